@@ -1,0 +1,4 @@
+"""Programs in, training batches out: PyX records, prompts, execution, tracing, grain input.
+
+Nothing here imports JAX (grain, imported by ``data_pipeline.input`` alone, brings it along).
+"""

@@ -1,0 +1,1 @@
+"""SemCoder on JAX: the model, its checkpoints, training, sampling and evaluation."""

@@ -1,0 +1,29 @@
+"""Rotary position embedding with linear scaling, in the half-rotation layout of Hugging Face.
+
+Source: Su et al., RoFormer (2021); Chen et al., Position Interpolation (2023) for the scaling.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def rope_angles(
+    positions_BxT: jax.Array, head_dim: int, theta: float, scaling_factor: float
+) -> tuple[jax.Array, jax.Array]:
+    """Cosines and sines for integer positions, each float32 [B, T, K/2].
+
+    DeepSeekCoder divides every frequency by 4 (``scaling_factor``), so that position 4p turns as
+    far as p did before scaling.
+    """
+    exponents = jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim
+    inverse_frequencies = 1.0 / (theta**exponents) / scaling_factor
+    angles_BxTxK2 = positions_BxT[..., None].astype(jnp.float32) * inverse_frequencies
+    return jnp.cos(angles_BxTxK2), jnp.sin(angles_BxTxK2)
+
+
+def apply_rope(x_BxTxHxK: jax.Array, cos_BxTxK2: jax.Array, sin_BxTxK2: jax.Array) -> jax.Array:
+    """Rotate each head by its position; computed in float32, returned in the dtype of ``x``."""
+    first, second = jnp.split(x_BxTxHxK.astype(jnp.float32), 2, axis=-1)
+    cos, sin = cos_BxTxK2[:, :, None, :], sin_BxTxK2[:, :, None, :]
+    rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+    return rotated.astype(x_BxTxHxK.dtype)

@@ -1,0 +1,105 @@
+"""The device mesh and where every array lies on it.
+
+A parameter's name ends in its axes (``q_DxHxK``; see model.py for the letters), and one table
+maps an axis to the mesh axis that splits it. The mesh always has three axes, any of size 1:
+``data`` replicates parameters and splits the batch, ``fsdp`` splits both, ``tensor`` splits
+heads, the feed-forward width and the vocabulary.
+"""
+
+import math
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+MESH_AXES = ("data", "fsdp", "tensor")
+MESH_AXIS_OF = {
+    "L": None,
+    "D": "fsdp",
+    "H": "tensor",
+    "G": "tensor",
+    "K": None,
+    "F": "tensor",
+    "V": "tensor",
+}
+BATCH_SPEC = P(("data", "fsdp"))
+
+
+class MeshError(ValueError):
+    """A mesh that the devices, or a batch or model that the mesh, cannot carry."""
+
+
+def make_mesh(shape: Mapping[str, int], devices: list[jax.Device] | None = None) -> Mesh:
+    """A mesh of the sizes in ``shape`` (missing axes are 1; one may be -1: all that is left)."""
+    devices = jax.devices() if devices is None else devices
+    unknown = set(shape) - set(MESH_AXES)
+    if unknown:
+        raise MeshError(f"mesh: unknown axis {sorted(unknown)}, expected {list(MESH_AXES)}")
+    sizes = [int(shape.get(axis, 1)) for axis in MESH_AXES]
+    if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
+        raise MeshError(f"mesh: sizes {sizes} must be positive, at most one of them -1")
+    if -1 in sizes:
+        known = math.prod(size for size in sizes if size != -1)
+        sizes[sizes.index(-1)] = max(1, len(devices) // known)
+    if math.prod(sizes) != len(devices):
+        named = dict(zip(MESH_AXES, sizes, strict=True))
+        raise MeshError(f"mesh: {named} needs {math.prod(sizes)} devices, found {len(devices)}")
+    # Auto axes: shardings are propagated by the compiler (pjit semantics), not part of types.
+    return jax.make_mesh(sizes, MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
+
+
+def batch_shards(mesh: Mesh) -> int:
+    """Into how many parts the batch axis is split."""
+    return mesh.shape["data"] * mesh.shape["fsdp"]
+
+
+def parameter_spec(path: tuple) -> P:
+    """The partition of the parameter at ``path``, e.g. ("layers", "attention", "q_DxHxK")."""
+    name = str(path[-1])
+    if name == "scale":
+        return P()  # norms are small: replicated
+    axes = name.rsplit("_", 1)[1].split("x")
+    if path[0] == "layers":
+        axes = ["L", *axes]
+    return P(*(MESH_AXIS_OF[axis] for axis in axes))
+
+
+def parameter_shardings(params: nnx.State, mesh: Mesh) -> nnx.State:
+    """The tree of ``params`` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf.
+
+    An axis that its mesh axis does not divide (4 key/value heads over tensor=8, a vocabulary of
+    32,022) is left whole.
+    """
+
+    def sharding(path, leaf):
+        keys = tuple(getattr(key, "key", getattr(key, "name", None)) for key in path)
+        keys = tuple(key for key in keys if key is not None and key != "value")
+        spec = parameter_spec(keys)
+        fitting = [
+            axis if axis is None or leaf.shape[i] % mesh.shape[axis] == 0 else None
+            for i, axis in enumerate(spec)
+        ]
+        return NamedSharding(mesh, P(*fitting))
+
+    return jax.tree_util.tree_map_with_path(sharding, params)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Rows of a batch over the data and fsdp axes."""
+    return NamedSharding(mesh, BATCH_SPEC)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, P())
+
+
+def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """This process's rows of a global batch as global arrays, rows split over the mesh."""
+    sharding = batch_sharding(mesh)
+    return {
+        key: jax.make_array_from_process_local_data(sharding, np.asarray(value))
+        for key, value in batch.items()
+    }
