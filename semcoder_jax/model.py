@@ -214,10 +214,8 @@ class Decoder(nnx.Module):
 
     def logits(self, hidden_BxTxD: jax.Array) -> jax.Array:
         """Scores over the vocabulary, float32 [..., V]."""
-        if self.config.tie_embeddings:
-            weight_DxV = self.embed_VxD[...].T
-        else:
-            weight_DxV = self.unembed_DxV[...]
+        tied = self.config.tie_embeddings
+        weight_DxV = self.embed_VxD[...].T if tied else self.unembed_DxV[...]
         weight_DxV = weight_DxV.astype(hidden_BxTxD.dtype)
         return jnp.matmul(hidden_BxTxD, weight_DxV, preferred_element_type=jnp.float32)
 
