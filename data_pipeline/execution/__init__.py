@@ -1,0 +1,1 @@
+"""Running untrusted Python: isolated processes, tagged results, verdicts decided outside."""

@@ -1,0 +1,231 @@
+"""A call such as `f(3, key=[1])`: read as a name and literal arguments, never interpolated as code.
+
+Standard library only: this file also runs inside the sandbox.
+"""
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class CallError(ValueError):
+    """Bad input, told apart from a failure of the program itself.
+
+    reason: "syntax", "entry", "literal" or "arity".
+    line:   line of the program at fault, 1-based, or None.
+    """
+
+    def __init__(self, reason: str, message: str, line: int | None = None):
+        super().__init__(message)
+        self.reason = reason
+        self.line = line
+
+
+@dataclass(frozen=True)
+class Call:
+    """A callable's path and its argument values.
+
+    path: ("f",) for `f(...)`; ("Solution", "run") for `Solution().run(...)`, whose class is
+        constructed without arguments; ("Math", "add") with `construct=False` for `Math.add(...)`.
+    """
+
+    path: tuple[str, ...]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    construct: bool = False
+
+    @property
+    def name(self) -> str:
+        return (self.path[0] + "()." if self.construct else "") + ".".join(
+            self.path[1:] if self.construct else self.path
+        )
+
+
+# Constructors of plain values: name -> (constructor, types of its argument, if it is given one).
+_CONSTRUCTORS: dict[str, tuple[Callable[..., Any], tuple[type, ...]]] = {
+    "set": (set, (list, tuple, set, str)),
+    "frozenset": (frozenset, (list, tuple, set, frozenset, str)),
+    "bytearray": (bytearray, (bytes,)),
+    "float": (float, (str,)),
+    "dict": (dict, (dict,)),
+    "list": (list, (list, tuple, str)),
+    "tuple": (tuple, (list, tuple, str)),
+}
+
+
+def parse_call(text: str) -> Call:
+    """Reads `f(1, *[2], key=3, **{'k': 4})`, `C().method(1)` or `C.method(1)`.
+
+    Arguments are literals, or set(), frozenset(...), bytearray(b"..."), float("nan"), dict(k=1),
+    range(...), list(...), tuple(...) of literals.
+    Raises CallError with reason "syntax" or "literal".
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise CallError("syntax", f"the call is no Python expression: {text[:80]!r}") from error
+    if not isinstance(tree, ast.Call):
+        raise CallError("syntax", f"expected a call such as f(3), got {text[:80]!r}")
+    path, construct = _path(tree.func, text)
+    args: list[Any] = []
+    for node in tree.args:
+        if isinstance(node, ast.Starred):
+            args.extend(_iterable(node.value))
+        else:
+            args.append(_literal(node))
+    kwargs: dict[str, Any] = {}
+    for keyword in tree.keywords:
+        items = (
+            {keyword.arg: _literal(keyword.value)}
+            if keyword.arg is not None
+            else _mapping(keyword.value)
+        )
+        for name, value in items.items():
+            if name in kwargs:
+                raise CallError("syntax", f"keyword argument repeated: {name}")
+            kwargs[name] = value
+    return Call(path, tuple(args), kwargs, construct)
+
+
+def _path(node: ast.expr, text: str) -> tuple[tuple[str, ...], bool]:
+    if isinstance(node, ast.Name):
+        return (node.id,), False
+    if isinstance(node, ast.Attribute):
+        owner = node.value
+        if isinstance(owner, ast.Name):
+            return (owner.id, node.attr), False
+        if (
+            isinstance(owner, ast.Call)
+            and isinstance(owner.func, ast.Name)
+            and not owner.args
+            and not owner.keywords
+        ):
+            return (owner.func.id, node.attr), True
+    raise CallError("syntax", f"expected f(...), C().f(...) or C.f(...), got {text[:80]!r}")
+
+
+def _literal(node: ast.expr) -> Any:
+    """The value of a literal expression; raises CallError("literal")."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id == "dict" and not node.args:
+            if all(keyword.arg is not None for keyword in node.keywords):
+                return {str(key.arg): _literal(key.value) for key in node.keywords}
+            raise _no_literal(node)
+        if node.keywords:
+            raise _no_literal(node)
+        if node.func.id == "range" and 1 <= len(node.args) <= 3:
+            return _range(node)
+        constructor, types = _CONSTRUCTORS.get(node.func.id, (None, ()))
+        if constructor is not None and not node.args:
+            return constructor()
+        if constructor is not None and len(node.args) == 1:
+            argument = _literal(node.args[0])
+            if type(argument) in types:
+                try:
+                    return constructor(argument)
+                except (TypeError, ValueError) as error:
+                    raise _no_literal(node) from error
+    # Containers are walked here, not by literal_eval, so that the constructors may stand in them.
+    try:
+        match node:
+            case ast.List():
+                return [_literal(item) for item in node.elts]
+            case ast.Tuple():
+                return tuple(_literal(item) for item in node.elts)
+            case ast.Set():
+                return {_literal(item) for item in node.elts}
+            case ast.Dict() if None not in node.keys:
+                keys = [_literal(key) for key in node.keys if key is not None]
+                return dict(zip(keys, map(_literal, node.values), strict=True))
+            case _:
+                return ast.literal_eval(node)
+    except CallError:
+        raise
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        raise _no_literal(node) from error
+
+
+def _range(node: ast.Call) -> range:
+    bounds = [_literal(argument) for argument in node.args]
+    if not all(type(bound) is int for bound in bounds):
+        raise _no_literal(node)
+    try:
+        return range(*bounds)
+    except ValueError as error:
+        raise _no_literal(node) from error
+
+
+def _no_literal(node: ast.expr) -> CallError:
+    try:
+        text = ast.unparse(node)
+    except (RecursionError, ValueError):
+        text = type(node).__name__
+    return CallError("literal", f"an argument of the call is no literal: {text[:80]}")
+
+
+def _iterable(node: ast.expr) -> Any:
+    value = _literal(node)
+    if not isinstance(value, (list, tuple, set, frozenset, dict, str, bytes, bytearray)):
+        raise CallError("literal", f"argument after * must be iterable, got {value!r}"[:160])
+    return value
+
+
+def _mapping(node: ast.expr) -> dict[str, Any]:
+    value = _literal(node)
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise CallError(
+            "literal", f"argument after ** must be a dict of names, got {value!r}"[:160]
+        )
+    return value
+
+
+def compile_program(source: str, filename: str = "<program>") -> ast.Module:
+    """The syntax tree of a program. Raises CallError("syntax") with the line at fault."""
+    try:
+        return ast.parse(source, filename)
+    except SyntaxError as error:
+        line = error.lineno
+        raise CallError(
+            "syntax", f"the program has a syntax error at line {line}: {error.msg}", line
+        ) from error
+    except (ValueError, MemoryError, RecursionError) as error:  # null bytes, absurd nesting
+        raise CallError("syntax", f"the program cannot be parsed: {error}") from error
+
+
+def resolve(call: Call, namespace: Mapping[str, Any]) -> Callable[..., Any]:
+    """The callable that `call` names, its arguments checked against its signature.
+
+    Constructs the class where the call says so, which runs code of the program.
+    Raises CallError with reason "entry" or "arity".
+    """
+    first, *rest = call.path
+    if first not in namespace:
+        raise CallError("entry", f"the program defines no {first!r}")
+    target = namespace[first]
+    if call.construct:
+        if not isinstance(target, type):
+            raise CallError("entry", f"{first!r} is no class")
+        target = target()
+    for attribute in rest:
+        if not hasattr(target, attribute):
+            raise CallError("entry", f"{first!r} has no attribute {attribute!r}")
+        target = getattr(target, attribute)
+    if not callable(target):
+        raise CallError("entry", f"{call.name!r} is not callable")
+    _check_arity(call, target)
+    return target
+
+
+def _check_arity(call: Call, target: Callable[..., Any]) -> None:
+    try:
+        signature = inspect.signature(target)
+    except (ValueError, TypeError):  # builtins without a signature
+        return
+    try:
+        signature.bind(*call.args, **call.kwargs)
+    except TypeError as error:
+        raise CallError(
+            "arity", f"the call does not fit {call.name}{signature}: {error}"
+        ) from error

@@ -1,0 +1,89 @@
+"""What a trace holds. All records are frozen; values are text (see `rendering`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An exception: type name, message, and the program's line it left from (None: outside it)."""
+
+    type: str
+    message: str
+    line: int | None
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.message else self.type
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step of a run, in order of execution.
+
+    kind:
+        "call"       a frame starts; `changed` holds its arguments
+        "line"       a line ran; `changed`/`gone` say what it did to the frame's locals, and stand
+                     here, at the line's start, although nested calls come after it
+        "step"       one turn of a comprehension on that line; `changed` holds its variables
+        "yield"      a generator hands out `value` and is suspended
+        "resume"     it goes on; `changed` says what others did to its locals meanwhile
+        "return"     the frame ends with `value`
+        "exception"  `raised` arises in, or passes into, the frame at this line
+        "unwind"     the frame ends by that exception
+    line:      1-based line of the program
+    function:  qualified name
+    frame:     number of the frame, 0 first, one per activation (a generator keeps its own)
+    depth:     nesting of active frames, 0 outermost
+    changed:   name -> text of its value after the event, new or altered names only
+    gone:      names that the event deleted
+    branch:    on a header line (if, elif, while, for, case, except): whether its body was entered;
+               None elsewhere and where an exception came first
+    iteration: on a loop's header line that enters the body, and on "step": which turn, from 1
+    """
+
+    kind: str
+    line: int
+    function: str
+    frame: int
+    depth: int
+    changed: Mapping[str, str] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+    value: str | None = None
+    raised: Raised | None = None
+    branch: bool | None = None
+    iteration: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One execution of a loop, from its entry to its exit. iterations: times the body began.
+
+    kind: "for", "while" or "comprehension". frame: number of the frame it ran in.
+    """
+
+    line: int
+    kind: str
+    function: str
+    frame: int
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A traced call.
+
+    result:    text of the returned value, None if the call raised
+    raised:    the exception that left the call, None if it returned
+    loops:     in order of their first turn's header
+    truncated: None, or why the events stop before the run did; the outcome is still the run's own
+    clipped:   how many value texts were cut (they end in "…⟨+N characters⟩")
+    """
+
+    program: str
+    call: str
+    events: tuple[Event, ...]
+    loops: tuple[Loop, ...]
+    result: str | None
+    raised: Raised | None
+    truncated: str | None = None
+    clipped: int = 0

@@ -1,0 +1,212 @@
+"""Markers: line numbers past the program's end that make branches and loops visible to a tracer.
+
+Line events alone do not tell whether a one-line `if` was taken, whether a loop's header is met
+again or anew, or how often a comprehension turned, and CPython's versions differ in what they emit.
+So the program is compiled with a `pass` on a line of its own (a NOP; no name, no call, no value)
+at the start of every such body and before every loop, and with the targets of comprehensions and
+the bodies that share their header's line moved to lines of their own. A comprehension written over
+several lines counts as its first one.
+Lines of the program itself keep their numbers; `Program.real` maps the others back.
+
+Standard library only: this file also runs inside the sandbox.
+"""
+
+import ast
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from data_pipeline.execution.calls import compile_program
+
+FILENAME = "<program>"
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What reaching a marker's line means.
+
+    kind:    "enter" (a loop statement is about to start), "body" (a header let its body in)
+    loop:    "for", "while" or None
+    header:  line of the header
+    """
+
+    kind: str
+    loop: str | None
+    header: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One `for` of a comprehension.
+
+    header: line (maybe a moved one) of the comprehension
+    bound:  the variables this clause binds
+    hidden: these and those of all clauses of the comprehensions around it
+    inner:  lines of the clauses that start anew at each turn of this one
+    """
+
+    header: int
+    bound: frozenset[str]
+    hidden: frozenset[str]
+    inner: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program ready to be traced.
+
+    code:     of the module
+    last:     last line of the source; greater lines are moved lines or markers
+    markers:  line -> Marker; such a line is no step of the program
+    clauses:  line -> Clause; reaching it is one turn of a comprehension
+    real:     moved line -> line of the program
+    headers:  line of a header that branches -> last line of its test
+    """
+
+    source: str
+    code: types.CodeType
+    last: int
+    markers: Mapping[int, Marker]
+    clauses: Mapping[int, Clause]
+    real: Mapping[int, int]
+    headers: Mapping[int, int]
+
+
+@lru_cache(maxsize=512)
+def prepare(source: str) -> Program:
+    """Compiles `source` with markers. Raises CallError("syntax") with the line at fault."""
+    tree = compile_program(source, FILENAME)
+    last = source.count("\n") + 1
+    placer = _Placer(last)
+    placer.visit(tree)
+    with_markers = compile(tree, FILENAME, "exec", dont_inherit=True)
+    return Program(
+        source, with_markers, last, placer.markers, placer.clauses, placer.real, placer.headers
+    )
+
+
+_Loop = ast.For | ast.AsyncFor | ast.While
+_Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+
+class _Placer(ast.NodeVisitor):
+    """Walks the tree outside in, so that a moved body is moved before its own parts are placed."""
+
+    def __init__(self, last: int):
+        self.next = last
+        self.markers: dict[int, Marker] = {}
+        self.clauses: dict[int, Clause] = {}
+        self.real: dict[int, int] = {}
+        self.headers: dict[int, int] = {}
+        self.hidden: frozenset[str] = frozenset()
+
+    def fresh(self) -> int:
+        self.next += 1
+        return self.next
+
+    def visit_If(self, node: ast.If) -> None:
+        self.open(node.body, node.lineno, node.test.end_lineno, None)
+        if len(node.orelse) != 1 or not isinstance(node.orelse[0], ast.If):
+            self.move(node.orelse, node.lineno)
+        self.generic_visit(node)
+
+    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
+        self.open(node.body, node.lineno, node.iter.end_lineno, "for")
+        self.generic_visit(node)
+
+    visit_AsyncFor = visit_For
+
+    def visit_While(self, node: ast.While) -> None:
+        self.open(node.body, node.lineno, node.test.end_lineno, "while")
+        self.generic_visit(node)
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        self.open(node.body, node.lineno, node.lineno, None)
+        self.generic_visit(node)
+
+    def visit_match_case(self, node: ast.match_case) -> None:
+        self.open(node.body, node.pattern.lineno, (node.guard or node.pattern).end_lineno, None)
+        self.generic_visit(node)
+
+    def generic_visit(self, node: ast.AST) -> None:
+        super().generic_visit(node)
+        for name in ("body", "orelse", "finalbody"):
+            statements = getattr(node, name, None)
+            if isinstance(statements, list):
+                self.announce_loops(statements)
+
+    def visit_comprehension_node(self, node: _Comprehension) -> None:
+        elements = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+        generators = node.generators
+        bound = [frozenset(_bound(generator)) for generator in generators]
+        hidden = self.hidden.union(*bound)
+        lines = [self.fresh() for _ in generators]
+        for part in (*elements, *generators):
+            _relocate(part, node.lineno)
+        for generator, line in zip(generators, lines, strict=True):
+            self.real[line] = self.real.get(node.lineno, node.lineno)
+            _relocate(generator.target, line)  # stored to once a turn
+        outside, self.hidden = self.hidden, hidden
+        self.generic_visit(node)
+        self.hidden = outside
+        for number, line in enumerate(lines):
+            inner = tuple(range(lines[-1] + 1, self.next + 1)) + tuple(lines[number + 1 :])
+            self.clauses[line] = Clause(node.lineno, bound[number], hidden, inner)
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_comprehension_node
+    visit_GeneratorExp = visit_comprehension_node
+
+    def open(self, body: list[ast.stmt], header: int, end: int | None, loop: str | None) -> None:
+        """Puts a "body" marker at the start of `body`."""
+        self.move(body, header)
+        self.headers[header] = max(end or header, header)
+        line = self.fresh()
+        self.markers[line] = Marker("body", loop, header)
+        body.insert(0, _pass(line))
+
+    def move(self, body: list[ast.stmt], header: int) -> None:
+        """Gives a body that starts on its header's line a line of its own."""
+        if body and _first_line(body[0]) == header:
+            line = self.fresh()
+            self.real[line] = self.real.get(header, header)
+            for statement in body:
+                _relocate(statement, line, only=header)
+
+    def announce_loops(self, body: list[ast.stmt]) -> None:
+        for index in range(len(body) - 1, -1, -1):
+            statement = body[index]
+            if isinstance(statement, _Loop):
+                line = self.fresh()
+                loop = "while" if isinstance(statement, ast.While) else "for"
+                self.markers[line] = Marker("enter", loop, statement.lineno)
+                body.insert(index, _pass(line))
+
+
+def _pass(line: int) -> ast.Pass:
+    return ast.Pass(lineno=line, col_offset=0, end_lineno=line, end_col_offset=4)
+
+
+def _first_line(statement: ast.stmt) -> int:
+    decorators = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(decorator.lineno for decorator in decorators)])
+
+
+def _relocate(node: ast.AST, line: int, only: int | None = None) -> None:
+    """Moves `node` and what is under it (of line `only`, if given), but no lambda's body."""
+    if hasattr(node, "lineno") and (only is None or node.lineno == only):
+        # Columns of different lines cannot be compared: these are all valid.
+        node.lineno = node.end_lineno = line  # type: ignore[attr-defined]
+        node.col_offset = node.end_col_offset = 0  # type: ignore[attr-defined]
+    for name, child in ast.iter_fields(node):
+        if isinstance(node, ast.Lambda) and name == "body":
+            continue
+        for part in child if isinstance(child, list) else [child]:
+            if isinstance(part, ast.AST):
+                _relocate(part, line, only)
+
+
+def _bound(generator: ast.comprehension) -> Iterator[str]:
+    for node in ast.walk(generator.target):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id

@@ -1,0 +1,330 @@
+"""From a recording to a trace: what changed, which branch, which turn.
+
+Standard library only: this file also runs inside the sandbox.
+"""
+
+import marshal
+from dataclasses import dataclass, field
+from typing import Any
+
+from data_pipeline.tracing.events import Event, Loop, Raised
+from data_pipeline.tracing.markers import Marker, Program
+from data_pipeline.tracing.recorder import (
+    CALL,
+    EXCEPTION,
+    RESUME,
+    RETURN,
+    UNWIND,
+    YIELD,
+    Recording,
+    Snapshot,
+    Text,
+)
+from data_pipeline.tracing.rendering import render
+
+_FOLDED = ("<listcomp>", "<setcomp>", "<dictcomp>")  # frames of their own on 3.11 only
+_GENERATOR = "<genexpr>"
+_KINDS = {RETURN: "return", YIELD: "yield", RESUME: "resume", EXCEPTION: "exception",
+          UNWIND: "unwind"}  # fmt: skip
+_SCALARS = frozenset({int, str, bool, bytes, type(None), Text})
+_NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class _Step:
+    """An event being put together; the fields are those of `Event`."""
+
+    kind: str
+    line: int
+    function: str
+    frame: int
+    depth: int
+    changed: dict[str, str] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+    value: str | None = None
+    raised: Raised | None = None
+    branch: bool | None = None
+    iteration: int | None = None
+
+    def event(self) -> Event:
+        return Event(
+            self.kind, self.line, self.function, self.frame, self.depth, self.changed,
+            tuple(self.gone), self.value, self.raised, self.branch, self.iteration,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Turns:
+    """A loop being run; the fields are those of `Loop`."""
+
+    line: int
+    kind: str
+    function: str
+    frame: int
+    iterations: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Frame:
+    """A frame being followed.
+
+    owner:    the frame its steps are told in: itself, or, for the frame that 3.11 makes for a
+              comprehension, the one around it
+    values, texts: the locals as last seen
+    waiting:  the step whose after-state comes with the next snapshot
+    on_line:  the last "line" step
+    header:   the "line" step of a header whose branch is still open, header_at its line
+    clause:   line of the comprehension's clause that is being run, or 0
+    loops:    by header; comprehensions: by line of the clause
+    """
+
+    number: int
+    function: str
+    depth: int
+    owner: "_Frame | None" = None
+    values: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
+    latest: dict[str, Any] = field(default_factory=dict)
+    waiting: _Step | None = None
+    on_line: _Step | None = None
+    header: _Step | None = None
+    header_at: int = 0
+    clause: int = 0
+    loops: dict[int, _Turns] = field(default_factory=dict)
+    comprehensions: dict[int, _Turns] = field(default_factory=dict)
+    raised_at: int | None = None
+
+    @property
+    def teller(self) -> "_Frame":
+        return self.owner or self
+
+
+class Reader:
+    """Reads one recording: `read` gives the events and loops, `clipped` counts texts that were cut.
+
+    limit: characters of a value's text.
+    """
+
+    def __init__(self, program: Program, recording: Recording, limit: int):
+        self.program = program
+        self.recording = recording
+        self.limit = limit
+        self.clipped = 0
+        self.steps: list[_Step] = []
+        self.turns: list[_Turns] = []
+        self.frames: dict[int, _Frame] = {}
+        self.stack: list[_Frame] = []
+        self.numbered = 0
+
+    def read(self) -> tuple[tuple[Event, ...], tuple[Loop, ...]]:
+        markers = self.program.markers
+        for record in self.recording.records:
+            if len(record) == 5:
+                self.transfer(*record)
+            elif record[2] is None:
+                self.marker(self.frames[record[0]], markers[record[1]])
+            else:
+                self.line(*record)
+        if self.recording.truncated:  # whether an open header lets its body in is not known
+            for frame in self.frames.values():
+                if frame.header is not None:
+                    frame.header.branch = None
+        loops = tuple(Loop(t.line, t.kind, t.function, t.frame, t.iterations) for t in self.turns)
+        return tuple(step.event() for step in self.steps), loops
+
+    # ---- records
+
+    def line(self, key: int, line: int, snapshot: Snapshot) -> None:
+        frame = self.frames[key]
+        clause = self.program.clauses.get(line)
+        if clause is not None:
+            self.settle(frame, snapshot, clause.hidden)
+            self.turn(frame, line)
+            return
+        if frame.clause and self.program.clauses[frame.clause].header == line:
+            # The comprehension goes on; what its statement does is told to the statement's line.
+            self.settle(frame, snapshot, self.program.clauses[frame.clause].hidden)
+            frame.waiting = frame.on_line
+            return
+        if frame.owner is not None or frame.function.endswith(_GENERATOR):
+            return
+        self.settle(frame, snapshot)
+        frame.clause = 0
+        frame.comprehensions.clear()
+        step = self.add(frame, "line", line)
+        frame.waiting = frame.on_line = step
+        end = self.program.headers.get(line)
+        if frame.header is not None:
+            until = self.program.headers[frame.header_at]
+            if until > frame.header_at and frame.header_at <= line <= until:
+                return  # the same test, written over several lines
+        frame.header = None
+        if end is not None:
+            step.branch = False
+            frame.header, frame.header_at = step, line
+
+    def marker(self, frame: _Frame, marker: Marker) -> None:
+        frame.clause = 0
+        frame.comprehensions.clear()
+        header, frame.header = frame.header, None
+        if marker.kind == "enter":
+            turns = _Turns(
+                self.real(marker.header), marker.loop or "", frame.function, frame.number
+            )
+            frame.loops[marker.header] = turns
+            self.turns.append(turns)
+            return
+        iteration = None
+        if marker.loop is not None:
+            turns = frame.loops[marker.header]
+            turns.iterations += 1
+            iteration = turns.iterations
+        if header is not None and frame.header_at == marker.header:
+            header.branch = True
+            header.iteration = iteration
+
+    def turn(self, frame: _Frame, line: int) -> None:
+        """One turn of a comprehension's clause."""
+        clause = self.program.clauses[line]
+        teller = frame.teller
+        turns = teller.comprehensions.get(line)
+        if turns is None:
+            real = self.real(clause.header)
+            turns = _Turns(real, "comprehension", teller.function, teller.number)
+            teller.comprehensions[line] = turns
+            self.turns.append(turns)
+        for inner in clause.inner:
+            teller.comprehensions.pop(inner, None)
+        turns.iterations += 1
+        frame.waiting = self.add(teller, "step", line)
+        frame.waiting.iteration = turns.iterations
+        frame.clause = line
+
+    def transfer(self, key: int, line: int, snapshot: Snapshot, kind: int, extra: Any) -> None:
+        """A call, return, yield, resume, exception or unwinding."""
+        if kind == CALL:
+            self.call(key, line, snapshot, extra)
+            return
+        frame = self.frames[key]
+        clause = self.program.clauses.get(frame.clause)
+        hidden = clause.hidden if clause is not None else _NOTHING
+        if kind == RESUME:
+            frame.depth = self.stack[-1].depth + 1 if self.stack else 0
+            self.stack.append(frame)
+            step = self.add(frame, "resume", line)
+            frame.waiting = step
+            self.settle(frame, snapshot, hidden)
+            return
+        self.settle(frame, snapshot, hidden)
+        frame.waiting = None
+        if frame.owner is not None:
+            if kind == EXCEPTION:
+                frame.owner.raised_at = self.real(line)
+        else:
+            step = self.add(frame, _KINDS[kind], line)
+            if kind == EXCEPTION:
+                at, frame.raised_at = frame.raised_at or step.line, None
+                step.line = at
+                step.raised = Raised(*extra, at)
+                if frame.header is not None:
+                    frame.header.branch = None
+                    frame.header = None
+                frame.waiting = step
+            elif kind != UNWIND:
+                step.value = self.text(marshal.loads(extra) if type(extra) is bytes else extra)
+        if kind != EXCEPTION and frame in self.stack:
+            while self.stack.pop() is not frame:
+                pass
+
+    def call(self, key: int, line: int, snapshot: Snapshot, name: str) -> None:
+        parent = self.stack[-1] if self.stack else None
+        last_name = name.rpartition(".")[2]
+        if parent is not None and last_name in _FOLDED:
+            teller = parent.teller
+            frame = _Frame(teller.number, name, teller.depth, owner=teller)
+        else:
+            frame = _Frame(self.numbered, name, parent.depth + 1 if parent else 0)
+            self.numbered += 1
+            frame.waiting = self.add(frame, "call", line)
+            self.settle(frame, snapshot)
+            frame.waiting = None
+        self.frames[key] = frame
+        self.stack.append(frame)
+
+    # ---- parts
+
+    def real(self, line: int) -> int:
+        return self.program.real.get(line, line)
+
+    def add(self, frame: _Frame, kind: str, line: int) -> _Step:
+        step = _Step(kind, self.real(line), frame.function, frame.number, frame.depth)
+        self.steps.append(step)
+        return step
+
+    def settle(self, frame: _Frame, snapshot: Snapshot, hidden: frozenset[str] = _NOTHING) -> None:
+        """Tells the waiting step what has changed since the snapshot before.
+
+        hidden: names of comprehensions' variables, which are no locals of the frame.
+        """
+        step = frame.waiting
+        if snapshot != frame.snapshot:
+            frame.snapshot = snapshot
+            frame.latest = _values(snapshot)
+            self.difference(frame, step, hidden)
+        if step is not None and step.kind == "step" and frame.clause:
+            for name in sorted(self.program.clauses[frame.clause].bound):
+                if name in frame.latest:
+                    step.changed[name] = self.text(frame.latest[name])
+
+    def difference(self, frame: _Frame, step: _Step | None, hidden: frozenset[str]) -> None:
+        teller = frame.teller
+        values, texts = teller.values, teller.texts
+        latest = frame.latest
+        for name, value in latest.items():
+            if name in hidden:
+                continue
+            if name in values:
+                if _same(values[name], value):
+                    continue
+                text = self.text(value)
+                values[name] = value
+                if texts[name] == text and "…⟨+" not in text:
+                    continue  # a set in another order
+            else:
+                text = self.text(value)
+                values[name] = value
+            texts[name] = text
+            if step is not None:
+                step.changed[name] = text
+        if len(values) > len(latest) - len(hidden) and frame.owner is None:
+            for name in [n for n in values if n not in latest and n not in hidden]:
+                del values[name], texts[name]
+                if step is not None:
+                    step.changed.pop(name, None)
+                    step.gone.append(name)
+
+    def text(self, value: Any) -> str:
+        text = str(value) if type(value) is Text else render(value, self.limit)
+        if text.endswith("⟩") and "…⟨+" in text:
+            self.clipped += 1
+        return text
+
+
+def _values(snapshot: Snapshot) -> dict[str, Any]:
+    if type(snapshot) is bytes:
+        return marshal.loads(snapshot)
+    return {
+        name: marshal.loads(value) if type(value) is bytes else value
+        for name, value in snapshot.items()
+    }
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Exact sameness: 1 is not True, 0.0 is not -0.0, NaN is itself."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind in _SCALARS:
+        return one == other
+    return marshal.dumps(one, 2) == marshal.dumps(other, 2)

@@ -1,0 +1,218 @@
+"""The recorder: a trace function that notes each step of a run as cheaply as it can.
+
+`sys.settrace` with `marshal.dumps(f_locals)` costs 1-3 µs a line; a value that marshal refuses
+(functions, instances) costs more, and only that variable. Nothing is decoded here, see `reading`.
+
+Standard library only: this file also runs inside the sandbox.
+"""
+
+import marshal
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from opcode import opmap
+from typing import Any
+
+from data_pipeline.tracing.markers import FILENAME, Program
+from data_pipeline.tracing.rendering import render
+
+CALL, RETURN, YIELD, RESUME, EXCEPTION, UNWIND = range(6)
+
+Snapshot = bytes | dict[str, Any]  # marshal of the locals, or name -> (marshal | Text)
+
+
+class Text(str):
+    """A value that only its text is known of."""
+
+    __slots__ = ()
+
+
+@dataclass
+class Recording:
+    """What the recorder noted.
+
+    records:   (frame, line, snapshot | None) for a line, None at a marker;
+               (frame, line, snapshot, kind, extra) for the rest: extra is the qualified name of a
+               call, the value of a return or yield, the (type, message) of an exception
+    truncated: why recording stopped early, or None
+    """
+
+    records: list[tuple[Any, ...]] = field(default_factory=list)
+    truncated: str | None = None
+
+
+_SUSPENDS = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines: co_flags
+_RETURNS = {opmap[name] for name in ("RETURN_VALUE", "RETURN_CONST") if name in opmap}
+_CONSUMES_STOP = {opmap[name] for name in ("FOR_ITER", "SEND", "YIELD_VALUE") if name in opmap}
+_RESUME = opmap["RESUME"]
+_COMPILER_NAMES = frozenset(
+    {
+        "__module__",
+        "__qualname__",
+        "__class__",
+        "__classdict__",
+        "__firstlineno__",
+        "__static_attributes__",
+        "__annotations__",
+    }
+)
+_PROXY = sys.version_info >= (3, 13)  # f_locals is a proxy there, which marshal refuses
+
+# A buffer other than bytes is written by marshal as if it were bytes. Programs that name none of
+# these cannot get hold of one without it; the others are recorded variable by variable.
+_BUFFERS = (
+    "bytearray", "memoryview", "array", "mmap", "ctypes", "numpy", "BytesIO", "pickle", "eval",
+    "exec", "__builtins__", "builtins", "import_module", "__import__", "readinto", "struct",
+    "ast", "pandas", "multiprocessing", "socket", "inspect", "types", "gc",
+)  # fmt: skip
+
+
+def record(
+    program: Program,
+    run: Callable[[], Any],
+    recording: Recording,
+    *,
+    max_lines: int,
+    max_bytes: int,
+    limit: int,
+) -> Any:
+    """Calls `run` and notes every step of code compiled from `program` in `recording`.
+
+    Returns or raises what `run` does. max_lines and max_bytes bound the recording, limit the
+    characters of an opaque value's text.
+    """
+    dumps = marshal.dumps
+    records = recording.records
+    append = records.append
+    markers = program.markers
+    last = program.last
+    exact = any(word in program.source for word in _BUFFERS)
+    resumable: dict[int, Callable[..., Any]] = {}  # id of a suspended frame -> its trace function
+    bytecode: dict[types.CodeType, bytes] = {}
+    room = max_bytes
+    frames = 0
+
+    def stop(reason: str) -> None:
+        recording.truncated = recording.truncated or reason
+        sys.settrace(None)
+
+    def value_of(value: Any) -> Any:
+        if not exact:
+            try:
+                return dumps(value, 2)
+            except ValueError:
+                pass
+        elif type(value) in (int, str, float, bool, bytes, type(None)):
+            return dumps(value, 2)
+        return Text(render(value, limit))
+
+    def snapshot_of(frame: types.FrameType) -> Snapshot:
+        """The slow way: variable by variable."""
+        return {
+            name: value_of(value)
+            for name, value in dict(frame.f_locals).items()
+            if name not in _COMPILER_NAMES and name[:1] != "."
+        }
+
+    def opcode_at(frame: types.FrameType) -> tuple[int, int]:
+        code = frame.f_code
+        raw = bytecode.get(code)
+        if raw is None:
+            raw = bytecode[code] = code.co_code
+        at = frame.f_lasti
+        return (raw[at], raw[at + 1]) if at >= 0 else (_RESUME, 0)
+
+    def tracer_of(key: int, whole: bool) -> Callable[..., Any]:
+        unwinding = False
+
+        def trace_line(frame: types.FrameType, event: str, arg: Any) -> Any:
+            nonlocal room, unwinding
+            line = frame.f_lineno
+            if line > last and line in markers:
+                append((key, line, None))
+                return trace_line
+            snapshot: Any
+            try:
+                if whole:
+                    snapshot = dumps(dict(frame.f_locals) if _PROXY else frame.f_locals, 2)
+                    room -= len(snapshot)
+                else:
+                    snapshot = snapshot_of(frame)
+                    room -= sum(len(v) for v in snapshot.values()) + 64
+            except ValueError:
+                snapshot = snapshot_of(frame)
+                room -= sum(len(v) for v in snapshot.values()) + 64
+            except (MemoryError, RecursionError) as error:
+                stop(f"recording a step raised {type(error).__name__}")
+                return None
+            if event == "line":
+                append((key, line, snapshot))
+                unwinding = False
+                if room < 0:
+                    stop(f"more than {max_bytes} bytes of values")
+                elif len(records) > max_lines:
+                    stop(f"more than {max_lines} steps")
+            elif event == "return":
+                operation = opcode_at(frame)[0]
+                if operation in _RETURNS:
+                    append((key, line, snapshot, RETURN, value_of(arg)))
+                    resumable.pop(id(frame), None)
+                elif unwinding:
+                    append((key, line, snapshot, UNWIND, None))
+                    resumable.pop(id(frame), None)
+                else:
+                    append((key, line, snapshot, YIELD, value_of(arg)))
+            elif event == "exception":
+                kind, value, _ = arg
+                if kind is StopIteration and opcode_at(frame)[0] in _CONSUMES_STOP:
+                    return trace_line  # the end of an iterator, which the loop takes
+                unwinding = True
+                append((key, line, snapshot, EXCEPTION, describe_exception(value, limit)))
+            return trace_line
+
+        return trace_line
+
+    def trace(frame: types.FrameType, event: str, arg: Any) -> Any:
+        nonlocal frames
+        code = frame.f_code
+        if code.co_filename != FILENAME:
+            return None
+        suspends = code.co_flags & _SUSPENDS
+        if suspends and opcode_at(frame) != (_RESUME, 0):
+            known = resumable.get(id(frame))
+            if known is not None:
+                append((known_key[known], frame.f_lineno, snapshot_of(frame), RESUME, None))
+                return known
+        key = frames
+        frames += 1
+        whole = not exact and bool(code.co_flags & 2)  # CO_NEWLOCALS: a function, no class body
+        local = tracer_of(key, whole)
+        if suspends:
+            resumable[id(frame)] = local
+            known_key[local] = key
+        append((key, frame.f_lineno, snapshot_of(frame), CALL, code.co_qualname))
+        return local
+
+    known_key: dict[Callable[..., Any], int] = {}
+    previous = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        return run()
+    finally:
+        if sys.gettrace() is not trace and recording.truncated is None:
+            recording.truncated = "the program replaced the trace function or ran out of stack"
+        sys.settrace(previous)
+
+
+def describe_exception(value: BaseException, limit: int) -> tuple[str, str]:
+    """Type name and message, without calling a `__str__` that the program defined."""
+    kind = type(value)
+    name = type.__dict__["__name__"].__get__(kind)
+    method = next((vars(base)["__str__"] for base in kind.__mro__ if "__str__" in vars(base)), None)
+    if isinstance(method, types.FunctionType):
+        return name, render(BaseException.__dict__["args"].__get__(value), limit)
+    try:
+        return name, str(value)[:limit]
+    except Exception:  # a message whose parts cannot be shown
+        return name, ""

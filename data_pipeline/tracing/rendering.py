@@ -1,0 +1,296 @@
+"""Values as short, deterministic text, without running code of the traced program.
+
+Exact builtins read as Python literals (sets sorted, so that the text does not depend on the hash
+seed); instances read as `Point(x=1, y=2)` from their attributes, whatever their `__repr__` says.
+Standard library only: this file also runs inside the sandbox.
+"""
+
+import collections
+import datetime
+import decimal
+import enum
+import fractions
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+MAX_DEPTH = 24  # levels of nesting shown
+
+_type_name = type.__dict__["__name__"].__get__
+_type_dict = type.__dict__["__dict__"].__get__
+_type_mro = type.__dict__["__mro__"].__get__
+
+_SCALARS = frozenset({int, str, bool, float, complex, bytes, bytearray, type(None), range, slice})
+_TRUSTED_REPR = frozenset(
+    {
+        decimal.Decimal,
+        fractions.Fraction,
+        datetime.date,
+        datetime.time,
+        datetime.timedelta,
+        type(...),
+        type(NotImplemented),
+    }
+)
+
+
+def clip(text: str, limit: int) -> str:
+    """`text`, or its first `limit` characters and a mark that says how many are missing."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}…⟨+{len(text) - limit} characters⟩"
+
+
+def render(value: Any, limit: int = 1000) -> str:
+    """The text of `value`, clipped with a mark past `limit` characters."""
+    kind = type(value)
+    if kind is int:
+        return clip(_integer(value), limit)
+    if kind in _SCALARS:
+        return clip(repr(value), limit)
+    writer = _Writer(4 * limit)
+    try:
+        writer.write(value, 0)
+    except RecursionError:
+        return f"<{_type_name(kind)}, nested too deeply>"
+    return clip("".join(writer.parts), limit)
+
+
+def _integer(value: int) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # past sys.get_int_max_str_digits()
+        return f"<int of {value.bit_length()} bits>"
+
+
+class _Full(Exception):
+    """The writer's room is used up."""
+
+
+class _Writer:
+    """Appends the text of nested values until `room` characters are used."""
+
+    def __init__(self, room: int):
+        self.parts: list[str] = []
+        self.room = room
+        self.open: set[int] = set()
+
+    def put(self, text: str) -> None:
+        self.parts.append(text)
+        self.room -= len(text)
+
+    def write(self, value: Any, depth: int) -> None:
+        kind = type(value)
+        if kind is int:
+            self.put(_integer(value))
+        elif kind in _SCALARS or kind in _TRUSTED_REPR:
+            self.put(repr(value))
+        elif self.room < 0 or depth > MAX_DEPTH or id(value) in self.open:
+            self.put("...")
+        else:
+            self.open.add(id(value))
+            _BUILTINS.get(kind, _Writer.instance)(self, value, depth + 1)
+            self.open.discard(id(value))
+
+    def items(self, values: Iterable[Any], opening: str, closing: str, depth: int) -> int:
+        self.put(opening)
+        count = 0
+        for value in values:
+            if count:
+                self.put(", ")
+            count += 1
+            if self.room < 0:
+                self.put("...")
+                break
+            self.write(value, depth)
+        self.put(closing)
+        return count
+
+    def list(self, value: Any, depth: int) -> None:
+        self.items(list.__iter__(value), "[", "]", depth)
+
+    def tuple(self, value: Any, depth: int) -> None:
+        closing = ",)" if len(value) == 1 else ")"
+        self.items(tuple.__iter__(value), "(", closing, depth)
+
+    def pairs(self, value: Any, depth: int) -> None:
+        self.put("{")
+        for number, (key, item) in enumerate(dict.items(value)):
+            if number:
+                self.put(", ")
+            if self.room < 0:
+                self.put("...")
+                break
+            self.write(key, depth)
+            self.put(": ")
+            self.write(item, depth)
+        self.put("}")
+
+    def members(self, value: Any, opening: str, closing: str) -> None:
+        texts = sorted(
+            (_type_name(type(item)), render(item, max(self.room, 80))) for item in iter(value)
+        )
+        try:  # numbers and strings in their own order, anything else by type and text
+            plain = sorted(value) if {type(i) for i in value} <= {int} else None
+        except TypeError:
+            plain = None
+        shown = [_integer(i) for i in plain] if plain is not None else [text for _, text in texts]
+        self.put(opening + ", ".join(shown) + closing)
+
+    def set(self, value: Any, depth: int) -> None:
+        if value:
+            self.members(value, "{", "}")
+        else:
+            self.put("set()")
+
+    def frozenset(self, value: Any, depth: int) -> None:
+        if value:
+            self.members(value, "frozenset({", "})")
+        else:
+            self.put("frozenset()")
+
+    def deque(self, value: Any, depth: int) -> None:
+        closing = "])" if value.maxlen is None else f"], maxlen={value.maxlen})"
+        self.items(collections.deque.__iter__(value), "deque([", closing, depth)
+
+    def defaultdict(self, value: Any, depth: int) -> None:
+        factory = value.default_factory
+        name = _type_name(factory) if isinstance(factory, type) else render(factory, 80)
+        self.put(f"defaultdict({name}, ")
+        self.pairs(value, depth)
+        self.put(")")
+
+    def counter(self, value: Any, depth: int) -> None:
+        self.put("Counter(")
+        self.pairs(value, depth)
+        self.put(")")
+
+    def ordered(self, value: Any, depth: int) -> None:
+        self.put("OrderedDict(")
+        self.pairs(value, depth)
+        self.put(")")
+
+    def function(self, value: Any, depth: int) -> None:
+        self.put(f"<function {value.__qualname__}>")
+
+    def builtin(self, value: Any, depth: int) -> None:
+        self.put(f"<built-in {value.__name__}>")
+
+    def method(self, value: Any, depth: int) -> None:
+        function = value.__func__
+        name = getattr(function, "__qualname__", None)
+        self.put(f"<method {name if type(name) is str else '?'}>")
+
+    def module(self, value: Any, depth: int) -> None:
+        name = types.ModuleType.__getattribute__(value, "__dict__").get("__name__")
+        self.put(f"<module {name}>" if type(name) is str else "<module>")
+
+    def generator(self, value: Any, depth: int) -> None:
+        self.put(f"<generator {value.__qualname__}>")
+
+    def instance(self, value: Any, depth: int) -> None:
+        kind = type(value)
+        name = _type_name(kind)
+        if isinstance(kind, type) and issubclass(kind, type):
+            self.put(f"<class {_type_name(value)}>")
+            return
+        if isinstance(kind, enum.EnumMeta):
+            member = _attributes(value).get("_name_")
+            if type(member) is str:
+                self.put(f"{name}.{member}")
+                return
+        self.put(name)
+        base = next((b for b in _type_mro(kind) if b in _BASES), None)
+        attributes = _attributes(value)
+        fields = _fields(kind) if base is tuple else None
+        if fields is not None:
+            attributes = dict(zip(fields, tuple.__iter__(value), strict=False))
+            base = None
+        if base is None and not attributes and not _is_of_program(kind):
+            self.parts[-1] = f"<{name}>"  # an iterator, a lock, a match: nothing to look into
+            return
+        self.put("(")
+        if base is not None:
+            _BASES[base](self, value, depth)
+        for number, (key, item) in enumerate(attributes.items()):
+            if number or base is not None:
+                self.put(", ")
+            if self.room < 0:
+                self.put("...")
+                break
+            self.put(f"{key}=")
+            self.write(item, depth)
+        self.put(")")
+
+    def exception(self, value: Any, depth: int) -> None:
+        args = BaseException.__dict__["args"].__get__(value)
+        self.items(tuple.__iter__(args), "", "", depth)
+
+
+def _plain(base: type) -> Callable[[_Writer, Any, int], None]:
+    def write(writer: _Writer, value: Any, depth: int) -> None:
+        writer.put(base.__repr__(value))
+
+    return write
+
+
+_BUILTINS: dict[type, Callable[[_Writer, Any, int], None]] = {
+    list: _Writer.list,
+    tuple: _Writer.tuple,
+    dict: _Writer.pairs,
+    set: _Writer.set,
+    frozenset: _Writer.frozenset,
+    collections.deque: _Writer.deque,
+    collections.defaultdict: _Writer.defaultdict,
+    collections.Counter: _Writer.counter,
+    collections.OrderedDict: _Writer.ordered,
+    types.FunctionType: _Writer.function,
+    types.BuiltinFunctionType: _Writer.builtin,
+    types.MethodType: _Writer.method,
+    types.ModuleType: _Writer.module,
+    types.GeneratorType: _Writer.generator,
+}
+
+# What a subclass of a builtin shows of its builtin part.
+_BASES: dict[type, Callable[[_Writer, Any, int], None]] = {
+    list: _Writer.list,
+    tuple: _Writer.tuple,
+    dict: _Writer.pairs,
+    BaseException: _Writer.exception,
+    int: _plain(int),
+    str: _plain(str),
+    float: _plain(float),
+    bytes: _plain(bytes),
+}
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """Instance attributes and filled slots, read without `__getattr__` or properties."""
+    found: dict[str, Any] = {}
+    for base in reversed(_type_mro(type(value))):
+        for name, member in _type_dict(base).items():
+            if type(member) is types.MemberDescriptorType and _is_of_program(base):
+                try:
+                    found[name] = member.__get__(value)
+                except AttributeError:
+                    continue
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except Exception:  # no __dict__, or a class attribute of that name that raises
+        return found
+    if type(own) is dict:
+        found.update((key, item) for key, item in own.items() if type(key) is str)
+    return found
+
+
+def _fields(kind: type) -> tuple[str, ...] | None:
+    for base in _type_mro(kind):
+        fields = _type_dict(base).get("_fields")
+        if type(fields) is tuple and all(type(name) is str for name in fields):
+            return fields
+    return None
+
+
+def _is_of_program(kind: type) -> bool:
+    """Whether the class was made by a class statement (heap types carry a `__module__` entry)."""
+    return bool(kind.__flags__ & (1 << 9)) and type(_type_dict(kind).get("__module__")) is str

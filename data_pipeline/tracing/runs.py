@@ -1,0 +1,100 @@
+"""Running a call under the recorder, in this process.
+
+Standard library only: this file also runs inside the sandbox.
+"""
+
+import contextlib
+import io
+import sys
+import types
+from typing import Any
+
+from data_pipeline.execution.calls import parse_call, resolve
+from data_pipeline.tracing.events import Raised, Trace
+from data_pipeline.tracing.markers import FILENAME, Program, prepare
+from data_pipeline.tracing.reading import Reader
+from data_pipeline.tracing.recorder import Recording, describe_exception, record
+from data_pipeline.tracing.rendering import render
+
+MODULE = "program"  # `__name__` of a traced program
+
+
+def trace_call(
+    program: str,
+    call: str,
+    *,
+    max_lines: int = 100_000,
+    max_bytes: int = 64 << 20,
+    max_characters: int = 1000,
+) -> Trace:
+    """Runs `program`, then traces `call` (such as "f(3, key=[1])") in it.
+
+    The program's module level runs untraced. Its output is dropped.
+    max_lines, max_bytes: steps and bytes of recorded locals after which events stop, see
+        `Trace.truncated`; the run goes on. max_characters: of one value's text.
+    Raises CallError for bad input (syntax of program or call, arguments that are no literals,
+    entry point missing, wrong arity). What the program raises is told in the trace; if its module
+    level raises, the trace has no events.
+    """
+    prepared = prepare(program)
+    parsed = parse_call(call)
+    recording = Recording()
+    module = types.ModuleType(MODULE)
+    shadowed = sys.modules.get(MODULE)
+    sys.modules[MODULE] = module
+    result: str | None = None
+    raised: Raised | None = None
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            try:
+                exec(prepared.code, vars(module))
+            except BaseException as error:
+                raised = outcome_of(error, prepared, max_characters)
+            else:
+                target = resolve(parsed, vars(module))
+                try:
+                    value = record(
+                        prepared,
+                        lambda: target(*parsed.args, **parsed.kwargs),
+                        recording,
+                        max_lines=max_lines,
+                        max_bytes=max_bytes,
+                        limit=max_characters,
+                    )
+                    result = render(value, max_characters)
+                except Exception as error:
+                    raised = outcome_of(error, prepared, max_characters)
+                except SystemExit as error:
+                    raised = outcome_of(error, prepared, max_characters)
+    finally:
+        if shadowed is None:
+            sys.modules.pop(MODULE, None)
+        else:
+            sys.modules[MODULE] = shadowed
+    return read_trace(prepared, call, recording, result, raised, max_characters)
+
+
+def read_trace(
+    program: Program,
+    call: str,
+    recording: Recording,
+    result: str | None,
+    raised: Raised | None,
+    limit: int,
+) -> Trace:
+    reader = Reader(program, recording, limit)
+    events, loops = reader.read()
+    return Trace(
+        program.source, call, events, loops, result, raised, recording.truncated, reader.clipped
+    )
+
+
+def outcome_of(error: BaseException, program: Program, limit: int) -> Raised:
+    """The exception that ended a run, with the innermost line of the program it came through."""
+    line = None
+    step: Any = error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == FILENAME:
+            line = program.real.get(step.tb_lineno, step.tb_lineno)
+        step = step.tb_next
+    return Raised(*describe_exception(error, limit), line)
