@@ -1,0 +1,254 @@
+"""The record of a training run: which sections and fields it may hold, checked before work starts.
+
+A config file gives an ``ml_collections.ConfigDict``; ``parse_run`` turns it into frozen
+dataclasses or says in one line which field is wrong. ``differing_fields`` compares two records.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+
+from semcoder_jax.model import Compute, DecoderConfig
+from semcoder_jax.optimizer import OptimizerConfig
+from semcoder_jax.sharding import MESH_AXES
+
+DATA_SOURCES = ("synthetic", "jsonl")
+
+# Fields that may change between a run and its resumption: they decide what is shown and kept and
+# where it is computed, not which losses follow (up to rounding for mesh, compute and
+# accumulation). The number of steps is not among them: the cosine depends on it.
+HARMLESS_FIELDS = (
+    "mesh",
+    "compute",
+    "data.prefetch",
+    "train.accumulation_steps",
+    "train.log_every",
+    "train.eval_every",
+    "train.eval_batches",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "train.stop_after_step",
+)
+
+
+class ConfigError(ValueError):
+    """A config that cannot be run; the message names the field."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """The ``data`` section.
+
+    ``source`` "jsonl" reads PyX rows from the files ``train`` and ``eval`` (optional) with the
+    tokenizer in the directory ``tokenizer``; "synthetic" builds all three in WORKDIR/corpus with
+    the arguments in ``synthetic``. ``global_batch_size`` counts packed rows of
+    ``sequence_length`` tokens over all processes. ``prefetch`` batches are made ahead by a thread.
+    """
+
+    source: str
+    sequence_length: int
+    global_batch_size: int
+    train: str | None = None
+    eval: str | None = None
+    tokenizer: str | None = None
+    synthetic: Mapping = dataclasses.field(default_factory=dict)
+    prefetch: int = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """The ``train`` section; the unit is steps (updates).
+
+    ``eval_every`` 0: only after the last step; ``eval_batches`` 0: the whole held-out set.
+    ``stop_after_step`` ends the session gracefully there, as SIGTERM would; the run can go on.
+    """
+
+    num_steps: int
+    accumulation_steps: int = 1
+    log_every: int = 10
+    eval_every: int = 0
+    eval_batches: int = 0
+    checkpoint_every: int = 1000
+    keep_checkpoints: int = 2
+    stop_after_step: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """A whole checked record.
+
+    ``model`` holds fields of DecoderConfig (``vocab_size`` may be left to the tokenizer,
+    ``num_kv_heads``, ``head_dim`` and ``max_positions`` to the others), or only ``init_from``: an
+    HF directory or a training workdir to start from. ``mesh`` is the argument of
+    sharding.make_mesh.
+    """
+
+    seed: int
+    model: Mapping
+    compute: Compute
+    mesh: Mapping
+    data: DataConfig
+    optimizer: OptimizerConfig
+    train: TrainConfig
+
+    def to_record(self) -> dict:
+        """Every field, defaults included, as JSON would give it back; parse_run reads it."""
+        return _plain(dataclasses.asdict(self))
+
+    def decoder_config(self, vocab_size: int) -> DecoderConfig:
+        """The architecture to initialize, for a tokenizer of ``vocab_size`` ids."""
+        fields = dict(self.model)
+        fields.setdefault("vocab_size", vocab_size)
+        if fields["vocab_size"] < vocab_size:
+            raise ConfigError(
+                f"config: model.vocab_size {fields['vocab_size']} is below the tokenizer's "
+                f"{vocab_size}"
+            )
+        heads = fields.get("num_heads") or 1
+        fields.setdefault("num_kv_heads", heads)
+        if "hidden_size" in fields:
+            fields.setdefault("head_dim", fields["hidden_size"] // heads)
+        fields.setdefault("max_positions", self.data.sequence_length)
+        try:
+            return _section(DecoderConfig, fields, "model")
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(f"config: model: {error}") from None
+
+
+def parse_run(record: Mapping) -> RunConfig:
+    """The checked form of a ConfigDict or dict. Raises ConfigError."""
+    record = _plain(record)
+    known = [field.name for field in dataclasses.fields(RunConfig)]
+    _check_names(record, known, "")
+    for name in ("model", "data", "train"):
+        if name not in record:
+            raise ConfigError(f"config: section {name} is missing")
+    for name in known:
+        if name != "seed" and not isinstance(record.get(name, {}), dict):
+            raise ConfigError(f"config: {name} must be a section of fields")
+    model = {name: value for name, value in record["model"].items() if value is not None}
+    _check_names(
+        model, [f.name for f in dataclasses.fields(DecoderConfig)] + ["init_from"], "model."
+    )
+    if "init_from" in model and len(model) > 1:
+        raise ConfigError("config: model.init_from brings the architecture; drop the other fields")
+    mesh = record.get("mesh", {})
+    _check_names(mesh, MESH_AXES, "mesh.")
+    for name, size in mesh.items():
+        _check_type(size, int, f"mesh.{name}")
+    seed = record.get("seed", 0)
+    _check_type(seed, int, "seed")
+    run = RunConfig(
+        seed=seed,
+        model=model,
+        compute=_section(Compute, record.get("compute", {}), "compute"),
+        mesh=mesh,
+        data=_section(DataConfig, record["data"], "data"),
+        optimizer=_section(OptimizerConfig, record.get("optimizer", {}), "optimizer"),
+        train=_section(TrainConfig, record["train"], "train"),
+    )
+    _check_values(run)
+    return run
+
+
+def differing_fields(run: RunConfig, other: RunConfig) -> list[str]:
+    """Dotted names of the fields, harmless ones aside, whose values differ."""
+    ours, theirs = _flat(run.to_record()), _flat(other.to_record())
+    return sorted(
+        name
+        for name in ours.keys() | theirs.keys()
+        if ours.get(name) != theirs.get(name)
+        and not any(name == h or name.startswith(h + ".") for h in HARMLESS_FIELDS)
+    )
+
+
+def nearest(name: str, known) -> str:
+    """A clause that names the known spelling closest to ``name``, or all of them."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
+
+
+def _check_values(run: RunConfig) -> None:
+    data, train = run.data, run.train
+    if data.source not in DATA_SOURCES:
+        raise ConfigError(
+            f"config: data.source {data.source!r}: {nearest(data.source, DATA_SOURCES)}"
+        )
+    if data.source == "jsonl":
+        for name in ("train", "tokenizer"):
+            if not getattr(data, name):
+                raise ConfigError(f"config: data.{name} is missing (data.source is 'jsonl')")
+    positive = {
+        "data.sequence_length": data.sequence_length,
+        "data.global_batch_size": data.global_batch_size,
+        "train.num_steps": train.num_steps,
+        "train.accumulation_steps": train.accumulation_steps,
+        "train.log_every": train.log_every,
+        "train.checkpoint_every": train.checkpoint_every,
+        "train.keep_checkpoints": train.keep_checkpoints,
+    }
+    for name, value in positive.items():
+        if value < 1:
+            raise ConfigError(f"config: {name} is {value}, expected at least 1")
+    if data.global_batch_size % train.accumulation_steps:
+        raise ConfigError(
+            f"config: data.global_batch_size {data.global_batch_size} is not divisible by "
+            f"train.accumulation_steps {train.accumulation_steps}"
+        )
+
+
+def _section(kind: type, fields: Mapping, name: str):
+    """``kind(**fields)`` after a check of names and types."""
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    _check_names(fields, known, f"{name}.")
+    hints = typing.get_type_hints(kind)
+    for field in known.values():
+        if field.name in fields:
+            _check_type(fields[field.name], hints[field.name], f"{name}.{field.name}")
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"config: {name}.{field.name} is missing")
+    try:
+        return kind(**fields)
+    except ValueError as error:
+        raise ConfigError(f"config: {error}") from None
+
+
+def _check_names(fields: Mapping, known, prefix: str) -> None:
+    for name in fields:
+        if name not in known:
+            raise ConfigError(f"config: unknown field {prefix}{name}; {nearest(name, known)}")
+
+
+def _check_type(value, hint, name: str) -> None:
+    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    allowed = tuple(typing.get_origin(kind) or kind for kind in allowed)
+    if float in allowed:
+        allowed += (int,)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        expected = " or ".join("None" if k is type(None) else k.__name__ for k in allowed)
+        raise ConfigError(f"config: {name} is {value!r}, expected {expected}")
+
+
+def _plain(record) -> dict:
+    """ConfigDicts as dicts, tuples as lists, as JSON would give them back."""
+    if hasattr(record, "to_dict"):
+        record = record.to_dict()
+    if isinstance(record, Mapping):
+        return {key: _plain(value) for key, value in record.items()}
+    if isinstance(record, (list, tuple)):
+        return [_plain(value) for value in record]
+    return record
+
+
+def _flat(record: dict, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in record.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

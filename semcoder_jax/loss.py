@@ -1,0 +1,37 @@
+"""Cross entropy, weighted per target token.
+
+A sum of losses and a sum of weights are kept apart: the mean over a *global* batch is one
+division by the weight of all of it, so that neither the number of devices nor the number of
+microbatches, nor how full each of them is, changes a loss or a gradient.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def token_cross_entropy(logits_BxTxV: jax.Array, targets_BxT: jax.Array) -> jax.Array:
+    """-log softmax(logits)[target], float32 [B, T]; ``targets`` are ids in [0, V).
+
+    The target's logit is found by comparing ids rather than by a gather, whose gradient is a
+    scatter: the comparison fuses into the reduction over V, forward and backward, and stays local
+    where V is split over devices.
+    """
+    logits_BxTxV = logits_BxTxV.astype(jnp.float32)
+    ids_V = jax.lax.iota(targets_BxT.dtype, logits_BxTxV.shape[-1])
+    is_target_BxTxV = targets_BxT[..., None] == ids_V
+    target_logits_BxT = jnp.sum(jnp.where(is_target_BxTxV, logits_BxTxV, 0.0), axis=-1)
+    return jax.nn.logsumexp(logits_BxTxV, axis=-1) - target_logits_BxT
+
+
+def weighted_cross_entropy(
+    logits_BxTxV: jax.Array, targets_BxT: jax.Array, weights_BxT: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Sum of weight x cross entropy, and sum of weights; both float32 scalars.
+
+    A target of weight 0 (prompt, padding) adds nothing, whatever its id and logits.
+    """
+    losses_BxT = token_cross_entropy(logits_BxTxV, targets_BxT)
+    weights_BxT = weights_BxT.astype(jnp.float32)
+    # where, not only a product: 0 x inf would be NaN.
+    weighted_BxT = jnp.where(weights_BxT > 0, losses_BxT * weights_BxT, 0.0)
+    return jnp.sum(weighted_BxT), jnp.sum(weights_BxT)
