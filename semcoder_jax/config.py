@@ -22,7 +22,6 @@ DATA_SOURCES = ("synthetic", "jsonl")
 HARMLESS_FIELDS = (
     "mesh",
     "compute",
-    "data.prefetch",
     "train.accumulation_steps",
     "train.log_every",
     "train.eval_every",
@@ -44,7 +43,8 @@ class DataConfig:
     ``source`` "jsonl" reads PyX rows from the files ``train`` and ``eval`` (optional) with the
     tokenizer in the directory ``tokenizer``; "synthetic" builds all three in WORKDIR/corpus with
     the arguments in ``synthetic``. ``global_batch_size`` counts packed rows of
-    ``sequence_length`` tokens over all processes. ``prefetch`` batches are made ahead by a thread.
+    ``sequence_length`` tokens over all processes. ``num_epochs`` may stand in for
+    ``train.num_steps``.
     """
 
     source: str
@@ -53,19 +53,20 @@ class DataConfig:
     train: str | None = None
     eval: str | None = None
     tokenizer: str | None = None
+    num_epochs: int | None = None
     synthetic: Mapping = dataclasses.field(default_factory=dict)
-    prefetch: int = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """The ``train`` section; the unit is steps (updates).
 
+    ``num_steps`` may be left out where ``data.num_epochs`` is given, and only there.
     ``eval_every`` 0: only after the last step; ``eval_batches`` 0: the whole held-out set.
     ``stop_after_step`` ends the session gracefully there, as SIGTERM would; the run can go on.
     """
 
-    num_steps: int
+    num_steps: int | None = None
     accumulation_steps: int = 1
     log_every: int = 10
     eval_every: int = 0
@@ -182,10 +183,13 @@ def _check_values(run: RunConfig) -> None:
         for name in ("train", "tokenizer"):
             if not getattr(data, name):
                 raise ConfigError(f"config: data.{name} is missing (data.source is 'jsonl')")
+    if (train.num_steps is None) == (data.num_epochs is None):
+        raise ConfigError("config: expected one of train.num_steps and data.num_epochs")
     positive = {
         "data.sequence_length": data.sequence_length,
         "data.global_batch_size": data.global_batch_size,
-        "train.num_steps": train.num_steps,
+        "train.num_steps": 1 if train.num_steps is None else train.num_steps,
+        "data.num_epochs": 1 if data.num_epochs is None else data.num_epochs,
         "train.accumulation_steps": train.accumulation_steps,
         "train.log_every": train.log_every,
         "train.checkpoint_every": train.checkpoint_every,

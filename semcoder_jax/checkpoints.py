@@ -1,0 +1,167 @@
+"""What a training run saves and how it is read back, for resuming and for inference.
+
+A checkpoint holds four items: ``params``, ``optimizer``, ``data`` (the state of the input iterator)
+and ``meta``. It is written asynchronously by Orbax and appears under
+its final name only when complete. Arrays are restored straight into the shards of any mesh.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from flax import nnx
+from jax.sharding import Mesh
+
+from semcoder_jax import hf, sharding
+from semcoder_jax.model import Compute, Decoder, DecoderConfig
+
+CHECKPOINTS = "checkpoints"
+MODEL = "model"
+
+
+class CheckpointError(ValueError):
+    """A directory without a checkpoint, or one that does not fit."""
+
+
+class Checkpoints:
+    """The checkpoints of one training workdir; a step is the number of updates made."""
+
+    def __init__(self, workdir: str | Path, *, keep: int = 2):
+        """The newest ``keep`` checkpoints are kept. Creates WORKDIR/checkpoints."""
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True)
+        self._directory = Path(workdir).absolute() / CHECKPOINTS
+        self._manager = ocp.CheckpointManager(self._directory, options=options)
+
+    def latest_step(self) -> int | None:
+        return self._manager.latest_step()
+
+    def save(self, step: int, params, optimizer_state, data_iterator, meta: dict | None = None):
+        """Start saving; returns once the arrays may be overwritten (donated), before the files
+        are complete. A step that is already saved is left alone."""
+        if step == self._manager.latest_step():
+            return
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardSave(params),
+                optimizer=ocp.args.StandardSave(optimizer_state),
+                # One state for all processes, so that their number may change.
+                data=ocp.args.JsonSave(data_iterator.get_state()),
+                meta=ocp.args.JsonSave({"step": step} | (meta or {})),
+            ),
+            force=True,
+        )
+
+    def restore(self, step: int, params, optimizer_state, data_iterator) -> tuple[Any, Any, dict]:
+        """(params, optimizer state, meta) of ``step``, and ``data_iterator`` set to its place.
+
+        ``params`` and ``optimizer_state`` are trees of ShapeDtypeStructs that carry shardings.
+        """
+        try:
+            restored = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    params=ocp.args.StandardRestore(params),
+                    optimizer=ocp.args.StandardRestore(optimizer_state),
+                    data=ocp.args.JsonRestore(),
+                    meta=ocp.args.JsonRestore(),
+                ),
+            )
+        except (ValueError, FileNotFoundError) as error:
+            raise CheckpointError(
+                f"{self._directory}/{step}: cannot be restored: {_first_line(error)}"
+            ) from error
+        data_iterator.set_state(restored.data)
+        return restored.params, restored.optimizer, restored.meta
+
+    def reached_preemption(self, step: int) -> bool:
+        """Whether the processes of a jax.distributed run agree that this step is their last."""
+        return self._manager.reached_preemption(step)
+
+    def wait(self) -> None:
+        """Until everything that was started is on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        self._manager.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A model ready for pure jitted functions over (graphdef, params), and its tokenizer."""
+
+    config: DecoderConfig
+    graphdef: nnx.GraphDef
+    params: nnx.State
+    tokenizer: Any
+
+
+def load_model(
+    directory: str | Path,
+    *,
+    mesh: Mesh | None = None,
+    dtype: str = "float32",
+    compute: Compute | None = None,
+) -> Model:
+    """The model in an HF directory, or the latest one of a training workdir (parameters only).
+
+    Parameters are read as ``dtype`` into their shards on ``mesh`` (None: the first device).
+    ``compute`` defaults to computing in ``dtype``. Raises CheckpointError, or hf.HFError.
+    """
+    directory = Path(directory)
+    compute = compute or Compute(dtype=dtype)
+    if not directory.is_dir():
+        raise CheckpointError(f"{directory}: no such directory")
+    if (directory / CHECKPOINTS).is_dir():
+        config = hf.read_config(directory / MODEL)
+        tokenizer = hf.read_tokenizer(directory / MODEL)
+        graphdef, params = _load_workdir(directory, config, mesh, dtype, compute)
+        return Model(config, graphdef, params, tokenizer)
+    if not (directory / "config.json").is_file():
+        raise CheckpointError(
+            f"{directory}: neither an HF directory (config.json) nor a training workdir "
+            f"({CHECKPOINTS}/)"
+        )
+    config, params = hf.load(directory, mesh=mesh, dtype=dtype)
+    graphdef, _ = nnx.split(abstract_model(config, compute))
+    return Model(config, graphdef, params, hf.read_tokenizer(directory))
+
+
+def abstract_model(config: DecoderConfig, compute: Compute) -> Decoder:
+    """The module with shapes in place of arrays."""
+    return nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(0), compute=compute))
+
+
+def with_shardings(tree, shardings, dtype: str | None = None):
+    """ShapeDtypeStructs of ``tree``, each with its sharding (and another dtype, if given)."""
+    return jax.tree.map(
+        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, dtype or leaf.dtype, sharding=place),
+        tree,
+        shardings,
+    )
+
+
+def _load_workdir(workdir: Path, config, mesh, dtype, compute) -> tuple[nnx.GraphDef, nnx.State]:
+    mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
+    graphdef, state = nnx.split(abstract_model(config, compute))
+    shapes = nnx.to_pure_dict(state)
+    wanted = with_shardings(shapes, sharding.parameter_shardings(shapes, mesh), dtype)
+    manager = ocp.CheckpointManager(
+        (workdir / CHECKPOINTS).absolute(), options=ocp.CheckpointManagerOptions(read_only=True)
+    )
+    try:
+        step = manager.latest_step()
+        if step is None:
+            raise CheckpointError(f"{workdir}: no checkpoint yet in {CHECKPOINTS}/")
+        args = ocp.args.Composite(params=ocp.args.StandardRestore(wanted))
+        params = manager.restore(step, args=args).params
+    finally:
+        manager.close()
+    nnx.replace_by_pure_dict(state, params)
+    return graphdef, state
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

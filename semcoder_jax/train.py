@@ -1,0 +1,549 @@
+"""Training, from a config to checkpoints:
+
+    python -m semcoder_jax.train --config=configs/quickstart.py --workdir=DIR [--config.a.b=…]
+
+Run again with the same arguments it goes on from the last checkpoint, and the losses that follow
+are those of an unbroken run, bit for bit on the same mesh. SIGTERM or Ctrl-C finishes the step,
+saves and leaves with exit code 0.
+
+WORKDIR: config.json (the checked config), model/ (an HF directory without weights), checkpoints/
+(Orbax), metrics.jsonl and tensorboard/, corpus/ and data/ (what the source prepares).
+"""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from absl import flags
+from flax import nnx
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+from ml_collections import ConfigDict, config_flags
+
+from data_pipeline.input import BatchIterator, InputError, TrainInput
+from data_pipeline.packing import PackingError
+from data_pipeline.records import RecordError, read_jsonl
+from semcoder_jax import hf, sharding
+from semcoder_jax.checkpoints import (
+    MODEL,
+    CheckpointError,
+    Checkpoints,
+    abstract_model,
+    load_model,
+    with_shardings,
+)
+from semcoder_jax.config import ConfigError, RunConfig, differing_fields, parse_run
+from semcoder_jax.loss import weighted_cross_entropy
+from semcoder_jax.metrics import METRICS_FILE, MetricWriter, Progress, read_metrics
+from semcoder_jax.model import Decoder, DecoderConfig
+from semcoder_jax.optimizer import (
+    accumulated_gradients,
+    learning_rate_schedule,
+    make_optimizer,
+    optimizer_shardings,
+)
+
+CONFIG_FILE = "config.json"
+
+
+class TrainingError(ValueError):
+    """Training that cannot go on, such as a loss that is not a number."""
+
+
+USER_ERRORS = (
+    ConfigError,
+    CheckpointError,
+    TrainingError,
+    hf.HFError,
+    sharding.MeshError,
+    InputError,
+    PackingError,
+    RecordError,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """The opened data: training batches from step 0 on, held-out batches if there are any."""
+
+    tokenizer: Any
+    train: BatchIterator
+    eval: TrainInput | None
+    num_steps: int
+
+
+class TrainState(NamedTuple):
+    """All that a step changes. ``step`` counts updates made; ``params`` is plain dicts."""
+
+    step: jax.Array
+    params: Any
+    optimizer: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """What a session of training came to.
+
+    ``step`` of ``num_steps`` updates are made and saved; ``eval_loss`` is the held-out loss of
+    the last evaluation, None without one; ``tokens_per_second`` counts tokens that are not
+    padding, after compilation; ``seconds`` is this session's wall time.
+    """
+
+    step: int
+    num_steps: int
+    eval_loss: float | None
+    tokens_per_second: float
+    seconds: float
+
+
+def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
+    """Train to ``train.num_steps``, or until stopped; go on from WORKDIR's last checkpoint.
+
+    Raises one of USER_ERRORS, before anything is compiled, if the config or the workdir is wrong.
+    """
+    started = time.monotonic()
+    workdir = Path(workdir)
+
+    # ---- Config, mesh, workdir
+    run = parse_run(config)
+    mesh = sharding.make_mesh(run.mesh)
+    check_batch(run, mesh)
+    check_workdir(run, workdir)
+    if jax.process_index() == 0:
+        write_config(run, workdir)
+
+    # ---- Data
+    data = open_data(run, workdir)
+    num_steps = data.num_steps
+
+    # ---- Model, optimizer and the places of their arrays
+    decoder_config = resolve_architecture(run, data.tokenizer)
+    if jax.process_index() == 0:
+        hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
+    graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
+    optimizer = make_optimizer(run.optimizer, num_steps)
+    initialize = functools.partial(initial_state, decoder_config, optimizer, run.seed)
+    shapes = jax.eval_shape(initialize)
+    places = state_shardings(shapes, mesh)
+
+    # ---- State: of the last checkpoint, or a new one
+    checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
+    first = checkpoints.latest_step() or 0
+    last = min(num_steps, run.train.stop_after_step or num_steps)
+    if first >= last:
+        checkpoints.close()
+        return TrainResult(first, num_steps, _last_eval_loss(workdir), 0.0, 0.0)
+    if first:
+        state = restored_state(checkpoints, first, shapes, places, data.train)
+    elif "init_from" in run.model:
+        state = state_from(run.model["init_from"], optimizer, places, mesh)
+    else:
+        state = jax.jit(initialize, out_shardings=places)()
+
+    # ---- Steps
+    train_step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places)
+    evaluate = make_evaluation(graphdef, data.eval, run.train.eval_batches, mesh)
+
+    # ---- Loop
+    log = RunLog(workdir, first, num_steps, run.train.log_every)
+    log.say(f"{_size(shapes.params)} parameters on {mesh.size} device(s), from step {first}")
+    eval_loss, stop = None, StopSignal()
+    with stop, contextlib.closing(checkpoints), contextlib.closing(log):
+        for step in range(first + 1, last + 1):
+            batch = next(data.train)
+            # Every transfer is meant: a hidden one is an error, not a slowdown.
+            with jax.transfer_guard("disallow"):
+                state, metrics = train_step(state, sharding.put_batch(batch, mesh))
+                log.step(step, metrics)
+            stopping = stop.requested(step, checkpoints) or step == last
+            if data.eval and (step == num_steps or _due(step, run.train.eval_every)):
+                log.flush()
+                with log.pause():
+                    eval_loss = evaluate(state.params)
+                log.evaluation(step, eval_loss)
+            if stopping or _due(step, run.train.checkpoint_every):
+                log.flush()  # finds a loss that is not a number before it is saved
+                checkpoints.save(step, state.params, state.optimizer, data.train)
+            if stopping:
+                break
+        checkpoints.wait()
+    data.train.close()
+    if step < num_steps:
+        log.say(f"stopped: step {step} is saved; the same command goes on from there")
+    if eval_loss is None:
+        eval_loss = _last_eval_loss(workdir)
+    seconds = time.monotonic() - started
+    return TrainResult(step, num_steps, eval_loss, log.tokens_per_second, seconds)
+
+
+# ==== Before the first step
+
+
+def check_batch(run: RunConfig, mesh: Mesh) -> None:
+    """Raise ConfigError unless every microbatch splits evenly over the mesh and the processes."""
+    rows = run.data.global_batch_size // run.train.accumulation_steps
+    shards = math.lcm(sharding.batch_shards(mesh), jax.process_count())
+    if rows % shards:
+        raise ConfigError(
+            f"config: data.global_batch_size {run.data.global_batch_size} in "
+            f"{run.train.accumulation_steps} microbatch(es) gives {rows} rows, which the mesh's "
+            f"{shards} batch shards (data x fsdp) do not divide"
+        )
+
+
+def check_workdir(run: RunConfig, workdir: Path) -> None:
+    """Raise ConfigError if WORKDIR holds a run of another config (harmless fields aside)."""
+    path = workdir / CONFIG_FILE
+    if not path.is_file():
+        return
+    try:
+        recorded = parse_run(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ConfigError(f"{path}: not the config of a training run ({error})") from None
+    if names := differing_fields(run, recorded):
+        raise ConfigError(
+            f"{path}: this workdir was begun with another config: {', '.join(names)} differ(s); "
+            f"choose another --workdir or restore the field(s)"
+        )
+
+
+def write_config(run: RunConfig, workdir: Path) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        partial = workdir / f"{CONFIG_FILE}.partial"
+        partial.write_text(json.dumps(run.to_record(), indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, workdir / CONFIG_FILE)
+    except OSError as error:
+        raise ConfigError(f"{error.filename}: {error.strerror}") from None
+
+
+def open_data(run: RunConfig, workdir: Path) -> Data:
+    """Tokenizer and batches; builds the synthetic corpus first if the config asks for it."""
+    train_path, eval_path, tokenizer_path = _data_paths(run, workdir)
+    tokenizer = hf.read_tokenizer(tokenizer_path)
+    shared = {
+        "tokenizer": tokenizer,
+        "sequence_length": run.data.sequence_length,
+        "global_batch_size": run.data.global_batch_size,
+        "process_index": jax.process_index(),
+        "process_count": jax.process_count(),
+    }
+    records = list(read_jsonl(train_path))
+    train_input = TrainInput(records, seed=run.seed, num_epochs=run.data.num_epochs, **shared)
+    held_out = None
+    if eval_path:
+        records = list(read_jsonl(eval_path))
+        held_out = TrainInput(records, seed=0, num_epochs=1, shuffle=False, **shared)
+    num_steps = run.train.num_steps
+    if num_steps is None:
+        num_steps = train_input.num_steps()
+    return Data(tokenizer, train_input.iterator(), held_out, num_steps)
+
+
+def _data_paths(run: RunConfig, workdir: Path) -> tuple[str, str | None, str]:
+    """Training rows, held-out rows, tokenizer directory; raises ConfigError for a missing one."""
+    data = run.data
+    if data.source == "synthetic":
+        from data_pipeline import synthetic  # only here: it starts the sandbox
+
+        if jax.process_index() == 0:
+            synthetic.build(workdir / "corpus", **data.synthetic)
+        _barrier("corpus")
+        corpus = synthetic.build(workdir / "corpus", **data.synthetic)
+        return str(corpus.train), str(corpus.heldout), str(corpus.tokenizer)
+    for name in ("train", "eval"):
+        path = getattr(data, name)
+        if path and not Path(path).is_file():
+            raise ConfigError(f"config: data.{name}: {path}: no such file")
+    return data.train, data.eval, data.tokenizer
+
+
+def resolve_architecture(run: RunConfig, tokenizer) -> DecoderConfig:
+    """The architecture that the config gives, or that of the model it starts from."""
+    if "init_from" not in run.model:
+        return run.decoder_config(hf.tokenizer_size(tokenizer))
+    source = Path(run.model["init_from"])
+    return hf.read_config(source / MODEL if (source / MODEL).is_dir() else source)
+
+
+# ==== State
+
+
+def initial_state(config: DecoderConfig, optimizer, seed: int) -> TrainState:
+    """A new state; jit it with ``out_shardings`` so that no device ever holds all of it."""
+    params = nnx.to_pure_dict(nnx.state(Decoder(config, rngs=nnx.Rngs(seed))))
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+
+
+def state_shardings(shapes: TrainState, mesh: Mesh) -> TrainState:
+    """A NamedSharding for every leaf: moments lie where their parameters lie."""
+    params = sharding.parameter_shardings(shapes.params, mesh)
+    return TrainState(
+        sharding.replicated(mesh), params, optimizer_shardings(shapes.optimizer, params, mesh)
+    )
+
+
+def restored_state(checkpoints, step, shapes, places, data_iterator) -> TrainState:
+    """The state of a checkpoint in its shards; sets ``data_iterator`` to its place."""
+    params = with_shardings(shapes.params, places.params)
+    optimizer = with_shardings(shapes.optimizer, places.optimizer)
+    params, optimizer, _ = checkpoints.restore(step, params, optimizer, data_iterator)
+    return TrainState(jax.device_put(jnp.int32(step), places.step), params, optimizer)
+
+
+def state_from(directory: str, optimizer, places: TrainState, mesh: Mesh) -> TrainState:
+    """A state at step 0 with the float32 parameters of an HF directory or training workdir."""
+    params = nnx.to_pure_dict(load_model(directory, mesh=mesh).params)
+    moments = jax.jit(optimizer.init, out_shardings=places.optimizer)(params)
+    return TrainState(jax.device_put(jnp.int32(0), places.step), params, moments)
+
+
+# ==== Steps
+
+
+def make_train_step(
+    run: RunConfig, num_steps: int, graphdef, optimizer, mesh: Mesh, places: TrainState
+):
+    """Jitted (state, batch) -> (state, metrics); the old state is donated.
+
+    Metrics are replicated scalars: the mean ``loss`` over the global batch's target tokens, the
+    ``gradient_norm`` before clipping, the ``learning_rate``, and the numbers of ``target_tokens``
+    and ``tokens`` (all but padding).
+    """
+    schedule = learning_rate_schedule(run.optimizer, num_steps)
+    loss_sums = functools.partial(batch_loss_sums, graphdef)
+
+    def step(state: TrainState, batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        loss, target_tokens, gradients = accumulated_gradients(
+            loss_sums, state.params, batch, run.train.accumulation_steps, mesh
+        )
+        updates, moments = optimizer.update(gradients, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        metrics = {
+            "loss": loss,
+            "gradient_norm": optax.global_norm(gradients),
+            "learning_rate": schedule(state.step),
+            "target_tokens": target_tokens,
+            "tokens": jnp.sum(batch["segment_ids"] != 0),
+        }
+        return TrainState(state.step + 1, params, moments), metrics
+
+    return jax.jit(
+        step,
+        in_shardings=(places, sharding.batch_sharding(mesh)),
+        out_shardings=(places, sharding.replicated(mesh)),
+        donate_argnums=0,
+    )
+
+
+def make_evaluation(
+    graphdef, held_out: TrainInput | None, most: int, mesh: Mesh
+) -> Callable[[Any], float]:
+    """params -> mean loss over the target tokens of the first ``most`` batches (0: of all)."""
+    replicated = sharding.replicated(mesh)
+    sums = jax.jit(functools.partial(batch_loss_sums, graphdef), out_shardings=replicated)
+
+    def evaluate(params) -> float:
+        loss_sum = weight = 0.0
+        for count, batch in enumerate(held_out.iterator(), start=1):
+            batch_sums = jax.device_get(sums(params, sharding.put_batch(batch, mesh)))
+            loss_sum, weight = loss_sum + float(batch_sums[0]), weight + float(batch_sums[1])
+            if count == most:
+                break
+        return loss_sum / max(weight, 1.0)
+
+    return evaluate
+
+
+def batch_loss_sums(graphdef, params, batch) -> tuple[jax.Array, jax.Array]:
+    """(sum of losses, number of targets) of packed rows; see data_pipeline.packing for a batch."""
+    model = nnx.merge(graphdef, params)
+    logits_BxTxV = model(batch["tokens"], batch["positions"], batch["segment_ids"])
+    return weighted_cross_entropy(logits_BxTxV, batch["targets"], batch["loss_mask"])
+
+
+# ==== Around the loop
+
+
+class RunLog:
+    """Gathers the steps' metrics without making the device wait, and hands them to people.
+
+    The scalars of an interval stay on the device until the step after it is under way. The first
+    step (compilation) and pauses do not count in tokens/s.
+    """
+
+    def __init__(self, workdir: Path, first: int, num_steps: int, every: int):
+        leads = jax.process_index() == 0
+        self._every = every
+        self._writer = MetricWriter(workdir, resumed_step=first, write=leads)
+        self._progress = Progress(first, num_steps, show=leads)
+        self._gathered: list[tuple[int, dict]] = []
+        self._ready: list[tuple[int, dict]] = []
+        self._clock: float | None = None  # since when tokens are counted
+        self._tokens, self._seconds = 0, 0.0
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self._tokens / self._seconds if self._seconds else 0.0
+
+    def step(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        self._publish()
+        self._gathered.append((step, metrics))
+        if self._clock is None:
+            self.flush()
+        elif step % self._every == 0:
+            self._ready, self._gathered = self._gathered, []
+
+    def flush(self) -> None:
+        """Publish all steps so far; waits for the device."""
+        self._publish()
+        self._ready, self._gathered = self._gathered, []
+        self._publish()
+
+    @contextlib.contextmanager
+    def pause(self):
+        """Time inside does not count in tokens/s."""
+        began = time.monotonic()
+        yield
+        self._clock += time.monotonic() - began
+
+    def evaluation(self, step: int, loss: float) -> None:
+        self._writer.write(step, {"eval_loss": loss})
+        self._writer.flush()
+        self.say(f"step {step}  held-out loss {loss:.4f}")
+
+    def say(self, line: str) -> None:
+        self._progress.say(line)
+
+    def close(self) -> None:
+        self._writer.close()
+        self._progress.close()
+
+    def _publish(self) -> None:
+        if not self._ready:
+            return
+        steps, self._ready = self._ready, []
+        fetched = [(step, jax.device_get(metrics)) for step, metrics in steps]
+        now = time.monotonic()
+        tokens = sum(int(metrics["tokens"]) for _, metrics in fetched)
+        rate = 0.0
+        if self._clock is not None:
+            rate = tokens / max(now - self._clock, 1e-9)
+            self._tokens, self._seconds = self._tokens + tokens, self._seconds + now - self._clock
+        self._clock = now
+        for step, metrics in fetched:
+            self._writer.write(step, {name: value.item() for name, value in metrics.items()})
+            if not math.isfinite(metrics["loss"]):
+                self._writer.flush()
+                raise TrainingError(f"step {step}: the loss is {metrics['loss']}; nothing is saved")
+        self._writer.flush()
+        weights = [float(metrics["target_tokens"]) for _, metrics in fetched]
+        losses = [float(metrics["loss"]) for _, metrics in fetched]
+        mean = sum(map(float.__mul__, losses, weights)) / max(sum(weights), 1.0)
+        self._progress.update(fetched[-1][0], mean, rate)
+
+
+class StopSignal:
+    """Turns SIGTERM and SIGINT into a request to stop after the current step.
+
+    In a run of several processes JAX's preemption service hears SIGTERM and all processes agree
+    on the step; SIGINT is passed on to it. A second SIGINT interrupts at once.
+    """
+
+    def __init__(self):
+        self._seen = False
+        self._alone = jax.process_count() == 1
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopSignal":
+        if threading.current_thread() is threading.main_thread():
+            heard = (signal.SIGINT, signal.SIGTERM) if self._alone else (signal.SIGINT,)
+            self._previous = {number: signal.signal(number, self._hear) for number in heard}
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def requested(self, step: int, checkpoints: Checkpoints) -> bool:
+        return self._seen if self._alone else checkpoints.reached_preemption(step)
+
+    def _hear(self, number: int, _frame) -> None:
+        if self._seen and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._seen = True
+        if not self._alone:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _barrier(name: str) -> None:
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _last_eval_loss(workdir: Path) -> float | None:
+    rows = [row for row in read_metrics(workdir / METRICS_FILE) if "eval_loss" in row]
+    return rows[-1]["eval_loss"] if rows else None
+
+
+def _size(params) -> str:
+    return f"{sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)):,}"
+
+
+# ==== Command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code (2: the user's mistake, told in one line)."""
+    try:
+        config, workdir = _parse_arguments(list(sys.argv if argv is None else argv))
+        result = train(config, workdir)
+    except USER_ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    rate = f", {result.tokens_per_second:,.0f} tokens/s" if result.tokens_per_second else ""
+    held_out = "" if result.eval_loss is None else f", held-out loss {result.eval_loss:.4f}"
+    print(f"{workdir}: step {result.step} of {result.num_steps}{held_out}{rate}")
+    return 0
+
+
+def _parse_arguments(argv: list[str]) -> tuple[ConfigDict, str]:
+    """(config with its overrides, workdir); raises ConfigError for anything wrong in the line."""
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        "config", None, "Config file (a .py with get_config()).", flag_values=values
+    )
+    flags.DEFINE_string("workdir", None, "Directory of the run.", flag_values=values)
+    # Overrides (--config.a.b) can be understood only after --config itself.
+    rest = sorted(argv[1:], key=lambda argument: not argument.startswith("--config="))
+    try:
+        left = values([argv[0], *rest])[1:]
+    except Exception as error:  # absl and ml_collections raise many kinds, config files any
+        raise ConfigError(f"command line: {str(error).strip().splitlines()[0]}") from None
+    if left:
+        raise ConfigError(f"command line: unexpected argument {left[0]!r}")
+    for name in ("config", "workdir"):
+        if values[name].value is None:
+            raise ConfigError(f"command line: --{name} is missing")
+    return values.config, values.workdir
+
+
+if __name__ == "__main__":
+    sys.exit(main())
