@@ -31,12 +31,14 @@ def attend(
 ) -> jax.Array:
     """Softmax attention, scores in float32; H must be a multiple of G. Returns [B, T, H, K]."""
     B, T, H, K = q_BxTxHxK.shape
-    G = k_BxSxGxK.shape[2]
-    q_BxTxGxRxK = q_BxTxHxK.reshape(B, T, G, H // G, K) * K**-0.5
-    scores_BxGxRxTxS = jnp.einsum(
-        "BTGRK,BSGK->BGRTS", q_BxTxGxRxK, k_BxSxGxK, preferred_element_type=jnp.float32
-    )
-    scores_BxGxRxTxS = jnp.where(mask_BxTxS[:, None, None], scores_BxGxRxTxS, HIDDEN_SCORE)
+    S, G = k_BxSxGxK.shape[1:3]
+    R = H // G  # query heads that share a key/value head: one more stretch of rows per product
+    q_BxGxRTxK = jnp.moveaxis(q_BxTxHxK * K**-0.5, 1, 2).reshape(B, G, R * T, K)
+    k_BxGxKxS = jnp.transpose(k_BxSxGxK, (0, 2, 3, 1))
+    v_BxGxSxK = jnp.moveaxis(v_BxSxGxK, 1, 2)
+    scores_BxGxRTxS = jnp.matmul(q_BxGxRTxK, k_BxGxKxS, preferred_element_type=jnp.float32)
+    hidden_Bx1x1xTxS = jnp.where(mask_BxTxS, 0.0, HIDDEN_SCORE)[:, None, None]
+    scores_BxGxRxTxS = scores_BxGxRTxS.reshape(B, G, R, T, S) + hidden_Bx1x1xTxS
     weights_BxGxRxTxS = jax.nn.softmax(scores_BxGxRxTxS, axis=-1).astype(v_BxSxGxK.dtype)
-    out_BxTxGxRxK = jnp.einsum("BGRTS,BSGK->BTGRK", weights_BxGxRxTxS, v_BxSxGxK)
-    return out_BxTxGxRxK.reshape(B, T, H, K)
+    out_BxGxRTxK = jnp.matmul(weights_BxGxRxTxS.reshape(B, G, R * T, S), v_BxGxSxK)
+    return jnp.moveaxis(out_BxGxRTxK.reshape(B, H, T, K), 1, 2)
