@@ -5,6 +5,7 @@ Source: Su et al., RoFormer (2021); Chen et al., Position Interpolation (2023) f
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def rope_angles(
@@ -14,9 +15,13 @@ def rope_angles(
 
     DeepSeekCoder divides every frequency by 4 (``scaling_factor``), so that position 4p turns as
     far as p did before scaling.
+
+    Frequencies are constants, rounded to float32 where PyTorch rounds them: one unit in the last
+    place (a device's own power makes several) is 2e-4 radians at position 16,000.
     """
-    exponents = jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim
-    inverse_frequencies = 1.0 / (theta**exponents) / scaling_factor
+    exponents_K2 = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
+    powers_K2 = np.power(theta, exponents_K2.astype(np.float64)).astype(np.float32)
+    inverse_frequencies = np.float32(1) / powers_K2 / np.float32(scaling_factor)
     angles_BxTxK2 = positions_BxT[..., None].astype(jnp.float32) * inverse_frequencies
     return jnp.cos(angles_BxTxK2), jnp.sin(angles_BxTxK2)
 

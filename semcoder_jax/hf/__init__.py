@@ -1,0 +1,20 @@
+"""Hugging Face: models, tokenizers and configs brought in, and taken out again, exactly.
+
+Hugging Face names and layouts exist only here. Commands: ``python -m semcoder_jax.hf --help``.
+"""
+
+from semcoder_jax.hf.config import decoder_config, read_config
+from semcoder_jax.hf.directory import export, load, write_model_directory
+from semcoder_jax.hf.error import HFError
+from semcoder_jax.hf.tokenizer import read_tokenizer, tokenizer_size
+
+__all__ = [
+    "HFError",
+    "decoder_config",
+    "export",
+    "load",
+    "read_config",
+    "read_tokenizer",
+    "tokenizer_size",
+    "write_model_directory",
+]

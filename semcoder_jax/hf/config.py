@@ -1,0 +1,180 @@
+"""config.json of Hugging Face: read into a DecoderConfig, and written so that every version reads.
+
+RoPE scaling has two spellings: ``rope_theta`` beside ``rope_scaling: {"type", "factor"}`` (before
+transformers 5) and ``rope_parameters: {"rope_type", "factor", "rope_theta"}`` (since). Both are
+read; the old one is written, because transformers 4 and 5 both take it as linear scaling (4.36
+accepts exactly these two keys), whereas ``{"factor": 4.0}`` alone is silently unscaled in 5.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from semcoder_jax.hf.error import HFError
+from semcoder_jax.model import DecoderConfig
+
+ARCHITECTURE = "LlamaForCausalLM"
+CONFIG_FILE = "config.json"
+
+# Fields that change what a Llama computes, and the only value the decoder here has.
+_FIXED_FIELDS = {
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "partial_rotary_factor": 1.0,
+    "quantization_config": None,
+    "sliding_window": None,
+}
+_SIZE_FIELDS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+)
+
+
+def read_config(directory: str | Path) -> DecoderConfig:
+    """The architecture that ``directory``/config.json describes.
+
+    Raises HFError for a missing or malformed file, an architecture other than
+    LlamaForCausalLM, a RoPE type other than default or linear, or a feature the decoder lacks.
+    """
+    path = Path(directory) / CONFIG_FILE
+    return decoder_config(read_json(path), str(path))
+
+
+def decoder_config(fields: Mapping, where: str = CONFIG_FILE) -> DecoderConfig:
+    """The DecoderConfig of a parsed config.json; ``where`` names it in errors."""
+    architectures = fields.get("architectures") or [fields.get("model_type")]
+    if architectures not in ([ARCHITECTURE], ["llama"]) or fields.get("model_type") != "llama":
+        raise HFError(
+            f"{where}: architecture {architectures[0]!r} (model_type "
+            f"{fields.get('model_type')!r}) is not supported, expected {ARCHITECTURE} / 'llama'"
+        )
+    for name, only in _FIXED_FIELDS.items():
+        if fields.get(name, only) not in (only, None):
+            raise HFError(
+                f"{where}: {name}={fields[name]!r} is not supported, expected {json.dumps(only)}"
+            )
+    sizes = {name: _positive_int(fields, name, where) for name in _SIZE_FIELDS}
+    theta, factor = _rope(fields, where)
+    num_heads = sizes["num_attention_heads"]
+    if fields.get("head_dim") is None and sizes["hidden_size"] % num_heads:
+        raise HFError(
+            f"{where}: hidden_size={sizes['hidden_size']} is not a multiple of "
+            f"num_attention_heads={num_heads}, and head_dim is not given"
+        )
+    optional = {
+        name: _positive_int(fields, name, where) if fields.get(name) is not None else default
+        for name, default in {
+            "num_key_value_heads": num_heads,
+            "head_dim": sizes["hidden_size"] // num_heads,
+            "max_position_embeddings": 2048,  # transformers' own default
+        }.items()
+    }
+    try:
+        return DecoderConfig(
+            vocab_size=sizes["vocab_size"],
+            hidden_size=sizes["hidden_size"],
+            intermediate_size=sizes["intermediate_size"],
+            num_layers=sizes["num_hidden_layers"],
+            num_heads=num_heads,
+            num_kv_heads=optional["num_key_value_heads"],
+            head_dim=optional["head_dim"],
+            max_positions=optional["max_position_embeddings"],
+            rope_theta=theta,
+            rope_scaling_factor=factor,
+            rms_norm_eps=_positive_number(fields, "rms_norm_eps", where, default=1e-6),
+            tie_embeddings=bool(fields.get("tie_word_embeddings", False)),
+            initializer_range=float(fields.get("initializer_range", 0.02)),
+        )
+    except ValueError as error:
+        raise HFError(f"{where}: {error}") from error
+
+
+def config_fields(config: DecoderConfig, *, dtype: str, token_ids: Mapping[str, int]) -> dict:
+    """The fields of a config.json for ``config`` with weights stored in ``dtype``; ``token_ids``
+    are ``bos_token_id`` and ``eos_token_id``."""
+    scaling = None
+    if config.rope_scaling_factor != 1.0:
+        scaling = {"type": "linear", "factor": config.rope_scaling_factor}
+    return {
+        "architectures": [ARCHITECTURE],
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "head_dim": config.head_dim,
+        "hidden_act": "silu",
+        "hidden_size": config.hidden_size,
+        "initializer_range": config.initializer_range,
+        "intermediate_size": config.intermediate_size,
+        "max_position_embeddings": config.max_positions,
+        "mlp_bias": False,
+        "model_type": "llama",
+        "num_attention_heads": config.num_heads,
+        "num_hidden_layers": config.num_layers,
+        "num_key_value_heads": config.num_kv_heads,
+        "rms_norm_eps": config.rms_norm_eps,
+        "rope_scaling": scaling,
+        "rope_theta": config.rope_theta,
+        "tie_word_embeddings": config.tie_embeddings,
+        "torch_dtype": dtype,
+        "use_cache": True,
+        "vocab_size": config.vocab_size,
+    } | dict(token_ids)
+
+
+def read_json(path: Path) -> dict:
+    """A JSON object, or an HFError that names the file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            fields = json.load(file)
+    except FileNotFoundError:
+        raise HFError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise HFError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(fields, dict):
+        raise HFError(f"{path}: expected a JSON object, found {type(fields).__name__}")
+    return fields
+
+
+def write_json(path: Path, fields: Mapping) -> None:
+    path.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _rope(fields: Mapping, where: str) -> tuple[float, float]:
+    """RoPE theta and linear scaling factor."""
+    for name in ("rope_parameters", "rope_scaling"):
+        if isinstance(fields.get(name), Mapping) and fields[name]:
+            rope, source = fields[name], f"{where}: {name}"
+            break
+    else:
+        rope, source = {}, where
+    kind = rope.get("rope_type", rope.get("type"))
+    if kind is None and rope.get("factor") is not None:
+        raise HFError(
+            f"{source} has a factor but no rope_type (or type), expected 'default' or 'linear'"
+        )
+    if kind not in (None, "default", "linear"):
+        raise HFError(f"{source}: RoPE type {kind!r} is not supported, expected default or linear")
+    partial = rope.get("partial_rotary_factor", 1.0)
+    if partial != 1.0:
+        raise HFError(f"{source}: partial_rotary_factor={partial!r} is not supported, expected 1.0")
+    theta_owner = rope if "rope_theta" in rope else fields
+    theta = _positive_number(theta_owner, "rope_theta", where, default=10_000.0)
+    factor = _positive_number(rope, "factor", source) if kind == "linear" else 1.0
+    return theta, factor
+
+
+def _positive_int(fields: Mapping, name: str, where: str) -> int:
+    value = fields.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise HFError(f"{where}: {name}={value!r}, expected a positive integer")
+    return value
+
+
+def _positive_number(fields: Mapping, name: str, where: str, default: float | None = None) -> float:
+    value = fields.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise HFError(f"{where}: {name}={value!r}, expected a positive number")
+    return float(value)

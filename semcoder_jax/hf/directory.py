@@ -1,0 +1,142 @@
+"""A model directory as transformers, vLLM and others read it: read whole, written atomically."""
+
+import os
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+from transformers import PreTrainedTokenizerBase
+
+from semcoder_jax.hf.config import (
+    CONFIG_FILE,
+    config_fields,
+    read_config,
+    read_json,
+    write_json,
+)
+from semcoder_jax.hf.error import HFError
+from semcoder_jax.hf.layout import parameter_count, tensor_shapes
+from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardWriter, check_space
+from semcoder_jax.hf.tokenizer import check_vocabulary, write_tokenizer
+from semcoder_jax.hf.weights import read_params, tensors
+from semcoder_jax.model import DecoderConfig
+
+GENERATION_CONFIG_FILE = "generation_config.json"
+CARD_FILE = "README.md"
+TOKEN_ID_FIELDS = ("bos_token_id", "eos_token_id")
+EXPORT_DTYPES = ("float32", "bfloat16", "float16")
+
+
+def load(
+    directory: str | Path,
+    *,
+    mesh: Mesh | None = None,
+    dtype: str = "float32",
+    progress: bool = False,
+) -> tuple[DecoderConfig, nnx.State]:
+    """Architecture and parameters of a local model directory.
+
+    Parameters are cast to ``dtype`` and lie on ``mesh`` by sharding.parameter_shardings (None:
+    whole on this process's first device). Raises HFError if anything is missing or does not fit.
+    """
+    directory = Path(directory)
+    config = read_config(directory)
+    return config, read_params(directory, config, mesh=mesh, dtype=dtype, progress=progress)
+
+
+def write_model_directory(
+    directory: str | Path,
+    config: DecoderConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    dtype: str = "float32",
+) -> None:
+    """Everything but the weights: config.json, generation_config.json and the tokenizer's files.
+
+    The special token ids and generation settings are those of the directory that the tokenizer
+    was read from, as far as it has a config.json and a generation_config.json; else its own ids.
+    """
+    directory, source = Path(directory), Path(str(tokenizer.name_or_path))
+    check_vocabulary(tokenizer, config.vocab_size, str(directory))
+    directory.mkdir(parents=True, exist_ok=True)
+    ids = {name: getattr(tokenizer, name) for name in TOKEN_ID_FIELDS}
+    if (source / CONFIG_FILE).is_file():
+        fields = read_json(source / CONFIG_FILE)
+        ids |= {name: fields[name] for name in TOKEN_ID_FIELDS if fields.get(name) is not None}
+    generation = ids
+    if (source / GENERATION_CONFIG_FILE).is_file():
+        generation = ids | read_json(source / GENERATION_CONFIG_FILE)
+    write_tokenizer(tokenizer, directory)
+    write_json(directory / CONFIG_FILE, config_fields(config, dtype=dtype, token_ids=ids))
+    write_json(directory / GENERATION_CONFIG_FILE, generation)
+
+
+def export(
+    directory: str | Path,
+    config: DecoderConfig,
+    params: nnx.State,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    dtype: str = "bfloat16",
+    shard_bytes: int = DEFAULT_SHARD_BYTES,
+    card: str | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Path:
+    """Write the whole model to ``directory``: weights in ``dtype``, config, tokenizer, ``card``.
+
+    Under that name it appears only when complete: it is written beside, in ``NAME.partial``, and
+    renamed. Parameters may lie on any mesh; all processes must call, the first one writes.
+    Raises HFError if the directory exists (without ``overwrite``) or the disk is full.
+    """
+    directory = Path(directory)
+    if dtype not in EXPORT_DTYPES:
+        raise HFError(f"dtype {dtype!r}: expected one of {', '.join(EXPORT_DTYPES)}")
+    if directory.exists() and not overwrite and any(directory.iterdir()):
+        raise HFError(f"{directory}: already exists and is not empty")
+    partial = directory.with_name(directory.name + ".partial")
+    try:
+        writer = _begin(partial, config, tokenizer, dtype, shard_bytes, card)
+        for name, tensor in tensors(config, params, dtype, progress=progress):
+            if writer is not None:
+                writer.write(name, tensor)
+        if writer is not None:
+            writer.close()
+            _replace(partial, directory)
+    except BaseException:
+        if jax.process_index() == 0:
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(f"exported {directory}")
+    return directory
+
+
+def _begin(partial: Path, config, tokenizer, dtype, shard_bytes, card) -> ShardWriter | None:
+    """The partial directory with all but the weights, and their writer (on the first process)."""
+    if jax.process_index() != 0:
+        return None
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed export
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise HFError(f"{partial}: {error.strerror}") from error
+    check_space(partial, parameter_count(config) * jnp.dtype(dtype).itemsize)
+    write_model_directory(partial, config, tokenizer, dtype=dtype)
+    if card is not None:
+        (partial / CARD_FILE).write_text(card, encoding="utf-8")
+    return ShardWriter(partial, tensor_shapes(config), dtype, shard_bytes)
+
+
+def _replace(partial: Path, directory: Path) -> None:
+    """Move the complete ``partial`` to ``directory``; an older one is removed only after."""
+    old = directory.with_name(directory.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        os.rename(directory, old)
+    os.rename(partial, directory)
+    shutil.rmtree(old, ignore_errors=True)

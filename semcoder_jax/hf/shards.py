@@ -1,0 +1,298 @@
+"""Weight files of a model directory: opened and checked, read by slice, written in a stream.
+
+Safetensors (https://huggingface.co/docs/safetensors): eight bytes of header length, a JSON header
+of names, dtypes, shapes and byte ranges, the data. A model is one ``model.safetensors``, or many
+files beside ``model.safetensors.index.json``. ``pytorch_model.bin`` likewise, through torch.
+"""
+
+import errno
+import json
+import math
+import os
+import shutil
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from semcoder_jax.hf.config import read_json, write_json
+from semcoder_jax.hf.error import HFError
+
+SAFETENSORS = "model.safetensors"
+PICKLED = "pytorch_model.bin"
+DTYPES = {
+    "F32": np.dtype(np.float32),
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+}
+_CODES = {dtype: code for code, dtype in DTYPES.items()}
+DEFAULT_SHARD_BYTES = 5_000_000_000
+
+
+class Shards:
+    """The tensors of a model directory, by name.
+
+    Opening reads headers only. Each read opens its file anew, so that the memory map of a file
+    (which counts as this process's memory) lives no longer than one tensor's copy.
+    """
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.files = _weight_files(directory)
+        self._tensors: dict[str, tuple[Path, tuple[int, ...]]] = {}
+        self._pickled: dict[Path, dict] = {}
+        for path in self.files:
+            self._read_header(path)
+        self._check_index()
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: shape for name, (_, shape) in self._tensors.items()}
+
+    def read(self, name: str, index: tuple[slice, ...] | None = None) -> np.ndarray:
+        """A copy of a tensor's part: only the bytes of that part are read (rows), or at least
+        only they are kept (columns)."""
+        path, shape = self._tensors[name]
+        index = tuple(slice(None) for _ in shape) if index is None else index
+        if path in self._pickled:
+            return _numpy(self._pickled[path][name][index], path, name)
+        with _open(path) as file:
+            part = file.get_slice(name)
+            if part.get_dtype() not in DTYPES:
+                raise HFError(
+                    f"{path}: {name} has dtype {part.get_dtype()}, expected {', '.join(DTYPES)}"
+                )
+            return part[tuple(slice(*s.indices(n)[:2]) for s, n in zip(index, shape, strict=True))]
+
+    def check(self, expected: Mapping[str, tuple[int, ...]], ignored: Iterable[str] = ()) -> None:
+        """Raise one HFError that lists every missing, misshapen and unexpected tensor."""
+        found, ignored = self.shapes, set(ignored)
+        problems = [f"missing {name} {list(expected[name])}" for name in expected.keys() - found]
+        problems += [
+            f"unexpected {name} {list(found[name])}"
+            for name in found.keys() - expected.keys() - ignored
+            if not name.endswith("rotary_emb.inv_freq")  # a constant that old exports carry
+        ]
+        problems += [
+            f"{name} has shape {list(found[name])}, expected {list(shape)}"
+            for name, shape in expected.items()
+            if found.get(name, shape) != shape
+        ]
+        if problems:
+            raise HFError(
+                f"{self.directory}: {len(problems)} tensors do not fit config.json: "
+                + "; ".join(sorted(problems))
+            )
+
+    def _read_header(self, path: Path) -> None:
+        if path.suffix == ".bin":
+            tensors = self._pickled[path] = _load_pickled(path)
+            shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        else:
+            with _open(path) as file:
+                shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        for name, shape in shapes.items():
+            if name in self._tensors:
+                raise HFError(f"{path}: {name} is also in {self._tensors[name][0].name}")
+            self._tensors[name] = (path, shape)
+
+    def _check_index(self) -> None:
+        """Every tensor must lie in the file that the index names."""
+        index = _index_path(self.directory)
+        if index is None:
+            return
+        weight_map = _weight_map(index)
+        wrong = [
+            f"{name} is not in {file}"
+            for name, file in weight_map.items()
+            if name not in self._tensors or self._tensors[name][0].name != file
+        ]
+        if wrong:
+            raise HFError(f"{index}: {'; '.join(sorted(wrong))}")
+
+
+class ShardWriter:
+    """Safetensors shards of a known list of tensors, each written as it comes, in that order.
+
+    One shard is ``model.safetensors``; several are numbered and an index is written beside them.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        shapes: Mapping[str, tuple[int, ...]],
+        dtype: str,
+        shard_bytes: int = DEFAULT_SHARD_BYTES,
+    ):
+        self._directory = directory
+        self._dtype = np.dtype(dtype)
+        self._shapes = dict(shapes)
+        self._shards = plan_shards(self._shapes, self._dtype.itemsize, shard_bytes)
+        self._waiting = [(file, name) for file, names in self._shards.items() for name in names]
+        self._file = None
+
+    def write(self, name: str, tensor: np.ndarray) -> None:
+        """The next tensor of the list."""
+        file, expected = self._waiting.pop(0)
+        if (name, tensor.shape, tensor.dtype) != (expected, self._shapes[name], self._dtype):
+            raise AssertionError(f"{name} {tensor.shape} {tensor.dtype} where {expected} was due")
+        with _named_disk_errors(self._directory):
+            if self._file is None or Path(self._file.name).name != file:
+                self._open_shard(file)
+            self._file.write(np.ascontiguousarray(tensor).view(np.uint8).data)
+
+    def close(self) -> None:
+        if self._waiting:
+            raise AssertionError(f"{len(self._waiting)} tensors were not written")
+        with _named_disk_errors(self._directory):
+            self._close_shard()
+            if len(self._shards) > 1:
+                write_json(self._directory / f"{SAFETENSORS}.index.json", self._index())
+
+    def _index(self) -> dict:
+        weight_map = {name: file for file, names in self._shards.items() for name in names}
+        total = sum(math.prod(shape) for shape in self._shapes.values()) * self._dtype.itemsize
+        return {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
+
+    def _open_shard(self, name: str) -> None:
+        self._close_shard()
+        self._file = open(self._directory / name, "wb")  # noqa: SIM115 (closed by _close_shard)
+        header, offset = {"__metadata__": {"format": "pt"}}, 0
+        for tensor in self._shards[name]:
+            end = offset + math.prod(self._shapes[tensor]) * self._dtype.itemsize
+            header[tensor] = {
+                "dtype": _CODES[self._dtype],
+                "shape": list(self._shapes[tensor]),
+                "data_offsets": [offset, end],
+            }
+            offset = end
+        encoded = json.dumps(header, separators=(",", ":")).encode()
+        encoded += b" " * (-len(encoded) % 8)  # the data begins aligned
+        self._file.write(struct.pack("<Q", len(encoded)) + encoded)
+
+    def _close_shard(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+
+def plan_shards(
+    shapes: Mapping[str, tuple[int, ...]], itemsize: int, shard_bytes: int
+) -> dict[str, list[str]]:
+    """File name → its tensors: files are filled in order up to ``shard_bytes`` each (a larger
+    tensor gets a file of its own)."""
+    groups, filled = [[]], 0
+    for name, shape in shapes.items():
+        size = math.prod(shape) * itemsize
+        if groups[-1] and filled + size > shard_bytes:
+            groups.append([])
+            filled = 0
+        groups[-1].append(name)
+        filled += size
+    if len(groups) == 1:
+        return {SAFETENSORS: groups[0]}
+    count = len(groups)
+    return {f"model-{i:05d}-of-{count:05d}.safetensors": g for i, g in enumerate(groups, 1)}
+
+
+def check_space(directory: Path, needed: int) -> None:
+    """Raise HFError if the disk of ``directory`` has fewer than ``needed`` bytes free."""
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise HFError(f"{directory}: needs {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB")
+
+
+def _weight_files(directory: Path) -> list[Path]:
+    index = _index_path(directory)
+    if index is not None:
+        names = sorted(set(_weight_map(index).values()))
+        missing = [name for name in names if not (directory / name).is_file()]
+        if missing:
+            raise HFError(
+                f"{directory}: {len(missing)} of {len(names)} shards named in {index.name} are "
+                f"missing: {', '.join(missing)}"
+            )
+        return [directory / name for name in names]
+    for name in (SAFETENSORS, PICKLED):
+        if (directory / name).is_file():
+            return [directory / name]
+    raise HFError(
+        f"{directory}: no weights, expected {SAFETENSORS}, {SAFETENSORS}.index.json or {PICKLED}"
+    )
+
+
+def _index_path(directory: Path) -> Path | None:
+    """The index in force: that of safetensors before that of pickles, a single file before none."""
+    for name in (SAFETENSORS, PICKLED):
+        if (directory / f"{name}.index.json").is_file():
+            return directory / f"{name}.index.json"
+        if (directory / name).is_file():
+            return None
+    return None
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise HFError(f"{index}: weight_map is missing or empty")
+    for name, file in weight_map.items():
+        if not isinstance(file, str) or Path(file).name != file:
+            raise HFError(f"{index}: {name} lies in {file!r}, expected a file name")
+    return weight_map
+
+
+def _open(path: Path) -> safe_open:
+    try:
+        return safe_open(path, framework="numpy")
+    except SafetensorError as error:
+        size = path.stat().st_size
+        raise HFError(
+            f"{path}: truncated or not a safetensors file ({size} bytes on disk; {error})"
+        ) from error
+    except OSError as error:
+        raise HFError(f"{path}: {error.strerror or error}") from error
+
+
+def _load_pickled(path: Path) -> dict:
+    try:
+        import torch  # an optional dependency, only for checkpoints that have no safetensors
+    except ImportError:
+        raise HFError(f"{path}: reading .bin files needs torch: pip install torch") from None
+    try:
+        return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged archive
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise HFError(f"{path}: truncated or not a torch checkpoint ({first})") from error
+
+
+def _numpy(tensor, path: Path, name: str) -> np.ndarray:
+    """A copy of a torch tensor."""
+    import torch
+
+    if tensor.dtype == torch.bfloat16:
+        return tensor.contiguous().view(torch.uint16).numpy().copy().view(ml_dtypes.bfloat16)
+    if tensor.dtype not in (torch.float32, torch.float16):
+        raise HFError(f"{path}: {name} has dtype {tensor.dtype}, expected float32 or a half")
+    return tensor.numpy().copy()
+
+
+class _named_disk_errors:
+    """Turns a full disk or quota into an HFError."""
+
+    def __init__(self, directory: Path):
+        self._directory = directory
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, OSError) and error.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+        ):
+            raise HFError(f"{self._directory}: {error.strerror}, nothing was kept") from error

@@ -1,0 +1,74 @@
+"""The tokenizer of a model directory, and its files, which are copied and never rewritten."""
+
+import shutil
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from semcoder_jax.hf.config import CONFIG_FILE, read_json
+from semcoder_jax.hf.error import HFError
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+)
+
+
+def read_tokenizer(directory: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer that ``directory``/tokenizer.json describes, token for token.
+
+    Encode with ``add_special_tokens=False`` and add BOS and EOS by id: whether the tokenizer adds
+    them by itself depends on the version of transformers. Decoding never tidies up spaces.
+    Raises HFError if the file is missing or malformed, or if config.json beside it has fewer
+    vocabulary rows than the tokenizer has tokens.
+    """
+    directory = Path(directory)
+    if not (directory / "tokenizer.json").is_file():
+        raise HFError(f"{directory}/tokenizer.json: no such file")
+    try:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(
+            directory, clean_up_tokenization_spaces=False, local_files_only=True
+        )
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise HFError(f"{directory}/tokenizer.json: not a readable tokenizer ({error})") from error
+    if (directory / CONFIG_FILE).is_file():
+        rows = read_json(directory / CONFIG_FILE).get("vocab_size")
+        if isinstance(rows, int):
+            check_vocabulary(tokenizer, rows, str(directory))
+    return tokenizer
+
+
+def tokenizer_size(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The number of ids that stand for a token: the greatest id and one more.
+
+    DeepSeekCoder's is 32,022 of 32,256 vocabulary rows; the rows above are never trained, decode
+    to nothing, and must never be sampled.
+    """
+    return max(tokenizer.get_vocab().values()) + 1
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) -> None:
+    """Raise HFError unless every token has a row among the model's ``rows``."""
+    size = tokenizer_size(tokenizer)
+    if size > rows:
+        raise HFError(
+            f"{where}: the tokenizer has {size} tokens, the model only {rows} vocabulary rows"
+        )
+
+
+def write_tokenizer(tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
+    """The tokenizer's files: copied byte for byte from where it was read, if that is a directory,
+    else as transformers saves it."""
+    source = Path(str(tokenizer.name_or_path))
+    if not (source / "tokenizer.json").is_file():
+        tokenizer.save_pretrained(directory)
+        return
+    for name in TOKENIZER_FILES:
+        if (source / name).is_file() and source.resolve() != directory.resolve():
+            shutil.copyfile(source / name, directory / name)

@@ -1,0 +1,171 @@
+"""Weights between Hugging Face files and sharded, stacked parameters, a tensor at a time.
+
+Neither direction ever holds the model twice. Reading, each process takes from the files only the
+slices that its devices hold, in the files' layout; transposition, cast and stacking happen on
+the devices, into the parameter's own buffer (donated). Writing goes the other way.
+"""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+from tqdm import tqdm
+
+from semcoder_jax.hf.layout import (
+    TensorLayout,
+    abstract_params,
+    axis_sizes,
+    layouts,
+    parameter_count,
+    tensor_list,
+    tensor_shapes,
+)
+from semcoder_jax.hf.shards import Shards
+from semcoder_jax.model import DecoderConfig
+from semcoder_jax.sharding import parameter_shardings
+
+
+def read_params(
+    directory: Path,
+    config: DecoderConfig,
+    *,
+    mesh: Mesh | None = None,
+    dtype: str = "float32",
+    progress: bool = False,
+) -> nnx.State:
+    """The decoder's parameters from ``directory``, sharded over ``mesh`` (None: one device).
+
+    Raises HFError, before any weight is read, if files or tensors are missing or do not fit.
+    """
+    shards = Shards(directory)
+    tied_copy = ("lm_head.weight",) if config.tie_embeddings else ()
+    shards.check(tensor_shapes(config), ignored=tied_copy)
+    params = abstract_params(config, dtype)
+    if mesh is None:
+        device = SingleDeviceSharding(jax.local_devices()[0])
+        shardings = jax.tree.map(lambda _: device, params)
+    else:
+        shardings = parameter_shardings(params, mesh)
+    places = _by_path(shardings)
+    arrays = {}
+    total = parameter_count(config) * jnp.dtype(dtype).itemsize
+    with _byte_bar(total, "importing", progress) as bar:
+        for kind in layouts(config):
+            arrays[kind.path] = _read_parameter(shards, kind, config, places[kind.path], dtype, bar)
+    return _with_arrays(params, arrays)
+
+
+def tensors(
+    config: DecoderConfig, params: nnx.State, dtype: str, *, progress: bool = False
+) -> Iterator[tuple[str, np.ndarray | None]]:
+    """Every (name, tensor) of the Hugging Face layout, in the order of layout.tensor_shapes.
+
+    Each is gathered when it is asked for. All processes must iterate; the arrays come to the
+    first one, the others get None.
+    """
+    arrays, sizes = _by_path(params), tuple(axis_sizes(config).items())
+    itemsize = jnp.dtype(dtype).itemsize
+    with _byte_bar(parameter_count(config) * itemsize, "exporting", progress) as bar:
+        for name, kind, layer in tensor_list(config):
+            array = arrays[kind.path]
+            tensor = _take(array, layer, kind, sizes, dtype, _gathered(array))
+            first = jax.process_index() == 0
+            yield name, np.asarray(tensor.addressable_data(0)) if first else None
+            bar.update(tensor.size * itemsize)
+
+
+def _read_parameter(shards, kind: TensorLayout, config, sharding: Sharding, dtype, bar):
+    sizes = axis_sizes(config)
+    tensor_sharding = kind.sharding(sharding)
+    static = (kind, tuple(sizes.items()), dtype, sharding)
+    if not kind.stacked:
+        tensor = _read_tensor(shards, kind.name, kind.shape(sizes), tensor_sharding)
+        array = _convert(tensor, *static)
+        bar.update(array.nbytes)
+        return array
+    stack = _empty_stack(*static, config.num_layers)
+    for layer in range(config.num_layers):
+        name = kind.name.format(layer=layer)
+        tensor = _read_tensor(shards, name, kind.shape(sizes), tensor_sharding)
+        stack = _place(stack, tensor, layer, *static)
+        # Without waiting, tensors that were read but not yet placed would pile up.
+        stack.block_until_ready()
+        bar.update(stack.nbytes // config.num_layers)
+    return stack
+
+
+def _read_tensor(shards: Shards, name: str, shape, sharding: Sharding) -> jax.Array:
+    """A global array in the files' layout and dtype; a slice that several of this process's
+    devices hold is read once."""
+    parts = {}
+
+    def read(index: tuple[slice, ...]) -> np.ndarray:
+        key = tuple(s.indices(n) for s, n in zip(index, shape, strict=True))
+        if key not in parts:
+            parts[key] = shards.read(name, index)
+        return parts[key]
+
+    return jax.make_array_from_callback(shape, sharding, read)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _convert(tensor, kind: TensorLayout, sizes, dtype, sharding):
+    array = kind.to_parameter(tensor, dict(sizes)).astype(dtype)
+    return jax.lax.with_sharding_constraint(array, sharding)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _empty_stack(kind: TensorLayout, sizes, dtype, sharding, num_layers):
+    sizes = dict(sizes)
+    shape = (num_layers, *(sizes[axis] for axis in kind.parameter_axes))
+    return jax.lax.with_sharding_constraint(jnp.zeros(shape, dtype), sharding)
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4, 5, 6), donate_argnums=0)
+def _place(stack, tensor, layer, kind: TensorLayout, sizes, dtype, sharding):
+    """``stack`` with ``tensor`` as its ``layer``-th part, in place."""
+    part = kind.to_parameter(tensor, dict(sizes)).astype(dtype)
+    stack = jax.lax.dynamic_update_index_in_dim(stack, part, layer, axis=0)
+    return jax.lax.with_sharding_constraint(stack, sharding)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3, 4, 5))
+def _take(array, layer, kind: TensorLayout, sizes, dtype, sharding):
+    if kind.stacked:
+        array = jax.lax.dynamic_index_in_dim(array, layer, keepdims=False)
+    tensor = kind.to_tensor(array.astype(dtype), dict(sizes))
+    return jax.lax.with_sharding_constraint(tensor, sharding)
+
+
+def _gathered(array: jax.Array) -> Sharding:
+    """Where a whole tensor is put for the host to read: on every device of the array's mesh."""
+    if isinstance(array.sharding, NamedSharding):
+        return NamedSharding(array.sharding.mesh, PartitionSpec())
+    return array.sharding
+
+
+def _by_path(params: nnx.State) -> dict[tuple[str, ...], jax.Array]:
+    """Leaf arrays by path, of a State or of the plain dict of one."""
+    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+    return {tuple(k.key for k in path if hasattr(k, "key")): leaf for path, leaf in leaves}
+
+
+def _with_arrays(params: nnx.State, arrays) -> nnx.State:
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: arrays[tuple(k.key for k in path if hasattr(k, "key"))], params
+    )
+
+
+def _byte_bar(total: int, description: str, shown: bool) -> tqdm:
+    return tqdm(
+        total=total,
+        unit="B",
+        unit_scale=True,
+        desc=description,
+        disable=not shown or jax.process_index() != 0,
+    )
