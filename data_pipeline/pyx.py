@@ -1,0 +1,238 @@
+"""The TFDS builder of PyX and PyX-R: JSONL in upstream's schema to ArrayRecord, without TensorFlow.
+
+`prepare` writes `data_dir/name/version/`, and does it again only when the JSONL changed; `load`
+gives a split as a random-access sequence of records, in the order of its file.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any, overload
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from data_pipeline.records import KINDS, Record, RecordError, make_record, read_jsonl
+
+VERSION = "1.0.0"
+"""Of the features below; a change of the records alone keeps it."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class PyxError(ValueError):
+    """A dataset that cannot be prepared or loaded; the message is one line."""
+
+
+class Pyx(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Each example: `id`, `kind` (nl, fwd_mnl, bwd_mnl, fault), `prompt_field`, `response`; text.
+
+    `jsonl_by_split` are the files and `records_by_split` how many records each holds.
+    """
+
+    VERSION = tfds.core.Version(VERSION)
+    # There are no downloads to look up beside the code; TFDS's search for them needs a package
+    # (importlib_resources) that it does not declare.
+    code_path = None
+
+    def __init__(
+        self,
+        *,
+        jsonl_by_split: Mapping[str, Path],
+        records_by_split: Mapping[str, int],
+        fingerprint: str,
+        **options: Any,
+    ):
+        self._jsonl_by_split = dict(jsonl_by_split)
+        self._records_by_split = dict(records_by_split)
+        self._fingerprint = fingerprint
+        super().__init__(**options)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=f"PyX and PyX-R training records; kinds: {', '.join(KINDS)}.",
+            features=tfds.features.FeaturesDict(
+                {name: tfds.features.Text() for name in ("id", "kind", "prompt_field", "response")}
+            ),
+            metadata=tfds.core.MetadataDict(fingerprint=self._fingerprint),
+            disable_shuffling=True,  # training shuffles by itself; a split keeps its file's order
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        return {split: self._generate_examples(split) for split in self._jsonl_by_split}
+
+    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, str]]]:
+        records = tqdm(
+            read_jsonl(self._jsonl_by_split[split]),
+            desc=f"write {split}",
+            total=self._records_by_split[split],
+            unit="record",
+            disable=None,
+        )
+        for number, record in enumerate(records):
+            yield (
+                number,
+                {
+                    "id": record.id,
+                    "kind": record.kind,
+                    "prompt_field": record.prompt_field,
+                    "response": record.response,
+                },
+            )
+
+
+class RecordSource(Sequence[Record]):
+    """A prepared split: its records by number, read from ArrayRecord when asked for."""
+
+    def __init__(self, data_source: Sequence[Mapping[str, bytes]]):
+        self._data_source = data_source
+
+    def __len__(self) -> int:
+        return len(self._data_source)
+
+    @overload
+    def __getitem__(self, number: int) -> Record: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Record]: ...
+    def __getitem__(self, number):
+        if isinstance(number, slice):
+            return self.__getitems__(range(len(self))[number])
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"record {number} of {len(self)}")
+        return _record(self._data_source[number % len(self)])
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[Record]:
+        """Several records at once, one read for all: what grain asks for."""
+        return [_record(example) for example in self._data_source.__getitems__(list(numbers))]
+
+
+def prepare(
+    jsonl_by_split: Mapping[str, str | os.PathLike],
+    data_dir: str | os.PathLike,
+    name: str = "pyx",
+) -> Path:
+    """Writes the dataset `name` from JSONL files and returns its folder.
+
+    Nothing is written when the dataset was made of the same bytes. Otherwise it is built beside the
+    old one and put in its place when whole. Processes that prepare the same `data_dir` (a local or
+    shared file system) wait for one another.
+
+    Raises RecordError (file, line, field) before anything is written, and PyxError.
+    """
+    _check_name("name", name)
+    if not jsonl_by_split:
+        raise PyxError('jsonl_by_split: expected at least one split, e.g. {"train": "train.jsonl"}')
+    for split in jsonl_by_split:
+        _check_name("split", split)
+    paths = {split: Path(path) for split, path in jsonl_by_split.items()}
+    fingerprint = _fingerprint(paths)
+    folder = Path(data_dir) / name / VERSION
+    if _fingerprint_of(folder) == fingerprint:
+        return folder
+    counts = {split: _count(path) for split, path in paths.items()}
+    with _locked(Path(data_dir), name) as staging:
+        if _fingerprint_of(folder) != fingerprint:  # another process may have made it meanwhile
+            _build(paths, counts, fingerprint, staging, name)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if folder.exists():
+                folder.rename(staging / "replaced")
+            (staging / name / VERSION).rename(folder)
+    return folder
+
+
+def load(data_dir: str | os.PathLike, split: str, name: str = "pyx") -> RecordSource:
+    """The records of a prepared split. Raises PyxError when there is no such dataset or split."""
+    folder = Path(data_dir) / name / VERSION
+    if _fingerprint_of(folder) is None:
+        raise PyxError(
+            f"{folder}: expected a prepared dataset; call data_pipeline.pyx.prepare first"
+        )
+    builder = tfds.builder_from_directory(folder)
+    if split not in builder.info.splits:
+        raise PyxError(
+            f"{folder}: split {split!r}: expected one of {', '.join(builder.info.splits)}"
+        )
+    return RecordSource(builder.as_data_source(split))
+
+
+def _build(
+    paths: Mapping[str, Path], counts: Mapping[str, int], fingerprint: str, into: Path, name: str
+) -> None:
+    # TFDS names a dataset after its class.
+    named = type("NamedPyx", (Pyx,), {"name": name, "__module__": __name__}, skip_registration=True)
+    builder = named(
+        jsonl_by_split=paths, records_by_split=counts, fingerprint=fingerprint, data_dir=into
+    )
+    tfds.disable_progress_bar()  # ours tells the rate and the time that remains
+    with redirect_stdout(StringIO()):  # TFDS prints the path in `into`, which is not the last one
+        builder.download_and_prepare(
+            file_format="array_record",
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+        )
+
+
+def _record(example: Mapping[str, bytes]) -> Record:
+    text = {name: value.decode() for name, value in example.items()}
+    return make_record(text["id"], text["kind"], text["prompt_field"], text["response"])
+
+
+def _check_name(what: str, name: str) -> None:
+    # TFDS reads "all" as every split.
+    if not _NAME.fullmatch(name) or name == "all":
+        raise PyxError(
+            f"{what} {name!r}: expected lower-case letters, digits and underscores, and not 'all'"
+        )
+
+
+def _count(path: Path) -> int:
+    """How many records a file holds, every one checked."""
+    count = sum(1 for _ in tqdm(read_jsonl(path), desc=f"check {path.name}", disable=None))
+    if count == 0:
+        raise RecordError(f"{path}: expected at least one record; the file is empty")
+    return count
+
+
+def _fingerprint(paths: Mapping[str, Path]) -> str:
+    """A SHA-256 of the splits' names and the bytes of their files."""
+    digests = {}
+    for split, path in paths.items():
+        try:
+            with path.open("rb") as file:
+                digests[split] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise RecordError(f"{path}: cannot read the file: {error.strerror}") from None
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
+def _fingerprint_of(folder: Path) -> str | None:
+    """What a prepared dataset was made of; None where there is none that is whole."""
+    try:
+        return json.loads((folder / "metadata.json").read_text())["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@contextmanager
+def _locked(data_dir: Path, name: str) -> Iterator[Path]:
+    """Holds the dataset against other processes; gives an empty folder to build in.
+
+    What a killed build left in that folder is removed first: whoever holds the lock is alone.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        staging = data_dir / f".{name}.building"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
