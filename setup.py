@@ -1,0 +1,53 @@
+"""Package metadata. Ranges were run together on Python 3.11 (see README, Requirements)."""
+
+from setuptools import find_packages, setup
+
+CORE = [
+    "absl-py>=2.1",
+    "array-record>=0.8",
+    "etils[epath]>=1.12",
+    "flax>=0.12.6,<0.14",
+    "grain>=0.2.15,<0.4",
+    "jax>=0.8,<0.13",
+    "ml-collections>=1.1",
+    "numpy>=1.26",
+    "optax>=0.2.6,<0.4",
+    "orbax-checkpoint>=0.11.30,<0.13",
+    "protobuf<7",
+    "safetensors>=0.6",
+    "tensorboardX>=2.6,<3",
+    "tensorflow-datasets>=4.9.9,<5",
+    "tokenizers>=0.21",
+    "tqdm>=4.66",
+    "transformers>=5.0,<6",
+]
+
+EXTRAS = {
+    "tpu": ["jax[tpu]"],
+    "cuda": ["jax[cuda13]"],
+    # Resolved together with the core: pinned afterwards, Beam falls back to a broken source build.
+    "beam": ["apache-beam>=2.70,<3", "pyarrow<26"],
+    "hub": ["huggingface_hub>=1.0,<3"],
+    "dev": [
+        "ipykernel>=6",
+        "nbclient>=0.10",
+        "nbformat>=5",
+        "psutil>=6",
+        "pytest>=8",
+        "pytest-timeout>=2.3",
+        "ruff>=0.15,<0.18",
+        "tensorboard>=2.18",
+        "torch>=2.6,<2.14",  # the oracle: transformers' own LlamaForCausalLM
+    ],
+}
+
+setup(
+    name="semcoder-jax",
+    version="0.1.0",
+    description="SemCoder on JAX: code models that say what a program does when it runs",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["data_pipeline*", "semcoder_jax*"]),
+    install_requires=CORE,
+    extras_require=EXTRAS,
+)
