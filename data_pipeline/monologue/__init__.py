@@ -1,0 +1,1 @@
+"""Monologues: what a program does when run, in words, written from its trace."""

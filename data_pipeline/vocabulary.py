@@ -1,0 +1,67 @@
+"""A word-level tokenizer for a small corpus, without loss on any text.
+
+A word is what a small model should read or write in one step: a whole fixed sentence, a value, a
+variable together with its value (``a=3``), a line label with the indentation that follows. The
+most frequent words of the corpus get an id each; every other text falls back to bytes, so
+decoding gives back exactly what was encoded. The result is an ordinary Hugging Face tokenizer
+(byte-level BPE without merges; ``ignore_merges`` takes whole words), loaded by transformers alone.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+BOS, EOS, PAD = "<s>", "</s>", "<pad>"
+
+_VALUE = r"(?:\d+|'[^'\n]*'|\[[\d, ]*\]|True|False)"
+# Alternatives in order of preference; what none of them takes becomes single characters.
+_WORD = "|".join(
+    (
+        # Headings with their fixed sentences, up to where a value or step begins.
+        r"(?:\.?\n*###[^\n]*\n(?:[A-Z][^\n=\d\['`]*\.\n+)?)+(?:\d+\. |[A-Z][a-z ]+ )?",
+        r"(?:\.?\n*\[/?[A-Z]{2,}\]\n*)+(?:(?:assert|def) f\()?",  # tags, and what they open
+        r"[A-Z][^\n=\d]*\n+",  # an instruction
+        r"\.?\n\d+\. ",  # from one step to the next
+        r"\[L\d+\] ",  # the line that a step speaks of
+        r" # \[L\d+\]\n *",  # the label of a code line, and the indentation of the next
+        rf"[A-Za-z_]+={_VALUE}",  # a variable with its value
+        r"\[:*-?\d*:*-?\d*\]",  # an index or a slice
+        _VALUE,
+        r"iteration \d+ of ",
+        r"(?:return|assert|def|for|if) (?:f\()?",
+        r" (?:[a-z]{2,} )+",  # words between values
+        r" (?:[a-z]{2,} )+[a-z]+",  # words up to the end of a sentence
+        r"\.?[A-Za-z_]+\(?",  # a name, a call, a method call
+        r"\)? [^\sA-Za-z_\d\[\]'#]+ (?:\?\?)?",  # operators
+        r", |[^\sA-Za-z_\d\[\]'#]+",  # punctuation
+        r"\s+",
+    )
+)
+
+
+def train_tokenizer(texts: Iterable[str], max_words: int) -> "PreTrainedTokenizerFast":
+    """A tokenizer of the ``max_words`` most frequent words of ``texts``, all bytes, BOS and EOS."""
+    # Imported here because it takes seconds, which every worker that builds programs would pay.
+    from transformers import PreTrainedTokenizerFast
+
+    split = pre_tokenizers.Split(Regex(_WORD), behavior="isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(word for word, _ in pre_tokenizer.pre_tokenize_str(text))
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    words = [word for word, _ in frequent if len(word) > 1][:max_words]
+    vocabulary = {word: i for i, word in enumerate([PAD, BOS, EOS, *alphabet, *words])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [], ignore_merges=True))
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD
+    )
