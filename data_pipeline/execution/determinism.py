@@ -1,0 +1,119 @@
+"""The same program, the same answer: clock, randomness and what else a run could pick up.
+
+Hash seed, locale and time zone come with the interpreter's environment (`tiers`). Here the clock is
+replaced by one that starts at a fixed moment and goes on by a millisecond each time it is read
+(sleeping moves it, and takes no time), and every source of randomness by a seeded one. A program
+can get around both; what it answers then differs between two runs, and is reported so.
+Standard library only: this file runs inside the sandbox.
+"""
+
+import datetime
+import os
+import random
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+START_NS = 1_700_000_000_000_000_000  # 2023-11-14 22:13:20 UTC
+TICK_NS = 1_000_000
+SEED = 0
+
+
+class Clock:
+    """Nanoseconds since the epoch; each reading is TICK_NS after the one before."""
+
+    def __init__(self) -> None:
+        self.now = START_NS
+
+    def read(self) -> int:
+        self.now += TICK_NS
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        self.now += int(seconds * 1e9)
+
+
+clock = Clock()
+_entropy = random.Random(SEED)
+_real_seed = random.Random.seed
+
+
+def reset() -> None:
+    """Back to the state a run starts in."""
+    clock.now = START_NS
+    _entropy.__class__ = random.Random
+    _real_seed(_entropy, SEED)
+    random.seed(SEED)
+
+
+def install() -> None:
+    """Replaces the clock and the randomness of this interpreter."""
+    read = clock.read
+
+    def named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__name__ = function.__qualname__ = name
+        return function
+
+    for name, origin in (("time", 0), ("monotonic", START_NS), ("perf_counter", START_NS),
+                         ("process_time", START_NS), ("thread_time", START_NS)):  # fmt: skip
+        setattr(time, name, named(name, lambda origin=origin: (read() - origin) / 1e9))
+        setattr(time, name + "_ns", named(name + "_ns", lambda origin=origin: read() - origin))
+    time.clock_gettime = named("clock_gettime", lambda clock_id: read() / 1e9)
+    time.clock_gettime_ns = named("clock_gettime_ns", lambda clock_id: read())
+    time.sleep = named("sleep", lambda seconds: clock.sleep(seconds))
+    for name in ("localtime", "gmtime", "ctime"):
+        setattr(time, name, named(name, _with_moment(getattr(time, name))))
+    real_strftime, real_asctime = time.strftime, time.asctime
+    time.strftime = named(
+        "strftime", lambda form, moment=None: real_strftime(form, moment or time.localtime())
+    )
+    time.asctime = named("asctime", lambda moment=None: real_asctime(moment or time.localtime()))
+
+    _install_datetime()
+    os.urandom = named("urandom", lambda size: _entropy.randbytes(size))
+    os.getrandom = named("getrandom", lambda size, flags=0: _entropy.randbytes(size))
+    random._urandom = os.urandom
+    random.Random.seed = _seed
+    random.SystemRandom.getrandbits = lambda self, bits: _entropy.getrandbits(bits)
+    random.SystemRandom.random = lambda self: _entropy.random()
+    random.SystemRandom.randbytes = lambda self, size: _entropy.randbytes(size)
+    uuid._generate_time_safe = None
+    uuid.getnode = lambda: 0x020000000001
+
+
+def _with_moment(real: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda seconds=None: real(clock.read() / 1e9 if seconds is None else seconds)
+
+
+def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+    _real_seed(self, _entropy.getrandbits(64) if a is None and self is not _entropy else a, version)
+
+
+def _install_datetime() -> None:
+    """`datetime.now` and `utcnow` read the system's clock in C: a subclass in the class's place."""
+    real = datetime.datetime
+
+    class Kind(type(real)):
+        def __instancecheck__(cls, instance: Any) -> bool:
+            return isinstance(instance, real)
+
+        def __subclasscheck__(cls, subclass: type) -> bool:
+            return issubclass(subclass, real)
+
+    class replaced(real, metaclass=Kind):
+        __slots__ = ()
+
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
+            return cls.fromtimestamp(clock.read() / 1e9, tz)
+
+        @classmethod
+        def utcnow(cls) -> datetime.datetime:
+            return cls.fromtimestamp(clock.read() / 1e9, datetime.UTC).replace(tzinfo=None)
+
+    replaced.__name__ = replaced.__qualname__ = "datetime"
+    replaced.__module__ = "datetime"
+    datetime.datetime = replaced  # type: ignore[misc]

@@ -1,0 +1,62 @@
+"""The last steps before the worker: place its descriptor, drop privileges, execute.
+
+Runs as a script of its own, `python -I -S launch.py JSON`, because a process with threads (JAX's)
+must not run Python between fork and exec. The JSON object: "control" (descriptor), "uid" (to
+become, or null), "reveal" (folder that uid cannot reach -> its closed ancestor), "argv".
+Standard library only.
+"""
+
+import ctypes
+import json
+import os
+import sys
+
+_CLONE_NEWNS = 0x00020000
+_MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
+
+
+def reveal(closed: dict[str, str]) -> None:
+    """In a mount namespace of its own, puts an open folder in place of each closed ancestor, with
+    nothing in it but the way to the folders named. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def check(status: int, what: str) -> None:
+        if status:
+            code = ctypes.get_errno()
+            raise OSError(code, f"{what}: {os.strerror(code)}")
+
+    def mount(source: bytes, target: str, kind: bytes | None, flags: int) -> None:
+        status = libc.mount(source, target.encode(), kind, ctypes.c_ulong(flags), b"mode=755")
+        check(status, f"mount on {target}")
+
+    check(libc.unshare(_CLONE_NEWNS), "unshare")
+    check(libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "private")
+    handles = {folder: os.open(folder, os.O_PATH) for folder in closed}
+    for ancestor in sorted(set(closed.values())):
+        mount(b"none", ancestor, b"tmpfs", 0)
+    for folder, handle in handles.items():
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        mount(f"/proc/self/fd/{handle}".encode(), folder, None, _MS_BIND | _MS_REC)
+        os.close(handle)
+
+
+def main() -> None:
+    order = json.loads(sys.argv[1])
+    os.umask(0o022)
+    if order["reveal"]:
+        reveal(order["reveal"])
+    if order["uid"] is not None:
+        os.setgroups([])
+        os.setresgid(order["uid"], order["uid"], order["uid"])
+        os.setresuid(order["uid"], order["uid"], order["uid"])
+    os.dup2(order["control"], 3, inheritable=True)
+    os.closerange(4, 1024)
+    os.chdir("/")
+    os.execve(order["argv"][0], order["argv"], order["env"])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OSError as error:
+        sys.exit(f"launch: {error}")

@@ -1,0 +1,40 @@
+"""Messages on a descriptor: 4 bytes of length (big-endian), then JSON.
+
+Standard library only: this file also runs inside the sandbox.
+"""
+
+import json
+import os
+from typing import Any
+
+
+def send(descriptor: int, message: Any) -> None:
+    data = json.dumps(message).encode()
+    write_all(descriptor, len(data).to_bytes(4, "big") + data)
+
+
+def write_all(descriptor: int, data: bytes | bytearray) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def receive(descriptor: int) -> Any:
+    """The next message, None when the other end is gone. Raises ValueError for broken JSON."""
+    head = read_exactly(descriptor, 4)
+    if head is None:
+        return None
+    data = read_exactly(descriptor, int.from_bytes(head, "big"))
+    return None if data is None else json.loads(data)
+
+
+def read_exactly(descriptor: int, size: int) -> bytes | None:
+    """`size` bytes, None if the other end closes before."""
+    parts = []
+    while size:
+        part = os.read(descriptor, min(size, 1 << 20))
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,93 @@
+"""Oracles: comparing a result with what was expected, outside the sandbox.
+
+Each takes a `Result` and the expected Python value, and holds only for a run that returned a value.
+What is opaque equals nothing: an object whose `__eq__` answers True never gets here.
+"""
+
+import math
+from typing import Any
+
+from data_pipeline.execution.outcomes import Result, Value
+from data_pipeline.execution.values import Malformed, encode, has_opaque
+
+
+def exact(result: Result, expected: Any) -> bool:
+    """Same types and same values all through: 2 is not 2.0, 1 is not True, 0.0 is not -0.0, NaN is
+    NaN, and dicts have the same order."""
+    if not isinstance(result.outcome, Value):
+        return False
+    tree = encode(expected)
+    return not has_opaque(tree) and result.outcome.tree == tree and _same(result.outcome.tree, tree)
+
+
+def equal(result: Result, expected: Any) -> bool:
+    """Python's `==`: 2 == 2.0, dicts in any order, NaN unequal to itself."""
+    found, value = _value(result)
+    return found and _equal(value, expected)
+
+
+def close(result: Result, expected: Any, *, absolute: float = 1e-6, relative: float = 0.0) -> bool:
+    """`==`, but floats (inside containers too) may differ by absolute + relative * |expected|."""
+    found, value = _value(result)
+    return found and _close(value, expected, absolute, relative)
+
+
+def same_set(result: Result, expected: Any) -> bool:
+    """`set(value) == set(expected)`, as MBPP+ asks of answers whose order and repeats are free."""
+    found, value = _value(result)
+    if not found or not isinstance(value, (list, tuple, set, frozenset, dict, str, range)):
+        return False
+    try:
+        return set(value) == set(expected)
+    except TypeError:  # unhashable members: as a set of their own, compared pairwise
+        return all(any(_equal(a, b) for b in expected) for a in value) and all(
+            any(_equal(a, b) for b in value) for a in expected
+        )
+
+
+def _value(result: Result) -> tuple[bool, Any]:
+    if not isinstance(result.outcome, Value) or not result.outcome.exact:
+        return False, None
+    try:
+        return True, result.outcome.python()
+    except Malformed:
+        return False, None
+
+
+def _same(one: Any, other: Any) -> bool:
+    """JSON equality that tells true from 1, which Python's `==` on trees does not."""
+    if type(one) is not type(other):
+        return False
+    if type(one) is list:
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one == other
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except RecursionError:
+        return False
+
+
+def _close(one: Any, other: Any, absolute: float, relative: float) -> bool:
+    if isinstance(other, float) or isinstance(one, float):
+        if not isinstance(one, (int, float)) or not isinstance(other, (int, float)):
+            return False
+        try:
+            if math.isnan(one) or math.isnan(other):
+                return math.isnan(one) and math.isnan(other)
+            if math.isinf(one) or math.isinf(other):
+                return one == other
+            return abs(one - other) <= absolute + relative * abs(other)
+        except OverflowError:  # an int past the range of floats
+            return one == other
+    if isinstance(other, (list, tuple)) and type(one) is type(other):
+        return len(one) == len(other) and all(
+            _close(a, b, absolute, relative) for a, b in zip(one, other, strict=True)
+        )
+    if isinstance(other, dict) and isinstance(one, dict):
+        return one.keys() == other.keys() and all(
+            _close(one[key], other[key], absolute, relative) for key in other
+        )
+    return _equal(one, other)

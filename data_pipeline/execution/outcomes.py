@@ -1,0 +1,121 @@
+"""What a run comes to. Every record is frozen and free of the sandboxed program's objects."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from data_pipeline.execution.values import decode, has_opaque
+from data_pipeline.tracing.events import Raised, Trace
+
+
+@dataclass(frozen=True)
+class Value:
+    """A result, as the tagged tree of `values`."""
+
+    tree: Any
+
+    @property
+    def exact(self) -> bool:
+        """Whether the tree holds nothing opaque and no cycle."""
+        return not has_opaque(self.tree)
+
+    def python(self) -> Any:
+        """The value. Raises `values.Malformed` if its keys were chosen to collide."""
+        return decode(self.tree)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The program was stopped. kind: "cpu", "wall", "memory" or "output"."""
+
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Died:
+    """The process ended without a result: by a signal, os._exit, or a forged message."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class BadInput:
+    """What was asked could not be run. reason: "syntax", "entry", "literal" or "arity".
+
+    line: line of a syntax error in the program.
+    """
+
+    reason: str
+    message: str
+    line: int | None = None
+
+
+Outcome = Value | Raised | Limit | Died | BadInput
+
+_NAMES: dict[type, str] = {
+    Value: "value",
+    Raised: "exception",
+    Limit: "limit",
+    Died: "died",
+    BadInput: "bad_input",
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run.
+
+    stdout:          what it wrote, up to the output limit
+    tier:            "A", "B" or "C", see `tiers`
+    cpu_seconds:     user and system time of the sample's process
+    wall_seconds:    as seen by the worker
+    peak_bytes:      peak resident memory of the process (of the whole batch in batch mode)
+    deterministic:   whether a second run gave the same outcome and output; None if not asked
+    trace:           if asked
+    tries:           workers it took (2: the first was killed)
+    """
+
+    outcome: Outcome
+    stdout: str = ""
+    tier: str = ""
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    peak_bytes: int = 0
+    deterministic: bool | None = None
+    trace: Trace | None = field(default=None, repr=False)
+    tries: int = 1
+
+    @property
+    def kind(self) -> str:
+        """ "value", "exception", "limit", "died" or "bad_input"."""
+        return _NAMES[type(self.outcome)]
+
+    def to_json(self) -> Mapping[str, Any]:
+        """A JSON object: `kind`, the outcome under its kind, and the measurements."""
+        row: dict[str, Any] = {"kind": self.kind}
+        if isinstance(self.outcome, Value):
+            row["value"] = self.outcome.tree
+            row["text"] = value_text(self.outcome)
+        else:
+            row[self.kind] = asdict(self.outcome)
+        row |= {
+            "stdout": self.stdout,
+            "tier": self.tier,
+            "cpu_seconds": round(self.cpu_seconds, 6),
+            "wall_seconds": round(self.wall_seconds, 6),
+            "peak_bytes": self.peak_bytes,
+        }
+        if self.deterministic is not None:
+            row["deterministic"] = self.deterministic
+        return row
+
+
+def value_text(value: Value) -> str:
+    """The value as Python text, opaque parts as `<Type>`."""
+    from data_pipeline.tracing.rendering import render
+
+    try:
+        return render(value.python(), 10_000)
+    except ValueError as error:
+        return f"<{error}>"

@@ -1,0 +1,400 @@
+"""The service: jobs in, results out, over a pool of warmed workers.
+
+    with Sandbox() as sandbox:
+        result = sandbox.call("def f(x):\\n    return x + 1\\n", "f(3)")
+        exact(result, 4)
+
+Threads wait for the workers, so `Sandbox` may be used from many threads at once.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from data_pipeline.execution import tiers
+from data_pipeline.execution.outcomes import BadInput, Died, Limit, Outcome, Result, Value
+from data_pipeline.execution.tiers import SandboxUnavailable, Setup, WorkerLost
+from data_pipeline.execution.values import encode
+from data_pipeline.tracing.events import Event, Loop, Raised, Trace
+
+MAX_TEXT = 1 << 22  # characters of a program, a call or an input
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one run. The wall limit only catches what waits: CPU time is what is judged by.
+
+    cpu_seconds, wall_seconds; memory_bytes: of address space beyond the interpreter's own;
+    output_bytes: of stdout; answer_bytes: of the result (and its trace) as JSON.
+    """
+
+    cpu_seconds: float = 2.0
+    wall_seconds: float = 10.0
+    memory_bytes: int = 512 << 20
+    output_bytes: int = 1 << 20
+    answer_bytes: int = 16 << 20
+
+
+@dataclass(frozen=True)
+class TraceLimits:
+    """Steps, bytes of recorded locals, and characters of a value's text, see `trace_call`."""
+
+    max_lines: int = 10_000
+    max_bytes: int = 16 << 20
+    max_characters: int = 1000
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run. Made by `call_job`, `function_job`, `expression_job`, `stdin_job`, `test_job`.
+
+    mode: "call", "evaluate", "module" (with or without stdin) or "test". trace: None for no trace.
+    twice: run a second time, with other addresses, and say whether it came to the same.
+    """
+
+    mode: str
+    program: str
+    call: str | None = None
+    name: str | None = None
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    expression: str | None = None
+    stdin: str | None = None
+    test: str | None = None
+    trace: TraceLimits | None = None
+    twice: bool = False
+
+
+def call_job(program: str, call: str, **options: Any) -> Job:
+    """`call` in the text of a call with literal arguments: "f(3, key=[1])"."""
+    return Job("call", program, call=call, **options)
+
+
+def function_job(program: str, name: str, *args: Any, **options: Any) -> Job:
+    """The function `name` on values; keyword arguments of it go in as kwargs={...}."""
+    return Job("call", program, name=name, args=args, **options)
+
+
+def expression_job(program: str, expression: str, **options: Any) -> Job:
+    """Any expression, run as code beside the program: only what is no prediction to be scored."""
+    return Job("evaluate", program, expression=expression, **options)
+
+
+def stdin_job(program: str, stdin: str = "", **options: Any) -> Job:
+    """The program as a script (`__main__`) that reads `stdin`; what counts is its stdout."""
+    return Job("module", program, stdin=stdin, **options)
+
+
+def test_job(program: str, test: str, entry: str | None = None, **options: Any) -> Job:
+    """A test body against the program, each in a process of its own.
+
+    In the body the program's functions are known by their names, and `entry` as `candidate`; if
+    it defines `check`, that is called with the entry point. The value None means that it passed.
+    """
+    return Job("test", program, test=test, name=entry, **options)
+
+
+test_job.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test
+
+
+class _Gate:
+    """Many may run together, or one alone."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._running = 0
+        self._alone = 0
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        with self._condition:
+            self._condition.wait_for(lambda: not self._alone)
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._running -= 1
+                self._condition.notify_all()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._condition:
+            self._alone += 1
+            self._condition.wait_for(lambda: self._running == 0)
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._running -= 1
+                self._alone -= 1
+                self._condition.notify_all()
+
+
+class Sandbox:
+    """A pool of workers of the strongest tier that works here (or of `tier`).
+
+    workers: processes, one per core by default. threads: samples may start threads.
+    allow_weak: admit tier C. Raises SandboxUnavailable.
+    """
+
+    def __init__(
+        self,
+        *,
+        tier: str | None = None,
+        allow_weak: bool = False,
+        workers: int | None = None,
+        limits: Limits | None = None,
+        threads: bool = False,
+        setup: Setup | None = None,
+    ):
+        self.setup = setup or Setup()
+        self.tier = tiers.probe(self.setup, tier, allow_weak)
+        self.limits = limits or Limits()
+        self.threads = threads
+        self.workers = workers or len(os.sched_getaffinity(0))
+        self._gate = _Gate()
+        self._idle: queue.LifoQueue[tiers.Worker | None] = queue.LifoQueue()
+        for _ in range(self.workers):
+            self._idle.put(None)  # started when first needed
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox")
+        self._closed = False
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all workers. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._pool.shutdown(cancel_futures=True)
+        for _ in range(self.workers):
+            worker = self._idle.get()
+            if worker is not None:
+                worker.close()
+
+    # ---- one run
+
+    def call(self, program: str, call: str, **options: Any) -> Result:
+        return self.run(call_job(program, call, **options))
+
+    def run(self, job: Job) -> Result:
+        """Runs one job in a process of its own."""
+        bad = _oversized(job)
+        if bad is not None:
+            return Result(bad, tier=self.tier)
+        result = self._run([job])[0]
+        if job.twice and result.kind in ("value", "exception"):
+            again = self._run([job], perturb=5000)[0]
+            same = (again.outcome, again.stdout) == (result.outcome, result.stdout)
+            result = replace(result, deterministic=same)
+        return result
+
+    # ---- many runs
+
+    def map(self, jobs: Iterable[Job]) -> Iterator[Result]:
+        """Results in the order of the jobs, each run in a process of its own."""
+        yield from self._ordered(self.run, jobs)
+
+    def map_batched(self, jobs: Iterable[Job], size: int = 16) -> Iterator[Result]:
+        """The same, `size` jobs in one process one after another: for building data out of
+        programs that were screened before, never for scoring, since one job can reach the next."""
+        chunks = (
+            itertools.batched(jobs, size) if hasattr(itertools, "batched") else _chunks(jobs, size)
+        )
+        for results in self._ordered(self._run_batch, chunks):
+            yield from results
+
+    def _ordered(self, function: Any, items: Iterable[Any]) -> Iterator[Any]:
+        waiting: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        ahead = 0
+        for item in items:
+            waiting.put(self._pool.submit(function, item))
+            ahead += 1
+            if ahead >= 8 * self.workers:
+                yield waiting.get().result()
+                ahead -= 1
+        while ahead:
+            yield waiting.get().result()
+            ahead -= 1
+
+    def _run_batch(self, jobs: Sequence[Job]) -> list[Result]:
+        alone = [job.mode in ("test", "module") or job.twice or _oversized(job) for job in jobs]
+        together = iter(self._run([j for j, a in zip(jobs, alone, strict=True) if not a]))
+        return [
+            self.run(job) if apart else next(together)
+            for job, apart in zip(jobs, alone, strict=True)
+        ]
+
+    # ---- the worker's side
+
+    def _run(self, jobs: Sequence[Job], perturb: int = 0) -> list[Result]:
+        if not jobs:
+            return []
+        with self._gate.together():
+            results = self._ask(jobs, perturb)
+        for index, result in enumerate(results):
+            if result.outcome == Limit("wall", f"{self.limits.wall_seconds:g} s") and (
+                result.cpu_seconds < self.limits.cpu_seconds
+            ):
+                # Was it waiting, or was the machine busy? Nothing else runs now.
+                with self._gate.alone():
+                    results[index] = self._ask([jobs[index]], perturb)[0]
+        return results
+
+    def _ask(self, jobs: Sequence[Job], perturb: int) -> list[Result]:
+        request = {
+            "jobs": [_job_to_json(job, perturb) for job in jobs],
+            "limits": asdict(self.limits),
+            "stdin": jobs[0].stdin if len(jobs) == 1 else None,
+            "threads": self.threads,
+            "test": {"body": jobs[0].test, "entry": jobs[0].name}
+            if jobs[0].mode == "test"
+            else None,
+        }
+        patience = 30.0 + 3 * self.limits.wall_seconds * len(jobs)
+        for tries in (1, 2):
+            worker = self._idle.get()
+            try:
+                if worker is None:
+                    worker = tiers.start(self.tier, self.setup)
+                rows, answers = worker.ask(request, patience)
+            except WorkerLost as error:
+                if worker is not None:
+                    worker.close()
+                worker, reason = None, str(error)
+                continue
+            finally:
+                self._idle.put(worker)
+            return [
+                _result(job, row, answer, self.tier, tries)
+                for job, row, answer in zip(jobs, rows, answers, strict=True)
+            ]
+        if len(jobs) > 1:  # one of them kills workers: find it
+            return [self._ask([job], perturb)[0] for job in jobs]
+        return [Result(Died(f"the worker was lost twice: {reason}"), tier=self.tier, tries=2)]
+
+
+# ---- jobs and results as JSON
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
+    iterator = iter(items)
+    while chunk := tuple(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def _oversized(job: Job) -> BadInput | None:
+    for name in ("program", "call", "expression", "stdin", "test"):
+        text = getattr(job, name)
+        if text is not None and len(text) > MAX_TEXT:
+            return BadInput("syntax", f"the {name} is longer than {MAX_TEXT} characters")
+    return None
+
+
+def _job_to_json(job: Job, perturb: int) -> dict[str, Any]:
+    return {
+        "mode": job.mode,
+        "program": job.program,
+        "call": job.call,
+        "name": job.name,
+        "args": [encode(value) for value in job.args],
+        "kwargs": {name: encode(value) for name, value in job.kwargs.items()},
+        "expression": job.expression,
+        "trace": asdict(job.trace) if job.trace else None,
+        "perturb": perturb,
+    }
+
+
+def _result(job: Job, row: Mapping[str, Any], answer: bytes, tier: str, tries: int) -> Result:
+    """Reads what a sample says as data of unknown origin."""
+    trace = None
+    stdout = row["stdout"]
+    if row["ended"] is not None:
+        outcome = _outcome(row["ended"])
+    else:
+        try:
+            told = json.loads(answer)
+            outcome = _outcome(told["outcome"])
+            stdout = _text(told.get("stdout", "")) + stdout
+            if "trace" in told and job.trace is not None:
+                trace = trace_from_json(told["trace"], job.program)
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError, AttributeError):
+            outcome, trace = Died("the result is no message of ours"), None
+    return Result(
+        outcome, stdout, tier, row["cpu"], row["wall"], row["peak"], trace=trace, tries=tries
+    )
+
+
+def _outcome(told: Any) -> Outcome:
+    match told:
+        case ["value", tree]:
+            return Value(tree)
+        case ["exception", str(name), str(message), int() | None as line]:
+            return Raised(name, message, line)
+        case ["limit", ("cpu" | "wall" | "memory" | "output") as kind, str(detail)]:
+            return Limit(kind, detail)
+        case ["died", str(reason)]:
+            return Died(reason)
+        case ["bad_input", str(reason), str(message), int() | None as line]:
+            return BadInput(reason, message, line)
+    raise ValueError("no outcome")
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError("expected text")
+    return value
+
+
+def trace_from_json(told: Mapping[str, Any], program: str) -> Trace:
+    """The trace that `jobs.trace_to_json` wrote. Raises ValueError, TypeError or KeyError."""
+
+    def raised(parts: Any) -> Raised | None:
+        return None if parts is None else Raised(_text(parts[0]), _text(parts[1]), parts[2])
+
+    events = tuple(
+        Event(
+            _text(kind), int(line), _text(function), int(frame), int(depth),
+            {_text(name): _text(text) for name, text in changed.items()},
+            tuple(map(_text, gone)), None if value is None else _text(value), raised(error),
+            branch, iteration,
+        )
+        for kind, line, function, frame, depth, changed, gone, value, error, branch, iteration
+        in told["events"]
+    )  # fmt: skip
+    loops = tuple(
+        Loop(int(line), _text(kind), _text(function), int(frame), int(iterations))
+        for line, kind, function, frame, iterations in told["loops"]
+    )
+    return Trace(
+        program, _text(told["call"]), events, loops, told["result"], raised(told["raised"]),
+        told["truncated"], int(told["clipped"]),
+    )  # fmt: skip
+
+
+__all__ = [
+    "Job",
+    "Limits",
+    "Sandbox",
+    "SandboxUnavailable",
+    "Setup",
+    "TraceLimits",
+    "call_job",
+    "expression_job",
+    "function_job",
+    "stdin_job",
+    "test_job",
+]

@@ -1,0 +1,389 @@
+"""Tiers of isolation: how a worker is started, and which kind this machine can start.
+
+A  bubblewrap: namespaces of its own (user, process, mount, network, ...), a read-only view of the
+   interpreter and nothing else, no /proc; and all of B's but Landlock.
+B  no namespaces: an unprivileged uid (where this process is root), Landlock (reading the
+   interpreter, nothing else), seccomp, resource limits, an empty environment.
+C  B without Landlock: files that the uid may read can be read. For building data, never for
+   scoring, and only if asked for.
+Which one a machine has is found by starting it and letting a sample try to get out.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from data_pipeline.execution import landlock
+
+UNPRIVILEGED_UID = 65534
+SYSTEM_FOLDERS = ("/usr", "/lib", "/lib64", "/bin", "/nix/store", "/etc/ld.so.cache")
+START_SECONDS = 60.0
+
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/",
+    "LC_ALL": "C.UTF-8",
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "PYTHONHASHSEED": "0",
+}
+
+# Modules that the sandbox gets, in no order; all of the standard library or each other.
+_MODULES = (
+    "data_pipeline", "data_pipeline.execution", "data_pipeline.execution.calls",
+    "data_pipeline.execution.determinism", "data_pipeline.execution.jobs",
+    "data_pipeline.execution.landlock", "data_pipeline.execution.messages",
+    "data_pipeline.execution.proxies", "data_pipeline.execution.seccomp",
+    "data_pipeline.execution.values", "data_pipeline.execution.worker", "data_pipeline.tracing",
+    "data_pipeline.tracing.events", "data_pipeline.tracing.markers",
+    "data_pipeline.tracing.reading", "data_pipeline.tracing.recorder",
+    "data_pipeline.tracing.rendering", "data_pipeline.tracing.runs",
+)  # fmt: skip
+_PACKAGES = ("data_pipeline", "data_pipeline.execution", "data_pipeline.tracing")
+
+# Run by `python -c`: takes the sources from the control descriptor (their folder need not be
+# readable in there) and gives them builtins of their own, which no program can replace.
+_BOOTSTRAP = """
+import builtins, importlib.util, json, os, sys
+
+def read(size):
+    data = b""
+    while len(data) < size:
+        part = os.read(3, size - len(data))
+        if not part:
+            os._exit(0)
+        data += part
+    return data
+
+order = json.loads(read(int.from_bytes(read(4), "big")))
+own = dict(vars(builtins))
+
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name in order["sources"]:
+            package = name in order["packages"]
+            return importlib.util.spec_from_loader(name, Finder, is_package=package)
+    def create_module(spec):
+        return None
+    def exec_module(module):
+        module.__dict__["__builtins__"] = own
+        name = module.__name__
+        exec(compile(order["sources"][name], f"<{name}>", "exec"), module.__dict__)
+
+sys.meta_path.insert(0, Finder)
+from data_pipeline.execution import worker
+worker.main(order["options"])
+"""
+
+
+class SandboxUnavailable(RuntimeError):
+    """No tier that was asked for can be had here; says why, and what to install."""
+
+
+class WorkerLost(Exception):
+    """The worker ended, or did not answer in time."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker is started with.
+
+    python:        the interpreter; None: the one that runs this
+    packages:      folders put on the sample's sys.path, readable in there
+    preload:       modules imported once, before the forks
+    scratch_bytes: size of a writable folder /scratch (tier A only), 0 for none
+    uid:           to become, where this process is root
+    """
+
+    python: str | None = None
+    packages: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
+    scratch_bytes: int = 0
+    uid: int = UNPRIVILEGED_UID
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    executable: str
+    prefix: str
+
+
+@lru_cache(maxsize=16)
+def interpreter(python: str | None) -> Interpreter:
+    """The interpreter behind a path (a virtual environment's leads to its base).
+
+    Raises SandboxUnavailable.
+    """
+    if python is None:
+        executable = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+        return Interpreter(executable, os.path.realpath(sys.base_prefix))
+    ask = (
+        "import sys\nprint(sys.version_info >= (3, 11))\n"
+        "print(sys._base_executable)\nprint(sys.base_prefix)"
+    )
+    try:
+        answer = subprocess.run(
+            [python, "-I", "-c", ask], capture_output=True, text=True, check=True, timeout=60
+        ).stdout.split("\n")
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SandboxUnavailable(
+            f"--python={python} is no interpreter that runs: {error}"
+        ) from None
+    if answer[0] != "True":
+        raise SandboxUnavailable(f"--python={python} is older than Python 3.11")
+    return Interpreter(os.path.realpath(answer[1]), os.path.realpath(answer[2]))
+
+
+@dataclass
+class Worker:
+    """A running worker and its control socket."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    tier: str
+    errors: Any = field(repr=False)
+
+    def ask(self, request: Any, seconds: float) -> tuple[list[Any], list[bytes]]:
+        """Rows and the samples' answers. Raises WorkerLost."""
+        try:
+            self.control.settimeout(seconds)
+            data = json.dumps(request).encode()
+            self.control.sendall(len(data).to_bytes(4, "big") + data)
+            rows = json.loads(self._read(int.from_bytes(self._read(4), "big")))
+            return rows, [self._read(row["size"]) for row in rows]
+        except (OSError, EOFError) as error:
+            self.stop()
+            raise WorkerLost(self.last_words() or str(error) or "no answer") from None
+
+    def _read(self, size: int) -> bytes:
+        parts = []
+        while size:
+            part = self.control.recv(min(size, 1 << 20))
+            if not part:
+                raise EOFError("the worker ended")
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def last_words(self) -> str:
+        if self.errors.closed:
+            return ""
+        self.errors.seek(0)
+        return self.errors.read()[-2000:].decode(errors="replace").strip()
+
+    def stop(self) -> None:
+        """Ends the worker and all in it. Safe to call twice."""
+        self.control.close()
+        if self.process.poll() is None:
+            self.process.kill()  # and with it the worker, see PDEATHSIG there
+        self.process.wait()
+
+    def close(self) -> None:
+        self.stop()
+        self.errors.close()
+
+
+def start(tier: str, setup: Setup) -> Worker:
+    """Starts a worker of a tier. Raises SandboxUnavailable with the reason."""
+    python = interpreter(setup.python)
+    readable = [python.prefix, os.path.dirname(python.executable), *setup.packages]
+    uid = setup.uid if os.geteuid() == 0 else None
+    closed = _closed_ancestors(readable, uid) if uid is not None else {}
+    argv = [python.executable, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", _BOOTSTRAP]
+    if tier == "A":
+        argv = _bubblewrap(readable, setup) + argv
+    elif setup.scratch_bytes:
+        raise SandboxUnavailable("a scratch folder needs tier A (apt-get install bubblewrap)")
+    if tier == "B" and landlock.version() < 1:
+        raise SandboxUnavailable("the kernel has no Landlock (Linux 5.13 or newer, lsm=landlock)")
+    ours, theirs = socket.socketpair()
+    order = {
+        "control": theirs.fileno(), "uid": uid, "reveal": closed, "argv": argv,
+        "env": _ENVIRONMENT,
+    }  # fmt: skip
+    errors = tempfile.TemporaryFile()  # noqa: SIM115
+    try:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                str(Path(__file__).with_name("launch.py")),
+                json.dumps(order),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    finally:
+        theirs.close()
+    worker = Worker(process, ours, tier, errors)
+    options = {
+        "packages": list(setup.packages),
+        "preload": list(setup.preload),
+        "scratch_bytes": setup.scratch_bytes,
+        "pid_namespace": tier == "A",
+        "landlock": tier == "B",
+        "readable": [*SYSTEM_FOLDERS, *readable, "/dev/null", "/dev/urandom"],
+    }
+    boot = {"sources": dict(_sources()), "packages": _PACKAGES, "options": options}
+    try:
+        ours.settimeout(START_SECONDS)
+        data = json.dumps(boot).encode()
+        ours.sendall(len(data).to_bytes(4, "big") + data)
+        hello = json.loads(worker._read(int.from_bytes(worker._read(4), "big")))
+    except (OSError, EOFError, ValueError):
+        worker.stop()
+        reason = worker.last_words() or "the worker did not start"
+        worker.close()
+        raise SandboxUnavailable(reason.splitlines()[-1]) from None
+    if uid is not None and hello["uid"] == 0:
+        worker.close()
+        raise SandboxUnavailable("the worker still runs as root")
+    return worker
+
+
+def _bubblewrap(readable: Sequence[str], setup: Setup) -> list[str]:
+    program = shutil.which("bwrap")
+    if program is None:
+        raise SandboxUnavailable("bubblewrap is not installed (apt-get install bubblewrap)")
+    argv = [
+        program, "--unshare-all", "--unshare-user", "--as-pid-1", "--cap-drop", "ALL",
+        "--new-session", "--hostname", "box", "--clearenv",
+    ]  # fmt: skip
+    for name, value in _ENVIRONMENT.items():
+        argv += ["--setenv", name, value]
+    for folder in dict.fromkeys([*SYSTEM_FOLDERS, *readable]):
+        argv += ["--ro-bind-try", folder, folder]
+    for device in ("/dev/null", "/dev/urandom"):
+        argv += ["--dev-bind-try", device, device]
+    if setup.scratch_bytes:
+        argv += ["--size", str(setup.scratch_bytes), "--tmpfs", "/scratch"]
+    home = "/scratch" if setup.scratch_bytes else "/"
+    return [*argv, "--remount-ro", "/", "--chdir", home, "--"]
+
+
+def _closed_ancestors(folders: Sequence[str], uid: int) -> dict[str, str]:
+    """Folder -> its outermost ancestor that `uid`, in no group of its own, cannot pass through."""
+    found = {}
+    for folder in dict.fromkeys(folders):
+        for ancestor in [*reversed(Path(folder).parents), Path(folder)]:
+            status = ancestor.stat()
+            if not status.st_mode & 0o001 and status.st_uid != uid:
+                found[folder] = str(ancestor)
+                break
+    return found
+
+
+@lru_cache(maxsize=1)
+def _sources() -> Mapping[str, str]:
+    root = Path(__file__).parents[2]
+    found = {}
+    for name in _MODULES:
+        path = root.joinpath(*name.split("."))
+        path = path / "__init__.py" if name in _PACKAGES else path.with_suffix(".py")
+        found[name] = path.read_text(encoding="utf-8")
+    return found
+
+
+# ---- which tier there is
+
+# Tries to get out; what it manages to do is the answer, and must be nothing.
+_ESCAPES = """
+import os, signal, socket, ctypes
+
+def attempt(name, action):
+    try:
+        return [] if action() is None else [name]
+    except BaseException:
+        return []
+
+def escapes(secret, parent):
+    libc = ctypes.CDLL(None, use_errno=True)
+    return sum([
+        attempt("read a file", lambda: open(secret).read()),
+        attempt("list a folder", lambda: os.listdir(os.path.dirname(secret))),
+        attempt("write a file", lambda: open("/tmp/escaped-" + str(os.getpid()), "w")),
+        attempt("fork", os.fork),
+        attempt("open a socket", socket.socket),
+        attempt("signal the worker", lambda: os.kill(os.getppid(), 0) or 1),
+        attempt("signal the host", lambda: os.kill(parent, 0) or 1),
+        attempt("trace", lambda: libc.ptrace(0, 0, 0, 0) + 1 or None),
+        attempt("see the environment", lambda: os.environ.get("SEMCODER_SECRET")),
+        attempt("be root", lambda: 1 if os.getuid() == 0 else None),
+    ], [])
+"""
+
+
+def check(worker: Worker) -> list[str]:
+    """What a sample of this worker could do that it must not."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        secret = Path(folder, "secret")
+        secret.write_text("secret")
+        secret.chmod(0o644)
+        job = {
+            "mode": "call",
+            "program": _ESCAPES,
+            "name": "escapes",
+            "args": [str(secret), os.getpid()],
+            "kwargs": {},
+        }
+        limits = {
+            "cpu_seconds": 10.0, "wall_seconds": 30.0, "memory_bytes": 1 << 28,
+            "output_bytes": 1 << 16, "answer_bytes": 1 << 16,
+        }  # fmt: skip
+        rows, answers = worker.ask({"jobs": [job], "limits": limits}, START_SECONDS)
+    if rows[0]["ended"] is not None:
+        return [f"the probe itself: {rows[0]['ended']}"]
+    outcome = json.loads(answers[0])["outcome"]
+    if outcome[0] != "value" or outcome[1][0] != "l":
+        return [f"the probe itself: {outcome}"]
+    return outcome[1][1:]
+
+
+def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> str:
+    """The strongest tier that works here, or `tier` if it does.
+
+    Raises SandboxUnavailable that says why the others do not, and what to install.
+    """
+    if tier is not None and tier not in "ABC":
+        raise SandboxUnavailable(f"--tier={tier}: expected A, B or C")
+    if tier == "C" and not allow_weak:
+        raise SandboxUnavailable("--tier=C is for building data only: ask for it with --allow_weak")
+    reasons = []
+    for candidate in [tier] if tier else ["A", "B", *(["C"] if allow_weak else [])]:
+        reason = _try(candidate, setup)
+        if reason is None:
+            return candidate
+        reasons.append(f"tier {candidate}: {reason}")
+    raise SandboxUnavailable(
+        "no sandbox can be had here. Install bubblewrap (apt-get install bubblewrap), or allow "
+        "user namespaces, or use a kernel with Landlock; for building data only, --allow_weak. "
+        + "; ".join(reasons)
+    )
+
+
+def _try(tier: str, setup: Setup) -> str | None:
+    try:
+        worker = start(tier, setup)
+    except SandboxUnavailable as error:
+        return str(error)
+    try:
+        done = set(check(worker)) - ({"read a file", "list a folder"} if tier == "C" else set())
+        return f"a sample could {', '.join(sorted(done))}" if done else None
+    except WorkerLost as error:
+        return f"the worker was lost: {error}"
+    finally:
+        worker.close()

@@ -1,0 +1,200 @@
+"""Tagged values: what leaves the sandbox, as JSON that says the exact type of everything.
+
+    null true false "text" 42          None, bool, str, int of at most 63 bits
+    ["i", "0x..."]                     a longer int
+    ["f", "nan"]                       float, by repr (exact; -0.0 and NaN kept)
+    ["c", re, im]                      complex, two float texts
+    ["b", hex] ["B", hex]              bytes, bytearray
+    ["l", ...] ["t", ...]              list, tuple
+    ["s", ...] ["z", ...]              set, frozenset, members sorted by their JSON
+    ["d", k, v, k, v, ...]             dict, in its order
+    ["r", start, stop, step] ["e"]     range, Ellipsis
+    ["~", n]                           a container inside itself: the n-th level from outside
+    ["o", "module.Type"]               anything else, subclasses of builtins included
+
+Only exact builtin types are looked into, so no code of the program runs here.
+Standard library only: this file also runs inside the sandbox.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+MAX_DEPTH = 100  # levels of nesting
+MAX_NODES = 200_000  # values in one result
+MAX_SHARING = 64  # keys of one container with the same hash, past which it is no honest one
+
+_SMALL = 1 << 63
+_type_name = type.__dict__["__name__"].__get__
+_type_module = type.__dict__["__module__"].__get__
+
+
+class TooLarge(Exception):
+    """A value past MAX_DEPTH or MAX_NODES."""
+
+
+class Malformed(ValueError):
+    """JSON that is no tagged value."""
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Stands for a value of a type that is not carried over; equals nothing, itself included."""
+
+    type: str
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    __hash__ = object.__hash__
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """Stands for a container met again inside itself; `level` counts from the outermost, 0."""
+
+    level: int
+
+
+def encode(value: Any) -> Any:
+    """The tagged tree of `value`. Raises TooLarge."""
+    return _Encoder().encode(value, 0)
+
+
+class _Encoder:
+    def __init__(self) -> None:
+        self.nodes = 0
+        self.open: dict[int, int] = {}  # id of a container being encoded -> its level
+
+    def encode(self, value: Any, depth: int) -> Any:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise TooLarge(f"more than {MAX_NODES} values")
+        kind = type(value)
+        if kind is str or kind is bool or value is None:
+            return value
+        if kind is int:
+            return value if -_SMALL <= value < _SMALL else ["i", hex(value)]
+        if kind is float:
+            return ["f", repr(value)]
+        if kind is list or kind is tuple or kind is dict or kind is set or kind is frozenset:
+            level = self.open.get(id(value))
+            if level is not None:
+                return ["~", level]
+            if depth >= MAX_DEPTH:
+                raise TooLarge(f"nested deeper than {MAX_DEPTH}")
+            self.open[id(value)] = depth
+            tree = self.container(value, kind, depth + 1)
+            del self.open[id(value)]
+            return tree
+        if kind is bytes:
+            return ["b", value.hex()]
+        if kind is bytearray:
+            return ["B", value.hex()]
+        if kind is complex:
+            return ["c", repr(value.real), repr(value.imag)]
+        if kind is range:
+            return ["r", *(self.encode(n, depth) for n in (value.start, value.stop, value.step))]
+        if value is ...:
+            return ["e"]
+        return ["o", _full_name(kind)]
+
+    def container(self, value: Any, kind: type, depth: int) -> list[Any]:
+        if kind is dict:
+            tree: list[Any] = ["d"]
+            for key, item in value.items():
+                tree.append(self.encode(key, depth))
+                tree.append(self.encode(item, depth))
+            return tree
+        members = [self.encode(item, depth) for item in value]
+        if kind is list:
+            return ["l", *members]
+        if kind is tuple:
+            return ["t", *members]
+        members.sort(key=json.dumps)
+        return ["s" if kind is set else "z", *members]
+
+
+def _full_name(kind: type) -> str:
+    name = _type_name(kind)
+    try:
+        module = _type_module(kind)
+    except AttributeError:
+        module = None
+    if type(module) is not str or module in ("builtins", "program", "__main__"):
+        return name[:200]
+    return f"{module}.{name}"[:200]
+
+
+def decode(tree: Any) -> Any:
+    """The Python value of a tagged tree; Opaque and Cycle stand where no exact value does.
+
+    Trees come from untrusted processes: raises Malformed for what `encode` never writes, and for
+    keys that were chosen to collide.
+    """
+    return _decode(tree, 0)
+
+
+def _decode(tree: Any, depth: int) -> Any:
+    if tree is None or type(tree) in (bool, str, int):
+        return tree
+    if type(tree) is not list or not tree or type(tree[0]) is not str or depth > MAX_DEPTH:
+        raise Malformed("a value is no tagged tree")
+    tag, parts = tree[0], tree[1:]
+    if tag == "l":
+        return [_decode(part, depth + 1) for part in parts]
+    if tag == "t":
+        return tuple([_decode(part, depth + 1) for part in parts])
+    if tag in ("s", "z"):
+        members = [_decode(part, depth + 1) for part in parts]
+        _check_hashes(members)
+        return set(members) if tag == "s" else frozenset(members)
+    if tag == "d" and len(parts) % 2 == 0:
+        keys = [_decode(part, depth + 1) for part in parts[::2]]
+        _check_hashes(keys)
+        return dict(zip(keys, (_decode(part, depth + 1) for part in parts[1::2]), strict=True))
+    try:
+        match tag, parts:
+            case "f", [str(text)]:
+                return float(text)
+            case "i", [str(text)]:
+                return int(text, 16)
+            case "b", [str(text)]:
+                return bytes.fromhex(text)
+            case "B", [str(text)]:
+                return bytearray.fromhex(text)
+            case "c", [str(real), str(imaginary)]:
+                return complex(float(real), float(imaginary))
+            case "r", [start, stop, step]:
+                return range(*(_decode(n, depth) for n in (start, stop, step)))
+            case "e", []:
+                return ...
+            case "~", [int(level)]:
+                return Cycle(level)
+            case "o", [str(name)]:
+                return Opaque(name)
+    except (ValueError, TypeError) as error:
+        raise Malformed(f"a value tagged {tag!r} is malformed") from error
+    raise Malformed(f"unknown tag {tag[:20]!r}")
+
+
+def _check_hashes(keys: list[Any]) -> None:
+    try:
+        hashes = sorted(hash(key) for key in keys)
+    except TypeError as error:
+        raise Malformed("a key is not hashable") from error
+    step = MAX_SHARING
+    if any(one == other for one, other in zip(hashes, hashes[step:], strict=False)):
+        raise Malformed(f"more than {MAX_SHARING} keys of a container share one hash")
+
+
+def has_opaque(tree: Any) -> bool:
+    """Whether anything in the tree is not carried over exactly (opaque, or a cycle)."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if type(node) is list and node:
+            if node[0] in ("o", "~"):
+                return True
+            waiting.extend(node[1:])
+    return False
