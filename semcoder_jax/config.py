@@ -10,10 +10,13 @@ import types
 import typing
 from collections.abc import Mapping
 
+import jax
+
 from semcoder_jax.model import Compute, DecoderConfig
 from semcoder_jax.optimizer import OptimizerConfig
 from semcoder_jax.sharding import MESH_AXES
 
+COMPUTE_DTYPES = ("float32", "bfloat16", "float16")
 DATA_SOURCES = ("synthetic", "jsonl")
 
 # Fields that may change between a run and its resumption: they decide what is shown and kept and
@@ -174,7 +177,16 @@ def nearest(name: str, known) -> str:
 
 
 def _check_values(run: RunConfig) -> None:
-    data, train = run.data, run.train
+    data, train, compute = run.data, run.train, run.compute
+    if compute.dtype not in COMPUTE_DTYPES:
+        raise ConfigError(
+            f"config: compute.dtype {compute.dtype!r}: {nearest(compute.dtype, COMPUTE_DTYPES)}"
+        )
+    policies = ["none", *(n for n in dir(jax.checkpoint_policies) if not n.startswith("_"))]
+    if compute.remat not in policies:
+        raise ConfigError(
+            f"config: compute.remat {compute.remat!r}: {nearest(compute.remat, policies)}"
+        )
     if data.source not in DATA_SOURCES:
         raise ConfigError(
             f"config: data.source {data.source!r}: {nearest(data.source, DATA_SOURCES)}"

@@ -4,17 +4,104 @@ WORKDIR/metrics.jsonl holds one row a step (and one an evaluation). A resumed ru
 of steps that it will make again, so the file always tells the story of one unbroken run.
 """
 
+import contextlib
 import json
+import math
 import os
 import sys
 import time
 from pathlib import Path
 
+import jax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 METRICS_FILE = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
+
+
+class NotFiniteError(ValueError):
+    """A loss that is not a number."""
+
+
+class RunLog:
+    """Gathers the steps' metrics without making the device wait, and hands them to people.
+
+    The scalars of an interval stay on the device until the step after it is under way. The first
+    step (compilation) and pauses do not count in tokens/s.
+    """
+
+    def __init__(self, workdir: Path, first: int, num_steps: int, every: int):
+        leads = jax.process_index() == 0
+        self._every = every
+        self._writer = MetricWriter(workdir, resumed_step=first, write=leads)
+        self._progress = Progress(first, num_steps, show=leads)
+        self._gathered: list[tuple[int, dict]] = []
+        self._ready: list[tuple[int, dict]] = []
+        self._clock: float | None = None  # since when tokens are counted
+        self._tokens, self._seconds = 0, 0.0
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self._tokens / self._seconds if self._seconds else 0.0
+
+    def step(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        self._publish()
+        self._gathered.append((step, metrics))
+        if self._clock is None:
+            self.flush()
+        elif step % self._every == 0:
+            self._ready, self._gathered = self._gathered, []
+
+    def flush(self) -> None:
+        """Publish all steps so far; waits for the device."""
+        self._publish()
+        self._ready, self._gathered = self._gathered, []
+        self._publish()
+
+    @contextlib.contextmanager
+    def pause(self):
+        """Time inside does not count in tokens/s."""
+        began = time.monotonic()
+        yield
+        self._clock += time.monotonic() - began
+
+    def evaluation(self, step: int, loss: float) -> None:
+        self._writer.write(step, {"eval_loss": loss})
+        self._writer.flush()
+        self.say(f"step {step}  held-out loss {loss:.4f}")
+
+    def say(self, line: str) -> None:
+        self._progress.say(line)
+
+    def close(self) -> None:
+        self._writer.close()
+        self._progress.close()
+
+    def _publish(self) -> None:
+        if not self._ready:
+            return
+        steps, self._ready = self._ready, []
+        fetched = [(step, jax.device_get(metrics)) for step, metrics in steps]
+        now = time.monotonic()
+        tokens = sum(int(metrics["tokens"]) for _, metrics in fetched)
+        rate = None
+        if self._clock is not None:
+            rate = tokens / max(now - self._clock, 1e-9)
+            self._tokens, self._seconds = self._tokens + tokens, self._seconds + now - self._clock
+        self._clock = now
+        for step, metrics in fetched:
+            self._writer.write(step, {name: value.item() for name, value in metrics.items()})
+            if not math.isfinite(metrics["loss"]):
+                self._writer.flush()
+                raise NotFiniteError(
+                    f"step {step}: the loss is {metrics['loss']}; go on from an earlier checkpoint with another config"
+                )
+        self._writer.flush()
+        weights = [float(metrics["target_tokens"]) for _, metrics in fetched]
+        losses = [float(metrics["loss"]) for _, metrics in fetched]
+        mean = sum(map(float.__mul__, losses, weights)) / max(sum(weights), 1.0)
+        self._progress.update(fetched[-1][0], mean, rate)
 
 
 class MetricWriter:
@@ -69,26 +156,30 @@ class Progress:
 
     def __init__(self, first_step: int, num_steps: int, *, show: bool = True):
         self._num_steps, self._show = num_steps, show
-        self._start_step, self._start = first_step, time.monotonic()
+        self._timed_from: tuple[int, float] | None = None  # step and time of the first update
         self._bar = None
         if show and sys.stderr.isatty():
             self._bar = tqdm(
                 total=num_steps, initial=first_step, unit="step", desc="train", smoothing=0.1
             )
 
-    def update(self, step: int, loss: float, tokens_per_second: float) -> None:
+    def update(self, step: int, loss: float, tokens_per_second: float | None) -> None:
+        """``tokens_per_second`` is None where compilation hides it; no time is estimated then."""
         if not self._show:
             return
+        rate = "compiled" if tokens_per_second is None else f"{tokens_per_second:,.0f} tokens/s"
         if self._bar is not None:
-            self._bar.set_postfix_str(f"loss {loss:.4f}, {tokens_per_second:,.0f} tokens/s")
+            self._bar.set_postfix_str(f"loss {loss:.4f}, {rate}")
             self._bar.update(step - self._bar.n)
             return
-        elapsed = time.monotonic() - self._start
-        remaining = elapsed / max(step - self._start_step, 1) * (self._num_steps - step)
-        self.say(
-            f"step {step}/{self._num_steps}  loss {loss:.4f}  {tokens_per_second:,.0f} tokens/s  "
-            f"remaining {tqdm.format_interval(remaining)}"
-        )
+        line = f"step {step}/{self._num_steps}  loss {loss:.4f}  {rate}"
+        if self._timed_from is None:
+            self._timed_from = step, time.monotonic()
+        else:
+            first, began = self._timed_from
+            seconds = (time.monotonic() - began) / max(step - first, 1) * (self._num_steps - step)
+            line += f"  remaining {tqdm.format_interval(seconds)}"
+        self.say(line)
 
     def say(self, line: str) -> None:
         """A line of its own, above the bar."""

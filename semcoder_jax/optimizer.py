@@ -64,20 +64,18 @@ class OptimizerConfig:
 
     def __post_init__(self):
         if self.name not in OPTIMIZERS:
-            raise OptimizerError(f"optimizer.name: {self.name!r} is none of {list(OPTIMIZERS)}")
+            raise OptimizerError(f"optimizer.name {self.name!r} is none of {list(OPTIMIZERS)}")
         if self.peak_learning_rate <= 0:
             raise OptimizerError(
-                f"optimizer.peak_learning_rate: {self.peak_learning_rate} must be positive"
+                f"optimizer.peak_learning_rate {self.peak_learning_rate} must be positive"
             )
         if not 0 <= self.min_learning_rate <= self.peak_learning_rate:
             raise OptimizerError(
-                f"optimizer.min_learning_rate: {self.min_learning_rate} must lie between 0 and "
+                f"optimizer.min_learning_rate {self.min_learning_rate} must lie between 0 and "
                 f"peak_learning_rate ({self.peak_learning_rate})"
             )
         if self.warmup_steps < 0:
-            raise OptimizerError(
-                f"optimizer.warmup_steps: {self.warmup_steps} must not be negative"
-            )
+            raise OptimizerError(f"optimizer.warmup_steps {self.warmup_steps} must not be negative")
 
 
 def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Schedule:
@@ -88,7 +86,7 @@ def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Sch
     """
     if config.warmup_steps >= num_steps:
         raise OptimizerError(
-            f"optimizer.warmup_steps: {config.warmup_steps} must be below train.num_steps "
+            f"config: optimizer.warmup_steps {config.warmup_steps} must be below the number of steps "
             f"({num_steps})"
         )
     schedule = optax.warmup_cosine_decay_schedule(

@@ -16,9 +16,7 @@ import functools
 import json
 import math
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,9 +31,11 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict, config_flags
 
+from data_pipeline import pyx
 from data_pipeline.input import BatchIterator, InputError, TrainInput
 from data_pipeline.packing import PackingError
-from data_pipeline.records import RecordError, read_jsonl
+from data_pipeline.pyx import PyxError
+from data_pipeline.records import RecordError
 from semcoder_jax import hf, sharding
 from semcoder_jax.checkpoints import (
     MODEL,
@@ -47,26 +47,25 @@ from semcoder_jax.checkpoints import (
 )
 from semcoder_jax.config import ConfigError, RunConfig, differing_fields, parse_run
 from semcoder_jax.loss import weighted_cross_entropy
-from semcoder_jax.metrics import METRICS_FILE, MetricWriter, Progress, read_metrics
+from semcoder_jax.metrics import METRICS_FILE, NotFiniteError, RunLog, read_metrics
 from semcoder_jax.model import Decoder, DecoderConfig
 from semcoder_jax.optimizer import (
+    OptimizerError,
     accumulated_gradients,
     learning_rate_schedule,
     make_optimizer,
     optimizer_shardings,
 )
+from semcoder_jax.preemption import StopSignal
 
 CONFIG_FILE = "config.json"
-
-
-class TrainingError(ValueError):
-    """Training that cannot go on, such as a loss that is not a number."""
-
 
 USER_ERRORS = (
     ConfigError,
     CheckpointError,
-    TrainingError,
+    NotFiniteError,
+    OptimizerError,
+    PyxError,
     hf.HFError,
     sharding.MeshError,
     InputError,
@@ -122,8 +121,6 @@ def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
     mesh = sharding.make_mesh(run.mesh)
     check_batch(run, mesh)
     check_workdir(run, workdir)
-    if jax.process_index() == 0:
-        write_config(run, workdir)
 
     # ---- Data
     data = open_data(run, workdir)
@@ -131,10 +128,11 @@ def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
 
     # ---- Model, optimizer and the places of their arrays
     decoder_config = resolve_architecture(run, data.tokenizer)
-    if jax.process_index() == 0:
-        hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
     graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
     optimizer = make_optimizer(run.optimizer, num_steps)
+    if jax.process_index() == 0:  # all is checked: the workdir is this config's from here on
+        write_config(run, workdir)
+        hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
     initialize = functools.partial(initial_state, decoder_config, optimizer, run.seed)
     shapes = jax.eval_shape(initialize)
     places = state_shardings(shapes, mesh)
@@ -232,8 +230,9 @@ def write_config(run: RunConfig, workdir: Path) -> None:
 
 def open_data(run: RunConfig, workdir: Path) -> Data:
     """Tokenizer and batches; builds the synthetic corpus first if the config asks for it."""
-    train_path, eval_path, tokenizer_path = _data_paths(run, workdir)
+    jsonl_by_split, tokenizer_path = _data_paths(run, workdir)
     tokenizer = hf.read_tokenizer(tokenizer_path)
+    pyx.prepare(jsonl_by_split, workdir / "data")
     shared = {
         "tokenizer": tokenizer,
         "sequence_length": run.data.sequence_length,
@@ -241,11 +240,11 @@ def open_data(run: RunConfig, workdir: Path) -> Data:
         "process_index": jax.process_index(),
         "process_count": jax.process_count(),
     }
-    records = list(read_jsonl(train_path))
+    records = pyx.load(workdir / "data", "train")
     train_input = TrainInput(records, seed=run.seed, num_epochs=run.data.num_epochs, **shared)
     held_out = None
-    if eval_path:
-        records = list(read_jsonl(eval_path))
+    if "eval" in jsonl_by_split:
+        records = pyx.load(workdir / "data", "eval")
         held_out = TrainInput(records, seed=0, num_epochs=1, shuffle=False, **shared)
     num_steps = run.train.num_steps
     if num_steps is None:
@@ -253,22 +252,24 @@ def open_data(run: RunConfig, workdir: Path) -> Data:
     return Data(tokenizer, train_input.iterator(), held_out, num_steps)
 
 
-def _data_paths(run: RunConfig, workdir: Path) -> tuple[str, str | None, str]:
-    """Training rows, held-out rows, tokenizer directory; raises ConfigError for a missing one."""
+def _data_paths(run: RunConfig, workdir: Path) -> tuple[dict[str, Path], Path]:
+    """JSONL by split ("train", perhaps "eval"), tokenizer directory."""
     data = run.data
-    if data.source == "synthetic":
-        from data_pipeline import synthetic  # only here: it starts the sandbox
+    if data.source == "jsonl":
+        paths = {"train": data.train, "eval": data.eval}
+        paths = {split: Path(path) for split, path in paths.items() if path}
+        for split, path in paths.items():
+            if not path.is_file():
+                raise ConfigError(f"config: data.{split}: {path}: no such file")
+        return paths, Path(data.tokenizer)
 
-        if jax.process_index() == 0:
-            synthetic.build(workdir / "corpus", **data.synthetic)
-        _barrier("corpus")
-        corpus = synthetic.build(workdir / "corpus", **data.synthetic)
-        return str(corpus.train), str(corpus.heldout), str(corpus.tokenizer)
-    for name in ("train", "eval"):
-        path = getattr(data, name)
-        if path and not Path(path).is_file():
-            raise ConfigError(f"config: data.{name}: {path}: no such file")
-    return data.train, data.eval, data.tokenizer
+    from data_pipeline import synthetic  # here: it brings the sandbox, which nothing else needs
+
+    if jax.process_index() == 0:
+        synthetic.build(workdir / "corpus", **data.synthetic)
+    _barrier("corpus")
+    corpus = synthetic.build(workdir / "corpus", **data.synthetic)  # made: only says where
+    return {"train": Path(corpus.train), "eval": Path(corpus.heldout)}, Path(corpus.tokenizer)
 
 
 def resolve_architecture(run: RunConfig, tokenizer) -> DecoderConfig:
@@ -375,118 +376,7 @@ def batch_loss_sums(graphdef, params, batch) -> tuple[jax.Array, jax.Array]:
     return weighted_cross_entropy(logits_BxTxV, batch["targets"], batch["loss_mask"])
 
 
-# ==== Around the loop
-
-
-class RunLog:
-    """Gathers the steps' metrics without making the device wait, and hands them to people.
-
-    The scalars of an interval stay on the device until the step after it is under way. The first
-    step (compilation) and pauses do not count in tokens/s.
-    """
-
-    def __init__(self, workdir: Path, first: int, num_steps: int, every: int):
-        leads = jax.process_index() == 0
-        self._every = every
-        self._writer = MetricWriter(workdir, resumed_step=first, write=leads)
-        self._progress = Progress(first, num_steps, show=leads)
-        self._gathered: list[tuple[int, dict]] = []
-        self._ready: list[tuple[int, dict]] = []
-        self._clock: float | None = None  # since when tokens are counted
-        self._tokens, self._seconds = 0, 0.0
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self._tokens / self._seconds if self._seconds else 0.0
-
-    def step(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        self._publish()
-        self._gathered.append((step, metrics))
-        if self._clock is None:
-            self.flush()
-        elif step % self._every == 0:
-            self._ready, self._gathered = self._gathered, []
-
-    def flush(self) -> None:
-        """Publish all steps so far; waits for the device."""
-        self._publish()
-        self._ready, self._gathered = self._gathered, []
-        self._publish()
-
-    @contextlib.contextmanager
-    def pause(self):
-        """Time inside does not count in tokens/s."""
-        began = time.monotonic()
-        yield
-        self._clock += time.monotonic() - began
-
-    def evaluation(self, step: int, loss: float) -> None:
-        self._writer.write(step, {"eval_loss": loss})
-        self._writer.flush()
-        self.say(f"step {step}  held-out loss {loss:.4f}")
-
-    def say(self, line: str) -> None:
-        self._progress.say(line)
-
-    def close(self) -> None:
-        self._writer.close()
-        self._progress.close()
-
-    def _publish(self) -> None:
-        if not self._ready:
-            return
-        steps, self._ready = self._ready, []
-        fetched = [(step, jax.device_get(metrics)) for step, metrics in steps]
-        now = time.monotonic()
-        tokens = sum(int(metrics["tokens"]) for _, metrics in fetched)
-        rate = 0.0
-        if self._clock is not None:
-            rate = tokens / max(now - self._clock, 1e-9)
-            self._tokens, self._seconds = self._tokens + tokens, self._seconds + now - self._clock
-        self._clock = now
-        for step, metrics in fetched:
-            self._writer.write(step, {name: value.item() for name, value in metrics.items()})
-            if not math.isfinite(metrics["loss"]):
-                self._writer.flush()
-                raise TrainingError(f"step {step}: the loss is {metrics['loss']}; nothing is saved")
-        self._writer.flush()
-        weights = [float(metrics["target_tokens"]) for _, metrics in fetched]
-        losses = [float(metrics["loss"]) for _, metrics in fetched]
-        mean = sum(map(float.__mul__, losses, weights)) / max(sum(weights), 1.0)
-        self._progress.update(fetched[-1][0], mean, rate)
-
-
-class StopSignal:
-    """Turns SIGTERM and SIGINT into a request to stop after the current step.
-
-    In a run of several processes JAX's preemption service hears SIGTERM and all processes agree
-    on the step; SIGINT is passed on to it. A second SIGINT interrupts at once.
-    """
-
-    def __init__(self):
-        self._seen = False
-        self._alone = jax.process_count() == 1
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> "StopSignal":
-        if threading.current_thread() is threading.main_thread():
-            heard = (signal.SIGINT, signal.SIGTERM) if self._alone else (signal.SIGINT,)
-            self._previous = {number: signal.signal(number, self._hear) for number in heard}
-        return self
-
-    def __exit__(self, *_) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def requested(self, step: int, checkpoints: Checkpoints) -> bool:
-        return self._seen if self._alone else checkpoints.reached_preemption(step)
-
-    def _hear(self, number: int, _frame) -> None:
-        if self._seen and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self._seen = True
-        if not self._alone:
-            os.kill(os.getpid(), signal.SIGTERM)
+# ==== Small print
 
 
 def _barrier(name: str) -> None:
@@ -518,6 +408,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
     rate = f", {result.tokens_per_second:,.0f} tokens/s" if result.tokens_per_second else ""
     held_out = "" if result.eval_loss is None else f", held-out loss {result.eval_loss:.4f}"
     print(f"{workdir}: step {result.step} of {result.num_steps}{held_out}{rate}")
