@@ -195,10 +195,10 @@ def compile_program(source: str, filename: str = "<program>") -> ast.Module:
 
 
 def resolve(call: Call, namespace: Mapping[str, Any]) -> Callable[..., Any]:
-    """The callable that `call` names, its arguments checked against its signature.
+    """The callable that `call` names.
 
     Constructs the class where the call says so, which runs code of the program.
-    Raises CallError with reason "entry" or "arity".
+    Raises CallError with reason "entry".
     """
     first, *rest = call.path
     if first not in namespace:
@@ -214,8 +214,18 @@ def resolve(call: Call, namespace: Mapping[str, Any]) -> Callable[..., Any]:
         target = getattr(target, attribute)
     if not callable(target):
         raise CallError("entry", f"{call.name!r} is not callable")
-    _check_arity(call, target)
     return target
+
+
+def make_call(call: Call, target: Callable[..., Any]) -> Any:
+    """Calls what `resolve` found. Raises what the program does, or CallError("arity")."""
+    try:
+        return target(*call.args, **call.kwargs)
+    except TypeError as error:
+        # Signatures are slow to look up: only when the call did not even get into a function.
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+            _check_arity(call, target)
+        raise
 
 
 def _check_arity(call: Call, target: Callable[..., Any]) -> None:

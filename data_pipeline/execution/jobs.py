@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_pipeline.execution import determinism, values
-from data_pipeline.execution.calls import Call, CallError, parse_call, resolve
+from data_pipeline.execution.calls import Call, CallError, make_call, parse_call, resolve
 from data_pipeline.tracing.events import Trace
 from data_pipeline.tracing.markers import FILENAME, prepare
 from data_pipeline.tracing.recorder import Recording, describe_exception, record
@@ -83,8 +83,7 @@ def _plain(job: Mapping[str, Any]) -> list[Any]:
     call = _call(job)
     module = make_module("program")
     exec(code, vars(module))
-    target = resolve(call, vars(module))
-    return value_outcome(target(*call.args, **call.kwargs))
+    return value_outcome(make_call(call, resolve(call, vars(module))))
 
 
 def _traced(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +107,7 @@ def _traced(job: Mapping[str, Any]) -> dict[str, Any]:
         asked = job.get("call") or call.name
 
         def run() -> Any:
-            return target(*call.args, **call.kwargs)
+            return make_call(call, target)
 
     result = raised = None
     try:
@@ -122,6 +121,8 @@ def _traced(job: Mapping[str, Any]) -> dict[str, Any]:
         )
         result = render(value, characters)
         outcome = value_outcome(value)
+    except CallError:
+        raise
     except Exception as error:
         raised = outcome_of(error, program, characters)
         outcome = raised_outcome(error, program.real)

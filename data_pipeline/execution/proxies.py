@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_pipeline.execution import determinism, jobs, values
-from data_pipeline.execution.calls import Call, CallError, resolve
+from data_pipeline.execution.calls import Call, CallError, make_call, resolve
 from data_pipeline.execution.messages import receive, send
 
 
@@ -44,7 +44,7 @@ def serve(job: Mapping[str, Any], asks: int, answers: int) -> None:
                 tuple(values.decode(tree) for tree in ask["args"]),
                 {name: values.decode(tree) for name, tree in ask["kwargs"].items()},
             )
-            outcome = jobs.value_outcome(resolve(call, namespace)(*call.args, **call.kwargs))
+            outcome = jobs.value_outcome(make_call(call, resolve(call, namespace)))
         except CallError as error:
             outcome = ["exception", "TypeError", str(error), None]
         except BaseException as error:

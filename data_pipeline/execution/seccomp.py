@@ -84,6 +84,15 @@ class _Program(ctypes.Structure):
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def prepare() -> None:
+    """Builds the filters once, so that no sample has to."""
+    machine = os.uname().machine
+    if machine in _ARCHITECTURES:
+        for threads in (False, True):
+            for scratch in (False, True):
+                _template(machine, threads, scratch)
+
+
 def apply(*, threads: bool = False, scratch: bool = False) -> None:
     """Puts the filter on this process for good. Raises Unsupported."""
     machine = os.uname().machine

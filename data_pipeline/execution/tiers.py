@@ -53,7 +53,11 @@ _PACKAGES = ("data_pipeline", "data_pipeline.execution", "data_pipeline.tracing"
 # Run by `python -c`: takes the sources from the control descriptor (their folder need not be
 # readable in there) and gives them builtins of their own, which no program can replace.
 _BOOTSTRAP = """
-import builtins, importlib.util, json, os, sys
+import os
+register_at_fork, os.register_at_fork = os.register_at_fork, lambda **hooks: None
+# The hooks of `random` and `threading` would run in every sample; a single-threaded worker that
+# reseeds needs neither, and they cost a quarter of a fork.
+import builtins, importlib.util, json, sys
 
 def read(size):
     data = b""

@@ -57,6 +57,7 @@ def main(options: Mapping[str, Any]) -> None:
     if options["landlock"]:
         landlock.restrict(options["readable"])
     os.umask(0o077)
+    seccomp.prepare()
     gc.collect()
     gc.freeze()
     worker = Worker(options)
@@ -265,7 +266,6 @@ class Worker:
         kept = sorted(there for there in descriptors.values() if there > 2)
         for low, high in zip([2, *kept], [*kept, 256], strict=True):
             os.closerange(low + 1, high)
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
         cpu = int(limits["cpu_seconds"] * len(request["jobs"])) + 2  # should the worker be gone
         for name, value in (
             (resource.RLIMIT_CPU, cpu),

@@ -9,7 +9,7 @@ import sys
 import types
 from typing import Any
 
-from data_pipeline.execution.calls import parse_call, resolve
+from data_pipeline.execution.calls import CallError, make_call, parse_call, resolve
 from data_pipeline.tracing.events import Raised, Trace
 from data_pipeline.tracing.markers import FILENAME, Program, prepare
 from data_pipeline.tracing.reading import Reader
@@ -55,16 +55,16 @@ def trace_call(
                 try:
                     value = record(
                         prepared,
-                        lambda: target(*parsed.args, **parsed.kwargs),
+                        lambda: make_call(parsed, target),
                         recording,
                         max_lines=max_lines,
                         max_bytes=max_bytes,
                         limit=max_characters,
                     )
                     result = render(value, max_characters)
-                except Exception as error:
-                    raised = outcome_of(error, prepared, max_characters)
-                except SystemExit as error:
+                except CallError:
+                    raise
+                except (Exception, SystemExit) as error:
                     raised = outcome_of(error, prepared, max_characters)
     finally:
         if shadowed is None:
