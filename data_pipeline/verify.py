@@ -1,0 +1,434 @@
+"""The step verifier: each claim of a forward monologue held against the real run.
+
+A step is a line of the monologue that opens with a label, ``3. [L7] …``. Its claims are that line
+7 runs next, the code that it quotes, the values it gives beside names (``a=3 + b=4`` before the
+line, what stands after "gives" after it), the branch taken, the turn of a loop, the value
+returned; then the conclusion and the answer. What a text says otherwise (prose without a label)
+makes no claim that this file can read.
+
+Predictions are read as literals, never run. The *program* is run in this process by ``trace_call``:
+hand over trusted programs only, or a trace made in the sandbox (``verify_trace``).
+
+    python -m data_pipeline.verify --program=FILE.py --call='f(3)' --monologue=FILE.txt [--json]
+"""
+
+import argparse
+import ast
+import dataclasses
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from data_pipeline.execution.calls import CallError
+from data_pipeline.literals import LiteralError, literal_end, parse_literal, same_value
+from data_pipeline.prompts import FIRST_LABEL
+from data_pipeline.tracing import Event, Trace, trace_call
+
+CONFIRMED, CONTRADICTED, NOT_CHECKABLE = "confirmed", "contradicted", "not_checkable"
+MARKS = {CONFIRMED: "✓", CONTRADICTED: "✗", NOT_CHECKABLE: "·"}
+
+_STEP = re.compile(r"^\s*(?:\d+[.)]|[-*])?\s*\[L(\d+)\]:?\s*(.*?)\s*$")
+_QUOTED = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""")
+_PAIR = re.compile(r"(?<![\w.])([A-Za-z_]\w*)=(?!=)")
+_BRANCH = re.compile(r" is (True|False)$")
+_TURN = re.compile(r"^iteration (\d+) of ")
+_GIVES = re.compile(r"(?:^| )gives ")
+_NOT_ENTERED = " does not start"
+_RETURNED = re.compile(r"^The function returns (.*?)\.?$")
+_ANSWER = re.compile(r"^assert (.*)$")
+
+
+class VerifyError(ValueError):
+    """A program or call that cannot be run, or a file that cannot be read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """One thing a monologue says about the run.
+
+    Attributes:
+      line: 1-based line of the monologue.
+      kind: "flow" (this line runs next), "code", "value", "branch", "iteration", "return" or
+        "answer".
+      text: the claim.
+      verdict: "confirmed", "contradicted" or "not_checkable".
+      truth: what the run did, where that is known.
+    """
+
+    line: int
+    kind: str
+    text: str
+    verdict: str
+    truth: str | None
+
+
+def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:
+    """Trace ``call`` on the trusted ``program`` and hold ``monologue`` against it.
+
+    Raises VerifyError where program and call cannot be run at all.
+    """
+    try:
+        trace = trace_call(program, call)
+    except CallError as error:
+        raise VerifyError(str(error)) from error
+    return verify_trace(trace, monologue)
+
+
+def verify_trace(trace: Trace, monologue: str) -> list[Claim]:
+    """The claims of ``monologue`` about the run in ``trace``, in the order of its lines."""
+    run = _Run(trace)
+    claims: list[Claim] = []
+    in_answer = False
+    last_step = None
+    for number, line in enumerate(monologue.split("\n"), 1):
+        in_answer = (in_answer or "[ANSWER]" in line) and "[/ANSWER]" not in line
+        if step := _STEP.match(line):
+            told = step[2].removesuffix(".")
+            claims += _step_claims(run, number, int(step[1]), told)
+            last_step = number
+        elif returned := _RETURNED.match(line.strip()):
+            if last_step is not None:
+                claims += _end_claims(run, last_step)
+                last_step = None
+            claims.append(_result_claim(trace, number, "return", returned[1]))
+        elif in_answer and (answer := _ANSWER.match(line.strip())):
+            claims.append(_answer_claim(trace, number, answer[1]))
+    return claims
+
+
+def step_verdicts(claims: Sequence[Claim]) -> dict[int, str]:
+    """Monologue line -> verdict of all its claims: the worst, where one is contradicted."""
+    verdicts: dict[int, str] = {}
+    for claim in claims:
+        known = verdicts.get(claim.line)
+        if claim.verdict == CONTRADICTED or known in (None, NOT_CHECKABLE):
+            verdicts[claim.line] = claim.verdict
+    return verdicts
+
+
+# ---- the run, line by line -------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Occurrence:
+    """One execution of a line: its event, and its frame's variables before and after it."""
+
+    event: Event
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    turn: int  # of a loop's header: which turn this would be, from 1
+
+
+class _Run:
+    """The executed lines of a trace, and how far the monologue has come in them."""
+
+    def __init__(self, trace: Trace):
+        self.trace = trace
+        self.occurrences = list(_occurrences(trace))
+        self.statements = {
+            node.lineno: node
+            for node in ast.walk(ast.parse(trace.program))
+            if isinstance(node, ast.stmt)
+        }
+        self.names = {name for step in self.occurrences for name in (*step.before, *step.after)}
+        self._next = 0
+
+    def advance(self, line: int) -> tuple[_Occurrence | None, int | None]:
+        """(this line's next execution, the line that really runs next); stays where it is if the
+        line does not run any more."""
+        expected = None
+        if self._next < len(self.occurrences):
+            expected = self.occurrences[self._next].event.line
+        for i in range(self._next, len(self.occurrences)):
+            if self.occurrences[i].event.line == line:
+                self._next = i + 1
+                return self.occurrences[i], expected
+        return None, expected
+
+    def rest(self) -> Sequence[_Occurrence]:
+        return self.occurrences[self._next :]
+
+
+def _occurrences(trace: Trace) -> Iterator[_Occurrence]:
+    values_of_frame: dict[int, dict[str, str]] = {}
+    turns: dict[tuple[int, int], int] = {}
+    for event in trace.events:
+        values = values_of_frame.setdefault(event.frame, {})
+        before = dict(values)
+        values.update(event.changed)
+        for name in event.gone:
+            values.pop(name, None)
+        if event.kind == "line":
+            header = (event.frame, event.line)
+            turn = turns.get(header, 0) + 1
+            turns[header] = turn if event.branch else 0
+            yield _Occurrence(event, before, dict(values), turn)
+
+
+# ---- claims of one step ----------------------------------------------------------------------
+
+
+def _step_claims(run: _Run, number: int, label: int, told: str) -> list[Claim]:
+    line = label - FIRST_LABEL + 1
+    occurrence, expected = run.advance(line)
+    flow = _flow_claim(run.trace, number, line, occurrence, expected)
+    if occurrence is None:
+        return [flow, *_unplaced(number, told)]
+    claims = [flow]
+    before_text, after_text = _split_told(told)
+    for name, text in _pairs(before_text, run.names):
+        claims.append(_value_claim(number, name, text, occurrence.before))
+    for name, text in _pairs(after_text, None):
+        claims.append(_value_claim(number, name, text, occurrence.after))
+    claims += _form_claims(run, number, occurrence, told, before_text)
+    return claims
+
+
+def _flow_claim(trace, number, line, occurrence, expected) -> Claim:
+    text = f"[L{line + FIRST_LABEL - 1}] runs next"
+    if expected is None:
+        verdict = NOT_CHECKABLE if trace.truncated else CONTRADICTED
+        return Claim(number, "flow", text, verdict, "the run has ended")
+    truth = f"[L{expected + FIRST_LABEL - 1}] runs next"
+    verdict = CONFIRMED if occurrence is not None and expected == line else CONTRADICTED
+    return Claim(number, "flow", text, verdict, truth)
+
+
+def _end_claims(run: _Run, number: int) -> Iterator[Claim]:
+    """The last step before the conclusion says that the run ends there."""
+    rest = run.rest()
+    if rest:
+        truth = f"[L{rest[0].event.line + FIRST_LABEL - 1}] runs next"
+        yield Claim(number, "flow", "the run ends", CONTRADICTED, truth)
+
+
+def _unplaced(number: int, told: str) -> Iterator[Claim]:
+    """Values told for a line that does not run."""
+    for name, text in _pairs(told, None):
+        yield Claim(number, "value", f"{name}={text}", NOT_CHECKABLE, None)
+
+
+def _split_told(told: str) -> tuple[str, str]:
+    """(what is said of the state before the line, what is said of the state after it)."""
+    masked = _masked(told)
+    *_, cut = [None, *_GIVES.finditer(masked)]
+    return (told, "") if cut is None else (told[: cut.start()], told[cut.end() :])
+
+
+def _masked(text: str) -> str:
+    """``text`` with the inside of strings blanked, so that words in them are not taken for ours."""
+    return _QUOTED.sub(lambda match: "'" + "_" * (len(match[0]) - 2) + "'", text)
+
+
+def _pairs(text: str, names: set[str] | None) -> Iterator[tuple[str, str | None]]:
+    """(name, literal beside it or None) for each ``name=`` in ``text`` outside strings.
+
+    With ``names`` only those: an unknown name may be a keyword argument of the quoted code.
+    """
+    masked = _masked(text)
+    for match in _PAIR.finditer(masked):
+        end = literal_end(text, match.end())
+        if names is None or match[1] in names:
+            yield match[1], None if end is None else text[match.end() : end]
+
+
+def _value_claim(number: int, name: str, text: str | None, values: Mapping[str, str]) -> Claim:
+    truth = f"{name}={values[name]}" if name in values else f"{name} has no value"
+    if text is None:
+        return Claim(number, "value", f"{name}=…", NOT_CHECKABLE, truth)
+    verdict = _compare(text, values[name]) if name in values else CONTRADICTED
+    return Claim(number, "value", f"{name}={text}", verdict, truth)
+
+
+def _compare(text: str, real: str) -> str:
+    """Verdict on the literal ``text`` where the run had the value rendered as ``real``."""
+    if text == real:
+        return CONFIRMED
+    try:
+        real_value = parse_literal(real)
+    except LiteralError:  # an object, or a value cut short
+        return NOT_CHECKABLE
+    try:
+        return CONFIRMED if same_value(parse_literal(text), real_value) else CONTRADICTED
+    except LiteralError:
+        return CONTRADICTED
+
+
+def _form_claims(
+    run: _Run, number: int, occurrence: _Occurrence, told: str, before_text: str
+) -> Iterator[Claim]:
+    """What the step's own form says: a branch, a turn, a returned value, the code quoted."""
+    event = occurrence.event
+    statement = run.statements.get(event.line)
+    quoted = before_text
+    if told.startswith("return"):
+        quoted, comma, value = _cut_last(told.removeprefix("return").strip(), ", which is ")
+        if comma:
+            yield _result_claim(run.trace, number, "return", value)
+        is_return = isinstance(statement, ast.Return)
+        truth = "a return" if is_return else "no return"
+        verdict = CONFIRMED if is_return else CONTRADICTED
+        yield Claim(number, "code", "a return", verdict, truth)
+        if is_return:
+            yield from _code_claim(number, quoted, statement)
+        return
+    if turn := _TURN.match(told):
+        quoted = quoted[turn.end() :]
+        verdict = CONFIRMED if int(turn[1]) == occurrence.turn else CONTRADICTED
+        truth = f"iteration {occurrence.turn}"
+        yield Claim(number, "iteration", f"iteration {turn[1]}", verdict, truth)
+        enters = not told.endswith(_NOT_ENTERED)
+        quoted = quoted.removesuffix(_NOT_ENTERED)
+        yield _branch_claim(number, enters, event, ("starts", "does not start"))
+    elif branch := _BRANCH.search(_masked(told)):
+        quoted = told[: branch.start()]
+        yield _branch_claim(number, branch[1] == "True", event, ("True", "False"))
+    if statement is not None and quoted != told:
+        yield from _code_claim(number, quoted, statement)
+
+
+def _branch_claim(number: int, claimed: bool, event: Event, words: tuple[str, str]) -> Claim:
+    text = words[0] if claimed else words[1]
+    if event.branch is None:
+        return Claim(number, "branch", text, NOT_CHECKABLE, None)
+    verdict = CONFIRMED if claimed == event.branch else CONTRADICTED
+    return Claim(number, "branch", text, verdict, words[0] if event.branch else words[1])
+
+
+def _cut_last(text: str, separator: str) -> tuple[str, str, str]:
+    cut = _masked(text).rfind(separator)
+    if cut < 0:
+        return text, "", ""
+    return text[:cut], separator, text[cut + len(separator) :]
+
+
+def _code_claim(number: int, quoted: str, statement: ast.stmt) -> Iterator[Claim]:
+    """Whether ``quoted``, its values taken out, is the code of ``statement``; nothing where it is
+    no Python or the statement has no expression of its own."""
+    real = _expression(statement)
+    code = _without_values(quoted)
+    found = _syntax(code)
+    if real is None or found is None:
+        return
+    truth = ast.unparse(real)
+    verdict = CONFIRMED if found == _syntax(truth) else CONTRADICTED
+    yield Claim(number, "code", code, verdict, truth)
+
+
+def _expression(statement: ast.stmt) -> ast.expr | None:
+    """What a narrator quotes of a statement: its value, test or iterable."""
+    match statement:
+        case (
+            ast.Return(value=expression) | ast.Assign(value=expression) | ast.Expr(value=expression)
+        ):
+            return expression
+        case ast.If(test=test) | ast.While(test=test):
+            return test
+        case ast.For(iter=iterated):
+            return iterated
+        case ast.AugAssign(target=ast.Name(id=name), op=operator, value=expression):
+            return ast.BinOp(ast.Name(name, ast.Load()), operator, expression)
+    return None
+
+
+def _without_values(quoted: str) -> str:
+    masked, parts, at = _masked(quoted), [], 0
+    for match in _PAIR.finditer(masked):
+        end = literal_end(quoted, match.end())
+        if end is not None:
+            parts.append(quoted[at : match.end() - 1])
+            at = end
+    return "".join([*parts, quoted[at:]]).strip()
+
+
+def _syntax(code: str) -> str | None:
+    try:
+        return ast.dump(ast.parse(code, mode="eval"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+# ---- conclusion and answer ---------------------------------------------------------------------
+
+
+def _result_claim(trace: Trace, number: int, kind: str, text: str) -> Claim:
+    text = text.strip()
+    if trace.result is None:
+        return Claim(number, kind, text, CONTRADICTED, f"raises {trace.raised}")
+    return Claim(number, kind, text, _compare(text, trace.result), trace.result)
+
+
+def _answer_claim(trace: Trace, number: int, asserted: str) -> Claim:
+    """``f(...) == value``: of this very call."""
+    truth = f"{trace.call} == {trace.result if trace.raised is None else f'raises {trace.raised}'}"
+    try:
+        tree = ast.parse(asserted, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return Claim(number, "answer", asserted, NOT_CHECKABLE, truth)
+    match tree:
+        case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
+            same_call = _syntax(ast.unparse(left)) == _syntax(trace.call)
+            verdict = CONTRADICTED
+            if same_call and trace.result is not None:
+                verdict = _compare(ast.unparse(right), trace.result)
+            return Claim(number, "answer", asserted, verdict, truth)
+    return Claim(number, "answer", asserted, NOT_CHECKABLE, truth)
+
+
+# ---- for people --------------------------------------------------------------------------------
+
+
+def marked(monologue: str, claims: Sequence[Claim]) -> str:
+    """The monologue with ✓, ✗ or · before each line that claims something, and the truth behind a
+    contradicted one."""
+    verdicts = step_verdicts(claims)
+    lines = []
+    for number, line in enumerate(monologue.split("\n"), 1):
+        mark = MARKS[verdicts[number]] if number in verdicts else " "
+        wrong = [c for c in claims if c.line == number and c.verdict == CONTRADICTED]
+        truth = "   ← " + "; ".join(f"{c.text}: {c.truth}" for c in wrong) if wrong else ""
+        lines.append(f"{mark} {line}{truth}".rstrip())
+    return "\n".join(lines)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise VerifyError(message)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 nothing contradicted, 1 something contradicted, 2 bad input."""
+    parser = _Parser(prog="python -m data_pipeline.verify", description=__doc__.split("\n")[0])
+    parser.add_argument("--program", required=True, type=Path, help="Python file; it is run")
+    parser.add_argument("--call", required=True, help="such as 'f(3)'")
+    parser.add_argument("--monologue", required=True, type=Path, help="text file")
+    parser.add_argument("--json", action="store_true", help="one JSON object a claim")
+    try:
+        args = parser.parse_args(argv)
+        monologue = _read(args.monologue)
+        claims = verify_forward(_read(args.program), args.call, monologue)
+    except VerifyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if args.json:
+        for claim in claims:
+            print(json.dumps(dataclasses.asdict(claim), ensure_ascii=False))
+    else:
+        print(marked(monologue, claims))
+        counts = [sum(claim.verdict == verdict for claim in claims) for verdict in MARKS]
+        print("\n{} confirmed, {} contradicted, {} not checkable".format(*counts))
+    return int(any(claim.verdict == CONTRADICTED for claim in claims))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise VerifyError(f"{path}: {reason}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
