@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Start the same training on every worker of a Cloud TPU slice (one host or a pod).
 #
-#   bash launch/pod.sh --tpu=NAME --zone=ZONE [--project=ID] [--directory=semcoder-jax] [--dry-run] \
+#   bash launch/pod.sh --tpu=NAME --zone=ZONE [--project=ID] [--directory=semcoder-jax] \
+#       [--python=python3] [--dry-run] \
 #       -- --config=configs/quickstart.py --workdir=/mnt/shared/run1 [--config.a.b=…]
 #
 # Copies this repository to every worker, installs it there (venv with the tpu extra; a second
@@ -15,17 +16,18 @@ fail() {
   exit 2
 }
 
-tpu="" zone="" project="" directory="semcoder-jax" dry_run=false
+tpu="" zone="" project="" directory="semcoder-jax" python="python3" dry_run=false
 while (($#)); do
   case "$1" in
     --tpu=*) tpu="${1#*=}" ;;
     --zone=*) zone="${1#*=}" ;;
     --project=*) project="${1#*=}" ;;
     --directory=*) directory="${1#*=}" ;;
+    --python=*) python="${1#*=}" ;;
     --dry-run) dry_run=true ;;
     --) shift; break ;;
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) fail "unknown argument '$1'; expected --tpu, --zone, --project, --directory, --dry-run, then -- and the training's arguments" ;;
+    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) fail "unknown argument '$1'; expected --tpu, --zone, --project, --directory, --python, --dry-run, then -- and the training's arguments" ;;
   esac
   shift
 done
@@ -58,5 +60,5 @@ arguments="$(printf ' %q' "$@")"
 run git -C "$repository" archive --format=tar.gz --output="$archive" HEAD
 run gcloud compute tpus tpu-vm scp "$archive" "$tpu:semcoder-jax.tar.gz" "${where[@]}"
 on_all_workers "mkdir -p $quoted_directory && tar -xzf semcoder-jax.tar.gz -C $quoted_directory"
-on_all_workers "cd $quoted_directory && { [ -x .venv/bin/python ] || python3 -m venv .venv; } && .venv/bin/pip install --quiet --editable '.[tpu]'"
+on_all_workers "cd $quoted_directory && { [ -x .venv/bin/python ] || $(printf '%q' "$python") -m venv .venv; } && .venv/bin/pip install --quiet --editable '.[tpu]'"
 on_all_workers "cd $quoted_directory && exec .venv/bin/python -m launch.worker$arguments"

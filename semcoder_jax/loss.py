@@ -17,8 +17,8 @@ def token_cross_entropy(logits_BxTxV: jax.Array, targets_BxT: jax.Array) -> jax.
     where V is split over devices.
     """
     logits_BxTxV = logits_BxTxV.astype(jnp.float32)
-    ids_V = jax.lax.iota(targets_BxT.dtype, logits_BxTxV.shape[-1])
-    is_target_BxTxV = targets_BxT[..., None] == ids_V
+    ids_V = jax.lax.iota(jnp.int32, logits_BxTxV.shape[-1])
+    is_target_BxTxV = targets_BxT[..., None].astype(jnp.int32) == ids_V
     target_logits_BxT = jnp.sum(jnp.where(is_target_BxTxV, logits_BxTxV, 0.0), axis=-1)
     return jax.nn.logsumexp(logits_BxTxV, axis=-1) - target_logits_BxT
 

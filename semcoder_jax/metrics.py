@@ -94,9 +94,7 @@ class RunLog:
             self._writer.write(step, {name: value.item() for name, value in metrics.items()})
             if not math.isfinite(metrics["loss"]):
                 self._writer.flush()
-                raise NotFiniteError(
-                    f"step {step}: the loss is {metrics['loss']}; go on from an earlier checkpoint with another config"
-                )
+                raise NotFiniteError(f"step {step}: the loss is {metrics['loss']}; training ends")
         self._writer.flush()
         weights = [float(metrics["target_tokens"]) for _, metrics in fetched]
         losses = [float(metrics["loss"]) for _, metrics in fetched]

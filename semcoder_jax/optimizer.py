@@ -86,8 +86,8 @@ def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Sch
     """
     if config.warmup_steps >= num_steps:
         raise OptimizerError(
-            f"config: optimizer.warmup_steps {config.warmup_steps} must be below the number of steps "
-            f"({num_steps})"
+            f"config: optimizer.warmup_steps {config.warmup_steps} must be below the number "
+            f"of steps ({num_steps})"
         )
     schedule = optax.warmup_cosine_decay_schedule(
         init_value=0.0 if config.warmup_steps else config.peak_learning_rate,

@@ -16,6 +16,7 @@ import functools
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -402,8 +403,12 @@ def _size(params) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code (2: the user's mistake, told in one line)."""
+    argv = list(sys.argv if argv is None else argv)
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+        return 0
     try:
-        config, workdir = _parse_arguments(list(sys.argv if argv is None else argv))
+        config, workdir = _parse_arguments(argv)
         result = train(config, workdir)
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
@@ -419,23 +424,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse_arguments(argv: list[str]) -> tuple[ConfigDict, str]:
     """(config with its overrides, workdir); raises ConfigError for anything wrong in the line."""
+    # Overrides (--config.a.b) are understood only after --config itself.
+    line = [argv[0], *sorted(argv[1:], key=lambda a: not re.match(r"--?config=", a))]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
-        "config", None, "Config file (a .py with get_config()).", flag_values=values
+        "config",
+        None,
+        "Config file (.py with get_config()).",
+        flag_values=values,
+        sys_argv=line,
+        lock_config=False,
+        accept_new_attributes=True,  # fields left to their defaults; parse_run knows all names
     )
     flags.DEFINE_string("workdir", None, "Directory of the run.", flag_values=values)
-    # Overrides (--config.a.b) can be understood only after --config itself.
-    rest = sorted(argv[1:], key=lambda argument: not argument.startswith("--config="))
     try:
-        left = values([argv[0], *rest])[1:]
+        left = values(line)[1:]
+        for name in ("config", "workdir"):
+            if values[name].value is None:
+                raise flags.Error(f"--{name}=… is missing")
+        config = values.config.copy_and_resolve_references()
     except Exception as error:  # absl and ml_collections raise many kinds, config files any
-        raise ConfigError(f"command line: {str(error).strip().splitlines()[0]}") from None
+        said = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+        lines = [text.strip() for text in said.replace("\\n", "\n").splitlines() if text.strip()]
+        raise ConfigError(f"command line: {lines[-1] if lines else repr(error)}") from error
     if left:
         raise ConfigError(f"command line: unexpected argument {left[0]!r}")
-    for name in ("config", "workdir"):
-        if values[name].value is None:
-            raise ConfigError(f"command line: --{name} is missing")
-    return values.config, values.workdir
+    return config, values.workdir
 
 
 if __name__ == "__main__":

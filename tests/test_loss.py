@@ -1,0 +1,74 @@
+"""Cross entropy against float64 numpy, and the shape of the compiled gradient."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semcoder_jax.loss import token_cross_entropy, weighted_cross_entropy
+
+B, T, V = 3, 7, 13
+
+
+def example(scale=3.0):
+    random = np.random.default_rng(0)
+    logits = random.normal(scale=scale, size=(B, T, V)).astype(np.float32)
+    targets = random.integers(0, V, (B, T), np.int32)
+    weights = random.integers(0, 3, (B, T)).astype(np.float32)
+    return logits, targets, weights
+
+
+def log_softmax64(logits):
+    logits = logits.astype(np.float64)
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def test_sums_are_those_of_float64():
+    logits, targets, weights = example()
+    expected_BxT = -np.take_along_axis(log_softmax64(logits), targets[..., None], -1)[..., 0]
+    loss_sum, weight_sum = weighted_cross_entropy(logits, targets, weights)
+    np.testing.assert_allclose(loss_sum, (expected_BxT * weights).sum(), rtol=1e-6)
+    assert weight_sum == weights.sum()
+    np.testing.assert_allclose(token_cross_entropy(logits, targets), expected_BxT, rtol=1e-5)
+
+
+def test_gradient_is_softmax_minus_one_hot():
+    logits, targets, weights = example()
+    gradient = jax.grad(lambda x: weighted_cross_entropy(x, targets, weights)[0])(logits)
+    expected = weights[..., None] * (np.exp(log_softmax64(logits)) - np.eye(V)[targets])
+    np.testing.assert_allclose(gradient, expected, atol=1e-6)
+
+
+def test_hidden_targets_add_nothing_even_when_infinite():
+    logits, targets, _ = example()
+    weights = np.zeros((B, T), np.float32)
+    weights[0, 0] = 1.0
+    wild = logits.copy()
+    wild[1] = np.inf
+    assert weighted_cross_entropy(wild, targets, weights) == weighted_cross_entropy(
+        logits, targets, weights
+    )
+
+
+def test_logits_of_a_thousand_stay_finite_and_exact():
+    logits = np.zeros((1, 1, V), np.float32)
+    logits[..., 4] = 1000.0
+    assert token_cross_entropy(logits, np.array([[4]]))[0, 0] == 0.0
+    assert token_cross_entropy(logits, np.array([[5]]))[0, 0] == 1000.0
+
+
+def test_bfloat16_logits_are_summed_in_float32():
+    logits, targets, weights = example()
+    logits = jnp.asarray(logits, jnp.bfloat16)
+    in_float32 = weighted_cross_entropy(logits.astype(jnp.float32), targets, weights)
+    assert weighted_cross_entropy(logits, targets, weights) == in_float32
+
+
+def test_gradient_compiles_without_gather_and_scatter():
+    logits, targets, weights = example()
+    gradient = jax.jit(jax.grad(lambda x: weighted_cross_entropy(x, targets, weights)[0]))
+    compiled = gradient.lower(logits).compile().as_text()
+    assert "exponential" in compiled
+    assert not re.search(r" (gather|scatter)\(", compiled)

@@ -1,0 +1,302 @@
+"""Training from a config: it learns, it resumes bit for bit, it refuses mistakes in one line."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from tensorboardX.proto.event_pb2 import Event
+from tiny_run import tiny_config, write_data
+
+from semcoder_jax import train as training
+from semcoder_jax.checkpoints import CheckpointError, Checkpoints, load_model
+from semcoder_jax.metrics import read_metrics
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compilation_cache(tmp_path_factory):
+    """Many runs of the same step: each is compiled once for all tests here."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = [getattr(jax.config, name) for name in names]
+    for name, value in zip(names, (str(tmp_path_factory.mktemp("cache")), 0.0), strict=True):
+        jax.config.update(name, value)
+    yield
+    for name, value in zip(names, before, strict=True):
+        jax.config.update(name, value)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def unbroken(data, tmp_path_factory):
+    """The workdir of a run of 12 steps without a stop."""
+    workdir = tmp_path_factory.mktemp("unbroken") / "run"
+    result = training.train(tiny_config(data), workdir)
+    assert (result.step, result.num_steps) == (12, 12)
+    assert result.tokens_per_second > 0
+    return workdir
+
+
+def steps_of(workdir):
+    return [row for row in read_metrics(workdir / "metrics.jsonl") if "loss" in row]
+
+
+def params_of(workdir):
+    return nnx.to_pure_dict(load_model(workdir).params)
+
+
+def assert_same_run(workdir, other):
+    """Every number of every step, and every parameter, to the last bit."""
+    assert steps_of(workdir) == steps_of(other)
+    assert len(steps_of(workdir)) == 12
+    jax.tree.map(np.testing.assert_array_equal, params_of(workdir), params_of(other))
+
+
+def test_it_learns_and_evaluates(unbroken):
+    rows = steps_of(unbroken)
+    assert [row["step"] for row in rows] == list(range(1, 13))
+    assert rows[0]["loss"] == pytest.approx(math.log(load_model(unbroken).config.vocab_size), 0.1)
+    assert rows[-1]["loss"] < 0.7 * rows[0]["loss"]
+    assert all(row["target_tokens"] < row["tokens"] <= 8 * 256 for row in rows)
+    held_out = read_metrics(unbroken / "metrics.jsonl")[-1]
+    assert held_out["step"] == 12
+    assert held_out["eval_loss"] == pytest.approx(rows[-1]["loss"], rel=0.3)
+
+
+def test_tensorboard_files_hold_the_same_numbers(unbroken):
+    (path,) = (unbroken / "tensorboard").iterdir()
+    content, place, losses = path.read_bytes(), 0, {}
+    while place < len(content):  # length, its CRC, event, its CRC
+        (length,) = struct.unpack_from("<Q", content, place)
+        event = Event.FromString(content[place + 12 : place + 12 + length])
+        place += 12 + length + 4
+        for value in event.summary.value:
+            if value.tag == "loss":
+                losses[event.step] = value.simple_value
+    assert losses == {row["step"]: row["loss"] for row in steps_of(unbroken)}
+
+
+def test_stopped_and_resumed_it_is_the_same_run(data, unbroken, tmp_path):
+    """Stopped between checkpoints, at one, and resumed with other harmless settings."""
+    for stop in (3, 5, None):
+        changes = {"train__log_every": 2} if stop == 5 else {}
+        config = tiny_config(data, train__stop_after_step=stop, **changes)
+        result = training.train(config, tmp_path)
+        assert result.step == (stop or 12)
+    assert_same_run(tmp_path, unbroken)
+
+
+def test_a_finished_run_is_left_alone(data, unbroken):
+    before = (unbroken / "metrics.jsonl").read_bytes()
+    result = training.train(tiny_config(data), unbroken)
+    assert result.step == 12
+    assert result.eval_loss == json.loads(before.splitlines()[-1])["eval_loss"]
+    assert (unbroken / "metrics.jsonl").read_bytes() == before
+
+
+def test_steps_after_the_last_checkpoint_are_made_again(data, unbroken, tmp_path):
+    """A kill leaves metrics beyond the checkpoint, the last line cut short."""
+    training.train(tiny_config(data, train__stop_after_step=5), tmp_path)
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 6, "loss": 99.0}\n{"step": 7, "lo')
+    training.train(tiny_config(data), tmp_path)
+    assert_same_run(tmp_path, unbroken)
+
+
+def test_accumulation_leaves_the_losses_as_they_are(data, unbroken, tmp_path):
+    training.train(
+        tiny_config(data, train__accumulation_steps=4, train__stop_after_step=4), tmp_path
+    )
+    for ours, whole in zip(steps_of(tmp_path), steps_of(unbroken), strict=False):
+        assert ours["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+        assert ours["gradient_norm"] == pytest.approx(whole["gradient_norm"], rel=1e-4)
+
+
+def test_starts_from_another_runs_model(data, unbroken, tmp_path):
+    config = tiny_config(data, train__num_steps=3)
+    config["model"] = {"init_from": str(unbroken)}
+    training.train(config, tmp_path)
+    final = read_metrics(unbroken / "metrics.jsonl")[-1]["eval_loss"]
+    assert steps_of(tmp_path)[0]["loss"] == pytest.approx(final, rel=0.3)
+
+
+def test_number_of_epochs_gives_the_number_of_steps(data, tmp_path):
+    config = tiny_config(data, data__num_epochs=2, train__num_steps=None)
+    result = training.train(config, tmp_path)
+    rows = steps_of(tmp_path)
+    assert result.step == result.num_steps == len(rows)
+    # two passes over the records and nothing else
+    tokenizer = load_model(tmp_path).tokenizer
+    responses = [json.loads(line)["response"] for line in (data / "train.jsonl").open()]
+    targets = sum(len(tokenizer.encode(r, add_special_tokens=False)) + 1 for r in responses)
+    assert sum(row["target_tokens"] for row in rows) == 2 * targets
+
+
+def test_load_model_reads_the_saved_parameters(data, unbroken):
+    model = load_model(unbroken)
+    tokens = np.array([[1, 5, 6, 7]])
+    positions, segments = np.arange(4)[None], np.ones((1, 4), int)
+    logits = nnx.merge(model.graphdef, model.params)(tokens, positions, segments)
+    assert logits.shape == (1, 4, model.config.vocab_size) and np.isfinite(logits).all()
+    assert len(model.tokenizer) <= model.config.vocab_size
+    low = load_model(unbroken, dtype="bfloat16")
+    for leaf, full in zip(jax.tree.leaves(low.params), jax.tree.leaves(model.params), strict=True):
+        np.testing.assert_array_equal(leaf, full.astype("bfloat16"))
+
+
+def test_load_model_without_a_model(tmp_path):
+    with pytest.raises(CheckpointError, match="no such directory"):
+        load_model(tmp_path / "nothing")
+    with pytest.raises(CheckpointError, match="neither an HF directory"):
+        load_model(tmp_path)
+
+
+def test_a_checkpoint_holds_the_moment_of_its_saving(data, tmp_path):
+    """Saving is asynchronous and the state is donated to the next step: nothing may leak in."""
+    config = tiny_config(
+        data, train__checkpoint_every=1, train__keep_checkpoints=12, train__log_every=100
+    )
+    training.train(config, tmp_path)
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.latest_step() == 12
+    checkpoints.close()
+    rows = {row["step"]: row for row in steps_of(tmp_path)}
+    for step in (4, 9):  # go on from the middle: same numbers
+        branch = tmp_path.with_name(f"{tmp_path.name}-{step}")
+        _copy_run(tmp_path, branch, step)
+        training.train(config | {"train": config["train"] | {"stop_after_step": step + 2}}, branch)
+        assert steps_of(branch)[-2:] == [rows[step + 1], rows[step + 2]]
+
+
+def _copy_run(workdir, branch, step):
+    """The workdir as it was when ``step`` was its last checkpoint."""
+    shutil.copytree(workdir, branch)
+    for checkpoint in (branch / "checkpoints").iterdir():
+        if int(checkpoint.name) > step:
+            shutil.rmtree(checkpoint)
+
+
+def write_config_file(directory, config):
+    path = directory / "config.py"
+    path.write_text(
+        "from ml_collections import ConfigDict\n\n"
+        f"def get_config():\n    return ConfigDict({config!r})\n"
+    )
+    return path
+
+
+def run_command(capsys, *arguments):
+    code = training.main(["train", *map(str, arguments)])
+    return code, capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "message"),
+    [
+        ({}, ["--config.train.num_stepz=3"], "field train.num_stepz; did you mean num_steps?"),
+        ({}, ["--config.trian.num_steps=3"], 'Did you mean "train" instead of "trian"?'),
+        ({}, ["--config.train.num_steps=three"], "--config.train.num_steps=three"),
+        (
+            {},
+            ["--config.train.accumulation_steps=3"],
+            "train.accumulation_steps 3",
+        ),
+        ({}, ["--workdri=x"], "'workdri'. Did you mean: workdir"),
+        ({}, ["surplus"], "unexpected argument 'surplus'"),
+        ({"train__num_stepz": 3}, [], "train.num_stepz; did you mean num_steps?"),
+        ({"data__train": "gone.jsonl"}, [], "data.train: gone.jsonl: no such file"),
+        ({"data__tokenizer": "gone"}, [], "gone/tokenizer.json: no such file"),
+        ({"mesh__data": 3}, [], "needs 3 devices"),
+        ({"data__sequence_length": 0}, [], "data.sequence_length is 0"),
+        ({"optimizer__warmup_steps": 12}, [], "optimizer.warmup_steps 12 must be below"),
+        ({"model__num_kv_heads": 3}, [], "num_kv_heads=3 must divide num_heads=4"),
+        ({"model__vocab_size": 5}, [], "model.vocab_size 5 is below the tokenizer's"),
+    ],
+)
+def test_mistakes_end_in_one_line(data, tmp_path, capsys, changes, arguments, message):
+    path = write_config_file(tmp_path, tiny_config(data, **changes))
+    workdir = tmp_path / "run"
+    code, output = run_command(capsys, f"--workdir={workdir}", f"--config={path}", *arguments)
+    assert code == 2
+    assert message in output.err
+    assert output.err.startswith("error: ") and output.err.count("\n") == 1
+    assert not (workdir / "config.json").exists() and not (workdir / "checkpoints").exists()
+
+
+def test_mistakes_before_any_config(tmp_path, capsys):
+    for arguments, message in [
+        ([f"--workdir={tmp_path}"], "--config=… is missing"),
+        (["--config=gone.py", f"--workdir={tmp_path}"], "gone.py"),
+    ]:
+        code, output = run_command(capsys, *arguments)
+        assert code == 2 and message in output.err and output.err.count("\n") == 1
+    path = tmp_path / "config.py"
+    path.write_text("def get_config():\n    return undefined\n")
+    code, output = run_command(capsys, f"--config={path}", f"--workdir={tmp_path}")
+    assert code == 2 and "name 'undefined' is not defined" in output.err
+    path = write_config_file(tmp_path, {"model": {}})
+    code, output = run_command(capsys, f"--config={path}")
+    assert code == 2 and "--workdir=… is missing" in output.err
+
+
+def test_a_malformed_row_is_named(data, tmp_path, capsys):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": "nl_0", "nl": "x", "response": 3}\n')
+    path = write_config_file(tmp_path, tiny_config(data, data__train=str(rows)))
+    code, output = run_command(capsys, f"--config={path}", f"--workdir={tmp_path}/run")
+    assert code == 2 and "rows.jsonl:1" in output.err and output.err.count("\n") == 1
+
+
+def test_a_workdir_of_another_config_is_refused(data, unbroken, tmp_path, capsys):
+    before = (unbroken / "config.json").read_bytes()
+    path = write_config_file(tmp_path, tiny_config(data))
+    arguments = [f"--config={path}", f"--workdir={unbroken}"]
+    changes = ["--config.optimizer.peak_learning_rate=0.5", "--config.model.num_layers=3"]
+    code, output = run_command(capsys, *changes, *arguments)
+    assert code == 2
+    assert "model.num_layers, optimizer.peak_learning_rate differ" in output.err
+    assert (unbroken / "config.json").read_bytes() == before
+    code, output = run_command(capsys, *arguments, "--config.train.log_every=7")
+    assert code == 0 and "step 12 of 12" in output.out
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_the_next_run_goes_on(data, unbroken, tmp_path):
+    """A real signal, sent at a step of its own choosing, to a real process."""
+    config = tiny_config(data, train__log_every=1)
+    path = write_config_file(tmp_path, config)
+    workdir = tmp_path / "run"
+    command = [sys.executable, "-m", "semcoder_jax.train", f"--config={path}"]
+    command.append(f"--workdir={workdir}")
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        done = len(steps_of(workdir))
+        while len(steps_of(workdir)) < done + 2 and process.poll() is None:
+            time.sleep(0.002)
+        process.send_signal(signal_number)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        assert "is saved; the same command goes on from there" in err, err
+        assert "Traceback" not in err
+    stopped = len(steps_of(workdir))
+    assert 4 <= stopped < 12
+    training.train(config, workdir)
+    assert_same_run(workdir, unbroken)
