@@ -65,9 +65,17 @@ _SCRATCH_ONLY = """
 """.split()  # noqa: SIM905
 # Allowed with conditions, or answered as if the kernel were too old.
 _SPECIAL = ("kill", "tkill", "tgkill", "ioctl", "socketpair", "sendto", "prlimit64", "clone",
-            "clone3", "set_mempolicy")  # fmt: skip
+            "clone3", "set_mempolicy", "open", "openat")  # fmt: skip
 
 _TERMINAL_QUERIES = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, FIONREAD, FIONBIO, FIO*CLEX
+_WRITING = (
+    os.O_WRONLY
+    | os.O_RDWR
+    | os.O_CREAT
+    | os.O_TRUNC
+    | os.O_APPEND
+    | (os.O_TMPFILE & ~os.O_DIRECTORY)
+)
 _CLONE_THREAD = 0x00010000
 _NAMESPACES = 0x7E020080  # the CLONE_NEW* flags
 _AF_UNIX, _SOCK_STREAM = 1, 1
@@ -173,6 +181,9 @@ def _template(machine: str, threads: bool, scratch: bool) -> bytes:
         [low(4), (_EQUAL, 1, 0, 0), refuse, high(4), (_EQUAL, 0, 1, 0), allow, refuse],
     )
     special("prlimit64", [low(0), (_EQUAL, 0, 1, 0), allow, *own[1:]])
+    for name, flags in (("open", 1), ("openat", 2)):  # nothing is opened for writing
+        reading = [low(flags), statement(_AND, _WRITING), (_EQUAL, 0, 1, 0), allow, refuse]
+        special(name, [allow] if scratch else reading)
     if threads:
         special(
             "clone",

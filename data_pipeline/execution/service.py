@@ -24,6 +24,7 @@ from data_pipeline.execution.tiers import SandboxUnavailable, Setup, WorkerLost
 from data_pipeline.execution.values import encode
 from data_pipeline.tracing.events import Event, Loop, Raised, Trace
 
+STRETCHES = 8  # wall limits that a run which is computing may take when it runs alone
 MAX_TEXT = 1 << 22  # characters of a program, a call or an input
 
 
@@ -249,22 +250,24 @@ class Sandbox:
             if result.outcome == Limit("wall", f"{self.limits.wall_seconds:g} s") and (
                 result.cpu_seconds < self.limits.cpu_seconds
             ):
-                # Was it waiting, or was the machine busy? Nothing else runs now.
+                # Was it waiting, or was the machine busy? Nothing else of ours runs now, and what
+                # still computes when the limit is reached gets more time.
                 with self._gate.alone():
-                    results[index] = self._ask([jobs[index]], perturb)[0]
+                    results[index] = self._ask([jobs[index]], perturb, STRETCHES)[0]
         return results
 
-    def _ask(self, jobs: Sequence[Job], perturb: int) -> list[Result]:
+    def _ask(self, jobs: Sequence[Job], perturb: int, stretches: int = 0) -> list[Result]:
         request = {
             "jobs": [_job_to_json(job, perturb) for job in jobs],
             "limits": asdict(self.limits),
             "stdin": jobs[0].stdin if len(jobs) == 1 else None,
             "threads": self.threads,
+            "stretches": stretches,
             "test": {"body": jobs[0].test, "entry": jobs[0].name}
             if jobs[0].mode == "test"
             else None,
         }
-        patience = 30.0 + 3 * self.limits.wall_seconds * len(jobs)
+        patience = 30.0 + 3 * self.limits.wall_seconds * (len(jobs) + stretches)
         for tries in (1, 2):
             worker = self._idle.get()
             try:
@@ -283,7 +286,7 @@ class Sandbox:
                 for job, row, answer in zip(jobs, rows, answers, strict=True)
             ]
         if len(jobs) > 1:  # one of them kills workers: find it
-            return [self._ask([job], perturb)[0] for job in jobs]
+            return [self._ask([job], perturb, stretches)[0] for job in jobs]
         return [Result(Died(f"the worker was lost twice: {reason}"), tier=self.tier, tries=2)]
 
 

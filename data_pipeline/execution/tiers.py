@@ -313,12 +313,12 @@ def attempt(name, action):
     except BaseException:
         return []
 
-def escapes(secret, parent):
+def escapes(secret, writable, parent):
     libc = ctypes.CDLL(None, use_errno=True)
     return sum([
         attempt("read a file", lambda: open(secret).read()),
         attempt("list a folder", lambda: os.listdir(os.path.dirname(secret))),
-        attempt("write a file", lambda: open("/tmp/escaped-" + str(os.getpid()), "w")),
+        attempt("write a file", lambda: open(writable, "w")),
         attempt("fork", os.fork),
         attempt("open a socket", socket.socket),
         attempt("signal the worker", lambda: os.kill(os.getppid(), 0) or 1),
@@ -337,11 +337,14 @@ def check(worker: Worker) -> list[str]:
         secret = Path(folder, "secret")
         secret.write_text("secret")
         secret.chmod(0o644)
+        open_folder = Path(folder, "open")
+        open_folder.mkdir()
+        open_folder.chmod(0o777)
         job = {
             "mode": "call",
             "program": _ESCAPES,
             "name": "escapes",
-            "args": [str(secret), os.getpid()],
+            "args": [str(secret), str(open_folder / "mark"), os.getpid()],
             "kwargs": {},
         }
         limits = {

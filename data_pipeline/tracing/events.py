@@ -76,7 +76,8 @@ class Trace:
     raised:    the exception that left the call, None if it returned
     loops:     in order of their first turn's header
     truncated: None, or why the events stop before the run did; the outcome is still the run's own
-    clipped:   how many value texts were cut (they end in "…⟨+N characters⟩")
+    clipped:   how many value texts were cut (they end in "…⟨+N characters⟩", or
+               "…⟨+N characters at least⟩" where the whole was not written out)
     """
 
     program: str

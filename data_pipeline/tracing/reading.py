@@ -20,13 +20,14 @@ from data_pipeline.tracing.recorder import (
     Snapshot,
     Text,
 )
-from data_pipeline.tracing.rendering import render
+from data_pipeline.tracing.rendering import clip, render
 
 _FOLDED = ("<listcomp>", "<setcomp>", "<dictcomp>")  # frames of their own on 3.11 only
 _GENERATOR = "<genexpr>"
 _KINDS = {RETURN: "return", YIELD: "yield", RESUME: "resume", EXCEPTION: "exception",
           UNWIND: "unwind"}  # fmt: skip
 _SCALARS = frozenset({int, str, bool, bytes, type(None), Text})
+_CONTAINERS = (list, tuple, dict)
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -268,6 +269,8 @@ class Reader:
         hidden: names of comprehensions' variables, which are no locals of the frame.
         """
         step = frame.waiting
+        if frame.owner is not None and not frame.clause:
+            return  # a comprehension's own frame before its first turn
         if snapshot != frame.snapshot:
             frame.snapshot = snapshot
             frame.latest = _values(snapshot)
@@ -305,10 +308,24 @@ class Reader:
                     step.gone.append(name)
 
     def text(self, value: Any) -> str:
-        text = str(value) if type(value) is Text else render(value, self.limit)
+        if type(value) is Text:
+            text = str(value)
+        elif type(value) in _CONTAINERS and not _holds_set(value):
+            try:
+                text = clip(repr(value), self.limit)
+            except ValueError:  # an int whose text Python refuses to make
+                text = render(value, self.limit)
+        else:
+            text = render(value, self.limit)
         if text.endswith("⟩") and "…⟨+" in text:
             self.clipped += 1
         return text
+
+
+def _holds_set(value: Any) -> bool:
+    """Whether a value out of a recording may hold a set, whose order its text must not show."""
+    data = marshal.dumps(value, 2)
+    return b"<" in data or b">" in data
 
 
 def _values(snapshot: Snapshot) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Recording:
 
 _SUSPENDS = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines: co_flags
 _RETURNS = {opmap[name] for name in ("RETURN_VALUE", "RETURN_CONST") if name in opmap}
-_CONSUMES_STOP = {opmap[name] for name in ("FOR_ITER", "SEND", "YIELD_VALUE") if name in opmap}
+_CONSUMES_STOP = {opmap[name] for name in ("FOR_ITER", "SEND", "END_SEND") if name in opmap}
 _RESUME = opmap["RESUME"]
 _COMPILER_NAMES = frozenset(
     {

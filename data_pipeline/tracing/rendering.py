@@ -34,11 +34,13 @@ _TRUSTED_REPR = frozenset(
 )
 
 
-def clip(text: str, limit: int) -> str:
-    """`text`, or its first `limit` characters and a mark that says how many are missing."""
+def clip(text: str, limit: int, whole: bool = True) -> str:
+    """`text`, or its first `limit` characters and a mark that says how many are missing
+    (at least, where `text` itself is not the whole)."""
     if len(text) <= limit:
         return text
-    return f"{text[:limit]}…⟨+{len(text) - limit} characters⟩"
+    missing = f"{len(text) - limit} characters{'' if whole else ' at least'}"
+    return f"{text[:limit]}…⟨+{missing}⟩"
 
 
 def render(value: Any, limit: int = 1000) -> str:
@@ -53,7 +55,7 @@ def render(value: Any, limit: int = 1000) -> str:
         writer.write(value, 0)
     except RecursionError:
         return f"<{_type_name(kind)}, nested too deeply>"
-    return clip("".join(writer.parts), limit)
+    return clip("".join(writer.parts), limit, whole=writer.room >= 0)
 
 
 def _integer(value: int) -> str:
