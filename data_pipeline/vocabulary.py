@@ -1,8 +1,8 @@
 """A word-level tokenizer for a small corpus, without loss on any text.
 
-A word is what a small model should read or write in one step: a whole fixed sentence, a value, a
-variable together with its value (``a=3``), a line label with the indentation that follows. The
-most frequent words of the corpus get an id each; every other text falls back to bytes, so
+A word is what a small model should read or write in one step: a whole fixed sentence, a value
+(``[1, 3]``), a variable that a value follows (``a=``), a line label with the indentation behind
+it. The most frequent words of the corpus get an id each; every other text falls back to bytes, so
 decoding gives back exactly what was encoded. The result is an ordinary Hugging Face tokenizer
 (byte-level BPE without merges; ``ignore_merges`` takes whole words), loaded by transformers alone.
 """
@@ -25,11 +25,11 @@ _WORD = "|".join(
         # Headings with their fixed sentences, up to where a value or step begins.
         r"(?:\.?\n*###[^\n]*\n(?:[A-Z][^\n=\d\['`]*\.\n+)?)+(?:\d+\. |[A-Z][a-z ]+ )?",
         r"(?:\.?\n*\[/?[A-Z]{2,}\]\n*)+(?:(?:assert|def) f\()?",  # tags, and what they open
-        r"[A-Z][^\n=\d]*\n+",  # an instruction
+        r"[A-Z][a-z]+ [^\n=\d]*\n+",  # an instruction
         r"\.?\n\d+\. ",  # from one step to the next
         r"\[L\d+\] ",  # the line that a step speaks of
         r" # \[L\d+\]\n *",  # the label of a code line, and the indentation of the next
-        rf"[A-Za-z_]+={_VALUE}",  # a variable with its value
+        r"[A-Za-z_]+=",  # a variable, before its value
         r"\[:*-?\d*:*-?\d*\]",  # an index or a slice
         _VALUE,
         r"iteration \d+ of ",
