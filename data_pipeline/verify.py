@@ -69,11 +69,15 @@ def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:
 
     Raises VerifyError where program and call cannot be run at all.
     """
+    return verify_trace(trace_of(program, call), monologue)
+
+
+def trace_of(program: str, call: str) -> Trace:
+    """The run of ``call`` on the trusted ``program``; raises VerifyError where there is none."""
     try:
-        trace = trace_call(program, call)
+        return trace_call(program, call)
     except CallError as error:
-        raise VerifyError(str(error)) from error
-    return verify_trace(trace, monologue)
+        raise VerifyError(str(error).splitlines()[0]) from error
 
 
 def verify_trace(trace: Trace, monologue: str) -> list[Claim]:
@@ -400,7 +404,11 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 nothing contradicted, 1 something contradicted, 2 bad input."""
-    parser = _Parser(prog="python -m data_pipeline.verify", description=__doc__.split("\n")[0])
+    parser = _Parser(
+        prog="python -m data_pipeline.verify",
+        description=__doc__.split("\n")[0],
+        allow_abbrev=False,
+    )
     parser.add_argument("--program", required=True, type=Path, help="Python file; it is run")
     parser.add_argument("--call", required=True, help="such as 'f(3)'")
     parser.add_argument("--monologue", required=True, type=Path, help="text file")

@@ -29,6 +29,7 @@ from semcoder_jax import hf
 from semcoder_jax.model import KVCache
 
 CHUNK_STEPS = 32
+FIRST_ROOM = 4 * CHUNK_STEPS
 # Tokens of the prompt decoded together with the generation: a sentencepiece decoder drops the
 # space before a text's first word, which must not be the first word generated.
 DECODE_CONTEXT = 8
@@ -180,7 +181,10 @@ def _sample_batch(
     """Sample at most ``size`` rows together; unused places of the batch start out done."""
     context = model.config.max_positions
     T = min(_length_bucket(max(len(row.tokens) for row in rows)), context)
-    S = min(_length_bucket(T + params.max_new_tokens), context)
+    # Attention costs what the cache is long, and few rows use all of max_new_tokens: it begins
+    # with room for some chunks and doubles when they are full.
+    longest = min(_length_bucket(T + params.max_new_tokens), context)
+    S = min(_length_bucket(T + FIRST_ROOM), longest)
     tokens_BxT = np.zeros((size, T), np.int32)
     length_B, limit_B, seed_B = (np.zeros(size, np.int32) for _ in range(3))
     for b, row in enumerate(rows):
@@ -223,6 +227,9 @@ def _sample_batch(
                 stopped_B[b] = True
                 yield rows[b].index, generation
         if open_rows:
+            if longest > S and T + int(count_B.max()) + CHUNK_STEPS > S:
+                S = min(_length_bucket(2 * S), longest)
+                state = _with_longer_cache(state, cache_length=S)
             state = decode(model.graphdef, model.params, state, stopped_B, sampler=sampler)
 
 
@@ -379,7 +386,7 @@ def prefill(
 ) -> DecodeState:
     """Read right-padded prompts [B, T] of lengths [B] (0: an unused row) and choose a first token.
 
-    ``cache_length`` bounds length + limit of every row. Padding is written to the cache as well,
+    ``cache_length`` is at least T + 1. Padding is written to the cache as well,
     into slots that decoding overwrites before any query may see them.
     """
     model = nnx.merge(graphdef, params)
@@ -434,6 +441,15 @@ def decode(
         return _advance(state._replace(cache=cache), logits_BxV, sampler)
 
     return jax.lax.while_loop(going, one_step, state)
+
+
+@functools.partial(jax.jit, static_argnames=("cache_length",))
+def _with_longer_cache(state: DecodeState, *, cache_length: int) -> DecodeState:
+    def lengthen(stack_LxBxGxSxK):
+        more = cache_length - stack_LxBxGxSxK.shape[3]
+        return jnp.pad(stack_LxBxGxSxK, ((0, 0),) * 3 + ((0, more), (0, 0)))
+
+    return state._replace(cache=KVCache(*map(lengthen, state.cache)))
 
 
 def _advance(state: DecodeState, logits_BxV: jax.Array, sampler: Sampler) -> DecodeState:
