@@ -4,15 +4,19 @@ Hugging Face names and layouts exist only here. Commands: ``python -m semcoder_j
 """
 
 from semcoder_jax.hf.config import decoder_config, read_config
+from semcoder_jax.hf.deepseek_coder import MODELS
 from semcoder_jax.hf.directory import export, load, write_model_directory
 from semcoder_jax.hf.error import HFError
+from semcoder_jax.hf.layout import parameter_count
 from semcoder_jax.hf.tokenizer import read_tokenizer, tokenizer_size
 
 __all__ = [
+    "MODELS",
     "HFError",
     "decoder_config",
     "export",
     "load",
+    "parameter_count",
     "read_config",
     "read_tokenizer",
     "tokenizer_size",

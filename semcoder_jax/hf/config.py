@@ -15,6 +15,7 @@ from semcoder_jax.model import DecoderConfig
 
 ARCHITECTURE = "LlamaForCausalLM"
 CONFIG_FILE = "config.json"
+DTYPES = ("float32", "bfloat16", "float16")
 
 # Fields that change what a Llama computes, and the only value the decoder here has.
 _FIXED_FIELDS = {
@@ -42,6 +43,16 @@ def read_config(directory: str | Path) -> DecoderConfig:
     """
     path = Path(directory) / CONFIG_FILE
     return decoder_config(read_json(path), str(path))
+
+
+def stored_dtype(directory: str | Path) -> str:
+    """The dtype that config.json says its weights are stored in; float32 where it does not."""
+    path = Path(directory) / CONFIG_FILE
+    fields = read_json(path)
+    dtype = fields.get("dtype") or fields.get("torch_dtype") or "float32"
+    if dtype not in DTYPES:
+        raise HFError(f"{path}: dtype {dtype!r} is not supported, expected {', '.join(DTYPES)}")
+    return dtype
 
 
 def decoder_config(fields: Mapping, where: str = CONFIG_FILE) -> DecoderConfig:

@@ -1,7 +1,9 @@
 """A model directory as transformers, vLLM and others read it: read whole, written atomically."""
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -13,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from semcoder_jax.hf.config import (
     CONFIG_FILE,
+    DTYPES,
     config_fields,
     read_config,
     read_json,
@@ -28,7 +31,6 @@ from semcoder_jax.model import DecoderConfig
 GENERATION_CONFIG_FILE = "generation_config.json"
 CARD_FILE = "README.md"
 TOKEN_ID_FIELDS = ("bos_token_id", "eos_token_id")
-EXPORT_DTYPES = ("float32", "bfloat16", "float16")
 
 
 def load(
@@ -54,11 +56,14 @@ def write_model_directory(
     tokenizer: PreTrainedTokenizerBase,
     *,
     dtype: str = "float32",
+    origin: str | None = None,
 ) -> None:
     """Everything but the weights: config.json, generation_config.json and the tokenizer's files.
 
     The special token ids and generation settings are those of the directory that the tokenizer
     was read from, as far as it has a config.json and a generation_config.json; else its own ids.
+    So is ``_name_or_path``, by which Hugging Face configs remember the model they derive from,
+    unless ``origin`` says it. A licence file beside the tokenizer is copied.
     """
     directory, source = Path(directory), Path(str(tokenizer.name_or_path))
     check_vocabulary(tokenizer, config.vocab_size, str(directory))
@@ -67,11 +72,14 @@ def write_model_directory(
     if (source / CONFIG_FILE).is_file():
         fields = read_json(source / CONFIG_FILE)
         ids |= {name: fields[name] for name in TOKEN_ID_FIELDS if fields.get(name) is not None}
+        origin = origin or fields.get("_name_or_path")
     generation = ids
     if (source / GENERATION_CONFIG_FILE).is_file():
         generation = ids | read_json(source / GENERATION_CONFIG_FILE)
     write_tokenizer(tokenizer, directory)
-    write_json(directory / CONFIG_FILE, config_fields(config, dtype=dtype, token_ids=ids))
+    copy_license(source, directory)
+    fields = config_fields(config, dtype=dtype, token_ids=ids)
+    write_json(directory / CONFIG_FILE, ({"_name_or_path": origin} if origin else {}) | fields)
     write_json(directory / GENERATION_CONFIG_FILE, generation)
 
 
@@ -94,42 +102,72 @@ def export(
     Raises HFError if the directory exists (without ``overwrite``) or the disk is full.
     """
     directory = Path(directory)
-    if dtype not in EXPORT_DTYPES:
-        raise HFError(f"dtype {dtype!r}: expected one of {', '.join(EXPORT_DTYPES)}")
-    if directory.exists() and not overwrite and any(directory.iterdir()):
-        raise HFError(f"{directory}: already exists and is not empty")
-    partial = directory.with_name(directory.name + ".partial")
-    try:
-        writer = _begin(partial, config, tokenizer, dtype, shard_bytes, card)
+    if dtype not in DTYPES:
+        raise HFError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
+    with renamed_when_complete(directory, overwrite=overwrite) as partial:
+        writer = None
+        if jax.process_index() == 0:
+            writer = _begin(partial, config, tokenizer, dtype, shard_bytes, card)
         for name, tensor in tensors(config, params, dtype, progress=progress):
             if writer is not None:
                 writer.write(name, tensor)
         if writer is not None:
             writer.close()
-            _replace(partial, directory)
-    except BaseException:
-        if jax.process_index() == 0:
-            shutil.rmtree(partial, ignore_errors=True)
-        raise
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(f"exported {directory}")
     return directory
 
 
-def _begin(partial: Path, config, tokenizer, dtype, shard_bytes, card) -> ShardWriter | None:
-    """The partial directory with all but the weights, and their writer (on the first process)."""
-    if jax.process_index() != 0:
-        return None
-    shutil.rmtree(partial, ignore_errors=True)  # left by a killed export
+@contextlib.contextmanager
+def renamed_when_complete(directory: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yields an empty NAME.partial beside ``directory``, which takes its place on success and is
+    removed on failure. Every process of a run enters; the first one makes, moves and removes."""
+    partial = directory.with_name(directory.name + ".partial")
+    first = jax.process_index() == 0
+    if directory.exists() and (
+        not directory.is_dir() or (not overwrite and any(directory.iterdir()))
+    ):
+        raise HFError(f"{directory}: already exists and is not empty")
     try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise HFError(f"{partial}: {error.strerror}") from error
+        if first:
+            shutil.rmtree(partial, ignore_errors=True)  # left by a killed export
+            _make(partial)
+        _sync(f"begun {directory}")
+        yield partial
+        _sync(f"written {directory}")
+        if first:
+            _replace(partial, directory)
+    except BaseException:
+        if first:
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _sync(f"renamed {directory}")
+
+
+def copy_license(source: Path, directory: Path) -> None:
+    """LICENSE files go with the weights: DeepSeek's must be handed on with every derivative."""
+    for path in source.glob("LICENSE*"):
+        if source.resolve() != directory.resolve():
+            shutil.copyfile(path, directory / path.name)
+
+
+def _begin(partial: Path, config, tokenizer, dtype, shard_bytes, card) -> ShardWriter:
+    """Everything but the weights, and the writer of those."""
     check_space(partial, parameter_count(config) * jnp.dtype(dtype).itemsize)
     write_model_directory(partial, config, tokenizer, dtype=dtype)
     if card is not None:
         (partial / CARD_FILE).write_text(card, encoding="utf-8")
     return ShardWriter(partial, tensor_shapes(config), dtype, shard_bytes)
+
+
+def _make(partial: Path) -> None:
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise HFError(f"{partial}: cannot be created ({error.strerror})") from error
+
+
+def _sync(name: str) -> None:
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
 
 
 def _replace(partial: Path, directory: Path) -> None:

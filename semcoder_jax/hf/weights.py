@@ -68,15 +68,30 @@ def tensors(
     Each is gathered when it is asked for. All processes must iterate; the arrays come to the
     first one, the others get None.
     """
-    arrays, sizes = _by_path(params), tuple(axis_sizes(config).items())
-    itemsize = jnp.dtype(dtype).itemsize
+    arrays, itemsize = _by_path(params), jnp.dtype(dtype).itemsize
     with _byte_bar(parameter_count(config) * itemsize, "exporting", progress) as bar:
         for name, kind, layer in tensor_list(config):
-            array = arrays[kind.path]
-            tensor = _take(array, layer, kind, sizes, dtype, _gathered(array))
+            tensor = _gather(config, arrays[kind.path], kind, layer, dtype)
             first = jax.process_index() == 0
             yield name, np.asarray(tensor.addressable_data(0)) if first else None
             bar.update(tensor.size * itemsize)
+
+
+def tensor_by_name(config: DecoderConfig, params: nnx.State, dtype: str, name: str) -> np.ndarray:
+    """One tensor of the Hugging Face layout, on every process."""
+    kinds = {name: (kind, layer) for name, kind, layer in tensor_list(config)}
+    kind, layer = kinds[name]
+    array = _by_path(params)[kind.path]
+    return np.asarray(_gather(config, array, kind, layer, dtype).addressable_data(0))
+
+
+def _gather(config, array: jax.Array, kind: TensorLayout, layer: int, dtype: str) -> jax.Array:
+    """A tensor, whole on every device of the parameter's mesh."""
+    if isinstance(array.sharding, NamedSharding):
+        place = NamedSharding(array.sharding.mesh, PartitionSpec())
+    else:
+        place = array.sharding
+    return _take(array, layer, kind, tuple(axis_sizes(config).items()), dtype, place)
 
 
 def _read_parameter(shards, kind: TensorLayout, config, sharding: Sharding, dtype, bar):
@@ -140,13 +155,6 @@ def _take(array, layer, kind: TensorLayout, sizes, dtype, sharding):
         array = jax.lax.dynamic_index_in_dim(array, layer, keepdims=False)
     tensor = kind.to_tensor(array.astype(dtype), dict(sizes))
     return jax.lax.with_sharding_constraint(tensor, sharding)
-
-
-def _gathered(array: jax.Array) -> Sharding:
-    """Where a whole tensor is put for the host to read: on every device of the array's mesh."""
-    if isinstance(array.sharding, NamedSharding):
-        return NamedSharding(array.sharding.mesh, PartitionSpec())
-    return array.sharding
 
 
 def _by_path(params: nnx.State) -> dict[tuple[str, ...], jax.Array]:

@@ -1,0 +1,136 @@
+"""The model card (README.md) of an exported model: where it comes from and what was measured."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from semcoder_jax.hf.deepseek_coder import MODELS
+from semcoder_jax.model import DecoderConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class License:
+    """Metadata of the hub (``license``, and name and link where that is "other"), and a sentence
+    for the reader."""
+
+    fields: Mapping[str, str]
+    text: str
+
+
+LICENSES = {
+    "deepseek": License(
+        {
+            "license": "other",
+            "license_name": "deepseek-license",
+            "license_link": "https://github.com/deepseek-ai/DeepSeek-Coder/blob/main/LICENSE-MODEL",
+        },
+        "The weights derive from DeepSeek Coder and are under the DeepSeek Model License, whose "
+        "use-based restrictions (Attachment A) hold for every further derivative.",
+    ),
+    "apache-2.0": License({"license": "apache-2.0"}, "The weights are under Apache-2.0."),
+    "mit": License({"license": "mit"}, "The weights are under the MIT licence."),
+    "unknown": License({"license": "unknown"}, "Not recorded: see where the weights come from."),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class CardContent:
+    """What the card tells. ``scores`` maps a benchmark (with its metric, "HumanEval pass@1") to
+    the measured value; ``recipe`` is the run's config record; None or empty is said as such."""
+
+    name: str
+    license: str
+    base_model: str | None = None
+    data: tuple[str, ...] = ()
+    recipe: Mapping | None = None
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+def default_license(origin: str | None, config: DecoderConfig, trained_here: bool) -> str:
+    """DeepSeek's for whatever derives from DeepSeekCoder (SemCoder too), by the name of its origin
+    or by its architecture; this project's own for what was trained here from scratch; "unknown"
+    for the rest."""
+    named = any(name in (origin or "").lower() for name in ("deepseek", "semcoder"))
+    if named or config in MODELS.values():
+        return "deepseek"
+    return "apache-2.0" if trained_here and origin is None else "unknown"
+
+
+def model_card(content: CardContent, config: DecoderConfig, parameters: int, dtype: str) -> str:
+    """The README.md: hub metadata in YAML, then sections for people."""
+    license_ = LICENSES[content.license]
+    metadata = ModelCardData(
+        **license_.fields,
+        base_model=content.base_model,
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        tags=["code", "semcoder", "jax"],
+        model_name=content.name,
+        eval_results=[
+            EvalResult(
+                task_type="text-generation",
+                dataset_type=name.split()[0].lower(),
+                dataset_name=name.split()[0],
+                metric_type=name.split()[-1].lower(),
+                metric_value=value,
+            )
+            for name, value in content.scores.items()
+        ]
+        or None,
+    )
+    sections = [
+        f"---\n{metadata.to_yaml()}\n---\n",
+        f"# {content.name}\n",
+        f"Base model: {content.base_model or _no_base(content.recipe)}.\n",
+        "## Architecture\n",
+        _architecture(config, parameters, dtype),
+        "## Data\n",
+        "\n".join(f"- {source}" for source in content.data) or "Not recorded.",
+        "\n## Recipe\n",
+        _recipe(content.recipe),
+        "## Measured scores\n",
+        _scores(content.scores),
+        "## Licence\n",
+        license_.text + "\n",
+        "## Use\n",
+        "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        'model = AutoModelForCausalLM.from_pretrained("DIRECTORY_OR_ID")\n'
+        'tokenizer = AutoTokenizer.from_pretrained("DIRECTORY_OR_ID")\n```\n\n'
+        "Add BOS by id (`tokenizer.bos_token_id`): transformers 5 does not add it by itself.\n",
+    ]
+    return "\n".join(sections)
+
+
+def _architecture(config: DecoderConfig, parameters: int, dtype: str) -> str:
+    scaling = config.rope_scaling_factor
+    rows = {
+        "Parameters": f"{parameters:,} ({dtype})",
+        "Layers × hidden × feed-forward": (
+            f"{config.num_layers} × {config.hidden_size} × {config.intermediate_size}"
+        ),
+        "Heads (query / key-value)": f"{config.num_heads} / {config.num_kv_heads}",
+        "Vocabulary rows": f"{config.vocab_size:,}",
+        "Positions": f"{config.max_positions:,}",
+        "RoPE": f"theta {config.rope_theta:g}, "
+        + ("unscaled" if scaling == 1.0 else f"linear scaling × {scaling:g}"),
+    }
+    return "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items())]) + "\n"
+
+
+def _no_base(recipe: Mapping | None) -> str:
+    return "none, trained from scratch" if recipe else "not recorded"
+
+
+def _recipe(recipe: Mapping | None) -> str:
+    if not recipe:
+        return "Weights as imported; no training was done on them here.\n"
+    return f"```json\n{json.dumps(recipe, indent=2, ensure_ascii=False)}\n```\n"
+
+
+def _scores(scores: Mapping[str, float]) -> str:
+    if not scores:
+        return "None measured.\n"
+    rows = [f"| {name} | {value:g} |" for name, value in scores.items()]
+    return "\n".join(["| benchmark | score |", "|---|---|", *rows]) + "\n"
