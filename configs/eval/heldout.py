@@ -1,0 +1,23 @@
+"""Held-out functions of the synthetic corpus: what does a call return, with and without monologue?
+
+python -m semcoder_jax.evaluate --config=configs/eval/heldout.py --checkpoint=WORKDIR \
+    --workdir=DIR
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    # JSONL of {"id", "program", "call", "output"}; None: CHECKPOINT/corpus/problems.jsonl.
+    config.data = config_dict.placeholder(str)
+    config.max_problems = config_dict.placeholder(int)  # None: all
+    config.answer_modes = ("monologue", "direct")
+    config.batch_size = 128
+
+    config.sampling = ConfigDict()
+    config.sampling.max_new_tokens = 512
+    config.sampling.temperature = 0.0  # greedy
+    config.sampling.top_p = 1.0
+    config.sampling.seed = 0
+    return config
