@@ -61,7 +61,8 @@ SAMPLES = [
     None, True, False, 0, -1, 2**63 - 1, -(2**63), 2**63, -(10**50), 1.5, -0.0, math.inf, -math.inf,
     1e-320, "", "text", "\ud800 \x00 \U0001f600", b"", b"\x00\xff", bytearray(b"a"), 2 - 3j, [], (),
     set(), frozenset(), {}, [1, [2, (3, {4})]], {"b": 1, "a": [None]},
-    {(1, 2): {3: frozenset({4})}}, range(1, 10, 3), ..., [True, 1, 1.0], {1.0: "float key"}, {True: "bool key"},
+    {(1, 2): {3: frozenset({4})}}, range(1, 10, 3), ..., [True, 1, 1.0], {1.0: "float key"},
+    {True: "bool key"},
 ]  # fmt: skip
 
 

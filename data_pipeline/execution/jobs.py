@@ -47,8 +47,8 @@ def run_batch_job(job: Mapping[str, Any]) -> dict[str, Any]:
 def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     """Runs a job. Never raises for what the program does, short of killing its own process."""
     determinism.reset()
-    padding = [object() for _ in range(job.get("perturb", 0))]  # other addresses, other reuse
-    padding = padding[::2]
+    # Other addresses for what the program makes, whatever its size.
+    padding = [bytes(size) for size in range(0, 1024, 16) for _ in range(job.get("perturb", 0))]
     try:
         answer = _traced(job) if job.get("trace") else {"outcome": _plain(job)}
     except CallError as error:

@@ -233,7 +233,7 @@ class Reader:
                     frame.header = None
                 frame.waiting = step
             elif kind != UNWIND:
-                step.value = self.text(marshal.loads(extra) if type(extra) is bytes else extra)
+                step.value = self.text(marshal.loads(extra[0]) if type(extra) is tuple else extra)
         if kind != EXCEPTION and frame in self.stack:
             while self.stack.pop() is not frame:
                 pass
@@ -271,7 +271,7 @@ class Reader:
         step = frame.waiting
         if frame.owner is not None and not frame.clause:
             return  # a comprehension's own frame before its first turn
-        if snapshot != frame.snapshot:
+        if type(snapshot) is dict or snapshot != frame.snapshot:  # of dicts == says too much
             frame.snapshot = snapshot
             frame.latest = _values(snapshot)
             self.difference(frame, step, hidden)
@@ -332,7 +332,7 @@ def _values(snapshot: Snapshot) -> dict[str, Any]:
     if type(snapshot) is bytes:
         return marshal.loads(snapshot)
     return {
-        name: marshal.loads(value) if type(value) is bytes else value
+        name: marshal.loads(value[0]) if type(value) is tuple else value
         for name, value in snapshot.items()
     }
 

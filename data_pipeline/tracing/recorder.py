@@ -19,7 +19,8 @@ from data_pipeline.tracing.rendering import render
 
 CALL, RETURN, YIELD, RESUME, EXCEPTION, UNWIND = range(6)
 
-Snapshot = bytes | dict[str, Any]  # marshal of the locals, or name -> (marshal | Text)
+Snapshot = bytes | dict[str, Any]  # marshal of the locals, or name -> scalar | Text | (marshal,)
+_SCALARS = frozenset({int, str, float, bool, type(None)})
 
 
 class Text(str):
@@ -58,6 +59,8 @@ _COMPILER_NAMES = frozenset(
     }
 )
 _PROXY = sys.version_info >= (3, 13)  # f_locals is a proxy there, which marshal refuses
+
+_MARSHALLED = frozenset({list, tuple, dict, set, frozenset, bytes, complex})
 
 # A buffer other than bytes is written by marshal as if it were bytes. Programs that name none of
 # these cannot get hold of one without it; the others are recorded variable by variable.
@@ -98,22 +101,30 @@ def record(
         sys.settrace(None)
 
     def value_of(value: Any) -> Any:
-        if not exact:
+        kind = type(value)
+        if kind in _SCALARS:
+            return value
+        if not exact and kind in _MARSHALLED:
             try:
-                return dumps(value, 2)
+                return (dumps(value, 2),)
             except ValueError:
                 pass
-        elif type(value) in (int, str, float, bool, bytes, type(None)):
-            return dumps(value, 2)
         return Text(render(value, limit))
 
     def snapshot_of(frame: types.FrameType) -> Snapshot:
         """The slow way: variable by variable."""
-        return {
-            name: value_of(value)
-            for name, value in dict(frame.f_locals).items()
-            if name not in _COMPILER_NAMES and name[:1] != "."
-        }
+        nonlocal room
+        snapshot = {}
+        for name, value in dict(frame.f_locals).items():
+            if type(value) in _SCALARS:
+                snapshot[name] = value
+                room -= 32
+            elif name not in _COMPILER_NAMES and name[0] != ".":
+                note = snapshot[name] = value_of(value)
+                room -= len(note[0]) if type(note) is tuple else len(note)
+        for name in _COMPILER_NAMES.intersection(snapshot):
+            del snapshot[name]
+        return snapshot
 
     def opcode_at(frame: types.FrameType) -> tuple[int, int]:
         code = frame.f_code
@@ -127,7 +138,7 @@ def record(
         unwinding = False
 
         def trace_line(frame: types.FrameType, event: str, arg: Any) -> Any:
-            nonlocal room, unwinding
+            nonlocal room, unwinding, whole
             line = frame.f_lineno
             if line > last and line in markers:
                 append((key, line, None))
@@ -139,10 +150,9 @@ def record(
                     room -= len(snapshot)
                 else:
                     snapshot = snapshot_of(frame)
-                    room -= sum(len(v) for v in snapshot.values()) + 64
             except ValueError:
+                whole = False  # what marshal refuses is likely to stay
                 snapshot = snapshot_of(frame)
-                room -= sum(len(v) for v in snapshot.values()) + 64
             except (MemoryError, RecursionError) as error:
                 stop(f"recording a step raised {type(error).__name__}")
                 return None

@@ -12,6 +12,7 @@ import enum
 import fractions
 import types
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 MAX_DEPTH = 24  # levels of nesting shown
@@ -50,6 +51,8 @@ def render(value: Any, limit: int = 1000) -> str:
         return clip(_integer(value), limit)
     if kind in _SCALARS:
         return clip(repr(value), limit)
+    if kind is types.FunctionType:
+        return clip(f"<function {value.__qualname__}>", limit)
     writer = _Writer(4 * limit)
     try:
         writer.write(value, 0)
@@ -191,32 +194,29 @@ class _Writer:
         self.put(f"<generator {value.__qualname__}>")
 
     def instance(self, value: Any, depth: int) -> None:
-        kind = type(value)
-        name = _type_name(kind)
-        if isinstance(kind, type) and issubclass(kind, type):
+        form = _form(type(value))
+        if form.is_class:
             self.put(f"<class {_type_name(value)}>")
             return
-        if isinstance(kind, enum.EnumMeta):
-            member = _attributes(value).get("_name_")
-            if type(member) is str:
-                self.put(f"{name}.{member}")
-                return
-        self.put(name)
-        base = next((b for b in _type_mro(kind) if b in _BASES), None)
-        attributes = _attributes(value)
-        fields = _fields(kind) if base is tuple else None
-        if fields is not None:
-            attributes = dict(zip(fields, tuple.__iter__(value), strict=False))
-            base = None
-        if base is None and not attributes and not _is_of_program(kind):
-            self.parts[-1] = f"<{name}>"  # an iterator, a lock, a match: nothing to look into
+        attributes = _attributes(value, form)
+        if form.is_enum and type(attributes.get("_name_")) is str:
+            self.put(f"{form.name}.{attributes['_name_']}")
             return
-        self.put("(")
+        base = form.base
+        if form.fields is not None:
+            attributes = dict(zip(form.fields, tuple.__iter__(value), strict=False))
+            base = None
+        if base is None and not attributes and not form.of_program:
+            self.put(f"<{form.name}>")  # an iterator, a lock, a match: nothing to look into
+            return
+        self.put(form.name + "(")
         if base is not None:
             _BASES[base](self, value, depth)
-        for number, (key, item) in enumerate(attributes.items()):
-            if number or base is not None:
+        first = base is None
+        for key, item in attributes.items():
+            if not first:
                 self.put(", ")
+            first = False
             if self.room < 0:
                 self.put("...")
                 break
@@ -266,16 +266,60 @@ _BASES: dict[type, Callable[[_Writer, Any, int], None]] = {
 }
 
 
-def _attributes(value: Any) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What is known of a class from its definition. base: the builtin whose part is shown."""
+
+    name: str
+    is_class: bool
+    is_enum: bool
+    base: type | None
+    fields: tuple[str, ...] | None
+    slots: tuple[tuple[str, Any], ...]
+    of_program: bool
+
+
+_forms: dict[type, _Form] = {}
+
+
+def _form(kind: type) -> _Form:
+    form = _forms.get(kind)
+    if form is None:
+        if len(_forms) > 256:  # classes of programs long gone
+            _forms.clear()
+        form = _forms[kind] = _read_form(kind)
+    return form
+
+
+def _read_form(kind: type) -> _Form:
+    mro = _type_mro(kind)
+    base = next((b for b in mro if b in _BASES), None)
+    slots = [
+        (name, member)
+        for ancestor in reversed(mro)
+        if _is_of_program(ancestor)
+        for name, member in _type_dict(ancestor).items()
+        if type(member) is types.MemberDescriptorType
+    ]
+    return _Form(
+        name=_type_name(kind),
+        is_class=type in mro,
+        is_enum=isinstance(kind, enum.EnumMeta),
+        base=base,
+        fields=_fields(mro) if base is tuple else None,
+        slots=tuple(slots),
+        of_program=_is_of_program(kind),
+    )
+
+
+def _attributes(value: Any, form: _Form) -> dict[str, Any]:
     """Instance attributes and filled slots, read without `__getattr__` or properties."""
     found: dict[str, Any] = {}
-    for base in reversed(_type_mro(type(value))):
-        for name, member in _type_dict(base).items():
-            if type(member) is types.MemberDescriptorType and _is_of_program(base):
-                try:
-                    found[name] = member.__get__(value)
-                except AttributeError:
-                    continue
+    for name, member in form.slots:
+        try:
+            found[name] = member.__get__(value)
+        except AttributeError:
+            continue
     try:
         own = object.__getattribute__(value, "__dict__")
     except Exception:  # no __dict__, or a class attribute of that name that raises
@@ -285,8 +329,8 @@ def _attributes(value: Any) -> dict[str, Any]:
     return found
 
 
-def _fields(kind: type) -> tuple[str, ...] | None:
-    for base in _type_mro(kind):
+def _fields(mro: tuple[type, ...]) -> tuple[str, ...] | None:
+    for base in mro:
         fields = _type_dict(base).get("_fields")
         if type(fields) is tuple and all(type(name) is str for name in fields):
             return fields

@@ -543,7 +543,7 @@ PROGRAMS = (
             os.closerange(0, 1000)
             return 1
     """),
-    _hostile("closed, and on it goes", "limit cpu", """
+    _hostile("closed, and on it goes", "limit cpu | died", """
         import os
         def f(x):
             os.closerange(0, 1000)
