@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import jax
 
+from semcoder_jax.initialization import InitializationConfig
 from semcoder_jax.model import Compute, DecoderConfig
 from semcoder_jax.optimizer import OptimizerConfig
 from semcoder_jax.sharding import MESH_AXES
@@ -85,12 +86,14 @@ class RunConfig:
 
     ``model`` holds fields of DecoderConfig (``vocab_size`` may be left to the tokenizer,
     ``num_kv_heads``, ``head_dim`` and ``max_positions`` to the others), or only ``init_from``: an
-    HF directory or a training workdir to start from. ``mesh`` is the argument of
+    HF directory or a training workdir to start from. ``initialization`` shapes new parameters.
+    ``mesh`` is the argument of
     sharding.make_mesh.
     """
 
     seed: int
     model: Mapping
+    initialization: InitializationConfig
     compute: Compute
     mesh: Mapping
     data: DataConfig
@@ -138,8 +141,11 @@ def parse_run(record: Mapping) -> RunConfig:
     _check_names(
         model, [f.name for f in dataclasses.fields(DecoderConfig)] + ["init_from"], "model."
     )
-    if "init_from" in model and len(model) > 1:
-        raise ConfigError("config: model.init_from brings the architecture; drop the other fields")
+    if "init_from" in model and (len(model) > 1 or record.get("initialization")):
+        raise ConfigError(
+            "config: model.init_from brings the architecture and the parameters; drop the other "
+            "fields of model, and initialization"
+        )
     mesh = record.get("mesh", {})
     _check_names(mesh, MESH_AXES, "mesh.")
     for name, size in mesh.items():
@@ -149,6 +155,9 @@ def parse_run(record: Mapping) -> RunConfig:
     run = RunConfig(
         seed=seed,
         model=model,
+        initialization=_section(
+            InitializationConfig, record.get("initialization", {}), "initialization"
+        ),
         compute=_section(Compute, record.get("compute", {}), "compute"),
         mesh=mesh,
         data=_section(DataConfig, record["data"], "data"),
@@ -227,6 +236,7 @@ def _section(kind: type, fields: Mapping, name: str):
             _check_type(fields[field.name], hints[field.name], f"{name}.{field.name}")
         elif field.default is field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"config: {name}.{field.name} is missing")
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     try:
         return kind(**fields)
     except ValueError as error:
@@ -242,6 +252,10 @@ def _check_names(fields: Mapping, known, prefix: str) -> None:
 def _check_type(value, hint, name: str) -> None:
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     allowed = tuple(typing.get_origin(kind) or kind for kind in allowed)
+    if tuple in allowed:
+        allowed += (list,)
+    if tuple in allowed:
+        allowed += (list,)  # what JSON makes of it
     if float in allowed:
         allowed += (int,)
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):

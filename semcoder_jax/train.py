@@ -13,6 +13,7 @@ WORKDIR: config.json (the checked config), model/ (an HF directory without weigh
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import math
 import os
@@ -39,6 +40,7 @@ from data_pipeline.pyx import PyxError
 from data_pipeline.records import RecordError
 from semcoder_jax import hf, sharding
 from semcoder_jax.checkpoints import (
+    CHECKPOINTS,
     MODEL,
     CheckpointError,
     Checkpoints,
@@ -47,6 +49,7 @@ from semcoder_jax.checkpoints import (
     with_shardings,
 )
 from semcoder_jax.config import ConfigError, RunConfig, differing_fields, parse_run
+from semcoder_jax.initialization import InitializationConfig, with_copying_heads
 from semcoder_jax.loss import weighted_cross_entropy
 from semcoder_jax.metrics import METRICS_FILE, NotFiniteError, RunLog, read_metrics
 from semcoder_jax.model import Decoder, DecoderConfig
@@ -134,7 +137,9 @@ def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
     if jax.process_index() == 0:  # all is checked: the workdir is this config's from here on
         write_config(run, workdir)
         hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
-    initialize = functools.partial(initial_state, decoder_config, optimizer, run.seed)
+    initialize = functools.partial(
+        initial_state, decoder_config, optimizer, run.seed, run.initialization
+    )
     shapes = jax.eval_shape(initialize)
     places = state_shardings(shapes, mesh)
 
@@ -150,7 +155,9 @@ def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
     elif "init_from" in run.model:
         state = state_from(run.model["init_from"], optimizer, places, mesh)
     else:
-        state = jax.jit(initialize, out_shardings=places)()
+        # It runs once: optimizing it well takes three times as long as all the rest on CPU.
+        quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
+        state = jax.jit(initialize, out_shardings=places, compiler_options=quick)()
 
     # ---- Steps
     train_step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places)
@@ -162,10 +169,10 @@ def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
     eval_loss, stop = None, StopSignal()
     with stop, contextlib.closing(checkpoints), contextlib.closing(log):
         for step in range(first + 1, last + 1):
-            batch = next(data.train)
-            # Every transfer is meant: a hidden one is an error, not a slowdown.
+            batch = sharding.put_batch(next(data.train), mesh)
+            # No other transfer is meant: a hidden one is an error, not a slowdown.
             with jax.transfer_guard("disallow"):
-                state, metrics = train_step(state, sharding.put_batch(batch, mesh))
+                state, metrics = train_step(state, batch)
                 log.step(step, metrics)
             stopping = stop.requested(step, checkpoints) or step == last
             if data.eval and (step == num_steps or _due(step, run.train.eval_every)):
@@ -207,6 +214,11 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
     """Raise ConfigError if WORKDIR holds a run of another config (harmless fields aside)."""
     path = workdir / CONFIG_FILE
     if not path.is_file():
+        if (workdir / CHECKPOINTS).exists():
+            raise ConfigError(
+                f"{workdir}: holds checkpoints but no {CONFIG_FILE} of a training run; to start "
+                f"from its model set model.init_from and choose another --workdir"
+            )
         return
     try:
         recorded = parse_run(json.loads(path.read_text(encoding="utf-8")))
@@ -284,9 +296,12 @@ def resolve_architecture(run: RunConfig, tokenizer) -> DecoderConfig:
 # ==== State
 
 
-def initial_state(config: DecoderConfig, optimizer, seed: int) -> TrainState:
+def initial_state(
+    config: DecoderConfig, optimizer, seed: int, initialization: InitializationConfig
+) -> TrainState:
     """A new state; jit it with ``out_shardings`` so that no device ever holds all of it."""
     params = nnx.to_pure_dict(nnx.state(Decoder(config, rngs=nnx.Rngs(seed))))
+    params = with_copying_heads(params, config, initialization, seed)
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
 
 
@@ -360,11 +375,10 @@ def make_evaluation(
 
     def evaluate(params) -> float:
         loss_sum = weight = 0.0
-        for count, batch in enumerate(held_out.iterator(), start=1):
-            batch_sums = jax.device_get(sums(params, sharding.put_batch(batch, mesh)))
-            loss_sum, weight = loss_sum + float(batch_sums[0]), weight + float(batch_sums[1])
-            if count == most:
-                break
+        with contextlib.closing(held_out.iterator()) as batches:
+            for batch in itertools.islice(batches, most or None):
+                batch_sums = jax.device_get(sums(params, sharding.put_batch(batch, mesh)))
+                loss_sum, weight = loss_sum + float(batch_sums[0]), weight + float(batch_sums[1])
         return loss_sum / max(weight, 1.0)
 
     return evaluate
@@ -408,7 +422,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__doc__)
         return 0
     try:
-        config, workdir = _parse_arguments(argv)
+        config, workdir = parse_arguments(argv)
         result = train(config, workdir)
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
@@ -422,7 +436,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse_arguments(argv: list[str]) -> tuple[ConfigDict, str]:
+def parse_arguments(argv: list[str]) -> tuple[ConfigDict, str]:
     """(config with its overrides, workdir); raises ConfigError for anything wrong in the line."""
     # Overrides (--config.a.b) are understood only after --config itself.
     line = [argv[0], *sorted(argv[1:], key=lambda a: not re.match(r"--?config=", a))]
