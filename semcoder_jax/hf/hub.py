@@ -109,8 +109,8 @@ def push(directory: str | Path, plan: Push) -> str:
 
 def _hub_error(repo_id: str, revision: str | None, error: Exception) -> HFError:
     """One line for what the hub said."""
-    if isinstance(error, HFError):
-        return error
+    while isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # the hub's library wraps what a worker thread met
     if isinstance(error, errors.GatedRepoError):
         reason = "gated: ask for access on its page and set HF_TOKEN"
     elif isinstance(error, errors.RepositoryNotFoundError):
