@@ -20,7 +20,7 @@ from data_pipeline.tracing.recorder import (
     Snapshot,
     Text,
 )
-from data_pipeline.tracing.rendering import clip, render
+from data_pipeline.tracing.rendering import clip, render, render_instance
 
 _FOLDED = ("<listcomp>", "<setcomp>", "<dictcomp>")  # frames of their own on 3.11 only
 _GENERATOR = "<genexpr>"
@@ -52,6 +52,15 @@ class _Step:
             self.kind, self.line, self.function, self.frame, self.depth, self.changed,
             tuple(self.gone), self.value, self.raised, self.branch, self.iteration,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Instance:
+    """An instance that was recorded by its attributes. data: their marshal."""
+
+    name: str
+    data: bytes
+    attributes: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -233,7 +242,7 @@ class Reader:
                     frame.header = None
                 frame.waiting = step
             elif kind != UNWIND:
-                step.value = self.text(marshal.loads(extra[0]) if type(extra) is tuple else extra)
+                step.value = self.text(_value(extra))
         if kind != EXCEPTION and frame in self.stack:
             while self.stack.pop() is not frame:
                 pass
@@ -310,6 +319,8 @@ class Reader:
     def text(self, value: Any) -> str:
         if type(value) is Text:
             text = str(value)
+        elif type(value) is _Instance:
+            text = render_instance(value.name, value.attributes, self.limit)
         elif type(value) in _CONTAINERS and not _holds_set(value):
             try:
                 text = clip(repr(value), self.limit)
@@ -331,10 +342,14 @@ def _holds_set(value: Any) -> bool:
 def _values(snapshot: Snapshot) -> dict[str, Any]:
     if type(snapshot) is bytes:
         return marshal.loads(snapshot)
-    return {
-        name: marshal.loads(value[0]) if type(value) is tuple else value
-        for name, value in snapshot.items()
-    }
+    return {name: _value(note) for name, note in snapshot.items()}
+
+
+def _value(note: Any) -> Any:
+    if type(note) is not tuple:
+        return note
+    value = marshal.loads(note[0])
+    return value if len(note) == 1 else _Instance(note[1], note[0], value)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -344,4 +359,6 @@ def _same(one: Any, other: Any) -> bool:
         return False
     if kind in _SCALARS:
         return one == other
+    if kind is _Instance:
+        return one.name == other.name and one.data == other.data
     return marshal.dumps(one, 2) == marshal.dumps(other, 2)

@@ -15,11 +15,13 @@ from opcode import opmap
 from typing import Any
 
 from data_pipeline.tracing.markers import FILENAME, Program
-from data_pipeline.tracing.rendering import render
+from data_pipeline.tracing.rendering import form_of, render
 
 CALL, RETURN, YIELD, RESUME, EXCEPTION, UNWIND = range(6)
 
-Snapshot = bytes | dict[str, Any]  # marshal of the locals, or name -> scalar | Text | (marshal,)
+Snapshot = bytes | dict[str, "Note"]  # marshal of the locals, or name -> Note
+# A scalar itself, Text, (marshal,), or (marshal of the attributes, name of the class).
+Note = Any
 _SCALARS = frozenset({int, str, float, bool, type(None)})
 
 
@@ -108,6 +110,11 @@ def record(
             try:
                 return (dumps(value, 2),)
             except ValueError:
+                pass
+        elif not exact and (form := form_of(kind)).attributes_only:
+            try:
+                return (dumps(object.__getattribute__(value, "__dict__"), 2), form.name)
+            except (ValueError, AttributeError):
                 pass
         return Text(render(value, limit))
 

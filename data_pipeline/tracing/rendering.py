@@ -61,6 +61,14 @@ def render(value: Any, limit: int = 1000) -> str:
     return clip("".join(writer.parts), limit, whole=writer.room >= 0)
 
 
+def render_instance(name: str, attributes: dict[str, Any], limit: int) -> str:
+    """The text of an instance of the class `name` with these attributes, as `render` writes it."""
+    writer = _Writer(4 * limit)
+    writer.put(name + "(")
+    writer.attributes(attributes, 1)
+    return clip("".join(writer.parts), limit, whole=writer.room >= 0)
+
+
 def _integer(value: int) -> str:
     try:
         return repr(value)
@@ -194,7 +202,7 @@ class _Writer:
         self.put(f"<generator {value.__qualname__}>")
 
     def instance(self, value: Any, depth: int) -> None:
-        form = _form(type(value))
+        form = form_of(type(value))
         if form.is_class:
             self.put(f"<class {_type_name(value)}>")
             return
@@ -212,7 +220,9 @@ class _Writer:
         self.put(form.name + "(")
         if base is not None:
             _BASES[base](self, value, depth)
-        first = base is None
+        self.attributes(attributes, depth, first=base is None)
+
+    def attributes(self, attributes: dict[str, Any], depth: int, first: bool = True) -> None:
         for key, item in attributes.items():
             if not first:
                 self.put(", ")
@@ -268,7 +278,11 @@ _BASES: dict[type, Callable[[_Writer, Any, int], None]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What is known of a class from its definition. base: the builtin whose part is shown."""
+    """What is known of a class from its definition.
+
+    base:            the builtin whose part is shown
+    attributes_only: an instance is shown by its `__dict__` and nothing else
+    """
 
     name: str
     is_class: bool
@@ -277,12 +291,14 @@ class _Form:
     fields: tuple[str, ...] | None
     slots: tuple[tuple[str, Any], ...]
     of_program: bool
+    usual_dict: bool
+    attributes_only: bool
 
 
 _forms: dict[type, _Form] = {}
 
 
-def _form(kind: type) -> _Form:
+def form_of(kind: type) -> _Form:
     form = _forms.get(kind)
     if form is None:
         if len(_forms) > 256:  # classes of programs long gone
@@ -301,14 +317,23 @@ def _read_form(kind: type) -> _Form:
         for name, member in _type_dict(ancestor).items()
         if type(member) is types.MemberDescriptorType
     ]
+    is_class, is_enum = type in mro, isinstance(kind, enum.EnumMeta)
+    of_program = _is_of_program(kind)
+    # A class may put a property in the place of `__dict__`: reading it would run its code.
+    usual = all(
+        type(_type_dict(ancestor).get("__dict__")) in (types.GetSetDescriptorType, type(None))
+        for ancestor in mro
+    )
     return _Form(
         name=_type_name(kind),
-        is_class=type in mro,
-        is_enum=isinstance(kind, enum.EnumMeta),
+        is_class=is_class,
+        is_enum=is_enum,
         base=base,
         fields=_fields(mro) if base is tuple else None,
         slots=tuple(slots),
-        of_program=_is_of_program(kind),
+        of_program=of_program,
+        usual_dict=usual,
+        attributes_only=of_program and usual and not (is_class or is_enum or base or slots),
     )
 
 
@@ -320,9 +345,11 @@ def _attributes(value: Any, form: _Form) -> dict[str, Any]:
             found[name] = member.__get__(value)
         except AttributeError:
             continue
+    if not form.usual_dict:
+        return found
     try:
         own = object.__getattribute__(value, "__dict__")
-    except Exception:  # no __dict__, or a class attribute of that name that raises
+    except AttributeError:
         return found
     if type(own) is dict:
         found.update((key, item) for key, item in own.items() if type(key) is str)
