@@ -445,10 +445,39 @@ def test_threads_only_in_their_profile(best):
         "    return out\n"
     )
     assert best.call(program, "f()").kind == "exception"
-    with Sandbox(tier=best.tier, workers=1, limits=LIMITS, threads=True) as threaded:
+    with Sandbox(tier=best.tier, workers=1, limits=LIMITS, setup=Setup(threads=True)) as threaded:
         assert oracles.exact(threaded.call(program, "f()"), [1])
         fork = threaded.call("import os\ndef f():\n    return os.fork()\n", "f()")
         assert fork.kind == "exception"
+
+
+def test_event_loops_run_on_the_fixed_clock(best):
+    program = """
+import asyncio, time
+async def work(name, seconds, done):
+    await asyncio.sleep(seconds)
+    done.append(name)
+    return seconds
+async def main():
+    done = []
+    slept = await asyncio.gather(work("slow", 50, done), work("fast", 5, done))
+    return done, slept
+def f():
+    start = time.monotonic()
+    told = asyncio.run(main())
+    return told, 50 <= time.monotonic() - start < 51
+"""
+    assert oracles.exact(best.call(program, "f()"), ((["fast", "slow"], [50, 5]), True))
+
+
+def test_packages_are_read_only_guests(best, tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "guest.py").write_text("import sys\nvalue = 7\n")
+    setup = Setup(packages=(str(tmp_path),), preload=("guest",))
+    with Sandbox(tier=best.tier, workers=1, limits=LIMITS, setup=setup) as sandbox:
+        assert oracles.exact(sandbox.call("import guest\ndef f(): return guest.value", "f()"), 7)
+        write = f"def f():\n    open({str(tmp_path / 'guest.py')!r}, 'a').write('x')\n"
+        assert sandbox.call(write, "f()").outcome.type in ("PermissionError", "OSError")
 
 
 def test_oversized_input_is_refused(best):
@@ -467,6 +496,26 @@ def test_without_bubblewrap_it_says_so_and_takes_tier_b(monkeypatch, tmp_path):
         with Sandbox(workers=1, limits=LIMITS) as sandbox:
             assert sandbox.tier == "B"
             assert oracles.exact(sandbox.call("def f(x): return x", "f(1)"), 1)
+    except SandboxUnavailable as error:
+        pytest.skip(f"no tier B here: {error}")
+
+
+def test_where_namespaces_are_refused_it_takes_tier_b(monkeypatch, tmp_path):
+    """As in a container whose seccomp profile forbids user namespaces."""
+    refusing = tmp_path / "bwrap"
+    refusing.write_text(
+        "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n"
+    )
+    refusing.chmod(0o755)
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(parent.stat().st_mode | 0o111)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(SandboxUnavailable, match="No permissions to create new namespace"):
+        Sandbox(tier="A", workers=1)
+    try:
+        with Sandbox(workers=1, limits=LIMITS) as sandbox:
+            assert sandbox.tier == "B"
     except SandboxUnavailable as error:
         pytest.skip(f"no tier B here: {error}")
 

@@ -192,8 +192,7 @@ def _sandbox(options: argparse.Namespace, workers: int | None) -> Sandbox:
         allow_weak=options.allow_weak,
         workers=workers,
         limits=limits,
-        threads=options.threads,
-        setup=Setup(python=options.python),
+        setup=Setup(python=options.python, threads=options.threads),
     )
 
 

@@ -10,6 +10,7 @@ Standard library only: this file runs inside the sandbox.
 import datetime
 import os
 import random
+import selectors
 import time
 import uuid
 from collections.abc import Callable
@@ -49,8 +50,11 @@ def reset() -> None:
     random.seed(SEED)
 
 
-def install() -> None:
-    """Replaces the clock and the randomness of this interpreter."""
+def install(threads: bool = False) -> None:
+    """Replaces the clock and the randomness of this interpreter.
+
+    threads: samples may start some, so that waiting for a descriptor must really wait.
+    """
     read = clock.read
 
     def named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,6 +77,8 @@ def install() -> None:
     time.asctime = named("asctime", lambda moment=None: real_asctime(moment or time.localtime()))
 
     _install_datetime()
+    if not threads:
+        _install_waiting()
     os.urandom = named("urandom", lambda size: _entropy.randbytes(size))
     os.getrandom = named("getrandom", lambda size, flags=0: _entropy.randbytes(size))
     random._urandom = os.urandom
@@ -82,6 +88,20 @@ def install() -> None:
     random.SystemRandom.randbytes = lambda self, size: _entropy.randbytes(size)
     uuid._generate_time_safe = None
     uuid.getnode = lambda: 0x020000000001
+
+
+def _install_waiting() -> None:
+    """An event loop waits in its selector: where nothing can come, the clock moves instead."""
+    real = selectors.DefaultSelector.select
+
+    def select(self: selectors.BaseSelector, timeout: float | None = None) -> list[Any]:
+        ready = real(self, 0)
+        if ready or timeout is None:
+            return ready or real(self, timeout)
+        clock.sleep(max(timeout, 0))
+        return []
+
+    selectors.DefaultSelector.select = select  # type: ignore[method-assign]
 
 
 def _with_moment(real: Callable[..., Any]) -> Callable[..., Any]:

@@ -29,7 +29,12 @@ def reveal(closed: dict[str, str]) -> None:
         status = libc.mount(source, target.encode(), kind, ctypes.c_ulong(flags), b"mode=755")
         check(status, f"mount on {target}")
 
-    check(libc.unshare(_CLONE_NEWNS), "unshare")
+    interpreter = ", ".join(closed)
+    check(
+        libc.unshare(_CLONE_NEWNS),
+        f"an unprivileged uid cannot reach {interpreter}, and it may not be mounted elsewhere "
+        "(CAP_SYS_ADMIN): use an interpreter in a folder that everyone may read",
+    )
     check(libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "private")
     handles = {folder: os.open(folder, os.O_PATH) for folder in closed}
     for ancestor in sorted(set(closed.values())):
@@ -40,15 +45,23 @@ def reveal(closed: dict[str, str]) -> None:
         os.close(handle)
 
 
+def become(uid: int) -> None:
+    """Gives up root for an unprivileged uid. Raises OSError."""
+    try:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    except OSError as error:
+        raise OSError(error.errno, f"root may not become uid {uid} here (CAP_SETUID)") from None
+
+
 def main() -> None:
     order = json.loads(sys.argv[1])
     os.umask(0o022)
     if order["reveal"]:
         reveal(order["reveal"])
     if order["uid"] is not None:
-        os.setgroups([])
-        os.setresgid(order["uid"], order["uid"], order["uid"])
-        os.setresuid(order["uid"], order["uid"], order["uid"])
+        become(order["uid"])
     os.dup2(order["control"], 3, inheritable=True)
     os.closerange(4, 1024)
     os.chdir("/")

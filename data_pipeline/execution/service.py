@@ -143,8 +143,8 @@ class _Gate:
 class Sandbox:
     """A pool of workers of the strongest tier that works here (or of `tier`).
 
-    workers: processes, one per core by default. threads: samples may start threads.
-    allow_weak: admit tier C. Raises SandboxUnavailable.
+    workers: processes, one per core by default. allow_weak: admit tier C.
+    Raises SandboxUnavailable.
     """
 
     def __init__(
@@ -154,13 +154,11 @@ class Sandbox:
         allow_weak: bool = False,
         workers: int | None = None,
         limits: Limits | None = None,
-        threads: bool = False,
         setup: Setup | None = None,
     ):
         self.setup = setup or Setup()
         self.tier = tiers.probe(self.setup, tier, allow_weak)
         self.limits = limits or Limits()
-        self.threads = threads
         self.workers = workers or len(os.sched_getaffinity(0))
         self._gate = _Gate()
         self._idle: queue.LifoQueue[tiers.Worker | None] = queue.LifoQueue()
@@ -261,7 +259,7 @@ class Sandbox:
             "jobs": [_job_to_json(job, perturb) for job in jobs],
             "limits": asdict(self.limits),
             "stdin": jobs[0].stdin if len(jobs) == 1 else None,
-            "threads": self.threads,
+            "threads": self.setup.threads,
             "stretches": stretches,
             "test": {"body": jobs[0].test, "entry": jobs[0].name}
             if jobs[0].mode == "test"

@@ -35,6 +35,9 @@ _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "TZ": "UTC",
     "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",  # numpy's libraries: a worker that forks has one thread
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
 }
 
 # Modules that the sandbox gets, in no order; all of the standard library or each other.
@@ -105,6 +108,7 @@ class Setup:
     packages:      folders put on the sample's sys.path, readable in there
     preload:       modules imported once, before the forks
     scratch_bytes: size of a writable folder /scratch (tier A only), 0 for none
+    threads:       samples may start threads
     uid:           to become, where this process is root
     """
 
@@ -112,6 +116,7 @@ class Setup:
     packages: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
     scratch_bytes: int = 0
+    threads: bool = False
     uid: int = UNPRIVILEGED_UID
 
 
@@ -237,6 +242,7 @@ def start(tier: str, setup: Setup) -> Worker:
         "packages": list(setup.packages),
         "preload": list(setup.preload),
         "scratch_bytes": setup.scratch_bytes,
+        "threads": setup.threads,
         "pid_namespace": tier == "A",
         "landlock": tier == "B",
         "readable": [*SYSTEM_FOLDERS, *readable, "/dev/null", "/dev/urandom"],

@@ -53,7 +53,7 @@ def main(options: Mapping[str, Any]) -> None:
     sys.argv = ["program.py"]
     for name in options["preload"]:
         __import__(name)
-    determinism.install()
+    determinism.install(options["threads"])
     if options["landlock"]:
         landlock.restrict(options["readable"])
     os.umask(0o077)
