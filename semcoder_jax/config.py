@@ -6,9 +6,10 @@ dataclasses or says in one line which field is wrong. ``differing_fields`` compa
 
 import dataclasses
 import difflib
+import inspect
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 
@@ -87,8 +88,7 @@ class RunConfig:
     ``model`` holds fields of DecoderConfig (``vocab_size`` may be left to the tokenizer,
     ``num_kv_heads``, ``head_dim`` and ``max_positions`` to the others), or only ``init_from``: an
     HF directory or a training workdir to start from. ``initialization`` shapes new parameters.
-    ``mesh`` is the argument of
-    sharding.make_mesh.
+    ``mesh`` is the argument of sharding.make_mesh.
     """
 
     seed: int
@@ -179,6 +179,19 @@ def differing_fields(run: RunConfig, other: RunConfig) -> list[str]:
     )
 
 
+def check_arguments(function: Callable, arguments: Mapping, section: str) -> None:
+    """Raise ConfigError unless ``arguments`` are keyword arguments of ``function``."""
+    hints = typing.get_type_hints(function)
+    keywords = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    _check_names(arguments, keywords, f"{section}.")
+    for name, value in arguments.items():
+        _check_type(value, hints[name], f"{section}.{name}")
+
+
 def nearest(name: str, known) -> str:
     """A clause that names the known spelling closest to ``name``, or all of them."""
     close = difflib.get_close_matches(name, list(known), n=1)
@@ -252,8 +265,6 @@ def _check_names(fields: Mapping, known, prefix: str) -> None:
 def _check_type(value, hint, name: str) -> None:
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     allowed = tuple(typing.get_origin(kind) or kind for kind in allowed)
-    if tuple in allowed:
-        allowed += (list,)
     if tuple in allowed:
         allowed += (list,)  # what JSON makes of it
     if float in allowed:

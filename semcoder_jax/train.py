@@ -33,7 +33,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict, config_flags
 
-from data_pipeline import pyx
+from data_pipeline import pyx, synthetic
 from data_pipeline.input import BatchIterator, InputError, TrainInput
 from data_pipeline.packing import PackingError
 from data_pipeline.pyx import PyxError
@@ -48,7 +48,13 @@ from semcoder_jax.checkpoints import (
     load_model,
     with_shardings,
 )
-from semcoder_jax.config import ConfigError, RunConfig, differing_fields, parse_run
+from semcoder_jax.config import (
+    ConfigError,
+    RunConfig,
+    check_arguments,
+    differing_fields,
+    parse_run,
+)
 from semcoder_jax.initialization import InitializationConfig, with_copying_heads
 from semcoder_jax.loss import weighted_cross_entropy
 from semcoder_jax.metrics import METRICS_FILE, NotFiniteError, RunLog, read_metrics
@@ -75,6 +81,7 @@ USER_ERRORS = (
     InputError,
     PackingError,
     RecordError,
+    synthetic.CorpusError,
 )
 
 
@@ -134,14 +141,14 @@ def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
     decoder_config = resolve_architecture(run, data.tokenizer)
     graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
     optimizer = make_optimizer(run.optimizer, num_steps)
-    if jax.process_index() == 0:  # all is checked: the workdir is this config's from here on
-        write_config(run, workdir)
-        hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
     initialize = functools.partial(
         initial_state, decoder_config, optimizer, run.seed, run.initialization
     )
     shapes = jax.eval_shape(initialize)
     places = state_shardings(shapes, mesh)
+    if jax.process_index() == 0:  # all is checked: the workdir is this config's from here on
+        write_config(run, workdir)
+        hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
 
     # ---- State: of the last checkpoint, or a new one
     checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
@@ -276,8 +283,7 @@ def _data_paths(run: RunConfig, workdir: Path) -> tuple[dict[str, Path], Path]:
                 raise ConfigError(f"config: data.{split}: {path}: no such file")
         return paths, Path(data.tokenizer)
 
-    from data_pipeline import synthetic  # here: it brings the sandbox, which nothing else needs
-
+    check_arguments(synthetic.build, data.synthetic, "data.synthetic")
     if jax.process_index() == 0:
         synthetic.build(workdir / "corpus", **data.synthetic)
     _barrier("corpus")
@@ -301,7 +307,10 @@ def initial_state(
 ) -> TrainState:
     """A new state; jit it with ``out_shardings`` so that no device ever holds all of it."""
     params = nnx.to_pure_dict(nnx.state(Decoder(config, rngs=nnx.Rngs(seed))))
-    params = with_copying_heads(params, config, initialization, seed)
+    try:
+        params = with_copying_heads(params, config, initialization, seed)
+    except ValueError as error:
+        raise ConfigError(f"config: {error}") from None
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
 
 

@@ -14,7 +14,7 @@ def config(**changes):
 
 
 def test_a_record_survives_json_and_config_dict():
-    run = parse_run(ConfigDict(config()))
+    run = parse_run(ConfigDict(config(initialization__offset_heads=(1, 2))))
     assert parse_run(run.to_record()) == run
     assert run.optimizer.peak_learning_rate == 0.01 and run.train.keep_checkpoints == 2
 
@@ -22,7 +22,7 @@ def test_a_record_survives_json_and_config_dict():
 def test_architecture_from_few_fields():
     architecture = parse_run(config()).decoder_config(100)
     assert (architecture.head_dim, architecture.num_kv_heads) == (8, 2)
-    assert (architecture.vocab_size, architecture.max_positions) == (100, 256)
+    assert (architecture.vocab_size, architecture.max_positions) == (100, 128)
     assert parse_run(config(model__vocab_size=128)).decoder_config(100).vocab_size == 128
 
 
@@ -45,6 +45,8 @@ def test_architecture_from_few_fields():
         ({"data__tokenizer": None}, "data.tokenizer is missing"),
         ({"optimizer__name": "sgd"}, "optimizer.name 'sgd' is none of ['adamw', 'muon']"),
         ({"model__init_from": "x"}, "model.init_from brings the architecture"),
+        ({"initialization__offset_heads": 1}, "initialization.offset_heads is 1, expected tuple"),
+        ({"initialization__matching_heads": 1}, "initialization.offset_heads: []"),
     ],
 )
 def test_mistakes(changes, message):

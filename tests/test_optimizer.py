@@ -105,7 +105,7 @@ def test_muon_orthogonalizes_each_layers_matrix(update_rms, scale_of):
     optimizer = make_optimizer(config, 1000)
     rate = float(learning_rate_schedule(config, 1000)(0))
     params, gradients = parameters(), parameters(seed=1)
-    updates, _ = optimizer.update(gradients, optimizer.init(params), params)
+    updates, _ = jax.jit(optimizer.update)(gradients, optimizer.init(params), params)
     shapes = {"q_DxHxK": (D, H * K), "o_HxKxD": (H * K, D), "up_DxF": (D, F), "down_FxD": (F, D)}
     for group in ("attention", "feed_forward"):
         for name, gradient in gradients["layers"][group].items():

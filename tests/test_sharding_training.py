@@ -139,7 +139,9 @@ def run_steps(mesh, accumulation_steps: int):
     from semcoder_jax.train import initial_state, make_train_step, state_shardings
 
     run, decoder_config, optimizer = setting(accumulation_steps)
-    initialize = functools.partial(initial_state, decoder_config, optimizer, 0)
+    initialize = functools.partial(
+        initial_state, decoder_config, optimizer, run.seed, run.initialization
+    )
     places = state_shardings(jax.eval_shape(initialize), mesh)
     compiled = jax.jit(initialize, out_shardings=places).lower().compile()
     memory = compiled.memory_analysis()
@@ -162,8 +164,9 @@ def run_steps(mesh, accumulation_steps: int):
     step = make_train_step(run, run.train.num_steps, graphdef, optimizer, mesh, places)
     rows = []
     for number in range(STEPS):
+        batch = sharding.put_batch(batch_of(number), mesh)
         with jax.transfer_guard("disallow"):
-            state, metrics = step(state, sharding.put_batch(batch_of(number), mesh))
+            state, metrics = step(state, batch)
         rows.append(jax.device_get(metrics))
     for name in ("loss", "gradient_norm", "target_tokens"):
         record[name] = [float(row[name]) for row in rows]

@@ -1,8 +1,10 @@
 """Training from a config: it learns, it resumes bit for bit, it refuses mistakes in one line."""
 
+import functools
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import struct
@@ -12,15 +14,20 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 from tensorboardX.proto.event_pb2 import Event
 from tiny_run import tiny_config, write_data
 
+from data_pipeline.input import tokenize_records
+from data_pipeline.packing import lay_out, plan_packs
+from data_pipeline.records import read_jsonl
+from semcoder_jax import hf
 from semcoder_jax import train as training
 from semcoder_jax.checkpoints import CheckpointError, Checkpoints, load_model
-from semcoder_jax.metrics import read_metrics
+from semcoder_jax.metrics import NotFiniteError, RunLog, read_metrics
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -72,7 +79,7 @@ def test_it_learns_and_evaluates(unbroken):
     assert [row["step"] for row in rows] == list(range(1, 13))
     assert rows[0]["loss"] == pytest.approx(math.log(load_model(unbroken).config.vocab_size), 0.1)
     assert rows[-1]["loss"] < 0.7 * rows[0]["loss"]
-    assert all(row["target_tokens"] < row["tokens"] <= 8 * 256 for row in rows)
+    assert all(row["target_tokens"] < row["tokens"] <= 8 * 128 for row in rows)
     held_out = read_metrics(unbroken / "metrics.jsonl")[-1]
     assert held_out["step"] == 12
     assert held_out["eval_loss"] == pytest.approx(rows[-1]["loss"], rel=0.3)
@@ -159,6 +166,51 @@ def test_load_model_reads_the_saved_parameters(data, unbroken):
         np.testing.assert_array_equal(leaf, full.astype("bfloat16"))
 
 
+def test_load_model_reads_an_exported_directory(unbroken, tmp_path):
+    """Workdir and its HF export give the same model."""
+    ours = load_model(unbroken)
+    hf.export(tmp_path / "hf", ours.config, ours.params, ours.tokenizer, dtype="float32")
+    exported = load_model(tmp_path / "hf")
+    assert exported.config == ours.config
+    for model in (ours, exported):
+        assert model.tokenizer.encode("Add 1 and 2.") == ours.tokenizer.encode("Add 1 and 2.")
+    jax.tree.map(np.testing.assert_array_equal, exported.params, ours.params)
+
+
+def test_packing_leaves_the_loss_of_every_record_as_it_is(data, unbroken):
+    """Sum of losses of packed rows against each record alone in a row."""
+    model = load_model(unbroken)
+    records = list(read_jsonl(data / "train.jsonl"))[:12]
+    table = tokenize_records(records, model.tokenizer)
+    packs = plan_packs(table.lengths_R - 1, 256)
+    assert len(packs) < len(records) / 2
+    rows = [packs[number] for number in range(len(packs))]
+    sums = jax.jit(functools.partial(training.batch_loss_sums, model.graphdef))
+    packed = sums(model.params, lay_out(table, rows, 256))
+    alone = sums(model.params, lay_out(table, [np.array([r]) for r in range(12)], 256))
+    assert packed[1] == alone[1]
+    np.testing.assert_allclose(packed[0], alone[0], rtol=1e-5)
+
+
+def test_a_loss_that_is_no_number_ends_training(tmp_path, capsys):
+    log = RunLog(tmp_path, 0, 10, 1)
+    metrics = {"loss": 1.5, "tokens": 100, "target_tokens": 10.0}
+    log.step(1, {name: jnp.asarray(value) for name, value in metrics.items()})
+    log.step(2, {name: jnp.asarray(value) for name, value in metrics.items()})
+    log.step(
+        3,
+        {name: jnp.asarray(value) for name, value in metrics.items()}
+        | {"loss": jnp.asarray(jnp.nan)},
+    )
+    with pytest.raises(NotFiniteError, match="step 3: the loss is nan"):
+        log.flush()
+    log.close()
+    assert [row["step"] for row in read_metrics(tmp_path / "metrics.jsonl")] == [1, 2, 3]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "step 1/10  loss 1.5000  compiled"
+    assert re.fullmatch(r"step 2/10  loss 1.5000  [\d,]+ tokens/s  remaining \d\d:\d\d", lines[1])
+
+
 def test_load_model_without_a_model(tmp_path):
     with pytest.raises(CheckpointError, match="no such directory"):
         load_model(tmp_path / "nothing")
@@ -225,6 +277,10 @@ def run_command(capsys, *arguments):
         ({"data__sequence_length": 0}, [], "data.sequence_length is 0"),
         ({"optimizer__warmup_steps": 12}, [], "optimizer.warmup_steps 12 must be below"),
         ({"model__num_kv_heads": 3}, [], "num_kv_heads=3 must divide num_heads=4"),
+        ({"initialization__offset_heads": [1]}, [], "4 query heads share 2"),
+        ({"data__source": "synthetic", "data__synthetic": {"function": 3}}, [], "functions?"),
+        ({"data__source": "synthetic", "data__synthetic": {"functions": "3"}}, [], "expected int"),
+        ({"data__source": "synthetic", "data__synthetic": {"functions": 0}}, [], "functions=0"),
         ({"model__vocab_size": 5}, [], "model.vocab_size 5 is below the tokenizer's"),
     ],
 )
@@ -236,6 +292,14 @@ def test_mistakes_end_in_one_line(data, tmp_path, capsys, changes, arguments, me
     assert message in output.err
     assert output.err.startswith("error: ") and output.err.count("\n") == 1
     assert not (workdir / "config.json").exists() and not (workdir / "checkpoints").exists()
+
+
+def test_a_workdir_of_checkpoints_alone_is_refused(data, tmp_path, capsys):
+    """Such as an imported model: training would otherwise ignore it, or go on from it by chance."""
+    path = write_config_file(tmp_path, tiny_config(data))
+    (tmp_path / "run" / "checkpoints" / "0").mkdir(parents=True)
+    code, output = run_command(capsys, f"--config={path}", f"--workdir={tmp_path / 'run'}")
+    assert code == 2 and "model.init_from" in output.err and output.err.count("\n") == 1
 
 
 def test_mistakes_before_any_config(tmp_path, capsys):

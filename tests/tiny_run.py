@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+from data_pipeline.prompts import training_prompt
 from data_pipeline.records import make_record, write_jsonl
 from data_pipeline.vocabulary import train_tokenizer
 
@@ -18,7 +19,7 @@ def write_data(directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     write_jsonl(directory / "train.jsonl", records[:100])
     write_jsonl(directory / "eval.jsonl", records[100:])
-    texts = [record.prompt_field + "\n" + record.response for record in records]
+    texts = [training_prompt(record) + record.response for record in records]
     train_tokenizer(texts, 100).save_pretrained(directory / "tokenizer")
     return directory
 
@@ -41,7 +42,7 @@ def tiny_config(data: Path, **changes) -> dict:
             "train": str(data / "train.jsonl"),
             "eval": str(data / "eval.jsonl"),
             "tokenizer": str(data / "tokenizer"),
-            "sequence_length": 256,
+            "sequence_length": 128,
             "global_batch_size": 8,
         },
         "optimizer": {"peak_learning_rate": 0.01, "warmup_steps": 2, "weight_decay": 0.1},
@@ -49,5 +50,5 @@ def tiny_config(data: Path, **changes) -> dict:
     }
     for name, value in changes.items():
         section, field = name.split("__")
-        config[section][field] = value
+        config.setdefault(section, {})[field] = value
     return config
