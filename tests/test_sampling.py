@@ -190,14 +190,13 @@ def test_a_sampled_row_does_not_depend_on_its_company(deepseek_shaped):
     prompts = [rng.integers(0, 96, n).tolist() for n in (5, 30, 12, 5, 20)]
     params = SamplingParams(max_new_tokens=40, temperature=0.9, top_p=0.9, seed=3)
     together = generate(model, prompts, params, progress=None)
-    in_pairs = generate(model, prompts, params, batch_size=2, progress=None)
     alone = [
         generate(model, [prompt], params, row_seeds=[i], progress=None)[0]
         for i, prompt in enumerate(prompts)
     ]
-    assert together == in_pairs == alone
-    same_prompt = generate(model, [prompts[0]] * 3, params, progress=None)
-    assert len(set(same_prompt)) == 3  # each row has a stream of its own
+    assert together == alone
+    same_prompt = generate(model, [prompts[0]] * 5, params, progress=None)
+    assert len(set(same_prompt)) == 5  # each row has a stream of its own
     other_seed = generate(model, prompts, dataclasses.replace(params, seed=4), progress=None)
     assert all(a != b for a, b in zip(together, other_seed, strict=True))
 
@@ -241,11 +240,11 @@ def test_padding_rows_of_the_vocabulary_are_never_chosen(deepseek_shaped):
     model, _ = deepseek_shaped
     small = dataclasses.replace(model, tokenizer=Letters(50))
     prompts = [[1, 2, 3], [4]]
-    for params in (SamplingParams(60), SamplingParams(60, temperature=2.0)):
-        free = generate(model, prompts, params, progress=None)
-        held = generate(small, prompts, params, progress=None)
-        assert max(max(row.tokens) for row in free) >= 50
-        assert max(max(row.tokens) for row in held) < 50
+    params = SamplingParams(60)
+    free = generate(model, prompts, params, progress=None)
+    held = generate(small, prompts, params, progress=None)
+    assert max(max(row.tokens) for row in free) >= 50
+    assert max(max(row.tokens) for row in held) < 50
 
 
 def test_a_decoding_step_rearranges_no_cache(deepseek_shaped):
