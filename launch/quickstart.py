@@ -1,0 +1,185 @@
+"""The whole road on one machine, from programs to a model that says what they do:
+
+    python -m launch.quickstart [--workdir=runs/quickstart] [--config=configs/quickstart.py]
+                                [--config.a.b=VALUE ...]
+
+Programs are written, run and told in words; a model is trained on that from nothing, saved,
+exported to Hugging Face, loaded from there, and asked about functions that it never saw, with a
+monologue and without. Everything lies in the workdir; run again, each part that is complete is
+kept and the others go on.
+"""
+
+import dataclasses
+import json
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+from flax import nnx
+
+from semcoder_jax import evaluate, generations, hf, report
+from semcoder_jax import train as training
+from semcoder_jax.checkpoints import MODEL, Model, load_model
+from semcoder_jax.config import RunConfig, parse_run
+from semcoder_jax.hf.card import CardContent, default_license, model_card
+from semcoder_jax.initialization import with_copying_heads
+from semcoder_jax.model import Decoder
+from semcoder_jax.sampling import SamplingParams
+
+PROBLEMS = 400
+SAMPLING = SamplingParams(max_new_tokens=192)  # greedy; the longest true response has 170
+USER_ERRORS = (*training.USER_ERRORS, *evaluate.USER_ERRORS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What the table at the end says."""
+
+    untrained: evaluate.Result
+    trained: evaluate.Result
+    training: training.TrainResult
+    export: Path
+
+
+def quickstart(config, workdir: Path) -> Outcome:
+    """Every stage in order; raises one of USER_ERRORS."""
+    run = parse_run(config)
+    if run.data.source != "synthetic":
+        raise training.ConfigError(
+            f"config: data.source {run.data.source!r}: the quickstart needs 'synthetic', whose "
+            f"held-out functions it asks about (for other data: python -m semcoder_jax.train)"
+        )
+
+    _stage(1, "programs, run and told in words; a model trained on them")
+    result = training.train(config, workdir)
+    if result.step < result.num_steps:
+        raise KeyboardInterrupt  # stopped gracefully; what is saved goes on later
+    problems = evaluate.read_problems(workdir / "corpus" / "problems.jsonl", limit=PROBLEMS)
+
+    _stage(2, "the model before training, asked about functions that it never saw")
+    before = untrained_model(run, workdir)
+    untrained = _ask(before, problems, workdir / "untrained", answer_modes=("monologue",))
+
+    _stage(3, "export to Hugging Face, and back")
+    export = export_checkpoint(run, workdir)
+    print(f"{export}: config, safetensors, tokenizer, card")
+    model = load_model(export)
+
+    _stage(4, "the trained model, loaded from the export, asked the same")
+    trained = _ask(model, problems, workdir / "trained")
+    return Outcome(untrained, trained, result, export)
+
+
+def untrained_model(run: RunConfig, workdir: Path) -> Model:
+    """The parameters that training started from."""
+    config = hf.read_config(workdir / MODEL)
+    tokenizer = hf.read_tokenizer(workdir / MODEL)
+    graphdef, state = nnx.split(Decoder(config, rngs=nnx.Rngs(run.seed), compute=run.compute))
+    params = with_copying_heads(nnx.to_pure_dict(state), config, run.initialization, run.seed)
+    nnx.replace_by_pure_dict(state, params)
+    return Model(config, graphdef, state, tokenizer)
+
+
+def export_checkpoint(run: RunConfig, workdir: Path) -> Path:
+    """The latest checkpoint as a Hugging Face directory in float32, in place of an older one."""
+    trained = load_model(workdir)
+    content = CardContent(
+        name="semcoder-jax-quickstart",
+        license=default_license(None, trained.config, trained_here=True),
+        data=("synthetic forward monologues (data_pipeline.synthetic)",),
+        recipe=run.to_record(),
+    )
+    count = hf.parameter_count(trained.config)
+    return hf.export(
+        workdir / "export",
+        trained.config,
+        trained.params,
+        trained.tokenizer,
+        dtype="float32",
+        card=model_card(content, trained.config, count, "float32"),
+        overwrite=True,
+    )
+
+
+def _ask(
+    model: Model, problems, folder: Path, answer_modes=evaluate.ANSWER_MODES
+) -> evaluate.Result:
+    """The evaluation, its generations kept in ``folder`` for these very parameters."""
+    sums = [float(abs(leaf).sum()) for leaf in jax.tree.leaves(model.params)]
+    identity = {"parameters": sums, "sampling": dataclasses.asdict(SAMPLING)}
+    path = folder / "generations.jsonl"
+    try:
+        store = generations.GenerationStore(path, identity)
+    except generations.StoreError:  # of other parameters: an earlier training in this workdir
+        path.unlink()
+        store = generations.GenerationStore(path, identity)
+    with store:
+        return evaluate.evaluate(
+            model,
+            problems,
+            params=SAMPLING,
+            answer_modes=answer_modes,
+            batch_size=128,
+            store=store,
+            progress=folder.name,
+        )
+
+
+def summary(outcome: Outcome, seconds: float) -> str:
+    """The table for the person who waited."""
+    rows = []
+    for name, result in (("untrained", outcome.untrained), ("trained", outcome.trained)):
+        for score in result.scores:
+            low, high = (report.percent(bound) for bound in score.interval)
+            sound = "–" if score.sound is None else report.percent(score.sound / score.total)
+            right = f"{score.right}/{score.total}"
+            accuracy = report.percent(score.accuracy)
+            rows.append((name, score.answer_mode, right, accuracy, f"{low} – {high}", sound))
+    headings = ("model", "answer", "right", "accuracy", "95 % interval", "no wrong step")
+    speed = outcome.training.tokens_per_second
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    facts = [
+        ("training", f"{speed:,.0f} tokens/s" if speed else "kept from an earlier run"),
+        ("wall time", f"{seconds / 60:.1f} min"),
+        ("peak memory", f"{memory:.1f} GiB"),
+        ("exported to", str(outcome.export)),
+    ]
+    lines = [f"{label:<12} {value}" for label, value in facts]
+    return "\n".join([report.table(headings, rows), "", *lines])
+
+
+def _stage(number: int, title: str) -> None:
+    print(f"\n[{number}/4] {title}", flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    argv = list(sys.argv if argv is None else argv)
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+        return 0
+    started = time.monotonic()
+    for flag, default in (("--config", "configs/quickstart.py"), ("--workdir", "runs/quickstart")):
+        if not any(argument.startswith(f"{flag}=") for argument in argv):
+            argv.insert(1, f"{flag}={default}")
+    try:
+        config, workdir = training.parse_arguments(argv)
+        outcome = quickstart(config, Path(workdir))
+    except USER_ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    print(f"\n{evaluate.worked_example(outcome.trained)}\n")
+    print(summary(outcome, time.monotonic() - started))
+    result = {"untrained": outcome.untrained, "trained": outcome.trained}
+    rows = {name: evaluate.result_to_json(value) for name, value in result.items()}
+    (Path(workdir) / "result.json").write_text(json.dumps(rows, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
