@@ -15,6 +15,7 @@ from data_pipeline.execution.service import (
     Sandbox,
     SandboxUnavailable,
     Setup,
+    TraceLimits,
     call_job,
     stdin_job,
 )
@@ -140,6 +141,20 @@ def test_test_body_cannot_be_passed_from_inside(sandbox: Sandbox):
         assert result.kind != "value", program.name
     good = sandbox.run(test_job("def f(x):\n    return 12345\n", test, "f"))
     assert good.kind == "value" and good.outcome.tree is None
+
+
+@pytest.mark.slow
+def test_contained_while_traced(sandbox: Sandbox):
+    """Tracing looks at every value of a hostile program and runs none of its code."""
+    for program in PROGRAMS:
+        if program.mode != "call" or program.name == "result inside itself":
+            continue  # the latter: two cycles in one line keep the recorder until the limit
+        result = sandbox.run(call_job(program.program, "f(3)", trace=TraceLimits()))
+        slower = ("limit cpu", "limit memory")  # which tracing may come to where running does not
+        ends = (*program.ends, *slower)
+        assert any(ending(result).startswith(end) for end in ends), (program.name, result)
+        assert result.tries == 1
+        assert oracles.exact(sandbox.call(CANARY, "f(4)"), [4, 6, "int"])
 
 
 def test_scratch_folder_is_emptied_between_samples():

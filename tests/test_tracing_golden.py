@@ -5,6 +5,7 @@ exception, branch, "#turn"). Lines are counted from the first line of the progra
 """
 
 import re
+from textwrap import dedent
 
 import pytest
 
@@ -657,6 +658,43 @@ def test_no_code_of_the_program_is_run_to_show_its_values():
     assert trace.result == "[]"
     (line,) = [e for e in trace.events if "more" in e.changed]
     assert line.changed["more"] == "[Loud(n=1), {'k': Loud(n=1)}]"
+
+
+@pytest.mark.parametrize(
+    ("build", "shown"),
+    [
+        ("    d = [1]\n    for _ in range(60):\n        d = [d, d]\n", None),
+        ("    d = []\n    d.append(d)\n    d.append(d)\n", "[..., ...]"),
+        (
+            "    d = {'n': 1, 'next': None}\n    e = {'n': 2, 'back': d}\n    d['next'] = e\n"
+            "    g = {'n': 3, 'back': e}\n    e['next'] = g\n    d = d\n",
+            "{'n': 1, 'next': {'n': 2, 'back': ..., 'next': {'n': 3, 'back': ...}}}",
+        ),
+    ],
+    ids=["doubled", "cycle", "linked both ways"],
+)
+def test_values_that_share_or_contain_themselves(build, shown):
+    trace = traced(f"def f():\n{build}    return 'done'\n", "f()")
+    assert trace.result == "'done'" and trace.truncated is None
+    last = [event.changed["d"] for event in trace.events if "d" in event.changed][-1]
+    if shown is None:
+        assert last.startswith("[[[[") and "…⟨+" in last
+    else:
+        assert last == shown
+
+
+def test_module_level_cycles_as_arguments_are_recorded():
+    source = "a, b = {}, {}\na.update(x=a, y=b)\nb.update(x=a, y=b)\n" + dedent(
+        """
+        def g(node):
+            node['z'] = 1
+            return len(node)
+        def f():
+            return g(a)
+        """
+    )
+    trace = traced(source, "f()")
+    assert trace.result == "3" and trace.truncated is None
 
 
 def test_finally_runs_while_unwinding_and_return_in_finally_wins():

@@ -245,9 +245,7 @@ class Sandbox:
         with self._gate.together():
             results = self._ask(jobs, perturb)
         for index, result in enumerate(results):
-            if result.outcome == Limit("wall", f"{self.limits.wall_seconds:g} s") and (
-                result.cpu_seconds < self.limits.cpu_seconds
-            ):
+            if isinstance(result.outcome, Limit) and result.outcome.kind == "wall":
                 # Was it waiting, or was the machine busy? Nothing else of ours runs now, and what
                 # still computes when the limit is reached gets more time.
                 with self._gate.alone():

@@ -77,7 +77,8 @@ class Trace:
     loops:     in order of their first turn's header
     truncated: None, or why the events stop before the run did; the outcome is still the run's own
     clipped:   how many value texts were cut (they end in "…⟨+N characters⟩", or
-               "…⟨+N characters at least⟩" where the whole was not written out)
+               "…⟨+N characters at least⟩" where the whole was not written out; in a program
+               with cycles or buffers a change past the cut may go untold)
     """
 
     program: str

@@ -324,7 +324,7 @@ class Reader:
         elif type(value) in _CONTAINERS and not _holds_set(value):
             try:
                 text = clip(repr(value), self.limit)
-            except ValueError:  # an int whose text Python refuses to make
+            except (ValueError, RecursionError):  # too long an int, too deep a nesting
                 text = render(value, self.limit)
         else:
             text = render(value, self.limit)

@@ -9,13 +9,13 @@ Standard library only: this file also runs inside the sandbox.
 import marshal
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from opcode import opmap
 from typing import Any
 
 from data_pipeline.tracing.markers import FILENAME, Program
-from data_pipeline.tracing.rendering import form_of, render
+from data_pipeline.tracing.rendering import form_of, render, type_dict, type_mro, type_name
 
 CALL, RETURN, YIELD, RESUME, EXCEPTION, UNWIND = range(6)
 
@@ -63,6 +63,8 @@ _COMPILER_NAMES = frozenset(
 _PROXY = sys.version_info >= (3, 13)  # f_locals is a proxy there, which marshal refuses
 
 _MARSHALLED = frozenset({list, tuple, dict, set, frozenset, bytes, complex})
+
+_NESTING = frozenset({list, tuple, dict})
 
 # A buffer other than bytes is written by marshal as if it were bytes. Programs that name none of
 # these cannot get hold of one without it; the others are recorded variable by variable.
@@ -143,22 +145,28 @@ def record(
 
     def tracer_of(key: int, whole: bool) -> Callable[..., Any]:
         unwinding = False
+        size = 1 << 12
 
         def trace_line(frame: types.FrameType, event: str, arg: Any) -> Any:
-            nonlocal room, unwinding, whole
+            nonlocal room, unwinding, whole, exact, size
             line = frame.f_lineno
             if line > last and line in markers:
                 append((key, line, None))
                 return trace_line
             snapshot: Any
             try:
-                if whole:
-                    snapshot = dumps(dict(frame.f_locals) if _PROXY else frame.f_locals, 2)
+                if whole and not exact:
+                    values = dict(frame.f_locals) if _PROXY else frame.f_locals
+                    snapshot = dumps(values, 2)
                     room -= len(snapshot)
+                    if len(snapshot) > size:  # grown: is it full of the same few objects?
+                        size = 4 * len(snapshot)
+                        exact = len(snapshot) > 4 * len(dumps(values, 4))
                 else:
                     snapshot = snapshot_of(frame)
-            except ValueError:
+            except ValueError as error:
                 whole = False  # what marshal refuses is likely to stay
+                exact = exact or "deep" in str(error)  # a cycle: marshal walks it again and again
                 snapshot = snapshot_of(frame)
             except (MemoryError, RecursionError) as error:
                 stop(f"recording a step raised {type(error).__name__}")
@@ -191,7 +199,7 @@ def record(
         return trace_line
 
     def trace(frame: types.FrameType, event: str, arg: Any) -> Any:
-        nonlocal frames
+        nonlocal frames, exact
         code = frame.f_code
         if code.co_filename != FILENAME:
             return None
@@ -208,6 +216,8 @@ def record(
         if suspends:
             resumable[id(frame)] = local
             known_key[local] = key
+        if not exact and shares_much(frame.f_locals):
+            exact = True
         append((key, frame.f_lineno, snapshot_of(frame), CALL, code.co_qualname))
         return local
 
@@ -222,11 +232,31 @@ def record(
         sys.settrace(previous)
 
 
+def shares_much(values: Mapping[str, Any]) -> bool:
+    """Whether writing out these values, shared parts each time anew, might never end.
+
+    Version 2 of marshal has no references: what contains itself, or doubles itself, explodes.
+    """
+    seen: dict[int, int] = {}
+    waiting = [value for value in values.values() if type(value) in _NESTING]
+    steps = 0
+    while waiting and steps < 10_000:
+        steps += 1
+        value = waiting.pop()
+        count = seen[id(value)] = seen.get(id(value), 0) + 1
+        if count > 64:
+            return True
+        items = value.values() if type(value) is dict else value
+        waiting.extend(item for item in items if type(item) in _NESTING)
+    return bool(waiting) and len(seen) * 4 < steps
+
+
 def describe_exception(value: BaseException, limit: int) -> tuple[str, str]:
     """Type name and message, without calling a `__str__` that the program defined."""
     kind = type(value)
-    name = type.__dict__["__name__"].__get__(kind)
-    method = next((vars(base)["__str__"] for base in kind.__mro__ if "__str__" in vars(base)), None)
+    name = type_name(kind)
+    dictionaries = (type_dict(base) for base in type_mro(kind))
+    method = next((own["__str__"] for own in dictionaries if "__str__" in own), None)
     if isinstance(method, types.FunctionType):
         return name, render(BaseException.__dict__["args"].__get__(value), limit)
     try:

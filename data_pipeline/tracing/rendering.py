@@ -17,9 +17,11 @@ from typing import Any
 
 MAX_DEPTH = 24  # levels of nesting shown
 
-_type_name = type.__dict__["__name__"].__get__
-_type_dict = type.__dict__["__dict__"].__get__
-_type_mro = type.__dict__["__mro__"].__get__
+# Past a metaclass's own `__getattribute__`.
+type_name = type.__dict__["__name__"].__get__
+type_dict = type.__dict__["__dict__"].__get__
+_type_flags = type.__dict__["__flags__"].__get__
+type_mro = type.__dict__["__mro__"].__get__
 
 _SCALARS = frozenset({int, str, bool, float, complex, bytes, bytearray, type(None), range, slice})
 _TRUSTED_REPR = frozenset(
@@ -57,7 +59,7 @@ def render(value: Any, limit: int = 1000) -> str:
     try:
         writer.write(value, 0)
     except RecursionError:
-        return f"<{_type_name(kind)}, nested too deeply>"
+        return f"<{type_name(kind)}, nested too deeply>"
     return clip("".join(writer.parts), limit, whole=writer.room >= 0)
 
 
@@ -141,7 +143,7 @@ class _Writer:
 
     def members(self, value: Any, opening: str, closing: str) -> None:
         texts = sorted(
-            (_type_name(type(item)), render(item, max(self.room, 80))) for item in iter(value)
+            (type_name(type(item)), render(item, max(self.room, 80))) for item in iter(value)
         )
         try:  # numbers and strings in their own order, anything else by type and text
             plain = sorted(value) if {type(i) for i in value} <= {int} else None
@@ -168,7 +170,7 @@ class _Writer:
 
     def defaultdict(self, value: Any, depth: int) -> None:
         factory = value.default_factory
-        name = _type_name(factory) if isinstance(factory, type) else render(factory, 80)
+        name = type_name(factory) if isinstance(factory, type) else render(factory, 80)
         self.put(f"defaultdict({name}, ")
         self.pairs(value, depth)
         self.put(")")
@@ -204,7 +206,7 @@ class _Writer:
     def instance(self, value: Any, depth: int) -> None:
         form = form_of(type(value))
         if form.is_class:
-            self.put(f"<class {_type_name(value)}>")
+            self.put(f"<class {type_name(value)}>")
             return
         attributes = _attributes(value, form)
         if form.is_enum and type(attributes.get("_name_")) is str:
@@ -308,24 +310,24 @@ def form_of(kind: type) -> _Form:
 
 
 def _read_form(kind: type) -> _Form:
-    mro = _type_mro(kind)
+    mro = type_mro(kind)
     base = next((b for b in mro if b in _BASES), None)
     slots = [
         (name, member)
         for ancestor in reversed(mro)
         if _is_of_program(ancestor)
-        for name, member in _type_dict(ancestor).items()
+        for name, member in type_dict(ancestor).items()
         if type(member) is types.MemberDescriptorType
     ]
-    is_class, is_enum = type in mro, isinstance(kind, enum.EnumMeta)
+    is_class, is_enum = type in mro, enum.EnumMeta in type_mro(type(kind))
     of_program = _is_of_program(kind)
     # A class may put a property in the place of `__dict__`: reading it would run its code.
     usual = all(
-        type(_type_dict(ancestor).get("__dict__")) in (types.GetSetDescriptorType, type(None))
+        type(type_dict(ancestor).get("__dict__")) in (types.GetSetDescriptorType, type(None))
         for ancestor in mro
     )
     return _Form(
-        name=_type_name(kind),
+        name=type_name(kind),
         is_class=is_class,
         is_enum=is_enum,
         base=base,
@@ -358,7 +360,7 @@ def _attributes(value: Any, form: _Form) -> dict[str, Any]:
 
 def _fields(mro: tuple[type, ...]) -> tuple[str, ...] | None:
     for base in mro:
-        fields = _type_dict(base).get("_fields")
+        fields = type_dict(base).get("_fields")
         if type(fields) is tuple and all(type(name) is str for name in fields):
             return fields
     return None
@@ -366,4 +368,4 @@ def _fields(mro: tuple[type, ...]) -> tuple[str, ...] | None:
 
 def _is_of_program(kind: type) -> bool:
     """Whether the class was made by a class statement (heap types carry a `__module__` entry)."""
-    return bool(kind.__flags__ & (1 << 9)) and type(_type_dict(kind).get("__module__")) is str
+    return bool(_type_flags(kind) & (1 << 9)) and type(type_dict(kind).get("__module__")) is str

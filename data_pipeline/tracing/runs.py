@@ -34,7 +34,8 @@ def trace_call(
         `Trace.truncated`; the run goes on. max_characters: of one value's text.
     Raises CallError for bad input (syntax of program or call, arguments that are no literals,
     entry point missing, wrong arity). What the program raises is told in the trace; if its module
-    level raises, the trace has no events.
+    level raises, the trace has no events. Nothing limits time or memory here: one line that builds
+    several cycles of lists at once can keep the recorder busy for good.
     """
     prepared = prepare(program)
     parsed = parse_call(call)
