@@ -25,6 +25,8 @@ CORE = [
 EXTRAS = {
     "tpu": ["jax[tpu]"],
     "cuda": ["jax[cuda13]"],
+    # What serving over HTTP and building data at scale will take; no module needs them yet.
+    "serve": ["starlette>=0.40", "uvicorn>=0.30"],
     # Resolved together with the core: pinned afterwards, Beam falls back to a broken source build.
     "beam": ["apache-beam>=2.70,<3", "pyarrow<26"],
     "hub": ["huggingface_hub>=1.0,<3"],

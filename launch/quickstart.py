@@ -77,7 +77,7 @@ def untrained_model(run: RunConfig, workdir: Path) -> Model:
     """The parameters that training started from."""
     config = hf.read_config(workdir / MODEL)
     tokenizer = hf.read_tokenizer(workdir / MODEL)
-    graphdef, state = nnx.split(Decoder(config, rngs=nnx.Rngs(run.seed), compute=run.compute))
+    graphdef, state = nnx.split(Decoder(config, rngs=nnx.Rngs(run.seed)))
     params = with_copying_heads(nnx.to_pure_dict(state), config, run.initialization, run.seed)
     nnx.replace_by_pure_dict(state, params)
     return Model(config, graphdef, state, tokenizer)

@@ -23,14 +23,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from data_pipeline.literals import LiteralError, literal_end, parse_literal, same_value
 from data_pipeline.prompts import PromptError, forward_prompt
 from data_pipeline.tracing import Trace
 from data_pipeline.verify import CONTRADICTED, Claim, VerifyError, marked, trace_of, verify_trace
 from semcoder_jax.checkpoints import CheckpointError, Model, load_model
+from semcoder_jax.command_line import CommandLineError, parse_arguments
 from semcoder_jax.generations import GenerationStore, StoreError, checkpoint_identity
 from semcoder_jax.hf import HFError
 from semcoder_jax.report import percent, table
@@ -130,10 +130,11 @@ class Judgement:
 
     @property
     def sound(self) -> bool:
-        """At least one step, and no step contradicted by the run."""
+        """A monologue that came to its end, with steps, none of them contradicted by the run."""
         steps = [claim for claim in self.claims if claim.kind != "answer"]
         has_flow = any(claim.kind == "flow" for claim in steps)
-        return has_flow and not any(claim.verdict == CONTRADICTED for claim in steps)
+        ended = self.finish_reason == "stop"
+        return ended and has_flow and not any(claim.verdict == CONTRADICTED for claim in steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -365,7 +366,20 @@ def result_to_json(result: Result) -> dict[str, Any]:
 # ==== Command
 
 
-USER_ERRORS = (EvaluateError, StoreError, SamplingError, CheckpointError, HFError, PromptError)
+USER_ERRORS = (
+    CommandLineError,
+    EvaluateError,
+    StoreError,
+    SamplingError,
+    CheckpointError,
+    HFError,
+    PromptError,
+)
+REQUIRED_FLAGS = {
+    "checkpoint": "HF directory or training workdir.",
+    "workdir": "Directory of the generations.",
+}
+OPTIONAL_FLAGS = {"json": "File for the result."}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -375,8 +389,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__doc__)
         return 0
     try:
-        config, arguments = _parse_arguments(argv)
-        result = _run(config, **arguments)
+        config, values = parse_arguments(argv, REQUIRED_FLAGS, OPTIONAL_FLAGS)
+        result = _run(config, values["checkpoint"], values["workdir"], values["json"])
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -431,35 +445,6 @@ def _write_whole(path: Path, content: Mapping[str, Any]) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     partial.replace(path)
-
-
-def _parse_arguments(argv: list[str]) -> tuple[ConfigDict, dict[str, str | None]]:
-    """(config with its overrides, the other flags); raises EvaluateError."""
-    # Overrides (--config.a.b) are understood only after --config itself.
-    line = [argv[0], *sorted(argv[1:], key=lambda a: not re.match(r"--?config=", a))]
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file(
-        "config", None, "Config file (.py with get_config()).", flag_values=values, sys_argv=line
-    )
-    flags.DEFINE_string("checkpoint", None, "HF directory or training workdir.", flag_values=values)
-    flags.DEFINE_string("workdir", None, "Directory of the generations.", flag_values=values)
-    flags.DEFINE_string("json", None, "File for the result.", flag_values=values)
-    try:
-        left = values(line)[1:]
-        for name in ("config", "checkpoint", "workdir"):
-            if values[name].value is None:
-                raise flags.Error(f"--{name}=… is missing")
-    except Exception as error:  # absl and ml_collections raise many kinds, config files any
-        said = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-        lines = [text.strip() for text in said.replace("\\n", "\n").splitlines() if text.strip()]
-        raise EvaluateError(f"command line: {lines[-1] if lines else repr(error)}") from error
-    if left:
-        raise EvaluateError(f"command line: unexpected argument {left[0]!r}")
-    return values.config, {
-        "checkpoint": values.checkpoint,
-        "workdir": values.workdir,
-        "json_file": values.json,
-    }
 
 
 if __name__ == "__main__":

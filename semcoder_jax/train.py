@@ -17,7 +17,6 @@ import itertools
 import json
 import math
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -27,18 +26,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from absl import flags
 from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from data_pipeline import pyx, synthetic
 from data_pipeline.input import BatchIterator, InputError, TrainInput
 from data_pipeline.packing import PackingError
 from data_pipeline.pyx import PyxError
 from data_pipeline.records import RecordError
-from semcoder_jax import hf, sharding
+from semcoder_jax import command_line, hf, sharding
 from semcoder_jax.checkpoints import (
     CHECKPOINTS,
     MODEL,
@@ -71,6 +69,7 @@ from semcoder_jax.preemption import StopSignal
 CONFIG_FILE = "config.json"
 
 USER_ERRORS = (
+    command_line.CommandLineError,
     ConfigError,
     CheckpointError,
     NotFiniteError,
@@ -445,34 +444,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse_arguments(argv: list[str]) -> tuple[ConfigDict, str]:
-    """(config with its overrides, workdir); raises ConfigError for anything wrong in the line."""
-    # Overrides (--config.a.b) are understood only after --config itself.
-    line = [argv[0], *sorted(argv[1:], key=lambda a: not re.match(r"--?config=", a))]
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file(
-        "config",
-        None,
-        "Config file (.py with get_config()).",
-        flag_values=values,
-        sys_argv=line,
-        lock_config=False,
-        accept_new_attributes=True,  # fields left to their defaults; parse_run knows all names
+def parse_arguments(argv: Sequence[str]) -> tuple[ConfigDict, str]:
+    """(config with its overrides, workdir). Raises CommandLineError."""
+    # New fields: those left to their defaults; parse_run knows all names.
+    config, values = command_line.parse_arguments(
+        argv, {"workdir": "Directory of the run."}, new_fields=True
     )
-    flags.DEFINE_string("workdir", None, "Directory of the run.", flag_values=values)
-    try:
-        left = values(line)[1:]
-        for name in ("config", "workdir"):
-            if values[name].value is None:
-                raise flags.Error(f"--{name}=… is missing")
-        config = values.config.copy_and_resolve_references()
-    except Exception as error:  # absl and ml_collections raise many kinds, config files any
-        said = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-        lines = [text.strip() for text in said.replace("\\n", "\n").splitlines() if text.strip()]
-        raise ConfigError(f"command line: {lines[-1] if lines else repr(error)}") from error
-    if left:
-        raise ConfigError(f"command line: unexpected argument {left[0]!r}")
-    return config, values.workdir
+    return config, values["workdir"]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,63 @@
+"""Command lines of the form --config=FILE.py --config.a.b=VALUE --name=TEXT, wherever mistakes
+end in one line."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+
+class CommandLineError(ValueError):
+    """A command line that cannot be understood; the message is one line."""
+
+
+def parse_arguments(
+    argv: Sequence[str],
+    required: Mapping[str, str],
+    optional: Mapping[str, str] | None = None,
+    *,
+    new_fields: bool = False,
+) -> tuple[ConfigDict, dict[str, str | None]]:
+    """The config with its overrides, and the other flags by name.
+
+    ``required`` and ``optional`` map a flag's name to its help. ``new_fields``: overrides may name
+    fields that the config file leaves to their defaults (the caller then knows all names).
+    Raises CommandLineError for an unknown flag or field, a missing one, or a config that fails.
+    """
+    optional = optional or {}
+    # Overrides are understood only after --config itself.
+    line = [argv[0], *sorted(argv[1:], key=lambda argument: not _names_config(argument))]
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "Config file (.py with get_config()).",
+        flag_values=values,
+        sys_argv=line,
+        lock_config=not new_fields,
+        accept_new_attributes=new_fields,
+    )
+    for name, text in {**required, **optional}.items():
+        flags.DEFINE_string(name, None, text, flag_values=values)
+    try:
+        left = values(line)[1:]
+        for name in ("config", *required):
+            if values[name].value is None:
+                raise flags.Error(f"--{name}=… is missing")
+        config = values.config.copy_and_resolve_references()
+    except Exception as error:  # absl and ml_collections raise many kinds, config files any
+        raise CommandLineError(f"command line: {_last_line(error)}") from error
+    if left:
+        raise CommandLineError(f"command line: unexpected argument {left[0]!r}")
+    return config, {name: values[name].value for name in (*required, *optional)}
+
+
+def _names_config(argument: str) -> bool:
+    return re.match(r"--?config=", argument) is not None
+
+
+def _last_line(error: Exception) -> str:
+    said = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    lines = [text.strip() for text in said.replace("\\n", "\n").splitlines() if text.strip()]
+    return lines[-1] if lines else repr(error)
