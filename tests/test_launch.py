@@ -16,6 +16,7 @@ from semcoder_jax.metrics import read_metrics
 
 REPOSITORY = Path(__file__).parents[1]
 STEPS = 30
+QUICK = "--xla_backend_optimization_level=1"  # compile fast: the steps are tiny
 POD = REPOSITORY / "launch" / "pod.sh"
 
 
@@ -73,7 +74,7 @@ def test_mistakes_of_the_worker_command(arguments, message, capsys):
 
 def start(module, devices, *arguments):
     environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {QUICK}",
         "PYTHONPATH": str(REPOSITORY),
         "JAX_PLATFORMS": "cpu",
     }

@@ -27,7 +27,7 @@ MESHES = {
 @pytest.fixture(scope="module")
 def measured():
     environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=1",
         "PYTHONPATH": str(REPOSITORY),
         "JAX_PLATFORMS": "cpu",
     }
