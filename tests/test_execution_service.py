@@ -1,5 +1,8 @@
 """The execution service: what it tells, how it limits, and that verdicts are made outside."""
 
+import ast
+import collections
+import gzip
 import json
 import math
 import multiprocessing
@@ -62,7 +65,8 @@ SAMPLES = [
     1e-320, "", "text", "\ud800 \x00 \U0001f600", b"", b"\x00\xff", bytearray(b"a"), 2 - 3j, [], (),
     set(), frozenset(), {}, [1, [2, (3, {4})]], {"b": 1, "a": [None]},
     {(1, 2): {3: frozenset({4})}}, range(1, 10, 3), ..., [True, 1, 1.0], {1.0: "float key"},
-    {True: "bool key"},
+    {True: "bool key"}, collections.Counter("abca"), collections.deque([1, {2}]),
+    collections.OrderedDict([("z", 1), ("a", [2])]), collections.defaultdict(None, {1: [2]}),
 ]  # fmt: skip
 
 
@@ -298,6 +302,53 @@ def check(candidate):
     assert spinning.outcome == Limit("cpu", "0.5 s")
     dead = sandbox.run(test_job("import os\ndef f(): os._exit(0)\n", "f()", "f")).outcome
     assert isinstance(dead, Died)
+
+
+def test_tests_that_need_more_than_values(best):
+    program = """
+import sys
+LIMIT = [3, 4]
+class Node:
+    def __init__(self, n):
+        self.n = n
+def make(n):
+    return Node(n)
+def size(node):
+    return sys.getsizeof(node) > 0
+"""
+    uses = "assert size(1) and sys.maxsize > 0 and LIMIT == [3, 4]\n"
+    assert best.run(test_job(program, uses)).outcome == Value(None)
+    for body in ("assert make(3).n == 3\n", "n = make(1)\nn.left = 2\n", "size(make(1))\n"):
+        outcome = best.run(test_job(program, body)).outcome
+        assert isinstance(outcome, BadInput) and outcome.reason == "literal", body
+    # The program's own mistake with an attribute is no bad input.
+    outcome = best.run(test_job("def f(x):\n    return x.nothing\n", "f(1)\n")).outcome
+    assert isinstance(outcome, Raised) and outcome.type == "AttributeError"
+
+
+def test_humaneval_solutions_pass_and_empty_ones_do_not(best, shared_data):
+    with gzip.open(shared_data / "humaneval" / "HumanEval.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    assert len(rows) == 164
+    solved = [
+        test_job(row["prompt"] + row["canonical_solution"], row["test"], row["entry_point"])
+        for row in rows
+    ]
+    empty = [
+        test_job(row["prompt"] + "    pass\n", row["test"], row["entry_point"]) for row in rows
+    ]
+    with Sandbox(tier=best.tier, limits=Limits(cpu_seconds=5.0)) as roomy:
+        results = list(roomy.map(solved))
+        assert [r["task_id"] for r, x in zip(rows, results, strict=True) if x.kind != "value"] == []
+        assert {result.kind for result in roomy.map(empty)} == {"exception"}
+
+
+def test_cruxeval_outputs_are_the_official_ones(best, shared_data):
+    with open(shared_data / "cruxeval" / "data" / "cruxeval.jsonl", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    jobs = [expression_job(row["code"], f"f({row['input']})") for row in rows]
+    for row, result in zip(rows, best.map(jobs), strict=True):
+        assert oracles.equal(result, ast.literal_eval(row["output"])), (row["id"], result)
 
 
 def test_traces_from_the_sandbox_are_those_of_this_process(best):

@@ -47,8 +47,7 @@ def run_batch_job(job: Mapping[str, Any]) -> dict[str, Any]:
 def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     """Runs a job. Never raises for what the program does, short of killing its own process."""
     determinism.reset()
-    # Other addresses for what the program makes, whatever its size.
-    padding = [bytes(size) for size in range(0, 1024, 16) for _ in range(job.get("perturb", 0))]
+    padding = [_padding(number) for number in range(job.get("perturb", 0))]
     try:
         answer = _traced(job) if job.get("trace") else {"outcome": _plain(job)}
     except CallError as error:
@@ -131,6 +130,12 @@ def _traced(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # ---- parts
+
+
+def _padding(number: int) -> list[Any]:
+    """Objects of every size and free list, so that the program's get other addresses."""
+    small = [object(), [], {}, set(), (number,), (number, number), number + 0.5, 10**9 + number]
+    return [*small, *map(bytes, range(1, 1024, 16))]
 
 
 def compile_source(source: str) -> types.CodeType:

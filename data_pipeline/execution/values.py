@@ -8,15 +8,18 @@
     ["l", ...] ["t", ...]              list, tuple
     ["s", ...] ["z", ...]              set, frozenset, members sorted by their JSON
     ["d", k, v, k, v, ...]             dict, in its order
+    ["m", name, k, v, ...]             Counter, OrderedDict, defaultdict (whose factory is dropped)
+    ["q", ...]                         deque
     ["r", start, stop, step] ["e"]     range, Ellipsis
     ["~", n]                           a container inside itself: the n-th level from outside
     ["o", "module.Type"]               anything else, subclasses of builtins included
 
-Only exact builtin types are looked into, so no code of the program runs here.
+Only exact builtin types, and those of `collections`, are looked into: no code of the program runs.
 Standard library only: this file also runs inside the sandbox.
 """
 
 import json
+from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +28,8 @@ MAX_NODES = 200_000  # values in one result
 MAX_SHARING = 64  # keys of one container with the same hash, past which it is no honest one
 
 _SMALL = 1 << 63
+_MAPPINGS = {Counter: "Counter", OrderedDict: "OrderedDict", defaultdict: "defaultdict"}
+_CONTAINERS = frozenset({list, tuple, dict, set, frozenset, deque, *_MAPPINGS})
 _type_name = type.__dict__["__name__"].__get__
 _type_module = type.__dict__["__module__"].__get__
 
@@ -77,7 +82,7 @@ class _Encoder:
             return value if -_SMALL <= value < _SMALL else ["i", hex(value)]
         if kind is float:
             return ["f", repr(value)]
-        if kind is list or kind is tuple or kind is dict or kind is set or kind is frozenset:
+        if kind in _CONTAINERS:
             level = self.open.get(id(value))
             if level is not None:
                 return ["~", level]
@@ -100,9 +105,9 @@ class _Encoder:
         return ["o", _full_name(kind)]
 
     def container(self, value: Any, kind: type, depth: int) -> list[Any]:
-        if kind is dict:
-            tree: list[Any] = ["d"]
-            for key, item in value.items():
+        if kind is dict or kind in _MAPPINGS:
+            tree: list[Any] = ["d"] if kind is dict else ["m", _MAPPINGS[kind]]
+            for key, item in dict.items(value):
                 tree.append(self.encode(key, depth))
                 tree.append(self.encode(item, depth))
             return tree
@@ -111,6 +116,8 @@ class _Encoder:
             return ["l", *members]
         if kind is tuple:
             return ["t", *members]
+        if kind is deque:
+            return ["q", *members]
         members.sort(key=json.dumps)
         return ["s" if kind is set else "z", *members]
 
@@ -150,9 +157,18 @@ def _decode(tree: Any, depth: int) -> Any:
         _check_hashes(members)
         return set(members) if tag == "s" else frozenset(members)
     if tag == "d" and len(parts) % 2 == 0:
-        keys = [_decode(part, depth + 1) for part in parts[::2]]
-        _check_hashes(keys)
-        return dict(zip(keys, (_decode(part, depth + 1) for part in parts[1::2]), strict=True))
+        return _decode_pairs(parts, depth)
+    if tag == "q":
+        return deque(_decode(part, depth + 1) for part in parts)
+    if tag == "m" and len(parts) % 2 == 1:
+        pairs = _decode_pairs(parts[1:], depth)
+        match parts[0]:
+            case "Counter":
+                return Counter(pairs)
+            case "OrderedDict":
+                return OrderedDict(pairs)
+            case "defaultdict":
+                return defaultdict(None, pairs)
     try:
         match tag, parts:
             case "f", [str(text)]:
@@ -176,6 +192,12 @@ def _decode(tree: Any, depth: int) -> Any:
     except (ValueError, TypeError) as error:
         raise Malformed(f"a value tagged {tag!r} is malformed") from error
     raise Malformed(f"unknown tag {tag[:20]!r}")
+
+
+def _decode_pairs(parts: list[Any], depth: int) -> dict[Any, Any]:
+    keys = [_decode(part, depth + 1) for part in parts[::2]]
+    _check_hashes(keys)
+    return dict(zip(keys, (_decode(part, depth + 1) for part in parts[1::2]), strict=True))
 
 
 def _check_hashes(keys: list[Any]) -> None:
