@@ -10,6 +10,7 @@ Which one a machine has is found by starting it and letting a sample try to get 
 """
 
 import json
+import logging
 import os
 import shutil
 import socket
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.execution import landlock
+
+_log = logging.getLogger(__name__)
 
 UNPRIVILEGED_UID = 65534
 SYSTEM_FOLDERS = ("/usr", "/lib", "/lib64", "/bin", "/nix/store", "/etc/ld.so.cache")
@@ -369,7 +372,8 @@ def check(worker: Worker) -> list[str]:
 def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> str:
     """The strongest tier that works here, or `tier` if it does.
 
-    Raises SandboxUnavailable that says why the others do not, and what to install.
+    Logs a warning with the reasons if that is not A. Raises SandboxUnavailable that says why the
+    others do not work, and what to install.
     """
     if tier is not None and tier not in "ABC":
         raise SandboxUnavailable(f"--tier={tier}: expected A, B or C")
@@ -379,6 +383,8 @@ def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> st
     for candidate in [tier] if tier else ["A", "B", *(["C"] if allow_weak else [])]:
         reason = _try(candidate, setup)
         if reason is None:
+            if reasons:
+                _log.warning("the sandbox is of tier %s: no %s", candidate, "; ".join(reasons))
             return candidate
         reasons.append(f"tier {candidate}: {reason}")
     raise SandboxUnavailable(
