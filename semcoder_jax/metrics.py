@@ -167,8 +167,11 @@ class Progress:
             return
         rate = "compiled" if tokens_per_second is None else f"{tokens_per_second:,.0f} tokens/s"
         if self._bar is not None:
-            self._bar.set_postfix_str(f"loss {loss:.4f}, {rate}")
+            self._bar.set_postfix_str(f"loss {loss:.4f}, {rate}", refresh=False)
+            if tokens_per_second is None:
+                self._bar.unpause()  # the time that remains is estimated without compilation
             self._bar.update(step - self._bar.n)
+            self._bar.refresh()
             return
         line = f"step {step}/{self._num_steps}  loss {loss:.4f}  {rate}"
         if self._timed_from is None:
