@@ -5,12 +5,14 @@ and ``meta``. It is written asynchronously by Orbax and appears under
 its final name only when complete. Arrays are restored straight into the shards of any mesh.
 """
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from absl import logging
 from flax import nnx
 from jax.sharding import Mesh
 
@@ -148,9 +150,9 @@ def _load_workdir(workdir: Path, config, mesh, dtype, compute) -> tuple[nnx.Grap
     graphdef, state = nnx.split(abstract_model(config, compute))
     shapes = nnx.to_pure_dict(state)
     wanted = with_shardings(shapes, sharding.parameter_shardings(shapes, mesh), dtype)
-    manager = ocp.CheckpointManager(
-        (workdir / CHECKPOINTS).absolute(), options=ocp.CheckpointManagerOptions(read_only=True)
-    )
+    options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
+    with _quiet_logs():  # of a warning that the manager may not write
+        manager = ocp.CheckpointManager((workdir / CHECKPOINTS).absolute(), options=options)
     try:
         step = manager.latest_step()
         if step is None:
@@ -161,6 +163,16 @@ def _load_workdir(workdir: Path, config, mesh, dtype, compute) -> tuple[nnx.Grap
         manager.close()
     nnx.replace_by_pure_dict(state, params)
     return graphdef, state
+
+
+@contextlib.contextmanager
+def _quiet_logs():
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _first_line(error: Exception) -> str:
