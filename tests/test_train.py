@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.experimental.compilation_cache import compilation_cache
 from tensorboardX.proto.event_pb2 import Event
 from tiny_run import tiny_config, write_data
 
@@ -33,15 +34,17 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def compilation_cache(tmp_path_factory):
+def compiled_once(tmp_path_factory):
     """Many runs of the same step: each is compiled once for all tests here."""
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     before = [getattr(jax.config, name) for name in names]
-    for name, value in zip(names, (str(tmp_path_factory.mktemp("cache")), 0.0), strict=True):
-        jax.config.update(name, value)
-    yield
-    for name, value in zip(names, before, strict=True):
-        jax.config.update(name, value)
+    ours = (str(tmp_path_factory.mktemp("cache")), 0.0)
+    for values in (ours, before):
+        compilation_cache.reset_cache()
+        for name, value in zip(names, values, strict=True):
+            jax.config.update(name, value)
+        if values is ours:
+            yield
 
 
 @pytest.fixture(scope="module")
