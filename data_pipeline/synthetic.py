@@ -163,7 +163,13 @@ def _distinct(functions: int, seed: int, workers: int, progress: bool) -> Iterat
     draw = functools.partial(_draw_chunk, seed)
     # Not fork: a caller may hold JAX's threads.
     context = multiprocessing.get_context("spawn")
-    bar = tqdm(total=functions, desc="programs", unit="function", disable=not progress)
+    bar = tqdm(
+        total=functions,
+        desc="programs",
+        unit="function",
+        disable=not progress,
+        mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file wants few lines
+    )
     with bar, concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
         numbers = itertools.count()
         pending = [pool.submit(draw, next(numbers)) for _ in range(2 * workers)]

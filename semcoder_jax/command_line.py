@@ -59,5 +59,7 @@ def _names_config(argument: str) -> bool:
 
 def _last_line(error: Exception) -> str:
     said = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if said.strip("'").isidentifier():  # of a KeyError, wherever it was wrapped
+        return f"the config file has no section {said}"
     lines = [text.strip() for text in said.replace("\\n", "\n").splitlines() if text.strip()]
     return lines[-1] if lines else repr(error)
