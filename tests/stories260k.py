@@ -77,8 +77,8 @@ def _hf_tensors(config: LlamaConfig, weights: dict[str, np.ndarray]) -> dict[str
     for layer in range(config.num_hidden_layers):
         for name, array in {
             "input_layernorm": weights["attention_norm"][layer],
-            "self_attn.q_proj": _halves(weights["wq"][layer], config.num_attention_heads),
-            "self_attn.k_proj": _halves(weights["wk"][layer], config.num_key_value_heads),
+            "self_attn.q_proj": halves(weights["wq"][layer], config.num_attention_heads),
+            "self_attn.k_proj": halves(weights["wk"][layer], config.num_key_value_heads),
             "self_attn.v_proj": weights["wv"][layer],
             "self_attn.o_proj": weights["wo"][layer],
             "post_attention_layernorm": weights["ffn_norm"][layer],
@@ -90,7 +90,7 @@ def _hf_tensors(config: LlamaConfig, weights: dict[str, np.ndarray]) -> dict[str
     return {name: np.ascontiguousarray(array) for name, array in tensors.items()}
 
 
-def _halves(weight: np.ndarray, heads: int) -> np.ndarray:
+def halves(weight: np.ndarray, heads: int) -> np.ndarray:
     """Rows reordered within each head: llama2.c rotates neighbours (2i, 2i+1), Hugging Face
     rotates i with i + K/2."""
     out, dim = weight.shape

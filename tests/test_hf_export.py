@@ -49,7 +49,24 @@ def test_export_of_trained_weights_generates_in_transformers(shared_data, tmp_pa
         texts.append(tokenizer.decode(output[0]))
     assert texts[0] == texts[1]
     assert AutoConfig.from_pretrained(out).eos_token_id == 2
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        assert (source / name).read_bytes() == (out / name).read_bytes()
+    assert (source / "tokenizer.json").read_bytes() == (out / "tokenizer.json").read_bytes()
+    saved, exported = (
+        json.loads((path / "tokenizer_config.json").read_text()) for path in (source, out)
+    )
+    assert exported == saved | {"tokenizer_class": "PreTrainedTokenizerFast"}  # read by 4 as well
     generation = json.loads((out / "generation_config.json").read_text())
     assert (generation["bos_token_id"], generation["eos_token_id"]) == (1, 2)
+
+
+@pytest.mark.parametrize("release", ["tokenizer", "semcoder_s_1030"])
+def test_released_tokenizer_files_stay_as_they_are(shared_data, tmp_path, release):
+    source = shared_data / release
+    config, tokenizer = hf.read_config(source), hf.read_tokenizer(source)
+    hf.write_model_directory(tmp_path, config, tokenizer, dtype="float16")
+    for path in (*source.glob("tokenizer*.json"), *source.glob("special_tokens_map.json")):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+    assert hf.read_config(tmp_path) == config
+    ids = json.loads((source / "config.json").read_text())
+    written = json.loads((tmp_path / "config.json").read_text())
+    for name in ("bos_token_id", "eos_token_id", "rope_scaling", "rope_theta", "_name_or_path"):
+        assert written[name] == ids[name]

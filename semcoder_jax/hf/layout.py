@@ -10,6 +10,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
@@ -39,11 +40,29 @@ class TensorLayout:
         """Shape of one tensor, from the size of each axis letter."""
         return tuple(math.prod(sizes[letter] for letter in merged) for merged in self.axes)
 
-    def to_parameter(self, tensor: jax.Array, sizes: dict[str, int]) -> jax.Array:
-        """A tensor as (one layer of) the parameter."""
+    def to_parameter(self, tensor: np.ndarray, sizes: dict[str, int]) -> np.ndarray:
+        """A tensor as (one layer of) the parameter: of a NumPy array, a view. Of a split tensor
+        any one axis may be smaller than ``sizes`` says."""
         letters = "".join(self.axes)
-        apart = tensor.reshape([sizes[letter] for letter in letters])
-        return apart.transpose([letters.index(letter) for letter in self.parameter_axes])
+        shape = []
+        for merged, length in zip(self.axes, tensor.shape, strict=True):
+            inner = [sizes[letter] for letter in merged[1:]]
+            shape += [length // math.prod(inner), *inner]
+        return tensor.reshape(shape).transpose([letters.index(a) for a in self.parameter_axes])
+
+    def tensor_index(self, index: tuple[slice, ...], sizes: dict[str, int]) -> tuple[slice, ...]:
+        """The part of a tensor that holds the part ``index`` of the parameter's layer.
+
+        Where axes are merged only the first may be cut (heads, not head size), so that a part of
+        the merged axis is one range.
+        """
+        cuts = dict(zip(self.parameter_axes, index, strict=True))
+        parts = []
+        for merged in self.axes:
+            start, stop, _ = cuts[merged[0]].indices(sizes[merged[0]])
+            inner = math.prod(sizes[letter] for letter in merged[1:])
+            parts.append(slice(start * inner, stop * inner))
+        return tuple(parts)
 
     def to_tensor(self, parameter: jax.Array, sizes: dict[str, int]) -> jax.Array:
         """(One layer of) the parameter as a tensor."""
@@ -51,20 +70,11 @@ class TensorLayout:
         apart = parameter.transpose([letters.index(letter) for letter in "".join(self.axes)])
         return apart.reshape(self.shape(sizes))
 
-    def sharding(self, parameter_sharding: Sharding) -> Sharding:
-        """Of one tensor, such that a device holds just what it holds of the parameter.
-
-        Where axes are merged only the first is ever split (heads, not head size), so that a
-        device's part of the merged axis is one range.
-        """
-        if not isinstance(parameter_sharding, NamedSharding):
-            return parameter_sharding
-        spec = list(parameter_sharding.spec)
-        spec += [None] * (len(self.parameter_axes) + self.stacked - len(spec))
-        split = dict(zip(self.parameter_axes, spec[self.stacked :], strict=True))
-        return NamedSharding(
-            parameter_sharding.mesh, PartitionSpec(*(split[merged[0]] for merged in self.axes))
-        )
+    def layer_sharding(self, sharding: Sharding) -> Sharding:
+        """Of one layer, where ``sharding`` is that of the parameter."""
+        if not (self.stacked and isinstance(sharding, NamedSharding)):
+            return sharding
+        return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[1:]))
 
 
 _LAYER = "model.layers.{layer}."

@@ -1,16 +1,17 @@
-"""The tokenizer of a model directory, and its files, which are copied and never rewritten."""
+"""The tokenizer of a model directory, and its files, which are copied rather than rewritten."""
 
 import shutil
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from semcoder_jax.hf.config import CONFIG_FILE, read_json
+from semcoder_jax.hf.config import CONFIG_FILE, read_json, write_json
 from semcoder_jax.hf.error import HFError
 
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 TOKENIZER_FILES = (
     "tokenizer.json",
-    "tokenizer_config.json",
+    TOKENIZER_CONFIG_FILE,
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
@@ -64,11 +65,19 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) 
 
 def write_tokenizer(tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
     """The tokenizer's files: copied byte for byte from where it was read, if that is a directory,
-    else as transformers saves it."""
+    else as transformers saves it.
+
+    One exception: transformers 5 names the class of what it saves "TokenizersBackend", which 4
+    does not know; that becomes "PreTrainedTokenizerFast", its name in both.
+    """
     source = Path(str(tokenizer.name_or_path))
     if not (source / "tokenizer.json").is_file():
         tokenizer.save_pretrained(directory)
-        return
-    for name in TOKENIZER_FILES:
-        if (source / name).is_file() and source.resolve() != directory.resolve():
-            shutil.copyfile(source / name, directory / name)
+    elif source.resolve() != directory.resolve():
+        for name in TOKENIZER_FILES:
+            if (source / name).is_file():
+                shutil.copyfile(source / name, directory / name)
+    path = directory / TOKENIZER_CONFIG_FILE
+    fields = read_json(path) if path.is_file() else {}
+    if fields.get("tokenizer_class") == "TokenizersBackend":
+        write_json(path, fields | {"tokenizer_class": "PreTrainedTokenizerFast"})

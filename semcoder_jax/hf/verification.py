@@ -235,8 +235,8 @@ class _JaxSide:
         arrays = {}
         for name, tensor in tensors.items():
             kind = self._kinds[name]
-            array = jnp.asarray(tensor, jnp.float32)
-            arrays[kind.path[1:]] = kind.to_parameter(array, self._sizes)
+            array = kind.to_parameter(np.asarray(tensor, np.float32), self._sizes)
+            arrays[kind.path[1:]] = jnp.asarray(array)
         params = jax.tree_util.tree_map_with_path(
             lambda path, _: arrays[tuple(k.key for k in path if hasattr(k, "key"))],
             self._layer_params,
