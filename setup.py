@@ -35,6 +35,7 @@ EXTRAS = {
         "nbclient>=0.10",
         "nbformat>=5",
         "psutil>=6",
+        "pysnooper>=1.2",  # the peer of the tracing benchmark
         "pytest>=8",
         "pytest-timeout>=2.3",
         "ruff>=0.15,<0.18",
