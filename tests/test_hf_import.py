@@ -217,6 +217,7 @@ def test_export_that_dies_leaves_nothing_whole(tmp_path, source, tokenizer, monk
     def die_later(self, name, tensor):
         if len(written) == 20:
             assert not (tmp_path / "out").exists()
+            assert not (tmp_path / "out.partial" / "config.json").exists()
             raise KeyboardInterrupt
         written.append(name)
         write(self, name, tensor)

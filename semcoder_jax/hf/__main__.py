@@ -111,8 +111,9 @@ def verify_command(flags) -> int:
         tensor_of = functools.partial(tensor_by_name, config, model.params, dtype)
     tokenizer = hf.read_tokenizer(source)
     text = Path(verification.__file__).read_text(encoding="utf-8")
-    ids = tokenizer.encode(text, add_special_tokens=False)[: flags.rows * flags.tokens]
-    tokens_BxT = np.resize(np.array(ids), (flags.rows, flags.tokens))
+    length = min(flags.tokens, config.max_positions)
+    ids = tokenizer.encode(text, add_special_tokens=False)[: flags.rows * length]
+    tokens_BxT = np.resize(np.array(ids), (flags.rows, length))
     report = verification.verify(source, config, tensor_of, tokens_BxT, progress=True)
     print(report)
     return 0 if report.passed else 1

@@ -104,15 +104,21 @@ def export(
     directory = Path(directory)
     if dtype not in DTYPES:
         raise HFError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
+    check_vocabulary(tokenizer, config.vocab_size, str(directory))
     with renamed_when_complete(directory, overwrite=overwrite) as partial:
         writer = None
         if jax.process_index() == 0:
-            writer = _begin(partial, config, tokenizer, dtype, shard_bytes, card)
+            check_space(partial, parameter_count(config) * jnp.dtype(dtype).itemsize)
+            writer = ShardWriter(partial, tensor_shapes(config), dtype, shard_bytes)
         for name, tensor in tensors(config, params, dtype, progress=progress):
             if writer is not None:
                 writer.write(name, tensor)
         if writer is not None:
             writer.close()
+            if card is not None:
+                (partial / CARD_FILE).write_text(card, encoding="utf-8")
+            # The config last: without it not even the partial directory can be taken for a model.
+            write_model_directory(partial, config, tokenizer, dtype=dtype)
     return directory
 
 
@@ -147,15 +153,6 @@ def copy_license(source: Path, directory: Path) -> None:
     for path in source.glob("LICENSE*"):
         if source.resolve() != directory.resolve():
             shutil.copyfile(path, directory / path.name)
-
-
-def _begin(partial: Path, config, tokenizer, dtype, shard_bytes, card) -> ShardWriter:
-    """Everything but the weights, and the writer of those."""
-    check_space(partial, parameter_count(config) * jnp.dtype(dtype).itemsize)
-    write_model_directory(partial, config, tokenizer, dtype=dtype)
-    if card is not None:
-        (partial / CARD_FILE).write_text(card, encoding="utf-8")
-    return ShardWriter(partial, tensor_shapes(config), dtype, shard_bytes)
 
 
 def _make(partial: Path) -> None:

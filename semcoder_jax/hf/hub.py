@@ -43,7 +43,8 @@ def find_source(source: str, *, revision: str | None = None) -> Path:
             if any(directory.glob(weights[0])):
                 break
     except Exception as error:
-        raise _hub_error(source, revision, error) from error
+        reason = _hub_error(source, revision, error)
+        raise HFError(f"{reason}; nor is there such a local directory") from error
     return directory
 
 
