@@ -10,6 +10,7 @@ A checkpoint DIR is a training workdir or what import wrote (the same layout), o
 
 import argparse
 import functools
+import math
 import os
 import sys
 from pathlib import Path
@@ -132,9 +133,16 @@ def push_command(flags) -> int:
 
 
 def _save(workdir: Path, params: nnx.State) -> None:
+    """Write an Orbax checkpoint. Orbax copies an array before it compresses it, by default all at
+    once, which would hold the model twice: here as many as the greatest one is large."""
     options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
-    directory = (workdir / checkpoints.CHECKPOINTS).absolute()
-    with ocp.CheckpointManager(directory, options=options) as manager:
+    largest = max(leaf.nbytes for leaf in jax.tree.leaves(params))
+    handler = ocp.StandardCheckpointHandler(save_concurrent_gb=math.ceil(largest / 1e9))
+    registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
+    registry.add("params", ocp.args.StandardSave, handler)
+    with ocp.CheckpointManager(
+        (workdir / checkpoints.CHECKPOINTS).absolute(), options=options, handler_registry=registry
+    ) as manager:
         pure = nnx.to_pure_dict(params)
         manager.save(IMPORTED_STEP, args=ocp.args.Composite(params=ocp.args.StandardSave(pure)))
 
