@@ -1,6 +1,12 @@
 """Quickstart: a DeepSeekCoder-shaped model of 0.85M parameters learns what small functions do.
 
 Reproduces: nothing published; it shows the whole road on a machine without an accelerator.
+Command: bash launch/quickstart.sh, or for training alone
+    python -m semcoder_jax.train --config=configs/quickstart.py --workdir=DIR
+Hardware: 2 cores (x86-64 virtual machine), float32.
+Measured: 7.1 minutes for the whole job, 1.1 GiB; training 8,554 tokens/s, 2.9M tokens;
+held-out loss 0.0186. Of 400 held-out functions right by monologue 364 (91.0 %), asked for the
+answer alone 101 (25.2 %), before training 0; no wrong step in 83.0 % of the monologues.
 """
 
 from ml_collections import ConfigDict
@@ -19,7 +25,8 @@ def get_config() -> ConfigDict:
     config.model.rope_theta = 500.0  # positions here are few: slow rotations would go unused
     config.model.tie_embeddings = True
 
-    # Heads born copying (see initialization.py): without them the same run stays below 60 %.
+    # Heads born copying (see initialization.py). Measured at 1.9M tokens on nearly the same data:
+    # 76 % with both kinds, 59 % with offset heads alone.
     config.initialization = ConfigDict()
     config.initialization.offset_heads = (1, 2)
     config.initialization.matching_heads = 1
