@@ -14,7 +14,6 @@ Generations are kept in WORKDIR/generations.jsonl as they end; the same command 
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import re
 import sys
@@ -35,6 +34,7 @@ from semcoder_jax.generations import GenerationStore, StoreError, checkpoint_ide
 from semcoder_jax.hf import HFError
 from semcoder_jax.report import percent, table
 from semcoder_jax.sampling import Generation, SamplingError, SamplingParams, stream
+from semcoder_jax.statistics import wilson_interval
 
 ANSWER_MODES = ("monologue", "direct")
 STOP = "[/ANSWER]"
@@ -169,15 +169,6 @@ class Result:
 
     def score(self, answer_mode: str) -> Score:
         return next(score for score in self.scores if score.answer_mode == answer_mode)
-
-
-def wilson_interval(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """Bounds of the 95 % score interval of a share (Wilson, 1927)."""
-    share = right / total
-    center = share + z * z / (2 * total)
-    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    scale = 1 + z * z / total
-    return max(0.0, (center - spread) / scale), min(1.0, (center + spread) / scale)
 
 
 def evaluate(

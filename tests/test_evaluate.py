@@ -5,7 +5,6 @@ import json
 import math
 
 import pytest
-from scipy.stats import binomtest
 
 from data_pipeline.monologue.forward import direct_answer, forward_monologue
 from data_pipeline.prompts import forward_prompt
@@ -20,7 +19,6 @@ from semcoder_jax.evaluate import (
     read_problems,
     result_to_json,
     scores_table,
-    wilson_interval,
     worked_example,
 )
 from semcoder_jax.generations import GenerationStore
@@ -109,12 +107,6 @@ def test_a_right_answer_has_the_value_and_its_type(output, answer, right, tmp_pa
 
 
 # ---- scores
-
-
-def test_wilson_interval_equals_scipys():
-    for right, total in [(0, 5), (3, 7), (86, 100), (400, 400)]:
-        expected = binomtest(right, total).proportion_ci(method="wilson")
-        assert wilson_interval(right, total) == pytest.approx(tuple(expected), abs=1e-6)
 
 
 def test_counts_of_known_generations(problems, tmp_path):

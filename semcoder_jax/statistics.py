@@ -1,0 +1,159 @@
+"""How far a score can be believed: pass@k, its interval, and the comparison of two runs.
+
+The unit is the task: its samples share a prompt and are no independent draws, so intervals and
+tests resample tasks, never samples. All randomness is seeded: the same counts give the same
+digits on every machine.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+_Z = 1.959963984540054  # of a normal distribution, at LEVEL
+_CHUNK = 1 << 22  # resampled values held at once
+
+
+class StatisticsError(ValueError):
+    """Counts that no statistic is defined for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A mean over tasks with the bounds of its 95 % interval, all between 0 and 1."""
+
+    value: float
+    low: float
+    high: float
+    tasks: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Run B against run A on the tasks that both answered.
+
+    Attributes:
+      tasks: how many those are.
+      difference: mean of B minus mean of A; ``low`` and ``high`` bound it (paired bootstrap).
+      only_a, only_b: tasks whose first sample is right in one of the runs alone.
+      p_value: exact two-sided McNemar test on those two counts: how often runs of equal worth
+        would differ as much or more.
+    """
+
+    tasks: int
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+    only_a: int
+    only_b: int
+    p_value: float
+
+    @property
+    def differ(self) -> bool:
+        """Both tests agree, at 5 %, that the difference is no noise."""
+        return self.p_value < 1 - LEVEL and (self.low > 0 or self.high < 0)
+
+
+def pass_at_k(samples: int, right: int, k: int) -> float:
+    """Unbiased estimate of the chance that one of ``k`` samples is right (Chen et al., 2021).
+
+    Of ``samples`` drawn, ``right`` were. Raises StatisticsError for k above samples.
+    """
+    if not 0 <= right <= samples or not 1 <= k <= samples:
+        raise StatisticsError(f"pass@{k} of {right} right out of {samples} samples is not defined")
+    return 1 - math.comb(samples - right, k) / math.comb(samples, k)
+
+
+def estimate(values_T: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+    """Mean of one value a task (such as its pass@k), with its percentile bootstrap interval.
+
+    Where all tasks came out 0, or all 1, resampling them shows no spread although few tasks
+    prove little: there the bounds are Wilson's. Raises StatisticsError without tasks.
+    """
+    values_T = np.asarray(values_T, np.float64)
+    if not values_T.size:
+        raise StatisticsError("a mean over no tasks")
+    mean = float(values_T.mean())
+    if np.all(values_T == 0) or np.all(values_T == 1):
+        low, high = wilson_interval(round(values_T.sum()), values_T.size)
+    else:
+        low, high = _bootstrap(values_T, seed, resamples)
+    return Estimate(mean, low, high, values_T.size)
+
+
+def compare(
+    a: Mapping[str, Sequence[bool]],
+    b: Mapping[str, Sequence[bool]],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Comparison:
+    """Hold two runs against each other, task by task: id -> whether each sample is right.
+
+    Only tasks of both count. Raises StatisticsError where there are none, or one has no samples.
+    """
+    shared = sorted(a.keys() & b.keys())
+    if not shared:
+        raise StatisticsError("the two runs have no task in common")
+    if empty := [task for task in shared if not a[task] or not b[task]]:
+        raise StatisticsError(f"task {empty[0]!r} has no samples")
+    a_T = np.array([np.mean(a[task]) for task in shared])
+    b_T = np.array([np.mean(b[task]) for task in shared])
+    difference_T = b_T - a_T
+    low = high = 0.0
+    if np.any(difference_T):
+        low, high = _bootstrap(difference_T, seed, resamples)
+    only_a = sum(bool(a[task][0]) and not b[task][0] for task in shared)
+    only_b = sum(bool(b[task][0]) and not a[task][0] for task in shared)
+    return Comparison(
+        tasks=len(shared),
+        a=float(a_T.mean()),
+        b=float(b_T.mean()),
+        difference=float(difference_T.mean()),
+        low=low,
+        high=high,
+        only_a=only_a,
+        only_b=only_b,
+        p_value=mcnemar(only_a, only_b),
+    )
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Exact two-sided p-value of McNemar's test: discordant pairs as throws of a fair coin."""
+    pairs = only_a + only_b
+    tail = sum(math.comb(pairs, i) for i in range(min(only_a, only_b) + 1))
+    return min(1.0, 2 * tail / 2**pairs)
+
+
+def wilson_interval(right: int, total: int, z: float = _Z) -> tuple[float, float]:
+    """Bounds of the 95 % score interval of a share (Wilson, 1927)."""
+    share = right / total
+    center = share + z * z / (2 * total)
+    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
+    return max(0.0, (center - spread) / scale), min(1.0, (center + spread) / scale)
+
+
+def _bootstrap(values_T: np.ndarray, seed: int, resamples: int) -> tuple[float, float]:
+    """Percentile interval of the mean.
+
+    A resample is how often each *distinct* value was drawn, one multinomial draw: the same
+    distribution as drawing tasks, and pass@k has few distinct values.
+    """
+    distinct_U, counts_U = np.unique(values_T, return_counts=True)
+    generator = np.random.default_rng(seed)
+    means = []
+    step = max(1, _CHUNK // distinct_U.size)
+    for start in range(0, resamples, step):
+        drawn_RU = generator.multinomial(
+            values_T.size, counts_U / values_T.size, size=min(step, resamples - start)
+        )
+        means.append(drawn_RU @ distinct_U / values_T.size)
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
+    return float(low), float(high)
