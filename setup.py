@@ -8,6 +8,7 @@ CORE = [
     "etils[epath]>=1.12",
     "flax>=0.12.6,<0.14",
     "grain>=0.2.15,<0.4",
+    "httpx2>=2.0,<3",
     "jax>=0.8,<0.13",
     "ml-collections>=1.1",
     "numpy>=1.26",

@@ -1,0 +1,407 @@
+"""A client of any OpenAI-compatible server: completions and chat, many at once, retried.
+
+    endpoint = Endpoint("http://127.0.0.1:8000/v1", model="semcoder")
+    with Client(endpoint) as client:
+        reply = client.ask(Ask("def f(x):", max_new_tokens=64))
+        for index, reply in client.ask_all(asks):    # as they finish; EndpointError in their place
+            ...
+
+What may pass (no connection, a slow answer, 408, 409, 429, 5xx, a body cut short or no JSON) is
+asked again after a wait that doubles and that a server's Retry-After overrides; while one request
+is told to wait, the others wait too. What will not pass (a wrong key, an unknown model, a prompt
+too long) is told at once. The key is read from the environment and is in no message.
+"""
+
+import email.utils
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+Messages = tuple[Mapping[str, str], ...]
+
+MAX_BODY_BYTES = 64 << 20  # of one reply: no server is let fill this machine
+MAX_WAIT_SECONDS = 300.0  # the longest Retry-After that is obeyed
+_RETRIED = frozenset({408, 409, 425, 429})  # and every 5xx but those below
+_NOT_RETRIED = frozenset({501, 505})
+_QUOTA = "insufficient_quota"  # OpenAI's 429 that no waiting helps
+
+
+class EndpointError(RuntimeError):
+    """A request that got no answer; the message is one line: where, what, after how many tries.
+
+    final: whether every other request would end the same way (key, address or model is wrong).
+    """
+
+    def __init__(self, message: str, *, final: bool = False):
+        super().__init__(message)
+        self.final = final
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where and how to ask.
+
+    url:              base address, such as "https://host/v1"
+    model:            as the server names it
+    key_variable:     environment variable that holds the key; unset or empty: no key is sent
+    concurrency:      requests on their way at the same time
+    timeout_seconds:  of silence: for a connection, and between two parts of an answer
+    max_tries:        of one request, the first included
+    first_wait_seconds: before the second try; doubles with each (with up to a quarter of chance)
+
+    Raises EndpointError where a field cannot be right.
+    """
+
+    url: str
+    model: str
+    key_variable: str = "OPENAI_API_KEY"
+    concurrency: int = 8
+    timeout_seconds: float = 120.0
+    max_tries: int = 6
+    first_wait_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            sound = parts.scheme in ("http", "https") and bool(parts.hostname)
+            _ = parts.port
+        except ValueError:
+            sound = False
+        if not sound:
+            raise EndpointError(
+                f"url: expected http(s)://host[:port]/path; got {self.url!r}", final=True
+            )
+        if parts.username is not None or parts.password is not None:
+            raise EndpointError(
+                f"url: holds a user or password; put the key into the environment variable "
+                f"{self.key_variable}",
+                final=True,
+            )
+        if not self.model:
+            raise EndpointError("model: expected the name of a model; got ''", final=True)
+        for name in ("concurrency", "max_tries"):
+            if getattr(self, name) < 1:
+                raise EndpointError(
+                    f"{name}: expected at least 1; got {getattr(self, name)}", final=True
+                )
+        if self.timeout_seconds <= 0:
+            raise EndpointError(
+                f"timeout_seconds: expected more than 0; got {self.timeout_seconds}", final=True
+            )
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request. prompt: text for /completions, or messages {"role", "content"} for
+    /chat/completions.
+
+    Fields that are None are left to the server. extra: more fields of the body (top_k, ...).
+    """
+
+    prompt: str | Messages
+    max_new_tokens: int = 1024
+    temperature: float | None = 0.0
+    top_p: float | None = None
+    n: int = 1
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        return "completions" if isinstance(self.prompt, str) else "chat/completions"
+
+    def body(self, model: str) -> dict[str, Any]:
+        """The JSON that is sent."""
+        body: dict[str, Any] = {"model": model, "max_tokens": self.max_new_tokens}
+        if isinstance(self.prompt, str):
+            body["prompt"] = self.prompt
+        else:
+            body["messages"] = [dict(message) for message in self.prompt]
+        for name in ("temperature", "top_p", "seed"):
+            if getattr(self, name) is not None:
+                body[name] = getattr(self, name)
+        if self.n != 1:
+            body["n"] = self.n
+        if self.stop:
+            body["stop"] = list(self.stop)
+        return body | dict(self.extra)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens, as the server counts them; 0 where it does not say."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+        )
+
+
+@dataclass(frozen=True)
+class Reply:
+    """texts and finish_reasons ("stop", "length", ...): one of each a choice. tries: requests made;
+    seconds: from the first of them to the answer, waiting included."""
+
+    texts: tuple[str, ...]
+    finish_reasons: tuple[str, ...]
+    usage: Usage = Usage()
+    tries: int = 1
+    seconds: float = 0.0
+
+
+class _Passing(Exception):
+    """A failure that may pass. after: seconds that the server asks to wait, or None."""
+
+    def __init__(self, reason: str, after: float | None = None):
+        super().__init__(reason)
+        self.after = after
+
+
+class Client:
+    """Asks one endpoint, from any number of threads. `close` lets waiting threads go at once."""
+
+    def __init__(self, endpoint: Endpoint, *, on_retry: Callable[[str], None] | None = None):
+        """on_retry: told each failure that is tried again, in a line."""
+        self.endpoint = endpoint
+        self._on_retry = on_retry
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._not_before = 0.0  # monotonic seconds; set by a server's Retry-After
+        self._pool: ThreadPoolExecutor | None = None
+        key = self._key = os.environ.get(endpoint.key_variable, "").strip()
+        if not key.isascii() or not key.isprintable():
+            raise EndpointError(
+                f"{endpoint.key_variable}: expected a key of printable ASCII characters", final=True
+            )
+        self._http = httpx2.Client(
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx2.Timeout(endpoint.timeout_seconds, pool=None),
+            limits=httpx2.Limits(
+                max_connections=endpoint.concurrency, max_keepalive_connections=endpoint.concurrency
+            ),
+        )
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends it; requests still waiting for their next try raise EndpointError."""
+        self._closed.set()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._http.close()
+
+    # ---- asking
+
+    def ask(self, ask: Ask) -> Reply:
+        """The answer to one request. Raises EndpointError."""
+        started = time.monotonic()
+        for number in range(1, self.endpoint.max_tries + 1):
+            self._wait_for_turn()
+            try:
+                texts, reasons, usage = self._once(ask)
+            except _Passing as failure:
+                if number == self.endpoint.max_tries:
+                    tries = "1 try" if number == 1 else f"{number} tries"
+                    raise EndpointError(f"{self._where(ask)}: {failure}, after {tries}") from None
+                self._put_off(number, failure, ask)
+            else:
+                return Reply(texts, reasons, usage, number, time.monotonic() - started)
+        raise AssertionError("unreachable")
+
+    def ask_all(self, asks: Iterable[Ask]) -> Iterator[tuple[int, Reply | EndpointError]]:
+        """(position, answer) of each request as it finishes, at most `concurrency` on their way.
+
+        `asks` is read as there is room for more. A request that got no answer gives its error in
+        the answer's place; one that is final is raised.
+        """
+        waiting: dict[Future[Reply], int] = {}
+        numbered = enumerate(asks)
+        exhausted = False
+        try:
+            while waiting or not exhausted:
+                while not exhausted and len(waiting) < self.endpoint.concurrency:
+                    try:
+                        index, ask = next(numbered)
+                    except StopIteration:
+                        exhausted = True
+                        break
+                    waiting[self._threads().submit(self.ask, ask)] = index
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED) if waiting else ((), ())
+                for future in sorted(done, key=waiting.__getitem__):
+                    index = waiting.pop(future)
+                    try:
+                        answer: Reply | EndpointError = future.result()
+                    except EndpointError as error:
+                        if error.final:
+                            raise
+                        answer = error
+                    yield index, answer
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def models(self) -> tuple[str, ...]:
+        """The models that the server lists. Raises EndpointError."""
+        where = f"{self.endpoint.url.rstrip('/')}/models"
+        try:
+            response = self._http.get(where)
+            rows = response.json()["data"] if response.status_code == 200 else None
+            if rows is None:
+                raise EndpointError(f"{where}: status {response.status_code}", final=True)
+            return tuple(str(row["id"]) for row in rows)
+        except httpx2.HTTPError as error:
+            raise EndpointError(f"{where}: {_reason(error)}", final=True) from None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise EndpointError(f"{where}: no list of models", final=True) from None
+
+    # ---- one try
+
+    def _once(self, ask: Ask) -> tuple[tuple[str, ...], tuple[str, ...], Usage]:
+        where = f"{self.endpoint.url.rstrip('/')}/{ask.path}"
+        try:
+            with self._http.stream("POST", where, json=ask.body(self.endpoint.model)) as response:
+                status, headers = response.status_code, response.headers
+                body = self._read(response, ask)
+        except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
+            raise EndpointError(f"{where}: {_reason(error)}", final=True) from None
+        except httpx2.HTTPError as error:
+            raise _Passing(_reason(error)) from None
+        except RuntimeError:  # closed by another thread meanwhile
+            raise EndpointError(f"{where}: the client was closed") from None
+        if status == 200:
+            return _choices(body, chat=ask.path != "completions", n=ask.n)
+        detail, code = _complaint(body)
+        if self._key:
+            detail = detail.replace(self._key, "…")  # some servers quote a key that they refuse
+        reason = f"status {status}{f': {detail}' if detail else ''}"
+        final = status in (401, 402, 403, 404) or code == _QUOTA
+        if final or not (
+            status in _RETRIED or (500 <= status <= 599 and status not in _NOT_RETRIED)
+        ):
+            raise EndpointError(f"{where}: {reason}", final=final)
+        raise _Passing(reason, _retry_after(headers))
+
+    def _read(self, response: Any, ask: Ask) -> bytes:
+        body = bytearray()
+        for part in response.iter_bytes():
+            body += part
+            if len(body) > MAX_BODY_BYTES:
+                raise EndpointError(f"{self._where(ask)}: an answer of over {MAX_BODY_BYTES} bytes")
+        return bytes(body)
+
+    # ---- waiting
+
+    def _wait_for_turn(self) -> None:
+        while True:
+            with self._lock:
+                left = self._not_before - time.monotonic()
+            if self._closed.wait(max(left, 0.0)):
+                raise EndpointError(f"{self.endpoint.url}: the client was closed")
+            if left <= 0:
+                return
+
+    def _put_off(self, number: int, failure: _Passing, ask: Ask) -> None:
+        """Waits before the next try; what the server asks for holds for every request."""
+        # Chance only spreads the load of threads that failed together; no result depends on it.
+        seconds = self.endpoint.first_wait_seconds * 2 ** (number - 1) * (1 + random.random() / 4)
+        seconds = min(seconds, MAX_WAIT_SECONDS)
+        if failure.after is not None:
+            seconds = min(max(failure.after, 0.0), MAX_WAIT_SECONDS)
+            with self._lock:
+                self._not_before = max(self._not_before, time.monotonic() + seconds)
+        if self._on_retry is not None:
+            self._on_retry(f"{self._where(ask)}: {failure}; again in {seconds:.1f} s")
+        if self._closed.wait(seconds):
+            raise EndpointError(f"{self.endpoint.url}: the client was closed")
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.endpoint.concurrency, "endpoint")
+            return self._pool
+
+    def _where(self, ask: Ask) -> str:
+        return f"{self.endpoint.url.rstrip('/')}/{ask.path}"
+
+
+# ---- reading answers: data of unknown origin -----------------------------------------------------
+
+
+def _choices(body: bytes, *, chat: bool, n: int) -> tuple[tuple[str, ...], tuple[str, ...], Usage]:
+    """Texts, finish reasons and usage. Raises _Passing where the body is not such an answer."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _Passing("the answer is no whole JSON") from None
+    try:
+        rows = sorted(told["choices"], key=lambda row: row.get("index", 0))
+        # A chat model may answer with null where it only "thought" or called a tool.
+        texts = [(row["message"]["content"] if chat else row["text"]) or "" for row in rows]
+        reasons = [row.get("finish_reason") or "" for row in rows]
+        if len(rows) != n or not all(isinstance(text, str) for text in (*texts, *reasons)):
+            raise ValueError
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise _Passing(f"the answer has no {n} choice{'s' * (n != 1)} with a text") from None
+    usage = told.get("usage")
+    counts = [
+        usage.get(name) if isinstance(usage, dict) else None
+        for name in ("prompt_tokens", "completion_tokens")
+    ]
+    counts = [count if type(count) is int and count >= 0 else 0 for count in counts]
+    return tuple(texts), tuple(reasons), Usage(*counts)
+
+
+def _complaint(body: bytes) -> tuple[str, str]:
+    """(what the server says is wrong, in a line; its error code) of a body that is an error."""
+    try:
+        told = json.loads(body)
+        error = told.get("error", told)
+        message = error if isinstance(error, str) else error.get("message") or ""
+        code = "" if isinstance(error, str) else str(error.get("code") or "")
+    except (ValueError, AttributeError, RecursionError):
+        return "", ""
+    return " ".join(str(message).split())[:300], code
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from a number or a date (RFC 9110, 10.2.3); None where there is neither."""
+    text = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(text)
+        return seconds if seconds == seconds else None
+    except ValueError:
+        pass
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    except (TypeError, ValueError):
+        return None
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong on the way, in a line."""
+    if isinstance(error, httpx2.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, httpx2.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, httpx2.RemoteProtocolError):
+        return "the answer was cut short"
+    text = " ".join(str(error).split())
+    return text[:200] or type(error).__name__
