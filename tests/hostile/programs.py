@@ -342,7 +342,7 @@ PROGRAMS = (
             sys.setrecursionlimit(sys.getrecursionlimit() and 60)
             return [[[[[[1]]]]]]
     """),
-    _hostile("huge traceback", "exception RecursionError | limit memory", """
+    _hostile("huge traceback", "exception RecursionError | limit memory | limit cpu", """
         def f(x):
             def g(n, text): return g(n + 1, text * 2)
             try:
