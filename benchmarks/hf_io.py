@@ -25,9 +25,11 @@ CHUNK = 1 << 24
 PHASES = {
     "cat": "cat of the files",
     "jax_import": "semcoder_jax import",
+    "import_command": "python -m semcoder_jax.hf import",
     "transformers_load": "transformers from_pretrained",
     "copy": "copy of the files, synced",
     "jax_export": "semcoder_jax export",
+    "export_command": "python -m semcoder_jax.hf export",
     "transformers_save": "transformers save_pretrained",
 }
 
@@ -59,7 +61,7 @@ def measure(directory: Path, phases: list[str]) -> dict[str, dict]:
         command = [sys.executable, __file__, f"--directory={directory}", f"--phase={phase}"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         rows[phase] = json.loads(done.stdout.splitlines()[-1])
-        if phase == "jax_export":
+        if phase in ("jax_export", "export_command"):
             rows[phase]["identical"] = identical(directory / "source", directory / "export")
     shutil.rmtree(directory / "export", ignore_errors=True)
     return rows
@@ -74,6 +76,8 @@ def run_phase(phase: str, source: Path, output: Path) -> dict:
     elif phase == "copy":
         output.mkdir()
         seconds = _timed(lambda: [_copy(path, output / path.name) for path in weights])
+    elif phase.endswith("_command"):
+        seconds = _command_phase(phase, source, output)
     elif phase.startswith("jax"):
         seconds = _jax_phase(phase, source, output, result)
     else:
@@ -104,6 +108,18 @@ def _jax_phase(phase: str, source: Path, output: Path, result: dict) -> float:
             )
         )
     return seconds
+
+
+def _command_phase(phase: str, source: Path, output: Path) -> float:
+    """A whole command: import writes an Orbax checkpoint, export starts from that one."""
+    from semcoder_jax.hf.__main__ import main as hf_command
+
+    workdir = source.with_name("workdir")
+    arguments = ["export", f"--checkpoint={workdir}", f"--output={output}"]
+    if phase == "import_command":
+        shutil.rmtree(workdir, ignore_errors=True)
+        arguments = ["import", f"--source={source}", f"--output={workdir}"]
+    return _timed(lambda: hf_command(arguments))
 
 
 def _transformers_phase(phase: str, source: Path, output: Path) -> float:
@@ -182,18 +198,18 @@ def identical(directory: Path, other: Path) -> bool:
 
 
 def print_table(rows: dict[str, dict]) -> None:
-    print(f"{'':<30}{'seconds':>9}{'GB/s':>8}{'to disk':>9}{'peak GB':>9}{'weights GB':>12}")
+    print(f"{'':<36}{'seconds':>9}{'GB/s':>8}{'to disk':>9}{'peak GB':>9}{'weights GB':>12}")
     for phase, row in rows.items():
         reference = rows.get(
-            "copy" if phase in ("copy", "jax_export", "transformers_save") else "cat"
+            "cat" if phase in ("cat", "jax_import", "transformers_load") else "copy"
         )
         ratio = f"{row['seconds'] / reference['seconds']:.2f}×" if reference else ""
         print(
-            f"{PHASES[phase]:<30}{row['seconds']:>9.2f}{row['bytes'] / row['seconds'] / 1e9:>8.2f}"
+            f"{PHASES[phase]:<36}{row['seconds']:>9.2f}{row['bytes'] / row['seconds'] / 1e9:>8.2f}"
             f"{ratio:>9}{row['peak'] / 1e9:>9.2f}{row['bytes'] / 1e9:>12.2f}"
         )
-    if "jax_export" in rows:
-        print(f"exported tensors identical to the source: {rows['jax_export']['identical']}")
+    for phase in rows.keys() & {"jax_export", "export_command"}:
+        print(f"{PHASES[phase]}: tensors identical to the source: {rows[phase]['identical']}")
 
 
 def _timed(work) -> float:
@@ -226,7 +242,7 @@ def _forget(path: Path) -> None:
 def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--size", default="1.3b", choices=["1.3b", "6.7b", "33b"])
-    parser.add_argument("--directory", required=True, help="scratch space, three times the model")
+    parser.add_argument("--directory", required=True, help="scratch space, four times the model")
     parser.add_argument("--tokenizer", help="directory of tokenizer files; default: bytes")
     parser.add_argument("--phases", default=",".join(PHASES))
     parser.add_argument("--json", action="store_true")

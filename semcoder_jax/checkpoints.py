@@ -7,10 +7,12 @@ its final name only when complete. Arrays are restored straight into the shards 
 
 import contextlib
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from absl import logging
 from flax import nnx
@@ -152,7 +154,11 @@ def _load_workdir(workdir: Path, config, mesh, dtype, compute) -> tuple[nnx.Grap
     wanted = with_shardings(shapes, sharding.parameter_shardings(shapes, mesh), dtype)
     options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
     with _quiet_logs():  # of a warning that the manager may not write
-        manager = ocp.CheckpointManager((workdir / CHECKPOINTS).absolute(), options=options)
+        manager = ocp.CheckpointManager(
+            (workdir / CHECKPOINTS).absolute(),
+            options=options,
+            handler_registry=_restoring_one_at_a_time(wanted),
+        )
     try:
         step = manager.latest_step()
         if step is None:
@@ -163,6 +169,22 @@ def _load_workdir(workdir: Path, config, mesh, dtype, compute) -> tuple[nnx.Grap
         manager.close()
     nnx.replace_by_pure_dict(state, params)
     return graphdef, state
+
+
+def _restoring_one_at_a_time(params) -> ocp.handlers.DefaultCheckpointHandlerRegistry:
+    """Orbax copies what it reads to the devices, by default all arrays at once, which would hold
+    the model twice: here as many as the largest one is large."""
+    handler = ocp.StandardCheckpointHandler(restore_concurrent_gb=largest_gigabytes(params))
+    registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
+    registry.add("params", ocp.args.StandardRestore, handler)
+    return registry
+
+
+def largest_gigabytes(params) -> float:
+    """Room for the largest array, in the unit of Orbax's limits (a fraction serves it too)."""
+    leaves = jax.tree.leaves(params)
+    largest = max(math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize for leaf in leaves)
+    return 1.01 * largest / 1e9  # an array must be smaller than the limit
 
 
 @contextlib.contextmanager

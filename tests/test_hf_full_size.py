@@ -1,4 +1,4 @@
-"""A random 1.3B checkpoint in bfloat16 through import and export (slow set, 6 GB of disk)."""
+"""A random 1.3B checkpoint in bfloat16 through import and export (slow set, 8 GB of disk)."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ def test_import_and_export_of_1_3b_hold_the_model_once(tmp_path):
             BENCHMARK,
             "--size=1.3b",
             f"--directory={tmp_path}",
-            "--phases=jax_import,jax_export",
+            "--phases=jax_import,import_command,jax_export,export_command",
             "--json",
         ],
         capture_output=True,
@@ -30,6 +30,8 @@ def test_import_and_export_of_1_3b_hold_the_model_once(tmp_path):
     rows = json.loads(done.stdout.splitlines()[-1])
     parameters = 2 * 1_346_471_936
     assert rows["jax_import"]["bytes"] >= parameters
-    assert rows["jax_import"]["peak"] <= parameters + GIBIBYTE
-    assert rows["jax_export"]["peak"] <= parameters + GIBIBYTE
-    assert rows["jax_export"]["identical"]
+    for phase in ("jax_import", "import_command", "jax_export"):
+        assert rows[phase]["peak"] <= parameters + GIBIBYTE, phase
+    # An export that starts from Orbax holds, beside the model, the array that is being restored.
+    assert rows["export_command"]["peak"] <= parameters + 1.25 * GIBIBYTE
+    assert rows["jax_export"]["identical"] and rows["export_command"]["identical"]

@@ -9,8 +9,9 @@ A checkpoint DIR is a training workdir or what import wrote (the same layout), o
 """
 
 import argparse
+import contextlib
+import ctypes
 import functools
-import math
 import os
 import sys
 from pathlib import Path
@@ -30,12 +31,15 @@ from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, Shards, check_space
 from semcoder_jax.hf.weights import tensor_by_name
 
 IMPORTED_STEP = 0
+FILE_BYTES = 1 << 26  # of an imported checkpoint's files and of the pieces in them
+M_MMAP_THRESHOLD = -3  # glibc, malloc.h
 USER_ERRORS = (hf.HFError, checkpoints.CheckpointError, sharding.MeshError)
 
 
 def main(arguments: list[str] | None = None) -> int:
     flags = _parser().parse_args(arguments)
     logging.set_verbosity(logging.ERROR)  # Orbax warns about its own defaults
+    _return_freed_memory()
     try:
         if getattr(flags, "distributed", False):
             jax.distributed.initialize()
@@ -133,18 +137,31 @@ def push_command(flags) -> int:
 
 
 def _save(workdir: Path, params: nnx.State) -> None:
-    """Write an Orbax checkpoint. Orbax copies an array before it compresses it, by default all at
-    once, which would hold the model twice: here as many as the greatest one is large."""
+    """Write an Orbax checkpoint without holding the model twice: Orbax copies as many arrays at
+    once as the largest one is large, and keeps one file's worth of them compressed."""
+    pure = nnx.to_pure_dict(params)
     options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
-    largest = max(leaf.nbytes for leaf in jax.tree.leaves(params))
-    handler = ocp.StandardCheckpointHandler(save_concurrent_gb=math.ceil(largest / 1e9))
+    limit = checkpoints.largest_gigabytes(pure)
     registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
-    registry.add("params", ocp.args.StandardSave, handler)
+    registry.add(
+        "params", ocp.args.PyTreeSave, ocp.PyTreeCheckpointHandler(save_concurrent_gb=limit)
+    )
+    saved = ocp.args.PyTreeSave(
+        pure,
+        save_args=jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=FILE_BYTES), pure),
+        ocdbt_target_data_file_size=FILE_BYTES,
+    )
     with ocp.CheckpointManager(
         (workdir / checkpoints.CHECKPOINTS).absolute(), options=options, handler_registry=registry
     ) as manager:
-        pure = nnx.to_pure_dict(params)
-        manager.save(IMPORTED_STEP, args=ocp.args.Composite(params=ocp.args.StandardSave(pure)))
+        manager.save(IMPORTED_STEP, args=ocp.args.Composite(params=saved))
+
+
+def _return_freed_memory() -> None:
+    """Let glibc give blocks from 1 MiB on back to the system when they are freed: it would keep
+    up to 32 MiB each for later, half a gigabyte in all where a model is read."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
 def _mesh(flags):
