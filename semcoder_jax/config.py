@@ -224,6 +224,7 @@ def _check_values(run: RunConfig) -> None:
         "data.global_batch_size": data.global_batch_size,
         "train.num_steps": 1 if train.num_steps is None else train.num_steps,
         "data.num_epochs": 1 if data.num_epochs is None else data.num_epochs,
+        "compute.loss_chunk": compute.loss_chunk,
         "train.accumulation_steps": train.accumulation_steps,
         "train.log_every": train.log_every,
         "train.checkpoint_every": train.checkpoint_every,

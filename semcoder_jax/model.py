@@ -60,13 +60,15 @@ class Compute:
     looks tokens up by a matrix product: for small vocabularies on CPU the scatter in the
     gradient of a gather costs more than the product. ``unroll`` is the number of layers a scan
     step holds: all of a small model's layers unrolled save copies of residuals, one keeps the
-    program of a large model small.
+    program of a large model small. ``loss_chunk`` is the number of positions of each row whose
+    logits exist at one time while training.
     """
 
     dtype: str = "float32"
     remat: str = "none"
     one_hot_embedding: bool = False
     unroll: int = 1
+    loss_chunk: int = 256
 
 
 class KVCache(NamedTuple):

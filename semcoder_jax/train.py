@@ -54,7 +54,7 @@ from semcoder_jax.config import (
     parse_run,
 )
 from semcoder_jax.initialization import InitializationConfig, with_copying_heads
-from semcoder_jax.loss import weighted_cross_entropy
+from semcoder_jax.loss import chunked_cross_entropy
 from semcoder_jax.metrics import METRICS_FILE, NotFiniteError, RunLog, read_metrics
 from semcoder_jax.model import Decoder, DecoderConfig
 from semcoder_jax.optimizer import (
@@ -395,8 +395,10 @@ def make_evaluation(
 def batch_loss_sums(graphdef, params, batch) -> tuple[jax.Array, jax.Array]:
     """(sum of losses, number of targets) of packed rows; see data_pipeline.packing for a batch."""
     model = nnx.merge(graphdef, params)
-    logits_BxTxV = model(batch["tokens"], batch["positions"], batch["segment_ids"])
-    return weighted_cross_entropy(logits_BxTxV, batch["targets"], batch["loss_mask"])
+    hidden_BxTxD, _ = model.hidden(batch["tokens"], batch["positions"], batch["segment_ids"])
+    return chunked_cross_entropy(
+        model.logits, hidden_BxTxD, batch["targets"], batch["loss_mask"], model.compute.loss_chunk
+    )
 
 
 # ==== Small print

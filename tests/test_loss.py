@@ -5,8 +5,13 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from semcoder_jax.loss import token_cross_entropy, weighted_cross_entropy
+from semcoder_jax.loss import (
+    chunked_cross_entropy,
+    token_cross_entropy,
+    weighted_cross_entropy,
+)
 
 B, T, V = 3, 7, 13
 
@@ -72,3 +77,41 @@ def test_gradient_compiles_without_gather_and_scatter():
     compiled = gradient.lower(logits).compile().as_text()
     assert "exponential" in compiled
     assert not re.search(r" (gather|scatter)\(", compiled)
+
+
+def chunked_example(chunk):
+    """(loss of a hidden state and an output matrix, in chunks; both arguments)."""
+    random = np.random.default_rng(1)
+    hidden_BxTxD = random.normal(size=(B, T, 5)).astype(np.float32)
+    weight_DxV = random.normal(size=(5, V)).astype(np.float32)
+    _, targets, weights = example()
+
+    def loss(hidden_BxTxD, weight_DxV):
+        total, weight = chunked_cross_entropy(
+            lambda x: x @ weight_DxV, hidden_BxTxD, targets, weights, chunk
+        )
+        return total / weight
+
+    return loss, (hidden_BxTxD, weight_DxV)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 6, 7, 100])
+def test_chunks_change_neither_loss_nor_gradients(chunk):
+    loss, arguments = chunked_example(chunk)
+    whole, _ = chunked_example(T)
+    value, gradients = jax.value_and_grad(loss, argnums=(0, 1))(*arguments)
+    expected, expected_gradients = jax.value_and_grad(whole, argnums=(0, 1))(*arguments)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(gradient, expected_gradient, atol=1e-6)
+
+
+def test_no_logits_of_the_whole_batch_exist():
+    def shapes(chunk):
+        loss, arguments = chunked_example(chunk)
+        compiled = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(*arguments).compile()
+        found = re.findall(r"f32\[([\d,]+)\]", compiled.as_text())
+        return {np.prod([int(size) for size in shape.split(",")]) for shape in found}
+
+    assert B * T * V in shapes(T)
+    assert max(shapes(2)) < B * T * V
