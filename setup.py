@@ -52,6 +52,7 @@ setup(
     description="SemCoder on JAX: code models that say what a program does when it runs",
     license="Apache-2.0",
     python_requires=">=3.11",
+    package_data={"semcoder_jax": ["report_page.css", "report_page.js"]},
     packages=find_packages(include=["data_pipeline*", "semcoder_jax*"]),
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -1,0 +1,47 @@
+"""Debian's Chromium, headless: a page as a person's browser makes it."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+FLAGS = (
+    "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--window-size=1500,1400", "--virtual-time-budget=20000",
+)  # fmt: skip
+
+
+def chromium(page: Path, *flags: str) -> str:
+    """What Chromium prints for ``page``; skips where there is no Chromium."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    root = ("--no-sandbox",) if os.geteuid() == 0 else ()
+    with tempfile.TemporaryDirectory() as profile:
+        command = [program, *FLAGS, *root, f"--user-data-dir={profile}", *flags, page.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def run_in_page(page: Path, script: str) -> str:
+    """The text that the JavaScript ``script`` (the body of an async function, run when the page
+    stands) returns."""
+    probe = page.with_name(f"probe_{page.name}")
+    waiting = f"""<script>(async () => {{
+      await new Promise((ready) => setTimeout(ready, 300));
+      const out = document.createElement('output');
+      out.id = 'told';
+      try {{ out.textContent = await (async () => {{ {script} }})(); }}
+      catch (error) {{ out.textContent = `${{error}}`; }}
+      document.body.replaceChildren(out);
+    }})();</script>"""
+    content = page.read_text(encoding="utf-8")
+    probe.write_text(content.replace("</body>", waiting + "</body>"), encoding="utf-8")
+    document = chromium(probe, "--dump-dom")
+    _, _, told = document.partition('<output id="told">')
+    return told.partition("</output>")[0]
