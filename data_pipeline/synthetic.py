@@ -13,7 +13,6 @@ import ast
 import concurrent.futures
 import dataclasses
 import functools
-import hashlib
 import itertools
 import json
 import multiprocessing
@@ -24,6 +23,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from data_pipeline.fingerprints import function_fingerprint
 from data_pipeline.monologue.forward import direct_answer, forward_monologue
 from data_pipeline.prompts import forward_field, training_prompt
 from data_pipeline.records import PyXRecord, write_jsonl
@@ -236,30 +236,6 @@ def in_bounds(value: object) -> bool:
             type(item) is int and 0 <= item <= MAX_LIST_ITEM for item in value
         )
     return False
-
-
-def function_fingerprint(code: str) -> str:
-    """Hash of a function that ignores layout, comments and the names of its variables.
-
-    Two functions with equal fingerprints do the same thing on the same positional arguments; the
-    split into training and held-out programs is made on it.
-    """
-    tree = ast.parse(code)
-    names: dict[str, str] = {}
-    bound = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    bound |= {
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            node.name = "f"
-        elif isinstance(node, ast.arg):
-            node.arg = names.setdefault(node.arg, f"v{len(names)}")
-        elif isinstance(node, ast.Name) and node.id in bound:
-            node.id = names.setdefault(node.id, f"v{len(names)}")
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 class _Author:

@@ -1,9 +1,36 @@
 """Sources of seeds: a folder, a JSONL file, or the name of an installed package."""
 
-from collections.abc import Sequence
+import ast
+import functools
+import gzip
+import importlib.machinery
+import json
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from data_pipeline.seeds.seed import Refusal, Seed
+from data_pipeline.fingerprints import function_fingerprint
+from data_pipeline.scopes import uses
+from data_pipeline.seeds.examples import (
+    Example,
+    described,
+    docstring_examples,
+    examples_of_tests,
+    test_examples,
+)
+from data_pipeline.seeds.modules import Library, Module
+from data_pipeline.seeds.programs import assemble
+from data_pipeline.seeds.screening import Refused
+from data_pipeline.seeds.seed import Refusal, Seed, SeedError
+
+_ROWS = 200  # of a JSONL file in one unit
+_MAX_CALLS = 24  # of the examples of one function
+_SKIPPED_FOLDERS = frozenset(
+    {"__pycache__", "node_modules", "site-packages", "test", "tests", "build", "dist", "_vendor"}
+)
 
 
 @dataclass(frozen=True)
@@ -12,20 +39,277 @@ class Unit:
 
     root:        folder that `path` and origins are relative to
     path:        relative, with "/"
+    within:      relative path that imports may be followed into, "" for the whole root
     first, last: lines of a JSONL file, 1-based, `last` included; 0, 0 for a Python file
     """
 
     root: str
     path: str
+    within: str = ""
     first: int = 0
     last: int = 0
 
 
 def units(source: str) -> Sequence[Unit]:
-    """All units of a source, in a fixed order. Raises SeedError where nothing can be read."""
-    raise NotImplementedError
+    """All units of a source, in a fixed order. Raises SeedError where nothing can be read.
+
+    source: a folder, a .py file, a .jsonl or .jsonl.gz file (rows {"code", "nl", "tests",
+    "entry_point"}, all but the first optional), or a package or module that is installed here,
+    such as "toolz" or "sympy.ntheory". Nothing is imported.
+    """
+    path = Path(source)
+    if path.is_dir():
+        found = [Unit(str(path), relative) for relative in _python_files(path)]
+        if not found:
+            raise SeedError(f"{source}: expected Python files (.py); the folder has none")
+        return found
+    if path.is_file():
+        if path.name.endswith((".jsonl", ".jsonl.gz")):
+            return _row_units(path)
+        if path.suffix == ".py":
+            return [Unit(str(path.parent), path.name)]
+        raise SeedError(f"{source}: expected a folder, a .py, .jsonl or .jsonl.gz file")
+    return _package_units(source)
+
+
+def _python_files(folder: Path) -> list[str]:
+    found = []
+    for file in folder.rglob("*.py"):
+        parts = file.relative_to(folder).parts
+        if any(part in _SKIPPED_FOLDERS or part.startswith(".") for part in parts[:-1]):
+            continue
+        if parts[-1].startswith("test_") or parts[-1] in ("conftest.py", "setup.py"):
+            continue
+        found.append("/".join(parts))
+    return sorted(found)
+
+
+def _package_units(name: str) -> Sequence[Unit]:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise SeedError(f"{name}: expected a folder, a file or an installed package; it is none")
+    folder, top = _located(name)
+    within = top if (folder / top).is_dir() else f"{top}.py"
+    target = folder.joinpath(*name.split("."))
+    if target.is_dir():
+        base = target.relative_to(folder).as_posix()
+        paths = [f"{base}/{path}" for path in _python_files(target)]
+    else:
+        paths = [target.with_suffix(".py").relative_to(folder).as_posix()]
+    if not paths:
+        raise SeedError(f"{name}: the package is installed, but has no Python files")
+    return [Unit(str(folder), path, within) for path in paths]
+
+
+def _located(name: str) -> tuple[Path, str]:
+    """(folder on the import path that holds it, first part of the name), without importing."""
+    top = name.split(".")[0]
+    folders = [sysconfig.get_paths()["stdlib"], *sys.path]
+    spec = importlib.machinery.PathFinder.find_spec(top, [folder for folder in folders if folder])
+    if spec is None or not (spec.origin or spec.submodule_search_locations):
+        raise SeedError(f"{name}: expected a folder, a file or an installed package; it is none")
+    if spec.submodule_search_locations:
+        folder = Path(next(iter(spec.submodule_search_locations))).parent
+    else:
+        folder = Path(str(spec.origin)).parent
+    target = folder.joinpath(*name.split("."))
+    if not target.is_dir() and not target.with_suffix(".py").is_file():
+        raise SeedError(f"{name}: expected Python source; {spec.origin or folder} has none of it")
+    return folder, top
+
+
+def _row_units(path: Path) -> Sequence[Unit]:
+    count = sum(1 for _ in _lines(path))
+    if not count:
+        raise SeedError(f"{path}: expected at least one row; the file is empty")
+    return [
+        Unit(str(path.parent), path.name, "", first, min(first + _ROWS - 1, count))
+        for first in range(1, count + 1, _ROWS)
+    ]
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            yield from file
+    except (OSError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SeedError(f"{path}: cannot read the file: {reason}") from None
+
+
+# ---- one unit -------------------------------------------------------------------------------
 
 
 def read_unit(unit: Unit) -> Sequence[Seed | Refusal]:
-    """The seeds of a unit and what was refused, in the order of the source."""
-    raise NotImplementedError
+    """The seeds of a unit and what was refused, in the order of the source.
+
+    Raises SeedError where a JSONL file cannot be read; a bad row of it is a Refusal.
+    """
+    if unit.first:
+        return list(_row_seeds(unit))
+    library = _library(unit.root, unit.within)
+    module = library.module(unit.path)
+    if module is None:
+        return [Refusal("", f"{unit.path}:1", "no readable Python file")]
+    found = list(_methods(module))
+    tests = _tests_of(unit.root, unit.path)
+    for function in module.functions():
+        found.append(_seed(library, module, function, tests.get(function.name, ())))
+    return sorted(found, key=_line)
+
+
+@functools.lru_cache(maxsize=8)
+def _library(root: str, within: str) -> Library:
+    return Library(root, within)
+
+
+def _line(found: Seed | Refusal) -> tuple[int, str]:
+    return int(found.origin.rsplit(":", 1)[1]), found.name
+
+
+def _methods(module: Module) -> Iterator[Seed | Refusal]:
+    """Methods are no seeds, since a call of one has no literal to be called on."""
+    for statement in module.tree.body:
+        if not isinstance(statement, ast.ClassDef):
+            continue
+        for method in statement.body:
+            if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                name = f"{statement.name}.{method.name}"
+                yield Refusal(name, f"{module.path}:{method.lineno}", "method")
+
+
+def _seed(
+    library: Library,
+    module: Module,
+    function: ast.FunctionDef,
+    noted: Sequence[tuple[str, str | None]],
+) -> Seed | Refusal:
+    origin = f"{module.path}:{function.lineno}"
+    try:
+        program = assemble(library, module, function)
+    except Refused as refused:
+        return Refusal(function.name, origin, refused.reason, refused.detail)
+    except RecursionError:
+        return Refusal(function.name, origin, "nested too deeply")
+    docstring = ast.get_docstring(function)
+    examples = [
+        *docstring_examples(docstring, function.name, program.name),
+        *examples_of_tests(noted, function.name, program.name),
+    ]
+    nl = described(docstring)
+    if nl and program.wraps:
+        nl = f"{nl}\n\nReturn the items as a list."
+    return _made(program.name, program.code, nl, examples, origin)
+
+
+def _made(
+    name: str, code: str, nl: str, examples: Sequence[Example], origin: str
+) -> Seed | Refusal:
+    try:
+        identity = function_fingerprint(code)[:12]
+    except (SyntaxError, ValueError, RecursionError) as error:
+        return Refusal(name, origin, "no readable Python file", str(error))
+    examples = list(dict.fromkeys(examples))[:_MAX_CALLS]
+    calls = tuple(dict.fromkeys(example.call for example in examples))
+    tests = tuple(dict.fromkeys(f"assert {e.call} == {e.expected}" for e in examples if e.expected))
+    return Seed(identity, name, code, nl, calls, tests, origin)
+
+
+@functools.lru_cache(maxsize=256)
+def _tests_of(root: str, path: str) -> dict[str, list[tuple[str, str | None]]]:
+    """What the test files that belong to a module note, by the usual names and places."""
+    file = Path(root) / path
+    names = [f"test_{file.stem.strip('_')}.py"]
+    if file.name == "__init__.py":
+        names = [f"test_{file.parent.name}.py"]
+    folders = [file.parent, file.parent / "tests", file.parent.parent / "tests", Path(root)]
+    folders += [Path(root) / "tests", Path(root) / "test"]
+    noted: dict[str, list[tuple[str, str | None]]] = {}
+    for candidate in dict.fromkeys(folder / name for folder in folders for name in names):
+        if not candidate.is_file():
+            continue
+        try:
+            tree = Module(candidate.name, candidate.read_bytes().decode("utf-8-sig")).tree
+        except (OSError, SyntaxError, ValueError, RecursionError):
+            continue
+        for name, calls in test_examples(tree).items():
+            noted.setdefault(name, []).extend(calls)
+    return noted
+
+
+# ---- rows -----------------------------------------------------------------------------------
+
+
+def _row_seeds(unit: Unit) -> Iterator[Seed | Refusal]:
+    path = Path(unit.root) / unit.path
+    for number, line in enumerate(_lines(path), start=1):
+        if number > unit.last:
+            break
+        if number < unit.first or not line.strip():
+            continue
+        yield _row_seed(line, unit.path, f"{unit.path}:{number}")
+
+
+def _row_seed(line: bytes, path: str, origin: str) -> Seed | Refusal:
+    try:
+        row = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:
+        return Refusal("", origin, "bad row", f"expected one JSON object; {error}")
+    problem = _row_problem(row)
+    if problem:
+        return Refusal("", origin, "bad row", problem)
+    tests = row.get("tests") or []
+    tests = [tests] if isinstance(tests, str) else tests
+    try:
+        module = Module(path, row["code"])
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return Refusal("", origin, "no readable Python file", str(error))
+    functions = {function.name: function for function in module.functions()}
+    noted: dict[str, Sequence[tuple[str, str | None]]] = {}
+    for test in tests:
+        try:
+            found = test_examples(ast.parse(test))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return Refusal("", origin, "bad row", "field 'tests': expected assertions in Python")
+        for name, calls in found.items():
+            noted[name] = [*noted.get(name, ()), *calls]
+    name = row.get("entry_point") or _entry(functions, noted, module)
+    if name is None or name not in functions:
+        return Refusal(str(name or ""), origin, "no function", "expected one at module level")
+    made = _seed(Library(Path("/nonexistent")), module, functions[name], noted.get(name, ()))
+    if isinstance(made, Refusal):
+        return Refusal(made.name, origin, made.reason, made.detail)
+    return Seed(
+        made.id, made.name, made.code, (row.get("nl") or made.nl).strip(), made.calls,
+        made.tests, origin,
+    )  # fmt: skip
+
+
+def _row_problem(row: Any) -> str | None:
+    if not isinstance(row, dict):
+        return "expected one JSON object"
+    if not isinstance(row.get("code"), str) or not row["code"].strip():
+        return "field 'code': expected a Python program"
+    for field in ("nl", "entry_point"):
+        if row.get(field) is not None and not isinstance(row[field], str):
+            return f"field '{field}': expected a string"
+    tests = row.get("tests")
+    whole = tests is None or isinstance(tests, str)
+    if not whole and not (isinstance(tests, list) and all(isinstance(t, str) for t in tests)):
+        return "field 'tests': expected a list of strings"
+    return None
+
+
+def _entry(functions: dict[str, Any], noted: dict[str, Any], module: Module) -> str | None:
+    """The function that the tests call; else the last one that no other needs; else the last."""
+    for name in noted:
+        if name in functions:
+            return name
+    called = {
+        use.name
+        for function in functions.values()
+        for use in uses(ast.Module([function], []))
+        if not use.binds and use.name != function.name
+    }
+    free = [name for name in functions if name not in called]
+    names = free or list(functions)
+    return names[-1] if names else None

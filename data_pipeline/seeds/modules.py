@@ -1,0 +1,250 @@
+"""Python files as definitions that can be taken out one by one, imports followed inside a source.
+
+Nothing is imported: files are only read.
+"""
+
+import ast
+import sys
+import textwrap
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_pipeline.scopes import uses
+
+_MAX_FILE = 2 << 20  # bytes; larger files are data
+
+
+@dataclass(frozen=True)
+class Import:
+    """What a name of a module stands for. attribute: None for the module itself."""
+
+    module: str
+    level: int
+    attribute: str | None
+
+
+class Module:
+    """A parsed file.
+
+    bindings: name -> the statements at module level that give it a value or fill it
+    imports:  name -> Import, of statements at module level
+    stars:    modules imported from with "*"
+    """
+
+    def __init__(self, path: str, source: str):
+        """Raises SyntaxError or ValueError for what is no Python."""
+        self.path = path
+        # As Python reads files; a form feed is white space that would shift columns.
+        self.source = source.replace("\r\n", "\n").replace("\r", "\n").replace("\f", " ")
+        self.lines = self.source.split("\n")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an odd backslash is the file's own business
+            self.tree = ast.parse(self.source)
+        self.bindings: dict[str, list[ast.stmt]] = {}
+        self.imports: dict[str, Import] = {}
+        self.stars: list[Import] = []
+        self.statements: list[ast.stmt] = []
+        for statement in _flattened(self.tree.body):
+            self._add(statement)
+        self.order = {id(statement): n for n, statement in enumerate(self.statements)}
+
+    def _add(self, statement: ast.stmt) -> None:
+        if isinstance(statement, ast.ImportFrom):
+            for alias in statement.names:
+                found = Import(statement.module or "", statement.level, alias.name)
+                if alias.name == "*":
+                    self.stars.append(found)
+                else:
+                    self.imports[alias.asname or alias.name] = found
+                    self.bindings.pop(alias.asname or alias.name, None)
+            return
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                whole = alias.name if alias.asname else alias.name.split(".")[0]
+                self.imports[alias.asname or whole] = Import(whole, 0, None)
+            return
+        self.statements.append(statement)
+        for name in sorted(_filled(statement)):
+            earlier = self.bindings.setdefault(name, [])
+            if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) and not _reads(
+                statement, name
+            ):
+                earlier.clear()  # a new meaning, whatever it was
+            earlier.append(statement)
+            self.imports.pop(name, None)
+
+    def functions(self) -> Iterator[ast.FunctionDef]:
+        """The functions at module level; of those defined anew only the last."""
+        for name, statements in self.bindings.items():
+            last = statements[-1]
+            if isinstance(last, ast.FunctionDef) and last.name == name:
+                yield last
+
+    def text(self, statement: ast.stmt) -> str:
+        """Source of a statement at the left margin, its decorators included."""
+        first = statement.lineno
+        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) and statement.decorator_list:
+            first = statement.decorator_list[0].lineno
+        lines = self.lines[first - 1 : statement.end_lineno]
+        return textwrap.dedent("\n".join(lines))
+
+
+def _flattened(statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements at module level, with the branch taken of what depends on the interpreter: version
+    checks, TYPE_CHECKING, `try: import` (of which the part runs that needs the least)."""
+    for statement in statements:
+        if isinstance(statement, ast.If):
+            truth = _known_truth(statement.test)
+            if truth is not None:
+                yield from _flattened(statement.body if truth else statement.orelse)
+                continue
+        if isinstance(statement, ast.Try) and _guards_import(statement):
+            if _imports_only_known(statement.body):
+                yield from _flattened([*statement.body, *statement.orelse])
+            else:
+                yield from _flattened(statement.handlers[0].body)
+            yield from _flattened(statement.finalbody)
+            continue
+        yield statement
+
+
+def _known_truth(test: ast.expr) -> bool | None:
+    match test:
+        case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
+            return False
+        case ast.Compare(
+            left=ast.Attribute(value=ast.Name(id="sys"), attr="version_info"),
+            ops=[operator],
+            comparators=[ast.Tuple() as bound],
+        ):
+            try:
+                version = ast.literal_eval(bound)
+            except ValueError:
+                return None
+            match operator:
+                case ast.GtE():
+                    return tuple(sys.version_info) >= version
+                case ast.Lt():
+                    return tuple(sys.version_info) < version
+    return None
+
+
+def _guards_import(statement: ast.Try) -> bool:
+    caught = {
+        node.id
+        for handler in statement.handlers
+        for node in ast.walk(handler.type or ast.Name("Exception", ast.Load()))
+        if isinstance(node, ast.Name)
+    }
+    return bool(caught & {"ImportError", "ModuleNotFoundError", "Exception"}) and any(
+        isinstance(node, (ast.Import, ast.ImportFrom)) for node in statement.body
+    )
+
+
+def _imports_only_known(statements: Sequence[ast.stmt]) -> bool:
+    """Whether these import from their own package or the standard library's Python modules."""
+    for statement in statements:
+        names: list[str] = []
+        if isinstance(statement, ast.Import):
+            names = [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom) and not statement.level:
+            names = [statement.module or ""]
+        for name in names:
+            top = name.split(".")[0]
+            if top not in sys.stdlib_module_names or top.startswith("_"):
+                return False
+    return True
+
+
+def _filled(statement: ast.stmt) -> set[str]:
+    """Names that a statement at module level binds, or whose value it changes."""
+    names = {
+        use.name
+        for use in uses(ast.Module([statement], []))
+        if use.binds and use.scope is not None and use.scope.kind == "module"
+    }
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        return names
+    for node in ast.walk(statement):
+        changed: Sequence[ast.expr] = ()
+        match node:
+            case ast.Assign(targets=targets):
+                changed = targets
+            case ast.AugAssign(target=target):
+                changed = [target]
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner))):
+                names |= _root(owner)
+        for target in changed:
+            if isinstance(target, (ast.Subscript, ast.Attribute)):
+                names |= _root(target)
+    return names
+
+
+def _root(node: ast.expr) -> set[str]:
+    while isinstance(node, (ast.Subscript, ast.Attribute)):
+        node = node.value
+    return {node.id} if isinstance(node, ast.Name) else set()
+
+
+def _reads(statement: ast.stmt, name: str) -> bool:
+    """Whether a definition uses what its name meant before (in a decorator, a base, a default)."""
+    if isinstance(statement, ast.ClassDef):
+        parts: list[ast.AST] = [*statement.decorator_list, *statement.bases]
+    else:
+        assert isinstance(statement, ast.FunctionDef)
+        parts = [*statement.decorator_list, *statement.args.defaults]
+    found = (node for part in parts for node in ast.walk(part))
+    return any(isinstance(node, ast.Name) and node.id == name for node in found)
+
+
+class Library:
+    """The files of a source, read when needed.
+
+    root:   folder; within: relative folder or file that absolute imports may reach, "" for all
+    """
+
+    def __init__(self, root: str | Path, within: str = ""):
+        self.root = Path(root)
+        self.within = within
+        self._known: dict[str, Module | None] = {}
+
+    def module(self, path: str) -> Module | None:
+        """The module at a relative path; None where there is none, or it is no Python."""
+        if path not in self._known:
+            self._known[path] = self._read(path)
+        return self._known[path]
+
+    def _read(self, path: str) -> Module | None:
+        file = self.root / path
+        try:
+            if not file.is_file() or file.stat().st_size > _MAX_FILE:
+                return None
+            return Module(path, file.read_bytes().decode("utf-8-sig"))
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+    def imported(self, importer: Module, found: Import) -> Module | None:
+        """The module of this source that an import leads to, None where it leads outside."""
+        here = importer.path.split("/")[:-1]
+        parts = found.module.split(".") if found.module else []
+        if found.level:
+            if found.level - 1 > len(here):
+                return None
+            return self._at([*here[: len(here) - found.level + 1], *parts])
+        for depth in range(len(here), -1, -1):  # the folder that is on the path is not known
+            base = here[:depth]
+            target = "/".join([*base, *parts])
+            if self.within and not (target + "/").startswith(self.within + "/"):
+                continue
+            module = self._at([*base, *parts])
+            if module is not None:
+                return module
+        return None
+
+    def _at(self, parts: Sequence[str]) -> Module | None:
+        path = "/".join(parts)
+        return (self.module(f"{path}.py") if path else None) or self.module(
+            f"{path}/__init__.py" if path else "__init__.py"
+        )

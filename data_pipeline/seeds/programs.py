@@ -1,0 +1,316 @@
+"""A function with all it needs, as one program that runs alone."""
+
+import ast
+import io
+import itertools
+import re
+import tokenize
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data_pipeline.fingerprints import is_docstring
+from data_pipeline.scopes import needed_names, uses
+from data_pipeline.seeds.modules import Import, Library, Module
+from data_pipeline.seeds.screening import (
+    Refused,
+    check_builtin,
+    check_entry,
+    check_import,
+    check_statement,
+    iterator_reason,
+)
+
+MAX_LINES = 100  # of a program: a reader, and a model, must be able to follow it
+MAX_CHARACTERS = 4000
+_MAX_STATEMENTS = 60  # taken together, at module level
+_TOOL_COMMENT = re.compile(r"#\s*(?:type:|noqa|pragma|pylint|mypy|pyright|fmt:|isort|doctest)")
+
+
+@dataclass(frozen=True)
+class Program:
+    """code: the program. name: its entry. wraps: the generator function that the entry turns into
+    a list, None where the entry is the function itself."""
+
+    code: str
+    name: str
+    wraps: str | None
+
+
+def assemble(library: Library, module: Module, function: ast.FunctionDef) -> Program:
+    """The program of a function at module level. Raises Refused."""
+    check_entry(function)
+    closure = _Closure(library)
+    closure.add(module, function.name)
+    name, wrapper = function.name, None
+    if iterator_reason(function, closure.iterator_functions()):
+        name, wrapper = _listing(function, closure.names())
+    code = closure.code(wrapper)
+    if code.count("\n") > MAX_LINES or len(code) > MAX_CHARACTERS:
+        raise Refused("program too long")
+    try:
+        compile(code, "<program>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise Refused("does not stand alone", str(error)) from None
+    return Program(code, name, function.name if wrapper else None)
+
+
+class _Closure:
+    """The statements that a function needs, and what they need in turn, across modules."""
+
+    def __init__(self, library: Library):
+        self.library = library
+        self.modules: list[Module] = []  # those needed first, first
+        self.taken: dict[int, tuple[Module, ast.stmt]] = {}
+        self.owners: dict[str, Module | str] = {}  # name -> module, or text of its import
+        self.imports: set[str] = set()
+        self.aliases: dict[str, str] = {}
+        self.seen: set[tuple[str, str]] = set()
+        self.postponed = False  # whether annotations mention what is not there
+
+    def add(self, module: Module, name: str) -> None:
+        """Takes the definition of a name of a module and all it needs. Raises Refused."""
+        if (module.path, name) in self.seen:
+            return
+        self.seen.add((module.path, name))
+        if name in module.bindings:
+            self._own(name, module)
+            self._take(module, module.bindings[name])
+        elif name in module.imports:
+            self._follow(module, name, module.imports[name])
+        elif not self._from_star(module, name):
+            check_builtin(name)
+
+    def _own(self, name: str, owner: Module | str) -> None:
+        known = self.owners.setdefault(name, owner)
+        if known != owner:
+            raise Refused("names clash", name)
+
+    def _take(self, module: Module, statements: Sequence[ast.stmt]) -> None:
+        for statement in statements:
+            if id(statement) in self.taken:
+                continue
+            if len(self.taken) >= _MAX_STATEMENTS:
+                raise Refused("program too long")
+            self.taken[id(statement)] = (module, statement)
+            check_statement(statement)
+            run, told = needed_names([statement])
+            for name in sorted(run):
+                self.add(module, name)
+            for name in sorted(told):
+                self._annotate(module, name)
+            for name in _bound(statement):
+                self._own(name, module)
+                self.add(module, name)
+        if module not in self.modules:
+            self.modules.append(module)
+
+    def _annotate(self, module: Module, name: str) -> None:
+        """A name of annotations only: imported where that is allowed, else left as text."""
+        found = module.imports.get(name)
+        if name in module.bindings or (found is None and name in self.owners):
+            self.postponed = True
+            return
+        try:
+            if found is None:
+                check_builtin(name)
+            elif self.library.imported(module, found) is not None:
+                self.postponed = True
+            else:
+                self._follow(module, name, found)
+        except Refused:
+            self.postponed = True
+
+    def _follow(self, module: Module, name: str, found: Import) -> None:
+        if not found.level and _allowed(found):
+            if found.attribute is None:
+                text = f"import {found.module}"
+                text += f" as {name}" if name != found.module else ""
+            else:
+                text = f"from {found.module} import {found.attribute}"
+                text += f" as {name}" if name != found.attribute else ""
+            self._own(name, text)
+            self.imports.add(text)
+            return
+        target = self.library.imported(module, found)
+        if target is None or target is module:
+            check_import(("." * found.level) + found.module, found.attribute)
+            raise Refused("foreign import", found.module)
+        if found.attribute is None or not _has(target, found.attribute):
+            raise Refused("needs a whole module", f"{found.module}.{found.attribute or ''}")
+        self.add(target, found.attribute)
+        if found.attribute != name:
+            self._own(name, f"{name} = {found.attribute}")
+            self.aliases[name] = found.attribute
+
+    def _from_star(self, module: Module, name: str) -> bool:
+        for star in module.stars:
+            target = self.library.imported(module, star)
+            if target is not None and not name.startswith("_") and _has(target, name):
+                self.add(target, name)
+                return True
+        return False
+
+    def names(self) -> set[str]:
+        return set(self.owners)
+
+    def iterator_functions(self) -> frozenset[str]:
+        """Functions of the program that give an iterator, found until no more are."""
+        functions = [
+            statement
+            for _, statement in self.taken.values()
+            if isinstance(statement, ast.FunctionDef)
+        ]
+        known: frozenset[str] = frozenset()
+        while True:
+            more = frozenset(f.name for f in functions if iterator_reason(f, known))
+            if more == known:
+                return known
+            known = more
+
+    def code(self, wrapper: str | None) -> str:
+        """The program's text: imports, then each module's statements in their order."""
+        future = ["from __future__ import annotations"] if self.postponed else []
+        parts = ["\n".join([*future, *sorted(self.imports, key=_import_order)])]
+        for module in self.modules:
+            statements = [s for owner, s in self.taken.values() if owner is module]
+            statements.sort(key=lambda statement: module.order.get(id(statement), 0))
+            for statement in statements:
+                parts.append(_clean_text(module, statement))
+            for name, attribute in self.aliases.items():
+                if self.owners.get(attribute) is module:
+                    parts.append(f"{name} = {attribute}")
+        if wrapper:
+            parts.append(wrapper)
+        return _joined([part for part in parts if part])
+
+
+def _allowed(found: Import) -> bool:
+    try:
+        check_import(found.module, found.attribute)
+    except Refused:
+        return False
+    return True
+
+
+def _has(module: Module, name: str) -> bool:
+    return name in module.bindings or name in module.imports or bool(module.stars)
+
+
+def _bound(statement: ast.stmt) -> list[str]:
+    """The other names that one statement binds, such as `a` and `b` of `a, b = 1, 2`."""
+    return sorted(
+        {
+            use.name
+            for use in uses(ast.Module([statement], []))
+            if use.binds and use.scope is not None and use.scope.kind == "module"
+        }
+    )
+
+
+def _import_order(text: str) -> tuple[bool, str]:
+    return text.startswith("from"), text
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """One blank line around functions and classes, none between one-line statements."""
+    lines = [parts[0]]
+    for before, part in itertools.pairwise(parts):
+        short = "\n" not in part and "\n" not in before and not before.startswith(("im", "from"))
+        lines.append(part if short else "\n" + part)
+    return "\n".join(lines) + "\n"
+
+
+def _listing(function: ast.FunctionDef, taken: set[str]) -> tuple[str, str]:
+    """(name, source) of a function of the same signature that lists what `function` yields."""
+    name = f"{function.name}_list".removeprefix("_")
+    while name in taken:
+        name += "_"
+    arguments = function.args
+    given = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+    given += [f"*{arguments.vararg.arg}"] if arguments.vararg else []
+    given += [f"{argument.arg}={argument.arg}" for argument in arguments.kwonlyargs]
+    given += [f"**{arguments.kwarg.arg}"] if arguments.kwarg else []
+    call = f"{function.name}({', '.join(given)})"
+    signature = ast.unparse(arguments)
+    return name, f"def {name}({signature}):\n    return list({call})"
+
+
+# ---- text ---------------------------------------------------------------------------------------
+
+
+def _clean_text(module: Module, statement: ast.stmt) -> str:
+    """A statement as the source writes it, without docstrings and comments to tools."""
+    text = module.text(statement)
+    expected = _undocumented_dump(statement)
+    cleaned = _without_tool_comments(_without_docstrings(text))
+    for candidate in (cleaned.expandtabs(8), cleaned, _without_docstrings(text)):
+        try:
+            tree = ast.parse(candidate)
+        except (SyntaxError, ValueError):
+            continue
+        if len(tree.body) == 1 and _undocumented_dump(tree.body[0]) == expected:
+            return candidate.strip("\n")
+    copy = ast.parse(ast.unparse(statement))
+    _drop_docstrings(copy)
+    return ast.unparse(copy)
+
+
+def _undocumented_dump(statement: ast.stmt) -> str:
+    copy = ast.parse(ast.unparse(statement))
+    _drop_docstrings(copy)
+    return ast.dump(copy)
+
+
+def _documented(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        and is_docstring(node.body[0])
+    ]
+
+
+def _drop_docstrings(tree: ast.AST) -> None:
+    for node in _documented(tree):
+        del node.body[0]
+        if not node.body:
+            node.body.append(ast.Pass())
+
+
+def _without_docstrings(text: str) -> str:
+    """Cuts docstrings out by line; those that share a line are left to the caller's check."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return text
+    lines: list[str | None] = list(text.split("\n"))
+    for node in _documented(tree):
+        docstring = node.body[0]
+        assert docstring.end_lineno is not None
+        for number in range(docstring.lineno - 1, docstring.end_lineno):
+            lines[number] = None
+        if len(node.body) == 1:
+            lines[docstring.lineno - 1] = " " * docstring.col_offset + "pass"
+            continue
+        after = docstring.end_lineno
+        while after < len(lines) and lines[after] is not None and not lines[after].strip():  # type: ignore[union-attr]
+            lines[after] = None
+            after += 1
+    return "\n".join(line.rstrip() for line in lines if line is not None)
+
+
+def _without_tool_comments(text: str) -> str:
+    lines = text.split("\n")
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return text
+    for token in reversed(tokens):
+        if token.type == tokenize.COMMENT and _TOOL_COMMENT.match(token.string):
+            row, column = token.start
+            kept = lines[row - 1][:column].rstrip()
+            if kept:
+                lines[row - 1] = kept
+            else:
+                del lines[row - 1]
+    return "\n".join(lines)

@@ -1,0 +1,233 @@
+"""What a seed may hold: code that only computes, and comes to the same each time.
+
+This screens for data worth having, it is no wall: the sandbox is.
+"""
+
+import ast
+import builtins
+from collections.abc import Iterator
+
+from data_pipeline.scopes import uses
+
+# Pure modules of the standard library.
+MODULES = frozenset(
+    """
+    abc array base64 binascii bisect cmath collections collections.abc colorsys contextlib copy
+    dataclasses datetime decimal difflib enum fnmatch fractions functools graphlib heapq html
+    html.entities
+    itertools json keyword math numbers operator posixpath re reprlib shlex statistics string
+    stringprep
+    struct textwrap types typing unicodedata urllib.parse zlib
+    """.split()  # noqa: SIM905
+)
+_SYS = frozenset({"maxsize", "maxunicode", "float_info", "int_info", "hash_info", "version_info"})
+_DENIED_IMPORTS = frozenset(
+    {
+        ("types", "CodeType"),
+        ("types", "FunctionType"),
+        ("contextlib", "redirect_stdout"),
+        ("contextlib", "redirect_stderr"),
+    }
+)
+
+_BUILTINS = frozenset(
+    """
+    abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod
+    enumerate filter float format frozenset getattr hasattr hex int isinstance issubclass iter len
+    list map max min next object oct ord pow property range repr reversed round set setattr slice
+    sorted staticmethod str sum super tuple type zip delattr memoryview
+    True False None NotImplemented Ellipsis __debug__
+    """.split()  # noqa: SIM905
+) | {
+    name
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, Exception)
+}
+_INPUT_OUTPUT = frozenset({"open", "input", "print", "breakpoint", "help", "exit", "quit"})
+_DYNAMIC = frozenset({"eval", "exec", "compile", "__import__", "globals", "locals", "vars", "dir"})
+_UNSTABLE = frozenset({"id", "hash"})  # differ from process to process
+# Attributes that lead out of plain computing, whatever they are looked up on.
+_DENIED_ATTRIBUTES = frozenset(
+    {
+        "__globals__", "__builtins__", "__subclasses__", "__code__", "__closure__", "__import__",
+        "__loader__", "__spec__", "__hash__", "__del__", "f_back", "f_globals", "f_locals",
+        "gi_frame", "gi_code", "tb_frame",
+        "now", "today", "utcnow", "fromtimestamp", "urandom", "modules", "_getframe",
+    }
+)  # fmt: skip
+
+
+class Refused(Exception):
+    """Code that gives no seed. reason: a phrase to count by."""
+
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+def check_builtin(name: str) -> None:
+    """Raises Refused for a name that the program does not bind and that is no harmless builtin."""
+    if name in _BUILTINS:
+        return
+    if name in _INPUT_OUTPUT:
+        raise Refused("input or output", name)
+    if name in _DYNAMIC:
+        raise Refused("dynamic code", name)
+    if name in _UNSTABLE:
+        raise Refused("differs between processes", name)
+    if name in ("__name__", "__file__", "__doc__", "__path__"):
+        raise Refused("attribute of its module", name)
+    raise Refused("undefined name", name)
+
+
+def check_import(module: str, attribute: str | None) -> None:
+    """Raises Refused for an import outside the allow-list."""
+    if module == "__future__" or (module == "sys" and (attribute is None or attribute in _SYS)):
+        return  # of sys itself each attribute is looked at
+    if module not in MODULES or (module, attribute) in _DENIED_IMPORTS:
+        whole = module if attribute is None else f"{module}.{attribute}"
+        if module in MODULES or f"{module}.{attribute}" not in MODULES:
+            raise Refused("foreign import", whole)
+
+
+def check_statement(statement: ast.stmt) -> None:
+    """Raises Refused for what a statement of a program must not hold. Names are checked apart."""
+    for node in ast.walk(statement):
+        match node:
+            case ast.Global():
+                raise Refused("module state", ", ".join(node.names))
+            case ast.AsyncFunctionDef() | ast.AsyncFor() | ast.AsyncWith() | ast.Await():
+                raise Refused("asynchronous")
+            case ast.Attribute(attr=attribute) if attribute in _DENIED_ATTRIBUTES:
+                raise Refused("dynamic code", attribute)
+            case ast.Attribute(value=ast.Name(id="sys"), attr=attribute) if attribute not in _SYS:
+                raise Refused("foreign import", f"sys.{attribute}")
+            case ast.Import():
+                for alias in node.names:
+                    check_import(alias.name, None)
+            case ast.ImportFrom(level=0):
+                for alias in node.names:
+                    check_import(node.module or "", alias.name)
+            case ast.ImportFrom():
+                raise Refused("import inside the function", "." * node.level + (node.module or ""))
+            case ast.FunctionDef() if node.name in ("__del__", "__hash__"):
+                raise Refused("differs between processes", node.name)
+
+
+def check_entry(function: ast.FunctionDef) -> None:
+    """Raises Refused for a function that is no use as an entry, whatever it calls."""
+    name = function.name
+    if name.startswith("__") and name.endswith("__"):
+        raise Refused("special method")
+    if name.startswith("test_") or name in ("main", "setUp"):
+        raise Refused("test or script")
+    arguments = function.args
+    if not (arguments.posonlyargs or arguments.args or arguments.vararg or arguments.kwonlyargs):
+        raise Refused("no parameters")
+    for decorator in function.decorator_list:
+        text = ast.unparse(decorator)
+        if text.split(".")[-1] in ("overload", "abstractmethod", "contextmanager", "fixture"):
+            raise Refused("decorator", text)
+    body = [s for s in function.body if not _says_nothing(s)]
+    if not body or (len(body) == 1 and isinstance(body[0], ast.Raise)):
+        raise Refused("empty body")
+    taken = sorted(function_parameters(function) - optional_parameters(function))
+    if taken:
+        raise Refused("takes a function", ", ".join(taken))
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Constant)
+    return isinstance(statement, ast.Pass)
+
+
+def optional_parameters(function: ast.FunctionDef) -> set[str]:
+    """Parameters with a default, `*args` and `**kwargs` included."""
+    arguments = function.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    names = {argument.arg for argument in positional[len(positional) - len(arguments.defaults) :]}
+    pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    names |= {argument.arg for argument, default in pairs if default is not None}
+    return names | {extra.arg for extra in (arguments.vararg, arguments.kwarg) if extra}
+
+
+_TAKE_FUNCTION_FIRST = frozenset(
+    "map filter reduce starmap takewhile dropwhile filterfalse partial".split()  # noqa: SIM905
+)
+
+
+def function_parameters(function: ast.FunctionDef) -> set[str]:
+    """Parameters that are called, or handed on where a function is expected."""
+    arguments = function.args
+    own = {
+        argument.arg
+        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+    }
+    rebound = {
+        use.name for use in uses(ast.Module([*function.body], [])) if use.binds and use.name in own
+    }
+    found: set[str] = set()
+    for node in ast.walk(function):
+        if not isinstance(node, ast.Call):
+            continue
+        found |= _named(node.func)
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else None
+        called = node.func.id if isinstance(node.func, ast.Name) else called
+        if called in _TAKE_FUNCTION_FIRST and node.args:
+            found |= _named(node.args[0])
+        for keyword in node.keywords:
+            if keyword.arg in ("key", "default_factory") and called in ("sorted", "min", "max"):
+                found |= _named(keyword.value)
+    return (found & own) - rebound
+
+
+def _named(node: ast.expr) -> set[str]:
+    return {node.id} if isinstance(node, ast.Name) else set()
+
+
+def iterator_reason(function: ast.FunctionDef, iterator_functions: frozenset[str]) -> bool:
+    """Whether what the function returns is an iterator, as far as its text tells.
+
+    iterator_functions: names in its program that are known to give one.
+    """
+    own = list(_own_nodes(function))
+    if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own):
+        return True
+    returned = [node.value for node in own if isinstance(node, ast.Return) and node.value]
+    return any(_gives_iterator(value, iterator_functions) for value in returned)
+
+
+_ITERATORS = frozenset(
+    """
+    map filter zip enumerate reversed iter accumulate batched chain combinations
+    combinations_with_replacement compress count cycle dropwhile filterfalse from_iterable groupby
+    islice pairwise permutations product repeat starmap takewhile zip_longest
+    """.split()  # noqa: SIM905
+)
+
+
+def _gives_iterator(node: ast.expr, known: frozenset[str]) -> bool:
+    match node:
+        case ast.GeneratorExp():
+            return True
+        case ast.IfExp(body=body, orelse=orelse):
+            return _gives_iterator(body, known) or _gives_iterator(orelse, known)
+        case ast.Call(func=ast.Name(id=name)):
+            return name in _ITERATORS or name in known
+        case ast.Call(func=ast.Attribute(value=ast.Name(), attr=name)):
+            return name in _ITERATORS - {"count", "product", "cycle", "filter"}
+        case ast.Call(func=ast.Attribute(value=ast.Attribute(), attr="from_iterable")):
+            return True
+    return False
+
+
+def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    """Nodes of the body that run in the function's own frame."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef)):
+            waiting.extend(ast.iter_child_nodes(node))
