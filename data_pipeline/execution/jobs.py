@@ -21,7 +21,7 @@ from data_pipeline.execution import determinism, values
 from data_pipeline.execution.calls import Call, CallError, make_call, parse_call, resolve
 from data_pipeline.tracing.events import Trace
 from data_pipeline.tracing.markers import FILENAME, prepare
-from data_pipeline.tracing.recorder import Recording, describe_exception, record
+from data_pipeline.tracing.recorder import Ended, Recording, describe_exception, record
 from data_pipeline.tracing.rendering import clip, render
 from data_pipeline.tracing.runs import outcome_of, read_trace
 
@@ -117,11 +117,14 @@ def _traced(job: Mapping[str, Any]) -> dict[str, Any]:
             max_lines=limits["max_lines"],
             max_bytes=limits["max_bytes"],
             limit=characters,
+            ends_run=limits.get("ends_run", False),
         )
         result = render(value, characters)
         outcome = value_outcome(value)
     except CallError:
         raise
+    except Ended as error:
+        return {"outcome": ["limit", "steps", str(error)]}
     except Exception as error:
         raised = outcome_of(error, program, characters)
         outcome = raised_outcome(error, program.real)

@@ -26,7 +26,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Limit:
-    """The program was stopped. kind: "cpu", "wall", "memory" or "output"."""
+    """The program was stopped. kind: "cpu", "wall", "memory", "output", or "steps" (of a trace)."""
 
     kind: str
     detail: str = ""

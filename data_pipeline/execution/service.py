@@ -25,6 +25,7 @@ from data_pipeline.execution.values import encode
 from data_pipeline.tracing.events import Event, Loop, Raised, Trace
 
 STRETCHES = 8  # wall limits that a run which is computing may take when it runs alone
+TWIN_HASH_SEED = 4242
 MAX_TEXT = 1 << 22  # characters of a program, a call or an input
 
 
@@ -45,11 +46,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class TraceLimits:
-    """Steps, bytes of recorded locals, and characters of a value's text, see `trace_call`."""
+    """Steps, bytes of recorded locals, and characters of a value's text, see `trace_call`.
+
+    ends_run: past the first two the run itself ends, as Limit("steps"), and gives no trace.
+    """
 
     max_lines: int = 10_000
     max_bytes: int = 16 << 20
     max_characters: int = 1000
+    ends_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,8 @@ class Sandbox:
             self._idle.put(None)  # started when first needed
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox")
         self._closed = False
+        self._twin: Sandbox | None = None
+        self._twin_lock = threading.Lock()
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -178,11 +185,28 @@ class Sandbox:
         if self._closed:
             return
         self._closed = True
+        if self._twin is not None:
+            self._twin.close()
         self._pool.shutdown(cancel_futures=True)
         for _ in range(self.workers):
             worker = self._idle.get()
             if worker is not None:
                 worker.close()
+
+    def twin(self) -> "Sandbox":
+        """The same sandbox under another hash seed, for what must not depend on it; it is started
+        when first asked for and closed with this one."""
+        with self._twin_lock:
+            if self._twin is None:
+                setup = replace(self.setup, hash_seed=self.setup.hash_seed + TWIN_HASH_SEED)
+                self._twin = Sandbox(
+                    tier=self.tier,
+                    allow_weak=self.tier == "C",
+                    workers=self.workers,
+                    limits=self.limits,
+                    setup=setup,
+                )
+            return self._twin
 
     # ---- one run
 
@@ -343,7 +367,7 @@ def _outcome(told: Any) -> Outcome:
             return Value(tree)
         case ["exception", str(name), str(message), int() | None as line]:
             return Raised(name, message, line)
-        case ["limit", ("cpu" | "wall" | "memory" | "output") as kind, str(detail)]:
+        case ["limit", ("cpu" | "wall" | "memory" | "output" | "steps") as kind, str(detail)]:
             return Limit(kind, detail)
         case ["died", str(reason)]:
             return Died(reason)

@@ -37,7 +37,6 @@ _ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     "LANG": "C.UTF-8",
     "TZ": "UTC",
-    "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",  # numpy's libraries: a worker that forks has one thread
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -113,6 +112,7 @@ class Setup:
     scratch_bytes: size of a writable folder /scratch (tier A only), 0 for none
     threads:       samples may start threads
     uid:           to become, where this process is root
+    hash_seed:     of the interpreter, which the order of a set of strings depends on
     """
 
     python: str | None = None
@@ -121,6 +121,7 @@ class Setup:
     scratch_bytes: int = 0
     threads: bool = False
     uid: int = UNPRIVILEGED_UID
+    hash_seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ def start(tier: str, setup: Setup) -> Worker:
     ours, theirs = socket.socketpair()
     order = {
         "control": theirs.fileno(), "uid": uid, "reveal": closed, "argv": argv,
-        "env": _ENVIRONMENT,
+        "env": _environment(setup),
     }  # fmt: skip
     errors = tempfile.TemporaryFile()  # noqa: SIM115
     try:
@@ -267,6 +268,10 @@ def start(tier: str, setup: Setup) -> Worker:
     return worker
 
 
+def _environment(setup: Setup) -> dict[str, str]:
+    return _ENVIRONMENT | {"PYTHONHASHSEED": str(setup.hash_seed)}
+
+
 def _bubblewrap(readable: Sequence[str], setup: Setup) -> list[str]:
     program = shutil.which("bwrap")
     if program is None:
@@ -275,7 +280,7 @@ def _bubblewrap(readable: Sequence[str], setup: Setup) -> list[str]:
         program, "--unshare-all", "--unshare-user", "--as-pid-1", "--cap-drop", "ALL",
         "--new-session", "--hostname", "box", "--clearenv",
     ]  # fmt: skip
-    for name, value in _ENVIRONMENT.items():
+    for name, value in _environment(setup).items():
         argv += ["--setenv", name, value]
     for folder in dict.fromkeys([*SYSTEM_FOLDERS, *readable]):
         argv += ["--ro-bind-try", folder, folder]

@@ -1,13 +1,298 @@
-"""The search for inputs: run, look at the coverage, mutate what was worth it, run again."""
+"""The search for inputs: run, look at the coverage, change what was worth it, run again."""
 
-from data_pipeline.execution.service import Limits, Sandbox
-from data_pipeline.inputs.case import Explored
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from data_pipeline.execution.calls import Call, CallError, parse_call
+from data_pipeline.execution.outcomes import Limit, Result, Value
+from data_pipeline.execution.service import Job, Limits, Sandbox, TraceLimits, call_job
+from data_pipeline.execution.values import Malformed
+from data_pipeline.inputs.case import Case, Coverage, Explored
+from data_pipeline.inputs.coverage import Reach, Universe, reach_of, universe_of
+from data_pipeline.inputs.generation import Arguments, Maker
+from data_pipeline.inputs.kinds import Signature, infer, kind_of
+from data_pipeline.literals import LiteralError, parse_literal, same_value
 from data_pipeline.seeds import Seed
+from data_pipeline.seeds.examples import call_text
+from data_pipeline.tracing import Trace
+from data_pipeline.tracing.events import Raised
 
 # Of one run while exploring: what is to be told step by step takes milliseconds.
-EXPLORATION_LIMITS = Limits(cpu_seconds=1.0, memory_bytes=256 << 20, output_bytes=1 << 16)
+EXPLORATION_LIMITS = Limits(cpu_seconds=0.5, memory_bytes=256 << 20, output_bytes=1 << 16)
+# A longer run is none that anybody would follow; ending it there makes endless ones cheap.
+TRACE_LIMITS = TraceLimits(max_lines=1000, max_bytes=1 << 20, ends_run=True)
+MAX_OUTPUT = 400  # characters
+
+_ROUND = 16  # runs, one batch of the sandbox
+_ROUNDS = 10  # at most
+_PROBE = 3  # runs of the very first round
+_MOST_STOPPED = 4  # runs that a limit of the machine stopped, after which the search ends
+_IDLE_ROUNDS = 3  # without anything new, after which the search ends
+_SPARE = 4  # runs verified beyond the limit, in place of those that fail it
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run that could be kept. rank: its place in the order of runs."""
+
+    rank: int
+    arguments: Arguments
+    case: Case
+    reach: Reach
 
 
 def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0) -> Explored:
-    """At most `limit` kept runs of a seed, by the same `random_seed` always the same."""
-    raise NotImplementedError
+    """At most `limit` kept runs of a seed: those that add coverage first, then diverse ones.
+
+    The examples of the seed run first, then arguments made up by the kinds of its parameters and
+    changed where that reached something new, until all lines and branches are reached and there is
+    enough to choose from, or nothing new has come for some rounds. What is chosen is run again in
+    `sandbox.twin()`, under another hash seed and in another order, and kept if result and trace
+    are the same.
+
+    The same `random_seed` gives the same cases, whatever the number of workers. The sandbox wants
+    EXPLORATION_LIMITS; the program's text is trusted as far as its screening goes (batches).
+    Raises ValueError for a limit below 1.
+    """
+    if limit < 1:
+        raise ValueError(f"limit: expected at least 1; got {limit}")
+    try:
+        signature = infer(seed.code, seed.name, seed.calls)
+        universe = universe_of(seed.code, seed.name)
+    except (SyntaxError, KeyError, CallError, RecursionError):
+        return Explored((), Coverage(0, 0, 0, 0, 0, 0), Counter({"program unreadable": 1}))
+    search = _Search(seed, sandbox, signature, universe, random_seed)
+    search.run(limit)
+    chosen = search.chosen(limit + _SPARE)
+    kept = list(search.verified(chosen))[:limit]
+    if kept and all(run.case.output == "None" for run in kept):
+        search.refused["returns only None"] += len(kept)
+        kept = []
+    reached = Reach()
+    for run in kept:
+        reached |= run.reach
+    coverage = Coverage(
+        lines=len(universe.lines),
+        branches=len(universe.branches),
+        lines_kept=len(reached.lines),
+        branches_kept=len(reached.branches),
+        lines_seen=len(search.seen.lines),
+        branches_seen=len(search.seen.branches),
+    )
+    return Explored(tuple(run.case for run in kept), coverage, search.refused)
+
+
+class _Search:
+    def __init__(
+        self,
+        seed: Seed,
+        sandbox: Sandbox,
+        signature: Signature,
+        universe: Universe,
+        random_seed: int,
+    ):
+        self.seed = seed
+        self.sandbox = sandbox
+        self.signature = signature
+        self.universe = universe
+        self.rng = random.Random(f"{random_seed}/{seed.id}")
+        self.maker = Maker(signature, self.rng)
+        self.tried: set[str] = set()
+        self.runs: list[_Run] = []
+        self.seen = Reach()  # by any run
+        self.reached = Reach()  # by those that may be kept
+        self.worth: list[Arguments] = []  # runs that reached something new
+        self.refused: Counter[str] = Counter()
+
+    # ---- the search
+
+    def run(self, limit: int) -> None:
+        examples = [call for call in map(_arguments_of, self.seed.calls) if call is not None]
+        # A function that never ends shows it here, at the price of a few runs.
+        self.try_round([*examples[:_PROBE], *self.made(_PROBE - len(examples[:_PROBE]))])
+        if not self.runs and self.stopped() >= _PROBE:
+            return
+        examples = examples[_PROBE:]
+        self.try_round([*examples, *self.made(max(4, _ROUND - len(examples)))])
+        idle = 0
+        for _ in range(_ROUNDS - 1):
+            if self.stopped() > _MOST_STOPPED:
+                break
+            if self.is_covered() and len(self.distinct()) >= 2 * limit:
+                break
+            if idle >= _IDLE_ROUNDS or (not self.runs and idle >= 2):
+                break
+            idle = 0 if self.try_round(self.made(_ROUND)) else idle + 1
+
+    def stopped(self) -> int:
+        return sum(self.refused[f"limit: {kind}"] for kind in ("cpu", "wall", "memory"))
+
+    def is_covered(self) -> bool:
+        return (
+            self.universe.lines <= self.reached.lines
+            and self.universe.branches <= self.reached.branches
+        )
+
+    def distinct(self) -> set[str]:
+        return {run.case.output for run in self.runs}
+
+    def made(self, count: int) -> Iterator[Arguments]:
+        for _ in range(count):
+            if self.worth and self.rng.random() < 0.6:
+                newest = self.worth[-6:]
+                base = self.rng.choice(newest if self.rng.random() < 0.5 else self.worth)
+                yield self.maker.changed(base, self.rng.choice(self.worth))
+            else:
+                yield self.maker.fresh()
+
+    def try_round(self, candidates: Iterable[Arguments]) -> bool:
+        """Runs what was not run before; whether anything new was reached."""
+        pending: list[tuple[Arguments, str]] = []
+        for arguments in candidates:
+            text = call_text(
+                self.seed.name, Call((self.seed.name,), arguments.args, arguments.kwargs)
+            )
+            if text is not None and text not in self.tried:
+                self.tried.add(text)
+                pending.append((arguments, text))
+        before = len(self.distinct())
+        new = 0
+        results = self.sandbox.map_batched(self.job(text) for _, text in pending)
+        for (arguments, text), result in zip(pending, results, strict=True):
+            new += self.note(arguments, text, result)
+        # With coverage complete, other outputs are still worth looking for.
+        return new > 0 or (self.is_covered() and len(self.distinct()) > before)
+
+    def job(self, call: str) -> Job:
+        return call_job(self.seed.code, call, trace=TRACE_LIMITS)
+
+    def note(self, arguments: Arguments, call: str, result: Result) -> int:
+        """Looks at a run; how much it reached that was not reached before."""
+        new = 0
+        reach = None
+        if result.trace is not None:
+            reach = reach_of(result.trace, self.universe)
+            new = reach.adds_to(self.seen)
+            self.seen |= reach
+        self.learn(arguments, result)
+        case, reason = _kept(call, result)
+        if case is None or reach is None:
+            self.refused[reason] += 1
+            if new:
+                self.worth.append(arguments)
+            return new
+        new += reach.adds_to(self.reached)
+        self.reached |= reach
+        self.runs.append(_Run(len(self.tried), arguments, case, reach))
+        if new or len(self.worth) < 4:
+            self.worth.append(arguments)
+        return new
+
+    def learn(self, arguments: Arguments, result: Result) -> None:
+        """Kinds that a run took are likelier from now on, those that it failed on less."""
+        match result.outcome:
+            case Raised(type="TypeError" | "AttributeError"):
+                factor = 0.85
+            case Value():
+                factor = 1.1
+            case _:
+                return
+        positional = [one for one in self.signature.parameters if one.style == "positional"]
+        pairs = list(zip(positional, arguments.args, strict=False))
+        pairs += [
+            (one, arguments.kwargs[one.name])
+            for one in self.signature.parameters
+            if one.name in arguments.kwargs
+        ]
+        for parameter, value in pairs:
+            kind = kind_of(value)
+            for known in parameter.kinds:
+                if known == kind or (known.name == kind.name and known.parts):
+                    weight = parameter.kinds[known] * factor
+                    parameter.kinds[known] = min(max(weight, 0.05), 20.0)
+
+    # ---- what is kept
+
+    def chosen(self, count: int) -> Sequence[_Run]:
+        """Runs that add coverage, the most first; then new outputs on new paths, then either."""
+        waiting = list(self.runs)
+        chosen: list[_Run] = []
+        reached = Reach()
+        while waiting and len(chosen) < count:
+            best = max(waiting, key=lambda run: (run.reach.adds_to(reached), -run.rank))
+            if not best.reach.adds_to(reached):
+                break
+            chosen.append(best)
+            waiting.remove(best)
+            reached |= best.reach
+        outputs = Counter(run.case.output for run in chosen)
+        paths = Counter(run.reach.path for run in chosen)
+        while waiting and len(chosen) < count:
+            best = min(
+                waiting,
+                key=lambda run: (outputs[run.case.output], paths[run.reach.path], run.rank),
+            )
+            if outputs[best.case.output] and len(chosen) >= 2 and len(outputs) > 1:
+                break  # the same output again teaches little
+            chosen.append(best)
+            waiting.remove(best)
+            outputs[best.case.output] += 1
+            paths[best.reach.path] += 1
+        return chosen
+
+    def verified(self, chosen: Sequence[_Run]) -> Iterator[_Run]:
+        """Those that come to the same in another process under another hash seed."""
+        backwards = list(reversed(chosen))
+        results = self.sandbox.twin().map_batched(self.job(run.case.call) for run in backwards)
+        same = {
+            run.rank
+            for run, result in zip(backwards, results, strict=True)
+            if result.trace is not None and _same_trace(result.trace, run.case.trace)
+        }
+        for run in chosen:
+            if run.rank in same:
+                yield run
+            else:
+                self.refused["differs between processes"] += 1
+
+
+def _same_trace(one: Trace, other: Trace) -> bool:
+    return (one.result, one.raised, one.events) == (other.result, other.raised, other.events)
+
+
+def _arguments_of(call: str) -> Arguments | None:
+    try:
+        parsed = parse_call(call)
+    except CallError:
+        return None
+    return Arguments(parsed.args, parsed.kwargs)
+
+
+def _kept(call: str, result: Result) -> tuple[Case | None, str]:
+    """The case of a run, or the reason why it is none."""
+    outcome, trace = result.outcome, result.trace
+    if isinstance(outcome, Raised):
+        return None, f"raised {outcome.type}"
+    if isinstance(outcome, Limit):
+        return None, f"limit: {outcome.kind}"
+    if not isinstance(outcome, Value):
+        return None, result.kind.replace("_", " ")
+    if trace is None or trace.truncated or trace.result is None:
+        return None, "trace not whole"
+    if trace.clipped:
+        return None, "values too long to be told"
+    if result.stdout:
+        return None, "wrote to stdout"
+    if not outcome.exact:
+        return None, "result no literal"
+    text = trace.result
+    if len(text) > MAX_OUTPUT:
+        return None, "result too long"
+    try:
+        if not same_value(parse_literal(text), outcome.python()):
+            return None, "result no literal"
+    except (LiteralError, Malformed, TypeError):
+        return None, "result no literal"
+    return Case(call, text, trace), ""

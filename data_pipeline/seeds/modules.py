@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_pipeline.scopes import uses
+from data_pipeline.seeds.screening import MODULES, has_attribute
 
 _MAX_FILE = 2 << 20  # bytes; larger files are data
 
@@ -66,7 +67,7 @@ class Module:
                 self.imports[alias.asname or whole] = Import(whole, 0, None)
             return
         self.statements.append(statement)
-        for name in sorted(_filled(statement)):
+        for name in sorted(filled(statement)):
             earlier = self.bindings.setdefault(name, [])
             if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) and not _reads(
                 statement, name
@@ -144,21 +145,24 @@ def _guards_import(statement: ast.Try) -> bool:
 
 
 def _imports_only_known(statements: Sequence[ast.stmt]) -> bool:
-    """Whether these import from their own package or the standard library's Python modules."""
+    """Whether these import from their own package, or what this Python's library has."""
     for statement in statements:
-        names: list[str] = []
         if isinstance(statement, ast.Import):
-            names = [alias.name for alias in statement.names]
+            found = [(alias.name, None) for alias in statement.names]
         elif isinstance(statement, ast.ImportFrom) and not statement.level:
-            names = [statement.module or ""]
-        for name in names:
+            found = [(statement.module or "", alias.name) for alias in statement.names]
+        else:
+            continue
+        for name, attribute in found:
             top = name.split(".")[0]
             if top not in sys.stdlib_module_names or top.startswith("_"):
+                return False
+            if name in MODULES and not has_attribute(name, attribute):
                 return False
     return True
 
 
-def _filled(statement: ast.stmt) -> set[str]:
+def filled(statement: ast.stmt) -> set[str]:
     """Names that a statement at module level binds, or whose value it changes."""
     names = {
         use.name

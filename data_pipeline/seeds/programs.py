@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from data_pipeline.fingerprints import is_docstring
 from data_pipeline.scopes import needed_names, uses
-from data_pipeline.seeds.modules import Import, Library, Module
+from data_pipeline.seeds.modules import Import, Library, Module, filled
 from data_pipeline.seeds.screening import (
     Refused,
     check_builtin,
@@ -44,14 +44,41 @@ def assemble(library: Library, module: Module, function: ast.FunctionDef) -> Pro
     name, wrapper = function.name, None
     if iterator_reason(function, closure.iterator_functions()):
         name, wrapper = _listing(function, closure.names())
-    code = closure.code(wrapper)
-    if code.count("\n") > MAX_LINES or len(code) > MAX_CHARACTERS:
+    code = closure.code(function, wrapper)
+    if _is_long(code):
+        code = _without_comment_lines(code)
+    if _is_long(code):
         raise Refused("program too long")
     try:
         compile(code, "<program>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         raise Refused("does not stand alone", str(error)) from None
     return Program(code, name, function.name if wrapper else None)
+
+
+class _Part:
+    """A statement of the program. needs: names it uses; needs_now: those that it uses when the
+    program starts, not only in the bodies of functions; fills: names that it binds or changes."""
+
+    def __init__(self, module: Module, statement: ast.stmt):
+        self.module = module
+        self.statement = statement
+        self.needs = needed_names([statement])[0]
+        self.needs_now = needed_names([_without_bodies(statement)])[0]
+        self.fills = filled(statement)
+
+
+def _without_bodies(statement: ast.stmt) -> ast.stmt:
+    """The statement as far as it runs at once: a function's defaults and decorators only."""
+    if isinstance(statement, ast.FunctionDef):
+        copy = ast.FunctionDef(**{name: value for name, value in ast.iter_fields(statement)})
+        copy.body = [ast.Pass()]
+        return copy
+    if isinstance(statement, ast.ClassDef):
+        copy = ast.ClassDef(**{name: value for name, value in ast.iter_fields(statement)})
+        copy.body = [_without_bodies(inner) for inner in statement.body]
+        return copy
+    return statement
 
 
 class _Closure:
@@ -167,21 +194,62 @@ class _Closure:
                 return known
             known = more
 
-    def code(self, wrapper: str | None) -> str:
-        """The program's text: imports, then each module's statements in their order."""
+    def code(self, entry: ast.stmt, wrapper: str | None) -> str:
+        """The program's text: imports, then each module's statements in their order, save that
+        what is needed when the program starts comes before what needs it."""
         future = ["from __future__ import annotations"] if self.postponed else []
         parts = ["\n".join([*future, *sorted(self.imports, key=_import_order)])]
-        for module in self.modules:
-            statements = [s for owner, s in self.taken.values() if owner is module]
-            statements.sort(key=lambda statement: module.order.get(id(statement), 0))
-            for statement in statements:
-                parts.append(_clean_text(module, statement))
-            for name, attribute in self.aliases.items():
-                if self.owners.get(attribute) is module:
-                    parts.append(f"{name} = {attribute}")
+        parts += [_clean_text(part.module, part.statement) for part in self._ordered(entry)]
         if wrapper:
             parts.append(wrapper)
         return _joined([part for part in parts if part])
+
+    def _ordered(self, entry: ast.stmt) -> list[_Part]:
+        parts: list[_Part] = []
+        for module in self.modules:
+            statements = [s for owner, s in self.taken.values() if owner is module]
+            statements.sort(key=lambda statement: module.order.get(id(statement), 0))
+            parts += [_Part(module, statement) for statement in statements]
+            parts += [
+                _Part(module, ast.parse(f"{name} = {attribute}").body[0])
+                for name, attribute in self.aliases.items()
+                if self.owners.get(attribute) in (module, self.owners.get(name))
+            ]
+        defining: dict[str, list[_Part]] = {}
+        for part in parts:
+            for name in part.fills:
+                defining.setdefault(name, []).append(part)
+        ordered: dict[int, _Part] = {}
+
+        def place(part: _Part, started: set[int]) -> None:
+            if id(part) in ordered or id(part) in started:
+                return
+            started.add(id(part))
+            for name in sorted(part.needs_now):
+                run(name, started, set())
+            ordered[id(part)] = part
+
+        def run(name: str, started: set[int], seen: set[str]) -> None:
+            """Places what a name stands for, and all that a call of it may come to."""
+            if name in seen:
+                return
+            seen.add(name)
+            for part in defining.get(name, ()):
+                for further in sorted(part.needs):
+                    run(further, started, seen)
+                place(part, started)
+
+        for part in parts:
+            place(part, set())
+        return _entry_last(list(ordered.values()), entry, set(defining))
+
+
+def _entry_last(parts: list[_Part], entry: ast.stmt, defined: set[str]) -> list[_Part]:
+    """The entry at the end, unless what follows it runs something when the program starts."""
+    at = next(n for n, part in enumerate(parts) if part.statement is entry)
+    if any(part.needs_now & defined for part in parts[at + 1 :]):
+        return parts
+    return [*parts[:at], *parts[at + 1 :], parts[at]]
 
 
 def _allowed(found: Import) -> bool:
@@ -240,6 +308,8 @@ def _listing(function: ast.FunctionDef, taken: set[str]) -> tuple[str, str]:
 
 def _clean_text(module: Module, statement: ast.stmt) -> str:
     """A statement as the source writes it, without docstrings and comments to tools."""
+    if id(statement) not in module.order:  # ours
+        return ast.unparse(statement)
     text = module.text(statement)
     expected = _undocumented_dump(statement)
     cleaned = _without_tool_comments(_without_docstrings(text))
@@ -297,6 +367,18 @@ def _without_docstrings(text: str) -> str:
             lines[after] = None
             after += 1
     return "\n".join(line.rstrip() for line in lines if line is not None)
+
+
+def _is_long(code: str) -> bool:
+    return code.count("\n") > MAX_LINES or len(code) > MAX_CHARACTERS
+
+
+def _without_comment_lines(code: str) -> str:
+    lines = code.split("\n")
+    for token in reversed(list(tokenize.generate_tokens(io.StringIO(code).readline))):
+        if token.type == tokenize.COMMENT and token.line.strip() == token.string:
+            del lines[token.start[0] - 1]
+    return "\n".join(lines)
 
 
 def _without_tool_comments(text: str) -> str:

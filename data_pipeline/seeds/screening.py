@@ -5,6 +5,7 @@ This screens for data worth having, it is no wall: the sandbox is.
 
 import ast
 import builtins
+import importlib
 from collections.abc import Iterator
 
 from data_pipeline.scopes import uses
@@ -89,6 +90,17 @@ def check_import(module: str, attribute: str | None) -> None:
         whole = module if attribute is None else f"{module}.{attribute}"
         if module in MODULES or f"{module}.{attribute}" not in MODULES:
             raise Refused("foreign import", whole)
+    if module in MODULES and not has_attribute(module, attribute):
+        raise Refused("not in this Python", f"{module}.{attribute}")
+
+
+def has_attribute(module: str, attribute: str | None) -> bool:
+    """Whether a module of the allow-list has an attribute here; the module is imported for it."""
+    return (
+        attribute in (None, "*")
+        or hasattr(importlib.import_module(module), str(attribute))
+        or f"{module}.{attribute}" in MODULES
+    )
 
 
 def check_statement(statement: ast.stmt) -> None:
@@ -195,8 +207,23 @@ def iterator_reason(function: ast.FunctionDef, iterator_functions: frozenset[str
     own = list(_own_nodes(function))
     if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own):
         return True
+    known = set(iterator_functions)
+    for node in own:
+        match node:
+            case ast.FunctionDef() if iterator_reason(node, iterator_functions):
+                known.add(node.name)
+    held = set()  # names that are given an iterator
+    for node in own:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                if _gives_iterator(value, frozenset(known)):
+                    held.add(name)
     returned = [node.value for node in own if isinstance(node, ast.Return) and node.value]
-    return any(_gives_iterator(value, iterator_functions) for value in returned)
+    return any(
+        _gives_iterator(value, frozenset(known))
+        or (isinstance(value, ast.Name) and value.id in held)
+        for value in returned
+    )
 
 
 _ITERATORS = frozenset(

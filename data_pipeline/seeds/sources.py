@@ -150,7 +150,7 @@ def read_unit(unit: Unit) -> Sequence[Seed | Refusal]:
     module = library.module(unit.path)
     if module is None:
         return [Refusal("", f"{unit.path}:1", "no readable Python file")]
-    found = list(_methods(module))
+    found = list(_no_functions(module))
     tests = _tests_of(unit.root, unit.path)
     for function in module.functions():
         found.append(_seed(library, module, function, tests.get(function.name, ())))
@@ -166,9 +166,11 @@ def _line(found: Seed | Refusal) -> tuple[int, str]:
     return int(found.origin.rsplit(":", 1)[1]), found.name
 
 
-def _methods(module: Module) -> Iterator[Seed | Refusal]:
+def _no_functions(module: Module) -> Iterator[Seed | Refusal]:
     """Methods are no seeds, since a call of one has no literal to be called on."""
     for statement in module.tree.body:
+        if isinstance(statement, ast.AsyncFunctionDef):
+            yield Refusal(statement.name, f"{module.path}:{statement.lineno}", "asynchronous")
         if not isinstance(statement, ast.ClassDef):
             continue
         for method in statement.body:

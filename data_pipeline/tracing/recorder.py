@@ -25,6 +25,10 @@ Note = Any
 _SCALARS = frozenset({int, str, float, bool, type(None)})
 
 
+class Ended(BaseException):
+    """Raised in a program whose recording is full, where that ends the run."""
+
+
 class Text(str):
     """A value that only its text is known of."""
 
@@ -83,11 +87,13 @@ def record(
     max_lines: int,
     max_bytes: int,
     limit: int,
+    ends_run: bool = False,
 ) -> Any:
     """Calls `run` and notes every step of code compiled from `program` in `recording`.
 
     Returns or raises what `run` does. max_lines and max_bytes bound the recording, limit the
-    characters of an opaque value's text.
+    characters of an opaque value's text. ends_run: past the bounds Ended is raised in the program,
+    which a bare `except` of it may catch, and is raised again here in that case.
     """
     dumps = marshal.dumps
     records = recording.records
@@ -103,6 +109,8 @@ def record(
     def stop(reason: str) -> None:
         recording.truncated = recording.truncated or reason
         sys.settrace(None)
+        if ends_run:
+            raise Ended(recording.truncated)
 
     def value_of(value: Any) -> Any:
         kind = type(value)
@@ -225,7 +233,10 @@ def record(
     previous = sys.gettrace()
     sys.settrace(trace)
     try:
-        return run()
+        value = run()
+        if ends_run and recording.truncated is not None:
+            raise Ended(recording.truncated)
+        return value
     finally:
         if sys.gettrace() is not trace and recording.truncated is None:
             recording.truncated = "the program replaced the trace function or ran out of stack"

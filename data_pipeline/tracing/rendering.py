@@ -36,6 +36,9 @@ _TRUSTED_REPR = frozenset(
     }
 )
 
+# Members of classes written in C whose value is an address, and so another in every process.
+_OFFSETS = frozenset({"__vectorcalloffset__", "__dictoffset__", "__weaklistoffset__"})
+
 
 def clip(text: str, limit: int, whole: bool = True) -> str:
     """`text`, or its first `limit` characters and a mark that says how many are missing
@@ -317,7 +320,7 @@ def _read_form(kind: type) -> _Form:
         for ancestor in reversed(mro)
         if _is_of_program(ancestor)
         for name, member in type_dict(ancestor).items()
-        if type(member) is types.MemberDescriptorType
+        if type(member) is types.MemberDescriptorType and name not in _OFFSETS
     ]
     is_class, is_enum = type in mro, enum.EnumMeta in type_mro(type(kind))
     of_program = _is_of_program(kind)
