@@ -39,11 +39,13 @@ class EndpointError(RuntimeError):
     """A request that got no answer; the message is one line: where, what, after how many tries.
 
     final: whether every other request would end the same way (key, address or model is wrong).
+    refused: whether the server will not answer this very request, such as a prompt too long.
     """
 
-    def __init__(self, message: str, *, final: bool = False):
+    def __init__(self, message: str, *, final: bool = False, refused: bool = False):
         super().__init__(message)
         self.final = final
+        self.refused = refused
 
 
 @dataclass(frozen=True)
@@ -296,7 +298,7 @@ class Client:
         if final or not (
             status in _RETRIED or (500 <= status <= 599 and status not in _NOT_RETRIED)
         ):
-            raise EndpointError(f"{where}: {reason}", final=final)
+            raise EndpointError(f"{where}: {reason}", final=final, refused=not final)
         raise _Passing(reason, _retry_after(headers))
 
     def _read(self, response: Any, ask: Ask) -> bytes:
