@@ -178,6 +178,15 @@ def refine_field(problem: str, code: str, error: str) -> str:
 # --- code generation ------------------------------------------------------------------------------
 
 
+def code_field(text: str, assertion: str) -> str:
+    """What `nl` may hold: a description and one assertion, as MBPP's problems are asked."""
+    text = text.strip()
+    return (
+        f"{text}{'' if text.endswith('.') else '.'} Your code should satisfy the following "
+        f"assertion:\n{_FENCE}\n{assertion}\n```"
+    )
+
+
 def humaneval_prompt(prompt: str) -> str:
     """The prompt of a HumanEval problem: its `prompt` as question and again as opened answer."""
     program = prompt.strip()
@@ -196,11 +205,7 @@ def mbpp_prompt(prompt: str) -> str:
         raise PromptError(
             f'MBPP prompt: expected """text, newline, assert ..."""; got {prompt[:60]!r}'
         )
-    text = text.strip()
-    question = (
-        f"{text}{'' if text.endswith('.') else '.'} Your code should satisfy the following "
-        f"assertion:\n{_FENCE}\nassert {assertion.strip()}\n```"
-    )
+    question = code_field(text, f"assert {assertion.strip()}")
     return f"{_prompt_around('nl', question)}{_FENCE}"
 
 

@@ -24,6 +24,8 @@ from data_pipeline.records import KINDS, Record, RecordError, make_record, read_
 VERSION = "1.0.0"
 """Of the features below; a change of the records alone keeps it."""
 
+NAME = "pyx"
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -56,15 +58,8 @@ class Pyx(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=f"PyX and PyX-R training records; kinds: {', '.join(KINDS)}.",
-            features=tfds.features.FeaturesDict(
-                {name: tfds.features.Text() for name in ("id", "kind", "prompt_field", "response")}
-            ),
-            metadata=tfds.core.MetadataDict(fingerprint=self._fingerprint),
-            disable_shuffling=True,  # training shuffles by itself; a split keeps its file's order
-        )
+        # Training shuffles by itself; a split keeps its file's order.
+        return dataset_info(self, self._fingerprint, disable_shuffling=True)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         return {split: self._generate_examples(split) for split in self._jsonl_by_split}
@@ -78,15 +73,32 @@ class Pyx(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             disable=None,
         )
         for number, record in enumerate(records):
-            yield (
-                number,
-                {
-                    "id": record.id,
-                    "kind": record.kind,
-                    "prompt_field": record.prompt_field,
-                    "response": record.response,
-                },
-            )
+            yield number, example(record)
+
+
+def dataset_info(
+    builder: tfds.core.DatasetBuilder, fingerprint: str, *, disable_shuffling: bool
+) -> tfds.core.DatasetInfo:
+    """What TFDS keeps of a dataset; `fingerprint` says what it was made of."""
+    return tfds.core.DatasetInfo(
+        builder=builder,
+        description=f"PyX and PyX-R training records; kinds: {', '.join(KINDS)}.",
+        features=tfds.features.FeaturesDict(
+            {name: tfds.features.Text() for name in ("id", "kind", "prompt_field", "response")}
+        ),
+        metadata=tfds.core.MetadataDict(fingerprint=fingerprint),
+        disable_shuffling=disable_shuffling,
+    )
+
+
+def example(record: Record) -> dict[str, str]:
+    """A record as an example of the dataset."""
+    return {
+        "id": record.id,
+        "kind": record.kind,
+        "prompt_field": record.prompt_field,
+        "response": record.response,
+    }
 
 
 class RecordSource(Sequence[Record]):
@@ -117,7 +129,7 @@ class RecordSource(Sequence[Record]):
 def prepare(
     jsonl_by_split: Mapping[str, str | os.PathLike],
     data_dir: str | os.PathLike,
-    name: str = "pyx",
+    name: str = NAME,
 ) -> Path:
     """Writes the dataset `name` from JSONL files and returns its folder.
 
@@ -134,33 +146,54 @@ def prepare(
         _check_name("split", split)
     paths = {split: Path(path) for split, path in jsonl_by_split.items()}
     fingerprint = _fingerprint(paths)
-    folder = Path(data_dir) / name / VERSION
-    if _fingerprint_of(folder) == fingerprint:
+    folder = folder_of(data_dir, name)
+    if fingerprint_of(folder) == fingerprint:
         return folder
     counts = {split: _count(path) for split, path in paths.items()}
-    with _locked(Path(data_dir), name) as staging:
-        if _fingerprint_of(folder) != fingerprint:  # another process may have made it meanwhile
-            _build(paths, counts, fingerprint, staging, name)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            if folder.exists():
-                folder.rename(staging / "replaced")
-            (staging / name / VERSION).rename(folder)
+    with staging(Path(data_dir), name) as into:
+        if fingerprint_of(folder) != fingerprint:  # another process may have made it meanwhile
+            _build(paths, counts, fingerprint, into, name)
+            put_in_place(into, folder)
     return folder
 
 
-def load(data_dir: str | os.PathLike, split: str, name: str = "pyx") -> RecordSource:
+def folder_of(data_dir: str | os.PathLike, name: str = NAME) -> Path:
+    """Where the dataset lies."""
+    return Path(data_dir) / name / VERSION
+
+
+def put_in_place(into: Path, folder: Path) -> None:
+    """Moves the dataset that was built in the staging folder `into` to its place `folder`."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        folder.rename(into / "replaced")
+    (into / folder.parent.name / folder.name).rename(folder)
+
+
+def splits(data_dir: str | os.PathLike, name: str = NAME) -> tuple[str, ...]:
+    """The names of a prepared dataset's splits. Raises PyxError when there is no such dataset."""
+    return tuple(_builder(data_dir, name).info.splits)
+
+
+def load(data_dir: str | os.PathLike, split: str, name: str = NAME) -> RecordSource:
     """The records of a prepared split. Raises PyxError when there is no such dataset or split."""
-    folder = Path(data_dir) / name / VERSION
-    if _fingerprint_of(folder) is None:
-        raise PyxError(
-            f"{folder}: expected a prepared dataset; call data_pipeline.pyx.prepare first"
-        )
-    builder = tfds.builder_from_directory(folder)
+    builder = _builder(data_dir, name)
+    folder = folder_of(data_dir, name)
     if split not in builder.info.splits:
         raise PyxError(
             f"{folder}: split {split!r}: expected one of {', '.join(builder.info.splits)}"
         )
     return RecordSource(builder.as_data_source(split))
+
+
+def _builder(data_dir: str | os.PathLike, name: str) -> tfds.core.DatasetBuilder:
+    folder = folder_of(data_dir, name)
+    if fingerprint_of(folder) is None:
+        raise PyxError(
+            f"{folder}: expected a prepared dataset; call data_pipeline.pyx.prepare first, or "
+            "build one: python -m data_pipeline.build"
+        )
+    return tfds.builder_from_directory(folder)
 
 
 def _build(
@@ -212,7 +245,7 @@ def _fingerprint(paths: Mapping[str, Path]) -> str:
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
-def _fingerprint_of(folder: Path) -> str | None:
+def fingerprint_of(folder: Path) -> str | None:
     """What a prepared dataset was made of; None where there is none that is whole."""
     try:
         return json.loads((folder / "metadata.json").read_text())["fingerprint"]
@@ -221,7 +254,7 @@ def _fingerprint_of(folder: Path) -> str | None:
 
 
 @contextmanager
-def _locked(data_dir: Path, name: str) -> Iterator[Path]:
+def staging(data_dir: Path, name: str = NAME) -> Iterator[Path]:
     """Holds the dataset against other processes; gives an empty folder to build in.
 
     What a killed build left in that folder is removed first: whoever holds the lock is alone.
@@ -229,10 +262,10 @@ def _locked(data_dir: Path, name: str) -> Iterator[Path]:
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        staging = data_dir / f".{name}.building"
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
+        into = data_dir / f".{name}.building"
+        shutil.rmtree(into, ignore_errors=True)
+        into.mkdir()
         try:
-            yield staging
+            yield into
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(into, ignore_errors=True)

@@ -19,7 +19,8 @@ from semcoder_jax.optimizer import OptimizerConfig
 from semcoder_jax.sharding import MESH_AXES
 
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16")
-DATA_SOURCES = ("synthetic", "jsonl")
+DATA_SOURCES = ("synthetic", "jsonl", "pyx")
+OVERLONG = ("truncate", "drop", "refuse")
 
 # Fields that may change between a run and its resumption: they decide what is shown and kept and
 # where it is computed, not which losses follow (up to rounding for mesh, compute and
@@ -47,9 +48,12 @@ class DataConfig:
 
     ``source`` "jsonl" reads PyX rows from the files ``train`` and ``eval`` (optional) with the
     tokenizer in the directory ``tokenizer``; "synthetic" builds all three in WORKDIR/corpus with
-    the arguments in ``synthetic``. ``global_batch_size`` counts packed rows of
-    ``sequence_length`` tokens over all processes. ``num_epochs`` may stand in for
-    ``train.num_steps``.
+    the arguments in ``synthetic``; "pyx" reads the splits of the dataset that
+    ``data_pipeline.build`` wrote to ``directory``, and where ``tokenizer`` is left out makes one of
+    the ``vocabulary_words`` most frequent words of its training records in WORKDIR/tokenizer.
+    ``global_batch_size`` counts packed rows of ``sequence_length`` tokens over all processes.
+    ``overlong`` is what becomes of records that do not fit a row: "truncate" (on the right, as
+    upstream), "drop" or "refuse". ``num_epochs`` may stand in for ``train.num_steps``.
     """
 
     source: str
@@ -58,6 +62,9 @@ class DataConfig:
     train: str | None = None
     eval: str | None = None
     tokenizer: str | None = None
+    directory: str | None = None
+    vocabulary_words: int = 4000
+    overlong: str = "truncate"
     num_epochs: int | None = None
     synthetic: Mapping = dataclasses.field(default_factory=dict)
 
@@ -213,15 +220,20 @@ def _check_values(run: RunConfig) -> None:
         raise ConfigError(
             f"config: data.source {data.source!r}: {nearest(data.source, DATA_SOURCES)}"
         )
-    if data.source == "jsonl":
-        for name in ("train", "tokenizer"):
-            if not getattr(data, name):
-                raise ConfigError(f"config: data.{name} is missing (data.source is 'jsonl')")
+    if data.overlong not in OVERLONG:
+        raise ConfigError(
+            f"config: data.overlong {data.overlong!r}: {nearest(data.overlong, OVERLONG)}"
+        )
+    needed = {"jsonl": ("train", "tokenizer"), "pyx": ("directory",)}
+    for name in needed.get(data.source, ()):
+        if not getattr(data, name):
+            raise ConfigError(f"config: data.{name} is missing (data.source is {data.source!r})")
     if (train.num_steps is None) == (data.num_epochs is None):
         raise ConfigError("config: expected one of train.num_steps and data.num_epochs")
     positive = {
         "data.sequence_length": data.sequence_length,
         "data.global_batch_size": data.global_batch_size,
+        "data.vocabulary_words": data.vocabulary_words,
         "train.num_steps": 1 if train.num_steps is None else train.num_steps,
         "data.num_epochs": 1 if data.num_epochs is None else data.num_epochs,
         "compute.loss_chunk": compute.loss_chunk,

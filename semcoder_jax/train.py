@@ -31,9 +31,10 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from data_pipeline import pyx, synthetic
+from data_pipeline import pyx, synthetic, vocabulary
 from data_pipeline.input import BatchIterator, InputError, TrainInput
 from data_pipeline.packing import PackingError
+from data_pipeline.prompts import training_prompt
 from data_pipeline.pyx import PyxError
 from data_pipeline.records import RecordError
 from semcoder_jax import command_line, hf, sharding
@@ -248,27 +249,52 @@ def write_config(run: RunConfig, workdir: Path) -> None:
 
 
 def open_data(run: RunConfig, workdir: Path) -> Data:
-    """Tokenizer and batches; builds the synthetic corpus first if the config asks for it."""
-    jsonl_by_split, tokenizer_path = _data_paths(run, workdir)
+    """Tokenizer and batches; builds the synthetic corpus or a tokenizer first if the config asks
+    for it."""
+    data_dir, tokenizer_path = _prepared(run, workdir)
     tokenizer = hf.read_tokenizer(tokenizer_path)
-    pyx.prepare(jsonl_by_split, workdir / "data")
     shared = {
         "tokenizer": tokenizer,
         "sequence_length": run.data.sequence_length,
         "global_batch_size": run.data.global_batch_size,
+        "overlong": run.data.overlong,
         "process_index": jax.process_index(),
         "process_count": jax.process_count(),
     }
-    records = pyx.load(workdir / "data", "train")
+    records = pyx.load(data_dir, "train")
     train_input = TrainInput(records, seed=run.seed, num_epochs=run.data.num_epochs, **shared)
     held_out = None
-    if "eval" in jsonl_by_split:
-        records = pyx.load(workdir / "data", "eval")
+    if "eval" in pyx.splits(data_dir):
+        records = pyx.load(data_dir, "eval")
         held_out = TrainInput(records, seed=0, num_epochs=1, shuffle=False, **shared)
     num_steps = run.train.num_steps
     if num_steps is None:
         num_steps = train_input.num_steps()
     return Data(tokenizer, train_input.iterator(), held_out, num_steps)
+
+
+def _prepared(run: RunConfig, workdir: Path) -> tuple[Path, Path]:
+    """(folder of the prepared dataset, tokenizer directory), both whole."""
+    if run.data.source == "pyx":
+        return Path(run.data.directory), _tokenizer_of(run, workdir)
+    jsonl_by_split, tokenizer_path = _data_paths(run, workdir)
+    pyx.prepare(jsonl_by_split, workdir / "data")
+    return workdir / "data", tokenizer_path
+
+
+def _tokenizer_of(run: RunConfig, workdir: Path) -> Path:
+    """The tokenizer that the config names, or one of the dataset's own words."""
+    if run.data.tokenizer:
+        return Path(run.data.tokenizer)
+    folder = workdir / "tokenizer"
+    records = pyx.load(run.data.directory, "train")
+    if jax.process_index() == 0:
+        texts = itertools.chain.from_iterable(
+            (training_prompt(record), record.response) for record in records
+        )
+        vocabulary.train_tokenizer(texts, run.data.vocabulary_words).save_pretrained(folder)
+    _barrier("tokenizer")
+    return folder
 
 
 def _data_paths(run: RunConfig, workdir: Path) -> tuple[dict[str, Path], Path]:

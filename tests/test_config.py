@@ -43,6 +43,8 @@ def test_architecture_from_few_fields():
         ({"train__accumulation_steps": 3}, "global_batch_size 8 is not divisible by train.accum"),
         ({"data__source": "json"}, "data.source 'json': did you mean jsonl?"),
         ({"data__tokenizer": None}, "data.tokenizer is missing"),
+        ({"data__source": "pyx"}, "data.directory is missing"),
+        ({"data__overlong": "cut"}, "data.overlong 'cut'"),
         ({"optimizer__name": "sgd"}, "optimizer.name 'sgd' is none of ['adamw', 'muon']"),
         ({"model__init_from": "x"}, "model.init_from brings the architecture"),
         ({"initialization__offset_heads": 1}, "initialization.offset_heads is 1, expected tuple"),

@@ -22,6 +22,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from tensorboardX.proto.event_pb2 import Event
 from tiny_run import tiny_config, write_data
 
+from data_pipeline import pyx
 from data_pipeline.input import tokenize_records
 from data_pipeline.packing import lay_out, plan_packs
 from data_pipeline.records import read_jsonl
@@ -367,3 +368,35 @@ def test_sigterm_saves_and_the_next_run_goes_on(data, unbroken, tmp_path):
     assert 4 <= stopped < 12
     training.train(config, workdir)
     assert_same_run(workdir, unbroken)
+
+
+def test_a_prepared_dataset_is_read_with_its_tokenizer_or_one_of_its_own_words(tmp_path):
+    data = write_data(tmp_path / "data")
+    expected = training.train(tiny_config(data, train__num_steps=4), tmp_path / "files")
+    splits = {"train": data / "train.jsonl", "eval": data / "eval.jsonl"}
+    pyx.prepare(splits, tmp_path / "built")
+    changes = {
+        "data__source": "pyx",
+        "data__directory": str(tmp_path / "built"),
+        "data__train": None,
+        "data__eval": None,
+        "train__num_steps": 4,
+    }
+
+    same = training.train(tiny_config(data, **changes), tmp_path / "same")
+    assert same.eval_loss == expected.eval_loss  # the same records in the same order
+
+    changes |= {"data__tokenizer": None, "data__vocabulary_words": 100}
+    begun = tiny_config(data, **changes, train__stop_after_step=2)
+    assert training.train(begun, tmp_path / "own").step == 2
+    own = training.train(tiny_config(data, **changes), tmp_path / "own")  # goes on
+    assert own.step == 4
+    assert math.isfinite(own.eval_loss)
+
+
+def test_a_folder_without_a_dataset_is_named(tmp_path):
+    changes = {"data__directory": str(tmp_path / "none"), "data__tokenizer": None}
+    config = tiny_config(tmp_path, data__source="pyx", **changes)
+    with pytest.raises(pyx.PyxError, match="expected a prepared dataset"):
+        training.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
