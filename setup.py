@@ -29,9 +29,10 @@ EXTRAS = {
     # What serving over HTTP and building data at scale will take; no module needs them yet.
     "serve": ["starlette>=0.40", "uvicorn>=0.30"],
     # Resolved together with the core: pinned afterwards, Beam falls back to a broken source build.
-    "beam": ["apache-beam>=2.70,<3", "pyarrow<26"],
+    "beam": ["apache-beam>=2.70,<3", "datasketch>=1.6,<3", "pyarrow<26"],
     "hub": ["huggingface_hub>=1.0,<3"],
     "dev": [
+        "datasketch>=1.6,<3",  # near-duplicates, as in the beam extra
         "gguf>=0.17,<1",  # reads the pretrained weights that a slow test compares on
         "ipykernel>=6",
         "nbclient>=0.10",

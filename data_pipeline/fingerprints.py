@@ -23,10 +23,15 @@ def function_fingerprint(code: str) -> str:
 def loose_fingerprint(code: str) -> str:
     """The same, blind to the order of the items in displays of literals as well. Raises as
     `function_fingerprint`."""
+    return hashlib.sha256(ast.dump(loosely_normalized(code)).encode()).hexdigest()
+
+
+def loosely_normalized(code: str) -> ast.Module:
+    """`normalized`, and the items in displays of literals in an order of their own."""
     tree = normalized(code)
     for node in ast.walk(tree):
         _sort_literals(node)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return tree
 
 
 def normalized(code: str) -> ast.Module:
@@ -73,8 +78,8 @@ def drop_documentation(tree: ast.AST) -> None:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            if body and is_docstring(body[0]):
-                del body[0]
+            # Not the first alone: a docstring that a copy moved down is still none of the program.
+            body[:] = [statement for statement in body if not is_docstring(statement)]
             if not body and not isinstance(node, ast.Module):
                 body.append(ast.Pass())
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -101,8 +106,8 @@ def _without_annotation(statement: ast.stmt) -> ast.stmt:
     if not isinstance(statement, ast.AnnAssign):
         return statement
     if statement.value is None:
-        return ast.Pass()
-    return ast.Assign([statement.target], statement.value)
+        return ast.copy_location(ast.Pass(), statement)
+    return ast.copy_location(ast.Assign([statement.target], statement.value), statement)
 
 
 def _sort_literals(node: ast.AST) -> None:
