@@ -22,12 +22,16 @@ from flax import nnx
 
 from semcoder_jax import evaluate, generations, hf, report
 from semcoder_jax import train as training
+from semcoder_jax.benchmarks.heldout import VARIANTS, Heldout, read_problems, worked_example
 from semcoder_jax.checkpoints import MODEL, Model, load_model
 from semcoder_jax.config import RunConfig, parse_run
+from semcoder_jax.flow import generate, judged
 from semcoder_jax.hf.card import CardContent, default_license, model_card
 from semcoder_jax.initialization import with_copying_heads
 from semcoder_jax.model import Decoder
+from semcoder_jax.results import Run, to_json
 from semcoder_jax.sampling import SamplingParams
+from semcoder_jax.sources import ModelSource
 
 PROBLEMS = 400
 SAMPLING = SamplingParams(max_new_tokens=192)  # greedy; the longest true response has 170
@@ -38,8 +42,8 @@ USER_ERRORS = (*training.USER_ERRORS, *evaluate.USER_ERRORS)
 class Outcome:
     """What the table at the end says."""
 
-    untrained: evaluate.Result
-    trained: evaluate.Result
+    untrained: Run
+    trained: Run
     training: training.TrainResult
     export: Path
 
@@ -57,11 +61,13 @@ def quickstart(config, workdir: Path) -> Outcome:
     result = training.train(config, workdir)
     if result.step < result.num_steps:
         raise KeyboardInterrupt  # stopped gracefully; what is saved goes on later
-    problems = evaluate.read_problems(workdir / "corpus" / "problems.jsonl", limit=PROBLEMS)
+    # Written by the stage above: they need no sandbox.
+    path = workdir / "corpus" / "problems.jsonl"
+    problems = Heldout(read_problems(path, limit=PROBLEMS, trusted=True))
 
     _stage(2, "the model before training, asked about functions that it never saw")
     before = untrained_model(run, workdir)
-    untrained = _ask(before, problems, workdir / "untrained", answer_modes=("monologue",))
+    untrained = _ask(before, problems, workdir / "untrained", variants=("monologue",))
 
     _stage(3, "export to Hugging Face, and back")
     export = export_checkpoint(run, workdir)
@@ -104,9 +110,7 @@ def export_checkpoint(run: RunConfig, workdir: Path) -> Path:
     )
 
 
-def _ask(
-    model: Model, problems, folder: Path, answer_modes=evaluate.ANSWER_MODES
-) -> evaluate.Result:
+def _ask(model: Model, problems: Heldout, folder: Path, variants=VARIANTS) -> Run:
     """The evaluation, its generations kept in ``folder`` for these very parameters."""
     sums = [float(abs(leaf).sum()) for leaf in jax.tree.leaves(model.params)]
     identity = {"parameters": sums, "sampling": dataclasses.asdict(SAMPLING)}
@@ -116,28 +120,38 @@ def _ask(
     except generations.StoreError:  # of other parameters: an earlier training in this workdir
         path.unlink()
         store = generations.GenerationStore(path, identity)
+    source = ModelSource(model, identity, name=folder.name, batch_size=128)
     with store:
-        return evaluate.evaluate(
-            model,
+        generated = generate(
             problems,
-            params=SAMPLING,
-            answer_modes=answer_modes,
-            batch_size=128,
-            store=store,
+            source,
+            SAMPLING,
+            store,
+            variants=variants,
+            modes=problems.modes,
             progress=folder.name,
         )
+    return judged(
+        problems,
+        generated.said,
+        model=folder.name,
+        identity=identity,
+        tokens_per_second=generated.tokens_per_second,
+        progress=None,
+    )
 
 
 def summary(outcome: Outcome, seconds: float) -> str:
     """The table for the person who waited."""
     rows = []
-    for name, result in (("untrained", outcome.untrained), ("trained", outcome.trained)):
-        for score in result.scores:
-            low, high = (report.percent(bound) for bound in score.interval)
-            sound = "–" if score.sound is None else report.percent(score.sound / score.total)
-            right = f"{score.right}/{score.total}"
-            accuracy = report.percent(score.accuracy)
-            rows.append((name, score.answer_mode, right, accuracy, f"{low} – {high}", sound))
+    for run in (outcome.untrained, outcome.trained):
+        for score in run.scores:
+            found = score.estimate
+            bounds = report.interval(found.low, found.high)
+            right = f"{score.right}/{score.samples}"
+            sound = report.reasoning_cells(score.reasoning)[0]
+            accuracy = report.percent(found.value)
+            rows.append((run.model, score.variant, right, accuracy, bounds, sound))
     headings = ("model", "answer", "right", "accuracy", "95 % interval", "no wrong step")
     speed = outcome.training.tokens_per_second
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -173,10 +187,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return 130
-    print(f"\n{evaluate.worked_example(outcome.trained)}\n")
+    # The first of the problems, right or wrong, so that nobody chooses it.
+    example = next(a for a in outcome.trained.answers if a.variant == "monologue")
+    print(f"\n{worked_example(example)}\n")
     print(summary(outcome, time.monotonic() - started))
-    result = {"untrained": outcome.untrained, "trained": outcome.trained}
-    rows = {name: evaluate.result_to_json(value) for name, value in result.items()}
+    rows = {run.model: to_json(run) for run in (outcome.untrained, outcome.trained)}
     (Path(workdir) / "result.json").write_text(json.dumps(rows, indent=1) + "\n")
     return 0
 

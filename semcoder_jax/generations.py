@@ -62,7 +62,7 @@ class GenerationStore(contextlib.AbstractContextManager):
         if not whole:
             self._write({"run": run})
             return {}
-        lines = [self._parse(n, line) for n, line in enumerate(whole.splitlines(), 1)]
+        lines = [_parse(self.path, n, line) for n, line in enumerate(whole.splitlines(), 1)]
         there = lines[0].get("run")
         if there != run:
             differing = sorted(
@@ -74,21 +74,47 @@ class GenerationStore(contextlib.AbstractContextManager):
             )
         return {row["id"]: row for row in lines[1:]}
 
-    def _parse(self, number: int, line: bytes) -> dict:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict) or ("run" if number == 1 else "id") not in row:
-            raise StoreError(f"{self.path}:{number}: not a line of a store of generations")
-        return row
-
     def _write(self, row: Mapping[str, Any]) -> None:
         try:
-            self._file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            # A text may hold half of a surrogate pair: as JSON's own escape it survives.
+            text = json.dumps(row, ensure_ascii=False)
+            self._file.write(text.encode("utf-8", "backslashreplace") + b"\n")
             self._file.flush()
         except OSError as error:
             raise StoreError(f"{self.path}: {error.strerror}") from error
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether the file opens as a store does."""
+    try:
+        with Path(path).open("rb") as file:
+            row = json.loads(file.readline())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and set(row) == {"run"}
+
+
+def read_store(path: str | Path) -> tuple[dict[str, Any], dict[str, dict]]:
+    """(the run that a store belongs to, its rows by id), to be read only. Raises StoreError."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+    lines = content[: content.rfind(b"\n") + 1].splitlines()
+    if not lines:
+        raise StoreError(f"{path}: not a store of generations")
+    rows = [_parse(path, n, line) for n, line in enumerate(lines, 1)]
+    return rows[0]["run"], {row["id"]: row for row in rows[1:]}
+
+
+def _parse(path: str | Path, number: int, line: bytes) -> dict:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict) or ("run" if number == 1 else "id") not in row:
+        raise StoreError(f"{path}:{number}: not a line of a store of generations")
+    return row
 
 
 def checkpoint_identity(directory: str | Path) -> dict[str, Any]:

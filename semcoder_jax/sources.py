@@ -1,7 +1,6 @@
 """Where generations come from: a checkpoint in this process, or any OpenAI-compatible server.
 
-A source has a ``name`` for people, an ``identity`` (JSON-like: what tells its generations from
-another's) and ``stream``; loading and connecting wait until something is asked.
+Loading and connecting wait until something is asked.
 """
 
 import dataclasses
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from data_pipeline.endpoint import Ask, Client, Endpoint, EndpointError
-from semcoder_jax.checkpoints import load_model
+from semcoder_jax.checkpoints import CheckpointError, Model, load_model
 from semcoder_jax.generations import GenerationStore, checkpoint_identity
 from semcoder_jax.sampling import Generation, SamplingParams, encode_prompt, stream
 
@@ -27,12 +26,13 @@ class SourceError(RuntimeError):
 
 
 class Source(Protocol):
-    """Generations of prompts, as they end."""
+    """Generations of prompts, as they end.
+
+    name: for people. identity: JSON-like, what tells its generations from another's.
+    """
 
     name: str
-
-    @property
-    def identity(self) -> Mapping[str, Any]: ...
+    identity: Mapping[str, Any]
 
     def stream(
         self,
@@ -44,29 +44,20 @@ class Source(Protocol):
     ) -> Iterator[tuple[int, Generation]]: ...
 
 
-@dataclasses.dataclass
-class CheckpointSource:
-    """Our own sampler over an HF directory or a training workdir."""
+class ModelSource:
+    """Our own sampler over a model that is loaded."""
 
-    directory: str | Path
-    batch_size: int = 64
-    name: str = ""
+    def __init__(
+        self, model: Model, identity: Mapping[str, Any], *, name: str, batch_size: int = 64
+    ):
+        self._model, self.identity = model, identity
+        self.name, self.batch_size = name, batch_size
 
-    def __post_init__(self):
-        self.name = self.name or str(self.directory)
-        self._model = None
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        return {"checkpoint": checkpoint_identity(self.directory)}
-
-    def model(self):
-        """The model, loaded once. Raises CheckpointError or HFError."""
-        if self._model is None:
-            self._model = load_model(self.directory)
+    def model(self) -> Model:
         return self._model
 
     def stream(self, prompts, params, *, row_seeds, progress):
+        """Prompts that leave no room for an answer are refused, the others sampled."""
         model = self.model()
         tokens = [encode_prompt(model.tokenizer, prompt) for prompt in prompts]
         fits = [i for i, row in enumerate(tokens) if 0 < len(row) < model.config.max_positions]
@@ -83,24 +74,32 @@ class CheckpointSource:
             yield fits[j], generation
 
 
-@dataclasses.dataclass
+class CheckpointSource(ModelSource):
+    """The same over an HF directory or a training workdir, loaded when first asked.
+
+    Raises CheckpointError where there is no such directory; ``stream`` where it holds no model.
+    """
+
+    def __init__(self, directory: str | Path, *, batch_size: int = 64):
+        if not Path(directory).is_dir():
+            raise CheckpointError(f"{directory}: no such directory")
+        identity = {"checkpoint": checkpoint_identity(directory)}
+        super().__init__(None, identity, name=str(directory), batch_size=batch_size)
+        self._directory = directory
+
+    def model(self) -> Model:
+        if self._model is None:
+            self._model = load_model(self._directory)
+        return self._model
+
+
 class EndpointSource:
     """A server; ``chat`` sends each prompt as a user's message instead of text to be continued."""
 
-    endpoint: Endpoint
-    chat: bool = False
-    name: str = ""
-
-    def __post_init__(self):
-        self.name = self.name or f"{self.endpoint.model} ({self.endpoint.url})"
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        return {
-            "endpoint": self.endpoint.url,
-            "model": self.endpoint.model,
-            "chat": self.chat,
-        }
+    def __init__(self, endpoint: Endpoint, *, chat: bool = False):
+        self.endpoint, self.chat = endpoint, chat
+        self.name = f"{endpoint.model} ({endpoint.url})"
+        self.identity = {"endpoint": endpoint.url, "model": endpoint.model, "chat": chat}
 
     def stream(self, prompts, params, *, row_seeds, progress):
         """Raises EndpointError where no request can succeed, and SourceError at the end where some

@@ -1,167 +1,33 @@
-"""Evaluation: answers read and judged, honest counts, a store that survives, one-line errors."""
+"""The command: generate, be killed, go on, judge again without a model, compare; its mistakes."""
 
 import dataclasses
 import json
-import math
+from pathlib import Path
 
 import pytest
+from openai_stand_in import MODEL, StandIn
 
-from data_pipeline.monologue.forward import direct_answer, forward_monologue
 from data_pipeline.prompts import forward_prompt
-from semcoder_jax import evaluate as evaluation
+from semcoder_jax import sources
+from semcoder_jax.benchmarks.heldout import read_problems
 from semcoder_jax.checkpoints import load_model
-from semcoder_jax.evaluate import (
-    EvaluateError,
-    evaluate,
-    extract_answer,
-    judge,
-    main,
-    read_problems,
-    result_to_json,
-    scores_table,
-    worked_example,
-)
-from semcoder_jax.generations import GenerationStore
-from semcoder_jax.sampling import Generation, SamplingParams, generate
-from tests.tiny_checkpoint import random_runs, write_checkpoint
+from semcoder_jax.evaluate import main
+from semcoder_jax.results import read_runs
+from semcoder_jax.sampling import SamplingParams, generate
+from tests.test_heldout import write_problems
+from tests.tiny_checkpoint import write_checkpoint
 
 CONFIG = "--config=configs/eval/heldout.py"
 
 
 @pytest.fixture(scope="module")
 def problems_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("problems") / "problems.jsonl"
-    rows = [
-        {"id": f"p{i}", "program": run.program, "call": run.call, "output": run.result}
-        for i, run in enumerate(random_runs(6, seed=3))
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-@pytest.fixture(scope="module")
-def problems(problems_file):
-    return read_problems(problems_file)
+    return write_problems(tmp_path_factory.mktemp("problems") / "problems.jsonl")
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     return write_checkpoint(tmp_path_factory.mktemp("evaluate") / "checkpoint", max_positions=1024)
-
-
-# ---- answers
-
-
-@pytest.mark.parametrize(
-    ("response", "answer"),
-    [
-        ("[ANSWER]\nassert f(x=1) == 7\n[/ANSWER]", "7"),
-        ("[ANSWER]\nassert f(x=1) == 7", "7"),
-        ("[ANSWER]\nf(1) == [1, 2]\n[/ANSWER] and more == 3", "[1, 2]"),
-        ("[ANSWER] 3 [/ANSWER]\n[ANSWER]\nassert f() == 'a == b'\n[/ANSWER]", "'a == b'"),
-        ("[ANSWER]\nassert f('a == b', [1 == 2]) == 4\n[/ANSWER]", "4"),
-        ("[ANSWER]\nassert f(1) == 8 or True\n[/ANSWER]", "8 or True"),
-        ("assert f(1) == 7", None),
-        ("[ANSWER]\n7\n[/ANSWER]", None),
-        ("[ANSWER]\nassert f(1) ==\n[/ANSWER]", None),
-        ("[ANSWER]\nassert f('== 7\n[/ANSWER]", None),
-        ("", None),
-    ],
-)
-def test_the_answer_is_right_of_the_assertions_own_equals(response, answer):
-    assert extract_answer(response, finished=True) == answer
-
-
-def test_an_answer_that_was_cut_is_no_answer():
-    assert extract_answer("[ANSWER]\nassert f(1) == 12", finished=False) is None
-    assert extract_answer("[ANSWER]\nassert f(1) == 12\n[/ANSWER]", finished=False) == "12"
-
-
-def single_problem(tmp_path, output):
-    program = f"def f(x):\n    return {output}"
-    path = tmp_path / "one.jsonl"
-    path.write_text(json.dumps({"id": "a", "program": program, "call": "f(1)", "output": output}))
-    return read_problems(path)[0]
-
-
-@pytest.mark.parametrize(
-    ("output", "answer", "right"),
-    [
-        ("3", "3", True),
-        ("3", "3.0", False),
-        ("1", "True", False),
-        ("8", "8 or True", False),
-        ("3", "1 + 2", False),
-        ("'a'", '"a"', True),
-        ("[1, 2]", "[1,2]", True),
-        ("[1, 2]", "(1, 2)", False),
-        ("{'a': 1, 'b': 2}", "{'b': 2, 'a': 1}", True),
-        ("3", "f(1)", False),
-        ("3", "3 # sure", True),
-    ],
-)
-def test_a_right_answer_has_the_value_and_its_type(output, answer, right, tmp_path):
-    problem = single_problem(tmp_path, output)
-    text = f"assert f(1) == {answer}\n"
-    assert judge(problem, "direct", Generation(text, (), "stop")).right is right
-
-
-# ---- scores
-
-
-def test_counts_of_known_generations(problems, tmp_path):
-    """Two true monologues, one wrong step under a right answer, one wrong answer, one without
-    answer, one without steps; direct: all right but one."""
-    texts = [
-        forward_monologue(problem.trace).removeprefix("[MONOLOGUE]\n").split("[/ANSWER]")[0]
-        for problem in problems
-    ]
-    answer = f" == {problems[3].output}\n"
-    texts[2] = texts[2].replace("1. [L6]", "1. [L99]")
-    texts[3] = texts[3].replace(answer, " == 'something else'\n")
-    texts[4] = "no idea"
-    texts[5] = "[ANSWER]\n" + direct_answer(problems[5].trace).split("[/ANSWER]")[0]
-    direct = [direct_answer(problem.trace).split("[/ANSWER]")[0] for problem in problems]
-    direct[0] = "assert f("
-    with GenerationStore(tmp_path / "store.jsonl", {}) as store:
-        for mode, rows in (("monologue", texts), ("direct", direct)):
-            for problem, text in zip(problems, rows, strict=True):
-                store.append({"id": f"{mode}/{problem.id}", "text": text, "finish_reason": "stop"})
-        # Everything is in the store: no model is asked.
-        result = evaluate(None, problems, store=store, progress=None)
-    with_monologue, without = result.score("monologue"), result.score("direct")
-    assert dataclasses.astuple(with_monologue) == ("monologue", 6, 4, 1, 3)
-    assert dataclasses.astuple(without) == ("direct", 6, 5, 1, None)
-    assert [j.sound for j in result.judgements[:6]] == [True, True, False, True, False, False]
-    assert [j.right for j in result.judgements[:6]] == [True, True, True, False, False, True]
-    assert with_monologue.accuracy == pytest.approx(4 / 6)
-    assert result.tokens_per_second is None
-    shown = scores_table(result)
-    rows = [line.replace(" %", "%").split() for line in shown.splitlines()[2:]]
-    assert rows[0] == ["monologue", "4/6", "66.7%", "30.0–90.3%", "1", "50.0%"]
-    assert rows[1] == ["direct", "5/6", "83.3%", "43.6–97.0%", "1", "–"]
-    example = worked_example(result)
-    assert problems[0].program.strip() in example and "right" in example
-    steps = forward_monologue(problems[0].trace).count(". [L")
-    assert example.count("✓") >= steps and "✗" not in example
-    row = result_to_json(result)["answers"][3]
-    assert row["right"] is False and row["answer"] == "'something else'"
-    json.dumps(result_to_json(result), allow_nan=False)
-
-
-def test_generations_are_the_models_own(problems, checkpoint, tmp_path):
-    model = load_model(checkpoint)
-    params = SamplingParams(max_new_tokens=12)
-    result = evaluate(model, problems[:2], params=params, answer_modes=["direct"], progress=None)
-    prompts = [forward_prompt(p.program, p.call, answer_mode="direct") for p in problems[:2]]
-    expected = generate(model, prompts, params, progress=None)
-    for judgement, generation in zip(result.judgements, expected, strict=True):
-        assert judgement.response == "[ANSWER]\n" + generation.text.split("[/ANSWER]")[0]
-    assert result.tokens_per_second > 0
-    assert not math.isnan(result.score("direct").accuracy)
-
-
-# ---- the command
 
 
 def arguments(checkpoint, problems_file, tmp_path):
@@ -175,9 +41,23 @@ def arguments(checkpoint, problems_file, tmp_path):
     ]
 
 
+def test_generations_are_the_models_own(problems_file, checkpoint, tmp_path, capsys):
+    line = [*arguments(checkpoint, problems_file, tmp_path), "--config.variants=('direct',)"]
+    assert main(line) == 0
+    (run,) = read_runs(tmp_path / "work" / "result.json")
+    problems = read_problems(problems_file)
+    prompts = [forward_prompt(p.program, p.call, answer_mode="direct") for p in problems]
+    params = SamplingParams(max_new_tokens=12, stop=("[/ANSWER]",))
+    expected = generate(load_model(checkpoint), prompts, params, progress=None)
+    assert [a.text for a in run.answers] == ["[ANSWER]\n" + g.text for g in expected]
+    assert run.tokens_per_second > 0
+    assert "report: " in capsys.readouterr().out
+    assert "<table" in (tmp_path / "work" / "report.html").read_text()
+
+
 def test_a_killed_evaluation_goes_on(checkpoint, problems_file, tmp_path, monkeypatch, capsys):
     line = [*arguments(checkpoint, problems_file, tmp_path), f"--json={tmp_path / 'r.json'}"]
-    real_stream, asked = evaluation.stream, []
+    real_stream, asked = sources.stream, []
 
     def interrupted(model, prompts, params, **kwargs):
         for n, item in enumerate(real_stream(model, prompts, params, **kwargs)):
@@ -185,24 +65,149 @@ def test_a_killed_evaluation_goes_on(checkpoint, problems_file, tmp_path, monkey
                 raise KeyboardInterrupt
             yield item
 
-    monkeypatch.setattr(evaluation, "stream", interrupted)
+    monkeypatch.setattr(sources, "stream", interrupted)
     assert main(line) == 130
 
     def counted(model, prompts, params, **kwargs):
         asked.extend(prompts)
         return real_stream(model, prompts, params, **kwargs)
 
-    monkeypatch.setattr(evaluation, "stream", counted)
+    monkeypatch.setattr(sources, "stream", counted)
     assert main(line) == 0
-    assert len(asked) == 2 + 6  # what was left of the monologues, and the direct answers
-    result = json.loads((tmp_path / "r.json").read_text())
-    assert [score["total"] for score in result["scores"]] == [6, 6]
-    assert [row["id"] for row in result["answers"]] == [f"p{i}" for i in range(6)] * 2
+    assert len(asked) == 12 - 4  # what was left
+    (run,) = read_runs(tmp_path / "r.json")
+    assert [score.samples for score in run.scores] == [6, 6]
+    assert [a.task for a in run.answers] == [f"p{i}" for i in range(6)] * 2
     shown = capsys.readouterr().out
-    assert "monologue" in shown and "95 % interval" in shown
-    asked.clear()
-    assert main(line) == 0 and asked == []
-    assert json.loads((tmp_path / "r.json").read_text())["answers"] == result["answers"]
+    assert "monologue" in shown and "95 % interval" in shown and "no wrong step" in shown
+
+    # Judged again: all is there, so no model is loaded.
+    monkeypatch.setattr(sources, "load_model", lambda _: pytest.fail("a model was loaded"))
+    assert main(line) == 0
+    assert read_runs(tmp_path / "r.json")[0].answers == run.answers
+    # And from its generations alone, without the checkpoint.
+    store = tmp_path / "work" / "generations.jsonl"
+    line = ["evaluate", CONFIG, f"--config.data={problems_file}", f"--generations={store}"]
+    assert main([*line, f"--json={tmp_path / 'again.json'}"]) == 0
+    assert read_runs(tmp_path / "again.json")[0].answers == run.answers
+
+
+def test_any_part_of_a_store_is_scored_over_all_tasks(checkpoint, problems_file, tmp_path, capsys):
+    assert main(arguments(checkpoint, problems_file, tmp_path)) == 0
+    content = (tmp_path / "work" / "generations.jsonl").read_bytes()
+    part = tmp_path / "part.jsonl"
+    lines = content.splitlines(keepends=True)
+    part.write_bytes(b"".join(lines[:4]) + lines[4][:10])  # three rows, and a part of one
+    line = ["evaluate", CONFIG, f"--config.data={problems_file}", f"--generations={part}"]
+    assert main([*line, f"--json={tmp_path / 'r.json'}", "--config.max_tasks=5"]) == 0
+    (run,) = read_runs(tmp_path / "r.json")
+    assert [score.samples for score in run.scores] == [5, 5]
+    missing = sum(score.outcomes.get("missing", 0) for score in run.scores)
+    assert 7 <= missing <= 8
+    assert f"{missing} of 10 questions have no generation" in capsys.readouterr().out
+
+
+def test_an_endpoint_stands_in_for_the_model(problems_file, tmp_path):
+    problems = {
+        forward_prompt(p.program, p.call, answer_mode="direct"): p
+        for p in read_problems(problems_file)
+    }
+
+    def answer(body):
+        problem = problems[body["prompt"]]
+        return f"assert {problem.call} == {problem.output}\n"
+
+    refused = (400, {}, {"error": {"message": "maximum context length"}})
+    with StandIn(answer, faults=[refused, "malformed", None, (500, {}, {})]) as server:
+        line = [
+            "evaluate",
+            CONFIG,
+            f"--config.data={problems_file}",
+            "--config.variants=('direct',)",
+            f"--endpoint={server.url}",
+            f"--model={MODEL}",
+            f"--workdir={tmp_path}",
+        ]
+        assert main(line) == 0
+        (run,) = read_runs(tmp_path / "result.json")
+        assert run.scores[0].outcomes == {"right": 5, "no answer": 1}
+        assert run.model == f"{MODEL} ({server.url})"
+        requests = len(server.requests)
+        sent = server.requests[-1][2]
+        assert sent["stop"] == ["[/ANSWER]"] and sent["temperature"] == 0.0
+        assert sent["max_tokens"] == 512
+        assert main(line) == 0 and len(server.requests) == requests  # nothing is asked twice
+
+
+def test_an_endpoint_that_fails_keeps_what_it_gave(problems_file, tmp_path, capsys, monkeypatch):
+    real = sources.Client
+
+    def impatient(endpoint, **kwargs):
+        return real(dataclasses.replace(endpoint, max_tries=1, concurrency=1), **kwargs)
+
+    monkeypatch.setattr(sources, "Client", impatient)
+    with StandIn(lambda body: "assert f() == 1", faults=[None, (500, {}, {})]) as server:
+        line = [
+            "evaluate",
+            CONFIG,
+            f"--config.data={problems_file}",
+            "--config.variants=('direct',)",
+            f"--endpoint={server.url}",
+            f"--model={MODEL}",
+            f"--workdir={tmp_path}",
+        ]
+        assert main(line) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("error: 1 of 6 requests got no answer") and "status 500" in error
+        assert not (tmp_path / "result.json").exists()
+        assert main(line) == 0
+        assert len(server.requests) == 6 + 1
+
+
+def test_two_runs_are_compared(checkpoint, problems_file, tmp_path, capsys):
+    line = arguments(checkpoint, problems_file, tmp_path)
+    assert main([*line, f"--json={tmp_path / 'a.json'}"]) == 0
+    capsys.readouterr()
+    a = str(tmp_path / "a.json")
+    assert main(["evaluate", "compare", a, a, f"--json={tmp_path / 'c.json'}"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("no difference shown") == 2 and "McNemar p" in shown
+    rows = json.loads((tmp_path / "c.json").read_text())["comparisons"]
+    assert [row["variant"] for row in rows] == ["monologue", "direct"]
+    assert {(row["tasks"], row["difference"], row["p_value"]) for row in rows} == {(6, 0, 1)}
+
+    for mistake, message in [
+        ([a], "takes two result files, got 1"),
+        ([a, str(tmp_path / "absent.json")], "absent.json: No such file"),
+        ([a, a, "--wat"], "unknown flag '--wat'"),
+    ]:
+        assert main(["evaluate", "compare", *mistake]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and message in error and error.count("\n") == 1
+
+
+def test_a_suite_is_one_command(checkpoint, problems_file, tmp_path, capsys):
+    suite = tmp_path / "suite.py"
+    for name in ("first", "second"):
+        content = Path("configs/eval/heldout.py").read_text()
+        (tmp_path / f"{name}.py").write_text(content)
+    suite.write_text(
+        "from ml_collections import ConfigDict\n\ndef get_config():\n"
+        "    return ConfigDict({'configs': ('first', 'second'),\n"
+        f"        'overrides': {{'data': {str(problems_file)!r}, 'max_tasks': 3,\n"
+        "            'sampling': {'max_new_tokens': 4}, 'variants': ('direct',)}})\n"
+    )
+    line = ["evaluate", f"--suite={suite}", f"--checkpoint={checkpoint}"]
+    work = tmp_path / "work"
+    assert main([*line, f"--workdir={work}", "--config.max_tasks=2"]) == 0
+    runs = read_runs(work / "result.json")
+    assert [score.samples for run in runs for score in run.scores] == [2, 2]
+    assert sorted(p.name for p in work.iterdir()) == [
+        "first", "report.html", "result.json", "second",
+    ]  # fmt: skip
+    assert "[2/2] second" in capsys.readouterr().err
+    assert main([*line, f"--workdir={work}", CONFIG]) == 2
+    assert "--config and --suite exclude each other" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -215,9 +220,17 @@ def test_a_killed_evaluation_goes_on(checkpoint, problems_file, tmp_path, monkey
         ("extra", "unexpected argument 'extra'"),
         ("--config=missing.py", "missing.py"),
         ("--config.batch_size=0", "config.batch_size=0"),
-        ("--config.answer_modes=('spoken',)", "config.answer_modes"),
+        ("--config.num_samples=0", "config.num_samples=0"),
+        ("--config.pass_at=(2,)", "config.pass_at=(2,)"),
+        ("--config.benchmark=mmlu", "config.benchmark='mmlu'"),
+        ("--config.variants=('spoken',)", "config.variants"),
         ("--config.sampling.temperature=-1.0", "temperature=-1.0"),
         ("--json=no/such/dir/r.json", "--json=no/such/dir/r.json"),
+        ("--mode=both", "--mode=both"),
+        ("--mode=compat", "heldout knows fixed"),
+        ("--endpoint=http://127.0.0.1:9/v1", "exactly one of"),
+        ("--generations=x.jsonl", "exactly one of"),
+        ("--model=m", "need each other"),
     ],
 )
 def test_a_mistake_is_one_clear_line(change, message, checkpoint, problems_file, tmp_path, capsys):
@@ -231,46 +244,18 @@ def test_a_mistake_is_one_clear_line(change, message, checkpoint, problems_file,
 
 
 @pytest.mark.parametrize(
-    ("row", "message"),
+    ("content", "message"),
     [
-        ("{", ":1: not JSON"),
-        ('{"id": "a"}', ":1: expected an object with exactly id, program, call, output"),
-        (
-            json.dumps({"id": "a", "program": "def f(x):\n    return x", "call": "f(1)"})[:-1]
-            + ', "output": "2"}',
-            ":1: field 'output': 2, but the run gives 1",
-        ),
-        (
-            json.dumps({"id": "a", "program": "def f(:", "call": "f(1)", "output": "2"}),
-            ":1: field 'program' or 'call':",
-        ),
-        (
-            json.dumps({"id": "a", "program": "def f(x):\n    return x/0", "call": "f(1)"})[:-1]
-            + ', "output": "2"}',
-            ":1: field 'output': 2, but the run gives raises ZeroDivisionError",
-        ),
-        (
-            json.dumps({"id": "a", "program": "def f(x):\n    return x", "call": "f(1)"})[:-1]
-            + ', "output": ""}',
-            ":1: field 'output': expected a non-empty string",
-        ),
+        (None, "No such file"),
+        ("", "not a store of generations"),
+        ('{"wat": 1}\n', ":1: not a line of a store"),
     ],
 )
-def test_a_bad_problem_is_named_by_file_line_and_field(row, message, tmp_path):
-    path = tmp_path / "problems.jsonl"
-    path.write_text(row + "\n")
-    with pytest.raises(EvaluateError) as raised:
-        read_problems(path)
-    assert str(raised.value).startswith(f"{path}{message}")
-    assert "\n" not in str(raised.value)
-
-
-def test_problems_twice_or_none_are_errors(problems_file, tmp_path):
-    path = tmp_path / "problems.jsonl"
-    path.write_text(problems_file.read_text() * 2)
-    with pytest.raises(EvaluateError, match=r"problems.jsonl:7: field 'id': 'p0' is there twice"):
-        read_problems(path)
-    assert len(read_problems(path, limit=3)) == 3
-    path.write_text("\n")
-    with pytest.raises(EvaluateError, match="no problems"):
-        read_problems(path)
+def test_generations_that_cannot_be_read(content, message, problems_file, tmp_path, capsys):
+    path = tmp_path / "g.jsonl"
+    if content is not None:
+        path.write_text(content)
+    line = ["evaluate", CONFIG, f"--config.data={problems_file}", f"--generations={path}"]
+    assert main(line) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {path}") and message in error and error.count("\n") == 1

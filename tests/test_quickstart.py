@@ -30,11 +30,11 @@ def test_every_stage_runs_and_a_second_run_keeps_it(tmp_path):
     assert f"exported to  {export}" in first.stdout
 
     result = json.loads((tmp_path / "result.json").read_text())
-    scores = {score["answer_mode"]: score for score in result["trained"]["scores"]}
+    scores = {score["variant"]: score for score in result["trained"]["scores"]}
     assert set(scores) == {"monologue", "direct"}
     problems = (tmp_path / "corpus" / "problems.jsonl").read_text().splitlines()
     # Malformed answers stay in the count.
-    assert all(score["total"] == min(400, len(problems)) for score in scores.values())
+    assert all(score["samples"] == min(400, len(problems)) for score in scores.values())
 
     weights = (export / "model.safetensors").read_bytes()
     second = _run(f"--workdir={tmp_path}", *TINY)

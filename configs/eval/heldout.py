@@ -9,10 +9,13 @@ from ml_collections import ConfigDict, config_dict
 
 def get_config() -> ConfigDict:
     config = ConfigDict()
+    config.benchmark = "heldout"
     # JSONL of {"id", "program", "call", "output"}; None: CHECKPOINT/corpus/problems.jsonl.
     config.data = config_dict.placeholder(str)
-    config.max_problems = config_dict.placeholder(int)  # None: all
-    config.answer_modes = ("monologue", "direct")
+    config.max_tasks = config_dict.placeholder(int)  # None: all
+    config.variants = ("monologue", "direct")
+    config.num_samples = 1
+    config.pass_at = (1,)
     config.batch_size = 128
 
     config.sampling = ConfigDict()
