@@ -195,6 +195,12 @@ class TrainInput:
         packs = [self._pack(number) for number in range(first, first + rows)]
         return lay_out(self.table, packs, self.sequence_length, self.pad_id)
 
+    def records(self, step: int) -> np.ndarray:
+        """The numbers, in the source, of the records of step `step`, of all processes' rows."""
+        first = step * self.global_batch_size
+        packs = [self._pack(number) for number in range(first, first + self.global_batch_size)]
+        return np.concatenate(packs)
+
     def iterator(self, start_step: int = 0) -> "BatchIterator":
         """Batches from `start_step` on, made ahead of time; its state is the step."""
         return BatchIterator(self, start_step)

@@ -1,32 +1,49 @@
 """What a training run saves and how it is read back, for resuming and for inference.
 
 A checkpoint holds four items: ``params``, ``optimizer``, ``data`` (the state of the input iterator)
-and ``meta``. It is written asynchronously by Orbax and appears under
-its final name only when complete. Arrays are restored straight into the shards of any mesh.
+and ``meta`` (step, checksum). It is written asynchronously by Orbax and appears under its final
+name only when complete. Arrays are restored straight into the shards of any mesh.
 """
 
 import contextlib
 import dataclasses
+import hashlib
 import math
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from flax import nnx
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from semcoder_jax import hf, sharding
 from semcoder_jax.model import Compute, Decoder, DecoderConfig
 
+# Not signs of damage: files that are missing, cut or altered make Orbax raise anything else.
+_OUT_OF_MEMORY = (MemoryError, jax.errors.JaxRuntimeError)
 CHECKPOINTS = "checkpoints"
 MODEL = "model"
 
 
 class CheckpointError(ValueError):
     """A directory without a checkpoint, or one that does not fit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """A checkpoint read back; ``data`` is the state of the input iterator."""
+
+    step: int
+    params: Any
+    optimizer: Any
+    data: Any
 
 
 class Checkpoints:
@@ -41,7 +58,7 @@ class Checkpoints:
     def latest_step(self) -> int | None:
         return self._manager.latest_step()
 
-    def save(self, step: int, params, optimizer_state, data_iterator, meta: dict | None = None):
+    def save(self, step: int, params, optimizer_state, data_iterator) -> None:
         """Start saving; returns once the arrays may be overwritten (donated), before the files
         are complete. A step that is already saved is left alone."""
         if step == self._manager.latest_step():
@@ -53,32 +70,66 @@ class Checkpoints:
                 optimizer=ocp.args.StandardSave(optimizer_state),
                 # One state for all processes, so that their number may change.
                 data=ocp.args.JsonSave(data_iterator.get_state()),
-                meta=ocp.args.JsonSave({"step": step} | (meta or {})),
+                meta=ocp.args.JsonSave(
+                    {"step": step, "checksum": _checksum((params, optimizer_state))}
+                ),
             ),
             force=True,
         )
 
-    def restore(self, step: int, params, optimizer_state, data_iterator) -> tuple[Any, Any, dict]:
-        """(params, optimizer state, meta) of ``step``, and ``data_iterator`` set to its place.
+    def restore_last(self, params, optimizer_state, data_iterator) -> "Restored | None":
+        """What was saved last and is sound, and ``data_iterator`` set to its place; None where
+        nothing was saved. ``params`` and ``optimizer_state`` are trees of ShapeDtypeStructs that
+        carry shardings.
 
-        ``params`` and ``optimizer_state`` are trees of ShapeDtypeStructs that carry shardings.
+        A checkpoint that cannot be read, or whose arrays are not those saved (by checksum), is
+        put aside as STEP.damaged, with a warning, and the one before it is taken. Raises
+        CheckpointError if none is sound.
         """
-        try:
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    params=ocp.args.StandardRestore(params),
-                    optimizer=ocp.args.StandardRestore(optimizer_state),
-                    data=ocp.args.JsonRestore(),
-                    meta=ocp.args.JsonRestore(),
-                ),
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                restored = self._restore(step, params, optimizer_state)
+            except _OUT_OF_MEMORY:
+                raise
+            except Exception as error:
+                self._put_aside(step, error)
+                continue
+            data_iterator.set_state(restored.data)
+            return restored
+        if steps:
+            raise CheckpointError(f"{self._directory}: none of its checkpoints can be restored")
+        return None
+
+    def _restore(self, step: int, params, optimizer_state) -> "Restored":
+        read = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardRestore(params),
+                optimizer=ocp.args.StandardRestore(optimizer_state),
+                data=ocp.args.JsonRestore(),
+                meta=ocp.args.JsonRestore(),
+            ),
+        )
+        found, saved = _checksum((read.params, read.optimizer)), read.meta["checksum"]
+        if found != saved:
+            raise CheckpointError(f"checksum {found}, saved with {saved}")
+        return Restored(step, read.params, read.optimizer, read.data)
+
+    def _put_aside(self, step: int, error: Exception) -> None:
+        damaged = self._directory / f"{step}.damaged"
+        logging.warning("%s/%d is damaged: %s", self._directory, step, _first_line(error))
+        if jax.process_index() == 0:
+            print(
+                f"warning: {self._directory}/{step} is damaged ({_first_line(error)}); kept as "
+                f"{damaged.name}, going on from the one before",
+                file=sys.stderr,
             )
-        except (ValueError, FileNotFoundError) as error:
-            raise CheckpointError(
-                f"{self._directory}/{step}: cannot be restored: {_first_line(error)}"
-            ) from error
-        data_iterator.set_state(restored.data)
-        return restored.params, restored.optimizer, restored.meta
+            shutil.rmtree(damaged, ignore_errors=True)
+            (self._directory / str(step)).rename(damaged)
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices(f"damaged {step}")
+        self._manager.reload()
 
     def reached_preemption(self, step: int) -> bool:
         """Whether the processes of a jax.distributed run agree that this step is their last."""
@@ -165,10 +216,34 @@ def _load_workdir(workdir: Path, config, mesh, dtype, compute) -> tuple[nnx.Grap
             raise CheckpointError(f"{workdir}: no checkpoint yet in {CHECKPOINTS}/")
         args = ocp.args.Composite(params=ocp.args.StandardRestore(wanted))
         params = manager.restore(step, args=args).params
+    except (CheckpointError, *_OUT_OF_MEMORY):
+        raise
+    except Exception as error:
+        raise CheckpointError(
+            f"{workdir}/{CHECKPOINTS}/{step}: cannot be restored: {_first_line(error)}"
+        ) from error
     finally:
         manager.close()
     nnx.replace_by_pure_dict(state, params)
     return graphdef, state
+
+
+@jax.jit
+def _bit_sums(tree):
+    """The sum of each array's bits taken as unsigned integers, modulo 2^32: the same on any mesh,
+    for integer addition has no order."""
+
+    def bit_sum(leaf):
+        bits = jnp.dtype(f"uint{8 * leaf.dtype.itemsize}")
+        return jnp.sum(jax.lax.bitcast_convert_type(leaf, bits).astype(jnp.uint32))
+
+    return jnp.stack([bit_sum(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+def _checksum(tree) -> str:
+    """Of all bits of a tree's arrays and their order; one replicated pass over them."""
+    sums = np.asarray(jax.device_get(_bit_sums(tree)), "<u4")
+    return hashlib.sha256(sums.tobytes()).hexdigest()[:16]
 
 
 def _restoring_one_at_a_time(params) -> ocp.handlers.DefaultCheckpointHandlerRegistry:

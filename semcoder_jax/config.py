@@ -34,6 +34,7 @@ HARMLESS_FIELDS = (
     "train.eval_batches",
     "train.checkpoint_every",
     "train.keep_checkpoints",
+    "train.max_skipped_steps",
     "train.stop_after_step",
 )
 
@@ -76,6 +77,9 @@ class TrainConfig:
     ``num_steps`` may be left out where ``data.num_epochs`` is given, and only there.
     ``eval_every`` 0: only after the last step; ``eval_batches`` 0: the whole held-out set.
     ``stop_after_step`` ends the session gracefully there, as SIGTERM would; the run can go on.
+    A step whose loss or gradient is not finite, or whose gradient's norm exceeds
+    ``skip_gradient_norm`` (None: no bound), updates nothing; more than ``max_skipped_steps`` of
+    them end the session with its state saved.
     """
 
     num_steps: int | None = None
@@ -86,6 +90,8 @@ class TrainConfig:
     checkpoint_every: int = 1000
     keep_checkpoints: int = 2
     stop_after_step: int | None = None
+    skip_gradient_norm: float | None = None
+    max_skipped_steps: int = 10
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -17,11 +18,13 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 METRICS_FILE = "metrics.jsonl"
+SKIPPED_FILE = "skipped.jsonl"
 TENSORBOARD = "tensorboard"
+_IDS_SHOWN = 4
 
 
 class NotFiniteError(ValueError):
-    """A loss that is not a number."""
+    """Too many steps whose loss or gradient could not be used."""
 
 
 class RunLog:
@@ -29,11 +32,25 @@ class RunLog:
 
     The scalars of an interval stay on the device until the step after it is under way. The first
     step (compilation) and pauses do not count in tokens/s.
+
+    A step that updated nothing is told with the ids of its records (``record_ids(step)``), also
+    in WORKDIR/skipped.jsonl; ``skipped`` counts those of this session that were published.
     """
 
-    def __init__(self, workdir: Path, first: int, num_steps: int, every: int):
+    def __init__(
+        self,
+        workdir: Path,
+        first: int,
+        num_steps: int,
+        every: int,
+        record_ids: Callable[[int], Sequence[str]],
+    ):
         leads = jax.process_index() == 0
-        self._every = every
+        self.skipped = 0
+        self._every, self._record_ids = every, record_ids
+        self._skipped_file = workdir / SKIPPED_FILE if leads else None
+        if leads and self._skipped_file.is_file():
+            _keep_rows(self._skipped_file, first)
         self._writer = MetricWriter(workdir, resumed_step=first, write=leads)
         self._progress = Progress(first, num_steps, show=leads)
         self._gathered: list[tuple[int, dict]] = []
@@ -92,14 +109,28 @@ class RunLog:
         self._clock = now
         for step, metrics in fetched:
             self._writer.write(step, {name: value.item() for name, value in metrics.items()})
-            if not math.isfinite(metrics["loss"]):
-                self._writer.flush()
-                raise NotFiniteError(f"step {step}: the loss is {metrics['loss']}; training ends")
+            if metrics["skipped"]:
+                self._tell_skipped(step, float(metrics["loss"]), float(metrics["gradient_norm"]))
         self._writer.flush()
-        weights = [float(metrics["target_tokens"]) for _, metrics in fetched]
-        losses = [float(metrics["loss"]) for _, metrics in fetched]
-        mean = sum(map(float.__mul__, losses, weights)) / max(sum(weights), 1.0)
+        sound = [metrics for _, metrics in fetched if not metrics["skipped"]]
+        weights = [float(metrics["target_tokens"]) for metrics in sound]
+        losses = [float(metrics["loss"]) for metrics in sound]
+        mean = sum(map(float.__mul__, losses, weights)) / sum(weights) if sum(weights) else math.nan
         self._progress.update(fetched[-1][0], mean, rate)
+
+    def _tell_skipped(self, step: int, loss: float, gradient_norm: float) -> None:
+        self.skipped += 1
+        if self._skipped_file is None:
+            return
+        ids = list(self._record_ids(step))
+        row = {"step": step, "loss": loss, "gradient_norm": gradient_norm, "records": ids}
+        with open(self._skipped_file, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        shown = ", ".join(ids[:_IDS_SHOWN]) + (", …" if len(ids) > _IDS_SHOWN else "")
+        self.say(
+            f"step {step}: loss {loss:.4g}, gradient norm {gradient_norm:.4g}: not used "
+            f"(number {self.skipped}); its {len(ids)} records: {shown} (all in {SKIPPED_FILE})"
+        )
 
 
 class MetricWriter:
@@ -113,10 +144,7 @@ class MetricWriter:
         if not write:
             return
         path = Path(workdir) / METRICS_FILE
-        kept = [row for row in read_metrics(path) if row["step"] <= resumed_step]
-        partial = path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        os.replace(partial, path)
+        _keep_rows(path, resumed_step)
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
         self._tensorboard = SummaryWriter(
             str(Path(workdir) / TENSORBOARD), purge_step=resumed_step + 1, flush_secs=10
@@ -147,6 +175,14 @@ def read_metrics(path: str | Path) -> list[dict]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
     return [json.loads(line) for line in lines[:-1]]
+
+
+def _keep_rows(path: Path, last_step: int) -> None:
+    """Drop the rows of later steps; creates the file."""
+    kept = [row for row in read_metrics(path) if row["step"] <= last_step]
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    os.replace(partial, path)
 
 
 class Progress:

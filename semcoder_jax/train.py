@@ -7,16 +7,15 @@ are those of an unbroken run, bit for bit on the same mesh. SIGTERM or Ctrl-C fi
 saves and leaves with exit code 0.
 
 WORKDIR: config.json (the checked config), model/ (an HF directory without weights), checkpoints/
-(Orbax), metrics.jsonl and tensorboard/, corpus/ and data/ (what the source prepares).
+(Orbax), metrics.jsonl and tensorboard/, skipped.jsonl (steps whose gradient was not used), corpus/
+and data/ (what the source prepares).
 """
 
 import contextlib
 import dataclasses
 import functools
 import itertools
-import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -39,7 +38,6 @@ from data_pipeline.pyx import PyxError
 from data_pipeline.records import RecordError
 from semcoder_jax import command_line, hf, sharding
 from semcoder_jax.checkpoints import (
-    CHECKPOINTS,
     MODEL,
     CheckpointError,
     Checkpoints,
@@ -51,12 +49,17 @@ from semcoder_jax.config import (
     ConfigError,
     RunConfig,
     check_arguments,
-    differing_fields,
     parse_run,
 )
 from semcoder_jax.initialization import InitializationConfig, with_copying_heads
 from semcoder_jax.loss import chunked_cross_entropy
-from semcoder_jax.metrics import METRICS_FILE, NotFiniteError, RunLog, read_metrics
+from semcoder_jax.metrics import (
+    METRICS_FILE,
+    SKIPPED_FILE,
+    NotFiniteError,
+    RunLog,
+    read_metrics,
+)
 from semcoder_jax.model import Decoder, DecoderConfig
 from semcoder_jax.optimizer import (
     OptimizerError,
@@ -66,8 +69,7 @@ from semcoder_jax.optimizer import (
     optimizer_shardings,
 )
 from semcoder_jax.preemption import StopSignal
-
-CONFIG_FILE = "config.json"
+from semcoder_jax.workdir import WorkdirError, check_workdir, claimed, write_config
 
 USER_ERRORS = (
     command_line.CommandLineError,
@@ -82,17 +84,23 @@ USER_ERRORS = (
     PackingError,
     RecordError,
     synthetic.CorpusError,
+    WorkdirError,
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """The opened data: training batches from step 0 on, held-out batches if there are any."""
+    """The opened data: training batches from step 0 on, held-out batches if there are any.
+
+    ``record_ids(step)``: the ids of the records that update ``step`` (from 1) learns from, of all
+    processes' rows.
+    """
 
     tokenizer: Any
     train: BatchIterator
     eval: TrainInput | None
     num_steps: int
+    record_ids: Callable[[int], list[str]]
 
 
 class TrainState(NamedTuple):
@@ -123,15 +131,18 @@ def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
     """Train to ``train.num_steps``, or until stopped; go on from WORKDIR's last checkpoint.
 
     Raises one of USER_ERRORS, before anything is compiled, if the config or the workdir is wrong.
+    Raises NotFiniteError, with the state saved, after ``train.max_skipped_steps`` bad steps.
     """
-    started = time.monotonic()
-    workdir = Path(workdir)
-
-    # ---- Config, mesh, workdir
     run = parse_run(config)
     mesh = sharding.make_mesh(run.mesh)
     check_batch(run, mesh)
-    check_workdir(run, workdir)
+    check_workdir(run, Path(workdir))
+    with claimed(Path(workdir)):
+        return _train(run, mesh, Path(workdir))
+
+
+def _train(run: RunConfig, mesh: Mesh, workdir: Path) -> TrainResult:
+    started = time.monotonic()
 
     # ---- Data
     data = open_data(run, workdir)
@@ -157,8 +168,10 @@ def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
     if first >= last:
         checkpoints.close()
         return TrainResult(first, num_steps, _last_eval_loss(workdir), 0.0, 0.0)
-    if first:
-        state = restored_state(checkpoints, first, shapes, places, data.train)
+    restored = restored_state(checkpoints, shapes, places, data.train)
+    first = int(restored.step) if restored else 0
+    if restored:
+        state = restored
     elif "init_from" in run.model:
         state = state_from(run.model["init_from"], optimizer, places, mesh)
     else:
@@ -171,7 +184,7 @@ def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
     evaluate = make_evaluation(graphdef, data.eval, run.train.eval_batches, mesh)
 
     # ---- Loop
-    log = RunLog(workdir, first, num_steps, run.train.log_every)
+    log = RunLog(workdir, first, num_steps, run.train.log_every, data.record_ids)
     log.say(f"{_size(shapes.params)} parameters on {mesh.size} device(s), from step {first}")
     eval_loss, stop = None, StopSignal()
     with stop, contextlib.closing(checkpoints), contextlib.closing(log):
@@ -187,13 +200,19 @@ def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
                 with log.pause():
                     eval_loss = evaluate(state.params)
                 log.evaluation(step, eval_loss)
-            if stopping or _due(step, run.train.checkpoint_every):
-                log.flush()  # finds a loss that is not a number before it is saved
+            failing = log.skipped > run.train.max_skipped_steps
+            if stopping or failing or _due(step, run.train.checkpoint_every):
+                log.flush()
                 checkpoints.save(step, state.params, state.optimizer, data.train)
-            if stopping:
+            if stopping or failing:
                 break
         checkpoints.wait()
     data.train.close()
+    if failing:
+        raise NotFiniteError(
+            f"{workdir}: {log.skipped} steps were skipped, more than train.max_skipped_steps "
+            f"({run.train.max_skipped_steps}); step {step} is saved, see {SKIPPED_FILE}"
+        )
     if step < num_steps:
         log.say(f"stopped: step {step} is saved; the same command goes on from there")
     if eval_loss is None:
@@ -217,37 +236,6 @@ def check_batch(run: RunConfig, mesh: Mesh) -> None:
         )
 
 
-def check_workdir(run: RunConfig, workdir: Path) -> None:
-    """Raise ConfigError if WORKDIR holds a run of another config (harmless fields aside)."""
-    path = workdir / CONFIG_FILE
-    if not path.is_file():
-        if (workdir / CHECKPOINTS).exists():
-            raise ConfigError(
-                f"{workdir}: holds checkpoints but no {CONFIG_FILE} of a training run; to start "
-                f"from its model set model.init_from and choose another --workdir"
-            )
-        return
-    try:
-        recorded = parse_run(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise ConfigError(f"{path}: not the config of a training run ({error})") from None
-    if names := differing_fields(run, recorded):
-        raise ConfigError(
-            f"{path}: this workdir was begun with another config: {', '.join(names)} differ(s); "
-            f"choose another --workdir or restore the field(s)"
-        )
-
-
-def write_config(run: RunConfig, workdir: Path) -> None:
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        partial = workdir / f"{CONFIG_FILE}.partial"
-        partial.write_text(json.dumps(run.to_record(), indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, workdir / CONFIG_FILE)
-    except OSError as error:
-        raise ConfigError(f"{error.filename}: {error.strerror}") from None
-
-
 def open_data(run: RunConfig, workdir: Path) -> Data:
     """Tokenizer and batches; builds the synthetic corpus or a tokenizer first if the config asks
     for it."""
@@ -261,8 +249,8 @@ def open_data(run: RunConfig, workdir: Path) -> Data:
         "process_index": jax.process_index(),
         "process_count": jax.process_count(),
     }
-    records = pyx.load(data_dir, "train")
-    train_input = TrainInput(records, seed=run.seed, num_epochs=run.data.num_epochs, **shared)
+    train_records = pyx.load(data_dir, "train")
+    train_input = TrainInput(train_records, seed=run.seed, num_epochs=run.data.num_epochs, **shared)
     held_out = None
     if "eval" in pyx.splits(data_dir):
         records = pyx.load(data_dir, "eval")
@@ -270,7 +258,11 @@ def open_data(run: RunConfig, workdir: Path) -> Data:
     num_steps = run.train.num_steps
     if num_steps is None:
         num_steps = train_input.num_steps()
-    return Data(tokenizer, train_input.iterator(), held_out, num_steps)
+
+    def record_ids(step: int) -> list[str]:
+        return [train_records[int(number)].id for number in train_input.records(step - 1)]
+
+    return Data(tokenizer, train_input.iterator(), held_out, num_steps, record_ids)
 
 
 def _prepared(run: RunConfig, workdir: Path) -> tuple[Path, Path]:
@@ -347,12 +339,17 @@ def state_shardings(shapes: TrainState, mesh: Mesh) -> TrainState:
     )
 
 
-def restored_state(checkpoints, step, shapes, places, data_iterator) -> TrainState:
-    """The state of a checkpoint in its shards; sets ``data_iterator`` to its place."""
+def restored_state(checkpoints, shapes, places, data_iterator) -> TrainState | None:
+    """The state of the last sound checkpoint in its shards, None where there is none; sets
+    ``data_iterator`` to its place."""
     params = with_shardings(shapes.params, places.params)
     optimizer = with_shardings(shapes.optimizer, places.optimizer)
-    params, optimizer, _ = checkpoints.restore(step, params, optimizer, data_iterator)
-    return TrainState(jax.device_put(jnp.int32(step), places.step), params, optimizer)
+    restored = checkpoints.restore_last(params, optimizer, data_iterator)
+    if restored is None:
+        return None
+    return TrainState(
+        jax.device_put(jnp.int32(restored.step), places.step), restored.params, restored.optimizer
+    )
 
 
 def state_from(directory: str, optimizer, places: TrainState, mesh: Mesh) -> TrainState:
@@ -371,8 +368,10 @@ def make_train_step(
     """Jitted (state, batch) -> (state, metrics); the old state is donated.
 
     Metrics are replicated scalars: the mean ``loss`` over the global batch's target tokens, the
-    ``gradient_norm`` before clipping, the ``learning_rate``, and the numbers of ``target_tokens``
-    and ``tokens`` (all but padding).
+    ``gradient_norm`` before clipping, the ``learning_rate``, the numbers of ``target_tokens``
+    and ``tokens`` (all but padding), and ``skipped``: 1 where loss or gradient is not finite, or
+    the gradient's norm is above ``train.skip_gradient_norm``. Such a step leaves parameters and
+    moments as they are; only the counters, and with them the learning rate, go on.
     """
     schedule = learning_rate_schedule(run.optimizer, num_steps)
     loss_sums = functools.partial(batch_loss_sums, graphdef)
@@ -381,14 +380,27 @@ def make_train_step(
         loss, target_tokens, gradients = accumulated_gradients(
             loss_sums, state.params, batch, run.train.accumulation_steps, mesh
         )
+        gradient_norm = optax.global_norm(gradients)
+        sound = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
+        if run.train.skip_gradient_norm is not None:
+            sound &= gradient_norm <= run.train.skip_gradient_norm
         updates, moments = optimizer.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
+
+        def unless_bad(new, old):
+            is_counter = jnp.issubdtype(new.dtype, jnp.integer)
+            return new if is_counter else jnp.where(sound, new, old)
+
+        params, moments = jax.tree.map(
+            unless_bad, (params, moments), (state.params, state.optimizer)
+        )
         metrics = {
             "loss": loss,
-            "gradient_norm": optax.global_norm(gradients),
+            "gradient_norm": gradient_norm,
             "learning_rate": schedule(state.step),
             "target_tokens": target_tokens,
             "tokens": jnp.sum(batch["segment_ids"] != 0),
+            "skipped": 1 - sound.astype(jnp.int32),
         }
         return TrainState(state.step + 1, params, moments), metrics
 

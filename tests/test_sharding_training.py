@@ -192,7 +192,7 @@ def restore_elsewhere(state, mesh, directory):
     checkpoints.save(STEPS, state.params, state.optimizer, Place())
     checkpoints.wait()
     shapes = jax.eval_shape(lambda: state)
-    restored = restored_state(checkpoints, STEPS, shapes, state_shardings(shapes, mesh), Place())
+    restored = restored_state(checkpoints, shapes, state_shardings(shapes, mesh), Place())
     checkpoints.close()
     return restored
 

@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import os
+import random
 import re
 import shutil
 import signal
@@ -29,7 +30,8 @@ from data_pipeline.records import read_jsonl
 from semcoder_jax import hf
 from semcoder_jax import train as training
 from semcoder_jax.checkpoints import CheckpointError, Checkpoints, load_model
-from semcoder_jax.metrics import NotFiniteError, RunLog, read_metrics
+from semcoder_jax.metrics import RunLog, read_metrics
+from semcoder_jax.workdir import claimed
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -196,23 +198,158 @@ def test_packing_leaves_the_loss_of_every_record_as_it_is(data, unbroken):
     np.testing.assert_allclose(packed[0], alone[0], rtol=1e-5)
 
 
-def test_a_loss_that_is_no_number_ends_training(tmp_path, capsys):
-    log = RunLog(tmp_path, 0, 10, 1)
-    metrics = {"loss": 1.5, "tokens": 100, "target_tokens": 10.0}
-    log.step(1, {name: jnp.asarray(value) for name, value in metrics.items()})
-    log.step(2, {name: jnp.asarray(value) for name, value in metrics.items()})
-    log.step(
-        3,
-        {name: jnp.asarray(value) for name, value in metrics.items()}
-        | {"loss": jnp.asarray(jnp.nan)},
-    )
-    with pytest.raises(NotFiniteError, match="step 3: the loss is nan"):
-        log.flush()
+def test_skipped_steps_are_told_with_their_records(tmp_path, capsys):
+    log = RunLog(tmp_path, 0, 10, 1, lambda step: [f"record_{step}_{n}" for n in range(6)])
+    metrics = {"loss": 1.5, "gradient_norm": 2.0, "tokens": 100, "target_tokens": 10.0}
+    for step, changes in ((1, {}), (2, {}), (3, {"loss": np.nan, "skipped": 1})):
+        step_metrics = metrics | {"skipped": 0} | changes
+        log.step(step, {name: jnp.asarray(value) for name, value in step_metrics.items()})
+    log.flush()
+    assert log.skipped == 1
     log.close()
     assert [row["step"] for row in read_metrics(tmp_path / "metrics.jsonl")] == [1, 2, 3]
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "step 1/10  loss 1.5000  compiled"
     assert re.fullmatch(r"step 2/10  loss 1.5000  [\d,]+ tokens/s  remaining \d\d:\d\d", lines[1])
+    assert lines[2] == (
+        "step 3: loss nan, gradient norm 2: not used (number 1); its 6 records: record_3_0, "
+        "record_3_1, record_3_2, record_3_3, … (all in skipped.jsonl)"
+    )
+    (row,) = read_metrics(tmp_path / "skipped.jsonl")
+    assert row["step"] == 3 and row["records"] == [f"record_3_{n}" for n in range(6)]
+
+
+def test_exploding_gradients_update_nothing_and_end_the_run(data, tmp_path, capsys):
+    """A bound below every gradient's norm: no step is used, too many end the session."""
+    config = tiny_config(
+        data, train__skip_gradient_norm=1e-9, train__max_skipped_steps=2, train__log_every=1
+    )
+    path = write_config_file(tmp_path, config)
+    workdir = tmp_path / "run"
+    code, output = run_command(capsys, f"--config={path}", f"--workdir={workdir}")
+    assert code == 2
+    assert re.search(
+        r"error: .*/run: [34] steps were skipped, more than .* step \d is saved", output.err
+    )
+    rows = steps_of(workdir)
+    assert all(row["skipped"] == 1 and row["gradient_norm"] > 1e-9 for row in rows)
+    skipped = read_metrics(workdir / "skipped.jsonl")
+    assert [row["step"] for row in skipped] == [row["step"] for row in rows]
+
+    # The records named are those of the batch: their responses have as many targets.
+    tokenizer = load_model(workdir).tokenizer
+    responses = {
+        row["id"]: row["response"] for row in map(json.loads, (data / "train.jsonl").open())
+    }
+    for row, told in zip(rows, skipped, strict=True):
+        lengths = (
+            len(tokenizer.encode(responses[name], add_special_tokens=False)) + 1
+            for name in told["records"]
+        )
+        assert sum(lengths) == row["target_tokens"]
+
+    # The saved parameters are the initial ones, and the session that follows starts from them.
+    initial = training.initial_state(
+        training.hf.read_config(workdir / "model"),
+        training.make_optimizer(training.parse_run(config).optimizer, 12),
+        0,
+        training.InitializationConfig(),
+    ).params
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-6)  # compiled there, not here
+    jax.tree.map(close, params_of(workdir), initial)
+    code, output = run_command(
+        capsys, f"--config={path}", f"--workdir={workdir}", "--config.train.max_skipped_steps=99"
+    )
+    assert code == 0 and "step 12 of 12" in output.out
+
+
+def test_a_step_that_is_not_finite_leaves_the_state_as_it_was(data, tmp_path):
+    """One bad step in the middle: parameters and moments stay, counters go on."""
+    run = training.parse_run(tiny_config(data))
+    mesh = training.sharding.make_mesh(run.mesh)
+    opened = training.open_data(run, tmp_path)
+    config = training.resolve_architecture(run, opened.tokenizer)
+    graphdef, _ = nnx.split(training.abstract_model(config, run.compute))
+    optimizer = training.make_optimizer(run.optimizer, 12)
+    state = training.initial_state(config, optimizer, 0, run.initialization)
+    places = training.state_shardings(jax.eval_shape(lambda: state), mesh)
+    step = training.make_train_step(run, 12, graphdef, optimizer, mesh, places)
+    batch = training.sharding.put_batch(next(opened.train), mesh)
+    opened.train.close()
+    bad = batch | {"loss_mask": batch["loss_mask"] * jnp.inf}
+    state, metrics = step(jax.device_put(state, places), batch)
+    assert metrics["skipped"] == 0
+    before = jax.device_get(state)
+    state, metrics = step(state, bad)
+    assert metrics["skipped"] == 1 and not np.isfinite(metrics["loss"])
+    after = jax.device_get(state)
+    assert after.step == before.step + 1
+    for (path, new), old in zip(
+        jax.tree_util.tree_leaves_with_path(after), jax.tree.leaves(before), strict=True
+    ):
+        if np.issubdtype(new.dtype, np.integer):
+            assert new == old + 1, path
+        else:
+            np.testing.assert_array_equal(new, old, err_msg=str(path))
+
+
+def a_large_file(checkpoint):
+    return max(
+        (path for path in checkpoint.rglob("*") if path.is_file()), key=lambda p: p.stat().st_size
+    )
+
+
+def cut(checkpoint):
+    path = a_large_file(checkpoint)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def alter(checkpoint):
+    """One bit of the largest file, in the middle of the data."""
+    path = a_large_file(checkpoint)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(checkpoint):
+    shutil.rmtree(checkpoint / "params")
+
+
+@pytest.mark.parametrize("damage", [cut, alter, empty])
+def test_a_damaged_checkpoint_is_skipped(data, unbroken, tmp_path, capsys, damage):
+    training.train(tiny_config(data, train__stop_after_step=10), tmp_path)
+    damage(tmp_path / "checkpoints" / "10")
+    training.train(tiny_config(data), tmp_path)
+    said = capsys.readouterr().err
+    assert "checkpoints/10 is damaged" in said and "from step 5" in said
+    assert (tmp_path / "checkpoints" / "10.damaged").is_dir()
+    assert_same_run(tmp_path, unbroken)
+
+
+def test_checkpoints_that_are_all_damaged_end_in_one_line(data, tmp_path, capsys):
+    config = tiny_config(data, train__stop_after_step=3)
+    training.train(config, tmp_path / "run")
+    cut(tmp_path / "run" / "checkpoints" / "3" / "params")
+    with pytest.raises(CheckpointError, match=r"checkpoints/3: cannot be restored"):
+        load_model(tmp_path / "run")
+    path = write_config_file(tmp_path, tiny_config(data))
+    code, output = run_command(capsys, f"--config={path}", f"--workdir={tmp_path / 'run'}")
+    assert code == 2 and "none of its checkpoints can be restored" in output.err
+
+
+def test_a_second_run_on_the_same_workdir_is_refused(data, tmp_path, capsys):
+    path = write_config_file(tmp_path, tiny_config(data))
+    with claimed(tmp_path / "run"):
+        code, output = run_command(capsys, f"--config={path}", f"--workdir={tmp_path / 'run'}")
+    assert code == 2
+    assert f"another run (process {os.getpid()} on " in output.err
+    assert not (tmp_path / "run").exists()  # made by the first, which left nothing in it
+    code, output = run_command(
+        capsys, f"--config={path}", f"--workdir={tmp_path / 'run'}",
+        "--config.train.stop_after_step=1",
+    )  # fmt: skip
+    assert code == 0
 
 
 def test_load_model_without_a_model(tmp_path):
@@ -400,3 +537,43 @@ def test_a_folder_without_a_dataset_is_named(tmp_path):
     with pytest.raises(pyx.PyxError, match="expected a prepared dataset"):
         training.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def saved_steps(workdir):
+    return [path.name for path in (workdir / "checkpoints").glob("*") if path.name.isdigit()]
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_is_the_same_run(data, tmp_path):
+    """SIGKILL 20 times, at random moments: while starting, in a step, during a save. What is
+    damaged or half written is passed over, and the losses are those of the unbroken run."""
+    config = tiny_config(data, train__num_steps=200, train__log_every=1, train__checkpoint_every=1)
+    path = write_config_file(tmp_path, config)
+    workdir = tmp_path / "run"
+    command = [sys.executable, "-m", "semcoder_jax.train", f"--config={path}"]
+    command.append(f"--workdir={workdir}")
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    chance, killed, saving = random.Random(8), 0, 0
+    for _ in range(20):
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        saved = set(saved_steps(workdir))
+        while process.poll() is None and saved.issuperset(saved_steps(workdir)):
+            time.sleep(0.002)  # until it saves a step of its own
+        time.sleep(chance.uniform(0, 0.2))
+        process.kill()
+        _, err = process.communicate(timeout=120)
+        saving += any("tmp" in entry.name for entry in (workdir / "checkpoints").iterdir())
+        killed += process.returncode == -signal.SIGKILL
+        assert "Traceback" not in err, err
+    assert killed >= 10, "the run ended before it could be killed"
+    assert saving, "no kill fell into a save"
+    training.train(config, workdir)
+    whole = config | {"train": config["train"] | {"checkpoint_every": 1000}}
+    training.train(whole, tmp_path / "unbroken")
+    assert steps_of(workdir) == steps_of(tmp_path / "unbroken")
+    assert len(steps_of(workdir)) == 200
+    jax.tree.map(
+        np.testing.assert_array_equal, params_of(workdir), params_of(tmp_path / "unbroken")
+    )

@@ -1,0 +1,99 @@
+"""Whose directory a run's workdir is: of one config, and of one run at a time."""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+
+from semcoder_jax.checkpoints import CHECKPOINTS
+from semcoder_jax.config import ConfigError, RunConfig, differing_fields, parse_run
+
+CONFIG_FILE = "config.json"
+LOCK_FILE = "running.lock"
+
+
+class WorkdirError(ValueError):
+    """A workdir that another run is using."""
+
+
+def check_workdir(run: RunConfig, workdir: Path) -> None:
+    """Raise ConfigError if WORKDIR holds a run of another config (harmless fields aside)."""
+    path = workdir / CONFIG_FILE
+    if not path.is_file():
+        if (workdir / CHECKPOINTS).exists():
+            raise ConfigError(
+                f"{workdir}: holds checkpoints but no {CONFIG_FILE} of a training run; to start "
+                f"from its model set model.init_from and choose another --workdir"
+            )
+        return
+    try:
+        recorded = parse_run(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ConfigError(f"{path}: not the config of a training run ({error})") from None
+    if names := differing_fields(run, recorded):
+        raise ConfigError(
+            f"{path}: this workdir was begun with another config: {', '.join(names)} differ(s); "
+            f"choose another --workdir or restore the field(s)"
+        )
+
+
+def write_config(run: RunConfig, workdir: Path) -> None:
+    """Record the run's config in WORKDIR. Raises ConfigError where that cannot be written."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        partial = workdir / f"{CONFIG_FILE}.partial"
+        partial.write_text(json.dumps(run.to_record(), indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, workdir / CONFIG_FILE)
+    except OSError as error:
+        raise ConfigError(f"{error.filename}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def claimed(workdir: Path) -> Iterator[None]:
+    """Hold WORKDIR for this run; the first process does so for all.
+
+    The lock is the kernel's and ends with the process, however that ends. Raises WorkdirError if
+    another run holds it. A file system without locks is used without one. A workdir made here
+    into which the run put nothing is removed again.
+    """
+    if jax.process_index() != 0:
+        yield
+        return
+    is_new = not workdir.exists()
+    try:
+        with _locked(workdir):
+            yield
+    finally:
+        if is_new and [path.name for path in workdir.glob("*")] == [LOCK_FILE]:
+            (workdir / LOCK_FILE).unlink()
+            workdir.rmdir()
+
+
+@contextlib.contextmanager
+def _locked(workdir: Path) -> Iterator[None]:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = open(workdir / LOCK_FILE, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise WorkdirError(f"{error.filename}: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise WorkdirError(
+                f"{workdir}: another run ({file.read().strip() or 'unknown'}) is training here; "
+                f"stop it or choose another --workdir"
+            ) from None
+        except OSError:
+            yield
+            return
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
