@@ -693,3 +693,18 @@ def test_command_for_rows(best, tmp_path):
 
 def test_job_is_plain_data():
     assert call_job("p", "f(1)") == Job("call", "p", call="f(1)")
+
+
+def test_a_traced_run_can_be_stopped_by_its_steps(sandbox):
+    program = "def f(n):\n    i = 0\n    while i < n:\n        i += 1\n    return i\n"
+    limits = TraceLimits(max_lines=100, ends_run=True, tells_ended=True)
+    jobs = [call_job(program, f"f({n})", trace=limits) for n in (3, 10**9, 4)]
+    short, endless, after = sandbox.map_batched(jobs)
+    assert (short.outcome, after.outcome) == (Value(3), Value(4))
+    assert endless.outcome == Limit("steps", "more than 100 steps")
+    assert endless.trace.truncated == "more than 100 steps"
+    assert (endless.trace.result, endless.trace.raised) == (None, None)
+    assert {event.kind for event in endless.trace.events} == {"call", "line"}
+    values = [int(e.changed["i"]) for e in endless.trace.events if "i" in e.changed]
+    assert values == list(range(len(values)))
+    assert 30 <= len(values) <= 50  # two lines and a marker a turn

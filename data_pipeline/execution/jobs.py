@@ -124,7 +124,9 @@ def _traced(job: Mapping[str, Any]) -> dict[str, Any]:
     except CallError:
         raise
     except Ended as error:
-        return {"outcome": ["limit", "steps", str(error)]}
+        outcome = ["limit", "steps", str(error)]
+        if not limits.get("tells_ended", False):
+            return {"outcome": outcome}
     except Exception as error:
         raised = outcome_of(error, program, characters)
         outcome = raised_outcome(error, program.real)

@@ -48,13 +48,15 @@ class Limits:
 class TraceLimits:
     """Steps, bytes of recorded locals, and characters of a value's text, see `trace_call`.
 
-    ends_run: past the first two the run itself ends, as Limit("steps"), and gives no trace.
+    ends_run: past the first two the run itself ends, as Limit("steps"), and gives no trace;
+    with tells_ended it gives the trace of what ran until then.
     """
 
     max_lines: int = 10_000
     max_bytes: int = 16 << 20
     max_characters: int = 1000
     ends_run: bool = False
+    tells_ended: bool = False
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,8 @@ class Trace:
     """A traced call.
 
     result:    text of the returned value, None if the call raised
-    raised:    the exception that left the call, None if it returned
+    raised:    the exception that left the call, None if it returned; both are None where the run
+               was ended because its recording was full (`TraceLimits.ends_run`)
     loops:     in order of their first turn's header
     truncated: None, or why the events stop before the run did; the outcome is still the run's own
     clipped:   how many value texts were cut (they end in "…⟨+N characters⟩", or

@@ -1,0 +1,266 @@
+"""Two runs of one call, of the right and of a buggy program, side by side up to where they part.
+
+Both are traced; the lines of the programs are matched; then the steps are compared one by one. What
+only one program has and what does nothing (a test that fails, a `pass`) is stepped over. The first
+step that differs in what it does (variables after it, branch, turn, value handed back, exception)
+or that only one of the runs takes is where they part: until then every variable of every frame had
+the same value in both.
+"""
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from data_pipeline.literals import LiteralError, parse_literal, same_value
+from data_pipeline.tracing import Event, Trace
+
+INSIDE = ("<genexpr>", "<lambda>")
+"""Frames that are not told: what they do shows in what the line does that they stand on."""
+
+
+class AlignmentError(ValueError):
+    """Runs that cannot be held side by side; the message is a short reason to count by."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A step of a run.
+
+    index:   in the trace's events
+    event:   the step
+    before, after: the frame's variables, name -> text
+    times:   how often this line has run so far in the whole run, this step included
+    """
+
+    index: int
+    event: Event
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    times: int
+
+
+@dataclass(frozen=True)
+class Parting:
+    """Where two runs part.
+
+    kind:
+        "arguments"  a call binds other values
+        "state"      the line leaves other variables behind
+        "branch"     a header lets its body in where it must not, or the other way round
+        "value"      another value is returned or handed out
+        "exception"  one run raises where the other does not, or they raise different things
+        "flow"       the runs go on at different lines
+        "missing"    `right` is a step of a line that the buggy program lacks
+        "extra"      `buggy` is a step of a line that only the buggy program has
+    right, buggy: the step of each run; of "missing" and "extra" the other one is what comes there
+        in that run. None where a run has ended (or, for `buggy`, was stopped).
+    """
+
+    kind: str
+    right: Moment | None
+    buggy: Moment | None
+
+
+def matched_lines(right: str, buggy: str) -> dict[int, int]:
+    """Line of the right program -> its line in the buggy one, both from 1; indentation aside.
+
+    The most lines in order that are the same, those that open a block counting twice: of a line
+    that was moved past another, the one that opens no block is the one that moved. Lines changed in
+    place (as many as before) are matched too.
+    """
+    ours, theirs = (
+        [line.strip() for line in text.rstrip("\n").split("\n")] for text in (right, buggy)
+    )
+    head = 0
+    while head < min(len(ours), len(theirs)) and ours[head] == theirs[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(ours), len(theirs)) - head and ours[-1 - tail] == theirs[-1 - tail]:
+        tail += 1
+    pairs = [(line, line) for line in range(head)]
+    pairs += [
+        (head + one, head + other)
+        for one, other in _in_order(
+            ours[head : len(ours) - tail], theirs[head : len(theirs) - tail]
+        )
+    ]
+    pairs += [(len(ours) - at, len(theirs) - at) for at in range(tail, 0, -1)]
+    matched = dict(pairs)
+    for (i, j), (k, m) in pairwise([(-1, -1), *pairs, (len(ours), len(theirs))]):
+        if k - i == m - j:
+            matched.update(zip(range(i + 1, k), range(j + 1, m), strict=True))
+    return {one + 1: other + 1 for one, other in sorted(matched.items())}
+
+
+def _in_order(ours: list[str], theirs: list[str]) -> list[tuple[int, int]]:
+    """The heaviest common subsequence, as pairs of positions."""
+    best = [[0] * (len(theirs) + 1) for _ in range(len(ours) + 1)]
+    for i in range(len(ours) - 1, -1, -1):
+        for j in range(len(theirs) - 1, -1, -1):
+            best[i][j] = max(best[i + 1][j], best[i][j + 1])
+            if ours[i] == theirs[j]:
+                best[i][j] = max(best[i][j], best[i + 1][j + 1] + 1 + ours[i].endswith(":"))
+    pairs, i, j = [], 0, 0
+    while i < len(ours) and j < len(theirs):
+        if best[i][j] == best[i + 1][j]:
+            i += 1
+        elif best[i][j] == best[i][j + 1]:
+            j += 1
+        else:
+            pairs.append((i, j))
+            i, j = i + 1, j + 1
+    return pairs
+
+
+def likeness(right: str, buggy: str) -> float:
+    """The share of the right program's lines that stand in the buggy one unchanged, 0 to 1."""
+    ours, theirs = (
+        [line.strip() for line in text.split("\n") if line.strip()] for text in (right, buggy)
+    )
+    matcher = difflib.SequenceMatcher(None, ours, theirs, autojunk=False)
+    return sum(block.size for block in matcher.get_matching_blocks()) / max(len(ours), 1)
+
+
+def parting(right: Trace, buggy: Trace) -> Parting:
+    """Where the runs part. Raises AlignmentError where no difference is seen."""
+    lines = matched_lines(right.program, buggy.program)
+    ours, theirs = _Walk(right), _Walk(buggy)
+    present = set(lines.values())
+    later: Parting | None = None  # a difference that a nested call may explain
+    latest: Moment | None = None  # of the buggy run
+    while True:
+        one, other = ours.peek(), theirs.peek()
+        if later is not None:
+            depth = later.buggy.event.depth  # type: ignore[union-attr]
+            if one is None or other is None or min(one.depth, other.depth) <= depth:
+                return _raised_there(later, ours, theirs) or later
+        if one is None and other is None:
+            raise AlignmentError("no difference in the traces")
+        if one is not None and one.line not in lines and not _does_something(one):
+            ours.step()
+            ours.skipped = one
+            continue
+        if other is not None and other.line not in present and not _does_something(other):
+            theirs.step()
+            theirs.skipped = other
+            continue
+        if one is None or other is None:
+            if other is None and buggy.truncated:
+                raise AlignmentError("the traced steps end before the runs part")
+            return Parting("flow", ours.look(), theirs.look())
+        if one.line not in lines or _inside(one, ours.skipped):
+            return Parting("missing", ours.look(), theirs.look())
+        if other.line not in present or _inside(other, theirs.skipped):
+            return Parting("extra", ours.look(), theirs.look())
+        kind = _difference(one, other, lines)
+        if kind == "exception" and other.kind not in ("exception", "return"):
+            return Parting(kind, ours.look(), latest)  # it is the line before that raises nothing
+        moments = ours.step(), theirs.step()
+        latest = moments[1]
+        if kind in ("state", "branch"):
+            later = Parting(kind, *moments)
+            continue
+        if kind is not None:
+            return Parting(kind, *moments)
+
+
+@dataclass
+class _Walk:
+    """A run being walked along, with its frames' variables."""
+
+    trace: Trace
+    at: int = 0
+    frames: dict[int, dict[str, str]] = field(default_factory=dict)
+    counts: Counter[int] = field(default_factory=Counter)
+    skipped: Event | None = None
+
+    def peek(self) -> Event | None:
+        while self.at < len(self.trace.events):
+            event = self.trace.events[self.at]
+            inside = event.kind == "step" or event.function.endswith(INSIDE)
+            if not inside and event.kind != "unwind":
+                return event
+            self.at += 1
+        return None
+
+    def look(self) -> Moment | None:
+        """The coming step; the walk stays where it is."""
+        event = self.peek()
+        if event is None:
+            return None
+        before = dict(self.frames.get(event.frame, {}))
+        after = before | dict(event.changed)
+        for name in event.gone:
+            after.pop(name, None)
+        times = self.counts[event.line] + (event.kind == "line")
+        return Moment(self.at, event, before, after, times)
+
+    def step(self) -> Moment:
+        moment = self.look()
+        assert moment is not None
+        self.skipped = None
+        self.frames[moment.event.frame] = dict(moment.after)
+        self.counts[moment.event.line] += moment.event.kind == "line"
+        self.at += 1
+        return moment
+
+
+def _raised_there(parting: Parting, ours: _Walk, theirs: _Walk) -> Parting | None:
+    """The line left other variables behind because it was not finished: an exception arose."""
+    assert parting.right is not None
+    assert parting.buggy is not None
+    one, other = ours.peek(), theirs.peek()
+    if other is not None and other.kind == "exception" and other.frame == parting.buggy.event.frame:
+        return Parting("exception", parting.right, theirs.look())
+    if one is not None and one.kind == "exception" and one.frame == parting.right.event.frame:
+        return Parting("exception", ours.look(), parting.buggy)
+    return None
+
+
+def _does_something(event: Event) -> bool:
+    """Whether a step of a line that only one program has makes a difference by itself."""
+    return event.kind != "line" or bool(event.changed or event.gone or event.branch)
+
+
+def _inside(event: Event, skipped: Event | None) -> bool:
+    """Whether a step belongs to a call made on a line that was stepped over just before."""
+    return skipped is not None and event.kind == "call" and event.depth > skipped.depth
+
+
+def _difference(one: Event, other: Event, lines: Mapping[int, int]) -> str | None:
+    """The kind of parting, None where the steps do the same."""
+    if other.kind == "exception" != one.kind or one.kind == "exception" != other.kind:
+        return "exception"
+    if lines[one.line] != other.line or one.kind != other.kind or one.function != other.function:
+        return "flow"
+    if one.kind == "exception":
+        assert one.raised is not None
+        assert other.raised is not None
+        same = (one.raised.type, one.raised.message) == (other.raised.type, other.raised.message)
+        return None if same else "exception"
+    if not (same_texts(one.changed, other.changed) and set(one.gone) == set(other.gone)):
+        if one.kind == "call":
+            return "arguments"
+        # A loop that goes on here and ends there differs in its variable too: the turn is the news.
+        return "state" if one.branch == other.branch else "branch"
+    if (one.branch, one.iteration) != (other.branch, other.iteration):
+        return "branch"
+    return None if same_text(one.value, other.value) else "value"
+
+
+def same_texts(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    return one.keys() == other.keys() and all(same_text(one[name], other[name]) for name in one)
+
+
+def same_text(one: str | None, other: str | None) -> bool:
+    """Whether two texts show the same value: of dicts and sets the order does not count."""
+    if one == other:
+        return True
+    if one is None or other is None or len(one) != len(other) or not {"{", "("} & {*one}:
+        return False
+    try:
+        return same_value(parse_literal(one), parse_literal(other))
+    except LiteralError:
+        return False

@@ -1,0 +1,563 @@
+"""Holds a diagnosis against the two runs: reads its sentences back and counts in the traces.
+
+Written apart from `diagnosis`: it knows the wording, but none of its code. It finds where a line
+ran by counting, compares the runs as plain lists of lines and variables, and never walks them side
+by side. What it cannot read it reports, so nothing passes unread.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from data_pipeline.faults.alignment import matched_lines, same_text
+from data_pipeline.tracing import Event, Trace
+
+_STEP = re.compile(r"^(\d+)\. Line (\d+) \(`(.*?)`\): (.*)\.$")
+_GAP = re.compile(r"^\(Steps (\d+) to (\d+) are left out\.\)$")
+_LINE = re.compile(r"[Ll]ine (\d+) \(`(.*?)`\)")
+_PAIR = re.compile(r"(?<![\w.])([A-Za-z_]\w*) = ")
+_STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_FOLLOWS = re.compile(
+    r"(?:, | and )(?:[A-Za-z_]\w* = |no value of |where )|, \w+ is deleted|\.$|\. "
+)
+_LENGTH = re.compile(r"a value of (\d+) characters")
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """A sentence that does not hold, and why."""
+
+    sentence: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _State:
+    """An event with the variables of its frame before and after it. number: in the trace."""
+
+    number: int
+    event: Event
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+
+
+def complaints(
+    diagnosis: str, right: Trace, buggy: Trace, expected: str, why: str = ""
+) -> list[Complaint]:
+    """What of a diagnosis does not hold; empty where every sentence was read and is true.
+
+    why: the sentence about the change that the diagnosis may hold; it is not looked into.
+    """
+    return list(_Check(right, buggy, expected, why).complaints(diagnosis))
+
+
+class _Check:
+    def __init__(self, right: Trace, buggy: Trace, expected: str, why: str):
+        self.right, self.buggy, self.expected, self.why = right, buggy, expected, why
+        self.ours, self.theirs = _in_time(_states(right)), _in_time(_states(buggy))
+        self.source = buggy.program.split("\n")
+        self.right_source = right.program.split("\n")
+        self.lines = matched_lines(right.program, buggy.program)
+        self.back = {theirs: ours for ours, theirs in self.lines.items()}
+        self.steps: dict[int, int] = {}  # number of a told step -> index of its event
+
+    def complaints(self, diagnosis: str) -> Iterator[Complaint]:
+        simulation, found, rest = diagnosis.partition("\n\n### Root Cause Analysis\n")
+        cause, also, repair = rest.partition("\n\n### Repair\n")
+        head, _, steps = simulation.partition("\n")
+        if head != "### Execution Simulation" or not found or not also or "\n" in cause:
+            yield Complaint(diagnosis[:80], "the three parts are not there")
+            return
+        first, *lines = steps.split("\n")
+        if first != f"The failed test calls {self.buggy.call} and asserts {self.expected}.":
+            yield Complaint(first, "not this test")
+        yield from self._told(lines)
+        yield from self._cause(cause)
+        if not _repaired(repair, self.right.program, self.buggy.program):
+            yield Complaint(repair, "this does not give the right program")
+
+    # ---- the run
+
+    def _told(self, lines: list[str]) -> Iterator[Complaint]:
+        at, number = 0, 1
+        for line in lines:
+            if gap := _GAP.match(line):
+                if int(gap[1]) != number:
+                    yield Complaint(line, f"step {number} comes next")
+                for _ in range(int(gap[1]), int(gap[2]) + 1):
+                    at = self._next(at) + 1
+                number = int(gap[2]) + 1
+                continue
+            step = _STEP.match(line)
+            if step is None:
+                yield Complaint(line, "cannot be read")
+                continue
+            at = self._next(at)
+            if at >= len(self.theirs):
+                yield Complaint(line, "the run has ended")
+                return
+            state = self.theirs[at]
+            self.steps[number] = at
+            if int(step[1]) != number or int(step[2]) != state.event.line:
+                yield Complaint(line, f"step {number} is on line {state.event.line}")
+            elif self.source[state.event.line - 1].strip() != step[3]:
+                yield Complaint(line, "not the code of this line")
+            elif (reason := _step_fault(state, step[4], self.buggy)) is not None:
+                yield Complaint(line, reason)
+            at, number = at + 1, number + 1
+        if self._next(at) < len(self.theirs):
+            yield Complaint(lines[-1], "the run goes on")
+
+    def _next(self, at: int) -> int:
+        """The next event worth telling: all but turns inside comprehensions, unwinding, and lines
+        and resumptions that change and decide nothing and whose effect comes as an event."""
+        while at < len(self.theirs):
+            event = self.theirs[at].event
+            quiet = not event.changed and not event.gone and event.branch is None
+            code = self.source[event.line - 1].strip()
+            heralds = re.match(r"(return|if|elif|while|for|def|@|try)\b", code) is not None
+            if not (
+                event.kind in ("step", "unwind")
+                or (event.kind == "resume" and quiet)
+                or (event.kind == "line" and quiet and (heralds or self._only_raises(at)))
+            ):
+                break
+            at += 1
+        return at
+
+    def _only_raises(self, at: int) -> bool:
+        frame = self.theirs[at].event.frame
+        later = (s.event for s in self.theirs if s.number > self.theirs[at].number)
+        return next((e.kind == "exception" for e in later if e.frame == frame), False)
+
+    # ---- the cause
+
+    def _cause(self, cause: str) -> Iterator[Complaint]:
+        opening = re.match(
+            r"(?:Step (\d+) is the first to go wrong: |The run goes wrong in step (\d+): "
+            r"|Up to step (\d+) all is as it must be; there it goes wrong: )"
+            r"|(?:Step (\d+) is the last that is as it must be\. Then "
+            r"|Up to and with step (\d+) all is as it must be\. Then )",
+            cause,
+        )
+        if opening is None:
+            yield Complaint(cause, "cannot be read")
+            return
+        told = cause[opening.end() :]
+        if not told.endswith(ending := self._ending()):
+            yield Complaint(told[-200:], f"it must end in: {ending}")
+        told = told.removesuffix(ending)
+        if fault := re.search(r" The line at fault is line (\d+) \(`([^`]*)`\)\.$", told):
+            told = told[: fault.start()]
+            line = int(fault[1])
+            same = (
+                line in self.back
+                and line <= len(self.source)
+                and (self.right_source[self.back[line] - 1] == self.source[line - 1])
+            )
+            if same or line > len(self.source) or self.source[line - 1].strip() != fault[2]:
+                yield Complaint(fault[0], "this line is as in the right program")
+        told = told.removesuffix(f" {self.why}" if self.why else "")
+        at_step = any(opening.group(i) for i in (1, 2, 3))
+        number = int(next(group for group in opening.groups() if group))
+        if number not in self.steps:
+            yield Complaint(cause, f"step {number} is not told")
+            return
+        index = self.steps[number]
+        ours = self._counterpart(index)
+        yield from self._agree_before(index, at_step, cause)
+        for line in _LINE.finditer(told):
+            number = int(line[1])
+            if number > len(self.source) or self.source[number - 1].strip() != line[2]:
+                yield Complaint(line[0], "not the code of this line")
+        reason = self._first_wrong(told, index, ours) if at_step else self._goes_on(told, index)
+        if reason is not None:
+            yield Complaint(told, reason)
+
+    def _counterpart(self, index: int) -> _State | None:
+        """The step of the right run that matches: the same line, run as many times."""
+        state = self.theirs[index]
+        kind = "line" if state.event.kind == "exception" else state.event.kind
+        return self._same_turn(state, kind)
+
+    def _same_turn(self, state: _State, kind: str) -> _State | None:
+        """The step of that kind that the right run takes on this line as many times as this one."""
+        here = state.event.line
+        times = sum(
+            s.event.line == here and s.event.kind == kind and s.number <= state.number
+            for s in self.theirs
+        )
+        matches = sorted(
+            (s for s in self.ours
+             if s.event.line == self.back.get(here) and s.event.kind == kind),
+            key=lambda s: s.number,
+        )  # fmt: skip
+        return matches[times - 1] if 0 < times <= len(matches) else None
+
+    def _agree_before(self, index: int, at_step: bool, cause: str) -> Iterator[Complaint]:
+        """Whatever ran before on lines that both programs have did the same in both runs."""
+        theirs = self._shared(self.theirs[: index + (not at_step)], self.back)
+        if at_step and theirs and self.theirs[index].event.kind == "exception":
+            theirs.pop()  # what the line left behind when it was cut short
+        ours = self._shared(self.ours, {line: line for line in self.lines})
+        for (line, one), (also, other) in zip(theirs, ours, strict=False):
+            if (
+                line != also
+                or one.event.kind != other.event.kind
+                or not _same(one.after, other.after)
+                or (one.event.kind == "line" and one.event.branch != other.event.branch)
+                or not same_text(one.event.value, other.event.value)
+            ):
+                yield Complaint(cause, f"the runs differ before, on line {one.event.line}")
+                return
+        if len(theirs) > len(ours):
+            yield Complaint(cause, "the right run ended before")
+
+    def _shared(self, states: list[_State], lines: Mapping[int, int]) -> list[tuple[int, _State]]:
+        """(line of the right program, step) of the steps on lines that both programs have."""
+        return [
+            (lines[s.event.line], s)
+            for s in states
+            if s.event.line in lines and s.event.kind in ("call", "line", "return", "yield")
+        ]
+
+    def _first_wrong(self, told: str, index: int, ours: _State | None) -> str | None:
+        """Why the sentence about a wrong step does not hold; None where it does."""
+        state = self.theirs[index]
+        event = state.event
+        line = _LINE.match(told)
+        if line is None or int(line[1]) != event.line:
+            return f"the step is on line {event.line}"
+        rest = told[line.end() :].lstrip()
+        if extra := re.fullmatch(r"must not run here(?:, where (.*))?\.", rest):
+            if event.line in self.back:
+                return "the right program has this line too"
+            return self._comes_next(extra[1], index, event.depth) if extra[1] else None
+        if values := re.fullmatch(r"(?:leaves|binds) (.*) is needed\.", rest):
+            return self._values(values[1], state, ours)
+        if nothing := re.fullmatch(r"raises nothing, where (.*) is needed\.", rest):
+            line_of_right = self._same_turn(state, "line")
+            error = line_of_right and _raised_at(self.ours, line_of_right)
+            return None if error and nothing[1] in (error, error.split(":")[0]) else f"not {error}"
+        if ours is None:
+            return "the right run has no such step"
+        if found := re.match(r"(returns|hands out) ", rest):
+            wanted = f"{event.value}, where {ours.event.value} is needed."
+            kind = {"returns": "return", "hands out": "yield"}[found[1]]
+            same = rest[found.end() :] == wanted and event.kind == kind
+            return None if same else f"it must read: {wanted}"
+        if rest.startswith("raises "):
+            return self._raises(rest, state, ours)
+        return self._branch(rest, state, ours)
+
+    def _raises(self, told: str, state: _State, ours: _State) -> str | None:
+        raised = state.event.raised
+        error = " ".join(str(raised).split()) if raised else "nothing"
+        needed = _raised_at(self.ours, ours)
+        for text in (error, raised.type if raised else "nothing"):
+            for end in (f"{needed} is needed.", f"{(needed or '').split(':')[0]} is needed.",
+                        "no exception may arise."):  # fmt: skip
+                if (needed is None) != end.startswith("no exception"):
+                    continue
+                head, tail = f"raises {text}", f", where {end}"
+                if told.startswith(head) and told.endswith(tail):
+                    reads = told[len(head) : len(told) - len(tail)]
+                    if not reads or reads.startswith(" with "):
+                        return _texts_fault(reads, state.before)
+        return f"it raises {error}, the right run {needed}"
+
+    def _values(self, told: str, state: _State, ours: _State | None) -> str | None:
+        found, middle, needed = _cut(told, ", where ")
+        if ours is None or not middle:
+            return "the right run has no such step"
+        named = set()
+        for text, side in ((found, state), (needed, ours)):
+            read = dict(_pairs(text))
+            absent = re.findall(r"no value of (\w+)", _outside_strings(text))
+            if not read and not absent:
+                return "cannot be read"
+            for name, literal in read.items():
+                if side.after.get(name) != literal:
+                    return f"{name} = {side.after.get(name)}"
+            for name in absent:
+                if name in side.after:
+                    return f"{name} = {side.after[name]}"
+            named |= {*read, *absent}
+        same = [
+            name for name in named if same_text(state.after.get(name, ""), ours.after.get(name, ""))
+        ]
+        return f"{same[0]} does not differ" if same else None
+
+    def _branch(self, told: str, state: _State, ours: _State) -> str | None:
+        event, other = state.event, ours.event
+        truth = {True: "true", False: "false", None: "unknown"}
+        condition = re.fullmatch(
+            r"has a condition that is (\w+)( with .*)?, where it must be (\w+)\.", told
+        )
+        if condition:
+            words = truth[event.branch], truth[other.branch]
+            if (condition[1], condition[3]) != words or words[0] == words[1]:
+                return f"it is {words[0]}, and {words[1]} in the right run"
+            return _texts_fault(condition[2] or "", state.before)
+        if begun := re.fullmatch(r"begins iteration (\d+)(.*), where the loop must end\.", told):
+            if int(begun[1]) != event.iteration or other.branch is not False:
+                return f"iteration {event.iteration} begins"
+            return _texts_fault(begun[2], event.changed)
+        if ended := re.fullmatch(
+            r"ends the loop, where iteration (\d+) must begin( with .*)?\.", told
+        ):
+            if event.branch is not False or int(ended[1]) != other.iteration:
+                return f"iteration {other.iteration} begins in the right run"
+            return _texts_fault(ended[2] or "", other.changed)
+        words = "(entered|passed by|not reached)"
+        if entered := re.fullmatch(f"is {words}, where it must be {words}\\.", told):
+            meant = {"entered": True, "passed by": False, "not reached": None}
+            same = meant[entered[1]] == event.branch and meant[entered[2]] == other.branch
+            return None if same else "not so"
+        return "cannot be read"
+
+    def _goes_on(self, told: str, index: int) -> str | None:
+        """What follows in both runs after the last good step."""
+        latest = max(state.number for state in self.theirs[: index + 1])
+        coming = sorted(
+            (s for s in self.theirs if s.number > latest and s.event.kind != "unwind"),
+            key=lambda s: s.number,
+        )
+        nxt = coming[0] if coming else None
+        # A line that only announces its return may be told as that return.
+        events = [s.event for s in coming[: 2 if nxt and nxt.event.kind == "line" else 1]]
+        missing = re.fullmatch(r"`([^`]*)` is missing: (.*), but (.*?)\.", told)
+        plain = re.fullmatch(r"(.*?), where (.*)\.", told)
+        if missing is not None:
+            goes, must = missing[3], missing[2]
+            lines = enumerate(self.right_source, 1)
+            if not any(t.strip() == missing[1] and n not in self.lines for n, t in lines):
+                called = any(self.right_source[s.event.line - 1].strip() == missing[1]
+                             for s in self.ours if s.event.kind == "call")  # fmt: skip
+                if not (called and must.endswith("must be called")):
+                    return f"`{missing[1]}` is not missing"
+        elif plain is not None:
+            goes, must = plain[1], plain[2]
+        else:
+            return "cannot be read"
+        if at := re.fullmatch(r"the run goes on at line (\d+) \(`[^`]*`\)", goes):
+            if nxt is None or nxt.event.line != int(at[1]):
+                return f"the run goes on at line {nxt.event.line if nxt else 'none'}"
+        elif ends := re.fullmatch(r"(\S+) returns (.*)", goes):
+            told_so = [e.value for e in events if e.kind == "return" and _name(e) == ends[1]]
+            if ends[2] not in told_so:
+                return f"next comes {events}"
+        elif error := re.fullmatch(r"(\w+)(?:: .*)? is raised", goes):
+            if error[1] not in [e.raised.type for e in events if e.raised]:
+                return f"next comes {events}"
+        elif goes != "the run ends" or nxt is not None:
+            return "the run goes on"
+        return self._comes_next(must, index + 1, nxt.event.depth if nxt else 0)
+
+    def _comes_next(self, must: str, index: int, depth: int) -> str | None:
+        """Whether the right run does so where the buggy one comes to the step at `index`."""
+        done = len(self._shared(self.theirs[:index], self.back))
+        shared = self._shared(self.ours, {line: line for line in self.lines})
+        start = self.ours.index(shared[done - 1][1]) + 1 if done else 0
+        coming = self.ours[start:]
+        if run := re.fullmatch(r"`([^`]*)` must run(?: and leave (.*))?", must):
+            for state in coming:
+                if state.event.kind != "line":
+                    continue
+                if self.right_source[state.event.line - 1].strip() == run[1]:
+                    return _texts_fault(run[2] or "", state.event.changed)
+                if state.event.line in self.lines and state.event.depth <= depth:
+                    break
+            return f"`{run[1]}` does not run next in the right run"
+        if back := re.fullmatch(r"(\S+) must return (.*)", must):
+            first = next((s.event for s in coming if s.event.kind == "return"), None)
+            same = first is not None and (_name(first), first.value) == (back[1], back[2])
+            return None if same else f"the right run: {first}"
+        if call := re.fullmatch(r"(\S+) must be called", must):
+            first = next((s.event for s in coming if s.event.kind == "call"), None)
+            return None if first and _name(first) == call[1] else f"{call[1]} is not called"
+        if error := re.fullmatch(r"(\w+)(: .*)? must be raised", must):
+            first = next((s.event for s in coming if s.event.raised), None)
+            raised = " ".join(str(first.raised).split()) if first else ""
+            same = f"{error[1]}{error[2] or ''}" in (raised, raised.split(":")[0])
+            return None if same else f"{raised or 'nothing'} is raised"
+        if must == "the run must end":
+            return "the right run goes on" if coming else None
+        return "cannot be read"
+
+    def _ending(self) -> str:
+        call, trace = self.buggy.call, self.buggy
+        if trace.raised is not None:
+            said = " ".join(f" So {call} raises {_line(str(trace.raised))}, where".split())
+        elif trace.result is not None:
+            said = " ".join(f" So {call} returns {_line(trace.result)}, where".split())
+        else:
+            said = f"So {call} does not end: stopped after {trace.truncated};"
+        return f" {said} {self.expected} is asserted."
+
+
+# ---- parts
+
+
+def _states(trace: Trace) -> Iterator[_State]:
+    frames: dict[int, dict[str, str]] = {}
+    for number, event in enumerate(trace.events):
+        if event.kind == "step":  # a comprehension's variables are none of the frame's
+            continue
+        before = frames.get(event.frame, {})
+        after = {n: t for n, t in {**before, **event.changed}.items() if n not in event.gone}
+        frames[event.frame] = after
+        yield _State(number, event, before, after)
+
+
+def _in_time(states: Iterator[_State]) -> list[_State]:
+    """In order of what they say: what a line did is known when the calls it makes are over. Steps
+    of lambdas and generator expressions are left out: they show in what their line does."""
+    ordered: list[_State] = []
+    open_lines: list[_State] = []
+    for state in states:
+        if state.event.function.endswith(("<genexpr>", "<lambda>")):
+            continue
+        if state.event.kind == "step":
+            continue
+        while open_lines and open_lines[-1].event.depth >= state.event.depth:
+            ordered.append(open_lines.pop())
+        if state.event.kind == "line":
+            open_lines.append(state)
+        else:
+            ordered.append(state)
+    return ordered + open_lines[::-1]
+
+
+def _step_fault(state: _State, told: str, trace: Trace) -> str | None:
+    """Why what is told of a step does not hold; None where it does."""
+    event = state.event
+    if event.kind == "exception":
+        error = " ".join(str(event.raised).split())
+        kind = event.raised.type if event.raised else ""
+        return None if told in (f"it raises {error}", f"it raises {kind}") else f"raises {error}"
+    if event.kind in ("return", "yield"):
+        verb = " returns " if event.kind == "return" else "it hands out "
+        text = told.partition(verb)[2]
+        return None if _shows(text, event.value or "") else f"{verb.strip()} {event.value}"
+    turn = re.search(r"iteration (\d+) begins", told)
+    if turn is not None and (event.iteration != int(turn[1]) or event.branch is not True):
+        return f"iteration {event.iteration}, entered: {event.branch}"
+    for words, truth in (("condition is true", True), ("condition is false", False),
+                         ("the loop ends", False), ("block is entered", True),
+                         ("block is passed by", False)):  # fmt: skip
+        if words in _outside_strings(told) and event.branch is not truth:
+            return f"the branch is {event.branch}"
+    if event.branch is not None and not re.search(
+        "condition is|iteration|loop ends|block is", _outside_strings(told)
+    ):
+        return f"the branch, {event.branch}, is not told"
+    pairs = dict(_pairs(told))
+    if pairs.keys() != event.changed.keys():
+        return f"changed: {', '.join(event.changed) or 'nothing'}"
+    return _texts_fault(told, event.changed)
+
+
+def _texts_fault(told: str, texts: Mapping[str, str]) -> str | None:
+    for name, literal in _pairs(told):
+        if name not in texts or not _shows(literal, texts[name]):
+            return f"{name} = {texts.get(name)}"
+    return None
+
+
+def _shows(told: str, text: str) -> bool:
+    length = _LENGTH.fullmatch(told)
+    return int(length[1]) == len(text) if length else told == text
+
+
+def _pairs(told: str) -> Iterator[tuple[str, str]]:
+    """name and value of each "name = value"."""
+    at = 0
+    while match := _PAIR.search(told, at):
+        at = _value_end(told, match.end())
+        yield match[1], told[match.end() : at]
+
+
+def _value_end(text: str, start: int) -> int:
+    """Where a value ends: at the end, or where words or another pair follow; strings and brackets
+    are stepped over."""
+    depth, at = 0, start
+    while at < len(text):
+        if string := _STRING.match(text, at):
+            at = string.end()
+            continue
+        depth += (text[at] in "([{") - (text[at] in ")]}")
+        if depth <= 0 and _FOLLOWS.match(text, at):
+            return at
+        at += 1
+    return at
+
+
+def _line(text: str) -> str:
+    text = text.replace("\n", "\\n").replace("\r", "\\r")
+    return text if len(text) <= 600 else f"{text[:600]} …"
+
+
+def _name(event: Event) -> str:
+    return event.function.split(".")[-1]
+
+
+def _raised_at(states: list[_State], state: _State) -> str | None:
+    """What the right run raises at this step or at the end of this line."""
+    if state.event.raised is not None:
+        return " ".join(str(state.event.raised).split())
+    at = states.index(state)
+    for later in states[at + 1 :]:
+        if later.event.frame == state.event.frame:
+            if later.event.kind != "exception" or later.event.raised is None:
+                return None
+            return " ".join(str(later.event.raised).split())
+    return None
+
+
+def _same(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    return one.keys() == other.keys() and all(same_text(one[n], other[n]) for n in one)
+
+
+def _outside_strings(text: str) -> str:
+    return _STRING.sub("''", text)
+
+
+def _cut(text: str, separator: str) -> tuple[str, str, str]:
+    """`partition` at the first separator that stands in no string."""
+    masked = _STRING.sub(lambda match: "'" + "_" * (len(match[0]) - 2) + "'", text)
+    at = masked.find(separator)
+    return (text, "", "") if at < 0 else (text[:at], separator, text[at + len(separator) :])
+
+
+def _repaired(repair: str, right: str, buggy: str) -> bool:
+    """Whether doing what the repair says to the buggy program gives the right one."""
+    lines: list[str | None] = list(buggy.rstrip("\n").split("\n"))
+    put_in: dict[int, list[str]] = {}
+    bodies = [line.strip() for line in right.rstrip("\n").split("\n")]
+    for told in re.findall(r"(?:Line|Lines|After|Before) (?:[^`.]|`[^`]*`)*\.", repair):
+        quoted = re.findall(r"`([^`]*)`", told)
+        numbers = [int(n) for n in re.findall(r"[Ll]ines? (\d+)", told)]
+        if read := re.match(r"Line (\d+) must read `(.*)`\.", told):
+            lines[int(read[1]) - 1] = read[2]
+        elif " must be indented by " in told:
+            continue
+        elif " must be put in." in told:
+            at = numbers[0] if told.startswith("After") else 0
+            put_in[at] = quoted[1:] if told.startswith("After") else quoted
+        elif " must go." in told:
+            for number in numbers:
+                lines[number - 1] = None
+        elif span := re.match(r"Lines? (\d+)(?: to (\d+))? must be replaced by ", told):
+            first, last = int(span[1]), int(span[2] or span[1])
+            for number in range(first, last + 1):
+                lines[number - 1] = None
+            put_in[first - 1] = quoted
+        else:
+            return False
+    result = list(put_in.get(0, []))
+    for number, line in enumerate(lines, 1):
+        if line is not None:
+            result.append(line.strip())
+        result += put_in.get(number, [])
+    return [line for line in result if line] == [line for line in bodies if line]

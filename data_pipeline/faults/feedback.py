@@ -1,0 +1,39 @@
+"""What a prompt tells of a failed test: the assertion, how the call ended, and the run as comments.
+
+The same text in PyX-R records and in self-refinement, so that a model is asked as it was trained.
+"""
+
+from data_pipeline.tracing import Trace
+from data_pipeline.tracing.views import inlined
+
+MAX_LINE = 600
+"""Characters of one line of the inlined run: of longer ones the comment's end is left out."""
+
+
+def failed_test(test: str, trace: Trace) -> str:
+    """The "Failed Test" of a refine prompt.
+
+    test: the assertion, such as "assert f(3) == 4"; only ever a test that the asker may see.
+    trace: of the *buggy* program on that test's call.
+    """
+    lines = inlined(trace).rstrip().split("\n")
+    source = trace.program.split("\n")
+    shown = [
+        line if len(line) <= max(MAX_LINE, len(code)) else f"{line[: max(MAX_LINE, len(code))]} …"
+        for line, code in zip(lines, [*source, *[""] * len(lines)], strict=False)
+    ]
+    return "\n".join([test, f"# {ending(trace)}", "", *shown])
+
+
+def ending(trace: Trace) -> str:
+    """How the call ended, in a sentence without a period."""
+    if trace.raised is not None:
+        return f"{trace.call} raises {_line(str(trace.raised))}"
+    if trace.result is None:
+        return f"{trace.call} does not end: stopped after {trace.truncated}"
+    return f"{trace.call} returns {_line(trace.result)}"
+
+
+def _line(text: str) -> str:
+    text = text.replace("\n", "\\n").replace("\r", "\\r")
+    return text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]} …"

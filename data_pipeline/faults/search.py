@@ -1,0 +1,222 @@
+"""Buggy variants of a seed, run on its visible tests; those that fail one become records."""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from random import Random
+
+from data_pipeline.execution.oracles import equal
+from data_pipeline.execution.outcomes import Limit, Outcome, Raised, Result, Value
+from data_pipeline.execution.service import Job, Sandbox, TraceLimits, call_job
+from data_pipeline.faults.check import complaints
+from data_pipeline.faults.diagnosis import DiagnosisError, changed_lines, diagnose
+from data_pipeline.faults.fault import Fault, Faults
+from data_pipeline.faults.feedback import failed_test
+from data_pipeline.faults.folding import folded
+from data_pipeline.faults.mutant import Mutant
+from data_pipeline.faults.operators import shuffled
+from data_pipeline.inputs import Case
+from data_pipeline.literals import LiteralError, parse_literal
+from data_pipeline.seeds import Seed
+from data_pipeline.tracing import Trace
+
+RUN_LIMITS = TraceLimits(max_lines=2_000, max_bytes=4 << 20, ends_run=True, tells_ended=True)
+"""Of a variant's run: one that never ends costs milliseconds, and fails by its steps, not by its
+time."""
+
+MAX_TESTS = 6  # of a seed, run on each variant
+VARIANTS_PER_FAULT = 8  # variants tried for each fault wanted
+MAX_CHARACTERS = 6_500
+"""Of a record's prompt and response: about 2,048 tokens of DeepSeekCoder's."""
+
+_CUE = 8  # characters from which a line of the repair counts as a leak
+
+
+def faults(
+    seed: Seed,
+    cases: Sequence[Case],
+    sandbox: Sandbox,
+    *,
+    random_seed: int = 0,
+    limit: int = 4,
+    max_characters: int = MAX_CHARACTERS,
+) -> Faults:
+    """At most `limit` faults of a seed by mutation, by the same `random_seed` always the same.
+
+    cases: the right program's runs; their calls and outputs are the visible tests. At most half of
+    the faults end in an exception.
+    """
+    random = Random(f"{random_seed}:{seed.id}")
+    try:
+        variants = shuffled(seed.code, random)[: VARIANTS_PER_FAULT * limit]
+    except SyntaxError:
+        return Faults((), Counter({"the program does not parse": 1}))
+    return faults_of(
+        seed, cases, variants, sandbox, random=random, limit=limit, max_characters=max_characters
+    )
+
+
+def faults_of(
+    seed: Seed,
+    cases: Sequence[Case],
+    variants: Sequence[Mutant],
+    sandbox: Sandbox,
+    *,
+    random: Random,
+    limit: int,
+    max_characters: int = MAX_CHARACTERS,
+) -> Faults:
+    """Those of the variants that fail a visible test, with their diagnoses."""
+    refused: Counter[str] = Counter()
+    tests = _visible(seed, cases, refused)
+    kept: list[Fault] = []
+    crashes = 0
+    if not tests:
+        refused["no test to fail"] += len(variants)
+        return Faults((), refused)
+    waves = (variants[at : at + 2 * limit] for at in range(0, len(variants), 2 * limit))
+    for wave in waves:
+        if len(kept) == limit:
+            break
+        jobs = [
+            call_job(variant.text, case.call, trace=RUN_LIMITS)
+            for variant in wave
+            for case in tests
+        ]
+        results = list(sandbox.map_batched(jobs))
+        for number, variant in enumerate(wave):
+            if len(kept) == limit:
+                break
+            at = number * len(tests)
+            runs = list(zip(tests, jobs[at:], results[at : at + len(tests)], strict=False))
+            found = _fault(seed, tests, variant, runs, sandbox, random, max_characters)
+            if isinstance(found, str):
+                refused[found] += 1
+            elif found[1] and crashes >= (limit + 1) // 2:
+                refused["enough faults that end in an exception"] += 1
+            else:
+                kept.append(found[0])
+                crashes += found[1]
+    return Faults(tuple(kept), refused)
+
+
+def _visible(seed: Seed, cases: Sequence[Case], refused: Counter[str]) -> list[Case]:
+    """The tests: the right program passes them by `==`, and its run is told in full; short runs
+    first."""
+    tests = []
+    for case in cases:
+        trace = case.trace
+        try:
+            value = parse_literal(case.output)
+            passes = bool(value == value)  # not so of NaN
+        except LiteralError:
+            passes = False
+        if trace.truncated or trace.clipped or trace.program != seed.code or not passes:
+            refused["a test whose run is not told in full"] += 1
+        else:
+            tests.append(case)
+    return sorted(tests, key=lambda case: len(case.trace.events))[:MAX_TESTS]
+
+
+Run = tuple[Case, Job, Result]
+
+
+def _fault(
+    seed: Seed,
+    tests: Sequence[Case],
+    variant: Mutant,
+    runs: Sequence[Run],
+    sandbox: Sandbox,
+    random: Random,
+    max_characters: int,
+) -> tuple[Fault, bool] | str:
+    """(the fault, whether its run ends in an exception), or why there is none."""
+    failed = [run for run in runs if not _passes(run[0], run[2])]
+    if not failed:
+        return "passes every visible test"
+    told = [run for run in failed if run[2].trace is not None and _tells(run[2].outcome)]
+    if not told:
+        outcome = failed[0][2].outcome
+        kind = outcome.kind if isinstance(outcome, Limit) else failed[0][2].kind
+        return f"its run cannot be traced: {kind}"
+    # Short runs that end first: they are the ones to learn from.
+    told.sort(key=lambda run: (isinstance(run[2].outcome, Limit), len(run[2].trace.events)))  # type: ignore[union-attr]
+    reason = ""
+    for case, job, result in told[:3]:
+        assert result.trace is not None
+        found = _told(seed, tests, variant, case, result.trace, random, max_characters)
+        if isinstance(found, str):
+            reason = reason or found
+            continue
+        again = sandbox.run(replace(job, twice=True))
+        if again.deterministic is False or again.trace != result.trace:
+            return "its runs differ"
+        return found, isinstance(result.outcome, Raised)
+    return reason
+
+
+def _tells(outcome: Outcome) -> bool:
+    """Whether the run ended by itself or by its steps: another limit is this machine's, not its."""
+    return not isinstance(outcome, Limit) or outcome.kind == "steps"
+
+
+def _passes(case: Case, result: Result) -> bool:
+    return isinstance(result.outcome, Value) and equal(result, parse_literal(case.output))
+
+
+def _told(
+    seed: Seed,
+    tests: Sequence[Case],
+    variant: Mutant,
+    case: Case,
+    trace: Trace,
+    random: Random,
+    max_characters: int,
+) -> Fault | str:
+    """The fault as a record, or why it is none."""
+    if trace.clipped:
+        return "values too long to tell"
+    try:
+        right, buggy = folded(case.trace), folded(trace)
+        diagnosis = diagnose(right, buggy, case.output, variant.why, random)
+    except DiagnosisError as error:
+        return str(error)
+    if complaints(diagnosis, right, buggy, case.output, variant.why):
+        return "diagnosis not confirmed"
+    fault = Fault(
+        seed.id, variant.operator, problem_of(seed, tests), variant.text.rstrip("\n"),
+        seed.code.rstrip("\n"), case.call, case.output,
+        failed_test(f"assert {case.call} == {case.output}", trace), diagnosis,
+    )  # fmt: skip
+    text = fault.fault + fault.response
+    if "```" in fault.refined + fault.buggy or "[/Refined]" in fault.refined + fault.buggy:
+        return "fences in the program"
+    if len(text) > max_characters:
+        return "prompt and response too long"
+    if any(leaked(fault)):
+        return "the prompt holds a line of the repair"
+    return fault
+
+
+def problem_of(seed: Seed, tests: Sequence[Case]) -> str:
+    """What the function should do: in words where there are any, else by visible tests."""
+    if seed.nl.strip():
+        return seed.nl.strip()
+    asserted = "\n".join(f"assert {case.call} == {case.output}" for case in tests[:3])
+    return f"Write a Python function `{_signature(seed)}` that satisfies:\n{asserted}"
+
+
+def _signature(seed: Seed) -> str:
+    for node in ast.parse(seed.code).body:
+        if isinstance(node, ast.FunctionDef) and node.name == seed.name:
+            return f"{seed.name}({ast.unparse(node.args)})"
+    return seed.name
+
+
+def leaked(fault: Fault) -> Iterator[str]:
+    """Lines of the right program, which the buggy one has not, that the prompt holds."""
+    for number in changed_lines(fault.buggy, fault.refined):
+        line = fault.refined.split("\n")[number - 1].strip()
+        if len(line) >= _CUE and line not in fault.buggy and line in fault.fault:
+            yield line

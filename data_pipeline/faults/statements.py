@@ -1,0 +1,216 @@
+"""Mutation operators on statements: lost, misplaced, badly indented, ending too early or too late.
+
+As in `expressions`: source and function in, variants in the order of the source out.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+
+from data_pipeline.faults.edits import Source, bodies, parts
+from data_pipeline.faults.expressions import Operator
+from data_pipeline.faults.mutant import Mutant
+
+_SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Delete, ast.Break, ast.Continue)
+_LOOPS = (ast.For, ast.While)
+_JUMPS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+
+
+def dropped_statement(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+    """An assignment, a call or a jump forgotten."""
+    for _, body in bodies(function):
+        for statement in body:
+            if isinstance(statement, _SIMPLE) and source.owns_lines(statement):
+                yield Mutant("dropped_statement", _without(source, body, statement))
+
+
+def missing_return(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+    """The value is computed, and not returned."""
+    for node in parts(function):
+        if isinstance(node, ast.Return) and node.value is not None:
+            span = source.span(node)[0], source.span(node.value)[0]
+            if source.text[slice(*span)].strip() == "return":
+                yield Mutant(
+                    "missing_return",
+                    source.replace((span, "")),
+                    f"The value of `{source.of(node.value)}` is not returned.",
+                )
+
+
+def early_return(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+    """The return after a loop stands in it, and ends it in its first turn."""
+    for _, body in bodies(function):
+        for before, statement in pairwise(body):
+            if (
+                isinstance(before, _LOOPS)
+                and not before.orelse
+                and isinstance(statement, ast.Return)
+                and source.owns_lines(statement)
+                and source.owns_lines(before.body[-1])
+                and statement.lineno == statement.end_lineno
+            ):
+                inner = source.indent_of(before.body[-1])
+                start = source.starts[statement.lineno - 1]
+                span = start, source.span(statement)[0]
+                yield Mutant(
+                    "early_return",
+                    source.replace((span, inner)),
+                    f"The return belongs after the loop of line {before.lineno}, not into it.",
+                )
+
+
+def unindented_statement(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+    """The last statement of a block stands after it."""
+    for owner, body in bodies(function):
+        last = body[-1]
+        if (
+            isinstance(owner, ast.If | ast.For | ast.While)
+            and not owner.orelse
+            and last is owner.body[-1]
+            and len(body) > 1
+            and isinstance(last, _SIMPLE)
+            and not isinstance(last, ast.Break | ast.Continue)
+            and last.lineno == last.end_lineno
+            and source.owns_lines(last)
+        ):
+            outer = source.indent_of(owner)
+            span = source.starts[last.lineno - 1], source.span(last)[0]
+            kind = "block" if isinstance(owner, ast.If) else "loop"
+            yield Mutant(
+                "unindented_statement",
+                source.replace((span, outer)),
+                f"The statement belongs into the {kind} of line {owner.lineno}, not after it.",
+            )
+
+
+def dropped_else(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+    """The other case forgotten."""
+    for owner, body in bodies(function):
+        if (
+            isinstance(owner, ast.If)
+            and owner.orelse
+            and body[-1] is owner.orelse[-1]
+            and all(source.owns_lines(statement) for statement in (owner.body[-1], body[-1]))
+        ):
+            first = (owner.body[-1].end_lineno or 0) + 1
+            start = source.starts[first - 1]
+            _, end = source.lines_of(body[-1])
+            yield Mutant(
+                "dropped_else",
+                source.replace(((start, end), "")),
+                f"There is no branch for the case that `{source.of(owner.test)}` does not hold.",
+            )
+
+
+def dropped_guard(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+    """A special case forgotten: an `if` that returns, raises or leaves the turn."""
+    for _, body in bodies(function):
+        for statement in body:
+            if (
+                isinstance(statement, ast.If)
+                and not statement.orelse
+                and isinstance(statement.body[-1], _JUMPS)
+                and len(body) > 1
+                and source.owns_lines(statement)
+            ):
+                yield Mutant(
+                    "dropped_guard",
+                    _without(source, body, statement),
+                    f"The case `{source.of(statement.test)}` is not looked after.",
+                )
+
+
+def misplaced_initializer(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+    """The variable is set anew in each turn of the loop."""
+    for _, body in bodies(function):
+        for statement, loop in pairwise(body):
+            match statement, loop:
+                case ast.Assign(targets=[ast.Name(id=name)]), ast.For() | ast.While():
+                    pass
+                case _:
+                    continue
+            first = loop.body[0]
+            if not (source.owns_lines(statement) and source.owns_lines(first)):
+                continue
+            if first.lineno <= loop.lineno or statement.lineno != statement.end_lineno:
+                continue
+            start, end = source.lines_of(statement)
+            at = source.starts[first.lineno - 1]
+            line = source.text[source.span(statement)[0] : end]
+            yield Mutant(
+                "misplaced_initializer",
+                source.replace(((start, end), ""), ((at, at), source.indent_of(first) + line)),
+                f"`{name}` must be set once before the loop, not anew in each turn.",
+            )
+
+
+def break_continue(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+    """`break` for `continue`, `continue` for `break`."""
+    for node in parts(function):
+        if isinstance(node, ast.Break | ast.Continue):
+            right, wrong = ("break", "continue") if isinstance(node, ast.Break) else (
+                "continue", "break")  # fmt: skip
+            yield Mutant(
+                "break_continue",
+                source.replace((source.span(node), wrong)),
+                "`continue` goes on with the next turn, `break` ends the loop: "
+                f"`{right}` is needed.",
+            )
+
+
+def swapped_statements(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+    """Two statements in the wrong order."""
+    for _, body in bodies(function):
+        for one, other in pairwise(body):
+            if (
+                isinstance(one, ast.Assign | ast.AugAssign | ast.Expr)
+                and isinstance(other, ast.Assign | ast.AugAssign | ast.Expr)
+                and source.owns_lines(one)
+                and source.owns_lines(other)
+                and one.lineno == one.end_lineno == other.lineno - 1 == (other.end_lineno or 0) - 1
+            ):
+                texts = source.of(one), source.of(other)
+                yield Mutant(
+                    "swapped_statements",
+                    source.replace((source.span(one), texts[1]), (source.span(other), texts[0])),
+                    f"`{texts[0]}` must come before `{texts[1]}`.",
+                )
+
+
+def sequential_assignment(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+    """`a = b` and then `b = a + b` for `a, b = b, a + b`."""
+    for node in parts(function):
+        match node:
+            case ast.Assign(
+                targets=[ast.Tuple(elts=[ast.Name(), ast.Name()] as targets)],
+                value=ast.Tuple(elts=[_, _] as values),
+            ) if source.owns_lines(node) and node.lineno == node.end_lineno:
+                lines = [
+                    f"{source.of(target)} = {source.of(value)}"
+                    for target, value in zip(targets, values, strict=True)
+                ]
+                yield Mutant(
+                    "sequential_assignment",
+                    source.replace(
+                        (source.span(node), f"{lines[0]}\n{source.indent_of(node)}{lines[1]}")
+                    ),
+                    f"`{lines[1]}` reads `{source.of(targets[0])}` after it was changed; both "
+                    "must be assigned at once.",
+                )
+
+
+OPERATORS: Mapping[str, Operator] = {
+    operator.__name__: operator
+    for operator in (
+        dropped_statement, missing_return, early_return, unindented_statement, dropped_else,
+        dropped_guard, misplaced_initializer, break_continue, swapped_statements,
+        sequential_assignment,
+    )
+}  # fmt: skip
+
+
+def _without(source: Source, body: list[ast.stmt], statement: ast.stmt) -> str:
+    """The program without the statement's lines; `pass` where a block would be empty."""
+    if len(body) == 1:
+        return source.replace((source.span(statement), "pass"))
+    return source.replace((source.lines_of(statement), ""))
