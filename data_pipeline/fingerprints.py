@@ -57,6 +57,8 @@ def normalized(code: str) -> ast.Module:
     texts: dict[tuple[Scope, str], str] = {}
     counts = {"f": 0, "C": 0, "v": 0}
     for node in ast.walk(tree):
+        if isinstance(node, (ast.Global, ast.Nonlocal)):
+            node.names = []  # the names that are shared across scopes are equal from now on
         for attribute in ("name", "asname", "arg", "id", "rest"):
             binding = places.get((node, attribute))
             if binding is None:

@@ -121,6 +121,7 @@ class _Walker(ast.NodeVisitor):
     def visit_Global(self, node: ast.Global) -> None:
         for name in node.names:
             self.scope.outside[name] = "global"
+            self.module.bound.add(name)
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
         for name in node.names:

@@ -84,6 +84,14 @@ def test_names_of_different_scopes_are_renamed_apart():
     assert function_fingerprint(one) != function_fingerprint(captured)
 
 
+def test_names_that_scopes_share_keep_being_shared():
+    one = "g = 1\ndef f(x):\n    global g, h\n    g = h = x\n    return g + h\n"
+    other = "a = 1\ndef f(y):\n    global a, b\n    a = b = y\n    return a + b\n"
+    local = "a = 1\ndef f(y):\n    global b\n    a = b = y\n    return a + b\n"
+    assert function_fingerprint(one) == function_fingerprint(other)
+    assert function_fingerprint(one) != function_fingerprint(local)
+
+
 def test_order_of_literals_counts_only_strictly():
     one = "def f(c):\n    return c in ['a', 'b'] or {'x': 1, 'y': 2}[c]\n"
     other = "def f(c):\n    return c in ['b', 'a'] or {'y': 2, 'x': 1}[c]\n"

@@ -24,9 +24,10 @@ class Case:
 class Coverage:
     """Of the functions of a program, counted in lines and in branches (two per header line).
 
-    lines, branches:               all there are
-    lines_kept, branches_kept:     reached by the kept cases
-    lines_seen, branches_seen:     reached by any run, those that raised or were refused included
+    lines, branches:           reachable by a run that returns, as far as the text tells, see
+                               `coverage.universe_of`
+    lines_kept, branches_kept: of these, reached by the kept cases
+    lines_seen, branches_seen: of these, reached by any run, those that raised included
     """
 
     lines: int

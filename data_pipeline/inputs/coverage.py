@@ -2,7 +2,7 @@
 
 import ast
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data_pipeline.execution.calls import compile_program
@@ -52,73 +52,133 @@ def reach_of(trace: Trace, universe: "Universe") -> Reach:
 
 @dataclass(frozen=True)
 class Universe:
-    """All lines that statements in functions begin on, and both branches of all headers."""
+    """Lines and branches that a run which returns can reach, as far as the text tells."""
 
     lines: frozenset[int]
     branches: frozenset[Branch]
 
 
-def universe_of(program: str, entry: str) -> Universe:
+def universe_of(program: str, entry: str, never_given: frozenset[str] = frozenset()) -> Universe:
     """Of the entry and the functions of the program that it leads to, by name.
 
-    What runs at module level, and what nothing leads to, does not count. Of a header that is
-    always entered (`while True`) only that branch counts, and so of `except`; `else`, `finally` and
-    `try` are no lines, since nothing happens on them.
+    never_given: parameters that keep their default None, since they take functions. Does not
+    count: what runs at module level, what nothing leads to, what only leads to an exception
+    that the function itself does not catch, the impossible branch of a constant or of a parameter
+    never given; `else`, `finally` and `try`, since nothing happens on them.
     """
-    tree = compile_program(program)
-    functions = _reachable(tree, entry)
-    headers = prepare(program).headers
-    lines: set[int] = set()
-    branches: set[Branch] = set()
-    for function in functions:
-        for statement in _statements(function.body):
-            if not isinstance(statement, ast.Try):
-                lines.add(statement.lineno)
-            if statement.lineno in headers and isinstance(statement, (ast.If, ast.For, ast.While)):
-                branches |= _branches(statement)
-            for header, outcomes in _other_headers(statement):
-                lines.add(header)
-                if header in headers:
-                    branches |= {(header, outcome) for outcome in outcomes}
-    return Universe(frozenset(lines), frozenset(branches))
+    counter = _Counter(frozenset(prepare(program).headers), never_given)
+    for function in _reachable(compile_program(program), entry):
+        counter.block(function.body, guarded=False)
+    return Universe(frozenset(counter.lines), frozenset(counter.branches))
 
 
-def _branches(statement: ast.If | ast.For | ast.While) -> set[Branch]:
-    found = {(statement.lineno, True), (statement.lineno, False)}
-    test = getattr(statement, "test", None)
-    if isinstance(test, ast.Constant):
-        found.discard((statement.lineno, not test.value))
-    return found
+class _Counter:
+    """Goes through blocks. guarded: whether an exception raised there may be caught there."""
+
+    def __init__(self, headers: frozenset[int], never_given: frozenset[str]):
+        self.headers = headers
+        self.never_given = never_given
+        self.lines: set[int] = set()
+        self.branches: set[Branch] = set()
+
+    def block(self, statements: Sequence[ast.stmt], guarded: bool) -> None:
+        for statement in statements:
+            self.statement(statement, guarded)
+
+    def statement(self, statement: ast.stmt, guarded: bool) -> None:
+        match statement:
+            case ast.Global() | ast.Nonlocal() | ast.Expr(value=ast.Constant()):
+                return  # the compiler drops them
+            case ast.Raise() if not guarded:
+                return
+            case ast.Try() | ast.TryStar():
+                self.block(statement.body, guarded or bool(statement.handlers))
+                for handler in statement.handlers:
+                    self.handler(handler, guarded)
+                self.block(statement.orelse, guarded)
+                self.block(statement.finalbody, guarded)
+                return
+        self.lines.add(statement.lineno)
+        match statement:
+            case ast.If():
+                truth = self.truth(statement.test)
+                self.branch(statement, statement.body, truth is not False, True, guarded)
+                self.branch(statement, statement.orelse, truth is not True, False, guarded)
+            case ast.For() | ast.While():
+                test = statement.test if isinstance(statement, ast.While) else None
+                truth = None if test is None else self.truth(test)
+                self.branch(statement, statement.body, truth is not False, True, guarded)
+                self.branch(statement, statement.orelse, truth is not True, False, guarded)
+            case ast.With():
+                self.block(statement.body, guarded=True)  # it may suppress
+            case ast.Match():
+                for case in statement.cases:
+                    self.case(case, guarded)
+            case ast.FunctionDef():
+                self.block(statement.body, guarded)
+
+    def branch(
+        self,
+        header: ast.If | ast.For | ast.While,
+        body: Sequence[ast.stmt],
+        possible: bool,
+        outcome: bool,
+        guarded: bool,
+    ) -> None:
+        if possible and (guarded or not _only_raises(body)):
+            if header.lineno in self.headers:
+                self.branches.add((header.lineno, outcome))
+            self.block(body, guarded)
+
+    def handler(self, handler: ast.ExceptHandler, guarded: bool) -> None:
+        if guarded or not _only_raises(handler.body):
+            if handler.type is not None:
+                self.lines.add(handler.lineno)
+                if handler.lineno in self.headers:
+                    self.branches.add((handler.lineno, True))
+            self.block(handler.body, guarded)
+
+    def case(self, case: ast.match_case, guarded: bool) -> None:
+        line = case.pattern.lineno
+        self.lines.add(line)
+        catches_all = isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None
+        if line in self.headers and (case.guard is not None or not catches_all):
+            self.branches.add((line, False))
+        if guarded or not _only_raises(case.body):
+            if line in self.headers:
+                self.branches.add((line, True))
+            self.block(case.body, guarded)
+
+    def truth(self, test: ast.expr) -> bool | None:
+        """Of constants, and of tests whether a parameter that is never given is None."""
+        match test:
+            case ast.Constant(value=value):
+                return bool(value)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                known = self.truth(operand)
+                return None if known is None else not known
+            case ast.Name(id=name) if name in self.never_given:
+                return False
+            case ast.Call(func=ast.Name(id="callable"), args=[ast.Name(id=name)]):
+                return False if name in self.never_given else None
+            case ast.Compare(
+                left=ast.Name(id=name), ops=[operator], comparators=[ast.Constant(value=None)]
+            ) if name in self.never_given:
+                if isinstance(operator, (ast.Is, ast.Eq)):
+                    return True
+                if isinstance(operator, (ast.IsNot, ast.NotEq)):
+                    return False
+        return None
 
 
-def _statements(body: Iterable[ast.stmt]) -> Iterable[ast.stmt]:
-    """All statements that are run, those of functions defined inside as well."""
-    for statement in body:
-        if isinstance(statement, (ast.Global, ast.Nonlocal)):
-            continue
-        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-            continue  # the compiler drops it
-        yield statement
-        if isinstance(statement, ast.ClassDef):
-            continue
-        for name in ("body", "orelse", "finalbody"):
-            yield from _statements(getattr(statement, name, None) or ())
-        for part in (*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
-            yield from _statements(part.body)
-
-
-def _other_headers(statement: ast.stmt) -> Iterable[tuple[int, Sequence[bool]]]:
-    """Lines of `except` and `case`, with the branches that there can be of them."""
-    for handler in getattr(statement, "handlers", ()):
-        if handler.type is not None:
-            yield handler.lineno, (True,)
-    for case in getattr(statement, "cases", ()):
-        catches_all = (
-            isinstance(case.pattern, ast.MatchAs)
-            and case.pattern.pattern is None
-            and case.guard is None
-        )
-        yield case.pattern.lineno, (True,) if catches_all else (True, False)
+def _only_raises(body: Sequence[ast.stmt]) -> bool:
+    """Whether a block ends in an exception, whichever way it is gone through."""
+    match body[-1:]:
+        case [ast.Raise()]:
+            return True
+        case [ast.If(body=then, orelse=other)]:
+            return _only_raises(then) and _only_raises(other)
+    return False
 
 
 def _reachable(tree: ast.Module, entry: str) -> list[ast.FunctionDef]:

@@ -60,7 +60,8 @@ def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0)
         raise ValueError(f"limit: expected at least 1; got {limit}")
     try:
         signature = infer(seed.code, seed.name, seed.calls)
-        universe = universe_of(seed.code, seed.name)
+        never_given = frozenset(one.name for one in signature.parameters if one.takes_function)
+        universe = universe_of(seed.code, seed.name, never_given)
     except (SyntaxError, KeyError, CallError, RecursionError):
         return Explored((), Coverage(0, 0, 0, 0, 0, 0), Counter({"program unreadable": 1}))
     search = _Search(seed, sandbox, signature, universe, random_seed)

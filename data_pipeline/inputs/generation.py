@@ -89,6 +89,8 @@ class Maker:
         """A value, sometimes one that has to do with the arguments before it."""
         rng = self.rng
         lists = [other for other in others if isinstance(other, (list, str)) and other]
+        if others and rng.random() < 0.08 and kind_of(others[-1]).name == kind.name:
+            return self.neighbour(others[-1]) if rng.random() < 0.5 else others[-1]
         if lists and rng.random() < 0.35:
             other = rng.choice(lists)
             if kind.name == "list":
@@ -133,6 +135,8 @@ class Maker:
             case "dict":
                 return self._dict(kind, depth)
         choices = [INT, INT, STR] if depth else [INT, STR, FLOAT, BOOL, NONE, INTS, DICT, BYTES]
+        if depth and rng.random() < 0.12:  # what is in a container may also be None, or unhashable
+            choices = [NONE, INTS, BOOL, FLOAT] if depth == 1 else [NONE, FLOAT]
         return self.value(rng.choice(choices), depth + 1)
 
     def _list(self, kind: Kind, size: int | None, depth: int = 0) -> list[Any]:
@@ -142,7 +146,7 @@ class Maker:
             size = min(size, 4) if depth else size
         part = kind.parts[0]
         if part == ANY:
-            part = rng.choice((INT, INT, STR))
+            part = rng.choice((INT, INT, STR, ANY if rng.random() < 0.5 else STR))
         size = min(size, MAX_ITEMS)
         if part == INT and rng.random() < 0.6:
             return [rng.randint(0, 9) for _ in range(size)]
@@ -185,6 +189,10 @@ class Maker:
             return
         place = rng.choice(places)
         into: Any = args if isinstance(place, int) else kwargs
+        if len(places) > 1 and rng.random() < 0.08:
+            other_place = rng.choice(places)
+            into[place] = (args if isinstance(other_place, int) else kwargs)[other_place]
+            return
         if other is not None and rng.random() < 0.2:
             if isinstance(place, int) and place < len(other.args):
                 into[place] = other.args[place]
