@@ -118,7 +118,6 @@ class Checkpoints:
 
     def _put_aside(self, step: int, error: Exception) -> None:
         damaged = self._directory / f"{step}.damaged"
-        logging.warning("%s/%d is damaged: %s", self._directory, step, _first_line(error))
         if jax.process_index() == 0:
             print(
                 f"warning: {self._directory}/{step} is damaged ({_first_line(error)}); kept as "
@@ -273,4 +272,4 @@ def _quiet_logs():
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return str(error).strip().splitlines()[0].split(" See full TensorStore")[0]
