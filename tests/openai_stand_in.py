@@ -47,7 +47,7 @@ class StandIn:
 
 
 def _usage(body: dict, texts: list[str]) -> dict:
-    asked = body.get("prompt") or "".join(m["content"] for m in body["messages"])
+    asked = body.get("prompt") or " ".join(m["content"] for m in body["messages"])
     counts = len(asked.split()), sum(len(text.split()) for text in texts)
     return {
         "prompt_tokens": counts[0],
