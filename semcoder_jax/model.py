@@ -11,13 +11,13 @@ Use: split the module once and jit pure functions over (graphdef, params)::
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from semcoder_jax.attention import attend, attention_mask
+from semcoder_jax.kv_cache import KVCache
 from semcoder_jax.rope import apply_rope, rope_angles
 
 
@@ -69,22 +69,6 @@ class Compute:
     one_hot_embedding: bool = False
     unroll: int = 1
     loss_chunk: int = 256
-
-
-class KVCache(NamedTuple):
-    """Rotated keys and values of every layer, [L, B, G, S, K]; slot s of a row holds position s.
-
-    Heads lie before slots because that is the order of a batched product: no step of decoding has
-    to rearrange the cache (on CPU that took five times as long as the attention itself).
-    """
-
-    k_LxBxGxSxK: jax.Array
-    v_LxBxGxSxK: jax.Array
-
-    @classmethod
-    def zeros(cls, config: DecoderConfig, batch: int, length: int, dtype=jnp.float32) -> "KVCache":
-        shape = (config.num_layers, batch, config.num_kv_heads, length, config.head_dim)
-        return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
 
 
 class RMSNorm(nnx.Module):
@@ -141,16 +125,17 @@ class DecoderLayer(nnx.Module):
         self.feed_forward_norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.feed_forward = FeedForward(config, rngs=rngs)
 
-    def __call__(self, x_BxTxD, cos, sin, mask_BxTxS, cache: KVCache | None, layer, start_B):
+    def __call__(
+        self, x_BxTxD, cos, sin, mask_BxTxS, cache: KVCache | None, layer, pages_BxN, positions_BxT
+    ):
         """One block. With a cache, ``layer`` (scalar) selects the part of it to write and read."""
         q, k, v = self.attention.project(self.attention_norm(x_BxTxD), cos, sin)
-        if cache is not None:
-            cache = _write_cache(cache, layer, start_B, k, v)
-            k = jax.lax.dynamic_index_in_dim(cache.k_LxBxGxSxK, layer, keepdims=False)
-            v = jax.lax.dynamic_index_in_dim(cache.v_LxBxGxSxK, layer, keepdims=False)
-            k = k.swapaxes(1, 2).astype(q.dtype)  # a view: attend's products undo it
-            v = v.swapaxes(1, 2).astype(q.dtype)
-        x_BxTxD = x_BxTxD + self.attention.merge_heads(attend(q, k, v, mask_BxTxS))
+        if cache is None:
+            heads_BxTxHxK = attend(q, k, v, mask_BxTxS)
+        else:
+            cache = cache.write(layer, pages_BxN, positions_BxT, k, v)
+            heads_BxTxHxK = cache.attend(layer, pages_BxN, positions_BxT, q)
+        x_BxTxD = x_BxTxD + self.attention.merge_heads(heads_BxTxHxK)
         x_BxTxD = x_BxTxD + self.feed_forward(self.feed_forward_norm(x_BxTxD))
         return x_BxTxD, cache
 
@@ -180,12 +165,18 @@ class Decoder(nnx.Module):
         return self.logits(hidden_BxTxD)
 
     def hidden(
-        self, tokens_BxT, positions_BxT, segment_ids_BxT=None, cache: KVCache | None = None
+        self,
+        tokens_BxT,
+        positions_BxT,
+        segment_ids_BxT=None,
+        cache: KVCache | None = None,
+        pages_BxN=None,
     ) -> tuple[jax.Array, KVCache | None]:
         """Final normed states [B, T, D] and the cache with this call's keys and values in it.
 
-        With a cache, each row's positions must be consecutive, and every earlier slot of the row
-        must have been written: then a query sees slots 0 … its own position, and no others.
+        With a cache, ``pages_BxN`` is each row's list of pages (see kv_cache), its positions must
+        be consecutive, and every earlier one must have been written: then a query sees
+        positions 0 … its own, and no others.
         """
         dtype = jnp.dtype(self.compute.dtype)
         x_BxTxD = self._embed(tokens_BxT, dtype)
@@ -193,15 +184,10 @@ class Decoder(nnx.Module):
         cos, sin = rope_angles(
             positions_BxT, config.head_dim, config.rope_theta, config.rope_scaling_factor
         )
+        mask_BxTxS = None
         if cache is None:
             mask_BxTxS = attention_mask(
                 positions_BxT, positions_BxT, segment_ids_BxT, segment_ids_BxT
-            )
-        else:
-            _, B, _, S, _ = cache.k_LxBxGxSxK.shape
-            slots_BxS = jnp.broadcast_to(jnp.arange(S), (B, S))
-            mask_BxTxS = attention_mask(
-                positions_BxT, slots_BxS, jnp.ones_like(positions_BxT), jnp.ones_like(slots_BxS)
             )
         layer_graph, layer_params = nnx.split(self.layers)
 
@@ -209,7 +195,7 @@ class Decoder(nnx.Module):
             x, cache = carry
             params, index = inputs
             layer = nnx.merge(layer_graph, params)
-            return layer(x, cos, sin, mask_BxTxS, cache, index, positions_BxT[:, 0]), None
+            return layer(x, cos, sin, mask_BxTxS, cache, index, pages_BxN, positions_BxT), None
 
         if self.compute.remat != "none":
             policy = getattr(jax.checkpoint_policies, self.compute.remat)
@@ -246,25 +232,3 @@ def _product(x: jax.Array, weight: nnx.Param, contracted: int = 1) -> jax.Array:
         flat, kernel, ((range(1, 1 + contracted), range(contracted)), ((), ()))
     )
     return product.reshape(B, T, *product.shape[1:])
-
-
-def _write_cache(cache: KVCache, layer, start_B, k_BxTxGxK, v_BxTxGxK) -> KVCache:
-    """Store T new positions of each row at its own start, inside the stacked cache; positions
-    beyond the cache are dropped.
-
-    One scatter with the row as an index writes in place when the cache is a loop carry or
-    donated. (A dynamic_update_slice mapped over rows moves the row axis to the front and back:
-    two copies of all layers for each layer of each step.)
-    """
-    B, T, G, _ = k_BxTxGxK.shape
-    row_Bx1x1 = jnp.arange(B)[:, None, None]
-    head_1xGx1 = jnp.arange(G)[None, :, None]
-    slot_Bx1xT = (start_B[:, None] + jnp.arange(T))[:, None, :]
-
-    def write(stack_LxBxGxSxK, new_BxTxGxK):
-        new_BxGxTxK = new_BxTxGxK.swapaxes(1, 2).astype(stack_LxBxGxSxK.dtype)
-        return stack_LxBxGxSxK.at[layer, row_Bx1x1, head_1xGx1, slot_Bx1xT].set(
-            new_BxGxTxK, mode="drop", indices_are_sorted=True, unique_indices=True
-        )
-
-    return KVCache(write(cache.k_LxBxGxSxK, k_BxTxGxK), write(cache.v_LxBxGxSxK, v_BxTxGxK))

@@ -4,19 +4,15 @@ import copy
 import dataclasses
 import json
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from flax import nnx
-from transformers import LlamaConfig, LlamaForCausalLM
-from transformers.generation import TemperatureLogitsWarper, TopPLogitsWarper
+from transformers import LlamaForCausalLM
 
-from semcoder_jax import hf, sampling
-from semcoder_jax.checkpoints import Model, load_model
-from semcoder_jax.model import Decoder
-from semcoder_jax.sampling import SamplingError, SamplingParams, generate
+from semcoder_jax import hf
+from semcoder_jax.checkpoints import load_model
+from semcoder_jax.sampling import RowText, SamplingError, SamplingParams, generate
+from tests.deepseek_shaped import Letters, build
 from tests.stories260k import write_hf_directory
 
 STORY_PROMPTS = [
@@ -39,51 +35,7 @@ def stories(shared_data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def deepseek_shaped(tmp_path_factory):
-    """A random model with grouped queries and linear RoPE scaling; weights large enough that its
-    greedy text is not one token repeated."""
-    directory = tmp_path_factory.mktemp("random")
-    torch.manual_seed(0)
-    oracle = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=96,
-            hidden_size=64,
-            intermediate_size=96,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=256,
-            rms_norm_eps=1e-6,
-            rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 100_000.0},
-            tie_word_embeddings=False,
-            initializer_range=0.2,
-            bos_token_id=0,
-            eos_token_id=None,
-        )
-    )
-    oracle.save_pretrained(directory)
-    config, params = hf.load(directory)
-    graphdef, _ = nnx.split(nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(0))))
-    return Model(config, graphdef, params, Letters(96)), oracle
-
-
-class Letters:
-    """A tokenizer of one letter a token, with the few methods that sampling asks for."""
-
-    bos_token_id = 0
-    eos_token_id = None
-
-    def __init__(self, size):
-        self._size = size
-
-    def get_vocab(self):
-        return {chr(0x100 + i): i for i in range(self._size)}
-
-    def encode(self, text, add_special_tokens):
-        assert not add_special_tokens
-        return [ord(letter) - 0x100 for letter in text]
-
-    def decode(self, tokens, skip_special_tokens, clean_up_tokenization_spaces):
-        return "".join(chr(0x100 + token) for token in tokens)
+    return build(tmp_path_factory.mktemp("random"))
 
 
 torch.set_num_threads(1)  # threads of tiny products wait for each other on a busy machine
@@ -201,41 +153,6 @@ def test_a_sampled_row_does_not_depend_on_its_company(deepseek_shaped):
     assert all(a != b for a, b in zip(together, other_seed, strict=True))
 
 
-@pytest.mark.parametrize(("temperature", "top_p"), [(0.7, 1.0), (1.3, 0.8), (1.0, 0.35)])
-def test_choices_follow_the_distribution_of_transformers(temperature, top_p):
-    num_real, draws = 20, 20_000
-    logits = np.random.default_rng(5).normal(size=24).astype(np.float32) * 2
-    logits[4] = logits[9]  # a tie
-    logits[num_real:] = 9.0  # padding rows of the vocabulary
-    scores = torch.tensor(logits[None, :num_real])
-    scores = TemperatureLogitsWarper(temperature)(None, scores)
-    scores = TopPLogitsWarper(top_p)(None, scores)
-    expected = torch.softmax(scores, -1)[0].numpy()
-    sampler = sampling.Sampler(num_real, (), random=True, nucleus=top_p < 1)
-    chosen = sampling.choose(
-        jnp.broadcast_to(logits, (draws, 24)),
-        jax.random.split(jax.random.key(0), draws),
-        jnp.full(draws, temperature),
-        jnp.full(draws, top_p),
-        sampler,
-    )
-    share = np.bincount(np.asarray(chosen), minlength=24) / draws
-    assert not share[num_real:].any()
-    assert not share[:num_real][expected == 0].any()
-    sigma = np.sqrt(expected * (1 - expected) / draws)
-    assert np.all(np.abs(share[:num_real] - expected) <= 5 * sigma + 1e-9)
-
-
-def test_rows_of_one_batch_may_differ_in_temperature():
-    logits = jnp.array([[0.0, 0.1, 0.2], [0.0, 0.1, 0.2]]).repeat(200, 0)
-    temperature = jnp.array([0.0, 50.0]).repeat(200)
-    keys = jax.random.split(jax.random.key(0), 400)
-    sampler = sampling.Sampler(3, (), random=True, nucleus=False)
-    chosen = np.asarray(sampling.choose(logits, keys, temperature, jnp.ones(400), sampler))
-    assert (chosen[:200] == 2).all()
-    assert set(chosen[200:].tolist()) == {0, 1, 2}
-
-
 def test_padding_rows_of_the_vocabulary_are_never_chosen(deepseek_shaped):
     model, _ = deepseek_shaped
     small = dataclasses.replace(model, tokenizer=Letters(50))
@@ -245,46 +162,6 @@ def test_padding_rows_of_the_vocabulary_are_never_chosen(deepseek_shaped):
     held = generate(small, prompts, params, progress=None)
     assert max(max(row.tokens) for row in free) >= 50
     assert max(max(row.tokens) for row in held) < 50
-
-
-def test_a_decoding_step_rearranges_no_cache(deepseek_shaped):
-    """Scratch memory of a chunk stays well under the cache, which is updated in place."""
-    model, _ = deepseek_shaped
-    B, S = 16, 256
-    sampler = sampling.Sampler(96, (), random=False, nucleus=False)
-    zeros_B = np.zeros(B, np.int32)
-    state = sampling.prefill(
-        model.graphdef,
-        model.params,
-        np.ones((B, 32), np.int32),
-        zeros_B + 20,
-        zeros_B + 100,
-        jax.random.split(jax.random.key(0), B),
-        np.zeros(B, np.float32),
-        np.ones(B, np.float32),
-        cache_length=S,
-        max_new_tokens=128,
-        sampler=sampler,
-    )
-    stopped_B = np.zeros(B, bool)
-    args = (model.graphdef, model.params, state, stopped_B)
-    memory = sampling.decode.lower(*args, sampler=sampler).compile().memory_analysis()
-    cache_bytes = sum(array.nbytes for array in state.cache)
-    assert memory.alias_size_in_bytes >= cache_bytes
-    # One layer's keys and values may be read out (a third of the three layers' cache).
-    assert memory.temp_size_in_bytes < 0.6 * cache_bytes
-    sampling.decode(*args, sampler=sampler)
-    assert state.cache.k_LxBxGxSxK.is_deleted()
-
-
-def test_lengths_of_every_kind_share_a_few_programs(deepseek_shaped):
-    model, _ = deepseek_shaped
-    before = sampling.prefill._cache_size(), sampling.decode._cache_size()
-    for length in range(1, 32):
-        prompts = [[5] * length] * (3 + length % 2)
-        generate(model, prompts, SamplingParams(max_new_tokens=2 + length % 7), progress=None)
-    assert sampling.prefill._cache_size() - before[0] <= 1
-    assert sampling.decode._cache_size() - before[1] <= 1
 
 
 @pytest.mark.parametrize(
@@ -298,6 +175,8 @@ def test_lengths_of_every_kind_share_a_few_programs(deepseek_shaped):
         ({"seed": 2**40}, "seed="),
         ({"stop": ("",)}, "stop="),
         ({"stop": "ab"}, "stop="),
+        ({"top_k": -1}, "top_k=-1"),
+        ({"logprobs": 21}, "logprobs=21"),
     ],
 )
 def test_impossible_parameters_are_named(fields, message):
@@ -320,7 +199,7 @@ def test_text_of_bytes_that_form_one_character(shared_data):
     tokenizer = hf.read_tokenizer(shared_data / "tokenizer")
     ids = tokenizer.encode("x = '🦜🪁é' # [/ANSWER] more", add_special_tokens=False)
     for stop in ("🪁", "é'", "[/ANSWER]"):
-        row = sampling.RowText(tokenizer, [32013], (stop,))
+        row = RowText(tokenizer, [32013], (stop,))
         for n in range(len(ids) + 1):
             generation = row.finished(ids[:n], done=False, eos_ids=(32014,))
             if generation is not None:
@@ -329,5 +208,5 @@ def test_text_of_bytes_that_form_one_character(shared_data):
         assert stop not in tokenizer.decode(ids[: n - 1])
         assert json.dumps(generation.text) == json.dumps(tokenizer.decode(ids).split(stop)[0])
         # Found late, the row is the same.
-        late = sampling.RowText(tokenizer, [32013], (stop,))
+        late = RowText(tokenizer, [32013], (stop,))
         assert late.finished(ids, done=True, eos_ids=()) == generation

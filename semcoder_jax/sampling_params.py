@@ -1,0 +1,84 @@
+"""What is asked of the sampler and what it gives back."""
+
+import dataclasses
+
+# Most alternatives that a token's log-probability may come with (the limit of OpenAI's chat API).
+MAX_TOP_LOGPROBS = 20
+
+
+class SamplingError(ValueError):
+    """Parameters or prompts that cannot be sampled from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplingParams:
+    """How to sample.
+
+    Attributes:
+      max_new_tokens: most tokens generated for a prompt, EOS included.
+      temperature: 0 is greedy; otherwise logits are divided by it.
+      top_p: smallest set of most probable tokens whose mass reaches this (after temperature and
+        top_k).
+      stop: strings that end a row; the text is cut before the first of them.
+      seed: of every random choice; each row draws from its own stream of it.
+      top_k: only the k most probable tokens (and those that tie with the last); 0 for all.
+      logprobs: None for none; otherwise each token comes with its log-probability and those of
+        this many most probable ones (0 to 20), of the model itself: before temperature, top_k
+        and top_p.
+    """
+
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    top_k: int = 0
+    logprobs: int | None = None
+
+    def __post_init__(self):
+        if self.max_new_tokens < 1:
+            raise SamplingError(f"max_new_tokens={self.max_new_tokens}, expected at least 1")
+        if not 0 <= self.temperature < float("inf"):
+            raise SamplingError(f"temperature={self.temperature}, expected 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise SamplingError(f"top_p={self.top_p}, expected 0 < top_p <= 1")
+        if not -(2**31) <= self.seed < 2**32:
+            raise SamplingError(f"seed={self.seed}, expected a 32-bit integer")
+        if isinstance(self.stop, str) or not all(self.stop):
+            raise SamplingError(f"stop={self.stop!r}, expected a tuple of non-empty strings")
+        if not 0 <= self.top_k < 2**31:
+            raise SamplingError(f"top_k={self.top_k}, expected 0 (all tokens) or more")
+        if self.logprobs is not None and not 0 <= self.logprobs <= MAX_TOP_LOGPROBS:
+            raise SamplingError(f"logprobs={self.logprobs}, expected 0 to {MAX_TOP_LOGPROBS}")
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenLogprobs:
+    """Natural logarithms of probabilities at one place of a generation.
+
+    Attributes:
+      chosen: of the token that was generated.
+      top: (token, its log-probability) of the most probable ones, best first.
+    """
+
+    chosen: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Generation:
+    """What a prompt led to.
+
+    Attributes:
+      text: decoded tokens, special tokens left out, cut before the first stop string.
+      tokens: generated ids, up to and including the EOS or the token that completed the stop
+        string.
+      finish_reason: "stop" (EOS or a stop string), "length" (max_new_tokens or the context) or
+        "cancelled".
+      logprobs: one entry a token, where asked for.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    finish_reason: str
+    logprobs: tuple[TokenLogprobs, ...] | None = None

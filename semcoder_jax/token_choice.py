@@ -1,0 +1,113 @@
+"""The choice of a token from logits, on the device: greedy, or drawn after top-k and top-p.
+
+A row's token depends on its logits, its parameters and its key alone: the same number decides
+it whether or not a neighbour wants its logits cut, and at whatever step or width it is computed.
+Nothing is sorted: cuts are found by bisection over the bits of a float.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+BLOCK = 128  # of the vocabulary; sums over blocks run in the order of vector lanes
+
+
+def choose(
+    logits_BxV: jax.Array,
+    key_B: jax.Array,
+    temperature_B: jax.Array,
+    top_k_B: jax.Array,
+    top_p_B: jax.Array,
+) -> jax.Array:
+    """One token a row, int32 [B], from float32 logits [B, V] (-inf where never to be chosen).
+
+    Temperature 0 is greedy. top_k 0 and top_p 1 cut nothing; where both cut, top-p counts the
+    mass that top-k left, as transformers' warpers do.
+    """
+    greedy_B = jnp.argmax(logits_BxV, axis=-1).astype(jnp.int32)
+    random_B = temperature_B > 0
+    cut_B = random_B & ((top_k_B > 0) | (top_p_B < 1))
+
+    def drawn():
+        scaled_BxV = logits_BxV / jnp.where(random_B, temperature_B, 1.0)[:, None]
+        weights_BxV = jnp.exp(scaled_BxV - scaled_BxV.max(-1, keepdims=True))
+        weights_BxV = jax.lax.cond(
+            cut_B.any(),
+            lambda: _cut(scaled_BxV, weights_BxV, top_k_B, top_p_B),
+            lambda: weights_BxV,
+        )
+        return jnp.where(random_B, _draw(weights_BxV, key_B), greedy_B)
+
+    return jax.lax.cond(random_B.any(), drawn, lambda: greedy_B)
+
+
+def _draw(weights_BxV: jax.Array, key_B: jax.Array) -> jax.Array:
+    """Index drawn in proportion to its weight, by one uniform number a row: the first at which
+    the running sum exceeds it. A weight of 0 is never drawn."""
+    weights_BxNxM = _blocks(weights_BxV)
+    sum_BxN = weights_BxNxM.sum(-1)
+    upto_BxN = jnp.cumsum(sum_BxN, axis=-1)
+    total_B = upto_BxN[:, -1]
+    target_B = jax.vmap(jax.random.uniform)(key_B) * total_B
+    target_B = jnp.minimum(target_B, jnp.nextafter(total_B, jnp.zeros_like(total_B)))
+    block_Bx1 = jnp.argmax(upto_BxN > target_B[:, None], axis=-1)[:, None]
+    before_Bx1 = jnp.where(
+        block_Bx1 > 0, jnp.take_along_axis(upto_BxN, jnp.maximum(block_Bx1 - 1, 0), 1), 0.0
+    )
+    weights_BxM = jnp.take_along_axis(weights_BxNxM, block_Bx1[:, :, None], axis=1)[:, 0]
+    beyond_BxM = before_Bx1 + jnp.cumsum(weights_BxM, axis=-1) > target_B[:, None]
+    # Rounding may leave the block's own running sum short of the block's total.
+    last_B = BLOCK - 1 - jnp.argmax(weights_BxM[:, ::-1] > 0, axis=-1)
+    inside_B = jnp.where(beyond_BxM.any(-1), jnp.argmax(beyond_BxM, axis=-1), last_B)
+    return (block_Bx1[:, 0] * BLOCK + inside_B).astype(jnp.int32)
+
+
+def _cut(scores_BxV, weights_BxV, top_k_B, top_p_B) -> jax.Array:
+    """Weights with 0 for what top-k and then top-p exclude (Holtzman et al., 2020, for top-p)."""
+    V = scores_BxV.shape[1]
+    order_BxV = _order(scores_BxV)
+    shape = top_k_B.shape
+
+    def among_top_k():
+        k_B = jnp.where(top_k_B > 0, jnp.minimum(top_k_B, V), V)
+        threshold_B = _greatest(lambda t_Bx1: (order_BxV >= t_Bx1).sum(-1) >= k_B, shape)
+        return jnp.where(order_BxV >= threshold_B[:, None], weights_BxV, 0.0)
+
+    weights_BxV = jax.lax.cond((top_k_B > 0).any(), among_top_k, lambda: weights_BxV)
+
+    def mass(kept_BxV):
+        return _blocks(jnp.where(kept_BxV, weights_BxV, 0.0)).sum(1).sum(-1)
+
+    wanted_B = top_p_B * mass(True)
+    threshold_B = _greatest(lambda t_Bx1: mass(order_BxV >= t_Bx1) >= wanted_B, shape)
+    above_BxV = order_BxV > threshold_B[:, None]
+    tied_BxV = order_BxV == threshold_B[:, None]
+    # Of equal ones at the edge only as many are kept as reach the mass, lower ids first.
+    each_B = jnp.where(tied_BxV, weights_BxV, 0.0).max(-1)
+    lacking_B = jnp.where(each_B > 0, jnp.ceil((wanted_B - mass(above_BxV)) / each_B), V)
+    kept_BxV = tied_BxV & (jnp.cumsum(tied_BxV, axis=-1) <= jnp.maximum(lacking_B, 1)[:, None])
+    kept_BxV = above_BxV | kept_BxV | (top_p_B >= 1)[:, None]
+    return jnp.where(kept_BxV, weights_BxV, 0.0)
+
+
+def _order(scores: jax.Array) -> jax.Array:
+    """Unsigned integers in the order of the floats."""
+    bits = jax.lax.bitcast_convert_type(scores, jnp.uint32)
+    return jnp.where(bits >> 31 == 1, ~bits, bits | np.uint32(1 << 31))
+
+
+def _greatest(holds, shape) -> jax.Array:
+    """The greatest uint32 of each row for which ``holds`` (true at 0, false from some point on),
+    bit by bit from the highest."""
+
+    def try_bit(i, t_B):
+        higher_B = t_B | (np.uint32(1) << (31 - i).astype(jnp.uint32))
+        return jnp.where(holds(higher_B[:, None]), higher_B, t_B)
+
+    return jax.lax.fori_loop(0, 32, try_bit, jnp.zeros(shape, jnp.uint32))
+
+
+def _blocks(weights_BxV: jax.Array) -> jax.Array:
+    B, V = weights_BxV.shape
+    padded = jnp.pad(weights_BxV, ((0, 0), (0, -V % BLOCK)))
+    return padded.reshape(B, -1, BLOCK)
