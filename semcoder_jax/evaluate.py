@@ -19,9 +19,10 @@ WORKDIR/report.html the page for people. Of a suite each benchmark has a folder 
 """
 
 import dataclasses
+import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,12 @@ from ml_collections import ConfigDict
 from data_pipeline.endpoint import Endpoint, EndpointError
 from data_pipeline.execution.service import Sandbox, SandboxUnavailable
 from data_pipeline.prompts import PromptError
-from semcoder_jax.benchmarks.heldout import Heldout, HeldoutError, read_problems, worked_example
+from semcoder_jax.benchmarks.heldout import worked_example
+from semcoder_jax.benchmarks.registry import DATA_ERRORS, load_benchmark
 from semcoder_jax.checkpoints import CheckpointError
 from semcoder_jax.command_line import CommandLineError, parse_arguments
 from semcoder_jax.flow import MODES, Benchmark, from_rows, generate, judged
-from semcoder_jax.generations import GenerationStore, StoreError, read_store
+from semcoder_jax.generations import GenerationStore, StoreError, is_store, read_store
 from semcoder_jax.hf import HFError
 from semcoder_jax.report import comparison_table, score_table
 from semcoder_jax.report_page import page
@@ -61,7 +63,6 @@ USER_ERRORS = (
     EndpointError,
     EvaluateError,
     HFError,
-    HeldoutError,
     PromptError,
     ResultError,
     SamplingError,
@@ -69,6 +70,7 @@ USER_ERRORS = (
     SourceError,
     StatisticsError,
     StoreError,
+    *DATA_ERRORS,
 )
 FLAGS = {
     "checkpoint": "HF directory or training workdir.",
@@ -198,7 +200,7 @@ def _plan(name: str, config: ConfigDict, values: Mapping[str, str | None]) -> Pl
         params = SamplingParams(**config.sampling.to_dict())
     except TypeError as error:
         raise EvaluateError(f"config.sampling: {error}") from error
-    benchmark = _load(config, values)
+    benchmark = load_benchmark(config, values["checkpoint"])
     variants = tuple(config.variants)
     if not variants or set(variants) - set(benchmark.variants):
         raise EvaluateError(f"config.variants={variants}: expected some of {benchmark.variants}")
@@ -223,26 +225,6 @@ def _modes(asked: str | None, benchmark: Benchmark) -> tuple[str, ...]:
     if asked is not None and asked not in benchmark.modes:
         raise EvaluateError(f"--mode={asked}: {benchmark.name} knows {', '.join(benchmark.modes)}")
     return tuple(benchmark.modes) if asked is None else (asked,)
-
-
-def _heldout(config: ConfigDict, values: Mapping[str, str | None]) -> Benchmark:
-    if config.data is None and values["checkpoint"] is None:
-        raise EvaluateError("config.data: needed where there is no training workdir to find it in")
-    data = config.data or Path(values["checkpoint"]) / "corpus" / "problems.jsonl"
-    return Heldout(read_problems(data, limit=config.max_tasks))
-
-
-_BENCHMARKS: dict[str, Callable[[ConfigDict, Mapping[str, str | None]], Benchmark]] = {
-    "heldout": _heldout,
-}
-
-
-def _load(config: ConfigDict, values: Mapping[str, str | None]) -> Benchmark:
-    if config.benchmark not in _BENCHMARKS:
-        raise EvaluateError(
-            f"config.benchmark={config.benchmark!r}: expected one of {', '.join(_BENCHMARKS)}"
-        )
-    return _BENCHMARKS[config.benchmark](config, values)
 
 
 def _check_flags(values: Mapping[str, str | None]) -> None:
@@ -295,10 +277,15 @@ def _run(
 
 
 def _run_of_file(plan: Plan, path: str, sandbox: Sandbox) -> Run:
-    identity, rows = read_store(path)
-    said, notes = from_rows(
-        plan.benchmark, rows, variants=plan.variants, modes=plan.modes, samples=plan.samples
-    )
+    """A file of ours, or one in a form that the benchmark knows."""
+    asked = {"variants": plan.variants, "modes": plan.modes, "samples": plan.samples}
+    read = getattr(plan.benchmark, "read_generations", None)
+    if is_store(path) or read is None:
+        identity, rows = read_store(path)
+        said, notes = from_rows(plan.benchmark, rows, **asked)
+    else:
+        said, notes = read(path, **asked)
+        identity = {"sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
     return judged(
         plan.benchmark,
         said,

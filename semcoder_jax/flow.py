@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from data_pipeline.execution.service import Sandbox
 from semcoder_jax.generations import GenerationStore
+from semcoder_jax.reasoning import with_claims
 from semcoder_jax.results import Answer, Reference, Run, scores
 from semcoder_jax.sampling import SamplingParams
 from semcoder_jax.sources import Question, Source, ask
@@ -43,6 +44,13 @@ class Benchmark(Protocol):
     modes: those of MODES that mean something for it.
     stop: strings at which a generation has said all it needs to.
     references: title of a score ("CRUXEval-O") -> published figures.
+
+    It may also have
+      ``read_generations(path, *, variants, modes, samples) -> (Sequence[Said], notes)``: files made
+        elsewhere, in whatever forms its makers use; one Said for every question at least, with text
+        None where the file has none. Raises one of registry.DATA_ERRORS.
+      ``run_of(answer) -> (program, call) | None``: the run that the monologue in ``answer.text``
+        tells, None where it tells none. The flow holds every step against it.
     """
 
     name: str
@@ -161,6 +169,9 @@ def judged(
 
     with bar:
         answers.extend(benchmark.judge(counted(), sandbox))
+    if (run_of := getattr(benchmark, "run_of", None)) is not None:
+        told = [run_of(answer) for answer in answers]
+        answers = with_claims(answers, told, sandbox, progress=progress and "verifying")
     return Run(
         name=benchmark.name,
         model=model,

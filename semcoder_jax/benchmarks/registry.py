@@ -1,0 +1,38 @@
+"""The benchmarks by the name that configs give them (``config.benchmark``)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from semcoder_jax.benchmarks.heldout import Heldout, HeldoutError, read_problems
+from semcoder_jax.flow import Benchmark
+
+
+class BenchmarkError(ValueError):
+    """A config that names no benchmark, or lacks what its benchmark needs."""
+
+
+def load_benchmark(config: ConfigDict, checkpoint: str | None) -> Benchmark:
+    """The benchmark of a config, its tasks read. ``checkpoint``: of the model, where one is given.
+
+    Raises one of DATA_ERRORS.
+    """
+    if config.benchmark not in LOADERS:
+        raise BenchmarkError(
+            f"config.benchmark={config.benchmark!r}: expected one of {', '.join(LOADERS)}"
+        )
+    return LOADERS[config.benchmark](config, checkpoint)
+
+
+def _heldout(config: ConfigDict, checkpoint: str | None) -> Benchmark:
+    if config.data is None and checkpoint is None:
+        raise BenchmarkError("config.data: needed where no training workdir is given to find it in")
+    data = config.data or Path(checkpoint) / "corpus" / "problems.jsonl"
+    return Heldout(read_problems(data, limit=config.max_tasks))
+
+
+LOADERS: dict[str, Callable[[ConfigDict, str | None], Benchmark]] = {
+    "heldout": _heldout,
+}
+DATA_ERRORS = (BenchmarkError, HeldoutError)
