@@ -106,6 +106,7 @@ class _Search:
         self.reached = Reach()  # by those that may be kept
         self.worth: list[Arguments] = []  # runs that reached something new
         self.refused: Counter[str] = Counter()
+        self.idle = 0  # rounds since anything new came
 
     # ---- the search
 
@@ -117,15 +118,14 @@ class _Search:
             return
         examples = examples[_PROBE:]
         self.try_round([*examples, *self.made(max(4, _ROUND - len(examples)))])
-        idle = 0
         for _ in range(_ROUNDS - 1):
             if self.stopped() > _MOST_STOPPED:
                 break
             if self.is_covered() and len(self.distinct()) >= 2 * limit:
                 break
-            if idle >= _IDLE_ROUNDS or (not self.runs and idle >= 2):
+            if self.idle >= _IDLE_ROUNDS:
                 break
-            idle = 0 if self.try_round(self.made(_ROUND)) else idle + 1
+            self.idle = 0 if self.try_round(self.made(_ROUND)) else self.idle + 1
 
     def stopped(self) -> int:
         return sum(self.refused[f"limit: {kind}"] for kind in ("cpu", "wall", "memory"))
@@ -146,7 +146,7 @@ class _Search:
                 base = self.rng.choice(newest if self.rng.random() < 0.5 else self.worth)
                 yield self.maker.changed(base, self.rng.choice(self.worth))
             else:
-                yield self.maker.fresh()
+                yield self.maker.fresh(wild=self.idle > 0 and self.rng.random() < 0.4)
 
     def try_round(self, candidates: Iterable[Arguments]) -> bool:
         """Runs what was not run before; whether anything new was reached."""

@@ -32,6 +32,12 @@ _TEXTS = (
 _LETTERS = "abcdexyz ABC_-.,019"
 _INTEGERS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 17, 24, 50, 97, 100, -1, -2, -5)
 _FLOATS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.25, -1.0, -0.5, 10.0, 0.1, 100.0)
+# What leads to the branches for the unexpected: unhashable items, other containers, nothing.
+_WILD = (
+    Kind("list", (INTS,)), Kind("list", (INTS,)), Kind("list", (Kind("list", (STR,)),)), NONE,
+    Kind("set", (INT,)), Kind("tuple", (INT, INT)), Kind("dict", (STR, INT)), BOOL, FLOAT, STR, INT,
+    INTS, Kind("list", (ANY,)), Kind("list", (Kind("tuple", (INT, INT)),)), BYTES,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,16 +54,15 @@ class Maker:
     def __init__(self, signature: Signature, rng: random.Random):
         self.signature = signature
         self.rng = rng
-        self.fresh_kinds: dict[str, Kind] = {}  # of the latest arguments made up, by parameter
         self._integers = (*_INTEGERS, *(n + d for n in signature.integers for d in (-1, 0, 1)))
         self._texts = (*_TEXTS, *signature.texts * 2)
 
     # ---- made up
 
-    def fresh(self) -> Arguments:
-        """Arguments by the weights of the kinds; optional ones are often left out."""
+    def fresh(self, wild: bool = False) -> Arguments:
+        """Arguments by the weights of the kinds; optional ones are often left out. wild: one of
+        them is of another kind than the program makes expect."""
         rng = self.rng
-        self.fresh_kinds = {}
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         skipped = False
@@ -77,13 +82,15 @@ class Maker:
                     kwargs[parameter.name] = value
                 else:
                     args.append(value)
+        places: list[Any] = [*range(len(args)), *kwargs]
+        if wild and places:
+            place = rng.choice(places)
+            (args if isinstance(place, int) else kwargs)[place] = self.value(rng.choice(_WILD))
         return Arguments(tuple(args), kwargs)
 
     def _choose(self, parameter: Parameter) -> Kind:
         kinds = list(parameter.kinds)
-        kind = self.rng.choices(kinds, [parameter.kinds[one] for one in kinds])[0]
-        self.fresh_kinds[parameter.name] = kind
-        return kind
+        return self.rng.choices(kinds, [parameter.kinds[one] for one in kinds])[0]
 
     def _beside(self, kind: Kind, others: list[Any]) -> Any:
         """A value, sometimes one that has to do with the arguments before it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data_pipeline.execution.calls import CallError, parse_call
-from data_pipeline.seeds.screening import function_parameters
+from data_pipeline.seeds.screening import bindings, function_parameters
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def infer(code: str, entry: str, calls: Sequence[str]) -> Signature:
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     function = functions[entry]
     use = _Use(functions)
-    taken = function_parameters(function) | _handed_on(function, functions)
+    taken = function_parameters(function, functions)
     parameters = []
     for argument, style, default in _arguments(function.args):
         parameter = Parameter(
@@ -107,36 +107,6 @@ def _arguments(
         yield argument, "keyword", default
     if arguments.kwarg:
         yield arguments.kwarg, "stars", None
-
-
-def _handed_on(function: ast.FunctionDef, functions: Mapping[str, ast.FunctionDef]) -> set[str]:
-    """Parameters that go to a parameter which another function of the program calls."""
-    found = set()
-    for node in ast.walk(function):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            target = functions.get(node.func.id)
-            if target is None or target is function:
-                continue
-            called = function_parameters(target)
-            for name, value in _bindings(node, target):
-                if name in called and isinstance(value, ast.Name):
-                    found.add(value.id)
-    return found
-
-
-def _bindings(call: ast.Call, target: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
-    """(parameter, argument) of a call of a function of the program."""
-    names = [argument.arg for argument in (*target.args.posonlyargs, *target.args.args)]
-    for name, value in zip(names, call.args, strict=False):
-        if isinstance(value, ast.Starred):
-            break
-        yield name, value
-    star = next((value for value in call.args if isinstance(value, ast.Starred)), None)
-    if star is not None and target.args.vararg:
-        yield target.args.vararg.arg, star.value
-    for keyword in call.keywords:
-        if keyword.arg:
-            yield keyword.arg, keyword.value
 
 
 def _add(weights: Weights, kinds: Sequence[Kind], weight: float) -> None:
@@ -419,7 +389,7 @@ class _Use:
             yield from _annotation_kinds_of_classes(call.args[1])
         elif called in self.functions and self.functions[called] is not function:
             target = self.functions[called]
-            for name, value in _bindings(call, target):
+            for name, value in bindings(call, target):
                 if value is node or (isinstance(value, ast.Starred) and value.value is node):
                     yield from self.of(target, name, depth + 1)
                     argument = next(

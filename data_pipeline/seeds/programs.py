@@ -16,6 +16,7 @@ from data_pipeline.seeds.screening import (
     check_builtin,
     check_entry,
     check_import,
+    check_parameters,
     check_statement,
     iterator_reason,
 )
@@ -41,6 +42,7 @@ def assemble(library: Library, module: Module, function: ast.FunctionDef) -> Pro
     check_entry(function)
     closure = _Closure(library)
     closure.add(module, function.name)
+    check_parameters(function, {f.name: f for f in closure.functions()})
     name, wrapper = function.name, None
     if iterator_reason(function, closure.iterator_functions()):
         name, wrapper = _listing(function, closure.names())
@@ -180,13 +182,12 @@ class _Closure:
     def names(self) -> set[str]:
         return set(self.owners)
 
+    def functions(self) -> list[ast.FunctionDef]:
+        return [s for _, s in self.taken.values() if isinstance(s, ast.FunctionDef)]
+
     def iterator_functions(self) -> frozenset[str]:
         """Functions of the program that give an iterator, found until no more are."""
-        functions = [
-            statement
-            for _, statement in self.taken.values()
-            if isinstance(statement, ast.FunctionDef)
-        ]
+        functions = self.functions()
         known: frozenset[str] = frozenset()
         while True:
             more = frozenset(f.name for f in functions if iterator_reason(f, known))

@@ -6,7 +6,7 @@ This screens for data worth having, it is no wall: the sandbox is.
 import ast
 import builtins
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from data_pipeline.scopes import uses
 
@@ -144,7 +144,13 @@ def check_entry(function: ast.FunctionDef) -> None:
     body = [s for s in function.body if not _says_nothing(s)]
     if not body or (len(body) == 1 and isinstance(body[0], ast.Raise)):
         raise Refused("empty body")
-    taken = sorted(function_parameters(function) - optional_parameters(function))
+    check_parameters(function, {})
+
+
+def check_parameters(function: ast.FunctionDef, others: Mapping[str, ast.FunctionDef]) -> None:
+    """Raises Refused where a function must be given, which no literal spells. others: the functions
+    of its program."""
+    taken = sorted(function_parameters(function, others) - optional_parameters(function))
     if taken:
         raise Refused("takes a function", ", ".join(taken))
 
@@ -170,8 +176,19 @@ _TAKE_FUNCTION_FIRST = frozenset(
 )
 
 
-def function_parameters(function: ast.FunctionDef) -> set[str]:
-    """Parameters that are called, or handed on where a function is expected."""
+def function_parameters(
+    function: ast.FunctionDef, others: Mapping[str, ast.FunctionDef] | None = None
+) -> set[str]:
+    """Parameters that are called, or handed on where a function is expected.
+
+    others: the functions of the program, to which parameters may be handed on.
+    """
+    return _function_parameters(function, others or {}, frozenset())
+
+
+def _function_parameters(
+    function: ast.FunctionDef, others: Mapping[str, ast.FunctionDef], above: frozenset[str]
+) -> set[str]:
     arguments = function.args
     own = {
         argument.arg
@@ -185,6 +202,12 @@ def function_parameters(function: ast.FunctionDef) -> set[str]:
         if not isinstance(node, ast.Call):
             continue
         found |= _named(node.func)
+        if isinstance(node.func, ast.Name) and node.func.id in others.keys() - above:
+            target = others[node.func.id]
+            taken = _function_parameters(target, others, above | {node.func.id})
+            for name, value in bindings(node, target):
+                if name in taken:
+                    found |= _named(value)
         called = node.func.attr if isinstance(node.func, ast.Attribute) else None
         called = node.func.id if isinstance(node.func, ast.Name) else called
         if called in _TAKE_FUNCTION_FIRST and node.args:
@@ -193,6 +216,21 @@ def function_parameters(function: ast.FunctionDef) -> set[str]:
             if keyword.arg in ("key", "default_factory") and called in ("sorted", "min", "max"):
                 found |= _named(keyword.value)
     return (found & own) - rebound
+
+
+def bindings(call: ast.Call, target: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
+    """(parameter, argument) of a call of a function of the program."""
+    names = [argument.arg for argument in (*target.args.posonlyargs, *target.args.args)]
+    for name, value in zip(names, call.args, strict=False):
+        if isinstance(value, ast.Starred):
+            break
+        yield name, value
+    star = next((value for value in call.args if isinstance(value, ast.Starred)), None)
+    if star is not None and target.args.vararg:
+        yield target.args.vararg.arg, star.value
+    for keyword in call.keywords:
+        if keyword.arg:
+            yield keyword.arg, keyword.value
 
 
 def _named(node: ast.expr) -> set[str]:
