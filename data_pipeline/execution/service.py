@@ -173,7 +173,7 @@ class Sandbox:
             self._idle.put(None)  # started when first needed
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox")
         self._closed = False
-        self._twin: Sandbox | None = None
+        self._twins: dict[int, Sandbox] = {}
         self._twin_lock = threading.Lock()
 
     def __enter__(self) -> "Sandbox":
@@ -187,28 +187,28 @@ class Sandbox:
         if self._closed:
             return
         self._closed = True
-        if self._twin is not None:
-            self._twin.close()
+        for twin in self._twins.values():
+            twin.close()
         self._pool.shutdown(cancel_futures=True)
         for _ in range(self.workers):
             worker = self._idle.get()
             if worker is not None:
                 worker.close()
 
-    def twin(self) -> "Sandbox":
-        """The same sandbox under another hash seed, for what must not depend on it; it is started
-        when first asked for and closed with this one."""
+    def twin(self, number: int = 0) -> "Sandbox":
+        """The same sandbox under another hash seed, for what must not depend on it; each number
+        has its own. It is started when first asked for and closed with this one."""
         with self._twin_lock:
-            if self._twin is None:
-                setup = replace(self.setup, hash_seed=self.setup.hash_seed + TWIN_HASH_SEED)
-                self._twin = Sandbox(
+            if number not in self._twins:
+                hash_seed = self.setup.hash_seed + TWIN_HASH_SEED + number
+                self._twins[number] = Sandbox(
                     tier=self.tier,
                     allow_weak=self.tier == "C",
                     workers=self.workers,
                     limits=self.limits,
-                    setup=setup,
+                    setup=replace(self.setup, hash_seed=hash_seed),
                 )
-            return self._twin
+            return self._twins[number]
 
     # ---- one run
 

@@ -1,5 +1,6 @@
 """The search for inputs: run, look at the coverage, change what was worth it, run again."""
 
+import ast
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,12 +31,13 @@ _ROUNDS = 10  # at most
 _PROBE = 3  # runs of the very first round
 _MOST_STOPPED = 4  # runs that a limit of the machine stopped, after which the search ends
 _IDLE_ROUNDS = 3  # without anything new, after which the search ends
+_SET_TWINS = 9  # more hash seeds, for runs that have to do with sets
 _SPARE = 4  # runs verified beyond the limit, in place of those that fail it
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A run that could be kept. rank: its place in the order of runs."""
+    """A run that could be kept. rank: its number among them, in the order of runs."""
 
     rank: int
     arguments: Arguments
@@ -49,8 +51,8 @@ def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0)
     The examples of the seed run first, then arguments made up by the kinds of its parameters and
     changed where that reached something new, until all lines and branches are reached and there is
     enough to choose from, or nothing new has come for some rounds. What is chosen is run again in
-    `sandbox.twin()`, under another hash seed and in another order, and kept if result and trace
-    are the same.
+    `sandbox.twin()`, under another hash seed (ten others, where there are sets) and in another
+    order, and kept if result and trace are the same.
 
     The same `random_seed` gives the same cases, whatever the number of workers. The sandbox wants
     EXPLORATION_LIMITS; the program's text is trusted as far as its screening goes (batches).
@@ -67,7 +69,7 @@ def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0)
     search = _Search(seed, sandbox, signature, universe, random_seed)
     search.run(limit)
     chosen = search.chosen(limit + _SPARE)
-    kept = list(search.verified(chosen))[:limit]
+    kept = search.verified(chosen)[:limit]
     if kept and all(run.case.output == "None" for run in kept):
         search.refused["returns only None"] += len(kept)
         kept = []
@@ -186,7 +188,7 @@ class _Search:
             return new
         new += reach.adds_to(self.reached)
         self.reached |= reach
-        self.runs.append(_Run(len(self.tried), arguments, case, reach))
+        self.runs.append(_Run(len(self.runs), arguments, case, reach))
         if new or len(self.worth) < 4:
             self.worth.append(arguments)
         return new
@@ -243,20 +245,52 @@ class _Search:
             paths[best.reach.path] += 1
         return chosen
 
-    def verified(self, chosen: Sequence[_Run]) -> Iterator[_Run]:
-        """Those that come to the same in another process under another hash seed."""
-        backwards = list(reversed(chosen))
-        results = self.sandbox.twin().map_batched(self.job(run.case.call) for run in backwards)
-        same = {
-            run.rank
+    def verified(self, chosen: Sequence[_Run]) -> list[_Run]:
+        """Those that come to the same in another process under another hash seed.
+
+        Two strings of a set stand in the same order under every second seed: where sets are about,
+        many seeds are asked.
+        """
+        kept = self.same_under(0, chosen)
+        if _holds_sets(self.seed.code):
+            waiting = kept
+        else:
+            waiting = [run for run in kept if _holds_sets(run.case.call)]
+        for number in range(1, _SET_TWINS + 1):
+            again = self.same_under(number, waiting)
+            lost = {run.rank for run in waiting} - {run.rank for run in again}
+            kept = [run for run in kept if run.rank not in lost]
+            waiting = again
+        self.refused["differs between processes"] += len(chosen) - len(kept)
+        if not self.refused["differs between processes"]:
+            del self.refused["differs between processes"]
+        return kept
+
+    def same_under(self, number: int, runs: Sequence[_Run]) -> list[_Run]:
+        """Runs that come to the same in a twin of the sandbox, in another order."""
+        backwards = list(reversed(runs))
+        twin = self.sandbox.twin(number) if runs else self.sandbox
+        results = twin.map_batched(self.job(run.case.call) for run in backwards)
+        same = [
+            run
             for run, result in zip(backwards, results, strict=True)
             if result.trace is not None and _same_trace(result.trace, run.case.trace)
-        }
-        for run in chosen:
-            if run.rank in same:
-                yield run
-            else:
-                self.refused["differs between processes"] += 1
+        ]
+        return same[::-1]
+
+
+def _holds_sets(code: str) -> bool:
+    """Whether a program or a call has to do with sets, whose order depends on the hash seed."""
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.Set() | ast.SetComp() | ast.Name(id="set" | "frozenset"):
+                return True
+            case ast.BinOp(op=ast.BitAnd() | ast.BitOr() | ast.BitXor() | ast.Sub()) as operation:
+                for side in (operation.left, operation.right):
+                    match side:  # views of dictionaries
+                        case ast.Call(func=ast.Attribute(attr="keys" | "items")):
+                            return True
+    return False
 
 
 def _same_trace(one: Trace, other: Trace) -> bool:

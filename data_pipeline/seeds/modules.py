@@ -66,6 +66,8 @@ class Module:
                 whole = alias.name if alias.asname else alias.name.split(".")[0]
                 self.imports[alias.asname or whole] = Import(whole, 0, None)
             return
+        if isinstance(statement, ast.Delete):
+            return  # of a name that the module has no more use for
         self.statements.append(statement)
         for name in sorted(filled(statement)):
             earlier = self.bindings.setdefault(name, [])
