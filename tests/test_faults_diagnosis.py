@@ -120,6 +120,23 @@ def test_the_whole_diagnosis():
     )
 
 
+def test_generators():
+    program = (
+        "def pairs(xs):\n    for x in xs:\n        yield x, x + 1\n    yield 'end'\n\n\n"
+        "def f(xs):\n    return list(pairs(xs))\n"
+    )
+    call, expected = "f([1, 2])", "[(1, 2), (2, 3), 'end']"
+    assert "line 3 (`yield x, x + 2`) hands out (1, 3), where (1, 2) is needed." in told(
+        "x + 1", "x + 2", call, program, expected
+    )
+    assert "Then pairs returns None, where pairs must hand out 'end'." in told(
+        "    yield 'end'", "    return", call, program, expected
+    )
+    assert "`yield 'end'` is missing: pairs must hand out 'end', but pairs returns None." in told(
+        "    yield 'end'\n", "", call, program, expected
+    )
+
+
 def test_long_runs_are_shortened_around_the_parting():
     program = "def f(n):\n    k = 0\n    for i in range(n):\n        k += i\n    return k\n"
     diagnosis = told("k += i", "k += i if i != 40 else 0", "f(60)", program, str(sum(range(60))))
@@ -144,6 +161,8 @@ def test_moved_lines_keep_their_headers_matched():
     assert matched_lines(right, buggy) == {1: 1, 3: 2, 4: 4, 5: 5}
     assert matched_lines("a\nb\nc", "a\nB\nc") == {1: 1, 2: 2, 3: 3}
     assert matched_lines("a\nb\nc", "a\nc") == {1: 1, 3: 2}
+    changed = matched_lines("a\nif x:\n  y\ncount = x + 1\nb", "a\ncount = x - 1\nb")
+    assert changed == {1: 1, 4: 2, 5: 3}
 
 
 def test_likeness():

@@ -6,6 +6,7 @@ records = [fault.record() for fault in found.kept]
 
 from data_pipeline.faults.fault import Fault, Faults
 from data_pipeline.faults.feedback import failed_test
+from data_pipeline.faults.samples import sampled_faults
 from data_pipeline.faults.search import faults, faults_of
 
-__all__ = ["Fault", "Faults", "failed_test", "faults", "faults_of"]
+__all__ = ["Fault", "Faults", "failed_test", "faults", "faults_of", "sampled_faults"]

@@ -9,12 +9,18 @@ the same value in both.
 
 import difflib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from data_pipeline.literals import LiteralError, parse_literal, same_value
 from data_pipeline.tracing import Event, Trace
+
+MIN_ALIKE = 0.6
+"""Likeness (2 * matching / all characters) from which a line counts as another one changed."""
+
+MAX_GAP = 400
+"""Pairs of lines looked at in one place of a program where lines were changed."""
 
 INSIDE = ("<genexpr>", "<lambda>")
 """Frames that are not told: what they do shows in what the line does that they stand on."""
@@ -68,7 +74,7 @@ def matched_lines(right: str, buggy: str) -> dict[int, int]:
 
     The most lines in order that are the same, those that open a block counting twice: of a line
     that was moved past another, the one that opens no block is the one that moved. Lines changed in
-    place (as many as before) are matched too.
+    place are matched too: as many as before one by one, else those that are alike.
     """
     ours, theirs = (
         [line.strip() for line in text.rstrip("\n").split("\n")] for text in (right, buggy)
@@ -91,17 +97,33 @@ def matched_lines(right: str, buggy: str) -> dict[int, int]:
     for (i, j), (k, m) in pairwise([(-1, -1), *pairs, (len(ours), len(theirs))]):
         if k - i == m - j:
             matched.update(zip(range(i + 1, k), range(j + 1, m), strict=True))
+        elif 0 < (k - i - 1) * (m - j - 1) <= MAX_GAP:
+            alike = _in_order(ours[i + 1 : k], theirs[j + 1 : m], _alike)
+            matched.update((i + 1 + one, j + 1 + other) for one, other in alike)
     return {one + 1: other + 1 for one, other in sorted(matched.items())}
 
 
-def _in_order(ours: list[str], theirs: list[str]) -> list[tuple[int, int]]:
-    """The heaviest common subsequence, as pairs of positions."""
-    best = [[0] * (len(theirs) + 1) for _ in range(len(ours) + 1)]
+def _same(one: str, other: str) -> float:
+    return (1 + one.endswith(":")) * (one == other)
+
+
+def _alike(one: str, other: str) -> float:
+    if one.endswith(":") != other.endswith(":"):
+        return 0.0
+    ratio = difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
+    return ratio if ratio > MIN_ALIKE else 0.0
+
+
+def _in_order(
+    ours: list[str], theirs: list[str], weight: Callable[[str, str], float] = _same
+) -> list[tuple[int, int]]:
+    """The heaviest pairing in order, as pairs of positions. weight: of a pair, 0 for none."""
+    best = [[0.0] * (len(theirs) + 1) for _ in range(len(ours) + 1)]
     for i in range(len(ours) - 1, -1, -1):
         for j in range(len(theirs) - 1, -1, -1):
             best[i][j] = max(best[i + 1][j], best[i][j + 1])
-            if ours[i] == theirs[j]:
-                best[i][j] = max(best[i][j], best[i + 1][j + 1] + 1 + ours[i].endswith(":"))
+            if gain := weight(ours[i], theirs[j]):
+                best[i][j] = max(best[i][j], best[i + 1][j + 1] + gain)
     pairs, i, j = [], 0, 0
     while i < len(ours) and j < len(theirs):
         if best[i][j] == best[i + 1][j]:

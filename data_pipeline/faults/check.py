@@ -343,9 +343,10 @@ class _Check:
         if at := re.fullmatch(r"the run goes on at line (\d+) \(`[^`]*`\)", goes):
             if nxt is None or nxt.event.line != int(at[1]):
                 return f"the run goes on at line {nxt.event.line if nxt else 'none'}"
-        elif ends := re.fullmatch(r"(\S+) returns (.*)", goes):
-            told_so = [e.value for e in events if e.kind == "return" and _name(e) == ends[1]]
-            if ends[2] not in told_so:
+        elif ends := re.fullmatch(r"(\S+) (returns|hands out) (.*)", goes):
+            kind = {"returns": "return", "hands out": "yield"}[ends[2]]
+            told_so = [e.value for e in events if e.kind == kind and _name(e) == ends[1]]
+            if ends[3] not in told_so:
                 return f"next comes {events}"
         elif error := re.fullmatch(r"(\w+)(?:: .*)? is raised", goes):
             if error[1] not in [e.raised.type for e in events if e.raised]:
@@ -369,9 +370,13 @@ class _Check:
                 if state.event.line in self.lines and state.event.depth <= depth:
                     break
             return f"`{run[1]}` does not run next in the right run"
-        if back := re.fullmatch(r"(\S+) must return (.*)", must):
-            first = next((s.event for s in coming if s.event.kind == "return"), None)
-            same = first is not None and (_name(first), first.value) == (back[1], back[2])
+        if back := re.fullmatch(r"(\S+) must (return|hand out) (.*)", must):
+            kinds = ("return", "yield")
+            first = next((s.event for s in coming if s.event.kind in kinds), None)
+            kind = {"return": "return", "hand out": "yield"}[back[2]]
+            same = first is not None and (
+                (_name(first), first.kind, first.value) == (back[1], kind, back[3])
+            )
             return None if same else f"the right run: {first}"
         if call := re.fullmatch(r"(\S+) must be called", must):
             first = next((s.event for s in coming if s.event.kind == "call"), None)

@@ -138,6 +138,8 @@ def _goes_on(moment: Moment | None, teller: Teller) -> str:
     event = moment.event
     if event.kind == "return":
         return f"{name_of(event)} returns {_short(event.value)}"
+    if event.kind == "yield":
+        return f"{name_of(event)} hands out {_short(event.value)}"
     if event.kind == "exception":
         return f"{raised(event)} is raised"
     return f"the run goes on at {_lower(teller.line(event.line))}"
@@ -148,6 +150,8 @@ def _must(moment: Moment, ours: Teller) -> str:
     event = moment.event
     if event.kind == "return":
         return f"{name_of(event)} must return {_short(event.value)}"
+    if event.kind == "yield":
+        return f"{name_of(event)} must hand out {_short(event.value)}"
     if event.kind == "exception":
         return f"{raised(event)} must be raised"
     if event.kind == "call":
