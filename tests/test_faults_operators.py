@@ -183,7 +183,7 @@ def test_the_order_is_the_seed_s():
     assert orders[0] == orders[1] != orders[2]
     assert sorted(orders[0]) == sorted(orders[2])
     # The operators take turns.
-    first = [m.operator for m in shuffled(PROGRAM, random.Random(3))][:10]
+    first = [m.operator for m in list(shuffled(PROGRAM, random.Random(3)))[:10]]
     assert len(set(first)) == 10
 
 

@@ -21,37 +21,53 @@ def mutants(program: str, operators: Sequence[str] = tuple(OPERATORS)) -> Iterat
     where the program does not parse.
     """
     source = Source(program)
-    seen = {ast.dump(source.tree)}
+    return _sound(source, _candidates(source, operators))
+
+
+def shuffled(program: str, random: Random) -> Iterator[Mutant]:
+    """The same in a random order in which the operators take turns, so that the first ones are of
+    many kinds. They are looked at as they are taken: most are never wanted."""
+    source = Source(program)
+    by_operator: dict[str, list[Mutant]] = {}
+    for mutant in _candidates(source, tuple(OPERATORS)):
+        by_operator.setdefault(mutant.operator, []).append(mutant)
+    queues = list(by_operator.values())
+    random.shuffle(queues)
+    for queue in queues:
+        random.shuffle(queue)
+    return _sound(source, _in_turn([iter(queue) for queue in queues]))
+
+
+def _candidates(source: Source, operators: Sequence[str]) -> Iterator[Mutant]:
     for name in operators:
         for function in functions(source.tree):
-            for mutant in map(_tidy, OPERATORS[name](source, function)):
-                try:
-                    syntax = ast.dump(ast.parse(mutant.text))
-                except (SyntaxError, ValueError, RecursionError):
-                    continue
-                if syntax not in seen:
-                    seen.add(syntax)
-                    yield mutant
+            yield from OPERATORS[name](source, function)
+
+
+def _in_turn(queues: list[Iterator[Mutant]]) -> Iterator[Mutant]:
+    while queues:
+        left = []
+        for queue in queues:
+            if (mutant := next(queue, None)) is not None:
+                left.append(queue)
+                yield mutant
+        queues = left
+
+
+def _sound(source: Source, candidates: Iterator[Mutant]) -> Iterator[Mutant]:
+    """Those that parse and are new."""
+    seen = {ast.dump(source.tree)}
+    for mutant in map(_tidy, candidates):
+        try:
+            syntax = ast.dump(ast.parse(mutant.text))
+        except (SyntaxError, ValueError, RecursionError):
+            continue
+        if syntax not in seen:
+            seen.add(syntax)
+            yield mutant
 
 
 def _tidy(mutant: Mutant) -> Mutant:
     """One line end at the end, and no sentence that quotes several lines or very long ones."""
     why = "" if "\n" in mutant.why or len(mutant.why) > MAX_WHY else mutant.why
     return Mutant(mutant.operator, mutant.text.rstrip("\n") + "\n", why)
-
-
-def shuffled(program: str, random: Random) -> list[Mutant]:
-    """The variants in a random order in which the operators take turns, so that a few of them
-    are of many kinds."""
-    by_operator: dict[str, list[Mutant]] = {}
-    for mutant in mutants(program):
-        by_operator.setdefault(mutant.operator, []).append(mutant)
-    queues = list(by_operator.values())
-    random.shuffle(queues)
-    for queue in queues:
-        random.shuffle(queue)
-    order = []
-    while queues:
-        order += [queue.pop() for queue in queues]
-        queues = [queue for queue in queues if queue]
-    return order

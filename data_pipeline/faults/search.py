@@ -4,6 +4,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from random import Random
 
 from data_pipeline.execution.oracles import equal
@@ -49,7 +50,7 @@ def faults(
     """
     random = Random(f"{random_seed}:{seed.id}")
     try:
-        variants = shuffled(seed.code, random)[: VARIANTS_PER_FAULT * limit]
+        variants = list(islice(shuffled(seed.code, random), VARIANTS_PER_FAULT * limit))
     except SyntaxError:
         return Faults((), Counter({"the program does not parse": 1}))
     return faults_of(
