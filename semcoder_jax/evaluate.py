@@ -38,6 +38,8 @@ from semcoder_jax.command_line import CommandLineError, parse_arguments
 from semcoder_jax.flow import MODES, Benchmark, from_rows, generate, judged
 from semcoder_jax.generations import GenerationStore, StoreError, is_store, read_store
 from semcoder_jax.hf import HFError
+from semcoder_jax.refine import MAX_ROUNDS
+from semcoder_jax.refine_flow import refined_run
 from semcoder_jax.report import comparison_table, score_table
 from semcoder_jax.report_page import page
 from semcoder_jax.results import (
@@ -157,6 +159,7 @@ class Plan:
     samples: int
     ks: tuple[int, ...]
     batch_size: int
+    refine_rounds: int | None  # None: no refinement
 
 
 def _members(argv: list[str]) -> tuple[list[tuple[str, ConfigDict]], dict[str, str | None]]:
@@ -207,6 +210,12 @@ def _plan(name: str, config: ConfigDict, values: Mapping[str, str | None]) -> Pl
     ks = tuple(config.pass_at)
     if not ks or not all(1 <= k <= config.num_samples for k in ks):
         raise EvaluateError(f"config.pass_at={ks}: expected numbers from 1 to num_samples")
+    rounds = config.get("refine_rounds")
+    if rounds is not None:
+        if not 0 <= rounds <= MAX_ROUNDS:
+            raise EvaluateError(f"config.refine_rounds={rounds}: expected 0 to {MAX_ROUNDS}")
+        if not hasattr(benchmark, "refine_tasks"):
+            raise EvaluateError(f"config.refine_rounds: {benchmark.name} has no programs to refine")
     return Plan(
         name=name,
         benchmark=benchmark,
@@ -216,6 +225,7 @@ def _plan(name: str, config: ConfigDict, values: Mapping[str, str | None]) -> Pl
         samples=config.num_samples,
         ks=ks,
         batch_size=config.batch_size,
+        refine_rounds=rounds,
     )
 
 
@@ -256,6 +266,21 @@ def _run(
     source = _source(values, plan.batch_size)
     identity = {**source.identity, "sampling": dataclasses.asdict(plan.params)}
     with GenerationStore(folder / "generations.jsonl", identity) as store:
+        if plan.refine_rounds is not None:
+            return refined_run(
+                plan.benchmark,
+                source,
+                plan.params,
+                store,
+                sandbox,
+                name=plan.name,
+                rounds=plan.refine_rounds,
+                samples=plan.samples,
+                modes=plan.modes,
+                model=source.name,
+                identity=identity,
+                ks=plan.ks,
+            )
         generated = generate(
             plan.benchmark,
             source,
@@ -278,6 +303,11 @@ def _run(
 
 def _run_of_file(plan: Plan, path: str, sandbox: Sandbox) -> Run:
     """A file of ours, or one in a form that the benchmark knows."""
+    if plan.refine_rounds is not None:
+        raise EvaluateError(
+            f"--generations={path}: refinement asks again by what was answered; run it with its "
+            "model or endpoint and the --workdir of its generations"
+        )
     asked = {"variants": plan.variants, "modes": plan.modes, "samples": plan.samples}
     read = getattr(plan.benchmark, "read_generations", None)
     if is_store(path) or read is None:
