@@ -31,6 +31,9 @@ VARIANTS_PER_FAULT = 8  # variants tried for each fault wanted
 MAX_CHARACTERS = 6_500
 """Of a record's prompt and response: about 2,048 tokens of DeepSeekCoder's."""
 
+SET_TWINS = 9
+"""More hash seeds, under which a run that may have to do with sets is repeated."""
+
 _CUE = 8  # characters from which a line of the repair counts as a leak
 
 
@@ -150,8 +153,7 @@ def _fault(
         if isinstance(found, str):
             reason = reason or found
             continue
-        again = sandbox.run(replace(job, twice=True))
-        if again.deterministic is False or again.trace != result.trace:
+        if not _holds(job, result.trace, sandbox):
             return "its runs differ"
         return found, isinstance(result.outcome, Raised)
     return reason
@@ -160,6 +162,27 @@ def _fault(
 def _tells(outcome: Outcome) -> bool:
     """Whether the run ended by itself or by its steps: another limit is this machine's, not its."""
     return not isinstance(outcome, Limit) or outcome.kind == "steps"
+
+
+def _holds(job: Job, trace: Trace, sandbox: Sandbox) -> bool:
+    """Whether the run is the same in other processes, under other addresses and hash seeds; of
+    these many, where an order may hang on them."""
+    again = sandbox.twin(0).run(replace(job, twice=True))
+    if again.deterministic is False or again.trace != trace:
+        return False
+    more = SET_TWINS if _has_sets(job.program) or _has_sets(str(job.call)) else 0
+    return all(sandbox.twin(number).run(job).trace == trace for number in range(1, more + 1))
+
+
+def _has_sets(code: str) -> bool:
+    """Whether a program or call may build a set, whose order depends on the hash seed."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Set | ast.SetComp):
+            return True
+        name = getattr(node, "id", getattr(node, "attr", None))
+        if name in ("set", "frozenset", "keys", "items"):
+            return True
+    return False
 
 
 def _passes(case: Case, result: Result) -> bool:
