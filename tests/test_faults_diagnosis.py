@@ -267,3 +267,10 @@ def test_true_diagnoses_pass_and_planted_untruths_are_found():
                 missed.append((diagnosis, untrue))
     assert true > 60
     assert len(missed) <= 0.01 * (found + len(missed)), missed[0][1]
+
+
+def test_branches_on_one_line():
+    program = "def f(xs):\n    if len(xs) > 1: return len(xs)\n    else: return xs[0]\n"
+    assert "line 3 (`else: return -xs[0]`) returns -3, where 3 is needed." in told(
+        "xs[0]", "-xs[0]", "f([3])", program, "3"
+    )

@@ -13,6 +13,7 @@ from openai_stand_in import MODEL, StandIn
 
 from data_pipeline.endpoint import Ask, Client, Endpoint, EndpointError, Reply, Usage
 from data_pipeline.execution.service import Sandbox
+from data_pipeline.monologue.ask import main
 from data_pipeline.monologue.teacher import Question, Teacher, judge
 from data_pipeline.monologue.teacher_prompts import BACKWARD_EXAMPLE, FORWARD_EXAMPLE
 from data_pipeline.prompts import training_prompt
@@ -369,3 +370,39 @@ def test_a_killed_teaching_goes_on_where_it_was(tmp_path):
     bodies = Counter(json.dumps(body) for _, _, body in stand_in.requests)
     assert len(bodies) == 30
     assert sum(bodies.values()) <= 30 + 2  # those on their way when it was killed
+
+
+def test_the_command_prints_what_is_kept(tmp_path, capsys):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM + "\n")
+    with StandIn(lambda body: BACKWARD if "Reverse" in str(body) else FORWARD) as stand_in:
+        arguments = [f"--url={stand_in.url}", f"--model={MODEL}", f"--program={program}",
+                     f"--call={CALL}", f"--cache={tmp_path / 'replies.jsonl'}"]  # fmt: skip
+        assert main(arguments) == 0
+        said = capsys.readouterr()
+        assert said.out == f"{FORWARD}\n"
+        assert "1 (100.0 %)" in said.err
+        assert main([*arguments, "--backward", "--completions"]) == 1  # 7, where 3 is asked
+        assert "another output was asserted" in capsys.readouterr().err
+    assert main(arguments) == 0  # from the cache
+    assert "0 made, 1 from the cache" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"url": "host"}, "url: expected http"),
+        ({"program": "none.py"}, "none.py: No such file"),
+        ({"call": "f(x)"}, "--call=f(x): "),
+        ({"call": "f(1, 2)"}, "came to exception"),
+        ({"attempts": "0"}, "--attempts"),
+        ({"cache": "program.py/x"}, "program.py"),
+    ],
+)
+def test_the_command_tells_a_mistake_in_one_line(tmp_path, monkeypatch, capsys, change, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "program.py").write_text(PROGRAM + "\n")
+    options = {"url": "http://127.0.0.1:9/v1", "model": "m", "program": "program.py", "call": CALL}
+    assert main([f"--{name}={value}" for name, value in (options | change).items()]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and said in error

@@ -115,7 +115,9 @@ class _Check:
             event = self.theirs[at].event
             quiet = not event.changed and not event.gone and event.branch is None
             code = self.source[event.line - 1].strip()
-            heralds = re.match(r"(return|if|elif|while|for|def|@|try)\b", code) is not None
+            heralds = (
+                re.match(r"(else\s*:\s*)?(return|if|elif|while|for|def|@|try)\b", code) is not None
+            )
             if not (
                 event.kind in ("step", "unwind")
                 or (event.kind == "resume" and quiet)
