@@ -1,7 +1,11 @@
 """Inputs: what is reached, what is kept, and that it is the same each time and everywhere."""
 
 import ast
+import binascii
 import importlib.util
+import math
+import operator
+import re
 import subprocess
 import sys
 import textwrap
@@ -12,8 +16,10 @@ from data_pipeline.execution.service import Sandbox, SandboxUnavailable
 from data_pipeline.fingerprints import function_fingerprint
 from data_pipeline.inputs import EXPLORATION_LIMITS, cases
 from data_pipeline.inputs.coverage import universe_of
-from data_pipeline.inputs.kinds import DICT, INT, STR, Kind, infer
+from data_pipeline.inputs.feedback import hinted
+from data_pipeline.inputs.kinds import BYTES, DICT, FLOAT, INT, INTS, STR, Kind, infer
 from data_pipeline.seeds import Seed, read_unit, units
+from data_pipeline.tracing.events import Raised
 
 
 @pytest.fixture(scope="module")
@@ -267,6 +273,52 @@ def test_kinds_are_inferred():
     # Through a loop, and through a helper.
     assert likeliest("def f(q):\n    return [w.lower() for w in q]") == {"q": Kind("list", (STR,))}
     assert likeliest("def g(w):\n    return w.lower()\ndef f(q):\n    return g(q)") == {"q": STR}
+
+
+# What a value of each type is told by Python itself, and the kind that it asks for.
+ASKED = [
+    (lambda: "abc".items(), "str", DICT),
+    (lambda: (3).upper(), "int", STR),
+    (lambda: [].lower(), "list", STR),
+    (lambda: list(3), "int", INTS),
+    (lambda: operator.getitem(3, 0), "int", INTS),
+    (lambda: len(3), "int", INTS),
+    (lambda: reversed(3), "int", INTS),
+    (lambda: b"a" in "abc", "bytes", STR),
+    (lambda: ",".join([1, 2]), "int", STR),
+    (lambda: "abc".replace(1, "x"), "int", STR),
+    (lambda: re.match("a", 3), "int", STR),
+    (lambda: memoryview("a"), "str", BYTES),
+    (lambda: binascii.a2b_base64([]), "list", BYTES),
+    (lambda: range("a"), "str", INT),
+    (lambda: operator.getitem([1], "a"), "str", INT),
+    (lambda: math.floor("a"), "str", FLOAT),
+    (lambda: (lambda **k: k)(**3), "int", None),
+    (lambda: {} + 1, None, None),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ASKED)))
+def test_messages_of_python_are_read(number):
+    action, met, asked = ASKED[number]
+    with pytest.raises((TypeError, AttributeError)) as caught:
+        action()
+    told = hinted(Raised(type(caught.value).__name__, str(caught.value), None))
+    assert told == (None if asked is None else (met, asked))
+
+
+def test_what_is_asked_for_is_given(sandbox):
+    """Nothing but the messages tells the kind here."""
+    seed = seed_of("""
+        import binascii
+
+        def f(thing):
+            encoded = binascii.b2a_base64(thing)
+            return [len(thing), encoded]
+    """)
+    explored = cases(seed, sandbox, limit=4)
+    assert len(explored.cases) == 4
+    assert all(case.call.startswith("f(b'") for case in explored.cases)
 
 
 def test_universe_counts_what_can_run():

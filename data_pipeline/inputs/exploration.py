@@ -12,8 +12,9 @@ from data_pipeline.execution.service import Job, Limits, Sandbox, TraceLimits, c
 from data_pipeline.execution.values import Malformed
 from data_pipeline.inputs.case import Case, Coverage, Explored
 from data_pipeline.inputs.coverage import Reach, Universe, reach_of, universe_of
+from data_pipeline.inputs.feedback import reweigh
 from data_pipeline.inputs.generation import Arguments, Maker
-from data_pipeline.inputs.kinds import Signature, infer, kind_of
+from data_pipeline.inputs.kinds import Signature, infer
 from data_pipeline.literals import LiteralError, parse_literal, same_value
 from data_pipeline.seeds import Seed
 from data_pipeline.seeds.examples import call_text
@@ -29,7 +30,7 @@ MAX_OUTPUT = 400  # characters
 _ROUND = 16  # runs, one batch of the sandbox
 _ROUNDS = 10  # at most
 _PROBE = 3  # runs of the very first round
-_MOST_STOPPED = 4  # runs that a limit of the machine stopped, after which the search ends
+_MOST_STOPPED = 3  # runs that a limit of the machine stopped, after which the search ends
 _IDLE_ROUNDS = 3  # without anything new, after which the search ends
 _SET_TWINS = 9  # more hash seeds, for runs that have to do with sets
 _SPARE = 4  # runs verified beyond the limit, in place of those that fail it
@@ -162,9 +163,13 @@ class _Search:
                 pending.append((arguments, text))
         before = len(self.distinct())
         new = 0
-        results = self.sandbox.map_batched(self.job(text) for _, text in pending)
-        for (arguments, text), result in zip(pending, results, strict=True):
-            new += self.note(arguments, text, result)
+        while pending and self.stopped() <= _MOST_STOPPED:
+            # Few at a time where runs are being stopped: each of those takes all the time it has.
+            size = _ROUND if not self.stopped() else _PROBE
+            now, pending = pending[:size], pending[size:]
+            results = self.sandbox.map_batched(self.job(text) for _, text in now)
+            for (arguments, text), result in zip(now, results, strict=True):
+                new += self.note(arguments, text, result)
         # With coverage complete, other outputs are still worth looking for.
         return new > 0 or (self.is_covered() and len(self.distinct()) > before)
 
@@ -179,7 +184,9 @@ class _Search:
             reach = reach_of(result.trace, self.universe)
             new = reach.adds_to(self.seen)
             self.seen |= reach
-        self.learn(arguments, result)
+        if isinstance(result.outcome, (Raised, Value)):
+            raised = result.outcome if isinstance(result.outcome, Raised) else None
+            reweigh(self.signature, arguments, raised)
         case, reason = _kept(call, result)
         if case is None or reach is None:
             self.refused[reason] += 1
@@ -192,29 +199,6 @@ class _Search:
         if new or len(self.worth) < 4:
             self.worth.append(arguments)
         return new
-
-    def learn(self, arguments: Arguments, result: Result) -> None:
-        """Kinds that a run took are likelier from now on, those that it failed on less."""
-        match result.outcome:
-            case Raised(type="TypeError" | "AttributeError"):
-                factor = 0.85
-            case Value():
-                factor = 1.1
-            case _:
-                return
-        positional = [one for one in self.signature.parameters if one.style == "positional"]
-        pairs = list(zip(positional, arguments.args, strict=False))
-        pairs += [
-            (one, arguments.kwargs[one.name])
-            for one in self.signature.parameters
-            if one.name in arguments.kwargs
-        ]
-        for parameter, value in pairs:
-            kind = kind_of(value)
-            for known in parameter.kinds:
-                if known == kind or (known.name == kind.name and known.parts):
-                    weight = parameter.kinds[known] * factor
-                    parameter.kinds[known] = min(max(weight, 0.05), 20.0)
 
     # ---- what is kept
 

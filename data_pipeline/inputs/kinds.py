@@ -256,7 +256,7 @@ def _name_kinds(name: str) -> Sequence[Kind]:
 
 # ---- from use ---------------------------------------------------------------------------------
 
-_METHODS: Mapping[str, Kind] = {
+METHODS: Mapping[str, Kind] = {
     **dict.fromkeys(
         """
         capitalize casefold center encode endswith expandtabs format isalnum isalpha isdecimal
@@ -322,8 +322,8 @@ class _Use:
         parent = parents[node]
         match parent:
             case ast.Attribute(attr=attribute):
-                if attribute in _METHODS:
-                    yield _METHODS[attribute]
+                if attribute in METHODS:
+                    yield METHODS[attribute]
             case ast.Subscript(value=value, slice=inner) if value is node:
                 if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
                     yield Kind("dict", (STR, ANY))
