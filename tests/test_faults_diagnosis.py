@@ -236,7 +236,7 @@ def true_diagnoses():
 
 def planted(diagnosis: str, rng: random.Random):
     """The diagnosis with one untruth: a number, a branch, a string, or a line of code changed."""
-    body, _, _ = diagnosis.partition("\n\n### Repair")
+    body = diagnosis
     spots = [
         (m.start(), m.end(), str(int(m[0]) + rng.choice([1, 2, 10])))
         for m in re.finditer(r"(?<![\w.'`])\d+(?![\w.'])", body)

@@ -10,17 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from data_pipeline.faults.alignment import matched_lines, same_text
+from data_pipeline.faults.repair_check import repair_fault
+from data_pipeline.faults.sentences import cut, outside_strings, pairs, shows
 from data_pipeline.tracing import Event, Trace
 
 _STEP = re.compile(r"^(\d+)\. Line (\d+) \(`(.*?)`\): (.*)\.$")
 _GAP = re.compile(r"^\(Steps (\d+) to (\d+) are left out\.\)$")
 _LINE = re.compile(r"[Ll]ine (\d+) \(`(.*?)`\)")
-_PAIR = re.compile(r"(?<![\w.])([A-Za-z_]\w*) = ")
-_STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
-_FOLLOWS = re.compile(
-    r"(?:, | and )(?:[A-Za-z_]\w* = |no value of |where )|, \w+ is deleted|\.$|\. "
-)
-_LENGTH = re.compile(r"a value of (\d+) characters")
 
 
 @dataclass(frozen=True)
@@ -73,8 +69,8 @@ class _Check:
             yield Complaint(first, "not this test")
         yield from self._told(lines)
         yield from self._cause(cause)
-        if not _repaired(repair, self.right.program, self.buggy.program):
-            yield Complaint(repair, "this does not give the right program")
+        if (reason := repair_fault(repair, self.right.program, self.buggy.program)) is not None:
+            yield Complaint(repair, reason)
 
     # ---- the run
 
@@ -269,13 +265,13 @@ class _Check:
         return f"it raises {error}, the right run {needed}"
 
     def _values(self, told: str, state: _State, ours: _State | None) -> str | None:
-        found, middle, needed = _cut(told, ", where ")
+        found, middle, needed = cut(told, ", where ")
         if ours is None or not middle:
             return "the right run has no such step"
         named = set()
         for text, side in ((found, state), (needed, ours)):
-            read = dict(_pairs(text))
-            absent = re.findall(r"no value of (\w+)", _outside_strings(text))
+            read = dict(pairs(text))
+            absent = re.findall(r"no value of (\w+)", outside_strings(text))
             if not read and not absent:
                 return "cannot be read"
             for name, literal in read.items():
@@ -446,58 +442,29 @@ def _step_fault(state: _State, told: str, trace: Trace) -> str | None:
     if event.kind in ("return", "yield"):
         verb = " returns " if event.kind == "return" else "it hands out "
         text = told.partition(verb)[2]
-        return None if _shows(text, event.value or "") else f"{verb.strip()} {event.value}"
+        return None if shows(text, event.value or "") else f"{verb.strip()} {event.value}"
     turn = re.search(r"iteration (\d+) begins", told)
     if turn is not None and (event.iteration != int(turn[1]) or event.branch is not True):
         return f"iteration {event.iteration}, entered: {event.branch}"
     for words, truth in (("condition is true", True), ("condition is false", False),
                          ("the loop ends", False), ("block is entered", True),
                          ("block is passed by", False)):  # fmt: skip
-        if words in _outside_strings(told) and event.branch is not truth:
+        if words in outside_strings(told) and event.branch is not truth:
             return f"the branch is {event.branch}"
     if event.branch is not None and not re.search(
-        "condition is|iteration|loop ends|block is", _outside_strings(told)
+        "condition is|iteration|loop ends|block is", outside_strings(told)
     ):
         return f"the branch, {event.branch}, is not told"
-    pairs = dict(_pairs(told))
-    if pairs.keys() != event.changed.keys():
+    if {name for name, _ in pairs(told)} != event.changed.keys():
         return f"changed: {', '.join(event.changed) or 'nothing'}"
     return _texts_fault(told, event.changed)
 
 
 def _texts_fault(told: str, texts: Mapping[str, str]) -> str | None:
-    for name, literal in _pairs(told):
-        if name not in texts or not _shows(literal, texts[name]):
+    for name, literal in pairs(told):
+        if name not in texts or not shows(literal, texts[name]):
             return f"{name} = {texts.get(name)}"
     return None
-
-
-def _shows(told: str, text: str) -> bool:
-    length = _LENGTH.fullmatch(told)
-    return int(length[1]) == len(text) if length else told == text
-
-
-def _pairs(told: str) -> Iterator[tuple[str, str]]:
-    """name and value of each "name = value"."""
-    at = 0
-    while match := _PAIR.search(told, at):
-        at = _value_end(told, match.end())
-        yield match[1], told[match.end() : at]
-
-
-def _value_end(text: str, start: int) -> int:
-    """Where a value ends: at the end, or where words or another pair follow; strings and brackets
-    are stepped over."""
-    depth, at = 0, start
-    while at < len(text):
-        if string := _STRING.match(text, at):
-            at = string.end()
-            continue
-        depth += (text[at] in "([{") - (text[at] in ")]}")
-        if depth <= 0 and _FOLLOWS.match(text, at):
-            return at
-        at += 1
-    return at
 
 
 def _line(text: str) -> str:
@@ -524,47 +491,3 @@ def _raised_at(states: list[_State], state: _State) -> str | None:
 
 def _same(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     return one.keys() == other.keys() and all(same_text(one[n], other[n]) for n in one)
-
-
-def _outside_strings(text: str) -> str:
-    return _STRING.sub("''", text)
-
-
-def _cut(text: str, separator: str) -> tuple[str, str, str]:
-    """`partition` at the first separator that stands in no string."""
-    masked = _STRING.sub(lambda match: "'" + "_" * (len(match[0]) - 2) + "'", text)
-    at = masked.find(separator)
-    return (text, "", "") if at < 0 else (text[:at], separator, text[at + len(separator) :])
-
-
-def _repaired(repair: str, right: str, buggy: str) -> bool:
-    """Whether doing what the repair says to the buggy program gives the right one."""
-    lines: list[str | None] = list(buggy.rstrip("\n").split("\n"))
-    put_in: dict[int, list[str]] = {}
-    bodies = [line.strip() for line in right.rstrip("\n").split("\n")]
-    for told in re.findall(r"(?:Line|Lines|After|Before) (?:[^`.]|`[^`]*`)*\.", repair):
-        quoted = re.findall(r"`([^`]*)`", told)
-        numbers = [int(n) for n in re.findall(r"[Ll]ines? (\d+)", told)]
-        if read := re.match(r"Line (\d+) must read `(.*)`\.", told):
-            lines[int(read[1]) - 1] = read[2]
-        elif " must be indented by " in told:
-            continue
-        elif " must be put in." in told:
-            at = numbers[0] if told.startswith("After") else 0
-            put_in[at] = quoted[1:] if told.startswith("After") else quoted
-        elif " must go." in told:
-            for number in numbers:
-                lines[number - 1] = None
-        elif span := re.match(r"Lines? (\d+)(?: to (\d+))? must be replaced by ", told):
-            first, last = int(span[1]), int(span[2] or span[1])
-            for number in range(first, last + 1):
-                lines[number - 1] = None
-            put_in[first - 1] = quoted
-        else:
-            return False
-    result = list(put_in.get(0, []))
-    for number, line in enumerate(lines, 1):
-        if line is not None:
-            result.append(line.strip())
-        result += put_in.get(number, [])
-    return [line for line in result if line] == [line for line in bodies if line]
