@@ -137,6 +137,16 @@ def test_generators():
     )
 
 
+def test_generators_that_go_on():
+    program = (
+        "def pairs(xs):\n    for x in xs:\n        yield x\n    return\n\n\n"
+        "def f(xs):\n    return list(pairs(xs))\n"
+    )
+    assert (
+        "Then the run goes on at line 4 (`return`), where `for x in xs:` must run and leave x = 2."
+    ) in told("    return\n\n", "        return\n\n", "f([1, 2])", program, "[1, 2]")
+
+
 def test_long_runs_are_shortened_around_the_parting():
     program = "def f(n):\n    k = 0\n    for i in range(n):\n        k += i\n    return k\n"
     diagnosis = told("k += i", "k += i if i != 40 else 0", "f(60)", program, str(sum(range(60))))

@@ -324,7 +324,13 @@ class _Check:
         """What follows in both runs after the last good step."""
         latest = max(state.number for state in self.theirs[: index + 1])
         coming = sorted(
-            (s for s in self.theirs if s.number > latest and s.event.kind != "unwind"),
+            (
+                s
+                for s in self.theirs
+                if s.number > latest
+                and s.event.kind != "unwind"
+                and not (s.event.kind == "resume" and not s.event.changed)
+            ),
             key=lambda s: s.number,
         )
         nxt = coming[0] if coming else None

@@ -26,13 +26,17 @@ def mutants(program: str, operators: Sequence[str] = tuple(OPERATORS)) -> Iterat
 
 def shuffled(program: str, random: Random) -> Iterator[Mutant]:
     """The same in a random order in which the operators take turns, so that the first ones are of
-    many kinds. They are looked at as they are taken: most are never wanted."""
+    many kinds. They are looked at as they are taken: most are never wanted.
+
+    A missing return comes last in each turn: it fails every test of every function alike.
+    """
     source = Source(program)
     by_operator: dict[str, list[Mutant]] = {}
     for mutant in _candidates(source, tuple(OPERATORS)):
         by_operator.setdefault(mutant.operator, []).append(mutant)
     queues = list(by_operator.values())
     random.shuffle(queues)
+    queues.sort(key=lambda queue: queue[0].operator == "missing_return")
     for queue in queues:
         random.shuffle(queue)
     return _sound(source, _in_turn([iter(queue) for queue in queues]))
