@@ -18,7 +18,7 @@ class NarrationError(ValueError):
     """A run that this narrator has no words for."""
 
 
-def forward_monologue(trace: Trace) -> str:
+def forward_monologue(trace: Trace, *, seed: int = 0) -> str:
     """The response of a forward row: monologue, tags and completed assertion.
 
     Raises NarrationError for a run that raised, was cut, or left the called function's own frame.

@@ -1,0 +1,89 @@
+"""How far a build is, told by its worker processes through small files that the main one reads.
+
+Beam's local runner says nothing while a stage runs. Each process keeps one file with its own
+counts; their sum is the progress, whichever process works on what.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+SECONDS = 0.5  # between two writes of one process, and between two looks at all
+
+
+class Heartbeat:
+    """One process's counts, in a file of its own. Safe to use from several threads."""
+
+    def __init__(self, folder: str | os.PathLike):
+        self._path = Path(folder) / f"{socket.gethostname()}-{os.getpid()}.json"
+        self._lock = threading.Lock()
+        self._done = self._records = 0
+        self._written = 0.0
+
+    def add(self, done: int, records: int = 0) -> None:
+        with self._lock:
+            self._done += done
+            self._records += records
+            if time.monotonic() - self._written >= SECONDS:
+                self._write()
+
+    def flush(self) -> None:
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        partial = self._path.with_suffix(".partial")
+        # Progress is never worth a failure: the folder may be gone when a build was stopped.
+        with contextlib.suppress(OSError):
+            partial.write_text(json.dumps([self._done, self._records]))
+            partial.replace(self._path)
+        self._written = time.monotonic()
+
+
+@contextlib.contextmanager
+def progress_bar(folder: Path, description: str, total: int, unit: str, shown: bool) -> Iterator:
+    """A bar with rate and remaining time over what the heartbeats in `folder` add up to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink(missing_ok=True)
+    ended = threading.Event()
+    bar = tqdm(
+        total=total,
+        desc=description,
+        unit=unit,
+        disable=not shown,
+        mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file wants few lines
+    )
+
+    def follow() -> None:
+        while not ended.wait(SECONDS):
+            _show(bar, folder)
+
+    watcher = threading.Thread(target=follow, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        _show(bar, folder)
+        bar.close()
+
+
+def _show(bar: tqdm, folder: Path) -> None:
+    done = records = 0
+    for path in folder.glob("*.json"):
+        with contextlib.suppress(OSError, ValueError):
+            counts = json.loads(path.read_text())
+            done, records = done + counts[0], records + counts[1]
+    if records:
+        bar.set_postfix_str(f"{records:,} records", refresh=False)
+    bar.update(min(done, bar.total) - bar.n)
