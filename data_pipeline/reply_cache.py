@@ -29,14 +29,15 @@ def request_key(ask: Ask, url: str, model: str) -> str:
 class ReplyCache:
     """The replies in one file, which is made where it is missing. Safe for threads and processes.
 
-    torn: lines that could not be read. Raises ReplyCacheError.
+    Only where each reply stands is kept in memory. torn: lines that could not be read.
+    Raises ReplyCacheError.
     """
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         self.torn = 0
         self._lock = threading.Lock()
-        self._replies: dict[str, Reply] = {}
+        self._places: dict[str, tuple[int, int]] = {}  # key -> first byte and length of its line
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -45,7 +46,7 @@ class ReplyCache:
             raise ReplyCacheError(f"{self.path}: {error.strerror or error}") from None
 
     def __len__(self) -> int:
-        return len(self._replies)
+        return len(self._places)
 
     def close(self) -> None:
         """Closes the file. Safe to call twice."""
@@ -56,7 +57,15 @@ class ReplyCache:
 
     def get(self, key: str) -> Reply | None:
         with self._lock:
-            return self._replies.get(key)
+            place = self._places.get(key)
+            if place is None:
+                return None
+            line = os.pread(self._file, place[1], place[0])
+        try:
+            found, reply = _read(line)
+        except ValueError:  # someone has cut the file meanwhile
+            return None
+        return reply if found == key else None
 
     def put(self, key: str, reply: Reply) -> None:
         """Writes a reply to the disk before it returns."""
@@ -69,34 +78,46 @@ class ReplyCache:
         }
         line = json.dumps(row).encode() + b"\n"
         with self._lock:
-            self._replies[key] = reply
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
-                if not self._ends_whole():  # someone was killed in the middle of a line
-                    line = b"\n" + line
-                written = 0
-                while written < len(line):
-                    written += os.write(self._file, line[written:])
+                start = os.fstat(self._file).st_size
+                if start and os.pread(self._file, 1, start - 1) != b"\n":
+                    start += 1  # someone was killed in the middle of a line
+                    _write_all(self._file, b"\n")
+                _write_all(self._file, line)
                 os.fsync(self._file)
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._places[key] = start, len(line)
 
     def _load(self) -> None:
+        start = 0
         with open(self.path, "rb") as file:
             for line in file:
                 try:
-                    row = json.loads(line)
-                    texts, reasons = tuple(row["texts"]), tuple(row["finish_reasons"])
-                    usage = Usage(int(row["prompt_tokens"]), int(row["completion_tokens"]))
-                    if len(texts) != len(reasons) or not all(isinstance(t, str) for t in texts):
-                        raise ValueError
-                    self._replies[str(row["key"])] = Reply(texts, reasons, usage, tries=0)
-                except (ValueError, KeyError, TypeError, RecursionError):
+                    key, _ = _read(line)
+                    self._places[key] = start, len(line)
+                except ValueError:
                     self.torn += bool(line.strip())
+                start += len(line)
 
-    def _ends_whole(self) -> bool:
-        size = os.fstat(self._file).st_size
-        return size == 0 or os.pread(self._file, 1, size - 1) == b"\n"
+
+def _read(line: bytes) -> tuple[str, Reply]:
+    """The key and reply of a line; raises ValueError."""
+    try:
+        row = json.loads(line)
+        key, texts, reasons = str(row["key"]), tuple(row["texts"]), tuple(row["finish_reasons"])
+        usage = Usage(int(row["prompt_tokens"]), int(row["completion_tokens"]))
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError("no reply") from error
+    if len(texts) != len(reasons) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("no reply")
+    return key, Reply(texts, reasons, usage, tries=0)
+
+
+def _write_all(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
 
 
 @dataclass(frozen=True)

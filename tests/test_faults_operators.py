@@ -187,6 +187,7 @@ def test_the_order_is_the_seed_s():
     assert len(set(first)) == 10
 
 
-def test_a_program_that_is_none():
+@pytest.mark.parametrize("program", ["def f(:\n", "def f(x):\r    return x\r", "f(\n"])
+def test_a_program_that_is_none(program):
     with pytest.raises(SyntaxError):
-        list(mutants("def f(:\n"))
+        list(mutants(program))

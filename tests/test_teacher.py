@@ -323,6 +323,21 @@ def test_a_torn_line_costs_one_reply(tmp_path, cut):
     assert last.get("2") is None or cut == 1
 
 
+def test_processes_share_a_cache_file(tmp_path):
+    path = tmp_path / "replies.jsonl"
+    one, other = ReplyCache(path), ReplyCache(path)
+    for number in range(5):
+        one.put(f"one {number}", Reply((f"é{number}",), ("stop",)))
+        other.put(f"other {number}", Reply((f"ü{number}" * 1000,), ("stop",)))
+    assert [one.get(f"one {n}").texts[0] for n in range(5)] == [f"é{n}" for n in range(5)]
+    assert one.get("other 0") is None  # known after the next start only
+    again = ReplyCache(path)
+    assert (len(again), again.torn) == (10, 0)
+    assert again.get("other 4").texts == ("ü4" * 1000,)
+    path.write_text("")
+    assert again.get("other 4") is None
+
+
 def test_a_cache_that_cannot_be_used(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ReplyCacheError, match="file"):

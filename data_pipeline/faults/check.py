@@ -403,7 +403,9 @@ class _Check:
     def _ending(self) -> str:
         call, trace = self.buggy.call, self.buggy
         if trace.raised is not None:
-            said = " ".join(f" So {call} raises {_line(str(trace.raised))}, where".split())
+            where = f" in line {trace.raised.line}" if trace.raised.line else ""
+            said = f"So {call} raises {_line(str(trace.raised))}{where}, where"
+            said = " ".join(said.split())
         elif trace.result is not None:
             said = " ".join(f" So {call} returns {_line(trace.result)}, where".split())
         else:

@@ -33,17 +33,25 @@ class Source:
     tokens: list[Token] = field(init=False)
 
     def __post_init__(self) -> None:
+        if "\r" in self.text:  # a line end to Python, and none to us
+            raise SyntaxError("carriage returns in the program")
         self.tree = ast.parse(self.text)
         self.lines = self.text.split("\n")
         self.starts = [0]
         for line in self.lines:
             self.starts.append(self.starts[-1] + len(line) + 1)
-        self.tokens = [
-            Token(token.string, self.starts[token.start[0] - 1] + token.start[1],
-                  self.starts[token.end[0] - 1] + token.end[1])
-            for token in tokenize.generate_tokens(io.StringIO(self.text).readline)
-            if token.type in (tokenize.OP, tokenize.NAME)
-        ]  # fmt: skip
+        try:
+            self.tokens = [
+                Token(
+                    token.string,
+                    self.starts[token.start[0] - 1] + token.start[1],
+                    self.starts[token.end[0] - 1] + token.end[1],
+                )
+                for token in tokenize.generate_tokens(io.StringIO(self.text).readline)
+                if token.type in (tokenize.OP, tokenize.NAME)
+            ]
+        except tokenize.TokenError as error:
+            raise SyntaxError(str(error)) from None
 
     def offset(self, line: int, column: int) -> int:
         """Of a node's position: the column counts UTF-8 bytes."""

@@ -28,7 +28,8 @@ def failed_test(test: str, trace: Trace) -> str:
 def ending(trace: Trace) -> str:
     """How the call ended, in a sentence without a period."""
     if trace.raised is not None:
-        return f"{trace.call} raises {_line(str(trace.raised))}"
+        where = f" in line {trace.raised.line}" if trace.raised.line else ""
+        return f"{trace.call} raises {_line(str(trace.raised))}{where}"
     if trace.result is None:
         return f"{trace.call} does not end: stopped after {trace.truncated}"
     return f"{trace.call} returns {_line(trace.result)}"
