@@ -133,6 +133,15 @@ def test_no_answer_is_counted_and_a_wrong_key_is_told(explored, sandbox):
             sampled_faults(*explored, sandbox, CachedClient(client), samples=1)
 
 
+def test_completion_models_go_on_inside_the_fence(explored, sandbox):
+    found, stand_in = sampled(explored, sandbox, [FLOOR], chat=False)
+    assert len(found.kept) == 1
+    path, _, body = stand_in.requests[0]
+    assert path == "/v1/completions"
+    assert body["prompt"].endswith("### Program with the slip\n```python\n")
+    assert body["stop"] == ["```"]
+
+
 def test_samples_ask_for_different_slips(explored):
     seed, _ = explored
     asked = [question(seed, number)[1]["content"] for number in range(4)]

@@ -59,17 +59,19 @@ def sampled_faults(
     random_seed: int = 0,
     temperature: float = 0.8,
     max_new_tokens: int = 1024,
+    chat: bool = True,
     max_characters: int = MAX_CHARACTERS,
 ) -> Faults:
     """At most `limit` faults among `samples` answers of the model, by the same answers the same.
 
-    Raises EndpointError where the endpoint cannot be used at all.
+    chat: ask /chat/completions, else /completions. Raises EndpointError where the endpoint cannot be used at all.
     """
     asks = [
         Ask(
-            question(seed, number),
+            question(seed, number) if chat else completion(seed, number),
             max_new_tokens=max_new_tokens,
             temperature=temperature,
+            stop=() if chat else ("```",),
             seed=random_seed + number,
         )
         for number in range(samples)
@@ -111,6 +113,12 @@ def question(seed: Seed, number: int) -> Messages:
             f"If the program allows it, make the slip {slip}.",
         },
     )
+
+
+def completion(seed: Seed, number: int) -> str:
+    """The same for a completion model: it goes on inside the fence."""
+    rules, asked = (message["content"] for message in question(seed, number))
+    return f"{rules}\n\n{asked}\n\n### Program with the slip\n```python\n"
 
 
 def sampled_program(answer: str, seed: Seed) -> str:
