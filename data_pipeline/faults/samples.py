@@ -64,7 +64,8 @@ def sampled_faults(
 ) -> Faults:
     """At most `limit` faults among `samples` answers of the model, by the same answers the same.
 
-    chat: ask /chat/completions, else /completions. Raises EndpointError where the endpoint cannot be used at all.
+    chat: ask /chat/completions, else /completions. Raises EndpointError where the endpoint cannot
+    be used at all.
     """
     asks = [
         Ask(
