@@ -32,6 +32,9 @@ EXTRAS = {
     "beam": ["apache-beam>=2.70,<3", "datasketch>=1.6,<3", "pyarrow<26"],
     "hub": ["huggingface_hub>=1.0,<3"],
     "dev": [
+        "boltons>=24",  # with the next two, source that the benchmark of the data build reads
+        "more-itertools>=10",
+        "toolz>=1",
         "datasketch>=1.6,<3",  # near-duplicates, as in the beam extra
         "gguf>=0.17,<1",  # reads the pretrained weights that a slow test compares on
         "ipykernel>=6",
@@ -53,7 +56,10 @@ setup(
     description="SemCoder on JAX: code models that say what a program does when it runs",
     license="Apache-2.0",
     python_requires=">=3.11",
-    package_data={"semcoder_jax": ["report_page.css", "report_page.js"]},
+    package_data={
+        "data_pipeline.build": ["page.css"],
+        "semcoder_jax": ["report_page.css", "report_page.js"],
+    },
     packages=find_packages(include=["data_pipeline*", "semcoder_jax*"]),
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -28,6 +28,8 @@ from data_pipeline.records import KINDS, read_jsonl
 from data_pipeline.tracing import trace_call
 from semcoder_jax.train import train
 
+BUNDLES = "apache_beam.runners.direct.direct_runner.BundleBasedDirectRunner"
+LOOPBACK = "--environment_type=LOOPBACK"
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -102,9 +104,18 @@ def test_what_is_not_taken_is_told(built):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"workers": 1}, pytest.param({"workers": 3, "tier": "B"}, marks=pytest.mark.slow)],
+    [
+        {"workers": 1},
+        pytest.param({"workers": 3, "tier": "B"}, marks=pytest.mark.slow),
+        pytest.param({"runner": BUNDLES}, marks=pytest.mark.slow),
+        pytest.param(
+            # The protocol that Flink's and Spark's runners speak, over a job server in here.
+            {"runner": "PortableRunner", "pipeline": ("--job_endpoint=embed", LOOPBACK)},
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
-def test_any_number_of_workers_makes_the_same_files(built, sources, changes, tmp_path):
+def test_any_runner_and_number_of_workers_makes_the_same_files(built, sources, changes, tmp_path):
     build(options_for(sources, **changes), tmp_path / "again", progress=False)
     for name in ("train.jsonl", "eval.jsonl", "problems.jsonl", "removed.jsonl", "refused.jsonl"):
         assert (tmp_path / "again" / name).read_bytes() == (built[0] / name).read_bytes(), name
@@ -276,6 +287,14 @@ def test_mistakes_end_in_one_line(arguments, message, sources, tmp_path, monkeyp
     assert error.count("\n") == 1
     assert re.search(message, error)
     assert not (tmp_path / "x").exists()
+
+
+def test_what_a_runner_fails_of_is_told_in_one_line(sources, tmp_path, capsys):
+    nobody = ["--pipeline.job_endpoint=127.0.0.1:9", "--pipeline.job_server_timeout=1"]
+    arguments = [f"--source={sources}", f"--output={tmp_path}", "--runner=PortableRunner", *nobody]
+    assert main(arguments) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: --runner=PortableRunner: ")
 
 
 def test_options_are_read_as_written():

@@ -76,7 +76,7 @@ def write_dataset(
             ignore_duplicates=True,  # two functions with one faulty variant in common
             try_download_gcs=False,
         )
-        with redirect_stdout(StringIO()), runners.quiet():
+        with redirect_stdout(StringIO()), runners.told(options), runners.quiet():
             builder.download_and_prepare(file_format="array_record", download_config=settings)
         pyx.put_in_place(into, folder)
     return folder

@@ -16,7 +16,7 @@ import difflib
 import logging
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from data_pipeline.build.options import DIRECT_RUNNER, BuildError, BuildOptions
@@ -80,14 +80,32 @@ def check_runner(options: BuildOptions) -> None:
     make_runner(options)
 
 
-def run(build_pipeline: Any, options: BuildOptions) -> None:
-    """Runs the pipeline that `build_pipeline(root)` builds, to its end."""
+def run(build_pipeline: Callable[[Any], None], options: BuildOptions) -> None:
+    """Runs the pipeline that `build_pipeline(root)` builds, to its end. Raises as `told` does."""
     beam = import_beam()
     runner, settings = make_runner(options), beam_options(options)
-    with quiet():
+    with told(options), quiet():
         pipeline = beam.Pipeline(runner=runner, options=settings)
         build_pipeline(pipeline)
         pipeline.run().wait_until_finish()
+
+
+@contextlib.contextmanager
+def told(options: BuildOptions) -> Iterator[None]:
+    """Raises BuildError for what the runner or the teacher's endpoint, not our code, fails of."""
+    try:
+        yield
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        # Of an error in a worker only the text comes back.
+        endpoint = next((line for line in lines if "EndpointError: " in line), None)
+        if endpoint is not None:
+            said = endpoint.partition("EndpointError: ")[2]
+            raise BuildError(f"--teacher: {said}; the same command goes on from here") from error
+        if options.runner != DIRECT_RUNNER and not isinstance(error, BuildError):
+            said = lines[-1] if lines else type(error).__name__
+            raise BuildError(f"--runner={options.runner}: {said}") from error
+        raise
 
 
 def _local_runner(options: BuildOptions) -> Any:
