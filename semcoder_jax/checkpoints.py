@@ -25,6 +25,7 @@ from jax.sharding import Mesh
 
 from semcoder_jax import hf, sharding
 from semcoder_jax.model import Compute, Decoder, DecoderConfig
+from semcoder_jax.quantization import abstract_quantized, quantize_params
 
 # Not signs of damage: files that are missing, cut or altered make Orbax raise anything else.
 _OUT_OF_MEMORY = (MemoryError, jax.errors.JaxRuntimeError)
@@ -158,14 +159,24 @@ def load_model(
     mesh: Mesh | None = None,
     dtype: str = "float32",
     compute: Compute | None = None,
+    quantize: bool = False,
 ) -> Model:
     """The model in an HF directory, or the latest one of a training workdir (parameters only).
 
     Parameters are read as ``dtype`` into their shards on ``mesh`` (None: the first device).
-    ``compute`` defaults to computing in ``dtype``. Raises CheckpointError, or hf.HFError.
+    ``compute`` defaults to computing in ``dtype``. ``quantize``: weights as int8 (see
+    quantization), made in the host's memory, so that no accelerator holds more than the integers.
+    Raises CheckpointError, or hf.HFError.
     """
     directory = Path(directory)
     compute = compute or Compute(dtype=dtype)
+    if quantize:
+        host = sharding.make_mesh({}, jax.local_devices(backend="cpu")[:1])
+        model = load_model(directory, mesh=host, dtype=dtype, compute=compute)
+        shapes = abstract_quantized(model.params)
+        mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
+        places = sharding.parameter_shardings(shapes, mesh)
+        return dataclasses.replace(model, params=quantize_params(model.params, places))
     if not directory.is_dir():
         raise CheckpointError(f"{directory}: no such directory")
     if (directory / CHECKPOINTS).is_dir():

@@ -18,6 +18,7 @@ from flax import nnx
 
 from semcoder_jax.attention import attend, attention_mask
 from semcoder_jax.kv_cache import KVCache
+from semcoder_jax.quantization import QuantizedWeight
 from semcoder_jax.rope import apply_rope, rope_angles
 
 
@@ -209,12 +210,19 @@ class Decoder(nnx.Module):
     def logits(self, hidden_BxTxD: jax.Array) -> jax.Array:
         """Scores over the vocabulary, float32 [..., V]."""
         tied = self.config.tie_embeddings
-        weight_DxV = self.embed_VxD[...].T if tied else self.unembed_DxV[...]
-        weight_DxV = weight_DxV.astype(hidden_BxTxD.dtype)
-        return jnp.matmul(hidden_BxTxD, weight_DxV, preferred_element_type=jnp.float32)
+        weight = (self.embed_VxD if tied else self.unembed_DxV).get_value()
+        quantized = isinstance(weight, QuantizedWeight)
+        weight_DxV = weight.int8 if quantized else weight
+        weight_DxV = (weight_DxV.T if tied else weight_DxV).astype(hidden_BxTxD.dtype)
+        logits = jnp.matmul(hidden_BxTxD, weight_DxV, preferred_element_type=jnp.float32)
+        return logits * weight.scale if quantized else logits
 
     def _embed(self, tokens_BxT: jax.Array, dtype) -> jax.Array:
-        table_VxD = self.embed_VxD[...].astype(dtype)
+        table = self.embed_VxD.get_value()
+        if isinstance(table, QuantizedWeight):
+            rows_BxTxD = table.int8[tokens_BxT] * table.scale[tokens_BxT][..., None]
+            return rows_BxTxD.astype(dtype)
+        table_VxD = table.astype(dtype)
         if self.compute.one_hot_embedding:
             return jax.nn.one_hot(tokens_BxT, self.config.vocab_size, dtype=dtype) @ table_VxD
         return table_VxD[tokens_BxT]
@@ -225,10 +233,15 @@ def _product(x: jax.Array, weight: nnx.Param, contracted: int = 1) -> jax.Array:
 
     B and T enter as one axis: with two, XLA on CPU transposes for the gradient of the weight.
     """
-    kernel = weight[...].astype(x.dtype)
+    kernel = weight.get_value()
     B, T = x.shape[:2]
     flat = x.reshape(B * T, *x.shape[2:])
-    product = jax.lax.dot_general(
-        flat, kernel, ((range(1, 1 + contracted), range(contracted)), ((), ()))
-    )
+    summed = ((range(1, 1 + contracted), range(contracted)), ((), ()))
+    if isinstance(kernel, QuantizedWeight):
+        product = jax.lax.dot_general(
+            flat, kernel.int8.astype(x.dtype), summed, preferred_element_type=jnp.float32
+        )
+        product = (product * kernel.scale).astype(x.dtype)
+    else:
+        product = jax.lax.dot_general(flat, kernel.astype(x.dtype), summed)
     return product.reshape(B, T, *product.shape[1:])

@@ -15,6 +15,8 @@ from flax import nnx
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from semcoder_jax.quantization import SUMMED_AXES
+
 MESH_AXES = ("data", "fsdp", "tensor")
 MESH_AXIS_OF = {
     "L": None,
@@ -57,11 +59,18 @@ def batch_shards(mesh: Mesh) -> int:
 
 
 def parameter_spec(path: tuple) -> P:
-    """The partition of the parameter at ``path``, e.g. ("layers", "attention", "q_DxHxK")."""
-    name = str(path[-1])
+    """The partition of the parameter at ``path``, e.g. ("layers", "attention", "q_DxHxK").
+
+    The two parts of a quantized weight follow it: (..., "q_DxHxK", "int8") or "scale".
+    """
+    name, parent = str(path[-1]), str(path[-2]) if len(path) > 1 else ""
+    summed = ""
+    if parent in SUMMED_AXES:
+        summed = SUMMED_AXES[parent] if name == "scale" else ""
+        name = parent
     if name == "scale":
         return P()  # norms are small: replicated
-    axes = name.rsplit("_", 1)[1].split("x")
+    axes = [axis for axis in name.rsplit("_", 1)[1].split("x") if axis not in summed]
     if path[0] == "layers":
         axes = ["L", *axes]
     return P(*(MESH_AXIS_OF[axis] for axis in axes))

@@ -1,0 +1,98 @@
+"""Weights as 8-bit integers with one scale an output channel, for inference.
+
+A decoding step reads every weight once, so its time and the memory it needs follow the bytes of
+the weights. The integers enter the product as they are (cast to the activations' dtype inside it:
+-127 … 127 are exact in bfloat16) and the scale multiplies the product, where it is a factor of
+each output channel; no dequantized weight is ever stored.
+
+Rounding is to nearest with a symmetric range, per channel: Jacob et al. (2018), section 2;
+Dettmers et al., LLM.int8() (2022), section 2.1, "vector-wise". Activations are not quantized.
+``qwix`` offers the same scheme by intercepting flax layers; the decoder has none (its products
+are of stacked parameters), so that a leaf of the parameter tree is replaced instead.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import nnx, struct
+
+# The axes a parameter's product sums over, by its name. The embedding is looked up by row and,
+# where it is tied, multiplied along D: one scale a token serves both.
+SUMMED_AXES = {
+    "embed_VxD": "D",
+    "unembed_DxV": "D",
+    "q_DxHxK": "D",
+    "k_DxGxK": "D",
+    "v_DxGxK": "D",
+    "o_HxKxD": "HK",
+    "gate_DxF": "D",
+    "up_DxF": "D",
+    "down_FxD": "F",
+}
+LARGEST = 127
+
+
+@struct.dataclass
+class QuantizedWeight:
+    """A weight as integers; it takes the array's place in its nnx.Param.
+
+    Attributes:
+      int8: int8, the weight's own shape (with L in front where layers are stacked).
+      scale: float32, the same axes without the summed ones; weight ≈ int8 · scale.
+    """
+
+    int8: jax.Array
+    scale: jax.Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.int8.shape
+
+
+def quantize_weight(weight: jax.Array, summed: tuple[int, ...]) -> QuantizedWeight:
+    """``weight`` with one scale for each index of the axes that are not in ``summed``."""
+    weight = weight.astype(jnp.float32)
+    largest = jnp.max(jnp.abs(weight), axis=summed, keepdims=True)
+    scale = jnp.where(largest > 0, largest / LARGEST, 1.0)
+    int8 = jnp.round(weight / scale).astype(jnp.int8)
+    return QuantizedWeight(int8, jnp.squeeze(scale, summed))
+
+
+def quantize_params(params: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
+    """The decoder's parameters, all but the norms quantized; those that are already so stay.
+
+    Works a leaf at a time where the leaf lies, and then moves it to its place in ``shardings`` (a
+    tree like ``abstract_quantized(params)``; None: it stays).
+    """
+    places = dict(shardings.flat_state()) if shardings else {}
+    leaves = {}
+    for path, param in params.flat_state():
+        value, name = param.get_value(), path[-1]
+        if name in SUMMED_AXES and not isinstance(value, QuantizedWeight):
+            value = _quantize(value, summed_axes(name, stacked=path[0] == "layers"))
+        leaves[path] = param.replace(value)
+        if places:
+            leaves[path] = jax.device_put(leaves[path], places[path])
+    return nnx.State.from_flat_path(leaves)
+
+
+def abstract_quantized(params: nnx.State) -> nnx.State:
+    """ShapeDtypeStructs of what ``quantize_params`` gives."""
+    return jax.eval_shape(quantize_params, params)
+
+
+def summed_axes(name: str, *, stacked: bool) -> tuple[int, ...]:
+    """Which axes of the array of parameter ``name`` its product sums over."""
+    axes = (["L"] if stacked else []) + name.rsplit("_", 1)[1].split("x")
+    return tuple(i for i, axis in enumerate(axes) if axis in SUMMED_AXES[name])
+
+
+def weight_bytes(params: nnx.State) -> int:
+    """Bytes that the parameters take on all devices together, replicas not counted."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
+
+
+@functools.partial(jax.jit, static_argnames="summed")
+def _quantize(weight: jax.Array, summed: tuple[int, ...]) -> QuantizedWeight:
+    return quantize_weight(weight, summed)
