@@ -26,7 +26,7 @@ CORE = [
 EXTRAS = {
     "tpu": ["jax[tpu]"],
     "cuda": ["jax[cuda13]"],
-    # What serving over HTTP and building data at scale will take; no module needs them yet.
+    # HTTP: python -m semcoder_jax.serve.
     "serve": ["starlette>=0.40", "uvicorn>=0.30"],
     # Resolved together with the core: pinned afterwards, Beam falls back to a broken source build.
     "beam": ["apache-beam>=2.70,<3", "datasketch>=1.6,<3", "pyarrow<26"],
@@ -40,13 +40,16 @@ EXTRAS = {
         "ipykernel>=6",
         "nbclient>=0.10",
         "nbformat>=5",
+        "openai>=3,<4",  # the client that the server is tested with
         "psutil>=6",
         "pysnooper>=1.2",  # the peer of the tracing benchmark
         "pytest>=8",
         "pytest-timeout>=2.3",
         "ruff>=0.15,<0.18",
+        "starlette>=0.40",  # as in the serve extra
         "tensorboard>=2.18",
         "torch>=2.6,<2.14",  # the oracle: transformers' own LlamaForCausalLM
+        "uvicorn>=0.30",  # as in the serve extra
     ],
 }
 

@@ -101,7 +101,8 @@ class Engine:
       num_slots: rows decoded together (None: 16 on CPU, 64 elsewhere).
       cache_tokens: positions that the cache holds in all (None: ``num_slots`` rows of a full
         context, or what memory allows).
-      cache_dtype: of keys and values (None: that of the model's computation).
+      cache_dtype: of keys and values (None: that of the model's computation); "int8" halves
+        them, rounded with a scale a head and token.
       page_size: positions of a page of the cache: 16, 32 or 64.
       speculation: "auto" checks drafts where that pays, "always", or "off".
       num_drafts: tokens of a draft (None: as many as are nearly free, at most 7).

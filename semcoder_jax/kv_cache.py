@@ -9,6 +9,9 @@ Attention runs over the pages in order with a running softmax (Milakov and Gimel
 that a sequence's result has the same bits whatever the pool, the table's width or the other rows
 hold: a page without visible keys changes nothing. One program serves every length.
 
+As int8, each head of a token has a scale of its own for its key and for its value. The integers
+enter the products as they are; the scale of a key multiplies its score, that of a value its weight.
+
 Axes beside those of model.py: P pages of the pool, N entries of a row of the table, S positions
 of a page.
 """
@@ -17,6 +20,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
 from semcoder_jax.attention import HIDDEN_SCORE
 
@@ -26,15 +30,30 @@ PAGE_SIZE = 64
 PAGES_PER_STEP = 4
 
 
+INT8_MAX = 127
+
+
+class _Block(NamedTuple):
+    """Keys and values [..., K] of some pages in the dtype of the queries, and, of an int8 cache,
+    their scales [...]."""
+
+    k: jax.Array
+    v: jax.Array
+    k_scale: jax.Array | None
+    v_scale: jax.Array | None
+
+
 class KVCache(NamedTuple):
-    """Rotated keys, and values, of every layer.
+    """Rotated keys, and values, of every layer; float32 scales only where those are int8.
 
     Heads lie before slots because that is the order of a batched product: no step of decoding
-    has to rearrange the cache.
+    has to rearrange the cache. On a mesh, ``SPEC`` splits the heads of every part.
     """
 
     k_LxPxGxSxK: jax.Array
     v_LxPxGxSxK: jax.Array
+    k_scale_LxPxGxS: jax.Array | None = None
+    v_scale_LxPxGxS: jax.Array | None = None
 
     @classmethod
     def zeros(
@@ -42,7 +61,10 @@ class KVCache(NamedTuple):
     ) -> "KVCache":
         """``num_pages`` includes page 0, which holds nothing; ``config`` is a DecoderConfig."""
         shape = (config.num_layers, num_pages, config.num_kv_heads, page_size, config.head_dim)
-        return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+        stacks = [jnp.zeros(shape, dtype) for _ in range(2)]
+        if jnp.dtype(dtype) == jnp.int8:
+            stacks += [jnp.zeros(shape[:-1], jnp.float32) for _ in range(2)]
+        return cls(*stacks)
 
     @property
     def num_pages(self) -> int:
@@ -62,20 +84,24 @@ class KVCache(NamedTuple):
         if T % S == 0:
             page_BxM = _page_of(pages_BxN, positions_BxT[:, ::S] // S)
 
-            def put(stack, new_BxTxGxK):
-                B, _, G, K = new_BxTxGxK.shape
-                new_BxMxGxSxK = new_BxTxGxK.reshape(B, T // S, S, G, K).swapaxes(2, 3)
-                return stack.at[layer, page_BxM].set(new_BxMxGxSxK.astype(stack.dtype))
+            def put(stack, new_BxTxGx):
+                B, _, *rest = new_BxTxGx.shape
+                new_BxMxGxSx = new_BxTxGx.reshape(B, T // S, S, *rest).swapaxes(2, 3)
+                return stack.at[layer, page_BxM].set(new_BxMxGxSx.astype(stack.dtype))
         else:
             # A scatter of rows of heads writes in place when the cache is a loop carry or
             # donated. (A dynamic_update_slice mapped over rows makes two copies of all layers.)
             page_BxT = _page_of(pages_BxN, positions_BxT // S)
             slot_BxT = positions_BxT % S
 
-            def put(stack, new_BxTxGxK):
-                return stack.at[layer, page_BxT, :, slot_BxT].set(new_BxTxGxK.astype(stack.dtype))
+            def put(stack, new_BxTxGx):
+                return stack.at[layer, page_BxT, :, slot_BxT].set(new_BxTxGx.astype(stack.dtype))
 
-        return KVCache(put(self.k_LxPxGxSxK, k_BxTxGxK), put(self.v_LxPxGxSxK, v_BxTxGxK))
+        new = (k_BxTxGxK, v_BxTxGxK)
+        if self.k_scale_LxPxGxS is not None:
+            (k_BxTxGxK, k_scale_BxTxG), (v_BxTxGxK, v_scale_BxTxG) = map(_quantize, new)
+            new = (k_BxTxGxK, v_BxTxGxK, k_scale_BxTxG, v_scale_BxTxG)
+        return KVCache(*map(put, (stack for stack in self if stack is not None), new))
 
     def attend(self, layer, pages_BxN, positions_BxT, q_BxTxHxK) -> jax.Array:
         """Softmax attention of queries at consecutive positions over slots 0 … their own.
@@ -93,27 +119,47 @@ class KVCache(NamedTuple):
             page = jax.lax.dynamic_index_in_dim(stack, source, axis=1)
             return jax.lax.dynamic_update_slice_in_dim(stack, page, target, axis=1)
 
-        return KVCache(*map(copied, self))
+        return jax.tree.map(copied, self)
 
-    def _page(self, layer, page, dtype) -> tuple[jax.Array, jax.Array]:
-        """Keys and values [G, S, K] of one page."""
-        at = (layer, page, 0, 0, 0)
-        size = (1, 1, *self.k_LxPxGxSxK.shape[2:])
-        return tuple(
-            jax.lax.dynamic_slice(stack, at, size)[0, 0].astype(dtype)
-            for stack in (self.k_LxPxGxSxK, self.v_LxPxGxSxK)
-        )
+    def _page(self, layer, page, dtype) -> _Block:
+        """One page, [G, S, ...]."""
 
-    def _pages(self, layer, page_BxM, dtype) -> tuple[jax.Array, jax.Array]:
-        """Keys and values [B, M, G, S, K] of M pages of each row."""
-        return tuple(
-            stack[layer, page_BxM].astype(dtype) for stack in (self.k_LxPxGxSxK, self.v_LxPxGxSxK)
-        )
+        def taken(stack):
+            at = (layer, page, *[0] * (stack.ndim - 2))
+            return jax.lax.dynamic_slice(stack, at, (1, 1, *stack.shape[2:]))[0, 0]
+
+        return _block(jax.tree.map(taken, self), dtype)
+
+    def _pages(self, layer, page_BxM, dtype) -> _Block:
+        """M pages of each row side by side, [B, G, M · S, ...]."""
+
+        def taken(stack):
+            new_BxGxMxSx = stack[layer, page_BxM].swapaxes(1, 2)
+            B, G, M, S, *rest = new_BxGxMxSx.shape
+            return new_BxGxMxSx.reshape(B, G, M * S, *rest)
+
+        return _block(jax.tree.map(taken, self), dtype)
+
+
+def _block(part: KVCache, dtype) -> _Block:
+    k, v, k_scale, v_scale = part
+    return _Block(k.astype(dtype), v.astype(dtype), k_scale, v_scale)
+
+
+def _quantize(new_BxTxGxK: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Integers, and the scale [B, T, G] by which they are to be multiplied."""
+    new_BxTxGxK = new_BxTxGxK.astype(jnp.float32)
+    largest_BxTxG = jnp.abs(new_BxTxGxK).max(-1)
+    scale_BxTxG = jnp.where(largest_BxTxG > 0, largest_BxTxG / INT8_MAX, 1.0)
+    return jnp.round(new_BxTxGxK / scale_BxTxG[..., None]).astype(jnp.int8), scale_BxTxG
 
 
 def _page_of(pages_BxN: jax.Array, index_BxT: jax.Array) -> jax.Array:
     """Entries of each row's table, 0 beyond its end."""
     return jnp.take_along_axis(pages_BxN, index_BxT, axis=1, mode="fill", fill_value=0)
+
+
+KVCache.SPEC = PartitionSpec(None, None, "tensor")  # a NamedTuple takes no constants
 
 
 class _RunningSoftmax(NamedTuple):
@@ -131,15 +177,20 @@ class _RunningSoftmax(NamedTuple):
             jnp.zeros((*shape, head_dim), jnp.float32),
         )
 
-    def add(self, scores: jax.Array, values: jax.Array) -> "_RunningSoftmax":
-        """Scores [..., Q, S] of values [..., S, K]."""
+    def add(self, q: jax.Array, block: _Block, hidden: jax.Array) -> "_RunningSoftmax":
+        """Queries [..., Q, K] over a block [..., S, K]; keys ``hidden`` [..., Q, S] do not."""
+        scores = jnp.matmul(q, block.k.swapaxes(-1, -2), preferred_element_type=jnp.float32)
+        if block.k_scale is not None:
+            scores = scores * block.k_scale[..., None, :]
+        scores = jnp.where(hidden, HIDDEN_SCORE, scores)
         greatest = jnp.maximum(self.greatest, scores.max(-1))
         kept = jnp.exp(self.greatest - greatest)
         weights = jnp.exp(scores - greatest[..., None])
-        new = jnp.matmul(weights.astype(values.dtype), values, preferred_element_type=jnp.float32)
-        return _RunningSoftmax(
-            greatest, self.total * kept + weights.sum(-1), self.weighted * kept[..., None] + new
-        )
+        total = self.total * kept + weights.sum(-1)
+        if block.v_scale is not None:
+            weights = weights * block.v_scale[..., None, :]
+        new = jnp.matmul(weights.astype(block.v.dtype), block.v, preferred_element_type=jnp.float32)
+        return _RunningSoftmax(greatest, total, self.weighted * kept[..., None] + new)
 
     def average(self) -> jax.Array:
         return self.weighted / self.total[..., None]
@@ -158,12 +209,9 @@ def _attend_by_row(cache: KVCache, layer, pages_BxN, positions_BxT, q_BxTxHxK) -
         position_Q = jnp.tile(positions_BxT[b], R)
 
         def one_page(n, softmax):
-            k_GxSxK, v_GxSxK = cache._page(layer, pages_BxN[b, n], q_GxQxK.dtype)
-            scores_GxQxS = jnp.matmul(
-                q_GxQxK, k_GxSxK.swapaxes(1, 2), preferred_element_type=jnp.float32
-            )
+            block = cache._page(layer, pages_BxN[b, n], q_GxQxK.dtype)
             hidden_QxS = n * S + jnp.arange(S) > position_Q[:, None]
-            return softmax.add(jnp.where(hidden_QxS, HIDDEN_SCORE, scores_GxQxS), v_GxSxK)
+            return softmax.add(q_GxQxK, block, hidden_QxS)
 
         num_pages = jnp.minimum(positions_BxT[b, -1] // S + 1, pages_BxN.shape[1])
         start = _RunningSoftmax.start((G, R * T), K)
@@ -187,15 +235,9 @@ def _attend(cache: KVCache, layer, pages_BxN, positions_BxT, q_BxTxHxK) -> jax.A
 
     def some_pages(step, softmax):
         page_BxM = jax.lax.dynamic_slice_in_dim(pages_BxN, step * M, M, axis=1)
-        k_BxMxGxSxK, v_BxMxGxSxK = cache._pages(layer, page_BxM, q_BxTxHxK.dtype)
-        k_BxGxMSxK = k_BxMxGxSxK.swapaxes(1, 2).reshape(B, G, M * S, K)
-        v_BxGxMSxK = v_BxMxGxSxK.swapaxes(1, 2).reshape(B, G, M * S, K)
-        scores_BxGxQxMS = jnp.matmul(
-            q_BxGxQxK, k_BxGxMSxK.swapaxes(2, 3), preferred_element_type=jnp.float32
-        )
+        block = cache._pages(layer, page_BxM, q_BxTxHxK.dtype)
         hidden_BxQxMS = step * M * S + jnp.arange(M * S) > position_BxQ[:, :, None]
-        scores_BxGxQxMS = jnp.where(hidden_BxQxMS[:, None], HIDDEN_SCORE, scores_BxGxQxMS)
-        return softmax.add(scores_BxGxQxMS, v_BxGxMSxK)
+        return softmax.add(q_BxGxQxK, block, hidden_BxQxMS[:, None])
 
     last = jnp.minimum(positions_BxT[:, -1].max(), N * S - 1)
     start = _RunningSoftmax.start((B, G, R * T), K)

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh, NamedSharding
 
-from semcoder_jax import hf
+from semcoder_jax import hf, sharding
 from semcoder_jax.decoding import (
     CHUNK_TOKENS,
     PIECES,
@@ -57,8 +58,10 @@ class Slots:
         self.vocabulary = Vocabulary(
             hf.tokenizer_size(model.tokenizer), () if eos is None else (eos,)
         )
-        self._cache = KVCache.zeros(config, 1 + self.pool.capacity, cache_dtype, page_size)
+        self._cache = _cache_beside(model, 1 + self.pool.capacity, cache_dtype, page_size)
         self._history_BxM = jnp.zeros((num_slots, self._context), jnp.int32)
+        if (mesh := mesh_of(model)) is not None:
+            self._history_BxM = jax.device_put(self._history_BxM, sharding.replicated(mesh))
         self._rows = _empty_rows(num_slots, self.pages_for(self._context))
 
     @property
@@ -244,11 +247,33 @@ def _empty_rows(B: int, N: int) -> Rows:
     )
 
 
+def mesh_of(model) -> Mesh | None:
+    """The mesh of more than one device that the parameters lie on."""
+    place = jax.tree.leaves(model.params)[0].sharding
+    return place.mesh if isinstance(place, NamedSharding) and place.mesh.size > 1 else None
+
+
+def _cache_beside(model, num_pages: int, dtype, page_size: int) -> KVCache:
+    """An empty cache, made where it lies: on a mesh, heads go with the weights that make them."""
+    config, mesh = model.config, mesh_of(model)
+    if mesh is None:
+        return KVCache.zeros(config, num_pages, dtype, page_size)
+    whole = config.num_kv_heads % mesh.shape["tensor"]
+    place = sharding.replicated(mesh) if whole else NamedSharding(mesh, KVCache.SPEC)
+    make = jax.jit(
+        KVCache.zeros,
+        static_argnames=("config", "num_pages", "dtype", "page_size"),
+        out_shardings=place,
+    )
+    return make(config=config, num_pages=num_pages, dtype=dtype, page_size=page_size)
+
+
 def default_cache_tokens(model, num_slots: int, cache_dtype=None) -> int:
     """Positions of full contexts for all slots, or as many as memory allows."""
     config, dtype = model.config, jnp.dtype(cache_dtype or compute_dtype(model))
     wanted = num_slots * config.max_positions
-    token_bytes = 2 * config.num_layers * config.num_kv_heads * config.head_dim * dtype.itemsize
+    head_bytes = config.head_dim * dtype.itemsize + (4 if dtype == jnp.int8 else 0)  # and a scale
+    token_bytes = 2 * config.num_layers * config.num_kv_heads * head_bytes
     device = jax.devices()[0]
     memory = None if device.platform == "cpu" else device.memory_stats()
     if memory and "bytes_limit" in memory:
