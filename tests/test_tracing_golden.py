@@ -19,6 +19,58 @@ def golden(name: str, call: str, source: str, *events: tuple) -> None:
 
 
 golden(
+    "an except clause that does not match",
+    "f('a')",
+    """
+    def f(s):
+        try:
+            return s.encode('asci')
+        except UnicodeError:
+            raise
+    """,
+    ("call", 1, {"s": "'a'"}),
+    ("line", 2),
+    ("line", 3),
+    ("exception", 3, "LookupError: unknown encoding: asci"),
+    ("line", 4, False),
+    ("unwind", 4),
+)
+
+golden(
+    "a generator's except clause that does not match",
+    "f('a')",
+    """
+    def g(s):
+        yield 1
+        try:
+            yield s.encode('asci')
+        except UnicodeError:
+            raise
+    def f(s):
+        try:
+            return list(g(s))
+        except LookupError:
+            return 5
+    """,
+    ("call", 7, {"s": "'a'"}),
+    ("line", 8),
+    ("line", 9),
+    ("call", 1, {"s": "'a'"}),
+    ("line", 2),
+    ("yield", 2, "-> 1"),
+    ("resume", 2),
+    ("line", 3),
+    ("line", 4),
+    ("exception", 4, "LookupError: unknown encoding: asci"),
+    ("line", 5, False),
+    ("unwind", 5),
+    ("exception", 9, "LookupError: unknown encoding: asci"),
+    ("line", 10, True),
+    ("line", 11),
+    ("return", 11, "-> 5"),
+)
+
+golden(
     "nested function and closure",
     "f(2)",
     """

@@ -261,6 +261,7 @@ class _Author:
                 self.sandbox,
                 self.client,
                 samples=self.options.teacher.faults,
+                chat=self.options.teacher.chat,
                 limit=self.options.faults,
                 random_seed=self.random_seed,
             )

@@ -52,6 +52,8 @@ class Recording:
 _SUSPENDS = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines: co_flags
 _RETURNS = {opmap[name] for name in ("RETURN_VALUE", "RETURN_CONST") if name in opmap}
 _CONSUMES_STOP = {opmap[name] for name in ("FOR_ITER", "SEND", "END_SEND") if name in opmap}
+# An except clause that does not match is a line of its own, after which the unwinding goes on.
+_RERAISES = {opmap[name] for name in ("RERAISE",) if name in opmap}
 _RESUME = opmap["RESUME"]
 _COMPILER_NAMES = frozenset(
     {
@@ -151,7 +153,7 @@ def record(
         at = frame.f_lasti
         return (raw[at], raw[at + 1]) if at >= 0 else (_RESUME, 0)
 
-    def tracer_of(key: int, whole: bool) -> Callable[..., Any]:
+    def tracer_of(key: int, whole: bool, suspends: bool) -> Callable[..., Any]:
         unwinding = False
         size = 1 << 12
 
@@ -191,7 +193,7 @@ def record(
                 if operation in _RETURNS:
                     append((key, line, snapshot, RETURN, value_of(arg)))
                     resumable.pop(id(frame), None)
-                elif unwinding:
+                elif unwinding or operation in _RERAISES or not suspends:
                     append((key, line, snapshot, UNWIND, None))
                     resumable.pop(id(frame), None)
                 else:
@@ -220,7 +222,7 @@ def record(
         key = frames
         frames += 1
         whole = not exact and bool(code.co_flags & 2)  # CO_NEWLOCALS: a function, no class body
-        local = tracer_of(key, whole)
+        local = tracer_of(key, whole, bool(suspends))
         if suspends:
             resumable[id(frame)] = local
             known_key[local] = key
