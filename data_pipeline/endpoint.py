@@ -13,6 +13,7 @@ too long) is told at once. The key is read from the environment and is in no mes
 """
 
 import email.utils
+import itertools
 import json
 import os
 import random
@@ -57,7 +58,9 @@ class Endpoint:
     key_variable:     environment variable that holds the key; unset or empty: no key is sent
     concurrency:      requests on their way at the same time
     timeout_seconds:  of silence: for a connection, and between two parts of an answer
-    max_tries:        of one request, the first included
+    max_tries:        of one request, the first included; an answer that says when to come again
+                      (Retry-After) is none
+    patience_seconds: after which no request is tried again
     first_wait_seconds: before the second try; doubles with each (with up to a quarter of chance)
 
     Raises EndpointError where a field cannot be right.
@@ -69,6 +72,7 @@ class Endpoint:
     concurrency: int = 8
     timeout_seconds: float = 120.0
     max_tries: int = 6
+    patience_seconds: float = 900.0
     first_wait_seconds: float = 1.0
 
     def __post_init__(self) -> None:
@@ -95,10 +99,11 @@ class Endpoint:
                 raise EndpointError(
                     f"{name}: expected at least 1; got {getattr(self, name)}", final=True
                 )
-        if self.timeout_seconds <= 0:
-            raise EndpointError(
-                f"timeout_seconds: expected more than 0; got {self.timeout_seconds}", final=True
-            )
+        for name in ("timeout_seconds", "patience_seconds"):
+            if getattr(self, name) <= 0:
+                raise EndpointError(
+                    f"{name}: expected more than 0; got {getattr(self, name)}", final=True
+                )
 
 
 @dataclass(frozen=True)
@@ -215,15 +220,18 @@ class Client:
     def ask(self, ask: Ask) -> Reply:
         """The answer to one request. Raises EndpointError."""
         started = time.monotonic()
-        for number in range(1, self.endpoint.max_tries + 1):
+        failed = 0
+        for number in itertools.count(1):
             self._wait_for_turn()
             try:
                 texts, reasons, usage = self._once(ask)
             except _Passing as failure:
-                if number == self.endpoint.max_tries:
+                failed += failure.after is None  # who is told to come again has not failed
+                patient = time.monotonic() - started < self.endpoint.patience_seconds
+                if failed == self.endpoint.max_tries or not patient:
                     tries = "1 try" if number == 1 else f"{number} tries"
                     raise EndpointError(f"{self._where(ask)}: {failure}, after {tries}") from None
-                self._put_off(number, failure, ask)
+                self._put_off(max(failed, 1), failure, ask)
             else:
                 return Reply(texts, reasons, usage, number, time.monotonic() - started)
         raise AssertionError("unreachable")
@@ -326,7 +334,9 @@ class Client:
         seconds = self.endpoint.first_wait_seconds * 2 ** (number - 1) * (1 + random.random() / 4)
         seconds = min(seconds, MAX_WAIT_SECONDS)
         if failure.after is not None:
-            seconds = min(max(failure.after, 0.0), MAX_WAIT_SECONDS)
+            seconds = min(
+                max(failure.after, self.endpoint.first_wait_seconds / 4), MAX_WAIT_SECONDS
+            )
             with self._lock:
                 self._not_before = max(self._not_before, time.monotonic() + seconds)
         if self._on_retry is not None:

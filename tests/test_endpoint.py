@@ -134,6 +134,18 @@ def test_retry_after_is_obeyed_by_every_request(as_date):
     assert all(later - first >= at_least for later in others)
 
 
+def test_who_is_told_to_come_again_does_so_until_patience_ends():
+    busy = (429, {"retry-after": "0"}, {})
+    with served(faults=[busy] * 9, max_tries=2) as (stand_in, asker):
+        assert asker.ask(Ask("p")).tries == 10
+    with (
+        served(faults=[busy] * 999, patience_seconds=0.2) as (stand_in, asker),
+        pytest.raises(EndpointError, match="status 429, after"),
+    ):
+        asker.ask(Ask("p"))
+    assert 1 < len(stand_in.requests) < 999
+
+
 def test_the_key_goes_into_the_header_and_nowhere_else(monkeypatch):
     monkeypatch.setenv("STAND_IN_KEY", KEY)
     told = []
@@ -213,7 +225,7 @@ def test_no_server():
     [({"url": "localhost:8000"}, "url"), ({"url": "http://u:p@host/v1"}, "url"),
      ({"url": "http://host:port"}, "url"), ({"model": ""}, "model"),
      ({"concurrency": 0}, "concurrency"), ({"max_tries": 0}, "max_tries"),
-     ({"timeout_seconds": 0}, "timeout_seconds")],
+     ({"timeout_seconds": 0}, "timeout_seconds"), ({"patience_seconds": 0}, "patience_seconds")],
 )  # fmt: skip
 def test_bad_settings_name_the_field(options, field):
     with pytest.raises(EndpointError, match=f"^{field}: ") as caught:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from data_pipeline import endpoint
 from semcoder_jax.checkpoints import load_model
 from semcoder_jax.engine import Engine, Request
 from semcoder_jax.sampling_params import SamplingParams
@@ -391,3 +392,33 @@ def test_the_command_serves_and_drains_at_sigterm(checkpoint, tmp_path):
     finally:
         process.kill()
         process.wait()
+
+
+def test_our_own_client_of_endpoints(served, client, monkeypatch):
+    """`data_pipeline.endpoint` gets what the openai client gets."""
+    settled(served)
+    url = f"{served[0]}/v1"
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    asked = {"temperature": 0.8, "top_p": 0.9}
+    with endpoint.Client(endpoint.Endpoint(url, "tiny", concurrency=SLOTS + 2)) as ours:
+        assert ours.models() == ("tiny",)
+        asks = (endpoint.Ask("def f(a):", 4, seed=seed, **asked) for seed in range(6))
+        replies = dict(ours.ask_all(asks))
+    assert sorted(replies) == list(range(6))
+    for seed, reply in replies.items():
+        theirs = client.completions.create(
+            model="tiny", prompt="def f(a):", max_tokens=4, seed=seed, **asked
+        )
+        assert reply.texts == (theirs.choices[0].text,)
+        assert reply.finish_reasons == (theirs.choices[0].finish_reason,)
+        assert reply.usage.prompt_tokens == theirs.usage.prompt_tokens
+        assert reply.usage.completion_tokens == theirs.usage.completion_tokens
+    monkeypatch.setenv("OPENAI_API_KEY", "wrong")
+    with endpoint.Client(endpoint.Endpoint(url, "tiny")) as stranger:
+        with pytest.raises(endpoint.EndpointError, match="status 401") as caught:
+            stranger.ask(endpoint.Ask("a"))
+        assert caught.value.final
+    with endpoint.Client(endpoint.Endpoint(url, "other", key_variable="KEY_OF_TEST")) as unknown:
+        monkeypatch.setenv("KEY_OF_TEST", KEY)
+        with pytest.raises(endpoint.EndpointError):
+            unknown.ask(endpoint.Ask("a"))
