@@ -34,9 +34,9 @@ _INTEGERS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 17, 24, 50, 97, 100, -1, 
 _FLOATS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.25, -1.0, -0.5, 10.0, 0.1, 100.0)
 # What leads to the branches for the unexpected: unhashable items, other containers, nothing.
 _WILD = (
-    Kind("list", (INTS,)), Kind("list", (INTS,)), Kind("list", (Kind("list", (STR,)),)), NONE,
-    Kind("set", (INT,)), Kind("tuple", (INT, INT)), Kind("dict", (STR, INT)), BOOL, FLOAT, STR, INT,
-    INTS, Kind("list", (ANY,)), Kind("list", (Kind("tuple", (INT, INT)),)), BYTES,
+    Kind("list", (INTS,)), INT, NONE, STR, Kind("set", (INT,)), Kind("list", (ANY,)), BYTES, BOOL,
+    DICT, Kind("tuple", (INT, INT)), FLOAT, Kind("list", (Kind("list", (STR,)),)), INTS,
+    Kind("list", (Kind("tuple", (INT, INT)),)), Kind("list", (DICT,)),
 )  # fmt: skip
 
 
@@ -54,6 +54,7 @@ class Maker:
     def __init__(self, signature: Signature, rng: random.Random):
         self.signature = signature
         self.rng = rng
+        self._wild: list[Kind] = []
         self._integers = (*_INTEGERS, *(n + d for n in signature.integers for d in (-1, 0, 1)))
         self._texts = (*_TEXTS, *signature.texts * 2)
 
@@ -84,9 +85,17 @@ class Maker:
                     args.append(value)
         places: list[Any] = [*range(len(args)), *kwargs]
         if wild and places:
-            place = rng.choice(places)
-            (args if isinstance(place, int) else kwargs)[place] = self.value(rng.choice(_WILD))
+            place, kind = self._unexpected(places)
+            (args if isinstance(place, int) else kwargs)[place] = self.value(kind)
         return Arguments(tuple(args), kwargs)
+
+    def _unexpected(self, places: list[Any]) -> tuple[Any, Kind]:
+        """A place and a kind for it; every kind comes up before any a second time."""
+        if not self._wild:
+            self._wild = list(_WILD)
+            self.rng.shuffle(self._wild)
+        kind = self._wild.pop()
+        return places[len(self._wild) % len(places)], kind
 
     def _choose(self, parameter: Parameter) -> Kind:
         kinds = list(parameter.kinds)
