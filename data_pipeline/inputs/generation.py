@@ -55,8 +55,8 @@ class Maker:
         self.signature = signature
         self.rng = rng
         self._wild: list[Kind] = []
-        self._integers = (*_INTEGERS, *(n + d for n in signature.integers for d in (-1, 0, 1)))
-        self._texts = (*_TEXTS, *signature.texts * 2)
+        self._integers = (*_INTEGERS, *signature.integers)
+        self._texts = (*_TEXTS, *signature.texts)
 
     # ---- made up
 
@@ -107,6 +107,11 @@ class Maker:
         lists = [other for other in others if isinstance(other, (list, str)) and other]
         if others and rng.random() < 0.08 and kind_of(others[-1]).name == kind.name:
             return self.neighbour(others[-1]) if rng.random() < 0.5 else others[-1]
+        keyed = [other for other in others if isinstance(other, dict) and other]
+        if keyed and rng.random() < 0.4:
+            key = rng.choice(list(rng.choice(keyed)))
+            if kind in (ANY, kind_of(key)):
+                return key
         if lists and rng.random() < 0.35:
             other = rng.choice(lists)
             if kind.name == "list":
@@ -125,6 +130,8 @@ class Maker:
         rng = self.rng
         match kind.name:
             case "int":
+                if self.signature.integers and rng.random() < 0.25:
+                    return rng.choice(self.signature.integers) + rng.choice((0, 0, 1, -1))
                 return rng.choice(self._integers)
             case "float":
                 if rng.random() < 0.7:
@@ -135,6 +142,8 @@ class Maker:
             case "none":
                 return None
             case "str":
+                if self.signature.texts and rng.random() < 0.2:
+                    return self._with_constant(rng.choice(self._texts))
                 if rng.random() < 0.75:
                     return rng.choice(self._texts)
                 return "".join(rng.choices(_LETTERS, k=rng.randint(1, 8)))
@@ -309,9 +318,13 @@ class Maker:
             case 6:
                 return text[:place]
             case 7 if self.signature.texts:
-                constant = rng.choice(self.signature.texts)
-                return rng.choice((constant, text + constant, constant + text))
+                return self._with_constant(text)
         return rng.choice(self._texts)
+
+    def _with_constant(self, text: str) -> str:
+        """A text that the program mentions, alone or beside another."""
+        constant = self.rng.choice(self.signature.texts)
+        return self.rng.choice((constant, text + constant, constant + text))
 
     def _near_list(self, items: list[Any]) -> list[Any]:
         rng = self.rng
