@@ -323,7 +323,7 @@ class _Use:
         match parent:
             case ast.Attribute(attr=attribute):
                 if attribute in METHODS:
-                    yield METHODS[attribute]
+                    yield from [METHODS[attribute]] * 3  # much plainer than an operator
             case ast.Subscript(value=value, slice=inner) if value is node:
                 if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
                     yield Kind("dict", (STR, ANY))
@@ -331,6 +331,10 @@ class _Use:
                     yield from (INTS, STR)
                 else:
                     yield INTS
+            case ast.Subscript(value=ast.Name(id=owner)) if depth < 3:
+                held = self.of(function, owner, depth + 1)
+                likely = max(held, key=lambda kind: held[kind]) if held else INTS
+                yield STR if likely.name == "dict" else INT
             case ast.Subscript() | ast.Slice():
                 yield INT
             case (
