@@ -24,7 +24,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data_pipeline.fingerprints import function_fingerprint
-from data_pipeline.monologue.forward import direct_answer, forward_monologue
+from data_pipeline.monologue.inline import direct_answer, inline_monologue
 from data_pipeline.prompts import forward_field, training_prompt
 from data_pipeline.records import PyXRecord, write_jsonl
 from data_pipeline.tracing import Trace, trace_call
@@ -202,7 +202,7 @@ def _candidate(program: Program) -> _Candidate | None:
         fingerprint=function_fingerprint(program.code),
         program=program,
         output=trace.result,
-        monologue=forward_monologue(trace),
+        monologue=inline_monologue(trace),
         answer=direct_answer(trace),
         monologue_field=forward_field(program.code, program.call),
         direct_field=forward_field(program.code, program.call, answer_mode="direct"),

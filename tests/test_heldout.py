@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from data_pipeline.monologue.forward import direct_answer, forward_monologue
+from data_pipeline.monologue.inline import direct_answer, inline_monologue
 from semcoder_jax.benchmarks.heldout import (
     Heldout,
     HeldoutError,
@@ -100,7 +100,7 @@ def test_counts_of_known_generations(problems):
     """Two true monologues, one wrong step under a right answer, one wrong answer, one without
     answer, one without steps; direct: all right but one; and one that was never said."""
     texts = [
-        forward_monologue(problem.trace).removeprefix("[MONOLOGUE]\n").split("[/ANSWER]")[0]
+        inline_monologue(problem.trace).removeprefix("[MONOLOGUE]\n").split("[/ANSWER]")[0]
         for problem in problems
     ]
     answer = f" == {problems[3].output}\n"
@@ -127,7 +127,7 @@ def test_counts_of_known_generations(problems):
     assert with_monologue.reasoning.first_wrong == {"flow": 1}
     example = worked_example(run.answers[0])
     assert problems[0].program.strip() in example and "right" in example
-    steps = forward_monologue(problems[0].trace).count(". [L")
+    steps = inline_monologue(problems[0].trace).count(". [L")
     assert example.count("✓") >= steps and "✗" not in example
     assert run.answers[3].answer == "'something else'"
 

@@ -1,77 +1,139 @@
-"""The forward narrator, held against monologues written by hand."""
+"""The forward narrator over real functions: form, size, and no statement that the run denies."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from data_pipeline.monologue.forward import NarrationError, direct_answer, forward_monologue
+from data_pipeline.execution.calls import CallError
+from data_pipeline.monologue.forward import NarrationError, forward_monologue, tokens
 from data_pipeline.tracing import trace_call
+from data_pipeline.verify import CONFIRMED, CONTRADICTED, marked, verify_trace
 
-PROGRAM = """\
-def f(s, a):
-    for x in s:
-        if x > 1:
-            a += x
-    s.append(a)
-    while a > 2:
-        a = a - 3
-    return a > 3"""
+HEADINGS = [
+    "### Understanding the Function",
+    "### Key Properties and Constraints",
+    "### Execution Simulation",
+    "### Conclusion",
+]
+SHARED = os.environ.get("SEMCODER_SHARED_DATA")
+needs_data = pytest.mark.skipif(not SHARED, reason="SEMCODER_SHARED_DATA is not set")
 
-MONOLOGUE = """\
-### Understanding the Function
-The function computes its result with a branch and a loop.
+PROGRAM = '''\
+def outer(items, limit=3):
+    """Sum what the helper makes of the items. Stops early."""
+    total = 0
 
-### Key Properties and Constraints
-It is deterministic and may change a list in place.
+    def clip(x):
+        return min(x, limit)
 
-### Execution Simulation
-1. [L6] iteration 1 of s=[1, 2] gives x=1.
-2. [L7] x=1 > 1 is False.
-3. [L6] iteration 2 of s=[1, 2] gives x=2.
-4. [L7] x=2 > 1 is True.
-5. [L8] a=1 + x=2 gives a=3.
-6. [L6] iteration 3 of s=[1, 2] does not start.
-7. [L9] s=[1, 2].append(a=3) gives s=[1, 2, 3].
-8. [L10] a=3 > 2 is True.
-9. [L11] a=3 - 3 gives a=0.
-10. [L10] a=0 > 2 is False.
-11. [L12] return a=0 > 3, which is False.
-
-### Conclusion
-The function returns False.
-[/MONOLOGUE]
-
-[ANSWER]
-assert f(s=[1, 2], a=1) == False
-[/ANSWER]"""
+    for item in items:
+        try:
+            total += clip(int(item))
+        except ValueError:
+            total -= 1
+            continue
+        if total > 7:
+            break
+    return total
+'''
 
 
-def test_monologue_written_by_hand():
-    assert forward_monologue(trace_call(PROGRAM, "f(s=[1, 2], a=1)")) == MONOLOGUE
+def cruxeval_traces(count=800, start=0):
+    path = Path(SHARED or "") / "cruxeval/data/cruxeval.jsonl"
+    for line in path.read_text().splitlines()[start : start + count]:
+        row = json.loads(line)
+        try:
+            yield trace_call(row["code"], f"f({row['input']})")
+        except CallError:  # seven inputs are no literals
+            continue
 
 
-def test_direct_answer():
-    trace = trace_call("def f(s):\n    return s[::-1]", "f('ab')")
-    assert direct_answer(trace) == "assert f('ab') == 'ba'\n[/ANSWER]"
+def test_form():
+    trace = trace_call(PROGRAM, "outer(['2', 'x', '9', '5'])")
+    told = forward_monologue(trace)
+    assert [line for line in told.splitlines() if line.startswith("###")] == HEADINGS
+    assert told.endswith(
+        "\n[/MONOLOGUE]\n\n[ANSWER]\nassert outer(['2', 'x', '9', '5']) == 7\n[/ANSWER]"
+    )
+    assert 'Its docstring says: "Sum what the helper makes of the items."' in told
+    steps = told.split("### Execution Simulation\n")[1].split("\n\n")[0].splitlines()
+    assert [int(step.split(".")[0]) for step in steps] == list(range(1, len(steps) + 1))
 
 
-def test_tuple_targets_and_unused_calls():
-    program = "def f(a, b):\n    a, b = b, a\n    len([])\n    pass\n    return"
-    steps = forward_monologue(trace_call(program, "f(1, 2)")).split("### ")[3].splitlines()[1:-1]
-    assert steps == [
-        "1. [L6] (b=2, a=1) gives a=2, b=1.",
-        "2. [L7] len([]) is done.",
-        "3. [L8] pass.",
-        "4. [L9] return None.",
-    ]
+def test_facts_of_a_run_read_by_hand():
+    told = forward_monologue(trace_call(PROGRAM, "outer(['2', 'x', '9', '5'])"))
+    for fact in (
+        "[L12] Iteration 2: `item` is 'x'",
+        "[L14] This line raises ValueError",
+        "[L15] The handler `except ValueError` matches",
+        "This line calls `clip`",
+        "`clip` returns 2",
+        "`total > 7` is False",
+        "after 4 iterations",
+        "returns `total`, which is 7",
+    ):
+        assert fact in told, told
+
+
+def test_seeds_vary_the_words_and_never_the_facts():
+    trace = trace_call(PROGRAM, "outer(['2', 'x', '9', '5'])")
+    texts = [forward_monologue(trace, seed=seed) for seed in range(12)]
+    assert texts[0] == forward_monologue(trace, seed=0)
+    assert len(set(texts)) > 6
+    for text in texts:
+        assert {claim.verdict for claim in verify_trace(trace, text)} <= {
+            CONFIRMED,
+            "not_checkable",
+        }
 
 
 @pytest.mark.parametrize(
-    ("program", "expected"),
+    ("program", "reason"),
     [
-        ("def f(a):\n    return 1 // a", "raised ZeroDivisionError"),
-        ("def f(a):\n    g = lambda x: x\n    return g(a)", "nested frames"),
-        ("def f(a):\n    import math\n    return a", "line 2: no words for Import"),
+        ("def f(x):\n    return 1 // x", "raised ZeroDivisionError"),
+        ("def f(x):\n    return 'a' * 5000", "too long"),
+        ("def f(x):\n    return object()", "no literal"),
     ],
 )
-def test_runs_without_words_are_refused(program, expected):
-    with pytest.raises(NarrationError, match=expected):
+def test_what_cannot_be_told_is_refused(program, reason):
+    with pytest.raises(NarrationError, match=reason):
         forward_monologue(trace_call(program, "f(0)"))
+
+
+def check_corpus(traces):
+    verdicts, refused, sizes = Counter(), 0, []
+    for number, trace in enumerate(traces):
+        try:
+            told = forward_monologue(trace, seed=number)
+        except NarrationError:
+            refused += 1
+            continue
+        claims = verify_trace(trace, told)
+        verdicts.update(claim.verdict for claim in claims)
+        wrong = [claim for claim in claims if claim.verdict == CONTRADICTED]
+        assert not wrong, f"{trace.program}\n{marked(told, claims)}"
+        sizes.append(tokens(told))
+    assert verdicts[CONFIRMED] > 0.97 * verdicts.total()
+    return sizes, refused
+
+
+@needs_data
+def test_no_statement_about_cruxeval_is_denied_by_the_run():
+    sizes, refused = check_corpus(cruxeval_traces(count=200))
+    assert len(sizes) > 190 and refused < 5
+
+
+@needs_data
+@pytest.mark.slow
+def test_all_of_cruxeval_and_its_size_in_tokens():
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(Path(SHARED) / "tokenizer/tokenizer.json"))
+    traces = list(cruxeval_traces())
+    check_corpus(traces)
+    sizes = sorted(len(tokenizer.encode(forward_monologue(trace)).ids) for trace in traces)
+    assert sizes[len(sizes) // 2] <= 700
+    assert sizes[int(len(sizes) * 0.99)] <= 2048

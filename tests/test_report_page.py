@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from data_pipeline.monologue.forward import forward_monologue
+from data_pipeline.monologue.inline import inline_monologue
 from data_pipeline.verify import verify_trace
 from semcoder_jax.report_page import main, page
 from semcoder_jax.results import Reference, Run, scores, write_runs
@@ -26,7 +26,7 @@ def run() -> Run:
     wrong in its answer; then one that tries to break out, everywhere it can."""
     answers = []
     for i, trace in enumerate(random_runs(12, seed=5)):
-        text = forward_monologue(trace)
+        text = inline_monologue(trace)
         if i % 4 == 0:
             text = re.sub(r"(gives \w+=).*?\.$", r"\1'never'.", text, count=1, flags=re.M)
         wrong = i % 3 == 0

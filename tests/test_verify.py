@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from data_pipeline.monologue.forward import forward_monologue
+from data_pipeline.monologue.inline import inline_monologue
 from data_pipeline.synthetic import random_program
 from data_pipeline.tracing import trace_call
 from data_pipeline.verify import (
@@ -17,11 +17,11 @@ from data_pipeline.verify import (
     CONTRADICTED,
     NOT_CHECKABLE,
     VerifyError,
-    main,
     marked,
     verify_forward,
     verify_trace,
 )
+from data_pipeline.verify.command import main
 
 PROGRAM = """def f(n, words):
     total = 0
@@ -118,7 +118,7 @@ def generated_runs(count, seed):
         trace = trace_call(program.code, program.call)
         if trace.raised is None:
             count -= 1
-            yield trace, forward_monologue(trace)
+            yield trace, inline_monologue(trace)
 
 
 def test_every_step_of_the_narrator_is_confirmed():
@@ -183,8 +183,7 @@ The function f (see [L6] and [L7]) sums lengths; total=99 is just prose without 
 - [L6] total is initialised with total=[1, 2
 - [L7] gives word='ab'"""
     claims = verify_forward(PROGRAM, CALL, prose)
-    assert [c.verdict for c in claims if c.line == 2] == []
-    assert [c.verdict for c in claims if c.line == 3] == [CONFIRMED, NOT_CHECKABLE]
+    assert {c.verdict for c in claims if c.line == 2} == {NOT_CHECKABLE}
     assert contradicted(prose) == []
 
 

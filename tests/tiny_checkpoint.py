@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flax import nnx
 
-from data_pipeline.monologue.forward import forward_monologue
+from data_pipeline.monologue.inline import inline_monologue
 from data_pipeline.prompts import forward_prompt
 from data_pipeline.synthetic import random_program
 from data_pipeline.tracing import Trace, trace_call
@@ -30,7 +30,7 @@ def write_checkpoint(directory: Path, max_positions: int = 320) -> Path:
     texts = [
         text
         for run in random_runs(40)
-        for text in (forward_prompt(run.program, run.call), forward_monologue(run))
+        for text in (forward_prompt(run.program, run.call), inline_monologue(run))
     ]
     tokenizer = train_tokenizer(texts, 200)
     config = DecoderConfig(

@@ -1,143 +1,251 @@
-"""The narrator of forward execution: a monologue written from the trace of a run.
+"""The narrator of forward execution: a monologue in the release's form, written from a trace.
 
-It has the parts of the release's monologues (facts read off SemCoder-S generations): what the
-function does, its key properties, a numbered execution whose steps cite lines as [L7], a
-conclusion, and the asserted answer. A step quotes the code of its line with each variable's value
-beside its name (``a=3 + b=4 gives x=7``), so a reader, a verifier or a small model can judge the
-step by itself, without looking for where ``a`` was set.
+What the function is for, its key properties, a numbered execution whose steps cite lines as [L7],
+a conclusion, and the asserted answer. Every statement is read off the trace or the syntax tree, or
+is quoted. Long loops are told by their first turns and their last, repeated calls by their result.
+
+How much is told is chosen by size: the richest telling that stays near TARGET tokens, else a
+leaner one; what the leanest leaves out it says so.
 """
 
-import ast
-from collections.abc import Mapping
+import dataclasses
+import re
 
-from data_pipeline.prompts import FIRST_LABEL
-from data_pipeline.tracing import Event, Trace
+from data_pipeline.monologue.inline import NarrationError, direct_answer
+from data_pipeline.monologue.introduction import introduction
+from data_pipeline.monologue.steps import Teller, label
+from data_pipeline.monologue.wording import Words, shown
+from data_pipeline.tracing import Trace
+from data_pipeline.verify.run import Occurrence, Run
+
+TARGET = 850
+"""Tokens (estimated, see `tokens`) that a telling should stay under."""
+MOST = 1900
+_PIECE = re.compile(r"\d|[A-Za-z]+|[^\sA-Za-z\d]")
 
 
-class NarrationError(ValueError):
-    """A run that this narrator has no words for."""
+@dataclasses.dataclass(frozen=True)
+class _Detail:
+    """How much is told. head: first turns of a loop. calls: calls told of one function. values:
+    characters of a value. steps: most steps."""
+
+    head: int
+    calls: int
+    values: int
+    steps: int
+
+
+_DETAILS = (
+    _Detail(head=3, calls=3, values=100, steps=60),
+    _Detail(head=2, calls=2, values=70, steps=40),
+    _Detail(head=1, calls=1, values=60, steps=28),
+    _Detail(head=1, calls=0, values=40, steps=16),
+)
 
 
 def forward_monologue(trace: Trace, *, seed: int = 0) -> str:
     """The response of a forward row: monologue, tags and completed assertion.
 
-    Raises NarrationError for a run that raised, was cut, or left the called function's own frame.
+    The same trace and seed give the same text; another seed other words for the same facts.
+    Raises NarrationError, with a short reason, for a run that raised, was cut, or whose call and
+    result are too long to be told.
     """
-    return (
-        f"{_introduction(trace)}### Execution Simulation\n{_execution(trace)}\n\n"
-        f"### Conclusion\nThe function returns {trace.result}.\n"
-        f"[/MONOLOGUE]\n\n[ANSWER]\n{direct_answer(trace)}"
-    )
-
-
-def direct_answer(trace: Trace) -> str:
-    """What follows [ANSWER]: the completed assertion and the closing tag."""
-    _check(trace)
-    return f"assert {trace.call} == {trace.result}\n[/ANSWER]"
-
-
-def _check(trace: Trace) -> None:
     if trace.raised is not None or trace.result is None:
-        raise NarrationError(f"{trace.call} raised {trace.raised}; expected it to return")
-    if trace.truncated is not None or trace.clipped:
-        raise NarrationError(f"the trace of {trace.call} is cut: {trace.truncated or 'values'}")
-    if any(event.frame != 0 for event in trace.events):
-        raise NarrationError(f"{trace.call} runs nested frames; expected one function")
+        raise NarrationError(f"the call raised {trace.raised}"[:200])
+    if trace.truncated is not None:
+        raise NarrationError(f"the trace is cut: {trace.truncated}")
+    if "…⟨+" in trace.result or trace.result.startswith("<"):
+        raise NarrationError("the result is too long or no literal")
+    run = Run(trace)
+    text = ""
+    for detail in _DETAILS:
+        text = _told(run, detail, seed)
+        if tokens(text) <= TARGET:
+            return text
+    if tokens(text) > MOST:
+        raise NarrationError(f"too long to be told: about {tokens(text)} tokens")
+    return text
 
 
-def _introduction(trace: Trace) -> str:
-    nodes = list(ast.walk(ast.parse(trace.program)))
-    branches = any(isinstance(node, ast.If | ast.Match) for node in nodes)
-    loops = any(isinstance(node, ast.For | ast.While) for node in nodes)
-    shape = {
-        (False, False): "in a straight line",
-        (True, False): "with a branch",
-        (False, True): "with a loop",
-        (True, True): "with a branch and a loop",
-    }[branches, loops]
-    # Whether a list given as an argument is another one at the end of the run.
-    mutates = any(isinstance(node, ast.Expr) for node in nodes)
-    effect = "may change a list in place" if mutates else "only assigns local variables"
+def tokens(text: str) -> int:
+    """An estimate of DeepSeekCoder's token count, rather above it: digits and punctuation are a
+    token each, words one or more by their length."""
+    return sum(1 + (len(piece) - 1) // 6 for piece in _PIECE.findall(text))
+
+
+def _told(run: Run, detail: _Detail, seed: int) -> str:
+    words = Words(f"{seed}/{run.trace.program}/{run.trace.call}", detail.values)
+    opening = introduction(run, words)
+    steps = _Simulation(run, Teller(run, words), detail).steps()
+    result = shown(run.trace.result or "", 3 * detail.values)
+    ending = "The function returns here with the value below."
+    if result is not None:
+        ending = words.choose(
+            (
+                f"The function returns {result}.",
+                f"After these steps the function returns {result}.",
+                f"The return value is {result}.",
+            )
+        )
+    told = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+    answer = f"assert {run.trace.call} == {run.trace.result}\n[/ANSWER]"
     return (
-        f"### Understanding the Function\nThe function computes its result {shape}.\n\n"
-        f"### Key Properties and Constraints\nIt is deterministic and {effect}.\n\n"
+        f"{opening}\n### Execution Simulation\n{told}\n\n### Conclusion\n{ending}\n"
+        f"[/MONOLOGUE]\n\n[ANSWER]\n{answer}"
     )
 
 
-def _execution(trace: Trace) -> str:
-    statements = {
-        node.lineno: node
-        for node in ast.walk(ast.parse(trace.program))
-        if isinstance(node, ast.stmt)
-    }
-    values: dict[str, str] = {}
-    turns: dict[int, int] = {}  # line of a loop -> turns begun in its current execution
-    steps = []
-    for event in trace.events:
-        before = dict(values)
-        values.update(event.changed)
-        for name in event.gone:
-            values.pop(name, None)
-        if event.kind == "line":
-            label = f"[L{event.line + FIRST_LABEL - 1}]"
-            told = _step(statements[event.line], event, before, values, turns, trace)
-            steps.append(f"{len(steps) + 1}. {label} {told}.")
-    return "\n".join(steps)
+class _Simulation:
+    """The numbered steps: lines of the outer frame, with the frames they call told inside."""
+
+    def __init__(self, run: Run, teller: Teller, detail: _Detail):
+        self.run, self.teller, self.detail = run, teller, detail
+        self.by_frame: dict[int, list[Occurrence]] = {}
+        for occurrence in run.occurrences:
+            self.by_frame.setdefault(occurrence.event.frame, []).append(occurrence)
+        self.told_calls: dict[str, int] = {}
+        self.out: list[str] = []
+
+    def steps(self) -> list[str]:
+        self.entry(0)
+        self.block(self.by_frame.get(0, []))
+        most = self.detail.steps
+        if len(self.out) > most:
+            head, tail = most * 2 // 3, most - most * 2 // 3
+            left_out = "The steps up to the last part of the run are left out here."
+            return [*self.out[:head], left_out, *self.out[-tail:]]
+        return self.out
+
+    def say(self, line: int, sentence: str | None) -> None:
+        if sentence:
+            self.out.append(f"{label(line)} {sentence}.")
+
+    def entry(self, frame: int) -> None:
+        event = self.run.events[self.run.frames[frame][0]]
+        name = event.function.rpartition(".")[2]
+        function = self.run.functions.get(name)
+        if function is None or event.kind != "call":
+            return
+        values = ((n, self.teller.words.value(text)) for n, text in event.changed.items())
+        told = [f"`{n}` = {value}" for n, value in values if value is not None][:6]
+        with_ = f" with {', '.join(told)}" if told else ""
+        self.say(function.lineno, f"`{name}` is entered{with_}")
+
+    def block(self, occurrences: list[Occurrence]) -> None:
+        index = 0
+        while index < len(occurrences):
+            here = occurrences[index]
+            line = here.event.line
+            if line in self.run.loops:
+                end = index + 1
+                first, last = self.run.loops[line]
+                while end < len(occurrences) and (
+                    first <= occurrences[end].event.line <= last
+                    or (
+                        occurrences[end].event.line == line
+                        and occurrences[end].event.iteration != 1
+                    )
+                ):
+                    end += 1
+                    if (
+                        occurrences[end - 1].event.line == line
+                        and not occurrences[end - 1].event.branch
+                    ):
+                        break
+                self.loop(line, occurrences[index:end] if here.event.branch else [here])
+                index = end if here.event.branch else index + 1
+                continue
+            self.line(here)
+            index += 1
+
+    def loop(self, header: int, occurrences: list[Occurrence]) -> None:
+        """One execution of a loop: its first turns, its last, and how it ends."""
+        turns: list[list[Occurrence]] = []
+        for here in occurrences:
+            if here.event.line == header:
+                turns.append([])
+            turns[-1].append(here)
+        exits = turns.pop() if not turns[-1][0].event.branch else None
+        told = self.told_turns(turns)
+        for number, turn in enumerate(turns):
+            if number in told:
+                self.say(header, self.teller.turn(turn[0]))
+                self.calls(turn[0])
+                self.block(turn[1:])
+            elif number - 1 in told:  # a gap begins
+                following = min(n for n in told if n > number)
+                self.say(header, self.between(turns, number, following, told))
+        if exits:
+            self.say(header, self.teller.turn(exits[0]))
+            self.block(exits[1:])
+
+    def told_turns(self, turns: list[list[Occurrence]]) -> set[int]:
+        """Which turns are told: the first, the last, and those that go another way than these."""
+        head = self.detail.head
+        if len(turns) <= head + 2:
+            return set(range(len(turns)))
+        told = {*range(head), len(turns) - 1}
+        paths = {_path(turns[number]) for number in told}
+        for number, turn in enumerate(turns):
+            if len(told) <= 2 * head and _path(turn) not in paths:
+                paths.add(_path(turn))
+                told.add(number)
+        return told
+
+    def between(
+        self, turns: list[list[Occurrence]], start: int, following: int, told: set[int]
+    ) -> str:
+        """What stands for the turns left out, with the state that the next one starts from."""
+        which = f"Iterations {start + 1} to {following}"
+        same = {_path(turn) for turn in turns[start:following]} <= {_path(turns[n]) for n in told}
+        if following == start + 1:
+            alike = "goes the way of one told here" if same else "is left out"
+            text = f"Iteration {following} {alike}"
+        else:
+            ways = {_path(turn) for turn in turns[start:following]}
+            alike = "run through the same lines" if len(ways) == 1 else "go the ways told here"
+            text = f"{which} {alike if same else 'are left out'}"
+        final = turns[following][0]
+        changed = {
+            name for turn in turns[start:following] for o in turn[1:] for name in o.event.changed
+        }
+        notes = []
+        for name in sorted(changed):
+            value = self.teller.words.value(self.run.value(final.event.frame, name, final.at - 1))
+            if value is not None and len(notes) < 3:
+                notes.append(f"`{name}` is {value}")
+        if notes:
+            text += f". Before iteration {following + 1}, {' and '.join(notes)}"
+        return text
+
+    def line(self, here: Occurrence) -> None:
+        self.calls(here)
+        self.say(here.event.line, self.teller.line(here))
+
+    def calls(self, here: Occurrence) -> None:
+        """Tells the frames that a line calls, the first of each function."""
+        told = False
+        number = here.at + 1
+        while number < min(here.end, len(self.run.events)):
+            event = self.run.events[number]
+            last = self.run.frames[event.frame][1]
+            name = event.function.rpartition(".")[2]
+            if event.kind == "call" and name in self.run.functions and last <= here.end:
+                times = self.told_calls.get(name, 0)
+                self.told_calls[name] = times + 1
+                if times < self.detail.calls:
+                    if not told:
+                        self.say(here.event.line, f"This line calls `{name}`")
+                    told = True
+                    self.entry(event.frame)
+                    self.block(self.by_frame.get(event.frame, []))
+                number = last + 1
+            else:
+                number += 1
 
 
-def _step(
-    statement: ast.stmt,
-    event: Event,
-    before: Mapping[str, str],
-    after: Mapping[str, str],
-    turns: dict[int, int],
-    trace: Trace,
-) -> str:
-    match statement:
-        case ast.Return(value=ast.Name(id=name)) if name in before:
-            return f"return {name}={before[name]}"
-        case ast.Return(value=None):
-            return "return None"
-        case ast.Return(value=expression):
-            return f"return {_with_values(expression, before)}, which is {trace.result}"
-        case ast.If(test=test):
-            return f"{_with_values(test, before)} is {event.branch}"
-        case ast.While(test=test):
-            return f"{_with_values(test, before)} is {event.branch}"
-        case ast.For(iter=iterated):
-            turn = turns.get(event.line, 0) + 1
-            turns[event.line] = turn if event.branch else 0
-            where = f"iteration {turn} of {_with_values(iterated, before)}"
-            if not event.branch:
-                return f"{where} does not start"
-            return f"{where} gives {_named(_targets(statement.target), after)}"
-        case ast.Assign(targets=[target], value=expression):
-            return f"{_with_values(expression, before)} gives {_named(_targets(target), after)}"
-        case ast.AugAssign(target=ast.Name(id=name) as target, op=operator, value=expression):
-            sum_ = ast.BinOp(ast.Name(name, ast.Load()), operator, expression)
-            return f"{_with_values(sum_, before)} gives {_named(_targets(target), after)}"
-        case ast.Pass() | ast.Break() | ast.Continue():
-            return ast.unparse(statement)
-        case ast.Expr(value=expression):
-            quoted = _with_values(expression, before)
-            changed = list(event.changed)
-            return f"{quoted} gives {_named(changed, after)}" if changed else f"{quoted} is done"
-    raise NarrationError(f"line {event.line}: no words for {type(statement).__name__}")
+def _path(turn: list[Occurrence]) -> tuple[int, ...]:
+    return tuple(here.event.line for here in turn)
 
 
-def _targets(target: ast.expr) -> list[str]:
-    """The variables that an assignment to ``target`` alters."""
-    return [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]
-
-
-def _named(names: list[str], values: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}={values[name]}" for name in names)
-
-
-def _with_values(expression: ast.expr, values: Mapping[str, str]) -> str:
-    """The expression's code with ``=value`` behind each local variable that it reads."""
-    copy = ast.parse(ast.unparse(expression), mode="eval").body
-    for node in ast.walk(copy):
-        if isinstance(node, ast.Name) and node.id in values:
-            node.id = f"{node.id}={values[node.id]}"
-    return ast.unparse(copy)
+__all__ = ["NarrationError", "direct_answer", "forward_monologue", "tokens"]

@@ -1,33 +1,24 @@
-"""The step verifier: each claim of a forward monologue held against the real run.
+"""The strict reading of inline monologues (see `data_pipeline.monologue.inline`).
 
-A step is a line of the monologue that opens with a label, ``3. [L7] …``. Its claims are that line
-7 runs next, the code that it quotes, the values it gives beside names (``a=3 + b=4`` before the
-line, what stands after "gives" after it), the branch taken, the turn of a loop, the value
-returned; then the conclusion and the answer. What a text says otherwise (prose without a label)
-makes no claim that this file can read.
+There every executed line is a step in one of a few forms, so a step left out is an error too.
 
-Predictions are read as literals, never run. The *program* is run in this process by ``trace_call``:
-hand over trusted programs only, or a trace made in the sandbox (``verify_trace``).
-
-    python -m data_pipeline.verify --program=FILE.py --call='f(3)' --monologue=FILE.txt [--json]
+A step is a line that opens with a label, ``3. [L7] …``. Its claims are that line 7 runs next, the
+code that it quotes, the values it gives beside names (``a=3 + b=4`` before the line, what stands
+after "gives" after it), the branch taken, the turn of a loop, the value returned; then the
+conclusion and the answer. What a text says otherwise makes no claim that this file can read.
 """
 
-import argparse
 import ast
 import dataclasses
-import json
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
-from data_pipeline.execution.calls import CallError
-from data_pipeline.literals import LiteralError, literal_end, parse_literal, same_value
+from data_pipeline.literals import literal_end
 from data_pipeline.prompts import FIRST_LABEL
-from data_pipeline.tracing import Event, Trace, trace_call
-
-CONFIRMED, CONTRADICTED, NOT_CHECKABLE = "confirmed", "contradicted", "not_checkable"
-MARKS = {CONFIRMED: "✓", CONTRADICTED: "✗", NOT_CHECKABLE: "·"}
+from data_pipeline.tracing import Event, Trace
+from data_pipeline.verify.answer import answer_claim, result_claim
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
+from data_pipeline.verify.values import compare
 
 _STEP = re.compile(r"^\s*(?:\d+[.)]|[-*])?\s*\[L(\d+)\]:?\s*(.*?)\s*$")
 _QUOTED = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""")
@@ -38,49 +29,21 @@ _GIVES = re.compile(r"(?:^| )gives ")
 _NOT_ENTERED = " does not start"
 _RETURNED = re.compile(r"^The function returns (.*?)\.?$")
 _ANSWER = re.compile(r"^assert (.*)$")
+_FORM = re.compile(
+    r"^\d+\. \[L\d+\] (?:.* gives .*|.* is (?:True|False)|return .*|.* does not start|.* is done"
+    r"|pass|break|continue)\.?$"
+)
 
 
-class VerifyError(ValueError):
-    """A program or call that cannot be run, or a file that cannot be read."""
+def is_inline(monologue: str) -> bool:
+    """Whether all steps are in the inline forms, at least half of them with values beside names."""
+    steps = [line for line in monologue.split("\n") if _STEP.match(line)]
+    if not steps or not all(_FORM.match(line) for line in steps):
+        return False
+    return 2 * sum(bool(_PAIR.search(_masked(line))) for line in steps) >= len(steps)
 
 
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """One thing a monologue says about the run.
-
-    Attributes:
-      line: 1-based line of the monologue.
-      kind: "flow" (this line runs next), "code", "value", "branch", "iteration", "return" or
-        "answer".
-      text: the claim.
-      verdict: "confirmed", "contradicted" or "not_checkable".
-      truth: what the run did, where that is known.
-    """
-
-    line: int
-    kind: str
-    text: str
-    verdict: str
-    truth: str | None
-
-
-def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:
-    """Trace ``call`` on the trusted ``program`` and hold ``monologue`` against it.
-
-    Raises VerifyError where program and call cannot be run at all.
-    """
-    return verify_trace(trace_of(program, call), monologue)
-
-
-def trace_of(program: str, call: str) -> Trace:
-    """The run of ``call`` on the trusted ``program``; raises VerifyError where there is none."""
-    try:
-        return trace_call(program, call)
-    except CallError as error:
-        raise VerifyError(str(error).splitlines()[0]) from error
-
-
-def verify_trace(trace: Trace, monologue: str) -> list[Claim]:
+def inline_claims(trace: Trace, monologue: str) -> list[Claim]:
     """The claims of ``monologue`` about the run in ``trace``, in the order of its lines."""
     run = _Run(trace)
     claims: list[Claim] = []
@@ -96,20 +59,10 @@ def verify_trace(trace: Trace, monologue: str) -> list[Claim]:
             if last_step is not None:
                 claims += _end_claims(run, last_step)
                 last_step = None
-            claims.append(_result_claim(trace, number, "return", returned[1]))
+            claims.append(result_claim(trace, number, "return", returned[1]))
         elif in_answer and (answer := _ANSWER.match(line.strip())):
-            claims.append(_answer_claim(trace, number, answer[1]))
+            claims.append(answer_claim(trace, number, answer[1]))
     return claims
-
-
-def step_verdicts(claims: Sequence[Claim]) -> dict[int, str]:
-    """Monologue line -> verdict of all its claims: the worst, where one is contradicted."""
-    verdicts: dict[int, str] = {}
-    for claim in claims:
-        known = verdicts.get(claim.line)
-        if claim.verdict == CONTRADICTED or known in (None, NOT_CHECKABLE):
-            verdicts[claim.line] = claim.verdict
-    return verdicts
 
 
 # ---- the run, line by line -------------------------------------------------------------------
@@ -242,22 +195,8 @@ def _value_claim(number: int, name: str, text: str | None, values: Mapping[str, 
     truth = f"{name}={values[name]}" if name in values else f"{name} has no value"
     if text is None:
         return Claim(number, "value", f"{name}=…", NOT_CHECKABLE, truth)
-    verdict = _compare(text, values[name]) if name in values else CONTRADICTED
+    verdict = compare(text, values[name]) if name in values else CONTRADICTED
     return Claim(number, "value", f"{name}={text}", verdict, truth)
-
-
-def _compare(text: str, real: str) -> str:
-    """Verdict on the literal ``text`` where the run had the value rendered as ``real``."""
-    if text == real:
-        return CONFIRMED
-    try:
-        real_value = parse_literal(real)
-    except LiteralError:  # an object, or a value cut short
-        return NOT_CHECKABLE
-    try:
-        return CONFIRMED if same_value(parse_literal(text), real_value) else CONTRADICTED
-    except LiteralError:
-        return CONTRADICTED
 
 
 def _form_claims(
@@ -270,7 +209,7 @@ def _form_claims(
     if told.startswith("return"):
         quoted, comma, value = _cut_last(told.removeprefix("return").strip(), ", which is ")
         if comma:
-            yield _result_claim(run.trace, number, "return", value)
+            yield result_claim(run.trace, number, "return", value)
         is_return = isinstance(statement, ast.Return)
         truth = "a return" if is_return else "no return"
         verdict = CONFIRMED if is_return else CONTRADICTED
@@ -352,91 +291,3 @@ def _syntax(code: str) -> str | None:
         return ast.dump(ast.parse(code, mode="eval"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-
-
-# ---- conclusion and answer ---------------------------------------------------------------------
-
-
-def _result_claim(trace: Trace, number: int, kind: str, text: str) -> Claim:
-    text = text.strip()
-    if trace.result is None:
-        return Claim(number, kind, text, CONTRADICTED, f"raises {trace.raised}")
-    return Claim(number, kind, text, _compare(text, trace.result), trace.result)
-
-
-def _answer_claim(trace: Trace, number: int, asserted: str) -> Claim:
-    """``f(...) == value``: of this very call."""
-    truth = f"{trace.call} == {trace.result if trace.raised is None else f'raises {trace.raised}'}"
-    try:
-        tree = ast.parse(asserted, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return Claim(number, "answer", asserted, NOT_CHECKABLE, truth)
-    match tree:
-        case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
-            same_call = _syntax(ast.unparse(left)) == _syntax(trace.call)
-            verdict = CONTRADICTED
-            if same_call and trace.result is not None:
-                verdict = _compare(ast.unparse(right), trace.result)
-            return Claim(number, "answer", asserted, verdict, truth)
-    return Claim(number, "answer", asserted, NOT_CHECKABLE, truth)
-
-
-# ---- for people --------------------------------------------------------------------------------
-
-
-def marked(monologue: str, claims: Sequence[Claim]) -> str:
-    """The monologue with ✓, ✗ or · before each line that claims something, and the truth behind a
-    contradicted one."""
-    verdicts = step_verdicts(claims)
-    lines = []
-    for number, line in enumerate(monologue.split("\n"), 1):
-        mark = MARKS[verdicts[number]] if number in verdicts else " "
-        wrong = [c for c in claims if c.line == number and c.verdict == CONTRADICTED]
-        truth = "   ← " + "; ".join(f"{c.text}: {c.truth}" for c in wrong) if wrong else ""
-        lines.append(f"{mark} {line}{truth}".rstrip())
-    return "\n".join(lines)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise VerifyError(message)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 nothing contradicted, 1 something contradicted, 2 bad input."""
-    parser = _Parser(
-        prog="python -m data_pipeline.verify",
-        description=__doc__.split("\n")[0],
-        allow_abbrev=False,
-    )
-    parser.add_argument("--program", required=True, type=Path, help="Python file; it is run")
-    parser.add_argument("--call", required=True, help="such as 'f(3)'")
-    parser.add_argument("--monologue", required=True, type=Path, help="text file")
-    parser.add_argument("--json", action="store_true", help="one JSON object a claim")
-    try:
-        args = parser.parse_args(argv)
-        monologue = _read(args.monologue)
-        claims = verify_forward(_read(args.program), args.call, monologue)
-    except VerifyError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if args.json:
-        for claim in claims:
-            print(json.dumps(dataclasses.asdict(claim), ensure_ascii=False))
-    else:
-        print(marked(monologue, claims))
-        counts = [sum(claim.verdict == verdict for claim in claims) for verdict in MARKS]
-        print("\n{} confirmed, {} contradicted, {} not checkable".format(*counts))
-    return int(any(claim.verdict == CONTRADICTED for claim in claims))
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise VerifyError(f"{path}: {reason}") from error
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The step verifier: each claim of a monologue, in free wording, held against the real run.
+
+`verify_trace(trace, monologue)` reads what the text says of values at lines, branches taken, turns
+of loops, returned values, exceptions and the final assertion, and gives each claim a verdict:
+confirmed, contradicted (with the truth), or not checkable. A claim that cannot be placed in the run
+is not checkable; it is never contradicted for that.
+
+- `claims`: the verdicts, and how people see them
+- `run`, `values`, `evaluation`: the trace, to be looked up; values compared; expressions evaluated
+- `masking`, `wording`, `prose`, `judging`: free wording, from a line to a verdict
+- `inline`: the strict reading of the small family's own monologues
+- `answer`: the final assertion
+- `command`: `python -m data_pipeline.verify`
+
+Predictions are read as literals, never run. `trace_of` runs the program in this process: for
+trusted programs only; the command runs it in the sandbox.
+"""
+
+from data_pipeline.execution.calls import CallError
+from data_pipeline.tracing import Trace, trace_call
+from data_pipeline.verify.answer import witness_call
+from data_pipeline.verify.claims import (
+    CONFIRMED,
+    CONTRADICTED,
+    KINDS,
+    MARKS,
+    NOT_CHECKABLE,
+    Claim,
+    VerifyError,
+    marked,
+    step_verdicts,
+)
+from data_pipeline.verify.inline import inline_claims, is_inline
+from data_pipeline.verify.prose import free_claims
+from data_pipeline.verify.run import Run
+
+__all__ = [
+    "CONFIRMED",
+    "CONTRADICTED",
+    "KINDS",
+    "MARKS",
+    "NOT_CHECKABLE",
+    "Claim",
+    "VerifyError",
+    "marked",
+    "step_verdicts",
+    "trace_of",
+    "verify_forward",
+    "verify_trace",
+    "witness_call",
+]
+
+
+def verify_trace(trace: Trace, monologue: str) -> list[Claim]:
+    """The claims of ``monologue`` about the run in ``trace``, in the order of its lines.
+
+    Never raises, whatever the text. A backward monologue (with a Reverse Deduction) is held against
+    the run of its witness; trace the call of its answer, `witness_call(monologue)`.
+    """
+    if is_inline(monologue):
+        return inline_claims(trace, monologue)
+    return free_claims(Run(trace), monologue)
+
+
+def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:
+    """Trace ``call`` on the trusted ``program`` and hold ``monologue`` against it.
+
+    Raises VerifyError where program and call cannot be run at all.
+    """
+    return verify_trace(trace_of(program, call), monologue)
+
+
+def trace_of(program: str, call: str) -> Trace:
+    """The run of ``call`` on the trusted ``program``; raises VerifyError where there is none."""
+    try:
+        return trace_call(program, call)
+    except CallError as error:
+        raise VerifyError(str(error).splitlines()[0]) from error

@@ -1,0 +1,5 @@
+import sys
+
+from data_pipeline.verify.command import main
+
+sys.exit(main())

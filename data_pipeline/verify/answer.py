@@ -1,0 +1,82 @@
+"""Conclusion and answer: what the whole run came to."""
+
+import ast
+import functools
+
+from data_pipeline.tracing import Trace
+from data_pipeline.verify.claims import CONTRADICTED, NOT_CHECKABLE, Claim
+from data_pipeline.verify.values import compare
+
+MAX_ASSERTION = 40_000
+
+
+def outcome(trace: Trace) -> str:
+    return trace.result if trace.result is not None else f"raises {trace.raised}"
+
+
+def result_claim(trace: Trace, number: int, kind: str, text: str) -> Claim:
+    text = text.strip()
+    if trace.result is None:
+        return Claim(number, kind, text, CONTRADICTED, f"raises {trace.raised}")
+    return Claim(number, kind, text, compare(text, trace.result), trace.result)
+
+
+def answer_claim(trace: Trace, number: int, asserted: str, *, backward: bool = False) -> Claim:
+    """``f(...) == value``: of this very call. Of a backward monologue, another call is another
+    input, about which this trace says nothing."""
+    truth = f"{trace.call} == {outcome(trace)}"
+    sides = assertion_sides(asserted)
+    if sides is None:
+        return Claim(number, "answer", asserted, NOT_CHECKABLE, truth)
+    left, right = sides
+    if same_call(left, trace.call):
+        verdict = CONTRADICTED if trace.result is None else compare(right, trace.result)
+    else:
+        verdict = NOT_CHECKABLE if backward else CONTRADICTED
+    return Claim(number, "answer", asserted, verdict, truth)
+
+
+def assertion_sides(asserted: str) -> tuple[str, str] | None:
+    """Source text of both sides of ``call == value``; None where it is no such thing."""
+    tree = _tree(asserted)
+    match tree:
+        case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
+            try:
+                return ast.unparse(left), ast.unparse(right)
+            except (ValueError, RecursionError):
+                return None
+    return None
+
+
+def witness_call(monologue: str) -> str | None:
+    """The call in the final assertion of a monologue, such as "f(3)"; None where there is none."""
+    _, opened, answer = monologue.rpartition("[ANSWER]")
+    if not opened:
+        return None
+    answer = answer.partition("[/ANSWER]")[0].strip().removeprefix("assert ")
+    sides = assertion_sides(answer)
+    return sides[0] if sides else None
+
+
+def same_call(one: str, other: str) -> bool:
+    first = _dump(one)
+    return first is not None and first == _dump(other)
+
+
+@functools.lru_cache(maxsize=256)
+def _tree(text: str) -> ast.expr | None:
+    if len(text) > MAX_ASSERTION:
+        return None
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+@functools.lru_cache(maxsize=256)
+def _dump(text: str) -> str | None:
+    tree = _tree(text)
+    try:
+        return None if tree is None else ast.dump(ast.parse(ast.unparse(tree), mode="eval"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None

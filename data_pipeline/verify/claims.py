@@ -1,0 +1,70 @@
+"""What a verifier says of a monologue: claims with their verdicts, and how people see them."""
+
+import dataclasses
+from collections.abc import Sequence
+
+CONFIRMED, CONTRADICTED, NOT_CHECKABLE = "confirmed", "contradicted", "not_checkable"
+MARKS = {CONFIRMED: "✓", CONTRADICTED: "✗", NOT_CHECKABLE: "·"}
+KINDS = (
+    "flow",
+    "code",
+    "value",
+    "expression",
+    "branch",
+    "iteration",
+    "return",
+    "exception",
+    "answer",
+)
+
+
+class VerifyError(ValueError):
+    """A program or call that cannot be run, or a file that cannot be read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """One thing a monologue says about the run.
+
+    Attributes:
+      line: 1-based line of the monologue.
+      kind: one of KINDS: "flow" (this line runs, or runs next), "code" (what the line says),
+        "value" (of a variable), "expression" (what an expression comes to), "branch" (a condition,
+        or whether a body was entered), "iteration" (a turn or a number of turns), "return" (of the
+        function or of a helper's call), "exception" or "answer" (the final assertion).
+      text: the claim.
+      verdict: "confirmed", "contradicted" or "not_checkable".
+      truth: what the run did, where that is known.
+    """
+
+    line: int
+    kind: str
+    text: str
+    verdict: str
+    truth: str | None
+
+
+def step_verdicts(claims: Sequence[Claim]) -> dict[int, str]:
+    """Monologue line -> verdict of all its claims: the worst, where one is contradicted."""
+    verdicts: dict[int, str] = {}
+    for claim in claims:
+        known = verdicts.get(claim.line)
+        if claim.verdict == CONTRADICTED or known in (None, NOT_CHECKABLE):
+            verdicts[claim.line] = claim.verdict
+    return verdicts
+
+
+def marked(monologue: str, claims: Sequence[Claim]) -> str:
+    """The monologue with ✓, ✗ or · before each line that claims something, and the truth behind a
+    contradicted one."""
+    verdicts = step_verdicts(claims)
+    wrong: dict[int, list[str]] = {}
+    for claim in claims:
+        if claim.verdict == CONTRADICTED:
+            wrong.setdefault(claim.line, []).append(f"{claim.text}: {claim.truth}")
+    lines = []
+    for number, line in enumerate(monologue.split("\n"), 1):
+        mark = MARKS[verdicts[number]] if number in verdicts else " "
+        truth = "   ← " + "; ".join(wrong[number]) if number in wrong else ""
+        lines.append(f"{mark} {line}{truth}".rstrip())
+    return "\n".join(lines)

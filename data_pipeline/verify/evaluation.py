@@ -1,0 +1,251 @@
+"""What an expression comes to in a state of the run, without running any code of the program.
+
+Only exact builtin values, operators, and builtins and methods that change nothing. Sizes are
+capped. Calls of the program's own functions are looked up in the trace by their arguments.
+"""
+
+import ast
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from data_pipeline.literals import LiteralError, parse_literal, same_value
+from data_pipeline.verify.run import State
+
+MAX_NODES = 200
+MAX_SIZE = 100_000
+
+
+class Unknown(Exception):
+    """The expression cannot be evaluated from what is known."""
+
+
+_BINARY: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+    ast.BitOr: operator.or_,
+    ast.BitAnd: operator.and_,
+    ast.BitXor: operator.xor,
+}
+_UNARY: dict[type, Callable[[Any], Any]] = {
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+    ast.Not: operator.not_,
+    ast.Invert: operator.invert,
+}
+_COMPARE: dict[type, Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+    ast.Is: lambda a, b: (a is b) if a is None or b is None else _refuse(),
+    ast.IsNot: lambda a, b: (a is not b) if a is None or b is None else _refuse(),
+}
+_BUILTINS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        len, sum, min, max, abs, sorted, list, tuple, set, str, int, float, bool, ord, chr, any,
+        all, round, divmod, repr, dict, frozenset,
+    )
+}  # fmt: skip
+_TYPES = {t.__name__: t for t in (int, str, float, bool, list, tuple, dict, set, bytes, frozenset)}
+_STRING_METHODS = """
+upper lower strip lstrip rstrip split rsplit startswith endswith find rfind index count isdigit
+isalpha isalnum isupper islower isspace isnumeric istitle isdecimal title capitalize swapcase
+replace join partition rpartition splitlines removeprefix removesuffix isidentifier isascii casefold
+"""
+_SET_METHODS = """
+union intersection difference issubset issuperset isdisjoint symmetric_difference
+"""
+_METHODS: Mapping[type, frozenset[str]] = {
+    str: frozenset(_STRING_METHODS.split()),
+    list: frozenset(("index", "count", "copy")),
+    tuple: frozenset(("index", "count")),
+    dict: frozenset(("get", "copy")),
+    set: frozenset(_SET_METHODS.split()),
+}
+
+
+def evaluate(expression: str, state: State | None) -> Any:
+    """The value; raises Unknown."""
+    try:
+        tree = ast.parse(expression.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise Unknown from None
+    return evaluate_node(tree, state)
+
+
+def evaluate_node(node: ast.expr, state: State | None) -> Any:
+    try:
+        if sum(1 for _ in ast.walk(node)) > MAX_NODES:
+            raise Unknown
+        return _sized(_value(node, state))
+    except Unknown:
+        raise
+    except Exception:  # whatever a builtin raises on these values
+        raise Unknown from None
+
+
+def _refuse() -> Any:
+    raise Unknown
+
+
+def _sized(value: Any) -> Any:
+    if isinstance(value, int) and value.bit_length() > 4096:
+        raise Unknown
+    if isinstance(value, str | bytes | list | tuple) and len(value) > MAX_SIZE:
+        raise Unknown
+    return value
+
+
+def _value(node: ast.expr, state: State | None) -> Any:
+    match node:
+        case ast.Constant(value=value) if value is not Ellipsis:
+            return value
+        case ast.Name(id=name):
+            text = None if state is None else state.get(name)
+            if text is None:
+                raise Unknown
+            try:
+                return parse_literal(text)
+            except LiteralError:
+                raise Unknown from None
+        case ast.List(elts=items):
+            return [_value(item, state) for item in items]
+        case ast.Tuple(elts=items):
+            return tuple(_value(item, state) for item in items)
+        case ast.Set(elts=items):
+            return {_value(item, state) for item in items}
+        case ast.Dict(keys=keys, values=values) if None not in keys:
+            return {_value(k, state): _value(v, state) for k, v in zip(keys, values, strict=True)}
+        case ast.UnaryOp(op=op, operand=operand):
+            return _UNARY[type(op)](_value(operand, state))
+        case ast.BinOp(left=left, op=op, right=right):
+            return _binary(op, _value(left, state), _value(right, state))
+        case ast.BoolOp(op=op, values=values):
+            stop = isinstance(op, ast.Or)
+            for item in values:
+                result = _value(item, state)
+                if bool(result) == stop:
+                    return result
+            return result
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            one = _value(left, state)
+            for op, other in zip(ops, others, strict=True):
+                two = _value(other, state)
+                if not _COMPARE[type(op)](one, two):
+                    return False
+                one = two
+            return True
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            return _value(body if _value(test, state) else orelse, state)
+        case ast.Subscript(value=value, slice=ast.Slice(lower=lower, upper=upper, step=step)):
+            bounds = [
+                None if part is None else _value(part, state) for part in (lower, upper, step)
+            ]
+            return _value(value, state)[slice(*bounds)]
+        case ast.Subscript(value=value, slice=index):
+            return _value(value, state)[_value(index, state)]
+        case ast.Call():
+            return _call(node, state)
+    raise Unknown
+
+
+def _binary(op: ast.operator, one: Any, two: Any) -> Any:
+    if isinstance(op, ast.Pow) and not (
+        isinstance(one, int | float) and isinstance(two, int | float) and abs(two) < 200
+        and abs(one) < 10**9
+    ):  # fmt: skip
+        raise Unknown
+    if isinstance(op, ast.LShift) and not 0 <= two < 4096:
+        raise Unknown
+    if isinstance(op, ast.Mult):
+        for text, times in ((one, two), (two, one)):
+            if not isinstance(text, int | float | complex) and len(text) * times > MAX_SIZE:
+                raise Unknown
+    if isinstance(op, ast.Mod) and isinstance(one, str | bytes):  # "%999999999d"
+        raise Unknown
+    return _sized(_BINARY[type(op)](one, two))
+
+
+def _call(node: ast.Call, state: State | None) -> Any:
+    if any(isinstance(item, ast.Starred) for item in node.args) or any(
+        keyword.arg is None for keyword in node.keywords
+    ):
+        raise Unknown
+    named = {str(keyword.arg): keyword.value for keyword in node.keywords}
+    match node.func:
+        case ast.Name(id=name) if state is not None and name in state.run.functions:
+            args = [_value(item, state) for item in node.args]
+            values = {key: _value(item, state) for key, item in named.items()}
+            return _returned(name, args, values, state)
+        case ast.Name(id=name) if state is not None and state.get(name) is not None:
+            raise Unknown  # a variable that holds a function
+        case ast.Name(id="isinstance") if len(node.args) == 2:
+            kinds = node.args[1].elts if isinstance(node.args[1], ast.Tuple) else [node.args[1]]
+            if not all(isinstance(kind, ast.Name) and kind.id in _TYPES for kind in kinds):
+                raise Unknown
+            return isinstance(_value(node.args[0], state), tuple(_TYPES[k.id] for k in kinds))
+        case ast.Name(id="range"):
+            made = range(*[_value(item, state) for item in node.args])
+            if len(made) > MAX_SIZE:
+                raise Unknown
+            return made
+        case ast.Name(id=name) if name in _BUILTINS:
+            args = [_value(item, state) for item in node.args]
+            if not set(named) <= {"reverse", "default"}:
+                raise Unknown
+            return _BUILTINS[name](*args, **{k: _value(v, state) for k, v in named.items()})
+        case ast.Attribute(value=owner, attr=method):
+            receiver = _value(owner, state)
+            if method not in _METHODS.get(type(receiver), ()):
+                raise Unknown
+            args = [_value(item, state) for item in node.args]
+            if method == "replace" and len(receiver) * (len(args[1]) + 1) > MAX_SIZE:
+                raise Unknown
+            return getattr(receiver, method)(
+                *args, **{k: _value(v, state) for k, v in named.items()}
+            )
+    raise Unknown
+
+
+def _returned(name: str, args: list[Any], named: dict[str, Any], state: State) -> Any:
+    """What the program's function `name` returned in the run for these arguments."""
+    run = state.run
+    parameters = run.functions[name].args
+    if parameters.vararg or parameters.kwarg:
+        raise Unknown
+    order = [arg.arg for arg in (*parameters.posonlyargs, *parameters.args)]
+    given = dict(zip(order, args, strict=False)) | named
+    results = set()
+    for frame in run.calls_of(name)[:2000]:
+        first = run.frames[frame][0]
+        if all(_has(run.value(frame, key, first), value) for key, value in given.items()):
+            result = run.frame_result(frame)
+            if result is None:
+                raise Unknown
+            results.add(result)
+    if len(results) != 1:
+        raise Unknown
+    try:
+        return parse_literal(results.pop())
+    except LiteralError:
+        raise Unknown from None
+
+
+def _has(text: str | None, value: Any) -> bool:
+    try:
+        return text is not None and same_value(parse_literal(text), value)
+    except LiteralError:
+        return False

@@ -1,0 +1,452 @@
+"""One claim against the place in the run that it speaks of."""
+
+import ast
+import dataclasses
+import functools
+from collections.abc import Iterator
+
+from data_pipeline.prompts import FIRST_LABEL
+from data_pipeline.verify.answer import outcome
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
+from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.run import Occurrence, Run
+from data_pipeline.verify.values import compare
+from data_pipeline.verify.wording import Said
+
+Judged = tuple[str, str | None]  # verdict, truth
+UNKNOWN: Judged = (NOT_CHECKABLE, None)
+_MOST_STATES = 2000
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a claim is held against the run.
+
+    occurrence: of its label, None for the run as a whole. sure: the label stands beside the claim;
+    if not, only a value that the variable never has is contradicted. window: first and last event
+    of the turn of a loop that the claim speaks of.
+    """
+
+    occurrence: Occurrence | None
+    sure: bool
+    window: tuple[int, int] | None = None
+
+
+class Judge:
+    def __init__(self, run: Run):
+        self.run = run
+        self._cache: dict[tuple[Said, int, bool, tuple[int, int] | None], Judged] = {}
+
+    def judge(self, said: Said, place: Place) -> Judged:
+        key = (
+            said,
+            -1 if place.occurrence is None else place.occurrence.at,
+            place.sure,
+            place.window,
+        )
+        if key not in self._cache:
+            self._cache[key] = self._judge(said, place)
+        return self._cache[key]
+
+    def _judge(self, said: Said, place: Place) -> Judged:
+        here = place.occurrence
+        if place.window is not None and here is not None and said.kind == "value":
+            judged = self._within(said, here.event.frame, place.window)
+            if judged is not None:
+                return judged
+        match said.kind:
+            case "value" if here is not None:
+                judged = self._value(said, here)
+                if judged[0] == CONTRADICTED and not place.sure:
+                    wide = self._anywhere(said)
+                    return judged if wide[0] == CONTRADICTED else (NOT_CHECKABLE, judged[1])
+                return judged
+            case "value":
+                return self._anywhere(said)
+            case "outcome" if here is not None:
+                return self._outcome(said, here, place.sure)
+            case "branch" if here is not None:
+                return self._branch(said, here, place.sure)
+            case "turn" if here is not None:
+                return self._turn(said, here)
+            case "turns":
+                return self._turns(said, here if place.sure else None)
+            case "return":
+                return self._return(said, here, place.sure)
+            case "raise":
+                return self._raise(said, here if place.sure else None)
+            case "goto" if here is not None and place.sure:
+                return self._goto(said, here)
+        return UNKNOWN
+
+    # ---- values
+
+    def _value(self, said: Said, here: Occurrence) -> Judged:
+        assert said.subject is not None
+        if said.subject.isidentifier() and said.subject not in ("True", "False", "None"):
+            texts = list(self._texts(said, here))
+            if not texts:
+                return UNKNOWN
+            return _best(said.value, [(text, f"{said.subject}={text}") for text in texts])
+        return self._expression(said, here)
+
+    def _texts(self, said: Said, here: Occurrence) -> Iterator[str]:
+        """What a name stands for at a line: each text it may mean."""
+        frame, run, name = here.event.frame, self.run, said.subject
+        assert name is not None
+        if said.when == "call":
+            called = [
+                text
+                for number, event in self._inside(here)
+                if event.kind == "call"
+                and (text := run.value(event.frame, name, number)) is not None
+            ]
+            if called:
+                yield from called[:50]
+                return
+        before = run.value(frame, name, here.at - 1)
+        after = run.value(frame, name, here.at)
+        end = run.value(frame, name, here.end - 1)
+        if said.when == "before":
+            wanted = [before]
+        elif said.when == "after":
+            wanted = [after, end]
+        else:
+            wanted = [before, after, end]
+        found = [text for text in dict.fromkeys(wanted) if text is not None]
+        yield from found
+        if not found:
+            turns = [
+                event.changed[name]
+                for number, event in self._inside(here)
+                if event.kind == "step" and name in event.changed
+            ]
+            yield from turns[:200]
+        if not found and (constant := run.constants.get(name)) is not None:
+            yield constant
+
+    def _within(self, said: Said, frame: int, window: tuple[int, int]) -> Judged | None:
+        """A variable's value at any time of a turn; None where the variable is not of the frame."""
+        name = said.subject or ""
+        positions, texts = self.run.history(frame, name)
+        seen = [self.run.value(frame, name, window[0] - 1)]
+        seen += [
+            text for at, text in zip(positions, texts, strict=True) if window[0] <= at <= window[1]
+        ]
+        real = [(text, f"{name}={text}") for text in seen if text is not None]
+        return _best(said.value, real) if real else None
+
+    def _inside(self, here: Occurrence):
+        for number in range(here.at + 1, min(here.end, here.at + 2000)):
+            yield number, self.run.events[number]
+
+    def _expression(self, said: Said, here: Occurrence) -> Judged:
+        assert said.subject is not None
+        results: list[tuple[str, str]] = []
+        frame = here.event.frame
+        whole = self._whole(said.subject, here)
+        if whole is not None:
+            results.append((whole, f"{said.subject} = {whole}"))
+        else:
+            for at in (here.at - 1, here.at, here.end - 1):
+                try:
+                    value = evaluate(said.subject, self.run.state(frame, at))
+                except Unknown:
+                    continue
+                results.append((_text(value), f"{said.subject} = {_text(value)}"))
+        return _best(said.value, results) if results else UNKNOWN
+
+    def _whole(self, expression: str, here: Occurrence) -> str | None:
+        """Of a line's own expression, what the run made of it."""
+        statement = self.run.statements.get(here.event.line)
+        own = getattr(statement, "test", None) or getattr(statement, "value", None)
+        if own is None or _dump(expression) != _dump_node(own):
+            return None
+        match statement:
+            case ast.If() | ast.While() if here.event.branch is not None:
+                return str(here.event.branch) if isinstance(own, ast.Compare) else None
+            case ast.Assign(targets=[ast.Name(id=name)]) if name in here.event.changed:
+                return here.event.changed[name]
+            case ast.Return():
+                end = self.run.line_end(here)
+                return end.value if end is not None and end.kind == "return" else None
+        return None
+
+    def _anywhere(self, said: Said) -> Judged:
+        """A value at no certain place: confirmed where the run ends with it, contradicted where
+        no state of the run has it."""
+        assert said.subject is not None
+        run, checked = self.run, 0
+        if said.subject.isidentifier():
+            seen = []
+            for frame in list(run.frames)[:_MOST_STATES]:
+                _, texts = run.history(frame, said.subject)
+                seen += [text for text in texts[:_MOST_STATES] if text is not None]
+            seen += [c for c in [run.constants.get(said.subject)] if c is not None]
+            if not seen or len(seen) > _MOST_STATES:
+                return UNKNOWN
+            verdicts = {compare(said.value, text) for text in set(seen)}
+            truth = f"{said.subject}={seen[-1]}"
+        else:
+            names = _names(said.subject)
+            verdicts, truth = set(), None
+            for here in run.occurrences[:_MOST_STATES]:
+                if names and not names & set(here.event.changed) and checked:
+                    continue
+                judged = self._expression(said, here)
+                checked += judged[0] != NOT_CHECKABLE
+                verdicts.add(judged[0])
+                truth = judged[1] or truth
+        if CONFIRMED in verdicts:
+            return CONFIRMED, truth
+        if verdicts == {CONTRADICTED} and not run.trace.truncated:
+            return CONTRADICTED, truth
+        return NOT_CHECKABLE, truth
+
+    def _outcome(self, said: Said, here: Occurrence, sure: bool) -> Judged:
+        texts = list(here.event.changed.values())
+        end = self.run.line_end(here)
+        if end is not None and end.value is not None:
+            texts.append(end.value)
+        statement = self.run.statements.get(here.event.line)
+        if here.event.branch is not None:
+            texts.append(str(here.event.branch))
+        judged = _best(said.value, [(text, text) for text in texts]) if texts else UNKNOWN
+        if judged[0] != CONTRADICTED:
+            return judged
+        simple = isinstance(statement, ast.Assign | ast.AugAssign | ast.Return) and len(texts) == 1
+        inner = getattr(statement, "value", None)
+        if isinstance(inner, ast.AST) and self._is_part(said.value, inner, here):
+            return CONFIRMED, said.value
+        return judged if simple and sure and not _has_parts(inner) else (NOT_CHECKABLE, judged[1])
+
+    def _is_part(self, value: str, node: ast.AST, here: Occurrence) -> bool:
+        state = self.run.state(here.event.frame, here.at - 1)
+        for part in [p for p in ast.walk(node) if isinstance(p, ast.expr)][:40]:
+            try:
+                if compare(value, _text(evaluate(ast.unparse(part), state))) == CONFIRMED:
+                    return True
+            except (Unknown, ValueError, RecursionError):
+                continue
+        return False
+
+    # ---- branches and turns
+
+    def _branch(self, said: Said, here: Occurrence, sure: bool) -> Judged:
+        claimed = said.value == "True"
+        statement = self.run.statements.get(here.event.line)
+        taken = here.event.branch
+        own = said.subject is None
+        if said.subject is not None:
+            test = getattr(statement, "test", None)
+            own = test is not None and _dump(_bare(said.subject)) == _dump_node(test)
+            if not own:
+                as_value = Said("value", said.text, _bare(said.subject), said.value)
+                judged = self._value(as_value, here)
+                if judged[0] == CONTRADICTED:  # "`xs` is true": of its truth
+                    state = self.run.state(here.event.frame, here.at - 1)
+                    try:
+                        truth = bool(evaluate(_bare(said.subject), state))
+                    except Unknown:
+                        return NOT_CHECKABLE, judged[1]
+                    return (CONFIRMED if truth == claimed else CONTRADICTED), judged[1]
+                return judged
+        if not own or taken is None or not sure:
+            return UNKNOWN
+        truth = f"the condition is {taken}"
+        return (CONFIRMED if claimed == taken else CONTRADICTED), truth
+
+    def _turn(self, said: Said, here: Occurrence) -> Judged:
+        turns = here.turns
+        if not turns:
+            return UNKNOWN
+        wanted = int(said.value)
+        for header, turn in turns.items():
+            real = turn
+            last = here.totals[header][0]
+            if turn == (last if wanted == -1 else wanted) and turn > 0:
+                return CONFIRMED, f"iteration {real}"
+        innermost = max(turns)
+        if turns[innermost] == 0:
+            total = here.totals[innermost][0]
+            return (CONFIRMED if wanted in (total + 1, total) else CONTRADICTED), f"{total} turns"
+        return CONTRADICTED, f"iteration {turns[innermost]}"
+
+    def _turns(self, said: Said, here: Occurrence | None) -> Judged:
+        wanted, run = int(said.value), self.run
+        loops = [loop.iterations for loop in run.trace.loops]
+        if here is not None:
+            line, frame = here.event.line, here.event.frame
+            if line in run.loops and here.totals.get(line):
+                total = here.totals[line][0]
+                if not run.trace.truncated:
+                    sofar = here.turns.get(line, 0)
+                    fits = wanted in (total, sofar) if sofar else wanted == total
+                    return (CONFIRMED if fits else CONTRADICTED), f"{total} iterations"
+            on_line = [x.iterations for x in run.trace.loops if x.line == line and x.frame == frame]
+            if on_line:
+                truth = f"{', '.join(map(str, on_line[:5]))} iterations"
+                return (CONFIRMED if wanted in on_line else CONTRADICTED), truth
+            called = len({e.frame for _, e in self._inside(here) if e.kind == "call"})
+            if called == wanted:
+                return CONFIRMED, f"{called} calls"
+            return UNKNOWN
+        if not loops or run.trace.truncated:
+            return UNKNOWN
+        truth = f"{', '.join(map(str, sorted(set(loops))[:8]))} iterations"
+        if wanted in loops or wanted == sum(loops):
+            return CONFIRMED, truth
+        return (CONTRADICTED if len(set(loops)) == 1 else NOT_CHECKABLE), truth
+
+    # ---- ends
+
+    def _return(self, said: Said, here: Occurrence | None, sure: bool) -> Judged:
+        run = self.run
+        name = said.subject
+        if name is not None and not (name.isidentifier() and name in run.functions):
+            if here is None:
+                return self._anywhere(Said("value", said.text, name, said.value))
+            return self._expression(Said("value", said.text, name, said.value), here)
+        if name is not None:
+            frames = run.calls_of(name)
+            results = [text for f in frames[:500] if (text := run.frame_result(f)) is not None]
+            near = results
+            if here is not None and sure:
+                inside = {e.frame for _, e in self._inside(here) if e.kind == "call"}
+                own = here.event.frame
+                wanted = {f for f in frames if f in inside} or ({own} & set(frames))
+                near = [text for f in wanted if (text := run.frame_result(f)) is not None]
+            if not near:
+                return UNKNOWN
+            judged = _best(said.value, [(text, text) for text in near])
+            return judged if sure or judged[0] == CONFIRMED else (
+                judged if all(compare(said.value, r) == CONTRADICTED for r in results)
+                else (NOT_CHECKABLE, judged[1])
+            )  # fmt: skip
+        if here is not None:
+            statement = run.statements.get(here.event.line)
+            end = run.line_end(here)
+            if isinstance(statement, ast.Return) and end is not None and end.value is not None:
+                judged = _best(said.value, [(end.value, end.value)])
+                if judged[0] != CONTRADICTED or sure:
+                    return judged
+            elif here.event.frame != 0 or any(e.kind == "call" for _, e in self._inside(here)):
+                results = [
+                    e.value
+                    for _, e in self._inside(here)
+                    if e.kind in ("return", "yield") and e.value is not None
+                ]
+                if (own := run.frame_result(here.event.frame)) is not None:
+                    results.append(own)
+                results += [run.trace.result] if run.trace.result is not None else []
+                if any(compare(said.value, text) == CONFIRMED for text in results):
+                    return CONFIRMED, said.value
+                return UNKNOWN
+            elif end is not None and end.kind == "yield":
+                return UNKNOWN
+        if run.trace.result is None:
+            return CONTRADICTED, outcome(run.trace)
+        verdict = compare(said.value, run.trace.result)
+        if verdict == CONTRADICTED and here is not None and not sure:
+            return NOT_CHECKABLE, run.trace.result
+        if verdict == CONTRADICTED and here is not None:
+            # "len returns 3" on a line that is no return of ours
+            return NOT_CHECKABLE, run.trace.result
+        return verdict, run.trace.result
+
+    def _raise(self, said: Said, here: Occurrence | None) -> Judged:
+        run = self.run
+        types = {e.raised.type for e in run.events if e.kind == "exception" and e.raised}
+        if run.trace.raised is not None:
+            types.add(run.trace.raised.type)
+        truth = ", ".join(sorted(types)) or "no exception"
+        if not said.value:
+            return (CONTRADICTED if run.trace.raised else CONFIRMED), truth
+        if here is not None:
+            local = {
+                e.raised.type
+                for e in run.events[here.at : here.end + 1]
+                if e.kind == "exception" and e.raised
+            }
+            if said.value in local:
+                return CONFIRMED, said.value
+            if local:
+                return CONTRADICTED, ", ".join(sorted(local))
+        if said.value in types:
+            return CONFIRMED, truth
+        if types:
+            return NOT_CHECKABLE, truth
+        return (CONTRADICTED if not run.trace.truncated else NOT_CHECKABLE), truth
+
+    def _goto(self, said: Said, here: Occurrence) -> Judged:
+        line = self.run.starts.get(int(said.value) - FIRST_LABEL + 1)
+        if line is None:
+            return UNKNOWN
+        own_next = self.run.events[here.end] if here.end < len(self.run.events) else None
+        following = [
+            e.line for e in self.run.events[here.at + 1 : here.at + 4000] if e.kind == "line"
+        ]
+        if not following:
+            return UNKNOWN
+        truth = f"[L{following[0] + FIRST_LABEL - 1}] runs next"
+        if following[0] == line or (own_next is not None and own_next.line == line):
+            return CONFIRMED, truth
+        later = [o for o in self.run.by_line.get(line, ()) if o.at > here.at]
+        first = ast.unparse(self.run.statements[line])[:4] if line in self.run.statements else ""
+        if later or first in ("try:", "def ", "with") or self.run.trace.truncated:
+            return NOT_CHECKABLE, truth
+        return CONTRADICTED, truth
+
+
+def _best(value: str, real: list[tuple[str, str]]) -> Judged:
+    """The kindest verdict over what a claim may mean."""
+    verdicts = [(compare(value, text), truth) for text, truth in real]
+    for wanted in (CONFIRMED, NOT_CHECKABLE):
+        for verdict, truth in verdicts:
+            if verdict == wanted:
+                return verdict, truth
+    return verdicts[-1]
+
+
+def _text(value: object) -> str:
+    from data_pipeline.tracing.rendering import render
+
+    return render(value)
+
+
+def _bare(expression: str) -> str:
+    """ "if x > 2:" is "x > 2"."""
+    text = expression.strip().removesuffix(":")
+    for word in ("if ", "elif ", "while "):
+        text = text.removeprefix(word)
+    return text
+
+
+@functools.lru_cache(maxsize=1024)
+def _dump(expression: str) -> str | None:
+    try:
+        return ast.dump(ast.parse(expression.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _dump_node(node: ast.AST) -> str | None:
+    try:
+        return ast.dump(node)
+    except RecursionError:
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _names(expression: str) -> frozenset[str]:
+    try:
+        tree = ast.parse(expression.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return frozenset()
+    return frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+
+
+def _has_parts(node: object) -> bool:
+    return isinstance(node, ast.AST) and any(
+        isinstance(part, ast.Call | ast.Subscript) for part in ast.walk(node)
+    )

@@ -1,0 +1,174 @@
+"""A line of prose with its code and values taken out, so that words can be read as words.
+
+`masked("`x` is set to [1, 2].")` gives the text "⟦0⟧ is set to ⟦1⟧." and two atoms. Every step of
+the scan moves on, and brackets that never close are given up once, so garbage costs linear time.
+"""
+
+import ast
+import dataclasses
+import functools
+import re
+
+from data_pipeline.literals import LiteralError, literal_end, parse_literal
+
+ATOM = r"⟦(\d+)⟧"
+MAX_LINE = 20_000
+_LABEL = re.compile(r"[\[(]?\bL\d+\b[\])]?")
+_WORD = re.compile(r"[A-Za-z_][\w]*")
+_TRAILER = re.compile(r"\.[A-Za-z_]\w*")
+_OPERATOR = re.compile(r"\s*(\*\*|//|<=|>=|==|!=|<<|>>|[-+*/%<>&|^])\s*(?=[\w'\"\[({-])")
+_GAP = re.compile(r",?\s*(?:\.\.\.|…)")
+_ELIDED = re.compile(r"""(['"])(?:[^'"\\\n]|\\.)*(?:…|\.\.\.)""")
+
+
+@dataclasses.dataclass(frozen=True)
+class Atom:
+    """A piece of code or a literal. literal: whether `text` spells a value (gaps allowed)."""
+
+    text: str
+    literal: bool
+    start: int
+
+
+@functools.lru_cache(maxsize=2048)
+def is_literal(text: str) -> bool:
+    try:
+        parse_literal(text)
+        return True
+    except LiteralError:
+        pass
+    if text[:1] not in tuple("[({'\"") or not _GAP.search(text):
+        return False
+    try:  # "{1: 2, ...}", "[1, …, 3]"
+        parse_literal(_GAP.sub("", text))
+        return True
+    except LiteralError:
+        return False
+
+
+def masked(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
+    """(the text with ⟦i⟧ for its i-th atom, the atoms). Labels such as [L7] stay as they are.
+
+    names: words that are taken for code where they stand bare.
+    """
+    line = line[:MAX_LINE].replace("⟦", "[").replace("⟧", "]")
+    parts, atoms, at = [], [], 0
+    budget = [8 * len(line) + 4096]
+
+    def put(text: str, start: int) -> None:
+        parts.append(f"⟦{len(atoms)}⟧")
+        atoms.append(Atom(text.strip(), is_literal(text.strip()), start))
+
+    while at < len(line):
+        character = line[at]
+        if character == "`":
+            end = line.find("`", at + 1)
+            if end > at + 1:
+                put(line[at + 1 : end], at)
+                at = end + 1
+                continue
+        if label := _LABEL.match(line, at):
+            parts.append(label[0])
+            at = label.end()
+            continue
+        before = line[at - 1] if at else " "
+        if not (before.isalnum() or before in "_."):
+            end = _code_end(line, at, names, budget)
+            if end is not None:
+                put(line[at:end], at)
+                at = end
+                continue
+        if word := _WORD.match(line, at):
+            parts.append(word[0])
+            at = word.end()
+            continue
+        parts.append(character)
+        at += 1
+    return "".join(parts), atoms
+
+
+def _code_end(line: str, at: int, names: frozenset[str], budget: list[int]) -> int | None:
+    """Where the literal or bare expression that begins at `at` ends; None if none begins."""
+    end, known = _operand_end(line, at, names, budget)
+    if end is None:
+        return None
+    best = end if known else None
+    while operator := _OPERATOR.match(line, end):
+        if operator[1] in "-*" and operator[0] != operator[0].strip() and not known:
+            break
+        following, _ = _operand_end(line, operator.end(), names, budget)
+        if following is None:
+            break
+        end = following
+        if _parses(line[at:end], budget):
+            best, known = end, True
+    return best
+
+
+def _operand_end(
+    line: str, at: int, names: frozenset[str], budget: list[int]
+) -> tuple[int | None, bool]:
+    """(end of an operand at `at`, whether it is surely code)."""
+    if at >= len(line):
+        return None, False
+    if (word := _WORD.match(line, at)) and word[0] not in ("True", "False", "None", "set"):
+        end, sure = word.end(), word[0] in names and (len(word[0]) > 1 or word[0] not in "aAI")
+        while end < len(line):
+            if line[end] in "([":
+                if _LABEL.match(line, end):
+                    break
+                close = _bracket_end(line, end, budget)
+                if close is None:
+                    break
+                end, sure = close, True
+            elif trailer := _TRAILER.match(line, end):
+                rest = line[trailer.end() : trailer.end() + 1]
+                if not sure and rest != "(":
+                    break
+                end = trailer.end()
+            else:
+                break
+        if sure and not _parses(line[at:end], budget):
+            return word.end(), word[0] in names
+        return (end, sure) if sure or word[0] in names or end == word.end() else (None, False)
+    if line[at] in "[({":
+        end = _bracket_end(line, at, budget)
+        if end is None or not (is_literal(line[at:end]) if end - at < 20_000 else False):
+            return None, False
+        if line[at] == "(" and "," not in line[at:end]:
+            return None, False  # (3): an aside
+        return end, True
+    if line[at] in "'\"":
+        end = literal_end(line, at)
+        if end is None:
+            elided = _ELIDED.match(line, at)
+            return (elided.end(), True) if elided else (None, False)
+        if end < len(line) and line[end].isalnum():
+            return None, False
+        return end, True
+    end = literal_end(line, at)
+    if end is None:
+        return None, False
+    return end, True
+
+
+def _bracket_end(line: str, at: int, budget: list[int]) -> int | None:
+    if budget[0] <= 0:
+        return None
+    end = literal_end(line[: at + 4000], at)
+    budget[0] -= (end or min(len(line), at + 4000)) - at
+    return end
+
+
+@functools.lru_cache(maxsize=4096)
+def _syntax_fits(text: str) -> bool:
+    try:
+        ast.parse(text, mode="eval")
+        return True
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
+def _parses(text: str, budget: list[int]) -> bool:
+    budget[0] -= len(text)
+    return budget[0] > 0 and len(text) < 2000 and _syntax_fits(text)

@@ -1,0 +1,321 @@
+"""The free reading: a monologue's lines as claims, each placed in the run and judged.
+
+Lines that cite labels are aligned with the executed lines, forward in time, so that as few claims
+as possible are contradicted: a text may skip steps, but it cannot take a wrong value for right by
+jumping ahead, since the steps after it would then be wrong. A line without a label speaks of the
+label before it, or of the run as a whole.
+"""
+
+import dataclasses
+import re
+
+from data_pipeline.prompts import FIRST_LABEL
+from data_pipeline.verify.answer import answer_claim
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
+from data_pipeline.verify.judging import Judge, Place
+from data_pipeline.verify.masking import masked
+from data_pipeline.verify.run import Occurrence, Run
+from data_pipeline.verify.wording import Said, claims_of, goto_labels, is_hedged, turn_of
+
+MAX_CHARACTERS = 400_000
+_MOST_CANDIDATES = 400
+_MOST_STATES = 300
+_MOST_CLAIMS = 20_000
+_LABELS = re.compile(r"\bL(\d{1,6})\b")
+_SENTENCE = re.compile(r"(?<=[.;!?])\s+|(?<=\.\))\s+|;\s*")
+_NUMBERING = re.compile(r"^\s*(?:#+\s*|[-*•]\s*|(?:\d+|⟦\d+⟧)[.)]\s*|Step ⟦\d+⟧:?\s*)*\**")
+_GENERAL = ("understanding", "key properties")
+_NEGATED = re.compile(r"\b(?:not|never|n't|skip\w*|instead of|without|bypass\w*)\b|n't\b")
+# Variables that are taken for words where they stand without backticks.
+_COMMON = """
+a function value values list string integer number dictionary tuple loop body iteration turn
+condition test check it line call block branch error exception to by from is with in so and or the
+then else if no not all on at of as step last first second third next empty new final end statement
+before after times time this that we
+"""
+_WORDS = frozenset(_COMMON.split())
+_KIND_OF = {"turn": "iteration", "turns": "iteration", "raise": "exception", "goto": "flow"}
+
+
+@dataclasses.dataclass
+class _Unit:
+    """One sentence. label: cited line of the program or None; own: cited by this very line;
+    around: header -> turn, of the loops that it is known to be in. opens: it is the first
+    sentence of its label."""
+
+    number: int
+    text: str
+    said: list[Said]
+    label: int | None
+    own: bool
+    around: dict[int, int]
+    section: str
+    opens: bool
+
+
+def free_claims(run: Run, monologue: str) -> list[Claim]:
+    backward = "### Reverse Deduction" in monologue
+    units, answers = _units(run, monologue[:MAX_CHARACTERS])
+    judge = Judge(run)
+    placed = _placed(run, judge, units)
+    claims: list[Claim] = []
+    for unit, here in zip(units, placed, strict=True):
+        if len(claims) > _MOST_CLAIMS:
+            break
+        if unit.opens and unit.own and unit.label is not None:
+            flow = _flow_claim(run, unit, here)
+            if flow is not None:
+                claims.append(flow)
+        anchored = here if not _is_general(unit) else None
+        window = None
+        if anchored is not None and not unit.own and unit.around:
+            window = _turn_window(run, unit, anchored)
+        place = Place(anchored, unit.own and anchored is not None, window)
+        for said in unit.said:
+            if unit.own and here is None and unit.label is not None and said.kind != "turns":
+                verdict, truth = NOT_CHECKABLE, None  # of a line that does not run here
+            else:
+                verdict, truth = judge.judge(said, place)
+                if verdict == CONTRADICTED and unit.section.startswith(_GENERAL):
+                    verdict = NOT_CHECKABLE  # of any call, or of an example
+            claims.append(Claim(unit.number, _kind(said), said.text[:500], verdict, truth))
+    for number, asserted in answers:
+        claims.append(answer_claim(run.trace, number, asserted, backward=backward))
+    return sorted(claims, key=lambda claim: claim.line)
+
+
+def _is_general(unit: _Unit) -> bool:
+    return unit.section.startswith(_GENERAL) and not unit.own
+
+
+def _kind(said: Said) -> str:
+    if said.kind == "outcome":
+        return "value"
+    if said.kind == "value" and said.subject is not None and not said.subject.isidentifier():
+        return "branch" if said.value in ("True", "False") else "expression"
+    return _KIND_OF.get(said.kind, said.kind)
+
+
+# ---- reading
+
+
+def _units(run: Run, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]]:
+    names = frozenset(run.names | set(run.functions) | set(run.constants)) - _WORDS
+    units: list[_Unit] = []
+    answers: list[tuple[int, str]] = []
+    in_answer = in_code = False
+    section, label = "", None
+    around: dict[int, int] = {}  # header -> turn, of the loops the text is in
+    for number, line in enumerate(monologue.split("\n"), 1):
+        in_answer = (in_answer or "[ANSWER]" in line) and "[/ANSWER]" not in line
+        stripped = line.strip()
+        if stripped.startswith("```"):
+            in_code = not in_code
+            continue
+        if in_answer or stripped.startswith("assert "):
+            asserted = stripped.removeprefix("[ANSWER]").partition("[/ANSWER]")[0].strip()
+            if asserted.startswith("assert "):
+                answers.append((number, asserted.removeprefix("assert ").strip()))
+            elif in_answer and "==" in asserted:
+                answers.append((number, asserted))
+            continue
+        if in_code or not stripped:
+            continue
+        if stripped.startswith("#"):
+            section, label, around = stripped.strip("# :*").lower(), None, {}
+            continue
+        text, atoms = masked(line, names)
+        text = _NUMBERING.sub("", text).replace("**", "").strip()
+        cited = _cited(text)
+        first = cited[0] if cited else None
+        if first is not None:
+            label = run.starts.get(first - FIRST_LABEL + 1, -1)
+            around = {h: t for h, t in around.items() if h in _loops_around(run, label)}
+        opens, found = bool(cited), None
+        for sentence in _SENTENCE.split(text):
+            own = _cited(sentence)
+            if own and own[0] != first:  # a second label inside the line
+                label = run.starts.get(own[0] - FIRST_LABEL + 1, -1)
+                first, opens = own[0], True
+            turn = turn_of(sentence, atoms)
+            if (
+                turn is not None
+                and label is not None
+                and (loop := _loop_of(run, label)) is not None
+            ):
+                opens = opens or (found not in (None, turn) and bool(cited))
+                outside = _loops_around(run, loop)
+                around = {h: t for h, t in around.items() if h in outside} | {loop: turn}
+                found = turn
+            said = list(dict.fromkeys(claims_of(sentence, atoms)))
+            units.append(
+                _Unit(number, sentence, said, label, bool(cited), around, section, opens)
+            )  # fmt: skip
+            opens = False
+    return units, answers
+
+
+def _cited(text: str) -> list[int]:
+    """Labels that a text speaks of, those that it only points to left out."""
+    pointed = {at for at, _ in goto_labels(text)}
+    return [
+        int(match[1])
+        for match in _LABELS.finditer(text)
+        if match.start() not in pointed and match.start(1) not in pointed
+    ]
+
+
+def _loops_around(run: Run, line: int) -> list[int]:
+    """Headers of the loops whose body a line is in, inside out."""
+    return sorted(
+        (h for h, (first, last) in run.loops.items() if first <= line <= last), reverse=True
+    )
+
+
+def _loop_of(run: Run, line: int) -> int | None:
+    """The loop that a line heads, or else is in; the only one there is, else."""
+    if line in run.loops:
+        return line
+    around = _loops_around(run, line)
+    if around:
+        return around[0]
+    return next(iter(run.loops)) if len(run.loops) == 1 else None
+
+
+def _turn_window(run: Run, unit: _Unit, near: Occurrence) -> tuple[int, int] | None:
+    """First and last event of the turn that a line without a label of its own speaks of."""
+    header, turn = max(unit.around.items())
+    frame = near.event.frame
+    own = [o for o in run.by_line.get(header, ()) if o.event.frame == frame]
+    own = [o for o in own if o.totals.get(header) is near.totals.get(header, o.totals.get(header))]
+    for here, following in zip(own, [*own[1:], None], strict=True):
+        wanted = here.totals[header][0] if turn == -1 else turn
+        if here.turns.get(header) == wanted and here.at >= near.at:
+            last = following.at - 1 if following is not None else run.frames[frame][1]
+            return here.at, last
+    return None
+
+
+# ---- placing
+
+
+def _placed(run: Run, judge: Judge, units: list[_Unit]) -> list[Occurrence | None]:
+    """For each unit the execution of its line that it tells of (None: of none, or unknown)."""
+    groups: list[list[int]] = []  # units of one line and label
+    for index, unit in enumerate(units):
+        if unit.label is None or unit.section.startswith(_GENERAL):
+            continue
+        if unit.opens or not groups or units[groups[-1][0]].label != unit.label:
+            if unit.own:
+                groups.append([index])
+        elif unit.own and units[groups[-1][0]].number == unit.number:
+            groups[-1].append(index)
+    chosen = _align(run, judge, [[units[i] for i in group] for group in groups])
+    result: list[Occurrence | None] = [None] * len(units)
+    for group, here in zip(groups, chosen, strict=True):
+        for index in group:
+            result[index] = here
+    current: Occurrence | None = None
+    for index, unit in enumerate(units):
+        if unit.opens:
+            current = result[index]
+        elif unit.label is not None and not unit.own:
+            result[index] = current
+        if unit.section.startswith(_GENERAL) and unit.own:
+            at = run.by_line.get(unit.label or -1, ())
+            result[index] = at[-1] if at else None
+    return result
+
+
+def _align(run: Run, judge: Judge, groups: list[list[_Unit]]) -> list[Occurrence | None]:
+    """Forward placement with the least contradiction (dynamic programming over executions)."""
+    # A state: (event of the last placement, score, its number). Back pointers are by number.
+    states: list[tuple[int, float, int]] = [(-1, 0.0, -1)]
+    trail: list[tuple[Occurrence | None, int]] = []
+    step = 1e-4
+    for group in groups:
+        following: list[tuple[int, float, int]] = []
+        states.sort()
+        nested = {s[0] for s in states}
+        candidates = _candidates(run, group, states[0][0])
+        best, pointer, at_best = -1e18, 0, -1
+        for here in candidates:
+            while pointer < len(states) and states[pointer][0] <= here.at:
+                position, score, number = states[pointer]
+                if score + step * position > best:
+                    best, at_best = score + step * position, number
+                pointer += 1
+            score_before, number = best - step * here.at, at_best
+            if here.end > here.at + 1 and nested:
+                for position, score, known in states:
+                    if here.at <= position < here.end and score > score_before:
+                        score_before, number = score, known
+            if score_before < -1e17:
+                continue
+            trail.append((here, number))
+            total = score_before + _score(judge, group, here)
+            following.append((here.at, total, len(trail) - 1))
+        for position, score, number in states:
+            trail.append((None, number))
+            following.append((position, score - 12.0, len(trail) - 1))
+        following.sort(key=lambda state: -state[1])
+        seen: set[int] = set()
+        states = []
+        for state in following:
+            if state[0] not in seen:
+                seen.add(state[0])
+                states.append(state)
+            if len(states) == _MOST_STATES:
+                break
+    chosen: list[Occurrence | None] = []
+    number = max(states, key=lambda state: state[1])[2]
+    while number >= 0:
+        here, number = trail[number]
+        chosen.append(here)
+    return chosen[::-1]
+
+
+def _candidates(run: Run, group: list[_Unit], _earliest: int) -> list[Occurrence]:
+    own = run.by_line.get(group[0].label or -1, [])
+    if len(own) <= _MOST_CANDIDATES:
+        return own
+    half = _MOST_CANDIDATES // 2
+    chosen = {o.at: o for o in (*own[:half], *own[-half:])}
+    wanted = group[0].around.items()
+    fitting = [o for o in own if wanted and all(o.turns.get(h) == t for h, t in wanted)]
+    chosen |= {o.at: o for o in fitting[:half]}
+    return [chosen[at] for at in sorted(chosen)]
+
+
+def _score(judge: Judge, group: list[_Unit], here: Occurrence) -> float:
+    score = 0.0
+    place = Place(here, True)
+    for unit in group:
+        for header, turn in unit.around.items():
+            real = here.turns.get(header)
+            if real is not None and real != (here.totals[header][0] if turn == -1 else turn):
+                score -= 8.0
+        for said in unit.said:
+            verdict = judge.judge(said, place)[0]
+            score += {CONFIRMED: 1.0, CONTRADICTED: -10.0, NOT_CHECKABLE: 0.0}[verdict]
+    return score
+
+
+def _flow_claim(run: Run, unit: _Unit, here: Occurrence | None) -> Claim | None:
+    text = "the line runs"
+    if unit.label in (None, -1) or unit.section.startswith(_GENERAL):
+        return None
+    if here is not None:
+        return Claim(unit.number, "flow", text, CONFIRMED, text)
+    if run.by_line.get(unit.label):
+        return Claim(unit.number, "flow", text, NOT_CHECKABLE, "it runs, but not after these steps")
+    statement = run.statements.get(unit.label)
+    from ast import ClassDef, FunctionDef, Global, Nonlocal, Try, With
+
+    silent = statement is None or isinstance(
+        statement, FunctionDef | ClassDef | Try | With | Global | Nonlocal
+    )
+    hedged = is_hedged(unit.text) or _NEGATED.search(unit.text) is not None
+    if silent or hedged or not unit.said or run.trace.truncated:
+        return None
+    return Claim(unit.number, "flow", text, CONTRADICTED, "the line does not run")

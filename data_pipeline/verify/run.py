@@ -1,0 +1,192 @@
+"""The run behind a monologue, laid out so that a claim can be looked up in it."""
+
+import ast
+import bisect
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+from data_pipeline.tracing import Event, Trace
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One execution of a line.
+
+    at: index of its event. end: index of its frame's next line (or of the frame's end), so that
+    events at+1 … end-1 are what the line called or raised. turns: header line -> turn, of the
+    loops around the line (and of itself, if it is a header; 0 where it let nothing in).
+    totals: header line -> [turns that this execution of the loop makes in all].
+    """
+
+    at: int
+    end: int
+    event: Event
+    turns: Mapping[int, int]
+    totals: Mapping[int, list[int]]
+
+
+class Run:
+    """A trace with its states: `value(frame, name, at)` is the text after event `at`."""
+
+    def __init__(self, trace: Trace):
+        self.trace = trace
+        self.events = trace.events
+        self.tree = _parsed(trace.program)
+        self.statements: dict[int, ast.stmt] = {}
+        self.starts: dict[int, int] = {}  # any line of a statement -> its first line
+        self.loops: dict[int, tuple[int, int]] = {}  # header -> first and last line of the body
+        self.functions: dict[str, ast.FunctionDef] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.stmt):
+                self.statements.setdefault(node.lineno, node)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                self.functions.setdefault(node.name, node)
+            if isinstance(node, ast.For | ast.While | ast.AsyncFor):
+                self.loops[node.lineno] = (node.body[0].lineno, node.body[-1].end_lineno or 0)
+        for node in sorted(self.statements.values(), key=lambda node: node.lineno):
+            last = node.end_lineno or node.lineno
+            if isinstance(body := getattr(node, "body", None), list) and body:
+                last = max(node.lineno, body[0].lineno - 1)
+            for line in range(node.lineno, last + 1):
+                self.starts[line] = node.lineno
+        self._history: dict[tuple[int, str], tuple[list[int], list[str | None]]] = {}
+        self.names: set[str] = set()
+        self.frames: dict[int, tuple[int, int]] = {}  # frame -> first and last event
+        self.occurrences: list[Occurrence] = []
+        self.entries: list[Occurrence] = []  # calls, at the `def` lines
+        self.by_line: dict[int, list[Occurrence]] = {}
+        self._read()
+
+    def _read(self) -> None:
+        open_line: dict[int, tuple[int, Event, dict[int, int], dict[int, list[int]]]] = {}
+        turns: dict[int, dict[int, int]] = {}
+        totals: dict[int, dict[int, list[int]]] = {}
+        found = []
+
+        def close(frame: int, at: int) -> None:
+            if frame in open_line:
+                start, event, inside, total = open_line.pop(frame)
+                found.append(Occurrence(start, at, event, inside, total))
+
+        for at, event in enumerate(self.events):
+            first, _ = self.frames.get(event.frame, (at, at))
+            self.frames[event.frame] = (first, at)
+            if event.kind != "step":
+                self._note(event, at)
+            if event.kind == "call":
+                self._calls_at(event, at)
+            elif event.kind == "line":
+                close(event.frame, at)
+                own = turns.setdefault(event.frame, {})
+                all_turns = totals.setdefault(event.frame, {})
+                for header in [h for h in own if not self._inside(event.line, h)]:
+                    del own[header], all_turns[header]
+                if event.line in self.loops:
+                    turn = (event.iteration or 0) if event.branch else 0
+                    if event.line not in own or turn == 1:
+                        all_turns[event.line] = [0]
+                    own[event.line] = turn
+                    all_turns[event.line][0] = max(turn, all_turns[event.line][0])
+                open_line[event.frame] = (at, event, dict(own), dict(all_turns))
+            elif event.kind in ("return", "unwind"):
+                close(event.frame, at)
+        for frame in list(open_line):
+            close(frame, len(self.events))
+        self.occurrences = sorted(found, key=lambda occurrence: occurrence.at)
+        for occurrence in sorted([*found, *self.entries], key=lambda occurrence: occurrence.at):
+            self.by_line.setdefault(occurrence.event.line, []).append(occurrence)
+
+    def _calls_at(self, event: Event, at: int) -> None:
+        """A call, as an execution of its function's `def` line."""
+        function = self.functions.get(event.function.rpartition(".")[2])
+        if function is not None:
+            told = dataclasses.replace(event, line=function.lineno)
+            self.entries.append(Occurrence(at, at + 1, told, {}, {}))
+
+    def _inside(self, line: int, header: int) -> bool:
+        first, last = self.loops[header]
+        return line == header or first <= line <= last
+
+    def _note(self, event: Event, at: int) -> None:
+        for name, text in event.changed.items():
+            self.names.add(name)
+            positions, texts = self._history.setdefault((event.frame, name), ([], []))
+            positions.append(at)
+            texts.append(text)
+        for name in event.gone:
+            positions, texts = self._history.setdefault((event.frame, name), ([], []))
+            positions.append(at)
+            texts.append(None)
+
+    def value(self, frame: int, name: str, at: int) -> str | None:
+        """Text of a local after event `at`; None where it has no value."""
+        history = self._history.get((frame, name))
+        if history is None:
+            return None
+        place = bisect.bisect_right(history[0], at)
+        return history[1][place - 1] if place else None
+
+    def history(self, frame: int, name: str) -> tuple[list[int], list[str | None]]:
+        """Events that set a local, and its texts after them."""
+        return self._history.get((frame, name), ([], []))
+
+    def state(self, frame: int, at: int) -> "State":
+        return State(self, frame, at)
+
+    def line_end(self, occurrence: Occurrence) -> Event | None:
+        """How a line's frame went on: the "return" or "yield" that the line led to, if it did."""
+        for event in self.events[occurrence.at + 1 : occurrence.end + 1]:
+            if event.frame == occurrence.event.frame and event.kind in ("return", "yield"):
+                return event
+        return None
+
+    def frame_result(self, frame: int) -> str | None:
+        last = self.events[self.frames[frame][1]]
+        return last.value if last.kind == "return" else None
+
+    def calls_of(self, function: str) -> list[int]:
+        """Frames of a function of the program, by its last name, in order."""
+        return self._calls.get(function, [])
+
+    @functools.cached_property
+    def _calls(self) -> dict[str, list[int]]:
+        calls: dict[str, list[int]] = {}
+        for event in self.events:
+            if event.kind == "call":
+                calls.setdefault(event.function.rpartition(".")[2], []).append(event.frame)
+        return calls
+
+    @functools.cached_property
+    def constants(self) -> dict[str, str]:
+        """Names bound once at module level, to a literal."""
+        bound: dict[str, list[ast.expr]] = {}
+        for node in self.tree.body:
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    if isinstance(target, ast.Name):
+                        bound.setdefault(target.id, []).append(node.value)
+        plain = ast.Constant | ast.UnaryOp
+        return {
+            name: ast.unparse(values[0])
+            for name, values in bound.items()
+            if len(values) == 1 and isinstance(values[0], plain)
+        }
+
+
+class State:
+    """A frame's locals (and the program's constants) after one event, by name."""
+
+    def __init__(self, run: Run, frame: int, at: int):
+        self.run, self.frame, self.at = run, frame, at
+
+    def get(self, name: str) -> str | None:
+        text = self.run.value(self.frame, name, self.at)
+        return self.run.constants.get(name) if text is None else text
+
+
+def _parsed(program: str) -> ast.Module:
+    try:
+        return ast.parse(program)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])

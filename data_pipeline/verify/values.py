@@ -1,0 +1,55 @@
+"""A value as a monologue writes it, held against its text in a trace."""
+
+import functools
+import re
+
+from data_pipeline.literals import LiteralError, parse_literal, same_value
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
+
+_CUT = re.compile(r"…⟨\+\d+ characters(?: at least)?⟩$")
+_GAP = re.compile(r"\s*(?:\.\.\.|…)\s*")
+
+
+@functools.lru_cache(maxsize=4096)
+def compare(text: str, real: str) -> str:
+    """Verdict on the literal `text` where the run had the value rendered as `real`.
+
+    A gap ("[1, 2, ..., 9]", "'abc…'") stands for anything, as "…⟨+9 characters⟩" in `real` does.
+    """
+    text = text.strip()
+    if text == real:
+        return CONFIRMED
+    cut = _CUT.search(real)
+    if _GAP.search(text) or cut:
+        return _compare_ends(text, real[: cut.start()] if cut else real, bool(cut))
+    try:
+        real_value = parse_literal(real)
+    except LiteralError:  # an object
+        return NOT_CHECKABLE
+    try:
+        return CONFIRMED if same_value(parse_literal(text), real_value) else CONTRADICTED
+    except LiteralError:
+        return CONTRADICTED
+    except ValueError:
+        return NOT_CHECKABLE
+
+
+def _compare_ends(text: str, real: str, cut: bool) -> str:
+    if text[:1] == "{":  # a set may be told in any order
+        return CONFIRMED if _ends_fit(text, real, cut) else NOT_CHECKABLE
+    return CONFIRMED if _ends_fit(text, real, cut) else CONTRADICTED
+
+
+def _ends_fit(text: str, real: str, cut: bool) -> bool:
+    parts = _GAP.split(_CUT.sub("…", text))
+    head, tail = _plain(parts[0]), _plain(parts[-1])
+    real = _plain(real)
+    if len(parts) == 1:
+        return cut and head.startswith(real)
+    if not real.startswith(head):
+        return False
+    return cut or tail in ("'", "") or real.endswith(tail)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\s+", "", text).replace('"', "'")
