@@ -197,8 +197,10 @@ class _Walker(ast.NodeVisitor):
         self.block(node.decorator_list)
         self.note(node, "name", True)
         self.block([*node.bases, *node.keywords])
+        self.within("function").bound.add("__class__")  # which the methods see, as super() does
         self.within("class")
         self.block(node.body)
+        self.leave()
         self.leave()
 
     def visit_comprehension_node(self, node: ast.AST) -> None:

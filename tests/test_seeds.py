@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from data_pipeline.seeds import Refusal, Seed, SeedError, read_unit, units
+from data_pipeline.seeds.__main__ import main
 
 
 def read(source):
@@ -300,3 +301,31 @@ def test_empty_sources_are_told(tmp_path):
     (tmp_path / "x.txt").write_text("")
     with pytest.raises(SeedError, match="expected a folder"):
         units(str(tmp_path / "x.txt"))
+
+
+def test_command(tmp_path, capsys):
+    source = package(
+        tmp_path / "src", a="def f(x):\n    return x\n\ndef g(x):\n    return open(x)\n"
+    )
+    output, refusals = tmp_path / "out" / "seeds.jsonl", tmp_path / "out" / "refused.jsonl"
+    arguments = [f"--source={source}", f"--output={output}"]
+    assert main([*arguments, f"--refusals={refusals}"]) == 0
+    (row,) = [json.loads(line) for line in output.read_text().splitlines()]
+    assert Seed(**row | {"calls": (), "tests": ()}) == read(source)[0]["f"]
+    assert json.loads(refusals.read_text()) == {
+        "name": "g",
+        "origin": "a.py:4",
+        "reason": "input or output",
+        "detail": "open",
+    }
+    assert "1   input or output" in capsys.readouterr().out
+    # What it wrote is a source itself.
+    assert [seed.code for seed in read(output)[0].values()] == ["def f(x):\n    return x\n"]
+    for wrong, message in (
+        ([f"--output={output}"], "--source"),
+        ([f"--source={tmp_path / 'none'}", f"--output={output}"], "expected a folder"),
+        ([f"--source={source}", f"--output={source / 'a.py' / 'x'}"], "a.py"),
+    ):
+        assert main(wrong) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and message in error and error.count("\n") == 1
