@@ -26,7 +26,11 @@ MODES = ("compat", "fixed")
 
 @dataclasses.dataclass(frozen=True)
 class Said:
-    """A generation to be judged in ``mode``; ``text`` is None where nothing was said."""
+    """A generation to be judged in ``mode``; ``text`` is None where nothing was said.
+
+    Of files made elsewhere: ``whole`` is prompt and text as they were, where the file has both;
+    ``is_answer`` says that ``text`` is the answer alone, taken out of what was said.
+    """
 
     task: str
     sample: int
@@ -34,6 +38,8 @@ class Said:
     mode: str
     text: str | None
     finish_reason: str = ""
+    whole: str | None = None
+    is_answer: bool = False
 
 
 class Benchmark(Protocol):

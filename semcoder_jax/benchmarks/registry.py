@@ -5,6 +5,8 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from semcoder_jax.benchmarks import cruxeval
+from semcoder_jax.benchmarks.data import DataError
 from semcoder_jax.benchmarks.heldout import Heldout, HeldoutError, read_problems
 from semcoder_jax.flow import Benchmark
 
@@ -34,5 +36,7 @@ def _heldout(config: ConfigDict, checkpoint: str | None) -> Benchmark:
 
 LOADERS: dict[str, Callable[[ConfigDict, str | None], Benchmark]] = {
     "heldout": _heldout,
+    "cruxeval_input": lambda config, _: cruxeval.load(config, "input"),
+    "cruxeval_output": lambda config, _: cruxeval.load(config, "output"),
 }
-DATA_ERRORS = (BenchmarkError, HeldoutError)
+DATA_ERRORS = (BenchmarkError, DataError, HeldoutError)

@@ -220,7 +220,7 @@ class _JaxSide:
         @jax.jit
         def layer(params, state):
             module = nnx.merge(graphdef, params)
-            return module(state, cos, sin, mask, None, 0, positions[:, 0])[0]
+            return module(state, cos, sin, mask, None, 0, None, positions)[0]
 
         @jax.jit
         def logits(norm_params, weight_VxD, state):
