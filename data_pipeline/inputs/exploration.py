@@ -55,8 +55,10 @@ def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0)
     `sandbox.twin()`, under another hash seed (ten others, where there are sets) and in another
     order, and kept if result and trace are the same.
 
-    The same `random_seed` gives the same cases, whatever the number of workers. The sandbox wants
-    EXPLORATION_LIMITS; the program's text is trusted as far as its screening goes (batches).
+    The same `random_seed` gives the same cases, whatever the number of workers: runs are ended by
+    their steps, not by time. Only a run that spends its CPU limit inside one step of C code could
+    go either way on another machine. The sandbox wants EXPLORATION_LIMITS; the program's text is
+    trusted as far as its screening goes (batches).
     Raises ValueError for a limit below 1.
     """
     if limit < 1:
