@@ -235,7 +235,7 @@ class Teller:
                 f"{code} evaluates to {value}{notes}, and {who.lower()} returns {value}"
                 if outer
                 else f"{code} evaluates to {value}{notes}, so {who} returns {value}",
-                f"With {notes.strip(' ()')}, {code} comes to {value}; {who} returns {value}"
+                f"With {notes[2:-1]}, {code} comes to {value}; {who} returns {value}"
                 if notes and outer
                 else f"{code} comes to {value}{notes}; {who} returns {value}",
             )

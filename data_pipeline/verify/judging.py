@@ -55,6 +55,10 @@ class Judge:
             if judged is not None:
                 return judged
         match said.kind:
+            case "value" if (said.subject or "").startswith("return "):
+                return self._return(Said("return", said.text, None, said.value), here, place.sure)
+            case "branch" if here is None and said.subject is not None:
+                return self._branch_anywhere(said)
             case "value" if here is not None:
                 judged = self._value(said, here)
                 if judged[0] == CONTRADICTED and not place.sure:
@@ -73,6 +77,11 @@ class Judge:
                 return self._turns(said, here if place.sure else None)
             case "return":
                 return self._return(said, here, place.sure)
+            case "yield" if here is not None:
+                end = self.run.line_end(here)
+                if end is None or end.kind != "yield" or end.value is None:
+                    return UNKNOWN
+                return _best(said.value, [(end.value, end.value)])
             case "raise":
                 return self._raise(said, here if place.sure else None)
             case "goto" if here is not None and place.sure:
@@ -251,10 +260,37 @@ class Judge:
                         return NOT_CHECKABLE, judged[1]
                     return (CONFIRMED if truth == claimed else CONTRADICTED), judged[1]
                 return judged
+        if own and isinstance(statement, ast.Assert) and taken is None:
+            inside = self.run.events[here.at + 1 : here.end + 1]
+            frame = here.event.frame
+            taken = not any(e.kind == "exception" and e.frame == frame for e in inside)
         if not own or taken is None or not sure:
             return UNKNOWN
         truth = f"the condition is {taken}"
         return (CONFIRMED if claimed == taken else CONTRADICTED), truth
+
+    def _branch_anywhere(self, said: Said) -> Judged:
+        """A test of the program at no certain place: whether it ever came out so."""
+        wanted = _dump(_bare(said.subject or ""))
+        lines = [
+            line
+            for line, statement in self.run.statements.items()
+            if wanted is not None
+            and (test := getattr(statement, "test", None)) is not None
+            and _dump_node(test) == wanted
+        ]
+        seen = {
+            here.event.branch
+            for line in lines
+            for here in self.run.by_line.get(line, ())
+            if here.event.branch is not None
+        }
+        if not seen:
+            return UNKNOWN
+        truth = "the condition is " + " and ".join(sorted(map(str, seen)))
+        if (said.value == "True") in seen:
+            return CONFIRMED, truth
+        return (NOT_CHECKABLE if self.run.trace.truncated else CONTRADICTED), truth
 
     def _turn(self, said: Said, here: Occurrence) -> Judged:
         turns = here.turns
@@ -269,19 +305,28 @@ class Judge:
         innermost = max(turns)
         if turns[innermost] == 0:
             total = here.totals[innermost][0]
-            return (CONFIRMED if wanted in (total + 1, total) else CONTRADICTED), f"{total} turns"
+            fits = wanted == total or (wanted == total + 1 and said.when == "exit")
+            return (CONFIRMED if fits else CONTRADICTED), f"{total} turns"
         return CONTRADICTED, f"iteration {turns[innermost]}"
 
     def _turns(self, said: Said, here: Occurrence | None) -> Judged:
         wanted, run = int(said.value), self.run
         loops = [loop.iterations for loop in run.trace.loops]
+        if said.subject is not None and here is None:
+            wanted_iter = _dump(said.subject)
+            lines = {
+                line
+                for line, node in run.statements.items()
+                if isinstance(node, ast.For) and _dump_node(node.iter) == wanted_iter
+            }
+            loops = [x.iterations for x in run.trace.loops if x.line in lines] or loops
         if here is not None:
             line, frame = here.event.line, here.event.frame
             if line in run.loops and here.totals.get(line):
                 total = here.totals[line][0]
                 if not run.trace.truncated:
                     sofar = here.turns.get(line, 0)
-                    fits = wanted in (total, sofar) if sofar else wanted == total
+                    fits = wanted == total or (said.when == "so far" and wanted == sofar)
                     return (CONFIRMED if fits else CONTRADICTED), f"{total} iterations"
             on_line = [x.iterations for x in run.trace.loops if x.line == line and x.frame == frame]
             if on_line:
@@ -400,7 +445,8 @@ class Judge:
 
 def _best(value: str, real: list[tuple[str, str]]) -> Judged:
     """The kindest verdict over what a claim may mean."""
-    verdicts = [(compare(value, text), truth) for text, truth in real]
+    plain = [(text, truth) for text, truth in real if not text.startswith("<")]
+    verdicts = [(compare(value, text), truth) for text, truth in plain or real]
     for wanted in (CONFIRMED, NOT_CHECKABLE):
         for verdict, truth in verdicts:
             if verdict == wanted:

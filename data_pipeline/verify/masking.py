@@ -135,7 +135,7 @@ def _operand_end(
         end = _bracket_end(line, at, budget)
         if end is None or not (is_literal(line[at:end]) if end - at < 20_000 else False):
             return None, False
-        if line[at] == "(" and "," not in line[at:end]:
+        if line[at] == "(" and "," not in line[at:end] and line[end - 2] != "j":
             return None, False  # (3): an aside
         return end, True
     if line[at] in "'\"":

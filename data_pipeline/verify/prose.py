@@ -25,22 +25,34 @@ _LABELS = re.compile(r"\bL(\d{1,6})\b")
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+|(?<=\.\))\s+|;\s*")
 _NUMBERING = re.compile(r"^\s*(?:#+\s*|[-*•]\s*|(?:\d+|⟦\d+⟧)[.)]\s*|Step ⟦\d+⟧:?\s*)*\**")
 _GENERAL = ("understanding", "key properties")
+_LEFT_OUT = re.compile(
+    r"\b(?:remaining|left out|omitted|and so on|continues|similarly|likewise|repeats|the same way|"
+    r"rest of|iterations ⟦\d+⟧|skipp\w+ ahead|eventually)\b|\.\.\.|…",
+    re.I,
+)
 _NEGATED = re.compile(r"\b(?:not|never|n't|skip\w*|instead of|without|bypass\w*)\b|n't\b")
 # Variables that are taken for words where they stand without backticks.
 _COMMON = """
 a function value values list string integer number dictionary tuple loop body iteration turn
 condition test check it line call block branch error exception to by from is with in so and or the
 then else if no not all on at of as step last first second third next empty new final end statement
-before after times time this that we
+before after times time this that which what we one are was has have its their
 """
 _WORDS = frozenset(_COMMON.split())
-_KIND_OF = {"turn": "iteration", "turns": "iteration", "raise": "exception", "goto": "flow"}
+_KIND_OF = {
+    "turn": "iteration",
+    "turns": "iteration",
+    "raise": "exception",
+    "goto": "flow",
+    "yield": "return",
+}
 
 
 @dataclasses.dataclass
 class _Unit:
     """One sentence. label: cited line of the program or None; own: cited by this very line;
-    around: header -> turn, of the loops that it is known to be in. opens: it is the first
+    around: header -> turn, of the loops that it is known to be in, `named`
+    the one whose turn it says itself. opens: it is the first
     sentence of its label."""
 
     number: int
@@ -49,6 +61,7 @@ class _Unit:
     label: int | None
     own: bool
     around: dict[int, int]
+    named: int | None
     section: str
     opens: bool
 
@@ -137,7 +150,7 @@ def _units(run: Run, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]
             if own and own[0] != first:  # a second label inside the line
                 label = run.starts.get(own[0] - FIRST_LABEL + 1, -1)
                 first, opens = own[0], True
-            turn = turn_of(sentence, atoms)
+            turn, named = turn_of(sentence, atoms), None
             if (
                 turn is not None
                 and label is not None
@@ -146,12 +159,14 @@ def _units(run: Run, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]
                 opens = opens or (found not in (None, turn) and bool(cited))
                 outside = _loops_around(run, loop)
                 around = {h: t for h, t in around.items() if h in outside} | {loop: turn}
-                found = turn
+                found, named = turn, loop
             said = list(dict.fromkeys(claims_of(sentence, atoms)))
             units.append(
-                _Unit(number, sentence, said, label, bool(cited), around, section, opens)
+                _Unit(number, sentence, said, label, bool(cited), around, named, section, opens)
             )  # fmt: skip
             opens = False
+            if turn is None and _LEFT_OUT.search(sentence):  # what follows may be far from here
+                around = {}
     return units, answers
 
 
@@ -288,17 +303,20 @@ def _candidates(run: Run, group: list[_Unit], _earliest: int) -> list[Occurrence
 
 
 def _score(judge: Judge, group: list[_Unit], here: Occurrence) -> float:
-    score = 0.0
+    """Claims confirmed, less a toll where any is contradicted or another turn is spoken of: more
+    than any skip, less than leaving the line unplaced."""
+    score, against = 0.0, 0
     place = Place(here, True)
     for unit in group:
         for header, turn in unit.around.items():
             real = here.turns.get(header)
-            if real is not None and real != (here.totals[header][0] if turn == -1 else turn):
-                score -= 8.0
+            wanted = here.totals[header][0] if turn == -1 and real is not None else turn
+            against += header != unit.named and real is not None and real != wanted
         for said in unit.said:
             verdict = judge.judge(said, place)[0]
-            score += {CONFIRMED: 1.0, CONTRADICTED: -10.0, NOT_CHECKABLE: 0.0}[verdict]
-    return score
+            score += verdict == CONFIRMED
+            against += verdict == CONTRADICTED
+    return score - (10.0 + 0.1 * min(against, 10) if against else 0.0)
 
 
 def _flow_claim(run: Run, unit: _Unit, here: Occurrence | None) -> Claim | None:

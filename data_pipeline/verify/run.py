@@ -50,6 +50,11 @@ class Run:
                 last = max(node.lineno, body[0].lineno - 1)
             for line in range(node.lineno, last + 1):
                 self.starts[line] = node.lineno
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ExceptHandler):
+                self.starts[node.lineno] = node.lineno
+            elif isinstance(node, ast.match_case):
+                self.starts[node.pattern.lineno] = node.pattern.lineno
         self._history: dict[tuple[int, str], tuple[list[int], list[str | None]]] = {}
         self.names: set[str] = set()
         self.frames: dict[int, tuple[int, int]] = {}  # frame -> first and last event

@@ -26,7 +26,8 @@ class Said:
     kind: "value" (subject, a name or an expression, is value), "outcome" (the line gives value),
       "branch" (subject, or the line's own condition, is value), "turn" (this is turn `value`),
       "turns" (the loop makes `value` turns), "return", "raise" (value: type, "" for none), "goto".
-    when: "before", "after", "any" or "call" (in the function called).
+    when: "before", "after", "any", "call" (in the function called), or "so far" (of turns: the loop
+      may go on), or "exit" (of a turn: it may be the one that does not start).
     """
 
     kind: str
@@ -82,6 +83,7 @@ _PATTERNS: tuple[tuple[str, str, str], ...] = (
     ("return", "any", r"^\W*returns? " + _ADV + _V + _END),
     ("return", "any", r"\b(?:return value|returned value|result|output|final answer|answer)"
      rf"(?: of the (?:function|call|run)| returned)? (?:is|was|will be|=|being) {_ADV}{_V}{_END}"),
+    ("yield", "any", rf"\b(?:hands out|yields) {_ADV}{_V}{_END}"),
     ("outcome", "any", r"\b(?:giving|resulting in|making it|yielding|producing|which gives|which "
      rf"results in|which makes it|i\.e\.,?|which is) {_ADV}{_V}{_END}"),
 )  # fmt: skip
@@ -95,6 +97,14 @@ _TIMES = re.compile(
     r"(?:full |complete |more )?(?P<u>times|time|iterations?|turns?|passes|pass|rounds?)\b"
 )
 _ONCE = re.compile(r"\b(?:runs|iterates|executes|turns|loops|executed) (?P<w>once|twice|thrice)\b")
+_ENDS = re.compile(
+    r"\b(?:ends?|ended|complete[sd]?|finish\w*|stop\w*|terminat\w*|exit\w*|exhaust\w*|leaves?|over|"
+    r"runs|makes|iterates|executes|turns|takes|in all|total)\b"
+)
+_LEAVES = re.compile(
+    r"\b(?:no (?:more|further)|not|ends?|stops?|exits?|terminates?|exhausted|false|fails|never)\b"
+)
+_OVER = re.compile(r"\bloop(?: at \S+)? (?:over|through|on) ⟦(\d+)⟧")
 _NEVER = re.compile(
     r"\b(?:body|loop) (?:never|does not|doesn't|is never|is not) (?:runs?|executes?|starts?|"
     r"entered|executed)\b"
@@ -105,15 +115,16 @@ _TURN = re.compile(
     r"(?:(?:and|or) \w+ )?(?:iteration|turn|pass)\b",
     re.I,
 )  # fmt: skip
+_COMES = r"(?:is|was|evaluates to|becomes|comes out|returns|turns out)"
+_TEST = r"\b(?:condition|test|check|comparison)"
 _TRUTH = re.compile(
-    rf"(?:{_S}|\b(?:condition|test|check|comparison))(?: (?:also|again|here|now|then|\({_T}\)))?,? "
-    r"(?P<neg>does not hold|doesn't hold|is not (?:met|satisfied|true|fulfilled)|is unmet|fails|"
-    r"is not [Tt]rue|(?:is|was|evaluates to|becomes|comes out|returns|turns out)"
-    r"(?: \w+)? (?:false|unsatisfied))\b|"
-    rf"(?:{_S.replace('<s>', '<s2>')}|\b(?:condition|test|check|comparison))"
-    r"(?: (?:also|again|here|now|then))?,? "
-    r"(?P<pos>holds|is (?:met|satisfied|fulfilled)|succeeds|passes|(?:is|was|evaluates to|becomes|"
-    r"comes out|returns|turns out)(?: \w+)? (?:true|satisfied|met))\b"
+    rf"(?:{_S}|{_TEST})(?: (?:also|again|here|now|then|\({_T}\)))?,? "
+    r"(?P<neg>does not hold|doesn't hold|must not hold|(?:has to|must) (?:fail|be [Ff]alse)|"
+    r"is not (?:met|satisfied|true|fulfilled)|is unmet|fails|is not [Tt]rue|"
+    rf"{_COMES}(?: \w+)? (?:false|unsatisfied))\b|"
+    rf"(?:{_S.replace('<s>', '<s2>')}|{_TEST})(?: (?:also|again|here|now|then))?,? "
+    r"(?P<pos>holds|(?:has to|must) (?:hold|be [Tt]rue)|is (?:met|satisfied|fulfilled)|succeeds|"
+    rf"passes|{_COMES}(?: \w+)? (?:true|satisfied|met))\b"
 )
 _CONDITION_LITERAL = re.compile(
     r"\b(?:condition|test|check|comparison|it|which|this|that) (?:is|was|evaluates to|comes out|"
@@ -186,7 +197,11 @@ def claims_of(sentence: str, atoms: Sequence[Atom]) -> Iterator[Said]:
 
     yield from _count_claims(sentence, atoms, spelled)
     if (turn := turn_of(sentence, atoms)) is not None:
-        yield Said("turn", f"iteration {turn if turn > 0 else 'last'}", value=str(turn))
+        leaves = _LEAVES.search(sentence) or any(
+            f"⟦{number}⟧" in sentence and atom.text == "False" for number, atom in enumerate(atoms)
+        )
+        text = f"iteration {turn if turn > 0 else 'last'}"
+        yield Said("turn", text, value=str(turn), when="exit" if leaves else "any")
     if is_hedged(sentence):
         return
     taken: set[int] = set()
@@ -236,6 +251,9 @@ def _is_scalar_list(behind: str, atoms: Sequence[Atom]) -> bool:
 def _count_claims(sentence: str, atoms: Sequence[Atom], spelled) -> Iterator[Said]:
     if re.search(r"\b(?:would|could|if|may|might|at most|at least|up to|until)\b", sentence):
         return
+    named = _OVER.search(sentence)
+    over = atoms[int(named[1])].text if named else None
+    when = "any" if re.search(_ENDS, sentence) else "so far"
     for pattern in (_TIMES, _ONCE):
         for match in pattern.finditer(sentence):
             groups = match.groupdict()
@@ -244,9 +262,9 @@ def _count_claims(sentence: str, atoms: Sequence[Atom], spelled) -> Iterator[Sai
             if groups.get("n") is not None:
                 text = atoms[int(groups["n"])].text
                 if text.isascii() and text.isdigit():
-                    yield Said("turns", spelled(match), value=text)
+                    yield Said("turns", spelled(match), over, text, when)
             else:
-                yield Said("turns", spelled(match), value=str(NUMBERS[groups["w"]]))
+                yield Said("turns", spelled(match), over, str(NUMBERS[groups["w"]]), when)
     if match := _NEVER.search(sentence):
         yield Said("turns", spelled(match), value="0")
 
