@@ -36,7 +36,7 @@ from semcoder_jax.benchmarks.registry import DATA_ERRORS, load_benchmark
 from semcoder_jax.checkpoints import CheckpointError
 from semcoder_jax.command_line import CommandLineError, parse_arguments
 from semcoder_jax.flow import MODES, Benchmark, from_rows, generate, judged
-from semcoder_jax.generations import GenerationStore, StoreError, is_store, read_store
+from semcoder_jax.generations import GenerationStore, StoredRows, StoreError, is_store, read_store
 from semcoder_jax.hf import HFError
 from semcoder_jax.refine import MAX_ROUNDS
 from semcoder_jax.refine_flow import refined_run
@@ -163,7 +163,11 @@ class Plan:
 
 
 def _members(argv: list[str]) -> tuple[list[tuple[str, ConfigDict]], dict[str, str | None]]:
-    """(name, config) of the one config or of every config of the suite; the other flags."""
+    """(name, config) of the one config or of every config of the suite; the other flags.
+
+    A suite's ``configs`` are files beside it (or a path from it), without their ending: a tuple of
+    names, or a dictionary of the fields that each has otherwise; ``overrides`` are for all.
+    """
     suites = [argument for argument in argv[1:] if argument.startswith("--suite=")]
     if not suites:
         config, values = parse_arguments(argv, {}, FLAGS)
@@ -173,12 +177,15 @@ def _members(argv: list[str]) -> tuple[list[tuple[str, ConfigDict]], dict[str, s
     if any(argument.startswith("--config=") for argument in rest):
         raise EvaluateError("command line: --config and --suite exclude each other")
     content, _ = parse_arguments([argv[0], f"--config={suite}"], {})
-    common = _as_flags(content.overrides, "--config")
+    common = _as_flags(content.get("overrides", {}), "--config")
+    own = content.configs if isinstance(content.configs, ConfigDict) else {}
     found = []
     for member in content.configs:
-        line = [argv[0], f"--config={suite.parent / member}.py", *common, *rest]
+        special = _as_flags(own.get(member, {}), "--config")
+        path = suite.parent / f"{member}.py"
+        line = [argv[0], f"--config={path}", *common, *special, *rest]
         config, values = parse_arguments(line, {}, FLAGS)
-        found.append((member, config))
+        found.append((path.stem, config))
     if not found:
         raise EvaluateError(f"{suite}: configs: expected at least one name")
     return found, values
@@ -267,20 +274,7 @@ def _run(
     identity = {**source.identity, "sampling": dataclasses.asdict(plan.params)}
     with GenerationStore(folder / "generations.jsonl", identity) as store:
         if plan.refine_rounds is not None:
-            return refined_run(
-                plan.benchmark,
-                source,
-                plan.params,
-                store,
-                sandbox,
-                name=plan.name,
-                rounds=plan.refine_rounds,
-                samples=plan.samples,
-                modes=plan.modes,
-                model=source.name,
-                identity=identity,
-                ks=plan.ks,
-            )
+            return _refined(plan, source, store, sandbox, source.name, identity)
         generated = generate(
             plan.benchmark,
             source,
@@ -301,13 +295,28 @@ def _run(
     )
 
 
+def _refined(plan: Plan, source: Source | None, store, sandbox, model: str, identity) -> Run:
+    return refined_run(
+        plan.benchmark,
+        source,
+        plan.params,
+        store,
+        sandbox,
+        name=plan.name,
+        rounds=plan.refine_rounds,
+        samples=plan.samples,
+        modes=plan.modes,
+        model=model,
+        identity=identity,
+        ks=plan.ks,
+    )
+
+
 def _run_of_file(plan: Plan, path: str, sandbox: Sandbox) -> Run:
     """A file of ours, or one in a form that the benchmark knows."""
     if plan.refine_rounds is not None:
-        raise EvaluateError(
-            f"--generations={path}: refinement asks again by what was answered; run it with its "
-            "model or endpoint and the --workdir of its generations"
-        )
+        identity, rows = read_store(path)
+        return _refined(plan, None, StoredRows(rows), sandbox, path, {"generations": identity})
     asked = {"variants": plan.variants, "modes": plan.modes, "samples": plan.samples}
     read = getattr(plan.benchmark, "read_generations", None)
     if is_store(path) or read is None:

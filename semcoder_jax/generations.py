@@ -5,6 +5,7 @@ another run are never taken for this one's. What a kill left of a last line is d
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 from collections.abc import Mapping
@@ -82,6 +83,13 @@ class GenerationStore(contextlib.AbstractContextManager):
             self._file.flush()
         except OSError as error:
             raise StoreError(f"{self.path}: {error.strerror}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredRows:
+    """What stands in for a store where nothing is to be added."""
+
+    rows: Mapping[str, Mapping[str, Any]]
 
 
 def is_store(path: str | Path) -> bool:

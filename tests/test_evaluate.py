@@ -193,12 +193,15 @@ def test_a_suite_is_one_command(checkpoint, problems_file, tmp_path, capsys):
         (tmp_path / f"{name}.py").write_text(content)
     suite.write_text(
         "from ml_collections import ConfigDict\n\ndef get_config():\n"
-        "    return ConfigDict({'configs': ('first', 'second'),\n"
+        "    return ConfigDict({'configs': {'first': {}, 'second': {'max_tasks': 1}},\n"
         f"        'overrides': {{'data': {str(problems_file)!r}, 'max_tasks': 3,\n"
         "            'sampling': {'max_new_tokens': 4}, 'variants': ('direct',)}})\n"
     )
     line = ["evaluate", f"--suite={suite}", f"--checkpoint={checkpoint}"]
     work = tmp_path / "work"
+    assert main([*line, f"--workdir={work}"]) == 0
+    runs = read_runs(work / "result.json")
+    assert [score.samples for run in runs for score in run.scores] == [3, 1]
     assert main([*line, f"--workdir={work}", "--config.max_tasks=2"]) == 0
     runs = read_runs(work / "result.json")
     assert [score.samples for run in runs for score in run.scores] == [2, 2]

@@ -5,7 +5,7 @@ import pytest
 from data_pipeline.execution.oracles import exact
 from data_pipeline.execution.service import Sandbox
 from semcoder_jax.flow import row_seed
-from semcoder_jax.generations import GenerationStore
+from semcoder_jax.generations import GenerationStore, StoredRows, read_store
 from semcoder_jax.refine import humaneval_task
 from semcoder_jax.refine_flow import refined_run
 from semcoder_jax.results import Answer
@@ -126,8 +126,14 @@ def test_a_killed_refinement_goes_on_in_its_round(tmp_path, sandbox):
         rest = First(seeds())
         assert run(rest, path, sandbox).answers == whole.answers
         assert len(rest.prompts) == 5 - limit
-    # All is there: judged again without anyone to ask.
+    # All is there: judged again without anyone to ask, and without a store to write to.
     assert run(None, tmp_path / "whole.jsonl", sandbox).answers == whole.answers
+    _, rows = read_store(tmp_path / "whole.jsonl")
+    again = refined_run(
+        Doubling(), None, PARAMS, StoredRows(rows), sandbox, name="", rounds=3, model="",
+        identity={}, progress=None,
+    )  # fmt: skip
+    assert again.answers == whole.answers
 
 
 def test_without_generations_every_task_counts(tmp_path, sandbox):
