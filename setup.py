@@ -32,15 +32,20 @@ EXTRAS = {
     "beam": ["apache-beam>=2.70,<3", "datasketch>=1.6,<3", "pyarrow<26"],
     "hub": ["huggingface_hub>=1.0,<3"],
     "dev": [
-        "boltons>=24",  # with the next two, source that the benchmark of the data build reads
+        "apache-beam>=2.70,<3",  # with the next two, the beam extra
+        "datasketch>=1.6,<3",
+        "pyarrow<26",
+        "boltons>=24",  # with the next three, source that the benchmark of the data build reads
         "more-itertools>=10",
+        "sympy>=1.12",
         "toolz>=1",
-        "datasketch>=1.6,<3",  # near-duplicates, as in the beam extra
         "gguf>=0.17,<1",  # reads the pretrained weights that a slow test compares on
         "ipykernel>=6",
         "nbclient>=0.10",
         "nbformat>=5",
         "openai>=3,<4",  # the client that the server is tested with
+        "pillow>=10",  # looks at pages that a browser has drawn
+        "prometheus-client>=0.20",  # reads the server's metrics
         "psutil>=6",
         "pysnooper>=1.2",  # the peer of the tracing benchmark
         "pytest>=8",
