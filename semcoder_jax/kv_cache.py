@@ -89,13 +89,17 @@ class KVCache(NamedTuple):
                 new_BxMxGxSx = new_BxTxGx.reshape(B, T // S, S, *rest).swapaxes(2, 3)
                 return stack.at[layer, page_BxM].set(new_BxMxGxSx.astype(stack.dtype))
         else:
-            # A scatter of rows of heads writes in place when the cache is a loop carry or
-            # donated. (A dynamic_update_slice mapped over rows makes two copies of all layers.)
-            page_BxT = _page_of(pages_BxN, positions_BxT // S)
-            slot_BxT = positions_BxT % S
+            # Every index of the scatter is given, so that only heads' own numbers are its window:
+            # it writes in place when the cache is a loop carry or donated. (With heads in the
+            # window the TPU compiler keeps a second cache, its heads behind the slots; a
+            # dynamic_update_slice mapped over rows makes two copies of all layers.)
+            page_BxTx1 = _page_of(pages_BxN, positions_BxT // S)[..., None]
+            slot_BxTx1 = (positions_BxT % S)[..., None]
+            head_G = jnp.arange(self.k_LxPxGxSxK.shape[2])
 
             def put(stack, new_BxTxGx):
-                return stack.at[layer, page_BxT, :, slot_BxT].set(new_BxTxGx.astype(stack.dtype))
+                at = stack.at[layer, page_BxTx1, head_G, slot_BxTx1]
+                return at.set(new_BxTxGx.astype(stack.dtype))
 
         new = (k_BxTxGxK, v_BxTxGxK)
         if self.k_scale_LxPxGxS is not None:
