@@ -29,6 +29,7 @@ from semcoder_jax.decoding import (
 from semcoder_jax.kv_cache import KVCache
 from semcoder_jax.page_pool import PagePool
 from semcoder_jax.request import OpenRequest, Sample
+from semcoder_jax.sampling_params import SamplingError
 
 CPU_CACHE_BYTES = 4 << 30
 CACHE_SHARE = 0.8  # of what an accelerator has left
@@ -248,9 +249,9 @@ def _empty_rows(B: int, N: int) -> Rows:
 
 
 def mesh_of(model) -> Mesh | None:
-    """The mesh of more than one device that the parameters lie on."""
+    """The mesh that the parameters lie on, if they lie on one."""
     place = jax.tree.leaves(model.params)[0].sharding
-    return place.mesh if isinstance(place, NamedSharding) and place.mesh.size > 1 else None
+    return place.mesh if isinstance(place, NamedSharding) else None
 
 
 def _cache_beside(model, num_pages: int, dtype, page_size: int) -> KVCache:
@@ -258,12 +259,15 @@ def _cache_beside(model, num_pages: int, dtype, page_size: int) -> KVCache:
     config, mesh = model.config, mesh_of(model)
     if mesh is None:
         return KVCache.zeros(config, num_pages, dtype, page_size)
-    whole = config.num_kv_heads % mesh.shape["tensor"]
-    place = sharding.replicated(mesh) if whole else NamedSharding(mesh, KVCache.SPEC)
+    if config.num_kv_heads % mesh.shape["tensor"]:
+        raise SamplingError(
+            f"tensor={mesh.shape['tensor']}: the model's {config.num_kv_heads} key/value heads "
+            "cannot be split evenly over so many devices"
+        )
     make = jax.jit(
         KVCache.zeros,
         static_argnames=("config", "num_pages", "dtype", "page_size"),
-        out_shardings=place,
+        out_shardings=NamedSharding(mesh, KVCache.SPEC),
     )
     return make(config=config, num_pages=num_pages, dtype=dtype, page_size=page_size)
 
