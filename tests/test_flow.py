@@ -3,8 +3,9 @@
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.monologue.forward import forward_monologue
 from data_pipeline.tracing import trace_call
+from semcoder_jax.benchmarks import cruxeval
 from semcoder_jax.checkpoints import load_model
-from semcoder_jax.flow import from_rows, generate, judged, questions, row_seed
+from semcoder_jax.flow import Said, from_rows, generate, judged, questions, row_seed
 from semcoder_jax.generations import GenerationStore, read_store
 from semcoder_jax.results import Answer
 from semcoder_jax.sampling import Generation, SamplingParams
@@ -130,3 +131,21 @@ def test_what_cannot_be_asked_is_an_answer_that_says_nothing(tmp_path):
     assert sorted(found) == [0, 1, 2]
     assert found[1] == Generation("", (), REFUSED)
     assert all(found[i].finish_reason != REFUSED for i in (0, 2))
+
+
+def test_a_monologue_without_a_run_still_counts():
+    """A backward one that found no call: it is one of the monologues, with nothing confirmed."""
+    program = "def f(x):\n    return x\n"
+    problem = cruxeval.Problem("sample_0", program, "3", "3", "f")
+    said = [
+        Said("sample_0", 0, "monologue", "fixed", text, "stop")
+        for text in ("no idea", "[ANSWER]\nassert f(3) == 3\n", None)
+    ]
+    bare = [Said("sample_0", 0, "monologue", "fixed", "f(3)", is_answer=True)]
+    benchmark = cruxeval.CruxEval([problem], "input")
+    with Sandbox(workers=1) as sandbox:
+        run = judged(benchmark, said, sandbox, model="m", identity={}, progress=None)
+        answers = judged(benchmark, bare, sandbox, model="m", identity={}, progress=None)
+    reasoning = run.scores[0].reasoning
+    assert (reasoning.monologues, reasoning.sound, reasoning.unchecked) == (2, 0, 2)
+    assert answers.scores[0].reasoning is None and answers.scores[0].right == 1

@@ -123,14 +123,18 @@ class CruxEval:
                 yield self._answer(one, answer, shown, outcome)
 
     def run_of(self, answer: Answer) -> tuple[str, str] | None:
-        """The run that a monologue tells: of the call asked about, or of the one it found."""
+        """The run that a monologue tells: of the call asked about, or of the one it found.
+
+        A monologue that found none is still one: it counts, with nothing to be checked. A file of
+        bare answers has no monologues.
+        """
         problem = self.problems[answer.task]
-        if answer.variant != "monologue" or "### " not in answer.text:
+        if not answer.text.startswith(_OPENINGS["monologue"]):
             return None
         if self.direction == "output":
             return problem.code, problem.call
-        found = asserted_input(answer.answer or "")
-        return (problem.code, found) if found and found.startswith(problem.function) else None
+        found = asserted_input(answer.answer or "") or ""
+        return problem.code, found if found.startswith(problem.function) else ""
 
     def _read(self, one: Said) -> tuple[str | None, str]:
         """(answer, text to show): what is compared, and what the model said."""
