@@ -223,12 +223,14 @@ def _plan(name: str, config: ConfigDict, values: Mapping[str, str | None]) -> Pl
             raise EvaluateError(f"config.refine_rounds={rounds}: expected 0 to {MAX_ROUNDS}")
         if not hasattr(benchmark, "refine_tasks"):
             raise EvaluateError(f"config.refine_rounds: {benchmark.name} has no programs to refine")
+        if values["mode"] == "compat":  # upstream's prompts hold the reference and hidden tests
+            raise EvaluateError("--mode=compat: refinement is done in fixed alone")
     return Plan(
         name=name,
         benchmark=benchmark,
         params=params,
         variants=variants,
-        modes=_modes(values["mode"], benchmark),
+        modes=_modes(values["mode"], benchmark) if rounds is None else ("fixed",),
         samples=config.num_samples,
         ks=ks,
         batch_size=config.batch_size,
