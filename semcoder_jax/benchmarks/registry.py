@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from semcoder_jax.benchmarks import cruxeval
+from semcoder_jax.benchmarks import cruxeval, livecodebench
 from semcoder_jax.benchmarks.data import DataError
 from semcoder_jax.benchmarks.heldout import Heldout, HeldoutError, read_problems
 from semcoder_jax.flow import Benchmark
@@ -38,5 +38,7 @@ LOADERS: dict[str, Callable[[ConfigDict, str | None], Benchmark]] = {
     "heldout": _heldout,
     "cruxeval_input": lambda config, _: cruxeval.load(config, "input"),
     "cruxeval_output": lambda config, _: cruxeval.load(config, "output"),
+    "livecodebench": lambda config, _: livecodebench.load_generation(config),
+    "livecodebench_execution": lambda config, _: livecodebench.load_execution(config),
 }
 DATA_ERRORS = (BenchmarkError, DataError, HeldoutError)
