@@ -203,6 +203,11 @@ class Judge:
                 if names and not names & set(here.event.changed) and checked:
                     continue
                 judged = self._expression(said, here)
+                frame = here.event.frame
+                if judged == UNKNOWN and any(
+                    run.value(frame, name, here.end - 1) is None for name in names & run.names
+                ):
+                    continue  # not all of it exists yet
                 checked += judged[0] != NOT_CHECKABLE
                 verdicts.add(judged[0])
                 truth = judged[1] or truth

@@ -17,9 +17,10 @@ from data_pipeline.verify.masking import masked
 from data_pipeline.verify.run import Occurrence, Run
 from data_pipeline.verify.wording import Said, claims_of, goto_labels, is_hedged, turn_of
 
-MAX_CHARACTERS = 400_000
+MAX_CHARACTERS = 200_000
 _MOST_CANDIDATES = 400
 _MOST_STATES = 300
+_MOST_PAIRS = 40_000  # of cited lines and executions that are tried
 _MOST_CLAIMS = 20_000
 _LABELS = re.compile(r"\bL(\d{1,6})\b")
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+|(?<=\.\))\s+|;\s*")
@@ -85,7 +86,9 @@ def free_claims(run: Run, monologue: str) -> list[Claim]:
             window = _turn_window(run, unit, anchored)
         place = Place(anchored, unit.own and anchored is not None, window)
         for said in unit.said:
-            if unit.own and here is None and unit.label is not None and said.kind != "turns":
+            if said.kind == "turn" and not unit.own:
+                verdict, truth = _turn_verdict(unit, here, window)
+            elif unit.own and here is None and unit.label is not None and said.kind != "turns":
                 verdict, truth = NOT_CHECKABLE, None  # of a line that does not run here
             else:
                 verdict, truth = judge.judge(said, place)
@@ -138,7 +141,7 @@ def _units(run: Run, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]
             section, label, around = stripped.strip("# :*").lower(), None, {}
             continue
         text, atoms = masked(line, names)
-        text = _NUMBERING.sub("", text).replace("**", "").strip()
+        text = _NUMBERING.sub("", " ".join(text.split())).replace("**", "").strip()
         cited = _cited(text)
         first = cited[0] if cited else None
         if first is not None:
@@ -197,6 +200,19 @@ def _loop_of(run: Run, line: int) -> int | None:
     return next(iter(run.loops)) if len(run.loops) == 1 else None
 
 
+def _turn_verdict(
+    unit: _Unit, near: Occurrence | None, window: tuple[int, int] | None
+) -> tuple[str, str | None]:
+    """Whether there is the turn that a line without a label speaks of."""
+    if window is not None:
+        return CONFIRMED, None
+    header, turn = max(unit.around.items(), default=(0, 0))
+    if near is None or header not in near.totals or unit.section.startswith(_GENERAL):
+        return NOT_CHECKABLE, None
+    total = near.totals[header][0]
+    return (CONTRADICTED if turn > total + 1 else NOT_CHECKABLE), f"{total} turns"
+
+
 def _turn_window(run: Run, unit: _Unit, near: Occurrence) -> tuple[int, int] | None:
     """First and last event of the turn that a line without a label of its own speaks of."""
     header, turn = max(unit.around.items())
@@ -248,11 +264,12 @@ def _align(run: Run, judge: Judge, groups: list[list[_Unit]]) -> list[Occurrence
     states: list[tuple[int, float, int]] = [(-1, 0.0, -1)]
     trail: list[tuple[Occurrence | None, int]] = []
     step = 1e-4
+    most = max(4, min(_MOST_CANDIDATES, _MOST_PAIRS // (len(groups) + 1)))
     for group in groups:
         following: list[tuple[int, float, int]] = []
         states.sort()
         nested = {s[0] for s in states}
-        candidates = _candidates(run, group, states[0][0])
+        candidates = _candidates(run, group, most)
         best, pointer, at_best = -1e18, 0, -1
         for here in candidates:
             while pointer < len(states) and states[pointer][0] <= here.at:
@@ -280,7 +297,7 @@ def _align(run: Run, judge: Judge, groups: list[list[_Unit]]) -> list[Occurrence
             if state[0] not in seen:
                 seen.add(state[0])
                 states.append(state)
-            if len(states) == _MOST_STATES:
+            if len(states) == min(most, _MOST_STATES):
                 break
     chosen: list[Occurrence | None] = []
     number = max(states, key=lambda state: state[1])[2]
@@ -290,11 +307,11 @@ def _align(run: Run, judge: Judge, groups: list[list[_Unit]]) -> list[Occurrence
     return chosen[::-1]
 
 
-def _candidates(run: Run, group: list[_Unit], _earliest: int) -> list[Occurrence]:
+def _candidates(run: Run, group: list[_Unit], most: int) -> list[Occurrence]:
     own = run.by_line.get(group[0].label or -1, [])
-    if len(own) <= _MOST_CANDIDATES:
+    if len(own) <= most:
         return own
-    half = _MOST_CANDIDATES // 2
+    half = most // 2
     chosen = {o.at: o for o in (*own[:half], *own[-half:])}
     wanted = group[0].around.items()
     fitting = [o for o in own if wanted and all(o.turns.get(h) == t for h, t in wanted)]
@@ -305,18 +322,19 @@ def _candidates(run: Run, group: list[_Unit], _earliest: int) -> list[Occurrence
 def _score(judge: Judge, group: list[_Unit], here: Occurrence) -> float:
     """Claims confirmed, less a toll where any is contradicted or another turn is spoken of: more
     than any skip, less than leaving the line unplaced."""
-    score, against = 0.0, 0
+    score, against, astray = 0.0, 0, 0
     place = Place(here, True)
     for unit in group:
         for header, turn in unit.around.items():
             real = here.turns.get(header)
             wanted = here.totals[header][0] if turn == -1 and real is not None else turn
-            against += header != unit.named and real is not None and real != wanted
+            astray += header != unit.named and real is not None and real != wanted
         for said in unit.said:
             verdict = judge.judge(said, place)[0]
             score += verdict == CONFIRMED
             against += verdict == CONTRADICTED
-    return score - (10.0 + 0.1 * min(against, 10) if against else 0.0)
+    toll = 10.0 + 0.1 * min(against, 10) if against else 0.0
+    return score - max(toll, 11.5 if astray else 0.0)
 
 
 def _flow_claim(run: Run, unit: _Unit, here: Occurrence | None) -> Claim | None:

@@ -94,7 +94,8 @@ _TIMES = re.compile(
     r"\b(?:runs?|ran|iterates?|executes?|executed|repeats?|repeated|loops?|turns?|makes?|takes?|"
     r"performs?|completes?|after|of|exactly|only|has|for|in|did|does|goes|went)(?: over)?"
     rf"(?: ⟦\d+⟧)?(?: exactly| all| only| a total of| in total| its| these| another)? {_COUNT} "
-    r"(?:full |complete |more )?(?P<u>times|time|iterations?|turns?|passes|pass|rounds?)\b"
+    r"(?:full |complete |more )?(?P<u>times|time|iterations?|turns?|passes|pass|rounds?)\b",
+    re.I,
 )
 _ONCE = re.compile(r"\b(?:runs|iterates|executes|turns|loops|executed) (?P<w>once|twice|thrice)\b")
 _ENDS = re.compile(
@@ -104,6 +105,7 @@ _ENDS = re.compile(
 _LEAVES = re.compile(
     r"\b(?:no (?:more|further)|not|ends?|stops?|exits?|terminates?|exhausted|false|fails|never)\b"
 )
+_EQUALITIES = re.compile(rf"⟦\d+⟧(?: = ⟦\d+⟧)+ = {_V}{_END}")
 _OVER = re.compile(r"\bloop(?: at \S+)? (?:over|through|on) ⟦(\d+)⟧")
 _NEVER = re.compile(
     r"\b(?:body|loop) (?:never|does not|doesn't|is never|is not) (?:runs?|executes?|starts?|"
@@ -146,7 +148,7 @@ _RAISES = re.compile(
     r"(?:is|was|gets) (?:raised|thrown|triggered|caught|handled)"
 )
 _NO_RAISE = re.compile(r"\b(?:no (?:exception|error)s? (?:is|are|was|occurs?)|(?:without|not) "
-                       r"rais(?:e|ing) (?:an? |any )?(?:exception|error))")  # fmt: skip
+                       r"rais(?:e|ing) (?:an? |any )?(?:exception|error))", re.I)  # fmt: skip
 _GOTO = re.compile(
     r"\b(?:to|reach(?:es)?|continues? (?:at|with)|goes on (?:at|with)|resumes? at|next is|"
     r"proceeds? (?:at|with)) (?:the )?(?:line )?(?:[\[(])?\bL(?P<l>\d+)\b[\])]?"
@@ -205,6 +207,13 @@ def claims_of(sentence: str, atoms: Sequence[Atom]) -> Iterator[Said]:
     if is_hedged(sentence):
         return
     taken: set[int] = set()
+    for match in _EQUALITIES.finditer(sentence):  # total = 1 + 2 = 3
+        *parts, last = [atoms[int(number)] for number in re.findall(r"\d+", match[0])]
+        if last.literal:
+            taken.add(int(match["v"]))
+            for part in parts:
+                if not part.literal:
+                    yield Said("value", f"{part.text} = {last.text}", part.text, last.text)
     calling = re.search(r"\bcall(?:s|ed|ing)?\b", sentence) is not None
     for kind, when, pattern in _COMPILED:
         for match in pattern.finditer(sentence):
@@ -217,6 +226,8 @@ def claims_of(sentence: str, atoms: Sequence[Atom]) -> Iterator[Said]:
                 behind, atoms
             ):
                 continue
+            if "⟧=⟦" in match[0] and not (subject and atoms[int(subject)].text.isidentifier()):
+                continue  # "2 - c=8": the value stands beside c, not the difference
             if subject is not None and atoms[int(subject)].literal and kind == "value":
                 continue
             taken.add(value)
@@ -264,7 +275,7 @@ def _count_claims(sentence: str, atoms: Sequence[Atom], spelled) -> Iterator[Sai
                 if text.isascii() and text.isdigit():
                     yield Said("turns", spelled(match), over, text, when)
             else:
-                yield Said("turns", spelled(match), over, str(NUMBERS[groups["w"]]), when)
+                yield Said("turns", spelled(match), over, str(NUMBERS[groups["w"].lower()]), when)
     if match := _NEVER.search(sentence):
         yield Said("turns", spelled(match), value="0")
 
