@@ -34,7 +34,10 @@ from semcoder_jax.benchmarks.few_shot import input_prompt, output_prompt
 from semcoder_jax.flow import Said
 from semcoder_jax.results import RIGHT, WRONG, Answer, Reference
 
-HOME = Home("https://raw.githubusercontent.com/facebookresearch/cruxeval/main/data/cruxeval.jsonl")
+HOME = Home(
+    "https://raw.githubusercontent.com/facebookresearch/cruxeval/main/data/cruxeval.jsonl",
+    "8368b81047dc5014e4caf5a2f97604eff7644e0ecd7415e3ceeb184bbc2e0c96",
+)
 VARIANTS = ("monologue", "direct", "chain of thought")
 STOP = "[/ANSWER]"
 TITLES = {"output": "CRUXEval-O", "input": "CRUXEval-I"}
