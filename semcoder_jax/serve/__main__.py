@@ -63,7 +63,9 @@ def _serve(flags, api_key: str | None, listener: socket.socket) -> int:
     from semcoder_jax.serve.engine_thread import EngineThread
     from semcoder_jax.serve.protocol import Limits
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    # By force: a library that was imported has set up the root logger already.
+    form = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(format=form, level=logging.INFO, force=True)
     for name in ("jax", "orbax", "absl"):
         logging.getLogger(name).setLevel(logging.WARNING)
     log = logging.getLogger("semcoder_jax.serve")
@@ -99,6 +101,7 @@ def _serve(flags, api_key: str | None, listener: socket.socket) -> int:
         timeout_graceful_shutdown=flags.grace,
     )
     host, port = listener.getsockname()[:2]
+    listener.listen(2048)  # so that who reads this may connect at once
     log.info("serving %s at http://%s:%d/v1", name, f"[{host}]" if ":" in host else host, port)
     _make_server(uvicorn, config).run(sockets=[listener])
     return 0 if thread.failure is None else 1
