@@ -1,9 +1,12 @@
 """The verifier on monologues in the wordings of people and models, each claim judged by hand."""
 
+import json
+
 import pytest
 
 from data_pipeline.tracing import trace_call
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, verify_trace
+from data_pipeline.verify.command import main
 
 COUNT = """\
 def f(text, limit):
@@ -103,6 +106,7 @@ ORACLE = [
     ("count", "[L10] Finally `count > limit` is `11 > 10`, which is True.", {YES: 1}),
     ("count", "[L14] The function returns 11.", {YES: 1}),
     ("count", "[L14] The function returns `count`, which is 9.", {NO: 2}),
+    ("count", "[L14] It returns 4.", {NO: 1}),
     ("count", "[L13] If no digit is found, the function would return None.", {}),
     ("count", "[L13] This line is skipped because the loop was left by `break`.", {}),
     ("count", "[L13] The function returns None.", {NO: 1, OPEN: 1}),
@@ -165,3 +169,21 @@ def test_judged_by_hand(name, text, expected):
 def test_garbage_is_read_without_failing(text):
     claims = verify_trace(trace_call(*RUNS["count"]), text)
     assert all(claim.kind and claim.verdict for claim in claims)
+
+
+def test_many_at_once(tmp_path, capsys):
+    program, text = COUNT, "[L6] `count` is set to 1."
+    rows = [
+        {"id": "a", "program": program, "call": COUNT_CALL, "monologue": text},
+        {"id": "b", "program": "def f(:", "call": "f(1)", "monologue": text},
+    ]
+    source, output = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main([f"--jsonl={source}", f"--output={output}", "--trusted"]) == 1
+    told = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [row["id"] for row in told] == ["a", "b"]
+    assert told[0]["contradicted"] == 1 and told[0]["claims"][1]["truth"] == "count=0"
+    assert "syntax error" in told[1]["error"]
+    source.write_text('{"id": 3}\n')
+    assert main([f"--jsonl={source}"]) == 2
+    assert capsys.readouterr().err == f"error: {source}:1: field 'id': expected text\n"

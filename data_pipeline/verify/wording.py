@@ -87,7 +87,7 @@ _PATTERNS: tuple[tuple[str, str, str], ...] = (
     ("outcome", "any", r"\b(?:giving|resulting in|making it|yielding|producing|which gives|which "
      rf"results in|which makes it|i\.e\.,?|which is) {_ADV}{_V}{_END}"),
 )  # fmt: skip
-_COMPILED = tuple((kind, when, re.compile(pattern)) for kind, when, pattern in _PATTERNS)
+_COMPILED = tuple((kind, when, re.compile(pattern, re.I)) for kind, when, pattern in _PATTERNS)
 
 _COUNT = r"(?:⟦(?P<n>\d+)⟧|(?P<w>" + "|".join(NUMBERS) + r"))"
 _TIMES = re.compile(
