@@ -270,20 +270,37 @@ def test_the_key(served, client):
     assert httpx.get(address + "/health").status_code == 200
 
 
-def test_a_full_queue_is_a_429(served, client, post):
-    """SLOTS + WAITING samples are taken; what streams hold open is given back when they close."""
+def test_a_full_queue_is_a_429(served, post, monkeypatch):
+    """SLOTS + WAITING samples are taken, no more; when they have ended there is room again."""
     settled(served)
-    asked = {"model": "tiny", "prompt": "a", "max_tokens": 200, "temperature": 2.0, "stream": True}
-    streams = [client.completions.create(**asked, n=3) for _ in range(2)]
-    held = [next(stream) for stream in streams[:1]]
+    _, thread = served
+    step, goes_on = thread.engine.step, threading.Event()
+
+    def held_step():
+        goes_on.wait(60)
+        return step()
+
+    monkeypatch.setattr(thread.engine, "step", held_step)
+    codes = []
+    askers = [
+        threading.Thread(
+            target=lambda: codes.append(post(prompt="a", max_tokens=2, n=3).status_code)
+        )
+        for _ in range(2)
+    ]
+    for asker in askers:
+        asker.start()
+    deadline = time.monotonic() + 60
+    while thread.num_open < SLOTS + WAITING and time.monotonic() < deadline:
+        time.sleep(0.01)
     full = post(prompt="b", max_tokens=1)
-    if served[1].num_open == SLOTS + WAITING:  # unless all have ended already
-        assert full.status_code == 429
-        assert 1 <= int(full.headers["Retry-After"]) <= 600
-        assert full.json()["error"]["type"] == "rate_limit_error"
-    assert held
-    for stream in streams:
-        stream.close()
+    goes_on.set()
+    assert full.status_code == 429
+    assert 1 <= int(full.headers["Retry-After"]) <= 600
+    assert full.json()["error"]["type"] == "rate_limit_error"
+    for asker in askers:
+        asker.join(60)
+    assert codes == [200, 200]
     settled(served)
     assert post(prompt="b", max_tokens=1).status_code == 200
 
