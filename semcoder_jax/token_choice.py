@@ -29,8 +29,10 @@ def choose(
     cut_B = random_B & ((top_k_B > 0) | (top_p_B < 1))
 
     def drawn():
-        scaled_BxV = logits_BxV / jnp.where(random_B, temperature_B, 1.0)[:, None]
-        weights_BxV = jnp.exp(scaled_BxV - scaled_BxV.max(-1, keepdims=True))
+        # Below the greatest, so that no temperature makes one infinite.
+        below_BxV = logits_BxV - logits_BxV.max(-1, keepdims=True)
+        scaled_BxV = below_BxV / jnp.where(random_B, temperature_B, 1.0)[:, None]
+        weights_BxV = jnp.exp(scaled_BxV)
         weights_BxV = jax.lax.cond(
             cut_B.any(),
             lambda: _cut(scaled_BxV, weights_BxV, top_k_B, top_p_B),

@@ -100,6 +100,12 @@ def test_what_has_no_probability_is_never_drawn():
     assert set(drawn.tolist()) == {7, 140, 299}  # nearly even at a temperature of 1000
 
 
+def test_a_temperature_near_zero_is_greedy():
+    logits = np.array([-40.0, 60.0, 59.0, 3.0], np.float32)
+    for temperature in (1e-5, 1e-30, 2e-38):
+        assert set(draw(logits, temperature, 0, 1.0, draws=2000).tolist()) == {1}
+
+
 def test_order_of_floats():
     scores = jnp.array([-jnp.inf, -3.0, -1e-30, 0.0, 1e-30, 2.0, 1e30])
     assert (np.diff(np.asarray(token_choice._order(scores)).astype(np.int64)) > 0).all()
