@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from semcoder_jax.benchmarks import cruxeval, livecodebench
+from semcoder_jax.benchmarks import cruxeval, heldout_backward, livecodebench
 from semcoder_jax.benchmarks.data import DataError
 from semcoder_jax.benchmarks.heldout import Heldout, HeldoutError, read_problems
 from semcoder_jax.flow import Benchmark
@@ -27,15 +27,26 @@ def load_benchmark(config: ConfigDict, checkpoint: str | None) -> Benchmark:
     return LOADERS[config.benchmark](config, checkpoint)
 
 
-def _heldout(config: ConfigDict, checkpoint: str | None) -> Benchmark:
+def _heldout_data(config: ConfigDict, checkpoint: str | None) -> str | Path:
     if config.data is None and checkpoint is None:
         raise BenchmarkError("config.data: needed where no training workdir is given to find it in")
-    data = config.data or Path(checkpoint) / "corpus" / "problems.jsonl"
-    return Heldout(read_problems(data, limit=config.max_tasks))
+    return config.data or Path(checkpoint) / "corpus" / "problems.jsonl"
+
+
+def _heldout(config: ConfigDict, checkpoint: str | None) -> Benchmark:
+    return Heldout(read_problems(_heldout_data(config, checkpoint), limit=config.max_tasks))
+
+
+def _heldout_backward(config: ConfigDict, checkpoint: str | None) -> Benchmark:
+    problems = heldout_backward.read_problems(
+        _heldout_data(config, checkpoint), limit=config.max_tasks
+    )
+    return heldout_backward.HeldoutBackward(problems)
 
 
 LOADERS: dict[str, Callable[[ConfigDict, str | None], Benchmark]] = {
     "heldout": _heldout,
+    "heldout_backward": _heldout_backward,
     "cruxeval_input": lambda config, _: cruxeval.load(config, "input"),
     "cruxeval_output": lambda config, _: cruxeval.load(config, "output"),
     "livecodebench": lambda config, _: livecodebench.load_generation(config),
