@@ -1,7 +1,8 @@
 """Running one job in the sample's own process, and telling what came of it.
 
-A job is a JSON object: mode ("call", "evaluate", "module", "stdin"), program, and by mode call
-(text), expression, or name + arguments as tagged trees; trace (the limits of a trace) or null.
+A job is a JSON object: mode ("call", "series", "evaluate", "module", "stdin"), program, and by
+mode call (text), expression, or name + arguments as tagged trees; trace (the limits of a trace) or
+null.
 The answer is a JSON object: outcome, and trace where it was asked for. What the program does to
 this interpreter can at most spoil its own answer: no verdict is known here.
 Standard library only: runs inside the sandbox.
@@ -63,6 +64,10 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(job: Mapping[str, Any]) -> list[Any]:
     mode = job["mode"]
+    if mode == "series":
+        from data_pipeline.execution import series  # which imports this module
+
+        return series.run(job)
     code = compile_source(job["program"])
     if mode in ("module", "stdin"):
         module = make_module("__main__")
@@ -188,11 +193,11 @@ def _finish() -> None:
     atexit._run_exitfuncs()
 
 
-def value_outcome(value: Any) -> list[Any]:
+def value_outcome(value: Any, max_nodes: int = values.MAX_NODES) -> list[Any]:
     sys.settrace(None)  # what the program left running must not follow us
     sys.setprofile(None)
     try:
-        return ["value", values.encode(value)]
+        return ["value", values.encode(value, max_nodes)]
     except values.TooLarge as error:
         return ["limit", "output", f"the result is too large: {error}"]
     except RecursionError:

@@ -7,6 +7,8 @@ import json
 import os
 from typing import Any
 
+ANSWER = 40  # descriptor on which a sample's process answers
+
 
 def send(descriptor: int, message: Any) -> None:
     data = json.dumps(message).encode()

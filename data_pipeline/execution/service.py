@@ -61,10 +61,13 @@ class TraceLimits:
 
 @dataclass(frozen=True)
 class Job:
-    """One run. Made by `call_job`, `function_job`, `expression_job`, `stdin_job`, `test_job`.
+    """One run. Made by `call_job`, `function_job`, `series_job`, `expression_job`, `stdin_job`,
+    `test_job`.
 
-    mode: "call", "evaluate", "module" (with or without stdin) or "test". trace: None for no trace.
+    mode: "call", "series", "evaluate", "module" (with or without stdin) or "test".
+    trace: None for no trace.
     twice: run a second time, with other addresses, and say whether it came to the same.
+    limits: None for the sandbox's own.
     """
 
     mode: str
@@ -76,8 +79,12 @@ class Job:
     expression: str | None = None
     stdin: str | None = None
     test: str | None = None
+    series: tuple[Any, ...] = ()
+    seconds: tuple[float, ...] = ()
+    collect: str | None = None
     trace: TraceLimits | None = None
     twice: bool = False
+    limits: Limits | None = None
 
 
 def call_job(program: str, call: str, **options: Any) -> Job:
@@ -88,6 +95,30 @@ def call_job(program: str, call: str, **options: Any) -> Job:
 def function_job(program: str, name: str, *args: Any, **options: Any) -> Job:
     """The function `name` on values; keyword arguments of it go in as kwargs={...}."""
     return Job("call", program, name=name, args=args, **options)
+
+
+def series_job(
+    program: str,
+    name: str,
+    series: Sequence[Any],
+    seconds: Sequence[float],
+    *,
+    collect: str | None = None,
+    **options: Any,
+) -> Job:
+    """The function `name` on one input after another, in one process; see `execution.series`.
+
+    series: argument lists as tagged trees (`values.encode`); seconds: CPU time each may take.
+    """
+    return Job(
+        "series",
+        program,
+        name=name,
+        series=tuple(series),
+        seconds=tuple(seconds),
+        collect=collect,
+        **options,
+    )
 
 
 def expression_job(program: str, expression: str, **options: Any) -> Job:
@@ -256,7 +287,10 @@ class Sandbox:
             ahead -= 1
 
     def _run_batch(self, jobs: Sequence[Job]) -> list[Result]:
-        alone = [job.mode in ("test", "module") or job.twice or _oversized(job) for job in jobs]
+        alone = [
+            job.mode in ("test", "module", "series") or job.twice or job.limits or _oversized(job)
+            for job in jobs
+        ]
         together = iter(self._run([j for j, a in zip(jobs, alone, strict=True) if not a]))
         return [
             self.run(job) if apart else next(together)
@@ -279,9 +313,10 @@ class Sandbox:
         return results
 
     def _ask(self, jobs: Sequence[Job], perturb: int, stretches: int = 0) -> list[Result]:
+        limits = jobs[0].limits or self.limits
         request = {
             "jobs": [_job_to_json(job, perturb) for job in jobs],
-            "limits": asdict(self.limits),
+            "limits": asdict(limits),
             "stdin": jobs[0].stdin if len(jobs) == 1 else None,
             "threads": self.setup.threads,
             "stretches": stretches,
@@ -289,7 +324,7 @@ class Sandbox:
             if jobs[0].mode == "test"
             else None,
         }
-        patience = 30.0 + 3 * self.limits.wall_seconds * (len(jobs) + stretches)
+        patience = 30.0 + 3 * limits.wall_seconds * (len(jobs) + stretches)
         for tries in (1, 2):
             worker = self._idle.get()
             try:
@@ -338,6 +373,9 @@ def _job_to_json(job: Job, perturb: int) -> dict[str, Any]:
         "args": [encode(value) for value in job.args],
         "kwargs": {name: encode(value) for name, value in job.kwargs.items()},
         "expression": job.expression,
+        "series": job.series,
+        "seconds": job.seconds,
+        "collect": job.collect,
         "trace": asdict(job.trace) if job.trace else None,
         "perturb": perturb,
     }
@@ -420,6 +458,7 @@ __all__ = [
     "call_job",
     "expression_job",
     "function_job",
+    "series_job",
     "stdin_job",
     "test_job",
 ]

@@ -61,20 +61,20 @@ class Cycle:
     level: int
 
 
-def encode(value: Any) -> Any:
+def encode(value: Any, max_nodes: int = MAX_NODES) -> Any:
     """The tagged tree of `value`. Raises TooLarge."""
-    return _Encoder().encode(value, 0)
+    return _Encoder(max_nodes).encode(value, 0)
 
 
 class _Encoder:
-    def __init__(self) -> None:
-        self.nodes = 0
+    def __init__(self, max_nodes: int) -> None:
+        self.nodes, self.max_nodes = 0, max_nodes
         self.open: dict[int, int] = {}  # id of a container being encoded -> its level
 
     def encode(self, value: Any, depth: int) -> Any:
         self.nodes += 1
-        if self.nodes > MAX_NODES:
-            raise TooLarge(f"more than {MAX_NODES} values")
+        if self.nodes > self.max_nodes:
+            raise TooLarge(f"more than {self.max_nodes} values")
         kind = type(value)
         if kind is str or kind is bool or value is None:
             return value

@@ -21,11 +21,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from data_pipeline.execution import determinism, jobs, landlock, proxies, seccomp
-from data_pipeline.execution.messages import receive, send, write_all
+from data_pipeline.execution import series as series  # takes the clock before it is replaced
+from data_pipeline.execution.messages import ANSWER, receive, send, write_all
 
 SCRATCH = "/scratch"
 CONTROL = 3  # descriptor that the tiers put the control socket on
-ANSWER, ASKS, ANSWERS = 40, 41, 42  # descriptors of a sample's process
+ASKS, ANSWERS = 41, 42  # descriptors of a sample's process, beside ANSWER
 _PR_SET_PDEATHSIG = 1
 _CHUNK = 1 << 16
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from semcoder_jax.benchmarks import cruxeval, heldout_backward, livecodebench
+from semcoder_jax.benchmarks import cruxeval, evalplus, heldout_backward, livecodebench
 from semcoder_jax.benchmarks.data import DataError
 from semcoder_jax.benchmarks.heldout import Heldout, HeldoutError, read_problems
 from semcoder_jax.flow import Benchmark
@@ -49,6 +49,8 @@ LOADERS: dict[str, Callable[[ConfigDict, str | None], Benchmark]] = {
     "heldout_backward": _heldout_backward,
     "cruxeval_input": lambda config, _: cruxeval.load(config, "input"),
     "cruxeval_output": lambda config, _: cruxeval.load(config, "output"),
+    "humaneval": lambda config, _: evalplus.load(config, "humaneval"),
+    "mbpp": lambda config, _: evalplus.load(config, "mbpp"),
     "livecodebench": lambda config, _: livecodebench.load_generation(config),
     "livecodebench_execution": lambda config, _: livecodebench.load_execution(config),
 }

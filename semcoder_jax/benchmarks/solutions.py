@@ -1,0 +1,210 @@
+"""Reading a program out of what a model said: EvalPlus's way, and one that loses fewer programs.
+
+EvalPlus 0.3.1 (evalplus/sanitize.py, Apache-2.0) keeps the longest run of lines that is Python,
+and of it the imports and what the entry function names. It drops decorated and repeated
+definitions, functions without `return`, `a, b = 1, 2`, `x += 1`, and every other statement.
+"""
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+
+MAX_CHARACTERS = 200_000  # of a generation that is searched for a program
+_FENCE = re.compile(r"^[ \t]*```[^\n]*$", re.M)
+_NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
+
+
+def parsed(code: str) -> ast.Module | None:
+    """The syntax tree; None where ``code`` is no Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of invalid escapes: the programs are not ours
+            return ast.parse(code)
+    except _NO_PYTHON:
+        return None
+
+
+# ==== EvalPlus's way
+
+
+def sanitized(code: str, entry: str) -> str:
+    """What EvalPlus makes of a solution before it runs it; see above."""
+    code = longest_program(code)
+    tree = parsed(code)
+    if tree is None:
+        return code
+    imports: list[ast.stmt] = []
+    definitions: dict[str, ast.stmt] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Import) or (
+            isinstance(statement, ast.ImportFrom) and statement.module != "__future__"
+        ):
+            imports.append(statement)
+        elif (name := _defined_name(statement)) is not None:
+            definitions.setdefault(name, statement)
+    wanted = _reachable(entry, definitions)
+    kept = [*imports, *(node for name, node in definitions.items() if name in wanted)]
+    return "\n".join(ast.get_source_segment(code, node) or "" for node in kept).strip() or code
+
+
+def longest_program(text: str) -> str:
+    """The run of lines with the most non-blank ones that is Python, the first of several; the
+    first line alone where no run of two or more is."""
+    if parsed(text) is not None and "\n" in text:
+        return text.strip("\n") if not text.strip() else _trimmed(text)
+    lines = text[:MAX_CHARACTERS].split("\n")
+    filled = [0]
+    for line in lines:
+        filled.append(filled[-1] + bool(line.strip()))
+    runs = sorted(
+        (-(filled[j + 1] - filled[i]), i, j)
+        for i in range(len(lines))
+        for j in range(i + 1, len(lines))
+        if filled[j + 1] > filled[i]
+    )
+    for _, i, j in runs:
+        run = "\n".join(lines[i : j + 1])
+        if parsed(run) is not None:
+            return run
+    return lines[0]
+
+
+def _trimmed(text: str) -> str:
+    """Without the blank lines at its end, which no longest run has."""
+    lines = text.split("\n")
+    while len(lines) > 2 and not lines[-1].strip():
+        lines.pop()
+    return "\n".join(lines)
+
+
+def _defined_name(statement: ast.stmt) -> str | None:
+    match statement:
+        case ast.ClassDef(decorator_list=[]):
+            return statement.name
+        case ast.FunctionDef(decorator_list=[]) | ast.AsyncFunctionDef(decorator_list=[]):
+            returns = any(isinstance(node, ast.Return) for node in ast.walk(statement))
+            return statement.name if returns else None
+        case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name), *_]):
+            return name
+        # The first plain name of the statement counts, on whichever side it stands.
+        case ast.Assign(targets=[_], value=ast.Name(id=name)):
+            return name
+    return None
+
+
+def _reachable(entry: str, definitions: dict[str, ast.stmt]) -> set[str]:
+    found, waiting = {entry}, [entry]
+    while waiting:
+        node = definitions.get(waiting.pop())
+        for name in _identifiers(node) if node is not None else ():
+            if name not in found:
+                found.add(name)
+                waiting.append(name)
+    return found
+
+
+def _identifiers(node: ast.AST) -> Iterator[str]:
+    """Everything in ``node`` that is spelled as a name: variables, attributes, parameters, …"""
+    for part in ast.walk(node):
+        for field in ("id", "attr", "arg", "name", "asname", "module"):
+            if isinstance(name := getattr(part, field, None), str):
+                yield from name.split(".")
+        if isinstance(part, (ast.Global, ast.Nonlocal)):
+            yield from part.names
+
+
+# ==== The right way
+
+
+def stated_program(text: str, entry: str, *, opened: str = "", stub: str = "") -> str | None:
+    """The program in ``text`` that defines ``entry``; None where nothing was said.
+
+    opened: the program that the prompt had begun and the text goes on with; stub: what stands
+    before a program that the text begins anew (imports and other functions of the question).
+    Text behind the program is cut off; what only prints or tests is left out. Where no part of the
+    text defines ``entry`` the first is given as it is: it fails as what it is.
+    """
+    text = text[:MAX_CHARACTERS]
+    first, blocks = _blocks(text)
+    candidates = [opened + first] if first.strip() else []
+    candidates += [f"{stub.rstrip()}\n\n\n{block}" if stub.strip() else block for block in blocks]
+    for candidate in candidates:
+        program = _longest_start(candidate)
+        if program is not None and _defines(program, entry, len(stub.strip()) > 0):
+            return _without_tests(program, entry)
+    return next((candidate for candidate in candidates if candidate.strip()), None)
+
+
+def _blocks(text: str) -> tuple[str, Sequence[str]]:
+    """(what stands before the first fence, the fenced blocks after it). A first fence without a
+    language closes what the prompt opened, where something stood before it."""
+    parts, fences, begun = [], [], 0
+    for fence in _FENCE.finditer(text):
+        parts.append(text[begun : fence.start()])
+        fences.append(fence[0].strip().strip("`").strip())
+        begun = fence.end() + 1
+    parts.append(text[begun:])
+    blocks, inside = [], False
+    for language, part in zip(fences, parts[1:], strict=True):
+        inside = bool(language) or not inside
+        if not blocks and not language and parts[0].strip() and inside and len(fences) % 2:
+            inside = False  # the closing fence of the prompt's own block
+        if inside and part.strip():
+            blocks.append(part)
+    return parts[0], blocks
+
+
+def _longest_start(code: str) -> str | None:
+    """The most lines from the first on that are Python together."""
+    lines = code.split("\n")
+    for end in range(len(lines), max(0, len(lines) - 500), -1):
+        start = "\n".join(lines[:end])
+        if parsed(start) is not None:
+            return start
+    return None
+
+
+def _defines(program: str, entry: str, has_stub: bool) -> bool:
+    """Whether ``entry`` is defined with a body (a docstring alone, as a question has it, is none);
+    a stub that comes first does not count."""
+    found = [
+        node
+        for node in parsed(program).body
+        if entry
+        in (
+            getattr(node, "name", None),
+            *(getattr(target, "id", None) for target in getattr(node, "targets", ())),
+        )
+    ]
+    if not found or (has_stub and len(found) < 2):
+        return False
+    body = getattr(found[-1], "body", None)
+    return body is None or not (
+        len(body) == 1
+        and isinstance(body[0], ast.Expr)
+        and isinstance(body[0].value, ast.Constant)
+        and isinstance(body[0].value.value, str)
+    )
+
+
+def _without_tests(program: str, entry: str) -> str:
+    """Without assertions, calls that print or try the entry, and the `__main__` block."""
+    lines = program.split("\n")
+    for node in parsed(program).body:
+        if _only_tests(node, entry):
+            for number in range(node.lineno - 1, node.end_lineno):
+                lines[number] = ""
+    kept = "\n".join(lines).rstrip() + "\n"
+    return kept if parsed(kept) is not None else program
+
+
+def _only_tests(node: ast.stmt, entry: str) -> bool:
+    if isinstance(node, ast.Assert):
+        return True
+    if isinstance(node, ast.If):
+        return "__name__" in ast.unparse(node.test)
+    if isinstance(node, ast.Expr):
+        names = set(_identifiers(node))
+        return bool(names & {entry, "print", "input", "doctest", "unittest", "check"})
+    return False
