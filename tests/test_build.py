@@ -332,3 +332,16 @@ def test_killed_at_any_time_it_goes_on_to_the_same_files(built, sources, tmp_pat
     assert result.returncode == 0, result.stderr
     for name in ("train.jsonl", "eval.jsonl", "problems.jsonl", "removed.jsonl"):
         assert (output / name).read_bytes() == (built[0] / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_asked_to_stop_it_ends_at_once_and_says_how_to_go_on(sources, tmp_path):
+    arguments = [sys.executable, "-m", "data_pipeline.build", f"--source={sources}"]
+    process = subprocess.Popen(
+        [*arguments, f"--output={tmp_path}"], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not (tmp_path / ".work" / "rows").is_dir():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 130
+    assert "the same command goes on from here" in process.stderr.read()

@@ -1,6 +1,7 @@
 """python -m data_pipeline.build --source=DIR_OR_PACKAGE --output=DIR"""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -24,18 +25,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; 0 built, 2 the user's mistake (told in one line), 130 stopped."""
-    # A polite kill is as good as Ctrl-C: both leave what is complete.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """The command; 0 built, 2 the user's mistake (told in one line)."""
     try:
         options, output = parse_arguments(sys.argv[1:] if argv is None else argv)
         report = build(options, output)
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
     print(f"\n{summary(report)}")
     print(f"report      {Path(output) / 'report.html'}")
     return 0
@@ -145,5 +141,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _stop(*unused: object) -> NoReturn:
+    """Ends the process at once, with exit code 130. A build may be killed at any moment, and
+    Beam's runner, asked to stop in the middle of a stage, would wait for workers for good; they
+    end by themselves when this process is gone (see local_worker)."""
+    os.write(2, b"\nstopped; the same command goes on from here\n")
+    os._exit(130)
+
+
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     sys.exit(main())
