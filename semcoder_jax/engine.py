@@ -125,7 +125,7 @@ class Engine:
             raise SamplingError("the model has no tokenizer: text cannot be read or written")
         backend = jax.default_backend()
         if num_slots is None:
-            num_slots = DEFAULT_SLOTS.get(backend, 64)
+            num_slots = default_slots()
         if num_slots < 1:
             raise SamplingError(f"num_slots={num_slots}, expected at least 1")
         if cache_tokens is not None and cache_tokens < 1:
@@ -467,6 +467,11 @@ class Engine:
         logprobs = sample.logprobs_of(len(generation.tokens))
         generation = dataclasses.replace(generation, logprobs=logprobs)
         return sample.update(generation.text, generation.tokens, generation)
+
+
+def default_slots() -> int:
+    """Rows decoded together where nobody says how many."""
+    return DEFAULT_SLOTS.get(jax.default_backend(), 64)
 
 
 def _token_logprobs(chunk: Chunk, slot: int, count: int, num_top: int) -> list[TokenLogprobs]:

@@ -3,11 +3,12 @@
 The work is the engine's (engine.py); here it is sized for the list.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
-from semcoder_jax.engine import Engine
+from semcoder_jax.engine import Engine, default_slots
 from semcoder_jax.kv_cache import PAGE_SIZE
-from semcoder_jax.request import Request
+from semcoder_jax.request import Request, Update
 from semcoder_jax.row_text import RowText, encode_prompt
 from semcoder_jax.sampling_params import (
     Generation,
@@ -26,6 +27,7 @@ __all__ = [
     "encode_prompt",
     "generate",
     "stream",
+    "stream_requests",
 ]
 
 
@@ -81,36 +83,59 @@ def stream(
     row_seeds = range(len(prompts)) if row_seeds is None else row_seeds
     if len(prompts) != len(row_seeds):
         raise SamplingError(f"{len(row_seeds)} row seeds for {len(prompts)} prompts")
-    if not prompts:
-        return
-    # An empty text stays one: the engine names it.
-    prompts = [
-        encode_prompt(model.tokenizer, prompt) if prompt and isinstance(prompt, str) else prompt
-        for prompt in prompts
-    ]
-    num_slots = _slots_bucket(min(batch_size, len(prompts)))
-    longest = sorted(len(prompt) for prompt in prompts)[-num_slots:]
-    engine = Engine(
-        model,
-        num_slots=num_slots,
-        cache_tokens=_cache_tokens(model, longest, params.max_new_tokens, num_slots),
-        speculation=speculation,
-    )
     requests = [
         Request(prompt, params, first_sample=int(seed))
         for prompt, seed in zip(prompts, row_seeds, strict=True)
     ]
-    for update in engine.stream(requests, progress=progress):
+    for update in stream_requests(
+        model, requests, batch_size=batch_size, speculation=speculation, progress=progress
+    ):
         yield update.id, update.generation
 
 
-def _cache_tokens(model, prompt_lengths: Sequence[int], max_new_tokens: int, num_slots: int) -> int:
+def stream_requests(
+    model,
+    requests: Sequence[Request],
+    *,
+    batch_size: int | None = None,
+    speculation: str = "auto",
+    progress: str | None = "sampling",
+) -> Iterator[Update]:
+    """The last update of every sample, as they end, from an engine made for these requests.
+
+    ``batch_size`` is the most rows decoded together (None: what suits the device). Raises
+    SamplingError, before any work, where a request cannot be served.
+    """
+    if not requests:
+        return
+    if batch_size is None:
+        batch_size = default_slots()
+    # An empty text stays one: the engine names it.
+    requests = [
+        dataclasses.replace(request, prompt=encode_prompt(model.tokenizer, request.prompt))
+        if request.prompt and isinstance(request.prompt, str)
+        else request
+        for request in requests
+    ]
+    num_slots = _slots_bucket(min(batch_size, sum(request.n for request in requests)))
+    engine = Engine(
+        model,
+        num_slots=num_slots,
+        cache_tokens=_cache_tokens(model, requests, num_slots),
+        speculation=speculation,
+    )
+    yield from engine.stream(requests, progress=progress)
+
+
+def _cache_tokens(model, requests: Sequence[Request], num_slots: int) -> int:
     """Room for these rows at their longest: one of a few sizes, within what memory allows."""
     context = model.config.max_positions
-    wanted = 0
-    for length in prompt_lengths:
-        longest = min(length + max_new_tokens, context)
-        wanted += -(-longest // PAGE_SIZE) * PAGE_SIZE
+    rooms = []
+    for request in requests:
+        longest = min(len(request.prompt) + request.params.max_new_tokens, context)
+        room = -(-longest // PAGE_SIZE) * PAGE_SIZE
+        rooms += [room] * min(request.n, num_slots)
+    wanted = sum(sorted(rooms)[-num_slots:])
     return min(_bucket(wanted), default_cache_tokens(model, num_slots))
 
 

@@ -60,9 +60,8 @@ class Slots:
             hf.tokenizer_size(model.tokenizer), () if eos is None else (eos,)
         )
         self._cache = _cache_beside(model, 1 + self.pool.capacity, cache_dtype, page_size)
-        self._history_BxM = jnp.zeros((num_slots, self._context), jnp.int32)
-        if (mesh := mesh_of(model)) is not None:
-            self._history_BxM = jax.device_put(self._history_BxM, sharding.replicated(mesh))
+        history_BxM = jnp.zeros((num_slots, self._context), jnp.int32)
+        self._history_BxM = jax.device_put(history_BxM, _replicated_beside(model))
         self._rows = _empty_rows(num_slots, self.pages_for(self._context))
 
     @property
@@ -254,11 +253,19 @@ def mesh_of(model) -> Mesh | None:
     return place.mesh if isinstance(place, NamedSharding) else None
 
 
+def _replicated_beside(model) -> jax.sharding.Sharding:
+    place = jax.tree.leaves(model.params)[0].sharding
+    return sharding.replicated(place.mesh) if isinstance(place, NamedSharding) else place
+
+
 def _cache_beside(model, num_pages: int, dtype, page_size: int) -> KVCache:
     """An empty cache, made where it lies: on a mesh, heads go with the weights that make them."""
     config, mesh = model.config, mesh_of(model)
     if mesh is None:
-        return KVCache.zeros(config, num_pages, dtype, page_size)
+        # Where the parameters are: an array that moves there with the first call would have
+        # every program compiled twice.
+        cache = KVCache.zeros(config, num_pages, dtype, page_size)
+        return jax.device_put(cache, _replicated_beside(model))
     if config.num_kv_heads % mesh.shape["tensor"]:
         raise SamplingError(
             f"tensor={mesh.shape['tensor']}: the model's {config.num_kv_heads} key/value heads "

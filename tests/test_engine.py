@@ -1,5 +1,6 @@
 """The engine: a request's tokens are its own; slots and pages come back; few programs; texts."""
 
+import collections
 import dataclasses
 import itertools
 import threading
@@ -8,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 import torch
+from jax.experimental.compilation_cache import compilation_cache
 
 from semcoder_jax import decoding
 from semcoder_jax.engine import Engine, Request
@@ -89,6 +91,42 @@ def test_tokens_depend_on_the_request_alone(model):
     drafting = engine_of(model, speculation="always", num_drafts=3)
     assert tokens_of(drafting.generate(requests)) == together
     assert drafting.stats.drafted_steps == drafting.stats.steps
+
+
+def test_requests_that_arrive_and_leave_at_any_time_change_no_other(model):
+    """Submitted between steps in random orders, streaming or not, some cancelled on the way."""
+    requests = workload(np.random.default_rng(20), 10)
+    engine = engine_of(model)
+    expected = tokens_of(engine.generate(requests))
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        waiting = [int(i) for i in rng.permutation(len(requests))]
+        leaving = set(rng.choice(len(requests), 3, replace=False).tolist())
+        place_of, ended = {}, {}
+        while waiting or engine.busy:
+            for _ in range(rng.integers(0, 4)):
+                if waiting:
+                    place = waiting.pop()
+                    streaming = bool(rng.integers(2))
+                    request = dataclasses.replace(requests[place], streaming=streaming)
+                    place_of[engine.submit(request)] = place
+            for ticket, place in place_of.items():
+                if place in leaving and rng.random() < 0.3:
+                    engine.cancel(ticket)
+            for update in engine.step():
+                if update.generation is not None:
+                    ended[place_of[update.ticket], update.sample] = update.generation
+        assert engine.pages.num_used == 0
+        for place, rows in enumerate(expected):
+            for sample, (tokens, text, reason) in enumerate(rows):
+                generation = ended.pop((place, sample))
+                if generation.finish_reason == "cancelled":
+                    assert place in leaving
+                    assert generation.tokens == tokens[: len(generation.tokens)]
+                else:
+                    assert (generation.tokens, generation.text) == (tokens, text)
+                    assert generation.finish_reason == reason
+        assert not ended
 
 
 def test_greedy_equals_transformers(model_and_oracle):
@@ -316,3 +354,32 @@ def test_a_generation_of_one_token(model):
     engine = engine_of(model)
     (rows,) = engine.generate([Request("\u0105", SamplingParams(max_new_tokens=1))])
     assert isinstance(rows[0], Generation) and len(rows[0].tokens) == 1
+
+
+def test_a_warm_up_takes_what_the_compilation_cache_holds(tmp_path):
+    """A second process, in effect: nothing in memory, all programs on disk. The last test of
+    the file, since all that follows compiles anew."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    model, _ = build(tmp_path / "model", vocab_size=40)
+    counts = collections.Counter()
+
+    def note(event, **_):
+        counts[event.rsplit("/", 1)[1]] += "compilation_cache" in event
+
+    try:
+        for name, value in zip(names, (str(tmp_path / "cache"), 0.0), strict=True):
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+        jax.monitoring.register_event_listener(note)
+        for misses_expected in (True, False):
+            jax.clear_caches()
+            counts.clear()
+            engine_of(model, num_slots=2).warm_up()
+            assert (counts["cache_misses"] > 0) is misses_expected
+        assert counts["cache_hits"] >= 5
+    finally:
+        jax.monitoring.unregister_event_listener(note)
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()

