@@ -219,3 +219,26 @@ def test_official_samples_score_as_published(shared_data, sandbox, direction, ri
     assert [a.right for a in answers] == [verdicts[a.task][a.sample] for a in answers]
     assert sum(a.right for a in answers) == right
     assert 100 * right / len(answers) == pytest.approx(official["pass_at_1"], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("4", True),
+        ("4, 'a message'", True),
+        ("5, 'a message'", False),
+        ("4  # a comment", True),
+        ("4\nx = 1", True),
+        ("4 or True", True),
+        ("5 or True", True),
+        ("4)", False),
+        ("4\nraise SystemExit", False),
+        ("exit()", False),
+    ],
+)
+def test_compat_runs_the_assertion_as_a_statement(sandbox, answer, right):
+    """Expected by hand: what Python makes of `assert 4 == <answer>` behind the program."""
+    problem = Problem("a", "def f(x):\n    return x + 1", "3", "4", "f")
+    said = Said("a", 0, "direct", "compat", answer, is_answer=True)
+    (judged,) = CruxEval([problem], "output").judge([said], sandbox)
+    assert judged.right is right

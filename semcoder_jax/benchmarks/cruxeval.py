@@ -167,7 +167,7 @@ class CruxEval:
                 if self._passed_over(problem, answer):
                     verdicts[key] = WRONG
                 else:
-                    jobs[key] = expression_job(problem.code, f"{problem.output} == {answer}")
+                    jobs[key] = assertion_job(problem.code, problem.output, answer)
             elif self.direction == "output":
                 verdicts[key] = _compared(answer, problem.output)
             elif problem.takes_functions:
@@ -255,6 +255,11 @@ class CruxEval:
         opening = _OPENINGS[variant].rstrip()
         response = said.lstrip("\n").removeprefix(opening).removeprefix("\n")
         return Said(task, sample, variant, mode, response, whole=text)
+
+
+def assertion_job(code: str, output: str, answer: str) -> Job:
+    """The official assertion as the statement that it is: "3, 'note'" is a 3 with a message."""
+    return expression_job(f"{code}\nassert {output} == {answer}", "True")
 
 
 def _chunks(said: Iterable[Said]) -> Iterator[list[Said]]:

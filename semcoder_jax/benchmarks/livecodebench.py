@@ -34,7 +34,6 @@ from data_pipeline.execution.service import (
     Sandbox,
     Setup,
     call_job,
-    expression_job,
     stdin_job,
 )
 from data_pipeline.prompts import forward_prompt, training_prompt
@@ -355,7 +354,7 @@ class LiveCodeBenchExecution(cruxeval.CruxEval):
                 verdicts[key] = WRONG
             else:
                 program = f"{IMPORTS}\n{problem.code}"
-                jobs[key] = expression_job(program, f"{problem.output} == {answer}")
+                jobs[key] = cruxeval.assertion_job(program, problem.output, answer)
         for key, result in zip(jobs, sandbox.map(jobs.values()), strict=True):
             verdicts[key] = cruxeval._outcome(result, None)
         return verdicts
