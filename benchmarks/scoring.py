@@ -1,0 +1,208 @@
+"""What scoring costs: python benchmarks/scoring.py --data=DIR [--evalplus=PYTHON] [--quick].
+
+Two works, each beside its peer in the same run, with the same number of workers:
+
+1. The 164 reference solutions of HumanEval+, every base and further input. Peer: EvalPlus 0.3.1
+   itself (`evalplus.evaluate`) in an environment of its own, whose interpreter --evalplus names
+   (`python -m venv DIR && DIR/bin/pip install evalplus==0.3.1`; DIR/bin/python). Expected outputs
+   are made once before the clock starts, on both sides.
+2. 800 x 10 answers to CRUXEval-O (the official CodeLlama-7B samples). Peer: our stand-in of the
+   official scorer's published method, not its code: a fresh process for each answer that runs
+   `assert output == answer` with a limit of 3 s.
+
+DIR: the folder with humanevalplus/ and cruxeval/. --quick: 12 solutions and 80 x 2 answers.
+Wall and CPU seconds (of this process and all its children); ratio: peer's wall time over ours.
+Measure on a quiet machine.
+"""
+
+import argparse
+import gzip
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from data_pipeline.execution.service import Sandbox
+from semcoder_jax.benchmarks.cruxeval import CruxEval, read_problems
+from semcoder_jax.benchmarks.evalplus import EvalPlus, read_tasks
+from semcoder_jax.flow import Said
+
+HUMANEVAL = "humanevalplus/HumanEvalPlus.jsonl.gz"
+CRUXEVAL = "cruxeval/data/cruxeval.jsonl"
+SAMPLES = "cruxeval/samples/model_generations"
+OFFICIAL_SECONDS = 3.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=os.environ.get("SEMCODER_SHARED_DATA"))
+    parser.add_argument("--evalplus", default=os.environ.get("SEMCODER_EVALPLUS_PYTHON"))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    if options.data is None:
+        parser.error("--data=DIR: the folder with humanevalplus/ and cruxeval/")
+    load = os.getloadavg()[0]
+    print(
+        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, "
+        f"{options.workers} workers, load average {load:.1f} at start"
+        + (" (busy: figures mean little)" if load > 0.5 else "")
+    )
+    print(f"{'work':<44} {'right':>12} {'wall s':>8} {'CPU s':>8} {'ratio':>7}")
+    with tempfile.TemporaryDirectory() as folder:
+        _humaneval(options, Path(folder))
+    _cruxeval(options)
+
+
+def timed(work: Callable[[], str]) -> tuple[str, float, float]:
+    """(what it says, wall seconds, CPU seconds with all children that ended)."""
+    before, begun = _cpu(), time.perf_counter()
+    told = work()
+    return told, time.perf_counter() - begun, _cpu() - before
+
+
+def _cpu() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _line(name: str, told: str, wall: float, cpu: float, ours: float | None = None) -> None:
+    ratio = f"{wall / ours:>6.1f}x" if ours else ""
+    print(f"{name:<44} {told:>12} {wall:>8.1f} {cpu:>8.1f} {ratio:>7}", flush=True)
+
+
+# ==== HumanEval+
+
+
+def _humaneval(options: argparse.Namespace, folder: Path) -> None:
+    tasks = read_tasks("humaneval", options.data / HUMANEVAL, limit=12 if options.quick else None)
+    benchmark = EvalPlus(tasks, "humaneval", cache=folder / "ours")
+    said = [Said(t.id, 0, "code", "compat", t.reference, is_answer=True) for t in tasks]
+
+    def ours() -> str:
+        with Sandbox(workers=options.workers) as sandbox:
+            answers = list(benchmark.judge(said, sandbox))
+        return f"{sum(answer.right for answer in answers[1::2])} of {len(said)}"
+
+    ours()  # expected outputs; bytecode
+    told, wall, cpu = timed(ours)
+    _line(f"HumanEval+, {len(tasks)} solutions: sandbox", told, wall, cpu)
+    if not options.evalplus:
+        print("  EvalPlus: left out; --evalplus=PYTHON names the interpreter that has it")
+        return
+    data, samples = folder / "data.jsonl", folder / "samples.jsonl"
+    with gzip.open(options.data / HUMANEVAL, "rt") as lines:
+        data.write_text("".join(line for line, _ in zip(lines, tasks, strict=False)))
+    samples.write_text(
+        "".join(json.dumps({"task_id": t.id, "solution": t.reference}) + "\n" for t in tasks)
+    )
+    _evalplus(options, data, samples, folder)  # expected outputs; bytecode
+    told, wall_peer, cpu = timed(lambda: _evalplus(options, data, samples, folder))
+    _line(f"HumanEval+, {len(tasks)} solutions: EvalPlus", told, wall_peer, cpu, wall)
+
+
+def _evalplus(options: argparse.Namespace, data: Path, samples: Path, folder: Path) -> str:
+    result = folder / "samples_eval_results.json"
+    result.unlink(missing_ok=True)
+    done = subprocess.run(
+        [
+            *(options.evalplus, "-m", "evalplus.evaluate", "--dataset=humaneval"),
+            *(f"--samples={samples}", f"--parallel={options.workers}"),
+        ],
+        env={**os.environ, "HUMANEVAL_OVERRIDE_PATH": str(data), "XDG_CACHE_HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    if not result.is_file():
+        sys.exit(f"error: EvalPlus gave no result: {done.stderr.strip()[-500:]}")
+    rows = [row for rows in json.loads(result.read_text())["eval"].values() for row in rows]
+    right = sum(row["base_status"] == row["plus_status"] == "pass" for row in rows)
+    return f"{right} of {len(rows)}"
+
+
+# ==== CRUXEval-O
+
+
+def _cruxeval(options: argparse.Namespace) -> None:
+    problems = read_problems(options.data / CRUXEVAL, limit=80 if options.quick else None)
+    (file,) = sorted((options.data / SAMPLES).glob("*output*/generations.json"))
+    each = 2 if options.quick else 10
+    generations = json.loads(file.read_text())
+    texts = [(p, n, t) for p in problems for n, t in enumerate(generations[p.id][:each])]
+    benchmark = CruxEval(problems, "output")
+    name = f"CRUXEval-O, {len(problems)} x {each} answers"
+    walls = {}
+    for mode in ("compat", "fixed"):
+        said = [Said(p.id, n, "direct", mode, t, is_answer=True) for p, n, t in texts]
+
+        def ours(said=said) -> str:
+            with Sandbox(workers=options.workers) as sandbox:
+                answers = list(benchmark.judge(said, sandbox))
+            return f"{sum(answer.right for answer in answers):,} of {len(answers):,}"
+
+        told, walls[mode], cpu = timed(ours)
+        _line(f"{name}: {mode}", told, walls[mode], cpu)
+    programs = [
+        None if problem.call in text else f"{problem.code}\nassert {problem.output} == {text}"
+        for problem, _, text in texts
+    ]
+
+    def peer() -> str:
+        # Pool workers may have no daemonic children: an executor's may.
+        with ProcessPoolExecutor(options.workers) as pool:
+            passed = sum(pool.map(_process_for_one, programs, chunksize=16))
+        return f"{passed:,} of {len(programs):,}"
+
+    told, wall, cpu = timed(peer)
+    _line("  peer: a process for each (stand-in)", told, wall, cpu, walls["compat"])
+    print(f"  against `fixed`: {wall / walls['fixed']:.1f}x")
+
+
+def _process_for_one(program: str | None) -> bool:
+    """The published method: run it in a new process, which tells whether it came to its end."""
+    if program is None:
+        return False
+    # As published: a manager's list carries the verdict, so each answer costs two processes.
+    with multiprocessing.Manager() as manager:
+        verdict = manager.list()
+        process = multiprocessing.Process(target=_assert, args=(program, verdict))
+        process.start()
+        process.join(OFFICIAL_SECONDS + 1)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        return list(verdict) == [True]
+
+
+def _assert(program: str, verdict: list) -> None:
+    signal.signal(signal.SIGALRM, _out_of_time)
+    signal.setitimer(signal.ITIMER_REAL, OFFICIAL_SECONDS)
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  it ends with the process
+    try:
+        exec(program, {})
+    except BaseException:
+        verdict.append(False)
+    else:
+        verdict.append(True)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _out_of_time(*unused: object) -> None:
+    raise TimeoutError
+
+
+if __name__ == "__main__":
+    main()
