@@ -133,7 +133,7 @@ ORACLE = [
     ("squares", "[L8] Since `total > 9` is true, `label` is 'big'.", {NO: 2}),
     ("squares", "`len(squares)` is 2.", {YES: 1}),
     ("squares", "`len(squares)` is 3.", {NO: 1}),
-    ("squares", "The value of `total` is 6 and `xs` has 3 elements.", {YES: 1}),
+    ("squares", "The value of `total` is 6 and `xs` has 3 elements.", {YES: 2}),
     ("squares", "[ANSWER]\nassert h([1, 2, 3]) == {'small': [1, 9]}\n[/ANSWER]", {YES: 1}),
     ("squares", "[ANSWER]\nassert h([1, 2, 3]) == {'small': [1, 4]}\n[/ANSWER]", {NO: 1}),
 ]

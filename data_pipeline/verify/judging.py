@@ -1,6 +1,7 @@
 """One claim against the place in the run that it speaks of."""
 
 import ast
+import builtins
 import dataclasses
 import functools
 from collections.abc import Iterator
@@ -63,7 +64,8 @@ class Judge:
                 judged = self._value(said, here)
                 if judged[0] == CONTRADICTED and not place.sure:
                     wide = self._anywhere(said)
-                    return judged if wide[0] == CONTRADICTED else (NOT_CHECKABLE, judged[1])
+                    near = judged if said.subject in self.run.names else wide
+                    return near if wide[0] == CONTRADICTED else (NOT_CHECKABLE, judged[1])
                 return judged
             case "value":
                 return self._anywhere(said)
@@ -84,6 +86,8 @@ class Judge:
                 return _best(said.value, [(end.value, end.value)])
             case "raise":
                 return self._raise(said, here if place.sure else None)
+            case "goes on" if here is not None and place.sure:
+                return self._goes_on(here)
             case "goto" if here is not None and place.sure:
                 return self._goto(said, here)
         return UNKNOWN
@@ -144,6 +148,25 @@ class Judge:
         ]
         real = [(text, f"{name}={text}") for text in seen if text is not None]
         return _best(said.value, real) if real else None
+
+    def ends_of(
+        self, said: Said, here: Occurrence, window: tuple[int, int]
+    ) -> tuple[bool, bool, str | None] | None:
+        """Whether a variable has a value before a turn, and whether it has it at any time in it;
+        with the truth at the turn's end. None of anything but a variable's value."""
+        name, run, frame = said.subject or "", self.run, here.event.frame
+        if said.kind != "value" or name not in run.names:
+            return None
+        positions, texts = run.history(frame, name)
+        inside = [t for at, t in zip(positions, texts, strict=True) if window[0] <= at <= window[1]]
+        before = run.value(frame, name, window[0] - 1)
+        if before is None or None in inside:
+            return None
+        first = compare(said.value, before) == CONFIRMED
+        last = any(compare(said.value, text) == CONFIRMED for text in inside if text is not None)
+        if not inside:
+            last = first
+        return first, last, f"{name}={run.value(frame, name, window[1])}"
 
     def _inside(self, here: Occurrence):
         for number in range(here.at + 1, min(here.end, here.at + 2000)):
@@ -314,6 +337,25 @@ class Judge:
             return (CONFIRMED if fits else CONTRADICTED), f"{total} turns"
         return CONTRADICTED, f"iteration {turns[innermost]}"
 
+    def _goes_on(self, here: Occurrence) -> Judged:
+        """Whether the loop around a line (or the one it heads) gets to another turn."""
+        header = max(here.turns, default=None)
+        if header is None:
+            return UNKNOWN
+        if here.event.line == header:
+            goes_on = here.event.branch is True
+            return (CONFIRMED if goes_on else CONTRADICTED), f"the condition is {goes_on}"
+        turn, total = here.turns[header], here.totals[header][0]
+        if turn < total:
+            return CONFIRMED, f"iteration {turn + 1}"
+        left = not any(
+            o.at > here.at and o.totals.get(header) is here.totals[header]
+            for o in self.run.by_line.get(header, ())
+        )
+        if left and not self.run.trace.truncated:  # by break, return or an exception
+            return CONTRADICTED, f"the loop is left in iteration {turn}"
+        return UNKNOWN
+
     def _turns(self, said: Said, here: Occurrence | None) -> Judged:
         wanted, run = int(said.value), self.run
         loops = [loop.iterations for loop in run.trace.loops]
@@ -418,14 +460,12 @@ class Judge:
                 for e in run.events[here.at : here.end + 1]
                 if e.kind == "exception" and e.raised
             }
-            if said.value in local:
+            if any(_is_a(raised, said.value) for raised in local):
                 return CONFIRMED, said.value
             if local:
                 return CONTRADICTED, ", ".join(sorted(local))
-        if said.value in types:
+        if any(_is_a(raised, said.value) for raised in types):
             return CONFIRMED, truth
-        if types:
-            return NOT_CHECKABLE, truth
         return (CONTRADICTED if not run.trace.truncated else NOT_CHECKABLE), truth
 
     def _goto(self, said: Said, here: Occurrence) -> Judged:
@@ -446,6 +486,14 @@ class Judge:
         if later or first in ("try:", "def ", "with") or self.run.trace.truncated:
             return NOT_CHECKABLE, truth
         return CONTRADICTED, truth
+
+
+def _is_a(raised: str, said: str) -> bool:
+    """Whether a builtin exception is the one that is named, or a kind of it."""
+    if raised == said:
+        return True
+    types = (getattr(builtins, raised, None), getattr(builtins, said, None))
+    return all(isinstance(t, type) for t in types) and issubclass(*types)
 
 
 def _best(value: str, real: list[tuple[str, str]]) -> Judged:

@@ -17,6 +17,7 @@ _LABEL = re.compile(r"[\[(]?\bL\d+\b[\])]?")
 _WORD = re.compile(r"[A-Za-z_][\w]*")
 _TRAILER = re.compile(r"\.[A-Za-z_]\w*")
 _OPERATOR = re.compile(r"\s*(\*\*|//|<=|>=|==|!=|<<|>>|[-+*/%<>&|^])\s*(?=[\w'\"\[({-])")
+_ASSIGNED = re.compile(r"\s*=\s*[-\w'\"\[({]")
 _GAP = re.compile(r",?\s*(?:\.\.\.|…)")
 _ELIDED = re.compile(r"""(['"])(?:[^'"\\\n]|\\.)*(?:…|\.\.\.)""")
 
@@ -113,6 +114,7 @@ def _operand_end(
         return None, False
     if (word := _WORD.match(line, at)) and word[0] not in ("True", "False", "None", "set"):
         end, sure = word.end(), word[0] in names and (len(word[0]) > 1 or word[0] not in "aAI")
+        sure = sure or _ASSIGNED.match(line, end) is not None
         while end < len(line):
             if line[end] in "([":
                 if _LABEL.match(line, end):

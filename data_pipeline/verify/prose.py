@@ -13,7 +13,7 @@ from data_pipeline.prompts import FIRST_LABEL
 from data_pipeline.verify.answer import answer_claim
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
 from data_pipeline.verify.judging import Judge, Place
-from data_pipeline.verify.masking import masked
+from data_pipeline.verify.masking import Atom, masked
 from data_pipeline.verify.run import Occurrence, Run
 from data_pipeline.verify.wording import Said, claims_of, goto_labels, is_hedged, turn_of
 
@@ -22,9 +22,11 @@ _MOST_CANDIDATES = 400
 _MOST_STATES = 300
 _MOST_PAIRS = 40_000  # of cited lines and executions that are tried
 _MOST_CLAIMS = 20_000
+_AGAIN = 0.003  # of two ways to read a text alike, the one that moves on
 _LABELS = re.compile(r"\bL(\d{1,6})\b")
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+|(?<=\.\))\s+|;\s*")
 _NUMBERING = re.compile(r"^\s*(?:#+\s*|[-*•]\s*|(?:\d+|⟦\d+⟧)[.)]\s*|Step ⟦\d+⟧:?\s*)*\**")
+_IT_RETURNS = re.compile(r"[Ii]t (?:returns|gives|evaluates to|comes to)\b")
 _GENERAL = ("understanding", "key properties")
 _LEFT_OUT = re.compile(
     r"\b(?:remaining|left out|omitted|and so on|continues|similarly|likewise|repeats|the same way|"
@@ -43,6 +45,7 @@ _WORDS = frozenset(_COMMON.split())
 _KIND_OF = {
     "turn": "iteration",
     "turns": "iteration",
+    "goes on": "iteration",
     "raise": "exception",
     "goto": "flow",
     "yield": "return",
@@ -73,6 +76,7 @@ def free_claims(run: Run, monologue: str) -> list[Claim]:
     judge = Judge(run)
     placed = _placed(run, judge, units)
     claims: list[Claim] = []
+    listed: dict[tuple[int, str], list[tuple[int, bool, bool, str | None]]] = {}
     for unit, here in zip(units, placed, strict=True):
         if len(claims) > _MOST_CLAIMS:
             break
@@ -95,9 +99,28 @@ def free_claims(run: Run, monologue: str) -> list[Claim]:
                 if verdict == CONTRADICTED and unit.section.startswith(_GENERAL):
                     verdict = NOT_CHECKABLE  # of any call, or of an example
             claims.append(Claim(unit.number, _kind(said), said.text[:500], verdict, truth))
+            if window is None or anchored is None or said.when != "any":
+                continue
+            if (ends := judge.ends_of(said, anchored, window)) is not None:
+                key = (max(unit.around), said.subject or "")
+                listed.setdefault(key, []).append((len(claims) - 1, *ends))
+    _hold_lists(claims, listed)
     for number, asserted in answers:
         claims.append(answer_claim(run.trace, number, asserted, backward=backward))
     return sorted(claims, key=lambda claim: claim.line)
+
+
+def _hold_lists(
+    claims: list[Claim], listed: dict[tuple[int, str], list[tuple[int, bool, bool, str | None]]]
+) -> None:
+    """In a list of turns whose values are those after each turn, a value that holds only before
+    its turn is wrong: "iteration 1: n = 1, iteration 2: n = 1" where each adds one."""
+    for told in listed.values():
+        after = sum(last and not first for _, first, last, _ in told)
+        before = [(at, truth) for at, first, last, truth in told if first and not last]
+        if after >= 2 and after > 2 * len(before):
+            for at, truth in before:
+                claims[at] = dataclasses.replace(claims[at], verdict=CONTRADICTED, truth=truth)
 
 
 def _is_general(unit: _Unit) -> bool:
@@ -147,8 +170,9 @@ def _units(run: Run, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]
         if first is not None:
             label = run.starts.get(first - FIRST_LABEL + 1, -1)
             around = {h: t for h, t in around.items() if h in _loops_around(run, label)}
-        opens, found = bool(cited), None
+        opens, found, before = bool(cited), None, ""
         for sentence in _SENTENCE.split(text):
+            sentence, before = _named(sentence, before, atoms), sentence
             own = _cited(sentence)
             if own and own[0] != first:  # a second label inside the line
                 label = run.starts.get(own[0] - FIRST_LABEL + 1, -1)
@@ -171,6 +195,19 @@ def _units(run: Run, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]
             if turn is None and _LEFT_OUT.search(sentence):  # what follows may be far from here
                 around = {}
     return units, answers
+
+
+def _named(sentence: str, before: str, atoms: list[Atom]) -> str:
+    """ "it returns 3" with the call put in that the sentence before spoke of, and of no other."""
+    if _IT_RETURNS.match(sentence):
+        calls = [
+            number
+            for number in map(int, re.findall(r"⟦(\d+)⟧", before))
+            if not atoms[number].literal and atoms[number].text.endswith(")")
+        ]
+        if len(calls) == 1:
+            return f"⟦{calls[0]}⟧{sentence[2:]}"
+    return sentence
 
 
 def _cited(text: str) -> list[int]:
@@ -272,12 +309,16 @@ def _align(run: Run, judge: Judge, groups: list[list[_Unit]]) -> list[Occurrence
         candidates = _candidates(run, group, most)
         best, pointer, at_best = -1e18, 0, -1
         for here in candidates:
-            while pointer < len(states) and states[pointer][0] <= here.at:
+            while pointer < len(states) and states[pointer][0] < here.at:
                 position, score, number = states[pointer]
                 if score + step * position > best:
                     best, at_best = score + step * position, number
                 pointer += 1
             score_before, number = best - step * here.at, at_best
+            if pointer < len(states) and states[pointer][0] == here.at:  # told of once more
+                score = states[pointer][1] - _AGAIN
+                if score > score_before:
+                    score_before, number = score, states[pointer][2]
             if here.end > here.at + 1 and nested:
                 for position, score, known in states:
                     if here.at <= position < here.end and score > score_before:

@@ -23,15 +23,20 @@ def compare(text: str, real: str) -> str:
     if _GAP.search(text) or cut:
         return _compare_ends(text, real[: cut.start()] if cut else real, bool(cut))
     try:
-        real_value = parse_literal(real)
+        real_value = _parsed(real)
     except LiteralError:  # an object
         return NOT_CHECKABLE
     try:
-        return CONFIRMED if same_value(parse_literal(text), real_value) else CONTRADICTED
+        return CONFIRMED if same_value(_parsed(text), real_value) else CONTRADICTED
     except LiteralError:
         return CONTRADICTED
     except ValueError:
         return NOT_CHECKABLE
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(text: str) -> object:
+    return parse_literal(text)
 
 
 def _compare_ends(text: str, real: str, cut: bool) -> str:

@@ -25,7 +25,8 @@ class Said:
 
     kind: "value" (subject, a name or an expression, is value), "outcome" (the line gives value),
       "branch" (subject, or the line's own condition, is value), "turn" (this is turn `value`),
-      "turns" (the loop makes `value` turns), "return", "raise" (value: type, "" for none), "goto".
+      "turns" (the loop makes `value` turns), "return", "raise" (value: type, "" for none), "goto",
+      "goes on" (the loop makes another turn).
     when: "before", "after", "any", "call" (in the function called), or "so far" (of turns: the loop
       may go on), or "exit" (of a turn: it may be the one that does not start).
     """
@@ -107,13 +108,26 @@ _LEAVES = re.compile(
 )
 _EQUALITIES = re.compile(rf"⟦\d+⟧(?: = ⟦\d+⟧)+ = {_V}{_END}")
 _OVER = re.compile(r"\bloop(?: at \S+)? (?:over|through|on) ⟦(\d+)⟧")
+_PARTS = re.compile(
+    rf"{_S} (?:now |then |still )?(?:has|contains|holds|is left with|consists of) "
+    r"(?:exactly |only )?"
+    rf"{_COUNT} (?:entry|entries|elements?|items?|keys?|characters?|letters?|values?|words?)\b"
+    r"(?! of)"
+)
+_AFTER = re.compile(r"^(?:\W|\bL\d+\b)*after (?:the |this |that |its )?(?!loop|whole|entire)"
+                    r"(?!\w* ?(?:loop|iteration|pass|turn)s?\b)", re.I)  # fmt: skip
+_GOES_ON = re.compile(
+    r"\b(?:so|and|thus|hence|therefore),? (?:the |this )(?:(?:inner|outer|while|for) )?loop "
+    r"(?P<g>goes on|continues|keeps (?:going|running))\b"
+)
 _NEVER = re.compile(
     r"\b(?:body|loop) (?:never|does not|doesn't|is never|is not) (?:runs?|executes?|starts?|"
     r"entered|executed)\b"
 )
 _TURN = re.compile(
     r"\b(?:iteration|turn|pass)(?: (?:number|no\.))? ?#?⟦(?P<n>\d+)⟧|"
-    r"(?:\b(?P<o>" + "|".join(ORDINALS) + r")|⟦(?P<d>\d+)⟧(?:st|nd|rd|th)) "
+    r"(?:\b(?P<o>" + "|".join(ORDINALS) + r")|"
+    r"(?:⟦(?P<d>\d+)⟧|(?<!\d)(?P<p>\d{1,6}))(?:st|nd|rd|th)) "
     r"(?:(?:and|or) \w+ )?(?:iteration|turn|pass)\b",
     re.I,
 )  # fmt: skip
@@ -179,7 +193,9 @@ def turn_of(text: str, atoms: Sequence[Atom]) -> int | None:
         if re.match(r"\s*(?:to|through|and|–|-|…) ?⟦", behind):
             return None
         number = match["n"] or match["d"]
-        if number is not None:
+        if match["p"] is not None:
+            turns.add(int(match["p"]))
+        elif number is not None:
             text_of = atoms[int(number)].text
             turns.add(int(text_of) if text_of.isascii() and text_of.isdigit() else None)
         else:
@@ -206,6 +222,7 @@ def claims_of(sentence: str, atoms: Sequence[Atom]) -> Iterator[Said]:
         yield Said("turn", text, value=str(turn), when="exit" if leaves else "any")
     if is_hedged(sentence):
         return
+    later = _AFTER.search(sentence) is not None  # "after the swap, `x` is 3"
     taken: set[int] = set()
     for match in _EQUALITIES.finditer(sentence):  # total = 1 + 2 = 3
         *parts, last = [atoms[int(number)] for number in re.findall(r"\d+", match[0])]
@@ -243,6 +260,8 @@ def claims_of(sentence: str, atoms: Sequence[Atom]) -> Iterator[Said]:
                 if of is not None:
                     yield Said("value", f"{of} = {text}", of, text, "any")
             else:
+                if later and when == "any" and kind == "value":
+                    when = "after"
                 at_call = when == "any" and calling and "call" in sentence[: match.start()]
                 yield Said(kind, spelled(match), of, text, "call" if at_call else when)
     for number, atom in enumerate(atoms):
@@ -276,6 +295,13 @@ def _count_claims(sentence: str, atoms: Sequence[Atom], spelled) -> Iterator[Sai
                     yield Said("turns", spelled(match), over, text, when)
             else:
                 yield Said("turns", spelled(match), over, str(NUMBERS[groups["w"].lower()]), when)
+    for match in _PARTS.finditer(sentence):
+        of, word = atoms[int(match["s"])], match["w"]
+        number = str(NUMBERS[word.lower()]) if word else atoms[int(match["n"])].text
+        if not of.literal and number.isdigit() and not is_hedged(sentence):
+            yield Said("value", spelled(match), f"len({of.text})", number)
+    if _GOES_ON.search(sentence) and not is_hedged(sentence):
+        yield Said("goes on", "the loop goes on")
     if match := _NEVER.search(sentence):
         yield Said("turns", spelled(match), value="0")
 
