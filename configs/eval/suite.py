@@ -15,5 +15,7 @@ def get_config() -> ConfigDict:
     config.configs = ConfigDict()
     config.configs.cruxeval_output = ConfigDict()
     config.configs.cruxeval_input = ConfigDict()
+    config.configs.humaneval = ConfigDict()
+    config.configs.mbpp = ConfigDict()
     config.overrides = ConfigDict()
     return config
