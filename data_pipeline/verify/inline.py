@@ -20,7 +20,7 @@ from data_pipeline.verify.answer import answer_claim, result_claim
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
 from data_pipeline.verify.values import compare
 
-_STEP = re.compile(r"^\s*(?:\d+[.)]|[-*])?\s*\[L(\d+)\]:?\s*(.*?)\s*$")
+_STEP = re.compile(r"^\s*(?:(?:\d+[.)]|[-*])\s*)?\[L(\d+)\]:?\s*(.*)$")
 _QUOTED = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""")
 _PAIR = re.compile(r"(?<![\w.])([A-Za-z_]\w*)=(?!=)")
 _BRANCH = re.compile(r" is (True|False)$")
@@ -52,7 +52,7 @@ def inline_claims(trace: Trace, monologue: str) -> list[Claim]:
     for number, line in enumerate(monologue.split("\n"), 1):
         in_answer = (in_answer or "[ANSWER]" in line) and "[/ANSWER]" not in line
         if step := _STEP.match(line):
-            told = step[2].removesuffix(".")
+            told = step[2].rstrip().removesuffix(".")
             claims += _step_claims(run, number, int(step[1]), told)
             last_step = number
         elif returned := _RETURNED.match(line.strip()):

@@ -57,6 +57,8 @@ class Judge:
                 return judged
         match said.kind:
             case "value" if (said.subject or "").startswith("return "):
+                if here is None and (judged := self._returned_with(said)) is not None:
+                    return judged
                 return self._return(Said("return", said.text, None, said.value), here, place.sure)
             case "branch" if here is None and said.subject is not None:
                 return self._branch_anywhere(said)
@@ -307,18 +309,26 @@ class Judge:
             and (test := getattr(statement, "test", None)) is not None
             and _dump_node(test) == wanted
         ]
-        seen = {
-            here.event.branch
+        tested = [
+            here
             for line in lines
-            for here in self.run.by_line.get(line, ())
+            for here in self.run.by_line.get(line, ())[:_MOST_STATES]
             if here.event.branch is not None
-        }
+        ]
+        meant = [here for here in tested if said.given and self._holds(said.given, here)]
+        seen = {here.event.branch for here in meant or tested}
         if not seen:
             return UNKNOWN
         truth = "the condition is " + " and ".join(sorted(map(str, seen)))
         if (said.value == "True") in seen:
             return CONFIRMED, truth
         return (NOT_CHECKABLE if self.run.trace.truncated else CONTRADICTED), truth
+
+    def _holds(self, given: tuple[tuple[str, str], ...], here: Occurrence) -> bool:
+        state = self.run.state(here.event.frame, here.at - 1)
+        texts = [(value, state.get(name)) for name, value in given]
+        known = [compare(value, text) for value, text in texts if text is not None]
+        return bool(known) and CONTRADICTED not in known
 
     def _turn(self, said: Said, here: Occurrence) -> Judged:
         turns = here.turns
@@ -445,6 +455,21 @@ class Judge:
             # "len returns 3" on a line that is no return of ours
             return NOT_CHECKABLE, run.trace.result
         return verdict, run.trace.result
+
+    def _returned_with(self, said: Said) -> Judged | None:
+        """Of "`return x` gives 3, with `y` = 2": that no such return ran with these values."""
+        code = (said.subject or "").removeprefix("return ")
+        ran = [
+            here
+            for line, node in self.run.statements.items()
+            if isinstance(node, ast.Return) and node.value and _dump_node(node.value) == _dump(code)
+            for here in self.run.by_line.get(line, ())[:_MOST_STATES]
+        ]
+        if not said.given or not ran or any(self._holds(said.given, here) for here in ran):
+            return None
+        state = self.run.state(ran[-1].event.frame, ran[-1].at - 1)
+        truth = ", ".join(f"{name}={state.get(name)}" for name, _ in said.given)
+        return CONTRADICTED, truth
 
     def _raise(self, said: Said, here: Occurrence | None) -> Judged:
         run = self.run

@@ -10,7 +10,7 @@ import dataclasses
 import re
 
 from data_pipeline.prompts import FIRST_LABEL
-from data_pipeline.verify.answer import answer_claim
+from data_pipeline.verify.answer import answer_claim, same_call, witness_call
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
 from data_pipeline.verify.judging import Judge, Place
 from data_pipeline.verify.masking import Atom, masked
@@ -105,6 +105,10 @@ def free_claims(run: Run, monologue: str) -> list[Claim]:
                 key = (max(unit.around), said.subject or "")
                 listed.setdefault(key, []).append((len(claims) - 1, *ends))
     _hold_lists(claims, listed)
+    witness = witness_call(monologue[:MAX_CHARACTERS]) if backward else None
+    if witness is not None and not same_call(witness, run.trace.call):
+        # Of the run of another input: this trace says nothing about it.
+        claims = [dataclasses.replace(c, verdict=NOT_CHECKABLE, truth=None) for c in claims]
     for number, asserted in answers:
         claims.append(answer_claim(run.trace, number, asserted, backward=backward))
     return sorted(claims, key=lambda claim: claim.line)

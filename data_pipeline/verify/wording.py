@@ -29,6 +29,7 @@ class Said:
       "goes on" (the loop makes another turn).
     when: "before", "after", "any", "call" (in the function called), or "so far" (of turns: the loop
       may go on), or "exit" (of a turn: it may be the one that does not start).
+    given: (name, value) pairs that the claim says hold with it, "as with `x` = 3".
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Said:
     subject: str | None = None
     value: str = ""
     when: str = "any"
+    given: tuple[tuple[str, str], ...] = ()
 
 
 _S, _V, _B, _T = (rf"⟦(?P<{name}>\d+)⟧" for name in "svbt")
@@ -49,6 +51,10 @@ _END = (
 )
 _IS = (
     r"(?:is|are|was|were|equals?|=|has (?:the |a )?value(?: of)?|holds|stands at|must (?:be|equal))"
+)
+_MUST = (
+    r"(?:(?:must|has to|needs? to) "
+    r"(?:be|equal|give|return|produce|come to|come out as|evaluate to))"
 )
 _SET = (
     r"(?:set|assigned|initiali[sz]ed|updated|changed|reset|incremented|decremented|increased|"
@@ -75,8 +81,8 @@ _PATTERNS: tuple[tuple[str, str, str], ...] = (
     ("value", "any", rf"{_S}(?:,)? {_IS} {_ADV}{_V}{_END}"),
     ("value", "any", rf"\(?{_S}={_V}"),
     ("value", "any", rf"{_S} (?:evaluates? to|comes? to|computes? to|gives|yields|produces|results "
-     rf"in|→|->|=>|works out to|simplifies to|must (?:be|equal|come to)) {_ADV}{_V}{_END}"),
-    ("return", "any", rf"{_S} returns {_ADV}{_V}{_END}"),
+     rf"in|→|->|=>|works out to|simplifies to|{_MUST}) {_ADV}{_V}{_END}"),
+    ("return", "any", rf"{_S}(?:,? which|,? that|:? it)? returns {_ADV}{_V}{_END}"),
     ("return", "any", rf"\breturn(?:s|ing|ed)? {_S}(?:,| \() ?(?:which|that) "
      rf"(?:is|evaluates to|comes to|gives|equals) {_ADV}{_V}"),
     ("return", "any", rf"\b(?:function|call|it|line|we|this|and|then|statement|thus|finally|so) "
@@ -141,6 +147,9 @@ _TRUTH = re.compile(
     rf"(?:{_S.replace('<s>', '<s2>')}|{_TEST})(?: (?:also|again|here|now|then))?,? "
     r"(?P<pos>holds|(?:has to|must) (?:hold|be [Tt]rue)|is (?:met|satisfied|fulfilled)|succeeds|"
     rf"passes|{_COMES}(?: \w+)? (?:true|satisfied|met))\b"
+)
+_WITH = re.compile(
+    r",? \(?(?:as with|with|where|given|for) ⟦\d+⟧ = ⟦\d+⟧(?:(?:,|,? and) ⟦\d+⟧ = ⟦\d+⟧)*"
 )
 _CONDITION_LITERAL = re.compile(
     r"\b(?:condition|test|check|comparison|it|which|this|that) (?:is|was|evaluates to|comes out|"
@@ -263,7 +272,8 @@ def claims_of(sentence: str, atoms: Sequence[Atom]) -> Iterator[Said]:
                 if later and when == "any" and kind == "value":
                     when = "after"
                 at_call = when == "any" and calling and "call" in sentence[: match.start()]
-                yield Said(kind, spelled(match), of, text, "call" if at_call else when)
+                given = tuple(_given(sentence[match.end() :], atoms))
+                yield Said(kind, spelled(match), of, text, "call" if at_call else when, given)
     for number, atom in enumerate(atoms):
         if f"⟦{number}⟧" in sentence and not atom.literal:
             yield from _equation(atom)
@@ -310,13 +320,22 @@ def _branch_claims(sentence, atoms, spelled, taken: set[int]) -> Iterator[Said]:
     for match in _TRUTH.finditer(sentence):
         subject = match["s"] or match["s2"]
         of = None if subject is None else atoms[int(subject)].text
-        yield Said("branch", spelled(match), of, "False" if match["neg"] else "True")
+        given = tuple(_given(sentence[match.end() :], atoms))
+        value = "False" if match["neg"] else "True"
+        yield Said("branch", spelled(match), of, value, given=given)
     for match in _CONDITION_LITERAL.finditer(sentence):
         value = int(match["v"])
         if value not in taken and atoms[value].text in ("True", "False"):
             yield Said("branch", spelled(match), None, atoms[value].text)
     for match in _TAKEN.finditer(sentence):
         yield Said("branch", spelled(match), None, "False" if match["no"] else "True")
+
+
+def _given(behind: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
+    if match := _WITH.match(behind):
+        for name, value in re.findall(r"⟦(\d+)⟧ = ⟦(\d+)⟧", match[0]):
+            if atoms[int(name)].text.isidentifier() and atoms[int(value)].literal:
+                yield atoms[int(name)].text, atoms[int(value)].text
 
 
 def _exception_claims(sentence, atoms, spelled) -> Iterator[Said]:
