@@ -78,6 +78,34 @@ def test_facts_of_a_run_read_by_hand():
         assert fact in told, told
 
 
+EIGHT = """\
+def collatz(numbers):
+    odd, even, out = 0, 0, []
+    for n in numbers:
+        if n % 2:
+            odd += 1
+            n = 3 * n + 1
+        else:
+            even += 1
+            n = n // 2
+        out.append(n)
+    return odd, even, out
+"""
+
+
+def test_a_loop_is_told_by_its_first_two_turns_the_stretch_between_and_its_last():
+    told = forward_monologue(trace_call(EIGHT, "collatz([7, 22, 11, 34, 17, 52, 26, 13])"))
+    steps = told.split("### Execution Simulation\n")[1].split("\n\n")[0].splitlines()
+    turns = {n: [s for s in steps if f"Iteration {n}" in s] for n in (1, 2, 8)}
+    assert all(len(found) == 1 for found in turns.values()), told
+    for number, lines in ((1, (9, 10, 14)), (2, (12, 13, 14)), (8, (9, 10, 14))):
+        at = steps.index(turns[number][0])
+        cited = {int(s.split("[L")[1].split("]")[0]) for s in steps[at + 1 : at + 6]}
+        assert cited >= set(lines), (number, told)  # in full
+    assert any(s.count("Before iteration 8, `even` is 4") for s in steps), told
+    assert "left out here" not in told
+
+
 def test_seeds_vary_the_words_and_never_the_facts():
     trace = trace_call(PROGRAM, "outer(['2', 'x', '9', '5'])")
     texts = [forward_monologue(trace, seed=seed) for seed in range(12)]

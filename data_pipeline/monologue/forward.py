@@ -18,9 +18,10 @@ from data_pipeline.monologue.wording import Words, shown
 from data_pipeline.tracing import Trace
 from data_pipeline.verify.run import Occurrence, Run
 
-TARGET = 850
+TARGET = 1200
 """Tokens (estimated, see `tokens`) that a telling should stay under."""
 MOST = 1900
+_LEFT_OUT = "The steps up to the last part of the run are left out here."
 _PIECE = re.compile(r"\d|[A-Za-z]+|[^\sA-Za-z\d]")
 
 
@@ -36,9 +37,10 @@ class _Detail:
 
 
 _DETAILS = (
-    _Detail(head=3, calls=3, values=100, steps=60),
-    _Detail(head=2, calls=2, values=70, steps=40),
-    _Detail(head=1, calls=1, values=60, steps=28),
+    _Detail(head=3, calls=3, values=100, steps=70),
+    _Detail(head=2, calls=2, values=70, steps=60),
+    _Detail(head=2, calls=1, values=50, steps=50),
+    _Detail(head=1, calls=1, values=60, steps=36),
     _Detail(head=1, calls=0, values=40, steps=16),
 )
 
@@ -60,7 +62,7 @@ def forward_monologue(trace: Trace, *, seed: int = 0) -> str:
     text = ""
     for detail in _DETAILS:
         text = _told(run, detail, seed)
-        if tokens(text) <= TARGET:
+        if tokens(text) <= TARGET and _LEFT_OUT not in text:
             return text
     if tokens(text) > MOST:
         raise NarrationError(f"too long to be told: about {tokens(text)} tokens")
@@ -112,8 +114,7 @@ class _Simulation:
         most = self.detail.steps
         if len(self.out) > most:
             head, tail = most * 2 // 3, most - most * 2 // 3
-            left_out = "The steps up to the last part of the run are left out here."
-            return [*self.out[:head], left_out, *self.out[-tail:]]
+            return [*self.out[:head], _LEFT_OUT, *self.out[-tail:]]
         return self.out
 
     def say(self, line: int, sentence: str | None) -> None:
