@@ -124,7 +124,7 @@ class Judge:
         end = run.value(frame, name, here.end - 1)
         if said.when == "before":
             wanted = [before]
-        elif said.when == "after":
+        elif said.when == "after" or (here.event.branch and self._binds(here, name)):
             wanted = [after, end]
         else:
             wanted = [before, after, end]
@@ -139,6 +139,14 @@ class Judge:
             yield from turns[:200]
         if not found and (constant := run.constants.get(name)) is not None:
             yield constant
+
+    def _binds(self, here: Occurrence, name: str) -> bool:
+        """Whether a loop's header binds a name: a turn speaks of its own value of it."""
+        statement = self.run.statements.get(here.event.line)
+        target = statement.target if isinstance(statement, ast.For) else None
+        return target is not None and any(
+            isinstance(node, ast.Name) and node.id == name for node in ast.walk(target)
+        )
 
     def _within(self, said: Said, frame: int, window: tuple[int, int]) -> Judged | None:
         """A variable's value at any time of a turn; None where the variable is not of the frame."""
