@@ -124,7 +124,9 @@ class Judge:
         end = run.value(frame, name, here.end - 1)
         if said.when == "before":
             wanted = [before]
-        elif said.when == "after" or (here.event.branch and self._binds(here, name)):
+        elif said.when == "after" or (
+            said.when == "any" and here.event.branch and self._binds(here, name)
+        ):
             wanted = [after, end]
         else:
             wanted = [before, after, end]

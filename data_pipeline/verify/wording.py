@@ -27,7 +27,8 @@ class Said:
       "branch" (subject, or the line's own condition, is value), "turn" (this is turn `value`),
       "turns" (the loop makes `value` turns), "return", "raise" (value: type, "" for none), "goto",
       "goes on" (the loop makes another turn).
-    when: "before", "after", "any", "call" (in the function called), or "so far" (of turns: the loop
+    when: "before", "after", "any", "around" (any, also before a turn),
+      "call" (in the function called), or "so far" (of turns: the loop
       may go on), or "exit" (of a turn: it may be the one that does not start).
     given: (name, value) pairs that the claim says hold with it, "as with `x` = 3".
     """
@@ -271,6 +272,8 @@ def claims_of(sentence: str, atoms: Sequence[Atom]) -> Iterator[Said]:
             else:
                 if later and when == "any" and kind == "value":
                     when = "after"
+                if when == "any" and re.match(r"\W*[Bb]efore\b", sentence):
+                    when = "around"  # "before iteration 3, `x` is 2"
                 at_call = when == "any" and calling and "call" in sentence[: match.start()]
                 given = tuple(_given(sentence[match.end() :], atoms))
                 yield Said(kind, spelled(match), of, text, "call" if at_call else when, given)
