@@ -43,7 +43,12 @@ def main() -> int:
         model.mkdir(parents=True, exist_ok=True)
         smollm2.write_hf_directory(source, model)
     suite = runpy.run_path(str(ROOT / "configs/eval/suite.py"))["get_config"]()
-    members = {f"{ROOT}/configs/eval/{name}": _data_of(name, args.data) for name in suite.configs}
+    members = {}
+    for name in suite.configs:
+        if (data := _data_of(name, args.data)) is None:
+            print(f"{name}: left out, --data has no file of it", file=sys.stderr)
+        else:
+            members[f"{ROOT}/configs/eval/{name}"] = data
     here = args.workdir / "suite.py"
     here.write_text(
         "from ml_collections import ConfigDict\n\n\ndef get_config():\n"
@@ -62,11 +67,11 @@ def main() -> int:
     )
 
 
-def _data_of(name: str, folder: Path) -> dict:
+def _data_of(name: str, folder: Path) -> dict | None:
     for family, path in DATA.items():
         if name.startswith(family) and (folder / path).is_file():
             return {"data": str(folder / path)}
-    return {}
+    return None
 
 
 if __name__ == "__main__":

@@ -13,9 +13,16 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     config = ConfigDict()
     config.configs = ConfigDict()
-    config.configs.cruxeval_output = ConfigDict()
-    config.configs.cruxeval_input = ConfigDict()
-    config.configs.humaneval = ConfigDict()
-    config.configs.mbpp = ConfigDict()
+    for name in (
+        "humaneval",
+        "mbpp",
+        "humaneval_refine",
+        "mbpp_refine",
+        "cruxeval_output",
+        "cruxeval_input",
+        "livecodebench",
+        "livecodebench_execution",
+    ):
+        config.configs[name] = ConfigDict()
     config.overrides = ConfigDict()
     return config
