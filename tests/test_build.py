@@ -121,6 +121,7 @@ def test_any_runner_and_number_of_workers_makes_the_same_files(built, sources, c
         assert (tmp_path / "again" / name).read_bytes() == (built[0] / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_another_seed_and_a_limit_make_others_of_the_same_functions(built, sources, tmp_path):
     report = build(
         options_for(sources, workers=1, seed=1, limit=3), tmp_path / "other", progress=False
@@ -133,6 +134,7 @@ def test_another_seed_and_a_limit_make_others_of_the_same_functions(built, sourc
             assert record.id.split("_ipt")[0] in ours  # ids hang on the function
 
 
+@pytest.mark.slow
 def test_a_finished_build_is_returned_and_more_source_adds_to_it(built, sources, tmp_path):
     output = tmp_path / "grown"
     first = build(options_for(sources / "texts", workers=1), output, progress=False)
@@ -189,6 +191,7 @@ def test_poison_is_put_aside_with_its_reason(sources, tmp_path, monkeypatch):
 rows_deadline = rows.deadline
 
 
+@pytest.mark.slow
 def test_a_teacher_writes_where_it_is_right_and_the_narrator_elsewhere(sources, tmp_path):
     def answer(body):
         """To each forward question what is right but for gcd; nothing useful to the others."""
@@ -245,6 +248,7 @@ def test_a_teacher_that_cannot_be_used_is_told_before_the_work(sources, tmp_path
         TeacherOptions("localhost:8000", MODEL)
 
 
+@pytest.mark.slow
 def test_training_reads_what_was_built(built, tmp_path):
     config = tiny_config(
         tmp_path,

@@ -356,6 +356,7 @@ def test_a_generation_of_one_token(model):
     assert isinstance(rows[0], Generation) and len(rows[0].tokens) == 1
 
 
+@pytest.mark.slow
 def test_a_warm_up_takes_what_the_compilation_cache_holds(tmp_path):
     """A second process, in effect: nothing in memory, all programs on disk. The last test of
     the file, since all that follows compiles anew."""

@@ -55,6 +55,7 @@ def test_generations_are_the_models_own(problems_file, checkpoint, tmp_path, cap
     assert "<table" in (tmp_path / "work" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_goes_on(checkpoint, problems_file, tmp_path, monkeypatch, capsys):
     line = [*arguments(checkpoint, problems_file, tmp_path), f"--json={tmp_path / 'r.json'}"]
     real_stream, asked = sources.stream, []
