@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 import jax
 
+from semcoder_jax.hf import MODELS
 from semcoder_jax.initialization import InitializationConfig
 from semcoder_jax.model import Compute, DecoderConfig
 from semcoder_jax.optimizer import OptimizerConfig
@@ -98,10 +99,12 @@ class TrainConfig:
 class RunConfig:
     """A whole checked record.
 
-    ``model`` holds fields of DecoderConfig (``vocab_size`` may be left to the tokenizer,
-    ``num_kv_heads``, ``head_dim`` and ``max_positions`` to the others), or only ``init_from``: an
-    HF directory or a training workdir to start from. ``initialization`` shapes new parameters.
-    ``mesh`` is the argument of sharding.make_mesh.
+    ``model`` holds ``architecture``, the name of one of hf.MODELS, or fields of DecoderConfig
+    (``vocab_size`` may be left to the tokenizer, ``num_kv_heads``, ``head_dim`` and
+    ``max_positions`` to the others), or both, the fields then replacing the named one's; and
+    ``init_from``, an HF directory or a training workdir to start from. That brings an architecture
+    of its own, which what stands beside it must equal; with nothing beside it, it decides alone.
+    ``initialization`` shapes new parameters. ``mesh`` is the argument of sharding.make_mesh.
     """
 
     seed: int
@@ -118,8 +121,10 @@ class RunConfig:
         return _plain(dataclasses.asdict(self))
 
     def decoder_config(self, vocab_size: int) -> DecoderConfig:
-        """The architecture to initialize, for a tokenizer of ``vocab_size`` ids."""
-        fields = dict(self.model)
+        """The architecture that ``model`` spells out, for a tokenizer of ``vocab_size`` ids."""
+        fields = {name: value for name, value in self.model.items() if name != "init_from"}
+        if name := fields.pop("architecture", None):
+            fields = dataclasses.asdict(MODELS[name]) | fields
         fields.setdefault("vocab_size", vocab_size)
         if fields["vocab_size"] < vocab_size:
             raise ConfigError(
@@ -151,14 +156,13 @@ def parse_run(record: Mapping) -> RunConfig:
         if name != "seed" and not isinstance(record.get(name, {}), dict):
             raise ConfigError(f"config: {name} must be a section of fields")
     model = {name: value for name, value in record["model"].items() if value is not None}
-    _check_names(
-        model, [f.name for f in dataclasses.fields(DecoderConfig)] + ["init_from"], "model."
-    )
-    if "init_from" in model and (len(model) > 1 or record.get("initialization")):
-        raise ConfigError(
-            "config: model.init_from brings the architecture and the parameters; drop the other "
-            "fields of model, and initialization"
-        )
+    decoder_fields = [field.name for field in dataclasses.fields(DecoderConfig)]
+    _check_names(model, [*decoder_fields, "architecture", "init_from"], "model.")
+    if model.get("architecture", "6.7b") not in MODELS:
+        name = model["architecture"]
+        raise ConfigError(f"config: model.architecture {name!r}: {nearest(str(name), MODELS)}")
+    if "init_from" in model and record.get("initialization"):
+        raise ConfigError("config: model.init_from brings the parameters; drop initialization")
     mesh = record.get("mesh", {})
     _check_names(mesh, MESH_AXES, "mesh.")
     for name, size in mesh.items():

@@ -14,26 +14,20 @@ and data/ (what the source prepares).
 import contextlib
 import dataclasses
 import functools
-import itertools
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import optax
 from flax import nnx
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from data_pipeline import pyx, synthetic, vocabulary
-from data_pipeline.input import BatchIterator, InputError, TrainInput
+from data_pipeline import synthetic
+from data_pipeline.input import InputError
 from data_pipeline.packing import PackingError
-from data_pipeline.prompts import training_prompt
 from data_pipeline.pyx import PyxError
 from data_pipeline.records import RecordError
 from semcoder_jax import command_line, hf, sharding
@@ -42,17 +36,12 @@ from semcoder_jax.checkpoints import (
     CheckpointError,
     Checkpoints,
     abstract_model,
-    load_model,
-    with_shardings,
 )
 from semcoder_jax.config import (
     ConfigError,
     RunConfig,
-    check_arguments,
     parse_run,
 )
-from semcoder_jax.initialization import InitializationConfig, with_copying_heads
-from semcoder_jax.loss import chunked_cross_entropy
 from semcoder_jax.metrics import (
     METRICS_FILE,
     SKIPPED_FILE,
@@ -60,15 +49,20 @@ from semcoder_jax.metrics import (
     RunLog,
     read_metrics,
 )
-from semcoder_jax.model import Decoder, DecoderConfig
 from semcoder_jax.optimizer import (
     OptimizerError,
-    accumulated_gradients,
-    learning_rate_schedule,
     make_optimizer,
-    optimizer_shardings,
 )
 from semcoder_jax.preemption import StopSignal
+from semcoder_jax.train_data import open_data
+from semcoder_jax.train_state import (
+    initial_state,
+    resolve_architecture,
+    restored_state,
+    state_from,
+    state_shardings,
+)
+from semcoder_jax.train_step import make_evaluation, make_train_step
 from semcoder_jax.workdir import WorkdirError, check_workdir, claimed, write_config
 
 USER_ERRORS = (
@@ -86,29 +80,6 @@ USER_ERRORS = (
     synthetic.CorpusError,
     WorkdirError,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """The opened data: training batches from step 0 on, held-out batches if there are any.
-
-    ``record_ids(step)``: the ids of the records that update ``step`` (from 1) learns from, of all
-    processes' rows.
-    """
-
-    tokenizer: Any
-    train: BatchIterator
-    eval: TrainInput | None
-    num_steps: int
-    record_ids: Callable[[int], list[str]]
-
-
-class TrainState(NamedTuple):
-    """All that a step changes. ``step`` counts updates made; ``params`` is plain dicts."""
-
-    step: jax.Array
-    params: Any
-    optimizer: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,215 +207,7 @@ def check_batch(run: RunConfig, mesh: Mesh) -> None:
         )
 
 
-def open_data(run: RunConfig, workdir: Path) -> Data:
-    """Tokenizer and batches; builds the synthetic corpus or a tokenizer first if the config asks
-    for it."""
-    data_dir, tokenizer_path = _prepared(run, workdir)
-    tokenizer = hf.read_tokenizer(tokenizer_path)
-    shared = {
-        "tokenizer": tokenizer,
-        "sequence_length": run.data.sequence_length,
-        "global_batch_size": run.data.global_batch_size,
-        "overlong": run.data.overlong,
-        "process_index": jax.process_index(),
-        "process_count": jax.process_count(),
-    }
-    train_records = pyx.load(data_dir, "train")
-    train_input = TrainInput(train_records, seed=run.seed, num_epochs=run.data.num_epochs, **shared)
-    held_out = None
-    if "eval" in pyx.splits(data_dir):
-        records = pyx.load(data_dir, "eval")
-        held_out = TrainInput(records, seed=0, num_epochs=1, shuffle=False, **shared)
-    num_steps = run.train.num_steps
-    if num_steps is None:
-        num_steps = train_input.num_steps()
-
-    def record_ids(step: int) -> list[str]:
-        return [train_records[int(number)].id for number in train_input.records(step - 1)]
-
-    return Data(tokenizer, train_input.iterator(), held_out, num_steps, record_ids)
-
-
-def _prepared(run: RunConfig, workdir: Path) -> tuple[Path, Path]:
-    """(folder of the prepared dataset, tokenizer directory), both whole."""
-    if run.data.source == "pyx":
-        return Path(run.data.directory), _tokenizer_of(run, workdir)
-    jsonl_by_split, tokenizer_path = _data_paths(run, workdir)
-    pyx.prepare(jsonl_by_split, workdir / "data")
-    return workdir / "data", tokenizer_path
-
-
-def _tokenizer_of(run: RunConfig, workdir: Path) -> Path:
-    """The tokenizer that the config names, or one of the dataset's own words."""
-    if run.data.tokenizer:
-        return Path(run.data.tokenizer)
-    folder = workdir / "tokenizer"
-    records = pyx.load(run.data.directory, "train")
-    if jax.process_index() == 0:
-        texts = itertools.chain.from_iterable(
-            (training_prompt(record), record.response) for record in records
-        )
-        vocabulary.train_tokenizer(texts, run.data.vocabulary_words).save_pretrained(folder)
-    _barrier("tokenizer")
-    return folder
-
-
-def _data_paths(run: RunConfig, workdir: Path) -> tuple[dict[str, Path], Path]:
-    """JSONL by split ("train", perhaps "eval"), tokenizer directory."""
-    data = run.data
-    if data.source == "jsonl":
-        paths = {"train": data.train, "eval": data.eval}
-        paths = {split: Path(path) for split, path in paths.items() if path}
-        for split, path in paths.items():
-            if not path.is_file():
-                raise ConfigError(f"config: data.{split}: {path}: no such file")
-        return paths, Path(data.tokenizer)
-
-    check_arguments(synthetic.build, data.synthetic, "data.synthetic")
-    if jax.process_index() == 0:
-        synthetic.build(workdir / "corpus", **data.synthetic)
-    _barrier("corpus")
-    corpus = synthetic.build(workdir / "corpus", **data.synthetic)  # made: only says where
-    return {"train": Path(corpus.train), "eval": Path(corpus.heldout)}, Path(corpus.tokenizer)
-
-
-def resolve_architecture(run: RunConfig, tokenizer) -> DecoderConfig:
-    """The architecture that the config gives, or that of the model it starts from."""
-    if "init_from" not in run.model:
-        return run.decoder_config(hf.tokenizer_size(tokenizer))
-    source = Path(run.model["init_from"])
-    return hf.read_config(source / MODEL if (source / MODEL).is_dir() else source)
-
-
-# ==== State
-
-
-def initial_state(
-    config: DecoderConfig, optimizer, seed: int, initialization: InitializationConfig
-) -> TrainState:
-    """A new state; jit it with ``out_shardings`` so that no device ever holds all of it."""
-    params = nnx.to_pure_dict(nnx.state(Decoder(config, rngs=nnx.Rngs(seed))))
-    try:
-        params = with_copying_heads(params, config, initialization, seed)
-    except ValueError as error:
-        raise ConfigError(f"config: {error}") from None
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
-
-
-def state_shardings(shapes: TrainState, mesh: Mesh) -> TrainState:
-    """A NamedSharding for every leaf: moments lie where their parameters lie."""
-    params = sharding.parameter_shardings(shapes.params, mesh)
-    return TrainState(
-        sharding.replicated(mesh), params, optimizer_shardings(shapes.optimizer, params, mesh)
-    )
-
-
-def restored_state(checkpoints, shapes, places, data_iterator) -> TrainState | None:
-    """The state of the last sound checkpoint in its shards, None where there is none; sets
-    ``data_iterator`` to its place."""
-    params = with_shardings(shapes.params, places.params)
-    optimizer = with_shardings(shapes.optimizer, places.optimizer)
-    restored = checkpoints.restore_last(params, optimizer, data_iterator)
-    if restored is None:
-        return None
-    return TrainState(
-        jax.device_put(jnp.int32(restored.step), places.step), restored.params, restored.optimizer
-    )
-
-
-def state_from(directory: str, optimizer, places: TrainState, mesh: Mesh) -> TrainState:
-    """A state at step 0 with the float32 parameters of an HF directory or training workdir."""
-    params = nnx.to_pure_dict(load_model(directory, mesh=mesh).params)
-    moments = jax.jit(optimizer.init, out_shardings=places.optimizer)(params)
-    return TrainState(jax.device_put(jnp.int32(0), places.step), params, moments)
-
-
-# ==== Steps
-
-
-def make_train_step(
-    run: RunConfig, num_steps: int, graphdef, optimizer, mesh: Mesh, places: TrainState
-):
-    """Jitted (state, batch) -> (state, metrics); the old state is donated.
-
-    Metrics are replicated scalars: the mean ``loss`` over the global batch's target tokens, the
-    ``gradient_norm`` before clipping, the ``learning_rate``, the numbers of ``target_tokens``
-    and ``tokens`` (all but padding), and ``skipped``: 1 where loss or gradient is not finite, or
-    the gradient's norm is above ``train.skip_gradient_norm``. Such a step leaves parameters and
-    moments as they are; only the counters, and with them the learning rate, go on.
-    """
-    schedule = learning_rate_schedule(run.optimizer, num_steps)
-    loss_sums = functools.partial(batch_loss_sums, graphdef)
-
-    def step(state: TrainState, batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        loss, target_tokens, gradients = accumulated_gradients(
-            loss_sums, state.params, batch, run.train.accumulation_steps, mesh
-        )
-        gradient_norm = optax.global_norm(gradients)
-        sound = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
-        if run.train.skip_gradient_norm is not None:
-            sound &= gradient_norm <= run.train.skip_gradient_norm
-        updates, moments = optimizer.update(gradients, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-
-        def unless_bad(new, old):
-            is_counter = jnp.issubdtype(new.dtype, jnp.integer)
-            return new if is_counter else jnp.where(sound, new, old)
-
-        params, moments = jax.tree.map(
-            unless_bad, (params, moments), (state.params, state.optimizer)
-        )
-        metrics = {
-            "loss": loss,
-            "gradient_norm": gradient_norm,
-            "learning_rate": schedule(state.step),
-            "target_tokens": target_tokens,
-            "tokens": jnp.sum(batch["segment_ids"] != 0),
-            "skipped": 1 - sound.astype(jnp.int32),
-        }
-        return TrainState(state.step + 1, params, moments), metrics
-
-    return jax.jit(
-        step,
-        in_shardings=(places, sharding.batch_sharding(mesh)),
-        out_shardings=(places, sharding.replicated(mesh)),
-        donate_argnums=0,
-    )
-
-
-def make_evaluation(
-    graphdef, held_out: TrainInput | None, most: int, mesh: Mesh
-) -> Callable[[Any], float]:
-    """params -> mean loss over the target tokens of the first ``most`` batches (0: of all)."""
-    replicated = sharding.replicated(mesh)
-    sums = jax.jit(functools.partial(batch_loss_sums, graphdef), out_shardings=replicated)
-
-    def evaluate(params) -> float:
-        loss_sum = weight = 0.0
-        with contextlib.closing(held_out.iterator()) as batches:
-            for batch in itertools.islice(batches, most or None):
-                batch_sums = jax.device_get(sums(params, sharding.put_batch(batch, mesh)))
-                loss_sum, weight = loss_sum + float(batch_sums[0]), weight + float(batch_sums[1])
-        return loss_sum / max(weight, 1.0)
-
-    return evaluate
-
-
-def batch_loss_sums(graphdef, params, batch) -> tuple[jax.Array, jax.Array]:
-    """(sum of losses, number of targets) of packed rows; see data_pipeline.packing for a batch."""
-    model = nnx.merge(graphdef, params)
-    hidden_BxTxD, _ = model.hidden(batch["tokens"], batch["positions"], batch["segment_ids"])
-    return chunked_cross_entropy(
-        model.logits, hidden_BxTxD, batch["targets"], batch["loss_mask"], model.compute.loss_chunk
-    )
-
-
 # ==== Small print
-
-
-def _barrier(name: str) -> None:
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(name)
 
 
 def _due(step: int, every: int) -> bool:

@@ -1,5 +1,6 @@
 """What a config may hold, and the one line that says what is wrong with it."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from ml_collections import ConfigDict
 from tiny_run import tiny_config
 
 from semcoder_jax.config import ConfigError, differing_fields, parse_run
+from semcoder_jax.hf import MODELS
 
 
 def config(**changes):
@@ -46,7 +48,8 @@ def test_architecture_from_few_fields():
         ({"data__source": "pyx"}, "data.directory is missing"),
         ({"data__overlong": "cut"}, "data.overlong 'cut'"),
         ({"optimizer__name": "sgd"}, "optimizer.name 'sgd' is none of ['adamw', 'muon']"),
-        ({"model__init_from": "x"}, "model.init_from brings the architecture"),
+        ({"model__architecture": "6.7"}, "model.architecture '6.7': did you mean 6.7b?"),
+        ({"model__init_from": "x", "initialization__matching_heads": 0}, "drop initialization"),
         ({"initialization__offset_heads": 1}, "initialization.offset_heads is 1, expected tuple"),
         ({"initialization__matching_heads": 1}, "initialization.offset_heads: []"),
     ],
@@ -56,6 +59,11 @@ def test_mistakes(changes, message):
         parse_run(config(**changes))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_named_architecture_and_what_differs_from_it():
+    run = parse_run(config() | {"model": {"architecture": "6.7b", "num_layers": 2}})
+    assert run.decoder_config(32_022) == dataclasses.replace(MODELS["6.7b"], num_layers=2)
 
 
 def test_mistakes_of_sections():

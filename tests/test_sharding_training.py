@@ -136,7 +136,8 @@ def run_steps(mesh, accumulation_steps: int):
 
     from semcoder_jax import sharding
     from semcoder_jax.checkpoints import abstract_model
-    from semcoder_jax.train import initial_state, make_train_step, state_shardings
+    from semcoder_jax.train_state import initial_state, state_shardings
+    from semcoder_jax.train_step import make_train_step
 
     run, decoder_config, optimizer = setting(accumulation_steps)
     initialize = functools.partial(
@@ -177,7 +178,7 @@ def restore_elsewhere(state, mesh, directory):
     import jax
 
     from semcoder_jax.checkpoints import Checkpoints
-    from semcoder_jax.train import restored_state, state_shardings
+    from semcoder_jax.train_state import restored_state, state_shardings
 
     class Place:
         """The input iterator's part in a checkpoint."""

@@ -27,10 +27,16 @@ from data_pipeline import pyx
 from data_pipeline.input import tokenize_records
 from data_pipeline.packing import lay_out, plan_packs
 from data_pipeline.records import read_jsonl
-from semcoder_jax import hf
+from semcoder_jax import hf, sharding
 from semcoder_jax import train as training
-from semcoder_jax.checkpoints import CheckpointError, Checkpoints, load_model
+from semcoder_jax.checkpoints import CheckpointError, Checkpoints, abstract_model, load_model
+from semcoder_jax.config import ConfigError, parse_run
+from semcoder_jax.initialization import InitializationConfig
 from semcoder_jax.metrics import RunLog, read_metrics
+from semcoder_jax.optimizer import make_optimizer
+from semcoder_jax.train_data import open_data
+from semcoder_jax.train_state import initial_state, resolve_architecture, state_shardings
+from semcoder_jax.train_step import batch_loss_sums, make_train_step
 from semcoder_jax.workdir import claimed
 
 REPOSITORY = Path(__file__).parents[1]
@@ -142,10 +148,17 @@ def test_accumulation_leaves_the_losses_as_they_are(data, unbroken, tmp_path):
 
 def test_starts_from_another_runs_model(data, unbroken, tmp_path):
     config = tiny_config(data, train__num_steps=3)
-    config["model"] = {"init_from": str(unbroken)}
+    config["model"]["init_from"] = str(unbroken)
     training.train(config, tmp_path)
     final = read_metrics(unbroken / "metrics.jsonl")[-1]["eval_loss"]
     assert steps_of(tmp_path)[0]["loss"] == pytest.approx(final, rel=0.3)
+
+
+def test_refuses_a_model_of_another_architecture(data, unbroken, tmp_path):
+    config = tiny_config(data, model__init_from=str(unbroken), model__num_layers=3)
+    with pytest.raises(ConfigError, match="num_layers is 3, but 2 in"):
+        training.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_number_of_epochs_gives_the_number_of_steps(data, tmp_path):
@@ -191,7 +204,7 @@ def test_packing_leaves_the_loss_of_every_record_as_it_is(data, unbroken):
     packs = plan_packs(table.lengths_R - 1, 256)
     assert len(packs) < len(records) / 2
     rows = [packs[number] for number in range(len(packs))]
-    sums = jax.jit(functools.partial(training.batch_loss_sums, model.graphdef))
+    sums = jax.jit(functools.partial(batch_loss_sums, model.graphdef))
     packed = sums(model.params, lay_out(table, rows, 256))
     alone = sums(model.params, lay_out(table, [np.array([r]) for r in range(12)], 256))
     assert packed[1] == alone[1]
@@ -249,11 +262,11 @@ def test_exploding_gradients_update_nothing_and_end_the_run(data, tmp_path, caps
         assert sum(lengths) == row["target_tokens"]
 
     # The saved parameters are the initial ones, and the session that follows starts from them.
-    initial = training.initial_state(
-        training.hf.read_config(workdir / "model"),
-        training.make_optimizer(training.parse_run(config).optimizer, 12),
+    initial = initial_state(
+        hf.read_config(workdir / "model"),
+        make_optimizer(parse_run(config).optimizer, 12),
         0,
-        training.InitializationConfig(),
+        InitializationConfig(),
     ).params
     close = functools.partial(np.testing.assert_allclose, rtol=1e-6)  # compiled there, not here
     jax.tree.map(close, params_of(workdir), initial)
@@ -265,16 +278,16 @@ def test_exploding_gradients_update_nothing_and_end_the_run(data, tmp_path, caps
 
 def test_a_step_that_is_not_finite_leaves_the_state_as_it_was(data, tmp_path):
     """One bad step in the middle: parameters and moments stay, counters go on."""
-    run = training.parse_run(tiny_config(data))
-    mesh = training.sharding.make_mesh(run.mesh)
-    opened = training.open_data(run, tmp_path)
-    config = training.resolve_architecture(run, opened.tokenizer)
-    graphdef, _ = nnx.split(training.abstract_model(config, run.compute))
-    optimizer = training.make_optimizer(run.optimizer, 12)
-    state = training.initial_state(config, optimizer, 0, run.initialization)
-    places = training.state_shardings(jax.eval_shape(lambda: state), mesh)
-    step = training.make_train_step(run, 12, graphdef, optimizer, mesh, places)
-    batch = training.sharding.put_batch(next(opened.train), mesh)
+    run = parse_run(tiny_config(data))
+    mesh = sharding.make_mesh(run.mesh)
+    opened = open_data(run, tmp_path)
+    config = resolve_architecture(run, opened.tokenizer)
+    graphdef, _ = nnx.split(abstract_model(config, run.compute))
+    optimizer = make_optimizer(run.optimizer, 12)
+    state = initial_state(config, optimizer, 0, run.initialization)
+    places = state_shardings(jax.eval_shape(lambda: state), mesh)
+    step = make_train_step(run, 12, graphdef, optimizer, mesh, places)
+    batch = sharding.put_batch(next(opened.train), mesh)
     opened.train.close()
     bad = batch | {"loss_mask": batch["loss_mask"] * jnp.inf}
     state, metrics = step(jax.device_put(state, places), batch)

@@ -1,0 +1,85 @@
+"""What training changes: step, parameters and moments; new, restored, or from a model's weights."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.sharding import Mesh
+
+from semcoder_jax import hf, sharding
+from semcoder_jax.checkpoints import MODEL, load_model, with_shardings
+from semcoder_jax.config import ConfigError, RunConfig
+from semcoder_jax.initialization import InitializationConfig, with_copying_heads
+from semcoder_jax.model import Decoder, DecoderConfig
+from semcoder_jax.optimizer import optimizer_shardings
+
+
+class TrainState(NamedTuple):
+    """All that a step changes. ``step`` counts updates made; ``params`` is plain dicts."""
+
+    step: jax.Array
+    params: Any
+    optimizer: Any
+
+
+def resolve_architecture(run: RunConfig, tokenizer) -> DecoderConfig:
+    """The architecture that the config gives, or that of the model it starts from.
+
+    Raises ConfigError where it gives one that differs from the model's.
+    """
+    if "init_from" not in run.model:
+        return run.decoder_config(hf.tokenizer_size(tokenizer))
+    source = Path(run.model["init_from"])
+    found = hf.read_config(source / MODEL if (source / MODEL).is_dir() else source)
+    if len(run.model) > 1:
+        given = dataclasses.asdict(run.decoder_config(hf.tokenizer_size(tokenizer)))
+        for name, value in dataclasses.asdict(found).items():
+            if given[name] != value:
+                raise ConfigError(
+                    f"config: model: {name} is {given[name]}, but {value} in model.init_from "
+                    f"({source})"
+                )
+    return found
+
+
+def initial_state(
+    config: DecoderConfig, optimizer, seed: int, initialization: InitializationConfig
+) -> TrainState:
+    """A new state; jit it with ``out_shardings`` so that no device ever holds all of it."""
+    params = nnx.to_pure_dict(nnx.state(Decoder(config, rngs=nnx.Rngs(seed))))
+    try:
+        params = with_copying_heads(params, config, initialization, seed)
+    except ValueError as error:
+        raise ConfigError(f"config: {error}") from None
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+
+
+def state_shardings(shapes: TrainState, mesh: Mesh) -> TrainState:
+    """A NamedSharding for every leaf: moments lie where their parameters lie."""
+    params = sharding.parameter_shardings(shapes.params, mesh)
+    return TrainState(
+        sharding.replicated(mesh), params, optimizer_shardings(shapes.optimizer, params, mesh)
+    )
+
+
+def restored_state(checkpoints, shapes, places, data_iterator) -> TrainState | None:
+    """The state of the last sound checkpoint in its shards, None where there is none; sets
+    ``data_iterator`` to its place."""
+    params = with_shardings(shapes.params, places.params)
+    optimizer = with_shardings(shapes.optimizer, places.optimizer)
+    restored = checkpoints.restore_last(params, optimizer, data_iterator)
+    if restored is None:
+        return None
+    return TrainState(
+        jax.device_put(jnp.int32(restored.step), places.step), restored.params, restored.optimizer
+    )
+
+
+def state_from(directory: str, optimizer, places: TrainState, mesh: Mesh) -> TrainState:
+    """A state at step 0 with the float32 parameters of an HF directory or training workdir."""
+    params = nnx.to_pure_dict(load_model(directory, mesh=mesh).params)
+    moments = jax.jit(optimizer.init, out_shardings=places.optimizer)(params)
+    return TrainState(jax.device_put(jnp.int32(0), places.step), params, moments)
