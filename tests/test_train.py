@@ -158,7 +158,7 @@ def test_refuses_a_model_of_another_architecture(data, unbroken, tmp_path):
     config = tiny_config(data, model__init_from=str(unbroken), model__num_layers=3)
     with pytest.raises(ConfigError, match="num_layers is 3, but 2 in"):
         training.train(config, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "config.json").exists()
 
 
 def test_number_of_epochs_gives_the_number_of_steps(data, tmp_path):
