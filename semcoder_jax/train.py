@@ -61,6 +61,7 @@ from semcoder_jax.train_state import (
     restored_state,
     state_from,
     state_shardings,
+    whole_params,
 )
 from semcoder_jax.train_step import make_evaluation, make_train_step
 from semcoder_jax.workdir import WorkdirError, check_workdir, claimed, write_config
@@ -123,9 +124,7 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path) -> TrainResult:
     decoder_config = resolve_architecture(run, data.tokenizer)
     graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
     optimizer = make_optimizer(run.optimizer, num_steps)
-    initialize = functools.partial(
-        initial_state, decoder_config, optimizer, run.seed, run.initialization
-    )
+    initialize = functools.partial(initial_state, run, decoder_config, optimizer)
     shapes = jax.eval_shape(initialize)
     places = state_shardings(shapes, mesh)
     if jax.process_index() == 0:  # all is checked: the workdir is this config's from here on
@@ -149,9 +148,10 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path) -> TrainResult:
         # It runs once: optimizing it well takes three times as long as all the rest on CPU.
         quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
         state = jax.jit(initialize, out_shardings=places, compiler_options=quick)()
+    frozen = {}
 
     # ---- Steps
-    train_step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places)
+    train_step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places, {})
     evaluate = make_evaluation(graphdef, data.eval, run.train.eval_batches, mesh)
 
     # ---- Loop
@@ -163,13 +163,13 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path) -> TrainResult:
             batch = sharding.put_batch(next(data.train), mesh)
             # No other transfer is meant: a hidden one is an error, not a slowdown.
             with jax.transfer_guard("disallow"):
-                state, metrics = train_step(state, batch)
+                state, metrics = train_step(state, frozen, batch)
                 log.step(step, metrics)
             stopping = stop.requested(step, checkpoints) or step == last
             if data.eval and (step == num_steps or _due(step, run.train.eval_every)):
                 log.flush()
                 with log.pause():
-                    eval_loss = evaluate(state.params)
+                    eval_loss = evaluate(whole_params(state.params, frozen))
                 log.evaluation(step, eval_loss)
             failing = log.skipped > run.train.max_skipped_steps
             if stopping or failing or _due(step, run.train.checkpoint_every):

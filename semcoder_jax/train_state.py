@@ -1,4 +1,8 @@
-"""What training changes: step, parameters and moments; new, restored, or from a model's weights."""
+"""What training changes (step, parameters and moments) and what it reads but leaves as it is.
+
+The state is new, restored, or from a model's weights. The decoder's parameters are those of the
+state and the frozen ones together (``whole_params``); in full fine-tuning nothing is frozen.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -12,13 +16,14 @@ from jax.sharding import Mesh
 from semcoder_jax import hf, sharding
 from semcoder_jax.checkpoints import MODEL, load_model, with_shardings
 from semcoder_jax.config import ConfigError, RunConfig
-from semcoder_jax.initialization import InitializationConfig, with_copying_heads
+from semcoder_jax.initialization import with_copying_heads
 from semcoder_jax.model import Decoder, DecoderConfig
 from semcoder_jax.optimizer import optimizer_shardings
 
 
 class TrainState(NamedTuple):
-    """All that a step changes. ``step`` counts updates made; ``params`` is plain dicts."""
+    """All that a step changes. ``step`` counts updates made; ``params``, what is trained, is plain
+    dicts."""
 
     step: jax.Array
     params: Any
@@ -45,13 +50,19 @@ def resolve_architecture(run: RunConfig, tokenizer) -> DecoderConfig:
     return found
 
 
-def initial_state(
-    config: DecoderConfig, optimizer, seed: int, initialization: InitializationConfig
-) -> TrainState:
+def whole_params(params: dict, frozen: dict) -> dict:
+    """The decoder's parameters (plain dicts) of the two trees that share them out."""
+    whole = dict(frozen)
+    for name, value in params.items():
+        whole[name] = whole_params(value, frozen[name]) if name in frozen else value
+    return whole
+
+
+def initial_state(run: RunConfig, config: DecoderConfig, optimizer) -> TrainState:
     """A new state; jit it with ``out_shardings`` so that no device ever holds all of it."""
-    params = nnx.to_pure_dict(nnx.state(Decoder(config, rngs=nnx.Rngs(seed))))
+    params = nnx.to_pure_dict(nnx.state(Decoder(config, rngs=nnx.Rngs(run.seed))))
     try:
-        params = with_copying_heads(params, config, initialization, seed)
+        params = with_copying_heads(params, config, run.initialization, run.seed)
     except ValueError as error:
         raise ConfigError(f"config: {error}") from None
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))

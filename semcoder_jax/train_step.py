@@ -1,4 +1,4 @@
-"""One update, and the held-out loss, as jitted functions over the state and a packed batch."""
+"""One update, and the held-out loss, as jitted functions over the parameters and a packed batch."""
 
 import contextlib
 import functools
@@ -17,13 +17,22 @@ from semcoder_jax import sharding
 from semcoder_jax.config import RunConfig
 from semcoder_jax.loss import chunked_cross_entropy
 from semcoder_jax.optimizer import accumulated_gradients, learning_rate_schedule
-from semcoder_jax.train_state import TrainState
+from semcoder_jax.train_state import TrainState, whole_params
 
 
 def make_train_step(
-    run: RunConfig, num_steps: int, graphdef, optimizer, mesh: Mesh, places: TrainState
+    run: RunConfig,
+    num_steps: int,
+    graphdef,
+    optimizer,
+    mesh: Mesh,
+    places: TrainState,
+    frozen_places: dict,
 ):
-    """Jitted (state, batch) -> (state, metrics); the old state is donated.
+    """Jitted (state, frozen, batch) -> (state, metrics); the old state is donated.
+
+    ``places`` and ``frozen_places`` are the shardings of the state and of the parameters that no
+    step changes ({}: all are trained).
 
     Metrics are replicated scalars: the mean ``loss`` over the global batch's target tokens, the
     ``gradient_norm`` before clipping, the ``learning_rate``, the numbers of ``target_tokens``
@@ -32,9 +41,11 @@ def make_train_step(
     moments as they are; only the counters, and with them the learning rate, go on.
     """
     schedule = learning_rate_schedule(run.optimizer, num_steps)
-    loss_sums = functools.partial(batch_loss_sums, graphdef)
 
-    def step(state: TrainState, batch) -> tuple[TrainState, dict[str, jax.Array]]:
+    def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        def loss_sums(params, microbatch):
+            return batch_loss_sums(graphdef, whole_params(params, frozen), microbatch)
+
         loss, target_tokens, gradients = accumulated_gradients(
             loss_sums, state.params, batch, run.train.accumulation_steps, mesh
         )
@@ -64,7 +75,7 @@ def make_train_step(
 
     return jax.jit(
         step,
-        in_shardings=(places, sharding.batch_sharding(mesh)),
+        in_shardings=(places, frozen_places, sharding.batch_sharding(mesh)),
         out_shardings=(places, sharding.replicated(mesh)),
         donate_argnums=0,
     )
@@ -73,7 +84,7 @@ def make_train_step(
 def make_evaluation(
     graphdef, held_out: TrainInput | None, most: int, mesh: Mesh
 ) -> Callable[[Any], float]:
-    """params -> mean loss over the target tokens of the first ``most`` batches (0: of all)."""
+    """All parameters -> mean loss of the first ``most`` batches (0: of all) over their targets."""
     replicated = sharding.replicated(mesh)
     sums = jax.jit(functools.partial(batch_loss_sums, graphdef), out_shardings=replicated)
 
@@ -89,7 +100,10 @@ def make_evaluation(
 
 
 def batch_loss_sums(graphdef, params, batch) -> tuple[jax.Array, jax.Array]:
-    """(sum of losses, number of targets) of packed rows; see data_pipeline.packing for a batch."""
+    """(sum of losses, number of targets) of packed rows; see data_pipeline.packing for a batch.
+
+    ``params`` are all of the decoder's.
+    """
     model = nnx.merge(graphdef, params)
     hidden_BxTxD, _ = model.hidden(batch["tokens"], batch["positions"], batch["segment_ids"])
     return chunked_cross_entropy(

@@ -140,9 +140,7 @@ def run_steps(mesh, accumulation_steps: int):
     from semcoder_jax.train_step import make_train_step
 
     run, decoder_config, optimizer = setting(accumulation_steps)
-    initialize = functools.partial(
-        initial_state, decoder_config, optimizer, run.seed, run.initialization
-    )
+    initialize = functools.partial(initial_state, run, decoder_config, optimizer)
     places = state_shardings(jax.eval_shape(initialize), mesh)
     compiled = jax.jit(initialize, out_shardings=places).lower().compile()
     memory = compiled.memory_analysis()
@@ -162,12 +160,12 @@ def run_steps(mesh, accumulation_steps: int):
         "initialization_bytes": memory.temp_size_in_bytes,
     }
     graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
-    step = make_train_step(run, run.train.num_steps, graphdef, optimizer, mesh, places)
+    step = make_train_step(run, run.train.num_steps, graphdef, optimizer, mesh, places, {})
     rows = []
     for number in range(STEPS):
         batch = sharding.put_batch(batch_of(number), mesh)
         with jax.transfer_guard("disallow"):
-            state, metrics = step(state, batch)
+            state, metrics = step(state, {}, batch)
         rows.append(jax.device_get(metrics))
     for name in ("loss", "gradient_norm", "target_tokens"):
         record[name] = [float(row[name]) for row in rows]

@@ -31,7 +31,6 @@ from semcoder_jax import hf, sharding
 from semcoder_jax import train as training
 from semcoder_jax.checkpoints import CheckpointError, Checkpoints, abstract_model, load_model
 from semcoder_jax.config import ConfigError, parse_run
-from semcoder_jax.initialization import InitializationConfig
 from semcoder_jax.metrics import RunLog, read_metrics
 from semcoder_jax.optimizer import make_optimizer
 from semcoder_jax.train_data import open_data
@@ -262,12 +261,9 @@ def test_exploding_gradients_update_nothing_and_end_the_run(data, tmp_path, caps
         assert sum(lengths) == row["target_tokens"]
 
     # The saved parameters are the initial ones, and the session that follows starts from them.
-    initial = initial_state(
-        hf.read_config(workdir / "model"),
-        make_optimizer(parse_run(config).optimizer, 12),
-        0,
-        InitializationConfig(),
-    ).params
+    run = parse_run(config)
+    decoder_config = hf.read_config(workdir / "model")
+    initial = initial_state(run, decoder_config, make_optimizer(run.optimizer, 12)).params
     close = functools.partial(np.testing.assert_allclose, rtol=1e-6)  # compiled there, not here
     jax.tree.map(close, params_of(workdir), initial)
     code, output = run_command(
@@ -284,16 +280,16 @@ def test_a_step_that_is_not_finite_leaves_the_state_as_it_was(data, tmp_path):
     config = resolve_architecture(run, opened.tokenizer)
     graphdef, _ = nnx.split(abstract_model(config, run.compute))
     optimizer = make_optimizer(run.optimizer, 12)
-    state = initial_state(config, optimizer, 0, run.initialization)
+    state = initial_state(run, config, optimizer)
     places = state_shardings(jax.eval_shape(lambda: state), mesh)
-    step = make_train_step(run, 12, graphdef, optimizer, mesh, places)
+    step = make_train_step(run, 12, graphdef, optimizer, mesh, places, {})
     batch = sharding.put_batch(next(opened.train), mesh)
     opened.train.close()
     bad = batch | {"loss_mask": batch["loss_mask"] * jnp.inf}
-    state, metrics = step(jax.device_put(state, places), batch)
+    state, metrics = step(jax.device_put(state, places), {}, batch)
     assert metrics["skipped"] == 0
     before = jax.device_get(state)
-    state, metrics = step(state, bad)
+    state, metrics = step(state, {}, bad)
     assert metrics["skipped"] == 1 and not np.isfinite(metrics["loss"])
     after = jax.device_get(state)
     assert after.step == before.step + 1
