@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from data_pipeline.packing import Packs, Tokenizer, TokenTable, encode_table, lay_out, plan_packs
 from data_pipeline.prompts import training_prompt
-from data_pipeline.records import Record
+from data_pipeline.records import Record, kind_number
 
 Batch = dict[str, np.ndarray]
 Overlong = Literal["truncate", "drop", "refuse"]
@@ -60,15 +60,15 @@ class InputCounts:
 def tokenize_records(source: Sequence[Record], tokenizer: Tokenizer) -> TokenTable:
     """All records as tokens, uncut, in the order of `source`. Raises packing.PackingError."""
 
-    def pairs() -> Iterator[tuple[str, str]]:
+    def rows() -> Iterator[tuple[str, str, int]]:
         with tqdm(total=len(source), desc="tokenize", unit="record", disable=None) as bar:
             for start in range(0, len(source), _RECORDS_AT_ONCE):
                 records = source[start : start + _RECORDS_AT_ONCE]
                 for record in records:
-                    yield training_prompt(record), record.response
+                    yield training_prompt(record), record.response, kind_number(record)
                 bar.update(len(records))
 
-    return encode_table(pairs(), tokenizer)
+    return encode_table(rows(), tokenizer)
 
 
 def make_train_iterator(
@@ -209,7 +209,13 @@ class TrainInput:
         """What decides the batch of a step, whatever the number of processes."""
         digest = hashlib.sha256()
         table = self.table
-        for array in (table.tokens_N, table.offsets, table.prompt_lengths_R, self._records):
+        for array in (
+            table.tokens_N,
+            table.offsets,
+            table.prompt_lengths_R,
+            table.kinds_R,
+            self._records,
+        ):
             digest.update(np.ascontiguousarray(array))
         return {
             "records": digest.hexdigest()[:16],

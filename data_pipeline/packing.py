@@ -51,6 +51,7 @@ class TokenTable:
     offsets: np.ndarray  # int64 [R + 1]
     prompt_lengths_R: np.ndarray  # int32, at most the record's length
     cut_R: np.ndarray  # bool: was longer than the maximum length; its end is lost
+    kinds_R: np.ndarray  # int32: 1 + the index of the record's kind in records.TRAINING_KINDS
 
     def __len__(self) -> int:
         return len(self.prompt_lengths_R)
@@ -74,6 +75,7 @@ class TokenTable:
             np.concatenate([[0], np.cumsum(lengths_R)]),
             np.minimum(self.prompt_lengths_R, lengths_R).astype(np.int32),
             self.cut_R | cut_R,
+            self.kinds_R,
         )
 
     @property
@@ -120,13 +122,16 @@ def encode(
     prompt: str, response: str, tokenizer: Tokenizer, max_length: int | None = None
 ) -> Example:
     """One record as tokens, at most `max_length` of them (None: all). Raises PackingError."""
-    return encode_table([(prompt, response)], tokenizer, max_length)[0]
+    return encode_table([(prompt, response, 1)], tokenizer, max_length)[0]
 
 
 def encode_table(
-    pairs: Iterable[tuple[str, str]], tokenizer: Tokenizer, max_length: int | None = None
+    rows: Iterable[tuple[str, str, int]], tokenizer: Tokenizer, max_length: int | None = None
 ) -> TokenTable:
-    """(prompt, response) pairs as tokens, at most `max_length` each. Raises PackingError."""
+    """(prompt, response, kind number) of records as tokens, at most `max_length` each.
+
+    Raises PackingError.
+    """
     bos = _special_id(tokenizer, "bos_token_id")
     eos = _special_id(tokenizer, "eos_token_id")
     if max_length is not None and max_length < 2:
@@ -136,10 +141,12 @@ def encode_table(
     lengths: list[int] = []
     prompt_lengths: list[int] = []
     cut: list[bool] = []
-    pairs = iter(pairs)
-    while batch := list(islice(pairs, _ENCODED_AT_ONCE)):
-        prompt_ids = _ids([prompt for prompt, _ in batch], tokenizer)
-        response_ids = _ids([response for _, response in batch], tokenizer)
+    kinds: list[int] = []
+    rows = iter(rows)
+    while batch := list(islice(rows, _ENCODED_AT_ONCE)):
+        prompt_ids = _ids([prompt for prompt, _, _ in batch], tokenizer)
+        response_ids = _ids([response for _, response, _ in batch], tokenizer)
+        kinds.extend(kind for _, _, kind in batch)
         kept = []
         for prompt, response in zip(prompt_ids, response_ids, strict=True):
             ids = [bos, *prompt, *response, eos]
@@ -153,6 +160,7 @@ def encode_table(
         np.cumsum([0, *lengths], dtype=np.int64),
         np.array(prompt_lengths, np.int32),
         np.array(cut, bool),
+        np.array(kinds, np.int32),
     )
 
 
@@ -241,7 +249,8 @@ def lay_out(
     - `targets` int32: the next token of the same record;
     - `loss_mask` bool: the target is a response token or its EOS;
     - `segment_ids` int32: 1, 2, ... for the records of a row, 0 on padding;
-    - `positions` int32: from 0 in each record, 0 on padding.
+    - `positions` int32: from 0 in each record, 0 on padding;
+    - `kinds` int32: 1 + the index of the record's kind in records.TRAINING_KINDS, 0 on padding.
 
     Raises PackingError when a pack's records do not fit.
     """
@@ -252,6 +261,7 @@ def lay_out(
         "loss_mask": np.zeros(shape, bool),
         "segment_ids": np.zeros(shape, np.int32),
         "positions": np.zeros(shape, np.int32),
+        "kinds": np.zeros(shape, np.int32),
     }
     for row, pack in enumerate(packs):
         start = 0
@@ -265,6 +275,7 @@ def lay_out(
             batch["targets"][here] = ids[1:]
             batch["segment_ids"][here] = segment
             batch["positions"][here] = np.arange(size)
+            batch["kinds"][here] = table.kinds_R[record]
             # The input at place i predicts id i + 1, a response token from prompt_length on.
             first_loss = start + table.prompt_lengths_R[record] - 1
             batch["loss_mask"][row, first_loss : start + size] = True

@@ -25,6 +25,11 @@ PYX_KINDS = ("nl", "fwd_mnl", "bwd_mnl")
 KINDS = (*PYX_KINDS, "fault")
 FIELDS = ("id", *KINDS, "response")
 
+TRAINING_KINDS = ("nl", "forward", "backward", "refine", "instruction")
+"""The kinds of records as training names them, in a fixed order: batches hold 1 + the index."""
+
+_TRAINING_KIND = dict(zip((*KINDS, "instruction"), TRAINING_KINDS, strict=True))
+
 
 class RecordError(ValueError):
     """Not PyX or PyX-R. The message is one line: where, which field, what was expected."""
@@ -99,6 +104,11 @@ def make_record(id: str, kind: str, prompt_field: str, response: str) -> Record:
     return PyXRecord(
         id=id, response=response, **dict.fromkeys(PYX_KINDS, "") | {kind: prompt_field}
     )
+
+
+def kind_number(record: Record) -> int:
+    """1 + the index of the record's kind in TRAINING_KINDS; 0 stands for padding."""
+    return 1 + TRAINING_KINDS.index(_TRAINING_KIND[record.kind])
 
 
 def derived_id(fault: str, response: str) -> str:

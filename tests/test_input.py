@@ -32,6 +32,7 @@ def numbered_table(records: int = 200, seed: int = 0) -> TokenTable:
         np.concatenate([[0], np.cumsum(lengths)]),
         rng.integers(1, lengths).astype(np.int32),
         np.zeros(records, bool),
+        rng.integers(1, 6, records).astype(np.int32),
     )
 
 
@@ -137,6 +138,7 @@ def test_the_order_of_records_is_fixed_for_good():
         np.concatenate([[0], np.cumsum(lengths)]),
         np.ones(6, np.int32),
         np.zeros(6, bool),
+        np.ones(6, np.int32),
     )
     iterator = make_train_iterator(table, **options(global_batch_size=6, seed=7))
     for epoch in range(3):
@@ -240,6 +242,7 @@ def long_table() -> TokenTable:
         np.concatenate([[0], np.cumsum(lengths)]),
         np.array([5, 5, 40, 32], np.int32),
         np.zeros(4, bool),
+        np.ones(4, np.int32),
     )
 
 
@@ -277,7 +280,11 @@ def test_long_records_are_cut_dropped_or_refused_and_counted():
 )
 def test_bad_options_are_refused(changes, message):
     table = TokenTable(
-        np.ones(9, np.int32), np.array([0, 9]), np.array([4], np.int32), np.zeros(1, bool)
+        np.ones(9, np.int32),
+        np.array([0, 9]),
+        np.array([4], np.int32),
+        np.zeros(1, bool),
+        np.ones(1, np.int32),
     )
     with pytest.raises(InputError, match=message):
         TrainInput(table, **options(**changes))
@@ -300,6 +307,7 @@ def test_records_are_asked_in_upstreams_prompts():
         tokens = table[number].tokens.tolist()
         prompt, response = training_prompt(records[number]), f"answer {number}"
         assert tokens == [1, *map(ord, prompt), *map(ord, response), 2]
+    assert table.kinds_R.tolist() == [2] * 300  # forward
     batch = next(make_train_iterator(records, CharacterTokenizer(), **options(sequence_length=512)))
     answers = "".join(map(chr, batch["targets"][batch["loss_mask"]])).split("\x02")[:-1]
     assert len(answers) == batch["segment_ids"].max(axis=1).sum()

@@ -46,9 +46,9 @@ def test_prompt_and_response_are_encoded_apart_between_bos_and_eos(tokenizer):
 def test_deepseekcoders_tokenizer_gives_upstreams_ids(shared_data):
     tokenizer = AutoTokenizer.from_pretrained(shared_data / "tokenizer")
     # Pairs that would merge over the seam if they were encoded as one text.
-    pairs = [("def f", "oo():\n    return 1\n"), ("x \n", "\n y"), ("Übung", "é")]
-    table = encode_table(pairs, tokenizer)
-    for record, (prompt, response) in enumerate(pairs):
+    rows = [("def f", "oo():\n    return 1\n", 1), ("x \n", "\n y", 2), ("Übung", "é", 3)]
+    table = encode_table(rows, tokenizer)
+    for record, (prompt, response, _) in enumerate(rows):
         prompt_ids = tokenizer.convert_tokens_to_ids(tokenizer.tokenize(prompt))
         response_ids = tokenizer.convert_tokens_to_ids(tokenizer.tokenize(response))
         expected = [32013, *prompt_ids, *response_ids, tokenizer.eos_token_id]
@@ -62,7 +62,7 @@ def test_many_records_are_encoded_as_one_by_one(tokenizer):
     rng = np.random.default_rng(0)
     pairs = [("p" * rng.integers(0, 30), "r" * rng.integers(1, 30)) for _ in range(2500)]
     for max_length in (None, 20):
-        table = encode_table(iter(pairs), tokenizer, max_length)
+        table = encode_table(((*pair, 1) for pair in pairs), tokenizer, max_length)
         assert len(table) == len(pairs)
         for record in rng.integers(0, len(pairs), 200):
             alone = encode(*pairs[record], tokenizer, max_length)
@@ -82,11 +82,11 @@ def test_cutting_on_the_right_loses_the_eos_then_the_response(tokenizer):
 
 
 def test_a_table_cut_later_is_the_table_encoded_cut(tokenizer):
-    pairs = [("a" * n, "b" * m) for n in range(8) for m in range(1, 8)]
-    whole = encode_table(pairs, tokenizer)
+    rows = [("a" * n, "b" * m, m) for n in range(8) for m in range(1, 8)]
+    whole = encode_table(rows, tokenizer)
     for max_length in (2, 5, 9, 100):
-        later, at_once = whole.cut_to(max_length), encode_table(pairs, tokenizer, max_length)
-        for name in ("tokens_N", "offsets", "prompt_lengths_R", "cut_R"):
+        later, at_once = whole.cut_to(max_length), encode_table(rows, tokenizer, max_length)
+        for name in ("tokens_N", "offsets", "prompt_lengths_R", "cut_R", "kinds_R"):
             ours, expected = getattr(later, name), getattr(at_once, name)
             assert np.array_equal(ours, expected) and ours.dtype == expected.dtype
     assert whole.cut_to(5).cut_to(9).cut_R.tolist() == (whole.lengths_R > 5).tolist()
@@ -150,7 +150,7 @@ def test_records_that_do_not_fit_a_pack_are_refused():
 
 
 def test_layout_by_hand(tokenizer):
-    table = encode_table([("a", "bc"), ("", "d"), ("ef", "g")], tokenizer)
+    table = encode_table([("a", "bc", 3), ("", "d", 5), ("ef", "g", 1)], tokenizer)
     s, e = tokenizer.bos_token_id, tokenizer.eos_token_id
     a, b, c, d, f, g = (tokenizer.get_vocab()[token] for token in "abcdfg")
     rows = lay_out(table, [np.array([0, 1]), np.array([2]), np.array([], int)], 7, pad_id=1)
@@ -172,19 +172,21 @@ def test_layout_by_hand(tokenizer):
     ]
     assert rows["segment_ids"].tolist() == [[1, 1, 1, 1, 2, 2, 0], [1, 1, 1, 1, 0, 0, 0], [0] * 7]
     assert rows["positions"].tolist() == [[0, 1, 2, 3, 0, 1, 0], [0, 1, 2, 3, 0, 0, 0], [0] * 7]
+    assert rows["kinds"].tolist() == [[3, 3, 3, 3, 5, 5, 0], [1, 1, 1, 1, 0, 0, 0], [0] * 7]
     assert {name: array.dtype for name, array in rows.items()} == {
         "tokens": np.int32,
         "targets": np.int32,
         "loss_mask": bool,
         "segment_ids": np.int32,
         "positions": np.int32,
+        "kinds": np.int32,
     }
 
 
 def test_records_come_back_out_of_the_layout(tokenizer):
     rng = np.random.default_rng(3)
-    pairs = [("p" * rng.integers(0, 40), "r" * rng.integers(1, 40)) for _ in range(300)]
-    table = encode_table(pairs, tokenizer, 50)
+    rows = [("p" * rng.integers(0, 40), "r" * rng.integers(1, 40), 1 + n % 5) for n in range(300)]
+    table = encode_table(rows, tokenizer, 50)
     plan = plan_packs(table.lengths_R - 1, 64)
     rows = lay_out(table, list(plan), 64)
     for row, pack in enumerate(plan):
@@ -196,6 +198,7 @@ def test_records_come_back_out_of_the_layout(tokenizer):
             assert np.array_equal(inputs[1:], targets[:-1])
             assert np.array_equal(rows["loss_mask"][row][here], example.loss_mask[1:])
             assert np.array_equal(rows["positions"][row][here], np.arange(len(inputs)))
+            assert set(rows["kinds"][row][here].tolist()) == {1 + record % 5}
     assert not rows["loss_mask"][rows["segment_ids"] == 0].any()
     assert (rows["segment_ids"] > 0).sum() == (table.lengths_R - 1).sum()
     with pytest.raises(PackingError, match="pack 0: expected at most 8"):

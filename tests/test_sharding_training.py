@@ -125,6 +125,7 @@ def batch_of(step: int) -> dict:
         "tokens": random.integers(0, 256, (B, T), np.int32),
         "targets": random.integers(0, 256, (B, T), np.int32),
         "segment_ids": np.where(place < first, 1, 2).astype(np.int32),
+        "kinds": np.where(place < first, 1, 3).astype(np.int32),
         "positions": np.where(place < first, place, place - first).astype(np.int32),
         "loss_mask": place < random.integers(0, T, B)[:, None] ** 2 // T,
     }
