@@ -32,11 +32,8 @@ def weighted_cross_entropy(
 
     A target of weight 0 (prompt, padding) adds nothing, whatever its id and logits.
     """
-    losses_BxT = token_cross_entropy(logits_BxTxV, targets_BxT)
-    weights_BxT = weights_BxT.astype(jnp.float32)
-    # where, not only a product: 0 x inf would be NaN.
-    weighted_BxT = jnp.where(weights_BxT > 0, losses_BxT * weights_BxT, 0.0)
-    return jnp.sum(weighted_BxT), jnp.sum(weights_BxT)
+    loss_sum, weight, _ = _weighted(logits_BxTxV, targets_BxT, weights_BxT)
+    return loss_sum, weight
 
 
 def chunked_cross_entropy(
@@ -45,8 +42,9 @@ def chunked_cross_entropy(
     targets_BxT: jax.Array,
     weights_BxT: jax.Array,
     chunk: int,
-) -> tuple[jax.Array, jax.Array]:
-    """`weighted_cross_entropy` of ``logits_of(hidden)``, ``chunk`` positions of a row at a time.
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`weighted_cross_entropy` of ``logits_of(hidden)``, ``chunk`` positions of a row at a time;
+    and weight x cross entropy of each position, float32 [B, T], without a gradient.
 
     Logits are the largest array of a step (4 GiB in float32 for 16 rows of 2,048 positions and
     32,256 words): only those of one chunk exist at once, forward and backward, at the price of
@@ -54,7 +52,7 @@ def chunked_cross_entropy(
     """
     T = targets_BxT.shape[1]
     if chunk >= T:
-        return weighted_cross_entropy(logits_of(hidden_BxTxD), targets_BxT, weights_BxT)
+        return _weighted(logits_of(hidden_BxTxD), targets_BxT, weights_BxT)
     num_chunks = -(-T // chunk)
 
     def split(x):
@@ -64,11 +62,30 @@ def chunked_cross_entropy(
     @jax.checkpoint
     def add(sums, part):
         hidden_BxCxD, targets_BxC, weights_BxC = part
-        new = weighted_cross_entropy(logits_of(hidden_BxCxD), targets_BxC, weights_BxC)
-        return jax.tree.map(jnp.add, sums, new), None
+        *new, losses_BxC = _weighted(logits_of(hidden_BxCxD), targets_BxC, weights_BxC)
+        return jax.tree.map(jnp.add, sums, tuple(new)), losses_BxC
 
     zero = jnp.zeros((), jnp.float32)
-    sums, _ = jax.lax.scan(
+    sums, losses_NxBxC = jax.lax.scan(
         add, (zero, zero), (split(hidden_BxTxD), split(targets_BxT), split(weights_BxT))
     )
-    return sums
+    losses_BxT = jnp.moveaxis(losses_NxBxC, 0, 1).reshape(-1, num_chunks * chunk)[:, :T]
+    return *sums, losses_BxT
+
+
+def sums_by_kind(values_BxT: jax.Array, kinds_BxT: jax.Array, num_kinds: int) -> jax.Array:
+    """Sums of ``values`` over the positions of each kind 1 … num_kinds (0 is padding),
+    float32 [num_kinds]."""
+    is_kind_BxTxN = kinds_BxT[..., None] == 1 + jax.lax.iota(jnp.int32, num_kinds)
+    return jnp.sum(jnp.where(is_kind_BxTxN, values_BxT[..., None], 0.0), (0, 1), jnp.float32)
+
+
+def _weighted(
+    logits_BxTxV: jax.Array, targets_BxT: jax.Array, weights_BxT: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The sums of weighted_cross_entropy, and what the first is the sum of."""
+    losses_BxT = token_cross_entropy(logits_BxTxV, targets_BxT)
+    weights_BxT = weights_BxT.astype(jnp.float32)
+    # where, not only a product: 0 x inf would be NaN.
+    weighted_BxT = jnp.where(weights_BxT > 0, losses_BxT * weights_BxT, 0.0)
+    return jnp.sum(weighted_BxT), jnp.sum(weights_BxT), jax.lax.stop_gradient(weighted_BxT)

@@ -17,6 +17,9 @@ import jax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from data_pipeline.records import TRAINING_KINDS
+from semcoder_jax.train_step import HeldOutLoss, mean_by_kind
+
 METRICS_FILE = "metrics.jsonl"
 SKIPPED_FILE = "skipped.jsonl"
 TENSORBOARD = "tensorboard"
@@ -83,10 +86,11 @@ class RunLog:
         yield
         self._clock += time.monotonic() - began
 
-    def evaluation(self, step: int, loss: float) -> None:
-        self._writer.write(step, {"eval_loss": loss})
+    def evaluation(self, step: int, loss: HeldOutLoss) -> None:
+        by_kind = {f"eval_loss/{kind}": value for kind, value in loss.by_kind.items()}
+        self._writer.write(step, {"eval_loss": loss.mean} | by_kind)
         self._writer.flush()
-        self.say(f"step {step}  held-out loss {loss:.4f}")
+        self.say(f"step {step}  held-out loss {loss.mean:.4f}")
 
     def say(self, line: str) -> None:
         self._progress.say(line)
@@ -108,7 +112,7 @@ class RunLog:
             self._tokens, self._seconds = self._tokens + tokens, self._seconds + now - self._clock
         self._clock = now
         for step, metrics in fetched:
-            self._writer.write(step, {name: value.item() for name, value in metrics.items()})
+            self._writer.write(step, _scalars(metrics))
             if metrics["skipped"]:
                 self._tell_skipped(step, float(metrics["loss"]), float(metrics["gradient_norm"]))
         self._writer.flush()
@@ -131,6 +135,16 @@ class RunLog:
             f"step {step}: loss {loss:.4g}, gradient norm {gradient_norm:.4g}: not used "
             f"(number {self.skipped}); its {len(ids)} records: {shown} (all in {SKIPPED_FILE})"
         )
+
+
+def _scalars(metrics: dict) -> dict[str, float]:
+    """A step's metrics, those by kind as loss/KIND and target_tokens/KIND of the kinds it held."""
+    scalars = {name: value.item() for name, value in metrics.items() if value.ndim == 0}
+    losses_N, targets_N = metrics["loss_by_kind"], metrics["targets_by_kind"]
+    for kind, loss in mean_by_kind(losses_N, targets_N).items():
+        scalars[f"loss/{kind}"] = loss
+        scalars[f"target_tokens/{kind}"] = float(targets_N[TRAINING_KINDS.index(kind)])
+    return scalars
 
 
 class MetricWriter:

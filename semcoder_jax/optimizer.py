@@ -176,16 +176,17 @@ def accumulated_gradients(
 ):
     """Mean loss over the target weight of the whole batch, and its exact gradient.
 
-    ``loss_sums(params, batch) -> (sum of losses, sum of weights)``. The batch, leading axis B, is
-    taken in ``steps`` microbatches of B/steps rows inside a scan; sums are added and divided once
-    at the end, so the split changes rounding only. Returns (loss, weight, gradients).
+    ``loss_sums(params, batch) -> (sum of losses, sums)``, of which ``sums[0]`` is the sum of
+    weights and the rest may be arrays of any kind. The batch, leading axis B, is taken in ``steps``
+    microbatches of B/steps rows inside a scan; sums are added and divided once at the end, so the
+    split changes rounding only. Returns (loss, sums, gradients).
     """
 
     def gradients(microbatch):
-        (loss_sum, weight), gradient_sums = jax.value_and_grad(loss_sums, has_aux=True)(
+        (loss_sum, sums), gradient_sums = jax.value_and_grad(loss_sums, has_aux=True)(
             params, microbatch
         )
-        return loss_sum, weight, gradient_sums
+        return loss_sum, sums, gradient_sums
 
     if steps == 1:
         totals = gradients(batch)
@@ -194,13 +195,15 @@ def accumulated_gradients(
         def add(totals, microbatch):
             return jax.tree.map(jnp.add, totals, gradients(microbatch)), None
 
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        start = (jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32), zeros)
-        totals, _ = jax.lax.scan(add, start, _microbatches(batch, steps, mesh))
-    loss_sum, weight, gradient_sums = totals
+        microbatches = _microbatches(batch, steps, mesh)
+        _, sums, _ = jax.eval_shape(gradients, jax.tree.map(lambda x: x[0], microbatches))
+        zeros = jax.tree.map(jnp.zeros_like, (sums, params))
+        start = (jnp.zeros((), jnp.float32), *zeros)
+        totals, _ = jax.lax.scan(add, start, microbatches)
+    loss_sum, sums, gradient_sums = totals
     # A batch without any target has gradient zero, not NaN.
-    scale = 1.0 / jnp.maximum(weight, jnp.finfo(jnp.float32).tiny)
-    return loss_sum * scale, weight, jax.tree.map(lambda g: g * scale, gradient_sums)
+    scale = 1.0 / jnp.maximum(sums[0], jnp.finfo(jnp.float32).tiny)
+    return loss_sum * scale, sums, jax.tree.map(lambda g: g * scale, gradient_sums)
 
 
 def _microbatches(batch: dict[str, jax.Array], steps: int, mesh: Mesh | None):

@@ -169,8 +169,9 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path) -> TrainResult:
             if data.eval and (step == num_steps or _due(step, run.train.eval_every)):
                 log.flush()
                 with log.pause():
-                    eval_loss = evaluate(whole_params(state.params, frozen))
-                log.evaluation(step, eval_loss)
+                    held_out = evaluate(whole_params(state.params, frozen))
+                log.evaluation(step, held_out)
+                eval_loss = held_out.mean
             failing = log.skipped > run.train.max_skipped_steps
             if stopping or failing or _due(step, run.train.checkpoint_every):
                 log.flush()

@@ -1,23 +1,35 @@
 """One update, and the held-out loss, as jitted functions over the parameters and a packed batch."""
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh
 
 from data_pipeline.input import TrainInput
+from data_pipeline.records import TRAINING_KINDS
 from semcoder_jax import sharding
 from semcoder_jax.config import RunConfig
-from semcoder_jax.loss import chunked_cross_entropy
+from semcoder_jax.loss import chunked_cross_entropy, sums_by_kind
 from semcoder_jax.optimizer import accumulated_gradients, learning_rate_schedule
 from semcoder_jax.train_state import TrainState, whole_params
+
+
+class LossSums(NamedTuple):
+    """Sums over the target tokens of a batch, float32: of their ``weight`` (their number) in all,
+    of losses by kind, and of weights by kind, in the order of records.TRAINING_KINDS [N]."""
+
+    weight: jax.Array
+    loss_by_kind_N: jax.Array
+    weight_by_kind_N: jax.Array
 
 
 def make_train_step(
@@ -36,9 +48,10 @@ def make_train_step(
 
     Metrics are replicated scalars: the mean ``loss`` over the global batch's target tokens, the
     ``gradient_norm`` before clipping, the ``learning_rate``, the numbers of ``target_tokens``
-    and ``tokens`` (all but padding), and ``skipped``: 1 where loss or gradient is not finite, or
-    the gradient's norm is above ``train.skip_gradient_norm``. Such a step leaves parameters and
-    moments as they are; only the counters, and with them the learning rate, go on.
+    and ``tokens`` (all but padding), ``attention_pairs`` (see flops), and ``skipped``: 1 where loss
+    or gradient is not finite, or the gradient's norm is above ``train.skip_gradient_norm``. Such a
+    step leaves parameters and moments as they are; only the counters, and with them the learning
+    rate, go on. ``loss_by_kind`` and ``targets_by_kind`` are sums, [kinds], of LossSums.
     """
     schedule = learning_rate_schedule(run.optimizer, num_steps)
 
@@ -46,7 +59,7 @@ def make_train_step(
         def loss_sums(params, microbatch):
             return batch_loss_sums(graphdef, whole_params(params, frozen), microbatch)
 
-        loss, target_tokens, gradients = accumulated_gradients(
+        loss, sums, gradients = accumulated_gradients(
             loss_sums, state.params, batch, run.train.accumulation_steps, mesh
         )
         gradient_norm = optax.global_norm(gradients)
@@ -63,13 +76,18 @@ def make_train_step(
         params, moments = jax.tree.map(
             unless_bad, (params, moments), (state.params, state.optimizer)
         )
+        is_token_BxT = batch["segment_ids"] != 0
         metrics = {
             "loss": loss,
             "gradient_norm": gradient_norm,
             "learning_rate": schedule(state.step),
-            "target_tokens": target_tokens,
-            "tokens": jnp.sum(batch["segment_ids"] != 0),
+            "target_tokens": sums.weight,
+            "tokens": jnp.sum(is_token_BxT),
+            # Positions restart in each record: the query at position p sees p + 1 keys.
+            "attention_pairs": jnp.sum((batch["positions"] + 1.0) * is_token_BxT),
             "skipped": 1 - sound.astype(jnp.int32),
+            "loss_by_kind": sums.loss_by_kind_N,
+            "targets_by_kind": sums.weight_by_kind_N,
         }
         return TrainState(state.step + 1, params, moments), metrics
 
@@ -81,31 +99,54 @@ def make_train_step(
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class HeldOutLoss:
+    """The mean loss over held-out target tokens, in all and of each kind that occurs."""
+
+    mean: float
+    by_kind: dict[str, float]
+
+
 def make_evaluation(
     graphdef, held_out: TrainInput | None, most: int, mesh: Mesh
-) -> Callable[[Any], float]:
-    """All parameters -> mean loss of the first ``most`` batches (0: of all) over their targets."""
+) -> Callable[[Any], HeldOutLoss]:
+    """All parameters -> the loss of the first ``most`` batches (0: of all) over their targets."""
     replicated = sharding.replicated(mesh)
     sums = jax.jit(functools.partial(batch_loss_sums, graphdef), out_shardings=replicated)
 
-    def evaluate(params) -> float:
-        loss_sum = weight = 0.0
+    def evaluate(params) -> HeldOutLoss:
+        loss_sum, weight = 0.0, 0.0
+        losses_N, weights_N = np.zeros(len(TRAINING_KINDS)), np.zeros(len(TRAINING_KINDS))
         with contextlib.closing(held_out.iterator()) as batches:
             for batch in itertools.islice(batches, most or None):
-                batch_sums = jax.device_get(sums(params, sharding.put_batch(batch, mesh)))
-                loss_sum, weight = loss_sum + float(batch_sums[0]), weight + float(batch_sums[1])
-        return loss_sum / max(weight, 1.0)
+                loss, found = jax.device_get(sums(params, sharding.put_batch(batch, mesh)))
+                loss_sum, weight = loss_sum + float(loss), weight + float(found.weight)
+                losses_N += found.loss_by_kind_N
+                weights_N += found.weight_by_kind_N
+        return HeldOutLoss(loss_sum / max(weight, 1.0), mean_by_kind(losses_N, weights_N))
 
     return evaluate
 
 
-def batch_loss_sums(graphdef, params, batch) -> tuple[jax.Array, jax.Array]:
-    """(sum of losses, number of targets) of packed rows; see data_pipeline.packing for a batch.
+def mean_by_kind(losses_N: np.ndarray, weights_N: np.ndarray) -> dict[str, float]:
+    """The mean of each kind that has targets, by name, of the sums of LossSums."""
+    sums = zip(TRAINING_KINDS, losses_N, weights_N, strict=True)
+    return {name: float(loss / weight) for name, loss, weight in sums if weight}
+
+
+def batch_loss_sums(graphdef, params, batch) -> tuple[jax.Array, LossSums]:
+    """(sum of losses, further sums) of packed rows; see data_pipeline.packing for a batch.
 
     ``params`` are all of the decoder's.
     """
     model = nnx.merge(graphdef, params)
     hidden_BxTxD, _ = model.hidden(batch["tokens"], batch["positions"], batch["segment_ids"])
-    return chunked_cross_entropy(
-        model.logits, hidden_BxTxD, batch["targets"], batch["loss_mask"], model.compute.loss_chunk
+    weights_BxT = batch["loss_mask"]
+    loss_sum, weight, losses_BxT = chunked_cross_entropy(
+        model.logits, hidden_BxTxD, batch["targets"], weights_BxT, model.compute.loss_chunk
     )
+    by_kind = [
+        sums_by_kind(values_BxT, batch["kinds"], len(TRAINING_KINDS))
+        for values_BxT in (losses_BxT, weights_BxT)
+    ]
+    return loss_sum, LossSums(weight, *by_kind)

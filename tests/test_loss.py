@@ -9,6 +9,7 @@ import pytest
 
 from semcoder_jax.loss import (
     chunked_cross_entropy,
+    sums_by_kind,
     token_cross_entropy,
     weighted_cross_entropy,
 )
@@ -87,7 +88,7 @@ def chunked_example(chunk):
     _, targets, weights = example()
 
     def loss(hidden_BxTxD, weight_DxV):
-        total, weight = chunked_cross_entropy(
+        total, weight, _ = chunked_cross_entropy(
             lambda x: x @ weight_DxV, hidden_BxTxD, targets, weights, chunk
         )
         return total / weight
@@ -104,6 +105,20 @@ def test_chunks_change_neither_loss_nor_gradients(chunk):
     np.testing.assert_allclose(value, expected, rtol=1e-6)
     for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
         np.testing.assert_allclose(gradient, expected_gradient, atol=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [2, 4, 100])
+def test_the_loss_of_each_position_and_their_sums_by_kind(chunk):
+    logits, targets, weights = example()
+    total, _, losses = chunked_cross_entropy(lambda x: x, logits, targets, weights, chunk)
+    expected = -np.take_along_axis(log_softmax64(logits), targets[..., None], -1)[..., 0] * weights
+    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-6)
+    kinds = np.random.default_rng(2).integers(0, 4, losses.shape).astype(np.int32)
+    by_kind = sums_by_kind(losses, kinds, 3)
+    for kind in (1, 2, 3):
+        np.testing.assert_allclose(by_kind[kind - 1], expected[kinds == kind].sum(), rtol=1e-5)
+    everything = sums_by_kind(losses, np.ones_like(kinds), 1)
+    np.testing.assert_allclose(everything[0], total, rtol=1e-6)
 
 
 def test_no_logits_of_the_whole_batch_exist():

@@ -152,26 +152,28 @@ def test_accumulation_weighs_tokens_not_microbatches():
 
     def loss_sums(params, batch):
         losses = jnp.tanh(batch["x"] @ params["w"])
-        return jnp.sum(losses * batch["weights"]), jnp.sum(batch["weights"], dtype=jnp.float32)
+        weights = jnp.sum(batch["weights"], dtype=jnp.float32)
+        return jnp.sum(losses * batch["weights"]), (weights, jnp.sum(batch["weights"], 0))
 
     hidden = np.tanh(batch["x"].astype(np.float64) @ np.asarray(params["w"], np.float64))
     expected_loss = (hidden * batch["weights"]).sum() / 25
     slopes = (1 - hidden**2) * batch["weights"] / 25
     expected_gradient = (slopes[..., None] * batch["x"]).sum((0, 1))
     for steps in (1, 2, 4, 8):
-        loss, weight, gradients = jax.jit(
+        loss, (weight, by_place), gradients = jax.jit(
             lambda params, batch, steps=steps: accumulated_gradients(
                 loss_sums, params, batch, steps
             )
         )(params, batch)
         assert weight == 25
+        np.testing.assert_array_equal(by_place, batch["weights"].sum(0))
         np.testing.assert_allclose(loss, expected_loss, rtol=1e-5)
         np.testing.assert_allclose(gradients["w"], expected_gradient, atol=1e-6)
 
 
 def test_batch_without_targets_gives_no_gradient():
-    loss, weight, gradients = accumulated_gradients(
-        lambda params, batch: (jnp.sum(params["w"] * batch["x"]) * 0.0, jnp.zeros(())),
+    loss, (weight,), gradients = accumulated_gradients(
+        lambda params, batch: (jnp.sum(params["w"] * batch["x"]) * 0.0, (jnp.zeros(()),)),
         {"w": jnp.ones(3)},
         {"x": jnp.ones((2, 3))},
         1,

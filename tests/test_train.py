@@ -206,13 +206,14 @@ def test_packing_leaves_the_loss_of_every_record_as_it_is(data, unbroken):
     sums = jax.jit(functools.partial(batch_loss_sums, model.graphdef))
     packed = sums(model.params, lay_out(table, rows, 256))
     alone = sums(model.params, lay_out(table, [np.array([r]) for r in range(12)], 256))
-    assert packed[1] == alone[1]
+    assert packed[1].weight == alone[1].weight
     np.testing.assert_allclose(packed[0], alone[0], rtol=1e-5)
 
 
 def test_skipped_steps_are_told_with_their_records(tmp_path, capsys):
     log = RunLog(tmp_path, 0, 10, 1, lambda step: [f"record_{step}_{n}" for n in range(6)])
     metrics = {"loss": 1.5, "gradient_norm": 2.0, "tokens": 100, "target_tokens": 10.0}
+    metrics |= {"loss_by_kind": np.zeros(5), "targets_by_kind": np.zeros(5)}
     for step, changes in ((1, {}), (2, {}), (3, {"loss": np.nan, "skipped": 1})):
         step_metrics = metrics | {"skipped": 0} | changes
         log.step(step, {name: jnp.asarray(value) for name, value in step_metrics.items()})
