@@ -20,10 +20,10 @@ from typing import Any
 from data_pipeline.execution.oracles import equal
 from data_pipeline.execution.outcomes import BadInput, Died, Limit, Result
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job, expression_job
+from data_pipeline.faults import failed_test
 from data_pipeline.prompts import humaneval_prompt, mbpp_prompt, refine_prompt
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.events import Raised
-from data_pipeline.tracing.views import inlined
 
 MAX_ROUNDS = 5
 STOP = "[/Refined]"
@@ -66,10 +66,8 @@ class Failure:
 
     def shown(self, code: str) -> str:
         """The "Failed Test" block: the test, what came of it, the program with its run inlined."""
-        told = "" if self.trace is None else inlined(self.trace)
-        if not self.trace or len(told) > MAX_FEEDBACK:
-            return f"{self.test}\n# {self.came}"
-        return f"{self.test}\n# {self.came}\n\n{told.rstrip()}"
+        told = "" if self.trace is None else failed_test(self.test, self.trace, self.came)
+        return told if 0 < len(told) <= MAX_FEEDBACK else f"{self.test}\n# {self.came}"
 
 
 @dataclasses.dataclass(frozen=True)

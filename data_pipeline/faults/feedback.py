@@ -10,11 +10,12 @@ MAX_LINE = 600
 """Characters of one line of the inlined run: of longer ones the comment's end is left out."""
 
 
-def failed_test(test: str, trace: Trace) -> str:
+def failed_test(test: str, trace: Trace, came: str | None = None) -> str:
     """The "Failed Test" of a refine prompt.
 
     test: the assertion, such as "assert f(3) == 4"; only ever a test that the asker may see.
     trace: of the *buggy* program on that test's call.
+    came: what came of the test, in a line (None: how the call ended).
     """
     lines = inlined(trace).rstrip().split("\n")
     source = trace.program.split("\n")
@@ -22,7 +23,7 @@ def failed_test(test: str, trace: Trace) -> str:
         line if len(line) <= max(MAX_LINE, len(code)) else f"{line[: max(MAX_LINE, len(code))]} …"
         for line, code in zip(lines, [*source, *[""] * len(lines)], strict=False)
     ]
-    return "\n".join([test, f"# {ending(trace)}", "", *shown])
+    return "\n".join([test, f"# {came or ending(trace)}", "", *shown])
 
 
 def ending(trace: Trace) -> str:
