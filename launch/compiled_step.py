@@ -94,7 +94,13 @@ def architecture(run: RunConfig) -> DecoderConfig:
 def batch_shapes(run: RunConfig) -> dict[str, jax.ShapeDtypeStruct]:
     """A global batch as shapes: the arrays that packing lays out."""
     nothing = np.zeros(0, np.int32)
-    table = TokenTable(nothing, np.zeros(1, np.int64), nothing, np.zeros(0, bool))
+    table = TokenTable(
+        tokens_N=nothing,
+        offsets=np.zeros(1, np.int64),
+        prompt_lengths_R=nothing,
+        kinds_R=nothing,
+        cut_R=np.zeros(0, bool),
+    )
     rows = lay_out(table, [nothing], run.data.sequence_length)
     shape = (run.data.global_batch_size, run.data.sequence_length)
     return {name: jax.ShapeDtypeStruct(shape, array.dtype) for name, array in rows.items()}
