@@ -37,6 +37,7 @@ HARMLESS_FIELDS = (
     "train.keep_checkpoints",
     "train.max_skipped_steps",
     "train.stop_after_step",
+    "train.wandb_project",
 )
 
 
@@ -80,7 +81,8 @@ class TrainConfig:
     ``stop_after_step`` ends the session gracefully there, as SIGTERM would; the run can go on.
     A step whose loss or gradient is not finite, or whose gradient's norm exceeds
     ``skip_gradient_norm`` (None: no bound), updates nothing; more than ``max_skipped_steps`` of
-    them end the session with its state saved.
+    them end the session with its state saved. ``wandb_project`` names a project of Weights & Biases
+    that gets the numbers too (extra: wandb).
     """
 
     num_steps: int | None = None
@@ -93,6 +95,7 @@ class TrainConfig:
     stop_after_step: int | None = None
     skip_gradient_norm: float | None = None
     max_skipped_steps: int = 10
+    wandb_project: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

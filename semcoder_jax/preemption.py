@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ class StopSignal:
     """
 
     def __init__(self):
-        self._seen = False
+        self._seen: tuple[str, float] | None = None  # which signal, when
         self._alone = jax.process_count() == 1
         self._previous: dict[int, Any] = {}
 
@@ -33,11 +34,24 @@ class StopSignal:
             signal.signal(number, handler)
 
     def requested(self, step: int, checkpoints: Checkpoints) -> bool:
-        return self._seen if self._alone else checkpoints.reached_preemption(step)
+        if self._alone:
+            return self._seen is not None
+        reached = checkpoints.reached_preemption(step)
+        if reached and self._seen is None:
+            self._seen = "SIGTERM, on which all processes agreed,", time.monotonic()
+        return reached
+
+    @property
+    def reason(self) -> str:
+        """Why the session ends before the run does, for people: "stopped 1.2 s after SIGTERM"."""
+        if self._seen is None:
+            return "stopped"
+        name, since = self._seen
+        return f"stopped {time.monotonic() - since:.1f} s after {name}"
 
     def _hear(self, number: int, _frame) -> None:
         if self._seen and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._seen = True
+        self._seen = signal.Signals(number).name, time.monotonic()
         if not self._alone:
             os.kill(os.getpid(), signal.SIGTERM)

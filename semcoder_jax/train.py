@@ -1,20 +1,23 @@
 """Training, from a config to checkpoints:
 
     python -m semcoder_jax.train --config=configs/quickstart.py --workdir=DIR [--config.a.b=…]
+        [--profile[=STEPS]]    # trace STEPS steps (5) after warm-up into WORKDIR/profile
 
 Run again with the same arguments it goes on from the last checkpoint, and the losses that follow
 are those of an unbroken run, bit for bit on the same mesh. SIGTERM or Ctrl-C finishes the step,
-saves and leaves with exit code 0.
+saves and leaves with exit code 0. Compiled programs are kept in the user's cache folder
+(JAX_COMPILATION_CACHE_DIR for another), so that starting again does not compile again.
 
 WORKDIR: config.json (the checked config), model/ (an HF directory without weights), checkpoints/
-(Orbax), metrics.jsonl and tensorboard/, skipped.jsonl (steps whose gradient was not used), corpus/
-and data/ (what the source prepares).
+(Orbax), metrics.jsonl and tensorboard/, goodput.jsonl (where the wall time went), skipped.jsonl
+(steps whose gradient was not used), profile/, corpus/ and data/ (what the source prepares).
 """
 
 import contextlib
 import dataclasses
 import functools
 import math
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -37,23 +40,22 @@ from semcoder_jax.checkpoints import (
     Checkpoints,
     abstract_model,
 )
+from semcoder_jax.compilation_cache import keep_compiled_programs
 from semcoder_jax.config import (
     ConfigError,
     RunConfig,
     parse_run,
 )
-from semcoder_jax.metrics import (
-    METRICS_FILE,
-    SKIPPED_FILE,
-    NotFiniteError,
-    RunLog,
-    read_metrics,
-)
+from semcoder_jax.goodput import CHECKPOINT, COMPILE, EVALUATION, INPUT, PROFILE, WallTime
+from semcoder_jax.metrics import METRICS_FILE, read_metrics
 from semcoder_jax.optimizer import (
     OptimizerError,
     make_optimizer,
 )
 from semcoder_jax.preemption import StopSignal
+from semcoder_jax.run_log import SKIPPED_FILE, LoggedRun, NotFiniteError, RunLog
+from semcoder_jax.speed import Machine, formula, step_flops
+from semcoder_jax.step_trace import StepTrace
 from semcoder_jax.train_data import open_data
 from semcoder_jax.train_state import (
     initial_state,
@@ -64,6 +66,7 @@ from semcoder_jax.train_state import (
     whole_params,
 )
 from semcoder_jax.train_step import make_evaluation, make_train_step
+from semcoder_jax.wandb_sink import WandbSink, check_wandb
 from semcoder_jax.workdir import WorkdirError, check_workdir, claimed, write_config
 
 USER_ERRORS = (
@@ -99,8 +102,10 @@ class TrainResult:
     seconds: float
 
 
-def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
+def train(config: ConfigDict | dict, workdir: str | Path, *, profile_steps: int = 0) -> TrainResult:
     """Train to ``train.num_steps``, or until stopped; go on from WORKDIR's last checkpoint.
+
+    ``profile_steps`` of them are traced, after warm-up.
 
     Raises one of USER_ERRORS, before anything is compiled, if the config or the workdir is wrong.
     Raises NotFiniteError, with the state saved, after ``train.max_skipped_steps`` bad steps.
@@ -108,12 +113,13 @@ def train(config: ConfigDict | dict, workdir: str | Path) -> TrainResult:
     run = parse_run(config)
     mesh = sharding.make_mesh(run.mesh)
     check_batch(run, mesh)
+    check_wandb(run.train.wandb_project)
     check_workdir(run, Path(workdir))
     with claimed(Path(workdir)):
-        return _train(run, mesh, Path(workdir))
+        return _train(run, mesh, Path(workdir), profile_steps)
 
 
-def _train(run: RunConfig, mesh: Mesh, workdir: Path) -> TrainResult:
+def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> TrainResult:
     started = time.monotonic()
 
     # ---- Data
@@ -154,31 +160,65 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path) -> TrainResult:
     train_step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places, {})
     evaluate = make_evaluation(graphdef, data.eval, run.train.eval_batches, mesh)
 
-    # ---- Loop
-    log = RunLog(workdir, first, num_steps, run.train.log_every, data.record_ids)
+    # ---- What people see
+    leads = jax.process_index() == 0
+    machine = Machine.of(mesh.devices.flat)
+    wall = WallTime(workdir, first, started, write=leads)
+    seen = LoggedRun(
+        first,
+        num_steps,
+        run.train.log_every,
+        data.record_ids,
+        step_flops(decoder_config),
+        machine,
+    )
+    sinks = ()
+    if run.train.wandb_project and leads:
+        sinks = (WandbSink(run.train.wandb_project, workdir, run.to_record()),)
+    log = RunLog(workdir, seen, wall, sinks)
     log.say(f"{_size(shapes.params)} parameters on {mesh.size} device(s), from step {first}")
+    log.say(formula(decoder_config, machine))
+    trace = StepTrace(workdir, first, profile_steps)
+
+    # ---- Loop
     eval_loss, stop = None, StopSignal()
-    with stop, contextlib.closing(checkpoints), contextlib.closing(log):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stop)
+        for part in (checkpoints, wall, log, trace):
+            stack.enter_context(contextlib.closing(part))
         for step in range(first + 1, last + 1):
-            batch = sharding.put_batch(next(data.train), mesh)
+            with wall.phase(INPUT):
+                batch = next(data.train)
+            batch = sharding.put_batch(batch, mesh)
             # No other transfer is meant: a hidden one is an error, not a slowdown.
-            with jax.transfer_guard("disallow"):
-                state, metrics = train_step(state, frozen, batch)
+            with jax.transfer_guard("disallow"), trace.step(step):
+                # The first call compiles, and returns before the step is computed.
+                with wall.phase(COMPILE) if step == first + 1 else contextlib.nullcontext():
+                    state, metrics = train_step(state, frozen, batch)
                 log.step(step, metrics)
-            stopping = stop.requested(step, checkpoints) or step == last
-            if data.eval and (step == num_steps or _due(step, run.train.eval_every)):
+            if trace.is_last(step):
+                with wall.phase(PROFILE):
+                    trace.stop(metrics)
+                log.say(f"traced up to step {step}: {trace.directory}")
+            told = stop.requested(step, checkpoints)
+            # Who was told to stop has little time, and saves first of all.
+            if data.eval and (step == num_steps or (_due(step, run.train.eval_every) and not told)):
                 log.flush()
-                with log.pause():
+                with wall.phase(EVALUATION):
                     held_out = evaluate(whole_params(state.params, frozen))
                 log.evaluation(step, held_out)
                 eval_loss = held_out.mean
             failing = log.skipped > run.train.max_skipped_steps
-            if stopping or failing or _due(step, run.train.checkpoint_every):
+            stopping = told or failing or step == last
+            if stopping or _due(step, run.train.checkpoint_every):
                 log.flush()
-                checkpoints.save(step, state.params, state.optimizer, data.train)
-            if stopping or failing:
+                with wall.phase(CHECKPOINT):
+                    checkpoints.save(step, state.params, state.optimizer, data.train)
+            if stopping:
                 break
-        checkpoints.wait()
+        with wall.phase(CHECKPOINT):
+            checkpoints.wait()
+        log.goodput(step)
     data.train.close()
     if failing:
         raise NotFiniteError(
@@ -186,7 +226,7 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path) -> TrainResult:
             f"({run.train.max_skipped_steps}); step {step} is saved, see {SKIPPED_FILE}"
         )
     if step < num_steps:
-        log.say(f"stopped: step {step} is saved; the same command goes on from there")
+        log.say(f"{stop.reason}: step {step} is saved; the same command goes on from there")
     if eval_loss is None:
         eval_loss = _last_eval_loss(workdir)
     seconds = time.monotonic() - started
@@ -234,8 +274,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__doc__)
         return 0
     try:
+        argv, profile_steps = split_profile(argv)
         config, workdir = parse_arguments(argv)
-        result = train(config, workdir)
+        keep_compiled_programs()
+        result = train(config, workdir, profile_steps=profile_steps)
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -246,6 +288,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     held_out = "" if result.eval_loss is None else f", held-out loss {result.eval_loss:.4f}"
     print(f"{workdir}: step {result.step} of {result.num_steps}{held_out}{rate}")
     return 0
+
+
+def split_profile(argv: Sequence[str]) -> tuple[list[str], int]:
+    """(the arguments without --profile[=STEPS], how many steps to trace). Raises
+    CommandLineError."""
+    rest, steps = [], 0
+    for argument in argv:
+        name, _, value = argument.partition("=")
+        if name.lstrip("-") != "profile" or not name.startswith("-"):
+            rest.append(argument)
+        elif re.fullmatch(r"[1-9]\d*", value or "5"):
+            steps = int(value or 5)
+        else:
+            raise command_line.CommandLineError(
+                f"command line: {argument}: expected --profile or --profile=STEPS, at least 1"
+            )
+    return rest, steps
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[ConfigDict, str]:

@@ -1,0 +1,46 @@
+"""A trace of a few steps by JAX's profiler, for TensorBoard's profile plugin, xprof or Perfetto."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+
+PROFILE = "profile"
+_WARM_UP = 2  # steps first: the one that compiles, and one more
+
+
+class StepTrace:
+    """Traces ``count`` steps (0: none) after warm-up into WORKDIR/profile, in the first process."""
+
+    def __init__(self, workdir: Path, first: int, count: int):
+        self.directory = workdir / PROFILE
+        traces = count > 0 and jax.process_index() == 0
+        self._begin = first + 1 + _WARM_UP if traces else None
+        self._end = first + _WARM_UP + count
+        self.is_tracing = False
+
+    @contextlib.contextmanager
+    def step(self, step: int) -> Iterator[None]:
+        """Around the call of a step."""
+        if step == self._begin:
+            jax.profiler.start_trace(self.directory)
+            self.is_tracing = True
+        with jax.profiler.StepTraceAnnotation("train", step_num=step):
+            yield
+
+    def is_last(self, step: int) -> bool:
+        """Whether ``step`` is the last one to be traced: time for ``stop``."""
+        return self.is_tracing and step == self._end
+
+    def stop(self, metrics) -> None:
+        """Write the trace, once the step of these metrics is computed."""
+        if self.is_tracing:
+            jax.block_until_ready(metrics)
+            self.close()
+
+    def close(self) -> None:
+        """Write what there is."""
+        if self.is_tracing:
+            jax.profiler.stop_trace()
+            self.is_tracing = False
