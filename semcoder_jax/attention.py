@@ -1,16 +1,91 @@
-"""Grouped-query attention over segments: one function for training, prefill and decoding.
+"""Grouped-query attention over segments: one rule, and one function that picks who computes it.
 
 A query sees a key when both carry the same non-zero segment id and the key's position is not
 later. Packed training rows, padded prompts and a half-filled key/value cache are all cases of
 this one rule, so no caller builds a mask of its own and nothing is inferred from padding ids.
+
+`make_attend` is for whole rows. The records of a row stand one after the other and each in its
+own order, so "not later" is the same by position as by place in the row: that is how the kernels
+take it, which read segment ids and never hold [T, S] scores. What comes out at padding is finite
+and otherwise differs from backend to backend.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from semcoder_jax.remat import ATTENTION_OUTPUT
 
 # Added to the scores of hidden keys; finite, so that a row without any visible key (padding)
 # gives a harmless average instead of NaN.
 HIDDEN_SCORE = -1e30
+
+Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+"""(q [B, T, H, K], k and v [B, T, G, K]) -> [B, T, H, K]"""
+
+BACKENDS = {
+    "auto": "splash on TPU, flash on GPU, xla elsewhere",
+    "splash": "JAX's Pallas kernel for TPU",
+    "flash": "JAX's Pallas kernel for GPU",
+    "cudnn": "NVIDIA's fused attention for GPU, given a mask; float16 and bfloat16 only",
+    "xla": "plain products and a softmax, with all scores in memory",
+}
+_AUTO = {"tpu": "splash", "gpu": "flash", "cuda": "flash", "rocm": "flash"}
+_KERNEL_BLOCK = 128  # rows are padded to a multiple of this many positions
+_SPLASH_BLOCKS = (512, 256, 128)
+
+
+def make_attend(
+    backend: str,
+    positions_BxT: jax.Array,
+    segments_BxT: jax.Array,
+    mesh: Mesh | None = None,
+    interpret: bool = False,
+) -> Attend:
+    """Causal self-attention within the segments of whole rows, by one of BACKENDS.
+
+    "auto" goes by the devices of ``mesh`` rather than those of this process, which may compile for
+    others. Under a mesh it is called inside fsdp.over_rows, on a device's own rows; where
+    ``tensor`` splits the heads, each device runs the kernel on its own. ``interpret`` runs a Pallas
+    kernel on any device, slowly.
+    """
+    if backend == "auto":
+        platform = mesh.devices.flat[0].platform if mesh else jax.default_backend()
+        backend = _AUTO.get(platform, "xla")
+    if backend == "xla":
+        mask_BxTxS = attention_mask(positions_BxT, positions_BxT, segments_BxT, segments_BxT)
+        return lambda q, k, v: checkpoint_name(attend(q, k, v, mask_BxTxS), ATTENTION_OUTPUT)
+
+    def kernel(q, k, v, segments_BxT):
+        if backend == "cudnn":
+            return _cudnn(q, k, v, segments_BxT, "cudnn")
+        run = {"splash": _splash, "flash": _flash}[backend]
+        return _padded(run, q, k, v, segments_BxT, interpret)
+
+    def call(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK):
+        tensor = mesh.shape["tensor"] if mesh else 1
+        H, G = q_BxTxHxK.shape[2], k_BxSxGxK.shape[2]
+        run = kernel
+        if tensor > 1:
+            heads = P()
+            if H % tensor == 0:
+                heads = P(None, None, "tensor")
+                if G % tensor:  # each query head then brings its key head along
+                    k_BxSxGxK, v_BxSxGxK = _for_each_query(H, k_BxSxGxK, v_BxSxGxK)
+            run = jax.shard_map(
+                kernel,
+                in_specs=(heads, heads, heads, P()),
+                out_specs=heads,
+                axis_names={"tensor"},
+                check_vma=False,
+            )
+        return checkpoint_name(run(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT), ATTENTION_OUTPUT)
+
+    return call
 
 
 def attention_mask(
@@ -42,3 +117,80 @@ def attend(
     weights_BxGxRxTxS = jax.nn.softmax(scores_BxGxRxTxS, axis=-1).astype(v_BxSxGxK.dtype)
     out_BxGxRTxK = jnp.matmul(weights_BxGxRxTxS.reshape(B, G, R * T, S), v_BxGxSxK)
     return jnp.moveaxis(out_BxGxRTxK.reshape(B, H, T, K), 1, 2)
+
+
+def _padded(run: Callable, q, k, v, segments_BxT, interpret: bool) -> jax.Array:
+    """``run`` on rows lengthened by padding to a multiple of the kernels' blocks."""
+    T = q.shape[1]
+    more = -T % _KERNEL_BLOCK
+    if more:
+        q, k, v = (jnp.pad(x, [(0, 0), (0, more), (0, 0), (0, 0)]) for x in (q, k, v))
+        segments_BxT = jnp.pad(segments_BxT, [(0, 0), (0, more)])
+    return run(q, k, v, segments_BxT, interpret)[:, :T]
+
+
+def _splash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> jax.Array:
+    """Source: jax.experimental.pallas.ops.tpu.splash_attention; blocks that the causal mask hides
+    whole are skipped."""
+    from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as kernels
+    from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
+
+    T, H, K = q_BxTxHxK.shape[1:]
+    block = next(size for size in _SPLASH_BLOCKS if T % size == 0)
+    kernel = kernels.make_splash_mha(
+        masks.MultiHeadMask([masks.CausalMask((T, T))] * H),
+        block_sizes=kernels.BlockSizes(
+            block_q=block,
+            block_kv=block,
+            block_q_dkv=block,
+            block_kv_dkv=block,
+            block_q_dq=block,
+            block_kv_dq=block,
+        ),
+        head_shards=1,
+        q_seq_shards=1,
+        residual_checkpoint_name=ATTENTION_OUTPUT,
+        interpret=interpret,
+    )
+
+    def one_row(q_TxHxK, k_SxGxK, v_SxGxK, segments_T):
+        heads_first = (jnp.moveaxis(x, 1, 0) for x in (q_TxHxK * K**-0.5, k_SxGxK, v_SxGxK))
+        out_HxTxK = kernel(*heads_first, kernels.SegmentIds(segments_T, segments_T))
+        return jnp.moveaxis(out_HxTxK, 0, 1)
+
+    return jax.vmap(one_row)(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT)
+
+
+def _flash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> jax.Array:
+    """Source: jax.experimental.pallas.ops.gpu.attention."""
+    from jax.experimental.pallas.ops.gpu.attention import mha
+
+    H, K = q_BxTxHxK.shape[2:]
+    k_BxSxHxK, v_BxSxHxK = _for_each_query(H, k_BxSxGxK, v_BxSxGxK)
+    return mha(
+        q_BxTxHxK,
+        k_BxSxHxK,
+        v_BxSxHxK,
+        segments_BxT,
+        sm_scale=K**-0.5,
+        causal=True,
+        interpret=interpret,
+    )
+
+
+def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, implementation: str) -> jax.Array:
+    """jax.nn.dot_product_attention, which knows no segments: they come as a mask, [B, 1, T, S]."""
+    same_segment_Bx1xTxS = (segments_BxT[:, :, None] == segments_BxT[:, None, :])[:, None]
+    return jax.nn.dot_product_attention(
+        q_BxTxHxK,
+        k_BxSxGxK,
+        v_BxSxGxK,
+        mask=same_segment_Bx1xTxS,
+        is_causal=True,
+        implementation=implementation,
+    )
+
+
+def _for_each_query(H: int, *arrays_BxSxGxK) -> list[jax.Array]:
+    """Key/value heads repeated so that query head h finds its own at place h."""
+    return [jnp.repeat(x, H // x.shape[2], axis=2) for x in arrays_BxSxGxK]

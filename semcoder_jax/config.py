@@ -11,12 +11,12 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 
-import jax
-
+from semcoder_jax.attention import BACKENDS
 from semcoder_jax.hf import MODELS
 from semcoder_jax.initialization import InitializationConfig
 from semcoder_jax.model import Compute, DecoderConfig
 from semcoder_jax.optimizer import OptimizerConfig
+from semcoder_jax.remat import POLICIES
 from semcoder_jax.sharding import MESH_AXES
 
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16")
@@ -224,10 +224,14 @@ def _check_values(run: RunConfig) -> None:
         raise ConfigError(
             f"config: compute.dtype {compute.dtype!r}: {nearest(compute.dtype, COMPUTE_DTYPES)}"
         )
-    policies = ["none", *(n for n in dir(jax.checkpoint_policies) if not n.startswith("_"))]
-    if compute.remat not in policies:
+    if compute.attention not in BACKENDS:
         raise ConfigError(
-            f"config: compute.remat {compute.remat!r}: {nearest(compute.remat, policies)}"
+            f"config: compute.attention {compute.attention!r}: "
+            f"{nearest(compute.attention, BACKENDS)}"
+        )
+    if compute.remat not in POLICIES:
+        raise ConfigError(
+            f"config: compute.remat {compute.remat!r}: {nearest(compute.remat, POLICIES)}"
         )
     if data.source not in DATA_SOURCES:
         raise ConfigError(

@@ -16,9 +16,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from semcoder_jax.attention import attend, attention_mask
+from semcoder_jax.attention import Attend, make_attend
+from semcoder_jax.fsdp import Shards
 from semcoder_jax.kv_cache import KVCache
 from semcoder_jax.quantization import QuantizedWeight
+from semcoder_jax.remat import name_layer_input, rematerialized
 from semcoder_jax.rope import apply_rope, rope_angles
 
 
@@ -57,15 +59,16 @@ class Compute:
     """How the decoder computes; changes speed, memory and rounding, never the parameters.
 
     ``dtype`` is of activations and of the weights as they enter a product (parameters keep their
-    own). ``remat`` names a jax.checkpoint policy for a layer, or "none". ``one_hot_embedding``
-    looks tokens up by a matrix product: for small vocabularies on CPU the scatter in the
-    gradient of a gather costs more than the product. ``unroll`` is the number of layers a scan
-    step holds: all of a small model's layers unrolled save copies of residuals, one keeps the
-    program of a large model small. ``loss_chunk`` is the number of positions of each row whose
-    logits exist at one time while training.
+    own). ``attention`` is one of attention.BACKENDS; ``remat`` one of remat.POLICIES: what of a
+    layer is kept for the backward pass. ``one_hot_embedding`` looks tokens up by a matrix product:
+    for small vocabularies on CPU the scatter in the gradient of a gather costs more than the
+    product. ``unroll`` is the number of layers a scan step holds: all of a small model's layers
+    unrolled save copies of residuals, one keeps the program of a large model small. ``loss_chunk``
+    is the number of positions of each row whose logits exist at one time while training.
     """
 
     dtype: str = "float32"
+    attention: str = "auto"
     remat: str = "none"
     one_hot_embedding: bool = False
     unroll: int = 1
@@ -127,12 +130,21 @@ class DecoderLayer(nnx.Module):
         self.feed_forward = FeedForward(config, rngs=rngs)
 
     def __call__(
-        self, x_BxTxD, cos, sin, mask_BxTxS, cache: KVCache | None, layer, pages_BxN, positions_BxT
+        self,
+        x_BxTxD,
+        cos,
+        sin,
+        attend: Attend | None,
+        cache: KVCache | None,
+        layer,
+        pages_BxN,
+        positions_BxT,
     ):
-        """One block. With a cache, ``layer`` (scalar) selects the part of it to write and read."""
+        """One block, which looks back by ``attend`` or in a cache, of which ``layer`` (scalar)
+        selects the part to write and read."""
         q, k, v = self.attention.project(self.attention_norm(x_BxTxD), cos, sin)
         if cache is None:
-            heads_BxTxHxK = attend(q, k, v, mask_BxTxS)
+            heads_BxTxHxK = attend(q, k, v)
         else:
             cache = cache.write(layer, pages_BxN, positions_BxT, k, v)
             heads_BxTxHxK = cache.attend(layer, pages_BxN, positions_BxT, q)
@@ -172,12 +184,15 @@ class Decoder(nnx.Module):
         segment_ids_BxT=None,
         cache: KVCache | None = None,
         pages_BxN=None,
+        shards: Shards | None = None,
     ) -> tuple[jax.Array, KVCache | None]:
         """Final normed states [B, T, D] and the cache with this call's keys and values in it.
 
         With a cache, ``pages_BxN`` is each row's list of pages (see kv_cache), its positions must
         be consecutive, and every earlier one must have been written: then a query sees
         positions 0 … its own, and no others.
+
+        With ``shards``, the layers' parameters are a device's parts, gathered where they are used.
         """
         dtype = jnp.dtype(self.compute.dtype)
         x_BxTxD = self._embed(tokens_BxT, dtype)
@@ -185,22 +200,24 @@ class Decoder(nnx.Module):
         cos, sin = rope_angles(
             positions_BxT, config.head_dim, config.rope_theta, config.rope_scaling_factor
         )
-        mask_BxTxS = None
+        attend = None
         if cache is None:
-            mask_BxTxS = attention_mask(
-                positions_BxT, positions_BxT, segment_ids_BxT, segment_ids_BxT
-            )
+            mesh = shards.mesh if shards else None
+            attend = make_attend(self.compute.attention, positions_BxT, segment_ids_BxT, mesh)
         layer_graph, layer_params = nnx.split(self.layers)
 
         def apply_layer(carry, inputs):
             x, cache = carry
             params, index = inputs
+            if shards:
+                params = shards.gather(params, dtype, ("layers",))
             layer = nnx.merge(layer_graph, params)
-            return layer(x, cos, sin, mask_BxTxS, cache, index, pages_BxN, positions_BxT), None
+            x = name_layer_input(x)
+            return layer(x, cos, sin, attend, cache, index, pages_BxN, positions_BxT), None
 
-        if self.compute.remat != "none":
-            policy = getattr(jax.checkpoint_policies, self.compute.remat)
-            apply_layer = jax.checkpoint(apply_layer, policy=policy, prevent_cse=False)
+        apply_layer = rematerialized(
+            apply_layer, self.compute.remat, shards is not None and shards.split
+        )
         indices = jnp.arange(config.num_layers)
         (x_BxTxD, cache), _ = jax.lax.scan(
             apply_layer, (x_BxTxD, cache), (layer_params, indices), unroll=self.compute.unroll

@@ -10,8 +10,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import Mesh
 from optax.contrib import MuonDimensionNumbers
 
 from semcoder_jax import sharding
@@ -157,11 +156,12 @@ def optimizer_shardings(state, params_shardings, mesh: Mesh):
     """The tree of ``state`` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf: that
     of the parameter whose path the leaf's path ends in (moments), else replicated (counts)."""
     by_path = {
-        _keys(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params_shardings)
+        sharding.path_keys(path): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params_shardings)
     }
 
     def leaf_sharding(path, leaf):
-        keys = _keys(path)
+        keys = sharding.path_keys(path)
         for start in range(len(keys)):
             found = by_path.get(keys[start:])
             if found is not None and len(found.spec) <= leaf.ndim:
@@ -171,15 +171,23 @@ def optimizer_shardings(state, params_shardings, mesh: Mesh):
     return jax.tree_util.tree_map_with_path(leaf_sharding, state)
 
 
-def accumulated_gradients(
-    loss_sums: Callable, params, batch: dict[str, jax.Array], steps: int, mesh: Mesh | None = None
-):
+def accumulated_gradients(loss_sums: Callable, params, batch: dict[str, jax.Array], steps: int):
     """Mean loss over the target weight of the whole batch, and its exact gradient.
+
+    See `gradient_sums` and `mean_gradients`. Returns (loss, sums, gradients).
+    """
+    loss_sum, sums, gradients = gradient_sums(loss_sums, params, batch, steps)
+    loss, gradients = mean_gradients(loss_sum, sums[0], gradients)
+    return loss, sums, gradients
+
+
+def gradient_sums(loss_sums: Callable, params, batch: dict[str, jax.Array], steps: int):
+    """Sum of losses, further sums, and the gradient of the first.
 
     ``loss_sums(params, batch) -> (sum of losses, sums)``, of which ``sums[0]`` is the sum of
     weights and the rest may be arrays of any kind. The batch, leading axis B, is taken in ``steps``
-    microbatches of B/steps rows inside a scan; sums are added and divided once at the end, so the
-    split changes rounding only. Returns (loss, sums, gradients).
+    microbatches of B/steps rows inside a scan (row r in microbatch r % steps), so that only one of
+    them is computed with at a time.
     """
 
     def gradients(microbatch):
@@ -189,47 +197,31 @@ def accumulated_gradients(
         return loss_sum, sums, gradient_sums
 
     if steps == 1:
-        totals = gradients(batch)
-    else:
+        return gradients(batch)
 
-        def add(totals, microbatch):
-            return jax.tree.map(jnp.add, totals, gradients(microbatch)), None
+    def add(totals, microbatch):
+        return jax.tree.map(jnp.add, totals, gradients(microbatch)), None
 
-        microbatches = _microbatches(batch, steps, mesh)
-        _, sums, _ = jax.eval_shape(gradients, jax.tree.map(lambda x: x[0], microbatches))
-        zeros = jax.tree.map(jnp.zeros_like, (sums, params))
-        start = (jnp.zeros((), jnp.float32), *zeros)
-        totals, _ = jax.lax.scan(add, start, microbatches)
-    loss_sum, sums, gradient_sums = totals
+    microbatches = {
+        name: jnp.moveaxis(x.reshape(x.shape[0] // steps, steps, *x.shape[1:]), 1, 0)
+        for name, x in batch.items()
+    }
+    _, sums, _ = jax.eval_shape(gradients, jax.tree.map(lambda x: x[0], microbatches))
+    zeros = jax.tree.map(jnp.zeros_like, (sums, params))
+    totals, _ = jax.lax.scan(add, (jnp.zeros((), jnp.float32), *zeros), microbatches)
+    return totals
+
+
+def mean_gradients(loss_sum: jax.Array, weight: jax.Array, gradient_sums):
+    """(mean loss, its gradients): one division by the weight of all rows at the very end,
+    so that how the batch was split changes rounding only."""
     # A batch without any target has gradient zero, not NaN.
-    scale = 1.0 / jnp.maximum(sums[0], jnp.finfo(jnp.float32).tiny)
-    return loss_sum * scale, sums, jax.tree.map(lambda g: g * scale, gradient_sums)
-
-
-def _microbatches(batch: dict[str, jax.Array], steps: int, mesh: Mesh | None):
-    """Each array [B, ...] as [steps, B/steps, ...].
-
-    Row r goes to microbatch r % steps, so that every device keeps its own rows.
-    """
-
-    def split(x):
-        x = jnp.moveaxis(x.reshape(x.shape[0] // steps, steps, *x.shape[1:]), 1, 0)
-        if mesh is None:
-            return x
-        rows = NamedSharding(mesh, P(None, *sharding.BATCH_SPEC))
-        return jax.lax.with_sharding_constraint(x, rows)
-
-    return jax.tree.map(split, batch)
+    scale = 1.0 / jnp.maximum(weight, jnp.finfo(jnp.float32).tiny)
+    return loss_sum * scale, jax.tree.map(lambda g: g * scale, gradient_sums)
 
 
 def _map_by_name(function: Callable, params):
     """``function(last key of the path, leaf)`` at every leaf."""
     return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: function(_keys(path)[-1], leaf), params
+        lambda path, leaf: function(sharding.path_keys(path)[-1], leaf), params
     )
-
-
-def _keys(path) -> tuple:
-    """The string keys of a tree path; positions in tuples, and an nnx leaf's value, left out."""
-    keys = (getattr(entry, "key", getattr(entry, "name", None)) for entry in path)
-    return tuple(key for key in keys if isinstance(key, str) and key != "value")

@@ -27,7 +27,8 @@ MESH_AXIS_OF = {
     "F": "tensor",
     "V": "tensor",
 }
-BATCH_SPEC = P(("data", "fsdp"))
+BATCH_AXES = ("data", "fsdp")
+BATCH_SPEC = P(BATCH_AXES)
 
 
 class MeshError(ValueError):
@@ -84,9 +85,7 @@ def parameter_shardings(params: nnx.State, mesh: Mesh) -> nnx.State:
     """
 
     def sharding(path, leaf):
-        keys = tuple(getattr(key, "key", getattr(key, "name", None)) for key in path)
-        keys = tuple(key for key in keys if key is not None and key != "value")
-        spec = parameter_spec(keys)
+        spec = parameter_spec(path_keys(path))
         fitting = [
             axis if axis is None or leaf.shape[i] % mesh.shape[axis] == 0 else None
             for i, axis in enumerate(spec)
@@ -94,6 +93,12 @@ def parameter_shardings(params: nnx.State, mesh: Mesh) -> nnx.State:
         return NamedSharding(mesh, P(*fitting))
 
     return jax.tree_util.tree_map_with_path(sharding, params)
+
+
+def path_keys(path) -> tuple[str, ...]:
+    """The string keys of a tree path; positions in tuples, and an nnx leaf's value, left out."""
+    keys = (getattr(entry, "key", getattr(entry, "name", None)) for entry in path)
+    return tuple(key for key in keys if isinstance(key, str) and key != "value")
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

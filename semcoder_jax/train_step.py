@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,10 +15,10 @@ from jax.sharding import Mesh
 
 from data_pipeline.input import TrainInput
 from data_pipeline.records import TRAINING_KINDS
-from semcoder_jax import sharding
+from semcoder_jax import fsdp, sharding
 from semcoder_jax.config import RunConfig
 from semcoder_jax.loss import chunked_cross_entropy, sums_by_kind
-from semcoder_jax.optimizer import accumulated_gradients, learning_rate_schedule
+from semcoder_jax.optimizer import gradient_sums, learning_rate_schedule, mean_gradients
 from semcoder_jax.train_state import TrainState, whole_params
 
 
@@ -55,13 +54,22 @@ def make_train_step(
     """
     schedule = learning_rate_schedule(run.optimizer, num_steps)
 
-    def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        def loss_sums(params, microbatch):
-            return batch_loss_sums(graphdef, whole_params(params, frozen), microbatch)
+    shards = fsdp.Shards.of(whole_params(places.params, frozen_places), mesh)
 
-        loss, sums, gradients = accumulated_gradients(
-            loss_sums, state.params, batch, run.train.accumulation_steps, mesh
-        )
+    def local_sums(params, frozen, batch):
+        """Of a device's own rows: the sums of batch_loss_sums, gradients of its parts."""
+
+        def loss_sums(params, microbatch):
+            return batch_loss_sums(graphdef, whole_params(params, frozen), microbatch, shards)
+
+        *sums, gradients = gradient_sums(loss_sums, params, batch, run.train.accumulation_steps)
+        return tuple(sums), gradients
+
+    sums_of = fsdp.over_rows(local_sums, mesh, (places.params, frozen_places), places.params)
+
+    def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        (loss_sum, sums), gradients = sums_of(state.params, frozen, batch)
+        loss, gradients = mean_gradients(loss_sum, sums.weight, gradients)
         gradient_norm = optax.global_norm(gradients)
         sound = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
         if run.train.skip_gradient_norm is not None:
@@ -111,8 +119,16 @@ def make_evaluation(
     graphdef, held_out: TrainInput | None, most: int, mesh: Mesh
 ) -> Callable[[Any], HeldOutLoss]:
     """All parameters -> the loss of the first ``most`` batches (0: of all) over their targets."""
-    replicated = sharding.replicated(mesh)
-    sums = jax.jit(functools.partial(batch_loss_sums, graphdef), out_shardings=replicated)
+
+    @jax.jit
+    def sums(params, batch):
+        places = sharding.parameter_shardings(params, mesh)
+        shards = fsdp.Shards.of(places, mesh)
+
+        def local_sums(params, batch):
+            return batch_loss_sums(graphdef, params, batch, shards)
+
+        return fsdp.over_rows(local_sums, mesh, (places,))(params, batch)
 
     def evaluate(params) -> HeldOutLoss:
         loss_sum, weight = 0.0, 0.0
@@ -134,13 +150,23 @@ def mean_by_kind(losses_N: np.ndarray, weights_N: np.ndarray) -> dict[str, float
     return {name: float(loss / weight) for name, loss, weight in sums if weight}
 
 
-def batch_loss_sums(graphdef, params, batch) -> tuple[jax.Array, LossSums]:
+def batch_loss_sums(
+    graphdef, params, batch, shards: fsdp.Shards | None = None
+) -> tuple[jax.Array, LossSums]:
     """(sum of losses, further sums) of packed rows; see data_pipeline.packing for a batch.
 
-    ``params`` are all of the decoder's.
+    ``params`` are all of the decoder's; with ``shards``, this device's parts of them, and the rows
+    are its own.
     """
+    if shards:
+        dtype = nnx.merge(graphdef, params).compute.dtype
+        params = params | shards.gather(
+            {name: part for name, part in params.items() if name != "layers"}, dtype
+        )
     model = nnx.merge(graphdef, params)
-    hidden_BxTxD, _ = model.hidden(batch["tokens"], batch["positions"], batch["segment_ids"])
+    hidden_BxTxD, _ = model.hidden(
+        batch["tokens"], batch["positions"], batch["segment_ids"], shards=shards
+    )
     weights_BxT = batch["loss_mask"]
     loss_sum, weight, losses_BxT = chunked_cross_entropy(
         model.logits, hidden_BxTxD, batch["targets"], weights_BxT, model.compute.loss_chunk
