@@ -1,18 +1,18 @@
 """Training and evaluation batches: deterministic, sharded by process, resumable at any step.
 
-Packs are planned by index. Epoch e shuffles the records, packs them first-fit and shuffles the
-packs, all from (seed, e) alone. The packs of all epochs follow one another without a gap; step k is
-packs k * B to (k + 1) * B of that stream, for any number of processes, and a process takes its
-slice of those rows. Nothing is dropped: a batch may hold packs of two epochs, and only after a last
-epoch is it filled up with empty rows (segment ids 0, no loss). The position is the step.
+Packs are planned by index, from (seed, epoch) alone (`schedule`). The packs of all epochs follow
+one another without a gap; step k is packs k * B to (k + 1) * B of that stream, for any number of
+processes, and a process takes its slice of those rows. Nothing is dropped: a batch may hold packs
+of two epochs, and only after a last epoch is it filled up with empty rows (segment ids 0, no loss).
+The position is the step.
 
 The only file here that imports grain, which imports jax. Axes: R record, B row, T time.
 """
 
-import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import grain
@@ -20,9 +20,11 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from data_pipeline.packing import Packs, Tokenizer, TokenTable, encode_table, lay_out, plan_packs
+from data_pipeline.mixture import groups, mixture_table
+from data_pipeline.packing import Packs, Tokenizer, TokenSource, TokenTable, encode_table, lay_out
 from data_pipeline.prompts import training_prompt
 from data_pipeline.records import Record, kind_number
+from data_pipeline.schedule import WINDOW, Schedule
 
 Batch = dict[str, np.ndarray]
 Overlong = Literal["truncate", "drop", "refuse"]
@@ -65,25 +67,25 @@ def tokenize_records(source: Sequence[Record], tokenizer: Tokenizer) -> TokenTab
             for start in range(0, len(source), _RECORDS_AT_ONCE):
                 records = source[start : start + _RECORDS_AT_ONCE]
                 for record in records:
-                    yield training_prompt(record), record.response, kind_number(record)
+                    yield training_prompt(record), record.response, kind_number(record.kind)
                 bar.update(len(records))
 
     return encode_table(rows(), tokenizer)
 
 
 def make_train_iterator(
-    source: Sequence[Record] | TokenTable, tokenizer: Tokenizer | None = None, **options: Any
+    source: Sequence[Record] | TokenSource, tokenizer: Tokenizer | None = None, **options: Any
 ) -> "BatchIterator":
     """`TrainInput(source, tokenizer, **options).iterator()`."""
     return TrainInput(source, tokenizer, **options).iterator()
 
 
 def make_eval_iterator(
-    source: Sequence[Record] | TokenTable, tokenizer: Tokenizer | None = None, **options: Any
+    source: Sequence[Record] | TokenSource, tokenizer: Tokenizer | None = None, **options: Any
 ) -> "BatchIterator":
     """One pass over the records in their own order; the last batch ends in rows without loss.
 
-    Takes the options of `TrainInput` but `seed`, `num_epochs` and `shuffle`.
+    Takes the options of `TrainInput` but `seed`, `num_epochs`, `shuffle` and `mixture`.
     """
     whole_pass = TrainInput(source, tokenizer, seed=0, num_epochs=1, shuffle=False, **options)
     return whole_pass.iterator()
@@ -93,7 +95,8 @@ class TrainInput:
     """Batches by step number.
 
     Args:
-      source: records, random access (a list, or what `pyx.load` gives); or their tokens, uncut.
+      source: records, random access (a list, or what `pyx.load` gives); or their tokens, uncut:
+        a TokenTable, or what `prepared.open_tokens` gives, which stays on disk.
       tokenizer: needed for records.
       sequence_length: T, input tokens of a row.
       global_batch_size: rows of a step over all processes.
@@ -105,15 +108,19 @@ class TrainInput:
         at most and by default sequence_length + 1, the last being a target alone.
       overlong: a longer record is cut on the right ("truncate", as upstream), left out ("drop") or
         an error ("refuse").
+      mixture: weights by kind or dataset: how often its records come in an epoch (see `mixture`).
+      window: records sorted by length together in packing (see `packing.plan_packs`).
+      plan_directory: where the packs of each epoch are kept, written by process 0 (None: nowhere).
       pad_id: the token on padding; its loss and attention are masked.
 
-    `counts` says what became of the records. Records of whose response nothing is left are dropped
-    and counted: upstream keeps them, without effect on the loss. Raises InputError.
+    `counts` says what became of the records, `mixture_table()` what an epoch is made of. Records of
+    whose response nothing is left are dropped and counted: upstream keeps them, without effect on
+    the loss. Raises InputError and mixture.MixtureError.
     """
 
     def __init__(
         self,
-        source: Sequence[Record] | TokenTable,
+        source: Sequence[Record] | TokenSource,
         tokenizer: Tokenizer | None = None,
         *,
         sequence_length: int,
@@ -125,6 +132,9 @@ class TrainInput:
         shuffle: bool = True,
         max_length: int | None = None,
         overlong: Overlong = "truncate",
+        mixture: Mapping[str, float] | None = None,
+        window: int = WINDOW,
+        plan_directory: Path | None = None,
         pad_id: int = 0,
     ):
         max_length = sequence_length + 1 if max_length is None else max_length
@@ -159,12 +169,11 @@ class TrainInput:
             "truncate, drop or refuse",
             overlong in ("truncate", "drop", "refuse"),
         )
-        if isinstance(source, TokenTable):
-            table = source
-        elif tokenizer is None:
-            raise InputError("tokenizer: expected one, since the source holds records")
-        else:
-            table = tokenize_records(source, tokenizer)
+        _check("window", window, "at least 1", window >= 1)
+        if not hasattr(source, "prompt_lengths_R"):
+            if tokenizer is None:
+                raise InputError("tokenizer: expected one, since the source holds records")
+            source = tokenize_records(source, tokenizer)
 
         self.sequence_length = sequence_length
         self.global_batch_size = global_batch_size
@@ -174,8 +183,21 @@ class TrainInput:
         self.process_count = process_count
         self.shuffle = shuffle
         self.pad_id = pad_id
-        self.table, self._records, self.counts = _select(table, max_length, overlong)
-        self._lengths = self.table.lengths_R[self._records] - 1
+        self.source = source
+        self._max_length = max_length
+        records, self.counts = _select(source, max_length, overlong)
+        self._schedule = Schedule(
+            groups=groups(
+                records, source.datasets_R, source.kinds_R, source.dataset_names, mixture or {}
+            ),
+            input_lengths_R=np.minimum(source.lengths_R, max_length) - 1,
+            capacity=sequence_length,
+            seed=seed,
+            shuffle=shuffle,
+            window=window,
+            directory=plan_directory,
+            writes=process_index == 0,
+        )
         self._epoch_ends = [0]  # in packs: epoch e is packs _epoch_ends[e] to _epoch_ends[e + 1]
         self._plans: dict[int, Packs] = {}
         self._lock = threading.Lock()  # batches are made ahead on another thread
@@ -193,7 +215,7 @@ class TrainInput:
         rows = self.global_batch_size // self.process_count
         first = step * self.global_batch_size + self.process_index * rows
         packs = [self._pack(number) for number in range(first, first + rows)]
-        return lay_out(self.table, packs, self.sequence_length, self.pad_id)
+        return lay_out(self.source, packs, self.sequence_length, self.pad_id, self._max_length)
 
     def records(self, step: int) -> np.ndarray:
         """The numbers, in the source, of the records of step `step`, of all processes' rows."""
@@ -201,28 +223,29 @@ class TrainInput:
         packs = [self._pack(number) for number in range(first, first + self.global_batch_size)]
         return np.concatenate(packs)
 
+    def mixture_table(self) -> str:
+        """What an epoch is made of, by dataset and kind, for people."""
+        return mixture_table(self._schedule.groups, self._schedule.input_lengths_R)
+
+    def plan(self, num_steps: int | None = None) -> None:
+        """Plans what the first `num_steps` steps (None: all) need, so that it is kept on disk."""
+        if num_steps is None:
+            num_steps = self.num_steps()
+        self._pack(num_steps * self.global_batch_size - 1)
+
     def iterator(self, start_step: int = 0) -> "BatchIterator":
         """Batches from `start_step` on, made ahead of time; its state is the step."""
         return BatchIterator(self, start_step)
 
     def identity(self) -> dict[str, Any]:
         """What decides the batch of a step, whatever the number of processes."""
-        digest = hashlib.sha256()
-        table = self.table
-        for array in (
-            table.tokens_N,
-            table.offsets,
-            table.prompt_lengths_R,
-            table.kinds_R,
-            self._records,
-        ):
-            digest.update(np.ascontiguousarray(array))
         return {
-            "records": digest.hexdigest()[:16],
+            "records": self.source.digest()[:16],
             "sequence_length": self.sequence_length,
             "global_batch_size": self.global_batch_size,
             "seed": self.seed,
             "shuffle": self.shuffle,
+            "packs": self._schedule.identity[:16],  # of mixture, lengths and window too
         }
 
     def _pack(self, number: int) -> np.ndarray:
@@ -247,22 +270,11 @@ class TrainInput:
         if epoch not in self._plans:
             while len(self._plans) >= _PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]
-            self._plans[epoch] = self._planned(epoch)
+            self._plans[epoch] = self._schedule.packs(epoch)
         plan = self._plans[epoch]
         if epoch == len(self._epoch_ends) - 1:
             self._epoch_ends.append(self._epoch_ends[-1] + len(plan))
         return plan
-
-    def _planned(self, epoch: int) -> Packs:
-        if not self.shuffle:
-            packs = plan_packs(self._lengths, self.sequence_length)
-            return Packs(self._records[packs.records], packs.starts)
-        # The bit generator's raw stream is fixed for good; numpy may change Generator.permutation.
-        random = np.random.PCG64(np.random.SeedSequence([self.seed, epoch]))
-        order_R = np.argsort(random.random_raw(len(self._lengths)), kind="stable")
-        packs = plan_packs(self._lengths[order_R], self.sequence_length)
-        packs = Packs(self._records[order_R[packs.records]], packs.starts)
-        return packs.reordered(np.argsort(random.random_raw(len(packs)), kind="stable"))
 
 
 class BatchIterator(grain.DatasetIterator):
@@ -356,32 +368,33 @@ class _Steps:
 
 
 def _select(
-    table: TokenTable, max_length: int, overlong: Overlong
-) -> tuple[TokenTable, np.ndarray, InputCounts]:
-    """The cut table, the numbers of the records to pack, and the counts. Raises InputError."""
-    long_R = (table.lengths_R > max_length) | table.cut_R
+    source: TokenSource, max_length: int, overlong: Overlong
+) -> tuple[np.ndarray, InputCounts]:
+    """The numbers of the records to pack, and the counts. Raises InputError."""
+    lengths_R = np.minimum(source.lengths_R, max_length)
+    loss_tokens_R = np.maximum(lengths_R - source.prompt_lengths_R, 0)
+    long_R = (source.lengths_R > max_length) | source.cut_R
     if overlong == "refuse" and long_R.any():
-        worst = int(table.lengths_R.argmax())
+        worst = int(source.lengths_R.argmax())
         raise InputError(
-            f"{long_R.sum():,} of {len(table):,} records: expected at most {max_length} tokens; "
-            f"record {worst} has {table.lengths_R[worst]}"
+            f"{long_R.sum():,} of {len(source):,} records: expected at most {max_length} tokens; "
+            f"record {worst} has {source.lengths_R[worst]}"
         )
-    table = table.cut_to(max_length)
     dropped_R = long_R & (overlong == "drop")
-    empty_R = ~dropped_R & (table.loss_tokens_R == 0)
+    empty_R = ~dropped_R & (loss_tokens_R == 0)
     kept_R = ~dropped_R & ~empty_R
     if not kept_R.any():
-        raise InputError(f"expected records with a response to learn; got none of {len(table):,}")
+        raise InputError(f"expected records with a response to learn; got none of {len(source):,}")
     counts = InputCounts(
-        records=len(table),
+        records=len(source),
         packed=int(kept_R.sum()),
         cut=int((long_R & kept_R).sum()),
         dropped_overlong=int(dropped_R.sum()),
         dropped_without_target=int(empty_R.sum()),
-        tokens=int((table.lengths_R - 1)[kept_R].sum()),
-        loss_tokens=int(table.loss_tokens_R[kept_R].sum()),
+        tokens=int((lengths_R - 1)[kept_R].sum()),
+        loss_tokens=int(loss_tokens_R[kept_R].sum()),
     )
-    return table, np.flatnonzero(kept_R), counts
+    return np.flatnonzero(kept_R), counts
 
 
 def _check(option: str, value: Any, expected: str, holds: bool) -> None:

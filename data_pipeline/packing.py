@@ -8,6 +8,7 @@ n - 1 places of a pack and no target lies in another record.
 Axes: R record, N token, B row (pack), T time.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -16,7 +17,6 @@ from typing import Any, Protocol
 import numpy as np
 
 _ENCODED_AT_ONCE = 1024  # prompts; enough to keep the tokenizer's threads busy, little memory
-_COMPACT_AFTER = 256  # packs opened between two removals of the packs that are full
 
 
 class PackingError(ValueError):
@@ -40,9 +40,30 @@ class Example:
     loss_mask: np.ndarray  # bool [n]
 
 
+class TokenSource(Protocol):
+    """Records as tokens, BOS and EOS included: their sizes at hand, their tokens on request."""
+
+    lengths_R: np.ndarray  # int64: tokens in each record
+    prompt_lengths_R: np.ndarray  # int32: the first of them that are BOS and prompt
+    cut_R: np.ndarray  # bool: was longer; its end is lost
+    kinds_R: np.ndarray  # int32: 1 + the index of the record's kind in records.TRAINING_KINDS
+    datasets_R: np.ndarray  # int32: the index of the record's dataset in dataset_names
+    dataset_names: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def tokens(self, records: np.ndarray) -> list[np.ndarray]:
+        """The tokens of these records, in their order."""
+        ...
+
+    def digest(self) -> str:
+        """A hash of all that batches are made of."""
+        ...
+
+
 @dataclass(frozen=True)
 class TokenTable:
-    """Many records as flat arrays: record r is tokens_N[offsets[r] : offsets[r + 1]].
+    """A TokenSource in memory: record r is tokens_N[offsets[r] : offsets[r + 1]].
 
     Its first `prompt_lengths_R[r]` tokens are BOS and prompt; a cut record may have nothing else.
     """
@@ -63,30 +84,31 @@ class TokenTable:
         tokens = self.tokens_N[self.offsets[record] : self.offsets[record + 1]]
         return Example(tokens, np.arange(len(tokens)) >= self.prompt_lengths_R[record])
 
-    def cut_to(self, max_length: int) -> "TokenTable":
-        """The same records with at most `max_length` tokens each, the rest cut on the right."""
-        lengths_R = np.minimum(self.lengths_R, max_length)
-        cut_R = lengths_R < self.lengths_R
-        if not cut_R.any():
-            return self
-        place_N = np.arange(len(self.tokens_N)) - np.repeat(self.offsets[:-1], self.lengths_R)
-        return TokenTable(
-            self.tokens_N[place_N < max_length],
-            np.concatenate([[0], np.cumsum(lengths_R)]),
-            np.minimum(self.prompt_lengths_R, lengths_R).astype(np.int32),
-            self.cut_R | cut_R,
-            self.kinds_R,
-        )
+    def tokens(self, records: np.ndarray) -> list[np.ndarray]:
+        """The tokens of these records, in their order. int32."""
+        return [self.tokens_N[self.offsets[r] : self.offsets[r + 1]] for r in records]
+
+    def digest(self) -> str:
+        """A SHA-256 of tokens, lengths and kinds, in hexadecimal."""
+        digest = hashlib.sha256()
+        for array in (self.tokens_N, self.offsets, self.prompt_lengths_R, self.kinds_R):
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
+
+    @property
+    def dataset_names(self) -> tuple[str, ...]:
+        """One dataset without a name."""
+        return ("",)
+
+    @property
+    def datasets_R(self) -> np.ndarray:
+        """All of it. int32 [R]."""
+        return np.zeros(len(self), np.int32)
 
     @property
     def lengths_R(self) -> np.ndarray:
         """Tokens in each record, BOS and EOS included. int64 [R]."""
         return np.diff(self.offsets)
-
-    @property
-    def loss_tokens_R(self) -> np.ndarray:
-        """Targets with a loss in each record: response tokens and EOS. int64 [R]."""
-        return self.lengths_R - self.prompt_lengths_R
 
 
 @dataclass(frozen=True)
@@ -106,7 +128,10 @@ class Packs:
 
     def reordered(self, order: np.ndarray) -> "Packs":
         """The same packs, pack order[i] at place i."""
-        return Packs.of([self[pack] for pack in order])
+        sizes = np.diff(self.starts)[order]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        places = np.arange(starts[-1]) + np.repeat(self.starts[order] - starts[:-1], sizes)
+        return Packs(self.records[places], starts)
 
     @classmethod
     def of(cls, packs: Sequence[np.ndarray]) -> "Packs":
@@ -187,15 +212,23 @@ def _special_id(tokenizer: Tokenizer, name: str) -> int:
 # --- planning -------------------------------------------------------------------------------------
 
 
-def plan_packs(lengths_R: np.ndarray, capacity: int) -> Packs:
-    """First-fit: each record in turn goes into the earliest pack that still has room for it.
+def plan_packs(lengths_R: np.ndarray, capacity: int, window: int = 1) -> Packs:
+    """Best-fit: a record goes into the fullest pack that has room for it, else into a new one.
+
+    In each window of that many records the longest are placed first; packs stay open over windows.
+    A window of 1 keeps the order. A larger one fills packs better and plans faster; in return the
+    lengths that share a pack are less random. Which pack comes when is not its concern: shuffle
+    the packs afterwards (`Packs.reordered`).
 
     `lengths_R` are input tokens (a record's ids minus one), `capacity` the input tokens of a pack.
-    Raises PackingError when a record is longer than a pack, or empty.
+    The records of a pack keep their order. Raises PackingError when a record is longer than a
+    pack, or empty.
     """
     lengths_R = np.asarray(lengths_R, np.int64)
     if capacity < 1:
         raise PackingError(f"capacity: expected at least 1 token; got {capacity}")
+    if window < 1:
+        raise PackingError(f"window: expected at least 1 record; got {window}")
     if len(lengths_R) == 0:
         return Packs.of([])
     if (bad := np.flatnonzero((lengths_R > capacity) | (lengths_R < 1))).size:
@@ -203,37 +236,37 @@ def plan_packs(lengths_R: np.ndarray, capacity: int) -> Packs:
             f"record {bad[0]}: expected 1 to {capacity} input tokens; got {lengths_R[bad[0]]} "
             f"({bad.size:,} of {len(lengths_R):,} records do not fit)"
         )
-    pack_R = _first_fit(lengths_R.tolist(), capacity)
+    pack_R = _best_fit(lengths_R, capacity, window)
     # A stable sort keeps the records of a pack in the order in which they came.
     starts = np.concatenate([[0], np.cumsum(np.bincount(pack_R))])
     return Packs(np.argsort(pack_R, kind="stable"), starts.astype(np.int64))
 
 
-def _first_fit(lengths: list[int], capacity: int) -> np.ndarray:
+def _best_fit(lengths_R: np.ndarray, capacity: int, window: int) -> np.ndarray:
     """The pack of each record. int64 [R].
 
-    The room left is kept only for packs that can still take the shortest record; those full are
-    taken out from time to time, so that a search looks at few packs however many there are.
+    Open packs are stacked by the room they have left; the bits of one integer say which stacks are
+    not empty, so that the smallest room that suffices is one shift and one lowest bit away.
     """
-    shortest = min(lengths)
-    room = np.zeros(2 * _COMPACT_AFTER, np.int64)  # of the open packs, by age
-    number = np.zeros_like(room)  # their pack numbers
-    open_packs = packs = opened = 0
-    pack_R = np.empty(len(lengths), np.int64)
-    for record, length in enumerate(lengths):
-        place = int((room[:open_packs] >= length).argmax()) if open_packs else 0
-        if open_packs == 0 or room[place] < length:  # argmax is 0 also where nothing fits
-            if opened >= _COMPACT_AFTER:
-                kept = np.flatnonzero(room[:open_packs] >= shortest)
-                open_packs, opened = len(kept), 0
-                room[:open_packs], number[:open_packs] = room[kept], number[kept]
-            if open_packs == len(room):
-                room, number = (np.concatenate([a, np.zeros_like(a)]) for a in (room, number))
-            place = open_packs
-            room[place], number[place] = capacity, packs
-            open_packs, packs, opened = open_packs + 1, packs + 1, opened + 1
-        room[place] -= length
-        pack_R[record] = number[place]
+    pack_R = np.empty(len(lengths_R), np.int64)
+    stacks: list[list[int]] = [[] for _ in range(capacity + 1)]
+    rooms = 0
+    packs = 0
+    for start in range(0, len(lengths_R), window):
+        lengths = lengths_R[start : start + window]
+        order = np.argsort(-lengths, kind="stable")
+        for record, length in zip((order + start).tolist(), lengths[order].tolist(), strict=True):
+            if enough := rooms >> length:
+                room = length + (enough & -enough).bit_length() - 1
+                pack = stacks[room].pop()
+                if not stacks[room]:
+                    rooms ^= 1 << room
+            else:
+                room, pack, packs = capacity, packs, packs + 1
+            pack_R[record] = pack
+            if left := room - length:
+                stacks[left].append(pack)
+                rooms |= 1 << left
     return pack_R
 
 
@@ -241,7 +274,11 @@ def _first_fit(lengths: list[int], capacity: int) -> np.ndarray:
 
 
 def lay_out(
-    table: TokenTable, packs: Sequence[np.ndarray], capacity: int, pad_id: int = 0
+    source: TokenSource,
+    packs: Sequence[np.ndarray],
+    capacity: int,
+    pad_id: int = 0,
+    max_length: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Packs (record numbers each) as the rows of a batch, all [B, T] with T = capacity:
 
@@ -252,7 +289,8 @@ def lay_out(
     - `positions` int32: from 0 in each record, 0 on padding;
     - `kinds` int32: 1 + the index of the record's kind in records.TRAINING_KINDS, 0 on padding.
 
-    Raises PackingError when a pack's records do not fit.
+    Records are cut on the right at `max_length` tokens (None: not). Raises PackingError when a
+    pack's records do not fit.
     """
     shape = (len(packs), capacity)
     batch = {
@@ -263,10 +301,12 @@ def lay_out(
         "positions": np.zeros(shape, np.int32),
         "kinds": np.zeros(shape, np.int32),
     }
+    # All at once: a source on disk reads in few large requests.
+    tokens = iter(source.tokens(np.concatenate([np.empty(0, np.int64), *packs])))
     for row, pack in enumerate(packs):
         start = 0
         for segment, record in enumerate(pack, start=1):
-            ids = table.tokens_N[table.offsets[record] : table.offsets[record + 1]]
+            ids = next(tokens)[:max_length]
             size = len(ids) - 1
             here = (row, slice(start, start + size))
             if start + size > capacity:
@@ -275,9 +315,9 @@ def lay_out(
             batch["targets"][here] = ids[1:]
             batch["segment_ids"][here] = segment
             batch["positions"][here] = np.arange(size)
-            batch["kinds"][here] = table.kinds_R[record]
+            batch["kinds"][here] = source.kinds_R[record]
             # The input at place i predicts id i + 1, a response token from prompt_length on.
-            first_loss = start + table.prompt_lengths_R[record] - 1
+            first_loss = start + source.prompt_lengths_R[record] - 1
             batch["loss_mask"][row, first_loss : start + size] = True
             start += size
     return batch

@@ -17,6 +17,7 @@ in two modes:
 import ast
 from typing import Literal
 
+from data_pipeline.instructions import InstructionRecord
 from data_pipeline.records import Record
 
 Mode = Literal["compat", "fixed"]
@@ -51,8 +52,15 @@ _BEFORE_FIELD = {
     "fwd_mnl": _FORWARD_INSTRUCTION,
     "bwd_mnl": _BACKWARD_INSTRUCTION,
     "fault": _REFINE_INSTRUCTION,
+    "instruction": _CODE_INSTRUCTION,
 }
-_AFTER_FIELD = {"nl": "\n\n<Code>\n", "fwd_mnl": "\n", "bwd_mnl": "\n", "fault": "\n"}
+_AFTER_FIELD = {
+    "nl": "\n\n<Code>\n",
+    "fwd_mnl": "\n",
+    "bwd_mnl": "\n",
+    "fault": "\n",
+    "instruction": "\n\n<Code>\n",
+}
 _ANSWER_OPENING = {"monologue": "[MONOLOGUE]", "direct": "[ANSWER]"}
 _FENCE = "```python"
 
@@ -61,7 +69,7 @@ class PromptError(ValueError):
     """A prompt that cannot be made: an unknown mode, or a problem not in the expected form."""
 
 
-def training_prompt(record: Record) -> str:
+def training_prompt(record: Record | InstructionRecord) -> str:
     """The prompt that a record is trained with: its instruction field in upstream's template."""
     return _prompt_around(record.kind, record.prompt_field)
 

@@ -50,9 +50,9 @@ class PyXRecord:
     response: str
 
     def __post_init__(self) -> None:
-        _check_text("id", self.id)
+        check_text("id", self.id)
         _check_one_instruction({kind: getattr(self, kind) for kind in PYX_KINDS})
-        _check_text("response", self.response)
+        check_text("response", self.response)
 
     @property
     def kind(self) -> str:
@@ -77,9 +77,9 @@ class RefineRecord:
     response: str
 
     def __post_init__(self) -> None:
-        _check_text("id", self.id)
+        check_text("id", self.id)
         _check_one_instruction({"fault": self.fault})
-        _check_text("response", self.response)
+        check_text("response", self.response)
 
     @property
     def kind(self) -> str:
@@ -100,15 +100,15 @@ def make_record(id: str, kind: str, prompt_field: str, response: str) -> Record:
     if kind == "fault":
         return RefineRecord(id, prompt_field, response)
     if kind not in PYX_KINDS:
-        raise RecordError(f"kind: expected one of {', '.join(KINDS)}; got {_shown(kind)}")
+        raise RecordError(f"kind: expected one of {', '.join(KINDS)}; got {shown(kind)}")
     return PyXRecord(
         id=id, response=response, **dict.fromkeys(PYX_KINDS, "") | {kind: prompt_field}
     )
 
 
-def kind_number(record: Record) -> int:
-    """1 + the index of the record's kind in TRAINING_KINDS; 0 stands for padding."""
-    return 1 + TRAINING_KINDS.index(_TRAINING_KIND[record.kind])
+def kind_number(kind: str) -> int:
+    """1 + the index in TRAINING_KINDS of a record's `kind`; 0 stands for padding."""
+    return 1 + TRAINING_KINDS.index(_TRAINING_KIND[kind])
 
 
 def derived_id(fault: str, response: str) -> str:
@@ -147,8 +147,17 @@ def read_jsonl(path: str | os.PathLike) -> Iterator[Record]:
 
     Raises RecordError at the first bad line, or when the file cannot be read.
     """
-    for where, line in _numbered_lines(Path(path)):
-        yield _parse_line(line, where)
+    for where, row in json_lines(Path(path)):
+        yield parse_record(row, where)
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """("file:line", decoded row) of a .jsonl or .jsonl.gz file; blank lines are skipped.
+
+    Raises RecordError when the file cannot be read, or at a line that is not JSON.
+    """
+    for where, line in _numbered_lines(path):
+        yield where, _decode_line(line, where)
 
 
 def write_jsonl(path: str | os.PathLike, records: Iterable[Record]) -> int:
@@ -184,17 +193,17 @@ def write_jsonl(path: str | os.PathLike, records: Iterable[Record]) -> int:
 
 def _record_of_row(row: Any) -> Record:
     if not isinstance(row, Mapping):
-        raise RecordError(f"expected a JSON object; got {_shown(row)}")
+        raise RecordError(f"expected a JSON object; got {shown(row)}")
     for name in row:
         if name not in FIELDS:
-            raise RecordError(f"field {_shown(name)}: unknown; expected {', '.join(FIELDS)}")
+            raise RecordError(f"field {shown(name)}: unknown; expected {', '.join(FIELDS)}")
     instructions = {kind: "" if row.get(kind) is None else row[kind] for kind in KINDS}
     _check_one_instruction(instructions)
     if "response" not in row:
         raise RecordError("field 'response': missing; expected the text to learn")
     response = row["response"]
     if instructions["fault"]:
-        _check_text("response", response)
+        check_text("response", response)
         record_id = row.get("id")
         fault = instructions["fault"]
         return RefineRecord(
@@ -211,7 +220,7 @@ def _check_one_instruction(text_by_kind: Mapping[str, Any]) -> None:
     """Exactly one instruction that is not empty, and that one more than white space."""
     for kind, text in text_by_kind.items():
         if not isinstance(text, str):
-            raise RecordError(f"field '{kind}': expected a string; got {_shown(text)}")
+            raise RecordError(f"field '{kind}': expected a string; got {shown(text)}")
     present = [kind for kind, text in text_by_kind.items() if text]
     if len(present) != 1 and len(text_by_kind) > 1:
         raise RecordError(
@@ -219,22 +228,23 @@ def _check_one_instruction(text_by_kind: Mapping[str, Any]) -> None:
             f"got {' and '.join(present) or 'none'}"
         )
     kind = present[0] if present else next(iter(text_by_kind))
-    _check_text(kind, text_by_kind[kind])
+    check_text(kind, text_by_kind[kind])
 
 
-def _check_text(field: str, text: Any) -> None:
+def check_text(field: str, text: Any) -> None:
+    """Raises RecordError unless `text` is Unicode text with more than white space."""
     if not isinstance(text, str) or not text.strip():
-        raise RecordError(f"field '{field}': expected a non-empty string; got {_shown(text)}")
+        raise RecordError(f"field '{field}': expected a non-empty string; got {shown(text)}")
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise RecordError(
             f"field '{field}': expected Unicode text; "
-            f"character {error.start} is the lone surrogate {_shown(text[error.start])}"
+            f"character {error.start} is the lone surrogate {shown(text[error.start])}"
         ) from None
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value in JSON's spelling, on one line, cut short."""
     text = json.dumps(value, default=repr)
     return text if len(text) <= 60 else f"{text[:57]}..."
@@ -258,9 +268,9 @@ def _numbered_lines(path: Path, bar: tqdm | None = None) -> Iterator[tuple[str, 
         raise RecordError(f"{path}: cannot read the file: {reason}") from None
 
 
-def _parse_line(line: bytes, where: str) -> Record:
+def _decode_line(line: bytes, where: str) -> Any:
     try:
-        row = json.loads(line.decode(), object_pairs_hook=_object_without_repeats)
+        return json.loads(line.decode(), object_pairs_hook=_object_without_repeats)
     except UnicodeDecodeError as error:
         raise RecordError(f"{where}: expected UTF-8; byte {error.start} is not") from None
     except json.JSONDecodeError as error:
@@ -271,14 +281,13 @@ def _parse_line(line: bytes, where: str) -> Record:
         raise RecordError(f"{where}: expected a flat JSON object; nested too deep") from None
     except RecordError as error:
         raise RecordError(f"{where}: {error}") from None
-    return parse_record(row, where)
 
 
 def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) != len(pairs):
         name = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise RecordError(f"field {_shown(name)}: given more than once")
+        raise RecordError(f"field {shown(name)}: given more than once")
     return row
 
 
@@ -312,7 +321,7 @@ def _check_file(path: Path, max_errors: int) -> bool:
         with tqdm(total=size, desc=path.name, unit="B", unit_scale=True, disable=None) as bar:
             for where, line in _numbered_lines(path, bar):
                 try:
-                    record = _parse_line(line, where)
+                    record = parse_record(_decode_line(line, where), where)
                 except RecordError as error:
                     errors += 1
                     if errors <= max_errors:

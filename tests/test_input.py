@@ -73,7 +73,8 @@ def test_every_record_comes_once_an_epoch_and_the_last_batch_is_filled_up(table,
     assert len(batches) == train.num_steps()
     sizes = table.lengths_R - 1
     assert seen(batches) == {r + 1: epochs * int(size) for r, size in enumerate(sizes)}
-    assert sum(batch["loss_mask"].sum() for batch in batches) == epochs * table.loss_tokens_R.sum()
+    targets = (table.lengths_R - table.prompt_lengths_R).sum()
+    assert sum(batch["loss_mask"].sum() for batch in batches) == epochs * targets
     assert all(batch["tokens"].shape == (8, LENGTH) for batch in batches)
     used_rows = [batch["segment_ids"].any(axis=1) for batch in batches]
     assert all(used.all() for used in used_rows[:-1])
