@@ -16,7 +16,7 @@ Axes: R record, G group.
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -83,7 +83,7 @@ def groups(
     Raises MixtureError for a name that is neither dataset nor kind, a weight that is none, a name
     whose records are none, and where no weight is left above 0.
     """
-    _check(weights, dataset_names)
+    check_weights(weights, dataset_names)
     exact = {name: Fraction(repr(weight)) for name, weight in weights.items()}
     keys = datasets_R[records].astype(np.int64) * (len(TRAINING_KINDS) + 1) + kinds_R[records]
     found = []
@@ -122,6 +122,23 @@ class RandomOrders:
         return np.argsort(self._random.random_raw(count), kind="stable")
 
 
+def check_weights(weights: Mapping[str, float], dataset_names: Iterable[str]) -> None:
+    """Raises MixtureError for a name that is neither dataset nor kind, or a weight that is none."""
+    dataset_names = list(dataset_names)
+    for name in dataset_names:
+        if name in TRAINING_KINDS:
+            raise MixtureError(f"datasets: {name}: expected a name that no kind of record has")
+    known = [*(name for name in dataset_names if name), *TRAINING_KINDS]
+    for name, weight in weights.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
+            raise MixtureError(f"mixture: {name!r} is neither a kind nor a dataset; {hint}")
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not number or not 0 <= weight <= MOST:
+            raise MixtureError(f"mixture: {name}: expected a weight of 0 to {MOST}; got {weight!r}")
+
+
 def mixture_table(groups: Sequence[Group], lengths_R: np.ndarray) -> str:
     """What an epoch is made of, for people; `lengths_R` are the source's input tokens."""
     sizes = [float(len(group.records) * group.weight) for group in groups]
@@ -141,18 +158,3 @@ def mixture_table(groups: Sequence[Group], lengths_R: np.ndarray) -> str:
     ]
     headings = ("dataset", "kind", "records", "weight", "an epoch", "of records", "of tokens")
     return table(headings, rows)
-
-
-def _check(weights: Mapping[str, float], dataset_names: Sequence[str]) -> None:
-    for name in dataset_names:
-        if name in TRAINING_KINDS:
-            raise MixtureError(f"dataset {name!r}: expected a name that no kind of record has")
-    known = [*(name for name in dataset_names if name), *TRAINING_KINDS]
-    for name, weight in weights.items():
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
-            raise MixtureError(f"mixture: {name!r} is neither a kind nor a dataset; {hint}")
-        number = isinstance(weight, int | float) and not isinstance(weight, bool)
-        if not number or not 0 <= weight <= MOST:
-            raise MixtureError(f"mixture: {name}: expected a weight of 0 to {MOST}; got {weight!r}")

@@ -11,6 +11,8 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 
+from data_pipeline.mixture import MixtureError, check_weights
+from data_pipeline.schedule import WINDOW
 from semcoder_jax.attention import BACKENDS
 from semcoder_jax.hf import MODELS
 from semcoder_jax.initialization import InitializationConfig
@@ -20,7 +22,7 @@ from semcoder_jax.remat import POLICIES
 from semcoder_jax.sharding import MESH_AXES
 
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16")
-DATA_SOURCES = ("synthetic", "jsonl", "pyx")
+DATA_SOURCES = ("synthetic", "jsonl", "pyx", "tokens")
 OVERLONG = ("truncate", "drop", "refuse")
 
 # Fields that may change between a run and its resumption: they decide what is shown and kept and
@@ -29,6 +31,7 @@ OVERLONG = ("truncate", "drop", "refuse")
 HARMLESS_FIELDS = (
     "mesh",
     "compute",
+    "data.datasets",  # folders may be moved: their content is in the iterator's saved state
     "train.accumulation_steps",
     "train.log_every",
     "train.eval_every",
@@ -53,7 +56,12 @@ class DataConfig:
     tokenizer in the directory ``tokenizer``; "synthetic" builds all three in WORKDIR/corpus with
     the arguments in ``synthetic``; "pyx" reads the splits of the dataset that
     ``data_pipeline.build`` wrote to ``directory``, and where ``tokenizer`` is left out makes one of
-    the ``vocabulary_words`` most frequent words of its training records in WORKDIR/tokenizer.
+    the ``vocabulary_words`` most frequent words of its training records in WORKDIR/tokenizer;
+    "tokens" reads what ``data_pipeline.prepare`` wrote to the folders in ``datasets``, by name,
+    with the tokenizer that lies in them.
+    ``mixture`` maps kinds (nl, forward, backward, refine, instruction) and names of ``datasets`` to
+    weights: how many times their records come in an epoch; see data_pipeline.mixture.
+    ``packing_window`` is how many records are packed together, the longest first.
     ``global_batch_size`` counts packed rows of ``sequence_length`` tokens over all processes.
     ``overlong`` is what becomes of records that do not fit a row: "truncate" (on the right, as
     upstream), "drop" or "refuse". ``num_epochs`` may stand in for ``train.num_steps``.
@@ -69,6 +77,9 @@ class DataConfig:
     vocabulary_words: int = 4000
     overlong: str = "truncate"
     num_epochs: int | None = None
+    datasets: Mapping = dataclasses.field(default_factory=dict)
+    mixture: Mapping = dataclasses.field(default_factory=dict)
+    packing_window: int = WINDOW
     synthetic: Mapping = dataclasses.field(default_factory=dict)
 
 
@@ -241,16 +252,31 @@ def _check_values(run: RunConfig) -> None:
         raise ConfigError(
             f"config: data.overlong {data.overlong!r}: {nearest(data.overlong, OVERLONG)}"
         )
-    needed = {"jsonl": ("train", "tokenizer"), "pyx": ("directory",)}
+    needed = {
+        "jsonl": ("train", "tokenizer"),
+        "pyx": ("directory",),
+        "tokens": ("datasets",),
+    }
     for name in needed.get(data.source, ()):
         if not getattr(data, name):
             raise ConfigError(f"config: data.{name} is missing (data.source is {data.source!r})")
+    for name, path in data.datasets.items():
+        _check_type(path, str, f"data.datasets.{name}")
+    try:
+        check_weights(data.mixture, data.datasets)
+    except MixtureError as error:
+        raise ConfigError(f"config: data.{error}") from None
+    if data.datasets and data.source != "tokens":
+        raise ConfigError(
+            f"config: data.datasets: only for data.source 'tokens'; it is {data.source!r}"
+        )
     if (train.num_steps is None) == (data.num_epochs is None):
         raise ConfigError("config: expected one of train.num_steps and data.num_epochs")
     positive = {
         "data.sequence_length": data.sequence_length,
         "data.global_batch_size": data.global_batch_size,
         "data.vocabulary_words": data.vocabulary_words,
+        "data.packing_window": data.packing_window,
         "train.num_steps": 1 if train.num_steps is None else train.num_steps,
         "data.num_epochs": 1 if data.num_epochs is None else data.num_epochs,
         "compute.loss_chunk": compute.loss_chunk,

@@ -10,7 +10,8 @@ saves and leaves with exit code 0. Compiled programs are kept in the user's cach
 
 WORKDIR: config.json (the checked config), model/ (an HF directory without weights), checkpoints/
 (Orbax), metrics.jsonl and tensorboard/, goodput.jsonl (where the wall time went), skipped.jsonl
-(steps whose gradient was not used), profile/, corpus/ and data/ (what the source prepares).
+(steps whose gradient was not used), profile/, packs/ (the plan of each epoch), corpus/ and data/
+(what the source prepares).
 """
 
 import contextlib
@@ -30,7 +31,9 @@ from ml_collections import ConfigDict
 
 from data_pipeline import synthetic
 from data_pipeline.input import InputError
+from data_pipeline.mixture import MixtureError
 from data_pipeline.packing import PackingError
+from data_pipeline.prepared import PreparedError
 from data_pipeline.pyx import PyxError
 from data_pipeline.records import RecordError
 from semcoder_jax import command_line, hf, sharding
@@ -79,7 +82,9 @@ USER_ERRORS = (
     hf.HFError,
     sharding.MeshError,
     InputError,
+    MixtureError,
     PackingError,
+    PreparedError,
     RecordError,
     synthetic.CorpusError,
     WorkdirError,
@@ -176,6 +181,7 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
     if run.train.wandb_project and leads:
         sinks = (WandbSink(run.train.wandb_project, workdir, run.to_record()),)
     log = RunLog(workdir, seen, wall, sinks)
+    log.say(data.mixture)
     log.say(f"{_size(shapes.params)} parameters on {mesh.size} device(s), from step {first}")
     log.say(formula(decoder_config, machine))
     trace = StepTrace(workdir, first, profile_steps)

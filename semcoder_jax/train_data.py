@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
-from data_pipeline import pyx, synthetic, vocabulary
+from data_pipeline import prepared, pyx, synthetic, vocabulary
 from data_pipeline.input import BatchIterator, TrainInput
 from data_pipeline.prompts import training_prompt
 from semcoder_jax import hf
+from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.config import ConfigError, RunConfig, check_arguments
 
 
@@ -21,7 +23,7 @@ class Data:
     """The opened data: training batches from step 0 on, held-out batches if there are any.
 
     ``record_ids(step)``: the ids of the records that update ``step`` (from 1) learns from, of all
-    processes' rows.
+    processes' rows. ``mixture``: what an epoch is made of, a table for people.
     """
 
     tokenizer: Any
@@ -29,13 +31,18 @@ class Data:
     eval: TrainInput | None
     num_steps: int
     record_ids: Callable[[int], list[str]]
+    mixture: str
 
 
 def open_data(run: RunConfig, workdir: Path) -> Data:
     """Tokenizer and batches; builds the synthetic corpus or a tokenizer first if the config asks
-    for it."""
-    data_dir, tokenizer_path = _prepared(run, workdir)
-    tokenizer = hf.read_tokenizer(tokenizer_path)
+    for it. Raises one of train.USER_ERRORS."""
+    if run.data.source == "tokens":
+        opened = _open_tokens(run)
+    else:
+        opened = _open_records(*_prepared(run, workdir))
+    tokenizer, train_source, held_out_source, ids = opened
+    _check_tokenizer(run, workdir, tokenizer)
     shared = {
         "tokenizer": tokenizer,
         "sequence_length": run.data.sequence_length,
@@ -44,20 +51,72 @@ def open_data(run: RunConfig, workdir: Path) -> Data:
         "process_index": jax.process_index(),
         "process_count": jax.process_count(),
     }
-    train_records = pyx.load(data_dir, "train")
-    train_input = TrainInput(train_records, seed=run.seed, num_epochs=run.data.num_epochs, **shared)
+    train_input = TrainInput(
+        train_source,
+        seed=run.seed,
+        num_epochs=run.data.num_epochs,
+        mixture=run.data.mixture,
+        window=run.data.packing_window,
+        plan_directory=workdir / "packs",
+        **shared,
+    )
+    if jax.process_index() == 0:  # the others read what it plans
+        train_input.plan(run.train.num_steps)
+    _barrier("packs")
     held_out = None
-    if "eval" in pyx.splits(data_dir):
-        records = pyx.load(data_dir, "eval")
-        held_out = TrainInput(records, seed=0, num_epochs=1, shuffle=False, **shared)
+    if held_out_source is not None:
+        held_out = TrainInput(held_out_source, seed=0, num_epochs=1, shuffle=False, **shared)
     num_steps = run.train.num_steps
     if num_steps is None:
         num_steps = train_input.num_steps()
 
     def record_ids(step: int) -> list[str]:
-        return [train_records[int(number)].id for number in train_input.records(step - 1)]
+        return ids(train_input.records(step - 1))
 
-    return Data(tokenizer, train_input.iterator(), held_out, num_steps, record_ids)
+    mixture = train_input.mixture_table()
+    return Data(tokenizer, train_input.iterator(), held_out, num_steps, record_ids, mixture)
+
+
+def _open_tokens(run: RunConfig):
+    """(tokenizer, training source, held-out source or None, ids of records by number)."""
+    folders = {name: Path(path) for name, path in run.data.datasets.items()}
+    first = folders[min(folders)]
+    prepared.read_manifest(first)  # a clearer message than one about its tokenizer
+    tokenizer = hf.read_tokenizer(run.data.tokenizer or first / prepared.TOKENIZER)
+    train = prepared.open_tokens(folders, "train", tokenizer)
+    held_out = None
+    if "eval" in prepared.splits(folders):
+        held_out = prepared.open_tokens(folders, "eval", tokenizer)
+    return tokenizer, train, held_out, train.ids
+
+
+def _open_records(data_dir: Path, tokenizer_path: Path):
+    """As `_open_tokens`, of a dataset that is tokenized now."""
+    train = pyx.load(data_dir, "train")
+    held_out = pyx.load(data_dir, "eval") if "eval" in pyx.splits(data_dir) else None
+
+    def ids(numbers: np.ndarray) -> list[str]:
+        return [record.id for record in train.__getitems__(numbers.tolist())]
+
+    return hf.read_tokenizer(tokenizer_path), train, held_out, ids
+
+
+def _check_tokenizer(run: RunConfig, workdir: Path, tokenizer) -> None:
+    """Raise ConfigError unless the model that is trained on knows the data's tokenizer: the one it
+    starts from, and the one that a run in this workdir was begun with."""
+    ours = prepared.tokenizer_digest(tokenizer)
+    models = [workdir / MODEL]
+    if "init_from" in run.model:
+        source = Path(run.model["init_from"])
+        models.append(source / MODEL if (source / MODEL).is_dir() else source)
+    for model in models:
+        if not (model / "tokenizer.json").is_file():
+            continue
+        if prepared.tokenizer_digest(hf.read_tokenizer(model)) != ours:
+            raise ConfigError(
+                f"config: data: expected records in the tokenizer of the model ({model}); the "
+                "data's is another: prepare them with it, or name it in data.tokenizer"
+            )
 
 
 def _prepared(run: RunConfig, workdir: Path) -> tuple[Path, Path]:
