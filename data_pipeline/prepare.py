@@ -188,27 +188,23 @@ def _write_splits(into: Path, sources: list[Source], tokenizer: Any, shard_recor
         total = sum(source.records for source in of_split)
         count = -(-total // shard_records)
         records = chain.from_iterable(source.read() for source in of_split)
-        shards, indexes = [], []
-        with tqdm(total=total, desc=f"tokenize {split}", unit="record", disable=None) as bar:
-            for number in range(count):
-                path = into / f"{split}-{number:05d}-of-{count:05d}.array_record"
+        paths = [into / f"{split}-{n:05d}-of-{count:05d}.array_record" for n in range(count)]
+        indexes = [_finished(path) for path in paths]
+        done = sum(len(index["lengths"]) for index in indexes if index is not None)
+        bar = tqdm(desc=f"tokenize {split}", total=total, initial=done, unit="record", disable=None)
+        with bar:
+            for number, path in enumerate(paths):
                 of_shard = islice(records, shard_records)
-                index = _finished(path)
-                if index is None:
-                    index = _write_shard(path, of_shard, tokenizer)
-                    bar.update(len(index["lengths"]))
+                if indexes[number] is None:
+                    indexes[number] = _write_shard(path, of_shard, tokenizer)
+                    bar.update(len(indexes[number]["lengths"]))
                 else:
-                    read_past = sum(1 for _ in of_shard)
-                    bar.initial += read_past  # not counted in the rate
-                    bar.update(read_past)
-                shards.append(
-                    {
-                        "file": path.name,
-                        "records": len(index["lengths"]),
-                        "bytes": int(index["bytes"]),
-                    }
-                )
-                indexes.append(index)
+                    for _ in of_shard:  # read past
+                        pass
+        shards = [
+            {"file": path.name, "records": len(index["lengths"]), "bytes": int(index["bytes"])}
+            for path, index in zip(paths, indexes, strict=True)
+        ]
         splits[split] = _split_manifest(into, split, shards, indexes)
     return splits
 
