@@ -83,10 +83,11 @@ def _open_tokens(run: RunConfig):
     first = folders[min(folders)]
     prepared.read_manifest(first)  # a clearer message than one about its tokenizer
     tokenizer = hf.read_tokenizer(run.data.tokenizer or first / prepared.TOKENIZER)
-    train = prepared.open_tokens(folders, "train", tokenizer)
+    expected = tokenizer if run.data.tokenizer else None  # else one another's
+    train = prepared.open_tokens(folders, "train", expected)
     held_out = None
     if "eval" in prepared.splits(folders):
-        held_out = prepared.open_tokens(folders, "eval", tokenizer)
+        held_out = prepared.open_tokens(folders, "eval", expected)
     return tokenizer, train, held_out, train.ids
 
 
