@@ -30,6 +30,7 @@ Batch = dict[str, np.ndarray]
 Overlong = Literal["truncate", "drop", "refuse"]
 
 _PLANS_KEPT = 2  # a batch may need the packs of two epochs
+_PLANNED_AHEAD = 16  # epochs
 _BATCHES_AHEAD = 4
 _RECORDS_AT_ONCE = 256  # read from disk together
 
@@ -228,10 +229,16 @@ class TrainInput:
         return mixture_table(self._schedule.groups, self._schedule.input_lengths_R)
 
     def plan(self, num_steps: int | None = None) -> None:
-        """Plans what the first `num_steps` steps (None: all) need, so that it is kept on disk."""
+        """Plans the epochs of the first `num_steps` steps (None: of all), so that they are kept on
+        disk; of very many only the first, the others as they come."""
         if num_steps is None:
             num_steps = self.num_steps()
-        self._pack(num_steps * self.global_batch_size - 1)
+        with self._lock:
+            needed = num_steps * self.global_batch_size
+            while self._epoch_ends[-1] < needed and len(self._epoch_ends) <= _PLANNED_AHEAD:
+                if len(self._epoch_ends) - 1 == self.num_epochs:
+                    break
+                self._plan(len(self._epoch_ends) - 1)
 
     def iterator(self, start_step: int = 0) -> "BatchIterator":
         """Batches from `start_step` on, made ahead of time; its state is the step."""

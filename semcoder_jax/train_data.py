@@ -17,6 +17,8 @@ from semcoder_jax import hf
 from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.config import ConfigError, RunConfig, check_arguments
 
+PLANS_KEPT_FROM = 10_000  # records: fewer are planned in milliseconds, and have many epochs
+
 
 @dataclasses.dataclass(frozen=True)
 class Data:
@@ -57,7 +59,7 @@ def open_data(run: RunConfig, workdir: Path) -> Data:
         num_epochs=run.data.num_epochs,
         mixture=run.data.mixture,
         window=run.data.packing_window,
-        plan_directory=workdir / "packs",
+        plan_directory=workdir / "packs" if len(train_source) >= PLANS_KEPT_FROM else None,
         **shared,
     )
     if jax.process_index() == 0:  # the others read what it plans
