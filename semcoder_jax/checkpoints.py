@@ -1,13 +1,17 @@
 """What a training run saves and how it is read back, for resuming and for inference.
 
 A checkpoint holds four items: ``params``, ``optimizer``, ``data`` (the state of the input iterator)
-and ``meta`` (step, checksum). It is written asynchronously by Orbax and appears under its final
+and ``meta`` (step, checksums). It is written asynchronously by Orbax and appears under its final
 name only when complete. Arrays are restored straight into the shards of any mesh.
+
+A run of adapters (see lora) saves these alone, and the checksum of the base they belong to, which
+is read again from where the run's config names it.
 """
 
 import contextlib
 import dataclasses
 import hashlib
+import json
 import math
 import shutil
 import sys
@@ -20,10 +24,20 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from flax import nnx
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 
 from semcoder_jax import hf, sharding
+from semcoder_jax.config import parse_run
+from semcoder_jax.lora import (
+    QUANTIZED_BASES,
+    LoRAConfig,
+    adapted,
+    freeze_leaf,
+    initial_adapters,
+    merge_leaf,
+)
 from semcoder_jax.model import Compute, Decoder, DecoderConfig
 from semcoder_jax.quantization import abstract_quantized, quantize_params
 
@@ -37,6 +51,10 @@ class CheckpointError(ValueError):
     """A directory without a checkpoint, or one that does not fit."""
 
 
+class BaseError(CheckpointError):
+    """Adapters and a base that they were not trained over."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Restored:
     """A checkpoint read back; ``data`` is the state of the input iterator."""
@@ -48,11 +66,16 @@ class Restored:
 
 
 class Checkpoints:
-    """The checkpoints of one training workdir; a step is the number of updates made."""
+    """The checkpoints of one training workdir; a step is the number of updates made.
+
+    Attributes:
+      base: where the saved parameters belong to frozen ones: (the directory of these, checksum).
+    """
 
     def __init__(self, workdir: str | Path, *, keep: int = 2):
         """The newest ``keep`` checkpoints are kept. Creates WORKDIR/checkpoints."""
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True)
+        self.base: tuple[str | None, str | None] = (None, None)
         self._directory = Path(workdir).absolute() / CHECKPOINTS
         self._manager = ocp.CheckpointManager(self._directory, options=options)
 
@@ -72,7 +95,11 @@ class Checkpoints:
                 # One state for all processes, so that their number may change.
                 data=ocp.args.JsonSave(data_iterator.get_state()),
                 meta=ocp.args.JsonSave(
-                    {"step": step, "checksum": _checksum((params, optimizer_state))}
+                    {
+                        "step": step,
+                        "checksum": checksum((params, optimizer_state)),
+                        "base": self.base[1],
+                    }
                 ),
             ),
             force=True,
@@ -85,13 +112,13 @@ class Checkpoints:
 
         A checkpoint that cannot be read, or whose arrays are not those saved (by checksum), is
         put aside as STEP.damaged, with a warning, and the one before it is taken. Raises
-        CheckpointError if none is sound.
+        CheckpointError if none is sound, BaseError if it belongs to another base.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             try:
                 restored = self._restore(step, params, optimizer_state)
-            except _OUT_OF_MEMORY:
+            except (BaseError, *_OUT_OF_MEMORY):
                 raise
             except Exception as error:
                 self._put_aside(step, error)
@@ -112,9 +139,10 @@ class Checkpoints:
                 meta=ocp.args.JsonRestore(),
             ),
         )
-        found, saved = _checksum((read.params, read.optimizer)), read.meta["checksum"]
+        found, saved = checksum((read.params, read.optimizer)), read.meta["checksum"]
         if found != saved:
             raise CheckpointError(f"checksum {found}, saved with {saved}")
+        _check_base(*self.base, read.meta.get("base"))
         return Restored(step, read.params, read.optimizer, read.data)
 
     def _put_aside(self, step: int, error: Exception) -> None:
@@ -163,6 +191,7 @@ def load_model(
 ) -> Model:
     """The model in an HF directory, or the latest one of a training workdir (parameters only).
 
+    Adapters come merged into their base, as training saw it: with the rounding of its quantization.
     Parameters are read as ``dtype`` into their shards on ``mesh`` (None: the first device).
     ``compute`` defaults to computing in ``dtype``. ``quantize``: weights as int8 (see
     quantization), made in the host's memory, so that no accelerator holds more than the integers.
@@ -182,7 +211,15 @@ def load_model(
     if (directory / CHECKPOINTS).is_dir():
         config = hf.read_config(directory / MODEL)
         tokenizer = hf.read_tokenizer(directory / MODEL)
-        graphdef, params = _load_workdir(directory, config, mesh, dtype, compute)
+        mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
+        graphdef, params = nnx.split(abstract_model(config, compute))
+        shapes = nnx.to_pure_dict(params)
+        places = sharding.parameter_shardings(shapes, mesh)
+        if adapters := load_adapters(directory, mesh=mesh):
+            pure = _merged(adapters, mesh, places, dtype)
+        else:
+            pure = _restored_latest(directory, with_shardings(shapes, places, dtype)).params
+        nnx.replace_by_pure_dict(params, pure)
         return Model(config, graphdef, params, tokenizer)
     if not (directory / "config.json").is_file():
         raise CheckpointError(
@@ -192,6 +229,90 @@ def load_model(
     config, params = hf.load(directory, mesh=mesh, dtype=dtype)
     graphdef, _ = nnx.split(abstract_model(config, compute))
     return Model(config, graphdef, params, hf.read_tokenizer(directory))
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapters:
+    """The adapters of a training workdir: float32 plain dicts (see lora.initial_adapters).
+
+    ``base`` is the HF directory or workdir that they were trained over and ``base_checksum`` that
+    of its parameters as ``lora`` froze them.
+    """
+
+    lora: LoRAConfig
+    params: dict
+    base: Path
+    base_checksum: str
+
+
+def load_adapters(workdir: str | Path, *, mesh: Mesh | None = None) -> Adapters | None:
+    """The latest adapters of a training workdir, None where it trains, or is, a whole model.
+
+    Raises CheckpointError.
+    """
+    workdir = Path(workdir)
+    record = workdir / "config.json"
+    if not record.is_file():  # an imported model
+        return None
+    try:
+        fields = json.loads(record.read_text(encoding="utf-8"))
+        if fields.get("lora") is None:
+            return None
+        run = parse_run(fields)
+    except ValueError as error:
+        raise CheckpointError(f"{record}: not the config of a training run ({error})") from None
+    mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
+    model = abstract_model(hf.read_config(workdir / MODEL), run.compute)
+    base = nnx.to_pure_dict(nnx.state(model))
+    shapes = jax.eval_shape(lambda: initial_adapters(run.lora, base, run.seed))
+    places = sharding.parameter_shardings(shapes, mesh)
+    read = _restored_latest(workdir, with_shardings(shapes, places), meta=ocp.args.JsonRestore())
+    return Adapters(run.lora, read.params, Path(run.model["init_from"]), read.meta["base"])
+
+
+def load_base(lora: LoRAConfig, directory: str | Path, mesh: Mesh) -> dict:
+    """The parameters (plain dicts) of ``directory``, an HF directory or a workdir, frozen in their
+    places on ``mesh``.
+
+    What is quantized is read as bfloat16 and quantized in the host's memory, a parameter at a
+    time: no accelerator ever holds more of it than what it keeps.
+    """
+    if lora.base not in QUANTIZED_BASES:
+        return nnx.to_pure_dict(load_model(directory, mesh=mesh, dtype=lora.base).params)
+    host = sharding.make_mesh({}, jax.local_devices(backend="cpu")[:1])
+    flat = flatten_dict(nnx.to_pure_dict(load_model(directory, mesh=host, dtype="bfloat16").params))
+    frozen = {}
+    for path in sorted(flat):
+        leaf = jax.jit(freeze_leaf, static_argnums=(0, 1))(lora, path, flat.pop(path))
+        places = sharding.parameter_shardings(unflatten_dict({path: leaf}), mesh)
+        frozen[path] = jax.tree.map(_moved, leaf, flatten_dict(places)[path])
+    return unflatten_dict(frozen)
+
+
+def _moved(array: jax.Array, place: NamedSharding) -> jax.Array:
+    """An array of this host as part of a global one; every process has the same."""
+    host = np.asarray(array)
+    return jax.make_array_from_callback(host.shape, place, lambda index: host[index])
+
+
+def _merged(adapters: Adapters, mesh: Mesh, places: dict, dtype: str) -> dict:
+    base = load_base(adapters.lora, adapters.base, mesh)
+    _check_base(adapters.base, checksum(base), adapters.base_checksum)
+    flat = flatten_dict(adapted(adapters.lora, adapters.params, base))
+    del base
+    params = {}
+    for path, place in flatten_dict(places).items():
+        merge = jax.jit(merge_leaf, static_argnums=(0, 2), out_shardings=place)
+        params[path] = merge(path, flat.pop(path), dtype)
+    return unflatten_dict(params)
+
+
+def _check_base(base: str | Path, found: str | None, saved: str | None) -> None:
+    if found != saved:
+        raise BaseError(
+            f"{base}: not the weights that the saved adapters were trained over (checksum {found}, "
+            f"expected {saved}); put those back or begin in another --workdir"
+        )
 
 
 def abstract_model(config: DecoderConfig, compute: Compute) -> Decoder:
@@ -208,11 +329,9 @@ def with_shardings(tree, shardings, dtype: str | None = None):
     )
 
 
-def _load_workdir(workdir: Path, config, mesh, dtype, compute) -> tuple[nnx.GraphDef, nnx.State]:
-    mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
-    graphdef, state = nnx.split(abstract_model(config, compute))
-    shapes = nnx.to_pure_dict(state)
-    wanted = with_shardings(shapes, sharding.parameter_shardings(shapes, mesh), dtype)
+def _restored_latest(workdir: Path, wanted, **others):
+    """The parameters of the latest checkpoint as ``wanted``, a tree of ShapeDtypeStructs with
+    shardings, and ``others`` of its items."""
     options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
     with _quiet_logs():  # of a warning that the manager may not write
         manager = ocp.CheckpointManager(
@@ -224,8 +343,8 @@ def _load_workdir(workdir: Path, config, mesh, dtype, compute) -> tuple[nnx.Grap
         step = manager.latest_step()
         if step is None:
             raise CheckpointError(f"{workdir}: no checkpoint yet in {CHECKPOINTS}/")
-        args = ocp.args.Composite(params=ocp.args.StandardRestore(wanted))
-        params = manager.restore(step, args=args).params
+        args = ocp.args.Composite(params=ocp.args.StandardRestore(wanted), **others)
+        return manager.restore(step, args=args)
     except (CheckpointError, *_OUT_OF_MEMORY):
         raise
     except Exception as error:
@@ -234,8 +353,6 @@ def _load_workdir(workdir: Path, config, mesh, dtype, compute) -> tuple[nnx.Grap
         ) from error
     finally:
         manager.close()
-    nnx.replace_by_pure_dict(state, params)
-    return graphdef, state
 
 
 @jax.jit
@@ -250,7 +367,7 @@ def _bit_sums(tree):
     return jnp.stack([bit_sum(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-def _checksum(tree) -> str:
+def checksum(tree) -> str:
     """Of all bits of a tree's arrays and their order; one replicated pass over them."""
     sums = np.asarray(jax.device_get(_bit_sums(tree)), "<u4")
     return hashlib.sha256(sums.tobytes()).hexdigest()[:16]
@@ -262,6 +379,7 @@ def _restoring_one_at_a_time(params) -> ocp.handlers.DefaultCheckpointHandlerReg
     handler = ocp.StandardCheckpointHandler(restore_concurrent_gb=largest_gigabytes(params))
     registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
     registry.add("params", ocp.args.StandardRestore, handler)
+    registry.add("meta", ocp.args.JsonRestore, ocp.handlers.JsonCheckpointHandler())
     return registry
 
 

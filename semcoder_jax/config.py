@@ -16,6 +16,7 @@ from data_pipeline.schedule import WINDOW
 from semcoder_jax.attention import BACKENDS
 from semcoder_jax.hf import MODELS
 from semcoder_jax.initialization import InitializationConfig
+from semcoder_jax.lora import BASES, TARGETS, LoRAConfig
 from semcoder_jax.model import Compute, DecoderConfig
 from semcoder_jax.optimizer import OptimizerConfig
 from semcoder_jax.remat import POLICIES
@@ -118,6 +119,7 @@ class RunConfig:
     ``max_positions`` to the others), or both, the fields then replacing the named one's; and
     ``init_from``, an HF directory or a training workdir to start from. That brings an architecture
     of its own, which what stands beside it must equal; with nothing beside it, it decides alone.
+    ``lora`` None trains all parameters; with the section, adapters over those of ``init_from``.
     ``initialization`` shapes new parameters. ``mesh`` is the argument of sharding.make_mesh.
     """
 
@@ -129,6 +131,7 @@ class RunConfig:
     data: DataConfig
     optimizer: OptimizerConfig
     train: TrainConfig
+    lora: LoRAConfig | None = None
 
     def to_record(self) -> dict:
         """Every field, defaults included, as JSON would give it back; parse_run reads it."""
@@ -167,7 +170,8 @@ def parse_run(record: Mapping) -> RunConfig:
         if name not in record:
             raise ConfigError(f"config: section {name} is missing")
     for name in known:
-        if name != "seed" and not isinstance(record.get(name, {}), dict):
+        absent = name == "lora" and record.get(name) is None
+        if name != "seed" and not absent and not isinstance(record.get(name, {}), dict):
             raise ConfigError(f"config: {name} must be a section of fields")
     model = {name: value for name, value in record["model"].items() if value is not None}
     decoder_fields = [field.name for field in dataclasses.fields(DecoderConfig)]
@@ -175,7 +179,11 @@ def parse_run(record: Mapping) -> RunConfig:
     if model.get("architecture", "6.7b") not in MODELS:
         name = model["architecture"]
         raise ConfigError(f"config: model.architecture {name!r}: {nearest(str(name), MODELS)}")
-    if "init_from" in model and record.get("initialization"):
+    initialization = _section(
+        InitializationConfig, record.get("initialization", {}), "initialization"
+    )
+    # A record holds the section's defaults, too.
+    if "init_from" in model and initialization != InitializationConfig():
         raise ConfigError("config: model.init_from brings the parameters; drop initialization")
     mesh = record.get("mesh", {})
     _check_names(mesh, MESH_AXES, "mesh.")
@@ -186,14 +194,13 @@ def parse_run(record: Mapping) -> RunConfig:
     run = RunConfig(
         seed=seed,
         model=model,
-        initialization=_section(
-            InitializationConfig, record.get("initialization", {}), "initialization"
-        ),
+        initialization=initialization,
         compute=_section(Compute, record.get("compute", {}), "compute"),
         mesh=mesh,
         data=_section(DataConfig, record["data"], "data"),
         optimizer=_section(OptimizerConfig, record.get("optimizer", {}), "optimizer"),
         train=_section(TrainConfig, record["train"], "train"),
+        lora=None if record.get("lora") is None else _section(LoRAConfig, record["lora"], "lora"),
     )
     _check_values(run)
     return run
@@ -292,6 +299,23 @@ def _check_values(run: RunConfig) -> None:
         raise ConfigError(
             f"config: data.global_batch_size {data.global_batch_size} is not divisible by "
             f"train.accumulation_steps {train.accumulation_steps}"
+        )
+    if run.lora:
+        _check_lora(run)
+
+
+def _check_lora(run: RunConfig) -> None:
+    lora = run.lora
+    if lora.base not in BASES:
+        raise ConfigError(f"config: lora.base {lora.base!r}: {nearest(lora.base, BASES)}")
+    for target in lora.targets:
+        if target not in TARGETS:
+            raise ConfigError(f"config: lora.targets {target!r}: {nearest(str(target), TARGETS)}")
+    if "init_from" not in run.model:
+        raise ConfigError("config: lora needs model.init_from, the weights that stay as they are")
+    if run.optimizer.name != "adamw":
+        raise ConfigError(
+            f"config: optimizer.name {run.optimizer.name!r}: lora trains adapters by adamw"
         )
 
 

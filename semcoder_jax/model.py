@@ -11,6 +11,7 @@ Use: split the module once and jit pure functions over (graphdef, params)::
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,8 @@ from flax import nnx
 from semcoder_jax.attention import Attend, make_attend
 from semcoder_jax.fsdp import Shards
 from semcoder_jax.kv_cache import KVCache
+from semcoder_jax.lora import LoRAWeight
+from semcoder_jax.nf4 import NF4Weight
 from semcoder_jax.quantization import QuantizedWeight
 from semcoder_jax.remat import name_layer_input, rematerialized
 from semcoder_jax.rope import apply_rope, rope_angles
@@ -250,15 +253,44 @@ def _product(x: jax.Array, weight: nnx.Param, contracted: int = 1) -> jax.Array:
 
     B and T enter as one axis: with two, XLA on CPU transposes for the gradient of the weight.
     """
-    kernel = weight.get_value()
     B, T = x.shape[:2]
-    flat = x.reshape(B * T, *x.shape[2:])
+    product = _flat_product(x.reshape(B * T, *x.shape[2:]), weight.get_value(), contracted)
+    return product.reshape(B, T, *product.shape[1:])
+
+
+def _flat_product(x: jax.Array, kernel, contracted: int) -> jax.Array:
+    """``x`` [B·T, *contracted axes] times an array, QuantizedWeight, NF4Weight or LoRAWeight."""
     summed = ((range(1, 1 + contracted), range(contracted)), ((), ()))
+    if isinstance(kernel, LoRAWeight):
+        low_NxR = _flat_product(x, kernel.a, contracted)
+        change = kernel.scaling * _flat_product(low_NxR, kernel.b, 1)
+        return _frozen_product(x, kernel.base, contracted) + change
     if isinstance(kernel, QuantizedWeight):
         product = jax.lax.dot_general(
-            flat, kernel.int8.astype(x.dtype), summed, preferred_element_type=jnp.float32
+            x, kernel.int8.astype(x.dtype), summed, preferred_element_type=jnp.float32
         )
-        product = (product * kernel.scale).astype(x.dtype)
-    else:
-        product = jax.lax.dot_general(flat, kernel.astype(x.dtype), summed)
-    return product.reshape(B, T, *product.shape[1:])
+        return (product * kernel.scale).astype(x.dtype)
+    if isinstance(kernel, NF4Weight):
+        kernel = kernel.dequantize(x.dtype)
+    return jax.lax.dot_general(x, kernel.astype(x.dtype), summed)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _frozen_product(x: jax.Array, kernel, contracted: int) -> jax.Array:
+    """`_flat_product` with a kernel that takes no gradient. The backward pass keeps the kernel as
+    it is stored: left to autodiff it would keep its cast or dequantized copy, whatever of a layer
+    is rematerialized."""
+    return _flat_product(x, kernel, contracted)
+
+
+def _frozen_product_forward(x, kernel, contracted):
+    return _flat_product(x, kernel, contracted), kernel
+
+
+def _frozen_product_backward(contracted, kernel, gradient):
+    x = jax.ShapeDtypeStruct((len(gradient), *kernel.shape[:contracted]), gradient.dtype)
+    transposed = jax.linear_transpose(lambda x: _flat_product(x, kernel, contracted), x)
+    return *transposed(gradient), None
+
+
+_frozen_product.defvjp(_frozen_product_forward, _frozen_product_backward)

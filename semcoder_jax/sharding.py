@@ -15,6 +15,7 @@ from flax import nnx
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from semcoder_jax.lora import adapter_axes
 from semcoder_jax.quantization import SUMMED_AXES
 
 MESH_AXES = ("data", "fsdp", "tensor")
@@ -26,6 +27,7 @@ MESH_AXIS_OF = {
     "K": None,
     "F": "tensor",
     "V": "tensor",
+    "R": None,  # rank of an adapter
 }
 BATCH_AXES = ("data", "fsdp")
 BATCH_SPEC = P(BATCH_AXES)
@@ -62,19 +64,25 @@ def batch_shards(mesh: Mesh) -> int:
 def parameter_spec(path: tuple) -> P:
     """The partition of the parameter at ``path``, e.g. ("layers", "attention", "q_DxHxK").
 
-    The two parts of a quantized weight follow it: (..., "q_DxHxK", "int8") or "scale".
+    The parts of a quantized weight follow it: (..., "q_DxHxK", "int8") or "scale", or those of an
+    NF4Weight. An adapter's arrays, (..., "q_DxHxK", "b_RxHxK") or "b" of a LoRAWeight, have axes of
+    their own, of which fsdp splits the rank where it splits no other.
     """
-    name, parent = str(path[-1]), str(path[-2]) if len(path) > 1 else ""
-    summed = ""
-    if parent in SUMMED_AXES:
-        summed = SUMMED_AXES[parent] if name == "scale" else ""
-        name = parent
-    if name == "scale":
+    part = str(path[-1])
+    name = next((str(key) for key in path if key in SUMMED_AXES), None)
+    if name is None:
         return P()  # norms are small: replicated
+    summed = SUMMED_AXES[name] if part == "scale" else ""
+    for adapter in adapter_axes(name):
+        if part in (adapter, adapter[0]):
+            name = adapter
     axes = [axis for axis in name.rsplit("_", 1)[1].split("x") if axis not in summed]
     if path[0] == "layers":
         axes = ["L", *axes]
-    return P(*(MESH_AXIS_OF[axis] for axis in axes))
+    places = [MESH_AXIS_OF[axis] for axis in axes]
+    if "R" in axes and "fsdp" not in places:
+        places[axes.index("R")] = "fsdp"
+    return P(*places)
 
 
 def parameter_shardings(params: nnx.State, mesh: Mesh) -> nnx.State:

@@ -42,6 +42,8 @@ from semcoder_jax.checkpoints import (
     CheckpointError,
     Checkpoints,
     abstract_model,
+    checksum,
+    load_base,
 )
 from semcoder_jax.compilation_cache import keep_compiled_programs
 from semcoder_jax.config import (
@@ -61,6 +63,7 @@ from semcoder_jax.speed import Machine, formula, step_flops
 from semcoder_jax.step_trace import StepTrace
 from semcoder_jax.train_data import open_data
 from semcoder_jax.train_state import (
+    frozen_shapes,
     initial_state,
     resolve_architecture,
     restored_state,
@@ -143,26 +146,30 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
         hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
 
     # ---- State: of the last checkpoint, or a new one
+    frozen_places = sharding.parameter_shardings(frozen_shapes(run, decoder_config), mesh)
     checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
     first = checkpoints.latest_step() or 0
     last = min(num_steps, run.train.stop_after_step or num_steps)
     if first >= last:
         checkpoints.close()
         return TrainResult(first, num_steps, _last_eval_loss(workdir), 0.0, 0.0)
+    frozen = {}
+    if run.lora:
+        frozen = load_base(run.lora, run.model["init_from"], mesh)
+        checkpoints.base = (run.model["init_from"], checksum(frozen))
     restored = restored_state(checkpoints, shapes, places, data.train)
     first = int(restored.step) if restored else 0
     if restored:
         state = restored
-    elif "init_from" in run.model:
+    elif "init_from" in run.model and not run.lora:
         state = state_from(run.model["init_from"], optimizer, places, mesh)
     else:
         # It runs once: optimizing it well takes three times as long as all the rest on CPU.
         quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
         state = jax.jit(initialize, out_shardings=places, compiler_options=quick)()
-    frozen = {}
 
     # ---- Steps
-    train_step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places, {})
+    train_step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places, frozen_places)
     evaluate = make_evaluation(graphdef, data.eval, run.train.eval_batches, mesh)
 
     # ---- What people see
@@ -182,7 +189,10 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
         sinks = (WandbSink(run.train.wandb_project, workdir, run.to_record()),)
     log = RunLog(workdir, seen, wall, sinks)
     log.say(data.mixture)
-    log.say(f"{_size(shapes.params)} parameters on {mesh.size} device(s), from step {first}")
+    count = f"{_size(shapes.params)} parameters"
+    if run.lora:
+        count += f" of adapters over {hf.parameter_count(decoder_config):,} in {run.lora.base}"
+    log.say(f"{count} on {mesh.size} device(s), from step {first}")
     log.say(formula(decoder_config, machine))
     trace = StepTrace(workdir, first, profile_steps)
 
@@ -211,7 +221,7 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
             if data.eval and (step == num_steps or (_due(step, run.train.eval_every) and not told)):
                 log.flush()
                 with wall.phase(EVALUATION):
-                    held_out = evaluate(whole_params(state.params, frozen))
+                    held_out = evaluate(whole_params(run, state.params, frozen))
                 log.evaluation(step, held_out)
                 eval_loss = held_out.mean
             failing = log.skipped > run.train.max_skipped_steps

@@ -1,10 +1,12 @@
 """What training changes (step, parameters and moments) and what it reads but leaves as it is.
 
 The state is new, restored, or from a model's weights. The decoder's parameters are those of the
-state and the frozen ones together (``whole_params``); in full fine-tuning nothing is frozen.
+state and the frozen ones together (``whole_params``): adapters over a base, see lora; in full
+fine-tuning nothing is frozen.
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +16,10 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from semcoder_jax import hf, sharding
-from semcoder_jax.checkpoints import MODEL, load_model, with_shardings
+from semcoder_jax.checkpoints import MODEL, abstract_model, load_model, with_shardings
 from semcoder_jax.config import ConfigError, RunConfig
 from semcoder_jax.initialization import with_copying_heads
+from semcoder_jax.lora import adapted, freeze, initial_adapters
 from semcoder_jax.model import Decoder, DecoderConfig
 from semcoder_jax.optimizer import optimizer_shardings
 
@@ -50,16 +53,28 @@ def resolve_architecture(run: RunConfig, tokenizer) -> DecoderConfig:
     return found
 
 
-def whole_params(params: dict, frozen: dict) -> dict:
-    """The decoder's parameters (plain dicts) of the two trees that share them out."""
-    whole = dict(frozen)
-    for name, value in params.items():
-        whole[name] = whole_params(value, frozen[name]) if name in frozen else value
-    return whole
+def whole_params(run: RunConfig, params: dict, frozen: dict) -> dict:
+    """The decoder's parameters (plain dicts), for the step and for evaluation."""
+    return adapted(run.lora, params, frozen) if run.lora else params
+
+
+def frozen_shapes(run: RunConfig, config: DecoderConfig) -> dict:
+    """ShapeDtypeStructs of the parameters that no step changes. Raises ConfigError where the base
+    cannot be held as ``lora.base`` says."""
+    if run.lora is None:
+        return {}
+    params = nnx.to_pure_dict(nnx.state(abstract_model(config, run.compute)))
+    try:
+        return jax.eval_shape(functools.partial(freeze, run.lora), params)
+    except ValueError as error:
+        raise ConfigError(f"config: lora.base {run.lora.base!r}: {error}") from None
 
 
 def initial_state(run: RunConfig, config: DecoderConfig, optimizer) -> TrainState:
     """A new state; jit it with ``out_shardings`` so that no device ever holds all of it."""
+    if run.lora:
+        adapters = initial_adapters(run.lora, frozen_shapes(run, config), run.seed)
+        return TrainState(jnp.zeros((), jnp.int32), adapters, optimizer.init(adapters))
     params = nnx.to_pure_dict(nnx.state(Decoder(config, rngs=nnx.Rngs(run.seed))))
     try:
         params = with_copying_heads(params, config, run.initialization, run.seed)

@@ -54,13 +54,13 @@ def make_train_step(
     """
     schedule = learning_rate_schedule(run.optimizer, num_steps)
 
-    shards = fsdp.Shards.of(whole_params(places.params, frozen_places), mesh)
+    shards = fsdp.Shards.of(whole_params(run, places.params, frozen_places), mesh)
 
     def local_sums(params, frozen, batch):
         """Of a device's own rows: the sums of batch_loss_sums, gradients of its parts."""
 
         def loss_sums(params, microbatch):
-            return batch_loss_sums(graphdef, whole_params(params, frozen), microbatch, shards)
+            return batch_loss_sums(graphdef, whole_params(run, params, frozen), microbatch, shards)
 
         *sums, gradients = gradient_sums(loss_sums, params, batch, run.train.accumulation_steps)
         return tuple(sums), gradients

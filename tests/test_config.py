@@ -49,7 +49,7 @@ def test_architecture_from_few_fields():
         ({"data__overlong": "cut"}, "data.overlong 'cut'"),
         ({"optimizer__name": "sgd"}, "optimizer.name 'sgd' is none of ['adamw', 'muon']"),
         ({"model__architecture": "6.7"}, "model.architecture '6.7': did you mean 6.7b?"),
-        ({"model__init_from": "x", "initialization__matching_heads": 0}, "drop initialization"),
+        ({"model__init_from": "x", "initialization__offset_heads": [1]}, "drop initialization"),
         ({"initialization__offset_heads": 1}, "initialization.offset_heads is 1, expected tuple"),
         ({"initialization__matching_heads": 1}, "initialization.offset_heads: []"),
     ],

@@ -11,6 +11,7 @@ A checkpoint DIR is a training workdir or what import wrote (the same layout), o
 import argparse
 import contextlib
 import ctypes
+import dataclasses
 import functools
 import os
 import sys
@@ -24,6 +25,7 @@ from flax import nnx
 
 from semcoder_jax import checkpoints, hf, sharding
 from semcoder_jax.hf import card, hub, verification
+from semcoder_jax.hf.adapter import export_adapter
 from semcoder_jax.hf.config import CONFIG_FILE, DTYPES, read_json, stored_dtype
 from semcoder_jax.hf.directory import renamed_when_complete
 from semcoder_jax.hf.layout import parameter_count, tensor_shapes
@@ -77,6 +79,8 @@ def import_command(flags) -> int:
 def export_command(flags) -> int:
     checkpoint = Path(flags.checkpoint)
     model_directory = _model_directory(checkpoint)
+    if flags.adapter:
+        return _export_adapter(flags, checkpoint, model_directory)
     dtype = flags.dtype or stored_dtype(model_directory)
     content = _card_content(flags, checkpoint, model_directory)
     model = checkpoints.load_model(checkpoint, mesh=_mesh(flags), dtype=dtype)
@@ -94,6 +98,48 @@ def export_command(flags) -> int:
     if jax.process_index() == 0:
         print(f"{flags.output}: {parameter_count(model.config):,} parameters in {dtype}")
     return 0
+
+
+def _export_adapter(flags, checkpoint: Path, model_directory: Path) -> int:
+    adapters = None
+    if model_directory != checkpoint:
+        adapters = checkpoints.load_adapters(checkpoint)
+    if adapters is None:
+        raise hf.HFError(f"{checkpoint}: --adapter expects the workdir of a run with lora")
+    config = hf.read_config(model_directory)
+    base_model = flags.base_model or _name_of_base(adapters.base)
+    content = _card_content(flags, checkpoint, model_directory)
+    if not content.base_model and hub.is_hub_id(base_model):
+        content = dataclasses.replace(content, base_model=base_model)
+    content = dataclasses.replace(content, adapter=True)
+    export_adapter(
+        flags.output,
+        config,
+        adapters.lora,
+        adapters.params,
+        base_model=base_model,
+        license_directory=_model_directory(adapters.base),
+        card=card.model_card(content, config, parameter_count(config), adapters.lora.base),
+        overwrite=flags.overwrite,
+    )
+    if jax.process_index() == 0:
+        count = sum(leaf.size for leaf in jax.tree.leaves(adapters.params))
+        print(f"{flags.output}: adapters of {count:,} parameters for {base_model}")
+    return 0
+
+
+def _name_of_base(base: Path) -> str:
+    """What ``peft`` is to load: an HF directory, or the hub id that a workdir was imported from."""
+    directory = _model_directory(base)
+    if directory == base:
+        return str(base.absolute())
+    origin = read_json(directory / CONFIG_FILE).get("_name_or_path")
+    if not hub.is_hub_id(origin):
+        raise hf.HFError(
+            f"{base}: the adapters' base is a workdir of no known hub id; export it and name that "
+            f"directory as --base_model"
+        )
+    return origin
 
 
 def verify_command(flags) -> int:
@@ -234,8 +280,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--shard_gigabytes", type=_positive, default=DEFAULT_SHARD_BYTES / 1e9, metavar="GB"
     )
+    command.add_argument(
+        "--adapter", action="store_true", help="of a LoRA run: its adapters for peft, not merged"
+    )
     command.add_argument("--name", help="of the model, in its card; default: the directory's")
-    command.add_argument("--base_model", help="in the card; default: what was imported")
+    command.add_argument("--base_model", help="in the card, and for peft; default: as imported")
     command.add_argument("--data", action="append", default=[], help="a data source; repeatable")
     command.add_argument("--scores", help='JSON file {"HumanEval pass@1": 0.5, …}, measured')
     command.add_argument("--license", choices=sorted(card.LICENSES))

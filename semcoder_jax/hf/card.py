@@ -38,13 +38,15 @@ LICENSES = {
 @dataclasses.dataclass(frozen=True)
 class CardContent:
     """What the card tells. ``scores`` maps a benchmark (with its metric, "HumanEval pass@1") to
-    the measured value; ``recipe`` is the run's config record; None or empty is said as such."""
+    the measured value; ``recipe`` is the run's config record; None or empty is said as such.
+    ``adapter``: what is exported is an adapter for ``peft``, not a whole model."""
 
     name: str
     license: str
     base_model: str | None = None
     data: tuple[str, ...] = ()
     recipe: Mapping | None = None
+    adapter: bool = False
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
@@ -64,7 +66,7 @@ def model_card(content: CardContent, config: DecoderConfig, parameters: int, dty
     metadata = ModelCardData(
         **license_.fields,
         base_model=content.base_model,
-        library_name="transformers",
+        library_name="peft" if content.adapter else "transformers",
         pipeline_tag="text-generation",
         tags=["code", "semcoder", "jax"],
         model_name=content.name,
@@ -95,12 +97,29 @@ def model_card(content: CardContent, config: DecoderConfig, parameters: int, dty
         "## Licence\n",
         license_.text + "\n",
         "## Use\n",
-        "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-        'model = AutoModelForCausalLM.from_pretrained("DIRECTORY_OR_ID")\n'
-        'tokenizer = AutoTokenizer.from_pretrained("DIRECTORY_OR_ID")\n```\n\n'
+        _ADAPTER_USE if content.adapter else _MODEL_USE,
         "Add BOS by id (`tokenizer.bos_token_id`): transformers 5 does not add it by itself.\n",
     ]
     return "\n".join(sections)
+
+
+_MODEL_USE = """\
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("DIRECTORY_OR_ID")
+tokenizer = AutoTokenizer.from_pretrained("DIRECTORY_OR_ID")
+```
+"""
+_ADAPTER_USE = """\
+```python
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer
+
+model = AutoPeftModelForCausalLM.from_pretrained("DIRECTORY_OR_ID")
+tokenizer = AutoTokenizer.from_pretrained("BASE_MODEL")
+```
+"""
 
 
 def _architecture(config: DecoderConfig, parameters: int, dtype: str) -> str:

@@ -1,0 +1,107 @@
+"""Exported adapters as the ``peft`` library puts them on transformers' model."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import torch
+from flax import nnx
+from test_lora import lora_config, losses, randomized
+from test_model import DEEPSEEK, GROUPED, random_llama
+from tiny_run import tiny_config, write_data
+from transformers import LlamaForCausalLM
+
+from semcoder_jax import hf
+from semcoder_jax import train as training
+from semcoder_jax.checkpoints import abstract_model
+from semcoder_jax.config import parse_run
+from semcoder_jax.hf.__main__ import main
+from semcoder_jax.hf.adapter import export_adapter
+from semcoder_jax.lora import TARGETS, LoRAConfig, adapted, initial_adapters
+from semcoder_jax.model import Compute, Decoder
+
+peft = pytest.importorskip("peft")
+
+
+def torch_logits(model, tokens):
+    with torch.no_grad():
+        return model(torch.tensor(tokens)).logits.numpy()
+
+
+@pytest.mark.parametrize(
+    ("fields", "lora"),
+    [
+        (DEEPSEEK, LoRAConfig(rank=4, alpha=6.0)),
+        (GROUPED, LoRAConfig(rank=9, alpha=6.0, rank_stabilized=True)),
+        (GROUPED, LoRAConfig(rank=2, targets=("q_proj", "down_proj"))),
+    ],
+    ids=["all targets", "rank-stabilized, grouped-query", "two targets"],
+)
+def test_peft_computes_the_same_logits(tmp_path, fields, lora):
+    model = random_llama(tmp_path / "base", fields)
+    config, state = hf.load(tmp_path / "base")
+    params = nnx.to_pure_dict(state)
+    adapters = randomized(initial_adapters(lora, params, 0))
+    out = export_adapter(
+        tmp_path / "adapter",
+        config,
+        lora,
+        adapters,
+        base_model=str(tmp_path / "base"),
+        license_directory=tmp_path / "base",
+    )
+    tokens = np.random.default_rng(0).integers(0, 320, (2, 60))
+    plain = torch_logits(model, tokens)
+    with_adapters = torch_logits(peft.PeftModel.from_pretrained(model, out), tokens)
+    graphdef, _ = nnx.split(abstract_model(config, Compute()))
+    positions = np.broadcast_to(np.arange(60), (2, 60))
+    forward = jax.jit(lambda params, *batch: nnx.merge(graphdef, params)(*batch))
+    ours = forward(adapted(lora, adapters, params), tokens, positions, np.ones_like(tokens))
+    np.testing.assert_allclose(ours, with_adapters, atol=1e-4)
+    assert np.abs(with_adapters - plain).max() > 0.1
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(workdir of a run, the HF directory it started from)."""
+    folder = tmp_path_factory.mktemp("run")
+    data = write_data(folder / "data")
+    tokenizer = hf.read_tokenizer(data / "tokenizer")
+    config = parse_run(tiny_config(data)).decoder_config(hf.tokenizer_size(tokenizer))
+    params = nnx.state(Decoder(config, rngs=nnx.Rngs(3)))
+    base = hf.export(folder / "base", config, params, tokenizer, dtype="float32")
+    (base / "LICENSE").write_text("of the base")
+    lora = lora_config(data, base, lora__base="float32", train__num_steps=4)
+    training.train(lora, folder / "workdir")
+    assert len(losses(folder / "workdir")) == 4
+    return folder / "workdir", base
+
+
+def test_a_run_is_exported_as_adapter_and_merged(trained, tmp_path, capsys):
+    """By the commands: the adapter on its base in peft, and the merged model in transformers."""
+    workdir, base = trained
+    merged, adapter = tmp_path / "merged", tmp_path / "adapter"
+    assert main(["export", f"--checkpoint={workdir}", f"--output={merged}"]) == 0
+    assert main(["export", f"--checkpoint={workdir}", f"--output={adapter}", "--adapter"]) == 0
+    assert f"{adapter}: adapters of 4,096 parameters for {base}" in capsys.readouterr().out
+    model = peft.AutoPeftModelForCausalLM.from_pretrained(adapter, dtype=torch.float32)
+    tokens = np.random.default_rng(0).integers(0, 90, (2, 40))
+    expected = torch_logits(LlamaForCausalLM.from_pretrained(merged), tokens)
+    np.testing.assert_allclose(torch_logits(model, tokens), expected, atol=1e-4)
+    plain = torch_logits(LlamaForCausalLM.from_pretrained(base), tokens)
+    assert np.abs(expected - plain).max() > 1e-3
+    fields = json.loads((adapter / "adapter_config.json").read_text())
+    assert fields["base_model_name_or_path"] == str(base)
+    assert set(fields["target_modules"]) == set(TARGETS)
+    assert (adapter / "LICENSE").read_text() == "of the base"
+    assert "library_name: peft" in (adapter / "README.md").read_text()
+
+
+def test_only_adapters_are_exported_as_such(trained, tmp_path, capsys):
+    _, base = trained
+    arguments = [f"--checkpoint={base}", f"--output={tmp_path / 'out'}", "--adapter"]
+    assert main(["export", *arguments]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == f"error: {base}: --adapter expects the workdir of a run with lora"
+    assert not (tmp_path / "out").exists()
