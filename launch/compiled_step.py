@@ -29,7 +29,7 @@ from semcoder_jax.checkpoints import MODEL, abstract_model
 from semcoder_jax.config import ConfigError, RunConfig, parse_run
 from semcoder_jax.model import DecoderConfig
 from semcoder_jax.optimizer import make_optimizer
-from semcoder_jax.train_state import initial_state, state_shardings
+from semcoder_jax.train_state import frozen_shapes, initial_state, state_shardings
 from semcoder_jax.train_step import make_train_step
 
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -116,7 +116,8 @@ def step_from_shapes(run: RunConfig, devices: list[jax.Device]) -> tuple[Any, tu
     optimizer = make_optimizer(run.optimizer, num_steps)
     state = jax.eval_shape(functools.partial(initial_state, run, config, optimizer))
     places = state_shardings(state, mesh)
-    frozen, frozen_places = {}, {}
+    frozen = frozen_shapes(run, config)
+    frozen_places = sharding.parameter_shardings(frozen, mesh)
     step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places, frozen_places)
     batch = batch_shapes(run)
     rows = dict.fromkeys(batch, sharding.batch_sharding(mesh))

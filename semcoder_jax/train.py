@@ -181,7 +181,7 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
         num_steps,
         run.train.log_every,
         data.record_ids,
-        step_flops(decoder_config),
+        step_flops(decoder_config, _count(shapes.params) if run.lora else None),
         machine,
     )
     sinks = ()
@@ -189,11 +189,11 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
         sinks = (WandbSink(run.train.wandb_project, workdir, run.to_record()),)
     log = RunLog(workdir, seen, wall, sinks)
     log.say(data.mixture)
-    count = f"{_size(shapes.params)} parameters"
+    count = f"{_count(shapes.params):,} parameters"
     if run.lora:
         count += f" of adapters over {hf.parameter_count(decoder_config):,} in {run.lora.base}"
     log.say(f"{count} on {mesh.size} device(s), from step {first}")
-    log.say(formula(decoder_config, machine))
+    log.say(formula(decoder_config, machine, adapters=run.lora is not None))
     trace = StepTrace(workdir, first, profile_steps)
 
     # ---- Loop
@@ -276,8 +276,8 @@ def _last_eval_loss(workdir: Path) -> float | None:
     return rows[-1]["eval_loss"] if rows else None
 
 
-def _size(params) -> str:
-    return f"{sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)):,}"
+def _count(params) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
 # ==== Command
