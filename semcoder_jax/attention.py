@@ -48,14 +48,11 @@ def make_attend(
 ) -> Attend:
     """Causal self-attention within the segments of whole rows, by one of BACKENDS.
 
-    "auto" goes by the devices of ``mesh`` rather than those of this process, which may compile for
-    others. Under a mesh it is called inside fsdp.over_rows, on a device's own rows; where
+    Under a mesh it is called inside fsdp.over_rows, on a device's own rows; where
     ``tensor`` splits the heads, each device runs the kernel on its own. ``interpret`` runs a Pallas
     kernel on any device, slowly.
     """
-    if backend == "auto":
-        platform = mesh.devices.flat[0].platform if mesh else jax.default_backend()
-        backend = _AUTO.get(platform, "xla")
+    backend = resolved(backend, mesh)
     if backend == "xla":
         mask_BxTxS = attention_mask(positions_BxT, positions_BxT, segments_BxT, segments_BxT)
         return lambda q, k, v: checkpoint_name(attend(q, k, v, mask_BxTxS), ATTENTION_OUTPUT)
@@ -86,6 +83,15 @@ def make_attend(
         return checkpoint_name(run(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT), ATTENTION_OUTPUT)
 
     return call
+
+
+def resolved(backend: str, mesh: Mesh | None) -> str:
+    """What "auto" means on the devices of ``mesh``; this process, which may compile for devices it
+    does not have, counts only where there is none."""
+    if backend != "auto":
+        return backend
+    platform = mesh.devices.flat[0].platform if mesh else jax.default_backend()
+    return _AUTO.get(platform, "xla")
 
 
 def attention_mask(

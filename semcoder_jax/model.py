@@ -245,7 +245,29 @@ class Decoder(nnx.Module):
         table_VxD = table.astype(dtype)
         if self.compute.one_hot_embedding:
             return jax.nn.one_hot(tokens_BxT, self.config.vocab_size, dtype=dtype) @ table_VxD
-        return table_VxD[tokens_BxT]
+        return _rows(table_VxD, tokens_BxT)
+
+
+@jax.custom_vjp
+def _rows(table_VxD: jax.Array, tokens_BxT: jax.Array) -> jax.Array:
+    """``table[tokens]``, whose gradient is summed in float32: a frequent token's thousands of
+    addends would not all arrive in a bfloat16 sum."""
+    return table_VxD[tokens_BxT]
+
+
+def _rows_forward(table_VxD, tokens_BxT):
+    # An empty slice: the shape and dtype of the table without keeping it.
+    return table_VxD[tokens_BxT], (tokens_BxT, table_VxD[:, :0])
+
+
+def _rows_backward(kept, gradient_BxTxD):
+    tokens_BxT, table_Vx0 = kept
+    sums_VxD = jnp.zeros((table_Vx0.shape[0], gradient_BxTxD.shape[-1]), jnp.float32)
+    sums_VxD = sums_VxD.at[tokens_BxT].add(gradient_BxTxD.astype(jnp.float32))
+    return sums_VxD.astype(table_Vx0.dtype), None
+
+
+_rows.defvjp(_rows_forward, _rows_backward)
 
 
 def _product(x: jax.Array, weight: nnx.Param, contracted: int = 1) -> jax.Array:

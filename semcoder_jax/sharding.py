@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 from flax import nnx
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -38,12 +39,20 @@ class MeshError(ValueError):
 
 
 def make_mesh(shape: Mapping[str, int], devices: list[jax.Device] | None = None) -> Mesh:
-    """A mesh of the sizes in ``shape`` (missing axes are 1; one may be -1: all that is left)."""
+    """A mesh of the sizes in ``shape`` (missing axes are 1; one may be -1: all that is left).
+
+    Where the devices lie in several slices of a pod, only ``data`` spans them, since what is
+    exchanged between slices goes over a network that is slower by far; left out, it is their
+    number.
+    """
     devices = jax.devices() if devices is None else devices
     unknown = set(shape) - set(MESH_AXES)
     if unknown:
         raise MeshError(f"mesh: unknown axis {sorted(unknown)}, expected {list(MESH_AXES)}")
+    num_slices = len({getattr(device, "slice_index", 0) for device in devices})
     sizes = [int(shape.get(axis, 1)) for axis in MESH_AXES]
+    if "data" not in shape:
+        sizes[0] = num_slices
     if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
         raise MeshError(f"mesh: sizes {sizes} must be positive, at most one of them -1")
     if -1 in sizes:
@@ -53,7 +62,19 @@ def make_mesh(shape: Mapping[str, int], devices: list[jax.Device] | None = None)
         named = dict(zip(MESH_AXES, sizes, strict=True))
         raise MeshError(f"mesh: {named} needs {math.prod(sizes)} devices, found {len(devices)}")
     # Auto axes: shardings are propagated by the compiler (pjit semantics), not part of types.
-    return jax.make_mesh(sizes, MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
+    axis_types = (AxisType.Auto,) * 3
+    if num_slices == 1:
+        return jax.make_mesh(sizes, MESH_AXES, axis_types=axis_types, devices=devices)
+    if sizes[0] % num_slices:
+        raise MeshError(
+            f"mesh: data is {sizes[0]}, expected a multiple of {num_slices}, the number of slices "
+            f"that the devices lie in: no other axis spans them"
+        )
+    within, between = (sizes[0] // num_slices, *sizes[1:]), (num_slices, 1, 1)
+    ordered = mesh_utils.create_hybrid_device_mesh(
+        within, between, devices, allow_split_physical_axes=True
+    )
+    return Mesh(ordered, MESH_AXES, axis_types=axis_types)
 
 
 def batch_shards(mesh: Mesh) -> int:

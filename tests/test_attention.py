@@ -1,0 +1,127 @@
+"""Every attention backend against plain softmax attention written here in NumPy, and its gradients
+against those of the plain JAX form; kernels run in Pallas's interpret mode."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from semcoder_jax import attention
+from semcoder_jax.attention import make_attend
+
+B, T = 2, 200  # no multiple of a kernel's block
+
+
+def packed_row(lengths, T):
+    """Segment ids and positions of records of these lengths, the rest of the row padding."""
+    segments, positions = np.zeros(T, np.int32), np.zeros(T, np.int32)
+    start = 0
+    for number, length in enumerate(lengths, 1):
+        segments[start : start + length] = number
+        positions[start : start + length] = np.arange(length)
+        start += length
+    return segments, positions
+
+
+def example(H, G, K, seed=0):
+    random = np.random.default_rng(seed)
+    q, k, v = (random.normal(size=(B, T, heads, K)).astype(np.float32) for heads in (H, G, G))
+    rows = [packed_row(lengths, T) for lengths in ((70, 1, 90), (T,))]
+    segments, positions = (np.stack(parts) for parts in zip(*rows, strict=True))
+    return q, k, v, segments, positions
+
+
+def by_hand(q, k, v, segments, positions):
+    """In float64, query by query; zero at padding."""
+    out = np.zeros(q.shape)
+    group = q.shape[2] // k.shape[2]
+    for b, t in np.argwhere(segments):
+        seen = (segments[b] == segments[b, t]) & (positions[b] <= positions[b, t])
+        for h in range(q.shape[2]):
+            scores = k[b, seen, h // group].astype(np.float64) @ q[b, t, h] / q.shape[3] ** 0.5
+            weights = np.exp(scores - scores.max())
+            out[b, t, h] = weights / weights.sum() @ v[b, seen, h // group]
+    return out
+
+
+@pytest.fixture
+def cudnn_stand_in(monkeypatch):
+    """What is asked of cuDNN, computed by XLA: this checks the call and its mask, no kernel."""
+    monkeypatch.setattr(
+        jax.nn,
+        "dot_product_attention",
+        functools.partial(_without_cudnn, jax.nn.dot_product_attention),
+    )
+
+
+def _without_cudnn(real, *arguments, implementation, **options):
+    assert implementation == "cudnn"
+    return real(*arguments, implementation="xla", **options)
+
+
+@pytest.mark.parametrize(
+    ("backend", "H", "G", "K"),
+    [
+        ("xla", 4, 2, 64),
+        ("splash", 2, 2, 128),
+        ("splash", 4, 2, 64),
+        ("flash", 2, 2, 128),
+        ("flash", 4, 2, 64),
+        ("cudnn", 4, 2, 64),
+    ],
+)
+def test_backends_agree(backend, H, G, K, cudnn_stand_in):
+    q, k, v, segments, positions = example(H, G, K)
+    real = segments != 0
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def run(backend, q, k, v):
+        def weighted(q, k, v):
+            out = make_attend(backend, positions, segments, interpret=True)(q, k, v)
+            weights = jnp.sin(jnp.arange(out.size)).reshape(out.shape) * real[..., None, None]
+            return jnp.sum(out * weights), out
+
+        gradients, out = jax.grad(weighted, (0, 1, 2), has_aux=True)(q, k, v)
+        return out, gradients
+
+    out, gradients = run(backend, q, k, v)
+    expected = by_hand(q, k, v, segments, positions)
+    assert np.abs(np.asarray(out)[real] - expected[real]).max() < 3e-6
+    assert np.isfinite(out).all()
+    if backend != "xla":
+        _, plain = run("xla", q, k, v)
+        for ours, reference in zip(gradients, plain, strict=True):
+            assert np.abs(ours - reference).max() < 2e-5
+            # No gradient enters at padding, so none may leave.
+            assert not np.asarray(ours)[~real].any()
+            assert np.abs(np.asarray(ours)[real]).max() > 0.1
+
+
+@pytest.mark.parametrize("K", [64, 128])
+def test_the_gpu_kernel_lowers_for_cuda(K):
+    """Both passes become Triton programs; no GPU takes part."""
+    q = jax.ShapeDtypeStruct((2, 256, 8, K), jnp.bfloat16)
+    k = jax.ShapeDtypeStruct((2, 256, 4, K), jnp.bfloat16)
+    ids = jax.ShapeDtypeStruct((2, 256), jnp.int32)
+
+    def total(q, k, v, positions, segments):
+        return jnp.sum(make_attend("flash", positions, segments)(q, k, v).astype(jnp.float32))
+
+    traced = jax.jit(jax.grad(total, (0, 1, 2))).trace(q, k, k, ids, ids)
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert text.count("@__gpu$xla.gpu.triton") >= 2
+
+
+def test_auto_goes_by_the_devices_of_the_mesh():
+    assert attention.resolved("auto", None) == "xla"
+
+    class Device:
+        platform = "tpu"
+
+    class MeshOfAnother:
+        devices = np.array([Device()])
+
+    assert attention.resolved("auto", MeshOfAnother()) == "splash"
+    assert attention.resolved("flash", MeshOfAnother()) == "flash"
