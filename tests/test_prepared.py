@@ -260,6 +260,9 @@ def test_a_damaged_folder_is_named_in_one_line(folder):
     flipped[100] ^= 0xFF
     shard.write_bytes(flipped)
     assert f"{shard.name}: damaged" in refusal(folder)
+    damaged = TrainInput(open_tokens({"x": folder}, "train"), **options(num_epochs=1)).iterator()
+    with pytest.raises(PreparedError, match=f"{shard.name}: damaged"):  # out of the other thread
+        list(damaged)
     # What lies in other shards is read as ever: only what is asked for is touched.
     assert len(open_tokens({"x": folder}, "train").tokens(np.arange(64))) == 64
     shard.write_bytes(whole[:-1000])
