@@ -1,7 +1,12 @@
 """The data that a training config names: prepared tokens as records, mixtures, what is refused."""
 
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +65,33 @@ def test_tokens_give_the_batches_of_the_records(data, tmp_path, monkeypatch):
     plans = sorted((tmp_path / "b" / "packs").glob("epoch_*.npz"))
     # 12 steps of 8 rows are more than two epochs of 100 short records, and planned beforehand.
     assert len(plans) >= 3
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_plans_and_both_get_their_rows(data, tmp_path):
+    config = tokens_config(data, ("tokens", "more"), data__mixture={"instruction": 2.5})
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        coordinator = f"localhost:{free.getsockname()[1]}"
+    script = Path(__file__).with_name("data_process.py")
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(script.parents[1])}
+    outputs = [tmp_path / f"{index}.npz" for index in range(2)]
+    command = [sys.executable, script, coordinator, "2"]
+    pair = [
+        subprocess.Popen(
+            [*command, str(index), json.dumps(config), tmp_path / "shared", output],
+            env=environment,
+        )
+        for index, output in enumerate(outputs)
+    ]
+    assert [process.wait(timeout=120) for process in pair] == [0, 0]
+    expected = open_data(parse_run(config), tmp_path / "alone").train
+    halves = [np.load(output) for output in outputs]
+    for step in range(10):
+        for name, array in next(expected).items():
+            parts = [half[name][step] for half in halves]
+            assert [len(part) for part in parts] == [4, 4]
+            assert np.array_equal(np.concatenate(parts), array)
 
 
 @pytest.mark.slow
