@@ -7,6 +7,7 @@ fine-tuning nothing is frozen.
 
 import dataclasses
 import functools
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,11 +45,12 @@ def resolve_architecture(run: RunConfig, tokenizer) -> DecoderConfig:
     found = hf.read_config(source / MODEL if (source / MODEL).is_dir() else source)
     if len(run.model) > 1:
         given = dataclasses.asdict(run.decoder_config(hf.tokenizer_size(tokenizer)))
-        for name, value in dataclasses.asdict(found).items():
-            if given[name] != value:
+        del given["initializer_range"]  # of parameters that are new
+        for name, value in given.items():
+            if not math.isclose(value, getattr(found, name), rel_tol=1e-6):
                 raise ConfigError(
-                    f"config: model: {name} is {given[name]}, but {value} in model.init_from "
-                    f"({source})"
+                    f"config: model: {name} is {value}, but {getattr(found, name)} in "
+                    f"model.init_from ({source})"
                 )
     return found
 

@@ -1,0 +1,65 @@
+r"""Debug and self-refine: SemCoder 6.7B fine-tuned further on PyX-R.
+
+Reproduces: upstream's refinement model (Ding et al., 2024, section 6).
+Commands:
+    python -m data_pipeline.prepare --data=data/pyx --tokenizer=models/6.7b/model \
+        --output=data/tokens
+    bash launch/pod.sh --tpu=NAME --zone=ZONE -- --config=configs/refine_6p7b.py --workdir=DIR
+Hardware: 16 chips of 16 GB, or what launch.plan says; never run here, for want of a TPU.
+
+Upstream's script: peak learning rate 1e-5, cosine to 0, 5 warm-up steps, 2 epochs, 512 records a
+step (16 x 4 x 8 GPUs), length 2,048. Departures, and why:
+- rows are packed: 256 of them hold about 512 records of PyX-R, whose median is 980 tokens;
+- monologues stay in at a tenth of a pass, so that what was learned of execution is not lost; set
+  the three weights to 0 for upstream's data;
+- loss over the global batch's target tokens; bad steps update nothing.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.seed = 0
+
+    config.model = ConfigDict()
+    config.model.architecture = "6.7b"
+    config.model.init_from = "runs/semcoder_6p7b"  # a training workdir or an HF directory
+
+    config.compute = ConfigDict()
+    config.compute.dtype = "bfloat16"
+    config.compute.remat = "nothing_saveable"  # a layer's input alone is kept
+
+    config.mesh = ConfigDict()
+    config.mesh.data = 1
+    config.mesh.fsdp = -1  # all chips
+    config.mesh.tensor = 1
+
+    config.data = ConfigDict()
+    config.data.source = "tokens"
+    config.data.datasets = ConfigDict()
+    config.data.datasets.pyx = "data/tokens"
+    config.data.sequence_length = 2048
+    config.data.global_batch_size = 256  # packed rows
+    config.data.overlong = "truncate"  # on the right, as upstream
+    config.data.num_epochs = 2
+    config.data.mixture = ConfigDict()  # passes over the records of a kind in an epoch
+    config.data.mixture.refine = 1.0
+    config.data.mixture.nl = 0.1
+    config.data.mixture.forward = 0.1
+    config.data.mixture.backward = 0.1
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "adamw"
+    config.optimizer.peak_learning_rate = 1e-5
+    config.optimizer.warmup_steps = 5
+    config.optimizer.clip_norm = 1.0
+
+    config.train = ConfigDict()
+    config.train.accumulation_steps = 4
+    config.train.skip_gradient_norm = 1000.0  # a step beyond updates nothing, and is told
+    config.train.log_every = 2
+    config.train.eval_every = 50
+    config.train.checkpoint_every = 50
+    config.train.keep_checkpoints = 2
+    return config
