@@ -206,15 +206,15 @@ def parse_run(record: Mapping) -> RunConfig:
     return run
 
 
-def differing_fields(run: RunConfig, other: RunConfig) -> list[str]:
-    """Dotted names of the fields, harmless ones aside, whose values differ."""
+def differing_fields(run: RunConfig, other: RunConfig) -> dict[str, tuple]:
+    """Dotted names of the fields, harmless ones aside, whose values differ, and both values."""
     ours, theirs = _flat(run.to_record()), _flat(other.to_record())
-    return sorted(
-        name
-        for name in ours.keys() | theirs.keys()
+    return {
+        name: (ours.get(name), theirs.get(name))
+        for name in sorted(ours.keys() | theirs.keys())
         if ours.get(name) != theirs.get(name)
         and not any(name == h or name.startswith(h + ".") for h in HARMLESS_FIELDS)
-    )
+    }
 
 
 def check_arguments(function: Callable, arguments: Mapping, section: str) -> None:

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import jax
 from flax import nnx
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -141,7 +142,8 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
     initialize = functools.partial(initial_state, run, decoder_config, optimizer)
     shapes = jax.eval_shape(initialize)
     places = state_shardings(shapes, mesh)
-    if jax.process_index() == 0:  # all is checked: the workdir is this config's from here on
+    multihost_utils.sync_global_devices("checked")  # by every process, before one writes
+    if jax.process_index() == 0:  # the workdir is this config's from here on
         write_config(run, workdir)
         hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
 
@@ -260,7 +262,8 @@ def check_batch(run: RunConfig, mesh: Mesh) -> None:
         raise ConfigError(
             f"config: data.global_batch_size {run.data.global_batch_size} in "
             f"{run.train.accumulation_steps} microbatch(es) gives {rows} rows, which the mesh's "
-            f"{shards} batch shards (data x fsdp) do not divide"
+            f"{shards} batch shards (data x fsdp) do not divide; the next batch size that they "
+            f"divide is {shards * run.train.accumulation_steps * -(-rows // shards)}"
         )
 
 

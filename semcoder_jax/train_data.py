@@ -14,8 +14,8 @@ from data_pipeline import prepared, pyx, synthetic, vocabulary
 from data_pipeline.input import BatchIterator, TrainInput
 from data_pipeline.prompts import training_prompt
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.config import ConfigError, RunConfig, check_arguments
+from semcoder_jax.workdir import check_tokenizer
 
 PLANS_KEPT_FROM = 10_000  # records: fewer are planned in milliseconds, and have many epochs
 
@@ -44,7 +44,7 @@ def open_data(run: RunConfig, workdir: Path) -> Data:
     else:
         opened = _open_records(*_prepared(run, workdir))
     tokenizer, train_source, held_out_source, ids = opened
-    _check_tokenizer(run, workdir, tokenizer)
+    check_tokenizer(run, workdir, tokenizer)
     shared = {
         "tokenizer": tokenizer,
         "sequence_length": run.data.sequence_length,
@@ -102,24 +102,6 @@ def _open_records(data_dir: Path, tokenizer_path: Path):
         return [record.id for record in train.__getitems__(numbers.tolist())]
 
     return hf.read_tokenizer(tokenizer_path), train, held_out, ids
-
-
-def _check_tokenizer(run: RunConfig, workdir: Path, tokenizer) -> None:
-    """Raise ConfigError unless the model that is trained on knows the data's tokenizer: the one it
-    starts from, and the one that a run in this workdir was begun with."""
-    ours = prepared.tokenizer_digest(tokenizer)
-    models = [workdir / MODEL]
-    if "init_from" in run.model:
-        source = Path(run.model["init_from"])
-        models.append(source / MODEL if (source / MODEL).is_dir() else source)
-    for model in models:
-        if not (model / "tokenizer.json").is_file():
-            continue
-        if prepared.tokenizer_digest(hf.read_tokenizer(model)) != ours:
-            raise ConfigError(
-                f"config: data: expected records in the tokenizer of the model ({model}); the "
-                "data's is another: prepare them with it, or name it in data.tokenizer"
-            )
 
 
 def _prepared(run: RunConfig, workdir: Path) -> tuple[Path, Path]:

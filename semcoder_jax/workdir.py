@@ -10,7 +10,8 @@ from pathlib import Path
 
 import jax
 
-from semcoder_jax.checkpoints import CHECKPOINTS
+from semcoder_jax import hf
+from semcoder_jax.checkpoints import CHECKPOINTS, MODEL
 from semcoder_jax.config import ConfigError, RunConfig, differing_fields, parse_run
 
 CONFIG_FILE = "config.json"
@@ -35,11 +36,38 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
         recorded = parse_run(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise ConfigError(f"{path}: not the config of a training run ({error})") from None
-    if names := differing_fields(run, recorded):
+    if fields := differing_fields(run, recorded):
+        told = [
+            f"{name} is {_short(ours)}, there {_short(theirs)}"
+            for name, (ours, theirs) in fields.items()
+        ]
         raise ConfigError(
-            f"{path}: this workdir was begun with another config: {', '.join(names)} differ(s); "
+            f"{path}: this workdir was begun with another config: {'; '.join(told)}; "
             f"choose another --workdir or restore the field(s)"
         )
+
+
+def check_tokenizer(run: RunConfig, workdir: Path, tokenizer) -> None:
+    """Raise ConfigError if the data's tokenizer is not the one that WORKDIR's run was begun with,
+    or gives tokens of the model in ``model.init_from`` other ids."""
+    here = f"the data's tokenizer ({tokenizer.name_or_path})"
+    if (workdir / MODEL / "tokenizer.json").is_file():
+        difference = hf.tokenizer_difference(tokenizer, hf.read_tokenizer(workdir / MODEL))
+        if difference:
+            raise ConfigError(
+                f"{workdir / MODEL}: this workdir was begun with another tokenizer than {here}: "
+                f"{difference}; choose another --workdir or restore data.tokenizer"
+            )
+    if "init_from" in run.model:
+        source = Path(run.model["init_from"])
+        folder = source / MODEL if (source / MODEL).is_dir() else source
+        difference = hf.tokenizer_difference(
+            tokenizer, hf.read_tokenizer(folder), may_add_tokens=True
+        )
+        if difference:
+            raise ConfigError(
+                f"config: {here} is not that of model.init_from ({source}): {difference}"
+            )
 
 
 def write_config(run: RunConfig, workdir: Path) -> None:
@@ -97,3 +125,8 @@ def _locked(workdir: Path) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         yield
+
+
+def _short(value) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

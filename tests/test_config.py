@@ -84,7 +84,8 @@ def test_mistakes_of_sections():
 def test_differing_fields_leave_out_what_is_harmless():
     run = parse_run(config())
     other = parse_run(config(optimizer__b2=0.9, train__log_every=1, mesh__data=8))
-    assert differing_fields(run, other) == ["optimizer.b2"]
-    assert differing_fields(run, parse_run(config(train__num_steps=13))) == ["train.num_steps"]
+    assert differing_fields(run, other) == {"optimizer.b2": (0.999, 0.9)}
+    more = parse_run(config(train__num_steps=13))
+    assert differing_fields(run, more) == {"train.num_steps": (12, 13)}
     # A default written out is no difference.
-    assert differing_fields(run, parse_run(config(optimizer__b1=0.9))) == []
+    assert differing_fields(run, parse_run(config(optimizer__b1=0.9))) == {}

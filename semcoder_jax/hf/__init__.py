@@ -8,7 +8,7 @@ from semcoder_jax.hf.deepseek_coder import MODELS
 from semcoder_jax.hf.directory import export, load, write_model_directory
 from semcoder_jax.hf.error import HFError
 from semcoder_jax.hf.layout import parameter_count
-from semcoder_jax.hf.tokenizer import read_tokenizer, tokenizer_size
+from semcoder_jax.hf.tokenizer import read_tokenizer, tokenizer_difference, tokenizer_size
 
 __all__ = [
     "MODELS",
@@ -19,6 +19,7 @@ __all__ = [
     "parameter_count",
     "read_config",
     "read_tokenizer",
+    "tokenizer_difference",
     "tokenizer_size",
     "write_model_directory",
 ]
