@@ -85,7 +85,8 @@ class Sample:
       pages: of the cache, in order of positions; its own or shared.
       row_text: the text of the tokens.
       told_text, num_told: what updates have told of text and tokens.
-      lookup, tokens_per_pass: what drafts give, or would; see speculation.
+      lookup, tokens_per_pass: what drafts give, or would (None: nothing seen); see
+        speculation.
     """
 
     def __init__(self, request: OpenRequest, index: int, tokenizer):
@@ -96,7 +97,7 @@ class Sample:
         self.begun = False
         self.told_text = ""
         self.num_told = 0
-        self.tokens_per_pass = 1.0
+        self.tokens_per_pass: float | None = None
         self.reset(tokenizer)
 
     def reset(self, tokenizer) -> None:

@@ -100,37 +100,51 @@ class Lookup:
 
 @dataclasses.dataclass
 class SpeculationPolicy:
-    """Whether checking drafts pays, from what both ways of decoding were seen to take.
+    """Whether checking drafts pays, from what both ways of decoding were seen to take and give.
 
-    ``seconds`` of a pass are running averages, None until one was timed; a pass with drafts is
-    taken to cost ``ASSUMED_COST`` plain ones until then.
+    Rows are decoded plainly until their own text shows that drafts would have gained more than
+    they cost. What drafts then gain and lose is kept in an account, in plain passes: each plain
+    pass adds ``ALLOWED_LOSS`` to it, and nothing is drafted while it is empty. So drafts lose no
+    more than that share of the time, and ``MOST`` passes once, whatever the text.
+
+    Attributes:
+      cost: of a pass with drafts, in plain passes; ``ASSUMED_COST`` until both were timed.
+      account: plain passes that drafts may still lose.
     """
 
     ASSUMED_COST = 1.5
     MARGIN = 1.05  # gain below which a guess about costs is not worth acting on
     MEMORY = 0.8  # weight of the past in running averages
+    ALLOWED_LOSS = 0.03
+    FIRST = 4.0  # passes in the account to begin with
+    MOST = 16.0  # what was gained long ago does not pay for losses
 
-    plain_seconds: float | None = None
-    drafted_seconds: float | None = None
+    cost: float = ASSUMED_COST
+    account: float = FIRST
+    _last: tuple[bool, float] | None = None  # the last timed chunk: with drafts?, seconds a pass
+
+    def tried(self, plain_seconds: Sequence[float], drafted_seconds: Sequence[float]) -> None:
+        """Seconds of passes timed by turns. The least of each: a busy machine only adds."""
+        self.cost = max(min(drafted_seconds) / min(plain_seconds), 1.0)
 
     def timed(self, drafted: bool, seconds_per_pass: float) -> None:
-        name = "drafted_seconds" if drafted else "plain_seconds"
-        before = getattr(self, name)
-        now = seconds_per_pass
-        if before is not None:
-            # One slow chunk (a busy machine) must not decide for long.
-            now = self.MEMORY * before + (1 - self.MEMORY) * min(now, 2 * before)
-        setattr(self, name, now)
+        """A chunk took so long. Only neighbours are compared: the machine's load and the rows'
+        lengths, which both change with time, are then nearly the same for the two."""
+        if self._last is not None and self._last[0] != drafted:
+            ratio = seconds_per_pass / self._last[1]
+            ratio = ratio if drafted else 1 / ratio
+            # One slow chunk must not decide for long.
+            ratio = min(max(ratio, self.cost / 2), 2 * self.cost)
+            self.cost = max(self.MEMORY * self.cost + (1 - self.MEMORY) * ratio, 1.0)
+        self._last = drafted, seconds_per_pass
 
-    @property
-    def cost(self) -> float:
-        """Of a pass with drafts, in plain passes."""
-        if self.plain_seconds is None or self.drafted_seconds is None:
-            return self.ASSUMED_COST
-        return max(self.drafted_seconds / self.plain_seconds, 1.0)
+    def gave(self, drafted: bool, passes: int, tokens_per_pass: float) -> None:
+        """A chunk of so many passes gave so many tokens a row and pass."""
+        change = passes * (tokens_per_pass - self.cost if drafted else self.ALLOWED_LOSS)
+        self.account = min(self.account + change, self.MOST)
 
     def pays(self, tokens_per_pass: Sequence[float]) -> bool:
         """Whether rows that would gain so many tokens a pass are better off with drafts."""
-        if not tokens_per_pass:
+        if not tokens_per_pass or self.account <= 0:
             return False
         return sum(tokens_per_pass) / len(tokens_per_pass) > self.MARGIN * self.cost
