@@ -1,32 +1,32 @@
 """The real training step, built from shapes alone and compiled for a TPU that is not there.
 
 No weights, no data, no tokenizer and no TPU are needed, only libtpu, whose compiler runs on any
-x86-64 Linux machine. ``python -m launch.compiled_step`` is the process that plan.py keeps for
-compiling: a request a line on stdin, ``{"run": RECORD, "topology": NAME}``, an answer a line on
-stdout. Apart, because a compilation hears no Ctrl-C and libtpu may end its process.
+x86-64 Linux machine.
 """
 
+import collections
 import dataclasses
 import functools
-import json
 import math
-import os
 import re
-import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 
 from data_pipeline.packing import TokenTable, lay_out
 from launch import topologies
+from launch.collectives import Collective, Minimum, compile_with_collectives, fsdp_minimum
 from launch.executed_flops import executed_flops
+from launch.roofline import Exchange
 from semcoder_jax import hf, sharding
 from semcoder_jax.checkpoints import MODEL, abstract_model
-from semcoder_jax.config import ConfigError, RunConfig, parse_run
+from semcoder_jax.config import ConfigError, RunConfig
 from semcoder_jax.model import DecoderConfig
 from semcoder_jax.optimizer import make_optimizer
 from semcoder_jax.train_state import frozen_shapes, initial_state, state_shardings
@@ -48,7 +48,9 @@ class CompiledStep:
       argument_bytes: state, frozen parameters and batch.
       trained_parameters: of all devices together.
       executed_flops: products of one step, all devices together (see executed_flops).
-      collectives: see launch.collectives; empty where it does not fit.
+      collectives: records of roofline.Exchange; empty where it does not fit.
+      least_exchanged_bytes: what a device must send in a step of fully sharded data parallelism
+        (see launch.collectives).
       seconds: of tracing, lowering and compiling.
     """
 
@@ -60,15 +62,25 @@ class CompiledStep:
     trained_parameters: int
     executed_flops: float
     collectives: tuple[dict, ...]
+    least_exchanged_bytes: float
     seconds: float
 
     def to_record(self) -> dict:
-        return dataclasses.asdict(self)
+        """As JSON gives it back."""
+        collectives = [
+            one | {"shape": list(one["shape"]), "loops": list(one["loops"])}
+            for one in self.collectives
+        ]
+        return dataclasses.asdict(self) | {"collectives": collectives}
 
     @classmethod
     def from_record(cls, record: dict) -> "CompiledStep":
         """Raises TypeError or KeyError for a record that is none."""
-        return cls(**record | {"collectives": tuple(record["collectives"])})
+        collectives = tuple(
+            one | {"shape": tuple(one["shape"]), "loops": tuple(one["loops"])}
+            for one in record["collectives"]
+        )
+        return cls(**record | {"collectives": collectives})
 
 
 def architecture(run: RunConfig) -> DecoderConfig:
@@ -106,57 +118,83 @@ def batch_shapes(run: RunConfig) -> dict[str, jax.ShapeDtypeStruct]:
     return {name: jax.ShapeDtypeStruct(shape, array.dtype) for name, array in rows.items()}
 
 
-def step_from_shapes(run: RunConfig, devices: list[jax.Device]) -> tuple[Any, tuple]:
-    """The jitted step and its arguments (state, frozen, batch) as shapes with their shardings."""
-    mesh = sharding.make_mesh(run.mesh, devices)
-    config = architecture(run)
-    graphdef, _ = nnx.split(abstract_model(config, run.compute))
-    # The schedule wants a number of steps; none of its values shapes the program.
-    num_steps = run.train.num_steps or run.optimizer.warmup_steps + 1
-    optimizer = make_optimizer(run.optimizer, num_steps)
-    state = jax.eval_shape(functools.partial(initial_state, run, config, optimizer))
-    places = state_shardings(state, mesh)
-    frozen = frozen_shapes(run, config)
-    frozen_places = sharding.parameter_shardings(frozen, mesh)
-    step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places, frozen_places)
-    batch = batch_shapes(run)
-    rows = dict.fromkeys(batch, sharding.batch_sharding(mesh))
-    return step, _placed((state, frozen, batch), (places, frozen_places, rows))
+@dataclasses.dataclass(frozen=True)
+class StepShapes:
+    """The jitted step and its ``arguments`` (state, frozen, batch): shapes with their shardings."""
+
+    step: Any
+    arguments: tuple
+    mesh: Mesh
+    compute_dtype: str
+
+    @classmethod
+    def of(cls, run: RunConfig, devices: list[jax.Device]) -> "StepShapes":
+        mesh = sharding.make_mesh(run.mesh, devices)
+        config = architecture(run)
+        graphdef, _ = nnx.split(abstract_model(config, run.compute))
+        # The schedule wants a number of steps; none of its values shapes the program.
+        num_steps = run.train.num_steps or run.optimizer.warmup_steps + 1
+        optimizer = make_optimizer(run.optimizer, num_steps)
+        state = jax.eval_shape(functools.partial(initial_state, run, config, optimizer))
+        places = state_shardings(state, mesh)
+        frozen = frozen_shapes(run, config)
+        frozen_places = sharding.parameter_shardings(frozen, mesh)
+        step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places, frozen_places)
+        batch = batch_shapes(run)
+        rows = dict.fromkeys(batch, sharding.batch_sharding(mesh))
+        arguments = _placed((state, frozen, batch), (places, frozen_places, rows))
+        return cls(step, arguments, mesh, run.compute.dtype)
+
+    @property
+    def argument_bytes(self) -> int:
+        """Of one device."""
+        return shard_bytes(self.arguments)
+
+    @property
+    def gradient_bytes(self) -> int:
+        """Of one device: each trained parameter's gradient is as large as its part."""
+        return shard_bytes(self.arguments[0].params)
+
+    @property
+    def trained_parameters(self) -> int:
+        return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(self.arguments[0].params))
+
+    def least_exchange(self, microbatches: int) -> Minimum:
+        """See launch.collectives."""
+        params, frozen = self.arguments[0].params, self.arguments[1]
+        return fsdp_minimum(
+            params,
+            _shardings(params),
+            self.mesh,
+            dtype=self.compute_dtype,
+            microbatches=microbatches,
+            frozen=(frozen, _shardings(frozen)) if frozen else None,
+        )
 
 
 def compile_step(run: RunConfig, topology: topologies.Topology) -> CompiledStep:
-    """Compile the step for a topology. Raises TopologyError, ConfigError, MeshError, or whatever
-    the compiler raises of a program that is wrong rather than too large."""
+    """Compile the step for a topology. Raises TopologyError, ConfigError, MeshError, CompilerError
+    for a program that is wrong rather than too large."""
     started = time.monotonic()
-    devices = topologies.describe(topology)
-    step, arguments = step_from_shapes(run, devices)
-    traced = step.trace(*arguments)
-    known = {
-        "argument_bytes": shard_bytes(arguments),
-        "trained_parameters": sum(math.prod(x.shape) for x in jax.tree.leaves(arguments[0].params)),
-        "executed_flops": executed_flops(traced.jaxpr),
-    }
+    shapes = StepShapes.of(run, topologies.describe(topology))
+    traced = shapes.step.trace(*shapes.arguments)
+    said = {"fits": True, "needed_bytes": None, "usable_bytes": int(topology.chip.usable_bytes)}
     try:
-        compiled = traced.lower().compile()
+        compiled, exchanges = compile_with_collectives(traced.lower(), shapes.mesh)
     except jax.errors.JaxRuntimeError as error:
         needed, usable = _too_large(str(error))
-        return CompiledStep(
-            fits=False,
-            peak_bytes=None,
-            needed_bytes=needed,
-            usable_bytes=usable or int(topology.chip.usable_bytes),
-            collectives=(),
-            seconds=time.monotonic() - started,
-            **known,
-        )
+        said |= {"fits": False, "peak_bytes": None, "needed_bytes": needed, "collectives": ()}
+        said["usable_bytes"] = usable or said["usable_bytes"]
+    else:
+        said["peak_bytes"] = int(compiled.memory_analysis().peak_memory_in_bytes)
+        said["collectives"] = _merged(exchanges, topology.num_slices)
     return CompiledStep(
-        fits=True,
-        peak_bytes=int(compiled.memory_analysis().peak_memory_in_bytes),
-        needed_bytes=None,
-        usable_bytes=int(topology.chip.usable_bytes),
-        collectives=(),
+        argument_bytes=shapes.argument_bytes,
+        trained_parameters=shapes.trained_parameters,
+        executed_flops=executed_flops(traced.jaxpr),
+        least_exchanged_bytes=shapes.least_exchange(run.train.accumulation_steps).total,
         seconds=time.monotonic() - started,
-        **known,
+        **said,
     )
 
 
@@ -165,6 +203,29 @@ def shard_bytes(tree) -> int:
     return sum(
         math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(tree)
+    )
+
+
+def _shardings(shapes):
+    return jax.tree.map(lambda leaf: leaf.sharding, shapes)
+
+
+def _merged(exchanges: Iterable[Collective], num_slices: int) -> tuple[dict, ...]:
+    """Records of roofline.Exchange, those alike as one."""
+    counts = collections.Counter(
+        Exchange(
+            kind=one.kind,
+            dtype=one.dtype,
+            shape=one.shape,
+            bytes=one.array_bytes,
+            group=one.group_size,
+            slices=min(num_slices, one.group_size) if one.between_slices else 1,
+            loops=one.loops,
+        )
+        for one in exchanges
+    )
+    return tuple(
+        dataclasses.asdict(dataclasses.replace(one, count=count)) for one, count in counts.items()
     )
 
 
@@ -192,23 +253,3 @@ def _bytes_of(pattern: str, message: str) -> int | None:
 
 class CompilerError(ValueError):
     """The compiler refused the program for another reason than its size."""
-
-
-def main() -> None:
-    """Answer requests until stdin ends."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever else prints must not stand among the answers
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            run = parse_run(request["run"])
-            found = compile_step(run, topologies.parse(request["topology"]))
-            answer = {"step": found.to_record()}
-        except (ValueError, NotImplementedError, TypeError, jax.errors.JaxRuntimeError) as error:
-            lines = str(error).strip().splitlines() or [repr(error)]
-            answer = {"error": lines[0], "kind": type(error).__name__}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,6 +5,7 @@ and can be left at any moment: what was compiled is kept. It dies with its owner
 """
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import importlib.util
 import json
@@ -14,16 +15,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from launch.compiled_step import CompiledStep
 from launch.plan_cache import REPOSITORY, PlanCache, plan_key
+from launch.settings import Setting
+from launch.step_bounds import StepBounds
 from launch.topologies import Topology
 from semcoder_jax.config import RunConfig
 
 FOLDER_VARIABLE = "SEMCODER_LIBTPU"
 _TICK = 1.0  # seconds between two signs of life
+
+
+def _silently(seconds: float) -> None:
+    pass
 
 
 class CompileError(ValueError):
@@ -73,21 +81,32 @@ class Compiler:
         return None
 
     def compile(
-        self,
-        run: RunConfig,
-        topology: Topology,
-        progress: Callable[[float], None] = lambda seconds: None,
+        self, run: RunConfig, topology: Topology, progress: Callable[[float], None] = _silently
     ) -> CompiledStep:
         """The answer of the cache, or else of the compiler. Raises CompileError."""
         known = self.known(run, topology)
         if known is not None:
             return known
-        request = {"run": run.to_record(), "topology": topology.name}
-        answer = self._ask(request, progress)
-        if "error" in answer:
-            raise CompileError(f"{topology.name}: {answer['kind']}: {answer['error']}")
-        self._cache.put(plan_key(run, topology.name, self._version), answer["step"])
-        return CompiledStep.from_record(answer["step"])
+        record = self._ask(run, topology, {}, progress)
+        self._cache.put(plan_key(run, topology.name, self._version), record)
+        return CompiledStep.from_record(record)
+
+    def bounds(
+        self,
+        run: RunConfig,
+        topology: Topology,
+        settings: Sequence[Setting],
+        progress: Callable[[float], None] = _silently,
+    ) -> list[StepBounds]:
+        """The bounds of each setting, without compiling. Raises CompileError."""
+        question = [dataclasses.asdict(setting) for setting in settings]
+        key = plan_key(run, topology.name, self._version, question)
+        with contextlib.suppress(KeyError, TypeError):
+            if kept := self._cache.get(key):
+                return [StepBounds(**record) for record in kept["bounds"]]
+        records = self._ask(run, topology, {"settings": question}, progress)
+        self._cache.put(key, {"bounds": records})
+        return [StepBounds(**record) for record in records]
 
     def close(self) -> None:
         if self._process is not None:
@@ -95,12 +114,13 @@ class Compiler:
             self._process.wait()
             self._process = None
 
-    def _ask(self, request: dict, progress: Callable[[float], None]) -> dict:
+    def _ask(self, run: RunConfig, topology: Topology, more: dict, progress) -> Any:
+        question = {"run": run.to_record(), "topology": topology.name} | more
         started = time.monotonic()
         if self._process is None:
             self._start()
         try:
-            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._ended() from None
@@ -112,7 +132,10 @@ class Compiler:
                 continue
             if not line:
                 raise self._ended()
-            return json.loads(line)
+            said = json.loads(line)
+            if "error" in said:
+                raise CompileError(f"{topology.name}: {said['kind']}: {said['error']}")
+            return said["answer"]
 
     def _ended(self) -> CompileError:
         code = self._process.wait()
@@ -131,7 +154,7 @@ class Compiler:
             "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
         }
         self._process = subprocess.Popen(
-            [*self._python, "-m", "launch.compiled_step"],
+            [*self._python, "-m", "launch.compiler_process"],
             cwd=Path.cwd(),
             env=environment,
             stdin=subprocess.PIPE,

@@ -2,13 +2,14 @@
 needed:
 
     python -m launch.plan --config=FILE --topology=v5e:4x4 [--config.a.b=…] [--json]
-    python -m launch.plan --config=FILE --topology=v5e:4x4,v5p:2x2x2,v6e:4x4
+    python -m launch.plan --config=FILE --topology=v5e:4x4,v5p:2x2x2,v6e:4x4 --search
 
 The real step of the config is compiled for the real topology, from shapes alone: no data, weights
 or tokenizer are read. Shown are whether it fits and the peak memory of a device, model FLOPs,
 what the devices exchange, and by the roofline (an ESTIMATE, launch/roofline.py) the time of a
 step and of the recipe. Several topologies give a table. --slices=N joins N slices of each.
---steps=N is the recipe's length where the config counts epochs.
+--steps=N is the recipe's length where the config counts epochs. --search finds, for each topology,
+the fastest setting that fits: mesh, microbatches, what is kept for the backward pass, offload.
 
 It needs libtpu: pip install "jax[tpu]", or a folder with it in SEMCODER_LIBTPU. A compilation takes
 a minute or two, a program that is much too large seconds. What the compiler says is kept in
@@ -25,9 +26,19 @@ from collections.abc import Sequence
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a plan touches no accelerator
 
 from launch import topologies
-from launch.compiled_step import CompilerError, architecture
+from launch.compiled_step import CompiledStep, CompilerError, architecture
 from launch.compiler import CompileError, Compiler
-from launch.plan_report import Plan, Setting, make_plan, plan_lines, table_lines
+from launch.plan_report import (
+    Plan,
+    make_plan,
+    plan_lines,
+    roofline_at_best,
+    setting_lines,
+    step_roofline,
+    table_lines,
+)
+from launch.search import Candidate, search
+from launch.settings import Setting, candidates
 from semcoder_jax import command_line, hf, sharding
 from semcoder_jax.config import ConfigError, RunConfig, parse_run
 from semcoder_jax.optimizer import OptimizerError
@@ -42,7 +53,7 @@ USER_ERRORS = (
     OptimizerError,
     sharding.MeshError,
 )
-_SWITCHES = ("json",)
+_SWITCHES = ("json", "search")
 
 
 class Progress:
@@ -52,19 +63,19 @@ class Progress:
     def __init__(self, stream=None):
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
-        self._started = time.monotonic()
+        self._text, self._began = "", time.monotonic()
 
-    def begin(self, what: str, place: str) -> None:
-        self._what, self._place, self._began = what, place, time.monotonic()
-        self._write(f"{place}: compiling {what} …")
+    def begin(self, place: str, what: str) -> None:
+        self._text, self._began = f"{place}: {what}", time.monotonic()
+        self._write(f"{self._text} …")
 
     def tick(self, seconds: float) -> None:
         if self._live:
-            self._write(f"{self._place}: compiling {self._what} … {seconds:.0f} s")
+            self._write(f"{self._text} … {seconds:.0f} s")
 
     def end(self, result: str) -> None:
         seconds = time.monotonic() - self._began
-        self._write(f"{self._place}: {self._what}: {result}, {seconds:.0f} s", last=True)
+        self._write(f"{self._text}: {result}, {seconds:.0f} s", last=True)
 
     def _write(self, text: str, last: bool = False) -> None:
         if self._live:
@@ -95,45 +106,91 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options["json"]:
         print(json.dumps([plan.to_record() for plan in plans], indent=1))
     else:
-        print("\n".join(plan_lines(plans[0]) if len(plans) == 1 else table_lines(plans)))
+        lines = table_lines(plans) if len(plans) > 1 or options["search"] else []
+        if len(plans) == 1:
+            lines += [*([""] if lines else []), *plan_lines(plans[0])]
+        if options["search"]:
+            lines += ["", *setting_lines(plans)]
+        print("\n".join(lines))
     return 0 if all(plan.step.fits for plan in plans) else 1
 
 
 def make_plans(run: RunConfig, places: Sequence[topologies.Topology], options: dict) -> list[Plan]:
-    """One plan a topology. All are checked before the first is compiled."""
-    runs = {}
-    for place in places:
-        setting = Setting.of(run, place.num_devices)
-        check_setting(run, setting, place)
-        runs[place] = setting.applied(run)
-    progress, plans = Progress(), []
+    """One plan a topology, the config's own setting or the one that a search finds."""
+    progress = Progress()
+    if not options["search"]:  # all are checked before the first is compiled
+        for place in places:
+            Setting.of(run, place.num_devices).check(run, place)
     with Compiler() as compiler:
-        for number, (place, its_run) in enumerate(runs.items(), start=1):
-            step = compiler.known(its_run, place)
-            if step is None:
-                progress.begin(place.name, f"{number} of {len(runs)}")
-                step = compiler.compile(its_run, place, progress.tick)
-                progress.end("fits" if step.fits else "does not fit")
-            plans.append(make_plan(its_run, place, step, options["steps"]))
-    return plans
+        find = _searched if options["search"] else _given
+        return [
+            find(run, place, compiler, progress, f"{number}/{len(places)}", options["steps"])
+            for number, place in enumerate(places, start=1)
+        ]
 
 
-def check_setting(run: RunConfig, setting: Setting, place: topologies.Topology) -> None:
-    """Raise ConfigError or MeshError unless the mesh has the devices, and a microbatch splits."""
-    data, fsdp, tensor = setting.mesh
-    needed = data * fsdp * tensor
-    if needed != place.num_devices or min(setting.mesh) < 1:
-        raise sharding.MeshError(
-            f"config: mesh data {data} x fsdp {fsdp} x tensor {tensor} needs {needed} devices, "
-            f"{place.name} has {place.num_devices}"
-        )
-    batch, steps = run.data.global_batch_size, setting.accumulation_steps
-    if batch % (steps * data * fsdp):
+def _given(run, place, compiler: Compiler, progress: Progress, number: str, num_steps) -> Plan:
+    chosen = Setting.of(run, place.num_devices).applied(run)
+    step = compiler.known(chosen, place)
+    if step is None:
+        progress.begin(number, f"compiling {place.name}")
+        step = compiler.compile(chosen, place, progress.tick)
+        progress.end("fits" if step.fits else "does not fit")
+    return make_plan(chosen, place, step, num_steps)
+
+
+def _searched(run, place, compiler: Compiler, progress: Progress, number: str, num_steps) -> Plan:
+    settings = list(candidates(run, architecture(run), place))
+    if not settings:
         raise ConfigError(
-            f"config: data.global_batch_size {batch} in {steps} microbatch(es) gives "
-            f"{batch / steps:g} rows, which the {data * fsdp} batch shards (data x fsdp) of "
-            f"{place.name} do not divide"
+            f"config: data.global_batch_size {run.data.global_batch_size}: no mesh of "
+            f"{place.name} ({place.num_devices} devices) divides it"
         )
+    any_run = settings[0].applied(run)  # the bounds are those of the settings, not of the config
+    progress.begin(number, f"bounds of {len(settings)} settings on {place.name}")
+    bounds = compiler.bounds(any_run, place, settings, progress.tick)
+    progress.end("known")
+    considered = [
+        Candidate(setting, bound.memory_bytes, roofline_at_best(setting.applied(run), place, bound))
+        for setting, bound in zip(settings, bounds, strict=True)
+    ]
+
+    def compile_setting(setting: Setting, tried: int, most: int):
+        chosen = setting.applied(run)
+        known = compiler.known(chosen, place)
+        if known is None:
+            mesh = "x".join(map(str, setting.mesh))
+            what = f"mesh {mesh}, {setting.rows(run)} rows, {setting.remat}"
+            progress.begin(f"{number} {place.name}, {tried} of at most {most}", what)
+            known = compiler.compile(chosen, place, progress.tick)
+            progress.end("fits" if known.fits else "does not fit")
+        return known
+
+    found = search(
+        considered,
+        place.chip.usable_bytes,
+        compile_setting,
+        lambda setting, step: step_roofline(setting.applied(run), place, step),
+    )
+    step = found.step or too_large(considered, found.setting, bounds, place)
+    return make_plan(found.setting.applied(run), place, step, num_steps)
+
+
+def too_large(considered, setting: Setting, bounds, place: topologies.Topology) -> CompiledStep:
+    """What is known where even the least memory is more than there is: nothing was compiled."""
+    number = [candidate.setting for candidate in considered].index(setting)
+    return CompiledStep(
+        fits=False,
+        peak_bytes=None,
+        needed_bytes=bounds[number].memory_bytes,
+        usable_bytes=int(place.chip.usable_bytes),
+        argument_bytes=bounds[number].memory_bytes,
+        trained_parameters=bounds[number].trained_parameters,
+        executed_flops=bounds[number].executed_flops,
+        collectives=(),
+        least_exchanged_bytes=bounds[number].exchanged_bytes,
+        seconds=0.0,
+    )
 
 
 def parse_arguments(

@@ -52,8 +52,9 @@ class PlanCache:
         return self._folder / f"{key}.json"
 
 
-def plan_key(run: RunConfig, topology: str, libtpu_version: str) -> str:
-    """The name that the answer for this program is kept under."""
+def plan_key(run: RunConfig, topology: str, libtpu_version: str, question: object = None) -> str:
+    """The name that an answer about this program is kept under; ``question`` (a JSON value) tells
+    several about one program apart."""
     record = run.to_record()
     for section, fields in _FIELDS.items():
         given = record.pop(section)
@@ -63,6 +64,7 @@ def plan_key(run: RunConfig, topology: str, libtpu_version: str) -> str:
     parts = {
         "run": record,
         "topology": topology,
+        "question": question,
         "libtpu": libtpu_version,
         "packages": {name: _version(name) for name in _PACKAGES},
         "source": source_hash(),
@@ -75,7 +77,7 @@ def source_hash() -> str:
     """Of the step's source: train_step, what launch compiles it with, and every module of ours
     that they import, directly or not."""
     found = _imported(
-        ["semcoder_jax.train_step", "launch.compiled_step"], ("semcoder_jax", "launch")
+        ["semcoder_jax.train_step", "launch.compiler_process"], ("semcoder_jax", "launch")
     )
     digest = hashlib.sha256()
     for path in sorted(found):

@@ -9,50 +9,14 @@ from collections.abc import Sequence
 
 from launch.compiled_step import CompiledStep, architecture
 from launch.roofline import Exchange, Roofline, memory_bytes, roofline
+from launch.settings import Setting
+from launch.step_bounds import StepBounds
 from launch.topologies import Topology
 from semcoder_jax import flops
 from semcoder_jax.config import RunConfig
 
 GIBIBYTE = 2**30
 ESTIMATE = "ESTIMATE"
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """The part of a config that a search may choose; none of it changes what is learned.
-
-    ``mesh`` is (data, fsdp, tensor).
-    """
-
-    mesh: tuple[int, int, int]
-    accumulation_steps: int
-    remat: str
-
-    @classmethod
-    def of(cls, run: RunConfig, num_devices: int) -> "Setting":
-        sizes = [run.mesh.get(axis, 1) for axis in ("data", "fsdp", "tensor")]
-        known = 1
-        for size in sizes:
-            known *= size if size != -1 else 1
-        mesh = tuple(num_devices // known if size == -1 else size for size in sizes)
-        return cls(mesh, run.train.accumulation_steps, run.compute.remat)
-
-    def applied(self, run: RunConfig) -> RunConfig:
-        return dataclasses.replace(
-            run,
-            mesh=dict(zip(("data", "fsdp", "tensor"), self.mesh, strict=True)),
-            train=dataclasses.replace(run.train, accumulation_steps=self.accumulation_steps),
-            compute=dataclasses.replace(run.compute, remat=self.remat),
-        )
-
-    def flags(self) -> str:
-        """As overrides of the command line."""
-        data, fsdp, tensor = self.mesh
-        return (
-            f"--config.mesh.data={data} --config.mesh.fsdp={fsdp} --config.mesh.tensor={tensor} "
-            f"--config.train.accumulation_steps={self.accumulation_steps} "
-            f"--config.compute.remat={self.remat}"
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +33,7 @@ class Plan:
     topology: Topology
     setting: Setting
     step: CompiledStep
+    num_layers: int
     rows: int
     tokens: int
     model_flops: float
@@ -98,7 +63,7 @@ class Plan:
             "tokens_per_step": self.tokens,
             "model_flops_per_step": self.model_flops,
             "num_steps": self.num_steps,
-            "compiler": self.step.to_record() | {"collectives": list(self.step.collectives)},
+            "compiler": self.step.to_record(),
             "estimate": None,
         }
         if self.roofline:
@@ -116,41 +81,59 @@ class Plan:
 
 
 def make_plan(
-    run: RunConfig, topology: Topology, step: CompiledStep, num_steps: int | None
+    run: RunConfig, topology: Topology, step: CompiledStep, num_steps: int | None = None
 ) -> Plan:
     """``num_steps`` stands in for the config's where that has none."""
     config, setting = architecture(run), Setting.of(run, topology.num_devices)
-    data, fsdp, tensor = setting.mesh
-    shards = data * fsdp
     batch, length = run.data.global_batch_size, run.data.sequence_length
-    lora = getattr(run, "lora", None)
-    model_flops = flops.model_flops(
-        config, batch, length, adapter_parameters=step.trained_parameters if lora else None
-    )
-    found = None
-    if step.fits:
-        found = roofline(
-            topology,
-            executed_flops=step.executed_flops,
-            memory_bytes=memory_bytes(
-                config,
-                tokens=batch * length / shards,
-                microbatches=setting.accumulation_steps,
-                tensor=tensor,
-                executed_flops=step.executed_flops / shards,
-                trained_parameters=step.trained_parameters / (fsdp * tensor),
-            ),
-            exchanges=[Exchange(**record) for record in step.collectives],
-        )
     return Plan(
         topology,
         setting,
         step,
-        rows=batch // setting.accumulation_steps // shards,
+        num_layers=config.num_layers,
+        rows=setting.rows(run),
         tokens=batch * length,
-        model_flops=model_flops,
+        model_flops=flops.model_flops(
+            config, batch, length, adapter_parameters=step.trained_parameters if run.lora else None
+        ),
         num_steps=run.train.num_steps or num_steps,
-        roofline=found,
+        roofline=step_roofline(run, topology, step) if step.fits else None,
+    )
+
+
+def step_roofline(run: RunConfig, topology: Topology, step: CompiledStep) -> Roofline:
+    """The estimate for a compiled step; ``run`` has the setting that it was compiled with."""
+    return roofline(
+        topology,
+        executed_flops=step.executed_flops,
+        memory_bytes=traffic(run, topology, step.executed_flops, step.trained_parameters),
+        exchanges=[Exchange(**record) for record in step.collectives],
+    )
+
+
+def roofline_at_best(run: RunConfig, topology: Topology, bounds: StepBounds) -> Roofline:
+    """No compiled step of this setting is estimated to be faster."""
+    # Across slices goes what is summed over data: then only gathers surely stay within.
+    sent = bounds.gathered_bytes if topology.num_slices > 1 else bounds.exchanged_bytes
+    return roofline(
+        topology,
+        executed_flops=bounds.executed_flops,
+        memory_bytes=traffic(run, topology, bounds.executed_flops, bounds.trained_parameters),
+        exchanges=[Exchange("collective-permute", "any", (), sent, topology.devices_per_slice)],
+    )
+
+
+def traffic(run: RunConfig, topology: Topology, executed: float, trained: int) -> float:
+    """HBM bytes of one device in a step (see roofline)."""
+    setting = Setting.of(run, topology.num_devices)
+    data, fsdp, tensor = setting.mesh
+    return memory_bytes(
+        architecture(run),
+        tokens=run.data.global_batch_size * run.data.sequence_length / (data * fsdp),
+        microbatches=setting.accumulation_steps,
+        tensor=tensor,
+        executed_flops=executed / (data * fsdp),
+        trained_parameters=trained / (fsdp * tensor),
     )
 
 
@@ -207,28 +190,49 @@ def plan_lines(plan: Plan) -> list[str]:
         ]  # fmt: skip
     rows.append(("compiled in", f"{step.seconds:.0f} s"))
     width = max(len(name) for name, _ in rows)
-    return [f"{name:{width}}  {text}" for name, text in rows] + collective_lines(step)
+    return [f"{name:{width}}  {text}" for name, text in rows] + collective_lines(plan)
 
 
-def collective_lines(step: CompiledStep) -> list[str]:
-    """The exchanges of a step, largest first."""
-    if not step.collectives:
+def collective_lines(plan: Plan) -> list[str]:
+    """What a step's devices exchange, most bytes first."""
+    exchanges = [Exchange(**record) for record in plan.step.collectives]
+    if not exchanges:
         return []
-    exchanges = [Exchange(**record) for record in step.collectives]
     exchanges.sort(key=lambda exchange: -sum(exchange.received()))
+    shapes = [",".join(map(str, exchange.shape)) or "scalar" for exchange in exchanges]
+    width = max(map(len, shapes))
     lines = [
         "collectives (received: bytes that a device gets from others in a step)",
-        f"  {'kind':18} {'dtype':8} {'MB each':>10} {'devices':>8} {'times':>7} {'received':>12}",
+        f"  {'kind':18} {'dtype':8} {'shape':{width}} {'MB each':>9} {'devices':>7} {'times':>7}  "
+        f"{'each':10} {'received GB':>11}",
     ]
-    total = 0.0
-    for exchange in exchanges:
-        received = sum(exchange.received())
-        total += received
+    for exchange, shape in zip(exchanges, shapes, strict=True):
+        across = ", between slices" if exchange.slices > 1 else ""
         lines.append(
-            f"  {exchange.kind:18} {exchange.dtype:8} {exchange.bytes / 1e6:>10,.2f} "
-            f"{exchange.group:>8} {exchange.times:>7,} {received / 1e9:>9,.3f} GB"
+            f"  {exchange.kind:18} {exchange.dtype:8} {shape:{width}} "
+            f"{exchange.bytes / 1e6:>9,.2f} {exchange.group:>7} {exchange.times:>7,}  "
+            f"{_place(plan, exchange):10} {sum(exchange.received()) / 1e9:>11,.3f}{across}"
         )
-    return [*lines, f"  {'all':18} {'':8} {'':10} {'':8} {'':7} {total / 1e9:>9,.3f} GB"]
+    total = sum(sum(exchange.received()) for exchange in exchanges)
+    least = plan.step.least_exchanged_bytes
+    share = f", {total / least:.3f} x" if least else ";"
+    lines.append(
+        f"  in all {total / 1e9:,.3f} GB a step{share} the least that fully sharded data "
+        f"parallelism can do with ({least / 1e9:,.3f} GB)"
+    )
+    return lines
+
+
+def _place(plan: Plan, exchange: Exchange) -> str:
+    """Once in what it happens."""
+    loops, steps = exchange.loops, plan.setting.accumulation_steps
+    if steps > 1 and loops[:1] == (steps,):
+        loops = loops[1:]
+        if not loops:
+            return "microbatch"
+    if not loops:
+        return "step"
+    return "layer" if loops == (plan.num_layers,) else "chunk"
 
 
 def table_lines(plans: Sequence[Plan]) -> list[str]:
@@ -274,6 +278,11 @@ def table_lines(plans: Sequence[Plan]) -> list[str]:
         f"of a microbatch on a device"
     )
     return [*lines, note]
+
+
+def setting_lines(plans: Sequence[Plan]) -> list[str]:
+    """How to ask for the settings that were found."""
+    return [f"{plan.topology.name}: {plan.setting.flags()}" for plan in plans]
 
 
 def fit_text(step: CompiledStep) -> str:

@@ -18,6 +18,7 @@ only a device's own part travels between them.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 from launch.topologies import Topology
@@ -36,18 +37,27 @@ class Exchange:
     Attributes:
       kind: "all-gather", "reduce-scatter", "all-reduce", "all-to-all" or "collective-permute".
       dtype: of what travels.
-      bytes: of the whole array (S above), each time.
+      shape: of the whole array, on one device.
+      bytes: of the whole array (S above).
       group: devices that take part together.
       slices: among how many slices that group is spread.
-      times: in a step.
+      loops: turns of the loops around it, outermost first; () once a step.
+      count: how many like it there are.
     """
 
     kind: str
     dtype: str
+    shape: tuple[int, ...]
     bytes: int
     group: int
-    slices: int
-    times: int
+    slices: int = 1
+    loops: tuple[int, ...] = ()
+    count: int = 1
+
+    @property
+    def times(self) -> int:
+        """In a step."""
+        return self.count * math.prod(self.loops)
 
     def received(self) -> tuple[float, float]:
         """Bytes that a device receives in a step (from its slice, from others)."""

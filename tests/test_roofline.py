@@ -27,12 +27,12 @@ from semcoder_jax.hf import MODELS
     ],
 )
 def test_what_a_device_receives_of_an_exchange(kind, slices, within, across):
-    exchange = Exchange(kind, "bfloat16", bytes=1600, group=16, slices=slices, times=3)
+    exchange = Exchange(kind, "bfloat16", (800,), 1600, group=16, slices=slices, loops=(3,))
     assert exchange.received() == pytest.approx((3 * within, 3 * across))
 
 
 def test_one_device_a_slice_has_nothing_to_receive_within():
-    exchange = Exchange("all-reduce", "float32", bytes=100, group=2, slices=2, times=1)
+    exchange = Exchange("all-reduce", "float32", (25,), 100, group=2, slices=2)
     assert exchange.received() == (0, 100)
 
 
@@ -42,7 +42,7 @@ def test_step_time_is_the_slowest_part():
         parse("v5e:4x4"),
         executed_flops=2 * 16 * 197e12,
         memory_bytes=819e9,
-        exchanges=[Exchange("all-gather", "bfloat16", 160_000_000_000, 16, 1, 2)],
+        exchanges=[Exchange("all-gather", "bfloat16", (), 160_000_000_000, 16, count=2)],
     )
     assert (found.compute, found.memory) == pytest.approx((2, 1))
     assert found.ici == pytest.approx(2 * 150e9 / 100e9)
@@ -52,7 +52,7 @@ def test_step_time_is_the_slowest_part():
 
 
 def test_slices_are_limited_by_the_network_and_an_unknown_one_is_said():
-    exchange = Exchange("all-reduce", "float32", 32 * 10**9, 32, 2, 1)
+    exchange = Exchange("all-reduce", "float32", (8 * 10**9,), 32 * 10**9, 32, slices=2)
     arguments = {"executed_flops": 1.0, "memory_bytes": 1.0, "exchanges": [exchange]}
     found = roofline(parse("v5e:4x4x2slices"), **arguments)
     assert found.network == pytest.approx(2e9 / 3.125e9)  # 32 GB / 16 devices, there and back

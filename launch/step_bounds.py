@@ -1,0 +1,79 @@
+"""What is known of a step before it is compiled: memory that it cannot do without, work, exchange.
+
+Bounds from below, for the planner's search. Memory: the arguments (state, frozen parameters,
+batch), a gradient of each trained parameter, and what the rematerialization policy keeps of every
+layer of a microbatch: its input, and from "dots" on the results of the products that the gradient
+needs. Work is counted in the step's jaxpr, exchange is the least that fully sharded data
+parallelism can do with (launch.collectives).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+
+from launch import topologies
+from launch.compiled_step import StepShapes, architecture
+from launch.executed_flops import executed_flops
+from launch.settings import Setting
+from semcoder_jax.config import RunConfig
+from semcoder_jax.model import DecoderConfig
+from semcoder_jax.remat import OFFLOADING
+
+
+@dataclasses.dataclass(frozen=True)
+class StepBounds:
+    """Of one setting: bytes of a device; FLOPs of a step, all devices together; bytes that a
+    device must send in a step to others, and of them those of gathers."""
+
+    memory_bytes: int
+    executed_flops: float
+    exchanged_bytes: float
+    gathered_bytes: float
+    trained_parameters: int
+
+
+def step_bounds(
+    run: RunConfig, topology: topologies.Topology, settings: Sequence[Setting]
+) -> list[StepBounds]:
+    """Bounds of each setting. Traces the step once a policy: mesh and microbatches change where
+    products are computed, not how many. Needs libtpu for the devices."""
+    devices = topologies.describe(topology)
+    config = architecture(run)
+    by_mesh: dict[tuple, StepShapes] = {}
+    flops: dict[str, float] = {}
+    found = []
+    for setting in settings:
+        chosen = setting.applied(run)
+        if setting.mesh not in by_mesh:
+            by_mesh[setting.mesh] = StepShapes.of(chosen, devices)
+        if setting.remat not in flops:
+            shapes = StepShapes.of(chosen, devices)
+            flops[setting.remat] = executed_flops(shapes.step.trace(*shapes.arguments).jaxpr)
+        shapes = by_mesh[setting.mesh]
+        minimum = shapes.least_exchange(setting.accumulation_steps)
+        found.append(
+            StepBounds(
+                memory_bytes=shapes.argument_bytes
+                + shapes.gradient_bytes
+                + kept_bytes(config, chosen, setting),
+                executed_flops=flops[setting.remat],
+                exchanged_bytes=minimum.total,
+                gathered_bytes=minimum.gather,
+                trained_parameters=shapes.trained_parameters,
+            )
+        )
+    return found
+
+
+def kept_bytes(config: DecoderConfig, run: RunConfig, setting: Setting) -> int:
+    """Activations of one microbatch that a device keeps for the backward pass, at least."""
+    D, F = config.hidden_size, config.intermediate_size
+    HK, GK = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
+    elements = 0 if setting.remat in OFFLOADING else D
+    if setting.remat in ("save_attention", "offload_save_attention"):
+        elements += HK // setting.mesh[2]
+    if setting.remat in ("none", "dots_saveable", "dots_with_no_batch_dims_saveable"):
+        elements += (HK + 2 * GK + 2 * F) // setting.mesh[2]
+    tokens = setting.rows(run) * run.data.sequence_length
+    return config.num_layers * tokens * elements * jnp.dtype(run.compute.dtype).itemsize
