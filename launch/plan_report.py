@@ -113,8 +113,7 @@ def step_roofline(run: RunConfig, topology: Topology, step: CompiledStep) -> Roo
 
 def roofline_at_best(run: RunConfig, topology: Topology, bounds: StepBounds) -> Roofline:
     """No compiled step of this setting is estimated to be faster."""
-    # Across slices goes what is summed over data: then only gathers surely stay within.
-    sent = bounds.gathered_bytes if topology.num_slices > 1 else bounds.exchanged_bytes
+    sent = bounds.slice_bytes if topology.num_slices > 1 else bounds.exchanged_bytes
     return roofline(
         topology,
         executed_flops=bounds.executed_flops,

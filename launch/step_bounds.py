@@ -3,8 +3,9 @@
 Bounds from below, for the planner's search. Memory: the arguments (state, frozen parameters,
 batch), a gradient of each trained parameter, and what the rematerialization policy keeps of every
 layer of a microbatch: its input, and from "dots" on the results of the products that the gradient
-needs. Work is counted in the step's jaxpr, exchange is the least that fully sharded data
-parallelism can do with (launch.collectives).
+needs. Work is counted in the step's jaxpr. Exchange is the least that fully sharded data
+parallelism can do with (launch.collectives), and for tensor parallelism four sums of a layer's
+activations, two forward and two backward (Shoeybi et al., Megatron-LM, 2019).
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 
 from launch import topologies
+from launch.collectives import ring_bytes
 from launch.compiled_step import StepShapes, architecture
 from launch.executed_flops import executed_flops
 from launch.settings import Setting
@@ -24,12 +26,12 @@ from semcoder_jax.remat import OFFLOADING
 @dataclasses.dataclass(frozen=True)
 class StepBounds:
     """Of one setting: bytes of a device; FLOPs of a step, all devices together; bytes that a
-    device must send in a step to others, and of them those of gathers."""
+    device must send in a step to others, and of them those that surely stay in its slice."""
 
     memory_bytes: int
     executed_flops: float
     exchanged_bytes: float
-    gathered_bytes: float
+    slice_bytes: float
     trained_parameters: int
 
 
@@ -52,14 +54,15 @@ def step_bounds(
             flops[setting.remat] = executed_flops(shapes.step.trace(*shapes.arguments).jaxpr)
         shapes = by_mesh[setting.mesh]
         minimum = shapes.least_exchange(setting.accumulation_steps)
+        tensor = tensor_bytes(config, chosen, setting)
         found.append(
             StepBounds(
                 memory_bytes=shapes.argument_bytes
                 + shapes.gradient_bytes
                 + kept_bytes(config, chosen, setting),
                 executed_flops=flops[setting.remat],
-                exchanged_bytes=minimum.total,
-                gathered_bytes=minimum.gather,
+                exchanged_bytes=minimum.total + tensor,
+                slice_bytes=minimum.gather + tensor,
                 trained_parameters=shapes.trained_parameters,
             )
         )
@@ -77,3 +80,11 @@ def kept_bytes(config: DecoderConfig, run: RunConfig, setting: Setting) -> int:
         elements += (HK + 2 * GK + 2 * F) // setting.mesh[2]
     tokens = setting.rows(run) * run.data.sequence_length
     return config.num_layers * tokens * elements * jnp.dtype(run.compute.dtype).itemsize
+
+
+def tensor_bytes(config: DecoderConfig, run: RunConfig, setting: Setting) -> float:
+    """What a device must send in a step for the split of heads and feed-forward width."""
+    data, fsdp, tensor = setting.mesh
+    tokens = run.data.global_batch_size * run.data.sequence_length // (data * fsdp)
+    activations = tokens * config.hidden_size * jnp.dtype(run.compute.dtype).itemsize
+    return 4 * config.num_layers * ring_bytes("all-reduce", activations, tensor)

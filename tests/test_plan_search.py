@@ -10,6 +10,7 @@ from launch.compiled_step import CompiledStep
 from launch.roofline import Roofline
 from launch.search import Candidate, search
 from launch.settings import _KEPT, Setting, candidates
+from launch.step_bounds import kept_bytes, tensor_bytes
 from launch.topologies import parse
 from semcoder_jax.config import ConfigError, parse_run
 from semcoder_jax.hf import MODELS
@@ -213,3 +214,21 @@ def test_a_batch_that_nothing_divides():
     assert list(candidates(run_of(3), MODELS["6.7b"], parse("v5e:4x4"))) == []
     with pytest.raises(ConfigError, match="gives 1 rows, which the 4 batch shards"):
         Setting((1, 4, 2), 1, "none").check(run_of(1), parse("v5e:2x4"))
+
+
+# ==== What is known before compiling
+
+
+def test_bounds_of_memory_and_exchange_by_hand():
+    run, config = run_of(64), MODELS["6.7b"]
+    whole = Setting((1, 8, 1), 4, "nothing_saveable")  # 2 rows of 2,048 tokens, float32
+    a_row = 32 * 2048 * 4  # layers, tokens, bytes of an element
+    assert kept_bytes(config, whole.applied(run), whole) == 2 * a_row * 4096
+    split = Setting((1, 4, 2), 8, "dots_saveable")  # 2 rows again; q, k, v, gate, up are split
+    products = (3 * 4096 + 2 * 11008) // 2
+    assert kept_bytes(config, split.applied(run), split) == 2 * a_row * (4096 + products)
+    away = Setting((1, 8, 1), 4, "offload")
+    assert kept_bytes(config, away.applied(run), away) == 0
+    assert tensor_bytes(config, whole.applied(run), whole) == 0
+    # 16 rows a device in all; two devices send an array's size each for a sum.
+    assert tensor_bytes(config, split.applied(run), split) == 4 * 16 * a_row * 4096
