@@ -54,6 +54,7 @@ def get_config() -> ConfigDict:
     config.data.mixture.nl = 1.0
     config.data.mixture.forward = 1.0
     config.data.mixture.backward = 1.0
+    config.data.mixture.refine = 0.0  # PyX-R is for configs/refine_6p7b.py
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adamw"
