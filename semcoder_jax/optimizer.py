@@ -200,7 +200,10 @@ def gradient_sums(loss_sums: Callable, params, batch: dict[str, jax.Array], step
         return gradients(batch)
 
     def add(totals, microbatch):
-        return jax.tree.map(jnp.add, totals, gradients(microbatch)), None
+        # The TPU compiler fails on a reduction over devices that it sees added up in a loop
+        # (while_loop_all_reduce_code_motion): the barrier hides one from the other.
+        more = jax.lax.optimization_barrier(gradients(microbatch))
+        return jax.tree.map(jnp.add, totals, more), None
 
     microbatches = {
         name: jnp.moveaxis(x.reshape(x.shape[0] // steps, steps, *x.shape[1:]), 1, 0)
