@@ -1,0 +1,370 @@
+"""Our training step beside transformers + torch: tokens/s, peak memory, and what padding costs.
+
+    python benchmarks/train.py --directory=DIR              # CPU, some 12 minutes on two cores
+    python benchmarks/train.py --directory=DIR --quick      # does it run? two minutes, no figures
+    python benchmarks/train.py --directory=DIR --accelerator --size=1.3b|6.7b [--rows=8]
+
+The model is one of DeepSeek's shape with random weights, made once in DIR by transformers and read
+by each side with its own code. An update is forward, backward, clipping at norm 1 and AdamW on the
+same batches, from the same weights; the losses of the first updates are printed beside each other.
+transformers runs LlamaForCausalLM with SDPA and fused AdamW, eager and under torch.compile. Every
+side has a process of its own, all warmed up before the first timing; then they take turns, one
+update each, and the others wait. Times are the best and the median of all turns.
+
+Full rows: every position is a token and a target. FLOP/s: model FLOPs (semcoder_jax/flops.py), the
+same for each side, over time; beside them the rate at which the machine multiplies matrices.
+
+PyX's lengths: records with the lengths of a built PyX (log-normal by kind: median and 99th
+percentile of prompt and response as measured), cut at 2,048 tokens as upstream does; on CPU all
+lengths are then divided by 2,048 / the row's length. Ours lie in packed rows of a plan over many
+records; theirs are microbatches of 16, upstream's, padded to the longest in each. Useful tokens are
+those of records. The torch side computes padding, as upstream does; its loss leaves it out.
+
+Peak memory: the process's largest resident set while it makes its updates (of the device's memory
+on an accelerator), weights, moments and libraries included.
+
+--accelerator: bfloat16 compute over float32 weights and moments (autocast on torch's side), rows of
+2,048, layers recomputed in the backward pass on both sides; a side after the other, for two do not
+fit. MFU is of the device's dense bfloat16 peak. --size=tiny shows on any machine that it runs.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from data_pipeline.packing import TokenTable, lay_out, plan_packs
+
+SIDES = {"jax": "semcoder_jax", "eager": "torch, eager", "compiled": "torch, compiled"}
+VOCABULARY = 32_256
+UPSTREAM_LENGTH = 2048
+MICROBATCH = 16  # upstream's records a device (finetune_refine.sh)
+POOL = 512  # records that a plan packs
+PAUSE = 0.3  # seconds, so that the threads of the side before have gone to sleep
+# Tokens of prompt and response in a built PyX: share of the records, median, 99th percentile.
+KINDS = {
+    "nl": (0.04, 250, 900),
+    "forward": (0.41, 735, 2549),
+    "backward": (0.39, 548, 1849),
+    "refine": (0.16, 935, 2193),
+}
+PROMPT_SHARE = 0.4
+Batch = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Sizes: ``rows`` of ``length`` tokens an update; ``losses`` updates are compared, then
+    ``warm_up`` and ``turns`` made; of PyX's lengths ``batches`` different ones, in ``rounds``."""
+
+    model: dict
+    rows: int
+    length: int
+    losses: int = 4
+    warm_up: int = 1
+    turns: int = 5
+    batches: int = 3
+    rounds: int = 2
+    microbatch: int = MICROBATCH
+
+    def full_batches(self) -> list[Batch]:
+        """One for each update whose loss is compared; the timed ones use the last."""
+        rng = np.random.default_rng(0)
+        batches = []
+        for _ in range(self.losses):
+            ids = rng.integers(10, self.model["vocab_size"], (self.rows, self.length + 1))
+            batches.append(_whole_rows(ids.astype(np.int32)))
+        return batches
+
+    def packed_batches(self) -> list[Batch]:
+        """PyX's records in full rows, as many rows as an update of full rows has."""
+        table = self._records()
+        packs = plan_packs(table.lengths_R - 1, self.length, window=POOL)
+        order = np.random.default_rng(1).permutation(len(packs))
+        packs = packs.reordered(order)
+        return [
+            lay_out(table, [packs[i * self.rows + row] for row in range(self.rows)], self.length)
+            for i in range(self.batches)
+        ]
+
+    def padded_batches(self) -> list[Batch]:
+        """Records of the same pool in microbatches, each padded to its longest."""
+        table = self._records()
+        order = np.random.default_rng(1).permutation(len(table))
+        batches = []
+        for i in range(self.batches):
+            records = order[i * self.microbatch : (i + 1) * self.microbatch]
+            longest = int((table.lengths_R[records] - 1).max())
+            batches.append(lay_out(table, [np.array([r]) for r in records], longest))
+        return batches
+
+    def _records(self) -> TokenTable:
+        rng = np.random.default_rng(2)
+        lengths_R = pyx_lengths(POOL, rng) * self.length // UPSTREAM_LENGTH
+        lengths_R = np.maximum(lengths_R, 8)
+        return TokenTable(
+            rng.integers(10, self.model["vocab_size"], lengths_R.sum()).astype(np.int32),
+            np.concatenate([[0], np.cumsum(lengths_R)]),
+            (PROMPT_SHARE * lengths_R).astype(np.int32),
+            np.zeros(POOL, bool),
+            np.ones(POOL, np.int32),
+        )
+
+
+def pyx_lengths(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Tokens of records of all kinds, shuffled. int64."""
+    shares = np.array([share for share, _, _ in KINDS.values()])
+    counts = rng.multinomial(count, shares / shares.sum())
+    lengths = []
+    for (_, median, percentile_99), number in zip(KINDS.values(), counts, strict=True):
+        sigma = np.log(percentile_99 / median) / 2.326
+        lengths.append(np.exp(rng.normal(np.log(median), sigma, number)))
+    lengths = rng.permutation(np.concatenate(lengths)).astype(np.int64)
+    return np.minimum(lengths, UPSTREAM_LENGTH)
+
+
+def _whole_rows(ids: np.ndarray) -> Batch:
+    """Rows of one record each, every position a target."""
+    rows, length = ids.shape[0], ids.shape[1] - 1
+    ones = np.ones((rows, length), np.int32)
+    return {
+        "tokens": ids[:, :-1],
+        "targets": ids[:, 1:],
+        "loss_mask": ones.astype(bool),
+        "segment_ids": ones,
+        "positions": np.tile(np.arange(length, dtype=np.int32), (rows, 1)),
+        "kinds": ones,
+    }
+
+
+def deepseek_shaped(hidden: int, feed_forward: int, layers: int, heads: int, vocabulary: int):
+    """Fields of transformers' LlamaConfig."""
+    return {
+        "vocab_size": vocabulary,
+        "hidden_size": hidden,
+        "intermediate_size": feed_forward,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads,
+        "max_position_embeddings": UPSTREAM_LENGTH,
+        "rms_norm_eps": 1e-6,
+        "rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 100_000.0},
+        "tie_word_embeddings": False,
+    }
+
+
+SMALL = deepseek_shaped(512, 1376, 8, 8, VOCABULARY)
+TINY = deepseek_shaped(64, 128, 2, 2, 512)
+SIZES = {
+    "small": SMALL,
+    "tiny": TINY,
+    "1.3b": deepseek_shaped(2048, 5504, 24, 16, VOCABULARY),
+    "6.7b": deepseek_shaped(4096, 11008, 32, 32, VOCABULARY),
+}
+ROWS = {"tiny": 2, "1.3b": 8, "6.7b": 4}  # of an update on an accelerator
+
+
+def main() -> None:
+    flags = _flags()
+    sides = flags.sides.split(",")
+    if unknown := set(sides) - set(SIDES):
+        raise SystemExit(f"error: --sides: {sorted(unknown)[0]!r}, expected some of {list(SIDES)}")
+    size, work = work_of(flags)
+    directory = Path(flags.directory) / size
+    if flags.side:
+        from train_sides import serve
+
+        serve(flags.side, directory, work, flags.accelerator)
+        return
+    if not (directory / "config.json").exists():
+        make_model(directory, work.model, flags.accelerator)
+    if flags.accelerator:
+        results = {}
+        for name in sides:
+            results |= measure([name], work)
+    else:
+        results = measure(sides, work)
+    rate = None if flags.accelerator else matmul_rate()
+    if flags.json:
+        print(json.dumps({"matmul": rate, "sides": results}))
+    else:
+        print_tables(size, work, results, rate)
+
+
+def work_of(flags: argparse.Namespace) -> tuple[str, Work]:
+    if flags.accelerator:
+        size = flags.size
+        rows = flags.rows or ROWS[size]
+        work = Work(SIZES[size], rows, UPSTREAM_LENGTH, warm_up=2, turns=10, microbatch=rows)
+        if size == "tiny":
+            work = dataclasses.replace(work, length=128, turns=2, batches=1, rounds=1)
+        return size, work
+    if flags.quick:
+        return "tiny", Work(TINY, rows=2, length=64, losses=2, turns=1, batches=1, rounds=1)
+    return "small", Work(SMALL, rows=flags.rows or 4, length=512)
+
+
+def make_model(directory: Path, model: dict, accelerator: bool) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    dtype = torch.bfloat16 if accelerator else torch.float32
+    LlamaForCausalLM(LlamaConfig(**model)).to(dtype).save_pretrained(directory)
+
+
+# ==== Turns
+
+
+class Side:
+    """A side's process, which does one thing at a time; see train_sides.serve."""
+
+    def __init__(self, name: str):
+        command = [sys.executable, __file__, *sys.argv[1:], f"--side={name}"]
+        self._name = name
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, do: str, **arguments):
+        """The answer, whatever else the side's libraries print before it."""
+        started = time.monotonic()
+        print(json.dumps({"do": do, **arguments}), file=self._process.stdin, flush=True)
+        for line in self._process.stdout:
+            if line.startswith("answer "):
+                took = time.monotonic() - started
+                note = f"[{SIDES[self._name]}: {do} {arguments or ''} {took:.0f} s]"
+                print(note, file=sys.stderr, flush=True)
+                return json.loads(line.removeprefix("answer "))
+        raise SystemExit(f"error: side {self._name} ended with {self._process.wait()}")
+
+    def end(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def measure(names: list[str], work: Work) -> dict[str, dict]:
+    """By side: the ``losses``, ``seconds`` of updates and ``peak`` bytes with full rows, and of
+    PyX's lengths ``ragged_seconds`` (by round, of all batches together), ``useful`` tokens in
+    them, ``positions`` and ``ragged_peak``."""
+    sides = {name: Side(name) for name in names}
+    results = {name: {"losses": side.ask("losses")} for name, side in sides.items()}
+    for name, side in sides.items():
+        for _ in range(work.warm_up):
+            side.ask("update", kind="full", number=-1)
+        side.ask("forget_peak")
+        results[name]["seconds"] = []
+    for _, (name, side) in itertools.product(range(work.turns), sides.items()):
+        time.sleep(PAUSE)
+        results[name]["seconds"].append(side.ask("update", kind="full", number=-1))
+    for name, side in sides.items():
+        results[name]["peak"] = side.ask("peak")
+        results[name] |= side.ask("ragged_sizes")
+        for number in range(work.batches):  # compiles, where lengths differ
+            side.ask("update", kind="ragged", number=number)
+        side.ask("forget_peak")
+        results[name]["ragged_seconds"] = [0.0] * work.rounds
+    for turn, number in itertools.product(range(work.rounds), range(work.batches)):
+        for name, side in sides.items():
+            time.sleep(PAUSE)
+            seconds = side.ask("update", kind="ragged", number=number)
+            results[name]["ragged_seconds"][turn] += seconds
+    for name, side in sides.items():
+        results[name]["ragged_peak"] = side.ask("peak")
+        side.end()
+    return results
+
+
+def matmul_rate() -> float:
+    """FLOP/s of float32 products of large matrices."""
+    size = 2048
+    a, b = (np.random.default_rng(i).random((size, size), np.float32) for i in range(2))
+    seconds = []
+    for _ in range(10):
+        started = time.monotonic()
+        np.matmul(a, b)
+        seconds.append(time.monotonic() - started)
+    return 2 * size**3 / min(seconds)
+
+
+# ==== Tables
+
+
+def print_tables(size: str, work: Work, results: dict[str, dict], rate: float | None) -> None:
+    tokens = work.rows * work.length
+    names = list(results)
+    print(f"\n{size}: updates of {work.rows} rows of {work.length:,} tokens")
+    print(f"losses of the first {work.losses} updates")
+    for name in names:
+        losses = "  ".join(f"{loss:.5f}" for loss in results[name]["losses"])
+        print(f"  {SIDES[name]:<18}{losses}")
+    if "jax" in results and len(names) > 1:
+        ours = np.array(results["jax"]["losses"])
+        theirs = [results[name]["losses"] for name in names if name != "jax"]
+        difference = np.abs(np.array(theirs) / ours - 1).max()
+        print(f"  greatest difference {difference:.1e} of the loss")
+
+    print(f"\n{'full rows':<20}{'tokens/s':>10}{'median':>9}{'GFLOP/s':>10}{'peak, GB':>10}")
+    speeds, useful = {}, {}
+    for name in names:
+        row = results[name]
+        speeds[name] = tokens / min(row["seconds"])
+        median = tokens / statistics.median(row["seconds"])
+        reached = row["flops"] / min(row["seconds"])
+        mfu = f"  MFU {reached / row['peak_flops']:.1%}" if row["peak_flops"] else ""
+        print(
+            f"{SIDES[name]:<20}{speeds[name]:>10,.0f}{median:>9,.0f}{reached / 1e9:>10,.1f}"
+            f"{row['peak'] / 1e9:>10.2f}{mfu}"
+        )
+    _print_ratio(speeds, "tokens/s")
+    if rate:
+        print(f"products of matrices alone: {rate / 1e9:.1f} GFLOP/s")
+
+    print(f"\n{'PyX lengths':<20}{'useful/s':>10}{'median':>9}{'fill':>10}{'peak, GB':>10}")
+    for name in names:
+        row = results[name]
+        useful[name] = row["useful"] / min(row["ragged_seconds"])
+        median = row["useful"] / statistics.median(row["ragged_seconds"])
+        print(
+            f"{SIDES[name]:<20}{useful[name]:>10,.0f}{median:>9,.0f}"
+            f"{row['useful'] / row['positions']:>10.1%}{row['ragged_peak'] / 1e9:>10.2f}"
+        )
+    _print_ratio(useful, "useful tokens/s")
+
+
+def _print_ratio(speeds: dict[str, float], unit: str) -> None:
+    others = {name: speed for name, speed in speeds.items() if name != "jax"}
+    if "jax" in speeds and others:
+        best = max(others, key=others.get)
+        ratio = speeds["jax"] / others[best]
+        print(f"semcoder_jax beside the better of torch's ({best}): {ratio:.2f}× {unit}")
+
+
+def _flags() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--directory", required=True, help="where the models are kept")
+    parser.add_argument("--quick", action="store_true", help="sizes that only show that it runs")
+    parser.add_argument("--accelerator", action="store_true")
+    parser.add_argument("--size", default="1.3b", choices=list(ROWS), help="with --accelerator")
+    parser.add_argument("--rows", type=int, help="of an update")
+    parser.add_argument("--sides", default=",".join(SIDES), help="some of them, comma-separated")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--side", choices=list(SIDES), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

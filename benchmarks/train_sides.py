@@ -1,0 +1,206 @@
+"""The two sides of train.py, each in a process of its own that makes one update when asked to."""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+LEARNING_RATE = 1e-4
+
+
+def serve(name: str, directory: Path, work, accelerator: bool) -> None:
+    """Answer the questions of train.Side, one a line of standard input, until it ends."""
+    side = JaxSide(directory, work, accelerator) if name == "jax" else None
+    side = side or TorchSide(directory, work, accelerator, compiled=name == "compiled")
+    ragged = work.packed_batches() if name == "jax" else work.padded_batches()
+    batches = {
+        "full": [side.placed(batch, full=True) for batch in work.full_batches()],
+        "ragged": [side.placed(batch, full=False) for batch in ragged],
+    }
+    for line in sys.stdin:
+        question = json.loads(line)
+        answer = None
+        match question["do"]:
+            case "losses":
+                answer = [side.update(batch) for batch in batches["full"]]
+            case "update":
+                started = time.monotonic()
+                side.update(batches[question["kind"]][question["number"]])
+                answer = time.monotonic() - started
+            case "forget_peak":
+                side.forget_peak()
+            case "peak":
+                answer = side.peak()
+            case "ragged_sizes":
+                answer = side.sizes(work) | {
+                    "useful": int(sum((batch["segment_ids"] != 0).sum() for batch in ragged)),
+                    "positions": sum(batch["tokens"].size for batch in ragged),
+                }
+        print("answer", json.dumps(answer), flush=True)
+
+
+def _forget_host_peak() -> None:
+    """The kernel's high-water mark set back to what is resident now (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _host_peak() -> int:
+    status = Path("/proc/self/status").read_text().splitlines()
+    for line in status:
+        if line.startswith("VmHWM:"):
+            return 1024 * int(line.split()[1])
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+class JaxSide:
+    """The step that training runs, on one device."""
+
+    def __init__(self, directory: Path, work, accelerator: bool):
+        import jax
+        from flax import nnx
+
+        from semcoder_jax import hf, sharding
+        from semcoder_jax.checkpoints import abstract_model
+        from semcoder_jax.config import parse_run
+        from semcoder_jax.optimizer import make_optimizer
+        from semcoder_jax.train_state import TrainState, initial_state, state_shardings
+        from semcoder_jax.train_step import make_train_step
+
+        self._jax, self._sharding = jax, sharding
+        device = jax.devices()[0]
+        self._on_host = device.platform == "cpu"
+        compute = {"dtype": "float32", "unroll": work.model["num_hidden_layers"]}
+        if accelerator:
+            compute = {"dtype": "bfloat16", "remat": "save_attention"}
+        # The data section says nothing here: batches are the benchmark's own.
+        run = parse_run(
+            {
+                "model": {"init_from": str(directory)},
+                "compute": compute,
+                "data": {
+                    "source": "synthetic",
+                    "sequence_length": work.length,
+                    "global_batch_size": work.rows,
+                },
+                "optimizer": {
+                    "peak_learning_rate": LEARNING_RATE,
+                    "min_learning_rate": LEARNING_RATE,
+                },
+                "train": {"num_steps": 1000},
+            }
+        )
+        self._mesh = sharding.make_mesh({}, [device])
+        self._config = hf.read_config(directory)
+        graphdef, _ = nnx.split(abstract_model(self._config, run.compute))
+        optimizer = make_optimizer(run.optimizer, run.train.num_steps)
+        shapes = jax.eval_shape(lambda: initial_state(run, self._config, optimizer))
+        places = state_shardings(shapes, self._mesh)
+        _, params = hf.load(directory, mesh=self._mesh)
+        params = nnx.to_pure_dict(params)
+        moments = jax.jit(optimizer.init, out_shardings=places.optimizer)(params)
+        self._state = TrainState(jax.device_put(np.int32(0), places.step), params, moments)
+        self._step = make_train_step(
+            run, run.train.num_steps, graphdef, optimizer, self._mesh, places, {}
+        )
+
+    def placed(self, batch, *, full: bool):
+        return self._sharding.put_batch(batch, self._mesh)
+
+    def update(self, batch) -> float:
+        """The loss before the update, which is done when this returns."""
+        self._state, metrics = self._step(self._state, {}, batch)
+        self._jax.block_until_ready(self._state)
+        return float(metrics["loss"])
+
+    def forget_peak(self) -> None:
+        """A JAX device's own high-water mark cannot be set back."""
+        if self._on_host:
+            _forget_host_peak()
+
+    def peak(self) -> int:
+        if self._on_host:
+            return _host_peak()
+        return self._jax.devices()[0].memory_stats()["peak_bytes_in_use"]
+
+    def sizes(self, work) -> dict:
+        from semcoder_jax import flops
+
+        kind = self._jax.devices()[0].device_kind
+        model = flops.model_flops(self._config, work.rows, work.length)
+        return {"flops": model, "peak_flops": flops.peak_flops(kind)}
+
+
+class TorchSide:
+    """LlamaForCausalLM with the fastest of what torch offers: SDPA, fused AdamW."""
+
+    def __init__(self, directory: Path, work, accelerator: bool, *, compiled: bool):
+        import torch
+        from transformers import LlamaForCausalLM
+
+        self._torch, self._directory = torch, directory
+        on_gpu = accelerator and torch.cuda.is_available()
+        if accelerator and not on_gpu and work.model["hidden_size"] > 256:
+            raise SystemExit("torch has no accelerator here")
+        self._device = torch.device("cuda" if on_gpu else "cpu")
+        self._autocast = accelerator
+        model = LlamaForCausalLM.from_pretrained(
+            directory, dtype=torch.float32, attn_implementation="sdpa"
+        ).to(self._device)
+        model.config.use_cache = False
+        if accelerator:
+            torch.set_float32_matmul_precision("high")
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        self._model = model.train()
+        self._forward = torch.compile(model) if compiled else model
+        self._optimizer = torch.optim.AdamW(
+            model.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True
+        )
+
+    def placed(self, batch, *, full: bool) -> dict:
+        """As the model takes it. Full rows need no mask, and get none."""
+        torch = self._torch
+        targets = torch.from_numpy(np.where(batch["loss_mask"], batch["targets"], -100)).long()
+        tensors = {
+            "input_ids": torch.from_numpy(np.ascontiguousarray(batch["tokens"])).long(),
+            "labels": targets,
+            "shift_labels": targets,
+        }
+        if not full:
+            tensors["attention_mask"] = torch.from_numpy(batch["segment_ids"]).long()
+        return {name: tensor.to(self._device) for name, tensor in tensors.items()}
+
+    def update(self, batch: dict) -> float:
+        torch = self._torch
+        self._optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+            loss = self._forward(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
+        self._optimizer.step()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        return loss.item()
+
+    def forget_peak(self) -> None:
+        if self._device.type == "cuda":
+            self._torch.cuda.reset_peak_memory_stats()
+        else:
+            _forget_host_peak()
+
+    def peak(self) -> int:
+        if self._device.type == "cuda":
+            return self._torch.cuda.max_memory_allocated()
+        return _host_peak()
+
+    def sizes(self, work) -> dict:
+        from semcoder_jax import flops, hf
+
+        config = hf.read_config(self._directory)
+        known = None
+        if self._device.type == "cuda":
+            known = flops.peak_flops(self._torch.cuda.get_device_name())
+        model = flops.model_flops(config, work.rows, work.length)
+        return {"flops": model, "peak_flops": known}
