@@ -102,7 +102,7 @@ def over_rows(function: Callable, mesh: Mesh, places: tuple, gradients=None) -> 
     sums and gradients with regard to that tree's parts, summed already over the axis that splits
     them. All come back summed over all rows.
     """
-    if mesh.size == 1:
+    if sharding.batch_shards(mesh) == 1:  # all rows in one place; tensor is the compiler's
         return function
     # An axis left to the compiler must not be named in what is written here.
     manual = set(mesh.axis_names) if mesh.shape["tensor"] == 1 else set(BATCH_AXES)

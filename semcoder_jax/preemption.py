@@ -38,7 +38,7 @@ class StopSignal:
             return self._seen is not None
         reached = checkpoints.reached_preemption(step)
         if reached and self._seen is None:
-            self._seen = "SIGTERM, on which all processes agreed,", time.monotonic()
+            self._seen = "SIGTERM reached all", time.monotonic()
         return reached
 
     @property
