@@ -52,6 +52,7 @@ class CompiledStep:
       least_exchanged_bytes: what a device must send in a step of fully sharded data parallelism
         (see launch.collectives).
       seconds: of tracing, lowering and compiling.
+      refusal: the compiler's words, where it fails at the program for another reason than its size.
     """
 
     fits: bool
@@ -64,6 +65,7 @@ class CompiledStep:
     collectives: tuple[dict, ...]
     least_exchanged_bytes: float
     seconds: float
+    refusal: str | None = None
 
     def to_record(self) -> dict:
         """As JSON gives it back."""
@@ -173,8 +175,7 @@ class StepShapes:
 
 
 def compile_step(run: RunConfig, topology: topologies.Topology) -> CompiledStep:
-    """Compile the step for a topology. Raises TopologyError, ConfigError, MeshError, CompilerError
-    for a program that is wrong rather than too large."""
+    """Compile the step for a topology. Raises TopologyError, ConfigError or MeshError."""
     started = time.monotonic()
     shapes = StepShapes.of(run, topologies.describe(topology))
     traced = shapes.step.trace(*shapes.arguments)
@@ -182,9 +183,7 @@ def compile_step(run: RunConfig, topology: topologies.Topology) -> CompiledStep:
     try:
         compiled, exchanges = compile_with_collectives(traced.lower(), shapes.mesh)
     except jax.errors.JaxRuntimeError as error:
-        needed, usable = _too_large(str(error))
-        said |= {"fits": False, "peak_bytes": None, "needed_bytes": needed, "collectives": ()}
-        said["usable_bytes"] = usable or said["usable_bytes"]
+        said |= {"fits": False, "peak_bytes": None, "collectives": ()} | _complaint(str(error))
     else:
         said["peak_bytes"] = int(compiled.memory_analysis().peak_memory_in_bytes)
         said["collectives"] = _merged(exchanges, topology.num_slices)
@@ -237,19 +236,17 @@ def _placed(shapes, shardings):
     )
 
 
-def _too_large(message: str) -> tuple[int | None, int | None]:
-    """(needed, usable) bytes of the compiler's complaint; raises it if it is of something else."""
+def _complaint(message: str) -> dict:
+    """The fields of CompiledStep that the compiler's error decides."""
     if "RESOURCE_EXHAUSTED" not in message:
-        raise CompilerError(message.strip().splitlines()[0])
-    return _bytes_of(r"required[^(]*\(([\d.]+)(\w?)\)", message), _bytes_of(
-        r"available HBM \(([\d.]+)(\w?)\)", message
-    )
+        return {"refusal": message.strip().splitlines()[0]}
+    said = {
+        "needed_bytes": _bytes_of(r"required[^(]*\(([\d.]+)(\w?)\)", message),
+        "usable_bytes": _bytes_of(r"available HBM \(([\d.]+)(\w?)\)", message),
+    }
+    return {name: size for name, size in said.items() if size is not None}
 
 
 def _bytes_of(pattern: str, message: str) -> int | None:
     match = re.search(pattern, message)
     return int(float(match[1]) * _UNITS[match[2].upper()]) if match else None
-
-
-class CompilerError(ValueError):
-    """The compiler refused the program for another reason than its size."""

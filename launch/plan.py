@@ -26,7 +26,7 @@ from collections.abc import Sequence
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a plan touches no accelerator
 
 from launch import topologies
-from launch.compiled_step import CompiledStep, CompilerError, architecture
+from launch.compiled_step import CompiledStep, architecture
 from launch.compiler import CompileError, Compiler
 from launch.plan_report import (
     Plan,
@@ -36,6 +36,7 @@ from launch.plan_report import (
     setting_lines,
     step_roofline,
     table_lines,
+    verdict,
 )
 from launch.search import Candidate, search
 from launch.settings import Setting, candidates
@@ -47,7 +48,6 @@ USER_ERRORS = (
     command_line.CommandLineError,
     topologies.TopologyError,
     CompileError,
-    CompilerError,
     ConfigError,
     hf.HFError,
     OptimizerError,
@@ -135,7 +135,7 @@ def _given(run, place, compiler: Compiler, progress: Progress, number: str, num_
     if step is None:
         progress.begin(number, f"compiling {place.name}")
         step = compiler.compile(chosen, place, progress.tick)
-        progress.end("fits" if step.fits else "does not fit")
+        progress.end(verdict(step))
     return make_plan(chosen, place, step, num_steps)
 
 
@@ -163,7 +163,7 @@ def _searched(run, place, compiler: Compiler, progress: Progress, number: str, n
             what = f"mesh {mesh}, {setting.rows(run)} rows, {setting.remat}"
             progress.begin(f"{number} {place.name}, {tried} of at most {most}", what)
             known = compiler.compile(chosen, place, progress.tick)
-            progress.end("fits" if known.fits else "does not fit")
+            progress.end(verdict(known))
         return known
 
     found = search(

@@ -248,7 +248,7 @@ def table_lines(plans: Sequence[Plan]) -> list[str]:
             (
                 plan.topology.name,
                 f"{plan.topology.num_chips}",
-                "yes" if step.fits else "no",
+                "yes" if step.fits else "?" if step.refusal else "no",
                 f"{peak / GIBIBYTE:.2f}" if peak else "?",
                 f"{step.usable_bytes / GIBIBYTE:.2f}",
                 "x".join(map(str, plan.setting.mesh)),
@@ -288,6 +288,8 @@ def fit_text(step: CompiledStep) -> str:
     if step.fits:
         room = step.usable_bytes - step.peak_bytes
         return f"yes: peak {gib(step.peak_bytes)} of {gib(step.usable_bytes)}, {gib(room)} to spare"
+    if step.refusal:
+        return f"unknown: the compiler fails at it: {step.refusal}"
     if step.needed_bytes is None:
         return f"no: the compiler finds no room in {gib(step.usable_bytes)}"
     over = step.needed_bytes - step.usable_bytes
@@ -301,6 +303,13 @@ def recipe_text(plan: Plan) -> str:
     return (
         f"{plan.hours:,.2f} hours = {plan.num_steps:,} steps, {plan.hours * chips:,.1f} chip-hours"
     )
+
+
+def verdict(step: CompiledStep) -> str:
+    """In a few words, for the line that tells of progress."""
+    if step.refusal:
+        return "the compiler fails"
+    return "fits" if step.fits else "does not fit"
 
 
 def gib(size: float) -> str:

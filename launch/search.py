@@ -3,7 +3,8 @@
 Branch and bound: of every setting two bounds are known without compiling, how little memory it can
 take and how fast it can be at best (step_bounds). Settings that cannot fit are dropped; the others
 are compiled in the order of their best time, until none that is left can beat the best that was
-found to fit. A setting that did not fit takes with it all that surely need as much memory.
+found to fit. A setting that did not fit takes with it all that surely need as much memory; one
+that the compiler fails at is passed over.
 """
 
 import dataclasses
@@ -72,7 +73,7 @@ def search(
             waiting = [
                 one for one in waiting if one.at_best.step_seconds < best[0] * (1 - tolerance)
             ]
-        else:
+        elif step.refusal is None:
             needed = step.needed_bytes or float("inf")
             if smallest is None or needed < smallest[0]:
                 smallest = (needed, candidate.setting, step)

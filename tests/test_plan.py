@@ -1,5 +1,6 @@
 """The planner without a compiler: what it asks, keeps, shows, and says of mistakes."""
 
+import dataclasses
 import json
 import re
 import sys
@@ -149,13 +150,20 @@ def test_bytes_of_a_device_are_those_of_its_shards():
     ],
 )
 def test_what_the_compiler_says_of_a_program_too_large(message, needed, usable):
-    found = compiled_step._too_large(message)
-    assert found == tuple(size and int(size) for size in (needed, usable))
+    found = compiled_step._complaint(message)
+    sizes = {"needed_bytes": needed, "usable_bytes": usable}
+    assert found == {name: int(size) for name, size in sizes.items() if size}
 
 
-def test_another_refusal_is_not_taken_for_a_lack_of_memory():
-    with pytest.raises(compiled_step.CompilerError, match="INTERNAL: Mosaic"):
-        compiled_step._too_large("INTERNAL: Mosaic failed\nmore")
+def test_another_failure_is_not_taken_for_a_lack_of_memory():
+    found = compiled_step._complaint("INTERNAL: Mosaic failed\nmore")
+    assert found == {"refusal": "INTERNAL: Mosaic failed"}
+    step = dataclasses.replace(FITS, fits=False, peak_bytes=None, **found)
+    made = make_plan(parse_run(record(mesh__fsdp=16)), parse("v5e:4x4"), step)
+    assert "unknown: the compiler fails at it: INTERNAL: Mosaic failed" in "\n".join(
+        plan_lines(made)
+    )
+    assert table_lines([made])[1].split()[2] == "?"
 
 
 # ==== The architecture without a tokenizer
@@ -255,12 +263,12 @@ def test_a_refusal_is_one_line_and_the_process_goes_on(tmp_path):
     refusing = """
         import json, sys
         for line in sys.stdin:
-            answer = {"error": "INTERNAL: no", "kind": "CompilerError"}
+            answer = {"error": "INTERNAL: no", "kind": "MeshError"}
             print(json.dumps(answer), flush=True)
     """
     with Answers(tmp_path, refusing) as compiler:
         for _ in range(2):
-            with pytest.raises(CompileError, match="v5e:4x4: CompilerError: INTERNAL: no"):
+            with pytest.raises(CompileError, match="v5e:4x4: MeshError: INTERNAL: no"):
                 compiler.compile(parse_run(record()), parse("v5e:4x4"))
     assert not (tmp_path / "plans").exists()
 

@@ -117,6 +117,22 @@ def test_nothing_is_compiled_that_cannot_fit():
     assert world.memory[found.setting] == min(world.memory.values())
 
 
+def test_a_setting_that_the_compiler_fails_at_is_passed_over():
+    world = World(3, 0.3)
+    best = search(world.candidates(1.0), USABLE, world.compile, world.estimate, 0.0).setting
+    others = {s: world.seconds[s] for s, m in world.memory.items() if m <= USABLE and s != best}
+
+    def failing(setting, number, most):
+        found = world.compile(setting, number, most)
+        if setting == best:
+            found = dataclasses.replace(found, fits=False, refusal="INTERNAL: no")
+        return found
+
+    world.compiled.clear()
+    found = search(world.candidates(1.0), USABLE, failing, world.estimate, 0.0)
+    assert best in world.compiled and world.seconds[found.setting] == min(others.values())
+
+
 def test_where_all_fail_the_one_of_least_memory_is_shown():
     world = World(0, 50.0)
     found = search(world.candidates(0.0), USABLE, world.compile, world.estimate)

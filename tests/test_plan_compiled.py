@@ -1,0 +1,118 @@
+"""The TPU compiler's word on what the recipes fit into (slow set; needs libtpu, no TPU).
+
+libtpu is found where it is installed (pip install "jax[tpu]") or in the folder that the variable
+SEMCODER_LIBTPU names (pip install --no-deps --target=FOLDER libtpu), away from other programs.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from launch import plan
+from launch.topologies import CHIPS, GIBIBYTE
+
+REPOSITORY = Path(__file__).parents[1]
+FOLDER = os.environ.get("SEMCODER_LIBTPU", "")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def compiler(tmp_path, monkeypatch):
+    if not (Path(FOLDER) / "libtpu").is_dir() and importlib.util.find_spec("libtpu") is None:
+        pytest.skip('needs the TPU compiler: pip install "jax[tpu]", or set SEMCODER_LIBTPU')
+    monkeypatch.setenv("SEMCODER_CACHE", str(tmp_path))
+
+
+def planned(capsys, *flags: str) -> tuple[int, dict, str]:
+    """(exit code, the only plan, what was said meanwhile)"""
+    code = plan.main(["plan", *flags, "--json"])
+    captured = capsys.readouterr()
+    assert captured.out, captured.err
+    (row,) = json.loads(captured.out)
+    return code, row, captured.err
+
+
+def config(name: str) -> str:
+    return f"--config={REPOSITORY / 'configs' / name}"
+
+
+def test_full_fine_tuning_of_6_7b_fits_16_chips_of_16_gb(capsys):
+    flags = [config("semcoder_6p7b.py"), "--topology=v5e:4x4"]
+    # In one microbatch it does not, and the compiler says by how much.
+    code, row, _ = planned(capsys, *flags, "--config.train.accumulation_steps=1")
+    assert (code, row["fits"]) == (1, False)
+    assert row["compiler"]["needed_bytes"] > row["compiler"]["usable_bytes"]
+    code, row, said = planned(capsys, *flags)
+    assert (code, row["fits"]) == (0, True)
+    assert row["tokens_per_step"] == 512 * 2048
+    found = row["compiler"]
+    assert found["trained_parameters"] == 6_740_512_768
+    # Parameters and two moments in float32 at least; at most what a chip has.
+    assert 12 * 6_740_512_768 / 16 < found["peak_bytes"] < 15.75 * GIBIBYTE
+    layer = [one for one in found["collectives"] if 32 in one["loops"]]
+    assert {one["kind"] for one in layer} == {"all-gather", "reduce-scatter"}
+    assert {one["dtype"] for one in layer} == {"bfloat16"}
+    # An estimate below the time of the model FLOPs alone would be wrong.
+    at_least = row["model_flops_per_step"] / (16 * 197e12)
+    assert at_least < row["estimate"]["step_seconds"] < 3 * at_least
+    # Asked again, nothing is compiled.
+    assert "compiling" in said
+    again = planned(capsys, *flags)
+    assert again[:2] == (0, row) and again[2] == ""
+
+
+def test_qlora_of_6_7b_fits_one_chip_of_16_gb(capsys):
+    code, row, _ = planned(capsys, config("qlora_6p7b.py"), "--topology=v5e:1x1")
+    assert (code, row["fits"]) == (0, True)
+    found = row["compiler"]
+    # Four bits a parameter of the layers at least.
+    assert 0.5 * 6_476_000_000 < found["argument_bytes"] < found["peak_bytes"] < 15.75 * GIBIBYTE
+    assert found["trained_parameters"] < 200_000_000 and found["collectives"] == []
+
+
+USABLE = """
+import json, sys
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from launch.compiled_step import _complaint
+from launch.topologies import CHIPS, describe, names, parse
+found = {}
+for chip in CHIPS.values():
+    smallest = parse(names(chip)[0])
+    assert [d.device_kind for d in describe(smallest)]
+    for name in [*names(chip)[1:9], smallest.slice_name + "x2slices"]:
+        describe(parse(name))
+    place = NamedSharding(Mesh(np.array(describe(smallest)), "x"), PartitionSpec())
+    program = jax.jit(lambda x: x + 1, in_shardings=place, out_shardings=place)
+    try:
+        program.lower(jax.ShapeDtypeStruct((1 << 17, 1 << 20), jnp.float32)).compile()
+    except jax.errors.JaxRuntimeError as error:
+        found[chip.name] = _complaint(str(error))['usable_bytes']
+print(json.dumps(found))
+"""
+
+
+def test_each_version_has_the_devices_and_the_memory_that_the_compiler_knows():
+    done = subprocess.run(
+        [sys.executable, "-c", USABLE],
+        cwd=REPOSITORY,
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join(filter(None, [FOLDER, str(REPOSITORY)])),
+            "JAX_PLATFORMS": "cpu",
+            "TPU_SKIP_MDS_QUERY": "1",
+            "TPU_WORKER_HOSTNAMES": "localhost",
+            "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found == {name: int(chip.usable_bytes) for name, chip in CHIPS.items()}
