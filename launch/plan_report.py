@@ -293,7 +293,11 @@ def fit_text(step: CompiledStep) -> str:
     if step.needed_bytes is None:
         return f"no: the compiler finds no room in {gib(step.usable_bytes)}"
     over = step.needed_bytes - step.usable_bytes
-    return f"no: needs {gib(step.needed_bytes)} of {gib(step.usable_bytes)}, {gib(over)} too much"
+    known = "" if step.seconds else "at least "  # by its bounds alone: never compiled
+    return (
+        f"no: needs {known}{gib(step.needed_bytes)} of {gib(step.usable_bytes)}, {gib(over)} too "
+        f"much"
+    )
 
 
 def recipe_text(plan: Plan) -> str:

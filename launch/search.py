@@ -2,9 +2,10 @@
 
 Branch and bound: of every setting two bounds are known without compiling, how little memory it can
 take and how fast it can be at best (step_bounds). Settings that cannot fit are dropped; the others
-are compiled in the order of their best time, until none that is left can beat the best that was
-found to fit. A setting that did not fit takes with it all that surely need as much memory; one
-that the compiler fails at is passed over.
+are compiled until none that is left can beat the best that was found to fit. A setting that did
+not fit takes with it all that surely need as much memory; one that the compiler fails at is passed
+over. The order, which decides nothing but how many are compiled: the fastest at best come first,
+but for those that will hardly fit, judged by how far others of their policy were above their bound.
 """
 
 import dataclasses
@@ -61,9 +62,18 @@ def search(
     )
     best: tuple[float, Setting, CompiledStep] | None = None
     smallest: tuple[float, Setting, CompiledStep] | None = None
+    above_bound: dict[tuple, float] = {}  # needed memory / bound, where it did not fit
     compiled = 0
+
+    def likely_bytes(one: Candidate) -> float:
+        policy = one.setting.remat
+        ratio = above_bound.get((policy, one.setting.mesh), above_bound.get((policy,), 1.0))
+        return one.memory_bytes * ratio
+
     while waiting:
-        candidate, *waiting = waiting
+        likely = (one for one in waiting if likely_bytes(one) <= usable_bytes)
+        candidate = next(likely, None) or min(waiting, key=likely_bytes)
+        waiting.remove(candidate)
         compiled += 1
         step = compile_setting(candidate.setting, compiled, compiled + len(waiting))
         if step.fits:
@@ -77,6 +87,9 @@ def search(
             needed = step.needed_bytes or float("inf")
             if smallest is None or needed < smallest[0]:
                 smallest = (needed, candidate.setting, step)
+            if step.needed_bytes and candidate.memory_bytes:
+                policy, ratio = candidate.setting.remat, needed / candidate.memory_bytes
+                above_bound[policy, candidate.setting.mesh] = above_bound[policy,] = ratio
             waiting = [one for one in waiting if not one.setting.needs_at_least(candidate.setting)]
     if found := best or smallest:
         return Found(found[1], found[2], compiled, len(everything))

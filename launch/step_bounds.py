@@ -2,10 +2,11 @@
 
 Bounds from below, for the planner's search. Memory: the arguments (state, frozen parameters,
 batch), a gradient of each trained parameter, and what the rematerialization policy keeps of every
-layer of a microbatch: its input, and from "dots" on the results of the products that the gradient
-needs. Work is counted in the step's jaxpr. Exchange is the least that fully sharded data
-parallelism can do with (launch.collectives), and for tensor parallelism four sums of a layer's
-activations, two forward and two backward (Shoeybi et al., Megatron-LM, 2019).
+layer of a microbatch: its input, from "dots" on the results of the products that the gradient
+needs, with "none" also what lies between them. Work is counted in the step's jaxpr. Exchange is the
+least that fully sharded data parallelism can do with (launch.collectives), and for tensor
+parallelism four sums of a layer's activations, two forward and two backward (Shoeybi et al.,
+Megatron-LM, 2019).
 """
 
 import dataclasses
@@ -78,6 +79,10 @@ def kept_bytes(config: DecoderConfig, run: RunConfig, setting: Setting) -> int:
         elements += HK // setting.mesh[2]
     if setting.remat in ("none", "dots_saveable", "dots_with_no_batch_dims_saveable"):
         elements += (HK + 2 * GK + 2 * F) // setting.mesh[2]
+    if setting.remat == "none":
+        # Both norms' results and the input between them; attention's result, the gate's silu and
+        # what enters the last product.
+        elements += 3 * D + (HK + 2 * F) // setting.mesh[2]
     tokens = setting.rows(run) * run.data.sequence_length
     return config.num_layers * tokens * elements * jnp.dtype(run.compute.dtype).itemsize
 

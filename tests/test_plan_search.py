@@ -243,6 +243,11 @@ def test_bounds_of_memory_and_exchange_by_hand():
     split = Setting((1, 4, 2), 8, "dots_saveable")  # 2 rows again; q, k, v, gate, up are split
     products = (3 * 4096 + 2 * 11008) // 2
     assert kept_bytes(config, split.applied(run), split) == 2 * a_row * (4096 + products)
+    all_of_it = Setting((1, 4, 2), 8, "none")
+    between = 3 * 4096 + (4096 + 2 * 11008) // 2
+    assert kept_bytes(config, all_of_it.applied(run), all_of_it) == 2 * a_row * (
+        4096 + products + between
+    )
     away = Setting((1, 8, 1), 4, "offload")
     assert kept_bytes(config, away.applied(run), away) == 0
     assert tensor_bytes(config, whole.applied(run), whole) == 0
