@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from semcoder_jax import sharding
+from semcoder_jax import fsdp, sharding
 
 KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
 
@@ -158,9 +158,10 @@ def fsdp_minimum(
             elements = math.prod(leaf.shape) // split
             itemsize = leaf.dtype.itemsize
             if "fsdp" in spec:
-                if jnp.issubdtype(leaf.dtype, jnp.floating):
+                keys = sharding.path_keys(path)
+                if jnp.issubdtype(leaf.dtype, jnp.floating) and keys[-1] not in fsdp.SCALES:
                     itemsize = jnp.dtype(dtype).itemsize
-                passes = 2 if sharding.path_keys(path)[0] == "layers" else 1
+                passes = 2 if keys[0] == "layers" else 1
                 gather += (
                     passes
                     * microbatches

@@ -18,6 +18,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
+from semcoder_jax import sharding
 from semcoder_jax.remat import ATTENTION_OUTPUT
 
 # Added to the scores of hidden keys; finite, so that a row without any visible key (padding)
@@ -73,11 +74,14 @@ def make_attend(
                 heads = P(None, None, "tensor")
                 if G % tensor:  # each query head then brings its key head along
                     k_BxSxGxK, v_BxSxGxK = _for_each_query(H, k_BxSxGxK, v_BxSxGxK)
+            # Inside over_rows the mesh is known already, and its other axes are taken.
+            alone = sharding.batch_shards(mesh) == 1
             run = jax.shard_map(
                 kernel,
+                mesh=mesh if alone else None,
                 in_specs=(heads, heads, heads, P()),
                 out_specs=heads,
-                axis_names={"tensor"},
+                axis_names=set(mesh.axis_names) if alone else {"tensor"},
                 check_vma=False,
             )
         return checkpoint_name(run(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT), ATTENTION_OUTPUT)

@@ -27,7 +27,7 @@ from semcoder_jax import sharding
 from semcoder_jax.sharding import BATCH_AXES, BATCH_SPEC
 
 # Parts of quantized weights that stay float32.
-_SCALES = ("scale", "channel_scale")
+SCALES = ("scale", "channel_scale")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Shards:
             if "fsdp" in spec:
                 places.append(place)
                 specs.append(spec)
-                if jnp.issubdtype(leaf.dtype, jnp.floating) and keys[-1] not in _SCALES:
+                if jnp.issubdtype(leaf.dtype, jnp.floating) and keys[-1] not in SCALES:
                     leaf = leaf.astype(dtype)
             leaves[place] = leaf
 
