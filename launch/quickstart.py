@@ -24,6 +24,7 @@ from semcoder_jax import evaluate, generations, hf, report
 from semcoder_jax import train as training
 from semcoder_jax.benchmarks.heldout import VARIANTS, Heldout, read_problems, worked_example
 from semcoder_jax.checkpoints import MODEL, Model, load_model
+from semcoder_jax.compilation_cache import keep_compiled_programs
 from semcoder_jax.config import RunConfig, parse_run
 from semcoder_jax.flow import generate, judged
 from semcoder_jax.hf.card import CardContent, default_license, model_card
@@ -180,6 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             argv.insert(1, f"{flag}={default}")
     try:
         config, workdir = training.parse_arguments(argv)
+        keep_compiled_programs()
         outcome = quickstart(config, Path(workdir))
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)

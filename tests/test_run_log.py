@@ -124,6 +124,30 @@ def test_lines_and_skipped_steps_with_their_records(tmp_path, capsys):
     assert fast["tokens_per_second"] == pytest.approx(100 / fast["seconds_per_step"])
 
 
+def test_the_device_is_never_more_than_a_step_behind(tmp_path):
+    """Or a request to stop would wait for all the steps that the host has already given it."""
+
+    @jax.jit
+    def slow(x):
+        return jax.lax.fori_loop(0, 300, lambda _, y: jnp.tanh(y @ y), x)
+
+    x = jnp.ones((256, 256))
+    jax.block_until_ready(slow(x))
+    wall = WallTime(tmp_path, 0, time.monotonic())
+    run = LoggedRun(0, 10, 100, lambda step: [], lambda tokens, pairs: 0.0, Machine("cpu", 1, None))
+    log = RunLog(tmp_path, run, wall)
+    names = ("gradient_norm", "tokens", "target_tokens", "attention_pairs", "skipped")
+    behind = []
+    for step in range(1, 6):
+        metrics = dict.fromkeys(names, jnp.int32(1)) | {"loss": slow(x)[0, 0]}
+        metrics |= {"loss_by_kind": jnp.zeros(5), "targets_by_kind": jnp.zeros(5)}
+        behind.append(metrics["loss"])
+        log.step(step, metrics)
+        assert all(loss.is_ready() for loss in behind[:-1])
+    log.close()
+    wall.close()
+
+
 # ==== Runs
 
 
