@@ -1,0 +1,75 @@
+r"""QLoRA 6.7B: adapters over DeepSeekCoder-6.7B in 4 bits on PyX, on a single chip of 16 GB.
+
+Reproduces: nothing published; SemCoder's task and data with the method of Dettmers et al. (2023).
+Commands:
+    python -m semcoder_jax.hf import --source=deepseek-ai/deepseek-coder-6.7b-base \
+        --output=models/6.7b
+    python -m data_pipeline.prepare --data=data/pyx --tokenizer=models/6.7b/model \
+        --output=data/tokens
+    python -m launch.plan --config=configs/qlora_6p7b.py --topology=v5e:1x1
+    python -m semcoder_jax.train --config=configs/qlora_6p7b.py --workdir=DIR
+    python -m semcoder_jax.hf export --checkpoint=DIR --output=ADAPTER --adapter
+Hardware: one chip of 16 GB and 20 GB of host memory (the base is read there as bfloat16 and
+quantized before it goes to the chip); never run here, for want of a TPU.
+
+From the paper, for 7B: NF4, adapters of rank 64 and alpha 16 on all matrices of the layers, AdamW,
+learning rate 2e-4, gradients clipped at 0.3, 16 rows a step.
+Departures, and why:
+- the rate falls by a cosine, as SemCoder's does (the paper's stays);
+- no dropout of the adapters' input: records are seen three times at most;
+- rows are packed, and every target token of a step counts the same.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.seed = 0
+
+    config.model = ConfigDict()
+    config.model.architecture = "6.7b"
+    config.model.init_from = "models/6.7b"
+
+    config.lora = ConfigDict()
+    config.lora.base = "nf4"
+    config.lora.rank = 64
+    config.lora.alpha = 16.0
+
+    config.compute = ConfigDict()
+    config.compute.dtype = "bfloat16"
+    config.compute.remat = "nothing_saveable"  # a layer's input alone is kept
+
+    config.mesh = ConfigDict()
+    config.mesh.data = 1
+    config.mesh.fsdp = -1  # more chips hold a part of the base each
+    config.mesh.tensor = 1
+
+    config.data = ConfigDict()
+    config.data.source = "tokens"
+    config.data.datasets = ConfigDict()
+    config.data.datasets.pyx = "data/tokens"
+    config.data.sequence_length = 2048
+    config.data.global_batch_size = 16  # packed rows
+    config.data.overlong = "truncate"  # on the right, as upstream
+    config.data.num_epochs = 3
+    config.data.mixture = ConfigDict()  # passes over the records of a kind in an epoch
+    config.data.mixture.nl = 1.0
+    config.data.mixture.forward = 1.0
+    config.data.mixture.backward = 1.0
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "adamw"
+    config.optimizer.peak_learning_rate = 2e-4
+    config.optimizer.warmup_steps = 100
+    config.optimizer.clip_norm = 0.3
+
+    config.train = ConfigDict()
+    config.train.accumulation_steps = 16  # a row at a time on one chip
+    config.train.skip_gradient_norm = 1000.0  # a step beyond updates nothing, and is told
+    config.train.log_every = 10
+    config.train.eval_every = 1000
+    config.train.eval_batches = 50
+    config.train.checkpoint_every = 500
+    config.train.keep_checkpoints = 2
+    return config
