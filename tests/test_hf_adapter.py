@@ -32,11 +32,13 @@ def torch_logits(model, tokens):
 @pytest.mark.parametrize(
     ("fields", "lora"),
     [
-        (DEEPSEEK, LoRAConfig(rank=4, alpha=6.0)),
         (GROUPED, LoRAConfig(rank=9, alpha=6.0, rank_stabilized=True)),
-        (GROUPED, LoRAConfig(rank=2, targets=("q_proj", "down_proj"))),
+        pytest.param(DEEPSEEK, LoRAConfig(rank=4, alpha=6.0), marks=pytest.mark.slow),
+        pytest.param(
+            GROUPED, LoRAConfig(rank=2, targets=("q_proj", "down_proj")), marks=pytest.mark.slow
+        ),
     ],
-    ids=["all targets", "rank-stabilized, grouped-query", "two targets"],
+    ids=["rank-stabilized, grouped-query", "all targets", "two targets"],
 )
 def test_peft_computes_the_same_logits(tmp_path, fields, lora):
     model = random_llama(tmp_path / "base", fields)
@@ -78,6 +80,7 @@ def trained(tmp_path_factory):
     return folder / "workdir", base
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_as_adapter_and_merged(trained, tmp_path, capsys):
     """By the commands: the adapter on its base in peft, and the merged model in transformers."""
     workdir, base = trained
@@ -98,8 +101,9 @@ def test_a_run_is_exported_as_adapter_and_merged(trained, tmp_path, capsys):
     assert "library_name: peft" in (adapter / "README.md").read_text()
 
 
-def test_only_adapters_are_exported_as_such(trained, tmp_path, capsys):
-    _, base = trained
+def test_only_adapters_are_exported_as_such(tmp_path, capsys):
+    base = tmp_path / "base"
+    random_llama(base, GROUPED)
     arguments = [f"--checkpoint={base}", f"--output={tmp_path / 'out'}", "--adapter"]
     assert main(["export", *arguments]) == 2
     error = capsys.readouterr().err.splitlines()[-1]

@@ -19,6 +19,7 @@ from semcoder_jax import train as training
 from semcoder_jax.checkpoints import (
     BaseError,
     CheckpointError,
+    abstract_model,
     load_adapters,
     load_base,
     load_model,
@@ -52,13 +53,15 @@ CONFIG = DecoderConfig(
 )
 
 
+# Compiled once and run on little: optimizing them well would take longer than all the rest.
+quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+frozen_as = quick(freeze, static_argnums=0)
+
+
 @functools.cache
 def decoder(**compute):
-    graphdef, params = nnx.split(Decoder(CONFIG, rngs=nnx.Rngs(0), compute=Compute(**compute)))
-    return graphdef, nnx.to_pure_dict(params)
-
-
-frozen_as = jax.jit(freeze, static_argnums=0)
+    graphdef, _ = nnx.split(abstract_model(CONFIG, Compute(**compute)))
+    return graphdef, quick(lambda: nnx.to_pure_dict(nnx.state(Decoder(CONFIG, rngs=nnx.Rngs(0)))))()
 
 
 def randomized(adapters, seed=0):
@@ -70,7 +73,7 @@ def randomized(adapters, seed=0):
     return jax.tree.unflatten(structure, leaves)
 
 
-@jax.jit
+@quick
 def merged(whole: dict) -> dict:
     flat = flatten_dict(whole)
     return unflatten_dict({path: merge_leaf(path, flat[path], "float32") for path in flat})
@@ -88,14 +91,16 @@ def batch_of(B=2, T=12):
     }
 
 
-@jax.jit
+@quick
 def logits(params):
     batch = batch_of()
     model = nnx.merge(decoder()[0], params)
     return model(batch["tokens"], batch["positions"], batch["segment_ids"])
 
 
-@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize(
+    "base", ["nf4", *(pytest.param(base, marks=pytest.mark.slow) for base in BASES[:3])]
+)
 def test_new_adapters_change_nothing_and_random_ones_as_if_merged(base):
     _, params = decoder()
     lora = LoRAConfig(rank=4, base=base)
@@ -111,7 +116,12 @@ def test_new_adapters_change_nothing_and_random_ones_as_if_merged(base):
 
 
 @pytest.mark.parametrize(
-    ("base", "remat"), [("float32", "none"), ("int8", "none"), ("nf4", "nothing_saveable")]
+    ("base", "remat"),
+    [
+        ("nf4", "nothing_saveable"),
+        pytest.param("float32", "none", marks=pytest.mark.slow),
+        pytest.param("int8", "none", marks=pytest.mark.slow),
+    ],
 )
 def test_gradients_are_those_of_the_merged_weight_by_the_chain_rule(base, remat):
     """W = W0 + s a b: da = s (dW b^T), db = s (a^T dW), with dW by autodiff through plain dense
@@ -121,8 +131,8 @@ def test_gradients_are_those_of_the_merged_weight_by_the_chain_rule(base, remat)
     frozen = frozen_as(lora, params)
     adapters = randomized(initial_adapters(lora, frozen, 0))
     loss = lambda params: batch_loss_sums(graphdef, params, batch_of())[0]  # noqa: E731
-    found = jax.jit(jax.grad(lambda adapters: loss(adapted(lora, adapters, frozen))))(adapters)
-    dense = flatten_dict(jax.jit(jax.grad(loss))(merged(adapted(lora, adapters, frozen))))
+    found = quick(jax.grad(lambda adapters: loss(adapted(lora, adapters, frozen))))(adapters)
+    dense = flatten_dict(quick(jax.grad(loss))(merged(adapted(lora, adapters, frozen))))
     assert lora.scaling == 3.0
     count = 0
     for block, weights in adapters["layers"].items():
@@ -252,6 +262,7 @@ def test_the_loaded_model_has_the_loss_that_training_told(run, data, base):
     assert total / weight == pytest.approx(told[-1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_resuming_changes_no_bit(run, data, base, tmp_path):
     config = lora_config(data, base, lora__base="nf4", train__eval_every=6)
     training.train(config | {"train": config["train"] | {"stop_after_step": 7}}, tmp_path / "run")
@@ -262,28 +273,37 @@ def test_resuming_changes_no_bit(run, data, base, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
-def test_another_base_is_refused(data, base, tmp_path, capsys):
-    """The same path, other weights: neither resumed nor merged."""
-    directory = tmp_path / "base"
-    shutil.copytree(base, directory)
-    config = lora_config(data, directory, train__stop_after_step=2)
-    training.train(config, tmp_path / "run")
-    other = nnx.split(Decoder(hf.read_config(base), rngs=nnx.Rngs(4)))[1]
-    tokenizer = hf.read_tokenizer(base)
-    hf.export(directory, hf.read_config(base), other, tokenizer, dtype="float32", overwrite=True)
-    message = (
-        r"base: not the weights that the saved adapters were trained over \(checksum .* expected"
-    )
-    del config["train"]["stop_after_step"]
-    with pytest.raises(BaseError, match=message):
-        training.train(config, tmp_path / "run")
+@pytest.fixture
+def other_base(base):
+    """``base`` with other weights under the same path, while the test lasts."""
+    kept = base.with_name("kept")
+    base.rename(kept)
+    config, tokenizer = hf.read_config(kept), hf.read_tokenizer(kept)
+    params = nnx.state(Decoder(config, rngs=nnx.Rngs(4)))
+    yield hf.export(base, config, params, tokenizer, dtype="float32")
+    shutil.rmtree(base, ignore_errors=True)
+    kept.rename(base)
+
+
+MISMATCH = r"hf: not the weights that the saved adapters were trained over \(checksum .* expected"
+
+
+def test_adapters_are_merged_into_no_other_base(run, other_base):
+    with pytest.raises(BaseError, match=MISMATCH):
+        load_model(run)
+    shutil.rmtree(other_base)
+    with pytest.raises(CheckpointError, match=r"hf: no such directory"):
+        load_model(run)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_over_no_other_base(run, data, other_base, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "12")  # as if stopped before the last step
+    with pytest.raises(BaseError, match=MISMATCH):
+        training.train(lora_config(data, other_base, lora__base="nf4"), tmp_path / "run")
     assert issubclass(BaseError, training.USER_ERRORS)  # told in one line
     assert not list((tmp_path / "run" / "checkpoints").glob("*.damaged"))
-    with pytest.raises(BaseError, match=message):
-        load_model(tmp_path / "run")
-    shutil.rmtree(directory)
-    with pytest.raises(CheckpointError, match=r"base: no such directory"):
-        load_model(tmp_path / "run")
 
 
 @pytest.mark.parametrize(

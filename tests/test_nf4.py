@@ -8,6 +8,9 @@ from scipy.stats import norm
 
 from semcoder_jax.nf4 import LEVELS, NF4Weight, quantize_nf4
 
+quantize = jax.jit(quantize_nf4, static_argnums=1)
+dequantize = jax.jit(lambda weight: weight.dequantize(jnp.float32))
+
 
 def random_weight(shape, seed=0):
     """Normal, with a wide spread of magnitudes between blocks and a few outliers."""
@@ -44,12 +47,12 @@ def test_codes_are_those_of_bitsandbytes():
     tensor = torch.tensor(np.asarray(weight_DxHxK).reshape(256, 24).T.copy())
     packed, state = functional.quantize_4bit(tensor, blocksize=64, quant_type="nf4")
     theirs = np.stack([packed.numpy() >> 4, packed.numpy() & 15], -1).reshape(24, 256)
-    ours = quantize_nf4(weight_DxHxK, (0,))
+    ours = quantize(weight_DxHxK, (0,))
     assert np.mean(theirs == codes_of(ours).reshape(256, 24).T) == 1.0
     np.testing.assert_allclose(LEVELS, state.code.numpy(), atol=1e-7)
     back = functional.dequantize_4bit(packed, state).numpy().T.reshape(256, 4, 6)
     largest = np.abs(weight_DxHxK).max(0)
-    gap = np.abs(ours.dequantize(jnp.float32) - back)
+    gap = np.abs(dequantize(ours) - back)
     assert (gap <= 0.5001 / 255 * largest).all()
 
 
@@ -57,7 +60,7 @@ def test_codes_are_those_of_bitsandbytes():
 def test_no_weight_moves_further_than_its_block_allows(shape, summed):
     """Half the gap between the levels beside it, and the rounding of the block's scale."""
     weight = random_weight(shape)
-    quantized = quantize_nf4(weight, summed)
+    quantized = quantize(weight, summed)
     assert (quantized.shape, quantized.block_size) == (shape, 64)
     blocks = np.asarray(weight).reshape(*shape[: summed[-1]], -1, 64, shape[-1])
     scale = np.abs(blocks).max(-2, keepdims=True)
@@ -66,22 +69,22 @@ def test_no_weight_moves_further_than_its_block_allows(shape, summed):
     channel = np.abs(np.asarray(weight)).max(summed, keepdims=True)
     channel = np.expand_dims(channel, summed[-1])
     bound = half_gap * scale + 0.5001 / 255 * channel
-    moved = np.abs(np.asarray(quantized.dequantize(jnp.float32)) - np.asarray(weight))
+    moved = np.abs(np.asarray(dequantize(quantized)) - np.asarray(weight))
     assert (moved.reshape(blocks.shape) <= bound * 1.00001).all()
 
 
 def test_levels_themselves_survive():
     """A block of the 16 levels, scaled by a power of two, by hand."""
     weight = jnp.tile(4.0 * jnp.array(LEVELS), 4)[:, None] * jnp.array([1.0, -0.5])
-    quantized = quantize_nf4(weight, (0,))
+    quantized = quantize(weight, (0,))
     np.testing.assert_array_equal(codes_of(quantized)[:, 0], np.tile(np.arange(16), 4))
     assert quantized.block_scale.tolist() == [[255, 255]]
-    np.testing.assert_allclose(quantized.dequantize(jnp.float32)[:, 0], weight[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(dequantize(quantized)[:, 0], weight[:, 0], rtol=1e-6)
 
 
 def test_zeros_short_axes_and_odd_ones():
-    assert not quantize_nf4(jnp.zeros((64, 3)), (0,)).dequantize(jnp.float32).any()
-    short = quantize_nf4(random_weight((172, 3)), (0,))
+    assert not dequantize(quantize(jnp.zeros((64, 3)), (0,))).any()
+    short = quantize(random_weight((172, 3)), (0,))
     assert (short.block_size, short.block_scale.shape) == (4, (43, 3))
     with pytest.raises(ValueError, match="an axis of 171 weights, expected an even number"):
         quantize_nf4(jnp.zeros((171, 3)), (0,))
