@@ -10,6 +10,7 @@ import math
 
 import jax
 from jax.extend import core
+from jax.interpreters import partial_eval
 
 
 def executed_flops(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> float:
@@ -17,7 +18,13 @@ def executed_flops(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> float:
     else with the products of its body on every point of its grid; of a branch the dearest way
     counts, of a while loop (whose turns are not known) one turn."""
     jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
-    return sum(_of_equation(equation) for equation in jaxpr.eqns)
+    # What the compiler drops as unused is not done: recomputation of what is kept, most of all.
+    used, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    return _of_jaxpr(used)
+
+
+def _of_jaxpr(jaxpr) -> float:
+    return sum(_of_equation(equation) for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns)
 
 
 def _of_equation(equation) -> float:
@@ -28,16 +35,16 @@ def _of_equation(equation) -> float:
         summed = math.prod(left.shape[axis] for axis in left_summed)
         return 2.0 * math.prod(equation.outvars[0].aval.shape) * summed
     if name == "scan":
-        return params["length"] * executed_flops(params["jaxpr"])
+        return params["length"] * _of_jaxpr(params["jaxpr"])
     if name == "cond":
-        return max(executed_flops(branch) for branch in params["branches"])
+        return max(_of_jaxpr(branch) for branch in params["branches"])
     if name == "pallas_call":
         estimate = params.get("cost_estimate")
         if estimate is not None and estimate.flops:
             return float(estimate.flops)
         grid = [side for side in params["grid_mapping"].grid if isinstance(side, int)]
-        return math.prod(grid) * executed_flops(params["jaxpr"])
-    total = sum(executed_flops(inner) for inner in _inner(params))
+        return math.prod(grid) * _of_jaxpr(params["jaxpr"])
+    total = sum(_of_jaxpr(inner) for inner in _inner(params))
     if name == "shard_map":  # its body is one device's part
         mesh, manual = params["mesh"], params.get("manual_axes")
         total *= math.prod(mesh.shape[axis] for axis in manual or mesh.axis_names)

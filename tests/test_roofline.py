@@ -1,10 +1,12 @@
 """The roofline's arithmetic, by hand; and FLOPs counted in programs whose products are known."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
@@ -125,6 +127,30 @@ def test_a_gradient_costs_twice_and_rematerialization_once_more():
     # The last product's result is an input of sin, whose gradient needs it: both come again.
     assert of(jax.checkpoint_policies.nothing_saveable) == 4 * whole
     assert of(jax.checkpoint_policies.everything_saveable) == 3 * whole
+
+
+def test_what_is_kept_is_not_counted_as_computed_again():
+    x, w = jnp.ones((4, 8)), jnp.ones((8, 8))
+
+    def loss(policy, w):
+        def layer(w):
+            return jnp.sin(checkpoint_name(jnp.sin(x @ w), "kept") @ w)
+
+        return jnp.sum(jax.checkpoint(layer, policy=policy)(w))
+
+    def products(policy):
+        both = jax.value_and_grad(functools.partial(loss, policy))
+        return traced_flops(both, w) / (2 * 4 * 8 * 8)
+
+    policies = jax.checkpoint_policies
+    # Forward 2; for the gradients 3 (x needs none); again: both, or the second and, for the
+    # derivative of sin, the first; with the first product itself kept only the second.
+    assert products(policies.everything_saveable) == 2 + 3
+    assert products(policies.nothing_saveable) == 2 + 3 + 2
+    assert products(policies.save_only_these_names("kept")) == 2 + 3 + 2
+    assert products(policies.dots_saveable) == 2 + 3
+    unused = lambda w: (jnp.sum(x @ w), x @ w @ w)[0]  # noqa: E731
+    assert traced_flops(unused, w) == 2 * 4 * 8 * 8
 
 
 def test_a_body_that_each_device_runs_counts_for_all():
