@@ -2,20 +2,26 @@
 
 import dataclasses
 import itertools
+import math
 import random
 
+import jax
+import jax.numpy as jnp
 import pytest
+from flax import nnx
 
-from launch.compiled_step import CompiledStep
+from launch.compiled_step import CompiledStep, batch_shapes
 from launch.roofline import Roofline
 from launch.search import Candidate, search
 from launch.settings import _KEPT, Setting, candidates
 from launch.step_bounds import kept_bytes, tensor_bytes
 from launch.topologies import parse
+from semcoder_jax.checkpoints import abstract_model
 from semcoder_jax.config import ConfigError, parse_run
 from semcoder_jax.hf import MODELS
 from semcoder_jax.remat import POLICIES
 from semcoder_jax.sharding import MeshError
+from semcoder_jax.train_step import batch_loss_sums
 
 USABLE = 100.0
 
@@ -253,3 +259,46 @@ def test_bounds_of_memory_and_exchange_by_hand():
     assert tensor_bytes(config, whole.applied(run), whole) == 0
     # 16 rows a device in all; two devices send an array's size each for a sum.
     assert tensor_bytes(config, split.applied(run), split) == 4 * 16 * a_row * 4096
+
+
+@pytest.mark.parametrize("remat", sorted(POLICIES))
+def test_a_layer_keeps_at_least_what_the_bound_says(remat):
+    """Against JAX's own account of what the gradient keeps."""
+    T, layers = 37, 3  # no other axis is as long
+    run = parse_run(
+        {
+            "model": {
+                "vocab_size": 16,
+                "hidden_size": 8,
+                "intermediate_size": 20,
+                "num_layers": layers,
+                "num_heads": 2,
+            },
+            "compute": {"remat": remat, "attention": "xla"},
+            "data": {
+                "source": "jsonl",
+                "train": "-",
+                "tokenizer": "-",
+                "sequence_length": T,
+                "global_batch_size": 1,
+            },
+            "train": {"num_steps": 1},
+        }
+    )
+    config = run.decoder_config(16)
+    graphdef, params = nnx.split(abstract_model(config, run.compute))
+    batch = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in batch_shapes(run).items()}
+
+    def kept(params):
+        return jax.vjp(lambda p: batch_loss_sums(graphdef, p, batch)[0], params)[1]
+
+    leaves = jax.tree.leaves(jax.eval_shape(kept, params))
+    found = sum(
+        math.prod(leaf.shape) * leaf.dtype.itemsize
+        for leaf in leaves
+        if leaf.shape[:1] == (layers,) and T in leaf.shape
+    )
+    bound = kept_bytes(config, run, Setting((1, 1, 1), 1, remat))
+    assert 0 <= bound <= found
+    if remat in ("nothing_saveable", "save_attention"):
+        assert bound == found
