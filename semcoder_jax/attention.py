@@ -29,15 +29,31 @@ Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 """(q [B, T, H, K], k and v [B, T, G, K]) -> [B, T, H, K]"""
 
 BACKENDS = {
-    "auto": "splash on TPU, flash on GPU, xla elsewhere",
+    "auto": "splash on TPU, flash on GPU, where the model suits it; otherwise xla",
     "splash": "JAX's Pallas kernel for TPU",
     "flash": "JAX's Pallas kernel for GPU",
     "cudnn": "NVIDIA's fused attention for GPU, given a mask; float16 and bfloat16 only",
     "xla": "plain products and a softmax, with all scores in memory",
 }
-_AUTO = {"tpu": "splash", "gpu": "flash", "cuda": "flash", "rocm": "flash"}
+_KERNELS = {"tpu": "splash", "gpu": "flash", "cuda": "flash", "rocm": "flash"}
+_KERNEL_HEAD = 64  # kernels take head sizes that are a multiple of this
 _KERNEL_BLOCK = 128  # rows are padded to a multiple of this many positions
 _SPLASH_BLOCKS = (512, 256, 128)
+
+
+def chosen(backend: str, head_dim: int, dtype, mesh: Mesh | None) -> str:
+    """The backend that a name of BACKENDS stands for: "auto" is a kernel on the devices of ``mesh``
+    for shapes and dtypes that it is made for, otherwise plain XLA.
+
+    This process, which may compile for devices it does not have, counts only without a mesh.
+    """
+    if backend != "auto":
+        return backend
+    platform = mesh.devices.flat[0].platform if mesh else jax.default_backend()
+    kernel = _KERNELS.get(platform)
+    if head_dim % _KERNEL_HEAD or (kernel == "flash" and jnp.dtype(dtype).itemsize != 2):
+        return "xla"
+    return kernel or "xla"
 
 
 def make_attend(
@@ -47,13 +63,12 @@ def make_attend(
     mesh: Mesh | None = None,
     interpret: bool = False,
 ) -> Attend:
-    """Causal self-attention within the segments of whole rows, by one of BACKENDS.
+    """Causal self-attention within the segments of whole rows, by a backend that was `chosen`.
 
-    Under a mesh it is called inside fsdp.over_rows, on a device's own rows; where
-    ``tensor`` splits the heads, each device runs the kernel on its own. ``interpret`` runs a Pallas
-    kernel on any device, slowly.
+    Under a mesh it is called inside fsdp.over_rows, on a device's own rows; where ``tensor`` splits
+    the heads, each device runs the kernel on its own. ``interpret`` runs a Pallas kernel on any
+    device, slowly.
     """
-    backend = resolved(backend, mesh)
     if backend == "xla":
         mask_BxTxS = attention_mask(positions_BxT, positions_BxT, segments_BxT, segments_BxT)
         return lambda q, k, v: checkpoint_name(attend(q, k, v, mask_BxTxS), ATTENTION_OUTPUT)
@@ -87,15 +102,6 @@ def make_attend(
         return checkpoint_name(run(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT), ATTENTION_OUTPUT)
 
     return call
-
-
-def resolved(backend: str, mesh: Mesh | None) -> str:
-    """What "auto" means on the devices of ``mesh``; this process, which may compile for devices it
-    does not have, counts only where there is none."""
-    if backend != "auto":
-        return backend
-    platform = mesh.devices.flat[0].platform if mesh else jax.default_backend()
-    return _AUTO.get(platform, "xla")
 
 
 def attention_mask(

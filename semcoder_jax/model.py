@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from semcoder_jax.attention import Attend, make_attend
+from semcoder_jax.attention import Attend, chosen, make_attend
 from semcoder_jax.fsdp import Shards
 from semcoder_jax.kv_cache import KVCache
 from semcoder_jax.lora import LoRAWeight
@@ -206,7 +206,8 @@ class Decoder(nnx.Module):
         attend = None
         if cache is None:
             mesh = shards.mesh if shards else None
-            attend = make_attend(self.compute.attention, positions_BxT, segment_ids_BxT, mesh)
+            backend = chosen(self.compute.attention, config.head_dim, dtype, mesh)
+            attend = make_attend(backend, positions_BxT, segment_ids_BxT, mesh)
         layer_graph, layer_params = nnx.split(self.layers)
 
         def apply_layer(carry, inputs):

@@ -114,14 +114,22 @@ def test_the_gpu_kernel_lowers_for_cuda(K):
     assert text.count("@__gpu$xla.gpu.triton") >= 2
 
 
-def test_auto_goes_by_the_devices_of_the_mesh():
-    assert attention.resolved("auto", None) == "xla"
+class MeshOf:
+    def __init__(self, platform):
+        self.devices = np.array([type("Device", (), {"platform": platform})()])
 
-    class Device:
-        platform = "tpu"
 
-    class MeshOfAnother:
-        devices = np.array([Device()])
-
-    assert attention.resolved("auto", MeshOfAnother()) == "splash"
-    assert attention.resolved("flash", MeshOfAnother()) == "flash"
+@pytest.mark.parametrize(
+    ("mesh", "head_dim", "dtype", "expected"),
+    [
+        (None, 128, "bfloat16", "xla"),  # this process's own: a CPU
+        (MeshOf("tpu"), 128, "bfloat16", "splash"),
+        (MeshOf("tpu"), 64, "float32", "splash"),
+        (MeshOf("tpu"), 48, "bfloat16", "xla"),
+        (MeshOf("gpu"), 128, "bfloat16", "flash"),
+        (MeshOf("gpu"), 128, "float32", "xla"),  # its blocks would not fit
+    ],
+)
+def test_auto_goes_by_the_devices_of_the_mesh_and_the_model(mesh, head_dim, dtype, expected):
+    assert attention.chosen("auto", head_dim, dtype, mesh) == expected
+    assert attention.chosen("cudnn", head_dim, dtype, mesh) == "cudnn"

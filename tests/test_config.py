@@ -75,6 +75,8 @@ def test_mistakes_of_sections():
         parse_run(config() | {"data": 3})
     with pytest.raises(ConfigError, match=r"compute.dtype 'float23': did you mean float32\?"):
         parse_run(config() | {"compute": {"dtype": "float23"}})
+    with pytest.raises(ConfigError, match=r"compute.attention 'flsh': did you mean flash\?"):
+        parse_run(config() | {"compute": {"attention": "flsh"}})
     with pytest.raises(ConfigError, match=r"compute.remat 'dots': "):
         parse_run(config() | {"compute": {"remat": "dots"}})
     with pytest.raises(ConfigError, match="vocab_size 8 is below the tokenizer's 100"):
