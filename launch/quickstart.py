@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             argv.insert(1, f"{flag}={default}")
     try:
         config, workdir = training.parse_arguments(argv)
-        keep_compiled_programs()
+        keep_compiled_programs(workdir)
         outcome = quickstart(config, Path(workdir))
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,5 +1,7 @@
 """Compiled programs are kept on disk, so that a run that starts again does not compile again."""
 
+from pathlib import Path
+
 import jax
 
 from semcoder_jax.benchmarks.data import cache_folder
@@ -7,14 +9,16 @@ from semcoder_jax.benchmarks.data import cache_folder
 _HIT_EVENT = "/jax/compilation_cache/cache_hits"
 
 
-def keep_compiled_programs() -> None:
-    """Turn JAX's compilation cache on, in the user's own cache folder.
+def keep_compiled_programs(workdir: str | Path) -> None:
+    """Turn JAX's compilation cache on: in the user's own cache folder, or in WORKDIR where there
+    are several processes, for all of them see that and only the first one writes.
 
     A place that JAX was given (JAX_COMPILATION_CACHE_DIR) stays, and
     JAX_ENABLE_COMPILATION_CACHE=false turns it off.
     """
     if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
+        folder = cache_folder() if jax.process_count() == 1 else Path(workdir).absolute()
+        jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
 
 
 class CacheHits:

@@ -5,8 +5,9 @@
 
 Run again with the same arguments it goes on from the last checkpoint, and the losses that follow
 are those of an unbroken run, bit for bit on the same mesh. SIGTERM or Ctrl-C finishes the step,
-saves and leaves with exit code 0. Compiled programs are kept in the user's cache folder
-(JAX_COMPILATION_CACHE_DIR for another), so that starting again does not compile again.
+saves and leaves with exit code 0. Compiled programs are kept in the user's cache folder,
+of several processes in WORKDIR/compiled (JAX_COMPILATION_CACHE_DIR for another), so that starting
+again does not compile again.
 
 WORKDIR: config.json (the checked config), model/ (an HF directory without weights), checkpoints/
 (Orbax), metrics.jsonl and tensorboard/, goodput.jsonl (where the wall time went), skipped.jsonl
@@ -295,7 +296,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         argv, profile_steps = split_profile(argv)
         config, workdir = parse_arguments(argv)
-        keep_compiled_programs()
+        keep_compiled_programs(workdir)
         result = train(config, workdir, profile_steps=profile_steps)
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
