@@ -54,23 +54,25 @@ USER_ERRORS = (
     sharding.MeshError,
 )
 _SWITCHES = ("json", "search")
+_SIGN_OF_LIFE = 30.0  # seconds between two lines where nothing can be overwritten
 
 
 class Progress:
     """What is being compiled, for how long, and how many remain; on a terminal one line that
-    changes, elsewhere a line at the start and at the end of each."""
+    changes, elsewhere a line at the start, every half minute, and at the end of each."""
 
     def __init__(self, stream=None):
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
-        self._text, self._began = "", time.monotonic()
+        self._text, self._began, self._told = "", time.monotonic(), 0.0
 
     def begin(self, place: str, what: str) -> None:
-        self._text, self._began = f"{place}: {what}", time.monotonic()
+        self._text, self._began, self._told = f"{place}: {what}", time.monotonic(), 0.0
         self._write(f"{self._text} …")
 
     def tick(self, seconds: float) -> None:
-        if self._live:
+        if self._live or seconds - self._told >= _SIGN_OF_LIFE:
+            self._told = seconds
             self._write(f"{self._text} … {seconds:.0f} s")
 
     def end(self, result: str) -> None:
@@ -118,9 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def make_plans(run: RunConfig, places: Sequence[topologies.Topology], options: dict) -> list[Plan]:
     """One plan a topology, the config's own setting or the one that a search finds."""
     progress = Progress()
-    if not options["search"]:  # all are checked before the first is compiled
-        for place in places:
+    for place in places:  # all are checked before the first is compiled
+        if not options["search"]:
             Setting.of(run, place.num_devices).check(run, place)
+        elif not any(candidates(run, architecture(run), place)):
+            raise ConfigError(
+                f"config: data.global_batch_size {run.data.global_batch_size}: no mesh of "
+                f"{place.name} ({place.num_devices} devices) divides it"
+            )
     with Compiler() as compiler:
         find = _searched if options["search"] else _given
         return [
@@ -141,11 +148,6 @@ def _given(run, place, compiler: Compiler, progress: Progress, number: str, num_
 
 def _searched(run, place, compiler: Compiler, progress: Progress, number: str, num_steps) -> Plan:
     settings = list(candidates(run, architecture(run), place))
-    if not settings:
-        raise ConfigError(
-            f"config: data.global_batch_size {run.data.global_batch_size}: no mesh of "
-            f"{place.name} ({place.num_devices} devices) divides it"
-        )
     any_run = settings[0].applied(run)  # the bounds are those of the settings, not of the config
     progress.begin(number, f"bounds of {len(settings)} settings on {place.name}")
     bounds = compiler.bounds(any_run, place, settings, progress.tick)
@@ -198,7 +200,7 @@ def parse_arguments(
 ) -> tuple[RunConfig, list[topologies.Topology], dict]:
     """(checked config, topologies, options). Raises one of USER_ERRORS."""
     switches = {name: f"--{name}" in argv for name in _SWITCHES}
-    rest = [argument for argument in argv if argument[2:] not in _SWITCHES]
+    rest = [argument for argument in argv if argument not in {f"--{name}" for name in _SWITCHES}]
     config, values = command_line.parse_arguments(
         rest,
         {"topology": "Names like v5e:4x4, separated by commas."},

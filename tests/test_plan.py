@@ -1,6 +1,7 @@
 """The planner without a compiler: what it asks, keeps, shows, and says of mistakes."""
 
 import dataclasses
+import io
 import json
 import re
 import sys
@@ -405,6 +406,10 @@ def fake_compiler(monkeypatch, tmp_path):
         (["--topology=v5e:8x8"], "which the 64 batch shards (data x fsdp) of v5e:8x8 do not"),
         (["--topology=v5e:4x4", "--config.train.num_step=9"], "did you mean num_steps?"),
         (["--topology=v5e:4x4", "--serach"], "serach"),
+        (
+            ["--topology=v5e:2x2,v5e:16x16", "--search"],
+            "no mesh of v5e:16x16 (256 dev",
+        ),
     ],
 )
 def test_mistakes_are_one_line_before_anything_compiles(flags, said, config_file, capsys):
@@ -506,6 +511,28 @@ def test_a_search_where_even_the_least_is_too_much_compiles_nothing(
     # Offload in 16 microbatches: 0.8 x (50 + 4/16).
     assert "no: needs at least 40.20 GiB of 15.75 GiB" in capsys.readouterr().out
     assert (tmp_path / "asked.jsonl").read_text().count("\n") == 1
+
+
+def test_progress_on_a_terminal_and_in_a_log():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    shown = []
+    for stream in (Terminal(), io.StringIO()):
+        progress = plan.Progress(stream)
+        progress.begin("1/2", "compiling v5e:4x4")
+        for seconds in range(1, 75):
+            progress.tick(seconds)
+        progress.end("fits")
+        shown.append(stream.getvalue())
+    assert shown[0].count("\n") == 1 and "\r\033[K1/2: compiling v5e:4x4 … 74 s" in shown[0]
+    assert shown[1].splitlines()[:3] == [
+        "1/2: compiling v5e:4x4 …",
+        "1/2: compiling v5e:4x4 … 30 s",
+        "1/2: compiling v5e:4x4 … 60 s",
+    ]
+    assert re.fullmatch(r"1/2: compiling v5e:4x4: fits, \d+ s", shown[1].splitlines()[3])
 
 
 def test_an_interruption_is_one_line(config_file, monkeypatch, tmp_path, capsys):
