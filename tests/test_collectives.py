@@ -126,6 +126,7 @@ SETTINGS = {
         "topology": "v5e:4x4",
         "num_slices": 2,
         "microbatches": 2,
+        "remat": "offload",
     },
     "naive": {"mesh": {"fsdp": -1}, "rows": 64, "topology": "v5e:4x4", "naive": True},
 }
@@ -240,6 +241,24 @@ def test_slices_exchange_gradients_once_a_step(measured):
     assert counts == expected
 
 
+@pytest.mark.slow
+def test_data_alone_spans_slices(measured):
+    assert measured["two slices"]["slices"] == [[0], [1]]
+
+
+@pytest.mark.slow
+def test_offloading_holds_the_layers_inputs_in_the_hosts_memory(measured):
+    """One row of a microbatch on each device, bfloat16; without it, nothing."""
+    assert measured["two slices"]["host_bytes"] == L * T * D * 2
+    assert measured["v5e:8x8"]["host_bytes"] == 0
+
+
+@pytest.mark.slow
+def test_kernels_run_where_tensor_alone_splits(measured):
+    """Attention forward, and backward again with the gradients of queries and of keys."""
+    assert measured["tensor alone"]["kernels"] == 4
+
+
 def measure() -> dict:
     import dataclasses
     import functools
@@ -288,7 +307,15 @@ def measure() -> dict:
             if name == "v5e:8x8"
             else [],
             "minimum": minimum.total,
+            "host_bytes": compiled.memory_analysis().host_temp_size_in_bytes,
+            "slices": [sorted({d.slice_index for d in part.flat}) for part in mesh.devices],
         }
+    described = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2")
+    alone = StepShapes.of(
+        parse_run(config_of({"mesh": {"tensor": 4}, "rows": 4})), described.devices
+    )
+    lowered = alone.step.lower(*alone.arguments)
+    rows["tensor alone"] = {"kernels": lowered.as_text().count("@tpu_custom_call")}
     return rows
 
 
@@ -303,7 +330,7 @@ def config_of(setting) -> dict:
         },
         "compute": {
             "dtype": "bfloat16",
-            "remat": "nothing_saveable",
+            "remat": setting.get("remat", "nothing_saveable"),
             "attention": "xla" if setting.get("naive") else "auto",
         },
         "mesh": setting["mesh"],
