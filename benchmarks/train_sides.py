@@ -72,7 +72,12 @@ class JaxSide:
         self._jax, self._sharding = jax, sharding
         device = jax.devices()[0]
         self._on_host = device.platform == "cpu"
-        compute = {"dtype": "float32", "unroll": work.model["num_hidden_layers"]}
+        # Logits of the whole batch at once, as torch holds them: nothing is computed twice.
+        compute = {
+            "dtype": "float32",
+            "unroll": work.model["num_hidden_layers"],
+            "loss_chunk": work.length,
+        }
         if accelerator:
             compute = {"dtype": "bfloat16", "remat": "save_attention"}
         # The data section says nothing here: batches are the benchmark's own.

@@ -235,8 +235,11 @@ class Decoder(nnx.Module):
         quantized = isinstance(weight, QuantizedWeight)
         weight_DxV = weight.int8 if quantized else weight
         weight_DxV = (weight_DxV.T if tied else weight_DxV).astype(hidden_BxTxD.dtype)
-        logits = jnp.matmul(hidden_BxTxD, weight_DxV, preferred_element_type=jnp.float32)
-        return logits * weight.scale if quantized else logits
+        # One axis of rows, as in _product: XLA on CPU would copy the gradient of all logits.
+        hidden_NxD = hidden_BxTxD.reshape(-1, hidden_BxTxD.shape[-1])
+        logits_NxV = jnp.matmul(hidden_NxD, weight_DxV, preferred_element_type=jnp.float32)
+        logits_NxV = logits_NxV * weight.scale if quantized else logits_NxV
+        return logits_NxV.reshape(*hidden_BxTxD.shape[:-1], -1)
 
     def _embed(self, tokens_BxT: jax.Array, dtype) -> jax.Array:
         table = self.embed_VxD.get_value()
