@@ -4,8 +4,9 @@ Branch and bound: of every setting two bounds are known without compiling, how l
 take and how fast it can be at best (step_bounds). Settings that cannot fit are dropped; the others
 are compiled until none that is left can beat the best that was found to fit. A setting that did
 not fit takes with it all that surely need as much memory; one that the compiler fails at is passed
-over. The order, which decides nothing but how many are compiled: the fastest at best come first,
-but for those that will hardly fit, judged by how far others of their policy were above their bound.
+over. The order, which decides nothing but how many are compiled: the fastest come first, judged by
+how much slower than at best others with their tensor parallelism were, but for those that will
+hardly fit, judged by how far others of their policy were above their bound.
 """
 
 import dataclasses
@@ -63,7 +64,11 @@ def search(
     best: tuple[float, Setting, CompiledStep] | None = None
     smallest: tuple[float, Setting, CompiledStep] | None = None
     above_bound: dict[tuple, float] = {}  # needed memory / bound, where it did not fit
+    slower: dict[int, float] = {}  # estimate / time at best, by the size of tensor
     compiled = 0
+
+    def likely_seconds(one: Candidate) -> float:
+        return one.at_best.step_seconds * slower.get(one.setting.mesh[2], 1.0)
 
     def likely_bytes(one: Candidate) -> float:
         policy = one.setting.remat
@@ -71,13 +76,15 @@ def search(
         return one.memory_bytes * ratio
 
     while waiting:
-        likely = (one for one in waiting if likely_bytes(one) <= usable_bytes)
-        candidate = next(likely, None) or min(waiting, key=likely_bytes)
+        likely = [one for one in waiting if likely_bytes(one) <= usable_bytes]
+        # min takes the first of several: waiting is sorted.
+        candidate = min(likely, key=likely_seconds) if likely else min(waiting, key=likely_bytes)
         waiting.remove(candidate)
         compiled += 1
         step = compile_setting(candidate.setting, compiled, compiled + len(waiting))
         if step.fits:
             seconds = estimate(candidate.setting, step).step_seconds
+            slower[candidate.setting.mesh[2]] = seconds / candidate.at_best.step_seconds
             if best is None or seconds < best[0]:
                 best = (seconds, candidate.setting, step)
             waiting = [
