@@ -8,7 +8,9 @@ end its process.
 import dataclasses
 import json
 import os
+import queue
 import sys
+import threading
 
 import jax
 
@@ -34,11 +36,19 @@ def answer(question: dict) -> dict:
 
 
 def main() -> None:
-    """Answer until stdin ends."""
+    """Answer until stdin ends: with its owner, also in the middle of a compilation."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else prints must not stand among the answers
+    questions: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_read, args=(questions,), daemon=True).start()
+    while True:
+        print(json.dumps(answer(json.loads(questions.get()))), file=answers, flush=True)
+
+
+def _read(questions: queue.Queue) -> None:
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
+        questions.put(line)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,17 @@ import pytest
 from launch import plan
 from launch.roofline import Exchange
 from launch.topologies import CHIPS, GIBIBYTE
+from semcoder_jax.config import parse_run
 
 REPOSITORY = Path(__file__).parents[1]
 FOLDER = os.environ.get("SEMCODER_LIBTPU", "")
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join(filter(None, [FOLDER, str(REPOSITORY)])),
+    "JAX_PLATFORMS": "cpu",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
 pytestmark = pytest.mark.slow
 
 
@@ -99,14 +107,7 @@ def test_each_version_has_the_devices_and_the_memory_that_the_compiler_knows():
     done = subprocess.run(
         [sys.executable, "-c", USABLE],
         cwd=REPOSITORY,
-        env=os.environ
-        | {
-            "PYTHONPATH": os.pathsep.join(filter(None, [FOLDER, str(REPOSITORY)])),
-            "JAX_PLATFORMS": "cpu",
-            "TPU_SKIP_MDS_QUERY": "1",
-            "TPU_WORKER_HOSTNAMES": "localhost",
-            "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-        },
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=300,
@@ -114,3 +115,35 @@ def test_each_version_has_the_devices_and_the_memory_that_the_compiler_knows():
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found == {name: int(chip.usable_bytes) for name, chip in CHIPS.items()}
+
+
+def test_the_process_ends_with_its_owner_while_it_compiles():
+    config = {
+        "model": {"architecture": "6.7b"},
+        "compute": {"dtype": "bfloat16", "remat": "nothing_saveable"},
+        "mesh": {"fsdp": -1},
+        "data": {
+            "source": "jsonl",
+            "train": "-",
+            "tokenizer": "-",
+            "sequence_length": 2048,
+            "global_batch_size": 16,
+        },
+        "train": {"num_steps": 1},
+    }
+    question = {"run": parse_run(config).to_record(), "topology": "v5e:4x4"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "launch.compiler_process"],
+        cwd=REPOSITORY,
+        env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    process.stdin.write(json.dumps(question) + "\n")
+    process.stdin.flush()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(10)
+    process.stdin.close()  # as when its owner is killed
+    assert process.wait(10) == 0
