@@ -1,11 +1,12 @@
 """What a person sees of a training run: one line an interval, and the same numbers in files."""
 
+import contextlib
 import dataclasses
 import json
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -61,7 +62,7 @@ class RunLog:
             keep_rows(self._skipped_file, lambda row: row["step"] <= run.first)
         self._writer = MetricWriter(workdir, resumed_step=run.first, write=leads, sinks=sinks)
         self._progress = Progress(run.first, run.num_steps, show=leads)
-        self._cache_hits = CacheHits()
+        self._was_cached = False
         self._gathered: list[tuple[int, dict]] = []
         self._tokens, self._seconds = 0.0, 0.0
 
@@ -69,6 +70,14 @@ class RunLog:
     def tokens_per_second(self) -> float:
         """Useful tokens/s of the session so far."""
         return self._tokens / self._seconds if self._seconds else 0.0
+
+    @contextlib.contextmanager
+    def compiling(self) -> Iterator[None]:
+        """Around the call that compiles the step; it returns before the step is computed."""
+        hits = CacheHits()
+        with contextlib.closing(hits), self._wall.phase(COMPILE):
+            yield
+        self._was_cached = hits.count > 0
 
     def step(self, step: int, metrics: dict[str, jax.Array]) -> None:
         """Take a step's metrics, while it may still be computing."""
@@ -106,7 +115,6 @@ class RunLog:
         self._progress.say(line)
 
     def close(self) -> None:
-        self._cache_hits.close()
         self._writer.close()
         self._progress.close()
 
@@ -140,7 +148,7 @@ class RunLog:
 
     def _compiled(self, seconds: dict[str, float]) -> str:
         """In place of a rate: the interval held the first step."""
-        how = "read from the compilation cache" if self._cache_hits.count else "compiled"
+        how = "read from the compilation cache" if self._was_cached else "compiled"
         return f"{how} in {seconds.get(COMPILE, 0.0):.1f} s"
 
     def _tell_skipped(self, step: int, loss: float, gradient_norm: float) -> None:

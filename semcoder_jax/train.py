@@ -53,7 +53,7 @@ from semcoder_jax.config import (
     RunConfig,
     parse_run,
 )
-from semcoder_jax.goodput import CHECKPOINT, COMPILE, EVALUATION, INPUT, PROFILE, WallTime
+from semcoder_jax.goodput import CHECKPOINT, EVALUATION, INPUT, PROFILE, WallTime
 from semcoder_jax.metrics import METRICS_FILE, read_metrics
 from semcoder_jax.optimizer import (
     OptimizerError,
@@ -211,8 +211,7 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
             batch = sharding.put_batch(batch, mesh)
             # No other transfer is meant: a hidden one is an error, not a slowdown.
             with jax.transfer_guard("disallow"), trace.step(step):
-                # The first call compiles, and returns before the step is computed.
-                with wall.phase(COMPILE) if step == first + 1 else contextlib.nullcontext():
+                with log.compiling() if step == first + 1 else contextlib.nullcontext():
                     state, metrics = train_step(state, frozen, batch)
                 log.step(step, metrics)
             if trace.is_last(step):

@@ -90,7 +90,7 @@ def test_lines_and_skipped_steps_with_their_records(tmp_path, capsys):
         "targets_by_kind": np.float32([6, 0, 4, 0, 0]),
     }
     for step, changes in ((1, {}), (2, {}), (3, {"loss": np.nan, "skipped": 1})):
-        with wall.phase("compile" if step == 1 else "input"):
+        with log.compiling() if step == 1 else wall.phase("input"):
             time.sleep(0.001)
         step_metrics = metrics | {"skipped": 0} | changes
         log.step(step, {name: jnp.asarray(value) for name, value in step_metrics.items()})
