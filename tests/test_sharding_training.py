@@ -28,6 +28,7 @@ MESHES = {
 }
 MICROBATCHES = 4
 ACCUMULATED = ("mixed", "two slices")
+ADAPTED = ("float32", "nf4")
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,15 @@ def test_no_device_ever_holds_the_whole_state(measured):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("base", ADAPTED)
+def test_adapters_learn_the_same_over_a_split_base(measured, base):
+    one, many = measured["adapters"][base]
+    np.testing.assert_allclose(many["loss"], one["loss"], rtol=1e-5)
+    np.testing.assert_allclose(many["gradient_norm"], one["gradient_norm"], rtol=1e-4)
+    assert min(one["gradient_norm"]) > 1e-3 and len(set(one["loss"])) == STEPS
+
+
+@pytest.mark.slow
 def test_weights_are_gathered_twice_and_gradients_reduced_once_whatever_is_kept(measured):
     """In the program as written, before any compiler: 7 matrices of a layer, whose loop is written
     once forward and once backward, and two others."""
@@ -117,6 +127,13 @@ def measure() -> dict:
     query = restored.params["layers"]["attention"]["q_DxHxK"]
     return {
         "runs": runs,
+        "adapters": {
+            base: [
+                adapter_steps(MESHES["one"], devices[:1], base),
+                adapter_steps(MESHES["mixed"], devices, base),
+            ]
+            for base in ADAPTED
+        },
         "exchanges": {
             f"{name}, {policy}": exchanges_written(sharding.make_mesh(MESHES[name]), policy)
             for name in ("fsdp", "tensor")
@@ -228,6 +245,39 @@ def exchanges_written(mesh, policy: str) -> str:
         text.count(f'"stablehlo.{name}"') for name in ("all_gather", "reduce_scatter")
     )
     return f"{gathers} gathers, {reductions} reduce-scatters"
+
+
+def adapter_steps(shape: dict, devices: list, base: str) -> dict:
+    """Losses and gradient norms of training adapters over a frozen base of random numbers."""
+    import jax
+
+    from launch.compiled_step import StepShapes
+    from semcoder_jax import sharding
+    from semcoder_jax.config import parse_run
+
+    config = setting(1)[0].to_record()
+    config["model"] |= {"vocab_size": 256, "init_from": "nowhere"}
+    config |= {"mesh": shape, "lora": {"rank": 8, "base": base}, "initialization": {}}
+    config["optimizer"]["name"] = "adamw"
+    shapes = StepShapes.of(parse_run(config), devices)
+
+    def random_array(path, leaf):
+        random = np.random.default_rng(len(jax.tree_util.keystr(path)))
+        if np.issubdtype(leaf.dtype, np.integer):
+            array = random.integers(0, 100, leaf.shape) if leaf.ndim else np.zeros(())
+        else:
+            array = random.normal(scale=0.2, size=leaf.shape)
+            if ".nu" in jax.tree_util.keystr(path):  # second moments
+                array = np.square(array)
+        return jax.device_put(array.astype(leaf.dtype), leaf.sharding)
+
+    state, frozen, _ = jax.tree_util.tree_map_with_path(random_array, shapes.arguments)
+    rows = []
+    for number in range(STEPS):
+        batch = sharding.put_batch(batch_of(number), shapes.mesh)
+        state, metrics = shapes.step(state, frozen, batch)
+        rows.append(jax.device_get(metrics))
+    return {name: [float(row[name]) for row in rows] for name in ("loss", "gradient_norm")}
 
 
 def restore_elsewhere(state, mesh, directory):
