@@ -238,7 +238,7 @@ def table_lines(plans: Sequence[Plan]) -> list[str]:
     """Several plans, one a row: what a buyer of quota compares."""
     header = (
         "topology", "chips", "fits", "peak GiB", "of", "mesh", "micro", "rows", "remat",
-        "step s", "limit", "tokens/s", "hours", "chip-hours",
+        "step s", "serial s", "limit", "tokens/s", "hours", "chip-hours",
     )  # fmt: skip
     rows = [header]
     for plan in plans:
@@ -256,13 +256,14 @@ def table_lines(plans: Sequence[Plan]) -> list[str]:
                 f"{plan.rows}",
                 plan.setting.remat,
                 f"{found.step_seconds:.3g}" if found else "-",
+                f"{found.total_seconds:.3g}" if found else "-",
                 found.limit if found else "-",
                 f"{plan.tokens / found.step_seconds:,.0f}" if found else "-",
                 f"{hours:,.1f}" if hours else "-",
                 f"{hours * plan.topology.num_chips:,.0f}" if hours else "-",
             )
         )
-    numeric = {1, 3, 4, 6, 7, 9, 11, 12, 13}
+    numeric = {1, 3, 4, 6, 7, 9, 10, 12, 13, 14}
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = [
         "  ".join(
@@ -271,12 +272,13 @@ def table_lines(plans: Sequence[Plan]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
-    note = (
-        f"step s, tokens/s, hours, chip-hours: {ESTIMATE} by the roofline (launch/roofline.py), "
-        f"a lower bound of the time; mesh: data x fsdp x tensor; micro: accumulation_steps; rows: "
-        f"of a microbatch on a device"
-    )
-    return [*lines, note]
+    notes = [
+        f"step s, tokens/s, hours, chip-hours: {ESTIMATE} by the roofline (launch/roofline.py), a "
+        f"lower bound of the time;",
+        "serial s: the step if compute, memory and network never overlapped;",
+        "mesh: data x fsdp x tensor; micro: accumulation_steps; rows: of a microbatch on a device",
+    ]
+    return [*lines, *notes]
 
 
 def setting_lines(plans: Sequence[Plan]) -> list[str]:

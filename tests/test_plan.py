@@ -369,7 +369,8 @@ def test_a_table_has_a_row_a_topology():
     ]
     lines = table_lines(plans)
     assert [line.split()[0] for line in lines[1:4]] == ["v5e:4x4", "v6e:2x4", "v5p:2x2x2"]
-    assert "chip-hours" in lines[0] and "ESTIMATE" in lines[-1]
+    assert "chip-hours" in lines[0] and "ESTIMATE" in lines[4]
+    assert len({line.index(" none") for line in lines[1:4]}) == 1  # aligned
 
 
 # ==== The command
