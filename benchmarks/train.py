@@ -97,15 +97,21 @@ class Work:
         ]
 
     def padded_batches(self) -> list[Batch]:
-        """Records of the same pool in microbatches, each padded to its longest."""
+        """Records of the same pool in microbatches, each padded to its longest. Of the pool's, so
+        many that lie evenly spread from the emptiest to the fullest."""
         table = self._records()
         order = np.random.default_rng(1).permutation(len(table))
-        batches = []
-        for i in range(self.batches):
-            records = order[i * self.microbatch : (i + 1) * self.microbatch]
-            longest = int((table.lengths_R[records] - 1).max())
-            batches.append(lay_out(table, [np.array([r]) for r in records], longest))
-        return batches
+        groups = order[: len(order) // self.microbatch * self.microbatch]
+        groups = groups.reshape(-1, self.microbatch)
+        lengths = (table.lengths_R - 1)[groups]
+        by_fill = groups[np.argsort(lengths.mean(1) / lengths.max(1))]
+        places = ((np.arange(self.batches) + 0.5) / self.batches * len(groups)).astype(int)
+        return [
+            lay_out(
+                table, [np.array([r]) for r in records], int(table.lengths_R[records].max()) - 1
+            )
+            for records in by_fill[places]
+        ]
 
     def _records(self) -> TokenTable:
         rng = np.random.default_rng(2)
