@@ -1,4 +1,4 @@
-"""What int8 weights and an int8 cache cost in accuracy, on real weights.
+"""What int8 weights, an int8 cache and a 4-bit base cost in accuracy, on real weights.
 
     python benchmarks/quantization.py --checkpoint=DIR [--text=FILE …] [--json]
 
@@ -6,7 +6,8 @@ For every position of some texts, the next token's distribution of the checkpoin
 compared with that of its rounded versions: how often the most probable token is the same, the
 Kullback-Leibler divergence (nats, mean and 99th percentile), and the loss in perplexity. The
 texts are Python programs of this repository and prose of its README, or the files you name.
-Everything passes through the cache, as in sampling.
+Everything passes through the cache, as in sampling. "nf4 base" is what adapters of a QLoRA run are
+trained over (and merged into).
 """
 
 import argparse
@@ -26,6 +27,7 @@ from tqdm import tqdm
 
 from semcoder_jax.checkpoints import Model, load_model
 from semcoder_jax.kv_cache import PAGE_SIZE, KVCache
+from semcoder_jax.lora import LoRAConfig, freeze
 from semcoder_jax.quantization import quantize_params, weight_bytes
 from semcoder_jax.row_text import encode_prompt
 
@@ -37,11 +39,12 @@ TEXTS = (
     "data_pipeline/records.py",
 )
 SETTINGS = {
-    # name: (int8 weights, dtype of the cache)
-    "int8 weights": (True, "float32"),
-    "int8 cache": (False, "int8"),
-    "int8 weights and cache": (True, "int8"),
-    "bfloat16 cache": (False, "bfloat16"),
+    # name: (weights, dtype of the cache)
+    "int8 weights": ("int8", "float32"),
+    "int8 cache": ("float32", "int8"),
+    "int8 weights and cache": ("int8", "int8"),
+    "bfloat16 cache": ("float32", "bfloat16"),
+    "nf4 base": ("nf4", "float32"),
 }
 
 
@@ -67,16 +70,19 @@ def measure(
 ) -> dict[str, Loss]:
     """The loss of each of SETTINGS."""
     rows = [encode_prompt(model.tokenizer, text)[:tokens_per_text] for text in texts]
-    quantized = quantize_params(model.params)
+    versions = {
+        "float32": model.params,
+        "int8": quantize_params(model.params),
+        "nf4": freeze(LoRAConfig(base="nf4"), nnx.to_pure_dict(model.params)),
+    }
     sums: dict[str, list] = {name: [] for name in SETTINGS}
     for tokens in tqdm(rows, desc="texts", disable=not progress):
         expected = log_probabilities(model.graphdef, model.params, tokens, "float32")
-        for name, (int8_weights, cache_dtype) in SETTINGS.items():
-            params = quantized if int8_weights else model.params
-            found = log_probabilities(model.graphdef, params, tokens, cache_dtype)
+        for name, (weights, cache_dtype) in SETTINGS.items():
+            found = log_probabilities(model.graphdef, versions[weights], tokens, cache_dtype)
             sums[name].append(_compare(expected, found, tokens))
     return {
-        name: _loss(parts, weight_bytes(quantized if SETTINGS[name][0] else model.params))
+        name: _loss(parts, weight_bytes(versions[SETTINGS[name][0]]))
         for name, parts in sums.items()
     }
 

@@ -27,6 +27,7 @@ from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
+from tqdm import tqdm
 
 from semcoder_jax import hf, sharding
 from semcoder_jax.config import parse_run
@@ -282,7 +283,8 @@ def load_base(lora: LoRAConfig, directory: str | Path, mesh: Mesh) -> dict:
     host = sharding.make_mesh({}, jax.local_devices(backend="cpu")[:1])
     flat = flatten_dict(nnx.to_pure_dict(load_model(directory, mesh=host, dtype="bfloat16").params))
     frozen = {}
-    for path in sorted(flat):
+    shown = {"desc": "quantizing", "unit": " parameters", "delay": 2}
+    for path in tqdm(sorted(flat), disable=jax.process_index() != 0, **shown):
         leaf = jax.jit(freeze_leaf, static_argnums=(0, 1))(lora, path, flat.pop(path))
         places = sharding.parameter_shardings(unflatten_dict({path: leaf}), mesh)
         frozen[path] = jax.tree.map(_moved, leaf, flatten_dict(places)[path])

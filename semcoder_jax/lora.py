@@ -55,7 +55,8 @@ class LoRAConfig:
     ``targets`` are weights by PEFT's names; the adapter of each has ``rank`` columns and is scaled
     by ``alpha`` / rank, or / sqrt(rank) where ``rank_stabilized``. ``base`` is how the frozen
     parameters are held: "float32", "bfloat16", or the layers' matrices as "int8" (one scale an
-    output channel) or "nf4" and the rest in bfloat16.
+    output channel) or "nf4" and the rest in bfloat16. ``init_from``: a directory of adapters in
+    peft's format to start from (None: new ones).
     """
 
     rank: int = 16
@@ -63,6 +64,7 @@ class LoRAConfig:
     targets: tuple[str, ...] = tuple(TARGETS)
     base: str = "bfloat16"
     rank_stabilized: bool = False
+    init_from: str | None = None
 
     def __post_init__(self):
         if self.rank < 1:

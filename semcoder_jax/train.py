@@ -40,6 +40,7 @@ from data_pipeline.pyx import PyxError
 from data_pipeline.records import RecordError
 from semcoder_jax import command_line, hf, sharding
 from semcoder_jax.checkpoints import (
+    CHECKPOINTS,
     MODEL,
     CheckpointError,
     Checkpoints,
@@ -54,6 +55,7 @@ from semcoder_jax.config import (
     parse_run,
 )
 from semcoder_jax.goodput import CHECKPOINT, EVALUATION, INPUT, PROFILE, WallTime
+from semcoder_jax.hf.adapter import read_adapter
 from semcoder_jax.metrics import METRICS_FILE, read_metrics
 from semcoder_jax.optimizer import (
     OptimizerError,
@@ -143,6 +145,8 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
     initialize = functools.partial(initial_state, run, decoder_config, optimizer)
     shapes = jax.eval_shape(initialize)
     places = state_shardings(shapes, mesh)
+    if run.lora and run.lora.init_from and not (workdir / CHECKPOINTS).exists():
+        read_adapter(run.lora.init_from, decoder_config, run.lora)  # that it fits
     multihost_utils.sync_global_devices("checked")  # by every process, before one writes
     if jax.process_index() == 0:  # the workdir is this config's from here on
         write_config(run, workdir)
@@ -164,8 +168,8 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
     first = int(restored.step) if restored else 0
     if restored:
         state = restored
-    elif "init_from" in run.model and not run.lora:
-        state = state_from(run.model["init_from"], optimizer, places, mesh)
+    elif run.lora.init_from if run.lora else "init_from" in run.model:
+        state = state_from(run, decoder_config, optimizer, places, mesh)
     else:
         # It runs once: optimizing it well takes three times as long as all the rest on CPU.
         quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None

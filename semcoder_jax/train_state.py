@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 from semcoder_jax import hf, sharding
 from semcoder_jax.checkpoints import MODEL, abstract_model, load_model, with_shardings
 from semcoder_jax.config import ConfigError, RunConfig
+from semcoder_jax.hf.adapter import read_adapter
 from semcoder_jax.initialization import with_copying_heads
 from semcoder_jax.lora import adapted, freeze, initial_adapters
 from semcoder_jax.model import Decoder, DecoderConfig
@@ -106,8 +107,14 @@ def restored_state(checkpoints, shapes, places, data_iterator) -> TrainState | N
     )
 
 
-def state_from(directory: str, optimizer, places: TrainState, mesh: Mesh) -> TrainState:
-    """A state at step 0 with the float32 parameters of an HF directory or training workdir."""
-    params = nnx.to_pure_dict(load_model(directory, mesh=mesh).params)
+def state_from(
+    run: RunConfig, config: DecoderConfig, optimizer, places: TrainState, mesh: Mesh
+) -> TrainState:
+    """A state at step 0: with the float32 parameters of ``model.init_from``, an HF directory or
+    training workdir; of a run of adapters, with those of ``lora.init_from``."""
+    if run.lora:
+        params = jax.device_put(read_adapter(run.lora.init_from, config, run.lora), places.params)
+    else:
+        params = nnx.to_pure_dict(load_model(run.model["init_from"], mesh=mesh).params)
     moments = jax.jit(optimizer.init, out_shardings=places.optimizer)(params)
     return TrainState(jax.device_put(jnp.int32(0), places.step), params, moments)

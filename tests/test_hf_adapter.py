@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from flax import nnx
+from safetensors.numpy import load_file
 from test_lora import lora_config, losses, randomized
 from test_model import DEEPSEEK, GROUPED, random_llama
 from tiny_run import tiny_config, write_data
@@ -14,10 +15,10 @@ from transformers import LlamaForCausalLM
 
 from semcoder_jax import hf
 from semcoder_jax import train as training
-from semcoder_jax.checkpoints import abstract_model
+from semcoder_jax.checkpoints import abstract_model, load_adapters
 from semcoder_jax.config import parse_run
 from semcoder_jax.hf.__main__ import main
-from semcoder_jax.hf.adapter import export_adapter
+from semcoder_jax.hf.adapter import adapter_tensors, export_adapter, read_adapter
 from semcoder_jax.lora import TARGETS, LoRAConfig, adapted, initial_adapters
 from semcoder_jax.model import Compute, Decoder
 
@@ -53,6 +54,8 @@ def test_peft_computes_the_same_logits(tmp_path, fields, lora):
         base_model=str(tmp_path / "base"),
         license_directory=tmp_path / "base",
     )
+    back = read_adapter(out, config, lora)
+    jax.tree.map(np.testing.assert_array_equal, back, adapters)
     tokens = np.random.default_rng(0).integers(0, 320, (2, 60))
     plain = torch_logits(model, tokens)
     with_adapters = torch_logits(peft.PeftModel.from_pretrained(model, out), tokens)
@@ -109,3 +112,60 @@ def test_only_adapters_are_exported_as_such(tmp_path, capsys):
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == f"error: {base}: --adapter expects the workdir of a run with lora"
     assert not (tmp_path / "out").exists()
+
+
+def peft_directory(folder, **changes):
+    """(architecture, adapters as peft itself initializes and saves them)."""
+    model = random_llama(folder / "base", GROUPED)
+    fields = {"r": 2, "lora_alpha": 6, "target_modules": ["q_proj", "down_proj"]} | changes
+    config = peft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **fields)
+    peft.get_peft_model(model, config).save_pretrained(folder / "adapter")
+    return hf.read_config(folder / "base"), folder / "adapter"
+
+
+def test_adapters_of_peft_are_read(tmp_path):
+    """Bit for bit: written again, each tensor is the one that peft wrote."""
+    lora = LoRAConfig(rank=2, alpha=6.0, targets=("q_proj", "down_proj"))
+    config, directory = peft_directory(tmp_path)
+    params = read_adapter(directory, config, lora)
+    theirs = load_file(directory / "adapter_model.safetensors")
+    ours = adapter_tensors(config, params)
+    assert ours.keys() == theirs.keys() and len(ours) == 2 * 2 * config.num_layers
+    for name, tensor in theirs.items():
+        np.testing.assert_array_equal(ours[name], tensor)
+    assert all(np.abs(tensor).max() > 0 for tensor in ours.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"r": 4}, "adapter_config.json: r is 4, expected 2 as the config's lora section says"),
+        ({"use_rslora": True}, "adapter_config.json: use_rslora is True, expected False"),
+        ({"target_modules": ["q_proj"]}, r"target_modules is ['q_proj'], expected ['down_proj'"),
+        ({"use_dora": True}, "lora_magnitude_vector"),
+    ],
+)
+def test_other_adapters_are_refused(tmp_path, changes, message):
+    lora = LoRAConfig(rank=2, alpha=6.0, targets=("q_proj", "down_proj"))
+    config, directory = peft_directory(tmp_path, **changes)
+    with pytest.raises(hf.HFError) as error:
+        read_adapter(directory, config, lora)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_a_run_starts_from_adapters(trained, tmp_path):
+    """One step at learning rate 0 from another run's adapters: these, unchanged."""
+    workdir, base = trained
+    adapter = tmp_path / "adapter"
+    assert main(["export", f"--checkpoint={workdir}", f"--output={adapter}", "--adapter"]) == 0
+    config = lora_config(workdir.parent / "data", base, lora__base="float32", train__num_steps=4)
+    config["lora"]["init_from"] = str(adapter)
+    with pytest.raises(hf.HFError, match="r is 4, expected 3"):
+        training.train(config | {"lora": config["lora"] | {"rank": 3}}, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    config["optimizer"]["peak_learning_rate"] = 1e-30
+    config["train"]["stop_after_step"] = 1
+    training.train(config, tmp_path / "next")
+    found, expected = load_adapters(tmp_path / "next").params, load_adapters(workdir).params
+    jax.tree.map(np.testing.assert_array_equal, found, expected)

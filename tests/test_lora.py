@@ -154,6 +154,29 @@ def test_gradients_are_those_of_the_merged_weight_by_the_chain_rule(base, remat)
     assert count == 7 * 2 * CONFIG.num_layers
 
 
+@pytest.mark.parametrize("base", ["bfloat16", "int8", "nf4"])
+def test_the_backward_pass_keeps_frozen_weights_as_they_are_stored(base):
+    """Even where everything is kept: no wider copy of a layer's matrix is."""
+    graphdef, params = decoder(remat="none")
+    lora = LoRAConfig(rank=4, base=base)
+    frozen = jax.eval_shape(functools.partial(freeze, lora), params)
+    adapters = jax.eval_shape(functools.partial(initial_adapters, lora, seed=0), frozen)
+
+    def kept(adapters, frozen):
+        def loss(adapters):
+            return batch_loss_sums(graphdef, adapted(lora, adapters, frozen), batch_of())[0]
+
+        return jax.vjp(loss, adapters)[1]
+
+    matrices = {leaf.shape for leaf in jax.tree.leaves(params["layers"]) if leaf.ndim > 2}
+    wider = [
+        leaf
+        for leaf in jax.tree.leaves(jax.eval_shape(kept, adapters, frozen))
+        if leaf.shape in matrices and leaf.dtype == jnp.float32
+    ]
+    assert matrices and not wider
+
+
 def test_where_everything_lies():
     _, params = decoder()
     lora = LoRAConfig(rank=8, base="nf4")

@@ -4,16 +4,23 @@ Format: peft's LoraConfig and its checkpoint format: a module's ``lora_A.weight`
 [rank, in], ``lora_B.weight`` [out, rank], heads and head size merged as in the model's own.
 """
 
+import functools
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import numpy as np
-from safetensors.numpy import save_file
+from flax import nnx
+from flax.traverse_util import unflatten_dict
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
-from semcoder_jax.hf.config import write_json
+from semcoder_jax.hf.config import read_json, write_json
 from semcoder_jax.hf.directory import CARD_FILE, copy_license, renamed_when_complete
-from semcoder_jax.hf.layout import layouts
-from semcoder_jax.lora import LoRAConfig, adapter_axes
+from semcoder_jax.hf.error import HFError
+from semcoder_jax.hf.layout import abstract_params, layouts
+from semcoder_jax.lora import LoRAConfig, adapter_axes, initial_adapters
 from semcoder_jax.model import DecoderConfig
 
 ADAPTER_CONFIG_FILE = "adapter_config.json"
@@ -48,6 +55,53 @@ def export_adapter(
     return directory
 
 
+def read_adapter(directory: str | Path, config: DecoderConfig, lora: LoRAConfig) -> dict:
+    """The adapters that ``peft`` or ``export_adapter`` wrote, float32 plain dicts.
+
+    Raises HFError where they are not of the rank, scaling and targets that ``lora`` says, or files
+    or tensors are missing, do not fit, or are more than adapters of these weights.
+    """
+    directory = Path(directory)
+    fields, expected = read_json(directory / ADAPTER_CONFIG_FILE), adapter_config(lora, "")
+    for name in ("peft_type", "r", "lora_alpha", "use_rslora"):
+        _check_field(directory, name, fields.get(name, False), expected[name])
+    _check_field(
+        directory,
+        "target_modules",
+        sorted(fields.get("target_modules") or ()),
+        sorted(expected["target_modules"]),
+    )
+    try:
+        tensors = load_file(directory / ADAPTER_FILE)
+    except (OSError, SafetensorError) as error:
+        raise HFError(f"{directory / ADAPTER_FILE}: cannot be read ({error})") from None
+    base = nnx.to_pure_dict(abstract_params(config))
+    shapes = jax.eval_shape(functools.partial(initial_adapters, lora, seed=0), base)
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    wanted = _tensor_shapes(config, shapes)
+    for name in sorted(found.keys() ^ wanted.keys()) or wanted:
+        if found.get(name) != wanted.get(name):
+            raise HFError(
+                f"{directory / ADAPTER_FILE}: {name} has shape {found.get(name)}, expected "
+                f"{wanted.get(name)}"
+            )
+    params = {}
+    for path, modules, arrays in _adapted_weights(config, shapes):
+        for array_name, part in zip(arrays, ("A", "B"), strict=True):
+            layers = [tensors[f"{module}.lora_{part}.weight"].T for module in modules]
+            stacked = np.stack(layers).astype(np.float32)
+            params[(*path, array_name)] = stacked.reshape(arrays[array_name].shape)
+    return unflatten_dict(params)
+
+
+def _check_field(directory: Path, name: str, found, expected) -> None:
+    if found != expected:
+        raise HFError(
+            f"{directory / ADAPTER_CONFIG_FILE}: {name} is {found}, expected {expected} as the "
+            f"config's lora section says"
+        )
+
+
 def adapter_config(lora: LoRAConfig, base_model: str) -> dict:
     """The fields of peft's LoraConfig; what is left out keeps peft's default."""
     return {
@@ -66,18 +120,36 @@ def adapter_config(lora: LoRAConfig, base_model: str) -> dict:
 
 
 def adapter_tensors(config: DecoderConfig, params: dict) -> dict[str, np.ndarray]:
-    """Name and tensor of every adapter, layer by layer."""
+    """Name and tensor of every adapter."""
     tensors = {}
-    for kind in layouts(config):
-        block, name = kind.path[-2:] if kind.stacked else ("", "")
-        arrays = params["layers"].get(block, {}).get(name)
-        if arrays is None:
-            continue
-        a_LxIxR, b_LxRxO = (np.asarray(arrays[part]) for part in adapter_axes(name))
-        for layer in range(config.num_layers):
-            module = "base_model.model." + kind.name.format(layer=layer).removesuffix(".weight")
+    for _, modules, arrays in _adapted_weights(config, params):
+        a_LxIxR, b_LxRxO = map(np.asarray, arrays.values())
+        for layer, module in enumerate(modules):
             a_IxR = a_LxIxR[layer].reshape(-1, a_LxIxR.shape[-1])
             b_RxO = b_LxRxO[layer].reshape(b_LxRxO.shape[1], -1)
             tensors[f"{module}.lora_A.weight"] = np.ascontiguousarray(a_IxR.T)
             tensors[f"{module}.lora_B.weight"] = np.ascontiguousarray(b_RxO.T)
     return tensors
+
+
+def _tensor_shapes(config: DecoderConfig, params: dict) -> dict[str, tuple[int, int]]:
+    """Name and shape of every adapter's tensors; ``params`` may be shapes."""
+    shapes = {}
+    for _, modules, arrays in _adapted_weights(config, params):
+        a, b = (array.shape for array in arrays.values())
+        for module in modules:
+            shapes[f"{module}.lora_A.weight"] = (a[-1], math.prod(a[1:-1]))
+            shapes[f"{module}.lora_B.weight"] = (math.prod(b[2:]), b[1])
+    return shapes
+
+
+def _adapted_weights(config: DecoderConfig, params: dict) -> Iterator[tuple]:
+    """(path of the parameter, names of its modules by layer, its two arrays by name) of each
+    weight that has an adapter in ``params``."""
+    for kind in layouts(config):
+        block, name = kind.path[-2:] if kind.stacked else ("", "")
+        arrays = params["layers"].get(block, {}).get(name)
+        if arrays is not None:
+            stem = "base_model.model." + kind.name.removesuffix(".weight")
+            modules = [stem.format(layer=layer) for layer in range(config.num_layers)]
+            yield kind.path, modules, {part: arrays[part] for part in adapter_axes(name)}
