@@ -10,7 +10,8 @@ Commands:
     bash launch/pod.sh --tpu=NAME --zone=ZONE -- --config=configs/lora_6p7b.py --workdir=DIR
     python -m semcoder_jax.train --config=configs/lora_6p7b.py:1.3b --workdir=DIR
     python -m semcoder_jax.hf export --checkpoint=DIR --output=MODEL  # merged; --adapter: for peft
-Hardware: four chips of 16 GB for 6.7B, one for 1.3B; never run here, for want of a TPU.
+Hardware: four chips of 16 GB for 6.7B (launch.plan, v5e:2x2: peak 6.69 of 15.75 GiB a chip), one
+for 1.3B (v5e:1x1: 7.44 GiB); never run here, for want of a TPU.
 
 The recipe is that of configs/qlora_6p7b.py (rank, rate, clipping; see there) with a base that is
 not rounded: the released weights are bfloat16. 64 rows a step, so that four chips do four times as

@@ -36,7 +36,7 @@ from semcoder_jax.lora import (
 )
 from semcoder_jax.metrics import read_metrics
 from semcoder_jax.model import Compute, Decoder, DecoderConfig
-from semcoder_jax.quantization import SUMMED_AXES
+from semcoder_jax.quantization import SUMMED_AXES, quantize_params
 from semcoder_jax.train_data import open_data
 from semcoder_jax.train_step import batch_loss_sums
 
@@ -294,6 +294,13 @@ def test_resuming_changes_no_bit(run, data, base, tmp_path):
     assert losses(tmp_path / "run") == losses(run)
     ours, theirs = load_adapters(tmp_path / "run").params, load_adapters(run).params
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+@pytest.mark.slow
+def test_it_is_served_from_int8_as_any_model_is(run):
+    found, expected = load_model(run, quantize=True), quantize_params(load_model(run).params)
+    jax.tree.map(np.testing.assert_array_equal, found.params, expected)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(found.params)} == {"int8", "float32"}
 
 
 @pytest.fixture
