@@ -9,8 +9,9 @@ Commands:
     python -m launch.plan --config=configs/qlora_6p7b.py --topology=v5e:1x1
     python -m semcoder_jax.train --config=configs/qlora_6p7b.py --workdir=DIR
     python -m semcoder_jax.hf export --checkpoint=DIR --output=ADAPTER --adapter
-Hardware: one chip of 16 GB (launch.plan, v5e:1x1: peak 8.94 of 15.75 GiB) and host memory for the
-base in bfloat16, 13.5 GB, which is quantized there; never run here, for want of a TPU.
+Hardware: one chip of 16 GB (launch.plan, v5e:1x1: peak 8.94 of 15.75 GiB) and about 22 GB of host
+memory, where the base is quantized (1.6 times its bytes in bfloat16, measured at 0.4B parameters);
+never run here, for want of a TPU.
 
 From the paper, for 7B: NF4, adapters of rank 64 and alpha 16 on all matrices of the layers, AdamW,
 learning rate 2e-4, gradients clipped at 0.3, 16 rows a step.
