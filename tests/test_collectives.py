@@ -308,7 +308,9 @@ def measure() -> dict:
             else [],
             "minimum": minimum.total,
             "host_bytes": compiled.memory_analysis().host_temp_size_in_bytes,
-            "slices": [sorted({d.slice_index for d in part.flat}) for part in mesh.devices],
+            "slices": [
+                sorted({getattr(d, "slice_index", 0) for d in part.flat}) for part in mesh.devices
+            ],
         }
     described = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2")
     alone = StepShapes.of(
