@@ -151,7 +151,7 @@ def measured():
         },
         capture_output=True,
         text=True,
-        timeout=580,
+        timeout=1100,
     )
     assert process.returncode == 0, process.stderr[-3000:]
     return json.loads(process.stdout.splitlines()[-1])

@@ -110,7 +110,7 @@ def test_each_version_has_the_devices_and_the_memory_that_the_compiler_knows():
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])

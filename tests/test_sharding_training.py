@@ -39,7 +39,7 @@ def measured():
         "JAX_PLATFORMS": "cpu",
     }
     process = subprocess.run(
-        [sys.executable, __file__], env=environment, capture_output=True, text=True, timeout=580
+        [sys.executable, __file__], env=environment, capture_output=True, text=True, timeout=1100
     )
     assert process.returncode == 0, process.stderr[-3000:]
     return json.loads(process.stdout.splitlines()[-1])

@@ -29,7 +29,7 @@ def measured(tmp_path_factory):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=540,
+        timeout=1100,
     )
     assert process.returncode == 0, process.stderr[-3000:]
     return json.loads(process.stdout.splitlines()[-1])
