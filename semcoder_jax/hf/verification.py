@@ -16,7 +16,7 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from semcoder_jax.attention import attention_mask
+from semcoder_jax.attention import make_attend
 from semcoder_jax.hf.error import HFError
 from semcoder_jax.hf.layout import TensorLayout, axis_sizes, layouts, tensor_list
 from semcoder_jax.hf.shards import Shards
@@ -209,7 +209,7 @@ class _JaxSide:
         cos, sin = rope_angles(
             positions, config.head_dim, config.rope_theta, config.rope_scaling_factor
         )
-        mask = attention_mask(positions, positions, ones, ones)
+        attend = make_attend("xla", positions, ones)
         graphdef, self._layer_params = nnx.eval_shape(
             lambda: nnx.split(DecoderLayer(config, rngs=nnx.Rngs(0)))
         )
@@ -220,7 +220,7 @@ class _JaxSide:
         @jax.jit
         def layer(params, state):
             module = nnx.merge(graphdef, params)
-            return module(state, cos, sin, mask, None, 0, None, positions)[0]
+            return module(state, cos, sin, attend, None, 0, None, positions)[0]
 
         @jax.jit
         def logits(norm_params, weight_VxD, state):
