@@ -1,6 +1,6 @@
 """Our training step beside transformers + torch: tokens/s, peak memory, and what padding costs.
 
-    python benchmarks/train.py --directory=DIR              # CPU, some 12 minutes on two cores
+    python benchmarks/train.py --directory=DIR              # CPU, some 8 minutes on two cores
     python benchmarks/train.py --directory=DIR --quick      # does it run? two minutes, no figures
     python benchmarks/train.py --directory=DIR --accelerator --size=1.3b|6.7b [--rows=8]
 
