@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from data_pipeline.benchmark_tasks import BenchmarkError, read_tasks
-from data_pipeline.fingerprints import function_fingerprint, loosely_normalized
+from data_pipeline.fingerprints import function_fingerprint, loosely_normalized, tree_digest
 from data_pipeline.seeds.seed import Seed
 
 NEAR = 0.7  # Jaccard similarity from which programs are near-duplicates
@@ -121,7 +121,7 @@ def _fragments(code: str) -> tuple[_Fragment, ...]:
 
 def _fragment(code: str) -> _Fragment:
     tree = loosely_normalized(code)
-    loose = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    loose = tree_digest(tree)
     tokens = _TOKEN.findall(ast.unparse(tree))
     return _Fragment(len(tokens), function_fingerprint(code), loose, _windows(tokens))
 

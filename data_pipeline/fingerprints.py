@@ -7,6 +7,11 @@ import ast
 import hashlib
 
 from data_pipeline.scopes import Scope, all_arguments, uses
+from data_pipeline.tree_text import tree_text
+
+FINGERPRINT = "tree-3.11/1"
+"""Name and version of `function_fingerprint`: raise it when any value changes. Datasets say which
+one split their functions; no Python version changes the values."""
 
 
 def function_fingerprint(code: str) -> str:
@@ -17,13 +22,18 @@ def function_fingerprint(code: str) -> str:
     arguments: the split into training and held-out programs, and the ids of seeds, are made on it.
     Raises SyntaxError, or ValueError for text that Python cannot read.
     """
-    return hashlib.sha256(ast.dump(normalized(code)).encode()).hexdigest()
+    return tree_digest(normalized(code))
 
 
 def loose_fingerprint(code: str) -> str:
     """The same, blind to the order of the items in displays of literals as well. Raises as
     `function_fingerprint`."""
-    return hashlib.sha256(ast.dump(loosely_normalized(code)).encode()).hexdigest()
+    return tree_digest(loosely_normalized(code))
+
+
+def tree_digest(tree: ast.AST) -> str:
+    """SHA-256 of a tree, the same on every Python version."""
+    return hashlib.sha256(tree_text(tree).encode()).hexdigest()
 
 
 def loosely_normalized(code: str) -> ast.Module:
@@ -113,16 +123,16 @@ def _without_annotation(statement: ast.stmt) -> ast.stmt:
 
 
 def _sort_literals(node: ast.AST) -> None:
-    """Puts the items of a display in the order of their dumps, if all of them are literals."""
+    """Puts the items of a display in the order of their texts, if all of them are literals."""
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         if isinstance(getattr(node, "ctx", None), ast.Store):
             return
         if all(_is_literal(item) for item in node.elts):
-            node.elts.sort(key=ast.dump)
+            node.elts.sort(key=tree_text)
     elif isinstance(node, ast.Dict) and None not in node.keys:
         pairs = list(zip(node.keys, node.values, strict=True))
         if all(_is_literal(key) for key, _ in pairs):
-            pairs.sort(key=lambda pair: ast.dump(pair[0]))
+            pairs.sort(key=lambda pair: tree_text(pair[0]))
             node.keys = [key for key, _ in pairs]
             node.values = [value for _, value in pairs]
 

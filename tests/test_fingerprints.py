@@ -1,8 +1,22 @@
 """Normal forms: what counts as the same program, and what does not."""
 
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
 import pytest
 
 from data_pipeline.fingerprints import function_fingerprint, loose_fingerprint
+from data_pipeline.tree_text import tree_text
+from tests.fingerprint_values import VALUES
+
+REPO = Path(__file__).parents[1]
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 
 ORIGINAL = '''
 def total(items, start=0):
@@ -105,3 +119,88 @@ def test_order_of_literals_counts_only_strictly():
 def test_no_python_is_a_syntax_error():
     with pytest.raises(SyntaxError):
         function_fingerprint("def f(:")
+
+
+# ---- every Python version -----------------------------------------------------------------------
+
+WITHOUT_OTHERS = """
+import json, sys
+from data_pipeline.fingerprints import function_fingerprint
+print(json.dumps([function_fingerprint(code) for code in json.load(sys.stdin)]))
+"""
+STDLIB_FILES = ("ast.py", "argparse.py", "dataclasses.py", "typing.py", "html/entities.py")
+
+
+def _interpreter(version: str) -> str | None:
+    """A runnable Python of a version: from the path, else among pyenv's; a shim that refuses to
+    run is none."""
+    roots = [os.environ.get("PYENV_ROOT"), "~/.pyenv"]
+    folders = [Path(root).expanduser() / "versions" for root in roots if root]
+    installed = [path for folder in folders for path in folder.glob(f"{version}*/bin/python")]
+    for candidate in [shutil.which(f"python{version}"), *map(str, sorted(installed))]:
+        if candidate is None:
+            continue
+        asked = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        ran = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
+        if ran.returncode == 0 and ran.stdout.strip() == version:
+            return candidate
+    return None
+
+
+@pytest.mark.parametrize(("value", "code"), VALUES)
+def test_the_values_of_python_3_11_hold_on_this_python(value, code):
+    assert function_fingerprint(code) == value
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_another_python_gives_the_same_values(version):
+    """In a bare interpreter: the module needs the standard library alone."""
+    interpreter = _interpreter(version)
+    if interpreter is None:
+        pytest.skip(f"no Python {version} that runs here")
+    ran = subprocess.run(
+        [interpreter, "-S", "-W", "ignore", "-c", WITHOUT_OTHERS],
+        input=json.dumps([code for _, code in VALUES]),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == [value for value, _ in VALUES]
+
+
+def test_the_programs_have_every_kind_of_node():
+    parsed = (ast.parse(code) for _, code in VALUES)
+    seen = {type(node).__name__ for tree in parsed for node in ast.walk(tree)}
+    roots = (ast.stmt, ast.expr, ast.pattern, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
+    kinds = {kind.__name__ for root in roots for kind in root.__subclasses__()}
+    # Newer than Python 3.11.
+    assert kinds - seen <= {"TypeAlias", "TemplateStr", "Interpolation"}
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="ast.dump of Python 3.11 is the truth")
+@pytest.mark.parametrize("name", STDLIB_FILES)
+def test_a_tree_as_text_is_what_python_3_11_dumps(name):
+    path = Path(sysconfig.get_path("stdlib")) / name
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert tree_text(tree) == ast.dump(tree)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters are newer than 3.11")
+def test_type_parameters_count():
+    plain = "class C:\n    x: int\n"
+    assert function_fingerprint(plain) != function_fingerprint(plain.replace("C:", "C[T]:"))
+
+
+def test_a_deep_tree_needs_no_recursion():
+    tree = ast.Constant(1)
+    for _ in range(5 * sys.getrecursionlimit()):
+        tree = ast.UnaryOp(ast.Not(), tree)
+    assert tree_text(tree).count("Not()") == 5 * sys.getrecursionlimit()
+
+
+def test_a_constant_of_no_source_is_refused():
+    with pytest.raises(TypeError, match="a set is no constant"):
+        tree_text(ast.Constant({1}))
