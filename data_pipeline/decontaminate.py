@@ -26,7 +26,12 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from data_pipeline.benchmark_tasks import BenchmarkError, read_tasks
-from data_pipeline.fingerprints import function_fingerprint, loosely_normalized, tree_digest
+from data_pipeline.fingerprints import (
+    FINGERPRINT,
+    function_fingerprint,
+    loosely_normalized,
+    tree_digest,
+)
 from data_pipeline.seeds.seed import Seed
 
 NEAR = 0.7  # Jaccard similarity from which programs are near-duplicates
@@ -413,6 +418,7 @@ def _run(options: argparse.Namespace) -> None:
         told = [json.dumps(asdict(removed[item.id])) for _, item in rows if item.id in removed]
         _write(options.report, [f"{line}\n".encode() for line in told])
     print(f"{len(rows) - len(removed):>10,} of {len(rows):,} rows stay")
+    print(f"{'':>10} programs compared by fingerprint {FINGERPRINT}")
     for (reason, name), count in sorted(
         Counter(
             (removal.reason, removal.matched.split("/")[0] if "/" in removal.matched else "")

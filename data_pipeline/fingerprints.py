@@ -14,6 +14,17 @@ FINGERPRINT = "tree-3.11/1"
 one split their functions; no Python version changes the values."""
 
 
+def explain_mismatch(stated: object, where: object) -> str | None:
+    """One line why data at `where`, split by the fingerprint `stated`, cannot be used; None if it
+    can. Data that states no fingerprint passes: it is older, or was not split by functions."""
+    if stated in (None, FINGERPRINT):
+        return None
+    return (
+        f"{where}: its functions were split by fingerprint {stated!r}, and this version uses "
+        f"{FINGERPRINT!r}: held-out functions may be trained on; build the data again"
+    )
+
+
 def function_fingerprint(code: str) -> str:
     """Hash of a program that ignores layout, comments, docstrings, annotations and the names of
     its functions and variables.

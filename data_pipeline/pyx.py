@@ -19,6 +19,7 @@ from typing import Any, overload
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from data_pipeline.fingerprints import explain_mismatch
 from data_pipeline.records import KINDS, Record, RecordError, make_record, read_jsonl
 
 VERSION = "1.0.0"
@@ -26,6 +27,7 @@ VERSION = "1.0.0"
 
 NAME = "pyx"
 
+_SPLIT_BY = "function_fingerprint"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -77,16 +79,24 @@ class Pyx(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def dataset_info(
-    builder: tfds.core.DatasetBuilder, fingerprint: str, *, disable_shuffling: bool
+    builder: tfds.core.DatasetBuilder,
+    fingerprint: str,
+    *,
+    disable_shuffling: bool,
+    split_by: str | None = None,
 ) -> tfds.core.DatasetInfo:
-    """What TFDS keeps of a dataset; `fingerprint` says what it was made of."""
+    """Describes a dataset to TFDS. fingerprint: of what it was made of; split_by: name of the
+    function fingerprint that held functions out, None if the records came split."""
+    metadata = {"fingerprint": fingerprint}
+    if split_by is not None:
+        metadata[_SPLIT_BY] = split_by
     return tfds.core.DatasetInfo(
         builder=builder,
         description=f"PyX and PyX-R training records; kinds: {', '.join(KINDS)}.",
         features=tfds.features.FeaturesDict(
             {name: tfds.features.Text() for name in ("id", "kind", "prompt_field", "response")}
         ),
-        metadata=tfds.core.MetadataDict(fingerprint=fingerprint),
+        metadata=tfds.core.MetadataDict(metadata),
         disable_shuffling=disable_shuffling,
     )
 
@@ -193,6 +203,8 @@ def _builder(data_dir: str | os.PathLike, name: str) -> tfds.core.DatasetBuilder
             f"{folder}: expected a prepared dataset; call data_pipeline.pyx.prepare first, or "
             "build one: python -m data_pipeline.build"
         )
+    if mismatch := explain_mismatch(_metadata(folder).get(_SPLIT_BY), folder):
+        raise PyxError(mismatch)
     return tfds.builder_from_directory(folder)
 
 
@@ -247,10 +259,16 @@ def _fingerprint(paths: Mapping[str, Path]) -> str:
 
 def fingerprint_of(folder: Path) -> str | None:
     """What a prepared dataset was made of; None where there is none that is whole."""
+    return _metadata(folder).get("fingerprint")
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    """A prepared dataset's metadata; {} if there is none that is whole."""
     try:
-        return json.loads((folder / "metadata.json").read_text())["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        metadata = json.loads((folder / "metadata.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipeline.fingerprints import function_fingerprint
+from data_pipeline.fingerprints import FINGERPRINT, function_fingerprint
 from data_pipeline.monologue.inline import direct_answer, inline_monologue
 from data_pipeline.prompts import forward_field, training_prompt
 from data_pipeline.records import PyXRecord, write_jsonl
@@ -120,6 +120,7 @@ def build(
     )
     recipe = {
         "format": _FORMAT,
+        "function_fingerprint": FINGERPRINT,
         "functions": functions,
         "heldout_share": heldout_share,
         "direct_share": direct_share,

@@ -91,11 +91,11 @@ TypeIgnore lineno tag
 }
 
 # The characters that Unicode 14 (Python 3.11) assigns and `repr` escapes: controls, formats,
-# spaces, surrogates, private use; and those that no Unicode will ever assign. A fixed set, because
-# `str.isprintable` changes with Unicode.
+# spaces, surrogates, private use; those that no Unicode will ever assign; and the gap before the
+# surrogates, where many regular expressions end. A fixed set: `str.isprintable` changes.
 _ESCAPED = re.compile(
     "[\\\\\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e"
-    "\u2000-\u200f\u2028-\u202f\u205f-\u2064\u2066-\u206f\u3000\ud800-\uf8ff\ufdd0-\ufdef\ufeff\ufff9-\ufffb"
+    "\u2000-\u200f\u2028-\u202f\u205f-\u2064\u2066-\u206f\u3000\ud7fc-\uf8ff\ufdd0-\ufdef\ufeff\ufff9-\ufffb"
     "\U000110bd\U000110cd\U00013430-\U00013438\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0001\U000e0020-\U000e007f\U000f0000-\U000ffffd\U00100000-\U0010ffff"
     + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))

@@ -23,6 +23,7 @@ from data_pipeline.build import BuildError, BuildOptions, TeacherOptions, build,
 from data_pipeline.build.__main__ import main, parse_arguments
 from data_pipeline.build.report import summary
 from data_pipeline.build.rows import EVAL, TRAIN
+from data_pipeline.fingerprints import FINGERPRINT
 from data_pipeline.monologue.forward import NarrationError
 from data_pipeline.records import KINDS, read_jsonl
 from data_pipeline.tracing import trace_call
@@ -141,6 +142,9 @@ def test_a_finished_build_is_returned_and_more_source_adds_to_it(built, sources,
     stamp = (output / "report.json").stat().st_mtime_ns
     again = build(options_for(sources / "texts", workers=1), output, progress=False)
     assert again.to_json() == first.to_json()
+    assert first.function_fingerprint == FINGERPRINT
+    metadata = json.loads((pyx.folder_of(output) / "metadata.json").read_text())
+    assert metadata["function_fingerprint"] == FINGERPRINT
     assert (output / "report.json").stat().st_mtime_ns == stamp
     both = BuildOptions(
         **vars(options_for(sources, workers=1))

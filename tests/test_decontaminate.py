@@ -24,6 +24,7 @@ from data_pipeline.decontaminate import (
     repeats_in,
     worst,
 )
+from data_pipeline.fingerprints import FINGERPRINT
 from data_pipeline.seeds import Seed, read_unit, units
 
 pytest.importorskip("datasketch")
@@ -396,7 +397,9 @@ def test_command(tmp_path, capsys):
         ("fwd rows.jsonl:2", "normalized", "B/7"),
         ("keep rows.jsonl:3", "normalized", "again rows.jsonl:4"),
     ]
-    assert "1 of 4 rows stay" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1 of 4 rows stay" in printed
+    assert f"compared by fingerprint {FINGERPRINT}" in printed
     for wrong, message in (
         (["--input=/none.jsonl", f"--output={kept}", "--repeats"], "No such file"),
         ([f"--input={source}", f"--output={kept}"], "expected --benchmarks, --repeats or both"),

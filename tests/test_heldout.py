@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from data_pipeline.fingerprints import FINGERPRINT
 from data_pipeline.monologue.inline import direct_answer, inline_monologue
 from semcoder_jax.benchmarks.heldout import (
     Heldout,
@@ -198,3 +199,18 @@ def test_problems_twice_or_none_are_errors(problems_file, tmp_path):
     path.write_text("\n")
     with pytest.raises(HeldoutError, match="no problems"):
         read_problems(path)
+
+
+@pytest.mark.parametrize("beside", ["corpus.json", "report.json"])
+def test_problems_split_by_another_fingerprint_are_refused_in_one_line(
+    beside, problems_file, tmp_path
+):
+    path = tmp_path / "problems.jsonl"
+    path.write_text(problems_file.read_text())
+    for stated in ({}, {"function_fingerprint": FINGERPRINT}):
+        (tmp_path / beside).write_text(json.dumps(stated))
+        assert len(read_problems(path, limit=1)) == 1
+    (tmp_path / beside).write_text(json.dumps({"function_fingerprint": "tree-3.11/0"}))
+    with pytest.raises(HeldoutError, match=f"{beside}: .*tree-3.11/0.*again$") as raised:
+        read_problems(path, limit=1)
+    assert "\n" not in str(raised.value)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tensorflow_datasets as tfds
 
+from data_pipeline.fingerprints import FINGERPRINT
 from data_pipeline.pyx import PyxError, load, prepare
 from data_pipeline.records import (
     PyXRecord,
@@ -163,3 +164,16 @@ def test_names_that_tfds_would_misread_are_refused(files, tmp_path):
         with pytest.raises(PyxError, match="expected"):
             prepare(jsonl_by_split, tmp_path / "data", name=name)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_dataset_split_by_another_fingerprint_is_refused_in_one_line(files, tmp_path):
+    folder = prepare(files, tmp_path / "data")
+    path = folder / "metadata.json"
+    metadata = json.loads(path.read_text())
+    path.write_text(json.dumps(metadata | {"function_fingerprint": FINGERPRINT}))
+    assert len(load(tmp_path / "data", "train")) == len(TRAIN)
+    path.write_text(json.dumps(metadata | {"function_fingerprint": "tree-3.11/0"}))
+    with pytest.raises(PyxError, match=r"tree-3.11/0.*build the data again") as raised:
+        load(tmp_path / "data", "train")
+    assert str(folder) in str(raised.value)
+    assert "\n" not in str(raised.value)

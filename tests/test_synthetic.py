@@ -112,10 +112,16 @@ def test_a_built_corpus_is_kept_and_an_unfinished_one_rebuilt(corpus):
     assert corpus.train.stat().st_mtime_ns == before
 
     content = corpus.train.read_bytes()
-    (folder / "corpus.json").unlink()
-    corpus.train.write_bytes(content[:1000])
-    synthetic.build(folder, **arguments)
-    assert corpus.train.read_bytes() == content
+    recipe = json.loads((folder / "corpus.json").read_text())
+    # Unfinished, and split by another fingerprint.
+    for stamp in (None, recipe | {"function_fingerprint": "tree-3.11/0"}):
+        (folder / "corpus.json").unlink()
+        if stamp is not None:
+            (folder / "corpus.json").write_text(json.dumps(stamp))
+        corpus.train.write_bytes(content[:1000])
+        synthetic.build(folder, **arguments)
+        assert corpus.train.read_bytes() == content
+        assert json.loads((folder / "corpus.json").read_text()) == recipe
 
 
 def test_programs_use_every_part_of_the_family():

@@ -16,6 +16,7 @@ from data_pipeline import pyx
 from data_pipeline.build import runners
 from data_pipeline.build.groups import read_group
 from data_pipeline.build.options import BuildOptions
+from data_pipeline.fingerprints import FINGERPRINT
 
 
 class PyxOfGroups(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -34,7 +35,9 @@ class PyxOfGroups(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return pyx.dataset_info(self, self._fingerprint, disable_shuffling=False)
+        return pyx.dataset_info(
+            self, self._fingerprint, disable_shuffling=False, split_by=FINGERPRINT
+        )
 
     def _split_generators(self, dl_manager: Any, pipeline: Any) -> dict[str, Any]:
         files = pipeline | "Groups" >> beam.Create(self._files, reshuffle=True)

@@ -30,6 +30,7 @@ from data_pipeline.decontaminate import BenchmarkIndex
 from data_pipeline.endpoint import Ask, Client, EndpointError
 from data_pipeline.execution import tiers
 from data_pipeline.execution.service import Setup
+from data_pipeline.fingerprints import FINGERPRINT
 from data_pipeline.records import write_jsonl
 from data_pipeline.seeds import Unit, units
 
@@ -199,6 +200,7 @@ class _Build:
             reused=self.reused,
             removed=sorted(self.removed, key=json.dumps)[:50],
             dead=sorted(self.dead, key=json.dumps)[:50],
+            function_fingerprint=FINGERPRINT,
         )
         write_page(report, self.output / "report.html")
         write_whole(self.output / "report.json", report.to_json())  # last: all else is whole

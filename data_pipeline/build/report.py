@@ -39,6 +39,7 @@ class Report:
     seconds:     by stage, of the session that finished the build
     reused:      functions whose rows an earlier session had made
     removed, dead: the first rows of removed.jsonl and dead_letters.jsonl
+    function_fingerprint: name of the one that identified, compared and held out functions
     """
 
     output: str
@@ -49,6 +50,7 @@ class Report:
     reused: int
     removed: list[dict[str, Any]] = field(default_factory=list)
     dead: list[dict[str, Any]] = field(default_factory=list)
+    function_fingerprint: str | None = None
 
     @property
     def records(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
+from data_pipeline.fingerprints import explain_mismatch
 from data_pipeline.literals import LiteralError, literal_end, parse_literal, same_value
 from data_pipeline.prompts import forward_prompt
 from data_pipeline.tracing import Trace
@@ -146,9 +147,10 @@ def read_problems(
     """The first ``limit`` problems of a JSONL file, each run once.
 
     ``trusted``: run them in this process, which is for programs written by this very machine.
-    Raises HeldoutError (file:line, field), also where a program does not give its output, and
-    SandboxUnavailable.
+    Raises HeldoutError (file:line, field), also where a program does not give its output or the
+    data beside it was split by another function fingerprint, and SandboxUnavailable.
     """
+    _check_split(Path(path).parent)
     rows: dict[str, tuple[str, dict]] = {}
     try:
         content = Path(path).read_bytes()
@@ -174,6 +176,19 @@ def read_problems(
             _problem(where, row, _sandboxed_run(where, result))
             for (where, row), result in zip(found, sandbox.map(jobs), strict=True)
         ]
+
+
+def _check_split(folder: Path) -> None:
+    """Raises HeldoutError if the corpus or build in a folder states another fingerprint."""
+    for name in ("corpus.json", "report.json"):
+        try:
+            stated = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(stated, dict):
+            mismatch = explain_mismatch(stated.get("function_fingerprint"), folder / name)
+            if mismatch:
+                raise HeldoutError(mismatch)
 
 
 def _parse_row(line: bytes, where: str) -> dict:
