@@ -19,6 +19,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_pipeline.installation import install_command
+from data_pipeline.notices import StderrHandler
+
 API_KEY_VARIABLE = "SEMCODER_API_KEY"
 
 
@@ -40,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             import starlette  # noqa: F401
             import uvicorn  # noqa: F401
         except ImportError as error:
-            message = f"{error.name} is missing: pip install 'semcoder-jax[serve]'"
+            message = f"{error.name} is missing: {install_command('serve')}"
             raise UsageError(message) from None
         # Bound before the model is read, so that a taken port is told at once.
         with _bound_socket(flags.host, flags.port) as listener:
@@ -65,7 +68,7 @@ def _serve(flags, api_key: str | None, listener: socket.socket) -> int:
 
     # By force: a library that was imported has set up the root logger already.
     form = "%(asctime)s %(levelname)s %(message)s"
-    logging.basicConfig(format=form, level=logging.INFO, force=True)
+    logging.basicConfig(handlers=[StderrHandler()], format=form, level=logging.INFO, force=True)
     for name in ("jax", "orbax", "absl"):
         logging.getLogger(name).setLevel(logging.WARNING)
     log = logging.getLogger("semcoder_jax.serve")
