@@ -35,6 +35,7 @@ from data_pipeline.execution.service import (
 from data_pipeline.tracing import trace_call
 
 REPOSITORY = Path(__file__).parents[1]
+pytestmark = pytest.mark.sandbox
 LIMITS = Limits(cpu_seconds=0.5, wall_seconds=2.0, memory_bytes=256 << 20, output_bytes=1 << 16)
 
 
