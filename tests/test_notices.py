@@ -13,6 +13,7 @@ from data_pipeline.monologue import ask
 from data_pipeline.notices import StderrHandler, logger
 from data_pipeline.tracing import __main__ as tracing
 from data_pipeline.verify import command as verify
+from semcoder_jax.serve import __main__ as serve
 
 PROGRAM = "def f(x):\n    return 10 // x\n"
 
@@ -89,3 +90,19 @@ def test_a_formatter_shapes_the_line(capsys):
     handler.setFormatter(logging.Formatter("%(name)s %(levelname)s %(message)s"))
     handler.emit(logging.LogRecord("n", logging.INFO, "", 0, "a %s", ("b",), None))
     assert capsys.readouterr().err == "n INFO a b\n"
+
+
+def test_a_server_leaves_logging_as_it_was(monkeypatch, stale_handler, capsys):
+    handlers, level = list(logging.root.handlers), logging.getLogger("jax").level
+
+    def log_once(flags, api_key, listener):
+        logging.getLogger("semcoder_jax.serve").info("serving")
+        logging.getLogger("jax").info("compiling")
+        return 0
+
+    monkeypatch.setattr(serve, "_serve", log_once)
+    assert serve.main(["--checkpoint=none", "--port=0"]) == 0
+    said = capsys.readouterr().err
+    assert said.endswith(" INFO serving\n") and said.count("\n") == 1
+    assert logging.root.handlers == handlers
+    assert logging.getLogger("jax").level == level
