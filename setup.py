@@ -54,6 +54,7 @@ EXTRAS = {
         "pysnooper>=1.2",  # the peer of the tracing benchmark
         "pytest>=8",
         "pytest-timeout>=2.3",
+        "pytest-xdist>=3.6",
         "ruff>=0.15,<0.18",
         "starlette>=0.40",  # as in the serve extra
         "tensorboard>=2.18",

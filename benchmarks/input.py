@@ -18,6 +18,7 @@ it lies, else one of the text's own words. Timings: the best of --rounds, the wa
 """
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -33,10 +34,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import grain
 import numpy as np
-from absl import logging
 
 from data_pipeline.input import Batch, TrainInput, tokenize_records
 from data_pipeline.mixture import groups
+from data_pipeline.notices import logger
 from data_pipeline.packing import TokenTable, lay_out, plan_packs
 from data_pipeline.prepare import prepare
 from data_pipeline.prepared import open_tokens
@@ -53,7 +54,7 @@ GRAIN_BINS = 64
 
 def main() -> None:
     args = _parser().parse_args()
-    logging.set_verbosity(logging.ERROR)  # records are cut, and it is said above
+    logger.setLevel(logging.ERROR)  # records are cut, and it is said above
     rng = np.random.default_rng(0)
     text = _source_text()
     tokenizer, tokenizer_name = _tokenizer(args.tokenizer, text)

@@ -9,6 +9,7 @@ The position is the step.
 The only file here that imports grain, which imports jax. Axes: R record, B row, T time.
 """
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ from typing import Any, Literal
 
 import grain
 import numpy as np
-from absl import logging
 from tqdm import tqdm
 
 from data_pipeline.mixture import groups, mixture_table
+from data_pipeline.notices import logger
 from data_pipeline.packing import Packs, Tokenizer, TokenSource, TokenTable, encode_table, lay_out
 from data_pipeline.prompts import training_prompt
 from data_pipeline.records import Record, kind_number
@@ -203,7 +204,7 @@ class TrainInput:
         self._plans: dict[int, Packs] = {}
         self._lock = threading.Lock()  # batches are made ahead on another thread
         unusual = self.counts.packed < self.counts.records or self.counts.cut
-        logging.log(logging.WARNING if unusual else logging.INFO, "input: %s", self.counts)
+        logger.log(logging.WARNING if unusual else logging.INFO, "input: %s", self.counts)
 
     def num_steps(self) -> int | None:
         """Steps of all epochs, the last possibly filled up with empty rows; None if without end."""

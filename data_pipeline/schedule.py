@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from absl import logging
 
 from data_pipeline.mixture import Group, RandomOrders, epoch_records
+from data_pipeline.notices import logger
 from data_pipeline.packing import Packs, plan_packs
 
 WINDOW = 1024
@@ -82,13 +82,13 @@ class Schedule:
         try:
             with np.load(path) as file:
                 if str(file["identity"]) != self.identity:
-                    logging.info("%s: of other records or options; planned anew", path)
+                    logger.info("%s: of other records or options; planned anew", path)
                     return None
                 return Packs(file["records"].astype(np.int64), file["starts"].astype(np.int64))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            logging.warning("%s: cannot be read (%s); planned anew", path, error)
+            logger.warning("%s: cannot be read (%s); planned anew", path, error)
             return None
 
     def _write(self, path: Path, packs: Packs) -> None:

@@ -5,4 +5,4 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 setup_environment ""
-exec .venv/bin/python -m launch.quickstart "$@"
+exec "$environment/bin/python" -m launch.quickstart "$@"

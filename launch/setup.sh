@@ -1,14 +1,17 @@
 # Sourced by the other scripts: puts the package and an extra into .venv, once.
 #   setup_environment EXTRA     ("" for the core alone)
+# VENV=DIR names another folder than .venv, PYTHON=PROGRAM the Python that a new one is made with.
 # Nothing is installed again while setup.py stays as it is.
 
 repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+environment="${VENV:-.venv}"
 
+# A program on the PATH need not run: pyenv has one for every version that some folder uses.
 find_python() {
   local candidate
   for candidate in "${PYTHON:-}" python3.13 python3.12 python3.11 python3 python; do
     [ -n "$candidate" ] || continue
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
       echo "$candidate"
       return
     fi
@@ -18,25 +21,27 @@ find_python() {
 }
 
 setup_environment() {
-  local extra="$1" python stamp recipe
+  local extra="$1" python stamp recipe duration
   cd "$repository" || return 1
   recipe="$(cksum <setup.py)"
-  stamp=".venv/installed-${extra:-core}"
-  if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$recipe" ]; then
+  stamp="$environment/installed-${extra:-core}"
+  if [ -x "$environment/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$recipe" ]; then
     return 0
   fi
-  if [ ! -x .venv/bin/pip ]; then
+  if [ ! -x "$environment/bin/pip" ]; then
     python="$(find_python)" || return 1
-    echo "Creating .venv with $("$python" --version)"
-    if ! "$python" -m venv .venv; then
-      rm -rf .venv
+    echo "Creating $environment with $("$python" --version)"
+    if ! "$python" -m venv "$environment"; then
+      rm -rf "$environment"
       echo "error: $python cannot create a virtual environment, expected its venv module" \
         "(Debian and Ubuntu: apt-get install python3-venv)" >&2
       return 1
     fi
   fi
-  echo "Installing semcoder-jax${extra:+[$extra]} (one to three minutes)"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".${extra:+[$extra]}" ||
-    return 1
+  duration="one to two minutes"
+  [ "$extra" = dev ] && duration="about 3 minutes on a quiet machine, 7 on a busy one"
+  echo "Installing semcoder-jax${extra:+[$extra]} ($duration)"
+  "$environment/bin/python" -m pip install --quiet --disable-pip-version-check \
+    -e ".${extra:+[$extra]}" || return 1
   echo "$recipe" >"$stamp"
 }

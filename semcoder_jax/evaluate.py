@@ -126,6 +126,7 @@ def _evaluate(argv: list[str]) -> None:
     if values["json"] is not None:
         write_runs(values["json"], runs)
     _print(runs, workdir)
+    sandbox.warn_if_weaker()
 
 
 def _print(runs: Sequence[Run], workdir: Path | None) -> None:

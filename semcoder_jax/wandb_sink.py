@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from data_pipeline.installation import install_command
 from semcoder_jax.config import ConfigError
 
 RUN_ID_FILE = "wandb_run_id"
@@ -15,7 +16,7 @@ def check_wandb(project: str | None) -> None:
     if project and importlib.util.find_spec("wandb") is None:
         raise ConfigError(
             f"config: train.wandb_project is {project!r}, but the package wandb is not installed; "
-            f"pip install wandb, or leave the field out"
+            f"{install_command('wandb')}, or leave the field out"
         )
 
 

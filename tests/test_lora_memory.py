@@ -1,6 +1,5 @@
 """The TPU compiler's word on adapters on one chip of 16 GB (slow set; needs libtpu, no TPU)."""
 
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -23,10 +22,8 @@ GIBIBYTE = 2**30
         ("lora_6p7b.py:1.3b", 2 * 1.346e9 + 12 * 59_965_440, 9),
     ],
 )
-def test_it_fits_a_single_chip(config, held, peak, capsys, monkeypatch, tmp_path):
+def test_it_fits_a_single_chip(tpu_compiler, config, held, peak, capsys, monkeypatch, tmp_path):
     """With room to spare, and nothing beside the arguments that is as large as the base."""
-    if not (Path(FOLDER) / "libtpu").is_dir() and importlib.util.find_spec("libtpu") is None:
-        pytest.skip('needs the TPU compiler: pip install "jax[tpu]", or set SEMCODER_LIBTPU')
     monkeypatch.setenv("SEMCODER_CACHE", str(tmp_path))
     command = [f"--config={CONFIGS / config}", "--topology=v5e:1x1", "--json"]
     assert plan.main(["plan", *command]) == 0

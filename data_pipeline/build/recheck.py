@@ -68,6 +68,7 @@ def recheck(
                     found.wrong.append((record.id, wrong))
             bar.update(len(batch))
         bar.close()
+    sandbox.warn_if_weaker()
     return found
 
 

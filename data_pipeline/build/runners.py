@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from data_pipeline.build.options import DIRECT_RUNNER, BuildError, BuildOptions
+from data_pipeline.installation import install_command
 
 
 def import_beam() -> Any:
@@ -28,9 +29,7 @@ def import_beam() -> Any:
         try:
             import apache_beam
         except ImportError:
-            raise BuildError(
-                "apache-beam is not installed; expected the extra 'beam': pip install -e .[beam]"
-            ) from None
+            raise BuildError(f"apache-beam is not installed: {install_command('beam')}") from None
     return apache_beam
 
 

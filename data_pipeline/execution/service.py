@@ -195,7 +195,8 @@ class Sandbox:
         setup: Setup | None = None,
     ):
         self.setup = setup or Setup()
-        self.tier = tiers.probe(self.setup, tier, allow_weak)
+        self._found = tiers.probe(self.setup, tier, allow_weak)
+        self.tier = self._found.tier
         self.limits = limits or Limits()
         self.workers = workers or len(os.sched_getaffinity(0))
         self._gate = _Gate()
@@ -225,6 +226,10 @@ class Sandbox:
             worker = self._idle.get()
             if worker is not None:
                 worker.close()
+
+    def warn_if_weaker(self) -> None:
+        """Says on stderr that the tier is not the strongest, and why: when the work is done."""
+        tiers.warn_if_weaker(self._found)
 
     def twin(self, number: int = 0) -> "Sandbox":
         """The same sandbox under another hash seed, for what must not depend on it; each number

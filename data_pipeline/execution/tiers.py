@@ -10,7 +10,6 @@ Which one a machine has is found by starting it and letting a sample try to get 
 """
 
 import json
-import logging
 import os
 import shutil
 import socket
@@ -24,8 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.execution import landlock
-
-_log = logging.getLogger(__name__)
+from data_pipeline.notices import logger
 
 UNPRIVILEGED_UID = 65534
 SYSTEM_FOLDERS = ("/usr", "/lib", "/lib64", "/bin", "/nix/store", "/etc/ld.so.cache")
@@ -375,11 +373,30 @@ def check(worker: Worker) -> list[str]:
     return outcome[1][1:]
 
 
-def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> str:
+@dataclass(frozen=True)
+class Found:
+    """A tier that works here.
+
+    weakness: why no stronger one does; "" if it is A or was asked for
+    """
+
+    tier: str
+    weakness: str
+
+
+def warn_if_weaker(found: Found) -> None:
+    """Says once that the tier is not the strongest, and why.
+
+    A command calls it when its work is done: a mistake that ends it stays one line.
+    """
+    if found.weakness:
+        logger.warning("the sandbox is of tier %s: %s", found.tier, found.weakness)
+
+
+def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> Found:
     """The strongest tier that works here, or `tier` if it does.
 
-    Logs a warning with the reasons if that is not A. Raises SandboxUnavailable that says why the
-    others do not work, and what to install.
+    Raises SandboxUnavailable that says why the others do not work, and what to install.
     """
     if tier is not None and tier not in "ABC":
         raise SandboxUnavailable(f"--tier={tier}: expected A, B or C")
@@ -389,9 +406,7 @@ def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> st
     for candidate in [tier] if tier else ["A", "B", *(["C"] if allow_weak else [])]:
         reason = _try(candidate, setup)
         if reason is None:
-            if reasons:
-                _log.warning("the sandbox is of tier %s: no %s", candidate, "; ".join(reasons))
-            return candidate
+            return Found(candidate, f"no {'; '.join(reasons)}" if reasons else "")
         reasons.append(f"tier {candidate}: {reason}")
     raise SandboxUnavailable(
         "no sandbox can be had here. Install bubblewrap (apt-get install bubblewrap), or allow "

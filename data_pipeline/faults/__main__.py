@@ -65,6 +65,7 @@ def _show(options: argparse.Namespace) -> int:
             )
     for reason, count in found.refused.most_common():
         print(f"{count:>6,} not kept: {reason}", file=sys.stderr)
+    sandbox.warn_if_weaker()
     return 0 if found.kept else 1
 
 

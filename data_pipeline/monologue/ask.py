@@ -71,6 +71,7 @@ def _ask(options: argparse.Namespace) -> int:
     else:
         print(f"no answer was kept; the last one: {lesson.reason}", file=sys.stderr)
     print(f"\n{teacher.counts.summary()}", file=sys.stderr)
+    sandbox.warn_if_weaker()
     return 0 if lesson.response is not None else 1
 
 

@@ -69,6 +69,7 @@ def traced(options: argparse.Namespace) -> Trace:
         print(result.stdout, end="" if result.stdout.endswith("\n") else "\n")
     if result.trace is None:
         raise ToolError(f"no trace: {json.dumps(result.to_json())}")
+    sandbox.warn_if_weaker()
     return result.trace
 
 

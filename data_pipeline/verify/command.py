@@ -193,7 +193,9 @@ def _traces(rows: Sequence[_Row], options: argparse.Namespace) -> Iterator[Trace
     try:
         with Sandbox(tier=options.tier, workers=min(options.workers, len(rows) or 1)) as sandbox:
             jobs = (call_job(row.program, row.call, trace=TraceLimits()) for row in rows)
+            traced = False
             for result in sandbox.map(jobs):
+                traced = traced or result.trace is not None
                 match result.outcome:
                     case BadInput(message=message):
                         yield message.splitlines()[0]
@@ -205,6 +207,8 @@ def _traces(rows: Sequence[_Row], options: argparse.Namespace) -> Iterator[Trace
                         yield "the run left no trace"
                     case _:
                         yield result.trace
+            if traced:  # else the only row ends in an error
+                sandbox.warn_if_weaker()
     except SandboxUnavailable as error:
         raise VerifyError(f"{error}; or, if you trust the programs, --trusted") from None
 

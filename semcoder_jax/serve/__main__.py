@@ -16,8 +16,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from data_pipeline.installation import install_command
+from data_pipeline.notices import StderrHandler
 
 API_KEY_VARIABLE = "SEMCODER_API_KEY"
 
@@ -40,16 +43,35 @@ def main(argv: Sequence[str] | None = None) -> int:
             import starlette  # noqa: F401
             import uvicorn  # noqa: F401
         except ImportError as error:
-            message = f"{error.name} is missing: pip install 'semcoder-jax[serve]'"
+            message = f"{error.name} is missing: {install_command('serve')}"
             raise UsageError(message) from None
         # Bound before the model is read, so that a taken port is told at once.
-        with _bound_socket(flags.host, flags.port) as listener:
+        with _bound_socket(flags.host, flags.port) as listener, _server_logs():
             return _serve(flags, api_key, listener)
     except _user_errors() as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+@contextlib.contextmanager
+def _server_logs() -> Iterator[None]:
+    """Logs to stderr with times; what a library or a caller had set up comes back at the end."""
+    handler = StderrHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    levels = {None: logging.INFO} | dict.fromkeys(("jax", "orbax", "absl"), logging.WARNING)
+    loggers = {name: logging.getLogger(name) for name in levels}
+    before = {name: logger.level for name, logger in loggers.items()}
+    handlers, logging.root.handlers = logging.root.handlers, [handler]
+    try:
+        for name, level in levels.items():
+            loggers[name].setLevel(level)
+        yield
+    finally:
+        logging.root.handlers = handlers
+        for name, level in before.items():
+            loggers[name].setLevel(level)
 
 
 def _serve(flags, api_key: str | None, listener: socket.socket) -> int:
@@ -63,11 +85,6 @@ def _serve(flags, api_key: str | None, listener: socket.socket) -> int:
     from semcoder_jax.serve.engine_thread import EngineThread
     from semcoder_jax.serve.protocol import Limits
 
-    # By force: a library that was imported has set up the root logger already.
-    form = "%(asctime)s %(levelname)s %(message)s"
-    logging.basicConfig(format=form, level=logging.INFO, force=True)
-    for name in ("jax", "orbax", "absl"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     log = logging.getLogger("semcoder_jax.serve")
     if api_key is None and not _is_loopback(listener.getsockname()[0]):
         log.warning("other machines can reach this server, and it asks for no API key")
