@@ -155,7 +155,7 @@ class Reader:
         if frame.clause and self.program.clauses[frame.clause].header == line:
             # The comprehension goes on; what its statement does is told to the statement's line.
             self.settle(frame, snapshot, self.program.clauses[frame.clause].hidden)
-            frame.waiting = frame.on_line
+            frame.waiting = frame.teller.on_line
             return
         if frame.owner is not None or frame.function.endswith(_GENERATOR):
             return
