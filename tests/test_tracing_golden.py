@@ -789,6 +789,17 @@ def test_a_line_is_told_what_its_comprehension_changed_around_it():
     assert changed[5] == {"nums": "[]"}
 
 
+def test_a_return_that_calls_twice_is_one_line():
+    source = """
+        def g(x):
+            return x
+        def f(x):
+            return g(0) or g(x)
+        """
+    lines = [e.line for e in traced(source, "f(1)").events if e.kind == "line"]
+    assert lines == [4, 2, 2]
+
+
 def test_types_written_in_c_without_attributes_are_opaque():
     trace = traced(
         """
