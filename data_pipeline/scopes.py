@@ -2,12 +2,15 @@
 
 Python's own rules (reference, 4.2): functions, lambdas, classes and comprehensions are scopes; a
 class's names are not seen from the functions in it; the first iterable of a comprehension, default
-values, decorators and annotations belong to the scope around. Standard library only.
+values, decorators and annotations belong to the scope around. Type parameters (Python 3.12, PEP
+695) are a scope between it and the function, class or `type` that has them; such a scope, unlike a
+function, sees the names of a class around it. Standard library only.
 """
 
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -15,7 +18,8 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 @dataclass(eq=False)
 class Scope:
-    """kind: "module", "function", "class" or "comprehension". bound: the names it binds."""
+    """kind: "module", "function", "class", "comprehension" or "type parameters". bound: the names
+    it binds."""
 
     kind: str
     parent: "Scope | None"
@@ -60,16 +64,17 @@ def needed_names(statements: Sequence[ast.stmt]) -> tuple[set[str], set[str]]:
 
 def _binding(name: str, scope: Scope) -> Scope | None:
     asked: Scope | None = scope
-    first = True
+    sees_class = True
     while asked is not None:
         rule = asked.outside.get(name)
         if rule == "global":
             while asked.parent is not None:
                 asked = asked.parent
             return asked if name in asked.bound else None
-        if name in asked.bound and rule is None and (first or asked.kind != "class"):
+        if name in asked.bound and rule is None and (sees_class or asked.kind != "class"):
             return asked
-        asked, first = asked.parent, False
+        sees_class = sees_class and asked.kind == "type parameters"
+        asked = asked.parent
     return None
 
 
@@ -168,24 +173,46 @@ class _Walker(ast.NodeVisitor):
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self.block(node.decorator_list)
         self.note(node, "name", True)
-        self.defaults_and_annotations(node.args)
+        self.defaults(node.args)
+        self.type_parameters(node)
+        self.annotations(node.args)
         self.annotated(node.returns)
         self.within("function")
         self.parameters(node.args)
         self.block(node.body)
         self.leave()
+        self.leave()
 
     visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
-        self.defaults_and_annotations(node.args)
+        self.defaults(node.args)
         self.within("function")
         self.parameters(node.args)
         self.visit(node.body)
         self.leave()
 
-    def defaults_and_annotations(self, arguments: ast.arguments) -> None:
+    def type_parameters(self, node: ast.AST) -> None:
+        """Enters the scope of the node's type parameters, which is empty where it has none."""
+        self.within("type parameters")
+        parameters = getattr(node, "type_params", [])  # not in Python 3.11
+        for parameter in parameters:
+            self.note(parameter, "name", True)
+        for parameter in parameters:
+            self.annotated(getattr(parameter, "bound", None))
+            self.annotated(getattr(parameter, "default_value", None))
+
+    def visit_TypeAlias(self, node: Any) -> None:
+        """`type Name[T] = value`; the value is computed when somebody asks for it."""
+        self.visit(node.name)
+        self.type_parameters(node)
+        self.annotated(node.value)
+        self.leave()
+
+    def defaults(self, arguments: ast.arguments) -> None:
         self.block([d for d in (*arguments.defaults, *arguments.kw_defaults) if d is not None])
+
+    def annotations(self, arguments: ast.arguments) -> None:
         for argument in all_arguments(arguments):
             self.annotated(argument.annotation)
 
@@ -196,10 +223,12 @@ class _Walker(ast.NodeVisitor):
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self.block(node.decorator_list)
         self.note(node, "name", True)
+        self.type_parameters(node)
         self.block([*node.bases, *node.keywords])
         self.within("function").bound.add("__class__")  # which the methods see, as super() does
         self.within("class")
         self.block(node.body)
+        self.leave()
         self.leave()
         self.leave()
 

@@ -29,7 +29,7 @@ Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 """(q [B, T, H, K], k and v [B, T, G, K]) -> [B, T, H, K]"""
 
 BACKENDS = {
-    "auto": "splash on TPU, flash on GPU, where the model suits it; otherwise xla",
+    "auto": "splash on TPU, flash on GPU (Ampere or later) if the model suits it; otherwise xla",
     "splash": "JAX's Pallas kernel for TPU",
     "flash": "JAX's Pallas kernel for GPU",
     "cudnn": "NVIDIA's fused attention for GPU, given a mask; float16 and bfloat16 only",
@@ -49,11 +49,20 @@ def chosen(backend: str, head_dim: int, dtype, mesh: Mesh | None) -> str:
     """
     if backend != "auto":
         return backend
-    platform = mesh.devices.flat[0].platform if mesh else jax.default_backend()
-    kernel = _KERNELS.get(platform)
-    if head_dim % _KERNEL_HEAD or (kernel == "flash" and jnp.dtype(dtype).itemsize != 2):
+    device = mesh.devices.flat[0] if mesh else jax.local_devices()[0]
+    kernel = _KERNELS.get(device.platform)
+    if head_dim % _KERNEL_HEAD:
+        return "xla"
+    if kernel == "flash" and (jnp.dtype(dtype).itemsize != 2 or not _compiles_triton(device)):
         return "xla"
     return kernel or "xla"
+
+
+def _compiles_triton(gpu: jax.Device) -> bool:
+    """XLA compiles Triton kernels for NVIDIA's compute capability 8.0 and up: not for a T4, which
+    Colab lends, nor for a V100. AMD's devices, whose capability is a name, have no such bound."""
+    major = str(getattr(gpu, "compute_capability", "")).partition(".")[0]
+    return not major.isdecimal() or int(major) >= 8
 
 
 def make_attend(
@@ -178,7 +187,7 @@ def _splash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> j
 
 
 def _flash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> jax.Array:
-    """Source: jax.experimental.pallas.ops.gpu.attention."""
+    """Source: jax.experimental.pallas.ops.gpu.attention, which JAX 0.12 has and deprecates."""
     from jax.experimental.pallas.ops.gpu.attention import mha
 
     H, K = q_BxTxHxK.shape[2:]

@@ -1,6 +1,7 @@
 """Every attention backend against plain softmax attention written here in NumPy, and its gradients
 against those of the plain JAX form; kernels run in Pallas's interpret mode."""
 
+import contextlib
 import functools
 
 import jax
@@ -99,6 +100,16 @@ def test_backends_agree(backend, H, G, K, cudnn_stand_in):
             assert np.abs(np.asarray(ours)[real]).max() > 0.1
 
 
+def describe_h100():
+    """A context that tells JAX which GPU to lower for: from 0.12 a Triton kernel needs to know."""
+    if jax.__version_info__ < (0, 10, 2):
+        return contextlib.nullcontext()
+    gpu = jax.sharding.AbstractDevice("NVIDIA H100 80GB HBM3", num_cores=132, platform="gpu")
+    auto = (jax.sharding.AxisType.Auto,)
+    mesh = jax.sharding.AbstractMesh((1,), ("fsdp",), axis_types=auto, abstract_device=gpu)
+    return jax.sharding.use_abstract_mesh(mesh)
+
+
 @pytest.mark.parametrize("K", [64, 128])
 def test_the_gpu_kernel_lowers_for_cuda(K):
     """Both passes become Triton programs; no GPU takes part."""
@@ -109,14 +120,15 @@ def test_the_gpu_kernel_lowers_for_cuda(K):
     def total(q, k, v, positions, segments):
         return jnp.sum(make_attend("flash", positions, segments)(q, k, v).astype(jnp.float32))
 
-    traced = jax.jit(jax.grad(total, (0, 1, 2))).trace(q, k, k, ids, ids)
-    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    with describe_h100():
+        traced = jax.jit(jax.grad(total, (0, 1, 2))).trace(q, k, k, ids, ids)
+        text = traced.lower(lowering_platforms=("cuda",)).as_text()
     assert text.count("@__gpu$xla.gpu.triton") >= 2
 
 
 class MeshOf:
-    def __init__(self, platform):
-        self.devices = np.array([type("Device", (), {"platform": platform})()])
+    def __init__(self, platform, **attributes):
+        self.devices = np.array([type("Device", (), {"platform": platform, **attributes})()])
 
 
 @pytest.mark.parametrize(
@@ -128,6 +140,10 @@ class MeshOf:
         (MeshOf("tpu"), 48, "bfloat16", "xla"),
         (MeshOf("gpu"), 128, "bfloat16", "flash"),
         (MeshOf("gpu"), 128, "float32", "xla"),  # its blocks would not fit
+        (MeshOf("gpu", compute_capability="7.5"), 128, "bfloat16", "xla"),  # T4: no Triton in XLA
+        (MeshOf("gpu", compute_capability="8.0"), 128, "bfloat16", "flash"),  # A100
+        (MeshOf("gpu", compute_capability="12.0"), 128, "bfloat16", "flash"),
+        (MeshOf("rocm", compute_capability="gfx942"), 128, "bfloat16", "flash"),
     ],
 )
 def test_auto_goes_by_the_devices_of_the_mesh_and_the_model(mesh, head_dim, dtype, expected):

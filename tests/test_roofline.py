@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax.ad_checkpoint import checkpoint_name
-from jax.sharding import Mesh
+from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 
 from launch.executed_flops import traced_flops
@@ -157,6 +157,7 @@ def test_a_body_that_each_device_runs_counts_for_all():
     mesh = Mesh(jax.devices()[:1], ("x",))
     mapped = jax.shard_map(lambda x: x @ x.T, mesh=mesh, in_specs=P("x"), out_specs=P("x"))
     assert traced_flops(mapped, jnp.ones((4, 8))) == 2 * 4 * 4 * 8
-    four = jax.sharding.AbstractMesh((4,), ("x",))
+    # As in semcoder_jax.sharding; JAX 0.12 makes an abstract mesh with explicit axes by itself.
+    four = jax.sharding.AbstractMesh((4,), ("x",), axis_types=(AxisType.Auto,))
     mapped = jax.shard_map(lambda x: x @ x.T, mesh=four, in_specs=P("x"), out_specs=P("x"))
     assert traced_flops(mapped, jax.ShapeDtypeStruct((16, 8), jnp.float32)) == 4 * 2 * 4 * 4 * 8

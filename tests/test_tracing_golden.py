@@ -5,6 +5,8 @@ exception, branch, "#turn"). Lines are counted from the first line of the progra
 """
 
 import re
+import subprocess
+import sys
 from textwrap import dedent
 
 import pytest
@@ -768,6 +770,76 @@ def test_finally_runs_while_unwinding_and_return_in_finally_wins():
         ("line", 5),
         ("return", 5, "-> 'kept'"),
     ]
+
+
+def test_a_line_is_told_what_its_comprehension_changed_around_it():
+    trace = traced(
+        """
+        def f(nums):
+            out = []
+            left = [out.append(n) for n in nums]
+            seen = {last := n for n in nums}
+            return [nums.pop() for _ in range(2)], out
+        """,
+        "f([4, 5])",
+    )
+    changed = {e.line: dict(e.changed) for e in trace.events if e.kind == "line"}
+    assert changed[3] == {"out": "[4, 5]", "left": "[None, None]"}
+    assert changed[4] == {"last": "5", "seen": "{4, 5}"}
+    assert changed[5] == {"nums": "[]"}
+
+
+def test_a_return_that_calls_twice_is_one_line():
+    source = """
+        def g(x):
+            return x
+        def f(x):
+            return g(0) or g(x)
+        """
+    lines = [e.line for e in traced(source, "f(1)").events if e.kind == "line"]
+    assert lines == [4, 2, 2]
+
+
+def test_types_written_in_c_without_attributes_are_opaque():
+    trace = traced(
+        """
+        import itertools, operator
+        def f():
+            c = itertools.count()
+            g = operator.itemgetter(1)
+            class Own: pass
+            own = Own()
+            return 0
+        """,
+        "f()",
+    )
+    texts = {name: text for e in trace.events for name, text in e.changed.items()}
+    assert (texts["c"], texts["g"], texts["own"]) == ("<count>", "<itemgetter>", "Own()")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # Python before 3.13.3 crashes where the second is traced.
+        "a = [(lambda: i)() for i in xs]; b = [i for i in xs]; return a, b",
+        "i = 5; g = lambda: i; b = [i for i in xs]; return g(), b",
+        # Python 3.12 computes something else where this is traced.
+        "class C: q = [len(xs) + i for i in xs]\n    return C.q",
+        "return [sum(i for _ in xs) for i in xs]",
+    ],
+)
+def test_comprehensions_whose_names_are_shared_leave_the_result_alone(body):
+    source = f"def f(xs):\n    {body}\n"
+    program = f"{source}\nprint(f([1, 2]))"
+    plain = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    code = (
+        "from data_pipeline.tracing import trace_call; t = trace_call(*__import__('sys').argv[1:])"
+    )
+    code += "; print(t.result); assert t.events or 'cannot trace' in t.truncated"
+    command = [sys.executable, "-c", code, source, "f([1, 2])"]
+    under_trace = subprocess.run(command, capture_output=True, text=True)
+    assert under_trace.returncode == 0, under_trace.stderr
+    assert under_trace.stdout == plain.stdout
 
 
 def test_results_agree_with_the_official_outputs(shared_data):

@@ -83,6 +83,7 @@ class _Frame:
     values, texts: the locals as last seen
     waiting:  the step whose after-state comes with the next snapshot
     on_line:  the last "line" step
+    reached:  its line, or 0 once something else has happened in the frame
     header:   the "line" step of a header whose branch is still open, header_at its line
     clause:   line of the comprehension's clause that is being run, or 0
     loops:    by header; comprehensions: by line of the clause
@@ -98,6 +99,7 @@ class _Frame:
     latest: dict[str, Any] = field(default_factory=dict)
     waiting: _Step | None = None
     on_line: _Step | None = None
+    reached: int = 0
     header: _Step | None = None
     header_at: int = 0
     clause: int = 0
@@ -155,13 +157,19 @@ class Reader:
         if frame.clause and self.program.clauses[frame.clause].header == line:
             # The comprehension goes on; what its statement does is told to the statement's line.
             self.settle(frame, snapshot, self.program.clauses[frame.clause].hidden)
-            frame.waiting = frame.on_line
+            frame.waiting = frame.teller.on_line
             return
         if frame.owner is not None or frame.function.endswith(_GENERATOR):
             return
         self.settle(frame, snapshot)
         frame.clause = 0
         frame.comprehensions.clear()
+        if line == frame.reached:
+            # Python 3.12 comes back to `return f() or g()` before it returns. A line that really
+            # runs again, in a loop, has a marker in between.
+            frame.waiting = frame.on_line
+            return
+        frame.reached = line
         step = self.add(frame, "line", line)
         frame.waiting = frame.on_line = step
         end = self.program.headers.get(line)
@@ -175,7 +183,7 @@ class Reader:
             frame.header, frame.header_at = step, line
 
     def marker(self, frame: _Frame, marker: Marker) -> None:
-        frame.clause = 0
+        frame.clause = frame.reached = 0
         frame.comprehensions.clear()
         header, frame.header = frame.header, None
         if marker.kind == "enter":
@@ -217,6 +225,7 @@ class Reader:
             self.call(key, line, snapshot, extra)
             return
         frame = self.frames[key]
+        frame.reached = 0
         clause = self.program.clauses.get(frame.clause)
         hidden = clause.hidden if clause is not None else _NOTHING
         if kind == RESUME:

@@ -6,6 +6,7 @@
 Standard library only: this file also runs inside the sandbox.
 """
 
+import functools
 import marshal
 import sys
 import types
@@ -67,6 +68,8 @@ _COMPILER_NAMES = frozenset(
     }
 )
 _PROXY = sys.version_info >= (3, 13)  # f_locals is a proxy there, which marshal refuses
+# From 3.12 on a comprehension runs in the frame around it, its variables set aside by this.
+_SETS_ASIDE = opmap.get("LOAD_FAST_AND_CLEAR")
 
 _MARSHALLED = frozenset({list, tuple, dict, set, frozenset, bytes, complex})
 
@@ -213,6 +216,10 @@ def record(
         code = frame.f_code
         if code.co_filename != FILENAME:
             return None
+        if _SETS_ASIDE is not None and cannot_be_traced(code):
+            python = ".".join(map(str, sys.version_info[:3]))
+            stop(f"Python {python} cannot trace the comprehensions of {code.co_qualname}")
+            return None
         suspends = code.co_flags & _SUSPENDS
         if suspends and opcode_at(frame) != (_RESUME, 0):
             known = resumable.get(id(frame))
@@ -243,6 +250,34 @@ def record(
         if sys.gettrace() is not trace and recording.truncated is None:
             recording.truncated = "the program replaced the trace function or ran out of stack"
         sys.settrace(previous)
+
+
+@functools.lru_cache(maxsize=512)
+def cannot_be_traced(code: types.CodeType) -> bool:
+    """Whether tracing would crash Python or change what the code does, by faults of its releases.
+
+    Before 3.13.3, reading the locals crashes while a comprehension's variable lies in the slot of
+    one of the same name that inner functions share (python/cpython#128396). In 3.12 a trace
+    function loses the variables of a comprehension in a class body (#130809).
+    """
+    if not (3, 12) <= sys.version_info < (3, 13, 3):
+        return False
+    if not _PROXY:
+        is_class_body = not code.co_flags & 1  # CO_OPTIMIZED: a function
+        return is_class_body and _SETS_ASIDE in code.co_code[::2]
+    shared = {*code.co_cellvars, *code.co_freevars}
+    slot = 0
+    operations = code.co_code[::2]
+    for at, operation in enumerate(operations):
+        slot = slot << 8 | code.co_code[2 * at + 1]
+        if operation == opmap["EXTENDED_ARG"]:
+            continue
+        if operation == _SETS_ASIDE and operations[at + 1] != opmap["MAKE_CELL"]:
+            name = code._varname_from_oparg(slot)  # type: ignore[attr-defined]
+            if name in shared:
+                return True
+        slot = 0
+    return False
 
 
 def shares_much(values: Mapping[str, Any]) -> bool:

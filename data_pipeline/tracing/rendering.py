@@ -219,7 +219,7 @@ class _Writer:
         if form.fields is not None:
             attributes = dict(zip(form.fields, tuple.__iter__(value), strict=False))
             base = None
-        if base is None and not attributes and not form.of_program:
+        if base is None and not attributes and form.opaque:
             self.put(f"<{form.name}>")  # an iterator, a lock, a match: nothing to look into
             return
         self.put(form.name + "(")
@@ -286,6 +286,7 @@ class _Form:
     """What is known of a class from its definition.
 
     base:            the builtin whose part is shown
+    opaque:          written in C: beside its attributes there is nothing to look into
     attributes_only: an instance is shown by its `__dict__` and nothing else
     """
 
@@ -295,7 +296,7 @@ class _Form:
     base: type | None
     fields: tuple[str, ...] | None
     slots: tuple[tuple[str, Any], ...]
-    of_program: bool
+    opaque: bool
     usual_dict: bool
     attributes_only: bool
 
@@ -323,7 +324,9 @@ def _read_form(kind: type) -> _Form:
         if type(member) is types.MemberDescriptorType and name not in _OFFSETS
     ]
     is_class, is_enum = type in mro, enum.EnumMeta in type_mro(type(kind))
-    of_program = _is_of_program(kind)
+    # Types of C, many of which are of the heap as well, itertools' from Python 3.12 on, are
+    # immutable (1 << 8); those of a class statement never are.
+    opaque = not _is_of_program(kind) or bool(_type_flags(kind) & (1 << 8))
     # A class may put a property in the place of `__dict__`: reading it would run its code.
     usual = all(
         type(type_dict(ancestor).get("__dict__")) in (types.GetSetDescriptorType, type(None))
@@ -336,9 +339,9 @@ def _read_form(kind: type) -> _Form:
         base=base,
         fields=_fields(mro) if base is tuple else None,
         slots=tuple(slots),
-        of_program=of_program,
+        opaque=opaque,
         usual_dict=usual,
-        attributes_only=of_program and usual and not (is_class or is_enum or base or slots),
+        attributes_only=not opaque and usual and not (is_class or is_enum or base or slots),
     )
 
 
