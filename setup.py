@@ -70,8 +70,8 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     package_data={
-        "data_pipeline.build": ["page.css"],
-        "semcoder_jax": ["report_page.css", "report_page.js"],
+        "data_pipeline.builder": ["page.css"],
+        "semcoder_jax.evaluation": ["page.css", "page.js"],
     },
     packages=find_packages(include=["data_pipeline*", "semcoder_jax*"]),
     install_requires=CORE,

@@ -17,9 +17,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_pipeline.build import BuildOptions, Report, build
-from data_pipeline.build.report import summary
-from data_pipeline.tables import table
+from data_pipeline.builder import BuildOptions, Report, build
+from data_pipeline.builder.report import summary
+from data_pipeline.terminal.tables import table
 
 STANDARD_LIBRARY = (
     "base64", "bisect", "calendar", "cmd", "colorsys", "copy", "csv", "datetime", "difflib",

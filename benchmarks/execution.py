@@ -25,12 +25,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_pipeline.execution import oracles
-from data_pipeline.execution.service import (
-    Sandbox,
-    SandboxUnavailable,
-    TraceLimits,
-    call_job,
-)
+from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job
 from data_pipeline.execution.tiers import SYSTEM_FOLDERS, interpreter
 
 PROGRAM = """

@@ -112,7 +112,7 @@ def _jax_phase(phase: str, source: Path, output: Path, result: dict) -> float:
 
 def _command_phase(phase: str, source: Path, output: Path) -> float:
     """A whole command: import writes an Orbax checkpoint, export starts from that one."""
-    from semcoder_jax.hf.__main__ import main as hf_command
+    from semcoder_jax.commands.hf import main as hf_command
 
     workdir = source.with_name("workdir")
     arguments = ["export", f"--checkpoint={workdir}", f"--output={output}"]

@@ -7,8 +7,8 @@ percentile 2,300, longest 3,300; the rest median 250) and are cut at a row's len
 source code of the standard library, prompt 40 %. Every way makes the same kind of batches as numpy
 arrays, through the whole of it: an epoch of shuffled records from the moment the data is opened.
 
-- prepared: tokens read from ArrayRecord by a plan (data_pipeline.prepare, .input);
-- on the fly: the same records, tokenized first (data_pipeline.input);
+- prepared: tokens read from ArrayRecord by a plan (data_pipeline.tokens.tokenize, .input);
+- on the fly: the same records, tokenized first (data_pipeline.tokens.batches);
 - padded: upstream's way, one record a row, microbatches of 16 shuffled records padded to the
   longest in each; here from tokens in memory, so that its speed is an upper bound.
 
@@ -35,17 +35,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import grain
 import numpy as np
 
-from data_pipeline.input import Batch, TrainInput, tokenize_records
-from data_pipeline.mixture import groups
-from data_pipeline.notices import logger
-from data_pipeline.packing import TokenTable, lay_out, plan_packs
-from data_pipeline.prepare import prepare
-from data_pipeline.prepared import open_tokens
-from data_pipeline.prompts import training_prompt
-from data_pipeline.records import Record, make_record, write_jsonl
-from data_pipeline.schedule import WINDOW, Schedule
-from data_pipeline.tables import percent, table
-from data_pipeline.vocabulary import train_tokenizer
+from data_pipeline.pyx.prompts import training_prompt
+from data_pipeline.pyx.records import Record, make_record, write_jsonl
+from data_pipeline.terminal.notices import logger
+from data_pipeline.terminal.tables import percent, table
+from data_pipeline.tokens.batches import Batch, TrainInput, tokenize_records
+from data_pipeline.tokens.mixture import groups
+from data_pipeline.tokens.pack_plan import WINDOW, Schedule
+from data_pipeline.tokens.packing import TokenTable, lay_out, plan_packs
+from data_pipeline.tokens.store import open_tokens
+from data_pipeline.tokens.tokenize import prepare
+from data_pipeline.toy.vocabulary import train_tokenizer
 
 AIM = 500_000  # tokens a second on two cores, from the prepared form
 MICROBATCH = 16  # upstream's records a device (finetune_refine.sh)
@@ -216,8 +216,8 @@ def _memory(folder: Path, options: dict) -> str:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from data_pipeline.input import TrainInput\n"
-        "from data_pipeline.prepared import open_tokens\n"
+        "from data_pipeline.tokens.batches import TrainInput\n"
+        "from data_pipeline.tokens.store import open_tokens\n"
         "def held():\n"
         "    return int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 2**20\n"
         "before = held()\n"

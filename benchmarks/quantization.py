@@ -26,17 +26,17 @@ from flax import nnx
 from tqdm import tqdm
 
 from semcoder_jax.checkpoints import Model, load_model
-from semcoder_jax.kv_cache import PAGE_SIZE, KVCache
-from semcoder_jax.lora import LoRAConfig, freeze
-from semcoder_jax.quantization import quantize_params, weight_bytes
-from semcoder_jax.row_text import encode_prompt
+from semcoder_jax.inference.detokenize import encode_prompt
+from semcoder_jax.model.kv_cache import PAGE_SIZE, KVCache
+from semcoder_jax.model.lora import LoRAConfig, freeze
+from semcoder_jax.model.quantization import quantize_params, weight_bytes
 
 REPOSITORY = Path(__file__).parents[1]
 TEXTS = (
-    "data_pipeline/prompts.py",
-    "semcoder_jax/rope.py",
+    "data_pipeline/pyx/prompts.py",
+    "semcoder_jax/model/rope.py",
     "README.md",
-    "data_pipeline/records.py",
+    "data_pipeline/pyx/records.py",
 )
 SETTINGS = {
     # name: (weights, dtype of the cache)

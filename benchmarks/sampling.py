@@ -36,7 +36,7 @@ from pathlib import Path
 
 import numpy as np
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
+TESTS = Path(__file__).resolve().parents[1]
 SIDES = ("bandwidth", "transformers", "engine", "engine_text")
 # Figures that are better when smaller; the others are rates, or the same in every round.
 SECONDS = ("first", "warm_up", "off", "auto")
@@ -139,7 +139,7 @@ def run_side(side: str, path: Path, work: Work, size: str) -> dict:
 
 def make_models(directory: Path) -> list[str]:
     sys.path.insert(0, str(TESTS))
-    from smollm2 import find_gguf, write_hf_directory
+    from tests.support.smollm2 import find_gguf, write_hf_directory
 
     names = []
     if gguf := find_gguf():
@@ -195,7 +195,7 @@ def load(path: Path):
 
     from semcoder_jax import hf
     from semcoder_jax.checkpoints import Model, abstract_model, load_model
-    from semcoder_jax.model import Compute
+    from semcoder_jax.model.decoder import Compute
 
     if (path / "tokenizer.json").exists():
         model = load_model(path)
@@ -256,8 +256,8 @@ def _static_occupancy(lengths: list[int]) -> float:
 
 
 def engine_side(path: Path, work: Work) -> dict:
-    from semcoder_jax.engine import Engine, Request
-    from semcoder_jax.sampling_params import SamplingParams
+    from semcoder_jax.inference.engine import Engine, Request
+    from semcoder_jax.inference.params import SamplingParams
 
     model = load(path)
     prompts, lengths = work.ragged(model.config.vocab_size)
@@ -308,8 +308,8 @@ def by_turns(engines: dict, requests: list) -> dict[str, float]:
 
 
 def _time_to_first_token(engine, prompt: list[int]) -> float:
-    from semcoder_jax.engine import Request
-    from semcoder_jax.sampling_params import SamplingParams
+    from semcoder_jax.inference.engine import Request
+    from semcoder_jax.inference.params import SamplingParams
 
     started, seconds = time.monotonic(), None
     engine.submit(Request(prompt, SamplingParams(max_new_tokens=2), streaming=True))
@@ -324,7 +324,7 @@ def bytes_read(model) -> int:
     """Bytes of weights that a pass reads: all but a table that is only looked up in."""
     import jax
 
-    from semcoder_jax.quantization import weight_bytes
+    from semcoder_jax.model.quantization import weight_bytes
 
     embedding = model.params["embed_VxD"].get_value()
     table = 0
@@ -336,9 +336,9 @@ def bytes_read(model) -> int:
 def text_side(path: Path, work: Work) -> dict:
     """Speculation on monologues, which repeat code and values, and on drawn prose, which does
     not: batch 1 and 4 rows, off and auto."""
-    from semcoder_jax.engine import Engine, Request
-    from semcoder_jax.sampling_params import SamplingParams
-    from semcoder_jax.speculation import Lookup
+    from semcoder_jax.inference.engine import Engine, Request
+    from semcoder_jax.inference.params import SamplingParams
+    from semcoder_jax.inference.speculation import Lookup
 
     model = load(path)
     monologues = _monologues(6)
@@ -381,10 +381,10 @@ def text_side(path: Path, work: Work) -> dict:
 def _monologues(count: int) -> list[tuple[str, str]]:
     """(prompt, monologue) of small random programs, run and told."""
     from data_pipeline.monologue.inline import inline_monologue
-    from data_pipeline.prompts import forward_prompt
+    from data_pipeline.pyx.prompts import forward_prompt
 
     sys.path.insert(0, str(TESTS.parent))
-    from tests.tiny_checkpoint import random_runs
+    from tests.support.tiny_checkpoint import random_runs
 
     return [(forward_prompt(t.program, t.call), inline_monologue(t)) for t in random_runs(count)]
 

@@ -15,8 +15,8 @@ def tokens_per_second(kind: str, size: str, count: int) -> dict:
     prompts = rng.integers(10, VOCABULARY, (slots, 64)).tolist()
     if kind == "transformers":
         return _transformers_on_accelerator(size, prompts, count)
-    from semcoder_jax.engine import Engine, Request
-    from semcoder_jax.sampling_params import SamplingParams
+    from semcoder_jax.inference.engine import Engine, Request
+    from semcoder_jax.inference.params import SamplingParams
 
     model = random_model(size, quantize=kind == "int8")
     result = {"bytes": bytes_read(model)}
@@ -44,8 +44,8 @@ def random_model(size: str, quantize: bool):
 
     from semcoder_jax import hf
     from semcoder_jax.checkpoints import Model, abstract_model
-    from semcoder_jax.model import Compute
-    from semcoder_jax.quantization import quantize_params
+    from semcoder_jax.model.decoder import Compute
+    from semcoder_jax.model.quantization import quantize_params
 
     config = hf.MODELS[size]
     graphdef, shapes = nnx.split(abstract_model(config, Compute(dtype="bfloat16")))

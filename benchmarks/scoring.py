@@ -34,9 +34,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_pipeline.execution.service import Sandbox
-from semcoder_jax.benchmarks.cruxeval import CruxEval, read_problems
-from semcoder_jax.benchmarks.evalplus import EvalPlus, read_tasks
-from semcoder_jax.flow import Said
+from semcoder_jax.evaluation.benchmarks.cruxeval import CruxEval, read_problems
+from semcoder_jax.evaluation.benchmarks.evalplus import EvalPlus, read_tasks
+from semcoder_jax.evaluation.harness import Said
 
 HUMANEVAL = "humanevalplus/HumanEvalPlus.jsonl.gz"
 CRUXEVAL = "cruxeval/data/cruxeval.jsonl"

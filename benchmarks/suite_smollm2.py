@@ -15,11 +15,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT)]
 
-import smollm2  # noqa: E402
-
-from semcoder_jax import evaluate  # noqa: E402
+from semcoder_jax.commands import evaluate  # noqa: E402
+from tests.support import smollm2  # noqa: E402
 
 DATA = {
     "cruxeval": "cruxeval/data/cruxeval.jsonl",

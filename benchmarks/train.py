@@ -11,8 +11,9 @@ transformers runs LlamaForCausalLM with SDPA and fused AdamW, eager and under to
 side has a process of its own, all warmed up before the first timing; then they take turns, one
 update each, and the others wait. Times are the best and the median of all turns.
 
-Full rows: every position is a token and a target. FLOP/s: model FLOPs (semcoder_jax/flops.py), the
-same for each side, over time; beside them the rate at which the machine multiplies matrices.
+Full rows: every position is a token and a target. FLOP/s: model FLOPs
+(semcoder_jax/model/flops.py), the same for each side, over time; beside them the rate at which the
+machine multiplies matrices.
 
 PyX's lengths: records with the lengths of a built PyX (log-normal by kind: median and 99th
 percentile of prompt and response as measured), cut at 2,048 tokens as upstream does; on CPU all
@@ -42,7 +43,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_pipeline.packing import TokenTable, lay_out, plan_packs
+from data_pipeline.tokens.packing import TokenTable, lay_out, plan_packs
 
 SIDES = {"jax": "semcoder_jax", "eager": "torch, eager", "compiled": "torch, compiled"}
 VOCABULARY = 32_256

@@ -62,12 +62,13 @@ class JaxSide:
         import jax
         from flax import nnx
 
-        from semcoder_jax import hf, sharding
+        from semcoder_jax import hf
         from semcoder_jax.checkpoints import abstract_model
         from semcoder_jax.config import parse_run
-        from semcoder_jax.optimizer import make_optimizer
-        from semcoder_jax.train_state import TrainState, initial_state, state_shardings
-        from semcoder_jax.train_step import make_train_step
+        from semcoder_jax.model import sharding
+        from semcoder_jax.training.optimizer import make_optimizer
+        from semcoder_jax.training.state import TrainState, initial_state, state_shardings
+        from semcoder_jax.training.step import make_train_step
 
         self._jax, self._sharding = jax, sharding
         device = jax.devices()[0]
@@ -131,7 +132,7 @@ class JaxSide:
         return self._jax.devices()[0].memory_stats()["peak_bytes_in_use"]
 
     def sizes(self, work) -> dict:
-        from semcoder_jax import flops
+        from semcoder_jax.model import flops
 
         kind = self._jax.devices()[0].device_kind
         model = flops.model_flops(self._config, work.rows, work.length)
@@ -201,7 +202,8 @@ class TorchSide:
         return _host_peak()
 
     def sizes(self, work) -> dict:
-        from semcoder_jax import flops, hf
+        from semcoder_jax import hf
+        from semcoder_jax.model import flops
 
         config = hf.read_config(self._directory)
         known = None

@@ -1,4 +1,5 @@
 """Programs in, training batches out: PyX records, prompts, execution, tracing, grain input.
 
-Nothing here imports JAX (grain, imported by ``data_pipeline.input`` alone, brings it along).
+Nothing here imports JAX (grain, imported by ``data_pipeline.tokens.batches`` alone, brings it
+along).
 """

@@ -6,8 +6,8 @@ needed:
 
 The real step of the config is compiled for the real topology, from shapes alone: no data, weights
 or tokenizer are read. Shown are whether it fits and the peak memory of a device, model FLOPs,
-what the devices exchange, and by the roofline (an ESTIMATE, launch/roofline.py) the time of a
-step and of the recipe. Several topologies give a table. --slices=N joins N slices of each.
+what the devices exchange, and by the roofline (an ESTIMATE, semcoder_jax/planner/roofline.py) the
+time of a step and of the recipe. Several topologies give a table. --slices=N joins N of each.
 --steps=N is the recipe's length where the config counts epochs. --search finds, for each topology,
 the fastest setting that fits: mesh, microbatches, what is kept for the backward pass, offload.
 
@@ -25,10 +25,14 @@ from collections.abc import Sequence
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a plan touches no accelerator
 
-from launch import topologies
-from launch.compiled_step import CompiledStep, architecture
-from launch.compiler import CompileError, Compiler
-from launch.plan_report import (
+from semcoder_jax import hf
+from semcoder_jax.commands import config_flags as command_line
+from semcoder_jax.config import ConfigError, RunConfig, parse_run
+from semcoder_jax.model import sharding
+from semcoder_jax.planner import topologies
+from semcoder_jax.planner.compiled_step import CompiledStep, architecture
+from semcoder_jax.planner.compiler import CompileError, Compiler
+from semcoder_jax.planner.report import (
     Plan,
     make_plan,
     plan_lines,
@@ -38,11 +42,9 @@ from launch.plan_report import (
     table_lines,
     verdict,
 )
-from launch.search import Candidate, search
-from launch.settings import Setting, candidates
-from semcoder_jax import command_line, hf, sharding
-from semcoder_jax.config import ConfigError, RunConfig, parse_run
-from semcoder_jax.optimizer import OptimizerError
+from semcoder_jax.planner.search import Candidate, search
+from semcoder_jax.planner.settings import Setting, candidates
+from semcoder_jax.training.optimizer import OptimizerError
 
 USER_ERRORS = (
     command_line.CommandLineError,

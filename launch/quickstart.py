@@ -20,19 +20,27 @@ from pathlib import Path
 import jax
 from flax import nnx
 
-from semcoder_jax import evaluate, generations, hf, report
-from semcoder_jax import train as training
-from semcoder_jax.benchmarks.heldout import VARIANTS, Heldout, read_problems, worked_example
+from semcoder_jax import hf
 from semcoder_jax.checkpoints import MODEL, Model, load_model
-from semcoder_jax.compilation_cache import keep_compiled_programs
+from semcoder_jax.commands import evaluate
 from semcoder_jax.config import RunConfig, parse_run
-from semcoder_jax.flow import generate, judged
+from semcoder_jax.evaluation import report
+from semcoder_jax.evaluation import store as generations
+from semcoder_jax.evaluation.benchmarks.heldout import (
+    VARIANTS,
+    Heldout,
+    read_problems,
+    worked_example,
+)
+from semcoder_jax.evaluation.generators import ModelSource
+from semcoder_jax.evaluation.harness import generate, judged
+from semcoder_jax.evaluation.results import Run, to_json
 from semcoder_jax.hf.card import CardContent, default_license, model_card
-from semcoder_jax.initialization import with_copying_heads
-from semcoder_jax.model import Decoder
-from semcoder_jax.results import Run, to_json
-from semcoder_jax.sampling import SamplingParams
-from semcoder_jax.sources import ModelSource
+from semcoder_jax.inference.generate import SamplingParams
+from semcoder_jax.model.decoder import Decoder
+from semcoder_jax.model.initialization import with_copying_heads
+from semcoder_jax.training import loop as training
+from semcoder_jax.training.compilation_cache import keep_compiled_programs
 
 PROBLEMS = 400
 SAMPLING = SamplingParams(max_new_tokens=192)  # greedy; the longest true response has 170
@@ -96,7 +104,7 @@ def export_checkpoint(run: RunConfig, workdir: Path) -> Path:
     content = CardContent(
         name="semcoder-jax-quickstart",
         license=default_license(None, trained.config, trained_here=True),
-        data=("synthetic forward monologues (data_pipeline.synthetic)",),
+        data=("synthetic forward monologues (data_pipeline.toy.corpus)",),
         recipe=run.to_record(),
     )
     count = hf.parameter_count(trained.config)

@@ -29,9 +29,11 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from tqdm import tqdm
 
-from semcoder_jax import hf, sharding
+from semcoder_jax import hf
 from semcoder_jax.config import parse_run
-from semcoder_jax.lora import (
+from semcoder_jax.model import sharding
+from semcoder_jax.model.decoder import Compute, Decoder, DecoderConfig
+from semcoder_jax.model.lora import (
     QUANTIZED_BASES,
     LoRAConfig,
     adapted,
@@ -39,8 +41,7 @@ from semcoder_jax.lora import (
     initial_adapters,
     merge_leaf,
 )
-from semcoder_jax.model import Compute, Decoder, DecoderConfig
-from semcoder_jax.quantization import abstract_quantized, quantize_params
+from semcoder_jax.model.quantization import abstract_quantized, quantize_params
 
 # Not signs of damage: files that are missing, cut or altered make Orbax raise anything else.
 _OUT_OF_MEMORY = (MemoryError, jax.errors.JaxRuntimeError)

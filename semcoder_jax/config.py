@@ -11,16 +11,16 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 
-from data_pipeline.mixture import MixtureError, check_weights
-from data_pipeline.schedule import WINDOW
-from semcoder_jax.attention import BACKENDS
+from data_pipeline.tokens.mixture import MixtureError, check_weights
+from data_pipeline.tokens.pack_plan import WINDOW
 from semcoder_jax.hf import MODELS
-from semcoder_jax.initialization import InitializationConfig
-from semcoder_jax.lora import BASES, TARGETS, LoRAConfig
-from semcoder_jax.model import Compute, DecoderConfig
-from semcoder_jax.optimizer import OptimizerConfig
-from semcoder_jax.remat import POLICIES
-from semcoder_jax.sharding import MESH_AXES
+from semcoder_jax.model.attention import BACKENDS
+from semcoder_jax.model.decoder import Compute, DecoderConfig
+from semcoder_jax.model.initialization import InitializationConfig
+from semcoder_jax.model.lora import BASES, TARGETS, LoRAConfig
+from semcoder_jax.model.remat import POLICIES
+from semcoder_jax.model.sharding import MESH_AXES
+from semcoder_jax.training.optimizer import OptimizerConfig
 
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16")
 DATA_SOURCES = ("synthetic", "jsonl", "pyx", "tokens")
@@ -56,12 +56,12 @@ class DataConfig:
     ``source`` "jsonl" reads PyX rows from the files ``train`` and ``eval`` (optional) with the
     tokenizer in the directory ``tokenizer``; "synthetic" builds all three in WORKDIR/corpus with
     the arguments in ``synthetic``; "pyx" reads the splits of the dataset that
-    ``data_pipeline.build`` wrote to ``directory``, and where ``tokenizer`` is left out makes one of
-    the ``vocabulary_words`` most frequent words of its training records in WORKDIR/tokenizer;
-    "tokens" reads what ``data_pipeline.prepare`` wrote to the folders in ``datasets``, by name,
-    with the tokenizer that lies in them.
+    ``python -m data_pipeline.build`` wrote to ``directory``, and where ``tokenizer`` is left out
+    makes one of the ``vocabulary_words`` most frequent words of its training records in
+    WORKDIR/tokenizer; "tokens" reads what ``python -m data_pipeline.prepare`` wrote to the folders
+    in ``datasets``, by name, with the tokenizer that lies in them.
     ``mixture`` maps kinds (nl, forward, backward, refine, instruction) and names of ``datasets`` to
-    weights: how many times their records come in an epoch; see data_pipeline.mixture.
+    weights: how many times their records come in an epoch; see data_pipeline.tokens.mixture.
     ``packing_window`` is how many records are packed together, the longest first.
     ``global_batch_size`` counts packed rows of ``sequence_length`` tokens over all processes.
     ``overlong`` is what becomes of records that do not fit a row: "truncate" (on the right, as

@@ -7,8 +7,8 @@ What is opaque equals nothing: an object whose `__eq__` answers True never gets 
 import math
 from typing import Any
 
+from data_pipeline.execution.guest.values import Malformed, encode, has_opaque
 from data_pipeline.execution.outcomes import Result, Value
-from data_pipeline.execution.values import Malformed, encode, has_opaque
 
 
 def exact(result: Result, expected: Any) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from data_pipeline.execution.values import decode, has_opaque
+from data_pipeline.execution.guest.values import decode, has_opaque
 from data_pipeline.tracing.events import Raised, Trace
 
 

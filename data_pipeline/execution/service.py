@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from data_pipeline.execution import tiers
+from data_pipeline.execution.guest.values import encode
 from data_pipeline.execution.outcomes import BadInput, Died, Limit, Outcome, Result, Value
 from data_pipeline.execution.tiers import SandboxUnavailable, Setup, WorkerLost
-from data_pipeline.execution.values import encode
 from data_pipeline.tracing.events import Event, Loop, Raised, Trace
 
 STRETCHES = 8  # wall limits that a run which is computing may take when it runs alone

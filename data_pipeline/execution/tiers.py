@@ -22,8 +22,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.execution import landlock
-from data_pipeline.notices import logger
+from data_pipeline.execution.guest import landlock
+from data_pipeline.terminal.notices import logger
 
 UNPRIVILEGED_UID = 65534
 SYSTEM_FOLDERS = ("/usr", "/lib", "/lib64", "/bin", "/nix/store", "/etc/ld.so.cache")
@@ -42,17 +42,20 @@ _ENVIRONMENT = {
 
 # Modules that the sandbox gets, in no order; all of the standard library or each other.
 _MODULES = (
-    "data_pipeline", "data_pipeline.execution", "data_pipeline.execution.calls",
-    "data_pipeline.execution.determinism", "data_pipeline.execution.jobs",
-    "data_pipeline.execution.landlock", "data_pipeline.execution.messages",
-    "data_pipeline.execution.proxies", "data_pipeline.execution.seccomp",
-    "data_pipeline.execution.series", "data_pipeline.execution.values",
-    "data_pipeline.execution.worker", "data_pipeline.tracing",
-    "data_pipeline.tracing.events", "data_pipeline.tracing.markers",
+    "data_pipeline", "data_pipeline.execution", "data_pipeline.execution.guest",
+    "data_pipeline.execution.guest.determinism", "data_pipeline.execution.guest.jobs",
+    "data_pipeline.execution.guest.landlock", "data_pipeline.execution.guest.messages",
+    "data_pipeline.execution.guest.proxies", "data_pipeline.execution.guest.seccomp",
+    "data_pipeline.execution.guest.series", "data_pipeline.execution.guest.values",
+    "data_pipeline.execution.guest.worker", "data_pipeline.source", "data_pipeline.source.calls",
+    "data_pipeline.tracing", "data_pipeline.tracing.events", "data_pipeline.tracing.markers",
     "data_pipeline.tracing.reading", "data_pipeline.tracing.recorder",
     "data_pipeline.tracing.rendering", "data_pipeline.tracing.runs",
 )  # fmt: skip
-_PACKAGES = ("data_pipeline", "data_pipeline.execution", "data_pipeline.tracing")
+_PACKAGES = (
+    "data_pipeline", "data_pipeline.execution", "data_pipeline.execution.guest",
+    "data_pipeline.source", "data_pipeline.tracing",
+)  # fmt: skip
 
 # Run by `python -c`: takes the sources from the control descriptor (their folder need not be
 # readable in there) and gives them builtins of their own, which no program can replace.
@@ -88,7 +91,7 @@ class Finder:
         exec(compile(order["sources"][name], f"<{name}>", "exec"), module.__dict__)
 
 sys.meta_path.insert(0, Finder)
-from data_pipeline.execution import worker
+from data_pipeline.execution.guest import worker
 worker.main(order["options"])
 """
 

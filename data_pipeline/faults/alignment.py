@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from data_pipeline.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.tracing import Event, Trace
 
 MIN_ALIKE = 0.6

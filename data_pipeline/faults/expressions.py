@@ -9,8 +9,8 @@ import ast
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
-from data_pipeline.faults.edits import Source, Span, bodies, parts
 from data_pipeline.faults.mutant import Mutant
+from data_pipeline.source.edits import Source, Span, bodies, parts
 
 Operator = Callable[[Source, ast.FunctionDef], Iterator[Mutant]]
 

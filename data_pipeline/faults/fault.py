@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from data_pipeline.prompts import refine_field
-from data_pipeline.records import RefineRecord, derived_id
+from data_pipeline.pyx.prompts import refine_field
+from data_pipeline.pyx.records import RefineRecord, derived_id
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 from data_pipeline.faults import expressions, statements
-from data_pipeline.faults.edits import Source, functions
 from data_pipeline.faults.mutant import Mutant
+from data_pipeline.source.edits import Source, functions
 
 MAX_WHY = 240
 """Characters of the sentence that says what is wrong."""

@@ -15,16 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
 
-from data_pipeline.endpoint import Ask, EndpointError, Messages
+from data_pipeline.endpoint.client import Ask, EndpointError, Messages
+from data_pipeline.endpoint.reply_cache import CachedClient
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.faults.alignment import likeness
-from data_pipeline.faults.edits import Source
 from data_pipeline.faults.fault import Faults
 from data_pipeline.faults.mutant import Mutant
 from data_pipeline.faults.search import MAX_CHARACTERS, faults_of
-from data_pipeline.inputs import Case
-from data_pipeline.reply_cache import CachedClient
 from data_pipeline.seeds import Seed
+from data_pipeline.source.edits import Source
+from data_pipeline.testcases import Case
 
 OPERATOR = "model"
 MIN_LIKENESS = 0.5

@@ -17,9 +17,9 @@ from data_pipeline.faults.feedback import failed_test
 from data_pipeline.faults.folding import folded
 from data_pipeline.faults.mutant import Mutant
 from data_pipeline.faults.operators import shuffled
-from data_pipeline.inputs import Case
-from data_pipeline.literals import LiteralError, parse_literal
 from data_pipeline.seeds import Seed
+from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.testcases import Case
 from data_pipeline.tracing import Trace
 
 RUN_LIMITS = TraceLimits(max_lines=2_000, max_bytes=4 << 20, ends_run=True, tells_ended=True)

@@ -7,9 +7,9 @@ import ast
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from data_pipeline.faults.edits import Source, bodies, parts
 from data_pipeline.faults.expressions import Operator
 from data_pipeline.faults.mutant import Mutant
+from data_pipeline.source.edits import Source, bodies, parts
 
 _SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Delete, ast.Break, ast.Continue)
 _LOOPS = (ast.For, ast.While)

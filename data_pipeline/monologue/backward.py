@@ -11,8 +11,8 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from data_pipeline.execution.calls import CallError, parse_call
 from data_pipeline.monologue.forward import NarrationError
+from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.tracing import Event, Trace
 
 _MOST_CONSTRAINTS = 12

@@ -16,7 +16,7 @@ from data_pipeline.monologue.introduction import introduction
 from data_pipeline.monologue.steps import Teller, label
 from data_pipeline.monologue.wording import Words, shown
 from data_pipeline.tracing import Trace
-from data_pipeline.verify.run import Occurrence, Run
+from data_pipeline.tracing.replay import Occurrence, Run
 
 TARGET = 1200
 """Tokens (estimated, see `tokens`) that a telling should stay under."""

@@ -10,7 +10,7 @@ step by itself, without looking for where ``a`` was set.
 import ast
 from collections.abc import Mapping
 
-from data_pipeline.prompts import FIRST_LABEL
+from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing import Event, Trace
 
 

@@ -8,7 +8,7 @@ import re
 
 from data_pipeline.monologue.steps import label
 from data_pipeline.monologue.wording import Words, code_of, listed
-from data_pipeline.verify.run import Run
+from data_pipeline.tracing.replay import Run
 
 
 def introduction(run: Run, words: Words, *, labels: bool = True) -> str:

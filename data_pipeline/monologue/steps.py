@@ -3,8 +3,8 @@
 import ast
 
 from data_pipeline.monologue.wording import Words, code_of, listed
-from data_pipeline.prompts import FIRST_LABEL
-from data_pipeline.verify.run import Occurrence, Run
+from data_pipeline.pyx.prompts import FIRST_LABEL
+from data_pipeline.tracing.replay import Occurrence, Run
 
 _MOST_READ = 3
 _SILENT = ast.Try | ast.Global | ast.Nonlocal | ast.Pass

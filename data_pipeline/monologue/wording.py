@@ -5,7 +5,7 @@ import functools
 import random
 from collections.abc import Sequence
 
-from data_pipeline.literals import LiteralError, parse_literal
+from data_pipeline.source.literals import LiteralError, parse_literal
 
 MOST_CODE = 90
 

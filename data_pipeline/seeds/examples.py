@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from data_pipeline.execution.calls import Call, CallError, parse_call
-from data_pipeline.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.calls import Call, CallError, parse_call
+from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 
 MAX_CALL = 200  # characters
 _MAX_EXPECTED = 400

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_pipeline.scopes import uses
 from data_pipeline.seeds.screening import MODULES, has_attribute
+from data_pipeline.source.scopes import uses
 
 _MAX_FILE = 2 << 20  # bytes; larger files are data
 

@@ -8,8 +8,6 @@ import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_pipeline.fingerprints import is_docstring
-from data_pipeline.scopes import needed_names, uses
 from data_pipeline.seeds.modules import Import, Library, Module, filled
 from data_pipeline.seeds.screening import (
     Refused,
@@ -20,6 +18,8 @@ from data_pipeline.seeds.screening import (
     check_statement,
     iterator_reason,
 )
+from data_pipeline.source.fingerprints import is_docstring
+from data_pipeline.source.scopes import needed_names, uses
 
 MAX_LINES = 100  # of a program: a reader, and a model, must be able to follow it
 MAX_CHARACTERS = 4000

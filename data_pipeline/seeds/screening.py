@@ -8,7 +8,7 @@ import builtins
 import importlib
 from collections.abc import Iterator, Mapping
 
-from data_pipeline.scopes import uses
+from data_pipeline.source.scopes import uses
 
 # Pure modules of the standard library.
 MODULES = frozenset(

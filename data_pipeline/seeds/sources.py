@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.fingerprints import function_fingerprint
-from data_pipeline.scopes import uses
 from data_pipeline.seeds.examples import (
     Example,
     described,
@@ -25,6 +23,8 @@ from data_pipeline.seeds.modules import Library, Module
 from data_pipeline.seeds.programs import assemble
 from data_pipeline.seeds.screening import Refused
 from data_pipeline.seeds.seed import Refusal, Seed, SeedError
+from data_pipeline.source.fingerprints import function_fingerprint
+from data_pipeline.source.scopes import uses
 
 _ROWS = 200  # of a JSONL file in one unit
 _MAX_CALLS = 24  # of the examples of one function

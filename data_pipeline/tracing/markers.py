@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from data_pipeline.execution.calls import compile_program
+from data_pipeline.source.calls import compile_program
 
 FILENAME = "<program>"
 

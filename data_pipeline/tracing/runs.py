@@ -9,7 +9,7 @@ import sys
 import types
 from typing import Any
 
-from data_pipeline.execution.calls import CallError, make_call, parse_call, resolve
+from data_pipeline.source.calls import CallError, make_call, parse_call, resolve
 from data_pipeline.tracing.events import Raised, Trace
 from data_pipeline.tracing.markers import FILENAME, Program, prepare
 from data_pipeline.tracing.reading import Reader

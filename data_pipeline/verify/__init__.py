@@ -16,8 +16,9 @@ Predictions are read as literals, never run. `trace_of` runs the program in this
 trusted programs only; the command runs it in the sandbox.
 """
 
-from data_pipeline.execution.calls import CallError
+from data_pipeline.source.calls import CallError
 from data_pipeline.tracing import Trace, trace_call
+from data_pipeline.tracing.replay import Run
 from data_pipeline.verify.answer import witness_call
 from data_pipeline.verify.claims import (
     CONFIRMED,
@@ -32,7 +33,6 @@ from data_pipeline.verify.claims import (
 )
 from data_pipeline.verify.inline import inline_claims, is_inline
 from data_pipeline.verify.prose import free_claims
-from data_pipeline.verify.run import Run
 
 __all__ = [
     "CONFIRMED",

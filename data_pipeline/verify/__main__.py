@@ -1,5 +1,5 @@
 import sys
 
-from data_pipeline.verify.command import main
+from data_pipeline.commands.verify import main
 
 sys.exit(main())

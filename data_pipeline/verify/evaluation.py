@@ -9,8 +9,8 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from data_pipeline.literals import LiteralError, parse_literal, same_value
-from data_pipeline.verify.run import State
+from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.tracing.replay import State
 
 MAX_NODES = 200
 MAX_SIZE = 100_000

@@ -13,8 +13,8 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from data_pipeline.literals import literal_end
-from data_pipeline.prompts import FIRST_LABEL
+from data_pipeline.pyx.prompts import FIRST_LABEL
+from data_pipeline.source.literals import literal_end
 from data_pipeline.tracing import Event, Trace
 from data_pipeline.verify.answer import answer_claim, result_claim
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim

@@ -6,11 +6,11 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
-from data_pipeline.prompts import FIRST_LABEL
+from data_pipeline.pyx.prompts import FIRST_LABEL
+from data_pipeline.tracing.replay import Occurrence, Run
 from data_pipeline.verify.answer import outcome
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
-from data_pipeline.verify.run import Occurrence, Run
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.wording import Said
 

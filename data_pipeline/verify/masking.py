@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import re
 
-from data_pipeline.literals import LiteralError, literal_end, parse_literal
+from data_pipeline.source.literals import LiteralError, literal_end, parse_literal
 
 ATOM = r"⟦(\d+)⟧"
 MAX_LINE = 20_000

@@ -9,12 +9,12 @@ label before it, or of the run as a whole.
 import dataclasses
 import re
 
-from data_pipeline.prompts import FIRST_LABEL
+from data_pipeline.pyx.prompts import FIRST_LABEL
+from data_pipeline.tracing.replay import Occurrence, Run
 from data_pipeline.verify.answer import answer_claim, same_call, witness_call
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
 from data_pipeline.verify.judging import Judge, Place
 from data_pipeline.verify.masking import Atom, masked
-from data_pipeline.verify.run import Occurrence, Run
 from data_pipeline.verify.wording import Said, claims_of, goto_labels, is_hedged, turn_of
 
 MAX_CHARACTERS = 200_000

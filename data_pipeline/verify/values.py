@@ -3,7 +3,7 @@
 import functools
 import re
 
-from data_pipeline.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 
 _CUT = re.compile(r"…⟨\+\d+ characters(?: at least)?⟩$")

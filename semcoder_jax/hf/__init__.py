@@ -4,11 +4,11 @@ Hugging Face names and layouts exist only here. Commands: ``python -m semcoder_j
 """
 
 from semcoder_jax.hf.config import decoder_config, read_config
-from semcoder_jax.hf.deepseek_coder import MODELS
 from semcoder_jax.hf.directory import export, load, write_model_directory
 from semcoder_jax.hf.error import HFError
 from semcoder_jax.hf.layout import parameter_count
 from semcoder_jax.hf.tokenizer import read_tokenizer, tokenizer_difference, tokenizer_size
+from semcoder_jax.model.sizes import MODELS
 
 __all__ = [
     "MODELS",

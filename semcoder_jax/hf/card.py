@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from semcoder_jax.hf.deepseek_coder import MODELS
-from semcoder_jax.model import DecoderConfig
+from semcoder_jax.model.decoder import DecoderConfig
+from semcoder_jax.model.sizes import MODELS
 
 
 @dataclasses.dataclass(frozen=True)

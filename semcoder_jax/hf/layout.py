@@ -14,7 +14,7 @@ import numpy as np
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
-from semcoder_jax.model import Decoder, DecoderConfig
+from semcoder_jax.model.decoder import Decoder, DecoderConfig
 
 
 @dataclasses.dataclass(frozen=True)

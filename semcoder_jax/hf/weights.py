@@ -26,8 +26,8 @@ from semcoder_jax.hf.layout import (
     tensor_shapes,
 )
 from semcoder_jax.hf.shards import Shards
-from semcoder_jax.model import DecoderConfig
-from semcoder_jax.sharding import parameter_shardings
+from semcoder_jax.model.decoder import DecoderConfig
+from semcoder_jax.model.sharding import parameter_shardings
 
 
 def read_params(

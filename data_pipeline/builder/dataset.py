@@ -1,0 +1,86 @@
+"""The rows of all groups as a TFDS dataset in ArrayRecord, written by a Beam pipeline.
+
+The order of a split hangs on the ids of its records alone. `data_pipeline.pyx.dataset.load` reads
+it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import tensorflow_datasets as tfds
+
+from data_pipeline.builder import runners
+from data_pipeline.builder.groups import read_group
+from data_pipeline.builder.options import BuildOptions
+from data_pipeline.pyx import dataset as pyx
+from data_pipeline.source.fingerprints import FINGERPRINT
+
+
+class PyxOfGroups(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """The examples of `pyx.Pyx`, from files of groups."""
+
+    VERSION = tfds.core.Version(pyx.VERSION)
+    name = pyx.NAME
+    code_path = None  # see pyx.Pyx
+
+    def __init__(
+        self, *, files: Sequence[Path], splits: Sequence[str], fingerprint: str, **options: Any
+    ):
+        self._files = list(files)
+        self._splits = list(splits)
+        self._fingerprint = fingerprint
+        super().__init__(**options)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return pyx.dataset_info(
+            self, self._fingerprint, disable_shuffling=False, split_by=FINGERPRINT
+        )
+
+    def _split_generators(self, dl_manager: Any, pipeline: Any) -> dict[str, Any]:
+        files = pipeline | "Groups" >> beam.Create(self._files, reshuffle=True)
+        return {
+            split: files | f"Read_{split}" >> beam.FlatMap(examples_of, split)
+            for split in self._splits
+        }
+
+    def _generate_examples(self) -> Iterator[Any]:
+        raise NotImplementedError  # the splits above are collections already
+
+
+def examples_of(path: Path, split: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """(id, example) for each row of a split in a group's file."""
+    group = read_group(path)
+    if group is None:
+        raise FileNotFoundError(f"{path}: a group of this build is gone")
+    for record in group.records(split):
+        yield record.id, pyx.example(record)
+
+
+def write_dataset(
+    files: Sequence[Path],
+    splits: Sequence[str],
+    fingerprint: str,
+    data_dir: Path,
+    options: BuildOptions,
+) -> Path:
+    """Writes data_dir/pyx/VERSION in place of an older one and returns that folder."""
+    folder = pyx.folder_of(data_dir)
+    with pyx.staging(data_dir) as into:
+        builder = PyxOfGroups(
+            files=files, splits=splits, fingerprint=fingerprint, data_dir=str(into)
+        )
+        tfds.disable_progress_bar()
+        settings = tfds.download.DownloadConfig(
+            beam_runner=runners.make_runner(options),
+            beam_options=runners.beam_options(options),
+            ignore_duplicates=True,  # two functions with one faulty variant in common
+            try_download_gcs=False,
+        )
+        with redirect_stdout(StringIO()), runners.told(options), runners.quiet():
+            builder.download_and_prepare(file_format="array_record", download_config=settings)
+        pyx.put_in_place(into, folder)
+    return folder

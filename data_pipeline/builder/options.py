@@ -1,0 +1,178 @@
+"""What a build is asked for, checked before anything starts."""
+
+import hashlib
+import json
+import sys
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from data_pipeline.endpoint.client import Endpoint, EndpointError
+
+DIRECT_RUNNER = "DirectRunner"
+TIERS = ("A", "B", "C")
+
+
+class BuildError(ValueError):
+    """A build that cannot be made as asked. The message is one line: what, where, what to do."""
+
+
+@dataclass(frozen=True)
+class TeacherOptions:
+    """A teacher by endpoint, in place of the offline narrator wherever it is accepted.
+
+    url, model:  of an OpenAI-compatible server; the key is read from OPENAI_API_KEY
+    attempts:    answers asked for one monologue before the narrator's stands
+    temperature: of sampling
+    chat:        asked by rules and an example in a chat; False: by the bare prompt in the format of
+                 the checkpoints, for models that were trained on it
+    faults:      faulty variants asked for of each function, beside the mutation operators
+    concurrency: requests under way at once in one worker process
+    prices:      per million prompt and completion tokens, in any currency
+    """
+
+    url: str
+    model: str
+    attempts: int = 2
+    temperature: float = 0.7
+    chat: bool = True
+    faults: int = 0
+    concurrency: int = 8
+    prices: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "--teacher_attempts": (self.attempts >= 1, "at least 1", self.attempts),
+            "--teacher_temperature": (self.temperature >= 0, "at least 0", self.temperature),
+            "--teacher_faults": (self.faults >= 0, "at least 0", self.faults),
+            "--teacher_prices": (min(self.prices) >= 0, "at least 0", self.prices),
+        }
+        _check(bounds)
+        try:
+            self.endpoint  # noqa: B018
+        except EndpointError as error:
+            raise BuildError(f"--teacher: {error}") from None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(self.url, self.model, concurrency=self.concurrency)
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Everything that decides the records of a build, and where it runs.
+
+    What decides them:
+      sources:       folders, .jsonl[.gz] files of {"code", "nl", "tests"}, installed packages
+      seed:          of inputs, wording and faults
+      limit:         most functions, the first by hash; None: all
+      inputs:        most inputs of a function
+      faults:        most PyX-R rows of a function; 0 for none
+      heldout_share: of functions, by hash, that go to the split "eval"; 0 for none
+      benchmarks:    files or folders of benchmarks, whose tasks must not occur in the records
+      tokenizer:     folder or tokenizer.json: lengths are told in its tokens, else in characters
+      max_length:    longest prompt and response together, in that unit; None: no bound
+      teacher:       writes monologues beside the offline narrator
+    Where it runs:
+      runner:        a Beam runner by name
+      workers:       processes of the DirectRunner
+      pipeline:      the runner's own options, such as "--region=europe-west4"
+      tier:          of the sandbox ("A", "B", "C"); None: the strongest that works
+    """
+
+    sources: tuple[str, ...]
+    seed: int = 0
+    limit: int | None = None
+    inputs: int = 8
+    faults: int = 3
+    heldout_share: float = 0.04
+    benchmarks: tuple[str, ...] = ()
+    tokenizer: str | None = None
+    max_length: int | None = None
+    teacher: TeacherOptions | None = None
+    runner: str = DIRECT_RUNNER
+    workers: int = 2
+    pipeline: tuple[str, ...] = ()
+    tier: str | None = None
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "--limit": (self.limit is None or self.limit >= 1, "at least 1", self.limit),
+            "--inputs": (self.inputs >= 1, "at least 1", self.inputs),
+            "--faults": (self.faults >= 0, "at least 0", self.faults),
+            "--heldout_share": (0 <= self.heldout_share < 1, "0 up to 1", self.heldout_share),
+            "--max_length": (
+                self.max_length is None or self.max_length >= 1,
+                "at least 1",
+                self.max_length,
+            ),
+            "--workers": (self.workers >= 1, "at least 1", self.workers),
+            "--tier": (self.tier in (None, *TIERS), "A, B or C", self.tier),
+        }
+        if not self.sources:
+            raise BuildError("--source: expected a folder, a .jsonl file or an installed package")
+        _check(bounds)
+
+    @property
+    def tokenizer_file(self) -> Path | None:
+        """The tokenizer.json that lengths are counted with. Raises BuildError."""
+        if self.tokenizer is None:
+            return None
+        path = Path(self.tokenizer)
+        path = path / "tokenizer.json" if path.is_dir() else path
+        if not path.is_file():
+            raise BuildError(f"--tokenizer: {path}: no such file; expected a tokenizer.json")
+        return path
+
+    def benchmark_files(self) -> list[Path]:
+        """The files that `benchmarks` name, sorted."""
+        found: set[Path] = set()
+        for path in map(Path, self.benchmarks):
+            found.update(path.rglob("*.json*") if path.is_dir() else [path])
+        return sorted(found)
+
+    def seeds_recipe(self, source_digest: str) -> str:
+        """A SHA-256 of all that decides which functions there are."""
+        return _hash(
+            sources=source_digest,
+            limit=self.limit,
+            benchmarks=[_digest(path) for path in self.benchmark_files()],
+        )
+
+    def rows_recipe(self) -> str:
+        """A SHA-256 of all that decides the records of a given function."""
+        elsewhere = {"sources", "limit", "benchmarks", "runner", "workers", "pipeline", "tier"}
+        decisive = {name: value for name, value in asdict(self).items() if name not in elsewhere}
+        if decisive["teacher"] is not None:
+            for name in ("concurrency", "prices"):
+                del decisive["teacher"][name]
+        decisive["tokenizer"] = self.tokenizer_file and _digest(self.tokenizer_file)
+        return _hash(**decisive)
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """Of the files of this package: what an older version left unfinished is not gone on with."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _check(bounds: dict[str, tuple[bool, str, Any]]) -> None:
+    for flag, (holds, expected, value) in bounds.items():
+        if not holds:
+            raise BuildError(f"{flag}: expected {expected}; got {value!r}")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash(**decisive: Any) -> str:
+    decisive |= {"code": code_digest(), "python": list(sys.version_info[:2])}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,279 @@
+"""The build from sources to a dataset; every stage is kept, so that it goes on where it was.
+
+OUTPUT: pyx/ (the TFDS dataset), train.jsonl and eval.jsonl (the same records in upstream's
+schema), problems.jsonl (held-out functions to ask a model about), dead_letters.jsonl,
+removed.jsonl, refused.jsonl, report.html, report.json; .work/ is what a later build goes on with.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from data_pipeline.builder.groups import read_group, write_whole
+from data_pipeline.builder.options import BuildError, BuildOptions, TeacherOptions
+from data_pipeline.builder.page import write_page
+from data_pipeline.builder.progress import progress_bar
+from data_pipeline.builder.report import Report
+from data_pipeline.builder.rows import EVAL, TRAIN
+from data_pipeline.builder.runners import check_runner, run
+from data_pipeline.builder.tally import Tally
+from data_pipeline.decontamination.overlap import BenchmarkIndex
+from data_pipeline.endpoint.client import Ask, Client, EndpointError
+from data_pipeline.execution import tiers
+from data_pipeline.execution.service import Setup
+from data_pipeline.pyx import dataset as pyx
+from data_pipeline.pyx.records import write_jsonl
+from data_pipeline.seeds import Unit, units
+from data_pipeline.source.fingerprints import FINGERPRINT
+
+WORK = ".work"
+
+
+def build(options: BuildOptions, output: str | Path, *, progress: bool = True) -> Report:
+    """Builds the dataset `output`/pyx and all beside it; returns what the report tells.
+
+    Run again with the same options it goes on where it was stopped, and a finished build is
+    returned as it stands. The same options give the same records in any runner and worker count.
+    Raises BuildError, SeedError, BenchmarkError or SandboxUnavailable before anything is written;
+    BuildError also where the sources give no record.
+    """
+    output = Path(output)
+    check_runner(options)
+    check_teacher(options.teacher)
+    tier = tiers.probe(Setup(), options.tier, options.tier == "C")
+    sources = [unit for source in options.sources for unit in units(source)]
+    benchmarks = None
+    if options.benchmarks:
+        benchmarks = BenchmarkIndex.from_files(options.benchmarks)
+    recipes = options.seeds_recipe(_digest(sources)), options.rows_recipe()
+    fingerprint = hashlib.sha256("".join(recipes).encode()).hexdigest()
+    if output.exists() and not output.is_dir():
+        raise BuildError(f"--output: {output}: expected a folder")
+
+    with _alone(output):
+        if (finished := _finished(output, fingerprint)) is not None:
+            return finished
+        build_ = _Build(options, output, recipes[1], fingerprint, progress)
+        build_.find_seeds(sources, benchmarks, output / WORK / "seeds" / recipes[0][:24])
+        build_.make_rows()
+        build_.write_dataset()
+        report = build_.write_report()
+    tiers.warn_if_weaker(tier)
+    return report
+
+
+def check_teacher(teacher: TeacherOptions | None) -> None:
+    """Raises BuildError where the endpoint cannot be used: one short question finds that out."""
+    if teacher is None:
+        return
+    try:
+        with Client(teacher.endpoint) as client:
+            prompt = ({"role": "user", "content": "Say yes."},) if teacher.chat else "1 + 1 ="
+            client.ask(Ask(prompt, max_new_tokens=1))
+    except EndpointError as error:
+        raise BuildError(f"--teacher: {error}") from None
+
+
+class _Build:
+    """The stages, in order; each leaves what the next one reads."""
+
+    def __init__(self, options, output, rows_recipe, fingerprint, progress):
+        self.options: BuildOptions = options
+        self.output: Path = output
+        self.rows_recipe: str = rows_recipe
+        self.fingerprint: str = fingerprint
+        self.progress: bool = progress
+        self.tally = Tally()
+        self.seconds: dict[str, float] = {}
+
+    # ---- seeds
+
+    def find_seeds(
+        self, sources: Sequence[Unit], benchmarks: BenchmarkIndex | None, folder: Path
+    ) -> None:
+        """Files of seeds, refusals and removals in `folder`, unless they are there whole."""
+        from data_pipeline.builder import stages
+
+        self.seeds = folder
+        whole = folder / "whole"
+        with self._timed("seeds"):
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                bar = progress_bar(
+                    folder / "progress", "read sources", len(sources), "file", self.progress
+                )
+                with bar:
+                    run(
+                        lambda root: stages.find_seeds(
+                            root, sources, benchmarks, self.options.limit, folder
+                        ),
+                        self.options,
+                    )
+                whole.touch()
+        self.functions = sum(1 for _ in stages.read_lines(folder, stages.SEEDS))
+        self.refused = [json.loads(line) for line in stages.read_lines(folder, stages.REFUSED)]
+        self.removed = [json.loads(line) for line in stages.read_lines(folder, stages.REMOVED)]
+        self.dead = [json.loads(line) for line in stages.read_lines(folder, stages.DEAD)]
+        self.tally.count("sources", "files", len(sources))
+        self.tally.count("functions", "found", self.functions)
+        self.tally.count_all("functions refused", Counter(row["reason"] for row in self.refused))
+        for row in self.removed:
+            where = row["matched"].partition("/")[0] if row["in"] == "benchmark" else row["in"]
+            self.tally.count("functions removed", f"{where}: {row['reason']}")
+        self.tally.count("dead letters", "read", len(self.dead))
+        if not self.functions:
+            reasons = self.tally.get("functions refused").most_common(3)
+            told = ", ".join(f"{reason} ({number})" for reason, number in reasons) or "none found"
+            raise BuildError(
+                f"--source={','.join(self.options.sources)}: no function could be taken; "
+                f"refused: {told}"
+            )
+
+    # ---- rows
+
+    def make_rows(self) -> None:
+        """A file for each group of seeds; those that are there are kept."""
+        from data_pipeline.builder import stages
+
+        self.groups = self.output / WORK / "rows"
+        self.groups.mkdir(parents=True, exist_ok=True)
+        listing = self.output / WORK / "listing" / "groups"
+        shutil.rmtree(listing.parent, ignore_errors=True)
+        progress = self.output / WORK / "progress"
+        replies = self.output / WORK / "replies.jsonl"
+        work = stages.RowWork(self.options, self.rows_recipe, self.groups, progress, replies)
+        bar = progress_bar(progress, "tell runs", self.functions, "function", self.progress)
+        with self._timed("rows"), bar:
+            run(lambda root: stages.make_rows(root, self.seeds, work, listing), self.options)
+        lines = stages.read_lines(listing.parent, listing.name)
+        listed = sorted((json.loads(line) for line in lines), key=lambda row: row["file"])
+        self.files = [self.groups / row["file"] for row in listed]
+        self.reused = sum(row["functions"] for row in listed if row["kept"])
+        self.problems: list[dict[str, str]] = []
+        for path in self.files:
+            group = read_group(path)
+            self.tally.add(group.tally)
+            self.dead += group.dead
+            self.problems += group.problems
+
+    # ---- dataset
+
+    def write_dataset(self) -> None:
+        from data_pipeline.builder import dataset
+
+        numbers = Counter()
+        for name, number in self.tally.get("records").items():
+            numbers[name.rpartition("/")[2]] += number
+        splits = [split for split in (TRAIN, EVAL) if numbers[split]]
+        _write_lines(self.output / "dead_letters.jsonl", self.dead)
+        if TRAIN not in splits:
+            raise BuildError(
+                f"--source={','.join(self.options.sources)}: no record to train on out of "
+                f"{self.functions} function(s), {numbers[EVAL]} held out; "
+                f"see {self.output / 'dead_letters.jsonl'}"
+            )
+        with self._timed("dataset"):
+            dataset.write_dataset(self.files, splits, self.fingerprint, self.output, self.options)
+            for split in splits:
+                write_jsonl(self.output / f"{split}.jsonl", _records(self.output, split))
+        for split in {TRAIN, EVAL} - set(splits):  # of an earlier build
+            (self.output / f"{split}.jsonl").unlink(missing_ok=True)
+        _write_lines(self.output / "removed.jsonl", self.removed)
+        _write_lines(self.output / "refused.jsonl", self.refused)
+        _write_lines(self.output / "problems.jsonl", self.problems)
+
+    # ---- report
+
+    def write_report(self) -> Report:
+        report = Report(
+            output=str(self.output),
+            fingerprint=self.fingerprint,
+            options=asdict(self.options),
+            tally=self.tally,
+            seconds=self.seconds,
+            reused=self.reused,
+            removed=sorted(self.removed, key=json.dumps)[:50],
+            dead=sorted(self.dead, key=json.dumps)[:50],
+            function_fingerprint=FINGERPRINT,
+        )
+        write_page(report, self.output / "report.html")
+        write_whole(self.output / "report.json", report.to_json())  # last: all else is whole
+        self._forget_older()
+        return report
+
+    def _forget_older(self) -> None:
+        """What no build of these options and sources would go on with."""
+        current = {path.name for path in self.files}
+        for path in self.groups.iterdir():
+            if path.name not in current:
+                path.unlink(missing_ok=True)
+        for folder in self.seeds.parent.iterdir():
+            if folder != self.seeds:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[stage] = time.monotonic() - started
+
+
+def _records(output: Path, split: str) -> Iterator[Any]:
+    source = pyx.load(output, split)
+    for first in range(0, len(source), 1000):
+        yield from source[first : first + 1000]
+
+
+def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Sorted, so that the same build gives the same file."""
+    write_whole(path, "".join(f"{line}\n" for line in sorted(map(json.dumps, rows))))
+
+
+def _digest(sources: Sequence[Unit]) -> str:
+    """Of the bytes of all files, and of those that their imports may be followed into."""
+    files = {(unit.root, unit.path) for unit in sources}
+    for root, within in {(unit.root, unit.within) for unit in sources if not unit.first}:
+        paths = (Path(root) / within).rglob("*.py")
+        files |= {(root, path.relative_to(root).as_posix()) for path in paths}
+    digest = hashlib.sha256()
+    for root, path in sorted(files):
+        file = Path(root) / path
+        digest.update(f"{path}\n".encode())
+        try:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        except OSError:  # told by the stage that reads it
+            digest.update(b"unreadable")
+    return digest.hexdigest()
+
+
+def _finished(output: Path, fingerprint: str) -> Report | None:
+    try:
+        report = Report.from_json((output / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    whole = pyx.fingerprint_of(pyx.folder_of(output)) == fingerprint
+    return report if whole and report.fingerprint == fingerprint else None
+
+
+@contextlib.contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """Holds `output` against another build. Raises BuildError where one is under way."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        lock = (output / ".build.lock").open("w")
+    except OSError as error:
+        raise BuildError(f"--output: {output}: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BuildError(f"--output: {output}: another build is writing this folder") from None
+        yield

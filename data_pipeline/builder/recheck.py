@@ -1,0 +1,154 @@
+"""A sample of a built dataset held against new runs, by the records' text alone.
+
+    python -m data_pipeline.build.recheck DIR [--sample=1000] [--hash_seed=N]
+
+Programs, calls and values are read out of prompts and responses and run in processes of their own
+under another hash seed than the build's; the steps of forward monologues are verified once more
+against new traces.
+"""
+
+import argparse
+import hashlib
+import secrets
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from data_pipeline.builder.expectations import Refuted, expectations, recheck_all
+from data_pipeline.builder.options import BuildError
+from data_pipeline.execution.service import (
+    Sandbox,
+    SandboxUnavailable,
+    Setup,
+    TraceLimits,
+    call_job,
+)
+from data_pipeline.pyx import dataset as pyx
+from data_pipeline.pyx.dataset import PyxError
+from data_pipeline.pyx.records import KINDS, Record
+from data_pipeline.terminal.tables import table
+from data_pipeline.verify import CONTRADICTED, verify_trace
+
+_TRACE = TraceLimits(max_lines=20_000)  # more than any run that is told
+
+
+@dataclass
+class Recheck:
+    """held, refuted: records by kind; claims: verdicts of forward monologues; wrong: (id, why)."""
+
+    held: Counter[str] = field(default_factory=Counter)
+    refuted: Counter[str] = field(default_factory=Counter)
+    claims: Counter[str] = field(default_factory=Counter)
+    wrong: list[tuple[str, str]] = field(default_factory=list)
+
+
+def recheck(
+    data_dir: str, *, sample: int = 1000, hash_seed: int = 1, progress: bool = True
+) -> Recheck:
+    """Runs `sample` records of all splits again (all, where there are fewer).
+
+    Which ones hangs on `hash_seed`, which is also that of the interpreters that run them. Raises
+    PyxError and SandboxUnavailable.
+    """
+    found = Recheck()
+    with Sandbox(setup=Setup(hash_seed=hash_seed)) as sandbox:
+        chosen = list(_sample(data_dir, sample, hash_seed))
+        bar = tqdm(total=len(chosen), desc="recheck", unit="record", disable=not progress)
+        for batch in (chosen[i : i + 50] for i in range(0, len(chosen), 50)):
+            verdicts = recheck_all(batch, sandbox, apart=True)
+            traced = _contradictions(batch, sandbox, found)
+            for record, wrong in zip(batch, verdicts, strict=True):
+                wrong = wrong or traced.get(record.id)
+                (found.held if wrong is None else found.refuted)[record.kind] += 1
+                if wrong is not None:
+                    found.wrong.append((record.id, wrong))
+            bar.update(len(batch))
+        bar.close()
+    sandbox.warn_if_weaker()
+    return found
+
+
+def _sample(data_dir: str, size: int, seed: int) -> Iterator[Record]:
+    """Those of the lowest hash; ids are read first, then the records chosen."""
+    ranked = []
+    for split in pyx.splits(data_dir):
+        source = pyx.load(data_dir, split)
+        for first in range(0, len(source), 1000):
+            for i, record in enumerate(source[first : first + 1000], first):
+                rank = hashlib.sha256(f"{seed}/{record.id}".encode()).digest()
+                ranked.append((rank, split, i))
+        ranked = sorted(ranked)[:size]
+    for split in pyx.splits(data_dir):
+        source = pyx.load(data_dir, split)
+        yield from source.__getitems__([i for _, of, i in ranked if of == split])
+
+
+def _contradictions(records: Iterable[Record], sandbox: Sandbox, found: Recheck) -> dict[str, str]:
+    """Record id -> first claim of its forward monologue that a new trace contradicts."""
+    told = []
+    for record in records:
+        if record.kind == "fwd_mnl":
+            try:
+                told.append((record, expectations(record)[0]))
+            except Refuted:
+                continue  # counted already
+    jobs = (call_job(said.program, said.call, trace=_TRACE) for _, said in told)
+    wrong = {}
+    for (record, _), result in zip(told, sandbox.map(jobs), strict=True):
+        if result.trace is None:
+            wrong[record.id] = f"no trace: {result.kind}"
+            continue
+        claims = verify_trace(result.trace, record.response)
+        found.claims.update(claim.verdict for claim in claims)
+        first = next((claim for claim in claims if claim.verdict == CONTRADICTED), None)
+        if first is not None:
+            wrong[record.id] = f"{first.text}; the run: {first.truth}"
+    return wrong
+
+
+def summary(found: Recheck) -> str:
+    rows = [
+        (kind, found.held[kind], found.refuted[kind])
+        for kind in KINDS
+        if found.held[kind] + found.refuted[kind]
+    ]
+    rows.append(("all", found.held.total(), found.refuted.total()))
+    claims = ", ".join(f"{number:,} {verdict}" for verdict, number in sorted(found.claims.items()))
+    lines = [f"{name}: {why}" for name, why in found.wrong[:20]]
+    told = table(("records run again", "hold", "do not"), rows)
+    return "\n".join([told, "", f"claims of forward monologues: {claims or 'none'}", *lines])
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BuildError(message)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; 0 all hold, 1 some do not, 2 the user's mistake."""
+    parser = _Parser(
+        prog="python -m data_pipeline.build.recheck",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("directory", metavar="DIR", help="the --output of a build")
+    parser.add_argument("--sample", type=int, default=1000, help="records, fewer if there are")
+    parser.add_argument("--hash_seed", type=int, help="of the interpreters; another each time")
+    try:
+        args = parser.parse_args(argv)
+        if args.sample < 1:
+            raise BuildError(f"--sample: expected at least 1; got {args.sample}")
+        # Not the build's own: those are 0 and that of the second sandbox.
+        seed = 1 + secrets.randbelow(2**31) if args.hash_seed is None else args.hash_seed
+        found = recheck(args.directory, sample=args.sample, hash_seed=seed)
+    except (BuildError, PyxError, SandboxUnavailable) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(summary(found))
+    print(f"hash seed {seed}")
+    return int(found.refuted.total() > 0)

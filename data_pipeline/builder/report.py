@@ -1,0 +1,175 @@
+"""What a build tells people: a summary for the terminal, the same figures as JSON."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from data_pipeline.builder.rows import EVAL, TRAIN
+from data_pipeline.builder.tally import Tally, quantile
+from data_pipeline.pyx.records import KINDS
+from data_pipeline.terminal.tables import percent, table
+
+KIND_TITLES = {
+    "nl": "description → code",
+    "fwd_mnl": "forward monologue",
+    "bwd_mnl": "backward monologue",
+    "fault": "debug and refine (PyX-R)",
+}
+REFUSALS = {
+    "functions refused": "functions that are no seed",
+    "functions removed": "functions that repeat a benchmark or another function",
+    "runs refused": "runs not kept",
+    "monologues refused": "monologues not written",
+    "answers refused": "a teacher's answers not kept",
+    "faults refused": "faulty variants not kept",
+    "records refused": "records not kept",
+    "dead letters": "dead letters, by stage",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a build came to.
+
+    output:      its folder
+    fingerprint: of all that decided the records
+    options:     BuildOptions as a dict
+    tally:       counts, lengths, examples
+    seconds:     by stage, of the session that finished the build
+    reused:      functions whose rows an earlier session had made
+    removed, dead: the first rows of removed.jsonl and dead_letters.jsonl
+    function_fingerprint: name of the one that identified, compared and held out functions
+    """
+
+    output: str
+    fingerprint: str
+    options: dict[str, Any]
+    tally: Tally
+    seconds: dict[str, float]
+    reused: int
+    removed: list[dict[str, Any]] = field(default_factory=list)
+    dead: list[dict[str, Any]] = field(default_factory=list)
+    function_fingerprint: str | None = None
+
+    @property
+    def records(self) -> int:
+        return self.tally.get("records").total()
+
+    @property
+    def unit(self) -> str:
+        """Of lengths."""
+        return "tokens" if self.options["tokenizer"] else "characters"
+
+    def of_kind(self, kind: str, split: str | None = None) -> int:
+        """Records of a kind, in one split or all."""
+        records = self.tally.get("records")
+        return sum(records[f"{kind}/{name}"] for name in ((split,) if split else (TRAIN, EVAL)))
+
+    def to_json(self) -> str:
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return json.dumps(told | {"tally": json.loads(self.tally.to_json())}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Report":
+        told = json.loads(text)
+        return cls(**told | {"tally": Tally.from_json(json.dumps(told["tally"]))})
+
+
+def kind_rows(report: Report) -> list[tuple[Any, ...]]:
+    """(kind, train, eval, median, 99th percentile, longest) for each kind and for all."""
+    rows: list[tuple[Any, ...]] = []
+    everything: Counter[int] = Counter()
+    for kind in KINDS:
+        lengths = report.tally.lengths.get(kind, Counter())
+        everything += lengths
+        rows.append((KIND_TITLES[kind], *_numbers(report, kind), *_lengths(lengths)))
+    totals = [sum(column) for column in zip(*(row[1:3] for row in rows), strict=True)]
+    return [*rows, ("all", *totals, *_lengths(everything))]
+
+
+def _numbers(report: Report, kind: str) -> tuple[int, int]:
+    return report.of_kind(kind, TRAIN), report.of_kind(kind, EVAL)
+
+
+def _lengths(lengths: Counter[int]) -> tuple[Any, ...]:
+    if not lengths:
+        return "–", "–", "–"
+    return quantile(lengths, 0.5), quantile(lengths, 0.99), max(lengths)
+
+
+def summary(report: Report) -> str:
+    """The table for the person who waited."""
+    unit = report.unit
+    kinds = table(
+        ("records", "train", "held out", f"median {unit}", f"99 % {unit}", f"longest {unit}"),
+        kind_rows(report),
+    )
+    refusals = []
+    for group, title in REFUSALS.items():
+        counts = report.tally.get(group)
+        if counts:
+            told = [f"{_short(name)} {number:,}" for name, number in counts.most_common(3)]
+            if len(counts) > 3:
+                told.append(f"{len(counts) - 3} more reasons")
+            refusals.append((title, counts.total(), ", ".join(told)))
+    width = max(len(name) for name, _ in facts(report))
+    lines = [f"{name:<{width}}  {value}" for name, value in facts(report)]
+    parts = [kinds, table(("not taken", "number", "reasons"), refusals), "\n".join(lines)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _short(reason: str, characters: int = 36) -> str:
+    return reason if len(reason) <= characters else f"{reason[: characters - 1]}…"
+
+
+def facts(report: Report) -> list[tuple[str, str]]:
+    """(name, value) of what is one figure each."""
+    tally = report.tally
+    functions, claims = tally.get("functions"), tally.get("claims")
+    seconds = sum(report.seconds.values())
+    found = [
+        ("files read", f"{tally.get('sources')['files']:,}"),
+        ("functions", f"{functions['found']:,}, {functions['with records']:,} of them told"),
+        ("lines reached", coverage(tally, "lines")),
+        ("branches reached", coverage(tally, "branches")),
+        (
+            "claims checked",
+            f"{claims['confirmed']:,} confirmed, {claims['not_checkable']:,} not checkable, "
+            f"{claims['contradicted']:,} contradicted",
+        ),
+        ("wall time", f"{seconds:,.0f} s"),
+    ]
+    if (made := functions["found"] - report.reused) and (spent := report.seconds.get("rows")):
+        share = report.records * made / functions["found"]
+        found.append(("speed", f"{made / spent:,.1f} functions/s, {share / spent:,.1f} records/s"))
+    if report.reused:
+        found.append(("kept", f"{report.reused:,} functions of an earlier session"))
+    if teacher := report.options["teacher"]:
+        told = tally.get("teacher")
+        price_in, price_out = teacher["prices"]
+        tokens_in, tokens_out = told["prompt tokens"], told["completion tokens"]
+        cost = (tokens_in * price_in + tokens_out * price_out) / 1e6
+        found.append(
+            (
+                "teacher",
+                f"{told['monologues kept']:,} of {told['monologues asked']:,} monologues kept, "
+                f"{told['requests']:,} requests, {tokens_in:,} tokens in, {tokens_out:,} out, "
+                f"cost {cost:,.2f}",
+            )
+        )
+    if not report.options["benchmarks"]:
+        found.append(("benchmarks", "not compared: --benchmarks=DIR was not given"))
+    return [*found, ("written to", report.output)]
+
+
+def coverage(tally: Tally, what: str) -> str:
+    """Of the lines or branches of all functions: reached by kept runs, and by any run."""
+    counts = tally.get("coverage")
+    if not counts[what]:
+        return "–"
+    kept, seen = counts[f"{what}_kept"], counts[f"{what}_seen"]
+    return (
+        f"{percent(kept / counts[what])} of {counts[what]:,} by the kept runs, "
+        f"{percent(seen / counts[what])} by any"
+    )

@@ -1,0 +1,141 @@
+"""Which Beam runner a build runs on, and with which options.
+
+DirectRunner: this machine, `workers` processes. Any other runner by its name, its own options
+passed through (`--pipeline.OPTION=VALUE` becomes Beam's `--OPTION=VALUE`); its workers must see the
+sources and the output folder under the same paths (a shared or mounted file system), have this
+package installed (`--pipeline.setup_file=./setup.py` or a container image), and be able to start
+the sandbox:
+
+    --runner=DataflowRunner --pipeline.project=P --pipeline.region=R --pipeline.temp_location=gs://…
+    --runner=FlinkRunner --pipeline.flink_master=HOST:8081 --pipeline.environment_type=LOOPBACK
+    --runner=SparkRunner --pipeline.spark_master_url=spark://HOST:7077
+"""
+
+import contextlib
+import difflib
+import logging
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions
+from data_pipeline.terminal.installation import install_command
+
+
+def import_beam() -> Any:
+    """The apache_beam module. Raises BuildError where it is not installed."""
+    with quiet():  # it warns of cloud clients that are not there
+        try:
+            import apache_beam
+        except ImportError:
+            raise BuildError(f"apache-beam is not installed: {install_command('beam')}") from None
+    return apache_beam
+
+
+def beam_options(options: BuildOptions) -> Any:
+    """Beam's PipelineOptions. Raises BuildError for an option that Beam does not know."""
+    import_beam()
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    arguments = [f"--{argument.removeprefix('--')}" for argument in options.pipeline]
+    known = PipelineOptions([]).get_all_options()
+    for argument in arguments:
+        name = argument.removeprefix("--").partition("=")[0]
+        if name not in known and name.removeprefix("no_") not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise BuildError(f"--pipeline.{name}: not an option of Beam{hint}")
+    if options.runner == DIRECT_RUNNER:
+        # Beam's own "multi_processing" would start workers that log every step.
+        arguments = [
+            f"--direct_num_workers={options.workers}",
+            "--direct_running_mode=in_memory",
+            "--default_sdk_harness_log_level=ERROR",
+            *arguments,
+        ]
+    with quiet():
+        return PipelineOptions(arguments)
+
+
+def make_runner(options: BuildOptions) -> Any:
+    """A Beam runner. Raises BuildError for a name that Beam does not know."""
+    import_beam()
+    if options.runner == DIRECT_RUNNER:
+        return _local_runner(options)
+    from apache_beam.runners.runner import create_runner
+
+    try:
+        with quiet():
+            return create_runner(options.runner)
+    except (ValueError, ImportError, AttributeError) as error:
+        said = " ".join(str(error).split())
+        raise BuildError(f"--runner={options.runner}: {said}") from None
+
+
+def check_runner(options: BuildOptions) -> None:
+    """Raises BuildError for a runner or options that Beam does not know, or without Beam."""
+    beam_options(options)
+    make_runner(options)
+
+
+def run(build_pipeline: Callable[[Any], None], options: BuildOptions) -> None:
+    """Runs the pipeline that `build_pipeline(root)` builds, to its end. Raises as `told` does."""
+    beam = import_beam()
+    runner, settings = make_runner(options), beam_options(options)
+    with told(options), quiet():
+        pipeline = beam.Pipeline(runner=runner, options=settings)
+        build_pipeline(pipeline)
+        pipeline.run().wait_until_finish()
+
+
+@contextlib.contextmanager
+def told(options: BuildOptions) -> Iterator[None]:
+    """Raises BuildError for what the runner or the teacher's endpoint, not our code, fails of."""
+    try:
+        yield
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        # Of an error in a worker only the text comes back.
+        endpoint = next((line for line in lines if "EndpointError: " in line), None)
+        if endpoint is not None:
+            said = endpoint.partition("EndpointError: ")[2]
+            raise BuildError(f"--teacher: {said}; the same command goes on from here") from error
+        if options.runner != DIRECT_RUNNER and not isinstance(error, BuildError):
+            said = lines[-1] if lines else type(error).__name__
+            raise BuildError(f"--runner={options.runner}: {said}") from error
+        raise
+
+
+def _local_runner(options: BuildOptions) -> Any:
+    # Named DirectRunner, Beam would first try to download another runner's binary.
+    from apache_beam.portability.api import beam_provision_api_pb2
+    from apache_beam.runners.portability.fn_api_runner import fn_runner
+    from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+    told = JobServiceHandle.encode_pipeline_options(beam_options(options).get_all_options())
+    info = beam_provision_api_pb2.ProvisionInfo(pipeline_options=told)
+    environment = None
+    if options.workers > 1:
+        from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+        command = f"exec {shlex.quote(sys.executable)} -m data_pipeline.build.local_worker"
+        environment = SubprocessSDKEnvironment.from_command_string(command)
+    return fn_runner.FnApiRunner(
+        default_environment=environment, provision_info=fn_runner.ExtendedProvisionInfo(info)
+    )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Beam logs each step of its own; what goes wrong it raises."""
+    names: Sequence[str | None] = (None, "apache_beam")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

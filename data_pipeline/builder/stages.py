@@ -1,0 +1,311 @@
+"""The two pipelines before the dataset: from sources to distinct seeds, from seeds to rows.
+
+    units ─ read ─┬─ one of each id ─ no benchmark's task ─ no near-duplicate ─ limit ─▶ seeds
+                  │        └────────────────┴─────────────────────┴──────────▶ removed
+                  ├──────────────────────────────────────────────────────────▶ refused
+                  └──────────────────────────────────────────────────────────▶ dead letters
+    seeds ─ groups ─ rows (a sandbox in each process) ─▶ one file a group
+
+Nothing depends on which process works on what, nor in which order. Needs apache-beam.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import AsSingleton, TaggedOutput
+
+from data_pipeline.builder.groups import (
+    group_name,
+    group_of,
+    read_group,
+    seed_from_json,
+    seed_to_json,
+    write_group,
+)
+from data_pipeline.builder.options import BuildOptions
+from data_pipeline.builder.progress import Heartbeat
+from data_pipeline.builder.rows import DeadLetter, seed_rows
+from data_pipeline.decontamination.overlap import (
+    BenchmarkIndex,
+    Item,
+    Removal,
+    block_keys,
+    item_of,
+    repeats_in,
+    worst,
+)
+from data_pipeline.endpoint.client import Client
+from data_pipeline.endpoint.reply_cache import CachedClient, ReplyCache
+from data_pipeline.execution.service import Sandbox
+from data_pipeline.seeds import Refusal, Seed, Unit, read_unit
+from data_pipeline.testcases import EXPLORATION_LIMITS
+
+SEEDS, REFUSED, REMOVED, DEAD = "seeds", "refused", "removed", "dead"
+
+
+# ==== From sources to seeds
+
+
+def find_seeds(
+    root: Any,
+    units: Sequence[Unit],
+    benchmarks: BenchmarkIndex | None,
+    limit: int | None,
+    folder: Path,
+) -> None:
+    """Adds to the pipeline `root`: files seeds*, refused*, removed*, dead* of JSON lines in
+    `folder`."""
+    read = (
+        root
+        | "Units" >> beam.Create(list(units), reshuffle=True)
+        | "Read" >> beam.ParDo(_Read(folder / "progress")).with_outputs(REFUSED, DEAD, main=SEEDS)
+    )
+    alike = (
+        read[SEEDS]
+        | "KeyById" >> beam.Map(lambda seed: (seed.id, seed))
+        | "GroupById" >> beam.GroupByKey()
+        | "OneOfEachId" >> beam.ParDo(_OneOfEachId()).with_outputs(REMOVED, main=SEEDS)
+    )
+    seeds, removed = alike[SEEDS], [alike[REMOVED]]
+    if benchmarks is not None:
+        index = root | "Index" >> beam.Create([benchmarks])
+        apart = seeds | "Benchmarks" >> beam.ParDo(
+            _NoBenchmarkTask(), AsSingleton(index)
+        ).with_outputs(REMOVED, main=SEEDS)
+        seeds, removed = apart[SEEDS], [*removed, apart[REMOVED]]
+    repeats = (
+        seeds
+        | "Blocks" >> beam.FlatMap(_blocks)
+        | "GroupBlocks" >> beam.GroupByKey()
+        | "Repeats" >> beam.FlatMap(_repeats)
+    )
+    judged = (
+        {"seeds": seeds | beam.Map(lambda seed: (item_of(seed).id, seed)), "repeats": repeats}
+        | "Judge" >> beam.CoGroupByKey()
+        | "NoRepeat" >> beam.ParDo(_NoRepeat()).with_outputs(REMOVED, main=SEEDS)
+    )
+    seeds, removed = judged[SEEDS], [*removed, judged[REMOVED]]
+    if limit is not None:
+        seeds = (
+            seeds
+            | "Limit" >> beam.combiners.Top.Smallest(limit, key=lambda seed: seed.id)
+            | "EachOfLimit" >> beam.FlatMap(lambda seeds: seeds)
+        )
+    lines = {
+        SEEDS: seeds | "SeedLines" >> beam.Map(seed_to_json),
+        REFUSED: read[REFUSED] | "RefusedLines" >> beam.Map(lambda r: json.dumps(asdict(r))),
+        REMOVED: removed | beam.Flatten() | "RemovedLines" >> beam.Map(json.dumps),
+        DEAD: read[DEAD] | "DeadLines" >> beam.Map(DeadLetter.to_json),
+    }
+    for name, texts in lines.items():
+        _write_lines(texts, name, folder)
+
+
+class _Read(beam.DoFn):
+    """A unit's seeds; what was refused and what cannot be read at all beside them."""
+
+    def __init__(self, progress: Path):
+        self._progress = progress
+
+    def setup(self) -> None:
+        self._heartbeat = Heartbeat(self._progress)
+
+    def process(self, unit: Unit) -> Iterator[Any]:
+        try:
+            found = read_unit(unit)
+        except Exception as error:  # one file in the wild must not stop the others
+            yield TaggedOutput(DEAD, DeadLetter.of("read", unit.path, unit.path, error))
+            found = ()
+        for one in found:
+            yield TaggedOutput(REFUSED, one) if isinstance(one, Refusal) else one
+        self._heartbeat.add(1)
+
+    def teardown(self) -> None:
+        self._heartbeat.flush()
+
+
+class _OneOfEachId(beam.DoFn):
+    """Of programs that differ by names and comments at most: the best described one."""
+
+    def process(self, keyed: tuple[str, Iterable[Seed]]) -> Iterator[Any]:
+        best, *others = sorted(
+            keyed[1], key=lambda s: (not s.nl, -len(s.calls), -len(s.tests), s.origin, s.code)
+        )
+        yield best
+        for other in others:
+            reason = "exact" if other.code == best.code else "normalized"
+            removal = Removal(item_of(other).id, reason, item_of(best).id, 1.0)
+            yield TaggedOutput(REMOVED, _removed(other, removal, "corpus"))
+
+
+class _NoBenchmarkTask(beam.DoFn):
+    def process(self, seed: Seed, index: BenchmarkIndex) -> Iterator[Any]:
+        removal = index.overlap(item_of(seed))
+        if removal is None:
+            yield seed
+        else:
+            yield TaggedOutput(REMOVED, _removed(seed, removal, "benchmark"))
+
+
+class _NoRepeat(beam.DoFn):
+    def process(self, keyed: tuple[str, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+        (seed,) = keyed[1]["seeds"]
+        removal = worst(keyed[1]["repeats"])
+        if removal is None:
+            yield seed
+        else:
+            yield TaggedOutput(REMOVED, _removed(seed, removal, "corpus"))
+
+
+def _blocks(seed: Seed) -> Iterator[tuple[str, Item]]:
+    item = item_of(seed)
+    for key in block_keys(item):
+        yield key, item
+
+
+def _repeats(keyed: tuple[str, Iterable[Item]]) -> Iterator[tuple[str, Removal]]:
+    for removal in repeats_in(keyed[1]):
+        yield removal.id, removal
+
+
+def _removed(seed: Seed, removal: Removal, where: str) -> dict[str, Any]:
+    return {"origin": seed.origin, "name": seed.name, "in": where, **asdict(removal)}
+
+
+# ==== From seeds to rows
+
+
+def make_rows(root: Any, seeds: Path, work: "RowWork", listing: Path) -> None:
+    """Adds to the pipeline `root`: a file for each group of seeds, and files `listing`* of JSON
+    lines {"file", "functions", "kept": whether it was there before}."""
+    names = (
+        root
+        | "Seeds" >> beam.io.ReadFromText(str(seeds / f"{SEEDS}-*"))
+        | "Parse" >> beam.Map(seed_from_json)
+        | "KeyByGroup" >> beam.Map(lambda seed: (group_of(seed), seed))
+        | "GroupSeeds" >> beam.GroupByKey()
+        | "Rows" >> beam.ParDo(_Rows(work))
+    )
+    _write_lines(names, listing.name, listing.parent)
+
+
+@dataclass(frozen=True)
+class RowWork:
+    """What a worker needs to make rows.
+
+    recipe: digest of what decides them; folder: of groups; progress: of heartbeats; replies: file
+    of what a teacher answered
+    """
+
+    options: BuildOptions
+    recipe: str
+    folder: Path
+    progress: Path
+    replies: Path
+
+
+class _Rows(beam.DoFn):
+    """The file of a group, made unless it is there."""
+
+    def __init__(self, work: RowWork):
+        self._work = work
+
+    def setup(self) -> None:
+        self._worker = _Worker.enter(self._work)
+
+    def process(self, keyed: tuple[str, Iterable[Seed]]) -> Iterator[str]:
+        work, worker = self._work, self._worker
+        seeds = sorted(keyed[1], key=lambda seed: seed.id)
+        name = group_name(keyed[0], seeds, work.recipe)
+        made = read_group(work.folder / name)
+        if made is not None:
+            number = sum(map(len, made.rows.values()))
+            worker.heartbeat.add(len(seeds), number)
+        else:
+            write_group(work.folder / name, map(worker.rows, seeds))
+        yield json.dumps({"file": name, "functions": len(seeds), "kept": made is not None})
+
+    def teardown(self) -> None:
+        _Worker.leave()
+
+
+class _Worker:
+    """What the threads of one process share: the sandbox, the tokenizer, the heartbeat."""
+
+    _lock = threading.Lock()
+    _current: "_Worker | None" = None
+    _users = 0
+
+    def __init__(self, work: RowWork):
+        options = work.options
+        self.heartbeat = Heartbeat(work.progress)
+        self._options = options
+        self._sandbox = Sandbox(
+            tier=options.tier, allow_weak=options.tier == "C", workers=1, limits=EXPLORATION_LIMITS
+        )
+        self._length_of: Callable[[str], int] = token_counter(options.tokenizer_file)
+        self._client = self._replies = None
+        if options.teacher is not None:
+            self._client = Client(options.teacher.endpoint)
+            self._replies = ReplyCache(work.replies)
+
+    @classmethod
+    def enter(cls, work: RowWork) -> "_Worker":
+        with cls._lock:
+            if cls._current is None:
+                cls._current = cls(work)
+            cls._users += 1
+            return cls._current
+
+    @classmethod
+    def leave(cls) -> None:
+        with cls._lock:
+            cls._users -= 1
+            if cls._users == 0 and cls._current is not None:
+                cls._current._close()
+                cls._current = None
+
+    def rows(self, seed: Seed):
+        new_client = None if self._client is None else self._new_client
+        made = seed_rows(seed, self._sandbox, self._options, self._length_of, new_client)
+        self.heartbeat.add(1, len(made.records))
+        return made
+
+    def _new_client(self) -> CachedClient:
+        """Of one function, so that what it costs is counted with it."""
+        return CachedClient(self._client, self._replies)
+
+    def _close(self) -> None:
+        self._sandbox.close()
+        self.heartbeat.flush()
+        if self._client is not None:
+            self._client.close()
+            self._replies.close()
+
+
+def token_counter(tokenizer_file: Path | None) -> Callable[[str], int]:
+    """Counts tokens (without special ones), or characters where there is no tokenizer."""
+    if tokenizer_file is None:
+        return len
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _write_lines(lines: Any, name: str, folder: Path) -> None:
+    path = str(folder / name)
+    lines | f"Write_{name}" >> beam.io.WriteToText(path, file_name_suffix=".jsonl")
+
+
+def read_lines(folder: Path, name: str) -> Iterator[str]:
+    """The lines that a pipeline wrote under `name`, in no order."""
+    for path in sorted(folder.glob(f"{name}-*.jsonl")):
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                yield line.rstrip("\n")

@@ -1,0 +1,1 @@
+"""The command lines of data_pipeline: parse, call, print."""

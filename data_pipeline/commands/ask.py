@@ -1,0 +1,106 @@
+"""Asks a teacher about one run: what it says, and whether that would be kept.
+
+python -m data_pipeline.monologue.ask --url=URL --model=NAME --program=FILE.py --call='f(3)'
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_pipeline.endpoint.client import Client, Endpoint, EndpointError
+from data_pipeline.endpoint.reply_cache import CachedClient, Prices, ReplyCache, ReplyCacheError
+from data_pipeline.execution.outcomes import BadInput
+from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job
+from data_pipeline.source.calls import CallError, parse_call
+from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.teacher.teacher import Question, Teacher
+
+
+class ToolError(ValueError):
+    """A mistake of the caller, in one line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise ToolError(message)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 an answer was kept, 1 none was, 2 bad input or no endpoint."""
+    parser = _Parser(
+        prog="python -m data_pipeline.monologue.ask", description=__doc__.split("\n")[0]
+    )
+    add = parser.add_argument
+    add("--url", required=True, help="of an OpenAI-compatible server, up to and with /v1")
+    add("--model", required=True, help="its name there")
+    add("--program", required=True, type=Path, help="Python file")
+    add("--call", required=True, help="such as 'f(3)'")
+    add("--backward", action="store_true", help="ask for an input that gives the call's output")
+    add("--completions", action="store_true", help="/completions in place of /chat/completions")
+    add("--no_examples", action="store_true", help="of completions: a model that knows the format")
+    add("--attempts", type=int, default=2, help="answers asked until one is kept")
+    add("--temperature", type=float, default=0.7)
+    add("--key_variable", default="OPENAI_API_KEY", help="environment variable with the key")
+    add("--cache", type=Path, help="file that keeps the replies")
+    add("--prompt_price", type=float, default=0.0, help="per million tokens")
+    add("--completion_price", type=float, default=0.0, help="per million tokens")
+    try:
+        return _ask(parser.parse_args(arguments))
+    except (ToolError, EndpointError, ReplyCacheError, SandboxUnavailable) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _ask(options: argparse.Namespace) -> int:
+    if options.attempts < 1:
+        raise ToolError(f"--attempts: expected at least 1; got {options.attempts}")
+    endpoint = Endpoint(options.url, options.model, key_variable=options.key_variable)
+    cache = ReplyCache(options.cache) if options.cache is not None else None
+    prices = Prices(options.prompt_price, options.completion_price)
+    with Sandbox() as sandbox, Client(endpoint, on_retry=_tell) as client:
+        question = _question(options, sandbox)
+        teacher = Teacher(
+            CachedClient(client, cache, prices), sandbox,
+            attempts=options.attempts, temperature=options.temperature,
+            chat=not options.completions, examples=not options.no_examples,
+        )  # fmt: skip
+        lesson = teacher.lesson(question)
+    if lesson.response is not None:
+        print(lesson.response)
+    else:
+        print(f"no answer was kept; the last one: {lesson.reason}", file=sys.stderr)
+    print(f"\n{teacher.counts.summary()}", file=sys.stderr)
+    sandbox.warn_if_weaker()
+    return 0 if lesson.response is not None else 1
+
+
+def _question(options: argparse.Namespace, sandbox: Sandbox) -> Question:
+    try:
+        program = options.program.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ToolError(f"--program={options.program}: {reason}") from None
+    try:
+        function = parse_call(options.call).name
+    except CallError as error:
+        raise ToolError(f"--call={options.call}: {error}") from None
+    result = sandbox.run(call_job(program, options.call, trace=TraceLimits()))
+    if isinstance(result.outcome, BadInput):
+        raise ToolError(f"{options.program}: {' '.join(result.outcome.message.split())}")
+    trace = result.trace
+    try:
+        if result.kind != "value" or trace is None or trace.truncated:
+            raise LiteralError
+        parse_literal(trace.result or "")
+    except LiteralError:
+        raise ToolError(
+            f"--call={options.call}: expected the program to return a literal; it came to "
+            f"{result.kind}"
+        ) from None
+    kind = "bwd_mnl" if options.backward else "fwd_mnl"
+    return Question(kind, program.rstrip("\n"), function, options.call, trace.result, trace)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,203 @@
+"""Runs untrusted Python in the sandbox and says what came of it, as JSON.
+
+    python -m data_pipeline.execution --program=FILE.py --call='f(3)'
+    python -m data_pipeline.execution --jsonl=FILE [--out=FILE]
+
+A row of the JSONL file: {"id", "program", "call"}, program being source text; "stdin" or
+"expression" may stand in place of "call". Results come in the order of the rows. With --out, what
+is already there is kept and the run goes on after it.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data_pipeline.execution.outcomes import BadInput, Result
+from data_pipeline.execution.service import (
+    Job,
+    Limits,
+    Sandbox,
+    SandboxUnavailable,
+    Setup,
+    call_job,
+    expression_job,
+    stdin_job,
+)
+
+
+class ToolError(ValueError):
+    """A mistake of the caller, in one line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return run_rows(options) if options.jsonl else run_one(options)
+    except (ToolError, SandboxUnavailable) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    limits = Limits()
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipeline.execution",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--program", type=Path, help="a Python file to run")
+    add("--call", help="a call with literal arguments, such as 'f(3)'")
+    add("--stdin", type=Path, help="run --program as a script that reads this file")
+    add("--jsonl", type=Path, help="run every row of this file")
+    add("--out", type=Path, help="with --jsonl: write the results here, going on where it ends")
+    add("--tier", help="A or B (default: the strongest that works here); C with --allow_weak")
+    add("--allow_weak", action="store_true", help="admit tier C: for building data only")
+    add("--twice", action="store_true", help="run everything twice and report nondeterminism")
+    add("--workers", type=int, help="worker processes (default: one a core)")
+    add("--threads", action="store_true", help="let programs start threads")
+    add("--python", help="interpreter to run programs with (default: this one)")
+    add("--cpu_seconds", type=float, default=limits.cpu_seconds)
+    add("--wall_seconds", type=float, default=limits.wall_seconds)
+    add("--memory_mb", type=int, default=limits.memory_bytes >> 20)
+    return parser
+
+
+def run_one(options: argparse.Namespace) -> int:
+    if options.program is None:
+        raise ToolError("--program=FILE.py or --jsonl=FILE is missing")
+    if (options.call is None) == (options.stdin is None):
+        raise ToolError("--program needs either --call='f(3)' or --stdin=FILE")
+    program = _read(options.program, "--program")
+    if options.call is not None:
+        job = call_job(program, options.call, twice=options.twice)
+    else:
+        job = stdin_job(program, _read(options.stdin, "--stdin"), twice=options.twice)
+    with _sandbox(options, workers=1) as sandbox:
+        result = sandbox.run(job)
+    print(json.dumps(result.to_json()))
+    if isinstance(result.outcome, BadInput):
+        raise ToolError(f"{options.program}: {result.outcome.message}")
+    return 0
+
+
+def run_rows(options: argparse.Namespace) -> int:
+    if options.program is not None or options.call is not None:
+        raise ToolError("--jsonl takes its programs and calls from its rows, not from flags")
+    total = sum(1 for _ in _rows(options.jsonl))  # every row is read once before any is run
+    done = _resume(options) if options.out else 0
+    rows = itertools.islice(_rows(options.jsonl), done, None)
+    rows, names = itertools.tee(rows)
+    jobs = (_job(row, options.twice) for row in rows)
+    target = open(options.out, "a", encoding="utf-8") if options.out else sys.stdout  # noqa: SIM115
+    try:
+        with (
+            _sandbox(options, options.workers) as sandbox,
+            tqdm(total=total, initial=done, unit="run", file=sys.stderr) as bar,
+        ):
+            for row, result in zip(names, sandbox.map(jobs), strict=True):
+                target.write(json.dumps(_row(row, result)) + "\n")
+                bar.update()
+    finally:
+        if options.out:
+            target.close()
+    return 0
+
+
+def _row(row: dict[str, Any], result: Result) -> dict[str, Any]:
+    return {"id": row["id"], **result.to_json()}
+
+
+def _resume(options: argparse.Namespace) -> int:
+    """How many rows --out holds already; an unfinished last line of it is cut off."""
+    try:
+        with open(options.out, "rb+") as file:
+            held = file.read()
+            whole = held.rfind(b"\n") + 1
+            file.truncate(whole)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise ToolError(f"--out: {error}") from None
+    lines = held[:whole].splitlines()
+    for number, (line, row) in enumerate(zip(lines, _rows(options.jsonl), strict=False), 1):
+        try:
+            known = json.loads(line)["id"]
+        except (ValueError, KeyError, TypeError):
+            raise ToolError(f"{options.out}:{number}: not a result row") from None
+        if known != row["id"]:
+            raise ToolError(
+                f"{options.out}:{number}: holds id {known!r}, the rows have {row['id']!r}"
+            )
+    return len(lines)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of the file. Raises ToolError that names the line at fault."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _checked(line, f"{path}:{number}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolError(f"--jsonl: {path}: {error}") from None
+
+
+def _checked(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ToolError(f"{where}: no JSON: {error}") from None
+    if not isinstance(row, dict) or "id" not in row:
+        raise ToolError(f'{where}: expected an object with "id", "program" and "call"')
+    if not isinstance(row.get("program"), str):
+        raise ToolError(f'{where}: field "program": expected source text')
+    asked = [name for name in ("call", "stdin", "expression") if row.get(name) is not None]
+    if len(asked) != 1 or not isinstance(row[asked[0]], str):
+        raise ToolError(f'{where}: expected one text field "call" (or "stdin" or "expression")')
+    return row
+
+
+def _job(row: dict[str, Any], twice: bool) -> Job:
+    if row.get("call") is not None:
+        return call_job(row["program"], row["call"], twice=twice)
+    if row.get("stdin") is not None:
+        return stdin_job(row["program"], row["stdin"], twice=twice)
+    return expression_job(row["program"], row["expression"], twice=twice)
+
+
+def _sandbox(options: argparse.Namespace, workers: int | None) -> Sandbox:
+    for name in ("cpu_seconds", "wall_seconds", "memory_mb"):
+        if getattr(options, name) <= 0:
+            raise ToolError(f"--{name}={getattr(options, name)}: expected more than 0")
+    if workers is not None and workers < 1:
+        raise ToolError(f"--workers={workers}: expected at least 1")
+    limits = Limits(
+        cpu_seconds=options.cpu_seconds,
+        wall_seconds=options.wall_seconds,
+        memory_bytes=options.memory_mb << 20,
+    )
+    return Sandbox(
+        tier=options.tier,
+        allow_weak=options.allow_weak,
+        workers=workers,
+        limits=limits,
+        setup=Setup(python=options.python, threads=options.threads),
+    )
+
+
+def _read(path: Path, flag: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolError(f"{flag}: {path}: {error}") from None

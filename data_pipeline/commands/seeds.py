@@ -1,0 +1,76 @@
+"""Seeds of a source as JSONL, and what was refused.
+
+python -m data_pipeline.seeds --source=DIR_FILE_OR_PACKAGE --output=SEEDS.jsonl
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from data_pipeline.seeds import Refusal, SeedError, read_unit, units
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise SeedError(message)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0, or 2 for bad input."""
+    parser = _Parser(
+        prog="python -m data_pipeline.seeds",
+        description="Take self-contained functions out of Python source.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--source", required=True, help="folder, .py, .jsonl[.gz], or an installed package's name"
+    )
+    parser.add_argument("--output", required=True, type=Path, help="JSONL, one row a seed")
+    parser.add_argument("--refusals", type=Path, help="JSONL, one row a function refused, with why")
+    try:
+        options = parser.parse_args(argv)
+        _run(options)
+    except SeedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    seeds: list[str] = []
+    refusals: list[Refusal] = []
+    for unit in tqdm(units(options.source), desc="source", unit="file", disable=None):
+        for found in read_unit(unit):
+            if isinstance(found, Refusal):
+                refusals.append(found)
+            else:
+                seeds.append(json.dumps(asdict(found)) + "\n")
+    _write(options.output, seeds)
+    if options.refusals is not None:
+        _write(options.refusals, [json.dumps(asdict(refusal)) + "\n" for refusal in refusals])
+    print(f"{len(seeds):>10,} seeds")
+    print(f"{len(refusals):>10,} refused")
+    for reason, count in Counter(refusal.reason for refusal in refusals).most_common():
+        print(f"{count:>10,}   {reason}")
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
+    """Writes a file that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text("".join(lines), encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,85 @@
+"""Shows what a call does, line by line: python -m data_pipeline.tracing file.py 'f(3)'."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_pipeline.source.calls import CallError
+from data_pipeline.tracing import Trace, trace_call
+from data_pipeline.tracing.views import inlined, table, terminal
+
+
+class ToolError(ValueError):
+    """A mistake of the caller, in one line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        trace = traced(options)
+    except (ToolError, CallError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(_view(trace, options))
+    return 1 if trace.raised is not None else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m data_pipeline.tracing", description=__doc__)
+    parser.add_argument("file", type=Path, help="the program")
+    parser.add_argument("call", help="a call with literal arguments, such as 'f(3)'")
+    parser.add_argument(
+        "--view",
+        choices=("terminal", "table", "inlined"),
+        default="terminal",
+        help="terminal: coloured; table: one row a step; inlined: SemCoder's comments",
+    )
+    parser.add_argument("--steps", type=int, default=400, help="steps the terminal view shows")
+    parser.add_argument("--colour", choices=("auto", "always", "never"), default="auto")
+    parser.add_argument("--tier", help="tier of the sandbox: A or B (default: the best there is)")
+    parser.add_argument(
+        "--trusted", action="store_true", help="run in this process, without a sandbox"
+    )
+    return parser
+
+
+def traced(options: argparse.Namespace) -> Trace:
+    """The trace, from the sandbox unless the program is trusted. Raises ToolError, CallError."""
+    try:
+        program = options.file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolError(f"{options.file}: {error}") from None
+    if options.trusted:
+        return trace_call(program, options.call)
+    from data_pipeline.execution.outcomes import BadInput
+    from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job
+
+    try:
+        with Sandbox(tier=options.tier, workers=1) as sandbox:
+            result = sandbox.run(call_job(program, options.call, trace=TraceLimits()))
+    except SandboxUnavailable as error:
+        raise ToolError(f"{error}; or, if you trust the program, --trusted") from None
+    if isinstance(result.outcome, BadInput):
+        raise ToolError(result.outcome.message)
+    if result.stdout:
+        print(result.stdout, end="" if result.stdout.endswith("\n") else "\n")
+    if result.trace is None:
+        raise ToolError(f"no trace: {json.dumps(result.to_json())}")
+    sandbox.warn_if_weaker()
+    return result.trace
+
+
+def _view(trace: Trace, options: argparse.Namespace) -> str:
+    if options.view == "inlined":
+        return inlined(trace)
+    width = shutil.get_terminal_size().columns
+    if options.view == "table":
+        return table(trace, width)
+    colour = options.colour == "always" or (
+        options.colour == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    )
+    return terminal(trace, colour=colour, width=width, most=options.steps)

@@ -1,0 +1,221 @@
+"""python -m data_pipeline.verify: one monologue annotated, or many as JSON rows.
+
+    python -m data_pipeline.verify --program=FILE.py --call='f(3)' --monologue=FILE.txt [--json]
+    python -m data_pipeline.verify --jsonl=FILE [--output=FILE]
+
+--jsonl reads rows {"id", "program", "call", "monologue"} and writes one row each, in their order:
+{"id", "confirmed", "contradicted", "not_checkable", "claims"}, or {"id", "error"} where the run
+came to nothing. Where "call" is missing, the call of the monologue's own answer is run (the witness
+of a backward monologue). Programs run in the sandbox unless they are --trusted.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data_pipeline.source.calls import CallError
+from data_pipeline.tracing import Trace, trace_call
+from data_pipeline.verify import (
+    CONTRADICTED,
+    MARKS,
+    Claim,
+    VerifyError,
+    marked,
+    verify_trace,
+    witness_call,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    id: str
+    program: str
+    call: str
+    monologue: str
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise VerifyError(message)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 nothing contradicted, 1 something contradicted, 2 bad input."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        options = _options(argv)
+        return _many(options) if options.jsonl is not None else _one(options)
+    except VerifyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _Parser(
+        prog="python -m data_pipeline.verify",
+        description="Holds each claim of a monologue against the real run.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--program", type=Path, help="Python file; it is run")
+    parser.add_argument("--call", help="such as 'f(3)'; left out: the call of the answer")
+    parser.add_argument("--monologue", type=Path, help="text file")
+    parser.add_argument("--json", action="store_true", help="one JSON object a claim")
+    parser.add_argument("--jsonl", type=Path, help="rows {id, program, call, monologue}")
+    parser.add_argument("--output", type=Path, help="with --jsonl: where the rows go (stdout)")
+    parser.add_argument("--workers", type=int, default=2, help="with --jsonl: runs side by side")
+    parser.add_argument("--tier", help="tier of the sandbox: A or B (default: the best there is)")
+    parser.add_argument(
+        "--trusted", action="store_true", help="run in this process, without a sandbox"
+    )
+    options = parser.parse_args(argv)
+    one = {"--program": options.program, "--monologue": options.monologue}
+    if options.jsonl is not None:
+        given = [flag for flag, value in one.items() if value is not None]
+        if given or options.call is not None:
+            raise VerifyError(f"--jsonl and {(given or ['--call'])[0]}: expected one or the other")
+        if options.workers < 1:
+            raise VerifyError(f"--workers={options.workers}: expected at least 1")
+    else:
+        missing = [flag for flag, value in one.items() if value is None]
+        if missing:
+            raise VerifyError(f"{missing[0]} is missing; expected it and --call, or --jsonl")
+        if options.output is not None:
+            raise VerifyError("--output: expected with --jsonl only")
+    return options
+
+
+# ---- one
+
+
+def _one(options: argparse.Namespace) -> int:
+    program, monologue = _read(options.program), _read(options.monologue)
+    call = options.call if options.call is not None else witness_call(monologue)
+    if call is None:
+        raise VerifyError("--call is missing, and the monologue ends in no assertion f(...) == ...")
+    [trace] = _traces([_Row("", program, call, monologue)], options)
+    if isinstance(trace, str):
+        raise VerifyError(trace)
+    claims = verify_trace(trace, monologue)
+    if options.json:
+        for claim in claims:
+            print(json.dumps(dataclasses.asdict(claim), ensure_ascii=False))
+    else:
+        print(marked(monologue, claims))
+        print("\n{} confirmed, {} contradicted, {} not checkable".format(*_counts(claims)))
+    return int(any(claim.verdict == CONTRADICTED for claim in claims))
+
+
+def _counts(claims: Iterable[Claim]) -> list[int]:
+    counts = Counter(claim.verdict for claim in claims)
+    return [counts[verdict] for verdict in MARKS]
+
+
+# ---- many
+
+
+def _many(options: argparse.Namespace) -> int:
+    rows = _rows(options.jsonl)
+    wrong = False
+    part = None
+    if options.output is not None:
+        part = options.output.with_name(options.output.name + ".part")
+    with contextlib.ExitStack() as stack:
+        try:
+            out = stack.enter_context(part.open("w", encoding="utf-8")) if part else sys.stdout
+        except OSError as error:
+            raise VerifyError(f"--output={options.output}: {error.strerror}") from error
+        bar = tqdm(total=len(rows), unit="monologue", disable=not sys.stderr.isatty())
+        stack.callback(bar.close)
+        for row, trace in zip(rows, _traces(rows, options), strict=True):
+            told = _told(row, trace)
+            wrong = wrong or bool(told.get("contradicted"))
+            print(json.dumps(told), file=out)
+            bar.update()
+    if part is not None:
+        part.replace(options.output)
+    return int(wrong)
+
+
+def _told(row: _Row, trace: Trace | str) -> dict[str, Any]:
+    if isinstance(trace, str):
+        return {"id": row.id, "error": trace}
+    claims = verify_trace(trace, row.monologue)
+    counts = dict(zip(MARKS, _counts(claims), strict=True))
+    return {"id": row.id, **counts, "claims": [dataclasses.asdict(claim) for claim in claims]}
+
+
+def _rows(path: Path) -> list[_Row]:
+    rows = []
+    for number, line in enumerate(_read(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise VerifyError(f"{path}:{number}: no JSON object") from error
+        if not isinstance(row, dict):
+            raise VerifyError(f"{path}:{number}: no JSON object")
+        for name in ("id", "program", "monologue"):
+            if not isinstance(row.get(name), str):
+                raise VerifyError(f"{path}:{number}: field {name!r}: expected text")
+        call = row.get("call") or witness_call(row["monologue"]) or ""
+        if not isinstance(call, str):
+            raise VerifyError(f"{path}:{number}: field 'call': expected text")
+        rows.append(_Row(row["id"], row["program"], call, row["monologue"]))
+    return rows
+
+
+# ---- runs
+
+
+def _traces(rows: Sequence[_Row], options: argparse.Namespace) -> Iterator[Trace | str]:
+    """The run of each row, or in a line why there is none."""
+    if options.trusted:
+        for row in rows:
+            try:
+                yield trace_call(row.program, row.call)
+            except CallError as error:
+                yield str(error).splitlines()[0]
+        return
+    from data_pipeline.execution.outcomes import BadInput, Died, Limit
+    from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job
+
+    try:
+        with Sandbox(tier=options.tier, workers=min(options.workers, len(rows) or 1)) as sandbox:
+            jobs = (call_job(row.program, row.call, trace=TraceLimits()) for row in rows)
+            traced = False
+            for result in sandbox.map(jobs):
+                traced = traced or result.trace is not None
+                match result.outcome:
+                    case BadInput(message=message):
+                        yield message.splitlines()[0]
+                    case Limit(kind=kind):
+                        yield f"the run was stopped: {kind} limit"
+                    case Died(reason=reason):
+                        yield f"the run died: {reason}"
+                    case _ if result.trace is None:
+                        yield "the run left no trace"
+                    case _:
+                        yield result.trace
+            if traced:  # else the only row ends in an error
+                sandbox.warn_if_weaker()
+    except SandboxUnavailable as error:
+        raise VerifyError(f"{error}; or, if you trust the programs, --trusted") from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise VerifyError(f"{path}: {reason}") from error

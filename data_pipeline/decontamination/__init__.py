@@ -1,0 +1,1 @@
+"""Overlap with benchmarks and near-duplicates within a corpus."""

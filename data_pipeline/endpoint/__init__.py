@@ -1,0 +1,1 @@
+"""One client for any OpenAI-compatible server, and its replies kept on disk."""

@@ -1,0 +1,238 @@
+"""Running one job in the sample's own process, and telling what came of it.
+
+A job is a JSON object: mode ("call", "series", "evaluate", "module", "stdin"), program, and by
+mode call (text), expression, or name + arguments as tagged trees; trace (the limits of a trace) or
+null.
+The answer is a JSON object: outcome, and trace where it was asked for. What the program does to
+this interpreter can at most spoil its own answer: no verdict is known here.
+Standard library only: runs inside the sandbox.
+"""
+
+import atexit
+import contextlib
+import io
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from data_pipeline.execution.guest import determinism, values
+from data_pipeline.source.calls import Call, CallError, make_call, parse_call, resolve
+from data_pipeline.tracing.events import Trace
+from data_pipeline.tracing.markers import FILENAME, prepare
+from data_pipeline.tracing.recorder import Ended, Recording, describe_exception, record
+from data_pipeline.tracing.rendering import clip, render
+from data_pipeline.tracing.runs import outcome_of, read_trace
+
+_RECURSION_LIMIT = 1000
+_MESSAGE = 2000  # characters of an exception's message
+_intact_builtins = dict(vars(__import__("builtins")))
+
+
+def run_batch_job(job: Mapping[str, Any]) -> dict[str, Any]:
+    """A job of a batch: its output is kept apart, and this interpreter is put in order after it."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        answer = run_job(job)
+    answer["stdout"] = output.getvalue()
+    sys.settrace(None)
+    builtins = vars(sys.modules["builtins"])
+    if builtins != _intact_builtins:
+        builtins.clear()
+        builtins.update(_intact_builtins)
+    return answer
+
+
+def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs a job. Never raises for what the program does, short of killing its own process."""
+    determinism.reset()
+    padding = [_padding(number) for number in range(job.get("perturb", 0))]
+    try:
+        answer = _traced(job) if job.get("trace") else {"outcome": _plain(job)}
+    except CallError as error:
+        answer = {"outcome": ["bad_input", error.reason, clip(str(error), _MESSAGE), error.line]}
+    except BaseException as error:
+        answer = {"outcome": raised_outcome(error)}
+    finally:
+        with contextlib.suppress(BaseException):
+            sys.setrecursionlimit(_RECURSION_LIMIT)
+    del padding
+    return answer
+
+
+def _plain(job: Mapping[str, Any]) -> list[Any]:
+    mode = job["mode"]
+    if mode == "series":
+        from data_pipeline.execution.guest import series  # which imports this module
+
+        return series.run(job)
+    code = compile_source(job["program"])
+    if mode in ("module", "stdin"):
+        module = make_module("__main__")
+        try:
+            exec(code, vars(module))
+        except SystemExit as error:
+            if error.code not in (None, 0):
+                raise
+        finally:
+            _finish()
+        return ["value", None]
+    if mode == "evaluate":
+        expression = _expression(job["expression"])
+        module = make_module("program")
+        exec(code, vars(module))
+        return value_outcome(eval(expression, vars(module)))
+    call = _call(job)
+    module = make_module("program")
+    exec(code, vars(module))
+    return value_outcome(make_call(call, resolve(call, vars(module))))
+
+
+def _traced(job: Mapping[str, Any]) -> dict[str, Any]:
+    limits = job["trace"]
+    characters = limits["max_characters"]
+    program = prepare(job["program"])
+    recording = Recording()
+    if job["mode"] == "evaluate":
+        expression = _expression(job["expression"])
+        module = make_module("program")
+        exec(program.code, vars(module))
+        asked = job["expression"]
+
+        def run() -> Any:
+            return eval(expression, vars(module))
+    else:
+        call = _call(job)
+        module = make_module("program")
+        exec(program.code, vars(module))
+        target = resolve(call, vars(module))
+        asked = job.get("call") or call.name
+
+        def run() -> Any:
+            return make_call(call, target)
+
+    result = raised = None
+    try:
+        value = record(
+            program,
+            run,
+            recording,
+            max_lines=limits["max_lines"],
+            max_bytes=limits["max_bytes"],
+            limit=characters,
+            ends_run=limits.get("ends_run", False),
+        )
+        result = render(value, characters)
+        outcome = value_outcome(value)
+    except CallError:
+        raise
+    except Ended as error:
+        outcome = ["limit", "steps", str(error)]
+        if not limits.get("tells_ended", False):
+            return {"outcome": outcome}
+    except Exception as error:
+        raised = outcome_of(error, program, characters)
+        outcome = raised_outcome(error, program.real)
+    trace = read_trace(program, asked, recording, result, raised, characters)
+    return {"outcome": outcome, "trace": trace_to_json(trace)}
+
+
+# ---- parts
+
+
+def _padding(number: int) -> list[Any]:
+    """Objects of every size and free list, so that the program's get other addresses."""
+    small = [object(), [], {}, set(), (number,), (number, number), number + 0.5, 10**9 + number]
+    return [*small, *map(bytes, range(1, 1024, 16))]
+
+
+def compile_source(source: str) -> types.CodeType:
+    try:
+        return compile(source, FILENAME, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise CallError(
+            "syntax",
+            f"the program has a syntax error at line {error.lineno}: {error.msg}",
+            error.lineno,
+        ) from None
+    except (ValueError, MemoryError, RecursionError, OverflowError) as error:
+        raise CallError("syntax", f"the program cannot be compiled: {error}") from None
+
+
+def _expression(text: str) -> types.CodeType:
+    try:
+        return compile(text.strip(), "<expression>", "eval", dont_inherit=True)
+    except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
+        raise CallError("syntax", f"the expression cannot be compiled: {error}") from None
+
+
+def _call(job: Mapping[str, Any]) -> Call:
+    if job.get("call") is not None:
+        return parse_call(job["call"])
+    return Call(
+        (job["name"],),
+        tuple(values.decode(tree) for tree in job["args"]),
+        {name: values.decode(tree) for name, tree in job["kwargs"].items()},
+    )
+
+
+def make_module(name: str) -> types.ModuleType:
+    module = types.ModuleType(name)
+    module.__dict__["__builtins__"] = sys.modules["builtins"]
+    sys.modules[name] = module
+    return module
+
+
+def _finish() -> None:
+    """What the interpreter does at exit, as part of the run: other threads end, exit handlers."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+
+
+def value_outcome(value: Any, max_nodes: int = values.MAX_NODES) -> list[Any]:
+    sys.settrace(None)  # what the program left running must not follow us
+    sys.setprofile(None)
+    try:
+        return ["value", values.encode(value, max_nodes)]
+    except values.TooLarge as error:
+        return ["limit", "output", f"the result is too large: {error}"]
+    except RecursionError:
+        return ["limit", "output", "the result is too large: nested too deeply"]
+
+
+def raised_outcome(error: BaseException, real: Mapping[int, int] | None = None) -> list[Any]:
+    if type(error) is MemoryError:
+        return ["limit", "memory", ""]
+    line = None
+    with contextlib.suppress(Exception):
+        for frame, number in traceback.walk_tb(error.__traceback__):
+            if frame.f_code.co_filename == FILENAME:
+                line = (real or {}).get(number, number)
+    name, message = describe_exception(error, _MESSAGE)
+    return ["exception", name, message, line]
+
+
+def trace_to_json(trace: Trace) -> dict[str, Any]:
+    """`Trace` as JSON without its program, which the asker has."""
+    return {
+        "events": [
+            [
+                e.kind, e.line, e.function, e.frame, e.depth, dict(e.changed), e.gone, e.value,
+                [e.raised.type, e.raised.message, e.raised.line] if e.raised else None,
+                e.branch, e.iteration,
+            ]
+            for e in trace.events
+        ],
+        "loops": [[x.line, x.kind, x.function, x.frame, x.iterations] for x in trace.loops],
+        "call": trace.call,
+        "result": trace.result,
+        "raised": [trace.raised.type, trace.raised.message, trace.raised.line]
+        if trace.raised
+        else None,
+        "truncated": trace.truncated,
+        "clipped": trace.clipped,
+    }  # fmt: skip

@@ -1,0 +1,155 @@
+"""One function on many inputs, one after another in one process: how a test suite is run.
+
+The inputs come in and the outputs go out; what they should be is not known here. A series ends at
+the first call that raises or passes its limit of CPU time, which an interval timer watches: a
+program that disarms it is stopped by the limit of the whole run instead.
+Standard library only: runs inside the sandbox.
+"""
+
+import contextlib
+import hashlib
+import io
+import itertools
+import json
+import marshal
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from data_pipeline.execution.guest import jobs, values
+from data_pipeline.execution.guest.messages import ANSWER, send
+
+# Taken before the sample's clock takes the real one's place.
+_clock = time.clock_gettime
+_CPU = time.CLOCK_PROCESS_CPUTIME_ID
+_setitimer = signal.setitimer
+MAX_NODES = 4_000_000  # of one answer: the bytes of all are limited apart
+LARGE = 20_000  # characters or members of an answer, past which its digest is sent in its place
+_LARGE_TREE = 1 << 20  # characters of its JSON
+_ROWS = 10_000  # put into words at once
+_PLAIN = frozenset({str, int, type(None)})
+_NUMBERS = frozenset({*_PLAIN, bool, float})
+
+
+def run(job: Mapping[str, Any]) -> list[Any]:
+    """The outcome of a job {"program", "name", "series", "seconds", "collect"}: a list with, for
+    each call begun, ("value", value, CPU seconds), ("exception", type, message) or ("limit",). In
+    place of a large value ("digest", text, CPU seconds): equal values have equal ones.
+
+    series: argument lists as tagged trees; seconds: the limit of each; collect: "set" for functions
+    whose answer is any iterable, of which the members count.
+    """
+    rows: list[Any] = []
+
+    def out_of_time(*unused: object) -> None:
+        rows.append(["t", "limit"])
+        with contextlib.suppress(BaseException):
+            send(ANSWER, {"outcome": ["value", ["l", *rows]]})
+        os._exit(0)
+
+    code = jobs.compile_source(job["program"])
+    namespace = vars(jobs.make_module("program"))
+    signal.signal(signal.SIGPROF, out_of_time)
+    sink = _Sink()
+    sys.stdout = sys.stderr = sink
+    try:
+        _setitimer(signal.ITIMER_PROF, sum(job["seconds"]))
+        exec(code, namespace)
+        function = namespace.get(job["name"])
+        if not callable(function):
+            raise jobs.CallError("entry", f"the program defines no function {job['name']!r}")
+        for tree, seconds in zip(job["series"], job["seconds"], strict=True):
+            arguments = values.decode(tree)
+            _setitimer(signal.ITIMER_PROF, seconds)
+            began = _clock(_CPU)
+            try:
+                answer = function(*arguments)
+                if job["collect"] == "set":
+                    answer = set(answer)
+            except BaseException as error:
+                _setitimer(signal.ITIMER_PROF, 0)
+                kind, *told = jobs.raised_outcome(error)
+                rows.append(["t", kind, *told[:2]])
+                break
+            spent = _clock(_CPU) - began
+            _setitimer(signal.ITIMER_PROF, 0)
+            kind, told = _told(answer)
+            rows.append(["t", kind, told, ["f", repr(spent)]])
+            if kind not in ("value", "digest"):
+                break
+    finally:
+        _setitimer(signal.ITIMER_PROF, 0)
+    return ["value", ["l", *rows]]
+
+
+def _told(answer: Any) -> tuple[str, Any]:
+    if type(answer) in (str, list, tuple) and len(answer) > LARGE:
+        with contextlib.suppress(_Other, RecursionError, ValueError):
+            digest = hashlib.sha256()
+            _feed(digest, answer)
+            return "digest", digest.hexdigest()
+    kind, told = jobs.value_outcome(answer, MAX_NODES)[:2]
+    if kind == "value" and type(told) is list and len(text := json.dumps(told)) > _LARGE_TREE:
+        return "digest", hashlib.sha256(text.encode()).hexdigest()
+    return kind, told
+
+
+class _Other(Exception):
+    """A value that has no normal form here."""
+
+
+def _feed(digest: Any, value: Any) -> None:
+    """Lists and tuples of numbers and text, such that `==` values are the same: 2 and 2.0, True
+    and 1. Part by part: the text of the whole may be larger than the memory."""
+    kind = type(value)
+    if kind in _NUMBERS:
+        digest.update(json.dumps(_number(value)).encode())
+        return
+    if kind is not list and kind is not tuple:
+        raise _Other
+    kinds = set(map(type, value))
+    if kinds <= _PLAIN:
+        digest.update(f"{kind.__name__}{json.dumps(value)}".encode())
+    elif kinds <= _NUMBERS:
+        digest.update(f"{kind.__name__}{json.dumps(list(map(_number, value)))}".encode())
+    elif kinds in ({list}, {tuple}) and _feed_rows(digest, value, kind, *kinds):
+        pass
+    else:
+        digest.update(f"{kind.__name__}(".encode())
+        for member in value:
+            _feed(digest, member)
+            digest.update(b",")
+        digest.update(b")")
+
+
+def _feed_rows(digest: Any, rows: Any, kind: type, row_kind: type) -> bool:
+    """Lists or tuples of numbers and text, many at once; whether they hold nothing else."""
+    kinds = set(map(type, itertools.chain.from_iterable(rows)))
+    if not kinds <= _NUMBERS:
+        return False
+    digest.update(f"{kind.__name__} of {row_kind.__name__}".encode())
+    for begin in range(0, len(rows), _ROWS):
+        some = rows[begin : begin + _ROWS]
+        if not kinds <= _PLAIN:
+            some = [row_kind(map(_number, row)) for row in some]
+        digest.update(marshal.dumps(list(some), 2))  # 2: the last form without references
+    return True
+
+
+def _number(value: Any) -> Any:
+    if type(value) is bool or (type(value) is float and value.is_integer()):
+        return int(value)
+    return value
+
+
+class _Sink(io.TextIOBase):
+    """Takes any amount of text and keeps none."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        return len(text)

@@ -1,0 +1,1 @@
+"""Files of the user: written whole or not at all, locked, read line by line."""

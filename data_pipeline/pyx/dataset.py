@@ -1,0 +1,289 @@
+"""The TFDS builder of PyX and PyX-R: JSONL in upstream's schema to ArrayRecord, without TensorFlow.
+
+`prepare` writes `data_dir/name/version/`, and does it again only when the JSONL changed; `load`
+gives a split as a random-access sequence of records, in the order of its file.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any, overload
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from data_pipeline.pyx.records import KINDS, Record, RecordError, make_record, read_jsonl
+from data_pipeline.source.fingerprints import explain_mismatch
+
+VERSION = "1.0.0"
+"""Of the features below; a change of the records alone keeps it."""
+
+NAME = "pyx"
+
+_SPLIT_BY = "function_fingerprint"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class PyxError(ValueError):
+    """A dataset that cannot be prepared or loaded; the message is one line."""
+
+
+class Pyx(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Each example: `id`, `kind` (nl, fwd_mnl, bwd_mnl, fault), `prompt_field`, `response`; text.
+
+    `jsonl_by_split` are the files and `records_by_split` how many records each holds.
+    """
+
+    VERSION = tfds.core.Version(VERSION)
+    # There are no downloads to look up beside the code; TFDS's search for them needs a package
+    # (importlib_resources) that it does not declare.
+    code_path = None
+
+    def __init__(
+        self,
+        *,
+        jsonl_by_split: Mapping[str, Path],
+        records_by_split: Mapping[str, int],
+        fingerprint: str,
+        **options: Any,
+    ):
+        self._jsonl_by_split = dict(jsonl_by_split)
+        self._records_by_split = dict(records_by_split)
+        self._fingerprint = fingerprint
+        super().__init__(**options)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        # Training shuffles by itself; a split keeps its file's order.
+        return dataset_info(self, self._fingerprint, disable_shuffling=True)
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        return {split: self._generate_examples(split) for split in self._jsonl_by_split}
+
+    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, str]]]:
+        records = tqdm(
+            read_jsonl(self._jsonl_by_split[split]),
+            desc=f"write {split}",
+            total=self._records_by_split[split],
+            unit="record",
+            disable=None,
+        )
+        for number, record in enumerate(records):
+            yield number, example(record)
+
+
+def dataset_info(
+    builder: tfds.core.DatasetBuilder,
+    fingerprint: str,
+    *,
+    disable_shuffling: bool,
+    split_by: str | None = None,
+) -> tfds.core.DatasetInfo:
+    """Describes a dataset to TFDS. fingerprint: of what it was made of; split_by: name of the
+    function fingerprint that held functions out, None if the records came split."""
+    metadata = {"fingerprint": fingerprint}
+    if split_by is not None:
+        metadata[_SPLIT_BY] = split_by
+    return tfds.core.DatasetInfo(
+        builder=builder,
+        description=f"PyX and PyX-R training records; kinds: {', '.join(KINDS)}.",
+        features=tfds.features.FeaturesDict(
+            {name: tfds.features.Text() for name in ("id", "kind", "prompt_field", "response")}
+        ),
+        metadata=tfds.core.MetadataDict(metadata),
+        disable_shuffling=disable_shuffling,
+    )
+
+
+def example(record: Record) -> dict[str, str]:
+    """A record as an example of the dataset."""
+    return {
+        "id": record.id,
+        "kind": record.kind,
+        "prompt_field": record.prompt_field,
+        "response": record.response,
+    }
+
+
+class RecordSource(Sequence[Record]):
+    """A prepared split: its records by number, read from ArrayRecord when asked for."""
+
+    def __init__(self, data_source: Sequence[Mapping[str, bytes]]):
+        self._data_source = data_source
+
+    def __len__(self) -> int:
+        return len(self._data_source)
+
+    @overload
+    def __getitem__(self, number: int) -> Record: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Record]: ...
+    def __getitem__(self, number):
+        if isinstance(number, slice):
+            return self.__getitems__(range(len(self))[number])
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"record {number} of {len(self)}")
+        return _record(self._data_source[number % len(self)])
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[Record]:
+        """Several records at once, one read for all: what grain asks for."""
+        return [_record(example) for example in self._data_source.__getitems__(list(numbers))]
+
+
+def prepare(
+    jsonl_by_split: Mapping[str, str | os.PathLike],
+    data_dir: str | os.PathLike,
+    name: str = NAME,
+) -> Path:
+    """Writes the dataset `name` from JSONL files and returns its folder.
+
+    Nothing is written when the dataset was made of the same bytes. Otherwise it is built beside the
+    old one and put in its place when whole. Processes that prepare the same `data_dir` (a local or
+    shared file system) wait for one another.
+
+    Raises RecordError (file, line, field) before anything is written, and PyxError.
+    """
+    _check_name("name", name)
+    if not jsonl_by_split:
+        raise PyxError('jsonl_by_split: expected at least one split, e.g. {"train": "train.jsonl"}')
+    for split in jsonl_by_split:
+        _check_name("split", split)
+    paths = {split: Path(path) for split, path in jsonl_by_split.items()}
+    fingerprint = _fingerprint(paths)
+    folder = folder_of(data_dir, name)
+    if fingerprint_of(folder) == fingerprint:
+        return folder
+    counts = {split: _count(path) for split, path in paths.items()}
+    with staging(Path(data_dir), name) as into:
+        if fingerprint_of(folder) != fingerprint:  # another process may have made it meanwhile
+            _build(paths, counts, fingerprint, into, name)
+            put_in_place(into, folder)
+    return folder
+
+
+def folder_of(data_dir: str | os.PathLike, name: str = NAME) -> Path:
+    """Where the dataset lies."""
+    return Path(data_dir) / name / VERSION
+
+
+def put_in_place(into: Path, folder: Path) -> None:
+    """Moves the dataset that was built in the staging folder `into` to its place `folder`."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        folder.rename(into / "replaced")
+    (into / folder.parent.name / folder.name).rename(folder)
+
+
+def splits(data_dir: str | os.PathLike, name: str = NAME) -> tuple[str, ...]:
+    """The names of a prepared dataset's splits. Raises PyxError when there is no such dataset."""
+    return tuple(_builder(data_dir, name).info.splits)
+
+
+def load(data_dir: str | os.PathLike, split: str, name: str = NAME) -> RecordSource:
+    """The records of a prepared split. Raises PyxError when there is no such dataset or split."""
+    builder = _builder(data_dir, name)
+    folder = folder_of(data_dir, name)
+    if split not in builder.info.splits:
+        raise PyxError(
+            f"{folder}: split {split!r}: expected one of {', '.join(builder.info.splits)}"
+        )
+    return RecordSource(builder.as_data_source(split))
+
+
+def _builder(data_dir: str | os.PathLike, name: str) -> tfds.core.DatasetBuilder:
+    folder = folder_of(data_dir, name)
+    if fingerprint_of(folder) is None:
+        raise PyxError(
+            f"{folder}: expected a prepared dataset; call data_pipeline.pyx.dataset.prepare first, "
+            "or build one: python -m data_pipeline.build"
+        )
+    if mismatch := explain_mismatch(_metadata(folder).get(_SPLIT_BY), folder):
+        raise PyxError(mismatch)
+    return tfds.builder_from_directory(folder)
+
+
+def _build(
+    paths: Mapping[str, Path], counts: Mapping[str, int], fingerprint: str, into: Path, name: str
+) -> None:
+    # TFDS names a dataset after its class.
+    named = type("NamedPyx", (Pyx,), {"name": name, "__module__": __name__}, skip_registration=True)
+    builder = named(
+        jsonl_by_split=paths, records_by_split=counts, fingerprint=fingerprint, data_dir=into
+    )
+    tfds.disable_progress_bar()  # ours tells the rate and the time that remains
+    with redirect_stdout(StringIO()):  # TFDS prints the path in `into`, which is not the last one
+        builder.download_and_prepare(
+            file_format="array_record",
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+        )
+
+
+def _record(example: Mapping[str, bytes]) -> Record:
+    text = {name: value.decode() for name, value in example.items()}
+    return make_record(text["id"], text["kind"], text["prompt_field"], text["response"])
+
+
+def _check_name(what: str, name: str) -> None:
+    # TFDS reads "all" as every split.
+    if not _NAME.fullmatch(name) or name == "all":
+        raise PyxError(
+            f"{what} {name!r}: expected lower-case letters, digits and underscores, and not 'all'"
+        )
+
+
+def _count(path: Path) -> int:
+    """How many records a file holds, every one checked."""
+    count = sum(1 for _ in tqdm(read_jsonl(path), desc=f"check {path.name}", disable=None))
+    if count == 0:
+        raise RecordError(f"{path}: expected at least one record; the file is empty")
+    return count
+
+
+def _fingerprint(paths: Mapping[str, Path]) -> str:
+    """A SHA-256 of the splits' names and the bytes of their files."""
+    digests = {}
+    for split, path in paths.items():
+        try:
+            with path.open("rb") as file:
+                digests[split] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise RecordError(f"{path}: cannot read the file: {error.strerror}") from None
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
+def fingerprint_of(folder: Path) -> str | None:
+    """What a prepared dataset was made of; None where there is none that is whole."""
+    return _metadata(folder).get("fingerprint")
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    """A prepared dataset's metadata; {} if there is none that is whole."""
+    try:
+        metadata = json.loads((folder / "metadata.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
+
+
+@contextmanager
+def staging(data_dir: Path, name: str = NAME) -> Iterator[Path]:
+    """Holds the dataset against other processes; gives an empty folder to build in.
+
+    What a killed build left in that folder is removed first: whoever holds the lock is alone.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        into = data_dir / f".{name}.building"
+        shutil.rmtree(into, ignore_errors=True)
+        into.mkdir()
+        try:
+            yield into
+        finally:
+            shutil.rmtree(into, ignore_errors=True)

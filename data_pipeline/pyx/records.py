@@ -1,0 +1,349 @@
+"""The PyX and PyX-R record: schema, validation, upstream's JSONL fields, reading and writing.
+
+A PyX row has the fields `id, nl, fwd_mnl, bwd_mnl, response`, exactly one of the three in the
+middle non-empty; a PyX-R row has `fault, response` (upstream: src/dataset.py; its PyX-R has no id).
+
+    python -m data_pipeline.records FILE.jsonl    # counts by kind; errors, one per line
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tqdm import tqdm
+
+PYX_KINDS = ("nl", "fwd_mnl", "bwd_mnl")
+KINDS = (*PYX_KINDS, "fault")
+FIELDS = ("id", *KINDS, "response")
+
+TRAINING_KINDS = ("nl", "forward", "backward", "refine", "instruction")
+"""The kinds of records as training names them, in a fixed order: batches hold 1 + the index."""
+
+_TRAINING_KIND = dict(zip((*KINDS, "instruction"), TRAINING_KINDS, strict=True))
+
+
+class RecordError(ValueError):
+    """Not PyX or PyX-R. The message is one line: where, which field, what was expected."""
+
+
+@dataclass(frozen=True)
+class PyXRecord:
+    """One PyX training example. Exactly one of `nl`, `fwd_mnl`, `bwd_mnl` is non-empty.
+
+    `id` is upstream's, e.g. "fwd_mnl_108213_ipt9" (kind, seed, input number).
+    Raises RecordError when a field breaks the schema.
+    """
+
+    id: str
+    nl: str
+    fwd_mnl: str
+    bwd_mnl: str
+    response: str
+
+    def __post_init__(self) -> None:
+        check_text("id", self.id)
+        _check_one_instruction({kind: getattr(self, kind) for kind in PYX_KINDS})
+        check_text("response", self.response)
+
+    @property
+    def kind(self) -> str:
+        """Which instruction the record holds: "nl", "fwd_mnl" or "bwd_mnl"."""
+        return next(kind for kind in PYX_KINDS if getattr(self, kind))
+
+    @property
+    def prompt_field(self) -> str:
+        """The text of the one instruction field that is not empty."""
+        return getattr(self, self.kind)
+
+
+@dataclass(frozen=True)
+class RefineRecord:
+    """One PyX-R training example: a buggy program with its failing test, and the repair.
+
+    Raises RecordError when a field breaks the schema.
+    """
+
+    id: str
+    fault: str
+    response: str
+
+    def __post_init__(self) -> None:
+        check_text("id", self.id)
+        _check_one_instruction({"fault": self.fault})
+        check_text("response", self.response)
+
+    @property
+    def kind(self) -> str:
+        """Always "fault"."""
+        return "fault"
+
+    @property
+    def prompt_field(self) -> str:
+        """The text of `fault`."""
+        return self.fault
+
+
+Record = PyXRecord | RefineRecord
+
+
+def make_record(id: str, kind: str, prompt_field: str, response: str) -> Record:
+    """The record of `kind` with `prompt_field` as its instruction. Raises RecordError."""
+    if kind == "fault":
+        return RefineRecord(id, prompt_field, response)
+    if kind not in PYX_KINDS:
+        raise RecordError(f"kind: expected one of {', '.join(KINDS)}; got {shown(kind)}")
+    return PyXRecord(
+        id=id, response=response, **dict.fromkeys(PYX_KINDS, "") | {kind: prompt_field}
+    )
+
+
+def kind_number(kind: str) -> int:
+    """1 + the index in TRAINING_KINDS of a record's `kind`; 0 stands for padding."""
+    return 1 + TRAINING_KINDS.index(_TRAINING_KIND[kind])
+
+
+def derived_id(fault: str, response: str) -> str:
+    """The id of a PyX-R row that has none: "fault_" and 64 bits of the SHA-256 of its content."""
+    content = json.dumps([fault, response]).encode()
+    return f"fault_{hashlib.sha256(content).hexdigest()[:16]}"
+
+
+def parse_record(row: Any, where: str) -> Record:
+    """A decoded JSON row as a record.
+
+    Absent and null instruction fields count as empty. `where` ("file:line") opens every message.
+    Raises RecordError.
+    """
+    try:
+        return _record_of_row(row)
+    except RecordError as error:
+        raise RecordError(f"{where}: {error}") from None
+
+
+def record_to_row(record: Record) -> dict[str, str]:
+    """The row of upstream's schema: five fields for PyX; `fault`, `response` for PyX-R.
+
+    An id of PyX-R is written only when it is not the one its content gives.
+    """
+    if isinstance(record, PyXRecord):
+        return {name: getattr(record, name) for name in ("id", *PYX_KINDS, "response")}
+    row = {"fault": record.fault, "response": record.response}
+    if record.id != derived_id(record.fault, record.response):
+        row = {"id": record.id, **row}
+    return row
+
+
+def read_jsonl(path: str | os.PathLike) -> Iterator[Record]:
+    """The records of a .jsonl or .jsonl.gz file, in order; blank lines are skipped.
+
+    Raises RecordError at the first bad line, or when the file cannot be read.
+    """
+    for where, row in json_lines(Path(path)):
+        yield parse_record(row, where)
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """("file:line", decoded row) of a .jsonl or .jsonl.gz file; blank lines are skipped.
+
+    Raises RecordError when the file cannot be read, or at a line that is not JSON.
+    """
+    for where, line in _numbered_lines(path):
+        yield where, _decode_line(line, where)
+
+
+def write_jsonl(path: str | os.PathLike, records: Iterable[Record]) -> int:
+    """Writes records as .jsonl (or .jsonl.gz) in upstream's schema; returns how many.
+
+    The file appears whole or not at all: it is written under a temporary name beside `path` and
+    renamed. Folders are made as needed. The same records give the same bytes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    count = 0
+    try:
+        with partial.open("wb") as file:
+            # No time stamp and no name inside, so that the bytes depend on the records alone.
+            sink = gzip.GzipFile("", "wb", 6, file, mtime=0) if path.suffix == ".gz" else file
+            for record in records:
+                row = json.dumps(record_to_row(record), ensure_ascii=False)
+                sink.write(row.encode() + b"\n")
+                count += 1
+            if sink is not file:
+                sink.close()
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+# --- one row --------------------------------------------------------------------------------------
+
+
+def _record_of_row(row: Any) -> Record:
+    if not isinstance(row, Mapping):
+        raise RecordError(f"expected a JSON object; got {shown(row)}")
+    for name in row:
+        if name not in FIELDS:
+            raise RecordError(f"field {shown(name)}: unknown; expected {', '.join(FIELDS)}")
+    instructions = {kind: "" if row.get(kind) is None else row[kind] for kind in KINDS}
+    _check_one_instruction(instructions)
+    if "response" not in row:
+        raise RecordError("field 'response': missing; expected the text to learn")
+    response = row["response"]
+    if instructions["fault"]:
+        check_text("response", response)
+        record_id = row.get("id")
+        fault = instructions["fault"]
+        return RefineRecord(
+            derived_id(fault, response) if record_id is None else record_id, fault, response
+        )
+    if "id" not in row:
+        raise RecordError("field 'id': missing; expected a non-empty string")
+    return PyXRecord(
+        row["id"], instructions["nl"], instructions["fwd_mnl"], instructions["bwd_mnl"], response
+    )
+
+
+def _check_one_instruction(text_by_kind: Mapping[str, Any]) -> None:
+    """Exactly one instruction that is not empty, and that one more than white space."""
+    for kind, text in text_by_kind.items():
+        if not isinstance(text, str):
+            raise RecordError(f"field '{kind}': expected a string; got {shown(text)}")
+    present = [kind for kind, text in text_by_kind.items() if text]
+    if len(present) != 1 and len(text_by_kind) > 1:
+        raise RecordError(
+            f"fields {', '.join(text_by_kind)}: expected exactly one that is not empty; "
+            f"got {' and '.join(present) or 'none'}"
+        )
+    kind = present[0] if present else next(iter(text_by_kind))
+    check_text(kind, text_by_kind[kind])
+
+
+def check_text(field: str, text: Any) -> None:
+    """Raises RecordError unless `text` is Unicode text with more than white space."""
+    if not isinstance(text, str) or not text.strip():
+        raise RecordError(f"field '{field}': expected a non-empty string; got {shown(text)}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise RecordError(
+            f"field '{field}': expected Unicode text; "
+            f"character {error.start} is the lone surrogate {shown(text[error.start])}"
+        ) from None
+
+
+def shown(value: Any) -> str:
+    """A value in JSON's spelling, on one line, cut short."""
+    text = json.dumps(value, default=repr)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# --- one file -------------------------------------------------------------------------------------
+
+
+def _numbered_lines(path: Path, bar: tqdm | None = None) -> Iterator[tuple[str, bytes]]:
+    """("file:line", bytes) for every line that is not blank; `bar` follows the bytes on disk."""
+    try:
+        with path.open("rb") as file:
+            lines = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+            for number, line in enumerate(lines, start=1):
+                if bar is not None:
+                    bar.update(file.tell() - bar.n)
+                if line.strip():
+                    yield f"{path}:{number}", line
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RecordError(f"{path}: cannot read the file: {reason}") from None
+
+
+def _decode_line(line: bytes, where: str) -> Any:
+    try:
+        return json.loads(line.decode(), object_pairs_hook=_object_without_repeats)
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{where}: expected UTF-8; byte {error.start} is not") from None
+    except json.JSONDecodeError as error:
+        raise RecordError(
+            f"{where}: expected one JSON object; {error.msg} at column {error.colno}"
+        ) from None
+    except RecursionError:
+        raise RecordError(f"{where}: expected a flat JSON object; nested too deep") from None
+    except RecordError as error:
+        raise RecordError(f"{where}: {error}") from None
+
+
+def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise RecordError(f"field {shown(name)}: given more than once")
+    return row
+
+
+# --- command --------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Checks files; 0 when every row is a record, 2 otherwise."""
+    parser = _Parser(
+        prog="python -m data_pipeline.records", description="Check PyX and PyX-R JSONL files."
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help=".jsonl or .jsonl.gz")
+    parser.add_argument("--max_errors", type=int, default=20, help="errors shown per file")
+    args = parser.parse_args(argv)
+    sound = [_check_file(Path(file), args.max_errors) for file in args.files]
+    return 0 if all(sound) else 2
+
+
+def _check_file(path: Path, max_errors: int) -> bool:
+    """Prints the file's errors (stderr) and its counts (stdout); whether it is without error."""
+    kinds: Counter[str] = Counter()
+    ids: Counter[str] = Counter()
+    errors = 0
+    size = path.stat().st_size if path.is_file() else None
+    try:
+        with tqdm(total=size, desc=path.name, unit="B", unit_scale=True, disable=None) as bar:
+            for where, line in _numbered_lines(path, bar):
+                try:
+                    record = parse_record(_decode_line(line, where), where)
+                except RecordError as error:
+                    errors += 1
+                    if errors <= max_errors:
+                        tqdm.write(f"error: {error}", file=sys.stderr)
+                    continue
+                kinds[record.kind] += 1
+                ids[record.id] += 1
+    except RecordError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return False
+    if errors > max_errors:
+        print(f"error: {path}: {errors - max_errors:,} more errors not shown", file=sys.stderr)
+    print(path)
+    for kind in KINDS:
+        if kinds[kind]:
+            print(f"  {kind:<9}{kinds[kind]:>12,} records")
+    print(f"  {'total':<9}{kinds.total():>12,} records")
+    if repeats := kinds.total() - len(ids):
+        print(f"  {'repeats':<9}{repeats:>12,} records with an id seen before")
+    if errors:
+        print(f"  {'bad':<9}{errors:>12,} rows")
+    if not kinds and not errors:
+        print(f"error: {path}: expected at least one record; the file is empty", file=sys.stderr)
+        return False
+    return errors == 0

@@ -1,0 +1,1 @@
+"""Other models' monologues, kept only where the run agrees."""

@@ -1,0 +1,319 @@
+"""The search for inputs: run, look at the coverage, change what was worth it, run again."""
+
+import ast
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from data_pipeline.execution.guest.values import Malformed
+from data_pipeline.execution.outcomes import Limit, Result, Value
+from data_pipeline.execution.service import Job, Limits, Sandbox, TraceLimits, call_job
+from data_pipeline.seeds import Seed
+from data_pipeline.seeds.examples import call_text
+from data_pipeline.source.calls import Call, CallError, parse_call
+from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.testcases.case import Case, Coverage, Explored
+from data_pipeline.testcases.coverage import Reach, Universe, reach_of, universe_of
+from data_pipeline.testcases.feedback import reweigh
+from data_pipeline.testcases.generation import Arguments, Maker
+from data_pipeline.testcases.kinds import Signature, infer
+from data_pipeline.tracing import Trace
+from data_pipeline.tracing.events import Raised
+
+# Of one run while exploring: what is to be told step by step takes milliseconds.
+EXPLORATION_LIMITS = Limits(cpu_seconds=0.5, memory_bytes=256 << 20, output_bytes=1 << 16)
+# A longer run is none that anybody would follow; ending it there makes endless ones cheap.
+TRACE_LIMITS = TraceLimits(max_lines=1000, max_bytes=1 << 20, ends_run=True)
+MAX_OUTPUT = 400  # characters
+
+_ROUND = 16  # runs, one batch of the sandbox
+_ROUNDS = 10  # at most
+_PROBE = 3  # runs of the very first round
+_MOST_STOPPED = 3  # runs that a limit of the machine stopped, after which the search ends
+_IDLE_ROUNDS = 3  # without anything new, after which the search ends
+_SET_TWINS = 9  # more hash seeds, for runs that have to do with sets
+_SPARE = 4  # runs verified beyond the limit, in place of those that fail it
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run that could be kept. rank: its number among them, in the order of runs."""
+
+    rank: int
+    arguments: Arguments
+    case: Case
+    reach: Reach
+
+
+def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0) -> Explored:
+    """At most `limit` kept runs of a seed: those that add coverage first, then diverse ones.
+
+    The examples of the seed run first, then arguments made up by the kinds of its parameters and
+    changed where that reached something new, until all lines and branches are reached and there is
+    enough to choose from, or nothing new has come for some rounds. What is chosen is run again in
+    `sandbox.twin()`, under another hash seed (ten others, where there are sets) and in another
+    order, and kept if result and trace are the same.
+
+    The same `random_seed` gives the same cases, whatever the number of workers: runs are ended by
+    their steps, not by time. Only a run that spends its CPU limit inside one step of C code could
+    go either way on another machine. The sandbox wants EXPLORATION_LIMITS; the program's text is
+    trusted as far as its screening goes (batches).
+    Raises ValueError for a limit below 1.
+    """
+    if limit < 1:
+        raise ValueError(f"limit: expected at least 1; got {limit}")
+    try:
+        signature = infer(seed.code, seed.name, seed.calls)
+        never_given = frozenset(one.name for one in signature.parameters if one.takes_function)
+        universe = universe_of(seed.code, seed.name, never_given)
+    except (SyntaxError, KeyError, CallError, RecursionError):
+        return Explored((), Coverage(0, 0, 0, 0, 0, 0), Counter({"program unreadable": 1}))
+    search = _Search(seed, sandbox, signature, universe, random_seed)
+    search.run(limit)
+    chosen = search.chosen(limit + _SPARE)
+    kept = search.verified(chosen)[:limit]
+    if kept and all(run.case.output == "None" for run in kept):
+        search.refused["returns only None"] += len(kept)
+        kept = []
+    reached = Reach()
+    for run in kept:
+        reached |= run.reach
+    coverage = Coverage(
+        lines=len(universe.lines),
+        branches=len(universe.branches),
+        lines_kept=len(reached.lines),
+        branches_kept=len(reached.branches),
+        lines_seen=len(search.seen.lines),
+        branches_seen=len(search.seen.branches),
+    )
+    return Explored(tuple(run.case for run in kept), coverage, search.refused)
+
+
+class _Search:
+    def __init__(
+        self,
+        seed: Seed,
+        sandbox: Sandbox,
+        signature: Signature,
+        universe: Universe,
+        random_seed: int,
+    ):
+        self.seed = seed
+        self.sandbox = sandbox
+        self.signature = signature
+        self.universe = universe
+        self.rng = random.Random(f"{random_seed}/{seed.id}")
+        self.maker = Maker(signature, self.rng)
+        self.tried: set[str] = set()
+        self.runs: list[_Run] = []
+        self.seen = Reach()  # by any run
+        self.reached = Reach()  # by those that may be kept
+        self.worth: list[Arguments] = []  # runs that reached something new
+        self.refused: Counter[str] = Counter()
+        self.idle = 0  # rounds since anything new came
+
+    # ---- the search
+
+    def run(self, limit: int) -> None:
+        examples = [call for call in map(_arguments_of, self.seed.calls) if call is not None]
+        # A function that never ends shows it here, at the price of a few runs.
+        self.try_round([*examples[:_PROBE], *self.made(_PROBE - len(examples[:_PROBE]))])
+        if not self.runs and self.stopped() >= _PROBE:
+            return
+        examples = examples[_PROBE:]
+        self.try_round([*examples, *self.made(max(4, _ROUND - len(examples)))])
+        for _ in range(_ROUNDS - 1):
+            if self.stopped() > _MOST_STOPPED:
+                break
+            if self.is_covered() and len(self.distinct()) >= 2 * limit:
+                break
+            if self.idle >= _IDLE_ROUNDS:
+                break
+            self.idle = 0 if self.try_round(self.made(_ROUND)) else self.idle + 1
+
+    def stopped(self) -> int:
+        return sum(self.refused[f"limit: {kind}"] for kind in ("cpu", "wall", "memory"))
+
+    def is_covered(self) -> bool:
+        return (
+            self.universe.lines <= self.reached.lines
+            and self.universe.branches <= self.reached.branches
+        )
+
+    def distinct(self) -> set[str]:
+        return {run.case.output for run in self.runs}
+
+    def made(self, count: int) -> Iterator[Arguments]:
+        for _ in range(count):
+            if self.worth and self.rng.random() < 0.6:
+                newest = self.worth[-6:]
+                base = self.rng.choice(newest if self.rng.random() < 0.5 else self.worth)
+                yield self.maker.changed(base, self.rng.choice(self.worth))
+            else:
+                yield self.maker.fresh(wild=self.idle > 0 and self.rng.random() < 0.4)
+
+    def try_round(self, candidates: Iterable[Arguments]) -> bool:
+        """Runs what was not run before; whether anything new was reached."""
+        pending: list[tuple[Arguments, str]] = []
+        for arguments in candidates:
+            text = call_text(
+                self.seed.name, Call((self.seed.name,), arguments.args, arguments.kwargs)
+            )
+            if text is not None and text not in self.tried:
+                self.tried.add(text)
+                pending.append((arguments, text))
+        before = len(self.distinct())
+        new = 0
+        while pending and self.stopped() <= _MOST_STOPPED:
+            # Few at a time where runs are being stopped: each of those takes all the time it has.
+            size = _ROUND if not self.stopped() else _PROBE
+            now, pending = pending[:size], pending[size:]
+            results = self.sandbox.map_batched(self.job(text) for _, text in now)
+            for (arguments, text), result in zip(now, results, strict=True):
+                new += self.note(arguments, text, result)
+        # With coverage complete, other outputs are still worth looking for.
+        return new > 0 or (self.is_covered() and len(self.distinct()) > before)
+
+    def job(self, call: str) -> Job:
+        return call_job(self.seed.code, call, trace=TRACE_LIMITS)
+
+    def note(self, arguments: Arguments, call: str, result: Result) -> int:
+        """Looks at a run; how much it reached that was not reached before."""
+        new = 0
+        reach = None
+        if result.trace is not None:
+            reach = reach_of(result.trace, self.universe)
+            new = reach.adds_to(self.seen)
+            self.seen |= reach
+        if isinstance(result.outcome, (Raised, Value)):
+            raised = result.outcome if isinstance(result.outcome, Raised) else None
+            reweigh(self.signature, arguments, raised)
+        case, reason = _kept(call, result)
+        if case is None or reach is None:
+            self.refused[reason] += 1
+            if new:
+                self.worth.append(arguments)
+            return new
+        new += reach.adds_to(self.reached)
+        self.reached |= reach
+        self.runs.append(_Run(len(self.runs), arguments, case, reach))
+        if new or len(self.worth) < 4:
+            self.worth.append(arguments)
+        return new
+
+    # ---- what is kept
+
+    def chosen(self, count: int) -> Sequence[_Run]:
+        """Runs that add coverage, the most first; then new outputs on new paths, then either."""
+        waiting = list(self.runs)
+        chosen: list[_Run] = []
+        reached = Reach()
+        while waiting and len(chosen) < count:
+            best = max(waiting, key=lambda run: (run.reach.adds_to(reached), -run.rank))
+            if not best.reach.adds_to(reached):
+                break
+            chosen.append(best)
+            waiting.remove(best)
+            reached |= best.reach
+        outputs = Counter(run.case.output for run in chosen)
+        paths = Counter(run.reach.path for run in chosen)
+        while waiting and len(chosen) < count:
+            best = min(
+                waiting,
+                key=lambda run: (outputs[run.case.output], paths[run.reach.path], run.rank),
+            )
+            if outputs[best.case.output] and len(chosen) >= 2 and len(outputs) > 1:
+                break  # the same output again teaches little
+            chosen.append(best)
+            waiting.remove(best)
+            outputs[best.case.output] += 1
+            paths[best.reach.path] += 1
+        return chosen
+
+    def verified(self, chosen: Sequence[_Run]) -> list[_Run]:
+        """Those that come to the same in another process under another hash seed.
+
+        Two strings of a set stand in the same order under every second seed: where sets are about,
+        many seeds are asked.
+        """
+        kept = self.same_under(0, chosen)
+        if _holds_sets(self.seed.code):
+            waiting = kept
+        else:
+            waiting = [run for run in kept if _holds_sets(run.case.call)]
+        for number in range(1, _SET_TWINS + 1):
+            again = self.same_under(number, waiting)
+            lost = {run.rank for run in waiting} - {run.rank for run in again}
+            kept = [run for run in kept if run.rank not in lost]
+            waiting = again
+        self.refused["differs between processes"] += len(chosen) - len(kept)
+        if not self.refused["differs between processes"]:
+            del self.refused["differs between processes"]
+        return kept
+
+    def same_under(self, number: int, runs: Sequence[_Run]) -> list[_Run]:
+        """Runs that come to the same in a twin of the sandbox, in another order."""
+        backwards = list(reversed(runs))
+        twin = self.sandbox.twin(number) if runs else self.sandbox
+        results = twin.map_batched(self.job(run.case.call) for run in backwards)
+        same = [
+            run
+            for run, result in zip(backwards, results, strict=True)
+            if result.trace is not None and _same_trace(result.trace, run.case.trace)
+        ]
+        return same[::-1]
+
+
+def _holds_sets(code: str) -> bool:
+    """Whether a program or a call has to do with sets, whose order depends on the hash seed."""
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.Set() | ast.SetComp() | ast.Name(id="set" | "frozenset"):
+                return True
+            case ast.BinOp(op=ast.BitAnd() | ast.BitOr() | ast.BitXor() | ast.Sub()) as operation:
+                for side in (operation.left, operation.right):
+                    match side:  # views of dictionaries
+                        case ast.Call(func=ast.Attribute(attr="keys" | "items")):
+                            return True
+    return False
+
+
+def _same_trace(one: Trace, other: Trace) -> bool:
+    return (one.result, one.raised, one.events) == (other.result, other.raised, other.events)
+
+
+def _arguments_of(call: str) -> Arguments | None:
+    try:
+        parsed = parse_call(call)
+    except CallError:
+        return None
+    return Arguments(parsed.args, parsed.kwargs)
+
+
+def _kept(call: str, result: Result) -> tuple[Case | None, str]:
+    """The case of a run, or the reason why it is none."""
+    outcome, trace = result.outcome, result.trace
+    if isinstance(outcome, Raised):
+        return None, f"raised {outcome.type}"
+    if isinstance(outcome, Limit):
+        return None, f"limit: {outcome.kind}"
+    if not isinstance(outcome, Value):
+        return None, result.kind.replace("_", " ")
+    if trace is None or trace.truncated or trace.result is None:
+        return None, "trace not whole"
+    if trace.clipped:
+        return None, "values too long to be told"
+    if result.stdout:
+        return None, "wrote to stdout"
+    if not outcome.exact:
+        return None, "result no literal"
+    text = trace.result
+    if len(text) > MAX_OUTPUT:
+        return None, "result too long"
+    try:
+        if not same_value(parse_literal(text), outcome.python()):
+            return None, "result no literal"
+    except (LiteralError, Malformed, TypeError):
+        return None, "result no literal"
+    return Case(call, text, trace), ""

@@ -1,0 +1,477 @@
+"""What a parameter may hold, inferred from annotations, defaults, examples, use and name."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from data_pipeline.seeds.screening import bindings, function_parameters
+from data_pipeline.source.calls import CallError, parse_call
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of literals. parts: of the items (list, set: one; dict: key and value; tuple: each).
+
+    name: "int", "float", "bool", "str", "bytes", "none", "list", "tuple", "set", "dict", "any".
+    """
+
+    name: str
+    parts: tuple["Kind", ...] = ()
+
+
+INT, FLOAT, BOOL, STR, BYTES, NONE, ANY = map(
+    Kind, ("int", "float", "bool", "str", "bytes", "none", "any")
+)
+LIST = Kind("list", (ANY,))
+INTS = Kind("list", (INT,))
+DICT = Kind("dict", (ANY, ANY))
+
+Weights = dict[Kind, float]
+
+
+@dataclass
+class Parameter:
+    """One parameter of the entry.
+
+    style:    "positional", "keyword", "star" (`*args`) or "stars" (`**kwargs`)
+    optional: whether it may be left out
+    takes_function: whether it is called: it is left out then
+    kinds:    candidates, the likelier the heavier
+    default:  its literal default, None where there is none
+    """
+
+    name: str
+    style: str
+    optional: bool
+    takes_function: bool = False
+    kinds: Weights = field(default_factory=dict)
+    default: Any = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What is known of an entry: its parameters, and the constants that its program mentions."""
+
+    parameters: tuple[Parameter, ...]
+    integers: tuple[int, ...]
+    texts: tuple[str, ...]
+
+
+_ANNOTATED, _OBSERVED, _DEFAULT, _USED, _NAMED = 6.0, 6.0, 3.0, 2.0, 1.0
+
+
+def infer(code: str, entry: str, calls: Sequence[str]) -> Signature:
+    """The signature of a program's entry. calls: examples, whose arguments are observed."""
+    tree = ast.parse(code)
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    function = functions[entry]
+    use = _Use(functions)
+    taken = function_parameters(function, functions)
+    parameters = []
+    for argument, style, default in _arguments(function.args):
+        parameter = Parameter(
+            argument.arg, style, default is not None or style in ("star", "stars")
+        )
+        parameter.takes_function = argument.arg in taken
+        _add(parameter.kinds, _annotation_kinds(argument.annotation), _ANNOTATED)
+        if default is not None:
+            try:
+                parameter.default = ast.literal_eval(default)
+                kind = kind_of(parameter.default)
+                _add(parameter.kinds, [kind], _DEFAULT if kind != NONE else 0.5)
+            except (ValueError, TypeError, SyntaxError, RecursionError):
+                pass
+        for kind, weight in use.of(function, argument.arg).items():
+            _add(parameter.kinds, [kind], _USED * weight)
+        _add(parameter.kinds, _name_kinds(argument.arg), _NAMED)
+        parameters.append(parameter)
+    _observe(parameters, calls)
+    for parameter in parameters:
+        if not parameter.kinds or set(parameter.kinds) <= {NONE, ANY}:
+            _add(parameter.kinds, [INT, STR, INTS], 0.5)
+    return Signature(tuple(parameters), *_constants(tree))
+
+
+def _arguments(
+    arguments: ast.arguments,
+) -> Iterator[tuple[ast.arg, str, ast.expr | None]]:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    missing = len(positional) - len(arguments.defaults)
+    for argument, default in zip(positional, [*[None] * missing, *arguments.defaults], strict=True):
+        yield argument, "positional", default
+    if arguments.vararg:
+        yield arguments.vararg, "star", None
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        yield argument, "keyword", default
+    if arguments.kwarg:
+        yield arguments.kwarg, "stars", None
+
+
+def _add(weights: Weights, kinds: Sequence[Kind], weight: float) -> None:
+    for kind in kinds:
+        weights[kind] = weights.get(kind, 0.0) + weight / len(kinds)
+
+
+# ---- from values ------------------------------------------------------------------------------
+
+
+def kind_of(value: Any) -> Kind:
+    """The kind of a literal value; of mixed items "any"."""
+    if value is None:
+        return NONE
+    name = type(value).__name__
+    if isinstance(value, (list, set)):
+        return Kind(name, (_common([kind_of(item) for item in value]),))
+    if isinstance(value, dict):
+        keys, values = map(kind_of, value.keys()), map(kind_of, value.values())
+        return Kind("dict", (_common([*keys]), _common([*values])))
+    if isinstance(value, tuple):
+        return Kind("tuple", tuple(map(kind_of, value)))
+    return Kind(name) if name in ("int", "float", "bool", "str", "bytes") else ANY
+
+
+def _common(kinds: list[Kind]) -> Kind:
+    return kinds[0] if kinds and all(kind == kinds[0] for kind in kinds) else ANY
+
+
+def _observe(parameters: Sequence[Parameter], calls: Sequence[str]) -> None:
+    positional = [parameter for parameter in parameters if parameter.style == "positional"]
+    star = next((parameter for parameter in parameters if parameter.style == "star"), None)
+    named = {parameter.name: parameter for parameter in parameters}
+    seen: dict[str, list[Kind]] = {}
+    for text in calls:
+        try:
+            call = parse_call(text)
+        except CallError:
+            continue
+        for number, value in enumerate(call.args):
+            owner = positional[number] if number < len(positional) else star
+            if owner is not None:
+                seen.setdefault(owner.name, []).append(kind_of(value))
+        for name, value in call.kwargs.items():
+            if name in named:
+                seen.setdefault(name, []).append(kind_of(value))
+    for name, kinds in seen.items():
+        _add(named[name].kinds, kinds, _OBSERVED)
+
+
+# ---- from annotations -------------------------------------------------------------------------
+
+_SCALARS = {"int": INT, "float": FLOAT, "bool": BOOL, "str": STR, "bytes": BYTES, "None": NONE}
+_SEQUENCES = {"list", "sequence", "iterable", "iterator", "collection", "reversible", "sized"}
+_SETS = {"set", "frozenset", "abstractset", "mutableset"}
+_MAPPINGS = {"dict", "mapping", "mutablemapping", "defaultdict", "ordereddict", "counter"}
+
+
+def _annotation_kinds(node: ast.expr | None) -> list[Kind]:
+    match node:
+        case None:
+            return []
+        case ast.Constant(value=None):
+            return [NONE]
+        case ast.Constant(value=str(text)):
+            try:
+                return _annotation_kinds(ast.parse(text, mode="eval").body)
+            except SyntaxError:
+                return []
+        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
+            return [*_annotation_kinds(left), *_annotation_kinds(right)]
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return _plain_kinds(name)
+        case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=inner):
+            parts = list(inner.elts) if isinstance(inner, ast.Tuple) else [inner]
+            if name == "Optional":
+                return [*_annotation_kinds(inner), NONE]
+            if name == "Union":
+                return [kind for part in parts for kind in _annotation_kinds(part)]
+            if name == "Literal":
+                return [kind_of(part.value) for part in parts if isinstance(part, ast.Constant)]
+            kinds = [next(iter(_annotation_kinds(part)), ANY) for part in parts]
+            return _generic(name.lower(), kinds, inner)
+    return []
+
+
+def _plain_kinds(name: str) -> list[Kind]:
+    if name in _SCALARS:
+        return [_SCALARS[name]]
+    lower = name.lower()
+    if lower in _SEQUENCES:
+        return [LIST]
+    if lower in _MAPPINGS:
+        return [DICT]
+    if lower in _SETS:
+        return [Kind("set", (INT,))]
+    if lower == "tuple":
+        return [Kind("tuple", (ANY, ANY))]
+    return {"supportsindex": [INT], "number": [INT, FLOAT], "integral": [INT], "real": [FLOAT]}.get(
+        lower, []
+    )
+
+
+def _generic(name: str, kinds: list[Kind], inner: ast.expr) -> list[Kind]:
+    if name in _SEQUENCES:
+        return [Kind("list", (kinds[0],))]
+    if name in _SETS:
+        return [Kind("set", (kinds[0],))]
+    if name in _MAPPINGS:
+        return [Kind("dict", (kinds[0], kinds[-1]))]
+    if name == "tuple":
+        if isinstance(inner, ast.Tuple) and ast.unparse(inner.elts[-1]) == "...":
+            return [Kind("tuple", (kinds[0],) * 3)]
+        return [Kind("tuple", tuple(kinds))]
+    return []
+
+
+# ---- from names -------------------------------------------------------------------------------
+
+_NAMES: Sequence[tuple[str, Sequence[Kind]]] = (
+    (r"(?:.*_)?(?:n|k|i|j|m|p|q|r|num|count|size|length|width|depth|index|idx|limit|start|stop"
+     r"|step|pos|offset|year|month|day|base|power|exp|digits|times|level|low|high|lo|hi)\d*",
+     [INT]),
+    (r"(?:.*_)?(?:x|y|z|a|b|c|val|value|number|v)\d*", [INT, FLOAT]),
+    (r"(?:.*_)?(?:rate|ratio|fraction|threshold|tolerance|eps|alpha|beta|mean|sigma|mu)", [FLOAT]),
+    (r"(?:.*_)?(?:s|t|str|string|text|txt|word|line|name|sentence|char|ch|prefix|suffix|sep|delim"
+     r"|delimiter|separator|pattern|token|url|path|title|label|msg|message|fmt|format|html)\d*",
+     [STR]),
+    (r"(?:.*_)?(?:words|strings|lines|names|tokens)", [Kind("list", (STR,))]),
+    (r"(?:.*_)?(?:nums|numbers|ints|xs|ys|arr|array|data|values|weights|points|counts)", [INTS]),
+    (r"(?:.*_)?(?:lst|list|seq|sequence|iterable|iterables|items|collection|elements|it|src"
+     r"|iterator)\d*", [INTS, LIST]),
+    (r"(?:.*_)?(?:matrix|grid|board|table|rows)", [Kind("list", (INTS,))]),
+    (r"(?:.*_)?(?:d|dict|dic|mapping|map|lookup|kwargs|counts|graph|dct)\d*", [DICT]),
+    (r"(?:is_|has_|use_|with_|allow_|strict|reverse|verbose|ignore|flag|inclusive).*", [BOOL]),
+    (r"(?:.*_)?(?:bytes|buf|buffer|blob)", [BYTES]),
+)  # fmt: skip
+_NAME_PATTERNS = [(re.compile(pattern), kinds) for pattern, kinds in _NAMES]
+
+
+def _name_kinds(name: str) -> Sequence[Kind]:
+    for pattern, kinds in _NAME_PATTERNS:
+        if pattern.fullmatch(name.strip("_").lower()):
+            return kinds
+    return []
+
+
+# ---- from use ---------------------------------------------------------------------------------
+
+METHODS: Mapping[str, Kind] = {
+    **dict.fromkeys(
+        """
+        capitalize casefold center encode endswith expandtabs format isalnum isalpha isdecimal
+        isdigit isidentifier islower isnumeric isspace istitle isupper join ljust lower lstrip
+        partition removeprefix removesuffix replace rfind rindex rjust rpartition rsplit rstrip
+        split splitlines startswith strip swapcase title translate upper zfill find
+        """.split(),  # noqa: SIM905
+        STR,
+    ),
+    **dict.fromkeys("append extend insert sort reverse".split(), LIST),  # noqa: SIM905
+    **dict.fromkeys("items keys values get setdefault update popitem".split(), DICT),  # noqa: SIM905
+    **dict.fromkeys(
+        "union intersection difference issubset issuperset add discard".split(),  # noqa: SIM905
+        Kind("set", (INT,)),
+    ),
+    **dict.fromkeys(("bit_length", "bit_count", "numerator", "denominator"), INT),
+    "is_integer": FLOAT,
+    "decode": BYTES,
+    "hex": BYTES,
+}
+_ITERATING = frozenset(
+    """
+    list tuple sorted enumerate zip iter reversed set frozenset chain islice cycle accumulate
+    Counter deque combinations permutations product pairwise groupby any all from_iterable tee
+    zip_longest
+    """.split()  # noqa: SIM905
+)
+_SUMMING = frozenset({"sum", "min", "max", "fsum", "prod", "gcd", "mean"})
+_TAKING_INT = frozenset(
+    {"range", "chr", "bin", "hex", "oct", "factorial", "isqrt", "comb", "repeat"}
+)
+
+
+class _Use:
+    """Kinds that the use of a name in a function speaks for."""
+
+    def __init__(self, functions: Mapping[str, ast.FunctionDef]):
+        self.functions = functions
+        self.parents: dict[str, dict[ast.AST, ast.AST]] = {}
+
+    def of(self, function: ast.FunctionDef, name: str, depth: int = 0) -> Weights:
+        if depth > 3:
+            return {}
+        parents = self.parents.get(function.name)
+        if parents is None:
+            parents = self.parents[function.name] = {
+                child: node for node in ast.walk(function) for child in ast.iter_child_nodes(node)
+            }
+        weights: Weights = {}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Name) and node.id == name and node in parents:
+                for kind in self._speaks(function, node, parents, depth):
+                    weights[kind] = min(weights.get(kind, 0.0) + 1.0, 3.0)
+        return weights
+
+    def _speaks(
+        self,
+        function: ast.FunctionDef,
+        node: ast.Name,
+        parents: Mapping[ast.AST, ast.AST],
+        depth: int,
+    ) -> Iterator[Kind]:
+        parent = parents[node]
+        match parent:
+            case ast.Attribute(attr=attribute):
+                if attribute in METHODS:
+                    yield from [METHODS[attribute]] * 3  # much plainer than an operator
+            case ast.Subscript(value=value, slice=inner) if value is node:
+                if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                    yield Kind("dict", (STR, ANY))
+                elif isinstance(inner, ast.Slice):
+                    yield from (INTS, STR)
+                else:
+                    yield INTS
+            case ast.Subscript(value=ast.Name(id=owner)) if depth < 3:
+                held = self.of(function, owner, depth + 1)
+                likely = max(held, key=lambda kind: held[kind]) if held else INTS
+                yield STR if likely.name == "dict" else INT
+            case ast.Subscript() | ast.Slice():
+                yield INT
+            case (
+                ast.For(iter=iterated, target=target)
+                | ast.comprehension(iter=iterated, target=target)
+            ) if iterated is node:
+                yield self._items(function, target, depth)
+            case ast.Starred():
+                yield INTS
+            case ast.Call():
+                yield from self._argument(function, parent, node, depth)
+            case ast.keyword():
+                call = parents.get(parent)
+                if isinstance(call, ast.Call):
+                    yield from self._argument(function, call, node, depth)
+            case ast.BinOp(op=operator, left=left, right=right):
+                other = right if left is node else left
+                if isinstance(other, (ast.Constant, ast.JoinedStr)):
+                    kind = kind_of(getattr(other, "value", ""))
+                    formats = isinstance(operator, ast.Mod) and kind == STR
+                    yield ANY if formats else kind
+                elif isinstance(operator, (ast.Add, ast.Mult, ast.Div, ast.Sub)):
+                    yield from (INT, FLOAT)
+                else:
+                    yield INT
+            case ast.UnaryOp(op=ast.USub() | ast.Invert()):
+                yield INT
+            case ast.UnaryOp(op=ast.Not()) | ast.If() | ast.IfExp() | ast.BoolOp():
+                yield BOOL
+            case ast.Compare():
+                yield from _compared(parent, node)
+
+    def _items(self, function: ast.FunctionDef, target: ast.expr, depth: int) -> Kind:
+        if isinstance(target, ast.Name):
+            found = self.of(function, target.id, depth + 1)
+            best = max(found, key=lambda kind: found[kind]) if found else INT
+            return Kind("list", (best if best != BOOL else INT,))
+        if isinstance(target, (ast.Tuple, ast.List)):
+            parts = []
+            for part in target.elts:
+                name = part.id if isinstance(part, ast.Name) else None
+                found = self.of(function, name, depth + 1) if name else {}
+                parts.append(max(found, key=lambda kind: found[kind]) if found else INT)
+            return Kind("list", (Kind("tuple", tuple(parts)),))
+        return LIST
+
+    def _argument(
+        self, function: ast.FunctionDef, call: ast.Call, node: ast.Name, depth: int
+    ) -> Iterator[Kind]:
+        match call.func:
+            case ast.Name(id=called) | ast.Attribute(attr=called):
+                pass
+            case _:
+                return
+        if called == "isinstance" and call.args[0] is node and len(call.args) == 2:
+            yield from _annotation_kinds_of_classes(call.args[1])
+        elif called in self.functions and self.functions[called] is not function:
+            target = self.functions[called]
+            for name, value in bindings(call, target):
+                if value is node or (isinstance(value, ast.Starred) and value.value is node):
+                    yield from self.of(target, name, depth + 1)
+                    argument = next(
+                        (one for one, _, _ in _arguments(target.args) if one.arg == name), None
+                    )
+                    if argument is not None:
+                        yield from _annotation_kinds(argument.annotation)
+        elif called in _SUMMING:
+            yield INTS if len(call.args) == 1 else INT
+        elif called in _ITERATING:
+            is_count = called == "islice" and call.args and call.args[0] is not node
+            yield INT if is_count else INTS
+        elif called in _TAKING_INT:
+            yield INT
+        elif called == "len":
+            yield from (INTS, STR)
+        elif called in ("map", "filter", "starmap") and call.args and call.args[0] is not node:
+            yield INTS
+        elif called in ("ord", "fullmatch", "match", "findall", "sub", "finditer"):
+            yield STR
+        elif called == "join":
+            yield Kind("list", (STR,))
+        elif called == "int":
+            yield from (INT, STR)
+        elif called in ("sqrt", "floor", "ceil", "float", "log", "exp", "fabs", "round", "abs"):
+            yield from (FLOAT, INT)
+        elif called in ("split", "startswith", "endswith", "replace", "find", "strip", "count"):
+            yield STR
+        elif called == "dict":
+            yield DICT
+
+
+def _compared(parent: ast.Compare, node: ast.Name) -> Iterator[Kind]:
+    sides = [parent.left, *parent.comparators]
+    for number, operator in enumerate(parent.ops):
+        left, right = sides[number], sides[number + 1]
+        if node is not left and node is not right:
+            continue
+        other = right if node is left else left
+        if isinstance(operator, (ast.In, ast.NotIn)):
+            if node is right:
+                yield from (INTS, STR) if not _is_text(other) else (STR, DICT)
+            elif _is_text(other):
+                yield STR
+        elif isinstance(operator, (ast.Is, ast.IsNot)):
+            if isinstance(other, ast.Constant) and other.value is None:
+                yield NONE
+        elif isinstance(other, ast.Constant):
+            kind = kind_of(other.value)
+            yield kind
+            if kind == INT and not isinstance(operator, (ast.Eq, ast.NotEq)):
+                yield FLOAT
+        elif isinstance(operator, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)):
+            yield INT
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _annotation_kinds_of_classes(node: ast.expr) -> list[Kind]:
+    parts = node.elts if isinstance(node, ast.Tuple) else [node]
+    return [kind for part in parts for kind in _annotation_kinds(part)]
+
+
+# ---- constants --------------------------------------------------------------------------------
+
+_MOST = 24
+
+
+def _constants(tree: ast.Module) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Integers and short texts that the program mentions, each once, in order."""
+    integers: dict[int, None] = {}
+    texts: dict[str, None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            if type(node.value) is int and abs(node.value) < 10**6:
+                integers[node.value] = None
+            elif type(node.value) is str and 0 < len(node.value) <= 12:
+                texts[node.value] = None
+    return tuple(integers)[:_MOST], tuple(texts)[:_MOST]

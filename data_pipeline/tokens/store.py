@@ -1,0 +1,274 @@
+"""Prepared tokens: a dataset tokenized once, on disk, read by record number.
+
+A folder that `data_pipeline.tokens.tokenize` wrote:
+
+- `manifest.json`: the tokenizer's digest, the sources, and of each split its records, tokens,
+  kinds and shards with their sizes;
+- `SPLIT-00000-of-00012.array_record`, ...: one ArrayRecord entry a record: prompt length (uint32),
+  kind number and size of the id (uint16 each), the id (UTF-8), the tokens (uint16 where the
+  vocabulary allows it, else int32), uncut, BOS and EOS included; little-endian;
+- `SPLIT.index.npz`: `lengths`, `prompt_lengths` (uint32) and `kinds` (uint8) of all records: all
+  that planning needs, and all that is held in memory;
+- `tokenizer/`: the tokenizer, for whoever trains on it.
+
+Axes: R record.
+"""
+
+import hashlib
+import json
+import struct
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+from data_pipeline.tokens.packing import Tokenizer
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+TOKENIZER = "tokenizer"
+
+_HEADER = struct.Struct("<IHH")
+_PROBE = (
+    "def f(xs: list[int]) -> int:  # [L5]\n\treturn sum(x ** 2 for x in xs if x >= 10) - 0x1F\n\n\n"
+    "    assert f([1, 23, -456]) == '7 890'\r\n[MONOLOGUE]\n### Täglich über 漢字, Ω ≈ 3.14 🙂  "
+)
+
+
+class PreparedError(ValueError):
+    """Prepared tokens that cannot be used; the message is one line."""
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """A hash, in hexadecimal, of a transformers tokenizer's vocabulary, its BOS and EOS and of how
+    it splits a text; the same for two copies that differ in what is added around a text."""
+    vocabulary = sorted(tokenizer.get_vocab().items())
+    probe = tokenizer([_PROBE], add_special_tokens=False)["input_ids"][0]
+    content = [vocabulary, tokenizer.bos_token_id, tokenizer.eos_token_id, list(probe)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def token_dtype(tokenizer: Any) -> np.dtype:
+    """uint16 where all ids of the tokenizer fit, else int32; little-endian."""
+    return np.dtype("<u2" if max(tokenizer.get_vocab().values()) < 2**16 else "<i4")
+
+
+# --- entries and files ----------------------------------------------------------------------------
+
+
+def pack_entry(tokens: np.ndarray, prompt_length: int, kind: int, record_id: str) -> bytes:
+    """A record as an ArrayRecord entry; `tokens` have the dtype of the folder."""
+    name = record_id.encode()
+    return _HEADER.pack(prompt_length, kind, len(name)) + name + tokens.tobytes()
+
+
+def unpack_entry(entry: bytes, dtype: np.dtype) -> tuple[np.ndarray, str]:
+    """(tokens, record id). Raises ValueError where it is no entry."""
+    if len(entry) < _HEADER.size:
+        raise ValueError(f"expected an entry of at least {_HEADER.size} bytes; got {len(entry)}")
+    _, _, name_size = _HEADER.unpack_from(entry)
+    end = _HEADER.size + name_size
+    return np.frombuffer(entry, dtype, offset=end), entry[_HEADER.size : end].decode()
+
+
+def write_index(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
+    """Writes an .npz at once; returns its SHA-256 in hexadecimal."""
+    content = BytesIO()
+    np.savez(content, **arrays)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content.getvalue())
+    partial.replace(path)
+    return hashlib.sha256(content.getvalue()).hexdigest()
+
+
+def read_index(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
+    """The arrays of an .npz. Raises PreparedError where it is damaged or not the one expected."""
+    try:
+        content = path.read_bytes()
+        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+            raise ValueError("its bytes are not those that the manifest names")
+        with np.load(BytesIO(content)) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PreparedError(f"{path}: cannot be read: {reason}; prepare the tokens anew") from None
+
+
+def read_manifest(directory: Path) -> dict:
+    """The manifest of a folder of prepared tokens. Raises PreparedError."""
+    path = directory / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise PreparedError(
+            f"{directory}: expected prepared tokens ({MANIFEST}); make them: python -m "
+            f"data_pipeline.tokens.tokenize --data=… --tokenizer=… --output={directory}"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise PreparedError(f"{path}: cannot be read: {reason}; prepare the tokens anew") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise PreparedError(f"{path}: expected format {FORMAT}; got {found}: prepare them anew")
+    missing = {"tokenizer", "token_dtype", "splits"} - manifest.keys()
+    if missing:
+        raise PreparedError(f"{path}: {', '.join(sorted(missing))}: missing; prepare them anew")
+    return manifest
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A shard as ArrayRecordDataSource wants it told, so that it opens none before it reads."""
+
+    filename: str
+    take: int
+    examples_in_shard: int
+    skip: int = 0
+
+
+class PreparedTokens:
+    """A packing.TokenSource over the same split of one or several prepared datasets.
+
+    The records of the datasets follow one another. Sizes and kinds are in memory, 20 bytes a
+    record; tokens are read when asked for. May be asked from several threads.
+    """
+
+    def __init__(self, datasets: Mapping[str, tuple[Path, Mapping]], dtype: np.dtype):
+        """`datasets`: by name, the folder and the manifest's part on the split."""
+        self.dataset_names = tuple(datasets)
+        self._dtype = dtype
+        self._shards: list[_Shard] = []
+        indexes = []
+        for directory, split in datasets.values():
+            indexes.append(_split_index(directory, split))
+            self._shards += [_checked_shard(directory, shard) for shard in split["shards"]]
+        sizes = [len(index["lengths"]) for index in indexes]
+        lengths, prompt_lengths, kinds = (
+            np.concatenate([index[name] for index in indexes])
+            for name in ("lengths", "prompt_lengths", "kinds")
+        )
+        self.lengths_R = lengths.astype(np.int64)
+        self.prompt_lengths_R = prompt_lengths.astype(np.int32)
+        self.kinds_R = kinds.astype(np.int32)
+        self.cut_R = np.zeros(len(lengths), bool)
+        self.datasets_R = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+        self._digest = hashlib.sha256(
+            json.dumps([(name, split["digest"]) for name, (_, split) in datasets.items()]).encode()
+        ).hexdigest()
+        self._source = ArrayRecordDataSource(self._shards)
+
+    def __len__(self) -> int:
+        return len(self.lengths_R)
+
+    def tokens(self, records: np.ndarray) -> list[np.ndarray]:
+        """The tokens of these records, in their order. uint16 or int32. Raises PreparedError."""
+        return [tokens for tokens, _ in self._entries(records)]
+
+    def ids(self, records: np.ndarray) -> list[str]:
+        """The ids of these records, in their order. Raises PreparedError."""
+        return [record_id for _, record_id in self._entries(records)]
+
+    def digest(self) -> str:
+        """A SHA-256, in hexadecimal, of the datasets' names and all their entries."""
+        return self._digest
+
+    def _entries(self, records: np.ndarray) -> list[tuple[np.ndarray, str]]:
+        numbers = np.asarray(records).tolist()
+        if not numbers:
+            return []
+        try:
+            entries = [
+                unpack_entry(entry, self._dtype) for entry in self._source.__getitems__(numbers)
+            ]
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise PreparedError(self._damage(numbers, error)) from None
+        for number, (tokens, _) in zip(numbers, entries, strict=True):
+            if len(tokens) != self.lengths_R[number]:
+                raise PreparedError(
+                    f"{self._shard_of(number)}: record {number}: expected "
+                    f"{self.lengths_R[number]} tokens, as the index says; got {len(tokens)}"
+                )
+        return entries
+
+    def _damage(self, numbers: Sequence[int], error: Exception) -> str:
+        """Which shard cannot be read, in one line."""
+        for number in numbers:
+            try:
+                unpack_entry(self._source[number], self._dtype)
+            except (RuntimeError, ValueError, IndexError) as found:
+                reason = " ".join(str(found).split())[:120]
+                shard = self._shard_of(number)
+                return f"{shard}: damaged ({reason}); prepare the tokens anew"
+        return f"prepared tokens cannot be read: {' '.join(str(error).split())}"
+
+    def _shard_of(self, number: int) -> str:
+        ends = np.cumsum([shard.take for shard in self._shards])
+        return self._shards[int(np.searchsorted(ends, number, side="right"))].filename
+
+
+def open_tokens(
+    datasets: Mapping[str, Path], split: str, tokenizer: Tokenizer | None = None
+) -> PreparedTokens:
+    """The records of a split of several prepared datasets, by name, in the order of their names.
+
+    Folders without the split are left out, where one has it. Raises PreparedError for a folder that
+    is none, damaged, or of another tokenizer than `tokenizer` or than the others.
+    """
+    manifests = {name: read_manifest(Path(datasets[name])) for name in sorted(datasets)}
+    if not manifests:
+        raise PreparedError("expected at least one folder of prepared tokens; got none")
+    first = next(iter(manifests))
+    ours = manifests[first]["tokenizer"] if tokenizer is None else tokenizer_digest(tokenizer)
+    whose = f"{datasets[first]}'s" if tokenizer is None else "the model's"
+    for name, manifest in manifests.items():
+        if manifest["tokenizer"] != ours:
+            raise PreparedError(
+                f"{datasets[name]}: expected tokens of {whose} tokenizer ({ours[:12]}); they are "
+                f"of another ({manifest['tokenizer'][:12]}): prepare them with --tokenizer=DIR of "
+                "the model's"
+            )
+    having = {
+        name: (Path(datasets[name]), manifest["splits"][split])
+        for name, manifest in manifests.items()
+        if split in manifest["splits"]
+    }
+    if not having:
+        known = sorted({known for manifest in manifests.values() for known in manifest["splits"]})
+        raise PreparedError(
+            f"{datasets[first]}: split {split!r}: expected one of {', '.join(known)}"
+        )
+    return PreparedTokens(having, np.dtype(manifests[first]["token_dtype"]))
+
+
+def splits(datasets: Mapping[str, Path]) -> set[str]:
+    """The splits that any of the folders has. Raises PreparedError."""
+    return {split for path in datasets.values() for split in read_manifest(Path(path))["splits"]}
+
+
+def _split_index(directory: Path, split: Mapping) -> dict[str, np.ndarray]:
+    path = directory / split["index"]["file"]
+    index = read_index(path, split["index"]["sha256"])
+    records = sum(shard["records"] for shard in split["shards"])
+    if any(len(array) != records for array in index.values()):
+        raise PreparedError(f"{path}: expected {records:,} records, as many as the shards hold")
+    return index
+
+
+def _checked_shard(directory: Path, shard: Mapping) -> _Shard:
+    path = directory / shard["file"]
+    size = path.stat().st_size if path.is_file() else None
+    if size != shard["bytes"]:
+        got = "no such file" if size is None else f"{size:,}"
+        raise PreparedError(
+            f"{path}: expected {shard['bytes']:,} bytes, as {MANIFEST} says; got {got}: prepare "
+            "the tokens anew"
+        )
+    return _Shard(str(path), shard["records"], shard["records"])

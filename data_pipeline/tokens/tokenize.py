@@ -1,0 +1,361 @@
+"""Tokenizes records once, for training to read by number (the form: data_pipeline.tokens.store).
+
+    python -m data_pipeline.prepare --data=DIR_OR_JSONL --tokenizer=DIR --output=DIR
+
+`--data` is a dataset that data_pipeline.builder wrote (its splits are kept), or JSONL: rows of PyX
+or PyX-R, or of instruction data ({"instruction" or "problem", "response" or "solution"}); `--eval`
+JSONL of held-out rows. Both may be given more than once; the rows follow one another. Stopped at
+any moment, the same command goes on with the shard it was at.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from array_record.python.array_record_module import ArrayRecordWriter
+from tqdm import tqdm
+
+from data_pipeline.pyx.instructions import InstructionRecord, is_instruction_row, read_instructions
+from data_pipeline.pyx.prompts import training_prompt
+from data_pipeline.pyx.records import (
+    TRAINING_KINDS,
+    Record,
+    RecordError,
+    json_lines,
+    kind_number,
+    read_jsonl,
+)
+from data_pipeline.tokens.packing import PackingError, encode_table
+from data_pipeline.tokens.store import (
+    FORMAT,
+    MANIFEST,
+    TOKENIZER,
+    PreparedError,
+    pack_entry,
+    read_index,
+    token_dtype,
+    tokenizer_digest,
+    write_index,
+)
+
+SHARD_RECORDS = 8192
+
+_PROGRESS = "progress.json"  # in the folder that is being written: what it is made of
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where records of a split come from. `fingerprint` changes with its content."""
+
+    path: str
+    split: str
+    fingerprint: str
+    records: int
+    read: Callable[[], Iterable[Record | InstructionRecord]]
+
+
+def prepare(
+    data: Sequence[str | os.PathLike],
+    tokenizer_directory: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    held_out: Sequence[str | os.PathLike] = (),
+    shard_records: int = SHARD_RECORDS,
+) -> dict:
+    """Writes the folder `output` and returns its manifest; does nothing where it is up to date.
+
+    `output` appears whole or not at all. What is finished of it is kept beside it until then, and
+    used again while sources, tokenizer and shard size are the same. Processes that prepare the
+    same folder wait for one another.
+
+    Raises RecordError (file, line, field) and PreparedError before anything is written.
+    """
+    if shard_records < 1:
+        raise PreparedError(f"shard_records: expected at least 1; got {shard_records}")
+    tokenizer = _read_tokenizer(Path(tokenizer_directory))
+    given = [(Path(path), "train") for path in data] + [(Path(path), "eval") for path in held_out]
+    sources = [source for path, split in given for source in _sources(path, split)]
+    if not any(source.split == "train" for source in sources):
+        raise PreparedError("--data: expected at least one file or dataset; got none")
+    identity = {
+        "format": FORMAT,
+        "tokenizer": tokenizer_digest(tokenizer),
+        "token_dtype": token_dtype(tokenizer).str,
+        "shard_records": shard_records,
+        "sources": [
+            {name: getattr(source, name) for name in ("split", "path", "fingerprint", "records")}
+            for source in sources
+        ],
+    }
+    output = Path(output)
+    if output.exists() and not (output / MANIFEST).is_file() and any(output.iterdir()):
+        raise PreparedError(f"{output}: expected a new folder or prepared tokens; it is neither")
+    with _alone(output):
+        found = _identity_of(output / MANIFEST)
+        if found == _without_paths(identity):
+            return json.loads((output / MANIFEST).read_text())
+        into = output.with_name(f".{output.name}.preparing")
+        if _identity_of(into / MANIFEST) != _without_paths(identity):
+            if _identity_of(into / _PROGRESS) != _without_paths(identity):
+                shutil.rmtree(into, ignore_errors=True)
+                into.mkdir(parents=True)
+                _write_json(into / _PROGRESS, identity)
+            splits = _write_splits(into, sources, tokenizer, shard_records)
+            tokenizer.save_pretrained(into / TOKENIZER)
+            _write_json(into / MANIFEST, identity | {"splits": splits})
+        _put_in_place(into, output)
+        return json.loads((output / MANIFEST).read_text())
+
+
+# --- sources --------------------------------------------------------------------------------------
+
+
+def _read_tokenizer(directory: Path) -> Any:
+    from transformers import AutoTokenizer  # takes seconds: after the arguments are checked
+
+    if not directory.is_dir():
+        raise PreparedError(f"--tokenizer: {directory}: no such folder")
+    try:
+        return AutoTokenizer.from_pretrained(directory)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise PreparedError(f"--tokenizer: {directory}: cannot be read: {reason}") from None
+
+
+def _sources(path: Path, split: str) -> Iterator[Source]:
+    """What `path` holds; all its rows are checked."""
+    if path.is_dir():
+        yield from _built_dataset(path, split)
+        return
+    if not path.is_file():
+        name = "--data" if split == "train" else "--eval"
+        raise PreparedError(f"{name}: {path}: no such file or folder")
+    read = _reader(path)
+    with path.open("rb") as file:
+        fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+    rows = tqdm(read(), desc=f"check {path.name}", unit="record", disable=None)
+    count = sum(1 for _ in rows)
+    if count == 0:
+        raise RecordError(f"{path}: expected at least one record; the file is empty")
+    yield Source(str(path), split, fingerprint, count, read)
+
+
+def _reader(path: Path) -> Callable[[], Iterable[Record | InstructionRecord]]:
+    """Reads the file as instruction data if its first row is such, else as PyX."""
+    first = next((row for _, row in json_lines(path)), None)
+    if is_instruction_row(first):
+        return lambda: read_instructions(path)
+    return lambda: read_jsonl(path)
+
+
+def _built_dataset(path: Path, split: str) -> Iterator[Source]:
+    from data_pipeline.pyx import dataset as pyx  # TFDS takes seconds
+
+    try:
+        names = pyx.splits(path) if split == "train" else ("eval",)
+        fingerprint = pyx.fingerprint_of(pyx.folder_of(path))
+        for name in names:
+            records = pyx.load(path, name)
+            yield Source(str(path), name, fingerprint, len(records), lambda r=records: _each(r))
+    except pyx.PyxError as error:
+        raise PreparedError(str(error)) from None
+
+
+def _each(records: Sequence[Record]) -> Iterator[Record]:
+    for start in range(0, len(records), 256):  # read together
+        yield from records[start : start + 256]
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def _write_splits(into: Path, sources: list[Source], tokenizer: Any, shard_records: int) -> dict:
+    """Writes the shards and the index of each split; their part of the manifest."""
+    splits = {}
+    for split in sorted({source.split for source in sources}, reverse=True):  # train first
+        of_split = [source for source in sources if source.split == split]
+        total = sum(source.records for source in of_split)
+        count = -(-total // shard_records)
+        records = chain.from_iterable(source.read() for source in of_split)
+        paths = [into / f"{split}-{n:05d}-of-{count:05d}.array_record" for n in range(count)]
+        indexes = [_finished(path) for path in paths]
+        done = sum(len(index["lengths"]) for index in indexes if index is not None)
+        bar = tqdm(desc=f"tokenize {split}", total=total, initial=done, unit="record", disable=None)
+        with bar:
+            for number, path in enumerate(paths):
+                of_shard = islice(records, shard_records)
+                if indexes[number] is None:
+                    indexes[number] = _write_shard(path, of_shard, tokenizer)
+                    bar.update(len(indexes[number]["lengths"]))
+                else:
+                    for _ in of_shard:  # read past
+                        pass
+        shards = [
+            {"file": path.name, "records": len(index["lengths"]), "bytes": int(index["bytes"])}
+            for path, index in zip(paths, indexes, strict=True)
+        ]
+        splits[split] = _split_manifest(into, split, shards, indexes)
+    return splits
+
+
+def _write_shard(
+    path: Path, records: Iterable[Record | InstructionRecord], tokenizer: Any
+) -> dict[str, np.ndarray]:
+    """Tokenizes records into a shard; its index beside it says that it is whole."""
+    ids = []
+
+    def rows() -> Iterator[tuple[str, str, int]]:
+        for record in records:
+            ids.append(record.id)
+            yield training_prompt(record), record.response, kind_number(record.kind)
+
+    table = encode_table(rows(), tokenizer)
+    dtype = token_dtype(tokenizer)
+    digest = hashlib.sha256()
+    # Entries one by one (group_size 1): they are read in any order.
+    writer = ArrayRecordWriter(str(path), "group_size:1")
+    for number, record_id in enumerate(ids):
+        tokens = table.tokens_N[table.offsets[number] : table.offsets[number + 1]].astype(dtype)
+        entry = pack_entry(
+            tokens, int(table.prompt_lengths_R[number]), int(table.kinds_R[number]), record_id
+        )
+        digest.update(len(entry).to_bytes(8, "little") + entry)
+        writer.write(entry)
+    writer.close()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    index = {
+        "lengths": table.lengths_R.astype(np.uint32),
+        "prompt_lengths": table.prompt_lengths_R.astype(np.uint32),
+        "kinds": table.kinds_R.astype(np.uint8),
+        "bytes": np.array(path.stat().st_size),
+        "digest": np.array(digest.hexdigest()),
+    }
+    write_index(path.with_suffix(".npz"), index)
+    return index
+
+
+def _finished(path: Path) -> dict[str, np.ndarray] | None:
+    """The index of a shard that an earlier session finished; None where there is none."""
+    beside = path.with_suffix(".npz")
+    if not beside.is_file() or not path.is_file():
+        return None
+    try:
+        index = read_index(beside)
+    except PreparedError:
+        return None
+    return index if path.stat().st_size == int(index["bytes"]) else None
+
+
+def _split_manifest(into: Path, split: str, shards: list[dict], indexes: list[dict]) -> dict:
+    arrays = {
+        name: np.concatenate([index[name] for index in indexes])
+        for name in ("lengths", "prompt_lengths", "kinds")
+    }
+    path = into / f"{split}.index.npz"
+    sha256 = write_index(path, arrays)
+    kinds = np.bincount(arrays["kinds"], minlength=len(TRAINING_KINDS) + 1)[1:]
+    digest = hashlib.sha256("".join(str(index["digest"]) for index in indexes).encode())
+    return {
+        "records": len(arrays["lengths"]),
+        "tokens": int(arrays["lengths"].sum()),
+        "kinds": {n: int(count) for n, count in zip(TRAINING_KINDS, kinds, strict=True) if count},
+        "digest": digest.hexdigest(),
+        "index": {"file": path.name, "sha256": sha256},
+        "shards": shards,
+    }
+
+
+def _put_in_place(into: Path, output: Path) -> None:
+    for path in (into / _PROGRESS, *into.glob("*-of-*.npz")):
+        path.unlink(missing_ok=True)
+    replaced = output.with_name(f".{output.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if output.exists():
+        output.rename(replaced)
+    into.rename(output)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+@contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """Holds the folder against other processes that prepare it."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.with_name(f".{output.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _identity_of(path: Path) -> dict | None:
+    try:
+        manifest = json.loads(path.read_text())
+        manifest.pop("splits", None)
+        return _without_paths(manifest)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return None
+
+
+def _without_paths(identity: dict) -> dict:
+    """Sources are known by their content: they may have been moved."""
+    sources = [
+        {name: value for name, value in source.items() if name != "path"}
+        for source in identity["sources"]
+    ]
+    return identity | {"sources": sources}
+
+
+def _write_json(path: Path, content: dict) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    partial.replace(path)
+
+
+# --- command --------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; 0 prepared, 2 the user's mistake (told in one line), 130 interrupted."""
+    parser = _Parser(prog="python -m data_pipeline.prepare", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", action="append", required=True, metavar="DIR_OR_JSONL")
+    parser.add_argument("--eval", action="append", default=[], metavar="JSONL")
+    parser.add_argument("--tokenizer", required=True, metavar="DIR")
+    parser.add_argument("--output", required=True, metavar="DIR")
+    parser.add_argument("--shard_records", type=int, default=SHARD_RECORDS, metavar="N")
+    args = parser.parse_args(argv)
+    try:
+        manifest = prepare(
+            args.data,
+            args.tokenizer,
+            args.output,
+            held_out=args.eval,
+            shard_records=args.shard_records,
+        )
+    except (RecordError, PreparedError, PackingError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from there", file=sys.stderr)
+        return 130
+    for name, split in manifest["splits"].items():
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in split["kinds"].items())
+        print(
+            f"{args.output}: {name}: {split['records']:,} records ({kinds}), "
+            f"{split['tokens']:,} tokens, {len(split['shards'])} shard(s)"
+        )
+    return 0

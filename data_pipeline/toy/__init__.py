@@ -1,0 +1,1 @@
+"""The quickstart's corpus: small random functions and a vocabulary for them."""

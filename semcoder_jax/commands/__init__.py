@@ -1,0 +1,1 @@
+"""The command lines of semcoder_jax: parse, call, print."""

@@ -1,0 +1,1 @@
+"""Benchmarks generated, scored and reported."""

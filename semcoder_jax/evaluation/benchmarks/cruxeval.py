@@ -1,0 +1,382 @@
+"""CRUXEval: what does a call return (CRUXEval-O), and which call returns that (CRUXEval-I)?
+
+A row is {"id", "code", "input", "output"} (facebookresearch/cruxeval, cruxeval.jsonl); sets derived
+from it may name their function otherwise than `f`. `compat` asks, reads and scores as upstream and
+the official scorer do: prompts with their quirks, the answer cut out of prompt and response
+together, and `assert output == answer` run as it stands (so `8 or True` passes). `fixed` asks the
+same question with its quotes right, and compares values and types outside the sandbox.
+
+Generations made elsewhere: {"sample_0": [answers]}, as the official repository has them, or
+{"sample_0": [whole texts, prompt included]}, as upstream's runner writes them.
+"""
+
+import ast
+import dataclasses
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from data_pipeline.execution.outcomes import Result, Value
+from data_pipeline.execution.service import Job, Sandbox, call_job, expression_job
+from data_pipeline.pyx.prompts import backward_prompt, forward_prompt
+from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.quotes import double_quoted
+from semcoder_jax.evaluation.benchmarks.answers import (
+    asserted_input,
+    asserted_output,
+    stated_answer,
+    unfenced,
+    upstream_answer,
+)
+from semcoder_jax.evaluation.benchmarks.data import DataError, Home, field, read_rows, unique_ids
+from semcoder_jax.evaluation.benchmarks.few_shot import input_prompt, output_prompt
+from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
+
+HOME = Home(
+    "https://raw.githubusercontent.com/facebookresearch/cruxeval/main/data/cruxeval.jsonl",
+    "8368b81047dc5014e4caf5a2f97604eff7644e0ecd7415e3ceeb184bbc2e0c96",
+)
+VARIANTS = ("monologue", "direct", "chain of thought")
+STOP = "[/ANSWER]"
+TITLES = {"output": "CRUXEval-O", "input": "CRUXEval-I"}
+_REFERENCES = {
+    "CRUXEval-O": (Reference("SemCoder-S 6.7B", 0.639, "Ding et al. 2024"),),
+    "CRUXEval-I": (Reference("SemCoder-S 6.7B", 0.636, "Ding et al. 2024"),),
+}
+_OPENINGS = {
+    "monologue": "[MONOLOGUE]\n",
+    "direct": "[ANSWER]\n",
+    "chain of thought": "[THOUGHT]\n",
+}
+_JUDGED_TOGETHER = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A row; ``function`` is the name that its code gives to what is called."""
+
+    id: str
+    code: str
+    input: str
+    output: str
+    function: str
+
+    @property
+    def call(self) -> str:
+        return f"{self.function}({self.input})"
+
+    @property
+    def takes_functions(self) -> bool:
+        """Its input is no literal: one of the 800 has a lambda."""
+        return not _is_literal(f"[{self.input}]")
+
+
+class CruxEval:
+    """The benchmark in one direction, "output" or "input"; see ``flow.Benchmark``."""
+
+    variants = VARIANTS
+    modes = ("compat", "fixed")
+    stop = (STOP,)
+
+    def __init__(self, problems: Sequence[Problem], direction: str):
+        self.direction = direction
+        self.name = f"cruxeval_{direction}"
+        self.title = TITLES[direction]
+        self.references = {self.title: _REFERENCES[self.title]}
+        self.problems = {problem.id: problem for problem in problems}
+
+    @property
+    def task_ids(self) -> Sequence[str]:
+        return tuple(self.problems)
+
+    def prompt(self, task_id: str, variant: str, mode: str) -> str:
+        problem = self.problems[task_id]
+        if variant != "monologue":  # the official prompts, the same in both modes
+            if self.direction == "output":
+                return output_prompt(problem.code, problem.call, variant)
+            return input_prompt(problem.code, problem.output, problem.function, variant)
+        quoted = double_quoted if mode == "fixed" else str
+        code = quoted(problem.code)
+        if self.direction == "output":
+            return forward_prompt(code, quoted(problem.call), mode=mode)
+        return backward_prompt(code, quoted(problem.output), function=problem.function, mode=mode)
+
+    # ---- judging
+
+    def judge(self, said: Iterable[Said], sandbox: Sandbox) -> Iterator[Answer]:
+        """One answer each. The same answer to the same problem is run once."""
+        verdicts: dict[tuple[str, str, str], str] = {}
+        for some in _chunks(said):
+            read = [(one, self._read(one)) for one in some]
+            new = dict.fromkeys(
+                (one.task, one.mode, answer)
+                for one, (answer, _) in read
+                if answer is not None and (one.task, one.mode, answer) not in verdicts
+            )
+            verdicts |= self._verdicts(list(new), sandbox)
+            for one, (answer, shown) in read:
+                if one.text is None:
+                    outcome = "missing"
+                elif answer is None:
+                    outcome = "no answer"
+                else:
+                    outcome = verdicts[one.task, one.mode, answer]
+                yield self._answer(one, answer, shown, outcome)
+
+    def run_of(self, answer: Answer) -> tuple[str, str] | None:
+        """The run that a monologue tells: of the call asked about, or of the one it found.
+
+        A monologue that found none is still one: it counts, with nothing to be checked. A file of
+        bare answers has no monologues.
+        """
+        problem = self.problems[answer.task]
+        if not answer.text.startswith(_OPENINGS["monologue"]):
+            return None
+        if self.direction == "output":
+            return problem.code, problem.call
+        found = asserted_input(answer.answer or "") or ""
+        return problem.code, found if found.startswith(problem.function) else ""
+
+    def _read(self, one: Said) -> tuple[str | None, str]:
+        """(answer, text to show): what is compared, and what the model said."""
+        if one.text is None:
+            return None, ""
+        asserted = asserted_output if self.direction == "output" else asserted_input
+        if one.is_answer:
+            answer = one.text if one.mode == "compat" else asserted(unfenced(one.text))
+            return (answer if answer and answer.strip() else None), one.text
+        shown = _OPENINGS[one.variant] + one.text
+        if one.mode == "compat":
+            whole = one.whole or self.prompt(one.task, one.variant, one.mode) + one.text
+            answer = upstream_answer(whole, self.direction)
+            return (answer if answer.strip() else None), shown
+        stated = stated_answer(shown, finished=one.finish_reason != "length")
+        return (None if stated is None else asserted(stated)), shown
+
+    def _verdicts(
+        self, wanted: Sequence[tuple[str, str, str]], sandbox: Sandbox
+    ) -> dict[tuple[str, str, str], str]:
+        verdicts: dict[tuple[str, str, str], str] = {}
+        jobs: dict[tuple[str, str, str], Job] = {}
+        for key in wanted:
+            task, mode, answer = key
+            problem = self.problems[task]
+            if mode == "compat":
+                if self._passed_over(problem, answer):
+                    verdicts[key] = WRONG
+                else:
+                    jobs[key] = assertion_job(problem.code, problem.output, answer)
+            elif self.direction == "output":
+                verdicts[key] = _compared(answer, problem.output)
+            elif problem.takes_functions:
+                if not _is_call_of_plain_arguments(answer, problem.function):
+                    verdicts[key] = "malformed"
+                else:
+                    jobs[key] = expression_job(problem.code, answer)
+            else:
+                jobs[key] = call_job(problem.code, answer)
+        for key, result in zip(jobs, sandbox.map(jobs.values()), strict=True):
+            expected = None if key[1] == "compat" else self.problems[key[0]].output
+            verdicts[key] = _outcome(result, expected)
+        return verdicts
+
+    def _passed_over(self, problem: Problem, answer: str) -> bool:
+        """What the official scorer does not run: an output that contains the call, an input
+        without one."""
+        if self.direction == "output":
+            return problem.call in answer
+        return f"{problem.function}(" not in answer
+
+    def _answer(self, one: Said, answer: str | None, shown: str, outcome: str) -> Answer:
+        problem = self.problems[one.task]
+        if self.direction == "output":
+            asked, expected = f"assert {problem.call} == ??", problem.output
+        else:
+            asked = f"assert {problem.function}(??) == {problem.output}"
+            expected = f"any input that gives it, such as {problem.call}"
+        return Answer(
+            task=one.task,
+            sample=one.sample,
+            benchmark=self.title,
+            variant=one.variant,
+            mode=one.mode,
+            outcome=outcome,
+            answer=answer,
+            question=f"{problem.code.rstrip()}\n\n{asked}",
+            expected=expected,
+            detail="" if outcome == RIGHT else f"assert {problem.call} == {problem.output}",
+            text=shown,
+            finish_reason=one.finish_reason,
+        )
+
+    # ---- generations made elsewhere
+
+    def read_generations(
+        self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str], samples: int
+    ) -> tuple[Sequence[Said], Sequence[str]]:
+        """(one Said for every sample of every problem and mode, notes). Raises DataError."""
+        texts, repeated = _read_texts(Path(path))
+        most = max((len(answers) for answers in texts.values()), default=0)
+        most = max(most, 1)
+        variant = variants[0]
+        said = []
+        for mode in modes:
+            for task in self.problems:
+                answers = texts.get(task, [])
+                said += [
+                    self._said(task, sample, variant, mode, answers[sample : sample + 1])
+                    for sample in range(most)
+                ]
+        notes = []
+        if repeated:
+            notes.append(f"{repeated:,} ids are in the file more than once: the first counts")
+        if missing := self.problems.keys() - texts.keys():
+            notes.append(
+                f"{len(missing):,} of {len(self.problems):,} problems have no generation in the "
+                "file: wrong answers"
+            )
+        if unknown := texts.keys() - self.problems.keys():
+            notes.append(f"{len(unknown):,} ids of the file are no problem of this data: not used")
+        if uneven := sum(len(texts.get(task, [])) not in (0, most) for task in self.problems):
+            notes.append(f"{uneven:,} problems have fewer than {most} samples: wrong answers")
+        return said, notes
+
+    def _said(
+        self, task: str, sample: int, variant: str, mode: str, found: Sequence[str | None]
+    ) -> Said:
+        if not found or found[0] is None:
+            return Said(task, sample, variant, mode, None)
+        text = found[0]
+        if "[/PYTHON]" not in text:
+            return Said(task, sample, variant, mode, text, is_answer=True)
+        said = text[text.rfind("[/PYTHON]") + len("[/PYTHON]") :]
+        opening = _OPENINGS[variant].rstrip()
+        response = said.lstrip("\n").removeprefix(opening).removeprefix("\n")
+        return Said(task, sample, variant, mode, response, whole=text)
+
+
+def assertion_job(code: str, output: str, answer: str) -> Job:
+    """The official assertion as the statement that it is: "3, 'note'" is a 3 with a message."""
+    return expression_job(f"{code}\nassert {output} == {answer}", "True")
+
+
+def _chunks(said: Iterable[Said]) -> Iterator[list[Said]]:
+    some: list[Said] = []
+    for one in said:
+        some.append(one)
+        if len(some) == _JUDGED_TOGETHER:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _compared(answer: str, output: str) -> str:
+    try:
+        return RIGHT if same_value(parse_literal(answer), parse_literal(output)) else WRONG
+    except LiteralError:
+        return "malformed"
+
+
+def _outcome(result: Result, expected: str | None) -> str:
+    """``expected`` None: the value is that of the official assertion; it passes if it is true."""
+    if not isinstance(result.outcome, Value):
+        if expected is None:
+            return WRONG
+        return "malformed" if result.kind == "bad_input" else result.kind
+    try:
+        if not result.outcome.exact:
+            return WRONG
+        value = result.outcome.python()
+        passes = bool(value) if expected is None else same_value(value, parse_literal(expected))
+    except ValueError:
+        return WRONG
+    return RIGHT if passes else WRONG
+
+
+def _is_call_of_plain_arguments(answer: str, function: str) -> bool:
+    """Whether ``answer`` is a call of ``function`` on literals and lambdas, and no more."""
+    try:
+        call = ast.parse(answer.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+        return False
+    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return call.func.id == function and all(
+        isinstance(argument, ast.Lambda) or _is_literal(ast.unparse(argument))
+        for argument in arguments
+    )
+
+
+def _is_literal(text: str) -> bool:
+    try:
+        parse_literal(text)
+    except LiteralError:
+        return False
+    return True
+
+
+# ==== Files
+
+
+def read_problems(
+    source: str | Path | None = None, *, limit: int | None = None
+) -> tuple[Problem, ...]:
+    """The problems of a file; None: of its public home, cached. Raises DataError."""
+    problems: dict[str, Problem] = {}
+    for where, row in read_rows(HOME if source is None else source).rows[:limit]:
+        id, code = field(where, row, "id"), field(where, row, "code")
+        unique_ids(problems, where, id)
+        problems[id] = Problem(
+            id,
+            code,
+            field(where, row, "input"),
+            field(where, row, "output"),
+            _function(where, code),
+        )
+    return tuple(problems.values())
+
+
+def _function(where: str, code: str) -> str:
+    """`f`, or the last function where there is none of that name."""
+    try:
+        names = [n.name for n in ast.parse(code).body if isinstance(n, ast.FunctionDef)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise DataError(f"{where}: field 'code': no Python ({error})") from error
+    if not names:
+        raise DataError(f"{where}: field 'code': expected a function")
+    return "f" if "f" in names else names[-1]
+
+
+def _read_texts(path: Path) -> tuple[dict[str, list[str | None]], int]:
+    """({id: texts}, ids that came again). What is no text counts as nothing said."""
+    repeated = 0
+
+    def first_of_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        nonlocal repeated
+        found: dict[str, object] = {}
+        for name, value in pairs:
+            repeated += name in found
+            found.setdefault(name, value)
+        return found
+
+    try:
+        content = json.loads(path.read_bytes(), object_pairs_hook=first_of_each)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError, zlib.error) as error:
+        raise DataError(f"{path}: not JSON ({error})") from error
+    if not isinstance(content, dict) or not all(isinstance(v, list) for v in content.values()):
+        raise DataError(f'{path}: expected an object {{"sample_0": [texts], …}}')
+    return {
+        name: [text if isinstance(text, str) else None for text in texts]
+        for name, texts in content.items()
+    }, repeated
+
+
+def load(config: Mapping, direction: str) -> CruxEval:
+    """The benchmark of a config with ``data`` and ``max_tasks``. Raises DataError."""
+    return CruxEval(read_problems(config["data"], limit=config["max_tasks"]), direction)

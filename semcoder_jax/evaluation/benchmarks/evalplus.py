@@ -1,0 +1,367 @@
+"""HumanEval with HumanEval+, and MBPP with MBPP+: one program, judged by both sets of inputs.
+
+Data in EvalPlus's form (v0.1.10 and v0.2.0; Apache-2.0). A solution counts in the first if it
+passes the base inputs, and in the second if it passes those and the further ones. Inputs go into
+the sandbox, results come out; what is expected never enters it. Comparisons and limits are
+EvalPlus 0.3.1's, but its limits are of wall time and these of CPU time.
+
+`compat` makes a program out of a generation as upstream does (raw prompt and text up to the first
+fence, sanitized); `fixed` asks in the same bytes and reads the program that is there.
+Generations made elsewhere: see ``samples_file``; in `compat` they run as they are, as in EvalPlus.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_pipeline.execution.guest.values import TooLarge, decode, encode
+from data_pipeline.execution.outcomes import BadInput, Died, Limit, Result
+from data_pipeline.execution.service import Limits, Sandbox, series_job
+from data_pipeline.pyx.prompts import humaneval_prompt, mbpp_prompt
+from data_pipeline.tracing.events import Raised
+from semcoder_jax.evaluation.benchmarks.data import DataError, Home, field, read_rows, unique_ids
+from semcoder_jax.evaluation.benchmarks.evalplus_oracles import (
+    NOT_NONE,
+    SETS,
+    Judge,
+    mbpp_arguments,
+)
+from semcoder_jax.evaluation.benchmarks.expected import Expected, Suite, expected_of, rows_of
+from semcoder_jax.evaluation.benchmarks.samples_file import read_samples
+from semcoder_jax.evaluation.benchmarks.solutions import parsed, sanitized, stated_program
+from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.refine import RefineTask, humaneval_task, mbpp_task
+from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
+
+VARIANTS = ("code",)
+HOMES = {
+    "humaneval": Home(
+        "https://github.com/evalplus/humanevalplus_release/releases/download/v0.1.10/"
+        "HumanEvalPlus.jsonl.gz",
+        "272720b90ac375502c8ed23cd791c2a93dfb22a911641a494da74a426c09f101",
+    ),
+    "mbpp": Home(
+        "https://github.com/evalplus/mbppplus_release/releases/download/v0.2.0/MbppPlus.jsonl.gz",
+        "af43697e8791c4c149bdfd6b489d8b5412507551ac20e28a439f650b8225db63",
+    ),
+}
+TITLES = {"humaneval": ("HumanEval", "HumanEval+"), "mbpp": ("MBPP", "MBPP+")}
+_REFERENCES = {"HumanEval": (Reference("SemCoder-S 6.7B", 0.793, "Ding et al. 2024"),)}
+_FENCE = "```"
+_JUDGED_TOGETHER = 64
+# Of EvalPlus: a call may take the longer of these, all calls together a minute.
+_MIN_SECONDS, _REFERENCE_FACTOR, _ALL_SECONDS = 1.0, 4.0, 60.0
+_MEMORY = 2 << 30
+_TELLING = 10.0  # CPU seconds for putting large results into words
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A row. base, plus: argument lists; tolerance: "atol" of the row."""
+
+    id: str
+    prompt: str
+    entry: str
+    solution: str
+    base: tuple[Any, ...]
+    plus: tuple[Any, ...]
+    tolerance: float
+
+    @property
+    def reference(self) -> str:
+        return self.prompt + self.solution
+
+
+class EvalPlus:
+    """The benchmark "humaneval" or "mbpp"; see ``flow.Benchmark`` and
+    ``refine_flow.CodeBenchmark``."""
+
+    variants = VARIANTS
+    modes = ("compat", "fixed")
+    stop = (f"\n{_FENCE}",)
+
+    def __init__(self, tasks: Sequence[Task], family: str, *, cache: str | Path | None = None):
+        self.name = self.family = family
+        self.titles = TITLES[family]
+        self.references = {name: _REFERENCES[name] for name in self.titles if name in _REFERENCES}
+        self.tasks = {task.id: task for task in tasks}
+        self._cache = cache
+        self._expected: dict[str, tuple[Expected, Expected]] = {}
+
+    @property
+    def task_ids(self) -> Sequence[str]:
+        return tuple(self.tasks)
+
+    def prompt(self, task_id: str, variant: str, mode: str) -> str:
+        render = humaneval_prompt if self.family == "humaneval" else mbpp_prompt
+        return render(self.tasks[task_id].prompt)
+
+    @property
+    def refine_tasks(self) -> Sequence[RefineTask]:
+        make = humaneval_task if self.family == "humaneval" else mbpp_task
+        return [
+            make({"task_id": task.id, "prompt": task.prompt, "entry_point": task.entry})
+            for task in self.tasks.values()
+        ]
+
+    # ---- reading
+
+    def solution(self, said: Said) -> str | None:
+        """The whole program in a generation; None where there is none."""
+        if said.text is None or not said.text.strip():
+            return None
+        task = self.tasks[said.task]
+        if said.is_answer:
+            if said.mode == "compat" or parsed(said.text) is not None:
+                return said.text
+            return stated_program(said.text, task.entry)
+        opened = self.family == "humaneval"  # the prompt ends in the problem's own program
+        if said.mode == "compat":
+            return sanitized(task.prompt + said.text.split(_FENCE)[0], task.entry)
+        asked = task.prompt.strip() if opened else ""
+        return stated_program(said.text, task.entry, opened=asked, stub=asked)
+
+    def read_generations(
+        self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str], samples: int
+    ) -> tuple[Sequence[Said], Sequence[str]]:
+        prompts = {task.id: task.prompt for task in self.tasks.values()}
+        return read_samples(path, prompts, variant=variants[0], modes=modes)
+
+    # ---- judging
+
+    def judge(self, said: Iterable[Said], sandbox: Sandbox) -> Iterator[Answer]:
+        """Two answers each: by the base inputs, and by all."""
+        return self.judge_solutions(((one, self.solution(one)) for one in said), sandbox)
+
+    def judge_solutions(
+        self, solutions: Iterable[tuple[Said, str | None]], sandbox: Sandbox
+    ) -> Iterator[Answer]:
+        """The same program for the same task is run once."""
+        verdicts: dict[tuple[str, str], tuple[Verdict, Verdict]] = {}
+        for some in _chunks(solutions):
+            new = dict.fromkeys(
+                (said.task, program)
+                for said, program in some
+                if program is not None and (said.task, program) not in verdicts
+            )
+            verdicts |= self.verdicts(list(new), sandbox)
+            for said, program in some:
+                if program is None:
+                    outcome = "missing" if said.text is None else "no answer"
+                    both = (Verdict(outcome, ""),) * 2
+                else:
+                    both = verdicts[said.task, program]
+                for title, verdict in zip(self.titles, both, strict=True):
+                    yield self._answer(said, program, title, verdict)
+
+    def verdicts(
+        self, programs: Sequence[tuple[str, str]], sandbox: Sandbox
+    ) -> dict[tuple[str, str], tuple["Verdict", "Verdict"]]:
+        """(task, program) -> (by the base inputs, by all inputs)."""
+        self._expect({task for task, _ in programs}, sandbox)
+        base = self._run(programs, 0, sandbox)
+        passed = [key for key, verdict in zip(programs, base, strict=True) if verdict.right]
+        plus = dict(zip(passed, self._run(passed, 1, sandbox), strict=True))
+        return {
+            key: (verdict, plus.get(key, verdict))
+            for key, verdict in zip(programs, base, strict=True)
+        }
+
+    def _run(
+        self, programs: Sequence[tuple[str, str]], part: int, sandbox: Sandbox
+    ) -> list["Verdict"]:
+        jobs = []
+        for id, program in programs:
+            task, expected = self.tasks[id], self._expected[id][part]
+            seconds = [max(_MIN_SECONDS, _REFERENCE_FACTOR * taken) for taken in expected.seconds]
+            together = min(sum(seconds), _ALL_SECONDS) + 2.0
+            jobs.append(
+                series_job(
+                    program,
+                    task.entry,
+                    self._suite(task, part).inputs,
+                    seconds,
+                    collect=self._collect(task),
+                    limits=Limits(
+                        cpu_seconds=together + _TELLING,
+                        wall_seconds=2 * together + 30,
+                        memory_bytes=_MEMORY,
+                        answer_bytes=64 << 20,
+                    ),
+                )
+            )
+        results = sandbox.map(jobs)
+        return [
+            self._verdict(self.tasks[id], part, result)
+            for (id, _), result in zip(programs, results, strict=True)
+        ]
+
+    def _verdict(self, task: Task, part: int, result: Result) -> "Verdict":
+        rows = rows_of(result)
+        if rows is None:
+            return _of_whole(result)
+        inputs = task.plus if part else task.base
+        trees = self._expected[task.id][part].trees
+        judge = Judge(self.family, task.entry, task.tolerance)
+        for arguments, tree, row in zip(inputs, trees, rows, strict=False):
+            kind, *what = row
+            if kind == "value" and judge.passes(arguments, what[0], tree):
+                continue
+            told = _text_of(tree)
+            if task.entry in NOT_NONE:
+                told = "None" if tree is None else "a match"
+            call = f"{task.entry}({', '.join(_text(value) for value in arguments)})"
+            if kind == "exception":
+                return Verdict("exception", f"{call} raises {': '.join(what)}, expected {told}")
+            if kind == "limit":
+                passed = "memory limit" if "memory" in what else "output limit"
+                outcome = passed if what else "time limit"
+                return Verdict(outcome, f"{call} passes the {outcome}, expected {told}")
+            return Verdict(WRONG, f"{call} returns {_text_of(what[0])}, expected {told}")
+        if len(rows) < len(inputs):
+            return Verdict("died", "the run ended before its last input")
+        return Verdict(RIGHT, "")
+
+    def _expect(self, ids: Iterable[str], sandbox: Sandbox) -> None:
+        wanted = [self.tasks[id] for id in sorted(ids) if id not in self._expected]
+        suites = {
+            f"{task.id} ({kind})": self._suite(task, part)
+            for task in wanted
+            for part, kind in enumerate(("base", "plus"))
+        }
+        found = expected_of(suites, sandbox, cache=self._cache)
+        for task in wanted:
+            self._expected[task.id] = (found[f"{task.id} (base)"], found[f"{task.id} (plus)"])
+
+    def _suite(self, task: Task, part: int) -> Suite:
+        inputs = tuple(encode(row) for row in (task.plus if part else task.base))
+        return Suite(task.reference, task.entry, inputs, self._collect(task))
+
+    def _collect(self, task: Task) -> str | None:
+        return "set" if self.family == "mbpp" and task.entry in SETS else None
+
+    def _answer(self, said: Said, program: str | None, title: str, verdict: "Verdict") -> Answer:
+        task = self.tasks[said.task]
+        opened = f"{_FENCE}python\n" + (task.prompt.strip() if self.family == "humaneval" else "")
+        return Answer(
+            task=said.task,
+            sample=said.sample,
+            benchmark=title,
+            variant=said.variant,
+            mode=said.mode,
+            outcome=verdict.outcome,
+            answer=program,
+            question=task.prompt.strip(),
+            expected="",
+            detail=verdict.detail,
+            text=(said.text or "") if said.is_answer or said.text is None else opened + said.text,
+            finish_reason=said.finish_reason,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """outcome: as in ``Answer``; detail: the first failing call."""
+
+    outcome: str
+    detail: str
+
+    @property
+    def right(self) -> bool:
+        return self.outcome == RIGHT
+
+
+def _of_whole(result: Result) -> Verdict:
+    """Of a run that came to no call, or was ended from outside."""
+    match result.outcome:
+        case BadInput(reason="syntax", message=message):
+            return Verdict("syntax error", message[:500])
+        case BadInput(message=message):
+            return Verdict("no function", message[:500])
+        case Raised(type=type, message=message):
+            return Verdict("exception", f"the program raises {type}: {message}"[:500])
+        case Limit(kind="cpu" | "wall"):
+            return Verdict("time limit", "the run passes its limit of time")
+        case Limit(kind=kind):
+            return Verdict(f"{kind} limit", f"the run passes its limit of {kind}")
+        case Died():
+            return Verdict("died", "the program ended its process")
+    return Verdict("died", "the run gave no results")
+
+
+def _text(value: Any) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an int of too many digits
+        return "…"
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _text_of(tree: Any) -> str:
+    if isinstance(tree, dict):
+        return "a value too large to show"
+    try:
+        return _text(decode(tree))
+    except ValueError:
+        return "a value that cannot be read"
+
+
+def _chunks(solutions: Iterable[tuple[Said, str | None]]) -> Iterator[list]:
+    some = []
+    for one in solutions:
+        some.append(one)
+        if len(some) == _JUDGED_TOGETHER:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+# ==== Files
+
+
+def read_tasks(
+    family: str, source: str | Path | None = None, *, limit: int | None = None
+) -> tuple[Task, ...]:
+    """The tasks of a file; None: of its public home, cached. Raises DataError."""
+    tasks: dict[str, Task] = {}
+    for where, row in read_rows(HOMES[family] if source is None else source).rows[:limit]:
+        id = field(where, row, "task_id")
+        unique_ids(tasks, where, id)
+        tolerance = row.get("atol")
+        if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)):
+            raise DataError(f"{where}: field 'atol': expected a number; is this EvalPlus's data?")
+        tasks[id] = Task(
+            id,
+            field(where, row, "prompt"),
+            field(where, row, "entry_point"),
+            field(where, row, "canonical_solution"),
+            _inputs(family, where, id, field(where, row, "base_input", list)),
+            # Where there is none, as for Mbpp/793, it is {}.
+            _inputs(
+                family,
+                where,
+                id,
+                [] if row.get("plus_input") == {} else field(where, row, "plus_input", list),
+            ),
+            float(tolerance),
+        )
+    return tuple(tasks.values())
+
+
+def _inputs(family: str, where: str, id: str, rows: list[Any]) -> tuple[Any, ...]:
+    try:
+        if family == "mbpp":
+            rows = mbpp_arguments(id, rows)
+        for row in rows:
+            if not isinstance(row, list):
+                raise TypeError("an input is a list of arguments")
+            encode(row)  # refuses what JSON cannot hold
+    except (TypeError, ValueError, IndexError, AttributeError, TooLarge) as error:
+        raise DataError(f"{where}: inputs that the task {id} cannot take ({error})") from error
+    return tuple(rows)
+
+
+def load(config: Any, family: str) -> EvalPlus:
+    return EvalPlus(read_tasks(family, config.data, limit=config.max_tasks), family)

@@ -1,0 +1,130 @@
+"""What the reference solutions return, and how long they take: run once in the sandbox, then kept.
+
+A file of the cache belongs to one program and its inputs, by their content; no other run can be
+taken for it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data_pipeline.execution.outcomes import Result, Value
+from data_pipeline.execution.service import Limits, Sandbox, series_job
+from semcoder_jax.cache import cache_folder
+from semcoder_jax.evaluation.benchmarks.data import DataError
+
+_VERSION = 2  # of the files here, and of the digests of `execution.series`
+_SECONDS = 60.0  # CPU time of one call of a reference
+LIMITS = Limits(
+    cpu_seconds=600.0, wall_seconds=1200.0, memory_bytes=2 << 30, answer_bytes=256 << 20
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """A function to be called on inputs. inputs: argument lists as tagged trees; collect: see
+    `execution.series`."""
+
+    program: str
+    entry: str
+    inputs: tuple[Any, ...]
+    collect: str | None = None
+
+    @property
+    def key(self) -> str:
+        content = [_VERSION, self.program, self.entry, self.inputs, self.collect]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """Tagged tree ({"digest": …} of a large value) and CPU seconds of every result."""
+
+    trees: tuple[Any, ...]
+    seconds: tuple[float, ...]
+
+
+def expected_of(
+    suites: Mapping[str, Suite], sandbox: Sandbox, *, cache: str | Path | None = None
+) -> dict[str, Expected]:
+    """By the same names. Raises DataError where a reference fails on an input of its own."""
+    folder = cache_folder(cache) / "expected"
+    found = {name: _read(folder, suite) for name, suite in suites.items()}
+    missing = [name for name, expected in found.items() if expected is None]
+    jobs = (
+        series_job(
+            suites[name].program,
+            suites[name].entry,
+            suites[name].inputs,
+            [_SECONDS] * len(suites[name].inputs),
+            collect=suites[name].collect,
+            limits=LIMITS,
+        )
+        for name in missing
+    )
+    for name, result in zip(missing, sandbox.map(jobs), strict=True):
+        rows = rows_of(result)
+        if (
+            rows is None
+            or len(rows) < len(suites[name].inputs)
+            or (rows and rows[-1][0] != "value")
+        ):
+            came = rows[-1] if rows else result.outcome
+            raise DataError(
+                f"{name}: the reference solution fails on its own inputs ({came})"[:500]
+            )
+        found[name] = Expected(tuple(row[1] for row in rows), tuple(row[2] for row in rows))
+        _write(folder, suites[name], found[name])
+    return found
+
+
+def rows_of(result: Result) -> list[tuple[Any, ...]] | None:
+    """The rows of a series: ("value", tree, seconds), ("exception", type, message), or ("limit",)
+    with what was passed. The tree of a large value is {"digest": …}. None where the run gave none.
+    The trees come from untrusted programs."""
+    if not isinstance(result.outcome, Value):
+        return None
+    tree = result.outcome.tree
+    if not isinstance(tree, list) or not tree or tree[0] != "l":
+        return None
+    rows: list[tuple[Any, ...]] = []
+    for row in tree[1:]:
+        match row:
+            case ["t", "value" | "digest" as kind, value, ["f", str(seconds)]]:
+                value = {"digest": value} if kind == "digest" else value
+                try:
+                    rows.append(("value", value, float(seconds)))
+                except ValueError:
+                    return None
+            case ["t", "exception" | "limit" as kind, *told]:
+                rows.append((kind, *(text for text in told if isinstance(text, str))))
+                break
+            case _:
+                return None
+    return rows
+
+
+def _read(folder: Path, suite: Suite) -> Expected | None:
+    try:
+        content = json.loads((folder / f"{suite.key}.json").read_bytes())
+        trees, seconds = content["trees"], content["seconds"]
+        if not len(trees) == len(seconds) == len(suite.inputs):
+            return None
+        return Expected(tuple(trees), tuple(map(float, seconds)))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # made again
+
+
+def _write(folder: Path, suite: Suite, expected: Expected) -> None:
+    path = folder / f"{suite.key}.json"
+    partial = folder / f".{suite.key}.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(dataclasses.asdict(expected)))
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)  # a cache that cannot be written is none

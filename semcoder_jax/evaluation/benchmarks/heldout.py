@@ -1,0 +1,236 @@
+"""Held-out functions: what does a call return? With the monologue and without.
+
+A row is {"id", "program", "call", "output"}. A right answer is a literal of the same value and
+type. Each program is run once: in the sandbox, or in this process where the caller vouches for it.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
+from data_pipeline.pyx.prompts import forward_prompt
+from data_pipeline.source.fingerprints import explain_mismatch
+from data_pipeline.source.literals import LiteralError, literal_end, parse_literal, same_value
+from data_pipeline.tracing import Trace
+from data_pipeline.verify import VerifyError, marked, trace_of, verify_trace
+from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
+
+TITLE = "Held-out"
+VARIANTS = ("monologue", "direct")
+STOP = "[/ANSWER]"
+
+
+class HeldoutError(ValueError):
+    """Problems that cannot be asked about."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A program, a call of it, the value it returns (source text), and its run."""
+
+    id: str
+    program: str
+    call: str
+    output: str
+    trace: Trace = dataclasses.field(repr=False)
+
+
+class Heldout:
+    """The benchmark, see ``flow.Benchmark``."""
+
+    name = "heldout"
+    variants = VARIANTS
+    modes = ("fixed",)
+    stop = (STOP,)
+    references: Mapping[str, Sequence[Reference]] = {}
+
+    def __init__(self, problems: Sequence[Problem]):
+        self.problems = {problem.id: problem for problem in problems}
+
+    @property
+    def task_ids(self) -> Sequence[str]:
+        return tuple(self.problems)
+
+    def prompt(self, task_id: str, variant: str, mode: str) -> str:
+        problem = self.problems[task_id]
+        return forward_prompt(problem.program, problem.call, answer_mode=variant, mode=mode)
+
+    def judge(self, said: Iterable[Said], sandbox: Sandbox | None = None) -> Iterator[Answer]:
+        """The answers; needs no sandbox, since the problems were run when they were read."""
+        for one in said:
+            yield self._judge(one)
+
+    def _judge(self, said: Said) -> Answer:
+        problem = self.problems[said.task]
+        monologue = said.variant == "monologue"
+        opening = "[MONOLOGUE]\n" if monologue else "[ANSWER]\n"
+        response = opening + (said.text or "")
+        answer = extract_answer(response, finished=said.finish_reason == "stop")
+        if said.text is None:
+            outcome = "missing"
+        elif answer is None:
+            outcome = "no answer"
+        else:
+            outcome = RIGHT if _is_right(answer, problem.output) else WRONG
+        return Answer(
+            task=said.task,
+            sample=said.sample,
+            benchmark=TITLE,
+            variant=said.variant,
+            mode=said.mode,
+            outcome=outcome,
+            answer=answer,
+            question=f"{problem.program.rstrip()}\n\nassert {problem.call} == ??",
+            expected=problem.output,
+            detail="" if outcome == RIGHT else f"assert {problem.call} == {problem.output}",
+            text=response,
+            finish_reason=said.finish_reason,
+            claims=tuple(verify_trace(problem.trace, response)) if monologue else None,
+        )
+
+
+def extract_answer(response: str, *, finished: bool) -> str | None:
+    """The text right of ``==`` between the last [ANSWER] and the [/ANSWER] behind it.
+
+    Where the closing tag is missing, the answer of a ``finished`` response ends with it, and any
+    other's is unknown. The ``==`` is the assertion's own, not one inside the call's arguments.
+    """
+    _, opened, answer = response.rpartition("[ANSWER]")
+    answer, closed, _ = answer.partition(STOP)
+    if not opened or not (closed or finished):
+        return None
+    answer = answer.strip().removeprefix("assert ")
+    for match in re.finditer("==", answer):
+        if _balanced(answer[: match.start()]):
+            return answer[match.end() :].strip() or None
+    return None
+
+
+def _balanced(text: str) -> bool:
+    """Whether all brackets and strings of ``text`` are closed: it is a call and no part of one."""
+    start = text.find("(")
+    if start < 0:
+        return True
+    end = literal_end(text, start)
+    return end is not None and not text[end:].strip()
+
+
+def _is_right(answer: str, output: str) -> bool:
+    try:
+        return same_value(parse_literal(answer), parse_literal(output))
+    except LiteralError:
+        return False
+
+
+def worked_example(answer: Answer) -> str:
+    """A judged monologue in full, each step marked: ✓ as the run, ✗ not, · cannot be checked."""
+    program, _, asked = answer.question.rpartition("\n\n")
+    call = asked.removeprefix("assert ").removesuffix(" == ??")
+    verdict = "right" if answer.right else "wrong"
+    return (
+        f"{program}\n\n{call} returns {answer.expected}; "
+        f"the model says {answer.answer or 'nothing'}: {verdict}\n\n"
+        f"{marked(answer.text.rstrip(), answer.claims or ())}"
+    )
+
+
+# ==== Problems
+
+
+def read_problems(
+    path: str | Path, *, limit: int | None = None, trusted: bool = False
+) -> list[Problem]:
+    """The first ``limit`` problems of a JSONL file, each run once.
+
+    ``trusted``: run them in this process, which is for programs written by this very machine.
+    Raises HeldoutError (file:line, field), also where a program does not give its output or the
+    data beside it was split by another function fingerprint, and SandboxUnavailable.
+    """
+    _check_split(Path(path).parent)
+    rows: dict[str, tuple[str, dict]] = {}
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise HeldoutError(f"{path}: {error.strerror}") from error
+    for number, line in enumerate(content.splitlines(), 1):
+        if len(rows) == limit:
+            break
+        if line.strip():
+            where = f"{path}:{number}"
+            row = _parse_row(line, where)
+            if row["id"] in rows:
+                raise HeldoutError(f"{where}: field 'id': {row['id']!r} is there twice")
+            rows[row["id"]] = where, row
+    if not rows:
+        raise HeldoutError(f"{path}: no problems")
+    found = list(rows.values())
+    if trusted:
+        return [_problem(where, row, _trusted_run(where, row)) for where, row in found]
+    with Sandbox() as sandbox:
+        jobs = (call_job(row["program"], row["call"], trace=TraceLimits()) for _, row in found)
+        return [
+            _problem(where, row, _sandboxed_run(where, result))
+            for (where, row), result in zip(found, sandbox.map(jobs), strict=True)
+        ]
+
+
+def _check_split(folder: Path) -> None:
+    """Raises HeldoutError if the corpus or build in a folder states another fingerprint."""
+    for name in ("corpus.json", "report.json"):
+        try:
+            stated = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(stated, dict):
+            mismatch = explain_mismatch(stated.get("function_fingerprint"), folder / name)
+            if mismatch:
+                raise HeldoutError(mismatch)
+
+
+def _parse_row(line: bytes, where: str) -> dict:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise HeldoutError(f"{where}: not JSON ({error})") from error
+    fields = ("id", "program", "call", "output")
+    if not isinstance(row, dict) or set(row) != set(fields):
+        raise HeldoutError(f"{where}: expected an object with exactly {', '.join(fields)}")
+    for field in fields:
+        if not isinstance(row[field], str) or not row[field]:
+            raise HeldoutError(f"{where}: field {field!r}: expected a non-empty string")
+    try:
+        parse_literal(row["output"])
+    except LiteralError as error:
+        raise HeldoutError(f"{where}: field 'output': {error}") from error
+    return row
+
+
+def _trusted_run(where: str, row: Mapping[str, str]) -> Trace:
+    try:
+        return trace_of(row["program"], row["call"])
+    except VerifyError as error:
+        raise HeldoutError(f"{where}: field 'program' or 'call': {error}") from error
+
+
+def _sandboxed_run(where: str, result) -> Trace:
+    if result.trace is not None:
+        return result.trace
+    outcome = result.outcome
+    said = getattr(outcome, "message", "") or getattr(outcome, "kind", "") or str(outcome)
+    said = said.splitlines()[0] if said else type(outcome).__name__
+    raise HeldoutError(f"{where}: field 'program' or 'call': {said}")
+
+
+def _problem(where: str, row: Mapping[str, str], trace: Trace) -> Problem:
+    try:
+        real = None if trace.result is None else parse_literal(trace.result)
+    except LiteralError as error:
+        raise HeldoutError(f"{where}: field 'output': {error}") from error
+    if trace.result is None or not same_value(parse_literal(row["output"]), real):
+        said = trace.result if trace.raised is None else f"raises {trace.raised}"
+        raise HeldoutError(f"{where}: field 'output': {row['output']}, but the run gives {said}")
+    return Problem(**row, trace=trace)

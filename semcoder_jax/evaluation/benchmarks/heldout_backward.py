@@ -1,0 +1,72 @@
+"""Held-out functions, asked backward: a call that returns the given value.
+
+The rows are those of ``heldout``: {"id", "program", "call", "output"}. Any call with literal
+arguments is right whose run, in the sandbox, returns the same value of the same type; the row's own
+call is only shown.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from data_pipeline.pyx.prompts import backward_prompt
+from data_pipeline.source.calls import CallError, parse_call
+from data_pipeline.source.literals import LiteralError, parse_literal
+from semcoder_jax.evaluation.benchmarks import cruxeval
+from semcoder_jax.evaluation.benchmarks.data import DataError, field, read_rows, unique_ids
+from semcoder_jax.evaluation.results import Reference
+
+TITLE = "Held-out, backward"
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem(cruxeval.Problem):
+    """A row; ``input`` is its whole call."""
+
+    @property
+    def call(self) -> str:
+        return self.input
+
+    @property
+    def takes_functions(self) -> bool:
+        return False
+
+
+class HeldoutBackward(cruxeval.CruxEval):
+    """The benchmark, see ``flow.Benchmark``."""
+
+    variants = ("monologue", "direct")
+    modes = ("fixed",)
+
+    def __init__(self, problems: Sequence[Problem]):
+        super().__init__(problems, "input")
+        self.name, self.title = "heldout_backward", TITLE
+        self.references: Mapping[str, Sequence[Reference]] = {}
+
+    def prompt(self, task_id: str, variant: str, mode: str) -> str:
+        problem = self.problems[task_id]
+        return backward_prompt(
+            problem.code,
+            problem.output,
+            function=problem.function,
+            answer_mode=variant,
+            mode=mode,
+        )
+
+
+def read_problems(path: str | Path, *, limit: int | None = None) -> tuple[Problem, ...]:
+    """The first ``limit`` problems of a JSONL file. Raises DataError (file:line, field)."""
+    problems: dict[str, Problem] = {}
+    for where, row in read_rows(path).rows[:limit]:
+        id = field(where, row, "id")
+        unique_ids(problems, where, id)
+        call, output = field(where, row, "call"), field(where, row, "output")
+        try:
+            name = parse_call(call).name
+            parse_literal(output)
+        except CallError as error:
+            raise DataError(f"{where}: field 'call': {error}") from error
+        except LiteralError as error:
+            raise DataError(f"{where}: field 'output': {error}") from error
+        problems[id] = Problem(id, field(where, row, "program"), call, output, name)
+    return tuple(problems.values())

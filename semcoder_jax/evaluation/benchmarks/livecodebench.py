@@ -1,0 +1,543 @@
+"""LiveCodeBench: programs for contest problems, and outputs of contest programs, by date.
+
+Code generation (livecodebench/code_generation_lite, JSONL): question_id, question_content,
+starter_code, contest_date, metadata and two lists of tests {"input", "output", "testtype"}; the
+private one is JSON, or base64 of zlib of a pickled JSON text, which is read with a reader that
+knows text alone. Code execution (livecodebench/execution-v2): id, code, function_name, input (a
+whole call), output, contest_date.
+
+Rules and prompts: LiveCodeBench, lcb_runner (MIT). Two of its harness's habits are left out: an
+execution answer that holds the call counts as wrong, where theirs drops it from the count; and
+`fixed` reads a program to its end where the closing fence is missing, where theirs (`compat`)
+finds none. How upstream (SemCoder) asked for programs is not published: its template is used, with
+the instruction of LiveCodeBench.
+"""
+
+import ast
+import base64
+import dataclasses
+import datetime
+import decimal
+import io
+import json
+import pickle
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_pipeline.execution.oracles import equal
+from data_pipeline.execution.outcomes import Result, Value
+from data_pipeline.execution.service import Job, Limits, Sandbox, Setup, call_job, stdin_job
+from data_pipeline.pyx.prompts import forward_prompt, training_prompt
+from data_pipeline.pyx.records import make_record
+from data_pipeline.source.quotes import double_quoted
+from data_pipeline.tracing.events import Raised
+from semcoder_jax.evaluation.benchmarks import cruxeval
+from semcoder_jax.evaluation.benchmarks.data import DataError, Home, field, read_rows, unique_ids
+from semcoder_jax.evaluation.benchmarks.few_shot import output_prompt
+from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
+
+_HUB = "https://huggingface.co/datasets/livecodebench"
+EXECUTION_HOME = Home(f"{_HUB}/execution-v2/resolve/main/test.jsonl")
+GENERATION_HOMES = tuple(
+    Home(f"{_HUB}/code_generation_lite/resolve/main/test{number}.jsonl")
+    for number in ("", 2, 3, 4, 5, 6)
+)
+"""release_v1 is the first file, release_v2 the first two, and so on."""
+
+LIMITS = Limits(cpu_seconds=6.0, wall_seconds=30.0, memory_bytes=2 << 30, output_bytes=16 << 20)
+MAX_TESTS_BYTES = 1 << 30  # of one problem, unpacked
+_SHOWN = 400  # characters of an input or output in a failing test
+_FENCE = "```"
+_WITH_STARTER = (
+    "You will use the following starter code to write the solution to the problem and enclose "
+    "your code within delimiters."
+)
+_WITHOUT_STARTER = (
+    "Read the inputs from stdin solve the problem and write the answer to stdout (do not directly "
+    "test on the sample inputs). Enclose your code within delimiters as follows."
+)
+# What the harness imports for every program.
+_STARS = (
+    *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random"),
+    *("statistics", "itertools", "functools", "operator", "io", "sys", "json", "builtins"),
+    "typing",
+)
+IMPORTS = "".join(f"from {name} import *\n" for name in _STARS) + (
+    "import string, re, datetime, collections, heapq, bisect, copy, math, random, statistics\n"
+    "import itertools, functools, operator, io, sys, json\nsys.setrecursionlimit(50000)\n"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Test:
+    """A test; a ``functional`` one has JSON values, one a line, as the arguments of a method."""
+
+    __test__ = False  # pytest takes it for a test
+
+    input: str
+    output: str
+    functional: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A contest problem; ``method`` of its class Solution, None for a program that reads stdin."""
+
+    id: str
+    question: str
+    starter: str
+    method: str | None
+    tests: tuple[Test, ...]
+
+
+# ==== Programs
+
+
+class LiveCodeBench:
+    """Code generation, see ``flow.Benchmark``."""
+
+    name = "livecodebench"
+    title = "LiveCodeBench"
+    variants = ("code",)
+    modes = ("compat", "fixed")
+    stop = (f"\n{_FENCE}",)
+    references: Mapping[str, Sequence[Reference]] = {
+        "LiveCodeBench": (Reference("SemCoder-S 6.7B", 0.275, "Ding et al. 2024 (Lite)"),)
+    }
+
+    def __init__(self, problems: Sequence[Problem], *, limits: Limits = LIMITS):
+        self.limits = limits
+        self.problems = {problem.id: problem for problem in problems}
+
+    @property
+    def task_ids(self) -> Sequence[str]:
+        return tuple(self.problems)
+
+    def prompt(self, task_id: str, variant: str, mode: str) -> str:
+        problem = self.problems[task_id]
+        said = _WITH_STARTER if problem.starter else _WITHOUT_STARTER
+        starter = problem.starter or "# YOUR CODE HERE"
+        question = f"{problem.question}\n\n### Format: {said}\n{_FENCE}python\n{starter}\n{_FENCE}"
+        return training_prompt(make_record("-", "nl", question, "-")) + f"{_FENCE}python\n"
+
+    def judge(self, said: Iterable[Said], sandbox: Sandbox) -> Iterator[Answer]:
+        """One answer each, in a sandbox of their own: contest programs may start threads."""
+        setup = Setup(threads=True)
+        with Sandbox(
+            tier=sandbox.tier, workers=sandbox.workers, limits=self.limits, setup=setup
+        ) as own:
+            some: list[Said] = []
+            for one in said:
+                some.append(one)
+                if len(some) == 64:
+                    yield from self._judge(some, own)
+                    some = []
+            yield from self._judge(some, own)
+
+    def _judge(self, said: Sequence[Said], sandbox: Sandbox) -> Iterator[Answer]:
+        codes = [_code(one) for one in said]
+        wanted = {
+            (one.task, code): self.problems[one.task].tests
+            for one, code in zip(said, codes, strict=True)
+            if code is not None
+        }
+        verdicts = self._verdicts(wanted, sandbox)
+        for one, code in zip(said, codes, strict=True):
+            if one.text is None:
+                outcome, detail = "missing", ""
+            elif code is None:
+                outcome, detail = "no answer", "no program in the answer"
+            else:
+                outcome, detail = verdicts[one.task, code]
+            yield Answer(
+                task=one.task,
+                sample=one.sample,
+                benchmark=self.title,
+                variant=one.variant,
+                mode=one.mode,
+                outcome=outcome,
+                answer=code,
+                question=self.problems[one.task].question,
+                expected=f"a program that passes {len(self.problems[one.task].tests)} tests",
+                detail=detail,
+                text=one.text or "",
+                finish_reason=one.finish_reason,
+            )
+
+    def _verdicts(
+        self, wanted: Mapping[tuple[str, str], Sequence[Test]], sandbox: Sandbox
+    ) -> dict[tuple[str, str], tuple[str, str]]:
+        """(outcome, failing test) by (task, program). Tests are run in rounds of growing size, so
+        that a program which fails at once, or never ends, costs little."""
+        verdicts: dict[tuple[str, str], tuple[str, str]] = {}
+        done, size = 0, 1
+        alive = dict(wanted)
+        while alive:
+            asked = [(key, test) for key, tests in alive.items() for test in tests[done:][:size]]
+            jobs = (self._job(key, test) for key, test in asked)
+            for (key, test), result in zip(asked, sandbox.map(jobs), strict=True):
+                if key not in verdicts and (failed := _failure(test, result)):
+                    verdicts[key] = failed
+            done, size = done + size, 2 * size
+            for key, tests in list(alive.items()):
+                if key not in verdicts and done >= len(tests):
+                    verdicts[key] = (RIGHT, "")
+                if key in verdicts:
+                    del alive[key]
+        return verdicts
+
+    def _job(self, key: tuple[str, str], test: Test) -> Job:
+        task, code = key
+        if not test.functional:
+            return stdin_job(code, test.input)
+        values = [repr(json.loads(line)) for line in test.input.split("\n")]
+        method = self.problems[task].method
+        path = f"Solution().{method}" if "class Solution" in code else method
+        return call_job(f"{IMPORTS}\n{code}", f"{path}({', '.join(values)})")
+
+    def read_generations(
+        self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str], samples: int
+    ) -> tuple[Sequence[Said], Sequence[str]]:
+        """LiveCodeBench's own output files: [{"question_id", "code_list" or "output_list"}]."""
+        rows = read_rows(path).rows
+        found: dict[str, list[str | None]] = {}
+        repeated = 0
+        for where, row in rows:
+            texts = row.get("code_list", row.get("output_list"))
+            if not isinstance(texts, list):
+                raise DataError(f"{where}: field 'code_list': expected a list of programs")
+            id = str(row.get("question_id"))
+            repeated += id in found
+            found.setdefault(id, [text if isinstance(text, str) else None for text in texts])
+        most = max([len(texts) for texts in found.values()] + [1])
+        said = []
+        for mode in modes:
+            for task in self.problems:
+                for sample in range(most):
+                    text = (found.get(task, []) + [None] * most)[sample]
+                    said.append(Said(task, sample, variants[0], mode, text, is_answer=True))
+        notes = []
+        if repeated:
+            notes.append(f"{repeated:,} ids are in the file more than once: the first counts")
+        if missing := len(self.problems.keys() - found.keys()):
+            notes.append(f"{missing:,} of {len(self.problems):,} problems have no generation")
+        if unknown := len(found.keys() - self.problems.keys()):
+            notes.append(f"{unknown:,} ids of the file are no problem of this data: not used")
+        return said, notes
+
+
+def _code(one: Said) -> str | None:
+    """The program in an answer whose fence the prompt had opened, or that brings its own."""
+    if one.text is None:
+        return None
+    lines = one.text.split("\n")
+    fences = [number for number, line in enumerate(lines) if _FENCE in line]
+    cut_off = one.finish_reason == "length" and one.mode == "compat"
+    before = one.text.partition(_FENCE)[0]
+    if not fences:
+        code = "" if cut_off else one.text
+    elif before.strip() and (len(fences) == 1 or _is_python(before)):
+        code = before  # the fence closes what the prompt had opened
+    elif len(fences) == 1:
+        code = "" if cut_off else "\n".join(lines[fences[0] + 1 :])
+    else:
+        code = "\n".join(lines[fences[0] + 1 : fences[1]])
+    return code if code.strip() else None
+
+
+def _is_python(text: str) -> bool:
+    try:
+        return bool(ast.parse(text).body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
+def _failure(test: Test, result: Result) -> tuple[str, str] | None:
+    """(outcome, the test as text) where the test is failed."""
+    outcome = result.outcome
+    exited = isinstance(outcome, Raised) and outcome.type == "SystemExit" and not test.functional
+    if not isinstance(outcome, Value) and not exited:
+        kind = {"limit": "time limit", "bad_input": "malformed"}.get(result.kind, result.kind)
+        if result.kind == "limit" and outcome.kind not in ("cpu", "wall"):
+            kind = f"{outcome.kind} limit"
+        told = getattr(outcome, "message", "") or getattr(outcome, "detail", "")
+        return kind, f"{_shown(test)}\ncame to: {result.kind} {told}"[: 3 * _SHOWN]
+    if test.functional:
+        right = _same_answer(result, json.loads(test.output))
+        came = json.dumps(result.to_json().get("text", ""))
+    else:
+        right, came = same_lines(result.stdout, test.output), result.stdout
+    return None if right else (WRONG, f"{_shown(test)}\ngot:\n{came[:_SHOWN]}")
+
+
+def _same_answer(result: Result, expected: Any) -> bool:
+    if equal(result, expected):
+        return True
+    tree = result.outcome.tree
+    if isinstance(tree, list) and tree[:1] == ["t"]:  # a tuple is taken for a list
+        return equal(dataclasses.replace(result, outcome=Value(["l", *tree[1:]])), expected)
+    return False
+
+
+def _shown(test: Test) -> str:
+    return f"input:\n{test.input[:_SHOWN]}\nexpected:\n{test.output[:_SHOWN]}"
+
+
+def same_lines(said: str, expected: str) -> bool:
+    """Line for line the same text, or the same decimal numbers; outer space does not count."""
+    one, other = said.strip().split("\n"), expected.strip().split("\n")
+    return len(one) == len(other) and all(map(_same_line, one, other))
+
+
+def _same_line(one: str, other: str) -> bool:
+    one, other = one.strip(), other.strip()
+    if one == other:
+        return True
+    try:
+        return [decimal.Decimal(word) for word in one.split()] == [
+            decimal.Decimal(word) for word in other.split()
+        ]
+    except (ArithmeticError, ValueError):
+        return False
+
+
+# ==== Outputs of programs
+
+
+@dataclasses.dataclass(frozen=True)
+class ExecutionProblem(cruxeval.Problem):
+    """A row of code execution: ``input`` is the whole call."""
+
+    @property
+    def call(self) -> str:
+        return self.input
+
+
+class LiveCodeBenchExecution(cruxeval.CruxEval):
+    """Code execution, see ``flow.Benchmark``: CRUXEval-O with other programs and examples."""
+
+    def __init__(self, problems: Sequence[ExecutionProblem]):
+        super().__init__(problems, "output")
+        self.name, self.title = "livecodebench_execution", "LCB-Execution"
+        self.references = {self.title: (Reference("SemCoder-S 6.7B", 0.612, "Ding et al. 2024"),)}
+
+    def prompt(self, task_id: str, variant: str, mode: str) -> str:
+        problem = self.problems[task_id]
+        if variant != "monologue":
+            return output_prompt(problem.code, problem.call, variant, "livecodebench")
+        quoted = double_quoted if mode == "fixed" else str
+        return forward_prompt(quoted(problem.code), quoted(problem.call), mode=mode)
+
+    def run_of(self, answer: Answer) -> tuple[str, str] | None:
+        """None for a program that needs the harness's imports: lines would not be its own."""
+        found = super().run_of(answer)
+        return None if found is None or _needs_imports(found[0]) else found
+
+    def _verdicts(self, wanted, sandbox):
+        verdicts, jobs = {}, {}
+        for key in wanted:
+            task, mode, answer = key
+            problem = self.problems[task]
+            if mode == "fixed":
+                verdicts[key] = cruxeval._compared(answer, problem.output)
+            elif self._passed_over(problem, answer):
+                verdicts[key] = WRONG
+            else:
+                program = f"{IMPORTS}\n{problem.code}"
+                jobs[key] = cruxeval.assertion_job(program, problem.output, answer)
+        for key, result in zip(jobs, sandbox.map(jobs.values()), strict=True):
+            verdicts[key] = cruxeval._outcome(result, None)
+        return verdicts
+
+
+def _needs_imports(code: str) -> bool:
+    """Whether the program names what it neither defines nor finds among the builtins."""
+    tree = ast.parse(code)
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    bound = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+    }
+    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    bound |= {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.ExceptHandler)) and node.name
+    }
+    bound |= {
+        (alias.asname or alias.name).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    return bool(names - bound - set(vars(__import__("builtins"))))
+
+
+# ==== Files
+
+
+def read_generation_problems(
+    sources: Sequence[str | Path | Home],
+    *,
+    start_date: str | None = None,
+    end_date: str | None = None,
+    limit: int | None = None,
+) -> tuple[Problem, ...]:
+    """The problems of a window of contest dates, both ends included. Raises DataError."""
+    problems: dict[str, Problem] = {}
+    for where, row in _in_window(sources, start_date, end_date):
+        if len(problems) == limit:
+            break
+        id = field(where, row, "question_id")
+        unique_ids(problems, where, id)
+        problems[id] = _problem(where, row, id)
+    return tuple(problems.values())
+
+
+def _problem(where: str, row: Mapping[str, Any], id: str) -> Problem:
+    metadata = _json(where, "metadata", field(where, row, "metadata"), dict)
+    public = _json(where, "public_test_cases", field(where, row, "public_test_cases"), list)
+    packed = field(where, row, "private_test_cases")
+    name = "private_test_cases"
+    try:
+        private = json.loads(packed)
+    except ValueError:
+        private = _json(where, name, _unpacked(where, name, packed), list)
+    tests = []
+    for test in [*public, *private]:
+        try:
+            functional = {"functional": True, "stdin": False}[test["testtype"]]
+            found = Test(test["input"], test["output"], functional)
+            if functional:
+                for line in [*found.input.split("\n"), found.output]:
+                    json.loads(line)
+            elif not isinstance(found.input, str) or not isinstance(found.output, str):
+                raise TypeError("input and output: expected text")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{where}: a test is malformed ({error!r})") from error
+        tests.append(found)
+    method = metadata.get("func_name")
+    if not tests:
+        raise DataError(f"{where}: field 'public_test_cases': no tests")
+    if any(test.functional for test in tests) and not str(method or "").isidentifier():
+        raise DataError(f"{where}: field 'metadata': func_name: expected a name")
+    question, starter = field(where, row, "question_content"), field(where, row, "starter_code")
+    return Problem(id, question, starter, method, tuple(tests))
+
+
+class _TextUnpickler(pickle.Unpickler):
+    """Knows no class and no function, so nothing of a pickle can run."""
+
+    def find_class(self, module: str, name: str):
+        raise pickle.UnpicklingError(f"it names {module}.{name}, expected text alone")
+
+    def persistent_load(self, pid: Any):
+        raise pickle.UnpicklingError("it refers to something outside, expected text alone")
+
+
+def _unpacked(where: str, name: str, packed: str) -> str:
+    try:
+        reader = zlib.decompressobj()
+        content = reader.decompress(base64.b64decode(packed, validate=True), MAX_TESTS_BYTES)
+        if not reader.eof:
+            raise DataError(f"{where}: field {name!r}: cut off, or over {MAX_TESTS_BYTES} bytes")
+        text = _TextUnpickler(io.BytesIO(content)).load()
+    except DataError:
+        raise
+    except Exception as error:  # a broken pickle raises many kinds
+        raise DataError(f"{where}: field {name!r}: cannot be unpacked ({error})") from error
+    if not isinstance(text, str):
+        raise DataError(f"{where}: field {name!r}: expected a pickled text")
+    return text
+
+
+def _json(where: str, name: str, text: str, kind: type) -> Any:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: field {name!r}: not JSON ({error})") from error
+    if not isinstance(found, kind):
+        raise DataError(f"{where}: field {name!r}: expected a JSON {kind.__name__}")
+    return found
+
+
+def read_execution_problems(
+    source: str | Path | Home = EXECUTION_HOME,
+    *,
+    start_date: str | None = None,
+    end_date: str | None = None,
+    limit: int | None = None,
+) -> tuple[ExecutionProblem, ...]:
+    """The problems of a window of contest dates, both ends included. Raises DataError."""
+    problems: dict[str, ExecutionProblem] = {}
+    for where, row in _in_window([source], start_date, end_date):
+        if len(problems) == limit:
+            break
+        id, code = str(field(where, row, "id")), field(where, row, "code")
+        unique_ids(problems, where, id)
+        cruxeval._function(where, code)
+        problems[id] = ExecutionProblem(
+            id,
+            code,
+            field(where, row, "input"),
+            field(where, row, "output"),
+            field(where, row, "function_name"),
+        )
+    return tuple(problems.values())
+
+
+def _in_window(
+    sources: Sequence[str | Path | Home], start_date: str | None, end_date: str | None
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    first = _date("config.start_date", start_date or "0001-01-01")
+    last = _date("config.end_date", end_date or "9999-12-31")
+    if first > last:
+        raise DataError(f"config.start_date={start_date}: lies behind config.end_date={end_date}")
+    found = 0
+    for source in sources:
+        for where, row in read_rows(source).rows:
+            date = _date(f"{where}: field 'contest_date'", field(where, row, "contest_date"))
+            if first <= date <= last:
+                found += 1
+                yield where, row
+    if not found:
+        raise DataError(f"no problem from {first} to {last}: see config.start_date and end_date")
+
+
+def _date(where: str, text: str) -> datetime.date:
+    try:
+        return datetime.datetime.fromisoformat(text).date()
+    except ValueError as error:
+        raise DataError(f"{where}: {text!r}: expected a date such as 2024-01-31") from error
+
+
+def load_generation(config: Mapping) -> LiveCodeBench:
+    """The benchmark of a config with data, release, start_date, end_date and max_tasks."""
+    releases = len(GENERATION_HOMES)
+    if config["data"] is None and config["release"] not in range(1, releases + 1):
+        raise DataError(f"config.release={config['release']}: expected 1 to {releases}")
+    sources = GENERATION_HOMES[: config["release"]] if config["data"] is None else [config["data"]]
+    return LiveCodeBench(
+        read_generation_problems(
+            sources,
+            start_date=config["start_date"],
+            end_date=config["end_date"],
+            limit=config["max_tasks"],
+        )
+    )
+
+
+def load_execution(config: Mapping) -> LiveCodeBenchExecution:
+    """The benchmark of a config with data, start_date, end_date and max_tasks."""
+    return LiveCodeBenchExecution(
+        read_execution_problems(
+            EXECUTION_HOME if config["data"] is None else config["data"],
+            start_date=config["start_date"],
+            end_date=config["end_date"],
+            limit=config["max_tasks"],
+        )
+    )

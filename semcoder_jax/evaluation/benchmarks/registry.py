@@ -1,0 +1,57 @@
+"""The benchmarks by the name that configs give them (``config.benchmark``)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from semcoder_jax.evaluation.benchmarks import cruxeval, evalplus, heldout_backward, livecodebench
+from semcoder_jax.evaluation.benchmarks.data import DataError
+from semcoder_jax.evaluation.benchmarks.heldout import Heldout, HeldoutError, read_problems
+from semcoder_jax.evaluation.harness import Benchmark
+
+
+class BenchmarkError(ValueError):
+    """A config that names no benchmark, or lacks what its benchmark needs."""
+
+
+def load_benchmark(config: ConfigDict, checkpoint: str | None) -> Benchmark:
+    """The benchmark of a config, its tasks read. ``checkpoint``: of the model, where one is given.
+
+    Raises one of DATA_ERRORS.
+    """
+    if config.benchmark not in LOADERS:
+        raise BenchmarkError(
+            f"config.benchmark={config.benchmark!r}: expected one of {', '.join(LOADERS)}"
+        )
+    return LOADERS[config.benchmark](config, checkpoint)
+
+
+def _heldout_data(config: ConfigDict, checkpoint: str | None) -> str | Path:
+    if config.data is None and checkpoint is None:
+        raise BenchmarkError("config.data: needed where no training workdir is given to find it in")
+    return config.data or Path(checkpoint) / "corpus" / "problems.jsonl"
+
+
+def _heldout(config: ConfigDict, checkpoint: str | None) -> Benchmark:
+    return Heldout(read_problems(_heldout_data(config, checkpoint), limit=config.max_tasks))
+
+
+def _heldout_backward(config: ConfigDict, checkpoint: str | None) -> Benchmark:
+    problems = heldout_backward.read_problems(
+        _heldout_data(config, checkpoint), limit=config.max_tasks
+    )
+    return heldout_backward.HeldoutBackward(problems)
+
+
+LOADERS: dict[str, Callable[[ConfigDict, str | None], Benchmark]] = {
+    "heldout": _heldout,
+    "heldout_backward": _heldout_backward,
+    "cruxeval_input": lambda config, _: cruxeval.load(config, "input"),
+    "cruxeval_output": lambda config, _: cruxeval.load(config, "output"),
+    "humaneval": lambda config, _: evalplus.load(config, "humaneval"),
+    "mbpp": lambda config, _: evalplus.load(config, "mbpp"),
+    "livecodebench": lambda config, _: livecodebench.load_generation(config),
+    "livecodebench_execution": lambda config, _: livecodebench.load_execution(config),
+}
+DATA_ERRORS = (BenchmarkError, DataError, HeldoutError)

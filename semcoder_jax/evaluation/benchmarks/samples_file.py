@@ -1,0 +1,92 @@
+"""Solutions in EvalPlus's form, made by anyone: JSONL of {"task_id", "solution" or "completion"}.
+
+A task may come several times: its samples, in their order. "solution" is a whole program,
+"completion" what follows the task's prompt.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from semcoder_jax.evaluation.benchmarks.data import DataError
+from semcoder_jax.evaluation.harness import Said
+
+
+def read_samples(
+    path: str | Path, prompts: Mapping[str, str], *, variant: str, modes: Sequence[str]
+) -> tuple[list[Said], list[str]]:
+    """(as many Said for every task of ``prompts`` and mode as the task with the most has, notes).
+
+    prompts: task -> what a completion follows. A line that is none of the form is a wrong sample
+    where it names its task, and is counted in any case. Raises DataError: the file cannot be read,
+    or no line of it is in the form.
+    """
+    programs: dict[str, list[str | None]] = {task: [] for task in prompts}
+    malformed, unknown = 0, 0
+    for line in _lines(Path(path)):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        task = row.get("task_id") if isinstance(row, dict) else None
+        if not isinstance(task, str):
+            malformed += 1
+        elif task not in programs:
+            unknown += 1
+        else:
+            program = _program(row, prompts[task])
+            malformed += program is None
+            programs[task].append(program)
+    if not any(program is not None for found in programs.values() for program in found):
+        raise DataError(
+            f"{path}: no solution of any of these {len(prompts):,} tasks; expected lines "
+            '{"task_id": "…", "solution": "…"} or "completion" in its place'
+        )
+    most = max(map(len, programs.values()))
+    said = [
+        Said(
+            task,
+            sample,
+            variant,
+            mode,
+            found[sample] if sample < len(found) else None,
+            is_answer=True,
+        )
+        for mode in modes
+        for task, found in programs.items()
+        for sample in range(most)
+    ]
+    notes = []
+    if malformed:
+        notes.append(f"{malformed:,} lines of the file are malformed: wrong answers of their tasks")
+    if unknown:
+        notes.append(f"{unknown:,} lines of the file are of no task of this data: not used")
+    if missing := sum(not found for found in programs.values()):
+        notes.append(
+            f"{missing:,} of {len(programs):,} tasks have no solution in the file: wrong answers"
+        )
+    if uneven := sum(0 < len(found) < most for found in programs.values()):
+        notes.append(f"{uneven:,} tasks have fewer than {most} samples: wrong answers")
+    if repeated := sum(
+        len(set(found)) < len(found) for found in programs.values() if len(found) > 1
+    ):
+        notes.append(f"{repeated:,} tasks have the same solution more than once: each counts")
+    return said, notes
+
+
+def _program(row: Mapping[str, object], prompt: str) -> str | None:
+    if isinstance(solution := row.get("solution"), str):
+        return solution
+    if "solution" not in row and isinstance(completion := row.get("completion"), str):
+        return prompt + completion
+    return None
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            return [line for line in file.read().split(b"\n") if line.strip()]
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error

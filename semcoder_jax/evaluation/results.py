@@ -1,0 +1,273 @@
+"""What an evaluation comes to: every generation judged, and what they add up to.
+
+The JSON of a ``Run`` is all that a report or a comparison needs: no model, no data, no sandbox.
+"""
+
+import dataclasses
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_pipeline.verify import CONFIRMED, CONTRADICTED, Claim
+from semcoder_jax.evaluation.statistics import Estimate, estimate, pass_at_k
+
+FORMAT = 1
+RIGHT, WRONG = "right", "wrong"
+
+
+class ResultError(ValueError):
+    """A file that holds no result of an evaluation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """One generation, judged in one mode.
+
+    Attributes:
+      task, sample: which task, and which of its samples (from 0).
+      benchmark: whose rules judged: the same solution counts in HumanEval and in HumanEval+.
+      variant: how it was asked: "monologue", "direct", "chain of thought", "code", "round 2", …
+      mode: "compat" or "fixed".
+      outcome: "right", "wrong", or why it could not be: "no answer", "time limit", "missing", …
+      answer: what was read out of the text, None where nothing could be.
+      question, expected: what was asked and what would be right, for people.
+      detail: the failing test and what came of it; "" where right.
+      text: what the model said, with the tag that the prompt had opened.
+      finish_reason: "stop", "length", or "" where not known (generations made elsewhere).
+      claims: what a monologue says of the run, held against it; None where nothing was verified
+        (no monologue was asked for, or there is no run).
+    """
+
+    task: str
+    sample: int
+    benchmark: str
+    variant: str
+    mode: str
+    outcome: str
+    answer: str | None
+    question: str
+    expected: str
+    detail: str
+    text: str
+    finish_reason: str
+    claims: tuple[Claim, ...] | None = None
+
+    @property
+    def right(self) -> bool:
+        return self.outcome == RIGHT
+
+    @property
+    def first_wrong_step(self) -> Claim | None:
+        """The first step (not the answer itself) that the run contradicts."""
+        return next((c for c in _steps(self) if c.verdict == CONTRADICTED), None)
+
+    @property
+    def sound(self) -> bool:
+        """A monologue that came to its end, with steps of which at least one is confirmed by the
+        run and none contradicted."""
+        ended = self.finish_reason != "length"
+        confirmed = any(claim.verdict == CONFIRMED for claim in _steps(self))
+        return ended and confirmed and self.first_wrong_step is None
+
+
+def _steps(answer: Answer) -> list[Claim]:
+    return [claim for claim in answer.claims or () if claim.kind != "answer"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reasoning:
+    """The monologues of a score, whatever their answers.
+
+    Attributes:
+      monologues: all that were verified, also those without a step that can be checked.
+      sound: told to the end, some step confirmed and none contradicted.
+      right_by_wrong: a right answer behind a contradicted step.
+      unchecked: no step that could be confirmed or contradicted.
+      first_wrong: kind of the first contradicted step -> monologues.
+    """
+
+    monologues: int
+    sound: int
+    right_by_wrong: int
+    unchecked: int
+    first_wrong: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """pass@k of one benchmark, variant and mode; a missing or malformed answer is a wrong one."""
+
+    benchmark: str
+    variant: str
+    mode: str
+    k: int
+    estimate: Estimate
+    samples: int
+    outcomes: Mapping[str, int]
+    reasoning: Reasoning | None
+
+    @property
+    def right(self) -> int:
+        return self.outcomes.get(RIGHT, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """A published figure: ``value`` between 0 and 1, ``name`` of the model, ``source``."""
+
+    name: str
+    value: float
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One model on one benchmark file.
+
+    Attributes:
+      name: of the config ("cruxeval_output"); runs of the same name can be compared.
+      model: for people: a checkpoint, an endpoint's model, or a file of generations.
+      identity: what was run: checkpoint or endpoint, data, sampling.
+      references: benchmark -> published figures.
+      notes: what was counted beside the answers, such as ids of a file that no task has.
+    """
+
+    name: str
+    model: str
+    identity: Mapping[str, Any]
+    answers: tuple[Answer, ...]
+    scores: tuple[Score, ...]
+    references: Mapping[str, tuple[Reference, ...]] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    tokens_per_second: float | None = None
+
+
+def scores(answers: Iterable[Answer], ks: Sequence[int] = (1,)) -> tuple[Score, ...]:
+    """A score for every benchmark, variant, mode and k, in the order in which they appear.
+
+    Of ``ks``, those that every task has samples for. Raises StatisticsError where no k is left.
+    """
+    groups: dict[tuple[str, str, str], list[Answer]] = {}
+    for answer in answers:
+        groups.setdefault((answer.benchmark, answer.variant, answer.mode), []).append(answer)
+    return tuple(
+        score for key, group in groups.items() for score in _scores_of_group(key, group, ks)
+    )
+
+
+def _scores_of_group(key, group: Sequence[Answer], ks: Sequence[int]) -> Iterable[Score]:
+    samples, right = Counter(), Counter()
+    for answer in group:
+        samples[answer.task] += 1
+        right[answer.task] += answer.right
+    fewest = min(samples.values())
+    for k in [k for k in ks if k <= fewest] or [1]:
+        yield Score(
+            *key,
+            k=k,
+            estimate=estimate([pass_at_k(n, right[task], k) for task, n in samples.items()]),
+            samples=len(group),
+            outcomes=dict(Counter(answer.outcome for answer in group).most_common()),
+            reasoning=_reasoning(group),
+        )
+
+
+def _reasoning(group: Sequence[Answer]) -> Reasoning | None:
+    verified = [answer for answer in group if answer.claims is not None]
+    if not verified:
+        return None
+    wrong = [answer for answer in verified if answer.first_wrong_step is not None]
+    return Reasoning(
+        monologues=len(verified),
+        sound=sum(answer.sound for answer in verified),
+        right_by_wrong=sum(answer.right for answer in wrong),
+        unchecked=sum(
+            not any(c.verdict in (CONFIRMED, CONTRADICTED) for c in _steps(a)) for a in verified
+        ),
+        first_wrong=dict(Counter(a.first_wrong_step.kind for a in wrong).most_common()),
+    )
+
+
+def outcomes_by_task(run: Run, benchmark: str, variant: str, mode: str) -> dict[str, list[bool]]:
+    """Task -> whether each of its samples is right, in their order: what ``compare`` takes."""
+    found: dict[str, list[bool]] = {}
+    for answer in sorted(run.answers, key=lambda answer: answer.sample):
+        if (answer.benchmark, answer.variant, answer.mode) == (benchmark, variant, mode):
+            found.setdefault(answer.task, []).append(answer.right)
+    return found
+
+
+# ==== JSON
+
+
+def to_json(run: Run) -> dict[str, Any]:
+    return {"format": FORMAT, **dataclasses.asdict(run)}
+
+
+def from_json(row: Any, where: str) -> Run:
+    """The run that ``to_json`` wrote. Raises ResultError, which names ``where``."""
+    if not isinstance(row, dict) or row.get("format") != FORMAT:
+        raise ResultError(f"{where}: expected a result of an evaluation (format {FORMAT})")
+    try:
+        return Run(
+            name=row["name"],
+            model=row["model"],
+            identity=row["identity"],
+            answers=tuple(_answer(value) for value in row["answers"]),
+            scores=tuple(_score(value) for value in row["scores"]),
+            references={
+                name: tuple(Reference(**value) for value in values)
+                for name, values in row["references"].items()
+            },
+            notes=tuple(row["notes"]),
+            tokens_per_second=row["tokens_per_second"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ResultError(f"{where}: not a whole result ({error})") from error
+
+
+def _answer(row: Mapping[str, Any]) -> Answer:
+    claims = row["claims"]
+    if claims is not None:
+        claims = tuple(Claim(**claim) for claim in claims)
+    return Answer(**{**row, "claims": claims})
+
+
+def _score(row: Mapping[str, Any]) -> Score:
+    reasoning = None if row["reasoning"] is None else Reasoning(**row["reasoning"])
+    return Score(**{**row, "estimate": Estimate(**row["estimate"]), "reasoning": reasoning})
+
+
+def write_runs(path: str | Path, runs: Sequence[Run]) -> None:
+    """One JSON object with all runs; whole or not at all."""
+    write_whole(path, json.dumps({"runs": [to_json(run) for run in runs]}, ensure_ascii=False))
+
+
+def read_runs(path: str | Path) -> list[Run]:
+    """The runs that ``write_runs`` wrote. Raises ResultError."""
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise ResultError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f"{path}: not JSON ({error})") from error
+    if not isinstance(content, dict) or not isinstance(content.get("runs"), list):
+        raise ResultError(f"{path}: expected the JSON of an evaluation, an object with 'runs'")
+    return [from_json(row, f"{path}: run {n}") for n, row in enumerate(content["runs"], 1)]
+
+
+def write_whole(path: str | Path, content: str) -> None:
+    """Text that appears in ``path`` at once. Raises ResultError where it cannot be written."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        # A generation may hold half of a surrogate pair, which is no UTF-8.
+        partial.write_text(content + "\n", encoding="utf-8", errors="backslashreplace")
+        partial.replace(path)
+    except OSError as error:
+        raise ResultError(f"{path}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,301 @@
+"""The slots of the batch: which sample sits where, with which pages, and the arrays behind it.
+
+Everything that the device holds (the cache, the tokens so far) and everything that it is told
+before a chunk (decoding.Rows) is kept here; when to do what is the engine's part.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding
+
+from semcoder_jax import hf
+from semcoder_jax.inference.decoding import (
+    CHUNK_TOKENS,
+    PIECES,
+    Chunk,
+    Rows,
+    Vocabulary,
+    copy_page,
+    decode,
+    pieces_of,
+    read_piece,
+    set_history,
+)
+from semcoder_jax.inference.page_pool import PagePool
+from semcoder_jax.inference.params import SamplingError
+from semcoder_jax.inference.request import OpenRequest, Sample
+from semcoder_jax.model import sharding
+from semcoder_jax.model.kv_cache import KVCache
+
+CPU_CACHE_BYTES = 4 << 30
+CACHE_SHARE = 0.8  # of what an accelerator has left
+
+
+class Slots:
+    """``num_slots`` rows over a cache of ``cache_tokens`` positions; see Engine for both.
+
+    Attributes:
+      samples: who sits in each slot.
+      pool: who has which pages.
+      num_read: tokens of prompts that were read.
+    """
+
+    def __init__(self, model, num_slots: int, cache_tokens: int | None, cache_dtype, page_size):
+        config = model.config
+        cache_dtype = jnp.dtype(cache_dtype or compute_dtype(model))
+        if cache_tokens is None:
+            cache_tokens = default_cache_tokens(model, num_slots, cache_dtype)
+        self.page_size = page_size
+        self.pool = PagePool(1 + max(-(-cache_tokens // page_size), 1))
+        self.samples: list[Sample | None] = [None] * num_slots
+        self.num_read = 0
+        self._model = model
+        self._context = config.max_positions
+        eos = model.tokenizer.eos_token_id
+        self.vocabulary = Vocabulary(
+            hf.tokenizer_size(model.tokenizer), () if eos is None else (eos,)
+        )
+        self._cache = _cache_beside(model, 1 + self.pool.capacity, cache_dtype, page_size)
+        history_BxM = jnp.zeros((num_slots, self._context), jnp.int32)
+        self._history_BxM = jax.device_put(history_BxM, _replicated_beside(model))
+        self._rows = _empty_rows(num_slots, self.pages_for(self._context))
+
+    @property
+    def num_active(self) -> int:
+        return sum(sample is not None for sample in self.samples)
+
+    def pages_for(self, length: int) -> int:
+        return -(-length // self.page_size)
+
+    def by_age(self) -> list[int]:
+        """Taken slots, that of the oldest sample first."""
+        taken = (slot for slot, sample in enumerate(self.samples) if sample is not None)
+        return sorted(taken, key=lambda slot: self.samples[slot].order)
+
+    # ---- a sample comes and goes
+
+    def seat(self, sample: Sample, slot: int, *, alone: bool = False) -> bool:
+        """Put a sample with its prompt's keys and values in a slot; False where pages lack.
+
+        Samples of one request share what is read, unless ``alone``.
+        """
+        # The samples at work will want pages soon: one for each is left.
+        spare = self.pool.num_free - self.num_active
+        request = sample.request
+        if alone or sample.begun or (request.num_to_begin == 1 and request.pages is None):
+            pages = self._read(request.tokens, spare)
+        elif request.num_to_begin == 1:
+            pages, request.pages = request.pages, None
+        else:
+            pages = self._fork(request, spare)
+        if pages is None:
+            return False
+        sample.pages = pages
+        request.num_to_begin -= not sample.begun
+        sample.begun = True
+        if not request.num_to_begin:
+            self.release_prompt(request)
+        self._describe(sample, slot)
+        self.samples[slot] = sample
+        return True
+
+    def vacate(self, slot: int) -> None:
+        sample = self.samples[slot]
+        self.pool.release(sample.pages)
+        sample.pages = []
+        self.samples[slot] = None
+
+    def release_prompt(self, request: OpenRequest) -> bool:
+        """Give up the pages that are kept for samples to come; whether there were any."""
+        if request.pages is None:
+            return False
+        self.pool.release(request.pages)
+        request.pages = None
+        return True
+
+    def cover_chunk(self, slot: int) -> bool:
+        """Give a slot the pages that the tokens of a chunk may need; False where they lack."""
+        sample = self.samples[slot]
+        last = min(sample.length + CHUNK_TOKENS, int(self._rows.limit_B[slot]))
+        more = self.pool.take(max(self.pages_for(last) - len(sample.pages), 0))
+        if more is None:
+            return False
+        sample.pages += more
+        return True
+
+    def _fork(self, request: OpenRequest, spare: int) -> list[int] | None:
+        """Pages of the prompt for one of several samples: whole pages are shared; the last one,
+        where the sample goes on, becomes its own."""
+        if spare < 1:
+            return None
+        if request.pages is None:
+            request.pages = self._read(request.tokens, spare - 1)
+            if request.pages is None:
+                return None
+        *shared, last = request.pages
+        (own,) = self.pool.take(1)
+        self.pool.share(shared)
+        if (len(request.tokens) - 1) % self.page_size:
+            self._cache = copy_page(self._cache, np.int32(last), np.int32(own))
+        return [*shared, own]
+
+    def _read(self, tokens: Sequence[int], spare: int) -> list[int] | None:
+        """New pages with keys and values of all tokens but the last, which decoding begins with."""
+        count = self.pages_for(len(tokens))
+        if spare < count:
+            return None
+        pages = self.pool.take(count)
+        pages_1xN = np.zeros((1, self._rows.pages_BxN.shape[1]), np.int32)
+        pages_1xN[0, :count] = pages
+        start, end = 0, len(tokens) - 1
+        for size in pieces_of(end):
+            piece = tokens[start : min(start + size, end)]
+            tokens_1xT = np.zeros((1, size), np.int32)
+            tokens_1xT[0, : len(piece)] = piece
+            self._read_piece(pages_1xN, tokens_1xT, start)
+            start += size
+        self.num_read += end
+        return pages
+
+    def _read_piece(self, pages_1xN, tokens_1xT, start: int) -> None:
+        model = self._model
+        self._cache = read_piece(
+            model.graphdef, model.params, self._cache, pages_1xN, tokens_1xT, np.int32(start)
+        )
+
+    def _describe(self, sample: Sample, slot: int) -> None:
+        """What the device has to know of a new sample."""
+        tokens, params, rows = sample.request.tokens, sample.params, self._rows
+        tokens_M = np.zeros(self._context, np.int32)
+        tokens_M[: len(tokens)] = tokens
+        self._history_BxM = set_history(self._history_BxM, np.int32(slot), tokens_M)
+        rows.limit_B[slot] = min(len(tokens) + params.max_new_tokens, self._context)
+        rows.seed_B[slot] = params.seed & 0xFFFFFFFF
+        rows.stream_B[slot] = sample.stream & 0xFFFFFFFF
+        rows.temperature_B[slot] = params.temperature
+        rows.top_k_B[slot] = params.top_k
+        rows.top_p_B[slot] = params.top_p
+        rows.logprobs_B[slot] = -1 if params.logprobs is None else params.logprobs
+
+    # ---- chunks
+
+    def decode(self, active: Iterable[int], max_steps: int, min_going: int, drafts: int) -> Chunk:
+        """Start a chunk for the slots ``active``; see decoding.decode."""
+        rows = self._rows
+        rows.active_B[:] = False
+        rows.length_B[:] = 1
+        rows.pages_BxN[:] = 0
+        for slot, sample in enumerate(self.samples):
+            if sample is not None:
+                rows.length_B[slot] = sample.length
+                rows.pages_BxN[slot, : len(sample.pages)] = sample.pages
+        rows.active_B[list(active)] = True
+        return self._decode(rows, max_steps, min_going, drafts)
+
+    def _decode(self, rows: Rows, max_steps: int, min_going: int, drafts: int) -> Chunk:
+        self._cache, self._history_BxM, chunk = decode(
+            self._model.graphdef,
+            self._model.params,
+            self._cache,
+            self._history_BxM,
+            # Copies: on CPU the device may read the host's arrays while they are changed.
+            Rows(*(array.copy() for array in rows)),
+            np.int32(max_steps),
+            np.int32(min_going),
+            vocabulary=self.vocabulary,
+            num_drafts=drafts,
+        )
+        return chunk
+
+    # ---- before the first request
+
+    def compile_reading(self) -> None:
+        """Every program but the chunks, run on page 0; no slot may be taken."""
+        pages_1xN = np.zeros((1, self._rows.pages_BxN.shape[1]), np.int32)
+        for size in PIECES:
+            self._read_piece(pages_1xN, np.zeros((1, size), np.int32), 0)
+            if size >= self._context:
+                break
+        self._cache = copy_page(self._cache, np.int32(0), np.int32(0))
+        tokens_M = np.zeros(self._context, np.int32)
+        self._history_BxM = set_history(self._history_BxM, np.int32(0), tokens_M)
+
+    def trial_chunk(self, drafts: int) -> int:
+        """Decode a little from nothing on page 0; the number of steps made, at least 1."""
+        rows = _empty_rows(len(self.samples), self._rows.pages_BxN.shape[1])
+        rows.active_B[:] = True
+        rows.limit_B[:] = self._context
+        return int(self._decode(rows, 4, 1, drafts).num_steps)
+
+
+def _empty_rows(B: int, N: int) -> Rows:
+    return Rows(
+        active_B=np.zeros(B, bool),
+        length_B=np.ones(B, np.int32),
+        limit_B=np.ones(B, np.int32),
+        pages_BxN=np.zeros((B, N), np.int32),
+        seed_B=np.zeros(B, np.uint32),
+        stream_B=np.zeros(B, np.uint32),
+        temperature_B=np.zeros(B, np.float32),
+        top_k_B=np.zeros(B, np.int32),
+        top_p_B=np.ones(B, np.float32),
+        logprobs_B=np.full(B, -1, np.int32),
+    )
+
+
+def mesh_of(model) -> Mesh | None:
+    """The mesh that the parameters lie on, if they lie on one."""
+    place = jax.tree.leaves(model.params)[0].sharding
+    return place.mesh if isinstance(place, NamedSharding) else None
+
+
+def _replicated_beside(model) -> jax.sharding.Sharding:
+    place = jax.tree.leaves(model.params)[0].sharding
+    return sharding.replicated(place.mesh) if isinstance(place, NamedSharding) else place
+
+
+def _cache_beside(model, num_pages: int, dtype, page_size: int) -> KVCache:
+    """An empty cache, made where it lies: on a mesh, heads go with the weights that make them."""
+    config, mesh = model.config, mesh_of(model)
+    if mesh is None:
+        # Where the parameters are: an array that moves there with the first call would have
+        # every program compiled twice.
+        cache = KVCache.zeros(config, num_pages, dtype, page_size)
+        return jax.device_put(cache, _replicated_beside(model))
+    if config.num_kv_heads % mesh.shape["tensor"]:
+        raise SamplingError(
+            f"tensor={mesh.shape['tensor']}: the model's {config.num_kv_heads} key/value heads "
+            "cannot be split evenly over so many devices"
+        )
+    make = jax.jit(
+        KVCache.zeros,
+        static_argnames=("config", "num_pages", "dtype", "page_size"),
+        out_shardings=NamedSharding(mesh, KVCache.SPEC),
+    )
+    return make(config=config, num_pages=num_pages, dtype=dtype, page_size=page_size)
+
+
+def default_cache_tokens(model, num_slots: int, cache_dtype=None) -> int:
+    """Positions of full contexts for all slots, or as many as memory allows."""
+    config, dtype = model.config, jnp.dtype(cache_dtype or compute_dtype(model))
+    wanted = num_slots * config.max_positions
+    head_bytes = config.head_dim * dtype.itemsize + (4 if dtype == jnp.int8 else 0)  # and a scale
+    token_bytes = 2 * config.num_layers * config.num_kv_heads * head_bytes
+    device = jax.devices()[0]
+    memory = None if device.platform == "cpu" else device.memory_stats()
+    if memory and "bytes_limit" in memory:
+        allowed = int(CACHE_SHARE * (memory["bytes_limit"] - memory["bytes_in_use"]))
+    else:
+        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        allowed = min(CPU_CACHE_BYTES, physical // 4)
+    return max(min(wanted, allowed // token_bytes), 1)
+
+
+def compute_dtype(model) -> str:
+    """Of activations, and so of keys and values."""
+    return nnx.merge(model.graphdef, model.params).compute.dtype

@@ -1,0 +1,249 @@
+"""The engine's programs on the device: reading a prompt, and a chunk of decoding.
+
+A slot is a row of the batch. The host (engine.py) says before each chunk what every slot holds;
+the device keeps the cache and the tokens, both donated, and runs up to a chunk's worth of steps
+without asking back: a ``lax.while_loop`` that ends early where slots have ended and others wait.
+
+A prompt is read without its last token: that one is the first input of decoding, so that every
+token, the first included, is chosen in one place, and the samples of a prompt share what was read.
+
+All shapes are fixed by the engine's size. There are as many programs as sizes of a prompt's
+piece, and one each for: a chunk, a chunk with drafts, a new row's tokens, the copy of a page.
+
+Axes beside those of model.py: M positions of the context, N pages of a row, C tokens of a chunk,
+A most probable alternatives.
+"""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from semcoder_jax.inference.logits import choose
+from semcoder_jax.inference.params import MAX_TOP_LOGPROBS
+from semcoder_jax.inference.speculation import draft
+from semcoder_jax.model.kv_cache import KVCache
+
+CHUNK_TOKENS = 32
+PIECES = (32, 64, 128, 256, 512)
+
+
+class Rows(NamedTuple):
+    """What each slot is about, from the host; an empty slot is inactive with length 1.
+
+    Attributes:
+      active_B: bool.
+      length_B: int32, tokens so far, prompt included; the last is not yet in the cache.
+      limit_B: int32, length at which the row must end.
+      pages_BxN: int32, see kv_cache.
+      seed_B, stream_B: uint32, which random stream is the row's own.
+      temperature_B, top_p_B: float32.
+      top_k_B: int32.
+      logprobs_B: int32, -1 for none, else the number of alternatives.
+    """
+
+    active_B: jax.Array
+    length_B: jax.Array
+    limit_B: jax.Array
+    pages_BxN: jax.Array
+    seed_B: jax.Array
+    stream_B: jax.Array
+    temperature_B: jax.Array
+    top_k_B: jax.Array
+    top_p_B: jax.Array
+    logprobs_B: jax.Array
+
+
+class Chunk(NamedTuple):
+    """What a chunk of decoding gave.
+
+    Attributes:
+      tokens_BxC: int32, meaningful up to ``count_B``; so are the log-probabilities.
+      count_B: int32.
+      ended_B: bool, rows that came to EOS or their limit.
+      logprob_BxC: float32, of each token; top_BxCxA and top_logprob_BxCxA of the alternatives.
+      num_steps, row_steps: int32 scalars, passes of the model, and rows going in each, summed.
+    """
+
+    tokens_BxC: jax.Array
+    count_B: jax.Array
+    ended_B: jax.Array
+    logprob_BxC: jax.Array
+    top_BxCxA: jax.Array
+    top_logprob_BxCxA: jax.Array
+    num_steps: jax.Array
+    row_steps: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocabulary:
+    """``num_real_tokens`` of the tokenizer: ids from there on are padding and never chosen.
+    ``eos_ids`` end a row."""
+
+    num_real_tokens: int
+    eos_ids: tuple[int, ...]
+
+
+def pieces_of(length: int) -> list[int]:
+    """Sizes in which a prompt of ``length`` tokens is read; the last may reach beyond its end.
+
+    They depend on nothing but the length. Whole pages come first: every piece but the smallest
+    is a multiple of a page, and begins at one.
+    """
+    pieces, left = [], length
+    while left > 0:
+        covering = next((size for size in PIECES if size >= left), PIECES[-1])
+        if left > 0.75 * covering or covering <= PIECES[1]:
+            pieces.append(covering)
+        else:  # too much of it would be padding
+            pieces.append(max(size for size in PIECES if size <= left))
+        left -= pieces[-1]
+    return pieces
+
+
+@functools.partial(jax.jit, static_argnames=("graphdef",), donate_argnames=("cache",))
+def read_piece(graphdef, params, cache: KVCache, pages_1xN, tokens_1xT, start) -> KVCache:
+    """The cache with keys and values of tokens at positions ``start`` … of one row."""
+    model = nnx.merge(graphdef, params)
+    positions_1xT = start + jnp.arange(tokens_1xT.shape[1])[None]
+    _, cache = model.hidden(tokens_1xT, positions_1xT, cache=cache, pages_BxN=pages_1xN)
+    return cache
+
+
+@functools.partial(jax.jit, donate_argnames=("history_BxM",))
+def set_history(history_BxM, slot, tokens_M) -> jax.Array:
+    """A new row's tokens put into its slot."""
+    return jax.lax.dynamic_update_index_in_dim(history_BxM, tokens_M, slot, 0)
+
+
+@functools.partial(jax.jit, donate_argnames=("cache",))
+def copy_page(cache: KVCache, source, target) -> KVCache:
+    return cache.copy_page(source, target)
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=("graphdef", "vocabulary", "num_drafts"),
+    donate_argnames=("cache", "history_BxM"),
+)
+def decode(
+    graphdef,
+    params,
+    cache: KVCache,
+    history_BxM,
+    rows: Rows,
+    max_steps,
+    min_going,
+    *,
+    vocabulary: Vocabulary,
+    num_drafts: int,
+) -> tuple[KVCache, jax.Array, Chunk]:
+    """Up to CHUNK_TOKENS more tokens for each active row, their KV in pages that it must have.
+
+    Ends after ``max_steps`` steps, or as soon as fewer than ``min_going`` (at least 1) rows are
+    going, or where a row's chunk may overflow. ``num_drafts`` tokens a row are guessed and
+    checked in each step (0: none).
+    """
+    model = nnx.merge(graphdef, params)
+    B, C, A, T = rows.active_B.shape[0], CHUNK_TOKENS, MAX_TOP_LOGPROBS, 1 + num_drafts
+    step_T, row_Bx1 = jnp.arange(T), jnp.arange(B)[:, None]
+    keys_B = jax.random.wrap_key_data(
+        jnp.stack([rows.seed_B, rows.stream_B], axis=1), impl="threefry2x32"
+    )
+
+    def of_each_token(of_row_B):
+        return jnp.repeat(of_row_B, T, axis=0)
+
+    def going(state):
+        _, _, _, going_B, chunk = state
+        room = chunk.count_B.max() + T <= C
+        return (chunk.num_steps < max_steps) & room & (going_B.sum() >= min_going)
+
+    def one_step(state):
+        cache, history_BxM, length_B, going_B, chunk = state
+        position_BxT = length_B[:, None] - 1 + step_T
+        last_Bx1 = jnp.take_along_axis(history_BxM, length_B[:, None] - 1, axis=1)
+        drafts_BxK = draft(history_BxM, length_B, num_drafts)
+        tokens_BxT = jnp.concatenate([last_Bx1, jnp.maximum(drafts_BxK, 0)], axis=1)
+        hidden_BxTxD, cache = model.hidden(
+            tokens_BxT, position_BxT, cache=cache, pages_BxN=rows.pages_BxN
+        )
+        logits_XxV = model.logits(hidden_BxTxD.reshape(B * T, -1))
+        real_V = jnp.arange(logits_XxV.shape[1]) < vocabulary.num_real_tokens
+        logits_XxV = jnp.where(real_V, logits_XxV, -jnp.inf)
+        # A token's number depends on its row's stream and its own position, on no step or chunk.
+        key_X = jax.vmap(jax.random.fold_in)(of_each_token(keys_B), position_BxT.reshape(-1) + 1)
+        chosen_X = choose(
+            logits_XxV,
+            key_X,
+            of_each_token(rows.temperature_B),
+            of_each_token(rows.top_k_B),
+            of_each_token(rows.top_p_B),
+        )
+        chosen_BxT = chosen_X.reshape(B, T)
+        # A token counts where all before it were guessed right and none of them ended the row.
+        right_BxT = jnp.pad(
+            chosen_BxT[:, :-1] == drafts_BxK, ((0, 0), (1, 0)), constant_values=True
+        )
+        final_BxT = position_BxT + 2 >= rows.limit_B[:, None]
+        for eos in vocabulary.eos_ids:
+            final_BxT |= chosen_BxT == eos
+        open_BxT = jnp.pad(~final_BxT[:, :-1], ((0, 0), (1, 0)), constant_values=True)
+        taken_BxT = jnp.cumprod(right_BxT & open_BxT, axis=1).astype(bool) & going_B[:, None]
+        num_taken_B = taken_BxT.sum(axis=1)
+        ended_B = (taken_BxT & final_BxT).any(axis=1)
+
+        place_BxT = jnp.where(taken_BxT, chunk.count_B[:, None] + step_T, C)
+        history_place_BxT = jnp.where(taken_BxT, position_BxT + 1, history_BxM.shape[1])
+        history_BxM = history_BxM.at[row_Bx1, history_place_BxT].set(chosen_BxT, mode="drop")
+        chunk = chunk._replace(
+            tokens_BxC=chunk.tokens_BxC.at[row_Bx1, place_BxT].set(chosen_BxT, mode="drop"),
+            count_B=chunk.count_B + num_taken_B,
+            ended_B=chunk.ended_B | ended_B,
+            num_steps=chunk.num_steps + 1,
+            row_steps=chunk.row_steps + going_B.sum(),
+        )
+        chunk = jax.lax.cond(
+            (rows.logprobs_B >= 0).any(),
+            lambda: _with_logprobs(chunk, logits_XxV, chosen_X, row_Bx1, place_BxT),
+            lambda: chunk,
+        )
+        return cache, history_BxM, length_B + num_taken_B, going_B & ~ended_B, chunk
+
+    chunk = Chunk(
+        tokens_BxC=jnp.zeros((B, C), jnp.int32),
+        count_B=jnp.zeros(B, jnp.int32),
+        ended_B=jnp.zeros(B, bool),
+        logprob_BxC=jnp.zeros((B, C)),
+        top_BxCxA=jnp.zeros((B, C, A), jnp.int32),
+        top_logprob_BxCxA=jnp.zeros((B, C, A)),
+        num_steps=jnp.int32(0),
+        row_steps=jnp.int32(0),
+    )
+    state = (cache, history_BxM, rows.length_B, rows.active_B, chunk)
+    cache, history_BxM, _, _, chunk = jax.lax.while_loop(going, one_step, state)
+    return cache, history_BxM, chunk
+
+
+def _with_logprobs(chunk: Chunk, logits_XxV, chosen_X, row_Bx1, place_BxT) -> Chunk:
+    logprob_XxV = jax.nn.log_softmax(logits_XxV, axis=-1)
+    A = min(MAX_TOP_LOGPROBS, logprob_XxV.shape[1])
+    top_logprob_XxA, top_XxA = jax.lax.top_k(logprob_XxV, A)
+    chosen_X = jnp.take_along_axis(logprob_XxV, chosen_X[:, None], axis=1)[:, 0]
+
+    def put(array, new):
+        return array.at[row_Bx1, place_BxT].set(new.reshape(place_BxT.shape), mode="drop")
+
+    def put_top(array_BxCxA, new_XxA):
+        return array_BxCxA.at[row_Bx1, place_BxT, :A].set(
+            new_XxA.reshape(*place_BxT.shape, A), mode="drop"
+        )
+
+    return chunk._replace(
+        logprob_BxC=put(chunk.logprob_BxC, chosen_X),
+        top_BxCxA=put_top(chunk.top_BxCxA, top_XxA),
+        top_logprob_BxCxA=put_top(chunk.top_logprob_BxCxA, top_logprob_XxA),
+    )

@@ -1,0 +1,504 @@
+"""Continuous batching: requests of any length in, generations out as they end.
+
+    engine = Engine(model, num_slots=16)
+    engine.warm_up()                          # compiles every program there will be
+    for result in engine.stream(requests): …  # in order of completion
+    results = engine.generate(requests)       # in order of the requests
+
+A request's n samples wait in line; a free slot takes the first of them. Its prompt is read once
+for all n, in pieces of a few fixed sizes, and then all slots decode together, a chunk of steps at
+a time (decoding.py). A chunk ends early when a slot has ended and others wait. While the device
+works on a chunk the host turns the tokens of the one before into text.
+
+A sample's tokens depend on its prompt, its parameters and its place among the samples of its
+seed, on nothing else: every program has fixed shapes, a row's numbers come from its own stream
+and position, and attention sees a row's own pages in their order (kv_cache.py). So a sample
+that lost its pages to an older one (the pool is sized for what is used, not for the worst case)
+is simply begun again.
+
+For servers: ``submit`` and ``cancel`` may be called from any thread; one thread calls ``step``.
+"""
+
+import collections
+import dataclasses
+import itertools
+import threading
+import time
+from collections.abc import Iterable, Iterator
+
+import jax
+from tqdm import tqdm
+
+from semcoder_jax.inference.batch import Slots
+from semcoder_jax.inference.decoding import CHUNK_TOKENS, Chunk
+from semcoder_jax.inference.detokenize import encode_prompt
+from semcoder_jax.inference.page_pool import PagePool
+from semcoder_jax.inference.params import Generation, SamplingError, TokenLogprobs
+from semcoder_jax.inference.request import OpenRequest, Request, Sample, Update
+from semcoder_jax.inference.speculation import Lookup, SpeculationPolicy
+from semcoder_jax.model.kv_cache import PAGE_SIZE
+
+SPECULATION = ("auto", "always", "off")
+# Steps of a chunk while somebody reads along: text then comes in small portions, and a row's
+# first token at once.
+STREAMING_STEPS = 8
+FIRST_STEPS = 1
+# Steps after which to look again: of rows that show nothing yet of what drafts would gain, and
+# where checking drafts has just begun.
+PROBING_STEPS = 8
+TRIALS = 5  # of a few steps, plain and with drafts by turns, that warm-up times
+# Rows of a product up to which more of them are (nearly) free: beyond, products are bound by
+# arithmetic and checking drafts costs what it gains.
+FREE_ROWS = {"cpu": 32, "tpu": 256, "gpu": 256}
+# On CPU a row's fifth token and on are paid for; they would add 4 % to what three drafts gain on
+# the narrator's monologues.
+USUAL_DRAFTS = {"cpu": 3}
+DEFAULT_SLOTS = {"cpu": 16, "tpu": 64, "gpu": 64}
+MOST_DRAFTS = 7
+
+
+@dataclasses.dataclass
+class EngineStats:
+    """Counts since the engine was made (``seconds``: with work to do).
+
+    Attributes:
+      prompt_tokens: read (padding left out); generated_tokens: kept or not.
+      steps: passes of decoding; row_steps: rows going in them, summed.
+      drafted_steps, drafted_row_steps, drafted_tokens: the same of passes with drafts, and what
+        they gave.
+      restarts: samples begun again for want of pages.
+      finished: samples; cancelled among them.
+    """
+
+    num_slots: int
+    seconds: float = 0.0
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    steps: int = 0
+    row_steps: int = 0
+    drafted_steps: int = 0
+    drafted_row_steps: int = 0
+    drafted_tokens: int = 0
+    restarts: int = 0
+    finished: int = 0
+    cancelled: int = 0
+
+    @property
+    def occupancy(self) -> float:
+        """Share of the slots' steps in which a row was going."""
+        return self.row_steps / max(self.steps * self.num_slots, 1)
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.generated_tokens / self.seconds if self.seconds else 0.0
+
+    @property
+    def accepted(self) -> float:
+        """Drafted tokens accepted in a pass of a row with drafts, on average."""
+        if not self.drafted_row_steps:
+            return 0.0
+        return self.drafted_tokens / self.drafted_row_steps - 1
+
+
+class Engine:
+    """See the module.
+
+    Args:
+      model: has ``config``, ``graphdef``, ``params`` and ``tokenizer`` (checkpoints.load_model).
+      num_slots: rows decoded together (None: 16 on CPU, 64 elsewhere).
+      cache_tokens: positions that the cache holds in all (None: ``num_slots`` rows of a full
+        context, or what memory allows).
+      cache_dtype: of keys and values (None: that of the model's computation); "int8" halves
+        them, rounded with a scale a head and token.
+      page_size: positions of a page of the cache: 16, 32 or 64.
+      speculation: "auto" checks drafts where that pays, "always", or "off".
+      num_drafts: tokens of a draft (None: as many as are nearly free, at most 7,
+        on CPU 3).
+
+    Raises SamplingError for a model without tokenizer and for impossible sizes.
+    """
+
+    def __init__(
+        self,
+        model,
+        *,
+        num_slots: int | None = None,
+        cache_tokens: int | None = None,
+        cache_dtype=None,
+        page_size: int = PAGE_SIZE,
+        speculation: str = "auto",
+        num_drafts: int | None = None,
+    ):
+        if getattr(model, "tokenizer", None) is None:
+            raise SamplingError("the model has no tokenizer: text cannot be read or written")
+        backend = jax.default_backend()
+        if num_slots is None:
+            num_slots = default_slots()
+        if num_slots < 1:
+            raise SamplingError(f"num_slots={num_slots}, expected at least 1")
+        if cache_tokens is not None and cache_tokens < 1:
+            raise SamplingError(f"cache_tokens={cache_tokens}, expected at least 1")
+        if page_size not in (16, 32, 64):
+            raise SamplingError(f"page_size={page_size}, expected 16, 32 or 64")
+        if speculation not in SPECULATION:
+            raise SamplingError(f"speculation={speculation!r}, expected one of {SPECULATION}")
+        if num_drafts is None:
+            usual = USUAL_DRAFTS.get(backend, MOST_DRAFTS)
+            num_drafts = min(FREE_ROWS.get(backend, 256) // num_slots - 1, usual)
+            num_drafts = max(num_drafts, 1 if speculation == "always" else 0)
+        elif not 0 <= num_drafts <= MOST_DRAFTS:
+            raise SamplingError(f"num_drafts={num_drafts}, expected 0 to {MOST_DRAFTS}")
+        self.model = model
+        self.num_slots = num_slots
+        self.num_drafts = 0 if speculation == "off" else num_drafts
+        self.speculation = speculation if self.num_drafts else "off"
+        self.context = model.config.max_positions
+        self.stats = EngineStats(num_slots)
+        self._slots = Slots(model, num_slots, cache_tokens, cache_dtype, page_size)
+        self._waiting: collections.deque[Sample] = collections.deque()
+        self._requests: dict[int, OpenRequest] = {}
+        # Samples with tokens that nobody has looked at as text, and whether those were the last.
+        self._untold: list[tuple[Sample, bool]] = []
+        self._policy = SpeculationPolicy()
+        self._drafted = False  # whether the last chunk was with drafts
+        self._compiled: set[int] = set()  # numbers of drafts whose chunk has run
+        self._lock = threading.Lock()  # of what other threads hand in
+        self._incoming: list[OpenRequest] = []
+        self._cancelled: set[int] = set()
+        self._tickets = itertools.count()
+
+    # ==== Requests in lists
+
+    def stream(
+        self, requests: Iterable[Request], *, progress: str | None = None
+    ) -> Iterator[Update]:
+        """The last update of every sample, as they end. ``progress`` labels a bar.
+
+        All requests are checked before any work (SamplingError). Leaving the iterator cancels
+        what has not ended.
+        """
+        requests = [
+            dataclasses.replace(request, id=i) if request.id is None else request
+            for i, request in enumerate(requests)
+        ]
+        opened = [self._open(request, f"prompt {i}") for i, request in enumerate(requests)]
+        left = {request.ticket: request.request.n for request in opened}
+        with self._lock:
+            self._incoming += opened
+        bar = tqdm(total=sum(left.values()), desc=progress, unit="sample", disable=progress is None)
+        started, tokens_before = time.monotonic(), self.stats.generated_tokens
+        try:
+            with bar:
+                while left:
+                    for update in self.step():
+                        if update.generation is None or update.ticket not in left:
+                            continue
+                        left[update.ticket] -= 1
+                        if not left[update.ticket]:
+                            del left[update.ticket]
+                        bar.update()
+                        yield update
+                    num_tokens = self.stats.generated_tokens - tokens_before
+                    bar.set_postfix_str(
+                        f"{num_tokens / (time.monotonic() - started):,.0f} tokens/s, "
+                        f"{self.stats.occupancy:.0%} of {self.num_slots} slots",
+                        refresh=False,
+                    )
+        finally:
+            if left:
+                with self._lock:
+                    self._cancelled |= left.keys()
+                self._take_in()
+
+    def generate(
+        self, requests: Iterable[Request], *, progress: str | None = None
+    ) -> list[list[Generation]]:
+        """The n generations of every request, in their order."""
+        requests = [dataclasses.replace(request, id=i) for i, request in enumerate(requests)]
+        done = {
+            (update.id, update.sample): update.generation
+            for update in self.stream(requests, progress=progress)
+        }
+        return [[done[i, j] for j in range(request.n)] for i, request in enumerate(requests)]
+
+    # ==== Requests one by one
+
+    @property
+    def num_active(self) -> int:
+        """Samples in slots."""
+        return self._slots.num_active
+
+    @property
+    def num_waiting(self) -> int:
+        """Samples without a slot."""
+        with self._lock:
+            incoming = sum(request.request.n for request in self._incoming)
+        return len(self._waiting) + incoming
+
+    @property
+    def busy(self) -> bool:
+        """Whether ``step`` has anything to do."""
+        return bool(self.num_active or self.num_waiting or self._untold)
+
+    @property
+    def pages(self) -> PagePool:
+        """How much of the cache is in use; to be read only."""
+        return self._slots.pool
+
+    def submit(self, request: Request) -> int:
+        """Put the request in line; the number that its updates carry. Any thread may call this.
+
+        Raises SamplingError where the request can never be served.
+        """
+        opened = self._open(request, "prompt")
+        with self._lock:
+            self._incoming.append(opened)
+        return opened.ticket
+
+    def cancel(self, ticket: int) -> None:
+        """End what is left of a request at the next step, with finish_reason "cancelled". Any
+        thread may call this; nothing happens where it has ended."""
+        with self._lock:
+            self._cancelled.add(ticket)
+
+    def step(self) -> list[Update]:
+        """Run one chunk of decoding; what is new since the last call."""
+        started, num_read = time.monotonic(), self._slots.num_read
+        updates = self._take_in()
+        self._admit()
+        active = self._slots_with_pages()
+        drafts = self._drafts_now(active)
+        chunk = self._decode(active, drafts) if active else None
+        self._drafted = drafts > 0
+        # The device is at work; meanwhile:
+        updates += self._tell()
+        if chunk is not None:
+            self._collect(active, chunk, drafts)
+            # What was seen compiling, or reading prompts, says nothing of decoding.
+            if drafts in self._compiled and num_read == self._slots.num_read:
+                seconds = time.monotonic() - started
+                self._policy.timed(drafts > 0, seconds / int(chunk.num_steps))
+            self._compiled.add(drafts)
+        if not self.num_active:
+            updates += self._tell()
+        self.stats.prompt_tokens = self._slots.num_read
+        self.stats.seconds += time.monotonic() - started
+        return updates
+
+    def warm_up(self) -> None:
+        """Compile every program that requests can lead to, and time both ways of decoding.
+
+        Nothing may be at work. With JAX's compilation cache on, what is there is not compiled.
+        """
+        if self.busy:
+            raise SamplingError("warm_up: the engine is at work")
+        self._slots.compile_reading()
+        ways = sorted({0, self.num_drafts})
+        seconds = {drafts: [] for drafts in ways}
+        for drafts in ways:
+            self._slots.trial_chunk(drafts)
+            self._compiled.add(drafts)
+        if self.speculation == "auto":
+            for drafts in ways * TRIALS:
+                started = time.monotonic()
+                steps = self._slots.trial_chunk(drafts)
+                seconds[drafts].append((time.monotonic() - started) / steps)
+            self._policy.tried(seconds[0], seconds[self.num_drafts])
+
+    # ==== The parts of a step
+
+    def _open(self, request: Request, name: str) -> OpenRequest:
+        tokenizer, prompt = self.model.tokenizer, request.prompt
+        tokens = encode_prompt(tokenizer, prompt) if isinstance(prompt, str) else prompt
+        tokens = [int(token) for token in tokens]
+        if not tokens or prompt == "":
+            raise SamplingError(f"{name} is empty, expected at least one token")
+        vocab_size = self.model.config.vocab_size
+        for token in tokens:
+            if not 0 <= token < vocab_size:
+                raise SamplingError(f"{name}: token {token}, expected 0 to {vocab_size - 1}")
+        if len(tokens) >= self.context:
+            raise SamplingError(
+                f"{name} has {len(tokens)} tokens, the model's context holds {self.context}"
+            )
+        longest = min(len(tokens) + request.params.max_new_tokens, self.context)
+        if self._slots.pages_for(longest) > self.pages.capacity:
+            raise SamplingError(
+                f"{name} has {len(tokens)} tokens and may get {longest - len(tokens)} more, "
+                f"the cache holds {self.pages.capacity * self._slots.page_size}"
+            )
+        return OpenRequest(request, tokens, next(self._tickets), tokenizer)
+
+    def _take_in(self) -> list[Update]:
+        """What other threads handed in since the last step."""
+        with self._lock:
+            incoming, self._incoming = self._incoming, []
+            cancelled, self._cancelled = self._cancelled, set()
+        for request in incoming:
+            self._requests[request.ticket] = request
+            self._waiting.extend(request.samples)
+        updates = []
+        for ticket in sorted(cancelled & self._requests.keys()):
+            for sample in tuple(self._requests[ticket].samples):
+                text, tokens = sample.row_text.text(sample.tokens), tuple(sample.tokens)
+                updates.append(self._finish(sample, Generation(text, tokens, "cancelled")))
+                self._forget_text(sample)
+                self.stats.cancelled += 1
+        return updates
+
+    def _forget_text(self, sample: Sample) -> None:
+        self._untold = [item for item in self._untold if item[0] is not sample]
+
+    def _admit(self) -> None:
+        """Waiting samples into free slots, as far as there are pages."""
+        for slot, holder in enumerate(self._slots.samples):
+            if holder is not None:
+                continue
+            if not self._waiting:
+                return
+            if not self._slots.seat(self._waiting[0], slot):
+                if self.num_active:
+                    return
+                # Alone, with nothing shared, it has room: _open made sure.
+                for request in self._requests.values():
+                    self._slots.release_prompt(request)
+                self._slots.seat(self._waiting[0], slot, alone=True)
+            self._waiting.popleft()
+
+    def _slots_with_pages(self) -> list[int]:
+        """Slots whose pages cover a chunk, older samples first; the others pause."""
+        by_age = self._slots.by_age()
+        active = [slot for slot in by_age if self._slots.cover_chunk(slot)]
+        while by_age and not active:
+            self._make_room(by_age[-1])
+            by_age = self._slots.by_age()
+            active = [slot for slot in by_age if self._slots.cover_chunk(slot)]
+        return active
+
+    def _make_room(self, youngest: int) -> None:
+        """Pages from prompts whose samples wait, or else from the youngest sample at work."""
+        if any([self._slots.release_prompt(request) for request in self._requests.values()]):
+            return
+        sample = self._slots.samples[youngest]
+        self._slots.vacate(youngest)
+        self._forget_text(sample)
+        sample.reset(self.model.tokenizer)
+        self._waiting.appendleft(sample)
+        self.stats.restarts += 1
+
+    def _drafts_now(self, active: list[int]) -> int:
+        if self.speculation != "auto":
+            return self.num_drafts
+        gains = [self._slots.samples[slot].tokens_per_pass for slot in active]
+        known = [gain for gain in gains if gain is not None]
+        return self.num_drafts if self._policy.pays(known) else 0
+
+    def _decode(self, active: list[int], drafts: int) -> Chunk:
+        max_steps = CHUNK_TOKENS
+        for slot in active:
+            sample = self._slots.samples[slot]
+            if sample.request.request.streaming:
+                max_steps = min(max_steps, STREAMING_STEPS if sample.tokens else FIRST_STEPS)
+            if self.speculation == "auto" and sample.lookup is None:
+                sample.lookup = Lookup(sample.request.tokens, self.num_drafts)
+        if self.speculation == "auto":
+            samples = [self._slots.samples[slot] for slot in active]
+            unknown = all(sample.tokens_per_pass is None for sample in samples)
+            if unknown or (drafts and not self._drafted):
+                max_steps = min(max_steps, PROBING_STEPS)
+        # With others in line, the end of a few rows ends the chunk.
+        few = max(self.num_slots // 16, 1)
+        min_going = max(len(active) - few + 1, 1) if self._waiting else 1
+        return self._slots.decode(active, max_steps, min_going, drafts)
+
+    def _collect(self, active: list[int], chunk: Chunk, drafts: int) -> None:
+        """Wait for the chunk and note what it gave; its text is for later."""
+        samples = {slot: self._slots.samples[slot] for slot in active}
+        # None: its text ended it meanwhile.
+        samples = {slot: sample for slot, sample in samples.items() if sample is not None}
+        if all(sample.params.logprobs is None for sample in samples.values()):
+            # Large, so left where they are.
+            chunk = chunk._replace(logprob_BxC=None, top_BxCxA=None, top_logprob_BxCxA=None)
+        chunk = jax.device_get(chunk)
+        num_steps, num_tokens = int(chunk.num_steps), int(chunk.count_B.sum())
+        self._count(num_steps, int(chunk.row_steps), num_tokens, drafts)
+        self._policy.gave(drafts > 0, num_steps, num_tokens / max(int(chunk.row_steps), 1))
+        for slot, sample in samples.items():
+            count = int(chunk.count_B[slot])
+            new = chunk.tokens_BxC[slot, :count].tolist()
+            sample.tokens += new
+            if sample.params.logprobs is not None:
+                sample.logprobs += _token_logprobs(chunk, slot, count, sample.params.logprobs)
+            self._untold.append((sample, bool(chunk.ended_B[slot])))
+            if chunk.ended_B[slot]:
+                self._slots.vacate(slot)
+            elif sample.lookup is not None:
+                self._note_gain(sample, new, num_steps if drafts else None)
+
+    def _count(self, num_steps: int, row_steps: int, num_tokens: int, drafts: int) -> None:
+        stats = self.stats
+        stats.steps += num_steps
+        stats.row_steps += row_steps
+        stats.generated_tokens += num_tokens
+        if drafts:
+            stats.drafted_steps += num_steps
+            stats.drafted_row_steps += row_steps
+            stats.drafted_tokens += num_tokens
+
+    def _note_gain(self, sample: Sample, new: list[int], passes: int | None) -> None:
+        """What drafts gave this row in ``passes``, or (None) would have given."""
+        if not new:
+            return
+        if passes is None:
+            passes = sample.lookup.passes_for(new)
+        else:
+            sample.lookup.extend(new)
+        gain = len(new) / passes
+        before = sample.tokens_per_pass
+        sample.tokens_per_pass = gain if before is None else before + 0.5 * (gain - before)
+
+    def _tell(self) -> list[Update]:
+        """Text of the tokens that came with the last chunk; rows that it ends are ended."""
+        updates, untold, self._untold = [], self._untold, []
+        for sample, done in untold:
+            generation = sample.row_text.finished(
+                sample.tokens, done=done, eos_ids=self._slots.vocabulary.eos_ids
+            )
+            if generation is not None:
+                updates.append(self._finish(sample, generation))
+            elif sample.request.request.streaming:
+                text = sample.row_text.certain(sample.tokens)
+                updates.append(sample.update(text, sample.tokens, None))
+        return updates
+
+    def _finish(self, sample: Sample, generation: Generation) -> Update:
+        request = sample.request
+        if sample in self._slots.samples:
+            self._slots.vacate(self._slots.samples.index(sample))
+        elif generation.finish_reason == "cancelled" and sample in self._waiting:
+            self._waiting.remove(sample)
+            request.num_to_begin -= not sample.begun
+            if not request.num_to_begin:
+                self._slots.release_prompt(request)
+        request.samples.remove(sample)
+        if not request.samples:
+            del self._requests[request.ticket]
+        self.stats.finished += 1
+        logprobs = sample.logprobs_of(len(generation.tokens))
+        generation = dataclasses.replace(generation, logprobs=logprobs)
+        return sample.update(generation.text, generation.tokens, generation)
+
+
+def default_slots() -> int:
+    """Rows decoded together where nobody says how many."""
+    return DEFAULT_SLOTS.get(jax.default_backend(), 64)
+
+
+def _token_logprobs(chunk: Chunk, slot: int, count: int, num_top: int) -> list[TokenLogprobs]:
+    chosen = chunk.logprob_BxC[slot, :count].tolist()
+    top = chunk.top_BxCxA[slot, :count, :num_top].tolist()
+    top_logprob = chunk.top_logprob_BxCxA[slot, :count, :num_top].tolist()
+    return [
+        TokenLogprobs(chosen[i], tuple(zip(top[i], top_logprob[i], strict=True)))
+        for i in range(count)
+    ]

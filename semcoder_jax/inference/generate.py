@@ -1,0 +1,149 @@
+"""Sampling a list of prompts with one set of parameters: prompts in, generations out.
+
+The work is the engine's (engine.py); here it is sized for the list.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from semcoder_jax.inference.batch import default_cache_tokens
+from semcoder_jax.inference.detokenize import RowText, encode_prompt
+from semcoder_jax.inference.engine import Engine, default_slots
+from semcoder_jax.inference.params import Generation, SamplingError, SamplingParams, TokenLogprobs
+from semcoder_jax.inference.request import Request, Update
+from semcoder_jax.model.kv_cache import PAGE_SIZE
+
+__all__ = [
+    "Generation",
+    "RowText",
+    "SamplingError",
+    "SamplingParams",
+    "TokenLogprobs",
+    "encode_prompt",
+    "generate",
+    "stream",
+    "stream_requests",
+]
+
+
+def generate(
+    model,
+    prompts: Sequence[str | Sequence[int]],
+    params: SamplingParams,
+    *,
+    batch_size: int = 64,
+    row_seeds: Sequence[int] | None = None,
+    speculation: str = "auto",
+    progress: str | None = "sampling",
+) -> list[Generation]:
+    """Generations of ``prompts``, in their order; see ``stream`` for the arguments."""
+    done = dict(
+        stream(
+            model,
+            prompts,
+            params,
+            batch_size=batch_size,
+            row_seeds=row_seeds,
+            speculation=speculation,
+            progress=progress,
+        )
+    )
+    return [done[i] for i in range(len(prompts))]
+
+
+def stream(
+    model,
+    prompts: Sequence[str | Sequence[int]],
+    params: SamplingParams,
+    *,
+    batch_size: int = 64,
+    row_seeds: Sequence[int] | None = None,
+    speculation: str = "auto",
+    progress: str | None = "sampling",
+) -> Iterator[tuple[int, Generation]]:
+    """Yield (index of the prompt, its generation) as they end.
+
+    Args:
+      model: has ``config``, ``graphdef``, ``params`` and ``tokenizer`` (checkpoints.load_model).
+      prompts: texts, to which BOS is added by id, or token ids, taken as they are.
+      params: how to sample, the same for all.
+      batch_size: most rows decoded together.
+      row_seeds: what distinguishes the random stream of each prompt; its index by default. A
+        row that is sampled again with the same one gives the same tokens in any company.
+      speculation: see Engine.
+      progress: label of the progress bar, None for no bar.
+
+    Raises SamplingError, before any work, for an empty prompt or one that fills the context.
+    """
+    row_seeds = range(len(prompts)) if row_seeds is None else row_seeds
+    if len(prompts) != len(row_seeds):
+        raise SamplingError(f"{len(row_seeds)} row seeds for {len(prompts)} prompts")
+    requests = [
+        Request(prompt, params, first_sample=int(seed))
+        for prompt, seed in zip(prompts, row_seeds, strict=True)
+    ]
+    for update in stream_requests(
+        model, requests, batch_size=batch_size, speculation=speculation, progress=progress
+    ):
+        yield update.id, update.generation
+
+
+def stream_requests(
+    model,
+    requests: Sequence[Request],
+    *,
+    batch_size: int | None = None,
+    speculation: str = "auto",
+    progress: str | None = "sampling",
+) -> Iterator[Update]:
+    """The last update of every sample, as they end, from an engine made for these requests.
+
+    ``batch_size`` is the most rows decoded together (None: what suits the device). Raises
+    SamplingError, before any work, where a request cannot be served.
+    """
+    if not requests:
+        return
+    if batch_size is None:
+        batch_size = default_slots()
+    # An empty text stays one: the engine names it.
+    requests = [
+        dataclasses.replace(request, prompt=encode_prompt(model.tokenizer, request.prompt))
+        if request.prompt and isinstance(request.prompt, str)
+        else request
+        for request in requests
+    ]
+    num_slots = _slots_bucket(min(batch_size, sum(request.n for request in requests)))
+    engine = Engine(
+        model,
+        num_slots=num_slots,
+        cache_tokens=_cache_tokens(model, requests, num_slots),
+        speculation=speculation,
+    )
+    yield from engine.stream(requests, progress=progress)
+
+
+def _cache_tokens(model, requests: Sequence[Request], num_slots: int) -> int:
+    """Room for these rows at their longest: one of a few sizes, within what memory allows."""
+    context = model.config.max_positions
+    rooms = []
+    for request in requests:
+        longest = min(len(request.prompt) + request.params.max_new_tokens, context)
+        room = -(-longest // PAGE_SIZE) * PAGE_SIZE
+        rooms += [room] * min(request.n, num_slots)
+    wanted = sum(sorted(rooms)[-num_slots:])
+    return min(_bucket(wanted), default_cache_tokens(model, num_slots))
+
+
+def _bucket(size: int) -> int:
+    """The next of 64, 96, 128, 192, 256, 384, …"""
+    bucket = PAGE_SIZE
+    while bucket < size:
+        if bucket * 3 // 2 >= size:
+            return bucket * 3 // 2
+        bucket *= 2
+    return bucket
+
+
+def _slots_bucket(size: int) -> int:
+    """Powers of two up to 8, then multiples of 8."""
+    return -(-size // 8) * 8 if size > 8 else 1 << (size - 1).bit_length()

@@ -1,0 +1,143 @@
+"""Attention heads that are born copying: they look back by distance, or for an equal token.
+
+What a program does is told by copying: "which value did `a` have?" is answered by the token that
+stood behind the last ``a=``. A transformer answers with two heads in a row (Olsson et al.,
+In-context Learning and Induction Heads, 2022): one in the first layer tells every token what stood
+before it, one in the second finds the place whose predecessor equals the current token. Found by
+training alone, the pair takes a small model most of its tokens; here it is where training starts.
+The parameters stay ordinary ones of the architecture and are trained like all others.
+
+Looking back by distance: all embeddings get one common feature, the head's queries and keys read
+only that, and the key is turned by the rotary embedding's own angles, so the score is highest at
+the wanted distance. Looking for an equal token: the first head writes its predecessor through a
+random projection into a subspace of its own; keys read that subspace, queries read the current
+token through the same projection, in the slow pairs of the rotary embedding, which distance
+hardly turns.
+
+The idea of starting from the structure of trained attention: Trockman & Kolter, Mimetic
+Initialization of Self-Attention Layers (2023).
+"""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+
+from semcoder_jax.model.decoder import DecoderConfig
+
+_COMMON_FEATURE = 5.0  # of every embedding, in standard deviations of its other features
+_FAST_PAIRS = 6  # rotary pairs that tell neighbours apart
+_SLOW_ANGLE = 2.0  # most that a rotary pair may turn, in radians, over …
+_SLOW_DISTANCE = 60  # … this many tokens, to count as slow
+_MATCH_GAIN = 1.9  # of queries and keys that look for an equal token
+_OUTPUT_GAIN = 2.5  # of what a head writes, in standard deviations of the embedding
+_RANDOM_SHARE = 0.2  # what is left of the random part of such a head's queries and keys
+
+
+@dataclasses.dataclass(frozen=True)
+class InitializationConfig:
+    """The ``initialization`` section of a config; by default nothing is done.
+
+    ``offset_heads``: head i of the first layer looks this many tokens back. ``matching_heads``:
+    that many heads of the second layer look for the place whose predecessor (by head 0 of the
+    first layer, which must look 1 back) equals the current token.
+    """
+
+    offset_heads: tuple[int, ...] = ()
+    matching_heads: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "offset_heads", tuple(self.offset_heads))
+        if any(type(offset) is not int or offset < 1 for offset in self.offset_heads):
+            raise ValueError(
+                f"initialization.offset_heads: {list(self.offset_heads)}, expected distances of "
+                f"at least 1"
+            )
+        if self.matching_heads < 0:
+            raise ValueError(
+                f"initialization.matching_heads: {self.matching_heads}, expected 0 or more"
+            )
+        if self.matching_heads and self.offset_heads[:1] != (1,):
+            raise ValueError(
+                f"initialization.offset_heads: {list(self.offset_heads)}, expected 1 first where "
+                f"there are matching_heads"
+            )
+
+
+def with_copying_heads(
+    params: dict, config: DecoderConfig, initialization: InitializationConfig, seed: int
+) -> dict:
+    """``params`` (plain dicts, see nnx.to_pure_dict) with the heads that the section asks for.
+
+    With tied embeddings the common feature shifts all logits alike: predictions stay as they
+    were. Raises ValueError where the model has too few heads or layers, or shares keys between
+    query heads.
+    """
+    offsets, matching = initialization.offset_heads, initialization.matching_heads
+    if not offsets:
+        return params
+    if config.num_kv_heads != config.num_heads:
+        raise ValueError(
+            f"initialization: the {config.num_heads} query heads share {config.num_kv_heads} "
+            f"key/value heads, expected each to have its own"
+        )
+    if max(len(offsets), matching) > config.num_heads or (matching and config.num_layers < 2):
+        raise ValueError(
+            f"initialization: {len(offsets)} offset and {matching} matching heads, but the model "
+            f"has {config.num_layers} layers of {config.num_heads} heads"
+        )
+    rng = np.random.default_rng(seed)
+    D, K, half = config.hidden_size, config.head_dim, config.head_dim // 2
+    frequencies = config.rope_theta ** (-np.arange(half) / half) / config.rope_scaling_factor
+    heads = _Heads(params["layers"]["attention"])
+
+    fast = np.arange(min(_FAST_PAIRS, half))
+    for head, offset in enumerate(offsets):
+        q_DxK, k_DxK = np.zeros((2, D, K), np.float32)
+        q_DxK[0, fast] = 1.0
+        k_DxK[0, fast] = np.cos(frequencies[fast] * offset)
+        k_DxK[0, half + fast] = np.sin(frequencies[fast] * offset)
+        heads.look(0, head, q_DxK, k_DxK)
+
+    if matching:
+        output_gain = _OUTPUT_GAIN * config.initializer_range
+        read_DxK, written_DxK = _projection(rng, D, K), _projection(rng, D, K)
+        heads.carry(0, 0, read_DxK, output_gain * written_DxK.T)
+        slow = np.flatnonzero(frequencies * _SLOW_DISTANCE < _SLOW_ANGLE)
+        features = np.concatenate([slow, half + slow])
+        for head in range(matching):
+            q_DxK, k_DxK = np.zeros((2, D, K), np.float32)
+            q_DxK[:, features] = _MATCH_GAIN * read_DxK[:, : len(features)]
+            k_DxK[:, features] = _MATCH_GAIN * written_DxK[:, : len(features)]
+            heads.look(1, head, q_DxK, k_DxK)
+            copied_DxK = _projection(rng, D, K)
+            heads.carry(1, head, copied_DxK, output_gain * copied_DxK.T)
+
+    common = _COMMON_FEATURE * config.initializer_range
+    layers = params["layers"] | {"attention": heads.params}
+    return params | {"embed_VxD": params["embed_VxD"].at[:, 0].set(common), "layers": layers}
+
+
+class _Heads:
+    """The stacked attention parameters, changed head by head."""
+
+    def __init__(self, params: dict):
+        self.params = dict(params)
+
+    def look(self, layer: int, head: int, q_DxK: np.ndarray, k_DxK: np.ndarray) -> None:
+        """Queries and keys, added to a remainder of the random ones (training needs both)."""
+        for name, value in (("q_DxHxK", q_DxK), ("k_DxGxK", k_DxK)):
+            random = _RANDOM_SHARE * self.params[name][layer, :, head]
+            value = jnp.where(value != 0, value, random)
+            self.params[name] = self.params[name].at[layer, :, head].set(value)
+
+    def carry(self, layer: int, head: int, v_DxK: np.ndarray, o_KxD: np.ndarray) -> None:
+        """What the head reads where it looks, and where it writes it."""
+        self.params["v_DxGxK"] = self.params["v_DxGxK"].at[layer, :, head].set(v_DxK)
+        self.params["o_HxKxD"] = self.params["o_HxKxD"].at[layer, head].set(o_KxD)
+
+
+def _projection(rng: np.random.Generator, D: int, K: int) -> np.ndarray:
+    """K random orthonormal columns [D, K] that ignore the common feature (row 0 is zero)."""
+    columns, _ = np.linalg.qr(rng.standard_normal((D - 1, K)))
+    return np.concatenate([np.zeros((1, K)), columns]).astype(np.float32)

@@ -1,0 +1,178 @@
+"""Low-rank adapters (LoRA): small trained matrices beside a frozen base, which may be quantized.
+
+Sources: Hu et al., LoRA (2022): W + alpha/rank · a b, a random, b zero at the start. Dettmers et
+al., QLoRA (2023): the base in 4 bits, computed with in bfloat16. Kalajdzievski, rank-stabilized
+LoRA (2023): alpha/sqrt(rank).
+
+An adapted weight is a leaf that takes the array's place in its nnx.Param, as a quantized one does,
+so that the decoder's modules stay as they are; adapters, being stacked and scanned like their
+weights, are trained by the ordinary step as ``TrainState.params`` with the base in ``frozen``.
+qwix and NNX's own LoRA were considered: qwix intercepts flax layers and NNX wraps them, one module
+a weight; this decoder has neither, its products are of stacked parameters.
+
+A base that is not float32 is held on the devices as it is stored, all parameters but the layers'
+matrices in bfloat16, and a layer's weights are dequantized inside the scan over layers, forward
+and again backward: no more than one layer of them exists.
+
+No dropout of the adapters' input (PEFT's ``lora_dropout``).
+"""
+
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from semcoder_jax.model.nf4 import NF4Weight, quantize_nf4
+from semcoder_jax.model.quantization import (
+    SUMMED_AXES,
+    QuantizedWeight,
+    quantize_weight,
+    summed_axes,
+)
+
+# The weights that may be adapted: PEFT's names and the parameters.
+TARGETS = {
+    "q_proj": ("attention", "q_DxHxK"),
+    "k_proj": ("attention", "k_DxGxK"),
+    "v_proj": ("attention", "v_DxGxK"),
+    "o_proj": ("attention", "o_HxKxD"),
+    "gate_proj": ("feed_forward", "gate_DxF"),
+    "up_proj": ("feed_forward", "up_DxF"),
+    "down_proj": ("feed_forward", "down_FxD"),
+}
+BASES = ("float32", "bfloat16", "int8", "nf4")
+QUANTIZED_BASES = ("int8", "nf4")
+
+
+@dataclasses.dataclass(frozen=True)
+class LoRAConfig:
+    """The ``lora`` section of a config: with it, adapters are trained over ``model.init_from``.
+
+    ``targets`` are weights by PEFT's names; the adapter of each has ``rank`` columns and is scaled
+    by ``alpha`` / rank, or / sqrt(rank) where ``rank_stabilized``. ``base`` is how the frozen
+    parameters are held: "float32", "bfloat16", or the layers' matrices as "int8" (one scale an
+    output channel) or "nf4" and the rest in bfloat16. ``init_from``: a directory of adapters in
+    peft's format to start from (None: new ones).
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    targets: tuple[str, ...] = tuple(TARGETS)
+    base: str = "bfloat16"
+    rank_stabilized: bool = False
+    init_from: str | None = None
+
+    def __post_init__(self):
+        if self.rank < 1:
+            raise ValueError(f"lora.rank is {self.rank}, expected at least 1")
+        if not self.alpha > 0:
+            raise ValueError(f"lora.alpha is {self.alpha}, expected more than 0")
+        if not self.targets:
+            raise ValueError(f"lora.targets is empty, expected some of {', '.join(TARGETS)}")
+
+    @property
+    def scaling(self) -> float:
+        return self.alpha / (math.sqrt(self.rank) if self.rank_stabilized else self.rank)
+
+
+@struct.dataclass
+class LoRAWeight:
+    """weight + scaling · a b; it takes the weight's place in its nnx.Param.
+
+    Attributes:
+      base: an array, QuantizedWeight or NF4Weight of the weight's shape (L in front if stacked).
+      a: float32 [*axes the product sums over, rank], likewise.
+      b: float32 [rank, *the weight's other axes].
+    """
+
+    base: jax.Array | QuantizedWeight | NF4Weight
+    a: jax.Array
+    b: jax.Array
+    scaling: float = struct.field(pytree_node=False)
+
+
+def adapter_axes(name: str) -> tuple[str, str]:
+    """Names of the adapter's two arrays at the weight of this name: "q_DxHxK" has "a_DxR" and
+    "b_RxHxK"."""
+    axes, summed = name.rsplit("_", 1)[1].split("x"), SUMMED_AXES[name]
+    inputs = [axis for axis in axes if axis in summed]
+    outputs = [axis for axis in axes if axis not in summed]
+    return "a_" + "x".join([*inputs, "R"]), "b_" + "x".join(["R", *outputs])
+
+
+def initial_adapters(lora: LoRAConfig, frozen: dict, seed: int) -> dict:
+    """Adapters (plain dicts) over the base ``frozen`` (arrays or shapes), of no effect as yet.
+
+    a is uniform within ±1/sqrt(inputs), LoRA's own code's and PEFT's choice; b is zero.
+    """
+    layers = {}
+    for number, target in enumerate(TARGETS):
+        if target not in lora.targets:
+            continue
+        block, name = TARGETS[target]
+        shape = frozen["layers"][block][name].shape
+        inputs = 1 + len(SUMMED_AXES[name])
+        bound = 1 / math.sqrt(math.prod(shape[1:inputs]))
+        key = jax.random.fold_in(jax.random.key(seed), number)
+        a_name, b_name = adapter_axes(name)
+        layers.setdefault(block, {})[name] = {
+            a_name: jax.random.uniform(key, (*shape[:inputs], lora.rank), minval=-1, maxval=1)
+            * bound,
+            b_name: jnp.zeros((shape[0], lora.rank, *shape[inputs:])),
+        }
+    return {"layers": layers}
+
+
+def freeze_leaf(lora: LoRAConfig, path: tuple[str, ...], weight: jax.Array):
+    """The parameter at ``path`` as the base holds it; what is quantized, a layer at a time."""
+    if lora.base not in QUANTIZED_BASES:
+        return weight.astype(lora.base)
+    name = path[-1]
+    if path[0] != "layers" or name not in SUMMED_AXES:
+        return weight.astype(jnp.bfloat16)
+    quantize = {"int8": quantize_weight, "nf4": quantize_nf4}[lora.base]
+    return jax.lax.map(functools.partial(quantize, summed=summed_axes(name, stacked=False)), weight)
+
+
+def freeze(lora: LoRAConfig, params: dict) -> dict:
+    """All parameters (plain dicts) as the base holds them. Raises ValueError where they do not
+    fit its blocks."""
+    flat = flatten_dict(params)
+    return unflatten_dict({path: freeze_leaf(lora, path, flat[path]) for path in flat})
+
+
+def adapted(lora: LoRAConfig, adapters: dict, frozen: dict) -> dict:
+    """The decoder's parameters (plain dicts): those of ``frozen``, each that has an adapter as a
+    LoRAWeight."""
+    layers = dict(frozen["layers"])
+    for block, weights in adapters["layers"].items():
+        layers[block] = dict(layers[block])
+        for name, arrays in weights.items():
+            a, b = (arrays[part] for part in adapter_axes(name))
+            layers[block][name] = LoRAWeight(layers[block][name], a, b, lora.scaling)
+    return frozen | {"layers": layers}
+
+
+def merge_leaf(path: tuple[str, ...], weight, dtype: str) -> jax.Array:
+    """The parameter at ``path`` of ``adapted`` as one array: base + scaling · a b, the base being
+    what training saw of it (dequantized)."""
+    if isinstance(weight, jax.Array):
+        return weight.astype(dtype)
+    num_summed = len(SUMMED_AXES[path[-1]])
+    return jax.lax.map(lambda layer: _dense(layer, num_summed).astype(dtype), weight)
+
+
+def _dense(weight, num_summed: int) -> jax.Array:
+    """A layer's weight of any kind in float32; the first ``num_summed`` axes are inputs."""
+    if isinstance(weight, LoRAWeight):
+        change = jnp.tensordot(weight.a, weight.b, 1, precision="highest")
+        return _dense(weight.base, num_summed) + weight.scaling * change
+    if isinstance(weight, NF4Weight):
+        return weight.dequantize(jnp.float32)
+    if isinstance(weight, QuantizedWeight):
+        return weight.int8 * jnp.expand_dims(weight.scale, tuple(range(num_summed)))
+    return weight.astype(jnp.float32)

@@ -1,0 +1,148 @@
+"""The device mesh and where every array lies on it.
+
+A parameter's name ends in its axes (``q_DxHxK``; see model.py for the letters), and one table
+maps an axis to the mesh axis that splits it. The mesh always has three axes, any of size 1:
+``data`` replicates parameters and splits the batch, ``fsdp`` splits both, ``tensor`` splits
+heads, the feed-forward width and the vocabulary.
+"""
+
+import math
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.experimental import mesh_utils
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from semcoder_jax.model.lora import adapter_axes
+from semcoder_jax.model.quantization import SUMMED_AXES
+
+MESH_AXES = ("data", "fsdp", "tensor")
+MESH_AXIS_OF = {
+    "L": None,
+    "D": "fsdp",
+    "H": "tensor",
+    "G": "tensor",
+    "K": None,
+    "F": "tensor",
+    "V": "tensor",
+    "R": None,  # rank of an adapter
+}
+BATCH_AXES = ("data", "fsdp")
+BATCH_SPEC = P(BATCH_AXES)
+
+
+class MeshError(ValueError):
+    """A mesh that the devices, or a batch or model that the mesh, cannot carry."""
+
+
+def make_mesh(shape: Mapping[str, int], devices: list[jax.Device] | None = None) -> Mesh:
+    """A mesh of the sizes in ``shape`` (missing axes are 1; one may be -1: all that is left).
+
+    Where the devices lie in several slices of a pod, only ``data`` spans them, since what is
+    exchanged between slices goes over a network that is slower by far; left out, it is their
+    number.
+    """
+    devices = jax.devices() if devices is None else devices
+    unknown = set(shape) - set(MESH_AXES)
+    if unknown:
+        raise MeshError(f"mesh: unknown axis {sorted(unknown)}, expected {list(MESH_AXES)}")
+    num_slices = len({getattr(device, "slice_index", 0) for device in devices})
+    sizes = [int(shape.get(axis, 1)) for axis in MESH_AXES]
+    if "data" not in shape:
+        sizes[0] = num_slices
+    if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
+        raise MeshError(f"mesh: sizes {sizes} must be positive, at most one of them -1")
+    if -1 in sizes:
+        known = math.prod(size for size in sizes if size != -1)
+        sizes[sizes.index(-1)] = max(1, len(devices) // known)
+    if math.prod(sizes) != len(devices):
+        named = dict(zip(MESH_AXES, sizes, strict=True))
+        raise MeshError(f"mesh: {named} needs {math.prod(sizes)} devices, found {len(devices)}")
+    # Auto axes: shardings are propagated by the compiler (pjit semantics), not part of types.
+    axis_types = (AxisType.Auto,) * 3
+    if num_slices == 1:
+        return jax.make_mesh(sizes, MESH_AXES, axis_types=axis_types, devices=devices)
+    if sizes[0] % num_slices:
+        raise MeshError(
+            f"mesh: data is {sizes[0]}, expected a multiple of {num_slices}, the number of slices "
+            f"that the devices lie in: no other axis spans them"
+        )
+    within, between = (sizes[0] // num_slices, *sizes[1:]), (num_slices, 1, 1)
+    ordered = mesh_utils.create_hybrid_device_mesh(
+        within, between, devices, allow_split_physical_axes=True
+    )
+    return Mesh(ordered, MESH_AXES, axis_types=axis_types)
+
+
+def batch_shards(mesh: Mesh) -> int:
+    """Into how many parts the batch axis is split."""
+    return mesh.shape["data"] * mesh.shape["fsdp"]
+
+
+def parameter_spec(path: tuple) -> P:
+    """The partition of the parameter at ``path``, e.g. ("layers", "attention", "q_DxHxK").
+
+    The parts of a quantized weight follow it: (..., "q_DxHxK", "int8") or "scale", or those of an
+    NF4Weight. An adapter's arrays, (..., "q_DxHxK", "b_RxHxK") or "b" of a LoRAWeight, have axes of
+    their own, of which fsdp splits the rank where it splits no other.
+    """
+    part = str(path[-1])
+    name = next((str(key) for key in path if key in SUMMED_AXES), None)
+    if name is None:
+        return P()  # norms are small: replicated
+    summed = SUMMED_AXES[name] if part == "scale" else ""
+    for adapter in adapter_axes(name):
+        if part in (adapter, adapter[0]):
+            name = adapter
+    axes = [axis for axis in name.rsplit("_", 1)[1].split("x") if axis not in summed]
+    if path[0] == "layers":
+        axes = ["L", *axes]
+    places = [MESH_AXIS_OF[axis] for axis in axes]
+    if "R" in axes and "fsdp" not in places:
+        places[axes.index("R")] = "fsdp"
+    return P(*places)
+
+
+def parameter_shardings(params: nnx.State, mesh: Mesh) -> nnx.State:
+    """The tree of ``params`` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf.
+
+    An axis that its mesh axis does not divide (4 key/value heads over tensor=8, a vocabulary of
+    32,022) is left whole.
+    """
+
+    def sharding(path, leaf):
+        spec = parameter_spec(path_keys(path))
+        fitting = [
+            axis if axis is None or leaf.shape[i] % mesh.shape[axis] == 0 else None
+            for i, axis in enumerate(spec)
+        ]
+        return NamedSharding(mesh, P(*fitting))
+
+    return jax.tree_util.tree_map_with_path(sharding, params)
+
+
+def path_keys(path) -> tuple[str, ...]:
+    """The string keys of a tree path; positions in tuples, and an nnx leaf's value, left out."""
+    keys = (getattr(entry, "key", getattr(entry, "name", None)) for entry in path)
+    return tuple(key for key in keys if isinstance(key, str) and key != "value")
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Rows of a batch over the data and fsdp axes."""
+    return NamedSharding(mesh, BATCH_SPEC)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, P())
+
+
+def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """This process's rows of a global batch as global arrays, rows split over the mesh."""
+    sharding = batch_sharding(mesh)
+    return {
+        key: jax.make_array_from_process_local_data(sharding, np.asarray(value))
+        for key, value in batch.items()
+    }

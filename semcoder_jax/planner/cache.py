@@ -1,0 +1,116 @@
+"""What the compiler has said, on disk: asked again of the same program, it need not compile.
+
+An answer is filed under a hash of everything that decides it: the sections of the config that
+shape the program, the topology, the versions of the libraries that lower and compile it, and the
+source of the step. $SEMCODER_CACHE or ~/.cache/semcoder-jax, in ``plans/``.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from semcoder_jax.cache import cache_folder
+from semcoder_jax.config import RunConfig
+
+REPOSITORY = Path(__file__).parents[2]
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "tokamax")
+# Of these sections only these fields reach the program; other sections count whole.
+_FIELDS = {
+    "data": ("sequence_length", "global_batch_size"),
+    "train": ("accumulation_steps", "skip_gradient_norm"),
+    "initialization": (),
+    "seed": (),
+}
+
+
+class PlanCache:
+    """Answers (JSON values) by key; ``folder`` is made when the first is kept."""
+
+    def __init__(self, folder: Path | None = None):
+        self._folder = folder or cache_folder() / "plans"
+
+    def get(self, key: str) -> dict | None:
+        """None where there is none, or none that can be read."""
+        try:
+            return json.loads(self._path(key).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def put(self, key: str, answer: dict) -> None:
+        """Whole or not at all, also when two write at one time."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        partial = self._folder / f".{key}.{os.getpid()}"
+        partial.write_text(json.dumps(answer), encoding="utf-8")
+        os.replace(partial, self._path(key))
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
+
+
+def plan_key(run: RunConfig, topology: str, libtpu_version: str, question: object = None) -> str:
+    """The name that an answer about this program is kept under; ``question`` (a JSON value) tells
+    several about one program apart."""
+    record = run.to_record()
+    for section, fields in _FIELDS.items():
+        given = record.pop(section)
+        if isinstance(given, Mapping):
+            record[section] = {name: given[name] for name in fields}
+    record["model"].pop("init_from", None)
+    parts = {
+        "run": record,
+        "topology": topology,
+        "question": question,
+        "libtpu": libtpu_version,
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "source": source_hash(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@functools.cache
+def source_hash() -> str:
+    """Of the step's source: train_step, what launch compiles it with, and every module of ours
+    that they import, directly or not."""
+    found = _imported(
+        ["semcoder_jax.training.step", "semcoder_jax.planner.compiler_process"], ("semcoder_jax",)
+    )
+    digest = hashlib.sha256()
+    for path in sorted(found):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _imported(modules: list[str], rooms: tuple[str, ...]) -> set[Path]:
+    files, waiting = set(), list(modules)
+    while waiting:
+        path = _file_of(waiting.pop())
+        if path is None or path in files:
+            continue
+        files.add(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                # `from a import b` may name the module a.b.
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            waiting += [name for name in names if name.split(".")[0] in rooms]
+    return files
+
+
+def _file_of(module: str) -> Path | None:
+    path = REPOSITORY.joinpath(*module.split("."))
+    candidates = (path.with_suffix(".py"), path / "__init__.py")
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,182 @@
+"""The process that compiles, kept for as many programs as a plan asks for.
+
+It starts with the first program that the cache does not know, is told of one program at a time,
+and can be left at any moment: what was compiled is kept. It dies with its owner.
+"""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import importlib.util
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from semcoder_jax.config import RunConfig
+from semcoder_jax.planner.cache import REPOSITORY, PlanCache, plan_key
+from semcoder_jax.planner.compiled_step import CompiledStep
+from semcoder_jax.planner.settings import Setting
+from semcoder_jax.planner.step_bounds import StepBounds
+from semcoder_jax.planner.topologies import Topology
+
+FOLDER_VARIABLE = "SEMCODER_LIBTPU"
+_TICK = 1.0  # seconds between two signs of life
+
+
+def _silently(seconds: float) -> None:
+    pass
+
+
+class CompileError(ValueError):
+    """The compiler is missing, refuses a program, or has ended."""
+
+
+def libtpu_version() -> str:
+    """The version of the compiler. Raises CompileError, saying what to install, without one."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    found = list(importlib.metadata.distributions(name="libtpu", path=[folder])) if folder else []
+    if found:
+        return found[0].version
+    if importlib.util.find_spec("libtpu") is not None:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version("libtpu")
+    where = f"not in {folder} ({FOLDER_VARIABLE}) and not installed" if folder else "not installed"
+    raise CompileError(
+        f'the TPU compiler (libtpu) is {where}: pip install "jax[tpu]", or pip install --no-deps '
+        f"--target=FOLDER libtpu and {FOLDER_VARIABLE}=FOLDER; it needs no TPU"
+    )
+
+
+class Compiler:
+    """Compiles training steps; a context manager that ends its process.
+
+    ``progress(seconds)`` is called about once a second while a program compiles.
+    """
+
+    def __init__(self, cache: PlanCache | None = None, python: tuple[str, ...] = (sys.executable,)):
+        self._cache, self._python = cache or PlanCache(), python
+        self._version = libtpu_version()
+        self._process: subprocess.Popen | None = None
+        self._answers: queue.Queue[str] = queue.Queue()
+        self._complaints: list[str] = []
+
+    def __enter__(self) -> "Compiler":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def known(self, run: RunConfig, topology: Topology) -> CompiledStep | None:
+        """The answer that the cache has."""
+        kept = self._cache.get(plan_key(run, topology.name, self._version))
+        with contextlib.suppress(KeyError, TypeError):
+            return None if kept is None else CompiledStep.from_record(kept)
+        return None
+
+    def compile(
+        self, run: RunConfig, topology: Topology, progress: Callable[[float], None] = _silently
+    ) -> CompiledStep:
+        """The answer of the cache, or else of the compiler. Raises CompileError."""
+        known = self.known(run, topology)
+        if known is not None:
+            return known
+        record = self._ask(run, topology, {}, progress)
+        self._cache.put(plan_key(run, topology.name, self._version), record)
+        return CompiledStep.from_record(record)
+
+    def bounds(
+        self,
+        run: RunConfig,
+        topology: Topology,
+        settings: Sequence[Setting],
+        progress: Callable[[float], None] = _silently,
+    ) -> list[StepBounds]:
+        """The bounds of each setting, without compiling. Raises CompileError."""
+        question = [dataclasses.asdict(setting) for setting in settings]
+        key = plan_key(run, topology.name, self._version, question)
+        with contextlib.suppress(KeyError, TypeError):
+            if kept := self._cache.get(key):
+                return [StepBounds(**record) for record in kept["bounds"]]
+        records = self._ask(run, topology, {"settings": question}, progress)
+        self._cache.put(key, {"bounds": records})
+        return [StepBounds(**record) for record in records]
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _ask(self, run: RunConfig, topology: Topology, more: dict, progress) -> Any:
+        question = {"run": run.to_record(), "topology": topology.name} | more
+        started = time.monotonic()
+        if self._process is None:
+            self._start()
+        try:
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._ended() from None
+        while True:
+            try:
+                line = self._answers.get(timeout=_TICK)
+            except queue.Empty:
+                progress(time.monotonic() - started)
+                continue
+            if not line:
+                raise self._ended()
+            said = json.loads(line)
+            if "error" in said:
+                raise CompileError(f"{topology.name}: {said['kind']}: {said['error']}")
+            return said["answer"]
+
+    def _ended(self) -> CompileError:
+        code = self._process.wait()
+        self._process = None
+        said = next((line for line in reversed(self._complaints) if line), "it said nothing")
+        return CompileError(f"the compiler's process ended (exit code {code}): {said}")
+
+    def _start(self) -> None:
+        folder = os.environ.get(FOLDER_VARIABLE)
+        paths = [str(REPOSITORY), folder, os.environ.get("PYTHONPATH")]
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            "JAX_PLATFORMS": "cpu",
+            "TPU_SKIP_MDS_QUERY": "1",
+            "TPU_WORKER_HOSTNAMES": "localhost",
+            "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+        }
+        self._process = subprocess.Popen(
+            [*self._python, "-m", "launch.compiler_process"],
+            cwd=Path.cwd(),
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is ours to hear: it would print a traceback
+        )
+        self._answers, self._complaints = queue.Queue(), []
+        threading.Thread(target=_read, args=(self._process, self._answers), daemon=True).start()
+        threading.Thread(
+            target=_keep_last, args=(self._process.stderr, self._complaints), daemon=True
+        ).start()
+
+
+def _read(process: subprocess.Popen, answers: queue.Queue) -> None:
+    for line in process.stdout:
+        answers.put(line)
+    answers.put("")
+
+
+def _keep_last(stream, lines: list[str], most: int = 50) -> None:
+    for line in stream:
+        lines.append(line.strip())
+        del lines[:-most]

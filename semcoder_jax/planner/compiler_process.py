@@ -1,0 +1,55 @@
+"""The process that ``compiler`` keeps: a question a line on stdin, an answer a line on stdout.
+
+``{"run": RECORD, "topology": NAME}`` asks for the compiled step, with ``"settings": [...]`` added
+for the bounds of each. Apart from the planner, because a compilation hears no Ctrl-C and libtpu may
+end its process.
+"""
+
+import dataclasses
+import json
+import os
+import queue
+import sys
+import threading
+
+import jax
+
+from semcoder_jax.config import parse_run
+from semcoder_jax.planner import topologies
+from semcoder_jax.planner.compiled_step import compile_step
+from semcoder_jax.planner.settings import Setting
+from semcoder_jax.planner.step_bounds import step_bounds
+
+
+def answer(question: dict) -> dict:
+    """``{"answer": …}``, or ``{"error": LINE, "kind": NAME}``."""
+    try:
+        run, topology = parse_run(question["run"]), topologies.parse(question["topology"])
+        if "settings" in question:
+            settings = [Setting.from_record(record) for record in question["settings"]]
+            bounds = step_bounds(run, topology, settings)
+            return {"answer": [dataclasses.asdict(one) for one in bounds]}
+        return {"answer": compile_step(run, topology).to_record()}
+    except (ValueError, TypeError, NotImplementedError, jax.errors.JaxRuntimeError) as error:
+        lines = str(error).strip().splitlines() or [repr(error)]
+        return {"error": lines[0], "kind": type(error).__name__}
+
+
+def main() -> None:
+    """Answer until stdin ends: with its owner, also in the middle of a compilation."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else prints must not stand among the answers
+    questions: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_read, args=(questions,), daemon=True).start()
+    while True:
+        print(json.dumps(answer(json.loads(questions.get()))), file=answers, flush=True)
+
+
+def _read(questions: queue.Queue) -> None:
+    for line in sys.stdin:
+        questions.put(line)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

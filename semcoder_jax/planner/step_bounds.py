@@ -1,0 +1,95 @@
+"""What is known of a step before it is compiled: memory that it cannot do without, work, exchange.
+
+Bounds from below, for the planner's search. Memory: the arguments (state, frozen parameters,
+batch), a gradient of each trained parameter, and what the rematerialization policy keeps of every
+layer of a microbatch: its input, from "dots" on the results of the products that the gradient
+needs, with "none" also what lies between them. Work is counted in the step's jaxpr. Exchange is the
+least that fully sharded data parallelism can do with (semcoder_jax.planner.collectives), and for
+tensor parallelism four sums of a layer's activations, two forward and two backward (Shoeybi et al.,
+Megatron-LM, 2019).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+
+from semcoder_jax.config import RunConfig
+from semcoder_jax.model.decoder import DecoderConfig
+from semcoder_jax.model.remat import OFFLOADING
+from semcoder_jax.planner import topologies
+from semcoder_jax.planner.collectives import ring_bytes
+from semcoder_jax.planner.compiled_step import StepShapes, architecture
+from semcoder_jax.planner.executed_flops import executed_flops
+from semcoder_jax.planner.settings import Setting
+
+
+@dataclasses.dataclass(frozen=True)
+class StepBounds:
+    """Of one setting: bytes of a device; FLOPs of a step, all devices together; bytes that a
+    device must send in a step to others, and of them those that surely stay in its slice."""
+
+    memory_bytes: int
+    executed_flops: float
+    exchanged_bytes: float
+    slice_bytes: float
+    trained_parameters: int
+
+
+def step_bounds(
+    run: RunConfig, topology: topologies.Topology, settings: Sequence[Setting]
+) -> list[StepBounds]:
+    """Bounds of each setting. Traces the step once a policy: mesh and microbatches change where
+    products are computed, not how many. Needs libtpu for the devices."""
+    devices = topologies.describe(topology)
+    config = architecture(run)
+    by_mesh: dict[tuple, StepShapes] = {}
+    flops: dict[str, float] = {}
+    found = []
+    for setting in settings:
+        chosen = setting.applied(run)
+        if setting.mesh not in by_mesh:
+            by_mesh[setting.mesh] = StepShapes.of(chosen, devices)
+        if setting.remat not in flops:
+            shapes = StepShapes.of(chosen, devices)
+            flops[setting.remat] = executed_flops(shapes.step.trace(*shapes.arguments).jaxpr)
+        shapes = by_mesh[setting.mesh]
+        minimum = shapes.least_exchange(setting.accumulation_steps)
+        tensor = tensor_bytes(config, chosen, setting)
+        found.append(
+            StepBounds(
+                memory_bytes=shapes.argument_bytes
+                + shapes.gradient_bytes
+                + kept_bytes(config, chosen, setting),
+                executed_flops=flops[setting.remat],
+                exchanged_bytes=minimum.total + tensor,
+                slice_bytes=minimum.gather + tensor,
+                trained_parameters=shapes.trained_parameters,
+            )
+        )
+    return found
+
+
+def kept_bytes(config: DecoderConfig, run: RunConfig, setting: Setting) -> int:
+    """Activations of one microbatch that a device keeps for the backward pass, at least."""
+    D, F = config.hidden_size, config.intermediate_size
+    HK, GK = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
+    elements = 0 if setting.remat in OFFLOADING else D
+    if setting.remat in ("save_attention", "offload_save_attention"):
+        elements += HK // setting.mesh[2]
+    if setting.remat in ("none", "dots_saveable", "dots_with_no_batch_dims_saveable"):
+        elements += (HK + 2 * GK + 2 * F) // setting.mesh[2]
+    if setting.remat == "none":
+        # Both norms' results and the input between them; attention's result, the gate's silu and
+        # what enters the last product.
+        elements += 3 * D + (HK + 2 * F) // setting.mesh[2]
+    tokens = setting.rows(run) * run.data.sequence_length
+    return config.num_layers * tokens * elements * jnp.dtype(run.compute.dtype).itemsize
+
+
+def tensor_bytes(config: DecoderConfig, run: RunConfig, setting: Setting) -> float:
+    """What a device must send in a step for the split of heads and feed-forward width."""
+    data, fsdp, tensor = setting.mesh
+    tokens = run.data.global_batch_size * run.data.sequence_length // (data * fsdp)
+    activations = tokens * config.hidden_size * jnp.dtype(run.compute.dtype).itemsize
+    return 4 * config.num_layers * ring_bytes("all-reduce", activations, tensor)

@@ -1,0 +1,289 @@
+"""The web application: routes, keys, limits, streams.
+
+A client that goes away cancels what it asked for. Bodies must be declared as JSON: a page in a
+browser cannot send those to a server on the same machine without being allowed to first.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import hmac
+import json
+import logging
+import time
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from semcoder_jax.inference.params import SamplingError
+from semcoder_jax.server.engine_thread import EngineStoppedError, EngineThread, QueueFullError
+from semcoder_jax.server.prometheus import CONTENT_TYPE, ServerMetrics
+from semcoder_jax.server.protocol import Asked, BadRequestError, Limits, understand
+from semcoder_jax.server.responses import Answer, error_body
+
+logger = logging.getLogger("semcoder_jax.server")
+PATHS = {"/v1/completions": "completions", "/v1/chat/completions": "chat"}
+CLIENT_GONE = 499  # nginx's number; nobody receives it
+LARGEST_BODY = 16 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerOptions:
+    """What the server is told.
+
+    Attributes:
+      model_name: under which clients find the model.
+      limits: of a request.
+      api_key: without which /v1 answers 401; None for no key.
+    """
+
+    model_name: str
+    limits: Limits
+    api_key: str | None = None
+
+
+def make_app(thread: EngineThread, options: ServerOptions) -> Starlette:
+    """The application; the engine's thread lives as long as it does."""
+    server = _Server(thread, options)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_):
+        thread.start()
+        yield
+        await asyncio.to_thread(thread.stop)
+
+    return Starlette(
+        routes=[
+            Route("/health", server.health),
+            Route("/metrics", server.metrics_text),
+            Route("/v1/models", server.models),
+            Route("/v1/models/{name:path}", server.model),
+            *(Route(path, server.complete, methods=["POST"]) for path in PATHS),
+        ],
+        exception_handlers={404: _plain_error, 405: _plain_error, Exception: _failure},
+        lifespan=lifespan,
+    )
+
+
+class _Refusal(Exception):
+    """An answer other than 200, ready to send."""
+
+    def __init__(self, status: int, body: dict, headers: dict | None = None):
+        self.response = JSONResponse(body, status, headers)
+
+
+class _Server:
+    def __init__(self, thread: EngineThread, options: ServerOptions):
+        self._thread = thread
+        self._options = options
+        self._tokenizer = thread.engine.model.tokenizer
+        self._metrics = ServerMetrics()
+        self._started = int(time.time())
+
+    # ---- small routes
+
+    async def health(self, _) -> Response:
+        if self._thread.alive:
+            return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "the engine has stopped"}, 503)
+
+    async def metrics_text(self, _) -> Response:
+        return PlainTextResponse(self._metrics.text(self._thread), media_type=CONTENT_TYPE)
+
+    async def models(self, request: Request) -> Response:
+        try:
+            self._check_key(request)
+        except _Refusal as refusal:
+            return refusal.response
+        return JSONResponse({"object": "list", "data": [self._model()]})
+
+    async def model(self, request: Request) -> Response:
+        try:
+            self._check_key(request)
+        except _Refusal as refusal:
+            return refusal.response
+        name = request.path_params["name"]
+        if name != self._options.model_name:
+            return JSONResponse(error_body(f"no model {name!r}", "invalid_request_error"), 404)
+        return JSONResponse(self._model())
+
+    def _model(self) -> dict:
+        return {
+            "id": self._options.model_name,
+            "object": "model",
+            "created": self._started,
+            "owned_by": "semcoder-jax",
+            "max_model_len": self._options.limits.context,
+        }
+
+    # ---- completions and chat
+
+    async def complete(self, request: Request) -> Response:
+        path, started = request.url.path, time.monotonic()
+        try:
+            self._check_key(request)
+            asked = self._understand(PATHS[path], await _json_body(request))
+            answer = Answer(asked, self._options.model_name, self._tokenizer)
+            updates = self._thread.updates(asked.requests)
+            # The first news, before the status is sent: a full queue is a 429, not a broken stream.
+            first = await _unless_gone(request, anext(updates))
+            if asked.stream:
+                lines = self._lines(asked, answer, first, updates, started)
+                return StreamingResponse(lines, media_type="text/event-stream")
+            body = await _unless_gone(request, self._whole(asked, answer, first, updates))
+            self._count(path, 200, asked, answer, started)
+            return JSONResponse(body)
+        except _Refusal as refusal:
+            response = refusal.response
+        except SamplingError as error:
+            response = _bad_request(str(error), None)
+        except QueueFullError as error:
+            body = error_body(str(error), "rate_limit_error")
+            response = JSONResponse(body, 429, {"Retry-After": str(error.retry_after)})
+        except EngineStoppedError as error:
+            response = JSONResponse(error_body(str(error), "server_error"), 503)
+        except ClientDisconnect:
+            response = Response(status_code=CLIENT_GONE)
+        self._metrics.requests[path, response.status_code] += 1
+        return response
+
+    def _check_key(self, request: Request) -> None:
+        key = self._options.api_key
+        if key is None:
+            return
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        right = hmac.compare_digest(given.strip().encode(), key.encode())
+        if scheme.lower() != "bearer" or not right:
+            body = error_body("a wrong API key, or none", "invalid_request_error")
+            raise _Refusal(401, body, {"WWW-Authenticate": "Bearer"})
+
+    def _understand(self, kind: str, body) -> Asked:
+        try:
+            return understand(
+                kind,
+                body,
+                model_name=self._options.model_name,
+                tokenizer=self._tokenizer,
+                limits=self._options.limits,
+            )
+        except BadRequestError as error:
+            raise _Refusal(
+                400, error_body(str(error), "invalid_request_error", error.param)
+            ) from None
+
+    async def _whole(self, asked: Asked, answer: Answer, first, updates) -> dict:
+        generations = {}
+        async with contextlib.aclosing(_and_then(first, updates)) as news:
+            async for index, update in news:
+                if update.generation is not None:
+                    generations[index * asked.n + update.sample] = update.generation
+        return answer.whole(generations)
+
+    async def _lines(self, asked, answer, first, updates, started) -> AsyncIterator[str]:
+        """Server-sent events; leaving them cancels."""
+        status, seen_text = CLIENT_GONE, False
+        try:
+            async with contextlib.aclosing(_and_then(first, updates)) as news:
+                for chunk in answer.opening():
+                    yield _event(chunk)
+                async for index, update in news:
+                    choice = index * asked.n + update.sample
+                    if update.text or update.tokens:
+                        if not seen_text:
+                            seen_text = True
+                            self._metrics.first_text_seconds.observe(time.monotonic() - started)
+                        portion = answer.portion(
+                            choice, update.text, update.tokens, update.logprobs
+                        )
+                        if update.text or update.logprobs:
+                            yield _event(portion)
+                    if update.generation is not None:
+                        yield _event(answer.ending(choice, update.generation.finish_reason))
+            if (closing := answer.closing()) is not None:
+                yield _event(closing)
+            yield "data: [DONE]\n\n"
+            status = 200
+        except EngineStoppedError as error:
+            status = 503
+            yield _event(error_body(str(error), "server_error"))
+        finally:
+            path = next(path for path, kind in PATHS.items() if kind == asked.kind)
+            self._count(path, status, asked, answer, started)
+
+    def _count(self, path: str, status: int, asked: Asked, answer: Answer, started: float) -> None:
+        self._metrics.requests[path, status] += 1
+        self._metrics.prompt_tokens += asked.prompt_tokens
+        self._metrics.completion_tokens += answer.completion_tokens
+        self._metrics.request_seconds.observe(time.monotonic() - started)
+
+
+async def _json_body(request: Request):
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        message = f"content type {kind or 'missing'}, expected application/json"
+        raise _Refusal(415, error_body(message, "invalid_request_error"))
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST_BODY:
+            message = f"the body has more than {LARGEST_BODY} bytes"
+            raise _Refusal(413, error_body(message, "invalid_request_error"))
+    try:
+        return json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        message = f"the body is not JSON ({error})"
+        raise _Refusal(400, error_body(message, "invalid_request_error")) from None
+
+
+def _no_constant(name: str):
+    raise ValueError(f"{name} is no number of JSON")
+
+
+async def _unless_gone(request: Request, work):
+    """What ``work`` gives; it is cancelled where the client goes away (ClientDisconnect)."""
+    work = asyncio.ensure_future(work)
+    gone = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise ClientDisconnect
+    finally:
+        for task in (work, gone):
+            if not task.done():
+                task.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _and_then(first, rest):
+    async with contextlib.aclosing(rest):
+        yield first
+        async for item in rest:
+            yield item
+
+
+def _event(body: dict) -> str:
+    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
+
+
+def _bad_request(message: str, param: str | None) -> Response:
+    return JSONResponse(error_body(message, "invalid_request_error", param), 400)
+
+
+async def _plain_error(request: Request, error) -> Response:
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    return JSONResponse(
+        error_body(message, "invalid_request_error"), error.status_code, error.headers
+    )
+
+
+async def _failure(request: Request, error: Exception) -> Response:
+    return JSONResponse(error_body("an error of the server, see its log", "server_error"), 500)

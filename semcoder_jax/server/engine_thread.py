@@ -1,0 +1,166 @@
+"""The engine in a thread of its own, its news handed to the event loop; a bounded line before."""
+
+import asyncio
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from semcoder_jax.inference.engine import Engine, Request, Update
+
+logger = logging.getLogger("semcoder_jax.server")
+IDLE_SECONDS = 1.0  # between looks at whether to stop; work wakes the thread at once
+
+
+class QueueFullError(RuntimeError):
+    """No room for more samples. ``retry_after``: seconds after which there may be."""
+
+    def __init__(self, message: str, retry_after: int):
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class EngineStoppedError(RuntimeError):
+    """The engine has failed, or is being shut down."""
+
+
+@dataclasses.dataclass
+class _Ticket:
+    """Where the news of a request go; ``left`` samples have not ended."""
+
+    updates: asyncio.Queue
+    left: int
+
+
+class EngineThread:
+    """Runs ``engine.step`` while there is work.
+
+    Args:
+      engine: nobody else may call its ``step``.
+      max_waiting: samples that may be in hand beyond the engine's slots.
+    """
+
+    def __init__(self, engine: Engine, *, max_waiting: int):
+        self.engine = engine
+        self.capacity = engine.num_slots + max_waiting
+        self.failure: BaseException | None = None
+        self._tickets: dict[int, _Ticket] = {}
+        self._lock = threading.Lock()  # of _tickets and _num_open
+        self._num_open = 0
+        self._sample_seconds = 1.0  # that a sample has lately taken, waiting left out
+        self._wake = threading.Event()
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    @property
+    def num_open(self) -> int:
+        """Samples in hand, at work or waiting."""
+        return self._num_open
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive() and self.failure is None
+
+    def start(self) -> None:
+        """To be called from the event loop that will ask."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let go of everything that is still open, and end the thread."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+
+    async def updates(self, requests: Sequence[Request]) -> AsyncIterator[tuple[int, Update]]:
+        """(index of the request, news of one of its samples) until all samples have ended.
+
+        All requests are taken, or none: raises SamplingError for one that cannot be served,
+        QueueFullError, or EngineStoppedError. Closing the iterator cancels what has not ended.
+        """
+        inbox: asyncio.Queue = asyncio.Queue()
+        index_of: dict[int, int] = {}
+        left = sum(request.n for request in requests)
+        try:
+            self._submit(requests, inbox, index_of)
+            while left:
+                update = await inbox.get()
+                if isinstance(update, EngineStoppedError):
+                    raise update
+                left -= update.generation is not None
+                yield index_of[update.ticket], update
+        finally:
+            self._drop(index_of)
+
+    def _submit(self, requests: Sequence[Request], inbox, index_of: dict[int, int]) -> None:
+        count = sum(request.n for request in requests)
+        with self._lock:  # held also when news are handed out: none comes before its ticket
+            if not self.alive or self._stopping:
+                raise EngineStoppedError("the engine is not running")
+            if self._num_open + count > self.capacity:
+                waiting = max(self._num_open - self.engine.num_slots, 0) + count
+                rounds = -(-waiting // self.engine.num_slots)
+                raise QueueFullError(
+                    f"{self._num_open} samples are in hand, the server takes {self.capacity}: "
+                    "try again later",
+                    max(1, min(round(rounds * self._sample_seconds), 600)),
+                )
+            for index, request in enumerate(requests):
+                ticket = self.engine.submit(request)
+                index_of[ticket] = index
+                self._tickets[ticket] = _Ticket(inbox, request.n)
+                self._num_open += request.n
+        self._wake.set()
+
+    def _drop(self, tickets: dict[int, int]) -> None:
+        """Cancel those of the tickets that are still open; nobody listens to them any more."""
+        with self._lock:
+            for number in tickets:
+                ticket = self._tickets.pop(number, None)
+                if ticket is not None:
+                    self._num_open -= ticket.left
+                    self.engine.cancel(number)
+        self._wake.set()
+
+    def _run(self) -> None:
+        began: dict[int, float] = {}
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                if not self.engine.busy:
+                    self._wake.wait(IDLE_SECONDS)
+                    continue
+                started = time.monotonic()
+                for update in self.engine.step():
+                    began.setdefault(update.ticket, started)
+                    self._hand_out(update, started - began[update.ticket])
+                began = {number: at for number, at in began.items() if number in self._tickets}
+        except BaseException as error:
+            self.failure = error
+            logger.exception("the engine has failed")
+        with self._lock:
+            tickets, self._tickets = self._tickets, {}
+            self._num_open = 0
+        for inbox in {id(t.updates): t.updates for t in tickets.values()}.values():
+            self._tell(inbox, EngineStoppedError("the engine has stopped"))
+
+    def _hand_out(self, update: Update, seconds: float) -> None:
+        with self._lock:
+            ticket = self._tickets.get(update.ticket)
+            if ticket is None:
+                return
+            if update.generation is not None:
+                self._sample_seconds += 0.1 * (seconds - self._sample_seconds)
+                ticket.left -= 1
+                self._num_open -= 1
+                if not ticket.left:
+                    del self._tickets[update.ticket]
+        self._tell(ticket.updates, update)
+
+    def _tell(self, inbox: asyncio.Queue, news) -> None:
+        try:
+            self._loop.call_soon_threadsafe(inbox.put_nowait, news)
+        except RuntimeError:  # the loop is closed: nobody is left to tell
+            logger.debug("news after the end of the event loop")

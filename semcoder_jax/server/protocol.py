@@ -1,0 +1,294 @@
+"""Requests of OpenAI's completions and chat API into engine requests.
+
+Source: the API reference of OpenAI (completions, chat completions). ``top_k`` is an addition, as in
+other servers. A parameter that would change the answer and is not supported is an error, never
+ignored.
+"""
+
+import dataclasses
+import secrets
+from collections.abc import Mapping
+
+import jinja2
+
+from semcoder_jax.inference.detokenize import encode_prompt
+from semcoder_jax.inference.engine import Request
+from semcoder_jax.inference.params import MAX_TOP_LOGPROBS, SamplingError, SamplingParams
+
+COMPLETION_TOKENS = 16  # OpenAI's default for completions
+MAX_STOP_STRINGS = 16
+
+# Fields that mean nothing here, or nothing but with these values.
+WITHOUT_EFFECT = ("user", "metadata", "store", "service_tier", "safety_identifier")
+ONLY = {
+    "frequency_penalty": (0, None),
+    "presence_penalty": (0, None),
+    "logit_bias": ({}, None),
+    "echo": (False, None),
+    "suffix": ("", None),
+    "tools": ([], None),
+    "tool_choice": ("none", "auto", None),
+    "functions": ([], None),
+    "parallel_tool_calls": (True, False, None),
+    "modalities": (["text"], None),
+    "response_format": ({"type": "text"}, None),
+}
+COMMON = (
+    "model",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "n",
+    "stop",
+    "seed",
+    "stream",
+    "stream_options",
+    "logprobs",
+    *WITHOUT_EFFECT,
+    *ONLY,
+)
+FIELDS = {
+    "completions": (*COMMON, "prompt", "best_of"),
+    "chat": (*COMMON, "messages", "top_logprobs", "max_completion_tokens"),
+}
+
+
+class BadRequestError(ValueError):
+    """A request that cannot be served as it stands; ``param`` is the field at fault."""
+
+    def __init__(self, message: str, param: str | None = None):
+        super().__init__(f"{param}: {message}" if param else message)
+        self.param = param
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a request may ask for.
+
+    Attributes:
+      prompt_tokens: most tokens of a prompt.
+      samples: most samples of a request, n times its prompts.
+      context: positions of the model.
+    """
+
+    prompt_tokens: int
+    samples: int
+    context: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """A request understood.
+
+    Attributes:
+      kind: "completions" or "chat".
+      requests: one a prompt, prompts as token ids, n samples each.
+      stream, include_usage: as asked.
+    """
+
+    kind: str
+    requests: tuple[Request, ...]
+    stream: bool
+    include_usage: bool
+
+    @property
+    def n(self) -> int:
+        return self.requests[0].n
+
+    @property
+    def prompt_tokens(self) -> int:
+        return sum(len(request.prompt) for request in self.requests)
+
+
+def understand(kind: str, body, *, model_name: str, tokenizer, limits: Limits) -> Asked:
+    """The engine's requests. Raises BadRequestError with one line."""
+    if not isinstance(body, dict):
+        raise BadRequestError("the body must be a JSON object")
+    for name in body:
+        if name not in FIELDS[kind]:
+            raise BadRequestError("unknown field", name)
+    for name, allowed in ONLY.items():
+        if name in body and not any(_same(body[name], value) for value in allowed):
+            raise BadRequestError(f"{body[name]!r} is not supported", name)
+    if body.get("model") not in (None, model_name):
+        raise BadRequestError(f"{body['model']!r} is not served here, {model_name!r} is", "model")
+    if kind == "chat":
+        prompts = [_chat_tokens(tokenizer, body.get("messages"))]
+    else:
+        prompts = [_prompt_tokens(tokenizer, prompt) for prompt in _prompts(body.get("prompt"))]
+    n = _number(body, "n", int, 1)
+    if n < 1:
+        raise BadRequestError(f"{n}, expected at least 1", "n")
+    if body.get("best_of") not in (None, n):
+        raise BadRequestError("only the value of n is supported", "best_of")
+    if n * len(prompts) > limits.samples:
+        many = f"{n} for each of {len(prompts)} prompts" if len(prompts) > 1 else f"{n}"
+        raise BadRequestError(f"{many}, this server gives at most {limits.samples} samples", "n")
+    what = "messages" if kind == "chat" else "prompt"
+    for tokens in prompts:
+        if not tokens:
+            raise BadRequestError("empty, expected at least one token", what)
+        if len(tokens) > limits.prompt_tokens:
+            raise BadRequestError(
+                f"{len(tokens)} tokens, this server takes at most {limits.prompt_tokens}", what
+            )
+    params = _params(kind, body, limits.context)
+    stream = _flag(body, "stream")
+    options = body.get("stream_options")
+    if options is not None and not (stream and isinstance(options, dict)):
+        raise BadRequestError("expected an object, and stream: true", "stream_options")
+    requests = tuple(
+        # Equal prompts of a request get streams of their own.
+        Request(tokens, params, n=n, first_sample=i * n, streaming=stream)
+        for i, tokens in enumerate(prompts)
+    )
+    return Asked(kind, requests, stream, bool(options and options.get("include_usage")))
+
+
+def _params(kind: str, body: Mapping, context: int) -> SamplingParams:
+    default = COMPLETION_TOKENS if kind == "completions" else context
+    max_tokens = _number(body, "max_tokens", int, default)
+    max_tokens = _number(body, "max_completion_tokens", int, max_tokens)
+    temperature = _number(body, "temperature", float, 1.0)
+    seed = body.get("seed")
+    seed = secrets.randbits(32) if seed is None else _number(body, "seed", int, 0)
+    names = {"max_new_tokens": "max_tokens"}
+    try:
+        return SamplingParams(
+            max_new_tokens=min(max_tokens, context),
+            temperature=temperature,
+            top_p=_number(body, "top_p", float, 1.0),
+            top_k=max(_number(body, "top_k", int, 0), 0),  # -1: all, as elsewhere
+            stop=_stop(body.get("stop")),
+            seed=seed,
+            logprobs=_logprobs(kind, body),
+        )
+    except SamplingError as error:
+        field, _, rest = str(error).partition("=")
+        raise BadRequestError(rest, names.get(field, field)) from None
+
+
+def _logprobs(kind: str, body: Mapping) -> int | None:
+    if kind == "completions":
+        asked = body.get("logprobs")
+        # `false` and `true` come from clients that mean the chat API's flag.
+        count = None if asked in (None, False) else _number(body, "logprobs", int, 0)
+        name = "logprobs"
+    else:
+        name = "top_logprobs"
+        count = _number(body, name, int, 0)
+        if not _flag(body, "logprobs"):
+            if count:
+                raise BadRequestError("needs logprobs: true", name)
+            return None
+    if count is not None and not 0 <= count <= MAX_TOP_LOGPROBS:
+        raise BadRequestError(f"{count}, expected 0 to {MAX_TOP_LOGPROBS}", name)
+    return count
+
+
+def _stop(stop) -> tuple[str, ...]:
+    if stop is None:
+        return ()
+    strings = [stop] if isinstance(stop, str) else stop
+    if not isinstance(strings, list) or not all(isinstance(text, str) for text in strings):
+        raise BadRequestError("expected a string or a list of strings", "stop")
+    if len(strings) > MAX_STOP_STRINGS or not all(strings):
+        raise BadRequestError(f"expected at most {MAX_STOP_STRINGS} non-empty strings", "stop")
+    return tuple(strings)
+
+
+def _prompts(prompt) -> list[str | list[int]]:
+    if isinstance(prompt, str) or _is_tokens(prompt):
+        return [prompt]
+    if (
+        isinstance(prompt, list)
+        and prompt
+        and (all(isinstance(text, str) for text in prompt) or all(map(_is_tokens, prompt)))
+    ):
+        return prompt
+    raise BadRequestError("expected a string, tokens, or a list of either", "prompt")
+
+
+def _is_tokens(prompt) -> bool:
+    return (
+        isinstance(prompt, list)
+        and bool(prompt)
+        and all(isinstance(token, int) and not isinstance(token, bool) for token in prompt)
+    )
+
+
+def _prompt_tokens(tokenizer, prompt: str | list[int]) -> list[int]:
+    if isinstance(prompt, list):
+        return prompt
+    if not prompt:
+        raise BadRequestError("empty, expected at least one token", "prompt")
+    _check_encodable(prompt, "prompt")
+    return encode_prompt(tokenizer, prompt)
+
+
+def _chat_tokens(tokenizer, messages) -> list[int]:
+    if not isinstance(messages, list) or not messages:
+        raise BadRequestError("expected a list of messages", "messages")
+    messages = [_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
+    if not getattr(tokenizer, "chat_template", None):
+        raise BadRequestError(
+            "the tokenizer of this model has no chat template; ask /v1/completions"
+        )
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except (jinja2.TemplateError, ValueError, TypeError) as error:
+        said = str(error).strip().splitlines() or ["?"]
+        raise BadRequestError(f"the chat template refuses: {said[0]}", "messages") from error
+    return tokenizer.encode(text, add_special_tokens=False)  # the template has written BOS
+
+
+def _message(message, where: str) -> dict:
+    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+        raise BadRequestError("expected an object with role and content", where)
+    content = message.get("content")
+    if isinstance(content, list):
+        if not all(
+            isinstance(part, dict)
+            and part.get("type") == "text"
+            and isinstance(part.get("text"), str)
+            for part in content
+        ):
+            raise BadRequestError("only parts of type text are supported", f"{where}.content")
+        content = "".join(part["text"] for part in content)
+    if not isinstance(content, str):
+        raise BadRequestError("expected a string or parts of type text", f"{where}.content")
+    _check_encodable(content, f"{where}.content")
+    return {"role": message["role"], "content": content}
+
+
+def _check_encodable(text: str, name: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadRequestError("holds a lone surrogate, which is no character", name) from None
+
+
+def _number(body: Mapping, name: str, kind: type, default):
+    value = body.get(name)
+    if value is None:
+        return default
+    allowed = (int, float) if kind is float else (int,)
+    if not isinstance(value, allowed) or isinstance(value, bool):
+        expected = "a number" if kind is float else "an integer"
+        raise BadRequestError(f"{value!r}, expected {expected}", name)
+    try:
+        return kind(value)
+    except OverflowError:
+        raise BadRequestError("too large a number", name) from None
+
+
+def _flag(body: Mapping, name: str) -> bool:
+    value = body.get(name)
+    if value not in (None, True, False):
+        raise BadRequestError(f"{value!r}, expected true or false", name)
+    return bool(value)
+
+
+def _same(value, allowed) -> bool:
+    return value == allowed and isinstance(value, bool) == isinstance(allowed, bool)

@@ -1,0 +1,35 @@
+"""Compiled programs are kept on disk, so that a run that starts again does not compile again."""
+
+from pathlib import Path
+
+import jax
+
+from semcoder_jax.cache import cache_folder
+
+_HIT_EVENT = "/jax/compilation_cache/cache_hits"
+
+
+def keep_compiled_programs(workdir: str | Path) -> None:
+    """Turn JAX's compilation cache on: in the user's own cache folder, or in WORKDIR where there
+    are several processes, for all of them see that and only the first one writes.
+
+    A place that JAX was given (JAX_COMPILATION_CACHE_DIR) stays, and
+    JAX_ENABLE_COMPILATION_CACHE=false turns it off.
+    """
+    if jax.config.jax_compilation_cache_dir is None:
+        folder = cache_folder() if jax.process_count() == 1 else Path(workdir).absolute()
+        jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
+
+
+class CacheHits:
+    """Counts the programs that were read from the cache instead of compiled."""
+
+    def __init__(self):
+        self.count = 0
+        jax.monitoring.register_event_listener(self._hear)
+
+    def _hear(self, event: str, **_) -> None:
+        self.count += event == _HIT_EVENT
+
+    def close(self) -> None:
+        jax.monitoring.unregister_event_listener(self._hear)

@@ -1,0 +1,141 @@
+"""Goodput: the share of a run's wall time that went into steps that count, over all its sessions.
+
+WORKDIR/goodput.jsonl is only ever added to. A session opens with a row of the step it starts from
+and adds one an interval, with the seconds of each phase. A session that was killed has made steps
+after its last checkpoint; the next one starts before them and makes them again, and so their time
+counts as repeated. What cannot be known is left out: time between sessions, and a killed session's
+time since its last row.
+"""
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from semcoder_jax.training.metrics import keep_rows, read_metrics
+
+GOODPUT_FILE = "goodput.jsonl"
+
+START = "start"  # reading data, making or restoring the state
+COMPILE = "compile"
+INPUT = "input"  # waiting for the next batch
+CHECKPOINT = "checkpoint"  # waiting for a save, not the writing behind the steps
+EVALUATION = "evaluation"
+PROFILE = "profile"
+STEPS = "steps"  # all that is none of the others
+SKIPPED = "skipped"  # steps that updated nothing
+REPEATED = "repeated"  # steps that a kill lost, or a damaged checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Goodput:
+    """Seconds of wall time by what they were spent on, of all ``sessions`` of a run.
+
+    ``seconds["steps"]`` are those of steps that count; ``repeated_steps`` were made twice.
+    """
+
+    seconds: Mapping[str, float]
+    sessions: int
+    repeated_steps: int
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values())
+
+    @property
+    def share(self) -> float:
+        """Of the wall time, in steps that count: from 0 to 1."""
+        return self.seconds.get(STEPS, 0.0) / self.total if self.total else 0.0
+
+    def __str__(self) -> str:
+        others = sorted(self.seconds.items(), key=lambda item: -item[1])
+        shown = [
+            f"{name} {value / self.total:.1%}"
+            + (f" ({self.repeated_steps} steps)" if name == REPEATED else "")
+            for name, value in others
+            if name != STEPS and value >= 0.0005 * self.total
+        ]
+        sessions = f" in {self.sessions} sessions" if self.sessions > 1 else ""
+        rest = f"; the rest: {', '.join(shown)}" if shown else ""
+        return (
+            f"goodput {self.share:.1%} of {tqdm.format_interval(self.total)}{sessions} in steps "
+            f"that count{rest}"
+        )
+
+
+class WallTime:
+    """Where this session's wall time goes, row by row into WORKDIR/goodput.jsonl.
+
+    ``began`` is the session's start on time.monotonic's clock; what passed until now was the start.
+    With ``write`` False (every process but one) nothing is written.
+    """
+
+    def __init__(self, workdir: Path, first: int, began: float, *, write: bool = True):
+        self._file = None
+        if write:
+            keep_rows(workdir / GOODPUT_FILE, lambda row: True)  # without one that a kill cut short
+            self._file = open(workdir / GOODPUT_FILE, "a", encoding="utf-8")  # noqa: SIM115 - closed below
+        self._since, self._step = began, first
+        self._seconds = {START: time.monotonic() - began}
+        self._write({"session": first, "time": time.time()})
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time inside counts as ``name``; phases do not nest."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - began
+
+    def interval(self, step: int, skipped: int = 0) -> dict[str, float]:
+        """Seconds by phase since the last call, in which the steps up to ``step`` were made,
+        ``skipped`` of them without an update."""
+        now = time.monotonic()
+        spent = now - self._since
+        seconds = self._seconds | {STEPS: spent - sum(self._seconds.values())}
+        self._write({"from": self._step, "step": step, "skipped": skipped, "seconds": seconds})
+        self._since, self._step, self._seconds = now, step, {}
+        return seconds
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _write(self, row: dict) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+
+
+def read_goodput(workdir: Path) -> Goodput:
+    """The goodput of all of a workdir's sessions so far."""
+    return summarize(read_metrics(workdir / GOODPUT_FILE))
+
+
+def summarize(rows: Sequence[Mapping]) -> Goodput:
+    """Of the rows of a goodput.jsonl, in their order."""
+    seconds: dict[str, float] = {}
+    sessions = repeated_steps = 0
+    kept = None  # the step from which the next session went on
+    for row in reversed(rows):
+        if "session" in row:
+            sessions += 1
+            kept = row["session"] if kept is None else min(kept, row["session"])
+            continue
+        parts = dict(row["seconds"])
+        made = row["step"] - row["from"]
+        lost = 0 if kept is None else min(made, max(0, row["step"] - kept))
+        repeated_steps += lost
+        if made:
+            in_steps = parts.pop(STEPS)
+            parts[REPEATED] = in_steps * lost / made
+            parts[SKIPPED] = (in_steps - parts[REPEATED]) * row["skipped"] / made
+            parts[STEPS] = in_steps - parts[REPEATED] - parts[SKIPPED]
+        for name, value in parts.items():
+            seconds[name] = seconds.get(name, 0.0) + value
+    return Goodput(seconds, sessions, repeated_steps)

@@ -1,0 +1,242 @@
+"""What a person sees of a training run: one line an interval, and the same numbers in files."""
+
+import contextlib
+import dataclasses
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from data_pipeline.pyx.records import TRAINING_KINDS
+from semcoder_jax.training.compilation_cache import CacheHits
+from semcoder_jax.training.goodput import COMPILE, WallTime, read_goodput
+from semcoder_jax.training.metrics import MetricWriter, Sink, keep_rows
+from semcoder_jax.training.step import HeldOutLoss, mean_by_kind
+from semcoder_jax.training.throughput import Machine, Speed, flops_shown, peak_memory, speed_of
+
+SKIPPED_FILE = "skipped.jsonl"
+_IDS_SHOWN = 4
+
+
+class NotFiniteError(ValueError):
+    """Too many steps whose loss or gradient could not be used."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LoggedRun:
+    """What the log must know of a run: it starts after step ``first`` of ``num_steps``, shows a
+    line ``every`` so many steps. ``record_ids(step)`` are the ids of a step's records;
+    ``flops(tokens, pairs)`` the model's (see flops); ``machine`` what computes them."""
+
+    first: int
+    num_steps: int
+    every: int
+    record_ids: Callable[[int], Sequence[str]]
+    flops: Callable[[float, float], float]
+    machine: Machine
+
+
+class RunLog:
+    """Gathers the steps' metrics, and hands them to people.
+
+    The device always has the next step to go on with and never more: a step is waited for once the
+    one after it is under way. So a request to stop is heard within two steps. What an interval
+    needed is read then. Evaluation, saves and compilation do not count in tokens/s.
+
+    A step that updated nothing is told with the ids of its records, also in WORKDIR/skipped.jsonl;
+    ``skipped`` counts those of this session that were published.
+    """
+
+    def __init__(self, workdir: Path, run: LoggedRun, wall: WallTime, sinks: Sequence[Sink] = ()):
+        leads = jax.process_index() == 0
+        self.skipped = 0
+        self._run, self._wall, self._workdir = run, wall, workdir
+        self._skipped_file = workdir / SKIPPED_FILE if leads else None
+        if leads and self._skipped_file.is_file():
+            keep_rows(self._skipped_file, lambda row: row["step"] <= run.first)
+        self._writer = MetricWriter(workdir, resumed_step=run.first, write=leads, sinks=sinks)
+        self._progress = Progress(run.first, run.num_steps, show=leads)
+        self._was_cached = False
+        self._gathered: list[tuple[int, dict]] = []
+        self._tokens, self._seconds = 0.0, 0.0
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Useful tokens/s of the session so far."""
+        return self._tokens / self._seconds if self._seconds else 0.0
+
+    @contextlib.contextmanager
+    def compiling(self) -> Iterator[None]:
+        """Around the call that compiles the step; it returns before the step is computed."""
+        hits = CacheHits()
+        with contextlib.closing(hits), self._wall.phase(COMPILE):
+            yield
+        self._was_cached = hits.count > 0
+
+    def step(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        """Take a step's metrics, while it may still be computing."""
+        if self._gathered:
+            last, values = self._gathered[-1]
+            jax.block_until_ready(values)
+            if last % self._run.every == 0:
+                self._publish()
+        self._gathered.append((step, metrics))
+        if step == self._run.first + 1:
+            self._publish()
+
+    def flush(self) -> None:
+        """Publish all steps so far; waits for the device."""
+        if self._gathered:
+            self._publish()
+
+    def evaluation(self, step: int, loss: HeldOutLoss) -> None:
+        by_kind = {f"eval_loss/{kind}": value for kind, value in loss.by_kind.items()}
+        self._writer.write(step, {"eval_loss": loss.mean} | by_kind)
+        self._writer.flush()
+        self.say(f"step {step}  held-out loss {_shown(loss.mean, loss.by_kind)}")
+
+    def goodput(self, step: int) -> None:
+        """Say what became of the wall time of all sessions."""
+        self._wall.interval(step)
+        if self._skipped_file is None:
+            return
+        goodput = read_goodput(self._workdir)
+        seconds = {f"seconds/{name}": value for name, value in goodput.seconds.items()}
+        self._writer.write(step, {"goodput": goodput.share} | seconds)
+        self.say(str(goodput))
+
+    def say(self, line: str) -> None:
+        self._progress.say(line)
+
+    def close(self) -> None:
+        self._writer.close()
+        self._progress.close()
+
+    def _publish(self) -> None:
+        fetched = [(step, jax.device_get(metrics)) for step, metrics in self._gathered]
+        self._gathered = []
+        for step, metrics in fetched:
+            self._writer.write(step, _scalars(metrics))
+            if metrics["skipped"]:
+                self._tell_skipped(step, float(metrics["loss"]), float(metrics["gradient_norm"]))
+        steps = [metrics for _, metrics in fetched]
+        totals = {
+            name: sum(float(metrics[name]) for metrics in steps)
+            for name in ("tokens", "target_tokens", "attention_pairs", "skipped")
+        }
+        last = fetched[-1][0]
+        seconds = self._wall.interval(last, int(totals["skipped"]))
+        flops = self._run.flops(totals["tokens"], totals["attention_pairs"])
+        speed = speed_of(totals, len(steps), seconds, flops)
+        where, memory = peak_memory()
+        scalars = {f"peak_{where}_memory": float(memory)}
+        if speed:
+            self._tokens, self._seconds = self._tokens + speed.tokens, self._seconds + speed.seconds
+            scalars |= speed.scalars(self._run.machine)
+        self._writer.write(last, scalars)
+        self._writer.flush()
+        rate = _rate(speed, self._run.machine) if speed else self._compiled(seconds)
+        memory_shown = f"{where} memory {memory / 2**30:.1f} GiB"
+        loss = _shown(*_mean_loss([metrics for metrics in steps if not metrics["skipped"]]))
+        self._progress.update(last, f"loss {loss}  {rate}  {memory_shown}")
+
+    def _compiled(self, seconds: dict[str, float]) -> str:
+        """In place of a rate: the interval held the first step."""
+        how = "read from the compilation cache" if self._was_cached else "compiled"
+        return f"{how} in {seconds.get(COMPILE, 0.0):.1f} s"
+
+    def _tell_skipped(self, step: int, loss: float, gradient_norm: float) -> None:
+        self.skipped += 1
+        if self._skipped_file is None:
+            return
+        ids = list(self._run.record_ids(step))
+        row = {"step": step, "loss": loss, "gradient_norm": gradient_norm, "records": ids}
+        with open(self._skipped_file, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        shown = ", ".join(ids[:_IDS_SHOWN]) + (", …" if len(ids) > _IDS_SHOWN else "")
+        self.say(
+            f"step {step}: loss {loss:.4g}, gradient norm {gradient_norm:.4g}: not used "
+            f"(number {self.skipped}); its {len(ids)} records: {shown} (all in {SKIPPED_FILE})"
+        )
+
+
+class Progress:
+    """A line an interval, with the time that remains; on a terminal a bar below them."""
+
+    def __init__(self, first_step: int, num_steps: int, *, show: bool = True):
+        self._num_steps, self._show = num_steps, show
+        self._timed_from: tuple[int, float] | None = None  # without compilation
+        self._bar = None
+        if show and sys.stderr.isatty():
+            self._bar = tqdm(
+                total=num_steps, initial=first_step, unit="step", desc="train", smoothing=0.1
+            )
+
+    def update(self, step: int, line: str) -> None:
+        if not self._show:
+            return
+        line = f"step {step}/{self._num_steps}  {line}"
+        if self._timed_from is None:
+            self._timed_from = step, time.monotonic()
+            if self._bar is not None:
+                self._bar.unpause()
+        else:
+            first, began = self._timed_from
+            seconds = (time.monotonic() - began) / max(step - first, 1) * (self._num_steps - step)
+            line += f"  remaining {tqdm.format_interval(seconds)}"
+        self.say(line)
+        if self._bar is not None:
+            self._bar.update(step - self._bar.n)
+
+    def say(self, line: str) -> None:
+        """A line of its own, above the bar."""
+        if self._show:
+            tqdm.write(line, file=sys.stderr)
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _mean_loss(steps: Sequence[dict]) -> tuple[float, dict[str, float]]:
+    """The mean over all steps' targets, in all and by kind; NaN where there are none."""
+    targets = [float(metrics["target_tokens"]) for metrics in steps]
+    losses = [float(metrics["loss"]) for metrics in steps]
+    if not sum(targets):
+        return math.nan, {}
+    by_kind = mean_by_kind(
+        np.sum([metrics["loss_by_kind"] for metrics in steps], 0),
+        np.sum([metrics["targets_by_kind"] for metrics in steps], 0),
+    )
+    return sum(map(float.__mul__, losses, targets)) / sum(targets), by_kind
+
+
+def _shown(loss: float, by_kind: dict[str, float]) -> str:
+    """1.2345, or 1.2345 (nl 1.1000, forward 1.3000) where there is more than one kind."""
+    kinds = ", ".join(f"{kind} {value:.4f}" for kind, value in by_kind.items())
+    return f"{loss:.4f} ({kinds})" if len(by_kind) > 1 else f"{loss:.4f}"
+
+
+def _rate(speed: Speed, machine: Machine) -> str:
+    scalars = speed.scalars(machine)
+    arithmetic = flops_shown(scalars["model_flops_per_second"])
+    if "mfu" in scalars:
+        arithmetic = f"MFU {scalars['mfu']:.1%}"
+    return f"{speed}  {arithmetic}  input wait {speed.input_wait:.1%}"
+
+
+def _scalars(metrics: dict) -> dict[str, float]:
+    """A step's metrics, those by kind as loss/KIND and target_tokens/KIND of the kinds it held."""
+    scalars = {name: value.item() for name, value in metrics.items() if value.ndim == 0}
+    losses_N, targets_N = metrics["loss_by_kind"], metrics["targets_by_kind"]
+    for kind, loss in mean_by_kind(losses_N, targets_N).items():
+        scalars[f"loss/{kind}"] = loss
+        scalars[f"target_tokens/{kind}"] = float(targets_N[TRAINING_KINDS.index(kind)])
+    return scalars

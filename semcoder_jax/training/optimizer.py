@@ -1,0 +1,230 @@
+"""The optimizer: AdamW or Muon, warm-up and cosine, clipping, exact gradient accumulation.
+
+Sources: Loshchilov & Hutter, Decoupled Weight Decay Regularization (2019); Jordan et al., Muon
+(2024); Liu et al., Muon is Scalable for LLM Training (2025) for the scaling of its updates.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from optax.contrib import MuonDimensionNumbers
+
+from semcoder_jax.model import sharding
+
+OPTIMIZERS = ("adamw", "muon")
+
+# How many leading axes of a matrix parameter are its input side; the rest are its output side.
+# A stacked parameter's layer axis comes before them and is a batch of matrices.
+_INPUT_AXES = {
+    "q_DxHxK": 1,
+    "k_DxGxK": 1,
+    "v_DxGxK": 1,
+    "o_HxKxD": 2,
+    "gate_DxF": 1,
+    "up_DxF": 1,
+    "down_FxD": 1,
+}
+
+
+class OptimizerError(ValueError):
+    """An optimizer setting that makes no sense."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """The ``optimizer`` section of a config.
+
+    Learning rates rise linearly over ``warmup_steps`` to the peak and fall by a cosine to the
+    minimum at the last step. ``clip_norm`` bounds the global norm of the gradient (0: no bound).
+    ``weight_decay`` is decoupled, multiplied by the learning rate, and spares the norms.
+
+    Muon updates the matrices of the layers; embeddings, the output matrix and norms go by AdamW
+    at ``adam_peak_learning_rate`` (None: the same peak). ``muon_update_rms`` None scales an
+    update by sqrt(max(1, out/in)), as Jordan does; 0.2 gives every update AdamW's usual size, as
+    Liu et al. do, so that one learning rate suits both.
+    """
+
+    name: str = "adamw"
+    peak_learning_rate: float = 5e-5
+    min_learning_rate: float = 0.0
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+    clip_norm: float = 1.0
+    adam_peak_learning_rate: float | None = None
+    muon_momentum: float = 0.95
+    muon_update_rms: float | None = None
+
+    def __post_init__(self):
+        if self.name not in OPTIMIZERS:
+            raise OptimizerError(f"optimizer.name {self.name!r} is none of {list(OPTIMIZERS)}")
+        if self.peak_learning_rate <= 0:
+            raise OptimizerError(
+                f"optimizer.peak_learning_rate {self.peak_learning_rate} must be positive"
+            )
+        if not 0 <= self.min_learning_rate <= self.peak_learning_rate:
+            raise OptimizerError(
+                f"optimizer.min_learning_rate {self.min_learning_rate} must lie between 0 and "
+                f"peak_learning_rate ({self.peak_learning_rate})"
+            )
+        if self.warmup_steps < 0:
+            raise OptimizerError(f"optimizer.warmup_steps {self.warmup_steps} must not be negative")
+
+
+def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Schedule:
+    """The learning rate of update 0 … num_steps-1.
+
+    Update ``warmup_steps - 1`` is the first at the peak and the last update is at the minimum; no
+    update is wasted on a rate of zero (unless that is the minimum).
+    """
+    if config.warmup_steps >= num_steps:
+        raise OptimizerError(
+            f"config: optimizer.warmup_steps {config.warmup_steps} must be below the number "
+            f"of steps ({num_steps})"
+        )
+    schedule = optax.warmup_cosine_decay_schedule(
+        init_value=0.0 if config.warmup_steps else config.peak_learning_rate,
+        peak_value=config.peak_learning_rate,
+        warmup_steps=config.warmup_steps,
+        decay_steps=num_steps,
+        end_value=config.min_learning_rate,
+    )
+    return lambda count: schedule(count + 1)
+
+
+def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTransformation:
+    """The gradient transformation of a run of ``num_steps`` updates over a tree of parameters."""
+    schedule = learning_rate_schedule(config, num_steps)
+    clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity()
+    adam_peak = config.adam_peak_learning_rate or config.peak_learning_rate
+    adam_share = 1.0 if config.name == "adamw" else adam_peak / config.peak_learning_rate
+    adam = optax.adamw(
+        lambda count: schedule(count) * adam_share,
+        b1=config.b1,
+        b2=config.b2,
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        mask=is_decayed,
+    )
+    if config.name == "adamw":
+        return optax.chain(clip, adam)
+    muon = optax.contrib.muon(
+        schedule,
+        beta=config.muon_momentum,
+        weight_decay=config.weight_decay,
+        muon_weight_dimension_numbers=muon_dimension_numbers,
+        consistent_rms=config.muon_update_rms,
+    )
+    # optax's muon brings an AdamW of its own that cannot spare the norms from decay.
+    return optax.chain(clip, optax.partition({"muon": muon, "adam": adam}, muon_labels))
+
+
+def is_decayed(params):
+    """True at every matrix, False at the norms' scales."""
+    return _map_by_name(lambda name, _: name != "scale", params)
+
+
+def muon_labels(params):
+    """ "muon" at the layers' matrices, "adam" at embeddings, output matrix and norms."""
+    return _map_by_name(lambda name, _: "muon" if name in _INPUT_AXES else "adam", params)
+
+
+def muon_dimension_numbers(params):
+    """Which axes of each layer matrix are its rows (input) and columns (output).
+
+    Axes left out (the layers of a stacked parameter) are a batch: each layer's matrix, all heads
+    together, is orthogonalized on its own.
+    """
+
+    def dimension_numbers(name, leaf):
+        if name not in _INPUT_AXES:
+            return None
+        axes = range(leaf.ndim - len(name.rsplit("_", 1)[1].split("x")), leaf.ndim)
+        inputs = _INPUT_AXES[name]
+        return MuonDimensionNumbers(tuple(axes[:inputs]), tuple(axes[inputs:]))
+
+    return _map_by_name(dimension_numbers, params)
+
+
+def optimizer_shardings(state, params_shardings, mesh: Mesh):
+    """The tree of ``state`` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf: that
+    of the parameter whose path the leaf's path ends in (moments), else replicated (counts)."""
+    by_path = {
+        sharding.path_keys(path): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params_shardings)
+    }
+
+    def leaf_sharding(path, leaf):
+        keys = sharding.path_keys(path)
+        for start in range(len(keys)):
+            found = by_path.get(keys[start:])
+            if found is not None and len(found.spec) <= leaf.ndim:
+                return found
+        return sharding.replicated(mesh)
+
+    return jax.tree_util.tree_map_with_path(leaf_sharding, state)
+
+
+def accumulated_gradients(loss_sums: Callable, params, batch: dict[str, jax.Array], steps: int):
+    """Mean loss over the target weight of the whole batch, and its exact gradient.
+
+    See `gradient_sums` and `mean_gradients`. Returns (loss, sums, gradients).
+    """
+    loss_sum, sums, gradients = gradient_sums(loss_sums, params, batch, steps)
+    loss, gradients = mean_gradients(loss_sum, sums[0], gradients)
+    return loss, sums, gradients
+
+
+def gradient_sums(loss_sums: Callable, params, batch: dict[str, jax.Array], steps: int):
+    """Sum of losses, further sums, and the gradient of the first.
+
+    ``loss_sums(params, batch) -> (sum of losses, sums)``, of which ``sums[0]`` is the sum of
+    weights and the rest may be arrays of any kind. The batch, leading axis B, is taken in ``steps``
+    microbatches of B/steps rows inside a scan (row r in microbatch r % steps), so that only one of
+    them is computed with at a time.
+    """
+
+    def gradients(microbatch):
+        (loss_sum, sums), gradient_sums = jax.value_and_grad(loss_sums, has_aux=True)(
+            params, microbatch
+        )
+        return loss_sum, sums, gradient_sums
+
+    if steps == 1:
+        return gradients(batch)
+
+    def add(totals, microbatch):
+        # The TPU compiler fails on a reduction over devices that it sees added up in a loop
+        # (while_loop_all_reduce_code_motion): the barrier hides one from the other.
+        more = jax.lax.optimization_barrier(gradients(microbatch))
+        return jax.tree.map(jnp.add, totals, more), None
+
+    microbatches = {
+        name: jnp.moveaxis(x.reshape(x.shape[0] // steps, steps, *x.shape[1:]), 1, 0)
+        for name, x in batch.items()
+    }
+    _, sums, _ = jax.eval_shape(gradients, jax.tree.map(lambda x: x[0], microbatches))
+    zeros = jax.tree.map(jnp.zeros_like, (sums, params))
+    totals, _ = jax.lax.scan(add, (jnp.zeros((), jnp.float32), *zeros), microbatches)
+    return totals
+
+
+def mean_gradients(loss_sum: jax.Array, weight: jax.Array, gradient_sums):
+    """(mean loss, its gradients): one division by the weight of all rows at the very end,
+    so that how the batch was split changes rounding only."""
+    # A batch without any target has gradient zero, not NaN.
+    scale = 1.0 / jnp.maximum(weight, jnp.finfo(jnp.float32).tiny)
+    return loss_sum * scale, jax.tree.map(lambda g: g * scale, gradient_sums)
+
+
+def _map_by_name(function: Callable, params):
+    """``function(last key of the path, leaf)`` at every leaf."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: function(sharding.path_keys(path)[-1], leaf), params
+    )

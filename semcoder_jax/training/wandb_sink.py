@@ -1,0 +1,56 @@
+"""Weights & Biases, for those who ask for it (``train.wandb_project``; extra: wandb)."""
+
+import importlib.util
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from data_pipeline.terminal.installation import install_command
+from semcoder_jax.config import ConfigError
+
+RUN_ID_FILE = "wandb_run_id"
+
+
+def check_wandb(project: str | None) -> None:
+    """Raise ConfigError if W&B is asked for and not installed."""
+    if project and importlib.util.find_spec("wandb") is None:
+        raise ConfigError(
+            f"config: train.wandb_project is {project!r}, but the package wandb is not installed; "
+            f"{install_command('wandb')}, or leave the field out"
+        )
+
+
+class WandbSink:
+    """The run's numbers in a project of W&B; a resumed run goes on in the same run there.
+
+    Numbers carry their own step: a run resumed from a checkpoint makes steps again, and W&B's
+    counter cannot go back. Raises ConfigError where W&B refuses (not logged in, for one).
+    """
+
+    def __init__(self, project: str, workdir: Path, config: Mapping):
+        import wandb
+
+        path = workdir / RUN_ID_FILE
+        if not path.is_file():
+            path.write_text(uuid.uuid4().hex[:12] + "\n", encoding="utf-8")
+        try:
+            self._run = wandb.init(
+                project=project,
+                name=workdir.resolve().name,
+                id=path.read_text(encoding="utf-8").strip(),
+                resume="allow",
+                dir=str(workdir),
+                config=dict(config),
+            )
+        except Exception as error:  # its own kinds, requests' and the file system's
+            reason = (str(error).strip() or repr(error)).splitlines()[0]
+            raise ConfigError(
+                f"config: train.wandb_project {project!r}: wandb: {reason}"
+            ) from error
+        self._run.define_metric("*", step_metric="step")
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        self._run.log({"step": step, **values})
+
+    def close(self) -> None:
+        self._run.finish()

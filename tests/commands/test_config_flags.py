@@ -1,0 +1,61 @@
+"""Command lines: overrides in any order, and one line for each mistake."""
+
+import pytest
+
+from semcoder_jax.commands.config_flags import CommandLineError, parse_arguments
+
+CONFIG = """
+from ml_collections import ConfigDict
+
+def get_config():
+    return ConfigDict({"train": {"steps": 3, "rate": 0.5}})
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "config.py"
+    path.write_text(CONFIG)
+    return f"--config={path}"
+
+
+def test_overrides_may_come_before_the_config(config):
+    record, values = parse_arguments(
+        ["x", "--config.train.steps=7", "--out=there", config], {"out": ""}, {"other": ""}
+    )
+    assert record.train.steps == 7
+    assert record.train.rate == 0.5
+    assert values == {"out": "there", "other": None}
+
+
+def test_new_fields_only_where_the_caller_knows_their_names(config):
+    argv = ["x", config, "--config.train.extra=4"]
+    record, _ = parse_arguments(argv, {}, new_fields=True)
+    assert record.train.extra == 4
+    with pytest.raises(CommandLineError, match="extra"):
+        parse_arguments(argv, {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--config.train.stepz=7"], "stepz"),
+        (["--config.optimizer.rate=1"], "no section 'optimizer'"),
+        (["--config.train.steps=many"], "many"),
+        (["--nope"], "nope"),
+        (["stray"], "unexpected argument 'stray'"),
+    ],
+)
+def test_mistakes_are_one_line(config, arguments, said):
+    with pytest.raises(CommandLineError, match=said) as caught:
+        parse_arguments(["x", config, "--out=there", *arguments], {"out": ""})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_missing_flags_are_named(config, tmp_path):
+    with pytest.raises(CommandLineError, match="--out=… is missing"):
+        parse_arguments(["x", config], {"out": ""})
+    with pytest.raises(CommandLineError, match="--config=… is missing"):
+        parse_arguments(["x", "--out=there"], {"out": ""})
+    with pytest.raises(CommandLineError, match=r"absent\.py"):
+        parse_arguments(["x", f"--config={tmp_path}/absent.py", "--out=there"], {"out": ""})

@@ -1,0 +1,411 @@
+"""Decontamination: planted copies go, other programs stay, and no order matters."""
+
+import ast
+import gzip
+import io
+import json
+import keyword
+import pickle
+import random
+import symtable
+import tokenize
+
+import pytest
+
+from data_pipeline.decontamination import overlap as decontaminate
+from data_pipeline.decontamination.benchmark_tasks import BenchmarkError, read_tasks
+from data_pipeline.decontamination.overlap import (
+    NEAR,
+    BenchmarkIndex,
+    Item,
+    Removal,
+    block_keys,
+    repeats,
+    repeats_in,
+    worst,
+)
+from data_pipeline.seeds import Seed, read_unit, units
+from data_pipeline.source.fingerprints import FINGERPRINT
+
+pytest.importorskip("datasketch")
+
+BENCHMARKS = ("humaneval", "mbpp", "cruxeval")
+
+
+@pytest.fixture(scope="module")
+def tasks(shared_data):
+    return read_tasks([shared_data / name for name in BENCHMARKS])
+
+
+@pytest.fixture(scope="module")
+def index(tasks):
+    return BenchmarkIndex(Item(task.id, task.code, task.text) for task in tasks)
+
+
+# ---- a copier that knows nothing of our normal form: symtable and tokenize --------------------
+
+
+def bound_names(code):
+    found, waiting = set(), [symtable.symtable(code, "here", "exec")]
+    while waiting:
+        table = waiting.pop()
+        waiting += table.get_children()
+        found |= {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_parameter()}
+        found |= {child.get_name() for child in table.get_children() if child.get_type() != "class"}
+        found -= {s.get_name() for s in table.get_symbols() if s.is_imported()}
+    return {name for name in found if name.isidentifier() and not keyword.iskeyword(name)}
+
+
+def renamed(code, rng):
+    """Every name that the program binds gets another, unless it also stands as an attribute, a
+    keyword argument or in an f-string (which is one token up to 3.11)."""
+    tokens = list(tokenize.generate_tokens(io.StringIO(code).readline))
+    names = bound_names(code)
+    for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if before.string == "." or (after.string == "=" and before.string in ("(", ",")):
+            names.discard(token.string)
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Attribute):
+            names.discard(node.attr)
+        elif isinstance(node, ast.JoinedStr):
+            names -= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    new = {name: f"{rng.choice('pqwz')}{n}_{rng.randrange(99)}" for n, name in enumerate(names)}
+    return tokenize.untokenize(
+        (t.type, new.get(t.string, t.string)) if t.type == tokenize.NAME else (t.type, t.string)
+        for t in tokens
+    )
+
+
+def reformatted(code, rng):
+    """Other white space, comments, quotes and brackets; a docstring; annotations."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            for argument in node.args.args:
+                argument.annotation = ast.Constant(rng.choice(["int", "list of them"]))
+            node.body.insert(0, ast.Expr(ast.Constant("Written by somebody else.")))
+    lines = ast.unparse(ast.fix_missing_locations(tree)).split("\n")
+    inside = False
+    changed = []
+    for line in lines:
+        inside ^= line.count("'''") % 2 == 1 or line.count('"""') % 2 == 1
+        indent = line[: len(line) - len(line.lstrip())]
+        changed.append(indent * 2 + line.lstrip() if not inside else line)
+    text = "\n".join(changed)
+    try:
+        ast.parse(text)
+    except SyntaxError:  # a text over several lines
+        text = "\n".join(lines)
+    return f"# copied\n\n{text}\n\n\n# the end\n"
+
+
+def parses(code):
+    try:
+        ast.parse(code)
+    except SyntaxError:
+        return False
+    return bool(code.strip())
+
+
+def missed(index, tasks, copies):
+    rng = random.Random(0)
+    found = []
+    for task in tasks:
+        for copy in copies:
+            code = copy(task.code, rng)
+            if index.overlap(Item("planted", code)) is None:
+                found.append((task.id, code))
+    return found
+
+
+def both(code, rng):
+    return reformatted(renamed(code, rng), rng)
+
+
+def test_planted_copies_are_all_found(index, tasks):
+    sample = random.Random(1).sample([task for task in tasks if parses(task.code)], 150)
+    assert missed(index, sample, [lambda code, rng: code, renamed, reformatted, both]) == []
+
+
+@pytest.mark.slow
+def test_every_planted_copy_of_every_task_is_found(index, tasks):
+    assert missed(index, [task for task in tasks if parses(task.code)], [renamed, both]) == []
+
+
+def inside_another(code, rng):
+    """The copy as one function among the lines of a longer program."""
+    return (
+        "import math\n\ndef wholly_new(a, b):\n    total = math.sqrt(a * a + b * b)\n"
+        "    while total > 10:\n        total -= 3.5\n    return [round(total, 2)] * 2\n\n"
+        + both(code, rng)
+        + "\n\nLIMIT = [wholly_new(3, 4), wholly_new(8, 15)]\n"
+    )
+
+
+def test_a_copied_function_is_found_among_others(index, tasks):
+    functions = []
+    for task in tasks:
+        if parses(task.code) and len(task.code) > 300:
+            tree = ast.parse(task.code)
+            if [type(node) for node in tree.body] == [ast.FunctionDef]:
+                functions.append(task)
+    sample = random.Random(2).sample(functions, 60)
+    assert missed(index, sample, [inside_another]) == []
+
+
+def edited(code, rng):
+    """One statement more, and one constant another."""
+    tree = ast.parse(code)
+    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef))
+    function.body.insert(0, ast.parse("extra = 12345").body[0])
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def is_long_function(code):
+    tree = ast.parse(code)
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    lines = [line for line in ast.unparse(functions[0]).split("\n")] if functions else []
+    return len(functions) == 1 and ast.get_docstring(functions[0]) is None and len(lines) > 12
+
+
+def test_edited_copies_are_near(index, tasks):
+    long = [task for task in tasks if parses(task.code) and is_long_function(task.code)]
+    sample = random.Random(3).sample(long, 40)
+    rng = random.Random(0)
+    for task in sample:
+        removal = index.overlap(Item("planted", edited(task.code, rng)))
+        assert removal is not None and removal.reason == "near"
+        assert NEAR <= removal.similarity < 1
+
+
+def test_reasons_are_told(index, tasks):
+    task = next(task for task in tasks if task.id == "HumanEval/4")
+    assert index.overlap(Item("a", task.code)) == Removal("a", "exact", "HumanEval/4", 1.0)
+    removal = index.overlap(Item("b", renamed(task.code, random.Random(0))))
+    assert removal == Removal("b", "normalized", "HumanEval/4", 1.0)
+
+
+def test_reordered_literals_are_found():
+    index = BenchmarkIndex(
+        [Item("T/1", "def f(c):\n    return {'a': 1, 'e': 2}.get(c, c in ['i', 'o', 'u'])\n")]
+    )
+    copy = "def g(x):\n    return {'e': 2, 'a': 1}.get(x, x in ['u', 'i', 'o'])\n"
+    assert index.overlap(Item("p", copy)).reason == "normalized"
+
+
+def test_other_programs_stay(index):
+    """Functions of the standard library that no benchmark asks for."""
+    seeds = [
+        one
+        for name in ("statistics", "difflib", "textwrap", "colorsys", "heapq")
+        for unit in units(name)
+        for one in read_unit(unit)
+        if isinstance(one, Seed)
+    ]
+    assert len(seeds) > 30
+    assert [index.overlap(Item(s.id, s.code, s.nl)) for s in seeds] == [None] * len(seeds)
+
+
+def test_questions_are_found(index):
+    overlap = index.overlap
+    mbpp = "Write a function to find the shared elements from the given two lists."
+    removal = overlap(Item("a", "", f"Please: {mbpp.upper()} Then sort them."))
+    assert (removal.reason, removal.id) == ("text", "a")
+    assert removal.matched.endswith("/2")
+    assert removal.similarity == pytest.approx(13 / 17, abs=1e-4)
+    humaneval = (
+        "Check if in given list of numbers,\n  are any two numbers closer to each other than given"
+        " threshold."
+    )
+    assert overlap(Item("b", "", humaneval)).matched == "HumanEval/0"
+    assert overlap(Item("c", "", "Find the shared elements of two lists.")) is None
+    assert overlap(Item("d", "", "")) is None
+
+
+def test_index_can_be_sent_to_workers(index, tasks):
+    copy = pickle.loads(pickle.dumps(index))
+    for task in tasks[:50]:
+        item = Item("x", task.code, task.text)
+        assert copy.overlap(item) == index.overlap(item)
+
+
+# ---- within a corpus ----------------------------------------------------------------------------
+
+
+def corpus(size=120):
+    """Programs with exact, renamed, and edited copies of one another among them."""
+    rng = random.Random(7)
+    found = [
+        one
+        for name in ("statistics", "difflib", "textwrap", "bisect")
+        for unit in units(name)
+        for one in read_unit(unit)
+        if isinstance(one, Seed)
+    ]
+    items = [Item(f"{rng.randrange(10**6):06}", seed.code) for seed in found]
+    for kind in (renamed, reformatted, edited, lambda code, rng: code):
+        for item in rng.sample(items, 12):
+            items.append(Item(f"{rng.randrange(10**6):06}", kind(item.code, rng)))
+    return items[:size]
+
+
+def test_repeats_are_those_of_all_pairs():
+    items = corpus()
+    windows = {item.id: decontaminate._fragments(item.code)[0].windows for item in items}
+    expected = {
+        item.id
+        for item in items
+        for other in items
+        if other.id < item.id
+        and len(windows[item.id] & windows[other.id])
+        >= NEAR * len(windows[item.id] | windows[other.id])
+    }
+    removals = repeats(items)
+    assert {removal.id for removal in removals} == expected
+    assert {removal.reason for removal in removals} == {"exact", "normalized", "near"}
+    smallest = {removal.id: removal.matched for removal in removals}
+    assert all(matched < name for name, matched in smallest.items())
+    for component_smallest in set(smallest.values()) - set(smallest):
+        assert component_smallest not in expected
+
+
+def test_no_order_and_no_partition_matters():
+    items = corpus()
+    told = repeats(items)
+    rng = random.Random(5)
+    for _ in range(5):
+        rng.shuffle(items)
+        assert repeats(items) == told
+    # As a pipeline does it: grouped by key, the groups anywhere, in any order.
+    groups = {}
+    for item in items:
+        for key in block_keys(item):
+            groups.setdefault(key, []).append(item)
+    found = {}
+    for key in rng.sample(sorted(groups), len(groups)):
+        for removal in repeats_in(rng.sample(groups[key], len(groups[key]))):
+            found.setdefault(removal.id, []).append(removal)
+    assert [worst(rng.sample(found[name], len(found[name]))) for name in sorted(found)] == told
+
+
+def test_what_is_no_python_is_compared_as_words():
+    one, other = "print 'x' if y\nfoo bar baz qux quux", "print 'x'  if y\n\n foo bar baz qux quux"
+    assert [removal.id for removal in repeats([Item("a", one), Item("b", other)])] == ["b"]
+    assert repeats([Item("a", ""), Item("b", "")]) == []
+
+
+# ---- files --------------------------------------------------------------------------------------
+
+
+LIVECODEBENCH = [
+    {
+        "question_title": "A. Short Sort",
+        "question_content": "There are three cards with letters a, b, c placed in a row in some"
+        " order. You can do the following operation at most once.",
+        "platform": "codeforces",
+        "question_id": "1873_A",
+        "starter_code": "",
+        "public_test_cases": "[]",
+        "private_test_cases": "eJxr",
+        "metadata": "{}",
+    },
+]
+EXECUTION = [
+    {
+        "question_id": 2777,
+        "id": "sample_0",
+        "function_name": "minimumCost",
+        "code": "def minimumCost(s: str) -> int:\n    ans = 0\n    for i in range(1, len(s)):\n"
+        "        if s[i - 1] != s[i]:\n            ans += min(i, len(s) - i)\n    return ans",
+        "input": "minimumCost(s = '0011')",
+        "output": "2",
+    }
+]
+
+
+def test_livecodebench_is_read(tmp_path):
+    (tmp_path / "test6.jsonl").write_text("".join(json.dumps(r) + "\n" for r in LIVECODEBENCH))
+    with gzip.open(tmp_path / "execution.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in EXECUTION)
+    (tmp_path / "other.jsonl").write_text('{"unrelated": 1}\n')
+    index = BenchmarkIndex.from_files([tmp_path])
+    assert index.tasks == 2
+    text = "Given: three cards with letters a, b, c placed in a row in some order; sort them."
+    assert index.overlap(Item("x", "", text)).matched == "test6/1873_A"
+    copy = EXECUTION[0]["code"].replace("ans", "cost").replace("s:", "t:").replace("(s", "(t")
+    assert index.overlap(Item("y", copy.replace(" s[", " t[").replace("!= s", "!= t"))).matched == (
+        "execution/2777#sample_0"
+    )
+
+
+def test_published_files_are_read(shared_data):
+    names = {
+        "humaneval/HumanEval.jsonl.gz": 164,
+        "humanevalplus/HumanEvalPlus.jsonl.gz": 164,
+        "mbpp/mbpp.jsonl": 974,
+        "mbpp/sanitized-mbpp.json": 427,
+        "mbppplus/MbppPlus.jsonl.gz": 378,
+        "cruxeval/data/cruxeval.jsonl": 800,
+    }
+    for name, count in names.items():
+        found = read_tasks([shared_data / name])
+        assert len(found) == len({task.id for task in found}) == count
+        assert all(task.code.strip() for task in found)
+        if "cruxeval" not in name:
+            assert sum(bool(task.text) for task in found) >= 0.99 * count
+
+
+def test_bad_benchmarks_are_one_line(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"unrelated": 1}\n')
+    with pytest.raises(BenchmarkError, match=r"a\.jsonl:1: expected a row of HumanEval"):
+        read_tasks([tmp_path / "a.jsonl"])
+    with pytest.raises(BenchmarkError, match=r"expected a benchmark's \.jsonl"):
+        read_tasks([tmp_path])
+    with pytest.raises(BenchmarkError, match="cannot read the file: No such file"):
+        read_tasks([tmp_path / "none.jsonl"])
+    (tmp_path / "b.jsonl").write_text("{")
+    with pytest.raises(BenchmarkError, match="expected JSON"):
+        read_tasks([tmp_path / "b.jsonl"])
+
+
+def test_command(tmp_path, capsys):
+    copied = "def total(values):\n    result = 0\n    for v in values:\n        result += v * v\n"
+    copied += "    return result"
+    other = (
+        "def f(s):\n    while s.endswith('x'):\n        s = s[1:-1]\n    return s.upper() or None"
+    )
+    bench = tmp_path / "bench.jsonl"
+    bench.write_text(json.dumps({"task_id": "B/7", "code": copied, "text": ""}) + "\n")
+    asked = f"[PYTHON]\n{copied.replace('result', 'r')} # [L9]\nassert f([2]) == ??\n[/PYTHON]\n"
+    rows = [
+        {"id": "seed", "code": copied.replace("result", "acc"), "nl": ""},
+        {"id": "fwd", "fwd_mnl": asked, "response": "text"},
+        {"id": "keep", "code": other},
+        {"id": "again", "code": other.replace("s", "t").replace("endtwith", "endswith")},
+    ]
+    rows[3]["code"] = other.replace("s.", "t.").replace("s[", "t[").replace("s = ", "t = ")
+    rows[3]["code"] = rows[3]["code"].replace("f(s)", "f(t)")
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kept, report = tmp_path / "out" / "kept.jsonl", tmp_path / "out" / "report.jsonl"
+    arguments = [f"--input={source}", f"--output={kept}", f"--report={report}"]
+    assert decontaminate.main([*arguments, "--benchmarks", str(bench), "--repeats"]) == 0
+    assert [json.loads(line)["id"] for line in kept.read_text().splitlines()] == ["again"]
+    told = [json.loads(line) for line in report.read_text().splitlines()]
+    assert [(row["id"], row["reason"], row["matched"]) for row in told] == [
+        ("seed rows.jsonl:1", "normalized", "B/7"),
+        ("fwd rows.jsonl:2", "normalized", "B/7"),
+        ("keep rows.jsonl:3", "normalized", "again rows.jsonl:4"),
+    ]
+    printed = capsys.readouterr().out
+    assert "1 of 4 rows stay" in printed
+    assert f"compared by fingerprint {FINGERPRINT}" in printed
+    for wrong, message in (
+        (["--input=/none.jsonl", f"--output={kept}", "--repeats"], "No such file"),
+        ([f"--input={source}", f"--output={kept}"], "expected --benchmarks, --repeats or both"),
+        ([f"--input={source}", f"--output={kept}", "--benchmarks", "/none"], "cannot read"),
+        ([f"--output={kept}"], "--input"),
+    ):
+        assert decontaminate.main(wrong) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and message in error and error.count("\n") == 1

@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from semcoder_jax.evaluation.store import GenerationStore, StoreError
+
+RUN = {"checkpoint": "a", "sampling": {"stop": ("x",)}}
+ROWS = [{"id": f"r{i}", "text": "é\n" * i} for i in range(3)]
+
+
+def test_what_was_appended_is_there_after_a_kill_at_any_byte(tmp_path):
+    whole = tmp_path / "whole.jsonl"
+    with GenerationStore(whole, RUN) as store:
+        for row in ROWS:
+            store.append(row)
+    content = whole.read_bytes()
+    for size in range(len(content) + 1):
+        path = tmp_path / "killed.jsonl"
+        path.write_bytes(content[:size])
+        complete = content[:size].count(b"\n") - 1
+        with GenerationStore(path, RUN) as store:
+            assert list(store.rows.values()) == ROWS[: max(complete, 0)]
+            for row in ROWS:
+                if row["id"] not in store.rows:
+                    store.append(row)
+        assert path.read_bytes() == content
+
+
+def test_rows_of_another_run_are_refused(tmp_path):
+    path = tmp_path / "store.jsonl"
+    GenerationStore(path, RUN).close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"another run \(checkpoint differ\)"):
+        GenerationStore(path, RUN | {"checkpoint": "b"})
+    assert path.read_bytes() == before
+
+
+def test_mistakes_are_named(tmp_path):
+    path = tmp_path / "store.jsonl"
+    with GenerationStore(path, RUN) as store:
+        store.append(ROWS[0])
+        with pytest.raises(StoreError, match="id 'r0' is there already"):
+            store.append(ROWS[0])
+        with pytest.raises(StoreError, match="in use"):
+            GenerationStore(path, RUN)
+    path.write_text(json.dumps({"run": RUN}) + "\n[]\n")
+    with pytest.raises(StoreError, match=r"store.jsonl:2: not a line"):
+        GenerationStore(path, json.loads(json.dumps(RUN)))
+    with pytest.raises(StoreError, match="Is a directory"):
+        GenerationStore(tmp_path, RUN)

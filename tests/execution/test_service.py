@@ -1,0 +1,716 @@
+"""The execution service: what it tells, how it limits, and that verdicts are made outside."""
+
+import ast
+import collections
+import gzip
+import json
+import math
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from data_pipeline.execution import oracles
+from data_pipeline.execution.guest import values
+from data_pipeline.execution.outcomes import BadInput, Died, Limit, Raised, Result, Value
+from data_pipeline.execution.service import (
+    Job,
+    Limits,
+    Sandbox,
+    SandboxUnavailable,
+    Setup,
+    TraceLimits,
+    call_job,
+    expression_job,
+    function_job,
+    stdin_job,
+    test_job,
+)
+from data_pipeline.tracing import trace_call
+
+REPOSITORY = Path(__file__).parents[2]
+pytestmark = pytest.mark.sandbox
+LIMITS = Limits(cpu_seconds=0.5, wall_seconds=2.0, memory_bytes=256 << 20, output_bytes=1 << 16)
+
+
+@pytest.fixture(scope="module", params=["A", "B"])
+def sandbox(request):
+    try:
+        made = Sandbox(tier=request.param, workers=2, limits=LIMITS)
+    except SandboxUnavailable as error:
+        pytest.skip(f"tier {request.param} does not run here: {error}")
+    with made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def best():
+    try:
+        made = Sandbox(workers=2, limits=LIMITS)
+    except SandboxUnavailable as error:
+        pytest.skip(f"no sandbox here: {error}")
+    with made:
+        yield made
+
+
+# ---- values
+
+SAMPLES = [
+    None, True, False, 0, -1, 2**63 - 1, -(2**63), 2**63, -(10**50), 1.5, -0.0, math.inf, -math.inf,
+    1e-320, "", "text", "\ud800 \x00 \U0001f600", b"", b"\x00\xff", bytearray(b"a"), 2 - 3j, [], (),
+    set(), frozenset(), {}, [1, [2, (3, {4})]], {"b": 1, "a": [None]},
+    {(1, 2): {3: frozenset({4})}}, range(1, 10, 3), ..., [True, 1, 1.0], {1.0: "float key"},
+    {True: "bool key"}, collections.Counter("abca"), collections.deque([1, {2}]),
+    collections.OrderedDict([("z", 1), ("a", [2])]), collections.defaultdict(None, {1: [2]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", SAMPLES, ids=lambda value: repr(value)[:30])
+def test_values_survive_exactly(value):
+    tree = json.loads(json.dumps(values.encode(value)))
+    back = values.decode(tree)
+    assert type(back) is type(value) and repr(back) == repr(value)
+
+
+def test_values_survive_exactly_at_random():
+    chance = random.Random(0)
+
+    def make(depth):
+        leaf = lambda: chance.choice(  # noqa: E731
+            [None, True, chance.randrange(-(10**25), 10**25), chance.gauss(0, 1e10), "s", b"b", 2j]
+        )
+        kind = chance.choice(["leaf", "list", "tuple", "set", "dict"]) if depth else "leaf"
+        parts = [make(depth - 1) for _ in range(chance.randrange(4))] if kind != "leaf" else []
+        if kind == "list":
+            return parts
+        if kind == "tuple":
+            return tuple(parts)
+        if kind == "set":
+            return {leaf() for _ in parts}
+        if kind == "dict":
+            return {leaf(): part for part in parts}
+        return leaf()
+
+    for _ in range(500):
+        value = make(4)
+        back = values.decode(json.loads(json.dumps(values.encode(value))))
+        assert back == value and values.encode(back) == values.encode(value)
+
+
+def test_nan_cycles_and_opaque():
+    assert math.isnan(values.decode(values.encode(math.nan)))
+    loop = [1]
+    loop.append({"self": loop})
+    assert values.encode(loop) == ["l", 1, ["d", "self", ["~", 0]]]
+    shared = [1]
+    assert values.encode([shared, shared]) == ["l", ["l", 1], ["l", 1]]
+
+    class Int(int):
+        pass
+
+    tree = values.encode([Int(3), object(), len])
+    assert [part[0] for part in tree[1:]] == ["o", "o", "o"]
+    opaque = values.decode(["o", "Thing"])
+    assert opaque != opaque and opaque != 1 and opaque.type == "Thing"
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [[], ["x"], {}, ["f", 1], ["f", "one"], ["i", "zz"], ["b", "0"], ["s", ["l"]], ["d", 1], [1],
+     ["r", 1, 2], ["r", 1, 2, 0], ["o"], 1.5, ["c", "1"]],
+)  # fmt: skip
+def test_forged_trees_are_refused(tree):
+    with pytest.raises(values.Malformed):
+        values.decode(tree)
+
+
+def test_colliding_keys_are_refused_quickly():
+    prime = (1 << 61) - 1
+    tree = ["s", *(["i", hex(prime * k)] for k in range(1, 20_000))]
+    start = time.process_time()
+    with pytest.raises(values.Malformed):
+        values.decode(tree)
+    assert time.process_time() - start < 1
+
+
+# ---- oracles
+
+
+def valued(value) -> Result:
+    return Result(Value(json.loads(json.dumps(values.encode(value)))))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "exact", "equal"),
+    [
+        (2, 2, True, True),
+        (2, 2.0, False, True),
+        (1, True, False, True),
+        ([1], [True], False, True),
+        (0.0, -0.0, False, True),
+        (math.nan, math.nan, True, False),
+        ((1, 2), [1, 2], False, False),
+        ({1, 2}, {2, 1}, True, True),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False, True),
+        ("1", 1, False, False),
+        (b"a", bytearray(b"a"), False, True),
+    ],
+)
+def test_exact_and_equal(value, expected, exact, equal):
+    assert oracles.exact(valued(value), expected) is exact
+    assert oracles.equal(valued(value), expected) is equal
+
+
+def test_close_and_same_set():
+    assert oracles.close(valued([1.0, {"a": (2.0,)}]), [1.0 + 1e-9, {"a": (2.0 - 1e-9,)}])
+    assert not oracles.close(valued([1.0]), [1.1])
+    assert not oracles.close(valued([1.0]), [1.0, 1.0])
+    assert oracles.close(valued(3), 3.0)
+    assert not oracles.close(valued("3"), 3.0)
+    assert oracles.close(valued(math.nan), math.nan) and not oracles.close(valued(math.inf), 1.0)
+    assert oracles.close(valued(100.0), 101.0, absolute=0.0, relative=0.01)
+    assert oracles.same_set(valued([3, 1, 1]), (1, 3))
+    assert not oracles.same_set(valued([3, 1]), (1, 2))
+    assert oracles.same_set(valued([[1], [2], [1]]), ([2], [1]))
+    assert not oracles.same_set(valued(5), (5,))
+    for oracle in (oracles.exact, oracles.equal, oracles.close, oracles.same_set):
+        assert not oracle(Result(Raised("ValueError", "", 1)), None)
+        assert not oracle(Result(Value(["o", "Equal"])), 1)
+        assert not oracle(Result(Value(["l", ["o", "Equal"]])), [1])
+
+
+# ---- what a run comes to
+
+
+def test_modes(sandbox):
+    program = "def f(a, *b, k=0, **c):\n    print('said')\n    return [a, b, k, c]\n"
+    result = sandbox.call(program, "f(1, *[2, 3], k=float('nan'), **{'z': {1}})")
+    assert result.stdout == "said\n" and result.tier == sandbox.tier
+    assert result.outcome.tree == ["l", 1, ["t", 2, 3], ["f", "nan"], ["d", "z", ["s", 1]]]
+    assert 0 < result.cpu_seconds < 0.5 and result.peak_bytes > 1 << 20
+
+    result = sandbox.run(function_job(program, "f", [b"x"], kwargs={"k": -0.0}))
+    assert oracles.exact(result, [[b"x"], (), -0.0, {}])
+
+    result = sandbox.run(expression_job("def f(x): return x + 1", "[f(k) for k in range(3)]"))
+    assert oracles.exact(result, [1, 2, 3])
+
+    script = "import sys\nn = int(input())\nprint(sum(map(int, sys.stdin.read().split())) * n)\n"
+    result = sandbox.run(stdin_job(script, "2\n1 2 3\n4\n"))
+    assert (result.kind, result.stdout) == ("value", "20\n")
+    result = sandbox.run(stdin_job("import sys\nprint('out')\nsys.exit(3)\n"))
+    assert result.outcome == Raised("SystemExit", "3", 3) and result.stdout == "out\n"
+    result = sandbox.run(stdin_job("if __name__ == '__main__':\n    print('main')\n    exit()\n"))
+    assert (result.kind, result.stdout) == ("value", "main\n")
+
+    method = "class Solution:\n    def go(self, x):\n        return -x\n"
+    assert oracles.exact(sandbox.call(method, "Solution().go(4)"), -4)
+
+
+def test_exceptions_say_type_message_and_line(sandbox):
+    program = "def g(x):\n    return {}[x]\n\ndef f(x):\n    return g(x)\n"
+    assert sandbox.call(program, "f('k')").outcome == Raised("KeyError", "'k'", 2)
+    program = "class Odd(Exception):\n    pass\n\ndef f(x):\n    raise Odd('so', x)\n"
+    assert sandbox.call(program, "f(1)").outcome == Raised("Odd", "('so', 1)", 5)
+    assert sandbox.call("x = 1\ny = x / 0\n", "f(1)").outcome.line == 2
+
+
+def test_limits_say_which(sandbox):
+    spin = "def f(x):\n    while True:\n        pass\n"
+    result = sandbox.call(spin, "f(1)")
+    assert result.outcome == Limit("cpu", "0.5 s") and 0.45 < result.cpu_seconds < 1.0
+    memory = sandbox.call(
+        "def f(x):\n    return len('x' * x)\n", "f(10 ** 9)".replace("10 ** 9", "10000000000")
+    )
+    assert memory.outcome == Limit("memory")
+    fits = sandbox.call("def f(x):\n    return len('x' * x)\n", "f(100000000)")
+    assert oracles.exact(fits, 10**8) and fits.peak_bytes > 10**8
+    output = sandbox.call("def f(x):\n    print('y' * x)\n", "f(10000000)")
+    assert isinstance(output.outcome, Limit) and output.outcome.kind == "output"
+    waits = sandbox.call("import signal\ndef f(x):\n    signal.pause()\n", "f(1)")
+    assert waits.outcome == Limit("wall", "2 s") and waits.cpu_seconds < 0.2
+
+
+@pytest.mark.parametrize(
+    ("program", "call", "reason", "line"),
+    [
+        ("def f(x):\n    return x +\n", "f(1)", "syntax", 2),
+        ("def f(x):\n\treturn 1\n        return 2\n", "f(1)", "syntax", 3),
+        ("def f(x):\n    return x\n", "f(1", "syntax", None),
+        ("def f(x):\n    return x\n", "f", "syntax", None),
+        ("def f(x):\n    return x\n", "1 + 1", "syntax", None),
+        ("def f(x):\n    return x\n", "g(1)", "entry", None),
+        ("f = 3\n", "f(1)", "entry", None),
+        ("def f(x):\n    return x\n", "f(y)", "literal", None),
+        ("def f(x):\n    return x\n", "f(f(1))", "literal", None),
+        ("def f(x):\n    return x\n", "f(__import__('os').getpid())", "literal", None),
+        ("def f(x):\n    return x\n", "f()", "arity", None),
+        ("def f(x):\n    return x\n", "f(1, 2)", "arity", None),
+        ("def f(x):\n    return x\n", "f(1, z=2)", "arity", None),
+        ("def f(x):\n    return x\n", "f(x=1, **{'x': 2})", "syntax", None),
+    ],
+)
+def test_bad_input_is_told_apart(best, program, call, reason, line):
+    outcome = best.call(program, call).outcome
+    assert isinstance(outcome, BadInput) and (outcome.reason, outcome.line) == (reason, line)
+
+
+def test_failures_of_the_program_are_no_bad_input(best):
+    program = "def g(a):\n    return a\n\ndef f(x):\n    return g()\n"
+    outcome = best.call(program, "f(1)").outcome
+    assert isinstance(outcome, Raised) and (outcome.type, outcome.line) == ("TypeError", 5)
+    outcome = best.call("def f(x):\n    exec('1 +')\n", "f(1)").outcome
+    assert isinstance(outcome, Raised) and outcome.type == "SyntaxError"
+    outcome = best.call("def f(x):\n    return undefined\n", "f(1)").outcome
+    assert isinstance(outcome, Raised) and outcome.type == "NameError"
+
+
+def test_tests_run_apart_from_the_program(sandbox):
+    program = (
+        "def helper(x):\n"
+        "    return x - 1\n"
+        "\n"
+        "def f(x):\n"
+        "    if x < 0:\n"
+        "        raise ValueError('low')\n"
+        "    return [helper(x)]\n"
+    )
+    passing = """
+def check(candidate):
+    assert candidate(3) == [2]
+    assert f(1) == [0] and helper(1) == 0
+    try:
+        candidate(-1)
+    except ValueError as error:
+        assert str(error) == "low"
+    else:
+        assert False
+"""
+    assert sandbox.run(test_job(program, passing, "f")).outcome == Value(None)
+    failing = sandbox.run(test_job(program, "assert f(3) == [2]\nassert f(4) == [4]\n", "f"))
+    assert failing.outcome == Raised("AssertionError", "", 2)
+    missing = sandbox.run(test_job("def g(): pass", "assert f()", "f")).outcome
+    assert isinstance(missing, BadInput) and missing.reason == "entry"
+    broken = sandbox.run(test_job("def f(:", "assert f()", "f")).outcome
+    assert isinstance(broken, BadInput) and (broken.reason, broken.line) == ("syntax", 1)
+    spinning = sandbox.run(test_job("def f():\n    while True: pass\n", "assert f()", "f"))
+    assert spinning.outcome == Limit("cpu", "0.5 s")
+    dead = sandbox.run(test_job("import os\ndef f(): os._exit(0)\n", "f()", "f")).outcome
+    assert isinstance(dead, Died)
+
+
+def test_tests_that_need_more_than_values(best):
+    program = """
+import sys
+LIMIT = [3, 4]
+class Node:
+    def __init__(self, n):
+        self.n = n
+def make(n):
+    return Node(n)
+def size(node):
+    return sys.getsizeof(node) > 0
+"""
+    uses = "assert size(1) and sys.maxsize > 0 and LIMIT == [3, 4]\n"
+    assert best.run(test_job(program, uses)).outcome == Value(None)
+    for body in ("assert make(3).n == 3\n", "n = make(1)\nn.left = 2\n", "size(make(1))\n"):
+        outcome = best.run(test_job(program, body)).outcome
+        assert isinstance(outcome, BadInput) and outcome.reason == "literal", body
+    # The program's own mistake with an attribute is no bad input.
+    outcome = best.run(test_job("def f(x):\n    return x.nothing\n", "f(1)\n")).outcome
+    assert isinstance(outcome, Raised) and outcome.type == "AttributeError"
+
+
+def test_humaneval_solutions_pass_and_empty_ones_do_not(best, shared_data):
+    with gzip.open(shared_data / "humaneval" / "HumanEval.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    assert len(rows) == 164
+    solved = [
+        test_job(row["prompt"] + row["canonical_solution"], row["test"], row["entry_point"])
+        for row in rows
+    ]
+    empty = [
+        test_job(row["prompt"] + "    pass\n", row["test"], row["entry_point"]) for row in rows
+    ]
+    with Sandbox(tier=best.tier, limits=Limits(cpu_seconds=5.0)) as roomy:
+        results = list(roomy.map(solved))
+        assert [r["task_id"] for r, x in zip(rows, results, strict=True) if x.kind != "value"] == []
+        assert {result.kind for result in roomy.map(empty)} == {"exception"}
+
+
+def test_cruxeval_outputs_are_the_official_ones(best, shared_data):
+    with open(shared_data / "cruxeval" / "data" / "cruxeval.jsonl", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    jobs = [expression_job(row["code"], f"f({row['input']})") for row in rows]
+    for row, result in zip(rows, best.map(jobs), strict=True):
+        assert oracles.equal(result, ast.literal_eval(row["output"])), (row["id"], result)
+
+
+def test_traces_from_the_sandbox_are_those_of_this_process(best):
+    program = (
+        "def f(n):\n"
+        "    out = []\n"
+        "    for i in range(n):\n"
+        "        if i % 2: out.append({i: (i,)})\n"
+        "    return out\n"
+    )
+    job = call_job(program, "f(4)", trace=TraceLimits())
+    assert best.run(job).trace == trace_call(program, "f(4)")
+    failing = best.run(call_job(program, "f('x')", trace=TraceLimits()))
+    assert failing.outcome.type == failing.trace.raised.type == "TypeError"
+    assert failing.outcome.line == failing.trace.raised.line == 3
+    short = best.run(call_job(program, "f(4000)", trace=TraceLimits(max_lines=100)))
+    assert short.trace.truncated and short.kind == "value"
+
+
+# ---- determinism
+
+
+def test_time_random_hash_and_locale_are_fixed(sandbox):
+    program = """
+import datetime, locale, os, random, secrets, time, uuid
+def f():
+    start = time.perf_counter()
+    time.sleep(3600)
+    return [
+        time.time(), str(datetime.datetime.now()), str(datetime.date.today()), time.strftime("%Y"),
+        random.random(), random.Random().random(), random.SystemRandom().random(),
+        os.urandom(4), secrets.token_hex(4), str(uuid.uuid4()), str(uuid.uuid1()),
+        [c for c in {"a", "b", "c", "d", "e"}], hash("text"), locale.getlocale(), time.tzname,
+        time.perf_counter() - start, isinstance(datetime.datetime(2000, 1, 1), datetime.datetime),
+    ]
+"""
+    first = sandbox.call(program, "f()")
+    assert first.kind == "value", first
+    told = first.outcome.python()
+    assert told[1].startswith("2023-11-14 23:13:20") and told[2] == "2023-11-14"
+    assert told[3] == "2023" and 3600 < told[15] < 3601 and told[16] is True
+    with Sandbox(tier=sandbox.tier, workers=1, limits=LIMITS) as another:
+        assert another.call(program, "f()").outcome == first.outcome
+    assert sandbox.run(call_job(program, "f()", twice=True)).deterministic is True
+
+
+def test_nondeterminism_is_reported(best):
+    twice = call_job("def f():\n    return id(object()) + id([])\n", "f()", twice=True)
+    assert best.run(twice).deterministic is False
+    shown = "class A: pass\ndef f():\n    print([A() for _ in range(3)])\n"
+    assert best.run(call_job(shown, "f()", twice=True)).deterministic is False
+    plain = call_job("def f():\n    return sorted({'b', 'a'})\n", "f()", twice=True)
+    assert best.run(plain).deterministic is True
+    assert best.run(call_job("def f(): return 1", "f()")).deterministic is None
+
+
+def _burn(stop) -> None:
+    while not stop.is_set():
+        sum(range(10_000))
+
+
+def test_verdicts_do_not_depend_on_load(best):
+    """Under six busy processes the same limit is hit, and what fits still fits."""
+    spin = "def f(x):\n    while True:\n        pass\n"
+    fits = "def f(n):\n    while n:\n        n -= 1\n    return 'done'\n"
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    burners = [context.Process(target=_burn, args=(stop,)) for _ in range(6)]
+    for burner in burners:
+        burner.start()
+    try:
+        jobs = [call_job(spin, "f(1)"), call_job(fits, "f(3000000)")] * 2
+        results = list(best.map(jobs))
+    finally:
+        stop.set()
+        for burner in burners:
+            burner.join()
+    for spun, fitted in zip(results[::2], results[1::2], strict=True):
+        assert spun.outcome == Limit("cpu", "0.5 s"), spun
+        assert oracles.exact(fitted, "done"), fitted
+
+
+# ---- many runs
+
+
+def test_map_keeps_order_and_isolates(best):
+    program = (
+        "import builtins\n"
+        "seen = []\n"
+        "def f(k):\n"
+        "    seen.append(k)\n"
+        "    builtins.mark = getattr(builtins, 'mark', 0) + 1\n"
+        "    return [k, len(seen), builtins.mark]\n"
+    )
+    results = best.map(call_job(program, f"f({k})") for k in range(40))
+    assert [result.outcome.tree for result in results] == [["l", k, 1, 1] for k in range(40)]
+
+
+def test_batches_survive_their_members(best):
+    good = "def f(k):\n    print(k)\n    return k * k\n"
+    bad = {
+        3: "import os\ndef f(k):\n    os._exit(1)\n",
+        7: "def f(k):\n    while True: pass\n",
+        11: "def f(k):\n    return bytearray(1 << 40)\n",
+        12: "import builtins\ndef f(k):\n    builtins.print = builtins.len = None\n",
+        20: "def f(:\n",
+    }
+    jobs = [call_job(bad.get(k, good), f"f({k})") for k in range(40)]
+    results = list(best.map_batched(jobs, size=16))
+    assert len(results) == 40
+    for k, result in enumerate(results):
+        if k not in bad:
+            assert oracles.exact(result, k * k) and result.stdout == f"{k}\n", (k, result)
+    assert isinstance(results[3].outcome, Died)
+    assert results[7].outcome == Limit("cpu", "0.5 s")
+    assert results[11].outcome == Limit("memory")
+    assert isinstance(results[20].outcome, BadInput)
+
+
+def test_killed_worker_costs_one_retry(best):
+    def killer() -> int:
+        """Kills one worker (the outermost process of it); its sample is run again."""
+        children = psutil.Process().children()
+        victims = [c for c in children if "bwrap" in c.name() or "python" in c.name()]
+        victims[0].send_signal(signal.SIGKILL)
+        return len(victims)
+
+    program = "def f(k):\n    n = 200000\n    while n:\n        n -= 1\n    return k\n"
+    jobs = [call_job(program, f"f({k})") for k in range(30)]
+    results = []
+    for number, result in enumerate(best.map(jobs)):
+        results.append(result)
+        if number == 3:
+            assert killer() >= 1
+    assert all(oracles.exact(result, k) for k, result in enumerate(results))
+
+
+def test_threads_only_in_their_profile(best):
+    program = (
+        "import threading\n"
+        "def f():\n"
+        "    out = []\n"
+        "    t = threading.Thread(target=out.append, args=(1,))\n"
+        "    t.start(); t.join()\n"
+        "    return out\n"
+    )
+    assert best.call(program, "f()").kind == "exception"
+    with Sandbox(tier=best.tier, workers=1, limits=LIMITS, setup=Setup(threads=True)) as threaded:
+        assert oracles.exact(threaded.call(program, "f()"), [1])
+        fork = threaded.call("import os\ndef f():\n    return os.fork()\n", "f()")
+        assert fork.kind == "exception"
+
+
+def test_event_loops_run_on_the_fixed_clock(best):
+    program = """
+import asyncio, time
+async def work(name, seconds, done):
+    await asyncio.sleep(seconds)
+    done.append(name)
+    return seconds
+async def main():
+    done = []
+    slept = await asyncio.gather(work("slow", 50, done), work("fast", 5, done))
+    return done, slept
+def f():
+    start = time.monotonic()
+    told = asyncio.run(main())
+    return told, 50 <= time.monotonic() - start < 51
+"""
+    assert oracles.exact(best.call(program, "f()"), ((["fast", "slow"], [50, 5]), True))
+
+
+def test_packages_are_read_only_guests(best, tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "guest.py").write_text("import sys\nvalue = 7\n")
+    setup = Setup(packages=(str(tmp_path),), preload=("guest",))
+    with Sandbox(tier=best.tier, workers=1, limits=LIMITS, setup=setup) as sandbox:
+        assert oracles.exact(sandbox.call("import guest\ndef f(): return guest.value", "f()"), 7)
+        write = f"def f():\n    open({str(tmp_path / 'guest.py')!r}, 'a').write('x')\n"
+        assert sandbox.call(write, "f()").outcome.type in ("PermissionError", "OSError")
+
+
+def test_oversized_input_is_refused(best):
+    outcome = best.call("x = 1\n" * 2_000_000, "f(1)").outcome
+    assert isinstance(outcome, BadInput)
+
+
+# ---- tiers
+
+
+def test_without_bubblewrap_it_says_so_and_takes_tier_b(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SandboxUnavailable, match="apt-get install bubblewrap"):
+        Sandbox(tier="A", workers=1)
+    try:
+        with Sandbox(workers=1, limits=LIMITS) as sandbox:
+            assert sandbox.tier == "B" and capsys.readouterr().err == ""
+            sandbox.warn_if_weaker()
+            assert "apt-get install bubblewrap" in capsys.readouterr().err
+            assert oracles.exact(sandbox.call("def f(x): return x", "f(1)"), 1)
+    except SandboxUnavailable as error:
+        pytest.skip(f"no tier B here: {error}")
+
+
+def test_where_namespaces_are_refused_it_takes_tier_b(monkeypatch, tmp_path):
+    """As in a container whose seccomp profile forbids user namespaces."""
+    refusing = tmp_path / "bwrap"
+    refusing.write_text(
+        "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n"
+    )
+    refusing.chmod(0o755)
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        mode = parent.stat().st_mode
+        if not mode & 0o001:  # pytest's own, one more in a worker of a parallel run
+            parent.chmod(mode | 0o111)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(SandboxUnavailable, match="No permissions to create new namespace"):
+        Sandbox(tier="A", workers=1)
+    try:
+        with Sandbox(workers=1, limits=LIMITS) as sandbox:
+            assert sandbox.tier == "B"
+    except SandboxUnavailable as error:
+        pytest.skip(f"no tier B here: {error}")
+
+
+def test_refusal_says_what_to_install(monkeypatch, tmp_path):
+    from data_pipeline.execution.guest import landlock
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(landlock, "version", lambda: 0)
+    with pytest.raises(SandboxUnavailable) as caught:
+        Sandbox(workers=1)
+    assert "bubblewrap" in str(caught.value) and "--allow_weak" in str(caught.value)
+    with pytest.raises(SandboxUnavailable, match="allow_weak"):
+        Sandbox(tier="C", workers=1)
+    with pytest.raises(SandboxUnavailable, match="scratch folder needs tier A"):
+        Sandbox(tier="B", workers=1, setup=Setup(scratch_bytes=1 << 20))
+
+
+def test_works_without_being_root():
+    if os.geteuid() != 0:
+        pytest.skip("is not root: every other test shows it")
+    if not os.access("/usr/bin/python3", os.X_OK):
+        pytest.skip("no interpreter that another uid can run")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from data_pipeline.execution.service import Sandbox, SandboxUnavailable\n"
+        "for tier in 'AB':\n"
+        "    try:\n"
+        "        with Sandbox(tier=tier, workers=1) as s:\n"
+        "            r = s.call('import os\\ndef f(x): return [x, os.getuid() != 0]', 'f(1)')\n"
+        "            print(tier, r.outcome)\n"
+        "    except SandboxUnavailable as e:\n"
+        "        print(tier, 'refused', e)\n"
+    )
+    version = subprocess.run(
+        ["/usr/bin/python3", "-c", "import sys; print(sys.version_info >= (3, 11))"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    readable = all(parent.stat().st_mode & 1 for parent in [REPOSITORY, *REPOSITORY.parents])
+    if version.strip() != "True" or not readable:
+        pytest.skip("the interpreter or the repository is closed to another uid")
+    done = subprocess.run(
+        ["/usr/bin/python3", "-c", code, str(REPOSITORY)],
+        user=12345, group=12345, extra_groups=[], cwd="/", env={"PATH": os.environ["PATH"]},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2, done.stderr
+    for line in lines:
+        assert "refused" in line or "Value(tree=['l', 1, True])" in line, line
+    assert any("Value" in line for line in lines), lines
+
+
+# ---- commands
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "data_pipeline.execution", *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_command_for_one_call(best, tmp_path):
+    file = tmp_path / "program.py"
+    file.write_text("def f(x):\n    return [x, -0.0, {x}]\n")
+    done = command(f"--program={file}", "--call=f(3)")
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)
+    assert row["kind"] == "value" and row["value"] == ["l", 3, ["f", "-0.0"], ["s", 3]]
+    assert row["text"] == "[3, -0.0, {3}]" and row["tier"] in "AB" and row["cpu_seconds"] > 0
+    done = command(f"--program={file}", "--call=f(3, 4)")
+    assert (
+        done.returncode == 2
+        and done.stderr.startswith("error: ")
+        and "Traceback" not in done.stderr
+    )
+    assert json.loads(done.stdout)["bad_input"]["reason"] == "arity"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "--program"),
+        (["--program=missing.py", "--call=f(1)"], "missing.py"),
+        (["--program=setup.py"], "--call"),
+        (["--jsonl=missing.jsonl"], "missing.jsonl"),
+        (["--jsonl=x", "--tier=Z"], "x"),
+    ],
+)
+def test_command_errors_are_one_line(arguments, told):
+    done = command(*arguments)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and told in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_command_for_rows(best, tmp_path):
+    rows = [
+        {"id": f"r{k}", "program": "def f(x):\n    return 10 // x\n", "call": f"f({k})"}
+        for k in range(12)
+    ]
+    file, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = command(f"--jsonl={file}")
+    assert done.returncode == 0 and "run/s" in done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["id"] for row in results] == [f"r{k}" for k in range(12)]
+    assert results[0]["exception"]["type"] == "ZeroDivisionError"
+    assert [row["value"] for row in results[1:]] == [10 // k for k in range(1, 12)]
+
+    # Goes on where it was interrupted: five whole rows and a torn one.
+    kept = [json.dumps({**row, "mark": "kept"}) for row in results[:5]]
+    out.write_text("\n".join([*kept, '{"id": "r5", "ki']))
+    assert command(f"--jsonl={file}", f"--out={out}").returncode == 0
+    resumed = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["id"] for row in resumed] == [f"r{k}" for k in range(12)]
+    assert [row.get("mark") for row in resumed] == ["kept"] * 5 + [None] * 7
+
+    file.write_text(json.dumps(rows[0]) + '\n{"id": 1, "program": 3}\n')
+    done = command(f"--jsonl={file}")
+    assert done.returncode == 2 and f"{file}:2" in done.stderr and done.stdout == ""
+
+
+def test_job_is_plain_data():
+    assert call_job("p", "f(1)") == Job("call", "p", call="f(1)")
+
+
+def test_a_traced_run_can_be_stopped_by_its_steps(sandbox):
+    program = "def f(n):\n    i = 0\n    while i < n:\n        i += 1\n    return i\n"
+    limits = TraceLimits(max_lines=100, ends_run=True, tells_ended=True)
+    jobs = [call_job(program, f"f({n})", trace=limits) for n in (3, 10**9, 4)]
+    short, endless, after = sandbox.map_batched(jobs)
+    assert (short.outcome, after.outcome) == (Value(3), Value(4))
+    assert endless.outcome == Limit("steps", "more than 100 steps")
+    assert endless.trace.truncated == "more than 100 steps"
+    assert (endless.trace.result, endless.trace.raised) == (None, None)
+    assert {event.kind for event in endless.trace.events} == {"call", "line"}
+    values = [int(e.changed["i"]) for e in endless.trace.events if "i" in e.changed]
+    assert values == list(range(len(values)))
+    assert 30 <= len(values) <= 50  # two lines and a marker a turn

@@ -1,0 +1,82 @@
+"""10,000 runs, honest and hostile mixed: nothing grows, and lost workers cost a retry each."""
+
+import gc
+import random
+import signal
+
+import psutil
+import pytest
+
+from data_pipeline.execution import oracles
+from data_pipeline.execution.service import Limits, Sandbox, SandboxUnavailable, call_job
+from tests.support.hostile_programs import PROGRAMS
+
+pytestmark = pytest.mark.sandbox
+RUNS = 10_000
+LIMITS = Limits(cpu_seconds=0.2, wall_seconds=2.0, memory_bytes=128 << 20, output_bytes=1 << 14)
+HONEST = "def f(n):\n    return [n, sum(k * k for k in range(n % 50)), {n: str(n)}]\n"
+SLOW = ("limit cpu", "limit wall", "limit memory")  # of these only a few: each takes its limit
+
+
+def answer(n: int) -> list:
+    return [n, sum(k * k for k in range(n % 50)), {n: str(n)}]
+
+
+def usage() -> tuple[int, int, int, int]:
+    """Descriptors, processes below, own resident bytes, resident bytes of the processes below."""
+    gc.collect()
+    own = psutil.Process()
+    below = own.children(recursive=True)
+    return (
+        own.num_fds(),
+        len(below),
+        own.memory_info().rss,
+        sum(process.memory_info().rss for process in below),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tier", ["A", "B"])
+def test_soak(tier):
+    chance = random.Random(4)
+    quick = [p for p in PROGRAMS if p.mode == "call" and not p.ends[0].startswith("limit")]
+    quick = [p for p in quick if not any(end in SLOW for end in p.ends)]
+    slow = [p for p in PROGRAMS if p.mode == "call" and p.ends[0] == "limit cpu"]
+    assert len(quick) >= 35 and len(slow) >= 5
+    honest: dict[int, bool] = {}
+
+    def jobs():
+        for number in range(RUNS):
+            draw = chance.random()
+            honest[number] = draw < 0.7
+            if honest[number]:
+                yield call_job(HONEST, f"f({number})")
+            elif draw < 0.995:
+                yield call_job(chance.choice(quick).program, "f(3)")
+            else:
+                yield call_job(chance.choice(slow).program, "f(3)")
+
+    try:
+        sandbox = Sandbox(tier=tier, workers=2, limits=LIMITS)
+    except SandboxUnavailable as error:
+        pytest.skip(f"tier {tier} does not run here: {error}")
+    retried = killed = 0
+    with sandbox:
+        for number, result in enumerate(sandbox.map(jobs())):
+            if honest[number]:
+                assert oracles.exact(result, answer(number)), (number, result)
+            else:
+                assert not oracles.exact(result, answer(number))
+            retried += result.tries > 1
+            if number == RUNS // 10:
+                before = usage()
+            if number in (RUNS // 2, RUNS * 3 // 4):
+                psutil.Process().children()[0].send_signal(signal.SIGKILL)
+                killed += 1
+        after = usage()
+    assert killed == 2 and retried <= 2 * killed
+    assert after[0] <= before[0] + 4, f"descriptors: {before[0]} -> {after[0]}"
+    assert after[1] <= before[1] + 1, f"processes: {before[1]} -> {after[1]}"
+    assert after[2] < before[2] + (24 << 20), f"own memory: {before[2]} -> {after[2]}"
+    assert after[3] < before[3] + (24 << 20), f"workers' memory: {before[3]} -> {after[3]}"
+    assert not [p for p in psutil.Process().children() if p.status() == psutil.STATUS_ZOMBIE]

@@ -1,0 +1,62 @@
+"""Starting on many workers: the commands for a pod (tests/test_elastic.py starts processes)."""
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+POD = REPOSITORY / "launch" / "pod.sh"
+
+
+def pod(*arguments):
+    return subprocess.run(["bash", POD, *arguments], capture_output=True, text=True, timeout=60)
+
+
+def test_dry_run_prints_what_every_worker_would_run():
+    process = pod(
+        "--tpu=pod1", "--zone=z", "--project=p", "--dry-run",
+        "--", "--config=c.py", "--workdir=/mnt/w", "--config.data.train=a b.jsonl",
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    commands = [shlex.split(line.removeprefix("+ ")) for line in process.stdout.splitlines()]
+    assert [command[0] for command in commands] == ["git", "gcloud", "gcloud", "gcloud", "gcloud"]
+    for command in commands[1:]:
+        assert {"--worker=all", "--zone=z", "--project=p"} <= set(command)
+    remote = shlex.split(commands[-1][-1].removeprefix("--command="))
+    assert remote[-5:] == [
+        "-m", "launch.worker", "--config=c.py", "--workdir=/mnt/w", "--config.data.train=a b.jsonl"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--zone=z"], "--tpu=NAME is missing"),
+        (["--tpu=t"], "--zone=ZONE is missing"),
+        (["--tpu=t", "--zone=z", "--workdir=w"], "unknown argument '--workdir=w'"),
+        (["--tpu=t", "--zone=z", "--", "--workdir=w"], "--config=FILE is missing"),
+        (["--tpu=t", "--zone=z", "--", "--config=c"], "--workdir=DIR is missing"),
+    ],
+)
+def test_mistakes_of_the_pod_command(arguments, message):
+    process = pod("--dry-run", *arguments)
+    assert process.returncode == 2 and not process.stdout
+    assert message in process.stderr and process.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--num_processes=2"], "go together"),
+        (["--coordinator=h:1", "--num_processes=2", "--process_id=2"], "between 0 and 1"),
+        (["--coordinator=h:1", "--num_processes=two", "--process_id=0"], "whole numbers"),
+    ],
+)
+def test_mistakes_of_the_worker_command(arguments, message, capsys):
+    from launch import worker
+
+    assert worker.main(["worker", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1

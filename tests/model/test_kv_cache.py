@@ -1,0 +1,125 @@
+"""The paged cache against attention over the same keys laid side by side."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from semcoder_jax.model import kv_cache
+from semcoder_jax.model.attention import attend, attention_mask
+from semcoder_jax.model.decoder import DecoderConfig
+from semcoder_jax.model.kv_cache import KVCache
+
+CONFIG = DecoderConfig(
+    vocab_size=8,
+    hidden_size=32,
+    intermediate_size=8,
+    num_layers=3,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=8,
+    max_positions=64,
+)
+S, N = 8, 5  # positions of a page, pages of a row
+WAYS = {"by row": kv_cache._attend_by_row, "batched": kv_cache._attend}
+
+
+def random(rng, *shape):
+    return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+
+def filled(rng, lengths, layer=1, dtype=jnp.float32):
+    """A cache that rows of ``lengths`` wrote in pieces, their tables, and plain [B, S, G, K]."""
+    B, longest = len(lengths), max(lengths)
+    k, v = random(rng, B, longest, 2, 8), random(rng, B, longest, 2, 8)
+    cache = KVCache.zeros(CONFIG, 1 + B * N, dtype, page_size=S)
+    pages = np.zeros((B, N), np.int32)
+    free = iter(rng.permutation(np.arange(1, 1 + B * N)))
+    for b, length in enumerate(lengths):
+        for n in range(-(-length // S)):
+            pages[b, n] = next(free)
+        at = 0
+        while at < length:  # whole pages, then pieces
+            T = 2 * S if length - at >= 2 * S else min(3, length - at)
+            cache = cache.write(
+                layer,
+                pages[b : b + 1],
+                at + jnp.arange(T)[None],
+                k[b : b + 1, at : at + T],
+                v[b : b + 1, at : at + T],
+            )
+            at += T
+    return cache, jnp.asarray(pages), k, v
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("T", [1, 3])
+def test_pages_hold_what_was_written(way, T):
+    rng = np.random.default_rng(T)
+    lengths = [3, 40, 17, 8, 33]
+    cache, pages, k, v = filled(rng, lengths)
+    q = random(rng, len(lengths), T, 4, 8)
+    positions = jnp.asarray(lengths)[:, None] - T + jnp.arange(T)
+    slots = jnp.broadcast_to(jnp.arange(40), (5, 40))
+    mask = attention_mask(positions, slots, jnp.ones_like(positions), jnp.ones_like(slots))
+    expected = attend(q, k, v, mask)
+    np.testing.assert_allclose(way(cache, 1, pages, positions, q), expected, atol=2e-6)
+    assert not cache.k_LxPxGxSxK[0].any() and not cache.v_LxPxGxSxK[2].any()  # other layers
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_int8_is_attention_over_rounded_keys_and_values(way):
+    """Rounded by NumPy: each head of a token by its own greatest number."""
+    rng = np.random.default_rng(5)
+    lengths = [3, 40, 17]
+    cache, pages, *written = filled(rng, lengths, dtype=jnp.int8)
+    assert cache.k_LxPxGxSxK.dtype == jnp.int8
+    k, v = (np.asarray(array) for array in written)
+    step_k, step_v = (np.abs(array).max(-1, keepdims=True) / 127 for array in (k, v))
+    k, v = np.rint(k / step_k) * step_k, np.rint(v / step_v) * step_v
+    q = random(rng, len(lengths), 1, 4, 8)
+    positions = jnp.asarray(lengths)[:, None] - 1
+    slots = jnp.broadcast_to(jnp.arange(40), (3, 40))
+    mask = attention_mask(positions, slots, jnp.ones_like(positions), jnp.ones_like(slots))
+    expected = attend(q, jnp.asarray(k), jnp.asarray(v), mask)
+    np.testing.assert_allclose(way(cache, 1, pages, positions, q), expected, atol=3e-6)
+    assert jnp.abs(expected - attend(q, *written, mask)).max() > 1e-4  # the rounding is there
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_row_has_the_same_bits_in_any_company(way, dtype):
+    rng = np.random.default_rng(0)
+    cache, pages, _, _ = filled(rng, [19, 40, 2], dtype=jnp.dtype(dtype))
+    q = random(rng, 3, 2, 4, 8)
+    positions = jnp.array([[17, 18], [38, 39], [0, 1]])
+    together = way(cache, 1, pages, positions, q)
+    order = jnp.array([2, 0, 2])
+    moved = way(cache, 1, pages[order], positions[order], q[order])
+    assert (together[0] == moved[1]).all() and (together[2] == moved[0]).all()
+    # Neither the pages of others nor a wider table or pool are seen.
+    wide = jnp.pad(pages, ((0, 0), (0, 7)))
+    others = jnp.setdiff1d(jnp.arange(cache.num_pages), pages[0])
+    noise = jax.tree.map(lambda stack: stack.at[:, others].set(7), cache)
+    assert (way(noise, 1, wide, positions, q)[0] == together[0]).all()
+
+
+def test_positions_without_a_page_go_to_page_0():
+    cache = KVCache.zeros(CONFIG, 4, page_size=S)
+    pages = jnp.array([[3, 0]])
+    ones = jnp.ones((1, 3, 2, 8))
+    for first in (7, 14, 300):  # over the end of page 3, of the table, far beyond
+        cache = cache.write(0, pages, first + jnp.arange(3)[None], ones, ones)
+    written = np.argwhere(np.asarray(cache.k_LxPxGxSxK).any(axis=(2, 4)))
+    assert {(page, slot) for layer, page, slot in written if page} == {(3, 7)}
+
+
+def test_a_copied_page_is_equal_in_all_layers():
+    rng = np.random.default_rng(0)
+    shape = (3, 4, 2, S, 8)
+    scales = (random(rng, *shape[:-1]), random(rng, *shape[:-1]))
+    cache = KVCache(random(rng, *shape), random(rng, *shape), *scales)
+    copy = jax.jit(KVCache.copy_page)(cache, 2, 1)
+    for before, after in zip(cache, copy, strict=True):
+        assert (after[:, 1] == before[:, 2]).all()
+        assert (after[:, [0, 2, 3]] == before[:, [0, 2, 3]]).all()

@@ -1,0 +1,173 @@
+"""Views of a trace, against texts written by hand, and the command that shows them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from data_pipeline.execution.service import Sandbox, SandboxUnavailable
+from data_pipeline.tracing.views import inlined, table, terminal
+from tests.tracing.test_events import traced
+
+REPOSITORY = Path(__file__).parents[2]
+PROGRAM = """
+    def f(xs):
+        total = 0
+        for x in xs:
+            if x > 1:
+                total += x
+        return [total, None]
+    """
+
+
+def text(written: str) -> str:
+    return dedent(written).strip("\n") + "\n"
+
+
+def test_inlined_form_is_upstreams():
+    """SemCoder's construct_trace.py: k numbers the steps that changed something; up to three
+    states of a line are all kept."""
+    assert inlined(traced(PROGRAM, "f([1, 2, 3])")) == text(
+        """
+        def f(xs): # [INPUT] {"xs": [1, 2, 3]} [/INPUT]
+            total = 0 # [STATE-0] {"total": 0} [/STATE-0]
+            for x in xs: # [STATE-1] {"x": 1} [/STATE-1][STATE-2] {"x": 2} [/STATE-2][STATE-4] {"x": 3} [/STATE-4]
+                if x > 1:
+                    total += x # [STATE-3] {"total": 2} [/STATE-3][STATE-5] {"total": 5} [/STATE-5]
+            return [total, None] # [OUTPUT] [5, None] [/OUTPUT]
+        """  # noqa: E501
+    )
+
+
+def test_inlined_form_keeps_the_first_two_states_and_the_last():
+    assert inlined(traced(PROGRAM, "f([1, 0, 1, 0, 1])")).split("\n")[2] == (
+        '    for x in xs: # [STATE-1] {"x": 1} [/STATE-1][STATE-2] {"x": 0} [/STATE-2]'
+        ' ... [STATE-5] {"x": 1} [/STATE-5]'
+    )
+
+
+def test_inlined_form_of_exceptions_and_values():
+    trace = traced(
+        """
+        def f(a, b):
+            t = (1, 'two')
+            d = {'k': "it's"}
+            s = 'text'
+            return g(d)
+        def g(d):
+            return d['missing']
+        """,
+        "f(None, b=True)",
+    )
+    assert inlined(trace) == text(
+        """
+        def f(a, b): # [INPUT] {"a": null, "b": true} [/INPUT]
+            t = (1, 'two') # [STATE-0] {"t": "(1, 'two')"} [/STATE-0]
+            d = {'k': "it's"} # [STATE-1] {"d": "{'k': \\"it's\\"}"} [/STATE-1]
+            s = 'text' # [STATE-2] {"s": "text"} [/STATE-2]
+            return g(d) # [EXCEPTION] KeyError: 'missing' [/EXCEPTION]
+        def g(d):
+            return d['missing']
+        """
+    )
+    assert inlined(trace, frame=1).split("\n")[5] == (
+        """def g(d): # [INPUT] {"d": "{'k': \\"it's\\"}"} [/INPUT]"""
+    )
+
+
+def test_inlined_output_is_quoted_as_upstream_does():
+    for expression, shown in (("'a'", '"a"'), ("3", "3"), ("True", "True"), ("None", "None"),
+                              ("(1, 2)", "(1, 2)"), ("['x']", '["x"]'), ("{'a': 1}", "{'a': 1}"),
+                              ("0.5", "0.5")):  # fmt: skip
+        trace = traced(f"def f():\n    return {expression}\n", "f()")
+        assert inlined(trace).split("\n")[1].endswith(f"# [OUTPUT] {shown} [/OUTPUT]")
+
+
+def test_inlined_comments_leave_the_program_as_it_is():
+    trace = traced(PROGRAM, "f([5])")
+    bare = [re.sub(r" # \[(INPUT|STATE|OUTPUT).*", "", line) for line in inlined(trace).split("\n")]
+    assert "\n".join(bare) == trace.program
+
+
+def test_table_is_aligned_and_complete():
+    trace = traced(PROGRAM, "f([1, 2])")
+    lines = table(trace).split("\n")
+    assert len(lines) == len(trace.events) + 2
+    assert lines[0].split() == ["step", "line", "source", "effect"]
+    column = lines[0].index("effect")
+    assert lines[2].startswith("    1     2  total = 0")
+    assert lines[2][column:] == "total = 0"
+    assert lines[3][column:] == "x = 1, enters #1"
+    assert lines[4][column:] == "passes by"
+    assert lines[-1] == "f([1, 2]) → [2, None]"
+
+
+def test_terminal_view():
+    trace = traced(PROGRAM, "f([2])")
+    plain = terminal(trace, colour=False)
+    assert "\x1b" not in plain
+    coloured = terminal(trace, colour=True)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain and coloured != plain
+    for line in trace.program.split("\n")[1:]:
+        assert line in plain
+    assert "total = 2" in plain and plain.endswith("f([2]) → [2, None]")
+    short = terminal(traced(PROGRAM, f"f({[1] * 500})"), colour=False, most=40)
+    assert re.search(r"… \d+ steps left out …", short) and len(short.split("\n")) < 60
+    cut = terminal(traced(PROGRAM, "f([1, 2, 3])", max_lines=4), colour=False)
+    assert "steps are missing" in cut
+    wrong = terminal(traced("def f(x):\n    return 1 / x\n", "f(0)"), colour=False)
+    assert wrong.endswith("f(0) raises ZeroDivisionError: division by zero (line 2)")
+
+
+# ---- the command
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "data_pipeline.tracing", *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(dedent(PROGRAM).strip("\n") + "\n")
+    return str(path)
+
+
+def test_command_in_the_sandbox(file):
+    try:
+        Sandbox(workers=1).close()
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    done = command(file, "f([1, 2])")
+    assert done.returncode == 0, done.stderr
+    trusted = command(file, "f([1, 2])", "--trusted")
+    assert done.stdout == trusted.stdout
+    assert done.stdout.strip() == terminal(traced(PROGRAM, "f([1, 2])"), colour=False)
+
+
+def test_command_views_and_errors(file, tmp_path):
+    assert "[INPUT]" in command(file, "f([1])", "--trusted", "--view=inlined").stdout
+    assert "effect" in command(file, "f([1])", "--trusted", "--view=table").stdout
+    assert "\x1b[" in command(file, "f([1])", "--trusted", "--colour=always").stdout
+    failing = command(file, "f(3)", "--trusted")
+    assert failing.returncode == 1 and "TypeError" in failing.stdout
+    broken = tmp_path / "broken.py"
+    broken.write_text("x = 1\ndef f(:\n")
+    for arguments, told in (
+        ([file, "f("], "no Python expression"),
+        ([file, "g(1)"], "defines no 'g'"),
+        ([file, "f(1, 2)"], "does not fit"),
+        ([file, "f(y)"], "no literal"),
+        ([str(broken), "f(1)"], "line 2"),
+        ([str(tmp_path / "none.py"), "f(1)"], "none.py"),
+    ):
+        done = command(*arguments, "--trusted")
+        assert done.returncode == 2 and done.stdout == ""
+        assert done.stderr.startswith("error: ") and told in done.stderr
+        assert done.stderr.count("\n") == 1
