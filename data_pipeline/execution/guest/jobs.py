@@ -13,21 +13,26 @@ import contextlib
 import io
 import sys
 import threading
-import traceback
 import types
 from collections.abc import Mapping
 from typing import Any
 
-from data_pipeline.execution.guest import determinism, values
+from data_pipeline.execution.guest import determinism, series, values
+from data_pipeline.execution.guest.program import (
+    MAX_MESSAGE,
+    compile_source,
+    make_module,
+    raised_outcome,
+    value_outcome,
+)
 from data_pipeline.source.calls import Call, CallError, make_call, parse_call, resolve
 from data_pipeline.tracing.events import Trace
-from data_pipeline.tracing.markers import FILENAME, prepare
-from data_pipeline.tracing.recorder import Ended, Recording, describe_exception, record
+from data_pipeline.tracing.markers import prepare
+from data_pipeline.tracing.recorder import Ended, Recording, record
 from data_pipeline.tracing.rendering import clip, render
 from data_pipeline.tracing.runs import outcome_of, read_trace
 
 _RECURSION_LIMIT = 1000
-_MESSAGE = 2000  # characters of an exception's message
 _intact_builtins = dict(vars(__import__("builtins")))
 
 
@@ -52,7 +57,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     try:
         answer = _traced(job) if job.get("trace") else {"outcome": _plain(job)}
     except CallError as error:
-        answer = {"outcome": ["bad_input", error.reason, clip(str(error), _MESSAGE), error.line]}
+        answer = {"outcome": ["bad_input", error.reason, clip(str(error), MAX_MESSAGE), error.line]}
     except BaseException as error:
         answer = {"outcome": raised_outcome(error)}
     finally:
@@ -65,8 +70,6 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
 def _plain(job: Mapping[str, Any]) -> list[Any]:
     mode = job["mode"]
     if mode == "series":
-        from data_pipeline.execution.guest import series  # which imports this module
-
         return series.run(job)
     code = compile_source(job["program"])
     if mode in ("module", "stdin"):
@@ -148,19 +151,6 @@ def _padding(number: int) -> list[Any]:
     return [*small, *map(bytes, range(1, 1024, 16))]
 
 
-def compile_source(source: str) -> types.CodeType:
-    try:
-        return compile(source, FILENAME, "exec", dont_inherit=True)
-    except SyntaxError as error:
-        raise CallError(
-            "syntax",
-            f"the program has a syntax error at line {error.lineno}: {error.msg}",
-            error.lineno,
-        ) from None
-    except (ValueError, MemoryError, RecursionError, OverflowError) as error:
-        raise CallError("syntax", f"the program cannot be compiled: {error}") from None
-
-
 def _expression(text: str) -> types.CodeType:
     try:
         return compile(text.strip(), "<expression>", "eval", dont_inherit=True)
@@ -178,42 +168,12 @@ def _call(job: Mapping[str, Any]) -> Call:
     )
 
 
-def make_module(name: str) -> types.ModuleType:
-    module = types.ModuleType(name)
-    module.__dict__["__builtins__"] = sys.modules["builtins"]
-    sys.modules[name] = module
-    return module
-
-
 def _finish() -> None:
     """What the interpreter does at exit, as part of the run: other threads end, exit handlers."""
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()
     atexit._run_exitfuncs()
-
-
-def value_outcome(value: Any, max_nodes: int = values.MAX_NODES) -> list[Any]:
-    sys.settrace(None)  # what the program left running must not follow us
-    sys.setprofile(None)
-    try:
-        return ["value", values.encode(value, max_nodes)]
-    except values.TooLarge as error:
-        return ["limit", "output", f"the result is too large: {error}"]
-    except RecursionError:
-        return ["limit", "output", "the result is too large: nested too deeply"]
-
-
-def raised_outcome(error: BaseException, real: Mapping[int, int] | None = None) -> list[Any]:
-    if type(error) is MemoryError:
-        return ["limit", "memory", ""]
-    line = None
-    with contextlib.suppress(Exception):
-        for frame, number in traceback.walk_tb(error.__traceback__):
-            if frame.f_code.co_filename == FILENAME:
-                line = (real or {}).get(number, number)
-    name, message = describe_exception(error, _MESSAGE)
-    return ["exception", name, message, line]
 
 
 def trace_to_json(trace: Trace) -> dict[str, Any]:

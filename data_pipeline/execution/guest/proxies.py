@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
 from typing import Any
 
-from data_pipeline.execution.guest import determinism, jobs, values
+from data_pipeline.execution.guest import determinism, program, values
 from data_pipeline.execution.guest.messages import receive, send
 from data_pipeline.source.calls import Call, CallError, make_call, resolve
 
@@ -32,14 +32,14 @@ def serve(job: Mapping[str, Any], asks: int, answers: int) -> None:
     determinism.reset()
     namespace: dict[str, Any] = {}
     try:
-        code = jobs.compile_source(job["program"])
-        namespace = vars(jobs.make_module("program"))
+        code = program.compile_source(job["program"])
+        namespace = vars(program.make_module("program"))
         exec(code, namespace)
         outcome = ["value", None]
     except CallError as error:
         outcome = ["bad_input", error.reason, str(error), error.line]
     except BaseException as error:
-        outcome = jobs.raised_outcome(error)
+        outcome = program.raised_outcome(error)
     send(answers, {"outcome": outcome, "names": [n for n in namespace if type(n) is str]})
     while (ask := receive(asks)) is not None:
         try:
@@ -51,11 +51,11 @@ def serve(job: Mapping[str, Any], asks: int, answers: int) -> None:
                 tuple(values.decode(tree) for tree in ask["args"]),
                 {name: values.decode(tree) for name, tree in ask["kwargs"].items()},
             )
-            outcome = jobs.value_outcome(make_call(call, resolve(call, namespace)))
+            outcome = program.value_outcome(make_call(call, resolve(call, namespace)))
         except CallError as error:
             outcome = ["exception", "TypeError", str(error), None]
         except BaseException as error:
-            outcome = jobs.raised_outcome(error)
+            outcome = program.raised_outcome(error)
         send(answers, {"outcome": outcome})
 
 
@@ -63,7 +63,7 @@ def _named(value: Any) -> list[Any]:
     """What a name of the program stands for: a module, a function, or a value."""
     if isinstance(value, types.ModuleType):
         return ["module", value.__name__]
-    return ["function"] if callable(value) else jobs.value_outcome(value)
+    return ["function"] if callable(value) else program.value_outcome(value)
 
 
 # ---- the test's process
@@ -148,7 +148,7 @@ def run_test(test: Mapping[str, Any], answers: int, asks: int) -> dict[str, Any]
         code = compile(tree, "<test>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         return {"outcome": ["bad_input", "syntax", f"the test has a syntax error: {error}", None]}
-    module = jobs.make_module("__main__")
+    module = program.make_module("__main__")
     namespace = vars(module)
     entry = test["entry"]
     if entry is not None and entry not in hello["names"]:
@@ -182,7 +182,7 @@ def run_test(test: Mapping[str, Any], answers: int, asks: int) -> dict[str, Any]
 
 
 def _failed(error: BaseException) -> list[Any]:
-    outcome = jobs.raised_outcome(error)
+    outcome = program.raised_outcome(error)
     if outcome[0] == "exception":
         outcome[3] = _line_of(error, "<test>")
     return outcome

@@ -19,8 +19,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from data_pipeline.execution.guest import jobs, values
+from data_pipeline.execution.guest import program, values
 from data_pipeline.execution.guest.messages import ANSWER, send
+from data_pipeline.source.calls import CallError
 
 # Taken before the sample's clock takes the real one's place.
 _clock = time.clock_gettime
@@ -50,8 +51,8 @@ def run(job: Mapping[str, Any]) -> list[Any]:
             send(ANSWER, {"outcome": ["value", ["l", *rows]]})
         os._exit(0)
 
-    code = jobs.compile_source(job["program"])
-    namespace = vars(jobs.make_module("program"))
+    code = program.compile_source(job["program"])
+    namespace = vars(program.make_module("program"))
     signal.signal(signal.SIGPROF, out_of_time)
     sink = _Sink()
     sys.stdout = sys.stderr = sink
@@ -60,7 +61,7 @@ def run(job: Mapping[str, Any]) -> list[Any]:
         exec(code, namespace)
         function = namespace.get(job["name"])
         if not callable(function):
-            raise jobs.CallError("entry", f"the program defines no function {job['name']!r}")
+            raise CallError("entry", f"the program defines no function {job['name']!r}")
         for tree, seconds in zip(job["series"], job["seconds"], strict=True):
             arguments = values.decode(tree)
             _setitimer(signal.ITIMER_PROF, seconds)
@@ -71,7 +72,7 @@ def run(job: Mapping[str, Any]) -> list[Any]:
                     answer = set(answer)
             except BaseException as error:
                 _setitimer(signal.ITIMER_PROF, 0)
-                kind, *told = jobs.raised_outcome(error)
+                kind, *told = program.raised_outcome(error)
                 rows.append(["t", kind, *told[:2]])
                 break
             spent = _clock(_CPU) - began
@@ -91,7 +92,7 @@ def _told(answer: Any) -> tuple[str, Any]:
             digest = hashlib.sha256()
             _feed(digest, answer)
             return "digest", digest.hexdigest()
-    kind, told = jobs.value_outcome(answer, MAX_NODES)[:2]
+    kind, told = program.value_outcome(answer, MAX_NODES)[:2]
     if kind == "value" and type(told) is list and len(text := json.dumps(told)) > _LARGE_TREE:
         return "digest", hashlib.sha256(text.encode()).hexdigest()
     return kind, told

@@ -1,0 +1,62 @@
+"""A program as code in a module of its own, and the outcome of running it.
+
+Standard library only: runs inside the sandbox.
+"""
+
+import contextlib
+import sys
+import traceback
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from data_pipeline.execution.guest import values
+from data_pipeline.source.calls import CallError
+from data_pipeline.tracing.markers import FILENAME
+from data_pipeline.tracing.recorder import describe_exception
+
+MAX_MESSAGE = 2000
+"""Characters of an exception's message that are kept."""
+
+
+def compile_source(source: str) -> types.CodeType:
+    try:
+        return compile(source, FILENAME, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise CallError(
+            "syntax",
+            f"the program has a syntax error at line {error.lineno}: {error.msg}",
+            error.lineno,
+        ) from None
+    except (ValueError, MemoryError, RecursionError, OverflowError) as error:
+        raise CallError("syntax", f"the program cannot be compiled: {error}") from None
+
+
+def make_module(name: str) -> types.ModuleType:
+    module = types.ModuleType(name)
+    module.__dict__["__builtins__"] = sys.modules["builtins"]
+    sys.modules[name] = module
+    return module
+
+
+def value_outcome(value: Any, max_nodes: int = values.MAX_NODES) -> list[Any]:
+    sys.settrace(None)  # what the program left running must not follow us
+    sys.setprofile(None)
+    try:
+        return ["value", values.encode(value, max_nodes)]
+    except values.TooLarge as error:
+        return ["limit", "output", f"the result is too large: {error}"]
+    except RecursionError:
+        return ["limit", "output", "the result is too large: nested too deeply"]
+
+
+def raised_outcome(error: BaseException, real: Mapping[int, int] | None = None) -> list[Any]:
+    if type(error) is MemoryError:
+        return ["limit", "memory", ""]
+    line = None
+    with contextlib.suppress(Exception):
+        for frame, number in traceback.walk_tb(error.__traceback__):
+            if frame.f_code.co_filename == FILENAME:
+                line = (real or {}).get(number, number)
+    name, message = describe_exception(error, MAX_MESSAGE)
+    return ["exception", name, message, line]
