@@ -1,5 +1,6 @@
 """Imports run down only, between packages and between rooms; the picture in docs shows them."""
 
+import graphlib
 import json
 import subprocess
 import sys
@@ -28,6 +29,20 @@ def test_imports_run_down(package):
     imports = imports_of(package)
     assert imports, f"{package} imports nothing: are its files read?"
     assert upward(imports) == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Inside a room, too, and where an import is hidden in a function."""
+    modules = {
+        rooms.module_name(path) for package in PACKAGES for path in rooms.python_files(package)
+    }
+    imported: dict[str, set[str]] = {module: set() for module in modules}
+    for found in (each for package in PACKAGES for each in imports_of(package)):
+        name = found.imported
+        target = name if name in modules else name.rpartition(".")[0]
+        if target in modules and target != found.importer:
+            imported[found.importer].add(target)
+    assert list(graphlib.TopologicalSorter(imported).static_order())  # else it raises CycleError
 
 
 @pytest.mark.parametrize("package", FLOORS)
