@@ -119,7 +119,7 @@ def _local_runner(options: BuildOptions) -> Any:
     if options.workers > 1:
         from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-        command = f"exec {shlex.quote(sys.executable)} -m data_pipeline.build.local_worker"
+        command = f"exec {shlex.quote(sys.executable)} -m data_pipeline.builder.local_worker"
         environment = SubprocessSDKEnvironment.from_command_string(command)
     return fn_runner.FnApiRunner(
         default_environment=environment, provision_info=fn_runner.ExtendedProvisionInfo(info)

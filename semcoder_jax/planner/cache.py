@@ -5,7 +5,6 @@ shape the program, the topology, the versions of the libraries that lower and co
 source of the step. $SEMCODER_CACHE or ~/.cache/semcoder-jax, in ``plans/``.
 """
 
-import ast
 import functools
 import hashlib
 import importlib.metadata
@@ -14,6 +13,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from data_pipeline.source.import_closure import source_digest
 from semcoder_jax.cache import cache_folder
 from semcoder_jax.config import RunConfig
 
@@ -76,37 +76,7 @@ def plan_key(run: RunConfig, topology: str, libtpu_version: str, question: objec
 def source_hash() -> str:
     """Of the step's source: train_step, what launch compiles it with, and every module of ours
     that they import, directly or not."""
-    found = _imported(
-        ["semcoder_jax.training.step", "semcoder_jax.planner.compiler_process"], ("semcoder_jax",)
-    )
-    digest = hashlib.sha256()
-    for path in sorted(found):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _imported(modules: list[str], rooms: tuple[str, ...]) -> set[Path]:
-    files, waiting = set(), list(modules)
-    while waiting:
-        path = _file_of(waiting.pop())
-        if path is None or path in files:
-            continue
-        files.add(path)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                # `from a import b` may name the module a.b.
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            waiting += [name for name in names if name.split(".")[0] in rooms]
-    return files
-
-
-def _file_of(module: str) -> Path | None:
-    path = REPOSITORY.joinpath(*module.split("."))
-    candidates = (path.with_suffix(".py"), path / "__init__.py")
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    return source_digest(["semcoder_jax.training.step", "semcoder_jax.planner.compiler_process"])
 
 
 def _version(package: str) -> str | None:

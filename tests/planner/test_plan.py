@@ -11,10 +11,12 @@ from pathlib import Path
 import jax
 import pytest
 
+from data_pipeline.source.import_closure import ROOT, import_closure
 from launch import plan
 from semcoder_jax.config import ConfigError, parse_run
 from semcoder_jax.hf import MODELS
 from semcoder_jax.model import flops
+from semcoder_jax.planner import cache as plan_cache
 from semcoder_jax.planner import compiled_step
 from semcoder_jax.planner.cache import PlanCache, plan_key, source_hash
 from semcoder_jax.planner.compiled_step import CompiledStep, StepShapes, batch_shapes
@@ -214,25 +216,17 @@ def test_only_what_shapes_the_program_decides_its_key():
     assert len({key(), plan_key(run, "v5e:4x8", "1"), plan_key(run, "v5e:4x4", "2")}) == 3
 
 
-def test_the_source_of_the_step_decides_it_too(monkeypatch, tmp_path):
-    from semcoder_jax.planner import cache as plan_cache
-
-    files = plan_cache._imported(["semcoder_jax.training.step"], ("semcoder_jax", "launch"))
-    names = {path.stem for path in files}
-    assert {"train_step", "model", "attention", "loss", "optimizer", "sharding"} <= names
-    assert not {"train", "metrics", "evaluate"} & names
-    before = source_hash()
-    source_hash.cache_clear()
-    step = tmp_path / "semcoder_jax" / "train_step.py"
-    step.parent.mkdir()
-    step.write_text("from semcoder_jax import model")
-    (step.parent / "model.py").write_text("A = 1")
-    monkeypatch.setattr(plan_cache, "REPOSITORY", tmp_path)
-    first = source_hash()
-    source_hash.cache_clear()
-    (step.parent / "model.py").write_text("A = 2")
-    assert len({before, first, source_hash()}) == 3
-    source_hash.cache_clear()
+def test_the_source_of_the_step_decides_it_too(monkeypatch):
+    """Every file that the step runs on reaches the digest, and no other one."""
+    asked = []
+    monkeypatch.setattr(plan_cache, "source_digest", lambda modules: asked.extend(modules) or "")
+    source_hash.__wrapped__()
+    files = {path.relative_to(ROOT).as_posix() for path in import_closure(asked)}
+    step = ("training/step", "training/loss", "training/optimizer", "model/decoder")
+    assert {f"semcoder_jax/{name}.py" for name in step} <= files
+    assert not {"training/loop", "training/metrics", "commands/evaluate"} & {
+        name.removeprefix("semcoder_jax/").removesuffix(".py") for name in files
+    }
 
 
 def test_what_was_compiled_is_not_compiled_again(tmp_path):
