@@ -12,8 +12,7 @@ import jax
 import pytest
 
 from launch import plan
-from semcoder_jax.config import ConfigError, parse_run
-from semcoder_jax.hf import MODELS
+from semcoder_jax.config import MODELS, ConfigError, parse_run
 from semcoder_jax.model import flops
 from semcoder_jax.planner import compiled_step
 from semcoder_jax.planner.cache import PlanCache, plan_key, source_hash
