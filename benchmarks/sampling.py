@@ -195,7 +195,7 @@ def load(path: Path):
 
     from semcoder_jax import hf
     from semcoder_jax.checkpoints import Model, abstract_model, load_model
-    from semcoder_jax.model.decoder import Compute
+    from semcoder_jax.config import Compute
 
     if (path / "tokenizer.json").exists():
         model = load_model(path)

@@ -44,7 +44,6 @@ from semcoder_jax.planner.report import (
 )
 from semcoder_jax.planner.search import Candidate, search
 from semcoder_jax.planner.settings import Setting, candidates
-from semcoder_jax.training.optimizer import OptimizerError
 
 USER_ERRORS = (
     command_line.CommandLineError,
@@ -52,7 +51,6 @@ USER_ERRORS = (
     CompileError,
     ConfigError,
     hf.HFError,
-    OptimizerError,
     sharding.MeshError,
 )
 _SWITCHES = ("json", "search")

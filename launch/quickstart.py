@@ -23,7 +23,8 @@ from flax import nnx
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import MODEL, Model, load_model
 from semcoder_jax.commands import evaluate
-from semcoder_jax.config import RunConfig, parse_run
+from semcoder_jax.commands import train as train_command
+from semcoder_jax.config import ConfigError, RunConfig, parse_run
 from semcoder_jax.evaluation import report
 from semcoder_jax.evaluation import store as generations
 from semcoder_jax.evaluation.benchmarks.heldout import (
@@ -39,12 +40,12 @@ from semcoder_jax.hf.card import CardContent, default_license, model_card
 from semcoder_jax.inference.generate import SamplingParams
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.initialization import with_copying_heads
-from semcoder_jax.training import loop as training
 from semcoder_jax.training.compilation_cache import keep_compiled_programs
+from semcoder_jax.training.loop import TrainResult, train
 
 PROBLEMS = 400
 SAMPLING = SamplingParams(max_new_tokens=192)  # greedy; the longest true response has 170
-USER_ERRORS = (*training.USER_ERRORS, *evaluate.USER_ERRORS)
+USER_ERRORS = (*train_command.USER_ERRORS, *evaluate.USER_ERRORS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Outcome:
 
     untrained: Run
     trained: Run
-    training: training.TrainResult
+    training: TrainResult
     export: Path
 
 
@@ -61,13 +62,13 @@ def quickstart(config, workdir: Path) -> Outcome:
     """Every stage in order; raises one of USER_ERRORS."""
     run = parse_run(config)
     if run.data.source != "synthetic":
-        raise training.ConfigError(
+        raise ConfigError(
             f"config: data.source {run.data.source!r}: the quickstart needs 'synthetic', whose "
             f"held-out functions it asks about (for other data: python -m semcoder_jax.train)"
         )
 
     _stage(1, "programs, run and told in words; a model trained on them")
-    result = training.train(config, workdir)
+    result = train(config, workdir)
     if result.step < result.num_steps:
         raise KeyboardInterrupt  # stopped gracefully; what is saved goes on later
     # Written by the stage above: they need no sandbox.
@@ -188,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not any(argument.startswith(f"{flag}=") for argument in argv):
             argv.insert(1, f"{flag}={default}")
     try:
-        config, workdir = training.parse_arguments(argv)
+        config, workdir = train_command.parse_arguments(argv)
         keep_compiled_programs(workdir)
         outcome = quickstart(config, Path(workdir))
     except USER_ERRORS as error:

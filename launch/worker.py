@@ -31,9 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LaunchError, RuntimeError, ValueError) as error:
         print(f"error: {str(error).strip().splitlines()[0]}", file=sys.stderr)
         return 2
-    from semcoder_jax.training import (
-        loop as train,  # after initialize: nothing may touch a device before it
-    )
+    from semcoder_jax.commands import train  # after initialize, before which no device may be used
 
     return train.main([argv[0], *rest])
 

@@ -30,12 +30,10 @@ from jax.sharding import Mesh, NamedSharding
 from tqdm import tqdm
 
 from semcoder_jax import hf
-from semcoder_jax.config import parse_run
+from semcoder_jax.config import QUANTIZED_BASES, Compute, DecoderConfig, LoRAConfig, parse_run
 from semcoder_jax.model import sharding
-from semcoder_jax.model.decoder import Compute, Decoder, DecoderConfig
+from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.lora import (
-    QUANTIZED_BASES,
-    LoRAConfig,
     adapted,
     freeze_leaf,
     initial_adapters,

@@ -22,12 +22,18 @@ from semcoder_jax.checkpoints import (
     load_base,
     load_model,
 )
-from semcoder_jax.config import ConfigError, parse_run
-from semcoder_jax.model import sharding
-from semcoder_jax.model.decoder import Compute, Decoder, DecoderConfig
-from semcoder_jax.model.lora import (
-    BASES,
+from semcoder_jax.commands.train import USER_ERRORS
+from semcoder_jax.config import (
+    LORA_BASES,
+    Compute,
+    ConfigError,
+    DecoderConfig,
     LoRAConfig,
+    parse_run,
+)
+from semcoder_jax.model import sharding
+from semcoder_jax.model.decoder import Decoder
+from semcoder_jax.model.lora import (
     adapted,
     adapter_axes,
     freeze,
@@ -100,7 +106,7 @@ def logits(params):
 
 
 @pytest.mark.parametrize(
-    "base", ["nf4", *(pytest.param(base, marks=pytest.mark.slow) for base in BASES[:3])]
+    "base", ["nf4", *(pytest.param(base, marks=pytest.mark.slow) for base in LORA_BASES[:3])]
 )
 def test_new_adapters_change_nothing_and_random_ones_as_if_merged(base):
     _, params = decoder()
@@ -333,7 +339,7 @@ def test_a_run_goes_on_over_no_other_base(run, data, other_base, tmp_path):
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "12")  # as if stopped before the last step
     with pytest.raises(BaseError, match=MISMATCH):
         training.train(lora_config(data, other_base, lora__base="nf4"), tmp_path / "run")
-    assert issubclass(BaseError, training.USER_ERRORS)  # told in one line
+    assert issubclass(BaseError, USER_ERRORS)  # told in one line
     assert not list((tmp_path / "run" / "checkpoints").glob("*.damaged"))
 
 

@@ -13,8 +13,7 @@ import pytest
 
 from data_pipeline.source.import_closure import ROOT, import_closure
 from launch import plan
-from semcoder_jax.config import ConfigError, parse_run
-from semcoder_jax.hf import MODELS
+from semcoder_jax.config import MODELS, ConfigError, parse_run
 from semcoder_jax.model import flops
 from semcoder_jax.planner import cache as plan_cache
 from semcoder_jax.planner import compiled_step

@@ -13,10 +13,11 @@ import pytest
 
 from data_pipeline.tokens.tokenize import prepare
 from data_pipeline.toy.vocabulary import train_tokenizer
+from semcoder_jax.commands.train import main
 from semcoder_jax.config import parse_run
 from semcoder_jax.training import data as train_data
 from semcoder_jax.training.data import open_data
-from semcoder_jax.training.loop import main, train
+from semcoder_jax.training.loop import train
 from tests.support.tiny_run import tiny_config, write_data
 
 REPOSITORY = Path(__file__).parents[2]
