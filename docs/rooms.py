@@ -31,7 +31,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("commands",),
     ),
     "semcoder_jax": (
-        ("errors", "cache", "config"),
+        ("errors", "cache", "config", "recipes"),
         ("model",),
         ("hf",),
         ("checkpoints",),
