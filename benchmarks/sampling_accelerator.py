@@ -4,7 +4,9 @@ starts it: ``python benchmarks/sampling.py --directory=DIR --accelerator``."""
 import time
 
 import numpy as np
-from sampling import VOCABULARY, Ids, bytes_read, timed
+
+from benchmarks.models import VOCABULARY, Ids, bytes_read
+from benchmarks.rounds import measure_seconds
 
 
 def tokens_per_second(kind: str, size: str, count: int) -> dict:
@@ -31,7 +33,7 @@ def tokens_per_second(kind: str, size: str, count: int) -> dict:
         )
         engine.warm_up()
         requests = [Request(prompt, params) for prompt in prompts[:num_slots]]
-        seconds = timed(lambda e=engine, r=requests: e.generate(r))
+        seconds = measure_seconds(lambda e=engine, r=requests: e.generate(r))
         result[str(num_slots)] = num_slots * count / seconds
     return result
 

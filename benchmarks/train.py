@@ -43,10 +43,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.models import deepseek_shaped, save_random_llama
 from data_pipeline.tokens.packing import TokenTable, lay_out, plan_packs
 
 SIDES = {"jax": "semcoder_jax", "eager": "torch, eager", "compiled": "torch, compiled"}
-VOCABULARY = 32_256
 UPSTREAM_LENGTH = 2048
 MICROBATCH = 16  # upstream's records a device (finetune_refine.sh)
 POOL = 512  # records that a plan packs
@@ -153,29 +153,13 @@ def _whole_rows(ids: np.ndarray) -> Batch:
     }
 
 
-def deepseek_shaped(hidden: int, feed_forward: int, layers: int, heads: int, vocabulary: int):
-    """Fields of transformers' LlamaConfig."""
-    return {
-        "vocab_size": vocabulary,
-        "hidden_size": hidden,
-        "intermediate_size": feed_forward,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": heads,
-        "max_position_embeddings": UPSTREAM_LENGTH,
-        "rms_norm_eps": 1e-6,
-        "rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 100_000.0},
-        "tie_word_embeddings": False,
-    }
-
-
-SMALL = deepseek_shaped(512, 1376, 8, 8, VOCABULARY)
+SMALL = deepseek_shaped(512, 1376, 8, 8)
 TINY = deepseek_shaped(64, 128, 2, 2, 512)
 SIZES = {
     "small": SMALL,
     "tiny": TINY,
-    "1.3b": deepseek_shaped(2048, 5504, 24, 16, VOCABULARY),
-    "6.7b": deepseek_shaped(4096, 11008, 32, 32, VOCABULARY),
+    "1.3b": deepseek_shaped(2048, 5504, 24, 16),
+    "6.7b": deepseek_shaped(4096, 11008, 32, 32),
 }
 ROWS = {"tiny": 2, "1.3b": 8, "6.7b": 4}  # of an update on an accelerator
 
@@ -188,12 +172,12 @@ def main() -> None:
     size, work = work_of(flags)
     directory = Path(flags.directory) / size
     if flags.side:
-        from train_sides import serve
+        from benchmarks.train_sides import serve
 
         serve(flags.side, directory, work, flags.accelerator)
         return
     if not (directory / "config.json").exists():
-        make_model(directory, work.model, flags.accelerator)
+        save_random_llama(directory, work.model, bfloat16=flags.accelerator)
     if flags.accelerator:
         results = {}
         for name in sides:
@@ -218,15 +202,6 @@ def work_of(flags: argparse.Namespace) -> tuple[str, Work]:
     if flags.quick:
         return "tiny", Work(TINY, rows=2, length=64, losses=2, turns=1, batches=1, rounds=1)
     return "small", Work(SMALL, rows=flags.rows or 4, length=512)
-
-
-def make_model(directory: Path, model: dict, accelerator: bool) -> None:
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    dtype = torch.bfloat16 if accelerator else torch.float32
-    LlamaForCausalLM(LlamaConfig(**model)).to(dtype).save_pretrained(directory)
 
 
 # ==== Turns

@@ -20,54 +20,16 @@ many; the rate stays.
 
 from ml_collections import ConfigDict
 
+from semcoder_jax.recipes import adapter_recipe
+
 
 def get_config(variant: str = "6.7b") -> ConfigDict:
-    config = ConfigDict()
-    config.seed = 0
-
-    config.model = ConfigDict()
-    config.model.architecture = variant  # of config.MODELS
-    config.model.init_from = f"models/{variant}"
-
-    config.lora = ConfigDict()
-    config.lora.base = "bfloat16"
-    config.lora.rank = 64
-    config.lora.alpha = 16.0
-
-    config.compute = ConfigDict()
-    config.compute.dtype = "bfloat16"
-    config.compute.remat = "nothing_saveable"  # a layer's input alone is kept
-
-    config.mesh = ConfigDict()
-    config.mesh.data = 1
-    config.mesh.fsdp = -1  # all chips
-    config.mesh.tensor = 1
-
-    config.data = ConfigDict()
-    config.data.source = "tokens"
-    config.data.datasets = ConfigDict()
-    config.data.datasets.pyx = "data/tokens"
-    config.data.sequence_length = 2048
+    config = adapter_recipe(architecture=variant, base="bfloat16")  # variant: of config.MODELS
     config.data.global_batch_size = 64  # packed rows
-    config.data.overlong = "truncate"  # on the right, as upstream
-    config.data.num_epochs = 3
-    config.data.mixture = ConfigDict()  # passes over the records of a kind in an epoch
-    config.data.mixture.nl = 1.0
-    config.data.mixture.forward = 1.0
-    config.data.mixture.backward = 1.0
-
-    config.optimizer = ConfigDict()
-    config.optimizer.name = "adamw"
-    config.optimizer.peak_learning_rate = 2e-4
     config.optimizer.warmup_steps = 60
-    config.optimizer.clip_norm = 0.3
-
-    config.train = ConfigDict()
     config.train.accumulation_steps = 8
-    config.train.skip_gradient_norm = 1000.0  # a step beyond updates nothing, and is told
     config.train.log_every = 5
     config.train.eval_every = 500
     config.train.eval_batches = 20
     config.train.checkpoint_every = 200
-    config.train.keep_checkpoints = 2
     return config

@@ -23,54 +23,16 @@ Departures, and why:
 
 from ml_collections import ConfigDict
 
+from semcoder_jax.recipes import adapter_recipe
+
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
-    config.seed = 0
-
-    config.model = ConfigDict()
-    config.model.architecture = "6.7b"
-    config.model.init_from = "models/6.7b"
-
-    config.lora = ConfigDict()
-    config.lora.base = "nf4"
-    config.lora.rank = 64
-    config.lora.alpha = 16.0
-
-    config.compute = ConfigDict()
-    config.compute.dtype = "bfloat16"
-    config.compute.remat = "nothing_saveable"  # a layer's input alone is kept
-
-    config.mesh = ConfigDict()
-    config.mesh.data = 1
-    config.mesh.fsdp = -1  # more chips hold a part of the base each
-    config.mesh.tensor = 1
-
-    config.data = ConfigDict()
-    config.data.source = "tokens"
-    config.data.datasets = ConfigDict()
-    config.data.datasets.pyx = "data/tokens"
-    config.data.sequence_length = 2048
+    config = adapter_recipe(architecture="6.7b", base="nf4")
     config.data.global_batch_size = 16  # packed rows
-    config.data.overlong = "truncate"  # on the right, as upstream
-    config.data.num_epochs = 3
-    config.data.mixture = ConfigDict()  # passes over the records of a kind in an epoch
-    config.data.mixture.nl = 1.0
-    config.data.mixture.forward = 1.0
-    config.data.mixture.backward = 1.0
-
-    config.optimizer = ConfigDict()
-    config.optimizer.name = "adamw"
-    config.optimizer.peak_learning_rate = 2e-4
     config.optimizer.warmup_steps = 100
-    config.optimizer.clip_norm = 0.3
-
-    config.train = ConfigDict()
     config.train.accumulation_steps = 16  # a row at a time on one chip
-    config.train.skip_gradient_norm = 1000.0  # a step beyond updates nothing, and is told
     config.train.log_every = 10
     config.train.eval_every = 1000
     config.train.eval_batches = 50
     config.train.checkpoint_every = 500
-    config.train.keep_checkpoints = 2
     return config

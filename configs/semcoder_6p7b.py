@@ -24,49 +24,12 @@ Departures, and why:
 
 from ml_collections import ConfigDict
 
+from semcoder_jax.recipes import full_fine_tuning_recipe
+
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
-    config.seed = 0
-
-    config.model = ConfigDict()
-    config.model.architecture = "6.7b"
-    config.model.init_from = "models/6.7b"
-
-    config.compute = ConfigDict()
-    config.compute.dtype = "bfloat16"
-    config.compute.remat = "nothing_saveable"  # a layer's input alone is kept
-
-    config.mesh = ConfigDict()
-    config.mesh.data = 1
-    config.mesh.fsdp = -1  # all chips
-    config.mesh.tensor = 1
-
-    config.data = ConfigDict()
-    config.data.source = "tokens"
-    config.data.datasets = ConfigDict()
-    config.data.datasets.pyx = "data/tokens"
-    config.data.sequence_length = 2048
+    config = full_fine_tuning_recipe("6.7b")
     config.data.global_batch_size = 512  # packed rows
-    config.data.overlong = "truncate"  # on the right, as upstream
-    config.data.num_epochs = 3
-    config.data.mixture = ConfigDict()  # passes over the records of a kind in an epoch
-    config.data.mixture.nl = 1.0
-    config.data.mixture.forward = 1.0
-    config.data.mixture.backward = 1.0
-    config.data.mixture.refine = 0.0  # PyX-R is for configs/refine_6p7b.py
-
-    config.optimizer = ConfigDict()
-    config.optimizer.name = "adamw"
     config.optimizer.peak_learning_rate = 5e-5
     config.optimizer.warmup_steps = 22
-    config.optimizer.clip_norm = 1.0
-
-    config.train = ConfigDict()
-    config.train.accumulation_steps = 8
-    config.train.skip_gradient_norm = 1000.0  # a step beyond updates nothing, and is told
-    config.train.log_every = 2
-    config.train.eval_every = 100
-    config.train.checkpoint_every = 100
-    config.train.keep_checkpoints = 2
     return config

@@ -15,12 +15,11 @@ the longest monologues would take most of a small machine's memory; longer recor
 
 from ml_collections import ConfigDict
 
+from semcoder_jax.recipes import fine_tuning_recipe
+
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
-    config.seed = 0
-
-    config.model = ConfigDict()
+    config = fine_tuning_recipe(tokens="data/tokens-smollm2")
     config.model.hidden_size = 576
     config.model.intermediate_size = 1536
     config.model.num_layers = 30
@@ -33,40 +32,16 @@ def get_config() -> ConfigDict:
     config.model.tie_embeddings = True
     config.model.init_from = "models/smollm2"
 
-    config.compute = ConfigDict()
-    config.compute.dtype = "bfloat16"
-    config.compute.remat = "nothing_saveable"  # a layer's input alone is kept
-
-    config.mesh = ConfigDict()
-    config.mesh.data = 1
-    config.mesh.fsdp = -1  # all chips
-    config.mesh.tensor = 1
-
-    config.data = ConfigDict()
-    config.data.source = "tokens"
-    config.data.datasets = ConfigDict()
-    config.data.datasets.pyx = "data/tokens-smollm2"
     config.data.sequence_length = 1024
     config.data.global_batch_size = 32  # packed rows
     config.data.overlong = "drop"
-    config.data.num_epochs = 3
-    config.data.mixture = ConfigDict()  # passes over the records of a kind in an epoch
-    config.data.mixture.nl = 1.0
-    config.data.mixture.forward = 1.0
-    config.data.mixture.backward = 1.0
     config.data.mixture.refine = 1.0
 
-    config.optimizer = ConfigDict()
-    config.optimizer.name = "adamw"
     config.optimizer.peak_learning_rate = 3e-4
     config.optimizer.warmup_steps = 20
-    config.optimizer.clip_norm = 1.0
 
-    config.train = ConfigDict()
     config.train.accumulation_steps = 4
-    config.train.skip_gradient_norm = 1000.0  # a step beyond updates nothing, and is told
     config.train.log_every = 10
     config.train.eval_every = 100
     config.train.checkpoint_every = 100
-    config.train.keep_checkpoints = 2
     return config

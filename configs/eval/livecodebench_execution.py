@@ -6,24 +6,10 @@ python -m semcoder_jax.evaluate --config=configs/eval/livecodebench_execution.py
 The paper's SemCoder-S scores 61.2. Not run here: the data was out of reach.
 """
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
+
+from semcoder_jax.recipes import execution_recipe, limit_dates
 
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
-    config.benchmark = "livecodebench_execution"
-    config.data = config_dict.placeholder(str)  # test.jsonl; None: its home, cached
-    config.start_date = config_dict.placeholder(str)  # of contests, both included; None: all
-    config.end_date = config_dict.placeholder(str)
-    config.max_tasks = config_dict.placeholder(int)  # None: all
-    config.variants = ("monologue",)  # also "direct", "chain of thought"
-    config.num_samples = 1
-    config.pass_at = (1,)
-    config.batch_size = 64
-
-    config.sampling = ConfigDict()
-    config.sampling.max_new_tokens = 2048
-    config.sampling.temperature = 0.2
-    config.sampling.top_p = 0.95
-    config.sampling.seed = 0
-    return config
+    return limit_dates(execution_recipe("livecodebench_execution"))

@@ -8,23 +8,10 @@ the assertion in its prompt,
 with the run inlined; hidden tests only score. One score a round, "round 0" is the plain solution.
 """
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
+
+from semcoder_jax.recipes import code_recipe
 
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
-    config.benchmark = "mbpp"
-    config.refine_rounds = 5
-    config.data = config_dict.placeholder(str)  # EvalPlus' file; None: its public home, cached
-    config.max_tasks = config_dict.placeholder(int)  # None: all
-    config.variants = ("code",)  # how the first solution is asked
-    config.num_samples = 1
-    config.pass_at = (1,)
-    config.batch_size = 16
-
-    config.sampling = ConfigDict()
-    config.sampling.max_new_tokens = 1024
-    config.sampling.temperature = 0.0  # greedy
-    config.sampling.top_p = 1.0
-    config.sampling.seed = 0
-    return config
+    return code_recipe("mbpp", refine_rounds=5)

@@ -13,8 +13,8 @@ from semcoder_jax.evaluation import generators as sources
 from semcoder_jax.evaluation.benchmarks.heldout import read_problems
 from semcoder_jax.evaluation.results import read_runs
 from semcoder_jax.inference.generate import SamplingParams, generate
-from tests.evaluation.test_heldout import write_problems
 from tests.support.openai_stand_in import MODEL, StandIn
+from tests.support.random_runs import write_problems
 from tests.support.tiny_checkpoint import write_checkpoint
 
 CONFIG = "--config=configs/eval/heldout.py"

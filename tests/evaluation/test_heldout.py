@@ -14,21 +14,12 @@ from semcoder_jax.evaluation.benchmarks.heldout import (
     worked_example,
 )
 from semcoder_jax.evaluation.harness import Said, judged
-from tests.support.tiny_checkpoint import random_runs
+from tests.support.random_runs import write_problems
 
 
 @pytest.fixture(scope="module")
 def problems_file(tmp_path_factory):
     return write_problems(tmp_path_factory.mktemp("problems") / "problems.jsonl")
-
-
-def write_problems(path, count=6):
-    rows = [
-        {"id": f"p{i}", "program": run.program, "call": run.call, "output": run.result}
-        for i, run in enumerate(random_runs(count, seed=3))
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
 
 
 @pytest.fixture(scope="module")

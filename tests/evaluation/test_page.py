@@ -10,9 +10,9 @@ from data_pipeline.monologue.inline import inline_monologue
 from data_pipeline.verify import verify_trace
 from semcoder_jax.evaluation.page import main, page
 from semcoder_jax.evaluation.results import Reference, Run, scores, write_runs
-from tests.evaluation.test_results import a_run, answer
+from tests.support.answers import make_answer, make_run
 from tests.support.browser import chromium, run_in_page
-from tests.support.tiny_checkpoint import random_runs
+from tests.support.random_runs import random_runs
 
 HOSTILE = (
     "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -31,7 +31,7 @@ def run() -> Run:
             text = re.sub(r"(gives \w+=).*?\.$", r"\1'never'.", text, count=1, flags=re.M)
         wrong = i % 3 == 0
         answers.append(
-            answer(
+            make_answer(
                 f"sample_{i}",
                 outcome="wrong" if wrong else "right",
                 answer="0" if wrong else trace.result,
@@ -43,12 +43,12 @@ def run() -> Run:
             )
         )
     answers.append(
-        answer(
+        make_answer(
             HOSTILE, outcome="no answer", answer=HOSTILE, question=HOSTILE, expected=HOSTILE,
             detail=HOSTILE, text=HOSTILE, variant="direct",
         )
     )  # fmt: skip
-    return a_run(
+    return make_run(
         model=HOSTILE,
         answers=tuple(answers),
         scores=scores(answers),
@@ -180,8 +180,8 @@ def test_filters_narrow_the_list_and_count(run, path):
 def test_the_list_is_lazy_with_twenty_thousand_generations(tmp_path):
     path = tmp_path / "large.html"
     text = "[MONOLOGUE]\n" + "1. [L5] x=1 gives y=2.\n" * 20
-    answers = tuple(answer(f"sample_{i}", text=f"{text}{i}") for i in range(20_000))
-    path.write_text(page([a_run(answers=answers, scores=scores(answers))]), encoding="utf-8")
+    answers = tuple(make_answer(f"sample_{i}", text=f"{text}{i}") for i in range(20_000))
+    path.write_text(page([make_run(answers=answers, scores=scores(answers))]), encoding="utf-8")
     assert path.stat().st_size < 8e6
     told = run_in_page(
         path,

@@ -17,44 +17,13 @@ from semcoder_jax.evaluation.refine import (
     refined_code,
     split_assertion,
 )
-
-HIDDEN = "HIDDEN_TEST_MARKER"
-REFERENCE = "REFERENCE_SOLUTION_MARKER"
+from tests.support.marked_problems import HIDDEN, REFERENCE, humaneval_row, mbpp_row
 
 
 @pytest.fixture(scope="module")
 def sandbox():
     with Sandbox(workers=1, limits=Limits(cpu_seconds=1.0)) as sandbox:
         yield sandbox
-
-
-def humaneval_row() -> dict:
-    """A row with all of EvalPlus' fields, markers wherever the model must not look."""
-    return {
-        "task_id": "HumanEval/900",
-        "prompt": 'def double(x: int) -> int:\n    """ Twice x.\n    >>> double(2)\n    4\n'
-        '    >>> double(0)\n    0\n    """\n',
-        "entry_point": "double",
-        "canonical_solution": f"    {REFERENCE} = 2\n    return {REFERENCE} * x\n",
-        "test": f"def check(candidate):\n    assert candidate(7) == 14  # {HIDDEN}\n",
-        "contract": f"# {HIDDEN}",
-        "base_input": [[HIDDEN]],
-        "plus_input": [[HIDDEN]],
-        "atol": 0,
-    }
-
-
-def mbpp_row() -> dict:
-    return {
-        "task_id": "Mbpp/900",
-        "prompt": '"""\nWrite a function to double.\nassert double(2) == 4\n"""\n',
-        "entry_point": "double",
-        "canonical_solution": f"def double(x):\n    {REFERENCE} = 2\n    return {REFERENCE} * x\n",
-        "base_input": [[HIDDEN]],
-        "plus_input": [[HIDDEN]],
-        "assertion": f"assert double(7) == 14  # {HIDDEN}",
-        "atol": 0,
-    }
 
 
 def code(body: str) -> str:

@@ -10,7 +10,7 @@ from semcoder_jax.evaluation.refine_harness import refined_run
 from semcoder_jax.evaluation.results import Answer
 from semcoder_jax.evaluation.store import GenerationStore, StoredRows, read_store
 from semcoder_jax.inference.generate import Generation, SamplingParams
-from tests.evaluation.test_refine import HIDDEN, REFERENCE, humaneval_row
+from tests.support.marked_problems import HIDDEN, REFERENCE, humaneval_row
 
 PARAMS = SamplingParams(max_new_tokens=100)
 STEP = "1. [L6] x=2 + 1 gives y=3.\n"  # true of x + 1; of any other body it is wrong

@@ -4,51 +4,31 @@ import json
 
 import pytest
 
-from data_pipeline.verify import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
+from data_pipeline.verify import CONTRADICTED
 from semcoder_jax.evaluation.report import comparison_table, score_table
 from semcoder_jax.evaluation.results import (
-    Answer,
-    Reference,
     ResultError,
-    Run,
     outcomes_by_task,
     read_runs,
     scores,
     write_runs,
 )
 from semcoder_jax.evaluation.statistics import compare, wilson_interval
-
-
-def answer(task="t0", sample=0, outcome="right", claims=None, **changes) -> Answer:
-    fields = dict(
-        task=task, sample=sample, benchmark="CRUXEval-O", variant="monologue", mode="fixed",
-        outcome=outcome, answer="1", question="def f(): …", expected="1", detail="", text="…",
-        finish_reason="stop", claims=claims,
-    )  # fmt: skip
-    return Answer(**{**fields, **changes})
-
-
-def claim(kind: str, verdict: str) -> Claim:
-    return Claim(1, kind, "x=1", verdict, "x=2")
-
-
-GOOD = (claim("flow", CONFIRMED), claim("value", CONFIRMED))
-BAD = (claim("flow", CONFIRMED), claim("value", CONTRADICTED), claim("flow", CONTRADICTED))
-MUTE = (claim("value", NOT_CHECKABLE), claim("answer", CONFIRMED))
+from tests.support.answers import BAD, GOOD, MUTE, make_answer, make_claim, make_run
 
 
 def test_reasoning_is_counted_beside_the_answers():
     """Six monologues: sound and right; sound and wrong; right by a wrong step; wrong by one; one
     that claims nothing; one cut short. Only the answer contradicted is no wrong step."""
-    wrong_answer = (*GOOD, claim("answer", CONTRADICTED))
+    wrong_answer = (*GOOD, make_claim("answer", CONTRADICTED))
     found = scores(
         [
-            answer("t0", claims=GOOD),
-            answer("t1", outcome="wrong", claims=wrong_answer),
-            answer("t2", claims=BAD),
-            answer("t3", outcome="no answer", claims=(claim("flow", CONTRADICTED),)),
-            answer("t4", claims=MUTE),
-            answer("t5", outcome="no answer", claims=GOOD, finish_reason="length"),
+            make_answer("t0", claims=GOOD),
+            make_answer("t1", outcome="wrong", claims=wrong_answer),
+            make_answer("t2", claims=BAD),
+            make_answer("t3", outcome="no answer", claims=(make_claim("flow", CONTRADICTED),)),
+            make_answer("t4", claims=MUTE),
+            make_answer("t5", outcome="no answer", claims=GOOD, finish_reason="length"),
         ]
     )
     (score,) = found
@@ -61,8 +41,8 @@ def test_reasoning_is_counted_beside_the_answers():
 
 
 def test_pass_at_k_is_a_mean_over_tasks_not_over_samples():
-    rows = [answer("t0", i, "right" if i < 1 else "wrong") for i in range(4)]
-    rows += [answer("t1", i, "wrong") for i in range(2)]
+    rows = [make_answer("t0", i, "right" if i < 1 else "wrong") for i in range(4)]
+    rows += [make_answer("t1", i, "wrong") for i in range(2)]
     one, two = scores(rows, (1, 2, 3))
     assert (one.k, two.k) == (1, 2)  # t1 has no three samples
     assert one.estimate.value == pytest.approx((1 / 4 + 0) / 2)
@@ -72,10 +52,10 @@ def test_pass_at_k_is_a_mean_over_tasks_not_over_samples():
 
 def test_scores_stand_apart_by_benchmark_variant_and_mode():
     rows = [
-        answer(),
-        answer(mode="compat", outcome="wrong"),
-        answer(variant="direct"),
-        answer(benchmark="CRUXEval-I"),
+        make_answer(),
+        make_answer(mode="compat", outcome="wrong"),
+        make_answer(variant="direct"),
+        make_answer(benchmark="CRUXEval-I"),
     ]
     found = [(s.benchmark, s.variant, s.mode, s.right) for s in scores(rows)]
     assert found == [
@@ -86,20 +66,10 @@ def test_scores_stand_apart_by_benchmark_variant_and_mode():
     ]
 
 
-def a_run(**changes) -> Run:
-    rows = (answer("t0", claims=BAD), answer("t1", outcome="wrong", text="half a pair \ud83d <&"))
-    fields = dict(
-        name="cruxeval_output", model="m", identity={"data": "abc"}, answers=rows,
-        scores=scores(rows), notes=("1 id names no task",), tokens_per_second=12.5,
-        references={"CRUXEval-O": (Reference("SemCoder-S", 0.639, "the paper"),)},
-    )  # fmt: skip
-    return Run(**{**fields, **changes})
-
-
 def test_json_there_and_back(tmp_path):
     path = tmp_path / "result.json"
-    write_runs(path, [a_run(), a_run(name="other", tokens_per_second=None)])
-    assert read_runs(path) == [a_run(), a_run(name="other", tokens_per_second=None)]
+    write_runs(path, [make_run(), make_run(name="other", tokens_per_second=None)])
+    assert read_runs(path) == [make_run(), make_run(name="other", tokens_per_second=None)]
     json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
 
@@ -126,22 +96,22 @@ def test_a_file_that_is_no_result_is_named(content, message, tmp_path):
 
 
 def test_the_table_has_the_published_figure_and_the_reasoning():
-    shown = score_table([a_run()]).splitlines()
+    shown = score_table([make_run()]).splitlines()
     low, high = wilson_interval(0, 1)
     assert low == 0 and high < 1
     for heading in ("score", "95 % interval", "published", "no wrong step", "right by wrong"):
         assert heading in shown[0]
     for cell in ("CRUXEval-O", "50.0 %", "63.9 %", "1/2", "0.0 %", "1/1", "value 1"):
         assert cell in shown[2]
-    plain = a_run(answers=(answer(),), scores=scores([answer()]), references={})
+    plain = make_run(answers=(make_answer(),), scores=scores([make_answer()]), references={})
     assert "published" not in score_table([plain]) and "wrong step" not in score_table([plain])
-    both = score_table([a_run(), a_run(model="other")])
+    both = score_table([make_run(), make_run(model="other")])
     assert "other" in both and "other" not in shown
 
 
 def test_runs_are_compared_task_by_task():
-    a = a_run(answers=tuple(answer(f"t{i}", outcome="wrong") for i in range(12)))
-    b = a_run(answers=tuple(answer(f"t{11 - i}") for i in range(12)))
+    a = make_run(answers=tuple(make_answer(f"t{i}", outcome="wrong") for i in range(12)))
+    b = make_run(answers=tuple(make_answer(f"t{11 - i}") for i in range(12)))
     key = ("CRUXEval-O", "monologue", "fixed")
     found = compare(outcomes_by_task(a, *key), outcomes_by_task(b, *key))
     shown = comparison_table([(key, found)]).splitlines()[2]

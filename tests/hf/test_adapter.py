@@ -18,8 +18,8 @@ from semcoder_jax.hf.adapter import adapter_tensors, export_adapter, read_adapte
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.lora import TARGETS, adapted, initial_adapters
 from semcoder_jax.training import loop as training
-from tests.model.test_lora import lora_config, losses, randomized
-from tests.model.test_model import DEEPSEEK, GROUPED, random_llama
+from tests.support.adapters import lora_config, randomize_adapters, read_losses
+from tests.support.random_llama import DEEPSEEK, GROUPED, random_llama
 from tests.support.tiny_run import tiny_config, write_data
 
 peft = pytest.importorskip("peft")
@@ -45,7 +45,7 @@ def test_peft_computes_the_same_logits(tmp_path, fields, lora):
     model = random_llama(tmp_path / "base", fields)
     config, state = hf.load(tmp_path / "base")
     params = nnx.to_pure_dict(state)
-    adapters = randomized(initial_adapters(lora, params, 0))
+    adapters = randomize_adapters(initial_adapters(lora, params, 0))
     out = export_adapter(
         tmp_path / "adapter",
         config,
@@ -79,7 +79,7 @@ def trained(tmp_path_factory):
     (base / "LICENSE").write_text("of the base")
     lora = lora_config(data, base, lora__base="float32", train__num_steps=4)
     training.train(lora, folder / "workdir")
-    assert len(losses(folder / "workdir")) == 4
+    assert len(read_losses(folder / "workdir")) == 4
     return folder / "workdir", base
 
 

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM
 
 from semcoder_jax import hf
-from tests.model.test_model import DEEPSEEK, FLOAT32_LOGITS, GROUPED, jax_logits, random_llama
+from tests.support.random_llama import DEEPSEEK, FLOAT32_LOGITS, GROUPED, jax_logits, random_llama
 from tests.support.stories260k import write_hf_directory
 
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from semcoder_jax import hf
 from semcoder_jax.hf.shards import Shards, ShardWriter, plan_shards
 from semcoder_jax.model.sharding import make_mesh
-from tests.model.test_model import DEEPSEEK, GROUPED, random_llama
+from tests.support.random_llama import DEEPSEEK, GROUPED, random_llama
 from tests.support.stories260k import write_hf_directory
 
 

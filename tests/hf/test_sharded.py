@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from semcoder_jax import hf
 from semcoder_jax.hf.layout import tensor_shapes
-from tests.model.test_model import GROUPED, random_llama
+from tests.support.random_llama import GROUPED, random_llama
 from tests.support.stories260k import write_hf_directory
 
 PROGRAM = Path(__file__).parents[1] / "support" / "hf_process.py"

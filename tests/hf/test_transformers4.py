@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from semcoder_jax import hf
-from tests.model.test_model import GROUPED, random_llama
+from tests.support.random_llama import GROUPED, random_llama
 from tests.support.stories260k import write_hf_directory
 
 PACKAGES = ["transformers>=4.46,<5", "huggingface_hub>=0.34,<1", "tokenizers>=0.22,<0.23"]

@@ -1,38 +1,24 @@
 """Sampling with the model split over simulated devices gives the tokens of one device.
 
-Runs in a process of its own (``python tests/test_tensor_parallel.py``), since the number of
+Runs in a process of its own (``python FILE``), since the number of
 simulated devices is fixed once JAX has looked at them.
 """
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.support.simulated_devices import measure_on_devices
+
 DEVICES = 4  # more than the model has key/value heads
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}",
-        "PYTHONPATH": str(REPOSITORY),
-        "JAX_PLATFORMS": "cpu",
-    }
-    process = subprocess.run(
-        [sys.executable, __file__, tmp_path_factory.mktemp("model")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=1100,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    return json.loads(process.stdout.splitlines()[-1])
+    return measure_on_devices(DEVICES, __file__, str(tmp_path_factory.mktemp("model")))
 
 
 @pytest.mark.slow

@@ -45,6 +45,7 @@ from semcoder_jax.training import loop as training
 from semcoder_jax.training.data import open_data
 from semcoder_jax.training.metrics import read_metrics
 from semcoder_jax.training.step import batch_loss_sums
+from tests.support.adapters import lora_config, randomize_adapters, read_losses
 from tests.support.tiny_run import tiny_config, write_data
 
 CONFIG = DecoderConfig(
@@ -69,15 +70,6 @@ frozen_as = quick(freeze, static_argnums=0)
 def decoder(**compute):
     graphdef, _ = nnx.split(abstract_model(CONFIG, Compute(**compute)))
     return graphdef, quick(lambda: nnx.to_pure_dict(nnx.state(Decoder(CONFIG, rngs=nnx.Rngs(0)))))()
-
-
-def randomized(adapters, seed=0):
-    """Adapters that have an effect: no matrix is zero."""
-    leaves, structure = jax.tree.flatten(adapters)
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    pairs = zip(keys, leaves, strict=True)
-    leaves = [0.1 * jax.random.normal(key, leaf.shape) for key, leaf in pairs]
-    return jax.tree.unflatten(structure, leaves)
 
 
 @quick
@@ -116,7 +108,7 @@ def test_new_adapters_change_nothing_and_random_ones_as_if_merged(base):
     start = logits(adapted(lora, adapters, frozen))
     # The scale of an int8 product may be multiplied in another order.
     np.testing.assert_allclose(start, logits(frozen), atol=1e-5 if base == "int8" else 0)
-    whole = adapted(lora, randomized(adapters), frozen)
+    whole = adapted(lora, randomize_adapters(adapters), frozen)
     expected = logits(merged(whole))
     np.testing.assert_allclose(logits(whole), expected, atol=2e-4)
     assert jnp.abs(expected - start).max() > 0.1
@@ -136,7 +128,7 @@ def test_gradients_are_those_of_the_merged_weight_by_the_chain_rule(base, remat)
     graphdef, params = decoder(remat=remat)
     lora = LoRAConfig(rank=4, alpha=6.0, base=base, rank_stabilized=True)
     frozen = frozen_as(lora, params)
-    adapters = randomized(initial_adapters(lora, frozen, 0))
+    adapters = randomize_adapters(initial_adapters(lora, frozen, 0))
     loss = lambda params: batch_loss_sums(graphdef, params, batch_of())[0]  # noqa: E731
     found = quick(jax.grad(lambda adapters: loss(adapted(lora, adapters, frozen))))(adapters)
     dense = flatten_dict(quick(jax.grad(loss))(merged(adapted(lora, adapters, frozen))))
@@ -223,11 +215,6 @@ def base(data, tmp_path_factory):
     )
 
 
-def lora_config(data, base, **changes):
-    config = tiny_config(data, lora__rank=4, lora__alpha=16.0, **changes)
-    return config | {"model": {"init_from": str(base)}}
-
-
 @pytest.fixture(scope="module")
 def run(data, base, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("lora") / "run"
@@ -235,12 +222,8 @@ def run(data, base, tmp_path_factory):
     return workdir
 
 
-def losses(workdir):
-    return [row["loss"] for row in read_metrics(workdir / "metrics.jsonl") if "loss" in row]
-
-
 def test_it_learns_and_saves_adapters_alone(run, data, base):
-    found = losses(run)
+    found = read_losses(run)
     assert len(found) == 12 and found[-1] < found[0] - 0.2
     adapters = load_adapters(run)
     assert adapters.base == base
@@ -296,9 +279,9 @@ def test_the_loaded_model_has_the_loss_that_training_told(run, data, base):
 def test_resuming_changes_no_bit(run, data, base, tmp_path):
     config = lora_config(data, base, lora__base="nf4", train__eval_every=6)
     training.train(config | {"train": config["train"] | {"stop_after_step": 7}}, tmp_path / "run")
-    assert len(losses(tmp_path / "run")) == 7
+    assert len(read_losses(tmp_path / "run")) == 7
     training.train(config, tmp_path / "run")
-    assert losses(tmp_path / "run") == losses(run)
+    assert read_losses(tmp_path / "run") == read_losses(run)
     ours, theirs = load_adapters(tmp_path / "run").params, load_adapters(run).params
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 

@@ -13,7 +13,7 @@ from semcoder_jax.config import Compute
 from semcoder_jax.hf.weights import tensors
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.training.loss import weighted_cross_entropy
-from tests.model.test_model import DEEPSEEK, GROUPED, jax_logits, random_llama
+from tests.support.random_llama import DEEPSEEK, GROUPED, jax_logits, random_llama
 from tests.support.stories260k import write_hf_directory
 
 IGNORED = -100  # transformers' label of a position without loss

@@ -1,14 +1,13 @@
 """The forward narrator over real functions: form, size, and no statement that the run denies."""
 
-import json
 from collections import Counter
 
 import pytest
 
 from data_pipeline.monologue.forward import NarrationError, forward_monologue, tokens
-from data_pipeline.source.calls import CallError
 from data_pipeline.tracing import trace_call
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, marked, verify_trace
+from tests.support.traced_programs import PROGRAM, cruxeval_traces
 
 HEADINGS = [
     "### Understanding the Function",
@@ -16,35 +15,6 @@ HEADINGS = [
     "### Execution Simulation",
     "### Conclusion",
 ]
-
-PROGRAM = '''\
-def outer(items, limit=3):
-    """Sum what the helper makes of the items. Stops early."""
-    total = 0
-
-    def clip(x):
-        return min(x, limit)
-
-    for item in items:
-        try:
-            total += clip(int(item))
-        except ValueError:
-            total -= 1
-            continue
-        if total > 7:
-            break
-    return total
-'''
-
-
-def cruxeval_traces(shared_data, count=800, start=0):
-    path = shared_data / "cruxeval/data/cruxeval.jsonl"
-    for line in path.read_text().splitlines()[start : start + count]:
-        row = json.loads(line)
-        try:
-            yield trace_call(row["code"], f"f({row['input']})")
-        except CallError:  # seven inputs are no literals
-            continue
 
 
 def test_form():

@@ -1,6 +1,13 @@
 """Errors planted into true monologues: one value, branch or count changed, nothing else."""
 
+import random
 import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from data_pipeline.monologue.forward import NarrationError, forward_monologue
+from data_pipeline.tracing import Trace
+from data_pipeline.verify import CONTRADICTED, verify_trace
 
 _STRING = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""")
 _COUNT = re.compile(r"(?<=after )\d+(?= iteration)|(?<=makes )\d+(?= iteration)")
@@ -81,3 +88,46 @@ def _other_number(old, rng):
     if "." in old:
         return repr(float(old) + rng.randint(1, 9))
     return str(int(old) + rng.choice([-1, 1]) * rng.randint(1, 9))
+
+
+def is_contradicted(trace: Trace, monologue: str) -> bool:
+    """Whether the verifier finds a claim that the run denies."""
+    return any(claim.verdict == CONTRADICTED for claim in verify_trace(trace, monologue))
+
+
+def count_caught(
+    traces: Iterable[Trace],
+    narrate: Callable[[Trace, int], str],
+    plant: Callable[[str, Trace, random.Random], Iterator[tuple[str, str, str]]],
+    seed: int,
+) -> tuple[Counter, Counter, list[tuple[str, str]]]:
+    """Planted errors by kind, those that the verifier finds, and the lines it lets pass.
+
+    ``narrate(trace, number)`` gives a monologue; ``plant`` yields (kind, broken line, monologue).
+    """
+    rng = random.Random(seed)
+    made, caught, missed = Counter(), Counter(), []
+    for number, trace in enumerate(traces):
+        try:
+            told = narrate(trace, number)
+        except NarrationError:
+            continue
+        for kind, line, broken in plant(told, trace, rng):
+            made[kind] += 1
+            if is_contradicted(trace, broken):
+                caught[kind] += 1
+            else:
+                missed.append((kind, line))
+    return made, caught, missed
+
+
+def count_caught_forward(traces: Iterable[Trace], seed: int, errors: int = 3):
+    """count_caught for forward monologues, with up to ``errors`` errors planted in each."""
+
+    def plant(told, trace, rng):
+        for kind, line, broken in planted(told, rng, errors):
+            yield kind, broken.split("\n")[line - 1], broken
+
+    return count_caught(
+        traces, lambda trace, number: forward_monologue(trace, seed=number), plant, seed
+    )

@@ -11,6 +11,8 @@ from safetensors.numpy import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 from transformers import LlamaConfig, PreTrainedTokenizerFast
 
+from benchmarks.smollm2 import reorder_rotary
+
 BOS, EOS = 1, 2
 
 
@@ -77,8 +79,8 @@ def _hf_tensors(config: LlamaConfig, weights: dict[str, np.ndarray]) -> dict[str
     for layer in range(config.num_hidden_layers):
         for name, array in {
             "input_layernorm": weights["attention_norm"][layer],
-            "self_attn.q_proj": halves(weights["wq"][layer], config.num_attention_heads),
-            "self_attn.k_proj": halves(weights["wk"][layer], config.num_key_value_heads),
+            "self_attn.q_proj": reorder_rotary(weights["wq"][layer], config.num_attention_heads),
+            "self_attn.k_proj": reorder_rotary(weights["wk"][layer], config.num_key_value_heads),
             "self_attn.v_proj": weights["wv"][layer],
             "self_attn.o_proj": weights["wo"][layer],
             "post_attention_layernorm": weights["ffn_norm"][layer],
@@ -88,13 +90,6 @@ def _hf_tensors(config: LlamaConfig, weights: dict[str, np.ndarray]) -> dict[str
         }.items():
             tensors[f"model.layers.{layer}.{name}.weight"] = array
     return {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-
-
-def halves(weight: np.ndarray, heads: int) -> np.ndarray:
-    """Rows reordered within each head: llama2.c rotates neighbours (2i, 2i+1), Hugging Face
-    rotates i with i + K/2."""
-    out, dim = weight.shape
-    return weight.reshape(heads, out // heads // 2, 2, dim).transpose(0, 2, 1, 3).reshape(out, dim)
 
 
 def read_pieces(path: Path) -> list[tuple[str, float]]:

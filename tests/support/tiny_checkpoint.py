@@ -1,29 +1,16 @@
 """An exported checkpoint small enough for a test: real tokenizer, random weights."""
 
-import random
 from pathlib import Path
 
 from flax import nnx
 
 from data_pipeline.monologue.inline import inline_monologue
 from data_pipeline.pyx.prompts import forward_prompt
-from data_pipeline.toy.corpus import random_program
 from data_pipeline.toy.vocabulary import train_tokenizer
-from data_pipeline.tracing import Trace, trace_call
 from semcoder_jax import hf
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.model.decoder import Decoder
-
-
-def random_runs(count: int, seed: int = 0) -> list[Trace]:
-    """Runs of small random functions that return a value."""
-    rng, runs = random.Random(seed), []
-    while len(runs) < count:
-        program = random_program(rng)
-        trace = trace_call(program.code, program.call)
-        if trace.raised is None:
-            runs.append(trace)
-    return runs
+from tests.support.random_runs import random_runs
 
 
 def write_checkpoint(directory: Path, max_positions: int = 320) -> Path:

@@ -22,24 +22,11 @@ from data_pipeline.endpoint.reply_cache import (
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import make_record
-from data_pipeline.teacher.prompts import BACKWARD_EXAMPLE, FORWARD_EXAMPLE
-from data_pipeline.teacher.teacher import Question, Teacher, judge
+from data_pipeline.teacher.teacher import Teacher, judge
 from data_pipeline.tracing import trace_call
 from data_pipeline.verify import CONTRADICTED, verify_trace
 from tests.support.openai_stand_in import MODEL, StandIn
-
-PROGRAM, CALL, FORWARD = FORWARD_EXAMPLE
-BACKWARD = BACKWARD_EXAMPLE[2]
-
-
-def forward(program=PROGRAM, call=CALL) -> Question:
-    trace = trace_call(program, call)
-    return Question("fwd_mnl", program, "f", call, trace.result, trace)
-
-
-def backward() -> Question:
-    trace = trace_call(PROGRAM, "f(['abc', 'wxyz'], 2)")  # another witness than the example's
-    return Question("bwd_mnl", PROGRAM, "f", trace.call, trace.result, trace)
+from tests.support.questions import BACKWARD, CALL, FORWARD, PROGRAM, ask_backward, ask_forward
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +46,8 @@ def test_the_examples_in_the_prompts_are_true(sandbox):
     claims = verify_trace(trace_call(PROGRAM, CALL), FORWARD)
     assert len(claims) > 10
     assert not [claim for claim in claims if claim.verdict == CONTRADICTED]
-    assert judged(forward(), FORWARD, sandbox).response == FORWARD
-    assert judged(backward(), BACKWARD, sandbox).response == BACKWARD
+    assert judged(ask_forward(), FORWARD, sandbox).response == FORWARD
+    assert judged(ask_backward(), BACKWARD, sandbox).response == BACKWARD
 
 
 @pytest.mark.parametrize(
@@ -77,11 +64,11 @@ def test_the_examples_in_the_prompts_are_true(sandbox):
     ],
 )
 def test_other_dress_same_answer(sandbox, dress):
-    response = judged(forward(), dress(FORWARD), sandbox).response
+    response = judged(ask_forward(), dress(FORWARD), sandbox).response
     assert response is not None
     assert response.startswith("### Understanding the Function\n")
     assert response.endswith("\n[/ANSWER]")
-    record = make_record("fwd_mnl_0_ipt0", "fwd_mnl", forward().prompt_field, response)
+    record = make_record("fwd_mnl_0_ipt0", "fwd_mnl", ask_forward().prompt_field, response)
     assert training_prompt(record).endswith("[MONOLOGUE]\n")
 
 
@@ -118,17 +105,17 @@ def test_forward_answers_are_refused_by_reason(sandbox, edit, reason):
     assert old in FORWARD
     at = FORWARD.rindex(old)
     wrong = FORWARD[:at] + new + FORWARD[at + len(old) :]
-    assert judged(forward(), wrong, sandbox).reason == reason
+    assert judged(ask_forward(), wrong, sandbox).reason == reason
 
 
 def test_a_monologue_with_no_step_that_can_be_checked_is_refused(sandbox):
     head, _, rest = FORWARD.partition("1. [L6]")
     prose = f"{head}It works out.\n\n### Conclusion{rest.partition('### Conclusion')[2]}"
-    assert judged(forward(), prose, sandbox).reason == "no step that can be checked"
+    assert judged(ask_forward(), prose, sandbox).reason == "no step that can be checked"
 
 
 def test_an_answer_cut_by_the_token_limit_is_refused(sandbox):
-    assert judged(forward(), FORWARD, sandbox, "length").reason == "cut by the limit on tokens"
+    assert judged(ask_forward(), FORWARD, sandbox, "length").reason == "cut by the limit on tokens"
 
 
 BACKWARD_FAULTS = [
@@ -148,12 +135,12 @@ def test_backward_answers_are_refused_by_reason(sandbox, edit, reason):
     old, new = edit
     at = BACKWARD.rindex(old)
     wrong = BACKWARD[:at] + new + BACKWARD[at + len(old) :]
-    assert judged(backward(), wrong, sandbox).reason == reason
+    assert judged(ask_backward(), wrong, sandbox).reason == reason
 
 
 def test_any_input_that_gives_the_output_is_right(sandbox):
     other = BACKWARD.replace("f(['abcdefg'], 3)", "f(['abc', 'defg', 'x'], 1)")
-    assert judged(backward(), other, sandbox).response == other
+    assert judged(ask_backward(), other, sandbox).response == other
 
 
 # ---- asking --------------------------------------------------------------------------------------
@@ -181,7 +168,7 @@ def test_a_teacher_is_asked_in_the_format_and_not_told_the_answer(sandbox):
     with StandIn(lambda body: FORWARD) as stand_in:
         teacher = teaching(stand_in, sandbox)
         program = "def f(n):\n    return n * 1234567"
-        list(teacher.teach([forward(program, "f(2)")]))
+        list(teacher.teach([ask_forward(program, "f(2)")]))
     path, _, body = stand_in.requests[0]
     assert path == "/v1/chat/completions"
     assert [message["role"] for message in body["messages"]] == [
@@ -196,7 +183,7 @@ def test_a_teacher_is_asked_in_the_format_and_not_told_the_answer(sandbox):
 
 def test_the_witness_of_a_backward_question_is_not_told(sandbox):
     with StandIn(lambda body: BACKWARD) as stand_in:
-        [lesson] = teaching(stand_in, sandbox).teach([backward()])
+        [lesson] = teaching(stand_in, sandbox).teach([ask_backward()])
     assert "wxyz" not in json.dumps(stand_in.requests[0][2])
     assert "assert f(??) == 7" in stand_in.requests[0][2]["messages"][-1]["content"]
     assert lesson.response == BACKWARD
@@ -206,7 +193,7 @@ def test_the_witness_of_a_backward_question_is_not_told(sandbox):
 def test_completions(sandbox, examples):
     with StandIn(lambda body: FORWARD) as stand_in:
         teacher = teaching(stand_in, sandbox, chat=False, examples=examples)
-        [lesson] = teacher.teach([forward()])
+        [lesson] = teacher.teach([ask_forward()])
     path, _, body = stand_in.requests[0]
     assert path == "/v1/completions"
     assert body["prompt"].endswith("[MONOLOGUE]\n")
@@ -218,7 +205,7 @@ def test_wrong_answers_are_asked_again_and_counted(sandbox):
     wrong = FORWARD.replace("== 3", "== 4")
     with StandIn(answering(wrong, FORWARD)) as stand_in:
         teacher = teaching(stand_in, sandbox, prices=Prices(1.0, 10.0))
-        [lesson] = teacher.teach([forward()])
+        [lesson] = teacher.teach([ask_forward()])
     assert (lesson.response, lesson.attempts) == (FORWARD, 2)
     counts, spending = teacher.counts, teacher.counts.spending
     assert (counts.questions, counts.kept, counts.answers) == (1, 1, 2)
@@ -242,7 +229,7 @@ def test_lessons_come_in_order_whatever_the_server_does(sandbox):
         lambda body: narrated(body["messages"][-1]["content"]), faults=faults, pause=0.01
     ) as stand_in:
         teacher = teaching(stand_in, sandbox)
-        lessons = list(teacher.teach([forward(program, "f(1)") for program in programs]))
+        lessons = list(teacher.teach([ask_forward(program, "f(1)") for program in programs]))
     assert [lesson.question.program for lesson in lessons] == programs
     assert sum(lesson.response is not None for lesson in lessons) == 20
     assert stand_in.most_at_once > 1
@@ -263,7 +250,7 @@ def narrated(prompt: str) -> str:
 def test_a_question_without_an_answer_does_not_stop_the_others(sandbox):
     with StandIn(lambda body: FORWARD, faults=[(400, {}, {"error": "too long"})]) as stand_in:
         teacher = teaching(stand_in, sandbox, attempts=1, concurrency=1)
-        first, second = teacher.teach([forward(), forward(call="f(['ab', 'cde'], 2)")])
+        first, second = teacher.teach([ask_forward(), ask_forward(call="f(['ab', 'cde'], 2)")])
     assert (first.response, first.reason) == (None, "the endpoint gave no answer")
     assert second.response == FORWARD
 
@@ -272,7 +259,7 @@ def test_a_wrong_key_stops_the_teaching(sandbox):
     with StandIn(faults=[(401, {}, {"error": "no"})] * 40) as stand_in:
         teacher = teaching(stand_in, sandbox)
         with pytest.raises(EndpointError, match="status 401"):
-            list(teacher.teach([forward() for _ in range(40)]))
+            list(teacher.teach([ask_forward() for _ in range(40)]))
 
 
 # ---- the cache -----------------------------------------------------------------------------------
@@ -282,10 +269,10 @@ def test_what_was_asked_is_not_asked_again(sandbox, tmp_path):
     path = tmp_path / "made" / "replies.jsonl"
     wrong = FORWARD.replace("== 3", "== 4")
     with StandIn(answering(wrong, FORWARD)) as stand_in:
-        first = list(teaching(stand_in, sandbox, path, Prices(1, 1)).teach([forward()]))
+        first = list(teaching(stand_in, sandbox, path, Prices(1, 1)).teach([ask_forward()]))
     assert len(stand_in.requests) == 2
     teacher = teaching(stand_in, sandbox, path, Prices(1, 1))  # the server is gone
-    assert list(teacher.teach([forward()])) == first
+    assert list(teacher.teach([ask_forward()])) == first
     spending = teacher.counts.spending
     assert (spending.asked, spending.cached) == (0, 2)
     assert spending.cost == 0
@@ -351,12 +338,12 @@ _STOPPED = """
     from data_pipeline.execution.service import Sandbox
     from data_pipeline.teacher.teacher import Teacher
     from data_pipeline.endpoint.reply_cache import CachedClient, ReplyCache
-    from tests.teacher.test_teacher import forward
+    from tests.support.questions import ask_forward
     client = Client(Endpoint(sys.argv[3], "stand-in", concurrency=2))
     with Sandbox(workers=1) as sandbox:
         teacher = Teacher(CachedClient(client, ReplyCache(sys.argv[4])), sandbox)
         programs = [f"def f(n):\\n    k = n + {i}\\n    return k" for i in range(30)]
-        questions = [forward(program, "f(1)") for program in programs]
+        questions = [ask_forward(program, "f(1)") for program in programs]
         for lesson in teacher.teach(questions):
             print("kept" if lesson.response else lesson.reason, flush=True)
 """

@@ -1,36 +1,10 @@
 """Golden traces, written by hand from the language's rules (not recorded from the tracer)."""
 
-from textwrap import dedent
-
 import pytest
 
 from data_pipeline.source.calls import CallError
-from data_pipeline.tracing import Trace, trace_call
-
-
-def traced(source: str, call: str, **limits) -> Trace:
-    return trace_call(dedent(source).strip("\n") + "\n", call, **limits)
-
-
-def told(trace: Trace) -> list[tuple]:
-    """(kind, line, what it says) of every event, in the words the goldens are written in."""
-    rows = []
-    for event in trace.events:
-        row: list = [event.kind, event.line]
-        if event.changed:
-            row.append(dict(event.changed))
-        if event.gone:
-            row.append("del " + " ".join(event.gone))
-        if event.value is not None:
-            row.append("-> " + event.value)
-        if event.raised is not None:
-            row.append(str(event.raised))
-        if event.branch is not None:
-            row.append(event.branch)
-        if event.iteration is not None:
-            row.append(f"#{event.iteration}")
-        rows.append(tuple(row))
-    return rows
+from data_pipeline.tracing import trace_call
+from tests.support.golden_events import told, traced
 
 
 def test_straight_line_branch_and_loop():

@@ -1,6 +1,6 @@
 """Golden traces: each written by hand from what the language says happens, for Python 3.11 to 3.13.
 
-The form is that of `test_tracing_events.told`: (kind, line, changes, "del ...", "-> value",
+The form is that of `tests.support.golden_events.told`: (kind, line, changes, "del ...", "-> value",
 exception, branch, "#turn"). Lines are counted from the first line of the program.
 """
 
@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.tracing.test_events import told, traced
+from tests.support.golden_events import told, traced
 
 GOLDEN = {}
 

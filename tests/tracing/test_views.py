@@ -10,7 +10,7 @@ import pytest
 
 from data_pipeline.execution.service import Sandbox, SandboxUnavailable
 from data_pipeline.tracing.views import inlined, table, terminal
-from tests.tracing.test_events import traced
+from tests.support.golden_events import traced
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = """

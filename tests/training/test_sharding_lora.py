@@ -1,39 +1,25 @@
 """Adapters over a quantized base, on 1 and on 8 simulated devices, however the mesh splits them.
 
-Runs in a process of its own (``python tests/test_sharding_lora.py FOLDER``), since the number of
+Runs in a process of its own (``python FILE FOLDER``), since the number of
 simulated devices is fixed once JAX has looked at them.
 """
 
 import functools
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.support.simulated_devices import MESHES, QUICK, batch_of, measure_on_devices
+
 STEPS = 3
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=1",
-        "PYTHONPATH": str(REPOSITORY),
-        "JAX_PLATFORMS": "cpu",
-    }
-    process = subprocess.run(
-        [sys.executable, __file__, str(tmp_path_factory.mktemp("lora"))],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=1100,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    return json.loads(process.stdout.splitlines()[-1])
+    return measure_on_devices(8, __file__, str(tmp_path_factory.mktemp("lora")), flags=QUICK)
 
 
 @pytest.mark.slow
@@ -63,7 +49,6 @@ def measure(folder: Path) -> dict:
     from semcoder_jax.model import sharding
     from semcoder_jax.model.decoder import Decoder
     from tests.support.tiny_run import tiny_config, write_data
-    from tests.training.test_sharding_training import MESHES
 
     data = write_data(folder / "data")
     tokenizer = hf.read_tokenizer(data / "tokenizer")
@@ -96,7 +81,6 @@ def run_steps(run, architecture, mesh) -> dict:
     from semcoder_jax.training.optimizer import make_optimizer
     from semcoder_jax.training.state import frozen_shapes, initial_state, state_shardings
     from semcoder_jax.training.step import make_train_step
-    from tests.training.test_sharding_training import batch_of
 
     optimizer = make_optimizer(run.optimizer, run.train.num_steps)
     initialize = functools.partial(initial_state, run, architecture, optimizer)

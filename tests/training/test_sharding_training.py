@@ -1,31 +1,22 @@
 """The same training on 1 and on 8 simulated devices, however the mesh splits it.
 
-Runs in a process of its own (``python tests/test_sharding_training.py``), since the number of
+Runs in a process of its own (``python FILE``), since the number of
 simulated devices is fixed once JAX has looked at them.
 """
 
 import functools
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from semcoder_jax.model.remat import POLICIES
+from tests.support.simulated_devices import MESHES, QUICK, batch_of, measure_on_devices
 
-REPOSITORY = Path(__file__).parents[2]
 STEPS = 3
-MESHES = {
-    "one": {"data": 1},
-    "data": {"data": 8},
-    "fsdp": {"fsdp": 8},
-    "mixed": {"data": 2, "fsdp": 2, "tensor": 2},
-    "two slices": {"data": 2, "fsdp": 4},
-    "tensor": {"fsdp": 2, "tensor": 4},
-}
+
+
 MICROBATCHES = 4
 ACCUMULATED = ("mixed", "two slices")
 ADAPTED = ("float32", "nf4")
@@ -33,16 +24,7 @@ ADAPTED = ("float32", "nf4")
 
 @pytest.fixture(scope="module")
 def measured():
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=1",
-        "PYTHONPATH": str(REPOSITORY),
-        "JAX_PLATFORMS": "cpu",
-    }
-    process = subprocess.run(
-        [sys.executable, __file__], env=environment, capture_output=True, text=True, timeout=1100
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    return json.loads(process.stdout.splitlines()[-1])
+    return measure_on_devices(8, __file__, flags=QUICK)
 
 
 @pytest.mark.slow
@@ -156,22 +138,6 @@ def setting(accumulation_steps: int):
     run = parse_run(config)
     decoder_config = run.decoder_config(256)
     return run, decoder_config, make_optimizer(run.optimizer, run.train.num_steps)
-
-
-def batch_of(step: int) -> dict:
-    """32 packed rows of 32 tokens; rows differ widely in how many targets they have."""
-    random = np.random.default_rng(step)
-    B, T = 32, 32
-    first = random.integers(4, T, B)[:, None]
-    place = np.arange(T)[None]
-    return {
-        "tokens": random.integers(0, 256, (B, T), np.int32),
-        "targets": random.integers(0, 256, (B, T), np.int32),
-        "segment_ids": np.where(place < first, 1, 2).astype(np.int32),
-        "kinds": np.where(place < first, 1, 3).astype(np.int32),
-        "positions": np.where(place < first, place, place - first).astype(np.int32),
-        "loss_mask": place < random.integers(0, T, B)[:, None] ** 2 // T,
-    }
 
 
 def run_steps(mesh, accumulation_steps: int):

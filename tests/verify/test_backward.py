@@ -1,17 +1,15 @@
 """Errors planted into backward monologues are caught; another witness is no error of this run."""
 
-import random
 import re
-from collections import Counter
 
 import pytest
 
 from data_pipeline.commands.verify import main
 from data_pipeline.monologue.backward import backward_monologue
-from data_pipeline.monologue.forward import NarrationError
 from data_pipeline.tracing import trace_call
 from data_pipeline.verify import CONTRADICTED, NOT_CHECKABLE, verify_trace
-from tests.monologue.test_forward import cruxeval_traces, needs_data
+from tests.support.planting import count_caught, is_contradicted
+from tests.support.traced_programs import cruxeval_traces
 
 PROGRAM = """\
 def f(xs, limit):
@@ -68,23 +66,14 @@ def _was_so(trace, told, broken):
     return False
 
 
-def caught_of(traces, seed):
-    rng = random.Random(seed)
-    made, caught, missed = Counter(), Counter(), []
-    for number, trace in enumerate(traces):
-        try:
-            told = backward_monologue(trace, trace.call, seed=number)
-        except NarrationError:
-            continue
-        wrong = [claim for claim in verify_trace(trace, told) if claim.verdict == CONTRADICTED]
-        assert not wrong, (trace.program, told, wrong)
-        for kind, line, broken in planted_backward(told, trace, rng):
-            made[kind] += 1
-            if any(claim.verdict == CONTRADICTED for claim in verify_trace(trace, broken)):
-                caught[kind] += 1
-            else:
-                missed.append((kind, line))
-    return made, caught, missed
+def narrate_backward(trace, number):
+    told = backward_monologue(trace, trace.call, seed=number)
+    assert not is_contradicted(trace, told), (trace.program, told)
+    return told
+
+
+def count_caught_backward(traces, seed):
+    return count_caught(traces, narrate_backward, planted_backward, seed)
 
 
 def test_errors_of_each_kind_by_hand():
@@ -122,15 +111,13 @@ def test_another_witness_is_not_checkable_in_this_run_and_is_run_where_it_is_ask
     assert "f([13], 0) == 26" in capsys.readouterr().out
 
 
-@needs_data
-def test_planted_errors_of_cruxeval():
-    made, caught, missed = caught_of(cruxeval_traces(count=200), seed=1)
+def test_planted_errors_of_cruxeval(shared_data):
+    made, caught, missed = count_caught_backward(cruxeval_traces(shared_data, count=200), seed=1)
     assert made.total() > 200 and min(made.values()) > 20, made
     assert caught.total() >= 0.99 * made.total(), (caught, made, missed)
 
 
-@needs_data
 @pytest.mark.slow
-def test_planted_errors_of_all_of_cruxeval():
-    made, caught, missed = caught_of(cruxeval_traces(), seed=2)
+def test_planted_errors_of_all_of_cruxeval(shared_data):
+    made, caught, missed = count_caught_backward(cruxeval_traces(shared_data), seed=2)
     assert caught.total() >= 0.99 * made.total(), (caught, made, missed)

@@ -11,7 +11,7 @@ from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Run
 from data_pipeline.verify import CONTRADICTED, marked, verify_trace
 from data_pipeline.verify.masking import is_literal
-from tests.verify.test_planted import caught_of
+from tests.support.planting import count_caught_forward, is_contradicted
 
 _COUNT = re.compile(r"\[L(\d+)\].*?(?:after|makes) (\d+) iterations?")
 _TURN = re.compile(r"\[L(\d+)\] Iteration (\d+)(?=: | begins)")
@@ -83,10 +83,10 @@ def test_functions_of_a_library(package):
         assert not wrong, f"{trace.program}\n{trace.call}\n{marked(told, claims)}"
         for line, broken in neighbours(trace, told):
             made += 1
-            if any(claim.verdict == CONTRADICTED for claim in verify_trace(trace, broken)):
+            if is_contradicted(trace, broken):
                 caught += 1
             else:
                 missed.append((trace.call, line))
     assert caught >= 0.99 * made, (caught, made, missed)
-    planted, found, left = caught_of(traces, seed=3, errors=4)
+    planted, found, left = count_caught_forward(traces, seed=3, errors=4)
     assert found.total() >= 0.99 * planted.total(), (found, planted, left)

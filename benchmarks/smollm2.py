@@ -7,12 +7,9 @@ Names and the order of rotary rows: llama.cpp, ``convert_hf_to_gguf.py`` (class 
 import importlib.util
 from pathlib import Path
 
-import gguf
 import numpy as np
 from safetensors.numpy import save_file
 from transformers import AutoTokenizer, LlamaConfig
-
-from tests.support.stories260k import halves
 
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 LAYER_TENSORS = {
@@ -35,6 +32,9 @@ def find_gguf() -> Path | None:
 
 
 def write_hf_directory(path: Path, out_dir: Path) -> Path:
+    """Writes config, weights and tokenizer of a GGUF file to ``out_dir``; returns it."""
+    import gguf
+
     reader = gguf.GGUFReader(path)
     field = {name: part.contents() for name, part in reader.fields.items()}
     assert field["general.architecture"] == "llama"
@@ -61,7 +61,7 @@ def write_hf_directory(path: Path, out_dir: Path) -> Path:
         weight = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
         part = tensor.name.split(".")[-2]
         if part in ("attn_q", "attn_k"):
-            weight = halves(weight, heads if part == "attn_q" else kv_heads)
+            weight = reorder_rotary(weight, heads if part == "attn_q" else kv_heads)
         tensors[_hf_name(tensor.name)] = np.ascontiguousarray(weight)
     save_file(tensors, Path(out_dir) / "model.safetensors", {"format": "pt"})
     AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).save_pretrained(out_dir)
@@ -76,3 +76,10 @@ def _hf_name(name: str) -> str:
         "token_embd.weight": "model.embed_tokens.weight",
         "output_norm.weight": "model.norm.weight",
     }[name]
+
+
+def reorder_rotary(weight: np.ndarray, heads: int) -> np.ndarray:
+    """From neighbours (2i, 2i+1), which llama.cpp and llama2.c rotate, to i and i + K/2 as Hugging
+    Face rotates."""
+    out, dim = weight.shape
+    return weight.reshape(heads, out // heads // 2, 2, dim).transpose(0, 2, 1, 3).reshape(out, dim)

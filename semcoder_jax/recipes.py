@@ -1,0 +1,135 @@
+"""Recipes that configs start from; a file in configs/ sets only what its experiment changes.
+
+They live in the package so that a config file can import them from any working directory.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def fine_tuning_recipe(tokens: str = "data/tokens") -> ConfigDict:
+    """Fine-tuning in bfloat16 on prepared data, one epoch being a pass over every monologue.
+
+    ``tokens``: the folder that ``data_pipeline.prepare`` wrote. Missing: the model, the batch, the
+    learning rate and how often to log and save.
+    """
+    config = ConfigDict()
+    config.seed = 0
+    config.model = ConfigDict()
+
+    config.compute = ConfigDict()
+    config.compute.dtype = "bfloat16"
+    config.compute.remat = "nothing_saveable"  # a layer's input alone is kept
+
+    config.mesh = ConfigDict()
+    config.mesh.data = 1
+    config.mesh.fsdp = -1  # all chips
+    config.mesh.tensor = 1
+
+    config.data = ConfigDict()
+    config.data.source = "tokens"
+    config.data.datasets = ConfigDict()
+    config.data.datasets.pyx = tokens
+    config.data.sequence_length = 2048
+    config.data.overlong = "truncate"  # on the right, as upstream
+    config.data.num_epochs = 3
+    config.data.mixture = ConfigDict()  # passes over the records of a kind in an epoch
+    config.data.mixture.nl = 1.0
+    config.data.mixture.forward = 1.0
+    config.data.mixture.backward = 1.0
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "adamw"
+    config.optimizer.clip_norm = 1.0
+
+    config.train = ConfigDict()
+    config.train.skip_gradient_norm = 1000.0  # a larger gradient updates nothing and is reported
+    config.train.keep_checkpoints = 2
+    return config
+
+
+def full_fine_tuning_recipe(architecture: str) -> ConfigDict:
+    """SemCoder's recipe: every weight of a DeepSeekCoder model, monologues without PyX-R."""
+    config = fine_tuning_recipe()
+    config.model.architecture = architecture
+    config.model.init_from = f"models/{architecture}"
+    config.data.mixture.refine = 0.0  # PyX-R is for configs/refine_6p7b.py
+    config.train.accumulation_steps = 8
+    config.train.log_every = 2
+    config.train.eval_every = 100
+    config.train.checkpoint_every = 100
+    return config
+
+
+def adapter_recipe(architecture: str, base: str) -> ConfigDict:
+    """Adapters of rank 64 over a frozen DeepSeekCoder model, with the values of QLoRA's paper."""
+    config = fine_tuning_recipe()
+    config.model.architecture = architecture
+    config.model.init_from = f"models/{architecture}"
+
+    config.lora = ConfigDict()
+    config.lora.base = base
+    config.lora.rank = 64
+    config.lora.alpha = 16.0
+
+    config.optimizer.peak_learning_rate = 2e-4
+    config.optimizer.clip_norm = 0.3
+    return config
+
+
+def benchmark_recipe(
+    benchmark: str, *, variants: tuple[str, ...], batch_size: int, max_new_tokens: int
+) -> ConfigDict:
+    """One greedy sample for every task of a benchmark."""
+    config = ConfigDict()
+    config.benchmark = benchmark
+    config.data = config_dict.placeholder(str)  # None: the benchmark's public home, cached
+    config.max_tasks = config_dict.placeholder(int)  # None: all
+    config.variants = variants
+    config.num_samples = 1
+    config.pass_at = (1,)
+    config.batch_size = batch_size
+
+    config.sampling = ConfigDict()
+    config.sampling.max_new_tokens = max_new_tokens
+    config.sampling.temperature = 0.0  # greedy
+    config.sampling.top_p = 1.0
+    config.sampling.seed = 0
+    return config
+
+
+def execution_recipe(benchmark: str) -> ConfigDict:
+    """Questions about one run, sampled as upstream: temperature 0.2, top-p 0.95."""
+    config = benchmark_recipe(
+        benchmark, variants=("monologue",), batch_size=64, max_new_tokens=2048
+    )  # other variants: "direct", "chain of thought"
+    config.sampling.temperature = 0.2
+    config.sampling.top_p = 0.95
+    return config
+
+
+def heldout_recipe(benchmark: str) -> ConfigDict:
+    """Held-out functions of the synthetic corpus, with and without monologue.
+
+    ``data``: JSONL of {"id", "program", "call", "output"}; None: CHECKPOINT/corpus/problems.jsonl.
+    """
+    return benchmark_recipe(
+        benchmark, variants=("monologue", "direct"), batch_size=128, max_new_tokens=512
+    )
+
+
+def code_recipe(benchmark: str, refine_rounds: int | None = None) -> ConfigDict:
+    """EvalPlus: one program for every problem, then ``refine_rounds`` (1 to 5) of self-refinement.
+
+    None: no refinement.
+    """
+    config = benchmark_recipe(benchmark, variants=("code",), batch_size=16, max_new_tokens=1024)
+    config.refine_rounds = config_dict.placeholder(int)
+    config.refine_rounds = refine_rounds
+    return config
+
+
+def limit_dates(config: ConfigDict) -> ConfigDict:
+    """Adds the first and last date of the contests that count; None: all."""
+    config.start_date = config_dict.placeholder(str)
+    config.end_date = config_dict.placeholder(str)
+    return config

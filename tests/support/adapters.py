@@ -1,0 +1,26 @@
+"""Adapters that have an effect, and runs that train some over a base."""
+
+from pathlib import Path
+
+import jax
+
+from semcoder_jax.training.metrics import read_metrics
+from tests.support.tiny_run import tiny_config
+
+
+def randomize_adapters(adapters, seed: int = 0):
+    """Draws every matrix anew, so that none is zero as in new adapters."""
+    leaves, structure = jax.tree.flatten(adapters)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    pairs = zip(keys, leaves, strict=True)
+    leaves = [0.1 * jax.random.normal(key, leaf.shape) for key, leaf in pairs]
+    return jax.tree.unflatten(structure, leaves)
+
+
+def lora_config(data: Path, base: Path, **changes) -> dict:
+    config = tiny_config(data, lora__rank=4, lora__alpha=16.0, **changes)
+    return config | {"model": {"init_from": str(base)}}
+
+
+def read_losses(workdir: Path) -> list[float]:
+    return [row["loss"] for row in read_metrics(workdir / "metrics.jsonl") if "loss" in row]
