@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from flax import nnx
-from flax.traverse_util import unflatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -20,8 +20,8 @@ from semcoder_jax.config import DecoderConfig, LoRAConfig
 from semcoder_jax.hf.config import read_json, write_json
 from semcoder_jax.hf.directory import CARD_FILE, copy_license, renamed_when_complete
 from semcoder_jax.hf.error import HFError
-from semcoder_jax.hf.layout import abstract_params, layouts
-from semcoder_jax.model.lora import adapter_axes, initial_adapters
+from semcoder_jax.hf.layout import abstract_params
+from semcoder_jax.model.lora import TARGETS, initial_adapters
 
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -146,10 +146,10 @@ def _tensor_shapes(config: DecoderConfig, params: dict) -> dict[str, tuple[int, 
 def _adapted_weights(config: DecoderConfig, params: dict) -> Iterator[tuple]:
     """(path of the parameter, names of its modules by layer, its two arrays by name) of each
     weight that has an adapter in ``params``."""
-    for kind in layouts(config):
-        block, name = kind.path[-2:] if kind.stacked else ("", "")
-        arrays = params["layers"].get(block, {}).get(name)
-        if arrays is not None:
-            stem = "base_model.model." + kind.name.removesuffix(".weight")
+    arrays = flatten_dict(params)
+    for parameter in TARGETS.values():
+        own = {name: arrays.get((*parameter.path, name)) for name in parameter.adapter}
+        if None not in own.values():
+            stem = f"base_model.model.{parameter.module}"
             modules = [stem.format(layer=layer) for layer in range(config.num_layers)]
-            yield kind.path, modules, {part: arrays[part] for part in adapter_axes(name)}
+            yield parameter.path, modules, own

@@ -7,7 +7,7 @@ grow with the model.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import jax
@@ -18,10 +18,19 @@ from tqdm import tqdm
 
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.hf.error import HFError
-from semcoder_jax.hf.layout import TensorLayout, axis_sizes, layouts, tensor_list
+from semcoder_jax.hf.layout import tensor_list, to_parameter
 from semcoder_jax.hf.shards import Shards
 from semcoder_jax.model.attention import make_attend
 from semcoder_jax.model.decoder import DecoderLayer, RMSNorm
+from semcoder_jax.model.parameters import (
+    EMBEDDING,
+    FINAL_NORM,
+    LAYER_PREFIX,
+    OUTPUT,
+    Parameter,
+    axis_sizes,
+    parameters_of,
+)
 from semcoder_jax.model.rope import rope_angles
 
 # Greatest relative difference (root mean square) of the logits that counts as equal: float32
@@ -92,12 +101,13 @@ def verify(
     rounded, differing, layer_differences = [], [], []
     dtypes = set()
 
-    def both(kinds: list[TensorLayout], layer: int) -> tuple[dict, dict]:
-        """The tensors of these kinds on both sides, by the kind's name, compared on the way."""
+    def both(parameters: Iterable[Parameter], layer: int) -> tuple[dict, dict]:
+        """The tensors of these parameters on both sides, by the parameter's tensor, compared on
+        the way."""
         pairs = {}
-        for kind in kinds:
-            name = kind.name.format(layer=layer)
-            pairs[kind.name] = source, checkpoint = shards.read(name), tensor_of(name)
+        for parameter in parameters:
+            name = parameter.tensor.format(layer=layer)
+            pairs[parameter.tensor] = source, checkpoint = shards.read(name), tensor_of(name)
             dtypes.update((str(source.dtype), str(checkpoint.dtype)))
             if source.shape != checkpoint.shape:
                 raise HFError(f"{name}: {source.shape} in {directory}, not {checkpoint.shape}")
@@ -108,9 +118,9 @@ def verify(
                 (rounded if equal else differing).append(name)
         return {n: p[0] for n, p in pairs.items()}, {n: p[1] for n, p in pairs.items()}
 
-    kinds = {kind.name: kind for kind in layouts(config)}
-    stacked = [kind for kind in kinds.values() if kind.stacked]
-    embedding = both([kinds["model.embed_tokens.weight"]], 0)
+    parameters = parameters_of(config)
+    stacked = [parameter for parameter in parameters if parameter.is_stacked]
+    embedding = both([EMBEDDING], 0)
     their_state, our_state = (
         side.embed(tensors, tokens_BxT)
         for side, tensors in zip((theirs, ours), embedding, strict=True)
@@ -122,10 +132,10 @@ def verify(
         their_state = theirs.layer(their_layer, their_state)
         our_state = ours.layer(our_layer, our_state)
         layer_differences.append(_relative(theirs.array(their_state), ours.array(our_state)))
-    head = both([kind for kind in kinds.values() if kind.name in _HEAD_TENSORS], 0)
+    head = both([parameter for parameter in parameters if parameter in (FINAL_NORM, OUTPUT)], 0)
     if embedding is not None:
         for tensors, source in zip(head, embedding, strict=True):
-            tensors["lm_head.weight"] = source["model.embed_tokens.weight"]
+            tensors[OUTPUT.tensor] = source[EMBEDDING.tensor]
     their_logits = theirs.array(theirs.logits(head[0], their_state))
     our_logits = ours.array(ours.logits(head[1], our_state))
     tolerance = SAME_WEIGHTS_TOLERANCE
@@ -142,10 +152,6 @@ def verify(
         top1=float((their_logits.argmax(-1) == our_logits.argmax(-1)).mean()),
         tolerance=tolerance,
     )
-
-
-_HEAD_TENSORS = ("model.norm.weight", "lm_head.weight")
-_LAYER_PREFIX = "model.layers.{layer}."
 
 
 class _TransformersSide:
@@ -169,13 +175,13 @@ class _TransformersSide:
         self._rotation = rotary(torch.zeros(1, dtype=torch.float32), self._positions)
 
     def embed(self, tensors, tokens_BxT):
-        return self._tensor(tensors["model.embed_tokens.weight"][tokens_BxT])
+        return self._tensor(tensors[EMBEDDING.tensor][tokens_BxT])
 
     def layer(self, tensors, state):
         torch = self._torch
         with torch.device("meta"):
             layer = self._llama.LlamaDecoderLayer(self._config, 0)
-        weights = {n.removeprefix(_LAYER_PREFIX): self._tensor(t) for n, t in tensors.items()}
+        weights = {n.removeprefix(LAYER_PREFIX): self._tensor(t) for n, t in tensors.items()}
         layer.load_state_dict(weights, assign=True)
         with torch.no_grad():
             state = layer(
@@ -188,9 +194,9 @@ class _TransformersSide:
 
     def logits(self, tensors, state):
         norm = self._llama.LlamaRMSNorm(self._config.hidden_size, self._config.rms_norm_eps)
-        norm.load_state_dict({"weight": self._tensor(tensors["model.norm.weight"])})
+        norm.load_state_dict({"weight": self._tensor(tensors[FINAL_NORM.tensor])})
         with self._torch.no_grad():
-            return norm(state) @ self._tensor(tensors["lm_head.weight"]).T
+            return norm(state) @ self._tensor(tensors[OUTPUT.tensor]).T
 
     def array(self, state) -> np.ndarray:
         return state.numpy()
@@ -204,7 +210,7 @@ class _JaxSide:
 
     def __init__(self, config: DecoderConfig, positions_BxT: np.ndarray):
         self._sizes = axis_sizes(config)
-        self._kinds = {kind.name: kind for kind in layouts(config)}
+        self._parameters = {parameter.tensor: parameter for parameter in parameters_of(config)}
         positions = jnp.asarray(positions_BxT)
         ones = jnp.ones_like(positions)
         cos, sin = rope_angles(
@@ -230,14 +236,14 @@ class _JaxSide:
         self._layer, self._logits = layer, logits
 
     def embed(self, tensors, tokens_BxT):
-        return jnp.asarray(tensors["model.embed_tokens.weight"][tokens_BxT], jnp.float32)
+        return jnp.asarray(tensors[EMBEDDING.tensor][tokens_BxT], jnp.float32)
 
     def layer(self, tensors, state):
         arrays = {}
         for name, tensor in tensors.items():
-            kind = self._kinds[name]
-            array = kind.to_parameter(np.asarray(tensor, np.float32), self._sizes)
-            arrays[kind.path[1:]] = jnp.asarray(array)
+            parameter = self._parameters[name]
+            array = to_parameter(parameter, np.asarray(tensor, np.float32), self._sizes)
+            arrays[parameter.path[1:]] = jnp.asarray(array)
         params = jax.tree_util.tree_map_with_path(
             lambda path, _: arrays[tuple(k.key for k in path if hasattr(k, "key"))],
             self._layer_params,
@@ -245,9 +251,9 @@ class _JaxSide:
         return self._layer(params, state)
 
     def logits(self, tensors, state):
-        norm = jnp.asarray(tensors["model.norm.weight"], jnp.float32)
+        norm = jnp.asarray(tensors[FINAL_NORM.tensor], jnp.float32)
         norm_params = jax.tree.map(lambda _: norm, self._norm_params)
-        return self._logits(norm_params, jnp.asarray(tensors["lm_head.weight"], jnp.float32), state)
+        return self._logits(norm_params, jnp.asarray(tensors[OUTPUT.tensor], jnp.float32), state)
 
     def array(self, state) -> np.ndarray:
         return np.asarray(state)

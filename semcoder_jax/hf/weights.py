@@ -18,15 +18,17 @@ from tqdm import tqdm
 
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.hf.layout import (
-    TensorLayout,
     abstract_params,
-    axis_sizes,
-    layouts,
+    layer_sharding,
     parameter_count,
+    tensor_index,
     tensor_list,
     tensor_shapes,
+    to_parameter,
+    to_tensor,
 )
 from semcoder_jax.hf.shards import Shards
+from semcoder_jax.model.parameters import OUTPUT, Parameter, axis_sizes, parameters_of
 from semcoder_jax.model.sharding import parameter_shardings
 
 
@@ -43,7 +45,7 @@ def read_params(
     Raises HFError, before any weight is read, if files or tensors are missing or do not fit.
     """
     shards = Shards(directory)
-    tied_copy = ("lm_head.weight",) if config.tie_embeddings else ()
+    tied_copy = (OUTPUT.tensor,) if config.tie_embeddings else ()
     shards.check(tensor_shapes(config), ignored=tied_copy)
     params = abstract_params(config, dtype)
     if mesh is None:
@@ -55,8 +57,10 @@ def read_params(
     arrays = {}
     total = parameter_count(config) * jnp.dtype(dtype).itemsize
     with _byte_bar(total, "importing", progress) as bar:
-        for kind in layouts(config):
-            arrays[kind.path] = _read_parameter(shards, kind, config, places[kind.path], dtype, bar)
+        for parameter in parameters_of(config):
+            arrays[parameter.path] = _read_parameter(
+                shards, parameter, config, places[parameter.path], dtype, bar
+            )
     return _with_arrays(params, arrays)
 
 
@@ -70,8 +74,8 @@ def tensors(
     """
     arrays, itemsize = _by_path(params), jnp.dtype(dtype).itemsize
     with _byte_bar(parameter_count(config) * itemsize, "exporting", progress) as bar:
-        for name, kind, layer in tensor_list(config):
-            tensor = _gather(config, arrays[kind.path], kind, layer, dtype)
+        for name, parameter, layer in tensor_list(config):
+            tensor = _gather(config, arrays[parameter.path], parameter, layer, dtype)
             first = jax.process_index() == 0
             yield name, np.asarray(tensor.addressable_data(0)) if first else None
             bar.update(tensor.size * itemsize)
@@ -79,34 +83,33 @@ def tensors(
 
 def tensor_by_name(config: DecoderConfig, params: nnx.State, dtype: str, name: str) -> np.ndarray:
     """One tensor of the Hugging Face layout, on every process."""
-    kinds = {name: (kind, layer) for name, kind, layer in tensor_list(config)}
-    kind, layer = kinds[name]
-    array = _by_path(params)[kind.path]
-    return np.asarray(_gather(config, array, kind, layer, dtype).addressable_data(0))
+    found = {tensor: (parameter, layer) for tensor, parameter, layer in tensor_list(config)}
+    parameter, layer = found[name]
+    array = _by_path(params)[parameter.path]
+    return np.asarray(_gather(config, array, parameter, layer, dtype).addressable_data(0))
 
 
-def _gather(config, array: jax.Array, kind: TensorLayout, layer: int, dtype: str) -> jax.Array:
+def _gather(config, array: jax.Array, parameter: Parameter, layer: int, dtype: str) -> jax.Array:
     """A tensor, whole on every device of the parameter's mesh."""
     if isinstance(array.sharding, NamedSharding):
         place = NamedSharding(array.sharding.mesh, PartitionSpec())
     else:
         place = array.sharding
     # Two programs: fused with the slice, the transpose takes six times as long on CPU.
-    part = _take(array, layer, kind.stacked, dtype)
-    return _to_tensor(part, kind, tuple(axis_sizes(config).items()), place)
+    part = _take(array, layer, parameter.is_stacked, dtype)
+    return _to_tensor(part, parameter, tuple(axis_sizes(config).items()), place)
 
 
-def _read_parameter(shards: Shards, kind: TensorLayout, config, sharding: Sharding, dtype, bar):
-    sizes = axis_sizes(config)
-    if not kind.stacked:
-        array = _cast(_read_layer(shards, kind, kind.name, sizes, sharding), dtype)
+def _read_parameter(shards: Shards, parameter: Parameter, config, sharding: Sharding, dtype, bar):
+    sizes, name = axis_sizes(config), parameter.tensor
+    if not parameter.is_stacked:
+        array = _cast(_read_layer(shards, parameter, name, sizes, sharding), dtype)
         bar.update(array.nbytes)
         return array
-    shape = (config.num_layers, *(sizes[axis] for axis in kind.parameter_axes))
-    stack = _zeros(shape, dtype, sharding)
+    stack = _zeros(parameter.shape(sizes), dtype, sharding)
+    of_layer = layer_sharding(parameter, sharding)
     for layer in range(config.num_layers):
-        name = kind.name.format(layer=layer)
-        part = _read_layer(shards, kind, name, sizes, kind.layer_sharding(sharding))
+        part = _read_layer(shards, parameter, name.format(layer=layer), sizes, of_layer)
         stack = _place(stack, part, layer, sharding)
         # Without waiting, layers that were read but not yet placed would pile up.
         stack.block_until_ready()
@@ -114,7 +117,7 @@ def _read_parameter(shards: Shards, kind: TensorLayout, config, sharding: Shardi
     return stack
 
 
-def _read_layer(shards: Shards, kind: TensorLayout, name: str, sizes, sharding) -> jax.Array:
+def _read_layer(shards: Shards, parameter: Parameter, name: str, sizes, sharding) -> jax.Array:
     """A global array in the parameter's layout and the file's dtype.
 
     The host hands over transposed views: moving them to the device in order is the runtime's work
@@ -122,14 +125,14 @@ def _read_layer(shards: Shards, kind: TensorLayout, name: str, sizes, sharding) 
     several of this process's devices hold is read once.
     """
     parts = {}
-    shape = tuple(sizes[axis] for axis in kind.parameter_axes)
+    shape = tuple(sizes[axis] for axis in parameter.layer_axes)
 
     def read(index: tuple[slice, ...]) -> np.ndarray:
-        wanted = kind.tensor_index(index, sizes)
+        wanted = tensor_index(parameter, index, sizes)
         key = tuple((part.start, part.stop) for part in wanted)
         if key not in parts:
             parts[key] = shards.read(name, wanted)
-        return kind.to_parameter(parts[key], sizes)
+        return to_parameter(parameter, parts[key], sizes)
 
     return jax.make_array_from_callback(shape, sharding, read)
 
@@ -168,8 +171,9 @@ def _take(array, layer, stacked, dtype):
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _to_tensor(array, kind: TensorLayout, sizes, sharding):
-    return jax.lax.with_sharding_constraint(kind.to_tensor(array, dict(sizes)), sharding)
+def _to_tensor(array, parameter: Parameter, sizes, sharding):
+    tensor = to_tensor(parameter, array, dict(sizes))
+    return jax.lax.with_sharding_constraint(tensor, sharding)
 
 
 def _by_path(params: nnx.State) -> dict[tuple[str, ...], jax.Array]:

@@ -19,6 +19,7 @@ MFU is model FLOPs a second over the peak of all devices. L layers, H query head
 from collections.abc import Iterable
 
 from semcoder_jax.config import DecoderConfig
+from semcoder_jax.model.parameters import product_shapes
 
 # Dense bfloat16 FLOP/s of one JAX device. TPU v2, v3 and 7x show a chip as two devices, the others
 # as one. Sources: Google Cloud's TPU pages, NVIDIA's data sheets (without sparsity).
@@ -60,10 +61,7 @@ def peak_flops(device_kind: str) -> float | None:
 
 def matmul_parameters(config: DecoderConfig) -> int:
     """N above: parameters that each token is multiplied with."""
-    D, F, V = config.hidden_size, config.intermediate_size, config.vocab_size
-    H, G, K = config.num_heads, config.num_kv_heads, config.head_dim
-    attention = 2 * D * H * K + 2 * D * G * K
-    return config.num_layers * (attention + 3 * D * F) + D * V
+    return sum(inputs * outputs for inputs, outputs in product_shapes(config))
 
 
 def causal_pairs(lengths: Iterable[int]) -> int:

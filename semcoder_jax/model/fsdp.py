@@ -27,7 +27,7 @@ from semcoder_jax.model import sharding
 from semcoder_jax.model.sharding import BATCH_AXES, BATCH_SPEC
 
 # Parts of quantized weights that stay float32.
-SCALES = ("scale", "channel_scale")
+_SCALES = ("scale", "channel_scale")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +72,7 @@ class Shards:
             if "fsdp" in spec:
                 places.append(place)
                 specs.append(spec)
-                if jnp.issubdtype(leaf.dtype, jnp.floating) and keys[-1] not in SCALES:
-                    leaf = leaf.astype(dtype)
+                leaf = leaf.astype(gathered_dtype(keys, leaf.dtype, dtype))
             leaves[place] = leaf
 
         def all_whole(*parts):
@@ -92,6 +91,13 @@ class Shards:
         ):
             leaves[place] = leaf
         return jax.tree.unflatten(structure, leaves)
+
+
+def gathered_dtype(path: tuple[str, ...], held, compute):
+    """The dtype in which the array at ``path``, held as ``held``, travels to where it is used:
+    ``compute`` for floating-point weights, so that fewer bytes travel."""
+    is_weight = jnp.issubdtype(held, jnp.floating) and path[-1] not in _SCALES
+    return jnp.dtype(compute if is_weight else held)
 
 
 def over_rows(function: Callable, mesh: Mesh, places: tuple, gradients=None) -> Callable:

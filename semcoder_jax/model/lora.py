@@ -27,23 +27,11 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from semcoder_jax.config import QUANTIZED_BASES, LoRAConfig
 from semcoder_jax.model.nf4 import NF4Weight, quantize_nf4
-from semcoder_jax.model.quantization import (
-    SUMMED_AXES,
-    QuantizedWeight,
-    quantize_weight,
-    summed_axes,
-)
+from semcoder_jax.model.parameters import PARAMETERS, parameter_at
+from semcoder_jax.model.quantization import QuantizedWeight, quantize_weight
 
-# The weights that may be adapted: PEFT's names and the parameters.
-TARGETS = {
-    "q_proj": ("attention", "q_DxHxK"),
-    "k_proj": ("attention", "k_DxGxK"),
-    "v_proj": ("attention", "v_DxGxK"),
-    "o_proj": ("attention", "o_HxKxD"),
-    "gate_proj": ("feed_forward", "gate_DxF"),
-    "up_proj": ("feed_forward", "up_DxF"),
-    "down_proj": ("feed_forward", "down_FxD"),
-}
+# The weights that may be adapted, by PEFT's names.
+TARGETS = {parameter.target: parameter for parameter in PARAMETERS if parameter.target}
 
 
 @struct.dataclass
@@ -62,47 +50,40 @@ class LoRAWeight:
     scaling: float = struct.field(pytree_node=False)
 
 
-def adapter_axes(name: str) -> tuple[str, str]:
-    """Names of the adapter's two arrays at the weight of this name: "q_DxHxK" has "a_DxR" and
-    "b_RxHxK"."""
-    axes, summed = name.rsplit("_", 1)[1].split("x"), SUMMED_AXES[name]
-    inputs = [axis for axis in axes if axis in summed]
-    outputs = [axis for axis in axes if axis not in summed]
-    return "a_" + "x".join([*inputs, "R"]), "b_" + "x".join(["R", *outputs])
-
-
 def initial_adapters(lora: LoRAConfig, frozen: dict, seed: int) -> dict:
     """Adapters (plain dicts) over the base ``frozen`` (arrays or shapes), of no effect as yet.
 
     a is uniform within ±1/sqrt(inputs), LoRA's own code's and PEFT's choice; b is zero.
     """
-    layers = {}
-    for number, target in enumerate(TARGETS):
+    weights, adapters = flatten_dict(frozen), {}
+    for number, (target, parameter) in enumerate(TARGETS.items()):
         if target not in lora.targets:
             continue
-        block, name = TARGETS[target]
-        shape = frozen["layers"][block][name].shape
-        inputs = 1 + len(SUMMED_AXES[name])
-        bound = 1 / math.sqrt(math.prod(shape[1:inputs]))
+        sizes = dict(zip(parameter.axes, weights[parameter.path].shape, strict=True))
+        sizes["R"] = lora.rank
+        bound = 1 / math.sqrt(math.prod(sizes[axis] for axis in parameter.contracted))
         key = jax.random.fold_in(jax.random.key(seed), number)
-        a_name, b_name = adapter_axes(name)
-        layers.setdefault(block, {})[name] = {
-            a_name: jax.random.uniform(key, (*shape[:inputs], lora.rank), minval=-1, maxval=1)
-            * bound,
-            b_name: jnp.zeros((shape[0], lora.rank, *shape[inputs:])),
+        a_name, b_name = parameter.adapter
+        a_shape, b_shape = (
+            tuple(sizes[axis] for axis in axes) for axes in parameter.adapter.values()
+        )
+        adapters[parameter.path] = {
+            a_name: jax.random.uniform(key, a_shape, minval=-1, maxval=1) * bound,
+            b_name: jnp.zeros(b_shape),
         }
-    return {"layers": layers}
+    return unflatten_dict(adapters)
 
 
 def freeze_leaf(lora: LoRAConfig, path: tuple[str, ...], weight: jax.Array):
     """The parameter at ``path`` as the base holds it; what is quantized, a layer at a time."""
     if lora.base not in QUANTIZED_BASES:
         return weight.astype(lora.base)
-    name = path[-1]
-    if path[0] != "layers" or name not in SUMMED_AXES:
+    parameter = parameter_at(path)
+    if not parameter.is_layer_matrix:
         return weight.astype(jnp.bfloat16)
     quantize = {"int8": quantize_weight, "nf4": quantize_nf4}[lora.base]
-    return jax.lax.map(functools.partial(quantize, summed=summed_axes(name, stacked=False)), weight)
+    summed = parameter.positions(parameter.contracted, within=parameter.layer_axes)
+    return jax.lax.map(functools.partial(quantize, summed=summed), weight)
 
 
 def freeze(lora: LoRAConfig, params: dict) -> dict:
@@ -115,13 +96,12 @@ def freeze(lora: LoRAConfig, params: dict) -> dict:
 def adapted(lora: LoRAConfig, adapters: dict, frozen: dict) -> dict:
     """The decoder's parameters (plain dicts): those of ``frozen``, each that has an adapter as a
     LoRAWeight."""
-    layers = dict(frozen["layers"])
-    for block, weights in adapters["layers"].items():
-        layers[block] = dict(layers[block])
-        for name, arrays in weights.items():
-            a, b = (arrays[part] for part in adapter_axes(name))
-            layers[block][name] = LoRAWeight(layers[block][name], a, b, lora.scaling)
-    return frozen | {"layers": layers}
+    weights, arrays = flatten_dict(frozen), flatten_dict(adapters)
+    for target, parameter in TARGETS.items():
+        if target in lora.targets:
+            a, b = (arrays[*parameter.path, name] for name in parameter.adapter)
+            weights[parameter.path] = LoRAWeight(weights[parameter.path], a, b, lora.scaling)
+    return unflatten_dict(weights)
 
 
 def merge_leaf(path: tuple[str, ...], weight, dtype: str) -> jax.Array:
@@ -129,7 +109,7 @@ def merge_leaf(path: tuple[str, ...], weight, dtype: str) -> jax.Array:
     what training saw of it (dequantized)."""
     if isinstance(weight, jax.Array):
         return weight.astype(dtype)
-    num_summed = len(SUMMED_AXES[path[-1]])
+    num_summed = len(parameter_at(path).contracted)
     return jax.lax.map(lambda layer: _dense(layer, num_summed).astype(dtype), weight)
 
 

@@ -17,19 +17,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx, struct
 
-# The axes a parameter's product sums over, by its name. The embedding is looked up by row and,
-# where it is tied, multiplied along D: one scale a token serves both.
-SUMMED_AXES = {
-    "embed_VxD": "D",
-    "unembed_DxV": "D",
-    "q_DxHxK": "D",
-    "k_DxGxK": "D",
-    "v_DxGxK": "D",
-    "o_HxKxD": "HK",
-    "gate_DxF": "D",
-    "up_DxF": "D",
-    "down_FxD": "F",
-}
+from semcoder_jax.model.parameters import parameter_at
+
 LARGEST = 127
 
 
@@ -68,9 +57,11 @@ def quantize_params(params: nnx.State, shardings: nnx.State | None = None) -> nn
     places = dict(shardings.flat_state()) if shardings else {}
     leaves = {}
     for path, param in params.flat_state():
-        value, name = param.get_value(), path[-1]
-        if name in SUMMED_AXES and not isinstance(value, QuantizedWeight):
-            value = _quantize(value, summed_axes(name, stacked=path[0] == "layers"))
+        value, parameter = param.get_value(), parameter_at(path)
+        if parameter.is_matrix and not isinstance(value, QuantizedWeight):
+            # The embedding is looked up by row and, where it is tied, multiplied along D: one
+            # scale a token serves both.
+            value = _quantize(value, parameter.positions(parameter.contracted))
         leaves[path] = param.replace(value)
         if places:
             leaves[path] = jax.device_put(leaves[path], places[path])
@@ -80,12 +71,6 @@ def quantize_params(params: nnx.State, shardings: nnx.State | None = None) -> nn
 def abstract_quantized(params: nnx.State) -> nnx.State:
     """ShapeDtypeStructs of what ``quantize_params`` gives."""
     return jax.eval_shape(quantize_params, params)
-
-
-def summed_axes(name: str, *, stacked: bool) -> tuple[int, ...]:
-    """Which axes of the array of parameter ``name`` its product sums over."""
-    axes = (["L"] if stacked else []) + name.rsplit("_", 1)[1].split("x")
-    return tuple(i for i, axis in enumerate(axes) if axis in SUMMED_AXES[name])
 
 
 def weight_bytes(params: nnx.State) -> int:

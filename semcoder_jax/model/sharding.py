@@ -1,7 +1,7 @@
 """The device mesh and where every array lies on it.
 
-A parameter's name ends in its axes (``q_DxHxK``; see model.py for the letters), and one table
-maps an axis to the mesh axis that splits it. The mesh always has three axes, any of size 1:
+Which mesh axis splits which axis of a parameter is in parameters. The mesh always has three axes,
+any of size 1:
 ``data`` replicates parameters and splits the batch, ``fsdp`` splits both, ``tensor`` splits
 heads, the feed-forward width and the vocabulary.
 """
@@ -17,19 +17,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from semcoder_jax.config import MESH_AXES
-from semcoder_jax.model.lora import adapter_axes
-from semcoder_jax.model.quantization import SUMMED_AXES
+from semcoder_jax.model.parameters import MESH_AXIS_OF, Parameter, parameter_at
 
-MESH_AXIS_OF = {
-    "L": None,
-    "D": "fsdp",
-    "H": "tensor",
-    "G": "tensor",
-    "K": None,
-    "F": "tensor",
-    "V": "tensor",
-    "R": None,  # rank of an adapter
-}
 BATCH_AXES = ("data", "fsdp")
 BATCH_SPEC = P(BATCH_AXES)
 
@@ -82,28 +71,31 @@ def batch_shards(mesh: Mesh) -> int:
     return mesh.shape["data"] * mesh.shape["fsdp"]
 
 
-def parameter_spec(path: tuple) -> P:
+def parameter_spec(path: tuple[str, ...]) -> P:
     """The partition of the parameter at ``path``, e.g. ("layers", "attention", "q_DxHxK").
 
     The parts of a quantized weight follow it: (..., "q_DxHxK", "int8") or "scale", or those of an
     NF4Weight. An adapter's arrays, (..., "q_DxHxK", "b_RxHxK") or "b" of a LoRAWeight, have axes of
     their own, of which fsdp splits the rank where it splits no other.
     """
-    part = str(path[-1])
-    name = next((str(key) for key in path if key in SUMMED_AXES), None)
-    if name is None:
+    parameter = parameter_at(path)
+    if not parameter.is_matrix:
         return P()  # norms are small: replicated
-    summed = SUMMED_AXES[name] if part == "scale" else ""
-    for adapter in adapter_axes(name):
-        if part in (adapter, adapter[0]):
-            name = adapter
-    axes = [axis for axis in name.rsplit("_", 1)[1].split("x") if axis not in summed]
-    if path[0] == "layers":
-        axes = ["L", *axes]
+    axes = _part_axes(parameter, path[-1])
     places = [MESH_AXIS_OF[axis] for axis in axes]
     if "R" in axes and "fsdp" not in places:
         places[axes.index("R")] = "fsdp"
     return P(*places)
+
+
+def _part_axes(parameter: Parameter, part: str) -> str:
+    """Axes of the array whose last key is ``part``: the matrix, or what stands in its place."""
+    if part == "scale":
+        return "".join(axis for axis in parameter.axes if axis not in parameter.contracted)
+    for name, axes in parameter.adapter.items():
+        if part in (name, name[0]):
+            return axes
+    return parameter.axes
 
 
 def parameter_shardings(params: nnx.State, mesh: Mesh) -> nnx.State:

@@ -159,8 +159,7 @@ def fsdp_minimum(
             itemsize = leaf.dtype.itemsize
             if "fsdp" in spec:
                 keys = sharding.path_keys(path)
-                if jnp.issubdtype(leaf.dtype, jnp.floating) and keys[-1] not in fsdp.SCALES:
-                    itemsize = jnp.dtype(dtype).itemsize
+                itemsize = fsdp.gathered_dtype(keys, leaf.dtype, dtype).itemsize
                 passes = 2 if keys[0] == "layers" else 1
                 gather += (
                     passes

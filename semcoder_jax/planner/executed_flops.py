@@ -9,7 +9,6 @@ around them run: all else is less than a hundredth of a decoder's step.
 
 import math
 
-import jax
 from jax.extend import core
 from jax.interpreters import partial_eval
 
@@ -57,8 +56,3 @@ def _inner(params: dict):
         for item in value if isinstance(value, (tuple, list)) else (value,):
             if isinstance(item, (core.Jaxpr, core.ClosedJaxpr)):
                 yield item
-
-
-def traced_flops(function, *arguments) -> float:
-    """Of ``function(*arguments)``, arguments being arrays or shapes."""
-    return executed_flops(jax.make_jaxpr(function)(*arguments))

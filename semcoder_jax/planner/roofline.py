@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.model import flops
+from semcoder_jax.model.parameters import product_shapes
 from semcoder_jax.planner.topologies import Topology
 
 _PRODUCT_BYTES = 2  # an element of an operand or result
@@ -134,14 +135,11 @@ def memory_bytes(
     ``tokens`` and ``executed_flops`` are those of one device's rows in the whole step (all devices
     along ``tensor`` together), ``trained_parameters`` those whose optimizer state it holds.
     """
-    D, F, V = config.hidden_size, config.intermediate_size, config.vocab_size
-    HK, GK = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
-    layer = [(D, HK), (D, GK), (D, GK), (HK, D), (D, F), (D, F), (F, D)]
-    products = [*(layer * config.num_layers), (D, V)]
     tokens_at_once = tokens / microbatches
     # Columns or rows of a weight, and with them its input or output, are split over tensor.
     elements = sum(
-        tokens_at_once * (rows + columns) + rows * columns / tensor for rows, columns in products
+        tokens_at_once * (rows + columns) + rows * columns / tensor
+        for rows, columns in product_shapes(config)
     )
     # The gradient has two products of each one's arrays; recomputation repeats the forward's.
     passes = executed_flops / flops.forward_flops(config, tokens, 0)

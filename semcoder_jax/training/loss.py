@@ -25,17 +25,6 @@ def token_cross_entropy(logits_BxTxV: jax.Array, targets_BxT: jax.Array) -> jax.
     return jax.nn.logsumexp(logits_BxTxV, axis=-1) - target_logits_BxT
 
 
-def weighted_cross_entropy(
-    logits_BxTxV: jax.Array, targets_BxT: jax.Array, weights_BxT: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Sum of weight x cross entropy, and sum of weights; both float32 scalars.
-
-    A target of weight 0 (prompt, padding) adds nothing, whatever its id and logits.
-    """
-    loss_sum, weight, _ = _weighted(logits_BxTxV, targets_BxT, weights_BxT)
-    return loss_sum, weight
-
-
 def chunked_cross_entropy(
     logits_of: Callable[[jax.Array], jax.Array],
     hidden_BxTxD: jax.Array,
@@ -43,8 +32,11 @@ def chunked_cross_entropy(
     weights_BxT: jax.Array,
     chunk: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`weighted_cross_entropy` of ``logits_of(hidden)``, ``chunk`` positions of a row at a time;
-    and weight x cross entropy of each position, float32 [B, T], without a gradient.
+    """Sum of weight x cross entropy of ``logits_of(hidden)``, ``chunk`` positions of a row at a
+    time, and sum of weights, both float32 scalars; and weight x cross entropy of each position,
+    float32 [B, T], without a gradient.
+
+    A target of weight 0 (prompt, padding) adds nothing, whatever its id and logits.
 
     Logits are the largest array of a step (4 GiB in float32 for 16 rows of 2,048 positions and
     32,256 words): only those of one chunk exist at once, forward and backward, at the price of
@@ -83,7 +75,7 @@ def sums_by_kind(values_BxT: jax.Array, kinds_BxT: jax.Array, num_kinds: int) ->
 def _weighted(
     logits_BxTxV: jax.Array, targets_BxT: jax.Array, weights_BxT: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The sums of weighted_cross_entropy, and what the first is the sum of."""
+    """The results of chunked_cross_entropy, in one piece."""
     losses_BxT = token_cross_entropy(logits_BxTxV, targets_BxT)
     weights_BxT = weights_BxT.astype(jnp.float32)
     # where, not only a product: 0 x inf would be NaN.

@@ -5,6 +5,7 @@ Sources: Loshchilov & Hutter, Decoupled Weight Decay Regularization (2019); Jord
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,18 +15,7 @@ from optax.contrib import MuonDimensionNumbers
 
 from semcoder_jax.config import ConfigError, OptimizerConfig
 from semcoder_jax.model import sharding
-
-# How many leading axes of a matrix parameter are its input side; the rest are its output side.
-# A stacked parameter's layer axis comes before them and is a batch of matrices.
-_INPUT_AXES = {
-    "q_DxHxK": 1,
-    "k_DxGxK": 1,
-    "v_DxGxK": 1,
-    "o_HxKxD": 2,
-    "gate_DxF": 1,
-    "up_DxF": 1,
-    "down_FxD": 1,
-}
+from semcoder_jax.model.parameters import Parameter, parameter_at
 
 
 def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Schedule:
@@ -78,12 +68,14 @@ def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTra
 
 def is_decayed(params):
     """True at every matrix, False at the norms' scales."""
-    return _map_by_name(lambda name, _: name != "scale", params)
+    return _map_parameters(lambda parameter: parameter.is_matrix, params)
 
 
 def muon_labels(params):
     """ "muon" at the layers' matrices, "adam" at embeddings, output matrix and norms."""
-    return _map_by_name(lambda name, _: "muon" if name in _INPUT_AXES else "adam", params)
+    return _map_parameters(
+        lambda parameter: "muon" if parameter.is_layer_matrix else "adam", params
+    )
 
 
 def muon_dimension_numbers(params):
@@ -93,14 +85,14 @@ def muon_dimension_numbers(params):
     together, is orthogonalized on its own.
     """
 
-    def dimension_numbers(name, leaf):
-        if name not in _INPUT_AXES:
+    def dimension_numbers(parameter):
+        if not parameter.is_layer_matrix:
             return None
-        axes = range(leaf.ndim - len(name.rsplit("_", 1)[1].split("x")), leaf.ndim)
-        inputs = _INPUT_AXES[name]
-        return MuonDimensionNumbers(tuple(axes[:inputs]), tuple(axes[inputs:]))
+        return MuonDimensionNumbers(
+            parameter.positions(parameter.contracted), parameter.positions(parameter.outputs)
+        )
 
-    return _map_by_name(dimension_numbers, params)
+    return _map_parameters(dimension_numbers, params)
 
 
 def optimizer_shardings(state, params_shardings, mesh: Mesh):
@@ -120,16 +112,6 @@ def optimizer_shardings(state, params_shardings, mesh: Mesh):
         return sharding.replicated(mesh)
 
     return jax.tree_util.tree_map_with_path(leaf_sharding, state)
-
-
-def accumulated_gradients(loss_sums: Callable, params, batch: dict[str, jax.Array], steps: int):
-    """Mean loss over the target weight of the whole batch, and its exact gradient.
-
-    See `gradient_sums` and `mean_gradients`. Returns (loss, sums, gradients).
-    """
-    loss_sum, sums, gradients = gradient_sums(loss_sums, params, batch, steps)
-    loss, gradients = mean_gradients(loss_sum, sums[0], gradients)
-    return loss, sums, gradients
 
 
 def gradient_sums(loss_sums: Callable, params, batch: dict[str, jax.Array], steps: int):
@@ -174,8 +156,8 @@ def mean_gradients(loss_sum: jax.Array, weight: jax.Array, gradient_sums):
     return loss_sum * scale, jax.tree.map(lambda g: g * scale, gradient_sums)
 
 
-def _map_by_name(function: Callable, params):
-    """``function(last key of the path, leaf)`` at every leaf."""
+def _map_parameters(function: Callable[[Parameter], Any], params):
+    """``function`` of the parameter at every leaf."""
     return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: function(sharding.path_keys(path)[-1], leaf), params
+        lambda path, _: function(parameter_at(sharding.path_keys(path))), params
     )

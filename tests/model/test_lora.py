@@ -35,12 +35,12 @@ from semcoder_jax.model import sharding
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.lora import (
     adapted,
-    adapter_axes,
     freeze,
     initial_adapters,
     merge_leaf,
 )
-from semcoder_jax.model.quantization import SUMMED_AXES, quantize_params
+from semcoder_jax.model.parameters import PARAMETERS
+from semcoder_jax.model.quantization import quantize_params
 from semcoder_jax.training import loop as training
 from semcoder_jax.training.data import open_data
 from semcoder_jax.training.metrics import read_metrics
@@ -136,7 +136,7 @@ def test_gradients_are_those_of_the_merged_weight_by_the_chain_rule(base, remat)
     count = 0
     for block, weights in adapters["layers"].items():
         for name, arrays in weights.items():
-            a_name, b_name = adapter_axes(name)
+            a_name, b_name = sorted(arrays)
             for layer in range(CONFIG.num_layers):
                 a_IxR = np.asarray(arrays[a_name][layer], np.float64).reshape(-1, 4)
                 b_RxO = np.asarray(arrays[b_name][layer], np.float64).reshape(4, -1)
@@ -237,7 +237,7 @@ def test_it_learns_and_saves_adapters_alone(run, data, base):
         tree = json.loads((run / "checkpoints" / "12" / item / "_METADATA").read_text())
         names = [ast.literal_eval(path)[-1] for path in tree["tree_metadata"]]
         assert sum(name[:2] in ("a_", "b_") for name in names) == (14 if item == "params" else 28)
-        assert not {"scale", *SUMMED_AXES} & set(names), names
+        assert not {parameter.path[-1] for parameter in PARAMETERS} & set(names), names
 
 
 def test_loaded_it_is_the_base_changed_by_matrices_of_the_rank(run, base):

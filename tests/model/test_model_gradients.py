@@ -12,7 +12,7 @@ from semcoder_jax import hf
 from semcoder_jax.config import Compute
 from semcoder_jax.hf.weights import tensors
 from semcoder_jax.model.decoder import Decoder
-from semcoder_jax.training.loss import weighted_cross_entropy
+from semcoder_jax.training.loss import chunked_cross_entropy
 from tests.support.random_llama import DEEPSEEK, GROUPED, jax_logits, random_llama
 from tests.support.stories260k import write_hf_directory
 
@@ -41,9 +41,9 @@ def test_gradient_of_every_parameter(tmp_path, fields, tied):
         inputs = jnp.asarray(tokens[:, :-1])
         positions = jnp.broadcast_to(jnp.arange(399), inputs.shape)
         logits = nnx.merge(graphdef, params)(inputs, positions, jnp.ones_like(inputs))
-        total, weight = weighted_cross_entropy(
-            logits, jnp.asarray(tokens[:, 1:]), jnp.asarray(in_response[:, 1:], jnp.float32)
-        )
+        targets = jnp.asarray(tokens[:, 1:])
+        weights = jnp.asarray(in_response[:, 1:], jnp.float32)
+        total, weight, _ = chunked_cross_entropy(lambda x: x, logits, targets, weights, 399)
         return total / weight
 
     our_loss, gradients = mean_loss(params)

@@ -15,8 +15,8 @@ from semcoder_jax.checkpoints import load_model
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.model import sharding
 from semcoder_jax.model.decoder import Decoder
+from semcoder_jax.model.parameters import parameter_at
 from semcoder_jax.model.quantization import (
-    SUMMED_AXES,
     QuantizedWeight,
     abstract_quantized,
     quantize_params,
@@ -49,8 +49,8 @@ def dequantized(params: nnx.State) -> nnx.State:
     for path, param in params.flat_state():
         value = param.get_value()
         if isinstance(value, QuantizedWeight):
-            axes = (["L"] if path[0] == "layers" else []) + path[-1].rsplit("_", 1)[1].split("x")
-            summed = [i for i, axis in enumerate(axes) if axis in SUMMED_AXES[path[-1]]]
+            parameter = parameter_at(path)
+            summed = [i for i, axis in enumerate(parameter.axes) if axis in parameter.contracted]
             scale = np.expand_dims(np.asarray(value.scale), summed)
             value = jnp.asarray(np.asarray(value.int8).astype(np.float32) * scale)
         leaves[path] = param.replace(value)

@@ -98,7 +98,7 @@ def test_a_minimum_by_hand():
     shapes = {
         "embed_VxD": jax.ShapeDtypeStruct((10, 8), jnp.float32),
         "layers": {
-            "norm": {"scale": jax.ShapeDtypeStruct((3, 8), jnp.float32)},
+            "attention_norm": {"scale": jax.ShapeDtypeStruct((3, 8), jnp.float32)},
             "feed_forward": {"up_DxF": jax.ShapeDtypeStruct((3, 8, 6), jnp.float32)},
         },
     }

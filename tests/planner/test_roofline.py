@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from semcoder_jax.config import MODELS
 from semcoder_jax.model import flops
-from semcoder_jax.planner.executed_flops import traced_flops
+from semcoder_jax.planner.executed_flops import executed_flops
 from semcoder_jax.planner.roofline import Exchange, memory_bytes, roofline
 from semcoder_jax.planner.topologies import parse
 
@@ -88,6 +88,10 @@ def test_memory_traffic_of_products_and_optimizer():
 
 
 # ==== FLOPs of a program
+
+
+def traced_flops(function, *arguments) -> float:
+    return executed_flops(jax.make_jaxpr(function)(*arguments))
 
 
 def test_products_count_as_often_as_loops_run_them():

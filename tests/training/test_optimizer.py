@@ -11,9 +11,10 @@ from jax.sharding import PartitionSpec as P
 from semcoder_jax.config import ConfigError, OptimizerConfig
 from semcoder_jax.model import sharding
 from semcoder_jax.training.optimizer import (
-    accumulated_gradients,
+    gradient_sums,
     learning_rate_schedule,
     make_optimizer,
+    mean_gradients,
     muon_labels,
     optimizer_shardings,
 )
@@ -138,6 +139,13 @@ def test_muon_leaves_embeddings_and_norms_to_adamw():
     scale = -rate * np.sign(gradients["layers"]["attention_norm"]["scale"])
     np.testing.assert_allclose(updates["layers"]["attention_norm"]["scale"], scale, rtol=1e-4)
     assert muon_labels(params)["layers"]["attention"]["o_HxKxD"] == "muon"
+
+
+def accumulated_gradients(loss_sums, params, batch, steps):
+    """(mean loss, sums, gradients) as the training step computes them."""
+    loss_sum, sums, gradients = gradient_sums(loss_sums, params, batch, steps)
+    loss, gradients = mean_gradients(loss_sum, sums[0], gradients)
+    return loss, sums, gradients
 
 
 def test_accumulation_weighs_tokens_not_microbatches():
