@@ -17,8 +17,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.terminal.tables import percent
 from data_pipeline.verify import CONFIRMED, CONTRADICTED
-from semcoder_jax.evaluation.report import interval, percent, reasoning_cells
+from semcoder_jax.evaluation.report import interval, reasoning_cells
 from semcoder_jax.evaluation.results import Answer, ResultError, Run, Score, read_runs, write_whole
 
 BLOCK = 100  # generations packed together
