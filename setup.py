@@ -74,8 +74,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     package_data={
-        "data_pipeline.builder": ["page.css"],
-        "semcoder_jax.evaluation": ["page.css", "page.js"],
+        "data_pipeline.builder": ["*.css", "*.html.j2"],
+        "data_pipeline.pages": ["*.css", "*.html.j2"],
+        "semcoder_jax.evaluation": ["*.css", "*.html.j2", "*.js"],
     },
     packages=find_packages(include=["data_pipeline*", "semcoder_jax*"]),
     install_requires=CORE,
