@@ -66,12 +66,13 @@ def _binding(name: str, scope: Scope) -> Scope | None:
     asked: Scope | None = scope
     sees_class = True
     while asked is not None:
-        rule = asked.outside.get(name)
+        seen = sees_class or asked.kind != "class"
+        rule = asked.outside.get(name) if seen else None
         if rule == "global":
             while asked.parent is not None:
                 asked = asked.parent
             return asked if name in asked.bound else None
-        if name in asked.bound and rule is None and (sees_class or asked.kind != "class"):
+        if name in asked.bound and rule is None and seen:
             return asked
         sees_class = sees_class and asked.kind == "type parameters"
         asked = asked.parent
@@ -89,8 +90,12 @@ class _Walker(ast.NodeVisitor):
         name = getattr(node, attribute)
         scope = self.scope
         if binds:
-            scope.bound.add(name)
+            self.bind(name)
         self.found.append((node, attribute, name, scope, binds, self.annotation))
+
+    def bind(self, name: str) -> None:
+        is_global = self.scope.outside.get(name) == "global"
+        (self.module if is_global else self.scope).bound.add(name)
 
     def block(self, nodes: Sequence[ast.AST]) -> None:
         for node in nodes:
@@ -126,7 +131,6 @@ class _Walker(ast.NodeVisitor):
     def visit_Global(self, node: ast.Global) -> None:
         for name in node.names:
             self.scope.outside[name] = "global"
-            self.module.bound.add(name)
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
         for name in node.names:
@@ -138,7 +142,7 @@ class _Walker(ast.NodeVisitor):
         elif "." not in node.name and node.name != "*":
             self.note(node, "name", True)
         elif "." in node.name:
-            self.scope.bound.add(node.name.split(".")[0])
+            self.bind(node.name.split(".")[0])
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         if node.type is not None:
