@@ -1,4 +1,7 @@
-"""Histograms of lengths, laid out for a page: histogram.html.j2 draws them."""
+"""Histograms of lengths, laid out for a page: histogram.html.j2 draws them.
+
+Not by matplotlib, because inline SVG takes the page's colours, light or dark, and stays small.
+"""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -4,7 +4,8 @@ Python's own rules (reference, 4.2): functions, lambdas, classes and comprehensi
 class's names are not seen from the functions in it; the first iterable of a comprehension, default
 values, decorators and annotations belong to the scope around. Type parameters (Python 3.12, PEP
 695) are a scope between it and the function, class or `type` that has them; such a scope, unlike a
-function, sees the names of a class around it. Standard library only.
+function, sees the names of a class around it. Standard library only. Written here because symtable
+gives the scope of a name but not the places where it stands, which a renaming has to change.
 """
 
 import ast
