@@ -10,12 +10,15 @@ CORE = [
     "grain>=0.2.15,<0.4",
     "httpx2>=2.0,<3",
     "jax>=0.8,<0.13",
+    "jinja2>=3.1,<4",
     "ml-collections>=1.1",
     "numpy>=1.26",
     "optax>=0.2.6,<0.4",
     "orbax-checkpoint>=0.11.30,<0.13",
     "protobuf<7",
+    "rich>=13.7",
     "safetensors>=0.6",
+    "scipy>=1.15",
     "tensorboardX>=2.6,<3",
     "tensorflow-datasets>=4.9.9,<5",
     "tokenizers>=0.21",
@@ -27,7 +30,7 @@ EXTRAS = {
     "tpu": ["jax[tpu]"],
     "cuda": ["jax[cuda13]"],
     # HTTP: python -m semcoder_jax.serve.
-    "serve": ["starlette>=0.40", "uvicorn>=0.30"],
+    "serve": ["prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.30"],
     # Resolved together with the core: pinned afterwards, Beam falls back to a broken source build.
     "beam": ["apache-beam>=2.70,<3", "datasketch>=1.6,<3", "pyarrow<26"],
     # train.wandb_project: numbers of training at Weights & Biases.
@@ -42,6 +45,7 @@ EXTRAS = {
         "sympy>=1.12",
         "toolz>=1",
         "gguf>=0.17,<1",  # reads the pretrained weights that a slow test compares on
+        "hypothesis>=6.100",  # draws what properties are tested on
         "ipykernel>=6",
         "nbclient>=0.10",
         "nbformat>=5",
@@ -49,7 +53,7 @@ EXTRAS = {
         "bitsandbytes>=0.46",  # with peft, what adapters over a quantized base are held to
         "peft>=0.18,<1",
         "pillow>=10",  # looks at pages that a browser has drawn
-        "prometheus-client>=0.20",  # reads the server's metrics
+        "prometheus-client>=0.20",  # as in the serve extra
         "psutil>=6",
         "pysnooper>=1.2",  # the peer of the tracing benchmark
         "pytest>=8",
@@ -70,8 +74,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     package_data={
-        "data_pipeline.builder": ["page.css"],
-        "semcoder_jax.evaluation": ["page.css", "page.js"],
+        "data_pipeline.builder": ["*.css", "*.html.j2"],
+        "data_pipeline.pages": ["*.css", "*.html.j2"],
+        "semcoder_jax.evaluation": ["*.css", "*.html.j2", "*.js"],
     },
     packages=find_packages(include=["data_pipeline*", "semcoder_jax*"]),
     install_requires=CORE,

@@ -22,7 +22,7 @@ PAGE = REPOSITORY / "docs" / "architecture.md"
 FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "data_pipeline": (
         ("errors",),
-        ("files", "source", "terminal"),
+        ("files", "pages", "source", "terminal"),
         ("tracing", "pyx", "endpoint", "seeds"),
         ("execution", "tokens", "monologue", "verify", "decontamination"),
         ("testcases", "teacher", "toy"),

@@ -6,7 +6,14 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The same examples in every run, whatever the machine's speed; --hypothesis-profile=searching draws
+# new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("searching", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile("repeatable")
 
 MARKERS = {  # fixture -> marker of the tests that take it
     "shared_data": "golden",

@@ -1,54 +1,96 @@
-"""Small plots as inline SVG, which a page carries with it and which take its colours."""
+"""Histograms of lengths, laid out for a page: histogram.html.j2 draws them.
+
+Not by matplotlib, because inline SVG takes the page's colours, light or dark, and stays small.
+"""
 
 from collections import Counter
-from html import escape
-
-WIDTH, HEIGHT = 620, 150
-_LEFT, _RIGHT, _BOTTOM, _TOP = 46, 24, 24, 12
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 
-def histogram(lengths: Counter[int], unit: str, marks: dict[str, int], bins: int = 40) -> str:
-    """Records by length, in `bins` bins up to the 99.5th percentile (the last one holds the rest),
-    with a dashed line at each of `marks` (label -> length)."""
+@dataclass(frozen=True)
+class Area:
+    """The drawing and, inside it, the edges of the plot, in SVG units; y grows downward."""
+
+    width: int = 620
+    height: int = 150
+    left: int = 46
+    right: int = 596
+    top: int = 12
+    bottom: int = 126
+
+
+AREA = Area()
+
+
+@dataclass(frozen=True)
+class Bin:
+    """``records`` of the lengths from ``first`` to ``last`` (None: and all above), as a bar."""
+
+    first: int
+    last: int | None
+    records: int
+    x: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A length on the axis."""
+
+    label: str
+    length: int
+    x: float
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """``highest``: the most records in one bin. ``area``: where the rest lies."""
+
+    bins: tuple[Bin, ...]
+    ticks: tuple[Mark, ...]
+    marks: tuple[Mark, ...]
+    highest: int
+    area: Area = AREA
+
+
+def lay_out_histogram(
+    lengths: Counter[int], marks: Mapping[str, int], num_bins: int = 40
+) -> Histogram:
+    """Records by length, in bins up to the 99.5th percentile (the last one holds the rest), with a
+    mark at each of ``marks`` (label -> length). Raises ValueError without lengths.
+    """
     if not lengths:
-        return ""
+        raise ValueError("a histogram of no lengths")
     ordered = sorted(lengths.elements())
     top = max(ordered[min(len(ordered) - 1, int(0.995 * len(ordered)))], 1)
-    size = -(-top // bins)
-    numbers = [0] * bins
+    size = -(-top // num_bins)
+    records = Counter()
     for length, number in lengths.items():
-        numbers[min(length // size, bins - 1)] += number
-    highest = max(numbers)
-    plot_width, plot_height = WIDTH - _LEFT - _RIGHT, HEIGHT - _BOTTOM - _TOP
-    step = plot_width / bins
-    parts = []
-    for i, number in enumerate(numbers):
-        height = plot_height * number / highest
-        upper = f"{(i + 1) * size - 1:,}" if i < bins - 1 else "more"
-        parts.append(
-            f'<rect x="{_LEFT + i * step + 0.5:.1f}" y="{_TOP + plot_height - height:.1f}" '
-            f'width="{step - 1:.1f}" height="{height:.1f}" rx="1">'
-            f"<title>{i * size:,} to {upper} {unit}: {number:,} records</title></rect>"
-        )
-    base = _TOP + plot_height
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        x, value = _LEFT + plot_width * share, round(size * bins * share)
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{base + 15}">{value:,}</text>')
-    parts.append(f'<text class="side" x="{_LEFT - 6}" y="{_TOP + 8}">{highest:,}</text>')
-    parts.append(f'<text class="side" x="{_LEFT - 6}" y="{base}">0</text>')
-    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{base}" y2="{base}"/>')
-    for label, value in marks.items():
-        x = _LEFT + plot_width * min(value / (size * bins), 1)
-        anchor = "end" if x > WIDTH * 0.75 else "start"
-        shift = -4 if anchor == "end" else 4
-        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{base}"/>')
-        parts.append(
-            f'<text class="label" x="{x + shift:.1f}" y="{_TOP + 9}" text-anchor="{anchor}">'
-            f"{escape(label)} {value:,}</text>"
-        )
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>'
+        records[min(length // size, num_bins - 1)] += number
+    highest, end = max(records.values()), size * num_bins
+    return Histogram(
+        bins=tuple(_bin(i, records[i], size, num_bins, highest) for i in range(num_bins)),
+        ticks=tuple(Mark("", round(end * share), _x(share)) for share in (0, 0.25, 0.5, 0.75, 1)),
+        marks=tuple(
+            Mark(label, length, _x(min(length / end, 1))) for label, length in marks.items()
+        ),
+        highest=highest,
+    )
 
 
-def bar(share: float) -> str:
-    """A share as a bar, in a table's cell."""
-    return f'<span class="bar"><i style="width:{100 * min(max(share, 0), 1):.1f}%"></i></span>'
+def _bin(index: int, records: int, size: int, num_bins: int, highest: int) -> Bin:
+    last = (index + 1) * size - 1 if index < num_bins - 1 else None
+    return Bin(
+        first=index * size,
+        last=last,
+        records=records,
+        x=_x(index / num_bins) + 0.5,
+        width=(AREA.right - AREA.left) / num_bins - 1,
+        height=(AREA.bottom - AREA.top) * records / highest,
+    )
+
+
+def _x(share: float) -> float:
+    return AREA.left + (AREA.right - AREA.left) * share

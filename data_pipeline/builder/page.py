@@ -1,160 +1,136 @@
-"""The report as one HTML page that needs nothing beside it."""
+"""The report as one HTML page that needs nothing beside it: page.html.j2, and what fills it."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.builder.charts import bar, histogram
+from data_pipeline.builder.charts import Histogram, lay_out_histogram
 from data_pipeline.builder.groups import write_whole
 from data_pipeline.builder.report import KIND_TITLES, REFUSALS, Report, facts, kind_rows
 from data_pipeline.builder.tally import quantile
+from data_pipeline.pages.rendering import render_page
 from data_pipeline.pyx.records import KINDS
 from data_pipeline.terminal.tables import percent
 
 _REASONS = 15  # shown of each kind of refusal
-_STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+_TEMPLATE = Path(__file__).with_name("page.html.j2")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells are text, whole numbers, or shares (float), which are drawn as bars."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str | int | float]]
+
+    def numeric_columns(self) -> list[bool]:
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.headings)
+        return [bool(column) and all(map(_is_number, column)) for column in columns]
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """What was not taken, by reason; ``more`` reasons are not shown."""
+
+    title: str
+    total: int
+    table: Table
+    more: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The first of ``total`` rows that ``file`` holds."""
+
+    table: Table
+    total: int
+    file: str
 
 
 def write_page(report: Report, path: Path) -> None:
-    write_whole(path, page(report))
+    write_whole(path, page(report) + "\n")
 
 
 def page(report: Report) -> str:
     """The whole page. Texts out of programs are escaped; nothing is fetched."""
+    tally, unit = report.tally, report.unit
     sources = ", ".join(Path(source).name for source in report.options["sources"])
-    parts = [
-        f"<h1>PyX from {escape(sources)}</h1>",
-        f'<p class="lead">{report.records:,} records, each run again before it was written</p>',
-        _tiles(report),
-        "<h2>Records</h2>",
-        _records(report),
-        f"<h2>Lengths of prompt and response, in {report.unit}</h2>",
-        _histograms(report),
-        "<h2>Coverage</h2>",
-        _coverage(report),
-        "<h2>What was not taken</h2>",
-        *_refusals(report),
-        "<h2>Duplicates and benchmark overlap</h2>",
-        _removed(report),
-        "<h2>Dead letters</h2>",
-        _dead(report),
-        "<h2>Examples</h2>",
-        *_examples(report),
-        "<h2>How it was made</h2>",
-        _table(("option", "value"), _option_rows(report.options)),
-    ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>PyX from {escape(sources)}</title><style>{_STYLE}</style></head>\n"
-        f"<body><main>{''.join(parts)}</main></body></html>\n"
-    )
-
-
-def _tiles(report: Report) -> str:
-    cells = (
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-        for name, value in facts(report)
-        if name != "written to"  # a page is handed on, a machine's folders are not
-    )
-    return f'<dl class="tiles">{"".join(cells)}</dl>'
-
-
-def _records(report: Report) -> str:
-    unit = report.unit
     headings = ("kind", "train", "held out", f"median {unit}", f"99 % {unit}", f"longest {unit}")
-    return _table(headings, kind_rows(report))
+    return render_page(
+        _TEMPLATE,
+        title=f"PyX from {sources}",
+        report=report,
+        # A page is handed on, a machine's folders are not.
+        facts=[(name, value) for name, value in facts(report) if name != "written to"],
+        records=Table(headings, kind_rows(report)),
+        histograms=list(_histograms(report)),
+        coverage=_coverage(report),
+        all_refusals=list(_refusals(report)),
+        removed=Shown(_removed(report), tally.get("functions removed").total(), "removed.jsonl"),
+        dead=Shown(_dead(report), tally.get("dead letters").total(), "dead_letters.jsonl"),
+        examples=list(_examples(report)),
+        options=Table(("option", "value"), _option_rows(report.options)),
+    )
 
 
-def _histograms(report: Report) -> str:
-    figures = []
+def _histograms(report: Report) -> Iterator[tuple[str, Histogram]]:
     for kind in KINDS:
-        lengths = report.tally.lengths.get(kind, Counter())
-        if not lengths:
-            continue
-        marks = {"median": quantile(lengths, 0.5), "99 %": quantile(lengths, 0.99)}
-        figures.append(
-            f"<figure><figcaption>{KIND_TITLES[kind]}, {lengths.total():,} records</figcaption>"
-            f"{histogram(lengths, report.unit, marks)}</figure>"
-        )
-    return f'<div class="figures">{"".join(figures)}</div>'
+        if lengths := report.tally.lengths.get(kind, Counter()):
+            marks = {"median": quantile(lengths, 0.5), "99 %": quantile(lengths, 0.99)}
+            caption = f"{KIND_TITLES[kind]}, {lengths.total():,} records"
+            yield caption, lay_out_histogram(lengths, marks)
 
 
-def _coverage(report: Report) -> str:
+def _coverage(report: Report) -> Table:
     counts = report.tally.get("coverage")
     rows = []
     for what in ("lines", "branches"):
         for reached, title in (("kept", "kept runs"), ("seen", "any run")):
             number, total = counts[f"{what}_{reached}"], counts[what]
             share = number / total if total else 0.0
-            rows.append((f"{what}, by {title}", number, total, _Html(bar(share)), percent(share)))
-    return _table(("reached", "number", "of", "", "share"), rows)
+            rows.append((f"{what}, by {title}", number, total, share, percent(share)))
+    return Table(("reached", "number", "of", "", "share"), rows)
 
 
-def _refusals(report: Report) -> Iterable[str]:
+def _refusals(report: Report) -> Iterator[Refusals]:
     for group, title in REFUSALS.items():
         counts = report.tally.get(group)
         if not counts or group == "dead letters":
             continue
         total, highest = counts.total(), max(counts.values())
         rows = [
-            (name, number, _Html(bar(number / highest)), percent(number / total))
+            (name, number, number / highest, percent(number / total))
             for name, number in counts.most_common(_REASONS)
         ]
-        more = len(counts) - len(rows)
-        note = f'<p class="note">{more:,} more reasons, in report.json.</p>' if more > 0 else ""
-        yield (
-            f"<details open><summary>{title}: {total:,}</summary>"
-            f"{_table(('reason', 'number', '', 'share'), rows)}{note}</details>"
-        )
+        table = Table(("reason", "number", "", "share"), rows)
+        yield Refusals(title, total, table, len(counts) - len(rows))
 
 
-def _removed(report: Report) -> str:
-    note = (
-        ""
-        if report.options["benchmarks"]
-        else '<p class="note">Not compared with benchmarks: --benchmarks=DIR was not given.</p>'
-    )
-    total = report.tally.get("functions removed").total()
-    if not total:
-        return note + '<p class="note">None removed.</p>'
+def _removed(report: Report) -> Table:
     rows = [
         (row["name"], row["origin"], row["reason"], row["matched"], f"{row['similarity']:.2f}")
         for row in report.removed
     ]
-    more = _more(len(rows), total, "removed.jsonl")
-    return note + _table(("function", "from", "reason", "repeats", "similarity"), rows) + more
+    return Table(("function", "from", "reason", "repeats", "similarity"), rows)
 
 
-def _dead(report: Report) -> str:
-    total = report.tally.get("dead letters").total()
-    if not total:
-        return '<p class="note">None: everything that was read could be worked on.</p>'
+def _dead(report: Report) -> Table:
     rows = [(row["stage"], row["item"], row["origin"], row["reason"]) for row in report.dead]
-    more = _more(len(rows), total, "dead_letters.jsonl")
-    return _table(("stage", "item", "from", "reason"), rows) + more
+    return Table(("stage", "item", "from", "reason"), rows)
 
 
-def _more(shown: int, total: int, name: str) -> str:
-    return f'<p class="note">{shown:,} of {total:,}; all in {name}.</p>' if shown < total else ""
-
-
-def _examples(report: Report) -> Iterable[str]:
+def _examples(report: Report) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(title, prompt, record), one of each kind."""
     for kind in KINDS:
         for _, row in report.tally.examples.get(kind, ())[:1]:
-            yield (
-                f"<details><summary>{KIND_TITLES[kind]}: {escape(row['id'])}"
-                f'<span class="soft"> from {escape(row["origin"])}</span></summary>'
-                f'<div class="example"><pre>{escape(row[kind])}</pre>'
-                f"<pre>{escape(row['response'])}</pre></div></details>"
-            )
+            yield KIND_TITLES[kind], row[kind], row
 
 
 def _option_rows(options: dict[str, Any]) -> list[tuple[str, str]]:
-    """Paths by their last part only, see _tiles."""
+    """Paths by their last part only, as in ``facts``."""
     shown = dict(options)
     for name in ("sources", "benchmarks"):
         shown[name] = [Path(value).name for value in options[name]]
@@ -163,32 +139,8 @@ def _option_rows(options: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, json.dumps(value)) for name, value in shown.items()]
 
 
-class _Html(str):
-    """Text that is HTML already."""
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    rows = list(rows)
-    right = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(headings))]
-    head = "".join(
-        f"<th{_class(number)}>{escape(heading)}</th>"
-        for heading, number in zip(headings, right, strict=True)
-    )
-    body = "".join(f"<tr>{''.join(map(_cell, row, right))}</tr>" for row in rows)
-    return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
-
-
-def _cell(value: Any, right: bool) -> str:
-    shown = f"{value:,}" if isinstance(value, int) else str(value)
-    return f"<td{_class(right)}>{shown if isinstance(value, _Html) else escape(shown)}</td>"
-
-
-def _class(right: bool) -> str:
-    return ' class="n"' if right else ""
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, int):
-        return True
-    text = str(value)
+def _is_number(cell: Any) -> bool:
+    if isinstance(cell, int | float):
+        return isinstance(cell, int)
+    text = str(cell)
     return text == "–" or text.removesuffix(" %").replace(".", "").replace(",", "").isdigit()

@@ -10,6 +10,8 @@ What may pass (no connection, a slow answer, 408, 409, 429, 5xx, a body cut shor
 asked again after a wait that doubles and that a server's Retry-After overrides; while one request
 is told to wait, the others wait too. What will not pass (a wrong key, an unknown model, a prompt
 too long) is told at once. The key is read from the environment and is in no message.
+Over httpx2 and not the openai package, which retries each request for itself, so that a server's
+Retry-After to one would not hold back the others.
 """
 
 import email.utils

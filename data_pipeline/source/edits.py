@@ -1,5 +1,9 @@
 """Source text and its syntax tree side by side: nodes found as spans of characters, so that an edit
-changes nothing but its span and the layout and comments of the program stay."""
+changes nothing but its span and the layout and comments of the program stay.
+
+Written over ast because everything around it (tracing, scopes, operators) speaks of ast's nodes and
+lines; LibCST would keep the layout too, but in a second tree with nodes of its own.
+"""
 
 import ast
 import io

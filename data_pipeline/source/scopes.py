@@ -4,7 +4,8 @@ Python's own rules (reference, 4.2): functions, lambdas, classes and comprehensi
 class's names are not seen from the functions in it; the first iterable of a comprehension, default
 values, decorators and annotations belong to the scope around. Type parameters (Python 3.12, PEP
 695) are a scope between it and the function, class or `type` that has them; such a scope, unlike a
-function, sees the names of a class around it. Standard library only.
+function, sees the names of a class around it. Standard library only. Written here because symtable
+gives the scope of a name but not the places where it stands, which a renaming has to change.
 """
 
 import ast
@@ -66,12 +67,13 @@ def _binding(name: str, scope: Scope) -> Scope | None:
     asked: Scope | None = scope
     sees_class = True
     while asked is not None:
-        rule = asked.outside.get(name)
+        seen = sees_class or asked.kind != "class"
+        rule = asked.outside.get(name) if seen else None
         if rule == "global":
             while asked.parent is not None:
                 asked = asked.parent
             return asked if name in asked.bound else None
-        if name in asked.bound and rule is None and (sees_class or asked.kind != "class"):
+        if name in asked.bound and rule is None and seen:
             return asked
         sees_class = sees_class and asked.kind == "type parameters"
         asked = asked.parent
@@ -89,8 +91,12 @@ class _Walker(ast.NodeVisitor):
         name = getattr(node, attribute)
         scope = self.scope
         if binds:
-            scope.bound.add(name)
+            self.bind(name)
         self.found.append((node, attribute, name, scope, binds, self.annotation))
+
+    def bind(self, name: str) -> None:
+        is_global = self.scope.outside.get(name) == "global"
+        (self.module if is_global else self.scope).bound.add(name)
 
     def block(self, nodes: Sequence[ast.AST]) -> None:
         for node in nodes:
@@ -126,7 +132,6 @@ class _Walker(ast.NodeVisitor):
     def visit_Global(self, node: ast.Global) -> None:
         for name in node.names:
             self.scope.outside[name] = "global"
-            self.module.bound.add(name)
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
         for name in node.names:
@@ -138,7 +143,7 @@ class _Walker(ast.NodeVisitor):
         elif "." not in node.name and node.name != "*":
             self.note(node, "name", True)
         elif "." in node.name:
-            self.scope.bound.add(node.name.split(".")[0])
+            self.bind(node.name.split(".")[0])
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         if node.type is not None:

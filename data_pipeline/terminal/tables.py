@@ -1,7 +1,14 @@
 """Tables for a terminal: aligned, numbers to the right, units in the heading."""
 
-import unicodedata
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+_COLUMNS = 1 << 20  # of the paper that rich draws on: no table is wrapped or cut
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str | int | float]]) -> str:
@@ -12,26 +19,30 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str | int | float]]) 
     for row in cells:
         if len(row) != len(headings):
             raise ValueError(f"a row of {len(row)} cells under {len(headings)} headings: {row}")
-    columns = list(zip(headings, *cells, strict=True))
-    widths = [max(map(_width, column)) for column in columns]
-    numeric = [
-        bool(rows) and all(_is_number(cell) for cell in column[1:] if cell) for column in columns
-    ]
-
-    def line(row: Sequence[str]) -> str:
-        padded = (
-            " " * (width - _width(cell)) + cell if right else cell + " " * (width - _width(cell))
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        )
-        return "  ".join(padded).rstrip()
-
-    rule = "  ".join("─" * width for width in widths)
-    return "\n".join([line(headings), rule, *map(line, cells)])
+    drawn = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for _, *column in zip(headings, *cells, strict=True):
+        numeric = bool(column) and all(_is_number(cell) for cell in column if cell)
+        drawn.add_column(justify="right" if numeric else "left", no_wrap=True)
+    drawn.add_row(*map(Text, headings))
+    drawn.add_row(*(Rule(characters="─") for _ in headings))
+    for row in cells:
+        drawn.add_row(*map(Text, row))
+    return "\n".join(_plain_lines(drawn))
 
 
 def percent(share: float) -> str:
     """0.8642 as "86.4 %"."""
     return f"{100 * share:.1f} %"
+
+
+def _plain_lines(drawn: Table) -> Iterator[str]:
+    """As text alone: no colours, also where the environment asks for them."""
+    console = Console(
+        file=io.StringIO(), width=_COLUMNS, color_system=None, force_terminal=False, no_color=True
+    )
+    with console.capture() as capture:
+        console.print(drawn, crop=False, soft_wrap=False)
+    return map(str.rstrip, capture.get().splitlines())
 
 
 def _shown(value: str | int | float) -> str:
@@ -44,11 +55,3 @@ def _shown(value: str | int | float) -> str:
 
 def _is_number(cell: str) -> bool:
     return cell[0].isdigit() or (cell[0] in "-+" and cell[1:2].isdigit()) or cell in ("–", "-")
-
-
-def _width(text: str) -> int:
-    """Columns that ``text`` takes in a terminal."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )

@@ -9,7 +9,8 @@ being the records of one dataset and kind; its share is that over the sum of all
 Fractions are exact: the records of a group stand in one endless row, a new shuffle of all of them
 after every full one, and epoch e takes the places floor(e n w) to floor((e + 1) n w) of it. After
 any number of epochs two records of a group have come equally often, up to one. Everything follows
-from (seed, epoch) alone.
+from (seed, epoch) alone. Written here because Grain's MapDataset.mix takes
+from data sets by proportions and ends with the first that runs out: it does not count passes.
 
 Axes: R record, G group.
 """

@@ -5,6 +5,9 @@ special tokens; ids = BOS + prompt, completion + EOS; cut on the right at the ma
 loses the EOS. Of a record's n ids the inputs are ids[:-1] and the targets ids[1:], so it takes
 n - 1 places of a pack and no target lies in another record.
 
+Packs are planned here, by record number, because Grain's packing iterators know their place in the
+data only as long as the number of processes stays the same; a plan can be read by any number.
+
 Axes: R record, N token, B row (pack), T time.
 """
 

@@ -2,6 +2,7 @@
 
 `sys.settrace` with `marshal.dumps(f_locals)` costs 1-3 µs a line; a value that marshal refuses
 (functions, instances) costs more, and only that variable. Nothing is decoded here, see `reading`.
+PySnooper, which upstream uses, takes 23-27 µs a line and cuts values at 100 characters.
 
 Standard library only: this file also runs inside the sandbox.
 """

@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags = _flags(argv)
         api_key = _api_key(flags.api_key_file)
         try:
+            import prometheus_client  # noqa: F401
             import starlette  # noqa: F401
             import uvicorn  # noqa: F401
         except ImportError as error:

@@ -1,154 +1,60 @@
 """The report as one HTML page that needs nothing else: no network, no other file.
 
-    python -m semcoder_jax.report_page RESULT.json [RESULT.json ...] --output=report.html
+    python -m semcoder_jax.evaluation.page RESULT.json [RESULT.json ...] --output=report.html
 
 Scores stand in the page as they are; the generations are packed (gzip, base64) in blocks that a
 small script of the page unpacks one at a time, so tens of thousands of them open at once. Nothing
-that a model wrote is ever markup: here it is escaped, there it is set as text.
+that a model wrote is ever markup: the template escapes it, the script sets it as text.
 """
 
 import argparse
 import base64
 import gzip
-import html
 import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.pages.rendering import render_page
+from data_pipeline.terminal.tables import percent
 from data_pipeline.verify import CONFIRMED, CONTRADICTED
-from semcoder_jax.evaluation.report import interval, percent, reasoning_cells
-from semcoder_jax.evaluation.results import Answer, ResultError, Run, Score, read_runs, write_whole
+from semcoder_jax.evaluation.report import interval, reasoning_cells
+from semcoder_jax.evaluation.results import Answer, ResultError, Run, read_runs, write_whole
 
 BLOCK = 100  # generations packed together
-_HERE = Path(__file__).parent
+_TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
 def page(runs: Sequence[Run], *, title: str = "Evaluation") -> str:
     """The page of ``runs``, of one model or of several."""
-    css = (_HERE / "page.css").read_text(encoding="utf-8")
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
     answers = [(run, answer) for run in runs for answer in run.answers]
-    models = list(dict.fromkeys(run.model for run in runs))
-    counted = f"{len(answers):,} generations judged"
-    parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        # Even a mistake of ours could not fetch or send anything.
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">",
-        f"<title>{_text(title)}</title><style>{css}</style></head><body>",
-        f"<h1>{_text(title)}</h1>",
-        f'<p class="lead">{_text(", ".join(models))} · {counted}</p>',
-        "<h2>Scores</h2>",
-        _score_table(runs),
-        *_notes(runs),
-        "<h2>Generations</h2>",
-        '<div id="browser"><div class="panel"><div id="filters">',
-        '<input id="query" type="search" placeholder="Task or answer" aria-label="Search">',
-        '<div id="groups" style="display:grid;gap:7px"></div></div><div id="count"></div>',
-        '<div id="list" role="listbox" tabindex="0" aria-label="Generations"></div></div>',
-        '<div id="detail" class="panel" tabindex="0"></div></div>',
-        "<noscript><p>The generations need the page's script.</p></noscript>",
-        f'<script type="application/json" id="index">{_script_json(_index(answers))}</script>',
-        *_blocks(answer for _, answer in answers),
-        f"<script>{script}</script></body></html>",
-    ]
-    return "\n".join(parts)
-
-
-def _text(value: str) -> str:
-    return html.escape(value).encode("utf-8", "backslashreplace").decode()
-
-
-# ==== Scores
-
-
-def _score_table(runs: Sequence[Run]) -> str:
-    several = len({run.model for run in runs}) > 1
-    headings = [("Model", "")] if several else []
-    headings += [
-        ("Benchmark", ""),
-        ("Asked", ""),
-        ("Mode", ""),
-        ("Score", "n"),
-        ("95 % interval", "n"),
-        (
-            '<span class="scale"><span>0</span><span>50</span><span>100 %</span></span>',
-            "strip-head",
-        ),
-        ("Published", ""),
-        ("Tasks", "n"),
-        ("Right", "n"),
-        ("No wrong step", "n"),
-        ("Right by wrong<br>reasoning", "n"),
-        ("First wrong step", ""),
-    ]
-    rows = [_score_row(run, score, several) for run in runs for score in run.scores]
-    head = "".join(f'<th class="{style}">{text}</th>' for text, style in headings)
-    return (
-        f'<div class="scroll"><table id="scores"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    return render_page(
+        _TEMPLATE,
+        title=title,
+        models=list(dict.fromkeys(run.model for run in runs)),
+        runs=runs,
+        notes=list(_notes(runs)),
+        generations=len(answers),
+        index=_index(answers),
+        blocks=list(_blocks(answer for _, answer in answers)),
+        interval=interval,
+        percent=percent,
+        reasoning_cells=reasoning_cells,
     )
-
-
-def _score_row(run: Run, score: Score, several: bool) -> str:
-    value, low, high = (score.estimate.value, score.estimate.low, score.estimate.high)
-    references = run.references.get(score.benchmark, ())
-    marks = "".join(
-        f'<i class="mark" style="left:{100 * reference.value:.2f}%" '
-        f'title="{_text(reference.name)}: {percent(reference.value)}"></i>'
-        for reference in references
-    )
-    strip = (
-        f'<div class="strip"><i class="track"></i><i class="span" style="left:{100 * low:.2f}%;'
-        f'width:{100 * (high - low):.2f}%"></i>{marks}'
-        f'<i class="dot" style="left:{100 * value:.2f}%"></i></div>'
-    )
-    published = "<br>".join(
-        f"{percent(reference.value)}<span class=under>{_text(reference.name)}</span>"
-        for reference in references
-    )
-    sound, right_by_wrong, first_wrong = map(_text, reasoning_cells(score.reasoning))
-    pass_k = "" if score.k == 1 else f"<span class=under>pass@{score.k}</span>"
-    cells = [(_text(run.model), "")] if several else []
-    cells += [
-        (_text(score.benchmark), ""),
-        (_text(score.variant), ""),
-        (_text(score.mode), ""),
-        (f"<b>{percent(value)}</b>{pass_k}", "n"),
-        (_text(interval(low, high)), "n"),
-        (strip, ""),
-        (published or "–", ""),
-        (f"{score.estimate.tasks:,}", "n"),
-        (f"{score.right:,} / {score.samples:,}", "n"),
-        (sound, "n"),
-        (right_by_wrong, "n"),
-        (first_wrong, ""),
-    ]
-    return "<tr>" + "".join(f'<td class="{style}">{text}</td>' for text, style in cells) + "</tr>"
 
 
 def _notes(runs: Sequence[Run]) -> Iterable[str]:
-    yield (
-        '<p class="note">The bar is the 95 % interval (bootstrap over tasks)'
-        '; <i class="key"></i> a published figure. A missing or malformed answer is a wrong one. '
-        "<b>compat</b> asks and scores as upstream does, <b>fixed</b> asks and scores the same "
-        "question correctly.</p>"
+    yield from sorted(
+        {
+            f"{reference.name}: {reference.source}"
+            for run in runs
+            for references in run.references.values()
+            for reference in references
+        }
     )
-    sources = {
-        f"{reference.name}: {reference.source}"
-        for run in runs
-        for references in run.references.values()
-        for reference in references
-    }
-    for source in sorted(sources):
-        yield f'<p class="note">{_text(source)}</p>'
     for run in runs:
-        for note in run.notes:
-            yield f'<p class="note">{_text(run.name)}: {_text(note)}</p>'
+        yield from (f"{run.name}: {note}" for note in run.notes)
 
 
 # ==== Generations
@@ -194,6 +100,7 @@ def _step(answer: Answer) -> int:
 
 
 def _blocks(answers: Iterable[Answer]) -> Iterable[str]:
+    """Packed generations, BLOCK at a time."""
     bodies = [
         {
             "question": answer.question,
@@ -207,13 +114,7 @@ def _blocks(answers: Iterable[Answer]) -> Iterable[str]:
     ]
     for start in range(0, len(bodies), BLOCK):
         content = json.dumps(bodies[start : start + BLOCK]).encode()
-        packed = base64.b64encode(gzip.compress(content, 6, mtime=0)).decode()
-        yield f'<script type="text/plain" id="block-{start // BLOCK}">{packed}</script>'
-
-
-def _script_json(value: Any) -> str:
-    """JSON that cannot end the element it stands in, nor open a comment."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+        yield base64.b64encode(gzip.compress(content, 6, mtime=0)).decode()
 
 
 # ==== Command
@@ -231,7 +132,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 2 the user's mistake in one line."""
     parser = _Parser(
-        prog="python -m semcoder_jax.report_page",
+        prog="python -m semcoder_jax.evaluation.page",
         description=__doc__.split("\n")[0],
         allow_abbrev=False,
     )

@@ -6,8 +6,6 @@ from data_pipeline.terminal.tables import percent, table
 from semcoder_jax.evaluation.results import Reasoning, Run, Score
 from semcoder_jax.evaluation.statistics import Comparison
 
-__all__ = ["comparison_table", "interval", "percent", "reasoning_cells", "score_table", "table"]
-
 
 def interval(low: float, high: float) -> str:
     """Bounds of a share as "30.0–90.3 %"."""

@@ -10,11 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import stats
 
 RESAMPLES = 10_000
 LEVEL = 0.95
-_Z = 1.959963984540054  # of a normal distribution, at LEVEL
-_CHUNK = 1 << 22  # resampled values held at once
+_CHUNK = 1 << 20  # resampled values held at once
 
 
 class StatisticsError(ValueError):
@@ -126,34 +126,26 @@ def compare(
 def mcnemar(only_a: int, only_b: int) -> float:
     """Exact two-sided p-value of McNemar's test: discordant pairs as throws of a fair coin."""
     pairs = only_a + only_b
-    tail = sum(math.comb(pairs, i) for i in range(min(only_a, only_b) + 1))
-    return min(1.0, 2 * tail / 2**pairs)
+    return float(stats.binomtest(only_a, pairs).pvalue) if pairs else 1.0
 
 
-def wilson_interval(right: int, total: int, z: float = _Z) -> tuple[float, float]:
+def wilson_interval(right: int, total: int) -> tuple[float, float]:
     """Bounds of the 95 % score interval of a share (Wilson, 1927)."""
-    share = right / total
-    center = share + z * z / (2 * total)
-    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    scale = 1 + z * z / total
-    return max(0.0, (center - spread) / scale), min(1.0, (center + spread) / scale)
+    low, high = stats.binomtest(right, total).proportion_ci(LEVEL, method="wilson")
+    return float(low), float(high)
 
 
 def _bootstrap(values_T: np.ndarray, seed: int, resamples: int) -> tuple[float, float]:
-    """Percentile interval of the mean.
-
-    A resample is how often each *distinct* value was drawn, one multinomial draw: the same
-    distribution as drawing tasks, and pass@k has few distinct values.
-    """
-    distinct_U, counts_U = np.unique(values_T, return_counts=True)
-    generator = np.random.default_rng(seed)
-    means = []
-    step = max(1, _CHUNK // distinct_U.size)
-    for start in range(0, resamples, step):
-        drawn_RU = generator.multinomial(
-            values_T.size, counts_U / values_T.size, size=min(step, resamples - start)
-        )
-        means.append(drawn_RU @ distinct_U / values_T.size)
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
-    return float(low), float(high)
+    """Percentile interval of the mean; a single task has no spread to resample."""
+    if values_T.size == 1:
+        return float(values_T[0]), float(values_T[0])
+    found = stats.bootstrap(
+        (values_T,),
+        np.mean,
+        n_resamples=resamples,
+        batch=max(1, _CHUNK // values_T.size),
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=seed,
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)

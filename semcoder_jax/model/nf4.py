@@ -8,6 +8,9 @@ takes 8-bit floats in groups of 256 less their mean).
 
 A block runs along the axis that a product sums over, as it does in bitsandbytes, where it is 64
 neighbours in the rows of PyTorch's [out, in]: the same weights get the same 4-bit codes.
+
+Written here because bitsandbytes packs PyTorch tensors alone, and qwix, which knows NF4 on JAX,
+quantizes by intercepting layers of flax that this decoder does not have (see lora.py).
 """
 
 import itertools

@@ -15,12 +15,12 @@ from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from semcoder_jax.inference.params import SamplingError
 from semcoder_jax.server.engine_thread import EngineStoppedError, EngineThread, QueueFullError
-from semcoder_jax.server.prometheus import CONTENT_TYPE, ServerMetrics
+from semcoder_jax.server.prometheus import ServerMetrics
 from semcoder_jax.server.protocol import Asked, BadRequestError, Limits, understand
 from semcoder_jax.server.responses import Answer, error_body
 
@@ -80,7 +80,7 @@ class _Server:
         self._thread = thread
         self._options = options
         self._tokenizer = thread.engine.model.tokenizer
-        self._metrics = ServerMetrics()
+        self._metrics = ServerMetrics(thread)
         self._started = int(time.time())
 
     # ---- small routes
@@ -90,8 +90,9 @@ class _Server:
             return JSONResponse({"status": "ok"})
         return JSONResponse({"status": "the engine has stopped"}, 503)
 
-    async def metrics_text(self, _) -> Response:
-        return PlainTextResponse(self._metrics.text(self._thread), media_type=CONTENT_TYPE)
+    async def metrics_text(self, request: Request) -> Response:
+        body, content_type = self._metrics.exposition(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type})
 
     async def models(self, request: Request) -> Response:
         try:
@@ -147,7 +148,7 @@ class _Server:
             response = JSONResponse(error_body(str(error), "server_error"), 503)
         except ClientDisconnect:
             response = Response(status_code=CLIENT_GONE)
-        self._metrics.requests[path, response.status_code] += 1
+        self._metrics.requests.labels(path, response.status_code).inc()
         return response
 
     def _check_key(self, request: Request) -> None:
@@ -214,9 +215,9 @@ class _Server:
             self._count(path, status, asked, answer, started)
 
     def _count(self, path: str, status: int, asked: Asked, answer: Answer, started: float) -> None:
-        self._metrics.requests[path, status] += 1
-        self._metrics.prompt_tokens += asked.prompt_tokens
-        self._metrics.completion_tokens += answer.completion_tokens
+        self._metrics.requests.labels(path, status).inc()
+        self._metrics.prompt_tokens.inc(asked.prompt_tokens)
+        self._metrics.completion_tokens.inc(answer.completion_tokens)
         self._metrics.request_seconds.observe(time.monotonic() - started)
 
 

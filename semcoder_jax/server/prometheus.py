@@ -1,92 +1,69 @@
-"""Counts of the server in Prometheus' text format.
+"""What the server counts, for /metrics: requests here, the engine's numbers read when asked."""
 
-Format: https://prometheus.io/docs/instrumenting/exposition_formats/ (text, version 0.0.4).
-"""
+from collections.abc import Iterator
 
-import collections
-from collections.abc import Iterable
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 
 from semcoder_jax.server.engine_thread import EngineThread
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-PREFIX = "semcoder_"
 SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
-class Histogram:
-    """Cumulative counts of seconds."""
-
-    def __init__(self):
-        self._counts = [0] * (len(SECONDS_BUCKETS) + 1)
-        self._sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        place = next(
-            (i for i, bound in enumerate(SECONDS_BUCKETS) if seconds <= bound), len(SECONDS_BUCKETS)
-        )
-        self._counts[place] += 1
-        self._sum += seconds
-
-    def lines(self, name: str) -> Iterable[str]:
-        total = 0
-        for bound, count in zip((*SECONDS_BUCKETS, "+Inf"), self._counts, strict=True):
-            total += count
-            yield f'{name}_bucket{{le="{bound}"}} {total}'
-        yield f"{name}_sum {self._sum}"
-        yield f"{name}_count {total}"
-
-
 class ServerMetrics:
-    """What the web side counts; only the event loop touches it.
+    """The metrics of one application, in a registry of its own.
 
     Attributes:
-      requests: by (path, status); 499 where the client went away.
+      requests: by path and status; 499 where the client went away.
       prompt_tokens, completion_tokens: of answered requests, streams among them.
       first_text_seconds, request_seconds: from a request's arrival.
     """
 
-    def __init__(self):
-        self.requests: collections.Counter[tuple[str, int]] = collections.Counter()
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
-        self.first_text_seconds = Histogram()
-        self.request_seconds = Histogram()
+    def __init__(self, thread: EngineThread):
+        self.registry = CollectorRegistry()
+        ours = {"namespace": "semcoder", "registry": self.registry}
+        buckets = {"buckets": SECONDS_BUCKETS, **ours}
+        self.requests = Counter("requests", "Answered HTTP requests.", ("path", "status"), **ours)
+        self.prompt_tokens = Counter("prompt_tokens", "Prompt tokens asked about.", **ours)
+        self.completion_tokens = Counter("completion_tokens", "Tokens answered.", **ours)
+        self.first_text_seconds = Histogram("first_text_seconds", "Until a first text.", **buckets)
+        self.request_seconds = Histogram("request_seconds", "Until an answer's end.", **buckets)
+        self.registry.register(_EngineCollector(thread))
 
-    def text(self, thread: EngineThread) -> str:
-        engine, stats = thread.engine, thread.engine.stats
-        lines = ["# HELP semcoder_requests_total Answered HTTP requests."]
-        lines.append("# TYPE semcoder_requests_total counter")
-        for (path, status), count in sorted(self.requests.items()):
-            lines.append(f'semcoder_requests_total{{path="{path}",status="{status}"}} {count}')
-        for name, kind, words, value in (
-            ("prompt_tokens_total", "counter", "Prompt tokens asked about.", self.prompt_tokens),
-            ("completion_tokens_total", "counter", "Tokens answered.", self.completion_tokens),
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """(all metrics, content type) in the newest format that an Accept header names."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+
+class _EngineCollector:
+    def __init__(self, thread: EngineThread):
+        self._thread = thread
+
+    def collect(self) -> Iterator[Metric]:
+        engine, stats = self._thread.engine, self._thread.engine.stats
+        for name, words, value in (
             (
-                "generated_tokens_total",
-                "counter",
+                "generated_tokens",
                 "Tokens the engine generated, kept or not.",
                 stats.generated_tokens,
             ),
-            ("busy_seconds_total", "counter", "Time the engine had work.", stats.seconds),
-            ("decoding_steps_total", "counter", "Passes of decoding.", stats.steps),
-            ("decoding_row_steps_total", "counter", "Rows going in them.", stats.row_steps),
-            ("restarts_total", "counter", "Samples begun again for want of pages.", stats.restarts),
-            ("samples_finished_total", "counter", "Samples ended.", stats.finished),
-            ("samples_cancelled_total", "counter", "Cancelled among them.", stats.cancelled),
-            ("slots", "gauge", "Rows decoded together.", engine.num_slots),
-            ("slots_active", "gauge", "Samples in slots.", engine.num_active),
-            ("samples_waiting", "gauge", "Samples without a slot.", engine.num_waiting),
-            ("samples_capacity", "gauge", "Most samples in hand.", thread.capacity),
-            ("cache_pages", "gauge", "Pages of the cache.", engine.pages.capacity),
-            ("cache_pages_used", "gauge", "Those in use.", engine.pages.num_used),
-            ("engine_up", "gauge", "1 while the engine runs.", int(thread.alive)),
+            ("busy_seconds", "Time the engine had work.", stats.seconds),
+            ("decoding_steps", "Passes of decoding.", stats.steps),
+            ("decoding_row_steps", "Rows going in them.", stats.row_steps),
+            ("restarts", "Samples begun again for want of pages.", stats.restarts),
+            ("samples_finished", "Samples ended.", stats.finished),
+            ("samples_cancelled", "Cancelled among them.", stats.cancelled),
         ):
-            lines += [f"# HELP {PREFIX}{name} {words}", f"# TYPE {PREFIX}{name} {kind}"]
-            lines.append(f"{PREFIX}{name} {value}")
-        for name, words, histogram in (
-            ("first_text_seconds", "Until a stream's first text.", self.first_text_seconds),
-            ("request_seconds", "Until the end of an answer.", self.request_seconds),
+            yield CounterMetricFamily(f"semcoder_{name}", words, value)
+        for name, words, value in (
+            ("slots", "Rows decoded together.", engine.num_slots),
+            ("slots_active", "Samples in slots.", engine.num_active),
+            ("samples_waiting", "Samples without a slot.", engine.num_waiting),
+            ("samples_capacity", "Most samples in hand.", self._thread.capacity),
+            ("cache_pages", "Pages of the cache.", engine.pages.capacity),
+            ("cache_pages_used", "Those in use.", engine.pages.num_used),
+            ("engine_up", "1 while the engine runs.", int(self._thread.alive)),
         ):
-            lines += [f"# HELP {PREFIX}{name} {words}", f"# TYPE {PREFIX}{name} histogram"]
-            lines += histogram.lines(PREFIX + name)
-        return "\n".join(lines) + "\n"
+            yield GaugeMetricFamily(f"semcoder_{name}", words, value)

@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 import pytest
 
 from data_pipeline.builder import BuildError, BuildOptions
-from data_pipeline.builder.charts import histogram
 from data_pipeline.builder.deadline import TookTooLong, deadline
 from data_pipeline.builder.expectations import expectations, recheck_all
 from data_pipeline.builder.page import page
@@ -138,11 +137,14 @@ def test_work_without_an_end_is_interrupted_and_other_work_is_not():
 
 
 def test_a_histogram_shows_every_record_once():
-    drawn = histogram(Counter({10: 5, 20: 3, 1000: 1}), "tokens", {"median": 10})
+    tally = Tally()
+    for number, length in enumerate([10] * 5 + [20] * 3 + [1000]):
+        row = {"id": f"nl_{number}", "nl": "", "response": "", "origin": "a.py:1"}
+        tally.record("nl", TRAIN, length, f"{number:02}", row)
+    drawn = page(report_of(tally))
     counts = [int(n) for n in re.findall(r": (\d+) records</title>", drawn)]
     assert sum(counts) == 9
     assert "median 10" in drawn
-    assert histogram(Counter(), "tokens", {}) == ""
 
 
 class _Seen(HTMLParser):

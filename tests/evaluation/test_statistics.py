@@ -1,11 +1,16 @@
-"""Statistics held against scipy, the definition by enumeration, and values by hand."""
+"""Statistics held against their definitions: by enumeration, by exact sums, by a plain loop."""
 
 import itertools
 import math
+import random
+import statistics
+from fractions import Fraction
 
 import numpy as np
 import pytest
-from scipy.stats import binom, binomtest, bootstrap
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
 
 from semcoder_jax.evaluation.statistics import (
     StatisticsError,
@@ -46,15 +51,41 @@ def test_pass_at_k_of_impossible_counts_is_an_error(n, c, k):
         pass_at_k(n, c, k)
 
 
-def test_the_interval_is_scipys_percentile_bootstrap():
+def resampled_bounds(values, resamples=4000):
+    """The percentile bootstrap as its definition reads: draw tasks, average, sort, cut."""
+    generator = random.Random(2)
+    means = sorted(
+        statistics.fmean(generator.choices(values, k=len(values))) for _ in range(resamples)
+    )
+    return means[round(0.025 * resamples)], means[round(0.975 * resamples) - 1]
+
+
+def test_the_interval_is_the_percentile_bootstrap_over_tasks():
     values = np.random.default_rng(1).choice([0, 0.2, 0.4, 1.0], 300)
     ours = estimate(values)
-    theirs = bootstrap(
-        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(2)
-    ).confidence_interval
     assert ours.value == pytest.approx(values.mean()) and ours.tasks == 300
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.004)
+    assert (ours.low, ours.high) == pytest.approx(resampled_bounds(values.tolist()), abs=0.004)
     assert estimate(values) == ours  # the same digits again
+
+
+@pytest.mark.parametrize(("right", "total"), [(1, 4), (60, 164), (390, 400)])
+def test_the_interval_of_a_share_is_cut_from_the_binomial_distribution(right, total):
+    """How many right tasks a resample draws is binomial; a bound may miss by one task."""
+    share = Fraction(right, total)
+    summed, shares = Fraction(0), []
+    for count in range(total + 1):
+        summed += math.comb(total, count) * share**count * (1 - share) ** (total - count)
+        shares.append((float(summed), count / total))
+    exact = tuple(
+        next(value for below, value in shares if below >= tail) for tail in (0.025, 0.975)
+    )
+    found = estimate([1] * right + [0] * (total - right))
+    assert (found.low, found.high) == pytest.approx(exact, abs=1 / total + 1e-9)
+
+
+def test_one_task_has_no_spread():
+    found = estimate([0.25])
+    assert (found.value, found.low, found.high, found.tasks) == (0.25, 0.25, 0.25, 1)
 
 
 def test_the_interval_covers_what_it_should():
@@ -76,17 +107,29 @@ def test_all_wrong_or_all_right_is_no_certainty():
         estimate([])
 
 
-def test_wilson_interval_equals_scipys():
-    for right, total in [(0, 5), (3, 7), (86, 100), (400, 400)]:
-        expected = binomtest(right, total).proportion_ci(method="wilson")
-        assert wilson_interval(right, total) == pytest.approx(tuple(expected), abs=1e-12)
+@given(st.data(), st.integers(1, 400))
+def test_wilson_bounds_lie_where_the_score_test_just_rejects(data, total):
+    """Both solve (share - p)^2 = z^2 p (1 - p) / n, one on each side of the share."""
+    right = data.draw(st.integers(0, total))
+    z = statistics.NormalDist().inv_cdf(0.975)
+    bounds, share = wilson_interval(right, total), right / total
+    assert 0 <= bounds[0] <= share + 1e-12 and share - 1e-12 <= bounds[1] <= 1
+    for p in bounds:
+        assert (share - p) ** 2 == pytest.approx(z * z * p * (1 - p) / total, abs=1e-12)
+    assert bounds[1] - bounds[0] > z * z / (total + z * z) - 1e-12  # at its narrowest, of 0 or n
 
 
-def test_mcnemar_is_the_exact_binomial_test():
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_sums_the_throws_of_a_coin_that_are_no_likelier(only_a, only_b):
+    pairs = only_a + only_b
+    throws = [math.comb(pairs, heads) for heads in range(pairs + 1)]
+    exact = Fraction(sum(n for n in throws if n <= throws[only_a]), 2**pairs)
+    assert mcnemar(only_a, only_b) == mcnemar(only_b, only_a) == pytest.approx(float(exact))
+
+
+def test_mcnemar_by_hand():
     assert mcnemar(0, 0) == 1.0
-    assert mcnemar(1, 6) == pytest.approx(2 * (1 + 7) / 2**7)  # by hand: 0.125
-    for a, b in [(3, 3), (0, 5), (10, 25), (40, 12), (700, 800)]:
-        assert mcnemar(a, b) == mcnemar(b, a) == pytest.approx(binomtest(a, a + b).pvalue)
+    assert mcnemar(1, 6) == pytest.approx(2 * (1 + 7) / 2**7)  # 0.125
 
 
 def test_two_runs_are_compared_on_the_tasks_of_both():
@@ -117,15 +160,11 @@ def test_noise_is_not_a_difference_and_a_difference_is():
     assert (same.difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
 
 
-def test_the_paired_interval_is_scipys_on_the_differences():
+def test_the_paired_interval_resamples_the_differences():
     generator = np.random.default_rng(5)
     a = {f"t{i}": list(generator.random(5) < 0.5) for i in range(200)}
     b = {f"t{i}": list(generator.random(5) < 0.6) for i in range(200)}
     found = compare(a, b)
-    differences = np.array([np.mean(b[task]) - np.mean(a[task]) for task in a])
-    theirs = bootstrap(
-        (differences,), np.mean, method="percentile", n_resamples=20_000,
-        rng=np.random.default_rng(2),
-    ).confidence_interval  # fmt: skip
-    assert found.difference == pytest.approx(differences.mean())
-    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.004)
+    differences = [statistics.fmean(b[task]) - statistics.fmean(a[task]) for task in a]
+    assert found.difference == pytest.approx(statistics.fmean(differences))
+    assert (found.low, found.high) == pytest.approx(resampled_bounds(differences), abs=0.004)

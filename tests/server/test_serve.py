@@ -25,6 +25,7 @@ httpx = pytest.importorskip("httpx2", reason="comes with openai 3")
 from semcoder_jax.commands.serve import _bound_socket, _make_server, main  # noqa: E402
 from semcoder_jax.server.app import ServerOptions, make_app  # noqa: E402
 from semcoder_jax.server.engine_thread import EngineThread  # noqa: E402
+from semcoder_jax.server.prometheus import ServerMetrics  # noqa: E402
 from semcoder_jax.server.protocol import Limits  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
@@ -330,7 +331,9 @@ def test_metrics_can_be_read_by_prometheus(served, client):
     address, _ = served
 
     def read():
-        text = httpx.get(address + "/metrics").text
+        answer = httpx.get(address + "/metrics")
+        assert answer.headers["content-type"].startswith("text/plain; version=")
+        text = answer.text
         families = parser.text_string_to_metric_families(text)
         return {
             (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -353,6 +356,18 @@ def test_metrics_can_be_read_by_prometheus(served, client):
     assert after["semcoder_slots", ()] == SLOTS
     assert after["semcoder_engine_up", ()] == 1
     assert after["semcoder_cache_pages_used", ()] == 0
+
+
+def test_applications_in_one_process_count_apart(served):
+    _, thread = served
+    one, other = ServerMetrics(thread), ServerMetrics(thread)
+    one.requests.labels("/v1/completions", 200).inc()
+    one.request_seconds.observe(0.3)
+    counted, untouched = one.exposition("")[0], other.exposition("")[0]
+    assert b'semcoder_requests_total{path="/v1/completions",status="200"} 1.0' in counted
+    assert b'semcoder_request_seconds_bucket{le="0.5"} 1.0' in counted
+    assert b"semcoder_requests_total{" not in untouched
+    assert b"semcoder_request_seconds_count 0.0" in untouched
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,11 @@
+import ast
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_pipeline.source.literals import LiteralError, literal_end, parse_literal, same_value
+from tests.support.python_values import atoms, near_misses, nested, spelled
 
 
 @pytest.mark.parametrize(
@@ -19,6 +24,14 @@ from data_pipeline.source.literals import LiteralError, literal_end, parse_liter
 )
 def test_a_literal_ends_before_the_prose(text, literal):
     assert text[: literal_end(text, 0)] == literal
+
+
+@given(nested(atoms), st.sampled_from(["", ".", ". Then", ", and", " is", ")", "\n", "[0]", " 'x"]))
+def test_a_value_is_read_back_from_prose(value, prose):
+    text = repr(value)
+    end = literal_end(text + prose, 0)
+    assert end == len(text)
+    assert spelled(parse_literal(text)) == spelled(value)
 
 
 @pytest.mark.parametrize("text", ["", "x", "Truely", "[1, 2", "[1)", "'open", "3x", "??"])
@@ -60,3 +73,19 @@ def test_what_is_no_literal_is_never_run(text):
 def test_values_are_the_same_type_for_type(one, other, same):
     assert same_value(one, other) is same
     assert same_value(other, one) is same
+
+
+@given(st.data())
+def test_lists_and_tuples_are_the_same_where_their_literals_are(data):
+    values = st.recursive(
+        near_misses,
+        lambda values: st.lists(values, max_size=2) | st.lists(values, max_size=2).map(tuple),
+        max_leaves=3,
+    )
+    one, other = data.draw(values), data.draw(values)
+    assert same_value(one, other) is (repr(one) == repr(other))
+
+
+@given(nested(atoms))
+def test_a_value_is_the_same_as_its_literals_value(value):
+    assert same_value(value, ast.literal_eval(repr(value)))

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
 
 from data_pipeline.source.scopes import needed_names, uses
+from tests.support.scoped_programs import functions
 
 MODULES = ("argparse", "dataclasses", "difflib", "functools", "statistics", "textwrap", "typing")
 
@@ -70,7 +72,8 @@ def global_names(code):
         waiting += table.get_children()
         for symbol in table.get_symbols():
             outside = symbol.is_global() if table is not top else True
-            if outside and symbol.is_declared_global() and symbol.is_assigned():
+            binds = symbol.is_assigned() or symbol.is_imported()
+            if outside and symbol.is_declared_global() and binds:
                 bound.add(symbol.get_name())
             if outside and (symbol.is_referenced() or symbol.is_assigned()):
                 found.add(symbol.get_name())
@@ -95,6 +98,20 @@ def test_the_tricky_ones():
     run, told = needed_names(ast.parse(TRICKY).body)
     assert run | told == global_names(TRICKY)
     assert told == {"A", "R"}
+
+
+def compiles(code):
+    try:
+        compile(code, "here", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+@given(functions.filter(compiles))
+def test_needed_names_of_any_function_are_those_of_the_symbol_table(code):
+    run, told = needed_names(ast.parse(code).body)
+    assert run | told == global_names(code)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters came with Python 3.12")

@@ -5,6 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_pipeline.tokens.mixture import MixtureError, epoch_records, groups, mixture_table
 
@@ -50,11 +52,11 @@ def test_weight_zero_leaves_out_and_a_tenth_is_a_tenth():
     assert taken == Counter(range(10))
 
 
-@pytest.mark.parametrize("weight", [0.3, 0.75, 1.4, 2.5])
-def test_records_of_a_group_come_equally_often(weight):
+@given(st.decimals("0.01", 4, places=2).map(float), st.integers(0, 2**32))
+def test_records_of_a_group_come_equally_often(weight, seed):
     seen = Counter()
-    for number in range(40):
-        seen += epoch({"forward": weight}, number)
+    for number in range(20):
+        seen += epoch({"forward": weight}, number, seed)
         often = [seen[record] for record in range(6, 10)]
         assert max(often) - min(often) <= 1
         assert sum(often) == (number + 1) * 4 * Fraction(repr(weight)) // 1

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -116,13 +118,11 @@ def replay(plan: Packs, lengths: np.ndarray, capacity: int, window: int) -> None
             left[pack] = left.get(pack, capacity) - length
 
 
-def test_plans_are_best_fit():
-    rng = np.random.default_rng(1)
-    cases = [rng.integers(1, high + 1, size) for high in (1, 3, 10, 20) for size in (1, 7, 300)]
-    cases.append(np.where(rng.random(400) < 0.8, 11, rng.integers(1, 10, 400)))
-    for lengths in cases:
-        for window in (1, 7, 64, 1000):
-            replay(plan_packs(lengths, 20, window), lengths, 20, window)
+@given(st.data(), st.integers(1, 30))
+def test_plans_are_best_fit(data, capacity):
+    lengths = data.draw(st.lists(st.integers(1, capacity), min_size=1, max_size=200))
+    window = data.draw(st.integers(1, len(lengths) + 1))
+    replay(plan_packs(np.array(lengths), capacity, window), np.array(lengths), capacity, window)
 
 
 def test_best_fit_by_hand():

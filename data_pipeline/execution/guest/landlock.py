@@ -1,7 +1,8 @@
 """Landlock: the kernel's file access rules for a process without privileges (Linux 5.13 or newer).
 
 System call numbers are the same on every architecture. Source: the kernel's
-Documentation/userspace-api/landlock.rst. Standard library only: runs inside the sandbox.
+Documentation/userspace-api/landlock.rst. By ctypes, because the sandbox has the standard library
+only, and no installed package.
 """
 
 import ctypes

@@ -15,6 +15,7 @@
     ["o", "module.Type"]               anything else, subclasses of builtins included
 
 Only exact builtin types, and those of `collections`, are looked into: no code of the program runs.
+No pickle, because reading one runs code that its writer chose, and the writer here is not trusted.
 Standard library only: this file also runs inside the sandbox.
 """
 

@@ -1,6 +1,6 @@
 import pytest
 
-from semcoder_jax.evaluation.report import percent, table
+from data_pipeline.terminal.tables import percent, table
 
 
 def test_columns_are_aligned_and_numbers_stand_to_the_right():
@@ -13,6 +13,18 @@ def test_columns_are_aligned_and_numbers_stand_to_the_right():
         "──────────  ─────  ────────",
         "untrained       3     0.8 %",
         "猫 trained  1,234    86.4 %",
+    ]
+
+
+def test_a_table_is_plain_text_and_never_cut(monkeypatch):
+    """Whatever the environment says of a terminal: it may go to a file, and be searched there."""
+    for name, value in {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "COLUMNS": "20"}.items():
+        monkeypatch.setenv(name, value)
+    long = "[red]" + "no markup :smile: " * 30 + "."
+    assert table(("reason", "n"), [(long, 7)]).split("\n") == [
+        f"reason{' ' * (len(long) - 6)}  n",
+        f"{'─' * len(long)}  ─",
+        f"{long}  7",
     ]
 
 

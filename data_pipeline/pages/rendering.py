@@ -1,0 +1,35 @@
+"""Fills a page's template: every value is escaped, styles and scripts are put inside the page.
+
+A page's folder holds ``NAME.html.j2``, which extends ``base.html.j2``, and ``page.css``.
+"""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+
+def render_page(template: Path, **values: Any) -> str:
+    """The page as text. Half of a surrogate pair, which is no UTF-8, is shown as its escape."""
+    environment = _environment(template.parent)
+    page = environment.get_template(template.name).render(values)
+    return page.encode("utf-8", "backslashreplace").decode()
+
+
+@functools.cache
+def _environment(folder: Path) -> Environment:
+    loader = FileSystemLoader([folder, Path(__file__).parent])
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.filters["thousands"] = "{:,}".format
+    environment.filters["decimals"] = lambda number, digits: f"{number:.{digits}f}"
+    environment.globals["inline"] = lambda name: Markup(loader.get_source(environment, name)[0])
+    return environment
