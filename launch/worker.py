@@ -13,8 +13,10 @@ from collections.abc import Sequence
 
 import jax
 
+from semcoder_jax.errors import UserError
 
-class LaunchError(ValueError):
+
+class LaunchError(UserError):
     """Flags that do not describe a process of a group."""
 
 

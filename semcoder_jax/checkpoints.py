@@ -31,6 +31,7 @@ from tqdm import tqdm
 
 from semcoder_jax import hf
 from semcoder_jax.config import parse_run
+from semcoder_jax.errors import UserError
 from semcoder_jax.model import sharding
 from semcoder_jax.model.decoder import Compute, Decoder, DecoderConfig
 from semcoder_jax.model.lora import (
@@ -49,7 +50,7 @@ CHECKPOINTS = "checkpoints"
 MODEL = "model"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A directory without a checkpoint, or one that does not fit."""
 
 

@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 
+from data_pipeline.errors import UserError
 from data_pipeline.tokens.mixture import MixtureError, check_weights
 from data_pipeline.tokens.pack_plan import WINDOW
 from semcoder_jax.hf import MODELS
@@ -45,7 +46,7 @@ HARMLESS_FIELDS = (
 )
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """A config that cannot be run; the message names the field."""
 
 

@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from data_pipeline.decontamination.benchmark_tasks import BenchmarkError, read_tasks
+from data_pipeline.errors import UserError
 from data_pipeline.seeds.seed import Seed
 from data_pipeline.source.fingerprints import (
     FINGERPRINT,
@@ -324,7 +325,7 @@ def counts(removals: Iterable[Removal]) -> Counter[str]:
 # ---- command ----------------------------------------------------------------------------------
 
 
-class DecontaminationError(ValueError):
+class DecontaminationError(UserError):
     """Rows that cannot be read. The message is one line: where, what was expected."""
 
 

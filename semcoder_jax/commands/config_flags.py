@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from semcoder_jax.errors import UserError
 
-class CommandLineError(ValueError):
+
+class CommandLineError(UserError):
     """A command line that cannot be understood; the message is one line."""
 
 

@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from semcoder_jax.checkpoints import CheckpointError, Model, load_model
+from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.store import GenerationStore, StoreError, checkpoint_identity
 from semcoder_jax.hf import HFError
 from semcoder_jax.inference.engine import SPECULATION
@@ -51,7 +52,7 @@ ROW_FIELDS = {
 }
 
 
-class PromptFileError(ValueError):
+class PromptFileError(UserError):
     """A prompt file that cannot be read, or a row in it."""
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from semcoder_jax.hf.error import HFError
+from semcoder_jax.errors import HFError
 from semcoder_jax.model.decoder import DecoderConfig
 
 ARCHITECTURE = "LlamaForCausalLM"

@@ -16,7 +16,7 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from semcoder_jax.hf.error import HFError
+from semcoder_jax.errors import HFError
 from semcoder_jax.hf.layout import TensorLayout, axis_sizes, layouts, tensor_list
 from semcoder_jax.hf.shards import Shards
 from semcoder_jax.model.attention import make_attend

@@ -16,6 +16,7 @@ from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from semcoder_jax.errors import UserError
 from semcoder_jax.model.lora import adapter_axes
 from semcoder_jax.model.quantization import SUMMED_AXES
 
@@ -34,7 +35,7 @@ BATCH_AXES = ("data", "fsdp")
 BATCH_SPEC = P(BATCH_AXES)
 
 
-class MeshError(ValueError):
+class MeshError(UserError):
     """A mesh that the devices, or a batch or model that the mesh, cannot carry."""
 
 

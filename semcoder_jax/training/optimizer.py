@@ -13,6 +13,7 @@ import optax
 from jax.sharding import Mesh
 from optax.contrib import MuonDimensionNumbers
 
+from semcoder_jax.errors import UserError
 from semcoder_jax.model import sharding
 
 OPTIMIZERS = ("adamw", "muon")
@@ -30,7 +31,7 @@ _INPUT_AXES = {
 }
 
 
-class OptimizerError(ValueError):
+class OptimizerError(UserError):
     """An optimizer setting that makes no sense."""
 
 
