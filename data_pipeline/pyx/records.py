@@ -2,22 +2,18 @@
 
 A PyX row has the fields `id, nl, fwd_mnl, bwd_mnl, response`, exactly one of the three in the
 middle non-empty; a PyX-R row has `fault, response` (upstream: src/dataset.py; its PyX-R has no id).
-
-    python -m data_pipeline.records FILE.jsonl    # counts by kind; errors, one per line
 """
 
-import argparse
 import gzip
 import hashlib
 import json
 import os
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tqdm import tqdm
 
@@ -158,8 +154,8 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
     Raises RecordError when the file cannot be read, or at a line that is not JSON.
     """
-    for where, line in _numbered_lines(path):
-        yield where, _decode_line(line, where)
+    for where, line in numbered_lines(path):
+        yield where, decode_line(line, where)
 
 
 def write_jsonl(path: str | os.PathLike, records: Iterable[Record]) -> int:
@@ -255,7 +251,7 @@ def shown(value: Any) -> str:
 # --- one file -------------------------------------------------------------------------------------
 
 
-def _numbered_lines(path: Path, bar: tqdm | None = None) -> Iterator[tuple[str, bytes]]:
+def numbered_lines(path: Path, bar: tqdm | None = None) -> Iterator[tuple[str, bytes]]:
     """("file:line", bytes) for every line that is not blank; `bar` follows the bytes on disk."""
     try:
         with path.open("rb") as file:
@@ -270,7 +266,7 @@ def _numbered_lines(path: Path, bar: tqdm | None = None) -> Iterator[tuple[str, 
         raise RecordError(f"{path}: cannot read the file: {reason}") from None
 
 
-def _decode_line(line: bytes, where: str) -> Any:
+def decode_line(line: bytes, where: str) -> Any:
     try:
         return json.loads(line.decode(), object_pairs_hook=_object_without_repeats)
     except UnicodeDecodeError as error:
@@ -291,61 +287,3 @@ def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         name = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise RecordError(f"field {shown(name)}: given more than once")
     return row
-
-
-# --- command --------------------------------------------------------------------------------------
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\n")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Checks files; 0 when every row is a record, 2 otherwise."""
-    parser = _Parser(
-        prog="python -m data_pipeline.records", description="Check PyX and PyX-R JSONL files."
-    )
-    parser.add_argument("files", nargs="+", metavar="FILE", help=".jsonl or .jsonl.gz")
-    parser.add_argument("--max_errors", type=int, default=20, help="errors shown per file")
-    args = parser.parse_args(argv)
-    sound = [_check_file(Path(file), args.max_errors) for file in args.files]
-    return 0 if all(sound) else 2
-
-
-def _check_file(path: Path, max_errors: int) -> bool:
-    """Prints the file's errors (stderr) and its counts (stdout); whether it is without error."""
-    kinds: Counter[str] = Counter()
-    ids: Counter[str] = Counter()
-    errors = 0
-    size = path.stat().st_size if path.is_file() else None
-    try:
-        with tqdm(total=size, desc=path.name, unit="B", unit_scale=True, disable=None) as bar:
-            for where, line in _numbered_lines(path, bar):
-                try:
-                    record = parse_record(_decode_line(line, where), where)
-                except RecordError as error:
-                    errors += 1
-                    if errors <= max_errors:
-                        tqdm.write(f"error: {error}", file=sys.stderr)
-                    continue
-                kinds[record.kind] += 1
-                ids[record.id] += 1
-    except RecordError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return False
-    if errors > max_errors:
-        print(f"error: {path}: {errors - max_errors:,} more errors not shown", file=sys.stderr)
-    print(path)
-    for kind in KINDS:
-        if kinds[kind]:
-            print(f"  {kind:<9}{kinds[kind]:>12,} records")
-    print(f"  {'total':<9}{kinds.total():>12,} records")
-    if repeats := kinds.total() - len(ids):
-        print(f"  {'repeats':<9}{repeats:>12,} records with an id seen before")
-    if errors:
-        print(f"  {'bad':<9}{errors:>12,} rows")
-    if not kinds and not errors:
-        print(f"error: {path}: expected at least one record; the file is empty", file=sys.stderr)
-        return False
-    return errors == 0

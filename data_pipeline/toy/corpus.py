@@ -8,7 +8,6 @@ list and string methods, loops, branches — is ordinary Python, and every value
 from running it.
 """
 
-import argparse
 import ast
 import concurrent.futures
 import dataclasses
@@ -424,25 +423,3 @@ class _Author:
         last = self.last_assigned if self.last_assigned in self.types else None
         result = last if last and self.rng.random() < 0.9 else self.rng.choice(list(self.types))
         self.lines.append(f"    return {result}")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m data_pipeline.synthetic", description=__doc__)
-    parser.add_argument("--output", required=True, type=Path, help="folder for the corpus")
-    parser.add_argument("--functions", type=int, default=24_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args(arguments)
-    try:
-        corpus = build(
-            options.output, functions=options.functions, seed=options.seed, workers=options.workers
-        )
-    except (CorpusError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{corpus.functions} functions in {options.output}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
