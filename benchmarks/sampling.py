@@ -194,7 +194,8 @@ def load(path: Path):
     from flax import nnx
 
     from semcoder_jax import hf
-    from semcoder_jax.checkpoints import Model, abstract_model, load_model
+    from semcoder_jax.checkpoints import abstract_model
+    from semcoder_jax.loading import Model, load_model
     from semcoder_jax.model.decoder import Compute
 
     if (path / "tokenizer.json").exists():

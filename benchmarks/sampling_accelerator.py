@@ -43,7 +43,8 @@ def random_model(size: str, quantize: bool):
     from flax import nnx
 
     from semcoder_jax import hf
-    from semcoder_jax.checkpoints import Model, abstract_model
+    from semcoder_jax.checkpoints import abstract_model
+    from semcoder_jax.loading import Model
     from semcoder_jax.model.decoder import Compute
     from semcoder_jax.model.quantization import quantize_params
 

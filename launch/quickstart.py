@@ -21,7 +21,7 @@ import jax
 from flax import nnx
 
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import MODEL, Model, load_model
+from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.commands import evaluate
 from semcoder_jax.config import RunConfig, parse_run
 from semcoder_jax.evaluation import report
@@ -37,6 +37,7 @@ from semcoder_jax.evaluation.harness import generate, judged
 from semcoder_jax.evaluation.results import Run, to_json
 from semcoder_jax.hf.card import CardContent, default_license, model_card
 from semcoder_jax.inference.generate import SamplingParams
+from semcoder_jax.loading import Model, load_model
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.initialization import with_copying_heads
 from semcoder_jax.training import loop as training

@@ -26,7 +26,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from semcoder_jax.checkpoints import CheckpointError, Model, load_model
+from semcoder_jax.checkpoints import CheckpointError
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.store import GenerationStore, StoreError, checkpoint_identity
 from semcoder_jax.hf import HFError
@@ -38,6 +38,7 @@ from semcoder_jax.inference.generate import (
     stream_requests,
 )
 from semcoder_jax.inference.request import Request, Update
+from semcoder_jax.loading import Model, load_model
 
 # Fields of a row beside its id and prompt, and what they must be.
 ROW_FIELDS = {

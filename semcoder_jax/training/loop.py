@@ -46,11 +46,11 @@ from semcoder_jax.checkpoints import (
     Checkpoints,
     abstract_model,
     checksum,
-    load_base,
 )
 from semcoder_jax.commands import config_flags as command_line
 from semcoder_jax.config import ConfigError, RunConfig, parse_run
 from semcoder_jax.hf.adapter import read_adapter
+from semcoder_jax.loading import load_base
 from semcoder_jax.model import sharding
 from semcoder_jax.training.compilation_cache import keep_compiled_programs
 from semcoder_jax.training.data import open_data

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from data_pipeline.pyx.prompts import forward_prompt
-from semcoder_jax.checkpoints import load_model
 from semcoder_jax.commands.evaluate import main
 from semcoder_jax.evaluation import generators as sources
 from semcoder_jax.evaluation.benchmarks.heldout import read_problems
 from semcoder_jax.evaluation.results import read_runs
 from semcoder_jax.inference.generate import SamplingParams, generate
+from semcoder_jax.loading import load_model
 from tests.evaluation.test_heldout import write_problems
 from tests.support.openai_stand_in import MODEL, StandIn
 from tests.support.tiny_checkpoint import write_checkpoint

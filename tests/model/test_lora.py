@@ -14,15 +14,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import PartitionSpec as P
 
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import (
-    BaseError,
-    CheckpointError,
-    abstract_model,
-    load_adapters,
-    load_base,
-    load_model,
-)
+from semcoder_jax.checkpoints import BaseError, CheckpointError, abstract_model
 from semcoder_jax.config import ConfigError, parse_run
+from semcoder_jax.loading import load_adapters, load_base, load_model
 from semcoder_jax.model import sharding
 from semcoder_jax.model.decoder import Compute, Decoder, DecoderConfig
 from semcoder_jax.model.lora import (

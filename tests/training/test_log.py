@@ -16,7 +16,7 @@ from flax import nnx
 
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import make_record, read_jsonl, write_jsonl
-from semcoder_jax.checkpoints import load_model
+from semcoder_jax.loading import load_model
 from semcoder_jax.model.decoder import DecoderConfig
 from semcoder_jax.model.flops import training_flops
 from semcoder_jax.training import loop as training
