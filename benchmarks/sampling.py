@@ -195,8 +195,8 @@ def load(path: Path):
 
     from semcoder_jax import hf
     from semcoder_jax.checkpoints import abstract_model
+    from semcoder_jax.config import Compute
     from semcoder_jax.loading import Model, load_model
-    from semcoder_jax.model.decoder import Compute
 
     if (path / "tokenizer.json").exists():
         model = load_model(path)

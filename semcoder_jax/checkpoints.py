@@ -25,8 +25,9 @@ from absl import logging
 from flax import nnx
 from jax.experimental import multihost_utils
 
+from semcoder_jax.config import Compute, DecoderConfig
 from semcoder_jax.errors import UserError
-from semcoder_jax.model.decoder import Compute, Decoder, DecoderConfig
+from semcoder_jax.model.decoder import Decoder
 
 # Not signs of damage: files that are missing, cut or altered make Orbax raise anything else.
 _OUT_OF_MEMORY = (MemoryError, jax.errors.JaxRuntimeError)

@@ -25,12 +25,9 @@ from semcoder_jax.checkpoints import (
     restored_latest,
     with_shardings,
 )
-from semcoder_jax.config import parse_run
+from semcoder_jax.config import QUANTIZED_BASES, Compute, DecoderConfig, LoRAConfig, parse_run
 from semcoder_jax.model import sharding
-from semcoder_jax.model.decoder import Compute, DecoderConfig
 from semcoder_jax.model.lora import (
-    QUANTIZED_BASES,
-    LoRAConfig,
     adapted,
     freeze_leaf,
     initial_adapters,

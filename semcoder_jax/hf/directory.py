@@ -13,6 +13,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from transformers import PreTrainedTokenizerBase
 
+from semcoder_jax.config import DecoderConfig
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import (
     CONFIG_FILE,
@@ -26,7 +27,6 @@ from semcoder_jax.hf.layout import parameter_count, tensor_shapes
 from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardWriter, check_space
 from semcoder_jax.hf.tokenizer import check_vocabulary, write_tokenizer
 from semcoder_jax.hf.weights import read_params, tensors
-from semcoder_jax.model.decoder import DecoderConfig
 
 GENERATION_CONFIG_FILE = "generation_config.json"
 CARD_FILE = "README.md"

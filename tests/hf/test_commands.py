@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from transformers import AutoTokenizer
 
-from semcoder_jax import hf
+from semcoder_jax import hf, loading
 from semcoder_jax.commands.hf import main
 from tests.support.hub_stand_in import Hub
 from tests.support.stories260k import write_hf_directory

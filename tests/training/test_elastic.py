@@ -68,7 +68,7 @@ class Site:
             f"def get_config():\n    return ConfigDict({config!r})\n"
         )
 
-    def start(self, workdir, devices, *arguments, program="semcoder_jax.training.loop"):
+    def start(self, workdir, devices, *arguments, program="semcoder_jax.commands.train"):
         """(process, file of what it was given)."""
         environment = os.environ | {
             "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {QUICK}",
