@@ -22,6 +22,7 @@ from flax import nnx
 
 from data_pipeline.terminal.command_line import GOES_ON, run_command
 from semcoder_jax import hf
+from semcoder_jax.api import Description, export, load
 from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.commands import train as train_command
 from semcoder_jax.config import ConfigError, RunConfig, parse_run
@@ -36,9 +37,8 @@ from semcoder_jax.evaluation.benchmarks.heldout import (
 from semcoder_jax.evaluation.generators import ModelSource
 from semcoder_jax.evaluation.harness import generate, judged
 from semcoder_jax.evaluation.results import Run, to_json
-from semcoder_jax.hf.card import CardContent, default_license, model_card
 from semcoder_jax.inference.generate import SamplingParams
-from semcoder_jax.loading import Model, load_model
+from semcoder_jax.loading import Model
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.initialization import with_copying_heads
 from semcoder_jax.training.compilation_cache import keep_compiled_programs
@@ -80,13 +80,13 @@ def quickstart(config, workdir: Path) -> Outcome:
     untrained = _ask(before, problems, workdir / "untrained", variants=("monologue",))
 
     _stage(3, "export to Hugging Face, and back")
-    export = export_checkpoint(run, workdir)
-    print(f"{export}: config, safetensors, tokenizer, card")
-    model = load_model(export)
+    exported = export_checkpoint(workdir)
+    print(f"{exported}: config, safetensors, tokenizer, card")
+    model = load(exported)
 
     _stage(4, "the trained model, loaded from the export, asked the same")
     trained = _ask(model, problems, workdir / "trained")
-    return Outcome(untrained, trained, result, export)
+    return Outcome(untrained, trained, result, exported)
 
 
 def untrained_model(run: RunConfig, workdir: Path) -> Model:
@@ -99,25 +99,20 @@ def untrained_model(run: RunConfig, workdir: Path) -> Model:
     return Model(config, graphdef, state, tokenizer)
 
 
-def export_checkpoint(run: RunConfig, workdir: Path) -> Path:
+def export_checkpoint(workdir: Path) -> Path:
     """The latest checkpoint as a Hugging Face directory in float32, in place of an older one."""
-    trained = load_model(workdir)
-    content = CardContent(
+    description = Description(
         name="semcoder-jax-quickstart",
-        license=default_license(None, trained.config, trained_here=True),
         data=("synthetic forward monologues (data_pipeline.toy.corpus)",),
-        recipe=run.to_record(),
     )
-    count = hf.parameter_count(trained.config)
-    return hf.export(
+    return export(
+        workdir,
         workdir / "export",
-        trained.config,
-        trained.params,
-        trained.tokenizer,
         dtype="float32",
-        card=model_card(content, trained.config, count, "float32"),
+        description=description,
         overwrite=True,
-    )
+        progress=False,
+    ).directory
 
 
 def _ask(model: Model, problems: Heldout, folder: Path, variants=VARIANTS) -> Run:

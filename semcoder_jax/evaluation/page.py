@@ -1,13 +1,12 @@
 """The report as one HTML page that needs nothing else: no network, no other file.
 
-    python -m semcoder_jax.report_page RESULT.json [RESULT.json ...] --output=report.html
+    python -m semcoder_jax.evaluation.page RESULT.json [RESULT.json ...] --output=report.html
 
 Scores stand in the page as they are; the generations are packed (gzip, base64) in blocks that a
 small script of the page unpacks one at a time, so tens of thousands of them open at once. Nothing
 that a model wrote is ever markup: here it is escaped, there it is set as text.
 """
 
-import argparse
 import base64
 import gzip
 import html
@@ -17,9 +16,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.terminal.command_line import CommandParser, run_command
 from data_pipeline.verify import CONFIRMED, CONTRADICTED
 from semcoder_jax.evaluation.report import interval, percent, reasoning_cells
-from semcoder_jax.evaluation.results import Answer, ResultError, Run, Score, read_runs, write_whole
+from semcoder_jax.evaluation.results import Answer, Run, Score, read_runs, write_whole
 
 BLOCK = 100  # generations packed together
 _HERE = Path(__file__).parent
@@ -219,33 +219,19 @@ def _script_json(value: Any) -> str:
 # ==== Command
 
 
-class _UsageError(ValueError):
-    pass
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise _UsageError(message)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 2 the user's mistake in one line."""
-    parser = _Parser(
-        prog="python -m semcoder_jax.report_page",
-        description=__doc__.split("\n")[0],
-        allow_abbrev=False,
-    )
+    """Exit status: 0 done, 2 the user's mistake."""
+    return run_command(_run, argv)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    parser = CommandParser(prog="python -m semcoder_jax.evaluation.page", description=__doc__)
     parser.add_argument("results", nargs="+", help="JSON files of evaluate")
     parser.add_argument("--output", required=True, help="HTML file")
     parser.add_argument("--title", default="Evaluation")
-    try:
-        args = parser.parse_args(argv)
-        runs = [run for path in args.results for run in read_runs(path)]
-        write_whole(args.output, page(runs, title=args.title))
-    except (_UsageError, ResultError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    args = parser.parse_args(arguments)
+    runs = [run for path in args.results for run in read_runs(path)]
+    write_whole(args.output, page(runs, title=args.title))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from semcoder_jax.commands import sample
 from semcoder_jax.commands.sample import main
+from semcoder_jax.evaluation import prompt_file as sample
 from semcoder_jax.inference.engine import Engine
 from semcoder_jax.inference.generate import SamplingParams, generate
 from semcoder_jax.inference.request import Request

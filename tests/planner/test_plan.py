@@ -14,10 +14,11 @@ import pytest
 from launch import plan
 from semcoder_jax.config import MODELS, ConfigError, parse_run
 from semcoder_jax.model import flops
-from semcoder_jax.planner import compiled_step
+from semcoder_jax.planner import compiled_step, plans
 from semcoder_jax.planner.cache import PlanCache, plan_key, source_hash
 from semcoder_jax.planner.compiled_step import CompiledStep, StepShapes, batch_shapes
 from semcoder_jax.planner.compiler import CompileError, Compiler
+from semcoder_jax.planner.plans import Progress
 from semcoder_jax.planner.report import make_plan, plan_lines, table_lines
 from semcoder_jax.planner.settings import Setting
 from semcoder_jax.planner.topologies import parse
@@ -391,7 +392,7 @@ def config_file(tmp_path):
 
 @pytest.fixture
 def fake_compiler(monkeypatch, tmp_path):
-    monkeypatch.setattr(plan, "Compiler", lambda: Answers(tmp_path, ECHO))
+    monkeypatch.setattr(plans, "Compiler", lambda: Answers(tmp_path, ECHO))
 
 
 @pytest.mark.parametrize(
@@ -480,7 +481,7 @@ def test_a_search_shows_the_setting_and_how_to_ask_for_it(
 ):
     monkeypatch.chdir(tmp_path)
     program = SEARCHED.replace("MEMORY", "3")
-    monkeypatch.setattr(plan, "Compiler", lambda: Answers(tmp_path, program))
+    monkeypatch.setattr(plans, "Compiler", lambda: Answers(tmp_path, program))
     arguments = [config_file(record()), "--topology=v5e:2x2,v5e:1x1", "--search"]
     assert plan.main(arguments) == 0
     captured = capsys.readouterr()
@@ -507,7 +508,7 @@ def test_a_search_where_even_the_least_is_too_much_compiles_nothing(
 ):
     monkeypatch.chdir(tmp_path)
     program = SEARCHED.replace("MEMORY", "50")
-    monkeypatch.setattr(plan, "Compiler", lambda: Answers(tmp_path, program))
+    monkeypatch.setattr(plans, "Compiler", lambda: Answers(tmp_path, program))
     assert plan.main([config_file(record()), "--topology=v5e:2x2", "--search"]) == 1
     # Offload in 16 microbatches: 0.8 x (50 + 4/16).
     assert "no: needs at least 40.20 GiB of 15.75 GiB" in capsys.readouterr().out
@@ -521,7 +522,7 @@ def test_progress_on_a_terminal_and_in_a_log():
 
     shown = []
     for stream in (Terminal(), io.StringIO()):
-        progress = plan.Progress(stream)
+        progress = Progress(stream)
         progress.begin("1/2", "compiling v5e:4x4")
         for seconds in range(1, 75):
             progress.tick(seconds)
@@ -541,6 +542,6 @@ def test_an_interruption_is_one_line(config_file, monkeypatch, tmp_path, capsys)
         def compile(self, *_):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(plan, "Compiler", lambda: Interrupted(tmp_path, ECHO))
+    monkeypatch.setattr(plans, "Compiler", lambda: Interrupted(tmp_path, ECHO))
     assert plan.main([config_file(record()), "--topology=v5e:4x4"]) == 130
     assert "the same command goes on" in capsys.readouterr().err.splitlines()[-1]

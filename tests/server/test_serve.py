@@ -22,10 +22,11 @@ uvicorn = pytest.importorskip("uvicorn", reason="needs the serve extra")
 openai = pytest.importorskip("openai", reason="needs the dev extra")
 httpx = pytest.importorskip("httpx2", reason="comes with openai 3")
 
-from semcoder_jax.commands.serve import _bound_socket, _make_server, main  # noqa: E402
+from semcoder_jax.commands.serve import main  # noqa: E402
 from semcoder_jax.server.app import ServerOptions, make_app  # noqa: E402
 from semcoder_jax.server.engine_thread import EngineThread  # noqa: E402
 from semcoder_jax.server.protocol import Limits  # noqa: E402
+from semcoder_jax.server.run import _bound_socket, _make_server  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
 SLOTS, WAITING, CONTEXT = 2, 4, 256

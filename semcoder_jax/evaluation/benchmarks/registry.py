@@ -7,8 +7,7 @@ from ml_collections import ConfigDict
 
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.benchmarks import cruxeval, evalplus, heldout_backward, livecodebench
-from semcoder_jax.evaluation.benchmarks.data import DataError
-from semcoder_jax.evaluation.benchmarks.heldout import Heldout, HeldoutError, read_problems
+from semcoder_jax.evaluation.benchmarks.heldout import Heldout, read_problems
 from semcoder_jax.evaluation.harness import Benchmark
 
 
@@ -19,7 +18,7 @@ class BenchmarkError(UserError):
 def load_benchmark(config: ConfigDict, checkpoint: str | None) -> Benchmark:
     """The benchmark of a config, its tasks read. ``checkpoint``: of the model, where one is given.
 
-    Raises one of DATA_ERRORS.
+    Raises a UserError.
     """
     if config.benchmark not in LOADERS:
         raise BenchmarkError(
@@ -55,4 +54,3 @@ LOADERS: dict[str, Callable[[ConfigDict, str | None], Benchmark]] = {
     "livecodebench": lambda config, _: livecodebench.load_generation(config),
     "livecodebench_execution": lambda config, _: livecodebench.load_execution(config),
 }
-DATA_ERRORS = (BenchmarkError, DataError, HeldoutError)
