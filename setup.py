@@ -1,6 +1,19 @@
 """Package metadata. Ranges were run together on Python 3.11 (see README, Requirements)."""
 
+import re
+from pathlib import Path
+
 from setuptools import find_packages, setup
+
+VERSION = re.search(r'^__version__ = "(.+)"$', Path("semcoder_jax/__init__.py").read_text(), re.M)[
+    1
+]
+# Folders of the checkout that are installed inside semcoder_jax, where they collide with nothing.
+INSIDE = {
+    "semcoder_jax.configs": "configs",
+    "semcoder_jax.configs.eval": "configs/eval",
+    "semcoder_jax.launch": "launch",
+}
 
 CORE = [
     "absl-py>=2.1",
@@ -47,6 +60,7 @@ EXTRAS = {
         "gguf>=0.17,<1",  # reads the pretrained weights that a slow test compares on
         "hypothesis>=6.100",  # draws what properties are tested on
         "ipykernel>=6",
+        "mypy>=1.15",
         "nbclient>=0.10",
         "nbformat>=5",
         "openai>=3,<4",  # the client that the server is tested with
@@ -69,16 +83,19 @@ EXTRAS = {
 
 setup(
     name="semcoder-jax",
-    version="0.1.0",
+    version=VERSION,
     description="SemCoder on JAX: code models that say what a program does when it runs",
     license="Apache-2.0",
     python_requires=">=3.11",
+    package_dir=INSIDE,
     package_data={
+        "data_pipeline": ["py.typed"],
         "data_pipeline.builder": ["*.css", "*.html.j2"],
         "data_pipeline.pages": ["*.css", "*.html.j2"],
+        "semcoder_jax": ["py.typed"],
         "semcoder_jax.evaluation": ["*.css", "*.html.j2", "*.js"],
     },
-    packages=find_packages(include=["data_pipeline*", "semcoder_jax*"]),
+    packages=[*find_packages(include=["data_pipeline*", "semcoder_jax*"]), *INSIDE],
     install_requires=CORE,
     extras_require=EXTRAS,
 )

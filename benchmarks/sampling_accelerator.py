@@ -44,8 +44,9 @@ def random_model(size: str, quantize: bool):
     import jax.numpy as jnp
     from flax import nnx
 
-    from semcoder_jax.checkpoints import Model, abstract_model
+    from semcoder_jax.checkpoints import abstract_model
     from semcoder_jax.config import MODELS, Compute
+    from semcoder_jax.loading import Model
     from semcoder_jax.model.quantization import quantize_params
 
     config = MODELS[size]

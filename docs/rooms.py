@@ -32,12 +32,14 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "semcoder_jax": (
         ("errors",),
-        ("cache", "config", "recipes"),
+        ("cache", "config", "config_files", "data", "recipes"),
         ("model",),
         ("hf",),
         ("checkpoints",),
-        ("training", "inference"),
+        ("loading",),
+        ("training", "inference", "conversion"),
         ("evaluation", "server", "planner"),
+        ("api",),
         ("commands",),
     ),
 }

@@ -20,9 +20,10 @@ from pathlib import Path
 import jax
 from flax import nnx
 
+from data_pipeline.terminal.command_line import GOES_ON, run_command
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import MODEL, Model, load_model
-from semcoder_jax.commands import evaluate
+from semcoder_jax.api import Description, export, load
+from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.commands import train as train_command
 from semcoder_jax.config import ConfigError, RunConfig, parse_run
 from semcoder_jax.evaluation import report
@@ -36,8 +37,8 @@ from semcoder_jax.evaluation.benchmarks.heldout import (
 from semcoder_jax.evaluation.generators import ModelSource
 from semcoder_jax.evaluation.harness import generate, judged
 from semcoder_jax.evaluation.results import Run, to_json
-from semcoder_jax.hf.card import CardContent, default_license, model_card
 from semcoder_jax.inference.generate import SamplingParams
+from semcoder_jax.loading import Model
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.initialization import with_copying_heads
 from semcoder_jax.training.compilation_cache import keep_compiled_programs
@@ -45,7 +46,6 @@ from semcoder_jax.training.loop import TrainResult, train
 
 PROBLEMS = 400
 SAMPLING = SamplingParams(max_new_tokens=192)  # greedy; the longest true response has 170
-USER_ERRORS = (*train_command.USER_ERRORS, *evaluate.USER_ERRORS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Outcome:
 
 
 def quickstart(config, workdir: Path) -> Outcome:
-    """Every stage in order; raises one of USER_ERRORS."""
+    """Every stage in order; raises a UserError."""
     run = parse_run(config)
     if run.data.source != "synthetic":
         raise ConfigError(
@@ -80,13 +80,13 @@ def quickstart(config, workdir: Path) -> Outcome:
     untrained = _ask(before, problems, workdir / "untrained", variants=("monologue",))
 
     _stage(3, "export to Hugging Face, and back")
-    export = export_checkpoint(run, workdir)
-    print(f"{export}: config, safetensors, tokenizer, card")
-    model = load_model(export)
+    exported = export_checkpoint(workdir)
+    print(f"{exported}: config, safetensors, tokenizer, card")
+    model = load(exported)
 
     _stage(4, "the trained model, loaded from the export, asked the same")
     trained = _ask(model, problems, workdir / "trained")
-    return Outcome(untrained, trained, result, export)
+    return Outcome(untrained, trained, result, exported)
 
 
 def untrained_model(run: RunConfig, workdir: Path) -> Model:
@@ -99,25 +99,20 @@ def untrained_model(run: RunConfig, workdir: Path) -> Model:
     return Model(config, graphdef, state, tokenizer)
 
 
-def export_checkpoint(run: RunConfig, workdir: Path) -> Path:
+def export_checkpoint(workdir: Path) -> Path:
     """The latest checkpoint as a Hugging Face directory in float32, in place of an older one."""
-    trained = load_model(workdir)
-    content = CardContent(
+    description = Description(
         name="semcoder-jax-quickstart",
-        license=default_license(None, trained.config, trained_here=True),
         data=("synthetic forward monologues (data_pipeline.toy.corpus)",),
-        recipe=run.to_record(),
     )
-    count = hf.parameter_count(trained.config)
-    return hf.export(
+    return export(
+        workdir,
         workdir / "export",
-        trained.config,
-        trained.params,
-        trained.tokenizer,
         dtype="float32",
-        card=model_card(content, trained.config, count, "float32"),
+        description=description,
         overwrite=True,
-    )
+        progress=False,
+    ).directory
 
 
 def _ask(model: Model, problems: Heldout, folder: Path, variants=VARIANTS) -> Run:
@@ -180,31 +175,24 @@ def _stage(number: int, title: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    argv = list(sys.argv if argv is None else argv)
-    if {"-h", "--help"} & set(argv):
-        print(__doc__)
-        return 0
+    """Exit status: 0 done, 2 the user's mistake, 130 stopped."""
+    return run_command(_run, argv, help_text=__doc__, stopped=GOES_ON)
+
+
+def _run(arguments: Sequence[str]) -> None:
     started = time.monotonic()
-    for flag, default in (("--config", "configs/quickstart.py"), ("--workdir", "runs/quickstart")):
-        if not any(argument.startswith(f"{flag}=") for argument in argv):
-            argv.insert(1, f"{flag}={default}")
-    try:
-        config, workdir = train_command.parse_arguments(argv)
-        keep_compiled_programs(workdir)
-        outcome = quickstart(config, Path(workdir))
-    except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+    defaults = {"--config": "configs/quickstart.py", "--workdir": "runs/quickstart"}
+    given = {argument.partition("=")[0] for argument in arguments}
+    missing = [f"{flag}={value}" for flag, value in defaults.items() if flag not in given]
+    config, workdir = train_command.parse_arguments([*missing, *arguments])
+    keep_compiled_programs(workdir)
+    outcome = quickstart(config, Path(workdir))
     # The first of the problems, right or wrong, so that nobody chooses it.
     example = next(a for a in outcome.trained.answers if a.variant == "monologue")
     print(f"\n{worked_example(example)}\n")
     print(summary(outcome, time.monotonic() - started))
     rows = {run.model: to_json(run) for run in (outcome.untrained, outcome.trained)}
     (Path(workdir) / "result.json").write_text(json.dumps(rows, indent=1) + "\n")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,1 +1,70 @@
-"""SemCoder on JAX: the model, its checkpoints, training, sampling and evaluation."""
+"""SemCoder on JAX: models that say what a program does when it runs.
+
+    import semcoder_jax as sc
+
+    model = sc.load("runs/quickstart/export")
+    print(model.generate(["def f(x):\n"])[0].text)
+
+Every name of ``__all__`` is imported when it is first used: ``import semcoder_jax`` loads neither
+JAX nor a model's code. Commands have the same names: ``python -m semcoder_jax.train --help``.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from semcoder_jax import data
+    from semcoder_jax.api import (
+        Model,
+        evaluate,
+        export,
+        generate,
+        import_hf,
+        load,
+        plan,
+        serve,
+        train,
+        verify_export,
+    )
+    from semcoder_jax.errors import UserError
+    from semcoder_jax.inference.engine import Engine
+    from semcoder_jax.inference.params import SamplingParams
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Engine",
+    "Model",
+    "SamplingParams",
+    "UserError",
+    "data",
+    "evaluate",
+    "export",
+    "generate",
+    "import_hf",
+    "load",
+    "plan",
+    "serve",
+    "train",
+    "verify_export",
+]
+
+_ELSEWHERE = {
+    "Engine": "semcoder_jax.inference.engine",
+    "SamplingParams": "semcoder_jax.inference.params",
+    "UserError": "semcoder_jax.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "data":
+        return import_module("semcoder_jax.data")
+    value = getattr(import_module(_ELSEWHERE.get(name, "semcoder_jax.api")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,12 @@
-"""Runs `python -m semcoder_jax.evaluate`; the command is semcoder_jax.commands.evaluate."""
+"""Runs `python -m semcoder_jax.evaluate`; the command is semcoder_jax.commands.evaluate.
+
+Never imported: an import would put this module where `semcoder_jax.evaluate` means the function.
+"""
 
 import sys
+
+if __name__ == "semcoder_jax.evaluate":
+    raise ImportError("this only runs the command: import semcoder_jax.commands.evaluate")
 
 from semcoder_jax.commands.evaluate import main
 

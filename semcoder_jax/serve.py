@@ -1,6 +1,12 @@
-"""Runs `python -m semcoder_jax.serve`; the command is semcoder_jax.commands.serve."""
+"""Runs `python -m semcoder_jax.serve`; the command is semcoder_jax.commands.serve.
+
+Never imported: an import would put this module where `semcoder_jax.serve` means the function.
+"""
 
 import sys
+
+if __name__ == "semcoder_jax.serve":
+    raise ImportError("this only runs the command: import semcoder_jax.commands.serve")
 
 from semcoder_jax.commands.serve import main
 

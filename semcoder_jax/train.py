@@ -1,6 +1,12 @@
-"""Runs `python -m semcoder_jax.train`; the command is semcoder_jax.commands.train."""
+"""Runs `python -m semcoder_jax.train`; the command is semcoder_jax.commands.train.
+
+Never imported: an import would put this module where `semcoder_jax.train` means the function.
+"""
 
 import sys
+
+if __name__ == "semcoder_jax.train":
+    raise ImportError("this only runs the command: import semcoder_jax.commands.train")
 
 from semcoder_jax.commands.train import main
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.endpoint.client import Endpoint, EndpointError
+from data_pipeline.errors import UserError
 from data_pipeline.source.import_closure import source_digest
 
 DIRECT_RUNNER = "DirectRunner"
@@ -21,7 +22,7 @@ _ONLY_SHOW = (
 )
 
 
-class BuildError(ValueError):
+class BuildError(UserError):
     """A build that cannot be made as asked. The message is one line: what, where, what to do."""
 
 

@@ -4,19 +4,15 @@ python -m data_pipeline.decontaminate --input=FILE.jsonl --benchmarks=DIR --outp
     --report=REMOVED.jsonl
 """
 
-import argparse
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 
-from data_pipeline.decontamination.benchmark_tasks import BenchmarkError
 from data_pipeline.decontamination.overlap import (
     REASONS,
     BenchmarkIndex,
@@ -27,20 +23,16 @@ from data_pipeline.decontamination.overlap import (
     repeats,
 )
 from data_pipeline.source.fingerprints import FINGERPRINT
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise DecontaminationError(message)
+from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 2 for bad input."""
-    parser = _Parser(
-        prog="python -m data_pipeline.decontaminate",
-        description="Remove rows that repeat a benchmark's tasks, or one another.",
-        allow_abbrev=False,
-    )
+    return run_command(_run, argv)
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="python -m data_pipeline.decontaminate", description=__doc__)
     parser.add_argument("--input", required=True, type=Path, help="JSONL of seeds or PyX records")
     parser.add_argument("--output", required=True, type=Path, help="JSONL of the rows that stay")
     parser.add_argument("--report", type=Path, help="JSONL, a row for each that goes, with why")
@@ -53,21 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="also remove rows whose program repeats that of another row (PyX has many rows a "
         "program: only for rows with one program each, such as seeds)",
     )
-    try:
-        options = parser.parse_args(argv)
-        if not options.benchmarks and not options.repeats:
-            raise DecontaminationError("expected --benchmarks, --repeats or both")
-        _run(options)
-    except (DecontaminationError, BenchmarkError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    return 0
+    return parser
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(arguments: Sequence[str]) -> None:
+    options = _parser().parse_args(arguments)
+    if not options.benchmarks and not options.repeats:
+        raise CommandLineError("expected --benchmarks, --repeats or both")
     lines = options.input.read_bytes().splitlines(keepends=True)
     rows: list[tuple[bytes, Item]] = []
     for number, line in enumerate(lines, start=1):

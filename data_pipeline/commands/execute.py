@@ -23,38 +23,32 @@ from data_pipeline.execution.service import (
     Job,
     Limits,
     Sandbox,
-    SandboxUnavailable,
     Setup,
     call_job,
     expression_job,
     stdin_job,
 )
+from data_pipeline.terminal.command_line import (
+    CommandLineError,
+    CommandParser,
+    read_text,
+    run_command,
+)
 
 
-class ToolError(ValueError):
-    """A mistake of the caller, in one line."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 everything was run, 2 the user's mistake, 130 stopped."""
+    return run_command(_run, argv)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        return run_rows(options) if options.jsonl else run_one(options)
-    except (ToolError, SandboxUnavailable) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return run_rows(options) if options.jsonl else run_one(options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> CommandParser:
     limits = Limits()
-    parser = argparse.ArgumentParser(
-        prog="python -m data_pipeline.execution",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = CommandParser(prog="python -m data_pipeline.execution", description=__doc__)
     add = parser.add_argument
     add("--program", type=Path, help="a Python file to run")
     add("--call", help="a call with literal arguments, such as 'f(3)'")
@@ -75,25 +69,25 @@ def _parser() -> argparse.ArgumentParser:
 
 def run_one(options: argparse.Namespace) -> int:
     if options.program is None:
-        raise ToolError("--program=FILE.py or --jsonl=FILE is missing")
+        raise CommandLineError("--program=FILE.py or --jsonl=FILE is missing")
     if (options.call is None) == (options.stdin is None):
-        raise ToolError("--program needs either --call='f(3)' or --stdin=FILE")
-    program = _read(options.program, "--program")
+        raise CommandLineError("--program needs either --call='f(3)' or --stdin=FILE")
+    program = read_text(options.program, "--program")
     if options.call is not None:
         job = call_job(program, options.call, twice=options.twice)
     else:
-        job = stdin_job(program, _read(options.stdin, "--stdin"), twice=options.twice)
+        job = stdin_job(program, read_text(options.stdin, "--stdin"), twice=options.twice)
     with _sandbox(options, workers=1) as sandbox:
         result = sandbox.run(job)
     print(json.dumps(result.to_json()))
     if isinstance(result.outcome, BadInput):
-        raise ToolError(f"{options.program}: {result.outcome.message}")
+        raise CommandLineError(f"{options.program}: {result.outcome.message}")
     return 0
 
 
 def run_rows(options: argparse.Namespace) -> int:
     if options.program is not None or options.call is not None:
-        raise ToolError("--jsonl takes its programs and calls from its rows, not from flags")
+        raise CommandLineError("--jsonl takes its programs and calls from its rows, not from flags")
     total = sum(1 for _ in _rows(options.jsonl))  # every row is read once before any is run
     done = _resume(options) if options.out else 0
     rows = itertools.islice(_rows(options.jsonl), done, None)
@@ -128,43 +122,45 @@ def _resume(options: argparse.Namespace) -> int:
     except FileNotFoundError:
         return 0
     except OSError as error:
-        raise ToolError(f"--out: {error}") from None
+        raise CommandLineError(f"--out: {error}") from None
     lines = held[:whole].splitlines()
     for number, (line, row) in enumerate(zip(lines, _rows(options.jsonl), strict=False), 1):
         try:
             known = json.loads(line)["id"]
         except (ValueError, KeyError, TypeError):
-            raise ToolError(f"{options.out}:{number}: not a result row") from None
+            raise CommandLineError(f"{options.out}:{number}: not a result row") from None
         if known != row["id"]:
-            raise ToolError(
+            raise CommandLineError(
                 f"{options.out}:{number}: holds id {known!r}, the rows have {row['id']!r}"
             )
     return len(lines)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of the file. Raises ToolError that names the line at fault."""
+    """The rows of the file. Raises CommandLineError that names the line at fault."""
     try:
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield _checked(line, f"{path}:{number}")
     except (OSError, UnicodeDecodeError) as error:
-        raise ToolError(f"--jsonl: {path}: {error}") from None
+        raise CommandLineError(f"--jsonl: {path}: {error}") from None
 
 
 def _checked(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ToolError(f"{where}: no JSON: {error}") from None
+        raise CommandLineError(f"{where}: no JSON: {error}") from None
     if not isinstance(row, dict) or "id" not in row:
-        raise ToolError(f'{where}: expected an object with "id", "program" and "call"')
+        raise CommandLineError(f'{where}: expected an object with "id", "program" and "call"')
     if not isinstance(row.get("program"), str):
-        raise ToolError(f'{where}: field "program": expected source text')
+        raise CommandLineError(f'{where}: field "program": expected source text')
     asked = [name for name in ("call", "stdin", "expression") if row.get(name) is not None]
     if len(asked) != 1 or not isinstance(row[asked[0]], str):
-        raise ToolError(f'{where}: expected one text field "call" (or "stdin" or "expression")')
+        raise CommandLineError(
+            f'{where}: expected one text field "call" (or "stdin" or "expression")'
+        )
     return row
 
 
@@ -179,9 +175,9 @@ def _job(row: dict[str, Any], twice: bool) -> Job:
 def _sandbox(options: argparse.Namespace, workers: int | None) -> Sandbox:
     for name in ("cpu_seconds", "wall_seconds", "memory_mb"):
         if getattr(options, name) <= 0:
-            raise ToolError(f"--{name}={getattr(options, name)}: expected more than 0")
+            raise CommandLineError(f"--{name}={getattr(options, name)}: expected more than 0")
     if workers is not None and workers < 1:
-        raise ToolError(f"--workers={workers}: expected at least 1")
+        raise CommandLineError(f"--workers={workers}: expected at least 1")
     limits = Limits(
         cpu_seconds=options.cpu_seconds,
         wall_seconds=options.wall_seconds,
@@ -194,10 +190,3 @@ def _sandbox(options: argparse.Namespace, workers: int | None) -> Sandbox:
         limits=limits,
         setup=Setup(python=options.python, threads=options.threads),
     )
-
-
-def _read(path: Path, flag: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ToolError(f"{flag}: {path}: {error}") from None

@@ -8,49 +8,35 @@ JSONL of held-out rows. Both may be given more than once; the rows follow one an
 any moment, the same command goes on with the shard it was at.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
-from data_pipeline.pyx.records import RecordError
-from data_pipeline.tokens.packing import PackingError
-from data_pipeline.tokens.store import PreparedError
+from data_pipeline.terminal.command_line import GOES_ON, CommandParser, run_command
 from data_pipeline.tokens.tokenize import SHARD_RECORDS, prepare
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\n")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; 0 prepared, 2 the user's mistake (told in one line), 130 interrupted."""
-    parser = _Parser(prog="python -m data_pipeline.prepare", description=__doc__.splitlines()[0])
+    """Exit status: 0 prepared, 2 the user's mistake, 130 stopped."""
+    return run_command(_run, argv, stopped=GOES_ON)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    parser = CommandParser(prog="python -m data_pipeline.prepare", description=__doc__)
     parser.add_argument("--data", action="append", required=True, metavar="DIR_OR_JSONL")
     parser.add_argument("--eval", action="append", default=[], metavar="JSONL")
     parser.add_argument("--tokenizer", required=True, metavar="DIR")
     parser.add_argument("--output", required=True, metavar="DIR")
     parser.add_argument("--shard_records", type=int, default=SHARD_RECORDS, metavar="N")
-    args = parser.parse_args(argv)
-    try:
-        manifest = prepare(
-            args.data,
-            args.tokenizer,
-            args.output,
-            held_out=args.eval,
-            shard_records=args.shard_records,
-        )
-    except (RecordError, PreparedError, PackingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from there", file=sys.stderr)
-        return 130
+    args = parser.parse_args(arguments)
+    manifest = prepare(
+        args.data,
+        args.tokenizer,
+        args.output,
+        held_out=args.eval,
+        shard_records=args.shard_records,
+    )
     for name, split in manifest["splits"].items():
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in split["kinds"].items())
         print(
             f"{args.output}: {name}: {split['records']:,} records ({kinds}), "
             f"{split['tokens']:,} tokens, {len(split['shards'])} shard(s)"
         )
-    return 0

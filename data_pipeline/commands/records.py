@@ -1,29 +1,26 @@
 """Checks PyX and PyX-R files: python -m data_pipeline.records FILE.jsonl."""
 
-import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 
 from data_pipeline.pyx.records import KINDS, RecordError, decode_line, numbered_lines, parse_record
+from data_pipeline.terminal.command_line import CommandParser, run_command
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\n")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 when every row is a record, 2 otherwise."""
+    return run_command(_run, argv)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Checks files; 0 when every row is a record, 2 otherwise."""
-    parser = _Parser(
-        prog="python -m data_pipeline.records", description="Check PyX and PyX-R JSONL files."
-    )
+def _run(arguments: Sequence[str]) -> int:
+    parser = CommandParser(prog="python -m data_pipeline.records", description=__doc__)
     parser.add_argument("files", nargs="+", metavar="FILE", help=".jsonl or .jsonl.gz")
     parser.add_argument("--max_errors", type=int, default=20, help="errors shown per file")
-    args = parser.parse_args(argv)
+    args = parser.parse_args(arguments)
     sound = [_check_file(Path(file), args.max_errors) for file in args.files]
     return 0 if all(sound) else 2
 

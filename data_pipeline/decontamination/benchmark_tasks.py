@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.errors import UserError
+
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json")
 
 
-class BenchmarkError(ValueError):
+class BenchmarkError(UserError):
     """Not a benchmark's file. The message is one line: what, where, what was expected."""
 
 

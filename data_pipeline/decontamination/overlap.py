@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.decontamination.benchmark_tasks import read_tasks
+from data_pipeline.errors import UserError
 from data_pipeline.seeds.seed import Seed
 from data_pipeline.source.fingerprints import (
     function_fingerprint,
@@ -314,7 +315,7 @@ def counts(removals: Iterable[Removal]) -> Counter[str]:
 # ---- rows --------------------------------------------------------------------------------------
 
 
-class DecontaminationError(ValueError):
+class DecontaminationError(UserError):
     """Rows that cannot be read. The message is one line: where, what was expected."""
 
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_pipeline.endpoint.client import Ask, Client, Reply, Usage
+from data_pipeline.errors import UserError
 
 
-class ReplyCacheError(OSError):
+class ReplyCacheError(UserError, OSError):
     """A cache file that cannot be used; the message is one line."""
 
 

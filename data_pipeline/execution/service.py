@@ -18,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from data_pipeline.errors import UserError
 from data_pipeline.execution import tiers
 from data_pipeline.execution.guest.values import encode
 from data_pipeline.execution.outcomes import BadInput, Died, Limit, Outcome, Result, Value
@@ -27,6 +28,10 @@ from data_pipeline.tracing.events import Event, Loop, Raised, Trace
 STRETCHES = 8  # wall limits that a run which is computing may take when it runs alone
 TWIN_HASH_SEED = 4242
 MAX_TEXT = 1 << 22  # characters of a program, a call or an input
+
+
+class TraceError(UserError):
+    """A program and call that give no trace: not to be run, past a limit, or dead."""
 
 
 @dataclass(frozen=True)
@@ -250,6 +255,20 @@ class Sandbox:
 
     def call(self, program: str, call: str, **options: Any) -> Result:
         return self.run(call_job(program, call, **options))
+
+    def trace(self, program: str, call: str) -> Trace:
+        """What the call does, step by step. Raises TraceError where the run leaves no trace."""
+        result = self.run(call_job(program, call, trace=TraceLimits()))
+        match result.outcome:
+            case BadInput(message=message):
+                raise TraceError(message.splitlines()[0])
+            case Limit(kind=kind):
+                raise TraceError(f"the run was stopped: {kind} limit")
+            case Died(reason=reason):
+                raise TraceError(f"the run died: {reason}")
+        if result.trace is None:
+            raise TraceError("the run left no trace")
+        return result.trace
 
     def run(self, job: Job) -> Result:
         """Runs one job in a process of its own."""

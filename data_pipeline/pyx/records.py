@@ -17,6 +17,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from data_pipeline.errors import UserError
+
 PYX_KINDS = ("nl", "fwd_mnl", "bwd_mnl")
 KINDS = (*PYX_KINDS, "fault")
 FIELDS = ("id", *KINDS, "response")
@@ -27,7 +29,7 @@ TRAINING_KINDS = ("nl", "forward", "backward", "refine", "instruction")
 _TRAINING_KIND = dict(zip((*KINDS, "instruction"), TRAINING_KINDS, strict=True))
 
 
-class RecordError(ValueError):
+class RecordError(UserError):
     """Not PyX or PyX-R. The message is one line: where, which field, what was expected."""
 
 

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 
+from data_pipeline.errors import UserError
 from data_pipeline.tokens.packing import Tokenizer
 
 FORMAT = 1
@@ -40,7 +41,7 @@ _PROBE = (
 )
 
 
-class PreparedError(ValueError):
+class PreparedError(UserError):
     """Prepared tokens that cannot be used; the message is one line."""
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from data_pipeline.errors import UserError
 from data_pipeline.monologue.inline import direct_answer, inline_monologue
 from data_pipeline.pyx.prompts import forward_field, training_prompt
 from data_pipeline.pyx.records import PyXRecord, write_jsonl
@@ -59,7 +60,7 @@ class Corpus:
     functions: int
 
 
-class CorpusError(ValueError):
+class CorpusError(UserError):
     """A corpus that cannot be built as asked."""
 
 

@@ -54,7 +54,7 @@ class Benchmark(Protocol):
     It may also have
       ``read_generations(path, *, variants, modes, samples) -> (Sequence[Said], notes)``: files made
         elsewhere, in whatever forms its makers use; one Said for every question at least, with text
-        None where the file has none. Raises one of registry.DATA_ERRORS.
+        None where the file has none. Raises a UserError.
       ``run_of(answer) -> (program, call) | None``: the run that the monologue in ``answer.text``
         tells, None where it tells none. The flow holds every step against it.
     """

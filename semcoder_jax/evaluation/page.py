@@ -7,7 +7,6 @@ small script of the page unpacks one at a time, so tens of thousands of them ope
 that a model wrote is ever markup: the template escapes it, the script sets it as text.
 """
 
-import argparse
 import base64
 import gzip
 import json
@@ -17,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.pages.rendering import render_page
+from data_pipeline.terminal.command_line import CommandParser, run_command
 from data_pipeline.terminal.tables import percent
 from data_pipeline.verify import CONFIRMED, CONTRADICTED
 from semcoder_jax.evaluation.report import interval, reasoning_cells
-from semcoder_jax.evaluation.results import Answer, ResultError, Run, read_runs, write_whole
+from semcoder_jax.evaluation.results import Answer, Run, read_runs, write_whole
 
 BLOCK = 100  # generations packed together
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -120,33 +120,19 @@ def _blocks(answers: Iterable[Answer]) -> Iterable[str]:
 # ==== Command
 
 
-class _UsageError(ValueError):
-    pass
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise _UsageError(message)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 2 the user's mistake in one line."""
-    parser = _Parser(
-        prog="python -m semcoder_jax.evaluation.page",
-        description=__doc__.split("\n")[0],
-        allow_abbrev=False,
-    )
+    """Exit status: 0 done, 2 the user's mistake."""
+    return run_command(_run, argv)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    parser = CommandParser(prog="python -m semcoder_jax.evaluation.page", description=__doc__)
     parser.add_argument("results", nargs="+", help="JSON files of evaluate")
     parser.add_argument("--output", required=True, help="HTML file")
     parser.add_argument("--title", default="Evaluation")
-    try:
-        args = parser.parse_args(argv)
-        runs = [run for path in args.results for run in read_runs(path)]
-        write_whole(args.output, page(runs, title=args.title))
-    except (_UsageError, ResultError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    args = parser.parse_args(arguments)
+    runs = [run for path in args.results for run in read_runs(path)]
+    write_whole(args.output, page(runs, title=args.title))
 
 
 if __name__ == "__main__":

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
+from semcoder_jax.errors import UserError
+
 RESAMPLES = 10_000
 LEVEL = 0.95
 _CHUNK = 1 << 20  # resampled values held at once
 
 
-class StatisticsError(ValueError):
+class StatisticsError(UserError):
     """Counts that no statistic is defined for."""
 
 

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from semcoder_jax.errors import UserError
 
-class StoreError(ValueError):
+
+class StoreError(UserError):
     """A store that belongs to another run, is in use, or cannot be read or written."""
 
 

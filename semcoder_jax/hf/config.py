@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from semcoder_jax.config import DecoderConfig
-from semcoder_jax.hf.error import HFError
+from semcoder_jax.errors import HFError
 
 ARCHITECTURE = "LlamaForCausalLM"
 CONFIG_FILE = "config.json"

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from transformers import PreTrainedTokenizerBase
 
 from semcoder_jax.config import DecoderConfig
+from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import (
     CONFIG_FILE,
     DTYPES,
@@ -22,7 +23,6 @@ from semcoder_jax.hf.config import (
     read_json,
     write_json,
 )
-from semcoder_jax.hf.error import HFError
 from semcoder_jax.hf.layout import parameter_count, tensor_shapes
 from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardWriter, check_space
 from semcoder_jax.hf.tokenizer import check_vocabulary, write_tokenizer

@@ -17,7 +17,7 @@ from flax import nnx
 from tqdm import tqdm
 
 from semcoder_jax.config import DecoderConfig
-from semcoder_jax.hf.error import HFError
+from semcoder_jax.errors import HFError
 from semcoder_jax.hf.layout import tensor_list, to_parameter
 from semcoder_jax.hf.shards import Shards
 from semcoder_jax.model.attention import make_attend

@@ -17,13 +17,14 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from semcoder_jax.config import MESH_AXES
+from semcoder_jax.errors import UserError
 from semcoder_jax.model.parameters import MESH_AXIS_OF, Parameter, parameter_at
 
 BATCH_AXES = ("data", "fsdp")
 BATCH_SPEC = P(BATCH_AXES)
 
 
-class MeshError(ValueError):
+class MeshError(UserError):
     """A mesh that the devices, or a batch or model that the mesh, cannot carry."""
 
 

@@ -26,10 +26,10 @@ from semcoder_jax.checkpoints import (
     Checkpoints,
     abstract_model,
     checksum,
-    load_base,
 )
 from semcoder_jax.config import ConfigError, RunConfig, parse_run
 from semcoder_jax.hf.adapter import read_adapter
+from semcoder_jax.loading import load_base
 from semcoder_jax.model import sharding
 from semcoder_jax.training.data import open_data
 from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION, INPUT, PROFILE, WallTime

@@ -8,11 +8,11 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semcoder_jax.checkpoints import Model
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.inference.engine import Engine, Request
 from semcoder_jax.inference.params import SamplingParams
 from semcoder_jax.inference.speculation import NGRAM, Lookup, SpeculationPolicy, draft
+from semcoder_jax.loading import Model
 from semcoder_jax.model.decoder import Decoder
 from tests.support.deepseek_shaped import Letters
 

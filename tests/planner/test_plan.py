@@ -16,10 +16,11 @@ from launch import plan
 from semcoder_jax.config import MODELS, ConfigError, parse_run
 from semcoder_jax.model import flops
 from semcoder_jax.planner import cache as plan_cache
-from semcoder_jax.planner import compiled_step
+from semcoder_jax.planner import compiled_step, plans
 from semcoder_jax.planner.cache import PlanCache, plan_key, source_hash
 from semcoder_jax.planner.compiled_step import CompiledStep, StepShapes, batch_shapes
 from semcoder_jax.planner.compiler import CompileError, Compiler
+from semcoder_jax.planner.plans import Progress
 from semcoder_jax.planner.report import make_plan, plan_lines, table_lines
 from semcoder_jax.planner.settings import Setting
 from semcoder_jax.planner.topologies import parse
@@ -385,7 +386,7 @@ def config_file(tmp_path):
 
 @pytest.fixture
 def fake_compiler(monkeypatch, tmp_path):
-    monkeypatch.setattr(plan, "Compiler", lambda: Answers(tmp_path, ECHO))
+    monkeypatch.setattr(plans, "Compiler", lambda: Answers(tmp_path, ECHO))
 
 
 @pytest.mark.parametrize(
@@ -408,7 +409,7 @@ def fake_compiler(monkeypatch, tmp_path):
     ],
 )
 def test_mistakes_are_one_line_before_anything_compiles(flags, said, config_file, capsys):
-    assert plan.main(["plan", config_file(record()), *flags]) == 2
+    assert plan.main([config_file(record()), *flags]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
     assert captured.err.startswith("error: ") and said in captured.err
@@ -417,7 +418,7 @@ def test_mistakes_are_one_line_before_anything_compiles(flags, said, config_file
 def test_the_command_plans_several_topologies(config_file, fake_compiler, capsys):
     config = record()
     del config["data"]["train"], config["data"]["tokenizer"]  # a plan reads no data
-    arguments = ["plan", config_file(config), "--topology=v5e:4x4,v5e:2x4"]
+    arguments = [config_file(config), "--topology=v5e:4x4,v5e:2x4"]
     assert plan.main([*arguments, "--json"]) == 0
     captured = capsys.readouterr()
     rows = json.loads(captured.out)
@@ -434,7 +435,7 @@ def test_the_command_plans_several_topologies(config_file, fake_compiler, capsys
 def test_the_recipe_of_epochs_needs_its_steps(config_file, fake_compiler, capsys):
     config = record(data__num_epochs=3)
     del config["train"]["num_steps"]
-    arguments = ["plan", config_file(config), "--topology=v5e:4x4"]
+    arguments = [config_file(config), "--topology=v5e:4x4"]
     assert plan.main(arguments) == 0
     assert "give --steps=N" in capsys.readouterr().out
     assert plan.main([*arguments, "--steps=3600"]) == 0
@@ -474,8 +475,8 @@ def test_a_search_shows_the_setting_and_how_to_ask_for_it(
 ):
     monkeypatch.chdir(tmp_path)
     program = SEARCHED.replace("MEMORY", "3")
-    monkeypatch.setattr(plan, "Compiler", lambda: Answers(tmp_path, program))
-    arguments = ["plan", config_file(record()), "--topology=v5e:2x2,v5e:1x1", "--search"]
+    monkeypatch.setattr(plans, "Compiler", lambda: Answers(tmp_path, program))
+    arguments = [config_file(record()), "--topology=v5e:2x2,v5e:1x1", "--search"]
     assert plan.main(arguments) == 0
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
@@ -492,7 +493,7 @@ def test_a_search_shows_the_setting_and_how_to_ask_for_it(
     assert [row["setting"]["remat"] for row in rows] == ["offload", "offload"]
     config = record(compute__remat="none", mesh__data=1, mesh__fsdp=1, mesh__tensor=1)
     flags = lines[-1].split()[1:]
-    assert plan.main(["plan", config_file(config), "--topology=v5e:1x1", *flags]) == 0
+    assert plan.main([config_file(config), "--topology=v5e:1x1", *flags]) == 0
     assert (tmp_path / "asked.jsonl").read_text().count("\n") == asked
 
 
@@ -501,8 +502,8 @@ def test_a_search_where_even_the_least_is_too_much_compiles_nothing(
 ):
     monkeypatch.chdir(tmp_path)
     program = SEARCHED.replace("MEMORY", "50")
-    monkeypatch.setattr(plan, "Compiler", lambda: Answers(tmp_path, program))
-    assert plan.main(["plan", config_file(record()), "--topology=v5e:2x2", "--search"]) == 1
+    monkeypatch.setattr(plans, "Compiler", lambda: Answers(tmp_path, program))
+    assert plan.main([config_file(record()), "--topology=v5e:2x2", "--search"]) == 1
     # Offload in 16 microbatches: 0.8 x (50 + 4/16).
     assert "no: needs at least 40.20 GiB of 15.75 GiB" in capsys.readouterr().out
     assert (tmp_path / "asked.jsonl").read_text().count("\n") == 1
@@ -515,7 +516,7 @@ def test_progress_on_a_terminal_and_in_a_log():
 
     shown = []
     for stream in (Terminal(), io.StringIO()):
-        progress = plan.Progress(stream)
+        progress = Progress(stream)
         progress.begin("1/2", "compiling v5e:4x4")
         for seconds in range(1, 75):
             progress.tick(seconds)
@@ -535,6 +536,6 @@ def test_an_interruption_is_one_line(config_file, monkeypatch, tmp_path, capsys)
         def compile(self, *_):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(plan, "Compiler", lambda: Interrupted(tmp_path, ECHO))
-    assert plan.main(["plan", config_file(record()), "--topology=v5e:4x4"]) == 130
+    monkeypatch.setattr(plans, "Compiler", lambda: Interrupted(tmp_path, ECHO))
+    assert plan.main([config_file(record()), "--topology=v5e:4x4"]) == 130
     assert "the same command goes on" in capsys.readouterr().err.splitlines()[-1]

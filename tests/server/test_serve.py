@@ -13,20 +13,21 @@ from pathlib import Path
 import pytest
 
 from data_pipeline.endpoint import client as endpoint
-from semcoder_jax.checkpoints import load_model
 from semcoder_jax.inference.engine import Engine, Request
 from semcoder_jax.inference.params import SamplingParams
+from semcoder_jax.loading import load_model
 from tests.support.tiny_checkpoint import write_checkpoint
 
 uvicorn = pytest.importorskip("uvicorn", reason="needs the serve extra")
 openai = pytest.importorskip("openai", reason="needs the dev extra")
 httpx = pytest.importorskip("httpx2", reason="comes with openai 3")
 
-from semcoder_jax.commands.serve import _bound_socket, _make_server, main  # noqa: E402
+from semcoder_jax.commands.serve import main  # noqa: E402
 from semcoder_jax.server.app import ServerOptions, make_app  # noqa: E402
 from semcoder_jax.server.engine_thread import EngineThread  # noqa: E402
 from semcoder_jax.server.prometheus import ServerMetrics  # noqa: E402
 from semcoder_jax.server.protocol import Limits  # noqa: E402
+from semcoder_jax.server.run import _bound_socket, _make_server  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
 SLOTS, WAITING, CONTEXT = 2, 4, 256

@@ -12,6 +12,7 @@ from data_pipeline.commands import trace as tracing
 from data_pipeline.execution.service import Sandbox, SandboxUnavailable
 from data_pipeline.terminal.notices import StderrHandler, logger
 from semcoder_jax.commands import serve
+from semcoder_jax.server import run as server
 
 PROGRAM = "def f(x):\n    return 10 // x\n"
 
@@ -93,12 +94,13 @@ def test_a_formatter_shapes_the_line(capsys):
 def test_a_server_leaves_logging_as_it_was(monkeypatch, stale_handler, capsys):
     handlers, level = list(logging.root.handlers), logging.getLogger("jax").level
 
-    def log_once(flags, api_key, listener):
+    def log_once(*_, **__):
         logging.getLogger("semcoder_jax.server").info("serving")
         logging.getLogger("jax").info("compiling")
-        return 0
+        return True
 
-    monkeypatch.setattr(serve, "_serve", log_once)
+    monkeypatch.setattr(server, "_make_engine", lambda *_, **__: None)
+    monkeypatch.setattr(server, "_run_server", log_once)
     assert serve.main(["--checkpoint=none", "--port=0"]) == 0
     said = capsys.readouterr().err
     assert said.endswith(" INFO serving\n") and said.count("\n") == 1

@@ -22,7 +22,7 @@ import pytest
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import make_record, read_jsonl, write_jsonl
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import load_model
+from semcoder_jax.loading import load_model
 from semcoder_jax.training.metrics import read_metrics
 from tests.support.tiny_run import tiny_config, write_data
 from tests.support.watched_training import digest

@@ -132,7 +132,7 @@ def refused(config, workdir, capsys, tmp_path) -> str:
         "from ml_collections import ConfigDict\n\n\ndef get_config():\n"
         f"    return ConfigDict({config!r})\n"
     )
-    assert main(["train", f"--config={path}", f"--workdir={workdir}"]) == 2
+    assert main([f"--config={path}", f"--workdir={workdir}"]) == 2
     lines = capsys.readouterr().err.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == 1 and lines[-1] == errors[0]

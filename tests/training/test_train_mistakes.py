@@ -54,7 +54,7 @@ def write_config_file(directory, config):
 
 def refused(capsys, *arguments):
     """The one line of a command that fails, and compiled nothing."""
-    code = main(["train", *map(str, arguments)])
+    code = main([*map(str, arguments)])
     output = capsys.readouterr()
     assert code == 2 and output.err.count("\n") == 1, output.err
     assert output.err.startswith("error: ") and "compil" not in output.err
@@ -120,7 +120,7 @@ import sys
 from semcoder_jax import train
 for change in sys.argv[3:]:
     workdir = f"--workdir={sys.argv[2]}"
-    print(train.main(["train", f"--config={sys.argv[1]}", workdir, *change.split()]), flush=True)
+    print(train.main([f"--config={sys.argv[1]}", workdir, *change.split()]), flush=True)
 """
 
 

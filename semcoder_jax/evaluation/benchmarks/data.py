@@ -21,13 +21,14 @@ from typing import Any
 from tqdm import tqdm
 
 from semcoder_jax.cache import cache_folder
+from semcoder_jax.errors import UserError
 
 MAX_BYTES = 8 << 30  # of one file, packed
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _CHUNK = 1 << 20
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """Data that cannot be had or read; the message names file:line and field."""
 
 

@@ -5,20 +5,20 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.benchmarks import cruxeval, evalplus, heldout_backward, livecodebench
-from semcoder_jax.evaluation.benchmarks.data import DataError
-from semcoder_jax.evaluation.benchmarks.heldout import Heldout, HeldoutError, read_problems
+from semcoder_jax.evaluation.benchmarks.heldout import Heldout, read_problems
 from semcoder_jax.evaluation.harness import Benchmark
 
 
-class BenchmarkError(ValueError):
+class BenchmarkError(UserError):
     """A config that names no benchmark, or lacks what its benchmark needs."""
 
 
 def load_benchmark(config: ConfigDict, checkpoint: str | None) -> Benchmark:
     """The benchmark of a config, its tasks read. ``checkpoint``: of the model, where one is given.
 
-    Raises one of DATA_ERRORS.
+    Raises a UserError.
     """
     if config.benchmark not in LOADERS:
         raise BenchmarkError(
@@ -54,4 +54,3 @@ LOADERS: dict[str, Callable[[ConfigDict, str | None], Benchmark]] = {
     "livecodebench": lambda config, _: livecodebench.load_generation(config),
     "livecodebench_execution": lambda config, _: livecodebench.load_execution(config),
 }
-DATA_ERRORS = (BenchmarkError, DataError, HeldoutError)

@@ -1,0 +1,226 @@
+"""Completions of the prompts in a JSON Lines file, kept as they end.
+
+A row in is {"id", "prompt"} and any of ROW_FIELDS, a row out {"id", "text", "finish_reason"}. What
+a row gets depends on its prompt, parameters, seed and place in the file alone.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from semcoder_jax.checkpoints import CheckpointError
+from semcoder_jax.errors import UserError
+from semcoder_jax.evaluation.store import GenerationStore, checkpoint_identity
+from semcoder_jax.inference.generate import (
+    SamplingError,
+    SamplingParams,
+    encode_prompt,
+    stream_requests,
+)
+from semcoder_jax.inference.request import Request, Update
+from semcoder_jax.loading import Model, load_model
+
+# Fields of a row beside its id and prompt, and what they must be.
+ROW_FIELDS = {
+    "temperature": (int, float),
+    "top_p": (int, float),
+    "top_k": (int,),
+    "seed": (int,),
+    "stop": (list,),
+    "max_new_tokens": (int,),
+    "n": (int,),
+    "logprobs": (int,),
+}
+
+
+class PromptFileError(UserError):
+    """A prompt file that cannot be read, or a row in it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+    """One row of a prompt file; ``line`` is where it stands, from 1. ``changes``: its fields of
+    ROW_FIELDS, of the right types."""
+
+    id: str
+    text: str
+    line: int
+    changes: Mapping = dataclasses.field(default_factory=dict)
+
+
+def read_prompts(path: str | Path) -> list[Prompt]:
+    """The rows of a prompt file, blank lines skipped. Raises PromptFileError (file:line, field)."""
+    prompts: dict[str, Prompt] = {}
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise PromptFileError(f"{path}: {error.strerror}") from error
+    for number, line in enumerate(content.splitlines(), 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        row = _parse_row(line, where)
+        for field in ("id", "prompt"):
+            _check_text(row, field, where)
+        if row["id"] in prompts:
+            first = prompts[row["id"]].line
+            raise PromptFileError(f"{where}: field 'id': {row['id']!r} stands in line {first}")
+        changes = {field: row[field] for field in ROW_FIELDS if field in row}
+        prompts[row["id"]] = Prompt(row["id"], row["prompt"], number, changes)
+    return list(prompts.values())
+
+
+def sample_file(
+    checkpoint: str | Path,
+    prompts_path: str | Path,
+    output: str | Path,
+    params: SamplingParams,
+    *,
+    n: int = 1,
+    num_slots: int | None = None,
+    speculation: str = "auto",
+    progress: str | None = "sampling",
+) -> None:
+    """Writes the completions of all prompts to ``output``, which appears whole at the end.
+
+    Finished rows are kept in OUTPUT.partial meanwhile: the same call goes on from there. ``n``
+    samples a prompt, ``num_slots`` rows decoded together (None: what suits the device).
+    Raises a UserError before any row is sampled.
+    """
+    output = Path(output)
+    prompts = read_prompts(prompts_path)
+    if output.is_dir() or not output.parent.is_dir():
+        kind = "is a directory" if output.is_dir() else f"there is no directory {output.parent}"
+        raise PromptFileError(f"--output={output}: {kind}")
+    model = load_model(checkpoint)
+    if model.tokenizer is None:
+        raise CheckpointError(f"{checkpoint}: has no tokenizer, expected tokenizer.json")
+    requests = _requests(model, prompts, prompts_path, params, n)
+    run = {
+        "checkpoint": checkpoint_identity(checkpoint),
+        "prompts": hashlib.sha256(Path(prompts_path).read_bytes()).hexdigest(),
+        "sampling": dataclasses.asdict(params) | {"n": n},
+    }
+    partial = output.with_name(output.name + ".partial")
+    with GenerationStore(partial, run) as store:
+        left = [part for request in requests for part in _left_of(request, store.rows)]
+        for update in stream_requests(
+            model, left, batch_size=num_slots, speculation=speculation, progress=progress
+        ):
+            place, first = update.id
+            sample = first + update.sample
+            row = _row(prompts[place].id, sample, requests[place].n, update)
+            store.append({"id": _key(place, sample), "row": row})
+        whole = output.with_name(f".{output.name}.{os.getpid()}")
+        whole.write_text(
+            "".join(
+                json.dumps(store.rows[_key(place, sample)]["row"], ensure_ascii=False) + "\n"
+                for place, request in enumerate(requests)
+                for sample in range(request.n)
+            ),
+            encoding="utf-8",
+        )
+        whole.replace(output)
+        partial.unlink()
+
+
+def _requests(
+    model: Model, prompts: Sequence[Prompt], path: str | Path, params: SamplingParams, n: int
+) -> list[Request]:
+    """One a prompt; its samples draw from streams of their own, by their places in the file."""
+    requests, samples = [], 0
+    for place, prompt in enumerate(prompts):
+        changes = dict(prompt.changes)
+        count = changes.pop("n", n)
+        if "stop" in changes:
+            changes["stop"] = tuple(changes["stop"])
+        try:
+            request = Request(
+                _fitting_tokens(model, prompt, path),
+                dataclasses.replace(params, **changes),
+                n=count,
+                id=(place, 0),
+                first_sample=samples,
+            )
+        except SamplingError as error:
+            raise PromptFileError(f"{path}:{prompt.line}: {error}") from error
+        requests.append(request)
+        samples += count
+    return requests
+
+
+def _left_of(request: Request, done: Mapping[str, dict]) -> list[Request]:
+    """The request as it is, or one for each sample that an earlier session left undone; ``id`` is
+    (place of the prompt, first sample)."""
+    place, _ = request.id
+    left = [i for i in range(request.n) if _key(place, i) not in done]
+    if len(left) == request.n:
+        return [request]
+    return [
+        dataclasses.replace(request, n=1, id=(place, i), first_sample=request.first_sample + i)
+        for i in left
+    ]
+
+
+def _key(place: int, sample: int) -> str:
+    return f"{place}/{sample}"
+
+
+def _row(prompt_id: str, sample: int, n: int, update: Update) -> dict:
+    generation = update.generation
+    row = {"id": prompt_id, "text": generation.text, "finish_reason": generation.finish_reason}
+    if n > 1:
+        row["sample"] = sample
+    if generation.logprobs is not None:
+        row["logprobs"] = [
+            {"token": token, "logprob": told.chosen, "top": [list(pair) for pair in told.top]}
+            for token, told in zip(generation.tokens, generation.logprobs, strict=True)
+        ]
+    return row
+
+
+def _parse_row(line: bytes, where: str) -> dict:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise PromptFileError(f"{where}: not JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise PromptFileError(f"{where}: expected an object with 'id' and 'prompt'")
+    if unknown := sorted(set(row) - {"id", "prompt", *ROW_FIELDS}):
+        expected = ", ".join(["id", "prompt", *ROW_FIELDS])
+        raise PromptFileError(f"{where}: unknown field {unknown[0]!r}, expected {expected}")
+    for field, types in ROW_FIELDS.items():
+        if field in row and type(row[field]) not in types:
+            kind = {float: "a number", int: "an integer", list: "a list"}[types[-1]]
+            raise PromptFileError(f"{where}: field {field!r}: expected {kind}")
+    for stop in row.get("stop", ()):
+        _check_string(stop, "stop", where)
+    return row
+
+
+def _check_text(row: dict, field: str, where: str) -> None:
+    if field not in row:
+        raise PromptFileError(f"{where}: field {field!r}: missing")
+    _check_string(row[field], field, where)
+
+
+def _check_string(text, field: str, where: str) -> None:
+    if not isinstance(text, str) or not text:
+        raise PromptFileError(f"{where}: field {field!r}: expected a non-empty string")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PromptFileError(f"{where}: field {field!r}: a lone surrogate") from error
+
+
+def _fitting_tokens(model: Model, prompt: Prompt, path: str | Path) -> list[int]:
+    tokens = encode_prompt(model.tokenizer, prompt.text)
+    if len(tokens) >= model.config.max_positions:
+        raise PromptFileError(
+            f"{path}:{prompt.line}: field 'prompt': {len(tokens)} tokens, "
+            f"the model's context holds {model.config.max_positions}"
+        )
+    return tokens

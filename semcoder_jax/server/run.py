@@ -1,0 +1,229 @@
+"""A model served over HTTP until SIGINT or SIGTERM.
+
+jax and the model's rooms are imported once the port is bound, so that mistakes end at once.
+"""
+
+import contextlib
+import ipaddress
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from data_pipeline.terminal.installation import install_command
+from data_pipeline.terminal.notices import StderrHandler
+from semcoder_jax.errors import UserError
+
+
+class ServeError(UserError):
+    """An address that cannot be bound, devices that are missing, or a package that is not there."""
+
+
+def serve(
+    checkpoint: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    api_key: str | None = None,
+    model_name: str | None = None,
+    dtype: str | None = None,
+    quantize: bool = False,
+    cache_dtype: str | None = None,
+    tensor_parallel: int = 1,
+    num_slots: int | None = None,
+    cache_tokens: int | None = None,
+    speculation: str = "auto",
+    max_waiting: int = 256,
+    max_samples: int = 256,
+    max_prompt_tokens: int | None = None,
+    grace_seconds: int = 30,
+) -> bool:
+    """Serves a model with OpenAI's API under http://HOST:PORT/v1; returns when the server ended.
+
+    Args:
+      checkpoint: HF directory or training workdir.
+      host: address to listen at; the default is reachable from this machine only.
+      port: 0 for any free one.
+      api_key: what clients must send; None: nothing is asked.
+      model_name: what clients call it; None: the directory's name.
+      dtype: "float32" or "bfloat16"; None: float32 on CPU, else bfloat16.
+      quantize: weights as int8.
+      cache_dtype: "float32", "bfloat16" or "int8"; None: as ``dtype``.
+      tensor_parallel: devices that the model is split over.
+      num_slots: samples decoded together; None: what suits the device.
+      cache_tokens: positions that the KV cache holds in all; None: what memory allows.
+      speculation: "auto", "always" or "off"; drafts from earlier text, same tokens.
+      max_waiting: samples in line beyond the slots; more are answered with status 429.
+      max_samples: most samples of one request.
+      max_prompt_tokens: None: the model's context.
+      grace_seconds: what answers under way may still take after SIGTERM.
+
+    Returns whether the engine was sound to the end. Raises ServeError, CheckpointError, HFError,
+    MeshError or SamplingError before the first request is taken.
+    """
+    try:
+        import prometheus_client  # noqa: F401
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        message = f"{error.name} is missing: {install_command('serve')}"
+        raise ServeError(message) from None
+    # Bound before the model is read, so that a taken port is told at once.
+    with _bound_socket(host, port) as listener, _server_logs():
+        engine = _make_engine(
+            checkpoint,
+            dtype=dtype,
+            quantize=quantize,
+            tensor_parallel=tensor_parallel,
+            num_slots=num_slots,
+            cache_tokens=cache_tokens,
+            cache_dtype=cache_dtype,
+            speculation=speculation,
+        )
+        return _run_server(
+            engine,
+            listener,
+            name=model_name or Path(checkpoint).resolve().name,
+            api_key=api_key,
+            max_waiting=max_waiting,
+            max_samples=max_samples,
+            max_prompt_tokens=max_prompt_tokens,
+            grace_seconds=grace_seconds,
+        )
+
+
+def _make_engine(
+    checkpoint: str | Path,
+    *,
+    dtype: str | None,
+    quantize: bool,
+    tensor_parallel: int,
+    **engine_options: Any,
+) -> Any:
+    """The engine over the checkpoint's model, not yet compiled."""
+    import jax
+
+    from semcoder_jax.inference.engine import Engine
+    from semcoder_jax.loading import load_model
+    from semcoder_jax.model import sharding
+
+    mesh = None
+    if tensor_parallel > 1:
+        mesh = sharding.make_mesh({"tensor": -1}, _devices(tensor_parallel))
+    dtype = dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16")
+    model = load_model(checkpoint, mesh=mesh, dtype=dtype, quantize=quantize)
+    return Engine(model, **engine_options)
+
+
+def _run_server(
+    engine: Any,
+    listener: socket.socket,
+    *,
+    name: str,
+    api_key: str | None,
+    max_waiting: int,
+    max_samples: int,
+    max_prompt_tokens: int | None,
+    grace_seconds: int,
+) -> bool:
+    """Compiles, serves until a signal; whether the engine was sound to the end."""
+    import uvicorn
+
+    from semcoder_jax.server.app import ServerOptions, make_app
+    from semcoder_jax.server.engine_thread import EngineThread
+    from semcoder_jax.server.protocol import Limits
+
+    log = logging.getLogger("semcoder_jax.server")
+    host, port = listener.getsockname()[:2]
+    if api_key is None and not _is_loopback(host):
+        log.warning("other machines can reach this server, and it asks for no API key")
+    limits = Limits(
+        prompt_tokens=min(max_prompt_tokens or engine.context - 1, engine.context - 1),
+        samples=max_samples,
+        context=engine.context,
+    )
+    log.info("compiling (%d slots, a cache of %d pages)", engine.num_slots, engine.pages.capacity)
+    engine.warm_up()
+    thread = EngineThread(engine, max_waiting=max_waiting)
+    config = uvicorn.Config(
+        make_app(thread, ServerOptions(name, limits, api_key)),
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=grace_seconds,
+    )
+    listener.listen(2048)  # so that who reads this may connect at once
+    log.info("serving %s at http://%s:%d/v1", name, f"[{host}]" if ":" in host else host, port)
+    _make_server(uvicorn, config).run(sockets=[listener])
+    return thread.failure is None
+
+
+@contextlib.contextmanager
+def _server_logs() -> Iterator[None]:
+    """Logs to stderr with times; what a library or a caller had set up comes back at the end."""
+    handler = StderrHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    levels = {None: logging.INFO} | dict.fromkeys(("jax", "orbax", "absl"), logging.WARNING)
+    loggers = {name: logging.getLogger(name) for name in levels}
+    before = {name: logger.level for name, logger in loggers.items()}
+    handlers, logging.root.handlers = logging.root.handlers, [handler]
+    try:
+        for name, level in levels.items():
+            loggers[name].setLevel(level)
+        yield
+    finally:
+        logging.root.handlers = handlers
+        for name, level in before.items():
+            loggers[name].setLevel(level)
+
+
+def _make_server(uvicorn, config):
+    class Server(uvicorn.Server):
+        """uvicorn's own raises the signal again after a clean end, which then reads as a death."""
+
+        @contextlib.contextmanager
+        def capture_signals(self):
+            if threading.current_thread() is not threading.main_thread():
+                yield
+                return
+            numbers = (signal.SIGINT, signal.SIGTERM)
+            before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    return Server(config)
+
+
+def _bound_socket(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+    except (OSError, UnicodeError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise ServeError(f"--host={host} --port={port}: {said}") from None
+    return listener
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+
+
+def _devices(count: int) -> list:
+    import jax
+
+    devices = jax.devices()
+    if count > len(devices):
+        raise ServeError(f"--tensor_parallel={count}: found {len(devices)} devices")
+    return devices[:count]
