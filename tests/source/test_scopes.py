@@ -108,6 +108,9 @@ def compiles(code):
     return True
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="the table mixes comprehensions' names with their class's"
+)
 @given(functions.filter(compiles))
 def test_needed_names_of_any_function_are_those_of_the_symbol_table(code):
     run, told = needed_names(ast.parse(code).body)
