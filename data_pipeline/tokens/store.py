@@ -107,7 +107,7 @@ def read_manifest(directory: Path) -> dict:
     except FileNotFoundError:
         raise PreparedError(
             f"{directory}: expected prepared tokens ({MANIFEST}); make them: python -m "
-            f"data_pipeline.tokens.tokenize --data=… --tokenizer=… --output={directory}"
+            f"data_pipeline.prepare --data=… --tokenizer=… --output={directory}"
         ) from None
     except (OSError, ValueError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())

@@ -25,32 +25,28 @@ from semcoder_jax.checkpoints import (
     MODEL,
     Checkpoints,
     abstract_model,
-    checksum,
-    load_base,
 )
-from semcoder_jax.config import ConfigError, RunConfig, parse_run
-from semcoder_jax.hf.adapter import read_adapter
+from semcoder_jax.config import ConfigError, DataConfig, RunConfig, TrainConfig, parse_run
 from semcoder_jax.model import sharding
+from semcoder_jax.training.architecture import resolve_architecture
 from semcoder_jax.training.data import open_data
 from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION, INPUT, PROFILE, WallTime
 from semcoder_jax.training.log import SKIPPED_FILE, LoggedRun, NotFiniteError, RunLog
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
-from semcoder_jax.training.optimizer import make_optimizer
+from semcoder_jax.training.optimizer import learning_rate_schedule, make_optimizer
 from semcoder_jax.training.preemption import StopSignal
 from semcoder_jax.training.profile import StepTrace
 from semcoder_jax.training.state import (
-    frozen_shapes,
+    first_state,
     initial_state,
-    resolve_architecture,
-    restored_state,
-    state_from,
+    restore_state,
     state_shardings,
-    whole_params,
 )
 from semcoder_jax.training.step import make_evaluation, make_train_step
 from semcoder_jax.training.throughput import Machine, formula, step_flops
+from semcoder_jax.training.trainable import make_trainable
 from semcoder_jax.training.wandb_sink import WandbSink, check_wandb
-from semcoder_jax.training.workdir import check_workdir, claimed, write_config
+from semcoder_jax.training.workdir import check_workdir, lock_workdir, write_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,85 +73,84 @@ def train(config: ConfigDict | dict, workdir: str | Path, *, profile_steps: int 
     Raises a UserError, before anything is compiled, if the config or the workdir is wrong.
     Raises NotFiniteError, with the state saved, after ``train.max_skipped_steps`` bad steps.
     """
-    run = parse_run(config)
+    run, workdir = parse_run(config), Path(workdir)
     mesh = sharding.make_mesh(run.mesh)
-    check_batch(run, mesh)
+    check_batch(run.data, run.train, mesh)
     check_wandb(run.train.wandb_project)
-    check_workdir(run, Path(workdir))
-    with claimed(Path(workdir)):
-        return _train(run, mesh, Path(workdir), profile_steps)
+    check_workdir(run, workdir)
+    with lock_workdir(workdir):
+        return _train(run, mesh, workdir, profile_steps)
 
 
 def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> TrainResult:
     started = time.monotonic()
 
     # ---- Data
-    data = open_data(run, workdir)
+    data = open_data(
+        run.data,
+        workdir,
+        seed=run.seed,
+        num_steps=run.train.num_steps,
+        init_from=run.model.get("init_from"),
+    )
     num_steps = data.num_steps
 
-    # ---- Model, optimizer and the places of their arrays
-    decoder_config = resolve_architecture(run, data.tokenizer)
+    # ---- Model, optimizer and the shardings of their arrays
+    decoder_config = resolve_architecture(run.model, run.data.sequence_length, data.tokenizer)
     graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
+    trainable = make_trainable(decoder_config, run.seed, run.model, run.initialization, run.lora)
     optimizer = make_optimizer(run.optimizer, num_steps)
-    initialize = functools.partial(initial_state, run, decoder_config, optimizer)
-    shapes = jax.eval_shape(initialize)
-    places = state_shardings(shapes, mesh)
-    if run.lora and run.lora.init_from and not (workdir / CHECKPOINTS).exists():
-        read_adapter(run.lora.init_from, decoder_config, run.lora)  # that it fits
+    shapes = jax.eval_shape(functools.partial(initial_state, trainable, optimizer))
+    shardings = state_shardings(shapes, mesh)
+    if not (workdir / CHECKPOINTS).exists():
+        trainable.check_load()
     multihost_utils.sync_global_devices("checked")  # by every process, before one writes
     if jax.process_index() == 0:  # the workdir is this config's from here on
         write_config(run, workdir)
         hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
 
     # ---- State: of the last checkpoint, or a new one
-    frozen_places = sharding.parameter_shardings(frozen_shapes(run, decoder_config), mesh)
     checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
     first = checkpoints.latest_step() or 0
     last = min(num_steps, run.train.stop_after_step or num_steps)
     if first >= last:
         checkpoints.close()
         return TrainResult(first, num_steps, _last_eval_loss(workdir), 0.0, 0.0)
-    frozen = {}
-    if run.lora:
-        frozen = load_base(run.lora, run.model["init_from"], mesh)
-        checkpoints.base = (run.model["init_from"], checksum(frozen))
-    restored = restored_state(checkpoints, shapes, places, data.train)
-    first = int(restored.step) if restored else 0
-    if restored:
-        state = restored
-    elif run.lora.init_from if run.lora else "init_from" in run.model:
-        state = state_from(run, decoder_config, optimizer, places, mesh)
-    else:
-        # It runs once: optimizing it well takes three times as long as all the rest on CPU.
-        quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
-        state = jax.jit(initialize, out_shardings=places, compiler_options=quick)()
+    frozen = trainable.load_frozen(mesh)
+    checkpoints.base = trainable.frozen_identity(frozen)
+    state = restore_state(checkpoints, shapes, shardings, data.train)
+    first = int(state.step) if state else 0
+    if state is None:
+        state = first_state(trainable, optimizer, shardings, mesh)
 
     # ---- Steps
-    train_step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places, frozen_places)
+    learning_rate = learning_rate_schedule(run.optimizer, num_steps)
+    train_step = make_train_step(
+        graphdef, trainable, optimizer, learning_rate, run.train, mesh, shardings
+    )
     evaluate = make_evaluation(graphdef, data.eval, run.train.eval_batches, mesh)
 
     # ---- What people see
     leads = jax.process_index() == 0
     machine = Machine.of(mesh.devices.flat)
+    num_adapters = trainable.adapter_count(shapes.params)
     wall = WallTime(workdir, first, started, write=leads)
-    seen = LoggedRun(
+    logged = LoggedRun(
         first,
         num_steps,
         run.train.log_every,
         data.record_ids,
-        step_flops(decoder_config, _count(shapes.params) if run.lora else None),
+        step_flops(decoder_config, num_adapters),
         machine,
     )
     sinks = ()
     if run.train.wandb_project and leads:
         sinks = (WandbSink(run.train.wandb_project, workdir, run.to_record()),)
-    log = RunLog(workdir, seen, wall, sinks)
+    log = RunLog(workdir, logged, wall, sinks)
     log.say(data.mixture)
-    count = f"{_count(shapes.params):,} parameters"
-    if run.lora:
-        count += f" of adapters over {hf.parameter_count(decoder_config):,} in {run.lora.base}"
-    log.say(f"{count} on {mesh.size} device(s), from step {first}")
-    log.say(formula(decoder_config, machine, adapters=run.lora is not None))
+    trained = trainable.describe(shapes.params)
+    log.say(f"{trained} on {mesh.size} device(s), from step {first}")
+    log.say(formula(decoder_config, machine, adapters=num_adapters is not None))
     trace = StepTrace(workdir, first, profile_steps)
 
     # ---- Loop
@@ -182,7 +177,7 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
             if data.eval and (step == num_steps or (_due(step, run.train.eval_every) and not told)):
                 log.flush()
                 with wall.phase(EVALUATION):
-                    held_out = evaluate(whole_params(run, state.params, frozen))
+                    held_out = evaluate(trainable.model_parameters(state.params, frozen))
                 log.evaluation(step, held_out)
                 eval_loss = held_out.mean
             failing = log.skipped > run.train.max_skipped_steps
@@ -213,16 +208,16 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
 # ==== Before the first step
 
 
-def check_batch(run: RunConfig, mesh: Mesh) -> None:
+def check_batch(data: DataConfig, config: TrainConfig, mesh: Mesh) -> None:
     """Raise ConfigError unless every microbatch splits evenly over the mesh and the processes."""
-    rows = run.data.global_batch_size // run.train.accumulation_steps
+    rows = data.global_batch_size // config.accumulation_steps
     shards = math.lcm(sharding.batch_shards(mesh), jax.process_count())
     if rows % shards:
         raise ConfigError(
-            f"config: data.global_batch_size {run.data.global_batch_size} in "
-            f"{run.train.accumulation_steps} microbatch(es) gives {rows} rows, which the mesh's "
+            f"config: data.global_batch_size {data.global_batch_size} in "
+            f"{config.accumulation_steps} microbatch(es) gives {rows} rows, which the mesh's "
             f"{shards} batch shards (data x fsdp) do not divide; the next batch size that they "
-            f"divide is {shards * run.train.accumulation_steps * -(-rows // shards)}"
+            f"divide is {shards * config.accumulation_steps * -(-rows // shards)}"
         )
 
 
@@ -236,7 +231,3 @@ def _due(step: int, every: int) -> bool:
 def _last_eval_loss(workdir: Path) -> float | None:
     rows = [row for row in read_metrics(workdir / METRICS_FILE) if "eval_loss" in row]
     return rows[-1]["eval_loss"] if rows else None
-
-
-def _count(params) -> int:
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))

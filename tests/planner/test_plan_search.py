@@ -286,7 +286,8 @@ def test_a_layer_keeps_at_least_what_the_bound_says(remat):
     )
     config = run.decoder_config(16)
     graphdef, params = nnx.split(abstract_model(config, run.compute))
-    batch = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in batch_shapes(run).items()}
+    shapes = batch_shapes(run.data)
+    batch = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in shapes.items()}
 
     def kept(params):
         return jax.vjp(lambda p: batch_loss_sums(graphdef, p, batch)[0], params)[1]

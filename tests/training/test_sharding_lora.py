@@ -91,21 +91,25 @@ def run_steps(run, architecture, mesh) -> dict:
     import jax
     from flax import nnx
 
-    from semcoder_jax.checkpoints import abstract_model, checksum, load_base
+    from semcoder_jax.checkpoints import abstract_model, checksum
     from semcoder_jax.model import sharding
-    from semcoder_jax.training.optimizer import make_optimizer
-    from semcoder_jax.training.state import frozen_shapes, initial_state, state_shardings
+    from semcoder_jax.training.optimizer import learning_rate_schedule, make_optimizer
+    from semcoder_jax.training.state import initial_state, state_shardings
     from semcoder_jax.training.step import make_train_step
+    from tests.support.sections import trainable_of
     from tests.training.test_sharding_training import batch_of
 
     optimizer = make_optimizer(run.optimizer, run.train.num_steps)
-    initialize = functools.partial(initial_state, run, architecture, optimizer)
-    places = state_shardings(jax.eval_shape(initialize), mesh)
-    frozen_places = sharding.parameter_shardings(frozen_shapes(run, architecture), mesh)
-    state = jax.jit(initialize, out_shardings=places)()
-    frozen = load_base(run.lora, run.model["init_from"], mesh)
+    trainable = trainable_of(run, architecture)
+    initialize = functools.partial(initial_state, trainable, optimizer)
+    shardings = state_shardings(jax.eval_shape(initialize), mesh)
+    state = jax.jit(initialize, out_shardings=shardings)()
+    frozen = trainable.load_frozen(mesh)
     graphdef, _ = nnx.split(abstract_model(architecture, run.compute))
-    step = make_train_step(run, STEPS, graphdef, optimizer, mesh, places, frozen_places)
+    learning_rate = learning_rate_schedule(run.optimizer, STEPS)
+    step = make_train_step(
+        graphdef, trainable, optimizer, learning_rate, run.train, mesh, shardings
+    )
     record = {
         "base_bytes": bytes_on_first(frozen),
         "state_bytes": bytes_on_first(state),

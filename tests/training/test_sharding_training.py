@@ -180,13 +180,16 @@ def run_steps(mesh, accumulation_steps: int):
 
     from semcoder_jax.checkpoints import abstract_model
     from semcoder_jax.model import sharding
+    from semcoder_jax.training.optimizer import learning_rate_schedule
     from semcoder_jax.training.state import initial_state, state_shardings
     from semcoder_jax.training.step import make_train_step
+    from tests.support.sections import trainable_of
 
     run, decoder_config, optimizer = setting(accumulation_steps)
-    initialize = functools.partial(initial_state, run, decoder_config, optimizer)
-    places = state_shardings(jax.eval_shape(initialize), mesh)
-    compiled = jax.jit(initialize, out_shardings=places).lower().compile()
+    trainable = trainable_of(run, decoder_config)
+    initialize = functools.partial(initial_state, trainable, optimizer)
+    shardings = state_shardings(jax.eval_shape(initialize), mesh)
+    compiled = jax.jit(initialize, out_shardings=shardings).lower().compile()
     memory = compiled.memory_analysis()
     state = compiled()
     device = mesh.devices.flat[0]
@@ -204,7 +207,10 @@ def run_steps(mesh, accumulation_steps: int):
         "initialization_bytes": memory.temp_size_in_bytes,
     }
     graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
-    step = make_train_step(run, run.train.num_steps, graphdef, optimizer, mesh, places, {})
+    learning_rate = learning_rate_schedule(run.optimizer, run.train.num_steps)
+    step = make_train_step(
+        graphdef, trainable, optimizer, learning_rate, run.train, mesh, shardings
+    )
     rows = []
     for number in range(STEPS):
         batch = sharding.put_batch(batch_of(number), mesh)
@@ -225,15 +231,21 @@ def exchanges_written(mesh, policy: str) -> str:
 
     from semcoder_jax.checkpoints import abstract_model
     from semcoder_jax.model import sharding
+    from semcoder_jax.training.optimizer import learning_rate_schedule
     from semcoder_jax.training.state import initial_state, state_shardings
     from semcoder_jax.training.step import make_train_step
+    from tests.support.sections import trainable_of
 
     run, decoder_config, optimizer = setting(1)
     run = dataclasses.replace(run, compute=dataclasses.replace(run.compute, remat=policy))
-    shapes = jax.eval_shape(functools.partial(initial_state, run, decoder_config, optimizer))
-    places = state_shardings(shapes, mesh)
+    trainable = trainable_of(run, decoder_config)
+    shapes = jax.eval_shape(functools.partial(initial_state, trainable, optimizer))
+    shardings = state_shardings(shapes, mesh)
     graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
-    step = make_train_step(run, 10, graphdef, optimizer, mesh, places, {})
+    learning_rate = learning_rate_schedule(run.optimizer, 10)
+    step = make_train_step(
+        graphdef, trainable, optimizer, learning_rate, run.train, mesh, shardings
+    )
     rows = sharding.batch_sharding(mesh)
     batch = {
         name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=rows)
@@ -283,7 +295,7 @@ def restore_elsewhere(state, mesh, directory):
     import jax
 
     from semcoder_jax.checkpoints import Checkpoints
-    from semcoder_jax.training.state import restored_state, state_shardings
+    from semcoder_jax.training.state import restore_state, state_shardings
 
     class Place:
         """The input iterator's part in a checkpoint."""
@@ -298,7 +310,7 @@ def restore_elsewhere(state, mesh, directory):
     checkpoints.save(STEPS, state.params, state.optimizer, Place())
     checkpoints.wait()
     shapes = jax.eval_shape(lambda: state)
-    restored = restored_state(checkpoints, shapes, state_shardings(shapes, mesh), Place())
+    restored = restore_state(checkpoints, shapes, state_shardings(shapes, mesh), Place())
     checkpoints.close()
     return restored
 
