@@ -6,7 +6,6 @@ x86-64 Linux machine.
 
 import collections
 import dataclasses
-import functools
 import math
 import re
 import time
@@ -16,12 +15,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 from jax.sharding import Mesh
 
 from data_pipeline.tokens.packing import TokenTable, lay_out
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import MODEL, abstract_model
+from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.config import MODELS, ConfigError, DataConfig, DecoderConfig, RunConfig
 from semcoder_jax.model import sharding
 from semcoder_jax.planner import topologies
@@ -33,10 +31,8 @@ from semcoder_jax.planner.collectives import (
 )
 from semcoder_jax.planner.executed_flops import executed_flops
 from semcoder_jax.planner.roofline import Exchange
-from semcoder_jax.training.optimizer import learning_rate_schedule, make_optimizer
-from semcoder_jax.training.state import initial_state, state_shardings
+from semcoder_jax.training.state import TrainSetup
 from semcoder_jax.training.step import make_train_step
-from semcoder_jax.training.trainable import make_trainable
 
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -139,21 +135,16 @@ class StepShapes:
     def of(cls, run: RunConfig, devices: list[jax.Device]) -> "StepShapes":
         mesh = sharding.make_mesh(run.mesh, devices)
         config = architecture(run)
-        graphdef, _ = nnx.split(abstract_model(config, run.compute))
         # The schedule wants a number of steps; none of its values shapes the program.
         num_steps = run.train.num_steps or run.optimizer.warmup_steps + 1
-        optimizer = make_optimizer(run.optimizer, num_steps)
-        trainable = make_trainable(config, run.seed, run.model, run.initialization, run.lora)
-        state = jax.eval_shape(functools.partial(initial_state, trainable, optimizer))
-        shardings = state_shardings(state, mesh)
-        learning_rate = learning_rate_schedule(run.optimizer, num_steps)
-        step = make_train_step(
-            graphdef, trainable, optimizer, learning_rate, run.train, mesh, shardings
-        )
-        frozen, batch = trainable.frozen_shapes(), batch_shapes(run.data)
+        setup = TrainSetup.of(run, config, num_steps, mesh)
+        step = make_train_step(setup, run.train)
+        frozen, batch = setup.trainable.frozen_shapes(), batch_shapes(run.data)
         frozen_shardings = sharding.parameter_shardings(frozen, mesh)
         rows = dict.fromkeys(batch, sharding.batch_sharding(mesh))
-        arguments = _placed((state, frozen, batch), (shardings, frozen_shardings, rows))
+        arguments = _placed(
+            (setup.shapes, frozen, batch), (setup.shardings, frozen_shardings, rows)
+        )
         return cls(step, arguments, mesh, run.compute.dtype)
 
     @property

@@ -1,4 +1,4 @@
-"""The tokenizer and the batches that a training config names; made first where it asks for it."""
+"""Opens the tokenizer and the batches that the ``data`` section names."""
 
 import dataclasses
 import itertools
@@ -28,7 +28,7 @@ class Data:
     """The opened data: training batches from step 0 on, held-out batches if there are any.
 
     ``record_ids(step)``: the ids of the records that update ``step`` (from 1) learns from, of all
-    processes' rows. ``mixture``: what an epoch is made of, a table for people.
+    processes' rows. ``mixture``: a table of the records of an epoch, for people.
     """
 
     tokenizer: Any
@@ -128,7 +128,7 @@ def _open_records(data_dir: Path, tokenizer_path: Path):
 
 
 def _prepare_records(config: DataConfig, workdir: Path) -> tuple[Path, Path]:
-    """(folder of the prepared dataset, tokenizer directory), both whole."""
+    """Prepare the dataset; returns (its folder, tokenizer directory)."""
     if config.source == "pyx":
         return Path(config.directory), _make_tokenizer(config, workdir)
     jsonl_by_split, tokenizer_path = _data_paths(config, workdir)
@@ -137,7 +137,7 @@ def _prepare_records(config: DataConfig, workdir: Path) -> tuple[Path, Path]:
 
 
 def _make_tokenizer(config: DataConfig, workdir: Path) -> Path:
-    """The tokenizer that the config names, or one of the dataset's own words."""
+    """The tokenizer that ``config`` names, or a new one of the dataset's own words."""
     if config.tokenizer:
         return Path(config.tokenizer)
     folder = workdir / "tokenizer"
@@ -165,7 +165,9 @@ def _data_paths(config: DataConfig, workdir: Path) -> tuple[dict[str, Path], Pat
     if jax.process_index() == 0:
         synthetic.build(workdir / "corpus", **config.synthetic)
     _barrier("corpus")
-    corpus = synthetic.build(workdir / "corpus", **config.synthetic)  # made: only says where
+    corpus = synthetic.build(
+        workdir / "corpus", **config.synthetic
+    )  # exists by now: returns its paths
     return {"train": Path(corpus.train), "eval": Path(corpus.heldout)}, Path(corpus.tokenizer)
 
 

@@ -8,13 +8,11 @@ WORKDIR: config.json (the checked config), model/ (an HF directory without weigh
 
 import contextlib
 import dataclasses
-import functools
 import math
 import time
 from pathlib import Path
 
 import jax
-from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -24,37 +22,33 @@ from semcoder_jax.checkpoints import (
     CHECKPOINTS,
     MODEL,
     Checkpoints,
-    abstract_model,
 )
 from semcoder_jax.config import ConfigError, DataConfig, RunConfig, TrainConfig, parse_run
 from semcoder_jax.model import sharding
 from semcoder_jax.training.architecture import resolve_architecture
-from semcoder_jax.training.data import open_data
+from semcoder_jax.training.data import Data, open_data
 from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION, INPUT, PROFILE, WallTime
 from semcoder_jax.training.log import SKIPPED_FILE, LoggedRun, NotFiniteError, RunLog
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
-from semcoder_jax.training.optimizer import learning_rate_schedule, make_optimizer
 from semcoder_jax.training.preemption import StopSignal
 from semcoder_jax.training.profile import StepTrace
 from semcoder_jax.training.state import (
+    TrainSetup,
     first_state,
-    initial_state,
     restore_state,
-    state_shardings,
 )
 from semcoder_jax.training.step import make_evaluation, make_train_step
 from semcoder_jax.training.throughput import Machine, formula, step_flops
-from semcoder_jax.training.trainable import make_trainable
 from semcoder_jax.training.wandb_sink import WandbSink, check_wandb
 from semcoder_jax.training.workdir import check_workdir, lock_workdir, write_config
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """What a session of training came to.
+    """The result of a training session.
 
     ``step`` of ``num_steps`` updates are made and saved; ``eval_loss`` is the held-out loss of
-    the last evaluation, None without one; ``tokens_per_second`` counts tokens that are not
+    the last evaluation, None if there was none; ``tokens_per_second`` counts tokens that are not
     padding, after compilation; ``seconds`` is this session's wall time.
     """
 
@@ -97,11 +91,8 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
 
     # ---- Model, optimizer and the shardings of their arrays
     decoder_config = resolve_architecture(run.model, run.data.sequence_length, data.tokenizer)
-    graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
-    trainable = make_trainable(decoder_config, run.seed, run.model, run.initialization, run.lora)
-    optimizer = make_optimizer(run.optimizer, num_steps)
-    shapes = jax.eval_shape(functools.partial(initial_state, trainable, optimizer))
-    shardings = state_shardings(shapes, mesh)
+    setup = TrainSetup.of(run, decoder_config, num_steps, mesh)
+    trainable = setup.trainable
     if not (workdir / CHECKPOINTS).exists():
         trainable.check_load()
     multihost_utils.sync_global_devices("checked")  # by every process, before one writes
@@ -109,7 +100,7 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
         write_config(run, workdir)
         hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
 
-    # ---- State: of the last checkpoint, or a new one
+    # ---- State: restored from the last checkpoint, or new
     checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
     first = checkpoints.latest_step() or 0
     last = min(num_steps, run.train.stop_after_step or num_steps)
@@ -118,39 +109,18 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
         return TrainResult(first, num_steps, _last_eval_loss(workdir), 0.0, 0.0)
     frozen = trainable.load_frozen(mesh)
     checkpoints.base = trainable.frozen_identity(frozen)
-    state = restore_state(checkpoints, shapes, shardings, data.train)
+    state = restore_state(checkpoints, setup.shapes, setup.shardings, data.train)
     first = int(state.step) if state else 0
     if state is None:
-        state = first_state(trainable, optimizer, shardings, mesh)
+        state = first_state(setup)
 
     # ---- Steps
-    learning_rate = learning_rate_schedule(run.optimizer, num_steps)
-    train_step = make_train_step(
-        graphdef, trainable, optimizer, learning_rate, run.train, mesh, shardings
-    )
-    evaluate = make_evaluation(graphdef, data.eval, run.train.eval_batches, mesh)
+    train_step = make_train_step(setup, run.train)
+    evaluate = make_evaluation(setup.graphdef, data.eval, run.train.eval_batches, mesh)
 
-    # ---- What people see
-    leads = jax.process_index() == 0
-    machine = Machine.of(mesh.devices.flat)
-    num_adapters = trainable.adapter_count(shapes.params)
-    wall = WallTime(workdir, first, started, write=leads)
-    logged = LoggedRun(
-        first,
-        num_steps,
-        run.train.log_every,
-        data.record_ids,
-        step_flops(decoder_config, num_adapters),
-        machine,
-    )
-    sinks = ()
-    if run.train.wandb_project and leads:
-        sinks = (WandbSink(run.train.wandb_project, workdir, run.to_record()),)
-    log = RunLog(workdir, logged, wall, sinks)
-    log.say(data.mixture)
-    trained = trainable.describe(shapes.params)
-    log.say(f"{trained} on {mesh.size} device(s), from step {first}")
-    log.say(formula(decoder_config, machine, adapters=num_adapters is not None))
+    # ---- Log
+    wall = WallTime(workdir, first, started, write=jax.process_index() == 0)
+    log = _open_log(run, workdir, first, data, setup, wall)
     trace = StepTrace(workdir, first, profile_steps)
 
     # ---- Loop
@@ -172,17 +142,20 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
                 with wall.phase(PROFILE):
                     trace.stop(metrics)
                 log.say(f"traced up to step {step}: {trace.directory}")
-            told = stop.requested(step, checkpoints)
-            # Who was told to stop has little time, and saves first of all.
-            if data.eval and (step == num_steps or (_due(step, run.train.eval_every) and not told)):
+            stop_requested = stop.requested(step, checkpoints)
+            # A session that must stop has little time: it saves and skips the evaluation.
+            evaluates = step == num_steps or (
+                _is_due(step, run.train.eval_every) and not stop_requested
+            )
+            if data.eval and evaluates:
                 log.flush()
                 with wall.phase(EVALUATION):
                     held_out = evaluate(trainable.model_parameters(state.params, frozen))
                 log.evaluation(step, held_out)
                 eval_loss = held_out.mean
             failing = log.skipped > run.train.max_skipped_steps
-            stopping = told or failing or step == last
-            if stopping or _due(step, run.train.checkpoint_every):
+            stopping = stop_requested or failing or step == last
+            if stopping or _is_due(step, run.train.checkpoint_every):
                 log.flush()
                 with wall.phase(CHECKPOINT):
                     checkpoints.save(step, state.params, state.optimizer, data.train)
@@ -224,7 +197,27 @@ def check_batch(data: DataConfig, config: TrainConfig, mesh: Mesh) -> None:
 # ==== Small print
 
 
-def _due(step: int, every: int) -> bool:
+def _open_log(
+    run: RunConfig, workdir: Path, first: int, data: Data, setup: TrainSetup, wall: WallTime
+) -> RunLog:
+    """The log of a session from step ``first`` on, which says what is trained on what."""
+    trainable, trained = setup.trainable, setup.shapes.params
+    machine = Machine.of(setup.mesh.devices.flat)
+    num_adapters = trainable.adapter_count(trained)
+    flops = step_flops(setup.config, num_adapters)
+    logged = LoggedRun(first, data.num_steps, run.train.log_every, data.record_ids, flops, machine)
+    sinks = ()
+    if run.train.wandb_project and jax.process_index() == 0:
+        sinks = (WandbSink(run.train.wandb_project, workdir, run.to_record()),)
+    log = RunLog(workdir, logged, wall, sinks)
+    log.say(data.mixture)
+    devices = setup.mesh.size
+    log.say(f"{trainable.describe(trained)} on {devices} device(s), from step {first}")
+    log.say(formula(setup.config, machine, adapters=num_adapters is not None))
+    return log
+
+
+def _is_due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 

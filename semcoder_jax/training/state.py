@@ -1,15 +1,24 @@
 """What training changes: step, trained parameters and moments; new, restored, or from a model."""
 
+import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
+from flax import nnx
 from jax.sharding import Mesh
 
-from semcoder_jax.checkpoints import Checkpoints, with_shardings
+from semcoder_jax.checkpoints import Checkpoints, abstract_model, with_shardings
+from semcoder_jax.config import DecoderConfig, RunConfig
 from semcoder_jax.model import sharding
-from semcoder_jax.training.optimizer import optimizer_shardings
-from semcoder_jax.training.trainable import Trainable
+from semcoder_jax.training.optimizer import (
+    learning_rate_schedule,
+    make_optimizer,
+    optimizer_shardings,
+)
+from semcoder_jax.training.trainable import Trainable, make_trainable
 
 
 class TrainState(NamedTuple):
@@ -49,17 +58,50 @@ def restore_state(
     return TrainState(step, restored.params, restored.optimizer)
 
 
-def first_state(trainable: Trainable, optimizer, shardings: TrainState, mesh: Mesh) -> TrainState:
+@dataclasses.dataclass(frozen=True)
+class TrainSetup:
+    """A model and how it is trained, before any of its arrays exists.
+
+    Attributes:
+      config: the decoder's architecture.
+      graphdef: the decoder without its parameters.
+      trainable: which parameters are trained.
+      optimizer: updates the trained parameters.
+      learning_rate: the schedule that the optimizer follows, by update from 0.
+      mesh: where the arrays lie.
+      shapes: the state as ShapeDtypeStructs.
+      shardings: the state as NamedShardings.
+    """
+
+    config: DecoderConfig
+    graphdef: nnx.GraphDef
+    trainable: Trainable
+    optimizer: optax.GradientTransformation
+    learning_rate: optax.Schedule
+    mesh: Mesh
+    shapes: TrainState
+    shardings: TrainState
+
+    @classmethod
+    def of(cls, run: RunConfig, config: DecoderConfig, num_steps: int, mesh: Mesh) -> "TrainSetup":
+        """Raises ConfigError if sections do not fit the architecture or the number of steps."""
+        graphdef, _ = nnx.split(abstract_model(config, run.compute))
+        trainable = make_trainable(config, run.seed, run.model, run.initialization, run.lora)
+        learning_rate = learning_rate_schedule(run.optimizer, num_steps)
+        optimizer = make_optimizer(run.optimizer, num_steps)
+        shapes = jax.eval_shape(functools.partial(initial_state, trainable, optimizer))
+        shardings = state_shardings(shapes, mesh)
+        return cls(config, graphdef, trainable, optimizer, learning_rate, mesh, shapes, shardings)
+
+
+def first_state(setup: TrainSetup) -> TrainState:
     """The state at step 0 in its shards: of the parameters that the config names, or new ones."""
-    params = trainable.load(shardings.params, mesh)
+    shardings = setup.shardings
+    params = setup.trainable.load(shardings.params, setup.mesh)
     if params is None:
         # It runs once: optimizing it well takes three times as long as all the rest on CPU.
         quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
-        initialize = jax.jit(
-            lambda: initial_state(trainable, optimizer),
-            out_shardings=shardings,
-            compiler_options=quick,
-        )
-        return initialize()
-    moments = jax.jit(optimizer.init, out_shardings=shardings.optimizer)(params)
+        initialize = functools.partial(initial_state, setup.trainable, setup.optimizer)
+        return jax.jit(initialize, out_shardings=shardings, compiler_options=quick)()
+    moments = jax.jit(setup.optimizer.init, out_shardings=shardings.optimizer)(params)
     return TrainState(jax.device_put(jnp.int32(0), shardings.step), params, moments)

@@ -19,8 +19,7 @@ from semcoder_jax.config import TrainConfig
 from semcoder_jax.model import fsdp, sharding
 from semcoder_jax.training.loss import chunked_cross_entropy, sums_by_kind
 from semcoder_jax.training.optimizer import gradient_sums, mean_gradients
-from semcoder_jax.training.state import TrainState
-from semcoder_jax.training.trainable import Trainable
+from semcoder_jax.training.state import TrainSetup, TrainState
 
 
 class LossSums(NamedTuple):
@@ -32,18 +31,10 @@ class LossSums(NamedTuple):
     weight_by_kind_N: jax.Array
 
 
-def make_train_step(
-    graphdef,
-    trainable: Trainable,
-    optimizer: optax.GradientTransformation,
-    learning_rate: optax.Schedule,
-    config: TrainConfig,
-    mesh: Mesh,
-    shardings: TrainState,
-):
+def make_train_step(setup: TrainSetup, config: TrainConfig):
     """Jitted (state, frozen, batch) -> (state, metrics); the old state is donated.
 
-    ``shardings`` are those of the state; ``frozen`` holds the parameters that no step changes.
+    ``frozen`` holds the parameters that no step changes.
 
     Metrics are replicated scalars: the mean ``loss`` over the global batch's target tokens, the
     ``gradient_norm`` before clipping, the ``learning_rate``, the numbers of ``target_tokens``
@@ -52,6 +43,7 @@ def make_train_step(
     step leaves parameters and moments as they are; only the counters, and with them the learning
     rate, go on. ``loss_by_kind`` and ``targets_by_kind`` are sums, [kinds], of LossSums.
     """
+    trainable, mesh, shardings = setup.trainable, setup.mesh, setup.shardings
     frozen_shardings = sharding.parameter_shardings(trainable.frozen_shapes(), mesh)
     shards = fsdp.Shards.of(trainable.model_parameters(shardings.params, frozen_shardings), mesh)
 
@@ -60,7 +52,7 @@ def make_train_step(
 
         def loss_sums(params, microbatch):
             whole = trainable.model_parameters(params, frozen)
-            return batch_loss_sums(graphdef, whole, microbatch, shards)
+            return batch_loss_sums(setup.graphdef, whole, microbatch, shards)
 
         *sums, gradients = gradient_sums(loss_sums, params, batch, config.accumulation_steps)
         return tuple(sums), gradients
@@ -76,7 +68,7 @@ def make_train_step(
         sound = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
         if config.skip_gradient_norm is not None:
             sound &= gradient_norm <= config.skip_gradient_norm
-        updates, moments = optimizer.update(gradients, state.optimizer, state.params)
+        updates, moments = setup.optimizer.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
 
         def unless_bad(new, old):
@@ -90,7 +82,7 @@ def make_train_step(
         metrics = {
             "loss": loss,
             "gradient_norm": gradient_norm,
-            "learning_rate": learning_rate(state.step),
+            "learning_rate": setup.learning_rate(state.step),
             "target_tokens": sums.weight,
             "tokens": jnp.sum(is_token_BxT),
             # Positions restart in each record: the query at position p sees p + 1 keys.

@@ -1,4 +1,4 @@
-"""Whose directory a run's workdir is: of one config, and of one run at a time."""
+"""A workdir belongs to one config, and to one run at a time."""
 
 import contextlib
 import fcntl
@@ -71,7 +71,7 @@ def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
 
 
 def write_config(run: RunConfig, workdir: Path) -> None:
-    """Record the run's config in WORKDIR. Raises ConfigError where that cannot be written."""
+    """Record the run's config in WORKDIR. Raises ConfigError if it cannot be written."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         partial = workdir / f"{CONFIG_FILE}.partial"

@@ -4,7 +4,6 @@ Runs in a process of its own (``python tests/test_sharding_lora.py FOLDER``), si
 simulated devices is fixed once JAX has looked at them.
 """
 
-import functools
 import json
 import os
 import subprocess
@@ -89,27 +88,17 @@ def measure(folder: Path) -> dict:
 
 def run_steps(run, architecture, mesh) -> dict:
     import jax
-    from flax import nnx
 
-    from semcoder_jax.checkpoints import abstract_model, checksum
+    from semcoder_jax.checkpoints import checksum
     from semcoder_jax.model import sharding
-    from semcoder_jax.training.optimizer import learning_rate_schedule, make_optimizer
-    from semcoder_jax.training.state import initial_state, state_shardings
+    from semcoder_jax.training.state import TrainSetup, first_state
     from semcoder_jax.training.step import make_train_step
-    from tests.support.sections import trainable_of
     from tests.training.test_sharding_training import batch_of
 
-    optimizer = make_optimizer(run.optimizer, run.train.num_steps)
-    trainable = trainable_of(run, architecture)
-    initialize = functools.partial(initial_state, trainable, optimizer)
-    shardings = state_shardings(jax.eval_shape(initialize), mesh)
-    state = jax.jit(initialize, out_shardings=shardings)()
-    frozen = trainable.load_frozen(mesh)
-    graphdef, _ = nnx.split(abstract_model(architecture, run.compute))
-    learning_rate = learning_rate_schedule(run.optimizer, STEPS)
-    step = make_train_step(
-        graphdef, trainable, optimizer, learning_rate, run.train, mesh, shardings
-    )
+    setup = TrainSetup.of(run, architecture, run.train.num_steps, mesh)
+    state = first_state(setup)
+    frozen = setup.trainable.load_frozen(mesh)
+    step = make_train_step(setup, run.train)
     record = {
         "base_bytes": bytes_on_first(frozen),
         "state_bytes": bytes_on_first(state),

@@ -146,7 +146,6 @@ def measure() -> dict:
 
 def setting(accumulation_steps: int):
     from semcoder_jax.config import parse_run
-    from semcoder_jax.training.optimizer import make_optimizer
     from tests.support.tiny_run import tiny_config
 
     config = tiny_config(Path("unused"), train__accumulation_steps=accumulation_steps)
@@ -154,8 +153,7 @@ def setting(accumulation_steps: int):
     config["data"]["global_batch_size"] = 32
     config["optimizer"]["name"] = "muon"
     run = parse_run(config)
-    decoder_config = run.decoder_config(256)
-    return run, decoder_config, make_optimizer(run.optimizer, run.train.num_steps)
+    return run, run.decoder_config(256)
 
 
 def batch_of(step: int) -> dict:
@@ -176,20 +174,15 @@ def batch_of(step: int) -> dict:
 
 def run_steps(mesh, accumulation_steps: int):
     import jax
-    from flax import nnx
 
-    from semcoder_jax.checkpoints import abstract_model
     from semcoder_jax.model import sharding
-    from semcoder_jax.training.optimizer import learning_rate_schedule
-    from semcoder_jax.training.state import initial_state, state_shardings
+    from semcoder_jax.training.state import TrainSetup, initial_state
     from semcoder_jax.training.step import make_train_step
-    from tests.support.sections import trainable_of
 
-    run, decoder_config, optimizer = setting(accumulation_steps)
-    trainable = trainable_of(run, decoder_config)
-    initialize = functools.partial(initial_state, trainable, optimizer)
-    shardings = state_shardings(jax.eval_shape(initialize), mesh)
-    compiled = jax.jit(initialize, out_shardings=shardings).lower().compile()
+    run, decoder_config = setting(accumulation_steps)
+    setup = TrainSetup.of(run, decoder_config, run.train.num_steps, mesh)
+    initialize = functools.partial(initial_state, setup.trainable, setup.optimizer)
+    compiled = jax.jit(initialize, out_shardings=setup.shardings).lower().compile()
     memory = compiled.memory_analysis()
     state = compiled()
     device = mesh.devices.flat[0]
@@ -206,11 +199,7 @@ def run_steps(mesh, accumulation_steps: int):
         "state_bytes": sum(local),
         "initialization_bytes": memory.temp_size_in_bytes,
     }
-    graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
-    learning_rate = learning_rate_schedule(run.optimizer, run.train.num_steps)
-    step = make_train_step(
-        graphdef, trainable, optimizer, learning_rate, run.train, mesh, shardings
-    )
+    step = make_train_step(setup, run.train)
     rows = []
     for number in range(STEPS):
         batch = sharding.put_batch(batch_of(number), mesh)
@@ -227,31 +216,21 @@ def exchanges_written(mesh, policy: str) -> str:
     import dataclasses
 
     import jax
-    from flax import nnx
 
-    from semcoder_jax.checkpoints import abstract_model
     from semcoder_jax.model import sharding
-    from semcoder_jax.training.optimizer import learning_rate_schedule
-    from semcoder_jax.training.state import initial_state, state_shardings
+    from semcoder_jax.training.state import TrainSetup
     from semcoder_jax.training.step import make_train_step
-    from tests.support.sections import trainable_of
 
-    run, decoder_config, optimizer = setting(1)
+    run, decoder_config = setting(1)
     run = dataclasses.replace(run, compute=dataclasses.replace(run.compute, remat=policy))
-    trainable = trainable_of(run, decoder_config)
-    shapes = jax.eval_shape(functools.partial(initial_state, trainable, optimizer))
-    shardings = state_shardings(shapes, mesh)
-    graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
-    learning_rate = learning_rate_schedule(run.optimizer, 10)
-    step = make_train_step(
-        graphdef, trainable, optimizer, learning_rate, run.train, mesh, shardings
-    )
+    setup = TrainSetup.of(run, decoder_config, 10, mesh)
+    step = make_train_step(setup, run.train)
     rows = sharding.batch_sharding(mesh)
     batch = {
         name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=rows)
         for name, array in batch_of(0).items()
     }
-    text = step.lower(shapes, {}, batch).as_text()
+    text = step.lower(setup.shapes, {}, batch).as_text()
     gathers, reductions = (
         text.count(f'"stablehlo.{name}"') for name in ("all_gather", "reduce_scatter")
     )

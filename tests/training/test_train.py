@@ -26,7 +26,7 @@ from data_pipeline.pyx.records import read_jsonl
 from data_pipeline.tokens.batches import tokenize_records
 from data_pipeline.tokens.packing import lay_out, plan_packs
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import CheckpointError, Checkpoints, abstract_model, load_model
+from semcoder_jax.checkpoints import CheckpointError, Checkpoints, load_model
 from semcoder_jax.commands.train import main
 from semcoder_jax.config import ConfigError, parse_run
 from semcoder_jax.model import sharding
@@ -34,11 +34,10 @@ from semcoder_jax.training import loop as training
 from semcoder_jax.training.architecture import resolve_architecture
 from semcoder_jax.training.goodput import read_goodput
 from semcoder_jax.training.metrics import read_metrics
-from semcoder_jax.training.optimizer import learning_rate_schedule, make_optimizer
-from semcoder_jax.training.state import initial_state, state_shardings
+from semcoder_jax.training.state import TrainSetup, initial_state
 from semcoder_jax.training.step import batch_loss_sums, make_train_step
 from semcoder_jax.training.workdir import lock_workdir
-from tests.support.sections import data_of, trainable_of
+from tests.support.sections import data_of
 from tests.support.tiny_run import tiny_config, write_data
 
 REPOSITORY = Path(__file__).parents[2]
@@ -239,7 +238,8 @@ def test_exploding_gradients_update_nothing_and_end_the_run(data, tmp_path, caps
     # The saved parameters are the initial ones, and the session that follows starts from them.
     run = parse_run(config)
     decoder_config = hf.read_config(workdir / "model")
-    initial = trainable_of(run, decoder_config).initialize()
+    mesh = sharding.make_mesh(run.mesh)
+    initial = TrainSetup.of(run, decoder_config, 12, mesh).trainable.initialize()
     close = functools.partial(np.testing.assert_allclose, rtol=1e-6)  # compiled there, not here
     jax.tree.map(close, params_of(workdir), initial)
     code, output = run_command(
@@ -254,19 +254,13 @@ def test_a_step_that_is_not_finite_leaves_the_state_as_it_was(data, tmp_path):
     mesh = sharding.make_mesh(run.mesh)
     opened = data_of(run, tmp_path)
     config = resolve_architecture(run.model, run.data.sequence_length, opened.tokenizer)
-    graphdef, _ = nnx.split(abstract_model(config, run.compute))
-    optimizer = make_optimizer(run.optimizer, 12)
-    trainable = trainable_of(run, config)
-    state = initial_state(trainable, optimizer)
-    shardings = state_shardings(jax.eval_shape(lambda: state), mesh)
-    learning_rate = learning_rate_schedule(run.optimizer, 12)
-    step = make_train_step(
-        graphdef, trainable, optimizer, learning_rate, run.train, mesh, shardings
-    )
+    setup = TrainSetup.of(run, config, 12, mesh)
+    state = initial_state(setup.trainable, setup.optimizer)
+    step = make_train_step(setup, run.train)
     batch = sharding.put_batch(next(opened.train), mesh)
     opened.train.close()
     bad = batch | {"loss_mask": batch["loss_mask"] * jnp.inf}
-    state, metrics = step(jax.device_put(state, shardings), {}, batch)
+    state, metrics = step(jax.device_put(state, setup.shardings), {}, batch)
     assert metrics["skipped"] == 0
     before = jax.device_get(state)
     state, metrics = step(state, {}, bad)
