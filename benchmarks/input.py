@@ -39,7 +39,7 @@ from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import Record, make_record, write_jsonl
 from data_pipeline.terminal.notices import logger
 from data_pipeline.terminal.tables import percent, table
-from data_pipeline.tokens.batches import Batch, TrainInput, tokenize_records
+from data_pipeline.tokens.batches import Batch, InputConfig, TrainInput, tokenize_records
 from data_pipeline.tokens.mixture import groups
 from data_pipeline.tokens.pack_plan import WINDOW, Schedule
 from data_pipeline.tokens.packing import TokenTable, lay_out, plan_packs
@@ -170,9 +170,9 @@ def _speeds(records: list[Record], tokenizer: Any, folder: Path, args: argparse.
     table_in_memory = tokenize_records(records, tokenizer)
     ways = {
         "prepared": lambda: TrainInput(
-            open_tokens({"pyx": folder / "tokens"}, "train"), **options
+            open_tokens({"pyx": folder / "tokens"}, "train"), InputConfig(**options)
         ).iterator(),
-        "on the fly": lambda: TrainInput(records, tokenizer, **options).iterator(),
+        "on the fly": lambda: TrainInput(records, InputConfig(**options), tokenizer).iterator(),
         "padded (upstream)": lambda: _padded(table_in_memory, args.length),
     }
     best: dict[str, Epoch] = {}
@@ -216,13 +216,13 @@ def _memory(folder: Path, options: dict) -> str:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from data_pipeline.tokens.batches import TrainInput\n"
+        "from data_pipeline.tokens.batches import InputConfig, TrainInput\n"
         "from data_pipeline.tokens.store import open_tokens\n"
         "def held():\n"
         "    return int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 2**20\n"
         "before = held()\n"
         f"source = open_tokens({{'pyx': Path({str(folder)!r})}}, 'train')\n"
-        f"batches = TrainInput(source, **{options!r}).iterator()\n"
+        f"batches = TrainInput(source, InputConfig(**{options!r})).iterator()\n"
         "most = max(held() for batch in batches) - before\n"
         "print(f'{most:.0f} MiB, of {source.lengths_R.sum() * 4 / 2**20:.0f} MiB of tokens')\n"
     )

@@ -63,11 +63,9 @@ class JaxSide:
         from flax import nnx
 
         from semcoder_jax import hf
-        from semcoder_jax.checkpoints import abstract_model
         from semcoder_jax.config import parse_run
         from semcoder_jax.model import sharding
-        from semcoder_jax.training.optimizer import make_optimizer
-        from semcoder_jax.training.state import TrainState, initial_state, state_shardings
+        from semcoder_jax.training.state import TrainSetup, TrainState
         from semcoder_jax.training.step import make_train_step
 
         self._jax, self._sharding = jax, sharding
@@ -100,17 +98,13 @@ class JaxSide:
         )
         self._mesh = sharding.make_mesh({}, [device])
         self._config = hf.read_config(directory)
-        graphdef, _ = nnx.split(abstract_model(self._config, run.compute))
-        optimizer = make_optimizer(run.optimizer, run.train.num_steps)
-        shapes = jax.eval_shape(lambda: initial_state(run, self._config, optimizer))
-        places = state_shardings(shapes, self._mesh)
+        setup = TrainSetup.of(run, self._config, run.train.num_steps, self._mesh)
         _, params = hf.load(directory, mesh=self._mesh)
         params = nnx.to_pure_dict(params)
-        moments = jax.jit(optimizer.init, out_shardings=places.optimizer)(params)
+        places = setup.shardings
+        moments = jax.jit(setup.optimizer.init, out_shardings=places.optimizer)(params)
         self._state = TrainState(jax.device_put(np.int32(0), places.step), params, moments)
-        self._step = make_train_step(
-            run, run.train.num_steps, graphdef, optimizer, self._mesh, places, {}
-        )
+        self._step = make_train_step(setup, run.train)
 
     def placed(self, batch, *, full: bool):
         return self._sharding.put_batch(batch, self._mesh)

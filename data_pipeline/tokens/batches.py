@@ -12,9 +12,9 @@ The only file here that imports grain, which imports jax. Axes: R record, B row,
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import grain
 import numpy as np
@@ -83,31 +83,11 @@ def tokenize_records(source: Sequence[Record], tokenizer: Tokenizer) -> TokenTab
     return encode_table(rows(), tokenizer)
 
 
-def make_train_iterator(
-    source: Sequence[Record] | TokenSource, tokenizer: Tokenizer | None = None, **options: Any
-) -> "BatchIterator":
-    """`TrainInput(source, tokenizer, **options).iterator()`."""
-    return TrainInput(source, tokenizer, **options).iterator()
-
-
-def make_eval_iterator(
-    source: Sequence[Record] | TokenSource, tokenizer: Tokenizer | None = None, **options: Any
-) -> "BatchIterator":
-    """One pass over the records in their own order; the last batch ends in rows without loss.
-
-    Takes the options of `TrainInput` but `seed`, `num_epochs`, `shuffle` and `mixture`.
-    """
-    whole_pass = TrainInput(source, tokenizer, seed=0, num_epochs=1, shuffle=False, **options)
-    return whole_pass.iterator()
-
-
-class TrainInput:
-    """Batches by step number.
+@dataclass(frozen=True)
+class InputConfig:
+    """What decides the batches of a source of records.
 
     Args:
-      source: records, random access (a list, or what `pyx.load` gives); or their tokens, uncut:
-        a TokenTable, or what `prepared.open_tokens` gives, which stays on disk.
-      tokenizer: needed for records.
       sequence_length: T, input tokens of a row.
       global_batch_size: rows of a step over all processes.
       seed: from 0; with the epoch it decides the order of records and packs.
@@ -115,13 +95,89 @@ class TrainInput:
       process_index, process_count: which rows this process gets: the p-th of equal slices.
       shuffle: False keeps the records in their order in every epoch.
       max_length: tokens of a record, BOS and EOS included (upstream's max_training_seq_length);
-        at most and by default sequence_length + 1, the last being a target alone.
+        at most and by default (None) sequence_length + 1, the last being a target alone.
       overlong: a longer record is cut on the right ("truncate", as upstream), left out ("drop") or
         an error ("refuse").
       mixture: weights by kind or dataset: how often its records come in an epoch (see `mixture`).
       window: records sorted by length together in packing (see `packing.plan_packs`).
       plan_directory: where the packs of each epoch are kept, written by process 0 (None: nowhere).
       pad_id: the token on padding; its loss and attention are masked.
+
+    Raises InputError for an option out of range.
+    """
+
+    sequence_length: int
+    global_batch_size: int
+    seed: int
+    num_epochs: int | None = None
+    process_index: int = 0
+    process_count: int = 1
+    shuffle: bool = True
+    max_length: int | None = None
+    overlong: Overlong = "truncate"
+    mixture: Mapping[str, float] = field(default_factory=dict)
+    window: int = WINDOW
+    plan_directory: Path | None = None
+    pad_id: int = 0
+
+    def __post_init__(self):
+        for name in ("sequence_length", "global_batch_size", "process_count", "window"):
+            _check(name, getattr(self, name), "at least 1", getattr(self, name) >= 1)
+        _check("seed", self.seed, "at least 0", self.seed >= 0)
+        epochs, processes = self.num_epochs, self.process_count
+        _check("num_epochs", epochs, "at least 1, or None", epochs is None or epochs > 0)
+        _check(
+            "process_index",
+            self.process_index,
+            f"0 to {processes - 1}",
+            0 <= self.process_index < processes,
+        )
+        _check(
+            "global_batch_size",
+            self.global_batch_size,
+            f"a multiple of the {processes} processes",
+            self.global_batch_size % processes == 0,
+        )
+        most = self.sequence_length + 1
+        _check(
+            "max_length",
+            self.max_length,
+            f"2 to {most} (sequence_length + 1)",
+            2 <= self.longest <= most,
+        )
+        choices = get_args(Overlong)
+        _check("overlong", self.overlong, "truncate, drop or refuse", self.overlong in choices)
+
+    @property
+    def longest(self) -> int:
+        """Most tokens of a record: ``max_length`` or its default."""
+        return self.sequence_length + 1 if self.max_length is None else self.max_length
+
+
+def make_train_iterator(
+    source: Sequence[Record] | TokenSource, tokenizer: Tokenizer | None = None, **options: Any
+) -> "BatchIterator":
+    """`TrainInput(source, InputConfig(**options), tokenizer).iterator()`."""
+    return TrainInput(source, InputConfig(**options), tokenizer).iterator()
+
+
+def make_eval_iterator(
+    source: Sequence[Record] | TokenSource, tokenizer: Tokenizer | None = None, **options: Any
+) -> "BatchIterator":
+    """One pass over the records in their own order; the last batch ends in rows without loss.
+
+    Takes the options of `InputConfig` but `seed`, `num_epochs`, `shuffle` and `mixture`.
+    """
+    whole_pass = InputConfig(seed=0, num_epochs=1, shuffle=False, **options)
+    return TrainInput(source, whole_pass, tokenizer).iterator()
+
+
+class TrainInput:
+    """Batches by step number.
+
+    ``source`` holds records, random access (a list, or what `pyx.load` gives), which need a
+    ``tokenizer``; or their tokens, uncut: a TokenTable, or what `store.open_tokens` gives, which
+    stays on disk.
 
     `counts` says what became of the records, `mixture_table()` what an epoch is made of. Records of
     whose response nothing is left are dropped and counted: upstream keeps them, without effect on
@@ -131,82 +187,28 @@ class TrainInput:
     def __init__(
         self,
         source: Sequence[Record] | TokenSource,
+        config: InputConfig,
         tokenizer: Tokenizer | None = None,
-        *,
-        sequence_length: int,
-        global_batch_size: int,
-        seed: int,
-        num_epochs: int | None = None,
-        process_index: int = 0,
-        process_count: int = 1,
-        shuffle: bool = True,
-        max_length: int | None = None,
-        overlong: Overlong = "truncate",
-        mixture: Mapping[str, float] | None = None,
-        window: int = WINDOW,
-        plan_directory: Path | None = None,
-        pad_id: int = 0,
     ):
-        max_length = sequence_length + 1 if max_length is None else max_length
-        _check("sequence_length", sequence_length, "at least 1", sequence_length >= 1)
-        _check("global_batch_size", global_batch_size, "at least 1", global_batch_size >= 1)
-        _check("seed", seed, "at least 0", seed >= 0)
-        _check(
-            "num_epochs", num_epochs, "at least 1, or None", num_epochs is None or num_epochs > 0
-        )
-        _check("process_count", process_count, "at least 1", process_count >= 1)
-        _check(
-            "process_index",
-            process_index,
-            f"0 to {process_count - 1}",
-            0 <= process_index < process_count,
-        )
-        _check(
-            "global_batch_size",
-            global_batch_size,
-            f"a multiple of the {process_count} processes",
-            global_batch_size % process_count == 0,
-        )
-        _check(
-            "max_length",
-            max_length,
-            f"2 to {sequence_length + 1} (sequence_length + 1)",
-            2 <= max_length <= sequence_length + 1,
-        )
-        _check(
-            "overlong",
-            overlong,
-            "truncate, drop or refuse",
-            overlong in ("truncate", "drop", "refuse"),
-        )
-        _check("window", window, "at least 1", window >= 1)
         if not hasattr(source, "prompt_lengths_R"):
             if tokenizer is None:
                 raise InputError("tokenizer: expected one, since the source holds records")
             source = tokenize_records(source, tokenizer)
 
-        self.sequence_length = sequence_length
-        self.global_batch_size = global_batch_size
-        self.seed = seed
-        self.num_epochs = num_epochs
-        self.process_index = process_index
-        self.process_count = process_count
-        self.shuffle = shuffle
-        self.pad_id = pad_id
+        self.config = config
         self.source = source
-        self._max_length = max_length
-        records, self.counts = _select(source, max_length, overlong)
+        records, self.counts = _select(source, config.longest, config.overlong)
         self._schedule = Schedule(
             groups=groups(
-                records, source.datasets_R, source.kinds_R, source.dataset_names, mixture or {}
+                records, source.datasets_R, source.kinds_R, source.dataset_names, config.mixture
             ),
-            input_lengths_R=np.minimum(source.lengths_R, max_length) - 1,
-            capacity=sequence_length,
-            seed=seed,
-            shuffle=shuffle,
-            window=window,
-            directory=plan_directory,
-            writes=process_index == 0,
+            input_lengths_R=np.minimum(source.lengths_R, config.longest) - 1,
+            capacity=config.sequence_length,
+            seed=config.seed,
+            shuffle=config.shuffle,
+            window=config.window,
+            directory=config.plan_directory,
+            writes=config.process_index == 0,
         )
         self._epoch_ends = [0]  # in packs: epoch e is packs _epoch_ends[e] to _epoch_ends[e + 1]
         self._plans: dict[int, Packs] = {}
@@ -216,21 +218,22 @@ class TrainInput:
 
     def num_steps(self) -> int | None:
         """Steps of all epochs, the last possibly filled up with empty rows; None if without end."""
-        if self.num_epochs is None:
+        if self.config.num_epochs is None:
             return None
-        return -(-self._first_pack(self.num_epochs) // self.global_batch_size)
+        return -(-self._first_pack(self.config.num_epochs) // self.config.global_batch_size)
 
     def batch(self, step: int) -> Batch:
         """This process's rows of step `step`, laid out by `packing.lay_out`, [B / processes, T]."""
-        rows = self.global_batch_size // self.process_count
-        first = step * self.global_batch_size + self.process_index * rows
+        config = self.config
+        rows = config.global_batch_size // config.process_count
+        first = step * config.global_batch_size + config.process_index * rows
         packs = [self._pack(number) for number in range(first, first + rows)]
-        return lay_out(self.source, packs, self.sequence_length, self.pad_id, self._max_length)
+        return lay_out(self.source, packs, config.sequence_length, config.pad_id, config.longest)
 
     def records(self, step: int) -> np.ndarray:
         """The numbers, in the source, of the records of step `step`, of all processes' rows."""
-        first = step * self.global_batch_size
-        packs = [self._pack(number) for number in range(first, first + self.global_batch_size)]
+        rows = self.config.global_batch_size
+        packs = [self._pack(number) for number in range(step * rows, (step + 1) * rows)]
         return np.concatenate(packs)
 
     def mixture_table(self) -> str:
@@ -243,9 +246,9 @@ class TrainInput:
         if num_steps is None:
             num_steps = self.num_steps()
         with self._lock:
-            needed = num_steps * self.global_batch_size
+            needed = num_steps * self.config.global_batch_size
             while self._epoch_ends[-1] < needed and len(self._epoch_ends) <= _PLANNED_AHEAD:
-                if len(self._epoch_ends) - 1 == self.num_epochs:
+                if len(self._epoch_ends) - 1 == self.config.num_epochs:
                     break
                 self._plan(len(self._epoch_ends) - 1)
 
@@ -257,10 +260,10 @@ class TrainInput:
         """What decides the batch of a step, whatever the number of processes."""
         return {
             "records": self.source.digest()[:16],
-            "sequence_length": self.sequence_length,
-            "global_batch_size": self.global_batch_size,
-            "seed": self.seed,
-            "shuffle": self.shuffle,
+            "sequence_length": self.config.sequence_length,
+            "global_batch_size": self.config.global_batch_size,
+            "seed": self.config.seed,
+            "shuffle": self.config.shuffle,
             "packs": self._schedule.identity[:16],  # of mixture, lengths and window too
         }
 
@@ -268,7 +271,7 @@ class TrainInput:
         """The records of a pack of the stream of all epochs; none after the last epoch."""
         with self._lock:
             while self._epoch_ends[-1] <= number:
-                if len(self._epoch_ends) - 1 == self.num_epochs:
+                if len(self._epoch_ends) - 1 == self.config.num_epochs:
                     return np.empty(0, np.int64)
                 self._plan(len(self._epoch_ends) - 1)
             epoch = int(np.searchsorted(self._epoch_ends, number, side="right")) - 1

@@ -1,6 +1,6 @@
 """Configs: frozen dataclasses of all sections, and the check that makes them of a user's fields."""
 
-from semcoder_jax.config.architecture import MODELS, DecoderConfig
+from semcoder_jax.config.architecture import MODELS, DecoderConfig, build_decoder_config
 from semcoder_jax.config.fields import check_arguments
 from semcoder_jax.config.run import RunConfig, differing_fields, parse_run
 from semcoder_jax.config.sections import (
@@ -36,6 +36,7 @@ __all__ = [
     "OptimizerConfig",
     "RunConfig",
     "TrainConfig",
+    "build_decoder_config",
     "check_arguments",
     "differing_fields",
     "parse_run",

@@ -5,6 +5,10 @@ release's config.json of 6.7b. Reading a real checkpoint uses its own config.jso
 """
 
 import dataclasses
+from collections.abc import Mapping
+
+from semcoder_jax.config.fields import parse_section
+from semcoder_jax.config.sections import ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,3 +74,25 @@ MODELS = {
         num_kv_heads=8,
     ),
 }
+
+
+def build_decoder_config(model: Mapping, *, vocab_size: int, sequence_length: int) -> DecoderConfig:
+    """The architecture that the ``model`` section spells out.
+
+    ``vocab_size`` (the tokenizer's) and ``sequence_length`` stand in for fields that it leaves out.
+    Raises ConfigError.
+    """
+    fields = {name: value for name, value in model.items() if name != "init_from"}
+    if name := fields.pop("architecture", None):
+        fields = dataclasses.asdict(MODELS[name]) | fields
+    fields.setdefault("vocab_size", vocab_size)
+    if fields["vocab_size"] < vocab_size:
+        raise ConfigError(
+            f"config: model.vocab_size {fields['vocab_size']} is below the tokenizer's {vocab_size}"
+        )
+    heads = fields.get("num_heads") or 1
+    fields.setdefault("num_kv_heads", heads)
+    if "hidden_size" in fields:
+        fields.setdefault("head_dim", fields["hidden_size"] // heads)
+    fields.setdefault("max_positions", sequence_length)
+    return parse_section(DecoderConfig, fields, "model")

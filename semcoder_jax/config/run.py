@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from data_pipeline.tokens.mixture import MixtureError, check_weights
-from semcoder_jax.config.architecture import MODELS, DecoderConfig
+from semcoder_jax.config.architecture import MODELS, DecoderConfig, build_decoder_config
 from semcoder_jax.config.fields import (
     check_names,
     check_type,
@@ -103,21 +103,9 @@ class RunConfig:
 
     def decoder_config(self, vocab_size: int) -> DecoderConfig:
         """The architecture that ``model`` spells out, for a tokenizer of ``vocab_size`` ids."""
-        fields = {name: value for name, value in self.model.items() if name != "init_from"}
-        if name := fields.pop("architecture", None):
-            fields = dataclasses.asdict(MODELS[name]) | fields
-        fields.setdefault("vocab_size", vocab_size)
-        if fields["vocab_size"] < vocab_size:
-            raise ConfigError(
-                f"config: model.vocab_size {fields['vocab_size']} is below the tokenizer's "
-                f"{vocab_size}"
-            )
-        heads = fields.get("num_heads") or 1
-        fields.setdefault("num_kv_heads", heads)
-        if "hidden_size" in fields:
-            fields.setdefault("head_dim", fields["hidden_size"] // heads)
-        fields.setdefault("max_positions", self.data.sequence_length)
-        return parse_section(DecoderConfig, fields, "model")
+        return build_decoder_config(
+            self.model, vocab_size=vocab_size, sequence_length=self.data.sequence_length
+        )
 
 
 def parse_run(record: Mapping) -> RunConfig:

@@ -6,7 +6,6 @@ x86-64 Linux machine.
 
 import collections
 import dataclasses
-import functools
 import math
 import re
 import time
@@ -16,13 +15,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 from jax.sharding import Mesh
 
 from data_pipeline.tokens.packing import TokenTable, lay_out
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import MODEL, abstract_model
-from semcoder_jax.config import MODELS, ConfigError, DecoderConfig, RunConfig
+from semcoder_jax.checkpoints import MODEL
+from semcoder_jax.config import MODELS, ConfigError, DataConfig, DecoderConfig, RunConfig
 from semcoder_jax.model import sharding
 from semcoder_jax.planner import topologies
 from semcoder_jax.planner.collectives import (
@@ -33,8 +31,7 @@ from semcoder_jax.planner.collectives import (
 )
 from semcoder_jax.planner.executed_flops import executed_flops
 from semcoder_jax.planner.roofline import Exchange
-from semcoder_jax.training.optimizer import make_optimizer
-from semcoder_jax.training.state import frozen_shapes, initial_state, state_shardings
+from semcoder_jax.training.state import TrainSetup
 from semcoder_jax.training.step import make_train_step
 
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -110,7 +107,7 @@ def architecture(run: RunConfig) -> DecoderConfig:
     return run.decoder_config(1)
 
 
-def batch_shapes(run: RunConfig) -> dict[str, jax.ShapeDtypeStruct]:
+def batch_shapes(data: DataConfig) -> dict[str, jax.ShapeDtypeStruct]:
     """A global batch as shapes: the arrays that packing lays out."""
     nothing = np.zeros(0, np.int32)
     table = TokenTable(
@@ -120,8 +117,8 @@ def batch_shapes(run: RunConfig) -> dict[str, jax.ShapeDtypeStruct]:
         kinds_R=nothing,
         cut_R=np.zeros(0, bool),
     )
-    rows = lay_out(table, [nothing], run.data.sequence_length)
-    shape = (run.data.global_batch_size, run.data.sequence_length)
+    rows = lay_out(table, [nothing], data.sequence_length)
+    shape = (data.global_batch_size, data.sequence_length)
     return {name: jax.ShapeDtypeStruct(shape, array.dtype) for name, array in rows.items()}
 
 
@@ -138,18 +135,16 @@ class StepShapes:
     def of(cls, run: RunConfig, devices: list[jax.Device]) -> "StepShapes":
         mesh = sharding.make_mesh(run.mesh, devices)
         config = architecture(run)
-        graphdef, _ = nnx.split(abstract_model(config, run.compute))
         # The schedule wants a number of steps; none of its values shapes the program.
         num_steps = run.train.num_steps or run.optimizer.warmup_steps + 1
-        optimizer = make_optimizer(run.optimizer, num_steps)
-        state = jax.eval_shape(functools.partial(initial_state, run, config, optimizer))
-        places = state_shardings(state, mesh)
-        frozen = frozen_shapes(run, config)
-        frozen_places = sharding.parameter_shardings(frozen, mesh)
-        step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places, frozen_places)
-        batch = batch_shapes(run)
+        setup = TrainSetup.of(run, config, num_steps, mesh)
+        step = make_train_step(setup, run.train)
+        frozen, batch = setup.trainable.frozen_shapes(), batch_shapes(run.data)
+        frozen_shardings = sharding.parameter_shardings(frozen, mesh)
         rows = dict.fromkeys(batch, sharding.batch_sharding(mesh))
-        arguments = _placed((state, frozen, batch), (places, frozen_places, rows))
+        arguments = _placed(
+            (setup.shapes, frozen, batch), (setup.shardings, frozen_shardings, rows)
+        )
         return cls(step, arguments, mesh, run.compute.dtype)
 
     @property

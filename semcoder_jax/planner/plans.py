@@ -66,8 +66,8 @@ def make_plans(
     progress = Progress()
     for place in places:  # all are checked before the first is compiled
         if not find_fastest:
-            Setting.of(run, place.num_devices).check(run, place)
-        elif not any(candidates(run, architecture(run), place)):
+            Setting.of(run, place.num_devices).check(run.data.global_batch_size, place)
+        elif not any(candidates(run.data.global_batch_size, architecture(run), place)):
             raise ConfigError(
                 f"config: data.global_batch_size {run.data.global_batch_size}: no mesh of "
                 f"{place.name} ({place.num_devices} devices) divides it"
@@ -91,7 +91,7 @@ def _given(run, place, compiler: Compiler, progress: Progress, number: str, num_
 
 
 def _searched(run, place, compiler: Compiler, progress: Progress, number: str, num_steps) -> Plan:
-    settings = list(candidates(run, architecture(run), place))
+    settings = list(candidates(run.data.global_batch_size, architecture(run), place))
     any_run = settings[0].applied(run)  # the bounds are those of the settings, not of the config
     progress.begin(number, f"bounds of {len(settings)} settings on {place.name}")
     bounds = compiler.bounds(any_run, place, settings, progress.tick)
@@ -106,7 +106,7 @@ def _searched(run, place, compiler: Compiler, progress: Progress, number: str, n
         known = compiler.known(chosen, place)
         if known is None:
             mesh = "x".join(map(str, setting.mesh))
-            what = f"mesh {mesh}, {setting.rows(run)} rows, {setting.remat}"
+            what = f"mesh {mesh}, {setting.rows(run.data.global_batch_size)} rows, {setting.remat}"
             progress.begin(f"{number} {place.name}, {tried} of at most {most}", what)
             known = compiler.compile(chosen, place, progress.tick)
             progress.end(verdict(known))

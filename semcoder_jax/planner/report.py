@@ -91,7 +91,7 @@ def make_plan(
         setting,
         step,
         num_layers=config.num_layers,
-        rows=setting.rows(run),
+        rows=setting.rows(batch),
         tokens=batch * length,
         model_flops=flops.model_flops(
             config, batch, length, adapter_parameters=step.trained_parameters if run.lora else None

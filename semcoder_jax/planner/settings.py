@@ -64,7 +64,7 @@ class Setting:
             f"--config.compute.remat={self.remat}"
         )
 
-    def check(self, run: RunConfig, topology: Topology) -> None:
+    def check(self, batch_size: int, topology: Topology) -> None:
         """Raise MeshError or ConfigError unless the mesh has the topology's devices and splits a
         microbatch evenly."""
         data, fsdp, tensor = self.mesh
@@ -79,18 +79,17 @@ class Setting:
                 f"config: mesh.data is {data}, expected a multiple of the {topology.num_slices} "
                 f"slices of {topology.name}: only it may cross the network between them"
             )
-        batch = run.data.global_batch_size
-        if batch % (self.accumulation_steps * data * fsdp):
+        if batch_size % (self.accumulation_steps * data * fsdp):
             raise ConfigError(
-                f"config: data.global_batch_size {batch} in {self.accumulation_steps} "
-                f"microbatch(es) gives {batch / self.accumulation_steps:g} rows, which the "
+                f"config: data.global_batch_size {batch_size} in {self.accumulation_steps} "
+                f"microbatch(es) gives {batch_size / self.accumulation_steps:g} rows, which the "
                 f"{data * fsdp} batch shards (data x fsdp) of {topology.name} do not divide"
             )
 
-    def rows(self, run: RunConfig) -> int:
-        """Of a microbatch on a device."""
+    def rows(self, batch_size: int) -> int:
+        """Rows of a microbatch on one device."""
         data, fsdp, _ = self.mesh
-        return run.data.global_batch_size // self.accumulation_steps // (data * fsdp)
+        return batch_size // self.accumulation_steps // (data * fsdp)
 
     def needs_at_least(self, other: "Setting") -> bool:
         """Whether it surely takes as much memory as ``other``: the same mesh, as many rows at a
@@ -104,15 +103,14 @@ class Setting:
         )
 
 
-def candidates(run: RunConfig, config: DecoderConfig, topology: Topology) -> Iterator[Setting]:
+def candidates(batch_size: int, config: DecoderConfig, topology: Topology) -> Iterator[Setting]:
     """Every setting that splits the model's heads and the batch evenly."""
-    batch = run.data.global_batch_size
     for mesh in _meshes(config, topology):
         shards = mesh[0] * mesh[1]
-        if batch % shards:
+        if batch_size % shards:
             continue
-        for steps in range(1, batch // shards + 1):
-            if batch % (shards * steps) == 0:
+        for steps in range(1, batch_size // shards + 1):
+            if batch_size % (shards * steps) == 0:
                 for remat in REMAT_POLICIES:
                     yield Setting(mesh, steps, remat)
 

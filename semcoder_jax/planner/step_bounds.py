@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 
-from semcoder_jax.config import DecoderConfig, RunConfig
+from semcoder_jax.config import Compute, DataConfig, DecoderConfig, RunConfig
 from semcoder_jax.model.remat import OFFLOADING
 from semcoder_jax.planner import topologies
 from semcoder_jax.planner.collectives import ring_bytes
@@ -54,12 +54,12 @@ def step_bounds(
             flops[setting.remat] = executed_flops(shapes.step.trace(*shapes.arguments).jaxpr)
         shapes = by_mesh[setting.mesh]
         minimum = shapes.least_exchange(setting.accumulation_steps)
-        tensor = tensor_bytes(config, chosen, setting)
+        tensor = tensor_bytes(config, run.data, run.compute, setting)
         found.append(
             StepBounds(
                 memory_bytes=shapes.argument_bytes
                 + shapes.gradient_bytes
-                + kept_bytes(config, chosen, setting),
+                + kept_bytes(config, run.data, run.compute, setting),
                 executed_flops=flops[setting.remat],
                 exchanged_bytes=minimum.total + tensor,
                 slice_bytes=minimum.gather + tensor,
@@ -69,7 +69,7 @@ def step_bounds(
     return found
 
 
-def kept_bytes(config: DecoderConfig, run: RunConfig, setting: Setting) -> int:
+def kept_bytes(config: DecoderConfig, data: DataConfig, compute: Compute, setting: Setting) -> int:
     """Activations of one microbatch that a device keeps for the backward pass, at least."""
     D, F = config.hidden_size, config.intermediate_size
     HK, GK = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
@@ -82,13 +82,15 @@ def kept_bytes(config: DecoderConfig, run: RunConfig, setting: Setting) -> int:
         # Both norms' results and the input between them; attention's result, the gate's silu and
         # what enters the last product.
         elements += 3 * D + (HK + 2 * F) // setting.mesh[2]
-    tokens = setting.rows(run) * run.data.sequence_length
-    return config.num_layers * tokens * elements * jnp.dtype(run.compute.dtype).itemsize
+    tokens = setting.rows(data.global_batch_size) * data.sequence_length
+    return config.num_layers * tokens * elements * jnp.dtype(compute.dtype).itemsize
 
 
-def tensor_bytes(config: DecoderConfig, run: RunConfig, setting: Setting) -> float:
+def tensor_bytes(
+    config: DecoderConfig, data: DataConfig, compute: Compute, setting: Setting
+) -> float:
     """What a device must send in a step for the split of heads and feed-forward width."""
-    data, fsdp, tensor = setting.mesh
-    tokens = run.data.global_batch_size * run.data.sequence_length // (data * fsdp)
-    activations = tokens * config.hidden_size * jnp.dtype(run.compute.dtype).itemsize
+    shards, tensor = setting.mesh[0] * setting.mesh[1], setting.mesh[2]
+    tokens = data.global_batch_size * data.sequence_length // shards
+    activations = tokens * config.hidden_size * jnp.dtype(compute.dtype).itemsize
     return 4 * config.num_layers * ring_bytes("all-reduce", activations, tensor)

@@ -1,4 +1,4 @@
-"""Compiled programs are kept on disk, so that a run that starts again does not compile again."""
+"""Keeps compiled programs on disk, so that a restarted run does not compile again."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ _HIT_EVENT = "/jax/compilation_cache/cache_hits"
 
 def keep_compiled_programs(workdir: str | Path) -> None:
     """Turn JAX's compilation cache on: in the user's own cache folder, or in WORKDIR where there
-    are several processes, for all of them see that and only the first one writes.
+    are several processes: all of them see that folder and only the first one writes.
 
-    A place that JAX was given (JAX_COMPILATION_CACHE_DIR) stays, and
-    JAX_ENABLE_COMPILATION_CACHE=false turns it off.
+    A folder given to JAX (JAX_COMPILATION_CACHE_DIR) stays, and JAX_ENABLE_COMPILATION_CACHE=false
+    turns the cache off.
     """
     if jax.config.jax_compilation_cache_dir is None:
         folder = cache_folder() if jax.process_count() == 1 else Path(workdir).absolute()

@@ -1,4 +1,4 @@
-"""The tokenizer and the batches that a training config names; made first where it asks for it."""
+"""Opens the tokenizer and the batches that the ``data`` section names."""
 
 import dataclasses
 import itertools
@@ -13,11 +13,11 @@ from jax.experimental import multihost_utils
 from data_pipeline.pyx import dataset as pyx
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.tokens import store as prepared
-from data_pipeline.tokens.batches import BatchIterator, TrainInput
+from data_pipeline.tokens.batches import BatchIterator, InputConfig, TrainInput
 from data_pipeline.toy import corpus as synthetic
 from data_pipeline.toy import vocabulary
 from semcoder_jax import hf
-from semcoder_jax.config import ConfigError, RunConfig, check_arguments
+from semcoder_jax.config import ConfigError, DataConfig, check_arguments
 from semcoder_jax.training.workdir import check_tokenizer
 
 PLANS_KEPT_FROM = 10_000  # records: fewer are planned in milliseconds, and have many epochs
@@ -28,7 +28,7 @@ class Data:
     """The opened data: training batches from step 0 on, held-out batches if there are any.
 
     ``record_ids(step)``: the ids of the records that update ``step`` (from 1) learns from, of all
-    processes' rows. ``mixture``: what an epoch is made of, a table for people.
+    processes' rows. ``mixture``: a table of the records of an epoch, for people.
     """
 
     tokenizer: Any
@@ -39,56 +39,76 @@ class Data:
     mixture: str
 
 
-def open_data(run: RunConfig, workdir: Path) -> Data:
-    """Tokenizer and batches; builds the synthetic corpus or a tokenizer first if the config asks
-    for it. Raises a UserError."""
-    if run.data.source == "tokens":
-        opened = _open_tokens(run)
+def open_data(
+    config: DataConfig,
+    workdir: Path,
+    *,
+    seed: int,
+    num_steps: int | None,
+    init_from: str | None = None,
+) -> Data:
+    """Open the tokenizer and the batches; first make the toy corpus or a tokenizer if ``config``
+    asks for it.
+
+    ``num_steps`` None: as many as ``config.num_epochs`` take. The tokenizer must be that of the run
+    in WORKDIR and fit the model in ``init_from``. Raises a UserError.
+    """
+    if config.source == "tokens":
+        opened = _open_tokens(config)
     else:
-        opened = _open_records(*_prepared(run, workdir))
+        opened = _open_records(*_prepare_records(config, workdir))
     tokenizer, train_source, held_out_source, ids = opened
-    check_tokenizer(run, workdir, tokenizer)
-    shared = {
-        "tokenizer": tokenizer,
-        "sequence_length": run.data.sequence_length,
-        "global_batch_size": run.data.global_batch_size,
-        "overlong": run.data.overlong,
-        "process_index": jax.process_index(),
-        "process_count": jax.process_count(),
-    }
-    train_input = TrainInput(
-        train_source,
-        seed=run.seed,
-        num_epochs=run.data.num_epochs,
-        mixture=run.data.mixture,
-        window=run.data.packing_window,
+    check_tokenizer(tokenizer, workdir, init_from)
+    shared = _shared_options(config)
+    train_options = dataclasses.replace(
+        shared,
+        seed=seed,
+        num_epochs=config.num_epochs,
+        mixture=config.mixture,
+        window=config.packing_window,
         plan_directory=workdir / "packs" if len(train_source) >= PLANS_KEPT_FROM else None,
-        **shared,
     )
+    train = TrainInput(train_source, train_options, tokenizer)
     if jax.process_index() == 0:  # the others read what it plans
-        train_input.plan(run.train.num_steps)
+        train.plan(num_steps)
     _barrier("packs")
     held_out = None
     if held_out_source is not None:
-        held_out = TrainInput(held_out_source, seed=0, num_epochs=1, shuffle=False, **shared)
-    num_steps = run.train.num_steps
-    if num_steps is None:
-        num_steps = train_input.num_steps()
+        one_pass = dataclasses.replace(shared, num_epochs=1, shuffle=False)
+        held_out = TrainInput(held_out_source, one_pass, tokenizer)
 
     def record_ids(step: int) -> list[str]:
-        return ids(train_input.records(step - 1))
+        return ids(train.records(step - 1))
 
-    mixture = train_input.mixture_table()
-    return Data(tokenizer, train_input.iterator(), held_out, num_steps, record_ids, mixture)
+    return Data(
+        tokenizer=tokenizer,
+        train=train.iterator(),
+        eval=held_out,
+        num_steps=train.num_steps() if num_steps is None else num_steps,
+        record_ids=record_ids,
+        mixture=train.mixture_table(),
+    )
 
 
-def _open_tokens(run: RunConfig):
+def _shared_options(config: DataConfig) -> InputConfig:
+    """What training and held-out batches have in common."""
+    return InputConfig(
+        sequence_length=config.sequence_length,
+        global_batch_size=config.global_batch_size,
+        seed=0,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        overlong=config.overlong,
+    )
+
+
+def _open_tokens(config: DataConfig):
     """(tokenizer, training source, held-out source or None, ids of records by number)."""
-    folders = {name: Path(path) for name, path in run.data.datasets.items()}
+    folders = {name: Path(path) for name, path in config.datasets.items()}
     first = folders[min(folders)]
     prepared.read_manifest(first)  # a clearer message than one about its tokenizer
-    tokenizer = hf.read_tokenizer(run.data.tokenizer or first / prepared.TOKENIZER)
-    expected = tokenizer if run.data.tokenizer else None  # else one another's
+    tokenizer = hf.read_tokenizer(config.tokenizer or first / prepared.TOKENIZER)
+    expected = tokenizer if config.tokenizer else None  # else one another's
     train = prepared.open_tokens(folders, "train", expected)
     held_out = None
     if "eval" in prepared.splits(folders):
@@ -107,46 +127,47 @@ def _open_records(data_dir: Path, tokenizer_path: Path):
     return hf.read_tokenizer(tokenizer_path), train, held_out, ids
 
 
-def _prepared(run: RunConfig, workdir: Path) -> tuple[Path, Path]:
-    """(folder of the prepared dataset, tokenizer directory), both whole."""
-    if run.data.source == "pyx":
-        return Path(run.data.directory), _tokenizer_of(run, workdir)
-    jsonl_by_split, tokenizer_path = _data_paths(run, workdir)
+def _prepare_records(config: DataConfig, workdir: Path) -> tuple[Path, Path]:
+    """Prepare the dataset; returns (its folder, tokenizer directory)."""
+    if config.source == "pyx":
+        return Path(config.directory), _make_tokenizer(config, workdir)
+    jsonl_by_split, tokenizer_path = _data_paths(config, workdir)
     pyx.prepare(jsonl_by_split, workdir / "data")
     return workdir / "data", tokenizer_path
 
 
-def _tokenizer_of(run: RunConfig, workdir: Path) -> Path:
-    """The tokenizer that the config names, or one of the dataset's own words."""
-    if run.data.tokenizer:
-        return Path(run.data.tokenizer)
+def _make_tokenizer(config: DataConfig, workdir: Path) -> Path:
+    """The tokenizer that ``config`` names, or a new one of the dataset's own words."""
+    if config.tokenizer:
+        return Path(config.tokenizer)
     folder = workdir / "tokenizer"
-    records = pyx.load(run.data.directory, "train")
+    records = pyx.load(config.directory, "train")
     if jax.process_index() == 0:
         texts = itertools.chain.from_iterable(
             (training_prompt(record), record.response) for record in records
         )
-        vocabulary.train_tokenizer(texts, run.data.vocabulary_words).save_pretrained(folder)
+        vocabulary.train_tokenizer(texts, config.vocabulary_words).save_pretrained(folder)
     _barrier("tokenizer")
     return folder
 
 
-def _data_paths(run: RunConfig, workdir: Path) -> tuple[dict[str, Path], Path]:
+def _data_paths(config: DataConfig, workdir: Path) -> tuple[dict[str, Path], Path]:
     """JSONL by split ("train", perhaps "eval"), tokenizer directory."""
-    data = run.data
-    if data.source == "jsonl":
-        paths = {"train": data.train, "eval": data.eval}
+    if config.source == "jsonl":
+        paths = {"train": config.train, "eval": config.eval}
         paths = {split: Path(path) for split, path in paths.items() if path}
         for split, path in paths.items():
             if not path.is_file():
                 raise ConfigError(f"config: data.{split}: {path}: no such file")
-        return paths, Path(data.tokenizer)
+        return paths, Path(config.tokenizer)
 
-    check_arguments(synthetic.build, data.synthetic, "data.synthetic")
+    check_arguments(synthetic.build, config.synthetic, "data.synthetic")
     if jax.process_index() == 0:
-        synthetic.build(workdir / "corpus", **data.synthetic)
+        synthetic.build(workdir / "corpus", **config.synthetic)
     _barrier("corpus")
-    corpus = synthetic.build(workdir / "corpus", **data.synthetic)  # made: only says where
+    corpus = synthetic.build(
+        workdir / "corpus", **config.synthetic
+    )  # exists by now: returns its paths
     return {"train": Path(corpus.train), "eval": Path(corpus.heldout)}, Path(corpus.tokenizer)
 
 

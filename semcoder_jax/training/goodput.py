@@ -1,10 +1,9 @@
 """Goodput: the share of a run's wall time that went into steps that count, over all its sessions.
 
-WORKDIR/goodput.jsonl is only ever added to. A session opens with a row of the step it starts from
-and adds one an interval, with the seconds of each phase. A session that was killed has made steps
-after its last checkpoint; the next one starts before them and makes them again, and so their time
-counts as repeated. What cannot be known is left out: time between sessions, and a killed session's
-time since its last row.
+WORKDIR/goodput.jsonl is append-only. A session begins with a row of the step it starts from and
+adds one row an interval, with the seconds of each phase. A killed session loses the steps after its
+last checkpoint; the next session repeats them, so their time counts as repeated. Time that no row
+shows is left out: between sessions, and in a killed session since its last row.
 """
 
 import contextlib
@@ -26,14 +25,14 @@ INPUT = "input"  # waiting for the next batch
 CHECKPOINT = "checkpoint"  # waiting for a save, not the writing behind the steps
 EVALUATION = "evaluation"
 PROFILE = "profile"
-STEPS = "steps"  # all that is none of the others
+STEPS = "steps"  # the remaining time
 SKIPPED = "skipped"  # steps that updated nothing
 REPEATED = "repeated"  # steps that a kill lost, or a damaged checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
 class Goodput:
-    """Seconds of wall time by what they were spent on, of all ``sessions`` of a run.
+    """Seconds of wall time by phase, over all ``sessions`` of a run.
 
     ``seconds["steps"]`` are those of steps that count; ``repeated_steps`` were made twice.
     """
@@ -48,7 +47,7 @@ class Goodput:
 
     @property
     def share(self) -> float:
-        """Of the wall time, in steps that count: from 0 to 1."""
+        """Share of the wall time spent in steps that count, from 0 to 1."""
         return self.seconds.get(STEPS, 0.0) / self.total if self.total else 0.0
 
     def __str__(self) -> str:
@@ -70,7 +69,7 @@ class Goodput:
 class WallTime:
     """Where this session's wall time goes, row by row into WORKDIR/goodput.jsonl.
 
-    ``began`` is the session's start on time.monotonic's clock; what passed until now was the start.
+    ``began`` is the session's start by time.monotonic; the time until now counts as START.
     With ``write`` False (every process but one) nothing is written.
     """
 
@@ -118,7 +117,7 @@ def read_goodput(workdir: Path) -> Goodput:
 
 
 def summarize(rows: Sequence[Mapping]) -> Goodput:
-    """Of the rows of a goodput.jsonl, in their order."""
+    """Add up the rows of a goodput.jsonl, in their order."""
     seconds: dict[str, float] = {}
     sessions = repeated_steps = 0
     kept = None  # the step from which the next session went on

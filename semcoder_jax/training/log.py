@@ -1,4 +1,4 @@
-"""What a person sees of a training run: one line an interval, and the same numbers in files."""
+"""Shows a training run to people: one line an interval, and the same numbers in files."""
 
 import contextlib
 import dataclasses
@@ -31,9 +31,9 @@ class NotFiniteError(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class LoggedRun:
-    """What the log must know of a run: it starts after step ``first`` of ``num_steps``, shows a
-    line ``every`` so many steps. ``record_ids(step)`` are the ids of a step's records;
-    ``flops(tokens, pairs)`` the model's (see flops); ``machine`` what computes them."""
+    """The session that a log shows: it starts after step ``first`` of ``num_steps`` and shows one
+    line per ``every`` steps. ``record_ids(step)`` gives the ids of a step's records,
+    ``flops(tokens, pairs)`` the model's FLOPs (see flops) on ``machine``."""
 
     first: int
     num_steps: int
@@ -44,14 +44,14 @@ class LoggedRun:
 
 
 class RunLog:
-    """Gathers the steps' metrics, and hands them to people.
+    """Collects the steps' metrics and publishes them once an interval.
 
-    The device always has the next step to go on with and never more: a step is waited for once the
-    one after it is under way. So a request to stop is heard within two steps. What an interval
-    needed is read then. Evaluation, saves and compilation do not count in tokens/s.
+    At most one step is queued on the device behind the running one: the log waits for a step once
+    the next one has been started. So a request to stop takes effect within two steps. Evaluation,
+    saves and compilation do not count in tokens/s.
 
-    A step that updated nothing is told with the ids of its records, also in WORKDIR/skipped.jsonl;
-    ``skipped`` counts those of this session that were published.
+    A step that updated nothing is reported with the ids of its records, also in
+    WORKDIR/skipped.jsonl; ``skipped`` counts those of this session that were published.
     """
 
     def __init__(self, workdir: Path, run: LoggedRun, wall: WallTime, sinks: Sequence[Sink] = ()):
@@ -103,7 +103,7 @@ class RunLog:
         self.say(f"step {step}  held-out loss {_shown(loss.mean, loss.by_kind)}")
 
     def goodput(self, step: int) -> None:
-        """Say what became of the wall time of all sessions."""
+        """Report how the wall time of all sessions was spent."""
         self._wall.interval(step)
         if self._skipped_file is None:
             return
@@ -125,7 +125,7 @@ class RunLog:
         for step, metrics in fetched:
             self._writer.write(step, _scalars(metrics))
             if metrics["skipped"]:
-                self._tell_skipped(step, float(metrics["loss"]), float(metrics["gradient_norm"]))
+                self._report_skipped(step, float(metrics["loss"]), float(metrics["gradient_norm"]))
         steps = [metrics for _, metrics in fetched]
         totals = {
             name: sum(float(metrics[name]) for metrics in steps)
@@ -148,11 +148,11 @@ class RunLog:
         self._progress.update(last, f"loss {loss}  {rate}  {memory_shown}")
 
     def _compiled(self, seconds: dict[str, float]) -> str:
-        """In place of a rate: the interval held the first step."""
+        """Shown in place of a rate: the interval held the first step."""
         how = "read from the compilation cache" if self._was_cached else "compiled"
         return f"{how} in {seconds.get(COMPILE, 0.0):.1f} s"
 
-    def _tell_skipped(self, step: int, loss: float, gradient_norm: float) -> None:
+    def _report_skipped(self, step: int, loss: float, gradient_norm: float) -> None:
         self.skipped += 1
         if self._skipped_file is None:
             return

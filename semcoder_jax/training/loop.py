@@ -8,13 +8,11 @@ WORKDIR: config.json (the checked config), model/ (an HF directory without weigh
 
 import contextlib
 import dataclasses
-import functools
 import math
 import time
 from pathlib import Path
 
 import jax
-from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -24,41 +22,33 @@ from semcoder_jax.checkpoints import (
     CHECKPOINTS,
     MODEL,
     Checkpoints,
-    abstract_model,
-    checksum,
 )
-from semcoder_jax.config import ConfigError, RunConfig, parse_run
-from semcoder_jax.hf.adapter import read_adapter
-from semcoder_jax.loading import load_base
+from semcoder_jax.config import ConfigError, DataConfig, RunConfig, TrainConfig, parse_run
 from semcoder_jax.model import sharding
-from semcoder_jax.training.data import open_data
+from semcoder_jax.training.architecture import resolve_architecture
+from semcoder_jax.training.data import Data, open_data
 from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION, INPUT, PROFILE, WallTime
 from semcoder_jax.training.log import SKIPPED_FILE, LoggedRun, NotFiniteError, RunLog
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
-from semcoder_jax.training.optimizer import make_optimizer
 from semcoder_jax.training.preemption import StopSignal
 from semcoder_jax.training.profile import StepTrace
 from semcoder_jax.training.state import (
-    frozen_shapes,
-    initial_state,
-    resolve_architecture,
-    restored_state,
-    state_from,
-    state_shardings,
-    whole_params,
+    TrainSetup,
+    first_state,
+    restore_state,
 )
 from semcoder_jax.training.step import make_evaluation, make_train_step
 from semcoder_jax.training.throughput import Machine, formula, step_flops
 from semcoder_jax.training.wandb_sink import WandbSink, check_wandb
-from semcoder_jax.training.workdir import check_workdir, claimed, write_config
+from semcoder_jax.training.workdir import check_workdir, lock_workdir, write_config
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """What a session of training came to.
+    """The result of a training session.
 
     ``step`` of ``num_steps`` updates are made and saved; ``eval_loss`` is the held-out loss of
-    the last evaluation, None without one; ``tokens_per_second`` counts tokens that are not
+    the last evaluation, None if there was none; ``tokens_per_second`` counts tokens that are not
     padding, after compilation; ``seconds`` is this session's wall time.
     """
 
@@ -77,85 +67,60 @@ def train(config: ConfigDict | dict, workdir: str | Path, *, profile_steps: int 
     Raises a UserError, before anything is compiled, if the config or the workdir is wrong.
     Raises NotFiniteError, with the state saved, after ``train.max_skipped_steps`` bad steps.
     """
-    run = parse_run(config)
+    run, workdir = parse_run(config), Path(workdir)
     mesh = sharding.make_mesh(run.mesh)
-    check_batch(run, mesh)
+    check_batch(run.data, run.train, mesh)
     check_wandb(run.train.wandb_project)
-    check_workdir(run, Path(workdir))
-    with claimed(Path(workdir)):
-        return _train(run, mesh, Path(workdir), profile_steps)
+    check_workdir(run, workdir)
+    with lock_workdir(workdir):
+        return _train(run, mesh, workdir, profile_steps)
 
 
 def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> TrainResult:
     started = time.monotonic()
 
     # ---- Data
-    data = open_data(run, workdir)
+    data = open_data(
+        run.data,
+        workdir,
+        seed=run.seed,
+        num_steps=run.train.num_steps,
+        init_from=run.model.get("init_from"),
+    )
     num_steps = data.num_steps
 
-    # ---- Model, optimizer and the places of their arrays
-    decoder_config = resolve_architecture(run, data.tokenizer)
-    graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
-    optimizer = make_optimizer(run.optimizer, num_steps)
-    initialize = functools.partial(initial_state, run, decoder_config, optimizer)
-    shapes = jax.eval_shape(initialize)
-    places = state_shardings(shapes, mesh)
-    if run.lora and run.lora.init_from and not (workdir / CHECKPOINTS).exists():
-        read_adapter(run.lora.init_from, decoder_config, run.lora)  # that it fits
+    # ---- Model, optimizer and the shardings of their arrays
+    decoder_config = resolve_architecture(run.model, run.data.sequence_length, data.tokenizer)
+    setup = TrainSetup.of(run, decoder_config, num_steps, mesh)
+    trainable = setup.trainable
+    if not (workdir / CHECKPOINTS).exists():
+        trainable.check_load()
     multihost_utils.sync_global_devices("checked")  # by every process, before one writes
     if jax.process_index() == 0:  # the workdir is this config's from here on
         write_config(run, workdir)
         hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
 
-    # ---- State: of the last checkpoint, or a new one
-    frozen_places = sharding.parameter_shardings(frozen_shapes(run, decoder_config), mesh)
+    # ---- State: restored from the last checkpoint, or new
     checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
     first = checkpoints.latest_step() or 0
     last = min(num_steps, run.train.stop_after_step or num_steps)
     if first >= last:
         checkpoints.close()
         return TrainResult(first, num_steps, _last_eval_loss(workdir), 0.0, 0.0)
-    frozen = {}
-    if run.lora:
-        frozen = load_base(run.lora, run.model["init_from"], mesh)
-        checkpoints.base = (run.model["init_from"], checksum(frozen))
-    restored = restored_state(checkpoints, shapes, places, data.train)
-    first = int(restored.step) if restored else 0
-    if restored:
-        state = restored
-    elif run.lora.init_from if run.lora else "init_from" in run.model:
-        state = state_from(run, decoder_config, optimizer, places, mesh)
-    else:
-        # It runs once: optimizing it well takes three times as long as all the rest on CPU.
-        quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
-        state = jax.jit(initialize, out_shardings=places, compiler_options=quick)()
+    frozen = trainable.load_frozen(mesh)
+    checkpoints.base = trainable.frozen_identity(frozen)
+    state = restore_state(checkpoints, setup.shapes, setup.shardings, data.train)
+    first = int(state.step) if state else 0
+    if state is None:
+        state = first_state(setup)
 
     # ---- Steps
-    train_step = make_train_step(run, num_steps, graphdef, optimizer, mesh, places, frozen_places)
-    evaluate = make_evaluation(graphdef, data.eval, run.train.eval_batches, mesh)
+    train_step = make_train_step(setup, run.train)
+    evaluate = make_evaluation(setup.graphdef, data.eval, run.train.eval_batches, mesh)
 
-    # ---- What people see
-    leads = jax.process_index() == 0
-    machine = Machine.of(mesh.devices.flat)
-    wall = WallTime(workdir, first, started, write=leads)
-    seen = LoggedRun(
-        first,
-        num_steps,
-        run.train.log_every,
-        data.record_ids,
-        step_flops(decoder_config, _count(shapes.params) if run.lora else None),
-        machine,
-    )
-    sinks = ()
-    if run.train.wandb_project and leads:
-        sinks = (WandbSink(run.train.wandb_project, workdir, run.to_record()),)
-    log = RunLog(workdir, seen, wall, sinks)
-    log.say(data.mixture)
-    count = f"{_count(shapes.params):,} parameters"
-    if run.lora:
-        count += f" of adapters over {hf.parameter_count(decoder_config):,} in {run.lora.base}"
-    log.say(f"{count} on {mesh.size} device(s), from step {first}")
-    log.say(formula(decoder_config, machine, adapters=run.lora is not None))
+    # ---- Log
+    wall = WallTime(workdir, first, started, write=jax.process_index() == 0)
+    log = _open_log(run, workdir, first, data, setup, wall)
     trace = StepTrace(workdir, first, profile_steps)
 
     # ---- Loop
@@ -177,17 +142,20 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
                 with wall.phase(PROFILE):
                     trace.stop(metrics)
                 log.say(f"traced up to step {step}: {trace.directory}")
-            told = stop.requested(step, checkpoints)
-            # Who was told to stop has little time, and saves first of all.
-            if data.eval and (step == num_steps or (_due(step, run.train.eval_every) and not told)):
+            stop_requested = stop.requested(step, checkpoints)
+            # A session that must stop has little time: it saves and skips the evaluation.
+            evaluates = step == num_steps or (
+                _is_due(step, run.train.eval_every) and not stop_requested
+            )
+            if data.eval and evaluates:
                 log.flush()
                 with wall.phase(EVALUATION):
-                    held_out = evaluate(whole_params(run, state.params, frozen))
+                    held_out = evaluate(trainable.model_parameters(state.params, frozen))
                 log.evaluation(step, held_out)
                 eval_loss = held_out.mean
             failing = log.skipped > run.train.max_skipped_steps
-            stopping = told or failing or step == last
-            if stopping or _due(step, run.train.checkpoint_every):
+            stopping = stop_requested or failing or step == last
+            if stopping or _is_due(step, run.train.checkpoint_every):
                 log.flush()
                 with wall.phase(CHECKPOINT):
                     checkpoints.save(step, state.params, state.optimizer, data.train)
@@ -213,30 +181,46 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
 # ==== Before the first step
 
 
-def check_batch(run: RunConfig, mesh: Mesh) -> None:
+def check_batch(data: DataConfig, config: TrainConfig, mesh: Mesh) -> None:
     """Raise ConfigError unless every microbatch splits evenly over the mesh and the processes."""
-    rows = run.data.global_batch_size // run.train.accumulation_steps
+    rows = data.global_batch_size // config.accumulation_steps
     shards = math.lcm(sharding.batch_shards(mesh), jax.process_count())
     if rows % shards:
         raise ConfigError(
-            f"config: data.global_batch_size {run.data.global_batch_size} in "
-            f"{run.train.accumulation_steps} microbatch(es) gives {rows} rows, which the mesh's "
+            f"config: data.global_batch_size {data.global_batch_size} in "
+            f"{config.accumulation_steps} microbatch(es) gives {rows} rows, which the mesh's "
             f"{shards} batch shards (data x fsdp) do not divide; the next batch size that they "
-            f"divide is {shards * run.train.accumulation_steps * -(-rows // shards)}"
+            f"divide is {shards * config.accumulation_steps * -(-rows // shards)}"
         )
 
 
 # ==== Small print
 
 
-def _due(step: int, every: int) -> bool:
+def _open_log(
+    run: RunConfig, workdir: Path, first: int, data: Data, setup: TrainSetup, wall: WallTime
+) -> RunLog:
+    """The log of a session from step ``first`` on, which says what is trained on what."""
+    trainable, trained = setup.trainable, setup.shapes.params
+    machine = Machine.of(setup.mesh.devices.flat)
+    num_adapters = trainable.adapter_count(trained)
+    flops = step_flops(setup.config, num_adapters)
+    logged = LoggedRun(first, data.num_steps, run.train.log_every, data.record_ids, flops, machine)
+    sinks = ()
+    if run.train.wandb_project and jax.process_index() == 0:
+        sinks = (WandbSink(run.train.wandb_project, workdir, run.to_record()),)
+    log = RunLog(workdir, logged, wall, sinks)
+    log.say(data.mixture)
+    devices = setup.mesh.size
+    log.say(f"{trainable.describe(trained)} on {devices} device(s), from step {first}")
+    log.say(formula(setup.config, machine, adapters=num_adapters is not None))
+    return log
+
+
+def _is_due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
 def _last_eval_loss(workdir: Path) -> float | None:
     rows = [row for row in read_metrics(workdir / METRICS_FILE) if "eval_loss" in row]
     return rows[-1]["eval_loss"] if rows else None
-
-
-def _count(params) -> int:
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))

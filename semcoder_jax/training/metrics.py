@@ -1,8 +1,7 @@
-"""Numbers of a training run in files: metrics.jsonl, TensorBoard's, and those of other sinks.
+"""Writes the numbers of a training run to metrics.jsonl, TensorBoard and other sinks.
 
 WORKDIR/metrics.jsonl holds one row a step, one an interval (speed) and one an evaluation. A resumed
-run drops the rows of steps that it will make again, so the file always tells the story of one
-unbroken run.
+run drops the rows of steps that it will repeat, so the file always reads as one unbroken run.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A request to stop, from the keyboard or the scheduler, heard between two steps."""
+"""Turns a signal from the keyboard or the scheduler into a request to stop after a step."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ class StopSignal:
 
     @property
     def reason(self) -> str:
-        """Why the session ends before the run does, for people: "stopped 1.2 s after SIGTERM"."""
+        """Why the session ends early, for people: "stopped 1.2 s after SIGTERM"."""
         if self._seen is None:
             return "stopped"
         name, since = self._seen

@@ -40,7 +40,7 @@ class StepTrace:
             self.close()
 
     def close(self) -> None:
-        """Write what there is."""
+        """End the trace, if one is running, and write it."""
         if self.is_tracing:
             jax.profiler.stop_trace()
             self.is_tracing = False

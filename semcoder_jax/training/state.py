@@ -1,31 +1,24 @@
-"""What training changes (step, parameters and moments) and what it reads but leaves as it is.
-
-The state is new, restored, or from a model's weights. The decoder's parameters are those of the
-state and the frozen ones together (``whole_params``): adapters over a base, see lora; in full
-fine-tuning nothing is frozen.
-"""
+"""What training changes: step, trained parameters and moments; new, restored, or from a model."""
 
 import dataclasses
 import functools
-import math
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from semcoder_jax import hf
-from semcoder_jax.checkpoints import MODEL, abstract_model, with_shardings
-from semcoder_jax.config import ConfigError, DecoderConfig, RunConfig
-from semcoder_jax.hf.adapter import read_adapter
-from semcoder_jax.loading import load_model
+from semcoder_jax.checkpoints import Checkpoints, abstract_model, with_shardings
+from semcoder_jax.config import DecoderConfig, RunConfig
 from semcoder_jax.model import sharding
-from semcoder_jax.model.decoder import Decoder
-from semcoder_jax.model.initialization import with_copying_heads
-from semcoder_jax.model.lora import adapted, freeze, initial_adapters
-from semcoder_jax.training.optimizer import optimizer_shardings
+from semcoder_jax.training.optimizer import (
+    learning_rate_schedule,
+    make_optimizer,
+    optimizer_shardings,
+)
+from semcoder_jax.training.trainable import Trainable, make_trainable
 
 
 class TrainState(NamedTuple):
@@ -37,54 +30,9 @@ class TrainState(NamedTuple):
     optimizer: Any
 
 
-def resolve_architecture(run: RunConfig, tokenizer) -> DecoderConfig:
-    """The architecture that the config gives, or that of the model it starts from.
-
-    Raises ConfigError where it gives one that differs from the model's.
-    """
-    if "init_from" not in run.model:
-        return run.decoder_config(hf.tokenizer_size(tokenizer))
-    source = Path(run.model["init_from"])
-    found = hf.read_config(source / MODEL if (source / MODEL).is_dir() else source)
-    if len(run.model) > 1:
-        given = dataclasses.asdict(run.decoder_config(hf.tokenizer_size(tokenizer)))
-        del given["initializer_range"]  # of parameters that are new
-        for name, value in given.items():
-            if not math.isclose(value, getattr(found, name), rel_tol=1e-6):
-                raise ConfigError(
-                    f"config: model: {name} is {value}, but {getattr(found, name)} in "
-                    f"model.init_from ({source})"
-                )
-    return found
-
-
-def whole_params(run: RunConfig, params: dict, frozen: dict) -> dict:
-    """The decoder's parameters (plain dicts), for the step and for evaluation."""
-    return adapted(run.lora, params, frozen) if run.lora else params
-
-
-def frozen_shapes(run: RunConfig, config: DecoderConfig) -> dict:
-    """ShapeDtypeStructs of the parameters that no step changes. Raises ConfigError where the base
-    cannot be held as ``lora.base`` says."""
-    if run.lora is None:
-        return {}
-    params = nnx.to_pure_dict(nnx.state(abstract_model(config, run.compute)))
-    try:
-        return jax.eval_shape(functools.partial(freeze, run.lora), params)
-    except ValueError as error:
-        raise ConfigError(f"config: lora.base {run.lora.base!r}: {error}") from None
-
-
-def initial_state(run: RunConfig, config: DecoderConfig, optimizer) -> TrainState:
+def initial_state(trainable: Trainable, optimizer) -> TrainState:
     """A new state; jit it with ``out_shardings`` so that no device ever holds all of it."""
-    if run.lora:
-        adapters = initial_adapters(run.lora, frozen_shapes(run, config), run.seed)
-        return TrainState(jnp.zeros((), jnp.int32), adapters, optimizer.init(adapters))
-    params = nnx.to_pure_dict(nnx.state(Decoder(config, rngs=nnx.Rngs(run.seed))))
-    try:
-        params = with_copying_heads(params, config, run.initialization, run.seed)
-    except ValueError as error:
-        raise ConfigError(f"config: {error}") from None
+    params = trainable.initialize()
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
 
 
@@ -96,27 +44,64 @@ def state_shardings(shapes: TrainState, mesh: Mesh) -> TrainState:
     )
 
 
-def restored_state(checkpoints, shapes, places, data_iterator) -> TrainState | None:
-    """The state of the last sound checkpoint in its shards, None where there is none; sets
+def restore_state(
+    checkpoints: Checkpoints, shapes: TrainState, shardings: TrainState, data_iterator
+) -> TrainState | None:
+    """The state of the last sound checkpoint in its shards, None if there is no checkpoint; sets
     ``data_iterator`` to its place."""
-    params = with_shardings(shapes.params, places.params)
-    optimizer = with_shardings(shapes.optimizer, places.optimizer)
+    params = with_shardings(shapes.params, shardings.params)
+    optimizer = with_shardings(shapes.optimizer, shardings.optimizer)
     restored = checkpoints.restore_last(params, optimizer, data_iterator)
     if restored is None:
         return None
-    return TrainState(
-        jax.device_put(jnp.int32(restored.step), places.step), restored.params, restored.optimizer
-    )
+    step = jax.device_put(jnp.int32(restored.step), shardings.step)
+    return TrainState(step, restored.params, restored.optimizer)
 
 
-def state_from(
-    run: RunConfig, config: DecoderConfig, optimizer, places: TrainState, mesh: Mesh
-) -> TrainState:
-    """A state at step 0: with the float32 parameters of ``model.init_from``, an HF directory or
-    training workdir; of a run of adapters, with those of ``lora.init_from``."""
-    if run.lora:
-        params = jax.device_put(read_adapter(run.lora.init_from, config, run.lora), places.params)
-    else:
-        params = nnx.to_pure_dict(load_model(run.model["init_from"], mesh=mesh).params)
-    moments = jax.jit(optimizer.init, out_shardings=places.optimizer)(params)
-    return TrainState(jax.device_put(jnp.int32(0), places.step), params, moments)
+@dataclasses.dataclass(frozen=True)
+class TrainSetup:
+    """A model and how it is trained, before any of its arrays exists.
+
+    Attributes:
+      config: the decoder's architecture.
+      graphdef: the decoder without its parameters.
+      trainable: which parameters are trained.
+      optimizer: updates the trained parameters.
+      learning_rate: the schedule that the optimizer follows, by update from 0.
+      mesh: where the arrays lie.
+      shapes: the state as ShapeDtypeStructs.
+      shardings: the state as NamedShardings.
+    """
+
+    config: DecoderConfig
+    graphdef: nnx.GraphDef
+    trainable: Trainable
+    optimizer: optax.GradientTransformation
+    learning_rate: optax.Schedule
+    mesh: Mesh
+    shapes: TrainState
+    shardings: TrainState
+
+    @classmethod
+    def of(cls, run: RunConfig, config: DecoderConfig, num_steps: int, mesh: Mesh) -> "TrainSetup":
+        """Raises ConfigError if sections do not fit the architecture or the number of steps."""
+        graphdef, _ = nnx.split(abstract_model(config, run.compute))
+        trainable = make_trainable(config, run.seed, run.model, run.initialization, run.lora)
+        learning_rate = learning_rate_schedule(run.optimizer, num_steps)
+        optimizer = make_optimizer(run.optimizer, num_steps)
+        shapes = jax.eval_shape(functools.partial(initial_state, trainable, optimizer))
+        shardings = state_shardings(shapes, mesh)
+        return cls(config, graphdef, trainable, optimizer, learning_rate, mesh, shapes, shardings)
+
+
+def first_state(setup: TrainSetup) -> TrainState:
+    """The state at step 0 in its shards: of the parameters that the config names, or new ones."""
+    shardings = setup.shardings
+    params = setup.trainable.load(shardings.params, setup.mesh)
+    if params is None:
+        # It runs once: optimizing it well takes three times as long as all the rest on CPU.
+        quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
+        initialize = functools.partial(initial_state, setup.trainable, setup.optimizer)
+        return jax.jit(initialize, out_shardings=shardings, compiler_options=quick)()
+    moments = jax.jit(setup.optimizer.init, out_shardings=shardings.optimizer)(params)
+    return TrainState(jax.device_put(jnp.int32(0), shardings.step), params, moments)

@@ -15,11 +15,11 @@ from jax.sharding import Mesh
 
 from data_pipeline.pyx.records import TRAINING_KINDS
 from data_pipeline.tokens.batches import TrainInput
-from semcoder_jax.config import RunConfig
+from semcoder_jax.config import TrainConfig
 from semcoder_jax.model import fsdp, sharding
 from semcoder_jax.training.loss import chunked_cross_entropy, sums_by_kind
-from semcoder_jax.training.optimizer import gradient_sums, learning_rate_schedule, mean_gradients
-from semcoder_jax.training.state import TrainState, whole_params
+from semcoder_jax.training.optimizer import gradient_sums, mean_gradients
+from semcoder_jax.training.state import TrainSetup, TrainState
 
 
 class LossSums(NamedTuple):
@@ -31,19 +31,10 @@ class LossSums(NamedTuple):
     weight_by_kind_N: jax.Array
 
 
-def make_train_step(
-    run: RunConfig,
-    num_steps: int,
-    graphdef,
-    optimizer,
-    mesh: Mesh,
-    places: TrainState,
-    frozen_places: dict,
-):
+def make_train_step(setup: TrainSetup, config: TrainConfig):
     """Jitted (state, frozen, batch) -> (state, metrics); the old state is donated.
 
-    ``places`` and ``frozen_places`` are the shardings of the state and of the parameters that no
-    step changes ({}: all are trained).
+    ``frozen`` holds the parameters that no step changes.
 
     Metrics are replicated scalars: the mean ``loss`` over the global batch's target tokens, the
     ``gradient_norm`` before clipping, the ``learning_rate``, the numbers of ``target_tokens``
@@ -52,29 +43,32 @@ def make_train_step(
     step leaves parameters and moments as they are; only the counters, and with them the learning
     rate, go on. ``loss_by_kind`` and ``targets_by_kind`` are sums, [kinds], of LossSums.
     """
-    schedule = learning_rate_schedule(run.optimizer, num_steps)
-
-    shards = fsdp.Shards.of(whole_params(run, places.params, frozen_places), mesh)
+    trainable, mesh, shardings = setup.trainable, setup.mesh, setup.shardings
+    frozen_shardings = sharding.parameter_shardings(trainable.frozen_shapes(), mesh)
+    shards = fsdp.Shards.of(trainable.model_parameters(shardings.params, frozen_shardings), mesh)
 
     def local_sums(params, frozen, batch):
         """Of a device's own rows: the sums of batch_loss_sums, gradients of its parts."""
 
         def loss_sums(params, microbatch):
-            return batch_loss_sums(graphdef, whole_params(run, params, frozen), microbatch, shards)
+            whole = trainable.model_parameters(params, frozen)
+            return batch_loss_sums(setup.graphdef, whole, microbatch, shards)
 
-        *sums, gradients = gradient_sums(loss_sums, params, batch, run.train.accumulation_steps)
+        *sums, gradients = gradient_sums(loss_sums, params, batch, config.accumulation_steps)
         return tuple(sums), gradients
 
-    sums_of = fsdp.over_rows(local_sums, mesh, (places.params, frozen_places), places.params)
+    sums_of = fsdp.over_rows(
+        local_sums, mesh, (shardings.params, frozen_shardings), shardings.params
+    )
 
     def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, jax.Array]]:
         (loss_sum, sums), gradients = sums_of(state.params, frozen, batch)
         loss, gradients = mean_gradients(loss_sum, sums.weight, gradients)
         gradient_norm = optax.global_norm(gradients)
         sound = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
-        if run.train.skip_gradient_norm is not None:
-            sound &= gradient_norm <= run.train.skip_gradient_norm
-        updates, moments = optimizer.update(gradients, state.optimizer, state.params)
+        if config.skip_gradient_norm is not None:
+            sound &= gradient_norm <= config.skip_gradient_norm
+        updates, moments = setup.optimizer.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
 
         def unless_bad(new, old):
@@ -88,7 +82,7 @@ def make_train_step(
         metrics = {
             "loss": loss,
             "gradient_norm": gradient_norm,
-            "learning_rate": schedule(state.step),
+            "learning_rate": setup.learning_rate(state.step),
             "target_tokens": sums.weight,
             "tokens": jnp.sum(is_token_BxT),
             # Positions restart in each record: the query at position p sees p + 1 keys.
@@ -101,8 +95,8 @@ def make_train_step(
 
     return jax.jit(
         step,
-        in_shardings=(places, frozen_places, sharding.batch_sharding(mesh)),
-        out_shardings=(places, sharding.replicated(mesh)),
+        in_shardings=(shardings, frozen_shardings, sharding.batch_sharding(mesh)),
+        out_shardings=(shardings, sharding.replicated(mesh)),
         donate_argnums=0,
     )
 

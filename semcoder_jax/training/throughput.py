@@ -1,4 +1,4 @@
-"""How fast training goes, and how much memory it takes: the numbers of an interval of steps."""
+"""Speed and memory of training, measured over an interval of steps."""
 
 import dataclasses
 import resource
@@ -16,8 +16,7 @@ _NOT_TRAINING = (START, COMPILE, EVALUATION, CHECKPOINT, PROFILE)
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What the model's arithmetic runs on: ``peak`` bfloat16 FLOP/s of all devices, None where
-    unknown."""
+    """The devices that train: ``peak`` is the bfloat16 FLOP/s of all of them, None if unknown."""
 
     kind: str
     devices: int
@@ -31,7 +30,7 @@ class Machine:
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """Of an interval of ``steps`` that took ``seconds`` (evaluation, saves, compilation aside).
+    """Speed of ``steps`` that took ``seconds`` (without evaluation, saves and compilation).
 
     Useful ``tokens`` are all but padding, ``targets`` those with a loss, ``flops`` the model's;
     ``input_wait`` is the share of the seconds without a batch.
@@ -70,8 +69,8 @@ class Speed:
 def speed_of(
     totals: dict[str, float], steps: int, seconds: dict[str, float], flops: float
 ) -> Speed | None:
-    """Of the sums of an interval's ``tokens`` and ``target_tokens`` and its seconds by phase; None
-    where it took no time worth dividing by, as when a step was compiled meanwhile."""
+    """The speed of an interval, from its sums of ``tokens`` and ``target_tokens`` and its seconds
+    by phase; None if it is not measurable, for example because a step was compiled meanwhile."""
     training = sum(value for name, value in seconds.items() if name not in _NOT_TRAINING)
     if COMPILE in seconds or training <= 0 or not steps:
         return None
@@ -95,7 +94,7 @@ def step_flops(
 
 
 def formula(config: DecoderConfig, machine: Machine, adapters: bool = False) -> str:
-    """The line that says once what the rates count."""
+    """The line that explains once what the rates count."""
     factor = "3 x" if not adapters else "2 x, adapters and attention 3 x,"
     model = (
         f"model FLOPs = {factor} (2 x {matmul_parameters(config):,} matrix parameters x "

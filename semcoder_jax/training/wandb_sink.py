@@ -1,4 +1,4 @@
-"""Weights & Biases, for those who ask for it (``train.wandb_project``; extra: wandb)."""
+"""Sends metrics to Weights & Biases if ``train.wandb_project`` names a project (extra: wandb)."""
 
 import importlib.util
 import uuid
@@ -12,7 +12,7 @@ RUN_ID_FILE = "wandb_run_id"
 
 
 def check_wandb(project: str | None) -> None:
-    """Raise ConfigError if W&B is asked for and not installed."""
+    """Raise ConfigError if ``project`` is given and wandb is not installed."""
     if project and importlib.util.find_spec("wandb") is None:
         raise ConfigError(
             f"config: train.wandb_project is {project!r}, but the package wandb is not installed; "
@@ -24,7 +24,8 @@ class WandbSink:
     """The run's numbers in a project of W&B; a resumed run goes on in the same run there.
 
     Numbers carry their own step: a run resumed from a checkpoint makes steps again, and W&B's
-    counter cannot go back. Raises ConfigError where W&B refuses (not logged in, for one).
+    counter cannot go back. Raises ConfigError if W&B refuses, for example because
+    nobody is logged in.
     """
 
     def __init__(self, project: str, workdir: Path, config: Mapping):

@@ -1,4 +1,4 @@
-"""Whose directory a run's workdir is: of one config, and of one run at a time."""
+"""A workdir belongs to one config, and to one run at a time."""
 
 import contextlib
 import fcntl
@@ -38,19 +38,19 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
     except ValueError as error:
         raise ConfigError(f"{path}: not the config of a training run ({error})") from None
     if fields := differing_fields(run, recorded):
-        told = [
+        differences = [
             f"{name} is {_short(ours)}, there {_short(theirs)}"
             for name, (ours, theirs) in fields.items()
         ]
         raise ConfigError(
-            f"{path}: this workdir was begun with another config: {'; '.join(told)}; "
+            f"{path}: this workdir was begun with another config: {'; '.join(differences)}; "
             f"choose another --workdir or restore the field(s)"
         )
 
 
-def check_tokenizer(run: RunConfig, workdir: Path, tokenizer) -> None:
+def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
     """Raise ConfigError if the data's tokenizer is not the one that WORKDIR's run was begun with,
-    or gives tokens of the model in ``model.init_from`` other ids."""
+    or gives tokens of the model in ``init_from`` other ids."""
     here = f"the data's tokenizer ({tokenizer.name_or_path})"
     if (workdir / MODEL / "tokenizer.json").is_file():
         difference = hf.tokenizer_difference(tokenizer, hf.read_tokenizer(workdir / MODEL))
@@ -59,8 +59,8 @@ def check_tokenizer(run: RunConfig, workdir: Path, tokenizer) -> None:
                 f"{workdir / MODEL}: this workdir was begun with another tokenizer than {here}: "
                 f"{difference}; choose another --workdir or restore data.tokenizer"
             )
-    if "init_from" in run.model:
-        source = Path(run.model["init_from"])
+    if init_from is not None:
+        source = Path(init_from)
         folder = source / MODEL if (source / MODEL).is_dir() else source
         difference = hf.tokenizer_difference(
             tokenizer, hf.read_tokenizer(folder), may_add_tokens=True
@@ -72,7 +72,7 @@ def check_tokenizer(run: RunConfig, workdir: Path, tokenizer) -> None:
 
 
 def write_config(run: RunConfig, workdir: Path) -> None:
-    """Record the run's config in WORKDIR. Raises ConfigError where that cannot be written."""
+    """Record the run's config in WORKDIR. Raises ConfigError if it cannot be written."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         partial = workdir / f"{CONFIG_FILE}.partial"
@@ -83,19 +83,19 @@ def write_config(run: RunConfig, workdir: Path) -> None:
 
 
 @contextlib.contextmanager
-def claimed(workdir: Path) -> Iterator[None]:
+def lock_workdir(workdir: Path) -> Iterator[None]:
     """Hold WORKDIR for this run; the first process does so for all.
 
-    The lock is the kernel's and ends with the process, however that ends. Raises WorkdirError if
-    another run holds it. A file system without locks is used without one. A workdir made here
-    into which the run put nothing is removed again.
+    Uses flock, which the kernel releases when the process exits for any reason; a file system
+    without locks is used without one. A workdir made here in which the run wrote nothing is removed
+    again. Raises WorkdirError if another run holds the lock.
     """
     if jax.process_index() != 0:
         yield
         return
     is_new = not workdir.exists()
     try:
-        with _locked(workdir):
+        with _lock_file(workdir):
             yield
     finally:
         if is_new and [path.name for path in workdir.glob("*")] == [LOCK_FILE]:
@@ -104,7 +104,7 @@ def claimed(workdir: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(workdir: Path) -> Iterator[None]:
+def _lock_file(workdir: Path) -> Iterator[None]:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = open(workdir / LOCK_FILE, "a+", encoding="utf-8")  # noqa: SIM115 - closed below

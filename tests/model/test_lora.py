@@ -36,10 +36,10 @@ from semcoder_jax.model.lora import (
 from semcoder_jax.model.parameters import PARAMETERS
 from semcoder_jax.model.quantization import quantize_params
 from semcoder_jax.training import loop as training
-from semcoder_jax.training.data import open_data
 from semcoder_jax.training.metrics import read_metrics
 from semcoder_jax.training.step import batch_loss_sums
 from tests.support.adapters import lora_config, randomize_adapters, read_losses
+from tests.support.sections import data_of
 from tests.support.tiny_run import tiny_config, write_data
 
 CONFIG = DecoderConfig(
@@ -259,7 +259,7 @@ def test_the_loaded_model_has_the_loss_that_training_told(run, data, base):
     """Of the held-out records, by an ordinary evaluation of the merged parameters."""
     told = [row["eval_loss"] for row in read_metrics(run / "metrics.jsonl") if "eval_loss" in row]
     model = load_model(run)
-    opened = open_data(parse_run(lora_config(data, base)), run)
+    opened = data_of(parse_run(lora_config(data, base)), run)
     total = weight = 0.0
     for batch in opened.eval.iterator():
         batch = jax.tree.map(jnp.asarray, batch)

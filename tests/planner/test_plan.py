@@ -119,7 +119,7 @@ def test_the_step_is_the_one_that_trains(tmp_path):
 
 
 def test_a_batch_has_the_shapes_of_the_config():
-    shapes = batch_shapes(parse_run(record()))
+    shapes = batch_shapes(parse_run(record()).data)
     assert {"tokens", "targets", "loss_mask", "segment_ids", "positions", "kinds"} <= shapes.keys()
     assert {leaf.shape for leaf in shapes.values()} == {(32, 8)}
 

@@ -194,7 +194,7 @@ def run_of(batch: int):
 
 def test_candidates_are_all_that_divide():
     config, place, run = MODELS["6.7b"], parse("v5e:2x4"), run_of(48)
-    found = list(candidates(run, config, place))
+    found = list(candidates(run.data.global_batch_size, config, place))
     expected = {
         Setting((data, fsdp, tensor), steps, remat)
         for data, fsdp, tensor, steps in itertools.product(range(1, 9), repeat=4)
@@ -207,34 +207,32 @@ def test_candidates_are_all_that_divide():
     assert {one.accumulation_steps for one in found if one.mesh == (1, 8, 1)} == {1, 2, 3, 6}
     assert {one.accumulation_steps for one in found if one.mesh == (1, 1, 8)} >= {12, 16, 24, 48}
     for setting in found:
-        setting.check(run, place)
+        setting.check(run.data.global_batch_size, place)
         assert Setting.of(setting.applied(run), 8) == setting
         assert parse_run(setting.applied(run).to_record()) == setting.applied(run)
 
 
 def test_slices_share_only_the_data_axis():
     place = parse("v5e:2x2x2slices")
-    found = list(candidates(run_of(16), MODELS["6.7b"], place))
+    found = list(candidates(16, MODELS["6.7b"], place))
     assert {one.mesh for one in found} == {
         (2, 4, 1), (4, 2, 1), (8, 1, 1), (2, 2, 2), (4, 1, 2), (2, 1, 4),
     }  # fmt: skip
     with pytest.raises(MeshError, match="expected a multiple of the 2 slices"):
-        Setting((1, 8, 1), 1, "none").check(run_of(16), place)
+        Setting((1, 8, 1), 1, "none").check(16, place)
 
 
 def test_heads_that_tensor_does_not_divide():
     config = dataclasses.replace(MODELS["1.3b"], num_heads=6, num_kv_heads=6)
-    found = list(candidates(run_of(16), config, parse("v5e:2x4")))
+    found = list(candidates(16, config, parse("v5e:2x4")))
     assert {one.mesh[2] for one in found} == {1, 2}
 
 
 def test_a_batch_that_nothing_divides():
-    assert {one.mesh for one in candidates(run_of(1), MODELS["6.7b"], parse("v5e:2x4"))} == {
-        (1, 1, 8)
-    }
-    assert list(candidates(run_of(3), MODELS["6.7b"], parse("v5e:4x4"))) == []
+    assert {one.mesh for one in candidates(1, MODELS["6.7b"], parse("v5e:2x4"))} == {(1, 1, 8)}
+    assert list(candidates(3, MODELS["6.7b"], parse("v5e:4x4"))) == []
     with pytest.raises(ConfigError, match="gives 1 rows, which the 4 batch shards"):
-        Setting((1, 4, 2), 1, "none").check(run_of(1), parse("v5e:2x4"))
+        Setting((1, 4, 2), 1, "none").check(1, parse("v5e:2x4"))
 
 
 # ==== What is known before compiling
@@ -244,20 +242,20 @@ def test_bounds_of_memory_and_exchange_by_hand():
     run, config = run_of(64), MODELS["6.7b"]
     whole = Setting((1, 8, 1), 4, "nothing_saveable")  # 2 rows of 2,048 tokens, float32
     a_row = 32 * 2048 * 4  # layers, tokens, bytes of an element
-    assert kept_bytes(config, whole.applied(run), whole) == 2 * a_row * 4096
+    assert kept_bytes(config, run.data, run.compute, whole) == 2 * a_row * 4096
     split = Setting((1, 4, 2), 8, "dots_saveable")  # 2 rows again; q, k, v, gate, up are split
     products = (3 * 4096 + 2 * 11008) // 2
-    assert kept_bytes(config, split.applied(run), split) == 2 * a_row * (4096 + products)
+    assert kept_bytes(config, run.data, run.compute, split) == 2 * a_row * (4096 + products)
     all_of_it = Setting((1, 4, 2), 8, "none")
     between = 3 * 4096 + (4096 + 2 * 11008) // 2
-    assert kept_bytes(config, all_of_it.applied(run), all_of_it) == 2 * a_row * (
+    assert kept_bytes(config, run.data, run.compute, all_of_it) == 2 * a_row * (
         4096 + products + between
     )
     away = Setting((1, 8, 1), 4, "offload")
-    assert kept_bytes(config, away.applied(run), away) == 0
-    assert tensor_bytes(config, whole.applied(run), whole) == 0
+    assert kept_bytes(config, run.data, run.compute, away) == 0
+    assert tensor_bytes(config, run.data, run.compute, whole) == 0
     # 16 rows a device in all; two devices send an array's size each for a sum.
-    assert tensor_bytes(config, split.applied(run), split) == 4 * 16 * a_row * 4096
+    assert tensor_bytes(config, run.data, run.compute, split) == 4 * 16 * a_row * 4096
 
 
 @pytest.mark.parametrize("remat", sorted(POLICIES))
@@ -286,7 +284,8 @@ def test_a_layer_keeps_at_least_what_the_bound_says(remat):
     )
     config = run.decoder_config(16)
     graphdef, params = nnx.split(abstract_model(config, run.compute))
-    batch = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in batch_shapes(run).items()}
+    shapes = batch_shapes(run.data)
+    batch = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in shapes.items()}
 
     def kept(params):
         return jax.vjp(lambda p: batch_loss_sums(graphdef, p, batch)[0], params)[1]
@@ -297,7 +296,7 @@ def test_a_layer_keeps_at_least_what_the_bound_says(remat):
         for leaf in leaves
         if leaf.shape[:1] == (layers,) and T in leaf.shape
     )
-    bound = kept_bytes(config, run, Setting((1, 1, 1), 1, remat))
+    bound = kept_bytes(config, run.data, run.compute, Setting((1, 1, 1), 1, remat))
     assert 0 <= bound <= found
     if remat in ("nothing_saveable", "save_attention"):
         assert bound == found

@@ -13,6 +13,7 @@ import numpy as np
 from data_pipeline.tokens import pack_plan as schedule
 from semcoder_jax.config import parse_run
 from semcoder_jax.training import data as train_data
+from tests.support.sections import data_of
 
 
 def main(coordinator, num_processes, process_id, config, workdir, output):
@@ -26,7 +27,7 @@ def main(coordinator, num_processes, process_id, config, workdir, output):
             raise AssertionError("planned, although process 0 does")
 
         schedule.plan_packs = refuse
-    opened = train_data.open_data(parse_run(json.loads(config)), Path(workdir))
+    opened = data_of(parse_run(json.loads(config)), Path(workdir))
     batches = [next(opened.train) for _ in range(10)]
     np.savez(output, **{name: np.stack([b[name] for b in batches]) for name in batches[0]})
 

@@ -12,6 +12,7 @@ from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import PyXRecord
 from data_pipeline.tokens.batches import (
     BatchIterator,
+    InputConfig,
     InputError,
     TrainInput,
     make_eval_iterator,
@@ -68,7 +69,7 @@ def take(iterator, count: int) -> list:
 
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_every_record_comes_once_an_epoch_and_the_last_batch_is_filled_up(table, epochs):
-    train = TrainInput(table, **options(num_epochs=epochs))
+    train = TrainInput(table, InputConfig(**options(num_epochs=epochs)))
     batches = list(train.iterator())
     assert len(batches) == train.num_steps()
     sizes = table.lengths_R - 1
@@ -84,8 +85,8 @@ def test_every_record_comes_once_an_epoch_and_the_last_batch_is_filled_up(table,
 
 
 def test_epochs_flow_into_one_another_in_new_orders(table):
-    train = TrainInput(table, **options())
-    one_epoch = TrainInput(table, **options(num_epochs=1))
+    train = TrainInput(table, InputConfig(**options()))
+    one_epoch = TrainInput(table, InputConfig(**options(num_epochs=1)))
     packs = sum(int(batch["segment_ids"].any(axis=1).sum()) for batch in one_epoch.iterator())
     assert packs % 8, "the fixture must end an epoch within a batch"
     rows = [row for batch in take(train.iterator(), 60) for row in batch["tokens"]]
@@ -99,9 +100,9 @@ def test_epochs_flow_into_one_another_in_new_orders(table):
 
 @pytest.mark.parametrize("processes", [2, 4, 8])
 def test_a_step_is_the_same_packs_for_any_number_of_processes(table, processes):
-    alone = TrainInput(table, **options())
+    alone = TrainInput(table, InputConfig(**options()))
     shares = [
-        TrainInput(table, **options(), process_index=p, process_count=processes)
+        TrainInput(table, InputConfig(**options(), process_index=p, process_count=processes))
         for p in range(processes)
     ]
     for step in (0, 1, 13, 40):
@@ -181,7 +182,7 @@ def test_the_state_is_small_and_fits_any_number_of_processes(table):
         half.set_state(state)
         batch = next(half)
         assert np.array_equal(batch["tokens"], alone["tokens"][4 * process : 4 * process + 4])
-    started = TrainInput(table, **options()).iterator(start_step=5)
+    started = TrainInput(table, InputConfig(**options())).iterator(start_step=5)
     assert_equal_batches([next(started)], [alone])
 
 
@@ -204,7 +205,7 @@ def test_a_state_of_other_data_or_options_is_refused(table):
 
 
 def test_an_iterator_ends_and_stays_at_its_end(table):
-    train = TrainInput(table, **options(num_epochs=1))
+    train = TrainInput(table, InputConfig(**options(num_epochs=1)))
     iterator = train.iterator()
     count = sum(1 for _ in iterator)
     assert count == iterator.step == train.num_steps()
@@ -248,7 +249,7 @@ def long_table() -> TokenTable:
 
 
 def test_long_records_are_cut_dropped_or_refused_and_counted():
-    cut = TrainInput(long_table(), **options(num_epochs=1))
+    cut = TrainInput(long_table(), InputConfig(**options(num_epochs=1)))
     counts = cut.counts
     assert (counts.records, counts.packed, counts.cut) == (4, 3, 1)
     assert (counts.dropped_overlong, counts.dropped_without_target) == (0, 1)
@@ -256,12 +257,12 @@ def test_long_records_are_cut_dropped_or_refused_and_counted():
     assert seen(cut.iterator()) == {1: 9, 2: 32, 4: 32}
     assert sum(batch["loss_mask"].sum() for batch in cut.iterator()) == counts.loss_tokens
 
-    dropped = TrainInput(long_table(), **options(num_epochs=1, overlong="drop"))
+    dropped = TrainInput(long_table(), InputConfig(**options(num_epochs=1, overlong="drop")))
     assert (dropped.counts.dropped_overlong, dropped.counts.dropped_without_target) == (2, 0)
     assert seen(dropped.iterator()) == {1: 9, 4: 32}
     with pytest.raises(InputError, match=r"2 of 4 records: expected at most 33 .* record 2 has 60"):
-        TrainInput(long_table(), **options(overlong="refuse"))
-    shorter = TrainInput(long_table(), **options(num_epochs=1, max_length=8))
+        TrainInput(long_table(), InputConfig(**options(overlong="refuse")))
+    shorter = TrainInput(long_table(), InputConfig(**options(num_epochs=1, max_length=8)))
     assert seen(shorter.iterator()) == {1: 7, 2: 7}
 
 
@@ -288,7 +289,7 @@ def test_bad_options_are_refused(changes, message):
         np.ones(1, np.int32),
     )
     with pytest.raises(InputError, match=message):
-        TrainInput(table, **options(**changes))
+        TrainInput(table, InputConfig(**options(**changes)))
 
 
 class CharacterTokenizer:
@@ -314,4 +315,4 @@ def test_records_are_asked_in_upstreams_prompts():
     assert len(answers) == batch["segment_ids"].max(axis=1).sum()
     assert set(answers) <= {f"answer {i}" for i in range(300)}
     with pytest.raises(InputError, match="tokenizer"):
-        TrainInput(records, **options())
+        TrainInput(records, InputConfig(**options()))

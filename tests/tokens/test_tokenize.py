@@ -19,7 +19,7 @@ from data_pipeline.pyx.instructions import read_instructions
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import make_record, read_jsonl, write_jsonl
 from data_pipeline.tokens import tokenize as prepare_module
-from data_pipeline.tokens.batches import TrainInput, tokenize_records
+from data_pipeline.tokens.batches import InputConfig, TrainInput, tokenize_records
 from data_pipeline.tokens.store import PreparedError, open_tokens, tokenizer_digest
 from data_pipeline.tokens.tokenize import prepare
 
@@ -104,11 +104,13 @@ MIXTURE = {"forward": 2, "instruction": 0.5, "backward": 0}
 def test_batches_are_those_of_the_records_for_any_number_of_processes(
     folders, records, processes, mixture
 ):
-    in_memory = TrainInput(tokenize_records(records, byte_tokenizer()), **options(mixture=mixture))
+    in_memory = TrainInput(
+        tokenize_records(records, byte_tokenizer()), InputConfig(**options(mixture=mixture))
+    )
     shares = [
         TrainInput(
             open_tokens(folders, "train"),
-            **options(mixture=mixture, process_index=process, process_count=processes),
+            InputConfig(**options(mixture=mixture, process_index=process, process_count=processes)),
         )
         for process in range(processes)
     ]
@@ -126,8 +128,10 @@ def test_a_run_goes_on_with_another_number_of_processes(folders, stop, tmp_path)
         return [
             TrainInput(
                 open_tokens(folders, "train"),
-                plan_directory=tmp_path,
-                **options(mixture=MIXTURE, process_index=process, process_count=processes),
+                InputConfig(
+                    plan_directory=tmp_path,
+                    **options(mixture=MIXTURE, process_index=process, process_count=processes),
+                ),
             )
             for process in range(processes)
         ]
@@ -151,9 +155,9 @@ def test_a_run_goes_on_with_another_number_of_processes(folders, stop, tmp_path)
 
 def test_a_state_of_another_mixture_is_refused(folders):
     tokens = open_tokens(folders, "train")
-    state = TrainInput(tokens, **options()).iterator().get_state()
+    state = TrainInput(tokens, InputConfig(**options())).iterator().get_state()
     with pytest.raises(ValueError, match="saved position: expected packs "):
-        TrainInput(tokens, **options(mixture=MIXTURE)).iterator().set_state(state)
+        TrainInput(tokens, InputConfig(**options(mixture=MIXTURE))).iterator().set_state(state)
 
 
 def test_each_split_and_kind_is_there(folders, data):
@@ -261,7 +265,9 @@ def test_a_damaged_folder_is_named_in_one_line(folder):
     flipped[100] ^= 0xFF
     shard.write_bytes(flipped)
     assert f"{shard.name}: damaged" in refusal(folder)
-    damaged = TrainInput(open_tokens({"x": folder}, "train"), **options(num_epochs=1)).iterator()
+    damaged = TrainInput(
+        open_tokens({"x": folder}, "train"), InputConfig(**options(num_epochs=1))
+    ).iterator()
     with pytest.raises(PreparedError, match=f"{shard.name}: damaged"):  # out of the other thread
         list(damaged)
     # What lies in other shards is read as ever: only what is asked for is touched.

@@ -4,7 +4,6 @@ Runs in a process of its own (``python FILE FOLDER``), since the number of
 simulated devices is fixed once JAX has looked at them.
 """
 
-import functools
 import json
 import sys
 from pathlib import Path
@@ -74,23 +73,16 @@ def measure(folder: Path) -> dict:
 
 def run_steps(run, architecture, mesh) -> dict:
     import jax
-    from flax import nnx
 
-    from semcoder_jax.checkpoints import abstract_model, checksum
-    from semcoder_jax.loading import load_base
+    from semcoder_jax.checkpoints import checksum
     from semcoder_jax.model import sharding
-    from semcoder_jax.training.optimizer import make_optimizer
-    from semcoder_jax.training.state import frozen_shapes, initial_state, state_shardings
+    from semcoder_jax.training.state import TrainSetup, first_state
     from semcoder_jax.training.step import make_train_step
 
-    optimizer = make_optimizer(run.optimizer, run.train.num_steps)
-    initialize = functools.partial(initial_state, run, architecture, optimizer)
-    places = state_shardings(jax.eval_shape(initialize), mesh)
-    frozen_places = sharding.parameter_shardings(frozen_shapes(run, architecture), mesh)
-    state = jax.jit(initialize, out_shardings=places)()
-    frozen = load_base(run.lora, run.model["init_from"], mesh)
-    graphdef, _ = nnx.split(abstract_model(architecture, run.compute))
-    step = make_train_step(run, STEPS, graphdef, optimizer, mesh, places, frozen_places)
+    setup = TrainSetup.of(run, architecture, run.train.num_steps, mesh)
+    state = first_state(setup)
+    frozen = setup.trainable.load_frozen(mesh)
+    step = make_train_step(setup, run.train)
     record = {
         "base_bytes": bytes_on_first(frozen),
         "state_bytes": bytes_on_first(state),

@@ -128,7 +128,6 @@ def measure() -> dict:
 
 def setting(accumulation_steps: int):
     from semcoder_jax.config import parse_run
-    from semcoder_jax.training.optimizer import make_optimizer
     from tests.support.tiny_run import tiny_config
 
     config = tiny_config(Path("unused"), train__accumulation_steps=accumulation_steps)
@@ -136,23 +135,20 @@ def setting(accumulation_steps: int):
     config["data"]["global_batch_size"] = 32
     config["optimizer"]["name"] = "muon"
     run = parse_run(config)
-    decoder_config = run.decoder_config(256)
-    return run, decoder_config, make_optimizer(run.optimizer, run.train.num_steps)
+    return run, run.decoder_config(256)
 
 
 def run_steps(mesh, accumulation_steps: int):
     import jax
-    from flax import nnx
 
-    from semcoder_jax.checkpoints import abstract_model
     from semcoder_jax.model import sharding
-    from semcoder_jax.training.state import initial_state, state_shardings
+    from semcoder_jax.training.state import TrainSetup, initial_state
     from semcoder_jax.training.step import make_train_step
 
-    run, decoder_config, optimizer = setting(accumulation_steps)
-    initialize = functools.partial(initial_state, run, decoder_config, optimizer)
-    places = state_shardings(jax.eval_shape(initialize), mesh)
-    compiled = jax.jit(initialize, out_shardings=places).lower().compile()
+    run, decoder_config = setting(accumulation_steps)
+    setup = TrainSetup.of(run, decoder_config, run.train.num_steps, mesh)
+    initialize = functools.partial(initial_state, setup.trainable, setup.optimizer)
+    compiled = jax.jit(initialize, out_shardings=setup.shardings).lower().compile()
     memory = compiled.memory_analysis()
     state = compiled()
     device = mesh.devices.flat[0]
@@ -169,8 +165,7 @@ def run_steps(mesh, accumulation_steps: int):
         "state_bytes": sum(local),
         "initialization_bytes": memory.temp_size_in_bytes,
     }
-    graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
-    step = make_train_step(run, run.train.num_steps, graphdef, optimizer, mesh, places, {})
+    step = make_train_step(setup, run.train)
     rows = []
     for number in range(STEPS):
         batch = sharding.put_batch(batch_of(number), mesh)
@@ -187,25 +182,21 @@ def exchanges_written(mesh, policy: str) -> str:
     import dataclasses
 
     import jax
-    from flax import nnx
 
-    from semcoder_jax.checkpoints import abstract_model
     from semcoder_jax.model import sharding
-    from semcoder_jax.training.state import initial_state, state_shardings
+    from semcoder_jax.training.state import TrainSetup
     from semcoder_jax.training.step import make_train_step
 
-    run, decoder_config, optimizer = setting(1)
+    run, decoder_config = setting(1)
     run = dataclasses.replace(run, compute=dataclasses.replace(run.compute, remat=policy))
-    shapes = jax.eval_shape(functools.partial(initial_state, run, decoder_config, optimizer))
-    places = state_shardings(shapes, mesh)
-    graphdef, _ = nnx.split(abstract_model(decoder_config, run.compute))
-    step = make_train_step(run, 10, graphdef, optimizer, mesh, places, {})
+    setup = TrainSetup.of(run, decoder_config, 10, mesh)
+    step = make_train_step(setup, run.train)
     rows = sharding.batch_sharding(mesh)
     batch = {
         name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=rows)
         for name, array in batch_of(0).items()
     }
-    text = step.lower(shapes, {}, batch).as_text()
+    text = step.lower(setup.shapes, {}, batch).as_text()
     gathers, reductions = (
         text.count(f'"stablehlo.{name}"') for name in ("all_gather", "reduce_scatter")
     )
@@ -249,7 +240,7 @@ def restore_elsewhere(state, mesh, directory):
     import jax
 
     from semcoder_jax.checkpoints import Checkpoints
-    from semcoder_jax.training.state import restored_state, state_shardings
+    from semcoder_jax.training.state import restore_state, state_shardings
 
     class Place:
         """The input iterator's part in a checkpoint."""
@@ -264,7 +255,7 @@ def restore_elsewhere(state, mesh, directory):
     checkpoints.save(STEPS, state.params, state.optimizer, Place())
     checkpoints.wait()
     shapes = jax.eval_shape(lambda: state)
-    restored = restored_state(checkpoints, shapes, state_shardings(shapes, mesh), Place())
+    restored = restore_state(checkpoints, shapes, state_shardings(shapes, mesh), Place())
     checkpoints.close()
     return restored
 

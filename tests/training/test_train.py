@@ -26,19 +26,19 @@ from data_pipeline.pyx.records import read_jsonl
 from data_pipeline.tokens.batches import tokenize_records
 from data_pipeline.tokens.packing import lay_out, plan_packs
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import CheckpointError, Checkpoints, abstract_model
+from semcoder_jax.checkpoints import CheckpointError, Checkpoints
 from semcoder_jax.commands.train import main
 from semcoder_jax.config import ConfigError, parse_run
 from semcoder_jax.loading import load_model
 from semcoder_jax.model import sharding
 from semcoder_jax.training import loop as training
-from semcoder_jax.training.data import open_data
+from semcoder_jax.training.architecture import resolve_architecture
 from semcoder_jax.training.goodput import read_goodput
 from semcoder_jax.training.metrics import read_metrics
-from semcoder_jax.training.optimizer import make_optimizer
-from semcoder_jax.training.state import initial_state, resolve_architecture, state_shardings
+from semcoder_jax.training.state import TrainSetup, initial_state
 from semcoder_jax.training.step import batch_loss_sums, make_train_step
-from semcoder_jax.training.workdir import claimed
+from semcoder_jax.training.workdir import lock_workdir
+from tests.support.sections import data_of
 from tests.support.tiny_run import tiny_config, write_data
 
 REPOSITORY = Path(__file__).parents[2]
@@ -239,7 +239,8 @@ def test_exploding_gradients_update_nothing_and_end_the_run(data, tmp_path, caps
     # The saved parameters are the initial ones, and the session that follows starts from them.
     run = parse_run(config)
     decoder_config = hf.read_config(workdir / "model")
-    initial = initial_state(run, decoder_config, make_optimizer(run.optimizer, 12)).params
+    mesh = sharding.make_mesh(run.mesh)
+    initial = TrainSetup.of(run, decoder_config, 12, mesh).trainable.initialize()
     close = functools.partial(np.testing.assert_allclose, rtol=1e-6)  # compiled there, not here
     jax.tree.map(close, params_of(workdir), initial)
     code, output = run_command(
@@ -252,17 +253,15 @@ def test_a_step_that_is_not_finite_leaves_the_state_as_it_was(data, tmp_path):
     """One bad step in the middle: parameters and moments stay, counters go on."""
     run = parse_run(tiny_config(data))
     mesh = sharding.make_mesh(run.mesh)
-    opened = open_data(run, tmp_path)
-    config = resolve_architecture(run, opened.tokenizer)
-    graphdef, _ = nnx.split(abstract_model(config, run.compute))
-    optimizer = make_optimizer(run.optimizer, 12)
-    state = initial_state(run, config, optimizer)
-    places = state_shardings(jax.eval_shape(lambda: state), mesh)
-    step = make_train_step(run, 12, graphdef, optimizer, mesh, places, {})
+    opened = data_of(run, tmp_path)
+    config = resolve_architecture(run.model, run.data.sequence_length, opened.tokenizer)
+    setup = TrainSetup.of(run, config, 12, mesh)
+    state = initial_state(setup.trainable, setup.optimizer)
+    step = make_train_step(setup, run.train)
     batch = sharding.put_batch(next(opened.train), mesh)
     opened.train.close()
     bad = batch | {"loss_mask": batch["loss_mask"] * jnp.inf}
-    state, metrics = step(jax.device_put(state, places), {}, batch)
+    state, metrics = step(jax.device_put(state, setup.shardings), {}, batch)
     assert metrics["skipped"] == 0
     before = jax.device_get(state)
     state, metrics = step(state, {}, bad)
@@ -325,7 +324,7 @@ def test_checkpoints_that_are_all_damaged_end_in_one_line(data, tmp_path, capsys
 
 def test_a_second_run_on_the_same_workdir_is_refused(data, tmp_path, capsys):
     path = write_config_file(tmp_path, tiny_config(data))
-    with claimed(tmp_path / "run"):
+    with lock_workdir(tmp_path / "run"):
         code, output = run_command(capsys, f"--config={path}", f"--workdir={tmp_path / 'run'}")
     assert code == 2
     assert f"another run (process {os.getpid()} on " in output.err

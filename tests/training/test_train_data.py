@@ -16,8 +16,8 @@ from data_pipeline.toy.vocabulary import train_tokenizer
 from semcoder_jax.commands.train import main
 from semcoder_jax.config import parse_run
 from semcoder_jax.training import data as train_data
-from semcoder_jax.training.data import open_data
 from semcoder_jax.training.loop import train
+from tests.support.sections import data_of
 from tests.support.tiny_run import tiny_config, write_data
 
 REPOSITORY = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def tokens_config(data, names=("tokens",), **changes) -> dict:
 
 
 def batches(config, workdir, count: int) -> list:
-    opened = open_data(parse_run(config), workdir)
+    opened = data_of(parse_run(config), workdir)
     held_out = [opened.eval.batch(step) for step in range(opened.eval.num_steps())]
     return [next(opened.train) for _ in range(count)] + held_out, opened
 
@@ -88,7 +88,7 @@ def test_of_two_processes_one_plans_and_both_get_their_rows(data, tmp_path):
         for index, output in enumerate(outputs)
     ]
     assert [process.wait(timeout=120) for process in pair] == [0, 0]
-    expected = open_data(parse_run(config), tmp_path / "alone").train
+    expected = data_of(parse_run(config), tmp_path / "alone").train
     halves = [np.load(output) for output in outputs]
     for step in range(10):
         for name, array in next(expected).items():
@@ -117,7 +117,7 @@ def test_a_mixture_of_datasets_trains_and_goes_on(data, tmp_path):
     config["train"]["stop_after_step"] = None
     resumed = train(config, tmp_path / "parts")
     assert (resumed.step, resumed.eval_loss) == (unbroken.step, unbroken.eval_loss)
-    opened = open_data(parse_run(config), tmp_path / "parts")
+    opened = data_of(parse_run(config), tmp_path / "parts")
     lines = [line.split() for line in opened.mixture.splitlines()[2:]]
     assert [line[:5] for line in lines] == [
         ["more", "instruction", "20", "2", "40"],
