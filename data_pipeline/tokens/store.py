@@ -29,29 +29,17 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 
 from data_pipeline.errors import UserError
 from data_pipeline.tokens.packing import Tokenizer
+from data_pipeline.tokens.tokenizer_identity import tokenizer_digest
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer"
 
 _HEADER = struct.Struct("<IHH")
-_PROBE = (
-    "def f(xs: list[int]) -> int:  # [L5]\n\treturn sum(x ** 2 for x in xs if x >= 10) - 0x1F\n\n\n"
-    "    assert f([1, 23, -456]) == '7 890'\r\n[MONOLOGUE]\n### Täglich über 漢字, Ω ≈ 3.14 🙂  "
-)
 
 
 class PreparedError(UserError):
     """Prepared tokens that cannot be used; the message is one line."""
-
-
-def tokenizer_digest(tokenizer: Any) -> str:
-    """A hash, in hexadecimal, of a transformers tokenizer's vocabulary, its BOS and EOS and of how
-    it splits a text; the same for two copies that differ in what is added around a text."""
-    vocabulary = sorted(tokenizer.get_vocab().items())
-    probe = tokenizer([_PROBE], add_special_tokens=False)["input_ids"][0]
-    content = [vocabulary, tokenizer.bos_token_id, tokenizer.eos_token_id, list(probe)]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def token_dtype(tokenizer: Any) -> np.dtype:

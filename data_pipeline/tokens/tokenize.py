@@ -40,9 +40,9 @@ from data_pipeline.tokens.store import (
     pack_entry,
     read_index,
     token_dtype,
-    tokenizer_digest,
     write_index,
 )
+from data_pipeline.tokens.tokenizer_identity import tokenizer_digest
 
 SHARD_RECORDS = 8192
 

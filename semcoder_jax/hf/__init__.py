@@ -7,7 +7,7 @@ from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import decoder_config, read_config
 from semcoder_jax.hf.directory import export, load, write_model_directory
 from semcoder_jax.hf.layout import parameter_count
-from semcoder_jax.hf.tokenizer import read_tokenizer, tokenizer_difference, tokenizer_size
+from semcoder_jax.hf.tokenizer import read_tokenizer, tokenizer_size
 
 __all__ = [
     "HFError",
@@ -17,7 +17,6 @@ __all__ = [
     "parameter_count",
     "read_config",
     "read_tokenizer",
-    "tokenizer_difference",
     "tokenizer_size",
     "write_model_directory",
 ]

@@ -148,8 +148,9 @@ def _adapted_weights(config: DecoderConfig, params: dict) -> Iterator[tuple]:
     weight that has an adapter in ``params``."""
     arrays = flatten_dict(params)
     for parameter in TARGETS.values():
-        own = {name: arrays.get((*parameter.path, name)) for name in parameter.adapter}
-        if None not in own.values():
+        paths = {name: (*parameter.path, name) for name in parameter.adapter}
+        own = {name: arrays[path] for name, path in paths.items() if path in arrays}
+        if own:
             stem = f"base_model.model.{parameter.module}"
             modules = [stem.format(layer=layer) for layer in range(config.num_layers)]
             yield parameter.path, modules, own

@@ -9,10 +9,6 @@ from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import CONFIG_FILE, read_json, write_json
 
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
-_PROBE = (
-    "def f(xs: list[int]) -> str:\n\treturn ''.join(str(x**2) for x in xs if x >= 10)  # [L2]\r\n"
-    "assert f([3, -12, 0x1F]) == '144961'\n\n\nÜber 漢字 and Ω ≈ 3.14 🙂 ### 1. [MONOLOGUE]  "
-)
 TOKENIZER_FILES = (
     "tokenizer.json",
     TOKENIZER_CONFIG_FILE,
@@ -65,33 +61,6 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) 
         raise HFError(
             f"{where}: the tokenizer has {size} tokens, the model only {rows} vocabulary rows"
         )
-
-
-def tokenizer_difference(
-    ours: PreTrainedTokenizerBase, theirs: PreTrainedTokenizerBase, *, may_add_tokens: bool = False
-) -> str | None:
-    """The first thing in which two tokenizers differ, for people; None where nothing does.
-
-    Compared are the ids of all tokens (``may_add_tokens``: ours may have more), BOS and EOS, and
-    the ids of a text in which tokens of many kinds meet, up to a thousand of the vocabulary among
-    them: two vocabularies may be equal and their rules not.
-    """
-    our_ids, their_ids = ours.get_vocab(), theirs.get_vocab()
-    tokens = their_ids if may_add_tokens else our_ids | their_ids
-    for token in sorted(tokens, key=lambda token: (their_ids.get(token, len(tokens)), token)):
-        if our_ids.get(token) != their_ids.get(token):
-            here, there = our_ids.get(token, "missing"), their_ids.get(token, "missing")
-            return f"token {token!r} is {here} here, {there} there"
-    for name in ("bos_token_id", "eos_token_id"):
-        if getattr(ours, name) != getattr(theirs, name):
-            return f"{name} is {getattr(ours, name)} here, {getattr(theirs, name)} there"
-    words = theirs.decode(sorted(their_ids.values())[:: 1 + len(their_ids) // 1000])
-    our_text, their_text = (
-        tokenizer.encode(_PROBE + words, add_special_tokens=False) for tokenizer in (ours, theirs)
-    )
-    if our_text != their_text:
-        return f"the same tokens, but a text of {len(our_text)} here has {len(their_text)} there"
-    return None
 
 
 def write_tokenizer(tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:

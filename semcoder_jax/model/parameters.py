@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from semcoder_jax.model.decoder import DecoderConfig
+    from semcoder_jax.config import DecoderConfig
 
 # The mesh axis that splits an axis (see sharding).
 MESH_AXIS_OF = {

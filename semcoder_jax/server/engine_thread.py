@@ -46,8 +46,7 @@ class EngineThread:
         self.capacity = engine.num_slots + max_waiting
         self.failure: BaseException | None = None
         self._tickets: dict[int, _Ticket] = {}
-        self._lock = threading.Lock()  # of _tickets and _num_open
-        self._num_open = 0
+        self._lock = threading.Lock()  # of _tickets
         self._sample_seconds = 1.0  # that a sample has lately taken, waiting left out
         self._wake = threading.Event()
         self._stopping = False
@@ -57,7 +56,7 @@ class EngineThread:
     @property
     def num_open(self) -> int:
         """Samples in hand, at work or waiting."""
-        return self._num_open
+        return sum(ticket.left for ticket in tuple(self._tickets.values()))
 
     @property
     def alive(self) -> bool:
@@ -99,11 +98,12 @@ class EngineThread:
         with self._lock:  # held also when news are handed out: none comes before its ticket
             if not self.alive or self._stopping:
                 raise EngineStoppedError("the engine is not running")
-            if self._num_open + count > self.capacity:
-                waiting = max(self._num_open - self.engine.num_slots, 0) + count
+            num_open = self.num_open
+            if num_open + count > self.capacity:
+                waiting = max(num_open - self.engine.num_slots, 0) + count
                 rounds = -(-waiting // self.engine.num_slots)
                 raise QueueFullError(
-                    f"{self._num_open} samples are in hand, the server takes {self.capacity}: "
+                    f"{num_open} samples are in hand, the server takes {self.capacity}: "
                     "try again later",
                     max(1, min(round(rounds * self._sample_seconds), 600)),
                 )
@@ -111,16 +111,13 @@ class EngineThread:
                 ticket = self.engine.submit(request)
                 index_of[ticket] = index
                 self._tickets[ticket] = _Ticket(inbox, request.n)
-                self._num_open += request.n
         self._wake.set()
 
     def _drop(self, tickets: dict[int, int]) -> None:
         """Cancel those of the tickets that are still open; nobody listens to them any more."""
         with self._lock:
             for number in tickets:
-                ticket = self._tickets.pop(number, None)
-                if ticket is not None:
-                    self._num_open -= ticket.left
+                if self._tickets.pop(number, None) is not None:
                     self.engine.cancel(number)
         self._wake.set()
 
@@ -142,7 +139,6 @@ class EngineThread:
             logger.exception("the engine has failed")
         with self._lock:
             tickets, self._tickets = self._tickets, {}
-            self._num_open = 0
         for inbox in {id(t.updates): t.updates for t in tickets.values()}.values():
             self._tell(inbox, EngineStoppedError("the engine has stopped"))
 
@@ -154,7 +150,6 @@ class EngineThread:
             if update.generation is not None:
                 self._sample_seconds += 0.1 * (seconds - self._sample_seconds)
                 ticket.left -= 1
-                self._num_open -= 1
                 if not ticket.left:
                     del self._tickets[update.ticket]
         self._tell(ticket.updates, update)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax
 
+from data_pipeline.tokens.tokenizer_identity import tokenizer_difference
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import CHECKPOINTS, MODEL
 from semcoder_jax.config import ConfigError, RunConfig, differing_fields, parse_run
@@ -53,7 +54,7 @@ def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
     or gives tokens of the model in ``init_from`` other ids."""
     here = f"the data's tokenizer ({tokenizer.name_or_path})"
     if (workdir / MODEL / "tokenizer.json").is_file():
-        difference = hf.tokenizer_difference(tokenizer, hf.read_tokenizer(workdir / MODEL))
+        difference = tokenizer_difference(tokenizer, hf.read_tokenizer(workdir / MODEL))
         if difference:
             raise ConfigError(
                 f"{workdir / MODEL}: this workdir was begun with another tokenizer than {here}: "
@@ -62,9 +63,7 @@ def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
     if init_from is not None:
         source = Path(init_from)
         folder = source / MODEL if (source / MODEL).is_dir() else source
-        difference = hf.tokenizer_difference(
-            tokenizer, hf.read_tokenizer(folder), may_add_tokens=True
-        )
+        difference = tokenizer_difference(tokenizer, hf.read_tokenizer(folder), may_add_tokens=True)
         if difference:
             raise ConfigError(
                 f"config: {here} is not that of model.init_from ({source}): {difference}"

@@ -20,8 +20,9 @@ from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import make_record, read_jsonl, write_jsonl
 from data_pipeline.tokens import tokenize as prepare_module
 from data_pipeline.tokens.batches import InputConfig, TrainInput, tokenize_records
-from data_pipeline.tokens.store import PreparedError, open_tokens, tokenizer_digest
+from data_pipeline.tokens.store import PreparedError, open_tokens
 from data_pipeline.tokens.tokenize import prepare
+from data_pipeline.tokens.tokenizer_identity import tokenizer_digest
 
 REPOSITORY = Path(__file__).parents[2]
 LENGTH = 512

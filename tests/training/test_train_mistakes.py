@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from data_pipeline.tokens.tokenizer_identity import tokenizer_difference, tokenizer_digest
 from semcoder_jax import hf
 from semcoder_jax.commands.train import main
 from semcoder_jax.training import loop as training
@@ -87,23 +88,23 @@ def test_a_model_of_another_tokenizer(data, other, begun, tmp_path, capsys):
 
 def test_differences_of_tokenizers(data, other, tmp_path):
     ours = hf.read_tokenizer(data / "tokenizer")
-    assert hf.tokenizer_difference(ours, hf.read_tokenizer(data / "tokenizer")) is None
+    assert tokenizer_difference(ours, hf.read_tokenizer(data / "tokenizer")) is None
     ids = ours.get_vocab()
     theirs = hf.read_tokenizer(other)
     first = min(("Add", "Code"), key=theirs.get_vocab().get)
-    assert hf.tokenizer_difference(ours, theirs) == (
+    assert tokenizer_difference(ours, theirs) == (
         f"token {first!r} is {ids[first]} here, {theirs.get_vocab()[first]} there"
     )
 
     more = hf.read_tokenizer(data / "tokenizer")
     more.add_tokens(["<new>"])
-    assert "'<new>' is" in hf.tokenizer_difference(more, ours)
-    assert hf.tokenizer_difference(more, ours, may_add_tokens=True) is None
-    assert "is missing here" in hf.tokenizer_difference(ours, more, may_add_tokens=True)
+    assert "'<new>' is" in tokenizer_difference(more, ours)
+    assert tokenizer_difference(more, ours, may_add_tokens=True) is None
+    assert "is missing here" in tokenizer_difference(ours, more, may_add_tokens=True)
 
     end = hf.read_tokenizer(data / "tokenizer")
     end.eos_token = "Add"
-    assert "eos_token_id is" in hf.tokenizer_difference(end, ours)
+    assert "eos_token_id is" in tokenizer_difference(end, ours)
 
     # The same words, cut in another way: nothing but a text shows that.
     path = tmp_path / "tokenizer"
@@ -112,7 +113,9 @@ def test_differences_of_tokenizers(data, other, tmp_path):
     letters = {"type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated", "invert": False}
     content["pre_tokenizer"]["pretokenizers"][0] = letters
     (path / "tokenizer.json").write_text(json.dumps(content))
-    assert "same tokens, but a text" in hf.tokenizer_difference(ours, hf.read_tokenizer(path))
+    assert "same tokens, but a text" in tokenizer_difference(ours, hf.read_tokenizer(path))
+    assert len({tokenizer_digest(each) for each in (ours, theirs, more, end)}) == 4
+    assert tokenizer_digest(hf.read_tokenizer(data / "tokenizer")) == tokenizer_digest(ours)
 
 
 EIGHT_DEVICES = """
