@@ -13,6 +13,7 @@ from data_pipeline.faults.alignment import matched_lines, same_text
 from data_pipeline.faults.repair_check import repair_fault
 from data_pipeline.faults.sentences import cut, outside_strings, pairs, shows
 from data_pipeline.tracing import Event, Trace
+from data_pipeline.tracing.replay import Moment, moments
 
 _STEP = re.compile(r"^(\d+)\. Line (\d+) \(`(.*?)`\): (.*)\.$")
 _GAP = re.compile(r"^\(Steps (\d+) to (\d+) are left out\.\)$")
@@ -33,16 +34,6 @@ class Complaint:
     reason: str
 
 
-@dataclass(frozen=True)
-class _State:
-    """An event with the variables of its frame before and after it. number: in the trace."""
-
-    number: int
-    event: Event
-    before: Mapping[str, str]
-    after: Mapping[str, str]
-
-
 def complaints(
     diagnosis: str, right: Trace, buggy: Trace, expected: str, why: str = ""
 ) -> list[Complaint]:
@@ -56,7 +47,7 @@ def complaints(
 class _Check:
     def __init__(self, right: Trace, buggy: Trace, expected: str, why: str):
         self.right, self.buggy, self.expected, self.why = right, buggy, expected, why
-        self.ours, self.theirs = _in_time(_states(right)), _in_time(_states(buggy))
+        self.ours, self.theirs = _in_time(right), _in_time(buggy)
         self.source = buggy.program.split("\n")
         self.right_source = right.program.split("\n")
         self.lines = matched_lines(right.program, buggy.program)
@@ -131,7 +122,7 @@ class _Check:
 
     def _only_raises(self, at: int) -> bool:
         frame = self.theirs[at].event.frame
-        later = (s.event for s in self.theirs if s.number > self.theirs[at].number)
+        later = (s.event for s in self.theirs if s.index > self.theirs[at].index)
         return next((e.kind == "exception" for e in later if e.frame == frame), False)
 
     # ---- the cause
@@ -178,23 +169,23 @@ class _Check:
         if reason is not None:
             yield Complaint(told, reason)
 
-    def _counterpart(self, index: int) -> _State | None:
+    def _counterpart(self, index: int) -> Moment | None:
         """The step of the right run that matches: the same line, run as many times."""
         state = self.theirs[index]
         kind = "line" if state.event.kind == "exception" else state.event.kind
         return self._same_turn(state, kind)
 
-    def _same_turn(self, state: _State, kind: str) -> _State | None:
+    def _same_turn(self, state: Moment, kind: str) -> Moment | None:
         """The step of that kind that the right run takes on this line as many times as this one."""
         here = state.event.line
         times = sum(
-            s.event.line == here and s.event.kind == kind and s.number <= state.number
+            s.event.line == here and s.event.kind == kind and s.index <= state.index
             for s in self.theirs
         )
         matches = sorted(
             (s for s in self.ours
              if s.event.line == self.back.get(here) and s.event.kind == kind),
-            key=lambda s: s.number,
+            key=lambda s: s.index,
         )  # fmt: skip
         return matches[times - 1] if 0 < times <= len(matches) else None
 
@@ -217,7 +208,7 @@ class _Check:
         if len(theirs) > len(ours):
             yield Complaint(cause, "the right run ended before")
 
-    def _shared(self, states: list[_State], lines: Mapping[int, int]) -> list[tuple[int, _State]]:
+    def _shared(self, states: list[Moment], lines: Mapping[int, int]) -> list[tuple[int, Moment]]:
         """(line of the right program, step) of the steps on lines that both programs have."""
         return [
             (lines[s.event.line], s)
@@ -225,7 +216,7 @@ class _Check:
             if s.event.line in lines and s.event.kind in ("call", "line", "return", "yield")
         ]
 
-    def _first_wrong(self, told: str, index: int, ours: _State | None) -> str | None:
+    def _first_wrong(self, told: str, index: int, ours: Moment | None) -> str | None:
         """Why the sentence about a wrong step does not hold; None where it does."""
         state = self.theirs[index]
         event = state.event
@@ -254,7 +245,7 @@ class _Check:
             return self._raises(rest, state, ours)
         return self._branch(rest, state, ours)
 
-    def _raises(self, told: str, state: _State, ours: _State) -> str | None:
+    def _raises(self, told: str, state: Moment, ours: Moment) -> str | None:
         raised = state.event.raised
         error = " ".join(str(raised).split()) if raised else "nothing"
         needed = _raised_at(self.ours, ours)
@@ -270,7 +261,7 @@ class _Check:
                         return _texts_fault(reads, state.before)
         return f"it raises {error}, the right run {needed}"
 
-    def _values(self, told: str, state: _State, ours: _State | None) -> str | None:
+    def _values(self, told: str, state: Moment, ours: Moment | None) -> str | None:
         found, middle, needed = cut(told, ", where ")
         if ours is None or not middle:
             return "the right run has no such step"
@@ -292,7 +283,7 @@ class _Check:
         ]
         return f"{same[0]} does not differ" if same else None
 
-    def _branch(self, told: str, state: _State, ours: _State) -> str | None:
+    def _branch(self, told: str, state: Moment, ours: Moment) -> str | None:
         event, other = state.event, ours.event
         truth = {True: "true", False: "false", None: "unknown"}
         condition = re.fullmatch(
@@ -322,16 +313,16 @@ class _Check:
 
     def _goes_on(self, told: str, index: int) -> str | None:
         """What follows in both runs after the last good step."""
-        latest = max(state.number for state in self.theirs[: index + 1])
+        latest = max(state.index for state in self.theirs[: index + 1])
         coming = sorted(
             (
                 s
                 for s in self.theirs
-                if s.number > latest
+                if s.index > latest
                 and s.event.kind != "unwind"
                 and not (s.event.kind == "resume" and not s.event.changed)
             ),
-            key=lambda s: s.number,
+            key=lambda s: s.index,
         )
         nxt = coming[0] if coming else None
         # A line that only announces its return may be told as that return.
@@ -416,23 +407,12 @@ class _Check:
 # ---- parts
 
 
-def _states(trace: Trace) -> Iterator[_State]:
-    frames: dict[int, dict[str, str]] = {}
-    for number, event in enumerate(trace.events):
-        if event.kind == "step":  # a comprehension's variables are none of the frame's
-            continue
-        before = frames.get(event.frame, {})
-        after = {n: t for n, t in {**before, **event.changed}.items() if n not in event.gone}
-        frames[event.frame] = after
-        yield _State(number, event, before, after)
-
-
-def _in_time(states: Iterator[_State]) -> list[_State]:
+def _in_time(trace: Trace) -> list[Moment]:
     """In order of what they say: what a line did is known when the calls it makes are over. Steps
     of lambdas and generator expressions are left out: they show in what their line does."""
-    ordered: list[_State] = []
-    open_lines: list[_State] = []
-    for state in states:
+    ordered: list[Moment] = []
+    open_lines: list[Moment] = []
+    for state in moments(trace):
         if state.event.function.endswith(("<genexpr>", "<lambda>")):
             continue
         if state.event.kind == "step":
@@ -446,7 +426,7 @@ def _in_time(states: Iterator[_State]) -> list[_State]:
     return ordered + open_lines[::-1]
 
 
-def _step_fault(state: _State, told: str, trace: Trace) -> str | None:
+def _step_fault(state: Moment, told: str, trace: Trace) -> str | None:
     """Why what is told of a step does not hold; None where it does."""
     event = state.event
     if event.kind == "exception":
@@ -503,7 +483,7 @@ def _name(event: Event) -> str:
     return event.function.split(".")[-1]
 
 
-def _raised_at(states: list[_State], state: _State) -> str | None:
+def _raised_at(states: list[Moment], state: Moment) -> str | None:
     """What the right run raises at this step or at the end of this line."""
     if state.event.raised is not None:
         return " ".join(str(state.event.raised).split())
