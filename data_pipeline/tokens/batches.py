@@ -82,24 +82,6 @@ def tokenize_records(source: Sequence[Record], tokenizer: Tokenizer) -> TokenTab
     return encode_table(rows(), tokenizer)
 
 
-def make_train_iterator(
-    source: Sequence[Record] | TokenSource, tokenizer: Tokenizer | None = None, **options: Any
-) -> "BatchIterator":
-    """`TrainInput(source, tokenizer, **options).iterator()`."""
-    return TrainInput(source, tokenizer, **options).iterator()
-
-
-def make_eval_iterator(
-    source: Sequence[Record] | TokenSource, tokenizer: Tokenizer | None = None, **options: Any
-) -> "BatchIterator":
-    """One pass over the records in their own order; the last batch ends in rows without loss.
-
-    Takes the options of `TrainInput` but `seed`, `num_epochs`, `shuffle` and `mixture`.
-    """
-    whole_pass = TrainInput(source, tokenizer, seed=0, num_epochs=1, shuffle=False, **options)
-    return whole_pass.iterator()
-
-
 class TrainInput:
     """Batches by step number.
 
