@@ -11,19 +11,14 @@ from dataclasses import dataclass
 
 from data_pipeline.faults.alignment import matched_lines, same_text
 from data_pipeline.faults.repair_check import repair_fault
-from data_pipeline.faults.sentences import cut, outside_strings, pairs, shows
+from data_pipeline.faults.sentences import cut, outside_strings, pairs
+from data_pipeline.faults.step_check import step_fault, texts_fault
 from data_pipeline.tracing import Event, Trace
 from data_pipeline.tracing.replay import Moment, moments
 
 _STEP = re.compile(r"^(\d+)\. Line (\d+) \(`(.*?)`\): (.*)\.$")
 _GAP = re.compile(r"^\(Steps (\d+) to (\d+) are left out\.\)$")
 _LINE = re.compile(r"[Ll]ine (\d+) \(`(.*?)`\)")
-_HEAD = re.compile(
-    r"(?:the call|a call of \S+) (?:binds|begins)|iteration \d+ begins(?: with)?|the loop ends"
-    r"|the condition is (?:true|false)(?:, iteration \d+ begins|, the loop ends)?"
-    r"|its block is (?:entered|passed by)|the loop is left|on to the next turn"
-    r"|no variable changes|it goes on"
-)
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ class _Check:
                 yield Complaint(line, f"step {number} is on line {state.event.line}")
             elif self.source[state.event.line - 1].strip() != step[3]:
                 yield Complaint(line, "not the code of this line")
-            elif (reason := _step_fault(state, step[4], self.buggy)) is not None:
+            elif (reason := step_fault(state, step[4], self.buggy)) is not None:
                 yield Complaint(line, reason)
             at, number = at + 1, number + 1
         if self._next(at) < len(self.theirs):
@@ -258,7 +253,7 @@ class _Check:
                 if told.startswith(head) and told.endswith(tail):
                     reads = told[len(head) : len(told) - len(tail)]
                     if not reads or reads.startswith(" with "):
-                        return _texts_fault(reads, state.before)
+                        return texts_fault(reads, state.before)
         return f"it raises {error}, the right run {needed}"
 
     def _values(self, told: str, state: Moment, ours: Moment | None) -> str | None:
@@ -293,17 +288,17 @@ class _Check:
             words = truth[event.branch], truth[other.branch]
             if (condition[1], condition[3]) != words or words[0] == words[1]:
                 return f"it is {words[0]}, and {words[1]} in the right run"
-            return _texts_fault(condition[2] or "", state.before)
+            return texts_fault(condition[2] or "", state.before)
         if begun := re.fullmatch(r"begins iteration (\d+)(.*), where the loop must end\.", told):
             if int(begun[1]) != event.iteration or other.branch is not False:
                 return f"iteration {event.iteration} begins"
-            return _texts_fault(begun[2], event.changed)
+            return texts_fault(begun[2], event.changed)
         if ended := re.fullmatch(
             r"ends the loop, where iteration (\d+) must begin( with .*)?\.", told
         ):
             if event.branch is not False or int(ended[1]) != other.iteration:
                 return f"iteration {other.iteration} begins in the right run"
-            return _texts_fault(ended[2] or "", other.changed)
+            return texts_fault(ended[2] or "", other.changed)
         words = "(entered|passed by|not reached)"
         if entered := re.fullmatch(f"is {words}, where it must be {words}\\.", told):
             meant = {"entered": True, "passed by": False, "not reached": None}
@@ -367,7 +362,7 @@ class _Check:
                 if state.event.kind != "line":
                     continue
                 if self.right_source[state.event.line - 1].strip() == run[1]:
-                    return _texts_fault(run[2] or "", state.event.changed)
+                    return texts_fault(run[2] or "", state.event.changed)
                 if state.event.line in self.lines and state.event.depth <= depth:
                     break
             return f"`{run[1]}` does not run next in the right run"
@@ -424,54 +419,6 @@ def _in_time(trace: Trace) -> list[Moment]:
         else:
             ordered.append(state)
     return ordered + open_lines[::-1]
-
-
-def _step_fault(state: Moment, told: str, trace: Trace) -> str | None:
-    """Why what is told of a step does not hold; None where it does."""
-    event = state.event
-    if event.kind == "exception":
-        error = " ".join(str(event.raised).split())
-        kind = event.raised.type if event.raised else ""
-        return None if told in (f"it raises {error}", f"it raises {kind}") else f"raises {error}"
-    if event.kind in ("return", "yield"):
-        verb = " returns " if event.kind == "return" else "it hands out "
-        text = told.partition(verb)[2]
-        return None if shows(text, event.value or "") else f"{verb.strip()} {event.value}"
-    head = _HEAD.match(told)
-    words = head[0] if head else ""
-    rest = told[len(words) :].removeprefix(", ").removeprefix(" ")
-    if not (words or rest):
-        return "cannot be read"
-    turn = re.search(r"iteration (\d+)", words)
-    if turn is not None and (event.iteration != int(turn[1]) or event.branch is not True):
-        return f"iteration {event.iteration}, entered: {event.branch}"
-    for part, truth in (("condition is true", True), ("condition is false", False),
-                        ("the loop ends", False), ("is entered", True),
-                        ("is passed by", False)):  # fmt: skip
-        if part in words and event.branch is not truth:
-            return f"the branch is {event.branch}"
-    if event.branch is not None and not re.search("condition|iteration|ends|block", words):
-        return f"the branch, {event.branch}, is not told"
-    code = trace.program.split("\n")[event.line - 1].strip()
-    for part, start in (("the loop is left", "break"), ("on to the next turn", "continue")):
-        if words == part and not code.startswith(start):
-            return f"there is no {start}"
-    if {name for name, _ in pairs(rest)} != event.changed.keys():
-        return f"changed: {', '.join(event.changed) or 'nothing'}"
-    deleted = ", ".join(f"{name} is deleted" for name in event.gone)
-    if not rest.endswith(deleted):
-        return f"{deleted} is not told"
-    return _texts_fault(rest.removesuffix(deleted).removesuffix(", "), event.changed)
-
-
-def _texts_fault(told: str, texts: Mapping[str, str]) -> str | None:
-    """Why "x = 1, y = 2" does not hold; None where it does, and where nothing is told."""
-    read = list(pairs(told))
-    for name, literal in read:
-        if name not in texts or not shows(literal, texts[name]):
-            return f"{name} = {texts.get(name)}"
-    again = ", ".join(f"{name} = {literal}" for name, literal in read)
-    return None if told.removeprefix(" with ") == again else "cannot be read"
 
 
 def _line(text: str) -> str:
