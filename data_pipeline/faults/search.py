@@ -7,9 +7,10 @@ from dataclasses import replace
 from itertools import islice
 from random import Random
 
+from data_pipeline.execution.job import CallJob
 from data_pipeline.execution.oracles import equal
 from data_pipeline.execution.outcomes import Limit, Outcome, Raised, Result, Value
-from data_pipeline.execution.service import Job, Sandbox, TraceLimits, call_job
+from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.faults.check import complaints
 from data_pipeline.faults.diagnosis import DiagnosisError, changed_lines, diagnose
 from data_pipeline.faults.fault import Fault, Faults
@@ -122,7 +123,7 @@ def _visible(seed: Seed, cases: Sequence[Case], refused: Counter[str]) -> list[C
     return sorted(tests, key=lambda case: len(case.trace.events))[:MAX_TESTS]
 
 
-Run = tuple[Case, Job, Result]
+Run = tuple[Case, CallJob, Result]
 
 
 def _fault(
@@ -163,13 +164,13 @@ def _tells(outcome: Outcome) -> bool:
     return not isinstance(outcome, Limit) or outcome.kind == "steps"
 
 
-def _holds(job: Job, trace: Trace, sandbox: Sandbox) -> bool:
+def _holds(job: CallJob, trace: Trace, sandbox: Sandbox) -> bool:
     """Whether the run is the same in other processes, under other addresses and hash seeds; of
     these many, where an order may hang on them."""
     again = sandbox.twin(0).run(replace(job, twice=True))
     if again.deterministic is False or again.trace != trace:
         return False
-    ordered = any(map(may_depend_on_set_order, (job.program, str(job.call))))
+    ordered = any(map(may_depend_on_set_order, (job.program, job.call)))
     more = SET_TWINS if ordered else 0
     return all(sandbox.twin(number).run(job).trace == trace for number in range(1, more + 1))
 

@@ -24,6 +24,7 @@ def inline_monologue(trace: Trace) -> str:
 
     Raises NarrationError for a run that raised, was cut, or left the called function's own frame.
     """
+    _check(trace)
     return (
         f"{_introduction(trace)}### Execution Simulation\n{_execution(trace)}\n\n"
         f"### Conclusion\nThe function returns {trace.result}.\n"

@@ -19,9 +19,9 @@ import pytest
 
 from data_pipeline.execution import oracles
 from data_pipeline.execution.guest import values
+from data_pipeline.execution.job import CallJob
 from data_pipeline.execution.outcomes import BadInput, Died, Limit, Raised, Result, Value
 from data_pipeline.execution.service import (
-    Job,
     Limits,
     Sandbox,
     SandboxUnavailable,
@@ -694,7 +694,7 @@ def test_command_for_rows(best, tmp_path):
 
 
 def test_job_is_plain_data():
-    assert call_job("p", "f(1)") == Job("call", "p", call="f(1)")
+    assert call_job("p", "f(1)") == CallJob("p", "f(1)")
 
 
 def test_a_traced_run_can_be_stopped_by_its_steps(sandbox):

@@ -11,7 +11,7 @@ from data_pipeline.monologue.backward import backward_monologue
 from data_pipeline.monologue.forward import NarrationError
 from data_pipeline.tracing import trace_call
 from data_pipeline.verify import CONTRADICTED, NOT_CHECKABLE, verify_trace
-from tests.monologue.test_forward import cruxeval_traces, needs_data
+from tests.monologue.test_forward import cruxeval_traces
 
 PROGRAM = """\
 def f(xs, limit):
@@ -122,15 +122,13 @@ def test_another_witness_is_not_checkable_in_this_run_and_is_run_where_it_is_ask
     assert "f([13], 0) == 26" in capsys.readouterr().out
 
 
-@needs_data
-def test_planted_errors_of_cruxeval():
-    made, caught, missed = caught_of(cruxeval_traces(count=200), seed=1)
+def test_planted_errors_of_cruxeval(shared_data):
+    made, caught, missed = caught_of(cruxeval_traces(shared_data, count=200), seed=1)
     assert made.total() > 200 and min(made.values()) > 20, made
     assert caught.total() >= 0.99 * made.total(), (caught, made, missed)
 
 
-@needs_data
 @pytest.mark.slow
-def test_planted_errors_of_all_of_cruxeval():
-    made, caught, missed = caught_of(cruxeval_traces(), seed=2)
+def test_planted_errors_of_all_of_cruxeval(shared_data):
+    made, caught, missed = caught_of(cruxeval_traces(shared_data), seed=2)
     assert caught.total() >= 0.99 * made.total(), (caught, made, missed)

@@ -8,7 +8,7 @@ import pytest
 from data_pipeline.monologue.forward import NarrationError, forward_monologue
 from data_pipeline.tracing import trace_call
 from data_pipeline.verify import CONTRADICTED, verify_trace
-from tests.monologue.test_forward import PROGRAM, cruxeval_traces, needs_data
+from tests.monologue.test_forward import PROGRAM, cruxeval_traces
 from tests.support.planting import planted
 
 
@@ -40,16 +40,14 @@ def test_an_error_is_planted_in_one_line_and_is_caught():
             assert any(c.verdict == CONTRADICTED for c in verify_trace(trace, broken)), broken
 
 
-@needs_data
-def test_planted_errors_of_two_hundred_functions():
-    made, caught, missed = caught_of(cruxeval_traces(count=200, start=200), seed=1)
+def test_planted_errors_of_two_hundred_functions(shared_data):
+    made, caught, missed = caught_of(cruxeval_traces(shared_data, count=200, start=200), seed=1)
     assert made.total() > 300
     assert min(made.values()) > 20, made  # values, branches, turns and counts
     assert caught.total() >= 0.99 * made.total(), (caught, made, missed)
 
 
-@needs_data
 @pytest.mark.slow
-def test_planted_errors_of_all_functions():
-    made, caught, missed = caught_of(cruxeval_traces(), seed=2, errors=4)
+def test_planted_errors_of_all_functions(shared_data):
+    made, caught, missed = caught_of(cruxeval_traces(shared_data), seed=2, errors=4)
     assert caught.total() >= 0.99 * made.total(), (caught, made, missed)
