@@ -1,4 +1,5 @@
-"""An end to work that does not end: what takes too much CPU time of its thread is interrupted.
+"""An end to work that does not end: it is done in a process of its own, which is given an amount of
+CPU time for each item and killed by the kernel when it takes more.
 
 Programs run in the sandbox under its own limits; this is for our own code, which a program in the
 wild may lead into more work than anybody waits for. CPU time, not wall time: what waits for a busy
@@ -7,51 +8,93 @@ on the machine's speed.
 """
 
 import contextlib
-import ctypes
+import multiprocessing
+import signal
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
 
 CPU_SECONDS = 120.0
-_LOOK_EVERY = 1.0  # seconds
 
 
 class TookTooLong(Exception):
-    """Work that was interrupted; arises wherever it was."""
+    """Work that was ended; nothing of it is left."""
 
 
-@contextlib.contextmanager
-def deadline(cpu_seconds: float = CPU_SECONDS, *, every: float = _LOOK_EVERY) -> Iterator[None]:
-    """Raises TookTooLong inside the block once this thread has computed for `cpu_seconds` in it.
+class Bounded:
+    """`make()(item)`, in a process that `make` is called in once; both are pickled by name.
 
-    Python code is interrupted between two of its instructions, a call into C when it returns.
+    Calling it raises TookTooLong for an item that took more than `cpu_seconds`, and what the work
+    itself raises. From several threads the items take turns.
     """
-    thread = threading.get_ident()
-    clock = time.pthread_getcpuclockid(thread)
-    end = time.clock_gettime(clock) + cpu_seconds
-    ended = threading.Event()
-    lock = threading.Lock()
 
-    def watch() -> None:
-        while not ended.wait(every):
-            if time.clock_gettime(clock) < end:
-                continue
-            with lock:
-                if not ended.is_set():
-                    _raise_in(thread, TookTooLong)
-            return
+    def __init__(self, make: Callable[[], Callable[[Any], Any]], cpu_seconds: float | None = None):
+        self._make = make
+        self._cpu_seconds = CPU_SECONDS if cpu_seconds is None else cpu_seconds
+        self._lock = threading.Lock()
+        self._process: Any = None
+        self._connection: Connection | None = None
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    except TookTooLong:
-        raise TookTooLong(f"over {cpu_seconds:g} s of CPU time") from None
-    finally:
-        with lock:  # from here on nothing is raised any more
-            ended.set()
-        watcher.join()
+    def __call__(self, item: Any) -> Any:
+        with self._lock:
+            connection = self._connection or self._start()
+            connection.send(item)
+            try:
+                made, error = connection.recv()
+            except EOFError:
+                raise self._ended() from None
+        if error is not None:
+            raise error
+        return made
+
+    def close(self) -> None:
+        """Lets the process end by itself, with what it holds."""
+        with self._lock:
+            self._stop()
+
+    def _start(self) -> Connection:
+        # Not fork: a caller may hold threads.
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, self._make, self._cpu_seconds), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        return self._connection
+
+    def _ended(self) -> Exception:
+        process = self._process
+        self._stop()
+        if process.exitcode == -signal.SIGPROF:
+            return TookTooLong(f"over {self._cpu_seconds:g} s of CPU time")
+        return RuntimeError(f"the process that makes rows ended with {process.exitcode}")
+
+    def _stop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._process.join()
+            self._connection = self._process = None
 
 
-def _raise_in(thread: int, kind: type[BaseException]) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind))
+def _serve(connection: Connection, make: Callable[[], Callable[[Any], Any]], seconds: float):
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the asker stops, and this one with it
+    with contextlib.ExitStack() as stack:
+        work = make()
+        if hasattr(work, "close"):
+            stack.callback(work.close)
+        while True:
+            try:
+                item = connection.recv()
+            except EOFError:
+                return
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            try:
+                answer = work(item), None
+            except Exception as error:
+                answer = None, error
+            finally:
+                signal.setitimer(signal.ITIMER_PROF, 0)
+            connection.send(answer)

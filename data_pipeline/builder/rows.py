@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from data_pipeline.builder.deadline import TookTooLong, deadline
 from data_pipeline.builder.expectations import recheck_all
 from data_pipeline.builder.options import BuildOptions
 from data_pipeline.builder.tally import Tally
@@ -101,6 +100,17 @@ def seed_rows(
     return _Author(seed, sandbox, options, length_of, client).write()
 
 
+def stopped_rows(seed: Seed, options: BuildOptions, error: Exception) -> SeedRows:
+    """Of a seed whose work was ended: a dead letter alone, for what was found so far would hang on
+    where it was stopped."""
+    out = SeedRows(split_of(seed.id, options.heldout_share))
+    out.tally.count("functions", "stopped")
+    out.tally.count("dead letters", "deadline")
+    reason = f"{type(error).__name__}: {error}"
+    out.dead.append(DeadLetter("deadline", seed.id, seed.origin, reason))
+    return out
+
+
 class _Author:
     def __init__(self, seed, sandbox, options, length_of, client):
         self.seed: Seed = seed
@@ -114,14 +124,7 @@ class _Author:
         self.out = SeedRows(split_of(seed.id, options.heldout_share))
 
     def write(self) -> SeedRows:
-        try:
-            with deadline():
-                self._write()
-        except TookTooLong as error:
-            # What was found so far would hang on where it was stopped.
-            self.out = SeedRows(self.out.split)
-            self.out.tally.count("functions", "stopped")
-            self._bury("deadline", self.seed.id, f"TookTooLong: {error}")
+        self._write()
         return self.out
 
     def _write(self) -> None:
@@ -305,8 +308,6 @@ class _Author:
             self.out.tally.count("monologues refused", f"{stage}: {error}")
         except RecordError as error:
             self._bury(stage, item, str(error))
-        except TookTooLong:
-            raise
         except EndpointError as error:
             if error.final:  # a wrong key is no fault of this function's
                 raise

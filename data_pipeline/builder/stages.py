@@ -13,12 +13,14 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton, TaggedOutput
 
+from data_pipeline.builder.deadline import Bounded, TookTooLong
 from data_pipeline.builder.groups import (
     group_name,
     group_of,
@@ -29,7 +31,7 @@ from data_pipeline.builder.groups import (
 )
 from data_pipeline.builder.options import BuildOptions
 from data_pipeline.builder.progress import Heartbeat
-from data_pipeline.builder.rows import DeadLetter, seed_rows
+from data_pipeline.builder.rows import DeadLetter, SeedRows, seed_rows, stopped_rows
 from data_pipeline.decontamination.overlap import (
     BenchmarkIndex,
     Item,
@@ -234,17 +236,11 @@ class _Rows(beam.DoFn):
         _Worker.leave()
 
 
-class _Worker:
-    """What the threads of one process share: the sandbox, the tokenizer, the heartbeat."""
-
-    _lock = threading.Lock()
-    _current: "_Worker | None" = None
-    _users = 0
+class RowMaker:
+    """Makes the rows of one seed after another, with a sandbox, a tokenizer and a client."""
 
     def __init__(self, work: RowWork):
-        options = work.options
-        self.heartbeat = Heartbeat(work.progress)
-        self._options = options
+        options = self._options = work.options
         self._sandbox = Sandbox(
             tier=options.tier, allow_weak=options.tier == "C", workers=1, limits=EXPLORATION_LIMITS
         )
@@ -253,6 +249,33 @@ class _Worker:
         if options.teacher is not None:
             self._client = Client(options.teacher.endpoint)
             self._replies = ReplyCache(work.replies)
+
+    def __call__(self, seed: Seed) -> SeedRows:
+        new_client = None if self._client is None else self._new_client
+        return seed_rows(seed, self._sandbox, self._options, self._length_of, new_client)
+
+    def _new_client(self) -> CachedClient:
+        """Of one function, so that what it costs is counted with it."""
+        return CachedClient(self._client, self._replies)
+
+    def close(self) -> None:
+        self._sandbox.close()
+        if self._client is not None:
+            self._client.close()
+            self._replies.close()
+
+
+class _Worker:
+    """What the threads of one process share: the process that makes rows, the heartbeat."""
+
+    _lock = threading.Lock()
+    _current: "_Worker | None" = None
+    _users = 0
+
+    def __init__(self, work: RowWork):
+        self.heartbeat = Heartbeat(work.progress)
+        self._options = work.options
+        self._make_rows = Bounded(partial(RowMaker, work))
 
     @classmethod
     def enter(cls, work: RowWork) -> "_Worker":
@@ -270,22 +293,17 @@ class _Worker:
                 cls._current._close()
                 cls._current = None
 
-    def rows(self, seed: Seed):
-        new_client = None if self._client is None else self._new_client
-        made = seed_rows(seed, self._sandbox, self._options, self._length_of, new_client)
+    def rows(self, seed: Seed) -> SeedRows:
+        try:
+            made = self._make_rows(seed)
+        except TookTooLong as error:
+            made = stopped_rows(seed, self._options, error)
         self.heartbeat.add(1, len(made.records))
         return made
 
-    def _new_client(self) -> CachedClient:
-        """Of one function, so that what it costs is counted with it."""
-        return CachedClient(self._client, self._replies)
-
     def _close(self) -> None:
-        self._sandbox.close()
+        self._make_rows.close()
         self.heartbeat.flush()
-        if self._client is not None:
-            self._client.close()
-            self._replies.close()
 
 
 def token_counter(tokenizer_file: Path | None) -> Callable[[str], int]:

@@ -32,19 +32,6 @@ def close(result: Result, expected: Any, *, absolute: float = 1e-6, relative: fl
     return found and _close(value, expected, absolute, relative)
 
 
-def same_set(result: Result, expected: Any) -> bool:
-    """`set(value) == set(expected)`, as MBPP+ asks of answers whose order and repeats are free."""
-    found, value = _value(result)
-    if not found or not isinstance(value, (list, tuple, set, frozenset, dict, str, range)):
-        return False
-    try:
-        return set(value) == set(expected)
-    except TypeError:  # unhashable members: as a set of their own, compared pairwise
-        return all(any(_equal(a, b) for b in expected) for a in value) and all(
-            any(_equal(a, b) for b in value) for a in expected
-        )
-
-
 def _value(result: Result) -> tuple[bool, Any]:
     if not isinstance(result.outcome, Value) or not result.outcome.exact:
         return False, None

@@ -15,137 +15,37 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from data_pipeline.errors import UserError
 from data_pipeline.execution import tiers
-from data_pipeline.execution.guest.values import encode
+from data_pipeline.execution.job import (
+    BodyJob,
+    Job,
+    Limits,
+    ScriptJob,
+    TraceLimits,
+    call_job,
+    expression_job,
+    function_job,
+    series_job,
+    stdin_job,
+    test_job,
+)
 from data_pipeline.execution.outcomes import BadInput, Died, Limit, Outcome, Result, Value
 from data_pipeline.execution.tiers import SandboxUnavailable, Setup, WorkerLost
 from data_pipeline.tracing.events import Event, Loop, Raised, Trace
 
 STRETCHES = 8  # wall limits that a run which is computing may take when it runs alone
 TWIN_HASH_SEED = 4242
-MAX_TEXT = 1 << 22  # characters of a program, a call or an input
 
 
 class TraceError(UserError):
     """A program and call that give no trace: not to be run, past a limit, or dead."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Of one run. The wall limit only catches what waits: CPU time is what is judged by.
-
-    cpu_seconds, wall_seconds; memory_bytes: of address space beyond the interpreter's own;
-    output_bytes: of stdout; answer_bytes: of the result (and its trace) as JSON.
-    """
-
-    cpu_seconds: float = 2.0
-    wall_seconds: float = 10.0
-    memory_bytes: int = 512 << 20
-    output_bytes: int = 1 << 20
-    answer_bytes: int = 16 << 20
-
-
-@dataclass(frozen=True)
-class TraceLimits:
-    """Steps, bytes of recorded locals, and characters of a value's text, see `trace_call`.
-
-    ends_run: past the first two the run itself ends, as Limit("steps"), and gives no trace;
-    with tells_ended it gives the trace of what ran until then.
-    """
-
-    max_lines: int = 10_000
-    max_bytes: int = 16 << 20
-    max_characters: int = 1000
-    ends_run: bool = False
-    tells_ended: bool = False
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run. Made by `call_job`, `function_job`, `series_job`, `expression_job`, `stdin_job`,
-    `test_job`.
-
-    mode: "call", "series", "evaluate", "module" (with or without stdin) or "test".
-    trace: None for no trace.
-    twice: run a second time, with other addresses, and say whether it came to the same.
-    limits: None for the sandbox's own.
-    """
-
-    mode: str
-    program: str
-    call: str | None = None
-    name: str | None = None
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    expression: str | None = None
-    stdin: str | None = None
-    test: str | None = None
-    series: tuple[Any, ...] = ()
-    seconds: tuple[float, ...] = ()
-    collect: str | None = None
-    trace: TraceLimits | None = None
-    twice: bool = False
-    limits: Limits | None = None
-
-
-def call_job(program: str, call: str, **options: Any) -> Job:
-    """`call` in the text of a call with literal arguments: "f(3, key=[1])"."""
-    return Job("call", program, call=call, **options)
-
-
-def function_job(program: str, name: str, *args: Any, **options: Any) -> Job:
-    """The function `name` on values; keyword arguments of it go in as kwargs={...}."""
-    return Job("call", program, name=name, args=args, **options)
-
-
-def series_job(
-    program: str,
-    name: str,
-    series: Sequence[Any],
-    seconds: Sequence[float],
-    *,
-    collect: str | None = None,
-    **options: Any,
-) -> Job:
-    """The function `name` on one input after another, in one process; see `execution.series`.
-
-    series: argument lists as tagged trees (`values.encode`); seconds: CPU time each may take.
-    """
-    return Job(
-        "series",
-        program,
-        name=name,
-        series=tuple(series),
-        seconds=tuple(seconds),
-        collect=collect,
-        **options,
-    )
-
-
-def expression_job(program: str, expression: str, **options: Any) -> Job:
-    """Any expression, run as code beside the program: only what is no prediction to be scored."""
-    return Job("evaluate", program, expression=expression, **options)
-
-
-def stdin_job(program: str, stdin: str = "", **options: Any) -> Job:
-    """The program as a script (`__main__`) that reads `stdin`; what counts is its stdout."""
-    return Job("module", program, stdin=stdin, **options)
-
-
-def test_job(program: str, test: str, entry: str | None = None, **options: Any) -> Job:
-    """A test body against the program, each in a process of its own.
-
-    In the body the program's functions are known by their names, and `entry` as `candidate`; if
-    it defines `check`, that is called with the entry point. The value None means that it passed.
-    """
-    return Job("test", program, test=test, name=entry, **options)
-
-
-test_job.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test
+MAX_TEXT = 1 << 22  # characters of a program, a call or an input
 
 
 class _Gate:
@@ -312,8 +212,7 @@ class Sandbox:
 
     def _run_batch(self, jobs: Sequence[Job]) -> list[Result]:
         alone = [
-            job.mode in ("test", "module", "series") or job.twice or job.limits or _oversized(job)
-            for job in jobs
+            not job.shares_process or job.twice or job.limits or _oversized(job) for job in jobs
         ]
         together = iter(self._run([j for j, a in zip(jobs, alone, strict=True) if not a]))
         return [
@@ -337,15 +236,16 @@ class Sandbox:
         return results
 
     def _ask(self, jobs: Sequence[Job], perturb: int, stretches: int = 0) -> list[Result]:
-        limits = jobs[0].limits or self.limits
+        alone = jobs[0]  # what cannot be batched comes by itself
+        limits = alone.limits or self.limits
         request = {
-            "jobs": [_job_to_json(job, perturb) for job in jobs],
+            "jobs": [{"mode": job.mode, "perturb": perturb, **job.message()} for job in jobs],
             "limits": asdict(limits),
-            "stdin": jobs[0].stdin if len(jobs) == 1 else None,
+            "stdin": alone.stdin if isinstance(alone, ScriptJob) else None,
             "threads": self.setup.threads,
             "stretches": stretches,
-            "test": {"body": jobs[0].test, "entry": jobs[0].name}
-            if jobs[0].mode == "test"
+            "test": {"body": alone.test, "entry": alone.entry}
+            if isinstance(alone, BodyJob)
             else None,
         }
         patience = 30.0 + 3 * limits.wall_seconds * (len(jobs) + stretches)
@@ -382,27 +282,10 @@ def _chunks(items: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
 
 def _oversized(job: Job) -> BadInput | None:
     for name in ("program", "call", "expression", "stdin", "test"):
-        text = getattr(job, name)
+        text = getattr(job, name, None)
         if text is not None and len(text) > MAX_TEXT:
             return BadInput("syntax", f"the {name} is longer than {MAX_TEXT} characters")
     return None
-
-
-def _job_to_json(job: Job, perturb: int) -> dict[str, Any]:
-    return {
-        "mode": job.mode,
-        "program": job.program,
-        "call": job.call,
-        "name": job.name,
-        "args": [encode(value) for value in job.args],
-        "kwargs": {name: encode(value) for name, value in job.kwargs.items()},
-        "expression": job.expression,
-        "series": job.series,
-        "seconds": job.seconds,
-        "collect": job.collect,
-        "trace": asdict(job.trace) if job.trace else None,
-        "perturb": perturb,
-    }
 
 
 def _result(job: Job, row: Mapping[str, Any], answer: bytes, tier: str, tries: int) -> Result:
@@ -416,7 +299,7 @@ def _result(job: Job, row: Mapping[str, Any], answer: bytes, tier: str, tries: i
             told = json.loads(answer)
             outcome = _outcome(told["outcome"])
             stdout = _text(told.get("stdout", "")) + stdout
-            if "trace" in told and job.trace is not None:
+            if "trace" in told and getattr(job, "trace", None) is not None:
                 trace = trace_from_json(told["trace"], job.program)
         except (ValueError, TypeError, KeyError, IndexError, RecursionError, AttributeError):
             outcome, trace = Died("the result is no message of ours"), None

@@ -8,13 +8,13 @@ the same value in both.
 """
 
 import difflib
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.tracing import Event, Trace
+from data_pipeline.tracing.replay import Moment, moments
 
 MIN_ALIKE = 0.6
 """Likeness (2 * matching / all characters) from which a line counts as another one changed."""
@@ -28,23 +28,6 @@ INSIDE = ("<genexpr>", "<lambda>")
 
 class AlignmentError(ValueError):
     """Runs that cannot be held side by side; the message is a short reason to count by."""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A step of a run.
-
-    index:   in the trace's events
-    event:   the step
-    before, after: the frame's variables, name -> text
-    times:   how often this line has run so far in the whole run, this step included
-    """
-
-    index: int
-    event: Event
-    before: Mapping[str, str]
-    after: Mapping[str, str]
-    times: int
 
 
 @dataclass(frozen=True)
@@ -188,45 +171,30 @@ def parting(right: Trace, buggy: Trace) -> Parting:
             return Parting(kind, *moments)
 
 
-@dataclass
 class _Walk:
-    """A run being walked along, with its frames' variables."""
+    """A run being walked along, step by step; what stands in a line's place is left out."""
 
-    trace: Trace
-    at: int = 0
-    frames: dict[int, dict[str, str]] = field(default_factory=dict)
-    counts: Counter[int] = field(default_factory=Counter)
-    skipped: Event | None = None
+    def __init__(self, trace: Trace):
+        self._moments = [moment for moment in moments(trace) if _is_told(moment.event)]
+        self._at = 0
+        self.skipped: Event | None = None
 
     def peek(self) -> Event | None:
-        while self.at < len(self.trace.events):
-            event = self.trace.events[self.at]
-            inside = event.kind == "step" or event.function.endswith(INSIDE)
-            if not inside and event.kind != "unwind":
-                return event
-            self.at += 1
-        return None
+        moment = self.look()
+        return None if moment is None else moment.event
 
     def look(self) -> Moment | None:
         """The coming step; the walk stays where it is."""
-        event = self.peek()
-        if event is None:
-            return None
-        before = dict(self.frames.get(event.frame, {}))
-        after = before | dict(event.changed)
-        for name in event.gone:
-            after.pop(name, None)
-        times = self.counts[event.line] + (event.kind == "line")
-        return Moment(self.at, event, before, after, times)
+        return self._moments[self._at] if self._at < len(self._moments) else None
 
     def step(self) -> Moment:
-        moment = self.look()
-        assert moment is not None
         self.skipped = None
-        self.frames[moment.event.frame] = dict(moment.after)
-        self.counts[moment.event.line] += moment.event.kind == "line"
-        self.at += 1
-        return moment
+        self._at += 1
+        return self._moments[self._at - 1]
+
+
+def _is_told(event: Event) -> bool:
+    return event.kind not in ("step", "unwind") and not event.function.endswith(INSIDE)
 
 
 def _raised_there(parting: Parting, ours: _Walk, theirs: _Walk) -> Parting | None:

@@ -11,18 +11,14 @@ from dataclasses import dataclass
 
 from data_pipeline.faults.alignment import matched_lines, same_text
 from data_pipeline.faults.repair_check import repair_fault
-from data_pipeline.faults.sentences import cut, outside_strings, pairs, shows
+from data_pipeline.faults.sentences import cut, outside_strings, pairs
+from data_pipeline.faults.step_check import step_fault, texts_fault
 from data_pipeline.tracing import Event, Trace
+from data_pipeline.tracing.replay import Moment, moments
 
 _STEP = re.compile(r"^(\d+)\. Line (\d+) \(`(.*?)`\): (.*)\.$")
 _GAP = re.compile(r"^\(Steps (\d+) to (\d+) are left out\.\)$")
 _LINE = re.compile(r"[Ll]ine (\d+) \(`(.*?)`\)")
-_HEAD = re.compile(
-    r"(?:the call|a call of \S+) (?:binds|begins)|iteration \d+ begins(?: with)?|the loop ends"
-    r"|the condition is (?:true|false)(?:, iteration \d+ begins|, the loop ends)?"
-    r"|its block is (?:entered|passed by)|the loop is left|on to the next turn"
-    r"|no variable changes|it goes on"
-)
 
 
 @dataclass(frozen=True)
@@ -31,16 +27,6 @@ class Complaint:
 
     sentence: str
     reason: str
-
-
-@dataclass(frozen=True)
-class _State:
-    """An event with the variables of its frame before and after it. number: in the trace."""
-
-    number: int
-    event: Event
-    before: Mapping[str, str]
-    after: Mapping[str, str]
 
 
 def complaints(
@@ -56,7 +42,7 @@ def complaints(
 class _Check:
     def __init__(self, right: Trace, buggy: Trace, expected: str, why: str):
         self.right, self.buggy, self.expected, self.why = right, buggy, expected, why
-        self.ours, self.theirs = _in_time(_states(right)), _in_time(_states(buggy))
+        self.ours, self.theirs = _in_time(right), _in_time(buggy)
         self.source = buggy.program.split("\n")
         self.right_source = right.program.split("\n")
         self.lines = matched_lines(right.program, buggy.program)
@@ -104,7 +90,7 @@ class _Check:
                 yield Complaint(line, f"step {number} is on line {state.event.line}")
             elif self.source[state.event.line - 1].strip() != step[3]:
                 yield Complaint(line, "not the code of this line")
-            elif (reason := _step_fault(state, step[4], self.buggy)) is not None:
+            elif (reason := step_fault(state, step[4], self.buggy)) is not None:
                 yield Complaint(line, reason)
             at, number = at + 1, number + 1
         if self._next(at) < len(self.theirs):
@@ -131,7 +117,7 @@ class _Check:
 
     def _only_raises(self, at: int) -> bool:
         frame = self.theirs[at].event.frame
-        later = (s.event for s in self.theirs if s.number > self.theirs[at].number)
+        later = (s.event for s in self.theirs if s.index > self.theirs[at].index)
         return next((e.kind == "exception" for e in later if e.frame == frame), False)
 
     # ---- the cause
@@ -178,23 +164,23 @@ class _Check:
         if reason is not None:
             yield Complaint(told, reason)
 
-    def _counterpart(self, index: int) -> _State | None:
+    def _counterpart(self, index: int) -> Moment | None:
         """The step of the right run that matches: the same line, run as many times."""
         state = self.theirs[index]
         kind = "line" if state.event.kind == "exception" else state.event.kind
         return self._same_turn(state, kind)
 
-    def _same_turn(self, state: _State, kind: str) -> _State | None:
+    def _same_turn(self, state: Moment, kind: str) -> Moment | None:
         """The step of that kind that the right run takes on this line as many times as this one."""
         here = state.event.line
         times = sum(
-            s.event.line == here and s.event.kind == kind and s.number <= state.number
+            s.event.line == here and s.event.kind == kind and s.index <= state.index
             for s in self.theirs
         )
         matches = sorted(
             (s for s in self.ours
              if s.event.line == self.back.get(here) and s.event.kind == kind),
-            key=lambda s: s.number,
+            key=lambda s: s.index,
         )  # fmt: skip
         return matches[times - 1] if 0 < times <= len(matches) else None
 
@@ -217,7 +203,7 @@ class _Check:
         if len(theirs) > len(ours):
             yield Complaint(cause, "the right run ended before")
 
-    def _shared(self, states: list[_State], lines: Mapping[int, int]) -> list[tuple[int, _State]]:
+    def _shared(self, states: list[Moment], lines: Mapping[int, int]) -> list[tuple[int, Moment]]:
         """(line of the right program, step) of the steps on lines that both programs have."""
         return [
             (lines[s.event.line], s)
@@ -225,7 +211,7 @@ class _Check:
             if s.event.line in lines and s.event.kind in ("call", "line", "return", "yield")
         ]
 
-    def _first_wrong(self, told: str, index: int, ours: _State | None) -> str | None:
+    def _first_wrong(self, told: str, index: int, ours: Moment | None) -> str | None:
         """Why the sentence about a wrong step does not hold; None where it does."""
         state = self.theirs[index]
         event = state.event
@@ -254,7 +240,7 @@ class _Check:
             return self._raises(rest, state, ours)
         return self._branch(rest, state, ours)
 
-    def _raises(self, told: str, state: _State, ours: _State) -> str | None:
+    def _raises(self, told: str, state: Moment, ours: Moment) -> str | None:
         raised = state.event.raised
         error = " ".join(str(raised).split()) if raised else "nothing"
         needed = _raised_at(self.ours, ours)
@@ -267,10 +253,10 @@ class _Check:
                 if told.startswith(head) and told.endswith(tail):
                     reads = told[len(head) : len(told) - len(tail)]
                     if not reads or reads.startswith(" with "):
-                        return _texts_fault(reads, state.before)
+                        return texts_fault(reads, state.before)
         return f"it raises {error}, the right run {needed}"
 
-    def _values(self, told: str, state: _State, ours: _State | None) -> str | None:
+    def _values(self, told: str, state: Moment, ours: Moment | None) -> str | None:
         found, middle, needed = cut(told, ", where ")
         if ours is None or not middle:
             return "the right run has no such step"
@@ -292,7 +278,7 @@ class _Check:
         ]
         return f"{same[0]} does not differ" if same else None
 
-    def _branch(self, told: str, state: _State, ours: _State) -> str | None:
+    def _branch(self, told: str, state: Moment, ours: Moment) -> str | None:
         event, other = state.event, ours.event
         truth = {True: "true", False: "false", None: "unknown"}
         condition = re.fullmatch(
@@ -302,17 +288,17 @@ class _Check:
             words = truth[event.branch], truth[other.branch]
             if (condition[1], condition[3]) != words or words[0] == words[1]:
                 return f"it is {words[0]}, and {words[1]} in the right run"
-            return _texts_fault(condition[2] or "", state.before)
+            return texts_fault(condition[2] or "", state.before)
         if begun := re.fullmatch(r"begins iteration (\d+)(.*), where the loop must end\.", told):
             if int(begun[1]) != event.iteration or other.branch is not False:
                 return f"iteration {event.iteration} begins"
-            return _texts_fault(begun[2], event.changed)
+            return texts_fault(begun[2], event.changed)
         if ended := re.fullmatch(
             r"ends the loop, where iteration (\d+) must begin( with .*)?\.", told
         ):
             if event.branch is not False or int(ended[1]) != other.iteration:
                 return f"iteration {other.iteration} begins in the right run"
-            return _texts_fault(ended[2] or "", other.changed)
+            return texts_fault(ended[2] or "", other.changed)
         words = "(entered|passed by|not reached)"
         if entered := re.fullmatch(f"is {words}, where it must be {words}\\.", told):
             meant = {"entered": True, "passed by": False, "not reached": None}
@@ -322,16 +308,16 @@ class _Check:
 
     def _goes_on(self, told: str, index: int) -> str | None:
         """What follows in both runs after the last good step."""
-        latest = max(state.number for state in self.theirs[: index + 1])
+        latest = max(state.index for state in self.theirs[: index + 1])
         coming = sorted(
             (
                 s
                 for s in self.theirs
-                if s.number > latest
+                if s.index > latest
                 and s.event.kind != "unwind"
                 and not (s.event.kind == "resume" and not s.event.changed)
             ),
-            key=lambda s: s.number,
+            key=lambda s: s.index,
         )
         nxt = coming[0] if coming else None
         # A line that only announces its return may be told as that return.
@@ -376,7 +362,7 @@ class _Check:
                 if state.event.kind != "line":
                     continue
                 if self.right_source[state.event.line - 1].strip() == run[1]:
-                    return _texts_fault(run[2] or "", state.event.changed)
+                    return texts_fault(run[2] or "", state.event.changed)
                 if state.event.line in self.lines and state.event.depth <= depth:
                     break
             return f"`{run[1]}` does not run next in the right run"
@@ -416,23 +402,12 @@ class _Check:
 # ---- parts
 
 
-def _states(trace: Trace) -> Iterator[_State]:
-    frames: dict[int, dict[str, str]] = {}
-    for number, event in enumerate(trace.events):
-        if event.kind == "step":  # a comprehension's variables are none of the frame's
-            continue
-        before = frames.get(event.frame, {})
-        after = {n: t for n, t in {**before, **event.changed}.items() if n not in event.gone}
-        frames[event.frame] = after
-        yield _State(number, event, before, after)
-
-
-def _in_time(states: Iterator[_State]) -> list[_State]:
+def _in_time(trace: Trace) -> list[Moment]:
     """In order of what they say: what a line did is known when the calls it makes are over. Steps
     of lambdas and generator expressions are left out: they show in what their line does."""
-    ordered: list[_State] = []
-    open_lines: list[_State] = []
-    for state in states:
+    ordered: list[Moment] = []
+    open_lines: list[Moment] = []
+    for state in moments(trace):
         if state.event.function.endswith(("<genexpr>", "<lambda>")):
             continue
         if state.event.kind == "step":
@@ -446,54 +421,6 @@ def _in_time(states: Iterator[_State]) -> list[_State]:
     return ordered + open_lines[::-1]
 
 
-def _step_fault(state: _State, told: str, trace: Trace) -> str | None:
-    """Why what is told of a step does not hold; None where it does."""
-    event = state.event
-    if event.kind == "exception":
-        error = " ".join(str(event.raised).split())
-        kind = event.raised.type if event.raised else ""
-        return None if told in (f"it raises {error}", f"it raises {kind}") else f"raises {error}"
-    if event.kind in ("return", "yield"):
-        verb = " returns " if event.kind == "return" else "it hands out "
-        text = told.partition(verb)[2]
-        return None if shows(text, event.value or "") else f"{verb.strip()} {event.value}"
-    head = _HEAD.match(told)
-    words = head[0] if head else ""
-    rest = told[len(words) :].removeprefix(", ").removeprefix(" ")
-    if not (words or rest):
-        return "cannot be read"
-    turn = re.search(r"iteration (\d+)", words)
-    if turn is not None and (event.iteration != int(turn[1]) or event.branch is not True):
-        return f"iteration {event.iteration}, entered: {event.branch}"
-    for part, truth in (("condition is true", True), ("condition is false", False),
-                        ("the loop ends", False), ("is entered", True),
-                        ("is passed by", False)):  # fmt: skip
-        if part in words and event.branch is not truth:
-            return f"the branch is {event.branch}"
-    if event.branch is not None and not re.search("condition|iteration|ends|block", words):
-        return f"the branch, {event.branch}, is not told"
-    code = trace.program.split("\n")[event.line - 1].strip()
-    for part, start in (("the loop is left", "break"), ("on to the next turn", "continue")):
-        if words == part and not code.startswith(start):
-            return f"there is no {start}"
-    if {name for name, _ in pairs(rest)} != event.changed.keys():
-        return f"changed: {', '.join(event.changed) or 'nothing'}"
-    deleted = ", ".join(f"{name} is deleted" for name in event.gone)
-    if not rest.endswith(deleted):
-        return f"{deleted} is not told"
-    return _texts_fault(rest.removesuffix(deleted).removesuffix(", "), event.changed)
-
-
-def _texts_fault(told: str, texts: Mapping[str, str]) -> str | None:
-    """Why "x = 1, y = 2" does not hold; None where it does, and where nothing is told."""
-    read = list(pairs(told))
-    for name, literal in read:
-        if name not in texts or not shows(literal, texts[name]):
-            return f"{name} = {texts.get(name)}"
-    again = ", ".join(f"{name} = {literal}" for name, literal in read)
-    return None if told.removeprefix(" with ") == again else "cannot be read"
-
-
 def _line(text: str) -> str:
     text = text.replace("\n", "\\n").replace("\r", "\\r")
     return text if len(text) <= 600 else f"{text[:600]} …"
@@ -503,7 +430,7 @@ def _name(event: Event) -> str:
     return event.function.split(".")[-1]
 
 
-def _raised_at(states: list[_State], state: _State) -> str | None:
+def _raised_at(states: list[Moment], state: Moment) -> str | None:
     """What the right run raises at this step or at the end of this line."""
     if state.event.raised is not None:
         return " ".join(str(state.event.raised).split())

@@ -7,10 +7,11 @@ import difflib
 from collections.abc import Iterator, Mapping
 from random import Random
 
-from data_pipeline.faults.alignment import AlignmentError, Moment, Parting, parting, same_text
+from data_pipeline.faults.alignment import AlignmentError, Parting, parting, same_text
 from data_pipeline.faults.feedback import ending
 from data_pipeline.faults.telling import MAX_VALUE, Teller, name_of, raised, values
 from data_pipeline.tracing import Trace
+from data_pipeline.tracing.replay import Moment
 
 MAX_HUNK = 8
 """Lines of one changed place that the repair spells out."""

@@ -14,19 +14,12 @@ MAX_WHY = 240
 OPERATORS: Mapping[str, expressions.Operator] = {**expressions.OPERATORS, **statements.OPERATORS}
 
 
-def mutants(program: str, operators: Sequence[str] = tuple(OPERATORS)) -> Iterator[Mutant]:
-    """Every variant of a program, operator by operator, in the order of the source.
+def shuffled(program: str, random: Random) -> Iterator[Mutant]:
+    """Every variant of a program in a random order in which the operators take turns, so that the
+    first ones are of many kinds. They are looked at as they are taken: most are never wanted.
 
     Each parses, differs from the program in more than layout, and comes once. Raises SyntaxError
     where the program does not parse.
-    """
-    source = Source(program)
-    return _sound(source, _candidates(source, operators))
-
-
-def shuffled(program: str, random: Random) -> Iterator[Mutant]:
-    """The same in a random order in which the operators take turns, so that the first ones are of
-    many kinds. They are looked at as they are taken: most are never wanted.
 
     A missing return comes last in each turn: it fails every test of every function alike.
     """

@@ -7,9 +7,10 @@ from dataclasses import replace
 from itertools import islice
 from random import Random
 
+from data_pipeline.execution.job import CallJob
 from data_pipeline.execution.oracles import equal
 from data_pipeline.execution.outcomes import Limit, Outcome, Raised, Result, Value
-from data_pipeline.execution.service import Job, Sandbox, TraceLimits, call_job
+from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.faults.check import complaints
 from data_pipeline.faults.diagnosis import DiagnosisError, changed_lines, diagnose
 from data_pipeline.faults.fault import Fault, Faults
@@ -19,6 +20,7 @@ from data_pipeline.faults.mutant import Mutant
 from data_pipeline.faults.operators import shuffled
 from data_pipeline.seeds import Seed
 from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.set_order import SET_TWINS, may_depend_on_set_order
 from data_pipeline.testcases import Case
 from data_pipeline.tracing import Trace
 
@@ -31,9 +33,6 @@ VARIANTS_PER_FAULT = 8  # variants tried for each fault wanted
 MAX_CHARACTERS = 5_000
 """Of a record's prompt and response: 99 % of those within are within 2,048 of DeepSeekCoder's
 tokens as well (measured on variants of MBPP's solutions)."""
-
-SET_TWINS = 9
-"""More hash seeds, under which a run that may have to do with sets is repeated."""
 
 _CUE = 8  # characters from which a line of the repair counts as a leak
 
@@ -124,7 +123,7 @@ def _visible(seed: Seed, cases: Sequence[Case], refused: Counter[str]) -> list[C
     return sorted(tests, key=lambda case: len(case.trace.events))[:MAX_TESTS]
 
 
-Run = tuple[Case, Job, Result]
+Run = tuple[Case, CallJob, Result]
 
 
 def _fault(
@@ -165,25 +164,15 @@ def _tells(outcome: Outcome) -> bool:
     return not isinstance(outcome, Limit) or outcome.kind == "steps"
 
 
-def _holds(job: Job, trace: Trace, sandbox: Sandbox) -> bool:
+def _holds(job: CallJob, trace: Trace, sandbox: Sandbox) -> bool:
     """Whether the run is the same in other processes, under other addresses and hash seeds; of
     these many, where an order may hang on them."""
     again = sandbox.twin(0).run(replace(job, twice=True))
     if again.deterministic is False or again.trace != trace:
         return False
-    more = SET_TWINS if _has_sets(job.program) or _has_sets(str(job.call)) else 0
+    ordered = any(map(may_depend_on_set_order, (job.program, job.call)))
+    more = SET_TWINS if ordered else 0
     return all(sandbox.twin(number).run(job).trace == trace for number in range(1, more + 1))
-
-
-def _has_sets(code: str) -> bool:
-    """Whether a program or call may build a set, whose order depends on the hash seed."""
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Set | ast.SetComp):
-            return True
-        name = getattr(node, "id", getattr(node, "attr", None))
-        if name in ("set", "frozenset", "keys", "items"):
-            return True
-    return False
 
 
 def _passes(case: Case, result: Result) -> bool:

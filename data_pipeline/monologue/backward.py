@@ -8,25 +8,16 @@ every statement is true of it; that the witness gives the output is for the call
 
 import ast
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from data_pipeline.monologue.forward import NarrationError
 from data_pipeline.source.calls import CallError, parse_call
-from data_pipeline.tracing import Event, Trace
+from data_pipeline.tracing import Trace
+from data_pipeline.tracing.replay import Moment, moments
 
 _MOST_CONSTRAINTS = 12
 _LONGEST_VALUE = 160  # characters; a longer one is named, not shown
 _LONGEST_CODE = 200
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One executed line of the called function, with its variables before and after."""
-
-    event: Event
-    before: Mapping[str, str]
-    after: Mapping[str, str]
 
 
 def backward_monologue(trace: Trace, witness_call: str, *, seed: int = 0) -> str:
@@ -107,7 +98,7 @@ def _counted(number: int, what: str, wording: random.Random, plural: str | None 
 def _constraints(trace: Trace, function: ast.FunctionDef, wording: random.Random) -> Sequence[str]:
     """From the return to the arguments: only what the returned value or the way to it hangs on."""
     statements = {node.lineno: node for node in ast.walk(function) if isinstance(node, ast.stmt)}
-    steps = list(_steps(trace, function))
+    steps = _steps(trace, function)
     told: list[str] = []
     needed: set[str] = set()
     seen: set[int] = set()
@@ -131,7 +122,7 @@ def _constraints(trace: Trace, function: ast.FunctionDef, wording: random.Random
 
 def _constraint(
     statement: ast.stmt,
-    step: _Step,
+    step: Moment,
     trace: Trace,
     needed: set[str],
     wording: random.Random,
@@ -168,7 +159,7 @@ def _constraint(
     return None
 
 
-def _arguments(trace: Trace, function: ast.FunctionDef, steps: Sequence[_Step]) -> str:
+def _arguments(trace: Trace, function: ast.FunctionDef, steps: Sequence[Moment]) -> str:
     """What the parameters hold when the function starts, read off the run."""
     start = next(
         (e.changed for e in trace.events if e.kind == "call" and e.function == function.name), {}
@@ -196,21 +187,12 @@ def _conclusion(trace: Trace, call: str, wording: random.Random) -> str:
 # ---- reading the run and the code ---------------------------------------------------------------
 
 
-def _steps(trace: Trace, function: ast.FunctionDef) -> Iterator[_Step]:
+def _steps(trace: Trace, function: ast.FunctionDef) -> Sequence[Moment]:
     """The lines of the first activation of the called function."""
     frame = next(
         (e.frame for e in trace.events if e.kind == "call" and e.function == function.name), None
     )
-    values: dict[str, str] = {}
-    for event in trace.events:
-        if event.frame != frame:
-            continue
-        before = dict(values)
-        values.update(event.changed)
-        for name in event.gone:
-            values.pop(name, None)
-        if event.kind == "line":
-            yield _Step(event, before, dict(values))
+    return [m for m in moments(trace) if m.event.frame == frame and m.event.kind == "line"]
 
 
 def _with(expression: ast.expr, values: Mapping[str, str]) -> str:

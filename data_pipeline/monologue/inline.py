@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 from data_pipeline.errors import UserError
 from data_pipeline.pyx.prompts import FIRST_LABEL
-from data_pipeline.tracing import Event, Trace
+from data_pipeline.tracing import Trace
+from data_pipeline.tracing.replay import Moment, moments
 
 
 class NarrationError(UserError):
@@ -24,6 +25,7 @@ def inline_monologue(trace: Trace) -> str:
 
     Raises NarrationError for a run that raised, was cut, or left the called function's own frame.
     """
+    _check(trace)
     return (
         f"{_introduction(trace)}### Execution Simulation\n{_execution(trace)}\n\n"
         f"### Conclusion\nThe function returns {trace.result}.\n"
@@ -71,29 +73,17 @@ def _execution(trace: Trace) -> str:
         for node in ast.walk(ast.parse(trace.program))
         if isinstance(node, ast.stmt)
     }
-    values: dict[str, str] = {}
-    turns: dict[int, int] = {}  # line of a loop -> turns begun in its current execution
     steps = []
-    for event in trace.events:
-        before = dict(values)
-        values.update(event.changed)
-        for name in event.gone:
-            values.pop(name, None)
-        if event.kind == "line":
-            label = f"[L{event.line + FIRST_LABEL - 1}]"
-            told = _step(statements[event.line], event, before, values, turns, trace)
+    for moment in moments(trace):
+        if moment.event.kind == "line":
+            label = f"[L{moment.event.line + FIRST_LABEL - 1}]"
+            told = _step(statements[moment.event.line], moment, trace)
             steps.append(f"{len(steps) + 1}. {label} {told}.")
     return "\n".join(steps)
 
 
-def _step(
-    statement: ast.stmt,
-    event: Event,
-    before: Mapping[str, str],
-    after: Mapping[str, str],
-    turns: dict[int, int],
-    trace: Trace,
-) -> str:
+def _step(statement: ast.stmt, moment: Moment, trace: Trace) -> str:
+    event, before, after = moment.event, moment.before, moment.after
     match statement:
         case ast.Return(value=ast.Name(id=name)) if name in before:
             return f"return {name}={before[name]}"
@@ -106,9 +96,7 @@ def _step(
         case ast.While(test=test):
             return f"{_with_values(test, before)} is {event.branch}"
         case ast.For(iter=iterated):
-            turn = turns.get(event.line, 0) + 1
-            turns[event.line] = turn if event.branch else 0
-            where = f"iteration {turn} of {_with_values(iterated, before)}"
+            where = f"iteration {moment.turn} of {_with_values(iterated, before)}"
             if not event.branch:
                 return f"{where} does not start"
             return f"{where} gives {_named(_targets(statement.target), after)}"

@@ -7,7 +7,6 @@ from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Run
 
 _MOST_READ = 3
-_SILENT = ast.Try | ast.Global | ast.Nonlocal | ast.Pass
 
 
 def label(line: int) -> str:

@@ -36,12 +36,6 @@ def function_fingerprint(code: str) -> str:
     return tree_digest(normalized(code))
 
 
-def loose_fingerprint(code: str) -> str:
-    """The same, blind to the order of the items in displays of literals as well. Raises as
-    `function_fingerprint`."""
-    return tree_digest(loosely_normalized(code))
-
-
 def tree_digest(tree: ast.AST) -> str:
     """SHA-256 of a tree, the same on every Python version."""
     return hashlib.sha256(tree_text(tree).encode()).hexdigest()

@@ -1,6 +1,5 @@
 """The search for inputs: run, look at the coverage, change what was worth it, run again."""
 
-import ast
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from data_pipeline.seeds import Seed
 from data_pipeline.seeds.examples import call_text
 from data_pipeline.source.calls import Call, CallError, parse_call
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.set_order import SET_TWINS, may_depend_on_set_order
 from data_pipeline.testcases.case import Case, Coverage, Explored
 from data_pipeline.testcases.coverage import Reach, Universe, reach_of, universe_of
 from data_pipeline.testcases.feedback import reweigh
@@ -32,7 +32,6 @@ _ROUNDS = 10  # at most
 _PROBE = 3  # runs of the very first round
 _MOST_STOPPED = 3  # runs that a limit of the machine stopped, after which the search ends
 _IDLE_ROUNDS = 3  # without anything new, after which the search ends
-_SET_TWINS = 9  # more hash seeds, for runs that have to do with sets
 _SPARE = 4  # runs verified beyond the limit, in place of those that fail it
 
 
@@ -234,15 +233,14 @@ class _Search:
     def verified(self, chosen: Sequence[_Run]) -> list[_Run]:
         """Those that come to the same in another process under another hash seed.
 
-        Two strings of a set stand in the same order under every second seed: where sets are about,
-        many seeds are asked.
+        Where sets are about, many seeds are asked.
         """
         kept = self.same_under(0, chosen)
-        if _holds_sets(self.seed.code):
+        if may_depend_on_set_order(self.seed.code):
             waiting = kept
         else:
-            waiting = [run for run in kept if _holds_sets(run.case.call)]
-        for number in range(1, _SET_TWINS + 1):
+            waiting = [run for run in kept if may_depend_on_set_order(run.case.call)]
+        for number in range(1, SET_TWINS + 1):
             again = self.same_under(number, waiting)
             lost = {run.rank for run in waiting} - {run.rank for run in again}
             kept = [run for run in kept if run.rank not in lost]
@@ -263,20 +261,6 @@ class _Search:
             if result.trace is not None and _same_trace(result.trace, run.case.trace)
         ]
         return same[::-1]
-
-
-def _holds_sets(code: str) -> bool:
-    """Whether a program or a call has to do with sets, whose order depends on the hash seed."""
-    for node in ast.walk(ast.parse(code)):
-        match node:
-            case ast.Set() | ast.SetComp() | ast.Name(id="set" | "frozenset"):
-                return True
-            case ast.BinOp(op=ast.BitAnd() | ast.BitOr() | ast.BitXor() | ast.Sub()) as operation:
-                for side in (operation.left, operation.right):
-                    match side:  # views of dictionaries
-                        case ast.Call(func=ast.Attribute(attr="keys" | "items")):
-                            return True
-    return False
 
 
 def _same_trace(one: Trace, other: Trace) -> bool:

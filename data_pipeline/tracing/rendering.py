@@ -81,10 +81,6 @@ def _integer(value: int) -> str:
         return f"<int of {value.bit_length()} bits>"
 
 
-class _Full(Exception):
-    """The writer's room is used up."""
-
-
 class _Writer:
     """Appends the text of nested values until `room` characters are used."""
 

@@ -1,12 +1,56 @@
-"""The run behind a monologue, laid out so that a claim can be looked up in it."""
+"""A run replayed: the variables before and after each event, and where in the run a claim belongs.
+
+`moments` gives the states one after another; `Run` lays a whole run out to be looked up by line,
+turn, variable and frame. Whoever writes about a run and whoever checks it read the states here.
+"""
 
 import ast
 import bisect
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from data_pipeline.tracing import Event, Trace
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Moment:
+    """An event with the variables of its frame before and after it, name -> text.
+
+    index: of the event in the trace. turn: on a loop's header, which turn it is about to begin,
+    from 1, whether or not it does.
+    """
+
+    index: int
+    event: Event
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    turn: int
+
+
+def moments(trace: Trace) -> Iterator[Moment]:
+    """Every event with its states. What a comprehension's turn ("step") binds is none of its
+    frame's: it stands in that event's `changed` alone."""
+    variables: dict[int, Mapping[str, str]] = {}  # frame -> after its latest event
+    turns: dict[tuple[int, int], int] = {}  # frame and header -> turns begun
+    for index, event in enumerate(trace.events):
+        before = variables.get(event.frame, {})
+        after = before if event.kind == "step" else _changed_by(event, before)
+        variables[event.frame] = after
+        turn = 1
+        if event.kind == "line":
+            turn = turns.get((event.frame, event.line), 0) + 1
+            turns[event.frame, event.line] = turn if event.branch else 0
+        yield Moment(index, event, before, after, turn)
+
+
+def _changed_by(event: Event, before: Mapping[str, str]) -> Mapping[str, str]:
+    if not event.changed and not event.gone:
+        return before
+    after = {**before, **event.changed}
+    for name in event.gone:
+        after.pop(name, None)
+    return after
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,8 +99,9 @@ class Run:
                 self.starts[node.lineno] = node.lineno
             elif isinstance(node, ast.match_case):
                 self.starts[node.pattern.lineno] = node.pattern.lineno
-        self._history: dict[tuple[int, str], tuple[list[int], list[str | None]]] = {}
-        self.names: set[str] = set()
+        self.moments = tuple(moments(trace))
+        self.names = {name for e in self.events if e.kind != "step" for name in e.changed}
+        self._events_of: dict[int, list[int]] = {}  # frame -> its events
         self.frames: dict[int, tuple[int, int]] = {}  # frame -> first and last event
         self.occurrences: list[Occurrence] = []
         self.entries: list[Occurrence] = []  # calls, at the `def` lines
@@ -77,8 +122,7 @@ class Run:
         for at, event in enumerate(self.events):
             first, _ = self.frames.get(event.frame, (at, at))
             self.frames[event.frame] = (first, at)
-            if event.kind != "step":
-                self._note(event, at)
+            self._events_of.setdefault(event.frame, []).append(at)
             if event.kind == "call":
                 self._calls_at(event, at)
             elif event.kind == "line":
@@ -113,28 +157,26 @@ class Run:
         first, last = self.loops[header]
         return line == header or first <= line <= last
 
-    def _note(self, event: Event, at: int) -> None:
-        for name, text in event.changed.items():
-            self.names.add(name)
-            positions, texts = self._history.setdefault((event.frame, name), ([], []))
-            positions.append(at)
-            texts.append(text)
-        for name in event.gone:
-            positions, texts = self._history.setdefault((event.frame, name), ([], []))
-            positions.append(at)
-            texts.append(None)
-
     def value(self, frame: int, name: str, at: int) -> str | None:
         """Text of a local after event `at`; None where it has no value."""
-        history = self._history.get((frame, name))
-        if history is None:
-            return None
-        place = bisect.bisect_right(history[0], at)
-        return history[1][place - 1] if place else None
+        events = self._events_of.get(frame, ())
+        place = bisect.bisect_right(events, at)
+        return self.moments[events[place - 1]].after.get(name) if place else None
 
     def history(self, frame: int, name: str) -> tuple[list[int], list[str | None]]:
         """Events that set a local, and its texts after them."""
-        return self._history.get((frame, name), ([], []))
+        return self._histories.get((frame, name), ([], []))
+
+    @functools.cached_property
+    def _histories(self) -> dict[tuple[int, str], tuple[list[int], list[str | None]]]:
+        histories: dict[tuple[int, str], tuple[list[int], list[str | None]]] = {}
+        for moment in self.moments:
+            event = moment.event
+            for name in () if event.kind == "step" else (*event.changed, *event.gone):
+                positions, texts = histories.setdefault((event.frame, name), ([], []))
+                positions.append(moment.index)
+                texts.append(moment.after.get(name))
+        return histories
 
     def state(self, frame: int, at: int) -> "State":
         return State(self, frame, at)

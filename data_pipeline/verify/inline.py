@@ -9,13 +9,13 @@ conclusion and the answer. What a text says otherwise makes no claim that this f
 """
 
 import ast
-import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.source.literals import literal_end
 from data_pipeline.tracing import Event, Trace
+from data_pipeline.tracing.replay import Moment, moments
 from data_pipeline.verify.answer import answer_claim, result_claim
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
 from data_pipeline.verify.values import compare
@@ -68,22 +68,12 @@ def inline_claims(trace: Trace, monologue: str) -> list[Claim]:
 # ---- the run, line by line -------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class _Occurrence:
-    """One execution of a line: its event, and its frame's variables before and after it."""
-
-    event: Event
-    before: Mapping[str, str]
-    after: Mapping[str, str]
-    turn: int  # of a loop's header: which turn this would be, from 1
-
-
 class _Run:
     """The executed lines of a trace, and how far the monologue has come in them."""
 
     def __init__(self, trace: Trace):
         self.trace = trace
-        self.occurrences = list(_occurrences(trace))
+        self.occurrences = [step for step in moments(trace) if step.event.kind == "line"]
         self.statements = {
             node.lineno: node
             for node in ast.walk(ast.parse(trace.program))
@@ -92,7 +82,7 @@ class _Run:
         self.names = {name for step in self.occurrences for name in (*step.before, *step.after)}
         self._next = 0
 
-    def advance(self, line: int) -> tuple[_Occurrence | None, int | None]:
+    def advance(self, line: int) -> tuple[Moment | None, int | None]:
         """(this line's next execution, the line that really runs next); stays where it is if the
         line does not run any more."""
         expected = None
@@ -104,24 +94,8 @@ class _Run:
                 return self.occurrences[i], expected
         return None, expected
 
-    def rest(self) -> Sequence[_Occurrence]:
+    def rest(self) -> Sequence[Moment]:
         return self.occurrences[self._next :]
-
-
-def _occurrences(trace: Trace) -> Iterator[_Occurrence]:
-    values_of_frame: dict[int, dict[str, str]] = {}
-    turns: dict[tuple[int, int], int] = {}
-    for event in trace.events:
-        values = values_of_frame.setdefault(event.frame, {})
-        before = dict(values)
-        values.update(event.changed)
-        for name in event.gone:
-            values.pop(name, None)
-        if event.kind == "line":
-            header = (event.frame, event.line)
-            turn = turns.get(header, 0) + 1
-            turns[header] = turn if event.branch else 0
-            yield _Occurrence(event, before, dict(values), turn)
 
 
 # ---- claims of one step ----------------------------------------------------------------------
@@ -200,7 +174,7 @@ def _value_claim(number: int, name: str, text: str | None, values: Mapping[str, 
 
 
 def _form_claims(
-    run: _Run, number: int, occurrence: _Occurrence, told: str, before_text: str
+    run: _Run, number: int, occurrence: Moment, told: str, before_text: str
 ) -> Iterator[Claim]:
     """What the step's own form says: a branch, a turn, a returned value, the code quoted."""
     event = occurrence.event

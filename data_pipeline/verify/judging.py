@@ -3,20 +3,23 @@
 import ast
 import builtins
 import dataclasses
-import functools
-from collections.abc import Iterator
 
 from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Run
 from data_pipeline.verify.answer import outcome
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.value_verdicts import (
+    MOST_STATES,
+    UNKNOWN,
+    Judged,
+    ValueVerdicts,
+    best_verdict,
+    dump_expression,
+    dump_node,
+)
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.wording import Said
-
-Judged = tuple[str, str | None]  # verdict, truth
-UNKNOWN: Judged = (NOT_CHECKABLE, None)
-_MOST_STATES = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Place:
 class Judge:
     def __init__(self, run: Run):
         self.run = run
+        self.values = ValueVerdicts(run)
         self._cache: dict[tuple[Said, int, bool, tuple[int, int] | None], Judged] = {}
 
     def judge(self, said: Said, place: Place) -> Judged:
@@ -52,7 +56,7 @@ class Judge:
     def _judge(self, said: Said, place: Place) -> Judged:
         here = place.occurrence
         if place.window is not None and here is not None and said.kind == "value":
-            judged = self._within(said, here.event.frame, place.window)
+            judged = self.values.within(said, here.event.frame, place.window)
             if judged is not None:
                 return judged
         match said.kind:
@@ -63,16 +67,16 @@ class Judge:
             case "branch" if here is None and said.subject is not None:
                 return self._branch_anywhere(said)
             case "value" if here is not None:
-                judged = self._value(said, here)
+                judged = self.values.value(said, here)
                 if judged[0] == CONTRADICTED and not place.sure:
-                    wide = self._anywhere(said)
+                    wide = self.values.anywhere(said)
                     near = judged if said.subject in self.run.names else wide
                     return near if wide[0] == CONTRADICTED else (NOT_CHECKABLE, judged[1])
                 return judged
             case "value":
-                return self._anywhere(said)
+                return self.values.anywhere(said)
             case "outcome" if here is not None:
-                return self._outcome(said, here, place.sure)
+                return self.values.outcome(said, here, place.sure)
             case "branch" if here is not None:
                 return self._branch(said, here, place.sure)
             case "turn" if here is not None:
@@ -85,7 +89,7 @@ class Judge:
                 end = self.run.line_end(here)
                 if end is None or end.kind != "yield" or end.value is None:
                     return UNKNOWN
-                return _best(said.value, [(end.value, end.value)])
+                return best_verdict(said.value, [(end.value, end.value)])
             case "raise":
                 return self._raise(said, here if place.sure else None)
             case "goes on" if here is not None and place.sure:
@@ -93,191 +97,6 @@ class Judge:
             case "goto" if here is not None and place.sure:
                 return self._goto(said, here)
         return UNKNOWN
-
-    # ---- values
-
-    def _value(self, said: Said, here: Occurrence) -> Judged:
-        assert said.subject is not None
-        if said.subject.isidentifier() and said.subject not in ("True", "False", "None"):
-            texts = list(self._texts(said, here))
-            if not texts:
-                return UNKNOWN
-            return _best(said.value, [(text, f"{said.subject}={text}") for text in texts])
-        return self._expression(said, here)
-
-    def _texts(self, said: Said, here: Occurrence) -> Iterator[str]:
-        """What a name stands for at a line: each text it may mean."""
-        frame, run, name = here.event.frame, self.run, said.subject
-        assert name is not None
-        if said.when == "call":
-            called = [
-                text
-                for number, event in self._inside(here)
-                if event.kind == "call"
-                and (text := run.value(event.frame, name, number)) is not None
-            ]
-            if called:
-                yield from called[:50]
-                return
-        before = run.value(frame, name, here.at - 1)
-        after = run.value(frame, name, here.at)
-        end = run.value(frame, name, here.end - 1)
-        if said.when == "before":
-            wanted = [before]
-        elif said.when == "after" or (
-            said.when == "any" and here.event.branch and self._binds(here, name)
-        ):
-            wanted = [after, end]
-        else:
-            wanted = [before, after, end]
-        found = [text for text in dict.fromkeys(wanted) if text is not None]
-        yield from found
-        if not found:
-            turns = [
-                event.changed[name]
-                for number, event in self._inside(here)
-                if event.kind == "step" and name in event.changed
-            ]
-            yield from turns[:200]
-        if not found and (constant := run.constants.get(name)) is not None:
-            yield constant
-
-    def _binds(self, here: Occurrence, name: str) -> bool:
-        """Whether a loop's header binds a name: a turn speaks of its own value of it."""
-        statement = self.run.statements.get(here.event.line)
-        target = statement.target if isinstance(statement, ast.For) else None
-        return target is not None and any(
-            isinstance(node, ast.Name) and node.id == name for node in ast.walk(target)
-        )
-
-    def _within(self, said: Said, frame: int, window: tuple[int, int]) -> Judged | None:
-        """A variable's value at any time of a turn; None where the variable is not of the frame."""
-        name = said.subject or ""
-        positions, texts = self.run.history(frame, name)
-        seen = [self.run.value(frame, name, window[0] - 1)]
-        seen += [
-            text for at, text in zip(positions, texts, strict=True) if window[0] <= at <= window[1]
-        ]
-        real = [(text, f"{name}={text}") for text in seen if text is not None]
-        return _best(said.value, real) if real else None
-
-    def ends_of(
-        self, said: Said, here: Occurrence, window: tuple[int, int]
-    ) -> tuple[bool, bool, str | None] | None:
-        """Whether a variable has a value before a turn, and whether it has it at any time in it;
-        with the truth at the turn's end. None of anything but a variable's value."""
-        name, run, frame = said.subject or "", self.run, here.event.frame
-        if said.kind != "value" or name not in run.names:
-            return None
-        positions, texts = run.history(frame, name)
-        inside = [t for at, t in zip(positions, texts, strict=True) if window[0] <= at <= window[1]]
-        before = run.value(frame, name, window[0] - 1)
-        if before is None or None in inside:
-            return None
-        first = compare(said.value, before) == CONFIRMED
-        last = any(compare(said.value, text) == CONFIRMED for text in inside if text is not None)
-        if not inside:
-            last = first
-        return first, last, f"{name}={run.value(frame, name, window[1])}"
-
-    def _inside(self, here: Occurrence):
-        for number in range(here.at + 1, min(here.end, here.at + 2000)):
-            yield number, self.run.events[number]
-
-    def _expression(self, said: Said, here: Occurrence) -> Judged:
-        assert said.subject is not None
-        results: list[tuple[str, str]] = []
-        frame = here.event.frame
-        whole = self._whole(said.subject, here)
-        if whole is not None:
-            results.append((whole, f"{said.subject} = {whole}"))
-        else:
-            for at in (here.at - 1, here.at, here.end - 1):
-                try:
-                    value = evaluate(said.subject, self.run.state(frame, at))
-                except Unknown:
-                    continue
-                results.append((_text(value), f"{said.subject} = {_text(value)}"))
-        return _best(said.value, results) if results else UNKNOWN
-
-    def _whole(self, expression: str, here: Occurrence) -> str | None:
-        """Of a line's own expression, what the run made of it."""
-        statement = self.run.statements.get(here.event.line)
-        own = getattr(statement, "test", None) or getattr(statement, "value", None)
-        if own is None or _dump(expression) != _dump_node(own):
-            return None
-        match statement:
-            case ast.If() | ast.While() if here.event.branch is not None:
-                return str(here.event.branch) if isinstance(own, ast.Compare) else None
-            case ast.Assign(targets=[ast.Name(id=name)]) if name in here.event.changed:
-                return here.event.changed[name]
-            case ast.Return():
-                end = self.run.line_end(here)
-                return end.value if end is not None and end.kind == "return" else None
-        return None
-
-    def _anywhere(self, said: Said) -> Judged:
-        """A value at no certain place: confirmed where the run ends with it, contradicted where
-        no state of the run has it."""
-        assert said.subject is not None
-        run, checked = self.run, 0
-        if said.subject.isidentifier():
-            seen = []
-            for frame in list(run.frames)[:_MOST_STATES]:
-                _, texts = run.history(frame, said.subject)
-                seen += [text for text in texts[:_MOST_STATES] if text is not None]
-            seen += [c for c in [run.constants.get(said.subject)] if c is not None]
-            if not seen or len(seen) > _MOST_STATES:
-                return UNKNOWN
-            verdicts = {compare(said.value, text) for text in set(seen)}
-            truth = f"{said.subject}={seen[-1]}"
-        else:
-            names = _names(said.subject)
-            verdicts, truth = set(), None
-            for here in run.occurrences[:_MOST_STATES]:
-                if names and not names & set(here.event.changed) and checked:
-                    continue
-                judged = self._expression(said, here)
-                frame = here.event.frame
-                if judged == UNKNOWN and any(
-                    run.value(frame, name, here.end - 1) is None for name in names & run.names
-                ):
-                    continue  # not all of it exists yet
-                checked += judged[0] != NOT_CHECKABLE
-                verdicts.add(judged[0])
-                truth = judged[1] or truth
-        if CONFIRMED in verdicts:
-            return CONFIRMED, truth
-        if verdicts == {CONTRADICTED} and not run.trace.truncated:
-            return CONTRADICTED, truth
-        return NOT_CHECKABLE, truth
-
-    def _outcome(self, said: Said, here: Occurrence, sure: bool) -> Judged:
-        texts = list(here.event.changed.values())
-        end = self.run.line_end(here)
-        if end is not None and end.value is not None:
-            texts.append(end.value)
-        statement = self.run.statements.get(here.event.line)
-        if here.event.branch is not None:
-            texts.append(str(here.event.branch))
-        judged = _best(said.value, [(text, text) for text in texts]) if texts else UNKNOWN
-        if judged[0] != CONTRADICTED:
-            return judged
-        simple = isinstance(statement, ast.Assign | ast.AugAssign | ast.Return) and len(texts) == 1
-        inner = getattr(statement, "value", None)
-        if isinstance(inner, ast.AST) and self._is_part(said.value, inner, here):
-            return CONFIRMED, said.value
-        return judged if simple and sure and not _has_parts(inner) else (NOT_CHECKABLE, judged[1])
-
-    def _is_part(self, value: str, node: ast.AST, here: Occurrence) -> bool:
-        state = self.run.state(here.event.frame, here.at - 1)
-        for part in [p for p in ast.walk(node) if isinstance(p, ast.expr)][:40]:
-            try:
-                if compare(value, _text(evaluate(ast.unparse(part), state))) == CONFIRMED:
-                    return True
-            except (Unknown, ValueError, RecursionError):
-                continue
-        return False
 
     # ---- branches and turns
 
@@ -288,10 +107,10 @@ class Judge:
         own = said.subject is None
         if said.subject is not None:
             test = getattr(statement, "test", None)
-            own = test is not None and _dump(_bare(said.subject)) == _dump_node(test)
+            own = test is not None and dump_expression(_bare(said.subject)) == dump_node(test)
             if not own:
                 as_value = Said("value", said.text, _bare(said.subject), said.value)
-                judged = self._value(as_value, here)
+                judged = self.values.value(as_value, here)
                 if judged[0] == CONTRADICTED:  # "`xs` is true": of its truth
                     state = self.run.state(here.event.frame, here.at - 1)
                     try:
@@ -311,21 +130,21 @@ class Judge:
 
     def _branch_anywhere(self, said: Said) -> Judged:
         """A test of the program at no certain place: whether it ever came out so."""
-        wanted = _dump(_bare(said.subject or ""))
+        wanted = dump_expression(_bare(said.subject or ""))
         lines = [
             line
             for line, statement in self.run.statements.items()
             if wanted is not None
             and (test := getattr(statement, "test", None)) is not None
-            and _dump_node(test) == wanted
+            and dump_node(test) == wanted
         ]
         tested = [
             here
             for line in lines
-            for here in self.run.by_line.get(line, ())[:_MOST_STATES]
+            for here in self.run.by_line.get(line, ())[:MOST_STATES]
             if here.event.branch is not None
         ]
-        meant = [here for here in tested if said.given and self._holds(said.given, here)]
+        meant = [here for here in tested if said.given and self.values.holds(said.given, here)]
         seen = {here.event.branch for here in meant or tested}
         if not seen:
             return UNKNOWN
@@ -333,12 +152,6 @@ class Judge:
         if (said.value == "True") in seen:
             return CONFIRMED, truth
         return (NOT_CHECKABLE if self.run.trace.truncated else CONTRADICTED), truth
-
-    def _holds(self, given: tuple[tuple[str, str], ...], here: Occurrence) -> bool:
-        state = self.run.state(here.event.frame, here.at - 1)
-        texts = [(value, state.get(name)) for name, value in given]
-        known = [compare(value, text) for value, text in texts if text is not None]
-        return bool(known) and CONTRADICTED not in known
 
     def _turn(self, said: Said, here: Occurrence) -> Judged:
         turns = here.turns
@@ -380,11 +193,11 @@ class Judge:
         wanted, run = int(said.value), self.run
         loops = [loop.iterations for loop in run.trace.loops]
         if said.subject is not None and here is None:
-            wanted_iter = _dump(said.subject)
+            wanted_iter = dump_expression(said.subject)
             lines = {
                 line
                 for line, node in run.statements.items()
-                if isinstance(node, ast.For) and _dump_node(node.iter) == wanted_iter
+                if isinstance(node, ast.For) and dump_node(node.iter) == wanted_iter
             }
             loops = [x.iterations for x in run.trace.loops if x.line in lines] or loops
         if here is not None:
@@ -399,7 +212,7 @@ class Judge:
             if on_line:
                 truth = f"{', '.join(map(str, on_line[:5]))} iterations"
                 return (CONFIRMED if wanted in on_line else CONTRADICTED), truth
-            called = len({e.frame for _, e in self._inside(here) if e.kind == "call"})
+            called = len({e.frame for _, e in self.values.inside(here) if e.kind == "call"})
             if called == wanted:
                 return CONFIRMED, f"{called} calls"
             return UNKNOWN
@@ -413,24 +226,24 @@ class Judge:
     # ---- ends
 
     def _return(self, said: Said, here: Occurrence | None, sure: bool) -> Judged:
-        run = self.run
+        run, inside = self.run, self.values.inside
         name = said.subject
         if name is not None and not (name.isidentifier() and name in run.functions):
             if here is None:
-                return self._anywhere(Said("value", said.text, name, said.value))
-            return self._expression(Said("value", said.text, name, said.value), here)
+                return self.values.anywhere(Said("value", said.text, name, said.value))
+            return self.values.expression(Said("value", said.text, name, said.value), here)
         if name is not None:
             frames = run.calls_of(name)
             results = [text for f in frames[:500] if (text := run.frame_result(f)) is not None]
             near = results
             if here is not None and sure:
-                inside = {e.frame for _, e in self._inside(here) if e.kind == "call"}
+                called = {e.frame for _, e in inside(here) if e.kind == "call"}
                 own = here.event.frame
-                wanted = {f for f in frames if f in inside} or ({own} & set(frames))
+                wanted = {f for f in frames if f in called} or ({own} & set(frames))
                 near = [text for f in wanted if (text := run.frame_result(f)) is not None]
             if not near:
                 return UNKNOWN
-            judged = _best(said.value, [(text, text) for text in near])
+            judged = best_verdict(said.value, [(text, text) for text in near])
             return judged if sure or judged[0] == CONFIRMED else (
                 judged if all(compare(said.value, r) == CONTRADICTED for r in results)
                 else (NOT_CHECKABLE, judged[1])
@@ -439,13 +252,15 @@ class Judge:
             statement = run.statements.get(here.event.line)
             end = run.line_end(here)
             if isinstance(statement, ast.Return) and end is not None and end.value is not None:
-                judged = _best(said.value, [(end.value, end.value)])
+                judged = best_verdict(said.value, [(end.value, end.value)])
                 if judged[0] != CONTRADICTED or sure:
                     return judged
-            elif here.event.frame != 0 or any(e.kind == "call" for _, e in self._inside(here)):
+            elif here.event.frame != 0 or any(
+                e.kind == "call" for _, e in self.values.inside(here)
+            ):
                 results = [
                     e.value
-                    for _, e in self._inside(here)
+                    for _, e in self.values.inside(here)
                     if e.kind in ("return", "yield") and e.value is not None
                 ]
                 if (own := run.frame_result(here.event.frame)) is not None:
@@ -468,14 +283,16 @@ class Judge:
 
     def _returned_with(self, said: Said) -> Judged | None:
         """Of "`return x` gives 3, with `y` = 2": that no such return ran with these values."""
-        code = (said.subject or "").removeprefix("return ")
+        code = dump_expression((said.subject or "").removeprefix("return "))
         ran = [
             here
             for line, node in self.run.statements.items()
-            if isinstance(node, ast.Return) and node.value and _dump_node(node.value) == _dump(code)
-            for here in self.run.by_line.get(line, ())[:_MOST_STATES]
+            if isinstance(node, ast.Return)
+            and node.value
+            and dump_node(node.value) == dump_expression(code)
+            for here in self.run.by_line.get(line, ())[:MOST_STATES]
         ]
-        if not said.given or not ran or any(self._holds(said.given, here) for here in ran):
+        if not said.given or not ran or any(self.values.holds(said.given, here) for here in ran):
             return None
         state = self.run.state(ran[-1].event.frame, ran[-1].at - 1)
         truth = ", ".join(f"{name}={state.get(name)}" for name, _ in said.given)
@@ -531,56 +348,9 @@ def _is_a(raised: str, said: str) -> bool:
     return all(isinstance(t, type) for t in types) and issubclass(*types)
 
 
-def _best(value: str, real: list[tuple[str, str]]) -> Judged:
-    """The kindest verdict over what a claim may mean."""
-    plain = [(text, truth) for text, truth in real if not text.startswith("<")]
-    verdicts = [(compare(value, text), truth) for text, truth in plain or real]
-    for wanted in (CONFIRMED, NOT_CHECKABLE):
-        for verdict, truth in verdicts:
-            if verdict == wanted:
-                return verdict, truth
-    return verdicts[-1]
-
-
-def _text(value: object) -> str:
-    from data_pipeline.tracing.rendering import render
-
-    return render(value)
-
-
 def _bare(expression: str) -> str:
     """ "if x > 2:" is "x > 2"."""
     text = expression.strip().removesuffix(":")
     for word in ("if ", "elif ", "while "):
         text = text.removeprefix(word)
     return text
-
-
-@functools.lru_cache(maxsize=1024)
-def _dump(expression: str) -> str | None:
-    try:
-        return ast.dump(ast.parse(expression.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def _dump_node(node: ast.AST) -> str | None:
-    try:
-        return ast.dump(node)
-    except RecursionError:
-        return None
-
-
-@functools.lru_cache(maxsize=1024)
-def _names(expression: str) -> frozenset[str]:
-    try:
-        tree = ast.parse(expression.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return frozenset()
-    return frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-
-
-def _has_parts(node: object) -> bool:
-    return isinstance(node, ast.AST) and any(
-        isinstance(part, ast.Call | ast.Subscript) for part in ast.walk(node)
-    )

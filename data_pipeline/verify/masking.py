@@ -11,7 +11,6 @@ import re
 
 from data_pipeline.source.literals import LiteralError, literal_end, parse_literal
 
-ATOM = r"⟦(\d+)⟧"
 MAX_LINE = 20_000
 _LABEL = re.compile(r"[\[(]?\bL\d+\b[\])]?")
 _WORD = re.compile(r"[A-Za-z_][\w]*")

@@ -101,7 +101,7 @@ def free_claims(run: Run, monologue: str) -> list[Claim]:
             claims.append(Claim(unit.number, _kind(said), said.text[:500], verdict, truth))
             if window is None or anchored is None or said.when != "any":
                 continue
-            if (ends := judge.ends_of(said, anchored, window)) is not None:
+            if (ends := judge.values.ends_of(said, anchored, window)) is not None:
                 key = (max(unit.around), said.subject or "")
                 listed.setdefault(key, []).append((len(claims) - 1, *ends))
     _hold_lists(claims, listed)

@@ -19,7 +19,16 @@ from tests.support.tiny_sources import write_sources
 
 pytest.importorskip("apache_beam", reason="needs the extra 'beam'")
 
-from data_pipeline.builder import BuildError, BuildOptions, TeacherOptions, build, recheck, rows
+from data_pipeline.builder import (
+    BuildError,
+    BuildOptions,
+    TeacherOptions,
+    build,
+    deadline,
+    recheck,
+    rows,
+    stages,
+)
 from data_pipeline.builder.report import summary
 from data_pipeline.builder.rows import EVAL, TRAIN
 from data_pipeline.commands.build import main, parse_arguments
@@ -29,6 +38,7 @@ from data_pipeline.pyx.records import KINDS, read_jsonl
 from data_pipeline.source.fingerprints import FINGERPRINT
 from data_pipeline.tracing import trace_call
 from semcoder_jax.training.loop import train
+from tests.support.poisoned_rows import PoisonedRowMaker
 
 BUNDLES = "apache_beam.runners.direct.direct_runner.BundleBasedDirectRunner"
 LOOPBACK = "--environment_type=LOOPBACK"
@@ -161,23 +171,9 @@ def test_a_finished_build_is_returned_and_more_source_adds_to_it(built, sources,
 
 
 def test_poison_is_put_aside_with_its_reason(sources, tmp_path, monkeypatch):
-    """In one process, so that the narrator can be made to fail, hang and lie."""
-    narrate = rows.forward_monologue
-
-    def poisoned(trace, **options):
-        if "def vowels" in trace.program:
-            raise ZeroDivisionError("poison")
-        if "def runs" in trace.program:
-            while True:
-                pass
-        text = narrate(trace, **options)
-        if "def digits" in trace.program:
-            head, _, tail = text.rpartition(f"== {trace.result}")
-            text = f"{head}== 12345{tail}"
-        return text
-
-    monkeypatch.setattr(rows, "forward_monologue", poisoned)
-    monkeypatch.setattr(rows, "deadline", lambda: rows_deadline(2.0, every=0.1))
+    """With a narrator that fails, hangs and lies."""
+    monkeypatch.setattr(stages, "RowMaker", PoisonedRowMaker)
+    monkeypatch.setattr(deadline, "CPU_SECONDS", 10.0)
     report = build(options_for(sources, workers=1), tmp_path / "out", progress=False)
     dead = [json.loads(line) for line in (tmp_path / "out" / "dead_letters.jsonl").open()]
     by_stage = Counter(row["stage"] for row in dead)
@@ -186,16 +182,13 @@ def test_poison_is_put_aside_with_its_reason(sources, tmp_path, monkeypatch):
     failed = [row for row in dead if row["reason"] == "ZeroDivisionError: poison"]
     assert failed
     assert {row["origin"] for row in failed} == {"texts/words.py:6"}
-    assert failed[0]["detail"].startswith("test_build.py:")
+    assert failed[0]["detail"].startswith("poisoned_rows.py:")
     lied = [row for row in dead if "contradicted" in row["reason"] or "the run" in row["reason"]]
     assert {row["origin"].partition(":")[0] for row in lied} == {"numbers_.py"}
     ids = {record.id for part in records_of(tmp_path / "out").values() for record in part}
     assert not ids & {row["item"] for row in dead}
     assert report.of_kind("fwd_mnl") > 0
     assert report.of_kind("bwd_mnl") > report.of_kind("fwd_mnl")  # vowels has its others
-
-
-rows_deadline = rows.deadline
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from data_pipeline.builder import BuildError, BuildOptions
-from data_pipeline.builder.deadline import TookTooLong, deadline
+from data_pipeline.builder.deadline import Bounded, TookTooLong
 from data_pipeline.builder.expectations import expectations, recheck_all
 from data_pipeline.builder.page import page
 from data_pipeline.builder.report import Report, summary
@@ -127,13 +127,33 @@ def test_program_and_call_come_out_of_the_prompt_as_they_went_in():
     assert scope["f"](3, by=2) == [5, "a == b"]
 
 
-def test_work_without_an_end_is_interrupted_and_other_work_is_not():
-    with pytest.raises(TookTooLong, match=r"over 0\.2 s"), deadline(0.2, every=0.05):
-        while True:
+def endless_at_zero():
+    """Work for `Bounded`: hangs at 0, fails at 1, waits at 2, answers what the process counts."""
+    done = []
+
+    def work(item):
+        while item == 0:
             pass
-    with deadline(1000, every=0.01):
-        time.sleep(0.05)  # waiting is not computing
-    sum(range(1000))
+        if item == 1:
+            raise KeyError("no such item")
+        time.sleep(0.3 * (item == 2))  # waiting is not computing
+        done.append(item)
+        return list(done)
+
+    return work
+
+
+def test_work_without_an_end_is_ended_and_other_work_is_not():
+    work = Bounded(endless_at_zero, 0.2)
+    assert work(2) == [2]
+    assert work(3) == [2, 3]
+    with pytest.raises(TookTooLong, match=r"over 0\.2 s"):
+        work(0)
+    assert work(4) == [4]  # another process has taken its place
+    with pytest.raises(KeyError, match="no such item"):
+        work(1)
+    assert work(5) == [4, 5]
+    work.close()
 
 
 def test_a_histogram_shows_every_record_once():

@@ -9,8 +9,8 @@ from data_pipeline.faults.alignment import likeness, matched_lines, parting
 from data_pipeline.faults.check import complaints
 from data_pipeline.faults.diagnosis import DiagnosisError, diagnose
 from data_pipeline.faults.folding import folded
-from data_pipeline.faults.operators import mutants
 from data_pipeline.tracing import trace_call
+from tests.support.mutants import mutants
 
 RIGHT = """def double(x):
     return 2 * x

@@ -8,7 +8,8 @@ from difflib import unified_diff
 
 import pytest
 
-from data_pipeline.faults.operators import OPERATORS, mutants, shuffled
+from data_pipeline.faults.operators import OPERATORS, shuffled
+from tests.support.mutants import mutants
 
 # operator -> (line of the program, line of the variant it must give); "" is a line that is gone.
 ONE_LINE = {

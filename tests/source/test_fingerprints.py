@@ -11,12 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from data_pipeline.source.fingerprints import function_fingerprint, loose_fingerprint
+from data_pipeline.source.fingerprints import function_fingerprint, loosely_normalized, tree_digest
 from data_pipeline.source.tree_text import tree_text
 from tests.support.fingerprint_values import VALUES
 
 REPO = Path(__file__).parents[2]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+
+
+def loose_fingerprint(code):
+    return tree_digest(loosely_normalized(code))
+
 
 ORIGINAL = '''
 def total(items, start=0):

@@ -15,13 +15,20 @@ from data_pipeline.tokens.batches import (
     InputConfig,
     InputError,
     TrainInput,
-    make_eval_iterator,
-    make_train_iterator,
     tokenize_records,
 )
 from data_pipeline.tokens.packing import TokenTable
 
 LENGTH = 32
+
+
+def make_train_iterator(source, tokenizer=None, **options) -> BatchIterator:
+    return TrainInput(source, tokenizer, **options).iterator()
+
+
+def make_eval_iterator(source, tokenizer=None, **options) -> BatchIterator:
+    """One pass over the records in their own order; the last batch ends in rows without loss."""
+    return make_train_iterator(source, tokenizer, seed=0, num_epochs=1, shuffle=False, **options)
 
 
 def numbered_table(records: int = 200, seed: int = 0) -> TokenTable:
