@@ -34,6 +34,7 @@ from data_pipeline.execution.service import (
     test_job,
 )
 from data_pipeline.tracing import trace_call
+from tests.support.sandboxes import open_sandbox
 
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.sandbox
@@ -42,21 +43,13 @@ LIMITS = Limits(cpu_seconds=0.5, wall_seconds=2.0, memory_bytes=256 << 20, outpu
 
 @pytest.fixture(scope="module", params=["A", "B"])
 def sandbox(request):
-    try:
-        made = Sandbox(tier=request.param, workers=2, limits=LIMITS)
-    except SandboxUnavailable as error:
-        pytest.skip(f"tier {request.param} does not run here: {error}")
-    with made:
+    with open_sandbox(tier=request.param, workers=2, limits=LIMITS) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def best():
-    try:
-        made = Sandbox(workers=2, limits=LIMITS)
-    except SandboxUnavailable as error:
-        pytest.skip(f"no sandbox here: {error}")
-    with made:
+    with open_sandbox(workers=2, limits=LIMITS) as made:
         yield made
 
 

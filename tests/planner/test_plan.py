@@ -22,6 +22,8 @@ from semcoder_jax.planner.compiler import CompileError, Compiler
 from semcoder_jax.planner.report import make_plan, plan_lines, table_lines
 from semcoder_jax.planner.settings import Setting
 from semcoder_jax.planner.topologies import parse
+from tests.support.config_file import write_config_file
+from tests.support.planned_run import planned_run
 
 
 def record(**changes) -> dict:
@@ -308,20 +310,12 @@ def test_without_libtpu_it_says_what_to_install(monkeypatch, tmp_path):
 
 
 def test_a_plan_by_hand():
-    run = parse_run(
-        {
-            "model": {"architecture": "6.7b"},
-            "compute": {"dtype": "bfloat16", "remat": "nothing_saveable"},
-            "mesh": {"fsdp": -1},
-            "data": {
-                "source": "jsonl",
-                "train": "-",
-                "tokenizer": "-",
-                "sequence_length": 2048,
-                "global_batch_size": 512,
-            },
-            "train": {"num_steps": 1092, "accumulation_steps": 16},
-        }
+    run = planned_run(
+        batch=512,
+        num_steps=1092,
+        compute={"dtype": "bfloat16", "remat": "nothing_saveable"},
+        mesh={"fsdp": -1},
+        train={"accumulation_steps": 16},
     )
     made = make_plan(run, parse("v5e:4x4"), FITS, None)
     assert made.setting == Setting((1, 16, 1), 16, "nothing_saveable")
@@ -379,15 +373,7 @@ def test_a_table_has_a_row_a_topology():
 
 @pytest.fixture
 def config_file(tmp_path):
-    def write(config: dict) -> str:
-        path = tmp_path / "config.py"
-        path.write_text(
-            "from ml_collections import ConfigDict\n\n\n"
-            f"def get_config():\n    return ConfigDict({config!r})\n"
-        )
-        return f"--config={path}"
-
-    return write
+    return lambda config: f"--config={write_config_file(tmp_path, config)}"
 
 
 @pytest.fixture

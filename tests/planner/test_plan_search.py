@@ -22,6 +22,7 @@ from semcoder_jax.planner.settings import _KEPT, Setting, candidates
 from semcoder_jax.planner.step_bounds import kept_bytes, tensor_bytes
 from semcoder_jax.planner.topologies import parse
 from semcoder_jax.training.step import batch_loss_sums
+from tests.support.planned_run import planned_run
 
 USABLE = 100.0
 
@@ -177,24 +178,8 @@ def test_every_policy_has_its_place():
 # ==== Which settings there are
 
 
-def run_of(batch: int):
-    return parse_run(
-        {
-            "model": {"architecture": "6.7b"},
-            "data": {
-                "source": "jsonl",
-                "train": "-",
-                "tokenizer": "-",
-                "sequence_length": 2048,
-                "global_batch_size": batch,
-            },
-            "train": {"num_steps": 1},
-        }
-    )
-
-
 def test_candidates_are_all_that_divide():
-    config, place, run = MODELS["6.7b"], parse("v5e:2x4"), run_of(48)
+    config, place, run = MODELS["6.7b"], parse("v5e:2x4"), planned_run(48)
     found = list(candidates(run, config, place))
     expected = {
         Setting((data, fsdp, tensor), steps, remat)
@@ -215,34 +200,34 @@ def test_candidates_are_all_that_divide():
 
 def test_slices_share_only_the_data_axis():
     place = parse("v5e:2x2x2slices")
-    found = list(candidates(run_of(16), MODELS["6.7b"], place))
+    found = list(candidates(planned_run(16), MODELS["6.7b"], place))
     assert {one.mesh for one in found} == {
         (2, 4, 1), (4, 2, 1), (8, 1, 1), (2, 2, 2), (4, 1, 2), (2, 1, 4),
     }  # fmt: skip
     with pytest.raises(MeshError, match="expected a multiple of the 2 slices"):
-        Setting((1, 8, 1), 1, "none").check(run_of(16), place)
+        Setting((1, 8, 1), 1, "none").check(planned_run(16), place)
 
 
 def test_heads_that_tensor_does_not_divide():
     config = dataclasses.replace(MODELS["1.3b"], num_heads=6, num_kv_heads=6)
-    found = list(candidates(run_of(16), config, parse("v5e:2x4")))
+    found = list(candidates(planned_run(16), config, parse("v5e:2x4")))
     assert {one.mesh[2] for one in found} == {1, 2}
 
 
 def test_a_batch_that_nothing_divides():
-    assert {one.mesh for one in candidates(run_of(1), MODELS["6.7b"], parse("v5e:2x4"))} == {
+    assert {one.mesh for one in candidates(planned_run(1), MODELS["6.7b"], parse("v5e:2x4"))} == {
         (1, 1, 8)
     }
-    assert list(candidates(run_of(3), MODELS["6.7b"], parse("v5e:4x4"))) == []
+    assert list(candidates(planned_run(3), MODELS["6.7b"], parse("v5e:4x4"))) == []
     with pytest.raises(ConfigError, match="gives 1 rows, which the 4 batch shards"):
-        Setting((1, 4, 2), 1, "none").check(run_of(1), parse("v5e:2x4"))
+        Setting((1, 4, 2), 1, "none").check(planned_run(1), parse("v5e:2x4"))
 
 
 # ==== What is known before compiling
 
 
 def test_bounds_of_memory_and_exchange_by_hand():
-    run, config = run_of(64), MODELS["6.7b"]
+    run, config = planned_run(64), MODELS["6.7b"]
     whole = Setting((1, 8, 1), 4, "nothing_saveable")  # 2 rows of 2,048 tokens, float32
     a_row = 32 * 2048 * 4  # layers, tokens, bytes of an element
     assert kept_bytes(config, whole.applied(run), whole) == 2 * a_row * 4096

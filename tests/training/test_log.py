@@ -25,6 +25,7 @@ from semcoder_jax.training.goodput import WallTime
 from semcoder_jax.training.log import LoggedRun, RunLog
 from semcoder_jax.training.metrics import read_metrics
 from semcoder_jax.training.throughput import Machine, formula, peak_memory, speed_of
+from tests.support.config_file import write_config_file
 from tests.support.tiny_run import tiny_config, write_data
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -295,19 +296,10 @@ def command(capsys, *arguments):
     return code, capsys.readouterr()
 
 
-def config_file(directory, config):
-    path = directory / "config.py"
-    path.write_text(
-        "from ml_collections import ConfigDict\n\n"
-        f"def get_config():\n    return ConfigDict({config!r})\n"
-    )
-    return path
-
-
 def test_wandb_that_is_missing_or_refuses_is_told_in_one_line(
     run, data, tmp_path, capsys, monkeypatch
 ):
-    path = config_file(tmp_path, tiny_config(data, train__wandb_project="refused"))
+    path = write_config_file(tmp_path, tiny_config(data, train__wandb_project="refused"))
     code, output = command(capsys, f"--config={path}", f"--workdir={tmp_path / 'run'}")
     assert code == 2
     assert "wandb_project 'refused': wandb: api_key not configured\n" in output.err

@@ -37,17 +37,13 @@ from semcoder_jax.training.optimizer import make_optimizer
 from semcoder_jax.training.state import initial_state, resolve_architecture, state_shardings
 from semcoder_jax.training.step import batch_loss_sums, make_train_step
 from semcoder_jax.training.workdir import claimed
+from tests.support.config_file import write_config_file
 from tests.support.tiny_run import tiny_config, write_data
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -365,15 +361,6 @@ def _copy_run(workdir, branch, step):
     for checkpoint in (branch / "checkpoints").iterdir():
         if int(checkpoint.name) > step:
             shutil.rmtree(checkpoint)
-
-
-def write_config_file(directory, config):
-    path = directory / "config.py"
-    path.write_text(
-        "from ml_collections import ConfigDict\n\n"
-        f"def get_config():\n    return ConfigDict({config!r})\n"
-    )
-    return path
 
 
 def run_command(capsys, *arguments):

@@ -31,6 +31,7 @@ from semcoder_jax.evaluation.benchmarks.answers import (
 )
 from semcoder_jax.evaluation.benchmarks.data import DataError, Home, field, read_rows, unique_ids
 from semcoder_jax.evaluation.benchmarks.few_shot import input_prompt, output_prompt
+from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, chunked
 from semcoder_jax.evaluation.harness import Said
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
@@ -73,7 +74,7 @@ class Problem:
         return not _is_literal(f"[{self.input}]")
 
 
-class CruxEval:
+class CruxEval(ProblemSet):
     """The benchmark in one direction, "output" or "input"; see ``flow.Benchmark``."""
 
     variants = VARIANTS
@@ -85,11 +86,7 @@ class CruxEval:
         self.name = f"cruxeval_{direction}"
         self.title = TITLES[direction]
         self.references = {self.title: _REFERENCES[self.title]}
-        self.problems = {problem.id: problem for problem in problems}
-
-    @property
-    def task_ids(self) -> Sequence[str]:
-        return tuple(self.problems)
+        super().__init__(problems)
 
     def prompt(self, task_id: str, variant: str, mode: str) -> str:
         problem = self.problems[task_id]
@@ -108,7 +105,7 @@ class CruxEval:
     def judge(self, said: Iterable[Said], sandbox: Sandbox) -> Iterator[Answer]:
         """One answer each. The same answer to the same problem is run once."""
         verdicts: dict[tuple[str, str, str], str] = {}
-        for some in _chunks(said):
+        for some in chunked(said, _JUDGED_TOGETHER):
             read = [(one, self._read(one)) for one in some]
             new = dict.fromkeys(
                 (one.task, one.mode, answer)
@@ -260,17 +257,6 @@ class CruxEval:
 def assertion_job(code: str, output: str, answer: str) -> Job:
     """The official assertion as the statement that it is: "3, 'note'" is a 3 with a message."""
     return expression_job(f"{code}\nassert {output} == {answer}", "True")
-
-
-def _chunks(said: Iterable[Said]) -> Iterator[list[Said]]:
-    some: list[Said] = []
-    for one in said:
-        some.append(one)
-        if len(some) == _JUDGED_TOGETHER:
-            yield some
-            some = []
-    if some:
-        yield some
 
 
 def _compared(answer: str, output: str) -> str:

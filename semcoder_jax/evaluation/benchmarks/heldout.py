@@ -16,6 +16,7 @@ from data_pipeline.source.fingerprints import explain_mismatch
 from data_pipeline.source.literals import LiteralError, literal_end, parse_literal, same_value
 from data_pipeline.tracing import Trace
 from data_pipeline.verify import VerifyError, marked, trace_of, verify_trace
+from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet
 from semcoder_jax.evaluation.harness import Said
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
@@ -39,7 +40,7 @@ class Problem:
     trace: Trace = dataclasses.field(repr=False)
 
 
-class Heldout:
+class Heldout(ProblemSet):
     """The benchmark, see ``flow.Benchmark``."""
 
     name = "heldout"
@@ -47,13 +48,6 @@ class Heldout:
     modes = ("fixed",)
     stop = (STOP,)
     references: Mapping[str, Sequence[Reference]] = {}
-
-    def __init__(self, problems: Sequence[Problem]):
-        self.problems = {problem.id: problem for problem in problems}
-
-    @property
-    def task_ids(self) -> Sequence[str]:
-        return tuple(self.problems)
 
     def prompt(self, task_id: str, variant: str, mode: str) -> str:
         problem = self.problems[task_id]
