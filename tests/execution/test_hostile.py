@@ -19,7 +19,8 @@ from data_pipeline.execution.service import (
     call_job,
     stdin_job,
 )
-from tests.support.hostile_programs import PROGRAMS, Hostile
+from tests.support.hostile import Hostile
+from tests.support.hostile_programs import PROGRAMS
 from tests.support.sandboxes import open_sandbox
 
 pytestmark = pytest.mark.sandbox

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from data_pipeline.execution.service import Sandbox, SandboxUnavailable
+from data_pipeline.execution.service import Limits, Sandbox, SandboxUnavailable
+
+LIMITS = Limits(cpu_seconds=0.5, wall_seconds=2.0, memory_bytes=256 << 20, output_bytes=1 << 16)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from semcoder_jax.evaluation.benchmarks.evalplus_oracles import (
     mbpp_arguments,
 )
 from semcoder_jax.evaluation.benchmarks.expected import Expected, Suite, expected_of, rows_of
-from semcoder_jax.evaluation.benchmarks.problem_set import chunked
+from semcoder_jax.evaluation.benchmarks.problem_set import answer_to, chunked
 from semcoder_jax.evaluation.benchmarks.samples_file import read_samples
 from semcoder_jax.evaluation.benchmarks.solutions import parsed, sanitized, stated_program
 from semcoder_jax.evaluation.harness import Said
@@ -245,19 +245,15 @@ class EvalPlus:
     def _answer(self, said: Said, program: str | None, title: str, verdict: "Verdict") -> Answer:
         task = self.tasks[said.task]
         opened = f"{_FENCE}python\n" + (task.prompt.strip() if self.family == "humaneval" else "")
-        return Answer(
-            task=said.task,
-            sample=said.sample,
+        return answer_to(
+            said,
             benchmark=title,
-            variant=said.variant,
-            mode=said.mode,
             outcome=verdict.outcome,
             answer=program,
             question=task.prompt.strip(),
             expected="",
             detail=verdict.detail,
             text=(said.text or "") if said.is_answer or said.text is None else opened + said.text,
-            finish_reason=said.finish_reason,
         )
 
 

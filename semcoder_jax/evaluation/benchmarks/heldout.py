@@ -16,7 +16,7 @@ from data_pipeline.source.fingerprints import explain_mismatch
 from data_pipeline.source.literals import LiteralError, literal_end, parse_literal, same_value
 from data_pipeline.tracing import Trace
 from data_pipeline.verify import VerifyError, marked, trace_of, verify_trace
-from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet
+from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to
 from semcoder_jax.evaluation.harness import Said
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
@@ -70,19 +70,15 @@ class Heldout(ProblemSet):
             outcome = "no answer"
         else:
             outcome = RIGHT if _is_right(answer, problem.output) else WRONG
-        return Answer(
-            task=said.task,
-            sample=said.sample,
+        return answer_to(
+            said,
             benchmark=TITLE,
-            variant=said.variant,
-            mode=said.mode,
             outcome=outcome,
             answer=answer,
             question=f"{problem.program.rstrip()}\n\nassert {problem.call} == ??",
             expected=problem.output,
             detail="" if outcome == RIGHT else f"assert {problem.call} == {problem.output}",
             text=response,
-            finish_reason=said.finish_reason,
             claims=tuple(verify_trace(problem.trace, response)) if monologue else None,
         )
 

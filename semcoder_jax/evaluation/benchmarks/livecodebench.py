@@ -31,7 +31,7 @@ from data_pipeline.pyx.records import make_record
 from data_pipeline.tracing.events import Raised
 from semcoder_jax.evaluation.benchmarks.contest_dates import HUB, rows_in_window
 from semcoder_jax.evaluation.benchmarks.data import DataError, Home, field, read_rows, unique_ids
-from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, chunked
+from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to, chunked
 from semcoder_jax.evaluation.harness import Said
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
@@ -137,19 +137,15 @@ class LiveCodeBench(ProblemSet):
                 outcome, detail = "no answer", "no program in the answer"
             else:
                 outcome, detail = verdicts[one.task, code]
-            yield Answer(
-                task=one.task,
-                sample=one.sample,
+            yield answer_to(
+                one,
                 benchmark=self.title,
-                variant=one.variant,
-                mode=one.mode,
                 outcome=outcome,
                 answer=code,
                 question=self.problems[one.task].question,
                 expected=f"a program that passes {len(self.problems[one.task].tests)} tests",
                 detail=detail,
                 text=one.text or "",
-                finish_reason=one.finish_reason,
             )
 
     def _verdicts(

@@ -4,6 +4,9 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.results import Answer
+
 
 class Identified(Protocol):
     @property
@@ -19,6 +22,18 @@ class ProblemSet:
     @property
     def task_ids(self) -> Sequence[str]:
         return tuple(self.problems)
+
+
+def answer_to(said: Said, **fields) -> Answer:
+    """The Answer to ``said``, whose place in the run it takes over; ``fields`` are the others."""
+    return Answer(
+        task=said.task,
+        sample=said.sample,
+        variant=said.variant,
+        mode=said.mode,
+        finish_reason=said.finish_reason,
+        **fields,
+    )
 
 
 def chunked(items: Iterable, size: int) -> Iterator[list]:
