@@ -141,18 +141,18 @@ def test_the_source_of_the_step_decides_it_too(monkeypatch, tmp_path):
 
     files = plan_cache._imported(["semcoder_jax.training.step"], ("semcoder_jax", "launch"))
     names = {path.stem for path in files}
-    assert {"train_step", "model", "attention", "loss", "optimizer", "sharding"} <= names
-    assert not {"train", "metrics", "evaluate"} & names
+    assert {"step", "decoder", "attention", "loss", "optimizer", "sharding"} <= names
+    assert not {"loop", "metrics", "evaluate"} & names
     before = source_hash()
     source_hash.cache_clear()
-    step = tmp_path / "semcoder_jax" / "train_step.py"
-    step.parent.mkdir()
-    step.write_text("from semcoder_jax import model")
-    (step.parent / "model.py").write_text("A = 1")
+    step = tmp_path / "semcoder_jax" / "training" / "step.py"
+    step.parent.mkdir(parents=True)
+    step.write_text("from semcoder_jax.training import loss")
+    (step.parent / "loss.py").write_text("A = 1")
     monkeypatch.setattr(plan_cache, "REPOSITORY", tmp_path)
     first = source_hash()
     source_hash.cache_clear()
-    (step.parent / "model.py").write_text("A = 2")
+    (step.parent / "loss.py").write_text("A = 2")
     assert len({before, first, source_hash()}) == 3
     source_hash.cache_clear()
 
