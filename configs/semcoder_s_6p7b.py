@@ -10,15 +10,7 @@ or problem and its solution, such as Magicoder's sets)
 Hardware: 16 chips of 16 GB, or what launch.plan says; never run here, for want of a TPU.
 
 PyX has 93.5k of the 186.5k records of upstream's epoch; weights of 1 mix both sets whole.
-Upstream's known values (released training log of SemCoder-S, and scripts): AdamW, peak learning
-rate 5e-5, cosine to 0, warm-up of 6 % of the steps, 3 epochs, 512 records a step, bfloat16.
-Departures, and why:
-- rows are packed: 512 rows of 2,048 tokens hold about three times as many records, so that three
-  epochs take a third of the steps (--config.data.global_batch_size=176 gives upstream's records a
-  step, and --config.optimizer.warmup_steps=65 its warm-up);
-- a target token counts the same wherever it lies: the loss is normalized over the global batch;
-- length 2,048 where upstream's trainer defaults to 1,216: a longer monologue would lose its answer;
-- a step whose gradient is not finite, or of norm above 1,000, updates nothing.
+Upstream's known values, and the departures: as in configs/semcoder_6p7b.py.
 """
 
 from ml_collections import ConfigDict

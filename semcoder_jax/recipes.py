@@ -6,6 +6,32 @@ They live in the package so that a config file can import them from any working 
 from ml_collections import ConfigDict, config_dict
 
 
+def small_model_recipe() -> ConfigDict:
+    """A model of DeepSeekCoder's shape that a CPU trains from nothing."""
+    config = ConfigDict()
+    config.seed = 0
+
+    config.model = ConfigDict()
+    config.model.hidden_size = 128
+    config.model.intermediate_size = 336
+    config.model.num_layers = 4
+    config.model.num_heads = 4
+    config.model.tie_embeddings = True
+
+    config.compute = ConfigDict()
+    config.compute.dtype = "float32"  # bfloat16 is slower on CPU
+
+    config.mesh = ConfigDict()
+    config.mesh.fsdp = -1  # all devices
+
+    config.data = ConfigDict()
+    config.optimizer = ConfigDict()
+    config.optimizer.clip_norm = 1.0
+    config.train = ConfigDict()
+    config.train.eval_batches = 10
+    return config
+
+
 def fine_tuning_recipe(tokens: str = "data/tokens") -> ConfigDict:
     """Fine-tuning in bfloat16 on prepared data, one epoch being a pass over every monologue.
 

@@ -79,6 +79,14 @@ def smollm2_directory(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """The records of tiny_run and their tokenizer, for tests that only read them."""
+    from tests.support.tiny_run import write_data
+
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
 def compiled_programs(tmp_path_factory) -> Path:
     """A folder of compiled programs for all tests that train, in every worker of the run."""
     run = tmp_path_factory.getbasetemp()

@@ -33,6 +33,14 @@ def parse_literal(text: str) -> Any:
         raise LiteralError(f"no Python literal: {text[:80]!r}") from error
 
 
+def is_literal(text: str) -> bool:
+    try:
+        parse_literal(text)
+    except LiteralError:
+        return False
+    return True
+
+
 def literal_end(text: str, start: int) -> int | None:
     """Where the literal that begins at ``start`` ends; None where none begins there.
 

@@ -32,6 +32,7 @@ from tqdm import tqdm
 from semcoder_jax.inference.batch import Slots
 from semcoder_jax.inference.decoding import CHUNK_TOKENS, Chunk
 from semcoder_jax.inference.detokenize import encode_prompt
+from semcoder_jax.inference.engine_stats import EngineStats
 from semcoder_jax.inference.page_pool import PagePool
 from semcoder_jax.inference.params import Generation, SamplingError, TokenLogprobs
 from semcoder_jax.inference.request import OpenRequest, Request, Sample, Update
@@ -55,49 +56,6 @@ FREE_ROWS = {"cpu": 32, "tpu": 256, "gpu": 256}
 USUAL_DRAFTS = {"cpu": 3}
 DEFAULT_SLOTS = {"cpu": 16, "tpu": 64, "gpu": 64}
 MOST_DRAFTS = 7
-
-
-@dataclasses.dataclass
-class EngineStats:
-    """Counts since the engine was made (``seconds``: with work to do).
-
-    Attributes:
-      prompt_tokens: read (padding left out); generated_tokens: kept or not.
-      steps: passes of decoding; row_steps: rows going in them, summed.
-      drafted_steps, drafted_row_steps, drafted_tokens: the same of passes with drafts, and what
-        they gave.
-      restarts: samples begun again for want of pages.
-      finished: samples; cancelled among them.
-    """
-
-    num_slots: int
-    seconds: float = 0.0
-    prompt_tokens: int = 0
-    generated_tokens: int = 0
-    steps: int = 0
-    row_steps: int = 0
-    drafted_steps: int = 0
-    drafted_row_steps: int = 0
-    drafted_tokens: int = 0
-    restarts: int = 0
-    finished: int = 0
-    cancelled: int = 0
-
-    @property
-    def occupancy(self) -> float:
-        """Share of the slots' steps in which a row was going."""
-        return self.row_steps / max(self.steps * self.num_slots, 1)
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self.generated_tokens / self.seconds if self.seconds else 0.0
-
-    @property
-    def accepted(self) -> float:
-        """Drafted tokens accepted in a pass of a row with drafts, on average."""
-        if not self.drafted_row_steps:
-            return 0.0
-        return self.drafted_tokens / self.drafted_row_steps - 1
 
 
 class Engine:

@@ -107,6 +107,19 @@ def test_any_part_of_a_store_is_scored_over_all_tasks(checkpoint, problems_file,
     assert f"{missing} of 10 questions have no generation" in capsys.readouterr().out
 
 
+def ask_directly(server, problems, workdir) -> list[str]:
+    """The command line that asks an endpoint for answers alone."""
+    return [
+        "evaluate",
+        CONFIG,
+        f"--config.data={problems}",
+        "--config.variants=('direct',)",
+        f"--endpoint={server.url}",
+        f"--model={MODEL}",
+        f"--workdir={workdir}",
+    ]
+
+
 def test_an_endpoint_stands_in_for_the_model(problems_file, tmp_path):
     problems = {
         forward_prompt(p.program, p.call, answer_mode="direct"): p
@@ -119,14 +132,7 @@ def test_an_endpoint_stands_in_for_the_model(problems_file, tmp_path):
 
     refused = (400, {}, {"error": {"message": "maximum context length"}})
     with StandIn(answer, faults=[refused, "malformed", None, (500, {}, {})]) as server:
-        line = [
-            CONFIG,
-            f"--config.data={problems_file}",
-            "--config.variants=('direct',)",
-            f"--endpoint={server.url}",
-            f"--model={MODEL}",
-            f"--workdir={tmp_path}",
-        ]
+        line = ask_directly(server, problems_file, tmp_path)
         assert main(line) == 0
         (run,) = read_runs(tmp_path / "result.json")
         assert run.scores[0].outcomes == {"right": 5, "no answer": 1}
@@ -146,14 +152,7 @@ def test_an_endpoint_that_fails_keeps_what_it_gave(problems_file, tmp_path, caps
 
     monkeypatch.setattr(sources, "Client", impatient)
     with StandIn(lambda body: "assert f() == 1", faults=[None, (500, {}, {})]) as server:
-        line = [
-            CONFIG,
-            f"--config.data={problems_file}",
-            "--config.variants=('direct',)",
-            f"--endpoint={server.url}",
-            f"--model={MODEL}",
-            f"--workdir={tmp_path}",
-        ]
+        line = ask_directly(server, problems_file, tmp_path)
         assert main(line) == 2
         error = capsys.readouterr().err.splitlines()[-1]
         assert error.startswith("error: 1 of 6 requests got no answer") and "status 500" in error

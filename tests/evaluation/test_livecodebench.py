@@ -7,25 +7,25 @@ import zlib
 
 import pytest
 
-from data_pipeline.execution.service import Limits, Sandbox, SandboxUnavailable
+from data_pipeline.execution.service import Limits
 from semcoder_jax.evaluation.benchmarks.data import DataError
 from semcoder_jax.evaluation.benchmarks.livecodebench import (
     LiveCodeBench,
-    LiveCodeBenchExecution,
-    read_execution_problems,
     read_generation_problems,
     same_lines,
 )
+from semcoder_jax.evaluation.benchmarks.livecodebench_execution import (
+    LiveCodeBenchExecution,
+    read_execution_problems,
+)
 from semcoder_jax.evaluation.harness import Said
+from tests.support.sandboxes import open_sandbox
 
 
 @pytest.fixture(scope="module")
 def sandbox():
-    try:
-        with Sandbox(workers=1, limits=Limits(cpu_seconds=5.0)) as found:
-            yield found
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
+    with open_sandbox(workers=1, limits=Limits(cpu_seconds=5.0)) as found:
+        yield found
 
 
 def packed(value) -> str:

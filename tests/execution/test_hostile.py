@@ -19,7 +19,9 @@ from data_pipeline.execution.service import (
     call_job,
     stdin_job,
 )
-from tests.support.hostile_programs import PROGRAMS, Hostile
+from tests.support.hostile import Hostile
+from tests.support.hostile_programs import PROGRAMS
+from tests.support.sandboxes import open_sandbox
 
 pytestmark = pytest.mark.sandbox
 # On a loaded machine, programs that end by themselves were seen to take 0.4 s.
@@ -35,11 +37,7 @@ def f(x):
 @pytest.fixture(scope="module", params=["A", "B", pytest.param("C", marks=pytest.mark.slow)])
 def sandbox(request):
     os.environ["SEMCODER_SECRET"] = "the host's secret"
-    try:
-        made = Sandbox(tier=request.param, allow_weak=True, workers=1, limits=LIMITS)
-    except SandboxUnavailable as error:
-        pytest.skip(f"tier {request.param} does not run here: {error}")
-    with made:
+    with open_sandbox(tier=request.param, allow_weak=True, workers=1, limits=LIMITS) as made:
         yield made
     del os.environ["SEMCODER_SECRET"]
 

@@ -1,31 +1,21 @@
 """The execution service: what it tells, how it limits, and that verdicts are made outside."""
 
 import ast
-import collections
 import gzip
 import json
-import math
 import multiprocessing
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from data_pipeline.execution import oracles
-from data_pipeline.execution.guest import values
 from data_pipeline.execution.job import CallJob
-from data_pipeline.execution.outcomes import BadInput, Died, Limit, Raised, Result, Value
+from data_pipeline.execution.outcomes import BadInput, Died, Limit, Raised, Value
 from data_pipeline.execution.service import (
     Limits,
     Sandbox,
-    SandboxUnavailable,
     Setup,
     TraceLimits,
     call_job,
@@ -35,140 +25,10 @@ from data_pipeline.execution.service import (
     test_job,
 )
 from data_pipeline.tracing import trace_call
-from tests.support.python_values import atoms, nested, spelled
+from tests.support.sandboxes import LIMITS
 
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.sandbox
-LIMITS = Limits(cpu_seconds=0.5, wall_seconds=2.0, memory_bytes=256 << 20, output_bytes=1 << 16)
-
-
-@pytest.fixture(scope="module", params=["A", "B"])
-def sandbox(request):
-    try:
-        made = Sandbox(tier=request.param, workers=2, limits=LIMITS)
-    except SandboxUnavailable as error:
-        pytest.skip(f"tier {request.param} does not run here: {error}")
-    with made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def best():
-    try:
-        made = Sandbox(workers=2, limits=LIMITS)
-    except SandboxUnavailable as error:
-        pytest.skip(f"no sandbox here: {error}")
-    with made:
-        yield made
-
-
-# ---- values
-
-SAMPLES = [
-    None, True, False, 0, -1, 2**63 - 1, -(2**63), 2**63, -(10**50), 1.5, -0.0, math.inf, -math.inf,
-    1e-320, "", "text", "\ud800 \x00 \U0001f600", b"", b"\x00\xff", bytearray(b"a"), 2 - 3j, [], (),
-    set(), frozenset(), {}, [1, [2, (3, {4})]], {"b": 1, "a": [None]},
-    {(1, 2): {3: frozenset({4})}}, range(1, 10, 3), ..., [True, 1, 1.0], {1.0: "float key"},
-    {True: "bool key"}, collections.Counter("abca"), collections.deque([1, {2}]),
-    collections.OrderedDict([("z", 1), ("a", [2])]), collections.defaultdict(None, {1: [2]}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("value", SAMPLES, ids=lambda value: repr(value)[:30])
-def test_values_survive_exactly(value):
-    tree = json.loads(json.dumps(values.encode(value)))
-    back = values.decode(tree)
-    assert type(back) is type(value) and repr(back) == repr(value)
-
-
-CARRIED = nested(
-    atoms | st.floats() | st.complex_numbers() | st.binary().map(bytearray) | st.just(...),
-    hashable=atoms | st.frozensets(st.integers(), max_size=3),
-)
-
-
-@given(CARRIED)
-def test_any_value_survives_exactly(value):
-    back = values.decode(json.loads(json.dumps(values.encode(value))))
-    assert spelled(back) == spelled(value)
-
-
-def test_nan_cycles_and_opaque():
-    assert math.isnan(values.decode(values.encode(math.nan)))
-    loop = [1]
-    loop.append({"self": loop})
-    assert values.encode(loop) == ["l", 1, ["d", "self", ["~", 0]]]
-    shared = [1]
-    assert values.encode([shared, shared]) == ["l", ["l", 1], ["l", 1]]
-
-    class Int(int):
-        pass
-
-    tree = values.encode([Int(3), object(), len])
-    assert [part[0] for part in tree[1:]] == ["o", "o", "o"]
-    opaque = values.decode(["o", "Thing"])
-    assert opaque != opaque and opaque != 1 and opaque.type == "Thing"
-
-
-@pytest.mark.parametrize(
-    "tree",
-    [[], ["x"], {}, ["f", 1], ["f", "one"], ["i", "zz"], ["b", "0"], ["s", ["l"]], ["d", 1], [1],
-     ["r", 1, 2], ["r", 1, 2, 0], ["o"], 1.5, ["c", "1"]],
-)  # fmt: skip
-def test_forged_trees_are_refused(tree):
-    with pytest.raises(values.Malformed):
-        values.decode(tree)
-
-
-def test_colliding_keys_are_refused_quickly():
-    prime = (1 << 61) - 1
-    tree = ["s", *(["i", hex(prime * k)] for k in range(1, 20_000))]
-    start = time.process_time()
-    with pytest.raises(values.Malformed):
-        values.decode(tree)
-    assert time.process_time() - start < 1
-
-
-# ---- oracles
-
-
-def valued(value) -> Result:
-    return Result(Value(json.loads(json.dumps(values.encode(value)))))
-
-
-@pytest.mark.parametrize(
-    ("value", "expected", "exact", "equal"),
-    [
-        (2, 2, True, True),
-        (2, 2.0, False, True),
-        (1, True, False, True),
-        ([1], [True], False, True),
-        (0.0, -0.0, False, True),
-        (math.nan, math.nan, True, False),
-        ((1, 2), [1, 2], False, False),
-        ({1, 2}, {2, 1}, True, True),
-        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False, True),
-        ("1", 1, False, False),
-        (b"a", bytearray(b"a"), False, True),
-    ],
-)
-def test_exact_and_equal(value, expected, exact, equal):
-    assert oracles.exact(valued(value), expected) is exact
-    assert oracles.equal(valued(value), expected) is equal
-
-
-def test_close():
-    assert oracles.close(valued([1.0, {"a": (2.0,)}]), [1.0 + 1e-9, {"a": (2.0 - 1e-9,)}])
-    assert not oracles.close(valued([1.0]), [1.1])
-    assert not oracles.close(valued([1.0]), [1.0, 1.0])
-    assert oracles.close(valued(3), 3.0)
-    assert not oracles.close(valued("3"), 3.0)
-    assert oracles.close(valued(math.nan), math.nan) and not oracles.close(valued(math.inf), 1.0)
-    assert oracles.close(valued(100.0), 101.0, absolute=0.0, relative=0.01)
-    for oracle in (oracles.exact, oracles.equal, oracles.close):
-        assert not oracle(Result(Raised("ValueError", "", 1)), None)
-        assert not oracle(Result(Value(["o", "Equal"])), 1)
-        assert not oracle(Result(Value(["l", ["o", "Equal"]])), [1])
 
 
 # ---- what a run comes to
@@ -521,165 +381,6 @@ def test_packages_are_read_only_guests(best, tmp_path):
 def test_oversized_input_is_refused(best):
     outcome = best.call("x = 1\n" * 2_000_000, "f(1)").outcome
     assert isinstance(outcome, BadInput)
-
-
-# ---- tiers
-
-
-def test_without_bubblewrap_it_says_so_and_takes_tier_b(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SandboxUnavailable, match="apt-get install bubblewrap"):
-        Sandbox(tier="A", workers=1)
-    try:
-        with Sandbox(workers=1, limits=LIMITS) as sandbox:
-            assert sandbox.tier == "B" and capsys.readouterr().err == ""
-            sandbox.warn_if_weaker()
-            assert "apt-get install bubblewrap" in capsys.readouterr().err
-            assert oracles.exact(sandbox.call("def f(x): return x", "f(1)"), 1)
-    except SandboxUnavailable as error:
-        pytest.skip(f"no tier B here: {error}")
-
-
-def test_where_namespaces_are_refused_it_takes_tier_b(monkeypatch, tmp_path):
-    """As in a container whose seccomp profile forbids user namespaces."""
-    refusing = tmp_path / "bwrap"
-    refusing.write_text(
-        "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n"
-    )
-    refusing.chmod(0o755)
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        mode = parent.stat().st_mode
-        if not mode & 0o001:  # pytest's own, one more in a worker of a parallel run
-            parent.chmod(mode | 0o111)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(SandboxUnavailable, match="No permissions to create new namespace"):
-        Sandbox(tier="A", workers=1)
-    try:
-        with Sandbox(workers=1, limits=LIMITS) as sandbox:
-            assert sandbox.tier == "B"
-    except SandboxUnavailable as error:
-        pytest.skip(f"no tier B here: {error}")
-
-
-def test_refusal_says_what_to_install(monkeypatch, tmp_path):
-    from data_pipeline.execution.guest import landlock
-
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(landlock, "version", lambda: 0)
-    with pytest.raises(SandboxUnavailable) as caught:
-        Sandbox(workers=1)
-    assert "bubblewrap" in str(caught.value) and "--allow_weak" in str(caught.value)
-    with pytest.raises(SandboxUnavailable, match="allow_weak"):
-        Sandbox(tier="C", workers=1)
-    with pytest.raises(SandboxUnavailable, match="scratch folder needs tier A"):
-        Sandbox(tier="B", workers=1, setup=Setup(scratch_bytes=1 << 20))
-
-
-def test_works_without_being_root():
-    if os.geteuid() != 0:
-        pytest.skip("is not root: every other test shows it")
-    if not os.access("/usr/bin/python3", os.X_OK):
-        pytest.skip("no interpreter that another uid can run")
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from data_pipeline.execution.service import Sandbox, SandboxUnavailable\n"
-        "for tier in 'AB':\n"
-        "    try:\n"
-        "        with Sandbox(tier=tier, workers=1) as s:\n"
-        "            r = s.call('import os\\ndef f(x): return [x, os.getuid() != 0]', 'f(1)')\n"
-        "            print(tier, r.outcome)\n"
-        "    except SandboxUnavailable as e:\n"
-        "        print(tier, 'refused', e)\n"
-    )
-    version = subprocess.run(
-        ["/usr/bin/python3", "-c", "import sys; print(sys.version_info >= (3, 11))"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    readable = all(parent.stat().st_mode & 1 for parent in [REPOSITORY, *REPOSITORY.parents])
-    if version.strip() != "True" or not readable:
-        pytest.skip("the interpreter or the repository is closed to another uid")
-    done = subprocess.run(
-        ["/usr/bin/python3", "-c", code, str(REPOSITORY)],
-        user=12345, group=12345, extra_groups=[], cwd="/", env={"PATH": os.environ["PATH"]},
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    lines = done.stdout.splitlines()
-    assert len(lines) == 2, done.stderr
-    for line in lines:
-        assert "refused" in line or "Value(tree=['l', 1, True])" in line, line
-    assert any("Value" in line for line in lines), lines
-
-
-# ---- commands
-
-
-def command(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "data_pipeline.execution", *arguments],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-
-
-def test_command_for_one_call(best, tmp_path):
-    file = tmp_path / "program.py"
-    file.write_text("def f(x):\n    return [x, -0.0, {x}]\n")
-    done = command(f"--program={file}", "--call=f(3)")
-    assert done.returncode == 0, done.stderr
-    row = json.loads(done.stdout)
-    assert row["kind"] == "value" and row["value"] == ["l", 3, ["f", "-0.0"], ["s", 3]]
-    assert row["text"] == "[3, -0.0, {3}]" and row["tier"] in "AB" and row["cpu_seconds"] > 0
-    done = command(f"--program={file}", "--call=f(3, 4)")
-    assert (
-        done.returncode == 2
-        and done.stderr.startswith("error: ")
-        and "Traceback" not in done.stderr
-    )
-    assert json.loads(done.stdout)["bad_input"]["reason"] == "arity"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        ([], "--program"),
-        (["--program=missing.py", "--call=f(1)"], "missing.py"),
-        (["--program=setup.py"], "--call"),
-        (["--jsonl=missing.jsonl"], "missing.jsonl"),
-        (["--jsonl=x", "--tier=Z"], "x"),
-    ],
-)
-def test_command_errors_are_one_line(arguments, told):
-    done = command(*arguments)
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith("error: ") and told in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-def test_command_for_rows(best, tmp_path):
-    rows = [
-        {"id": f"r{k}", "program": "def f(x):\n    return 10 // x\n", "call": f"f({k})"}
-        for k in range(12)
-    ]
-    file, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = command(f"--jsonl={file}")
-    assert done.returncode == 0 and "run/s" in done.stderr
-    results = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["id"] for row in results] == [f"r{k}" for k in range(12)]
-    assert results[0]["exception"]["type"] == "ZeroDivisionError"
-    assert [row["value"] for row in results[1:]] == [10 // k for k in range(1, 12)]
-
-    # Goes on where it was interrupted: five whole rows and a torn one.
-    kept = [json.dumps({**row, "mark": "kept"}) for row in results[:5]]
-    out.write_text("\n".join([*kept, '{"id": "r5", "ki']))
-    assert command(f"--jsonl={file}", f"--out={out}").returncode == 0
-    resumed = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [row["id"] for row in resumed] == [f"r{k}" for k in range(12)]
-    assert [row.get("mark") for row in resumed] == ["kept"] * 5 + [None] * 7
-
-    file.write_text(json.dumps(rows[0]) + '\n{"id": 1, "program": 3}\n')
-    done = command(f"--jsonl={file}")
-    assert done.returncode == 2 and f"{file}:2" in done.stderr and done.stdout == ""
 
 
 def test_job_is_plain_data():

@@ -13,14 +13,11 @@ from transformers import AutoTokenizer
 from semcoder_jax import hf, loading
 from semcoder_jax.commands.hf import main
 from tests.support.hub_stand_in import Hub
-from tests.support.stories260k import write_hf_directory
 
 
 @pytest.fixture(scope="module")
-def source(shared_data, tmp_path_factory):
-    directory = write_hf_directory(shared_data, tmp_path_factory.mktemp("hf") / "stories")
-    (directory / "LICENSE").write_text("MIT, of karpathy/tinyllamas")
-    return directory
+def source(small_model, tmp_path_factory):
+    return shutil.copytree(small_model, tmp_path_factory.mktemp("hf") / "model")
 
 
 @pytest.fixture(scope="module")
@@ -133,26 +130,26 @@ def test_card_tells_base_recipe_scores_and_licence(workdir, tmp_path):
 def test_push_and_import_by_id(source, workdir, hub, tmp_path, capsys):
     out = tmp_path / "out"
     main(["export", f"--checkpoint={workdir}", f"--output={out}"])
-    push = ["push", f"--directory={out}", "--repo_id=someone/stories"]
+    push = ["push", f"--directory={out}", "--repo_id=someone/model"]
     capsys.readouterr()
     assert main([*push, "--dry_run"]) == 0
     listing = capsys.readouterr().out
     assert "model.safetensors" in listing and "private" in listing and hub.repos == {}
 
     assert main(push) == 0
-    assert hub.repos["someone/stories"]["private"] is True
-    assert hub.files("someone/stories") == {p.name: p.read_bytes() for p in out.iterdir()}
+    assert hub.repos["someone/model"]["private"] is True
+    assert hub.files("someone/model") == {p.name: p.read_bytes() for p in out.iterdir()}
     assert hub.tokens == {"Bearer hf_of_the_test"}
     assert main([*push, "--revision=second"]) == 0
-    assert hub.files("someone/stories", "second") == hub.files("someone/stories")
+    assert hub.files("someone/model", "second") == hub.files("someone/model")
 
     again = tmp_path / "again"
-    assert main(["import", "--source=someone/stories", f"--output={again}"]) == 0
+    assert main(["import", "--source=someone/model", f"--output={again}"]) == 0
     assert json.loads((again / "model" / "config.json").read_text())["_name_or_path"] == (
-        "someone/stories"
+        "someone/model"
     )
     downloads = len(hub.downloads)
-    main(["import", "--source=someone/stories", f"--output={tmp_path / 'cached'}"])
+    main(["import", "--source=someone/model", f"--output={tmp_path / 'cached'}"])
     assert len(hub.downloads) == downloads  # the cache served it
     assert AutoTokenizer.from_pretrained(again / "model").bos_token_id == 1
 
@@ -163,13 +160,13 @@ def test_interrupted_push_goes_on_where_it_stopped(source, workdir, hub, tmp_pat
     shards = len(list(out.glob("*.safetensors")))
     assert shards >= 6
     hub.fail_after = 2
-    push = ["push", f"--directory={out}", "--repo_id=someone/stories"]
-    assert "someone/stories: the hub answered 403" in failure(capsys, push)
-    assert len(hub.uploads) == 2 and hub.files("someone/stories") == {}
+    push = ["push", f"--directory={out}", "--repo_id=someone/model"]
+    assert "someone/model: the hub answered 403" in failure(capsys, push)
+    assert len(hub.uploads) == 2 and hub.files("someone/model") == {}
     hub.fail_after = None
     assert main(push) == 0
     assert len(hub.uploads) == shards == len(set(hub.uploads))  # none was sent twice
-    assert hub.files("someone/stories") == {p.name: p.read_bytes() for p in out.iterdir()}
+    assert hub.files("someone/model") == {p.name: p.read_bytes() for p in out.iterdir()}
 
 
 def test_mistakes_end_in_one_line(source, workdir, hub, tmp_path, capsys, monkeypatch):
@@ -195,7 +192,7 @@ def test_mistakes_end_in_one_line(source, workdir, hub, tmp_path, capsys, monkey
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "no_token"))
     assert "set HF_TOKEN" in failure(
-        capsys, ["push", f"--directory={source}", "--repo_id=someone/stories"]
+        capsys, ["push", f"--directory={source}", "--repo_id=someone/model"]
     )
     assert "--checkpoint" in failure(capsys, ["export", "--output=x"])
     assert not (tmp_path / "new").exists() and not (tmp_path / "new.partial").exists()

@@ -12,12 +12,6 @@ from tests.support.random_llama import DEEPSEEK, FLOAT32_LOGITS, GROUPED, jax_lo
 from tests.support.stories260k import write_hf_directory
 
 
-@pytest.fixture(scope="module")
-def small_tokenizer(shared_data, tmp_path_factory):
-    """A real tokenizer whose 512 ids fit the random models below."""
-    return hf.read_tokenizer(write_hf_directory(shared_data, tmp_path_factory.mktemp("stories")))
-
-
 @pytest.mark.parametrize("fields", [DEEPSEEK, GROUPED], ids=["deepseek", "grouped-query"])
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
 def test_export_loads_in_transformers_with_equal_logits(tmp_path, small_tokenizer, fields, tied):

@@ -14,12 +14,6 @@ from semcoder_jax import hf
 from semcoder_jax.hf.shards import Shards, ShardWriter, plan_shards
 from semcoder_jax.model.sharding import make_mesh
 from tests.support.random_llama import DEEPSEEK, GROUPED, random_llama
-from tests.support.stories260k import write_hf_directory
-
-
-@pytest.fixture(scope="module")
-def tokenizer(shared_data, tmp_path_factory):
-    return hf.read_tokenizer(write_hf_directory(shared_data, tmp_path_factory.mktemp("stories")))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +51,7 @@ def assert_same_bytes(directory, other) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
-def test_round_trip_is_byte_identical(tmp_path, tokenizer, dtype, tied):
+def test_round_trip_is_byte_identical(tmp_path, small_tokenizer, dtype, tied):
     """Of every bit pattern a float can have that is a number, denormals and infinities too."""
     name = np.dtype(dtype).name
     random_llama(tmp_path / "a", DEEPSEEK | {"vocab_size": 512, "tie_word_embeddings": tied})
@@ -71,15 +65,15 @@ def test_round_trip_is_byte_identical(tmp_path, tokenizer, dtype, tied):
 
     change_tensors(tmp_path / "a", replace)
     config, params = hf.load(tmp_path / "a", dtype=name)
-    hf.export(tmp_path / "b", config, params, tokenizer, dtype=name, shard_bytes=100_000)
+    hf.export(tmp_path / "b", config, params, small_tokenizer, dtype=name, shard_bytes=100_000)
     assert len(list((tmp_path / "b").glob("*.safetensors"))) > 3
     assert_same_bytes(tmp_path / "a", tmp_path / "b")
 
 
-def test_sharded_and_pickled_files_equal_one_file(tmp_path, source, tokenizer):
+def test_sharded_and_pickled_files_equal_one_file(tmp_path, source, small_tokenizer):
     config, params = hf.load(source)
     index = tmp_path / "index"
-    hf.export(index, config, params, tokenizer, dtype="float32", shard_bytes=200_000)
+    hf.export(index, config, params, small_tokenizer, dtype="float32", shard_bytes=200_000)
     pickled = shutil.copytree(source, tmp_path / "pickled")
     (pickled / "model.safetensors").unlink()
     tensors = {name: torch.tensor(array) for name, array in all_tensors(source).items()}
@@ -90,9 +84,9 @@ def test_sharded_and_pickled_files_equal_one_file(tmp_path, source, tokenizer):
         jax.tree.map(np.testing.assert_array_equal, again, params)
 
 
-def test_export_index_is_read_by_safetensors_and_covers_all(tmp_path, source, tokenizer):
+def test_export_index_is_read_by_safetensors_and_covers_all(tmp_path, source, small_tokenizer):
     config, params = hf.load(source)
-    out = hf.export(tmp_path / "out", config, params, tokenizer, shard_bytes=100_000)
+    out = hf.export(tmp_path / "out", config, params, small_tokenizer, shard_bytes=100_000)
     index = json.loads((out / "model.safetensors.index.json").read_text())
     assert index["metadata"]["total_size"] == 2 * hf.parameter_count(config)
     sizes = {}
@@ -152,9 +146,9 @@ def test_truncated_shard(broken):
         hf.load(broken)
 
 
-def test_missing_shards_are_named(tmp_path, source, tokenizer):
+def test_missing_shards_are_named(tmp_path, source, small_tokenizer):
     config, params = hf.load(source)
-    out = hf.export(tmp_path / "out", config, params, tokenizer, shard_bytes=100_000)
+    out = hf.export(tmp_path / "out", config, params, small_tokenizer, shard_bytes=100_000)
     gone = sorted(out.glob("*.safetensors"))[1:3]
     for path in gone:
         path.unlink()
@@ -163,9 +157,9 @@ def test_missing_shards_are_named(tmp_path, source, tokenizer):
     assert all(path.name in str(error.value) for path in gone)
 
 
-def test_index_that_lies(tmp_path, source, tokenizer):
+def test_index_that_lies(tmp_path, source, small_tokenizer):
     config, params = hf.load(source)
-    out = hf.export(tmp_path / "out", config, params, tokenizer, shard_bytes=100_000)
+    out = hf.export(tmp_path / "out", config, params, small_tokenizer, shard_bytes=100_000)
     path = out / "model.safetensors.index.json"
     index = json.loads(path.read_text())
     files = sorted(set(index["weight_map"].values()))
@@ -188,21 +182,21 @@ def test_no_weights_and_integer_weights(broken):
         hf.load(broken)
 
 
-def test_vocabulary_smaller_than_the_tokenizer(tmp_path, tokenizer):
+def test_vocabulary_smaller_than_the_tokenizer(tmp_path, small_tokenizer):
     random_llama(tmp_path / "small", DEEPSEEK | {"vocab_size": 500})
     config, params = hf.load(tmp_path / "small")
     with pytest.raises(hf.HFError, match="512 tokens, the model only 500 vocabulary rows"):
-        hf.export(tmp_path / "out", config, params, tokenizer)
+        hf.export(tmp_path / "out", config, params, small_tokenizer)
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
 
 
-def test_full_disk_before_and_during_writing(tmp_path, source, tokenizer, monkeypatch):
+def test_full_disk_before_and_during_writing(tmp_path, source, small_tokenizer, monkeypatch):
     config, params = hf.load(source)
     free = shutil.disk_usage(tmp_path)._replace(free=1000)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: free)
         with pytest.raises(hf.HFError, match=r"the disk has 0\.00 GB"):
-            hf.export(tmp_path / "out", config, params, tokenizer)
+            hf.export(tmp_path / "out", config, params, small_tokenizer)
     writer = ShardWriter(tmp_path, {"a": (4096, 16)}, "float32")
     (tmp_path / "model.safetensors").symlink_to("/dev/full")  # every write: no space left
     with pytest.raises(hf.HFError, match="No space left on device"):
@@ -210,7 +204,7 @@ def test_full_disk_before_and_during_writing(tmp_path, source, tokenizer, monkey
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
 
 
-def test_export_that_dies_leaves_nothing_whole(tmp_path, source, tokenizer, monkeypatch):
+def test_export_that_dies_leaves_nothing_whole(tmp_path, source, small_tokenizer, monkeypatch):
     config, params = hf.load(source)
     write, written = ShardWriter.write, []
 
@@ -225,11 +219,11 @@ def test_export_that_dies_leaves_nothing_whole(tmp_path, source, tokenizer, monk
     with monkeypatch.context() as patch:
         patch.setattr(ShardWriter, "write", die_later)
         with pytest.raises(KeyboardInterrupt):
-            hf.export(tmp_path / "out", config, params, tokenizer)
+            hf.export(tmp_path / "out", config, params, small_tokenizer)
     assert list(tmp_path.iterdir()) == []
-    hf.export(tmp_path / "out", config, params, tokenizer, dtype="float32")
+    hf.export(tmp_path / "out", config, params, small_tokenizer, dtype="float32")
     assert_same_bytes(tmp_path / "out", source)
     with pytest.raises(hf.HFError, match="not empty"):
-        hf.export(tmp_path / "out", config, params, tokenizer)
-    hf.export(tmp_path / "out", config, params, tokenizer, dtype="bfloat16", overwrite=True)
+        hf.export(tmp_path / "out", config, params, small_tokenizer)
+    hf.export(tmp_path / "out", config, params, small_tokenizer, dtype="bfloat16", overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

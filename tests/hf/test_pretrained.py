@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from semcoder_jax import hf
 from semcoder_jax.inference.generate import SamplingParams, generate
 from semcoder_jax.loading import load_model
+from tests.support.greedy_oracle import generate_greedily
 
 PROMPTS = [
     "The capital of France is",
@@ -31,14 +32,7 @@ def test_greedy_text_equals_transformers(directory):
     prompts = [tokenizer.encode(prompt, add_special_tokens=False) for prompt in PROMPTS]
     ours = generate(model, prompts, SamplingParams(max_new_tokens=64), progress=None)
     for prompt, generation in zip(prompts, ours, strict=True):
-        output = oracle.generate(
-            torch.tensor([prompt]),
-            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-            max_new_tokens=64,
-            do_sample=False,
-            pad_token_id=0,
-        )
-        expected = output[0, len(prompt) :].tolist()
+        expected = generate_greedily(oracle, prompt, 64)
         assert list(generation.tokens) == expected
         assert generation.text == tokenizer.decode(expected, skip_special_tokens=True)
     assert "Paris" in ours[0].text  # the weights, and the order of their rows, are right

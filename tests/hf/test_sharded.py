@@ -13,7 +13,6 @@ from safetensors.numpy import load_file
 from semcoder_jax import hf
 from semcoder_jax.hf.layout import tensor_shapes
 from tests.support.random_llama import GROUPED, random_llama
-from tests.support.stories260k import write_hf_directory
 
 PROGRAM = Path(__file__).parents[1] / "support" / "hf_process.py"
 
@@ -24,12 +23,11 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
-def test_two_processes_of_two_devices(shared_data, tmp_path):
+def test_two_processes_of_two_devices(tokenizer_directory, tmp_path):
     source, out = tmp_path / "source", tmp_path / "out"
     random_llama(source, GROUPED | {"vocab_size": 512})
-    hf.read_tokenizer(write_hf_directory(shared_data, tmp_path / "stories"))
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        (source / name).write_bytes((tmp_path / "stories" / name).read_bytes())
+        (source / name).write_bytes((tokenizer_directory / name).read_bytes())
     address = f"127.0.0.1:{free_port()}"
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",

@@ -12,7 +12,6 @@ import torch
 
 from semcoder_jax import hf
 from tests.support.random_llama import GROUPED, random_llama
-from tests.support.stories260k import write_hf_directory
 
 PACKAGES = ["transformers>=4.46,<5", "huggingface_hub>=0.34,<1", "tokenizers>=0.22,<0.23"]
 PROGRAM = """
@@ -50,11 +49,12 @@ def transformers4(request) -> str:
 
 
 @pytest.mark.slow
-def test_export_is_linear_with_equal_logits_in_transformers_4(shared_data, tmp_path, transformers4):
+def test_export_is_linear_with_equal_logits_in_transformers_4(
+    small_tokenizer, tmp_path, transformers4
+):
     model = random_llama(tmp_path / "source", GROUPED | {"vocab_size": 512})
-    tokenizer = hf.read_tokenizer(write_hf_directory(shared_data, tmp_path / "stories"))
     config, params = hf.load(tmp_path / "source")
-    out = hf.export(tmp_path / "out", config, params, tokenizer, dtype="float32")
+    out = hf.export(tmp_path / "out", config, params, small_tokenizer, dtype="float32")
     tokens = np.random.default_rng(0).integers(0, 512, (2, 600))
     np.save(tmp_path / "tokens.npy", tokens)
     done = subprocess.run(
@@ -69,7 +69,7 @@ def test_export_is_linear_with_equal_logits_in_transformers_4(shared_data, tmp_p
     scaling = report["rope_scaling"]
     assert scaling["factor"] == 4.0 and scaling.get("rope_type", scaling["type"]) == "linear"
     assert report["rope_theta"] == 100_000.0
-    assert report["ids"] == tokenizer.encode("Once", add_special_tokens=False)
+    assert report["ids"] == small_tokenizer.encode("Once", add_special_tokens=False)
     with torch.no_grad():
         expected = model(torch.tensor(tokens)).logits.numpy()  # transformers 5
     assert np.abs(np.load(tmp_path / "logits.npy") - expected).max() <= 1e-5

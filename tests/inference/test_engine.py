@@ -16,6 +16,7 @@ from semcoder_jax.inference.engine import Engine, Request
 from semcoder_jax.inference.page_pool import PagePool
 from semcoder_jax.inference.params import Generation, SamplingError, SamplingParams
 from tests.support.deepseek_shaped import Letters, build
+from tests.support.greedy_oracle import generate_greedily
 
 SLOTS = 4
 COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -137,15 +138,7 @@ def test_greedy_equals_transformers(model_and_oracle):
         [Request(prompt, SamplingParams(max_new_tokens=40)) for prompt in prompts]
     )
     for prompt, (generation,) in zip(prompts, results, strict=True):
-        output = oracle.generate(
-            torch.tensor([prompt]),
-            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-            max_new_tokens=40,
-            do_sample=False,
-            pad_token_id=0,
-            eos_token_id=7,
-        )
-        assert list(generation.tokens) == output[0, len(prompt) :].tolist()
+        assert list(generation.tokens) == generate_greedily(oracle, prompt, 40, eos_token_id=7)
 
 
 def test_samples_of_a_prompt_share_one_reading(model):

@@ -19,6 +19,7 @@ from semcoder_jax.inference.generate import (
 )
 from semcoder_jax.loading import load_model
 from tests.support.deepseek_shaped import Letters, build
+from tests.support.greedy_oracle import generate_greedily
 from tests.support.stories260k import write_hf_directory
 
 STORY_PROMPTS = [
@@ -62,14 +63,7 @@ torch.set_num_threads(1)  # threads of tiny products wait for each other on a bu
 
 def oracle_tokens(oracle, tokens, max_new_tokens):
     """transformers' own greedy loop, a prompt at a time, so that nothing is padded."""
-    output = oracle.generate(
-        torch.tensor([tokens]),
-        attention_mask=torch.ones(1, len(tokens), dtype=torch.long),
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        pad_token_id=0,
-    )
-    return tuple(output[0, len(tokens) :].tolist())
+    return tuple(generate_greedily(oracle, list(tokens), max_new_tokens))
 
 
 def test_greedy_equals_transformers_on_real_weights(stories):

@@ -8,13 +8,13 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semcoder_jax.config import DecoderConfig
 from semcoder_jax.inference.engine import Engine, Request
 from semcoder_jax.inference.params import SamplingParams
 from semcoder_jax.inference.speculation import NGRAM, Lookup, SpeculationPolicy, draft
 from semcoder_jax.loading import Model
 from semcoder_jax.model.decoder import Decoder
 from tests.support.deepseek_shaped import Letters
+from tests.support.tiny_decoder import tiny_decoder
 
 
 def searched(tokens, count):
@@ -113,15 +113,12 @@ def test_what_drafts_gained_pays_for_no_long_loss():
 @pytest.fixture(scope="module")
 def small():
     """A vocabulary of 8, so that every pair of tokens can be counted."""
-    config = DecoderConfig(
+    config = tiny_decoder(
         vocab_size=8,
         hidden_size=16,
         intermediate_size=32,
-        num_layers=2,
         num_heads=2,
         num_kv_heads=1,
-        head_dim=8,
-        max_positions=64,
         initializer_range=0.3,
     )
     graphdef, params = nnx.split(Decoder(config, rngs=nnx.Rngs(3)))

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from semcoder_jax.config import DecoderConfig, InitializationConfig
+from semcoder_jax.config import InitializationConfig
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.initialization import with_copying_heads
 from semcoder_jax.model.rope import rope_angles
+from tests.support.tiny_decoder import tiny_decoder
 
-CONFIG = DecoderConfig(
+CONFIG = tiny_decoder(
     vocab_size=300,
     hidden_size=128,
     intermediate_size=64,
-    num_layers=2,
-    num_heads=4,
     num_kv_heads=4,
     head_dim=32,
     max_positions=128,

@@ -5,21 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semcoder_jax.config import DecoderConfig
 from semcoder_jax.model import kv_cache
 from semcoder_jax.model.attention import attend, attention_mask
 from semcoder_jax.model.kv_cache import KVCache
+from tests.support.tiny_decoder import tiny_decoder
 
-CONFIG = DecoderConfig(
-    vocab_size=8,
-    hidden_size=32,
-    intermediate_size=8,
-    num_layers=3,
-    num_heads=4,
-    num_kv_heads=2,
-    head_dim=8,
-    max_positions=64,
-)
+CONFIG = tiny_decoder(vocab_size=8, intermediate_size=8, num_layers=3)
 S, N = 8, 5  # positions of a page, pages of a row
 WAYS = {"by row": kv_cache._attend_by_row, "batched": kv_cache._attend}
 

@@ -19,7 +19,6 @@ from semcoder_jax.config import (
     LORA_BASES,
     Compute,
     ConfigError,
-    DecoderConfig,
     LoRAConfig,
     parse_run,
 )
@@ -40,19 +39,10 @@ from semcoder_jax.training.metrics import read_metrics
 from semcoder_jax.training.step import batch_loss_sums
 from tests.support.adapters import lora_config, randomize_adapters, read_losses
 from tests.support.sections import data_of
-from tests.support.tiny_run import tiny_config, write_data
+from tests.support.tiny_decoder import tiny_decoder
+from tests.support.tiny_run import tiny_config
 
-CONFIG = DecoderConfig(
-    vocab_size=40,
-    hidden_size=64,
-    intermediate_size=96,
-    num_layers=3,
-    num_heads=4,
-    num_kv_heads=2,
-    head_dim=16,
-    max_positions=64,
-    initializer_range=0.2,
-)
+CONFIG = tiny_decoder(hidden_size=64, num_layers=3, head_dim=16, initializer_range=0.2)
 
 
 # Compiled once and run on little: optimizing them well would take longer than all the rest.
@@ -191,11 +181,6 @@ def test_where_everything_lies():
 
 
 # ==== Runs
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

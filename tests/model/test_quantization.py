@@ -11,7 +11,6 @@ import pytest
 from flax import nnx
 from jax.sharding import PartitionSpec as P
 
-from semcoder_jax.config import DecoderConfig
 from semcoder_jax.loading import load_model
 from semcoder_jax.model import sharding
 from semcoder_jax.model.decoder import Decoder
@@ -24,18 +23,11 @@ from semcoder_jax.model.quantization import (
     weight_bytes,
 )
 from tests.support.tiny_checkpoint import write_checkpoint
+from tests.support.tiny_decoder import tiny_decoder
 
 REPOSITORY = Path(__file__).parents[2]
-CONFIG = DecoderConfig(
-    vocab_size=40,
-    hidden_size=16,
-    intermediate_size=24,
-    num_layers=3,
-    num_heads=4,
-    num_kv_heads=2,
-    head_dim=4,
-    max_positions=64,
-    initializer_range=0.3,
+CONFIG = tiny_decoder(
+    hidden_size=16, intermediate_size=24, num_layers=3, head_dim=4, initializer_range=0.3
 )
 
 

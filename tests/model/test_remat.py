@@ -8,21 +8,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from semcoder_jax.config import Compute, DecoderConfig
+from semcoder_jax.config import Compute
 from semcoder_jax.model.decoder import Decoder, _rows
 from semcoder_jax.model.remat import POLICIES
 from semcoder_jax.training.step import batch_loss_sums
+from tests.support.tiny_decoder import tiny_decoder
 
-CONFIG = DecoderConfig(
-    vocab_size=64,
-    hidden_size=32,
-    intermediate_size=96,
-    num_layers=2,
-    num_heads=4,
-    num_kv_heads=2,
-    head_dim=8,
-    max_positions=128,
-)
+CONFIG = tiny_decoder(vocab_size=64, max_positions=128)
 
 
 @pytest.fixture(scope="module")

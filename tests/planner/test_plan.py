@@ -1,104 +1,25 @@
 """The planner without a compiler: what it asks, keeps, shows, and says of mistakes."""
 
 import dataclasses
-import io
 import json
 import re
-import sys
-import textwrap
-from pathlib import Path
 
 import jax
 import pytest
 
 from data_pipeline.source.import_closure import ROOT, import_closure
-from launch import plan
 from semcoder_jax.config import MODELS, ConfigError, parse_run
 from semcoder_jax.model import flops
 from semcoder_jax.planner import cache as plan_cache
-from semcoder_jax.planner import compiled_step, plans
-from semcoder_jax.planner.cache import PlanCache, plan_key, source_hash
+from semcoder_jax.planner import compiled_step
+from semcoder_jax.planner.cache import plan_key, source_hash
 from semcoder_jax.planner.compiled_step import CompiledStep, StepShapes, batch_shapes
 from semcoder_jax.planner.compiler import CompileError, Compiler
-from semcoder_jax.planner.plans import Progress
 from semcoder_jax.planner.report import make_plan, plan_lines, table_lines
 from semcoder_jax.planner.settings import Setting
 from semcoder_jax.planner.topologies import parse
-
-
-def record(**changes) -> dict:
-    base = {
-        "model": {
-            "vocab_size": 64,
-            "hidden_size": 16,
-            "intermediate_size": 32,
-            "num_layers": 2,
-            "num_heads": 2,
-        },
-        "mesh": {"fsdp": -1},
-        "data": {
-            "source": "jsonl",
-            "train": "-",
-            "tokenizer": "-",
-            "sequence_length": 8,
-            "global_batch_size": 32,
-        },
-        "train": {"num_steps": 100, "accumulation_steps": 2},
-    }
-    for name, value in changes.items():
-        section, _, field = name.partition("__")
-        base.setdefault(section, {})[field] = value
-    return base
-
-
-FITS = CompiledStep(
-    fits=True,
-    peak_bytes=10 * 2**30,
-    needed_bytes=None,
-    usable_bytes=int(15.75 * 2**30),
-    argument_bytes=2**30,
-    trained_parameters=6_740_512_768,
-    executed_flops=5.7e16,
-    collectives=(
-        {
-            "kind": "all-gather",
-            "dtype": "bfloat16",
-            "shape": (200, 1_000_000),
-            "bytes": 400_000_000,
-            "group": 16,
-            "slices": 1,
-            "loops": (16, 32),
-            "count": 2,
-        },
-    ),
-    least_exchanged_bytes=320e9,
-    seconds=90.0,
-)
-
-
-class Answers(Compiler):
-    """A compiler that needs no libtpu: its process runs ``program`` instead of ours."""
-
-    def __init__(self, folder: Path, program: str):
-        script = folder / "program.py"
-        script.write_text(textwrap.dedent(program))
-        self._libtpu = folder / "site" / "libtpu-1.2.3.dist-info"
-        self._libtpu.mkdir(parents=True, exist_ok=True)
-        (self._libtpu / "METADATA").write_text("Name: libtpu\nVersion: 1.2.3\n")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SEMCODER_LIBTPU", str(self._libtpu.parent))
-            super().__init__(PlanCache(folder / "plans"), (sys.executable, str(script)))
-
-
-ECHO = f"""
-    import json, sys
-    asked = 0
-    for line in sys.stdin:
-        request, asked = json.loads(line), asked + 1
-        step = {FITS.to_record()!r} | {{"seconds": asked}}
-        print(json.dumps({{"answer": step}}), flush=True)
-"""
-
+from tests.support.planned_run import planned_run
+from tests.support.planner_stand_in import ECHO, FITS, Answers, record
 
 # ==== The program that is compiled
 
@@ -302,20 +223,12 @@ def test_without_libtpu_it_says_what_to_install(monkeypatch, tmp_path):
 
 
 def test_a_plan_by_hand():
-    run = parse_run(
-        {
-            "model": {"architecture": "6.7b"},
-            "compute": {"dtype": "bfloat16", "remat": "nothing_saveable"},
-            "mesh": {"fsdp": -1},
-            "data": {
-                "source": "jsonl",
-                "train": "-",
-                "tokenizer": "-",
-                "sequence_length": 2048,
-                "global_batch_size": 512,
-            },
-            "train": {"num_steps": 1092, "accumulation_steps": 16},
-        }
+    run = planned_run(
+        batch=512,
+        num_steps=1092,
+        compute={"dtype": "bfloat16", "remat": "nothing_saveable"},
+        mesh={"fsdp": -1},
+        train={"accumulation_steps": 16},
     )
     made = make_plan(run, parse("v5e:4x4"), FITS, None)
     assert made.setting == Setting((1, 16, 1), 16, "nothing_saveable")
@@ -366,176 +279,3 @@ def test_a_table_has_a_row_a_topology():
     assert [line.split()[0] for line in lines[1:4]] == ["v5e:4x4", "v6e:2x4", "v5p:2x2x2"]
     assert "chip-hours" in lines[0] and "ESTIMATE" in lines[4]
     assert len({line.index(" none") for line in lines[1:4]}) == 1  # aligned
-
-
-# ==== The command
-
-
-@pytest.fixture
-def config_file(tmp_path):
-    def write(config: dict) -> str:
-        path = tmp_path / "config.py"
-        path.write_text(
-            "from ml_collections import ConfigDict\n\n\n"
-            f"def get_config():\n    return ConfigDict({config!r})\n"
-        )
-        return f"--config={path}"
-
-    return write
-
-
-@pytest.fixture
-def fake_compiler(monkeypatch, tmp_path):
-    monkeypatch.setattr(plans, "Compiler", lambda: Answers(tmp_path, ECHO))
-
-
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (["--topology=v5e:4x5"], "topology 'v5e:4x5' is none: did you mean v5e:4x4?"),
-        ([], "--topology=… is missing"),
-        (["--topology=,"], "--topology is empty"),
-        (["--topology=v5e:4x4", "--slices=two"], "--slices is 'two'"),
-        (["--topology=v5e:4x4", "--steps=0"], "--steps is '0'"),
-        (["--topology=v5e:4x4", "--config.mesh.fsdp=3"], "needs 3 devices, v5e:4x4 has 16"),
-        (["--topology=v5e:4x4", "--config.mesh.tensor=3"], "devices, v5e:4x4 has 16"),
-        (["--topology=v5e:8x8"], "which the 64 batch shards (data x fsdp) of v5e:8x8 do not"),
-        (["--topology=v5e:4x4", "--config.train.num_step=9"], "did you mean num_steps?"),
-        (["--topology=v5e:4x4", "--serach"], "serach"),
-        (
-            ["--topology=v5e:2x2,v5e:16x16", "--search"],
-            "no mesh of v5e:16x16 (256 dev",
-        ),
-    ],
-)
-def test_mistakes_are_one_line_before_anything_compiles(flags, said, config_file, capsys):
-    assert plan.main([config_file(record()), *flags]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.count("\n") == 1
-    assert captured.err.startswith("error: ") and said in captured.err
-
-
-def test_the_command_plans_several_topologies(config_file, fake_compiler, capsys):
-    config = record()
-    del config["data"]["train"], config["data"]["tokenizer"]  # a plan reads no data
-    arguments = [config_file(config), "--topology=v5e:4x4,v5e:2x4"]
-    assert plan.main([*arguments, "--json"]) == 0
-    captured = capsys.readouterr()
-    rows = json.loads(captured.out)
-    assert [(row["topology"], row["setting"]["mesh"]) for row in rows] == [
-        ("v5e:4x4", [1, 16, 1]),
-        ("v5e:2x4", [1, 8, 1]),
-    ]
-    assert "1/2: compiling v5e:4x4" in captured.err
-    assert plan.main(arguments) == 0
-    captured = capsys.readouterr()
-    assert captured.out.startswith("topology") and captured.err == ""  # all of it was known
-
-
-def test_the_recipe_of_epochs_needs_its_steps(config_file, fake_compiler, capsys):
-    config = record(data__num_epochs=3)
-    del config["train"]["num_steps"]
-    arguments = [config_file(config), "--topology=v5e:4x4"]
-    assert plan.main(arguments) == 0
-    assert "give --steps=N" in capsys.readouterr().out
-    assert plan.main([*arguments, "--steps=3600"]) == 0
-    assert "3,600 steps" in capsys.readouterr().out
-
-
-SEARCHED = f"""
-    import json, sys
-    def gibibytes(remat, accumulation_steps):
-        rows = 4 / accumulation_steps
-        return MEMORY + rows + 16 * (remat != "offload") + 20 * (accumulation_steps == 1)
-    for line in sys.stdin:
-        question = json.loads(line)
-        print(json.dumps(question), file=open("asked.jsonl", "a"))
-        if "settings" in question:
-            bounds = dict(exchanged_bytes=1e9, slice_bytes=1e9)
-            bounds["trained_parameters"] = 5
-            answer = []
-            for one in question["settings"]:
-                needed = gibibytes(one["remat"], one["accumulation_steps"])
-                flops = 2e15 if one["remat"] == "offload" else 1e15
-                bounds |= {{"memory_bytes": 0.8 * needed * 2**30, "executed_flops": flops}}
-                answer.append(bounds | {{}})
-        else:
-            run = question["run"]
-            needed = gibibytes(run["compute"]["remat"], run["train"]["accumulation_steps"])
-            fits = needed <= 15.75
-            answer = {FITS.to_record()!r} | {{"fits": fits, "collectives": []}}
-            answer["executed_flops"] = 2e15
-            answer |= {{}} if fits else {{"peak_bytes": None, "needed_bytes": needed * 2**30}}
-        print(json.dumps({{"answer": answer}}), flush=True)
-"""
-
-
-def test_a_search_shows_the_setting_and_how_to_ask_for_it(
-    config_file, monkeypatch, tmp_path, capsys
-):
-    monkeypatch.chdir(tmp_path)
-    program = SEARCHED.replace("MEMORY", "3")
-    monkeypatch.setattr(plans, "Compiler", lambda: Answers(tmp_path, program))
-    arguments = [config_file(record()), "--topology=v5e:2x2,v5e:1x1", "--search"]
-    assert plan.main(arguments) == 0
-    captured = capsys.readouterr()
-    lines = captured.out.splitlines()
-    assert [line.split()[0] for line in lines[:3]] == ["topology", "v5e:2x2", "v5e:1x1"]
-    assert " offload " in lines[1] and " yes " in lines[1] and " yes " in lines[2]
-    assert lines[-1].startswith("v5e:1x1: --config.mesh.data=1 ")
-    assert "--config.compute.remat=offload" in lines[-1]
-    assert "1/2 v5e:2x2, 1 of at most " in captured.err and "does not fit" in captured.err
-    asked = (tmp_path / "asked.jsonl").read_text().count("\n")
-    assert asked < 2 + 40  # of 189 settings: whole groups fall at their smallest
-    # Asked again, all is known; and the flags that were shown are read.
-    assert plan.main([*arguments, "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert [row["setting"]["remat"] for row in rows] == ["offload", "offload"]
-    config = record(compute__remat="none", mesh__data=1, mesh__fsdp=1, mesh__tensor=1)
-    flags = lines[-1].split()[1:]
-    assert plan.main([config_file(config), "--topology=v5e:1x1", *flags]) == 0
-    assert (tmp_path / "asked.jsonl").read_text().count("\n") == asked
-
-
-def test_a_search_where_even_the_least_is_too_much_compiles_nothing(
-    config_file, monkeypatch, tmp_path, capsys
-):
-    monkeypatch.chdir(tmp_path)
-    program = SEARCHED.replace("MEMORY", "50")
-    monkeypatch.setattr(plans, "Compiler", lambda: Answers(tmp_path, program))
-    assert plan.main([config_file(record()), "--topology=v5e:2x2", "--search"]) == 1
-    # Offload in 16 microbatches: 0.8 x (50 + 4/16).
-    assert "no: needs at least 40.20 GiB of 15.75 GiB" in capsys.readouterr().out
-    assert (tmp_path / "asked.jsonl").read_text().count("\n") == 1
-
-
-def test_progress_on_a_terminal_and_in_a_log():
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    shown = []
-    for stream in (Terminal(), io.StringIO()):
-        progress = Progress(stream)
-        progress.begin("1/2", "compiling v5e:4x4")
-        for seconds in range(1, 75):
-            progress.tick(seconds)
-        progress.end("fits")
-        shown.append(stream.getvalue())
-    assert shown[0].count("\n") == 1 and "\r\033[K1/2: compiling v5e:4x4 … 74 s" in shown[0]
-    assert shown[1].splitlines()[:3] == [
-        "1/2: compiling v5e:4x4 …",
-        "1/2: compiling v5e:4x4 … 30 s",
-        "1/2: compiling v5e:4x4 … 60 s",
-    ]
-    assert re.fullmatch(r"1/2: compiling v5e:4x4: fits, \d+ s", shown[1].splitlines()[3])
-
-
-def test_an_interruption_is_one_line(config_file, monkeypatch, tmp_path, capsys):
-    class Interrupted(Answers):
-        def compile(self, *_):
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(plans, "Compiler", lambda: Interrupted(tmp_path, ECHO))
-    assert plan.main([config_file(record()), "--topology=v5e:4x4"]) == 130
-    assert "the same command goes on" in capsys.readouterr().err.splitlines()[-1]

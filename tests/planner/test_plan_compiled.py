@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from launch import plan
-from semcoder_jax.config import parse_run
 from semcoder_jax.planner.roofline import Exchange
 from semcoder_jax.planner.topologies import CHIPS, GIBIBYTE
+from tests.support.planned_run import planned_run
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = os.environ.get("SEMCODER_LIBTPU", "")
@@ -115,20 +115,12 @@ def test_each_version_has_the_devices_and_the_memory_that_the_compiler_knows():
 
 
 def test_the_process_ends_with_its_owner_while_it_compiles():
-    config = {
-        "model": {"architecture": "6.7b"},
-        "compute": {"dtype": "bfloat16", "remat": "nothing_saveable"},
-        "mesh": {"fsdp": -1},
-        "data": {
-            "source": "jsonl",
-            "train": "-",
-            "tokenizer": "-",
-            "sequence_length": 2048,
-            "global_batch_size": 16,
-        },
-        "train": {"num_steps": 1},
-    }
-    question = {"run": parse_run(config).to_record(), "topology": "v5e:4x4"}
+    run = planned_run(
+        batch=16,
+        compute={"dtype": "bfloat16", "remat": "nothing_saveable"},
+        mesh={"fsdp": -1},
+    )
+    question = {"run": run.to_record(), "topology": "v5e:4x4"}
     process = subprocess.Popen(
         [sys.executable, "-m", "launch.compiler_process"],
         cwd=REPOSITORY,

@@ -21,6 +21,7 @@ from semcoder_jax.planner.settings import _KEPT, Setting, candidates
 from semcoder_jax.planner.step_bounds import kept_bytes, tensor_bytes
 from semcoder_jax.planner.topologies import parse
 from semcoder_jax.training.step import batch_loss_sums
+from tests.support.planned_run import planned_run
 
 USABLE = 100.0
 
@@ -176,24 +177,8 @@ def test_every_policy_has_its_place():
 # ==== Which settings there are
 
 
-def run_of(batch: int):
-    return parse_run(
-        {
-            "model": {"architecture": "6.7b"},
-            "data": {
-                "source": "jsonl",
-                "train": "-",
-                "tokenizer": "-",
-                "sequence_length": 2048,
-                "global_batch_size": batch,
-            },
-            "train": {"num_steps": 1},
-        }
-    )
-
-
 def test_candidates_are_all_that_divide():
-    config, place, run = MODELS["6.7b"], parse("v5e:2x4"), run_of(48)
+    config, place, run = MODELS["6.7b"], parse("v5e:2x4"), planned_run(48)
     found = list(candidates(run.data.global_batch_size, config, place))
     expected = {
         Setting((data, fsdp, tensor), steps, remat)
@@ -239,7 +224,7 @@ def test_a_batch_that_nothing_divides():
 
 
 def test_bounds_of_memory_and_exchange_by_hand():
-    run, config = run_of(64), MODELS["6.7b"]
+    run, config = planned_run(64), MODELS["6.7b"]
     whole = Setting((1, 8, 1), 4, "nothing_saveable")  # 2 rows of 2,048 tokens, float32
     a_row = 32 * 2048 * 4  # layers, tokens, bytes of an element
     assert kept_bytes(config, run.data, run.compute, whole) == 2 * a_row * 4096

@@ -1,4 +1,4 @@
-"""Traces in the words that golden events are written in."""
+"""Traces in the words that golden events are written in, and tables of such goldens."""
 
 from textwrap import dedent
 
@@ -28,3 +28,17 @@ def told(trace: Trace) -> list[tuple]:
             row.append(f"#{event.iteration}")
         rows.append(tuple(row))
     return rows
+
+
+class Goldens(dict):
+    """Name → (call, source, events that the run must tell)."""
+
+    def add(self, name: str, call: str, source: str, *events: tuple) -> None:
+        self[name] = (call, source, list(events))
+
+    def check(self, name: str) -> None:
+        call, source, events = self[name]
+        found = told(traced(source, call))
+        for step, (one, other) in enumerate(zip(found, events, strict=False)):
+            assert one == other, f"step {step}"
+        assert len(found) == len(events)

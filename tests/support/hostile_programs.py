@@ -6,207 +6,37 @@ of limit ("limit cpu"), or an exception's type. Whatever it returns must not be 
 that the test keeps to itself.
 """
 
-from dataclasses import dataclass
-from textwrap import dedent
-
-
-@dataclass(frozen=True)
-class Hostile:
-    name: str
-    ends: tuple[str, ...]
-    program: str
-    mode: str = "call"
-
-
-def _hostile(name: str, ends: str, program: str, mode: str = "call") -> Hostile:
-    return Hostile(name, tuple(ends.split(" | ")), dedent(program).strip() + "\n", mode)
-
+from tests.support.cheating_programs import CHEATS
+from tests.support.hostile import hostile
 
 PROGRAMS = (
-    # ---- passing without the answer
-    _hostile("always equal", "value", """
-        class Equal:
-            def __eq__(self, other): return True
-            def __ne__(self, other): return False
-            def __hash__(self): return 0
-        def f(x): return Equal()
-    """),
-    _hostile("equal int subclass", "value", """
-        class Equal(int):
-            def __eq__(self, other): return True
-            __hash__ = int.__hash__
-        def f(x): return Equal(3)
-    """),
-    _hostile("equal things in containers", "value", """
-        class Equal(str):
-            def __eq__(self, other): return True
-            __hash__ = str.__hash__
-        def f(x): return [Equal(), {Equal(): Equal()}, (Equal(),)]
-    """),
-    _hostile("patched builtins", "value | died | bad_input", """
-        import builtins
-        def f(x):
-            for name in ("isinstance", "type", "len", "repr", "sorted", "id", "hex", "all", "any"):
-                setattr(builtins, name, lambda *a, **k: True)
-            return object()
-    """),
-    _hostile("patched json", "died | value", """
-        import json, json.encoder
-        def f(x):
-            json.dumps = json.encoder.JSONEncoder.encode = lambda *a, **k: '{"outcome": true}'
-            return 1
-    """),
-    _hostile("patched encoder of the sandbox", "value | died", """
-        import sys
-        def f(x):
-            for name, module in list(sys.modules.items()):
-                if name.startswith("data_pipeline"):
-                    for key in dir(module):
-                        if key.startswith("encode"):
-                            setattr(module, key, lambda *a: ["o", "pass"])
-            return 1
-    """),
-    _hostile("forged result on every descriptor", "died | value", """
-        import os, json
-        def f(x):
-            for wish in ({"outcome": ["value", True]}, {"passed": True}, {"ok": True, "rows": []}):
-                data = json.dumps(wish).encode()
-                for descriptor in range(64):
-                    for message in (len(data).to_bytes(4, "big") + data, data + b"\\n", b"pass"):
-                        try:
-                            os.write(descriptor, message)
-                        except OSError:
-                            pass
-            os._exit(0)
-    """),
-    _hostile("forged length", "died | limit output", """
-        import os
-        def f(x):
-            for descriptor in range(3, 64):
-                try:
-                    os.write(descriptor, b"\\xff\\xff\\xff\\xff" + b"x" * 1000)
-                except OSError:
-                    pass
-            os._exit(0)
-    """),
-    _hostile("forged deep JSON", "died", """
-        import os
-        def f(x):
-            data = b"[" * 200000
-            for descriptor in range(30, 64):
-                try:
-                    os.write(descriptor, len(data).to_bytes(4, "big") + data)
-                except OSError:
-                    pass
-            os._exit(0)
-    """),
-    _hostile("forged colliding keys", "died | value", """
-        import os, json
-        def f(x):
-            p = (1 << 61) - 1
-            tree = ["s", *(["i", hex(p * k)] for k in range(1, 20000))]
-            data = json.dumps({"outcome": ["value", tree]}).encode()
-            for descriptor in range(30, 64):
-                try:
-                    os.write(descriptor, len(data).to_bytes(4, "big") + data)
-                except OSError:
-                    pass
-            os._exit(0)
-    """),
-    _hostile("frame walk for the verdict", "value", """
-        import sys
-        def f(x):
-            found, frame = [], sys._getframe()
-            while frame:
-                for name, value in list(frame.f_locals.items()):
-                    if "expect" in str(name) or "answer" == name or "verdict" in str(name):
-                        found.append(value)
-                    if isinstance(value, dict):
-                        value.update(passed=True, ok=True)
-                frame = frame.f_back
-            return found
-    """),
-    _hostile("gc walk for the verdict", "value | exception | died | limit cpu", """
-        import gc
-        def f(x):
-            hits = 0
-            for thing in gc.get_objects():
-                if type(thing) is dict and ("expected" in thing or "passed" in thing):
-                    try:
-                        thing["passed"] = True
-                        hits += 1
-                    except Exception:
-                        pass
-            return "touched %d" % hits
-    """),
-    _hostile("audit hook", "value | exception | died", """
-        import sys
-        def f(x):
-            sys.addaudithook(lambda event, args: (_ for _ in ()).throw(RuntimeError(event)))
-            return 5
-    """),
-    _hostile("trace function", "value | died | exception", """
-        import sys
-        def f(x):
-            def trace(frame, event, arg):
-                for name in list(frame.f_locals):
-                    if name in ("value", "tree", "outcome"):
-                        frame.f_locals[name] = ["value", True]
-                return trace
-            sys.settrace(trace)
-            sys.setprofile(lambda *a: None)
-            return 5
-    """),
-    _hostile("import hook", "value | exception", """
-        import sys
-        class Hook:
-            def find_spec(self, name, path=None, target=None):
-                raise SystemExit(0)
-        def f(x):
-            sys.meta_path.insert(0, Hook())
-            sys.modules.clear()
-            import colorsys
-            return 6
-    """),
-    _hostile("no modules left", "value | exception | died", """
-        import sys
-        def f(x):
-            for name in list(sys.modules):
-                sys.modules[name] = None
-            return 7
-    """),
-    _hostile("thread that answers first", "exception", """
-        import threading, os
-        def f(x):
-            threading.Thread(target=lambda: os._exit(0)).start()
-            return 7
-    """),
+    *CHEATS,
     # ---- never ending
-    _hostile("endless loop", "limit cpu", "def f(x):\n    while True:\n        pass\n"),
-    _hostile("endless print", "limit output", """
+    hostile("endless loop", "limit cpu", "def f(x):\n    while True:\n        pass\n"),
+    hostile("endless print", "limit output", """
         def f(x):
             while True:
                 print("spam " * 100)
     """),
-    _hostile("oversized output in one write", "limit output", """
+    hostile("oversized output in one write", "limit output", """
         import os
         def f(x):
             os.write(1, b"x" * (64 << 20))
             return 1
     """),
-    _hostile("output that nobody waits for", "limit output | value", """
+    hostile("output that nobody waits for", "limit output | value", """
         import sys
         def f(x):
             sys.stdout.write("y" * (32 << 20))
             return 1
     """),
-    _hostile("sleep", "value", "import time\ndef f(x):\n    time.sleep(10 ** 6)\n    return 0\n"),
-    _hostile("wait for a signal", "limit wall", """
+    hostile("sleep", "value", "import time\ndef f(x):\n    time.sleep(10 ** 6)\n    return 0\n"),
+    hostile("wait for a signal", "limit wall", """
         import signal
         def f(x):
             signal.sigwait({signal.SIGUSR1})
     """),
-    _hostile("ignored signals", "limit cpu", """
+    hostile("ignored signals", "limit cpu", """
         import signal
         def f(x):
             for number in range(1, 65):
@@ -217,7 +47,7 @@ PROGRAMS = (
             while True:
                 pass
     """),
-    _hostile("alarm storm", "limit cpu | limit wall", """
+    hostile("alarm storm", "limit cpu | limit wall", """
         import signal
         def f(x):
             signal.signal(signal.SIGALRM, lambda *a: None)
@@ -228,17 +58,17 @@ PROGRAMS = (
                 except BaseException:
                     pass
     """),
-    _hostile("huge power", "limit cpu | limit memory", "def f(x):\n    return 10 ** 10 ** 8\n"),
-    _hostile("enormous int in the result", "limit output | limit cpu", "def f(x):\n    return 1 << (200 << 20)\n"),
-    _hostile("int whose text is refused", "value", "def f(x):\n    return 1 << 40000\n"),
-    _hostile("endless repr", "value", """
+    hostile("huge power", "limit cpu | limit memory", "def f(x):\n    return 10 ** 10 ** 8\n"),
+    hostile("enormous int in the result", "limit output | limit cpu", "def f(x):\n    return 1 << (200 << 20)\n"),
+    hostile("int whose text is refused", "value", "def f(x):\n    return 1 << 40000\n"),
+    hostile("endless repr", "value", """
         class Endless:
             def __repr__(self):
                 while True: pass
             __str__ = __repr__
         def f(x): return Endless()
     """),
-    _hostile("repr generator that never ends", "value", """
+    hostile("repr generator that never ends", "value", """
         class Endless:
             def __repr__(self):
                 return "".join(iter(lambda: "x", ""))
@@ -246,14 +76,14 @@ PROGRAMS = (
                 while True: yield self
         def f(x): return [Endless()]
     """),
-    _hostile("endless message of an exception", "exception Endless", """
+    hostile("endless message of an exception", "exception Endless", """
         class Endless(Exception):
             def __str__(self):
                 while True: pass
             __repr__ = __str__
         def f(x): raise Endless()
     """),
-    _hostile("hang at exit", "value", """
+    hostile("hang at exit", "value", """
         import atexit
         @atexit.register
         def hang():
@@ -264,13 +94,13 @@ PROGRAMS = (
         late = Late()
         def f(x): return 1
     """),
-    _hostile("exit handler of a script", "limit cpu", """
+    hostile("exit handler of a script", "limit cpu", """
         import atexit
         @atexit.register
         def hang():
             while True: pass
     """, "stdin"),
-    _hostile("catches everything", "limit cpu", """
+    hostile("catches everything", "limit cpu", """
         def f(x):
             while True:
                 try:
@@ -278,28 +108,28 @@ PROGRAMS = (
                 except BaseException:
                     continue
     """),
-    _hostile("regular expression blow-up", "limit cpu", """
+    hostile("regular expression blow-up", "limit cpu", """
         import re
         def f(x): return re.match(r"(a+)+$", "a" * 60 + "b")
     """),
-    _hostile("hash collisions", "limit cpu", """
+    hostile("hash collisions", "limit cpu", """
         def f(x):
             p = (1 << 61) - 1
             return len({p * k for k in range(1, 200000)})
     """),
     # ---- taking the machine's memory and processes
-    _hostile("100 GB", "limit memory", "def f(x):\n    return len(bytearray(100 << 30))\n"),
-    _hostile("growing list", "limit memory | limit cpu", """
+    hostile("100 GB", "limit memory", "def f(x):\n    return len(bytearray(100 << 30))\n"),
+    hostile("growing list", "limit memory | limit cpu", """
         def f(x):
             grown = [0]
             while True: grown += grown
     """),
-    _hostile("fork bomb", "exception PermissionError | exception BlockingIOError", """
+    hostile("fork bomb", "exception PermissionError | exception BlockingIOError", """
         import os
         def f(x):
             while True: os.fork()
     """),
-    _hostile("vfork, clone, posix_spawn", "value", """
+    hostile("vfork, clone, posix_spawn", "value", """
         import os, ctypes
         def f(x):
             libc, made = ctypes.CDLL(None), 0
@@ -312,7 +142,7 @@ PROGRAMS = (
                 pass
             return ["made", made]
     """),
-    _hostile("daemon", "exception PermissionError | exception BlockingIOError", """
+    hostile("daemon", "exception PermissionError | exception BlockingIOError", """
         import os, time
         def f(x):
             if os.fork() == 0:
@@ -320,29 +150,29 @@ PROGRAMS = (
                 while True: time.sleep(1)
             return 0
     """),
-    _hostile("subprocess", "exception", """
+    hostile("subprocess", "exception", """
         import subprocess
         def f(x): return subprocess.run(["id"], capture_output=True).stdout
     """),
-    _hostile("threads", "exception RuntimeError", """
+    hostile("threads", "exception RuntimeError", """
         import threading
         def f(x):
             while True: threading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()
     """),
-    _hostile("deep recursion", "exception RecursionError | died | limit cpu | limit memory", """
+    hostile("deep recursion", "exception RecursionError | died | limit cpu | limit memory", """
         import sys
         def f(x):
             sys.setrecursionlimit(10 ** 8)
             def g(n): return g(n + 1)
             return g(0)
     """),
-    _hostile("recursion limit of one", "value | exception RecursionError | died", """
+    hostile("recursion limit of one", "value | exception RecursionError | died", """
         import sys
         def f(x):
             sys.setrecursionlimit(sys.getrecursionlimit() and 60)
             return [[[[[[1]]]]]]
     """),
-    _hostile("huge traceback", "exception RecursionError | limit memory | limit cpu", """
+    hostile("huge traceback", "exception RecursionError | limit memory | limit cpu", """
         def f(x):
             def g(n, text): return g(n + 1, text * 2)
             try:
@@ -352,28 +182,28 @@ PROGRAMS = (
             except MemoryError:
                 raise RecursionError("y" * (1 << 20)) from None
     """),
-    _hostile("huge message", "exception ValueError", "def f(x):\n    raise ValueError('z' * (8 << 20))\n"),
-    _hostile("deeply nested result", "limit output | limit cpu", """
+    hostile("huge message", "exception ValueError", "def f(x):\n    raise ValueError('z' * (8 << 20))\n"),
+    hostile("deeply nested result", "limit output | limit cpu", """
         def f(x):
             nested = []
             for _ in range(100000): nested = [nested]
             return nested
     """),
-    _hostile("doubling result", "limit output | limit cpu", """
+    hostile("doubling result", "limit output | limit cpu", """
         def f(x):
             doubled = [1]
             for _ in range(60): doubled = [doubled, doubled]
             return doubled
     """),
-    _hostile("result inside itself", "value", """
+    hostile("result inside itself", "value", """
         def f(x):
             a, b = [], {}
             a.append(a); a.append(b); b["a"] = a
             return a
     """),
-    _hostile("surrogates", "value", "def f(x):\n    return ['\\ud800', '\\udfff' * 3, '\\x00', '\\uffff']\n"),
+    hostile("surrogates", "value", "def f(x):\n    return ['\\ud800', '\\udfff' * 3, '\\x00', '\\uffff']\n"),
     # ---- the host
-    _hostile("kill the parent", "value", """
+    hostile("kill the parent", "value", """
         import os, signal
         def f(x):
             failed = 0
@@ -385,24 +215,24 @@ PROGRAMS = (
                         failed += 1
             return ["still here", failed]
     """),
-    _hostile("kill itself", "died", "import os\ndef f(x):\n    os.kill(os.getpid(), 9)\n"),
-    _hostile("stop itself", "limit wall | value", """
+    hostile("kill itself", "died", "import os\ndef f(x):\n    os.kill(os.getpid(), 9)\n"),
+    hostile("stop itself", "limit wall | value", """
         import os, signal
         def f(x):
             os.kill(os.getpid(), signal.SIGSTOP)
             return 1
     """),
-    _hostile("os._exit", "died", "import os\ndef f(x):\n    os._exit(0)\n"),
-    _hostile("sys.exit", "exception SystemExit", "import sys\ndef f(x):\n    sys.exit(0)\n"),
-    _hostile("segfault", "died", "import ctypes\ndef f(x):\n    return ctypes.string_at(0)\n"),
-    _hostile("abort", "died", "import os\ndef f(x):\n    os.abort()\n"),
-    _hostile("broken bytecode", "died | value | exception", """
+    hostile("os._exit", "died", "import os\ndef f(x):\n    os._exit(0)\n"),
+    hostile("sys.exit", "exception SystemExit", "import sys\ndef f(x):\n    sys.exit(0)\n"),
+    hostile("segfault", "died", "import ctypes\ndef f(x):\n    return ctypes.string_at(0)\n"),
+    hostile("abort", "died", "import os\ndef f(x):\n    os.abort()\n"),
+    hostile("broken bytecode", "died | value | exception", """
         def g(): pass
         def f(x):
             g.__code__ = g.__code__.replace(co_code=bytes([100, 255] * 40), co_stacksize=0)
             return g()
     """),
-    _hostile("write files", "value", """
+    hostile("write files", "value", """
         import os
         def f(x):
             written = []
@@ -414,7 +244,7 @@ PROGRAMS = (
                     pass
             return ["written", *written]
     """),
-    _hostile("unlink and rename", "value", """
+    hostile("unlink and rename", "value", """
         import os
         def f(x):
             done = []
@@ -429,7 +259,7 @@ PROGRAMS = (
                     pass
             return ["done", *done]
     """),
-    _hostile("symlink race in the scratch folder", "value", """
+    hostile("symlink race in the scratch folder", "value", """
         import os, tempfile
         def f(x):
             made = 0
@@ -443,7 +273,7 @@ PROGRAMS = (
                         pass
             return ["made", made]
     """),
-    _hostile("network", "value", """
+    hostile("network", "value", """
         import socket
         def f(x):
             opened = []
@@ -456,7 +286,7 @@ PROGRAMS = (
                     pass
             return ["opened", *opened]
     """),
-    _hostile("message to an abstract socket", "value", """
+    hostile("message to an abstract socket", "value", """
         import socket
         def f(x):
             try:
@@ -466,11 +296,11 @@ PROGRAMS = (
             except OSError:
                 return ["refused"]
     """),
-    _hostile("environment secrets", "value", """
+    hostile("environment secrets", "value", """
         import os
         def f(x): return ["secrets", *[k for k in os.environ if "SECRET" in k or "TOKEN" in k]]
     """),
-    _hostile("secret files", "value", """
+    hostile("secret files", "value", """
         import os, glob
         def f(x):
             seen = []
@@ -483,12 +313,12 @@ PROGRAMS = (
             seen += glob.glob("/home/*") + glob.glob("/root/*")
             return ["seen", *seen]
     """),
-    _hostile("write /proc/self/mem", "exception", """
+    hostile("write /proc/self/mem", "exception", """
         def f(x):
             with open("/proc/self/mem", "r+b") as memory:
                 memory.seek(id(f)); memory.write(b"x" * 8)
     """),
-    _hostile("ptrace and foreign memory", "value", """
+    hostile("ptrace and foreign memory", "value", """
         import ctypes, os
         def f(x):
             libc = ctypes.CDLL(None)
@@ -502,7 +332,7 @@ PROGRAMS = (
             return ["allowed", *[n for n, k in numbers.items()
                                  if libc.syscall(k, 0, 0, 0, 0, 0, 0) != -1]]
     """),
-    _hostile("raise own limits", "value", """
+    hostile("raise own limits", "value", """
         import resource
         def f(x):
             raised = []
@@ -515,7 +345,7 @@ PROGRAMS = (
                     pass
             return ["raised", *raised]
     """),
-    _hostile("become root", "value", """
+    hostile("become root", "value", """
         import os
         def f(x):
             became = []
@@ -528,7 +358,7 @@ PROGRAMS = (
                     pass
             return ["became", os.getuid() == 0, *became]
     """),
-    _hostile("exhaust descriptors", "value | exception OSError", """
+    hostile("exhaust descriptors", "value | exception OSError", """
         import os
         def f(x):
             held = []
@@ -537,19 +367,19 @@ PROGRAMS = (
             except OSError:
                 return ["held", len(held) < 100]
     """),
-    _hostile("close all descriptors", "died", """
+    hostile("close all descriptors", "died", """
         import os
         def f(x):
             os.closerange(0, 1000)
             return 1
     """),
-    _hostile("closed, and on it goes", "limit cpu | died", """
+    hostile("closed, and on it goes", "limit cpu | died", """
         import os
         def f(x):
             os.closerange(0, 1000)
             while True: pass
     """),
-    _hostile("swapped descriptors", "died | value", """
+    hostile("swapped descriptors", "died | value", """
         import os
         def f(x):
             r, w = os.pipe()
@@ -560,7 +390,7 @@ PROGRAMS = (
                     pass
             return 1
     """),
-    _hostile("reads a control message", "value | exception | limit wall", """
+    hostile("reads a control message", "value | exception | limit wall", """
         import os
         def f(x):
             read = []

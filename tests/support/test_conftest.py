@@ -9,7 +9,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 TESTS = """
 import pytest
-from tests.browser import chromium
+from tests.support.browser import chromium
 
 @pytest.mark.parametrize("n", range(3))
 def test_golden(shared_data, n): pass

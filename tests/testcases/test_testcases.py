@@ -12,7 +12,7 @@ import textwrap
 
 import pytest
 
-from data_pipeline.execution.service import Sandbox, SandboxUnavailable
+from data_pipeline.execution.service import Sandbox
 from data_pipeline.seeds import Seed, read_unit, units
 from data_pipeline.source.fingerprints import function_fingerprint
 from data_pipeline.testcases import EXPLORATION_LIMITS, cases
@@ -20,15 +20,12 @@ from data_pipeline.testcases.coverage import universe_of
 from data_pipeline.testcases.feedback import hinted
 from data_pipeline.testcases.kinds import BYTES, DICT, FLOAT, INT, INTS, STR, Kind, infer
 from data_pipeline.tracing.events import Raised
+from tests.support.sandboxes import open_sandbox
 
 
 @pytest.fixture(scope="module")
 def sandbox():
-    try:
-        opened = Sandbox(workers=1, limits=EXPLORATION_LIMITS)
-    except SandboxUnavailable as error:
-        pytest.skip(f"no sandbox here: {error}")
-    with opened:
+    with open_sandbox(workers=1, limits=EXPLORATION_LIMITS) as opened:
         yield opened
 
 

@@ -24,6 +24,7 @@ from data_pipeline.pyx.records import make_record, read_jsonl, write_jsonl
 from semcoder_jax import hf
 from semcoder_jax.loading import load_model
 from semcoder_jax.training.metrics import read_metrics
+from tests.support.config_file import write_config_file
 from tests.support.tiny_run import tiny_config, write_data
 from tests.support.watched_training import digest
 
@@ -62,11 +63,7 @@ class Site:
         )
         config["mesh"] = {"data": 2, "fsdp": -1, "tensor": 2}
         self._folder, self._programs, self._started = folder, programs, 0
-        self._config = folder / "config.py"
-        self._config.write_text(
-            "from ml_collections import ConfigDict\n\n"
-            f"def get_config():\n    return ConfigDict({config!r})\n"
-        )
+        self._config = write_config_file(folder, config)
 
     def start(self, workdir, devices, *arguments, program="semcoder_jax.commands.train"):
         """(process, file of what it was given)."""

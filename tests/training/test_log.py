@@ -16,7 +16,6 @@ from flax import nnx
 
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import make_record, read_jsonl, write_jsonl
-from semcoder_jax.commands.train import main
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.loading import load_model
 from semcoder_jax.model.flops import training_flops
@@ -26,7 +25,9 @@ from semcoder_jax.training.goodput import WallTime
 from semcoder_jax.training.log import LoggedRun, RunLog
 from semcoder_jax.training.metrics import read_metrics
 from semcoder_jax.training.throughput import Machine, formula, peak_memory, speed_of
+from tests.support.config_file import write_config_file
 from tests.support.tiny_run import tiny_config, write_data
+from tests.support.training_command import run_command
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 LENGTH = 320
@@ -291,29 +292,15 @@ def test_a_trace_holds_the_steps_after_warm_up(run):
     assert sorted(steps) == [5, 6]  # the session began with step 3
 
 
-def command(capsys, *arguments):
-    code = main([*map(str, arguments)])
-    return code, capsys.readouterr()
-
-
-def config_file(directory, config):
-    path = directory / "config.py"
-    path.write_text(
-        "from ml_collections import ConfigDict\n\n"
-        f"def get_config():\n    return ConfigDict({config!r})\n"
-    )
-    return path
-
-
 def test_wandb_that_is_missing_or_refuses_is_told_in_one_line(
     run, data, tmp_path, capsys, monkeypatch
 ):
-    path = config_file(tmp_path, tiny_config(data, train__wandb_project="refused"))
-    code, output = command(capsys, f"--config={path}", f"--workdir={tmp_path / 'run'}")
+    path = write_config_file(tmp_path, tiny_config(data, train__wandb_project="refused"))
+    code, output = run_command(capsys, f"--config={path}", f"--workdir={tmp_path / 'run'}")
     assert code == 2
     assert "wandb_project 'refused': wandb: api_key not configured\n" in output.err
     monkeypatch.setitem(sys.modules, "wandb", None)
-    code, output = command(capsys, f"--config={path}", f"--workdir={tmp_path / 'other'}")
+    code, output = run_command(capsys, f"--config={path}", f"--workdir={tmp_path / 'other'}")
     assert code == 2 and output.err.count("\n") == 1
     assert "train.wandb_project is 'refused', but the package wandb is not installed" in output.err
     assert not (tmp_path / "other").exists()
@@ -321,5 +308,5 @@ def test_wandb_that_is_missing_or_refuses_is_told_in_one_line(
 
 @pytest.mark.parametrize("argument", ["--profile=0", "--profile=many"])
 def test_mistakes_of_profile(argument, capsys):
-    code, output = command(capsys, argument, "--config=c.py", "--workdir=w")
+    code, output = run_command(capsys, argument, "--config=c.py", "--workdir=w")
     assert code == 2 and "expected --profile or --profile=STEPS" in output.err

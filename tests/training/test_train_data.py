@@ -17,6 +17,7 @@ from semcoder_jax.commands.train import main
 from semcoder_jax.config import parse_run
 from semcoder_jax.training import data as train_data
 from semcoder_jax.training.loop import train
+from tests.support.config_file import write_config_file
 from tests.support.sections import data_of
 from tests.support.tiny_run import tiny_config, write_data
 
@@ -127,11 +128,7 @@ def test_a_mixture_of_datasets_trains_and_goes_on(data, tmp_path):
 
 def refused(config, workdir, capsys, tmp_path) -> str:
     """What the command says of a config; it must be one line, and the exit code 2."""
-    path = tmp_path / "config.py"
-    path.write_text(
-        "from ml_collections import ConfigDict\n\n\ndef get_config():\n"
-        f"    return ConfigDict({config!r})\n"
-    )
+    path = write_config_file(tmp_path, config)
     assert main([f"--config={path}", f"--workdir={workdir}"]) == 2
     lines = capsys.readouterr().err.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]

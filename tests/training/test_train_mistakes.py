@@ -13,15 +13,11 @@ from data_pipeline.tokens.tokenizer_identity import tokenizer_difference, tokeni
 from semcoder_jax import hf
 from semcoder_jax.commands.train import main
 from semcoder_jax.training import loop as training
-from tests.support.tiny_run import tiny_config, write_data
+from tests.support.config_file import write_config_file
+from tests.support.tiny_run import tiny_config
 
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("compiled_once")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +38,6 @@ def begun(data, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("begun") / "run"
     training.train(tiny_config(data, train__stop_after_step=1), workdir)
     return workdir
-
-
-def write_config_file(directory, config):
-    path = directory / "config.py"
-    path.write_text(
-        "from ml_collections import ConfigDict\n\n"
-        f"def get_config():\n    return ConfigDict({config!r})\n"
-    )
-    return path
 
 
 def refused(capsys, *arguments):

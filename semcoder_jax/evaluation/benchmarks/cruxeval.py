@@ -20,7 +20,7 @@ from pathlib import Path
 from data_pipeline.execution.outcomes import Result, Value
 from data_pipeline.execution.service import Job, Sandbox, call_job, expression_job
 from data_pipeline.pyx.prompts import backward_prompt, forward_prompt
-from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.literals import LiteralError, is_literal, parse_literal, same_value
 from data_pipeline.source.quotes import double_quoted
 from semcoder_jax.evaluation.benchmarks.answers import (
     asserted_input,
@@ -31,6 +31,7 @@ from semcoder_jax.evaluation.benchmarks.answers import (
 )
 from semcoder_jax.evaluation.benchmarks.data import DataError, Home, field, read_rows, unique_ids
 from semcoder_jax.evaluation.benchmarks.few_shot import input_prompt, output_prompt
+from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to, chunked
 from semcoder_jax.evaluation.harness import Said
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
@@ -70,10 +71,10 @@ class Problem:
     @property
     def takes_functions(self) -> bool:
         """Its input is no literal: one of the 800 has a lambda."""
-        return not _is_literal(f"[{self.input}]")
+        return not is_literal(f"[{self.input}]")
 
 
-class CruxEval:
+class CruxEval(ProblemSet):
     """The benchmark in one direction, "output" or "input"; see ``flow.Benchmark``."""
 
     variants = VARIANTS
@@ -85,11 +86,7 @@ class CruxEval:
         self.name = f"cruxeval_{direction}"
         self.title = TITLES[direction]
         self.references = {self.title: _REFERENCES[self.title]}
-        self.problems = {problem.id: problem for problem in problems}
-
-    @property
-    def task_ids(self) -> Sequence[str]:
-        return tuple(self.problems)
+        super().__init__(problems)
 
     def prompt(self, task_id: str, variant: str, mode: str) -> str:
         problem = self.problems[task_id]
@@ -108,7 +105,7 @@ class CruxEval:
     def judge(self, said: Iterable[Said], sandbox: Sandbox) -> Iterator[Answer]:
         """One answer each. The same answer to the same problem is run once."""
         verdicts: dict[tuple[str, str, str], str] = {}
-        for some in _chunks(said):
+        for some in chunked(said, _JUDGED_TOGETHER):
             read = [(one, self._read(one)) for one in some]
             new = dict.fromkeys(
                 (one.task, one.mode, answer)
@@ -196,19 +193,15 @@ class CruxEval:
         else:
             asked = f"assert {problem.function}(??) == {problem.output}"
             expected = f"any input that gives it, such as {problem.call}"
-        return Answer(
-            task=one.task,
-            sample=one.sample,
+        return answer_to(
+            one,
             benchmark=self.title,
-            variant=one.variant,
-            mode=one.mode,
             outcome=outcome,
             answer=answer,
             question=f"{problem.code.rstrip()}\n\n{asked}",
             expected=expected,
             detail="" if outcome == RIGHT else f"assert {problem.call} == {problem.output}",
             text=shown,
-            finish_reason=one.finish_reason,
         )
 
     # ---- generations made elsewhere
@@ -262,17 +255,6 @@ def assertion_job(code: str, output: str, answer: str) -> Job:
     return expression_job(f"{code}\nassert {output} == {answer}", "True")
 
 
-def _chunks(said: Iterable[Said]) -> Iterator[list[Said]]:
-    some: list[Said] = []
-    for one in said:
-        some.append(one)
-        if len(some) == _JUDGED_TOGETHER:
-            yield some
-            some = []
-    if some:
-        yield some
-
-
 def _compared(answer: str, output: str) -> str:
     try:
         return RIGHT if same_value(parse_literal(answer), parse_literal(output)) else WRONG
@@ -306,17 +288,9 @@ def _is_call_of_plain_arguments(answer: str, function: str) -> bool:
         return False
     arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
     return call.func.id == function and all(
-        isinstance(argument, ast.Lambda) or _is_literal(ast.unparse(argument))
+        isinstance(argument, ast.Lambda) or is_literal(ast.unparse(argument))
         for argument in arguments
     )
-
-
-def _is_literal(text: str) -> bool:
-    try:
-        parse_literal(text)
-    except LiteralError:
-        return False
-    return True
 
 
 # ==== Files

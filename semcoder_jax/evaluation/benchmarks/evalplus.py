@@ -28,6 +28,7 @@ from semcoder_jax.evaluation.benchmarks.evalplus_oracles import (
     mbpp_arguments,
 )
 from semcoder_jax.evaluation.benchmarks.expected import Expected, Suite, expected_of, rows_of
+from semcoder_jax.evaluation.benchmarks.problem_set import answer_to, chunked
 from semcoder_jax.evaluation.benchmarks.samples_file import read_samples
 from semcoder_jax.evaluation.benchmarks.solutions import parsed, sanitized, stated_program
 from semcoder_jax.evaluation.harness import Said
@@ -139,7 +140,7 @@ class EvalPlus:
     ) -> Iterator[Answer]:
         """The same program for the same task is run once."""
         verdicts: dict[tuple[str, str], tuple[Verdict, Verdict]] = {}
-        for some in _chunks(solutions):
+        for some in chunked(solutions, _JUDGED_TOGETHER):
             new = dict.fromkeys(
                 (said.task, program)
                 for said, program in some
@@ -244,19 +245,15 @@ class EvalPlus:
     def _answer(self, said: Said, program: str | None, title: str, verdict: "Verdict") -> Answer:
         task = self.tasks[said.task]
         opened = f"{_FENCE}python\n" + (task.prompt.strip() if self.family == "humaneval" else "")
-        return Answer(
-            task=said.task,
-            sample=said.sample,
+        return answer_to(
+            said,
             benchmark=title,
-            variant=said.variant,
-            mode=said.mode,
             outcome=verdict.outcome,
             answer=program,
             question=task.prompt.strip(),
             expected="",
             detail=verdict.detail,
             text=(said.text or "") if said.is_answer or said.text is None else opened + said.text,
-            finish_reason=said.finish_reason,
         )
 
 
@@ -305,17 +302,6 @@ def _text_of(tree: Any) -> str:
         return _text(decode(tree))
     except ValueError:
         return "a value that cannot be read"
-
-
-def _chunks(solutions: Iterable[tuple[Said, str | None]]) -> Iterator[list]:
-    some = []
-    for one in solutions:
-        some.append(one)
-        if len(some) == _JUDGED_TOGETHER:
-            yield some
-            some = []
-    if some:
-        yield some
 
 
 # ==== Files

@@ -17,6 +17,7 @@ from data_pipeline.source.literals import LiteralError, literal_end, parse_liter
 from data_pipeline.tracing import Trace
 from data_pipeline.verify import VerifyError, marked, trace_of, verify_trace
 from semcoder_jax.errors import UserError
+from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to
 from semcoder_jax.evaluation.harness import Said
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
@@ -40,7 +41,7 @@ class Problem:
     trace: Trace = dataclasses.field(repr=False)
 
 
-class Heldout:
+class Heldout(ProblemSet):
     """The benchmark, see ``flow.Benchmark``."""
 
     name = "heldout"
@@ -48,13 +49,6 @@ class Heldout:
     modes = ("fixed",)
     stop = (STOP,)
     references: Mapping[str, Sequence[Reference]] = {}
-
-    def __init__(self, problems: Sequence[Problem]):
-        self.problems = {problem.id: problem for problem in problems}
-
-    @property
-    def task_ids(self) -> Sequence[str]:
-        return tuple(self.problems)
 
     def prompt(self, task_id: str, variant: str, mode: str) -> str:
         problem = self.problems[task_id]
@@ -77,19 +71,15 @@ class Heldout:
             outcome = "no answer"
         else:
             outcome = RIGHT if _is_right(answer, problem.output) else WRONG
-        return Answer(
-            task=said.task,
-            sample=said.sample,
+        return answer_to(
+            said,
             benchmark=TITLE,
-            variant=said.variant,
-            mode=said.mode,
             outcome=outcome,
             answer=answer,
             question=f"{problem.program.rstrip()}\n\nassert {problem.call} == ??",
             expected=problem.output,
             detail="" if outcome == RIGHT else f"assert {problem.call} == {problem.output}",
             text=response,
-            finish_reason=said.finish_reason,
             claims=tuple(verify_trace(problem.trace, response)) if monologue else None,
         )
 

@@ -1,22 +1,19 @@
-"""LiveCodeBench: programs for contest problems, and outputs of contest programs, by date.
+"""LiveCodeBench, code generation: programs for contest problems, by date.
 
-Code generation (livecodebench/code_generation_lite, JSONL): question_id, question_content,
+A row (livecodebench/code_generation_lite, JSONL): question_id, question_content,
 starter_code, contest_date, metadata and two lists of tests {"input", "output", "testtype"}; the
 private one is JSON, or base64 of zlib of a pickled JSON text, which is read with a reader that
-knows text alone. Code execution (livecodebench/execution-v2): id, code, function_name, input (a
-whole call), output, contest_date.
+knows text alone.
 
-Rules and prompts: LiveCodeBench, lcb_runner (MIT). Two of its harness's habits are left out: an
-execution answer that holds the call counts as wrong, where theirs drops it from the count; and
-`fixed` reads a program to its end where the closing fence is missing, where theirs (`compat`)
-finds none. How upstream (SemCoder) asked for programs is not published: its template is used, with
+Rules and prompts: LiveCodeBench, lcb_runner (MIT). `fixed` reads
+a program to its end where the closing fence is missing, where its harness (`compat`) finds none.
+How upstream (SemCoder) asked for programs is not published: its template is used, with
 the instruction of LiveCodeBench.
 """
 
 import ast
 import base64
 import dataclasses
-import datetime
 import decimal
 import io
 import json
@@ -29,20 +26,17 @@ from typing import Any
 from data_pipeline.execution.oracles import equal
 from data_pipeline.execution.outcomes import Result, Value
 from data_pipeline.execution.service import Job, Limits, Sandbox, Setup, call_job, stdin_job
-from data_pipeline.pyx.prompts import forward_prompt, training_prompt
+from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import make_record
-from data_pipeline.source.quotes import double_quoted
 from data_pipeline.tracing.events import Raised
-from semcoder_jax.evaluation.benchmarks import cruxeval
+from semcoder_jax.evaluation.benchmarks.contest_dates import HUB, rows_in_window
 from semcoder_jax.evaluation.benchmarks.data import DataError, Home, field, read_rows, unique_ids
-from semcoder_jax.evaluation.benchmarks.few_shot import output_prompt
+from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to, chunked
 from semcoder_jax.evaluation.harness import Said
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
-_HUB = "https://huggingface.co/datasets/livecodebench"
-EXECUTION_HOME = Home(f"{_HUB}/execution-v2/resolve/main/test.jsonl")
 GENERATION_HOMES = tuple(
-    Home(f"{_HUB}/code_generation_lite/resolve/main/test{number}.jsonl")
+    Home(f"{HUB}/code_generation_lite/resolve/main/test{number}.jsonl")
     for number in ("", 2, 3, 4, 5, 6)
 )
 """release_v1 is the first file, release_v2 the first two, and so on."""
@@ -96,7 +90,7 @@ class Problem:
 # ==== Programs
 
 
-class LiveCodeBench:
+class LiveCodeBench(ProblemSet):
     """Code generation, see ``flow.Benchmark``."""
 
     name = "livecodebench"
@@ -110,11 +104,7 @@ class LiveCodeBench:
 
     def __init__(self, problems: Sequence[Problem], *, limits: Limits = LIMITS):
         self.limits = limits
-        self.problems = {problem.id: problem for problem in problems}
-
-    @property
-    def task_ids(self) -> Sequence[str]:
-        return tuple(self.problems)
+        super().__init__(problems)
 
     def prompt(self, task_id: str, variant: str, mode: str) -> str:
         problem = self.problems[task_id]
@@ -129,13 +119,8 @@ class LiveCodeBench:
         with Sandbox(
             tier=sandbox.tier, workers=sandbox.workers, limits=self.limits, setup=setup
         ) as own:
-            some: list[Said] = []
-            for one in said:
-                some.append(one)
-                if len(some) == 64:
-                    yield from self._judge(some, own)
-                    some = []
-            yield from self._judge(some, own)
+            for some in chunked(said, 64):
+                yield from self._judge(some, own)
 
     def _judge(self, said: Sequence[Said], sandbox: Sandbox) -> Iterator[Answer]:
         codes = [_code(one) for one in said]
@@ -152,19 +137,15 @@ class LiveCodeBench:
                 outcome, detail = "no answer", "no program in the answer"
             else:
                 outcome, detail = verdicts[one.task, code]
-            yield Answer(
-                task=one.task,
-                sample=one.sample,
+            yield answer_to(
+                one,
                 benchmark=self.title,
-                variant=one.variant,
-                mode=one.mode,
                 outcome=outcome,
                 answer=code,
                 question=self.problems[one.task].question,
                 expected=f"a program that passes {len(self.problems[one.task].tests)} tests",
                 detail=detail,
                 text=one.text or "",
-                finish_reason=one.finish_reason,
             )
 
     def _verdicts(
@@ -304,79 +285,6 @@ def _same_line(one: str, other: str) -> bool:
         return False
 
 
-# ==== Outputs of programs
-
-
-@dataclasses.dataclass(frozen=True)
-class ExecutionProblem(cruxeval.Problem):
-    """A row of code execution: ``input`` is the whole call."""
-
-    @property
-    def call(self) -> str:
-        return self.input
-
-
-class LiveCodeBenchExecution(cruxeval.CruxEval):
-    """Code execution, see ``flow.Benchmark``: CRUXEval-O with other programs and examples."""
-
-    def __init__(self, problems: Sequence[ExecutionProblem]):
-        super().__init__(problems, "output")
-        self.name, self.title = "livecodebench_execution", "LCB-Execution"
-        self.references = {self.title: (Reference("SemCoder-S 6.7B", 0.612, "Ding et al. 2024"),)}
-
-    def prompt(self, task_id: str, variant: str, mode: str) -> str:
-        problem = self.problems[task_id]
-        if variant != "monologue":
-            return output_prompt(problem.code, problem.call, variant, "livecodebench")
-        quoted = double_quoted if mode == "fixed" else str
-        return forward_prompt(quoted(problem.code), quoted(problem.call), mode=mode)
-
-    def run_of(self, answer: Answer) -> tuple[str, str] | None:
-        """None for a program that needs the harness's imports: lines would not be its own."""
-        found = super().run_of(answer)
-        return None if found is None or _needs_imports(found[0]) else found
-
-    def _verdicts(self, wanted, sandbox):
-        verdicts, jobs = {}, {}
-        for key in wanted:
-            task, mode, answer = key
-            problem = self.problems[task]
-            if mode == "fixed":
-                verdicts[key] = cruxeval._compared(answer, problem.output)
-            elif self._passed_over(problem, answer):
-                verdicts[key] = WRONG
-            else:
-                program = f"{IMPORTS}\n{problem.code}"
-                jobs[key] = cruxeval.assertion_job(program, problem.output, answer)
-        for key, result in zip(jobs, sandbox.map(jobs.values()), strict=True):
-            verdicts[key] = cruxeval._outcome(result, None)
-        return verdicts
-
-
-def _needs_imports(code: str) -> bool:
-    """Whether the program names what it neither defines nor finds among the builtins."""
-    tree = ast.parse(code)
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    bound = {
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
-    }
-    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    bound |= {
-        node.name
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.ExceptHandler)) and node.name
-    }
-    bound |= {
-        (alias.asname or alias.name).split(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        for alias in node.names
-    }
-    return bool(names - bound - set(vars(__import__("builtins"))))
-
-
 # ==== Files
 
 
@@ -389,7 +297,7 @@ def read_generation_problems(
 ) -> tuple[Problem, ...]:
     """The problems of a window of contest dates, both ends included. Raises DataError."""
     problems: dict[str, Problem] = {}
-    for where, row in _in_window(sources, start_date, end_date):
+    for where, row in rows_in_window(sources, start_date, end_date):
         if len(problems) == limit:
             break
         id = field(where, row, "question_id")
@@ -465,57 +373,7 @@ def _json(where: str, name: str, text: str, kind: type) -> Any:
     return found
 
 
-def read_execution_problems(
-    source: str | Path | Home = EXECUTION_HOME,
-    *,
-    start_date: str | None = None,
-    end_date: str | None = None,
-    limit: int | None = None,
-) -> tuple[ExecutionProblem, ...]:
-    """The problems of a window of contest dates, both ends included. Raises DataError."""
-    problems: dict[str, ExecutionProblem] = {}
-    for where, row in _in_window([source], start_date, end_date):
-        if len(problems) == limit:
-            break
-        id, code = str(field(where, row, "id")), field(where, row, "code")
-        unique_ids(problems, where, id)
-        cruxeval._function(where, code)
-        problems[id] = ExecutionProblem(
-            id,
-            code,
-            field(where, row, "input"),
-            field(where, row, "output"),
-            field(where, row, "function_name"),
-        )
-    return tuple(problems.values())
-
-
-def _in_window(
-    sources: Sequence[str | Path | Home], start_date: str | None, end_date: str | None
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    first = _date("config.start_date", start_date or "0001-01-01")
-    last = _date("config.end_date", end_date or "9999-12-31")
-    if first > last:
-        raise DataError(f"config.start_date={start_date}: lies behind config.end_date={end_date}")
-    found = 0
-    for source in sources:
-        for where, row in read_rows(source).rows:
-            date = _date(f"{where}: field 'contest_date'", field(where, row, "contest_date"))
-            if first <= date <= last:
-                found += 1
-                yield where, row
-    if not found:
-        raise DataError(f"no problem from {first} to {last}: see config.start_date and end_date")
-
-
-def _date(where: str, text: str) -> datetime.date:
-    try:
-        return datetime.datetime.fromisoformat(text).date()
-    except ValueError as error:
-        raise DataError(f"{where}: {text!r}: expected a date such as 2024-01-31") from error
-
-
-def load_generation(config: Mapping) -> LiveCodeBench:
+def load(config: Mapping) -> LiveCodeBench:
     """The benchmark of a config with data, release, start_date, end_date and max_tasks."""
     releases = len(GENERATION_HOMES)
     if config["data"] is None and config["release"] not in range(1, releases + 1):
@@ -524,18 +382,6 @@ def load_generation(config: Mapping) -> LiveCodeBench:
     return LiveCodeBench(
         read_generation_problems(
             sources,
-            start_date=config["start_date"],
-            end_date=config["end_date"],
-            limit=config["max_tasks"],
-        )
-    )
-
-
-def load_execution(config: Mapping) -> LiveCodeBenchExecution:
-    """The benchmark of a config with data, start_date, end_date and max_tasks."""
-    return LiveCodeBenchExecution(
-        read_execution_problems(
-            EXECUTION_HOME if config["data"] is None else config["data"],
             start_date=config["start_date"],
             end_date=config["end_date"],
             limit=config["max_tasks"],

@@ -6,7 +6,13 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from semcoder_jax.errors import UserError
-from semcoder_jax.evaluation.benchmarks import cruxeval, evalplus, heldout_backward, livecodebench
+from semcoder_jax.evaluation.benchmarks import (
+    cruxeval,
+    evalplus,
+    heldout_backward,
+    livecodebench,
+    livecodebench_execution,
+)
 from semcoder_jax.evaluation.benchmarks.heldout import Heldout, read_problems
 from semcoder_jax.evaluation.harness import Benchmark
 
@@ -51,6 +57,6 @@ LOADERS: dict[str, Callable[[ConfigDict, str | None], Benchmark]] = {
     "cruxeval_output": lambda config, _: cruxeval.load(config, "output"),
     "humaneval": lambda config, _: evalplus.load(config, "humaneval"),
     "mbpp": lambda config, _: evalplus.load(config, "mbpp"),
-    "livecodebench": lambda config, _: livecodebench.load_generation(config),
-    "livecodebench_execution": lambda config, _: livecodebench.load_execution(config),
+    "livecodebench": lambda config, _: livecodebench.load(config),
+    "livecodebench_execution": lambda config, _: livecodebench_execution.load(config),
 }

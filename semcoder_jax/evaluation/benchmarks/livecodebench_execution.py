@@ -1,0 +1,132 @@
+"""LiveCodeBench, code execution: outputs of contest programs, by date.
+
+A row (livecodebench/execution-v2): id, code, function_name, input (a whole call), output,
+contest_date. Prompts: LiveCodeBench, lcb_runner (MIT). An answer that holds the call counts as
+wrong, where its harness drops it from the count.
+"""
+
+import ast
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from data_pipeline.pyx.prompts import forward_prompt
+from data_pipeline.source.quotes import double_quoted
+from semcoder_jax.evaluation.benchmarks import cruxeval
+from semcoder_jax.evaluation.benchmarks.contest_dates import HUB, rows_in_window
+from semcoder_jax.evaluation.benchmarks.data import Home, field, unique_ids
+from semcoder_jax.evaluation.benchmarks.few_shot import output_prompt
+from semcoder_jax.evaluation.benchmarks.livecodebench import IMPORTS
+from semcoder_jax.evaluation.results import WRONG, Answer, Reference
+
+EXECUTION_HOME = Home(f"{HUB}/execution-v2/resolve/main/test.jsonl")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExecutionProblem(cruxeval.Problem):
+    """A row of code execution: ``input`` is the whole call."""
+
+    @property
+    def call(self) -> str:
+        return self.input
+
+
+class LiveCodeBenchExecution(cruxeval.CruxEval):
+    """Code execution, see ``flow.Benchmark``: CRUXEval-O with other programs and examples."""
+
+    def __init__(self, problems: Sequence[ExecutionProblem]):
+        super().__init__(problems, "output")
+        self.name, self.title = "livecodebench_execution", "LCB-Execution"
+        self.references = {self.title: (Reference("SemCoder-S 6.7B", 0.612, "Ding et al. 2024"),)}
+
+    def prompt(self, task_id: str, variant: str, mode: str) -> str:
+        problem = self.problems[task_id]
+        if variant != "monologue":
+            return output_prompt(problem.code, problem.call, variant, "livecodebench")
+        quoted = double_quoted if mode == "fixed" else str
+        return forward_prompt(quoted(problem.code), quoted(problem.call), mode=mode)
+
+    def run_of(self, answer: Answer) -> tuple[str, str] | None:
+        """None for a program that needs the harness's imports: lines would not be its own."""
+        found = super().run_of(answer)
+        return None if found is None or _needs_imports(found[0]) else found
+
+    def _verdicts(self, wanted, sandbox):
+        verdicts, jobs = {}, {}
+        for key in wanted:
+            task, mode, answer = key
+            problem = self.problems[task]
+            if mode == "fixed":
+                verdicts[key] = cruxeval._compared(answer, problem.output)
+            elif self._passed_over(problem, answer):
+                verdicts[key] = WRONG
+            else:
+                program = f"{IMPORTS}\n{problem.code}"
+                jobs[key] = cruxeval.assertion_job(program, problem.output, answer)
+        for key, result in zip(jobs, sandbox.map(jobs.values()), strict=True):
+            verdicts[key] = cruxeval._outcome(result, None)
+        return verdicts
+
+
+def _needs_imports(code: str) -> bool:
+    """Whether the program names what it neither defines nor finds among the builtins."""
+    tree = ast.parse(code)
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    bound = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+    }
+    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    bound |= {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.ExceptHandler)) and node.name
+    }
+    bound |= {
+        (alias.asname or alias.name).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    return bool(names - bound - set(vars(__import__("builtins"))))
+
+
+# ==== Files
+
+
+def read_execution_problems(
+    source: str | Path | Home = EXECUTION_HOME,
+    *,
+    start_date: str | None = None,
+    end_date: str | None = None,
+    limit: int | None = None,
+) -> tuple[ExecutionProblem, ...]:
+    """The problems of a window of contest dates, both ends included. Raises DataError."""
+    problems: dict[str, ExecutionProblem] = {}
+    for where, row in rows_in_window([source], start_date, end_date):
+        if len(problems) == limit:
+            break
+        id, code = str(field(where, row, "id")), field(where, row, "code")
+        unique_ids(problems, where, id)
+        cruxeval._function(where, code)
+        problems[id] = ExecutionProblem(
+            id,
+            code,
+            field(where, row, "input"),
+            field(where, row, "output"),
+            field(where, row, "function_name"),
+        )
+    return tuple(problems.values())
+
+
+def load(config: Mapping) -> LiveCodeBenchExecution:
+    """The benchmark of a config with data, start_date, end_date and max_tasks."""
+    return LiveCodeBenchExecution(
+        read_execution_problems(
+            EXECUTION_HOME if config["data"] is None else config["data"],
+            start_date=config["start_date"],
+            end_date=config["end_date"],
+            limit=config["max_tasks"],
+        )
+    )

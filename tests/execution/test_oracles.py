@@ -1,0 +1,127 @@
+"""Values that leave the sandbox, and the oracles that compare them outside."""
+
+import collections
+import json
+import math
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_pipeline.execution import oracles
+from data_pipeline.execution.guest import values
+from data_pipeline.execution.outcomes import Raised, Result, Value
+from tests.support.python_values import atoms, nested, spelled
+
+# ---- values
+
+SAMPLES = [
+    None, True, False, 0, -1, 2**63 - 1, -(2**63), 2**63, -(10**50), 1.5, -0.0, math.inf, -math.inf,
+    1e-320, "", "text", "\ud800 \x00 \U0001f600", b"", b"\x00\xff", bytearray(b"a"), 2 - 3j, [], (),
+    set(), frozenset(), {}, [1, [2, (3, {4})]], {"b": 1, "a": [None]},
+    {(1, 2): {3: frozenset({4})}}, range(1, 10, 3), ..., [True, 1, 1.0], {1.0: "float key"},
+    {True: "bool key"}, collections.Counter("abca"), collections.deque([1, {2}]),
+    collections.OrderedDict([("z", 1), ("a", [2])]), collections.defaultdict(None, {1: [2]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", SAMPLES, ids=lambda value: repr(value)[:30])
+def test_values_survive_exactly(value):
+    tree = json.loads(json.dumps(values.encode(value)))
+    back = values.decode(tree)
+    assert type(back) is type(value) and repr(back) == repr(value)
+
+
+CARRIED = nested(
+    atoms | st.floats() | st.complex_numbers() | st.binary().map(bytearray) | st.just(...),
+    hashable=atoms | st.frozensets(st.integers(), max_size=3),
+)
+
+
+@given(CARRIED)
+def test_any_value_survives_exactly(value):
+    back = values.decode(json.loads(json.dumps(values.encode(value))))
+    assert spelled(back) == spelled(value)
+
+
+def test_nan_cycles_and_opaque():
+    assert math.isnan(values.decode(values.encode(math.nan)))
+    loop = [1]
+    loop.append({"self": loop})
+    assert values.encode(loop) == ["l", 1, ["d", "self", ["~", 0]]]
+    shared = [1]
+    assert values.encode([shared, shared]) == ["l", ["l", 1], ["l", 1]]
+
+    class Int(int):
+        pass
+
+    tree = values.encode([Int(3), object(), len])
+    assert [part[0] for part in tree[1:]] == ["o", "o", "o"]
+    opaque = values.decode(["o", "Thing"])
+    assert opaque != opaque and opaque != 1 and opaque.type == "Thing"
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [[], ["x"], {}, ["f", 1], ["f", "one"], ["i", "zz"], ["b", "0"], ["s", ["l"]], ["d", 1], [1],
+     ["r", 1, 2], ["r", 1, 2, 0], ["o"], 1.5, ["c", "1"]],
+)  # fmt: skip
+def test_forged_trees_are_refused(tree):
+    with pytest.raises(values.Malformed):
+        values.decode(tree)
+
+
+def test_colliding_keys_are_refused_quickly():
+    prime = (1 << 61) - 1
+    tree = ["s", *(["i", hex(prime * k)] for k in range(1, 20_000))]
+    start = time.process_time()
+    with pytest.raises(values.Malformed):
+        values.decode(tree)
+    assert time.process_time() - start < 1
+
+
+# ---- oracles
+
+
+def valued(value) -> Result:
+    return Result(Value(json.loads(json.dumps(values.encode(value)))))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "exact", "equal"),
+    [
+        (2, 2, True, True),
+        (2, 2.0, False, True),
+        (1, True, False, True),
+        ([1], [True], False, True),
+        (0.0, -0.0, False, True),
+        (math.nan, math.nan, True, False),
+        ((1, 2), [1, 2], False, False),
+        ({1, 2}, {2, 1}, True, True),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False, True),
+        ("1", 1, False, False),
+        (b"a", bytearray(b"a"), False, True),
+    ],
+)
+def test_exact_and_equal(value, expected, exact, equal):
+    assert oracles.exact(valued(value), expected) is exact
+    assert oracles.equal(valued(value), expected) is equal
+
+
+def test_close_and_same_set():
+    assert oracles.close(valued([1.0, {"a": (2.0,)}]), [1.0 + 1e-9, {"a": (2.0 - 1e-9,)}])
+    assert not oracles.close(valued([1.0]), [1.1])
+    assert not oracles.close(valued([1.0]), [1.0, 1.0])
+    assert oracles.close(valued(3), 3.0)
+    assert not oracles.close(valued("3"), 3.0)
+    assert oracles.close(valued(math.nan), math.nan) and not oracles.close(valued(math.inf), 1.0)
+    assert oracles.close(valued(100.0), 101.0, absolute=0.0, relative=0.01)
+    assert oracles.same_set(valued([3, 1, 1]), (1, 3))
+    assert not oracles.same_set(valued([3, 1]), (1, 2))
+    assert oracles.same_set(valued([[1], [2], [1]]), ([2], [1]))
+    assert not oracles.same_set(valued(5), (5,))
+    for oracle in (oracles.exact, oracles.equal, oracles.close, oracles.same_set):
+        assert not oracle(Result(Raised("ValueError", "", 1)), None)
+        assert not oracle(Result(Value(["o", "Equal"])), 1)
+        assert not oracle(Result(Value(["l", ["o", "Equal"]])), [1])
