@@ -207,9 +207,9 @@ def picture() -> str:
 
 
 def table() -> str:
-    """Every room with its floor, lines of code and the rooms of its package that it imports."""
+    """Every room with its floor and the rooms of its package that it imports."""
     graph = arrows()
-    rows = ["| room | floor | lines | imports |", "|---|--:|--:|---|"]
+    rows = ["| room | floor | imports |", "|---|--:|---|"]
     for package, floors in reversed(FLOORS.items()):
         for number, rooms in reversed(list(enumerate(floors))):
             for room in rooms:
@@ -219,16 +219,8 @@ def table() -> str:
                     for other in graph.get(name, ())
                     if other.startswith(f"{package}.")
                 )
-                rows.append(f"| `{name}` | {number} | {_lines(package, room)} | {', '.join(own)} |")
+                rows.append(f"| `{name}` | {number} | {', '.join(own)} |")
     return "\n".join(rows)
-
-
-def _lines(package: str, room: str) -> int:
-    return sum(
-        len(path.read_text(encoding="utf-8").splitlines())
-        for path in python_files(package)
-        if room_of(module_name(path)) == f"{package}.{room}"
-    )
 
 
 def page(text: str) -> str:

@@ -1,7 +1,6 @@
 """The public functions of semcoder_jax, each a few lines over the rooms that do the work."""
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +103,7 @@ def generate(
 
     Raises SamplingError, before any work, for an empty prompt or one that fills the context.
     """
-    if isinstance(model, str | os.PathLike):
+    if isinstance(model, str | Path):
         model = load(model)
     return sampling.generate(
         model, prompts, params or SamplingParams(), batch_size=batch_size, progress=progress
@@ -206,6 +205,6 @@ def _config(given: str | Path | Mapping[str, Any]) -> Any:
     """A ConfigDict out of a file or a mapping."""
     from ml_collections import ConfigDict
 
-    if isinstance(given, str | os.PathLike):
+    if isinstance(given, str | Path):
         return read_config(given)
     return given if isinstance(given, ConfigDict) else ConfigDict(dict(given))

@@ -1,0 +1,71 @@
+"""The frame of commands: one line and an exit code for each way that a command ends."""
+
+import subprocess
+import sys
+
+import pytest
+
+from data_pipeline.errors import UserError
+from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
+
+
+def failing(error):
+    def command(arguments):
+        raise error
+
+    return command
+
+
+def test_the_exit_code_is_the_commands_own():
+    assert run_command(lambda arguments: None, ["a"]) == 0
+    assert run_command(len, ["a", "b", "c"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (UserError("no such\n  thing"), "error: no such thing\n"),
+        (FileNotFoundError(2, "No such file", "x.py"), "error: x.py: No such file\n"),
+    ],
+)
+def test_a_mistake_is_one_line(error, line, capsys):
+    assert run_command(failing(error), []) == 2
+    assert capsys.readouterr().err == line
+
+
+def test_a_failure_that_no_user_can_mend_stays_whole():
+    for error in (ValueError("ours"), OSError("a library's")):
+        with pytest.raises(type(error)):
+            run_command(failing(error), [])
+
+
+def test_ctrl_c_says_how_to_go_on(capsys):
+    assert run_command(failing(KeyboardInterrupt()), [], stopped="goes on") == 130
+    assert capsys.readouterr().err == "\ngoes on\n"
+
+
+def test_help_wins_over_everything(capsys):
+    assert run_command(failing(UserError("x")), ["--nonsense", "-h"], help_text="Help.") == 0
+    assert capsys.readouterr().out == "Help.\n"
+
+
+def test_the_parser_takes_no_abbreviations():
+    parser = CommandParser(prog="x")
+    parser.add_argument("--output")
+    with pytest.raises(CommandLineError, match="--out"):
+        parser.parse_args(["--out=here"])
+
+
+def test_a_reader_that_went_away_is_no_error():
+    program = (
+        "import sys\n"
+        "from data_pipeline.terminal.command_line import run_command\n"
+        "sys.exit(run_command(lambda _: [print('x' * 1000) for _ in range(10_000)] and None, []))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.read(10)
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (141, b"")
