@@ -42,6 +42,7 @@ EXTRAS = {
         "sympy>=1.12",
         "toolz>=1",
         "gguf>=0.17,<1",  # reads the pretrained weights that a slow test compares on
+        "hypothesis>=6",  # properties of files: kills, cuts, round trips
         "ipykernel>=6",
         "nbclient>=0.10",
         "nbformat>=5",
