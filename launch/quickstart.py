@@ -10,7 +10,6 @@ kept and the others go on.
 """
 
 import dataclasses
-import json
 import resource
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import jax
 from flax import nnx
 
+from data_pipeline.files import write_json
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import MODEL, Model, load_model
 from semcoder_jax.commands import evaluate
@@ -202,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"\n{worked_example(example)}\n")
     print(summary(outcome, time.monotonic() - started))
     rows = {run.model: to_json(run) for run in (outcome.untrained, outcome.trained)}
-    (Path(workdir) / "result.json").write_text(json.dumps(rows, indent=1) + "\n")
+    write_json(Path(workdir) / "result.json", rows, indent=1)
     return 0
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.builder.charts import bar, histogram
-from data_pipeline.builder.groups import write_whole
 from data_pipeline.builder.report import KIND_TITLES, REFUSALS, Report, facts, kind_rows
 from data_pipeline.builder.tally import quantile
+from data_pipeline.files import write_text
 from data_pipeline.pyx.records import KINDS
 from data_pipeline.terminal.tables import percent
 
@@ -19,7 +19,7 @@ _STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 
 
 def write_page(report: Report, path: Path) -> None:
-    write_whole(path, page(report))
+    write_text(path, page(report), durable=True)
 
 
 def page(report: Report) -> str:

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 
+from data_pipeline.files import write_bytes
 from data_pipeline.tokens.packing import Tokenizer
 
 FORMAT = 1
@@ -80,9 +81,7 @@ def write_index(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
     """Writes an .npz at once; returns its SHA-256 in hexadecimal."""
     content = BytesIO()
     np.savez(content, **arrays)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content.getvalue())
-    partial.replace(path)
+    write_bytes(path, content.getvalue())
     return hashlib.sha256(content.getvalue()).hexdigest()
 
 

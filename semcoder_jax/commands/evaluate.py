@@ -20,7 +20,6 @@ WORKDIR/report.html the page for people. Of a suite each benchmark has a folder 
 
 import dataclasses
 import hashlib
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from ml_collections import ConfigDict
 
 from data_pipeline.endpoint.client import Endpoint, EndpointError
 from data_pipeline.execution.service import Sandbox, SandboxUnavailable
+from data_pipeline.files import FileError, write_json, write_text
 from data_pipeline.pyx.prompts import PromptError
 from semcoder_jax.checkpoints import CheckpointError
 from semcoder_jax.commands.config_flags import CommandLineError, parse_arguments
@@ -47,7 +47,6 @@ from semcoder_jax.evaluation.results import (
     outcomes_by_task,
     read_runs,
     write_runs,
-    write_whole,
 )
 from semcoder_jax.evaluation.statistics import Comparison, StatisticsError, compare
 from semcoder_jax.evaluation.store import (
@@ -70,6 +69,7 @@ USER_ERRORS = (
     CommandLineError,
     EndpointError,
     EvaluateError,
+    FileError,
     HFError,
     PromptError,
     ResultError,
@@ -128,7 +128,8 @@ def _evaluate(argv: list[str]) -> None:
             runs.append(_run(plan, values, folder, sandbox))
             if workdir is not None:  # a suite that is stopped leaves what it has
                 write_runs(workdir / "result.json", runs)
-                write_whole(workdir / "report.html", page(runs, title=_title(runs)))
+                text = page(runs, title=_title(runs)) + "\n"
+                write_text(workdir / "report.html", text, errors="backslashreplace")
     if values["json"] is not None:
         write_runs(values["json"], runs)
     _print(runs, workdir)
@@ -384,4 +385,4 @@ def _compare_files(argv: Sequence[str]) -> None:
             for key, result in found
         ]
         content: dict[str, Any] = {"a": paths[0], "b": paths[1], "comparisons": rows}
-        write_whole(flags[-1].removeprefix("--json="), json.dumps(content, indent=1))
+        write_json(flags[-1].removeprefix("--json="), content, indent=1)

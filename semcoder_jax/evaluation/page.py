@@ -17,9 +17,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.files import FileError, write_text
 from data_pipeline.verify import CONFIRMED, CONTRADICTED
 from semcoder_jax.evaluation.report import interval, percent, reasoning_cells
-from semcoder_jax.evaluation.results import Answer, ResultError, Run, Score, read_runs, write_whole
+from semcoder_jax.evaluation.results import Answer, ResultError, Run, Score, read_runs
 
 BLOCK = 100  # generations packed together
 _HERE = Path(__file__).parent
@@ -241,8 +242,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parser.parse_args(argv)
         runs = [run for path in args.results for run in read_runs(path)]
-        write_whole(args.output, page(runs, title=args.title))
-    except (_UsageError, ResultError) as error:
+        write_text(args.output, page(runs, title=args.title) + "\n", errors="backslashreplace")
+    except (_UsageError, ResultError, FileError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

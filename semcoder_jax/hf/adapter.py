@@ -17,13 +17,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from semcoder_jax.hf.config import read_json, write_json
-from semcoder_jax.hf.directory import CARD_FILE, copy_license, renamed_when_complete
+from semcoder_jax.hf.directory import (
+    ADAPTER_CONFIG_FILE,
+    CARD_FILE,
+    copy_license,
+    renamed_when_complete,
+)
 from semcoder_jax.hf.error import HFError
 from semcoder_jax.hf.layout import abstract_params, layouts
 from semcoder_jax.model.decoder import DecoderConfig
 from semcoder_jax.model.lora import LoRAConfig, adapter_axes, initial_adapters
 
-ADAPTER_CONFIG_FILE = "adapter_config.json"
 ADAPTER_FILE = "adapter_model.safetensors"
 
 

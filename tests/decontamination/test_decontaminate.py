@@ -364,7 +364,7 @@ def test_bad_benchmarks_are_one_line(tmp_path):
     with pytest.raises(BenchmarkError, match="cannot read the file: No such file"):
         read_tasks([tmp_path / "none.jsonl"])
     (tmp_path / "b.jsonl").write_text("{")
-    with pytest.raises(BenchmarkError, match="expected JSON"):
+    with pytest.raises(BenchmarkError, match=r"b\.jsonl:1: not JSON"):
         read_tasks([tmp_path / "b.jsonl"])
 
 

@@ -201,4 +201,4 @@ def test_mistakes_end_in_one_line(source, workdir, hub, tmp_path, capsys, monkey
         main(["export", "--output=x"])
     assert exit_.value.code == 2
     assert capsys.readouterr().err.startswith("error: ")
-    assert not (tmp_path / "new").exists() and not (tmp_path / "new.partial").exists()
+    assert not (tmp_path / "new").exists() and not (tmp_path / ".new.semcoder-partial").exists()

@@ -151,7 +151,7 @@ def test_a_bad_row_is_named_by_file_line_and_field(content, message, command, tm
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"prompts": "missing.jsonl"}, "missing.jsonl: No such file"),
+        ({"prompts": "missing.jsonl"}, "missing.jsonl: cannot read the file: No such file"),
         ({"checkpoint": "nowhere"}, "nowhere: no such directory"),
         ({"output": "no/such/dir/out.jsonl"}, "--output=no/such/dir/out.jsonl: there is no dir"),
         ({"wat": "1"}, "unrecognized arguments: --wat=1"),
