@@ -146,7 +146,7 @@ def _transformers_phase(phase: str, source: Path, output: Path) -> float:
 
 def make_source(source: Path, size: str, tokenizer: str | None) -> None:
     """Random weights of realistic size: one block of normal numbers, cut at random places."""
-    from semcoder_jax import hf
+    from semcoder_jax.config import MODELS
     from semcoder_jax.hf.config import config_fields, write_json
     from semcoder_jax.hf.layout import tensor_shapes
     from semcoder_jax.hf.shards import ShardWriter
@@ -154,7 +154,7 @@ def make_source(source: Path, size: str, tokenizer: str | None) -> None:
     partial = partial_folder(source)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    config = hf.MODELS[size]
+    config = MODELS[size]
     rng = np.random.default_rng(0)
     block = (0.02 * rng.standard_normal(CHUNK, np.float32)).astype(ml_dtypes.bfloat16)
     shapes = tensor_shapes(config)

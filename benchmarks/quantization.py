@@ -25,10 +25,11 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from semcoder_jax.checkpoints import Model, load_model
+from semcoder_jax.config import LoRAConfig
 from semcoder_jax.inference.detokenize import encode_prompt
+from semcoder_jax.loading import Model, load_model
 from semcoder_jax.model.kv_cache import PAGE_SIZE, KVCache
-from semcoder_jax.model.lora import LoRAConfig, freeze
+from semcoder_jax.model.lora import freeze
 from semcoder_jax.model.quantization import quantize_params, weight_bytes
 
 REPOSITORY = Path(__file__).parents[1]

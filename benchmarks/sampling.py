@@ -194,8 +194,9 @@ def load(path: Path):
     from flax import nnx
 
     from semcoder_jax import hf
-    from semcoder_jax.checkpoints import Model, abstract_model, load_model
-    from semcoder_jax.model.decoder import Compute
+    from semcoder_jax.checkpoints import abstract_model
+    from semcoder_jax.config import Compute
+    from semcoder_jax.loading import Model, load_model
 
     if (path / "tokenizer.json").exists():
         model = load_model(path)

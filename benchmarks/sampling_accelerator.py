@@ -42,12 +42,12 @@ def random_model(size: str, quantize: bool):
     import jax.numpy as jnp
     from flax import nnx
 
-    from semcoder_jax import hf
-    from semcoder_jax.checkpoints import Model, abstract_model
-    from semcoder_jax.model.decoder import Compute
+    from semcoder_jax.checkpoints import abstract_model
+    from semcoder_jax.config import MODELS, Compute
+    from semcoder_jax.loading import Model
     from semcoder_jax.model.quantization import quantize_params
 
-    config = hf.MODELS[size]
+    config = MODELS[size]
     graphdef, shapes = nnx.split(abstract_model(config, Compute(dtype="bfloat16")))
     normal = jax.jit(
         lambda key, shape: 0.02 * jax.random.normal(key, shape, jnp.bfloat16), static_argnums=1
@@ -65,11 +65,11 @@ def _transformers_on_accelerator(size: str, prompts: list[list[int]], count: int
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from semcoder_jax import hf
+    from semcoder_jax.config import MODELS
 
     if not torch.cuda.is_available():
         raise SystemExit("torch has no accelerator here")
-    config = hf.MODELS[size]
+    config = MODELS[size]
     with torch.device("cuda"):
         torch.set_default_dtype(torch.bfloat16)
         model = LlamaForCausalLM(

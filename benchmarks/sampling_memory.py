@@ -27,10 +27,9 @@ from jax.experimental import topologies
 from jax.sharding import NamedSharding
 
 from semcoder_jax.checkpoints import abstract_model
-from semcoder_jax.hf import MODELS
+from semcoder_jax.config import MODELS, Compute
 from semcoder_jax.inference.decoding import PIECES, Rows, Vocabulary, decode, read_piece
 from semcoder_jax.model import sharding
-from semcoder_jax.model.decoder import Compute
 from semcoder_jax.model.kv_cache import PAGE_SIZE, KVCache
 from semcoder_jax.model.quantization import abstract_quantized
 

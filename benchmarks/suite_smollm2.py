@@ -55,7 +55,6 @@ def main() -> int:
     )
     return evaluate.main(
         [
-            "evaluate",
             f"--suite={here}",
             f"--checkpoint={model}",
             f"--workdir={args.workdir / 'evaluation'}",

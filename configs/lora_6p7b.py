@@ -26,7 +26,7 @@ def get_config(variant: str = "6.7b") -> ConfigDict:
     config.seed = 0
 
     config.model = ConfigDict()
-    config.model.architecture = variant  # of hf.MODELS
+    config.model.architecture = variant  # of config.MODELS
     config.model.init_from = f"models/{variant}"
 
     config.lora = ConfigDict()

@@ -1,8 +1,8 @@
-"""Runs `python -m data_pipeline.prepare`; the command is data_pipeline.tokens.tokenize."""
+"""Runs `python -m data_pipeline.prepare` (data_pipeline.commands.prepare)."""
 
 import sys
 
-from data_pipeline.tokens.tokenize import main
+from data_pipeline.commands.prepare import main
 
 if __name__ == "__main__":
     sys.exit(main())

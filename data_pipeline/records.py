@@ -1,8 +1,8 @@
-"""Runs `python -m data_pipeline.records`; the command is data_pipeline.pyx.records."""
+"""Runs `python -m data_pipeline.records` (data_pipeline.commands.records)."""
 
 import sys
 
-from data_pipeline.pyx.records import main
+from data_pipeline.commands.records import main
 
 if __name__ == "__main__":
     sys.exit(main())

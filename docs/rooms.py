@@ -31,12 +31,15 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("commands",),
     ),
     "semcoder_jax": (
-        ("errors", "cache", "config"),
+        ("errors",),
+        ("cache", "config", "config_files", "data"),
         ("model",),
         ("hf",),
         ("checkpoints",),
-        ("training", "inference"),
+        ("loading",),
+        ("training", "inference", "conversion"),
         ("evaluation", "server", "planner"),
+        ("api",),
         ("commands",),
     ),
 }
@@ -231,8 +234,10 @@ def _lines(package: str, room: str) -> int:
 def page(text: str) -> str:
     """``text`` with picture and table put where their markers stand."""
     for name, drawn in (("picture", picture()), ("table", table())):
-        pattern = rf"(<!-- {name}: python -m docs.rooms -->\n).*?(\n<!-- end of {name} -->)"
-        text = re.sub(pattern, lambda match, new=drawn: match[1] + new + match[2], text, flags=re.S)
+        pattern = rf"(<!-- {name}: python -m docs.rooms -->\n).*?(<!-- end of {name} -->)"
+        text = re.sub(
+            pattern, lambda match, new=drawn: f"{match[1]}{new}\n{match[2]}", text, flags=re.S
+        )
     return text
 
 

@@ -25,13 +25,12 @@ from collections.abc import Sequence
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a plan touches no accelerator
 
-from semcoder_jax import hf
-from semcoder_jax.commands import config_flags as command_line
+from data_pipeline.terminal.command_line import CommandLineError, run_command
+from semcoder_jax.commands import config_flags
 from semcoder_jax.config import ConfigError, RunConfig, parse_run
-from semcoder_jax.model import sharding
 from semcoder_jax.planner import topologies
 from semcoder_jax.planner.compiled_step import CompiledStep, architecture
-from semcoder_jax.planner.compiler import CompileError, Compiler
+from semcoder_jax.planner.compiler import Compiler
 from semcoder_jax.planner.report import (
     Plan,
     make_plan,
@@ -44,17 +43,7 @@ from semcoder_jax.planner.report import (
 )
 from semcoder_jax.planner.search import Candidate, search
 from semcoder_jax.planner.settings import Setting, candidates
-from semcoder_jax.training.optimizer import OptimizerError
 
-USER_ERRORS = (
-    command_line.CommandLineError,
-    topologies.TopologyError,
-    CompileError,
-    ConfigError,
-    hf.HFError,
-    OptimizerError,
-    sharding.MeshError,
-)
 _SWITCHES = ("json", "search")
 _SIGN_OF_LIFE = 30.0  # seconds between two lines where nothing can be overwritten
 
@@ -90,23 +79,14 @@ class Progress:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    argv = list(sys.argv if argv is None else argv)
-    if {"-h", "--help"} & set(argv):
-        print(__doc__)
-        return 0
-    try:
-        run, places, options = parse_arguments(argv)
-        plans = make_plans(run, places, options)
-    except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            "interrupted; what is compiled is kept: the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 130
+    """Exit status: 0 all fit, 1 not all, 2 the user's mistake, 130 interrupted."""
+    stopped = "interrupted; what is compiled is kept: the same command goes on from there"
+    return run_command(_run, argv, help_text=__doc__, stopped=stopped)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    run, places, options = parse_arguments(arguments)
+    plans = make_plans(run, places, options)
     if options["json"]:
         print(json.dumps([plan.to_record() for plan in plans], indent=1))
     else:
@@ -200,10 +180,10 @@ def too_large(considered, setting: Setting, bounds, place: topologies.Topology) 
 def parse_arguments(
     argv: Sequence[str],
 ) -> tuple[RunConfig, list[topologies.Topology], dict]:
-    """(checked config, topologies, options). Raises one of USER_ERRORS."""
+    """(checked config, topologies, options). Raises a UserError."""
     switches = {name: f"--{name}" in argv for name in _SWITCHES}
     rest = [argument for argument in argv if argument not in {f"--{name}" for name in _SWITCHES}]
-    config, values = command_line.parse_arguments(
+    config, values = config_flags.parse_arguments(
         rest,
         {"topology": "Names like v5e:4x4, separated by commas."},
         {"slices": "Slices of each topology.", "steps": "Steps of the recipe."},
@@ -213,7 +193,7 @@ def parse_arguments(
     names = [name for name in values["topology"].split(",") if name.strip()]
     places = [topologies.parse(name, counts["slices"]) for name in names]
     if not places:
-        raise command_line.CommandLineError("command line: --topology is empty")
+        raise CommandLineError("command line: --topology is empty")
     run = parse_run(without_data(config.to_dict()))
     architecture(run)  # raises where the config leaves it open
     return run, list(dict.fromkeys(places)), switches | {"steps": counts["steps"]}
@@ -233,7 +213,7 @@ def _count(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     if not text.isdigit() or int(text) < 1:
-        raise command_line.CommandLineError(
+        raise CommandLineError(
             f"command line: --{name} is {text!r}, expected a whole number of at least 1"
         )
     return int(text)

@@ -20,10 +20,11 @@ import jax
 from flax import nnx
 
 from data_pipeline.files import write_json
+from data_pipeline.terminal.command_line import GOES_ON, run_command
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import MODEL, Model, load_model
-from semcoder_jax.commands import evaluate
-from semcoder_jax.config import RunConfig, parse_run
+from semcoder_jax.checkpoints import MODEL
+from semcoder_jax.commands import train as train_command
+from semcoder_jax.config import ConfigError, RunConfig, parse_run
 from semcoder_jax.evaluation import report
 from semcoder_jax.evaluation import store as generations
 from semcoder_jax.evaluation.benchmarks.heldout import (
@@ -37,14 +38,14 @@ from semcoder_jax.evaluation.harness import generate, judged
 from semcoder_jax.evaluation.results import Run, to_json
 from semcoder_jax.hf.card import CardContent, default_license, model_card
 from semcoder_jax.inference.generate import SamplingParams
+from semcoder_jax.loading import Model, load_model
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.initialization import with_copying_heads
-from semcoder_jax.training import loop as training
 from semcoder_jax.training.compilation_cache import keep_compiled_programs
+from semcoder_jax.training.loop import TrainResult, train
 
 PROBLEMS = 400
 SAMPLING = SamplingParams(max_new_tokens=192)  # greedy; the longest true response has 170
-USER_ERRORS = (*training.USER_ERRORS, *evaluate.USER_ERRORS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,21 +54,21 @@ class Outcome:
 
     untrained: Run
     trained: Run
-    training: training.TrainResult
+    training: TrainResult
     export: Path
 
 
 def quickstart(config, workdir: Path) -> Outcome:
-    """Every stage in order; raises one of USER_ERRORS."""
+    """Every stage in order; raises a UserError."""
     run = parse_run(config)
     if run.data.source != "synthetic":
-        raise training.ConfigError(
+        raise ConfigError(
             f"config: data.source {run.data.source!r}: the quickstart needs 'synthetic', whose "
             f"held-out functions it asks about (for other data: python -m semcoder_jax.train)"
         )
 
     _stage(1, "programs, run and told in words; a model trained on them")
-    result = training.train(config, workdir)
+    result = train(config, workdir)
     if result.step < result.num_steps:
         raise KeyboardInterrupt  # stopped gracefully; what is saved goes on later
     # Written by the stage above: they need no sandbox.
@@ -179,31 +180,24 @@ def _stage(number: int, title: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    argv = list(sys.argv if argv is None else argv)
-    if {"-h", "--help"} & set(argv):
-        print(__doc__)
-        return 0
+    """Exit status: 0 done, 2 the user's mistake, 130 stopped."""
+    return run_command(_run, argv, help_text=__doc__, stopped=GOES_ON)
+
+
+def _run(arguments: Sequence[str]) -> None:
     started = time.monotonic()
-    for flag, default in (("--config", "configs/quickstart.py"), ("--workdir", "runs/quickstart")):
-        if not any(argument.startswith(f"{flag}=") for argument in argv):
-            argv.insert(1, f"{flag}={default}")
-    try:
-        config, workdir = training.parse_arguments(argv)
-        keep_compiled_programs(workdir)
-        outcome = quickstart(config, Path(workdir))
-    except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+    defaults = {"--config": "configs/quickstart.py", "--workdir": "runs/quickstart"}
+    given = {argument.partition("=")[0] for argument in arguments}
+    missing = [f"{flag}={value}" for flag, value in defaults.items() if flag not in given]
+    config, workdir = train_command.parse_arguments([*missing, *arguments])
+    keep_compiled_programs(workdir)
+    outcome = quickstart(config, Path(workdir))
     # The first of the problems, right or wrong, so that nobody chooses it.
     example = next(a for a in outcome.trained.answers if a.variant == "monologue")
     print(f"\n{worked_example(example)}\n")
     print(summary(outcome, time.monotonic() - started))
     rows = {run.model: to_json(run) for run in (outcome.untrained, outcome.trained)}
     write_json(Path(workdir) / "result.json", rows, indent=1)
-    return 0
 
 
 if __name__ == "__main__":

@@ -13,29 +13,32 @@ from collections.abc import Sequence
 
 import jax
 
+from data_pipeline.terminal.command_line import CommandParser, run_command
+from semcoder_jax.errors import UserError
 
-class LaunchError(ValueError):
+
+class LaunchError(UserError):
     """Flags that do not describe a process of a group."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code of training."""
-    argv = list(sys.argv if argv is None else argv)
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    """Exit status: that of training."""
+    return run_command(_run, argv)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parser = CommandParser(add_help=False)
     parser.add_argument("--coordinator")
     parser.add_argument("--num_processes")
     parser.add_argument("--process_id")
-    group, rest = parser.parse_known_args(argv[1:])
+    group, rest = parser.parse_known_args(arguments)
     try:
         jax.distributed.initialize(**_group(group))
-    except (LaunchError, RuntimeError, ValueError) as error:
-        print(f"error: {str(error).strip().splitlines()[0]}", file=sys.stderr)
-        return 2
-    from semcoder_jax.training import (
-        loop as train,  # after initialize: nothing may touch a device before it
-    )
+    except (RuntimeError, ValueError) as error:
+        raise LaunchError(str(error).strip().splitlines()[0]) from None
+    from semcoder_jax.commands import train  # after initialize, before which no device may be used
 
-    return train.main([argv[0], *rest])
+    return train.main(rest)
 
 
 def _group(arguments: argparse.Namespace) -> dict:

@@ -1,8 +1,8 @@
-"""Runs `python -m data_pipeline.build.recheck`; the command is data_pipeline.builder.recheck."""
+"""Runs `python -m data_pipeline.build.recheck` (data_pipeline.commands.recheck)."""
 
 import sys
 
-from data_pipeline.builder.recheck import main
+from data_pipeline.commands.recheck import main
 
 if __name__ == "__main__":
     sys.exit(main())

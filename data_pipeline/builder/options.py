@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.endpoint.client import Endpoint, EndpointError
+from data_pipeline.errors import UserError
 
 DIRECT_RUNNER = "DirectRunner"
 TIERS = ("A", "B", "C")
 
 
-class BuildError(ValueError):
+class BuildError(UserError):
     """A build that cannot be made as asked. The message is one line: what, where, what to do."""
 
 

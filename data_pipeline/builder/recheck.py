@@ -1,34 +1,25 @@
 """A sample of a built dataset held against new runs, by the records' text alone.
 
-    python -m data_pipeline.build.recheck DIR [--sample=1000] [--hash_seed=N]
-
 Programs, calls and values are read out of prompts and responses and run in processes of their own
 under another hash seed than the build's; the steps of forward monologues are verified once more
 against new traces.
 """
 
-import argparse
 import hashlib
-import secrets
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn
 
 from tqdm import tqdm
 
 from data_pipeline.builder.expectations import Refuted, expectations, recheck_all
-from data_pipeline.builder.options import BuildError
 from data_pipeline.execution.service import (
     Sandbox,
-    SandboxUnavailable,
     Setup,
     TraceLimits,
     call_job,
 )
 from data_pipeline.pyx import dataset as pyx
-from data_pipeline.pyx.dataset import PyxError
 from data_pipeline.pyx.records import KINDS, Record
 from data_pipeline.terminal.tables import table
 from data_pipeline.verify import CONTRADICTED, verify_trace
@@ -121,34 +112,3 @@ def summary(found: Recheck) -> str:
     lines = [f"{name}: {why}" for name, why in found.wrong[:20]]
     told = table(("records run again", "hold", "do not"), rows)
     return "\n".join([told, "", f"claims of forward monologues: {claims or 'none'}", *lines])
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise BuildError(message)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; 0 all hold, 1 some do not, 2 the user's mistake."""
-    parser = _Parser(
-        prog="python -m data_pipeline.build.recheck",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("directory", metavar="DIR", help="the --output of a build")
-    parser.add_argument("--sample", type=int, default=1000, help="records, fewer if there are")
-    parser.add_argument("--hash_seed", type=int, help="of the interpreters; another each time")
-    try:
-        args = parser.parse_args(argv)
-        if args.sample < 1:
-            raise BuildError(f"--sample: expected at least 1; got {args.sample}")
-        # Not the build's own: those are 0 and that of the second sandbox.
-        seed = 1 + secrets.randbelow(2**31) if args.hash_seed is None else args.hash_seed
-        found = recheck(args.directory, sample=args.sample, hash_seed=seed)
-    except (BuildError, PyxError, SandboxUnavailable) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(summary(found))
-    print(f"hash seed {seed}")
-    return int(found.refuted.total() > 0)

@@ -8,29 +8,33 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_pipeline.endpoint.client import Client, Endpoint, EndpointError
-from data_pipeline.endpoint.reply_cache import CachedClient, Prices, ReplyCache, ReplyCacheError
+from data_pipeline.endpoint.client import Client, Endpoint
+from data_pipeline.endpoint.reply_cache import CachedClient, Prices, ReplyCache
 from data_pipeline.execution.outcomes import BadInput
-from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job
+from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.teacher.teacher import Question, Teacher
+from data_pipeline.terminal.command_line import (
+    GOES_ON,
+    CommandLineError,
+    CommandParser,
+    read_text,
+    run_command,
+)
 
 
-class ToolError(ValueError):
-    """A mistake of the caller, in one line."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise ToolError(message)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 an answer was kept, 1 none was, 2 bad input or no endpoint."""
-    parser = _Parser(
-        prog="python -m data_pipeline.monologue.ask", description=__doc__.split("\n")[0]
-    )
+    return run_command(_run, argv, stopped=GOES_ON)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    return _ask(_parser().parse_args(arguments))
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="python -m data_pipeline.monologue.ask", description=__doc__)
     add = parser.add_argument
     add("--url", required=True, help="of an OpenAI-compatible server, up to and with /v1")
     add("--model", required=True, help="its name there")
@@ -45,16 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--cache", type=Path, help="file that keeps the replies")
     add("--prompt_price", type=float, default=0.0, help="per million tokens")
     add("--completion_price", type=float, default=0.0, help="per million tokens")
-    try:
-        return _ask(parser.parse_args(arguments))
-    except (ToolError, EndpointError, ReplyCacheError, SandboxUnavailable) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return parser
 
 
 def _ask(options: argparse.Namespace) -> int:
     if options.attempts < 1:
-        raise ToolError(f"--attempts: expected at least 1; got {options.attempts}")
+        raise CommandLineError(f"--attempts: expected at least 1; got {options.attempts}")
     endpoint = Endpoint(options.url, options.model, key_variable=options.key_variable)
     cache = ReplyCache(options.cache) if options.cache is not None else None
     prices = Prices(options.prompt_price, options.completion_price)
@@ -76,25 +76,21 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _question(options: argparse.Namespace, sandbox: Sandbox) -> Question:
-    try:
-        program = options.program.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ToolError(f"--program={options.program}: {reason}") from None
+    program = read_text(options.program, "--program")
     try:
         function = parse_call(options.call).name
     except CallError as error:
-        raise ToolError(f"--call={options.call}: {error}") from None
+        raise CommandLineError(f"--call={options.call}: {error}") from None
     result = sandbox.run(call_job(program, options.call, trace=TraceLimits()))
     if isinstance(result.outcome, BadInput):
-        raise ToolError(f"{options.program}: {' '.join(result.outcome.message.split())}")
+        raise CommandLineError(f"{options.program}: {result.outcome.message}")
     trace = result.trace
     try:
         if result.kind != "value" or trace is None or trace.truncated:
             raise LiteralError
         parse_literal(trace.result or "")
     except LiteralError:
-        raise ToolError(
+        raise CommandLineError(
             f"--call={options.call}: expected the program to return a literal; it came to "
             f"{result.kind}"
         ) from None

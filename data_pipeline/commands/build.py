@@ -1,8 +1,9 @@
-"""python -m data_pipeline.build --source=DIR_OR_PACKAGE --output=DIR"""
+"""Builds PyX (a TFDS dataset of verified records and a report) from sources.
 
-import argparse
+python -m data_pipeline.build --source=DIR_OR_PACKAGE --output=DIR
+"""
+
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -11,33 +12,28 @@ from data_pipeline.builder import runners
 from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions, TeacherOptions
 from data_pipeline.builder.pipeline import build
 from data_pipeline.builder.report import summary
-from data_pipeline.decontamination.benchmark_tasks import BenchmarkError
-from data_pipeline.execution.service import SandboxUnavailable
-from data_pipeline.seeds import SeedError
-
-USER_ERRORS = (BuildError, SeedError, BenchmarkError, SandboxUnavailable, OSError)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise BuildError(message)
+from data_pipeline.terminal.command_line import (
+    GOES_ON,
+    INTERRUPTED,
+    CommandParser,
+    run_command,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; 0 built, 2 the user's mistake (told in one line)."""
-    try:
-        options, output = parse_arguments(sys.argv[1:] if argv is None else argv)
-        report = build(options, output)
-    except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Exit status: 0 built, 2 the user's mistake, 130 stopped."""
+    return run_command(_run, argv, stopped=GOES_ON)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    options, output = parse_arguments(arguments)
+    report = build(options, output)
     print(f"\n{summary(report)}")
     print(f"report      {Path(output) / 'report.html'}")
-    return 0
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
-    """(options, output). Raises BuildError."""
+    """(options, output). Raises CommandLineError or BuildError."""
     # `--pipeline.OPTION=VALUE` may be any of Beam's.
     passed = [a.removeprefix("--pipeline.") for a in argv if a.startswith("--pipeline.")]
     given = [a for a in argv if not a.startswith("--pipeline.")]
@@ -76,14 +72,10 @@ def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
     return options, args.output
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> CommandParser:
     default = {name: field.default for name, field in BuildOptions.__dataclass_fields__.items()}
-    parser = _Parser(
-        prog="python -m data_pipeline.build",
-        description="Builds PyX (a TFDS dataset of verified records and a report) from sources.",
-        epilog=f"{runners.__doc__}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = CommandParser(
+        prog="python -m data_pipeline.build", description=__doc__, epilog=runners.__doc__
     )
     add = parser.add_argument
     add(
@@ -141,8 +133,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def stop(*unused: object) -> NoReturn:
-    """Ends the process at once, with exit code 130. A build may be killed at any moment, and
+    """Ends the process at once, as if interrupted. A build may be killed at any moment, and
     Beam's runner, asked to stop in the middle of a stage, would wait for workers for good; they
     end by themselves when this process is gone (see local_worker)."""
-    os.write(2, b"\nstopped; the same command goes on from here\n")
-    os._exit(130)
+    os.write(2, f"\n{GOES_ON}\n".encode())
+    os._exit(INTERRUPTED)

@@ -19,13 +19,11 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from data_pipeline.errors import UserError
 from data_pipeline.execution.outcomes import BadInput, Result
 from data_pipeline.execution.service import (
     Job,
     Limits,
     Sandbox,
-    SandboxUnavailable,
     Setup,
     call_job,
     expression_job,
@@ -39,32 +37,27 @@ from data_pipeline.files import (
     mend_last_line,
     read_rows,
 )
+from data_pipeline.terminal.command_line import (
+    CommandLineError,
+    CommandParser,
+    read_text,
+    run_command,
+)
 
 
-class ToolError(ValueError):
-    """A mistake of the caller, in one line."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 everything was run, 2 the user's mistake, 130 stopped."""
+    return run_command(_run, argv)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        return run_rows(options) if options.jsonl else run_one(options)
-    except (ToolError, SandboxUnavailable, UserError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return run_rows(options) if options.jsonl else run_one(options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> CommandParser:
     limits = Limits()
-    parser = argparse.ArgumentParser(
-        prog="python -m data_pipeline.execution",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = CommandParser(prog="python -m data_pipeline.execution", description=__doc__)
     add = parser.add_argument
     add("--program", type=Path, help="a Python file to run")
     add("--call", help="a call with literal arguments, such as 'f(3)'")
@@ -85,25 +78,25 @@ def _parser() -> argparse.ArgumentParser:
 
 def run_one(options: argparse.Namespace) -> int:
     if options.program is None:
-        raise ToolError("--program=FILE.py or --jsonl=FILE is missing")
+        raise CommandLineError("--program=FILE.py or --jsonl=FILE is missing")
     if (options.call is None) == (options.stdin is None):
-        raise ToolError("--program needs either --call='f(3)' or --stdin=FILE")
-    program = _read(options.program, "--program")
+        raise CommandLineError("--program needs either --call='f(3)' or --stdin=FILE")
+    program = read_text(options.program, "--program")
     if options.call is not None:
         job = call_job(program, options.call, twice=options.twice)
     else:
-        job = stdin_job(program, _read(options.stdin, "--stdin"), twice=options.twice)
+        job = stdin_job(program, read_text(options.stdin, "--stdin"), twice=options.twice)
     with _sandbox(options, workers=1) as sandbox:
         result = sandbox.run(job)
     print(json.dumps(result.to_json()))
     if isinstance(result.outcome, BadInput):
-        raise ToolError(f"{options.program}: {result.outcome.message}")
+        raise CommandLineError(f"{options.program}: {result.outcome.message}")
     return 0
 
 
 def run_rows(options: argparse.Namespace) -> int:
     if options.program is not None or options.call is not None:
-        raise ToolError("--jsonl takes its programs and calls from its rows, not from flags")
+        raise CommandLineError("--jsonl takes its programs and calls from its rows, not from flags")
     check_separate({"--jsonl": options.jsonl, "--out": options.out})
     total = sum(1 for _ in _rows(options.jsonl))  # every row is read once before any is run
     with contextlib.ExitStack() as stack:
@@ -132,7 +125,7 @@ def _open_output(path: Path) -> BinaryIO:
     try:
         out = path.open("a+b")
     except OSError as error:
-        raise ToolError(f"--out: {path}: {error.strerror}") from None
+        raise CommandLineError(f"--out: {path}: {error.strerror}") from None
     try:
         lock_file(out, path, wait=False)
     except LockError:
@@ -143,32 +136,36 @@ def _open_output(path: Path) -> BinaryIO:
 
 def _resume(out: BinaryIO, options: argparse.Namespace) -> int:
     """How many rows --out holds already; a last row that a kill cut short is removed."""
-    held = read_rows(options.out, raises=ToolError, allow_cut_end=True)
+    held = read_rows(options.out, raises=CommandLineError, allow_cut_end=True)
     done = 0
     for (where, known), row in zip(held, _rows(options.jsonl), strict=False):
         if "id" not in known:
-            raise ToolError(f"{where}: not a result row")
+            raise CommandLineError(f"{where}: not a result row")
         if known["id"] != row["id"]:
-            raise ToolError(f"{where}: holds id {known['id']!r}, the rows have {row['id']!r}")
+            raise CommandLineError(
+                f"{where}: holds id {known['id']!r}, the rows have {row['id']!r}"
+            )
         done += 1
     mend_last_line(out.fileno(), options.out, b'{"id": ')
     return done
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of the file. Raises ToolError that names the line at fault."""
-    for where, row in read_rows(path, raises=ToolError):
+    """The rows of the file. Raises CommandLineError that names the line at fault."""
+    for where, row in read_rows(path, raises=CommandLineError):
         yield _checked(row, where)
 
 
 def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
     if "id" not in row:
-        raise ToolError(f'{where}: expected an object with "id", "program" and "call"')
+        raise CommandLineError(f'{where}: expected an object with "id", "program" and "call"')
     if not isinstance(row.get("program"), str):
-        raise ToolError(f'{where}: field "program": expected source text')
+        raise CommandLineError(f'{where}: field "program": expected source text')
     asked = [name for name in ("call", "stdin", "expression") if row.get(name) is not None]
     if len(asked) != 1 or not isinstance(row[asked[0]], str):
-        raise ToolError(f'{where}: expected one text field "call" (or "stdin" or "expression")')
+        raise CommandLineError(
+            f'{where}: expected one text field "call" (or "stdin" or "expression")'
+        )
     return row
 
 
@@ -183,9 +180,9 @@ def _job(row: dict[str, Any], twice: bool) -> Job:
 def _sandbox(options: argparse.Namespace, workers: int | None) -> Sandbox:
     for name in ("cpu_seconds", "wall_seconds", "memory_mb"):
         if getattr(options, name) <= 0:
-            raise ToolError(f"--{name}={getattr(options, name)}: expected more than 0")
+            raise CommandLineError(f"--{name}={getattr(options, name)}: expected more than 0")
     if workers is not None and workers < 1:
-        raise ToolError(f"--workers={workers}: expected at least 1")
+        raise CommandLineError(f"--workers={workers}: expected at least 1")
     limits = Limits(
         cpu_seconds=options.cpu_seconds,
         wall_seconds=options.wall_seconds,
@@ -198,10 +195,3 @@ def _sandbox(options: argparse.Namespace, workers: int | None) -> Sandbox:
         limits=limits,
         setup=Setup(python=options.python, threads=options.threads),
     )
-
-
-def _read(path: Path, flag: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ToolError(f"{flag}: {path}: {error}") from None

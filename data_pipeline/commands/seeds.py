@@ -1,52 +1,37 @@
-"""Seeds of a source as JSONL, and what was refused.
+"""Takes self-contained functions out of Python source, as JSONL, and says what was refused.
 
 python -m data_pipeline.seeds --source=DIR_FILE_OR_PACKAGE --output=SEEDS.jsonl
 """
 
-import argparse
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 
 from data_pipeline.files import check_separate, write_rows
-from data_pipeline.seeds import Refusal, Seed, SeedError, read_unit, units
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise SeedError(message)
+from data_pipeline.seeds import Refusal, Seed, read_unit, units
+from data_pipeline.terminal.command_line import CommandParser, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 2 for bad input."""
-    parser = _Parser(
-        prog="python -m data_pipeline.seeds",
-        description="Take self-contained functions out of Python source.",
-        allow_abbrev=False,
-    )
+    return run_command(_run, argv)
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="python -m data_pipeline.seeds", description=__doc__)
     parser.add_argument(
         "--source", required=True, help="folder, .py, .jsonl[.gz], or an installed package's name"
     )
     parser.add_argument("--output", required=True, type=Path, help="JSONL, one row a seed")
     parser.add_argument("--refusals", type=Path, help="JSONL, one row a function refused, with why")
-    try:
-        options = parser.parse_args(argv)
-        _run(options)
-    except SeedError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    return 0
+    return parser
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(arguments: Sequence[str]) -> None:
+    options = _parser().parse_args(arguments)
     check_separate(
         {"--source": options.source, "--output": options.output, "--refusals": options.refusals}
     )

@@ -8,28 +8,30 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_pipeline.source.calls import CallError
+from data_pipeline.terminal.command_line import (
+    CommandLineError,
+    CommandParser,
+    read_text,
+    run_command,
+)
 from data_pipeline.tracing import Trace, trace_call
 from data_pipeline.tracing.views import inlined, table, terminal
 
 
-class ToolError(ValueError):
-    """A mistake of the caller, in one line."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 the call returned, 1 it raised, 2 bad input."""
+    return run_command(_run, argv)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        trace = traced(options)
-    except (ToolError, CallError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    trace = traced(options)
     print(_view(trace, options))
     return 1 if trace.raised is not None else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data_pipeline.tracing", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="python -m data_pipeline.tracing", description=__doc__)
     parser.add_argument("file", type=Path, help="the program")
     parser.add_argument("call", help="a call with literal arguments, such as 'f(3)'")
     parser.add_argument(
@@ -48,11 +50,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def traced(options: argparse.Namespace) -> Trace:
-    """The trace, from the sandbox unless the program is trusted. Raises ToolError, CallError."""
-    try:
-        program = options.file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ToolError(f"{options.file}: {error}") from None
+    """The trace, from the sandbox unless the program is trusted. Raises CommandLineError
+    or CallError."""
+    program = read_text(options.file)
     if options.trusted:
         return trace_call(program, options.call)
     from data_pipeline.execution.outcomes import BadInput
@@ -62,13 +62,13 @@ def traced(options: argparse.Namespace) -> Trace:
         with Sandbox(tier=options.tier, workers=1) as sandbox:
             result = sandbox.run(call_job(program, options.call, trace=TraceLimits()))
     except SandboxUnavailable as error:
-        raise ToolError(f"{error}; or, if you trust the program, --trusted") from None
+        raise CommandLineError(f"{error}; or, if you trust the program, --trusted") from None
     if isinstance(result.outcome, BadInput):
-        raise ToolError(result.outcome.message)
+        raise CommandLineError(result.outcome.message)
     if result.stdout:
         print(result.stdout, end="" if result.stdout.endswith("\n") else "\n")
     if result.trace is None:
-        raise ToolError(f"no trace: {json.dumps(result.to_json())}")
+        raise CommandLineError(f"no trace: {json.dumps(result.to_json())}")
     sandbox.warn_if_weaker()
     return result.trace
 

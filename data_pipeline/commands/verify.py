@@ -1,4 +1,4 @@
-"""python -m data_pipeline.verify: one monologue annotated, or many as JSON rows.
+"""Holds each claim of a monologue against the real run: one annotated, or many as JSON rows.
 
     python -m data_pipeline.verify --program=FILE.py --call='f(3)' --monologue=FILE.txt [--json]
     python -m data_pipeline.verify --jsonl=FILE [--output=FILE]
@@ -21,9 +21,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_pipeline.errors import UserError
 from data_pipeline.files import check_separate, encode_row, open_atomically, read_rows
 from data_pipeline.source.calls import CallError
+from data_pipeline.terminal.command_line import (
+    CommandLineError,
+    CommandParser,
+    read_text,
+    run_command,
+)
 from data_pipeline.tracing import Trace, trace_call
 from data_pipeline.verify import (
     CONTRADICTED,
@@ -44,30 +49,21 @@ class _Row:
     monologue: str
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise VerifyError(message)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 nothing contradicted, 1 something contradicted, 2 bad input."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    try:
-        options = _options(argv)
-        return _many(options) if options.jsonl is not None else _one(options)
-    except (VerifyError, UserError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run_command(_run, argv)
 
 
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(
-        prog="python -m data_pipeline.verify",
-        description="Holds each claim of a monologue against the real run.",
-        allow_abbrev=False,
-    )
+def _run(arguments: Sequence[str]) -> int:
+    options = _options(arguments)
+    return _many(options) if options.jsonl is not None else _one(options)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = CommandParser(prog="python -m data_pipeline.verify", description=__doc__)
     parser.add_argument("--program", type=Path, help="Python file; it is run")
     parser.add_argument("--call", help="such as 'f(3)'; left out: the call of the answer")
     parser.add_argument("--monologue", type=Path, help="text file")
@@ -79,20 +75,22 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--trusted", action="store_true", help="run in this process, without a sandbox"
     )
-    options = parser.parse_args(argv)
+    options = parser.parse_args(arguments)
     one = {"--program": options.program, "--monologue": options.monologue}
     if options.jsonl is not None:
         given = [flag for flag, value in one.items() if value is not None]
         if given or options.call is not None:
-            raise VerifyError(f"--jsonl and {(given or ['--call'])[0]}: expected one or the other")
+            raise CommandLineError(
+                f"--jsonl and {(given or ['--call'])[0]}: expected one or the other"
+            )
         if options.workers < 1:
-            raise VerifyError(f"--workers={options.workers}: expected at least 1")
+            raise CommandLineError(f"--workers={options.workers}: expected at least 1")
     else:
         missing = [flag for flag, value in one.items() if value is None]
         if missing:
-            raise VerifyError(f"{missing[0]} is missing; expected it and --call, or --jsonl")
+            raise CommandLineError(f"{missing[0]} is missing; expected it and --call, or --jsonl")
         if options.output is not None:
-            raise VerifyError("--output: expected with --jsonl only")
+            raise CommandLineError("--output: expected with --jsonl only")
     return options
 
 
@@ -100,7 +98,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _one(options: argparse.Namespace) -> int:
-    program, monologue = _read(options.program), _read(options.monologue)
+    program, monologue = read_text(options.program), read_text(options.monologue)
     call = options.call if options.call is not None else witness_call(monologue)
     if call is None:
         raise VerifyError("--call is missing, and the monologue ends in no assertion f(...) == ...")
@@ -203,11 +201,3 @@ def _traces(rows: Sequence[_Row], options: argparse.Namespace) -> Iterator[Trace
                 sandbox.warn_if_weaker()
     except SandboxUnavailable as error:
         raise VerifyError(f"{error}; or, if you trust the programs, --trusted") from None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise VerifyError(f"{path}: {reason}") from error

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.errors import UserError
 from data_pipeline.files import numbered_lines, parse_json, read_unpacked
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json")
 
 
-class BenchmarkError(ValueError):
+class BenchmarkError(UserError):
     """Not a benchmark's file. The message is one line: what, where, what was expected."""
 
 

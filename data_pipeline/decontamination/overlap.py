@@ -4,36 +4,22 @@ Programs are compared in the normal form of `fingerprints`, as a whole and funct
 hash, and by the Jaccard similarity of 5-token windows, for which MinHash (Broder 1997; datasketch)
 finds the candidates. Questions are compared by runs of ten words. Every decision is made on a pair,
 so that it depends on no order of arrival and no number of workers.
-
-    python -m data_pipeline.decontaminate --input=FILE.jsonl --benchmarks=DIR --output=KEPT.jsonl \\
-        --report=REMOVED.jsonl
 """
 
-import argparse
 import ast
 import hashlib
 import re
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from tqdm import tqdm
-
-from data_pipeline.decontamination.benchmark_tasks import BenchmarkError, read_tasks
-from data_pipeline.files import (
-    check_separate,
-    numbered_lines,
-    parse_row,
-    write_bytes,
-    write_rows,
-)
+from data_pipeline.decontamination.benchmark_tasks import read_tasks
+from data_pipeline.errors import UserError
 from data_pipeline.seeds.seed import Seed
 from data_pipeline.source.fingerprints import (
-    FINGERPRINT,
     function_fingerprint,
     loosely_normalized,
     tree_digest,
@@ -326,10 +312,10 @@ def counts(removals: Iterable[Removal]) -> Counter[str]:
     return Counter(sorted((r.reason for r in removals), key=REASONS.index))
 
 
-# ---- command ----------------------------------------------------------------------------------
+# ---- rows --------------------------------------------------------------------------------------
 
 
-class DecontaminationError(ValueError):
+class DecontaminationError(UserError):
     """Rows that cannot be read. The message is one line: where, what was expected."""
 
 
@@ -356,76 +342,3 @@ def _without_question(block: str) -> str:
     """A block's program: the assertion that asks (`assert f(1) == ??`) is none of it."""
     lines = [line for line in block.split("\n") if not re.match(r"\s*assert .*\?\?", line)]
     return "\n".join(lines).strip()
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise DecontaminationError(message)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0, or 2 for bad input."""
-    parser = _Parser(
-        prog="python -m data_pipeline.decontaminate",
-        description="Remove rows that repeat a benchmark's tasks, or one another.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--input", required=True, type=Path, help="JSONL of seeds or PyX records")
-    parser.add_argument("--output", required=True, type=Path, help="JSONL of the rows that stay")
-    parser.add_argument("--report", type=Path, help="JSONL, a row for each that goes, with why")
-    parser.add_argument(
-        "--benchmarks", type=Path, nargs="*", default=[], help="files of tasks, or folders of them"
-    )
-    parser.add_argument(
-        "--repeats",
-        action="store_true",
-        help="also remove rows whose program repeats that of another row (PyX has many rows a "
-        "program: only for rows with one program each, such as seeds)",
-    )
-    try:
-        options = parser.parse_args(argv)
-        if not options.benchmarks and not options.repeats:
-            raise DecontaminationError("expected --benchmarks, --repeats or both")
-        _run(options)
-    except (DecontaminationError, BenchmarkError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def _run(options: argparse.Namespace) -> None:
-    check_separate(
-        {"--input": options.input, "--output": options.output, "--report": options.report}
-    )
-    rows: list[tuple[bytes, Item]] = []
-    for number, line in numbered_lines(options.input, raises=DecontaminationError):
-        where = f"{options.input.name}:{number}"
-        row = parse_row(line, where, raises=DecontaminationError)
-        rows.append((line if line.endswith(b"\n") else line + b"\n", item_of_row(row, where)))
-    removed: dict[str, Removal] = {}
-    index = BenchmarkIndex.from_files(options.benchmarks)
-    for _, item in tqdm(rows, desc="benchmarks", unit="row", disable=None):
-        removal = index.overlap(item)
-        if removal is not None:
-            removed[item.id] = removal
-    if options.repeats:
-        rest = [item for _, item in rows if item.id not in removed]
-        removed |= {removal.id: removal for removal in repeats(rest)}
-    kept = [line for line, item in rows if item.id not in removed]
-    write_bytes(options.output, b"".join(kept))
-    if options.report is not None:
-        told = (asdict(removed[item.id]) for _, item in rows if item.id in removed)
-        write_rows(options.report, told)
-    print(f"{len(rows) - len(removed):>10,} of {len(rows):,} rows stay")
-    print(f"{'':>10} programs compared by fingerprint {FINGERPRINT}")
-    for (reason, name), count in sorted(
-        Counter(
-            (removal.reason, removal.matched.split("/")[0] if "/" in removal.matched else "")
-            for removal in removed.values()
-        ).items(),
-        key=lambda entry: (REASONS.index(entry[0][0]), entry[0][1]),
-    ):
-        print(f"{count:>10,} removed: {reason:<10}  {name or 'another row'}".rstrip())

@@ -27,6 +27,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from data_pipeline.errors import UserError
+
 Messages = tuple[Mapping[str, str], ...]
 
 MAX_BODY_BYTES = 64 << 20  # of one reply: no server is let fill this machine
@@ -36,7 +38,7 @@ _NOT_RETRIED = frozenset({501, 505})
 _QUOTA = "insufficient_quota"  # OpenAI's 429 that no waiting helps
 
 
-class EndpointError(RuntimeError):
+class EndpointError(UserError, RuntimeError):
     """A request that got no answer; the message is one line: where, what, after how many tries.
 
     final: whether every other request would end the same way (key, address or model is wrong).
@@ -273,12 +275,12 @@ class Client:
         where = f"{self.endpoint.url.rstrip('/')}/models"
         try:
             response = self._http.get(where)
-            rows = response.json()["data"] if response.status_code == 200 else None
-            if rows is None:
-                raise EndpointError(f"{where}: status {response.status_code}", final=True)
-            return tuple(str(row["id"]) for row in rows)
         except httpx2.HTTPError as error:
             raise EndpointError(f"{where}: {_reason(error)}", final=True) from None
+        if response.status_code != 200:
+            raise EndpointError(f"{where}: status {response.status_code}", final=True)
+        try:
+            return tuple(str(row["id"]) for row in response.json()["data"])
         except (ValueError, KeyError, TypeError, RecursionError):
             raise EndpointError(f"{where}: no list of models", final=True) from None
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_pipeline.endpoint.client import Ask, Client, Reply, Usage
+from data_pipeline.errors import UserError
 from data_pipeline.files import FileError, append_row, lock_file, parse_row, unlock_file
 
 
-class ReplyCacheError(OSError):
+class ReplyCacheError(UserError, OSError):
     """A cache file that cannot be used; the message is one line."""
 
 

@@ -22,6 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.errors import UserError
 from data_pipeline.execution.guest import landlock
 from data_pipeline.terminal.notices import logger
 
@@ -42,8 +43,9 @@ _ENVIRONMENT = {
 
 # Modules that the sandbox gets, in no order; all of the standard library or each other.
 _MODULES = (
-    "data_pipeline", "data_pipeline.execution", "data_pipeline.execution.guest",
-    "data_pipeline.execution.guest.determinism", "data_pipeline.execution.guest.jobs",
+    "data_pipeline", "data_pipeline.errors", "data_pipeline.execution",
+    "data_pipeline.execution.guest", "data_pipeline.execution.guest.determinism",
+    "data_pipeline.execution.guest.jobs",
     "data_pipeline.execution.guest.landlock", "data_pipeline.execution.guest.messages",
     "data_pipeline.execution.guest.proxies", "data_pipeline.execution.guest.seccomp",
     "data_pipeline.execution.guest.series", "data_pipeline.execution.guest.values",
@@ -96,7 +98,7 @@ worker.main(order["options"])
 """
 
 
-class SandboxUnavailable(RuntimeError):
+class SandboxUnavailable(UserError, RuntimeError):
     """No tier that was asked for can be had here; says why, and what to install."""
 
 

@@ -10,11 +10,12 @@ step by itself, without looking for where ``a`` was set.
 import ast
 from collections.abc import Mapping
 
+from data_pipeline.errors import UserError
 from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing import Event, Trace
 
 
-class NarrationError(ValueError):
+class NarrationError(UserError):
     """A run that this narrator has no words for."""
 
 

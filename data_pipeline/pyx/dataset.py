@@ -18,6 +18,7 @@ from typing import Any, overload
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from data_pipeline.errors import UserError
 from data_pipeline.files import hold_lock
 from data_pipeline.pyx.records import KINDS, Record, RecordError, make_record, read_jsonl
 from data_pipeline.source.fingerprints import explain_mismatch
@@ -31,7 +32,7 @@ _SPLIT_BY = "function_fingerprint"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-class PyxError(ValueError):
+class PyxError(UserError):
     """A dataset that cannot be prepared or loaded; the message is one line."""
 
 

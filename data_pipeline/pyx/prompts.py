@@ -17,6 +17,7 @@ in two modes:
 import ast
 from typing import Literal
 
+from data_pipeline.errors import UserError
 from data_pipeline.pyx.instructions import InstructionRecord
 from data_pipeline.pyx.records import Record
 
@@ -65,7 +66,7 @@ _ANSWER_OPENING = {"monologue": "[MONOLOGUE]", "direct": "[ANSWER]"}
 _FENCE = "```python"
 
 
-class PromptError(ValueError):
+class PromptError(UserError):
     """A prompt that cannot be made: an unknown mode, or a problem not in the expected form."""
 
 

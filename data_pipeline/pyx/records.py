@@ -2,23 +2,18 @@
 
 A PyX row has the fields `id, nl, fwd_mnl, bwd_mnl, response`, exactly one of the three in the
 middle non-empty; a PyX-R row has `fault, response` (upstream: src/dataset.py; its PyX-R has no id).
-
-    python -m data_pipeline.records FILE.jsonl    # counts by kind; errors, one per line
 """
 
-import argparse
 import hashlib
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from tqdm import tqdm
-
+from data_pipeline.errors import UserError
 from data_pipeline.files import numbered_lines, parse_json, write_rows
 
 PYX_KINDS = ("nl", "fwd_mnl", "bwd_mnl")
@@ -31,7 +26,7 @@ TRAINING_KINDS = ("nl", "forward", "backward", "refine", "instruction")
 _TRAINING_KIND = dict(zip((*KINDS, "instruction"), TRAINING_KINDS, strict=True))
 
 
-class RecordError(ValueError):
+class RecordError(UserError):
     """Not PyX or PyX-R. The message is one line: where, which field, what was expected."""
 
 
@@ -158,7 +153,7 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     """
     for number, line in numbered_lines(path, raises=RecordError):
         where = f"{path}:{number}"
-        yield where, _decode_line(line, where)
+        yield where, decode_line(line, where)
 
 
 def write_jsonl(path: str | os.PathLike, records: Iterable[Record]) -> int:
@@ -236,7 +231,8 @@ def shown(value: Any) -> str:
 # --- one file -------------------------------------------------------------------------------------
 
 
-def _decode_line(line: bytes, where: str) -> Any:
+def decode_line(line: bytes, where: str) -> Any:
+    """The JSON value of a line in which no name is given twice. Raises RecordError."""
     return parse_json(line, where, raises=RecordError, object_of_pairs=_object_without_repeats)
 
 
@@ -246,65 +242,3 @@ def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         name = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise RecordError(f"field {shown(name)}: given more than once")
     return row
-
-
-# --- command --------------------------------------------------------------------------------------
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\n")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Checks files; 0 when every row is a record, 2 otherwise."""
-    parser = _Parser(
-        prog="python -m data_pipeline.records", description="Check PyX and PyX-R JSONL files."
-    )
-    parser.add_argument("files", nargs="+", metavar="FILE", help=".jsonl or .jsonl.gz")
-    parser.add_argument("--max_errors", type=int, default=20, help="errors shown per file")
-    args = parser.parse_args(argv)
-    sound = [_check_file(Path(file), args.max_errors) for file in args.files]
-    return 0 if all(sound) else 2
-
-
-def _check_file(path: Path, max_errors: int) -> bool:
-    """Prints the file's errors (stderr) and its counts (stdout); whether it is without error."""
-    kinds: Counter[str] = Counter()
-    ids: Counter[str] = Counter()
-    errors = 0
-    size = path.stat().st_size if path.is_file() else None
-    try:
-        with tqdm(total=size, desc=path.name, unit="B", unit_scale=True, disable=None) as bar:
-            lines = numbered_lines(
-                path, raises=RecordError, on_read=lambda place: bar.update(place - bar.n)
-            )
-            for number, line in lines:
-                where = f"{path}:{number}"
-                try:
-                    record = parse_record(_decode_line(line, where), where)
-                except RecordError as error:
-                    errors += 1
-                    if errors <= max_errors:
-                        tqdm.write(f"error: {error}", file=sys.stderr)
-                    continue
-                kinds[record.kind] += 1
-                ids[record.id] += 1
-    except RecordError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return False
-    if errors > max_errors:
-        print(f"error: {path}: {errors - max_errors:,} more errors not shown", file=sys.stderr)
-    print(path)
-    for kind in KINDS:
-        if kinds[kind]:
-            print(f"  {kind:<9}{kinds[kind]:>12,} records")
-    print(f"  {'total':<9}{kinds.total():>12,} records")
-    if repeats := kinds.total() - len(ids):
-        print(f"  {'repeats':<9}{repeats:>12,} records with an id seen before")
-    if errors:
-        print(f"  {'bad':<9}{errors:>12,} rows")
-    if not kinds and not errors:
-        print(f"error: {path}: expected at least one record; the file is empty", file=sys.stderr)
-        return False
-    return errors == 0

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from data_pipeline.errors import UserError
+
 
 @dataclass(frozen=True)
 class Seed:
@@ -36,5 +38,5 @@ class Refusal:
     detail: str = ""
 
 
-class SeedError(ValueError):
+class SeedError(UserError):
     """A source that cannot be read. The message is one line: what, where, what was expected."""

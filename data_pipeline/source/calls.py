@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from data_pipeline.errors import UserError
 
-class CallError(ValueError):
+
+class CallError(UserError):
     """Bad input, told apart from a failure of the program itself.
 
     reason: "syntax", "entry", "literal" or "arity".

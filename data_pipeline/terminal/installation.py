@@ -23,7 +23,7 @@ def install_command(extra: str) -> str:
 
 def _checkout() -> Path | None:
     """The folder of setup.py and this package, if the package was not copied out of it."""
-    folder = Path(__file__).resolve().parents[1]
+    folder = Path(__file__).resolve().parents[2]
     return folder if (folder / "setup.py").is_file() else None
 
 

@@ -20,6 +20,7 @@ import grain
 import numpy as np
 from tqdm import tqdm
 
+from data_pipeline.errors import UserError
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import Record, kind_number
 from data_pipeline.terminal.notices import logger
@@ -43,7 +44,7 @@ _BATCHES_AHEAD = 4
 _RECORDS_AT_ONCE = 256  # read from disk together
 
 
-class InputError(ValueError):
+class InputError(UserError):
     """Records or options that give no batches; the message is one line."""
 
 

@@ -22,6 +22,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from data_pipeline.errors import UserError
 from data_pipeline.pyx.records import TRAINING_KINDS
 from data_pipeline.terminal.tables import percent, table
 
@@ -29,7 +30,7 @@ MOST = 1000
 """The largest weight: beyond, a slip of the pen is likelier than a wish."""
 
 
-class MixtureError(ValueError):
+class MixtureError(UserError):
     """Weights that give no records; the message is one line."""
 
 

@@ -16,10 +16,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from data_pipeline.errors import UserError
+
 _ENCODED_AT_ONCE = 1024  # prompts; enough to keep the tokenizer's threads busy, little memory
 
 
-class PackingError(ValueError):
+class PackingError(UserError):
     """Lengths or a tokenizer that cannot be packed; the message is one line."""
 
 

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 
+from data_pipeline.errors import UserError
 from data_pipeline.files import write_bytes
 from data_pipeline.tokens.packing import Tokenizer
 
@@ -41,7 +42,7 @@ _PROBE = (
 )
 
 
-class PreparedError(ValueError):
+class PreparedError(UserError):
     """Prepared tokens that cannot be used; the message is one line."""
 
 
@@ -106,7 +107,7 @@ def read_manifest(directory: Path) -> dict:
     except FileNotFoundError:
         raise PreparedError(
             f"{directory}: expected prepared tokens ({MANIFEST}); make them: python -m "
-            f"data_pipeline.tokens.tokenize --data=… --tokenizer=… --output={directory}"
+            f"data_pipeline.prepare --data=… --tokenizer=… --output={directory}"
         ) from None
     except (OSError, ValueError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())

@@ -1,24 +1,19 @@
 """Tokenizes records once, for training to read by number (the form: data_pipeline.tokens.store).
 
-    python -m data_pipeline.prepare --data=DIR_OR_JSONL --tokenizer=DIR --output=DIR
-
-`--data` is a dataset that data_pipeline.builder wrote (its splits are kept), or JSONL: rows of PyX
-or PyX-R, or of instruction data ({"instruction" or "problem", "response" or "solution"}); `--eval`
-JSONL of held-out rows. Both may be given more than once; the rows follow one another. Stopped at
-any moment, the same command goes on with the shard it was at.
+A source is a dataset that data_pipeline.builder wrote (its splits are kept), or JSONL: rows of PyX
+or PyX-R, or of instruction data ({"instruction" or "problem", "response" or "solution"}). Stopped
+at any moment, `prepare` goes on with the shard it was at.
 """
 
-import argparse
 import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
@@ -35,7 +30,7 @@ from data_pipeline.pyx.records import (
     kind_number,
     read_jsonl,
 )
-from data_pipeline.tokens.packing import PackingError, encode_table
+from data_pipeline.tokens.packing import encode_table
 from data_pipeline.tokens.store import (
     FORMAT,
     MANIFEST,
@@ -299,43 +294,3 @@ def _without_paths(identity: dict) -> dict:
         for source in identity["sources"]
     ]
     return identity | {"sources": sources}
-
-
-# --- command --------------------------------------------------------------------------------------
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\n")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; 0 prepared, 2 the user's mistake (told in one line), 130 interrupted."""
-    parser = _Parser(prog="python -m data_pipeline.prepare", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", action="append", required=True, metavar="DIR_OR_JSONL")
-    parser.add_argument("--eval", action="append", default=[], metavar="JSONL")
-    parser.add_argument("--tokenizer", required=True, metavar="DIR")
-    parser.add_argument("--output", required=True, metavar="DIR")
-    parser.add_argument("--shard_records", type=int, default=SHARD_RECORDS, metavar="N")
-    args = parser.parse_args(argv)
-    try:
-        manifest = prepare(
-            args.data,
-            args.tokenizer,
-            args.output,
-            held_out=args.eval,
-            shard_records=args.shard_records,
-        )
-    except (RecordError, PreparedError, PackingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from there", file=sys.stderr)
-        return 130
-    for name, split in manifest["splits"].items():
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in split["kinds"].items())
-        print(
-            f"{args.output}: {name}: {split['records']:,} records ({kinds}), "
-            f"{split['tokens']:,} tokens, {len(split['shards'])} shard(s)"
-        )
-    return 0

@@ -8,7 +8,6 @@ list and string methods, loops, branches — is ordinary Python, and every value
 from running it.
 """
 
-import argparse
 import ast
 import concurrent.futures
 import dataclasses
@@ -23,6 +22,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from data_pipeline.errors import UserError
 from data_pipeline.files import write_json, write_rows
 from data_pipeline.monologue.inline import direct_answer, inline_monologue
 from data_pipeline.pyx.prompts import forward_field, training_prompt
@@ -61,7 +61,7 @@ class Corpus:
     functions: int
 
 
-class CorpusError(ValueError):
+class CorpusError(UserError):
     """A corpus that cannot be built as asked."""
 
 
@@ -424,25 +424,3 @@ class _Author:
         last = self.last_assigned if self.last_assigned in self.types else None
         result = last if last and self.rng.random() < 0.9 else self.rng.choice(list(self.types))
         self.lines.append(f"    return {result}")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m data_pipeline.synthetic", description=__doc__)
-    parser.add_argument("--output", required=True, type=Path, help="folder for the corpus")
-    parser.add_argument("--functions", type=int, default=24_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args(arguments)
-    try:
-        corpus = build(
-            options.output, functions=options.functions, seed=options.seed, workers=options.workers
-        )
-    except (CorpusError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{corpus.functions} functions in {options.output}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
+from data_pipeline.errors import UserError
+
 CONFIRMED, CONTRADICTED, NOT_CHECKABLE = "confirmed", "contradicted", "not_checkable"
 MARKS = {CONFIRMED: "✓", CONTRADICTED: "✗", NOT_CHECKABLE: "·"}
 KINDS = (
@@ -18,7 +20,7 @@ KINDS = (
 )
 
 
-class VerifyError(ValueError):
+class VerifyError(UserError):
     """A program or call that cannot be run, or a file that cannot be read."""
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-
-class CommandLineError(ValueError):
-    """A command line that cannot be understood; the message is one line."""
+from data_pipeline.terminal.command_line import CommandLineError
+from semcoder_jax.config_files import find_config
 
 
 def parse_arguments(
@@ -19,7 +18,7 @@ def parse_arguments(
     *,
     new_fields: bool = False,
 ) -> tuple[ConfigDict, dict[str, str | None]]:
-    """The config with its overrides, and the other flags by name.
+    """The config with its overrides, and the other flags by name; ``argv`` without the program's.
 
     ``required`` and ``optional`` map a flag's name to its help. ``new_fields``: overrides may name
     fields that the config file leaves to their defaults (the caller then knows all names).
@@ -27,7 +26,7 @@ def parse_arguments(
     """
     optional = optional or {}
     # Overrides are understood only after --config itself.
-    line = [argv[0], *sorted(argv[1:], key=lambda argument: not _names_config(argument))]
+    line = ["", *map(_found, sorted(argv, key=lambda argument: not _names_config(argument)))]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
         "config",
@@ -55,6 +54,12 @@ def parse_arguments(
 
 def _names_config(argument: str) -> bool:
     return re.match(r"--?config=", argument) is not None
+
+
+def _found(argument: str) -> str:
+    """``argument``, of --config=configs/… with the path at which the file lies."""
+    flag, _, path = argument.partition("=")
+    return f"{flag}={find_config(path)}" if _names_config(argument) else argument
 
 
 def _last_line(error: Exception) -> str:

@@ -33,6 +33,7 @@ from data_pipeline.files import FileError, write_json, write_text
 from data_pipeline.pyx.prompts import PromptError
 from semcoder_jax.checkpoints import CheckpointError
 from semcoder_jax.commands.config_flags import CommandLineError, parse_arguments
+from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.benchmarks.heldout import worked_example
 from semcoder_jax.evaluation.benchmarks.registry import DATA_ERRORS, load_benchmark
 from semcoder_jax.evaluation.generators import CheckpointSource, EndpointSource, Source, SourceError
@@ -60,7 +61,7 @@ from semcoder_jax.hf import HFError
 from semcoder_jax.inference.generate import SamplingError, SamplingParams
 
 
-class EvaluateError(ValueError):
+class EvaluateError(UserError):
     """A config or a command line that cannot be evaluated."""
 
 

@@ -25,9 +25,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.errors import UserError
 from data_pipeline.files import check_separate, numbered_lines, parse_row, write_rows
-from semcoder_jax.checkpoints import CheckpointError, Model, load_model
+from semcoder_jax.checkpoints import CheckpointError
+from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.store import GenerationStore, StoreError, checkpoint_identity
 from semcoder_jax.hf import HFError
 from semcoder_jax.inference.engine import SPECULATION
@@ -38,6 +38,7 @@ from semcoder_jax.inference.generate import (
     stream_requests,
 )
 from semcoder_jax.inference.request import Request, Update
+from semcoder_jax.loading import Model, load_model
 
 # Fields of a row beside its id and prompt, and what they must be.
 ROW_FIELDS = {
@@ -52,7 +53,7 @@ ROW_FIELDS = {
 }
 
 
-class PromptFileError(ValueError):
+class PromptFileError(UserError):
     """A prompt file that cannot be read, or a row in it."""
 
 

@@ -78,8 +78,8 @@ def _serve(flags, api_key: str | None, listener: socket.socket) -> int:
     import jax
     import uvicorn
 
-    from semcoder_jax.checkpoints import load_model
     from semcoder_jax.inference.engine import Engine
+    from semcoder_jax.loading import load_model
     from semcoder_jax.model import sharding
     from semcoder_jax.server.app import ServerOptions, make_app
     from semcoder_jax.server.engine_thread import EngineThread

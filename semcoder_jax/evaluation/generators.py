@@ -13,15 +13,17 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from data_pipeline.endpoint.client import Ask, Client, Endpoint, EndpointError
-from semcoder_jax.checkpoints import CheckpointError, Model, load_model
+from semcoder_jax.checkpoints import CheckpointError
+from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.store import GenerationStore, checkpoint_identity
 from semcoder_jax.inference.generate import Generation, SamplingParams, encode_prompt, stream
+from semcoder_jax.loading import Model, load_model
 
 REFUSED = "refused"
 """Finish reason of a prompt that was never answered: too long for the model, or turned down."""
 
 
-class SourceError(RuntimeError):
+class SourceError(UserError, RuntimeError):
     """A source that left questions without answer; those it answered are kept."""
 
 

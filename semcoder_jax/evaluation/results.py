@@ -12,13 +12,14 @@ from typing import Any
 
 from data_pipeline.files import write_json
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, Claim
+from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.statistics import Estimate, estimate, pass_at_k
 
 FORMAT = 1
 RIGHT, WRONG = "right", "wrong"
 
 
-class ResultError(ValueError):
+class ResultError(UserError):
     """A file that holds no result of an evaluation."""
 
 

@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from semcoder_jax.errors import UserError
+
 RESAMPLES = 10_000
 LEVEL = 0.95
 _Z = 1.959963984540054  # of a normal distribution, at LEVEL
 _CHUNK = 1 << 22  # resampled values held at once
 
 
-class StatisticsError(ValueError):
+class StatisticsError(UserError):
     """Counts that no statistic is defined for."""
 
 

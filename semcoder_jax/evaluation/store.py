@@ -20,9 +20,10 @@ from data_pipeline.files import (
     mend_last_line,
     read_rows,
 )
+from semcoder_jax.errors import UserError
 
 
-class StoreError(ValueError):
+class StoreError(UserError):
     """A store that belongs to another run, is in use, or cannot be read or written."""
 
 

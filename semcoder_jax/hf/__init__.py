@@ -3,15 +3,13 @@
 Hugging Face names and layouts exist only here. Commands: ``python -m semcoder_jax.hf --help``.
 """
 
+from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import decoder_config, read_config
 from semcoder_jax.hf.directory import export, load, write_model_directory
-from semcoder_jax.hf.error import HFError
 from semcoder_jax.hf.layout import parameter_count
 from semcoder_jax.hf.tokenizer import read_tokenizer, tokenizer_difference, tokenizer_size
-from semcoder_jax.model.sizes import MODELS
 
 __all__ = [
-    "MODELS",
     "HFError",
     "decoder_config",
     "export",

@@ -16,6 +16,8 @@ from flax.traverse_util import unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from semcoder_jax.config import DecoderConfig, LoRAConfig
+from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import read_json, write_json
 from semcoder_jax.hf.directory import (
     ADAPTER_CONFIG_FILE,
@@ -23,10 +25,8 @@ from semcoder_jax.hf.directory import (
     copy_license,
     renamed_when_complete,
 )
-from semcoder_jax.hf.error import HFError
 from semcoder_jax.hf.layout import abstract_params, layouts
-from semcoder_jax.model.decoder import DecoderConfig
-from semcoder_jax.model.lora import LoRAConfig, adapter_axes, initial_adapters
+from semcoder_jax.model.lora import adapter_axes, initial_adapters
 
 ADAPTER_FILE = "adapter_model.safetensors"
 

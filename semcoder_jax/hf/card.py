@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from semcoder_jax.model.decoder import DecoderConfig
-from semcoder_jax.model.sizes import MODELS
+from semcoder_jax.config import MODELS, DecoderConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from semcoder_jax.hf.error import HFError
-from semcoder_jax.model.decoder import DecoderConfig
+from semcoder_jax.config import DecoderConfig
+from semcoder_jax.errors import HFError
 
 ARCHITECTURE = "LlamaForCausalLM"
 CONFIG_FILE = "config.json"

@@ -13,6 +13,8 @@ from jax.sharding import Mesh
 from transformers import PreTrainedTokenizerBase
 
 from data_pipeline.files import partial_folder, replace_folder
+from semcoder_jax.config import DecoderConfig
+from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import (
     CONFIG_FILE,
     DTYPES,
@@ -21,12 +23,10 @@ from semcoder_jax.hf.config import (
     read_json,
     write_json,
 )
-from semcoder_jax.hf.error import HFError
 from semcoder_jax.hf.layout import parameter_count, tensor_shapes
 from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardWriter, check_space
 from semcoder_jax.hf.tokenizer import check_vocabulary, write_tokenizer
 from semcoder_jax.hf.weights import read_params, tensors
-from semcoder_jax.model.decoder import DecoderConfig
 
 GENERATION_CONFIG_FILE = "generation_config.json"
 ADAPTER_CONFIG_FILE = "adapter_config.json"

@@ -11,8 +11,8 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub import errors
 
+from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import CONFIG_FILE, read_json
-from semcoder_jax.hf.error import HFError
 from semcoder_jax.hf.shards import Shards
 from semcoder_jax.hf.tokenizer import TOKENIZER_FILES
 

@@ -14,7 +14,8 @@ import numpy as np
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
-from semcoder_jax.model.decoder import Decoder, DecoderConfig
+from semcoder_jax.config import DecoderConfig
+from semcoder_jax.model.decoder import Decoder
 
 
 @dataclasses.dataclass(frozen=True)

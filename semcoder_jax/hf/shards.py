@@ -18,8 +18,8 @@ import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import read_json, write_json
-from semcoder_jax.hf.error import HFError
 
 SAFETENSORS = "model.safetensors"
 PICKLED = "pytorch_model.bin"

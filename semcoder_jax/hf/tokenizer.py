@@ -5,8 +5,8 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import CONFIG_FILE, read_json, write_json
-from semcoder_jax.hf.error import HFError
 
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 _PROBE = (

@@ -16,11 +16,12 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from semcoder_jax.hf.error import HFError
+from semcoder_jax.config import DecoderConfig
+from semcoder_jax.errors import HFError
 from semcoder_jax.hf.layout import TensorLayout, axis_sizes, layouts, tensor_list
 from semcoder_jax.hf.shards import Shards
 from semcoder_jax.model.attention import make_attend
-from semcoder_jax.model.decoder import DecoderConfig, DecoderLayer, RMSNorm
+from semcoder_jax.model.decoder import DecoderLayer, RMSNorm
 from semcoder_jax.model.rope import rope_angles
 
 # Greatest relative difference (root mean square) of the logits that counts as equal: float32

@@ -16,6 +16,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 from tqdm import tqdm
 
+from semcoder_jax.config import DecoderConfig
 from semcoder_jax.hf.layout import (
     TensorLayout,
     abstract_params,
@@ -26,7 +27,6 @@ from semcoder_jax.hf.layout import (
     tensor_shapes,
 )
 from semcoder_jax.hf.shards import Shards
-from semcoder_jax.model.decoder import DecoderConfig
 from semcoder_jax.model.sharding import parameter_shardings
 
 

@@ -104,7 +104,7 @@ class Engine:
     """See the module.
 
     Args:
-      model: has ``config``, ``graphdef``, ``params`` and ``tokenizer`` (checkpoints.load_model).
+      model: has ``config``, ``graphdef``, ``params`` and ``tokenizer`` (loading.load_model).
       num_slots: rows decoded together (None: 16 on CPU, 64 elsewhere).
       cache_tokens: positions that the cache holds in all (None: ``num_slots`` rows of a full
         context, or what memory allows).

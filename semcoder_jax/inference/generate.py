@@ -64,7 +64,7 @@ def stream(
     """Yield (index of the prompt, its generation) as they end.
 
     Args:
-      model: has ``config``, ``graphdef``, ``params`` and ``tokenizer`` (checkpoints.load_model).
+      model: has ``config``, ``graphdef``, ``params`` and ``tokenizer`` (loading.load_model).
       prompts: texts, to which BOS is added by id, or token ids, taken as they are.
       params: how to sample, the same for all.
       batch_size: most rows decoded together.

@@ -2,11 +2,13 @@
 
 import dataclasses
 
+from semcoder_jax.errors import UserError
+
 # Most alternatives that a token's log-probability may come with (the limit of OpenAI's chat API).
 MAX_TOP_LOGPROBS = 20
 
 
-class SamplingError(ValueError):
+class SamplingError(UserError):
     """Parameters or prompts that cannot be sampled from."""
 
 

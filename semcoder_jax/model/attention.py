@@ -28,13 +28,6 @@ HIDDEN_SCORE = -1e30
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 """(q [B, T, H, K], k and v [B, T, G, K]) -> [B, T, H, K]"""
 
-BACKENDS = {
-    "auto": "splash on TPU, flash on GPU (Ampere or later) if the model suits it; otherwise xla",
-    "splash": "JAX's Pallas kernel for TPU",
-    "flash": "JAX's Pallas kernel for GPU",
-    "cudnn": "NVIDIA's fused attention for GPU, given a mask; float16 and bfloat16 only",
-    "xla": "plain products and a softmax, with all scores in memory",
-}
 _KERNELS = {"tpu": "splash", "gpu": "flash", "cuda": "flash", "rocm": "flash"}
 _KERNEL_HEAD = 64  # kernels take head sizes that are a multiple of this
 _KERNEL_BLOCK = 128  # rows are padded to a multiple of this many positions
@@ -42,8 +35,8 @@ _SPLASH_BLOCKS = (512, 256, 128)
 
 
 def chosen(backend: str, head_dim: int, dtype, mesh: Mesh | None) -> str:
-    """The backend that a name of BACKENDS stands for: "auto" is a kernel on the devices of ``mesh``
-    for shapes and dtypes that it is made for, otherwise plain XLA.
+    """The backend that a name of config.ATTENTION_BACKENDS stands for: "auto" is a kernel on the
+    devices of ``mesh`` for shapes and dtypes that it is made for, otherwise plain XLA.
 
     This process, which may compile for devices it does not have, counts only without a mesh.
     """

@@ -10,13 +10,13 @@ Use: split the module once and jit pure functions over (graphdef, params)::
     logits_BxTxV = nnx.merge(graphdef, params)(tokens_BxT, positions_BxT, segment_ids_BxT)
 """
 
-import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from semcoder_jax.config import Compute, DecoderConfig
 from semcoder_jax.model.attention import Attend, chosen, make_attend
 from semcoder_jax.model.fsdp import Shards
 from semcoder_jax.model.kv_cache import KVCache
@@ -25,57 +25,6 @@ from semcoder_jax.model.nf4 import NF4Weight
 from semcoder_jax.model.quantization import QuantizedWeight
 from semcoder_jax.model.remat import name_layer_input, rematerialized
 from semcoder_jax.model.rope import apply_rope, rope_angles
-
-
-@dataclasses.dataclass(frozen=True)
-class DecoderConfig:
-    """Architecture of a DeepSeekCoder-shaped decoder: everything that an HF config.json decides.
-
-    ``rope_scaling_factor`` is the linear (position interpolation) factor, 1.0 for none.
-    """
-
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-    max_positions: int
-    rope_theta: float = 100_000.0
-    rope_scaling_factor: float = 1.0
-    rms_norm_eps: float = 1e-6
-    tie_embeddings: bool = False
-    initializer_range: float = 0.02
-
-    def __post_init__(self):
-        if self.num_heads % self.num_kv_heads:
-            raise ValueError(
-                f"num_kv_heads={self.num_kv_heads} must divide num_heads={self.num_heads}"
-            )
-        if self.head_dim % 2:
-            raise ValueError(f"head_dim={self.head_dim} must be even for rotary embedding")
-
-
-@dataclasses.dataclass(frozen=True)
-class Compute:
-    """How the decoder computes; changes speed, memory and rounding, never the parameters.
-
-    ``dtype`` is of activations and of the weights as they enter a product (parameters keep their
-    own). ``attention`` is one of attention.BACKENDS; ``remat`` one of remat.POLICIES: what of a
-    layer is kept for the backward pass. ``one_hot_embedding`` looks tokens up by a matrix product:
-    for small vocabularies on CPU the scatter in the gradient of a gather costs more than the
-    product. ``unroll`` is the number of layers a scan step holds: all of a small model's layers
-    unrolled save copies of residuals, one keeps the program of a large model small. ``loss_chunk``
-    is the number of positions of each row whose logits exist at one time while training.
-    """
-
-    dtype: str = "float32"
-    attention: str = "auto"
-    remat: str = "none"
-    one_hot_embedding: bool = False
-    unroll: int = 1
-    loss_chunk: int = 256
 
 
 class RMSNorm(nnx.Module):

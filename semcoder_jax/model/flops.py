@@ -18,7 +18,7 @@ MFU is model FLOPs a second over the peak of all devices. L layers, H query head
 
 from collections.abc import Iterable
 
-from semcoder_jax.model.decoder import DecoderConfig
+from semcoder_jax.config import DecoderConfig
 
 # Dense bfloat16 FLOP/s of one JAX device. TPU v2, v3 and 7x show a chip as two devices, the others
 # as one. Sources: Google Cloud's TPU pages, NVIDIA's data sheets (without sparsity).

@@ -18,12 +18,10 @@ The idea of starting from the structure of trained attention: Trockman & Kolter,
 Initialization of Self-Attention Layers (2023).
 """
 
-import dataclasses
-
 import jax.numpy as jnp
 import numpy as np
 
-from semcoder_jax.model.decoder import DecoderConfig
+from semcoder_jax.config import DecoderConfig, InitializationConfig
 
 _COMMON_FEATURE = 5.0  # of every embedding, in standard deviations of its other features
 _FAST_PAIRS = 6  # rotary pairs that tell neighbours apart
@@ -32,36 +30,6 @@ _SLOW_DISTANCE = 60  # … this many tokens, to count as slow
 _MATCH_GAIN = 1.9  # of queries and keys that look for an equal token
 _OUTPUT_GAIN = 2.5  # of what a head writes, in standard deviations of the embedding
 _RANDOM_SHARE = 0.2  # what is left of the random part of such a head's queries and keys
-
-
-@dataclasses.dataclass(frozen=True)
-class InitializationConfig:
-    """The ``initialization`` section of a config; by default nothing is done.
-
-    ``offset_heads``: head i of the first layer looks this many tokens back. ``matching_heads``:
-    that many heads of the second layer look for the place whose predecessor (by head 0 of the
-    first layer, which must look 1 back) equals the current token.
-    """
-
-    offset_heads: tuple[int, ...] = ()
-    matching_heads: int = 0
-
-    def __post_init__(self):
-        object.__setattr__(self, "offset_heads", tuple(self.offset_heads))
-        if any(type(offset) is not int or offset < 1 for offset in self.offset_heads):
-            raise ValueError(
-                f"initialization.offset_heads: {list(self.offset_heads)}, expected distances of "
-                f"at least 1"
-            )
-        if self.matching_heads < 0:
-            raise ValueError(
-                f"initialization.matching_heads: {self.matching_heads}, expected 0 or more"
-            )
-        if self.matching_heads and self.offset_heads[:1] != (1,):
-            raise ValueError(
-                f"initialization.offset_heads: {list(self.offset_heads)}, expected 1 first where "
-                f"there are matching_heads"
-            )
 
 
 def with_copying_heads(

@@ -17,7 +17,6 @@ and again backward: no more than one layer of them exists.
 No dropout of the adapters' input (PEFT's ``lora_dropout``).
 """
 
-import dataclasses
 import functools
 import math
 
@@ -26,6 +25,7 @@ import jax.numpy as jnp
 from flax import struct
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from semcoder_jax.config import QUANTIZED_BASES, LoRAConfig
 from semcoder_jax.model.nf4 import NF4Weight, quantize_nf4
 from semcoder_jax.model.quantization import (
     SUMMED_AXES,
@@ -44,39 +44,6 @@ TARGETS = {
     "up_proj": ("feed_forward", "up_DxF"),
     "down_proj": ("feed_forward", "down_FxD"),
 }
-BASES = ("float32", "bfloat16", "int8", "nf4")
-QUANTIZED_BASES = ("int8", "nf4")
-
-
-@dataclasses.dataclass(frozen=True)
-class LoRAConfig:
-    """The ``lora`` section of a config: with it, adapters are trained over ``model.init_from``.
-
-    ``targets`` are weights by PEFT's names; the adapter of each has ``rank`` columns and is scaled
-    by ``alpha`` / rank, or / sqrt(rank) where ``rank_stabilized``. ``base`` is how the frozen
-    parameters are held: "float32", "bfloat16", or the layers' matrices as "int8" (one scale an
-    output channel) or "nf4" and the rest in bfloat16. ``init_from``: a directory of adapters in
-    peft's format to start from (None: new ones).
-    """
-
-    rank: int = 16
-    alpha: float = 32.0
-    targets: tuple[str, ...] = tuple(TARGETS)
-    base: str = "bfloat16"
-    rank_stabilized: bool = False
-    init_from: str | None = None
-
-    def __post_init__(self):
-        if self.rank < 1:
-            raise ValueError(f"lora.rank is {self.rank}, expected at least 1")
-        if not self.alpha > 0:
-            raise ValueError(f"lora.alpha is {self.alpha}, expected more than 0")
-        if not self.targets:
-            raise ValueError(f"lora.targets is empty, expected some of {', '.join(TARGETS)}")
-
-    @property
-    def scaling(self) -> float:
-        return self.alpha / (math.sqrt(self.rank) if self.rank_stabilized else self.rank)
 
 
 @struct.dataclass

@@ -22,9 +22,8 @@ from jax.sharding import Mesh
 from data_pipeline.tokens.packing import TokenTable, lay_out
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import MODEL, abstract_model
-from semcoder_jax.config import ConfigError, RunConfig
+from semcoder_jax.config import MODELS, ConfigError, DecoderConfig, RunConfig
 from semcoder_jax.model import sharding
-from semcoder_jax.model.decoder import DecoderConfig
 from semcoder_jax.planner import topologies
 from semcoder_jax.planner.collectives import (
     Collective,
@@ -100,7 +99,7 @@ def architecture(run: RunConfig) -> DecoderConfig:
         if not source.is_dir():
             raise ConfigError(
                 f"config: model.init_from {source}: no such directory; a plan needs only the "
-                f"architecture: model.architecture, one of {', '.join(hf.MODELS)}"
+                f"architecture: model.architecture, one of {', '.join(MODELS)}"
             )
         return hf.read_config(source / MODEL if (source / MODEL).is_dir() else source)
     if not fields & {"architecture", "vocab_size"}:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from semcoder_jax.config import RunConfig
+from semcoder_jax.errors import UserError
 from semcoder_jax.planner.cache import REPOSITORY, PlanCache, plan_key
 from semcoder_jax.planner.compiled_step import CompiledStep
 from semcoder_jax.planner.settings import Setting
@@ -34,7 +35,7 @@ def _silently(seconds: float) -> None:
     pass
 
 
-class CompileError(ValueError):
+class CompileError(UserError):
     """The compiler is missing, refuses a program, or has ended."""
 
 

@@ -21,8 +21,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from semcoder_jax.config import DecoderConfig
 from semcoder_jax.model import flops
-from semcoder_jax.model.decoder import DecoderConfig
 from semcoder_jax.planner.topologies import Topology
 
 _PRODUCT_BYTES = 2  # an element of an operand or result

@@ -8,10 +8,8 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
-from semcoder_jax.config import ConfigError, RunConfig
-from semcoder_jax.model.decoder import DecoderConfig
-from semcoder_jax.model.remat import POLICIES
-from semcoder_jax.model.sharding import MESH_AXES, MeshError
+from semcoder_jax.config import MESH_AXES, REMAT_POLICIES, ConfigError, DecoderConfig, RunConfig
+from semcoder_jax.model.sharding import MeshError
 from semcoder_jax.planner.topologies import Topology
 
 _MOST_TENSOR = 8
@@ -115,7 +113,7 @@ def candidates(run: RunConfig, config: DecoderConfig, topology: Topology) -> Ite
             continue
         for steps in range(1, batch // shards + 1):
             if batch % (shards * steps) == 0:
-                for remat in POLICIES:
+                for remat in REMAT_POLICIES:
                     yield Setting(mesh, steps, remat)
 
 

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 
-from semcoder_jax.config import RunConfig
-from semcoder_jax.model.decoder import DecoderConfig
+from semcoder_jax.config import DecoderConfig, RunConfig
 from semcoder_jax.model.remat import OFFLOADING
 from semcoder_jax.planner import topologies
 from semcoder_jax.planner.collectives import ring_bytes

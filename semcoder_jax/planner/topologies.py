@@ -16,10 +16,12 @@ import itertools
 import math
 import re
 
+from semcoder_jax.errors import UserError
+
 GIBIBYTE = 2**30
 
 
-class TopologyError(ValueError):
+class TopologyError(UserError):
     """A name that is no slice of a TPU."""
 
 

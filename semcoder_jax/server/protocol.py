@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import jinja2
 
+from semcoder_jax.errors import UserError
 from semcoder_jax.inference.detokenize import encode_prompt
 from semcoder_jax.inference.engine import Request
 from semcoder_jax.inference.params import MAX_TOP_LOGPROBS, SamplingError, SamplingParams
@@ -54,7 +55,7 @@ FIELDS = {
 }
 
 
-class BadRequestError(ValueError):
+class BadRequestError(UserError):
     """A request that cannot be served as it stands; ``param`` is the field at fault."""
 
     def __init__(self, message: str, param: str | None = None):

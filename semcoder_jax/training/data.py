@@ -41,7 +41,7 @@ class Data:
 
 def open_data(run: RunConfig, workdir: Path) -> Data:
     """Tokenizer and batches; builds the synthetic corpus or a tokenizer first if the config asks
-    for it. Raises one of train.USER_ERRORS."""
+    for it. Raises a UserError."""
     if run.data.source == "tokens":
         opened = _open_tokens(run)
     else:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from data_pipeline.files import append_row
 from data_pipeline.pyx.records import TRAINING_KINDS
+from semcoder_jax.errors import UserError
 from semcoder_jax.training.compilation_cache import CacheHits
 from semcoder_jax.training.goodput import COMPILE, WallTime, read_goodput
 from semcoder_jax.training.metrics import MetricWriter, Sink, keep_rows
@@ -24,7 +25,7 @@ SKIPPED_FILE = "skipped.jsonl"
 _IDS_SHOWN = 4
 
 
-class NotFiniteError(ValueError):
+class NotFiniteError(UserError):
     """Too many steps whose loss or gradient could not be used."""
 
 

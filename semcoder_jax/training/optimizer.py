@@ -4,7 +4,6 @@ Sources: Loshchilov & Hutter, Decoupled Weight Decay Regularization (2019); Jord
 (2024); Liu et al., Muon is Scalable for LLM Training (2025) for the scaling of its updates.
 """
 
-import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -13,9 +12,8 @@ import optax
 from jax.sharding import Mesh
 from optax.contrib import MuonDimensionNumbers
 
+from semcoder_jax.config import ConfigError, OptimizerConfig
 from semcoder_jax.model import sharding
-
-OPTIMIZERS = ("adamw", "muon")
 
 # How many leading axes of a matrix parameter are its input side; the rest are its output side.
 # A stacked parameter's layer axis comes before them and is a batch of matrices.
@@ -30,53 +28,6 @@ _INPUT_AXES = {
 }
 
 
-class OptimizerError(ValueError):
-    """An optimizer setting that makes no sense."""
-
-
-@dataclasses.dataclass(frozen=True)
-class OptimizerConfig:
-    """The ``optimizer`` section of a config.
-
-    Learning rates rise linearly over ``warmup_steps`` to the peak and fall by a cosine to the
-    minimum at the last step. ``clip_norm`` bounds the global norm of the gradient (0: no bound).
-    ``weight_decay`` is decoupled, multiplied by the learning rate, and spares the norms.
-
-    Muon updates the matrices of the layers; embeddings, the output matrix and norms go by AdamW
-    at ``adam_peak_learning_rate`` (None: the same peak). ``muon_update_rms`` None scales an
-    update by sqrt(max(1, out/in)), as Jordan does; 0.2 gives every update AdamW's usual size, as
-    Liu et al. do, so that one learning rate suits both.
-    """
-
-    name: str = "adamw"
-    peak_learning_rate: float = 5e-5
-    min_learning_rate: float = 0.0
-    warmup_steps: int = 0
-    weight_decay: float = 0.0
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-8
-    clip_norm: float = 1.0
-    adam_peak_learning_rate: float | None = None
-    muon_momentum: float = 0.95
-    muon_update_rms: float | None = None
-
-    def __post_init__(self):
-        if self.name not in OPTIMIZERS:
-            raise OptimizerError(f"optimizer.name {self.name!r} is none of {list(OPTIMIZERS)}")
-        if self.peak_learning_rate <= 0:
-            raise OptimizerError(
-                f"optimizer.peak_learning_rate {self.peak_learning_rate} must be positive"
-            )
-        if not 0 <= self.min_learning_rate <= self.peak_learning_rate:
-            raise OptimizerError(
-                f"optimizer.min_learning_rate {self.min_learning_rate} must lie between 0 and "
-                f"peak_learning_rate ({self.peak_learning_rate})"
-            )
-        if self.warmup_steps < 0:
-            raise OptimizerError(f"optimizer.warmup_steps {self.warmup_steps} must not be negative")
-
-
 def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Schedule:
     """The learning rate of update 0 … num_steps-1.
 
@@ -84,7 +35,7 @@ def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Sch
     update is wasted on a rate of zero (unless that is the minimum).
     """
     if config.warmup_steps >= num_steps:
-        raise OptimizerError(
+        raise ConfigError(
             f"config: optimizer.warmup_steps {config.warmup_steps} must be below the number "
             f"of steps ({num_steps})"
         )

@@ -17,11 +17,12 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import MODEL, abstract_model, load_model, with_shardings
-from semcoder_jax.config import ConfigError, RunConfig
+from semcoder_jax.checkpoints import MODEL, abstract_model, with_shardings
+from semcoder_jax.config import ConfigError, DecoderConfig, RunConfig
 from semcoder_jax.hf.adapter import read_adapter
+from semcoder_jax.loading import load_model
 from semcoder_jax.model import sharding
-from semcoder_jax.model.decoder import Decoder, DecoderConfig
+from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.initialization import with_copying_heads
 from semcoder_jax.model.lora import adapted, freeze, initial_adapters
 from semcoder_jax.training.optimizer import optimizer_shardings

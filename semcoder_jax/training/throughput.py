@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 
-from semcoder_jax.model.decoder import DecoderConfig
+from semcoder_jax.config import DecoderConfig
 from semcoder_jax.model.flops import matmul_parameters, peak_flops, training_flops
 from semcoder_jax.training.goodput import CHECKPOINT, COMPILE, EVALUATION, INPUT, PROFILE, START
 

@@ -11,12 +11,13 @@ from data_pipeline.files import FileError, LockError, hold_lock, remove_partials
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import CHECKPOINTS, MODEL
 from semcoder_jax.config import ConfigError, RunConfig, differing_fields, parse_run
+from semcoder_jax.errors import UserError
 
 CONFIG_FILE = "config.json"
 LOCK_FILE = "running.lock"
 
 
-class WorkdirError(ValueError):
+class WorkdirError(UserError):
     """A workdir that another run is using."""
 
 

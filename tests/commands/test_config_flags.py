@@ -21,7 +21,7 @@ def config(tmp_path):
 
 def test_overrides_may_come_before_the_config(config):
     record, values = parse_arguments(
-        ["x", "--config.train.steps=7", "--out=there", config], {"out": ""}, {"other": ""}
+        ["--config.train.steps=7", "--out=there", config], {"out": ""}, {"other": ""}
     )
     assert record.train.steps == 7
     assert record.train.rate == 0.5
@@ -29,7 +29,7 @@ def test_overrides_may_come_before_the_config(config):
 
 
 def test_new_fields_only_where_the_caller_knows_their_names(config):
-    argv = ["x", config, "--config.train.extra=4"]
+    argv = [config, "--config.train.extra=4"]
     record, _ = parse_arguments(argv, {}, new_fields=True)
     assert record.train.extra == 4
     with pytest.raises(CommandLineError, match="extra"):
@@ -48,14 +48,14 @@ def test_new_fields_only_where_the_caller_knows_their_names(config):
 )
 def test_mistakes_are_one_line(config, arguments, said):
     with pytest.raises(CommandLineError, match=said) as caught:
-        parse_arguments(["x", config, "--out=there", *arguments], {"out": ""})
+        parse_arguments([config, "--out=there", *arguments], {"out": ""})
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_missing_flags_are_named(config, tmp_path):
     with pytest.raises(CommandLineError, match="--out=… is missing"):
-        parse_arguments(["x", config], {"out": ""})
+        parse_arguments([config], {"out": ""})
     with pytest.raises(CommandLineError, match="--config=… is missing"):
-        parse_arguments(["x", "--out=there"], {"out": ""})
+        parse_arguments(["--out=there"], {"out": ""})
     with pytest.raises(CommandLineError, match=r"absent\.py"):
-        parse_arguments(["x", f"--config={tmp_path}/absent.py", "--out=there"], {"out": ""})
+        parse_arguments([f"--config={tmp_path}/absent.py", "--out=there"], {"out": ""})

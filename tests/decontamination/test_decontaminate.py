@@ -12,6 +12,7 @@ import tokenize
 
 import pytest
 
+from data_pipeline.commands.decontaminate import main
 from data_pipeline.decontamination import overlap as decontaminate
 from data_pipeline.decontamination.benchmark_tasks import BenchmarkError, read_tasks
 from data_pipeline.decontamination.overlap import (
@@ -389,7 +390,7 @@ def test_command(tmp_path, capsys):
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     kept, report = tmp_path / "out" / "kept.jsonl", tmp_path / "out" / "report.jsonl"
     arguments = [f"--input={source}", f"--output={kept}", f"--report={report}"]
-    assert decontaminate.main([*arguments, "--benchmarks", str(bench), "--repeats"]) == 0
+    assert main([*arguments, "--benchmarks", str(bench), "--repeats"]) == 0
     assert [json.loads(line)["id"] for line in kept.read_text().splitlines()] == ["again"]
     told = [json.loads(line) for line in report.read_text().splitlines()]
     assert [(row["id"], row["reason"], row["matched"]) for row in told] == [
@@ -406,6 +407,6 @@ def test_command(tmp_path, capsys):
         ([f"--input={source}", f"--output={kept}", "--benchmarks", "/none"], "cannot read"),
         ([f"--output={kept}"], "--input"),
     ):
-        assert decontaminate.main(wrong) == 2
+        assert main(wrong) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ") and message in error and error.count("\n") == 1

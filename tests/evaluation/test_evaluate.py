@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from data_pipeline.pyx.prompts import forward_prompt
-from semcoder_jax.checkpoints import load_model
 from semcoder_jax.commands.evaluate import main
 from semcoder_jax.evaluation import generators as sources
 from semcoder_jax.evaluation.benchmarks.heldout import read_problems
 from semcoder_jax.evaluation.results import read_runs
 from semcoder_jax.inference.generate import SamplingParams, generate
+from semcoder_jax.loading import load_model
 from tests.evaluation.test_heldout import write_problems
 from tests.support.openai_stand_in import MODEL, StandIn
 from tests.support.tiny_checkpoint import write_checkpoint
@@ -32,7 +32,6 @@ def checkpoint(tmp_path_factory):
 
 def arguments(checkpoint, problems_file, tmp_path):
     return [
-        "evaluate",
         CONFIG,
         f"--checkpoint={checkpoint}",
         f"--workdir={tmp_path / 'work'}",
@@ -88,7 +87,7 @@ def test_a_killed_evaluation_goes_on(checkpoint, problems_file, tmp_path, monkey
     assert read_runs(tmp_path / "r.json")[0].answers == run.answers
     # And from its generations alone, without the checkpoint.
     store = tmp_path / "work" / "generations.jsonl"
-    line = ["evaluate", CONFIG, f"--config.data={problems_file}", f"--generations={store}"]
+    line = [CONFIG, f"--config.data={problems_file}", f"--generations={store}"]
     assert main([*line, f"--json={tmp_path / 'again.json'}"]) == 0
     assert read_runs(tmp_path / "again.json")[0].answers == run.answers
 
@@ -99,7 +98,7 @@ def test_any_part_of_a_store_is_scored_over_all_tasks(checkpoint, problems_file,
     part = tmp_path / "part.jsonl"
     lines = content.splitlines(keepends=True)
     part.write_bytes(b"".join(lines[:4]) + lines[4][:10])  # three rows, and a part of one
-    line = ["evaluate", CONFIG, f"--config.data={problems_file}", f"--generations={part}"]
+    line = [CONFIG, f"--config.data={problems_file}", f"--generations={part}"]
     assert main([*line, f"--json={tmp_path / 'r.json'}", "--config.max_tasks=5"]) == 0
     (run,) = read_runs(tmp_path / "r.json")
     assert [score.samples for score in run.scores] == [5, 5]
@@ -121,7 +120,6 @@ def test_an_endpoint_stands_in_for_the_model(problems_file, tmp_path):
     refused = (400, {}, {"error": {"message": "maximum context length"}})
     with StandIn(answer, faults=[refused, "malformed", None, (500, {}, {})]) as server:
         line = [
-            "evaluate",
             CONFIG,
             f"--config.data={problems_file}",
             "--config.variants=('direct',)",
@@ -149,7 +147,6 @@ def test_an_endpoint_that_fails_keeps_what_it_gave(problems_file, tmp_path, caps
     monkeypatch.setattr(sources, "Client", impatient)
     with StandIn(lambda body: "assert f() == 1", faults=[None, (500, {}, {})]) as server:
         line = [
-            "evaluate",
             CONFIG,
             f"--config.data={problems_file}",
             "--config.variants=('direct',)",
@@ -170,7 +167,7 @@ def test_two_runs_are_compared(checkpoint, problems_file, tmp_path, capsys):
     assert main([*line, f"--json={tmp_path / 'a.json'}"]) == 0
     capsys.readouterr()
     a = str(tmp_path / "a.json")
-    assert main(["evaluate", "compare", a, a, f"--json={tmp_path / 'c.json'}"]) == 0
+    assert main(["compare", a, a, f"--json={tmp_path / 'c.json'}"]) == 0
     shown = capsys.readouterr().out
     assert shown.count("no difference shown") == 2 and "McNemar p" in shown
     rows = json.loads((tmp_path / "c.json").read_text())["comparisons"]
@@ -182,7 +179,7 @@ def test_two_runs_are_compared(checkpoint, problems_file, tmp_path, capsys):
         ([a, str(tmp_path / "absent.json")], "absent.json: No such file"),
         ([a, a, "--wat"], "unknown flag '--wat'"),
     ]:
-        assert main(["evaluate", "compare", *mistake]) == 2
+        assert main(["compare", *mistake]) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
@@ -198,7 +195,7 @@ def test_a_suite_is_one_command(checkpoint, problems_file, tmp_path, capsys):
         f"        'overrides': {{'data': {str(problems_file)!r}, 'max_tasks': 3,\n"
         "            'sampling': {'max_new_tokens': 4}, 'variants': ('direct',)}})\n"
     )
-    line = ["evaluate", f"--suite={suite}", f"--checkpoint={checkpoint}"]
+    line = [f"--suite={suite}", f"--checkpoint={checkpoint}"]
     work = tmp_path / "work"
     assert main([*line, f"--workdir={work}"]) == 0
     runs = read_runs(work / "result.json")
@@ -259,7 +256,7 @@ def test_generations_that_cannot_be_read(content, message, problems_file, tmp_pa
     path = tmp_path / "g.jsonl"
     if content is not None:
         path.write_text(content)
-    line = ["evaluate", CONFIG, f"--config.data={problems_file}", f"--generations={path}"]
+    line = [CONFIG, f"--config.data={problems_file}", f"--generations={path}"]
     assert main(line) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {path}") and message in error and error.count("\n") == 1

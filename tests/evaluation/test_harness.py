@@ -3,13 +3,13 @@
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.monologue.forward import forward_monologue
 from data_pipeline.tracing import trace_call
-from semcoder_jax.checkpoints import load_model
 from semcoder_jax.evaluation.benchmarks import cruxeval
 from semcoder_jax.evaluation.generators import REFUSED, ModelSource
 from semcoder_jax.evaluation.harness import Said, from_rows, generate, judged, questions, row_seed
 from semcoder_jax.evaluation.results import Answer
 from semcoder_jax.evaluation.store import GenerationStore, read_store
 from semcoder_jax.inference.generate import Generation, SamplingParams
+from semcoder_jax.loading import load_model
 from tests.support.tiny_checkpoint import write_checkpoint
 
 PROGRAM = "def f(x):\n    y = x + 1\n    return y\n"

@@ -11,12 +11,13 @@ from safetensors.numpy import load_file
 from transformers import LlamaForCausalLM
 
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import abstract_model, load_adapters
+from semcoder_jax.checkpoints import abstract_model
 from semcoder_jax.commands.hf import main
-from semcoder_jax.config import parse_run
+from semcoder_jax.config import Compute, LoRAConfig, parse_run
 from semcoder_jax.hf.adapter import adapter_tensors, export_adapter, read_adapter
-from semcoder_jax.model.decoder import Compute, Decoder
-from semcoder_jax.model.lora import TARGETS, LoRAConfig, adapted, initial_adapters
+from semcoder_jax.loading import load_adapters
+from semcoder_jax.model.decoder import Decoder
+from semcoder_jax.model.lora import TARGETS, adapted, initial_adapters
 from semcoder_jax.training import loop as training
 from tests.model.test_lora import lora_config, losses, randomized
 from tests.model.test_model import DEEPSEEK, GROUPED, random_llama

@@ -6,6 +6,7 @@ import pytest
 from transformers import AutoConfig, LlamaConfig
 
 from semcoder_jax import hf
+from semcoder_jax.config import MODELS
 from semcoder_jax.hf.config import config_fields
 from semcoder_jax.hf.layout import tensor_shapes
 
@@ -113,11 +114,11 @@ def test_deepseek_coder_6_7b_equals_the_released_files(shared_data):
     for release in ("tokenizer", "semcoder_s_1030"):
         directory = shared_data / release
         config = hf.read_config(directory)
-        assert config == hf.MODELS["6.7b"]
+        assert config == MODELS["6.7b"]
         index = json.loads((directory / "model.safetensors.index.json").read_text())
         assert set(tensor_shapes(config)) == set(index["weight_map"])
         assert 2 * hf.parameter_count(config) == index["metadata"]["total_size"]
-    assert hf.parameter_count(hf.MODELS["6.7b"]) == 6_740_512_768
+    assert hf.parameter_count(MODELS["6.7b"]) == 6_740_512_768
 
 
 @pytest.mark.parametrize("size", ["1.3b", "6.7b", "33b"])
@@ -126,7 +127,7 @@ def test_deepseek_coder_shapes_equal_transformers(size):
     import torch
     from transformers import LlamaForCausalLM
 
-    config = hf.MODELS[size]
+    config = MODELS[size]
     fields = config_fields(config, dtype="bfloat16", token_ids={})
     with torch.device("meta"):
         model = LlamaForCausalLM(LlamaConfig(**fields))

@@ -6,8 +6,8 @@ from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import load_model
 from semcoder_jax.inference.generate import SamplingParams, generate
+from semcoder_jax.loading import load_model
 
 PROMPTS = [
     "The capital of France is",

@@ -10,7 +10,6 @@ import torch
 from transformers import LlamaForCausalLM
 
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import load_model
 from semcoder_jax.inference.generate import (
     RowText,
     SamplingError,
@@ -18,6 +17,7 @@ from semcoder_jax.inference.generate import (
     encode_prompt,
     generate,
 )
+from semcoder_jax.loading import load_model
 from tests.support.deepseek_shaped import Letters, build
 from tests.support.stories260k import write_hf_directory
 

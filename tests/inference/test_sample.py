@@ -7,12 +7,12 @@ import shutil
 
 import pytest
 
-from semcoder_jax.checkpoints import load_model
 from semcoder_jax.commands import sample
 from semcoder_jax.commands.sample import main
 from semcoder_jax.inference.engine import Engine
 from semcoder_jax.inference.generate import SamplingParams, generate
 from semcoder_jax.inference.request import Request
+from semcoder_jax.loading import load_model
 from tests.support.tiny_checkpoint import write_checkpoint
 
 PROMPTS = ["def f(a):", "x = [1, 2]\n" * 6, "a", "return the answer"]

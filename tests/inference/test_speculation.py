@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from semcoder_jax.checkpoints import Model
+from semcoder_jax.config import DecoderConfig
 from semcoder_jax.inference.engine import Engine, Request
 from semcoder_jax.inference.params import SamplingParams
 from semcoder_jax.inference.speculation import NGRAM, Lookup, SpeculationPolicy, draft
-from semcoder_jax.model.decoder import Decoder, DecoderConfig
+from semcoder_jax.loading import Model
+from semcoder_jax.model.decoder import Decoder
 from tests.support.deepseek_shaped import Letters
 
 

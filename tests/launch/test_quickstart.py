@@ -50,7 +50,7 @@ def test_every_stage_runs_and_a_second_run_keeps_it(tmp_path):
     from flax import nnx
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from semcoder_jax.checkpoints import load_model
+    from semcoder_jax.loading import load_model
 
     theirs = AutoModelForCausalLM.from_pretrained(export, dtype=torch.float32)
     text = json.loads(problems[0])["program"]

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from semcoder_jax.hf import MODELS
-from semcoder_jax.model.decoder import Decoder, DecoderConfig
+from semcoder_jax.config import MODELS, DecoderConfig
+from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.flops import (
     causal_pairs,
     forward_flops,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from semcoder_jax.model.decoder import Decoder, DecoderConfig
-from semcoder_jax.model.initialization import InitializationConfig, with_copying_heads
+from semcoder_jax.config import DecoderConfig, InitializationConfig
+from semcoder_jax.model.decoder import Decoder
+from semcoder_jax.model.initialization import with_copying_heads
 from semcoder_jax.model.rope import rope_angles
 
 CONFIG = DecoderConfig(

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from semcoder_jax.config import DecoderConfig
 from semcoder_jax.model import kv_cache
 from semcoder_jax.model.attention import attend, attention_mask
-from semcoder_jax.model.decoder import DecoderConfig
 from semcoder_jax.model.kv_cache import KVCache
 
 CONFIG = DecoderConfig(

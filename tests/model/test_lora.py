@@ -14,20 +14,20 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import PartitionSpec as P
 
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import (
-    BaseError,
-    CheckpointError,
-    abstract_model,
-    load_adapters,
-    load_base,
-    load_model,
-)
-from semcoder_jax.config import ConfigError, parse_run
-from semcoder_jax.model import sharding
-from semcoder_jax.model.decoder import Compute, Decoder, DecoderConfig
-from semcoder_jax.model.lora import (
-    BASES,
+from semcoder_jax.checkpoints import BaseError, CheckpointError, abstract_model
+from semcoder_jax.config import (
+    LORA_BASES,
+    Compute,
+    ConfigError,
+    DecoderConfig,
     LoRAConfig,
+    parse_run,
+)
+from semcoder_jax.errors import UserError
+from semcoder_jax.loading import load_adapters, load_base, load_model
+from semcoder_jax.model import sharding
+from semcoder_jax.model.decoder import Decoder
+from semcoder_jax.model.lora import (
     adapted,
     adapter_axes,
     freeze,
@@ -100,7 +100,7 @@ def logits(params):
 
 
 @pytest.mark.parametrize(
-    "base", ["nf4", *(pytest.param(base, marks=pytest.mark.slow) for base in BASES[:3])]
+    "base", ["nf4", *(pytest.param(base, marks=pytest.mark.slow) for base in LORA_BASES[:3])]
 )
 def test_new_adapters_change_nothing_and_random_ones_as_if_merged(base):
     _, params = decoder()
@@ -333,7 +333,7 @@ def test_a_run_goes_on_over_no_other_base(run, data, other_base, tmp_path):
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "12")  # as if stopped before the last step
     with pytest.raises(BaseError, match=MISMATCH):
         training.train(lora_config(data, other_base, lora__base="nf4"), tmp_path / "run")
-    assert issubclass(BaseError, training.USER_ERRORS)  # told in one line
+    assert issubclass(BaseError, UserError)  # told in one line
     assert not list((tmp_path / "run" / "checkpoints").glob("*.damaged"))
 
 

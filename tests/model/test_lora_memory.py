@@ -26,7 +26,7 @@ def test_it_fits_a_single_chip(tpu_compiler, config, held, peak, capsys, monkeyp
     """With room to spare, and nothing beside the arguments that is as large as the base."""
     monkeypatch.setenv("SEMCODER_CACHE", str(tmp_path))
     command = [f"--config={CONFIGS / config}", "--topology=v5e:1x1", "--json"]
-    assert plan.main(["plan", *command]) == 0
+    assert plan.main([*command]) == 0
     (record,) = json.loads(capsys.readouterr().out)
     assert record["fits"]
     assert record["compiler"]["argument_bytes"] == pytest.approx(held, rel=0.01)

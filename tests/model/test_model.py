@@ -12,7 +12,8 @@ from flax import nnx
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from semcoder_jax import hf
-from semcoder_jax.model.decoder import Compute, Decoder
+from semcoder_jax.config import Compute
+from semcoder_jax.model.decoder import Decoder
 from tests.support.stories260k import read_llama2c, read_pieces, write_hf_directory
 
 torch.set_num_threads(1)  # models this small only lose time to threads

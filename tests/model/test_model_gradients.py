@@ -9,8 +9,9 @@ from flax import nnx
 from transformers import LlamaForCausalLM
 
 from semcoder_jax import hf
+from semcoder_jax.config import Compute
 from semcoder_jax.hf.weights import tensors
-from semcoder_jax.model.decoder import Compute, Decoder
+from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.training.loss import weighted_cross_entropy
 from tests.model.test_model import DEEPSEEK, GROUPED, jax_logits, random_llama
 from tests.support.stories260k import write_hf_directory

@@ -11,9 +11,10 @@ import pytest
 from flax import nnx
 from jax.sharding import PartitionSpec as P
 
-from semcoder_jax.checkpoints import load_model
+from semcoder_jax.config import DecoderConfig
+from semcoder_jax.loading import load_model
 from semcoder_jax.model import sharding
-from semcoder_jax.model.decoder import Decoder, DecoderConfig
+from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.quantization import (
     SUMMED_AXES,
     QuantizedWeight,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from semcoder_jax.model.decoder import Compute, Decoder, DecoderConfig, _rows
+from semcoder_jax.config import Compute, DecoderConfig
+from semcoder_jax.model.decoder import Decoder, _rows
 from semcoder_jax.model.remat import POLICIES
 from semcoder_jax.training.step import batch_loss_sums
 

@@ -12,8 +12,7 @@ import jax
 import pytest
 
 from launch import plan
-from semcoder_jax.config import ConfigError, parse_run
-from semcoder_jax.hf import MODELS
+from semcoder_jax.config import MODELS, ConfigError, parse_run
 from semcoder_jax.model import flops
 from semcoder_jax.planner import compiled_step
 from semcoder_jax.planner.cache import PlanCache, plan_key, source_hash
@@ -415,7 +414,7 @@ def fake_compiler(monkeypatch, tmp_path):
     ],
 )
 def test_mistakes_are_one_line_before_anything_compiles(flags, said, config_file, capsys):
-    assert plan.main(["plan", config_file(record()), *flags]) == 2
+    assert plan.main([config_file(record()), *flags]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
     assert captured.err.startswith("error: ") and said in captured.err
@@ -424,7 +423,7 @@ def test_mistakes_are_one_line_before_anything_compiles(flags, said, config_file
 def test_the_command_plans_several_topologies(config_file, fake_compiler, capsys):
     config = record()
     del config["data"]["train"], config["data"]["tokenizer"]  # a plan reads no data
-    arguments = ["plan", config_file(config), "--topology=v5e:4x4,v5e:2x4"]
+    arguments = [config_file(config), "--topology=v5e:4x4,v5e:2x4"]
     assert plan.main([*arguments, "--json"]) == 0
     captured = capsys.readouterr()
     rows = json.loads(captured.out)
@@ -441,7 +440,7 @@ def test_the_command_plans_several_topologies(config_file, fake_compiler, capsys
 def test_the_recipe_of_epochs_needs_its_steps(config_file, fake_compiler, capsys):
     config = record(data__num_epochs=3)
     del config["train"]["num_steps"]
-    arguments = ["plan", config_file(config), "--topology=v5e:4x4"]
+    arguments = [config_file(config), "--topology=v5e:4x4"]
     assert plan.main(arguments) == 0
     assert "give --steps=N" in capsys.readouterr().out
     assert plan.main([*arguments, "--steps=3600"]) == 0
@@ -482,7 +481,7 @@ def test_a_search_shows_the_setting_and_how_to_ask_for_it(
     monkeypatch.chdir(tmp_path)
     program = SEARCHED.replace("MEMORY", "3")
     monkeypatch.setattr(plan, "Compiler", lambda: Answers(tmp_path, program))
-    arguments = ["plan", config_file(record()), "--topology=v5e:2x2,v5e:1x1", "--search"]
+    arguments = [config_file(record()), "--topology=v5e:2x2,v5e:1x1", "--search"]
     assert plan.main(arguments) == 0
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
@@ -499,7 +498,7 @@ def test_a_search_shows_the_setting_and_how_to_ask_for_it(
     assert [row["setting"]["remat"] for row in rows] == ["offload", "offload"]
     config = record(compute__remat="none", mesh__data=1, mesh__fsdp=1, mesh__tensor=1)
     flags = lines[-1].split()[1:]
-    assert plan.main(["plan", config_file(config), "--topology=v5e:1x1", *flags]) == 0
+    assert plan.main([config_file(config), "--topology=v5e:1x1", *flags]) == 0
     assert (tmp_path / "asked.jsonl").read_text().count("\n") == asked
 
 
@@ -509,7 +508,7 @@ def test_a_search_where_even_the_least_is_too_much_compiles_nothing(
     monkeypatch.chdir(tmp_path)
     program = SEARCHED.replace("MEMORY", "50")
     monkeypatch.setattr(plan, "Compiler", lambda: Answers(tmp_path, program))
-    assert plan.main(["plan", config_file(record()), "--topology=v5e:2x2", "--search"]) == 1
+    assert plan.main([config_file(record()), "--topology=v5e:2x2", "--search"]) == 1
     # Offload in 16 microbatches: 0.8 x (50 + 4/16).
     assert "no: needs at least 40.20 GiB of 15.75 GiB" in capsys.readouterr().out
     assert (tmp_path / "asked.jsonl").read_text().count("\n") == 1
@@ -543,5 +542,5 @@ def test_an_interruption_is_one_line(config_file, monkeypatch, tmp_path, capsys)
             raise KeyboardInterrupt
 
     monkeypatch.setattr(plan, "Compiler", lambda: Interrupted(tmp_path, ECHO))
-    assert plan.main(["plan", config_file(record()), "--topology=v5e:4x4"]) == 130
+    assert plan.main([config_file(record()), "--topology=v5e:4x4"]) == 130
     assert "the same command goes on" in capsys.readouterr().err.splitlines()[-1]

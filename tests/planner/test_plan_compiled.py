@@ -36,7 +36,7 @@ def compiler(tpu_compiler, tmp_path, monkeypatch):
 
 def planned(capsys, *flags: str) -> tuple[int, dict, str]:
     """(exit code, the only plan, what was said meanwhile)"""
-    code = plan.main(["plan", *flags, "--json"])
+    code = plan.main([*flags, "--json"])
     captured = capsys.readouterr()
     assert captured.out, captured.err
     (row,) = json.loads(captured.out)

@@ -11,8 +11,7 @@ import pytest
 from flax import nnx
 
 from semcoder_jax.checkpoints import abstract_model
-from semcoder_jax.config import ConfigError, parse_run
-from semcoder_jax.hf import MODELS
+from semcoder_jax.config import MODELS, ConfigError, parse_run
 from semcoder_jax.model.remat import POLICIES
 from semcoder_jax.model.sharding import MeshError
 from semcoder_jax.planner.compiled_step import CompiledStep, batch_shapes

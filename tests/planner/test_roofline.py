@@ -10,7 +10,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 
-from semcoder_jax.hf import MODELS
+from semcoder_jax.config import MODELS
 from semcoder_jax.model import flops
 from semcoder_jax.planner.executed_flops import traced_flops
 from semcoder_jax.planner.roofline import Exchange, memory_bytes, roofline

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from data_pipeline.endpoint import client as endpoint
-from semcoder_jax.checkpoints import load_model
 from semcoder_jax.inference.engine import Engine, Request
 from semcoder_jax.inference.params import SamplingParams
+from semcoder_jax.loading import load_model
 from tests.support.tiny_checkpoint import write_checkpoint
 
 uvicorn = pytest.importorskip("uvicorn", reason="needs the serve extra")

@@ -7,7 +7,7 @@ from flax import nnx
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import Model
+from semcoder_jax.loading import Model
 from semcoder_jax.model.decoder import Decoder
 
 

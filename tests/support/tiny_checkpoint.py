@@ -11,7 +11,8 @@ from data_pipeline.toy.corpus import random_program
 from data_pipeline.toy.vocabulary import train_tokenizer
 from data_pipeline.tracing import Trace, trace_call
 from semcoder_jax import hf
-from semcoder_jax.model.decoder import Decoder, DecoderConfig
+from semcoder_jax.config import DecoderConfig
+from semcoder_jax.model.decoder import Decoder
 
 
 def random_runs(count: int, seed: int = 0) -> list[Trace]:

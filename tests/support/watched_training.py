@@ -39,7 +39,7 @@ def main() -> int:
         return batch
 
     BatchIterator.__next__ = watched
-    return importlib.import_module(program).main([program, *sys.argv[3:]])
+    return importlib.import_module(program).main(sys.argv[3:])
 
 
 if __name__ == "__main__":

@@ -147,14 +147,3 @@ def test_bounds(value, belongs):
 def test_impossible_arguments_are_refused(tmp_path):
     with pytest.raises(synthetic.CorpusError, match="functions=0"):
         synthetic.build(tmp_path, functions=0)
-
-
-def test_command_reports_a_mistake_in_one_line(tmp_path):
-    run = subprocess.run(
-        [sys.executable, "-m", "data_pipeline.synthetic", f"--output={tmp_path}", "--functions=0"],
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 2
-    assert run.stderr.startswith("error: ")
-    assert len(run.stderr.splitlines()) == 1

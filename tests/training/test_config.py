@@ -6,8 +6,16 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
-from semcoder_jax.config import ConfigError, differing_fields, parse_run
-from semcoder_jax.hf import MODELS
+from semcoder_jax.config import (
+    LORA_TARGETS,
+    MODELS,
+    REMAT_POLICIES,
+    ConfigError,
+    differing_fields,
+    parse_run,
+)
+from semcoder_jax.model.lora import TARGETS
+from semcoder_jax.model.remat import POLICIES
 from tests.support.tiny_run import tiny_config
 
 
@@ -91,3 +99,8 @@ def test_differing_fields_leave_out_what_is_harmless():
     assert differing_fields(run, more) == {"train.num_steps": (12, 13)}
     # A default written out is no difference.
     assert differing_fields(run, parse_run(config(optimizer__b1=0.9))) == {}
+
+
+def test_every_allowed_name_is_one_that_the_model_knows():
+    assert set(REMAT_POLICIES) == set(POLICIES)
+    assert set(LORA_TARGETS) == set(TARGETS)

@@ -22,7 +22,7 @@ import pytest
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import make_record, read_jsonl, write_jsonl
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import load_model
+from semcoder_jax.loading import load_model
 from semcoder_jax.training.metrics import read_metrics
 from tests.support.tiny_run import tiny_config, write_data
 from tests.support.watched_training import digest
@@ -68,7 +68,7 @@ class Site:
             f"def get_config():\n    return ConfigDict({config!r})\n"
         )
 
-    def start(self, workdir, devices, *arguments, program="semcoder_jax.training.loop"):
+    def start(self, workdir, devices, *arguments, program="semcoder_jax.commands.train"):
         """(process, file of what it was given)."""
         environment = os.environ | {
             "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {QUICK}",

@@ -16,8 +16,9 @@ from flax import nnx
 
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import make_record, read_jsonl, write_jsonl
-from semcoder_jax.checkpoints import load_model
-from semcoder_jax.model.decoder import DecoderConfig
+from semcoder_jax.commands.train import main
+from semcoder_jax.config import DecoderConfig
+from semcoder_jax.loading import load_model
 from semcoder_jax.model.flops import training_flops
 from semcoder_jax.training import loop as training
 from semcoder_jax.training import throughput as speed
@@ -291,7 +292,7 @@ def test_a_trace_holds_the_steps_after_warm_up(run):
 
 
 def command(capsys, *arguments):
-    code = training.main(["train", *map(str, arguments)])
+    code = main([*map(str, arguments)])
     return code, capsys.readouterr()
 
 

@@ -8,10 +8,9 @@ import pytest
 import torch
 from jax.sharding import PartitionSpec as P
 
+from semcoder_jax.config import ConfigError, OptimizerConfig
 from semcoder_jax.model import sharding
 from semcoder_jax.training.optimizer import (
-    OptimizerConfig,
-    OptimizerError,
     accumulated_gradients,
     learning_rate_schedule,
     make_optimizer,
@@ -49,11 +48,11 @@ def test_schedule_by_hand():
 
 
 def test_settings_that_make_no_sense():
-    with pytest.raises(OptimizerError, match="'adam' is none of"):
+    with pytest.raises(ConfigError, match="'adam' is none of"):
         OptimizerConfig(name="adam")
-    with pytest.raises(OptimizerError, match="min_learning_rate"):
+    with pytest.raises(ConfigError, match="min_learning_rate"):
         OptimizerConfig(peak_learning_rate=1e-3, min_learning_rate=1e-2)
-    with pytest.raises(OptimizerError, match="warmup_steps 10 must be below"):
+    with pytest.raises(ConfigError, match="warmup_steps 10 must be below"):
         learning_rate_schedule(OptimizerConfig(warmup_steps=10), 10)
 
 

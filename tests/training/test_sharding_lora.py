@@ -91,7 +91,8 @@ def run_steps(run, architecture, mesh) -> dict:
     import jax
     from flax import nnx
 
-    from semcoder_jax.checkpoints import abstract_model, checksum, load_base
+    from semcoder_jax.checkpoints import abstract_model, checksum
+    from semcoder_jax.loading import load_base
     from semcoder_jax.model import sharding
     from semcoder_jax.training.optimizer import make_optimizer
     from semcoder_jax.training.state import frozen_shapes, initial_state, state_shardings

@@ -26,8 +26,10 @@ from data_pipeline.pyx.records import read_jsonl
 from data_pipeline.tokens.batches import tokenize_records
 from data_pipeline.tokens.packing import lay_out, plan_packs
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import CheckpointError, Checkpoints, abstract_model, load_model
+from semcoder_jax.checkpoints import CheckpointError, Checkpoints, abstract_model
+from semcoder_jax.commands.train import main
 from semcoder_jax.config import ConfigError, parse_run
+from semcoder_jax.loading import load_model
 from semcoder_jax.model import sharding
 from semcoder_jax.training import loop as training
 from semcoder_jax.training.data import open_data
@@ -377,7 +379,7 @@ def write_config_file(directory, config):
 
 
 def run_command(capsys, *arguments):
-    code = training.main(["train", *map(str, arguments)])
+    code = main([*map(str, arguments)])
     return code, capsys.readouterr()
 
 

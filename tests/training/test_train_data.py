@@ -13,10 +13,11 @@ import pytest
 
 from data_pipeline.tokens.tokenize import prepare
 from data_pipeline.toy.vocabulary import train_tokenizer
+from semcoder_jax.commands.train import main
 from semcoder_jax.config import parse_run
 from semcoder_jax.training import data as train_data
 from semcoder_jax.training.data import open_data
-from semcoder_jax.training.loop import main, train
+from semcoder_jax.training.loop import train
 from tests.support.tiny_run import tiny_config, write_data
 
 REPOSITORY = Path(__file__).parents[2]
@@ -131,7 +132,7 @@ def refused(config, workdir, capsys, tmp_path) -> str:
         "from ml_collections import ConfigDict\n\n\ndef get_config():\n"
         f"    return ConfigDict({config!r})\n"
     )
-    assert main(["train", f"--config={path}", f"--workdir={workdir}"]) == 2
+    assert main([f"--config={path}", f"--workdir={workdir}"]) == 2
     lines = capsys.readouterr().err.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == 1 and lines[-1] == errors[0]

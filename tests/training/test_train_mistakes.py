@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from semcoder_jax import hf
+from semcoder_jax.commands.train import main
 from semcoder_jax.training import loop as training
 from tests.support.tiny_run import tiny_config, write_data
 
@@ -53,7 +54,7 @@ def write_config_file(directory, config):
 
 def refused(capsys, *arguments):
     """The one line of a command that fails, and compiled nothing."""
-    code = training.main(["train", *map(str, arguments)])
+    code = main([*map(str, arguments)])
     output = capsys.readouterr()
     assert code == 2 and output.err.count("\n") == 1, output.err
     assert output.err.startswith("error: ") and "compil" not in output.err
@@ -119,7 +120,7 @@ import sys
 from semcoder_jax import train
 for change in sys.argv[3:]:
     workdir = f"--workdir={sys.argv[2]}"
-    print(train.main(["train", f"--config={sys.argv[1]}", workdir, *change.split()]), flush=True)
+    print(train.main([f"--config={sys.argv[1]}", workdir, *change.split()]), flush=True)
 """
 
 

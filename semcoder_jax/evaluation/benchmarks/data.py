@@ -24,12 +24,13 @@ from data_pipeline.files import (
     write_text,
 )
 from semcoder_jax.cache import cache_folder
+from semcoder_jax.errors import UserError
 
 MAX_BYTES = 8 << 30  # of one file, packed
 _CHUNK = 1 << 20
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """Data that cannot be had or read; the message names file:line and field."""
 
 

@@ -19,6 +19,7 @@ from data_pipeline.source.fingerprints import explain_mismatch
 from data_pipeline.source.literals import LiteralError, literal_end, parse_literal, same_value
 from data_pipeline.tracing import Trace
 from data_pipeline.verify import VerifyError, marked, trace_of, verify_trace
+from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.harness import Said
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
@@ -27,7 +28,7 @@ VARIANTS = ("monologue", "direct")
 STOP = "[/ANSWER]"
 
 
-class HeldoutError(ValueError):
+class HeldoutError(UserError):
     """Problems that cannot be asked about."""
 
 

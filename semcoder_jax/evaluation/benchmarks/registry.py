@@ -5,13 +5,14 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.benchmarks import cruxeval, evalplus, heldout_backward, livecodebench
 from semcoder_jax.evaluation.benchmarks.data import DataError
 from semcoder_jax.evaluation.benchmarks.heldout import Heldout, HeldoutError, read_problems
 from semcoder_jax.evaluation.harness import Benchmark
 
 
-class BenchmarkError(ValueError):
+class BenchmarkError(UserError):
     """A config that names no benchmark, or lacks what its benchmark needs."""
 
 

@@ -6,7 +6,36 @@ release's config.json of 6.7b. Reading a real checkpoint uses its own config.jso
 
 import dataclasses
 
-from semcoder_jax.model.decoder import DecoderConfig
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig:
+    """Architecture of a DeepSeekCoder-shaped decoder: everything that an HF config.json decides.
+
+    ``rope_scaling_factor`` is the linear (position interpolation) factor, 1.0 for none.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    max_positions: int
+    rope_theta: float = 100_000.0
+    rope_scaling_factor: float = 1.0
+    rms_norm_eps: float = 1e-6
+    tie_embeddings: bool = False
+    initializer_range: float = 0.02
+
+    def __post_init__(self):
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(
+                f"num_kv_heads={self.num_kv_heads} must divide num_heads={self.num_heads}"
+            )
+        if self.head_dim % 2:
+            raise ValueError(f"head_dim={self.head_dim} must be even for rotary embedding")
+
 
 _6_7B = DecoderConfig(
     vocab_size=32_256,

@@ -1,0 +1,91 @@
+"""Removes rows that repeat a benchmark's tasks, or one another.
+
+python -m data_pipeline.decontaminate --input=FILE.jsonl --benchmarks=DIR --output=KEPT.jsonl \\
+    --report=REMOVED.jsonl
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data_pipeline.decontamination.overlap import (
+    REASONS,
+    BenchmarkIndex,
+    DecontaminationError,
+    Item,
+    Removal,
+    item_of_row,
+    repeats,
+)
+from data_pipeline.files import (
+    check_separate,
+    numbered_lines,
+    parse_row,
+    write_bytes,
+    write_rows,
+)
+from data_pipeline.source.fingerprints import FINGERPRINT
+from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0, or 2 for bad input."""
+    return run_command(_run, argv)
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="python -m data_pipeline.decontaminate", description=__doc__)
+    parser.add_argument("--input", required=True, type=Path, help="JSONL of seeds or PyX records")
+    parser.add_argument("--output", required=True, type=Path, help="JSONL of the rows that stay")
+    parser.add_argument("--report", type=Path, help="JSONL, a row for each that goes, with why")
+    parser.add_argument(
+        "--benchmarks", type=Path, nargs="*", default=[], help="files of tasks, or folders of them"
+    )
+    parser.add_argument(
+        "--repeats",
+        action="store_true",
+        help="also remove rows whose program repeats that of another row (PyX has many rows a "
+        "program: only for rows with one program each, such as seeds)",
+    )
+    return parser
+
+
+def _run(arguments: Sequence[str]) -> None:
+    options = _parser().parse_args(arguments)
+    if not options.benchmarks and not options.repeats:
+        raise CommandLineError("expected --benchmarks, --repeats or both")
+    check_separate(
+        {"--input": options.input, "--output": options.output, "--report": options.report}
+    )
+    rows: list[tuple[bytes, Item]] = []
+    for number, line in numbered_lines(options.input, raises=DecontaminationError):
+        where = f"{options.input.name}:{number}"
+        row = parse_row(line, where, raises=DecontaminationError)
+        rows.append((line if line.endswith(b"\n") else line + b"\n", item_of_row(row, where)))
+    removed: dict[str, Removal] = {}
+    index = BenchmarkIndex.from_files(options.benchmarks)
+    for _, item in tqdm(rows, desc="benchmarks", unit="row", disable=None):
+        removal = index.overlap(item)
+        if removal is not None:
+            removed[item.id] = removal
+    if options.repeats:
+        rest = [item for _, item in rows if item.id not in removed]
+        removed |= {removal.id: removal for removal in repeats(rest)}
+    kept = [line for line, item in rows if item.id not in removed]
+    write_bytes(options.output, b"".join(kept))
+    if options.report is not None:
+        told = (asdict(removed[item.id]) for _, item in rows if item.id in removed)
+        write_rows(options.report, told)
+    print(f"{len(rows) - len(removed):>10,} of {len(rows):,} rows stay")
+    print(f"{'':>10} programs compared by fingerprint {FINGERPRINT}")
+    for (reason, name), count in sorted(
+        Counter(
+            (removal.reason, removal.matched.split("/")[0] if "/" in removal.matched else "")
+            for removal in removed.values()
+        ).items(),
+        key=lambda entry: (REASONS.index(entry[0][0]), entry[0][1]),
+    ):
+        print(f"{count:>10,} removed: {reason:<10}  {name or 'another row'}".rstrip())

@@ -1,0 +1,68 @@
+"""Training, from a config to checkpoints:
+
+    python -m semcoder_jax.train --config=configs/quickstart.py --workdir=DIR [--config.a.b=…]
+        [--profile[=STEPS]]    # trace STEPS steps (5) after warm-up into WORKDIR/profile
+
+Run again with the same arguments it goes on from the last checkpoint, and the losses that follow
+are those of an unbroken run, bit for bit on the same mesh. SIGTERM or Ctrl-C finishes the step,
+saves and leaves with exit code 0. Compiled programs are kept in the user's cache folder,
+of several processes in WORKDIR/compiled (JAX_COMPILATION_CACHE_DIR for another), so that starting
+again does not compile again.
+
+WORKDIR: config.json (the checked config), model/ (an HF directory without weights), checkpoints/
+(Orbax), metrics.jsonl and tensorboard/, goodput.jsonl (where the wall time went), skipped.jsonl
+(steps whose gradient was not used), profile/, packs/ (the plan of each epoch), corpus/ and data/
+(what the source prepares).
+"""
+
+import re
+from collections.abc import Sequence
+
+from ml_collections import ConfigDict
+
+from data_pipeline.terminal.command_line import CommandLineError, run_command
+from semcoder_jax.commands import config_flags
+from semcoder_jax.training.compilation_cache import keep_compiled_programs
+from semcoder_jax.training.loop import train
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 trained or stopped in order, 2 the user's mistake, 130 interrupted."""
+    stopped = "interrupted; the same command goes on from the last checkpoint"
+    return run_command(_run, argv, help_text=__doc__, stopped=stopped)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    arguments, profile_steps = split_profile(arguments)
+    config, workdir = parse_arguments(arguments)
+    keep_compiled_programs(workdir)
+    result = train(config, workdir, profile_steps=profile_steps)
+    rate = f", {result.tokens_per_second:,.0f} tokens/s" if result.tokens_per_second else ""
+    held_out = "" if result.eval_loss is None else f", held-out loss {result.eval_loss:.4f}"
+    print(f"{workdir}: step {result.step} of {result.num_steps}{held_out}{rate}")
+
+
+def split_profile(argv: Sequence[str]) -> tuple[list[str], int]:
+    """(the arguments without --profile[=STEPS], how many steps to trace). Raises
+    CommandLineError."""
+    rest, steps = [], 0
+    for argument in argv:
+        name, _, value = argument.partition("=")
+        if name.lstrip("-") != "profile" or not name.startswith("-"):
+            rest.append(argument)
+        elif re.fullmatch(r"[1-9]\d*", value or "5"):
+            steps = int(value or 5)
+        else:
+            raise CommandLineError(
+                f"command line: {argument}: expected --profile or --profile=STEPS, at least 1"
+            )
+    return rest, steps
+
+
+def parse_arguments(argv: Sequence[str]) -> tuple[ConfigDict, str]:
+    """(config with its overrides, workdir). Raises CommandLineError."""
+    # New fields: those left to their defaults; parse_run knows all names.
+    config, values = config_flags.parse_arguments(
+        argv, {"workdir": "Directory of the run."}, new_fields=True
+    )
+    return config, values["workdir"]

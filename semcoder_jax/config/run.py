@@ -1,0 +1,256 @@
+"""The record of a training run: which sections and fields it may hold, checked before work starts.
+
+A config file gives an ``ml_collections.ConfigDict``; ``parse_run`` turns it into frozen
+dataclasses or says in one line which field is wrong. ``differing_fields`` compares two records.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from data_pipeline.tokens.mixture import MixtureError, check_weights
+from semcoder_jax.config.architecture import MODELS, DecoderConfig
+from semcoder_jax.config.fields import (
+    check_names,
+    check_type,
+    flat_record,
+    nearest,
+    parse_section,
+    plain_record,
+)
+from semcoder_jax.config.sections import (
+    ATTENTION_BACKENDS,
+    COMPUTE_DTYPES,
+    DATA_SOURCES,
+    LORA_BASES,
+    LORA_TARGETS,
+    MESH_AXES,
+    OVERLONG,
+    REMAT_POLICIES,
+    Compute,
+    ConfigError,
+    DataConfig,
+    InitializationConfig,
+    LoRAConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
+
+# Fields that may change between a run and its resumption: they decide what is shown and kept and
+# where it is computed, not which losses follow (up to rounding for mesh, compute and
+# accumulation). The number of steps is not among them: the cosine depends on it.
+HARMLESS_FIELDS = (
+    "mesh",
+    "compute",
+    "data.datasets",  # folders may be moved: their content is in the iterator's saved state
+    "train.accumulation_steps",
+    "train.log_every",
+    "train.eval_every",
+    "train.eval_batches",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "train.max_skipped_steps",
+    "train.stop_after_step",
+    "train.wandb_project",
+)
+# Fields that each data.source needs.
+_FIELDS_OF_SOURCE = {
+    "synthetic": (),
+    "jsonl": ("train", "tokenizer"),
+    "pyx": ("directory",),
+    "tokens": ("datasets",),
+}
+_POSITIVE_FIELDS = (
+    "data.sequence_length",
+    "data.global_batch_size",
+    "data.vocabulary_words",
+    "data.packing_window",
+    "train.num_steps",
+    "data.num_epochs",
+    "compute.loss_chunk",
+    "train.accumulation_steps",
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """A whole checked record.
+
+    ``model`` holds ``architecture``, the name of one of MODELS, or fields of DecoderConfig
+    (``vocab_size`` may be left to the tokenizer, ``num_kv_heads``, ``head_dim`` and
+    ``max_positions`` to the others), or both, the fields then replacing the named one's; and
+    ``init_from``, an HF directory or a training workdir to start from. That brings an architecture
+    of its own, which what stands beside it must equal; with nothing beside it, it decides alone.
+    ``lora`` None trains all parameters; with the section, adapters over those of ``init_from``.
+    ``initialization`` shapes new parameters. ``mesh`` is the argument of sharding.make_mesh.
+    """
+
+    seed: int
+    model: Mapping
+    initialization: InitializationConfig
+    compute: Compute
+    mesh: Mapping
+    data: DataConfig
+    optimizer: OptimizerConfig
+    train: TrainConfig
+    lora: LoRAConfig | None = None
+
+    def to_record(self) -> dict:
+        """Every field, defaults included, as JSON would give it back; parse_run reads it."""
+        return plain_record(dataclasses.asdict(self))
+
+    def decoder_config(self, vocab_size: int) -> DecoderConfig:
+        """The architecture that ``model`` spells out, for a tokenizer of ``vocab_size`` ids."""
+        fields = {name: value for name, value in self.model.items() if name != "init_from"}
+        if name := fields.pop("architecture", None):
+            fields = dataclasses.asdict(MODELS[name]) | fields
+        fields.setdefault("vocab_size", vocab_size)
+        if fields["vocab_size"] < vocab_size:
+            raise ConfigError(
+                f"config: model.vocab_size {fields['vocab_size']} is below the tokenizer's "
+                f"{vocab_size}"
+            )
+        heads = fields.get("num_heads") or 1
+        fields.setdefault("num_kv_heads", heads)
+        if "hidden_size" in fields:
+            fields.setdefault("head_dim", fields["hidden_size"] // heads)
+        fields.setdefault("max_positions", self.data.sequence_length)
+        return parse_section(DecoderConfig, fields, "model")
+
+
+def parse_run(record: Mapping) -> RunConfig:
+    """Check a ConfigDict or dict and return it as a RunConfig. Raises ConfigError."""
+    record = plain_record(record)
+    _check_sections(record)
+    lora = record.get("lora")
+    run = RunConfig(
+        seed=record.get("seed", 0),
+        model=_parse_model(record["model"]),
+        initialization=parse_section(
+            InitializationConfig, record.get("initialization", {}), "initialization"
+        ),
+        compute=parse_section(Compute, record.get("compute", {}), "compute"),
+        mesh=_parse_mesh(record.get("mesh", {})),
+        data=parse_section(DataConfig, record["data"], "data"),
+        optimizer=parse_section(OptimizerConfig, record.get("optimizer", {}), "optimizer"),
+        train=parse_section(TrainConfig, record["train"], "train"),
+        lora=None if lora is None else parse_section(LoRAConfig, lora, "lora"),
+    )
+    _check_model(run)
+    _check_choices(run)
+    _check_data(run.data)
+    _check_numbers(run)
+    if run.lora:
+        _check_lora(run)
+    return run
+
+
+def differing_fields(run: RunConfig, other: RunConfig) -> dict[str, tuple]:
+    """Dotted names of the fields, harmless ones aside, whose values differ, and both values."""
+    ours, theirs = flat_record(run.to_record()), flat_record(other.to_record())
+    return {
+        name: (ours.get(name), theirs.get(name))
+        for name in sorted(ours.keys() | theirs.keys())
+        if ours.get(name) != theirs.get(name)
+        and not any(name == h or name.startswith(h + ".") for h in HARMLESS_FIELDS)
+    }
+
+
+def _check_sections(record: Mapping) -> None:
+    known = [field.name for field in dataclasses.fields(RunConfig)]
+    check_names(record, known, "")
+    for name in ("model", "data", "train"):
+        if name not in record:
+            raise ConfigError(f"config: section {name} is missing")
+    for name in known:
+        absent = name == "lora" and record.get(name) is None
+        if name != "seed" and not absent and not isinstance(record.get(name, {}), dict):
+            raise ConfigError(f"config: {name} must be a section of fields")
+    check_type(record.get("seed", 0), int, "seed")
+
+
+def _parse_model(section: Mapping) -> dict:
+    """The fields that are given; a field of None counts as left out."""
+    model = {name: value for name, value in section.items() if value is not None}
+    decoder_fields = [field.name for field in dataclasses.fields(DecoderConfig)]
+    check_names(model, [*decoder_fields, "architecture", "init_from"], "model.")
+    if model.get("architecture", "6.7b") not in MODELS:
+        name = model["architecture"]
+        raise ConfigError(f"config: model.architecture {name!r}: {nearest(str(name), MODELS)}")
+    return model
+
+
+def _parse_mesh(section: Mapping) -> Mapping:
+    check_names(section, MESH_AXES, "mesh.")
+    for name, size in section.items():
+        check_type(size, int, f"mesh.{name}")
+    return section
+
+
+def _check_model(run: RunConfig) -> None:
+    # A record holds the section's defaults, too.
+    if "init_from" in run.model and run.initialization != InitializationConfig():
+        raise ConfigError("config: model.init_from brings the parameters; drop initialization")
+
+
+def _check_choices(run: RunConfig) -> None:
+    for field, value, allowed in (
+        ("compute.dtype", run.compute.dtype, COMPUTE_DTYPES),
+        ("compute.attention", run.compute.attention, ATTENTION_BACKENDS),
+        ("compute.remat", run.compute.remat, REMAT_POLICIES),
+        ("data.source", run.data.source, DATA_SOURCES),
+        ("data.overlong", run.data.overlong, OVERLONG),
+    ):
+        if value not in allowed:
+            raise ConfigError(f"config: {field} {value!r}: {nearest(value, allowed)}")
+
+
+def _check_data(data: DataConfig) -> None:
+    for name in _FIELDS_OF_SOURCE[data.source]:
+        if not getattr(data, name):
+            raise ConfigError(f"config: data.{name} is missing (data.source is {data.source!r})")
+    for name, path in data.datasets.items():
+        check_type(path, str, f"data.datasets.{name}")
+    try:
+        check_weights(data.mixture, data.datasets)
+    except MixtureError as error:
+        raise ConfigError(f"config: data.{error}") from None
+    if data.datasets and data.source != "tokens":
+        raise ConfigError(
+            f"config: data.datasets: only for data.source 'tokens'; it is {data.source!r}"
+        )
+
+
+def _check_numbers(run: RunConfig) -> None:
+    data, train = run.data, run.train
+    if (train.num_steps is None) == (data.num_epochs is None):
+        raise ConfigError("config: expected one of train.num_steps and data.num_epochs")
+    for name in _POSITIVE_FIELDS:
+        section, field = name.split(".")
+        value = getattr(getattr(run, section), field)
+        if value is not None and value < 1:
+            raise ConfigError(f"config: {name} is {value}, expected at least 1")
+    if data.global_batch_size % train.accumulation_steps:
+        raise ConfigError(
+            f"config: data.global_batch_size {data.global_batch_size} is not divisible by "
+            f"train.accumulation_steps {train.accumulation_steps}"
+        )
+
+
+def _check_lora(run: RunConfig) -> None:
+    lora = run.lora
+    if lora.base not in LORA_BASES:
+        raise ConfigError(f"config: lora.base {lora.base!r}: {nearest(lora.base, LORA_BASES)}")
+    for target in lora.targets:
+        if target not in LORA_TARGETS:
+            raise ConfigError(
+                f"config: lora.targets {target!r}: {nearest(str(target), LORA_TARGETS)}"
+            )
+    if "init_from" not in run.model:
+        raise ConfigError("config: lora needs model.init_from, the weights that stay as they are")
+    if run.optimizer.name != "adamw":
+        raise ConfigError(
+            f"config: optimizer.name {run.optimizer.name!r}: lora trains adapters by adamw"
+        )

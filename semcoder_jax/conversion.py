@@ -1,0 +1,323 @@
+"""Hugging Face directories and training workdirs, each made from the other and compared.
+
+Import, export and verification read weights in pieces: no model is held twice.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from flax import nnx
+from jax.sharding import Mesh
+
+from semcoder_jax import checkpoints, hf
+from semcoder_jax.hf import card, hub, verification
+from semcoder_jax.hf.adapter import export_adapter as write_adapter
+from semcoder_jax.hf.config import CONFIG_FILE, read_json, stored_dtype
+from semcoder_jax.hf.directory import renamed_when_complete
+from semcoder_jax.hf.layout import parameter_count, tensor_shapes
+from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, Shards, check_space
+from semcoder_jax.hf.weights import tensor_by_name
+from semcoder_jax.loading import Adapters, load_adapters, load_model
+from semcoder_jax.model import sharding
+
+IMPORTED_STEP = 0
+FILE_BYTES = 1 << 26  # of an imported checkpoint's files and of the pieces in them
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """A directory that was written: its number of parameters, and the dtype they have there."""
+
+    directory: Path
+    parameters: int
+    dtype: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What a model card says beyond what the checkpoint itself tells.
+
+    Attributes:
+      name: of the model; None: the directory's.
+      base_model: hub id of the model that training began from; None: as imported.
+      data: sources of the training data.
+      scores: measured results by name, such as {"HumanEval pass@1": 0.5}; or the JSON file of them.
+      license: an SPDX-like name of hf.card.LICENSES; None: the base model's, else the default.
+    """
+
+    name: str | None = None
+    base_model: str | None = None
+    data: Sequence[str] = ()
+    scores: Mapping[str, float] | str | Path | None = None
+    license: str | None = None
+
+
+def import_hf(
+    source: str | Path,
+    output: str | Path,
+    *,
+    dtype: str | None = None,
+    revision: str | None = None,
+    tensor: int = 1,
+    progress: bool = True,
+) -> Converted:
+    """Converts a Hugging Face model into a workdir that training and sampling take.
+
+    Args:
+      source: HF directory, or hub id "owner/name" (``revision``: its branch, tag or commit).
+      output: new directory: model/ (config, tokenizer) and checkpoints/ (Orbax).
+      dtype: "float32" or "bfloat16" of the written parameters; None: as stored.
+      tensor: devices that split a layer's width; all others split its parameters.
+      progress: whether a bar is shown.
+
+    Raises HFError if the source cannot be read or the output is not empty, MeshError if the
+    devices do not divide.
+    """
+    source, output = str(source), Path(output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise hf.HFError(f"{output}: already exists and is not empty")
+    directory = hub.find_source(source, revision=revision)
+    config, tokenizer = hf.read_config(directory), hf.read_tokenizer(directory)
+    dtype = dtype or stored_dtype(directory)
+    with renamed_when_complete(output, overwrite=False) as partial:
+        if jax.process_index() == 0:
+            check_space(partial, parameter_count(config) * np.dtype(dtype).itemsize)
+            model = partial / checkpoints.MODEL
+            origin = None if Path(source).is_dir() else source
+            hf.write_model_directory(model, config, tokenizer, dtype=dtype, origin=origin)
+        _, params = hf.load(directory, mesh=_mesh(tensor), dtype=dtype, progress=progress)
+        _save(partial, params)
+    return Converted(output, parameter_count(config), dtype)
+
+
+def export(
+    checkpoint: str | Path,
+    output: str | Path,
+    *,
+    dtype: str | None = None,
+    description: Description | None = None,
+    overwrite: bool = False,
+    shard_bytes: int = DEFAULT_SHARD_BYTES,
+    tensor: int = 1,
+    progress: bool = True,
+) -> Converted:
+    """Writes the latest model of a workdir as a Hugging Face directory with a model card.
+
+    Adapters come merged into their base (see ``export_adapter``).
+
+    Args:
+      checkpoint: training workdir, imported workdir, or HF directory.
+      output: new HF directory: config, safetensors, tokenizer, README.md.
+      dtype: "float32" or "bfloat16"; None: as in the workdir's model/config.json.
+      description: what the card says of the model's name, data and scores.
+      overwrite: replaces an existing directory.
+      shard_bytes: most bytes of one safetensors file.
+      tensor: devices that split a layer's width; all others split its parameters.
+      progress: whether a bar is shown.
+
+    Raises HFError or CheckpointError if the checkpoint cannot be read, HFError if the output is
+    there already, MeshError if the devices do not divide.
+    """
+    checkpoint, output = Path(checkpoint), Path(output)
+    model_directory = find_model_directory(checkpoint)
+    dtype = dtype or stored_dtype(model_directory)
+    content = _card_content(description or Description(), output, checkpoint, model_directory)
+    model = load_model(checkpoint, mesh=_mesh(tensor), dtype=dtype)
+    count = parameter_count(model.config)
+    hf.export(
+        output,
+        model.config,
+        model.params,
+        model.tokenizer,
+        dtype=dtype,
+        shard_bytes=shard_bytes,
+        card=card.model_card(content, model.config, count, dtype),
+        overwrite=overwrite,
+        progress=progress,
+    )
+    return Converted(output, count, dtype)
+
+
+def export_adapter(
+    checkpoint: str | Path,
+    output: str | Path,
+    *,
+    description: Description | None = None,
+    overwrite: bool = False,
+) -> tuple[Converted, str]:
+    """Writes the adapters of a LoRA run for ``peft``; also returns the base that peft loads.
+
+    ``checkpoint`` is the workdir of the run, ``output`` a new directory; ``description`` is that
+    of ``export``. Raises HFError or CheckpointError.
+    """
+    checkpoint, output = Path(checkpoint), Path(output)
+    description = description or Description()
+    model_directory = find_model_directory(checkpoint)
+    adapters = _read_adapters(checkpoint, model_directory)
+    config = hf.read_config(model_directory)
+    base_model = description.base_model or _name_of_base(adapters.base)
+    content = _card_content(description, output, checkpoint, model_directory)
+    if not content.base_model and hub.is_hub_id(base_model):
+        content = dataclasses.replace(content, base_model=base_model)
+    content = dataclasses.replace(content, adapter=True)
+    write_adapter(
+        output,
+        config,
+        adapters.lora,
+        adapters.params,
+        base_model=base_model,
+        license_directory=find_model_directory(adapters.base),
+        card=card.model_card(content, config, parameter_count(config), adapters.lora.base),
+        overwrite=overwrite,
+    )
+    count = sum(leaf.size for leaf in jax.tree.leaves(adapters.params))
+    return Converted(output, count, "float32"), base_model
+
+
+def _read_adapters(checkpoint: Path, model_directory: Path) -> Adapters:
+    adapters = load_adapters(checkpoint) if model_directory != checkpoint else None
+    if adapters is None:
+        raise hf.HFError(f"{checkpoint}: --adapter expects the workdir of a run with lora")
+    return adapters
+
+
+def _name_of_base(base: Path) -> str:
+    """What ``peft`` is to load: an HF directory, or the hub id that a workdir was imported from."""
+    directory = find_model_directory(base)
+    if directory == base:
+        return str(base.absolute())
+    origin = read_json(directory / CONFIG_FILE).get("_name_or_path")
+    if not hub.is_hub_id(origin):
+        raise hf.HFError(
+            f"{base}: the adapters' base is a workdir of no known hub id; export it and name that "
+            f"directory as --base_model"
+        )
+    return origin
+
+
+def verify_export(
+    source: str | Path,
+    checkpoint: str | Path,
+    *,
+    revision: str | None = None,
+    rows: int = 2,
+    tokens: int = 256,
+    tensor: int = 1,
+    progress: bool = True,
+) -> verification.Verification:
+    """Compares two copies of a model: every tensor by its bits, and logits on sample prompts.
+
+    Args:
+      source: HF directory or hub id, computed by transformers.
+      checkpoint: workdir or HF directory, computed by JAX.
+      revision: branch, tag or commit of a hub id.
+      rows: number of prompts.
+      tokens: length of each prompt.
+      tensor: devices that split a layer's width; all others split its parameters.
+      progress: whether a bar is shown.
+
+    Returns a report; ``report.passed`` is the verdict, ``str(report)`` the table. Raises HFError or
+    CheckpointError if either cannot be read or their architectures differ.
+    """
+    checkpoint = Path(checkpoint)
+    directory = hub.find_source(str(source), revision=revision)
+    config = hf.read_config(directory)
+    model_directory = find_model_directory(checkpoint)
+    if config != hf.read_config(model_directory):
+        raise hf.HFError(
+            f"{source} and {checkpoint} are of different architecture: {config} and "
+            f"{hf.read_config(model_directory)}"
+        )
+    if model_directory == checkpoint:
+        shards = Shards(checkpoint)
+        shards.check(tensor_shapes(config), ignored=("lm_head.weight",))
+        tensor_of = shards.read
+    else:
+        dtype = stored_dtype(model_directory)
+        model = load_model(checkpoint, mesh=_mesh(tensor), dtype=dtype)
+        tensor_of = functools.partial(tensor_by_name, config, model.params, dtype)
+    tokens_BxT = _sample_tokens(directory, rows, min(tokens, config.max_positions))
+    return verification.verify(directory, config, tensor_of, tokens_BxT, progress=progress)
+
+
+def _sample_tokens(directory: Path, rows: int, length: int) -> np.ndarray:
+    """``rows`` prompts of ``length`` ids: source text, as a code model reads it."""
+    text = Path(verification.__file__).read_text(encoding="utf-8")
+    ids = hf.read_tokenizer(directory).encode(text, add_special_tokens=False)[: rows * length]
+    return np.resize(np.array(ids), (rows, length))
+
+
+def find_model_directory(checkpoint: Path) -> Path:
+    """Where config.json and the tokenizer of a checkpoint lie. Raises HFError."""
+    if (checkpoint / checkpoints.CHECKPOINTS).is_dir():
+        return checkpoint / checkpoints.MODEL
+    if not (checkpoint / CONFIG_FILE).is_file():
+        raise hf.HFError(
+            f"{checkpoint}: neither a workdir ({checkpoints.CHECKPOINTS}/) nor an HF directory "
+            f"({CONFIG_FILE})"
+        )
+    return checkpoint
+
+
+def _card_content(
+    description: Description, output: Path, checkpoint: Path, model_directory: Path
+) -> card.CardContent:
+    stored_name = read_json(model_directory / CONFIG_FILE).get("_name_or_path")
+    origin = description.base_model or stored_name
+    run_record = checkpoint / "config.json"
+    recipe = None
+    if model_directory != checkpoint and run_record.is_file():
+        recipe = read_json(run_record)
+    return card.CardContent(
+        name=description.name or output.name,
+        license=description.license
+        or card.default_license(
+            origin, hf.read_config(model_directory), trained_here=recipe is not None
+        ),
+        base_model=origin if hub.is_hub_id(origin) else None,
+        data=tuple(description.data),
+        recipe=recipe,
+        scores=_scores(description.scores),
+    )
+
+
+def _scores(given: Mapping[str, float] | str | Path | None) -> Mapping[str, float]:
+    scores = read_json(Path(given)) if isinstance(given, str | Path) else dict(given or {})
+    place = given if isinstance(given, str | Path) else "scores"
+    for name, value in scores.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise hf.HFError(f"{place}: {name}={value!r}, expected a number")
+    return scores
+
+
+def _save(workdir: Path, params: nnx.State) -> None:
+    """Write an Orbax checkpoint without holding the model twice: Orbax copies as many arrays at
+    once as the largest one is large, and keeps one file's worth of them compressed."""
+    pure = nnx.to_pure_dict(params)
+    options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
+    limit = checkpoints.largest_gigabytes(pure)
+    registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
+    registry.add(
+        "params", ocp.args.PyTreeSave, ocp.PyTreeCheckpointHandler(save_concurrent_gb=limit)
+    )
+    saved = ocp.args.PyTreeSave(
+        pure,
+        save_args=jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=FILE_BYTES), pure),
+        ocdbt_target_data_file_size=FILE_BYTES,
+    )
+    directory = (workdir / checkpoints.CHECKPOINTS).absolute()
+    with (
+        checkpoints.quiet_logs(),
+        ocp.CheckpointManager(directory, options=options, handler_registry=registry) as manager,
+    ):
+        manager.save(IMPORTED_STEP, args=ocp.args.Composite(params=saved))
+
+
+def _mesh(tensor: int) -> Mesh:
+    """All devices, parameters split over them as asked."""
+    return sharding.make_mesh({"fsdp": -1, "tensor": tensor})
