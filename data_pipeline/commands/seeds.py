@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from data_pipeline.errors import UserError
 from data_pipeline.files import check_separate, write_rows
 from data_pipeline.seeds import Refusal, Seed, SeedError, read_unit, units
 
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parser.parse_args(argv)
         _run(options)
-    except SeedError as error:
+    except (SeedError, UserError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:

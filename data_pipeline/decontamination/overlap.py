@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from data_pipeline.decontamination.benchmark_tasks import BenchmarkError, read_tasks
+from data_pipeline.errors import UserError
 from data_pipeline.files import (
     check_separate,
     numbered_lines,
@@ -387,7 +388,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not options.benchmarks and not options.repeats:
             raise DecontaminationError("expected --benchmarks, --repeats or both")
         _run(options)
-    except (DecontaminationError, BenchmarkError) as error:
+    except (DecontaminationError, BenchmarkError, UserError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
