@@ -406,6 +406,7 @@ def test_command(tmp_path, capsys):
         ([f"--input={source}", f"--output={kept}"], "expected --benchmarks, --repeats or both"),
         ([f"--input={source}", f"--output={kept}", "--benchmarks", "/none"], "cannot read"),
         ([f"--output={kept}"], "--input"),
+        ([f"--input={source}", f"--output={source}", "--repeats"], "expected two files"),
     ):
         assert main(wrong) == 2
         error = capsys.readouterr().err

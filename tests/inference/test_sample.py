@@ -122,7 +122,7 @@ def test_stop_strings_may_be_given_several_times(command):
     ("content", "message"),
     [
         ('{"id": "a", "prompt": "x"}\n{"id": "b"\n', ":2: not JSON"),
-        ('{"id": "a", "prompt": "x"}\n\n[1]\n', ":3: expected an object"),
+        ('{"id": "a", "prompt": "x"}\n\n[1]\n', ":3: expected a JSON object"),
         ('{"id": "a"}\n', ":1: field 'prompt': missing"),
         ('{"id": 3, "prompt": "x"}\n', ":1: field 'id': expected a non-empty string"),
         ('{"id": "a", "prompt": ""}\n', ":1: field 'prompt': expected a non-empty string"),
