@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipeline.errors import UserError
 from data_pipeline.files import check_separate, write_rows
 from data_pipeline.seeds import Refusal, Seed, read_unit, units
 from data_pipeline.terminal.command_line import CommandParser, run_command
