@@ -21,6 +21,8 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
+from data_pipeline.files import partial_folder, replace_folder
+
 CHUNK = 1 << 24
 PHASES = {
     "cat": "cat of the files",
@@ -149,7 +151,7 @@ def make_source(source: Path, size: str, tokenizer: str | None) -> None:
     from semcoder_jax.hf.layout import tensor_shapes
     from semcoder_jax.hf.shards import ShardWriter
 
-    partial = source.with_name("source.partial")
+    partial = partial_folder(source)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     config = MODELS[size]
@@ -170,7 +172,7 @@ def make_source(source: Path, size: str, tokenizer: str | None) -> None:
             shutil.copy(path, partial)
     ids = {"bos_token_id": 0, "eos_token_id": 1}
     write_json(partial / "config.json", config_fields(config, dtype="bfloat16", token_ids=ids))
-    partial.rename(source)
+    replace_folder(partial, source)
 
 
 def _write_byte_tokenizer(directory: Path) -> None:

@@ -10,7 +10,6 @@ kept and the others go on.
 """
 
 import dataclasses
-import json
 import resource
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import jax
 from flax import nnx
 
+from data_pipeline.files import write_json
 from data_pipeline.terminal.command_line import GOES_ON, run_command
 from semcoder_jax import hf
 from semcoder_jax.api import Description, export, load
@@ -192,7 +192,7 @@ def _run(arguments: Sequence[str]) -> None:
     print(f"\n{worked_example(example)}\n")
     print(summary(outcome, time.monotonic() - started))
     rows = {run.model: to_json(run) for run in (outcome.untrained, outcome.trained)}
-    (Path(workdir) / "result.json").write_text(json.dumps(rows, indent=1) + "\n")
+    write_json(Path(workdir) / "result.json", rows, indent=1)
 
 
 if __name__ == "__main__":

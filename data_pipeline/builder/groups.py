@@ -7,13 +7,13 @@ makes only the groups that changed.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from data_pipeline.builder.rows import EVAL, TRAIN, DeadLetter, SeedRows
 from data_pipeline.builder.tally import Tally
+from data_pipeline.files import write_json
 from data_pipeline.pyx.records import Record, parse_record, record_to_row
 from data_pipeline.seeds import Seed
 
@@ -71,7 +71,7 @@ def write_group(path: Path, parts: Iterable[SeedRows]) -> Group:
         "dead": [asdict(letter) for letter in dead],
         "tally": tally.to_json(),
     }
-    write_whole(path, json.dumps(told))
+    write_json(path, told, durable=True)
     return Group(rows, problems, told["dead"], tally)
 
 
@@ -82,14 +82,3 @@ def read_group(path: Path) -> Group | None:
     except FileNotFoundError:
         return None
     return Group(told["rows"], told["problems"], told["dead"], Tally.from_json(told["tally"]))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """The file appears with all of `text` or not at all, whenever the process is killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

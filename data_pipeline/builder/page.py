@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.builder.charts import Histogram, lay_out_histogram
-from data_pipeline.builder.groups import write_whole
 from data_pipeline.builder.report import KIND_TITLES, REFUSALS, Report, facts, kind_rows
 from data_pipeline.builder.tally import quantile
+from data_pipeline.files import write_text
 from data_pipeline.pages.rendering import render_page
 from data_pipeline.pyx.records import KINDS
 from data_pipeline.terminal.tables import percent
@@ -51,7 +51,7 @@ class Shown:
 
 
 def write_page(report: Report, path: Path) -> None:
-    write_whole(path, page(report) + "\n")
+    write_text(path, page(report) + "\n", durable=True)
 
 
 def page(report: Report) -> str:

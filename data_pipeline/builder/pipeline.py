@@ -6,7 +6,6 @@ removed.jsonl, refused.jsonl, report.html, report.json; .work/ is what a later b
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import shutil
@@ -17,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.builder.groups import read_group, write_whole
+from data_pipeline.builder.groups import read_group
 from data_pipeline.builder.options import BuildError, BuildOptions, TeacherOptions
 from data_pipeline.builder.page import write_page
 from data_pipeline.builder.progress import progress_bar
@@ -29,6 +28,7 @@ from data_pipeline.decontamination.overlap import BenchmarkIndex
 from data_pipeline.endpoint.client import Ask, Client, EndpointError
 from data_pipeline.execution import tiers
 from data_pipeline.execution.service import Setup
+from data_pipeline.files import FileError, LockError, hold_lock, write_rows, write_text
 from data_pipeline.pyx import dataset as pyx
 from data_pipeline.pyx.records import write_jsonl
 from data_pipeline.seeds import Unit, units
@@ -205,7 +205,8 @@ class _Build:
             function_fingerprint=FINGERPRINT,
         )
         write_page(report, self.output / "report.html")
-        write_whole(self.output / "report.json", report.to_json())  # last: all else is whole
+        report_file = self.output / "report.json"
+        write_text(report_file, report.to_json(), durable=True)  # last: all else is whole
         self._forget_older()
         return report
 
@@ -234,7 +235,7 @@ def _records(output: Path, split: str) -> Iterator[Any]:
 
 def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Sorted, so that the same build gives the same file."""
-    write_whole(path, "".join(f"{line}\n" for line in sorted(map(json.dumps, rows))))
+    write_rows(path, sorted(rows, key=json.dumps), durable=True)
 
 
 def _digest(sources: Sequence[Unit]) -> str:
@@ -266,14 +267,13 @@ def _finished(output: Path, fingerprint: str) -> Report | None:
 @contextlib.contextmanager
 def _alone(output: Path) -> Iterator[None]:
     """Holds `output` against another build. Raises BuildError where one is under way."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock = (output / ".build.lock").open("w")
-    except OSError as error:
-        raise BuildError(f"--output: {output}: {error.strerror}") from None
-    with lock:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BuildError(f"--output: {output}: another build is writing this folder") from None
+            stack.enter_context(hold_lock(output / ".build.lock", wait=False))
+        except FileError as error:
+            raise BuildError(f"--output: {output}: {error.strerror}") from None
+        except LockError as error:
+            raise BuildError(
+                f"--output: {output}: another build ({error.holder}) is writing this folder"
+            ) from None
         yield

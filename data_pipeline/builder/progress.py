@@ -16,6 +16,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from data_pipeline.files import write_json
+
 SECONDS = 0.5  # between two writes of one process, and between two looks at all
 
 
@@ -40,11 +42,11 @@ class Heartbeat:
             self._write()
 
     def _write(self) -> None:
-        partial = self._path.with_suffix(".partial")
-        # Progress is never worth a failure: the folder may be gone when a build was stopped.
+        # Progress is never worth a failure: the disk may be full, and a build that was stopped
+        # has removed the folder.
         with contextlib.suppress(OSError):
-            partial.write_text(json.dumps([self._done, self._records]))
-            partial.replace(self._path)
+            if self._path.parent.is_dir():
+                write_json(self._path, [self._done, self._records])
         self._written = time.monotonic()
 
 

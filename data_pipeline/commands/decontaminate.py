@@ -4,8 +4,6 @@ python -m data_pipeline.decontaminate --input=FILE.jsonl --benchmarks=DIR --outp
     --report=REMOVED.jsonl
 """
 
-import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,6 +19,13 @@ from data_pipeline.decontamination.overlap import (
     Removal,
     item_of_row,
     repeats,
+)
+from data_pipeline.files import (
+    check_separate,
+    numbered_lines,
+    parse_row,
+    write_bytes,
+    write_rows,
 )
 from data_pipeline.source.fingerprints import FINGERPRINT
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
@@ -52,18 +57,14 @@ def _run(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
     if not options.benchmarks and not options.repeats:
         raise CommandLineError("expected --benchmarks, --repeats or both")
-    lines = options.input.read_bytes().splitlines(keepends=True)
+    check_separate(
+        {"--input": options.input, "--output": options.output, "--report": options.report}
+    )
     rows: list[tuple[bytes, Item]] = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in numbered_lines(options.input, raises=DecontaminationError):
         where = f"{options.input.name}:{number}"
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                row = None
-            if not isinstance(row, dict):
-                raise DecontaminationError(f"{where}: expected one JSON object")
-            rows.append((line if line.endswith(b"\n") else line + b"\n", item_of_row(row, where)))
+        row = parse_row(line, where, raises=DecontaminationError)
+        rows.append((line if line.endswith(b"\n") else line + b"\n", item_of_row(row, where)))
     removed: dict[str, Removal] = {}
     index = BenchmarkIndex.from_files(options.benchmarks)
     for _, item in tqdm(rows, desc="benchmarks", unit="row", disable=None):
@@ -73,10 +74,11 @@ def _run(arguments: Sequence[str]) -> None:
     if options.repeats:
         rest = [item for _, item in rows if item.id not in removed]
         removed |= {removal.id: removal for removal in repeats(rest)}
-    _write(options.output, [line for line, item in rows if item.id not in removed])
+    kept = [line for line, item in rows if item.id not in removed]
+    write_bytes(options.output, b"".join(kept))
     if options.report is not None:
-        told = [json.dumps(asdict(removed[item.id])) for _, item in rows if item.id in removed]
-        _write(options.report, [f"{line}\n".encode() for line in told])
+        told = (asdict(removed[item.id]) for _, item in rows if item.id in removed)
+        write_rows(options.report, told)
     print(f"{len(rows) - len(removed):>10,} of {len(rows):,} rows stay")
     print(f"{'':>10} programs compared by fingerprint {FINGERPRINT}")
     for (reason, name), count in sorted(
@@ -87,14 +89,3 @@ def _run(arguments: Sequence[str]) -> None:
         key=lambda entry: (REASONS.index(entry[0][0]), entry[0][1]),
     ):
         print(f"{count:>10,} removed: {reason:<10}  {name or 'another row'}".rstrip())
-
-
-def _write(path: Path, lines: Sequence[bytes]) -> None:
-    """Writes a file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(b"".join(lines))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -9,12 +9,13 @@ is already there is kept and the run goes on after it.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
@@ -27,6 +28,14 @@ from data_pipeline.execution.service import (
     call_job,
     expression_job,
     stdin_job,
+)
+from data_pipeline.files import (
+    LockError,
+    append_row,
+    check_separate,
+    lock_file,
+    mend_last_line,
+    read_rows,
 )
 from data_pipeline.terminal.command_line import (
     CommandLineError,
@@ -88,23 +97,22 @@ def run_one(options: argparse.Namespace) -> int:
 def run_rows(options: argparse.Namespace) -> int:
     if options.program is not None or options.call is not None:
         raise CommandLineError("--jsonl takes its programs and calls from its rows, not from flags")
+    check_separate({"--jsonl": options.jsonl, "--out": options.out})
     total = sum(1 for _ in _rows(options.jsonl))  # every row is read once before any is run
-    done = _resume(options) if options.out else 0
-    rows = itertools.islice(_rows(options.jsonl), done, None)
-    rows, names = itertools.tee(rows)
-    jobs = (_job(row, options.twice) for row in rows)
-    target = open(options.out, "a", encoding="utf-8") if options.out else sys.stdout  # noqa: SIM115
-    try:
-        with (
-            _sandbox(options, options.workers) as sandbox,
-            tqdm(total=total, initial=done, unit="run", file=sys.stderr) as bar,
-        ):
-            for row, result in zip(names, sandbox.map(jobs), strict=True):
-                target.write(json.dumps(_row(row, result)) + "\n")
-                bar.update()
-    finally:
-        if options.out:
-            target.close()
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(_open_output(options.out)) if options.out else None
+        done = _resume(out, options) if out else 0
+        rows = itertools.islice(_rows(options.jsonl), done, None)
+        rows, names = itertools.tee(rows)
+        jobs = (_job(row, options.twice) for row in rows)
+        sandbox = stack.enter_context(_sandbox(options, options.workers))
+        bar = stack.enter_context(tqdm(total=total, initial=done, unit="run", file=sys.stderr))
+        for row, result in zip(names, sandbox.map(jobs), strict=True):
+            if out is None:
+                print(json.dumps(_row(row, result)))
+            else:
+                append_row(out.fileno(), _row(row, result), options.out)
+            bar.update()
     return 0
 
 
@@ -112,47 +120,44 @@ def _row(row: dict[str, Any], result: Result) -> dict[str, Any]:
     return {"id": row["id"], **result.to_json()}
 
 
-def _resume(options: argparse.Namespace) -> int:
-    """How many rows --out holds already; an unfinished last line of it is cut off."""
+def _open_output(path: Path) -> BinaryIO:
+    """The output file, locked against other processes until it is closed."""
     try:
-        with open(options.out, "rb+") as file:
-            held = file.read()
-            whole = held.rfind(b"\n") + 1
-            file.truncate(whole)
-    except FileNotFoundError:
-        return 0
+        out = path.open("a+b")
     except OSError as error:
-        raise CommandLineError(f"--out: {error}") from None
-    lines = held[:whole].splitlines()
-    for number, (line, row) in enumerate(zip(lines, _rows(options.jsonl), strict=False), 1):
-        try:
-            known = json.loads(line)["id"]
-        except (ValueError, KeyError, TypeError):
-            raise CommandLineError(f"{options.out}:{number}: not a result row") from None
-        if known != row["id"]:
+        raise CommandLineError(f"--out: {path}: {error.strerror}") from None
+    try:
+        lock_file(out, path, wait=False)
+    except LockError:
+        out.close()
+        raise
+    return out
+
+
+def _resume(out: BinaryIO, options: argparse.Namespace) -> int:
+    """How many rows --out holds already; a last row that a kill cut short is removed."""
+    held = read_rows(options.out, raises=CommandLineError, allow_cut_end=True)
+    done = 0
+    for (where, known), row in zip(held, _rows(options.jsonl), strict=False):
+        if "id" not in known:
+            raise CommandLineError(f"{where}: not a result row")
+        if known["id"] != row["id"]:
             raise CommandLineError(
-                f"{options.out}:{number}: holds id {known!r}, the rows have {row['id']!r}"
+                f"{where}: holds id {known['id']!r}, the rows have {row['id']!r}"
             )
-    return len(lines)
+        done += 1
+    mend_last_line(out.fileno(), options.out, b'{"id": ')
+    return done
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of the file. Raises CommandLineError that names the line at fault."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _checked(line, f"{path}:{number}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandLineError(f"--jsonl: {path}: {error}") from None
+    for where, row in read_rows(path, raises=CommandLineError):
+        yield _checked(row, where)
 
 
-def _checked(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise CommandLineError(f"{where}: no JSON: {error}") from None
-    if not isinstance(row, dict) or "id" not in row:
+def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
+    if "id" not in row:
         raise CommandLineError(f'{where}: expected an object with "id", "program" and "call"')
     if not isinstance(row.get("program"), str):
         raise CommandLineError(f'{where}: field "program": expected source text')

@@ -3,8 +3,6 @@
 python -m data_pipeline.seeds --source=DIR_FILE_OR_PACKAGE --output=SEEDS.jsonl
 """
 
-import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +10,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipeline.seeds import Refusal, read_unit, units
+from data_pipeline.files import check_separate, write_rows
+from data_pipeline.seeds import Refusal, Seed, read_unit, units
 from data_pipeline.terminal.command_line import CommandParser, run_command
 
 
@@ -33,29 +32,21 @@ def _parser() -> CommandParser:
 
 def _run(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
-    seeds: list[str] = []
+    check_separate(
+        {"--source": options.source, "--output": options.output, "--refusals": options.refusals}
+    )
+    seeds: list[Seed] = []
     refusals: list[Refusal] = []
     for unit in tqdm(units(options.source), desc="source", unit="file", disable=None):
         for found in read_unit(unit):
             if isinstance(found, Refusal):
                 refusals.append(found)
             else:
-                seeds.append(json.dumps(asdict(found)) + "\n")
-    _write(options.output, seeds)
+                seeds.append(found)
+    write_rows(options.output, map(asdict, seeds))
     if options.refusals is not None:
-        _write(options.refusals, [json.dumps(asdict(refusal)) + "\n" for refusal in refusals])
+        write_rows(options.refusals, map(asdict, refusals))
     print(f"{len(seeds):>10,} seeds")
     print(f"{len(refusals):>10,} refused")
     for reason, count in Counter(refusal.reason for refusal in refusals).most_common():
         print(f"{count:>10,}   {reason}")
-
-
-def _write(path: Path, lines: Sequence[str]) -> None:
-    """Writes a file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text("".join(lines), encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from data_pipeline.files import check_separate, encode_row, open_atomically, read_rows
 from data_pipeline.source.calls import CallError
 from data_pipeline.terminal.command_line import (
     CommandLineError,
@@ -123,25 +124,23 @@ def _counts(claims: Iterable[Claim]) -> list[int]:
 
 
 def _many(options: argparse.Namespace) -> int:
+    check_separate({"--jsonl": options.jsonl, "--output": options.output})
     rows = _rows(options.jsonl)
     wrong = False
-    part = None
-    if options.output is not None:
-        part = options.output.with_name(options.output.name + ".part")
     with contextlib.ExitStack() as stack:
-        try:
-            out = stack.enter_context(part.open("w", encoding="utf-8")) if part else sys.stdout
-        except OSError as error:
-            raise VerifyError(f"--output={options.output}: {error.strerror}") from error
+        out = None
+        if options.output is not None:
+            out = stack.enter_context(open_atomically(options.output))
         bar = tqdm(total=len(rows), unit="monologue", disable=not sys.stderr.isatty())
         stack.callback(bar.close)
         for row, trace in zip(rows, _traces(rows, options), strict=True):
             told = _told(row, trace)
             wrong = wrong or bool(told.get("contradicted"))
-            print(json.dumps(told), file=out)
+            if out is None:
+                print(json.dumps(told))
+            else:
+                out.write(encode_row(told))
             bar.update()
-    if part is not None:
-        part.replace(options.output)
     return int(wrong)
 
 
@@ -155,21 +154,13 @@ def _told(row: _Row, trace: Trace | str) -> dict[str, Any]:
 
 def _rows(path: Path) -> list[_Row]:
     rows = []
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise VerifyError(f"{path}:{number}: no JSON object") from error
-        if not isinstance(row, dict):
-            raise VerifyError(f"{path}:{number}: no JSON object")
+    for where, row in read_rows(path, raises=VerifyError):
         for name in ("id", "program", "monologue"):
             if not isinstance(row.get(name), str):
-                raise VerifyError(f"{path}:{number}: field {name!r}: expected text")
+                raise VerifyError(f"{where}: field {name!r}: expected text")
         call = row.get("call") or witness_call(row["monologue"]) or ""
         if not isinstance(call, str):
-            raise VerifyError(f"{path}:{number}: field 'call': expected text")
+            raise VerifyError(f"{where}: field 'call': expected text")
         rows.append(_Row(row["id"], row["program"], call, row["monologue"]))
     return rows
 

@@ -8,22 +8,24 @@ CRUXEval (`code`, `input`, `output`), LiveCodeBench's code generation (`question
 """
 
 import ast
-import gzip
-import json
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data_pipeline.errors import UserError
+from data_pipeline.files import numbered_lines, parse_json, read_unpacked
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json")
 
 
 class BenchmarkError(UserError):
     """Not a benchmark's file. The message is one line: what, where, what was expected."""
+
+
+class _NotJson(BenchmarkError):
+    """A file that is not JSON; in a folder it is passed by."""
 
 
 @dataclass(frozen=True)
@@ -69,29 +71,23 @@ def _tasks(path: Path, lenient: bool) -> Iterator[Task]:
 
 def _rows(path: Path, lenient: bool) -> Iterator[tuple[str, Any]]:
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BenchmarkError(f"{path}: cannot read the file: {reason}") from None
-    try:
         if path.suffix == ".json":
-            rows = json.loads(text)
-            if isinstance(rows, list):
-                yield from ((f"{path}: row {n}", row) for n, row in enumerate(rows, start=1))
-            elif not lenient:
-                raise BenchmarkError(f"{path}: expected a list of rows")
+            yield from _listed_rows(path, lenient)
             return
-        # Not splitlines: JSON strings may hold separators that Python also counts as such.
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                yield f"{path}:{number}", json.loads(line)
-    except ValueError as error:
-        if isinstance(error, BenchmarkError) or lenient:
-            if isinstance(error, BenchmarkError):
-                raise
-            return
-        raise BenchmarkError(f"{path}: expected JSON: {error}") from None
+        for number, line in numbered_lines(path, raises=BenchmarkError):
+            yield f"{path}:{number}", parse_json(line, f"{path}:{number}", raises=_NotJson)
+    except _NotJson:
+        if not lenient:
+            raise
+
+
+def _listed_rows(path: Path, lenient: bool) -> Iterator[tuple[str, Any]]:
+    content = read_unpacked(path, raises=BenchmarkError)
+    rows = parse_json(content, str(path), raises=_NotJson, expected="a list of rows")
+    if isinstance(rows, list):
+        yield from ((f"{path}: row {n}", row) for n, row in enumerate(rows, start=1))
+    elif not lenient:
+        raise BenchmarkError(f"{path}: expected a list of rows")
 
 
 def _task(row: Mapping[str, Any], file: str, number: int) -> Task | None:

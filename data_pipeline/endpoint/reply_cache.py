@@ -5,7 +5,6 @@ at most the reply being written. Several processes may append to one file. What 
 torn line) is skipped and asked for again. No key and no header is stored.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from data_pipeline.endpoint.client import Ask, Client, Reply, Usage
 from data_pipeline.errors import UserError
+from data_pipeline.files import FileError, append_row, lock_file, parse_row, unlock_file
 
 
 class ReplyCacheError(UserError, OSError):
@@ -69,7 +69,7 @@ class ReplyCache:
         return reply if found == key else None
 
     def put(self, key: str, reply: Reply) -> None:
-        """Writes a reply to the disk before it returns."""
+        """Writes a reply to the disk before it returns. Raises ReplyCacheError."""
         row = {
             "key": key,
             "texts": reply.texts,
@@ -77,19 +77,14 @@ class ReplyCache:
             "prompt_tokens": reply.usage.prompt_tokens,
             "completion_tokens": reply.usage.completion_tokens,
         }
-        line = json.dumps(row).encode() + b"\n"
         with self._lock:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            lock_file(self._file, self.path, wait=True)
             try:
-                start = os.fstat(self._file).st_size
-                if start and os.pread(self._file, 1, start - 1) != b"\n":
-                    start += 1  # someone was killed in the middle of a line
-                    _write_all(self._file, b"\n")
-                _write_all(self._file, line)
-                os.fsync(self._file)
+                self._places[key] = append_row(self._file, row, self.path, durable=True)
+            except FileError as error:
+                raise ReplyCacheError(str(error)) from error
             finally:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
-            self._places[key] = start, len(line)
+                unlock_file(self._file)
 
     def _load(self) -> None:
         start = 0
@@ -106,19 +101,14 @@ class ReplyCache:
 def _read(line: bytes) -> tuple[str, Reply]:
     """The key and reply of a line; raises ValueError."""
     try:
-        row = json.loads(line)
+        row = parse_row(line, "reply")
         key, texts, reasons = str(row["key"]), tuple(row["texts"]), tuple(row["finish_reasons"])
         usage = Usage(int(row["prompt_tokens"]), int(row["completion_tokens"]))
-    except (KeyError, TypeError, RecursionError) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError("no reply") from error
     if len(texts) != len(reasons) or not all(isinstance(text, str) for text in texts):
         raise ValueError("no reply")
     return key, Reply(texts, reasons, usage, tries=0)
-
-
-def _write_all(file: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(file, data) :]
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,54 @@
 """Files of the user: written whole or not at all, locked, read line by line."""
+
+from data_pipeline.files.atomic import (
+    FileError,
+    check_separate,
+    make_folder,
+    open_atomically,
+    partial_folder,
+    remove_partials,
+    replace_folder,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from data_pipeline.files.json_lines import (
+    RowError,
+    append_row,
+    encode_row,
+    mend_last_line,
+    numbered_lines,
+    parse_json,
+    parse_row,
+    read_rows,
+    read_unpacked,
+    write_rows,
+)
+from data_pipeline.files.locks import LockError, hold_lock, lock_file, unlock_file
+
+__all__ = [
+    "FileError",
+    "LockError",
+    "RowError",
+    "append_row",
+    "check_separate",
+    "encode_row",
+    "hold_lock",
+    "lock_file",
+    "make_folder",
+    "mend_last_line",
+    "numbered_lines",
+    "open_atomically",
+    "parse_json",
+    "parse_row",
+    "partial_folder",
+    "read_rows",
+    "read_unpacked",
+    "remove_partials",
+    "replace_folder",
+    "unlock_file",
+    "write_bytes",
+    "write_json",
+    "write_rows",
+    "write_text",
+]

@@ -4,7 +4,6 @@
 gives a split as a random-access sequence of records, in the order of its file.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from data_pipeline.errors import UserError
+from data_pipeline.files import hold_lock
 from data_pipeline.pyx.records import KINDS, Record, RecordError, make_record, read_jsonl
 from data_pipeline.source.fingerprints import explain_mismatch
 
@@ -278,9 +278,7 @@ def staging(data_dir: Path, name: str = NAME) -> Iterator[Path]:
 
     What a killed build left in that folder is removed first: whoever holds the lock is alone.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with hold_lock(data_dir / f".{name}.lock", wait=True):
         into = data_dir / f".{name}.building"
         shutil.rmtree(into, ignore_errors=True)
         into.mkdir()

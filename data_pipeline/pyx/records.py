@@ -4,20 +4,17 @@ A PyX row has the fields `id, nl, fwd_mnl, bwd_mnl, response`, exactly one of th
 middle non-empty; a PyX-R row has `fault, response` (upstream: src/dataset.py; its PyX-R has no id).
 """
 
-import gzip
 import hashlib
 import json
 import os
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from data_pipeline.errors import UserError
+from data_pipeline.files import numbered_lines, parse_json, write_rows
 
 PYX_KINDS = ("nl", "fwd_mnl", "bwd_mnl")
 KINDS = (*PYX_KINDS, "fault")
@@ -154,36 +151,19 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
     Raises RecordError when the file cannot be read, or at a line that is not JSON.
     """
-    for where, line in numbered_lines(path):
+    for number, line in numbered_lines(path, raises=RecordError):
+        where = f"{path}:{number}"
         yield where, decode_line(line, where)
 
 
 def write_jsonl(path: str | os.PathLike, records: Iterable[Record]) -> int:
     """Writes records as .jsonl (or .jsonl.gz) in upstream's schema; returns how many.
 
-    The file appears whole or not at all: it is written under a temporary name beside `path` and
-    renamed. Folders are made as needed. The same records give the same bytes.
+    The file appears whole or not at all. Folders are made as needed. The same records give the
+    same bytes. Raises FileError.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    count = 0
-    try:
-        with partial.open("wb") as file:
-            # No time stamp and no name inside, so that the bytes depend on the records alone.
-            sink = gzip.GzipFile("", "wb", 6, file, mtime=0) if path.suffix == ".gz" else file
-            for record in records:
-                row = json.dumps(record_to_row(record), ensure_ascii=False)
-                sink.write(row.encode() + b"\n")
-                count += 1
-            if sink is not file:
-                sink.close()
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
+    rows = (record_to_row(record) for record in records)
+    return write_rows(path, rows, ensure_ascii=False, durable=True)
 
 
 # --- one row --------------------------------------------------------------------------------------
@@ -251,34 +231,9 @@ def shown(value: Any) -> str:
 # --- one file -------------------------------------------------------------------------------------
 
 
-def numbered_lines(path: Path, bar: tqdm | None = None) -> Iterator[tuple[str, bytes]]:
-    """("file:line", bytes) for every line that is not blank; `bar` follows the bytes on disk."""
-    try:
-        with path.open("rb") as file:
-            lines = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
-            for number, line in enumerate(lines, start=1):
-                if bar is not None:
-                    bar.update(file.tell() - bar.n)
-                if line.strip():
-                    yield f"{path}:{number}", line
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise RecordError(f"{path}: cannot read the file: {reason}") from None
-
-
 def decode_line(line: bytes, where: str) -> Any:
-    try:
-        return json.loads(line.decode(), object_pairs_hook=_object_without_repeats)
-    except UnicodeDecodeError as error:
-        raise RecordError(f"{where}: expected UTF-8; byte {error.start} is not") from None
-    except json.JSONDecodeError as error:
-        raise RecordError(
-            f"{where}: expected one JSON object; {error.msg} at column {error.colno}"
-        ) from None
-    except RecursionError:
-        raise RecordError(f"{where}: expected a flat JSON object; nested too deep") from None
-    except RecordError as error:
-        raise RecordError(f"{where}: {error}") from None
+    """The JSON value of a line in which no name is given twice. Raises RecordError."""
+    return parse_json(line, where, raises=RecordError, object_of_pairs=_object_without_repeats)
 
 
 def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,16 +2,15 @@
 
 import ast
 import functools
-import gzip
 import importlib.machinery
-import json
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.files import RowError, numbered_lines, parse_row
 from data_pipeline.seeds.examples import (
     Example,
     described,
@@ -118,22 +117,13 @@ def _located(name: str) -> tuple[Path, str]:
 
 
 def _row_units(path: Path) -> Sequence[Unit]:
-    count = sum(1 for _ in _lines(path))
+    count = max((number for number, _ in numbered_lines(path, raises=SeedError)), default=0)
     if not count:
         raise SeedError(f"{path}: expected at least one row; the file is empty")
     return [
         Unit(str(path.parent), path.name, "", first, min(first + _ROWS - 1, count))
         for first in range(1, count + 1, _ROWS)
     ]
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield from file
-    except (OSError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SeedError(f"{path}: cannot read the file: {reason}") from None
 
 
 # ---- one unit -------------------------------------------------------------------------------
@@ -243,19 +233,18 @@ def _tests_of(root: str, path: str) -> dict[str, list[tuple[str, str | None]]]:
 
 def _row_seeds(unit: Unit) -> Iterator[Seed | Refusal]:
     path = Path(unit.root) / unit.path
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in numbered_lines(path, raises=SeedError):
         if number > unit.last:
             break
-        if number < unit.first or not line.strip():
-            continue
-        yield _row_seed(line, unit.path, f"{unit.path}:{number}")
+        if number >= unit.first:
+            yield _row_seed(line, unit.path, f"{unit.path}:{number}")
 
 
 def _row_seed(line: bytes, path: str, origin: str) -> Seed | Refusal:
     try:
-        row = json.loads(line.decode())
-    except (ValueError, RecursionError) as error:
-        return Refusal("", origin, "bad row", f"expected one JSON object; {error}")
+        row = parse_row(line, origin)
+    except RowError as error:
+        return Refusal("", origin, "bad row", str(error).removeprefix(f"{origin}: "))
     problem = _row_problem(row)
     if problem:
         return Refusal("", origin, "bad row", problem)
@@ -286,9 +275,7 @@ def _row_seed(line: bytes, path: str, origin: str) -> Seed | Refusal:
     )  # fmt: skip
 
 
-def _row_problem(row: Any) -> str | None:
-    if not isinstance(row, dict):
-        return "expected one JSON object"
+def _row_problem(row: Mapping[str, Any]) -> str | None:
     if not isinstance(row.get("code"), str) or not row["code"].strip():
         return "field 'code': expected a Python program"
     for field in ("nl", "entry_point"):

@@ -8,7 +8,6 @@ other records, options or a damaged one is planned anew.
 
 import functools
 import hashlib
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_pipeline.files import open_atomically
 from data_pipeline.terminal.notices import logger
 from data_pipeline.tokens.mixture import Group, RandomOrders, epoch_records
 from data_pipeline.tokens.packing import Packs, plan_packs
@@ -92,18 +92,10 @@ class Schedule:
             return None
 
     def _write(self, path: Path, packs: Packs) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                np.savez(
-                    file,
-                    identity=np.array(self.identity),
-                    records=packs.records.astype(np.uint32),
-                    starts=packs.starts.astype(np.uint32),
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with open_atomically(path, durable=True) as file:
+            np.savez(
+                file,
+                identity=np.array(self.identity),
+                records=packs.records.astype(np.uint32),
+                starts=packs.starts.astype(np.uint32),
+            )

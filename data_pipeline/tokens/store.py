@@ -28,6 +28,7 @@ import numpy as np
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 
 from data_pipeline.errors import UserError
+from data_pipeline.files import write_bytes
 from data_pipeline.tokens.packing import Tokenizer
 from data_pipeline.tokens.tokenizer_identity import tokenizer_digest
 
@@ -69,9 +70,7 @@ def write_index(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
     """Writes an .npz at once; returns its SHA-256 in hexadecimal."""
     content = BytesIO()
     np.savez(content, **arrays)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content.getvalue())
-    partial.replace(path)
+    write_bytes(path, content.getvalue())
     return hashlib.sha256(content.getvalue()).hexdigest()
 
 

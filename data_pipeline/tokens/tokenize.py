@@ -5,13 +5,11 @@ or PyX-R, or of instruction data ({"instruction" or "problem", "response" or "so
 at any moment, `prepare` goes on with the shard it was at.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
 from tqdm import tqdm
 
+from data_pipeline.files import hold_lock, remove_partials, replace_folder, write_json
 from data_pipeline.pyx.instructions import InstructionRecord, is_instruction_row, read_instructions
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import (
@@ -96,7 +95,7 @@ def prepare(
     output = Path(output)
     if output.exists() and not (output / MANIFEST).is_file() and any(output.iterdir()):
         raise PreparedError(f"{output}: expected a new folder or prepared tokens; it is neither")
-    with _alone(output):
+    with hold_lock(output.with_name(f".{output.name}.lock"), wait=True):
         found = _identity_of(output / MANIFEST)
         if found == _without_paths(identity):
             return json.loads((output / MANIFEST).read_text())
@@ -105,10 +104,10 @@ def prepare(
             if _identity_of(into / _PROGRESS) != _without_paths(identity):
                 shutil.rmtree(into, ignore_errors=True)
                 into.mkdir(parents=True)
-                _write_json(into / _PROGRESS, identity)
+                write_json(into / _PROGRESS, identity, indent=1)
             splits = _write_splits(into, sources, tokenizer, shard_records)
             tokenizer.save_pretrained(into / TOKENIZER)
-            _write_json(into / MANIFEST, identity | {"splits": splits})
+            write_json(into / MANIFEST, identity | {"splits": splits}, indent=1)
         _put_in_place(into, output)
         return json.loads((output / MANIFEST).read_text())
 
@@ -275,21 +274,8 @@ def _split_manifest(into: Path, split: str, shards: list[dict], indexes: list[di
 def _put_in_place(into: Path, output: Path) -> None:
     for path in (into / _PROGRESS, *into.glob("*-of-*.npz")):
         path.unlink(missing_ok=True)
-    replaced = output.with_name(f".{output.name}.replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
-    if output.exists():
-        output.rename(replaced)
-    into.rename(output)
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
-@contextmanager
-def _alone(output: Path) -> Iterator[None]:
-    """Holds the folder against other processes that prepare it."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.with_name(f".{output.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    remove_partials(into)
+    replace_folder(into, output, is_ours=lambda folder: (folder / MANIFEST).is_file())
 
 
 def _identity_of(path: Path) -> dict | None:
@@ -308,9 +294,3 @@ def _without_paths(identity: dict) -> dict:
         for source in identity["sources"]
     ]
     return identity | {"sources": sources}
-
-
-def _write_json(path: Path, content: dict) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(path)

@@ -23,6 +23,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data_pipeline.errors import UserError
+from data_pipeline.files import write_json, write_rows
 from data_pipeline.monologue.inline import direct_answer, inline_monologue
 from data_pipeline.pyx.prompts import forward_field, training_prompt
 from data_pipeline.pyx.records import PyXRecord, write_jsonl
@@ -147,10 +148,10 @@ def build(
             problems.append(problem | {"call": candidate.program.call, "output": candidate.output})
     write_jsonl(corpus.train, train)
     write_jsonl(corpus.heldout, heldout)
-    corpus.problems.write_text("".join(json.dumps(row) + "\n" for row in problems))
+    write_rows(corpus.problems, problems)
     texts = itertools.chain.from_iterable((training_prompt(row), row.response) for row in train)
     train_tokenizer(texts, vocabulary_words).save_pretrained(corpus.tokenizer)
-    stamp.write_text(json.dumps(recipe))  # last: its presence says that the rest is whole
+    write_json(stamp, recipe)  # last: its presence says that the rest is whole
     return corpus
 
 

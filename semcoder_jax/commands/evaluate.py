@@ -19,20 +19,20 @@ WORKDIR/report.html the page for people. Of a suite each benchmark has a folder 
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from data_pipeline.files import write_json
 from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands.config_flags import parse_arguments
 from semcoder_jax.config_files import find_config
 from semcoder_jax.evaluation.benchmarks.heldout import worked_example
 from semcoder_jax.evaluation.comparison import compare_runs
 from semcoder_jax.evaluation.report import comparison_table, score_table
-from semcoder_jax.evaluation.results import Run, read_runs, write_runs, write_whole
+from semcoder_jax.evaluation.results import Run, read_runs, write_runs
 from semcoder_jax.evaluation.run import Subject, evaluate_configs
 
 FLAGS = {
@@ -164,4 +164,4 @@ def _compare_files(arguments: Sequence[str]) -> None:
             for key, result in found
         ]
         content: dict[str, Any] = {"a": paths[0], "b": paths[1], "comparisons": rows}
-        write_whole(flags[-1].removeprefix("--json="), json.dumps(content, indent=1))
+        write_json(flags[-1].removeprefix("--json="), content, indent=1)

@@ -15,12 +15,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.files import write_text
 from data_pipeline.pages.rendering import render_page
 from data_pipeline.terminal.command_line import CommandParser, run_command
 from data_pipeline.terminal.tables import percent
 from data_pipeline.verify import CONFIRMED, CONTRADICTED
 from semcoder_jax.evaluation.report import interval, reasoning_cells
-from semcoder_jax.evaluation.results import Answer, Run, read_runs, write_whole
+from semcoder_jax.evaluation.results import Answer, Run, read_runs
 
 BLOCK = 100  # generations packed together
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -132,7 +133,7 @@ def _run(arguments: Sequence[str]) -> None:
     parser.add_argument("--title", default="Evaluation")
     args = parser.parse_args(arguments)
     runs = [run for path in args.results for run in read_runs(path)]
-    write_whole(args.output, page(runs, title=args.title))
+    write_text(args.output, page(runs, title=args.title) + "\n", errors="backslashreplace")
 
 
 if __name__ == "__main__":

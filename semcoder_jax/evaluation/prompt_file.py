@@ -6,11 +6,11 @@ a row gets depends on its prompt, parameters, seed and place in the file alone.
 
 import dataclasses
 import hashlib
-import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from data_pipeline.files import check_separate, numbered_lines, parse_row, write_rows
 from semcoder_jax.checkpoints import CheckpointError
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.store import GenerationStore, checkpoint_identity
@@ -54,15 +54,10 @@ class Prompt:
 def read_prompts(path: str | Path) -> list[Prompt]:
     """The rows of a prompt file, blank lines skipped. Raises PromptFileError (file:line, field)."""
     prompts: dict[str, Prompt] = {}
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise PromptFileError(f"{path}: {error.strerror}") from error
-    for number, line in enumerate(content.splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(path, raises=PromptFileError):
         where = f"{path}:{number}"
-        row = _parse_row(line, where)
+        row = parse_row(line, where, raises=PromptFileError)
+        _check_fields(row, where)
         for field in ("id", "prompt"):
             _check_text(row, field, where)
         if row["id"] in prompts:
@@ -91,6 +86,7 @@ def sample_file(
     Raises a UserError before any row is sampled.
     """
     output = Path(output)
+    check_separate({"--prompts": prompts_path, "--output": output})
     prompts = read_prompts(prompts_path)
     if output.is_dir() or not output.parent.is_dir():
         kind = "is a directory" if output.is_dir() else f"there is no directory {output.parent}"
@@ -114,16 +110,12 @@ def sample_file(
             sample = first + update.sample
             row = _row(prompts[place].id, sample, requests[place].n, update)
             store.append({"id": _key(place, sample), "row": row})
-        whole = output.with_name(f".{output.name}.{os.getpid()}")
-        whole.write_text(
-            "".join(
-                json.dumps(store.rows[_key(place, sample)]["row"], ensure_ascii=False) + "\n"
-                for place, request in enumerate(requests)
-                for sample in range(request.n)
-            ),
-            encoding="utf-8",
+        rows = (
+            store.rows[_key(place, sample)]["row"]
+            for place, request in enumerate(requests)
+            for sample in range(request.n)
         )
-        whole.replace(output)
+        write_rows(output, rows, ensure_ascii=False)
         partial.unlink()
 
 
@@ -182,13 +174,7 @@ def _row(prompt_id: str, sample: int, n: int, update: Update) -> dict:
     return row
 
 
-def _parse_row(line: bytes, where: str) -> dict:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise PromptFileError(f"{where}: not JSON ({error})") from error
-    if not isinstance(row, dict):
-        raise PromptFileError(f"{where}: expected an object with 'id' and 'prompt'")
+def _check_fields(row: Mapping[str, Any], where: str) -> None:
     if unknown := sorted(set(row) - {"id", "prompt", *ROW_FIELDS}):
         expected = ", ".join(["id", "prompt", *ROW_FIELDS])
         raise PromptFileError(f"{where}: unknown field {unknown[0]!r}, expected {expected}")
@@ -198,7 +184,6 @@ def _parse_row(line: bytes, where: str) -> dict:
             raise PromptFileError(f"{where}: field {field!r}: expected {kind}")
     for stop in row.get("stop", ()):
         _check_string(stop, "stop", where)
-    return row
 
 
 def _check_text(row: dict, field: str, where: str) -> None:

@@ -5,12 +5,12 @@ The JSON of a ``Run`` is all that a report or a comparison needs: no model, no d
 
 import dataclasses
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.files import write_json
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, Claim
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.statistics import Estimate, estimate, pass_at_k
@@ -243,8 +243,8 @@ def _score(row: Mapping[str, Any]) -> Score:
 
 
 def write_runs(path: str | Path, runs: Sequence[Run]) -> None:
-    """One JSON object with all runs; whole or not at all."""
-    write_whole(path, json.dumps({"runs": [to_json(run) for run in runs]}, ensure_ascii=False))
+    """One JSON object with all runs; whole or not at all. Raises FileError."""
+    write_json(path, {"runs": [to_json(run) for run in runs]}, ensure_ascii=False)
 
 
 def read_runs(path: str | Path) -> list[Run]:
@@ -258,17 +258,3 @@ def read_runs(path: str | Path) -> list[Run]:
     if not isinstance(content, dict) or not isinstance(content.get("runs"), list):
         raise ResultError(f"{path}: expected the JSON of an evaluation, an object with 'runs'")
     return [from_json(row, f"{path}: run {n}") for n, row in enumerate(content["runs"], 1)]
-
-
-def write_whole(path: str | Path, content: str) -> None:
-    """Text that appears in ``path`` at once. Raises ResultError where it cannot be written."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        # A generation may hold half of a surrogate pair, which is no UTF-8.
-        partial.write_text(content + "\n", encoding="utf-8", errors="backslashreplace")
-        partial.replace(path)
-    except OSError as error:
-        raise ResultError(f"{path}: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from data_pipeline.endpoint.client import Endpoint
 from data_pipeline.execution.service import Sandbox
+from data_pipeline.files import write_text
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.benchmarks.registry import load_benchmark
 from semcoder_jax.evaluation.generators import CheckpointSource, EndpointSource, Source
@@ -22,7 +23,7 @@ from semcoder_jax.evaluation.harness import MODES, Benchmark, from_rows, generat
 from semcoder_jax.evaluation.page import page
 from semcoder_jax.evaluation.refine import MAX_ROUNDS
 from semcoder_jax.evaluation.refine_harness import refined_run
-from semcoder_jax.evaluation.results import Run, write_runs, write_whole
+from semcoder_jax.evaluation.results import Run, write_runs
 from semcoder_jax.evaluation.store import GenerationStore, StoredRows, is_store, read_store
 from semcoder_jax.inference.generate import SamplingParams
 
@@ -77,7 +78,8 @@ def evaluate_configs(
             if workdir is not None:  # a suite that is stopped leaves what it has
                 title = f"Evaluation of {runs[0].model}"
                 write_runs(workdir / "result.json", runs)
-                write_whole(workdir / "report.html", page(runs, title=title))
+                text = page(runs, title=title) + "\n"
+                write_text(workdir / "report.html", text, errors="backslashreplace")
     sandbox.warn_if_weaker()
     return runs
 

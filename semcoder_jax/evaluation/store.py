@@ -6,12 +6,20 @@ another run are never taken for this one's. What a kill left of a last line is d
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.files import (
+    FileError,
+    LockError,
+    RowError,
+    append_row,
+    lock_file,
+    mend_last_line,
+    read_rows,
+)
 from semcoder_jax.errors import UserError
 
 
@@ -35,14 +43,11 @@ class GenerationStore(contextlib.AbstractContextManager):
         except OSError as error:
             raise StoreError(f"{self.path}: {error.strerror}") from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(self._file, self.path, wait=False)
             self.rows = self._read(json.loads(json.dumps(run)))
-        except BlockingIOError as error:
+        except (LockError, RowError, StoreError) as error:
             self._file.close()
-            raise StoreError(f"{self.path}: in use by another process") from error
-        except StoreError:
-            self._file.close()
-            raise
+            raise StoreError(str(error)) from error
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Keep ``row``; it has a string ``id`` that is not yet in the store."""
@@ -58,14 +63,11 @@ class GenerationStore(contextlib.AbstractContextManager):
         self.close()
 
     def _read(self, run: Mapping[str, Any]) -> dict[str, dict]:
-        self._file.seek(0)
-        content = self._file.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        self._file.truncate(len(whole))
-        if not whole:
+        lines = _read_lines(self.path)
+        if not lines:
+            mend_last_line(self._file.fileno(), self.path, b'{"run": ')
             self._write({"run": run})
             return {}
-        lines = [_parse(self.path, n, line) for n, line in enumerate(whole.splitlines(), 1)]
         there = lines[0].get("run")
         if there != run:
             differing = sorted(
@@ -75,16 +77,14 @@ class GenerationStore(contextlib.AbstractContextManager):
                 f"{self.path}: holds generations of another run ({', '.join(differing)} differ); "
                 "remove it or write elsewhere"
             )
+        mend_last_line(self._file.fileno(), self.path, b'{"')
         return {row["id"]: row for row in lines[1:]}
 
     def _write(self, row: Mapping[str, Any]) -> None:
         try:
-            # A text may hold half of a surrogate pair: as JSON's own escape it survives.
-            text = json.dumps(row, ensure_ascii=False)
-            self._file.write(text.encode("utf-8", "backslashreplace") + b"\n")
-            self._file.flush()
-        except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror}") from error
+            append_row(self._file.fileno(), row, self.path, ensure_ascii=False)
+        except FileError as error:
+            raise StoreError(str(error)) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,34 +97,28 @@ class StoredRows:
 def is_store(path: str | Path) -> bool:
     """Whether the file opens as a store does."""
     try:
-        with Path(path).open("rb") as file:
-            row = json.loads(file.readline())
-    except (OSError, ValueError, RecursionError):
+        _, row = next(read_rows(path), (None, {}))
+    except RowError:
         return False
-    return isinstance(row, dict) and set(row) == {"run"}
+    return set(row) == {"run"}
 
 
 def read_store(path: str | Path) -> tuple[dict[str, Any], dict[str, dict]]:
     """(the run that a store belongs to, its rows by id), to be read only. Raises StoreError."""
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
-    lines = content[: content.rfind(b"\n") + 1].splitlines()
+    lines = _read_lines(path)
     if not lines:
         raise StoreError(f"{path}: not a store of generations")
-    rows = [_parse(path, n, line) for n, line in enumerate(lines, 1)]
-    return rows[0]["run"], {row["id"]: row for row in rows[1:]}
+    return lines[0]["run"], {row["id"]: row for row in lines[1:]}
 
 
-def _parse(path: str | Path, number: int, line: bytes) -> dict:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        row = None
-    if not isinstance(row, dict) or ("run" if number == 1 else "id") not in row:
-        raise StoreError(f"{path}:{number}: not a line of a store of generations")
-    return row
+def _read_lines(path: str | Path) -> list[dict]:
+    """The whole lines of a store, the run's first. Raises StoreError."""
+    lines = []
+    for where, row in read_rows(path, raises=StoreError, allow_cut_end=True):
+        if ("id" if lines else "run") not in row:
+            raise StoreError(f"{where}: not a line of a store of generations")
+        lines.append(row)
+    return lines
 
 
 def checkpoint_identity(directory: str | Path) -> dict[str, Any]:

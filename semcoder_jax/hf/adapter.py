@@ -19,11 +19,15 @@ from safetensors.numpy import load_file, save_file
 from semcoder_jax.config import DecoderConfig, LoRAConfig
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import read_json, write_json
-from semcoder_jax.hf.directory import CARD_FILE, copy_license, renamed_when_complete
+from semcoder_jax.hf.directory import (
+    ADAPTER_CONFIG_FILE,
+    CARD_FILE,
+    copy_license,
+    renamed_when_complete,
+)
 from semcoder_jax.hf.layout import abstract_params
 from semcoder_jax.model.lora import TARGETS, initial_adapters
 
-ADAPTER_CONFIG_FILE = "adapter_config.json"
 ADAPTER_FILE = "adapter_model.safetensors"
 
 

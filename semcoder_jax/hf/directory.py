@@ -1,7 +1,6 @@
 """A model directory as transformers, vLLM and others read it: read whole, written atomically."""
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from transformers import PreTrainedTokenizerBase
 
+from data_pipeline.files import partial_folder, replace_folder
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import (
@@ -29,6 +29,7 @@ from semcoder_jax.hf.tokenizer import check_vocabulary, write_tokenizer
 from semcoder_jax.hf.weights import read_params, tensors
 
 GENERATION_CONFIG_FILE = "generation_config.json"
+ADAPTER_CONFIG_FILE = "adapter_config.json"
 CARD_FILE = "README.md"
 TOKEN_ID_FIELDS = ("bos_token_id", "eos_token_id")
 
@@ -97,9 +98,10 @@ def export(
 ) -> Path:
     """Write the whole model to ``directory``: weights in ``dtype``, config, tokenizer, ``card``.
 
-    Under that name it appears only when complete: it is written beside, in ``NAME.partial``, and
+    Under that name it appears only when complete: it is written beside, in a hidden directory, and
     renamed. Parameters may lie on any mesh; all processes must call, the first one writes.
-    Raises HFError if the directory exists (without ``overwrite``) or the disk is full.
+    Raises HFError if the directory exists (without ``overwrite``; with it, if it holds no model) or
+    the disk is full.
     """
     directory = Path(directory)
     if dtype not in DTYPES:
@@ -124,14 +126,18 @@ def export(
 
 @contextlib.contextmanager
 def renamed_when_complete(directory: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yields an empty NAME.partial beside ``directory``, which takes its place on success and is
-    removed on failure. Every process of a run enters; the first one makes, moves and removes."""
-    partial = directory.with_name(directory.name + ".partial")
+    """Yields an empty hidden directory beside ``directory``, which takes its place on success and
+    is removed on failure. Every process of a run enters; the first makes, moves and removes it.
+
+    With ``overwrite`` it replaces a model or an adapter, never another directory.
+    """
+    partial = partial_folder(directory)
     first = jax.process_index() == 0
-    if directory.exists() and (
-        not directory.is_dir() or (not overwrite and any(directory.iterdir()))
-    ):
-        raise HFError(f"{directory}: already exists and is not empty")
+    if directory.exists():
+        if not directory.is_dir() or (not overwrite and any(directory.iterdir())):
+            raise HFError(f"{directory}: already exists and is not empty")
+        if any(directory.iterdir()) and not _is_model(directory):
+            raise HFError(f"{directory}: holds no model and is therefore not overwritten")
     try:
         if first:
             shutil.rmtree(partial, ignore_errors=True)  # left by a killed export
@@ -140,7 +146,7 @@ def renamed_when_complete(directory: Path, *, overwrite: bool) -> Iterator[Path]
         yield partial
         _sync(f"written {directory}")
         if first:
-            _replace(partial, directory)
+            replace_folder(partial, directory, is_ours=_is_model)
     except BaseException:
         if first:
             shutil.rmtree(partial, ignore_errors=True)
@@ -167,11 +173,8 @@ def _sync(name: str) -> None:
         multihost_utils.sync_global_devices(name)
 
 
-def _replace(partial: Path, directory: Path) -> None:
-    """Move the complete ``partial`` to ``directory``; an older one is removed only after."""
-    old = directory.with_name(directory.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if directory.exists():
-        os.rename(directory, old)
-    os.rename(partial, directory)
-    shutil.rmtree(old, ignore_errors=True)
+def _is_model(directory: Path) -> bool:
+    """Whether it holds a config and weights; a training workdir has the first only."""
+    configs = (directory / name for name in (CONFIG_FILE, ADAPTER_CONFIG_FILE))
+    weights = (path for pattern in ("*.safetensors", "*.bin") for path in directory.glob(pattern))
+    return any(path.is_file() for path in configs) and any(weights)

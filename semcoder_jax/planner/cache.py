@@ -9,10 +9,10 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from data_pipeline.files import write_json
 from data_pipeline.source.import_closure import source_digest
 from semcoder_jax.cache import cache_folder
 from semcoder_jax.config import RunConfig
@@ -43,10 +43,7 @@ class PlanCache:
 
     def put(self, key: str, answer: dict) -> None:
         """Whole or not at all, also when two write at one time."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        partial = self._folder / f".{key}.{os.getpid()}"
-        partial.write_text(json.dumps(answer), encoding="utf-8")
-        os.replace(partial, self._path(key))
+        write_json(self._path(key), answer)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.json"

@@ -8,13 +8,13 @@ shows is left out: between sessions, and in a killed session since its last row.
 
 import contextlib
 import dataclasses
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
+from data_pipeline.files import append_row
 from semcoder_jax.training.metrics import keep_rows, read_metrics
 
 GOODPUT_FILE = "goodput.jsonl"
@@ -77,7 +77,7 @@ class WallTime:
         self._file = None
         if write:
             keep_rows(workdir / GOODPUT_FILE, lambda row: True)  # without one that a kill cut short
-            self._file = open(workdir / GOODPUT_FILE, "a", encoding="utf-8")  # noqa: SIM115 - closed below
+            self._file = open(workdir / GOODPUT_FILE, "a+b")  # noqa: SIM115 - closed below
         self._since, self._step = began, first
         self._seconds = {START: time.monotonic() - began}
         self._write({"session": first, "time": time.time()})
@@ -107,8 +107,7 @@ class WallTime:
 
     def _write(self, row: dict) -> None:
         if self._file is not None:
-            self._file.write(json.dumps(row) + "\n")
-            self._file.flush()
+            append_row(self._file.fileno(), row, self._file.name)
 
 
 def read_goodput(workdir: Path) -> Goodput:

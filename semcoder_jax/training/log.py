@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import math
 import sys
 import time
@@ -13,6 +12,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from data_pipeline.files import append_row
 from data_pipeline.pyx.records import TRAINING_KINDS
 from semcoder_jax.errors import UserError
 from semcoder_jax.training.compilation_cache import CacheHits
@@ -158,8 +158,8 @@ class RunLog:
             return
         ids = list(self._run.record_ids(step))
         row = {"step": step, "loss": loss, "gradient_norm": gradient_norm, "records": ids}
-        with open(self._skipped_file, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        with self._skipped_file.open("a+b") as file:
+            append_row(file.fileno(), row, self._skipped_file)
         shown = ", ".join(ids[:_IDS_SHOWN]) + (", …" if len(ids) > _IDS_SHOWN else "")
         self.say(
             f"step {step}: loss {loss:.4g}, gradient norm {gradient_norm:.4g}: not used "

@@ -5,12 +5,13 @@ run drops the rows of steps that it will repeat, so the file always reads as one
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from tensorboardX import SummaryWriter
+
+from data_pipeline.files import read_rows, write_rows
 
 METRICS_FILE = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
@@ -73,16 +74,12 @@ class MetricWriter:
 def read_metrics(path: str | Path) -> list[dict]:
     """The complete rows of a metrics.jsonl; [] if there is none. A last row cut short by a kill
     is left out."""
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    return [row for _, row in read_rows(path, allow_cut_end=True)]
 
 
 def keep_rows(path: Path, is_kept: Callable[[dict], bool]) -> None:
     """Drop the other rows, and one cut short by a kill; creates the file."""
     kept = [row for row in read_metrics(path) if is_kept(row)]
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-    os.replace(partial, path)
+    write_rows(path, kept)

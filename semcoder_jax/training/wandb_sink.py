@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from data_pipeline.files import write_text
 from data_pipeline.terminal.installation import install_command
 from semcoder_jax.config import ConfigError
 
@@ -33,7 +34,7 @@ class WandbSink:
 
         path = workdir / RUN_ID_FILE
         if not path.is_file():
-            path.write_text(uuid.uuid4().hex[:12] + "\n", encoding="utf-8")
+            write_text(path, uuid.uuid4().hex[:12] + "\n")
         try:
             self._run = wandb.init(
                 project=project,

@@ -1,15 +1,13 @@
 """A workdir belongs to one config, and to one run at a time."""
 
 import contextlib
-import fcntl
 import json
-import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 
+from data_pipeline.files import FileError, LockError, hold_lock, remove_partials, write_json
 from data_pipeline.tokens.tokenizer_identity import tokenizer_difference
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import CHECKPOINTS, MODEL
@@ -73,58 +71,42 @@ def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
 def write_config(run: RunConfig, workdir: Path) -> None:
     """Record the run's config in WORKDIR. Raises ConfigError if it cannot be written."""
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        partial = workdir / f"{CONFIG_FILE}.partial"
-        partial.write_text(json.dumps(run.to_record(), indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, workdir / CONFIG_FILE)
-    except OSError as error:
-        raise ConfigError(f"{error.filename}: {error.strerror}") from None
+        write_json(workdir / CONFIG_FILE, run.to_record(), indent=2)
+    except FileError as error:
+        raise ConfigError(str(error)) from None
 
 
 @contextlib.contextmanager
 def lock_workdir(workdir: Path) -> Iterator[None]:
     """Hold WORKDIR for this run; the first process does so for all.
 
-    Uses flock, which the kernel releases when the process exits for any reason; a file system
-    without locks is used without one. A workdir made here in which the run wrote nothing is removed
-    again. Raises WorkdirError if another run holds the lock.
+    Raises WorkdirError if another run holds it. Files that a killed run left half-written are
+    removed; so is, at the end, a workdir made here into which the run put nothing.
     """
     if jax.process_index() != 0:
         yield
         return
     is_new = not workdir.exists()
-    try:
-        with _lock_file(workdir):
-            yield
-    finally:
-        if is_new and [path.name for path in workdir.glob("*")] == [LOCK_FILE]:
-            (workdir / LOCK_FILE).unlink()
-            workdir.rmdir()
-
-
-@contextlib.contextmanager
-def _lock_file(workdir: Path) -> Iterator[None]:
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        file = open(workdir / LOCK_FILE, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise WorkdirError(f"{error.filename}: {error.strerror}") from None
-    with file:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
+            stack.enter_context(hold_lock(workdir / LOCK_FILE, wait=False))
+        except FileError as error:
+            raise WorkdirError(str(error)) from None
+        except LockError as error:
             raise WorkdirError(
-                f"{workdir}: another run ({file.read().strip() or 'unknown'}) is training here; "
+                f"{workdir}: another run ({error.holder}) is training here; "
                 f"stop it or choose another --workdir"
             ) from None
-        except OSError:
-            yield
-            return
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+        if is_new:
+            stack.callback(_remove_unused, workdir)
+        remove_partials(workdir)
         yield
+
+
+def _remove_unused(workdir: Path) -> None:
+    if [path.name for path in workdir.glob("*")] == [LOCK_FILE]:
+        (workdir / LOCK_FILE).unlink()
+        workdir.rmdir()
 
 
 def _short(value) -> str:

@@ -365,7 +365,7 @@ def test_bad_benchmarks_are_one_line(tmp_path):
     with pytest.raises(BenchmarkError, match="cannot read the file: No such file"):
         read_tasks([tmp_path / "none.jsonl"])
     (tmp_path / "b.jsonl").write_text("{")
-    with pytest.raises(BenchmarkError, match="expected JSON"):
+    with pytest.raises(BenchmarkError, match=r"b\.jsonl:1: not JSON"):
         read_tasks([tmp_path / "b.jsonl"])
 
 
@@ -406,6 +406,7 @@ def test_command(tmp_path, capsys):
         ([f"--input={source}", f"--output={kept}"], "expected --benchmarks, --repeats or both"),
         ([f"--input={source}", f"--output={kept}", "--benchmarks", "/none"], "cannot read"),
         ([f"--output={kept}"], "--input"),
+        ([f"--input={source}", f"--output={source}", "--repeats"], "expected two files"),
     ):
         assert main(wrong) == 2
         error = capsys.readouterr().err

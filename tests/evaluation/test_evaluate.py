@@ -213,7 +213,7 @@ def test_a_suite_is_one_command(checkpoint, problems_file, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("--config.data=missing.jsonl", "missing.jsonl: No such file"),
+        ("--config.data=missing.jsonl", "missing.jsonl: cannot read the file: No such file"),
         ("--checkpoint=nowhere", "nowhere: no such directory"),
         ("--config.wat=1", "wat"),
         ("--wat=1", "wat"),

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from data_pipeline.files import FileError
 from data_pipeline.verify import CONTRADICTED
 from semcoder_jax.evaluation.report import comparison_table, score_table
 from semcoder_jax.evaluation.results import (
@@ -91,8 +92,12 @@ def test_a_file_that_is_no_result_is_named(content, message, tmp_path):
     with pytest.raises(ResultError, match=message) as raised:
         read_runs(path)
     assert str(raised.value).startswith(str(path)) and "\n" not in str(raised.value)
-    with pytest.raises(ResultError, match="No such file"):
-        write_runs(tmp_path / "no" / "r.json", [])
+
+
+def test_results_that_cannot_be_written_are_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="file: expected a folder"):
+        write_runs(tmp_path / "file" / "r.json", [])
 
 
 def test_the_table_has_the_published_figure_and_the_reasoning():

@@ -14,12 +14,13 @@ def test_what_was_appended_is_there_after_a_kill_at_any_byte(tmp_path):
         for row in ROWS:
             store.append(row)
     content = whole.read_bytes()
+    rows = content.splitlines()[1:]
     for size in range(len(content) + 1):
         path = tmp_path / "killed.jsonl"
         path.write_bytes(content[:size])
-        complete = content[:size].count(b"\n") - 1
+        complete = sum(line in rows for line in content[:size].splitlines())
         with GenerationStore(path, RUN) as store:
-            assert list(store.rows.values()) == ROWS[: max(complete, 0)]
+            assert list(store.rows.values()) == ROWS[:complete]
             for row in ROWS:
                 if row["id"] not in store.rows:
                     store.append(row)
@@ -44,7 +45,16 @@ def test_mistakes_are_named(tmp_path):
         with pytest.raises(StoreError, match="in use"):
             GenerationStore(path, RUN)
     path.write_text(json.dumps({"run": RUN}) + "\n[]\n")
-    with pytest.raises(StoreError, match=r"store.jsonl:2: not a line"):
+    with pytest.raises(StoreError, match=r"store.jsonl:2: expected a JSON object"):
         GenerationStore(path, json.loads(json.dumps(RUN)))
     with pytest.raises(StoreError, match="Is a directory"):
         GenerationStore(tmp_path, RUN)
+
+
+def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path):
+    path = tmp_path / "notes.txt"
+    for content in (b"one line without an end", b'{"mine": 1}', b"two\nlines", b'{"id": '):
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match=r"notes\.txt:1: "):
+            GenerationStore(path, RUN)
+        assert path.read_bytes() == content

@@ -195,4 +195,4 @@ def test_mistakes_end_in_one_line(source, workdir, hub, tmp_path, capsys, monkey
         capsys, ["push", f"--directory={source}", "--repo_id=someone/model"]
     )
     assert "--checkpoint" in failure(capsys, ["export", "--output=x"])
-    assert not (tmp_path / "new").exists() and not (tmp_path / "new.partial").exists()
+    assert not (tmp_path / "new").exists() and not (tmp_path / ".new.semcoder-partial").exists()

@@ -187,7 +187,7 @@ def test_vocabulary_smaller_than_the_tokenizer(tmp_path, small_tokenizer):
     config, params = hf.load(tmp_path / "small")
     with pytest.raises(hf.HFError, match="512 tokens, the model only 500 vocabulary rows"):
         hf.export(tmp_path / "out", config, params, small_tokenizer)
-    assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
+    assert not (tmp_path / "out").exists() and not (tmp_path / ".out.semcoder-partial").exists()
 
 
 def test_full_disk_before_and_during_writing(tmp_path, source, small_tokenizer, monkeypatch):
@@ -201,7 +201,7 @@ def test_full_disk_before_and_during_writing(tmp_path, source, small_tokenizer, 
     (tmp_path / "model.safetensors").symlink_to("/dev/full")  # every write: no space left
     with pytest.raises(hf.HFError, match="No space left on device"):
         writer.write("a", np.ones((4096, 16), np.float32))
-    assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
+    assert not (tmp_path / "out").exists() and not (tmp_path / ".out.semcoder-partial").exists()
 
 
 def test_export_that_dies_leaves_nothing_whole(tmp_path, source, small_tokenizer, monkeypatch):
@@ -211,7 +211,7 @@ def test_export_that_dies_leaves_nothing_whole(tmp_path, source, small_tokenizer
     def die_later(self, name, tensor):
         if len(written) == 20:
             assert not (tmp_path / "out").exists()
-            assert not (tmp_path / "out.partial" / "config.json").exists()
+            assert not (tmp_path / ".out.semcoder-partial" / "config.json").exists()
             raise KeyboardInterrupt
         written.append(name)
         write(self, name, tensor)
@@ -227,3 +227,12 @@ def test_export_that_dies_leaves_nothing_whole(tmp_path, source, small_tokenizer
         hf.export(tmp_path / "out", config, params, small_tokenizer)
     hf.export(tmp_path / "out", config, params, small_tokenizer, dtype="bfloat16", overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    # A training workdir has a config, too.
+    (tmp_path / "workdir" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "workdir" / "config.json").write_text("{}")
+    with pytest.raises(hf.HFError, match="holds no model and is therefore not overwritten"):
+        hf.export(tmp_path / "workdir", config, params, small_tokenizer, overwrite=True)
+    assert {path.name for path in (tmp_path / "workdir").iterdir()} == {
+        "checkpoints",
+        "config.json",
+    }

@@ -122,7 +122,7 @@ def test_stop_strings_may_be_given_several_times(command):
     ("content", "message"),
     [
         ('{"id": "a", "prompt": "x"}\n{"id": "b"\n', ":2: not JSON"),
-        ('{"id": "a", "prompt": "x"}\n\n[1]\n', ":3: expected an object"),
+        ('{"id": "a", "prompt": "x"}\n\n[1]\n', ":3: expected a JSON object"),
         ('{"id": "a"}\n', ":1: field 'prompt': missing"),
         ('{"id": 3, "prompt": "x"}\n', ":1: field 'id': expected a non-empty string"),
         ('{"id": "a", "prompt": ""}\n', ":1: field 'prompt': expected a non-empty string"),
@@ -151,7 +151,7 @@ def test_a_bad_row_is_named_by_file_line_and_field(content, message, command, tm
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"prompts": "missing.jsonl"}, "missing.jsonl: No such file"),
+        ({"prompts": "missing.jsonl"}, "missing.jsonl: cannot read the file: No such file"),
         ({"checkpoint": "nowhere"}, "nowhere: no such directory"),
         ({"output": "no/such/dir/out.jsonl"}, "--output=no/such/dir/out.jsonl: there is no dir"),
         ({"wat": "1"}, "unrecognized arguments: --wat=1"),

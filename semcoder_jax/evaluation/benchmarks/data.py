@@ -4,27 +4,29 @@ A home whose checksum is not known to us is pinned when it is first fetched: the
 beside the file, and what comes later must have the same.
 """
 
-import bz2
 import dataclasses
-import gzip
 import hashlib
-import json
-import lzma
-import os
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
+from data_pipeline.files import (
+    FileError,
+    numbered_lines,
+    open_atomically,
+    parse_json,
+    parse_row,
+    read_unpacked,
+    write_text,
+)
 from semcoder_jax.cache import cache_folder
 from semcoder_jax.errors import UserError
 
 MAX_BYTES = 8 << 30  # of one file, packed
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _CHUNK = 1 << 20
 
 
@@ -59,28 +61,26 @@ def read_rows(source: str | Path | Home, *, cache: str | Path | None = None) -> 
     Raises DataError: no file, no connection, another checksum, a line that is no object.
     """
     path = fetch(source, cache=cache) if isinstance(source, Home) else Path(source)
-    try:
-        packed = path.read_bytes()
-        with _OPENERS.get(path.suffix, open)(path, "rb") as file:
-            content = file.read()
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        reason = getattr(error, "strerror", None) or f"cannot be unpacked ({error})"
-        raise DataError(f"{path}: {reason}") from error
-    if content.lstrip()[:1] == b"[":
-        whole = _parse(content, str(path))
-        numbered = [(f"{path}: item {n}", row) for n, row in enumerate(whole, 1)]
-    else:
-        numbered = [
-            (f"{path}:{n}", _parse(line, f"{path}:{n}"))
-            for n, line in enumerate(content.split(b"\n"), 1)
-            if line.strip()
-        ]
-    for where, row in numbered:
-        if not isinstance(row, dict):
-            raise DataError(f"{where}: expected a JSON object")
-    if not numbered:
+    lines = list(numbered_lines(path, raises=DataError))
+    if not lines:
         raise DataError(f"{path}: no rows")
-    return Rows(str(path), hashlib.sha256(packed).hexdigest(), tuple(numbered))
+    if lines[0][1].lstrip().startswith(b"["):
+        numbered = _listed_rows(path)
+    else:
+        numbered = tuple(
+            (f"{path}:{number}", parse_row(line, f"{path}:{number}", raises=DataError))
+            for number, line in lines
+        )
+    return Rows(str(path), _sha256(path), numbered)
+
+
+def _listed_rows(path: Path) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    content = read_unpacked(path, raises=DataError)
+    rows = parse_json(content, str(path), raises=DataError, expected="a list of JSON objects")
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise DataError(f"{path}: item {number}: expected a JSON object")
+    return tuple((f"{path}: item {number}", row) for number, row in enumerate(rows, 1))
 
 
 def field(where: str, row: Mapping[str, Any], name: str, kind: type = str) -> Any:
@@ -98,13 +98,6 @@ def unique_ids(tasks: Mapping[str, Any], where: str, id: str) -> None:
         raise DataError(f"{where}: id {id!r} is there twice")
 
 
-def _parse(text: bytes, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON ({error})") from error
-
-
 # ==== From its home
 
 
@@ -118,34 +111,33 @@ def fetch(home: Home, *, cache: str | Path | None = None, progress: bool = True)
         if expected in (None, found):
             return path
         raise DataError(f"{path}: SHA-256 {found}, expected {expected}; remove the file")
-    partial = folder / f".{home.name}.{os.getpid()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _download(home.url, partial, progress)
-        found = _sha256(partial)
-        if expected not in (None, found):
-            raise DataError(
-                f"{home.url}: SHA-256 {found}, expected {expected}: another version of the data; "
-                "give the right one with --config.data=FILE"
-            )
-        pin.write_text(found + "\n")
-        partial.replace(path)
+        with open_atomically(path) as file:
+            found = _download(home, file, progress)
+            if expected not in (None, found):
+                raise DataError(
+                    f"{home.url}: SHA-256 {found}, expected {expected}: another version of the "
+                    "data; give the right one with --config.data=FILE"
+                )
+            write_text(pin, found + "\n")
+    except FileError as error:
+        raise DataError(str(error)) from error
     except OSError as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise DataError(
             f"{home.url}: cannot be fetched ({reason}); give the file with --config.data=FILE"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
-def _download(url: str, path: Path, progress: bool) -> None:
+def _download(home: Home, file: BinaryIO, progress: bool) -> str:
+    """Copies the file of `home` into `file`; returns its SHA-256 in hexadecimal."""
+    url, digest = home.url, hashlib.sha256()
     request = urllib.request.Request(url, headers={"User-Agent": "semcoder-jax"})
-    with urllib.request.urlopen(request, timeout=60) as answer, path.open("wb") as file:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         total = int(answer.headers.get("Content-Length") or 0)
         with tqdm(
-            total=total or None, unit="B", unit_scale=True, desc=path.name, disable=not progress
+            total=total or None, unit="B", unit_scale=True, desc=home.name, disable=not progress
         ) as bar:
             read = 0
             while chunk := answer.read(_CHUNK):
@@ -153,14 +145,13 @@ def _download(url: str, path: Path, progress: bool) -> None:
                 if read > MAX_BYTES:
                     raise DataError(f"{url}: longer than {MAX_BYTES} bytes")
                 file.write(chunk)
+                digest.update(chunk)
                 bar.update(len(chunk))
         if total and read != total:
             raise DataError(f"{url}: ended after {read} of {total} bytes; try again")
+    return digest.hexdigest()
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

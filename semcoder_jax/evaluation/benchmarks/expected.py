@@ -4,16 +4,17 @@ A file of the cache belongs to one program and its inputs, by their content; no 
 taken for it.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from data_pipeline.execution.outcomes import Result, Value
 from data_pipeline.execution.service import Limits, Sandbox, series_job
+from data_pipeline.files import FileError, write_json
 from semcoder_jax.cache import cache_folder
 from semcoder_jax.evaluation.benchmarks.data import DataError
 
@@ -120,11 +121,5 @@ def _read(folder: Path, suite: Suite) -> Expected | None:
 
 
 def _write(folder: Path, suite: Suite, expected: Expected) -> None:
-    path = folder / f"{suite.key}.json"
-    partial = folder / f".{suite.key}.{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(dataclasses.asdict(expected)))
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)  # a cache that cannot be written is none
+    with contextlib.suppress(FileError):  # a cache that cannot be written is none
+        write_json(folder / f"{suite.key}.json", dataclasses.asdict(expected))

@@ -8,9 +8,12 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
+from data_pipeline.files import read_rows
 from data_pipeline.pyx.prompts import forward_prompt
 from data_pipeline.source.fingerprints import explain_mismatch
 from data_pipeline.source.literals import LiteralError, literal_end, parse_literal, same_value
@@ -143,19 +146,11 @@ def read_problems(
     """
     _check_split(Path(path).parent)
     rows: dict[str, tuple[str, dict]] = {}
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise HeldoutError(f"{path}: {error.strerror}") from error
-    for number, line in enumerate(content.splitlines(), 1):
-        if len(rows) == limit:
-            break
-        if line.strip():
-            where = f"{path}:{number}"
-            row = _parse_row(line, where)
-            if row["id"] in rows:
-                raise HeldoutError(f"{where}: field 'id': {row['id']!r} is there twice")
-            rows[row["id"]] = where, row
+    for where, row in islice(read_rows(path, raises=HeldoutError), limit):
+        _check_row(row, where)
+        if row["id"] in rows:
+            raise HeldoutError(f"{where}: field 'id': {row['id']!r} is there twice")
+        rows[row["id"]] = where, row
     if not rows:
         raise HeldoutError(f"{path}: no problems")
     found = list(rows.values())
@@ -182,13 +177,9 @@ def _check_split(folder: Path) -> None:
                 raise HeldoutError(mismatch)
 
 
-def _parse_row(line: bytes, where: str) -> dict:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise HeldoutError(f"{where}: not JSON ({error})") from error
+def _check_row(row: Mapping[str, Any], where: str) -> None:
     fields = ("id", "program", "call", "output")
-    if not isinstance(row, dict) or set(row) != set(fields):
+    if set(row) != set(fields):
         raise HeldoutError(f"{where}: expected an object with exactly {', '.join(fields)}")
     for field in fields:
         if not isinstance(row[field], str) or not row[field]:
@@ -197,7 +188,6 @@ def _parse_row(line: bytes, where: str) -> dict:
         parse_literal(row["output"])
     except LiteralError as error:
         raise HeldoutError(f"{where}: field 'output': {error}") from error
-    return row
 
 
 def _trusted_run(where: str, row: Mapping[str, str]) -> Trace:

@@ -4,12 +4,10 @@ A task may come several times: its samples, in their order. "solution" is a whol
 "completion" what follows the task's prompt.
 """
 
-import gzip
-import json
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from data_pipeline.files import RowError, numbered_lines, parse_row
 from semcoder_jax.evaluation.benchmarks.data import DataError
 from semcoder_jax.evaluation.harness import Said
 
@@ -25,12 +23,12 @@ def read_samples(
     """
     programs: dict[str, list[str | None]] = {task: [] for task in prompts}
     malformed, unknown = 0, 0
-    for line in _lines(Path(path)):
+    for number, line in numbered_lines(path, raises=DataError):
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        task = row.get("task_id") if isinstance(row, dict) else None
+            row = parse_row(line, f"{path}:{number}")
+            task = row.get("task_id")
+        except RowError:
+            task = None
         if not isinstance(task, str):
             malformed += 1
         elif task not in programs:
@@ -82,11 +80,3 @@ def _program(row: Mapping[str, object], prompt: str) -> str | None:
     if "solution" not in row and isinstance(completion := row.get("completion"), str):
         return prompt + completion
     return None
-
-
-def _lines(path: Path) -> list[bytes]:
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            return [line for line in file.read().split(b"\n") if line.strip()]
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error

@@ -1,0 +1,195 @@
+"""Writes files and folders whole or not at all.
+
+New content goes into a hidden file beside the target, `.NAME.PID.RANDOM.semcoder-partial`, and one
+rename gives it the target's name. Readers and kills at any moment therefore find the old content
+or the new one. A killed writer leaves its hidden file; `remove_partials` deletes such files.
+
+Every rename and removal of the user's files is in this module.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from data_pipeline.errors import UserError
+
+PARTIAL = ".semcoder-partial"
+REPLACED = ".semcoder-replaced"
+
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LONGEST_NAME = 255  # bytes, on every common file system
+
+
+class FileError(OSError, UserError):
+    """A file that cannot be read or written: FileError(errno, reason, path).
+
+    The message is one line, "PATH: reason"; `filename` and `strerror` are those two parts.
+    """
+
+    def __str__(self) -> str:
+        return f"{os.fspath(self.filename)}: {self.strerror}"
+
+
+def write_text(
+    path: str | os.PathLike, text: str, *, durable: bool = False, errors: str = "strict"
+) -> None:
+    """Writes `text` as UTF-8; `errors` as in str.encode. See `write_bytes`."""
+    write_bytes(path, text.encode("utf-8", errors), durable=durable)
+
+
+def write_json(
+    path: str | os.PathLike,
+    value: Any,
+    *,
+    indent: int | None = None,
+    ensure_ascii: bool = True,
+    durable: bool = False,
+) -> None:
+    """Writes `value` as JSON and a newline. See `write_bytes`.
+
+    Half of a surrogate pair becomes JSON's own escape.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=ensure_ascii) + "\n"
+    write_text(path, text, durable=durable, errors="backslashreplace")
+
+
+def write_bytes(path: str | os.PathLike, content: bytes, *, durable: bool = False) -> None:
+    """Replaces the file `path` by `content`, whole or not at all; makes folders as needed.
+
+    durable: the content is on the disk before it gets the name, so that a power failure cannot
+    lose it either. Raises FileError.
+    """
+    with open_atomically(path, durable=durable, size=len(content)) as file:
+        file.write(content)
+
+
+def make_folder(folder: str | os.PathLike) -> None:
+    """Makes the folder and those above it where missing. Raises FileError."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise FileError(error.errno, "expected a folder; it is a file", error.filename) from None
+    except OSError as error:
+        raise FileError(error.errno, error.strerror, error.filename) from None
+
+
+def partial_folder(folder: str | os.PathLike) -> Path:
+    """The hidden folder beside `folder` to build it in, always the same: a new attempt may remove
+    what a killed one left there."""
+    folder = Path(folder)
+    return folder.with_name(f".{folder.name}{PARTIAL}")
+
+
+@contextlib.contextmanager
+def open_atomically(
+    path: str | os.PathLike, *, durable: bool = False, size: int | None = None
+) -> Iterator[BinaryIO]:
+    """Yields a binary file that replaces `path` when the block ends, and is removed if it fails.
+
+    size: bytes to come if known, for the message of a full disk. A device or pipe (/dev/stdout) is
+    written directly. Raises FileError; other errors of the block pass unchanged.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    is_special = path.exists() and not stat.S_ISREG(path.stat().st_mode)
+    partial = path if is_special else _partial_of(path)
+    make_folder(path.parent)
+    with _named_errors(path):
+        file = partial.open("wb" if is_special else "xb")
+    try:
+        with _full_disk_named(path, file, size), file:
+            yield file
+            file.flush()
+            if durable and not is_special:
+                os.fsync(file.fileno())
+        if not is_special:
+            with _named_errors(path):
+                os.replace(partial, path)
+    except BaseException:
+        if not is_special:
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def remove_partials(folder: str | os.PathLike, name: str | None = None) -> None:
+    """Deletes what killed writers left in `folder`: of the file `name`, or of all.
+
+    Only for a folder that no other process writes to at the time, such as one under a lock.
+    """
+    for path in Path(folder).glob(f".*{PARTIAL}"):
+        is_other = name is not None and not path.name.startswith(f".{name}.")
+        if not is_other and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def replace_folder(
+    new: str | os.PathLike,
+    folder: str | os.PathLike,
+    *,
+    is_ours: Callable[[Path], bool] = lambda _: True,
+) -> None:
+    """Renames the complete folder `new` to `folder`, then deletes the one it replaces.
+
+    is_ours: tells whether an existing, non-empty `folder` may be deleted. A kill between the two
+    renames leaves the old folder beside as `.NAME.semcoder-replaced`. Raises FileError.
+    """
+    new, folder = Path(new), Path(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not is_ours(folder):
+        raise FileError(errno.EEXIST, "exists, is not ours and is therefore not replaced", folder)
+    replaced = folder.with_name(f".{folder.name}{REPLACED}")
+    make_folder(folder.parent)
+    with _named_errors(folder):
+        shutil.rmtree(replaced, ignore_errors=True)
+        if folder.exists():
+            os.rename(folder, replaced)
+        os.rename(new, folder)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def check_separate(paths: Mapping[str, str | os.PathLike | None]) -> None:
+    """Raises UserError if two of the flags, as {"--input": path}, name the same file."""
+    seen: dict[str, str] = {}
+    for flag, path in paths.items():
+        if path is None or (os.path.exists(path) and not os.path.isfile(path)):
+            continue  # folders have their own checks; a device may be given twice
+        first = seen.setdefault(os.path.realpath(path), flag)
+        if first != flag:
+            raise UserError(f"{first} and {flag}: expected two files; both name {path}")
+
+
+def _partial_of(path: Path) -> Path:
+    end = f".{os.getpid()}.{secrets.token_hex(4)}{PARTIAL}"
+    name = os.fsencode(path.name)[: _LONGEST_NAME - 1 - len(end)]
+    return path.with_name(f".{os.fsdecode(name)}{end}")
+
+
+@contextlib.contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """Raises any OSError of the block as a FileError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+@contextlib.contextmanager
+def _full_disk_named(path: Path, file: BinaryIO, size: int | None) -> Iterator[None]:
+    """Raises the error of a full disk as a FileError about `path`, with the bytes needed.
+
+    Such an error names no file if it comes from a write to an open one.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_IS_FULL or error.filename is not None:
+            raise
+        needed = "" if size is None else f" (needed {size:,} bytes)"
+        raise FileError(error.errno, f"{error.strerror}{needed}", str(path)) from error

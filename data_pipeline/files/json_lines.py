@@ -1,0 +1,221 @@
+"""JSON lines: one JSON object a line, read with file and line in every error, appended durably.
+
+A file named .gz, .bz2 or .xz is compressed.
+"""
+
+import bz2
+import contextlib
+import gzip
+import json
+import lzma
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from data_pipeline.errors import UserError
+from data_pipeline.files.atomic import FileError, open_atomically
+
+_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+
+_CHUNK = 1 << 16
+
+
+class RowError(UserError):
+    """A file of rows that cannot be read, or a row in it: "FILE:LINE: ", then what was expected."""
+
+
+Pairs = list[tuple[str, Any]]
+
+
+def read_rows(
+    path: str | os.PathLike,
+    *,
+    raises: type[Exception] = RowError,
+    allow_cut_end: bool = False,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields ("FILE:LINE", object) of every line that is not blank.
+
+    allow_cut_end: leaves out a last line that a kill cut short. Raises `raises`, whose message is
+    one line: the file cannot be read, or a line is not UTF-8, not JSON or not an object.
+    """
+    for number, line in numbered_lines(path, raises=raises):
+        where = f"{os.fspath(path)}:{number}"
+        try:
+            row = parse_row(line, where, raises=raises)
+        except raises:
+            if allow_cut_end and not line.endswith(b"\n"):
+                return
+            raise
+        yield where, row
+
+
+def numbered_lines(
+    path: str | os.PathLike,
+    *,
+    raises: type[Exception] = RowError,
+    on_read: Callable[[int], None] | None = None,
+) -> Iterator[tuple[int, bytes]]:
+    """Yields (line number, line) of every line that is not blank.
+
+    `on_read` gets the bytes read of the file on disk, line by line. Raises `raises`.
+    """
+    with _opened(Path(path), raises) as (file, lines):
+        for number, line in enumerate(lines, start=1):
+            if on_read is not None:
+                on_read(file.tell())
+            if line.strip():
+                yield number, line
+
+
+def read_unpacked(path: str | os.PathLike, *, raises: type[Exception] = RowError) -> bytes:
+    """The content of a file, unpacked if its name says that it is compressed. Raises `raises`."""
+    with _opened(Path(path), raises) as (_, content):
+        return content.read()
+
+
+@contextlib.contextmanager
+def _opened(path: Path, raises: type[Exception]) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Yields the file on disk and its unpacked content, both open; raises `raises`."""
+    try:
+        with path.open("rb") as file:
+            opener = _OPENERS.get(path.suffix)
+            yield file, opener(file) if opener else file
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        reason = getattr(error, "strerror", None) or f"cannot be unpacked ({error})"
+        raise raises(f"{path}: cannot read the file: {reason}") from None
+
+
+def parse_json(
+    line: bytes,
+    where: str,
+    *,
+    raises: type[Exception] = RowError,
+    expected: str = "one JSON object",
+    object_of_pairs: Callable[[Pairs], Any] | None = None,
+) -> Any:
+    """The JSON value of a line; `where` opens every message. Raises `raises`.
+
+    object_of_pairs: as json.loads has it; may raise `raises` without `where`.
+    """
+    try:
+        return json.loads(line.decode(), object_pairs_hook=object_of_pairs)
+    except raises as error:
+        reason = str(error)
+    except UnicodeDecodeError as error:
+        reason = f"expected UTF-8; byte {error.start} is not"
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} " if error.lineno > 1 else ""
+        reason = f"not JSON ({error.msg} at {place}column {error.colno}); expected {expected}"
+    except (RecursionError, ValueError) as error:  # ValueError: a number of thousands of digits
+        told = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        reason = f"not JSON ({told}); expected {expected}"
+    raise raises(f"{where}: {reason}")
+
+
+def parse_row(line: bytes, where: str, *, raises: type[Exception] = RowError) -> dict[str, Any]:
+    """The JSON object of a line; `where` opens every message. Raises `raises`."""
+    row = parse_json(line, where, raises=raises)
+    if not isinstance(row, dict):
+        shown = json.dumps(row)
+        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+        raise raises(f"{where}: expected a JSON object; got {shown}")
+    return row
+
+
+def encode_row(row: Mapping[str, Any], *, ensure_ascii: bool = True) -> bytes:
+    """The line of a row, newline included. Half of a surrogate pair becomes JSON's own escape."""
+    text = json.dumps(row, ensure_ascii=ensure_ascii)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def write_rows(
+    path: str | os.PathLike,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    ensure_ascii: bool = True,
+    durable: bool = False,
+) -> int:
+    """Writes rows whole or not at all, with .gz compressed; returns their number.
+
+    The same rows give the same bytes. See `open_atomically`.
+    """
+    count = 0
+    with open_atomically(path, durable=durable) as file, contextlib.ExitStack() as stack:
+        sink = file
+        if Path(path).suffix == ".gz":
+            # Without time stamp and name, so that the bytes depend on the rows alone.
+            sink = stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0))
+        for row in rows:
+            sink.write(encode_row(row, ensure_ascii=ensure_ascii))
+            count += 1
+    return count
+
+
+def append_row(
+    descriptor: int,
+    row: Mapping[str, Any],
+    path: str | os.PathLike,
+    *,
+    ensure_ascii: bool = True,
+    durable: bool = False,
+) -> tuple[int, int]:
+    """Appends a row to a file opened for reading and appending; returns (first byte, length).
+
+    The row is written whole or not at all unless the process is killed; a last line that was cut
+    short before is closed by a newline and stays a bad line. The caller holds the lock if several
+    processes append. durable: the row is on the disk on return. Raises FileError about `path`.
+    """
+    end = os.fstat(descriptor).st_size
+    is_open = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
+    line = encode_row(row, ensure_ascii=ensure_ascii)
+    try:
+        _write_all(descriptor, b"\n" + line if is_open else line)
+        if durable:
+            os.fsync(descriptor)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, end)
+        raise FileError(error.errno, error.strerror, os.fspath(path)) from error
+    return end + is_open, len(line)
+
+
+def mend_last_line(descriptor: int, path: str | os.PathLike, start: bytes) -> None:
+    """Makes a file of rows end with a newline: completes a whole last row, removes a cut one.
+
+    start: how each row begins, such as `{"id": `. A last line that does not begin so was not
+    written by us: raises RowError and leaves the file as it is. The caller holds the lock.
+    """
+    last = _last_line(descriptor)
+    if not last:
+        return
+    if not (last.startswith(start) or start.startswith(last)):
+        number = os.pread(descriptor, os.fstat(descriptor).st_size, 0).count(b"\n") + 1
+        raise RowError(f"{os.fspath(path)}:{number}: not a row of this file; nothing was changed")
+    try:
+        parse_row(last, "")
+    except RowError:
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size - len(last))
+        return
+    try:
+        _write_all(descriptor, b"\n")
+    except OSError as error:
+        raise FileError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def _last_line(descriptor: int) -> bytes:
+    """What follows the last newline of a file."""
+    place = os.fstat(descriptor).st_size
+    line = b""
+    while place and b"\n" not in line:
+        size = min(place, _CHUNK)
+        place -= size
+        line = os.pread(descriptor, size, place) + line
+    return line.rpartition(b"\n")[2]
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
