@@ -27,7 +27,7 @@ class Ids:
 def deepseek_shaped(
     hidden: int, feed_forward: int, layers: int, heads: int, vocabulary: int = VOCABULARY, **fields
 ) -> dict:
-    """Fields of transformers' LlamaConfig; ``fields`` overrides."""
+    """Fields of transformers' LlamaConfig; `fields` overrides."""
     return {
         "vocab_size": vocabulary,
         "hidden_size": hidden,
@@ -52,7 +52,7 @@ def save_random_llama(directory: Path, fields: dict, bfloat16: bool = False) -> 
 
 
 def save_smollm2(directory: Path) -> bool:
-    """Converts SmolLM2 into ``directory`` once; False if the package is not installed."""
+    """Converts SmolLM2 into `directory` once; False if the package is not installed."""
     from benchmarks.smollm2 import find_gguf, write_hf_directory
 
     source = find_gguf()

@@ -51,10 +51,10 @@ SETTINGS = {
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """Compared with float32 over ``positions``; divergences in nats.
+    """Compared with float32 over `positions`; divergences in nats.
 
-    ``top1`` is the share of positions with the same most probable token; ``perplexity`` and
-    ``perplexity_float32`` are of the texts.
+    `top1` is the share of positions with the same most probable token; `perplexity` and
+    `perplexity_float32` are of the texts.
     """
 
     positions: int
@@ -89,7 +89,7 @@ def measure(
 
 
 def log_probabilities(graphdef, params, tokens: Sequence[int], cache_dtype: str) -> np.ndarray:
-    """Float32 [T, V] after each token, by way of a cache of ``cache_dtype``."""
+    """Float32 [T, V] after each token, by way of a cache of `cache_dtype`."""
     length = -(-len(tokens) // PAGE_SIZE) * PAGE_SIZE
     padded = np.zeros((1, length), np.int32)
     padded[0, : len(tokens)] = tokens

@@ -22,7 +22,7 @@ def best_of_turns(works: Mapping[str, Callable[[], object]], turns: int) -> dict
 
 
 def describe_machine(workers: int, when_busy: str) -> str:
-    """One line; ``when_busy`` says what a machine under load does to the figures."""
+    """One line; `when_busy` says what a machine under load does to the figures."""
     load = os.getloadavg()[0]
     return (
         f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, "

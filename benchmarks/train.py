@@ -64,8 +64,8 @@ Batch = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """Sizes: ``rows`` of ``length`` tokens an update; ``losses`` updates are compared, then
-    ``warm_up`` and ``turns`` made; of PyX's lengths ``batches`` different ones, in ``rounds``."""
+    """Sizes: `rows` of `length` tokens an update; `losses` updates are compared, then
+    `warm_up` and `turns` made; of PyX's lengths `batches` different ones, in `rounds`."""
 
     model: dict
     rows: int
@@ -235,9 +235,9 @@ class Side:
 
 
 def measure(names: list[str], work: Work) -> dict[str, dict]:
-    """By side: the ``losses``, ``seconds`` of updates and ``peak`` bytes with full rows, and of
-    PyX's lengths ``ragged_seconds`` (by round, of all batches together), ``useful`` tokens in
-    them, ``positions`` and ``ragged_peak``."""
+    """By side: the `losses`, `seconds` of updates and `peak` bytes with full rows, and of
+    PyX's lengths `ragged_seconds` (by round, of all batches together), `useful` tokens in
+    them, `positions` and `ragged_peak`."""
     sides = {name: Side(name) for name in names}
     results = {name: {"losses": side.ask("losses")} for name, side in sides.items()}
     for name, side in sides.items():

@@ -1,5 +1,5 @@
 """Programs in, training batches out: PyX records, prompts, execution, tracing, grain input.
 
-Nothing here imports JAX (grain, imported by ``data_pipeline.tokens.batches`` alone, brings it
+Nothing here imports JAX (grain, imported by `data_pipeline.tokens.batches` alone, brings it
 along).
 """

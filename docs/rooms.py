@@ -77,9 +77,9 @@ def module_name(path: Path) -> str:
 
 
 def imported_names(source: str, package: str) -> Iterator[tuple[str, int]]:
-    """Every module that a file of ``package`` imports, also inside a function, by its full name.
+    """Every module that a file of `package` imports, also inside a function, by its full name.
 
-    ``from a import b`` gives ``a.b``, which may be a module or a name in one.
+    `from a import b` gives `a.b`, which may be a module or a name in one.
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -132,7 +132,7 @@ def floor_of(room: str) -> int:
 
 
 def imports_of(package: str) -> list[Import]:
-    """All imports among the repository's packages, in files of ``package``."""
+    """All imports among the repository's packages, in files of `package`."""
     found = []
     for path in python_files(package):
         module = module_name(path)
@@ -224,7 +224,7 @@ def table() -> str:
 
 
 def page(text: str) -> str:
-    """``text`` with picture and table put where their markers stand."""
+    """`text` with picture and table put where their markers stand."""
     for name, drawn in (("picture", picture()), ("table", table())):
         pattern = rf"(<!-- {name}: python -m docs.rooms -->\n).*?(<!-- end of {name} -->)"
         text = re.sub(

@@ -116,7 +116,7 @@ def export_checkpoint(workdir: Path) -> Path:
 
 
 def _ask(model: Model, problems: Heldout, folder: Path, variants=VARIANTS) -> Run:
-    """The evaluation, its generations kept in ``folder`` for these very parameters."""
+    """The evaluation, its generations kept in `folder` for these very parameters."""
     sums = [float(abs(leaf).sum()) for leaf in jax.tree.leaves(model.params)]
     identity = {"parameters": sums, "sampling": dataclasses.asdict(SAMPLING)}
     path = folder / "generations.jsonl"

@@ -5,8 +5,8 @@
     model = sc.load("runs/quickstart/export")
     print(model.generate(["def f(x):\n"])[0].text)
 
-Every name of ``__all__`` is imported when it is first used: ``import semcoder_jax`` loads neither
-JAX nor a model's code. Commands have the same names: ``python -m semcoder_jax.train --help``.
+Every name of `__all__` is imported when it is first used: `import semcoder_jax` loads neither
+JAX nor a model's code. Commands have the same names: `python -m semcoder_jax.train --help`.
 """
 
 from importlib import import_module

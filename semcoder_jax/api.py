@@ -57,7 +57,7 @@ class Model(LoadedModel):
         batch_size: int = 64,
         progress: str | None = None,
     ) -> list[Generation]:
-        """What the model writes after each prompt; see ``semcoder_jax.generate``."""
+        """What the model writes after each prompt; see `semcoder_jax.generate`."""
         return generate(self, prompts, params, batch_size=batch_size, progress=progress)
 
 
@@ -92,10 +92,10 @@ def generate(
     batch_size: int = 64,
     progress: str | None = None,
 ) -> list[Generation]:
-    """Generations of prompts, in their order; each has ``text``, ``tokens``, ``finish_reason``.
+    """Generations of prompts, in their order; each has `text`, `tokens`, `finish_reason`.
 
     Args:
-      model: from ``load``, or the directory to load it from.
+      model: from `load`, or the directory to load it from.
       prompts: texts, to which BOS is added by id, or lists of token ids, taken as they are.
       params: how to sample; None: greedy, at most 256 new tokens.
       batch_size: most prompts decoded together; it never changes a result.
@@ -123,7 +123,7 @@ def train(
 
     Returns steps made, the held-out loss in nats a token and non-padding tokens a second. Raises a
     UserError, before anything is compiled, if the config or the workdir is wrong; NotFiniteError,
-    with the state saved, after ``train.max_skipped_steps`` steps without a finite gradient.
+    with the state saved, after `train.max_skipped_steps` steps without a finite gradient.
     """
     from semcoder_jax.training.loop import train as train_run
 
@@ -141,18 +141,18 @@ def evaluate(
     mode: str | None = None,
     **fields: Any,
 ) -> "Run":
-    """Generates, judges and scores one benchmark; ``run.scores`` has the estimates.
+    """Generates, judges and scores one benchmark; `run.scores` has the estimates.
 
     Args:
       config: of a benchmark, such as "configs/eval/heldout.py", or its ConfigDict.
       checkpoint: HF directory or training workdir whose model answers.
-      endpoint: in its place, base URL of an OpenAI-compatible server; ``model`` is the name there
+      endpoint: in its place, base URL of an OpenAI-compatible server; `model` is the name there
         and its key is read from OPENAI_API_KEY.
-      generations: in its place, a file of generations made elsewhere; needs no ``workdir``.
+      generations: in its place, a file of generations made elsewhere; needs no `workdir`.
       workdir: keeps generations, result.json and report.html; evaluating again goes on from it.
       mode: "compat" (upstream's way, to the digit) or "fixed" (the same question asked and scored
         correctly); None: both.
-      **fields: of the config, such as ``max_tasks=10``.
+      **fields: of the config, such as `max_tasks=10`.
 
     Returns scores as shares from 0 to 1 with 95 % intervals, and every judged answer. Raises a
     UserError for anything wrong with config, model, data or workdir.
@@ -183,7 +183,7 @@ def plan(
     """Whether a training config fits on TPUs and how long it takes, by the TPU compiler.
 
     Args:
-      config: as for ``train``; no data, weights or tokenizer are read.
+      config: as for `train`; no data, weights or tokenizer are read.
       topologies: names such as "v5e:4x4", one or several.
       slices: joins that many of each.
       steps: length of the recipe where the config counts epochs.

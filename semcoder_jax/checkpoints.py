@@ -1,7 +1,7 @@
 """What a training run saves and how it is read back, for resuming and for inference.
 
-A checkpoint holds four items: ``params``, ``optimizer``, ``data`` (the state of the input iterator)
-and ``meta`` (step, checksums). It is written asynchronously by Orbax and appears under its final
+A checkpoint holds four items: `params`, `optimizer`, `data` (the state of the input iterator)
+and `meta` (step, checksums). It is written asynchronously by Orbax and appears under its final
 name only when complete. Arrays are restored straight into the shards of any mesh.
 
 A run of adapters (see lora) saves these alone, and the checksum of the base they belong to, which
@@ -45,7 +45,7 @@ class BaseError(CheckpointError):
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """A checkpoint read back; ``data`` is the state of the input iterator."""
+    """A checkpoint read back; `data` is the state of the input iterator."""
 
     step: int
     params: Any
@@ -61,7 +61,7 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: str | Path, *, keep: int = 2):
-        """The newest ``keep`` checkpoints are kept. Creates WORKDIR/checkpoints."""
+        """The newest `keep` checkpoints are kept. Creates WORKDIR/checkpoints."""
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True)
         self.base: tuple[str | None, str | None] = (None, None)
         self._directory = Path(workdir).absolute() / CHECKPOINTS
@@ -94,8 +94,8 @@ class Checkpoints:
         )
 
     def restore_last(self, params, optimizer_state, data_iterator) -> "Restored | None":
-        """What was saved last and is sound, and ``data_iterator`` set to its place; None where
-        nothing was saved. ``params`` and ``optimizer_state`` are trees of ShapeDtypeStructs that
+        """What was saved last and is sound, and `data_iterator` set to its place; None where
+        nothing was saved. `params` and `optimizer_state` are trees of ShapeDtypeStructs that
         carry shardings.
 
         A checkpoint that cannot be read, or whose arrays are not those saved (by checksum), is
@@ -173,7 +173,7 @@ def abstract_model(config: DecoderConfig, compute: Compute) -> Decoder:
 
 
 def with_shardings(tree, shardings, dtype: str | None = None):
-    """ShapeDtypeStructs of ``tree``, each with its sharding (and another dtype, if given)."""
+    """ShapeDtypeStructs of `tree`, each with its sharding (and another dtype, if given)."""
     return jax.tree.map(
         lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, dtype or leaf.dtype, sharding=place),
         tree,
@@ -182,8 +182,8 @@ def with_shardings(tree, shardings, dtype: str | None = None):
 
 
 def restored_latest(workdir: Path, wanted, **others):
-    """The parameters of the latest checkpoint as ``wanted``, a tree of ShapeDtypeStructs with
-    shardings, and ``others`` of its items."""
+    """The parameters of the latest checkpoint as `wanted`, a tree of ShapeDtypeStructs with
+    shardings, and `others` of its items."""
     options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
     with quiet_logs():  # of a warning that the manager may not write
         manager = ocp.CheckpointManager(

@@ -1,4 +1,4 @@
-"""Config files: Python modules with ``get_config()``, found on disk or among those installed."""
+"""Config files: Python modules with `get_config()`, found on disk or among those installed."""
 
 import importlib.util
 from pathlib import Path
@@ -14,9 +14,9 @@ class ConfigFileError(UserError):
 
 
 def find_config(path: str | Path) -> Path:
-    """``path``, or the installed copy where it begins with "configs/" and is no file here.
+    """`path`, or the installed copy where it begins with "configs/" and is no file here.
 
-    So ``configs/quickstart.py`` names the same config in a checkout and beside an installed
+    So `configs/quickstart.py` names the same config in a checkout and beside an installed
     package. A path that is found nowhere comes back as it is.
     """
     if Path(path).is_file() or not str(path).startswith(PREFIX):
@@ -30,7 +30,7 @@ def find_config(path: str | Path) -> Path:
 
 
 def read_config(path: str | Path) -> Any:
-    """The ConfigDict that a config file's ``get_config()`` returns. Raises ConfigFileError."""
+    """The ConfigDict that a config file's `get_config()` returns. Raises ConfigFileError."""
     found = find_config(path)
     if not found.is_file():
         raise ConfigFileError(f"{path}: no such config file")

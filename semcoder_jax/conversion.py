@@ -69,7 +69,7 @@ def import_hf(
     """Converts a Hugging Face model into a workdir that training and sampling take.
 
     Args:
-      source: HF directory, or hub id "owner/name" (``revision``: its branch, tag or commit).
+      source: HF directory, or hub id "owner/name" (`revision`: its branch, tag or commit).
       output: new directory: model/ (config, tokenizer) and checkpoints/ (Orbax).
       dtype: "float32" or "bfloat16" of the written parameters; None: as stored.
       tensor: devices that split a layer's width; all others split its parameters.
@@ -108,7 +108,7 @@ def export(
 ) -> Converted:
     """Writes the latest model of a workdir as a Hugging Face directory with a model card.
 
-    Adapters come merged into their base (see ``export_adapter``).
+    Adapters come merged into their base (see `export_adapter`).
 
     Args:
       checkpoint: training workdir, imported workdir, or HF directory.
@@ -150,10 +150,10 @@ def export_adapter(
     description: Description | None = None,
     overwrite: bool = False,
 ) -> tuple[Converted, str]:
-    """Writes the adapters of a LoRA run for ``peft``; also returns the base that peft loads.
+    """Writes the adapters of a LoRA run for `peft`; also returns the base that peft loads.
 
-    ``checkpoint`` is the workdir of the run, ``output`` a new directory; ``description`` is that
-    of ``export``. Raises HFError or CheckpointError.
+    `checkpoint` is the workdir of the run, `output` a new directory; `description` is that
+    of `export`. Raises HFError or CheckpointError.
     """
     checkpoint, output = Path(checkpoint), Path(output)
     description = description or Description()
@@ -187,7 +187,7 @@ def _read_adapters(checkpoint: Path, model_directory: Path) -> Adapters:
 
 
 def _name_of_base(base: Path) -> str:
-    """What ``peft`` is to load: an HF directory, or the hub id that a workdir was imported from."""
+    """What `peft` is to load: an HF directory, or the hub id that a workdir was imported from."""
     directory = find_model_directory(base)
     if directory == base:
         return str(base.absolute())
@@ -221,7 +221,7 @@ def verify_export(
       tensor: devices that split a layer's width; all others split its parameters.
       progress: whether a bar is shown.
 
-    Returns a report; ``report.passed`` is the verdict, ``str(report)`` the table. Raises HFError or
+    Returns a report; `report.passed` is the verdict, `str(report)` the table. Raises HFError or
     CheckpointError if either cannot be read or their architectures differ.
     """
     checkpoint = Path(checkpoint)
@@ -246,7 +246,7 @@ def verify_export(
 
 
 def _sample_tokens(directory: Path, rows: int, length: int) -> np.ndarray:
-    """``rows`` prompts of ``length`` ids: source text, as a code model reads it."""
+    """`rows` prompts of `length` ids: source text, as a code model reads it."""
     text = Path(verification.__file__).read_text(encoding="utf-8")
     ids = hf.read_tokenizer(directory).encode(text, add_special_tokens=False)[: rows * length]
     return np.resize(np.array(ids), (rows, length))

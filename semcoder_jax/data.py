@@ -32,13 +32,13 @@ def __getattr__(name: str) -> Any:
 
 
 def build(sources: str | Sequence[str], output: str | Path, **options: Any) -> "Report":
-    """Builds PyX, a TFDS dataset of verified records, and a report of it in ``output``.
+    """Builds PyX, a TFDS dataset of verified records, and a report of it in `output`.
 
     Args:
       sources: folders, .jsonl[.gz] files of {code, nl, tests}, or names of installed packages.
       output: folder; building again with the same options goes on where it was stopped.
-      **options: fields of data_pipeline.builder.BuildOptions, such as ``limit=200`` (functions),
-        ``seed=0``, ``workers=2`` (processes) or ``heldout_share=0.1`` (of functions).
+      **options: fields of data_pipeline.builder.BuildOptions, such as `limit=200` (functions),
+        `seed=0`, `workers=2` (processes) or `heldout_share=0.1` (of functions).
 
     Returns the counts that the report shows. Raises BuildError, SeedError, BenchmarkError or
     SandboxUnavailable before anything is written.
@@ -51,7 +51,7 @@ def build(sources: str | Sequence[str], output: str | Path, **options: Any) -> "
 
 
 def read_records(path: str | Path) -> "Iterator[Record]":
-    """The PyX or PyX-R records of the .jsonl or .jsonl.gz file at ``path``, in order.
+    """The PyX or PyX-R records of the .jsonl or .jsonl.gz file at `path`, in order.
 
     Raises RecordError, with file, line and field, at the first row that is no record.
     """
@@ -85,8 +85,8 @@ def narrate(
 ) -> str:
     """The monologue that tells a run in words: forward from the call, or backward from its output.
 
-    ``seed`` chooses among wordings; the other arguments are those of ``trace``. Raises
-    NarrationError for a run that there are no words for, and what ``trace`` raises.
+    `seed` chooses among wordings; the other arguments are those of `trace`. Raises
+    NarrationError for a run that there are no words for, and what `trace` raises.
     """
     from data_pipeline.monologue.backward import backward_monologue
     from data_pipeline.monologue.forward import forward_monologue
@@ -102,8 +102,8 @@ def verify(
 ) -> "list[Claim]":
     """The claims of a monologue in any wording, each held against the real run.
 
-    A claim has a ``verdict``: "confirmed", "contradicted" or "not checkable". The arguments and
-    errors are those of ``trace``; no text of a monologue raises.
+    A claim has a `verdict`: "confirmed", "contradicted" or "not checkable". The arguments and
+    errors are those of `trace`; no text of a monologue raises.
     """
     from data_pipeline.verify import verify_trace
 

@@ -57,8 +57,8 @@ def load_model(
     """The model in an HF directory, or the latest one of a training workdir (parameters only).
 
     Adapters come merged into their base, as training saw it: with the rounding of its quantization.
-    Parameters are read as ``dtype`` into their shards on ``mesh`` (None: the first device).
-    ``compute`` defaults to computing in ``dtype``. ``quantize``: weights as int8 (see
+    Parameters are read as `dtype` into their shards on `mesh` (None: the first device).
+    `compute` defaults to computing in `dtype`. `quantize`: weights as int8 (see
     quantization), made in the host's memory, so that no accelerator holds more than the integers.
     Raises CheckpointError, or hf.HFError.
     """
@@ -100,8 +100,8 @@ def load_model(
 class Adapters:
     """The adapters of a training workdir: float32 plain dicts (see lora.initial_adapters).
 
-    ``base`` is the HF directory or workdir that they were trained over and ``base_checksum`` that
-    of its parameters as ``lora`` froze them.
+    `base` is the HF directory or workdir that they were trained over and `base_checksum` that
+    of its parameters as `lora` froze them.
     """
 
     lora: LoRAConfig
@@ -136,8 +136,8 @@ def load_adapters(workdir: str | Path, *, mesh: Mesh | None = None) -> Adapters 
 
 
 def load_base(lora: LoRAConfig, directory: str | Path, mesh: Mesh) -> dict:
-    """The parameters (plain dicts) of ``directory``, an HF directory or a workdir, frozen in their
-    places on ``mesh``.
+    """The parameters (plain dicts) of `directory`, an HF directory or a workdir, frozen in their
+    places on `mesh`.
 
     What is quantized is read as bfloat16 and quantized in the host's memory, a parameter at a
     time: no accelerator ever holds more of it than what it keeps.

@@ -35,7 +35,7 @@ def small_model_recipe() -> ConfigDict:
 def fine_tuning_recipe(tokens: str = "data/tokens") -> ConfigDict:
     """Fine-tuning in bfloat16 on prepared data, one epoch being a pass over every monologue.
 
-    ``tokens``: the folder that ``data_pipeline.prepare`` wrote. Missing: the model, the batch, the
+    `tokens`: the folder that `data_pipeline.prepare` wrote. Missing: the model, the batch, the
     learning rate and how often to log and save.
     """
     config = ConfigDict()
@@ -136,7 +136,7 @@ def execution_recipe(benchmark: str) -> ConfigDict:
 def heldout_recipe(benchmark: str) -> ConfigDict:
     """Held-out functions of the synthetic corpus, with and without monologue.
 
-    ``data``: JSONL of {"id", "program", "call", "output"}; None: CHECKPOINT/corpus/problems.jsonl.
+    `data`: JSONL of {"id", "program", "call", "output"}; None: CHECKPOINT/corpus/problems.jsonl.
     """
     return benchmark_recipe(
         benchmark, variants=("monologue", "direct"), batch_size=128, max_new_tokens=512
@@ -144,7 +144,7 @@ def heldout_recipe(benchmark: str) -> ConfigDict:
 
 
 def code_recipe(benchmark: str, refine_rounds: int | None = None) -> ConfigDict:
-    """EvalPlus: one program for every problem, then ``refine_rounds`` (1 to 5) of self-refinement.
+    """EvalPlus: one program for every problem, then `refine_rounds` (1 to 5) of self-refinement.
 
     None: no refinement.
     """

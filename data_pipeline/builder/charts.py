@@ -25,7 +25,7 @@ AREA = Area()
 
 @dataclass(frozen=True)
 class Bin:
-    """``records`` of the lengths from ``first`` to ``last`` (None: and all above), as a bar."""
+    """`records` of the lengths from `first` to `last` (None: and all above), as a bar."""
 
     first: int
     last: int | None
@@ -46,7 +46,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Histogram:
-    """``highest``: the most records in one bin. ``area``: where the rest lies."""
+    """`highest`: the most records in one bin. `area`: where the rest lies."""
 
     bins: tuple[Bin, ...]
     ticks: tuple[Mark, ...]
@@ -59,7 +59,7 @@ def lay_out_histogram(
     lengths: Counter[int], marks: Mapping[str, int], num_bins: int = 40
 ) -> Histogram:
     """Records by length, in bins up to the 99.5th percentile (the last one holds the rest), with a
-    mark at each of ``marks`` (label -> length). Raises ValueError without lengths.
+    mark at each of `marks` (label -> length). Raises ValueError without lengths.
     """
     if not lengths:
         raise ValueError("a histogram of no lengths")

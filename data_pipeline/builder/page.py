@@ -33,7 +33,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Refusals:
-    """What was not taken, by reason; ``more`` reasons are not shown."""
+    """What was not taken, by reason; `more` reasons are not shown."""
 
     title: str
     total: int
@@ -43,7 +43,7 @@ class Refusals:
 
 @dataclass(frozen=True)
 class Shown:
-    """The first of ``total`` rows that ``file`` holds."""
+    """The first of `total` rows that `file` holds."""
 
     table: Table
     total: int
@@ -130,7 +130,7 @@ def _examples(report: Report) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _option_rows(options: dict[str, Any]) -> list[tuple[str, str]]:
-    """Paths by their last part only, as in ``facts``."""
+    """Paths by their last part only, as in `facts`."""
     shown = dict(options)
     for name in ("sources", "benchmarks"):
         shown[name] = [Path(value).name for value in options[name]]

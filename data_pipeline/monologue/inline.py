@@ -3,8 +3,8 @@
 It has the parts of the release's monologues (facts read off SemCoder-S generations): what the
 function does, its key properties, a numbered execution whose steps cite lines as [L7], a
 conclusion, and the asserted answer. A step quotes the code of its line with each variable's value
-beside its name (``a=3 + b=4 gives x=7``), so a reader, a verifier or a small model can judge the
-step by itself, without looking for where ``a`` was set.
+beside its name (`a=3 + b=4 gives x=7`), so a reader, a verifier or a small model can judge the
+step by itself, without looking for where `a` was set.
 """
 
 import ast
@@ -115,7 +115,7 @@ def _step(statement: ast.stmt, moment: Moment, trace: Trace) -> str:
 
 
 def _targets(target: ast.expr) -> list[str]:
-    """The variables that an assignment to ``target`` alters."""
+    """The variables that an assignment to `target` alters."""
     return [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]
 
 
@@ -124,7 +124,7 @@ def _named(names: list[str], values: Mapping[str, str]) -> str:
 
 
 def _with_values(expression: ast.expr, values: Mapping[str, str]) -> str:
-    """The expression's code with ``=value`` behind each local variable that it reads."""
+    """The expression's code with `=value` behind each local variable that it reads."""
     copy = ast.parse(ast.unparse(expression), mode="eval").body
     for node in ast.walk(copy):
         if isinstance(node, ast.Name) and node.id in values:

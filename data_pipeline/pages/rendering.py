@@ -1,6 +1,6 @@
 """Fills a page's template: every value is escaped, styles and scripts are put inside the page.
 
-A page's folder holds ``NAME.html.j2``, which extends ``base.html.j2``, and ``page.css``.
+A page's folder holds `NAME.html.j2`, which extends `base.html.j2`, and `page.css`.
 """
 
 import functools

@@ -19,7 +19,7 @@ class LiteralError(ValueError):
 
 
 def parse_literal(text: str) -> Any:
-    """The value that ``text`` spells. Never evaluates code; raises LiteralError."""
+    """The value that `text` spells. Never evaluates code; raises LiteralError."""
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         raise LiteralError(
@@ -42,9 +42,9 @@ def is_literal(text: str) -> bool:
 
 
 def literal_end(text: str, start: int) -> int | None:
-    """Where the literal that begins at ``start`` ends; None where none begins there.
+    """Where the literal that begins at `start` ends; None where none begins there.
 
-    Prose may follow: the ``3`` of "a=3." ends before the period.
+    Prose may follow: the `3` of "a=3." ends before the period.
     """
     if start >= len(text):
         return None
@@ -83,7 +83,7 @@ def same_value(one: Any, other: Any) -> bool:
 
 
 def _tagged(value: Any):
-    """A hashable form in which ``==`` sees types."""
+    """A hashable form in which `==` sees types."""
     kind = type(value)
     if kind in (list, tuple):
         return (kind, tuple(_tagged(item) for item in value))

@@ -17,7 +17,7 @@ _ENDS = {getattr(tokenize, name, None) for name in ("FSTRING_END", "TSTRING_END"
 
 
 def double_quoted(source: str) -> str:
-    """``source`` with its strings in double quotes; as it is where it is no Python."""
+    """`source` with its strings in double quotes; as it is where it is no Python."""
     tree = _syntax(source)
     if tree is None or "'" not in source:
         return source

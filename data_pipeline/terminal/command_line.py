@@ -3,7 +3,7 @@
     def main(argv: Sequence[str] | None = None) -> int:
         return run_command(_run, argv)
 
-``argv`` never holds the program's name; None stands for the arguments of this process.
+`argv` never holds the program's name; None stands for the arguments of this process.
 """
 
 import argparse
@@ -47,11 +47,11 @@ def run_command(
     help_text: str | None = None,
     stopped: str = "stopped",
 ) -> int:
-    """The exit code of ``command``, called with the arguments.
+    """The exit code of `command`, called with the arguments.
 
     What it returns (None: 0); 2 after a UserError or an OSError about a file, reported on stderr
-    as one line "error: …"; 130 after Ctrl-C, with the line ``stopped``; 141, silently, where
-    nobody reads its output any more (``| head``). ``help_text`` is what --help prints for
+    as one line "error: …"; 130 after Ctrl-C, with the line `stopped`; 141, silently, where
+    nobody reads its output any more (`| head`). `help_text` is what --help prints for
     commands without a CommandParser.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -77,7 +77,7 @@ def run_command(
 
 
 def read_text(path: Path, flag: str | None = None) -> str:
-    """The UTF-8 text of a file that ``flag`` names.
+    """The UTF-8 text of a file that `flag` names.
 
     Raises CommandLineError if it cannot be read.
     """

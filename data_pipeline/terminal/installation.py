@@ -9,7 +9,7 @@ DISTRIBUTION = "semcoder-jax"
 
 
 def install_command(extra: str) -> str:
-    """The shell command that installs what ``extra`` needs.
+    """The shell command that installs what `extra` needs.
 
     From a source checkout (also an editable install) the extra itself is installed; beside a wheel,
     which no index need have, the extra's requirements by name.

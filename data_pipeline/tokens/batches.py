@@ -150,7 +150,7 @@ class InputConfig:
 
     @property
     def longest(self) -> int:
-        """Most tokens of a record: ``max_length`` or its default."""
+        """Most tokens of a record: `max_length` or its default."""
         return self.sequence_length + 1 if self.max_length is None else self.max_length
 
 
@@ -175,8 +175,8 @@ def make_eval_iterator(
 class TrainInput:
     """Batches by step number.
 
-    ``source`` holds records, random access (a list, or what `pyx.load` gives), which need a
-    ``tokenizer``; or their tokens, uncut: a TokenTable, or what `store.open_tokens` gives, which
+    `source` holds records, random access (a list, or what `pyx.load` gives), which need a
+    `tokenizer`; or their tokens, uncut: a TokenTable, or what `store.open_tokens` gives, which
     stays on disk.
 
     `counts` says what became of the records, `mixture_table()` what an epoch is made of. Records of

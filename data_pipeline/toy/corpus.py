@@ -1,6 +1,6 @@
 """Small random Python functions: the programs behind the embedded default corpus.
 
-A function takes one to three arguments (integers, strings of ``a``-``c``, lists of small
+A function takes one to three arguments (integers, strings of `a`-`c`, lists of small
 integers), runs a few assignments with at most one branch and one loop, and returns a value. The
 family is bounded so that a model of under a million parameters can learn it in minutes: integers
 stay in 0…20, strings and lists hold at most three items. Everything else — arithmetic, slicing,
@@ -51,7 +51,7 @@ class Corpus:
 
     train, heldout: forward rows in upstream's JSONL schema, of disjoint sets of functions.
     problems: held-out functions for evaluation, rows {"id", "program", "call", "output"}.
-    tokenizer: a Hugging Face tokenizer with the words of ``train`` (see vocabulary).
+    tokenizer: a Hugging Face tokenizer with the words of `train` (see vocabulary).
     """
 
     train: Path
@@ -67,7 +67,7 @@ class CorpusError(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """Source of one function ``f`` and a call of it with keyword arguments."""
+    """Source of one function `f` and a call of it with keyword arguments."""
 
     code: str
     call: str
@@ -97,12 +97,12 @@ def build(
     workers: int = 2,
     progress: bool = True,
 ) -> Corpus:
-    """Write a corpus of forward monologues about ``functions`` distinct functions.
+    """Write a corpus of forward monologues about `functions` distinct functions.
 
-    Every function gives one monologue row, and a ``direct_share`` of them a second row that asks
+    Every function gives one monologue row, and a `direct_share` of them a second row that asks
     for the answer without a monologue. A function is held out by the hash of its structure alone,
     so it is on the same side of the split in every corpus, whatever the names of its variables.
-    The same arguments give the same files for any number of ``workers``. A corpus that was built
+    The same arguments give the same files for any number of `workers`. A corpus that was built
     with these arguments is returned as it stands; an unfinished one is built again.
     Raises CorpusError for impossible arguments.
     """
@@ -160,7 +160,7 @@ def _row(identity: str, field: str, response: str) -> PyXRecord:
 
 
 def _distinct(functions: int, seed: int, workers: int, progress: bool) -> Iterator[_Candidate]:
-    """The first ``functions`` candidates of the chunks in order, each function once."""
+    """The first `functions` candidates of the chunks in order, each function once."""
     seen: set[str] = set()
     draw = functools.partial(_draw_chunk, seed)
     # Not fork: a caller may hold JAX's threads.

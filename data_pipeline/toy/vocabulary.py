@@ -1,10 +1,10 @@
 """A word-level tokenizer for a small corpus, without loss on any text.
 
 A word is what a small model should read or write in one step: a whole fixed sentence, a value
-(``[1, 3]``), a variable that a value follows (``a=``), a line label with the indentation behind
+(`[1, 3]`), a variable that a value follows (`a=`), a line label with the indentation behind
 it. The most frequent words of the corpus get an id each; every other text falls back to bytes, so
 decoding gives back exactly what was encoded. The result is an ordinary Hugging Face tokenizer
-(byte-level BPE without merges; ``ignore_merges`` takes whole words), loaded by transformers alone.
+(byte-level BPE without merges; `ignore_merges` takes whole words), loaded by transformers alone.
 """
 
 from collections import Counter
@@ -45,7 +45,7 @@ _WORD = "|".join(
 
 
 def train_tokenizer(texts: Iterable[str], max_words: int) -> "PreTrainedTokenizerFast":
-    """A tokenizer of the ``max_words`` most frequent words of ``texts``, all bytes, BOS and EOS."""
+    """A tokenizer of the `max_words` most frequent words of `texts`, all bytes, BOS and EOS."""
     # Imported here because it takes seconds, which every worker that builds programs would pay.
     from transformers import PreTrainedTokenizerFast
 

@@ -52,7 +52,7 @@ __all__ = [
 
 
 def verify_trace(trace: Trace, monologue: str) -> list[Claim]:
-    """The claims of ``monologue`` about the run in ``trace``, in the order of its lines.
+    """The claims of `monologue` about the run in `trace`, in the order of its lines.
 
     Never raises, whatever the text. A backward monologue (with a Reverse Deduction) is held against
     the run of its witness; trace the call of its answer, `witness_call(monologue)`.
@@ -63,7 +63,7 @@ def verify_trace(trace: Trace, monologue: str) -> list[Claim]:
 
 
 def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:
-    """Trace ``call`` on the trusted ``program`` and hold ``monologue`` against it.
+    """Trace `call` on the trusted `program` and hold `monologue` against it.
 
     Raises VerifyError where program and call cannot be run at all.
     """
@@ -71,7 +71,7 @@ def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:
 
 
 def trace_of(program: str, call: str) -> Trace:
-    """The run of ``call`` on the trusted ``program``; raises VerifyError where there is none."""
+    """The run of `call` on the trusted `program`; raises VerifyError where there is none."""
     try:
         return trace_call(program, call)
     except CallError as error:

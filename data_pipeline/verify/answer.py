@@ -22,7 +22,7 @@ def result_claim(trace: Trace, number: int, kind: str, text: str) -> Claim:
 
 
 def answer_claim(trace: Trace, number: int, asserted: str, *, backward: bool = False) -> Claim:
-    """``f(...) == value``: of this very call. Of a backward monologue, another call is another
+    """`f(...) == value`: of this very call. Of a backward monologue, another call is another
     input, about which this trace says nothing."""
     truth = f"{trace.call} == {outcome(trace)}"
     sides = assertion_sides(asserted)
@@ -37,7 +37,7 @@ def answer_claim(trace: Trace, number: int, asserted: str, *, backward: bool = F
 
 
 def assertion_sides(asserted: str) -> tuple[str, str] | None:
-    """Source text of both sides of ``call == value``; None where it is no such thing."""
+    """Source text of both sides of `call == value`; None where it is no such thing."""
     tree = _tree(asserted)
     match tree:
         case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):

@@ -2,8 +2,8 @@
 
 There every executed line is a step in one of a few forms, so a step left out is an error too.
 
-A step is a line that opens with a label, ``3. [L7] …``. Its claims are that line 7 runs next, the
-code that it quotes, the values it gives beside names (``a=3 + b=4`` before the line, what stands
+A step is a line that opens with a label, `3. [L7] …`. Its claims are that line 7 runs next, the
+code that it quotes, the values it gives beside names (`a=3 + b=4` before the line, what stands
 after "gives" after it), the branch taken, the turn of a loop, the value returned; then the
 conclusion and the answer. What a text says otherwise makes no claim that this file can read.
 """
@@ -44,7 +44,7 @@ def is_inline(monologue: str) -> bool:
 
 
 def inline_claims(trace: Trace, monologue: str) -> list[Claim]:
-    """The claims of ``monologue`` about the run in ``trace``, in the order of its lines."""
+    """The claims of `monologue` about the run in `trace`, in the order of its lines."""
     run = _Run(trace)
     claims: list[Claim] = []
     in_answer = False
@@ -149,14 +149,14 @@ def _split_told(told: str) -> tuple[str, str]:
 
 
 def _masked(text: str) -> str:
-    """``text`` with the inside of strings blanked, so that words in them are not taken for ours."""
+    """`text` with the inside of strings blanked, so that words in them are not taken for ours."""
     return _QUOTED.sub(lambda match: "'" + "_" * (len(match[0]) - 2) + "'", text)
 
 
 def _pairs(text: str, names: set[str] | None) -> Iterator[tuple[str, str | None]]:
-    """(name, literal beside it or None) for each ``name=`` in ``text`` outside strings.
+    """(name, literal beside it or None) for each `name=` in `text` outside strings.
 
-    With ``names`` only those: an unknown name may be a keyword argument of the quoted code.
+    With `names` only those: an unknown name may be a keyword argument of the quoted code.
     """
     masked = _masked(text)
     for match in _PAIR.finditer(masked):
@@ -222,7 +222,7 @@ def _cut_last(text: str, separator: str) -> tuple[str, str, str]:
 
 
 def _code_claim(number: int, quoted: str, statement: ast.stmt) -> Iterator[Claim]:
-    """Whether ``quoted``, its values taken out, is the code of ``statement``; nothing where it is
+    """Whether `quoted`, its values taken out, is the code of `statement`; nothing where it is
     no Python or the statement has no expression of its own."""
     real = _expression(statement)
     code = _without_values(quoted)

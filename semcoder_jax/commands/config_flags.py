@@ -18,9 +18,9 @@ def parse_arguments(
     *,
     new_fields: bool = False,
 ) -> tuple[ConfigDict, dict[str, str | None]]:
-    """The config with its overrides, and the other flags by name; ``argv`` without the program's.
+    """The config with its overrides, and the other flags by name; `argv` without the program's.
 
-    ``required`` and ``optional`` map a flag's name to its help. ``new_fields``: overrides may name
+    `required` and `optional` map a flag's name to its help. `new_fields`: overrides may name
     fields that the config file leaves to their defaults (the caller then knows all names).
     Raises CommandLineError for an unknown flag or field, a missing one, or a config that fails.
     """
@@ -57,7 +57,7 @@ def _names_config(argument: str) -> bool:
 
 
 def _found(argument: str) -> str:
-    """``argument``, of --config=configs/… with the path at which the file lies."""
+    """`argument`, of --config=configs/… with the path at which the file lies."""
     flag, _, path = argument.partition("=")
     return f"{flag}={find_config(path)}" if _names_config(argument) else argument
 

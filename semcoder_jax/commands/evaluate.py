@@ -95,8 +95,8 @@ def _members(
 ) -> tuple[list[tuple[str, ConfigDict]], dict[str, str | None]]:
     """(name, config) of the one config or of every config of the suite; the other flags.
 
-    A suite's ``configs`` are files beside it (or a path from it), without their ending: a tuple of
-    names, or a dictionary of the fields that each has otherwise; ``overrides`` are for all.
+    A suite's `configs` are files beside it (or a path from it), without their ending: a tuple of
+    names, or a dictionary of the fields that each has otherwise; `overrides` are for all.
     """
     suites = [argument for argument in arguments if argument.startswith("--suite=")]
     if not suites:

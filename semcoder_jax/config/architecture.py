@@ -15,7 +15,7 @@ from semcoder_jax.config.sections import ConfigError
 class DecoderConfig:
     """Architecture of a DeepSeekCoder-shaped decoder: everything that an HF config.json decides.
 
-    ``rope_scaling_factor`` is the linear (position interpolation) factor, 1.0 for none.
+    `rope_scaling_factor` is the linear (position interpolation) factor, 1.0 for none.
     """
 
     vocab_size: int
@@ -77,9 +77,9 @@ MODELS = {
 
 
 def build_decoder_config(model: Mapping, *, vocab_size: int, sequence_length: int) -> DecoderConfig:
-    """The architecture that the ``model`` section spells out.
+    """The architecture that the `model` section spells out.
 
-    ``vocab_size`` (the tokenizer's) and ``sequence_length`` stand in for fields that it leaves out.
+    `vocab_size` (the tokenizer's) and `sequence_length` stand in for fields that it leaves out.
     Raises ConfigError.
     """
     fields = {name: value for name, value in model.items() if name != "init_from"}

@@ -11,7 +11,7 @@ from semcoder_jax.config.sections import ConfigError
 
 
 def check_arguments(function: Callable, arguments: Mapping, section: str) -> None:
-    """Raise ConfigError unless ``arguments`` are keyword arguments of ``function``."""
+    """Raise ConfigError unless `arguments` are keyword arguments of `function`."""
     hints = typing.get_type_hints(function)
     keywords = [
         parameter.name
@@ -24,13 +24,13 @@ def check_arguments(function: Callable, arguments: Mapping, section: str) -> Non
 
 
 def nearest(name: str, known) -> str:
-    """A clause that names the known spelling closest to ``name``, or all of them."""
+    """A clause that names the known spelling closest to `name`, or all of them."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
 
 
 def parse_section(kind: type, fields: Mapping, name: str):
-    """``kind(**fields)`` after a check of names and types."""
+    """`kind(**fields)` after a check of names and types."""
     known = {field.name: field for field in dataclasses.fields(kind)}
     check_names(fields, known, f"{name}.")
     hints = typing.get_type_hints(kind)

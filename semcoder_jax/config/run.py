@@ -1,7 +1,7 @@
 """The record of a training run: which sections and fields it may hold, checked before work starts.
 
-A config file gives an ``ml_collections.ConfigDict``; ``parse_run`` turns it into frozen
-dataclasses or says in one line which field is wrong. ``differing_fields`` compares two records.
+A config file gives an `ml_collections.ConfigDict`; `parse_run` turns it into frozen
+dataclasses or says in one line which field is wrong. `differing_fields` compares two records.
 """
 
 import dataclasses
@@ -78,13 +78,13 @@ _POSITIVE_FIELDS = (
 class RunConfig:
     """A whole checked record.
 
-    ``model`` holds ``architecture``, the name of one of MODELS, or fields of DecoderConfig
-    (``vocab_size`` may be left to the tokenizer, ``num_kv_heads``, ``head_dim`` and
-    ``max_positions`` to the others), or both, the fields then replacing the named one's; and
-    ``init_from``, an HF directory or a training workdir to start from. That brings an architecture
+    `model` holds `architecture`, the name of one of MODELS, or fields of DecoderConfig
+    (`vocab_size` may be left to the tokenizer, `num_kv_heads`, `head_dim` and
+    `max_positions` to the others), or both, the fields then replacing the named one's; and
+    `init_from`, an HF directory or a training workdir to start from. That brings an architecture
     of its own, which what stands beside it must equal; with nothing beside it, it decides alone.
-    ``lora`` None trains all parameters; with the section, adapters over those of ``init_from``.
-    ``initialization`` shapes new parameters. ``mesh`` is the argument of sharding.make_mesh.
+    `lora` None trains all parameters; with the section, adapters over those of `init_from`.
+    `initialization` shapes new parameters. `mesh` is the argument of sharding.make_mesh.
     """
 
     seed: int
@@ -102,7 +102,7 @@ class RunConfig:
         return plain_record(dataclasses.asdict(self))
 
     def decoder_config(self, vocab_size: int) -> DecoderConfig:
-        """The architecture that ``model`` spells out, for a tokenizer of ``vocab_size`` ids."""
+        """The architecture that `model` spells out, for a tokenizer of `vocab_size` ids."""
         return build_decoder_config(
             self.model, vocab_size=vocab_size, sequence_length=self.data.sequence_length
         )

@@ -40,21 +40,21 @@ class ConfigError(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """The ``data`` section.
+    """The `data` section.
 
-    ``source`` "jsonl" reads PyX rows from the files ``train`` and ``eval`` (optional) with the
-    tokenizer in the directory ``tokenizer``; "synthetic" builds all three in WORKDIR/corpus with
-    the arguments in ``synthetic``; "pyx" reads the splits of the dataset that
-    ``python -m data_pipeline.build`` wrote to ``directory``, and where ``tokenizer`` is left out
-    makes one of the ``vocabulary_words`` most frequent words of its training records in
-    WORKDIR/tokenizer; "tokens" reads what ``python -m data_pipeline.prepare`` wrote to the folders
-    in ``datasets``, by name, with the tokenizer that lies in them.
-    ``mixture`` maps kinds (nl, forward, backward, refine, instruction) and names of ``datasets`` to
+    `source` "jsonl" reads PyX rows from the files `train` and `eval` (optional) with the
+    tokenizer in the directory `tokenizer`; "synthetic" builds all three in WORKDIR/corpus with
+    the arguments in `synthetic`; "pyx" reads the splits of the dataset that
+    `python -m data_pipeline.build` wrote to `directory`, and where `tokenizer` is left out
+    makes one of the `vocabulary_words` most frequent words of its training records in
+    WORKDIR/tokenizer; "tokens" reads what `python -m data_pipeline.prepare` wrote to the folders
+    in `datasets`, by name, with the tokenizer that lies in them.
+    `mixture` maps kinds (nl, forward, backward, refine, instruction) and names of `datasets` to
     weights: how many times their records come in an epoch; see data_pipeline.tokens.mixture.
-    ``packing_window`` is how many records are packed together, the longest first.
-    ``global_batch_size`` counts packed rows of ``sequence_length`` tokens over all processes.
-    ``overlong`` is what becomes of records that do not fit a row: "truncate" (on the right, as
-    upstream), "drop" or "refuse". ``num_epochs`` may stand in for ``train.num_steps``.
+    `packing_window` is how many records are packed together, the longest first.
+    `global_batch_size` counts packed rows of `sequence_length` tokens over all processes.
+    `overlong` is what becomes of records that do not fit a row: "truncate" (on the right, as
+    upstream), "drop" or "refuse". `num_epochs` may stand in for `train.num_steps`.
     """
 
     source: str
@@ -77,12 +77,12 @@ class DataConfig:
 class Compute:
     """How the decoder computes; changes speed, memory and rounding, never the parameters.
 
-    ``dtype`` is of activations and of the weights as they enter a product (parameters keep their
-    own). ``attention`` is one of ATTENTION_BACKENDS; ``remat`` one of REMAT_POLICIES: what of a
-    layer is kept for the backward pass. ``one_hot_embedding`` looks tokens up by a matrix product:
+    `dtype` is of activations and of the weights as they enter a product (parameters keep their
+    own). `attention` is one of ATTENTION_BACKENDS; `remat` one of REMAT_POLICIES: what of a
+    layer is kept for the backward pass. `one_hot_embedding` looks tokens up by a matrix product:
     for small vocabularies on CPU the scatter in the gradient of a gather costs more than the
-    product. ``unroll`` is the number of layers a scan step holds: all of a small model's layers
-    unrolled save copies of residuals, one keeps the program of a large model small. ``loss_chunk``
+    product. `unroll` is the number of layers a scan step holds: all of a small model's layers
+    unrolled save copies of residuals, one keeps the program of a large model small. `loss_chunk`
     is the number of positions of each row whose logits exist at one time while training.
     """
 
@@ -96,9 +96,9 @@ class Compute:
 
 @dataclasses.dataclass(frozen=True)
 class InitializationConfig:
-    """The ``initialization`` section of a config; by default nothing is done.
+    """The `initialization` section of a config; by default nothing is done.
 
-    ``offset_heads``: head i of the first layer looks this many tokens back. ``matching_heads``:
+    `offset_heads`: head i of the first layer looks this many tokens back. `matching_heads`:
     that many heads of the second layer look for the place whose predecessor (by head 0 of the
     first layer, which must look 1 back) equals the current token.
     """
@@ -126,14 +126,14 @@ class InitializationConfig:
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """The ``optimizer`` section of a config.
+    """The `optimizer` section of a config.
 
-    Learning rates rise linearly over ``warmup_steps`` to the peak and fall by a cosine to the
-    minimum at the last step. ``clip_norm`` bounds the global norm of the gradient (0: no bound).
-    ``weight_decay`` is decoupled, multiplied by the learning rate, and spares the norms.
+    Learning rates rise linearly over `warmup_steps` to the peak and fall by a cosine to the
+    minimum at the last step. `clip_norm` bounds the global norm of the gradient (0: no bound).
+    `weight_decay` is decoupled, multiplied by the learning rate, and spares the norms.
 
     Muon updates the matrices of the layers; embeddings, the output matrix and norms go by AdamW
-    at ``adam_peak_learning_rate`` (None: the same peak). ``muon_update_rms`` None scales an
+    at `adam_peak_learning_rate` (None: the same peak). `muon_update_rms` None scales an
     update by sqrt(max(1, out/in)), as Jordan does; 0.2 gives every update AdamW's usual size, as
     Liu et al. do, so that one learning rate suits both.
     """
@@ -169,12 +169,12 @@ class OptimizerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LoRAConfig:
-    """The ``lora`` section of a config: with it, adapters are trained over ``model.init_from``.
+    """The `lora` section of a config: with it, adapters are trained over `model.init_from`.
 
-    ``targets`` are weights by PEFT's names; the adapter of each has ``rank`` columns and is scaled
-    by ``alpha`` / rank, or / sqrt(rank) where ``rank_stabilized``. ``base`` is how the frozen
+    `targets` are weights by PEFT's names; the adapter of each has `rank` columns and is scaled
+    by `alpha` / rank, or / sqrt(rank) where `rank_stabilized`. `base` is how the frozen
     parameters are held: "float32", "bfloat16", or the layers' matrices as "int8" (one scale an
-    output channel) or "nf4" and the rest in bfloat16. ``init_from``: a directory of adapters in
+    output channel) or "nf4" and the rest in bfloat16. `init_from`: a directory of adapters in
     peft's format to start from (None: new ones).
     """
 
@@ -200,14 +200,14 @@ class LoRAConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """The ``train`` section; the unit is steps (updates).
+    """The `train` section; the unit is steps (updates).
 
-    ``num_steps`` may be left out where ``data.num_epochs`` is given, and only there.
-    ``eval_every`` 0: only after the last step; ``eval_batches`` 0: the whole held-out set.
-    ``stop_after_step`` ends the session gracefully there, as SIGTERM would; the run can go on.
+    `num_steps` may be left out where `data.num_epochs` is given, and only there.
+    `eval_every` 0: only after the last step; `eval_batches` 0: the whole held-out set.
+    `stop_after_step` ends the session gracefully there, as SIGTERM would; the run can go on.
     A step whose loss or gradient is not finite, or whose gradient's norm exceeds
-    ``skip_gradient_norm`` (None: no bound), updates nothing; more than ``max_skipped_steps`` of
-    them end the session with its state saved. ``wandb_project`` names a project of Weights & Biases
+    `skip_gradient_norm` (None: no bound), updates nothing; more than `max_skipped_steps` of
+    them end the session with its state saved. `wandb_project` names a project of Weights & Biases
     that gets the numbers too (extra: wandb).
     """
 

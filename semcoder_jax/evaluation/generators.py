@@ -79,7 +79,7 @@ class ModelSource:
 class CheckpointSource(ModelSource):
     """The same over an HF directory or a training workdir, loaded when first asked.
 
-    Raises CheckpointError where there is no such directory; ``stream`` where it holds no model.
+    Raises CheckpointError where there is no such directory; `stream` where it holds no model.
     """
 
     def __init__(self, directory: str | Path, *, batch_size: int = 64):
@@ -96,7 +96,7 @@ class CheckpointSource(ModelSource):
 
 
 class EndpointSource:
-    """A server; ``chat`` sends each prompt as a user's message instead of text to be continued."""
+    """A server; `chat` sends each prompt as a user's message instead of text to be continued."""
 
     def __init__(self, endpoint: Endpoint, *, chat: bool = False):
         self.endpoint, self.chat = endpoint, chat
@@ -142,7 +142,7 @@ class EndpointSource:
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """One generation to be had: the ``sample``-th for ``prompt`` (from 0)."""
+    """One generation to be had: the `sample`-th for `prompt` (from 0)."""
 
     task: str
     sample: int
@@ -177,7 +177,7 @@ def ask(
     *,
     progress: str | None = "generating",
 ) -> Asked:
-    """Generations of ``questions``: out of the store, or from the source and then put there.
+    """Generations of `questions`: out of the store, or from the source and then put there.
 
     Without a source what is not stored stays unanswered.
     """

@@ -4,7 +4,7 @@
     said = read by the benchmark from somebody's file        # or that in its place
     run = judged(benchmark, said, sandbox, ...)              # no model
 
-Every benchmark in ``semcoder_jax.evaluation.benchmarks`` has the form of ``Benchmark``.
+Every benchmark in `semcoder_jax.evaluation.benchmarks` has the form of `Benchmark`.
 """
 
 import dataclasses
@@ -26,10 +26,10 @@ MODES = ("compat", "fixed")
 
 @dataclasses.dataclass(frozen=True)
 class Said:
-    """A generation to be judged in ``mode``; ``text`` is None where nothing was said.
+    """A generation to be judged in `mode`; `text` is None where nothing was said.
 
-    Of files made elsewhere: ``whole`` is prompt and text as they were, where the file has both;
-    ``is_answer`` says that ``text`` is the answer alone, taken out of what was said.
+    Of files made elsewhere: `whole` is prompt and text as they were, where the file has both;
+    `is_answer` says that `text` is the answer alone, taken out of what was said.
     """
 
     task: str
@@ -52,10 +52,10 @@ class Benchmark(Protocol):
     references: title of a score ("CRUXEval-O") -> published figures.
 
     It may also have
-      ``read_generations(path, *, variants, modes, samples) -> (Sequence[Said], notes)``: files made
+      `read_generations(path, *, variants, modes, samples) -> (Sequence[Said], notes)`: files made
         elsewhere, in whatever forms its makers use; one Said for every question at least, with text
         None where the file has none. Raises a UserError.
-      ``run_of(answer) -> (program, call) | None``: the run that the monologue in ``answer.text``
+      `run_of(answer) -> (program, call) | None`: the run that the monologue in `answer.text`
         tells, None where it tells none. The flow holds every step against it.
     """
 
@@ -98,7 +98,7 @@ def row_seed(task: str, sample: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Generated:
-    """What was said, in the order of ``questions``; tokens a second of what was made now."""
+    """What was said, in the order of `questions`; tokens a second of what was made now."""
 
     said: tuple[Said, ...]
     tokens_per_second: float | None

@@ -28,7 +28,7 @@ _TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
 def page(runs: Sequence[Run], *, title: str = "Evaluation") -> str:
-    """The page of ``runs``, of one model or of several."""
+    """The page of `runs`, of one model or of several."""
     answers = [(run, answer) for run in runs for answer in run.answers]
     return render_page(
         _TEMPLATE,

@@ -42,7 +42,7 @@ class PromptFileError(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """One row of a prompt file; ``line`` is where it stands, from 1. ``changes``: its fields of
+    """One row of a prompt file; `line` is where it stands, from 1. `changes`: its fields of
     ROW_FIELDS, of the right types."""
 
     id: str
@@ -79,10 +79,10 @@ def sample_file(
     speculation: str = "auto",
     progress: str | None = "sampling",
 ) -> None:
-    """Writes the completions of all prompts to ``output``, which appears whole at the end.
+    """Writes the completions of all prompts to `output`, which appears whole at the end.
 
-    Finished rows are kept in OUTPUT.partial meanwhile: the same call goes on from there. ``n``
-    samples a prompt, ``num_slots`` rows decoded together (None: what suits the device).
+    Finished rows are kept in OUTPUT.partial meanwhile: the same call goes on from there. `n`
+    samples a prompt, `num_slots` rows decoded together (None: what suits the device).
     Raises a UserError before any row is sampled.
     """
     output = Path(output)
@@ -145,7 +145,7 @@ def _requests(
 
 
 def _left_of(request: Request, done: Mapping[str, dict]) -> list[Request]:
-    """The request as it is, or one for each sample that an earlier session left undone; ``id`` is
+    """The request as it is, or one for each sample that an earlier session left undone; `id` is
     (place of the prompt, first sample)."""
     place, _ = request.id
     left = [i for i in range(request.n) if _key(place, i) not in done]

@@ -26,7 +26,7 @@ def with_claims(
     *,
     progress: str | None = "verifying",
 ) -> list[Answer]:
-    """``answers`` with the claims of their monologues, each about the run in its place of ``runs``.
+    """`answers` with the claims of their monologues, each about the run in its place of `runs`.
 
     None: nothing was claimed, the answer stays as it is. A run that gives no trace (it does not
     end, or cannot be called) leaves a monologue without a claim that can be checked.

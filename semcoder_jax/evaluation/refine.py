@@ -2,8 +2,8 @@
 
 Round 0 is the plain solution. In each later round a solution that fails one of the tests *that the
 problem shows* goes back to the model with that test, what came of it, and the run written into the
-program (``inlined``); the repaired program takes its place. After each round every solution is
-judged by whoever holds the hidden tests, of which this file knows nothing: a ``RefineTask`` has
+program (`inlined`); the repaired program takes its place. After each round every solution is
+judged by whoever holds the hidden tests, of which this file knows nothing: a `RefineTask` has
 neither them nor a reference solution, so no prompt can hold them.
 
 Upstream (SemCoder, self-refine) prompts with the reference solution as "Buggy Solution" and feeds
@@ -156,7 +156,7 @@ def refine(
 def refined_code(text: str, *, finished: bool) -> str | None:
     """The program in the last [Refined] block, its fence taken off; None where there is none.
 
-    The closing tag ends a generation and is then not in it: a ``finished`` one may lack it.
+    The closing tag ends a generation and is then not in it: a `finished` one may lack it.
     """
     _, opened, block = text.rpartition("[Refined]")
     block, closed, _ = block.partition(STOP)
@@ -258,7 +258,7 @@ _EXAMPLE = re.compile(r"(?:==>|=>|->|➞|→|==|=|\breturns?\b|\bshould return\b
 
 
 def docstring_tests(prompt: str, entry: str) -> tuple[str, ...]:
-    """The examples in the docstring of ``entry`` in HumanEval's ``prompt``, as assertions.
+    """The examples in the docstring of `entry` in HumanEval's `prompt`, as assertions.
 
     Doctests, and lines that open with a call and tell its value ("f(3) ➞ 4", "f(3) == 4",
     "f(3) returns 4"). Only calls of literals with a literal result; anything else is left out.
@@ -295,7 +295,7 @@ def _doctests(text: str, entry: str) -> Iterator[str]:
 
 
 def _told_example(line: str, entry: str) -> Iterator[str]:
-    """``line`` opens with a call: its end is where the brackets close."""
+    """`line` opens with a call: its end is where the brackets close."""
     for end in [match.end() for match in re.finditer(r"\)", line)]:
         if isinstance(_expression(line[:end]), ast.Call):
             if told := _EXAMPLE.match(line[end:].lstrip(" #:,")):
@@ -325,7 +325,7 @@ def _expression(text: str) -> ast.expr | None:
 
 
 def prompt_assertions(prompt: str) -> tuple[str, ...]:
-    """The assertions that EvalPlus' MBPP ``prompt`` shows."""
+    """The assertions that EvalPlus' MBPP `prompt` shows."""
     lines = prompt.strip().removeprefix('"""').removesuffix('"""').splitlines()
     return tuple(line.strip() for line in lines if _is_assertion(line.strip()))
 

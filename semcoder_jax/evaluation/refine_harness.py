@@ -1,7 +1,7 @@
 """Self-refinement as a benchmark run: rounds of asking, each judged by the hidden tests.
 
-The two sides meet here alone. ``refine`` makes prompts out of what a problem shows; the benchmark
-judges whole programs by tests that ``refine`` never sees, after all rounds are made.
+The two sides meet here alone. `refine` makes prompts out of what a problem shows; the benchmark
+judges whole programs by tests that `refine` never sees, after all rounds are made.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from semcoder_jax.inference.generate import SamplingParams
 
 
 class CodeBenchmark(Protocol):
-    """A benchmark of programs, as far as self-refinement needs it (see ``flow.Benchmark``).
+    """A benchmark of programs, as far as self-refinement needs it (see `flow.Benchmark`).
 
     refine_tasks: what a model may know of each task, in the order of the tasks.
     """
@@ -37,7 +37,7 @@ class CodeBenchmark(Protocol):
     def judge_solutions(
         self, solutions: Iterable[tuple[Said, str | None]], sandbox: Sandbox | None
     ) -> Iterator[Answer]:
-        """One answer or more for each program, in order; ``None`` is a wrong answer."""
+        """One answer or more for each program, in order; `None` is a wrong answer."""
         ...
 
 

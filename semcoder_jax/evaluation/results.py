@@ -1,6 +1,6 @@
 """What an evaluation comes to: every generation judged, and what they add up to.
 
-The JSON of a ``Run`` is all that a report or a comparison needs: no model, no data, no sandbox.
+The JSON of a `Run` is all that a report or a comparison needs: no model, no data, no sandbox.
 """
 
 import dataclasses
@@ -117,7 +117,7 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """A published figure: ``value`` between 0 and 1, ``name`` of the model, ``source``."""
+    """A published figure: `value` between 0 and 1, `name` of the model, `source`."""
 
     name: str
     value: float
@@ -149,7 +149,7 @@ class Run:
 def scores(answers: Iterable[Answer], ks: Sequence[int] = (1,)) -> tuple[Score, ...]:
     """A score for every benchmark, variant, mode and k, in the order in which they appear.
 
-    Of ``ks``, those that every task has samples for. Raises StatisticsError where no k is left.
+    Of `ks`, those that every task has samples for. Raises StatisticsError where no k is left.
     """
     groups: dict[tuple[str, str, str], list[Answer]] = {}
     for answer in answers:
@@ -193,7 +193,7 @@ def _reasoning(group: Sequence[Answer]) -> Reasoning | None:
 
 
 def outcomes_by_task(run: Run, benchmark: str, variant: str, mode: str) -> dict[str, list[bool]]:
-    """Task -> whether each of its samples is right, in their order: what ``compare`` takes."""
+    """Task -> whether each of its samples is right, in their order: what `compare` takes."""
     found: dict[str, list[bool]] = {}
     for answer in sorted(run.answers, key=lambda answer: answer.sample):
         if (answer.benchmark, answer.variant, answer.mode) == (benchmark, variant, mode):
@@ -209,7 +209,7 @@ def to_json(run: Run) -> dict[str, Any]:
 
 
 def from_json(row: Any, where: str) -> Run:
-    """The run that ``to_json`` wrote. Raises ResultError, which names ``where``."""
+    """The run that `to_json` wrote. Raises ResultError, which names `where`."""
     if not isinstance(row, dict) or row.get("format") != FORMAT:
         raise ResultError(f"{where}: expected a result of an evaluation (format {FORMAT})")
     try:
@@ -248,7 +248,7 @@ def write_runs(path: str | Path, runs: Sequence[Run]) -> None:
 
 
 def read_runs(path: str | Path) -> list[Run]:
-    """The runs that ``write_runs`` wrote. Raises ResultError."""
+    """The runs that `write_runs` wrote. Raises ResultError."""
     try:
         content = json.loads(Path(path).read_bytes())
     except OSError as error:

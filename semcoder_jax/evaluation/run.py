@@ -38,7 +38,7 @@ class Subject:
 
     Attributes:
       checkpoint: HF directory or training workdir.
-      endpoint: base URL of an OpenAI-compatible server, with ``model``, the name there; its key
+      endpoint: base URL of an OpenAI-compatible server, with `model`, the name there; its key
         is read from OPENAI_API_KEY.
       generations: file of generations made elsewhere; no model is asked.
     """
@@ -49,7 +49,7 @@ class Subject:
     model: str | None = None
 
     def source(self, batch_size: int) -> Source:
-        """Where the answers come from, asking ``batch_size`` prompts of a checkpoint at once."""
+        """Where the answers come from, asking `batch_size` prompts of a checkpoint at once."""
         if self.checkpoint is not None:
             return CheckpointSource(self.checkpoint, batch_size=batch_size)
         return EndpointSource(Endpoint(self.endpoint, self.model))
@@ -64,7 +64,7 @@ def evaluate_configs(
 ) -> list[Run]:
     """One scored run a config, named by its key; all configs are checked before the first is run.
 
-    ``mode``: "compat" (upstream's way, to the digit), "fixed" (the same question asked and scored
+    `mode`: "compat" (upstream's way, to the digit), "fixed" (the same question asked and scored
     correctly), or None for both. Raises a UserError.
     """
     plans = [_plan(name, config, subject, mode) for name, config in configs.items()]

@@ -39,7 +39,7 @@ class Comparison:
 
     Attributes:
       tasks: how many those are.
-      difference: mean of B minus mean of A; ``low`` and ``high`` bound it (paired bootstrap).
+      difference: mean of B minus mean of A; `low` and `high` bound it (paired bootstrap).
       only_a, only_b: tasks whose first sample is right in one of the runs alone.
       p_value: exact two-sided McNemar test on those two counts: how often runs of equal worth
         would differ as much or more.
@@ -62,9 +62,9 @@ class Comparison:
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:
-    """Unbiased estimate of the chance that one of ``k`` samples is right (Chen et al., 2021).
+    """Unbiased estimate of the chance that one of `k` samples is right (Chen et al., 2021).
 
-    Of ``samples`` drawn, ``right`` were. Raises StatisticsError for k above samples.
+    Of `samples` drawn, `right` were. Raises StatisticsError for k above samples.
     """
     if not 0 <= right <= samples or not 1 <= k <= samples:
         raise StatisticsError(f"pass@{k} of {right} right out of {samples} samples is not defined")

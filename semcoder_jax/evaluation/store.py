@@ -28,7 +28,7 @@ class StoreError(UserError):
 
 
 class GenerationStore(contextlib.AbstractContextManager):
-    """Rows by id, on disk. ``rows`` holds those of earlier sessions and of this one.
+    """Rows by id, on disk. `rows` holds those of earlier sessions and of this one.
 
     Args:
       path: the file; made with its folder where missing.
@@ -50,7 +50,7 @@ class GenerationStore(contextlib.AbstractContextManager):
             raise StoreError(str(error)) from error
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Keep ``row``; it has a string ``id`` that is not yet in the store."""
+        """Keep `row`; it has a string `id` that is not yet in the store."""
         if row["id"] in self.rows:
             raise StoreError(f"{self.path}: id {row['id']!r} is there already")
         self._write(row)
@@ -122,7 +122,7 @@ def _read_lines(path: str | Path) -> list[dict]:
 
 
 def checkpoint_identity(directory: str | Path) -> dict[str, Any]:
-    """What tells the checkpoint in ``directory`` from an earlier one in the same place: its path
+    """What tells the checkpoint in `directory` from an earlier one in the same place: its path
     and its files' sizes and times (of a training workdir, of the latest step)."""
     directory = Path(directory).resolve()
     steps = [path for path in (directory / "checkpoints").glob("*") if path.name.isdigit()]

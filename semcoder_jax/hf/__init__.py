@@ -1,6 +1,6 @@
 """Hugging Face: models, tokenizers and configs brought in, and taken out again, exactly.
 
-Hugging Face names and layouts exist only here. Commands: ``python -m semcoder_jax.hf --help``.
+Hugging Face names and layouts exist only here. Commands: `python -m semcoder_jax.hf --help`.
 """
 
 from semcoder_jax.errors import HFError

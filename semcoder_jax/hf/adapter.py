@@ -1,7 +1,7 @@
-"""LoRA adapters as the ``peft`` library reads them: adapter_config.json and one file of tensors.
+"""LoRA adapters as the `peft` library reads them: adapter_config.json and one file of tensors.
 
-Format: peft's LoraConfig and its checkpoint format: a module's ``lora_A.weight`` is
-[rank, in], ``lora_B.weight`` [out, rank], heads and head size merged as in the model's own.
+Format: peft's LoraConfig and its checkpoint format: a module's `lora_A.weight` is
+[rank, in], `lora_B.weight` [out, rank], heads and head size merged as in the model's own.
 """
 
 import functools
@@ -42,11 +42,11 @@ def export_adapter(
     card: str | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write the adapters ``params`` (plain dicts, see lora.initial_adapters) in float32.
+    """Write the adapters `params` (plain dicts, see lora.initial_adapters) in float32.
 
-    ``base_model``: the hub id or HF directory that ``peft`` is to put them on. A licence file in
-    ``license_directory`` is copied. The directory appears under its name only when complete; raises
-    HFError if it exists (without ``overwrite``). The first process writes.
+    `base_model`: the hub id or HF directory that `peft` is to put them on. A licence file in
+    `license_directory` is copied. The directory appears under its name only when complete; raises
+    HFError if it exists (without `overwrite`). The first process writes.
     """
     directory = Path(directory)
     with renamed_when_complete(directory, overwrite=overwrite) as partial:
@@ -60,9 +60,9 @@ def export_adapter(
 
 
 def read_adapter(directory: str | Path, config: DecoderConfig, lora: LoRAConfig) -> dict:
-    """The adapters that ``peft`` or ``export_adapter`` wrote, float32 plain dicts.
+    """The adapters that `peft` or `export_adapter` wrote, float32 plain dicts.
 
-    Raises HFError where they are not of the rank, scaling and targets that ``lora`` says, or files
+    Raises HFError where they are not of the rank, scaling and targets that `lora` says, or files
     or tensors are missing, do not fit, or are more than adapters of these weights.
     """
     directory = Path(directory)
@@ -137,7 +137,7 @@ def adapter_tensors(config: DecoderConfig, params: dict) -> dict[str, np.ndarray
 
 
 def _tensor_shapes(config: DecoderConfig, params: dict) -> dict[str, tuple[int, int]]:
-    """Name and shape of every adapter's tensors; ``params`` may be shapes."""
+    """Name and shape of every adapter's tensors; `params` may be shapes."""
     shapes = {}
     for _, modules, arrays in _adapted_weights(config, params):
         a, b = (array.shape for array in arrays.values())
@@ -149,7 +149,7 @@ def _tensor_shapes(config: DecoderConfig, params: dict) -> dict[str, tuple[int, 
 
 def _adapted_weights(config: DecoderConfig, params: dict) -> Iterator[tuple]:
     """(path of the parameter, names of its modules by layer, its two arrays by name) of each
-    weight that has an adapter in ``params``."""
+    weight that has an adapter in `params`."""
     arrays = flatten_dict(params)
     for parameter in TARGETS.values():
         paths = {name: (*parameter.path, name) for name in parameter.adapter}

@@ -11,7 +11,7 @@ from semcoder_jax.config import MODELS, DecoderConfig
 
 @dataclasses.dataclass(frozen=True)
 class License:
-    """Metadata of the hub (``license``, and name and link where that is "other"), and a sentence
+    """Metadata of the hub (`license`, and name and link where that is "other"), and a sentence
     for the reader."""
 
     fields: Mapping[str, str]
@@ -36,9 +36,9 @@ LICENSES = {
 
 @dataclasses.dataclass(frozen=True)
 class CardContent:
-    """What the card tells. ``scores`` maps a benchmark (with its metric, "HumanEval pass@1") to
-    the measured value; ``recipe`` is the run's config record; None or empty is said as such.
-    ``adapter``: what is exported is an adapter for ``peft``, not a whole model."""
+    """What the card tells. `scores` maps a benchmark (with its metric, "HumanEval pass@1") to
+    the measured value; `recipe` is the run's config record; None or empty is said as such.
+    `adapter`: what is exported is an adapter for `peft`, not a whole model."""
 
     name: str
     license: str

@@ -1,9 +1,9 @@
 """config.json of Hugging Face: read into a DecoderConfig, and written so that every version reads.
 
-RoPE scaling has two spellings: ``rope_theta`` beside ``rope_scaling: {"type", "factor"}`` (before
-transformers 5) and ``rope_parameters: {"rope_type", "factor", "rope_theta"}`` (since). Both are
+RoPE scaling has two spellings: `rope_theta` beside `rope_scaling: {"type", "factor"}` (before
+transformers 5) and `rope_parameters: {"rope_type", "factor", "rope_theta"}` (since). Both are
 read; the old one is written, because transformers 4 and 5 both take it as linear scaling (4.36
-accepts exactly these two keys), whereas ``{"factor": 4.0}`` alone is silently unscaled in 5.
+accepts exactly these two keys), whereas `{"factor": 4.0}` alone is silently unscaled in 5.
 """
 
 import json
@@ -36,7 +36,7 @@ _SIZE_FIELDS = (
 
 
 def read_config(directory: str | Path) -> DecoderConfig:
-    """The architecture that ``directory``/config.json describes.
+    """The architecture that `directory`/config.json describes.
 
     Raises HFError for a missing or malformed file, an architecture other than
     LlamaForCausalLM, a RoPE type other than default or linear, or a feature the decoder lacks.
@@ -56,7 +56,7 @@ def stored_dtype(directory: str | Path) -> str:
 
 
 def decoder_config(fields: Mapping, where: str = CONFIG_FILE) -> DecoderConfig:
-    """The DecoderConfig of a parsed config.json; ``where`` names it in errors."""
+    """The DecoderConfig of a parsed config.json; `where` names it in errors."""
     architectures = fields.get("architectures") or [fields.get("model_type")]
     if architectures not in ([ARCHITECTURE], ["llama"]) or fields.get("model_type") != "llama":
         raise HFError(
@@ -105,8 +105,8 @@ def decoder_config(fields: Mapping, where: str = CONFIG_FILE) -> DecoderConfig:
 
 
 def config_fields(config: DecoderConfig, *, dtype: str, token_ids: Mapping[str, int]) -> dict:
-    """The fields of a config.json for ``config`` with weights stored in ``dtype``; ``token_ids``
-    are ``bos_token_id`` and ``eos_token_id``."""
+    """The fields of a config.json for `config` with weights stored in `dtype`; `token_ids`
+    are `bos_token_id` and `eos_token_id`."""
     scaling = None
     if config.rope_scaling_factor != 1.0:
         scaling = {"type": "linear", "factor": config.rope_scaling_factor}

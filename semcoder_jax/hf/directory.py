@@ -43,7 +43,7 @@ def load(
 ) -> tuple[DecoderConfig, nnx.State]:
     """Architecture and parameters of a local model directory.
 
-    Parameters are cast to ``dtype`` and lie on ``mesh`` by sharding.parameter_shardings (None:
+    Parameters are cast to `dtype` and lie on `mesh` by sharding.parameter_shardings (None:
     whole on this process's first device). Raises HFError if anything is missing or does not fit.
     """
     directory = Path(directory)
@@ -63,8 +63,8 @@ def write_model_directory(
 
     The special token ids and generation settings are those of the directory that the tokenizer
     was read from, as far as it has a config.json and a generation_config.json; else its own ids.
-    So is ``_name_or_path``, by which Hugging Face configs remember the model they derive from,
-    unless ``origin`` says it. A licence file beside the tokenizer is copied.
+    So is `_name_or_path`, by which Hugging Face configs remember the model they derive from,
+    unless `origin` says it. A licence file beside the tokenizer is copied.
     """
     directory, source = Path(directory), Path(str(tokenizer.name_or_path))
     check_vocabulary(tokenizer, config.vocab_size, str(directory))
@@ -96,11 +96,11 @@ def export(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
-    """Write the whole model to ``directory``: weights in ``dtype``, config, tokenizer, ``card``.
+    """Write the whole model to `directory`: weights in `dtype`, config, tokenizer, `card`.
 
     Under that name it appears only when complete: it is written beside, in a hidden directory, and
     renamed. Parameters may lie on any mesh; all processes must call, the first one writes.
-    Raises HFError if the directory exists (without ``overwrite``; with it, if it holds no model) or
+    Raises HFError if the directory exists (without `overwrite`; with it, if it holds no model) or
     the disk is full.
     """
     directory = Path(directory)
@@ -126,10 +126,10 @@ def export(
 
 @contextlib.contextmanager
 def renamed_when_complete(directory: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yields an empty hidden directory beside ``directory``, which takes its place on success and
+    """Yields an empty hidden directory beside `directory`, which takes its place on success and
     is removed on failure. Every process of a run enters; the first makes, moves and removes it.
 
-    With ``overwrite`` it replaces a model or an adapter, never another directory.
+    With `overwrite` it replaces a model or an adapter, never another directory.
     """
     partial = partial_folder(directory)
     first = jax.process_index() == 0

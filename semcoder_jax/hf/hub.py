@@ -1,7 +1,7 @@
 """The Hugging Face Hub: a source found by path or id, and an exported directory pushed.
 
-The token is what huggingface_hub finds (``HF_TOKEN``, or a login); ``HF_ENDPOINT``, ``HF_HOME``
-and ``HF_HUB_OFFLINE`` mean what they mean there.
+The token is what huggingface_hub finds (`HF_TOKEN`, or a login); `HF_ENDPOINT`, `HF_HOME`
+and `HF_HUB_OFFLINE` mean what they mean there.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ _WEIGHTS = (
 
 
 def find_source(source: str, *, revision: str | None = None) -> Path:
-    """The local directory of ``source``: itself, or the cached download of a hub id.
+    """The local directory of `source`: itself, or the cached download of a hub id.
 
     Weights are fetched as safetensors, as .bin only where there are none.
     """

@@ -2,7 +2,7 @@
 
 A Hugging Face linear weight is [out, in] with heads and head size merged, one tensor a layer;
 a parameter here is [in, out] with heads apart, all layers stacked. Which tensor is which parameter
-is in model/parameters. ``sizes`` is the length of each axis (parameters.axis_sizes).
+is in model/parameters. `sizes` is the length of each axis (parameters.axis_sizes).
 """
 
 import math
@@ -25,7 +25,7 @@ def tensor_shape(parameter: Parameter, sizes: dict[str, int]) -> tuple[int, ...]
 
 def to_parameter(parameter: Parameter, tensor: np.ndarray, sizes: dict[str, int]) -> np.ndarray:
     """A tensor as (one layer of) the parameter: of a NumPy array, a view. Of a split tensor
-    any one axis may be smaller than ``sizes`` says."""
+    any one axis may be smaller than `sizes` says."""
     axes, shape = "".join(parameter.tensor_axes), []
     for merged, length in zip(parameter.tensor_axes, tensor.shape, strict=True):
         inner = [sizes[axis] for axis in merged[1:]]
@@ -43,7 +43,7 @@ def to_tensor(parameter: Parameter, array: jax.Array, sizes: dict[str, int]) -> 
 def tensor_index(
     parameter: Parameter, index: tuple[slice, ...], sizes: dict[str, int]
 ) -> tuple[slice, ...]:
-    """The part of a tensor that holds the part ``index`` of the parameter's layer.
+    """The part of a tensor that holds the part `index` of the parameter's layer.
 
     Where axes are merged only the first may be cut (heads, not head size), so that a part of
     the merged axis is one range.
@@ -58,7 +58,7 @@ def tensor_index(
 
 
 def layer_sharding(parameter: Parameter, sharding: Sharding) -> Sharding:
-    """Of one layer, where ``sharding`` is that of the parameter."""
+    """Of one layer, where `sharding` is that of the parameter."""
     if not (parameter.is_stacked and isinstance(sharding, NamedSharding)):
         return sharding
     return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[1:]))

@@ -1,8 +1,8 @@
 """Weight files of a model directory: opened and checked, read by slice, written in a stream.
 
 Safetensors (https://huggingface.co/docs/safetensors): eight bytes of header length, a JSON header
-of names, dtypes, shapes and byte ranges, the data. A model is one ``model.safetensors``, or many
-files beside ``model.safetensors.index.json``. ``pytorch_model.bin`` likewise, through torch.
+of names, dtypes, shapes and byte ranges, the data. A model is one `model.safetensors`, or many
+files beside `model.safetensors.index.json`. `pytorch_model.bin` likewise, through torch.
 """
 
 import errno
@@ -117,7 +117,7 @@ class Shards:
 class ShardWriter:
     """Safetensors shards of a known list of tensors, each written as it comes, in that order.
 
-    One shard is ``model.safetensors``; several are numbered and an index is written beside them.
+    One shard is `model.safetensors`; several are numbered and an index is written beside them.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class ShardWriter:
 def plan_shards(
     shapes: Mapping[str, tuple[int, ...]], itemsize: int, shard_bytes: int
 ) -> dict[str, list[str]]:
-    """File name → its tensors: files are filled in order up to ``shard_bytes`` each (a larger
+    """File name → its tensors: files are filled in order up to `shard_bytes` each (a larger
     tensor gets a file of its own)."""
     groups, filled = [[]], 0
     for name, shape in shapes.items():
@@ -200,7 +200,7 @@ def plan_shards(
 
 
 def check_space(directory: Path, needed: int) -> None:
-    """Raise HFError if the disk of ``directory`` has fewer than ``needed`` bytes free."""
+    """Raise HFError if the disk of `directory` has fewer than `needed` bytes free."""
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise HFError(f"{directory}: needs {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB")

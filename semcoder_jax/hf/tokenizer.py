@@ -22,9 +22,9 @@ TOKENIZER_FILES = (
 
 
 def read_tokenizer(directory: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer that ``directory``/tokenizer.json describes, token for token.
+    """The tokenizer that `directory`/tokenizer.json describes, token for token.
 
-    Encode with ``add_special_tokens=False`` and add BOS and EOS by id: whether the tokenizer adds
+    Encode with `add_special_tokens=False` and add BOS and EOS by id: whether the tokenizer adds
     them by itself depends on the version of transformers. Decoding never tidies up spaces.
     Raises HFError if the file is missing or malformed, or if config.json beside it has fewer
     vocabulary rows than the tokenizer has tokens.
@@ -55,7 +55,7 @@ def tokenizer_size(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) -> None:
-    """Raise HFError unless every token has a row among the model's ``rows``."""
+    """Raise HFError unless every token has a row among the model's `rows`."""
     size = tokenizer_size(tokenizer)
     if size > rows:
         raise HFError(

@@ -45,10 +45,10 @@ TensorByName = Callable[[str], np.ndarray]
 class Verification:
     """What was found. Differences are relative, root mean square over root mean square.
 
-    ``rounded`` and ``differing`` name the tensors that are equal only once the finer side is
-    rounded to the other's dtype, and not even then. ``layers`` has the difference of the states
-    after each layer; ``kl`` is the mean divergence, in nats, of the checkpoint's next-token
-    distribution from transformers'; ``top1`` the share of positions with the same best token.
+    `rounded` and `differing` name the tensors that are equal only once the finer side is
+    rounded to the other's dtype, and not even then. `layers` has the difference of the states
+    after each layer; `kl` is the mean divergence, in nats, of the checkpoint's next-token
+    distribution from transformers'; `top1` the share of positions with the same best token.
     """
 
     num_tensors: int
@@ -91,8 +91,8 @@ def verify(
     *,
     progress: bool = False,
 ) -> Verification:
-    """Hold the checkpoint whose tensors ``tensor_of`` gives (by Hugging Face name, in Hugging Face
-    layout) against ``directory``, on ``tokens_BxT`` (each row starts elsewhere, the last one ends
+    """Hold the checkpoint whose tensors `tensor_of` gives (by Hugging Face name, in Hugging Face
+    layout) against `directory`, on `tokens_BxT` (each row starts elsewhere, the last one ends
     at the greatest position). Needs torch. Raises HFError if the tensors do not correspond."""
     shards = Shards(directory)
     positions_BxT = _positions(config, *tokens_BxT.shape)

@@ -40,7 +40,7 @@ def read_params(
     dtype: str = "float32",
     progress: bool = False,
 ) -> nnx.State:
-    """The decoder's parameters from ``directory``, sharded over ``mesh`` (None: one device).
+    """The decoder's parameters from `directory`, sharded over `mesh` (None: one device).
 
     Raises HFError, before any weight is read, if files or tensors are missing or do not fit.
     """
@@ -149,7 +149,7 @@ def _zeros(shape, dtype, sharding):
 
 @functools.partial(jax.jit, static_argnums=3, donate_argnums=0)
 def _place(stack, part, layer, sharding):
-    """``stack`` with ``part`` as its ``layer``-th, in place.
+    """`stack` with `part` as its `layer`-th, in place.
 
     Bits are moved as integers: XLA on CPU would take each bfloat16 through float32, at a
     twentieth of the speed.

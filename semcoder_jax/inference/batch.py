@@ -37,7 +37,7 @@ CACHE_SHARE = 0.8  # of what an accelerator has left
 
 
 class Slots:
-    """``num_slots`` rows over a cache of ``cache_tokens`` positions; see Engine for both.
+    """`num_slots` rows over a cache of `cache_tokens` positions; see Engine for both.
 
     Attributes:
       samples: who sits in each slot.
@@ -82,7 +82,7 @@ class Slots:
     def seat(self, sample: Sample, slot: int, *, alone: bool = False) -> bool:
         """Put a sample with its prompt's keys and values in a slot; False where pages lack.
 
-        Samples of one request share what is read, unless ``alone``.
+        Samples of one request share what is read, unless `alone`.
         """
         # The samples at work will want pages soon: one for each is left.
         spare = self.pool.num_free - self.num_active
@@ -185,7 +185,7 @@ class Slots:
     # ---- chunks
 
     def decode(self, active: Iterable[int], max_steps: int, min_going: int, drafts: int) -> Chunk:
-        """Start a chunk for the slots ``active``; see decoding.decode."""
+        """Start a chunk for the slots `active`; see decoding.decode."""
         rows = self._rows
         rows.active_B[:] = False
         rows.length_B[:] = 1

@@ -2,7 +2,7 @@
 
 A slot is a row of the batch. The host (engine.py) says before each chunk what every slot holds;
 the device keeps the cache and the tokens, both donated, and runs up to a chunk's worth of steps
-without asking back: a ``lax.while_loop`` that ends early where slots have ended and others wait.
+without asking back: a `lax.while_loop` that ends early where slots have ended and others wait.
 
 A prompt is read without its last token: that one is the first input of decoding, so that every
 token, the first included, is chosen in one place, and the samples of a prompt share what was read.
@@ -61,7 +61,7 @@ class Chunk(NamedTuple):
     """What a chunk of decoding gave.
 
     Attributes:
-      tokens_BxC: int32, meaningful up to ``count_B``; so are the log-probabilities.
+      tokens_BxC: int32, meaningful up to `count_B`; so are the log-probabilities.
       count_B: int32.
       ended_B: bool, rows that came to EOS or their limit.
       logprob_BxC: float32, of each token; top_BxCxA and top_logprob_BxCxA of the alternatives.
@@ -80,15 +80,15 @@ class Chunk(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """``num_real_tokens`` of the tokenizer: ids from there on are padding and never chosen.
-    ``eos_ids`` end a row."""
+    """`num_real_tokens` of the tokenizer: ids from there on are padding and never chosen.
+    `eos_ids` end a row."""
 
     num_real_tokens: int
     eos_ids: tuple[int, ...]
 
 
 def pieces_of(length: int) -> list[int]:
-    """Sizes in which a prompt of ``length`` tokens is read; the last may reach beyond its end.
+    """Sizes in which a prompt of `length` tokens is read; the last may reach beyond its end.
 
     They depend on nothing but the length. Whole pages come first: every piece but the smallest
     is a multiple of a page, and begins at one.
@@ -106,7 +106,7 @@ def pieces_of(length: int) -> list[int]:
 
 @functools.partial(jax.jit, static_argnames=("graphdef",), donate_argnames=("cache",))
 def read_piece(graphdef, params, cache: KVCache, pages_1xN, tokens_1xT, start) -> KVCache:
-    """The cache with keys and values of tokens at positions ``start`` … of one row."""
+    """The cache with keys and values of tokens at positions `start` … of one row."""
     model = nnx.merge(graphdef, params)
     positions_1xT = start + jnp.arange(tokens_1xT.shape[1])[None]
     _, cache = model.hidden(tokens_1xT, positions_1xT, cache=cache, pages_BxN=pages_1xN)
@@ -143,8 +143,8 @@ def decode(
 ) -> tuple[KVCache, jax.Array, Chunk]:
     """Up to CHUNK_TOKENS more tokens for each active row, their KV in pages that it must have.
 
-    Ends after ``max_steps`` steps, or as soon as fewer than ``min_going`` (at least 1) rows are
-    going, or where a row's chunk may overflow. ``num_drafts`` tokens a row are guessed and
+    Ends after `max_steps` steps, or as soon as fewer than `min_going` (at least 1) rows are
+    going, or where a row's chunk may overflow. `num_drafts` tokens a row are guessed and
     checked in each step (0: none).
     """
     model = nnx.merge(graphdef, params)

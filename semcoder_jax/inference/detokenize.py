@@ -18,7 +18,7 @@ UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
 def encode_prompt(tokenizer, text: str) -> list[int]:
-    """BOS, by id where the tokenizer has one, and the tokens of ``text`` without special ones."""
+    """BOS, by id where the tokenizer has one, and the tokens of `text` without special ones."""
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return bos + tokenizer.encode(text, add_special_tokens=False)
 
@@ -41,7 +41,7 @@ class RowText:
     def finished(
         self, tokens: list[int], *, done: bool, eos_ids: Iterable[int]
     ) -> Generation | None:
-        """The generation, when ``tokens`` (all so far) hold a stop string or the row is done."""
+        """The generation, when `tokens` (all so far) hold a stop string or the row is done."""
         if self._stop and (done or self._may_hold_stop(tokens)):
             end = self._first_stop_token(tokens)
             if end is not None:

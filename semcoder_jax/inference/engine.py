@@ -16,7 +16,7 @@ and position, and attention sees a row's own pages in their order (kv_cache.py).
 that lost its pages to an older one (the pool is sized for what is used, not for the worst case)
 is simply begun again.
 
-For servers: ``submit`` and ``cancel`` may be called from any thread; one thread calls ``step``.
+For servers: `submit` and `cancel` may be called from any thread; one thread calls `step`.
 """
 
 import collections
@@ -62,9 +62,9 @@ class Engine:
     """See the module.
 
     Args:
-      model: has ``config``, ``graphdef``, ``params`` and ``tokenizer`` (loading.load_model).
+      model: has `config`, `graphdef`, `params` and `tokenizer` (loading.load_model).
       num_slots: rows decoded together (None: 16 on CPU, 64 elsewhere).
-      cache_tokens: positions that the cache holds in all (None: ``num_slots`` rows of a full
+      cache_tokens: positions that the cache holds in all (None: `num_slots` rows of a full
         context, or what memory allows).
       cache_dtype: of keys and values (None: that of the model's computation); "int8" halves
         them, rounded with a scale a head and token.
@@ -130,7 +130,7 @@ class Engine:
     def stream(
         self, requests: Iterable[Request], *, progress: str | None = None
     ) -> Iterator[Update]:
-        """The last update of every sample, as they end. ``progress`` labels a bar.
+        """The last update of every sample, as they end. `progress` labels a bar.
 
         All requests are checked before any work (SamplingError). Leaving the iterator cancels
         what has not ended.
@@ -195,7 +195,7 @@ class Engine:
 
     @property
     def busy(self) -> bool:
-        """Whether ``step`` has anything to do."""
+        """Whether `step` has anything to do."""
         return bool(self.num_active or self.num_waiting or self._untold)
 
     @property
@@ -404,7 +404,7 @@ class Engine:
             stats.drafted_tokens += num_tokens
 
     def _note_gain(self, sample: Sample, new: list[int], passes: int | None) -> None:
-        """What drafts gave this row in ``passes``, or (None) would have given."""
+        """What drafts gave this row in `passes`, or (None) would have given."""
         if not new:
             return
         if passes is None:

@@ -5,7 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass
 class EngineStats:
-    """Counts since the engine was made (``seconds``: with work to do).
+    """Counts since the engine was made (`seconds`: with work to do).
 
     Attributes:
       prompt_tokens: read (padding left out); generated_tokens: kept or not.

@@ -36,7 +36,7 @@ def generate(
     speculation: str = "auto",
     progress: str | None = "sampling",
 ) -> list[Generation]:
-    """Generations of ``prompts``, in their order; see ``stream`` for the arguments."""
+    """Generations of `prompts`, in their order; see `stream` for the arguments."""
     done = dict(
         stream(
             model,
@@ -64,7 +64,7 @@ def stream(
     """Yield (index of the prompt, its generation) as they end.
 
     Args:
-      model: has ``config``, ``graphdef``, ``params`` and ``tokenizer`` (loading.load_model).
+      model: has `config`, `graphdef`, `params` and `tokenizer` (loading.load_model).
       prompts: texts, to which BOS is added by id, or token ids, taken as they are.
       params: how to sample, the same for all.
       batch_size: most rows decoded together.
@@ -98,7 +98,7 @@ def stream_requests(
 ) -> Iterator[Update]:
     """The last update of every sample, as they end, from an engine made for these requests.
 
-    ``batch_size`` is the most rows decoded together (None: what suits the device). Raises
+    `batch_size` is the most rows decoded together (None: what suits the device). Raises
     SamplingError, before any work, where a request cannot be served.
     """
     if not requests:

@@ -99,7 +99,7 @@ def _order(scores: jax.Array) -> jax.Array:
 
 
 def _greatest(holds, shape) -> jax.Array:
-    """The greatest uint32 of each row for which ``holds`` (true at 0, false from some point on),
+    """The greatest uint32 of each row for which `holds` (true at 0, false from some point on),
     bit by bit from the highest."""
 
     def try_bit(i, t_B):

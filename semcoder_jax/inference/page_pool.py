@@ -21,7 +21,7 @@ class PagePool:
         return self.capacity - len(self._free)
 
     def take(self, count: int) -> list[int] | None:
-        """``count`` pages of one owner, or None where there are too few."""
+        """`count` pages of one owner, or None where there are too few."""
         if count > len(self._free):
             return None
         pages = [self._free.pop() for _ in range(count)]

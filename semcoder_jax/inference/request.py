@@ -17,9 +17,9 @@ class Request:
       params: see SamplingParams.
       n: samples; each ends on its own.
       id: the caller's name of it, in results; its place in the list by default.
-      first_sample: sample i draws from stream ``first_sample + i`` of the seed: a sample can be
+      first_sample: sample i draws from stream `first_sample + i` of the seed: a sample can be
         drawn again alone, and requests that share a seed need not repeat each other.
-      streaming: whether ``step`` tells of new text before the end (smaller chunks).
+      streaming: whether `step` tells of new text before the end (smaller chunks).
     """
 
     prompt: str | Sequence[int]
@@ -39,12 +39,12 @@ class Update:
     """News of one sample.
 
     Attributes:
-      ticket: what ``submit`` gave for the request.
+      ticket: what `submit` gave for the request.
       id: of the request.
       sample: 0 … n - 1.
       text: what was added since the last update; never taken back.
-      tokens: ids that were added (of streaming requests; not only those of ``text``).
-      logprobs: of ``tokens``, where asked for.
+      tokens: ids that were added (of streaming requests; not only those of `text`).
+      logprobs: of `tokens`, where asked for.
       generation: the whole, with the last update of a sample; None before.
     """
 
@@ -79,7 +79,7 @@ class Sample:
     """One sample of a request, waiting or in a slot.
 
     Attributes:
-      index: 0 … n - 1; ``stream`` is the random stream of the seed that it draws from.
+      index: 0 … n - 1; `stream` is the random stream of the seed that it draws from.
       begun: whether it ever had a slot.
       tokens, logprobs: generated so far.
       pages: of the cache, in order of positions; its own or shared.
@@ -123,7 +123,7 @@ class Sample:
         return None if self.params.logprobs is None else tuple(self.logprobs[:count])
 
     def update(self, text: str, tokens: Sequence[int], generation: Generation | None) -> Update:
-        """What of ``text`` and ``tokens``, all so far, has not been told.
+        """What of `text` and `tokens`, all so far, has not been told.
 
         A sample begun again has less than was told until it has caught up.
         """

@@ -1,14 +1,14 @@
 """Prompt-lookup speculation: the next tokens are guessed from earlier text, then checked at once.
 
 Monologues repeat code and values. The draft after a context is what followed the latest earlier
-place that agrees with its longest suffix of up to ``NGRAM`` tokens (Saxena, prompt lookup
+place that agrees with its longest suffix of up to `NGRAM` tokens (Saxena, prompt lookup
 decoding, 2023); one pass of the model over the draft tells how much of it the model itself would
 have said. Each position's own random number decides its token, drafted or not, so the output is
 the one without speculation, token for token; a draft is taken with the probability that
 rejection sampling (Leviathan et al., 2023) has for a draft without a distribution.
 
-``draft`` is the device's part. ``Lookup`` follows one row on the host and counts what drafts
-would have gained while none are checked; ``SpeculationPolicy`` weighs that against what checking
+`draft` is the device's part. `Lookup` follows one row on the host and counts what drafts
+would have gained while none are checked; `SpeculationPolicy` weighs that against what checking
 costs. Which of the two ways computes a chunk changes its speed, not its tokens.
 """
 
@@ -24,7 +24,7 @@ NGRAM = 3
 def draft(history_BxM: jax.Array, length_B: jax.Array, num_tokens: int) -> jax.Array:
     """Guesses of the next tokens of each row, int32 [B, num_tokens]; -1 where there is no clue.
 
-    ``history_BxM`` holds a row's tokens up to ``length_B``. A draft that reaches the end of the
+    `history_BxM` holds a row's tokens up to `length_B`. A draft that reaches the end of the
     history goes on with itself, as a repetition would.
     """
     M = history_BxM.shape[1]
@@ -64,7 +64,7 @@ class Lookup:
             self._append(token)
 
     def draft(self) -> list[int]:
-        """What ``draft`` of the device gives for the row, [] in place of -1."""
+        """What `draft` of the device gives for the row, [] in place of -1."""
         last = len(self._tokens) - 1
         for n in range(min(NGRAM, len(self._tokens)), 0, -1):
             end = self._ends.get(tuple(self._tokens[last + 1 - n :]))
@@ -74,7 +74,7 @@ class Lookup:
         return []
 
     def passes_for(self, tokens: Sequence[int]) -> int:
-        """Passes of the model that ``tokens``, which came next, would have taken with drafts."""
+        """Passes of the model that `tokens`, which came next, would have taken with drafts."""
         passes = at = 0
         while at < len(tokens):
             passes += 1
@@ -104,11 +104,11 @@ class SpeculationPolicy:
 
     Rows are decoded plainly until their own text shows that drafts would have gained more than
     they cost. What drafts then gain and lose is kept in an account, in plain passes: each plain
-    pass adds ``ALLOWED_LOSS`` to it, and nothing is drafted while it is empty. So drafts lose no
-    more than that share of the time, and ``MOST`` passes once, whatever the text.
+    pass adds `ALLOWED_LOSS` to it, and nothing is drafted while it is empty. So drafts lose no
+    more than that share of the time, and `MOST` passes once, whatever the text.
 
     Attributes:
-      cost: of a pass with drafts, in plain passes; ``ASSUMED_COST`` until both were timed.
+      cost: of a pass with drafts, in plain passes; `ASSUMED_COST` until both were timed.
       account: plain passes that drafts may still lose.
     """
 

@@ -36,7 +36,7 @@ _SPLASH_BLOCKS = (512, 256, 128)
 
 def chosen(backend: str, head_dim: int, dtype, mesh: Mesh | None) -> str:
     """The backend that a name of config.ATTENTION_BACKENDS stands for: "auto" is a kernel on the
-    devices of ``mesh`` for shapes and dtypes that it is made for, otherwise plain XLA.
+    devices of `mesh` for shapes and dtypes that it is made for, otherwise plain XLA.
 
     This process, which may compile for devices it does not have, counts only without a mesh.
     """
@@ -67,8 +67,8 @@ def make_attend(
 ) -> Attend:
     """Causal self-attention within the segments of whole rows, by a backend that was `chosen`.
 
-    Under a mesh it is called inside fsdp.over_rows, on a device's own rows; where ``tensor`` splits
-    the heads, each device runs the kernel on its own. ``interpret`` runs a Pallas kernel on any
+    Under a mesh it is called inside fsdp.over_rows, on a device's own rows; where `tensor` splits
+    the heads, each device runs the kernel on its own. `interpret` runs a Pallas kernel on any
     device, slowly.
     """
     if backend == "xla":
@@ -138,7 +138,7 @@ def attend(
 
 
 def _padded(run: Callable, q, k, v, segments_BxT, interpret: bool) -> jax.Array:
-    """``run`` on rows lengthened by padding to a multiple of the kernels' blocks."""
+    """`run` on rows lengthened by padding to a multiple of the kernels' blocks."""
     T = q.shape[1]
     more = -T % _KERNEL_BLOCK
     if more:

@@ -92,7 +92,7 @@ class DecoderLayer(nnx.Module):
         pages_BxN,
         positions_BxT,
     ):
-        """One block, which looks back by ``attend`` or in a cache, of which ``layer`` (scalar)
+        """One block, which looks back by `attend` or in a cache, of which `layer` (scalar)
         selects the part to write and read."""
         q, k, v = self.attention.project(self.attention_norm(x_BxTxD), cos, sin)
         if cache is None:
@@ -140,11 +140,11 @@ class Decoder(nnx.Module):
     ) -> tuple[jax.Array, KVCache | None]:
         """Final normed states [B, T, D] and the cache with this call's keys and values in it.
 
-        With a cache, ``pages_BxN`` is each row's list of pages (see kv_cache), its positions must
+        With a cache, `pages_BxN` is each row's list of pages (see kv_cache), its positions must
         be consecutive, and every earlier one must have been written: then a query sees
         positions 0 … its own, and no others.
 
-        With ``shards``, the layers' parameters are a device's parts, gathered where they are used.
+        With `shards`, the layers' parameters are a device's parts, gathered where they are used.
         """
         dtype = jnp.dtype(self.compute.dtype)
         x_BxTxD = self._embed(tokens_BxT, dtype)
@@ -203,7 +203,7 @@ class Decoder(nnx.Module):
 
 @jax.custom_vjp
 def _rows(table_VxD: jax.Array, tokens_BxT: jax.Array) -> jax.Array:
-    """``table[tokens]``, whose gradient is summed in float32: a frequent token's thousands of
+    """`table[tokens]`, whose gradient is summed in float32: a frequent token's thousands of
     addends would not all arrive in a bfloat16 sum."""
     return table_VxD[tokens_BxT]
 
@@ -224,7 +224,7 @@ _rows.defvjp(_rows_forward, _rows_backward)
 
 
 def _product(x: jax.Array, weight: nnx.Param, contracted: int = 1) -> jax.Array:
-    """``x`` [B, T, *contracted axes] times ``weight`` [*contracted axes, *new axes].
+    """`x` [B, T, *contracted axes] times `weight` [*contracted axes, *new axes].
 
     B and T enter as one axis: with two, XLA on CPU transposes for the gradient of the weight.
     """
@@ -234,7 +234,7 @@ def _product(x: jax.Array, weight: nnx.Param, contracted: int = 1) -> jax.Array:
 
 
 def _flat_product(x: jax.Array, kernel, contracted: int) -> jax.Array:
-    """``x`` [B·T, *contracted axes] times an array, QuantizedWeight, NF4Weight or LoRAWeight."""
+    """`x` [B·T, *contracted axes] times an array, QuantizedWeight, NF4Weight or LoRAWeight."""
     summed = ((range(1, 1 + contracted), range(contracted)), ((), ()))
     if isinstance(kernel, LoRAWeight):
         low_NxR = _flat_product(x, kernel.a, contracted)

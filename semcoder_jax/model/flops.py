@@ -6,7 +6,7 @@ up in the embedding costs nothing, and a tied embedding counts once, as the outp
     forward FLOPs  = 2 N tokens + 4 L H K pairs
     training FLOPs = 3 x forward FLOPs
 
-A multiplication with its addition counts as two. ``pairs`` counts a query and a key that it sees,
+A multiplication with its addition counts as two. `pairs` counts a query and a key that it sees,
 for one head: n (n + 1) / 2 of a record of n tokens. Scores and the mean of the values cost 2 K
 each. The gradient costs twice the forward pass, once for what enters a product and once for its
 weight. Not counted: norms, softmax, rotations, padding, recomputation (rematerialization), and
@@ -48,7 +48,7 @@ PEAK_FLOPS = {
 
 
 def peak_flops(device_kind: str) -> float | None:
-    """Dense bfloat16 FLOP/s of one device of ``jax.Device.device_kind``; None where unknown (CPU).
+    """Dense bfloat16 FLOP/s of one device of `jax.Device.device_kind`; None where unknown (CPU).
 
     A TPU's kind is known by its whole name, a GPU's by words of it: "NVIDIA H100 80GB HBM3".
     """
@@ -70,7 +70,7 @@ def causal_pairs(lengths: Iterable[int]) -> int:
 
 
 def forward_flops(config: DecoderConfig, tokens: float, pairs: float) -> float:
-    """Model FLOPs of a forward pass over ``tokens`` with ``pairs`` of attention (causal_pairs)."""
+    """Model FLOPs of a forward pass over `tokens` with `pairs` of attention (causal_pairs)."""
     return 2.0 * matmul_parameters(config) * tokens + _attention_flops(config, pairs)
 
 
@@ -80,7 +80,7 @@ def training_flops(
     """Model FLOPs of an update: 3 x forward where all weights are trained (None).
 
     With LoRA the frozen matrices need no gradient of their own, so they count 2 x, and the
-    adapters' ``adapter_parameters`` 3 x.
+    adapters' `adapter_parameters` 3 x.
     """
     if adapter_parameters is None:
         return 3.0 * forward_flops(config, tokens, pairs)

@@ -1,16 +1,16 @@
 """Fully sharded data parallelism: each device computes on its own rows, with weights it gathers.
 
-The loss of a device's rows is computed inside ``jax.shard_map``, where every exchange between
+The loss of a device's rows is computed inside `jax.shard_map`, where every exchange between
 devices is written out, so that none happens but these:
 
-- each layer's weights are gathered over ``fsdp`` inside the scan over layers, cast to the compute
+- each layer's weights are gathered over `fsdp` inside the scan over layers, cast to the compute
   dtype before, once for the forward and once for the backward pass (what was gathered is never
   saved between them); embeddings and the output matrix once a microbatch;
 - a weight's gradient leaves by the transpose of its gather, a reduce-scatter in the same dtype;
-- sums over ``data``, and over all devices what none of them holds a part of (norms), are taken
+- sums over `data`, and over all devices what none of them holds a part of (norms), are taken
   once a step, after the last microbatch.
 
-``tensor`` stays with the compiler, which propagates the weights' own sharding.
+`tensor` stays with the compiler, which propagates the weights' own sharding.
 
 Sources: Rajbhandari et al., ZeRO (2020); Zhao et al., PyTorch FSDP (2023).
 """
@@ -32,9 +32,9 @@ _SCALES = ("scale", "channel_scale")
 
 @dataclasses.dataclass(frozen=True)
 class Shards:
-    """What a device's parts of the parameters are parts of, for use inside ``over_rows``.
+    """What a device's parts of the parameters are parts of, for use inside `over_rows`.
 
-    ``mesh`` is the whole mesh; ``specs`` the PartitionSpec of each parameter by its path, e.g.
+    `mesh` is the whole mesh; `specs` the PartitionSpec of each parameter by its path, e.g.
     ("layers", "attention", "q_DxHxK").
     """
 
@@ -43,7 +43,7 @@ class Shards:
 
     @classmethod
     def of(cls, places, mesh: Mesh) -> "Shards":
-        """``places``: the decoder's parameters as NamedShardings."""
+        """`places`: the decoder's parameters as NamedShardings."""
         leaves = jax.tree_util.tree_leaves_with_path(places)
         return cls(mesh, {sharding.path_keys(path): place.spec for path, place in leaves})
 
@@ -53,9 +53,9 @@ class Shards:
         return self.mesh.shape["fsdp"] > 1
 
     def gather(self, parts, dtype, prefix: tuple[str, ...] = ()):
-        """The tree ``parts``, which lies at ``prefix`` in the parameters, whole over ``fsdp``.
+        """The tree `parts`, which lies at `prefix` in the parameters, whole over `fsdp`.
 
-        Floating-point weights become ``dtype`` first, so that fewer bytes travel. Below "layers"
+        Floating-point weights become `dtype` first, so that fewer bytes travel. Below "layers"
         leaves are one layer's, without the axis L. A mesh that splits nothing changes nothing.
         """
         if not self.split:
@@ -94,17 +94,17 @@ class Shards:
 
 
 def gathered_dtype(path: tuple[str, ...], held, compute):
-    """The dtype in which the array at ``path``, held as ``held``, travels to where it is used:
-    ``compute`` for floating-point weights, so that fewer bytes travel."""
+    """The dtype in which the array at `path`, held as `held`, travels to where it is used:
+    `compute` for floating-point weights, so that fewer bytes travel."""
     is_weight = jnp.issubdtype(held, jnp.floating) and path[-1] not in _SCALES
     return jnp.dtype(compute if is_weight else held)
 
 
 def over_rows(function: Callable, mesh: Mesh, places: tuple, gradients=None) -> Callable:
-    """``function(*trees, batch)`` on every device's own parts and rows, its results summed.
+    """`function(*trees, batch)` on every device's own parts and rows, its results summed.
 
-    ``places`` are trees of NamedShardings, one for each of ``trees``. ``function`` returns sums
-    over this device's rows (any tree) or, where ``gradients`` (one of ``places``) is given, such
+    `places` are trees of NamedShardings, one for each of `trees`. `function` returns sums
+    over this device's rows (any tree) or, where `gradients` (one of `places`) is given, such
     sums and gradients with regard to that tree's parts, summed already over the axis that splits
     them. All come back summed over all rows.
     """

@@ -1,7 +1,7 @@
 """Attention heads that are born copying: they look back by distance, or for an equal token.
 
 What a program does is told by copying: "which value did `a` have?" is answered by the token that
-stood behind the last ``a=``. A transformer answers with two heads in a row (Olsson et al.,
+stood behind the last `a=`. A transformer answers with two heads in a row (Olsson et al.,
 In-context Learning and Induction Heads, 2022): one in the first layer tells every token what stood
 before it, one in the second finds the place whose predecessor equals the current token. Found by
 training alone, the pair takes a small model most of its tokens; here it is where training starts.
@@ -35,7 +35,7 @@ _RANDOM_SHARE = 0.2  # what is left of the random part of such a head's queries 
 def with_copying_heads(
     params: dict, config: DecoderConfig, initialization: InitializationConfig, seed: int
 ) -> dict:
-    """``params`` (plain dicts, see nnx.to_pure_dict) with the heads that the section asks for.
+    """`params` (plain dicts, see nnx.to_pure_dict) with the heads that the section asks for.
 
     With tied embeddings the common feature shifts all logits alike: predictions stay as they
     were. Raises ValueError where the model has too few heads or layers, or shares keys between

@@ -1,7 +1,7 @@
 """Keys and values of past positions, in pages: what a sequence holds follows what it has used.
 
-The cache is one pool of pages of ``S`` positions. A sequence owns a list of pages, its row of a
-page table ``pages_BxN``: position p lies in page ``pages[p // S]``, slot ``p % S``. Sequences of
+The cache is one pool of pages of `S` positions. A sequence owns a list of pages, its row of a
+page table `pages_BxN`: position p lies in page `pages[p // S]`, slot `p % S`. Sequences of
 any lengths share the pool, and sequences with one prompt share its whole pages. Page 0 belongs
 to nobody: unassigned entries of a table are 0, what is written there is never seen.
 
@@ -47,7 +47,7 @@ class KVCache(NamedTuple):
     """Rotated keys, and values, of every layer; float32 scales only where those are int8.
 
     Heads lie before slots because that is the order of a batched product: no step of decoding
-    has to rearrange the cache. On a mesh, ``SPEC`` splits the heads of every part.
+    has to rearrange the cache. On a mesh, `SPEC` splits the heads of every part.
     """
 
     k_LxPxGxSxK: jax.Array
@@ -59,7 +59,7 @@ class KVCache(NamedTuple):
     def zeros(
         cls, config, num_pages: int, dtype=jnp.float32, page_size: int = PAGE_SIZE
     ) -> "KVCache":
-        """``num_pages`` includes page 0, which holds nothing; ``config`` is a DecoderConfig."""
+        """`num_pages` includes page 0, which holds nothing; `config` is a DecoderConfig."""
         shape = (config.num_layers, num_pages, config.num_kv_heads, page_size, config.head_dim)
         stacks = [jnp.zeros(shape, dtype) for _ in range(2)]
         if jnp.dtype(dtype) == jnp.int8:
@@ -117,7 +117,7 @@ class KVCache(NamedTuple):
         )
 
     def copy_page(self, source, target) -> "KVCache":
-        """Page ``target`` made equal to page ``source`` in all layers."""
+        """Page `target` made equal to page `source` in all layers."""
 
         def copied(stack):
             page = jax.lax.dynamic_index_in_dim(stack, source, axis=1)
@@ -182,7 +182,7 @@ class _RunningSoftmax(NamedTuple):
         )
 
     def add(self, q: jax.Array, block: _Block, hidden: jax.Array) -> "_RunningSoftmax":
-        """Queries [..., Q, K] over a block [..., S, K]; keys ``hidden`` [..., Q, S] do not."""
+        """Queries [..., Q, K] over a block [..., S, K]; keys `hidden` [..., Q, S] do not."""
         scores = jnp.matmul(q, block.k.swapaxes(-1, -2), preferred_element_type=jnp.float32)
         if block.k_scale is not None:
             scores = scores * block.k_scale[..., None, :]

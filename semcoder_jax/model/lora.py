@@ -6,7 +6,7 @@ LoRA (2023): alpha/sqrt(rank).
 
 An adapted weight is a leaf that takes the array's place in its nnx.Param, as a quantized one does,
 so that the decoder's modules stay as they are; adapters, being stacked and scanned like their
-weights, are trained by the ordinary step as ``TrainState.params`` with the base in ``frozen``.
+weights, are trained by the ordinary step as `TrainState.params` with the base in `frozen`.
 qwix and NNX's own LoRA were considered: qwix intercepts flax layers and NNX wraps them, one module
 a weight; this decoder has neither, its products are of stacked parameters.
 
@@ -14,7 +14,7 @@ A base that is not float32 is held on the devices as it is stored, all parameter
 matrices in bfloat16, and a layer's weights are dequantized inside the scan over layers, forward
 and again backward: no more than one layer of them exists.
 
-No dropout of the adapters' input (PEFT's ``lora_dropout``).
+No dropout of the adapters' input (PEFT's `lora_dropout`).
 """
 
 import functools
@@ -51,7 +51,7 @@ class LoRAWeight:
 
 
 def initial_adapters(lora: LoRAConfig, frozen: dict, seed: int) -> dict:
-    """Adapters (plain dicts) over the base ``frozen`` (arrays or shapes), of no effect as yet.
+    """Adapters (plain dicts) over the base `frozen` (arrays or shapes), of no effect as yet.
 
     a is uniform within ±1/sqrt(inputs), LoRA's own code's and PEFT's choice; b is zero.
     """
@@ -75,7 +75,7 @@ def initial_adapters(lora: LoRAConfig, frozen: dict, seed: int) -> dict:
 
 
 def freeze_leaf(lora: LoRAConfig, path: tuple[str, ...], weight: jax.Array):
-    """The parameter at ``path`` as the base holds it; what is quantized, a layer at a time."""
+    """The parameter at `path` as the base holds it; what is quantized, a layer at a time."""
     if lora.base not in QUANTIZED_BASES:
         return weight.astype(lora.base)
     parameter = parameter_at(path)
@@ -94,7 +94,7 @@ def freeze(lora: LoRAConfig, params: dict) -> dict:
 
 
 def adapted(lora: LoRAConfig, adapters: dict, frozen: dict) -> dict:
-    """The decoder's parameters (plain dicts): those of ``frozen``, each that has an adapter as a
+    """The decoder's parameters (plain dicts): those of `frozen`, each that has an adapter as a
     LoRAWeight."""
     weights, arrays = flatten_dict(frozen), flatten_dict(adapters)
     for target, parameter in TARGETS.items():
@@ -105,7 +105,7 @@ def adapted(lora: LoRAConfig, adapters: dict, frozen: dict) -> dict:
 
 
 def merge_leaf(path: tuple[str, ...], weight, dtype: str) -> jax.Array:
-    """The parameter at ``path`` of ``adapted`` as one array: base + scaling · a b, the base being
+    """The parameter at `path` of `adapted` as one array: base + scaling · a b, the base being
     what training saw of it (dequantized)."""
     if isinstance(weight, jax.Array):
         return weight.astype(dtype)
@@ -114,7 +114,7 @@ def merge_leaf(path: tuple[str, ...], weight, dtype: str) -> jax.Array:
 
 
 def _dense(weight, num_summed: int) -> jax.Array:
-    """A layer's weight of any kind in float32; the first ``num_summed`` axes are inputs."""
+    """A layer's weight of any kind in float32; the first `num_summed` axes are inputs."""
     if isinstance(weight, LoRAWeight):
         change = jnp.tensordot(weight.a, weight.b, 1, precision="highest")
         return _dense(weight.base, num_summed) + weight.scaling * change

@@ -46,13 +46,13 @@ _LARGEST = 255  # of a block's scale
 class NF4Weight:
     """A weight as 4-bit codes; it takes the array's place in its nnx.Param.
 
-    The weight's axes, L in front where layers are stacked; blocks of ``block_size`` lie on ``axis``
+    The weight's axes, L in front where layers are stacked; blocks of `block_size` lie on `axis`
     (counted from the end). weight ≈ LEVELS[code] · block_scale · channel_scale.
 
     Attributes:
-      codes: uint8, ``axis`` half as long; a block's first half in the low four bits, its second
+      codes: uint8, `axis` half as long; a block's first half in the low four bits, its second
         in the high ones, so that they are unpacked without interleaving.
-      block_scale: uint8, ``axis`` shorter by ``block_size``.
+      block_scale: uint8, `axis` shorter by `block_size`.
       channel_scale: float32, 1 at each axis the product sums over.
     """
 
@@ -72,7 +72,7 @@ class NF4Weight:
         return self.shape[self.axis] // self.block_scale.shape[self.axis]
 
     def dequantize(self, dtype) -> jax.Array:
-        """The weight as ``dtype``, by way of float32."""
+        """The weight as `dtype`, by way of float32."""
         axis = self.axis + self.codes.ndim
         blocks = _split(self.codes, axis, self.block_size // 2)
         levels = jnp.concatenate([_levels(blocks & 15), _levels(blocks >> 4)], axis=axis + 1)
@@ -81,7 +81,7 @@ class NF4Weight:
 
 
 def quantize_nf4(weight: jax.Array, summed: tuple[int, ...]) -> NF4Weight:
-    """``weight`` in blocks along the last of the axes ``summed`` that its product sums over.
+    """`weight` in blocks along the last of the axes `summed` that its product sums over.
 
     Blocks are shorter where BLOCK_SIZE does not divide that axis. Raises ValueError where it is
     odd: codes are stored in pairs.
@@ -110,7 +110,7 @@ def quantize_nf4(weight: jax.Array, summed: tuple[int, ...]) -> NF4Weight:
 
 
 def _split(array: jax.Array, axis: int, size: int) -> jax.Array:
-    """``axis`` as two: blocks, and ``size`` within each."""
+    """`axis` as two: blocks, and `size` within each."""
     shape = array.shape
     return array.reshape(*shape[:axis], shape[axis] // size, size, *shape[axis + 1 :])
 

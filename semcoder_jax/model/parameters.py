@@ -1,6 +1,6 @@
 """The decoder's parameters, each described once.
 
-``PARAMETERS`` gives the axes of each, which of them a product sums over, and its Hugging Face
+`PARAMETERS` gives the axes of each, which of them a product sums over, and its Hugging Face
 tensor. Sharding, quantization, LoRA, the optimizer's masks, the Hugging Face layout and the count
 of model FLOPs all follow from it. Axes are strings of the letters that decoder defines; "R" is the
 rank of an adapter.
@@ -36,7 +36,7 @@ class Parameter:
       path: keys that lead to it in the tree of parameters.
       axes: of its array; "L" is the first where the layers are stacked.
       contracted: the axes that its product sums over; "" for a norm's scale.
-      tensor: Hugging Face name, with ``{layer}`` where every layer is a tensor of its own.
+      tensor: Hugging Face name, with `{layer}` where every layer is a tensor of its own.
     """
 
     path: tuple[str, ...]
@@ -81,7 +81,7 @@ class Parameter:
 
     @property
     def target(self) -> str | None:
-        """Name in ``lora.targets``, which is PEFT's; None if it cannot be adapted."""
+        """Name in `lora.targets`, which is PEFT's; None if it cannot be adapted."""
         return self.module.rpartition(".")[2] if self.is_layer_matrix else None
 
     @property
@@ -92,7 +92,7 @@ class Parameter:
         return {f"{stem}_{'x'.join(axes)}": stacking + axes for stem, axes in arrays.items()}
 
     def positions(self, letters: str, *, within: str | None = None) -> tuple[int, ...]:
-        """Where these axes stand among those of the array, or among the axes ``within``."""
+        """Where these axes stand among those of the array, or among the axes `within`."""
         within = self.axes if within is None else within
         return tuple(place for place, axis in enumerate(within) if axis in letters)
 
@@ -132,7 +132,7 @@ def parameters_of(config: "DecoderConfig") -> tuple[Parameter, ...]:
 
 
 def parameter_at(path: tuple[str, ...]) -> Parameter:
-    """The parameter to which the array at ``path`` belongs: its own array, or a part of what took
+    """The parameter to which the array at `path` belongs: its own array, or a part of what took
     its place (a quantized or adapted weight). Raises KeyError for any other path."""
     for length in range(1, len(path) + 1):
         if parameter := _BY_PATH.get(path[:length]):

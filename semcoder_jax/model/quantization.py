@@ -7,7 +7,7 @@ each output channel; no dequantized weight is ever stored.
 
 Rounding is to nearest with a symmetric range, per channel: Jacob et al. (2018), section 2;
 Dettmers et al., LLM.int8() (2022), section 2.1, "vector-wise". Activations are not quantized.
-``qwix`` offers the same scheme by intercepting flax layers; the decoder has none (its products
+`qwix` offers the same scheme by intercepting flax layers; the decoder has none (its products
 are of stacked parameters), so that a leaf of the parameter tree is replaced instead.
 """
 
@@ -40,7 +40,7 @@ class QuantizedWeight:
 
 
 def quantize_weight(weight: jax.Array, summed: tuple[int, ...]) -> QuantizedWeight:
-    """``weight`` with one scale for each index of the axes that are not in ``summed``."""
+    """`weight` with one scale for each index of the axes that are not in `summed`."""
     weight = weight.astype(jnp.float32)
     largest = jnp.max(jnp.abs(weight), axis=summed, keepdims=True)
     scale = jnp.where(largest > 0, largest / LARGEST, 1.0)
@@ -51,8 +51,8 @@ def quantize_weight(weight: jax.Array, summed: tuple[int, ...]) -> QuantizedWeig
 def quantize_params(params: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
     """The decoder's parameters, all but the norms quantized; those that are already so stay.
 
-    Works a leaf at a time where the leaf lies, and then moves it to its place in ``shardings`` (a
-    tree like ``abstract_quantized(params)``; None: it stays).
+    Works a leaf at a time where the leaf lies, and then moves it to its place in `shardings` (a
+    tree like `abstract_quantized(params)`; None: it stays).
     """
     places = dict(shardings.flat_state()) if shardings else {}
     leaves = {}
@@ -69,7 +69,7 @@ def quantize_params(params: nnx.State, shardings: nnx.State | None = None) -> nn
 
 
 def abstract_quantized(params: nnx.State) -> nnx.State:
-    """ShapeDtypeStructs of what ``quantize_params`` gives."""
+    """ShapeDtypeStructs of what `quantize_params` gives."""
     return jax.eval_shape(quantize_params, params)
 
 

@@ -44,9 +44,9 @@ OFFLOADING = ("offload", "offload_save_attention")
 
 
 def rematerialized(apply_layer: Callable, policy: str, gathers: bool) -> Callable:
-    """``apply_layer`` (the body of a scan) under one of POLICIES.
+    """`apply_layer` (the body of a scan) under one of POLICIES.
 
-    ``gathers``: its weights are gathered inside it, and are so again for the backward pass.
+    `gathers`: its weights are gathered inside it, and are so again for the backward pass.
     """
     if policy == "none" and not gathers:
         return apply_layer

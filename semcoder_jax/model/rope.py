@@ -13,7 +13,7 @@ def rope_angles(
 ) -> tuple[jax.Array, jax.Array]:
     """Cosines and sines for integer positions, each float32 [B, T, K/2].
 
-    DeepSeekCoder divides every frequency by 4 (``scaling_factor``), so that position 4p turns as
+    DeepSeekCoder divides every frequency by 4 (`scaling_factor`), so that position 4p turns as
     far as p did before scaling.
 
     Frequencies are constants, rounded to float32 where PyTorch rounds them: one unit in the last
@@ -27,7 +27,7 @@ def rope_angles(
 
 
 def apply_rope(x_BxTxHxK: jax.Array, cos_BxTxK2: jax.Array, sin_BxTxK2: jax.Array) -> jax.Array:
-    """Rotate each head by its position; computed in float32, returned in the dtype of ``x``."""
+    """Rotate each head by its position; computed in float32, returned in the dtype of `x`."""
     first, second = jnp.split(x_BxTxHxK.astype(jnp.float32), 2, axis=-1)
     cos, sin = cos_BxTxK2[:, :, None, :], sin_BxTxK2[:, :, None, :]
     rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)

@@ -2,7 +2,7 @@
 
 Which mesh axis splits which axis of a parameter is in parameters. The mesh always has three axes,
 any of size 1:
-``data`` replicates parameters and splits the batch, ``fsdp`` splits both, ``tensor`` splits
+`data` replicates parameters and splits the batch, `fsdp` splits both, `tensor` splits
 heads, the feed-forward width and the vocabulary.
 """
 
@@ -29,9 +29,9 @@ class MeshError(UserError):
 
 
 def make_mesh(shape: Mapping[str, int], devices: list[jax.Device] | None = None) -> Mesh:
-    """A mesh of the sizes in ``shape`` (missing axes are 1; one may be -1: all that is left).
+    """A mesh of the sizes in `shape` (missing axes are 1; one may be -1: all that is left).
 
-    Where the devices lie in several slices of a pod, only ``data`` spans them, since what is
+    Where the devices lie in several slices of a pod, only `data` spans them, since what is
     exchanged between slices goes over a network that is slower by far; left out, it is their
     number.
     """
@@ -73,7 +73,7 @@ def batch_shards(mesh: Mesh) -> int:
 
 
 def parameter_spec(path: tuple[str, ...]) -> P:
-    """The partition of the parameter at ``path``, e.g. ("layers", "attention", "q_DxHxK").
+    """The partition of the parameter at `path`, e.g. ("layers", "attention", "q_DxHxK").
 
     The parts of a quantized weight follow it: (..., "q_DxHxK", "int8") or "scale", or those of an
     NF4Weight. An adapter's arrays, (..., "q_DxHxK", "b_RxHxK") or "b" of a LoRAWeight, have axes of
@@ -90,7 +90,7 @@ def parameter_spec(path: tuple[str, ...]) -> P:
 
 
 def _part_axes(parameter: Parameter, part: str) -> str:
-    """Axes of the array whose last key is ``part``: the matrix, or what stands in its place."""
+    """Axes of the array whose last key is `part`: the matrix, or what stands in its place."""
     if part == "scale":
         return "".join(axis for axis in parameter.axes if axis not in parameter.contracted)
     for name, axes in parameter.adapter.items():
@@ -100,7 +100,7 @@ def _part_axes(parameter: Parameter, part: str) -> str:
 
 
 def parameter_shardings(params: nnx.State, mesh: Mesh) -> nnx.State:
-    """The tree of ``params`` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf.
+    """The tree of `params` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf.
 
     An axis that its mesh axis does not divide (4 key/value heads over tensor=8, a vocabulary of
     32,022) is left whole.

@@ -2,7 +2,7 @@
 
 An answer is filed under a hash of everything that decides it: the sections of the config that
 shape the program, the topology, the versions of the libraries that lower and compile it, and the
-source of the step. $SEMCODER_CACHE or ~/.cache/semcoder-jax, in ``plans/``.
+source of the step. $SEMCODER_CACHE or ~/.cache/semcoder-jax, in `plans/`.
 """
 
 import functools
@@ -29,7 +29,7 @@ _FIELDS = {
 
 
 class PlanCache:
-    """Answers (JSON values) by key; ``folder`` is made when the first is kept."""
+    """Answers (JSON values) by key; `folder` is made when the first is kept."""
 
     def __init__(self, folder: Path | None = None):
         self._folder = folder or cache_folder() / "plans"
@@ -50,7 +50,7 @@ class PlanCache:
 
 
 def plan_key(run: RunConfig, topology: str, libtpu_version: str, question: object = None) -> str:
-    """The name that an answer about this program is kept under; ``question`` (a JSON value) tells
+    """The name that an answer about this program is kept under; `question` (a JSON value) tells
     several about one program apart."""
     record = run.to_record()
     for section, fields in _FIELDS.items():

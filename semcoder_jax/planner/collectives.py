@@ -31,11 +31,11 @@ KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective
 class Collective:
     """One exchange of one array.
 
-    ``kind`` is one of KINDS, ``dtype`` JAX's name, ``shape`` that of the whole array on a device:
-    what a gather gives, what a reduction takes. ``group_size`` devices take part in each exchange;
-    ``loops`` are the numbers of turns of the loops around it, outermost first (() once a step);
-    ``between_slices``: some group has devices of several slices, so it goes over the data-center
-    network. ``source`` is where in the program it comes from, as the compiler tells it.
+    `kind` is one of KINDS, `dtype` JAX's name, `shape` that of the whole array on a device:
+    what a gather gives, what a reduction takes. `group_size` devices take part in each exchange;
+    `loops` are the numbers of turns of the loops around it, outermost first (() once a step);
+    `between_slices`: some group has devices of several slices, so it goes over the data-center
+    network. `source` is where in the program it comes from, as the compiler tells it.
     """
 
     kind: str
@@ -65,9 +65,9 @@ class Collective:
 class Minimum:
     """Bytes that each device must send in a step of fully sharded data parallelism.
 
-    ``gather``: each layer's weights for the forward and for the backward pass of each microbatch,
-    all others for each microbatch, in the compute dtype. ``reduce``: each gradient for each
-    microbatch, in that dtype; over ``data``, and of parameters that every device holds, once a
+    `gather`: each layer's weights for the forward and for the backward pass of each microbatch,
+    all others for each microbatch, in the compute dtype. `reduce`: each gradient for each
+    microbatch, in that dtype; over `data`, and of parameters that every device holds, once a
     step in float32.
     """
 
@@ -104,7 +104,7 @@ def compile_with_collectives(
 def collectives(text: str, slices: Sequence[int] = ()) -> tuple[Collective, ...]:
     """Every collective among several devices in the text of an HLO module.
 
-    ``slices`` gives the slice of each device in the order of the mesh (left out: all in one).
+    `slices` gives the slice of each device in the order of the mesh (left out: all in one).
     """
     computations, entry = _computations(text)
     found: dict[tuple, Collective] = {}
@@ -143,8 +143,8 @@ def fsdp_minimum(
 ) -> Minimum:
     """What fully sharded data parallelism must send.
 
-    ``shapes`` (ShapeDtypeStructs) and ``places`` (NamedShardings) are trees of the trained
-    parameters, ``frozen`` a pair of such trees of those that are only read; ``dtype`` is that of
+    `shapes` (ShapeDtypeStructs) and `places` (NamedShardings) are trees of the trained
+    parameters, `frozen` a pair of such trees of those that are only read; `dtype` is that of
     the computation.
     """
     gather = reduce = 0.0
@@ -180,7 +180,7 @@ def fsdp_minimum(
 
 
 def ring_bytes(kind: str, array_bytes: float, group_size: int) -> float:
-    """Bytes that each of ``group_size`` devices sends for an array of ``array_bytes``."""
+    """Bytes that each of `group_size` devices sends for an array of `array_bytes`."""
     share = (group_size - 1) / group_size
     if kind == "collective-permute":
         return float(array_bytes)

@@ -124,7 +124,7 @@ def batch_shapes(data: DataConfig) -> dict[str, jax.ShapeDtypeStruct]:
 
 @dataclasses.dataclass(frozen=True)
 class StepShapes:
-    """The jitted step and its ``arguments`` (state, frozen, batch): shapes with their shardings."""
+    """The jitted step and its `arguments` (state, frozen, batch): shapes with their shardings."""
 
     step: Any
     arguments: tuple

@@ -58,7 +58,7 @@ def libtpu_version() -> str:
 class Compiler:
     """Compiles training steps; a context manager that ends its process.
 
-    ``progress(seconds)`` is called about once a second while a program compiles.
+    `progress(seconds)` is called about once a second while a program compiles.
     """
 
     def __init__(self, cache: PlanCache | None = None, python: tuple[str, ...] = (sys.executable,)):

@@ -1,6 +1,6 @@
-"""The process that ``compiler`` keeps: a question a line on stdin, an answer a line on stdout.
+"""The process that `compiler` keeps: a question a line on stdin, an answer a line on stdout.
 
-``{"run": RECORD, "topology": NAME}`` asks for the compiled step, with ``"settings": [...]`` added
+`{"run": RECORD, "topology": NAME}` asks for the compiled step, with `"settings": [...]` added
 for the bounds of each. Apart from the planner, because a compilation hears no Ctrl-C and libtpu may
 end its process.
 """
@@ -22,7 +22,7 @@ from semcoder_jax.planner.step_bounds import step_bounds
 
 
 def answer(question: dict) -> dict:
-    """``{"answer": …}``, or ``{"error": LINE, "kind": NAME}``."""
+    """`{"answer": …}`, or `{"error": LINE, "kind": NAME}`."""
     try:
         run, topology = parse_run(question["run"]), topologies.parse(question["topology"])
         if "settings" in question:

@@ -60,7 +60,7 @@ def make_plans(
 ) -> list[Plan]:
     """One plan a topology, the config's own setting or the one that a search finds.
 
-    ``num_steps`` is the recipe's length where the config counts epochs. Raises ConfigError,
+    `num_steps` is the recipe's length where the config counts epochs. Raises ConfigError,
     MeshError or CompileError.
     """
     progress = Progress()

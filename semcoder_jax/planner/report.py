@@ -53,7 +53,7 @@ class Plan:
         return self.num_steps * self.roofline.step_seconds / 3600
 
     def to_record(self) -> dict:
-        """As JSON; what is estimated stands under ``estimate``."""
+        """As JSON; what is estimated stands under `estimate`."""
         record = {
             "topology": self.topology.name,
             "chips": self.topology.num_chips,
@@ -83,7 +83,7 @@ class Plan:
 def make_plan(
     run: RunConfig, topology: Topology, step: CompiledStep, num_steps: int | None = None
 ) -> Plan:
-    """``num_steps`` stands in for the config's where that has none."""
+    """`num_steps` stands in for the config's where that has none."""
     config, setting = architecture(run), Setting.of(run, topology.num_devices)
     batch, length = run.data.global_batch_size, run.data.sequence_length
     return Plan(
@@ -102,7 +102,7 @@ def make_plan(
 
 
 def step_roofline(run: RunConfig, topology: Topology, step: CompiledStep) -> Roofline:
-    """The estimate for a compiled step; ``run`` has the setting that it was compiled with."""
+    """The estimate for a compiled step; `run` has the setting that it was compiled with."""
     return roofline(
         topology,
         executed_flops=step.executed_flops,

@@ -70,7 +70,7 @@ class Exchange:
 
 @dataclasses.dataclass(frozen=True)
 class Roofline:
-    """Estimated seconds of a step by what limits it; ``network`` None where no figure is known."""
+    """Estimated seconds of a step by what limits it; `network` None where no figure is known."""
 
     compute: float
     memory: float
@@ -104,7 +104,7 @@ def roofline(
     memory_bytes: float,
     exchanges: Sequence[Exchange],
 ) -> Roofline:
-    """``executed_flops`` of all devices, ``memory_bytes`` of one, exchanges as one takes part."""
+    """`executed_flops` of all devices, `memory_bytes` of one, exchanges as one takes part."""
     chip = topology.chip
     received = [exchange.received() for exchange in exchanges]
     # Devices of one chip share its memory's bandwidth, its links and its host's network.
@@ -132,8 +132,8 @@ def memory_bytes(
 ) -> float:
     """HBM bytes that one device moves in a step (see above).
 
-    ``tokens`` and ``executed_flops`` are those of one device's rows in the whole step (all devices
-    along ``tensor`` together), ``trained_parameters`` those whose optimizer state it holds.
+    `tokens` and `executed_flops` are those of one device's rows in the whole step (all devices
+    along `tensor` together), `trained_parameters` those whose optimizer state it holds.
     """
     tokens_at_once = tokens / microbatches
     # Columns or rows of a weight, and with them its input or output, are split over tensor.

@@ -33,7 +33,7 @@ class Candidate:
 class Found:
     """The fastest setting that fits, or, where none does, the one of least memory.
 
-    ``compiled`` settings were tried, of ``considered``.
+    `compiled` settings were tried, of `considered`.
     """
 
     setting: Setting
@@ -49,9 +49,9 @@ def search(
     estimate: Callable[[Setting, CompiledStep], Roofline],
     tolerance: float = TOLERANCE,
 ) -> Found:
-    """``compile_setting(setting, number, most)`` says what the compiler says; it is the
-    ``number``-th (from 1) of at most ``most``. The setting found is as fast by ``estimate`` as any
-    that fits, but for the share ``tolerance``.
+    """`compile_setting(setting, number, most)` says what the compiler says; it is the
+    `number`-th (from 1) of at most `most`. The setting found is as fast by `estimate` as any
+    that fits, but for the share `tolerance`.
 
     Of settings equally fast at best, the one whose parts take least in sum comes first, then the
     one of least memory.

@@ -1,6 +1,6 @@
 """What of a run may be chosen for the machine: mesh, microbatches, rematerialization.
 
-None of it changes what is learned, up to rounding. ``candidates`` lists every setting that a batch
+None of it changes what is learned, up to rounding. `candidates` lists every setting that a batch
 and a topology allow, for the planner's search.
 """
 
@@ -28,7 +28,7 @@ _KEPT = (
 class Setting:
     """The part of a config that a search may choose; none of it changes what is learned.
 
-    ``mesh`` is (data, fsdp, tensor).
+    `mesh` is (data, fsdp, tensor).
     """
 
     mesh: tuple[int, int, int]
@@ -92,8 +92,8 @@ class Setting:
         return batch_size // self.accumulation_steps // (data * fsdp)
 
     def needs_at_least(self, other: "Setting") -> bool:
-        """Whether it surely takes as much memory as ``other``: the same mesh, as many rows at a
-        time, as much kept of each, and gradients added up if ``other`` does."""
+        """Whether it surely takes as much memory as `other`: the same mesh, as many rows at a
+        time, as much kept of each, and gradients added up if `other` does."""
         ours, theirs = _kept(self.remat), _kept(other.remat)
         return (
             self.mesh == other.mesh

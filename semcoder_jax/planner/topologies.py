@@ -1,12 +1,12 @@
-"""TPU chips and slices by name: ``v5e:4x4`` is 16 chips of a v5e in a 4 x 4 grid.
+"""TPU chips and slices by name: `v5e:4x4` is 16 chips of a v5e in a 4 x 4 grid.
 
 A slice of v2, v3, v5e and v6e is a rectangle of its pod, one of v4, v5p and tpu7x a box. Several
-slices joined by the data-center network are written ``v5e:8x8x2slices``. Names are checked here,
-without the TPU compiler, which ``describe`` needs.
+slices joined by the data-center network are written `v5e:8x8x2slices`. Names are checked here,
+without the TPU compiler, which `describe` needs.
 
 Sources of the chips' figures: Google Cloud's page on each version (docs.cloud.google.com/tpu/docs/
 v2 … tpu7x), for the links of v2 and v3 Norrie et al., The Design Process for Google's Training
-Chips (2021), for those of v4 Jouppi et al., TPU v4 (2023). ``usable_bytes`` is the memory that
+Chips (2021), for those of v4 Jouppi et al., TPU v4 (2023). `usable_bytes` is the memory that
 libtpu 0.0.42 names when a program does not fit: the chip's less what the system keeps.
 """
 
@@ -95,7 +95,7 @@ CHIPS = {
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """``num_slices`` slices of ``shape`` chips each."""
+    """`num_slices` slices of `shape` chips each."""
 
     chip: Chip
     shape: tuple[int, ...]
@@ -137,7 +137,7 @@ class Topology:
 
 
 def parse(name: str, num_slices: int | None = None) -> Topology:
-    """The topology of a name; ``num_slices`` may say the number of slices instead of the name.
+    """The topology of a name; `num_slices` may say the number of slices instead of the name.
 
     Raises TopologyError, with the nearest real name, for a name that is none.
     """

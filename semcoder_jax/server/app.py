@@ -244,7 +244,7 @@ def _no_constant(name: str):
 
 
 async def _unless_gone(request: Request, work):
-    """What ``work`` gives; it is cancelled where the client goes away (ClientDisconnect)."""
+    """What `work` gives; it is cancelled where the client goes away (ClientDisconnect)."""
     work = asyncio.ensure_future(work)
     gone = asyncio.create_task(_gone(request))
     try:

@@ -14,7 +14,7 @@ IDLE_SECONDS = 1.0  # between looks at whether to stop; work wakes the thread at
 
 
 class QueueFullError(RuntimeError):
-    """No room for more samples. ``retry_after``: seconds after which there may be."""
+    """No room for more samples. `retry_after`: seconds after which there may be."""
 
     def __init__(self, message: str, retry_after: int):
         super().__init__(message)
@@ -27,17 +27,17 @@ class EngineStoppedError(RuntimeError):
 
 @dataclasses.dataclass
 class _Ticket:
-    """Where the news of a request go; ``left`` samples have not ended."""
+    """Where the news of a request go; `left` samples have not ended."""
 
     updates: asyncio.Queue
     left: int
 
 
 class EngineThread:
-    """Runs ``engine.step`` while there is work.
+    """Runs `engine.step` while there is work.
 
     Args:
-      engine: nobody else may call its ``step``.
+      engine: nobody else may call its `step`.
       max_waiting: samples that may be in hand beyond the engine's slots.
     """
 

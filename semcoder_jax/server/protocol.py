@@ -1,6 +1,6 @@
 """Requests of OpenAI's completions and chat API into engine requests.
 
-Source: the API reference of OpenAI (completions, chat completions). ``top_k`` is an addition, as in
+Source: the API reference of OpenAI (completions, chat completions). `top_k` is an addition, as in
 other servers. A parameter that would change the answer and is not supported is an error, never
 ignored.
 """
@@ -56,7 +56,7 @@ FIELDS = {
 
 
 class BadRequestError(UserError):
-    """A request that cannot be served as it stands; ``param`` is the field at fault."""
+    """A request that cannot be served as it stands; `param` is the field at fault."""
 
     def __init__(self, message: str, param: str | None = None):
         super().__init__(f"{param}: {message}" if param else message)

@@ -51,7 +51,7 @@ def serve(
       model_name: what clients call it; None: the directory's name.
       dtype: "float32" or "bfloat16"; None: float32 on CPU, else bfloat16.
       quantize: weights as int8.
-      cache_dtype: "float32", "bfloat16" or "int8"; None: as ``dtype``.
+      cache_dtype: "float32", "bfloat16" or "int8"; None: as `dtype`.
       tensor_parallel: devices that the model is split over.
       num_slots: samples decoded together; None: what suits the device.
       cache_tokens: positions that the KV cache holds in all; None: what memory allows.

@@ -11,7 +11,7 @@ from semcoder_jax.config import ConfigError, DecoderConfig, build_decoder_config
 
 
 def resolve_architecture(model: Mapping, sequence_length: int, tokenizer) -> DecoderConfig:
-    """The architecture that the ``model`` section gives, or that of the model it starts from.
+    """The architecture that the `model` section gives, or that of the model it starts from.
 
     Raises ConfigError if it gives one that differs from that model's.
     """

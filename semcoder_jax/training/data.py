@@ -1,4 +1,4 @@
-"""Opens the tokenizer and the batches that the ``data`` section names."""
+"""Opens the tokenizer and the batches that the `data` section names."""
 
 import dataclasses
 import itertools
@@ -27,8 +27,8 @@ PLANS_KEPT_FROM = 10_000  # records: fewer are planned in milliseconds, and have
 class Data:
     """The opened data: training batches from step 0 on, held-out batches if there are any.
 
-    ``record_ids(step)``: the ids of the records that update ``step`` (from 1) learns from, of all
-    processes' rows. ``mixture``: a table of the records of an epoch, for people.
+    `record_ids(step)`: the ids of the records that update `step` (from 1) learns from, of all
+    processes' rows. `mixture`: a table of the records of an epoch, for people.
     """
 
     tokenizer: Any
@@ -47,11 +47,11 @@ def open_data(
     num_steps: int | None,
     init_from: str | None = None,
 ) -> Data:
-    """Open the tokenizer and the batches; first make the toy corpus or a tokenizer if ``config``
+    """Open the tokenizer and the batches; first make the toy corpus or a tokenizer if `config`
     asks for it.
 
-    ``num_steps`` None: as many as ``config.num_epochs`` take. The tokenizer must be that of the run
-    in WORKDIR and fit the model in ``init_from``. Raises a UserError.
+    `num_steps` None: as many as `config.num_epochs` take. The tokenizer must be that of the run
+    in WORKDIR and fit the model in `init_from`. Raises a UserError.
     """
     if config.source == "tokens":
         opened = _open_tokens(config)
@@ -137,7 +137,7 @@ def _prepare_records(config: DataConfig, workdir: Path) -> tuple[Path, Path]:
 
 
 def _make_tokenizer(config: DataConfig, workdir: Path) -> Path:
-    """The tokenizer that ``config`` names, or a new one of the dataset's own words."""
+    """The tokenizer that `config` names, or a new one of the dataset's own words."""
     if config.tokenizer:
         return Path(config.tokenizer)
     folder = workdir / "tokenizer"

@@ -32,9 +32,9 @@ REPEATED = "repeated"  # steps that a kill lost, or a damaged checkpoint
 
 @dataclasses.dataclass(frozen=True)
 class Goodput:
-    """Seconds of wall time by phase, over all ``sessions`` of a run.
+    """Seconds of wall time by phase, over all `sessions` of a run.
 
-    ``seconds["steps"]`` are those of steps that count; ``repeated_steps`` were made twice.
+    `seconds["steps"]` are those of steps that count; `repeated_steps` were made twice.
     """
 
     seconds: Mapping[str, float]
@@ -69,8 +69,8 @@ class Goodput:
 class WallTime:
     """Where this session's wall time goes, row by row into WORKDIR/goodput.jsonl.
 
-    ``began`` is the session's start by time.monotonic; the time until now counts as START.
-    With ``write`` False (every process but one) nothing is written.
+    `began` is the session's start by time.monotonic; the time until now counts as START.
+    With `write` False (every process but one) nothing is written.
     """
 
     def __init__(self, workdir: Path, first: int, began: float, *, write: bool = True):
@@ -84,7 +84,7 @@ class WallTime:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time inside counts as ``name``; phases do not nest."""
+        """Time inside counts as `name`; phases do not nest."""
         began = time.monotonic()
         try:
             yield
@@ -92,8 +92,8 @@ class WallTime:
             self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - began
 
     def interval(self, step: int, skipped: int = 0) -> dict[str, float]:
-        """Seconds by phase since the last call, in which the steps up to ``step`` were made,
-        ``skipped`` of them without an update."""
+        """Seconds by phase since the last call, in which the steps up to `step` were made,
+        `skipped` of them without an update."""
         now = time.monotonic()
         spent = now - self._since
         seconds = self._seconds | {STEPS: spent - sum(self._seconds.values())}

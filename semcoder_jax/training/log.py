@@ -31,9 +31,9 @@ class NotFiniteError(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class LoggedRun:
-    """The session that a log shows: it starts after step ``first`` of ``num_steps`` and shows one
-    line per ``every`` steps. ``record_ids(step)`` gives the ids of a step's records,
-    ``flops(tokens, pairs)`` the model's FLOPs (see flops) on ``machine``."""
+    """The session that a log shows: it starts after step `first` of `num_steps` and shows one
+    line per `every` steps. `record_ids(step)` gives the ids of a step's records,
+    `flops(tokens, pairs)` the model's FLOPs (see flops) on `machine`."""
 
     first: int
     num_steps: int
@@ -51,7 +51,7 @@ class RunLog:
     saves and compilation do not count in tokens/s.
 
     A step that updated nothing is reported with the ids of its records, also in
-    WORKDIR/skipped.jsonl; ``skipped`` counts those of this session that were published.
+    WORKDIR/skipped.jsonl; `skipped` counts those of this session that were published.
     """
 
     def __init__(self, workdir: Path, run: LoggedRun, wall: WallTime, sinks: Sequence[Sink] = ()):

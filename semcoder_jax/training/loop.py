@@ -1,4 +1,4 @@
-"""Training, from a config to checkpoints: ``train(config, workdir)``.
+"""Training, from a config to checkpoints: `train(config, workdir)`.
 
 WORKDIR: config.json (the checked config), model/ (an HF directory without weights), checkpoints/
 (Orbax), metrics.jsonl and tensorboard/, goodput.jsonl (where the wall time went), skipped.jsonl
@@ -47,9 +47,9 @@ from semcoder_jax.training.workdir import check_workdir, lock_workdir, write_con
 class TrainResult:
     """The result of a training session.
 
-    ``step`` of ``num_steps`` updates are made and saved; ``eval_loss`` is the held-out loss of
-    the last evaluation, None if there was none; ``tokens_per_second`` counts tokens that are not
-    padding, after compilation; ``seconds`` is this session's wall time.
+    `step` of `num_steps` updates are made and saved; `eval_loss` is the held-out loss of
+    the last evaluation, None if there was none; `tokens_per_second` counts tokens that are not
+    padding, after compilation; `seconds` is this session's wall time.
     """
 
     step: int
@@ -60,12 +60,12 @@ class TrainResult:
 
 
 def train(config: ConfigDict | dict, workdir: str | Path, *, profile_steps: int = 0) -> TrainResult:
-    """Train to ``train.num_steps``, or until stopped; go on from WORKDIR's last checkpoint.
+    """Train to `train.num_steps`, or until stopped; go on from WORKDIR's last checkpoint.
 
-    ``profile_steps`` of them are traced, after warm-up.
+    `profile_steps` of them are traced, after warm-up.
 
     Raises a UserError, before anything is compiled, if the config or the workdir is wrong.
-    Raises NotFiniteError, with the state saved, after ``train.max_skipped_steps`` bad steps.
+    Raises NotFiniteError, with the state saved, after `train.max_skipped_steps` bad steps.
     """
     run, workdir = parse_run(config), Path(workdir)
     mesh = sharding.make_mesh(run.mesh)
@@ -200,7 +200,7 @@ def check_batch(data: DataConfig, config: TrainConfig, mesh: Mesh) -> None:
 def _open_log(
     run: RunConfig, workdir: Path, first: int, data: Data, setup: TrainSetup, wall: WallTime
 ) -> RunLog:
-    """The log of a session from step ``first`` on, which says what is trained on what."""
+    """The log of a session from step `first` on, which says what is trained on what."""
     trainable, trained = setup.trainable, setup.shapes.params
     machine = Machine.of(setup.mesh.devices.flat)
     num_adapters = trainable.adapter_count(trained)

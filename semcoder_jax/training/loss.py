@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 
 def token_cross_entropy(logits_BxTxV: jax.Array, targets_BxT: jax.Array) -> jax.Array:
-    """-log softmax(logits)[target], float32 [B, T]; ``targets`` are ids in [0, V).
+    """-log softmax(logits)[target], float32 [B, T]; `targets` are ids in [0, V).
 
     The target's logit is found by comparing ids rather than by a gather, whose gradient is a
     scatter: the comparison fuses into the reduction over V, forward and backward, and stays local
@@ -32,7 +32,7 @@ def chunked_cross_entropy(
     weights_BxT: jax.Array,
     chunk: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Sum of weight x cross entropy of ``logits_of(hidden)``, ``chunk`` positions of a row at a
+    """Sum of weight x cross entropy of `logits_of(hidden)`, `chunk` positions of a row at a
     time, and sum of weights, both float32 scalars; and weight x cross entropy of each position,
     float32 [B, T], without a gradient.
 
@@ -66,7 +66,7 @@ def chunked_cross_entropy(
 
 
 def sums_by_kind(values_BxT: jax.Array, kinds_BxT: jax.Array, num_kinds: int) -> jax.Array:
-    """Sums of ``values`` over the positions of each kind 1 … num_kinds (0 is padding),
+    """Sums of `values` over the positions of each kind 1 … num_kinds (0 is padding),
     float32 [num_kinds]."""
     is_kind_BxTxN = kinds_BxT[..., None] == 1 + jax.lax.iota(jnp.int32, num_kinds)
     return jnp.sum(jnp.where(is_kind_BxTxN, values_BxT[..., None], 0.0), (0, 1), jnp.float32)

@@ -25,10 +25,10 @@ class Sink(Protocol):
 
 
 class MetricWriter:
-    """Writes scalars of steps to WORKDIR and to ``sinks``; rows after ``resumed_step`` are dropped
+    """Writes scalars of steps to WORKDIR and to `sinks`; rows after `resumed_step` are dropped
     first.
 
-    With ``write`` False (every process but one) it does nothing.
+    With `write` False (every process but one) it does nothing.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from semcoder_jax.model.parameters import Parameter, parameter_at
 def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Schedule:
     """The learning rate of update 0 … num_steps-1.
 
-    Update ``warmup_steps - 1`` is the first at the peak and the last update is at the minimum; no
+    Update `warmup_steps - 1` is the first at the peak and the last update is at the minimum; no
     update is wasted on a rate of zero (unless that is the minimum).
     """
     if config.warmup_steps >= num_steps:
@@ -40,7 +40,7 @@ def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Sch
 
 
 def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTransformation:
-    """The gradient transformation of a run of ``num_steps`` updates over a tree of parameters."""
+    """The gradient transformation of a run of `num_steps` updates over a tree of parameters."""
     schedule = learning_rate_schedule(config, num_steps)
     clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity()
     adam_peak = config.adam_peak_learning_rate or config.peak_learning_rate
@@ -96,7 +96,7 @@ def muon_dimension_numbers(params):
 
 
 def optimizer_shardings(state, params_shardings, mesh: Mesh):
-    """The tree of ``state`` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf: that
+    """The tree of `state` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf: that
     of the parameter whose path the leaf's path ends in (moments), else replicated (counts)."""
     by_path = {
         sharding.path_keys(path): leaf
@@ -117,8 +117,8 @@ def optimizer_shardings(state, params_shardings, mesh: Mesh):
 def gradient_sums(loss_sums: Callable, params, batch: dict[str, jax.Array], steps: int):
     """Sum of losses, further sums, and the gradient of the first.
 
-    ``loss_sums(params, batch) -> (sum of losses, sums)``, of which ``sums[0]`` is the sum of
-    weights and the rest may be arrays of any kind. The batch, leading axis B, is taken in ``steps``
+    `loss_sums(params, batch) -> (sum of losses, sums)`, of which `sums[0]` is the sum of
+    weights and the rest may be arrays of any kind. The batch, leading axis B, is taken in `steps`
     microbatches of B/steps rows inside a scan (row r in microbatch r % steps), so that only one of
     them is computed with at a time.
     """
@@ -157,7 +157,7 @@ def mean_gradients(loss_sum: jax.Array, weight: jax.Array, gradient_sums):
 
 
 def _map_parameters(function: Callable[[Parameter], Any], params):
-    """``function`` of the parameter at every leaf."""
+    """`function` of the parameter at every leaf."""
     return jax.tree_util.tree_map_with_path(
         lambda path, _: function(parameter_at(sharding.path_keys(path))), params
     )

@@ -11,7 +11,7 @@ _WARM_UP = 2  # steps first: the one that compiles, and one more
 
 
 class StepTrace:
-    """Traces ``count`` steps (0: none) after warm-up into WORKDIR/profile, in the first process."""
+    """Traces `count` steps (0: none) after warm-up into WORKDIR/profile, in the first process."""
 
     def __init__(self, workdir: Path, first: int, count: int):
         self.directory = workdir / PROFILE
@@ -30,7 +30,7 @@ class StepTrace:
             yield
 
     def is_last(self, step: int) -> bool:
-        """Whether ``step`` is the last one to be traced: time for ``stop``."""
+        """Whether `step` is the last one to be traced: time for `stop`."""
         return self.is_tracing and step == self._end
 
     def stop(self, metrics) -> None:

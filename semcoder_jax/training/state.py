@@ -22,7 +22,7 @@ from semcoder_jax.training.trainable import Trainable, make_trainable
 
 
 class TrainState(NamedTuple):
-    """All that a step changes. ``step`` counts updates made; ``params``, what is trained, is plain
+    """All that a step changes. `step` counts updates made; `params`, what is trained, is plain
     dicts."""
 
     step: jax.Array
@@ -31,7 +31,7 @@ class TrainState(NamedTuple):
 
 
 def initial_state(trainable: Trainable, optimizer) -> TrainState:
-    """A new state; jit it with ``out_shardings`` so that no device ever holds all of it."""
+    """A new state; jit it with `out_shardings` so that no device ever holds all of it."""
     params = trainable.initialize()
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
 
@@ -48,7 +48,7 @@ def restore_state(
     checkpoints: Checkpoints, shapes: TrainState, shardings: TrainState, data_iterator
 ) -> TrainState | None:
     """The state of the last sound checkpoint in its shards, None if there is no checkpoint; sets
-    ``data_iterator`` to its place."""
+    `data_iterator` to its place."""
     params = with_shardings(shapes.params, shardings.params)
     optimizer = with_shardings(shapes.optimizer, shardings.optimizer)
     restored = checkpoints.restore_last(params, optimizer, data_iterator)

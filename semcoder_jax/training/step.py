@@ -23,7 +23,7 @@ from semcoder_jax.training.state import TrainSetup, TrainState
 
 
 class LossSums(NamedTuple):
-    """Sums over the target tokens of a batch, float32: of their ``weight`` (their number) in all,
+    """Sums over the target tokens of a batch, float32: of their `weight` (their number) in all,
     of losses by kind, and of weights by kind, in the order of records.TRAINING_KINDS [N]."""
 
     weight: jax.Array
@@ -34,14 +34,14 @@ class LossSums(NamedTuple):
 def make_train_step(setup: TrainSetup, config: TrainConfig):
     """Jitted (state, frozen, batch) -> (state, metrics); the old state is donated.
 
-    ``frozen`` holds the parameters that no step changes.
+    `frozen` holds the parameters that no step changes.
 
-    Metrics are replicated scalars: the mean ``loss`` over the global batch's target tokens, the
-    ``gradient_norm`` before clipping, the ``learning_rate``, the numbers of ``target_tokens``
-    and ``tokens`` (all but padding), ``attention_pairs`` (see flops), and ``skipped``: 1 where loss
-    or gradient is not finite, or the gradient's norm is above ``train.skip_gradient_norm``. Such a
+    Metrics are replicated scalars: the mean `loss` over the global batch's target tokens, the
+    `gradient_norm` before clipping, the `learning_rate`, the numbers of `target_tokens`
+    and `tokens` (all but padding), `attention_pairs` (see flops), and `skipped`: 1 where loss
+    or gradient is not finite, or the gradient's norm is above `train.skip_gradient_norm`. Such a
     step leaves parameters and moments as they are; only the counters, and with them the learning
-    rate, go on. ``loss_by_kind`` and ``targets_by_kind`` are sums, [kinds], of LossSums.
+    rate, go on. `loss_by_kind` and `targets_by_kind` are sums, [kinds], of LossSums.
     """
     trainable, mesh, shardings = setup.trainable, setup.mesh, setup.shardings
     frozen_shardings = sharding.parameter_shardings(trainable.frozen_shapes(), mesh)
@@ -112,7 +112,7 @@ class HeldOutLoss:
 def make_evaluation(
     graphdef, held_out: TrainInput | None, most: int, mesh: Mesh
 ) -> Callable[[Any], HeldOutLoss]:
-    """All parameters -> the loss of the first ``most`` batches (0: of all) over their targets."""
+    """All parameters -> the loss of the first `most` batches (0: of all) over their targets."""
 
     @jax.jit
     def sums(params, batch):
@@ -149,7 +149,7 @@ def batch_loss_sums(
 ) -> tuple[jax.Array, LossSums]:
     """(sum of losses, further sums) of packed rows; see data_pipeline.tokens.packing for a batch.
 
-    ``params`` are all of the decoder's; with ``shards``, this device's parts of them, and the rows
+    `params` are all of the decoder's; with `shards`, this device's parts of them, and the rows
     are its own.
     """
     if shards:

@@ -16,7 +16,7 @@ _NOT_TRAINING = (START, COMPILE, EVALUATION, CHECKPOINT, PROFILE)
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """The devices that train: ``peak`` is the bfloat16 FLOP/s of all of them, None if unknown."""
+    """The devices that train: `peak` is the bfloat16 FLOP/s of all of them, None if unknown."""
 
     kind: str
     devices: int
@@ -30,10 +30,10 @@ class Machine:
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """Speed of ``steps`` that took ``seconds`` (without evaluation, saves and compilation).
+    """Speed of `steps` that took `seconds` (without evaluation, saves and compilation).
 
-    Useful ``tokens`` are all but padding, ``targets`` those with a loss, ``flops`` the model's;
-    ``input_wait`` is the share of the seconds without a batch.
+    Useful `tokens` are all but padding, `targets` those with a loss, `flops` the model's;
+    `input_wait` is the share of the seconds without a batch.
     """
 
     steps: int
@@ -48,7 +48,7 @@ class Speed:
         return self.tokens / self.seconds
 
     def scalars(self, machine: Machine) -> dict[str, float]:
-        """By the names of metrics.jsonl; ``mfu`` is a share of 1."""
+        """By the names of metrics.jsonl; `mfu` is a share of 1."""
         values = {
             "tokens_per_second": self.tokens_per_second,
             "targets_per_second": self.targets / self.seconds,
@@ -69,7 +69,7 @@ class Speed:
 def speed_of(
     totals: dict[str, float], steps: int, seconds: dict[str, float], flops: float
 ) -> Speed | None:
-    """The speed of an interval, from its sums of ``tokens`` and ``target_tokens`` and its seconds
+    """The speed of an interval, from its sums of `tokens` and `target_tokens` and its seconds
     by phase; None if it is not measurable, for example because a step was compiled meanwhile."""
     training = sum(value for name, value in seconds.items() if name not in _NOT_TRAINING)
     if COMPILE in seconds or training <= 0 or not steps:

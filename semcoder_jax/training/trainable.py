@@ -34,7 +34,7 @@ from semcoder_jax.model.lora import adapted, freeze, initial_adapters
 class FullParameters:
     """All parameters of the decoder; none is frozen.
 
-    ``init_from``: an HF directory or training workdir to start from (None: new parameters).
+    `init_from`: an HF directory or training workdir to start from (None: new parameters).
     """
 
     config: DecoderConfig
@@ -57,7 +57,7 @@ class FullParameters:
         return nnx.to_pure_dict(load_model(self.init_from, mesh=mesh).params)
 
     def check_load(self) -> None:
-        """Raise HFError if what ``load`` would read does not fit the model."""
+        """Raise HFError if what `load` would read does not fit the model."""
 
     def frozen_shapes(self) -> dict:
         """ShapeDtypeStructs of the parameters that no step changes."""
@@ -86,7 +86,7 @@ class FullParameters:
 
 @dataclasses.dataclass(frozen=True)
 class AdapterParameters:
-    """Adapters over the frozen parameters of ``base``, an HF directory or training workdir."""
+    """Adapters over the frozen parameters of `base`, an HF directory or training workdir."""
 
     config: DecoderConfig
     seed: int
@@ -107,7 +107,7 @@ class AdapterParameters:
 
     def frozen_shapes(self) -> dict:
         """As FullParameters has it. Raises ConfigError if the base cannot be held as
-        ``lora.base`` says."""
+        `lora.base` says."""
         params = nnx.to_pure_dict(nnx.state(abstract_model(self.config, Compute())))
         try:
             return jax.eval_shape(functools.partial(freeze, self.lora), params)
@@ -143,7 +143,7 @@ def make_trainable(
     initialization: InitializationConfig,
     lora: LoRAConfig | None,
 ) -> Trainable:
-    """What a run of these sections trains, of the decoder that ``config`` describes."""
+    """What a run of these sections trains, of the decoder that `config` describes."""
     if lora is None:
         return FullParameters(config, seed, initialization, model.get("init_from"))
     return AdapterParameters(config, seed, lora, model["init_from"])

@@ -1,4 +1,4 @@
-"""Sends metrics to Weights & Biases if ``train.wandb_project`` names a project (extra: wandb)."""
+"""Sends metrics to Weights & Biases if `train.wandb_project` names a project (extra: wandb)."""
 
 import importlib.util
 import uuid
@@ -13,7 +13,7 @@ RUN_ID_FILE = "wandb_run_id"
 
 
 def check_wandb(project: str | None) -> None:
-    """Raise ConfigError if ``project`` is given and wandb is not installed."""
+    """Raise ConfigError if `project` is given and wandb is not installed."""
     if project and importlib.util.find_spec("wandb") is None:
         raise ConfigError(
             f"config: train.wandb_project is {project!r}, but the package wandb is not installed; "

@@ -49,7 +49,7 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
 
 def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
     """Raise ConfigError if the data's tokenizer is not the one that WORKDIR's run was begun with,
-    or gives tokens of the model in ``init_from`` other ids."""
+    or gives tokens of the model in `init_from` other ids."""
     here = f"the data's tokenizer ({tokenizer.name_or_path})"
     if (workdir / MODEL / "tokenizer.json").is_file():
         difference = tokenizer_difference(tokenizer, hf.read_tokenizer(workdir / MODEL))

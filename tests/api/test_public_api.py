@@ -29,7 +29,7 @@ SIGNALS = {
 
 
 def fresh(program: str) -> str:
-    """What ``program`` prints in an interpreter of its own."""
+    """What `program` prints in an interpreter of its own."""
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, timeout=60
     )

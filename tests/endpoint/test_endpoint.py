@@ -17,7 +17,7 @@ KEY = "sk-this-is-secret"
 def served(
     answer=lambda body: "ok", *, on_retry=None, silence=1.0, pause=0.0, faults=(), **options
 ):
-    """(server, client of it) with ``options`` of the endpoint."""
+    """(server, client of it) with `options` of the endpoint."""
     options = {"first_wait_seconds": 0.001, "timeout_seconds": 30.0, **options}
     with (
         StandIn(answer, faults, silence, pause) as stand_in,

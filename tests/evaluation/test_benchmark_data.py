@@ -22,7 +22,7 @@ def sha256(content: bytes) -> str:
 
 @pytest.fixture
 def home():
-    """A server whose ``files`` are served; ``asked`` counts requests, ``claims`` more bytes than
+    """A server whose `files` are served; `asked` counts requests, `claims` more bytes than
     it sends."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Exported adapters as the ``peft`` library puts them on transformers' model."""
+"""Exported adapters as the `peft` library puts them on transformers' model."""
 
 import json
 

@@ -26,7 +26,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture
 def broken(source, tmp_path):
-    """A copy of ``source`` to damage."""
+    """A copy of `source` to damage."""
     return shutil.copytree(source, tmp_path / "broken")
 
 

@@ -1,6 +1,6 @@
 """Sampling with the model split over simulated devices gives the tokens of one device.
 
-Runs in a process of its own (``python FILE``), since the number of
+Runs in a process of its own (`python FILE`), since the number of
 simulated devices is fixed once JAX has looked at them.
 """
 

@@ -20,7 +20,7 @@ def random(rng, *shape):
 
 
 def filled(rng, lengths, layer=1, dtype=jnp.float32):
-    """A cache that rows of ``lengths`` wrote in pieces, their tables, and plain [B, S, G, K]."""
+    """A cache that rows of `lengths` wrote in pieces, their tables, and plain [B, S, G, K]."""
     B, longest = len(lengths), max(lengths)
     k, v = random(rng, B, longest, 2, 8), random(rng, B, longest, 2, 8)
     cache = KVCache.zeros(CONFIG, 1 + B * N, dtype, page_size=S)

@@ -185,7 +185,7 @@ def test_where_everything_lies():
 
 @pytest.fixture(scope="module")
 def base(data, tmp_path_factory):
-    """An HF directory of random weights for the tokenizer of ``data``."""
+    """An HF directory of random weights for the tokenizer of `data`."""
     tokenizer = hf.read_tokenizer(data / "tokenizer")
     config = parse_run(tiny_config(data)).decoder_config(hf.tokenizer_size(tokenizer))
     params = nnx.split(Decoder(config, rngs=nnx.Rngs(3)))[1]
@@ -274,7 +274,7 @@ def test_it_is_served_from_int8_as_any_model_is(run):
 
 @pytest.fixture
 def other_base(base):
-    """``base`` with other weights under the same path, while the test lasts."""
+    """`base` with other weights under the same path, while the test lasts."""
     kept = base.with_name("kept")
     base.rename(kept)
     config, tokenizer = hf.read_config(kept), hf.read_tokenizer(kept)

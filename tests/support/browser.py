@@ -16,7 +16,7 @@ FLAGS = (
 
 
 def chromium(page: Path, *flags: str) -> str:
-    """What Chromium prints for ``page``; skips where there is no Chromium."""
+    """What Chromium prints for `page`; skips where there is no Chromium."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("needs a browser: apt-get install chromium")
@@ -29,7 +29,7 @@ def chromium(page: Path, *flags: str) -> str:
 
 
 def run_in_page(page: Path, script: str) -> str:
-    """The text that the JavaScript ``script`` (the body of an async function, run when the page
+    """The text that the JavaScript `script` (the body of an async function, run when the page
     stands) returns."""
     probe = page.with_name(f"probe_{page.name}")
     waiting = f"""<script>(async () => {{

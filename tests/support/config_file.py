@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def write_config_file(folder: Path, config: dict) -> Path:
-    """Writes FOLDER/config.py, whose get_config() returns ``config``."""
+    """Writes FOLDER/config.py, whose get_config() returns `config`."""
     path = folder / "config.py"
     path.write_text(
         "from ml_collections import ConfigDict\n\n\n"

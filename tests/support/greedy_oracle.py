@@ -4,7 +4,7 @@ import torch
 
 
 def generate_greedily(oracle, prompt: list[int], count: int, **options) -> list[int]:
-    """The ``count`` most likely tokens behind ``prompt``, fewer if EOS comes."""
+    """The `count` most likely tokens behind `prompt`, fewer if EOS comes."""
     output = oracle.generate(
         torch.tensor([prompt]),
         attention_mask=torch.ones(1, len(prompt), dtype=torch.long),

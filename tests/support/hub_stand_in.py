@@ -16,8 +16,8 @@ MODEL = r"/api/models/(?P<repo>[^/]+/[^/]+)"
 
 
 class Hub:
-    """``repos``: id → {"private", "branches": {name: {file: bytes}}}; ``uploads`` lists the LFS
-    objects received; an upload beyond ``fail_after`` is refused."""
+    """`repos`: id → {"private", "branches": {name: {file: bytes}}}; `uploads` lists the LFS
+    objects received; an upload beyond `fail_after` is refused."""
 
     def __init__(self):
         self.repos, self.objects = {}, {}

@@ -14,17 +14,17 @@ MODEL = "stand-in"
 
 
 class StandIn:
-    """``answer(body)`` gives the text of a request (or one text a choice).
+    """`answer(body)` gives the text of a request (or one text a choice).
 
-    ``faults``: what the next requests meet in place of an answer, first one first:
+    `faults`: what the next requests meet in place of an answer, first one first:
       (status, headers, body)   that response, such as (429, {"retry-after": "0"}, {"error": ...})
       "truncated"               a 200 whose body ends early
       "malformed"               a 200 that is no JSON
       "empty"                   a 200 whose JSON has no choices
-      "silent"                  nothing for ``silence`` seconds, then the answer
+      "silent"                  nothing for `silence` seconds, then the answer
       "hang up"                 the connection is closed without a byte
       None                      an answer as usual
-    ``requests``: (path, headers, body) of each request, in order of arrival; ``most_at_once``.
+    `requests`: (path, headers, body) of each request, in order of arrival; `most_at_once`.
     """
 
     def __init__(self, answer=lambda body: "ok", faults=(), silence=1.0, pause=0.0):

@@ -4,7 +4,7 @@ from semcoder_jax.config import parse_run
 
 
 def planned_run(batch: int, num_steps: int = 1, **sections):
-    """Rows of 2,048 tokens; ``sections`` are those of a config, ``train`` is merged."""
+    """Rows of 2,048 tokens; `sections` are those of a config, `train` is merged."""
     train = {"num_steps": num_steps} | sections.pop("train", {})
     data = {
         "source": "jsonl",

@@ -62,7 +62,7 @@ FITS = CompiledStep(
 
 
 class Answers(Compiler):
-    """A compiler that needs no libtpu: its process runs ``program`` instead of ours."""
+    """A compiler that needs no libtpu: its process runs `program` instead of ours."""
 
     def __init__(self, folder: Path, program: str):
         script = folder / "program.py"

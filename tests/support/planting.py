@@ -103,7 +103,7 @@ def count_caught(
 ) -> tuple[Counter, Counter, list[tuple[str, str]]]:
     """Planted errors by kind, those that the verifier finds, and the lines it lets pass.
 
-    ``narrate(trace, number)`` gives a monologue; ``plant`` yields (kind, broken line, monologue).
+    `narrate(trace, number)` gives a monologue; `plant` yields (kind, broken line, monologue).
     """
     rng = random.Random(seed)
     made, caught, missed = Counter(), Counter(), []
@@ -122,7 +122,7 @@ def count_caught(
 
 
 def count_caught_forward(traces: Iterable[Trace], seed: int, errors: int = 3):
-    """count_caught for forward monologues, with up to ``errors`` errors planted in each."""
+    """count_caught for forward monologues, with up to `errors` errors planted in each."""
 
     def plant(told, trace, rng):
         for kind, line, broken in planted(told, rng, errors):

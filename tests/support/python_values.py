@@ -15,7 +15,7 @@ atoms = st.none() | st.booleans() | numbers | st.text() | st.binary() | near_mis
 
 
 def nested(leaves, *, hashable=atoms):
-    """Lists, tuples, sets and dicts of ``leaves`` and of each other; keys are ``hashable``."""
+    """Lists, tuples, sets and dicts of `leaves` and of each other; keys are `hashable`."""
     keys = st.recursive(hashable, lambda keys: st.lists(keys, max_size=3).map(tuple), max_leaves=4)
     return st.recursive(
         leaves,

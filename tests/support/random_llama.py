@@ -33,7 +33,7 @@ GROUPED = DEEPSEEK | {"num_attention_heads": 8, "num_key_value_heads": 2}
 
 
 def random_llama(directory, fields: dict, seed: int = 0) -> LlamaForCausalLM:
-    """A random float32 model, norms too, saved to ``directory``."""
+    """A random float32 model, norms too, saved to `directory`."""
     torch.manual_seed(seed)
     model = LlamaForCausalLM(LlamaConfig(**fields)).eval()
     with torch.no_grad():

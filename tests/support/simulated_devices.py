@@ -40,7 +40,7 @@ QUICK = "--xla_backend_optimization_level=1"  # compile fast: the steps are tiny
 
 
 def measure_on_devices(devices: int, file: str, *arguments: str, flags: str = "") -> dict:
-    """Runs ``python FILE ARGUMENTS`` with that many CPU devices; reads its last line as JSON."""
+    """Runs `python FILE ARGUMENTS` with that many CPU devices; reads its last line as JSON."""
     environment = os.environ | {
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {flags}",
         "PYTHONPATH": str(REPOSITORY),

@@ -1,6 +1,6 @@
 """karpathy/tinyllamas stories260K (llama2.c files) as a Hugging Face directory.
 
-Formats: https://github.com/karpathy/llama2.c, ``export.py`` (version 0) and ``tokenizer.py``.
+Formats: https://github.com/karpathy/llama2.c, `export.py` (version 0) and `tokenizer.py`.
 """
 
 import struct
@@ -17,7 +17,7 @@ BOS, EOS = 1, 2
 
 
 def write_hf_directory(shared_data: Path, out_dir: Path) -> Path:
-    """Build config.json, model.safetensors and the tokenizer in ``out_dir``; returns it."""
+    """Build config.json, model.safetensors and the tokenizer in `out_dir`; returns it."""
     source, out_dir = Path(shared_data) / "stories260K", Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     config, weights = read_llama2c(source / "stories260K.bin")

@@ -15,5 +15,5 @@ _FIELDS = {
 
 
 def tiny_decoder(**fields) -> DecoderConfig:
-    """Grouped queries and two layers; ``fields`` sets what a test needs otherwise."""
+    """Grouped queries and two layers; `fields` sets what a test needs otherwise."""
     return DecoderConfig(**_FIELDS | fields)

@@ -25,7 +25,7 @@ def write_data(directory: Path) -> Path:
 
 
 def tiny_config(data: Path, **changes) -> dict:
-    """A config record of a two-layer model; ``changes`` are dotted fields, a__b for a.b."""
+    """A config record of a two-layer model; `changes` are dotted fields, a__b for a.b."""
     config = {
         "seed": 0,
         "model": {

@@ -1,6 +1,6 @@
 """Adapters over a quantized base, on 1 and on 8 simulated devices, however the mesh splits them.
 
-Runs in a process of its own (``python FILE FOLDER``), since the number of
+Runs in a process of its own (`python FILE FOLDER`), since the number of
 simulated devices is fixed once JAX has looked at them.
 """
 

@@ -1,6 +1,6 @@
 """The same training on 1 and on 8 simulated devices, however the mesh splits it.
 
-Runs in a process of its own (``python FILE``), since the number of
+Runs in a process of its own (`python FILE`), since the number of
 simulated devices is fixed once JAX has looked at them.
 """
 

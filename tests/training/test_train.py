@@ -357,7 +357,7 @@ def test_a_checkpoint_holds_the_moment_of_its_saving(data, tmp_path):
 
 
 def _copy_run(workdir, branch, step):
-    """The workdir as it was when ``step`` was its last checkpoint."""
+    """The workdir as it was when `step` was its last checkpoint."""
     shutil.copytree(workdir, branch)
     for checkpoint in (branch / "checkpoints").iterdir():
         if int(checkpoint.name) > step:

@@ -1,1 +1,1 @@
-"""One file a benchmark: its tasks, prompts, and how answers are judged (see ``flow.Benchmark``)."""
+"""One file a benchmark: its tasks, prompts, and how answers are judged (see `flow.Benchmark`)."""

@@ -14,7 +14,7 @@ OPENING, CLOSING = "[ANSWER]", "[/ANSWER]"
 
 
 def upstream_answer(text: str, asked: str) -> str:
-    """The answer in ``text``, prompt included, as upstream reads it. ``asked``: "input" or
+    """The answer in `text`, prompt included, as upstream reads it. `asked`: "input" or
     "output"."""
     tag = "ANSWER]" if "\nANSWER]" in text else OPENING
     start = text.rfind(tag) + len(tag)
@@ -30,7 +30,7 @@ def upstream_answer(text: str, asked: str) -> str:
 def stated_answer(response: str, *, finished: bool) -> str | None:
     """What stands between the last [ANSWER] and the [/ANSWER] behind it; None for no answer.
 
-    Where the closing tag is missing, the answer of a ``finished`` response ends with it, and any
+    Where the closing tag is missing, the answer of a `finished` response ends with it, and any
     other's is unknown.
     """
     _, opened, answer = response.rpartition(OPENING)
@@ -41,7 +41,7 @@ def stated_answer(response: str, *, finished: bool) -> str | None:
 
 
 def unfenced(answer: str) -> str:
-    """``answer`` without the Markdown fence around it, and without "assert"."""
+    """`answer` without the Markdown fence around it, and without "assert"."""
     answer = answer.strip()
     if fenced := re.fullmatch(r"```(?:python)?\s*\n(.*?)\n?```", answer, re.S):
         answer = fenced[1].strip()

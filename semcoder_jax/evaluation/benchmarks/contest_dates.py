@@ -13,7 +13,7 @@ HUB = "https://huggingface.co/datasets/livecodebench"
 def rows_in_window(
     sources: Sequence[str | Path | Home], start_date: str | None, end_date: str | None
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(place, row) of each row from ``start_date`` to ``end_date``, both included.
+    """(place, row) of each row from `start_date` to `end_date`, both included.
 
     Raises DataError for a malformed date, or if no row is left.
     """

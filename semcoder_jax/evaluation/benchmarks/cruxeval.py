@@ -56,7 +56,7 @@ _JUDGED_TOGETHER = 1024
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """A row; ``function`` is the name that its code gives to what is called."""
+    """A row; `function` is the name that its code gives to what is called."""
 
     id: str
     code: str
@@ -75,7 +75,7 @@ class Problem:
 
 
 class CruxEval(ProblemSet):
-    """The benchmark in one direction, "output" or "input"; see ``flow.Benchmark``."""
+    """The benchmark in one direction, "output" or "input"; see `flow.Benchmark`."""
 
     variants = VARIANTS
     modes = ("compat", "fixed")
@@ -263,7 +263,7 @@ def _compared(answer: str, output: str) -> str:
 
 
 def _outcome(result: Result, expected: str | None) -> str:
-    """``expected`` None: the value is that of the official assertion; it passes if it is true."""
+    """`expected` None: the value is that of the official assertion; it passes if it is true."""
     if not isinstance(result.outcome, Value):
         if expected is None:
             return WRONG
@@ -279,7 +279,7 @@ def _outcome(result: Result, expected: str | None) -> str:
 
 
 def _is_call_of_plain_arguments(answer: str, function: str) -> bool:
-    """Whether ``answer`` is a call of ``function`` on literals and lambdas, and no more."""
+    """Whether `answer` is a call of `function` on literals and lambdas, and no more."""
     try:
         call = ast.parse(answer.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -352,5 +352,5 @@ def _read_texts(path: Path) -> tuple[dict[str, list[str | None]], int]:
 
 
 def load(config: Mapping, direction: str) -> CruxEval:
-    """The benchmark of a config with ``data`` and ``max_tasks``. Raises DataError."""
+    """The benchmark of a config with `data` and `max_tasks`. Raises DataError."""
     return CruxEval(read_problems(config["data"], limit=config["max_tasks"]), direction)

@@ -36,7 +36,7 @@ class DataError(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Home:
-    """Where a file is published. ``sha256`` of its bytes, None where it is pinned on first use."""
+    """Where a file is published. `sha256` of its bytes, None where it is pinned on first use."""
 
     url: str
     sha256: str | None = None
@@ -93,7 +93,7 @@ def field(where: str, row: Mapping[str, Any], name: str, kind: type = str) -> An
 
 
 def unique_ids(tasks: Mapping[str, Any], where: str, id: str) -> None:
-    """Raises DataError where ``id`` is in ``tasks`` already."""
+    """Raises DataError where `id` is in `tasks` already."""
     if id in tasks:
         raise DataError(f"{where}: id {id!r} is there twice")
 
@@ -102,7 +102,7 @@ def unique_ids(tasks: Mapping[str, Any], where: str, id: str) -> None:
 
 
 def fetch(home: Home, *, cache: str | Path | None = None, progress: bool = True) -> Path:
-    """The file of ``home`` in the cache, fetched where it is not there. Raises DataError."""
+    """The file of `home` in the cache, fetched where it is not there. Raises DataError."""
     folder = cache_folder(cache) / "benchmarks" / hashlib.sha256(home.url.encode()).hexdigest()[:12]
     path, pin = folder / home.name, folder / f"{home.name}.sha256"
     expected = home.sha256 or (pin.read_text().strip() if pin.is_file() else None)

@@ -7,7 +7,7 @@ EvalPlus 0.3.1's, but its limits are of wall time and these of CPU time.
 
 `compat` makes a program out of a generation as upstream does (raw prompt and text up to the first
 fence, sanitized); `fixed` asks in the same bytes and reads the program that is there.
-Generations made elsewhere: see ``samples_file``; in `compat` they run as they are, as in EvalPlus.
+Generations made elsewhere: see `samples_file`; in `compat` they run as they are, as in EvalPlus.
 """
 
 import dataclasses
@@ -75,8 +75,8 @@ class Task:
 
 
 class EvalPlus:
-    """The benchmark "humaneval" or "mbpp"; see ``flow.Benchmark`` and
-    ``refine_flow.CodeBenchmark``."""
+    """The benchmark "humaneval" or "mbpp"; see `flow.Benchmark` and
+    `refine_flow.CodeBenchmark`."""
 
     variants = VARIANTS
     modes = ("compat", "fixed")
@@ -259,7 +259,7 @@ class EvalPlus:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """outcome: as in ``Answer``; detail: the first failing call."""
+    """outcome: as in `Answer`; detail: the first failing call."""
 
     outcome: str
     detail: str

@@ -104,7 +104,7 @@ def _polynomial(coefficients: Sequence[float], x: float) -> float:
 
 
 def _pyramid_surface(base: float, height: float) -> int:
-    """With ``height`` from the base to the apex, where the reference takes the slant height."""
+    """With `height` from the base to the apex, where the reference takes the slant height."""
     return round(base**2 + 2 * base * math.hypot(base / 2, height))
 
 

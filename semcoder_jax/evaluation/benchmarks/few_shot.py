@@ -125,13 +125,13 @@ _INPUT = {"direct": _DIRECT_INPUT + _COUNTED, "chain of thought": _THOUGHT_INPUT
 
 
 def output_prompt(code: str, call: str, variant: str, family: str = "cruxeval") -> str:
-    """Asks for the output of ``call``. variant: "direct" or "chain of thought"; family:
+    """Asks for the output of `call`. variant: "direct" or "chain of thought"; family:
     "cruxeval" or "livecodebench", whose examples differ."""
     asked = f"[PYTHON]\n{code}\nassert {call} == ??\n[/PYTHON]\n{_OPENING[variant]}\n"
     return _OUTPUT[family, variant] + asked
 
 
 def input_prompt(code: str, output: str, function: str, variant: str) -> str:
-    """Asks for an input of ``function`` that gives ``output`` (source text)."""
+    """Asks for an input of `function` that gives `output` (source text)."""
     asked = f"[PYTHON]\n{code}\nassert {function}(??) == {output}\n[/PYTHON]\n{_OPENING[variant]}\n"
     return _INPUT[variant] + asked

@@ -45,7 +45,7 @@ class Problem:
 
 
 class Heldout(ProblemSet):
-    """The benchmark, see ``flow.Benchmark``."""
+    """The benchmark, see `flow.Benchmark`."""
 
     name = "heldout"
     variants = VARIANTS
@@ -88,10 +88,10 @@ class Heldout(ProblemSet):
 
 
 def extract_answer(response: str, *, finished: bool) -> str | None:
-    """The text right of ``==`` between the last [ANSWER] and the [/ANSWER] behind it.
+    """The text right of `==` between the last [ANSWER] and the [/ANSWER] behind it.
 
-    Where the closing tag is missing, the answer of a ``finished`` response ends with it, and any
-    other's is unknown. The ``==`` is the assertion's own, not one inside the call's arguments.
+    Where the closing tag is missing, the answer of a `finished` response ends with it, and any
+    other's is unknown. The `==` is the assertion's own, not one inside the call's arguments.
     """
     _, opened, answer = response.rpartition("[ANSWER]")
     answer, closed, _ = answer.partition(STOP)
@@ -105,7 +105,7 @@ def extract_answer(response: str, *, finished: bool) -> str | None:
 
 
 def _balanced(text: str) -> bool:
-    """Whether all brackets and strings of ``text`` are closed: it is a call and no part of one."""
+    """Whether all brackets and strings of `text` are closed: it is a call and no part of one."""
     start = text.find("(")
     if start < 0:
         return True
@@ -138,9 +138,9 @@ def worked_example(answer: Answer) -> str:
 def read_problems(
     path: str | Path, *, limit: int | None = None, trusted: bool = False
 ) -> list[Problem]:
-    """The first ``limit`` problems of a JSONL file, each run once.
+    """The first `limit` problems of a JSONL file, each run once.
 
-    ``trusted``: run them in this process, which is for programs written by this very machine.
+    `trusted`: run them in this process, which is for programs written by this very machine.
     Raises HeldoutError (file:line, field), also where a program does not give its output or the
     data beside it was split by another function fingerprint, and SandboxUnavailable.
     """

@@ -1,6 +1,6 @@
 """Held-out functions, asked backward: a call that returns the given value.
 
-The rows are those of ``heldout``: {"id", "program", "call", "output"}. Any call with literal
+The rows are those of `heldout`: {"id", "program", "call", "output"}. Any call with literal
 arguments is right whose run, in the sandbox, returns the same value of the same type; the row's own
 call is only shown.
 """
@@ -21,7 +21,7 @@ TITLE = "Held-out, backward"
 
 @dataclasses.dataclass(frozen=True)
 class Problem(cruxeval.Problem):
-    """A row; ``input`` is its whole call."""
+    """A row; `input` is its whole call."""
 
     @property
     def call(self) -> str:
@@ -33,7 +33,7 @@ class Problem(cruxeval.Problem):
 
 
 class HeldoutBackward(cruxeval.CruxEval):
-    """The benchmark, see ``flow.Benchmark``."""
+    """The benchmark, see `flow.Benchmark`."""
 
     variants = ("monologue", "direct")
     modes = ("fixed",)
@@ -55,7 +55,7 @@ class HeldoutBackward(cruxeval.CruxEval):
 
 
 def read_problems(path: str | Path, *, limit: int | None = None) -> tuple[Problem, ...]:
-    """The first ``limit`` problems of a JSONL file. Raises DataError (file:line, field)."""
+    """The first `limit` problems of a JSONL file. Raises DataError (file:line, field)."""
     problems: dict[str, Problem] = {}
     for where, row in read_rows(path).rows[:limit]:
         id = field(where, row, "id")

@@ -67,7 +67,7 @@ IMPORTS = "".join(f"from {name} import *\n" for name in _STARS) + (
 
 @dataclasses.dataclass(frozen=True)
 class Test:
-    """A test; a ``functional`` one has JSON values, one a line, as the arguments of a method."""
+    """A test; a `functional` one has JSON values, one a line, as the arguments of a method."""
 
     __test__ = False  # pytest takes it for a test
 
@@ -78,7 +78,7 @@ class Test:
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """A contest problem; ``method`` of its class Solution, None for a program that reads stdin."""
+    """A contest problem; `method` of its class Solution, None for a program that reads stdin."""
 
     id: str
     question: str
@@ -91,7 +91,7 @@ class Problem:
 
 
 class LiveCodeBench(ProblemSet):
-    """Code generation, see ``flow.Benchmark``."""
+    """Code generation, see `flow.Benchmark`."""
 
     name = "livecodebench"
     title = "LiveCodeBench"

@@ -24,7 +24,7 @@ EXECUTION_HOME = Home(f"{HUB}/execution-v2/resolve/main/test.jsonl")
 
 @dataclasses.dataclass(frozen=True)
 class ExecutionProblem(cruxeval.Problem):
-    """A row of code execution: ``input`` is the whole call."""
+    """A row of code execution: `input` is the whole call."""
 
     @property
     def call(self) -> str:
@@ -32,7 +32,7 @@ class ExecutionProblem(cruxeval.Problem):
 
 
 class LiveCodeBenchExecution(cruxeval.CruxEval):
-    """Code execution, see ``flow.Benchmark``: CRUXEval-O with other programs and examples."""
+    """Code execution, see `flow.Benchmark`: CRUXEval-O with other programs and examples."""
 
     def __init__(self, problems: Sequence[ExecutionProblem]):
         super().__init__(problems, "output")

@@ -25,7 +25,7 @@ class ProblemSet:
 
 
 def answer_to(said: Said, **fields) -> Answer:
-    """The Answer to ``said``, whose place in the run it takes over; ``fields`` are the others."""
+    """The Answer to `said`, whose place in the run it takes over; `fields` are the others."""
     return Answer(
         task=said.task,
         sample=said.sample,
@@ -37,7 +37,7 @@ def answer_to(said: Said, **fields) -> Answer:
 
 
 def chunked(items: Iterable, size: int) -> Iterator[list]:
-    """Lists of ``size`` items, the last one shorter."""
+    """Lists of `size` items, the last one shorter."""
     rest = iter(items)
     while some := list(itertools.islice(rest, size)):
         yield some

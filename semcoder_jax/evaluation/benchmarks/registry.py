@@ -1,4 +1,4 @@
-"""The benchmarks by the name that configs give them (``config.benchmark``)."""
+"""The benchmarks by the name that configs give them (`config.benchmark`)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ class BenchmarkError(UserError):
 
 
 def load_benchmark(config: ConfigDict, checkpoint: str | None) -> Benchmark:
-    """The benchmark of a config, its tasks read. ``checkpoint``: of the model, where one is given.
+    """The benchmark of a config, its tasks read. `checkpoint`: of the model, where one is given.
 
     Raises a UserError.
     """

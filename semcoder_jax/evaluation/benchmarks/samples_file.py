@@ -15,7 +15,7 @@ from semcoder_jax.evaluation.harness import Said
 def read_samples(
     path: str | Path, prompts: Mapping[str, str], *, variant: str, modes: Sequence[str]
 ) -> tuple[list[Said], list[str]]:
-    """(as many Said for every task of ``prompts`` and mode as the task with the most has, notes).
+    """(as many Said for every task of `prompts` and mode as the task with the most has, notes).
 
     prompts: task -> what a completion follows. A line that is none of the form is a wrong sample
     where it names its task, and is counted in any case. Raises DataError: the file cannot be read,

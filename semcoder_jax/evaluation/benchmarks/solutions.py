@@ -16,7 +16,7 @@ _NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 def parsed(code: str) -> ast.Module | None:
-    """The syntax tree; None where ``code`` is no Python."""
+    """The syntax tree; None where `code` is no Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of invalid escapes: the programs are not ours
@@ -105,7 +105,7 @@ def _reachable(entry: str, definitions: dict[str, ast.stmt]) -> set[str]:
 
 
 def _identifiers(node: ast.AST) -> Iterator[str]:
-    """Everything in ``node`` that is spelled as a name: variables, attributes, parameters, …"""
+    """Everything in `node` that is spelled as a name: variables, attributes, parameters, …"""
     for part in ast.walk(node):
         for field in ("id", "attr", "arg", "name", "asname", "module"):
             if isinstance(name := getattr(part, field, None), str):
@@ -118,12 +118,12 @@ def _identifiers(node: ast.AST) -> Iterator[str]:
 
 
 def stated_program(text: str, entry: str, *, opened: str = "", stub: str = "") -> str | None:
-    """The program in ``text`` that defines ``entry``; None where nothing was said.
+    """The program in `text` that defines `entry`; None where nothing was said.
 
     opened: the program that the prompt had begun and the text goes on with; stub: what stands
     before a program that the text begins anew (imports and other functions of the question).
     Text behind the program is cut off; what only prints or tests is left out. Where no part of the
-    text defines ``entry`` the first is given as it is: it fails as what it is.
+    text defines `entry` the first is given as it is: it fails as what it is.
     """
     text = text[:MAX_CHARACTERS]
     first, blocks = _blocks(text)
@@ -166,7 +166,7 @@ def _longest_start(code: str) -> str | None:
 
 
 def _defines(program: str, entry: str, has_stub: bool) -> bool:
-    """Whether ``entry`` is defined with a body (a docstring alone, as a question has it, is none);
+    """Whether `entry` is defined with a body (a docstring alone, as a question has it, is none);
     a stub that comes first does not count."""
     found = [
         node
