@@ -154,24 +154,6 @@ class InputConfig:
         return self.sequence_length + 1 if self.max_length is None else self.max_length
 
 
-def make_train_iterator(
-    source: Sequence[Record] | TokenSource, tokenizer: Tokenizer | None = None, **options: Any
-) -> "BatchIterator":
-    """`TrainInput(source, InputConfig(**options), tokenizer).iterator()`."""
-    return TrainInput(source, InputConfig(**options), tokenizer).iterator()
-
-
-def make_eval_iterator(
-    source: Sequence[Record] | TokenSource, tokenizer: Tokenizer | None = None, **options: Any
-) -> "BatchIterator":
-    """One pass over the records in their own order; the last batch ends in rows without loss.
-
-    Takes the options of `InputConfig` but `seed`, `num_epochs`, `shuffle` and `mixture`.
-    """
-    whole_pass = InputConfig(seed=0, num_epochs=1, shuffle=False, **options)
-    return TrainInput(source, whole_pass, tokenizer).iterator()
-
-
 class TrainInput:
     """Batches by step number.
 

@@ -23,7 +23,7 @@ LENGTH = 32
 
 
 def make_train_iterator(source, tokenizer=None, **options) -> BatchIterator:
-    return TrainInput(source, tokenizer, **options).iterator()
+    return TrainInput(source, InputConfig(**options), tokenizer).iterator()
 
 
 def make_eval_iterator(source, tokenizer=None, **options) -> BatchIterator:
