@@ -105,7 +105,7 @@ class Sandbox:
         self.limits = limits or Limits()
         self.workers = workers or len(os.sched_getaffinity(0))
         self._gate = _Gate()
-        self._idle: queue.LifoQueue[tiers.Worker | None] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[tiers.WorkerProcess | None] = queue.LifoQueue()
         for _ in range(self.workers):
             self._idle.put(None)  # started when first needed
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox")
@@ -172,7 +172,7 @@ class Sandbox:
 
     def run(self, job: Job) -> Result:
         """Runs one job in a process of its own."""
-        bad = _oversized(job)
+        bad = _check_size(job)
         if bad is not None:
             return Result(bad, tier=self.tier)
         result = self._run([job])[0]
@@ -186,7 +186,7 @@ class Sandbox:
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Result]:
         """Results in the order of the jobs, each run in a process of its own."""
-        yield from self._ordered(self.run, jobs)
+        yield from self._map_in_order(self.run, jobs)
 
     def map_batched(self, jobs: Iterable[Job], size: int = 16) -> Iterator[Result]:
         """The same, `size` jobs in one process one after another: for building data out of
@@ -194,10 +194,10 @@ class Sandbox:
         chunks = (
             itertools.batched(jobs, size) if hasattr(itertools, "batched") else _chunks(jobs, size)
         )
-        for results in self._ordered(self._run_batch, chunks):
+        for results in self._map_in_order(self._run_batch, chunks):
             yield from results
 
-    def _ordered(self, function: Any, items: Iterable[Any]) -> Iterator[Any]:
+    def _map_in_order(self, function: Any, items: Iterable[Any]) -> Iterator[Any]:
         waiting: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         ahead = 0
         for item in items:
@@ -212,7 +212,7 @@ class Sandbox:
 
     def _run_batch(self, jobs: Sequence[Job]) -> list[Result]:
         alone = [
-            not job.shares_process or job.twice or job.limits or _oversized(job) for job in jobs
+            not job.shares_process or job.twice or job.limits or _check_size(job) for job in jobs
         ]
         together = iter(self._run([j for j, a in zip(jobs, alone, strict=True) if not a]))
         return [
@@ -253,7 +253,7 @@ class Sandbox:
             worker = self._idle.get()
             try:
                 if worker is None:
-                    worker = tiers.start(self.tier, self.setup)
+                    worker = tiers.start_worker(self.tier, self.setup)
                 rows, answers = worker.ask(request, patience)
             except WorkerLost as error:
                 if worker is not None:
@@ -280,7 +280,7 @@ def _chunks(items: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
         yield chunk
 
 
-def _oversized(job: Job) -> BadInput | None:
+def _check_size(job: Job) -> BadInput | None:
     for name in ("program", "call", "expression", "stdin", "test"):
         text = getattr(job, name, None)
         if text is not None and len(text) > MAX_TEXT:
@@ -289,27 +289,27 @@ def _oversized(job: Job) -> BadInput | None:
 
 
 def _result(job: Job, row: Mapping[str, Any], answer: bytes, tier: str, tries: int) -> Result:
-    """Reads what a sample says as data of unknown origin."""
+    """Reads a sample's answer, which is untrusted data."""
     trace = None
     stdout = row["stdout"]
     if row["ended"] is not None:
-        outcome = _outcome(row["ended"])
+        outcome = _read_outcome(row["ended"])
     else:
         try:
-            told = json.loads(answer)
-            outcome = _outcome(told["outcome"])
-            stdout = _text(told.get("stdout", "")) + stdout
-            if "trace" in told and getattr(job, "trace", None) is not None:
-                trace = trace_from_json(told["trace"], job.program)
+            reply = json.loads(answer)
+            outcome = _read_outcome(reply["outcome"])
+            stdout = _text(reply.get("stdout", "")) + stdout
+            if "trace" in reply and getattr(job, "trace", None) is not None:
+                trace = trace_from_json(reply["trace"], job.program)
         except (ValueError, TypeError, KeyError, IndexError, RecursionError, AttributeError):
-            outcome, trace = Died("the result is no message of ours"), None
+            outcome, trace = Died("the sandboxed process returned a malformed message"), None
     return Result(
         outcome, stdout, tier, row["cpu"], row["wall"], row["peak"], trace=trace, tries=tries
     )
 
 
-def _outcome(told: Any) -> Outcome:
-    match told:
+def _read_outcome(parts: Any) -> Outcome:
+    match parts:
         case ["value", tree]:
             return Value(tree)
         case ["exception", str(name), str(message), int() | None as line]:
@@ -329,29 +329,29 @@ def _text(value: Any) -> str:
     return value
 
 
-def trace_from_json(told: Mapping[str, Any], program: str) -> Trace:
+def trace_from_json(data: Mapping[str, Any], program: str) -> Trace:
     """The trace that `jobs.trace_to_json` wrote. Raises ValueError, TypeError or KeyError."""
 
-    def raised(parts: Any) -> Raised | None:
+    def read_raised(parts: Any) -> Raised | None:
         return None if parts is None else Raised(_text(parts[0]), _text(parts[1]), parts[2])
 
     events = tuple(
         Event(
             _text(kind), int(line), _text(function), int(frame), int(depth),
             {_text(name): _text(text) for name, text in changed.items()},
-            tuple(map(_text, gone)), None if value is None else _text(value), raised(error),
+            tuple(map(_text, gone)), None if value is None else _text(value), read_raised(error),
             branch, iteration,
         )
         for kind, line, function, frame, depth, changed, gone, value, error, branch, iteration
-        in told["events"]
+        in data["events"]
     )  # fmt: skip
     loops = tuple(
         Loop(int(line), _text(kind), _text(function), int(frame), int(iterations))
-        for line, kind, function, frame, iterations in told["loops"]
+        for line, kind, function, frame, iterations in data["loops"]
     )
     return Trace(
-        program, _text(told["call"]), events, loops, told["result"], raised(told["raised"]),
-        told["truncated"], int(told["clipped"]),
+        program, _text(data["call"]), events, loops, data["result"], read_raised(data["raised"]),
+        data["truncated"], int(data["clipped"]),
     )  # fmt: skip
 
 

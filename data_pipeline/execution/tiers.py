@@ -136,7 +136,7 @@ class Interpreter:
 
 
 @lru_cache(maxsize=16)
-def interpreter(python: str | None) -> Interpreter:
+def find_interpreter(python: str | None) -> Interpreter:
     """The interpreter behind a path (a virtual environment's leads to its base).
 
     Raises SandboxUnavailable.
@@ -162,7 +162,7 @@ def interpreter(python: str | None) -> Interpreter:
 
 
 @dataclass
-class Worker:
+class WorkerProcess:
     """A running worker and its control socket."""
 
     process: subprocess.Popen[bytes]
@@ -210,12 +210,12 @@ class Worker:
         self.errors.close()
 
 
-def start(tier: str, setup: Setup) -> Worker:
+def start_worker(tier: str, setup: Setup) -> WorkerProcess:
     """Starts a worker of a tier. Raises SandboxUnavailable with the reason."""
-    python = interpreter(setup.python)
+    python = find_interpreter(setup.python)
     readable = [python.prefix, os.path.dirname(python.executable), *setup.packages]
     uid = setup.uid if os.geteuid() == 0 else None
-    closed = _closed_ancestors(readable, uid) if uid is not None else {}
+    closed = _find_closed_ancestors(readable, uid) if uid is not None else {}
     argv = [python.executable, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", _BOOTSTRAP]
     if tier == "A":
         argv = _bubblewrap(readable, setup) + argv
@@ -246,7 +246,7 @@ def start(tier: str, setup: Setup) -> Worker:
         )
     finally:
         theirs.close()
-    worker = Worker(process, ours, tier, errors)
+    worker = WorkerProcess(process, ours, tier, errors)
     options = {
         "packages": list(setup.packages),
         "preload": list(setup.preload),
@@ -297,7 +297,7 @@ def _bubblewrap(readable: Sequence[str], setup: Setup) -> list[str]:
     return [*argv, "--remount-ro", "/", "--chdir", home, "--"]
 
 
-def _closed_ancestors(folders: Sequence[str], uid: int) -> dict[str, str]:
+def _find_closed_ancestors(folders: Sequence[str], uid: int) -> dict[str, str]:
     """Folder -> its outermost ancestor that `uid`, in no group of its own, cannot pass through."""
     found = {}
     for folder in dict.fromkeys(folders):
@@ -349,7 +349,7 @@ def escapes(secret, writable, parent):
 """
 
 
-def check(worker: Worker) -> list[str]:
+def find_escapes(worker: WorkerProcess) -> list[str]:
     """What a sample of this worker could do that it must not."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
@@ -380,7 +380,7 @@ def check(worker: Worker) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Found:
+class TierChoice:
     """A tier that works here.
 
     weakness: why no stronger one does; "" if it is A or was asked for
@@ -390,7 +390,7 @@ class Found:
     weakness: str
 
 
-def warn_if_weaker(found: Found) -> None:
+def warn_if_weaker(found: TierChoice) -> None:
     """Says once that the tier is not the strongest, and why.
 
     A command calls it when its work is done: a mistake that ends it stays one line.
@@ -399,7 +399,7 @@ def warn_if_weaker(found: Found) -> None:
         logger.warning("the sandbox is of tier %s: %s", found.tier, found.weakness)
 
 
-def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> Found:
+def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> TierChoice:
     """The strongest tier that works here, or `tier` if it does.
 
     Raises SandboxUnavailable that says why the others do not work, and what to install.
@@ -410,9 +410,9 @@ def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> Fo
         raise SandboxUnavailable("--tier=C is for building data only: ask for it with --allow_weak")
     reasons = []
     for candidate in [tier] if tier else ["A", "B", *(["C"] if allow_weak else [])]:
-        reason = _try(candidate, setup)
+        reason = _try_tier(candidate, setup)
         if reason is None:
-            return Found(candidate, f"no {'; '.join(reasons)}" if reasons else "")
+            return TierChoice(candidate, f"no {'; '.join(reasons)}" if reasons else "")
         reasons.append(f"tier {candidate}: {reason}")
     raise SandboxUnavailable(
         "no sandbox can be had here. Install bubblewrap (apt-get install bubblewrap), or allow "
@@ -421,13 +421,15 @@ def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> Fo
     )
 
 
-def _try(tier: str, setup: Setup) -> str | None:
+def _try_tier(tier: str, setup: Setup) -> str | None:
     try:
-        worker = start(tier, setup)
+        worker = start_worker(tier, setup)
     except SandboxUnavailable as error:
         return str(error)
     try:
-        done = set(check(worker)) - ({"read a file", "list a folder"} if tier == "C" else set())
+        done = set(find_escapes(worker)) - (
+            {"read a file", "list a folder"} if tier == "C" else set()
+        )
         return f"a sample could {', '.join(sorted(done))}" if done else None
     except WorkerLost as error:
         return f"the worker was lost: {error}"

@@ -102,16 +102,16 @@ def open_atomically(
     is_special = path.exists() and not stat.S_ISREG(path.stat().st_mode)
     partial = path if is_special else _partial_of(path)
     make_folder(path.parent)
-    with _named_errors(path):
+    with _raise_file_errors(path):
         file = partial.open("wb" if is_special else "xb")
     try:
-        with _full_disk_named(path, file, size), file:
+        with _raise_full_disk_error(path, file, size), file:
             yield file
             file.flush()
             if durable and not is_special:
                 os.fsync(file.fileno())
         if not is_special:
-            with _named_errors(path):
+            with _raise_file_errors(path):
                 os.replace(partial, path)
     except BaseException:
         if not is_special:
@@ -146,7 +146,7 @@ def replace_folder(
         raise FileError(errno.EEXIST, "exists, is not ours and is therefore not replaced", folder)
     replaced = folder.with_name(f".{folder.name}{REPLACED}")
     make_folder(folder.parent)
-    with _named_errors(folder):
+    with _raise_file_errors(folder):
         shutil.rmtree(replaced, ignore_errors=True)
         if folder.exists():
             os.rename(folder, replaced)
@@ -172,7 +172,7 @@ def _partial_of(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
+def _raise_file_errors(path: Path) -> Iterator[None]:
     """Raises any OSError of the block as a FileError about `path`."""
     try:
         yield
@@ -181,7 +181,7 @@ def _named_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _full_disk_named(path: Path, file: BinaryIO, size: int | None) -> Iterator[None]:
+def _raise_full_disk_error(path: Path, file: BinaryIO, size: int | None) -> Iterator[None]:
     """Raises the error of a full disk as a FileError about `path`, with the bytes needed.
 
     Such an error names no file if it comes from a write to an open one.

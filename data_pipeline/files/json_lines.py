@@ -41,7 +41,7 @@ def read_rows(
     allow_cut_end: leaves out a last line that a kill cut short. Raises `raises`, whose message is
     one line: the file cannot be read, or a line is not UTF-8, not JSON or not an object.
     """
-    for number, line in numbered_lines(path, raises=raises):
+    for number, line in read_numbered_lines(path, raises=raises):
         where = f"{os.fspath(path)}:{number}"
         try:
             row = parse_row(line, where, raises=raises)
@@ -52,7 +52,7 @@ def read_rows(
         yield where, row
 
 
-def numbered_lines(
+def read_numbered_lines(
     path: str | os.PathLike,
     *,
     raises: type[Exception] = RowError,
@@ -62,7 +62,7 @@ def numbered_lines(
 
     `on_read` gets the bytes read of the file on disk, line by line. Raises `raises`.
     """
-    with _opened(Path(path), raises) as (file, lines):
+    with _open_decompressed(Path(path), raises) as (file, lines):
         for number, line in enumerate(lines, start=1):
             if on_read is not None:
                 on_read(file.tell())
@@ -70,14 +70,14 @@ def numbered_lines(
                 yield number, line
 
 
-def read_unpacked(path: str | os.PathLike, *, raises: type[Exception] = RowError) -> bytes:
+def read_decompressed(path: str | os.PathLike, *, raises: type[Exception] = RowError) -> bytes:
     """The content of a file, unpacked if its name says that it is compressed. Raises `raises`."""
-    with _opened(Path(path), raises) as (_, content):
+    with _open_decompressed(Path(path), raises) as (_, content):
         return content.read()
 
 
 @contextlib.contextmanager
-def _opened(path: Path, raises: type[Exception]) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+def _open_decompressed(path: Path, raises: type[Exception]) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """Yields the file on disk and its unpacked content, both open; raises `raises`."""
     try:
         with path.open("rb") as file:

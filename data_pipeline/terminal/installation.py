@@ -17,8 +17,8 @@ def install_command(extra: str) -> str:
     checkout = _checkout()
     if checkout is not None:
         place = "." if checkout == Path.cwd() else str(checkout)
-        return f"pip install -e {_quoted(f'{place}[{extra}]')}"
-    return " ".join(["pip install", *map(_quoted, _requirements(extra))])
+        return f"pip install -e {_quote(f'{place}[{extra}]')}"
+    return " ".join(["pip install", *map(_quote, _requirements(extra))])
 
 
 def _checkout() -> Path | None:
@@ -35,6 +35,6 @@ def _requirements(extra: str) -> list[str]:
     return [name.strip() for name, _, marker in parts if mark.search(marker)]
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     quoted = shlex.quote(text)
     return quoted if quoted.startswith("'") else f"'{text}'"

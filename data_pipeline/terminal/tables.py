@@ -11,11 +11,11 @@ from rich.text import Text
 _COLUMNS = 1 << 20  # of the paper that rich draws on: no table is wrapped or cut
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str | int | float]]) -> str:
+def format_table(headings: Sequence[str], rows: Sequence[Sequence[str | int | float]]) -> str:
     """Lines of a table: columns that hold only numbers (with %, separators or an interval) stand
     to the right. Floats are shown with one decimal. Raises ValueError for a row of another width.
     """
-    cells = [[_shown(value) for value in row] for row in rows]
+    cells = [[_format_cell(value) for value in row] for row in rows]
     for row in cells:
         if len(row) != len(headings):
             raise ValueError(f"a row of {len(row)} cells under {len(headings)} headings: {row}")
@@ -30,7 +30,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str | int | float]]) 
     return "\n".join(_plain_lines(drawn))
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """0.8642 as "86.4 %"."""
     return f"{100 * share:.1f} %"
 
@@ -45,7 +45,7 @@ def _plain_lines(drawn: Table) -> Iterator[str]:
     return map(str.rstrip, capture.get().splitlines())
 
 
-def _shown(value: str | int | float) -> str:
+def _format_cell(value: str | int | float) -> str:
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, float):

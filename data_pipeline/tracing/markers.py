@@ -53,7 +53,7 @@ class Clause:
 
 
 @dataclass(frozen=True)
-class Program:
+class MarkedProgram:
     """A program ready to be traced.
 
     code:     of the module
@@ -74,14 +74,14 @@ class Program:
 
 
 @lru_cache(maxsize=512)
-def prepare(source: str) -> Program:
+def compile_with_markers(source: str) -> MarkedProgram:
     """Compiles `source` with markers. Raises CallError("syntax") with the line at fault."""
     tree = compile_program(source, FILENAME)
     last = source.count("\n") + 1
     placer = _Placer(last)
     placer.visit(tree)
     with_markers = compile(tree, FILENAME, "exec", dont_inherit=True)
-    return Program(
+    return MarkedProgram(
         source, with_markers, last, placer.markers, placer.clauses, placer.real, placer.headers
     )
 
@@ -139,7 +139,7 @@ class _Placer(ast.NodeVisitor):
     def visit_comprehension_node(self, node: _Comprehension) -> None:
         elements = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         generators = node.generators
-        bound = [frozenset(_bound(generator)) for generator in generators]
+        bound = [frozenset(_bound_names(generator)) for generator in generators]
         hidden = self.hidden.union(*bound)
         lines = [self.fresh() for _ in generators]
         for part in (*elements, *generators):
@@ -206,7 +206,7 @@ def _relocate(node: ast.AST, line: int, only: int | None = None) -> None:
                 _relocate(part, line, only)
 
 
-def _bound(generator: ast.comprehension) -> Iterator[str]:
+def _bound_names(generator: ast.comprehension) -> Iterator[str]:
     for node in ast.walk(generator.target):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data_pipeline.tracing.events import Event, Loop, Raised
-from data_pipeline.tracing.markers import Marker, Program
+from data_pipeline.tracing.markers import MarkedProgram, Marker
 from data_pipeline.tracing.recorder import (
     CALL,
     EXCEPTION,
@@ -118,7 +118,7 @@ class Reader:
     limit: characters of a value's text.
     """
 
-    def __init__(self, program: Program, recording: Recording, limit: int):
+    def __init__(self, program: MarkedProgram, recording: Recording, limit: int):
         self.program = program
         self.recording = recording
         self.limit = limit

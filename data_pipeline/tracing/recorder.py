@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from opcode import opmap
 from typing import Any
 
-from data_pipeline.tracing.markers import FILENAME, Program
+from data_pipeline.tracing.markers import FILENAME, MarkedProgram
 from data_pipeline.tracing.rendering import form_of, render, type_dict, type_mro, type_name
 
 CALL, RETURN, YIELD, RESUME, EXCEPTION, UNWIND = range(6)
@@ -86,7 +86,7 @@ _BUFFERS = (
 
 
 def record(
-    program: Program,
+    program: MarkedProgram,
     run: Callable[[], Any],
     recording: Recording,
     *,

@@ -179,7 +179,7 @@ class _Writer:
         self.pairs(value, depth)
         self.put(")")
 
-    def ordered(self, value: Any, depth: int) -> None:
+    def ordered_dict(self, value: Any, depth: int) -> None:
         self.put("OrderedDict(")
         self.pairs(value, depth)
         self.put(")")
@@ -256,7 +256,7 @@ _BUILTINS: dict[type, Callable[[_Writer, Any, int], None]] = {
     collections.deque: _Writer.deque,
     collections.defaultdict: _Writer.defaultdict,
     collections.Counter: _Writer.counter,
-    collections.OrderedDict: _Writer.ordered,
+    collections.OrderedDict: _Writer.ordered_dict,
     types.FunctionType: _Writer.function,
     types.BuiltinFunctionType: _Writer.builtin,
     types.MethodType: _Writer.method,

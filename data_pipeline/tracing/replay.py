@@ -1,6 +1,6 @@
 """A run replayed: the variables before and after each event, and where in the run a claim belongs.
 
-`moments` gives the states one after another; `Run` lays a whole run out to be looked up by line,
+`moments` gives the states one after another; `Replay` lays a whole run out to be looked up by line,
 turn, variable and frame. Whoever writes about a run and whoever checks it read the states here.
 """
 
@@ -35,7 +35,7 @@ def moments(trace: Trace) -> Iterator[Moment]:
     turns: dict[tuple[int, int], int] = {}  # frame and header -> turns begun
     for index, event in enumerate(trace.events):
         before = variables.get(event.frame, {})
-        after = before if event.kind == "step" else _changed_by(event, before)
+        after = before if event.kind == "step" else _apply_changes(event, before)
         variables[event.frame] = after
         turn = 1
         if event.kind == "line":
@@ -44,7 +44,7 @@ def moments(trace: Trace) -> Iterator[Moment]:
         yield Moment(index, event, before, after, turn)
 
 
-def _changed_by(event: Event, before: Mapping[str, str]) -> Mapping[str, str]:
+def _apply_changes(event: Event, before: Mapping[str, str]) -> Mapping[str, str]:
     if not event.changed and not event.gone:
         return before
     after = {**before, **event.changed}
@@ -70,13 +70,13 @@ class Occurrence:
     totals: Mapping[int, list[int]]
 
 
-class Run:
+class Replay:
     """A trace with its states: `value(frame, name, at)` is the text after event `at`."""
 
     def __init__(self, trace: Trace):
         self.trace = trace
         self.events = trace.events
-        self.tree = _parsed(trace.program)
+        self.tree = _parse(trace.program)
         self.statements: dict[int, ast.stmt] = {}
         self.starts: dict[int, int] = {}  # any line of a statement -> its first line
         self.loops: dict[int, tuple[int, int]] = {}  # header -> first and last line of the body
@@ -150,8 +150,8 @@ class Run:
         """A call, as an execution of its function's `def` line."""
         function = self.functions.get(event.function.rpartition(".")[2])
         if function is not None:
-            told = dataclasses.replace(event, line=function.lineno)
-            self.entries.append(Occurrence(at, at + 1, told, {}, {}))
+            entry = dataclasses.replace(event, line=function.lineno)
+            self.entries.append(Occurrence(at, at + 1, entry, {}, {}))
 
     def _inside(self, line: int, header: int) -> bool:
         first, last = self.loops[header]
@@ -224,7 +224,7 @@ class Run:
 class State:
     """A frame's locals (and the program's constants) after one event, by name."""
 
-    def __init__(self, run: Run, frame: int, at: int):
+    def __init__(self, run: Replay, frame: int, at: int):
         self.run, self.frame, self.at = run, frame, at
 
     def get(self, name: str) -> str | None:
@@ -232,7 +232,7 @@ class State:
         return self.run.constants.get(name) if text is None else text
 
 
-def _parsed(program: str) -> ast.Module:
+def _parse(program: str) -> ast.Module:
     try:
         return ast.parse(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -11,7 +11,7 @@ from typing import Any
 
 from data_pipeline.source.calls import CallError, make_call, parse_call, resolve
 from data_pipeline.tracing.events import Raised, Trace
-from data_pipeline.tracing.markers import FILENAME, Program, prepare
+from data_pipeline.tracing.markers import FILENAME, MarkedProgram, compile_with_markers
 from data_pipeline.tracing.reading import Reader
 from data_pipeline.tracing.recorder import Recording, describe_exception, record
 from data_pipeline.tracing.rendering import render
@@ -37,7 +37,7 @@ def trace_call(
     level raises, the trace has no events. Nothing limits time or memory here: one line that builds
     several cycles of lists at once can keep the recorder busy for good.
     """
-    prepared = prepare(program)
+    prepared = compile_with_markers(program)
     parsed = parse_call(call)
     recording = Recording()
     module = types.ModuleType(MODULE)
@@ -50,7 +50,7 @@ def trace_call(
             try:
                 exec(prepared.code, vars(module))
             except BaseException as error:
-                raised = outcome_of(error, prepared, max_characters)
+                raised = describe_raised(error, prepared, max_characters)
             else:
                 target = resolve(parsed, vars(module))
                 try:
@@ -66,7 +66,7 @@ def trace_call(
                 except CallError:
                     raise
                 except (Exception, SystemExit) as error:
-                    raised = outcome_of(error, prepared, max_characters)
+                    raised = describe_raised(error, prepared, max_characters)
     finally:
         if shadowed is None:
             sys.modules.pop(MODULE, None)
@@ -76,7 +76,7 @@ def trace_call(
 
 
 def read_trace(
-    program: Program,
+    program: MarkedProgram,
     call: str,
     recording: Recording,
     result: str | None,
@@ -90,7 +90,7 @@ def read_trace(
     )
 
 
-def outcome_of(error: BaseException, program: Program, limit: int) -> Raised:
+def describe_raised(error: BaseException, program: MarkedProgram, limit: int) -> Raised:
     """The exception that ended a run, with the innermost line of the program it came through."""
     line = None
     step: Any = error.__traceback__

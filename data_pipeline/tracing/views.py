@@ -13,7 +13,7 @@ from data_pipeline.tracing.events import Event, Trace
 # ---- upstream's inlined form
 
 
-def inlined(trace: Trace, frame: int = 0) -> str:
+def inline_trace(trace: Trace, frame: int = 0) -> str:
     """The program with what happened in one frame as comments (SemCoder, construct_trace.py).
 
     `[INPUT] {...} [/INPUT]` on the line of the def, `[STATE-k] {...} [/STATE-k]` on each line that
@@ -44,8 +44,8 @@ def inlined(trace: Trace, frame: int = 0) -> str:
         kept = states[number]
         if len(kept) > 3:
             kept = [*kept[:2], " ... ", kept[-1]]
-        told = "".join([*kept, *endings[number]])
-        parts = [line, *comments[number], f" # {told}" if told else "", *comments[-number]]
+        comment = "".join([*kept, *endings[number]])
+        parts = [line, *comments[number], f" # {comment}" if comment else "", *comments[-number]]
         lines.append("".join(parts))
     return "\n".join(lines)
 
@@ -87,7 +87,7 @@ def _output(text: str) -> str:
 # ---- table
 
 
-def table(trace: Trace, width: int = 100) -> str:
+def format_table(trace: Trace, width: int = 100) -> str:
     """One row a step: number, depth, line, source, what it did. Columns aligned, text not cut."""
     source = trace.program.split("\n")
     rows = [("step", "line", "source", "effect")]
@@ -137,7 +137,7 @@ _STYLES = {
 }  # fmt: skip
 
 
-def terminal(trace: Trace, *, colour: bool = True, width: int = 100, most: int = 400) -> str:
+def format_terminal(trace: Trace, *, colour: bool = True, width: int = 100, most: int = 400) -> str:
     """The run as a person debugs it: source lines in order of execution, indented by call, with
     what changed beside them. Steps past `most` are left out in the middle, and said so."""
 
@@ -182,15 +182,15 @@ def _terminal_row(
         f"{paint(name, 'cyan')} = {paint(value, 'yellow')}" for name, value in event.changed.items()
     ]
     effects += [paint(f"del {name}", "dim") for name in event.gone]
-    told = paint(", ", "dim").join(effects)
+    changes = paint(", ", "dim").join(effects)
     if event.kind == "call":
-        return f"{number} {bars}{paint('▶ ' + event.function, 'bold', 'blue')}({told})"
+        return f"{number} {bars}{paint('▶ ' + event.function, 'bold', 'blue')}({changes})"
     if event.kind in ("return", "yield"):
         arrow = "◀ return" if event.kind == "return" else "◁ yield"
         value = paint(event.value or "", "yellow")
         return f"{number} {bars}{paint(arrow, 'blue')} {value}"
     if event.kind == "resume":
-        return f"{number} {bars}{paint('▷ resume ' + event.function, 'blue')} {told}".rstrip()
+        return f"{number} {bars}{paint('▷ resume ' + event.function, 'blue')} {changes}".rstrip()
     if event.kind == "exception":
         return f"{number} {bars}{paint(f'✗ {event.raised}', 'red')}"
     if event.kind == "unwind":
@@ -202,5 +202,5 @@ def _terminal_row(
     if event.branch is not None:
         mark = paint("✓", "green") if event.branch else paint("✗", "magenta")
         mark += paint(f" #{event.iteration}", "dim") if event.iteration else ""
-    notes = " ".join(part for part in (mark, told) if part)
+    notes = " ".join(part for part in (mark, changes) if part)
     return f"{number} {bars}{code:<{column}} {notes}".rstrip()

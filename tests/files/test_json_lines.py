@@ -21,8 +21,8 @@ from data_pipeline.files import (
     append_row,
     lock_file,
     mend_last_line,
-    numbered_lines,
     parse_row,
+    read_numbered_lines,
     read_rows,
     write_rows,
 )
@@ -228,7 +228,7 @@ def test_lines_are_counted_with_the_blank_ones(tmp_path):
     path = tmp_path / "rows"
     path.write_bytes(b'\n{"a": "\xe2\x80\xa8"}\r\n \n{}')
     read = []
-    found = list(numbered_lines(path, on_read=read.append))
+    found = list(read_numbered_lines(path, on_read=read.append))
     assert [number for number, _ in found] == [2, 4]
     assert values(path) == [{"a": "\u2028"}, {}]
     assert read == sorted(read) and read[-1] == path.stat().st_size

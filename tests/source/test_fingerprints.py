@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from data_pipeline.source.fingerprints import function_fingerprint, loosely_normalized, tree_digest
+from data_pipeline.source.fingerprints import function_fingerprint, normalize_loosely, tree_digest
 from data_pipeline.source.tree_text import tree_text
 from tests.support.fingerprint_values import VALUES
 
@@ -20,7 +20,7 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 
 
 def loose_fingerprint(code):
-    return tree_digest(loosely_normalized(code))
+    return tree_digest(normalize_loosely(code))
 
 
 ORIGINAL = '''

@@ -57,30 +57,30 @@ def install(threads: bool = False) -> None:
     """
     read = clock.read
 
-    def named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def set_name(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         function.__name__ = function.__qualname__ = name
         return function
 
     for name, origin in (("time", 0), ("monotonic", START_NS), ("perf_counter", START_NS),
                          ("process_time", START_NS), ("thread_time", START_NS)):  # fmt: skip
-        setattr(time, name, named(name, lambda origin=origin: (read() - origin) / 1e9))
-        setattr(time, name + "_ns", named(name + "_ns", lambda origin=origin: read() - origin))
-    time.clock_gettime = named("clock_gettime", lambda clock_id: read() / 1e9)
-    time.clock_gettime_ns = named("clock_gettime_ns", lambda clock_id: read())
-    time.sleep = named("sleep", lambda seconds: clock.sleep(seconds))
+        setattr(time, name, set_name(name, lambda origin=origin: (read() - origin) / 1e9))
+        setattr(time, name + "_ns", set_name(name + "_ns", lambda origin=origin: read() - origin))
+    time.clock_gettime = set_name("clock_gettime", lambda clock_id: read() / 1e9)
+    time.clock_gettime_ns = set_name("clock_gettime_ns", lambda clock_id: read())
+    time.sleep = set_name("sleep", lambda seconds: clock.sleep(seconds))
     for name in ("localtime", "gmtime", "ctime"):
-        setattr(time, name, named(name, _with_moment(getattr(time, name))))
+        setattr(time, name, set_name(name, _with_moment(getattr(time, name))))
     real_strftime, real_asctime = time.strftime, time.asctime
-    time.strftime = named(
+    time.strftime = set_name(
         "strftime", lambda form, moment=None: real_strftime(form, moment or time.localtime())
     )
-    time.asctime = named("asctime", lambda moment=None: real_asctime(moment or time.localtime()))
+    time.asctime = set_name("asctime", lambda moment=None: real_asctime(moment or time.localtime()))
 
     _install_datetime()
     if not threads:
         _install_waiting()
-    os.urandom = named("urandom", lambda size: _entropy.randbytes(size))
-    os.getrandom = named("getrandom", lambda size, flags=0: _entropy.randbytes(size))
+    os.urandom = set_name("urandom", lambda size: _entropy.randbytes(size))
+    os.getrandom = set_name("getrandom", lambda size, flags=0: _entropy.randbytes(size))
     random._urandom = os.urandom
     random.Random.seed = _seed
     random.SystemRandom.getrandbits = lambda self, bits: _entropy.getrandbits(bits)
@@ -116,14 +116,14 @@ def _install_datetime() -> None:
     """`datetime.now` and `utcnow` read the system's clock in C: a subclass in the class's place."""
     real = datetime.datetime
 
-    class Kind(type(real)):
+    class DatetimeType(type(real)):
         def __instancecheck__(cls, instance: Any) -> bool:
             return isinstance(instance, real)
 
         def __subclasscheck__(cls, subclass: type) -> bool:
             return issubclass(subclass, real)
 
-    class replaced(real, metaclass=Kind):
+    class replaced(real, metaclass=DatetimeType):
         __slots__ = ()
 
         @classmethod

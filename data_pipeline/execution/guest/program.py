@@ -50,7 +50,7 @@ def value_outcome(value: Any, max_nodes: int = values.MAX_NODES) -> list[Any]:
         return ["limit", "output", "the result is too large: nested too deeply"]
 
 
-def raised_outcome(error: BaseException, real: Mapping[int, int] | None = None) -> list[Any]:
+def exception_outcome(error: BaseException, real: Mapping[int, int] | None = None) -> list[Any]:
     if type(error) is MemoryError:
         return ["limit", "memory", ""]
     line = None

@@ -39,12 +39,12 @@ def serve(job: Mapping[str, Any], asks: int, answers: int) -> None:
     except CallError as error:
         outcome = ["bad_input", error.reason, str(error), error.line]
     except BaseException as error:
-        outcome = program.raised_outcome(error)
+        outcome = program.exception_outcome(error)
     send(answers, {"outcome": outcome, "names": [n for n in namespace if type(n) is str]})
     while (ask := receive(asks)) is not None:
         try:
             if "get" in ask:
-                send(answers, {"outcome": _named(namespace[ask["get"]])})
+                send(answers, {"outcome": _describe_name(namespace[ask["get"]])})
                 continue
             call = Call(
                 (ask["name"],),
@@ -55,11 +55,11 @@ def serve(job: Mapping[str, Any], asks: int, answers: int) -> None:
         except CallError as error:
             outcome = ["exception", "TypeError", str(error), None]
         except BaseException as error:
-            outcome = program.raised_outcome(error)
+            outcome = program.exception_outcome(error)
         send(answers, {"outcome": outcome})
 
 
-def _named(value: Any) -> list[Any]:
+def _describe_name(value: Any) -> list[Any]:
     """What a name of the program stands for: a module, a function, or a value."""
     if isinstance(value, types.ModuleType):
         return ["module", value.__name__]
@@ -173,16 +173,16 @@ def run_test(test: Mapping[str, Any], answers: int, asks: int) -> dict[str, Any]
         if isinstance(error.obj, values.Opaque) or isinstance(error, FrozenInstanceError):
             message = "the test looks into an object that stays in the program's process"
             return {"outcome": ["bad_input", "literal", message, None]}
-        return {"outcome": _failed(error)}
+        return {"outcome": _test_failure(error)}
     except values.Malformed as error:
         return {"outcome": ["died", f"forged value: {error}"]}
     except BaseException as error:
-        return {"outcome": _failed(error)}
+        return {"outcome": _test_failure(error)}
     return {"outcome": ["value", None]}
 
 
-def _failed(error: BaseException) -> list[Any]:
-    outcome = program.raised_outcome(error)
+def _test_failure(error: BaseException) -> list[Any]:
+    outcome = program.exception_outcome(error)
     if outcome[0] == "exception":
         outcome[3] = _line_of(error, "<test>")
     return outcome

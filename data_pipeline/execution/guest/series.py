@@ -72,13 +72,13 @@ def run(job: Mapping[str, Any]) -> list[Any]:
                     answer = set(answer)
             except BaseException as error:
                 _setitimer(signal.ITIMER_PROF, 0)
-                kind, *told = program.raised_outcome(error)
-                rows.append(["t", kind, *told[:2]])
+                kind, *payload = program.exception_outcome(error)
+                rows.append(["t", kind, *payload[:2]])
                 break
             spent = _clock(_CPU) - began
             _setitimer(signal.ITIMER_PROF, 0)
-            kind, told = _told(answer)
-            rows.append(["t", kind, told, ["f", repr(spent)]])
+            kind, payload = _encode_answer(answer)
+            rows.append(["t", kind, payload, ["f", repr(spent)]])
             if kind not in ("value", "digest"):
                 break
     finally:
@@ -86,23 +86,23 @@ def run(job: Mapping[str, Any]) -> list[Any]:
     return ["value", ["l", *rows]]
 
 
-def _told(answer: Any) -> tuple[str, Any]:
+def _encode_answer(answer: Any) -> tuple[str, Any]:
     if type(answer) in (str, list, tuple) and len(answer) > LARGE:
         with contextlib.suppress(_Other, RecursionError, ValueError):
             digest = hashlib.sha256()
-            _feed(digest, answer)
+            _update_digest(digest, answer)
             return "digest", digest.hexdigest()
-    kind, told = program.value_outcome(answer, MAX_NODES)[:2]
-    if kind == "value" and type(told) is list and len(text := json.dumps(told)) > _LARGE_TREE:
+    kind, payload = program.value_outcome(answer, MAX_NODES)[:2]
+    if kind == "value" and type(payload) is list and len(text := json.dumps(payload)) > _LARGE_TREE:
         return "digest", hashlib.sha256(text.encode()).hexdigest()
-    return kind, told
+    return kind, payload
 
 
 class _Other(Exception):
     """A value that has no normal form here."""
 
 
-def _feed(digest: Any, value: Any) -> None:
+def _update_digest(digest: Any, value: Any) -> None:
     """Lists and tuples of numbers and text, such that `==` values are the same: 2 and 2.0, True
     and 1. Part by part: the text of the whole may be larger than the memory."""
     kind = type(value)
@@ -116,17 +116,17 @@ def _feed(digest: Any, value: Any) -> None:
         digest.update(f"{kind.__name__}{json.dumps(value)}".encode())
     elif kinds <= _NUMBERS:
         digest.update(f"{kind.__name__}{json.dumps(list(map(_number, value)))}".encode())
-    elif kinds in ({list}, {tuple}) and _feed_rows(digest, value, kind, *kinds):
+    elif kinds in ({list}, {tuple}) and _update_with_rows(digest, value, kind, *kinds):
         pass
     else:
         digest.update(f"{kind.__name__}(".encode())
         for member in value:
-            _feed(digest, member)
+            _update_digest(digest, member)
             digest.update(b",")
         digest.update(b")")
 
 
-def _feed_rows(digest: Any, rows: Any, kind: type, row_kind: type) -> bool:
+def _update_with_rows(digest: Any, rows: Any, kind: type, row_kind: type) -> bool:
     """Lists or tuples of numbers and text, many at once; whether they hold nothing else."""
     kinds = set(map(type, itertools.chain.from_iterable(rows)))
     if not kinds <= _NUMBERS:

@@ -77,7 +77,7 @@ def main(options: Mapping[str, Any]) -> None:
 # ---- one sample
 
 
-class Sample:
+class SampleProcess:
     """A forked process and the pipes that the worker reads from it."""
 
     def __init__(self, pid: int, answer: int, output: int):
@@ -220,7 +220,7 @@ class Worker:
         return rows
 
     def row(
-        self, sample: Sample, ended: list[Any] | None, size: int, cpu: float, wall: float
+        self, sample: SampleProcess, ended: list[Any] | None, size: int, cpu: float, wall: float
     ) -> dict[str, Any]:
         output = sample.pipes[sample.output]
         text = bytes(output).decode("utf-8", "replace")
@@ -232,7 +232,7 @@ class Worker:
 
     def fork(
         self, pending: Sequence[Any], request: Mapping[str, Any]
-    ) -> tuple[Sample, "Sample | None"]:
+    ) -> tuple[SampleProcess, "SampleProcess | None"]:
         """Forks the sample's process; with a test, the program's own process beside it."""
         if request.get("test") is None:
             return self.spawn(request, lambda: self.answer_jobs(pending)), None
@@ -254,7 +254,7 @@ class Worker:
         request: Mapping[str, Any],
         body: Callable[[], None],
         given: Mapping[int, int] | None = None,
-    ) -> Sample:
+    ) -> SampleProcess:
         """Forks a process that runs `body` with the descriptors `given` (here -> there)."""
         answer, output = os.pipe(), os.pipe()
         stdin = _stdin(request.get("stdin"))
@@ -268,7 +268,7 @@ class Worker:
                 os._exit(70)
         for descriptor in ours:
             os.close(descriptor)
-        return Sample(pid, answer[0], output[0])
+        return SampleProcess(pid, answer[0], output[0])
 
     def become_sample(self, request: Mapping[str, Any], descriptors: Mapping[int, int]) -> None:
         """From here on the process can only compute, read, and write to its pipes."""
@@ -301,7 +301,7 @@ class Worker:
                     stream.flush()
             send(ANSWER, answer)
 
-    def end(self, sample: Sample, partner: Sample | None) -> tuple[Any, int]:
+    def end(self, sample: SampleProcess, partner: SampleProcess | None) -> tuple[Any, int]:
         """Kills whatever is left of the sample and reaps it: resource usage and wait status."""
         processes = [one for one in (sample, partner) if one is not None]
         with contextlib.suppress(ProcessLookupError):
