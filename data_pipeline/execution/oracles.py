@@ -1,7 +1,7 @@
-"""Oracles: comparing a result with what was expected, outside the sandbox.
+"""Compares a result with the expected value, outside the sandbox.
 
-Each takes a `Result` and the expected Python value, and holds only for a run that returned a value.
-What is opaque equals nothing: an object whose `__eq__` answers True never gets here.
+Each oracle takes a `Result` and the expected Python value, and returns False unless the run
+returned a value. Opaque values equal nothing, so an object cannot cheat with its own `__eq__`.
 """
 
 import math
@@ -12,8 +12,10 @@ from data_pipeline.execution.outcomes import Result, Value
 
 
 def is_exact(result: Result, expected: Any) -> bool:
-    """Same types and same values all through: 2 is not 2.0, 1 is not True, 0.0 is not -0.0, NaN is
-    NaN, and dicts have the same order."""
+    """Returns whether all types and values are the same, including the order of dicts.
+
+    2 is not 2.0, 1 is not True, 0.0 is not -0.0, NaN is NaN.
+    """
     if not isinstance(result.outcome, Value):
         return False
     tree = encode(expected)
@@ -23,7 +25,7 @@ def is_exact(result: Result, expected: Any) -> bool:
 
 
 def is_equal(result: Result, expected: Any) -> bool:
-    """Python's `==`: 2 == 2.0, dicts in any order, NaN unequal to itself."""
+    """Compares with Python's `==`: 2 == 2.0, dicts in any order, NaN unequal to itself."""
     found, value = _decode_value(result)
     return found and _is_equal(value, expected)
 
@@ -31,7 +33,10 @@ def is_equal(result: Result, expected: Any) -> bool:
 def is_close(
     result: Result, expected: Any, *, absolute: float = 1e-6, relative: float = 0.0
 ) -> bool:
-    """`==`, but floats (inside containers too) may differ by absolute + relative * |expected|."""
+    """Compares with `==`, but floats, also in containers, may differ by a tolerance.
+
+    The tolerance is absolute + relative * |expected|.
+    """
     found, value = _decode_value(result)
     return found and _is_close(value, expected, absolute, relative)
 
@@ -46,7 +51,7 @@ def _decode_value(result: Result) -> tuple[bool, Any]:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """JSON equality that tells true from 1, which Python's `==` on trees does not."""
+    """Compares JSON trees and distinguishes true from 1, unlike Python's `==`."""
     if type(one) is not type(other):
         return False
     if type(one) is list:

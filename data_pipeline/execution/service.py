@@ -1,10 +1,10 @@
-"""The service: jobs in, results out, over a pool of warmed workers.
+"""Runs jobs on a pool of warmed workers and returns their results.
 
     with Sandbox() as sandbox:
         result = sandbox.call("def f(x):\\n    return x + 1\\n", "f(3)")
-        exact(result, 4)
+        is_exact(result, 4)
 
-Threads wait for the workers, so `Sandbox` may be used from many threads at once.
+Threads wait for the workers, so many threads may use one `Sandbox`.
 """
 
 import contextlib
@@ -37,19 +37,19 @@ from data_pipeline.execution.outcomes import BadInput, Died, Limit, Outcome, Res
 from data_pipeline.execution.tiers import SandboxUnavailable, Setup, WorkerLost
 from data_pipeline.tracing.events import Event, Loop, Raised, Trace
 
-STRETCHES = 8  # wall limits that a run which is computing may take when it runs alone
+STRETCHES = 8  # number of wall limits granted to a run that computes while it runs alone
 TWIN_HASH_SEED = 4242
 
 
 class TraceError(UserError):
-    """A program and call that give no trace: not to be run, past a limit, or dead."""
+    """A program and call give no trace: invalid input, a passed limit, or a dead process."""
 
 
 MAX_TEXT = 1 << 22  # characters of a program, a call or an input
 
 
 class _Gate:
-    """Many may run together, or one alone."""
+    """Lets many threads run together, or one alone."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -84,10 +84,10 @@ class _Gate:
 
 
 class Sandbox:
-    """A pool of workers of the strongest tier that works here (or of `tier`).
+    """A pool of workers of the strongest tier that this machine can start (or of `tier`).
 
-    workers: processes, one per core by default. allow_weak: admit tier C.
-    Raises SandboxUnavailable.
+    Raises SandboxUnavailable if it can start none.
+    workers: number of processes, one per core by default. allow_weak: admit tier C.
     """
 
     def __init__(
@@ -133,12 +133,14 @@ class Sandbox:
                 worker.close()
 
     def warn_if_weaker(self) -> None:
-        """Says on stderr that the tier is not the strongest, and why: when the work is done."""
+        """Warns on stderr if the tier is not the strongest, and why. Call it after the work."""
         tiers.warn_if_weaker(self._found)
 
     def twin(self, number: int = 0) -> "Sandbox":
-        """The same sandbox under another hash seed, for what must not depend on it; each number
-        has its own. It is started when first asked for and closed with this one."""
+        """Returns the same sandbox with another hash seed, to find results that depend on it.
+
+        Each number has its own seed. The twin starts at its first use and closes with this sandbox.
+        """
         with self._twin_lock:
             if number not in self._twins:
                 hash_seed = self.setup.hash_seed + TWIN_HASH_SEED + number
@@ -157,7 +159,7 @@ class Sandbox:
         return self.run(call_job(program, call, **options))
 
     def trace(self, program: str, call: str) -> Trace:
-        """What the call does, step by step. Raises TraceError where the run leaves no trace."""
+        """Traces a call step by step. Raises TraceError if the run leaves no trace."""
         result = self.run(call_job(program, call, trace=TraceLimits()))
         match result.outcome:
             case BadInput(message=message):
@@ -185,12 +187,14 @@ class Sandbox:
     # ---- many runs
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Result]:
-        """Results in the order of the jobs, each run in a process of its own."""
+        """Yields results in the order of the jobs, each run in a process of its own."""
         yield from self._map_in_order(self.run, jobs)
 
     def map_batched(self, jobs: Iterable[Job], size: int = 16) -> Iterator[Result]:
-        """The same, `size` jobs in one process one after another: for building data out of
-        programs that were screened before, never for scoring, since one job can reach the next."""
+        """Yields results in order, and runs up to `size` jobs one after another in one process.
+
+        Use it to build data from screened programs, never to score: one job can affect the next.
+        """
         chunks = (
             itertools.batched(jobs, size) if hasattr(itertools, "batched") else _chunks(jobs, size)
         )
@@ -229,14 +233,14 @@ class Sandbox:
             results = self._ask(jobs, perturb)
         for index, result in enumerate(results):
             if isinstance(result.outcome, Limit) and result.outcome.kind == "wall":
-                # Was it waiting, or was the machine busy? Nothing else of ours runs now, and what
-                # still computes when the limit is reached gets more time.
+                # The run waited, or the machine was busy. Run it alone; if it still computes at
+                # the limit, it gets more time.
                 with self._gate.alone():
                     results[index] = self._ask([jobs[index]], perturb, STRETCHES)[0]
         return results
 
     def _ask(self, jobs: Sequence[Job], perturb: int, stretches: int = 0) -> list[Result]:
-        alone = jobs[0]  # what cannot be batched comes by itself
+        alone = jobs[0]  # jobs that cannot share a process come one at a time
         limits = alone.limits or self.limits
         request = {
             "jobs": [{"mode": job.mode, "perturb": perturb, **job.message()} for job in jobs],
@@ -266,7 +270,7 @@ class Sandbox:
                 _result(job, row, answer, self.tier, tries)
                 for job, row, answer in zip(jobs, rows, answers, strict=True)
             ]
-        if len(jobs) > 1:  # one of them kills workers: find it
+        if len(jobs) > 1:  # one of them kills workers: run each alone to find it
             return [self._ask([job], perturb, stretches)[0] for job in jobs]
         return [Result(Died(f"the worker was lost twice: {reason}"), tier=self.tier, tries=2)]
 
@@ -330,7 +334,7 @@ def _text(value: Any) -> str:
 
 
 def trace_from_json(data: Mapping[str, Any], program: str) -> Trace:
-    """The trace that `jobs.trace_to_json` wrote. Raises ValueError, TypeError or KeyError."""
+    """Reads a trace from `jobs.trace_to_json`. Raises ValueError, TypeError or KeyError."""
 
     def read_raised(parts: Any) -> Raised | None:
         return None if parts is None else Raised(_text(parts[0]), _text(parts[1]), parts[2])

@@ -1,4 +1,4 @@
-"""Files of the user: written whole or not at all, locked, read line by line."""
+"""Writes files atomically, locks them and reads them line by line."""
 
 from data_pipeline.files.atomic import (
     FileError,

@@ -30,7 +30,7 @@ def parse_literal(text: str) -> Any:
             warnings.simplefilter("ignore")  # an invalid escape such as "\d" is still a value
             return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise LiteralError(f"no Python literal: {text[:80]!r}") from error
+        raise LiteralError(f"not a Python literal: {text[:80]!r}") from error
 
 
 def is_literal(text: str) -> bool:

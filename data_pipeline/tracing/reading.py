@@ -1,4 +1,4 @@
-"""From a recording to a trace: what changed, which branch, which turn.
+"""Turns a recording into a trace: changed locals, branches taken, turns of loops.
 
 Standard library only: this file also runs inside the sandbox.
 """
@@ -33,7 +33,7 @@ _NOTHING: frozenset[str] = frozenset()
 
 @dataclass(slots=True)
 class _Step:
-    """An event being put together; the fields are those of `Event`."""
+    """An event under construction; the fields are those of `Event`."""
 
     kind: str
     line: int
@@ -56,7 +56,7 @@ class _Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Instance:
-    """An instance that was recorded by its attributes. data: their marshal."""
+    """An instance recorded by its attributes. data: the marshalled attributes."""
 
     name: str
     data: bytes
@@ -65,7 +65,7 @@ class _Instance:
 
 @dataclass(slots=True)
 class _Turns:
-    """A loop being run; the fields are those of `Loop`."""
+    """A loop that is running; the fields are those of `Loop`."""
 
     line: int
     kind: str
@@ -76,17 +76,19 @@ class _Turns:
 
 @dataclass(slots=True, eq=False)
 class _Frame:
-    """A frame being followed.
+    """The state of a running frame.
 
-    owner:    the frame its steps are told in: itself, or, for the frame that 3.11 makes for a
-              comprehension, the one around it
-    values, texts: the locals as last seen
-    waiting:  the step whose after-state comes with the next snapshot
-    on_line:  the last "line" step
-    reached:  its line, or 0 once something else has happened in the frame
-    header:   the "line" step of a header whose branch is still open, header_at its line
-    clause:   line of the comprehension's clause that is being run, or 0
-    loops:    by header; comprehensions: by line of the clause
+    owner:     for the frame that Python 3.11 makes for a comprehension, the frame around it, to
+               which its steps belong; else None
+    values, texts: the latest locals
+    waiting:   the step whose effect comes with the next snapshot
+    on_line:   the last "line" step
+    reached:   its line, or 0 after any other event in the frame
+    header:    the "line" step of a header whose branch is still open
+    header_at: its line
+    clause:    line of the running clause of a comprehension, or 0
+    loops:     by header
+    comprehensions: by line of the clause
     """
 
     number: int
@@ -113,9 +115,9 @@ class _Frame:
 
 
 class Reader:
-    """Reads one recording: `read` gives the events and loops, `clipped` counts texts that were cut.
+    """Reads one recording: `read` returns the events and loops, `clipped` counts the cut texts.
 
-    limit: characters of a value's text.
+    limit: maximum characters of a value's text.
     """
 
     def __init__(self, program: MarkedProgram, recording: Recording, limit: int):
@@ -138,7 +140,7 @@ class Reader:
                 self.marker(self.frames[record[0]], markers[record[1]])
             else:
                 self.line(*record)
-        if self.recording.truncated:  # whether an open header lets its body in is not known
+        if self.recording.truncated:  # the recording does not show whether open headers branch
             for frame in self.frames.values():
                 if frame.header is not None:
                     frame.header.branch = None
@@ -155,7 +157,7 @@ class Reader:
             self.turn(frame, line)
             return
         if frame.clause and self.program.clauses[frame.clause].header == line:
-            # The comprehension goes on; what its statement does is told to the statement's line.
+            # The comprehension continues; its statement's effect belongs to the statement's line.
             self.settle(frame, snapshot, self.program.clauses[frame.clause].hidden)
             frame.waiting = frame.teller.on_line
             return
@@ -165,7 +167,7 @@ class Reader:
         frame.clause = 0
         frame.comprehensions.clear()
         if line == frame.reached:
-            # Python 3.12 comes back to `return f() or g()` before it returns. A line that really
+            # Python 3.12 visits `return f() or g()` again before it returns. A line that really
             # runs again, in a loop, has a marker in between.
             frame.waiting = frame.on_line
             return
@@ -176,7 +178,7 @@ class Reader:
         if frame.header is not None:
             until = self.program.headers[frame.header_at]
             if until > frame.header_at and frame.header_at <= line <= until:
-                return  # the same test, written over several lines
+                return  # another line of the same test
         frame.header = None
         if end is not None:
             step.branch = False
@@ -203,7 +205,7 @@ class Reader:
             header.iteration = iteration
 
     def turn(self, frame: _Frame, line: int) -> None:
-        """One turn of a comprehension's clause."""
+        """Reads one turn of a comprehension's clause."""
         clause = self.program.clauses[line]
         teller = frame.teller
         turns = teller.comprehensions.get(line)
@@ -220,7 +222,7 @@ class Reader:
         frame.clause = line
 
     def transfer(self, key: int, line: int, snapshot: Snapshot, kind: int, extra: Any) -> None:
-        """A call, return, yield, resume, exception or unwinding."""
+        """Reads a call, return, yield, resume, exception or unwinding."""
         if kind == CALL:
             self.call(key, line, snapshot, extra)
             return
@@ -282,14 +284,15 @@ class Reader:
         return step
 
     def settle(self, frame: _Frame, snapshot: Snapshot, hidden: frozenset[str] = _NOTHING) -> None:
-        """Tells the waiting step what has changed since the snapshot before.
+        """Adds the changes since the previous snapshot to the waiting step.
 
-        hidden: names of comprehensions' variables, which are no locals of the frame.
+        hidden: names of comprehensions' variables, which are not locals of the frame.
         """
         step = frame.waiting
         if frame.owner is not None and not frame.clause:
             return  # a comprehension's own frame before its first turn
-        if type(snapshot) is dict or snapshot != frame.snapshot:  # of dicts == says too much
+        # `==` of dicts ignores types, so always compare their values one by one.
+        if type(snapshot) is dict or snapshot != frame.snapshot:
             frame.snapshot = snapshot
             frame.latest = _values(snapshot)
             self.difference(frame, step, hidden)
@@ -343,7 +346,7 @@ class Reader:
 
 
 def _holds_set(value: Any) -> bool:
-    """Whether a value out of a recording may hold a set, whose order its text must not show."""
+    """Returns whether a recorded value may hold a set, whose order its text must not show."""
     data = marshal.dumps(value, 2)
     return b"<" in data or b">" in data
 
@@ -362,7 +365,7 @@ def _value(note: Any) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Exact sameness: 1 is not True, 0.0 is not -0.0, NaN is itself."""
+    """Returns whether two values are identical: 1 is not True, 0.0 is not -0.0, NaN is itself."""
     kind = type(one)
     if kind is not type(other):
         return False

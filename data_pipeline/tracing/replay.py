@@ -1,7 +1,7 @@
-"""A run replayed: the variables before and after each event, and where in the run a claim belongs.
+"""Replays a run: gives the variables before and after each event.
 
-`moments` gives the states one after another; `Replay` lays a whole run out to be looked up by line,
-turn, variable and frame. Whoever writes about a run and whoever checks it read the states here.
+`moments` yields the states in order; `Replay` indexes a whole run by line, turn, variable and
+frame. Narrators and verifiers of a run both read its states here.
 """
 
 import ast
@@ -17,8 +17,8 @@ from data_pipeline.tracing import Event, Trace
 class Moment:
     """An event with the variables of its frame before and after it, name -> text.
 
-    index: of the event in the trace. turn: on a loop's header, which turn it is about to begin,
-    from 1, whether or not it does.
+    index: position of the event in the trace
+    turn:  on a loop's header, the number of the turn it may begin next, from 1
     """
 
     index: int
@@ -29,8 +29,11 @@ class Moment:
 
 
 def moments(trace: Trace) -> Iterator[Moment]:
-    """Every event with its states. What a comprehension's turn ("step") binds is none of its
-    frame's: it stands in that event's `changed` alone."""
+    """Yields every event with its states.
+
+    The variables of a comprehension's turn ("step") are not those of its frame: only that event's
+    `changed` holds them.
+    """
     variables: dict[int, Mapping[str, str]] = {}  # frame -> after its latest event
     turns: dict[tuple[int, int], int] = {}  # frame and header -> turns begun
     for index, event in enumerate(trace.events):
@@ -57,10 +60,12 @@ def _apply_changes(event: Event, before: Mapping[str, str]) -> Mapping[str, str]
 class Occurrence:
     """One execution of a line.
 
-    at: index of its event. end: index of its frame's next line (or of the frame's end), so that
-    events at+1 … end-1 are what the line called or raised. turns: header line -> turn, of the
-    loops around the line (and of itself, if it is a header; 0 where it let nothing in).
-    totals: header line -> [turns that this execution of the loop makes in all].
+    at:     index of its event
+    end:    index of its frame's next line, or of the frame's end; events at+1 … end-1 are those
+            that the line called or raised
+    turns:  header line -> turn, for the loops around the line, and for itself if it is a header (0
+            if it does not enter its body)
+    totals: header line -> [number of turns of this execution of the loop]
     """
 
     at: int
@@ -71,7 +76,7 @@ class Occurrence:
 
 
 class Replay:
-    """A trace with its states: `value(frame, name, at)` is the text after event `at`."""
+    """Indexes the states of a trace: `value(frame, name, at)` is the text after event `at`."""
 
     def __init__(self, trace: Trace):
         self.trace = trace
@@ -147,7 +152,7 @@ class Replay:
             self.by_line.setdefault(occurrence.event.line, []).append(occurrence)
 
     def _calls_at(self, event: Event, at: int) -> None:
-        """A call, as an execution of its function's `def` line."""
+        """Records a call as an execution of its function's `def` line."""
         function = self.functions.get(event.function.rpartition(".")[2])
         if function is not None:
             entry = dataclasses.replace(event, line=function.lineno)
@@ -158,13 +163,13 @@ class Replay:
         return line == header or first <= line <= last
 
     def value(self, frame: int, name: str, at: int) -> str | None:
-        """Text of a local after event `at`; None where it has no value."""
+        """Returns the text of a local after event `at`, or None if it has no value."""
         events = self._events_of.get(frame, ())
         place = bisect.bisect_right(events, at)
         return self.moments[events[place - 1]].after.get(name) if place else None
 
     def history(self, frame: int, name: str) -> tuple[list[int], list[str | None]]:
-        """Events that set a local, and its texts after them."""
+        """Returns the events that set a local, and its texts after them."""
         return self._histories.get((frame, name), ([], []))
 
     @functools.cached_property
@@ -182,7 +187,7 @@ class Replay:
         return State(self, frame, at)
 
     def line_end(self, occurrence: Occurrence) -> Event | None:
-        """How a line's frame went on: the "return" or "yield" that the line led to, if it did."""
+        """Returns the "return" or "yield" event in which the line ended, if it did."""
         for event in self.events[occurrence.at + 1 : occurrence.end + 1]:
             if event.frame == occurrence.event.frame and event.kind in ("return", "yield"):
                 return event
@@ -193,7 +198,7 @@ class Replay:
         return last.value if last.kind == "return" else None
 
     def calls_of(self, function: str) -> list[int]:
-        """Frames of a function of the program, by its last name, in order."""
+        """Returns the frames of a function of the program in order; `function` is its last name."""
         return self._calls.get(function, [])
 
     @functools.cached_property
@@ -206,7 +211,7 @@ class Replay:
 
     @functools.cached_property
     def constants(self) -> dict[str, str]:
-        """Names bound once at module level, to a literal."""
+        """Returns name -> literal for names bound only once at module level."""
         bound: dict[str, list[ast.expr]] = {}
         for node in self.tree.body:
             if isinstance(node, ast.Assign):
@@ -222,7 +227,7 @@ class Replay:
 
 
 class State:
-    """A frame's locals (and the program's constants) after one event, by name."""
+    """Looks up a frame's locals, and the program's constants, after one event."""
 
     def __init__(self, run: Replay, frame: int, at: int):
         self.run, self.frame, self.at = run, frame, at

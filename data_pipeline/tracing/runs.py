@@ -1,4 +1,4 @@
-"""Running a call under the recorder, in this process.
+"""Runs a call under the recorder, in this process.
 
 Standard library only: this file also runs inside the sandbox.
 """
@@ -29,13 +29,20 @@ def trace_call(
 ) -> Trace:
     """Runs `program`, then traces `call` (such as "f(3, key=[1])") in it.
 
-    The program's module level runs untraced. Its output is dropped.
-    max_lines, max_bytes: steps and bytes of recorded locals after which events stop, see
-        `Trace.truncated`; the run goes on. max_characters: of one value's text.
-    Raises CallError for bad input (syntax of program or call, arguments that are no literals,
-    entry point missing, wrong arity). What the program raises is told in the trace; if its module
-    level raises, the trace has no events. Nothing limits time or memory here: one line that builds
-    several cycles of lists at once can keep the recorder busy for good.
+    Does not trace the module level, and drops the program's output. The trace holds an exception
+    of the program; if the module level raises, the trace has no events. Limits neither time nor
+    memory: one line that builds several cycles of lists at once can occupy the recorder for ever.
+
+    Args:
+        program: Python source text.
+        call: a call with literal arguments.
+        max_lines: steps after which recording stops (see `Trace.truncated`); the run continues.
+        max_bytes: bytes of recorded locals after which recording stops.
+        max_characters: length limit of one value's text.
+
+    Raises:
+        CallError: a syntax error in program or call, arguments that are not literals, a missing
+            entry point, or a wrong number of arguments.
     """
     prepared = compile_with_markers(program)
     parsed = parse_call(call)
@@ -91,7 +98,7 @@ def read_trace(
 
 
 def describe_raised(error: BaseException, program: MarkedProgram, limit: int) -> Raised:
-    """The exception that ended a run, with the innermost line of the program it came through."""
+    """Describes the exception that ended a run, with the innermost line of the program."""
     line = None
     step: Any = error.__traceback__
     while step is not None:

@@ -1,4 +1,4 @@
-"""Views of a trace: upstream's inlined form, a compact table, and colours for a terminal.
+"""Formats a trace: upstream's inlined form, a compact table, or colours for a terminal.
 
 Standard library only.
 """
@@ -14,13 +14,13 @@ from data_pipeline.tracing.events import Event, Trace
 
 
 def inline_trace(trace: Trace, frame: int = 0) -> str:
-    """The program with what happened in one frame as comments (SemCoder, construct_trace.py).
+    """Writes the events of one frame as comments into the program (SemCoder, construct_trace.py).
 
-    `[INPUT] {...} [/INPUT]` on the line of the def, `[STATE-k] {...} [/STATE-k]` on each line that
-    changed a local (k counts such steps over the whole frame; of more than three states of a line
-    the first two and the last are kept), `[OUTPUT] ... [/OUTPUT]` on the line that returned,
-    `[EXCEPTION] ... [/EXCEPTION]` where one arose. Unlike upstream, quotes inside values stay as
-    they are, and the output follows the last state of its line, not the first.
+    Adds `[INPUT] {...} [/INPUT]` to the line of the def, `[STATE-k] {...} [/STATE-k]` to each line
+    that changed a local (k counts such steps over the whole frame; of more than three states on a
+    line, only the first two and the last stay), `[OUTPUT] ... [/OUTPUT]` to the line that returned,
+    and `[EXCEPTION] ... [/EXCEPTION]` to lines that raised. Unlike upstream, keeps quotes inside
+    values, and puts the output after the last state of its line, not the first.
     """
     comments: dict[int, list[str]] = defaultdict(list)
     states: dict[int, list[str]] = defaultdict(list)
@@ -55,8 +55,10 @@ def _json_object(values: object) -> str:
 
 
 def _upstream_value(text: str) -> object:
-    """JSON where upstream finds JSON (numbers, strings, None, bools, lists of numbers, strings and
-    lists), else the text of the value."""
+    """Returns the value if upstream writes it as JSON, else its text.
+
+    Upstream does so for numbers, strings, None, bools and lists of numbers, strings and lists.
+    """
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -88,7 +90,7 @@ def _output(text: str) -> str:
 
 
 def format_table(trace: Trace, width: int = 100) -> str:
-    """One row a step: number, depth, line, source, what it did. Columns aligned, text not cut."""
+    """Formats one row a step: number, line, source indented by depth, effect. Does not cut text."""
     source = trace.program.split("\n")
     rows = [("step", "line", "source", "effect")]
     for number, event in enumerate(trace.events):
@@ -138,8 +140,10 @@ _STYLES = {
 
 
 def format_terminal(trace: Trace, *, colour: bool = True, width: int = 100, most: int = 400) -> str:
-    """The run as a person debugs it: source lines in order of execution, indented by call, with
-    what changed beside them. Steps past `most` are left out in the middle, and said so."""
+    """Formats source lines in order of execution, indented by call, with the changes beside them.
+
+    Replaces steps in the middle past `most` by a note of how many are missing.
+    """
 
     def paint(text: str, *styles: str) -> str:
         if not colour or not text:

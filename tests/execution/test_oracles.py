@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from data_pipeline.execution import oracles
 from data_pipeline.execution.guest import values
 from data_pipeline.execution.outcomes import Raised, Result, Value
-from tests.support.python_values import atoms, nested, spelled
+from tests.support.python_values import atoms, nested, write_literal
 
 # ---- values
 
@@ -42,7 +42,7 @@ CARRIED = nested(
 @given(CARRIED)
 def test_any_value_survives_exactly(value):
     back = values.decode(json.loads(json.dumps(values.encode(value))))
-    assert spelled(back) == spelled(value)
+    assert write_literal(back) == write_literal(value)
 
 
 def test_nan_cycles_and_opaque():

@@ -250,7 +250,7 @@ def test_a_folder_takes_the_place_of_ours_only(tmp_path):
         assert (target / "file").read_text() == content
         assert os.listdir(tmp_path) == ["model"]
     new = a_folder(partial_folder(target), "three")
-    with pytest.raises(FileError, match="model: exists, is not ours"):
+    with pytest.raises(FileError, match="model: this program did not write"):
         replace_folder(new, target, is_ours=lambda folder: (folder / "config").exists())
     assert (target / "file").read_text() == "two" and new.exists()
 

@@ -1,4 +1,4 @@
-"""All variants that the mutation operators give of a program, one operator after another."""
+"""Yields all variants of a program that the mutation operators make, operator by operator."""
 
 from collections.abc import Iterator, Sequence
 

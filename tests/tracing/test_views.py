@@ -10,7 +10,7 @@ import pytest
 
 from data_pipeline.execution.service import Sandbox, SandboxUnavailable
 from data_pipeline.tracing.views import format_table, format_terminal, inline_trace
-from tests.support.golden_events import traced
+from tests.support.golden_events import trace_source
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = """
@@ -30,7 +30,7 @@ def text(written: str) -> str:
 def test_inlined_form_is_upstreams():
     """SemCoder's construct_trace.py: k numbers the steps that changed something; up to three
     states of a line are all kept."""
-    assert inline_trace(traced(PROGRAM, "f([1, 2, 3])")) == text(
+    assert inline_trace(trace_source(PROGRAM, "f([1, 2, 3])")) == text(
         """
         def f(xs): # [INPUT] {"xs": [1, 2, 3]} [/INPUT]
             total = 0 # [STATE-0] {"total": 0} [/STATE-0]
@@ -43,14 +43,14 @@ def test_inlined_form_is_upstreams():
 
 
 def test_inlined_form_keeps_the_first_two_states_and_the_last():
-    assert inline_trace(traced(PROGRAM, "f([1, 0, 1, 0, 1])")).split("\n")[2] == (
+    assert inline_trace(trace_source(PROGRAM, "f([1, 0, 1, 0, 1])")).split("\n")[2] == (
         '    for x in xs: # [STATE-1] {"x": 1} [/STATE-1][STATE-2] {"x": 0} [/STATE-2]'
         ' ... [STATE-5] {"x": 1} [/STATE-5]'
     )
 
 
 def test_inlined_form_of_exceptions_and_values():
-    trace = traced(
+    trace = trace_source(
         """
         def f(a, b):
             t = (1, 'two')
@@ -82,12 +82,12 @@ def test_inlined_output_is_quoted_as_upstream_does():
     for expression, shown in (("'a'", '"a"'), ("3", "3"), ("True", "True"), ("None", "None"),
                               ("(1, 2)", "(1, 2)"), ("['x']", '["x"]'), ("{'a': 1}", "{'a': 1}"),
                               ("0.5", "0.5")):  # fmt: skip
-        trace = traced(f"def f():\n    return {expression}\n", "f()")
+        trace = trace_source(f"def f():\n    return {expression}\n", "f()")
         assert inline_trace(trace).split("\n")[1].endswith(f"# [OUTPUT] {shown} [/OUTPUT]")
 
 
 def test_inlined_comments_leave_the_program_as_it_is():
-    trace = traced(PROGRAM, "f([5])")
+    trace = trace_source(PROGRAM, "f([5])")
     bare = [
         re.sub(r" # \[(INPUT|STATE|OUTPUT).*", "", line) for line in inline_trace(trace).split("\n")
     ]
@@ -95,7 +95,7 @@ def test_inlined_comments_leave_the_program_as_it_is():
 
 
 def test_table_is_aligned_and_complete():
-    trace = traced(PROGRAM, "f([1, 2])")
+    trace = trace_source(PROGRAM, "f([1, 2])")
     lines = format_table(trace).split("\n")
     assert len(lines) == len(trace.events) + 2
     assert lines[0].split() == ["step", "line", "source", "effect"]
@@ -108,7 +108,7 @@ def test_table_is_aligned_and_complete():
 
 
 def test_terminal_view():
-    trace = traced(PROGRAM, "f([2])")
+    trace = trace_source(PROGRAM, "f([2])")
     plain = format_terminal(trace, colour=False)
     assert "\x1b" not in plain
     coloured = format_terminal(trace, colour=True)
@@ -116,11 +116,11 @@ def test_terminal_view():
     for line in trace.program.split("\n")[1:]:
         assert line in plain
     assert "total = 2" in plain and plain.endswith("f([2]) → [2, None]")
-    short = format_terminal(traced(PROGRAM, f"f({[1] * 500})"), colour=False, most=40)
+    short = format_terminal(trace_source(PROGRAM, f"f({[1] * 500})"), colour=False, most=40)
     assert re.search(r"… \d+ steps left out …", short) and len(short.split("\n")) < 60
-    cut = format_terminal(traced(PROGRAM, "f([1, 2, 3])", max_lines=4), colour=False)
+    cut = format_terminal(trace_source(PROGRAM, "f([1, 2, 3])", max_lines=4), colour=False)
     assert "steps are missing" in cut
-    wrong = format_terminal(traced("def f(x):\n    return 1 / x\n", "f(0)"), colour=False)
+    wrong = format_terminal(trace_source("def f(x):\n    return 1 / x\n", "f(0)"), colour=False)
     assert wrong.endswith("f(0) raises ZeroDivisionError: division by zero (line 2)")
 
 
@@ -150,7 +150,7 @@ def test_command_in_the_sandbox(file):
     assert done.returncode == 0, done.stderr
     trusted = command(file, "f([1, 2])", "--trusted")
     assert done.stdout == trusted.stdout
-    assert done.stdout.strip() == format_terminal(traced(PROGRAM, "f([1, 2])"), colour=False)
+    assert done.stdout.strip() == format_terminal(trace_source(PROGRAM, "f([1, 2])"), colour=False)
 
 
 def test_command_views_and_errors(file, tmp_path):

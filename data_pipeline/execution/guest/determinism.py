@@ -1,9 +1,9 @@
-"""The same program, the same answer: clock, randomness and what else a run could pick up.
+"""Makes runs repeatable: replaces the clock and the sources of randomness.
 
-Hash seed, locale and time zone come with the interpreter's environment (`tiers`). Here the clock is
-replaced by one that starts at a fixed moment and goes on by a millisecond each time it is read
-(sleeping moves it, and takes no time), and every source of randomness by a seeded one. A program
-can get around both; what it answers then differs between two runs, and is reported so.
+The interpreter's environment sets hash seed, locale and time zone (`tiers`). This module replaces
+the clock by one that starts at a fixed moment and advances by a millisecond at each reading
+(sleeping advances it and takes no time), and every source of randomness by a seeded one. A program
+can bypass both; if its answer then differs between two runs, the result reports that.
 Standard library only: this file runs inside the sandbox.
 """
 
@@ -22,7 +22,7 @@ SEED = 0
 
 
 class Clock:
-    """Nanoseconds since the epoch; each reading is TICK_NS after the one before."""
+    """Counts nanoseconds since the epoch and advances by TICK_NS at each reading."""
 
     def __init__(self) -> None:
         self.now = START_NS
@@ -43,7 +43,7 @@ _real_seed = random.Random.seed
 
 
 def reset() -> None:
-    """Back to the state a run starts in."""
+    """Resets clock and randomness to the state at the start of a run."""
     clock.now = START_NS
     _entropy.__class__ = random.Random
     _real_seed(_entropy, SEED)
@@ -53,7 +53,7 @@ def reset() -> None:
 def install(threads: bool = False) -> None:
     """Replaces the clock and the randomness of this interpreter.
 
-    threads: samples may start some, so that waiting for a descriptor must really wait.
+    threads: samples may start threads, so waiting for a descriptor must take real time.
     """
     read = clock.read
 
@@ -91,7 +91,7 @@ def install(threads: bool = False) -> None:
 
 
 def _install_waiting() -> None:
-    """An event loop waits in its selector: where nothing can come, the clock moves instead."""
+    """Advances the clock instead of waiting when an event loop waits in its selector."""
     real = selectors.DefaultSelector.select
 
     def select(self: selectors.BaseSelector, timeout: float | None = None) -> list[Any]:
@@ -113,7 +113,7 @@ def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
 
 
 def _install_datetime() -> None:
-    """`datetime.now` and `utcnow` read the system's clock in C: a subclass in the class's place."""
+    """Replaces `datetime` by a subclass, because its `now` and `utcnow` read the clock in C."""
     real = datetime.datetime
 
     class DatetimeType(type(real)):

@@ -1,10 +1,10 @@
-"""Running one job in the sample's own process, and telling what came of it.
+"""Runs one job in the sample's own process and returns its answer.
 
-A job is a JSON object: mode ("call", "series", "evaluate", "module", "stdin"), program, and by
-mode call (text), expression, or name + arguments as tagged trees; trace (the limits of a trace) or
-null.
-The answer is a JSON object: outcome, and trace where it was asked for. What the program does to
-this interpreter can at most spoil its own answer: no verdict is known here.
+A job is a JSON object: mode ("call", "series", "evaluate", "module", "stdin"), program, depending
+on the mode call (text), expression, or name + arguments as tagged trees; trace (the limits of a
+trace) or null.
+The answer is a JSON object: outcome, and the trace if requested. A program that tampers with this
+interpreter can only spoil its own answer: this process does not know the expected value.
 Standard library only: runs inside the sandbox.
 """
 
@@ -37,7 +37,7 @@ _intact_builtins = dict(vars(__import__("builtins")))
 
 
 def run_batch_job(job: Mapping[str, Any]) -> dict[str, Any]:
-    """A job of a batch: its output is kept apart, and this interpreter is put in order after it."""
+    """Runs a job of a batch: captures its output and restores this interpreter afterwards."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         answer = run_job(job)
@@ -146,7 +146,7 @@ def _run_traced(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _padding(number: int) -> list[Any]:
-    """Objects of every size and free list, so that the program's get other addresses."""
+    """Returns objects of every size and free list, to change the addresses of the program's."""
     small = [object(), [], {}, set(), (number,), (number, number), number + 0.5, 10**9 + number]
     return [*small, *map(bytes, range(1, 1024, 16))]
 
@@ -169,7 +169,7 @@ def _call(job: Mapping[str, Any]) -> Call:
 
 
 def _finish() -> None:
-    """What the interpreter does at exit, as part of the run: other threads end, exit handlers."""
+    """Does as part of the run what the interpreter does at exit: joins threads, runs handlers."""
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()
@@ -177,7 +177,7 @@ def _finish() -> None:
 
 
 def trace_to_json(trace: Trace) -> dict[str, Any]:
-    """`Trace` as JSON without its program, which the asker has."""
+    """Converts a `Trace` to JSON, without its program, which the receiver has."""
     return {
         "events": [
             [

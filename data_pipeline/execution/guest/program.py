@@ -1,4 +1,4 @@
-"""A program as code in a module of its own, and the outcome of running it.
+"""Compiles a program, makes its module and encodes the outcome of its run.
 
 Standard library only: runs inside the sandbox.
 """
@@ -16,7 +16,7 @@ from data_pipeline.tracing.markers import FILENAME
 from data_pipeline.tracing.recorder import describe_exception
 
 MAX_MESSAGE = 2000
-"""Characters of an exception's message that are kept."""
+"""Maximum characters of an exception's message; the rest is cut."""
 
 
 def compile_source(source: str) -> types.CodeType:
@@ -40,7 +40,7 @@ def make_module(name: str) -> types.ModuleType:
 
 
 def value_outcome(value: Any, max_nodes: int = values.MAX_NODES) -> list[Any]:
-    sys.settrace(None)  # what the program left running must not follow us
+    sys.settrace(None)  # a trace function of the program must not run during encoding
     sys.setprofile(None)
     try:
         return ["value", values.encode(value, max_nodes)]
