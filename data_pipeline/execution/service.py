@@ -156,6 +156,7 @@ class Sandbox:
     # ---- one run
 
     def call(self, program: str, call: str, **options: Any) -> Result:
+        """Runs a call such as "f(3)"; `options` are those of `call_job`."""
         return self.run(call_job(program, call, **options))
 
     def trace(self, program: str, call: str) -> Trace:

@@ -111,8 +111,8 @@ def parse_json(
         place = f"line {error.lineno} " if error.lineno > 1 else ""
         reason = f"not JSON ({error.msg} at {place}column {error.colno}); expected {expected}"
     except (RecursionError, ValueError) as error:  # ValueError: a number of thousands of digits
-        told = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        reason = f"not JSON ({told}); expected {expected}"
+        cause = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        reason = f"not JSON ({cause}); expected {expected}"
     raise raises(f"{where}: {reason}")
 
 

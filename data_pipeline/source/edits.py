@@ -64,6 +64,7 @@ class EditableProgram:
         return self.starts[line - 1] + column
 
     def span(self, node: ast.expr | ast.stmt) -> Span:
+        """Returns the node's span in characters."""
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         return (
@@ -155,6 +156,7 @@ def parts(function: ast.FunctionDef) -> Iterator[ast.AST]:
 
 
 def statements_of(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Returns the statements of a body without docstrings and other string statements."""
     return [statement for statement in body if not _is_text(statement)]
 
 

@@ -110,7 +110,8 @@ class _Frame:
     raised_at: int | None = None
 
     @property
-    def teller(self) -> "_Frame":
+    def step_frame(self) -> "_Frame":
+        """The frame that this frame's steps belong to."""
         return self.owner or self
 
 
@@ -135,11 +136,11 @@ class Reader:
         markers = self.program.markers
         for record in self.recording.records:
             if len(record) == 5:
-                self.transfer(*record)
+                self.read_transfer(*record)
             elif record[2] is None:
-                self.marker(self.frames[record[0]], markers[record[1]])
+                self.read_marker(self.frames[record[0]], markers[record[1]])
             else:
-                self.line(*record)
+                self.read_line(*record)
         if self.recording.truncated:  # the recording does not show whether open headers branch
             for frame in self.frames.values():
                 if frame.header is not None:
@@ -149,17 +150,17 @@ class Reader:
 
     # ---- records
 
-    def line(self, key: int, line: int, snapshot: Snapshot) -> None:
+    def read_line(self, key: int, line: int, snapshot: Snapshot) -> None:
         frame = self.frames[key]
         clause = self.program.clauses.get(line)
         if clause is not None:
             self.settle(frame, snapshot, clause.hidden)
-            self.turn(frame, line)
+            self.read_turn(frame, line)
             return
         if frame.clause and self.program.clauses[frame.clause].header == line:
             # The comprehension continues; its statement's effect belongs to the statement's line.
             self.settle(frame, snapshot, self.program.clauses[frame.clause].hidden)
-            frame.waiting = frame.teller.on_line
+            frame.waiting = frame.step_frame.on_line
             return
         if frame.owner is not None or frame.function.endswith(_GENERATOR):
             return
@@ -184,7 +185,7 @@ class Reader:
             step.branch = False
             frame.header, frame.header_at = step, line
 
-    def marker(self, frame: _Frame, marker: Marker) -> None:
+    def read_marker(self, frame: _Frame, marker: Marker) -> None:
         frame.clause = frame.reached = 0
         frame.comprehensions.clear()
         header, frame.header = frame.header, None
@@ -204,27 +205,27 @@ class Reader:
             header.branch = True
             header.iteration = iteration
 
-    def turn(self, frame: _Frame, line: int) -> None:
+    def read_turn(self, frame: _Frame, line: int) -> None:
         """Reads one turn of a comprehension's clause."""
         clause = self.program.clauses[line]
-        teller = frame.teller
-        turns = teller.comprehensions.get(line)
+        step_frame = frame.step_frame
+        turns = step_frame.comprehensions.get(line)
         if turns is None:
             real = self.real(clause.header)
-            turns = _Turns(real, "comprehension", teller.function, teller.number)
-            teller.comprehensions[line] = turns
+            turns = _Turns(real, "comprehension", step_frame.function, step_frame.number)
+            step_frame.comprehensions[line] = turns
             self.turns.append(turns)
         for inner in clause.inner:
-            teller.comprehensions.pop(inner, None)
+            step_frame.comprehensions.pop(inner, None)
         turns.iterations += 1
-        frame.waiting = self.add(teller, "step", line)
+        frame.waiting = self.add(step_frame, "step", line)
         frame.waiting.iteration = turns.iterations
         frame.clause = line
 
-    def transfer(self, key: int, line: int, snapshot: Snapshot, kind: int, extra: Any) -> None:
+    def read_transfer(self, key: int, line: int, snapshot: Snapshot, kind: int, extra: Any) -> None:
         """Reads a call, return, yield, resume, exception or unwinding."""
         if kind == CALL:
-            self.call(key, line, snapshot, extra)
+            self.read_call(key, line, snapshot, extra)
             return
         frame = self.frames[key]
         frame.reached = 0
@@ -258,12 +259,12 @@ class Reader:
             while self.stack.pop() is not frame:
                 pass
 
-    def call(self, key: int, line: int, snapshot: Snapshot, name: str) -> None:
+    def read_call(self, key: int, line: int, snapshot: Snapshot, name: str) -> None:
         parent = self.stack[-1] if self.stack else None
         last_name = name.rpartition(".")[2]
         if parent is not None and last_name in _FOLDED:
-            teller = parent.teller
-            frame = _Frame(teller.number, name, teller.depth, owner=teller)
+            step_frame = parent.step_frame
+            frame = _Frame(step_frame.number, name, step_frame.depth, owner=step_frame)
         else:
             frame = _Frame(self.numbered, name, parent.depth + 1 if parent else 0)
             self.numbered += 1
@@ -295,15 +296,15 @@ class Reader:
         if type(snapshot) is dict or snapshot != frame.snapshot:
             frame.snapshot = snapshot
             frame.latest = _values(snapshot)
-            self.difference(frame, step, hidden)
+            self.add_changes(frame, step, hidden)
         if step is not None and step.kind == "step" and frame.clause:
             for name in sorted(self.program.clauses[frame.clause].bound):
                 if name in frame.latest:
                     step.changed[name] = self.text(frame.latest[name])
 
-    def difference(self, frame: _Frame, step: _Step | None, hidden: frozenset[str]) -> None:
-        teller = frame.teller
-        values, texts = teller.values, teller.texts
+    def add_changes(self, frame: _Frame, step: _Step | None, hidden: frozenset[str]) -> None:
+        step_frame = frame.step_frame
+        values, texts = step_frame.values, step_frame.texts
         latest = frame.latest
         for name, value in latest.items():
             if name in hidden:

@@ -90,6 +90,7 @@ def read_trace(
     raised: Raised | None,
     limit: int,
 ) -> Trace:
+    """Turns a recording into a trace; `limit` bounds the characters of a value's text."""
     reader = Reader(program, recording, limit)
     events, loops = reader.read()
     return Trace(

@@ -1,4 +1,4 @@
-"""The hostile programs, in every tier that runs here: no false pass, nothing left or harmed."""
+"""Runs the hostile programs in every available tier: no false pass, no leftovers, no harm."""
 
 import os
 import secrets
@@ -122,7 +122,7 @@ def test_sees_no_secret_files(sandbox: Sandbox):
 
 
 def test_forged_answer_is_only_a_value(sandbox: Sandbox):
-    """Writing to the result's own descriptor says no more than returning a value would."""
+    """Writing to the result's own descriptor achieves no more than returning a value."""
     program = PROGRAMS[[p.name for p in PROGRAMS].index("forged result on every descriptor")]
     result = sandbox.call(program.program, "f(3)")
     assert result.outcome.__class__.__name__ in ("Value", "Died")
@@ -130,7 +130,7 @@ def test_forged_answer_is_only_a_value(sandbox: Sandbox):
 
 
 def test_test_body_cannot_be_passed_from_inside(sandbox: Sandbox):
-    """A test's verdict is made in a process that the program is not in."""
+    """A test's verdict is made in another process than the program's."""
     from data_pipeline.execution.service import test_job
 
     test = "def check(candidate):\n    assert candidate(2) == 12345\n"
@@ -144,7 +144,7 @@ def test_test_body_cannot_be_passed_from_inside(sandbox: Sandbox):
 
 @pytest.mark.slow
 def test_contained_while_traced(sandbox: Sandbox):
-    """Tracing looks at every value of a hostile program and runs none of its code."""
+    """Tracing records every value of a hostile program and runs none of its code."""
     for program in PROGRAMS:
         if program.mode != "call" or program.name == "result inside itself":
             continue  # the latter: two cycles in one line keep the recorder until the limit

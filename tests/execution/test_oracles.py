@@ -1,4 +1,4 @@
-"""Values that leave the sandbox, and the oracles that compare them outside."""
+"""Tests the values that leave the sandbox and the oracles that compare them outside."""
 
 import collections
 import json

@@ -1,4 +1,4 @@
-"""The execution service: what it tells, how it limits, and that verdicts are made outside."""
+"""Tests the execution service: its results and limits, and that verdicts are made outside."""
 
 import ast
 import gzip
@@ -168,7 +168,7 @@ def size(node):
     for body in ("assert make(3).n == 3\n", "n = make(1)\nn.left = 2\n", "size(make(1))\n"):
         outcome = best.run(test_job(program, body)).outcome
         assert isinstance(outcome, BadInput) and outcome.reason == "literal", body
-    # The program's own mistake with an attribute is no bad input.
+    # The program's own mistake with an attribute is not bad input.
     outcome = best.run(test_job("def f(x):\n    return x.nothing\n", "f(1)\n")).outcome
     assert isinstance(outcome, Raised) and outcome.type == "AttributeError"
 
@@ -258,7 +258,7 @@ def _burn(stop) -> None:
 
 
 def test_verdicts_do_not_depend_on_load(best):
-    """Under six busy processes the same limit is hit, and what fits still fits."""
+    """Beside six busy processes, the same runs pass the limit and the same runs stay within it."""
     spin = "def f(x):\n    while True:\n        pass\n"
     fits = "def f(n):\n    while n:\n        n -= 1\n    return 'done'\n"
     context = multiprocessing.get_context("spawn")
@@ -317,7 +317,7 @@ def test_batches_survive_their_members(best):
 
 def test_killed_worker_costs_one_retry(best):
     def killer() -> int:
-        """Kills one worker (the outermost process of it); its sample is run again."""
+        """Kills one worker (its outermost process); the service runs the sample again."""
         children = psutil.Process().children()
         victims = [c for c in children if "bwrap" in c.name() or "python" in c.name()]
         victims[0].send_signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Rows there and back, cut at any byte, appended by many; every error names file and line."""
+"""Tests rows written, read, cut at any byte or appended by many; errors name file and line."""
 
 import bz2
 import gzip
@@ -155,7 +155,7 @@ def test_an_appended_row_tells_its_place_and_closes_a_cut_line(tmp_path):
 
 
 def test_a_row_that_does_not_fit_on_the_disk_leaves_none(tmp_path):
-    """A limit on the size of files stands for the full disk: the row is written in part."""
+    """Simulates a full disk by a limit on file sizes, which cuts the write of a row."""
     path = tmp_path / "rows"
     program = """
 import resource, signal, sys

@@ -1,4 +1,4 @@
-"""Scopes of names, held against Python's own symbol tables."""
+"""Compares the scopes of names with Python's own symbol tables."""
 
 import ast
 import importlib.util
@@ -59,9 +59,9 @@ type pair[S] = tuple[S, pair[S], R]
 
 
 def global_names(code):
-    """Names that Python looks up outside of `code`, which is all inside one module.
+    """Returns the names that Python looks up outside of `code`, which is inside one module.
 
-    The table counts each `super` as a use of `__class__` too, wherever it stands.
+    The table also counts each `super` as a use of `__class__`, even outside of classes.
     """
     top = symtable.symtable(code, "here", "exec")
     found, waiting = set(), [top]

@@ -17,7 +17,7 @@ def test_columns_are_aligned_and_numbers_stand_to_the_right():
 
 
 def test_a_table_is_plain_text_and_never_cut(monkeypatch):
-    """Whatever the environment says of a terminal: it may go to a file, and be searched there."""
+    """Ignores the environment's terminal settings, because the table may go to a file."""
     for name, value in {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "COLUMNS": "20"}.items():
         monkeypatch.setenv(name, value)
     long = "[red]" + "no markup :smile: " * 30 + "."

@@ -1,4 +1,4 @@
-"""Golden traces, written by hand from the language's rules (not recorded from the tracer)."""
+"""Compares traces with goldens written by hand from the language's rules, not recorded."""
 
 import pytest
 

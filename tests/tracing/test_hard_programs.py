@@ -1,4 +1,4 @@
-"""Programs that are hard to trace: interleaved frames, limits, values that resist being shown."""
+"""Traces hard programs: interleaved frames, limits, values that are hard to render."""
 
 import re
 import subprocess
@@ -259,7 +259,7 @@ def test_comprehensions_whose_names_are_shared_leave_the_result_alone(body):
 
 
 def test_results_agree_with_the_official_outputs(shared_data):
-    """CRUXEval states 800 results; a traced run must come to the same."""
+    """CRUXEval states 800 results; traced runs must return the same."""
     import ast
     import json
 

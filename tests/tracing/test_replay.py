@@ -1,4 +1,4 @@
-"""The states of a replayed run, held against what plain Python sees while it runs the program."""
+"""Compares the states of a replayed run with those of a debugger in plain Python."""
 
 import sys
 from itertools import pairwise
@@ -53,7 +53,7 @@ def f(n):
 
 
 def states_in_python(program, call):
-    """(line, the frame's variables as text before it) of every line, as a debugger sees them."""
+    """Returns (line, the frame's variables as text before it) of every line, as in a debugger."""
     seen = []
 
     def watch(frame, kind, _):

@@ -1,4 +1,4 @@
-"""Views of a trace, against texts written by hand, and the command that shows them."""
+"""Compares views of a trace with texts written by hand, and tests the command that prints them."""
 
 import re
 import subprocess
@@ -28,8 +28,8 @@ def text(written: str) -> str:
 
 
 def test_inlined_form_is_upstreams():
-    """SemCoder's construct_trace.py: k numbers the steps that changed something; up to three
-    states of a line are all kept."""
+    """In SemCoder's construct_trace.py, k numbers the steps that changed something; all states of a
+    line stay if it has at most three."""
     assert inline_trace(trace_source(PROGRAM, "f([1, 2, 3])")) == text(
         """
         def f(xs): # [INPUT] {"xs": [1, 2, 3]} [/INPUT]
@@ -165,7 +165,7 @@ def test_command_views_and_errors(file, tmp_path):
         ([file, "f("], "not a Python expression"),
         ([file, "g(1)"], "defines no 'g'"),
         ([file, "f(1, 2)"], "does not fit"),
-        ([file, "f(y)"], "no literal"),
+        ([file, "f(y)"], "not a literal"),
         ([str(broken), "f(1)"], "line 2"),
         ([str(tmp_path / "none.py"), "f(1)"], "none.py"),
     ):

@@ -11,6 +11,7 @@ ANSWER = 40  # descriptor on which a sample's process answers
 
 
 def send(descriptor: int, message: Any) -> None:
+    """Sends a message. Raises OSError if the other end closed."""
     data = json.dumps(message).encode()
     write_all(descriptor, len(data).to_bytes(4, "big") + data)
 

@@ -20,6 +20,7 @@ MAX_MESSAGE = 2000
 
 
 def compile_source(source: str) -> types.CodeType:
+    """Compiles a program. Raises CallError("syntax") with the line at fault."""
     try:
         return compile(source, FILENAME, "exec", dont_inherit=True)
     except SyntaxError as error:
@@ -33,6 +34,7 @@ def compile_source(source: str) -> types.CodeType:
 
 
 def make_module(name: str) -> types.ModuleType:
+    """Makes an empty module and registers it in `sys.modules`."""
     module = types.ModuleType(name)
     module.__dict__["__builtins__"] = sys.modules["builtins"]
     sys.modules[name] = module
@@ -40,6 +42,7 @@ def make_module(name: str) -> types.ModuleType:
 
 
 def value_outcome(value: Any, max_nodes: int = values.MAX_NODES) -> list[Any]:
+    """Encodes a returned value as ["value", tree], or ["limit", "output", why] if too large."""
     sys.settrace(None)  # a trace function of the program must not run during encoding
     sys.setprofile(None)
     try:
@@ -51,6 +54,10 @@ def value_outcome(value: Any, max_nodes: int = values.MAX_NODES) -> list[Any]:
 
 
 def exception_outcome(error: BaseException, real: Mapping[int, int] | None = None) -> list[Any]:
+    """Encodes an exception as ["exception", type, message, line].
+
+    real: moved line -> line of the program, for a program with markers.
+    """
     if type(error) is MemoryError:
         return ["limit", "memory", ""]
     line = None
