@@ -19,7 +19,7 @@ from pathlib import Path
 
 from data_pipeline.builder import BuildOptions, Report, build
 from data_pipeline.builder.report import summary
-from data_pipeline.terminal.tables import table
+from data_pipeline.terminal.tables import format_table
 
 STANDARD_LIBRARY = (
     "base64", "bisect", "calendar", "cmd", "colorsys", "copy", "csv", "datetime", "difflib",
@@ -54,7 +54,7 @@ def rates(report: Report, wall: float) -> str:
         ("target: records", 5000, TARGET, "1.00 ×"),
     ]
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items())
-    told = table(("verified", "number", "per second", "against target"), rows)
+    told = format_table(("verified", "number", "per second", "against target"), rows)
     return f"{told}\n\nwall time {wall:.1f} s ({stages})"
 
 

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.rounds import describe_machine
 from data_pipeline.execution import oracles
 from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job
-from data_pipeline.execution.tiers import SYSTEM_FOLDERS, interpreter
+from data_pipeline.execution.tiers import SYSTEM_FOLDERS, find_interpreter
 
 PROGRAM = """
 def f(words):
@@ -101,7 +101,7 @@ def _timed(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def _fresh(workers: int, inside: bool, runs: int) -> tuple[float, float]:
-    python = interpreter(None)
+    python = find_interpreter(None)
     argv = [python.executable, "-I", "-S", "-c", PROGRAM + f"\nprint({CALL})\n"]
     if inside:
         box = ["bwrap", "--unshare-all", "--unshare-user", "--as-pid-1", "--cap-drop", "ALL"]
@@ -145,7 +145,7 @@ def _service(workers: int, tier: str, kind: str, runs: int) -> tuple[float, floa
 
         def timed() -> None:
             for result in run([job] * runs):
-                assert oracles.exact(result, ANSWER), result
+                assert oracles.is_exact(result, ANSWER), result
 
         return _timed(timed)
 

@@ -38,7 +38,7 @@ import numpy as np
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import Record, make_record, write_jsonl
 from data_pipeline.terminal.notices import logger
-from data_pipeline.terminal.tables import percent, table
+from data_pipeline.terminal.tables import format_percent, format_table
 from data_pipeline.tokens.batches import Batch, InputConfig, TrainInput, tokenize_records
 from data_pipeline.tokens.mixture import groups
 from data_pipeline.tokens.pack_plan import WINDOW, Schedule
@@ -186,7 +186,7 @@ def _speeds(records: list[Record], tokenizer: Any, folder: Path, args: argparse.
             name,
             f"{epoch.useful / epoch.seconds:,.0f}",
             f"{epoch.useful / epoch.seconds / AIM:.2f}x",
-            percent(epoch.fill),
+            format_percent(epoch.fill),
             f"{epoch.fill * step:,.0f}",
             f"{epoch.fill / padded_fill:.2f}x",
         )
@@ -195,7 +195,7 @@ def _speeds(records: list[Record], tokenizer: Any, folder: Path, args: argparse.
     full_step = f"useful of a full step ({step:,})"
     headings = ("way", "tokens/s", f"of {AIM:,}", "fill", full_step, "to padded")
     return (
-        f"{table(headings, rows)}\n\n"
+        f"{format_table(headings, rows)}\n\n"
         f"Prepared once in {seconds:.1f} s ({tokens / seconds:,.0f} tokens/s), "
         f"{size / tokens:.2f} bytes a token on disk; "
         f"memory while an epoch is read: {_memory(folder / 'tokens', options)}"
@@ -264,7 +264,7 @@ def _fills(args: argparse.Namespace, rng: np.random.Generator) -> str:
                 lambda w=window: len(plan_packs(lengths, args.length, w)) * args.length,
             )
         )
-    return table(("policy", "fill", "records/s"), rows)
+    return format_table(("policy", "fill", "records/s"), rows)
 
 
 def _fill_row(label: str, lengths: np.ndarray, places: Callable[[], int]) -> tuple:
@@ -304,7 +304,7 @@ def _planning(args: argparse.Namespace, rng: np.random.Generator) -> str:
     rows.append(("packs", f"{len(packs):,}"))
     rows.append(("fill", f"{100 * fill:.2f} %"))
     rows.append(("file", f"{size / 2**20:.1f} MiB"))
-    return table(("of an epoch", "measured"), rows)
+    return format_table(("of an epoch", "measured"), rows)
 
 
 if __name__ == "__main__":

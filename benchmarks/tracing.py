@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_pipeline.tracing import trace_call
-from data_pipeline.tracing.markers import prepare
+from data_pipeline.tracing.markers import compile_with_markers
 from data_pipeline.tracing.reading import Reader
 from data_pipeline.tracing.recorder import Recording, record
 
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def _row(name: str, source: str, turns: int, repeats: int) -> str:
-    program = prepare(source)
+    program = compile_with_markers(source)
     plain: dict = {}
     exec(source, plain)
     marked: dict = {}

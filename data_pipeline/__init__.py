@@ -1,5 +1,4 @@
-"""Programs in, training batches out: PyX records, prompts, execution, tracing, grain input.
+"""Turns programs into training batches: PyX records, prompts, execution, tracing, grain input.
 
-Nothing here imports JAX (grain, imported by `data_pipeline.tokens.batches` alone, brings it
-along).
+No module here imports JAX; only `data_pipeline.tokens.batches` loads it, through grain.
 """

@@ -13,7 +13,7 @@ from data_pipeline.builder.tally import quantile
 from data_pipeline.files import write_text
 from data_pipeline.pages.rendering import render_page
 from data_pipeline.pyx.records import KINDS
-from data_pipeline.terminal.tables import percent
+from data_pipeline.terminal.tables import format_percent
 
 _REASONS = 15  # shown of each kind of refusal
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -91,7 +91,7 @@ def _coverage(report: Report) -> Table:
         for reached, title in (("kept", "kept runs"), ("seen", "any run")):
             number, total = counts[f"{what}_{reached}"], counts[what]
             share = number / total if total else 0.0
-            rows.append((f"{what}, by {title}", number, total, share, percent(share)))
+            rows.append((f"{what}, by {title}", number, total, share, format_percent(share)))
     return Table(("reached", "number", "of", "", "share"), rows)
 
 
@@ -102,7 +102,7 @@ def _refusals(report: Report) -> Iterator[Refusals]:
             continue
         total, highest = counts.total(), max(counts.values())
         rows = [
-            (name, number, number / highest, percent(number / total))
+            (name, number, number / highest, format_percent(number / total))
             for name, number in counts.most_common(_REASONS)
         ]
         table = Table(("reason", "number", "", "share"), rows)

@@ -21,7 +21,7 @@ from data_pipeline.execution.service import (
 )
 from data_pipeline.pyx import dataset as pyx
 from data_pipeline.pyx.records import KINDS, Record
-from data_pipeline.terminal.tables import table
+from data_pipeline.terminal.tables import format_table
 from data_pipeline.verify import CONTRADICTED, verify_trace
 
 _TRACE = TraceLimits(max_lines=20_000)  # more than any run that is told
@@ -110,5 +110,5 @@ def summary(found: Recheck) -> str:
     rows.append(("all", found.held.total(), found.refuted.total()))
     claims = ", ".join(f"{number:,} {verdict}" for verdict, number in sorted(found.claims.items()))
     lines = [f"{name}: {why}" for name, why in found.wrong[:20]]
-    told = table(("records run again", "hold", "do not"), rows)
+    told = format_table(("records run again", "hold", "do not"), rows)
     return "\n".join([told, "", f"claims of forward monologues: {claims or 'none'}", *lines])

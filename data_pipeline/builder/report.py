@@ -8,7 +8,7 @@ from typing import Any
 from data_pipeline.builder.rows import EVAL, TRAIN
 from data_pipeline.builder.tally import Tally, quantile
 from data_pipeline.pyx.records import KINDS
-from data_pipeline.terminal.tables import percent, table
+from data_pipeline.terminal.tables import format_percent, format_table
 
 KIND_TITLES = {
     "nl": "description → code",
@@ -101,7 +101,7 @@ def _lengths(lengths: Counter[int]) -> tuple[Any, ...]:
 def summary(report: Report) -> str:
     """The table for the person who waited."""
     unit = report.unit
-    kinds = table(
+    kinds = format_table(
         ("records", "train", "held out", f"median {unit}", f"99 % {unit}", f"longest {unit}"),
         kind_rows(report),
     )
@@ -115,7 +115,7 @@ def summary(report: Report) -> str:
             refusals.append((title, counts.total(), ", ".join(told)))
     width = max(len(name) for name, _ in facts(report))
     lines = [f"{name:<{width}}  {value}" for name, value in facts(report)]
-    parts = [kinds, table(("not taken", "number", "reasons"), refusals), "\n".join(lines)]
+    parts = [kinds, format_table(("not taken", "number", "reasons"), refusals), "\n".join(lines)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -170,6 +170,6 @@ def coverage(tally: Tally, what: str) -> str:
         return "–"
     kept, seen = counts[f"{what}_kept"], counts[f"{what}_seen"]
     return (
-        f"{percent(kept / counts[what])} of {counts[what]:,} by the kept runs, "
-        f"{percent(seen / counts[what])} by any"
+        f"{format_percent(kept / counts[what])} of {counts[what]:,} by the kept runs, "
+        f"{format_percent(seen / counts[what])} by any"
     )

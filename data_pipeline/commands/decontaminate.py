@@ -22,8 +22,8 @@ from data_pipeline.decontamination.overlap import (
 )
 from data_pipeline.files import (
     check_separate,
-    numbered_lines,
     parse_row,
+    read_numbered_lines,
     write_bytes,
     write_rows,
 )
@@ -61,7 +61,7 @@ def _run(arguments: Sequence[str]) -> None:
         {"--input": options.input, "--output": options.output, "--report": options.report}
     )
     rows: list[tuple[bytes, Item]] = []
-    for number, line in numbered_lines(options.input, raises=DecontaminationError):
+    for number, line in read_numbered_lines(options.input, raises=DecontaminationError):
         where = f"{options.input.name}:{number}"
         row = parse_row(line, where, raises=DecontaminationError)
         rows.append((line if line.endswith(b"\n") else line + b"\n", item_of_row(row, where)))

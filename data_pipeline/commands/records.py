@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipeline.files import numbered_lines
+from data_pipeline.files import read_numbered_lines
 from data_pipeline.pyx.records import KINDS, RecordError, decode_line, parse_record
 from data_pipeline.terminal.command_line import CommandParser, run_command
 
@@ -34,7 +34,7 @@ def _check_file(path: Path, max_errors: int) -> bool:
     size = path.stat().st_size if path.is_file() else None
     try:
         with tqdm(total=size, desc=path.name, unit="B", unit_scale=True, disable=None) as bar:
-            lines = numbered_lines(
+            lines = read_numbered_lines(
                 path, raises=RecordError, on_read=lambda place: bar.update(place - bar.n)
             )
             for number, line in lines:

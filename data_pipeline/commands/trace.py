@@ -15,7 +15,7 @@ from data_pipeline.terminal.command_line import (
     run_command,
 )
 from data_pipeline.tracing import Trace, trace_call
-from data_pipeline.tracing.views import inlined, table, terminal
+from data_pipeline.tracing.views import format_table, format_terminal, inline_trace
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,11 +75,11 @@ def traced(options: argparse.Namespace) -> Trace:
 
 def _view(trace: Trace, options: argparse.Namespace) -> str:
     if options.view == "inlined":
-        return inlined(trace)
+        return inline_trace(trace)
     width = shutil.get_terminal_size().columns
     if options.view == "table":
-        return table(trace, width)
+        return format_table(trace, width)
     colour = options.colour == "always" or (
         options.colour == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     )
-    return terminal(trace, colour=colour, width=width, most=options.steps)
+    return format_terminal(trace, colour=colour, width=width, most=options.steps)

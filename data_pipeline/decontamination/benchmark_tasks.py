@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.errors import UserError
-from data_pipeline.files import numbered_lines, parse_json, read_unpacked
+from data_pipeline.files import parse_json, read_decompressed, read_numbered_lines
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json")
 
@@ -74,7 +74,7 @@ def _rows(path: Path, lenient: bool) -> Iterator[tuple[str, Any]]:
         if path.suffix == ".json":
             yield from _listed_rows(path, lenient)
             return
-        for number, line in numbered_lines(path, raises=BenchmarkError):
+        for number, line in read_numbered_lines(path, raises=BenchmarkError):
             yield f"{path}:{number}", parse_json(line, f"{path}:{number}", raises=_NotJson)
     except _NotJson:
         if not lenient:
@@ -82,7 +82,7 @@ def _rows(path: Path, lenient: bool) -> Iterator[tuple[str, Any]]:
 
 
 def _listed_rows(path: Path, lenient: bool) -> Iterator[tuple[str, Any]]:
-    content = read_unpacked(path, raises=BenchmarkError)
+    content = read_decompressed(path, raises=BenchmarkError)
     rows = parse_json(content, str(path), raises=_NotJson, expected="a list of rows")
     if isinstance(rows, list):
         yield from ((f"{path}: row {n}", row) for n, row in enumerate(rows, start=1))

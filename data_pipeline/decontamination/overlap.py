@@ -21,7 +21,7 @@ from data_pipeline.errors import UserError
 from data_pipeline.seeds.seed import Seed
 from data_pipeline.source.fingerprints import (
     function_fingerprint,
-    loosely_normalized,
+    normalize_loosely,
     tree_digest,
 )
 
@@ -116,7 +116,7 @@ def _fragments(code: str) -> tuple[_Fragment, ...]:
 
 
 def _fragment(code: str) -> _Fragment:
-    tree = loosely_normalized(code)
+    tree = normalize_loosely(code)
     loose = tree_digest(tree)
     tokens = _TOKEN.findall(ast.unparse(tree))
     return _Fragment(len(tokens), function_fingerprint(code), loose, _windows(tokens))

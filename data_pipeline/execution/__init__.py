@@ -1,10 +1,9 @@
-"""Running untrusted Python: isolated processes, tagged results, verdicts decided outside.
+"""Runs untrusted Python in isolated processes; the verdict on a result is made outside them.
 
 `service`   the `Sandbox`, its jobs and limits: start here
-`outcomes`  what a run comes to; `oracles` hold it against what was expected, outside the sandbox
-`tiers`     how isolated a worker is, and how it is started
-`worker`, `jobs`, `proxies`, `determinism`, `seccomp`, `landlock`: inside the sandbox, standard
-library only
+`outcomes`  the records of a run's result; `oracles` compare it with the expected value
+`tiers`     the levels of isolation, and how to start a worker of each
+`guest`     the code inside the sandbox, standard library only
 
 From a shell: `python -m data_pipeline.execution --program=FILE.py --call='f(3)'`.
 """

@@ -1,4 +1,4 @@
-"""What can be run: one record for each way of running a program, with what it takes."""
+"""Defines the jobs of the sandbox: one record for each way of running a program."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,10 +9,13 @@ from data_pipeline.execution.guest.values import encode
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one run. The wall limit only catches what waits: CPU time is what is judged by.
+    """The limits of one run.
 
-    cpu_seconds, wall_seconds; memory_bytes: of address space beyond the interpreter's own;
-    output_bytes: of stdout; answer_bytes: of the result (and its trace) as JSON.
+    cpu_seconds:  CPU time, by which a run is judged
+    wall_seconds: wall time, which only stops runs that wait
+    memory_bytes: address space beyond that of the interpreter
+    output_bytes: size of stdout
+    answer_bytes: size of the result (and its trace) as JSON
     """
 
     cpu_seconds: float = 2.0
@@ -24,10 +27,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class TraceLimits:
-    """Steps, bytes of recorded locals, and characters of a value's text, see `trace_call`.
+    """The limits of a trace; see `trace_call`.
 
-    ends_run: past the first two the run itself ends, as Limit("steps"), and gives no trace;
-    with tells_ended it gives the trace of what ran until then.
+    max_lines:      steps
+    max_bytes:      bytes of recorded locals
+    max_characters: characters of a value's text
+    ends_run:       end the run past max_lines or max_bytes, as Limit("steps") without a trace
+    tells_ended:    with ends_run, return the trace of the steps until then
     """
 
     max_lines: int = 10_000
@@ -39,27 +45,27 @@ class TraceLimits:
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a program; its kinds say how it is run.
+    """One run of a program; subclasses define how to run it.
 
-    twice: run a second time, with other addresses, and say whether it came to the same.
-    limits: None for the sandbox's own.
+    twice:  run a second time, with other addresses, and compare the two results
+    limits: None for those of the sandbox
     """
 
-    mode: ClassVar[str]  # as the worker names it
-    shares_process: ClassVar[bool] = False  # whether others may run in the same one before it
+    mode: ClassVar[str]  # the worker's name for it
+    shares_process: ClassVar[bool] = False  # whether it may follow other jobs in one process
 
     program: str
     twice: bool = field(default=False, kw_only=True)
     limits: Limits | None = field(default=None, kw_only=True)
 
     def message(self) -> dict[str, Any]:
-        """The job as the sandbox's worker reads it, beside its mode."""
+        """Returns the job's fields, without the mode, as the worker reads them."""
         return {"program": self.program}
 
 
 @dataclass(frozen=True)
 class _TracedJob(Job):
-    """trace: None for no trace."""
+    """A job that can be traced. trace: None for no trace."""
 
     shares_process = True
 
@@ -71,7 +77,7 @@ class _TracedJob(Job):
 
 @dataclass(frozen=True)
 class CallJob(_TracedJob):
-    """`call`: the text of a call with literal arguments, "f(3, key=[1])"."""
+    """Runs `call`, the text of a call with literal arguments: "f(3, key=[1])"."""
 
     mode = "call"
 
@@ -83,7 +89,7 @@ class CallJob(_TracedJob):
 
 @dataclass(frozen=True)
 class FunctionJob(_TracedJob):
-    """The function `name` on values."""
+    """Calls the function `name` with values."""
 
     mode = "call"
 
@@ -102,7 +108,7 @@ class FunctionJob(_TracedJob):
 
 @dataclass(frozen=True)
 class ExpressionJob(_TracedJob):
-    """An expression, run as code beside the program."""
+    """Evaluates an expression as code in the program's module."""
 
     mode = "evaluate"
 
@@ -114,7 +120,7 @@ class ExpressionJob(_TracedJob):
 
 @dataclass(frozen=True)
 class ScriptJob(Job):
-    """The program as a script (`__main__`) that reads `stdin`."""
+    """Runs the program as a script (`__main__`) that reads `stdin`."""
 
     mode = "module"
 
@@ -123,9 +129,9 @@ class ScriptJob(Job):
 
 @dataclass(frozen=True)
 class BodyJob(Job):
-    """A test's body against the program, each in a process of its own.
+    """Runs a test's body and the program in separate processes.
 
-    entry: the program's function that the body knows as `candidate`.
+    entry: the program's function that the body calls `candidate`.
     """
 
     mode = "test"
@@ -136,7 +142,7 @@ class BodyJob(Job):
 
 @dataclass(frozen=True)
 class SeriesJob(Job):
-    """The function `name` on one input after another, in one process; see `guest.series`."""
+    """Calls the function `name` with one input after another in one process (`guest.series`)."""
 
     mode = "series"
 
@@ -156,12 +162,12 @@ class SeriesJob(Job):
 
 
 def call_job(program: str, call: str, **options: Any) -> CallJob:
-    """`call` in the text of a call with literal arguments: "f(3, key=[1])"."""
+    """Makes a job for a call with literal arguments, such as "f(3, key=[1])"."""
     return CallJob(program, call, **options)
 
 
 def function_job(program: str, name: str, *args: Any, **options: Any) -> FunctionJob:
-    """The function `name` on values; keyword arguments of it go in as kwargs={...}."""
+    """Makes a job that calls the function `name` with values; pass its keywords as kwargs={...}."""
     return FunctionJob(program, name, args, **options)
 
 
@@ -174,30 +180,32 @@ def series_job(
     collect: str | None = None,
     **options: Any,
 ) -> SeriesJob:
-    """The function `name` on one input after another, in one process; see `guest.series`.
+    """Makes a job that calls the function `name` with one input after another in one process.
 
-    series: argument lists as tagged trees (`values.encode`); seconds: CPU time each may take.
+    series:  argument lists as tagged trees (`values.encode`)
+    seconds: CPU time limit of each call
+    collect: see `guest.series.run`
     """
     return SeriesJob(program, name, tuple(series), tuple(seconds), collect, **options)
 
 
 def expression_job(program: str, expression: str, **options: Any) -> ExpressionJob:
-    """Any expression, run as code beside the program: only what is no prediction to be scored."""
+    """Makes a job that evaluates an expression as code; never use it to score predictions."""
     return ExpressionJob(program, expression, **options)
 
 
 def stdin_job(program: str, stdin: str = "", **options: Any) -> ScriptJob:
-    """The program as a script (`__main__`) that reads `stdin`; what counts is its stdout."""
+    """Makes a job that runs the program as a script (`__main__`); read its output from stdout."""
     return ScriptJob(program, stdin, **options)
 
 
 def test_job(program: str, test: str, entry: str | None = None, **options: Any) -> BodyJob:
-    """A test body against the program, each in a process of its own.
+    """Makes a job that runs a test body and the program in separate processes.
 
-    In the body the program's functions are known by their names, and `entry` as `candidate`; if
-    it defines `check`, that is called with the entry point. The value None means that it passed.
+    The body calls the program's functions by their names, and `entry` also as `candidate`. If it
+    defines `check`, the job calls that with the entry point. The value None means that it passed.
     """
     return BodyJob(program, test, entry, **options)
 
 
-test_job.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test
+test_job.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it

@@ -1,8 +1,8 @@
-"""The last steps before the worker: place its descriptor, drop privileges, execute.
+"""Starts the worker: places its descriptor, drops privileges and executes it.
 
-Runs as a script of its own, `python -I -S launch.py JSON`, because a process with threads (JAX's)
-must not run Python between fork and exec. The JSON object: "control" (descriptor), "uid" (to
-become, or null), "reveal" (folder that uid cannot reach -> its closed ancestor), "argv".
+Runs as a separate script, `python -I -S launch.py JSON`, because a process with threads (JAX's)
+must not run Python between fork and exec. The JSON object has "control" (descriptor), "uid" (to
+become, or null), "reveal" (folder that uid cannot reach -> its closed ancestor), "argv", "env".
 Standard library only.
 """
 
@@ -16,8 +16,11 @@ _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
 
 
 def reveal(closed: dict[str, str]) -> None:
-    """In a mount namespace of its own, puts an open folder in place of each closed ancestor, with
-    nothing in it but the way to the folders named. Raises OSError."""
+    """Makes the given folders reachable for an unprivileged uid, in a mount namespace of its own.
+
+    Replaces each closed ancestor by an open folder that contains only the paths to the given
+    folders. Raises OSError.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
 
     def check(status: int, what: str) -> None:
@@ -32,8 +35,8 @@ def reveal(closed: dict[str, str]) -> None:
     interpreter = ", ".join(closed)
     check(
         libc.unshare(_CLONE_NEWNS),
-        f"an unprivileged uid cannot reach {interpreter}, and it may not be mounted elsewhere "
-        "(CAP_SYS_ADMIN): use an interpreter in a folder that everyone may read",
+        f"an unprivileged uid cannot reach {interpreter}, and mounting it elsewhere needs "
+        "CAP_SYS_ADMIN: use an interpreter in a folder that everyone may read",
     )
     check(libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "private")
     handles = {folder: os.open(folder, os.O_PATH) for folder in closed}
@@ -46,7 +49,7 @@ def reveal(closed: dict[str, str]) -> None:
 
 
 def become(uid: int) -> None:
-    """Gives up root for an unprivileged uid. Raises OSError."""
+    """Switches from root to an unprivileged uid. Raises OSError."""
     try:
         os.setgroups([])
         os.setresgid(uid, uid, uid)

@@ -1,7 +1,7 @@
-"""Oracles: comparing a result with what was expected, outside the sandbox.
+"""Compares a result with the expected value, outside the sandbox.
 
-Each takes a `Result` and the expected Python value, and holds only for a run that returned a value.
-What is opaque equals nothing: an object whose `__eq__` answers True never gets here.
+Each oracle takes a `Result` and the expected Python value, and returns False unless the run
+returned a value. Opaque values equal nothing, so an object cannot cheat with its own `__eq__`.
 """
 
 import math
@@ -11,28 +11,37 @@ from data_pipeline.execution.guest.values import Malformed, encode, has_opaque
 from data_pipeline.execution.outcomes import Result, Value
 
 
-def exact(result: Result, expected: Any) -> bool:
-    """Same types and same values all through: 2 is not 2.0, 1 is not True, 0.0 is not -0.0, NaN is
-    NaN, and dicts have the same order."""
+def is_exact(result: Result, expected: Any) -> bool:
+    """Returns whether all types and values are the same, including the order of dicts.
+
+    2 is not 2.0, 1 is not True, 0.0 is not -0.0, NaN is NaN.
+    """
     if not isinstance(result.outcome, Value):
         return False
     tree = encode(expected)
-    return not has_opaque(tree) and result.outcome.tree == tree and _same(result.outcome.tree, tree)
+    return (
+        not has_opaque(tree) and result.outcome.tree == tree and _is_same(result.outcome.tree, tree)
+    )
 
 
-def equal(result: Result, expected: Any) -> bool:
-    """Python's `==`: 2 == 2.0, dicts in any order, NaN unequal to itself."""
-    found, value = _value(result)
-    return found and _equal(value, expected)
+def is_equal(result: Result, expected: Any) -> bool:
+    """Compares with Python's `==`: 2 == 2.0, dicts in any order, NaN unequal to itself."""
+    found, value = _decode_value(result)
+    return found and _is_equal(value, expected)
 
 
-def close(result: Result, expected: Any, *, absolute: float = 1e-6, relative: float = 0.0) -> bool:
-    """`==`, but floats (inside containers too) may differ by absolute + relative * |expected|."""
-    found, value = _value(result)
-    return found and _close(value, expected, absolute, relative)
+def is_close(
+    result: Result, expected: Any, *, absolute: float = 1e-6, relative: float = 0.0
+) -> bool:
+    """Compares with `==`, but floats, also in containers, may differ by a tolerance.
+
+    The tolerance is absolute + relative * |expected|.
+    """
+    found, value = _decode_value(result)
+    return found and _is_close(value, expected, absolute, relative)
 
 
-def _value(result: Result) -> tuple[bool, Any]:
+def _decode_value(result: Result) -> tuple[bool, Any]:
     if not isinstance(result.outcome, Value) or not result.outcome.exact:
         return False, None
     try:
@@ -41,23 +50,23 @@ def _value(result: Result) -> tuple[bool, Any]:
         return False, None
 
 
-def _same(one: Any, other: Any) -> bool:
-    """JSON equality that tells true from 1, which Python's `==` on trees does not."""
+def _is_same(one: Any, other: Any) -> bool:
+    """Compares JSON trees and distinguishes true from 1, unlike Python's `==`."""
     if type(one) is not type(other):
         return False
     if type(one) is list:
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(map(_is_same, one, other))
     return one == other
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _is_equal(one: Any, other: Any) -> bool:
     try:
         return bool(one == other)
     except RecursionError:
         return False
 
 
-def _close(one: Any, other: Any, absolute: float, relative: float) -> bool:
+def _is_close(one: Any, other: Any, absolute: float, relative: float) -> bool:
     if isinstance(other, float) or isinstance(one, float):
         if not isinstance(one, (int, float)) or not isinstance(other, (int, float)):
             return False
@@ -71,10 +80,10 @@ def _close(one: Any, other: Any, absolute: float, relative: float) -> bool:
             return one == other
     if isinstance(other, (list, tuple)) and type(one) is type(other):
         return len(one) == len(other) and all(
-            _close(a, b, absolute, relative) for a, b in zip(one, other, strict=True)
+            _is_close(a, b, absolute, relative) for a, b in zip(one, other, strict=True)
         )
     if isinstance(other, dict) and isinstance(one, dict):
         return one.keys() == other.keys() and all(
-            _close(one[key], other[key], absolute, relative) for key in other
+            _is_close(one[key], other[key], absolute, relative) for key in other
         )
-    return _equal(one, other)
+    return _is_equal(one, other)

@@ -1,4 +1,4 @@
-"""What a run comes to. Every record is frozen and free of the sandboxed program's objects."""
+"""Defines the outcomes of a run. Records are frozen and hold no objects of the program."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,23 +10,23 @@ from data_pipeline.tracing.events import Raised, Trace
 
 @dataclass(frozen=True)
 class Value:
-    """A result, as the tagged tree of `values`."""
+    """A returned value, as the tagged tree of `values`."""
 
     tree: Any
 
     @property
     def exact(self) -> bool:
-        """Whether the tree holds nothing opaque and no cycle."""
+        """Whether the tree contains no opaque value and no cycle."""
         return not has_opaque(self.tree)
 
     def python(self) -> Any:
-        """The value. Raises `values.Malformed` if its keys were chosen to collide."""
+        """Decodes the value. Raises `values.Malformed` if its keys were chosen to collide."""
         return decode(self.tree)
 
 
 @dataclass(frozen=True)
 class Limit:
-    """The program was stopped. kind: "cpu", "wall", "memory", "output", or "steps" (of a trace)."""
+    """The program passed a limit. kind: "cpu", "wall", "memory", "output", "steps" (of a trace)."""
 
     kind: str
     detail: str = ""
@@ -41,7 +41,7 @@ class Died:
 
 @dataclass(frozen=True)
 class BadInput:
-    """What was asked could not be run. reason: "syntax", "entry", "literal" or "arity".
+    """The job could not be run. reason: "syntax", "entry", "literal" or "arity".
 
     line: line of a syntax error in the program.
     """
@@ -64,16 +64,16 @@ _NAMES: dict[type, str] = {
 
 @dataclass(frozen=True)
 class Result:
-    """One run.
+    """The result of one run.
 
-    stdout:          what it wrote, up to the output limit
+    stdout:          the program's output, up to the output limit
     tier:            "A", "B" or "C", see `tiers`
     cpu_seconds:     user and system time of the sample's process
-    wall_seconds:    as seen by the worker
+    wall_seconds:    measured by the worker
     peak_bytes:      peak resident memory of the process (of the whole batch in batch mode)
-    deterministic:   whether a second run gave the same outcome and output; None if not asked
-    trace:           if asked
-    tries:           workers it took (2: the first was killed)
+    deterministic:   whether a second run had the same outcome and output; None without one
+    trace:           None unless requested
+    tries:           number of workers used (2: the first was killed)
     """
 
     outcome: Outcome
@@ -92,7 +92,7 @@ class Result:
         return _NAMES[type(self.outcome)]
 
     def to_json(self) -> Mapping[str, Any]:
-        """A JSON object: `kind`, the outcome under its kind, and the measurements."""
+        """Returns a JSON object: `kind`, the outcome under its kind, and the measurements."""
         row: dict[str, Any] = {"kind": self.kind}
         if isinstance(self.outcome, Value):
             row["value"] = self.outcome.tree
@@ -112,7 +112,7 @@ class Result:
 
 
 def value_text(value: Value) -> str:
-    """The value as Python text, opaque parts as `<Type>`."""
+    """Renders the value as Python text, with opaque parts as `<Type>`."""
     from data_pipeline.tracing.rendering import render
 
     try:

@@ -1,10 +1,10 @@
-"""The service: jobs in, results out, over a pool of warmed workers.
+"""Runs jobs on a pool of warmed workers and returns their results.
 
     with Sandbox() as sandbox:
         result = sandbox.call("def f(x):\\n    return x + 1\\n", "f(3)")
-        exact(result, 4)
+        is_exact(result, 4)
 
-Threads wait for the workers, so `Sandbox` may be used from many threads at once.
+Threads wait for the workers, so many threads may use one `Sandbox`.
 """
 
 import contextlib
@@ -37,19 +37,19 @@ from data_pipeline.execution.outcomes import BadInput, Died, Limit, Outcome, Res
 from data_pipeline.execution.tiers import SandboxUnavailable, Setup, WorkerLost
 from data_pipeline.tracing.events import Event, Loop, Raised, Trace
 
-STRETCHES = 8  # wall limits that a run which is computing may take when it runs alone
+STRETCHES = 8  # number of wall limits granted to a run that computes while it runs alone
 TWIN_HASH_SEED = 4242
 
 
 class TraceError(UserError):
-    """A program and call that give no trace: not to be run, past a limit, or dead."""
+    """A program and call give no trace: invalid input, a passed limit, or a dead process."""
 
 
 MAX_TEXT = 1 << 22  # characters of a program, a call or an input
 
 
 class _Gate:
-    """Many may run together, or one alone."""
+    """Lets many threads run together, or one alone."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -84,10 +84,10 @@ class _Gate:
 
 
 class Sandbox:
-    """A pool of workers of the strongest tier that works here (or of `tier`).
+    """A pool of workers of the strongest tier that this machine can start (or of `tier`).
 
-    workers: processes, one per core by default. allow_weak: admit tier C.
-    Raises SandboxUnavailable.
+    Raises SandboxUnavailable if it can start none.
+    workers: number of processes, one per core by default. allow_weak: admit tier C.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Sandbox:
         self.limits = limits or Limits()
         self.workers = workers or len(os.sched_getaffinity(0))
         self._gate = _Gate()
-        self._idle: queue.LifoQueue[tiers.Worker | None] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[tiers.WorkerProcess | None] = queue.LifoQueue()
         for _ in range(self.workers):
             self._idle.put(None)  # started when first needed
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox")
@@ -133,12 +133,14 @@ class Sandbox:
                 worker.close()
 
     def warn_if_weaker(self) -> None:
-        """Says on stderr that the tier is not the strongest, and why: when the work is done."""
+        """Warns on stderr if the tier is not the strongest, and why. Call it after the work."""
         tiers.warn_if_weaker(self._found)
 
     def twin(self, number: int = 0) -> "Sandbox":
-        """The same sandbox under another hash seed, for what must not depend on it; each number
-        has its own. It is started when first asked for and closed with this one."""
+        """Returns the same sandbox with another hash seed, to find results that depend on it.
+
+        Each number has its own seed. The twin starts at its first use and closes with this sandbox.
+        """
         with self._twin_lock:
             if number not in self._twins:
                 hash_seed = self.setup.hash_seed + TWIN_HASH_SEED + number
@@ -154,10 +156,11 @@ class Sandbox:
     # ---- one run
 
     def call(self, program: str, call: str, **options: Any) -> Result:
+        """Runs a call such as "f(3)"; `options` are those of `call_job`."""
         return self.run(call_job(program, call, **options))
 
     def trace(self, program: str, call: str) -> Trace:
-        """What the call does, step by step. Raises TraceError where the run leaves no trace."""
+        """Traces a call step by step. Raises TraceError if the run leaves no trace."""
         result = self.run(call_job(program, call, trace=TraceLimits()))
         match result.outcome:
             case BadInput(message=message):
@@ -172,7 +175,7 @@ class Sandbox:
 
     def run(self, job: Job) -> Result:
         """Runs one job in a process of its own."""
-        bad = _oversized(job)
+        bad = _check_size(job)
         if bad is not None:
             return Result(bad, tier=self.tier)
         result = self._run([job])[0]
@@ -185,19 +188,21 @@ class Sandbox:
     # ---- many runs
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Result]:
-        """Results in the order of the jobs, each run in a process of its own."""
-        yield from self._ordered(self.run, jobs)
+        """Yields results in the order of the jobs, each run in a process of its own."""
+        yield from self._map_in_order(self.run, jobs)
 
     def map_batched(self, jobs: Iterable[Job], size: int = 16) -> Iterator[Result]:
-        """The same, `size` jobs in one process one after another: for building data out of
-        programs that were screened before, never for scoring, since one job can reach the next."""
+        """Yields results in order, and runs up to `size` jobs one after another in one process.
+
+        Use it to build data from screened programs, never to score: one job can affect the next.
+        """
         chunks = (
             itertools.batched(jobs, size) if hasattr(itertools, "batched") else _chunks(jobs, size)
         )
-        for results in self._ordered(self._run_batch, chunks):
+        for results in self._map_in_order(self._run_batch, chunks):
             yield from results
 
-    def _ordered(self, function: Any, items: Iterable[Any]) -> Iterator[Any]:
+    def _map_in_order(self, function: Any, items: Iterable[Any]) -> Iterator[Any]:
         waiting: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         ahead = 0
         for item in items:
@@ -212,7 +217,7 @@ class Sandbox:
 
     def _run_batch(self, jobs: Sequence[Job]) -> list[Result]:
         alone = [
-            not job.shares_process or job.twice or job.limits or _oversized(job) for job in jobs
+            not job.shares_process or job.twice or job.limits or _check_size(job) for job in jobs
         ]
         together = iter(self._run([j for j, a in zip(jobs, alone, strict=True) if not a]))
         return [
@@ -229,14 +234,14 @@ class Sandbox:
             results = self._ask(jobs, perturb)
         for index, result in enumerate(results):
             if isinstance(result.outcome, Limit) and result.outcome.kind == "wall":
-                # Was it waiting, or was the machine busy? Nothing else of ours runs now, and what
-                # still computes when the limit is reached gets more time.
+                # The run waited, or the machine was busy. Run it alone; if it still computes at
+                # the limit, it gets more time.
                 with self._gate.alone():
                     results[index] = self._ask([jobs[index]], perturb, STRETCHES)[0]
         return results
 
     def _ask(self, jobs: Sequence[Job], perturb: int, stretches: int = 0) -> list[Result]:
-        alone = jobs[0]  # what cannot be batched comes by itself
+        alone = jobs[0]  # jobs that cannot share a process come one at a time
         limits = alone.limits or self.limits
         request = {
             "jobs": [{"mode": job.mode, "perturb": perturb, **job.message()} for job in jobs],
@@ -253,7 +258,7 @@ class Sandbox:
             worker = self._idle.get()
             try:
                 if worker is None:
-                    worker = tiers.start(self.tier, self.setup)
+                    worker = tiers.start_worker(self.tier, self.setup)
                 rows, answers = worker.ask(request, patience)
             except WorkerLost as error:
                 if worker is not None:
@@ -266,7 +271,7 @@ class Sandbox:
                 _result(job, row, answer, self.tier, tries)
                 for job, row, answer in zip(jobs, rows, answers, strict=True)
             ]
-        if len(jobs) > 1:  # one of them kills workers: find it
+        if len(jobs) > 1:  # one of them kills workers: run each alone to find it
             return [self._ask([job], perturb, stretches)[0] for job in jobs]
         return [Result(Died(f"the worker was lost twice: {reason}"), tier=self.tier, tries=2)]
 
@@ -280,7 +285,7 @@ def _chunks(items: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
         yield chunk
 
 
-def _oversized(job: Job) -> BadInput | None:
+def _check_size(job: Job) -> BadInput | None:
     for name in ("program", "call", "expression", "stdin", "test"):
         text = getattr(job, name, None)
         if text is not None and len(text) > MAX_TEXT:
@@ -289,27 +294,27 @@ def _oversized(job: Job) -> BadInput | None:
 
 
 def _result(job: Job, row: Mapping[str, Any], answer: bytes, tier: str, tries: int) -> Result:
-    """Reads what a sample says as data of unknown origin."""
+    """Reads a sample's answer, which is untrusted data."""
     trace = None
     stdout = row["stdout"]
     if row["ended"] is not None:
-        outcome = _outcome(row["ended"])
+        outcome = _read_outcome(row["ended"])
     else:
         try:
-            told = json.loads(answer)
-            outcome = _outcome(told["outcome"])
-            stdout = _text(told.get("stdout", "")) + stdout
-            if "trace" in told and getattr(job, "trace", None) is not None:
-                trace = trace_from_json(told["trace"], job.program)
+            reply = json.loads(answer)
+            outcome = _read_outcome(reply["outcome"])
+            stdout = _text(reply.get("stdout", "")) + stdout
+            if "trace" in reply and getattr(job, "trace", None) is not None:
+                trace = trace_from_json(reply["trace"], job.program)
         except (ValueError, TypeError, KeyError, IndexError, RecursionError, AttributeError):
-            outcome, trace = Died("the result is no message of ours"), None
+            outcome, trace = Died("the sandboxed process returned a malformed message"), None
     return Result(
         outcome, stdout, tier, row["cpu"], row["wall"], row["peak"], trace=trace, tries=tries
     )
 
 
-def _outcome(told: Any) -> Outcome:
-    match told:
+def _read_outcome(parts: Any) -> Outcome:
+    match parts:
         case ["value", tree]:
             return Value(tree)
         case ["exception", str(name), str(message), int() | None as line]:
@@ -329,29 +334,29 @@ def _text(value: Any) -> str:
     return value
 
 
-def trace_from_json(told: Mapping[str, Any], program: str) -> Trace:
-    """The trace that `jobs.trace_to_json` wrote. Raises ValueError, TypeError or KeyError."""
+def trace_from_json(data: Mapping[str, Any], program: str) -> Trace:
+    """Reads a trace from `jobs.trace_to_json`. Raises ValueError, TypeError or KeyError."""
 
-    def raised(parts: Any) -> Raised | None:
+    def read_raised(parts: Any) -> Raised | None:
         return None if parts is None else Raised(_text(parts[0]), _text(parts[1]), parts[2])
 
     events = tuple(
         Event(
             _text(kind), int(line), _text(function), int(frame), int(depth),
             {_text(name): _text(text) for name, text in changed.items()},
-            tuple(map(_text, gone)), None if value is None else _text(value), raised(error),
+            tuple(map(_text, gone)), None if value is None else _text(value), read_raised(error),
             branch, iteration,
         )
         for kind, line, function, frame, depth, changed, gone, value, error, branch, iteration
-        in told["events"]
+        in data["events"]
     )  # fmt: skip
     loops = tuple(
         Loop(int(line), _text(kind), _text(function), int(frame), int(iterations))
-        for line, kind, function, frame, iterations in told["loops"]
+        for line, kind, function, frame, iterations in data["loops"]
     )
     return Trace(
-        program, _text(told["call"]), events, loops, told["result"], raised(told["raised"]),
-        told["truncated"], int(told["clipped"]),
+        program, _text(data["call"]), events, loops, data["result"], read_raised(data["raised"]),
+        data["truncated"], int(data["clipped"]),
     )  # fmt: skip
 
 

@@ -1,12 +1,12 @@
-"""Tiers of isolation: how a worker is started, and which kind this machine can start.
+"""Starts workers in three tiers of isolation and finds the strongest that this machine supports.
 
-A  bubblewrap: namespaces of its own (user, process, mount, network, ...), a read-only view of the
-   interpreter and nothing else, no /proc; and all of B's but Landlock.
-B  no namespaces: an unprivileged uid (where this process is root), Landlock (reading the
-   interpreter, nothing else), seccomp, resource limits, an empty environment.
-C  B without Landlock: files that the uid may read can be read. For building data, never for
-   scoring, and only if asked for.
-Which one a machine has is found by starting it and letting a sample try to get out.
+A  bubblewrap: separate namespaces (user, process, mount, network, ...), a read-only view of the
+   interpreter alone, no /proc; and the measures of B except Landlock.
+B  no namespaces: an unprivileged uid (if this process is root), Landlock (may only read the
+   interpreter), seccomp, resource limits, an empty environment.
+C  B without Landlock: the program can read any file that the uid may read. For building data,
+   never for scoring, and only on request.
+To test a tier, starts a worker and lets a sample try to escape.
 """
 
 import json
@@ -41,7 +41,7 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
 }
 
-# Modules that the sandbox gets, in no order; all of the standard library or each other.
+# Modules sent into the sandbox; they import only the standard library and each other.
 _MODULES = (
     "data_pipeline", "data_pipeline.errors", "data_pipeline.execution",
     "data_pipeline.execution.guest", "data_pipeline.execution.guest.determinism",
@@ -60,8 +60,8 @@ _PACKAGES = (
     "data_pipeline.source", "data_pipeline.tracing",
 )  # fmt: skip
 
-# Run by `python -c`: takes the sources from the control descriptor (their folder need not be
-# readable in there) and gives them builtins of their own, which no program can replace.
+# Run by `python -c`: reads the sources from the control descriptor (the sandbox may not be able to
+# read their folder) and gives them their own builtins, which no program can replace.
 _BOOTSTRAP = """
 import os
 register_at_fork, os.register_at_fork = os.register_at_fork, lambda **hooks: None
@@ -100,24 +100,24 @@ worker.main(order["options"])
 
 
 class SandboxUnavailable(UserError, RuntimeError):
-    """No tier that was asked for can be had here; says why, and what to install."""
+    """This machine cannot start a requested tier; the message says why and what to install."""
 
 
 class WorkerLost(Exception):
-    """The worker ended, or did not answer in time."""
+    """The worker ended or did not answer in time."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker is started with.
+    """The options of a worker.
 
-    python:        the interpreter; None: the one that runs this
-    packages:      folders put on the sample's sys.path, readable in there
-    preload:       modules imported once, before the forks
+    python:        path of the interpreter; None for the one of this process
+    packages:      folders to add to the sample's sys.path, readable in the sandbox
+    preload:       modules to import once, before the forks
     scratch_bytes: size of a writable folder /scratch (tier A only), 0 for none
-    threads:       samples may start threads
-    uid:           to become, where this process is root
-    hash_seed:     of the interpreter, which the order of a set of strings depends on
+    threads:       whether samples may start threads
+    uid:           unprivileged uid to switch to if this process is root
+    hash_seed:     hash seed of the interpreter, which decides the order of sets of strings
     """
 
     python: str | None = None
@@ -136,10 +136,10 @@ class Interpreter:
 
 
 @lru_cache(maxsize=16)
-def interpreter(python: str | None) -> Interpreter:
-    """The interpreter behind a path (a virtual environment's leads to its base).
+def find_interpreter(python: str | None) -> Interpreter:
+    """Returns the interpreter at a path, or the base interpreter of a virtual environment.
 
-    Raises SandboxUnavailable.
+    Raises SandboxUnavailable if it does not run or is older than Python 3.11.
     """
     if python is None:
         executable = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
@@ -154,15 +154,15 @@ def interpreter(python: str | None) -> Interpreter:
         ).stdout.split("\n")
     except (OSError, subprocess.SubprocessError) as error:
         raise SandboxUnavailable(
-            f"--python={python} is no interpreter that runs: {error}"
+            f"--python={python}: expected a Python interpreter that runs: {error}"
         ) from None
     if answer[0] != "True":
-        raise SandboxUnavailable(f"--python={python} is older than Python 3.11")
+        raise SandboxUnavailable(f"--python={python}: expected Python 3.11 or newer")
     return Interpreter(os.path.realpath(answer[1]), os.path.realpath(answer[2]))
 
 
 @dataclass
-class Worker:
+class WorkerProcess:
     """A running worker and its control socket."""
 
     process: subprocess.Popen[bytes]
@@ -171,7 +171,7 @@ class Worker:
     errors: Any = field(repr=False)
 
     def ask(self, request: Any, seconds: float) -> tuple[list[Any], list[bytes]]:
-        """Rows and the samples' answers. Raises WorkerLost."""
+        """Sends a request and returns rows and the samples' answers. Raises WorkerLost."""
         try:
             self.control.settimeout(seconds)
             data = json.dumps(request).encode()
@@ -199,7 +199,7 @@ class Worker:
         return self.errors.read()[-2000:].decode(errors="replace").strip()
 
     def stop(self) -> None:
-        """Ends the worker and all in it. Safe to call twice."""
+        """Ends the worker and its samples. Safe to call twice."""
         self.control.close()
         if self.process.poll() is None:
             self.process.kill()  # and with it the worker, see PDEATHSIG there
@@ -210,12 +210,12 @@ class Worker:
         self.errors.close()
 
 
-def start(tier: str, setup: Setup) -> Worker:
+def start_worker(tier: str, setup: Setup) -> WorkerProcess:
     """Starts a worker of a tier. Raises SandboxUnavailable with the reason."""
-    python = interpreter(setup.python)
+    python = find_interpreter(setup.python)
     readable = [python.prefix, os.path.dirname(python.executable), *setup.packages]
     uid = setup.uid if os.geteuid() == 0 else None
-    closed = _closed_ancestors(readable, uid) if uid is not None else {}
+    closed = _find_closed_ancestors(readable, uid) if uid is not None else {}
     argv = [python.executable, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", _BOOTSTRAP]
     if tier == "A":
         argv = _bubblewrap(readable, setup) + argv
@@ -246,7 +246,7 @@ def start(tier: str, setup: Setup) -> Worker:
         )
     finally:
         theirs.close()
-    worker = Worker(process, ours, tier, errors)
+    worker = WorkerProcess(process, ours, tier, errors)
     options = {
         "packages": list(setup.packages),
         "preload": list(setup.preload),
@@ -297,8 +297,8 @@ def _bubblewrap(readable: Sequence[str], setup: Setup) -> list[str]:
     return [*argv, "--remount-ro", "/", "--chdir", home, "--"]
 
 
-def _closed_ancestors(folders: Sequence[str], uid: int) -> dict[str, str]:
-    """Folder -> its outermost ancestor that `uid`, in no group of its own, cannot pass through."""
+def _find_closed_ancestors(folders: Sequence[str], uid: int) -> dict[str, str]:
+    """Returns folder -> its outermost ancestor that `uid`, without any group, cannot enter."""
     found = {}
     for folder in dict.fromkeys(folders):
         for ancestor in [*reversed(Path(folder).parents), Path(folder)]:
@@ -320,9 +320,9 @@ def _sources() -> Mapping[str, str]:
     return found
 
 
-# ---- which tier there is
+# ---- finding a tier
 
-# Tries to get out; what it manages to do is the answer, and must be nothing.
+# Tries to escape and returns the actions that succeeded, which must be none.
 _ESCAPES = """
 import os, signal, socket, ctypes
 
@@ -349,8 +349,8 @@ def escapes(secret, writable, parent):
 """
 
 
-def check(worker: Worker) -> list[str]:
-    """What a sample of this worker could do that it must not."""
+def find_escapes(worker: WorkerProcess) -> list[str]:
+    """Returns the forbidden actions that a sample of this worker could perform."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         secret = Path(folder, "secret")
@@ -380,54 +380,56 @@ def check(worker: Worker) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A tier that works here.
+class TierChoice:
+    """The tier that this machine uses.
 
-    weakness: why no stronger one does; "" if it is A or was asked for
+    weakness: why no stronger one works; "" if it is A or was requested
     """
 
     tier: str
     weakness: str
 
 
-def warn_if_weaker(found: Found) -> None:
-    """Says once that the tier is not the strongest, and why.
+def warn_if_weaker(found: TierChoice) -> None:
+    """Warns if the tier is not the strongest, and why.
 
-    A command calls it when its work is done: a mistake that ends it stays one line.
+    Commands call it after their work, so that an error that ends them stays one line.
     """
     if found.weakness:
         logger.warning("the sandbox is of tier %s: %s", found.tier, found.weakness)
 
 
-def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> Found:
-    """The strongest tier that works here, or `tier` if it does.
+def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> TierChoice:
+    """Finds the strongest tier that works on this machine, or checks `tier`.
 
-    Raises SandboxUnavailable that says why the others do not work, and what to install.
+    Raises SandboxUnavailable, whose message says why each tier fails and what to install.
     """
     if tier is not None and tier not in "ABC":
         raise SandboxUnavailable(f"--tier={tier}: expected A, B or C")
     if tier == "C" and not allow_weak:
-        raise SandboxUnavailable("--tier=C is for building data only: ask for it with --allow_weak")
+        raise SandboxUnavailable("--tier=C is for building data only: allow it with --allow_weak")
     reasons = []
     for candidate in [tier] if tier else ["A", "B", *(["C"] if allow_weak else [])]:
-        reason = _try(candidate, setup)
+        reason = _try_tier(candidate, setup)
         if reason is None:
-            return Found(candidate, f"no {'; '.join(reasons)}" if reasons else "")
+            return TierChoice(candidate, f"no {'; '.join(reasons)}" if reasons else "")
         reasons.append(f"tier {candidate}: {reason}")
     raise SandboxUnavailable(
-        "no sandbox can be had here. Install bubblewrap (apt-get install bubblewrap), or allow "
-        "user namespaces, or use a kernel with Landlock; for building data only, --allow_weak. "
+        "this machine can start no sandbox. Install bubblewrap (apt-get install bubblewrap), or "
+        "allow user namespaces, or use a kernel with Landlock; to build data only, --allow_weak. "
         + "; ".join(reasons)
     )
 
 
-def _try(tier: str, setup: Setup) -> str | None:
+def _try_tier(tier: str, setup: Setup) -> str | None:
     try:
-        worker = start(tier, setup)
+        worker = start_worker(tier, setup)
     except SandboxUnavailable as error:
         return str(error)
     try:
-        done = set(check(worker)) - ({"read a file", "list a folder"} if tier == "C" else set())
+        done = set(find_escapes(worker)) - (
+            {"read a file", "list a folder"} if tier == "C" else set()
+        )
         return f"a sample could {', '.join(sorted(done))}" if done else None
     except WorkerLost as error:
         return f"the worker was lost: {error}"

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
 from data_pipeline.faults.mutant import Mutant
-from data_pipeline.source.edits import Source, Span, bodies, parts
+from data_pipeline.source.edits import EditableProgram, Span, bodies, parts
 
-Operator = Callable[[Source, ast.FunctionDef], Iterator[Mutant]]
+Operator = Callable[[EditableProgram, ast.FunctionDef], Iterator[Mutant]]
 
 _BOUNDARY = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 _OPPOSITE = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "!=", "!=": "==", "in": "not in",
@@ -39,7 +39,7 @@ _DROPPED_CALLS = {"abs", "int", "float", "str", "list", "sorted", "set", "revers
 _DROPPED_METHODS = {"strip", "lower", "upper", "copy", "lstrip", "rstrip", "casefold"}
 
 
-def comparison_boundary(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def comparison_boundary(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """`<` for `<=` and the like."""
     for span, right in _comparisons(source, function):
         if wrong := _BOUNDARY.get(right):
@@ -48,7 +48,7 @@ def comparison_boundary(source: Source, function: ast.FunctionDef) -> Iterator[M
             yield Mutant("comparison_boundary", source.replace((span, wrong)), why)
 
 
-def comparison_direction(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def comparison_direction(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """`<` for `>`, `==` for `!=`, `in` for `not in`, `is` for `is not`."""
     for span, right in _comparisons(source, function):
         if wrong := _OPPOSITE.get(right):
@@ -59,11 +59,11 @@ def comparison_direction(source: Source, function: ast.FunctionDef) -> Iterator[
             )
 
 
-def arithmetic_operator(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def arithmetic_operator(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """`+` for `-`, `/` for `//`, `&` for `|`, ..."""
     for node in parts(function):
         if isinstance(node, ast.BinOp):
-            tokens = source.between(node.left, node.right)
+            tokens = source.tokens_between(node.left, node.right)
             if len(tokens) != 1:
                 continue
             for wrong in _ARITHMETIC.get(tokens[0].text, ()):
@@ -74,16 +74,16 @@ def arithmetic_operator(source: Source, function: ast.FunctionDef) -> Iterator[M
                 )
 
 
-def augmented_operator(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def augmented_operator(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """`-=` for `+=`, and `=` that forgets what was there."""
     for node in parts(function):
         if isinstance(node, ast.AugAssign):
-            tokens = source.between(node.target, node.value)
+            tokens = source.tokens_between(node.target, node.value)
             if len(tokens) != 1:
                 continue
             right, span = tokens[0].text, (tokens[0].start, tokens[0].end)
             for wrong in (*_ARITHMETIC.get(right[:-1], ()), ""):
-                target = source.of(node.target)
+                target = source.text_of(node.target)
                 why = (
                     f"The operator is `{wrong}=` where it must be `{right}`."
                     if wrong
@@ -92,7 +92,7 @@ def augmented_operator(source: Source, function: ast.FunctionDef) -> Iterator[Mu
                 yield Mutant("augmented_operator", source.replace((span, f"{wrong}=")), why)
 
 
-def boolean_connective(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def boolean_connective(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """`and` for `or`."""
     for node in parts(function):
         if isinstance(node, ast.BoolOp):
@@ -101,7 +101,7 @@ def boolean_connective(source: Source, function: ast.FunctionDef) -> Iterator[Mu
             spans = [
                 (token.start, token.end)
                 for one, other in pairwise(node.values)
-                for token in source.between(one, other)
+                for token in source.tokens_between(one, other)
             ]
             yield Mutant(
                 "boolean_connective",
@@ -110,21 +110,23 @@ def boolean_connective(source: Source, function: ast.FunctionDef) -> Iterator[Mu
             )
 
 
-def dropped_condition(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def dropped_condition(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """One operand of `and` or `or` forgotten."""
     for node in parts(function):
         if isinstance(node, ast.BoolOp):
             for index, value in enumerate(node.values):
-                kept = [source.atom(v) if isinstance(v, ast.BoolOp | ast.IfExp) else source.of(v)
-                        for v in node.values if v is not value]  # fmt: skip
+                kept = [
+                    source.atom(v) if isinstance(v, ast.BoolOp | ast.IfExp) else source.text_of(v)
+                    for v in node.values if v is not value
+                ]  # fmt: skip
                 word = " and " if isinstance(node.op, ast.And) else " or "
                 text = source.replace((source.span(node), word.join(kept)))
-                if "\n" not in source.of(node) and index < 3:
-                    why = f"The condition `{source.of(value)}` is not tested."
+                if "\n" not in source.text_of(node) and index < 3:
+                    why = f"The condition `{source.text_of(value)}` is not tested."
                     yield Mutant("dropped_condition", text, why)
 
 
-def negated_condition(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def negated_condition(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """`not` put before a condition, or left out."""
     for node in parts(function):
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
@@ -133,7 +135,7 @@ def negated_condition(source: Source, function: ast.FunctionDef) -> Iterator[Mut
                 yield Mutant(
                     "negated_condition",
                     source.replace((span, "")),
-                    f"The condition `{source.of(node.operand)}` must be negated.",
+                    f"The condition `{source.text_of(node.operand)}` must be negated.",
                 )
         elif isinstance(node, ast.If | ast.While | ast.IfExp):
             test = node.test
@@ -141,11 +143,11 @@ def negated_condition(source: Source, function: ast.FunctionDef) -> Iterator[Mut
                 yield Mutant(
                     "negated_condition",
                     source.replace((source.span(test), f"not {source.atom(test)}")),
-                    f"The condition `{source.of(test)}` must not be negated.",
+                    f"The condition `{source.text_of(test)}` must not be negated.",
                 )
 
 
-def wrong_variable(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def wrong_variable(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """A variable read in place of another one of the function."""
     stored = {
         node.id for node in parts(function)
@@ -166,7 +168,7 @@ def wrong_variable(source: Source, function: ast.FunctionDef) -> Iterator[Mutant
                 )
 
 
-def swapped_arguments(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def swapped_arguments(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """Two arguments of a call in the wrong order."""
     for node in parts(function):
         if isinstance(node, ast.Call) and not any(isinstance(a, ast.Starred) for a in node.args):
@@ -177,12 +179,12 @@ def swapped_arguments(source: Source, function: ast.FunctionDef) -> Iterator[Mut
                 yield Mutant(
                     "swapped_arguments",
                     source.replace(*edits),
-                    f"The arguments `{source.of(one)}` and `{source.of(other)}` are in the wrong "
-                    "order.",
+                    f"The arguments `{source.text_of(one)}` and `{source.text_of(other)}` are in "
+                    "the wrong order.",
                 )
 
 
-def swapped_operands(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def swapped_operands(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """The operands of `-`, `/`, `//`, `%`, `**` or `+` in the wrong order."""
     for node in parts(function):
         if isinstance(node, ast.BinOp) and not isinstance(
@@ -193,12 +195,12 @@ def swapped_operands(source: Source, function: ast.FunctionDef) -> Iterator[Muta
                 yield Mutant(
                     "swapped_operands",
                     source.replace(*edits),
-                    f"The operands `{source.of(node.left)}` and `{source.of(node.right)}` are in "
-                    "the wrong order.",
+                    f"The operands `{source.text_of(node.left)}` and "
+                    f"`{source.text_of(node.right)}` are in the wrong order.",
                 )
 
 
-def wrong_index(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def wrong_index(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """A subscript off by one."""
     for node in parts(function):
         if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice | ast.Tuple):
@@ -207,7 +209,7 @@ def wrong_index(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
             yield from _off_by_one(source, node.slice, "wrong_index", "The index")
 
 
-def slice_bound(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def slice_bound(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """A bound of a slice off by one or left out, or its step."""
     for node in parts(function):
         if isinstance(node, ast.Slice):
@@ -217,17 +219,17 @@ def slice_bound(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
                     yield Mutant(
                         "slice_bound",
                         source.replace((source.span(bound), "")),
-                        f"The bound `{source.of(bound)}` of the slice is left out.",
+                        f"The bound `{source.text_of(bound)}` of the slice is left out.",
                     )
             if node.step is not None:
                 yield Mutant(
                     "slice_bound",
                     source.replace((source.span(node.step), "")),
-                    f"The step `{source.of(node.step)}` of the slice is left out.",
+                    f"The step `{source.text_of(node.step)}` of the slice is left out.",
                 )
 
 
-def range_bound(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def range_bound(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """`range` that starts or stops one off, or has lost its start or step."""
     for node in parts(function):
         if _calls(node, "range") and not any(isinstance(a, ast.Starred) for a in node.args):
@@ -235,16 +237,16 @@ def range_bound(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
                 yield from _off_by_one(source, bound, "range_bound", "The bound of the range")
             if len(node.args) >= 2:
                 span = source.span(node.args[0])[0], source.span(node.args[1])[0]
-                why = f"The range must start at `{source.of(node.args[0])}`."
+                why = f"The range must start at `{source.text_of(node.args[0])}`."
                 if len(node.args) == 2:
                     yield Mutant("range_bound", source.replace((span, "")), why)
             if len(node.args) == 3:
                 span = source.span(node.args[1])[1], source.span(node.args[2])[1]
-                why = f"The step `{source.of(node.args[2])}` of the range is left out."
+                why = f"The step `{source.text_of(node.args[2])}` of the range is left out."
                 yield Mutant("range_bound", source.replace((span, "")), why)
 
 
-def constant_change(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def constant_change(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """Another number, string or truth value than is needed."""
     for node in parts(function):
         if not isinstance(node, ast.Constant):
@@ -253,11 +255,11 @@ def constant_change(source: Source, function: ast.FunctionDef) -> Iterator[Mutan
             yield Mutant(
                 "constant_change",
                 source.replace((source.span(node), wrong)),
-                f"The constant is `{wrong}` where it must be `{source.of(node)}`.",
+                f"The constant is `{wrong}` where it must be `{source.text_of(node)}`.",
             )
 
 
-def initializer_change(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def initializer_change(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """A variable that a loop goes on to update starts from the wrong value."""
     for _, body in bodies(function):
         for at, statement in enumerate(body):
@@ -277,11 +279,11 @@ def initializer_change(source: Source, function: ast.FunctionDef) -> Iterator[Mu
                                 "initializer_change",
                                 source.replace((source.span(value), wrong)),
                                 f"`{name}` starts from `{wrong}` where it must start from "
-                                f"`{source.of(value)}`.",
+                                f"`{source.text_of(value)}`.",
                             )
 
 
-def wrong_method(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def wrong_method(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """`append` for `extend`, `lower` for `upper`, `find` for `rfind`, ..."""
     for node in parts(function):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -296,7 +298,7 @@ def wrong_method(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
                 )
 
 
-def wrong_function(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def wrong_function(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """`min` for `max`, `any` for `all`, `floor` for `ceil`, ..."""
     for node in parts(function):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
@@ -311,7 +313,7 @@ def wrong_function(source: Source, function: ast.FunctionDef) -> Iterator[Mutant
                     )
 
 
-def dropped_call(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def dropped_call(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """A conversion forgotten: `x` for `abs(x)` or `x.strip()`."""
     for node in parts(function):
         match node:
@@ -329,7 +331,7 @@ def dropped_call(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
         yield Mutant("dropped_call", source.replace((source.span(node), new)), why)
 
 
-def dropped_keyword(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def dropped_keyword(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """A keyword argument forgotten: `sorted(x)` for `sorted(x, reverse=True)`."""
     for node in parts(function):
         if isinstance(node, ast.Call):
@@ -344,22 +346,22 @@ def dropped_keyword(source: Source, function: ast.FunctionDef) -> Iterator[Mutan
                     start = source.span(given[at - 1])[1]
                     if source.text[start:].lstrip()[:1] != ",":  # parentheses: leave it
                         continue
-                why = f"The argument `{keyword.arg}={source.of(keyword.value)}` is missing."
+                why = f"The argument `{keyword.arg}={source.text_of(keyword.value)}` is missing."
                 yield Mutant("dropped_keyword", source.replace(((start, end), "")), why)
 
 
-def dropped_sign(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def dropped_sign(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """`x` for `-x`."""
     for node in parts(function):
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Invert):
             yield Mutant(
                 "dropped_sign",
                 source.replace((source.span(node), source.atom(node.operand))),
-                f"The sign is missing: it must be `{source.of(node)}`.",
+                f"The sign is missing: it must be `{source.text_of(node)}`.",
             )
 
 
-def swapped_choice(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def swapped_choice(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """The two sides of `a if c else b` in each other's place."""
     for node in parts(function):
         if isinstance(node, ast.IfExp):
@@ -368,8 +370,9 @@ def swapped_choice(source: Source, function: ast.FunctionDef) -> Iterator[Mutant
                 yield Mutant(
                     "swapped_choice",
                     source.replace(*edits),
-                    f"`{source.of(node.body)}` is for the case that `{source.of(node.test)}` "
-                    f"holds, `{source.of(node.orelse)}` for the other one.",
+                    f"`{source.text_of(node.body)}` is for the case that "
+                    f"`{source.text_of(node.test)}` holds, "
+                    f"`{source.text_of(node.orelse)}` for the other one.",
                 )
 
 
@@ -388,13 +391,13 @@ OPERATORS: Mapping[str, Operator] = {
 # ---- parts
 
 
-def _comparisons(source: Source, function: ast.FunctionDef) -> Iterator[tuple[Span, str]]:
+def _comparisons(source: EditableProgram, function: ast.FunctionDef) -> Iterator[tuple[Span, str]]:
     """(span, spelling) of each comparison operator."""
     for node in parts(function):
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             for one, other in pairwise(sides):
-                tokens = source.between(one, other)
+                tokens = source.tokens_between(one, other)
                 spelling = " ".join(token.text for token in tokens)
                 if spelling in _OPPOSITE:
                     yield (tokens[0].start, tokens[-1].end), spelling
@@ -405,7 +408,7 @@ def _calls(node: ast.AST, name: str) -> bool:
 
 
 def _swap(
-    source: Source, one: ast.expr, other: ast.expr, within: ast.expr | None = None
+    source: EditableProgram, one: ast.expr, other: ast.expr, within: ast.expr | None = None
 ) -> tuple[tuple[Span, str], ...] | None:
     """The edits that put two expressions in each other's place; None where they are the same.
 
@@ -413,11 +416,11 @@ def _swap(
     them in its new place.
     """
     spans = [source.span(node) for node in (one, other)]
-    texts = [source.of(node) for node in (one, other)]
+    texts = [source.text_of(node) for node in (one, other)]
     if texts[0] == texts[1] or "\n" in texts[0] + texts[1]:
         return None
     if within is not None:
-        spans = [source.outer(node, within) for node in (one, other)]
+        spans = [source.outer_span(node, within) for node in (one, other)]
         texts = [
             source.atom(node) if span == source.span(node) else source.text[slice(*span)]
             for node, span in zip((one, other), spans, strict=True)
@@ -425,16 +428,18 @@ def _swap(
     return (spans[0], texts[1]), (spans[1], texts[0])
 
 
-def _off_by_one(source: Source, node: ast.expr, operator: str, what: str) -> Iterator[Mutant]:
+def _off_by_one(
+    source: EditableProgram, node: ast.expr, operator: str, what: str
+) -> Iterator[Mutant]:
     """`n + 1` and `n - 1` for `n`; `n` for `n + 1` and `n - 1`."""
-    right = source.of(node)
+    right = source.text_of(node)
     match node:
         case ast.Constant(value=int(value)) if type(value) is int:
             variants = [str(value + 1), str(value - 1)]
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(value))):
             variants = [str(1 - value), str(-value - 1)]
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=ast.Constant(value=1)):
-            variants = [source.of(left)]
+            variants = [source.text_of(left)]
         case ast.BinOp(op=ast.Add() | ast.Sub()) | ast.Name() | ast.Call() | ast.Attribute():
             variants = [f"{right} + 1", f"{right} - 1"]
         case _:
@@ -464,7 +469,7 @@ def _other_constants(value: object) -> list[str]:
     return []
 
 
-def _other_starts(source: Source, value: ast.expr) -> list[str]:
+def _other_starts(source: EditableProgram, value: ast.expr) -> list[str]:
     match value:
         case ast.Constant(value=bool(start)):
             return [str(not start)]

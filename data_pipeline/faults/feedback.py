@@ -4,7 +4,7 @@ The same text in PyX-R records and in self-refinement, so that a model is asked 
 """
 
 from data_pipeline.tracing import Trace
-from data_pipeline.tracing.views import inlined
+from data_pipeline.tracing.views import inline_trace
 
 MAX_LINE = 600
 """Characters of one line of the inlined run: of longer ones the comment's end is left out."""
@@ -17,7 +17,7 @@ def failed_test(test: str, trace: Trace, came: str | None = None) -> str:
     trace: of the *buggy* program on that test's call.
     came: what came of the test, in a line (None: how the call ended).
     """
-    lines = inlined(trace).rstrip().split("\n")
+    lines = inline_trace(trace).rstrip().split("\n")
     source = trace.program.split("\n")
     shown = [
         line if len(line) <= max(MAX_LINE, len(code)) else f"{line[: max(MAX_LINE, len(code))]} …"

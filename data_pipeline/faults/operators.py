@@ -6,7 +6,7 @@ from random import Random
 
 from data_pipeline.faults import expressions, statements
 from data_pipeline.faults.mutant import Mutant
-from data_pipeline.source.edits import Source, functions
+from data_pipeline.source.edits import EditableProgram, functions
 
 MAX_WHY = 240
 """Characters of the sentence that says what is wrong."""
@@ -23,7 +23,7 @@ def shuffled(program: str, random: Random) -> Iterator[Mutant]:
 
     A missing return comes last in each turn: it fails every test of every function alike.
     """
-    source = Source(program)
+    source = EditableProgram(program)
     by_operator: dict[str, list[Mutant]] = {}
     for mutant in _candidates(source, tuple(OPERATORS)):
         by_operator.setdefault(mutant.operator, []).append(mutant)
@@ -35,7 +35,7 @@ def shuffled(program: str, random: Random) -> Iterator[Mutant]:
     return _sound(source, _in_turn([iter(queue) for queue in queues]))
 
 
-def _candidates(source: Source, operators: Sequence[str]) -> Iterator[Mutant]:
+def _candidates(source: EditableProgram, operators: Sequence[str]) -> Iterator[Mutant]:
     for name in operators:
         for function in functions(source.tree):
             yield from OPERATORS[name](source, function)
@@ -51,7 +51,7 @@ def _in_turn(queues: list[Iterator[Mutant]]) -> Iterator[Mutant]:
         queues = left
 
 
-def _sound(source: Source, candidates: Iterator[Mutant]) -> Iterator[Mutant]:
+def _sound(source: EditableProgram, candidates: Iterator[Mutant]) -> Iterator[Mutant]:
     """Those that parse and are new."""
     seen = {ast.dump(source.tree)}
     for mutant in map(_tidy, candidates):

@@ -23,7 +23,7 @@ from data_pipeline.faults.fault import Faults
 from data_pipeline.faults.mutant import Mutant
 from data_pipeline.faults.search import MAX_CHARACTERS, faults_of
 from data_pipeline.seeds import Seed
-from data_pipeline.source.edits import Source
+from data_pipeline.source.edits import EditableProgram
 from data_pipeline.testcases import Case
 
 OPERATOR = "model"
@@ -165,7 +165,7 @@ def _without_words(text: str, right: str) -> str:
             row, column = token.start
             before = lines[row - 1][:column].rstrip()
             lines[row - 1 : row] = [before] if before else []
-    source = Source("\n".join(lines))
+    source = EditableProgram("\n".join(lines))
     spoken = {ast.dump(node) for node in ast.walk(ast.parse(right)) if _is_text(node)}
     edits = []
     for node in ast.walk(source.tree):

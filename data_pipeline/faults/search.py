@@ -8,7 +8,7 @@ from itertools import islice
 from random import Random
 
 from data_pipeline.execution.job import CallJob
-from data_pipeline.execution.oracles import equal
+from data_pipeline.execution.oracles import is_equal
 from data_pipeline.execution.outcomes import Limit, Outcome, Raised, Result, Value
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.faults.check import complaints
@@ -176,7 +176,7 @@ def _holds(job: CallJob, trace: Trace, sandbox: Sandbox) -> bool:
 
 
 def _passes(case: Case, result: Result) -> bool:
-    return isinstance(result.outcome, Value) and equal(result, parse_literal(case.output))
+    return isinstance(result.outcome, Value) and is_equal(result, parse_literal(case.output))
 
 
 def _told(

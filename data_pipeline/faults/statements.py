@@ -9,14 +9,14 @@ from itertools import pairwise
 
 from data_pipeline.faults.expressions import Operator
 from data_pipeline.faults.mutant import Mutant
-from data_pipeline.source.edits import Source, bodies, parts
+from data_pipeline.source.edits import EditableProgram, bodies, parts
 
 _SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Delete, ast.Break, ast.Continue)
 _LOOPS = (ast.For, ast.While)
 _JUMPS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 
-def dropped_statement(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def dropped_statement(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """An assignment, a call or a jump forgotten."""
     for _, body in bodies(function):
         for statement in body:
@@ -24,7 +24,7 @@ def dropped_statement(source: Source, function: ast.FunctionDef) -> Iterator[Mut
                 yield Mutant("dropped_statement", _without(source, body, statement))
 
 
-def missing_return(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def missing_return(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """The value is computed, and not returned."""
     for node in parts(function):
         if isinstance(node, ast.Return) and node.value is not None:
@@ -33,11 +33,11 @@ def missing_return(source: Source, function: ast.FunctionDef) -> Iterator[Mutant
                 yield Mutant(
                     "missing_return",
                     source.replace((span, "")),
-                    f"The value of `{source.of(node.value)}` is not returned.",
+                    f"The value of `{source.text_of(node.value)}` is not returned.",
                 )
 
 
-def early_return(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def early_return(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """The return after a loop stands in it, and ends it in its first turn."""
     for _, body in bodies(function):
         for before, statement in pairwise(body):
@@ -59,7 +59,7 @@ def early_return(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
                 )
 
 
-def unindented_statement(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def unindented_statement(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """The last statement of a block stands after it."""
     for owner, body in bodies(function):
         last = body[-1]
@@ -83,7 +83,7 @@ def unindented_statement(source: Source, function: ast.FunctionDef) -> Iterator[
             )
 
 
-def dropped_else(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def dropped_else(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """The other case forgotten."""
     for owner, body in bodies(function):
         if (
@@ -98,11 +98,12 @@ def dropped_else(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
             yield Mutant(
                 "dropped_else",
                 source.replace(((start, end), "")),
-                f"There is no branch for the case that `{source.of(owner.test)}` does not hold.",
+                f"There is no branch for the case that `{source.text_of(owner.test)}` does not "
+                "hold.",
             )
 
 
-def dropped_guard(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def dropped_guard(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """A special case forgotten: an `if` that returns, raises or leaves the turn."""
     for _, body in bodies(function):
         for statement in body:
@@ -116,11 +117,11 @@ def dropped_guard(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]
                 yield Mutant(
                     "dropped_guard",
                     _without(source, body, statement),
-                    f"The case `{source.of(statement.test)}` is not looked after.",
+                    f"The case `{source.text_of(statement.test)}` is not looked after.",
                 )
 
 
-def misplaced_initializer(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def misplaced_initializer(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """The variable is set anew in each turn of the loop."""
     for _, body in bodies(function):
         for statement, loop in pairwise(body):
@@ -144,7 +145,7 @@ def misplaced_initializer(source: Source, function: ast.FunctionDef) -> Iterator
             )
 
 
-def break_continue(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def break_continue(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """`break` for `continue`, `continue` for `break`."""
     for node in parts(function):
         if isinstance(node, ast.Break | ast.Continue):
@@ -158,7 +159,7 @@ def break_continue(source: Source, function: ast.FunctionDef) -> Iterator[Mutant
             )
 
 
-def swapped_statements(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def swapped_statements(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """Two statements in the wrong order."""
     for _, body in bodies(function):
         for one, other in pairwise(body):
@@ -169,7 +170,7 @@ def swapped_statements(source: Source, function: ast.FunctionDef) -> Iterator[Mu
                 and source.owns_lines(other)
                 and one.lineno == one.end_lineno == other.lineno - 1 == (other.end_lineno or 0) - 1
             ):
-                texts = source.of(one), source.of(other)
+                texts = source.text_of(one), source.text_of(other)
                 yield Mutant(
                     "swapped_statements",
                     source.replace((source.span(one), texts[1]), (source.span(other), texts[0])),
@@ -177,7 +178,7 @@ def swapped_statements(source: Source, function: ast.FunctionDef) -> Iterator[Mu
                 )
 
 
-def sequential_assignment(source: Source, function: ast.FunctionDef) -> Iterator[Mutant]:
+def sequential_assignment(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
     """`a = b` and then `b = a + b` for `a, b = b, a + b`."""
     for node in parts(function):
         match node:
@@ -186,7 +187,7 @@ def sequential_assignment(source: Source, function: ast.FunctionDef) -> Iterator
                 value=ast.Tuple(elts=[_, _] as values),
             ) if source.owns_lines(node) and node.lineno == node.end_lineno:
                 lines = [
-                    f"{source.of(target)} = {source.of(value)}"
+                    f"{source.text_of(target)} = {source.text_of(value)}"
                     for target, value in zip(targets, values, strict=True)
                 ]
                 yield Mutant(
@@ -194,7 +195,7 @@ def sequential_assignment(source: Source, function: ast.FunctionDef) -> Iterator
                     source.replace(
                         (source.span(node), f"{lines[0]}\n{source.indent_of(node)}{lines[1]}")
                     ),
-                    f"`{lines[1]}` reads `{source.of(targets[0])}` after it was changed; both "
+                    f"`{lines[1]}` reads `{source.text_of(targets[0])}` after it was changed; both "
                     "must be assigned at once.",
                 )
 
@@ -209,7 +210,7 @@ OPERATORS: Mapping[str, Operator] = {
 }  # fmt: skip
 
 
-def _without(source: Source, body: list[ast.stmt], statement: ast.stmt) -> str:
+def _without(source: EditableProgram, body: list[ast.stmt], statement: ast.stmt) -> str:
     """The program without the statement's lines; `pass` where a block would be empty."""
     if len(body) == 1:
         return source.replace((source.span(statement), "pass"))

@@ -1,4 +1,4 @@
-"""Files of the user: written whole or not at all, locked, read line by line."""
+"""Writes files atomically, locks them and reads them line by line."""
 
 from data_pipeline.files.atomic import (
     FileError,
@@ -17,11 +17,11 @@ from data_pipeline.files.json_lines import (
     append_row,
     encode_row,
     mend_last_line,
-    numbered_lines,
     parse_json,
     parse_row,
+    read_decompressed,
+    read_numbered_lines,
     read_rows,
-    read_unpacked,
     write_rows,
 )
 from data_pipeline.files.locks import LockError, hold_lock, lock_file, unlock_file
@@ -37,13 +37,13 @@ __all__ = [
     "lock_file",
     "make_folder",
     "mend_last_line",
-    "numbered_lines",
     "open_atomically",
     "parse_json",
     "parse_row",
     "partial_folder",
+    "read_decompressed",
+    "read_numbered_lines",
     "read_rows",
-    "read_unpacked",
     "remove_partials",
     "replace_folder",
     "unlock_file",

@@ -24,6 +24,7 @@ PARTIAL = ".semcoder-partial"
 REPLACED = ".semcoder-replaced"
 
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_REPLACED = "this program did not write the existing folder; remove it or name another one"
 _LONGEST_NAME = 255  # bytes, on every common file system
 
 
@@ -40,7 +41,7 @@ class FileError(OSError, UserError):
 def write_text(
     path: str | os.PathLike, text: str, *, durable: bool = False, errors: str = "strict"
 ) -> None:
-    """Writes `text` as UTF-8; `errors` as in str.encode. See `write_bytes`."""
+    """Writes `text` as UTF-8, atomically. `errors` is that of str.encode. See `write_bytes`."""
     write_bytes(path, text.encode("utf-8", errors), durable=durable)
 
 
@@ -52,26 +53,26 @@ def write_json(
     ensure_ascii: bool = True,
     durable: bool = False,
 ) -> None:
-    """Writes `value` as JSON and a newline. See `write_bytes`.
+    """Writes `value` as JSON and a newline, atomically. See `write_bytes`.
 
-    Half of a surrogate pair becomes JSON's own escape.
+    Escapes half of a surrogate pair as JSON does.
     """
     text = json.dumps(value, indent=indent, ensure_ascii=ensure_ascii) + "\n"
     write_text(path, text, durable=durable, errors="backslashreplace")
 
 
 def write_bytes(path: str | os.PathLike, content: bytes, *, durable: bool = False) -> None:
-    """Replaces the file `path` by `content`, whole or not at all; makes folders as needed.
+    """Replaces the content of the file `path` atomically; makes missing folders.
 
-    durable: the content is on the disk before it gets the name, so that a power failure cannot
-    lose it either. Raises FileError.
+    durable: writes the content to the disk before the rename, so that it also survives a power
+    failure. Raises FileError.
     """
     with open_atomically(path, durable=durable, size=len(content)) as file:
         file.write(content)
 
 
 def make_folder(folder: str | os.PathLike) -> None:
-    """Makes the folder and those above it where missing. Raises FileError."""
+    """Makes the folder and its missing parents. Raises FileError."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
@@ -81,8 +82,10 @@ def make_folder(folder: str | os.PathLike) -> None:
 
 
 def partial_folder(folder: str | os.PathLike) -> Path:
-    """The hidden folder beside `folder` to build it in, always the same: a new attempt may remove
-    what a killed one left there."""
+    """Returns the hidden folder beside `folder` in which to build it.
+
+    It is always the same one, so that a new attempt can remove what a killed one left there.
+    """
     folder = Path(folder)
     return folder.with_name(f".{folder.name}{PARTIAL}")
 
@@ -93,8 +96,9 @@ def open_atomically(
 ) -> Iterator[BinaryIO]:
     """Yields a binary file that replaces `path` when the block ends, and is removed if it fails.
 
-    size: bytes to come if known, for the message of a full disk. A device or pipe (/dev/stdout) is
-    written directly. Raises FileError; other errors of the block pass unchanged.
+    Writes directly to a device or pipe (/dev/stdout). Raises FileError; passes other errors of the
+    block on unchanged.
+    size: bytes that the block will write, if known, for the message about a full disk.
     """
     path = Path(path)
     if path.is_dir():
@@ -102,16 +106,16 @@ def open_atomically(
     is_special = path.exists() and not stat.S_ISREG(path.stat().st_mode)
     partial = path if is_special else _partial_of(path)
     make_folder(path.parent)
-    with _named_errors(path):
+    with _raise_file_errors(path):
         file = partial.open("wb" if is_special else "xb")
     try:
-        with _full_disk_named(path, file, size), file:
+        with _raise_full_disk_error(path, file, size), file:
             yield file
             file.flush()
             if durable and not is_special:
                 os.fsync(file.fileno())
         if not is_special:
-            with _named_errors(path):
+            with _raise_file_errors(path):
                 os.replace(partial, path)
     except BaseException:
         if not is_special:
@@ -120,9 +124,9 @@ def open_atomically(
 
 
 def remove_partials(folder: str | os.PathLike, name: str | None = None) -> None:
-    """Deletes what killed writers left in `folder`: of the file `name`, or of all.
+    """Deletes the hidden files that killed writers left in `folder`, for the file `name` or all.
 
-    Only for a folder that no other process writes to at the time, such as one under a lock.
+    Use it only while no other process writes to the folder, for instance under a lock.
     """
     for path in Path(folder).glob(f".*{PARTIAL}"):
         is_other = name is not None and not path.name.startswith(f".{name}.")
@@ -138,15 +142,20 @@ def replace_folder(
 ) -> None:
     """Renames the complete folder `new` to `folder`, then deletes the one it replaces.
 
-    is_ours: tells whether an existing, non-empty `folder` may be deleted. A kill between the two
-    renames leaves the old folder beside as `.NAME.semcoder-replaced`. Raises FileError.
+    A kill between the two renames leaves the old folder beside it as `.NAME.semcoder-replaced`.
+    Raises FileError.
+    is_ours: returns whether an existing, non-empty `folder` may be deleted.
     """
     new, folder = Path(new), Path(folder)
     if folder.is_dir() and any(folder.iterdir()) and not is_ours(folder):
-        raise FileError(errno.EEXIST, "exists, is not ours and is therefore not replaced", folder)
+        raise FileError(
+            errno.EEXIST,
+            _NOT_REPLACED,
+            folder,
+        )
     replaced = folder.with_name(f".{folder.name}{REPLACED}")
     make_folder(folder.parent)
-    with _named_errors(folder):
+    with _raise_file_errors(folder):
         shutil.rmtree(replaced, ignore_errors=True)
         if folder.exists():
             os.rename(folder, replaced)
@@ -155,7 +164,7 @@ def replace_folder(
 
 
 def check_separate(paths: Mapping[str, str | os.PathLike | None]) -> None:
-    """Raises UserError if two of the flags, as {"--input": path}, name the same file."""
+    """Raises UserError if two flags name the same file; `paths` is such as {"--input": path}."""
     seen: dict[str, str] = {}
     for flag, path in paths.items():
         if path is None or (os.path.exists(path) and not os.path.isfile(path)):
@@ -172,7 +181,7 @@ def _partial_of(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
+def _raise_file_errors(path: Path) -> Iterator[None]:
     """Raises any OSError of the block as a FileError about `path`."""
     try:
         yield
@@ -181,10 +190,10 @@ def _named_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _full_disk_named(path: Path, file: BinaryIO, size: int | None) -> Iterator[None]:
+def _raise_full_disk_error(path: Path, file: BinaryIO, size: int | None) -> Iterator[None]:
     """Raises the error of a full disk as a FileError about `path`, with the bytes needed.
 
-    Such an error names no file if it comes from a write to an open one.
+    The system's own error names no file if it comes from a write to an open one.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""JSON lines: one JSON object a line, read with file and line in every error, appended durably.
+"""Reads, writes and appends JSON lines; every error names the file and line.
 
-A file named .gz, .bz2 or .xz is compressed.
+Compresses and decompresses files named .gz, .bz2 or .xz.
 """
 
 import bz2
@@ -24,7 +24,7 @@ _CHUNK = 1 << 16
 
 
 class RowError(UserError):
-    """A file of rows that cannot be read, or a row in it: "FILE:LINE: ", then what was expected."""
+    """A file of rows, or a row in it, cannot be read: "FILE:LINE: " and the expected content."""
 
 
 Pairs = list[tuple[str, Any]]
@@ -36,12 +36,13 @@ def read_rows(
     raises: type[Exception] = RowError,
     allow_cut_end: bool = False,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields ("FILE:LINE", object) of every line that is not blank.
+    """Yields ("FILE:LINE", object) for every line that is not blank.
 
-    allow_cut_end: leaves out a last line that a kill cut short. Raises `raises`, whose message is
-    one line: the file cannot be read, or a line is not UTF-8, not JSON or not an object.
+    Raises `raises` with a message of one line if the file cannot be read, or a line is not UTF-8,
+    not JSON or not an object.
+    allow_cut_end: skips a last line that a kill cut short.
     """
-    for number, line in numbered_lines(path, raises=raises):
+    for number, line in read_numbered_lines(path, raises=raises):
         where = f"{os.fspath(path)}:{number}"
         try:
             row = parse_row(line, where, raises=raises)
@@ -52,17 +53,17 @@ def read_rows(
         yield where, row
 
 
-def numbered_lines(
+def read_numbered_lines(
     path: str | os.PathLike,
     *,
     raises: type[Exception] = RowError,
     on_read: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (line number, line) of every line that is not blank.
+    """Yields (line number, line) for every line that is not blank. Raises `raises`.
 
-    `on_read` gets the bytes read of the file on disk, line by line. Raises `raises`.
+    on_read: called at each line with the number of bytes read from the file on disk.
     """
-    with _opened(Path(path), raises) as (file, lines):
+    with _open_decompressed(Path(path), raises) as (file, lines):
         for number, line in enumerate(lines, start=1):
             if on_read is not None:
                 on_read(file.tell())
@@ -70,15 +71,15 @@ def numbered_lines(
                 yield number, line
 
 
-def read_unpacked(path: str | os.PathLike, *, raises: type[Exception] = RowError) -> bytes:
-    """The content of a file, unpacked if its name says that it is compressed. Raises `raises`."""
-    with _opened(Path(path), raises) as (_, content):
+def read_decompressed(path: str | os.PathLike, *, raises: type[Exception] = RowError) -> bytes:
+    """Returns a file's content, decompressed according to its suffix. Raises `raises`."""
+    with _open_decompressed(Path(path), raises) as (_, content):
         return content.read()
 
 
 @contextlib.contextmanager
-def _opened(path: Path, raises: type[Exception]) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Yields the file on disk and its unpacked content, both open; raises `raises`."""
+def _open_decompressed(path: Path, raises: type[Exception]) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Yields the open file on disk and its decompressed content. Raises `raises`."""
     try:
         with path.open("rb") as file:
             opener = _OPENERS.get(path.suffix)
@@ -96,9 +97,9 @@ def parse_json(
     expected: str = "one JSON object",
     object_of_pairs: Callable[[Pairs], Any] | None = None,
 ) -> Any:
-    """The JSON value of a line; `where` opens every message. Raises `raises`.
+    """Parses the JSON value of a line. Raises `raises` with a message that begins with `where`.
 
-    object_of_pairs: as json.loads has it; may raise `raises` without `where`.
+    object_of_pairs: the object_pairs_hook of json.loads; may raise `raises` without `where`.
     """
     try:
         return json.loads(line.decode(), object_pairs_hook=object_of_pairs)
@@ -110,8 +111,8 @@ def parse_json(
         place = f"line {error.lineno} " if error.lineno > 1 else ""
         reason = f"not JSON ({error.msg} at {place}column {error.colno}); expected {expected}"
     except (RecursionError, ValueError) as error:  # ValueError: a number of thousands of digits
-        told = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        reason = f"not JSON ({told}); expected {expected}"
+        cause = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        reason = f"not JSON ({cause}); expected {expected}"
     raise raises(f"{where}: {reason}")
 
 
@@ -164,9 +165,10 @@ def append_row(
 ) -> tuple[int, int]:
     """Appends a row to a file opened for reading and appending; returns (first byte, length).
 
-    The row is written whole or not at all unless the process is killed; a last line that was cut
-    short before is closed by a newline and stays a bad line. The caller holds the lock if several
-    processes append. durable: the row is on the disk on return. Raises FileError about `path`.
+    Writes the whole row or nothing, unless the process is killed. Ends a last line that was cut
+    short earlier with a newline; it stays invalid. The caller holds the lock if several processes
+    append. Raises FileError about `path`.
+    durable: returns only once the row is on the disk.
     """
     end = os.fstat(descriptor).st_size
     is_open = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
@@ -185,8 +187,9 @@ def append_row(
 def mend_last_line(descriptor: int, path: str | os.PathLike, start: bytes) -> None:
     """Makes a file of rows end with a newline: completes a whole last row, removes a cut one.
 
-    start: how each row begins, such as `{"id": `. A last line that does not begin so was not
-    written by us: raises RowError and leaves the file as it is. The caller holds the lock.
+    The caller holds the lock. Raises RowError and leaves the file unchanged if the last line does
+    not begin with `start`, because then another program wrote it.
+    start: the first bytes of every row, such as `{"id": `.
     """
     last = _last_line(descriptor)
     if not last:
@@ -206,7 +209,7 @@ def mend_last_line(descriptor: int, path: str | os.PathLike, start: bytes) -> No
 
 
 def _last_line(descriptor: int) -> bytes:
-    """What follows the last newline of a file."""
+    """Returns the bytes after the last newline of a file."""
     place = os.fstat(descriptor).st_size
     line = b""
     while place and b"\n" not in line:

@@ -1,4 +1,4 @@
-"""Exclusive locks between processes.
+"""Provides exclusive locks between processes.
 
 Uses flock, which the kernel releases when the process exits for any reason. On a file system
 without locks, the block runs unlocked.
@@ -26,10 +26,10 @@ class LockError(UserError):
 
 @contextlib.contextmanager
 def hold_lock(path: str | os.PathLike, *, wait: bool) -> Iterator[None]:
-    """Holds the lock file `path`, which is made as needed and stays, for the block.
+    """Holds the lock file `path` for the block; makes the file if needed and does not remove it.
 
-    The file describes the process that holds it. Raises LockError if another process holds it and
-    not `wait`; FileError if it cannot be opened.
+    The file describes the process that holds the lock. Raises LockError if another process holds
+    it and `wait` is false; FileError if the file cannot be opened.
     """
     path = Path(path)
     make_folder(path.parent)
@@ -52,7 +52,7 @@ def hold_lock(path: str | os.PathLike, *, wait: bool) -> Iterator[None]:
 def lock_file(file: IO | int, path: str | os.PathLike, *, wait: bool) -> None:
     """Locks an open file (or descriptor) until it is closed.
 
-    Raises LockError about `path` if another process holds it and not `wait`.
+    Raises LockError about `path` if another process holds the lock and `wait` is false.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -16,7 +16,7 @@ from data_pipeline.monologue.introduction import introduction
 from data_pipeline.monologue.steps import Teller, label
 from data_pipeline.monologue.wording import Words, shown
 from data_pipeline.tracing import Trace
-from data_pipeline.tracing.replay import Occurrence, Run
+from data_pipeline.tracing.replay import Occurrence, Replay
 
 TARGET = 1200
 """Tokens (estimated, see `tokens`) that a telling should stay under."""
@@ -58,7 +58,7 @@ def forward_monologue(trace: Trace, *, seed: int = 0) -> str:
         raise NarrationError(f"the trace is cut: {trace.truncated}")
     if "…⟨+" in trace.result or trace.result.startswith("<"):
         raise NarrationError("the result is too long or no literal")
-    run = Run(trace)
+    run = Replay(trace)
     text = ""
     for detail in _DETAILS:
         text = _told(run, detail, seed)
@@ -75,7 +75,7 @@ def tokens(text: str) -> int:
     return sum(1 + (len(piece) - 1) // 6 for piece in _PIECE.findall(text))
 
 
-def _told(run: Run, detail: _Detail, seed: int) -> str:
+def _told(run: Replay, detail: _Detail, seed: int) -> str:
     words = Words(f"{seed}/{run.trace.program}/{run.trace.call}", detail.values)
     opening = introduction(run, words)
     steps = _Simulation(run, Teller(run, words), detail).steps()
@@ -100,7 +100,7 @@ def _told(run: Run, detail: _Detail, seed: int) -> str:
 class _Simulation:
     """The numbered steps: lines of the outer frame, with the frames they call told inside."""
 
-    def __init__(self, run: Run, teller: Teller, detail: _Detail):
+    def __init__(self, run: Replay, teller: Teller, detail: _Detail):
         self.run, self.teller, self.detail = run, teller, detail
         self.by_frame: dict[int, list[Occurrence]] = {}
         for occurrence in run.occurrences:

@@ -8,23 +8,23 @@ import re
 
 from data_pipeline.monologue.steps import label
 from data_pipeline.monologue.wording import Words, code_of, listed
-from data_pipeline.tracing.replay import Run
+from data_pipeline.tracing.replay import Replay
 
 
-def introduction(run: Run, words: Words, *, labels: bool = True) -> str:
+def introduction(run: Replay, words: Words, *, labels: bool = True) -> str:
     return (
         f"### Understanding the Function\n{_understanding(run, words)}\n\n"
         f"### Key Properties and Constraints\n{_properties(run, words, labels)}\n"
     )
 
 
-def entry(run: Run) -> ast.FunctionDef | None:
+def entry(run: Replay) -> ast.FunctionDef | None:
     """The function called."""
     name = run.events[0].function.rpartition(".")[2] if run.events else ""
     return run.functions.get(name)
 
 
-def _understanding(run: Run, words: Words) -> str:
+def _understanding(run: Replay, words: Words) -> str:
     function = entry(run)
     if function is None:
         return "The program defines what the call runs."
@@ -80,7 +80,7 @@ def _shape(function: ast.FunctionDef, words: Words) -> str:
     return words.choose((f"It works {how}.", f"It computes its result {how}."))
 
 
-def _properties(run: Run, words: Words, labels: bool) -> str:
+def _properties(run: Replay, words: Words, labels: bool) -> str:
     function = entry(run)
     facts: list[str] = []
     scope = function if function is not None else run.tree
@@ -119,7 +119,7 @@ def _properties(run: Run, words: Words, labels: bool) -> str:
     return "\n".join(f"- {fact}" for fact in facts) or "- It is a single statement of work."
 
 
-def _mutations(run: Run, function: ast.FunctionDef | None) -> list[str]:
+def _mutations(run: Replay, function: ast.FunctionDef | None) -> list[str]:
     """Arguments that the run changed in place: altered, though no statement binds the name."""
     if function is None or not run.events:
         return []

@@ -4,7 +4,7 @@ import ast
 
 from data_pipeline.monologue.wording import Words, code_of, listed
 from data_pipeline.pyx.prompts import FIRST_LABEL
-from data_pipeline.tracing.replay import Occurrence, Run
+from data_pipeline.tracing.replay import Occurrence, Replay
 
 _MOST_READ = 3
 
@@ -16,7 +16,7 @@ def label(line: int) -> str:
 class Teller:
     """Sentences about occurrences of a run."""
 
-    def __init__(self, run: Run, words: Words):
+    def __init__(self, run: Replay, words: Words):
         self.run, self.words = run, words
 
     def line(self, here: Occurrence) -> str | None:

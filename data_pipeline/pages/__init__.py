@@ -1,1 +1,1 @@
-"""HTML pages that need nothing beside them: one look, one way to fill a template."""
+"""Renders self-contained HTML pages that share one style."""

@@ -1,6 +1,6 @@
-"""Fills a page's template: every value is escaped, styles and scripts are put inside the page.
+"""Fills a page's template: escapes every value and puts styles and scripts inside the page.
 
-A page's folder holds `NAME.html.j2`, which extends `base.html.j2`, and `page.css`.
+A page's folder contains `NAME.html.j2`, which extends `base.html.j2`, and `page.css`.
 """
 
 import functools
@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 
 def render_page(template: Path, **values: Any) -> str:
-    """The page as text. Half of a surrogate pair, which is no UTF-8, is shown as its escape."""
+    """Returns the page as text. Escapes half of a surrogate pair, which UTF-8 cannot encode."""
     environment = _environment(template.parent)
     page = environment.get_template(template.name).render(values)
     return page.encode("utf-8", "backslashreplace").decode()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.errors import UserError
-from data_pipeline.files import numbered_lines, parse_json, write_rows
+from data_pipeline.files import parse_json, read_numbered_lines, write_rows
 
 PYX_KINDS = ("nl", "fwd_mnl", "bwd_mnl")
 KINDS = (*PYX_KINDS, "fault")
@@ -151,7 +151,7 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
     Raises RecordError when the file cannot be read, or at a line that is not JSON.
     """
-    for number, line in numbered_lines(path, raises=RecordError):
+    for number, line in read_numbered_lines(path, raises=RecordError):
         where = f"{path}:{number}"
         yield where, decode_line(line, where)
 

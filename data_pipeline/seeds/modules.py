@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_pipeline.seeds.screening import MODULES, has_attribute
-from data_pipeline.source.scopes import uses
+from data_pipeline.source.scopes import find_uses
 
 _MAX_FILE = 2 << 20  # bytes; larger files are data
 
@@ -168,7 +168,7 @@ def filled(statement: ast.stmt) -> set[str]:
     """Names that a statement at module level binds, or whose value it changes."""
     names = {
         use.name
-        for use in uses(ast.Module([statement], []))
+        for use in find_uses(ast.Module([statement], []))
         if use.binds and use.scope is not None and use.scope.kind == "module"
     }
     if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):

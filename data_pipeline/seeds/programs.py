@@ -19,7 +19,7 @@ from data_pipeline.seeds.screening import (
     iterator_reason,
 )
 from data_pipeline.source.fingerprints import is_docstring
-from data_pipeline.source.scopes import needed_names, uses
+from data_pipeline.source.scopes import find_needed_names, find_uses
 
 MAX_LINES = 100  # of a program: a reader, and a model, must be able to follow it
 MAX_CHARACTERS = 4000
@@ -65,8 +65,8 @@ class _Part:
     def __init__(self, module: Module, statement: ast.stmt):
         self.module = module
         self.statement = statement
-        self.needs = needed_names([statement])[0]
-        self.needs_now = needed_names([_without_bodies(statement)])[0]
+        self.needs = find_needed_names([statement])[0]
+        self.needs_now = find_needed_names([_without_bodies(statement)])[0]
         self.fills = filled(statement)
 
 
@@ -122,7 +122,7 @@ class _Closure:
                 raise Refused("program too long")
             self.taken[id(statement)] = (module, statement)
             check_statement(statement)
-            run, told = needed_names([statement])
+            run, told = find_needed_names([statement])
             for name in sorted(run):
                 self.add(module, name)
             for name in sorted(told):
@@ -270,7 +270,7 @@ def _bound(statement: ast.stmt) -> list[str]:
     return sorted(
         {
             use.name
-            for use in uses(ast.Module([statement], []))
+            for use in find_uses(ast.Module([statement], []))
             if use.binds and use.scope is not None and use.scope.kind == "module"
         }
     )

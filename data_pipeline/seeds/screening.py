@@ -8,7 +8,7 @@ import builtins
 import importlib
 from collections.abc import Iterator, Mapping
 
-from data_pipeline.source.scopes import uses
+from data_pipeline.source.scopes import find_uses
 
 # Pure modules of the standard library.
 MODULES = frozenset(
@@ -195,7 +195,9 @@ def _function_parameters(
         for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
     }
     rebound = {
-        use.name for use in uses(ast.Module([*function.body], [])) if use.binds and use.name in own
+        use.name
+        for use in find_uses(ast.Module([*function.body], []))
+        if use.binds and use.name in own
     }
     found: set[str] = set()
     for node in ast.walk(function):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.files import RowError, numbered_lines, parse_row
+from data_pipeline.files import RowError, parse_row, read_numbered_lines
 from data_pipeline.seeds.examples import (
     Example,
     described,
@@ -23,7 +23,7 @@ from data_pipeline.seeds.programs import assemble
 from data_pipeline.seeds.screening import Refused
 from data_pipeline.seeds.seed import Refusal, Seed, SeedError
 from data_pipeline.source.fingerprints import function_fingerprint
-from data_pipeline.source.scopes import uses
+from data_pipeline.source.scopes import find_uses
 
 _ROWS = 200  # of a JSONL file in one unit
 _MAX_CALLS = 24  # of the examples of one function
@@ -117,7 +117,7 @@ def _located(name: str) -> tuple[Path, str]:
 
 
 def _row_units(path: Path) -> Sequence[Unit]:
-    count = max((number for number, _ in numbered_lines(path, raises=SeedError)), default=0)
+    count = max((number for number, _ in read_numbered_lines(path, raises=SeedError)), default=0)
     if not count:
         raise SeedError(f"{path}: expected at least one row; the file is empty")
     return [
@@ -233,7 +233,7 @@ def _tests_of(root: str, path: str) -> dict[str, list[tuple[str, str | None]]]:
 
 def _row_seeds(unit: Unit) -> Iterator[Seed | Refusal]:
     path = Path(unit.root) / unit.path
-    for number, line in numbered_lines(path, raises=SeedError):
+    for number, line in read_numbered_lines(path, raises=SeedError):
         if number > unit.last:
             break
         if number >= unit.first:
@@ -296,7 +296,7 @@ def _entry(functions: dict[str, Any], noted: dict[str, Any], module: Module) -> 
     called = {
         use.name
         for function in functions.values()
-        for use in uses(ast.Module([function], []))
+        for use in find_uses(ast.Module([function], []))
         if not use.binds and use.name != function.name
     }
     free = [name for name in functions if name not in called]

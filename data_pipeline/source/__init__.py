@@ -1,4 +1,4 @@
-"""Python text as data: calls, literals, scopes, fingerprints, quotes, edits.
+"""Reads and edits Python source text: calls, literals, scopes, fingerprints, quotes, edits.
 
 Standard library only.
 """

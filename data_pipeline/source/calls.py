@@ -1,4 +1,4 @@
-"""A call such as `f(3, key=[1])`: read as a name and literal arguments, never interpolated as code.
+"""Parses a call such as `f(3, key=[1])` into a name and literal arguments; evaluates no code.
 
 Standard library only: this file also runs inside the sandbox.
 """
@@ -13,7 +13,7 @@ from data_pipeline.errors import UserError
 
 
 class CallError(UserError):
-    """Bad input, told apart from a failure of the program itself.
+    """The program or the call is invalid input, as opposed to a program that fails when it runs.
 
     reason: "syntax", "entry", "literal" or "arity".
     line:   line of the program at fault, 1-based, or None.
@@ -27,10 +27,10 @@ class CallError(UserError):
 
 @dataclass(frozen=True)
 class Call:
-    """A callable's path and its argument values.
+    """The path of a callable and the values of its arguments.
 
-    path: ("f",) for `f(...)`; ("Solution", "run") for `Solution().run(...)`, whose class is
-        constructed without arguments; ("Math", "add") with `construct=False` for `Math.add(...)`.
+    path: ("f",) for `f(...)`; ("Solution", "run") with `construct=True` for `Solution().run(...)`,
+        which constructs the class without arguments; ("Math", "add") for `Math.add(...)`.
     """
 
     path: tuple[str, ...]
@@ -45,7 +45,7 @@ class Call:
         )
 
 
-# Constructors of plain values: name -> (constructor, types of its argument, if it is given one).
+# Constructors of plain values: name -> (constructor, accepted types of its optional argument).
 _CONSTRUCTORS: dict[str, tuple[Callable[..., Any], tuple[type, ...]]] = {
     "set": (set, (list, tuple, set, str)),
     "frozenset": (frozenset, (list, tuple, set, frozenset, str)),
@@ -58,16 +58,16 @@ _CONSTRUCTORS: dict[str, tuple[Callable[..., Any], tuple[type, ...]]] = {
 
 
 def parse_call(text: str) -> Call:
-    """Reads `f(1, *[2], key=3, **{'k': 4})`, `C().method(1)` or `C.method(1)`.
+    """Parses `f(1, *[2], key=3, **{'k': 4})`, `C().method(1)` or `C.method(1)`.
 
     Arguments are literals, or set(), frozenset(...), bytearray(b"..."), float("nan"), dict(k=1),
     range(...), list(...), tuple(...) of literals.
-    Raises CallError with reason "syntax" or "literal".
+    Raises CallError with reason "syntax" or "literal" for any other text.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise CallError("syntax", f"the call is no Python expression: {text[:80]!r}") from error
+        raise CallError("syntax", f"the call is not a Python expression: {text[:80]!r}") from error
     if not isinstance(tree, ast.Call):
         raise CallError("syntax", f"expected a call such as f(3), got {text[:80]!r}")
     path, construct = _path(tree.func, text)
@@ -109,7 +109,7 @@ def _path(node: ast.expr, text: str) -> tuple[tuple[str, ...], bool]:
 
 
 def _literal(node: ast.expr) -> Any:
-    """The value of a literal expression; raises CallError("literal")."""
+    """Returns the value of a literal expression. Raises CallError("literal") for any other."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         if node.func.id == "dict" and not node.args:
             if all(keyword.arg is not None for keyword in node.keywords):
@@ -129,7 +129,7 @@ def _literal(node: ast.expr) -> Any:
                     return constructor(argument)
                 except (TypeError, ValueError) as error:
                     raise _no_literal(node) from error
-    # Containers are walked here, not by literal_eval, so that the constructors may stand in them.
+    # literal_eval would reject constructors inside containers, so this function walks containers.
     try:
         match node:
             case ast.List():
@@ -164,7 +164,7 @@ def _no_literal(node: ast.expr) -> CallError:
         text = ast.unparse(node)
     except (RecursionError, ValueError):
         text = type(node).__name__
-    return CallError("literal", f"an argument of the call is no literal: {text[:80]}")
+    return CallError("literal", f"an argument of the call is not a literal: {text[:80]}")
 
 
 def _iterable(node: ast.expr) -> Any:
@@ -184,7 +184,7 @@ def _mapping(node: ast.expr) -> dict[str, Any]:
 
 
 def compile_program(source: str, filename: str = "<program>") -> ast.Module:
-    """The syntax tree of a program. Raises CallError("syntax") with the line at fault."""
+    """Parses a program into a syntax tree. Raises CallError("syntax") with the line at fault."""
     try:
         return ast.parse(source, filename)
     except SyntaxError as error:
@@ -197,10 +197,10 @@ def compile_program(source: str, filename: str = "<program>") -> ast.Module:
 
 
 def resolve(call: Call, namespace: Mapping[str, Any]) -> Callable[..., Any]:
-    """The callable that `call` names.
+    """Returns the callable that `call` names.
 
-    Constructs the class where the call says so, which runs code of the program.
-    Raises CallError with reason "entry".
+    Constructs the class if `call.construct` is set, which runs code of the program.
+    Raises CallError with reason "entry" if the namespace has no such callable.
     """
     first, *rest = call.path
     if first not in namespace:
@@ -208,7 +208,7 @@ def resolve(call: Call, namespace: Mapping[str, Any]) -> Callable[..., Any]:
     target = namespace[first]
     if call.construct:
         if not isinstance(target, type):
-            raise CallError("entry", f"{first!r} is no class")
+            raise CallError("entry", f"{first!r} is not a class")
         target = target()
     for attribute in rest:
         if not hasattr(target, attribute):
@@ -220,11 +220,14 @@ def resolve(call: Call, namespace: Mapping[str, Any]) -> Callable[..., Any]:
 
 
 def make_call(call: Call, target: Callable[..., Any]) -> Any:
-    """Calls what `resolve` found. Raises what the program does, or CallError("arity")."""
+    """Calls `target`, as found by `resolve`.
+
+    Raises the program's own exceptions, and CallError("arity") if the arguments do not fit.
+    """
     try:
         return target(*call.args, **call.kwargs)
     except TypeError as error:
-        # Signatures are slow to look up: only when the call did not even get into a function.
+        # Looking up a signature is slow, so do it only if the call never entered a function.
         if error.__traceback__ is not None and error.__traceback__.tb_next is None:
             _check_arity(call, target)
         raise

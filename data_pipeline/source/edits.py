@@ -1,8 +1,7 @@
-"""Source text and its syntax tree side by side: nodes found as spans of characters, so that an edit
-changes nothing but its span and the layout and comments of the program stay.
+"""Edits source text by the spans of its syntax nodes; everything outside a span stays unchanged.
 
-Written over ast because everything around it (tracing, scopes, operators) speaks of ast's nodes and
-lines; LibCST would keep the layout too, but in a second tree with nodes of its own.
+Uses ast because tracing, scopes and fault operators use its nodes and lines. LibCST preserves
+layout as well, but would add a second kind of tree.
 """
 
 import ast
@@ -16,7 +15,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Token:
-    """An operator or name, with its span."""
+    """An operator or a name, and its span in characters."""
 
     text: str
     start: int
@@ -24,8 +23,8 @@ class Token:
 
 
 @dataclass
-class Source:
-    """A program. Raises SyntaxError where it is none.
+class EditableProgram:
+    """A program's text, syntax tree and tokens. Raises SyntaxError if the text is not a program.
 
     starts: offset of each line's first character
     """
@@ -37,7 +36,7 @@ class Source:
     tokens: list[Token] = field(init=False)
 
     def __post_init__(self) -> None:
-        if "\r" in self.text:  # a line end to Python, and none to us
+        if "\r" in self.text:  # Python ends a line there, `split("\n")` below does not
             raise SyntaxError("carriage returns in the program")
         self.tree = ast.parse(self.text)
         self.lines = self.text.split("\n")
@@ -58,13 +57,14 @@ class Source:
             raise SyntaxError(str(error)) from None
 
     def offset(self, line: int, column: int) -> int:
-        """Of a node's position: the column counts UTF-8 bytes."""
+        """Returns the character offset of a node's position; `column` counts UTF-8 bytes."""
         text = self.lines[line - 1]
         if not text.isascii():
             column = len(text.encode()[:column].decode())
         return self.starts[line - 1] + column
 
     def span(self, node: ast.expr | ast.stmt) -> Span:
+        """Returns the node's span in characters."""
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         return (
@@ -72,20 +72,20 @@ class Source:
             self.offset(node.end_lineno, node.end_col_offset),
         )
 
-    def of(self, node: ast.expr | ast.stmt) -> str:
-        """The node's own text."""
+    def text_of(self, node: ast.expr | ast.stmt) -> str:
+        """Returns the node's text."""
         start, end = self.span(node)
         return self.text[start:end]
 
     def atom(self, node: ast.expr) -> str:
-        """The node's text, in parentheses where it could not stand beside an operator."""
-        text = self.of(node)
+        """Returns the node's text, in parentheses if an operator beside it could split it."""
+        text = self.text_of(node)
         simple = (ast.Name, ast.Constant, ast.Call, ast.Attribute, ast.Subscript, ast.List,
                   ast.Dict, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp)  # fmt: skip
         return text if isinstance(node, simple) else f"({text})"
 
-    def outer(self, node: ast.expr, within: ast.expr) -> Span:
-        """The span of a part of `within` with the parentheses around it."""
+    def outer_span(self, node: ast.expr, within: ast.expr) -> Span:
+        """Returns the span of `node`, a part of `within`, including the parentheses around it."""
         first, last = self.span(within)
         start, end = self.span(node)
         while True:
@@ -96,13 +96,13 @@ class Source:
             start = first + len(before) - 1
             end = last - len(after) + 1
 
-    def between(self, left: ast.AST, right: ast.AST) -> list[Token]:
-        """The tokens after `left` and before `right`, parentheses left out."""
+    def tokens_between(self, left: ast.AST, right: ast.AST) -> list[Token]:
+        """Returns the tokens between `left` and `right`, without parentheses."""
         start, end = self.span(left)[1], self.span(right)[0]  # type: ignore[arg-type]
         return [t for t in self.tokens if start <= t.start and t.end <= end and t.text not in "()"]
 
     def replace(self, *edits: tuple[Span, str]) -> str:
-        """The text with spans replaced; they must not overlap."""
+        """Returns the text with the given spans replaced; spans must not overlap."""
         text = self.text
         for (start, end), new in sorted(edits, reverse=True):
             text = text[:start] + new + text[end:]
@@ -111,14 +111,14 @@ class Source:
     # ---- whole lines
 
     def owns_lines(self, node: ast.stmt) -> bool:
-        """Whether nothing else but a comment stands on the statement's lines."""
+        """Returns whether the statement's lines contain only it and a comment."""
         start, end = self.span(node)
         before = self.text[self.starts[node.lineno - 1] : start]
         after = self.text[end : self.starts[node.end_lineno or 0] - 1]
         return not before.strip() and (not after.strip() or after.lstrip().startswith("#"))
 
     def lines_of(self, node: ast.stmt) -> Span:
-        """The span of the statement's lines, line end included."""
+        """Returns the span of the statement's lines, including the last line end."""
         end = min(self.starts[node.end_lineno or 0], len(self.text))
         return self.starts[node.lineno - 1], end
 
@@ -128,7 +128,7 @@ class Source:
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
-    """The functions and methods of a program, outermost ones only."""
+    """Yields the outermost functions and methods of a program."""
     waiting: list[ast.AST] = list(tree.body)
     while waiting:
         node = waiting.pop(0)
@@ -156,6 +156,7 @@ def parts(function: ast.FunctionDef) -> Iterator[ast.AST]:
 
 
 def statements_of(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Returns the statements of a body without docstrings and other string statements."""
     return [statement for statement in body if not _is_text(statement)]
 
 
@@ -168,7 +169,7 @@ def _is_text(statement: ast.stmt) -> bool:
 
 
 def bodies(function: ast.FunctionDef) -> Iterator[tuple[ast.AST, list[ast.stmt]]]:
-    """(owner, statements but texts) of each block of a function, the function's own first."""
+    """Yields (owner, statements without docstrings) of each block, the function's own first."""
     for node in [function, *parts(function)]:
         for name in ("body", "orelse", "finalbody"):
             block = getattr(node, name, None)

@@ -1,4 +1,4 @@
-"""Programs brought to a normal form: the same text for copies that were renamed or reformatted.
+"""Normalizes programs, so that renamed or reformatted copies get the same fingerprint.
 
 Standard library only.
 """
@@ -6,17 +6,22 @@ Standard library only.
 import ast
 import hashlib
 
-from data_pipeline.source.scopes import Scope, all_arguments, uses
+from data_pipeline.source.scopes import Scope, all_arguments, find_uses
 from data_pipeline.source.tree_text import tree_text
 
 FINGERPRINT = "tree-3.11/1"
-"""Name and version of `function_fingerprint`: raise it when any value changes. Datasets say which
-one split their functions; no Python version changes the values."""
+"""Name and version of `function_fingerprint`; raise the version when any value changes.
+
+Datasets record which one split their functions. Values are the same on every Python version.
+"""
 
 
 def explain_mismatch(stated: object, where: object) -> str | None:
-    """One line why data at `where`, split by the fingerprint `stated`, cannot be used; None if it
-    can. Data that states no fingerprint passes: it is older, or was not split by functions."""
+    """Explains in one line why data at `where`, split by fingerprint `stated`, cannot be used.
+
+    Returns None if it can. Data without a fingerprint passes: it is older, or was not split by
+    functions.
+    """
     if stated in (None, FINGERPRINT):
         return None
     return (
@@ -26,39 +31,38 @@ def explain_mismatch(stated: object, where: object) -> str | None:
 
 
 def function_fingerprint(code: str) -> str:
-    """Hash of a program that ignores layout, comments, docstrings, annotations and the names of
-    its functions and variables.
+    """Hashes a program, ignoring layout, comments, docstrings, annotations and its own names.
 
     Two programs of one function with equal fingerprints do the same thing on the same positional
-    arguments: the split into training and held-out programs, and the ids of seeds, are made on it.
+    arguments. The held-out split and the ids of seeds depend on it.
     Raises SyntaxError, or ValueError for text that Python cannot read.
     """
-    return tree_digest(normalized(code))
+    return tree_digest(normalize_program(code))
 
 
 def tree_digest(tree: ast.AST) -> str:
-    """SHA-256 of a tree, the same on every Python version."""
+    """Returns the SHA-256 of a tree, which is the same on every Python version."""
     return hashlib.sha256(tree_text(tree).encode()).hexdigest()
 
 
-def loosely_normalized(code: str) -> ast.Module:
-    """`normalized`, and the items in displays of literals in an order of their own."""
-    tree = normalized(code)
+def normalize_loosely(code: str) -> ast.Module:
+    """Normalizes a program as `normalize_program`, and sorts the items of literal displays."""
+    tree = normalize_program(code)
     for node in ast.walk(tree):
         _sort_literals(node)
     return tree
 
 
-def normalized(code: str) -> ast.Module:
-    """The tree of a program without docstrings and annotations, names replaced by v0, v1, ... in
-    the order they are met level by level, functions by f, f1, f2, ..., classes by C, C1, ...
+def normalize_program(code: str) -> ast.Module:
+    """Parses a program, drops docstrings and annotations, and renames what the program binds.
 
-    Names that the program does not bind itself, attributes and keywords stay as they are.
+    Variables become v0, v1, ... in breadth-first order, functions f, f1, f2, ..., classes C, C1,
+    ... Names bound elsewhere, attributes and keywords stay as they are.
     """
     tree = ast.parse(code)
     drop_documentation(tree)
     places = {}
-    for use in uses(tree):
+    for use in find_uses(tree):
         if use.scope is not None:
             places[use.node, use.attribute] = (use.scope, use.name)
     kinds: dict[tuple[Scope, str], str] = {}
@@ -73,7 +77,7 @@ def normalized(code: str) -> ast.Module:
     counts = {"f": 0, "C": 0, "v": 0}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Global, ast.Nonlocal)):
-            node.names = []  # the names that are shared across scopes are equal from now on
+            node.names = []  # renaming gives shared names one text, which makes these redundant
         for attribute in ("name", "asname", "arg", "id", "rest"):
             binding = places.get((node, attribute))
             if binding is None:
@@ -91,11 +95,11 @@ def normalized(code: str) -> ast.Module:
 
 
 def drop_documentation(tree: ast.AST) -> None:
-    """Takes docstrings and annotations out of a tree, in place."""
+    """Removes docstrings and annotations from a tree, in place."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            # Not the first alone: a docstring that a copy moved down is still none of the program.
+            # Removes every string statement: a copy may have moved the docstring down.
             body[:] = [statement for statement in body if not is_docstring(statement)]
             if not body and not isinstance(node, ast.Module):
                 body.append(ast.Pass())
@@ -128,7 +132,7 @@ def _without_annotation(statement: ast.stmt) -> ast.stmt:
 
 
 def _sort_literals(node: ast.AST) -> None:
-    """Puts the items of a display in the order of their texts, if all of them are literals."""
+    """Sorts the items of a display by their texts, if all of them are literals."""
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         if isinstance(getattr(node, "ctx", None), ast.Store):
             return

@@ -1,7 +1,7 @@
-"""Which of our files a module runs on: itself and all that it imports, directly or not.
+"""Finds the project's files that a module depends on: itself and its direct and indirect imports.
 
-Their digest tells when something kept on disk must be made again because the code that made it is
-another one. Files are read and parsed, never imported.
+A changed digest of these files means that cached output must be made again. Reads and parses files
+without importing them.
 """
 
 import ast
@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-"""The folder that the packages lie in."""
+"""The folder that contains the packages."""
 
 
 def source_digest(
     modules: Collection[str], *, without: Collection[str] = (), root: Path = ROOT
 ) -> str:
-    """A SHA-256 of names and contents of `import_closure`'s files."""
+    """Returns the SHA-256 of the names and contents of the files of `import_closure`."""
     digest = hashlib.sha256()
     for path in sorted(import_closure(modules, without=without, root=root)):
         digest.update(f"{path.relative_to(root)}\n".encode())
@@ -27,10 +27,10 @@ def source_digest(
 def import_closure(
     modules: Collection[str], *, without: Collection[str] = (), root: Path = ROOT
 ) -> set[Path]:
-    """Files of `modules` and of every module of their top-level packages that they import, also
-    inside functions, through any number of modules.
+    """Returns the files of `modules` and of the modules that they import, directly or indirectly.
 
-    without: modules, or packages with all in them, that are left out with what only they import.
+    Follows imports inside functions too, but only into the top-level packages of `modules`.
+    without: modules and packages to leave out, together with files that only these import.
     """
     packages = {module.split(".")[0] for module in modules}
     files: set[Path] = set()
@@ -47,8 +47,10 @@ def import_closure(
 
 
 def imported_modules(tree: ast.Module) -> Iterator[str]:
-    """Names that absolute imports give; `from a import b` gives a and a.b, which may be a module
-    or a name in one."""
+    """Yields the names in absolute imports.
+
+    `from a import b` yields a and a.b, which may be a module or a name in a module.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,4 +1,4 @@
-"""Values written as Python literals: read without running anything, compared type for type."""
+"""Parses values from Python literals without running code, and compares them with their types."""
 
 import ast
 import re
@@ -15,22 +15,22 @@ _ATOM = re.compile(
 
 
 class LiteralError(ValueError):
-    """Text that is no Python literal, or one too large to read."""
+    """The text is not a Python literal, or is too long to parse."""
 
 
 def parse_literal(text: str) -> Any:
-    """The value that `text` spells. Never evaluates code; raises LiteralError."""
+    """Returns the value of a literal without evaluating code. Raises LiteralError if it is none."""
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         raise LiteralError(
-            f"a literal of {len(text)} characters, at most {MAX_CHARACTERS} are read"
+            f"expected a literal of at most {MAX_CHARACTERS} characters, got {len(text)}"
         )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an odd backslash is the text's own business
+            warnings.simplefilter("ignore")  # an invalid escape such as "\d" is still a value
             return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise LiteralError(f"no Python literal: {text[:80]!r}") from error
+        raise LiteralError(f"not a Python literal: {text[:80]!r}") from error
 
 
 def is_literal(text: str) -> bool:
@@ -42,7 +42,7 @@ def is_literal(text: str) -> bool:
 
 
 def literal_end(text: str, start: int) -> int | None:
-    """Where the literal that begins at `start` ends; None where none begins there.
+    """Returns the end of the literal that begins at `start`, or None if none begins there.
 
     Prose may follow: the `3` of "a=3." ends before the period.
     """
@@ -72,25 +72,28 @@ def literal_end(text: str, start: int) -> int | None:
 
 
 def same_value(one: Any, other: Any) -> bool:
-    """Equal with equal types all through: 1 is not True, 2 not 2.0, 0.0 not -0.0; NaN is NaN.
+    """Returns whether two values and the types of all their parts are equal.
 
-    Of a dict the order does not count, as in Python's own comparison.
+    1 is not True, 2 is not 2.0, 0.0 is not -0.0; NaN is NaN. Ignores the order of a dict, as `==`.
     """
     try:
-        return _tagged(one) == _tagged(other)
+        return _typed_form(one) == _typed_form(other)
     except RecursionError:
         return False
 
 
-def _tagged(value: Any):
-    """A hashable form in which `==` sees types."""
+def _typed_form(value: Any):
+    """Returns a hashable form of the value, with which `==` also compares types."""
     kind = type(value)
     if kind in (list, tuple):
-        return (kind, tuple(_tagged(item) for item in value))
+        return (kind, tuple(_typed_form(item) for item in value))
     if kind in (set, frozenset):
-        return (kind, frozenset(_tagged(item) for item in value))
+        return (kind, frozenset(_typed_form(item) for item in value))
     if kind is dict:
-        return (kind, frozenset((_tagged(key), _tagged(item)) for key, item in value.items()))
+        return (
+            kind,
+            frozenset((_typed_form(key), _typed_form(item)) for key, item in value.items()),
+        )
     if kind in (float, complex):
         return (kind, repr(value))
     return (kind, value)

@@ -1,8 +1,8 @@
-"""Double quotes around every string of a program, its meaning kept.
+"""Rewrites a program's strings with double quotes without changing their values.
 
 Upstream's checkpoints know programs in double quotes: its CRUXEval runner replaces every `'` by
-`"`, which breaks what holds either inside a string. Here strings are found by the tokenizer, and
-each is respelled only where it stays the same string.
+`"`, which breaks strings that contain either. This module finds strings with the tokenizer and
+rewrites each one only if its value stays the same.
 """
 
 import ast
@@ -16,8 +16,8 @@ _STARTS = {getattr(tokenize, name, None) for name in ("FSTRING_START", "TSTRING_
 _ENDS = {getattr(tokenize, name, None) for name in ("FSTRING_END", "TSTRING_END")} - {None}
 
 
-def double_quoted(source: str) -> str:
-    """`source` with its strings in double quotes; as it is where it is no Python."""
+def use_double_quotes(source: str) -> str:
+    """Returns `source` with its strings in double quotes, or unchanged if it is not Python."""
     tree = _syntax(source)
     if tree is None or "'" not in source:
         return source
@@ -28,14 +28,14 @@ def double_quoted(source: str) -> str:
     parts, at = [], 0
     for (row, column), (end_row, end_column) in _strings(source):
         begin, end = starts[row - 1] + column, starts[end_row - 1] + end_column
-        parts += [source[at:begin], _respelled(source[begin:end])]
+        parts += [source[at:begin], _respell(source[begin:end])]
         at = end
     result = "".join([*parts, source[at:]])
     return result if _syntax(result) == tree else source
 
 
 def _strings(source: str) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where each string begins and ends; of nested ones, the outermost."""
+    """Yields the begin and end of each string; of nested f-strings, only the outermost."""
     open_at: list[tuple[int, int]] = []
     try:
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -51,7 +51,7 @@ def _strings(source: str) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
         return
 
 
-def _respelled(literal: str) -> str:
+def _respell(literal: str) -> str:
     match = _SPELLED.fullmatch(literal)
     if match is None:
         return literal

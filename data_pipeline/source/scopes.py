@@ -1,11 +1,11 @@
-"""Which scope each name of a program belongs to: for renaming, and for what a function needs.
+"""Finds the scope of each name in a program, for renaming and for the needs of a function.
 
-Python's own rules (reference, 4.2): functions, lambdas, classes and comprehensions are scopes; a
-class's names are not seen from the functions in it; the first iterable of a comprehension, default
-values, decorators and annotations belong to the scope around. Type parameters (Python 3.12, PEP
-695) are a scope between it and the function, class or `type` that has them; such a scope, unlike a
-function, sees the names of a class around it. Standard library only. Written here because symtable
-gives the scope of a name but not the places where it stands, which a renaming has to change.
+Follows Python's rules (reference, 4.2): functions, lambdas, classes and comprehensions are scopes;
+functions do not see the names of the class that contains them; the first iterable of a
+comprehension, default values, decorators and annotations belong to the enclosing scope. Type
+parameters (Python 3.12, PEP 695) form a scope between the enclosing one and their function, class
+or `type`; unlike a function, this scope sees the names of an enclosing class. Standard library
+only. Does not use symtable, which omits the places of a name that a renaming has to change.
 """
 
 import ast
@@ -18,8 +18,11 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(eq=False)
 class Scope:
-    """kind: "module", "function", "class", "comprehension" or "type parameters". bound: the names
-    it binds."""
+    """A scope of a program.
+
+    kind:  "module", "function", "class", "comprehension" or "type parameters"
+    bound: the names that it binds
+    """
 
     kind: str
     parent: "Scope | None"
@@ -29,11 +32,11 @@ class Scope:
 
 @dataclass(frozen=True, eq=False)
 class Use:
-    """One place where a name stands.
+    """One occurrence of a name.
 
-    node, attribute: where its text is (`getattr(node, attribute)`)
-    scope:           that binds it; None: no scope of this tree does (a builtin, or undefined)
-    binds:           whether it is given a value here
+    node, attribute: locate its text: `getattr(node, attribute)`
+    scope:           the scope that binds it; None for a builtin or an undefined name
+    binds:           whether it gets a value here
     annotation:      whether it is only part of an annotation
     """
 
@@ -45,8 +48,8 @@ class Use:
     annotation: bool
 
 
-def uses(tree: ast.Module) -> Sequence[Use]:
-    """All names of a module, in the order of a walk through it."""
+def find_uses(tree: ast.Module) -> Sequence[Use]:
+    """Returns every occurrence of a name in a module, in the order of a tree walk."""
     walker = _Walker()
     walker.block(tree.body)
     return [
@@ -55,27 +58,27 @@ def uses(tree: ast.Module) -> Sequence[Use]:
     ]
 
 
-def needed_names(statements: Sequence[ast.stmt]) -> tuple[set[str], set[str]]:
-    """(names that running these needs from outside, names that only annotations mention)."""
-    free = [use for use in uses(ast.Module(list(statements), [])) if use.scope is None]
+def find_needed_names(statements: Sequence[ast.stmt]) -> tuple[set[str], set[str]]:
+    """Returns (free names that running the statements needs, names only used in annotations)."""
+    free = [use for use in find_uses(ast.Module(list(statements), [])) if use.scope is None]
     run = {use.name for use in free if not use.annotation}
     return run, {use.name for use in free} - run
 
 
 def _binding(name: str, scope: Scope) -> Scope | None:
-    asked: Scope | None = scope
+    candidate: Scope | None = scope
     sees_class = True
-    while asked is not None:
-        seen = sees_class or asked.kind != "class"
-        rule = asked.outside.get(name) if seen else None
+    while candidate is not None:
+        seen = sees_class or candidate.kind != "class"
+        rule = candidate.outside.get(name) if seen else None
         if rule == "global":
-            while asked.parent is not None:
-                asked = asked.parent
-            return asked if name in asked.bound else None
-        if name in asked.bound and rule is None and seen:
-            return asked
-        sees_class = sees_class and asked.kind == "type parameters"
-        asked = asked.parent
+            while candidate.parent is not None:
+                candidate = candidate.parent
+            return candidate if name in candidate.bound else None
+        if name in candidate.bound and rule is None and seen:
+            return candidate
+        sees_class = sees_class and candidate.kind == "type parameters"
+        candidate = candidate.parent
     return None
 
 
@@ -101,7 +104,7 @@ class _Walker(ast.NodeVisitor):
         for node in nodes:
             self.visit(node)
 
-    def annotated(self, node: ast.AST | None) -> None:
+    def visit_annotation(self, node: ast.AST | None) -> None:
         if node is not None:
             before, self.annotation = self.annotation, True
             self.visit(node)
@@ -167,7 +170,7 @@ class _Walker(ast.NodeVisitor):
             self.note(node, "rest", True)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        self.annotated(node.annotation)
+        self.visit_annotation(node.annotation)
         if node.value is not None:
             self.visit(node.value)
         self.visit(node.target)
@@ -180,7 +183,7 @@ class _Walker(ast.NodeVisitor):
         self.defaults(node.args)
         self.type_parameters(node)
         self.annotations(node.args)
-        self.annotated(node.returns)
+        self.visit_annotation(node.returns)
         self.within("function")
         self.parameters(node.args)
         self.block(node.body)
@@ -197,20 +200,20 @@ class _Walker(ast.NodeVisitor):
         self.leave()
 
     def type_parameters(self, node: ast.AST) -> None:
-        """Enters the scope of the node's type parameters, which is empty where it has none."""
+        """Enters the scope of the node's type parameters, which may be empty."""
         self.within("type parameters")
         parameters = getattr(node, "type_params", [])  # not in Python 3.11
         for parameter in parameters:
             self.note(parameter, "name", True)
         for parameter in parameters:
-            self.annotated(getattr(parameter, "bound", None))
-            self.annotated(getattr(parameter, "default_value", None))
+            self.visit_annotation(getattr(parameter, "bound", None))
+            self.visit_annotation(getattr(parameter, "default_value", None))
 
     def visit_TypeAlias(self, node: Any) -> None:
-        """`type Name[T] = value`; the value is computed when somebody asks for it."""
+        """Visits `type Name[T] = value`, whose value Python evaluates lazily."""
         self.visit(node.name)
         self.type_parameters(node)
-        self.annotated(node.value)
+        self.visit_annotation(node.value)
         self.leave()
 
     def defaults(self, arguments: ast.arguments) -> None:
@@ -218,7 +221,7 @@ class _Walker(ast.NodeVisitor):
 
     def annotations(self, arguments: ast.arguments) -> None:
         for argument in all_arguments(arguments):
-            self.annotated(argument.annotation)
+            self.visit_annotation(argument.annotation)
 
     def parameters(self, arguments: ast.arguments) -> None:
         for argument in all_arguments(arguments):
@@ -229,7 +232,7 @@ class _Walker(ast.NodeVisitor):
         self.note(node, "name", True)
         self.type_parameters(node)
         self.block([*node.bases, *node.keywords])
-        self.within("function").bound.add("__class__")  # which the methods see, as super() does
+        self.within("function").bound.add("__class__")  # methods and super() see it
         self.within("class")
         self.block(node.body)
         self.leave()
@@ -256,7 +259,7 @@ class _Walker(ast.NodeVisitor):
 
 
 def all_arguments(arguments: ast.arguments) -> list[ast.arg]:
-    """The parameters in the order of the signature, `*args` and `**kwargs` included."""
+    """Returns all parameters in the order of the signature, including `*args` and `**kwargs`."""
     return [
         *arguments.posonlyargs,
         *arguments.args,

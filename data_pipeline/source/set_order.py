@@ -1,19 +1,21 @@
-"""Whether a run may hang on the order of a set, which depends on the interpreter's hash seed."""
+"""Tells whether a run may depend on the order of a set, and so on the interpreter's hash seed."""
 
 import ast
 
 SET_TWINS = 9
-"""More hash seeds under which such a run is repeated: two strings of a set stand in the same order
-under every second one."""
+"""Number of further hash seeds under which such a run is repeated.
+
+Two strings of a set keep their order under every second hash seed.
+"""
 
 _ALGEBRA = ast.BitAnd | ast.BitOr | ast.BitXor | ast.Sub
 
 
 def may_depend_on_set_order(code: str) -> bool:
-    """Whether a program or a call may build a set: by a display, by name, or out of views of
-    dictionaries (`a.keys() & b.keys()`, also where the view has a name of its own).
+    """Returns whether a program or a call may build a set.
 
-    A view that is only gone through has the dictionary's order, which no seed changes.
+    It may do so by a display, by name, or from views of dictionaries (`a.keys() & b.keys()`, also
+    through a variable). Iterating over a view is safe: it has the dictionary's order.
     """
     views = algebra = False
     for node in ast.walk(ast.parse(code)):

@@ -1,9 +1,9 @@
 """Writes a syntax tree as text that is the same on every Python version.
 
-`ast.dump` is not: 3.12 added `type_params`, 3.13 leaves empty lists out, and `repr` escapes the
-characters that a version's Unicode database does not know. Here the text is what `ast.dump` of
-Python 3.11 writes: nodes of 3.11 with the fields of 3.11 in its order, newer fields only when they
-are not empty, and f-strings without the empty pieces that 3.12 adds.
+`ast.dump` differs between versions: 3.12 added `type_params`, 3.13 omits empty lists, and `repr`
+escapes characters that the version's Unicode database does not know. This module writes the text of
+Python 3.11's `ast.dump`: the nodes and fields of 3.11 in its order, newer fields only if they are
+not empty, and f-strings without the empty pieces that 3.12 adds.
 
 Standard library only.
 """
@@ -11,7 +11,7 @@ Standard library only.
 import ast
 import re
 
-# Fields of Python 3.11's nodes; "?" marks those that it leaves out when they are None.
+# Fields of Python 3.11's nodes; `ast.dump` omits a field marked "?" if it is None.
 _FIELDS = {
     line.split()[0]: line.split()[1:]
     for line in """
@@ -104,13 +104,14 @@ _ESCAPED = re.compile(
 _SHORT = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
 _DIGITS = 500  # below every limit that sys.set_int_max_str_digits accepts
-_Piece = str | list | ast.AST  # a str is text that is ready
+_Piece = str | list | ast.AST  # a str is finished text
 
 
 def tree_text(tree: ast.AST) -> str:
-    """Python 3.11's `ast.dump` of a tree, whichever Python parsed it.
+    """Returns Python 3.11's `ast.dump` of a tree that any Python version parsed.
 
-    Deep trees need no recursion. Raises TypeError for a constant that source code cannot hold.
+    Walks deep trees without recursion. Raises TypeError for a constant that source code cannot
+    contain.
     """
     written: list[str] = []
     waiting: list[_Piece] = [tree]
@@ -153,13 +154,12 @@ def _fields(node: ast.AST) -> list[tuple[str, object]]:
     values = [(name, getattr(node, name, None)) for name in newer]
     fields += [(name, value) for name, value in values if value not in (None, [], 0)]
     if isinstance(node, ast.JoinedStr):
-        return [("values", _joined(node.values))]
+        return [("values", _join_texts(node.values))]
     return fields
 
 
-def _joined(values: list[ast.expr]) -> list[ast.expr]:
-    """An f-string's values without empty texts, neighbouring texts in one: versions cut
-    differently."""
+def _join_texts(values: list[ast.expr]) -> list[ast.expr]:
+    """Joins an f-string's adjacent texts, which versions split differently; drops empty ones."""
     joined: list[ast.expr] = []
     for value in values:
         if not _is_text(value):
@@ -182,14 +182,14 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def _constant(value: object) -> str:
-    """A constant as Python 3.11's `repr` writes it."""
+    """Returns a constant as Python 3.11's `repr` writes it."""
     if isinstance(value, str):
         return _string(value)
     if type(value) is int:
         return _integer(value)
     if value is None or value is ... or isinstance(value, (bool, float, complex, bytes)):
-        return repr(value)  # of these the text never changed: floats are shortest, bytes are ASCII
-    raise TypeError(f"a {type(value).__name__} is no constant of source code")
+        return repr(value)  # the same on all versions: shortest floats, ASCII bytes
+    raise TypeError(f"expected a constant of source code, got a {type(value).__name__}")
 
 
 def _string(text: str) -> str:
@@ -209,7 +209,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def _integer(value: int) -> str:
-    """Decimal digits, also of numbers that `str` refuses because they are too long."""
+    """Returns the decimal digits of any integer, including those too long for `str`."""
     block, blocks, rest = 10**_DIGITS, [], abs(value)
     while rest >= block:
         rest, last = divmod(rest, block)

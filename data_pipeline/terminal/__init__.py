@@ -1,1 +1,1 @@
-"""What a person sees in a terminal: tables."""
+"""Writes to a terminal: commands, tables, warnings."""

@@ -1,9 +1,9 @@
-"""The frame of every command: parse its arguments, report mistakes in one line, set the exit code.
+"""Runs commands: parses their arguments, reports mistakes in one line, sets the exit code.
 
     def main(argv: Sequence[str] | None = None) -> int:
         return run_command(_run, argv)
 
-`argv` never holds the program's name; None stands for the arguments of this process.
+`argv` excludes the program's name; None means the arguments of this process.
 """
 
 import argparse
@@ -23,11 +23,11 @@ GOES_ON = "stopped; the same command goes on from here"
 
 
 class CommandLineError(UserError):
-    """Arguments that are unknown, missing, malformed or do not go together."""
+    """Arguments are unknown, missing, malformed or contradict each other."""
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argparse parser that raises CommandLineError for mistakes and takes no abbreviations."""
+    """Parses arguments with argparse; raises CommandLineError and accepts no abbreviations."""
 
     def __init__(self, **options):
         defaults = {
@@ -47,12 +47,15 @@ def run_command(
     help_text: str | None = None,
     stopped: str = "stopped",
 ) -> int:
-    """The exit code of `command`, called with the arguments.
+    """Calls `command` with the arguments and returns the exit code of the process.
 
-    What it returns (None: 0); 2 after a UserError or an OSError about a file, reported on stderr
-    as one line "error: …"; 130 after Ctrl-C, with the line `stopped`; 141, silently, where
-    nobody reads its output any more (`| head`). `help_text` is what --help prints for
-    commands without a CommandParser.
+    help_text: printed for --help, for commands without a CommandParser.
+    stopped: printed on stderr after Ctrl-C.
+
+    Returns:
+        The command's result (0 for None); 2 after a UserError or an OSError about a file, which
+        is reported on stderr as one line "error: …"; 130 after Ctrl-C; 141, silently, if the
+        reader of its output is gone (`| head`).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if help_text is not None and {"-h", "--help"} & set(arguments):
@@ -68,7 +71,7 @@ def run_command(
         return READER_GONE
     except OSError as error:
         if error.filename is None or not error.strerror:
-            raise  # of a library: its traceback says more
+            raise  # a library's error: its traceback says more
         return _report_mistake(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print(f"\n{stopped}", file=sys.stderr)
@@ -77,10 +80,7 @@ def run_command(
 
 
 def read_text(path: Path, flag: str | None = None) -> str:
-    """The UTF-8 text of a file that `flag` names.
-
-    Raises CommandLineError if it cannot be read.
-    """
+    """Reads the UTF-8 text of a file that `flag` names. Raises CommandLineError if it cannot."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -96,6 +96,6 @@ def _report_mistake(message: str) -> int:
 
 
 def _discard_output() -> None:
-    """Points stdout at nothing, so that flushing it at exit raises no second error."""
+    """Redirects stdout to the null device, so that flushing it at exit raises no second error."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,7 +1,7 @@
-"""Warnings beside the work: each one a line on the standard error of its moment.
+"""Writes warnings, one a line, to the current standard error.
 
-Python's own handlers keep the stream that they were made with, and print a traceback once it is
-closed; any library that logs may have made one. Warnings of ours do not pass through them.
+Python's own handlers keep the stream that they were made with and print a traceback once it is
+closed; any library that logs may have made one. The project's warnings bypass them.
 """
 
 import contextlib
@@ -10,9 +10,9 @@ import sys
 
 
 class StderrHandler(logging.Handler):
-    """Writes to the `sys.stderr` that stands when a record comes; says nothing where it is closed.
+    """Writes each record to the `sys.stderr` of that moment, or nowhere if it is closed.
 
-    Records look like "warning: …" unless a formatter is set.
+    Writes "warning: …" unless a formatter is set.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -26,10 +26,10 @@ class StderrHandler(logging.Handler):
 
 
 def _make_logger() -> logging.Logger:
-    made = logging.getLogger(__name__)
-    made.propagate = False
-    made.addHandler(StderrHandler())
-    return made
+    logger = logging.getLogger(__name__)
+    logger.propagate = False
+    logger.addHandler(StderrHandler())
+    return logger
 
 
 logger = _make_logger()

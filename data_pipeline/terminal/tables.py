@@ -1,4 +1,4 @@
-"""Tables for a terminal: aligned, numbers to the right, units in the heading."""
+"""Formats tables for a terminal: aligned, numbers to the right, units in the heading."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -8,44 +8,46 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-_COLUMNS = 1 << 20  # of the paper that rich draws on: no table is wrapped or cut
+_COLUMNS = 1 << 20  # width of rich's console: wide enough that it never wraps or cuts a table
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str | int | float]]) -> str:
-    """Lines of a table: columns that hold only numbers (with %, separators or an interval) stand
-    to the right. Floats are shown with one decimal. Raises ValueError for a row of another width.
+def format_table(headings: Sequence[str], rows: Sequence[Sequence[str | int | float]]) -> str:
+    """Formats a table as lines.
+
+    Aligns columns of numbers (with %, separators or an interval) to the right, and writes floats
+    with one decimal. Raises ValueError if a row has another width than the headings.
     """
-    cells = [[_shown(value) for value in row] for row in rows]
+    cells = [[_format_cell(value) for value in row] for row in rows]
     for row in cells:
         if len(row) != len(headings):
             raise ValueError(f"a row of {len(row)} cells under {len(headings)} headings: {row}")
-    drawn = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for _, *column in zip(headings, *cells, strict=True):
         numeric = bool(column) and all(_is_number(cell) for cell in column if cell)
-        drawn.add_column(justify="right" if numeric else "left", no_wrap=True)
-    drawn.add_row(*map(Text, headings))
-    drawn.add_row(*(Rule(characters="─") for _ in headings))
+        grid.add_column(justify="right" if numeric else "left", no_wrap=True)
+    grid.add_row(*map(Text, headings))
+    grid.add_row(*(Rule(characters="─") for _ in headings))
     for row in cells:
-        drawn.add_row(*map(Text, row))
-    return "\n".join(_plain_lines(drawn))
+        grid.add_row(*map(Text, row))
+    return "\n".join(_plain_lines(grid))
 
 
-def percent(share: float) -> str:
-    """0.8642 as "86.4 %"."""
+def format_percent(share: float) -> str:
+    """Formats 0.8642 as "86.4 %"."""
     return f"{100 * share:.1f} %"
 
 
-def _plain_lines(drawn: Table) -> Iterator[str]:
-    """As text alone: no colours, also where the environment asks for them."""
+def _plain_lines(grid: Table) -> Iterator[str]:
+    """Yields the lines without colours, even if the environment asks for them."""
     console = Console(
         file=io.StringIO(), width=_COLUMNS, color_system=None, force_terminal=False, no_color=True
     )
     with console.capture() as capture:
-        console.print(drawn, crop=False, soft_wrap=False)
+        console.print(grid, crop=False, soft_wrap=False)
     return map(str.rstrip, capture.get().splitlines())
 
 
-def _shown(value: str | int | float) -> str:
+def _format_cell(value: str | int | float) -> str:
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, float):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from data_pipeline.source.calls import compile_program
 from data_pipeline.tracing import Trace
-from data_pipeline.tracing.markers import prepare
+from data_pipeline.tracing.markers import compile_with_markers
 
 Branch = tuple[int, bool]  # header line, whether its body was entered
 
@@ -66,7 +66,7 @@ def universe_of(program: str, entry: str, never_given: frozenset[str] = frozense
     that the function itself does not catch, the impossible branch of a constant or of a parameter
     never given; `else`, `finally` and `try`, since nothing happens on them.
     """
-    counter = _Counter(frozenset(prepare(program).headers), never_given)
+    counter = _Counter(frozenset(compile_with_markers(program).headers), never_given)
     for function in _reachable(compile_program(program), entry):
         counter.block(function.body, guarded=False)
     return Universe(frozenset(counter.lines), frozenset(counter.branches))

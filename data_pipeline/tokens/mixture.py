@@ -25,7 +25,7 @@ import numpy as np
 
 from data_pipeline.errors import UserError
 from data_pipeline.pyx.records import TRAINING_KINDS
-from data_pipeline.terminal.tables import percent, table
+from data_pipeline.terminal.tables import format_percent, format_table
 
 MOST = 1000
 """The largest weight: beyond, a slip of the pen is likelier than a wish."""
@@ -153,10 +153,10 @@ def mixture_table(groups: Sequence[Group], lengths_R: np.ndarray) -> str:
             len(group.records),
             f"{float(group.weight):g}",
             round(size),
-            percent(size / sum(sizes)),
-            percent(token / sum(tokens)),
+            format_percent(size / sum(sizes)),
+            format_percent(token / sum(tokens)),
         )
         for group, size, token in zip(groups, sizes, tokens, strict=True)
     ]
     headings = ("dataset", "kind", "records", "weight", "an epoch", "of records", "of tokens")
-    return table(headings, rows)
+    return format_table(headings, rows)

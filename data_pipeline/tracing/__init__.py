@@ -1,7 +1,7 @@
-"""Tracing: every executed line of a call with the locals it changed.
+"""Traces calls: every executed line with the locals that it changed.
 
-`trace_call` runs a program in this process: for programs that are trusted (our own generators).
-Untrusted programs are traced inside the sandbox by `data_pipeline.execution`, with the same code.
+`trace_call` runs a program in this process: use it only for trusted programs (our generators).
+`data_pipeline.execution` traces untrusted programs inside the sandbox, with the same code.
 Standard library only.
 """
 

@@ -1,4 +1,4 @@
-"""What a trace holds. All records are frozen; values are text (see `rendering`)."""
+"""Defines the records of a trace. All are frozen; values are text (see `rendering`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,13 +22,13 @@ class Event:
 
     kind:
         "call"       a frame starts; `changed` holds its arguments
-        "line"       a line ran; `changed`/`gone` say what it did to the frame's locals, and stand
-                     here, at the line's start, although nested calls come after it
+        "line"       a line ran; `changed`/`gone` hold its effect on the frame's locals. The event
+                     stands at the line's start, before the events of nested calls
         "step"       one turn of a comprehension on that line; `changed` holds its variables
-        "yield"      a generator hands out `value` and is suspended
-        "resume"     it goes on; `changed` says what others did to its locals meanwhile
+        "yield"      a generator yields `value` and is suspended
+        "resume"     it continues; `changed` holds locals that other code changed meanwhile
         "return"     the frame ends with `value`
-        "exception"  `raised` arises in, or passes into, the frame at this line
+        "exception"  `raised` is raised in, or propagates into, the frame at this line
         "unwind"     the frame ends by that exception
     line:      1-based line of the program
     function:  qualified name
@@ -37,8 +37,9 @@ class Event:
     changed:   name -> text of its value after the event, new or altered names only
     gone:      names that the event deleted
     branch:    on a header line (if, elif, while, for, case, except): whether its body was entered;
-               None elsewhere and where an exception came first
-    iteration: on a loop's header line that enters the body, and on "step": which turn, from 1
+               None on other lines and after an exception in the header
+    iteration: on a loop's header line that enters the body, and on "step": number of the turn,
+               from 1
     """
 
     kind: str
@@ -73,13 +74,13 @@ class Trace:
     """A traced call.
 
     result:    text of the returned value, None if the call raised
-    raised:    the exception that left the call, None if it returned; both are None where the run
-               was ended because its recording was full (`TraceLimits.ends_run`)
+    raised:    the exception that left the call, None if it returned; both are None if the run was
+               ended because its recording was full (`TraceLimits.ends_run`)
     loops:     in order of their first turn's header
-    truncated: None, or why the events stop before the run did; the outcome is still the run's own
-    clipped:   how many value texts were cut (they end in "…⟨+N characters⟩", or
-               "…⟨+N characters at least⟩" where the whole was not written out; in a program
-               with cycles or buffers a change past the cut may go untold)
+    truncated: None, or why the events stop before the run did; the outcome is still that of the run
+    clipped:   number of value texts that were cut (they end in "…⟨+N characters⟩", or in
+               "…⟨+N characters at least⟩" if the whole was not written; in a program with cycles
+               or buffers a change past the cut may be missing)
     """
 
     program: str

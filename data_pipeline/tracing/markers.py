@@ -1,12 +1,12 @@
-"""Markers: line numbers past the program's end that make branches and loops visible to a tracer.
+"""Adds markers to a program: lines past its end that make branches and loops visible to a tracer.
 
-Line events alone do not tell whether a one-line `if` was taken, whether a loop's header is met
-again or anew, or how often a comprehension turned, and CPython's versions differ in what they emit.
-So the program is compiled with a `pass` on a line of its own (a NOP; no name, no call, no value)
-at the start of every such body and before every loop, and with the targets of comprehensions and
-the bodies that share their header's line moved to lines of their own. A comprehension written over
-several lines counts as its first one.
-Lines of the program itself keep their numbers; `Program.real` maps the others back.
+Line events alone do not show whether a one-line `if` was taken, whether a loop continues or starts
+anew, or how many turns a comprehension made, and CPython's versions emit different events.
+This module therefore compiles the program with a `pass` on a line of its own (a NOP; no name, no
+call, no value) at the start of every such body and before every loop. It moves the targets of
+comprehensions, and bodies on their header's line, to lines of their own. A comprehension over
+several lines counts as its first line.
+Lines of the program itself keep their numbers; `MarkedProgram.real` maps the others back.
 
 Standard library only: this file also runs inside the sandbox.
 """
@@ -24,9 +24,9 @@ FILENAME = "<program>"
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What reaching a marker's line means.
+    """The meaning of a marker's line.
 
-    kind:    "enter" (a loop statement is about to start), "body" (a header let its body in)
+    kind:    "enter" (a loop statement is about to start), "body" (a header enters its body)
     loop:    "for", "while" or None
     header:  line of the header
     """
@@ -40,9 +40,9 @@ class Marker:
 class Clause:
     """One `for` of a comprehension.
 
-    header: line (maybe a moved one) of the comprehension
-    bound:  the variables this clause binds
-    hidden: these and those of all clauses of the comprehensions around it
+    header: line of the comprehension, possibly a moved one
+    bound:  variables that this clause binds
+    hidden: these and the variables of all clauses of the comprehensions around it
     inner:  lines of the clauses that start anew at each turn of this one
     """
 
@@ -53,12 +53,12 @@ class Clause:
 
 
 @dataclass(frozen=True)
-class Program:
-    """A program ready to be traced.
+class MarkedProgram:
+    """A program compiled with markers, ready to trace.
 
-    code:     of the module
+    code:     code of the module
     last:     last line of the source; greater lines are moved lines or markers
-    markers:  line -> Marker; such a line is no step of the program
+    markers:  line -> Marker; such a line is not a step of the program
     clauses:  line -> Clause; reaching it is one turn of a comprehension
     real:     moved line -> line of the program
     headers:  line of a header that branches -> last line of its test
@@ -74,14 +74,14 @@ class Program:
 
 
 @lru_cache(maxsize=512)
-def prepare(source: str) -> Program:
+def compile_with_markers(source: str) -> MarkedProgram:
     """Compiles `source` with markers. Raises CallError("syntax") with the line at fault."""
     tree = compile_program(source, FILENAME)
     last = source.count("\n") + 1
     placer = _Placer(last)
     placer.visit(tree)
     with_markers = compile(tree, FILENAME, "exec", dont_inherit=True)
-    return Program(
+    return MarkedProgram(
         source, with_markers, last, placer.markers, placer.clauses, placer.real, placer.headers
     )
 
@@ -91,7 +91,7 @@ _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 class _Placer(ast.NodeVisitor):
-    """Walks the tree outside in, so that a moved body is moved before its own parts are placed."""
+    """Places the markers. Walks the tree outside in, so that bodies move before their parts."""
 
     def __init__(self, last: int):
         self.next = last
@@ -139,7 +139,7 @@ class _Placer(ast.NodeVisitor):
     def visit_comprehension_node(self, node: _Comprehension) -> None:
         elements = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         generators = node.generators
-        bound = [frozenset(_bound(generator)) for generator in generators]
+        bound = [frozenset(_bound_names(generator)) for generator in generators]
         hidden = self.hidden.union(*bound)
         lines = [self.fresh() for _ in generators]
         for part in (*elements, *generators):
@@ -166,7 +166,7 @@ class _Placer(ast.NodeVisitor):
         body.insert(0, _pass(line))
 
     def move(self, body: list[ast.stmt], header: int) -> None:
-        """Gives a body that starts on its header's line a line of its own."""
+        """Moves a body that starts on its header's line to a line of its own."""
         if body and _first_line(body[0]) == header:
             line = self.fresh()
             self.real[line] = self.real.get(header, header)
@@ -193,7 +193,7 @@ def _first_line(statement: ast.stmt) -> int:
 
 
 def _relocate(node: ast.AST, line: int, only: int | None = None) -> None:
-    """Moves `node` and what is under it (of line `only`, if given), but no lambda's body."""
+    """Moves `node` and its children (on line `only`, if given) to `line`, except lambda bodies."""
     if hasattr(node, "lineno") and (only is None or node.lineno == only):
         # Columns of different lines cannot be compared: these are all valid.
         node.lineno = node.end_lineno = line  # type: ignore[attr-defined]
@@ -206,7 +206,7 @@ def _relocate(node: ast.AST, line: int, only: int | None = None) -> None:
                 _relocate(part, line, only)
 
 
-def _bound(generator: ast.comprehension) -> Iterator[str]:
+def _bound_names(generator: ast.comprehension) -> Iterator[str]:
     for node in ast.walk(generator.target):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id

@@ -1,4 +1,4 @@
-"""From a recording to a trace: what changed, which branch, which turn.
+"""Turns a recording into a trace: changed locals, branches taken, turns of loops.
 
 Standard library only: this file also runs inside the sandbox.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data_pipeline.tracing.events import Event, Loop, Raised
-from data_pipeline.tracing.markers import Marker, Program
+from data_pipeline.tracing.markers import MarkedProgram, Marker
 from data_pipeline.tracing.recorder import (
     CALL,
     EXCEPTION,
@@ -33,7 +33,7 @@ _NOTHING: frozenset[str] = frozenset()
 
 @dataclass(slots=True)
 class _Step:
-    """An event being put together; the fields are those of `Event`."""
+    """An event under construction; the fields are those of `Event`."""
 
     kind: str
     line: int
@@ -56,7 +56,7 @@ class _Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Instance:
-    """An instance that was recorded by its attributes. data: their marshal."""
+    """An instance recorded by its attributes. data: the marshalled attributes."""
 
     name: str
     data: bytes
@@ -65,7 +65,7 @@ class _Instance:
 
 @dataclass(slots=True)
 class _Turns:
-    """A loop being run; the fields are those of `Loop`."""
+    """A loop that is running; the fields are those of `Loop`."""
 
     line: int
     kind: str
@@ -76,17 +76,19 @@ class _Turns:
 
 @dataclass(slots=True, eq=False)
 class _Frame:
-    """A frame being followed.
+    """The state of a running frame.
 
-    owner:    the frame its steps are told in: itself, or, for the frame that 3.11 makes for a
-              comprehension, the one around it
-    values, texts: the locals as last seen
-    waiting:  the step whose after-state comes with the next snapshot
-    on_line:  the last "line" step
-    reached:  its line, or 0 once something else has happened in the frame
-    header:   the "line" step of a header whose branch is still open, header_at its line
-    clause:   line of the comprehension's clause that is being run, or 0
-    loops:    by header; comprehensions: by line of the clause
+    owner:     for the frame that Python 3.11 makes for a comprehension, the frame around it, to
+               which its steps belong; else None
+    values, texts: the latest locals
+    waiting:   the step whose effect comes with the next snapshot
+    on_line:   the last "line" step
+    reached:   its line, or 0 after any other event in the frame
+    header:    the "line" step of a header whose branch is still open
+    header_at: its line
+    clause:    line of the running clause of a comprehension, or 0
+    loops:     by header
+    comprehensions: by line of the clause
     """
 
     number: int
@@ -108,17 +110,18 @@ class _Frame:
     raised_at: int | None = None
 
     @property
-    def teller(self) -> "_Frame":
+    def step_frame(self) -> "_Frame":
+        """The frame that this frame's steps belong to."""
         return self.owner or self
 
 
 class Reader:
-    """Reads one recording: `read` gives the events and loops, `clipped` counts texts that were cut.
+    """Reads one recording: `read` returns the events and loops, `clipped` counts the cut texts.
 
-    limit: characters of a value's text.
+    limit: maximum characters of a value's text.
     """
 
-    def __init__(self, program: Program, recording: Recording, limit: int):
+    def __init__(self, program: MarkedProgram, recording: Recording, limit: int):
         self.program = program
         self.recording = recording
         self.limit = limit
@@ -133,12 +136,12 @@ class Reader:
         markers = self.program.markers
         for record in self.recording.records:
             if len(record) == 5:
-                self.transfer(*record)
+                self.read_transfer(*record)
             elif record[2] is None:
-                self.marker(self.frames[record[0]], markers[record[1]])
+                self.read_marker(self.frames[record[0]], markers[record[1]])
             else:
-                self.line(*record)
-        if self.recording.truncated:  # whether an open header lets its body in is not known
+                self.read_line(*record)
+        if self.recording.truncated:  # the recording does not show whether open headers branch
             for frame in self.frames.values():
                 if frame.header is not None:
                     frame.header.branch = None
@@ -147,17 +150,17 @@ class Reader:
 
     # ---- records
 
-    def line(self, key: int, line: int, snapshot: Snapshot) -> None:
+    def read_line(self, key: int, line: int, snapshot: Snapshot) -> None:
         frame = self.frames[key]
         clause = self.program.clauses.get(line)
         if clause is not None:
             self.settle(frame, snapshot, clause.hidden)
-            self.turn(frame, line)
+            self.read_turn(frame, line)
             return
         if frame.clause and self.program.clauses[frame.clause].header == line:
-            # The comprehension goes on; what its statement does is told to the statement's line.
+            # The comprehension continues; its statement's effect belongs to the statement's line.
             self.settle(frame, snapshot, self.program.clauses[frame.clause].hidden)
-            frame.waiting = frame.teller.on_line
+            frame.waiting = frame.step_frame.on_line
             return
         if frame.owner is not None or frame.function.endswith(_GENERATOR):
             return
@@ -165,7 +168,7 @@ class Reader:
         frame.clause = 0
         frame.comprehensions.clear()
         if line == frame.reached:
-            # Python 3.12 comes back to `return f() or g()` before it returns. A line that really
+            # Python 3.12 visits `return f() or g()` again before it returns. A line that really
             # runs again, in a loop, has a marker in between.
             frame.waiting = frame.on_line
             return
@@ -176,13 +179,13 @@ class Reader:
         if frame.header is not None:
             until = self.program.headers[frame.header_at]
             if until > frame.header_at and frame.header_at <= line <= until:
-                return  # the same test, written over several lines
+                return  # another line of the same test
         frame.header = None
         if end is not None:
             step.branch = False
             frame.header, frame.header_at = step, line
 
-    def marker(self, frame: _Frame, marker: Marker) -> None:
+    def read_marker(self, frame: _Frame, marker: Marker) -> None:
         frame.clause = frame.reached = 0
         frame.comprehensions.clear()
         header, frame.header = frame.header, None
@@ -202,27 +205,27 @@ class Reader:
             header.branch = True
             header.iteration = iteration
 
-    def turn(self, frame: _Frame, line: int) -> None:
-        """One turn of a comprehension's clause."""
+    def read_turn(self, frame: _Frame, line: int) -> None:
+        """Reads one turn of a comprehension's clause."""
         clause = self.program.clauses[line]
-        teller = frame.teller
-        turns = teller.comprehensions.get(line)
+        step_frame = frame.step_frame
+        turns = step_frame.comprehensions.get(line)
         if turns is None:
             real = self.real(clause.header)
-            turns = _Turns(real, "comprehension", teller.function, teller.number)
-            teller.comprehensions[line] = turns
+            turns = _Turns(real, "comprehension", step_frame.function, step_frame.number)
+            step_frame.comprehensions[line] = turns
             self.turns.append(turns)
         for inner in clause.inner:
-            teller.comprehensions.pop(inner, None)
+            step_frame.comprehensions.pop(inner, None)
         turns.iterations += 1
-        frame.waiting = self.add(teller, "step", line)
+        frame.waiting = self.add(step_frame, "step", line)
         frame.waiting.iteration = turns.iterations
         frame.clause = line
 
-    def transfer(self, key: int, line: int, snapshot: Snapshot, kind: int, extra: Any) -> None:
-        """A call, return, yield, resume, exception or unwinding."""
+    def read_transfer(self, key: int, line: int, snapshot: Snapshot, kind: int, extra: Any) -> None:
+        """Reads a call, return, yield, resume, exception or unwinding."""
         if kind == CALL:
-            self.call(key, line, snapshot, extra)
+            self.read_call(key, line, snapshot, extra)
             return
         frame = self.frames[key]
         frame.reached = 0
@@ -256,12 +259,12 @@ class Reader:
             while self.stack.pop() is not frame:
                 pass
 
-    def call(self, key: int, line: int, snapshot: Snapshot, name: str) -> None:
+    def read_call(self, key: int, line: int, snapshot: Snapshot, name: str) -> None:
         parent = self.stack[-1] if self.stack else None
         last_name = name.rpartition(".")[2]
         if parent is not None and last_name in _FOLDED:
-            teller = parent.teller
-            frame = _Frame(teller.number, name, teller.depth, owner=teller)
+            step_frame = parent.step_frame
+            frame = _Frame(step_frame.number, name, step_frame.depth, owner=step_frame)
         else:
             frame = _Frame(self.numbered, name, parent.depth + 1 if parent else 0)
             self.numbered += 1
@@ -282,25 +285,26 @@ class Reader:
         return step
 
     def settle(self, frame: _Frame, snapshot: Snapshot, hidden: frozenset[str] = _NOTHING) -> None:
-        """Tells the waiting step what has changed since the snapshot before.
+        """Adds the changes since the previous snapshot to the waiting step.
 
-        hidden: names of comprehensions' variables, which are no locals of the frame.
+        hidden: names of comprehensions' variables, which are not locals of the frame.
         """
         step = frame.waiting
         if frame.owner is not None and not frame.clause:
             return  # a comprehension's own frame before its first turn
-        if type(snapshot) is dict or snapshot != frame.snapshot:  # of dicts == says too much
+        # `==` of dicts ignores types, so always compare their values one by one.
+        if type(snapshot) is dict or snapshot != frame.snapshot:
             frame.snapshot = snapshot
             frame.latest = _values(snapshot)
-            self.difference(frame, step, hidden)
+            self.add_changes(frame, step, hidden)
         if step is not None and step.kind == "step" and frame.clause:
             for name in sorted(self.program.clauses[frame.clause].bound):
                 if name in frame.latest:
                     step.changed[name] = self.text(frame.latest[name])
 
-    def difference(self, frame: _Frame, step: _Step | None, hidden: frozenset[str]) -> None:
-        teller = frame.teller
-        values, texts = teller.values, teller.texts
+    def add_changes(self, frame: _Frame, step: _Step | None, hidden: frozenset[str]) -> None:
+        step_frame = frame.step_frame
+        values, texts = step_frame.values, step_frame.texts
         latest = frame.latest
         for name, value in latest.items():
             if name in hidden:
@@ -343,7 +347,7 @@ class Reader:
 
 
 def _holds_set(value: Any) -> bool:
-    """Whether a value out of a recording may hold a set, whose order its text must not show."""
+    """Returns whether a recorded value may hold a set, whose order its text must not show."""
     data = marshal.dumps(value, 2)
     return b"<" in data or b">" in data
 
@@ -362,7 +366,7 @@ def _value(note: Any) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Exact sameness: 1 is not True, 0.0 is not -0.0, NaN is itself."""
+    """Returns whether two values are identical: 1 is not True, 0.0 is not -0.0, NaN is itself."""
     kind = type(one)
     if kind is not type(other):
         return False

@@ -1,7 +1,7 @@
-"""The recorder: a trace function that notes each step of a run as cheaply as it can.
+"""Records each step of a run with a cheap trace function.
 
-`sys.settrace` with `marshal.dumps(f_locals)` costs 1-3 µs a line; a value that marshal refuses
-(functions, instances) costs more, and only that variable. Nothing is decoded here, see `reading`.
+`sys.settrace` with `marshal.dumps(f_locals)` costs 1-3 µs a line; only variables that marshal
+refuses (functions, instances) cost more. `reading` decodes the recording.
 PySnooper, which upstream uses, takes 23-27 µs a line and cuts values at 100 characters.
 
 Standard library only: this file also runs inside the sandbox.
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from opcode import opmap
 from typing import Any
 
-from data_pipeline.tracing.markers import FILENAME, Program
+from data_pipeline.tracing.markers import FILENAME, MarkedProgram
 from data_pipeline.tracing.rendering import form_of, render, type_dict, type_mro, type_name
 
 CALL, RETURN, YIELD, RESUME, EXCEPTION, UNWIND = range(6)
@@ -28,22 +28,22 @@ _SCALARS = frozenset({int, str, float, bool, type(None)})
 
 
 class Ended(BaseException):
-    """Raised in a program whose recording is full, where that ends the run."""
+    """The recording is full and `ends_run` is set; raised inside the program."""
 
 
 class Text(str):
-    """A value that only its text is known of."""
+    """The text of a value that was not recorded itself."""
 
     __slots__ = ()
 
 
 @dataclass
 class Recording:
-    """What the recorder noted.
+    """The recorded steps of a run.
 
     records:   (frame, line, snapshot | None) for a line, None at a marker;
-               (frame, line, snapshot, kind, extra) for the rest: extra is the qualified name of a
-               call, the value of a return or yield, the (type, message) of an exception
+               (frame, line, snapshot, kind, extra) for other events; extra is the qualified name
+               of a call, the value of a return or yield, the (type, message) of an exception
     truncated: why recording stopped early, or None
     """
 
@@ -54,7 +54,7 @@ class Recording:
 _SUSPENDS = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines: co_flags
 _RETURNS = {opmap[name] for name in ("RETURN_VALUE", "RETURN_CONST") if name in opmap}
 _CONSUMES_STOP = {opmap[name] for name in ("FOR_ITER", "SEND", "END_SEND") if name in opmap}
-# An except clause that does not match is a line of its own, after which the unwinding goes on.
+# An except clause that does not match is a line of its own, after which the unwinding continues.
 _RERAISES = {opmap[name] for name in ("RERAISE",) if name in opmap}
 _RESUME = opmap["RESUME"]
 _COMPILER_NAMES = frozenset(
@@ -69,15 +69,15 @@ _COMPILER_NAMES = frozenset(
     }
 )
 _PROXY = sys.version_info >= (3, 13)  # f_locals is a proxy there, which marshal refuses
-# From 3.12 on a comprehension runs in the frame around it, its variables set aside by this.
+# From 3.12 on, a comprehension runs in the frame around it; this opcode saves that frame's values.
 _SETS_ASIDE = opmap.get("LOAD_FAST_AND_CLEAR")
 
 _MARSHALLED = frozenset({list, tuple, dict, set, frozenset, bytes, complex})
 
 _NESTING = frozenset({list, tuple, dict})
 
-# A buffer other than bytes is written by marshal as if it were bytes. Programs that name none of
-# these cannot get hold of one without it; the others are recorded variable by variable.
+# marshal writes any buffer as if it were bytes. A program gets other buffers only through one of
+# these names, so programs that contain one are recorded variable by variable.
 _BUFFERS = (
     "bytearray", "memoryview", "array", "mmap", "ctypes", "numpy", "BytesIO", "pickle", "eval",
     "exec", "__builtins__", "builtins", "import_module", "__import__", "readinto", "struct",
@@ -86,7 +86,7 @@ _BUFFERS = (
 
 
 def record(
-    program: Program,
+    program: MarkedProgram,
     run: Callable[[], Any],
     recording: Recording,
     *,
@@ -95,11 +95,15 @@ def record(
     limit: int,
     ends_run: bool = False,
 ) -> Any:
-    """Calls `run` and notes every step of code compiled from `program` in `recording`.
+    """Calls `run` and records every step of code compiled from `program` in `recording`.
 
-    Returns or raises what `run` does. max_lines and max_bytes bound the recording, limit the
-    characters of an opaque value's text. ends_run: past the bounds Ended is raised in the program,
-    which a bare `except` of it may catch, and is raised again here in that case.
+    Returns the result of `run` or raises its exception.
+
+    Args:
+        max_lines, max_bytes: bounds of the recording.
+        limit: maximum characters of an opaque value's text.
+        ends_run: raise Ended in the program past the bounds. If the program catches it in a bare
+            `except`, this function raises it again.
     """
     dumps = marshal.dumps
     records = recording.records
@@ -135,7 +139,7 @@ def record(
         return Text(render(value, limit))
 
     def snapshot_of(frame: types.FrameType) -> Snapshot:
-        """The slow way: variable by variable."""
+        """Records the locals one by one, which is slow."""
         nonlocal room
         snapshot = {}
         for name, value in dict(frame.f_locals).items():
@@ -173,14 +177,14 @@ def record(
                     values = dict(frame.f_locals) if _PROXY else frame.f_locals
                     snapshot = dumps(values, 2)
                     room -= len(snapshot)
-                    if len(snapshot) > size:  # grown: is it full of the same few objects?
+                    if len(snapshot) > size:  # it grew: check whether it repeats the same objects
                         size = 4 * len(snapshot)
                         exact = len(snapshot) > 4 * len(dumps(values, 4))
                 else:
                     snapshot = snapshot_of(frame)
             except ValueError as error:
-                whole = False  # what marshal refuses is likely to stay
-                exact = exact or "deep" in str(error)  # a cycle: marshal walks it again and again
+                whole = False  # the value that marshal refuses is likely to stay
+                exact = exact or "deep" in str(error)  # a cycle, which marshal would walk each time
                 snapshot = snapshot_of(frame)
             except (MemoryError, RecursionError) as error:
                 stop(f"recording a step raised {type(error).__name__}")
@@ -205,7 +209,7 @@ def record(
             elif event == "exception":
                 kind, value, _ = arg
                 if kind is StopIteration and opcode_at(frame)[0] in _CONSUMES_STOP:
-                    return trace_line  # the end of an iterator, which the loop takes
+                    return trace_line  # the end of an iterator, which the loop consumes
                 unwinding = True
                 append((key, line, snapshot, EXCEPTION, describe_exception(value, limit)))
             return trace_line
@@ -255,7 +259,7 @@ def record(
 
 @functools.lru_cache(maxsize=512)
 def cannot_be_traced(code: types.CodeType) -> bool:
-    """Whether tracing would crash Python or change what the code does, by faults of its releases.
+    """Returns whether a bug in this Python makes tracing crash or change the code's behaviour.
 
     Before 3.13.3, reading the locals crashes while a comprehension's variable lies in the slot of
     one of the same name that inner functions share (python/cpython#128396). In 3.12 a trace
@@ -282,9 +286,9 @@ def cannot_be_traced(code: types.CodeType) -> bool:
 
 
 def shares_much(values: Mapping[str, Any]) -> bool:
-    """Whether writing out these values, shared parts each time anew, might never end.
+    """Returns whether marshalling these values might never end, since it repeats shared parts.
 
-    Version 2 of marshal has no references: what contains itself, or doubles itself, explodes.
+    Version 2 of marshal has no references: values that contain or double themselves explode.
     """
     seen: dict[int, int] = {}
     waiting = [value for value in values.values() if type(value) in _NESTING]
@@ -301,7 +305,7 @@ def shares_much(values: Mapping[str, Any]) -> bool:
 
 
 def describe_exception(value: BaseException, limit: int) -> tuple[str, str]:
-    """Type name and message, without calling a `__str__` that the program defined."""
+    """Returns type name and message without calling a `__str__` that the program defines."""
     kind = type(value)
     name = type_name(kind)
     dictionaries = (type_dict(base) for base in type_mro(kind))
@@ -310,5 +314,5 @@ def describe_exception(value: BaseException, limit: int) -> tuple[str, str]:
         return name, render(BaseException.__dict__["args"].__get__(value), limit)
     try:
         return name, str(value)[:limit]
-    except Exception:  # a message whose parts cannot be shown
+    except Exception:  # `str` of a part of the message raises
         return name, ""

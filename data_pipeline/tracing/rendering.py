@@ -1,7 +1,7 @@
-"""Values as short, deterministic text, without running code of the traced program.
+"""Renders values as short, deterministic text without running code of the traced program.
 
-Exact builtins read as Python literals (sets sorted, so that the text does not depend on the hash
-seed); instances read as `Point(x=1, y=2)` from their attributes, whatever their `__repr__` says.
+Exact builtins become Python literals (sets sorted, so that the text does not depend on the hash
+seed); instances become `Point(x=1, y=2)` from their attributes, without their `__repr__`.
 Standard library only: this file also runs inside the sandbox.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 MAX_DEPTH = 24  # levels of nesting shown
 
-# Past a metaclass's own `__getattribute__`.
+# These bypass a metaclass's own `__getattribute__`.
 type_name = type.__dict__["__name__"].__get__
 type_dict = type.__dict__["__dict__"].__get__
 _type_flags = type.__dict__["__flags__"].__get__
@@ -36,13 +36,15 @@ _TRUSTED_REPR = frozenset(
     }
 )
 
-# Members of classes written in C whose value is an address, and so another in every process.
+# Members of classes written in C whose value is an address, which differs between processes.
 _OFFSETS = frozenset({"__vectorcalloffset__", "__dictoffset__", "__weaklistoffset__"})
 
 
 def clip(text: str, limit: int, whole: bool = True) -> str:
-    """`text`, or its first `limit` characters and a mark that says how many are missing
-    (at least, where `text` itself is not the whole)."""
+    """Returns `text`, or its first `limit` characters and a mark with the number of missing ones.
+
+    whole: false if `text` itself is incomplete; the mark then says "at least".
+    """
     if len(text) <= limit:
         return text
     missing = f"{len(text) - limit} characters{'' if whole else ' at least'}"
@@ -50,7 +52,7 @@ def clip(text: str, limit: int, whole: bool = True) -> str:
 
 
 def render(value: Any, limit: int = 1000) -> str:
-    """The text of `value`, clipped with a mark past `limit` characters."""
+    """Returns the text of `value`, clipped with a mark past `limit` characters."""
     kind = type(value)
     if kind is int:
         return clip(_integer(value), limit)
@@ -67,7 +69,7 @@ def render(value: Any, limit: int = 1000) -> str:
 
 
 def render_instance(name: str, attributes: dict[str, Any], limit: int) -> str:
-    """The text of an instance of the class `name` with these attributes, as `render` writes it."""
+    """Renders an instance of the class `name` with these attributes, as `render` does."""
     writer = _Writer(4 * limit)
     writer.put(name + "(")
     writer.attributes(attributes, 1)
@@ -179,7 +181,7 @@ class _Writer:
         self.pairs(value, depth)
         self.put(")")
 
-    def ordered(self, value: Any, depth: int) -> None:
+    def ordered_dict(self, value: Any, depth: int) -> None:
         self.put("OrderedDict(")
         self.pairs(value, depth)
         self.put(")")
@@ -216,7 +218,7 @@ class _Writer:
             attributes = dict(zip(form.fields, tuple.__iter__(value), strict=False))
             base = None
         if base is None and not attributes and form.opaque:
-            self.put(f"<{form.name}>")  # an iterator, a lock, a match: nothing to look into
+            self.put(f"<{form.name}>")  # an iterator, a lock, a match: it has no visible parts
             return
         self.put(form.name + "(")
         if base is not None:
@@ -256,7 +258,7 @@ _BUILTINS: dict[type, Callable[[_Writer, Any, int], None]] = {
     collections.deque: _Writer.deque,
     collections.defaultdict: _Writer.defaultdict,
     collections.Counter: _Writer.counter,
-    collections.OrderedDict: _Writer.ordered,
+    collections.OrderedDict: _Writer.ordered_dict,
     types.FunctionType: _Writer.function,
     types.BuiltinFunctionType: _Writer.builtin,
     types.MethodType: _Writer.method,
@@ -264,7 +266,7 @@ _BUILTINS: dict[type, Callable[[_Writer, Any, int], None]] = {
     types.GeneratorType: _Writer.generator,
 }
 
-# What a subclass of a builtin shows of its builtin part.
+# Writers for the builtin part of an instance of a subclass.
 _BASES: dict[type, Callable[[_Writer, Any, int], None]] = {
     list: _Writer.list,
     tuple: _Writer.tuple,
@@ -279,11 +281,11 @@ _BASES: dict[type, Callable[[_Writer, Any, int], None]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What is known of a class from its definition.
+    """How to render the instances of a class.
 
-    base:            the builtin whose part is shown
-    opaque:          written in C: beside its attributes there is nothing to look into
-    attributes_only: an instance is shown by its `__dict__` and nothing else
+    base:            the builtin base whose part is rendered
+    opaque:          the class is written in C: only attributes are visible
+    attributes_only: the text of an instance depends on its `__dict__` alone
     """
 
     name: str
@@ -303,7 +305,7 @@ _forms: dict[type, _Form] = {}
 def form_of(kind: type) -> _Form:
     form = _forms.get(kind)
     if form is None:
-        if len(_forms) > 256:  # classes of programs long gone
+        if len(_forms) > 256:  # drop the classes of earlier programs
             _forms.clear()
         form = _forms[kind] = _read_form(kind)
     return form
@@ -320,10 +322,10 @@ def _read_form(kind: type) -> _Form:
         if type(member) is types.MemberDescriptorType and name not in _OFFSETS
     ]
     is_class, is_enum = type in mro, enum.EnumMeta in type_mro(type(kind))
-    # Types of C, many of which are of the heap as well, itertools' from Python 3.12 on, are
-    # immutable (1 << 8); those of a class statement never are.
+    # C types are immutable (1 << 8), also those on the heap (itertools' from Python 3.12 on);
+    # classes made by a class statement never are.
     opaque = not _is_of_program(kind) or bool(_type_flags(kind) & (1 << 8))
-    # A class may put a property in the place of `__dict__`: reading it would run its code.
+    # A class may replace `__dict__` by a property; reading that would run the program's code.
     usual = all(
         type(type_dict(ancestor).get("__dict__")) in (types.GetSetDescriptorType, type(None))
         for ancestor in mro
@@ -342,7 +344,7 @@ def _read_form(kind: type) -> _Form:
 
 
 def _attributes(value: Any, form: _Form) -> dict[str, Any]:
-    """Instance attributes and filled slots, read without `__getattr__` or properties."""
+    """Returns instance attributes and filled slots, read without `__getattr__` or properties."""
     found: dict[str, Any] = {}
     for name, member in form.slots:
         try:
@@ -369,5 +371,5 @@ def _fields(mro: tuple[type, ...]) -> tuple[str, ...] | None:
 
 
 def _is_of_program(kind: type) -> bool:
-    """Whether the class was made by a class statement (heap types carry a `__module__` entry)."""
+    """Returns whether a class statement made the class (heap types have a `__module__` entry)."""
     return bool(_type_flags(kind) & (1 << 9)) and type(type_dict(kind).get("__module__")) is str

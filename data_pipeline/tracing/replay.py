@@ -1,7 +1,7 @@
-"""A run replayed: the variables before and after each event, and where in the run a claim belongs.
+"""Replays a run: gives the variables before and after each event.
 
-`moments` gives the states one after another; `Run` lays a whole run out to be looked up by line,
-turn, variable and frame. Whoever writes about a run and whoever checks it read the states here.
+`moments` yields the states in order; `Replay` indexes a whole run by line, turn, variable and
+frame. Narrators and verifiers of a run both read its states here.
 """
 
 import ast
@@ -17,8 +17,8 @@ from data_pipeline.tracing import Event, Trace
 class Moment:
     """An event with the variables of its frame before and after it, name -> text.
 
-    index: of the event in the trace. turn: on a loop's header, which turn it is about to begin,
-    from 1, whether or not it does.
+    index: position of the event in the trace
+    turn:  on a loop's header, the number of the turn it may begin next, from 1
     """
 
     index: int
@@ -29,13 +29,16 @@ class Moment:
 
 
 def moments(trace: Trace) -> Iterator[Moment]:
-    """Every event with its states. What a comprehension's turn ("step") binds is none of its
-    frame's: it stands in that event's `changed` alone."""
+    """Yields every event with its states.
+
+    The variables of a comprehension's turn ("step") are not those of its frame: only that event's
+    `changed` holds them.
+    """
     variables: dict[int, Mapping[str, str]] = {}  # frame -> after its latest event
     turns: dict[tuple[int, int], int] = {}  # frame and header -> turns begun
     for index, event in enumerate(trace.events):
         before = variables.get(event.frame, {})
-        after = before if event.kind == "step" else _changed_by(event, before)
+        after = before if event.kind == "step" else _apply_changes(event, before)
         variables[event.frame] = after
         turn = 1
         if event.kind == "line":
@@ -44,7 +47,7 @@ def moments(trace: Trace) -> Iterator[Moment]:
         yield Moment(index, event, before, after, turn)
 
 
-def _changed_by(event: Event, before: Mapping[str, str]) -> Mapping[str, str]:
+def _apply_changes(event: Event, before: Mapping[str, str]) -> Mapping[str, str]:
     if not event.changed and not event.gone:
         return before
     after = {**before, **event.changed}
@@ -57,10 +60,12 @@ def _changed_by(event: Event, before: Mapping[str, str]) -> Mapping[str, str]:
 class Occurrence:
     """One execution of a line.
 
-    at: index of its event. end: index of its frame's next line (or of the frame's end), so that
-    events at+1 … end-1 are what the line called or raised. turns: header line -> turn, of the
-    loops around the line (and of itself, if it is a header; 0 where it let nothing in).
-    totals: header line -> [turns that this execution of the loop makes in all].
+    at:     index of its event
+    end:    index of its frame's next line, or of the frame's end; events at+1 … end-1 are those
+            that the line called or raised
+    turns:  header line -> turn, for the loops around the line, and for itself if it is a header (0
+            if it does not enter its body)
+    totals: header line -> [number of turns of this execution of the loop]
     """
 
     at: int
@@ -70,13 +75,13 @@ class Occurrence:
     totals: Mapping[int, list[int]]
 
 
-class Run:
-    """A trace with its states: `value(frame, name, at)` is the text after event `at`."""
+class Replay:
+    """Indexes the states of a trace: `value(frame, name, at)` is the text after event `at`."""
 
     def __init__(self, trace: Trace):
         self.trace = trace
         self.events = trace.events
-        self.tree = _parsed(trace.program)
+        self.tree = _parse(trace.program)
         self.statements: dict[int, ast.stmt] = {}
         self.starts: dict[int, int] = {}  # any line of a statement -> its first line
         self.loops: dict[int, tuple[int, int]] = {}  # header -> first and last line of the body
@@ -147,24 +152,24 @@ class Run:
             self.by_line.setdefault(occurrence.event.line, []).append(occurrence)
 
     def _calls_at(self, event: Event, at: int) -> None:
-        """A call, as an execution of its function's `def` line."""
+        """Records a call as an execution of its function's `def` line."""
         function = self.functions.get(event.function.rpartition(".")[2])
         if function is not None:
-            told = dataclasses.replace(event, line=function.lineno)
-            self.entries.append(Occurrence(at, at + 1, told, {}, {}))
+            entry = dataclasses.replace(event, line=function.lineno)
+            self.entries.append(Occurrence(at, at + 1, entry, {}, {}))
 
     def _inside(self, line: int, header: int) -> bool:
         first, last = self.loops[header]
         return line == header or first <= line <= last
 
     def value(self, frame: int, name: str, at: int) -> str | None:
-        """Text of a local after event `at`; None where it has no value."""
+        """Returns the text of a local after event `at`, or None if it has no value."""
         events = self._events_of.get(frame, ())
         place = bisect.bisect_right(events, at)
         return self.moments[events[place - 1]].after.get(name) if place else None
 
     def history(self, frame: int, name: str) -> tuple[list[int], list[str | None]]:
-        """Events that set a local, and its texts after them."""
+        """Returns the events that set a local, and its texts after them."""
         return self._histories.get((frame, name), ([], []))
 
     @functools.cached_property
@@ -182,7 +187,7 @@ class Run:
         return State(self, frame, at)
 
     def line_end(self, occurrence: Occurrence) -> Event | None:
-        """How a line's frame went on: the "return" or "yield" that the line led to, if it did."""
+        """Returns the "return" or "yield" event in which the line ended, if it did."""
         for event in self.events[occurrence.at + 1 : occurrence.end + 1]:
             if event.frame == occurrence.event.frame and event.kind in ("return", "yield"):
                 return event
@@ -193,7 +198,7 @@ class Run:
         return last.value if last.kind == "return" else None
 
     def calls_of(self, function: str) -> list[int]:
-        """Frames of a function of the program, by its last name, in order."""
+        """Returns the frames of a function of the program in order; `function` is its last name."""
         return self._calls.get(function, [])
 
     @functools.cached_property
@@ -206,7 +211,7 @@ class Run:
 
     @functools.cached_property
     def constants(self) -> dict[str, str]:
-        """Names bound once at module level, to a literal."""
+        """Returns name -> literal for names bound only once at module level."""
         bound: dict[str, list[ast.expr]] = {}
         for node in self.tree.body:
             if isinstance(node, ast.Assign):
@@ -222,9 +227,9 @@ class Run:
 
 
 class State:
-    """A frame's locals (and the program's constants) after one event, by name."""
+    """Looks up a frame's locals, and the program's constants, after one event."""
 
-    def __init__(self, run: Run, frame: int, at: int):
+    def __init__(self, run: Replay, frame: int, at: int):
         self.run, self.frame, self.at = run, frame, at
 
     def get(self, name: str) -> str | None:
@@ -232,7 +237,7 @@ class State:
         return self.run.constants.get(name) if text is None else text
 
 
-def _parsed(program: str) -> ast.Module:
+def _parse(program: str) -> ast.Module:
     try:
         return ast.parse(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

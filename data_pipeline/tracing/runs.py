@@ -1,4 +1,4 @@
-"""Running a call under the recorder, in this process.
+"""Runs a call under the recorder, in this process.
 
 Standard library only: this file also runs inside the sandbox.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from data_pipeline.source.calls import CallError, make_call, parse_call, resolve
 from data_pipeline.tracing.events import Raised, Trace
-from data_pipeline.tracing.markers import FILENAME, Program, prepare
+from data_pipeline.tracing.markers import FILENAME, MarkedProgram, compile_with_markers
 from data_pipeline.tracing.reading import Reader
 from data_pipeline.tracing.recorder import Recording, describe_exception, record
 from data_pipeline.tracing.rendering import render
@@ -29,15 +29,22 @@ def trace_call(
 ) -> Trace:
     """Runs `program`, then traces `call` (such as "f(3, key=[1])") in it.
 
-    The program's module level runs untraced. Its output is dropped.
-    max_lines, max_bytes: steps and bytes of recorded locals after which events stop, see
-        `Trace.truncated`; the run goes on. max_characters: of one value's text.
-    Raises CallError for bad input (syntax of program or call, arguments that are no literals,
-    entry point missing, wrong arity). What the program raises is told in the trace; if its module
-    level raises, the trace has no events. Nothing limits time or memory here: one line that builds
-    several cycles of lists at once can keep the recorder busy for good.
+    Does not trace the module level, and drops the program's output. The trace holds an exception
+    of the program; if the module level raises, the trace has no events. Limits neither time nor
+    memory: one line that builds several cycles of lists at once can occupy the recorder for ever.
+
+    Args:
+        program: Python source text.
+        call: a call with literal arguments.
+        max_lines: steps after which recording stops (see `Trace.truncated`); the run continues.
+        max_bytes: bytes of recorded locals after which recording stops.
+        max_characters: length limit of one value's text.
+
+    Raises:
+        CallError: a syntax error in program or call, arguments that are not literals, a missing
+            entry point, or a wrong number of arguments.
     """
-    prepared = prepare(program)
+    prepared = compile_with_markers(program)
     parsed = parse_call(call)
     recording = Recording()
     module = types.ModuleType(MODULE)
@@ -50,7 +57,7 @@ def trace_call(
             try:
                 exec(prepared.code, vars(module))
             except BaseException as error:
-                raised = outcome_of(error, prepared, max_characters)
+                raised = describe_raised(error, prepared, max_characters)
             else:
                 target = resolve(parsed, vars(module))
                 try:
@@ -66,7 +73,7 @@ def trace_call(
                 except CallError:
                     raise
                 except (Exception, SystemExit) as error:
-                    raised = outcome_of(error, prepared, max_characters)
+                    raised = describe_raised(error, prepared, max_characters)
     finally:
         if shadowed is None:
             sys.modules.pop(MODULE, None)
@@ -76,13 +83,14 @@ def trace_call(
 
 
 def read_trace(
-    program: Program,
+    program: MarkedProgram,
     call: str,
     recording: Recording,
     result: str | None,
     raised: Raised | None,
     limit: int,
 ) -> Trace:
+    """Turns a recording into a trace; `limit` bounds the characters of a value's text."""
     reader = Reader(program, recording, limit)
     events, loops = reader.read()
     return Trace(
@@ -90,8 +98,8 @@ def read_trace(
     )
 
 
-def outcome_of(error: BaseException, program: Program, limit: int) -> Raised:
-    """The exception that ended a run, with the innermost line of the program it came through."""
+def describe_raised(error: BaseException, program: MarkedProgram, limit: int) -> Raised:
+    """Describes the exception that ended a run, with the innermost line of the program."""
     line = None
     step: Any = error.__traceback__
     while step is not None:

@@ -1,4 +1,4 @@
-"""Views of a trace: upstream's inlined form, a compact table, and colours for a terminal.
+"""Formats a trace: upstream's inlined form, a compact table, or colours for a terminal.
 
 Standard library only.
 """
@@ -13,14 +13,14 @@ from data_pipeline.tracing.events import Event, Trace
 # ---- upstream's inlined form
 
 
-def inlined(trace: Trace, frame: int = 0) -> str:
-    """The program with what happened in one frame as comments (SemCoder, construct_trace.py).
+def inline_trace(trace: Trace, frame: int = 0) -> str:
+    """Writes the events of one frame as comments into the program (SemCoder, construct_trace.py).
 
-    `[INPUT] {...} [/INPUT]` on the line of the def, `[STATE-k] {...} [/STATE-k]` on each line that
-    changed a local (k counts such steps over the whole frame; of more than three states of a line
-    the first two and the last are kept), `[OUTPUT] ... [/OUTPUT]` on the line that returned,
-    `[EXCEPTION] ... [/EXCEPTION]` where one arose. Unlike upstream, quotes inside values stay as
-    they are, and the output follows the last state of its line, not the first.
+    Adds `[INPUT] {...} [/INPUT]` to the line of the def, `[STATE-k] {...} [/STATE-k]` to each line
+    that changed a local (k counts such steps over the whole frame; of more than three states on a
+    line, only the first two and the last stay), `[OUTPUT] ... [/OUTPUT]` to the line that returned,
+    and `[EXCEPTION] ... [/EXCEPTION]` to lines that raised. Unlike upstream, keeps quotes inside
+    values, and puts the output after the last state of its line, not the first.
     """
     comments: dict[int, list[str]] = defaultdict(list)
     states: dict[int, list[str]] = defaultdict(list)
@@ -44,8 +44,8 @@ def inlined(trace: Trace, frame: int = 0) -> str:
         kept = states[number]
         if len(kept) > 3:
             kept = [*kept[:2], " ... ", kept[-1]]
-        told = "".join([*kept, *endings[number]])
-        parts = [line, *comments[number], f" # {told}" if told else "", *comments[-number]]
+        comment = "".join([*kept, *endings[number]])
+        parts = [line, *comments[number], f" # {comment}" if comment else "", *comments[-number]]
         lines.append("".join(parts))
     return "\n".join(lines)
 
@@ -55,8 +55,10 @@ def _json_object(values: object) -> str:
 
 
 def _upstream_value(text: str) -> object:
-    """JSON where upstream finds JSON (numbers, strings, None, bools, lists of numbers, strings and
-    lists), else the text of the value."""
+    """Returns the value if upstream writes it as JSON, else its text.
+
+    Upstream does so for numbers, strings, None, bools and lists of numbers, strings and lists.
+    """
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -87,8 +89,8 @@ def _output(text: str) -> str:
 # ---- table
 
 
-def table(trace: Trace, width: int = 100) -> str:
-    """One row a step: number, depth, line, source, what it did. Columns aligned, text not cut."""
+def format_table(trace: Trace, width: int = 100) -> str:
+    """Formats one row a step: number, line, source indented by depth, effect. Does not cut text."""
     source = trace.program.split("\n")
     rows = [("step", "line", "source", "effect")]
     for number, event in enumerate(trace.events):
@@ -137,9 +139,11 @@ _STYLES = {
 }  # fmt: skip
 
 
-def terminal(trace: Trace, *, colour: bool = True, width: int = 100, most: int = 400) -> str:
-    """The run as a person debugs it: source lines in order of execution, indented by call, with
-    what changed beside them. Steps past `most` are left out in the middle, and said so."""
+def format_terminal(trace: Trace, *, colour: bool = True, width: int = 100, most: int = 400) -> str:
+    """Formats source lines in order of execution, indented by call, with the changes beside them.
+
+    Replaces steps in the middle past `most` by a note of how many are missing.
+    """
 
     def paint(text: str, *styles: str) -> str:
         if not colour or not text:
@@ -182,15 +186,15 @@ def _terminal_row(
         f"{paint(name, 'cyan')} = {paint(value, 'yellow')}" for name, value in event.changed.items()
     ]
     effects += [paint(f"del {name}", "dim") for name in event.gone]
-    told = paint(", ", "dim").join(effects)
+    changes = paint(", ", "dim").join(effects)
     if event.kind == "call":
-        return f"{number} {bars}{paint('▶ ' + event.function, 'bold', 'blue')}({told})"
+        return f"{number} {bars}{paint('▶ ' + event.function, 'bold', 'blue')}({changes})"
     if event.kind in ("return", "yield"):
         arrow = "◀ return" if event.kind == "return" else "◁ yield"
         value = paint(event.value or "", "yellow")
         return f"{number} {bars}{paint(arrow, 'blue')} {value}"
     if event.kind == "resume":
-        return f"{number} {bars}{paint('▷ resume ' + event.function, 'blue')} {told}".rstrip()
+        return f"{number} {bars}{paint('▷ resume ' + event.function, 'blue')} {changes}".rstrip()
     if event.kind == "exception":
         return f"{number} {bars}{paint(f'✗ {event.raised}', 'red')}"
     if event.kind == "unwind":
@@ -202,5 +206,5 @@ def _terminal_row(
     if event.branch is not None:
         mark = paint("✓", "green") if event.branch else paint("✗", "magenta")
         mark += paint(f" #{event.iteration}", "dim") if event.iteration else ""
-    notes = " ".join(part for part in (mark, told) if part)
+    notes = " ".join(part for part in (mark, changes) if part)
     return f"{number} {bars}{code:<{column}} {notes}".rstrip()

@@ -18,7 +18,7 @@ trusted programs only; the command runs it in the sandbox.
 
 from data_pipeline.source.calls import CallError
 from data_pipeline.tracing import Trace, trace_call
-from data_pipeline.tracing.replay import Run
+from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.answer import witness_call
 from data_pipeline.verify.claims import (
     CONFIRMED,
@@ -59,7 +59,7 @@ def verify_trace(trace: Trace, monologue: str) -> list[Claim]:
     """
     if is_inline(monologue):
         return inline_claims(trace, monologue)
-    return free_claims(Run(trace), monologue)
+    return free_claims(Replay(trace), monologue)
 
 
 def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:

@@ -5,7 +5,7 @@ import builtins
 import dataclasses
 
 from data_pipeline.pyx.prompts import FIRST_LABEL
-from data_pipeline.tracing.replay import Occurrence, Run
+from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.answer import outcome
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
@@ -37,7 +37,7 @@ class Place:
 
 
 class Judge:
-    def __init__(self, run: Run):
+    def __init__(self, run: Replay):
         self.run = run
         self.values = ValueVerdicts(run)
         self._cache: dict[tuple[Said, int, bool, tuple[int, int] | None], Judged] = {}

@@ -10,7 +10,7 @@ import dataclasses
 import re
 
 from data_pipeline.pyx.prompts import FIRST_LABEL
-from data_pipeline.tracing.replay import Occurrence, Run
+from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.answer import answer_claim, same_call, witness_call
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
 from data_pipeline.verify.judging import Judge, Place
@@ -70,7 +70,7 @@ class _Unit:
     opens: bool
 
 
-def free_claims(run: Run, monologue: str) -> list[Claim]:
+def free_claims(run: Replay, monologue: str) -> list[Claim]:
     backward = "### Reverse Deduction" in monologue
     units, answers = _units(run, monologue[:MAX_CHARACTERS])
     judge = Judge(run)
@@ -142,7 +142,7 @@ def _kind(said: Said) -> str:
 # ---- reading
 
 
-def _units(run: Run, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]]:
+def _units(run: Replay, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]]:
     names = frozenset(run.names | set(run.functions) | set(run.constants)) - _WORDS
     units: list[_Unit] = []
     answers: list[tuple[int, str]] = []
@@ -224,14 +224,14 @@ def _cited(text: str) -> list[int]:
     ]
 
 
-def _loops_around(run: Run, line: int) -> list[int]:
+def _loops_around(run: Replay, line: int) -> list[int]:
     """Headers of the loops whose body a line is in, inside out."""
     return sorted(
         (h for h, (first, last) in run.loops.items() if first <= line <= last), reverse=True
     )
 
 
-def _loop_of(run: Run, line: int) -> int | None:
+def _loop_of(run: Replay, line: int) -> int | None:
     """The loop that a line heads, or else is in; the only one there is, else."""
     if line in run.loops:
         return line
@@ -254,7 +254,7 @@ def _turn_verdict(
     return (CONTRADICTED if turn > total + 1 else NOT_CHECKABLE), f"{total} turns"
 
 
-def _turn_window(run: Run, unit: _Unit, near: Occurrence) -> tuple[int, int] | None:
+def _turn_window(run: Replay, unit: _Unit, near: Occurrence) -> tuple[int, int] | None:
     """First and last event of the turn that a line without a label of its own speaks of."""
     header, turn = max(unit.around.items())
     frame = near.event.frame
@@ -271,7 +271,7 @@ def _turn_window(run: Run, unit: _Unit, near: Occurrence) -> tuple[int, int] | N
 # ---- placing
 
 
-def _placed(run: Run, judge: Judge, units: list[_Unit]) -> list[Occurrence | None]:
+def _placed(run: Replay, judge: Judge, units: list[_Unit]) -> list[Occurrence | None]:
     """For each unit the execution of its line that it tells of (None: of none, or unknown)."""
     groups: list[list[int]] = []  # units of one line and label
     for index, unit in enumerate(units):
@@ -299,7 +299,7 @@ def _placed(run: Run, judge: Judge, units: list[_Unit]) -> list[Occurrence | Non
     return result
 
 
-def _align(run: Run, judge: Judge, groups: list[list[_Unit]]) -> list[Occurrence | None]:
+def _align(run: Replay, judge: Judge, groups: list[list[_Unit]]) -> list[Occurrence | None]:
     """Forward placement with the least contradiction (dynamic programming over executions)."""
     # A state: (event of the last placement, score, its number). Back pointers are by number.
     states: list[tuple[int, float, int]] = [(-1, 0.0, -1)]
@@ -352,7 +352,7 @@ def _align(run: Run, judge: Judge, groups: list[list[_Unit]]) -> list[Occurrence
     return chosen[::-1]
 
 
-def _candidates(run: Run, group: list[_Unit], most: int) -> list[Occurrence]:
+def _candidates(run: Replay, group: list[_Unit], most: int) -> list[Occurrence]:
     own = run.by_line.get(group[0].label or -1, [])
     if len(own) <= most:
         return own
@@ -382,7 +382,7 @@ def _score(judge: Judge, group: list[_Unit], here: Occurrence) -> float:
     return score - max(toll, 11.5 if astray else 0.0)
 
 
-def _flow_claim(run: Run, unit: _Unit, here: Occurrence | None) -> Claim | None:
+def _flow_claim(run: Replay, unit: _Unit, here: Occurrence | None) -> Claim | None:
     text = "the line runs"
     if unit.label in (None, -1) or unit.section.startswith(_GENERAL):
         return None

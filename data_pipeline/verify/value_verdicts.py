@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterator
 
 from data_pipeline.tracing.rendering import render
-from data_pipeline.tracing.replay import Occurrence, Run
+from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.values import compare
@@ -19,7 +19,7 @@ MOST_STATES = 2000
 class ValueVerdicts:
     """Verdicts on what a claim says of a variable, an expression or a line's outcome."""
 
-    def __init__(self, run: Run):
+    def __init__(self, run: Replay):
         self.run = run
 
     def value(self, said: Said, here: Occurrence) -> Judged:

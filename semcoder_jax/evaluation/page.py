@@ -18,7 +18,7 @@ from typing import Any
 from data_pipeline.files import write_text
 from data_pipeline.pages.rendering import render_page
 from data_pipeline.terminal.command_line import CommandParser, run_command
-from data_pipeline.terminal.tables import percent
+from data_pipeline.terminal.tables import format_percent
 from data_pipeline.verify import CONFIRMED, CONTRADICTED
 from semcoder_jax.evaluation.report import interval, reasoning_cells
 from semcoder_jax.evaluation.results import Answer, Run, read_runs
@@ -40,7 +40,7 @@ def page(runs: Sequence[Run], *, title: str = "Evaluation") -> str:
         index=_index(answers),
         blocks=list(_blocks(answer for _, answer in answers)),
         interval=interval,
-        percent=percent,
+        percent=format_percent,
         reasoning_cells=reasoning_cells,
     )
 

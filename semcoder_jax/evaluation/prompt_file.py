@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.files import check_separate, numbered_lines, parse_row, write_rows
+from data_pipeline.files import check_separate, parse_row, read_numbered_lines, write_rows
 from semcoder_jax.checkpoints import CheckpointError
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.store import GenerationStore, checkpoint_identity
@@ -54,7 +54,7 @@ class Prompt:
 def read_prompts(path: str | Path) -> list[Prompt]:
     """The rows of a prompt file, blank lines skipped. Raises PromptFileError (file:line, field)."""
     prompts: dict[str, Prompt] = {}
-    for number, line in numbered_lines(path, raises=PromptFileError):
+    for number, line in read_numbered_lines(path, raises=PromptFileError):
         where = f"{path}:{number}"
         row = parse_row(line, where, raises=PromptFileError)
         _check_fields(row, where)

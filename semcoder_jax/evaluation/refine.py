@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from data_pipeline.execution.oracles import equal
+from data_pipeline.execution.oracles import is_equal
 from data_pipeline.execution.outcomes import BadInput, Died, Limit, Result
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job, expression_job
 from data_pipeline.faults import failed_test
@@ -199,7 +199,7 @@ def _job(code: str, test: str, entry: str):
 
 def _passes(test: str, result: Result) -> bool:
     _, expected = split_assertion(test)
-    return equal(result, True if expected is None else ast.literal_eval(expected))
+    return is_equal(result, True if expected is None else ast.literal_eval(expected))
 
 
 def _came(test: str, result: Result) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from data_pipeline.terminal.tables import percent, table
+from data_pipeline.terminal.tables import format_percent, format_table
 from semcoder_jax.evaluation.results import Reasoning, Run, Score
 from semcoder_jax.evaluation.statistics import Comparison
 
@@ -27,13 +27,13 @@ def score_table(runs: Sequence[Run]) -> str:
     ]
     if len({run.model for run in runs}) <= 1:
         kept.remove(0)
-    return table([headings[i] for i in kept], [[row[i] for i in kept] for row in rows])
+    return format_table([headings[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
 def _score_cells(run: Run, score: Score) -> tuple[str, ...]:
     found = score.estimate
     published = " ".join(
-        percent(reference.value) for reference in run.references.get(score.benchmark, ())
+        format_percent(reference.value) for reference in run.references.get(score.benchmark, ())
     )
     unanswered = sum(score.outcomes.get(name, 0) for name in ("no answer", "missing"))
     return (
@@ -41,7 +41,7 @@ def _score_cells(run: Run, score: Score) -> tuple[str, ...]:
         score.benchmark,
         score.variant,
         score.mode,
-        f"{percent(found.value)}" + ("" if score.k == 1 else f" @{score.k}"),
+        f"{format_percent(found.value)}" + ("" if score.k == 1 else f" @{score.k}"),
         interval(found.low, found.high),
         published or "–",
         f"{found.tasks:,}",
@@ -58,7 +58,7 @@ def reasoning_cells(reasoning: Reasoning | None) -> tuple[str, str, str]:
         return "–", "–", "–"
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in reasoning.first_wrong.items())
     return (
-        percent(reasoning.sound / reasoning.monologues),
+        format_percent(reasoning.sound / reasoning.monologues),
         f"{reasoning.right_by_wrong:,}/{reasoning.monologues:,}",
         kinds or "–",
     )
@@ -70,14 +70,14 @@ def comparison_table(rows: Iterable[tuple[Sequence[str], Comparison]]) -> str:
         "benchmark", "asked", "mode", "tasks", "A", "B", "B − A", "95 % interval", "only A",
         "only B", "McNemar p", "says",
     )  # fmt: skip
-    return table(
+    return format_table(
         headings,
         [
             (
                 *names,
                 found.tasks,
-                percent(found.a),
-                percent(found.b),
+                format_percent(found.a),
+                format_percent(found.b),
                 f"{100 * found.difference:+.1f} %",
                 f"{100 * found.low:+.1f}…{100 * found.high:+.1f} %",
                 found.only_a,

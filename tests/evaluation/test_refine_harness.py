@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_pipeline.execution.oracles import exact
+from data_pipeline.execution.oracles import is_exact
 from data_pipeline.execution.service import Sandbox
 from semcoder_jax.evaluation.harness import row_seed
 from semcoder_jax.evaluation.refine import humaneval_task
@@ -31,7 +31,7 @@ class Doubling:
 
     def judge_solutions(self, solutions, sandbox):
         for said, program in solutions:
-            right = program is not None and exact(sandbox.call(program, "double(7)"), 14)
+            right = program is not None and is_exact(sandbox.call(program, "double(7)"), 14)
             yield Answer(
                 said.task, said.sample, "Doubling", said.variant, said.mode,
                 "right" if right else "wrong", program, "", "", "", said.text, said.finish_reason,

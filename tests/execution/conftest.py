@@ -1,4 +1,4 @@
-"""Sandboxes of short limits, opened once for the tests of a file."""
+"""Opens sandboxes with short limits, once for the tests of a file."""
 
 import pytest
 

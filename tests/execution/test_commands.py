@@ -1,4 +1,4 @@
-"""The sandbox by command: one call, and rows of them."""
+"""Tests the sandbox's command: one call, and rows of calls."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The hostile programs, in every tier that runs here: no false pass, nothing left or harmed."""
+"""Runs the hostile programs in every available tier: no false pass, no leftovers, no harm."""
 
 import os
 import secrets
@@ -73,14 +73,14 @@ def test_contained(sandbox: Sandbox, hostile: Hostile):
     # No false pass: it is not the answer that only this process knows.
     answer = secrets.token_hex(8)
     for expected in (answer, [answer], {answer: answer}, (answer, [answer]), len(answer) / 7):
-        assert not oracles.exact(result, expected), result
-        assert not oracles.equal(result, expected), result
-        assert not oracles.close(result, expected), result
+        assert not oracles.is_exact(result, expected), result
+        assert not oracles.is_equal(result, expected), result
+        assert not oracles.is_close(result, expected), result
     # No process left but the worker's own.
     assert descendants() == before
     # The next sample in the same worker is unharmed.
     after = sandbox.call(CANARY, "f(4)")
-    assert oracles.exact(after, [4, 6, "int"]), after
+    assert oracles.is_exact(after, [4, 6, "int"]), after
 
 
 _NOTHING = {
@@ -122,15 +122,15 @@ def test_sees_no_secret_files(sandbox: Sandbox):
 
 
 def test_forged_answer_is_only_a_value(sandbox: Sandbox):
-    """Writing to the result's own descriptor says no more than returning a value would."""
+    """Writing to the result's own descriptor achieves no more than returning a value."""
     program = PROGRAMS[[p.name for p in PROGRAMS].index("forged result on every descriptor")]
     result = sandbox.call(program.program, "f(3)")
     assert result.outcome.__class__.__name__ in ("Value", "Died")
-    assert not oracles.exact(result, "pass")
+    assert not oracles.is_exact(result, "pass")
 
 
 def test_test_body_cannot_be_passed_from_inside(sandbox: Sandbox):
-    """A test's verdict is made in a process that the program is not in."""
+    """A test's verdict is made in another process than the program's."""
     from data_pipeline.execution.service import test_job
 
     test = "def check(candidate):\n    assert candidate(2) == 12345\n"
@@ -144,7 +144,7 @@ def test_test_body_cannot_be_passed_from_inside(sandbox: Sandbox):
 
 @pytest.mark.slow
 def test_contained_while_traced(sandbox: Sandbox):
-    """Tracing looks at every value of a hostile program and runs none of its code."""
+    """Tracing records every value of a hostile program and runs none of its code."""
     for program in PROGRAMS:
         if program.mode != "call" or program.name == "result inside itself":
             continue  # the latter: two cycles in one line keep the recorder until the limit
@@ -153,7 +153,7 @@ def test_contained_while_traced(sandbox: Sandbox):
         ends = (*program.ends, *slower)
         assert any(ending(result).startswith(end) for end in ends), (program.name, result)
         assert result.tries == 1
-        assert oracles.exact(sandbox.call(CANARY, "f(4)"), [4, 6, "int"])
+        assert oracles.is_exact(sandbox.call(CANARY, "f(4)"), [4, 6, "int"])
 
 
 def test_scratch_folder_is_emptied_between_samples():
@@ -181,12 +181,12 @@ def look(x):
     return os.listdir("/scratch")
 """
     with sandbox:
-        assert oracles.exact(sandbox.call(litter, "f(1)"), ["a", "link"])
-        assert oracles.exact(sandbox.call(litter, "look(1)"), [])
+        assert oracles.is_exact(sandbox.call(litter, "f(1)"), ["a", "link"])
+        assert oracles.is_exact(sandbox.call(litter, "look(1)"), [])
         assert sandbox.call(litter, "fill(1)").kind in ("exception", "died")
-        assert oracles.exact(sandbox.call(litter, "look(1)"), [])
+        assert oracles.is_exact(sandbox.call(litter, "look(1)"), [])
         assert sandbox.call(litter, "deep(1)").kind in ("value", "died")
-        assert oracles.exact(sandbox.call(litter, "look(1)"), [])
+        assert oracles.is_exact(sandbox.call(litter, "look(1)"), [])
 
 
 def test_no_process_outlives_the_sandbox():

@@ -1,4 +1,4 @@
-"""The table of system calls against the kernel's own headers, and the filter against a machine."""
+"""Compares the table of system calls with the kernel's headers, and simulates the filter."""
 
 import re
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_numbers_are_the_kernels(column, paths):
 @pytest.mark.parametrize("scratch", [False, True])
 @pytest.mark.parametrize("threads", [False, True])
 def test_filter_decides_as_meant(machine, scratch, threads):
-    """The filter run by a small interpreter of BPF, written from the kernel's description of it."""
+    """Runs the filter in a small BPF interpreter, written from the kernel's description."""
     column = 0 if machine == "x86_64" else 1
     code = seccomp._template(machine, threads, scratch)
     arch = seccomp._ARCHITECTURES[machine]

@@ -1,4 +1,4 @@
-"""The execution service: what it tells, how it limits, and that verdicts are made outside."""
+"""Tests the execution service: its results and limits, and that verdicts are made outside."""
 
 import ast
 import gzip
@@ -42,10 +42,10 @@ def test_modes(sandbox):
     assert 0 < result.cpu_seconds < 0.5 and result.peak_bytes > 1 << 20
 
     result = sandbox.run(function_job(program, "f", [b"x"], kwargs={"k": -0.0}))
-    assert oracles.exact(result, [[b"x"], (), -0.0, {}])
+    assert oracles.is_exact(result, [[b"x"], (), -0.0, {}])
 
     result = sandbox.run(expression_job("def f(x): return x + 1", "[f(k) for k in range(3)]"))
-    assert oracles.exact(result, [1, 2, 3])
+    assert oracles.is_exact(result, [1, 2, 3])
 
     script = "import sys\nn = int(input())\nprint(sum(map(int, sys.stdin.read().split())) * n)\n"
     result = sandbox.run(stdin_job(script, "2\n1 2 3\n4\n"))
@@ -56,7 +56,7 @@ def test_modes(sandbox):
     assert (result.kind, result.stdout) == ("value", "main\n")
 
     method = "class Solution:\n    def go(self, x):\n        return -x\n"
-    assert oracles.exact(sandbox.call(method, "Solution().go(4)"), -4)
+    assert oracles.is_exact(sandbox.call(method, "Solution().go(4)"), -4)
 
 
 def test_exceptions_say_type_message_and_line(sandbox):
@@ -76,7 +76,7 @@ def test_limits_say_which(sandbox):
     )
     assert memory.outcome == Limit("memory")
     fits = sandbox.call("def f(x):\n    return len('x' * x)\n", "f(100000000)")
-    assert oracles.exact(fits, 10**8) and fits.peak_bytes > 10**8
+    assert oracles.is_exact(fits, 10**8) and fits.peak_bytes > 10**8
     output = sandbox.call("def f(x):\n    print('y' * x)\n", "f(10000000)")
     assert isinstance(output.outcome, Limit) and output.outcome.kind == "output"
     waits = sandbox.call("import signal\ndef f(x):\n    signal.pause()\n", "f(1)")
@@ -168,7 +168,7 @@ def size(node):
     for body in ("assert make(3).n == 3\n", "n = make(1)\nn.left = 2\n", "size(make(1))\n"):
         outcome = best.run(test_job(program, body)).outcome
         assert isinstance(outcome, BadInput) and outcome.reason == "literal", body
-    # The program's own mistake with an attribute is no bad input.
+    # The program's own mistake with an attribute is not bad input.
     outcome = best.run(test_job("def f(x):\n    return x.nothing\n", "f(1)\n")).outcome
     assert isinstance(outcome, Raised) and outcome.type == "AttributeError"
 
@@ -195,7 +195,7 @@ def test_cruxeval_outputs_are_the_official_ones(best, shared_data):
         rows = [json.loads(line) for line in file]
     jobs = [expression_job(row["code"], f"f({row['input']})") for row in rows]
     for row, result in zip(rows, best.map(jobs), strict=True):
-        assert oracles.equal(result, ast.literal_eval(row["output"])), (row["id"], result)
+        assert oracles.is_equal(result, ast.literal_eval(row["output"])), (row["id"], result)
 
 
 def test_traces_from_the_sandbox_are_those_of_this_process(best):
@@ -258,7 +258,7 @@ def _burn(stop) -> None:
 
 
 def test_verdicts_do_not_depend_on_load(best):
-    """Under six busy processes the same limit is hit, and what fits still fits."""
+    """Beside six busy processes, the same runs pass the limit and the same runs stay within it."""
     spin = "def f(x):\n    while True:\n        pass\n"
     fits = "def f(n):\n    while n:\n        n -= 1\n    return 'done'\n"
     context = multiprocessing.get_context("spawn")
@@ -275,7 +275,7 @@ def test_verdicts_do_not_depend_on_load(best):
             burner.join()
     for spun, fitted in zip(results[::2], results[1::2], strict=True):
         assert spun.outcome == Limit("cpu", "0.5 s"), spun
-        assert oracles.exact(fitted, "done"), fitted
+        assert oracles.is_exact(fitted, "done"), fitted
 
 
 # ---- many runs
@@ -308,7 +308,7 @@ def test_batches_survive_their_members(best):
     assert len(results) == 40
     for k, result in enumerate(results):
         if k not in bad:
-            assert oracles.exact(result, k * k) and result.stdout == f"{k}\n", (k, result)
+            assert oracles.is_exact(result, k * k) and result.stdout == f"{k}\n", (k, result)
     assert isinstance(results[3].outcome, Died)
     assert results[7].outcome == Limit("cpu", "0.5 s")
     assert results[11].outcome == Limit("memory")
@@ -317,7 +317,7 @@ def test_batches_survive_their_members(best):
 
 def test_killed_worker_costs_one_retry(best):
     def killer() -> int:
-        """Kills one worker (the outermost process of it); its sample is run again."""
+        """Kills one worker (its outermost process); the service runs the sample again."""
         children = psutil.Process().children()
         victims = [c for c in children if "bwrap" in c.name() or "python" in c.name()]
         victims[0].send_signal(signal.SIGKILL)
@@ -330,7 +330,7 @@ def test_killed_worker_costs_one_retry(best):
         results.append(result)
         if number == 3:
             assert killer() >= 1
-    assert all(oracles.exact(result, k) for k, result in enumerate(results))
+    assert all(oracles.is_exact(result, k) for k, result in enumerate(results))
 
 
 def test_threads_only_in_their_profile(best):
@@ -344,7 +344,7 @@ def test_threads_only_in_their_profile(best):
     )
     assert best.call(program, "f()").kind == "exception"
     with Sandbox(tier=best.tier, workers=1, limits=LIMITS, setup=Setup(threads=True)) as threaded:
-        assert oracles.exact(threaded.call(program, "f()"), [1])
+        assert oracles.is_exact(threaded.call(program, "f()"), [1])
         fork = threaded.call("import os\ndef f():\n    return os.fork()\n", "f()")
         assert fork.kind == "exception"
 
@@ -365,7 +365,7 @@ def f():
     told = asyncio.run(main())
     return told, 50 <= time.monotonic() - start < 51
 """
-    assert oracles.exact(best.call(program, "f()"), ((["fast", "slow"], [50, 5]), True))
+    assert oracles.is_exact(best.call(program, "f()"), ((["fast", "slow"], [50, 5]), True))
 
 
 def test_packages_are_read_only_guests(best, tmp_path):
@@ -373,7 +373,7 @@ def test_packages_are_read_only_guests(best, tmp_path):
     (tmp_path / "guest.py").write_text("import sys\nvalue = 7\n")
     setup = Setup(packages=(str(tmp_path),), preload=("guest",))
     with Sandbox(tier=best.tier, workers=1, limits=LIMITS, setup=setup) as sandbox:
-        assert oracles.exact(sandbox.call("import guest\ndef f(): return guest.value", "f()"), 7)
+        assert oracles.is_exact(sandbox.call("import guest\ndef f(): return guest.value", "f()"), 7)
         write = f"def f():\n    open({str(tmp_path / 'guest.py')!r}, 'a').write('x')\n"
         assert sandbox.call(write, "f()").outcome.type in ("PermissionError", "OSError")
 

@@ -1,4 +1,4 @@
-"""10,000 runs, honest and hostile mixed: nothing grows, and lost workers cost a retry each."""
+"""Mixes 10,000 honest and hostile runs: no resource grows, and a lost worker costs one retry."""
 
 import gc
 import random
@@ -23,7 +23,7 @@ def answer(n: int) -> list:
 
 
 def usage() -> tuple[int, int, int, int]:
-    """Descriptors, processes below, own resident bytes, resident bytes of the processes below."""
+    """Returns descriptors, child processes, own resident bytes, resident bytes of children."""
     gc.collect()
     own = psutil.Process()
     below = own.children(recursive=True)
@@ -64,9 +64,9 @@ def test_soak(tier):
     with sandbox:
         for number, result in enumerate(sandbox.map(jobs())):
             if honest[number]:
-                assert oracles.exact(result, answer(number)), (number, result)
+                assert oracles.is_exact(result, answer(number)), (number, result)
             else:
-                assert not oracles.exact(result, answer(number))
+                assert not oracles.is_exact(result, answer(number))
             retried += result.tries > 1
             if number == RUNS // 10:
                 before = usage()

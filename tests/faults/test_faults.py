@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from data_pipeline.commands.faults import main
-from data_pipeline.execution.oracles import equal
+from data_pipeline.execution.oracles import is_equal
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.faults import Fault, failed_test, faults, faults_of
 from data_pipeline.faults.mutant import Mutant
@@ -96,8 +96,8 @@ def test_kept_faults_fail_their_test_and_the_repair_passes_it(kept):
         for fault in kept:
             expected = parse_literal(fault.expected)
             buggy = fresh.run(call_job(fault.buggy, fault.call, trace=RUN_LIMITS))
-            assert not equal(buggy, expected)
-            assert equal(fresh.run(call_job(fault.refined, fault.call)), expected)
+            assert not is_equal(buggy, expected)
+            assert is_equal(fresh.run(call_job(fault.refined, fault.call)), expected)
             assert failed_test(f"assert {fault.call} == {fault.expected}", buggy.trace) == (
                 fault.error
             )

@@ -1,4 +1,4 @@
-"""Old or new content after a kill at any moment; errors of the disk name the file."""
+"""Tests that a kill at any moment leaves old or new content, and that disk errors name the file."""
 
 import errno
 import json
@@ -190,7 +190,7 @@ def test_a_disk_that_fills_up_leaves_the_old_content(tmp_path, step, monkeypatch
 
 
 def _write_to_full_disk(path, step):
-    """Every byte that reaches the system finds no space: the descriptor is that of /dev/full."""
+    """Replaces the descriptor by that of /dev/full, so that every write finds no space."""
     with open_atomically(path) as file:
         full = os.open("/dev/full", os.O_WRONLY)
         os.dup2(full, file.fileno())
@@ -250,7 +250,7 @@ def test_a_folder_takes_the_place_of_ours_only(tmp_path):
         assert (target / "file").read_text() == content
         assert os.listdir(tmp_path) == ["model"]
     new = a_folder(partial_folder(target), "three")
-    with pytest.raises(FileError, match="model: exists, is not ours"):
+    with pytest.raises(FileError, match="model: this program did not write"):
         replace_folder(new, target, is_ours=lambda folder: (folder / "config").exists())
     assert (target / "file").read_text() == "two" and new.exists()
 

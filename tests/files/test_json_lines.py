@@ -1,4 +1,4 @@
-"""Rows there and back, cut at any byte, appended by many; every error names file and line."""
+"""Tests rows written, read, cut at any byte or appended by many; errors name file and line."""
 
 import bz2
 import gzip
@@ -21,8 +21,8 @@ from data_pipeline.files import (
     append_row,
     lock_file,
     mend_last_line,
-    numbered_lines,
     parse_row,
+    read_numbered_lines,
     read_rows,
     write_rows,
 )
@@ -155,7 +155,7 @@ def test_an_appended_row_tells_its_place_and_closes_a_cut_line(tmp_path):
 
 
 def test_a_row_that_does_not_fit_on_the_disk_leaves_none(tmp_path):
-    """A limit on the size of files stands for the full disk: the row is written in part."""
+    """Simulates a full disk by a limit on file sizes, which cuts the write of a row."""
     path = tmp_path / "rows"
     program = """
 import resource, signal, sys
@@ -228,7 +228,7 @@ def test_lines_are_counted_with_the_blank_ones(tmp_path):
     path = tmp_path / "rows"
     path.write_bytes(b'\n{"a": "\xe2\x80\xa8"}\r\n \n{}')
     read = []
-    found = list(numbered_lines(path, on_read=read.append))
+    found = list(read_numbered_lines(path, on_read=read.append))
     assert [number for number, _ in found] == [2, 4]
     assert values(path) == [{"a": "\u2028"}, {}]
     assert read == sorted(read) and read[-1] == path.stat().st_size

@@ -1,4 +1,4 @@
-"""One holder at a time; the kernel frees the lock of a killed one."""
+"""Tests that one process holds a lock at a time, and that the kernel frees a killed one's lock."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ with hold_lock(sys.argv[1], wait=False):
 
 @pytest.fixture
 def holder(tmp_path):
-    """(lock file, process that holds it)."""
+    """Yields (lock file, process that holds it)."""
     path = tmp_path / "new" / "file.lock"
     command = [sys.executable, "-c", HOLDER, str(path)]
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)

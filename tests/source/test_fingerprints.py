@@ -1,4 +1,4 @@
-"""Normal forms: what counts as the same program, and what does not."""
+"""Tests which programs share a fingerprint and which do not."""
 
 import ast
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from data_pipeline.source.fingerprints import function_fingerprint, loosely_normalized, tree_digest
+from data_pipeline.source.fingerprints import function_fingerprint, normalize_loosely, tree_digest
 from data_pipeline.source.tree_text import tree_text
 from tests.support.fingerprint_values import VALUES
 
@@ -20,7 +20,7 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 
 
 def loose_fingerprint(code):
-    return tree_digest(loosely_normalized(code))
+    return tree_digest(normalize_loosely(code))
 
 
 ORIGINAL = '''
@@ -137,8 +137,7 @@ STDLIB_FILES = ("ast.py", "argparse.py", "dataclasses.py", "typing.py", "html/en
 
 
 def _interpreter(version: str) -> str | None:
-    """A runnable Python of a version: from the path, else among pyenv's; a shim that refuses to
-    run is none."""
+    """Finds a Python of a version that runs: on the path, else among pyenv's."""
     roots = [os.environ.get("PYENV_ROOT"), "~/.pyenv"]
     folders = [Path(root).expanduser() / "versions" for root in roots if root]
     installed = [path for folder in folders for path in folder.glob(f"{version}*/bin/python")]
@@ -159,7 +158,7 @@ def test_the_values_of_python_3_11_hold_on_this_python(value, code):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_another_python_gives_the_same_values(version):
-    """In a bare interpreter: the module needs the standard library alone."""
+    """Runs a bare interpreter, because the module needs only the standard library."""
     interpreter = _interpreter(version)
     if interpreter is None:
         pytest.skip(f"no Python {version} that runs here")
@@ -207,5 +206,5 @@ def test_a_deep_tree_needs_no_recursion():
 
 
 def test_a_constant_of_no_source_is_refused():
-    with pytest.raises(TypeError, match="a set is no constant"):
+    with pytest.raises(TypeError, match="got a set"):
         tree_text(ast.Constant({1}))

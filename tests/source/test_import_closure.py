@@ -1,4 +1,4 @@
-"""The files that code runs on: which they are, and that their digest follows their content."""
+"""Tests the files that a module depends on, and that their digest follows their content."""
 
 import pytest
 

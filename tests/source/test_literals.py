@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_pipeline.source.literals import LiteralError, literal_end, parse_literal, same_value
-from tests.support.python_values import atoms, near_misses, nested, spelled
+from tests.support.python_values import atoms, near_misses, nested, write_literal
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_value_is_read_back_from_prose(value, prose):
     text = repr(value)
     end = literal_end(text + prose, 0)
     assert end == len(text)
-    assert spelled(parse_literal(text)) == spelled(value)
+    assert write_literal(parse_literal(text)) == write_literal(value)
 
 
 @pytest.mark.parametrize("text", ["", "x", "Truely", "[1, 2", "[1)", "'open", "3x", "??"])

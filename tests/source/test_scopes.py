@@ -1,4 +1,4 @@
-"""Scopes of names, held against Python's own symbol tables."""
+"""Compares the scopes of names with Python's own symbol tables."""
 
 import ast
 import importlib.util
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from data_pipeline.source.scopes import needed_names, uses
+from data_pipeline.source.scopes import find_needed_names, find_uses
 from tests.support.scoped_programs import functions
 
 MODULES = ("argparse", "dataclasses", "difflib", "functools", "statistics", "textwrap", "typing")
@@ -59,9 +59,9 @@ type pair[S] = tuple[S, pair[S], R]
 
 
 def global_names(code):
-    """Names that Python looks up outside of `code`, which is all inside one module.
+    """Returns the names that Python looks up outside of `code`, which is inside one module.
 
-    The table counts each `super` as a use of `__class__` too, wherever it stands.
+    The table also counts each `super` as a use of `__class__`, even outside of classes.
     """
     top = symtable.symtable(code, "here", "exec")
     found, waiting = set(), [top]
@@ -88,14 +88,14 @@ def test_needed_names_are_those_of_the_symbol_table(name):
     checked = 0
     for statement in ast.parse(source).body:
         code = ast.unparse(statement)
-        run, told = needed_names([statement])
+        run, told = find_needed_names([statement])
         assert run | told == global_names(code), code
         checked += 1
     assert checked > 10
 
 
 def test_the_tricky_ones():
-    run, told = needed_names(ast.parse(TRICKY).body)
+    run, told = find_needed_names(ast.parse(TRICKY).body)
     assert run | told == global_names(TRICKY)
     assert told == {"A", "R"}
 
@@ -113,13 +113,13 @@ def compiles(code):
 )
 @given(functions.filter(compiles))
 def test_needed_names_of_any_function_are_those_of_the_symbol_table(code):
-    run, told = needed_names(ast.parse(code).body)
+    run, told = find_needed_names(ast.parse(code).body)
     assert run | told == global_names(code)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters came with Python 3.12")
 def test_type_parameters_are_bound_and_annotations_see_the_class():
-    run, told = needed_names(ast.parse(GENERIC).body)
+    run, told = find_needed_names(ast.parse(GENERIC).body)
     # The table leaves the class's names to the run, which finds `here` in the class.
     assert run | told == global_names(GENERIC) - {"here"}
     assert run == {"T2", "g", "L", "M"}
@@ -127,9 +127,9 @@ def test_type_parameters_are_bound_and_annotations_see_the_class():
 
 def test_each_name_is_resolved_to_its_own_scope():
     tree = ast.parse("def f(x):\n    g = [x for x in x]\n    return lambda x: x + g\n")
-    scopes = [use.scope.kind for use in uses(tree) if use.name == "x"]
+    scopes = [use.scope.kind for use in find_uses(tree) if use.name == "x"]
     # The parameter, the iterable, the comprehension's target and item, the lambda's two.
     assert scopes == ["function", "function", *["comprehension"] * 2, *["function"] * 2]
-    owners = [use.scope for use in uses(tree) if use.name == "x"]
+    owners = [use.scope for use in find_uses(tree) if use.name == "x"]
     assert owners[0] is owners[1] and owners[2] is owners[3] and owners[4] is owners[5]
     assert len({id(owner) for owner in owners}) == 3

@@ -1,5 +1,4 @@
-"""Runs that hang on a set's order are known for it; the truth comes from interpreters under several
-hash seeds."""
+"""Tests that runs which depend on a set's order are found; compares with several hash seeds."""
 
 import os
 import subprocess
@@ -32,7 +31,7 @@ KEEPS = {
 
 
 def printed(program):
-    """What a program prints under five hash seeds."""
+    """Returns the outputs of a program under five hash seeds."""
     return {
         subprocess.run(
             [sys.executable, "-c", program],

@@ -1,4 +1,4 @@
-"""Adapters that have an effect, and runs that train some over a base."""
+"""Makes adapters that have an effect, and runs that train adapters over a base."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.support.tiny_run import tiny_config
 
 
 def randomize_adapters(adapters, seed: int = 0):
-    """Draws every matrix anew, so that none is zero as in new adapters."""
+    """Replaces every matrix by a random one; in new adapters some are zero."""
     leaves, structure = jax.tree.flatten(adapters)
     keys = jax.random.split(jax.random.key(seed), len(leaves))
     pairs = zip(keys, leaves, strict=True)

@@ -1,4 +1,4 @@
-"""Judged answers and runs with a value in every field."""
+"""Makes judged answers and runs with a value in every field."""
 
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
 from semcoder_jax.evaluation.results import Answer, Reference, Run, scores

@@ -1,4 +1,4 @@
-"""Debian's Chromium, headless: a page as a person's browser makes it."""
+"""Renders pages in headless Chromium from Debian."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ FLAGS = (
 
 
 def chromium(page: Path, *flags: str) -> str:
-    """What Chromium prints for `page`; skips where there is no Chromium."""
+    """Returns Chromium's output for `page`; skips the test if Chromium is missing."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("needs a browser: apt-get install chromium")
@@ -29,8 +29,10 @@ def chromium(page: Path, *flags: str) -> str:
 
 
 def run_in_page(page: Path, script: str) -> str:
-    """The text that the JavaScript `script` (the body of an async function, run when the page
-    stands) returns."""
+    """Runs JavaScript in the loaded page and returns the text that it returns.
+
+    script: the body of an async function.
+    """
     probe = page.with_name(f"probe_{page.name}")
     waiting = f"""<script>(async () => {{
       await new Promise((ready) => setTimeout(ready, 300));

@@ -1,4 +1,4 @@
-"""Programs that try to pass without the answer; see tests/support/hostile_programs.py."""
+"""Lists programs that try to pass without the answer; see tests/support/hostile_programs.py."""
 
 from tests.support.hostile import hostile
 

@@ -1,4 +1,4 @@
-"""A config file as a user writes it."""
+"""Writes a config file like a user's."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One of several JAX processes that open the same prepared tokens.
+"""Runs one of several JAX processes that open the same prepared tokens.
 
 python data_process.py COORDINATOR NUM_PROCESSES ID CONFIG.json WORKDIR BATCHES.npz
 """
@@ -17,7 +17,7 @@ from tests.support.sections import data_of
 
 
 def main(coordinator, num_processes, process_id, config, workdir, output):
-    """Writes the first ten batches of this process; only process 0 may plan packs."""
+    """Writes the first ten batches of this process; fails if another than process 0 plans packs."""
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(coordinator, int(num_processes), int(process_id))
     train_data.PLANS_KEPT_FROM = 1

@@ -1,4 +1,7 @@
-"""A small random model of DeepSeekCoder's shape, in transformers and here, one letter a token."""
+"""Makes a small random model of DeepSeekCoder's architecture, in transformers and in this project.
+
+Each letter is one token.
+"""
 
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from semcoder_jax.model.decoder import Decoder
 
 
 class Letters:
-    """A tokenizer of one letter a token, with the few methods that sampling asks for."""
+    """A tokenizer with one letter a token and only the methods that sampling needs."""
 
     bos_token_id = 0
 
@@ -34,8 +37,10 @@ class Letters:
 def build(
     directory: Path, vocab_size: int = 96, eos_token_id: int | None = None
 ) -> tuple[Model, LlamaForCausalLM]:
-    """Grouped queries, linear RoPE scaling, a context of 256; weights large enough that greedy
-    text is not one token repeated."""
+    """Makes a model with grouped queries, linear RoPE scaling and a context of 256.
+
+    Its weights are large enough that greedy text does not repeat one token.
+    """
     torch.manual_seed(0)
     oracle = LlamaForCausalLM(
         LlamaConfig(

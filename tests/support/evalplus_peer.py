@@ -1,6 +1,6 @@
-"""Solutions of every sort for EvalPlus's problems, and EvalPlus's own verdicts on them.
+"""Makes solutions of every sort for EvalPlus's problems and gets EvalPlus's own verdicts on them.
 
-EvalPlus runs in an environment of its own, whose interpreter SEMCODER_EVALPLUS_PYTHON names:
+EvalPlus runs in a separate environment; SEMCODER_EVALPLUS_PYTHON names its interpreter:
 `python -m venv DIR && DIR/bin/pip install evalplus==0.3.1`.
 """
 
@@ -19,7 +19,7 @@ VARIABLE = "SEMCODER_EVALPLUS_PYTHON"
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """A solution of a task. kind: what sort it is; the false passes of EvalPlus by their kind."""
+    """A solution of a task. kind: its sort; for false passes of EvalPlus, the kind of these."""
 
     task: str
     kind: str
@@ -81,7 +81,7 @@ _SWAPS = {
 
 
 def samples(row: dict, *, mutants: int = 4) -> Iterator[Sample]:
-    """Every sort of solution of an EvalPlus row."""
+    """Yields solutions of every sort for an EvalPlus row."""
     task, entry = row["task_id"], row["entry_point"]
     reference = row["prompt"] + row["canonical_solution"]
     yield Sample(task, "reference", reference)
@@ -95,7 +95,7 @@ def samples(row: dict, *, mutants: int = 4) -> Iterator[Sample]:
 
 
 def _mutants(program: str, number: int, seed: str) -> list[str]:
-    """The program with one operator swapped or one number off by one, each another."""
+    """Yields the program with one operator swapped or one number off by one, all different."""
     tree = ast.parse(program)
     places = [
         index
@@ -129,7 +129,7 @@ def _swap(tree: ast.AST, node: ast.AST) -> None:
 def verdicts(
     dataset: str, rows: list[dict], given: list[Sample], folder: Path
 ) -> list[tuple[bool, bool]]:
-    """EvalPlus's (base passed, base and plus passed) for each sample.
+    """Returns EvalPlus's (base passed, base and plus passed) for each sample.
 
     dataset: "humaneval" or "mbpp".
     """
@@ -163,7 +163,7 @@ def verdicts(
 
 
 def sanitized(programs: Iterable[str], entry: str) -> list[str]:
-    """What EvalPlus's sanitizer makes of programs, outer space left out."""
+    """Returns the programs after EvalPlus's sanitizer, without outer whitespace."""
     script = (
         "import json, sys\nfrom evalplus.sanitize import sanitize\n"
         "programs, entry = json.load(sys.stdin)\n"

@@ -1,6 +1,6 @@
-"""Programs with every kind of node that Python 3.11 parses, and their fingerprints.
+"""Lists programs with every kind of node that Python 3.11 parses, and their fingerprints.
 
-The values are SHA-256 of Python 3.11's own `ast.dump` of the normal form: computed before the
+The values are SHA-256 of Python 3.11's own `ast.dump` of the normal form, computed before this
 package wrote that text itself.
 """
 

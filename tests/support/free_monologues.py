@@ -1,8 +1,8 @@
-"""Whole monologues in the wordings of people and models, judged by hand, line by line.
+"""Lists whole monologues in the wordings of people and models, judged by hand line by line.
 
-PROGRAMS: name -> (program, call). MONOLOGUES: (name, text). A line that says something false of the
-run ends in ` !! ` and a piece of the truth; every other line is true of it, or says nothing that a
-run can settle. The judgements were written from the programs, before the verifier read the texts.
+PROGRAMS: name -> (program, call). MONOLOGUES: (name, text). A line with a false claim about the run
+ends in ` !! ` and a piece of the truth; every other line is true, or makes no claim that a run can
+decide. The judgements come from the programs alone, made before the verifier read the texts.
 """
 
 PROGRAMS = {

@@ -1,16 +1,16 @@
-"""Traces in the words that golden events are written in, and tables of such goldens."""
+"""Describes traces in the notation of golden events, and collects tables of goldens."""
 
 from textwrap import dedent
 
 from data_pipeline.tracing import Trace, trace_call
 
 
-def traced(source: str, call: str, **limits) -> Trace:
+def trace_source(source: str, call: str, **limits) -> Trace:
     return trace_call(dedent(source).strip("\n") + "\n", call, **limits)
 
 
-def told(trace: Trace) -> list[tuple]:
-    """(kind, line, what it says) of every event, in the words the goldens are written in."""
+def describe_events(trace: Trace) -> list[tuple]:
+    """Returns (kind, line, details...) of every event, in the notation of the goldens."""
     rows = []
     for event in trace.events:
         row: list = [event.kind, event.line]
@@ -31,14 +31,14 @@ def told(trace: Trace) -> list[tuple]:
 
 
 class Goldens(dict):
-    """Name → (call, source, events that the run must tell)."""
+    """Maps name → (call, source, expected events of the run)."""
 
     def add(self, name: str, call: str, source: str, *events: tuple) -> None:
         self[name] = (call, source, list(events))
 
     def check(self, name: str) -> None:
         call, source, events = self[name]
-        found = told(traced(source, call))
+        found = describe_events(trace_source(source, call))
         for step, (one, other) in enumerate(zip(found, events, strict=False)):
             assert one == other, f"step {step}"
         assert len(found) == len(events)

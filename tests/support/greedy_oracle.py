@@ -1,10 +1,10 @@
-"""Greedy decoding by transformers."""
+"""Decodes greedily with transformers."""
 
 import torch
 
 
 def generate_greedily(oracle, prompt: list[int], count: int, **options) -> list[int]:
-    """The `count` most likely tokens behind `prompt`, fewer if EOS comes."""
+    """Returns the next `count` greedy tokens after `prompt`, fewer if EOS is one."""
     output = oracle.generate(
         torch.tensor([prompt]),
         attention_mask=torch.ones(1, len(prompt), dtype=torch.long),

@@ -1,4 +1,4 @@
-"""One of several JAX processes that import, and export again, a model sharded over all of them.
+"""Runs one of several JAX processes that import and export a model sharded over all of them.
 
 python hf_process.py COORDINATOR NUM_PROCESSES ID SOURCE OUTPUT REPORT.json
 """

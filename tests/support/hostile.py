@@ -1,4 +1,4 @@
-"""A program that means harm, and what its run may come to."""
+"""Defines a hostile program and the permitted outcomes of its run."""
 
 from dataclasses import dataclass
 from textwrap import dedent

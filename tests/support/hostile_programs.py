@@ -1,9 +1,9 @@
 # ruff: noqa: E501
-"""Programs that try to pass without the answer, to get out, to do harm, or never to end.
+"""Lists programs that try to pass without the answer, to escape, to do harm, or never to end.
 
-Each defines f(x). `ends` lists what its run may come to: a kind of result, "limit" with the kind
-of limit ("limit cpu"), or an exception's type. Whatever it returns must not be taken for the answer
-that the test keeps to itself.
+Each defines f(x). `ends` lists the permitted outcomes of its run: a kind of result, "limit" with
+the kind of limit ("limit cpu"), or an exception's type. No returned value may pass for the answer,
+which only the test knows.
 """
 
 from tests.support.cheating_programs import CHEATS

@@ -1,5 +1,6 @@
-"""A hub on this machine: the part of the Hugging Face Hub's HTTP API that a push and a download of
-a model use, kept in memory. Large files go through git-LFS' basic transfer.
+"""Serves a local hub: the part of the Hugging Face Hub's HTTP API that uploads and downloads use.
+
+Keeps files in memory. Large files use git-LFS's basic transfer.
 
 API: https://huggingface.co/docs/hub/api and the requests that huggingface_hub makes.
 """
@@ -16,8 +17,8 @@ MODEL = r"/api/models/(?P<repo>[^/]+/[^/]+)"
 
 
 class Hub:
-    """`repos`: id → {"private", "branches": {name: {file: bytes}}}; `uploads` lists the LFS
-    objects received; an upload beyond `fail_after` is refused."""
+    """`repos`: id → {"private", "branches": {name: {file: bytes}}}; `uploads` lists the received
+    LFS objects; the hub refuses uploads beyond `fail_after`."""
 
     def __init__(self):
         self.repos, self.objects = {}, {}

@@ -1,4 +1,4 @@
-"""Rows as EvalPlus has them, with markers in every field that the model must not see."""
+"""Makes rows like EvalPlus's, with markers in every field that the model must not see."""
 
 HIDDEN = "HIDDEN_TEST_MARKER"
 
@@ -6,7 +6,7 @@ REFERENCE = "REFERENCE_SOLUTION_MARKER"
 
 
 def humaneval_row() -> dict:
-    """A row with all of EvalPlus' fields, markers wherever the model must not look."""
+    """Makes a row with all of EvalPlus's fields and markers in the hidden ones."""
     return {
         "task_id": "HumanEval/900",
         "prompt": 'def double(x: int) -> int:\n    """ Twice x.\n    >>> double(2)\n    4\n'

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server on this machine that misbehaves on demand: real HTTP on loopback.
+"""Runs a local OpenAI-compatible server that misbehaves on demand, with real HTTP on loopback.
 
 API: https://platform.openai.com/docs/api-reference (completions, chat, models).
 """
@@ -14,12 +14,12 @@ MODEL = "stand-in"
 
 
 class StandIn:
-    """`answer(body)` gives the text of a request (or one text a choice).
+    """`answer(body)` returns the text for a request, or one text for each choice.
 
-    `faults`: what the next requests meet in place of an answer, first one first:
+    `faults`: replace the answers to the next requests, in order:
       (status, headers, body)   that response, such as (429, {"retry-after": "0"}, {"error": ...})
       "truncated"               a 200 whose body ends early
-      "malformed"               a 200 that is no JSON
+      "malformed"               a 200 that is not JSON
       "empty"                   a 200 whose JSON has no choices
       "silent"                  nothing for `silence` seconds, then the answer
       "hang up"                 the connection is closed without a byte

@@ -1,10 +1,10 @@
-"""A run of 6.7B to plan for."""
+"""Makes a run of 6.7B for the planner."""
 
 from semcoder_jax.config import parse_run
 
 
 def planned_run(batch: int, num_steps: int = 1, **sections):
-    """Rows of 2,048 tokens; `sections` are those of a config, `train` is merged."""
+    """Makes a run with rows of 2,048 tokens; merges `train` and replaces other `sections`."""
     train = {"num_steps": num_steps} | sections.pop("train", {})
     data = {
         "source": "jsonl",

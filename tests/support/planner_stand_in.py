@@ -1,4 +1,4 @@
-"""A compiler for the planner that needs no libtpu, and the record of a small run."""
+"""Provides a compiler for the planner that needs no libtpu, and the record of a small run."""
 
 import sys
 import textwrap
@@ -62,7 +62,7 @@ FITS = CompiledStep(
 
 
 class Answers(Compiler):
-    """A compiler that needs no libtpu: its process runs `program` instead of ours."""
+    """A compiler that needs no libtpu: its process runs `program` instead of the planner's."""
 
     def __init__(self, folder: Path, program: str):
         script = folder / "program.py"

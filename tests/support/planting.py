@@ -1,4 +1,4 @@
-"""Errors planted into true monologues: one value, branch or count changed, nothing else."""
+"""Plants errors into true monologues: changes one value, branch or count."""
 
 import random
 import re
@@ -22,11 +22,11 @@ _OPPOSITE = {
 }
 
 
-def planted(monologue, rng, most):
-    """Up to `most` triples (kind, 1-based line, monologue with one error on that line).
+def plant_errors(monologue, rng, most):
+    """Yields up to `most` triples (kind, 1-based line, monologue with one error on that line).
 
-    Places are numbers, truth values and branch words of the execution, the conclusion and the
-    answer: what a step says, not the code that it quotes, nor the label or number of a step.
+    Changes numbers, truth values and branch words in the execution, the conclusion and the answer,
+    but not in quoted code, nor the label or number of a step.
     """
     lines = monologue.split("\n")
     places = []
@@ -91,7 +91,7 @@ def _other_number(old, rng):
 
 
 def is_contradicted(trace: Trace, monologue: str) -> bool:
-    """Whether the verifier finds a claim that the run denies."""
+    """Returns whether the verifier finds a claim that contradicts the run."""
     return any(claim.verdict == CONTRADICTED for claim in verify_trace(trace, monologue))
 
 
@@ -101,9 +101,9 @@ def count_caught(
     plant: Callable[[str, Trace, random.Random], Iterator[tuple[str, str, str]]],
     seed: int,
 ) -> tuple[Counter, Counter, list[tuple[str, str]]]:
-    """Planted errors by kind, those that the verifier finds, and the lines it lets pass.
+    """Counts planted errors by kind and those that the verifier finds; collects the missed lines.
 
-    `narrate(trace, number)` gives a monologue; `plant` yields (kind, broken line, monologue).
+    `narrate(trace, number)` returns a monologue; `plant` yields (kind, broken line, monologue).
     """
     rng = random.Random(seed)
     made, caught, missed = Counter(), Counter(), []
@@ -122,10 +122,10 @@ def count_caught(
 
 
 def count_caught_forward(traces: Iterable[Trace], seed: int, errors: int = 3):
-    """count_caught for forward monologues, with up to `errors` errors planted in each."""
+    """Calls `count_caught` for forward monologues with up to `errors` errors planted in each."""
 
     def plant(told, trace, rng):
-        for kind, line, broken in planted(told, rng, errors):
+        for kind, line, broken in plant_errors(told, rng, errors):
             yield kind, broken.split("\n")[line - 1], broken
 
     return count_caught(

@@ -1,4 +1,4 @@
-"""A maker of rows whose narrator fails, hangs and lies, each at one function."""
+"""Makes rows with a narrator that fails, hangs or lies, each for one function."""
 
 from data_pipeline.builder import rows
 from data_pipeline.builder.stages import RowMaker
@@ -6,7 +6,7 @@ from data_pipeline.builder.stages import RowMaker
 _narrate = rows.forward_monologue
 
 
-def poisoned(trace, **options):
+def narrate_poisoned(trace, **options):
     if "def vowels" in trace.program:
         raise ZeroDivisionError("poison")
     if "def runs" in trace.program:
@@ -21,5 +21,5 @@ def poisoned(trace, **options):
 
 class PoisonedRowMaker(RowMaker):
     def __init__(self, work):
-        rows.forward_monologue = poisoned  # in the process that makes rows, which is its own
+        rows.forward_monologue = narrate_poisoned  # in the row process
         super().__init__(work)

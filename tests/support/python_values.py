@@ -1,4 +1,4 @@
-"""Strategies for values that Python programs compute with."""
+"""Defines Hypothesis strategies for the values of Python programs."""
 
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ atoms = st.none() | st.booleans() | numbers | st.text() | st.binary() | near_mis
 
 
 def nested(leaves, *, hashable=atoms):
-    """Lists, tuples, sets and dicts of `leaves` and of each other; keys are `hashable`."""
+    """Generates nested lists, tuples, sets and dicts with `leaves`; keys are `hashable`."""
     keys = st.recursive(hashable, lambda keys: st.lists(keys, max_size=3).map(tuple), max_leaves=4)
     return st.recursive(
         leaves,
@@ -29,12 +29,12 @@ def nested(leaves, *, hashable=atoms):
     )
 
 
-def spelled(value) -> str:
-    """The value's literal; what has no order is sorted."""
+def write_literal(value) -> str:
+    """Returns the value's literal, with the members of sets sorted."""
     if isinstance(value, set | frozenset):
-        return f"{type(value).__name__}{sorted(map(spelled, value))}"
+        return f"{type(value).__name__}{sorted(map(write_literal, value))}"
     if isinstance(value, list | tuple):
-        return f"{type(value).__name__}{[spelled(item) for item in value]}"
+        return f"{type(value).__name__}{[write_literal(item) for item in value]}"
     if isinstance(value, dict):
-        return f"dict{[(spelled(key), spelled(item)) for key, item in value.items()]}"
+        return f"dict{[(write_literal(key), write_literal(item)) for key, item in value.items()]}"
     return repr(value)

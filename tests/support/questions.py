@@ -1,4 +1,4 @@
-"""Questions to a teacher, about the run of its own example."""
+"""Asks a teacher about the run of the prompt's own example."""
 
 from data_pipeline.teacher.prompts import BACKWARD_EXAMPLE, FORWARD_EXAMPLE
 from data_pipeline.teacher.teacher import Question

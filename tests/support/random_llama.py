@@ -1,4 +1,4 @@
-"""Random Llama models made by transformers, and the logits that our decoder gives for them."""
+"""Makes random Llama models with transformers, and computes their logits with our decoder."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ GROUPED = DEEPSEEK | {"num_attention_heads": 8, "num_key_value_heads": 2}
 
 
 def random_llama(directory, fields: dict, seed: int = 0) -> LlamaForCausalLM:
-    """A random float32 model, norms too, saved to `directory`."""
+    """Saves a float32 model with random weights, norms included, to `directory`."""
     torch.manual_seed(seed)
     model = LlamaForCausalLM(LlamaConfig(**fields)).eval()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Runs of small random programs, and held-out problems made of them."""
+"""Runs small random programs and makes held-out problems from them."""
 
 import json
 import random
@@ -9,7 +9,7 @@ from data_pipeline.tracing import Trace, trace_call
 
 
 def random_runs(count: int, seed: int = 0) -> list[Trace]:
-    """Runs of small random functions that return a value."""
+    """Yields runs of small random functions that return a value."""
     rng, runs = random.Random(seed), []
     while len(runs) < count:
         program = random_program(rng)
@@ -20,7 +20,7 @@ def random_runs(count: int, seed: int = 0) -> list[Trace]:
 
 
 def write_problems(path: Path, count: int = 6) -> Path:
-    """Writes a problems file as the toy corpus does."""
+    """Writes a problems file like the toy corpus."""
     rows = [
         {"id": f"p{i}", "program": run.program, "call": run.call, "output": run.result}
         for i, run in enumerate(random_runs(count, seed=3))

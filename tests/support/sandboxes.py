@@ -1,4 +1,4 @@
-"""Sandboxes for tests, which skip where none runs."""
+"""Opens sandboxes for tests; skips the test if this machine can start none."""
 
 import contextlib
 from collections.abc import Iterator

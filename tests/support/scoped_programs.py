@@ -1,4 +1,4 @@
-"""A strategy for functions full of scopes: few names, bound and used in every way that binds."""
+"""Generates functions with many scopes: few names, bound and used in every possible way."""
 
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""The data of a training run, opened as the training loop opens it."""
+"""Opens the data of a training run in the same way as the training loop."""
 
 from pathlib import Path
 

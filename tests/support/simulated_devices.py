@@ -1,4 +1,4 @@
-"""Measures on simulated devices in a process of its own: JAX fixes their number when it starts."""
+"""Measures on simulated devices in a separate process: JAX fixes their number when it starts."""
 
 import json
 import os
@@ -21,7 +21,7 @@ MESHES = {
 
 
 def batch_of(step: int) -> dict:
-    """32 packed rows of 32 tokens; rows differ widely in how many targets they have."""
+    """Makes 32 packed rows of 32 tokens whose numbers of targets differ widely."""
     random = np.random.default_rng(step)
     B, T = 32, 32
     first = random.integers(4, T, B)[:, None]

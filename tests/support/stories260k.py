@@ -1,4 +1,4 @@
-"""karpathy/tinyllamas stories260K (llama2.c files) as a Hugging Face directory.
+"""Converts karpathy/tinyllamas stories260K (llama2.c files) to a Hugging Face directory.
 
 Formats: https://github.com/karpathy/llama2.c, `export.py` (version 0) and `tokenizer.py`.
 """
@@ -17,7 +17,7 @@ BOS, EOS = 1, 2
 
 
 def write_hf_directory(shared_data: Path, out_dir: Path) -> Path:
-    """Build config.json, model.safetensors and the tokenizer in `out_dir`; returns it."""
+    """Writes config.json, model.safetensors and the tokenizer to `out_dir`; returns it."""
     source, out_dir = Path(shared_data) / "stories260K", Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     config, weights = read_llama2c(source / "stories260K.bin")
@@ -28,7 +28,7 @@ def write_hf_directory(shared_data: Path, out_dir: Path) -> Path:
 
 
 def read_llama2c(path: Path) -> tuple[LlamaConfig, dict[str, np.ndarray]]:
-    """The checkpoint as it stands: float32 arrays by llama2.c's names, layers stacked."""
+    """Reads the checkpoint: float32 arrays by llama2.c's names, with stacked layers."""
     data = path.read_bytes()
     dim, hidden, layers, heads, kv_heads, vocab, length = struct.unpack("<7i", data[:28])
     values, offset = np.frombuffer(data, "<f4", offset=28), 0
@@ -93,7 +93,7 @@ def _hf_tensors(config: LlamaConfig, weights: dict[str, np.ndarray]) -> dict[str
 
 
 def read_pieces(path: Path) -> list[tuple[str, float]]:
-    """(piece, score) of every id, as tok512.bin has them: blanks are blanks."""
+    """Reads (piece, score) of every id from tok512.bin, which writes blanks as blanks."""
     data, offset, pieces = path.read_bytes(), 4, []
     while offset < len(data):
         score, length = struct.unpack_from("<fi", data, offset)
@@ -103,8 +103,11 @@ def read_pieces(path: Path) -> list[tuple[str, float]]:
 
 
 def _tokenizer(path: Path) -> PreTrainedTokenizerFast:
-    """SentencePiece BPE: of all pairs in the vocabulary the one of the greatest score is joined,
-    so that merges are the pairs of every piece, by score; unknown characters fall back to bytes."""
+    """Builds a tokenizer equal to SentencePiece BPE.
+
+    SentencePiece joins the pair with the greatest score, so the merges are the pairs of every piece
+    in the order of scores; unknown characters fall back to bytes.
+    """
     names = {"\n<s>\n": "<s>", "\n</s>\n": "</s>"}
     scores = {
         names.get(piece, piece.replace(" ", "▁")): score for piece, score in read_pieces(path)

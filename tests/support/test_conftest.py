@@ -1,4 +1,4 @@
-"""The test run's own parts: skips counted by tool, markers that follow fixtures."""
+"""Tests the repository's conftest: it counts skips by tool and sets markers by fixture."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def test_passes(): pass
 
 @pytest.fixture
 def run_tests(tmp_path, monkeypatch):
-    """Runs TESTS in a process that has none of the tools, with the repository's conftest."""
+    """Runs TESTS with the repository's conftest in a process without any of the tools."""
     for name in ("SHARED_DATA", "LIBTPU", "EVALPLUS_PYTHON"):
         monkeypatch.delenv(f"SEMCODER_{name}", raising=False)
     monkeypatch.setenv("PATH", "")

@@ -1,4 +1,4 @@
-"""An exported checkpoint small enough for a test: real tokenizer, random weights."""
+"""Writes an exported checkpoint small enough for a test: real tokenizer, random weights."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.support.tiny_decoder import tiny_decoder
 
 
 def write_checkpoint(directory: Path, max_positions: int = 320) -> Path:
-    """An HF directory: a two-layer decoder and the words of a few monologues."""
+    """Writes an HF directory with a two-layer decoder and the words of a few monologues."""
     texts = [
         text
         for run in random_runs(40)

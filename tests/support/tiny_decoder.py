@@ -1,4 +1,4 @@
-"""The architecture of decoders that are small enough to compile in a test."""
+"""Defines a decoder architecture that is small enough to compile in a test."""
 
 from semcoder_jax.model.decoder import DecoderConfig
 
@@ -15,5 +15,5 @@ _FIELDS = {
 
 
 def tiny_decoder(**fields) -> DecoderConfig:
-    """Grouped queries and two layers; `fields` sets what a test needs otherwise."""
+    """Makes a config with grouped queries and two layers; `fields` replace its values."""
     return DecoderConfig(**_FIELDS | fields)

@@ -1,4 +1,4 @@
-"""A training run small enough for a test: PyX rows, a word-level tokenizer, and their config."""
+"""Makes a training run small enough for a test: PyX rows, a word-level tokenizer, a config."""
 
 import random
 from pathlib import Path
@@ -9,7 +9,7 @@ from data_pipeline.toy.vocabulary import train_tokenizer
 
 
 def write_data(directory: Path) -> Path:
-    """train.jsonl, eval.jsonl and tokenizer/ of additions, whose answers a model must learn."""
+    """Writes train.jsonl, eval.jsonl and tokenizer/ with additions whose answers a model learns."""
     random_numbers = random.Random(0)
     records = []
     for number in range(120):
@@ -25,7 +25,7 @@ def write_data(directory: Path) -> Path:
 
 
 def tiny_config(data: Path, **changes) -> dict:
-    """A config record of a two-layer model; `changes` are dotted fields, a__b for a.b."""
+    """Makes a config of a two-layer model; `changes` set dotted fields, with a__b for a.b."""
     config = {
         "seed": 0,
         "model": {

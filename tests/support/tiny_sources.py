@@ -1,4 +1,4 @@
-"""A folder of source small enough for a build in a test: what is a seed, and what is none."""
+"""Writes source files for a build in a test: functions that are seeds, and others that are not."""
 
 from pathlib import Path
 
@@ -127,7 +127,7 @@ def folder(path):
 
 
 def write_sources(directory: Path) -> Path:
-    """The files above in `directory`, which is returned."""
+    """Writes the files above to `directory` and returns it."""
     for name, text in FILES.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)

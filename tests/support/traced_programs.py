@@ -1,4 +1,4 @@
-"""Runs that narrators and the verifier are tried on: one read by hand, and CRUXEval's."""
+"""Provides runs to test narrators and the verifier: one read by hand, and CRUXEval's."""
 
 import json
 from collections.abc import Iterator

@@ -1,9 +1,9 @@
-"""The training command, run in this process."""
+"""Runs the training command in this process."""
 
 from semcoder_jax.commands.train import main
 
 
 def run_command(capsys, *arguments) -> tuple[int, object]:
-    """(exit code, what it wrote)."""
+    """Returns (exit code, output)."""
     code = main([*map(str, arguments)])
     return code, capsys.readouterr()

@@ -1,6 +1,6 @@
-"""Trains as a command does, and writes down which records each step was given:
+"""Trains like the command and records the input records of each step:
 
-python tests/watched_training.py FILE.jsonl launch.worker --config=… --workdir=…
+python tests/support/watched_training.py FILE.jsonl launch.worker --config=… --workdir=…
 """
 
 import hashlib
@@ -14,12 +14,12 @@ from data_pipeline.tokens.batches import BatchIterator
 
 
 def digest(tokens) -> str:
-    """Of a record's input tokens."""
+    """Hashes a record's input tokens."""
     return hashlib.sha256(np.asarray(tokens, np.int32).tobytes()).hexdigest()[:16]
 
 
 def rows_of(batch) -> list[list[str]]:
-    """The records of each row, in their order."""
+    """Returns the digests of the records of each row, in order."""
     rows = zip(batch["tokens"], batch["segment_ids"], strict=True)
     return [
         [digest(tokens[segments == number]) for number in range(1, segments.max() + 1)]
@@ -31,14 +31,14 @@ def main() -> int:
     path, program = sys.argv[1:3]
     next_batch = BatchIterator.__next__
 
-    def watched(iterator):
+    def next_recorded_batch(iterator):
         step = iterator.step + 1
         batch = next_batch(iterator)
         with open(path, "a") as file:
             file.write(json.dumps({"step": step, "rows": rows_of(batch)}) + "\n")
         return batch
 
-    BatchIterator.__next__ = watched
+    BatchIterator.__next__ = next_recorded_batch
     return importlib.import_module(program).main(sys.argv[3:])
 
 

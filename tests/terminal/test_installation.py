@@ -1,4 +1,4 @@
-"""The command that an error names installs what is missing, wherever the package came from."""
+"""Tests that the command in an error installs what is missing, for every kind of installation."""
 
 import importlib.metadata
 import shlex
@@ -27,7 +27,7 @@ def test_in_a_checkout_the_extra_of_the_checkout_is_installed(monkeypatch, tmp_p
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_beside_a_wheel_the_requirements_are_named(monkeypatch, extra):
-    """Held to packaging's reading of the metadata that setuptools wrote."""
+    """Compares with packaging's reading of the metadata that setuptools wrote."""
     monkeypatch.setattr(installation, "_checkout", lambda: None)
     metadata = map(Requirement, importlib.metadata.requires("semcoder-jax"))
     expected = [
@@ -48,7 +48,7 @@ def test_serve_without_its_extra_names_the_command(monkeypatch, capsys):
 
 
 def test_a_copy_of_the_package_is_no_checkout(tmp_path):
-    """As in site-packages: no setup.py beside it, and metadata in its place."""
+    """Simulates site-packages: no setup.py beside the package, but metadata."""
     package = tmp_path / "data_pipeline"
     package.mkdir()
     (package / "__init__.py").touch()

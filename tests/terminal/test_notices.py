@@ -1,4 +1,4 @@
-"""Warnings beside errors: a script that reads stderr finds the error alone, on one line."""
+"""Tests that warnings do not mix with errors: a failed command prints one line on stderr."""
 
 import io
 import logging
@@ -19,7 +19,7 @@ PROGRAM = "def f(x):\n    return 10 // x\n"
 
 @pytest.fixture
 def weak(tmp_path, monkeypatch):
-    """A folder with a program, on a machine without bubblewrap."""
+    """Makes a folder with a program, on a machine without bubblewrap."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "program.py").write_text(PROGRAM)
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
@@ -33,7 +33,7 @@ def weak(tmp_path, monkeypatch):
 
 @pytest.fixture
 def stale_handler(monkeypatch):
-    """A root handler whose stream is closed, as a library leaves it that logged too early."""
+    """Installs a root handler with a closed stream, as a library does that logs too early."""
     stream = io.StringIO()
     stream.close()
     monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler(stream)])

@@ -1,12 +1,12 @@
 import pytest
 
-from data_pipeline.terminal.tables import percent, table
+from data_pipeline.terminal.tables import format_percent, format_table
 
 
 def test_columns_are_aligned_and_numbers_stand_to_the_right():
-    lines = table(
+    lines = format_table(
         ("model", "right", "accuracy"),
-        [("untrained", 3, "0.8 %"), ("猫 trained", 1234, percent(0.8642))],
+        [("untrained", 3, "0.8 %"), ("猫 trained", 1234, format_percent(0.8642))],
     ).split("\n")
     assert lines == [
         "model       right  accuracy",
@@ -17,11 +17,11 @@ def test_columns_are_aligned_and_numbers_stand_to_the_right():
 
 
 def test_a_table_is_plain_text_and_never_cut(monkeypatch):
-    """Whatever the environment says of a terminal: it may go to a file, and be searched there."""
+    """Ignores the environment's terminal settings, because the table may go to a file."""
     for name, value in {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "COLUMNS": "20"}.items():
         monkeypatch.setenv(name, value)
     long = "[red]" + "no markup :smile: " * 30 + "."
-    assert table(("reason", "n"), [(long, 7)]).split("\n") == [
+    assert format_table(("reason", "n"), [(long, 7)]).split("\n") == [
         f"reason{' ' * (len(long) - 6)}  n",
         f"{'─' * len(long)}  ─",
         f"{long}  7",
@@ -30,8 +30,8 @@ def test_a_table_is_plain_text_and_never_cut(monkeypatch):
 
 def test_a_row_of_another_width_is_an_error():
     with pytest.raises(ValueError, match="3 cells under 2 headings"):
-        table(("a", "b"), [(1, 2, 3)])
+        format_table(("a", "b"), [(1, 2, 3)])
 
 
 def test_a_table_without_rows_is_its_heading():
-    assert table(("a", "bb"), []) == "a  bb\n─  ──"
+    assert format_table(("a", "bb"), []) == "a  bb\n─  ──"

@@ -1,14 +1,14 @@
-"""Golden traces, written by hand from the language's rules (not recorded from the tracer)."""
+"""Compares traces with goldens written by hand from the language's rules, not recorded."""
 
 import pytest
 
 from data_pipeline.source.calls import CallError
 from data_pipeline.tracing import trace_call
-from tests.support.golden_events import told, traced
+from tests.support.golden_events import describe_events, trace_source
 
 
 def test_straight_line_branch_and_loop():
-    trace = traced(
+    trace = trace_source(
         """
         def f(n):
             total = 0
@@ -19,7 +19,7 @@ def test_straight_line_branch_and_loop():
         """,
         "f(3)",
     )
-    assert told(trace) == [
+    assert describe_events(trace) == [
         ("call", 1, {"n": "3"}),
         ("line", 2, {"total": "0"}),
         ("line", 3, {"i": "0"}, True, "#1"),

@@ -1,7 +1,7 @@
-"""Golden traces: each written by hand from what the language says happens, for Python 3.11 to 3.13.
+"""Compares traces with goldens written by hand from the language's rules, for Python 3.11 to 3.13.
 
-The form is that of `tests.support.golden_events.told`: (kind, line, changes, "del ...", "-> value",
-exception, branch, "#turn"). Lines are counted from the first line of the program.
+Their form is that of `tests.support.golden_events.describe_events`: (kind, line, changes,
+"del ...", "-> value", exception, branch, "#turn"). Line 1 is the first line of the program.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Golden traces of generators, comprehensions and closures, in the form of test_golden."""
+"""Compares traces of generators, comprehensions and closures with goldens, as test_golden."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Programs that are hard to trace: interleaved frames, limits, values that resist being shown."""
+"""Traces hard programs: interleaved frames, limits, values that are hard to render."""
 
 import re
 import subprocess
@@ -7,11 +7,11 @@ from textwrap import dedent
 
 import pytest
 
-from tests.support.golden_events import told, traced
+from tests.support.golden_events import describe_events, trace_source
 
 
 def test_loops_are_counted_per_execution():
-    trace = traced(
+    trace = trace_source(
         """
         def f(rows):
             n = 0
@@ -36,7 +36,7 @@ def test_loops_are_counted_per_execution():
 
 
 def test_frames_and_depths_of_interleaved_generators():
-    trace = traced(
+    trace = trace_source(
         """
         def count(n):
             for i in range(n):
@@ -60,11 +60,11 @@ def test_truncation_is_told_and_the_result_is_still_the_runs_own():
                 total += n
             return total
         """
-    trace = traced(source, "f(1000)", max_lines=50)
+    trace = trace_source(source, "f(1000)", max_lines=50)
     assert trace.truncated is not None and "50" in trace.truncated
     assert len(trace.events) <= 52
     assert trace.result == str(sum(range(1000)))
-    whole = traced(source, "f(1000)")
+    whole = trace_source(source, "f(1000)")
     assert whole.truncated is None
     assert whole.events[: len(trace.events) - 3] == trace.events[:-3]
 
@@ -76,9 +76,9 @@ def test_byte_limit_and_clipped_values():
             big.append('end')
             return len(big)
         """
-    trace = traced(source, "f(100000)", max_bytes=100_000)
+    trace = trace_source(source, "f(100000)", max_bytes=100_000)
     assert trace.truncated is not None and trace.result == "100001"
-    trace = traced(source, "f(1000)", max_characters=20)
+    trace = trace_source(source, "f(1000)", max_characters=20)
     (text,) = [e.changed["big"] for e in trace.events if e.line == 2 and e.kind == "line"]
     full = repr(list(range(1000)))
     mark = re.fullmatch(r"(.{20})…⟨\+(\d+) characters( at least)?⟩", text)
@@ -86,13 +86,15 @@ def test_byte_limit_and_clipped_values():
     missing = len(full) - 20
     assert int(mark[2]) <= missing and (mark[3] or int(mark[2]) == missing)
     assert trace.clipped >= 1
-    words = traced("def f(n):\n    words = ['word'] * n\n    return 0", "f(50)", max_characters=30)
+    words = trace_source(
+        "def f(n):\n    words = ['word'] * n\n    return 0", "f(50)", max_characters=30
+    )
     (text,) = [e.changed["words"] for e in words.events if "words" in e.changed]
     assert text == f"{repr(['word'] * 50)[:30]}…⟨+{50 * 8 - 30} characters⟩"
 
 
 def test_a_program_that_takes_the_trace_function_is_told():
-    trace = traced(
+    trace = trace_source(
         """
         import sys
         def f():
@@ -105,7 +107,7 @@ def test_a_program_that_takes_the_trace_function_is_told():
 
 
 def test_no_code_of_the_program_is_run_to_show_its_values():
-    trace = traced(
+    trace = trace_source(
         """
         shown = []
         class Loud:
@@ -142,7 +144,7 @@ def test_no_code_of_the_program_is_run_to_show_its_values():
     ids=["doubled", "cycle", "linked both ways"],
 )
 def test_values_that_share_or_contain_themselves(build, shown):
-    trace = traced(f"def f():\n{build}    return 'done'\n", "f()")
+    trace = trace_source(f"def f():\n{build}    return 'done'\n", "f()")
     assert trace.result == "'done'" and trace.truncated is None
     last = [event.changed["d"] for event in trace.events if "d" in event.changed][-1]
     if shown is None:
@@ -161,12 +163,12 @@ def test_module_level_cycles_as_arguments_are_recorded():
             return g(a)
         """
     )
-    trace = traced(source, "f()")
+    trace = trace_source(source, "f()")
     assert trace.result == "3" and trace.truncated is None
 
 
 def test_finally_runs_while_unwinding_and_return_in_finally_wins():
-    trace = traced(
+    trace = trace_source(
         """
         def f():
             try:
@@ -176,7 +178,7 @@ def test_finally_runs_while_unwinding_and_return_in_finally_wins():
         """,
         "f()",
     )
-    assert told(trace) == [
+    assert describe_events(trace) == [
         ("call", 1),
         ("line", 2),
         ("line", 3),
@@ -187,7 +189,7 @@ def test_finally_runs_while_unwinding_and_return_in_finally_wins():
 
 
 def test_a_line_is_told_what_its_comprehension_changed_around_it():
-    trace = traced(
+    trace = trace_source(
         """
         def f(nums):
             out = []
@@ -210,12 +212,12 @@ def test_a_return_that_calls_twice_is_one_line():
         def f(x):
             return g(0) or g(x)
         """
-    lines = [e.line for e in traced(source, "f(1)").events if e.kind == "line"]
+    lines = [e.line for e in trace_source(source, "f(1)").events if e.kind == "line"]
     assert lines == [4, 2, 2]
 
 
 def test_types_written_in_c_without_attributes_are_opaque():
-    trace = traced(
+    trace = trace_source(
         """
         import itertools, operator
         def f():
@@ -257,7 +259,7 @@ def test_comprehensions_whose_names_are_shared_leave_the_result_alone(body):
 
 
 def test_results_agree_with_the_official_outputs(shared_data):
-    """CRUXEval states 800 results; a traced run must come to the same."""
+    """CRUXEval states 800 results; traced runs must return the same."""
     import ast
     import json
 

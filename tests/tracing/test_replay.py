@@ -1,4 +1,4 @@
-"""The states of a replayed run, held against what plain Python sees while it runs the program."""
+"""Compares the states of a replayed run with those of a debugger in plain Python."""
 
 import sys
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from data_pipeline.tracing import trace_call
-from data_pipeline.tracing.replay import Run, moments
+from data_pipeline.tracing.replay import Replay, moments
 
 PROGRAMS = {
     "loops and deletions": """\
@@ -53,7 +53,7 @@ def f(n):
 
 
 def states_in_python(program, call):
-    """(line, the frame's variables as text before it) of every line, as a debugger sees them."""
+    """Returns (line, the frame's variables as text before it) of every line, as in a debugger."""
     seen = []
 
     def watch(frame, kind, _):
@@ -95,7 +95,7 @@ def test_a_header_knows_the_turn_it_is_about_to_begin():
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_value_is_looked_up_where_it_was(name):
-    run = Run(trace_call(PROGRAMS[name], "f(4)"))
+    run = Replay(trace_call(PROGRAMS[name], "f(4)"))
     lines = [(at, event) for at, event in enumerate(run.events) if event.kind == "line"]
     states = states_in_python(PROGRAMS[name], "f(4)")
     for (at, event), (line, state) in zip(lines, states, strict=True):

@@ -1,4 +1,4 @@
-"""Views of a trace, against texts written by hand, and the command that shows them."""
+"""Compares views of a trace with texts written by hand, and tests the command that prints them."""
 
 import re
 import subprocess
@@ -9,8 +9,8 @@ from textwrap import dedent
 import pytest
 
 from data_pipeline.execution.service import Sandbox, SandboxUnavailable
-from data_pipeline.tracing.views import inlined, table, terminal
-from tests.support.golden_events import traced
+from data_pipeline.tracing.views import format_table, format_terminal, inline_trace
+from tests.support.golden_events import trace_source
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = """
@@ -28,9 +28,9 @@ def text(written: str) -> str:
 
 
 def test_inlined_form_is_upstreams():
-    """SemCoder's construct_trace.py: k numbers the steps that changed something; up to three
-    states of a line are all kept."""
-    assert inlined(traced(PROGRAM, "f([1, 2, 3])")) == text(
+    """In SemCoder's construct_trace.py, k numbers the steps that changed something; all states of a
+    line stay if it has at most three."""
+    assert inline_trace(trace_source(PROGRAM, "f([1, 2, 3])")) == text(
         """
         def f(xs): # [INPUT] {"xs": [1, 2, 3]} [/INPUT]
             total = 0 # [STATE-0] {"total": 0} [/STATE-0]
@@ -43,14 +43,14 @@ def test_inlined_form_is_upstreams():
 
 
 def test_inlined_form_keeps_the_first_two_states_and_the_last():
-    assert inlined(traced(PROGRAM, "f([1, 0, 1, 0, 1])")).split("\n")[2] == (
+    assert inline_trace(trace_source(PROGRAM, "f([1, 0, 1, 0, 1])")).split("\n")[2] == (
         '    for x in xs: # [STATE-1] {"x": 1} [/STATE-1][STATE-2] {"x": 0} [/STATE-2]'
         ' ... [STATE-5] {"x": 1} [/STATE-5]'
     )
 
 
 def test_inlined_form_of_exceptions_and_values():
-    trace = traced(
+    trace = trace_source(
         """
         def f(a, b):
             t = (1, 'two')
@@ -62,7 +62,7 @@ def test_inlined_form_of_exceptions_and_values():
         """,
         "f(None, b=True)",
     )
-    assert inlined(trace) == text(
+    assert inline_trace(trace) == text(
         """
         def f(a, b): # [INPUT] {"a": null, "b": true} [/INPUT]
             t = (1, 'two') # [STATE-0] {"t": "(1, 'two')"} [/STATE-0]
@@ -73,7 +73,7 @@ def test_inlined_form_of_exceptions_and_values():
             return d['missing']
         """
     )
-    assert inlined(trace, frame=1).split("\n")[5] == (
+    assert inline_trace(trace, frame=1).split("\n")[5] == (
         """def g(d): # [INPUT] {"d": "{'k': \\"it's\\"}"} [/INPUT]"""
     )
 
@@ -82,19 +82,21 @@ def test_inlined_output_is_quoted_as_upstream_does():
     for expression, shown in (("'a'", '"a"'), ("3", "3"), ("True", "True"), ("None", "None"),
                               ("(1, 2)", "(1, 2)"), ("['x']", '["x"]'), ("{'a': 1}", "{'a': 1}"),
                               ("0.5", "0.5")):  # fmt: skip
-        trace = traced(f"def f():\n    return {expression}\n", "f()")
-        assert inlined(trace).split("\n")[1].endswith(f"# [OUTPUT] {shown} [/OUTPUT]")
+        trace = trace_source(f"def f():\n    return {expression}\n", "f()")
+        assert inline_trace(trace).split("\n")[1].endswith(f"# [OUTPUT] {shown} [/OUTPUT]")
 
 
 def test_inlined_comments_leave_the_program_as_it_is():
-    trace = traced(PROGRAM, "f([5])")
-    bare = [re.sub(r" # \[(INPUT|STATE|OUTPUT).*", "", line) for line in inlined(trace).split("\n")]
+    trace = trace_source(PROGRAM, "f([5])")
+    bare = [
+        re.sub(r" # \[(INPUT|STATE|OUTPUT).*", "", line) for line in inline_trace(trace).split("\n")
+    ]
     assert "\n".join(bare) == trace.program
 
 
 def test_table_is_aligned_and_complete():
-    trace = traced(PROGRAM, "f([1, 2])")
-    lines = table(trace).split("\n")
+    trace = trace_source(PROGRAM, "f([1, 2])")
+    lines = format_table(trace).split("\n")
     assert len(lines) == len(trace.events) + 2
     assert lines[0].split() == ["step", "line", "source", "effect"]
     column = lines[0].index("effect")
@@ -106,19 +108,19 @@ def test_table_is_aligned_and_complete():
 
 
 def test_terminal_view():
-    trace = traced(PROGRAM, "f([2])")
-    plain = terminal(trace, colour=False)
+    trace = trace_source(PROGRAM, "f([2])")
+    plain = format_terminal(trace, colour=False)
     assert "\x1b" not in plain
-    coloured = terminal(trace, colour=True)
+    coloured = format_terminal(trace, colour=True)
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain and coloured != plain
     for line in trace.program.split("\n")[1:]:
         assert line in plain
     assert "total = 2" in plain and plain.endswith("f([2]) → [2, None]")
-    short = terminal(traced(PROGRAM, f"f({[1] * 500})"), colour=False, most=40)
+    short = format_terminal(trace_source(PROGRAM, f"f({[1] * 500})"), colour=False, most=40)
     assert re.search(r"… \d+ steps left out …", short) and len(short.split("\n")) < 60
-    cut = terminal(traced(PROGRAM, "f([1, 2, 3])", max_lines=4), colour=False)
+    cut = format_terminal(trace_source(PROGRAM, "f([1, 2, 3])", max_lines=4), colour=False)
     assert "steps are missing" in cut
-    wrong = terminal(traced("def f(x):\n    return 1 / x\n", "f(0)"), colour=False)
+    wrong = format_terminal(trace_source("def f(x):\n    return 1 / x\n", "f(0)"), colour=False)
     assert wrong.endswith("f(0) raises ZeroDivisionError: division by zero (line 2)")
 
 
@@ -148,7 +150,7 @@ def test_command_in_the_sandbox(file):
     assert done.returncode == 0, done.stderr
     trusted = command(file, "f([1, 2])", "--trusted")
     assert done.stdout == trusted.stdout
-    assert done.stdout.strip() == terminal(traced(PROGRAM, "f([1, 2])"), colour=False)
+    assert done.stdout.strip() == format_terminal(trace_source(PROGRAM, "f([1, 2])"), colour=False)
 
 
 def test_command_views_and_errors(file, tmp_path):
@@ -160,10 +162,10 @@ def test_command_views_and_errors(file, tmp_path):
     broken = tmp_path / "broken.py"
     broken.write_text("x = 1\ndef f(:\n")
     for arguments, told in (
-        ([file, "f("], "no Python expression"),
+        ([file, "f("], "not a Python expression"),
         ([file, "g(1)"], "defines no 'g'"),
         ([file, "f(1, 2)"], "does not fit"),
-        ([file, "f(y)"], "no literal"),
+        ([file, "f(y)"], "not a literal"),
         ([str(broken), "f(1)"], "line 2"),
         ([str(tmp_path / "none.py"), "f(1)"], "none.py"),
     ):

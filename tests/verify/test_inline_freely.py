@@ -5,7 +5,7 @@ import random
 from data_pipeline.monologue.inline import NarrationError, inline_monologue
 from data_pipeline.toy.corpus import random_program
 from data_pipeline.tracing import trace_call
-from data_pipeline.tracing.replay import Run
+from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.prose import free_claims
 
@@ -24,7 +24,7 @@ def test_two_hundred_true_monologues_read_freely():
         except NarrationError:
             continue
         told += 1
-        for claim in free_claims(Run(trace), text):
+        for claim in free_claims(Replay(trace), text):
             claims += 1
             confirmed += claim.verdict == CONFIRMED
             if claim.verdict == CONTRADICTED:

@@ -8,7 +8,7 @@ from data_pipeline.monologue.forward import NarrationError, forward_monologue
 from data_pipeline.seeds import Seed, read_unit, units
 from data_pipeline.source.calls import CallError
 from data_pipeline.tracing import trace_call
-from data_pipeline.tracing.replay import Run
+from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify import CONTRADICTED, marked, verify_trace
 from data_pipeline.verify.masking import is_literal
 from tests.support.planting import count_caught_forward, is_contradicted
@@ -41,7 +41,7 @@ def neighbours(trace, told):
     A count beside the true one is false unless the loop makes it in another of its executions; a
     turn beside the true one is false where the rest of the step, its values, does not fit it.
     """
-    loops, run = trace.loops, Run(trace)
+    loops, run = trace.loops, Replay(trace)
     lines = told.split("\n")
     for number, line in enumerate(lines):
         for pattern in (_COUNT, _TURN):

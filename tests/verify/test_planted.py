@@ -6,7 +6,7 @@ import pytest
 
 from data_pipeline.monologue.forward import forward_monologue
 from data_pipeline.tracing import trace_call
-from tests.support.planting import count_caught_forward, is_contradicted, planted
+from tests.support.planting import count_caught_forward, is_contradicted, plant_errors
 from tests.support.traced_programs import PROGRAM, cruxeval_traces
 
 
@@ -15,7 +15,7 @@ def test_an_error_is_planted_in_one_line_and_is_caught():
     told = forward_monologue(trace)
     assert not is_contradicted(trace, told)
     for seed in range(10):
-        for _, line, broken in planted(told, random.Random(seed), 4):
+        for _, line, broken in plant_errors(told, random.Random(seed), 4):
             pairs = zip(told.split("\n"), broken.split("\n"), strict=True)
             assert [i for i, (a, b) in enumerate(pairs, 1) if a != b] == [line]
             assert is_contradicted(trace, broken), broken

@@ -1,1 +1,1 @@
-"""All that enters the sandbox. Standard library only."""
+"""Contains all code that runs inside the sandbox. Standard library only."""

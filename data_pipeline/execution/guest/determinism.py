@@ -1,9 +1,9 @@
-"""The same program, the same answer: clock, randomness and what else a run could pick up.
+"""Makes runs repeatable: replaces the clock and the sources of randomness.
 
-Hash seed, locale and time zone come with the interpreter's environment (`tiers`). Here the clock is
-replaced by one that starts at a fixed moment and goes on by a millisecond each time it is read
-(sleeping moves it, and takes no time), and every source of randomness by a seeded one. A program
-can get around both; what it answers then differs between two runs, and is reported so.
+The interpreter's environment sets hash seed, locale and time zone (`tiers`). This module replaces
+the clock by one that starts at a fixed moment and advances by a millisecond at each reading
+(sleeping advances it and takes no time), and every source of randomness by a seeded one. A program
+can bypass both; if its answer then differs between two runs, the result reports that.
 Standard library only: this file runs inside the sandbox.
 """
 
@@ -22,7 +22,7 @@ SEED = 0
 
 
 class Clock:
-    """Nanoseconds since the epoch; each reading is TICK_NS after the one before."""
+    """Counts nanoseconds since the epoch and advances by TICK_NS at each reading."""
 
     def __init__(self) -> None:
         self.now = START_NS
@@ -43,7 +43,7 @@ _real_seed = random.Random.seed
 
 
 def reset() -> None:
-    """Back to the state a run starts in."""
+    """Resets clock and randomness to the state at the start of a run."""
     clock.now = START_NS
     _entropy.__class__ = random.Random
     _real_seed(_entropy, SEED)
@@ -53,34 +53,34 @@ def reset() -> None:
 def install(threads: bool = False) -> None:
     """Replaces the clock and the randomness of this interpreter.
 
-    threads: samples may start some, so that waiting for a descriptor must really wait.
+    threads: samples may start threads, so waiting for a descriptor must take real time.
     """
     read = clock.read
 
-    def named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def set_name(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         function.__name__ = function.__qualname__ = name
         return function
 
     for name, origin in (("time", 0), ("monotonic", START_NS), ("perf_counter", START_NS),
                          ("process_time", START_NS), ("thread_time", START_NS)):  # fmt: skip
-        setattr(time, name, named(name, lambda origin=origin: (read() - origin) / 1e9))
-        setattr(time, name + "_ns", named(name + "_ns", lambda origin=origin: read() - origin))
-    time.clock_gettime = named("clock_gettime", lambda clock_id: read() / 1e9)
-    time.clock_gettime_ns = named("clock_gettime_ns", lambda clock_id: read())
-    time.sleep = named("sleep", lambda seconds: clock.sleep(seconds))
+        setattr(time, name, set_name(name, lambda origin=origin: (read() - origin) / 1e9))
+        setattr(time, name + "_ns", set_name(name + "_ns", lambda origin=origin: read() - origin))
+    time.clock_gettime = set_name("clock_gettime", lambda clock_id: read() / 1e9)
+    time.clock_gettime_ns = set_name("clock_gettime_ns", lambda clock_id: read())
+    time.sleep = set_name("sleep", lambda seconds: clock.sleep(seconds))
     for name in ("localtime", "gmtime", "ctime"):
-        setattr(time, name, named(name, _with_moment(getattr(time, name))))
+        setattr(time, name, set_name(name, _with_moment(getattr(time, name))))
     real_strftime, real_asctime = time.strftime, time.asctime
-    time.strftime = named(
+    time.strftime = set_name(
         "strftime", lambda form, moment=None: real_strftime(form, moment or time.localtime())
     )
-    time.asctime = named("asctime", lambda moment=None: real_asctime(moment or time.localtime()))
+    time.asctime = set_name("asctime", lambda moment=None: real_asctime(moment or time.localtime()))
 
     _install_datetime()
     if not threads:
         _install_waiting()
-    os.urandom = named("urandom", lambda size: _entropy.randbytes(size))
-    os.getrandom = named("getrandom", lambda size, flags=0: _entropy.randbytes(size))
+    os.urandom = set_name("urandom", lambda size: _entropy.randbytes(size))
+    os.getrandom = set_name("getrandom", lambda size, flags=0: _entropy.randbytes(size))
     random._urandom = os.urandom
     random.Random.seed = _seed
     random.SystemRandom.getrandbits = lambda self, bits: _entropy.getrandbits(bits)
@@ -91,7 +91,7 @@ def install(threads: bool = False) -> None:
 
 
 def _install_waiting() -> None:
-    """An event loop waits in its selector: where nothing can come, the clock moves instead."""
+    """Advances the clock instead of waiting when an event loop waits in its selector."""
     real = selectors.DefaultSelector.select
 
     def select(self: selectors.BaseSelector, timeout: float | None = None) -> list[Any]:
@@ -113,17 +113,17 @@ def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
 
 
 def _install_datetime() -> None:
-    """`datetime.now` and `utcnow` read the system's clock in C: a subclass in the class's place."""
+    """Replaces `datetime` by a subclass, because its `now` and `utcnow` read the clock in C."""
     real = datetime.datetime
 
-    class Kind(type(real)):
+    class DatetimeType(type(real)):
         def __instancecheck__(cls, instance: Any) -> bool:
             return isinstance(instance, real)
 
         def __subclasscheck__(cls, subclass: type) -> bool:
             return issubclass(subclass, real)
 
-    class replaced(real, metaclass=Kind):
+    class replaced(real, metaclass=DatetimeType):
         __slots__ = ()
 
         @classmethod

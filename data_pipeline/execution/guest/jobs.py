@@ -1,10 +1,10 @@
-"""Running one job in the sample's own process, and telling what came of it.
+"""Runs one job in the sample's own process and returns its answer.
 
-A job is a JSON object: mode ("call", "series", "evaluate", "module", "stdin"), program, and by
-mode call (text), expression, or name + arguments as tagged trees; trace (the limits of a trace) or
-null.
-The answer is a JSON object: outcome, and trace where it was asked for. What the program does to
-this interpreter can at most spoil its own answer: no verdict is known here.
+A job is a JSON object: mode ("call", "series", "evaluate", "module", "stdin"), program, depending
+on the mode call (text), expression, or name + arguments as tagged trees; trace (the limits of a
+trace) or null.
+The answer is a JSON object: outcome, and the trace if requested. A program that tampers with this
+interpreter can only spoil its own answer: this process does not know the expected value.
 Standard library only: runs inside the sandbox.
 """
 
@@ -21,23 +21,23 @@ from data_pipeline.execution.guest import determinism, series, values
 from data_pipeline.execution.guest.program import (
     MAX_MESSAGE,
     compile_source,
+    exception_outcome,
     make_module,
-    raised_outcome,
     value_outcome,
 )
 from data_pipeline.source.calls import Call, CallError, make_call, parse_call, resolve
 from data_pipeline.tracing.events import Trace
-from data_pipeline.tracing.markers import prepare
+from data_pipeline.tracing.markers import compile_with_markers
 from data_pipeline.tracing.recorder import Ended, Recording, record
 from data_pipeline.tracing.rendering import clip, render
-from data_pipeline.tracing.runs import outcome_of, read_trace
+from data_pipeline.tracing.runs import describe_raised, read_trace
 
 _RECURSION_LIMIT = 1000
 _intact_builtins = dict(vars(__import__("builtins")))
 
 
 def run_batch_job(job: Mapping[str, Any]) -> dict[str, Any]:
-    """A job of a batch: its output is kept apart, and this interpreter is put in order after it."""
+    """Runs a job of a batch: captures its output and restores this interpreter afterwards."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         answer = run_job(job)
@@ -55,11 +55,11 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     determinism.reset()
     padding = [_padding(number) for number in range(job.get("perturb", 0))]
     try:
-        answer = _traced(job) if job.get("trace") else {"outcome": _plain(job)}
+        answer = _run_traced(job) if job.get("trace") else {"outcome": _run_untraced(job)}
     except CallError as error:
         answer = {"outcome": ["bad_input", error.reason, clip(str(error), MAX_MESSAGE), error.line]}
     except BaseException as error:
-        answer = {"outcome": raised_outcome(error)}
+        answer = {"outcome": exception_outcome(error)}
     finally:
         with contextlib.suppress(BaseException):
             sys.setrecursionlimit(_RECURSION_LIMIT)
@@ -67,7 +67,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _plain(job: Mapping[str, Any]) -> list[Any]:
+def _run_untraced(job: Mapping[str, Any]) -> list[Any]:
     mode = job["mode"]
     if mode == "series":
         return series.run(job)
@@ -93,16 +93,16 @@ def _plain(job: Mapping[str, Any]) -> list[Any]:
     return value_outcome(make_call(call, resolve(call, vars(module))))
 
 
-def _traced(job: Mapping[str, Any]) -> dict[str, Any]:
+def _run_traced(job: Mapping[str, Any]) -> dict[str, Any]:
     limits = job["trace"]
     characters = limits["max_characters"]
-    program = prepare(job["program"])
+    program = compile_with_markers(job["program"])
     recording = Recording()
     if job["mode"] == "evaluate":
         expression = _expression(job["expression"])
         module = make_module("program")
         exec(program.code, vars(module))
-        asked = job["expression"]
+        call_text = job["expression"]
 
         def run() -> Any:
             return eval(expression, vars(module))
@@ -111,7 +111,7 @@ def _traced(job: Mapping[str, Any]) -> dict[str, Any]:
         module = make_module("program")
         exec(program.code, vars(module))
         target = resolve(call, vars(module))
-        asked = job.get("call") or call.name
+        call_text = job.get("call") or call.name
 
         def run() -> Any:
             return make_call(call, target)
@@ -136,9 +136,9 @@ def _traced(job: Mapping[str, Any]) -> dict[str, Any]:
         if not limits.get("tells_ended", False):
             return {"outcome": outcome}
     except Exception as error:
-        raised = outcome_of(error, program, characters)
-        outcome = raised_outcome(error, program.real)
-    trace = read_trace(program, asked, recording, result, raised, characters)
+        raised = describe_raised(error, program, characters)
+        outcome = exception_outcome(error, program.real)
+    trace = read_trace(program, call_text, recording, result, raised, characters)
     return {"outcome": outcome, "trace": trace_to_json(trace)}
 
 
@@ -146,7 +146,7 @@ def _traced(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _padding(number: int) -> list[Any]:
-    """Objects of every size and free list, so that the program's get other addresses."""
+    """Returns objects of every size and free list, to change the addresses of the program's."""
     small = [object(), [], {}, set(), (number,), (number, number), number + 0.5, 10**9 + number]
     return [*small, *map(bytes, range(1, 1024, 16))]
 
@@ -169,7 +169,7 @@ def _call(job: Mapping[str, Any]) -> Call:
 
 
 def _finish() -> None:
-    """What the interpreter does at exit, as part of the run: other threads end, exit handlers."""
+    """Does as part of the run what the interpreter does at exit: joins threads, runs handlers."""
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()
@@ -177,7 +177,7 @@ def _finish() -> None:
 
 
 def trace_to_json(trace: Trace) -> dict[str, Any]:
-    """`Trace` as JSON without its program, which the asker has."""
+    """Converts a `Trace` to JSON, without its program, which the receiver has."""
     return {
         "events": [
             [

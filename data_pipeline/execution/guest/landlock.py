@@ -1,8 +1,8 @@
-"""Landlock: the kernel's file access rules for a process without privileges (Linux 5.13 or newer).
+"""Restricts file access with Landlock, which needs no privileges (Linux 5.13 or newer).
 
 System call numbers are the same on every architecture. Source: the kernel's
-Documentation/userspace-api/landlock.rst. By ctypes, because the sandbox has the standard library
-only, and no installed package.
+Documentation/userspace-api/landlock.rst. Uses ctypes, because the sandbox contains only the
+standard library.
 """
 
 import ctypes
@@ -29,14 +29,14 @@ class _PathBeneath(ctypes.Structure):
 
 
 def version() -> int:
-    """The kernel's Landlock ABI, 0 without Landlock."""
+    """Returns the kernel's Landlock ABI version, or 0 without Landlock."""
     return max(0, _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1))
 
 
 def restrict(readable: Iterable[str]) -> int:
-    """Takes from this process and its children all file access but reading under `readable`.
+    """Limits the file access of this process and its children to reading under `readable`.
 
-    Returns the ABI used. Raises OSError where the kernel has no Landlock.
+    Returns the ABI version used. Raises OSError if the kernel has no Landlock.
     """
     abi = version()
     if abi < 1:

@@ -1,4 +1,4 @@
-"""Messages on a descriptor: 4 bytes of length (big-endian), then JSON.
+"""Sends and receives messages on a descriptor: 4 bytes of length (big-endian), then JSON.
 
 Standard library only: this file also runs inside the sandbox.
 """
@@ -11,6 +11,7 @@ ANSWER = 40  # descriptor on which a sample's process answers
 
 
 def send(descriptor: int, message: Any) -> None:
+    """Sends a message. Raises OSError if the other end closed."""
     data = json.dumps(message).encode()
     write_all(descriptor, len(data).to_bytes(4, "big") + data)
 
@@ -22,7 +23,7 @@ def write_all(descriptor: int, data: bytes | bytearray) -> None:
 
 
 def receive(descriptor: int) -> Any:
-    """The next message, None when the other end is gone. Raises ValueError for broken JSON."""
+    """Returns the next message, or None if the other end closed. Raises ValueError for bad JSON."""
     head = read_exactly(descriptor, 4)
     if head is None:
         return None
@@ -31,7 +32,7 @@ def receive(descriptor: int) -> Any:
 
 
 def read_exactly(descriptor: int, size: int) -> bytes | None:
-    """`size` bytes, None if the other end closes before."""
+    """Reads `size` bytes; returns None if the other end closes earlier."""
     parts = []
     while size:
         part = os.read(descriptor, min(size, 1 << 20))

@@ -1,4 +1,4 @@
-"""A program as code in a module of its own, and the outcome of running it.
+"""Compiles a program, makes its module and encodes the outcome of its run.
 
 Standard library only: runs inside the sandbox.
 """
@@ -16,10 +16,11 @@ from data_pipeline.tracing.markers import FILENAME
 from data_pipeline.tracing.recorder import describe_exception
 
 MAX_MESSAGE = 2000
-"""Characters of an exception's message that are kept."""
+"""Maximum characters of an exception's message; the rest is cut."""
 
 
 def compile_source(source: str) -> types.CodeType:
+    """Compiles a program. Raises CallError("syntax") with the line at fault."""
     try:
         return compile(source, FILENAME, "exec", dont_inherit=True)
     except SyntaxError as error:
@@ -33,6 +34,7 @@ def compile_source(source: str) -> types.CodeType:
 
 
 def make_module(name: str) -> types.ModuleType:
+    """Makes an empty module and registers it in `sys.modules`."""
     module = types.ModuleType(name)
     module.__dict__["__builtins__"] = sys.modules["builtins"]
     sys.modules[name] = module
@@ -40,7 +42,8 @@ def make_module(name: str) -> types.ModuleType:
 
 
 def value_outcome(value: Any, max_nodes: int = values.MAX_NODES) -> list[Any]:
-    sys.settrace(None)  # what the program left running must not follow us
+    """Encodes a returned value as ["value", tree], or ["limit", "output", why] if too large."""
+    sys.settrace(None)  # a trace function of the program must not run during encoding
     sys.setprofile(None)
     try:
         return ["value", values.encode(value, max_nodes)]
@@ -50,7 +53,11 @@ def value_outcome(value: Any, max_nodes: int = values.MAX_NODES) -> list[Any]:
         return ["limit", "output", "the result is too large: nested too deeply"]
 
 
-def raised_outcome(error: BaseException, real: Mapping[int, int] | None = None) -> list[Any]:
+def exception_outcome(error: BaseException, real: Mapping[int, int] | None = None) -> list[Any]:
+    """Encodes an exception as ["exception", type, message, line].
+
+    real: moved line -> line of the program, for a program with markers.
+    """
     if type(error) is MemoryError:
         return ["limit", "memory", ""]
     line = None

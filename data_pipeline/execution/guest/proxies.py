@@ -1,9 +1,9 @@
-"""A test and the program it tests, in two processes: the program cannot reach its verdict.
+"""Runs a test and its program in two processes, so that the program cannot reach its verdict.
 
-The test's process holds stand-ins for the functions of the program; calling one sends the tagged
-arguments to the program's process and brings the tagged result, or the exception, back. Two things
-stay over there: what an argument becomes in place, and objects that are no plain values. A test
-that hands over or looks into such an object is bad input (4 of MBPP's 974, none of HumanEval's).
+The test's process has stand-ins for the program's functions. Calling one sends the tagged arguments
+to the program's process and returns the tagged result or raises the exception. Two things do not
+come back: changes to an argument, and objects that are not plain values. A test that passes on or
+inspects such an object is bad input (4 of MBPP's 974, none of HumanEval's).
 Standard library only: runs inside the sandbox.
 """
 
@@ -21,7 +21,7 @@ from data_pipeline.source.calls import Call, CallError, make_call, resolve
 
 
 class ProgramEnded(BaseException):
-    """The program's process is gone."""
+    """The program's process ended or sent a forged message."""
 
 
 # ---- the program's process
@@ -39,12 +39,12 @@ def serve(job: Mapping[str, Any], asks: int, answers: int) -> None:
     except CallError as error:
         outcome = ["bad_input", error.reason, str(error), error.line]
     except BaseException as error:
-        outcome = program.raised_outcome(error)
+        outcome = program.exception_outcome(error)
     send(answers, {"outcome": outcome, "names": [n for n in namespace if type(n) is str]})
     while (ask := receive(asks)) is not None:
         try:
             if "get" in ask:
-                send(answers, {"outcome": _named(namespace[ask["get"]])})
+                send(answers, {"outcome": _describe_name(namespace[ask["get"]])})
                 continue
             call = Call(
                 (ask["name"],),
@@ -55,12 +55,12 @@ def serve(job: Mapping[str, Any], asks: int, answers: int) -> None:
         except CallError as error:
             outcome = ["exception", "TypeError", str(error), None]
         except BaseException as error:
-            outcome = program.raised_outcome(error)
+            outcome = program.exception_outcome(error)
         send(answers, {"outcome": outcome})
 
 
-def _named(value: Any) -> list[Any]:
-    """What a name of the program stands for: a module, a function, or a value."""
+def _describe_name(value: Any) -> list[Any]:
+    """Describes the object behind a name of the program: a module, a function, or a value."""
     if isinstance(value, types.ModuleType):
         return ["module", value.__name__]
     return ["function"] if callable(value) else program.value_outcome(value)
@@ -81,7 +81,7 @@ def _stand_in(name: str, answers: int, asks: int) -> Any:
 
 
 class _Function:
-    """Stands for a function of the program."""
+    """Calls a function of the program in the other process."""
 
     def __init__(self, name: str, answers: int, asks: int):
         self.__name__ = name
@@ -95,7 +95,9 @@ class _Function:
         except values.TooLarge as error:
             raise CallError("literal", f"an argument of {self.__name__} is {error}") from None
         if any(map(values.has_opaque, [*arguments, *named.values()])):
-            raise CallError("literal", f"the test hands {self.__name__} a value that is no literal")
+            raise CallError(
+                "literal", f"the test calls {self.__name__} with a value that is not a literal"
+            )
         try:
             send(asks, {"name": self.__name__, "args": arguments, "kwargs": named})
             answer = receive(answers)
@@ -117,11 +119,11 @@ def _result(answer: Any) -> Any:
         case {"outcome": ["limit", "memory", str(_)]}:
             raise MemoryError
         case _:
-            raise ProgramEnded("the program's result is no value")
+            raise ProgramEnded("the program's process returned a malformed message")
 
 
 def _exception_type(name: str) -> type[BaseException]:
-    """The builtin exception of that name (a test may expect it), else a new one."""
+    """Returns the builtin exception of that name, which a test may expect, or a new class."""
     known = getattr(builtins, name, None)
     if isinstance(known, type) and issubclass(known, Exception):
         return known
@@ -129,10 +131,10 @@ def _exception_type(name: str) -> type[BaseException]:
 
 
 def run_test(test: Mapping[str, Any], answers: int, asks: int) -> dict[str, Any]:
-    """Runs test["body"] with stand-ins; test["entry"] is also known as `candidate`.
+    """Runs test["body"] with stand-ins; `candidate` is another name for test["entry"].
 
-    If the body defines `check`, it is called with the entry point, as HumanEval's tests expect.
-    The outcome is the value None if nothing was raised.
+    If the body defines `check`, calls it with the entry point, as HumanEval's tests expect.
+    The outcome is the value None if nothing is raised.
     """
     determinism.reset()
     try:
@@ -171,18 +173,18 @@ def run_test(test: Mapping[str, Any], answers: int, asks: int) -> dict[str, Any]
         return {"outcome": ["bad_input", error.reason, str(error), None]}
     except AttributeError as error:
         if isinstance(error.obj, values.Opaque) or isinstance(error, FrozenInstanceError):
-            message = "the test looks into an object that stays in the program's process"
+            message = "the test inspects an object that exists only in the program's process"
             return {"outcome": ["bad_input", "literal", message, None]}
-        return {"outcome": _failed(error)}
+        return {"outcome": _test_failure(error)}
     except values.Malformed as error:
         return {"outcome": ["died", f"forged value: {error}"]}
     except BaseException as error:
-        return {"outcome": _failed(error)}
+        return {"outcome": _test_failure(error)}
     return {"outcome": ["value", None]}
 
 
-def _failed(error: BaseException) -> list[Any]:
-    outcome = program.raised_outcome(error)
+def _test_failure(error: BaseException) -> list[Any]:
+    outcome = program.exception_outcome(error)
     if outcome[0] == "exception":
         outcome[3] = _line_of(error, "<test>")
     return outcome

@@ -1,7 +1,7 @@
-"""The system calls that a sample may make: an allow-list as a seccomp filter.
+"""Restricts a sample to a list of allowed system calls with a seccomp filter.
 
-Written as BPF by hand through ctypes: one page, no dependency. (libseccomp's Python binding is a
-distribution package, not on PyPI, and would have to match each interpreter that is used.)
+Writes the BPF program itself and installs it with ctypes, which needs no dependency. (libseccomp's
+Python binding is a distribution package, not on PyPI, and would have to match each interpreter.)
 A call that is not listed fails with EPERM; another architecture's calls kill the process.
 Sources: the kernel's seccomp_filter.rst; arch/x86/entry/syscalls/syscall_64.tbl and
 include/uapi/asm-generic/unistd.h. Standard library only: runs inside the sandbox.
@@ -20,7 +20,7 @@ _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
-# name -> (number on x86-64, number on aarch64); None where the architecture has no such call.
+# name -> (number on x86-64, number on aarch64); None if the architecture has no such call.
 _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "stat": (4, None),
     "lstat": (6, None), "poll": (7, None), "lseek": (8, 62), "mmap": (9, 222),
@@ -63,7 +63,7 @@ _SCRATCH_ONLY = """
     fchdir mkdirat unlinkat renameat renameat2 linkat symlinkat fchmodat utimensat umask flock
     fdatasync fallocate
 """.split()  # noqa: SIM905
-# Allowed with conditions, or answered as if the kernel were too old.
+# Calls allowed under conditions, or refused as if the kernel were too old.
 _SPECIAL = ("kill", "tkill", "tgkill", "ioctl", "socketpair", "sendto", "prlimit64", "clone",
             "clone3", "set_mempolicy", "open", "openat")  # fmt: skip
 
@@ -82,7 +82,7 @@ _AF_UNIX, _SOCK_STREAM = 1, 1
 
 
 class Unsupported(OSError):
-    """This machine has no seccomp filter, or an architecture that is not listed."""
+    """This machine has no seccomp filters or an architecture without a table here."""
 
 
 class _Program(ctypes.Structure):
@@ -102,7 +102,7 @@ def prepare() -> None:
 
 
 def apply(*, threads: bool = False, scratch: bool = False) -> None:
-    """Puts the filter on this process for good. Raises Unsupported."""
+    """Installs the filter on this process irrevocably. Raises Unsupported."""
     machine = os.uname().machine
     if machine not in _ARCHITECTURES:
         raise Unsupported(errno.ENOSYS, f"no seccomp table for {machine}")
@@ -118,7 +118,7 @@ def apply(*, threads: bool = False, scratch: bool = False) -> None:
         raise Unsupported(code_, f"seccomp: {os.strerror(code_)}")
 
 
-_OWN_PROCESS = 0x7E57BEEF  # stands in the template for the process id, known after the fork
+_OWN_PROCESS = 0x7E57BEEF  # placeholder in the template for the process id
 
 
 @lru_cache(maxsize=4)
@@ -151,7 +151,7 @@ def _template(machine: str, threads: bool, scratch: bool) -> bytes:
         code += [(_GREATER_EQUAL, 0, 1, 0x40000000), statement(_RETURN, _KILL_PROCESS)]
 
     def special(name: str, body: list[tuple[int, int, int, int]]) -> None:
-        """`body` decides on the call `name`; the accumulator holds the number before and after."""
+        """Adds `body`, which decides on the call `name`; the accumulator holds the call number."""
         number = numbers.get(name)
         if number is not None:
             code.extend([(_EQUAL, 0, len(body), number), *body])
@@ -159,7 +159,7 @@ def _template(machine: str, threads: bool, scratch: bool) -> bytes:
     own = [low(0), (_EQUAL, 0, 1, _OWN_PROCESS), allow, refuse]
     special("kill", own)
     special("tgkill", own)
-    # tkill names a thread: without threads the only one is the process.
+    # tkill names a thread; without threads, the process is the only one.
     special("tkill", own)
     special(
         "ioctl",
@@ -176,12 +176,12 @@ def _template(machine: str, threads: bool, scratch: bool) -> bytes:
             low(1), statement(_AND, 0xF), (_EQUAL, 0, 1, _SOCK_STREAM), allow, refuse,
         ],
     )  # fmt: skip
-    special(  # only without an address: to the other end of a pair
+    special(  # without an address only: to the other end of a pair
         "sendto",
         [low(4), (_EQUAL, 1, 0, 0), refuse, high(4), (_EQUAL, 0, 1, 0), allow, refuse],
     )
     special("prlimit64", [low(0), (_EQUAL, 0, 1, 0), allow, *own[1:]])
-    for name, flags in (("open", 1), ("openat", 2)):  # nothing is opened for writing
+    for name, flags in (("open", 1), ("openat", 2)):  # read-only
         reading = [low(flags), statement(_AND, _WRITING), (_EQUAL, 0, 1, 0), allow, refuse]
         special(name, [allow] if scratch else reading)
     if threads:

@@ -1,8 +1,8 @@
-"""One function on many inputs, one after another in one process: how a test suite is run.
+"""Calls one function with many inputs, one after another in one process, to run a test suite.
 
-The inputs come in and the outputs go out; what they should be is not known here. A series ends at
-the first call that raises or passes its limit of CPU time, which an interval timer watches: a
-program that disarms it is stopped by the limit of the whole run instead.
+Receives inputs and returns outputs; does not know the expected ones. A series ends at the first
+call that raises or passes its limit of CPU time, which an interval timer enforces. If a program
+disarms the timer, the limit of the whole run stops it.
 Standard library only: runs inside the sandbox.
 """
 
@@ -27,21 +27,24 @@ from data_pipeline.source.calls import CallError
 _clock = time.clock_gettime
 _CPU = time.CLOCK_PROCESS_CPUTIME_ID
 _setitimer = signal.setitimer
-MAX_NODES = 4_000_000  # of one answer: the bytes of all are limited apart
-LARGE = 20_000  # characters or members of an answer, past which its digest is sent in its place
-_LARGE_TREE = 1 << 20  # characters of its JSON
-_ROWS = 10_000  # put into words at once
+MAX_NODES = 4_000_000  # of one answer; another limit covers the bytes of all answers
+LARGE = 20_000  # characters or members of an answer, above which its digest replaces it
+_LARGE_TREE = 1 << 20  # characters of an answer's JSON, above which its digest replaces it
+_ROWS = 10_000  # rows to marshal at once
 _PLAIN = frozenset({str, int, type(None)})
 _NUMBERS = frozenset({*_PLAIN, bool, float})
 
 
 def run(job: Mapping[str, Any]) -> list[Any]:
-    """The outcome of a job {"program", "name", "series", "seconds", "collect"}: a list with, for
-    each call begun, ("value", value, CPU seconds), ("exception", type, message) or ("limit",). In
-    place of a large value ("digest", text, CPU seconds): equal values have equal ones.
+    """Runs a job {"program", "name", "series", "seconds", "collect"} and returns its outcome.
 
-    series: argument lists as tagged trees; seconds: the limit of each; collect: "set" for functions
-    whose answer is any iterable, of which the members count.
+    The outcome is a list with an entry for each call begun: ("value", value, CPU seconds),
+    ("exception", type, message) or ("limit",); for a large value ("digest", text, CPU seconds),
+    with equal digests for equal values.
+
+    series:  argument lists as tagged trees
+    seconds: CPU time limit of each call
+    collect: "set" for functions that return any iterable, of which only the members count
     """
     rows: list[Any] = []
 
@@ -72,13 +75,13 @@ def run(job: Mapping[str, Any]) -> list[Any]:
                     answer = set(answer)
             except BaseException as error:
                 _setitimer(signal.ITIMER_PROF, 0)
-                kind, *told = program.raised_outcome(error)
-                rows.append(["t", kind, *told[:2]])
+                kind, *payload = program.exception_outcome(error)
+                rows.append(["t", kind, *payload[:2]])
                 break
             spent = _clock(_CPU) - began
             _setitimer(signal.ITIMER_PROF, 0)
-            kind, told = _told(answer)
-            rows.append(["t", kind, told, ["f", repr(spent)]])
+            kind, payload = _encode_answer(answer)
+            rows.append(["t", kind, payload, ["f", repr(spent)]])
             if kind not in ("value", "digest"):
                 break
     finally:
@@ -86,25 +89,27 @@ def run(job: Mapping[str, Any]) -> list[Any]:
     return ["value", ["l", *rows]]
 
 
-def _told(answer: Any) -> tuple[str, Any]:
+def _encode_answer(answer: Any) -> tuple[str, Any]:
     if type(answer) in (str, list, tuple) and len(answer) > LARGE:
         with contextlib.suppress(_Other, RecursionError, ValueError):
             digest = hashlib.sha256()
-            _feed(digest, answer)
+            _update_digest(digest, answer)
             return "digest", digest.hexdigest()
-    kind, told = program.value_outcome(answer, MAX_NODES)[:2]
-    if kind == "value" and type(told) is list and len(text := json.dumps(told)) > _LARGE_TREE:
+    kind, payload = program.value_outcome(answer, MAX_NODES)[:2]
+    if kind == "value" and type(payload) is list and len(text := json.dumps(payload)) > _LARGE_TREE:
         return "digest", hashlib.sha256(text.encode()).hexdigest()
-    return kind, told
+    return kind, payload
 
 
 class _Other(Exception):
-    """A value that has no normal form here."""
+    """A value of a type that has no digest."""
 
 
-def _feed(digest: Any, value: Any) -> None:
-    """Lists and tuples of numbers and text, such that `==` values are the same: 2 and 2.0, True
-    and 1. Part by part: the text of the whole may be larger than the memory."""
+def _update_digest(digest: Any, value: Any) -> None:
+    """Adds numbers, text, and lists and tuples of them to a digest; equal values add equal bytes.
+
+    2 equals 2.0, True equals 1. Adds part by part, because the whole text may not fit in memory.
+    """
     kind = type(value)
     if kind in _NUMBERS:
         digest.update(json.dumps(_number(value)).encode())
@@ -116,18 +121,21 @@ def _feed(digest: Any, value: Any) -> None:
         digest.update(f"{kind.__name__}{json.dumps(value)}".encode())
     elif kinds <= _NUMBERS:
         digest.update(f"{kind.__name__}{json.dumps(list(map(_number, value)))}".encode())
-    elif kinds in ({list}, {tuple}) and _feed_rows(digest, value, kind, *kinds):
+    elif kinds in ({list}, {tuple}) and _update_with_rows(digest, value, kind, *kinds):
         pass
     else:
         digest.update(f"{kind.__name__}(".encode())
         for member in value:
-            _feed(digest, member)
+            _update_digest(digest, member)
             digest.update(b",")
         digest.update(b")")
 
 
-def _feed_rows(digest: Any, rows: Any, kind: type, row_kind: type) -> bool:
-    """Lists or tuples of numbers and text, many at once; whether they hold nothing else."""
+def _update_with_rows(digest: Any, rows: Any, kind: type, row_kind: type) -> bool:
+    """Adds rows of numbers and text to a digest, many at once.
+
+    Returns False, and adds nothing, if the rows contain any other value.
+    """
     kinds = set(map(type, itertools.chain.from_iterable(rows)))
     if not kinds <= _NUMBERS:
         return False
@@ -147,7 +155,7 @@ def _number(value: Any) -> Any:
 
 
 class _Sink(io.TextIOBase):
-    """Takes any amount of text and keeps none."""
+    """Accepts any amount of text and drops it."""
 
     def writable(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Tagged values: what leaves the sandbox, as JSON that says the exact type of everything.
+"""Encodes values that leave the sandbox as tagged JSON, which keeps every exact type.
 
     null true false "text" 42          None, bool, str, int of at most 63 bits
     ["i", "0x..."]                     a longer int
@@ -14,8 +14,8 @@
     ["~", n]                           a container inside itself: the n-th level from outside
     ["o", "module.Type"]               anything else, subclasses of builtins included
 
-Only exact builtin types, and those of `collections`, are looked into: no code of the program runs.
-No pickle, because reading one runs code that its writer chose, and the writer here is not trusted.
+Encodes the parts of exact builtin types and those of `collections` only, so that no code of the
+program runs. Does not use pickle, because reading one runs code that its untrusted writer chose.
 Standard library only: this file also runs inside the sandbox.
 """
 
@@ -26,7 +26,7 @@ from typing import Any
 
 MAX_DEPTH = 100  # levels of nesting
 MAX_NODES = 200_000  # values in one result
-MAX_SHARING = 64  # keys of one container with the same hash, past which it is no honest one
+MAX_SHARING = 64  # keys of one container with the same hash; more are a deliberate collision
 
 _SMALL = 1 << 63
 _MAPPINGS = {Counter: "Counter", OrderedDict: "OrderedDict", defaultdict: "defaultdict"}
@@ -36,16 +36,16 @@ _type_module = type.__dict__["__module__"].__get__
 
 
 class TooLarge(Exception):
-    """A value past MAX_DEPTH or MAX_NODES."""
+    """A value exceeds MAX_DEPTH or MAX_NODES."""
 
 
 class Malformed(ValueError):
-    """JSON that is no tagged value."""
+    """JSON is not a valid tagged value."""
 
 
 @dataclass(frozen=True)
 class Opaque:
-    """Stands for a value of a type that is not carried over; equals nothing, itself included."""
+    """Replaces a value of a type that cannot be encoded; equals nothing, not even itself."""
 
     type: str
 
@@ -57,13 +57,13 @@ class Opaque:
 
 @dataclass(frozen=True)
 class Cycle:
-    """Stands for a container met again inside itself; `level` counts from the outermost, 0."""
+    """Replaces a container inside itself; `level` counts from the outermost container, 0."""
 
     level: int
 
 
 def encode(value: Any, max_nodes: int = MAX_NODES) -> Any:
-    """The tagged tree of `value`. Raises TooLarge."""
+    """Returns the tagged tree of `value`. Raises TooLarge."""
     return _Encoder(max_nodes).encode(value, 0)
 
 
@@ -135,10 +135,10 @@ def _full_name(kind: type) -> str:
 
 
 def decode(tree: Any) -> Any:
-    """The Python value of a tagged tree; Opaque and Cycle stand where no exact value does.
+    """Returns the Python value of a tagged tree, with Opaque and Cycle for inexact parts.
 
-    Trees come from untrusted processes: raises Malformed for what `encode` never writes, and for
-    keys that were chosen to collide.
+    Trees come from untrusted processes. Raises Malformed for trees that `encode` never writes, and
+    for keys that were chosen to collide.
     """
     return _decode(tree, 0)
 
@@ -147,7 +147,7 @@ def _decode(tree: Any, depth: int) -> Any:
     if tree is None or type(tree) in (bool, str, int):
         return tree
     if type(tree) is not list or not tree or type(tree[0]) is not str or depth > MAX_DEPTH:
-        raise Malformed("a value is no tagged tree")
+        raise Malformed("expected a tagged tree, got another value")
     tag, parts = tree[0], tree[1:]
     if tag == "l":
         return [_decode(part, depth + 1) for part in parts]
@@ -212,7 +212,7 @@ def _check_hashes(keys: list[Any]) -> None:
 
 
 def has_opaque(tree: Any) -> bool:
-    """Whether anything in the tree is not carried over exactly (opaque, or a cycle)."""
+    """Returns whether the tree contains an inexact part (opaque, or a cycle)."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()

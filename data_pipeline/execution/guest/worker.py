@@ -1,8 +1,8 @@
-"""The warmed interpreter: forks once per sample, limits it, and sends back what came of it.
+"""Runs the warmed interpreter: forks once per sample, limits it, and returns its answer.
 
-It runs no untrusted code itself and does not look into what a sample says: the answer to a request
-is a message about the rows, followed by the bytes that the samples wrote as theirs. Sample
-processes hold neither the control descriptor nor anything that outlives them.
+The worker runs no untrusted code itself and does not parse a sample's answer: it answers a request
+with a message about the rows, followed by the bytes that the samples wrote. Sample processes hold
+neither the control descriptor nor anything that outlives them.
 Standard library only: runs inside the sandbox.
 """
 
@@ -30,12 +30,12 @@ from data_pipeline.execution.guest import (
 from data_pipeline.execution.guest.messages import ANSWER, receive, send, write_all
 
 SCRATCH = "/scratch"
-CONTROL = 3  # descriptor that the tiers put the control socket on
+CONTROL = 3  # descriptor of the control socket, set by `launch`
 ASKS, ANSWERS = 41, 42  # descriptors of a sample's process, beside ANSWER
 _PR_SET_PDEATHSIG = 1
 _CHUNK = 1 << 16
 
-# Taken before the sample's clock takes the real one's place.
+# Saved before `determinism` replaces the clock.
 _now = time.monotonic
 _clock = time.clock_gettime
 
@@ -77,7 +77,7 @@ def main(options: Mapping[str, Any]) -> None:
 # ---- one sample
 
 
-class Sample:
+class SampleProcess:
     """A forked process and the pipes that the worker reads from it."""
 
     def __init__(self, pid: int, answer: int, output: int):
@@ -90,14 +90,14 @@ class Sample:
             os.set_blocking(descriptor, False)
 
     def cpu(self) -> float:
-        """CPU seconds used so far; the last known once it is reaped."""
+        """Returns the CPU seconds used so far, or 0 once the process is reaped."""
         try:
             return _clock(self.cpu_clock)
         except OSError:
             return 0.0
 
     def drain(self, descriptor: int, room: int) -> bool:
-        """Reads what is there, `room` bytes in all at most; whether the pipe is still open."""
+        """Reads available bytes until the total passes `room`; returns whether the pipe is open."""
         into = self.pipes[descriptor]
         while len(into) <= room:
             try:
@@ -115,12 +115,15 @@ class Sample:
 
 
 class Worker:
-    """Serves requests: {"jobs": [...], "limits": {...}, "stdin": text | None, "threads": bool,
-    "test": {"body", "entry"} | None}. All jobs run in one fork, and in another after one that ended
-    it; a request that must be isolated has one job.
+    """Serves requests {"jobs", "limits", "stdin", "threads", "test", "stretches"}.
 
-    limits: cpu_seconds, wall_seconds (of each job), memory_bytes, output_bytes, answer_bytes.
-    stretches: how often the wall limit starts anew for a job that used CPU time meanwhile.
+    Runs all jobs in one fork, and the rest in another after a job that ended it. A request that
+    needs isolation has one job.
+
+    limits:    cpu_seconds, wall_seconds (of each job), memory_bytes, output_bytes, answer_bytes
+    stdin:     text or None
+    test:      {"body", "entry"} or None
+    stretches: number of times that the wall limit restarts for a job that used CPU time meanwhile
     """
 
     def __init__(self, options: Mapping[str, Any]):
@@ -132,8 +135,11 @@ class Worker:
         self.libc = ctypes.CDLL(None, use_errno=True)
 
     def serve(self, request: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[bytes]]:
-        """Rows {"ended", "stdout", "cpu", "wall" (seconds), "peak" (bytes), "size"} and the
-        samples' answers, `size` bytes each; ended: None, or what stopped the job."""
+        """Runs a request and returns rows and the samples' answers.
+
+        A row has "ended" (None, or what stopped the job), "stdout", "cpu" and "wall" (seconds),
+        "peak" (bytes) and "size" (bytes of its answer).
+        """
         pending = list(request["jobs"])
         rows: list[dict[str, Any]] = []
         answers: list[bytes] = []
@@ -150,7 +156,7 @@ class Worker:
     def run(
         self, pending: Sequence[Any], request: Mapping[str, Any], answers: list[bytes]
     ) -> list[dict[str, Any]]:
-        """Runs jobs in one fork until it ends; rows of those that were begun, at least one."""
+        """Runs jobs in one fork until it ends; returns the rows of those begun, at least one."""
         limits = request["limits"]
         started = _now()
         sample, partner = self.fork(pending, request)
@@ -162,13 +168,13 @@ class Worker:
         poll = select.poll()
         for descriptor in watched:
             poll.register(descriptor, select.POLLIN)
-        poll.register(CONTROL, 0)  # only its hanging up
+        poll.register(CONTROL, 0)  # reports only that the other end closed
         while ended is None and len(rows) < len(pending):
             cpu = max(sample.cpu(), partner.cpu() if partner else 0.0)
             cpu_left = limits["cpu_seconds"] - (cpu - cpu_before)
             wall_left = limits["wall_seconds"] - (_now() - window)
             if wall_left <= 0 and stretches and cpu - cpu_at_window > 0.01 * limits["wall_seconds"]:
-                # It computes, but the machine gives it little time: that is no fault of its.
+                # The job computes, but the machine is busy, so its wall limit starts anew.
                 window, cpu_at_window, stretches = _now(), cpu, stretches - 1
                 continue
             if cpu_left <= 0:
@@ -220,7 +226,7 @@ class Worker:
         return rows
 
     def row(
-        self, sample: Sample, ended: list[Any] | None, size: int, cpu: float, wall: float
+        self, sample: SampleProcess, ended: list[Any] | None, size: int, cpu: float, wall: float
     ) -> dict[str, Any]:
         output = sample.pipes[sample.output]
         text = bytes(output).decode("utf-8", "replace")
@@ -232,8 +238,8 @@ class Worker:
 
     def fork(
         self, pending: Sequence[Any], request: Mapping[str, Any]
-    ) -> tuple[Sample, "Sample | None"]:
-        """Forks the sample's process; with a test, the program's own process beside it."""
+    ) -> tuple[SampleProcess, "SampleProcess | None"]:
+        """Forks the sample's process, and for a test also the program's process."""
         if request.get("test") is None:
             return self.spawn(request, lambda: self.answer_jobs(pending)), None
         asks, answers = os.pipe(), os.pipe()  # from the test's process to the program's, and back
@@ -254,8 +260,8 @@ class Worker:
         request: Mapping[str, Any],
         body: Callable[[], None],
         given: Mapping[int, int] | None = None,
-    ) -> Sample:
-        """Forks a process that runs `body` with the descriptors `given` (here -> there)."""
+    ) -> SampleProcess:
+        """Forks a process that runs `body`; passes on the descriptors `given` (here -> there)."""
         answer, output = os.pipe(), os.pipe()
         stdin = _stdin(request.get("stdin"))
         ours = {stdin: 0, output[1]: 1, answer[1]: ANSWER} | dict(given or {})
@@ -268,10 +274,10 @@ class Worker:
                 os._exit(70)
         for descriptor in ours:
             os.close(descriptor)
-        return Sample(pid, answer[0], output[0])
+        return SampleProcess(pid, answer[0], output[0])
 
     def become_sample(self, request: Mapping[str, Any], descriptors: Mapping[int, int]) -> None:
-        """From here on the process can only compute, read, and write to its pipes."""
+        """Restricts this process to computing, reading, and writing to its pipes."""
         limits = request["limits"]
         os.dup2(1, 2)  # the worker's stdin and stdout are the null device
         for here, there in descriptors.items():
@@ -279,7 +285,7 @@ class Worker:
         kept = sorted(there for there in descriptors.values() if there > 2)
         for low, high in zip([2, *kept], [*kept, 256], strict=True):
             os.closerange(low + 1, high)
-        cpu = int(limits["cpu_seconds"] * len(request["jobs"])) + 2  # should the worker be gone
+        cpu = int(limits["cpu_seconds"] * len(request["jobs"])) + 2  # applies if the worker dies
         for name, value in (
             (resource.RLIMIT_CPU, cpu),
             (resource.RLIMIT_AS, self.address_space + limits["memory_bytes"]),
@@ -301,13 +307,13 @@ class Worker:
                     stream.flush()
             send(ANSWER, answer)
 
-    def end(self, sample: Sample, partner: Sample | None) -> tuple[Any, int]:
-        """Kills whatever is left of the sample and reaps it: resource usage and wait status."""
+    def end(self, sample: SampleProcess, partner: SampleProcess | None) -> tuple[Any, int]:
+        """Kills and reaps the sample; returns its resource usage and wait status."""
         processes = [one for one in (sample, partner) if one is not None]
         with contextlib.suppress(ProcessLookupError):
             if self.first_process and os.getpid() == 1:
                 os.kill(-1, signal.SIGKILL)
-            else:  # a sample cannot fork: there are no others
+            else:  # a sample cannot fork, so it has no other processes
                 for one in processes:
                     signal.pidfd_send_signal(one.handle, signal.SIGKILL)
         _, status, usage = os.wait4(sample.pid, 0)
@@ -323,7 +329,7 @@ _stdout = sys.stdout
 
 
 def _take(buffer: bytearray) -> bytes | None:
-    """Takes a whole message's JSON from the front of `buffer`, None if it is not all there."""
+    """Removes a message's JSON from the front of `buffer`; returns None if it is incomplete."""
     if len(buffer) < 4:
         return None
     size = int.from_bytes(buffer[:4], "big")
@@ -354,7 +360,7 @@ def _stdin(text: str | None) -> int:
 
 
 def address_space() -> int:
-    """Bytes of address space in use, found without /proc: the least limit that mmap still obeys."""
+    """Measures the address space in use, in bytes, without /proc: by the least limit for mmap."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     low, high = 0, 1 << 40
     while high - low > 1 << 16:
@@ -370,7 +376,7 @@ def address_space() -> int:
 
 
 def _clean(folder: str, most: int = 2000) -> bool:
-    """Empties the scratch folder, in which no process lives now; whether that was easily done."""
+    """Empties the scratch folder, which no process uses; returns False if it holds too much."""
     for root, folders, files, handle in os.fwalk(folder, topdown=False, follow_symlinks=False):
         if len(files) + len(folders) > most or root.count("/") > 50:
             return False

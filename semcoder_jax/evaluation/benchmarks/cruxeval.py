@@ -21,7 +21,7 @@ from data_pipeline.execution.outcomes import Result, Value
 from data_pipeline.execution.service import Job, Sandbox, call_job, expression_job
 from data_pipeline.pyx.prompts import backward_prompt, forward_prompt
 from data_pipeline.source.literals import LiteralError, is_literal, parse_literal, same_value
-from data_pipeline.source.quotes import double_quoted
+from data_pipeline.source.quotes import use_double_quotes
 from semcoder_jax.evaluation.benchmarks.answers import (
     asserted_input,
     asserted_output,
@@ -94,7 +94,7 @@ class CruxEval(ProblemSet):
             if self.direction == "output":
                 return output_prompt(problem.code, problem.call, variant)
             return input_prompt(problem.code, problem.output, problem.function, variant)
-        quoted = double_quoted if mode == "fixed" else str
+        quoted = use_double_quotes if mode == "fixed" else str
         code = quoted(problem.code)
         if self.direction == "output":
             return forward_prompt(code, quoted(problem.call), mode=mode)

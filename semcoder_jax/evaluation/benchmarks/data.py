@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from data_pipeline.files import (
     FileError,
-    numbered_lines,
     open_atomically,
     parse_json,
     parse_row,
-    read_unpacked,
+    read_decompressed,
+    read_numbered_lines,
     write_text,
 )
 from semcoder_jax.cache import cache_folder
@@ -61,7 +61,7 @@ def read_rows(source: str | Path | Home, *, cache: str | Path | None = None) -> 
     Raises DataError: no file, no connection, another checksum, a line that is no object.
     """
     path = fetch(source, cache=cache) if isinstance(source, Home) else Path(source)
-    lines = list(numbered_lines(path, raises=DataError))
+    lines = list(read_numbered_lines(path, raises=DataError))
     if not lines:
         raise DataError(f"{path}: no rows")
     if lines[0][1].lstrip().startswith(b"["):
@@ -75,7 +75,7 @@ def read_rows(source: str | Path | Home, *, cache: str | Path | None = None) -> 
 
 
 def _listed_rows(path: Path) -> tuple[tuple[str, Mapping[str, Any]], ...]:
-    content = read_unpacked(path, raises=DataError)
+    content = read_decompressed(path, raises=DataError)
     rows = parse_json(content, str(path), raises=DataError, expected="a list of JSON objects")
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.execution.oracles import equal
+from data_pipeline.execution.oracles import is_equal
 from data_pipeline.execution.outcomes import Result, Value
 from data_pipeline.execution.service import Job, Limits, Sandbox, Setup, call_job, stdin_job
 from data_pipeline.pyx.prompts import training_prompt
@@ -255,11 +255,11 @@ def _failure(test: Test, result: Result) -> tuple[str, str] | None:
 
 
 def _same_answer(result: Result, expected: Any) -> bool:
-    if equal(result, expected):
+    if is_equal(result, expected):
         return True
     tree = result.outcome.tree
     if isinstance(tree, list) and tree[:1] == ["t"]:  # a tuple is taken for a list
-        return equal(dataclasses.replace(result, outcome=Value(["l", *tree[1:]])), expected)
+        return is_equal(dataclasses.replace(result, outcome=Value(["l", *tree[1:]])), expected)
     return False
 
 

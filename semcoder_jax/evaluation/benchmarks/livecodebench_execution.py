@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_pipeline.pyx.prompts import forward_prompt
-from data_pipeline.source.quotes import double_quoted
+from data_pipeline.source.quotes import use_double_quotes
 from semcoder_jax.evaluation.benchmarks import cruxeval
 from semcoder_jax.evaluation.benchmarks.contest_dates import HUB, rows_in_window
 from semcoder_jax.evaluation.benchmarks.data import Home, field, unique_ids
@@ -43,7 +43,7 @@ class LiveCodeBenchExecution(cruxeval.CruxEval):
         problem = self.problems[task_id]
         if variant != "monologue":
             return output_prompt(problem.code, problem.call, variant, "livecodebench")
-        quoted = double_quoted if mode == "fixed" else str
+        quoted = use_double_quotes if mode == "fixed" else str
         return forward_prompt(quoted(problem.code), quoted(problem.call), mode=mode)
 
     def run_of(self, answer: Answer) -> tuple[str, str] | None:

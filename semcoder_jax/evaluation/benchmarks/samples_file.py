@@ -7,7 +7,7 @@ A task may come several times: its samples, in their order. "solution" is a whol
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_pipeline.files import RowError, numbered_lines, parse_row
+from data_pipeline.files import RowError, parse_row, read_numbered_lines
 from semcoder_jax.evaluation.benchmarks.data import DataError
 from semcoder_jax.evaluation.harness import Said
 
@@ -23,7 +23,7 @@ def read_samples(
     """
     programs: dict[str, list[str | None]] = {task: [] for task in prompts}
     malformed, unknown = 0, 0
-    for number, line in numbered_lines(path, raises=DataError):
+    for number, line in read_numbered_lines(path, raises=DataError):
         try:
             row = parse_row(line, f"{path}:{number}")
             task = row.get("task_id")
