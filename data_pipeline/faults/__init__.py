@@ -11,7 +11,7 @@ words, and `check` reads the words back against both runs before a fault is kept
 
 from data_pipeline.faults.fault import Fault, Faults
 from data_pipeline.faults.feedback import failed_test
-from data_pipeline.faults.samples import sampled_faults
+from data_pipeline.faults.samples import sample_faults
 from data_pipeline.faults.search import faults, faults_of
 
-__all__ = ["Fault", "Faults", "failed_test", "faults", "faults_of", "sampled_faults"]
+__all__ = ["Fault", "Faults", "failed_test", "faults", "faults_of", "sample_faults"]

@@ -31,7 +31,7 @@ class AlignmentError(ValueError):
 
 
 @dataclass(frozen=True)
-class Parting:
+class Divergence:
     """Where two runs part.
 
     kind:
@@ -52,7 +52,7 @@ class Parting:
     buggy: Moment | None
 
 
-def matched_lines(right: str, buggy: str) -> dict[int, int]:
+def match_lines(right: str, buggy: str) -> dict[int, int]:
     """Line of the right program -> its line in the buggy one, both from 1; indentation aside.
 
     The most lines in order that are the same, those that open a block counting twice: of a line
@@ -128,19 +128,19 @@ def likeness(right: str, buggy: str) -> float:
     return sum(block.size for block in matcher.get_matching_blocks()) / max(len(ours), 1)
 
 
-def parting(right: Trace, buggy: Trace) -> Parting:
+def find_divergence(right: Trace, buggy: Trace) -> Divergence:
     """Where the runs part. Raises AlignmentError where no difference is seen."""
-    lines = matched_lines(right.program, buggy.program)
+    lines = match_lines(right.program, buggy.program)
     ours, theirs = _Walk(right), _Walk(buggy)
     present = set(lines.values())
-    later: Parting | None = None  # a difference that a nested call may explain
+    later: Divergence | None = None  # a difference that a nested call may explain
     latest: Moment | None = None  # of the buggy run
     while True:
         one, other = ours.peek(), theirs.peek()
         if later is not None:
             depth = later.buggy.event.depth  # type: ignore[union-attr]
             if one is None or other is None or min(one.depth, other.depth) <= depth:
-                return _raised_there(later, ours, theirs) or later
+                return _find_exception(later, ours, theirs) or later
         if one is None and other is None:
             raise AlignmentError("no difference in the traces")
         if one is not None and one.line not in lines and not _does_something(one):
@@ -154,28 +154,30 @@ def parting(right: Trace, buggy: Trace) -> Parting:
         if one is None or other is None:
             if other is None and buggy.truncated:
                 raise AlignmentError("the traced steps end before the runs part")
-            return Parting("flow", ours.look(), theirs.look())
+            return Divergence("flow", ours.look(), theirs.look())
         if one.line not in lines or _inside(one, ours.skipped):
-            return Parting("missing", ours.look(), theirs.look())
+            return Divergence("missing", ours.look(), theirs.look())
         if other.line not in present or _inside(other, theirs.skipped):
-            return Parting("extra", ours.look(), theirs.look())
+            return Divergence("extra", ours.look(), theirs.look())
         kind = _difference(one, other, lines)
         if kind == "exception" and other.kind not in ("exception", "return"):
-            return Parting(kind, ours.look(), latest)  # it is the line before that raises nothing
+            return Divergence(
+                kind, ours.look(), latest
+            )  # it is the line before that raises nothing
         moments = ours.step(), theirs.step()
         latest = moments[1]
         if kind in ("state", "branch"):
-            later = Parting(kind, *moments)
+            later = Divergence(kind, *moments)
             continue
         if kind is not None:
-            return Parting(kind, *moments)
+            return Divergence(kind, *moments)
 
 
 class _Walk:
     """A run being walked along, step by step; what stands in a line's place is left out."""
 
     def __init__(self, trace: Trace):
-        self._moments = [moment for moment in moments(trace) if _is_told(moment.event)]
+        self._moments = [moment for moment in moments(trace) if _is_compared(moment.event)]
         self._at = 0
         self.skipped: Event | None = None
 
@@ -193,19 +195,23 @@ class _Walk:
         return self._moments[self._at - 1]
 
 
-def _is_told(event: Event) -> bool:
+def _is_compared(event: Event) -> bool:
     return event.kind not in ("step", "unwind") and not event.function.endswith(INSIDE)
 
 
-def _raised_there(parting: Parting, ours: _Walk, theirs: _Walk) -> Parting | None:
+def _find_exception(divergence: Divergence, ours: _Walk, theirs: _Walk) -> Divergence | None:
     """The line left other variables behind because it was not finished: an exception arose."""
-    assert parting.right is not None
-    assert parting.buggy is not None
+    assert divergence.right is not None
+    assert divergence.buggy is not None
     one, other = ours.peek(), theirs.peek()
-    if other is not None and other.kind == "exception" and other.frame == parting.buggy.event.frame:
-        return Parting("exception", parting.right, theirs.look())
-    if one is not None and one.kind == "exception" and one.frame == parting.right.event.frame:
-        return Parting("exception", ours.look(), parting.buggy)
+    if (
+        other is not None
+        and other.kind == "exception"
+        and other.frame == divergence.buggy.event.frame
+    ):
+        return Divergence("exception", divergence.right, theirs.look())
+    if one is not None and one.kind == "exception" and one.frame == divergence.right.event.frame:
+        return Divergence("exception", ours.look(), divergence.buggy)
     return None
 
 
@@ -220,7 +226,7 @@ def _inside(event: Event, skipped: Event | None) -> bool:
 
 
 def _difference(one: Event, other: Event, lines: Mapping[int, int]) -> str | None:
-    """The kind of parting, None where the steps do the same."""
+    """The kind of divergence, None where the steps do the same."""
     if other.kind == "exception" != one.kind or one.kind == "exception" != other.kind:
         return "exception"
     if lines[one.line] != other.line or one.kind != other.kind or one.function != other.function:

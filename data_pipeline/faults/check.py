@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from data_pipeline.faults.alignment import matched_lines, same_text
+from data_pipeline.faults.alignment import match_lines, same_text
 from data_pipeline.faults.repair_check import repair_fault
-from data_pipeline.faults.sentences import cut, outside_strings, pairs
+from data_pipeline.faults.sentences import outside_strings, pairs, partition_outside_strings
 from data_pipeline.faults.step_check import step_fault, texts_fault
 from data_pipeline.tracing import Event, Trace
 from data_pipeline.tracing.replay import Moment, moments
@@ -45,7 +45,7 @@ class _Check:
         self.ours, self.theirs = _in_time(right), _in_time(buggy)
         self.source = buggy.program.split("\n")
         self.right_source = right.program.split("\n")
-        self.lines = matched_lines(right.program, buggy.program)
+        self.lines = match_lines(right.program, buggy.program)
         self.back = {theirs: ours for ours, theirs in self.lines.items()}
         self.steps: dict[int, int] = {}  # number of a told step -> index of its event
 
@@ -59,14 +59,14 @@ class _Check:
         first, *lines = steps.split("\n")
         if first != f"The failed test calls {self.buggy.call} and asserts {self.expected}.":
             yield Complaint(first, "not this test")
-        yield from self._told(lines)
+        yield from self._check_steps(lines)
         yield from self._cause(cause)
         if (reason := repair_fault(repair, self.right.program, self.buggy.program)) is not None:
             yield Complaint(repair, reason)
 
     # ---- the run
 
-    def _told(self, lines: list[str]) -> Iterator[Complaint]:
+    def _check_steps(self, lines: list[str]) -> Iterator[Complaint]:
         at, number = 0, 1
         for line in lines:
             if gap := _GAP.match(line):
@@ -186,10 +186,10 @@ class _Check:
 
     def _agree_before(self, index: int, at_step: bool, cause: str) -> Iterator[Complaint]:
         """Whatever ran before on lines that both programs have did the same in both runs."""
-        theirs = self._shared(self.theirs[: index + (not at_step)], self.back)
+        theirs = self._shared_steps(self.theirs[: index + (not at_step)], self.back)
         if at_step and theirs and self.theirs[index].event.kind == "exception":
             theirs.pop()  # what the line left behind when it was cut short
-        ours = self._shared(self.ours, {line: line for line in self.lines})
+        ours = self._shared_steps(self.ours, {line: line for line in self.lines})
         for (line, one), (also, other) in zip(theirs, ours, strict=False):
             if (
                 line != also
@@ -203,7 +203,9 @@ class _Check:
         if len(theirs) > len(ours):
             yield Complaint(cause, "the right run ended before")
 
-    def _shared(self, states: list[Moment], lines: Mapping[int, int]) -> list[tuple[int, Moment]]:
+    def _shared_steps(
+        self, states: list[Moment], lines: Mapping[int, int]
+    ) -> list[tuple[int, Moment]]:
         """(line of the right program, step) of the steps on lines that both programs have."""
         return [
             (lines[s.event.line], s)
@@ -227,7 +229,7 @@ class _Check:
             return self._values(values[1], state, ours)
         if nothing := re.fullmatch(r"raises nothing, where (.*) is needed\.", rest):
             line_of_right = self._same_turn(state, "line")
-            error = line_of_right and _raised_at(self.ours, line_of_right)
+            error = line_of_right and _exception_at(self.ours, line_of_right)
             return None if error and nothing[1] in (error, error.split(":")[0]) else f"not {error}"
         if ours is None:
             return "the right run has no such step"
@@ -243,7 +245,7 @@ class _Check:
     def _raises(self, told: str, state: Moment, ours: Moment) -> str | None:
         raised = state.event.raised
         error = " ".join(str(raised).split()) if raised else "nothing"
-        needed = _raised_at(self.ours, ours)
+        needed = _exception_at(self.ours, ours)
         for text in (error, raised.type if raised else "nothing"):
             for end in (f"{needed} is needed.", f"{(needed or '').split(':')[0]} is needed.",
                         "no exception may arise."):  # fmt: skip
@@ -257,7 +259,7 @@ class _Check:
         return f"it raises {error}, the right run {needed}"
 
     def _values(self, told: str, state: Moment, ours: Moment | None) -> str | None:
-        found, middle, needed = cut(told, ", where ")
+        found, middle, needed = partition_outside_strings(told, ", where ")
         if ours is None or not middle:
             return "the right run has no such step"
         named = set()
@@ -353,8 +355,8 @@ class _Check:
 
     def _comes_next(self, must: str, index: int, depth: int) -> str | None:
         """Whether the right run does so where the buggy one comes to the step at `index`."""
-        done = len(self._shared(self.theirs[:index], self.back))
-        shared = self._shared(self.ours, {line: line for line in self.lines})
+        done = len(self._shared_steps(self.theirs[:index], self.back))
+        shared = self._shared_steps(self.ours, {line: line for line in self.lines})
         start = self.ours.index(shared[done - 1][1]) + 1 if done else 0
         coming = self.ours[start:]
         if run := re.fullmatch(r"`([^`]*)` must run(?: and leave (.*))?", must):
@@ -430,7 +432,7 @@ def _name(event: Event) -> str:
     return event.function.split(".")[-1]
 
 
-def _raised_at(states: list[Moment], state: Moment) -> str | None:
+def _exception_at(states: list[Moment], state: Moment) -> str | None:
     """What the right run raises at this step or at the end of this line."""
     if state.event.raised is not None:
         return " ".join(str(state.event.raised).split())

@@ -7,9 +7,15 @@ import difflib
 from collections.abc import Iterator, Mapping
 from random import Random
 
-from data_pipeline.faults.alignment import AlignmentError, Parting, parting, same_text
+from data_pipeline.faults.alignment import AlignmentError, Divergence, find_divergence, same_text
 from data_pipeline.faults.feedback import ending
-from data_pipeline.faults.telling import MAX_VALUE, Teller, name_of, raised, values
+from data_pipeline.faults.telling import (
+    MAX_VALUE,
+    StepNarrator,
+    describe_exception,
+    name_of,
+    values,
+)
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.replay import Moment
 
@@ -38,13 +44,13 @@ def diagnose(right: Trace, buggy: Trace, expected: str, why: str, random: Random
     if len(buggy.call) > 2 * MAX_VALUE or len(expected) > MAX_VALUE:
         raise DiagnosisError("the call or its value is too long to tell")
     try:
-        part = parting(right, buggy)
+        part = find_divergence(right, buggy)
     except AlignmentError as error:
         raise DiagnosisError(str(error)) from error
-    teller, ours = Teller(buggy), Teller(right)
+    teller, ours = StepNarrator(buggy), StepNarrator(right)
     index = part.buggy.index if part.buggy is not None else len(buggy.events) - 1
     steps = "\n".join(teller.around(index))
-    cause = [_where(part, teller, ours, random), *([why] if why else [])]
+    cause = [_locate_divergence(part, teller, ours, random), *([why] if why else [])]
     if part.buggy is not None and (line := _elsewhere(right, buggy, part.buggy)) is not None:
         cause.append(f"The line at fault is {_lower(teller.line(line))}.")
     cause.append(_end(buggy, expected))
@@ -59,7 +65,9 @@ def diagnose(right: Trace, buggy: Trace, expected: str, why: str, random: Random
 # ---- where the runs part
 
 
-def _where(part: Parting, teller: Teller, ours: Teller, random: Random) -> str:
+def _locate_divergence(
+    part: Divergence, teller: StepNarrator, ours: StepNarrator, random: Random
+) -> str:
     one, other = part.right, part.buggy
     at_step = part.kind not in ("flow", "missing")
     if other is None:
@@ -70,11 +78,15 @@ def _where(part: Parting, teller: Teller, ours: Teller, random: Random) -> str:
             raise DiagnosisError("no step before the runs part")
         step = found
     opening = random.choice(_STEP_OPENINGS if at_step else _AFTER_OPENINGS).format(step.number)
-    return f"{opening} {_parted(part, one, other, teller, ours)}"
+    return f"{opening} {_describe_divergence(part, one, other, teller, ours)}"
 
 
-def _parted(
-    part: Parting, one: Moment | None, other: Moment | None, teller: Teller, ours: Teller
+def _describe_divergence(
+    part: Divergence,
+    one: Moment | None,
+    other: Moment | None,
+    teller: StepNarrator,
+    ours: StepNarrator,
 ) -> str:
     if part.kind in ("flow", "missing"):
         assert one is not None or other is not None
@@ -101,18 +113,18 @@ def _parted(
         )
     if part.kind == "exception":
         if other.event.kind != "exception":
-            return f"{line} raises nothing, where {raised(one.event)} is needed."
+            return f"{line} raises nothing, where {describe_exception(one.event)} is needed."
         needed = (
-            f"{raised(one.event)} is needed"
+            f"{describe_exception(one.event)} is needed"
             if one.event.kind == "exception"
             else "no exception may arise"
         )
         reads = _read(teller, other.event.line, other.before)
-        return f"{line} raises {raised(other.event)}{reads}, where {needed}."
-    return f"{line} {_branched(one, other, teller)}."
+        return f"{line} raises {describe_exception(other.event)}{reads}, where {needed}."
+    return f"{line} {_describe_branch(one, other, teller)}."
 
 
-def _branched(one: Moment, other: Moment, teller: Teller) -> str:
+def _describe_branch(one: Moment, other: Moment, teller: StepNarrator) -> str:
     statement = teller.statements.get(other.event.line)
     if isinstance(statement, ast.For):
         if other.event.branch:
@@ -133,7 +145,7 @@ def _branched(one: Moment, other: Moment, teller: Teller) -> str:
     return f"is {entered[other.event.branch]}, where it must be {entered[one.event.branch]}"
 
 
-def _goes_on(moment: Moment | None, teller: Teller) -> str:
+def _goes_on(moment: Moment | None, teller: StepNarrator) -> str:
     if moment is None:
         return "the run ends"
     event = moment.event
@@ -142,11 +154,11 @@ def _goes_on(moment: Moment | None, teller: Teller) -> str:
     if event.kind == "yield":
         return f"{name_of(event)} hands out {_short(event.value)}"
     if event.kind == "exception":
-        return f"{raised(event)} is raised"
+        return f"{describe_exception(event)} is raised"
     return f"the run goes on at {_lower(teller.line(event.line))}"
 
 
-def _must(moment: Moment, ours: Teller) -> str:
+def _must(moment: Moment, ours: StepNarrator) -> str:
     """What the right program does there, as what must be done."""
     event = moment.event
     if event.kind == "return":
@@ -154,7 +166,7 @@ def _must(moment: Moment, ours: Teller) -> str:
     if event.kind == "yield":
         return f"{name_of(event)} must hand out {_short(event.value)}"
     if event.kind == "exception":
-        return f"{raised(event)} must be raised"
+        return f"{describe_exception(event)} must be raised"
     if event.kind == "call":
         return f"{name_of(event)} must be called"
     if event.kind == "line" and event.changed:
@@ -181,7 +193,7 @@ def _differing(found: Mapping[str, str], needed: Mapping[str, str]) -> tuple[str
     )  # type: ignore[return-value]
 
 
-def _read(teller: Teller, line: int, before: Mapping[str, str]) -> str:
+def _read(teller: StepNarrator, line: int, before: Mapping[str, str]) -> str:
     """ " with x = 3, n = 3": the plain variables that the line reads."""
     statement = teller.statements.get(line)
     part: ast.AST | None = statement

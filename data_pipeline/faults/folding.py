@@ -11,7 +11,7 @@ from dataclasses import replace
 from data_pipeline.tracing import Event, Trace
 
 
-def folded(trace: Trace) -> Trace:
+def fold_statements(trace: Trace) -> Trace:
     """The trace with the lines of each statement, or header of one, taken together."""
     first = dict(_spread(ast.parse(trace.program)))
     if not first:

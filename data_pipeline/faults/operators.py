@@ -14,7 +14,7 @@ MAX_WHY = 240
 OPERATORS: Mapping[str, expressions.Operator] = {**expressions.OPERATORS, **statements.OPERATORS}
 
 
-def shuffled(program: str, random: Random) -> Iterator[Mutant]:
+def shuffle_mutants(program: str, random: Random) -> Iterator[Mutant]:
     """Every variant of a program in a random order in which the operators take turns, so that the
     first ones are of many kinds. They are looked at as they are taken: most are never wanted.
 

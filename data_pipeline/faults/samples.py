@@ -48,7 +48,7 @@ Rules:
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)```", re.DOTALL)
 
 
-def sampled_faults(
+def sample_faults(
     seed: Seed,
     cases: Sequence[Case],
     sandbox: Sandbox,
@@ -85,7 +85,7 @@ def sampled_faults(
             refused["the endpoint gave no answer"] += 1
             continue
         try:
-            program = sampled_program(text, seed)
+            program = extract_program(text, seed)
         except ValueError as error:
             refused[str(error)] += 1
             continue
@@ -122,7 +122,7 @@ def completion(seed: Seed, number: int) -> str:
     return f"{rules}\n\n{asked}\n\n### Program with the slip\n```python\n"
 
 
-def sampled_program(answer: str, seed: Seed) -> str:
+def extract_program(answer: str, seed: Seed) -> str:
     """The program in an answer, cleaned; raises ValueError with a short reason to count by."""
     fence = _FENCE.search(answer)
     text = (fence[1] if fence else answer).replace("\r\n", "\n").expandtabs(4).strip("\n") + "\n"

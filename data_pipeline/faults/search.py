@@ -15,9 +15,9 @@ from data_pipeline.faults.check import complaints
 from data_pipeline.faults.diagnosis import DiagnosisError, changed_lines, diagnose
 from data_pipeline.faults.fault import Fault, Faults
 from data_pipeline.faults.feedback import failed_test
-from data_pipeline.faults.folding import folded
+from data_pipeline.faults.folding import fold_statements
 from data_pipeline.faults.mutant import Mutant
-from data_pipeline.faults.operators import shuffled
+from data_pipeline.faults.operators import shuffle_mutants
 from data_pipeline.seeds import Seed
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.source.set_order import SET_TWINS, may_depend_on_set_order
@@ -53,7 +53,7 @@ def faults(
     """
     random = Random(f"{random_seed}:{seed.id}")
     try:
-        variants = list(islice(shuffled(seed.code, random), VARIANTS_PER_FAULT * limit))
+        variants = list(islice(shuffle_mutants(seed.code, random), VARIANTS_PER_FAULT * limit))
     except SyntaxError:
         return Faults((), Counter({"the program does not parse": 1}))
     return faults_of(
@@ -149,7 +149,7 @@ def _fault(
     reason = ""
     for case, job, result in told[:3]:
         assert result.trace is not None
-        found = _told(seed, tests, variant, case, result.trace, random, max_characters)
+        found = _build_fault(seed, tests, variant, case, result.trace, random, max_characters)
         if isinstance(found, str):
             reason = reason or found
             continue
@@ -179,7 +179,7 @@ def _passes(case: Case, result: Result) -> bool:
     return isinstance(result.outcome, Value) and equal(result, parse_literal(case.output))
 
 
-def _told(
+def _build_fault(
     seed: Seed,
     tests: Sequence[Case],
     variant: Mutant,
@@ -192,7 +192,7 @@ def _told(
     if trace.clipped:
         return "values too long to tell"
     try:
-        right, buggy = folded(case.trace), folded(trace)
+        right, buggy = fold_statements(case.trace), fold_statements(trace)
         diagnosis = diagnose(right, buggy, case.output, variant.why, random)
     except DiagnosisError as error:
         return str(error)
@@ -208,7 +208,7 @@ def _told(
         return "fences in the program"
     if len(text) > max_characters:
         return "prompt and response too long"
-    if any(leaked(fault)):
+    if any(leaked_lines(fault)):
         return "the prompt holds a line of the repair"
     return fault
 
@@ -228,7 +228,7 @@ def _signature(seed: Seed) -> str:
     return seed.name
 
 
-def leaked(fault: Fault) -> Iterator[str]:
+def leaked_lines(fault: Fault) -> Iterator[str]:
     """Lines of the right program, which the buggy one has not, that the prompt holds."""
     for number in changed_lines(fault.buggy, fault.refined):
         line = fault.refined.split("\n")[number - 1].strip()

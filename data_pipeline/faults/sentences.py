@@ -43,7 +43,7 @@ def outside_strings(text: str) -> str:
     return _STRING.sub("''", text)
 
 
-def cut(text: str, separator: str) -> tuple[str, str, str]:
+def partition_outside_strings(text: str, separator: str) -> tuple[str, str, str]:
     """`partition` at the first separator that stands in no string."""
     masked = _STRING.sub(lambda match: "'" + "_" * (len(match[0]) - 2) + "'", text)
     at = masked.find(separator)

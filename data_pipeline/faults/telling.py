@@ -22,7 +22,7 @@ class Step:
     text: str
 
 
-class Teller:
+class StepNarrator:
     """Words for the steps of a run.
 
     Attributes:
@@ -37,10 +37,10 @@ class Teller:
             if isinstance(node, ast.stmt):
                 self.statements.setdefault(node.lineno, node)
         self.steps: list[Step] = []
-        self.cut_short = _cut_short(trace.events)
+        self.raising_lines = _raising_lines(trace.events)
         for index in in_time(trace.events):
             event = trace.events[index]
-            text = None if index in self.cut_short else self._told(event)
+            text = None if index in self.raising_lines else self._describe(event)
             if text is not None:
                 number = len(self.steps) + 1
                 self.steps.append(Step(number, index, f"{self.line(event.line)}: {text}."))
@@ -88,14 +88,14 @@ class Teller:
 
     # ---- one step
 
-    def _told(self, event: Event) -> str | None:
+    def _describe(self, event: Event) -> str | None:
         """What a step did, without period; None where it is not worth a line."""
         statement = self.statements.get(event.line)
         if event.kind == "call":
             who = "the call" if event.depth == 0 else f"a call of {name_of(event)}"
             return f"{who} binds {values(event.changed)}" if event.changed else f"{who} begins"
         if event.kind == "exception":
-            return f"it raises {raised(event)}"
+            return f"it raises {describe_exception(event)}"
         if event.kind == "return":
             ends = event.value == "None" and not isinstance(statement, ast.Return)
             return f"{name_of(event)} {'ends and ' * ends}returns {value(event.value)}"
@@ -105,8 +105,8 @@ class Teller:
             return f"it goes on, {values(event.changed)}" if event.changed else None
         if event.kind != "line":
             return None
-        told = branch(event, statement)
-        changes = changed(event)
+        told = describe_branch(event, statement)
+        changes = describe_changes(event)
         if isinstance(statement, ast.For) and told and event.branch and changes:
             return f"{told} with {changes}"
         if told:
@@ -143,7 +143,7 @@ def in_time(events: Sequence[Event], depth: int = 0) -> list[int]:
     return order + [index for index in reversed(lines) if events[index].depth >= depth]
 
 
-def _cut_short(events: Sequence[Event]) -> set[int]:
+def _raising_lines(events: Sequence[Event]) -> set[int]:
     """Indices of lines that did nothing but raise: the exception tells it all."""
     latest: dict[int, int] = {}  # frame -> index of its latest event
     cut = set()
@@ -164,7 +164,7 @@ def name_of(event: Event) -> str:
     return event.function.rpartition(".")[2]
 
 
-def branch(event: Event, statement: ast.stmt | None) -> str:
+def describe_branch(event: Event, statement: ast.stmt | None) -> str:
     """The branch taken on a header line; "" on other lines."""
     if event.branch is None:
         return ""
@@ -180,7 +180,7 @@ def branch(event: Event, statement: ast.stmt | None) -> str:
     return "its block is entered" if event.branch else "its block is passed by"
 
 
-def changed(event: Event) -> str:
+def describe_changes(event: Event) -> str:
     parts = [values(event.changed)] if event.changed else []
     return ", ".join([*parts, *(f"{name} is deleted" for name in event.gone)])
 
@@ -199,7 +199,7 @@ def value(text: str | None) -> str:
     return f"a value of {len(text)} characters"
 
 
-def raised(event: Event) -> str:
+def describe_exception(event: Event) -> str:
     assert event.raised is not None
     text = " ".join(str(event.raised).split())
     return text if len(text) <= MAX_VALUE else event.raised.type

@@ -10,7 +10,8 @@ import ast
 import random
 from collections.abc import Mapping, Sequence
 
-from data_pipeline.monologue.forward import NarrationError
+from data_pipeline.monologue.inline import NarrationError
+from data_pipeline.monologue.wording import join_words
 from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.replay import Moment, moments
@@ -57,7 +58,7 @@ def _function(trace: Trace) -> ast.FunctionDef:
 
 def _understanding(function: ast.FunctionDef, wording: random.Random) -> str:
     parameters = [f"`{argument.arg}`" for argument in _parameters(function)]
-    takes = _listed(parameters) if parameters else "no arguments"
+    takes = join_words(parameters) if parameters else "no arguments"
     return wording.choice(
         (
             f"`{function.name}` takes {takes}, and an input is wanted for which it returns the "
@@ -74,9 +75,9 @@ def _properties(function: ast.FunctionDef, wording: random.Random) -> str:
     branches = sum(isinstance(node, ast.If | ast.IfExp | ast.Match) for node in nodes)
     loops = sum(isinstance(node, ast.For | ast.While) for node in nodes)
     parts = [
-        _counted(returns, "return statement", wording),
-        _counted(branches, "branch", wording, "branches"),
-        _counted(loops, "loop", wording),
+        _count_phrase(returns, "return statement", wording),
+        _count_phrase(branches, "branch", wording, "branches"),
+        _count_phrase(loops, "loop", wording),
     ]
     tail = wording.choice(
         (
@@ -85,10 +86,10 @@ def _properties(function: ast.FunctionDef, wording: random.Random) -> str:
             "It is enough to find one input, it need not be the only one.",
         )
     )
-    return f"The function has {_listed(parts)}. {tail}"
+    return f"The function has {join_words(parts)}. {tail}"
 
 
-def _counted(number: int, what: str, wording: random.Random, plural: str | None = None) -> str:
+def _count_phrase(number: int, what: str, wording: random.Random, plural: str | None = None) -> str:
     if number == 0:
         return f"no {what}"
     amount = {1: "one", 2: "two", 3: "three"}.get(number, str(number))
@@ -138,23 +139,23 @@ def _constraint(
             return f"{need}, `{_code(test)}` {taken}{_with(test, step.before)}."
         case ast.For(target=target, iter=iterated):
             turns = [loop.iterations for loop in trace.loops if loop.line == statement.lineno]
-            if len(turns) != 1 or not needed & (_stored_in(statement) | _names(target)):
+            if len(turns) != 1 or not needed & (_assigned_names(statement) | _names(target)):
                 return None
             times = {0: "not at all", 1: "once"}.get(turns[0], f"{turns[0]} times")
             return f"The loop over `{_code(iterated)}` has to run {times}."
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant()) if name in needed:
             return f"`{name}` starts from {_value(step.after.get(name, 'a constant'))}."
         case ast.Assign() | ast.AugAssign() | ast.AnnAssign():
-            stored = sorted(_stored_in(statement) & needed & step.after.keys())
+            stored = sorted(_assigned_names(statement) & needed & step.after.keys())
             if not stored:
                 return None
             values = [f"`{name}` is {_value(step.after[name])}" for name in stored]
             leave = wording.choice(
                 ("has to leave", "must make it so that", "has to see to it that")
             )
-            joined = _listed(values)
+            joined = join_words(values)
             if leave == "has to leave":
-                joined = _listed([f"`{n}` at {_value(step.after[n])}" for n in stored])
+                joined = join_words([f"`{n}` at {_value(step.after[n])}" for n in stored])
             return f"`{_code(statement)}` {leave} {joined}."
     return None
 
@@ -171,7 +172,7 @@ def _arguments(trace: Trace, function: ast.FunctionDef, steps: Sequence[Moment])
     ]
     if not held:
         return "The function takes no arguments, so there is nothing to choose."
-    return f"All this holds with {_listed(held)}."
+    return f"All this holds with {join_words(held)}."
 
 
 def _conclusion(trace: Trace, call: str, wording: random.Random) -> str:
@@ -198,7 +199,7 @@ def _steps(trace: Trace, function: ast.FunctionDef) -> Sequence[Moment]:
 def _with(expression: ast.expr, values: Mapping[str, str]) -> str:
     """ ", with `a` = 1" for the variables that an expression reads; "" where there are none."""
     held = [f"`{n}` = {_value(values[n])}" for n in sorted(_names(expression)) if n in values]
-    return f", as with {_listed(held)}" if held else ""
+    return f", as with {join_words(held)}" if held else ""
 
 
 def _value(text: str) -> str:
@@ -224,7 +225,7 @@ def _read_by(statement: ast.stmt) -> set[str]:
     return _names(statement)
 
 
-def _stored_in(statement: ast.stmt) -> set[str]:
+def _assigned_names(statement: ast.stmt) -> set[str]:
     """Names that a statement, or the body of a loop, assigns or alters by subscript."""
     stored = set()
     for node in ast.walk(statement):
@@ -243,10 +244,3 @@ def _parameters(function: ast.FunctionDef) -> list[ast.arg]:
     spec = function.args
     starred = [argument for argument in (spec.vararg, spec.kwarg) if argument is not None]
     return [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, *starred]
-
-
-def _listed(parts: Sequence[str]) -> str:
-    """ "a, b and c"."""
-    if len(parts) < 2:
-        return "".join(parts)
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"

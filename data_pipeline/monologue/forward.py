@@ -13,8 +13,8 @@ import re
 
 from data_pipeline.monologue.inline import NarrationError, direct_answer
 from data_pipeline.monologue.introduction import introduction
-from data_pipeline.monologue.steps import Teller, label
-from data_pipeline.monologue.wording import Words, shown
+from data_pipeline.monologue.steps import LineNarrator, label
+from data_pipeline.monologue.wording import Words, shorten_value
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.replay import Occurrence, Run
 
@@ -61,7 +61,7 @@ def forward_monologue(trace: Trace, *, seed: int = 0) -> str:
     run = Run(trace)
     text = ""
     for detail in _DETAILS:
-        text = _told(run, detail, seed)
+        text = _narrate(run, detail, seed)
         if tokens(text) <= TARGET and _LEFT_OUT not in text:
             return text
     if tokens(text) > MOST:
@@ -75,11 +75,11 @@ def tokens(text: str) -> int:
     return sum(1 + (len(piece) - 1) // 6 for piece in _PIECE.findall(text))
 
 
-def _told(run: Run, detail: _Detail, seed: int) -> str:
+def _narrate(run: Run, detail: _Detail, seed: int) -> str:
     words = Words(f"{seed}/{run.trace.program}/{run.trace.call}", detail.values)
     opening = introduction(run, words)
-    steps = _Simulation(run, Teller(run, words), detail).steps()
-    result = shown(run.trace.result or "", 3 * detail.values)
+    steps = _Simulation(run, LineNarrator(run, words), detail).steps()
+    result = shorten_value(run.trace.result or "", 3 * detail.values)
     ending = "The function returns here with the value below."
     if result is not None:
         ending = words.choose(
@@ -100,7 +100,7 @@ def _told(run: Run, detail: _Detail, seed: int) -> str:
 class _Simulation:
     """The numbered steps: lines of the outer frame, with the frames they call told inside."""
 
-    def __init__(self, run: Run, teller: Teller, detail: _Detail):
+    def __init__(self, run: Run, teller: LineNarrator, detail: _Detail):
         self.run, self.teller, self.detail = run, teller, detail
         self.by_frame: dict[int, list[Occurrence]] = {}
         for occurrence in run.occurrences:
@@ -117,7 +117,7 @@ class _Simulation:
             return [*self.out[:head], _LEFT_OUT, *self.out[-tail:]]
         return self.out
 
-    def say(self, line: int, sentence: str | None) -> None:
+    def add_step(self, line: int, sentence: str | None) -> None:
         if sentence:
             self.out.append(f"{label(line)} {sentence}.")
 
@@ -130,7 +130,7 @@ class _Simulation:
         values = ((n, self.teller.words.value(text)) for n, text in event.changed.items())
         told = [f"`{n}` = {value}" for n, value in values if value is not None][:6]
         with_ = f" with {', '.join(told)}" if told else ""
-        self.say(function.lineno, f"`{name}` is entered{with_}")
+        self.add_step(function.lineno, f"`{name}` is entered{with_}")
 
     def block(self, occurrences: list[Occurrence]) -> None:
         index = 0
@@ -167,20 +167,20 @@ class _Simulation:
                 turns.append([])
             turns[-1].append(here)
         exits = turns.pop() if not turns[-1][0].event.branch else None
-        told = self.told_turns(turns)
+        told = self.choose_turns(turns)
         for number, turn in enumerate(turns):
             if number in told:
-                self.say(header, self.teller.turn(turn[0]))
+                self.add_step(header, self.teller.turn(turn[0]))
                 self.calls(turn[0])
                 self.block(turn[1:])
             elif number - 1 in told:  # a gap begins
                 following = min(n for n in told if n > number)
-                self.say(header, self.between(turns, number, following, told))
+                self.add_step(header, self.summarize_gap(turns, number, following, told))
         if exits:
-            self.say(header, self.teller.turn(exits[0]))
+            self.add_step(header, self.teller.turn(exits[0]))
             self.block(exits[1:])
 
-    def told_turns(self, turns: list[list[Occurrence]]) -> set[int]:
+    def choose_turns(self, turns: list[list[Occurrence]]) -> set[int]:
         """Which turns are told: the first, the last, and those that go another way than these."""
         head = self.detail.head
         if len(turns) <= head + 2:
@@ -193,7 +193,7 @@ class _Simulation:
                 told.add(number)
         return told
 
-    def between(
+    def summarize_gap(
         self, turns: list[list[Occurrence]], start: int, following: int, told: set[int]
     ) -> str:
         """What stands for the turns left out, with the state that the next one starts from."""
@@ -221,7 +221,7 @@ class _Simulation:
 
     def line(self, here: Occurrence) -> None:
         self.calls(here)
-        self.say(here.event.line, self.teller.line(here))
+        self.add_step(here.event.line, self.teller.line(here))
 
     def calls(self, here: Occurrence) -> None:
         """Tells the frames that a line calls, the first of each function."""
@@ -236,7 +236,7 @@ class _Simulation:
                 self.told_calls[name] = times + 1
                 if times < self.detail.calls:
                     if not told:
-                        self.say(here.event.line, f"This line calls `{name}`")
+                        self.add_step(here.event.line, f"This line calls `{name}`")
                     told = True
                     self.entry(event.frame)
                     self.block(self.by_frame.get(event.frame, []))

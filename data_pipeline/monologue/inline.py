@@ -99,18 +99,25 @@ def _step(statement: ast.stmt, moment: Moment, trace: Trace) -> str:
             where = f"iteration {moment.turn} of {_with_values(iterated, before)}"
             if not event.branch:
                 return f"{where} does not start"
-            return f"{where} gives {_named(_targets(statement.target), after)}"
+            return f"{where} gives {_join_assignments(_targets(statement.target), after)}"
         case ast.Assign(targets=[target], value=expression):
-            return f"{_with_values(expression, before)} gives {_named(_targets(target), after)}"
+            given = _join_assignments(_targets(target), after)
+            return f"{_with_values(expression, before)} gives {given}"
         case ast.AugAssign(target=ast.Name(id=name) as target, op=operator, value=expression):
             sum_ = ast.BinOp(ast.Name(name, ast.Load()), operator, expression)
-            return f"{_with_values(sum_, before)} gives {_named(_targets(target), after)}"
+            return (
+                f"{_with_values(sum_, before)} gives {_join_assignments(_targets(target), after)}"
+            )
         case ast.Pass() | ast.Break() | ast.Continue():
             return ast.unparse(statement)
         case ast.Expr(value=expression):
             quoted = _with_values(expression, before)
             changed = list(event.changed)
-            return f"{quoted} gives {_named(changed, after)}" if changed else f"{quoted} is done"
+            return (
+                f"{quoted} gives {_join_assignments(changed, after)}"
+                if changed
+                else f"{quoted} is done"
+            )
     raise NarrationError(f"line {event.line}: no words for {type(statement).__name__}")
 
 
@@ -119,7 +126,7 @@ def _targets(target: ast.expr) -> list[str]:
     return [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]
 
 
-def _named(names: list[str], values: Mapping[str, str]) -> str:
+def _join_assignments(names: list[str], values: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={values[name]}" for name in names)
 
 

@@ -7,7 +7,7 @@ import ast
 import re
 
 from data_pipeline.monologue.steps import label
-from data_pipeline.monologue.wording import Words, code_of, listed
+from data_pipeline.monologue.wording import Words, code_of, join_words
 from data_pipeline.tracing.replay import Run
 
 
@@ -29,7 +29,7 @@ def _understanding(run: Run, words: Words) -> str:
     if function is None:
         return "The program defines what the call runs."
     arguments = _arguments(function)
-    takes = f"takes {listed(arguments)}" if arguments else "takes no arguments"
+    takes = f"takes {join_words(arguments)}" if arguments else "takes no arguments"
     parts = [
         words.choose((f"`{function.name}` {takes}.", f"The function `{function.name}` {takes}."))
     ]
@@ -105,7 +105,7 @@ def _properties(run: Run, words: Words, labels: bool) -> str:
     others = [f"`{h}`" for h in helpers if h in run.functions and h != name][:4]
     if others:
         facts.append(
-            f"In this run {listed(others)} {'is' if len(others) == 1 else 'are'} called too."
+            f"In this run {join_words(others)} {'is' if len(others) == 1 else 'are'} called too."
         )
     facts += _mutations(run, function)
     kind = (run.trace.result or "")[:1]

@@ -2,7 +2,7 @@
 
 import ast
 
-from data_pipeline.monologue.wording import Words, code_of, listed
+from data_pipeline.monologue.wording import Words, code_of, join_words
 from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Run
 
@@ -13,7 +13,7 @@ def label(line: int) -> str:
     return f"[L{line + FIRST_LABEL - 1}]"
 
 
-class Teller:
+class LineNarrator:
     """Sentences about occurrences of a run."""
 
     def __init__(self, run: Run, words: Words):
@@ -22,7 +22,7 @@ class Teller:
     def line(self, here: Occurrence) -> str | None:
         """The sentence of a line; None where there is nothing to say (a bare `try:`)."""
         statement = self.run.statements.get(here.event.line)
-        raised = self._raised(here)
+        raised = self._exception_type(here)
         if raised is not None and not isinstance(statement, ast.For | ast.While):
             code = code_of(statement) if isinstance(statement, ast.Raise) else None
             subject = code or "this line"
@@ -59,7 +59,7 @@ class Teller:
                 return "The `with` block is entered"
         return None
 
-    def _raised(self, here: Occurrence) -> str | None:
+    def _exception_type(self, here: Occurrence) -> str | None:
         for event in self.run.events[here.at + 1 : here.end + 1]:
             if event.frame == here.event.frame and event.kind == "exception" and event.raised:
                 return event.raised.type
@@ -77,7 +77,7 @@ class Teller:
 
     def _assignment(self, statement, here: Occurrence) -> str:
         code = code_of(statement) or "the assignment"
-        changed = self._changed(here)
+        changed = self._changed_values(here)
         aug = isinstance(statement, ast.AugAssign)
         targets = [statement.target] if not isinstance(statement, ast.Assign) else statement.targets
         notes = self._reads(statement.value, here, leave=set())
@@ -121,8 +121,8 @@ class Teller:
                 return f"{code_of(expression) or 'The generator'} hands out {value}"
             return f"{code_of(expression) or 'The generator'} runs"
         code = code_of(expression) or "this call"
-        notes = self._reads(expression, here, leave=set(dict(self._changed(here))))
-        changed = self._changed(here)
+        notes = self._reads(expression, here, leave=set(dict(self._changed_values(here))))
+        changed = self._changed_values(here)
         if not changed:
             return f"{_sentence(code)} runs{notes}"
         told = "; ".join(
@@ -131,7 +131,7 @@ class Teller:
         )
         return f"{_sentence(code)} runs{notes}: {told}"
 
-    def _changed(self, here: Occurrence) -> list[tuple[str, str]]:
+    def _changed_values(self, here: Occurrence) -> list[tuple[str, str]]:
         """(name, value) of what a line changed, where the value can be written."""
         rows = ((name, self.words.value(text)) for name, text in here.event.changed.items())
         return [(name, value) for name, value in rows if value is not None][:4]
@@ -206,7 +206,7 @@ class Teller:
             value = self.words.value(text)
             if value is not None:
                 values.append(f"`{name}` is {value}")
-        told = f": {listed(values)}" if values else " begins"
+        told = f": {join_words(values)}" if values else " begins"
         return f"Iteration {number}{told}"
 
     def _ends(self, total: int) -> str:

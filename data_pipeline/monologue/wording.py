@@ -24,11 +24,11 @@ class Words:
         return options[self._random.randrange(len(options))]
 
     def value(self, text: str | None) -> str | None:
-        return shown(text, self.values) if text is not None else None
+        return shorten_value(text, self.values) if text is not None else None
 
 
 @functools.lru_cache(maxsize=4096)
-def shown(text: str, most: int) -> str | None:
+def shorten_value(text: str, most: int) -> str | None:
     """A value's text, its middle left out past `most` characters; None for what is no literal."""
     if text.startswith("<") or "\n" in text or "`" in text or "⟦" in text or "⟧" in text:
         return None
@@ -75,7 +75,7 @@ def code_of(node: ast.AST, most: int = MOST_CODE) -> str | None:
     return f"`{text}`"
 
 
-def listed(parts: Sequence[str]) -> str:
+def join_words(parts: Sequence[str]) -> str:
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -15,7 +15,7 @@ _LISTINGS = ("list", "sorted", "tuple", "set", "len", "sum", "next", "dict")
 
 
 @dataclass(frozen=True)
-class Example:
+class CallExample:
     """call: with literal arguments. expected: text of a literal, None where it is not known."""
 
     call: str
@@ -87,7 +87,7 @@ _ROLE = re.compile(r":\w+(?::\w+)?:`~?\.?([^`<]+?)(?:\s*<[^>]*>)?`")
 _MAX_WORDS = 150
 
 
-def described(docstring: str | None) -> str:
+def extract_description(docstring: str | None) -> str:
     """What a docstring says in words: all up to its first example or section."""
     if not docstring:
         return ""
@@ -122,7 +122,7 @@ def _ends_words(line: str) -> bool:
     )
 
 
-def docstring_examples(docstring: str | None, name: str, entry: str) -> Sequence[Example]:
+def docstring_examples(docstring: str | None, name: str, entry: str) -> Sequence[CallExample]:
     """The calls of `name` in a docstring's examples, written as calls of `entry`.
 
     entry: another than `name` for the function that lists what `name` yields.
@@ -133,7 +133,7 @@ def docstring_examples(docstring: str | None, name: str, entry: str) -> Sequence
         parts = doctest.DocTestParser().get_examples(docstring)
     except ValueError:  # no doctest after all
         return ()
-    found: list[Example] = []
+    found: list[CallExample] = []
     known: dict[str, ast.expr] = {}
     for part in parts:
         try:
@@ -143,7 +143,7 @@ def docstring_examples(docstring: str | None, name: str, entry: str) -> Sequence
         for statement in tree.body:
             match statement:
                 case ast.Assign(targets=[ast.Name(id=target)], value=value):
-                    known[target] = _filled_in(value, known)
+                    known[target] = _substitute_names(value, known)
                     found += _examples_in(value, name, entry, known, None)
                 case ast.Expr(value=value):
                     want = part.want.strip() if len(tree.body) == 1 else None
@@ -153,9 +153,9 @@ def docstring_examples(docstring: str | None, name: str, entry: str) -> Sequence
 
 def _examples_in(
     expression: ast.expr, name: str, entry: str, known: Mapping[str, ast.expr], want: str | None
-) -> Iterator[Example]:
+) -> Iterator[CallExample]:
     """The calls in one expression; `want` is what the whole of it comes to."""
-    expression = _filled_in(expression, known)
+    expression = _substitute_names(expression, known)
     whole = expression
     if entry != name:  # the list is what entry gives
         match expression:
@@ -164,16 +164,18 @@ def _examples_in(
             case _:
                 want = None
     for node in ast.walk(expression):
-        if isinstance(node, ast.Call) and _called(node) == name:
+        if isinstance(node, ast.Call) and _callee_name(node) == name:
             source = ast.unparse(ast.Call(ast.Name(name, ast.Load()), node.args, node.keywords))
             text = literal_call(entry, source)
             if text is None:
                 continue
-            expected = _expected(want) if node is whole and _same_arguments(source, text) else None
-            yield Example(text, expected)
+            expected = (
+                _expected_literal(want) if node is whole and _same_arguments(source, text) else None
+            )
+            yield CallExample(text, expected)
 
 
-def _called(node: ast.Call) -> str | None:
+def _callee_name(node: ast.Call) -> str | None:
     match node.func:
         case ast.Name(id=name) | ast.Attribute(value=ast.Name(), attr=name):
             return name
@@ -191,7 +193,7 @@ def _same_arguments(source: str, text: str) -> bool:
     ) and not any(type(value) is range for value in (*one.args, *one.kwargs.values()))
 
 
-def _expected(want: str | None) -> str | None:
+def _expected_literal(want: str | None) -> str | None:
     if not want or len(want) > _MAX_EXPECTED:
         return None
     try:
@@ -208,7 +210,7 @@ class _Fill(ast.NodeTransformer):
         return self.known.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
 
 
-def _filled_in(expression: ast.expr, known: Mapping[str, ast.expr]) -> ast.expr:
+def _substitute_names(expression: ast.expr, known: Mapping[str, ast.expr]) -> ast.expr:
     """The expression with names replaced by what they were assigned before."""
     copy = ast.parse(ast.unparse(expression), mode="eval").body
     return _Fill(known).visit(copy) if known else copy
@@ -224,35 +226,37 @@ def test_examples(tree: ast.Module) -> Mapping[str, Sequence[tuple[str, str | No
     for node in ast.walk(tree):
         match node:
             case ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right])):
-                _note(found, left, right)
+                _record_calls(found, left, right)
             case ast.Assert(test=ast.Call() as call):
-                _note(found, call, None)  # true, in whatever way
+                _record_calls(found, call, None)  # true, in whatever way
             case ast.Assert(
                 test=ast.Compare(left=left, ops=[ast.Is()], comparators=[ast.Constant() as right])
             ):
-                _note(found, left, right)
+                _record_calls(found, left, right)
             case ast.Call(
                 func=ast.Attribute(attr="assertEqual" | "assertListEqual" | "eq"), args=[a, b, *_]
             ):
-                _note(found, a, b)
+                _record_calls(found, a, b)
     return found
 
 
 test_examples.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test
 
 
-def _note(
+def _record_calls(
     found: dict[str, list[tuple[str, str | None]]], one: ast.expr, other: ast.expr | None
 ) -> None:
     for call, value in ((one, other), (other, one)):
         for node in ast.walk(call) if call is not None else ():
             if not isinstance(node, ast.Call):
                 continue
-            name = _called(node)
+            name = _callee_name(node)
             if name is None or name in _LISTINGS:
                 continue
             source = ast.unparse(ast.Call(ast.Name(name, ast.Load()), node.args, node.keywords))
-            listed = isinstance(call, ast.Call) and _called(call) == "list" and node is not call
+            listed = (
+                isinstance(call, ast.Call) and _callee_name(call) == "list" and node is not call
+            )
             whole = node is call or (listed and call.args and node is call.args[0])  # type: ignore[attr-defined]
             want = ast.unparse(value) if whole and value is not None else None
             found.setdefault(name, []).append((source, want and ("list:" if listed else "") + want))
@@ -260,7 +264,7 @@ def _note(
 
 def examples_of_tests(
     noted: Sequence[tuple[str, str | None]], name: str, entry: str
-) -> Sequence[Example]:
+) -> Sequence[CallExample]:
     """What `test_examples` noted of `name`, as examples of `entry`."""
     found = []
     for source, want in noted:
@@ -271,6 +275,6 @@ def examples_of_tests(
         if want is not None and _same_arguments(source, text):
             listed = want.startswith("list:")
             if listed == (entry != name):
-                expected = _expected(want.removeprefix("list:"))
-        found.append(Example(text, expected))
+                expected = _expected_literal(want.removeprefix("list:"))
+        found.append(CallExample(text, expected))
     return tuple(dict.fromkeys(found))

@@ -47,7 +47,7 @@ class Module:
         self.imports: dict[str, Import] = {}
         self.stars: list[Import] = []
         self.statements: list[ast.stmt] = []
-        for statement in _flattened(self.tree.body):
+        for statement in _flatten_statements(self.tree.body):
             self._add(statement)
         self.order = {id(statement): n for n, statement in enumerate(self.statements)}
 
@@ -69,7 +69,7 @@ class Module:
         if isinstance(statement, ast.Delete):
             return  # of a name that the module has no more use for
         self.statements.append(statement)
-        for name in sorted(filled(statement)):
+        for name in sorted(bound_names(statement)):
             earlier = self.bindings.setdefault(name, [])
             if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) and not _reads(
                 statement, name
@@ -94,26 +94,26 @@ class Module:
         return textwrap.dedent("\n".join(lines))
 
 
-def _flattened(statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+def _flatten_statements(statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """Statements at module level, with the branch taken of what depends on the interpreter: version
     checks, TYPE_CHECKING, `try: import` (of which the part runs that needs the least)."""
     for statement in statements:
         if isinstance(statement, ast.If):
-            truth = _known_truth(statement.test)
+            truth = _static_truth(statement.test)
             if truth is not None:
-                yield from _flattened(statement.body if truth else statement.orelse)
+                yield from _flatten_statements(statement.body if truth else statement.orelse)
                 continue
         if isinstance(statement, ast.Try) and _guards_import(statement):
-            if _imports_only_known(statement.body):
-                yield from _flattened([*statement.body, *statement.orelse])
+            if _imports_only_available(statement.body):
+                yield from _flatten_statements([*statement.body, *statement.orelse])
             else:
-                yield from _flattened(statement.handlers[0].body)
-            yield from _flattened(statement.finalbody)
+                yield from _flatten_statements(statement.handlers[0].body)
+            yield from _flatten_statements(statement.finalbody)
             continue
         yield statement
 
 
-def _known_truth(test: ast.expr) -> bool | None:
+def _static_truth(test: ast.expr) -> bool | None:
     match test:
         case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
             return False
@@ -146,7 +146,7 @@ def _guards_import(statement: ast.Try) -> bool:
     )
 
 
-def _imports_only_known(statements: Sequence[ast.stmt]) -> bool:
+def _imports_only_available(statements: Sequence[ast.stmt]) -> bool:
     """Whether these import from their own package, or what this Python's library has."""
     for statement in statements:
         if isinstance(statement, ast.Import):
@@ -164,7 +164,7 @@ def _imports_only_known(statements: Sequence[ast.stmt]) -> bool:
     return True
 
 
-def filled(statement: ast.stmt) -> set[str]:
+def bound_names(statement: ast.stmt) -> set[str]:
     """Names that a statement at module level binds, or whose value it changes."""
     names = {
         use.name
@@ -231,7 +231,7 @@ class Library:
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             return None
 
-    def imported(self, importer: Module, found: Import) -> Module | None:
+    def resolve_import(self, importer: Module, found: Import) -> Module | None:
         """The module of this source that an import leads to, None where it leads outside."""
         here = importer.path.split("/")[:-1]
         parts = found.module.split(".") if found.module else []

@@ -8,15 +8,15 @@ import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_pipeline.seeds.modules import Import, Library, Module, filled
+from data_pipeline.seeds.modules import Import, Library, Module, bound_names
 from data_pipeline.seeds.screening import (
-    Refused,
+    ScreeningError,
     check_builtin,
     check_entry,
     check_import,
     check_parameters,
     check_statement,
-    iterator_reason,
+    returns_iterator,
 )
 from data_pipeline.source.fingerprints import is_docstring
 from data_pipeline.source.scopes import needed_names, uses
@@ -28,7 +28,7 @@ _TOOL_COMMENT = re.compile(r"#\s*(?:type:|noqa|pragma|pylint|mypy|pyright|fmt:|i
 
 
 @dataclass(frozen=True)
-class Program:
+class SeedProgram:
     """code: the program. name: its entry. wraps: the generator function that the entry turns into
     a list, None where the entry is the function itself."""
 
@@ -37,25 +37,25 @@ class Program:
     wraps: str | None
 
 
-def assemble(library: Library, module: Module, function: ast.FunctionDef) -> Program:
+def assemble(library: Library, module: Module, function: ast.FunctionDef) -> SeedProgram:
     """The program of a function at module level. Raises Refused."""
     check_entry(function)
     closure = _Closure(library)
     closure.add(module, function.name)
     check_parameters(function, {f.name: f for f in closure.functions()})
     name, wrapper = function.name, None
-    if iterator_reason(function, closure.iterator_functions()):
-        name, wrapper = _listing(function, closure.names())
+    if returns_iterator(function, closure.iterator_functions()):
+        name, wrapper = _list_wrapper(function, closure.names())
     code = closure.code(function, wrapper)
     if _is_long(code):
         code = _without_comment_lines(code)
     if _is_long(code):
-        raise Refused("program too long")
+        raise ScreeningError("program too long")
     try:
         compile(code, "<program>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
-        raise Refused("does not stand alone", str(error)) from None
-    return Program(code, name, function.name if wrapper else None)
+        raise ScreeningError("does not stand alone", str(error)) from None
+    return SeedProgram(code, name, function.name if wrapper else None)
 
 
 class _Part:
@@ -67,7 +67,7 @@ class _Part:
         self.statement = statement
         self.needs = needed_names([statement])[0]
         self.needs_now = needed_names([_without_bodies(statement)])[0]
-        self.fills = filled(statement)
+        self.fills = bound_names(statement)
 
 
 def _without_bodies(statement: ast.stmt) -> ast.stmt:
@@ -112,14 +112,14 @@ class _Closure:
     def _own(self, name: str, owner: Module | str) -> None:
         known = self.owners.setdefault(name, owner)
         if known != owner:
-            raise Refused("names clash", name)
+            raise ScreeningError("names clash", name)
 
     def _take(self, module: Module, statements: Sequence[ast.stmt]) -> None:
         for statement in statements:
             if id(statement) in self.taken:
                 continue
             if len(self.taken) >= _MAX_STATEMENTS:
-                raise Refused("program too long")
+                raise ScreeningError("program too long")
             self.taken[id(statement)] = (module, statement)
             check_statement(statement)
             run, told = needed_names([statement])
@@ -127,7 +127,7 @@ class _Closure:
                 self.add(module, name)
             for name in sorted(told):
                 self._annotate(module, name)
-            for name in _bound(statement):
+            for name in _bound_names(statement):
                 self._own(name, module)
                 self.add(module, name)
         if module not in self.modules:
@@ -142,15 +142,15 @@ class _Closure:
         try:
             if found is None:
                 check_builtin(name)
-            elif self.library.imported(module, found) is not None:
+            elif self.library.resolve_import(module, found) is not None:
                 self.postponed = True
             else:
                 self._follow(module, name, found)
-        except Refused:
+        except ScreeningError:
             self.postponed = True
 
     def _follow(self, module: Module, name: str, found: Import) -> None:
-        if not found.level and _allowed(found):
+        if not found.level and _is_allowed(found):
             if found.attribute is None:
                 text = f"import {found.module}"
                 text += f" as {name}" if name != found.module else ""
@@ -160,12 +160,12 @@ class _Closure:
             self._own(name, text)
             self.imports.add(text)
             return
-        target = self.library.imported(module, found)
+        target = self.library.resolve_import(module, found)
         if target is None or target is module:
             check_import(("." * found.level) + found.module, found.attribute)
-            raise Refused("foreign import", found.module)
+            raise ScreeningError("foreign import", found.module)
         if found.attribute is None or not _has(target, found.attribute):
-            raise Refused("needs a whole module", f"{found.module}.{found.attribute or ''}")
+            raise ScreeningError("needs a whole module", f"{found.module}.{found.attribute or ''}")
         self.add(target, found.attribute)
         if found.attribute != name:
             self._own(name, f"{name} = {found.attribute}")
@@ -173,7 +173,7 @@ class _Closure:
 
     def _from_star(self, module: Module, name: str) -> bool:
         for star in module.stars:
-            target = self.library.imported(module, star)
+            target = self.library.resolve_import(module, star)
             if target is not None and not name.startswith("_") and _has(target, name):
                 self.add(target, name)
                 return True
@@ -190,7 +190,7 @@ class _Closure:
         functions = self.functions()
         known: frozenset[str] = frozenset()
         while True:
-            more = frozenset(f.name for f in functions if iterator_reason(f, known))
+            more = frozenset(f.name for f in functions if returns_iterator(f, known))
             if more == known:
                 return known
             known = more
@@ -200,12 +200,12 @@ class _Closure:
         what is needed when the program starts comes before what needs it."""
         future = ["from __future__ import annotations"] if self.postponed else []
         parts = ["\n".join([*future, *sorted(self.imports, key=_import_order)])]
-        parts += [_clean_text(part.module, part.statement) for part in self._ordered(entry)]
+        parts += [_clean_text(part.module, part.statement) for part in self._order_parts(entry)]
         if wrapper:
             parts.append(wrapper)
-        return _joined([part for part in parts if part])
+        return _join_statements([part for part in parts if part])
 
-    def _ordered(self, entry: ast.stmt) -> list[_Part]:
+    def _order_parts(self, entry: ast.stmt) -> list[_Part]:
         parts: list[_Part] = []
         for module in self.modules:
             statements = [s for owner, s in self.taken.values() if owner is module]
@@ -253,10 +253,10 @@ def _entry_last(parts: list[_Part], entry: ast.stmt, defined: set[str]) -> list[
     return [*parts[:at], *parts[at + 1 :], parts[at]]
 
 
-def _allowed(found: Import) -> bool:
+def _is_allowed(found: Import) -> bool:
     try:
         check_import(found.module, found.attribute)
-    except Refused:
+    except ScreeningError:
         return False
     return True
 
@@ -265,7 +265,7 @@ def _has(module: Module, name: str) -> bool:
     return name in module.bindings or name in module.imports or bool(module.stars)
 
 
-def _bound(statement: ast.stmt) -> list[str]:
+def _bound_names(statement: ast.stmt) -> list[str]:
     """The other names that one statement binds, such as `a` and `b` of `a, b = 1, 2`."""
     return sorted(
         {
@@ -280,7 +280,7 @@ def _import_order(text: str) -> tuple[bool, str]:
     return text.startswith("from"), text
 
 
-def _joined(parts: Sequence[str]) -> str:
+def _join_statements(parts: Sequence[str]) -> str:
     """One blank line around functions and classes, none between one-line statements."""
     lines = [parts[0]]
     for before, part in itertools.pairwise(parts):
@@ -289,7 +289,7 @@ def _joined(parts: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _listing(function: ast.FunctionDef, taken: set[str]) -> tuple[str, str]:
+def _list_wrapper(function: ast.FunctionDef, taken: set[str]) -> tuple[str, str]:
     """(name, source) of a function of the same signature that lists what `function` yields."""
     name = f"{function.name}_list".removeprefix("_")
     while name in taken:
@@ -312,27 +312,29 @@ def _clean_text(module: Module, statement: ast.stmt) -> str:
     if id(statement) not in module.order:  # ours
         return ast.unparse(statement)
     text = module.text(statement)
-    expected = _undocumented_dump(statement)
+    expected = _dump_without_docstrings(statement)
     cleaned = _without_tool_comments(_without_docstrings(text))
     for candidate in (cleaned.expandtabs(8), cleaned, _without_docstrings(text)):
         try:
             tree = ast.parse(candidate)
         except (SyntaxError, ValueError):
             continue
-        if len(tree.body) == 1 and _undocumented_dump(tree.body[0]) == expected:
+        if len(tree.body) == 1 and _dump_without_docstrings(tree.body[0]) == expected:
             return candidate.strip("\n")
     copy = ast.parse(ast.unparse(statement))
     _drop_docstrings(copy)
     return ast.unparse(copy)
 
 
-def _undocumented_dump(statement: ast.stmt) -> str:
+def _dump_without_docstrings(statement: ast.stmt) -> str:
     copy = ast.parse(ast.unparse(statement))
     _drop_docstrings(copy)
     return ast.dump(copy)
 
 
-def _documented(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+def _nodes_with_docstrings(
+    tree: ast.AST,
+) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
     return [
         node
         for node in ast.walk(tree)
@@ -342,7 +344,7 @@ def _documented(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef | 
 
 
 def _drop_docstrings(tree: ast.AST) -> None:
-    for node in _documented(tree):
+    for node in _nodes_with_docstrings(tree):
         del node.body[0]
         if not node.body:
             node.body.append(ast.Pass())
@@ -355,7 +357,7 @@ def _without_docstrings(text: str) -> str:
     except (SyntaxError, ValueError):
         return text
     lines: list[str | None] = list(text.split("\n"))
-    for node in _documented(tree):
+    for node in _nodes_with_docstrings(tree):
         docstring = node.body[0]
         assert docstring.end_lineno is not None
         for number in range(docstring.lineno - 1, docstring.end_lineno):

@@ -58,7 +58,7 @@ _DENIED_ATTRIBUTES = frozenset(
 )  # fmt: skip
 
 
-class Refused(Exception):
+class ScreeningError(Exception):
     """Code that gives no seed. reason: a phrase to count by."""
 
     def __init__(self, reason: str, detail: str = ""):
@@ -72,14 +72,14 @@ def check_builtin(name: str) -> None:
     if name in _BUILTINS:
         return
     if name in _INPUT_OUTPUT:
-        raise Refused("input or output", name)
+        raise ScreeningError("input or output", name)
     if name in _DYNAMIC:
-        raise Refused("dynamic code", name)
+        raise ScreeningError("dynamic code", name)
     if name in _UNSTABLE:
-        raise Refused("differs between processes", name)
+        raise ScreeningError("differs between processes", name)
     if name in ("__name__", "__file__", "__doc__", "__path__"):
-        raise Refused("attribute of its module", name)
-    raise Refused("undefined name", name)
+        raise ScreeningError("attribute of its module", name)
+    raise ScreeningError("undefined name", name)
 
 
 def check_import(module: str, attribute: str | None) -> None:
@@ -89,9 +89,9 @@ def check_import(module: str, attribute: str | None) -> None:
     if module not in MODULES or (module, attribute) in _DENIED_IMPORTS:
         whole = module if attribute is None else f"{module}.{attribute}"
         if module in MODULES or f"{module}.{attribute}" not in MODULES:
-            raise Refused("foreign import", whole)
+            raise ScreeningError("foreign import", whole)
     if module in MODULES and not has_attribute(module, attribute):
-        raise Refused("not in this Python", f"{module}.{attribute}")
+        raise ScreeningError("not in this Python", f"{module}.{attribute}")
 
 
 def has_attribute(module: str, attribute: str | None) -> bool:
@@ -108,13 +108,13 @@ def check_statement(statement: ast.stmt) -> None:
     for node in ast.walk(statement):
         match node:
             case ast.Global():
-                raise Refused("module state", ", ".join(node.names))
+                raise ScreeningError("module state", ", ".join(node.names))
             case ast.AsyncFunctionDef() | ast.AsyncFor() | ast.AsyncWith() | ast.Await():
-                raise Refused("asynchronous")
+                raise ScreeningError("asynchronous")
             case ast.Attribute(attr=attribute) if attribute in _DENIED_ATTRIBUTES:
-                raise Refused("dynamic code", attribute)
+                raise ScreeningError("dynamic code", attribute)
             case ast.Attribute(value=ast.Name(id="sys"), attr=attribute) if attribute not in _SYS:
-                raise Refused("foreign import", f"sys.{attribute}")
+                raise ScreeningError("foreign import", f"sys.{attribute}")
             case ast.Import():
                 for alias in node.names:
                     check_import(alias.name, None)
@@ -122,28 +122,30 @@ def check_statement(statement: ast.stmt) -> None:
                 for alias in node.names:
                     check_import(node.module or "", alias.name)
             case ast.ImportFrom():
-                raise Refused("import inside the function", "." * node.level + (node.module or ""))
+                raise ScreeningError(
+                    "import inside the function", "." * node.level + (node.module or "")
+                )
             case ast.FunctionDef() if node.name in ("__del__", "__hash__"):
-                raise Refused("differs between processes", node.name)
+                raise ScreeningError("differs between processes", node.name)
 
 
 def check_entry(function: ast.FunctionDef) -> None:
     """Raises Refused for a function that is no use as an entry, whatever it calls."""
     name = function.name
     if name.startswith("__") and name.endswith("__"):
-        raise Refused("special method")
+        raise ScreeningError("special method")
     if name.startswith("test_") or name in ("main", "setUp"):
-        raise Refused("test or script")
+        raise ScreeningError("test or script")
     arguments = function.args
     if not (arguments.posonlyargs or arguments.args or arguments.vararg or arguments.kwonlyargs):
-        raise Refused("no parameters")
+        raise ScreeningError("no parameters")
     for decorator in function.decorator_list:
         text = ast.unparse(decorator)
         if text.split(".")[-1] in ("overload", "abstractmethod", "contextmanager", "fixture"):
-            raise Refused("decorator", text)
-    body = [s for s in function.body if not _says_nothing(s)]
+            raise ScreeningError("decorator", text)
+    body = [s for s in function.body if not _has_no_effect(s)]
     if not body or (len(body) == 1 and isinstance(body[0], ast.Raise)):
-        raise Refused("empty body")
+        raise ScreeningError("empty body")
     check_parameters(function, {})
 
 
@@ -152,10 +154,10 @@ def check_parameters(function: ast.FunctionDef, others: Mapping[str, ast.Functio
     of its program."""
     taken = sorted(function_parameters(function, others) - optional_parameters(function))
     if taken:
-        raise Refused("takes a function", ", ".join(taken))
+        raise ScreeningError("takes a function", ", ".join(taken))
 
 
-def _says_nothing(statement: ast.stmt) -> bool:
+def _has_no_effect(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Expr):
         return isinstance(statement.value, ast.Constant)
     return isinstance(statement, ast.Pass)
@@ -201,20 +203,20 @@ def _function_parameters(
     for node in ast.walk(function):
         if not isinstance(node, ast.Call):
             continue
-        found |= _named(node.func)
+        found |= _name_of(node.func)
         if isinstance(node.func, ast.Name) and node.func.id in others.keys() - above:
             target = others[node.func.id]
             taken = _function_parameters(target, others, above | {node.func.id})
             for name, value in bindings(node, target):
                 if name in taken:
-                    found |= _named(value)
+                    found |= _name_of(value)
         called = node.func.attr if isinstance(node.func, ast.Attribute) else None
         called = node.func.id if isinstance(node.func, ast.Name) else called
         if called in _TAKE_FUNCTION_FIRST and node.args:
-            found |= _named(node.args[0])
+            found |= _name_of(node.args[0])
         for keyword in node.keywords:
             if keyword.arg in ("key", "default_factory") and called in ("sorted", "min", "max"):
-                found |= _named(keyword.value)
+                found |= _name_of(keyword.value)
     return (found & own) - rebound
 
 
@@ -233,11 +235,11 @@ def bindings(call: ast.Call, target: ast.FunctionDef) -> Iterator[tuple[str, ast
             yield keyword.arg, keyword.value
 
 
-def _named(node: ast.expr) -> set[str]:
+def _name_of(node: ast.expr) -> set[str]:
     return {node.id} if isinstance(node, ast.Name) else set()
 
 
-def iterator_reason(function: ast.FunctionDef, iterator_functions: frozenset[str]) -> bool:
+def returns_iterator(function: ast.FunctionDef, iterator_functions: frozenset[str]) -> bool:
     """Whether what the function returns is an iterator, as far as its text tells.
 
     iterator_functions: names in its program that are known to give one.
@@ -248,7 +250,7 @@ def iterator_reason(function: ast.FunctionDef, iterator_functions: frozenset[str
     known = set(iterator_functions)
     for node in own:
         match node:
-            case ast.FunctionDef() if iterator_reason(node, iterator_functions):
+            case ast.FunctionDef() if returns_iterator(node, iterator_functions):
                 known.add(node.name)
     held = set()  # names that are given an iterator
     for node in own:

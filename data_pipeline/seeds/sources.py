@@ -12,15 +12,15 @@ from typing import Any
 
 from data_pipeline.files import RowError, numbered_lines, parse_row
 from data_pipeline.seeds.examples import (
-    Example,
-    described,
+    CallExample,
     docstring_examples,
     examples_of_tests,
+    extract_description,
     test_examples,
 )
 from data_pipeline.seeds.modules import Library, Module
 from data_pipeline.seeds.programs import assemble
-from data_pipeline.seeds.screening import Refused
+from data_pipeline.seeds.screening import ScreeningError
 from data_pipeline.seeds.seed import Refusal, Seed, SeedError
 from data_pipeline.source.fingerprints import function_fingerprint
 from data_pipeline.source.scopes import uses
@@ -86,7 +86,7 @@ def _python_files(folder: Path) -> list[str]:
 def _package_units(name: str) -> Sequence[Unit]:
     if not all(part.isidentifier() for part in name.split(".")):
         raise SeedError(f"{name}: expected a folder, a file or an installed package; it is none")
-    folder, top = _located(name)
+    folder, top = _locate_package(name)
     within = top if (folder / top).is_dir() else f"{top}.py"
     target = folder.joinpath(*name.split("."))
     if target.is_dir():
@@ -99,7 +99,7 @@ def _package_units(name: str) -> Sequence[Unit]:
     return [Unit(str(folder), path, within) for path in paths]
 
 
-def _located(name: str) -> tuple[Path, str]:
+def _locate_package(name: str) -> tuple[Path, str]:
     """(folder on the import path that holds it, first part of the name), without importing."""
     top = name.split(".")[0]
     folders = [sysconfig.get_paths()["stdlib"], *sys.path]
@@ -140,11 +140,11 @@ def read_unit(unit: Unit) -> Sequence[Seed | Refusal]:
     module = library.module(unit.path)
     if module is None:
         return [Refusal("", f"{unit.path}:1", "no readable Python file")]
-    found = list(_no_functions(module))
+    found = list(_refuse_methods(module))
     tests = _tests_of(unit.root, unit.path)
     for function in module.functions():
-        found.append(_seed(library, module, function, tests.get(function.name, ())))
-    return sorted(found, key=_line)
+        found.append(_extract_seed(library, module, function, tests.get(function.name, ())))
+    return sorted(found, key=_source_position)
 
 
 @functools.lru_cache(maxsize=8)
@@ -152,11 +152,11 @@ def _library(root: str, within: str) -> Library:
     return Library(root, within)
 
 
-def _line(found: Seed | Refusal) -> tuple[int, str]:
+def _source_position(found: Seed | Refusal) -> tuple[int, str]:
     return int(found.origin.rsplit(":", 1)[1]), found.name
 
 
-def _no_functions(module: Module) -> Iterator[Seed | Refusal]:
+def _refuse_methods(module: Module) -> Iterator[Seed | Refusal]:
     """Methods are no seeds, since a call of one has no literal to be called on."""
     for statement in module.tree.body:
         if isinstance(statement, ast.AsyncFunctionDef):
@@ -169,7 +169,7 @@ def _no_functions(module: Module) -> Iterator[Seed | Refusal]:
                 yield Refusal(name, f"{module.path}:{method.lineno}", "method")
 
 
-def _seed(
+def _extract_seed(
     library: Library,
     module: Module,
     function: ast.FunctionDef,
@@ -178,7 +178,7 @@ def _seed(
     origin = f"{module.path}:{function.lineno}"
     try:
         program = assemble(library, module, function)
-    except Refused as refused:
+    except ScreeningError as refused:
         return Refusal(function.name, origin, refused.reason, refused.detail)
     except RecursionError:
         return Refusal(function.name, origin, "nested too deeply")
@@ -187,14 +187,14 @@ def _seed(
         *docstring_examples(docstring, function.name, program.name),
         *examples_of_tests(noted, function.name, program.name),
     ]
-    nl = described(docstring)
+    nl = extract_description(docstring)
     if nl and program.wraps:
         nl = f"{nl}\n\nReturn the items as a list."
-    return _made(program.name, program.code, nl, examples, origin)
+    return _build_seed(program.name, program.code, nl, examples, origin)
 
 
-def _made(
-    name: str, code: str, nl: str, examples: Sequence[Example], origin: str
+def _build_seed(
+    name: str, code: str, nl: str, examples: Sequence[CallExample], origin: str
 ) -> Seed | Refusal:
     try:
         identity = function_fingerprint(code)[:12]
@@ -263,10 +263,12 @@ def _row_seed(line: bytes, path: str, origin: str) -> Seed | Refusal:
             return Refusal("", origin, "bad row", "field 'tests': expected assertions in Python")
         for name, calls in found.items():
             noted[name] = [*noted.get(name, ()), *calls]
-    name = row.get("entry_point") or _entry(functions, noted, module)
+    name = row.get("entry_point") or _choose_entry(functions, noted, module)
     if name is None or name not in functions:
         return Refusal(str(name or ""), origin, "no function", "expected one at module level")
-    made = _seed(Library(Path("/nonexistent")), module, functions[name], noted.get(name, ()))
+    made = _extract_seed(
+        Library(Path("/nonexistent")), module, functions[name], noted.get(name, ())
+    )
     if isinstance(made, Refusal):
         return Refusal(made.name, origin, made.reason, made.detail)
     return Seed(
@@ -288,7 +290,7 @@ def _row_problem(row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _entry(functions: dict[str, Any], noted: dict[str, Any], module: Module) -> str | None:
+def _choose_entry(functions: dict[str, Any], noted: dict[str, Any], module: Module) -> str | None:
     """The function that the tests call; else the last one that no other needs; else the last."""
     for name in noted:
         if name in functions:

@@ -39,7 +39,7 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class Explored:
+class Exploration:
     """cases: kept runs, those that add coverage first. refused: runs not kept, by reason."""
 
     cases: tuple[Case, ...]

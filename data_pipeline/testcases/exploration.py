@@ -13,11 +13,11 @@ from data_pipeline.seeds.examples import call_text
 from data_pipeline.source.calls import Call, CallError, parse_call
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.source.set_order import SET_TWINS, may_depend_on_set_order
-from data_pipeline.testcases.case import Case, Coverage, Explored
+from data_pipeline.testcases.case import Case, Coverage, Exploration
 from data_pipeline.testcases.coverage import Reach, Universe, reach_of, universe_of
 from data_pipeline.testcases.feedback import reweigh
 from data_pipeline.testcases.generation import Arguments, Maker
-from data_pipeline.testcases.kinds import Signature, infer
+from data_pipeline.testcases.kinds import Signature, infer_signature
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.events import Raised
 
@@ -36,7 +36,7 @@ _SPARE = 4  # runs verified beyond the limit, in place of those that fail it
 
 
 @dataclass(frozen=True)
-class _Run:
+class _CandidateRun:
     """A run that could be kept. rank: its number among them, in the order of runs."""
 
     rank: int
@@ -45,7 +45,7 @@ class _Run:
     reach: Reach
 
 
-def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0) -> Explored:
+def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0) -> Exploration:
     """At most `limit` kept runs of a seed: those that add coverage first, then diverse ones.
 
     The examples of the seed run first, then arguments made up by the kinds of its parameters and
@@ -63,15 +63,15 @@ def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0)
     if limit < 1:
         raise ValueError(f"limit: expected at least 1; got {limit}")
     try:
-        signature = infer(seed.code, seed.name, seed.calls)
+        signature = infer_signature(seed.code, seed.name, seed.calls)
         never_given = frozenset(one.name for one in signature.parameters if one.takes_function)
         universe = universe_of(seed.code, seed.name, never_given)
     except (SyntaxError, KeyError, CallError, RecursionError):
-        return Explored((), Coverage(0, 0, 0, 0, 0, 0), Counter({"program unreadable": 1}))
+        return Exploration((), Coverage(0, 0, 0, 0, 0, 0), Counter({"program unreadable": 1}))
     search = _Search(seed, sandbox, signature, universe, random_seed)
     search.run(limit)
-    chosen = search.chosen(limit + _SPARE)
-    kept = search.verified(chosen)[:limit]
+    chosen = search.choose_runs(limit + _SPARE)
+    kept = search.verify_runs(chosen)[:limit]
     if kept and all(run.case.output == "None" for run in kept):
         search.refused["returns only None"] += len(kept)
         kept = []
@@ -86,7 +86,7 @@ def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0)
         lines_seen=len(search.seen.lines),
         branches_seen=len(search.seen.branches),
     )
-    return Explored(tuple(run.case for run in kept), coverage, search.refused)
+    return Exploration(tuple(run.case for run in kept), coverage, search.refused)
 
 
 class _Search:
@@ -105,7 +105,7 @@ class _Search:
         self.rng = random.Random(f"{random_seed}/{seed.id}")
         self.maker = Maker(signature, self.rng)
         self.tried: set[str] = set()
-        self.runs: list[_Run] = []
+        self.runs: list[_CandidateRun] = []
         self.seen = Reach()  # by any run
         self.reached = Reach()  # by those that may be kept
         self.worth: list[Arguments] = []  # runs that reached something new
@@ -117,21 +117,21 @@ class _Search:
     def run(self, limit: int) -> None:
         examples = [call for call in map(_arguments_of, self.seed.calls) if call is not None]
         # A function that never ends shows it here, at the price of a few runs.
-        self.try_round([*examples[:_PROBE], *self.made(_PROBE - len(examples[:_PROBE]))])
-        if not self.runs and self.stopped() >= _PROBE:
+        self.try_round([*examples[:_PROBE], *self.make_candidates(_PROBE - len(examples[:_PROBE]))])
+        if not self.runs and self.stopped_count() >= _PROBE:
             return
         examples = examples[_PROBE:]
-        self.try_round([*examples, *self.made(max(4, _ROUND - len(examples)))])
+        self.try_round([*examples, *self.make_candidates(max(4, _ROUND - len(examples)))])
         for _ in range(_ROUNDS - 1):
-            if self.stopped() > _MOST_STOPPED:
+            if self.stopped_count() > _MOST_STOPPED:
                 break
-            if self.is_covered() and len(self.distinct()) >= 2 * limit:
+            if self.is_covered() and len(self.distinct_outputs()) >= 2 * limit:
                 break
             if self.idle >= _IDLE_ROUNDS:
                 break
-            self.idle = 0 if self.try_round(self.made(_ROUND)) else self.idle + 1
+            self.idle = 0 if self.try_round(self.make_candidates(_ROUND)) else self.idle + 1
 
-    def stopped(self) -> int:
+    def stopped_count(self) -> int:
         return sum(self.refused[f"limit: {kind}"] for kind in ("cpu", "wall", "memory"))
 
     def is_covered(self) -> bool:
@@ -140,17 +140,17 @@ class _Search:
             and self.universe.branches <= self.reached.branches
         )
 
-    def distinct(self) -> set[str]:
+    def distinct_outputs(self) -> set[str]:
         return {run.case.output for run in self.runs}
 
-    def made(self, count: int) -> Iterator[Arguments]:
+    def make_candidates(self, count: int) -> Iterator[Arguments]:
         for _ in range(count):
             if self.worth and self.rng.random() < 0.6:
                 newest = self.worth[-6:]
                 base = self.rng.choice(newest if self.rng.random() < 0.5 else self.worth)
-                yield self.maker.changed(base, self.rng.choice(self.worth))
+                yield self.maker.mutate(base, self.rng.choice(self.worth))
             else:
-                yield self.maker.fresh(wild=self.idle > 0 and self.rng.random() < 0.4)
+                yield self.maker.generate(wild=self.idle > 0 and self.rng.random() < 0.4)
 
     def try_round(self, candidates: Iterable[Arguments]) -> bool:
         """Runs what was not run before; whether anything new was reached."""
@@ -162,22 +162,22 @@ class _Search:
             if text is not None and text not in self.tried:
                 self.tried.add(text)
                 pending.append((arguments, text))
-        before = len(self.distinct())
+        before = len(self.distinct_outputs())
         new = 0
-        while pending and self.stopped() <= _MOST_STOPPED:
+        while pending and self.stopped_count() <= _MOST_STOPPED:
             # Few at a time where runs are being stopped: each of those takes all the time it has.
-            size = _ROUND if not self.stopped() else _PROBE
+            size = _ROUND if not self.stopped_count() else _PROBE
             now, pending = pending[:size], pending[size:]
             results = self.sandbox.map_batched(self.job(text) for _, text in now)
             for (arguments, text), result in zip(now, results, strict=True):
-                new += self.note(arguments, text, result)
+                new += self.record_run(arguments, text, result)
         # With coverage complete, other outputs are still worth looking for.
-        return new > 0 or (self.is_covered() and len(self.distinct()) > before)
+        return new > 0 or (self.is_covered() and len(self.distinct_outputs()) > before)
 
     def job(self, call: str) -> Job:
         return call_job(self.seed.code, call, trace=TRACE_LIMITS)
 
-    def note(self, arguments: Arguments, call: str, result: Result) -> int:
+    def record_run(self, arguments: Arguments, call: str, result: Result) -> int:
         """Looks at a run; how much it reached that was not reached before."""
         new = 0
         reach = None
@@ -188,7 +188,7 @@ class _Search:
         if isinstance(result.outcome, (Raised, Value)):
             raised = result.outcome if isinstance(result.outcome, Raised) else None
             reweigh(self.signature, arguments, raised)
-        case, reason = _kept(call, result)
+        case, reason = _case_or_reason(call, result)
         if case is None or reach is None:
             self.refused[reason] += 1
             if new:
@@ -196,17 +196,17 @@ class _Search:
             return new
         new += reach.adds_to(self.reached)
         self.reached |= reach
-        self.runs.append(_Run(len(self.runs), arguments, case, reach))
+        self.runs.append(_CandidateRun(len(self.runs), arguments, case, reach))
         if new or len(self.worth) < 4:
             self.worth.append(arguments)
         return new
 
     # ---- what is kept
 
-    def chosen(self, count: int) -> Sequence[_Run]:
+    def choose_runs(self, count: int) -> Sequence[_CandidateRun]:
         """Runs that add coverage, the most first; then new outputs on new paths, then either."""
         waiting = list(self.runs)
-        chosen: list[_Run] = []
+        chosen: list[_CandidateRun] = []
         reached = Reach()
         while waiting and len(chosen) < count:
             best = max(waiting, key=lambda run: (run.reach.adds_to(reached), -run.rank))
@@ -230,7 +230,7 @@ class _Search:
             paths[best.reach.path] += 1
         return chosen
 
-    def verified(self, chosen: Sequence[_Run]) -> list[_Run]:
+    def verify_runs(self, chosen: Sequence[_CandidateRun]) -> list[_CandidateRun]:
         """Those that come to the same in another process under another hash seed.
 
         Where sets are about, many seeds are asked.
@@ -250,7 +250,7 @@ class _Search:
             del self.refused["differs between processes"]
         return kept
 
-    def same_under(self, number: int, runs: Sequence[_Run]) -> list[_Run]:
+    def same_under(self, number: int, runs: Sequence[_CandidateRun]) -> list[_CandidateRun]:
         """Runs that come to the same in a twin of the sandbox, in another order."""
         backwards = list(reversed(runs))
         twin = self.sandbox.twin(number) if runs else self.sandbox
@@ -275,7 +275,7 @@ def _arguments_of(call: str) -> Arguments | None:
     return Arguments(parsed.args, parsed.kwargs)
 
 
-def _kept(call: str, result: Result) -> tuple[Case | None, str]:
+def _case_or_reason(call: str, result: Result) -> tuple[Case | None, str]:
     """The case of a run, or the reason why it is none."""
     outcome, trace = result.outcome, result.trace
     if isinstance(outcome, Raised):

@@ -13,9 +13,9 @@ from data_pipeline.testcases.kinds import (
     INTS,
     METHODS,
     STR,
-    Kind,
-    Parameter,
+    EntryParameter,
     Signature,
+    ValueKind,
     kind_of,
 )
 from data_pipeline.tracing.events import Raised
@@ -41,14 +41,16 @@ _MESSAGES = tuple(
         (r"'(\w+)' object cannot be interpreted as an integer", INT),
         (r"(?:list|string|tuple) ind(?:ices|ex) must be integers or slices, not (\w+)", INT),
         (r"must be real number, not (\w+)", FLOAT),
-        (r"'(\w+)' object is not a mapping", Kind("dict", (STR, INT))),
-        (r"cannot unpack non-iterable (\w+) object", Kind("tuple", (INT, INT))),
+        (r"'(\w+)' object is not a mapping", ValueKind("dict", (STR, INT))),
+        (r"cannot unpack non-iterable (\w+) object", ValueKind("tuple", (INT, INT))),
     )
 )
 _ATTRIBUTE = re.compile(r"'(\w+)' object has no attribute '(\w+)'")
 
 
-def given(signature: Signature, arguments: Arguments) -> Iterator[tuple[Parameter, Any]]:
+def pair_arguments(
+    signature: Signature, arguments: Arguments
+) -> Iterator[tuple[EntryParameter, Any]]:
     """The parameters that got a value, with it; `*args` once for each."""
     positional = [one for one in signature.parameters if one.style == "positional"]
     star = next((one for one in signature.parameters if one.style == "star"), None)
@@ -66,8 +68,8 @@ def reweigh(signature: Signature, arguments: Arguments, raised: Raised | None) -
     if raised is not None and raised.type not in ("TypeError", "AttributeError"):
         return
     factor = _WORKED if raised is None else _FAILED
-    hint = None if raised is None else hinted(raised)
-    for parameter, value in given(signature, arguments):
+    hint = None if raised is None else parse_hint(raised)
+    for parameter, value in pair_arguments(signature, arguments):
         kind = kind_of(value)
         for known in parameter.kinds:
             if known == kind or (known.name == kind.name and known.parts):
@@ -75,13 +77,13 @@ def reweigh(signature: Signature, arguments: Arguments, raised: Raised | None) -
                 parameter.kinds[known] = min(max(weight, _LEAST), _MOST)
         if hint is not None:
             met, asked = hint
-            wanted = _in_place_of(kind, met, asked)
+            wanted = _replace_kind(kind, met, asked)
             if wanted is not None and wanted != kind:
                 weight = parameter.kinds.get(wanted, 0.0) + _HINT
                 parameter.kinds[wanted] = min(weight, _MOST)
 
 
-def hinted(raised: Raised) -> tuple[str, Kind] | None:
+def parse_hint(raised: Raised) -> tuple[str, ValueKind] | None:
     """(name of the type that was met, kind that was asked for); None: the message is silent."""
     found = _ATTRIBUTE.search(raised.message)
     if found:
@@ -94,13 +96,13 @@ def hinted(raised: Raised) -> tuple[str, Kind] | None:
     return None
 
 
-def _in_place_of(kind: Kind, met: str, asked: Kind) -> Kind | None:
+def _replace_kind(kind: ValueKind, met: str, asked: ValueKind) -> ValueKind | None:
     """`kind` with the type that was met replaced, itself or in its items."""
     met = "none" if met == "NoneType" else met
     if kind.name == met:
         return asked
     if kind.name in ("list", "set", "tuple") and any(part.name == met for part in kind.parts):
-        return Kind("list", (asked,)) if asked.name in ("list", "dict", "set") else Kind(
+        return ValueKind("list", (asked,)) if asked.name in ("list", "dict", "set") else ValueKind(
             kind.name, tuple(asked if part.name == met else part for part in kind.parts)
         )  # fmt: skip
     return None

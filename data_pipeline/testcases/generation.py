@@ -15,9 +15,9 @@ from data_pipeline.testcases.kinds import (
     INTS,
     NONE,
     STR,
-    Kind,
-    Parameter,
+    EntryParameter,
     Signature,
+    ValueKind,
     kind_of,
 )
 
@@ -34,9 +34,10 @@ _INTEGERS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 17, 24, 50, 97, 100, -1, 
 _FLOATS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.25, -1.0, -0.5, 10.0, 0.1, 100.0)
 # What leads to the branches for the unexpected: unhashable items, other containers, nothing.
 _WILD = (
-    Kind("list", (INTS,)), INT, NONE, STR, Kind("set", (INT,)), Kind("list", (ANY,)), BYTES, BOOL,
-    DICT, Kind("tuple", (INT, INT)), FLOAT, Kind("list", (Kind("list", (STR,)),)), INTS,
-    Kind("list", (Kind("tuple", (INT, INT)),)), Kind("list", (DICT,)),
+    ValueKind("list", (INTS,)), INT, NONE, STR, ValueKind("set", (INT,)), ValueKind("list", (ANY,)),
+    BYTES, BOOL, DICT, ValueKind("tuple", (INT, INT)), FLOAT,
+    ValueKind("list", (ValueKind("list", (STR,)),)), INTS,
+    ValueKind("list", (ValueKind("tuple", (INT, INT)),)), ValueKind("list", (DICT,)),
 )  # fmt: skip
 
 
@@ -54,13 +55,13 @@ class Maker:
     def __init__(self, signature: Signature, rng: random.Random):
         self.signature = signature
         self.rng = rng
-        self._wild: list[Kind] = []
+        self._wild: list[ValueKind] = []
         self._integers = (*_INTEGERS, *signature.integers)
         self._texts = (*_TEXTS, *signature.texts)
 
     # ---- made up
 
-    def fresh(self, wild: bool = False) -> Arguments:
+    def generate(self, wild: bool = False) -> Arguments:
         """Arguments by the weights of the kinds; optional ones are often left out. wild: one of
         them is of another kind than the program makes expect."""
         rng = self.rng
@@ -78,18 +79,18 @@ class Maker:
             elif leave:
                 skipped = True
             else:
-                value = self._beside(self._choose(parameter), [*args, *kwargs.values()])
+                value = self._related_value(self._choose(parameter), [*args, *kwargs.values()])
                 if parameter.style == "keyword" or skipped:
                     kwargs[parameter.name] = value
                 else:
                     args.append(value)
         places: list[Any] = [*range(len(args)), *kwargs]
         if wild and places:
-            place, kind = self._unexpected(places)
+            place, kind = self._choose_unexpected(places)
             (args if isinstance(place, int) else kwargs)[place] = self.value(kind)
         return Arguments(tuple(args), kwargs)
 
-    def _unexpected(self, places: list[Any]) -> tuple[Any, Kind]:
+    def _choose_unexpected(self, places: list[Any]) -> tuple[Any, ValueKind]:
         """A place and a kind for it; every kind comes up before any a second time."""
         if not self._wild:
             self._wild = list(_WILD)
@@ -97,11 +98,11 @@ class Maker:
         kind = self._wild.pop()
         return places[len(self._wild) % len(places)], kind
 
-    def _choose(self, parameter: Parameter) -> Kind:
+    def _choose(self, parameter: EntryParameter) -> ValueKind:
         kinds = list(parameter.kinds)
         return self.rng.choices(kinds, [parameter.kinds[one] for one in kinds])[0]
 
-    def _beside(self, kind: Kind, others: list[Any]) -> Any:
+    def _related_value(self, kind: ValueKind, others: list[Any]) -> Any:
         """A value, sometimes one that has to do with the arguments before it."""
         rng = self.rng
         lists = [other for other in others if isinstance(other, (list, str)) and other]
@@ -126,7 +127,7 @@ class Maker:
                 return item
         return self.value(kind)
 
-    def value(self, kind: Kind, depth: int = 0) -> Any:
+    def value(self, kind: ValueKind, depth: int = 0) -> Any:
         rng = self.rng
         match kind.name:
             case "int":
@@ -164,7 +165,7 @@ class Maker:
             choices = [NONE, INTS, BOOL, FLOAT] if depth == 1 else [NONE, FLOAT]
         return self.value(rng.choice(choices), depth + 1)
 
-    def _list(self, kind: Kind, size: int | None, depth: int = 0) -> list[Any]:
+    def _list(self, kind: ValueKind, size: int | None, depth: int = 0) -> list[Any]:
         rng = self.rng
         if size is None:
             size = rng.choices((0, 1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 4, 3, 2))[0]
@@ -179,7 +180,7 @@ class Maker:
             return [rng.choice("abcde") * rng.choice((1, 1, 2)) for _ in range(size)]
         return [self.value(part, depth + 1) for _ in range(size)]
 
-    def _dict(self, kind: Kind, depth: int) -> dict[Any, Any]:
+    def _dict(self, kind: ValueKind, depth: int) -> dict[Any, Any]:
         rng = self.rng
         keys, values = kind.parts
         keys = STR if keys == ANY else keys
@@ -196,7 +197,7 @@ class Maker:
 
     # ---- changed
 
-    def changed(self, base: Arguments, other: Arguments | None = None) -> Arguments:
+    def mutate(self, base: Arguments, other: Arguments | None = None) -> Arguments:
         """`base` with one to three small changes; `other` may lend an argument."""
         args, kwargs = list(base.args), dict(base.kwargs)
         for _ in range(self.rng.choice((1, 1, 1, 2, 3))):
@@ -232,7 +233,7 @@ class Maker:
                 return
         into[place] = self.neighbour(into[place])
 
-    def _parameter(self, place: int | str) -> Parameter | None:
+    def _parameter(self, place: int | str) -> EntryParameter | None:
         parameters = self.signature.parameters
         if isinstance(place, str):
             return next((one for one in parameters if one.name == place), None)

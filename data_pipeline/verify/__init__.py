@@ -28,7 +28,7 @@ from data_pipeline.verify.claims import (
     NOT_CHECKABLE,
     Claim,
     VerifyError,
-    marked,
+    mark_claims,
     step_verdicts,
 )
 from data_pipeline.verify.inline import inline_claims, is_inline
@@ -42,7 +42,7 @@ __all__ = [
     "NOT_CHECKABLE",
     "Claim",
     "VerifyError",
-    "marked",
+    "mark_claims",
     "step_verdicts",
     "trace_of",
     "verify_forward",

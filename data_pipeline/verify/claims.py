@@ -56,7 +56,7 @@ def step_verdicts(claims: Sequence[Claim]) -> dict[int, str]:
     return verdicts
 
 
-def marked(monologue: str, claims: Sequence[Claim]) -> str:
+def mark_claims(monologue: str, claims: Sequence[Claim]) -> str:
     """The monologue with ✓, ✗ or · before each line that claims something, and the truth behind a
     contradicted one."""
     verdicts = step_verdicts(claims)

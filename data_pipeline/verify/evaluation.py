@@ -49,8 +49,8 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.GtE: operator.ge,
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
-    ast.Is: lambda a, b: (a is b) if a is None or b is None else _refuse(),
-    ast.IsNot: lambda a, b: (a is not b) if a is None or b is None else _refuse(),
+    ast.Is: lambda a, b: (a is b) if a is None or b is None else _raise_unknown(),
+    ast.IsNot: lambda a, b: (a is not b) if a is None or b is None else _raise_unknown(),
 }
 _BUILTINS: dict[str, Callable[..., Any]] = {
     function.__name__: function
@@ -90,18 +90,18 @@ def evaluate_node(node: ast.expr, state: State | None) -> Any:
     try:
         if sum(1 for _ in ast.walk(node)) > MAX_NODES:
             raise Unknown
-        return _sized(_value(node, state))
+        return _check_size(_value(node, state))
     except Unknown:
         raise
     except Exception:  # whatever a builtin raises on these values
         raise Unknown from None
 
 
-def _refuse() -> Any:
+def _raise_unknown() -> Any:
     raise Unknown
 
 
-def _sized(value: Any) -> Any:
+def _check_size(value: Any) -> Any:
     if isinstance(value, int) and value.bit_length() > 4096:
         raise Unknown
     if isinstance(value, str | bytes | list | tuple) and len(value) > MAX_SIZE:
@@ -176,7 +176,7 @@ def _binary(op: ast.operator, one: Any, two: Any) -> Any:
                 raise Unknown
     if isinstance(op, ast.Mod) and isinstance(one, str | bytes):  # "%999999999d"
         raise Unknown
-    return _sized(_BINARY[type(op)](one, two))
+    return _check_size(_BINARY[type(op)](one, two))
 
 
 def _call(node: ast.Call, state: State | None) -> Any:
@@ -189,7 +189,7 @@ def _call(node: ast.Call, state: State | None) -> Any:
         case ast.Name(id=name) if state is not None and name in state.run.functions:
             args = [_value(item, state) for item in node.args]
             values = {key: _value(item, state) for key, item in named.items()}
-            return _returned(name, args, values, state)
+            return _look_up_call(name, args, values, state)
         case ast.Name(id=name) if state is not None and state.get(name) is not None:
             raise Unknown  # a variable that holds a function
         case ast.Name(id="isinstance") if len(node.args) == 2:
@@ -220,7 +220,7 @@ def _call(node: ast.Call, state: State | None) -> Any:
     raise Unknown
 
 
-def _returned(name: str, args: list[Any], named: dict[str, Any], state: State) -> Any:
+def _look_up_call(name: str, args: list[Any], named: dict[str, Any], state: State) -> Any:
     """What the program's function `name` returned in the run for these arguments."""
     run = state.run
     parameters = run.functions[name].args

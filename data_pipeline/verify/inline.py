@@ -40,12 +40,12 @@ def is_inline(monologue: str) -> bool:
     steps = [line for line in monologue.split("\n") if _STEP.match(line)]
     if not steps or not all(_FORM.match(line) for line in steps):
         return False
-    return 2 * sum(bool(_PAIR.search(_masked(line))) for line in steps) >= len(steps)
+    return 2 * sum(bool(_PAIR.search(_blank_strings(line))) for line in steps) >= len(steps)
 
 
 def inline_claims(trace: Trace, monologue: str) -> list[Claim]:
     """The claims of `monologue` about the run in `trace`, in the order of its lines."""
-    run = _Run(trace)
+    run = _RunCursor(trace)
     claims: list[Claim] = []
     in_answer = False
     last_step = None
@@ -68,7 +68,7 @@ def inline_claims(trace: Trace, monologue: str) -> list[Claim]:
 # ---- the run, line by line -------------------------------------------------------------------
 
 
-class _Run:
+class _RunCursor:
     """The executed lines of a trace, and how far the monologue has come in them."""
 
     def __init__(self, trace: Trace):
@@ -101,14 +101,14 @@ class _Run:
 # ---- claims of one step ----------------------------------------------------------------------
 
 
-def _step_claims(run: _Run, number: int, label: int, told: str) -> list[Claim]:
+def _step_claims(run: _RunCursor, number: int, label: int, told: str) -> list[Claim]:
     line = label - FIRST_LABEL + 1
     occurrence, expected = run.advance(line)
     flow = _flow_claim(run.trace, number, line, occurrence, expected)
     if occurrence is None:
-        return [flow, *_unplaced(number, told)]
+        return [flow, *_unplaced_claims(number, told)]
     claims = [flow]
-    before_text, after_text = _split_told(told)
+    before_text, after_text = _split_states(told)
     for name, text in _pairs(before_text, run.names):
         claims.append(_value_claim(number, name, text, occurrence.before))
     for name, text in _pairs(after_text, None):
@@ -127,7 +127,7 @@ def _flow_claim(trace, number, line, occurrence, expected) -> Claim:
     return Claim(number, "flow", text, verdict, truth)
 
 
-def _end_claims(run: _Run, number: int) -> Iterator[Claim]:
+def _end_claims(run: _RunCursor, number: int) -> Iterator[Claim]:
     """The last step before the conclusion says that the run ends there."""
     rest = run.rest()
     if rest:
@@ -135,20 +135,20 @@ def _end_claims(run: _Run, number: int) -> Iterator[Claim]:
         yield Claim(number, "flow", "the run ends", CONTRADICTED, truth)
 
 
-def _unplaced(number: int, told: str) -> Iterator[Claim]:
+def _unplaced_claims(number: int, told: str) -> Iterator[Claim]:
     """Values told for a line that does not run."""
     for name, text in _pairs(told, None):
         yield Claim(number, "value", f"{name}={text}", NOT_CHECKABLE, None)
 
 
-def _split_told(told: str) -> tuple[str, str]:
+def _split_states(told: str) -> tuple[str, str]:
     """(what is said of the state before the line, what is said of the state after it)."""
-    masked = _masked(told)
+    masked = _blank_strings(told)
     *_, cut = [None, *_GIVES.finditer(masked)]
     return (told, "") if cut is None else (told[: cut.start()], told[cut.end() :])
 
 
-def _masked(text: str) -> str:
+def _blank_strings(text: str) -> str:
     """`text` with the inside of strings blanked, so that words in them are not taken for ours."""
     return _QUOTED.sub(lambda match: "'" + "_" * (len(match[0]) - 2) + "'", text)
 
@@ -158,7 +158,7 @@ def _pairs(text: str, names: set[str] | None) -> Iterator[tuple[str, str | None]
 
     With `names` only those: an unknown name may be a keyword argument of the quoted code.
     """
-    masked = _masked(text)
+    masked = _blank_strings(text)
     for match in _PAIR.finditer(masked):
         end = literal_end(text, match.end())
         if names is None or match[1] in names:
@@ -174,14 +174,14 @@ def _value_claim(number: int, name: str, text: str | None, values: Mapping[str, 
 
 
 def _form_claims(
-    run: _Run, number: int, occurrence: Moment, told: str, before_text: str
+    run: _RunCursor, number: int, occurrence: Moment, told: str, before_text: str
 ) -> Iterator[Claim]:
     """What the step's own form says: a branch, a turn, a returned value, the code quoted."""
     event = occurrence.event
     statement = run.statements.get(event.line)
     quoted = before_text
     if told.startswith("return"):
-        quoted, comma, value = _cut_last(told.removeprefix("return").strip(), ", which is ")
+        quoted, comma, value = _partition_last(told.removeprefix("return").strip(), ", which is ")
         if comma:
             yield result_claim(run.trace, number, "return", value)
         is_return = isinstance(statement, ast.Return)
@@ -199,7 +199,7 @@ def _form_claims(
         enters = not told.endswith(_NOT_ENTERED)
         quoted = quoted.removesuffix(_NOT_ENTERED)
         yield _branch_claim(number, enters, event, ("starts", "does not start"))
-    elif branch := _BRANCH.search(_masked(told)):
+    elif branch := _BRANCH.search(_blank_strings(told)):
         quoted = told[: branch.start()]
         yield _branch_claim(number, branch[1] == "True", event, ("True", "False"))
     if statement is not None and quoted != told:
@@ -214,8 +214,8 @@ def _branch_claim(number: int, claimed: bool, event: Event, words: tuple[str, st
     return Claim(number, "branch", text, verdict, words[0] if event.branch else words[1])
 
 
-def _cut_last(text: str, separator: str) -> tuple[str, str, str]:
-    cut = _masked(text).rfind(separator)
+def _partition_last(text: str, separator: str) -> tuple[str, str, str]:
+    cut = _blank_strings(text).rfind(separator)
     if cut < 0:
         return text, "", ""
     return text[:cut], separator, text[cut + len(separator) :]
@@ -251,7 +251,7 @@ def _expression(statement: ast.stmt) -> ast.expr | None:
 
 
 def _without_values(quoted: str) -> str:
-    masked, parts, at = _masked(quoted), [], 0
+    masked, parts, at = _blank_strings(quoted), [], 0
     for match in _PAIR.finditer(masked):
         end = literal_end(quoted, match.end())
         if end is not None:

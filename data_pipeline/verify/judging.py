@@ -12,14 +12,14 @@ from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.value_verdicts import (
     MOST_STATES,
     UNKNOWN,
-    Judged,
     ValueVerdicts,
+    Verdict,
     best_verdict,
     dump_expression,
     dump_node,
 )
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.wording import Said
+from data_pipeline.verify.wording import WordedClaim
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Place:
     window: tuple[int, int] | None = None
 
 
-class Judge:
+class ClaimJudge:
     def __init__(self, run: Run):
         self.run = run
         self.values = ValueVerdicts(run)
-        self._cache: dict[tuple[Said, int, bool, tuple[int, int] | None], Judged] = {}
+        self._cache: dict[tuple[WordedClaim, int, bool, tuple[int, int] | None], Verdict] = {}
 
-    def judge(self, said: Said, place: Place) -> Judged:
+    def judge(self, said: WordedClaim, place: Place) -> Verdict:
         key = (
             said,
             -1 if place.occurrence is None else place.occurrence.at,
@@ -53,7 +53,7 @@ class Judge:
             self._cache[key] = self._judge(said, place)
         return self._cache[key]
 
-    def _judge(self, said: Said, place: Place) -> Judged:
+    def _judge(self, said: WordedClaim, place: Place) -> Verdict:
         here = place.occurrence
         if place.window is not None and here is not None and said.kind == "value":
             judged = self.values.within(said, here.event.frame, place.window)
@@ -61,9 +61,11 @@ class Judge:
                 return judged
         match said.kind:
             case "value" if (said.subject or "").startswith("return "):
-                if here is None and (judged := self._returned_with(said)) is not None:
+                if here is None and (judged := self._return_verdict_given(said)) is not None:
                     return judged
-                return self._return(Said("return", said.text, None, said.value), here, place.sure)
+                return self._return(
+                    WordedClaim("return", said.text, None, said.value), here, place.sure
+                )
             case "branch" if here is None and said.subject is not None:
                 return self._branch_anywhere(said)
             case "value" if here is not None:
@@ -100,7 +102,7 @@ class Judge:
 
     # ---- branches and turns
 
-    def _branch(self, said: Said, here: Occurrence, sure: bool) -> Judged:
+    def _branch(self, said: WordedClaim, here: Occurrence, sure: bool) -> Verdict:
         claimed = said.value == "True"
         statement = self.run.statements.get(here.event.line)
         taken = here.event.branch
@@ -109,7 +111,7 @@ class Judge:
             test = getattr(statement, "test", None)
             own = test is not None and dump_expression(_bare(said.subject)) == dump_node(test)
             if not own:
-                as_value = Said("value", said.text, _bare(said.subject), said.value)
+                as_value = WordedClaim("value", said.text, _bare(said.subject), said.value)
                 judged = self.values.value(as_value, here)
                 if judged[0] == CONTRADICTED:  # "`xs` is true": of its truth
                     state = self.run.state(here.event.frame, here.at - 1)
@@ -128,7 +130,7 @@ class Judge:
         truth = f"the condition is {taken}"
         return (CONFIRMED if claimed == taken else CONTRADICTED), truth
 
-    def _branch_anywhere(self, said: Said) -> Judged:
+    def _branch_anywhere(self, said: WordedClaim) -> Verdict:
         """A test of the program at no certain place: whether it ever came out so."""
         wanted = dump_expression(_bare(said.subject or ""))
         lines = [
@@ -153,7 +155,7 @@ class Judge:
             return CONFIRMED, truth
         return (NOT_CHECKABLE if self.run.trace.truncated else CONTRADICTED), truth
 
-    def _turn(self, said: Said, here: Occurrence) -> Judged:
+    def _turn(self, said: WordedClaim, here: Occurrence) -> Verdict:
         turns = here.turns
         if not turns:
             return UNKNOWN
@@ -170,7 +172,7 @@ class Judge:
             return (CONFIRMED if fits else CONTRADICTED), f"{total} turns"
         return CONTRADICTED, f"iteration {turns[innermost]}"
 
-    def _goes_on(self, here: Occurrence) -> Judged:
+    def _goes_on(self, here: Occurrence) -> Verdict:
         """Whether the loop around a line (or the one it heads) gets to another turn."""
         header = max(here.turns, default=None)
         if header is None:
@@ -189,7 +191,7 @@ class Judge:
             return CONTRADICTED, f"the loop is left in iteration {turn}"
         return UNKNOWN
 
-    def _turns(self, said: Said, here: Occurrence | None) -> Judged:
+    def _turns(self, said: WordedClaim, here: Occurrence | None) -> Verdict:
         wanted, run = int(said.value), self.run
         loops = [loop.iterations for loop in run.trace.loops]
         if said.subject is not None and here is None:
@@ -225,13 +227,13 @@ class Judge:
 
     # ---- ends
 
-    def _return(self, said: Said, here: Occurrence | None, sure: bool) -> Judged:
+    def _return(self, said: WordedClaim, here: Occurrence | None, sure: bool) -> Verdict:
         run, inside = self.run, self.values.inside
         name = said.subject
         if name is not None and not (name.isidentifier() and name in run.functions):
             if here is None:
-                return self.values.anywhere(Said("value", said.text, name, said.value))
-            return self.values.expression(Said("value", said.text, name, said.value), here)
+                return self.values.anywhere(WordedClaim("value", said.text, name, said.value))
+            return self.values.expression(WordedClaim("value", said.text, name, said.value), here)
         if name is not None:
             frames = run.calls_of(name)
             results = [text for f in frames[:500] if (text := run.frame_result(f)) is not None]
@@ -281,7 +283,7 @@ class Judge:
             return NOT_CHECKABLE, run.trace.result
         return verdict, run.trace.result
 
-    def _returned_with(self, said: Said) -> Judged | None:
+    def _return_verdict_given(self, said: WordedClaim) -> Verdict | None:
         """Of "`return x` gives 3, with `y` = 2": that no such return ran with these values."""
         code = dump_expression((said.subject or "").removeprefix("return "))
         ran = [
@@ -298,7 +300,7 @@ class Judge:
         truth = ", ".join(f"{name}={state.get(name)}" for name, _ in said.given)
         return CONTRADICTED, truth
 
-    def _raise(self, said: Said, here: Occurrence | None) -> Judged:
+    def _raise(self, said: WordedClaim, here: Occurrence | None) -> Verdict:
         run = self.run
         types = {e.raised.type for e in run.events if e.kind == "exception" and e.raised}
         if run.trace.raised is not None:
@@ -320,7 +322,7 @@ class Judge:
             return CONFIRMED, truth
         return (CONTRADICTED if not run.trace.truncated else NOT_CHECKABLE), truth
 
-    def _goto(self, said: Said, here: Occurrence) -> Judged:
+    def _goto(self, said: WordedClaim, here: Occurrence) -> Verdict:
         line = self.run.starts.get(int(said.value) - FIRST_LABEL + 1)
         if line is None:
             return UNKNOWN

@@ -1,7 +1,8 @@
-"""A line of prose with its code and values taken out, so that words can be read as words.
+"""Masks the code and values in a line of prose so that the words can be matched as words.
 
-`masked("`x` is set to [1, 2].")` gives the text "⟦0⟧ is set to ⟦1⟧." and two atoms. Every step of
-the scan moves on, and brackets that never close are given up once, so garbage costs linear time.
+`mask_code("`x` is set to [1, 2].")` returns the text "⟦0⟧ is set to ⟦1⟧." and two atoms. Every scan
+step moves forward and each unclosed bracket is abandoned only once, so malformed text costs linear
+time.
 """
 
 import ast
@@ -46,7 +47,7 @@ def is_literal(text: str) -> bool:
         return False
 
 
-def masked(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
+def mask_code(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
     """(the text with ⟦i⟧ for its i-th atom, the atoms). Labels such as [L7] stay as they are.
 
     names: words that are taken for code where they stand bare.

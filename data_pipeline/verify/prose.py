@@ -13,9 +13,9 @@ from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Run
 from data_pipeline.verify.answer import answer_claim, same_call, witness_call
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
-from data_pipeline.verify.judging import Judge, Place
-from data_pipeline.verify.masking import Atom, masked
-from data_pipeline.verify.wording import Said, claims_of, goto_labels, is_hedged, turn_of
+from data_pipeline.verify.judging import ClaimJudge, Place
+from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.wording import WordedClaim, claims_of, goto_labels, is_hedged, turn_of
 
 MAX_CHARACTERS = 200_000
 _MOST_CANDIDATES = 400
@@ -53,7 +53,7 @@ _KIND_OF = {
 
 
 @dataclasses.dataclass
-class _Unit:
+class _Sentence:
     """One sentence. label: cited line of the program or None; own: cited by this very line;
     around: header -> turn, of the loops that it is known to be in, `named`
     the one whose turn it says itself. opens: it is the first
@@ -61,7 +61,7 @@ class _Unit:
 
     number: int
     text: str
-    said: list[Said]
+    said: list[WordedClaim]
     label: int | None
     own: bool
     around: dict[int, int]
@@ -72,9 +72,9 @@ class _Unit:
 
 def free_claims(run: Run, monologue: str) -> list[Claim]:
     backward = "### Reverse Deduction" in monologue
-    units, answers = _units(run, monologue[:MAX_CHARACTERS])
-    judge = Judge(run)
-    placed = _placed(run, judge, units)
+    units, answers = _sentences(run, monologue[:MAX_CHARACTERS])
+    judge = ClaimJudge(run)
+    placed = _place_sentences(run, judge, units)
     claims: list[Claim] = []
     listed: dict[tuple[int, str], list[tuple[int, bool, bool, str | None]]] = {}
     for unit, here in zip(units, placed, strict=True):
@@ -104,7 +104,7 @@ def free_claims(run: Run, monologue: str) -> list[Claim]:
             if (ends := judge.values.ends_of(said, anchored, window)) is not None:
                 key = (max(unit.around), said.subject or "")
                 listed.setdefault(key, []).append((len(claims) - 1, *ends))
-    _hold_lists(claims, listed)
+    _check_turn_lists(claims, listed)
     witness = witness_call(monologue[:MAX_CHARACTERS]) if backward else None
     if witness is not None and not same_call(witness, run.trace.call):
         # Of the run of another input: this trace says nothing about it.
@@ -114,7 +114,7 @@ def free_claims(run: Run, monologue: str) -> list[Claim]:
     return sorted(claims, key=lambda claim: claim.line)
 
 
-def _hold_lists(
+def _check_turn_lists(
     claims: list[Claim], listed: dict[tuple[int, str], list[tuple[int, bool, bool, str | None]]]
 ) -> None:
     """In a list of turns whose values are those after each turn, a value that holds only before
@@ -127,11 +127,11 @@ def _hold_lists(
                 claims[at] = dataclasses.replace(claims[at], verdict=CONTRADICTED, truth=truth)
 
 
-def _is_general(unit: _Unit) -> bool:
+def _is_general(unit: _Sentence) -> bool:
     return unit.section.startswith(_GENERAL) and not unit.own
 
 
-def _kind(said: Said) -> str:
+def _kind(said: WordedClaim) -> str:
     if said.kind == "outcome":
         return "value"
     if said.kind == "value" and said.subject is not None and not said.subject.isidentifier():
@@ -142,9 +142,9 @@ def _kind(said: Said) -> str:
 # ---- reading
 
 
-def _units(run: Run, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]]:
+def _sentences(run: Run, monologue: str) -> tuple[list[_Sentence], list[tuple[int, str]]]:
     names = frozenset(run.names | set(run.functions) | set(run.constants)) - _WORDS
-    units: list[_Unit] = []
+    units: list[_Sentence] = []
     answers: list[tuple[int, str]] = []
     in_answer = in_code = False
     section, label = "", None
@@ -167,17 +167,17 @@ def _units(run: Run, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]
         if stripped.startswith("#"):
             section, label, around = stripped.strip("# :*").lower(), None, {}
             continue
-        text, atoms = masked(line, names)
+        text, atoms = mask_code(line, names)
         text = _NUMBERING.sub("", " ".join(text.split())).replace("**", "").strip()
-        cited = _cited(text)
+        cited = _cited_labels(text)
         first = cited[0] if cited else None
         if first is not None:
             label = run.starts.get(first - FIRST_LABEL + 1, -1)
             around = {h: t for h, t in around.items() if h in _loops_around(run, label)}
         opens, found, before = bool(cited), None, ""
         for sentence in _SENTENCE.split(text):
-            sentence, before = _named(sentence, before, atoms), sentence
-            own = _cited(sentence)
+            sentence, before = _insert_call(sentence, before, atoms), sentence
+            own = _cited_labels(sentence)
             if own and own[0] != first:  # a second label inside the line
                 label = run.starts.get(own[0] - FIRST_LABEL + 1, -1)
                 first, opens = own[0], True
@@ -193,7 +193,7 @@ def _units(run: Run, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]
                 found, named = turn, loop
             said = list(dict.fromkeys(claims_of(sentence, atoms)))
             units.append(
-                _Unit(number, sentence, said, label, bool(cited), around, named, section, opens)
+                _Sentence(number, sentence, said, label, bool(cited), around, named, section, opens)
             )  # fmt: skip
             opens = False
             if turn is None and _LEFT_OUT.search(sentence):  # what follows may be far from here
@@ -201,7 +201,7 @@ def _units(run: Run, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]
     return units, answers
 
 
-def _named(sentence: str, before: str, atoms: list[Atom]) -> str:
+def _insert_call(sentence: str, before: str, atoms: list[Atom]) -> str:
     """ "it returns 3" with the call put in that the sentence before spoke of, and of no other."""
     if _IT_RETURNS.match(sentence):
         calls = [
@@ -214,7 +214,7 @@ def _named(sentence: str, before: str, atoms: list[Atom]) -> str:
     return sentence
 
 
-def _cited(text: str) -> list[int]:
+def _cited_labels(text: str) -> list[int]:
     """Labels that a text speaks of, those that it only points to left out."""
     pointed = {at for at, _ in goto_labels(text)}
     return [
@@ -242,7 +242,7 @@ def _loop_of(run: Run, line: int) -> int | None:
 
 
 def _turn_verdict(
-    unit: _Unit, near: Occurrence | None, window: tuple[int, int] | None
+    unit: _Sentence, near: Occurrence | None, window: tuple[int, int] | None
 ) -> tuple[str, str | None]:
     """Whether there is the turn that a line without a label speaks of."""
     if window is not None:
@@ -254,7 +254,7 @@ def _turn_verdict(
     return (CONTRADICTED if turn > total + 1 else NOT_CHECKABLE), f"{total} turns"
 
 
-def _turn_window(run: Run, unit: _Unit, near: Occurrence) -> tuple[int, int] | None:
+def _turn_window(run: Run, unit: _Sentence, near: Occurrence) -> tuple[int, int] | None:
     """First and last event of the turn that a line without a label of its own speaks of."""
     header, turn = max(unit.around.items())
     frame = near.event.frame
@@ -271,7 +271,9 @@ def _turn_window(run: Run, unit: _Unit, near: Occurrence) -> tuple[int, int] | N
 # ---- placing
 
 
-def _placed(run: Run, judge: Judge, units: list[_Unit]) -> list[Occurrence | None]:
+def _place_sentences(
+    run: Run, judge: ClaimJudge, units: list[_Sentence]
+) -> list[Occurrence | None]:
     """For each unit the execution of its line that it tells of (None: of none, or unknown)."""
     groups: list[list[int]] = []  # units of one line and label
     for index, unit in enumerate(units):
@@ -299,7 +301,7 @@ def _placed(run: Run, judge: Judge, units: list[_Unit]) -> list[Occurrence | Non
     return result
 
 
-def _align(run: Run, judge: Judge, groups: list[list[_Unit]]) -> list[Occurrence | None]:
+def _align(run: Run, judge: ClaimJudge, groups: list[list[_Sentence]]) -> list[Occurrence | None]:
     """Forward placement with the least contradiction (dynamic programming over executions)."""
     # A state: (event of the last placement, score, its number). Back pointers are by number.
     states: list[tuple[int, float, int]] = [(-1, 0.0, -1)]
@@ -352,7 +354,7 @@ def _align(run: Run, judge: Judge, groups: list[list[_Unit]]) -> list[Occurrence
     return chosen[::-1]
 
 
-def _candidates(run: Run, group: list[_Unit], most: int) -> list[Occurrence]:
+def _candidates(run: Run, group: list[_Sentence], most: int) -> list[Occurrence]:
     own = run.by_line.get(group[0].label or -1, [])
     if len(own) <= most:
         return own
@@ -364,7 +366,7 @@ def _candidates(run: Run, group: list[_Unit], most: int) -> list[Occurrence]:
     return [chosen[at] for at in sorted(chosen)]
 
 
-def _score(judge: Judge, group: list[_Unit], here: Occurrence) -> float:
+def _score(judge: ClaimJudge, group: list[_Sentence], here: Occurrence) -> float:
     """Claims confirmed, less a toll where any is contradicted or another turn is spoken of: more
     than any skip, less than leaving the line unplaced."""
     score, against, astray = 0.0, 0, 0
@@ -382,7 +384,7 @@ def _score(judge: Judge, group: list[_Unit], here: Occurrence) -> float:
     return score - max(toll, 11.5 if astray else 0.0)
 
 
-def _flow_claim(run: Run, unit: _Unit, here: Occurrence | None) -> Claim | None:
+def _flow_claim(run: Run, unit: _Sentence, here: Occurrence | None) -> Claim | None:
     text = "the line runs"
     if unit.label in (None, -1) or unit.section.startswith(_GENERAL):
         return None

@@ -9,10 +9,10 @@ from data_pipeline.tracing.replay import Occurrence, Run
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.wording import Said
+from data_pipeline.verify.wording import WordedClaim
 
-Judged = tuple[str, str | None]  # verdict, truth
-UNKNOWN: Judged = (NOT_CHECKABLE, None)
+Verdict = tuple[str, str | None]  # verdict, truth
+UNKNOWN: Verdict = (NOT_CHECKABLE, None)
 MOST_STATES = 2000
 
 
@@ -22,7 +22,7 @@ class ValueVerdicts:
     def __init__(self, run: Run):
         self.run = run
 
-    def value(self, said: Said, here: Occurrence) -> Judged:
+    def value(self, said: WordedClaim, here: Occurrence) -> Verdict:
         assert said.subject is not None
         if said.subject.isidentifier() and said.subject not in ("True", "False", "None"):
             texts = list(self._texts(said, here))
@@ -31,7 +31,7 @@ class ValueVerdicts:
             return best_verdict(said.value, [(text, f"{said.subject}={text}") for text in texts])
         return self.expression(said, here)
 
-    def _texts(self, said: Said, here: Occurrence) -> Iterator[str]:
+    def _texts(self, said: WordedClaim, here: Occurrence) -> Iterator[str]:
         """What a name stands for at a line: each text it may mean."""
         frame, run, name = here.event.frame, self.run, said.subject
         assert name is not None
@@ -76,7 +76,7 @@ class ValueVerdicts:
             isinstance(node, ast.Name) and node.id == name for node in ast.walk(target)
         )
 
-    def within(self, said: Said, frame: int, window: tuple[int, int]) -> Judged | None:
+    def within(self, said: WordedClaim, frame: int, window: tuple[int, int]) -> Verdict | None:
         """A variable's value at any time of a turn; None where the variable is not of the frame."""
         name = said.subject or ""
         positions, texts = self.run.history(frame, name)
@@ -88,7 +88,7 @@ class ValueVerdicts:
         return best_verdict(said.value, real) if real else None
 
     def ends_of(
-        self, said: Said, here: Occurrence, window: tuple[int, int]
+        self, said: WordedClaim, here: Occurrence, window: tuple[int, int]
     ) -> tuple[bool, bool, str | None] | None:
         """Whether a variable has a value before a turn, and whether it has it at any time in it;
         with the truth at the turn's end. None of anything but a variable's value."""
@@ -110,7 +110,7 @@ class ValueVerdicts:
         for number in range(here.at + 1, min(here.end, here.at + 2000)):
             yield number, self.run.events[number]
 
-    def expression(self, said: Said, here: Occurrence) -> Judged:
+    def expression(self, said: WordedClaim, here: Occurrence) -> Verdict:
         assert said.subject is not None
         results: list[tuple[str, str]] = []
         frame = here.event.frame
@@ -142,7 +142,7 @@ class ValueVerdicts:
                 return end.value if end is not None and end.kind == "return" else None
         return None
 
-    def anywhere(self, said: Said) -> Judged:
+    def anywhere(self, said: WordedClaim) -> Verdict:
         """A value at no certain place: confirmed where the run ends with it, contradicted where
         no state of the run has it."""
         assert said.subject is not None
@@ -178,7 +178,7 @@ class ValueVerdicts:
             return CONTRADICTED, truth
         return NOT_CHECKABLE, truth
 
-    def outcome(self, said: Said, here: Occurrence, sure: bool) -> Judged:
+    def outcome(self, said: WordedClaim, here: Occurrence, sure: bool) -> Verdict:
         texts = list(here.event.changed.values())
         end = self.run.line_end(here)
         if end is not None and end.value is not None:
@@ -212,7 +212,7 @@ class ValueVerdicts:
         return bool(known) and CONTRADICTED not in known
 
 
-def best_verdict(value: str, real: list[tuple[str, str]]) -> Judged:
+def best_verdict(value: str, real: list[tuple[str, str]]) -> Verdict:
     """The kindest verdict over what a claim may mean."""
     plain = [(text, truth) for text, truth in real if not text.startswith("<")]
     verdicts = [(compare(value, text), truth) for text, truth in plain or real]

@@ -23,11 +23,11 @@ def compare(text: str, real: str) -> str:
     if _GAP.search(text) or cut:
         return _compare_ends(text, real[: cut.start()] if cut else real, bool(cut))
     try:
-        real_value = _parsed(real)
+        real_value = _parse_value(real)
     except LiteralError:  # an object
         return NOT_CHECKABLE
     try:
-        return CONFIRMED if same_value(_parsed(text), real_value) else CONTRADICTED
+        return CONFIRMED if same_value(_parse_value(text), real_value) else CONTRADICTED
     except LiteralError:
         return CONTRADICTED
     except ValueError:
@@ -35,7 +35,7 @@ def compare(text: str, real: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _parsed(text: str) -> object:
+def _parse_value(text: str) -> object:
     return parse_literal(text)
 
 
