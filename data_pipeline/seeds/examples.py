@@ -1,4 +1,4 @@
-"""Calls with literal arguments, and what they come to, out of docstrings and test files."""
+"""Extracts calls with literal arguments, and their results, from docstrings and test files."""
 
 import ast
 import doctest
@@ -16,16 +16,16 @@ _LISTINGS = ("list", "sorted", "tuple", "set", "len", "sum", "next", "dict")
 
 @dataclass(frozen=True)
 class CallExample:
-    """call: with literal arguments. expected: text of a literal, None where it is not known."""
+    """Holds a call with literal arguments and the text of its literal result (None: unknown)."""
 
     call: str
     expected: str | None = None
 
 
 def literal_call(name: str, text: str) -> str | None:
-    """A call rewritten so that every argument is a literal; None where one cannot be.
+    """Rewrites a call so that every argument is a literal; returns None if that is impossible.
 
-    Ranges become lists, as other constructors of plain values become what they construct.
+    Ranges become lists; other constructors of plain values become the values that they construct.
     """
     try:
         call = parse_call(text)
@@ -35,7 +35,7 @@ def literal_call(name: str, text: str) -> str | None:
 
 
 def call_text(name: str, call: Call) -> str | None:
-    """`name(...)` with the literal arguments of `call`; None for what no literal spells."""
+    """Writes `call` as `name(...)`; returns None if an argument has no literal form."""
     parts = [literal_text(value) for value in call.args]
     texts = {key: literal_text(value) for key, value in call.kwargs.items()}
     if None in parts or None in texts.values() or not all(map(str.isidentifier, texts)):
@@ -45,7 +45,7 @@ def call_text(name: str, call: Call) -> str | None:
 
 
 def literal_text(value: object) -> str | None:
-    """The literal that spells a value, a range as a list; sets sorted by their items' texts."""
+    """Writes a value as a literal: a range as a list, a set sorted by the texts of its items."""
     kind = type(value)
     if kind is range:
         if len(value) > 60:  # type: ignore[arg-type]
@@ -88,7 +88,7 @@ _MAX_WORDS = 150
 
 
 def extract_description(docstring: str | None) -> str:
-    """What a docstring says in words: all up to its first example or section."""
+    """Returns a docstring's prose up to its first example or section."""
     if not docstring:
         return ""
     paragraphs: list[str] = []
@@ -103,7 +103,7 @@ def extract_description(docstring: str | None) -> str:
         if cut is not None:
             break
     if len(paragraphs) > 1 and paragraphs[-1].endswith(":"):
-        del paragraphs[-1]  # it led to the example
+        del paragraphs[-1]  # it introduces the example
     text = "\n\n".join(paragraphs)
     text = _ROLE.sub(r"`\1`", text).replace("``", "`")
     words = text.split(" ")
@@ -123,15 +123,15 @@ def _ends_words(line: str) -> bool:
 
 
 def docstring_examples(docstring: str | None, name: str, entry: str) -> Sequence[CallExample]:
-    """The calls of `name` in a docstring's examples, written as calls of `entry`.
+    """Returns the calls of `name` in a docstring's examples, rewritten as calls of `entry`.
 
-    entry: another than `name` for the function that lists what `name` yields.
+    `entry` differs from `name` if it is the function that lists the items that `name` yields.
     """
     if not docstring or ">>>" not in docstring:
         return ()
     try:
         parts = doctest.DocTestParser().get_examples(docstring)
-    except ValueError:  # no doctest after all
+    except ValueError:  # not a valid doctest
         return ()
     found: list[CallExample] = []
     known: dict[str, ast.expr] = {}
@@ -154,10 +154,10 @@ def docstring_examples(docstring: str | None, name: str, entry: str) -> Sequence
 def _examples_in(
     expression: ast.expr, name: str, entry: str, known: Mapping[str, ast.expr], want: str | None
 ) -> Iterator[CallExample]:
-    """The calls in one expression; `want` is what the whole of it comes to."""
+    """Yields the calls in one expression; `want` is the value of the whole expression."""
     expression = _substitute_names(expression, known)
     whole = expression
-    if entry != name:  # the list is what entry gives
+    if entry != name:  # `entry` returns the list
         match expression:
             case ast.Call(func=ast.Name(id="list"), args=[inner], keywords=[]):
                 whole = inner
@@ -183,7 +183,7 @@ def _callee_name(node: ast.Call) -> str | None:
 
 
 def _same_arguments(source: str, text: str) -> bool:
-    """Whether the arguments were literals from the start."""
+    """Returns whether the arguments were literals in the source."""
     try:
         one, other = parse_call(source), parse_call(text)
     except CallError:
@@ -211,7 +211,7 @@ class _Fill(ast.NodeTransformer):
 
 
 def _substitute_names(expression: ast.expr, known: Mapping[str, ast.expr]) -> ast.expr:
-    """The expression with names replaced by what they were assigned before."""
+    """Replaces names in an expression by the expressions assigned to them before."""
     copy = ast.parse(ast.unparse(expression), mode="eval").body
     return _Fill(known).visit(copy) if known else copy
 
@@ -220,15 +220,18 @@ def _substitute_names(expression: ast.expr, known: Mapping[str, ast.expr]) -> as
 
 
 def test_examples(tree: ast.Module) -> Mapping[str, Sequence[tuple[str, str | None]]]:
-    """name -> (call as written, text of what it must equal or None), for every function that the
-    tests of a file call with literals: `assert f(1) == 2`, `self.assertEqual(f(1), 2)`."""
+    """Returns the literal calls in a test file, by function name.
+
+    Each is a pair: the call as written, and the text that it must equal or None. Reads
+    `assert f(1) == 2` and `self.assertEqual(f(1), 2)`.
+    """
     found: dict[str, list[tuple[str, str | None]]] = {}
     for node in ast.walk(tree):
         match node:
             case ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right])):
                 _record_calls(found, left, right)
             case ast.Assert(test=ast.Call() as call):
-                _record_calls(found, call, None)  # true, in whatever way
+                _record_calls(found, call, None)  # truthy; the value is unknown
             case ast.Assert(
                 test=ast.Compare(left=left, ops=[ast.Is()], comparators=[ast.Constant() as right])
             ):
@@ -265,7 +268,7 @@ def _record_calls(
 def examples_of_tests(
     noted: Sequence[tuple[str, str | None]], name: str, entry: str
 ) -> Sequence[CallExample]:
-    """What `test_examples` noted of `name`, as examples of `entry`."""
+    """Converts the calls of `name` found by `test_examples` into examples of `entry`."""
     found = []
     for source, want in noted:
         text = literal_call(entry, source)

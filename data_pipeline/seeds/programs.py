@@ -1,4 +1,4 @@
-"""A function with all it needs, as one program that runs alone."""
+"""Assembles a function and its dependencies into one program that runs alone."""
 
 import ast
 import io
@@ -21,16 +21,20 @@ from data_pipeline.seeds.screening import (
 from data_pipeline.source.fingerprints import is_docstring
 from data_pipeline.source.scopes import needed_names, uses
 
-MAX_LINES = 100  # of a program: a reader, and a model, must be able to follow it
+MAX_LINES = 100  # per program, so that people and models can follow it
 MAX_CHARACTERS = 4000
-_MAX_STATEMENTS = 60  # taken together, at module level
+_MAX_STATEMENTS = 60  # at module level, in total
 _TOOL_COMMENT = re.compile(r"#\s*(?:type:|noqa|pragma|pylint|mypy|pyright|fmt:|isort|doctest)")
 
 
 @dataclass(frozen=True)
 class SeedProgram:
-    """code: the program. name: its entry. wraps: the generator function that the entry turns into
-    a list, None where the entry is the function itself."""
+    """Holds an assembled program.
+
+    code:  the program
+    name:  its entry function
+    wraps: the generator function whose items the entry returns as a list; None without a wrapper
+    """
 
     code: str
     name: str
@@ -38,7 +42,7 @@ class SeedProgram:
 
 
 def assemble(library: Library, module: Module, function: ast.FunctionDef) -> SeedProgram:
-    """The program of a function at module level. Raises Refused."""
+    """Returns the program of a function at module level. Raises ScreeningError if refused."""
     check_entry(function)
     closure = _Closure(library)
     closure.add(module, function.name)
@@ -59,8 +63,12 @@ def assemble(library: Library, module: Module, function: ast.FunctionDef) -> See
 
 
 class _Part:
-    """A statement of the program. needs: names it uses; needs_now: those that it uses when the
-    program starts, not only in the bodies of functions; fills: names that it binds or changes."""
+    """Holds a statement of the program.
+
+    needs:     names it uses
+    needs_now: names it uses when the program starts, not only in function bodies
+    fills:     names that it binds or changes
+    """
 
     def __init__(self, module: Module, statement: ast.stmt):
         self.module = module
@@ -71,7 +79,7 @@ class _Part:
 
 
 def _without_bodies(statement: ast.stmt) -> ast.stmt:
-    """The statement as far as it runs at once: a function's defaults and decorators only."""
+    """Returns the part of a statement that runs at once: of a function, defaults and decorators."""
     if isinstance(statement, ast.FunctionDef):
         copy = ast.FunctionDef(**{name: value for name, value in ast.iter_fields(statement)})
         copy.body = [ast.Pass()]
@@ -84,20 +92,20 @@ def _without_bodies(statement: ast.stmt) -> ast.stmt:
 
 
 class _Closure:
-    """The statements that a function needs, and what they need in turn, across modules."""
+    """Collects the statements that a function depends on, transitively and across modules."""
 
     def __init__(self, library: Library):
         self.library = library
-        self.modules: list[Module] = []  # those needed first, first
+        self.modules: list[Module] = []  # dependencies first
         self.taken: dict[int, tuple[Module, ast.stmt]] = {}
         self.owners: dict[str, Module | str] = {}  # name -> module, or text of its import
         self.imports: set[str] = set()
         self.aliases: dict[str, str] = {}
         self.seen: set[tuple[str, str]] = set()
-        self.postponed = False  # whether annotations mention what is not there
+        self.postponed = False  # whether annotations use undefined names
 
     def add(self, module: Module, name: str) -> None:
-        """Takes the definition of a name of a module and all it needs. Raises Refused."""
+        """Adds the definition of a name and its dependencies. Raises ScreeningError if refused."""
         if (module.path, name) in self.seen:
             return
         self.seen.add((module.path, name))
@@ -134,7 +142,7 @@ class _Closure:
             self.modules.append(module)
 
     def _annotate(self, module: Module, name: str) -> None:
-        """A name of annotations only: imported where that is allowed, else left as text."""
+        """Imports a name used only in annotations if that is allowed; else leaves it as text."""
         found = module.imports.get(name)
         if name in module.bindings or (found is None and name in self.owners):
             self.postponed = True
@@ -186,7 +194,7 @@ class _Closure:
         return [s for _, s in self.taken.values() if isinstance(s, ast.FunctionDef)]
 
     def iterator_functions(self) -> frozenset[str]:
-        """Functions of the program that give an iterator, found until no more are."""
+        """Returns the functions that return an iterator, iterating to a fixed point."""
         functions = self.functions()
         known: frozenset[str] = frozenset()
         while True:
@@ -196,8 +204,10 @@ class _Closure:
             known = more
 
     def code(self, entry: ast.stmt, wrapper: str | None) -> str:
-        """The program's text: imports, then each module's statements in their order, save that
-        what is needed when the program starts comes before what needs it."""
+        """Returns the program's text: imports, then each module's statements in source order.
+
+        Statements needed when the program starts are moved before those that need them.
+        """
         future = ["from __future__ import annotations"] if self.postponed else []
         parts = ["\n".join([*future, *sorted(self.imports, key=_import_order)])]
         parts += [_clean_text(part.module, part.statement) for part in self._order_parts(entry)]
@@ -231,7 +241,7 @@ class _Closure:
             ordered[id(part)] = part
 
         def run(name: str, started: set[int], seen: set[str]) -> None:
-            """Places what a name stands for, and all that a call of it may come to."""
+            """Places the definitions of a name and everything that calling it may need."""
             if name in seen:
                 return
             seen.add(name)
@@ -246,7 +256,7 @@ class _Closure:
 
 
 def _entry_last(parts: list[_Part], entry: ast.stmt, defined: set[str]) -> list[_Part]:
-    """The entry at the end, unless what follows it runs something when the program starts."""
+    """Moves the entry to the end, unless a later statement uses a definition at start."""
     at = next(n for n, part in enumerate(parts) if part.statement is entry)
     if any(part.needs_now & defined for part in parts[at + 1 :]):
         return parts
@@ -266,7 +276,7 @@ def _has(module: Module, name: str) -> bool:
 
 
 def _bound_names(statement: ast.stmt) -> list[str]:
-    """The other names that one statement binds, such as `a` and `b` of `a, b = 1, 2`."""
+    """Returns all names that a statement binds, such as `a` and `b` for `a, b = 1, 2`."""
     return sorted(
         {
             use.name
@@ -281,7 +291,7 @@ def _import_order(text: str) -> tuple[bool, str]:
 
 
 def _join_statements(parts: Sequence[str]) -> str:
-    """One blank line around functions and classes, none between one-line statements."""
+    """Joins statements with a blank line around functions and classes."""
     lines = [parts[0]]
     for before, part in itertools.pairwise(parts):
         short = "\n" not in part and "\n" not in before and not before.startswith(("im", "from"))
@@ -290,7 +300,7 @@ def _join_statements(parts: Sequence[str]) -> str:
 
 
 def _list_wrapper(function: ast.FunctionDef, taken: set[str]) -> tuple[str, str]:
-    """(name, source) of a function of the same signature that lists what `function` yields."""
+    """Returns (name, source) of a function that lists `function`'s items; same signature."""
     name = f"{function.name}_list".removeprefix("_")
     while name in taken:
         name += "_"
@@ -308,8 +318,8 @@ def _list_wrapper(function: ast.FunctionDef, taken: set[str]) -> tuple[str, str]
 
 
 def _clean_text(module: Module, statement: ast.stmt) -> str:
-    """A statement as the source writes it, without docstrings and comments to tools."""
-    if id(statement) not in module.order:  # ours
+    """Returns the source text of a statement without docstrings and tool comments."""
+    if id(statement) not in module.order:  # added by this module
         return ast.unparse(statement)
     text = module.text(statement)
     expected = _dump_without_docstrings(statement)
@@ -351,7 +361,7 @@ def _drop_docstrings(tree: ast.AST) -> None:
 
 
 def _without_docstrings(text: str) -> str:
-    """Cuts docstrings out by line; those that share a line are left to the caller's check."""
+    """Removes docstrings by line; keeps those that share a line, which the caller checks."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):

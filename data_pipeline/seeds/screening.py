@@ -1,6 +1,6 @@
-"""What a seed may hold: code that only computes, and comes to the same each time.
+"""Checks that code may become a seed: it only computes and is deterministic.
 
-This screens for data worth having, it is no wall: the sandbox is.
+This selects useful data; it is no security boundary. The sandbox is.
 """
 
 import ast
@@ -46,8 +46,8 @@ _BUILTINS = frozenset(
 }
 _INPUT_OUTPUT = frozenset({"open", "input", "print", "breakpoint", "help", "exit", "quit"})
 _DYNAMIC = frozenset({"eval", "exec", "compile", "__import__", "globals", "locals", "vars", "dir"})
-_UNSTABLE = frozenset({"id", "hash"})  # differ from process to process
-# Attributes that lead out of plain computing, whatever they are looked up on.
+_UNSTABLE = frozenset({"id", "hash"})  # differ between processes
+# Attributes that give access to more than computation, on any object.
 _DENIED_ATTRIBUTES = frozenset(
     {
         "__globals__", "__builtins__", "__subclasses__", "__code__", "__closure__", "__import__",
@@ -59,7 +59,7 @@ _DENIED_ATTRIBUTES = frozenset(
 
 
 class ScreeningError(Exception):
-    """Code that gives no seed. reason: a phrase to count by."""
+    """Reports code that cannot become a seed. reason: a phrase to count by."""
 
     def __init__(self, reason: str, detail: str = ""):
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -68,7 +68,7 @@ class ScreeningError(Exception):
 
 
 def check_builtin(name: str) -> None:
-    """Raises Refused for a name that the program does not bind and that is no harmless builtin."""
+    """Raises ScreeningError unless an unbound name is a harmless builtin."""
     if name in _BUILTINS:
         return
     if name in _INPUT_OUTPUT:
@@ -83,9 +83,9 @@ def check_builtin(name: str) -> None:
 
 
 def check_import(module: str, attribute: str | None) -> None:
-    """Raises Refused for an import outside the allow-list."""
+    """Raises ScreeningError for an import outside the allow-list."""
     if module == "__future__" or (module == "sys" and (attribute is None or attribute in _SYS)):
-        return  # of sys itself each attribute is looked at
+        return  # attributes of sys are checked one by one
     if module not in MODULES or (module, attribute) in _DENIED_IMPORTS:
         whole = module if attribute is None else f"{module}.{attribute}"
         if module in MODULES or f"{module}.{attribute}" not in MODULES:
@@ -95,7 +95,7 @@ def check_import(module: str, attribute: str | None) -> None:
 
 
 def has_attribute(module: str, attribute: str | None) -> bool:
-    """Whether a module of the allow-list has an attribute here; the module is imported for it."""
+    """Returns whether a module of the allow-list has an attribute; imports that module."""
     return (
         attribute in (None, "*")
         or hasattr(importlib.import_module(module), str(attribute))
@@ -104,7 +104,7 @@ def has_attribute(module: str, attribute: str | None) -> bool:
 
 
 def check_statement(statement: ast.stmt) -> None:
-    """Raises Refused for what a statement of a program must not hold. Names are checked apart."""
+    """Raises ScreeningError for constructs a program must not contain. Does not check names."""
     for node in ast.walk(statement):
         match node:
             case ast.Global():
@@ -130,7 +130,7 @@ def check_statement(statement: ast.stmt) -> None:
 
 
 def check_entry(function: ast.FunctionDef) -> None:
-    """Raises Refused for a function that is no use as an entry, whatever it calls."""
+    """Raises ScreeningError for a function that is unsuitable as an entry, whatever it calls."""
     name = function.name
     if name.startswith("__") and name.endswith("__"):
         raise ScreeningError("special method")
@@ -150,8 +150,10 @@ def check_entry(function: ast.FunctionDef) -> None:
 
 
 def check_parameters(function: ast.FunctionDef, others: Mapping[str, ast.FunctionDef]) -> None:
-    """Raises Refused where a function must be given, which no literal spells. others: the functions
-    of its program."""
+    """Raises ScreeningError if a parameter expects a function, which no literal can express.
+
+    others: the functions of the program.
+    """
     taken = sorted(function_parameters(function, others) - optional_parameters(function))
     if taken:
         raise ScreeningError("takes a function", ", ".join(taken))
@@ -164,7 +166,7 @@ def _has_no_effect(statement: ast.stmt) -> bool:
 
 
 def optional_parameters(function: ast.FunctionDef) -> set[str]:
-    """Parameters with a default, `*args` and `**kwargs` included."""
+    """Returns the parameters with a default, `*args` and `**kwargs` included."""
     arguments = function.args
     positional = [*arguments.posonlyargs, *arguments.args]
     names = {argument.arg for argument in positional[len(positional) - len(arguments.defaults) :]}
@@ -181,9 +183,9 @@ _TAKE_FUNCTION_FIRST = frozenset(
 def function_parameters(
     function: ast.FunctionDef, others: Mapping[str, ast.FunctionDef] | None = None
 ) -> set[str]:
-    """Parameters that are called, or handed on where a function is expected.
+    """Returns the parameters that are called or passed on where a function is expected.
 
-    others: the functions of the program, to which parameters may be handed on.
+    others: the functions of the program, to which parameters may be passed on.
     """
     return _function_parameters(function, others or {}, frozenset())
 
@@ -221,7 +223,7 @@ def _function_parameters(
 
 
 def bindings(call: ast.Call, target: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
-    """(parameter, argument) of a call of a function of the program."""
+    """Yields (parameter, argument) for a call of a function of the program."""
     names = [argument.arg for argument in (*target.args.posonlyargs, *target.args.args)]
     for name, value in zip(names, call.args, strict=False):
         if isinstance(value, ast.Starred):
@@ -240,9 +242,9 @@ def _name_of(node: ast.expr) -> set[str]:
 
 
 def returns_iterator(function: ast.FunctionDef, iterator_functions: frozenset[str]) -> bool:
-    """Whether what the function returns is an iterator, as far as its text tells.
+    """Returns whether a static reading shows that the function returns an iterator.
 
-    iterator_functions: names in its program that are known to give one.
+    iterator_functions: names in its program that are known to return one.
     """
     own = list(_own_nodes(function))
     if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own):
@@ -252,7 +254,7 @@ def returns_iterator(function: ast.FunctionDef, iterator_functions: frozenset[st
         match node:
             case ast.FunctionDef() if returns_iterator(node, iterator_functions):
                 known.add(node.name)
-    held = set()  # names that are given an iterator
+    held = set()  # names that hold an iterator
     for node in own:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
@@ -291,7 +293,7 @@ def _gives_iterator(node: ast.expr, known: frozenset[str]) -> bool:
 
 
 def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Nodes of the body that run in the function's own frame."""
+    """Yields the nodes of the body that run in the function's own frame."""
     waiting: list[ast.AST] = list(function.body)
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""Sources of seeds: a folder, a JSONL file, or the name of an installed package."""
+"""Reads seeds from a folder, a JSONL file or an installed package."""
 
 import ast
 import functools
@@ -25,8 +25,8 @@ from data_pipeline.seeds.seed import Refusal, Seed, SeedError
 from data_pipeline.source.fingerprints import function_fingerprint
 from data_pipeline.source.scopes import uses
 
-_ROWS = 200  # of a JSONL file in one unit
-_MAX_CALLS = 24  # of the examples of one function
+_ROWS = 200  # JSONL rows per unit
+_MAX_CALLS = 24  # examples per function
 _SKIPPED_FOLDERS = frozenset(
     {"__pycache__", "node_modules", "site-packages", "test", "tests", "build", "dist", "_vendor"}
 )
@@ -34,7 +34,7 @@ _SKIPPED_FOLDERS = frozenset(
 
 @dataclass(frozen=True)
 class Unit:
-    """What is read in one go: a Python file of a source, or some rows of a JSONL file.
+    """Names one unit of reading: a Python file of a source, or some rows of a JSONL file.
 
     root:        folder that `path` and origins are relative to
     path:        relative, with "/"
@@ -50,11 +50,11 @@ class Unit:
 
 
 def units(source: str) -> Sequence[Unit]:
-    """All units of a source, in a fixed order. Raises SeedError where nothing can be read.
+    """Returns all units of a source, in a fixed order. Raises SeedError if it cannot be read.
 
     source: a folder, a .py file, a .jsonl or .jsonl.gz file (rows {"code", "nl", "tests",
     "entry_point"}, all but the first optional), or a package or module that is installed here,
-    such as "toolz" or "sympy.ntheory". Nothing is imported.
+    such as "toolz" or "sympy.ntheory". Imports nothing.
     """
     path = Path(source)
     if path.is_dir():
@@ -85,7 +85,9 @@ def _python_files(folder: Path) -> list[str]:
 
 def _package_units(name: str) -> Sequence[Unit]:
     if not all(part.isidentifier() for part in name.split(".")):
-        raise SeedError(f"{name}: expected a folder, a file or an installed package; it is none")
+        raise SeedError(
+            f"{name}: expected a folder, a file or an installed package; found none by this name"
+        )
     folder, top = _locate_package(name)
     within = top if (folder / top).is_dir() else f"{top}.py"
     target = folder.joinpath(*name.split("."))
@@ -100,19 +102,26 @@ def _package_units(name: str) -> Sequence[Unit]:
 
 
 def _locate_package(name: str) -> tuple[Path, str]:
-    """(folder on the import path that holds it, first part of the name), without importing."""
+    """Finds a package without importing it.
+
+    Returns the folder on the import path that holds it and the first part of its name.
+    """
     top = name.split(".")[0]
     folders = [sysconfig.get_paths()["stdlib"], *sys.path]
     spec = importlib.machinery.PathFinder.find_spec(top, [folder for folder in folders if folder])
     if spec is None or not (spec.origin or spec.submodule_search_locations):
-        raise SeedError(f"{name}: expected a folder, a file or an installed package; it is none")
+        raise SeedError(
+            f"{name}: expected a folder, a file or an installed package; found none by this name"
+        )
     if spec.submodule_search_locations:
         folder = Path(next(iter(spec.submodule_search_locations))).parent
     else:
         folder = Path(str(spec.origin)).parent
     target = folder.joinpath(*name.split("."))
     if not target.is_dir() and not target.with_suffix(".py").is_file():
-        raise SeedError(f"{name}: expected Python source; {spec.origin or folder} has none of it")
+        raise SeedError(
+            f"{name}: expected Python source; {spec.origin or folder} holds no .py file for it"
+        )
     return folder, top
 
 
@@ -130,9 +139,9 @@ def _row_units(path: Path) -> Sequence[Unit]:
 
 
 def read_unit(unit: Unit) -> Sequence[Seed | Refusal]:
-    """The seeds of a unit and what was refused, in the order of the source.
+    """Returns the seeds and refusals of a unit, in source order.
 
-    Raises SeedError where a JSONL file cannot be read; a bad row of it is a Refusal.
+    Raises SeedError if a JSONL file cannot be read; a bad row in it becomes a Refusal.
     """
     if unit.first:
         return list(_row_seeds(unit))
@@ -157,7 +166,7 @@ def _source_position(found: Seed | Refusal) -> tuple[int, str]:
 
 
 def _refuse_methods(module: Module) -> Iterator[Seed | Refusal]:
-    """Methods are no seeds, since a call of one has no literal to be called on."""
+    """Yields refusals for methods (no literal can express `self`) and async functions."""
     for statement in module.tree.body:
         if isinstance(statement, ast.AsyncFunctionDef):
             yield Refusal(statement.name, f"{module.path}:{statement.lineno}", "asynchronous")
@@ -208,7 +217,7 @@ def _build_seed(
 
 @functools.lru_cache(maxsize=256)
 def _tests_of(root: str, path: str) -> dict[str, list[tuple[str, str | None]]]:
-    """What the test files that belong to a module note, by the usual names and places."""
+    """Returns the literal calls in a module's test files, found by the usual names and folders."""
     file = Path(root) / path
     names = [f"test_{file.stem.strip('_')}.py"]
     if file.name == "__init__.py":
@@ -291,7 +300,7 @@ def _row_problem(row: Mapping[str, Any]) -> str | None:
 
 
 def _choose_entry(functions: dict[str, Any], noted: dict[str, Any], module: Module) -> str | None:
-    """The function that the tests call; else the last one that no other needs; else the last."""
+    """Returns the function that the tests call, else the last uncalled one, else the last."""
     for name in noted:
         if name in functions:
             return name

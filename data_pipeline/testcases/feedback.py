@@ -1,5 +1,7 @@
-"""What a failed run says about the kinds of its arguments: Python's own messages name the type that
-was met and what was asked of it."""
+"""Infers kinds of arguments from failed runs.
+
+Python's own messages name the type that they found and the operation that it lacks.
+"""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from data_pipeline.tracing.events import Raised
 
 _FAILED, _WORKED = 0.85, 1.1
 _LEAST, _MOST = 0.05, 20.0
-_HINT = 1.5  # weight of a kind that a message speaks for
+_HINT = 1.5  # weight of a kind that a message suggests
 
 _MESSAGES = tuple(
     (re.compile(pattern), kind)
@@ -51,7 +53,7 @@ _ATTRIBUTE = re.compile(r"'(\w+)' object has no attribute '(\w+)'")
 def pair_arguments(
     signature: Signature, arguments: Arguments
 ) -> Iterator[tuple[EntryParameter, Any]]:
-    """The parameters that got a value, with it; `*args` once for each."""
+    """Yields each parameter that received a value, with it; `*args` once for each value."""
     positional = [one for one in signature.parameters if one.style == "positional"]
     star = next((one for one in signature.parameters if one.style == "star"), None)
     yield from zip(positional, arguments.args, strict=False)
@@ -63,8 +65,10 @@ def pair_arguments(
 
 
 def reweigh(signature: Signature, arguments: Arguments, raised: Raised | None) -> None:
-    """Kinds that a run took are likelier from now on, those that it failed on less; raised: how it
-    failed, None if it did not."""
+    """Raises the weights of kinds that a run accepted and lowers those of kinds that it failed on.
+
+    raised: the exception of the run, None if it returned.
+    """
     if raised is not None and raised.type not in ("TypeError", "AttributeError"):
         return
     factor = _WORKED if raised is None else _FAILED
@@ -84,7 +88,7 @@ def reweigh(signature: Signature, arguments: Arguments, raised: Raised | None) -
 
 
 def parse_hint(raised: Raised) -> tuple[str, ValueKind] | None:
-    """(name of the type that was met, kind that was asked for); None: the message is silent."""
+    """Returns (name of the type found, kind expected); None if the message names neither."""
     found = _ATTRIBUTE.search(raised.message)
     if found:
         kind = METHODS.get(found[2])
@@ -97,7 +101,7 @@ def parse_hint(raised: Raised) -> tuple[str, ValueKind] | None:
 
 
 def _replace_kind(kind: ValueKind, met: str, asked: ValueKind) -> ValueKind | None:
-    """`kind` with the type that was met replaced, itself or in its items."""
+    """Replaces the type that was found in `kind`, itself or in its items."""
     met = "none" if met == "NoneType" else met
     if kind.name == met:
         return asked

@@ -1,4 +1,4 @@
-"""Arguments made up by kind, and arguments made of earlier ones by small changes."""
+"""Generates arguments by kind, and mutates earlier arguments by small changes."""
 
 import random
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ _TEXTS = (
 _LETTERS = "abcdexyz ABC_-.,019"
 _INTEGERS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 17, 24, 50, 97, 100, -1, -2, -5)
 _FLOATS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.25, -1.0, -0.5, 10.0, 0.1, 100.0)
-# What leads to the branches for the unexpected: unhashable items, other containers, nothing.
+# Kinds that reach error branches: unhashable items, other containers, None.
 _WILD = (
     ValueKind("list", (INTS,)), INT, NONE, STR, ValueKind("set", (INT,)), ValueKind("list", (ANY,)),
     BYTES, BOOL, DICT, ValueKind("tuple", (INT, INT)), FLOAT,
@@ -43,14 +43,14 @@ _WILD = (
 
 @dataclass(frozen=True)
 class Arguments:
-    """Of one call. args: positional, in order; kwargs: by name."""
+    """Holds the arguments of one call. args: positional, in order; kwargs: by name."""
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Maker:
-    """Makes arguments for a signature. All chance comes from `rng`."""
+    """Makes arguments for a signature. All randomness comes from `rng`."""
 
     def __init__(self, signature: Signature, rng: random.Random):
         self.signature = signature
@@ -59,11 +59,13 @@ class Maker:
         self._integers = (*_INTEGERS, *signature.integers)
         self._texts = (*_TEXTS, *signature.texts)
 
-    # ---- made up
+    # ---- generation
 
     def generate(self, wild: bool = False) -> Arguments:
-        """Arguments by the weights of the kinds; optional ones are often left out. wild: one of
-        them is of another kind than the program makes expect."""
+        """Generates arguments by the weights of the kinds; often leaves out optional ones.
+
+        wild: one of them is of a kind that the program does not seem to expect.
+        """
         rng = self.rng
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
@@ -91,7 +93,7 @@ class Maker:
         return Arguments(tuple(args), kwargs)
 
     def _choose_unexpected(self, places: list[Any]) -> tuple[Any, ValueKind]:
-        """A place and a kind for it; every kind comes up before any a second time."""
+        """Returns a place and a kind for it; uses every kind once before repeating any."""
         if not self._wild:
             self._wild = list(_WILD)
             self.rng.shuffle(self._wild)
@@ -103,7 +105,7 @@ class Maker:
         return self.rng.choices(kinds, [parameter.kinds[one] for one in kinds])[0]
 
     def _related_value(self, kind: ValueKind, others: list[Any]) -> Any:
-        """A value, sometimes one that has to do with the arguments before it."""
+        """Returns a value that is sometimes derived from the arguments before it."""
         rng = self.rng
         lists = [other for other in others if isinstance(other, (list, str)) and other]
         if others and rng.random() < 0.08 and kind_of(others[-1]).name == kind.name:
@@ -161,7 +163,7 @@ class Maker:
             case "dict":
                 return self._dict(kind, depth)
         choices = [INT, INT, STR] if depth else [INT, STR, FLOAT, BOOL, NONE, INTS, DICT, BYTES]
-        if depth and rng.random() < 0.12:  # what is in a container may also be None, or unhashable
+        if depth and rng.random() < 0.12:  # items may also be None or unhashable
             choices = [NONE, INTS, BOOL, FLOAT] if depth == 1 else [NONE, FLOAT]
         return self.value(rng.choice(choices), depth + 1)
 
@@ -195,10 +197,10 @@ class Maker:
                 made[key] = self.value(values, depth + 1)
         return made
 
-    # ---- changed
+    # ---- mutation
 
     def mutate(self, base: Arguments, other: Arguments | None = None) -> Arguments:
-        """`base` with one to three small changes; `other` may lend an argument."""
+        """Applies one to three small changes to `base`; `other` may lend an argument."""
         args, kwargs = list(base.args), dict(base.kwargs)
         for _ in range(self.rng.choice((1, 1, 1, 2, 3))):
             self._change_one(args, kwargs, other)
@@ -243,7 +245,7 @@ class Maker:
         return next((one for one in parameters if one.style == "star"), None)
 
     def _change_optional(self, args: list[Any], kwargs: dict[str, Any]) -> None:
-        """Leaves out an argument that may be, or gives one that was left out."""
+        """Leaves out an optional argument, or adds one that was left out."""
         rng = self.rng
         positional = [one for one in self.signature.parameters if one.style == "positional"]
         given = {one.name for one in positional[: len(args)]} | set(kwargs)
@@ -268,7 +270,7 @@ class Maker:
             kwargs[parameter.name] = self.value(self._choose(parameter))
 
     def neighbour(self, value: Any) -> Any:
-        """A value of the same type that differs a little."""
+        """Returns a slightly different value of the same type."""
         rng = self.rng
         match value:
             case bool():
@@ -323,7 +325,7 @@ class Maker:
         return rng.choice(self._texts)
 
     def _with_constant(self, text: str) -> str:
-        """A text that the program mentions, alone or beside another."""
+        """Returns a text from the program, alone or joined to another."""
         constant = self.rng.choice(self.signature.texts)
         return self.rng.choice((constant, text + constant, constant + text))
 

@@ -1,4 +1,4 @@
-"""What a parameter may hold, inferred from annotations, defaults, examples, use and name."""
+"""Infers the kinds of a parameter from annotations, defaults, examples, use and name."""
 
 import ast
 import re
@@ -12,9 +12,10 @@ from data_pipeline.source.calls import CallError, parse_call
 
 @dataclass(frozen=True)
 class ValueKind:
-    """A type of literals. parts: of the items (list, set: one; dict: key and value; tuple: each).
+    """Names a type of literals.
 
-    name: "int", "float", "bool", "str", "bytes", "none", "list", "tuple", "set", "dict", "any".
+    name:  "int", "float", "bool", "str", "bytes", "none", "list", "tuple", "set", "dict", "any"
+    parts: kinds of the items (list, set: one; dict: key and value; tuple: each)
     """
 
     name: str
@@ -33,13 +34,13 @@ Weights = dict[ValueKind, float]
 
 @dataclass
 class EntryParameter:
-    """One parameter of the entry.
+    """Holds one parameter of the entry.
 
     style:    "positional", "keyword", "star" (`*args`) or "stars" (`**kwargs`)
     optional: whether it may be left out
-    takes_function: whether it is called: it is left out then
-    kinds:    candidates, the likelier the heavier
-    default:  its literal default, None where there is none
+    takes_function: whether the program calls it: it is left out then
+    kinds:    candidates with weights; likelier ones weigh more
+    default:  its literal default, None if it has none
     """
 
     name: str
@@ -52,7 +53,7 @@ class EntryParameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """What is known of an entry: its parameters, and the constants that its program mentions."""
+    """Holds an entry's parameters and the constants that its program mentions."""
 
     parameters: tuple[EntryParameter, ...]
     integers: tuple[int, ...]
@@ -63,7 +64,7 @@ _ANNOTATED, _OBSERVED, _DEFAULT, _USED, _NAMED = 6.0, 6.0, 3.0, 2.0, 1.0
 
 
 def infer_signature(code: str, entry: str, calls: Sequence[str]) -> Signature:
-    """The signature of a program's entry. calls: examples, whose arguments are observed."""
+    """Infers the signature of a program's entry. calls: examples to observe arguments in."""
     tree = ast.parse(code)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     function = functions[entry]
@@ -118,7 +119,7 @@ def _add(weights: Weights, kinds: Sequence[ValueKind], weight: float) -> None:
 
 
 def kind_of(value: Any) -> ValueKind:
-    """The kind of a literal value; of mixed items "any"."""
+    """Returns the kind of a literal value; "any" for mixed items."""
     if value is None:
         return NONE
     name = type(value).__name__
@@ -291,7 +292,7 @@ _TAKING_INT = frozenset(
 
 
 class _Use:
-    """Kinds that the use of a name in a function speaks for."""
+    """Infers kinds from the uses of a name in a function."""
 
     def __init__(self, functions: Mapping[str, ast.FunctionDef]):
         self.functions = functions
@@ -323,7 +324,7 @@ class _Use:
         match parent:
             case ast.Attribute(attr=attribute):
                 if attribute in METHODS:
-                    yield from [METHODS[attribute]] * 3  # much plainer than an operator
+                    yield from [METHODS[attribute]] * 3  # stronger evidence than an operator
             case ast.Subscript(value=value, slice=inner) if value is node:
                 if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
                     yield ValueKind("dict", (STR, ANY))
@@ -465,7 +466,7 @@ _MOST = 24
 
 
 def _constants(tree: ast.Module) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Integers and short texts that the program mentions, each once, in order."""
+    """Returns the integers and short texts in the program, each once, in source order."""
     integers: dict[int, None] = {}
     texts: dict[str, None] = {}
     for node in ast.walk(tree):
