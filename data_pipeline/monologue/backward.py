@@ -1,9 +1,9 @@
-"""The narrator of backward deduction: from a wanted output to an input that gives it.
+"""Writes backward monologues: from a wanted output to an input that gives it.
 
-It has the parts of the release's backward monologues: what the function does, its key properties,
-the constraints that the output puts on each variable, walked from the return back to the
-arguments, and a concrete witness. What it says of values is read off the run of that witness, so
-every statement is true of it; that the witness gives the output is for the caller to run.
+Follows the parts of the release's backward monologues: the function's purpose, its key properties,
+the constraints that the output puts on each variable, from the return back to the arguments, and a
+concrete witness. Reads every value off the run of that witness, so every statement is true of it;
+the caller must run the witness to confirm the output.
 """
 
 import ast
@@ -17,16 +17,15 @@ from data_pipeline.tracing import Trace
 from data_pipeline.tracing.replay import Moment, moments
 
 _MOST_CONSTRAINTS = 12
-_LONGEST_VALUE = 160  # characters; a longer one is named, not shown
+_LONGEST_VALUE = 160  # characters; longer values are mentioned, not shown
 _LONGEST_CODE = 200
 
 
 def backward_monologue(trace: Trace, witness_call: str, *, seed: int = 0) -> str:
-    """The response of a backward row: monologue, tags and completed assertion.
+    """Returns the response of a backward row: monologue, tags and completed assertion.
 
-    trace: of `witness_call`. seed: of the wording; what is said to be so does not depend on it.
-    Raises NarrationError for a run that raised or was cut, or a call that names no function of the
-    program.
+    trace: of `witness_call`. seed: chooses the wording; the facts do not depend on it. Raises
+    NarrationError if the run raised or was cut, or if the call names no function of the program.
     """
     if trace.raised is not None or trace.result is None:
         raise NarrationError("the run raised")
@@ -97,7 +96,10 @@ def _count_phrase(number: int, what: str, wording: random.Random, plural: str | 
 
 
 def _constraints(trace: Trace, function: ast.FunctionDef, wording: random.Random) -> Sequence[str]:
-    """From the return to the arguments: only what the returned value or the way to it hangs on."""
+    """Returns the constraints from the return back to the arguments.
+
+    Includes only lines that the returned value, or the path to it, depends on.
+    """
     statements = {node.lineno: node for node in ast.walk(function) if isinstance(node, ast.stmt)}
     steps = _steps(trace, function)
     told: list[str] = []
@@ -161,7 +163,7 @@ def _constraint(
 
 
 def _arguments(trace: Trace, function: ast.FunctionDef, steps: Sequence[Moment]) -> str:
-    """What the parameters hold when the function starts, read off the run."""
+    """Describes the parameters when the function starts, read off the run."""
     start = next(
         (e.changed for e in trace.events if e.kind == "call" and e.function == function.name), {}
     )
@@ -189,7 +191,7 @@ def _conclusion(trace: Trace, call: str, wording: random.Random) -> str:
 
 
 def _steps(trace: Trace, function: ast.FunctionDef) -> Sequence[Moment]:
-    """The lines of the first activation of the called function."""
+    """Returns the lines of the first activation of the called function."""
     frame = next(
         (e.frame for e in trace.events if e.kind == "call" and e.function == function.name), None
     )
@@ -197,7 +199,7 @@ def _steps(trace: Trace, function: ast.FunctionDef) -> Sequence[Moment]:
 
 
 def _with(expression: ast.expr, values: Mapping[str, str]) -> str:
-    """ ", with `a` = 1" for the variables that an expression reads; "" where there are none."""
+    """Returns ", with `a` = 1" for the variables that an expression reads; "" if it reads none."""
     held = [f"`{n}` = {_value(values[n])}" for n in sorted(_names(expression)) if n in values]
     return f", as with {join_words(held)}" if held else ""
 
@@ -216,7 +218,7 @@ def _names(node: ast.AST) -> set[str]:
 
 
 def _read_by(statement: ast.stmt) -> set[str]:
-    """Names that a statement reads; of a header only its own line counts."""
+    """Returns the names that a statement reads; for a compound statement, its header only."""
     match statement:
         case ast.If(test=test) | ast.While(test=test):
             return _names(test)
@@ -226,7 +228,7 @@ def _read_by(statement: ast.stmt) -> set[str]:
 
 
 def _assigned_names(statement: ast.stmt) -> set[str]:
-    """Names that a statement, or the body of a loop, assigns or alters by subscript."""
+    """Returns the names that a statement or a loop body assigns or alters by subscript."""
     stored = set()
     for node in ast.walk(statement):
         targets: list[ast.expr] = []

@@ -1,11 +1,12 @@
-"""The narrator of forward execution: a monologue in the release's form, written from a trace.
+"""Writes forward monologues in the release's form from a trace.
 
-What the function is for, its key properties, a numbered execution whose steps cite lines as [L7],
-a conclusion, and the asserted answer. Every statement is read off the trace or the syntax tree, or
-is quoted. Long loops are told by their first turns and their last, repeated calls by their result.
+Parts: the function's purpose, its key properties, a numbered execution whose steps cite lines as
+[L7], a conclusion, and the asserted answer. Every statement is read off the trace or the syntax
+tree, or is quoted. Long loops show their first turns and their last; repeated calls only their
+result.
 
-How much is told is chosen by size: the richest telling that stays near TARGET tokens, else a
-leaner one; what the leanest leaves out it says so.
+The level of detail depends on size: the richest narration that stays under TARGET tokens, else a
+leaner one; the leanest states which steps it leaves out.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from data_pipeline.tracing import Trace
 from data_pipeline.tracing.replay import Occurrence, Run
 
 TARGET = 1200
-"""Tokens (estimated, see `tokens`) that a telling should stay under."""
+"""Preferred maximum length of a monologue, in tokens (estimated, see `tokens`)."""
 MOST = 1900
 _LEFT_OUT = "The steps up to the last part of the run are left out here."
 _PIECE = re.compile(r"\d|[A-Za-z]+|[^\sA-Za-z\d]")
@@ -27,8 +28,13 @@ _PIECE = re.compile(r"\d|[A-Za-z]+|[^\sA-Za-z\d]")
 
 @dataclasses.dataclass(frozen=True)
 class _Detail:
-    """How much is told. head: first turns of a loop. calls: calls told of one function. values:
-    characters of a value. steps: most steps."""
+    """Sets the level of detail.
+
+    head:   first turns narrated per loop
+    calls:  calls narrated per function
+    values: characters per value
+    steps:  maximum number of steps
+    """
 
     head: int
     calls: int
@@ -46,11 +52,11 @@ _DETAILS = (
 
 
 def forward_monologue(trace: Trace, *, seed: int = 0) -> str:
-    """The response of a forward row: monologue, tags and completed assertion.
+    """Returns the response of a forward row: monologue, tags and completed assertion.
 
-    The same trace and seed give the same text; another seed other words for the same facts.
-    Raises NarrationError, with a short reason, for a run that raised, was cut, or whose call and
-    result are too long to be told.
+    The same trace and seed give the same text; another seed gives other words for the same facts.
+    Raises NarrationError, with a short reason, if the run raised or was cut, or if its call and
+    result are too long to narrate.
     """
     if trace.raised is not None or trace.result is None:
         raise NarrationError(f"the call raised {trace.raised}"[:200])
@@ -70,8 +76,10 @@ def forward_monologue(trace: Trace, *, seed: int = 0) -> str:
 
 
 def tokens(text: str) -> int:
-    """An estimate of DeepSeekCoder's token count, rather above it: digits and punctuation are a
-    token each, words one or more by their length."""
+    """Estimates DeepSeekCoder's token count, from above.
+
+    Counts each digit and punctuation mark as one token, and words as one or more by their length.
+    """
     return sum(1 + (len(piece) - 1) // 6 for piece in _PIECE.findall(text))
 
 
@@ -98,7 +106,7 @@ def _narrate(run: Run, detail: _Detail, seed: int) -> str:
 
 
 class _Simulation:
-    """The numbered steps: lines of the outer frame, with the frames they call told inside."""
+    """Collects the numbered steps: lines of the outer frame, with called frames nested."""
 
     def __init__(self, run: Run, teller: LineNarrator, detail: _Detail):
         self.run, self.teller, self.detail = run, teller, detail
@@ -160,7 +168,7 @@ class _Simulation:
             index += 1
 
     def loop(self, header: int, occurrences: list[Occurrence]) -> None:
-        """One execution of a loop: its first turns, its last, and how it ends."""
+        """Narrates one execution of a loop: its first turns, its last, and how it ends."""
         turns: list[list[Occurrence]] = []
         for here in occurrences:
             if here.event.line == header:
@@ -181,7 +189,7 @@ class _Simulation:
             self.block(exits[1:])
 
     def choose_turns(self, turns: list[list[Occurrence]]) -> set[int]:
-        """Which turns are told: the first, the last, and those that go another way than these."""
+        """Returns the turns to narrate: the first, the last, and those on other paths."""
         head = self.detail.head
         if len(turns) <= head + 2:
             return set(range(len(turns)))
@@ -196,7 +204,7 @@ class _Simulation:
     def summarize_gap(
         self, turns: list[list[Occurrence]], start: int, following: int, told: set[int]
     ) -> str:
-        """What stands for the turns left out, with the state that the next one starts from."""
+        """Summarizes skipped turns, with the state that the next turn starts from."""
         which = f"Iterations {start + 1} to {following}"
         same = {_path(turn) for turn in turns[start:following]} <= {_path(turns[n]) for n in told}
         if following == start + 1:
@@ -224,7 +232,7 @@ class _Simulation:
         self.add_step(here.event.line, self.teller.line(here))
 
     def calls(self, here: Occurrence) -> None:
-        """Tells the frames that a line calls, the first of each function."""
+        """Narrates the frames that a line calls, the first ones of each function."""
         told = False
         number = here.at + 1
         while number < min(here.end, len(self.run.events)):

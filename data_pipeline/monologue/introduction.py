@@ -1,6 +1,6 @@
-"""The first two parts of a monologue: what a function is for, and what holds of it.
+"""Writes the first two parts of a monologue: the function's purpose and its properties.
 
-Only what the syntax tree or the trace proves, or what is quoted from the docstring.
+States only facts that the syntax tree or the trace proves, or quotes from the docstring.
 """
 
 import ast
@@ -19,7 +19,7 @@ def introduction(run: Run, words: Words, *, labels: bool = True) -> str:
 
 
 def entry(run: Run) -> ast.FunctionDef | None:
-    """The function called."""
+    """Returns the function that the call runs."""
     name = run.events[0].function.rpartition(".")[2] if run.events else ""
     return run.functions.get(name)
 
@@ -120,7 +120,10 @@ def _properties(run: Run, words: Words, labels: bool) -> str:
 
 
 def _mutations(run: Run, function: ast.FunctionDef | None) -> list[str]:
-    """Arguments that the run changed in place: altered, though no statement binds the name."""
+    """Describes arguments that the run changed in place.
+
+    These change although no statement binds their name.
+    """
     if function is None or not run.events:
         return []
     stored = {

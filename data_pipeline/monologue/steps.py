@@ -1,4 +1,4 @@
-"""What one executed line did, in a sentence: its code, the values it read, what came of it."""
+"""Describes one executed line in a sentence: its code, the values it read and its effect."""
 
 import ast
 
@@ -14,13 +14,13 @@ def label(line: int) -> str:
 
 
 class LineNarrator:
-    """Sentences about occurrences of a run."""
+    """Writes sentences about occurrences of a run."""
 
     def __init__(self, run: Run, words: Words):
         self.run, self.words = run, words
 
     def line(self, here: Occurrence) -> str | None:
-        """The sentence of a line; None where there is nothing to say (a bare `try:`)."""
+        """Returns the sentence of a line; None if it does nothing visible (a bare `try:`)."""
         statement = self.run.statements.get(here.event.line)
         raised = self._exception_type(here)
         if raised is not None and not isinstance(statement, ast.For | ast.While):
@@ -132,12 +132,12 @@ class LineNarrator:
         return f"{_sentence(code)} runs{notes}: {told}"
 
     def _changed_values(self, here: Occurrence) -> list[tuple[str, str]]:
-        """(name, value) of what a line changed, where the value can be written."""
+        """Returns (name, value) for each change of a line that can be written out."""
         rows = ((name, self.words.value(text)) for name, text in here.event.changed.items())
         return [(name, value) for name, value in rows if value is not None][:4]
 
     def _reads(self, node: ast.AST | None, here: Occurrence, leave: set[str]) -> str:
-        """ " (`a` = 3, `b` = 4)": the variables that an expression reads, before the line."""
+        """Returns " (`a` = 3, `b` = 4)": the variables an expression reads, before the line."""
         if node is None:
             return ""
         names = [
@@ -180,7 +180,7 @@ class LineNarrator:
         return f", so {words} {label(following.line)}"
 
     def turn(self, here: Occurrence) -> str:
-        """A loop's header, where a turn begins or the loop ends."""
+        """Returns the sentence of a loop's header, where a turn begins or the loop ends."""
         statement = self.run.statements[here.event.line]
         number = here.event.iteration if here.event.branch else None
         total = here.totals[here.event.line][0]

@@ -1,7 +1,7 @@
-"""What an expression comes to in a state of the run, without running any code of the program.
+"""Evaluates an expression in a state of the run without running any code of the program.
 
-Only exact builtin values, operators, and builtins and methods that change nothing. Sizes are
-capped. Calls of the program's own functions are looked up in the trace by their arguments.
+Supports exact builtin values, operators, and builtins and methods without side effects; sizes are
+limited. Looks up calls of the program's own functions in the trace by their arguments.
 """
 
 import ast
@@ -17,7 +17,7 @@ MAX_SIZE = 100_000
 
 
 class Unknown(Exception):
-    """The expression cannot be evaluated from what is known."""
+    """Signals that an expression cannot be evaluated from the known values."""
 
 
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
@@ -78,7 +78,7 @@ _METHODS: Mapping[type, frozenset[str]] = {
 
 
 def evaluate(expression: str, state: State | None) -> Any:
-    """The value; raises Unknown."""
+    """Returns the value of an expression; raises Unknown if it cannot be evaluated."""
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -87,13 +87,14 @@ def evaluate(expression: str, state: State | None) -> Any:
 
 
 def evaluate_node(node: ast.expr, state: State | None) -> Any:
+    """Returns the value of a syntax node; raises Unknown if it cannot be evaluated."""
     try:
         if sum(1 for _ in ast.walk(node)) > MAX_NODES:
             raise Unknown
         return _check_size(_value(node, state))
     except Unknown:
         raise
-    except Exception:  # whatever a builtin raises on these values
+    except Exception:  # any exception that a builtin raises on these values
         raise Unknown from None
 
 
@@ -221,7 +222,7 @@ def _call(node: ast.Call, state: State | None) -> Any:
 
 
 def _look_up_call(name: str, args: list[Any], named: dict[str, Any], state: State) -> Any:
-    """What the program's function `name` returned in the run for these arguments."""
+    """Returns the result of the program's function `name` in the run for these arguments."""
     run = state.run
     parameters = run.functions[name].args
     if parameters.vararg or parameters.kwarg:

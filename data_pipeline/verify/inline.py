@@ -1,11 +1,11 @@
-"""The strict reading of inline monologues (see `data_pipeline.monologue.inline`).
+"""Reads inline monologues strictly (see `data_pipeline.monologue.inline`).
 
-There every executed line is a step in one of a few forms, so a step left out is an error too.
+In them every executed line is a step in one of a few forms, so a missing step is an error too.
 
-A step is a line that opens with a label, `3. [L7] …`. Its claims are that line 7 runs next, the
-code that it quotes, the values it gives beside names (`a=3 + b=4` before the line, what stands
-after "gives" after it), the branch taken, the turn of a loop, the value returned; then the
-conclusion and the answer. What a text says otherwise makes no claim that this file can read.
+A step is a line that opens with a label, `3. [L7] …`. It claims that line 7 runs next, the code
+that it quotes, the values beside names (`a=3 + b=4` before the line; those behind "gives" after
+it), the branch taken, the turn of a loop and the value returned. The conclusion and the answer
+follow. Any other text makes no claim that this reader recognizes.
 """
 
 import ast
@@ -36,7 +36,7 @@ _FORM = re.compile(
 
 
 def is_inline(monologue: str) -> bool:
-    """Whether all steps are in the inline forms, at least half of them with values beside names."""
+    """Returns whether all steps have inline forms, at least half with values beside names."""
     steps = [line for line in monologue.split("\n") if _STEP.match(line)]
     if not steps or not all(_FORM.match(line) for line in steps):
         return False
@@ -44,7 +44,7 @@ def is_inline(monologue: str) -> bool:
 
 
 def inline_claims(trace: Trace, monologue: str) -> list[Claim]:
-    """The claims of `monologue` about the run in `trace`, in the order of its lines."""
+    """Returns the claims of `monologue` about the run in `trace`, in the order of its lines."""
     run = _RunCursor(trace)
     claims: list[Claim] = []
     in_answer = False
@@ -69,7 +69,7 @@ def inline_claims(trace: Trace, monologue: str) -> list[Claim]:
 
 
 class _RunCursor:
-    """The executed lines of a trace, and how far the monologue has come in them."""
+    """Steps through the executed lines of a trace along with the monologue."""
 
     def __init__(self, trace: Trace):
         self.trace = trace
@@ -83,8 +83,10 @@ class _RunCursor:
         self._next = 0
 
     def advance(self, line: int) -> tuple[Moment | None, int | None]:
-        """(this line's next execution, the line that really runs next); stays where it is if the
-        line does not run any more."""
+        """Returns (this line's next execution, the line that really runs next).
+
+        Does not move if the line does not run any more.
+        """
         expected = None
         if self._next < len(self.occurrences):
             expected = self.occurrences[self._next].event.line
@@ -128,7 +130,7 @@ def _flow_claim(trace, number, line, occurrence, expected) -> Claim:
 
 
 def _end_claims(run: _RunCursor, number: int) -> Iterator[Claim]:
-    """The last step before the conclusion says that the run ends there."""
+    """Yields a contradicted claim if the run goes on after the last step."""
     rest = run.rest()
     if rest:
         truth = f"[L{rest[0].event.line + FIRST_LABEL - 1}] runs next"
@@ -136,27 +138,27 @@ def _end_claims(run: _RunCursor, number: int) -> Iterator[Claim]:
 
 
 def _unplaced_claims(number: int, told: str) -> Iterator[Claim]:
-    """Values told for a line that does not run."""
+    """Yields claims about values at a line that does not run."""
     for name, text in _pairs(told, None):
         yield Claim(number, "value", f"{name}={text}", NOT_CHECKABLE, None)
 
 
 def _split_states(told: str) -> tuple[str, str]:
-    """(what is said of the state before the line, what is said of the state after it)."""
+    """Splits a step into its texts about the state before and after the line."""
     masked = _blank_strings(told)
     *_, cut = [None, *_GIVES.finditer(masked)]
     return (told, "") if cut is None else (told[: cut.start()], told[cut.end() :])
 
 
 def _blank_strings(text: str) -> str:
-    """`text` with the inside of strings blanked, so that words in them are not taken for ours."""
+    """Blanks the contents of strings, so that their words are not matched."""
     return _QUOTED.sub(lambda match: "'" + "_" * (len(match[0]) - 2) + "'", text)
 
 
 def _pairs(text: str, names: set[str] | None) -> Iterator[tuple[str, str | None]]:
-    """(name, literal beside it or None) for each `name=` in `text` outside strings.
+    """Yields (name, literal beside it or None) for each `name=` in `text` outside strings.
 
-    With `names` only those: an unknown name may be a keyword argument of the quoted code.
+    With `names`, yields only those: an unknown name may be a keyword argument of the quoted code.
     """
     masked = _blank_strings(text)
     for match in _PAIR.finditer(masked):
@@ -176,7 +178,7 @@ def _value_claim(number: int, name: str, text: str | None, values: Mapping[str, 
 def _form_claims(
     run: _RunCursor, number: int, occurrence: Moment, told: str, before_text: str
 ) -> Iterator[Claim]:
-    """What the step's own form says: a branch, a turn, a returned value, the code quoted."""
+    """Yields the claims of the step's own form: a branch, turn, returned value or quoted code."""
     event = occurrence.event
     statement = run.statements.get(event.line)
     quoted = before_text
@@ -222,8 +224,10 @@ def _partition_last(text: str, separator: str) -> tuple[str, str, str]:
 
 
 def _code_claim(number: int, quoted: str, statement: ast.stmt) -> Iterator[Claim]:
-    """Whether `quoted`, its values taken out, is the code of `statement`; nothing where it is
-    no Python or the statement has no expression of its own."""
+    """Checks whether `quoted`, without its values, is the code of `statement`.
+
+    Yields nothing if it is not valid Python or the statement has no expression of its own.
+    """
     real = _expression(statement)
     code = _without_values(quoted)
     found = _syntax(code)
@@ -235,7 +239,7 @@ def _code_claim(number: int, quoted: str, statement: ast.stmt) -> Iterator[Claim
 
 
 def _expression(statement: ast.stmt) -> ast.expr | None:
-    """What a narrator quotes of a statement: its value, test or iterable."""
+    """Returns the part of a statement that a narrator quotes: its value, test or iterable."""
     match statement:
         case (
             ast.Return(value=expression) | ast.Assign(value=expression) | ast.Expr(value=expression)

@@ -1,9 +1,9 @@
-"""The free reading: a monologue's lines as claims, each placed in the run and judged.
+"""Reads free wording: extracts claims from lines, places each in the run and judges it.
 
-Lines that cite labels are aligned with the executed lines, forward in time, so that as few claims
-as possible are contradicted: a text may skip steps, but it cannot take a wrong value for right by
-jumping ahead, since the steps after it would then be wrong. A line without a label speaks of the
-label before it, or of the run as a whole.
+Aligns lines that cite labels with the executed lines, forward in time, so that as few claims as
+possible are contradicted: a text may skip steps, but it cannot make a wrong value right by jumping
+ahead, since the steps after it would then be wrong. A line without a label refers to the label
+before it, or to the run as a whole.
 """
 
 import dataclasses
@@ -20,9 +20,9 @@ from data_pipeline.verify.wording import WordedClaim, claims_of, goto_labels, is
 MAX_CHARACTERS = 200_000
 _MOST_CANDIDATES = 400
 _MOST_STATES = 300
-_MOST_PAIRS = 40_000  # of cited lines and executions that are tried
+_MOST_PAIRS = 40_000  # cited lines times executions to try
 _MOST_CLAIMS = 20_000
-_AGAIN = 0.003  # of two ways to read a text alike, the one that moves on
+_AGAIN = 0.003  # breaks ties in favour of moving on
 _LABELS = re.compile(r"\bL(\d{1,6})\b")
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+|(?<=\.\))\s+|;\s*")
 _NUMBERING = re.compile(r"^\s*(?:#+\s*|[-*•]\s*|(?:\d+|⟦\d+⟧)[.)]\s*|Step ⟦\d+⟧:?\s*)*\**")
@@ -34,7 +34,7 @@ _LEFT_OUT = re.compile(
     re.I,
 )
 _NEGATED = re.compile(r"\b(?:not|never|n't|skip\w*|instead of|without|bypass\w*)\b|n't\b")
-# Variables that are taken for words where they stand without backticks.
+# Variable names to treat as words unless in backticks.
 _COMMON = """
 a function value values list string integer number dictionary tuple loop body iteration turn
 condition test check it line call block branch error exception to by from is with in so and or the
@@ -54,14 +54,18 @@ _KIND_OF = {
 
 @dataclasses.dataclass
 class _Sentence:
-    """One sentence. label: cited line of the program or None; own: cited by this very line;
-    around: header -> turn, of the loops that it is known to be in, `named`
-    the one whose turn it says itself. opens: it is the first
-    sentence of its label."""
+    """Holds one sentence and its context.
+
+    label:  cited line of the program or None
+    own:    whether this very line cites it
+    around: header -> turn, for the loops that it is known to be in
+    named:  the loop whose turn the sentence itself states
+    opens:  whether it is the first sentence of its label
+    """
 
     number: int
     text: str
-    said: list[WordedClaim]
+    claims: list[WordedClaim]
     label: int | None
     own: bool
     around: dict[int, int]
@@ -71,6 +75,7 @@ class _Sentence:
 
 
 def free_claims(run: Run, monologue: str) -> list[Claim]:
+    """Returns the judged claims of a monologue in free wording, in the order of its lines."""
     backward = "### Reverse Deduction" in monologue
     units, answers = _sentences(run, monologue[:MAX_CHARACTERS])
     judge = ClaimJudge(run)
@@ -89,25 +94,25 @@ def free_claims(run: Run, monologue: str) -> list[Claim]:
         if anchored is not None and not unit.own and unit.around:
             window = _turn_window(run, unit, anchored)
         place = Place(anchored, unit.own and anchored is not None, window)
-        for said in unit.said:
-            if said.kind == "turn" and not unit.own:
+        for worded in unit.claims:
+            if worded.kind == "turn" and not unit.own:
                 verdict, truth = _turn_verdict(unit, here, window)
-            elif unit.own and here is None and unit.label is not None and said.kind != "turns":
-                verdict, truth = NOT_CHECKABLE, None  # of a line that does not run here
+            elif unit.own and here is None and unit.label is not None and worded.kind != "turns":
+                verdict, truth = NOT_CHECKABLE, None  # about a line that does not run here
             else:
-                verdict, truth = judge.judge(said, place)
+                verdict, truth = judge.judge(worded, place)
                 if verdict == CONTRADICTED and unit.section.startswith(_GENERAL):
-                    verdict = NOT_CHECKABLE  # of any call, or of an example
-            claims.append(Claim(unit.number, _kind(said), said.text[:500], verdict, truth))
-            if window is None or anchored is None or said.when != "any":
+                    verdict = NOT_CHECKABLE  # about any call, or about an example
+            claims.append(Claim(unit.number, _kind(worded), worded.text[:500], verdict, truth))
+            if window is None or anchored is None or worded.when != "any":
                 continue
-            if (ends := judge.values.ends_of(said, anchored, window)) is not None:
-                key = (max(unit.around), said.subject or "")
+            if (ends := judge.values.ends_of(worded, anchored, window)) is not None:
+                key = (max(unit.around), worded.subject or "")
                 listed.setdefault(key, []).append((len(claims) - 1, *ends))
     _check_turn_lists(claims, listed)
     witness = witness_call(monologue[:MAX_CHARACTERS]) if backward else None
     if witness is not None and not same_call(witness, run.trace.call):
-        # Of the run of another input: this trace says nothing about it.
+        # About the run of another input, which this trace cannot check.
         claims = [dataclasses.replace(c, verdict=NOT_CHECKABLE, truth=None) for c in claims]
     for number, asserted in answers:
         claims.append(answer_claim(run.trace, number, asserted, backward=backward))
@@ -117,8 +122,10 @@ def free_claims(run: Run, monologue: str) -> list[Claim]:
 def _check_turn_lists(
     claims: list[Claim], listed: dict[tuple[int, str], list[tuple[int, bool, bool, str | None]]]
 ) -> None:
-    """In a list of turns whose values are those after each turn, a value that holds only before
-    its turn is wrong: "iteration 1: n = 1, iteration 2: n = 1" where each adds one."""
+    """Contradicts values that hold only before their turn, in lists of values after each turn.
+
+    Example: "iteration 1: n = 1, iteration 2: n = 1" where each turn adds one.
+    """
     for told in listed.values():
         after = sum(last and not first for _, first, last, _ in told)
         before = [(at, truth) for at, first, last, truth in told if first and not last]
@@ -131,12 +138,12 @@ def _is_general(unit: _Sentence) -> bool:
     return unit.section.startswith(_GENERAL) and not unit.own
 
 
-def _kind(said: WordedClaim) -> str:
-    if said.kind == "outcome":
+def _kind(worded: WordedClaim) -> str:
+    if worded.kind == "outcome":
         return "value"
-    if said.kind == "value" and said.subject is not None and not said.subject.isidentifier():
-        return "branch" if said.value in ("True", "False") else "expression"
-    return _KIND_OF.get(said.kind, said.kind)
+    if worded.kind == "value" and worded.subject is not None and not worded.subject.isidentifier():
+        return "branch" if worded.value in ("True", "False") else "expression"
+    return _KIND_OF.get(worded.kind, worded.kind)
 
 
 # ---- reading
@@ -148,7 +155,7 @@ def _sentences(run: Run, monologue: str) -> tuple[list[_Sentence], list[tuple[in
     answers: list[tuple[int, str]] = []
     in_answer = in_code = False
     section, label = "", None
-    around: dict[int, int] = {}  # header -> turn, of the loops the text is in
+    around: dict[int, int] = {}  # header -> turn, for the loops around the text
     for number, line in enumerate(monologue.split("\n"), 1):
         in_answer = (in_answer or "[ANSWER]" in line) and "[/ANSWER]" not in line
         stripped = line.strip()
@@ -191,18 +198,19 @@ def _sentences(run: Run, monologue: str) -> tuple[list[_Sentence], list[tuple[in
                 outside = _loops_around(run, loop)
                 around = {h: t for h, t in around.items() if h in outside} | {loop: turn}
                 found, named = turn, loop
-            said = list(dict.fromkeys(claims_of(sentence, atoms)))
+            claims = list(dict.fromkeys(claims_of(sentence, atoms)))
+            own_label = bool(cited)
             units.append(
-                _Sentence(number, sentence, said, label, bool(cited), around, named, section, opens)
-            )  # fmt: skip
+                _Sentence(number, sentence, claims, label, own_label, around, named, section, opens)
+            )
             opens = False
-            if turn is None and _LEFT_OUT.search(sentence):  # what follows may be far from here
+            if turn is None and _LEFT_OUT.search(sentence):  # the rest may be far from here
                 around = {}
     return units, answers
 
 
 def _insert_call(sentence: str, before: str, atoms: list[Atom]) -> str:
-    """ "it returns 3" with the call put in that the sentence before spoke of, and of no other."""
+    """Inserts the call of the sentence before into "it returns 3", if it mentions only one."""
     if _IT_RETURNS.match(sentence):
         calls = [
             number
@@ -215,7 +223,7 @@ def _insert_call(sentence: str, before: str, atoms: list[Atom]) -> str:
 
 
 def _cited_labels(text: str) -> list[int]:
-    """Labels that a text speaks of, those that it only points to left out."""
+    """Returns the labels that a text is about, without those that it only points to."""
     pointed = {at for at, _ in goto_labels(text)}
     return [
         int(match[1])
@@ -225,14 +233,14 @@ def _cited_labels(text: str) -> list[int]:
 
 
 def _loops_around(run: Run, line: int) -> list[int]:
-    """Headers of the loops whose body a line is in, inside out."""
+    """Returns the headers of the loops around a line, innermost first."""
     return sorted(
         (h for h, (first, last) in run.loops.items() if first <= line <= last), reverse=True
     )
 
 
 def _loop_of(run: Run, line: int) -> int | None:
-    """The loop that a line heads, or else is in; the only one there is, else."""
+    """Returns the loop that a line heads, else the one around it, else the only loop."""
     if line in run.loops:
         return line
     around = _loops_around(run, line)
@@ -244,7 +252,7 @@ def _loop_of(run: Run, line: int) -> int | None:
 def _turn_verdict(
     unit: _Sentence, near: Occurrence | None, window: tuple[int, int] | None
 ) -> tuple[str, str | None]:
-    """Whether there is the turn that a line without a label speaks of."""
+    """Checks whether the turn that a line without a label mentions exists."""
     if window is not None:
         return CONFIRMED, None
     header, turn = max(unit.around.items(), default=(0, 0))
@@ -255,7 +263,7 @@ def _turn_verdict(
 
 
 def _turn_window(run: Run, unit: _Sentence, near: Occurrence) -> tuple[int, int] | None:
-    """First and last event of the turn that a line without a label of its own speaks of."""
+    """Returns the first and last event of the turn that a line without a label is about."""
     header, turn = max(unit.around.items())
     frame = near.event.frame
     own = [o for o in run.by_line.get(header, ()) if o.event.frame == frame]
@@ -274,8 +282,8 @@ def _turn_window(run: Run, unit: _Sentence, near: Occurrence) -> tuple[int, int]
 def _place_sentences(
     run: Run, judge: ClaimJudge, units: list[_Sentence]
 ) -> list[Occurrence | None]:
-    """For each unit the execution of its line that it tells of (None: of none, or unknown)."""
-    groups: list[list[int]] = []  # units of one line and label
+    """Returns the execution that each sentence is about (None: none, or unknown)."""
+    groups: list[list[int]] = []  # sentences of one line and label
     for index, unit in enumerate(units):
         if unit.label is None or unit.section.startswith(_GENERAL):
             continue
@@ -302,7 +310,7 @@ def _place_sentences(
 
 
 def _align(run: Run, judge: ClaimJudge, groups: list[list[_Sentence]]) -> list[Occurrence | None]:
-    """Forward placement with the least contradiction (dynamic programming over executions)."""
+    """Places sentences forward with the fewest contradictions, by dynamic programming."""
     # A state: (event of the last placement, score, its number). Back pointers are by number.
     states: list[tuple[int, float, int]] = [(-1, 0.0, -1)]
     trail: list[tuple[Occurrence | None, int]] = []
@@ -321,7 +329,7 @@ def _align(run: Run, judge: ClaimJudge, groups: list[list[_Sentence]]) -> list[O
                     best, at_best = score + step * position, number
                 pointer += 1
             score_before, number = best - step * here.at, at_best
-            if pointer < len(states) and states[pointer][0] == here.at:  # told of once more
+            if pointer < len(states) and states[pointer][0] == here.at:  # the same execution again
                 score = states[pointer][1] - _AGAIN
                 if score > score_before:
                     score_before, number = score, states[pointer][2]
@@ -367,8 +375,10 @@ def _candidates(run: Run, group: list[_Sentence], most: int) -> list[Occurrence]
 
 
 def _score(judge: ClaimJudge, group: list[_Sentence], here: Occurrence) -> float:
-    """Claims confirmed, less a toll where any is contradicted or another turn is spoken of: more
-    than any skip, less than leaving the line unplaced."""
+    """Returns the confirmed claims minus a penalty for contradictions and mismatched turns.
+
+    The penalty exceeds that of any skip and is below that of leaving the line unplaced.
+    """
     score, against, astray = 0.0, 0, 0
     place = Place(here, True)
     for unit in group:
@@ -376,8 +386,8 @@ def _score(judge: ClaimJudge, group: list[_Sentence], here: Occurrence) -> float
             real = here.turns.get(header)
             wanted = here.totals[header][0] if turn == -1 and real is not None else turn
             astray += header != unit.named and real is not None and real != wanted
-        for said in unit.said:
-            verdict = judge.judge(said, place)[0]
+        for worded in unit.claims:
+            verdict = judge.judge(worded, place)[0]
             score += verdict == CONFIRMED
             against += verdict == CONTRADICTED
     toll = 10.0 + 0.1 * min(against, 10) if against else 0.0
@@ -399,6 +409,6 @@ def _flow_claim(run: Run, unit: _Sentence, here: Occurrence | None) -> Claim | N
         statement, FunctionDef | ClassDef | Try | With | Global | Nonlocal
     )
     hedged = is_hedged(unit.text) or _NEGATED.search(unit.text) is not None
-    if silent or hedged or not unit.said or run.trace.truncated:
+    if silent or hedged or not unit.claims or run.trace.truncated:
         return None
     return Claim(unit.number, "flow", text, CONTRADICTED, "the line does not run")

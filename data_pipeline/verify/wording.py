@@ -1,4 +1,4 @@
-"""What a sentence claims: patterns over prose whose code and values are masked (see `masking`)."""
+"""Extracts claims from sentences whose code and values are masked (see `masking`)."""
 
 import ast
 import dataclasses
@@ -21,15 +21,15 @@ ORDINALS = {
 
 @dataclasses.dataclass(frozen=True)
 class WordedClaim:
-    """One claim as it is worded.
+    """Holds one claim as worded.
 
     kind: "value" (subject, a name or an expression, is value), "outcome" (the line gives value),
       "branch" (subject, or the line's own condition, is value), "turn" (this is turn `value`),
       "turns" (the loop makes `value` turns), "return", "raise" (value: type, "" for none), "goto",
       "goes on" (the loop makes another turn).
-    when: "before", "after", "any", "around" (any, also before a turn),
-      "call" (in the function called), or "so far" (of turns: the loop
-      may go on), or "exit" (of a turn: it may be the one that does not start).
+    when: "before", "after", "any", "around" (any, also before a turn), "call" (in the function
+      called), "so far" (of turns: the loop may go on), or "exit" (of a turn: it may be the one that
+      does not start).
     given: (name, value) pairs that the claim says hold with it, "as with `x` = 3".
     """
 
@@ -63,7 +63,7 @@ _SET = (
 )
 
 _PATTERNS: tuple[tuple[str, str, str], ...] = (
-    # what a variable is after the line
+    # values after the line
     ("value", "after", rf"{_S} (?:is|are|was|gets|has been|being) {_ADV}{_SET}"
      rf"(?: by {_T})?(?: from {_B})?(?: to be| to| as| with| at| into|,? becoming)?"
      rf" (?:(?:the|an?|initial|new|value|of|empty|list|string) )*{_V}{_END}"),
@@ -78,7 +78,7 @@ _PATTERNS: tuple[tuple[str, str, str], ...] = (
     ("value", "after", rf"\b(?:assigns?|stores?|assigning|storing|binds?|puts?) {_V} "
      rf"(?:to|in|into) (?:the variable )?{_S}"),
     ("value", "after", rf"{_V} is (?:assigned|stored|bound)(?: to| in| into)? {_S}"),
-    # at the line
+    # values at the line
     ("value", "any", rf"{_S}(?:,)? {_IS} {_ADV}{_V}{_END}"),
     ("value", "any", rf"\(?{_S}={_V}"),
     ("value", "any", rf"{_S} (?:evaluates? to|comes? to|computes? to|gives|yields|produces|results "
@@ -187,13 +187,13 @@ _NOT = re.compile(r"\b(?:not|n't)\s*$")
 
 
 def goto_labels(text: str) -> Iterator[tuple[int, int]]:
-    """(position, label) of labels that a sentence only points to."""
+    """Yields (position, label) for labels that a sentence only points to."""
     for match in _GOTO.finditer(text):
         yield match.start("l"), int(match["l"])
 
 
 def turn_of(text: str, atoms: Sequence[Atom]) -> int | None:
-    """The turn of a loop that a line speaks of, -1 for the last; None for none, or several."""
+    """Returns the loop turn that a line mentions, -1 for the last; None for none or several."""
     turns = set()
     for match in _TURN.finditer(text):
         ahead = text[: match.start()].lower().rstrip()
@@ -214,11 +214,12 @@ def turn_of(text: str, atoms: Sequence[Atom]) -> int | None:
 
 
 def is_hedged(sentence: str) -> bool:
+    """Returns whether a sentence is conditional, general or uncertain."""
     return bool(_HEDGE.search(sentence))
 
 
 def claims_of(sentence: str, atoms: Sequence[Atom]) -> Iterator[WordedClaim]:
-    """The claims of one masked sentence that no hedge turns into a supposition."""
+    """Yields the claims of one masked sentence; of a hedged one, only its turns and counts."""
 
     def spell(match: re.Match[str]) -> str:
         return re.sub(r"⟦(\d+)⟧", lambda m: atoms[int(m[1])].text, match[0]).strip(" .,;:")
@@ -358,7 +359,7 @@ def _exception_claims(sentence, atoms, spell) -> Iterator[WordedClaim]:
 
 @functools.lru_cache(maxsize=2048)
 def _equation(atom: Atom) -> tuple[WordedClaim, ...]:
-    """Code that says a value itself: "x = 5", "a + b = 3 + 4 = 7"."""
+    """Returns claims of code that states a value itself: "x = 5", "a + b = 3 + 4 = 7"."""
     if len(atom.text) > 2000 or "=" not in atom.text:
         return ()
     try:
