@@ -1,8 +1,8 @@
-"""Holds a diagnosis against the two runs: reads its sentences back and counts in the traces.
+"""Checks a diagnosis against the two runs: parses its sentences and counts in the traces.
 
-Written apart from `diagnosis`: it knows the wording, but none of its code. It finds where a line
-ran by counting, compares the runs as plain lists of lines and variables, and never walks them side
-by side. What it cannot read it reports, so nothing passes unread.
+Independent of `diagnosis`: it knows the wording, but uses none of its code. It finds the execution
+of a line by counting, compares the runs as plain lists of lines and variables, and never walks
+them in parallel. It reports every sentence that it cannot parse, so none passes unchecked.
 """
 
 import re
@@ -23,7 +23,7 @@ _LINE = re.compile(r"[Ll]ine (\d+) \(`(.*?)`\)")
 
 @dataclass(frozen=True)
 class Complaint:
-    """A sentence that does not hold, and why."""
+    """Holds a sentence that is false or cannot be parsed, and the reason."""
 
     sentence: str
     reason: str
@@ -32,14 +32,16 @@ class Complaint:
 def complaints(
     diagnosis: str, right: Trace, buggy: Trace, expected: str, why: str = ""
 ) -> list[Complaint]:
-    """What of a diagnosis does not hold; empty where every sentence was read and is true.
+    """Returns the sentences of a diagnosis that are false; empty if all were parsed and are true.
 
-    why: the sentence about the change that the diagnosis may hold; it is not looked into.
+    why: the sentence about the change that the diagnosis may contain; it is not checked.
     """
     return list(_Check(right, buggy, expected, why).complaints(diagnosis))
 
 
 class _Check:
+    """Checks one diagnosis against one pair of runs."""
+
     def __init__(self, right: Trace, buggy: Trace, expected: str, why: str):
         self.right, self.buggy, self.expected, self.why = right, buggy, expected, why
         self.ours, self.theirs = _in_time(right), _in_time(buggy)
@@ -47,7 +49,7 @@ class _Check:
         self.right_source = right.program.split("\n")
         self.lines = match_lines(right.program, buggy.program)
         self.back = {theirs: ours for ours, theirs in self.lines.items()}
-        self.steps: dict[int, int] = {}  # number of a told step -> index of its event
+        self.steps: dict[int, int] = {}  # number of a described step -> index of its event
 
     def complaints(self, diagnosis: str) -> Iterator[Complaint]:
         simulation, found, rest = diagnosis.partition("\n\n### Root Cause Analysis\n")
@@ -97,8 +99,11 @@ class _Check:
             yield Complaint(lines[-1], "the run goes on")
 
     def _next(self, at: int) -> int:
-        """The next event worth telling: all but turns inside comprehensions, unwinding, and lines
-        and resumptions that change and decide nothing and whose effect comes as an event."""
+        """Returns the next event to describe.
+
+        Skips turns inside comprehensions, unwinding, and lines and resumptions that change and
+        decide nothing and whose effect appears as an event.
+        """
         while at < len(self.theirs):
             event = self.theirs[at].event
             quiet = not event.changed and not event.gone and event.branch is None
@@ -165,13 +170,13 @@ class _Check:
             yield Complaint(told, reason)
 
     def _counterpart(self, index: int) -> Moment | None:
-        """The step of the right run that matches: the same line, run as many times."""
+        """Returns the matching step of the right run: the same line, run as many times."""
         state = self.theirs[index]
         kind = "line" if state.event.kind == "exception" else state.event.kind
         return self._same_turn(state, kind)
 
     def _same_turn(self, state: Moment, kind: str) -> Moment | None:
-        """The step of that kind that the right run takes on this line as many times as this one."""
+        """Returns the right run's step of that kind at the same execution count of this line."""
         here = state.event.line
         times = sum(
             s.event.line == here and s.event.kind == kind and s.index <= state.index
@@ -185,10 +190,10 @@ class _Check:
         return matches[times - 1] if 0 < times <= len(matches) else None
 
     def _agree_before(self, index: int, at_step: bool, cause: str) -> Iterator[Complaint]:
-        """Whatever ran before on lines that both programs have did the same in both runs."""
+        """Checks that both runs did the same before on the lines that both programs have."""
         theirs = self._shared_steps(self.theirs[: index + (not at_step)], self.back)
         if at_step and theirs and self.theirs[index].event.kind == "exception":
-            theirs.pop()  # what the line left behind when it was cut short
+            theirs.pop()  # the state of a line interrupted by the exception
         ours = self._shared_steps(self.ours, {line: line for line in self.lines})
         for (line, one), (also, other) in zip(theirs, ours, strict=False):
             if (
@@ -206,7 +211,7 @@ class _Check:
     def _shared_steps(
         self, states: list[Moment], lines: Mapping[int, int]
     ) -> list[tuple[int, Moment]]:
-        """(line of the right program, step) of the steps on lines that both programs have."""
+        """Returns (line of the right program, step) on lines that both programs have."""
         return [
             (lines[s.event.line], s)
             for s in states
@@ -214,7 +219,7 @@ class _Check:
         ]
 
     def _first_wrong(self, told: str, index: int, ours: Moment | None) -> str | None:
-        """Why the sentence about a wrong step does not hold; None where it does."""
+        """Returns the reason why the sentence about a wrong step is false; None if true."""
         state = self.theirs[index]
         event = state.event
         line = _LINE.match(told)
@@ -309,7 +314,7 @@ class _Check:
         return "cannot be read"
 
     def _goes_on(self, told: str, index: int) -> str | None:
-        """What follows in both runs after the last good step."""
+        """Checks the continuation of both runs after the last right step."""
         latest = max(state.index for state in self.theirs[: index + 1])
         coming = sorted(
             (
@@ -322,7 +327,7 @@ class _Check:
             key=lambda s: s.index,
         )
         nxt = coming[0] if coming else None
-        # A line that only announces its return may be told as that return.
+        # A line that only returns may be described as that return.
         events = [s.event for s in coming[: 2 if nxt and nxt.event.kind == "line" else 1]]
         missing = re.fullmatch(r"`([^`]*)` is missing: (.*), but (.*?)\.", told)
         plain = re.fullmatch(r"(.*?), where (.*)\.", told)
@@ -354,7 +359,10 @@ class _Check:
         return self._comes_next(must, index + 1, nxt.event.depth if nxt else 0)
 
     def _comes_next(self, must: str, index: int, depth: int) -> str | None:
-        """Whether the right run does so where the buggy one comes to the step at `index`."""
+        """Checks that the right run does `must` where the buggy one reaches the step at `index`.
+
+        Returns the reason if it does not, else None.
+        """
         done = len(self._shared_steps(self.theirs[:index], self.back))
         shared = self._shared_steps(self.ours, {line: line for line in self.lines})
         start = self.ours.index(shared[done - 1][1]) + 1 if done else 0
@@ -405,8 +413,11 @@ class _Check:
 
 
 def _in_time(trace: Trace) -> list[Moment]:
-    """In order of what they say: what a line did is known when the calls it makes are over. Steps
-    of lambdas and generator expressions are left out: they show in what their line does."""
+    """Returns the steps in the order of their effects.
+
+    The effect of a line is known when its calls are over. Leaves out the steps of lambdas and
+    generator expressions: they show in the effect of their line.
+    """
     ordered: list[Moment] = []
     open_lines: list[Moment] = []
     for state in moments(trace):
@@ -433,7 +444,7 @@ def _name(event: Event) -> str:
 
 
 def _exception_at(states: list[Moment], state: Moment) -> str | None:
-    """What the right run raises at this step or at the end of this line."""
+    """Returns the exception that the right run raises at this step or at the end of its line."""
     if state.event.raised is not None:
         return " ".join(str(state.event.raised).split())
     at = states.index(state)

@@ -1,5 +1,6 @@
-"""The rubber duck's part of a PyX-R answer: the failed test run through, where it goes wrong, why,
-and what to change. Every sentence is made from the two runs or from the difference of the programs.
+"""Writes the diagnosis of a PyX-R answer: the failed run, where it goes wrong, why, and the repair.
+
+Derives every sentence from the two runs or from the difference of the programs.
 """
 
 import ast
@@ -20,7 +21,7 @@ from data_pipeline.tracing import Trace
 from data_pipeline.tracing.replay import Moment
 
 MAX_HUNK = 8
-"""Lines of one changed place that the repair spells out."""
+"""Maximum number of lines that the repair spells out at one changed place."""
 
 _STEP_OPENINGS = ("Step {} is the first to go wrong:", "The run goes wrong in step {}:",
                   "Up to step {} all is as it must be; there it goes wrong:")  # fmt: skip
@@ -29,15 +30,17 @@ _AFTER_OPENINGS = ("Step {} is the last that is as it must be.",
 
 
 class DiagnosisError(ValueError):
-    """A pair of runs there are no words for; the message is a short reason to count by."""
+    """Reports a pair of runs that cannot be described; the message is a reason to count by."""
 
 
 def diagnose(right: Trace, buggy: Trace, expected: str, why: str, random: Random) -> str:
-    """The diagnosis of a buggy run.
+    """Returns the diagnosis of a buggy run.
 
-    right, buggy: the same call on both programs; expected: text of what the test asserts;
-    why: a sentence that is true of the change, or "". `random` chooses among wordings only.
-    Raises DiagnosisError.
+    right, buggy: the same call on both programs
+    expected:     text of the value that the test asserts
+    why:          a sentence that is true of the change, or ""
+    random:       chooses among wordings only
+    Raises DiagnosisError if the runs cannot be described.
     """
     if "`" in right.program + buggy.program:
         raise DiagnosisError("backticks in the program")
@@ -62,7 +65,7 @@ def diagnose(right: Trace, buggy: Trace, expected: str, why: str, random: Random
     )
 
 
-# ---- where the runs part
+# ---- where the runs diverge
 
 
 def _locate_divergence(
@@ -159,7 +162,7 @@ def _goes_on(moment: Moment | None, teller: StepNarrator) -> str:
 
 
 def _must(moment: Moment, ours: StepNarrator) -> str:
-    """What the right program does there, as what must be done."""
+    """Describes the right program's step as an obligation."""
     event = moment.event
     if event.kind == "return":
         return f"{name_of(event)} must return {_short(event.value)}"
@@ -175,7 +178,7 @@ def _must(moment: Moment, ours: StepNarrator) -> str:
 
 
 def _differing(found: Mapping[str, str], needed: Mapping[str, str]) -> tuple[str, str]:
-    """The variables that differ, as they are and as they must be; three at most."""
+    """Returns the variables that differ, as they are and as they must be; three at most."""
     names = [
         name
         for name in dict.fromkeys((*found, *needed))
@@ -194,7 +197,7 @@ def _differing(found: Mapping[str, str], needed: Mapping[str, str]) -> tuple[str
 
 
 def _read(teller: StepNarrator, line: int, before: Mapping[str, str]) -> str:
-    """ " with x = 3, n = 3": the plain variables that the line reads."""
+    """Returns " with x = 3, n = 3": the plain variables that the line reads."""
     statement = teller.statements.get(line)
     part: ast.AST | None = statement
     if isinstance(statement, ast.If | ast.While):
@@ -211,7 +214,7 @@ def _read(teller: StepNarrator, line: int, before: Mapping[str, str]) -> str:
 
 
 def _elsewhere(right: Trace, buggy: Trace, moment: Moment) -> int | None:
-    """The one line that was changed, where that is not the line on which the runs part."""
+    """Returns the one changed line if it is not the line at which the runs diverge."""
     lines = changed_lines(right.program, buggy.program)
     if len(lines) == 1 and moment.event.line not in lines:
         return lines[0]
@@ -239,14 +242,14 @@ def _lower(line: str) -> str:
 
 
 def changed_lines(right: str, buggy: str) -> list[int]:
-    """Lines of the buggy program that the right one has not, from 1."""
+    """Returns the lines of the buggy program that the right one lacks, from 1."""
     return [
         line for _, _, _, start, end in _hunks(right, buggy) for line in range(start + 1, end + 1)
     ]
 
 
 def repair(right: str, buggy: str) -> Iterator[str]:
-    """What to change in the buggy program, a sentence a place."""
+    """Yields the changes that repair the buggy program, one sentence per place."""
     ours, theirs = right.rstrip("\n").split("\n"), buggy.rstrip("\n").split("\n")
     for _, i1, i2, j1, j2 in _hunks(right, buggy):
         new = [line for line in ours[i1:i2] if line.strip()]

@@ -1,4 +1,4 @@
-"""Buggy variants of a seed, run on its visible tests; those that fail one become records."""
+"""Runs buggy variants of a seed on its visible tests and makes records of those that fail."""
 
 import ast
 from collections import Counter
@@ -25,14 +25,13 @@ from data_pipeline.testcases import Case
 from data_pipeline.tracing import Trace
 
 RUN_LIMITS = TraceLimits(max_lines=2_000, max_bytes=4 << 20, ends_run=True, tells_ended=True)
-"""Of a variant's run: one that never ends costs milliseconds, and fails by its steps, not by its
-time."""
+"""Limits of a variant's run: infinite loops cost milliseconds and fail by steps, not by time."""
 
-MAX_TESTS = 6  # of a seed, run on each variant
+MAX_TESTS = 6  # tests of a seed to run on each variant
 VARIANTS_PER_FAULT = 8  # variants tried for each fault wanted
 MAX_CHARACTERS = 5_000
-"""Of a record's prompt and response: 99 % of those within are within 2,048 of DeepSeekCoder's
-tokens as well (measured on variants of MBPP's solutions)."""
+"""Maximum characters of prompt and response; 99 % of such records also fit into 2,048 DeepSeekCoder
+tokens (measured on variants of MBPP's solutions)."""
 
 _CUE = 8  # characters from which a line of the repair counts as a leak
 
@@ -46,7 +45,7 @@ def faults(
     limit: int = 4,
     max_characters: int = MAX_CHARACTERS,
 ) -> Faults:
-    """At most `limit` faults of a seed by mutation, by the same `random_seed` always the same.
+    """Returns at most `limit` faults of a seed by mutation; the same `random_seed` gives the same.
 
     cases: the right program's runs; their calls and outputs are the visible tests. At most half of
     the faults end in an exception.
@@ -71,7 +70,7 @@ def faults_of(
     limit: int,
     max_characters: int = MAX_CHARACTERS,
 ) -> Faults:
-    """Those of the variants that fail a visible test, with their diagnoses."""
+    """Returns the variants that fail a visible test, with their diagnoses."""
     refused: Counter[str] = Counter()
     tests = _visible(seed, cases, refused)
     kept: list[Fault] = []
@@ -106,14 +105,16 @@ def faults_of(
 
 
 def _visible(seed: Seed, cases: Sequence[Case], refused: Counter[str]) -> list[Case]:
-    """The tests: the right program passes them by `==`, and its run is told in full; short runs
-    first."""
+    """Returns the tests, short runs first.
+
+    The right program passes each by `==`, and its run is fully traced.
+    """
     tests = []
     for case in cases:
         trace = case.trace
         try:
             value = parse_literal(case.output)
-            passes = bool(value == value)  # not so of NaN
+            passes = bool(value == value)  # false for NaN
         except LiteralError:
             passes = False
         if trace.truncated or trace.clipped or trace.program != seed.code or not passes:
@@ -135,7 +136,7 @@ def _fault(
     random: Random,
     max_characters: int,
 ) -> tuple[Fault, bool] | str:
-    """(the fault, whether its run ends in an exception), or why there is none."""
+    """Returns (the fault, whether its run ends in an exception), or the reason for none."""
     failed = [run for run in runs if not _passes(run[0], run[2])]
     if not failed:
         return "passes every visible test"
@@ -144,7 +145,7 @@ def _fault(
         outcome = failed[0][2].outcome
         kind = outcome.kind if isinstance(outcome, Limit) else failed[0][2].kind
         return f"its run cannot be traced: {kind}"
-    # Short runs that end first: they are the ones to learn from.
+    # Prefer short runs that end: they make the best lessons.
     told.sort(key=lambda run: (isinstance(run[2].outcome, Limit), len(run[2].trace.events)))  # type: ignore[union-attr]
     reason = ""
     for case, job, result in told[:3]:
@@ -160,13 +161,15 @@ def _fault(
 
 
 def _tells(outcome: Outcome) -> bool:
-    """Whether the run ended by itself or by its steps: another limit is this machine's, not its."""
+    """Returns whether the run ended by itself or by steps; other limits depend on the machine."""
     return not isinstance(outcome, Limit) or outcome.kind == "steps"
 
 
 def _holds(job: CallJob, trace: Trace, sandbox: Sandbox) -> bool:
-    """Whether the run is the same in other processes, under other addresses and hash seeds; of
-    these many, where an order may hang on them."""
+    """Returns whether the run repeats in other processes, under other addresses and hash seeds.
+
+    Tries many hash seeds if an order may depend on them.
+    """
     again = sandbox.twin(0).run(replace(job, twice=True))
     if again.deterministic is False or again.trace != trace:
         return False
@@ -188,7 +191,7 @@ def _build_fault(
     random: Random,
     max_characters: int,
 ) -> Fault | str:
-    """The fault as a record, or why it is none."""
+    """Returns the fault as a record, or the reason why it is refused."""
     if trace.clipped:
         return "values too long to tell"
     try:
@@ -214,7 +217,7 @@ def _build_fault(
 
 
 def problem_of(seed: Seed, tests: Sequence[Case]) -> str:
-    """What the function should do: in words where there are any, else by visible tests."""
+    """Returns the task: in words if there are any, else by visible tests."""
     if seed.nl.strip():
         return seed.nl.strip()
     asserted = "\n".join(f"assert {case.call} == {case.output}" for case in tests[:3])
@@ -229,7 +232,7 @@ def _signature(seed: Seed) -> str:
 
 
 def leaked_lines(fault: Fault) -> Iterator[str]:
-    """Lines of the right program, which the buggy one has not, that the prompt holds."""
+    """Yields lines of the right program, absent from the buggy one, that the prompt contains."""
     for number in changed_lines(fault.buggy, fault.refined):
         line = fault.refined.split("\n")[number - 1].strip()
         if len(line) >= _CUE and line not in fault.buggy and line in fault.fault:

@@ -1,4 +1,4 @@
-"""Holds one told step of a run, or a list of values, against the event that it speaks of."""
+"""Checks one described step of a run, or a list of values, against its event."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _HEAD = re.compile(
 
 
 def step_fault(state: Moment, told: str, trace: Trace) -> str | None:
-    """Why what is told of a step does not hold; None where it does."""
+    """Returns the reason why the text of a step is false; None if it is true."""
     event = state.event
     if event.kind == "exception":
         error = " ".join(str(event.raised).split())
@@ -54,7 +54,7 @@ def step_fault(state: Moment, told: str, trace: Trace) -> str | None:
 
 
 def texts_fault(told: str, texts: Mapping[str, str]) -> str | None:
-    """Why "x = 1, y = 2" does not hold; None where it does, and where nothing is told."""
+    """Returns the reason why "x = 1, y = 2" is false; None if it is true or empty."""
     read = list(pairs(told))
     for name, literal in read:
         if name not in texts or not shows(literal, texts[name]):
