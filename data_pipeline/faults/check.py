@@ -61,14 +61,14 @@ class _Check:
         first, *lines = steps.split("\n")
         if first != f"The failed test calls {self.buggy.call} and asserts {self.expected}.":
             yield Complaint(first, "not this test")
-        yield from self._check_steps(lines)
-        yield from self._cause(cause)
+        yield from self._check_simulation(lines)
+        yield from self._check_cause(cause)
         if (reason := repair_fault(repair, self.right.program, self.buggy.program)) is not None:
             yield Complaint(repair, reason)
 
     # ---- the run
 
-    def _check_steps(self, lines: list[str]) -> Iterator[Complaint]:
+    def _check_simulation(self, lines: list[str]) -> Iterator[Complaint]:
         at, number = 0, 1
         for line in lines:
             if gap := _GAP.match(line):
@@ -127,7 +127,7 @@ class _Check:
 
     # ---- the cause
 
-    def _cause(self, cause: str) -> Iterator[Complaint]:
+    def _check_cause(self, cause: str) -> Iterator[Complaint]:
         opening = re.match(
             r"(?:Step (\d+) is the first to go wrong: |The run goes wrong in step (\d+): "
             r"|Up to step (\d+) all is as it must be; there it goes wrong: )"
@@ -160,12 +160,16 @@ class _Check:
             return
         index = self.steps[number]
         ours = self._counterpart(index)
-        yield from self._agree_before(index, at_step, cause)
+        yield from self._check_agreement_before(index, at_step, cause)
         for line in _LINE.finditer(told):
             number = int(line[1])
             if number > len(self.source) or self.source[number - 1].strip() != line[2]:
                 yield Complaint(line[0], "not the code of this line")
-        reason = self._first_wrong(told, index, ours) if at_step else self._goes_on(told, index)
+        reason = (
+            self._check_wrong_step(told, index, ours)
+            if at_step
+            else self._check_continuation(told, index)
+        )
         if reason is not None:
             yield Complaint(told, reason)
 
@@ -189,7 +193,7 @@ class _Check:
         )  # fmt: skip
         return matches[times - 1] if 0 < times <= len(matches) else None
 
-    def _agree_before(self, index: int, at_step: bool, cause: str) -> Iterator[Complaint]:
+    def _check_agreement_before(self, index: int, at_step: bool, cause: str) -> Iterator[Complaint]:
         """Checks that both runs did the same before on the lines that both programs have."""
         theirs = self._shared_steps(self.theirs[: index + (not at_step)], self.back)
         if at_step and theirs and self.theirs[index].event.kind == "exception":
@@ -218,7 +222,7 @@ class _Check:
             if s.event.line in lines and s.event.kind in ("call", "line", "return", "yield")
         ]
 
-    def _first_wrong(self, told: str, index: int, ours: Moment | None) -> str | None:
+    def _check_wrong_step(self, told: str, index: int, ours: Moment | None) -> str | None:
         """Returns the reason why the sentence about a wrong step is false; None if true."""
         state = self.theirs[index]
         event = state.event
@@ -229,9 +233,9 @@ class _Check:
         if extra := re.fullmatch(r"must not run here(?:, where (.*))?\.", rest):
             if event.line in self.back:
                 return "the right program has this line too"
-            return self._comes_next(extra[1], index, event.depth) if extra[1] else None
+            return self._check_next(extra[1], index, event.depth) if extra[1] else None
         if values := re.fullmatch(r"(?:leaves|binds) (.*) is needed\.", rest):
-            return self._values(values[1], state, ours)
+            return self._check_values(values[1], state, ours)
         if nothing := re.fullmatch(r"raises nothing, where (.*) is needed\.", rest):
             line_of_right = self._same_turn(state, "line")
             error = line_of_right and _exception_at(self.ours, line_of_right)
@@ -244,10 +248,10 @@ class _Check:
             same = rest[found.end() :] == wanted and event.kind == kind
             return None if same else f"it must read: {wanted}"
         if rest.startswith("raises "):
-            return self._raises(rest, state, ours)
-        return self._branch(rest, state, ours)
+            return self._check_exception(rest, state, ours)
+        return self._check_branch(rest, state, ours)
 
-    def _raises(self, told: str, state: Moment, ours: Moment) -> str | None:
+    def _check_exception(self, told: str, state: Moment, ours: Moment) -> str | None:
         raised = state.event.raised
         error = " ".join(str(raised).split()) if raised else "nothing"
         needed = _exception_at(self.ours, ours)
@@ -263,7 +267,7 @@ class _Check:
                         return texts_fault(reads, state.before)
         return f"it raises {error}, the right run {needed}"
 
-    def _values(self, told: str, state: Moment, ours: Moment | None) -> str | None:
+    def _check_values(self, told: str, state: Moment, ours: Moment | None) -> str | None:
         found, middle, needed = partition_outside_strings(told, ", where ")
         if ours is None or not middle:
             return "the right run has no such step"
@@ -285,7 +289,7 @@ class _Check:
         ]
         return f"{same[0]} does not differ" if same else None
 
-    def _branch(self, told: str, state: Moment, ours: Moment) -> str | None:
+    def _check_branch(self, told: str, state: Moment, ours: Moment) -> str | None:
         event, other = state.event, ours.event
         truth = {True: "true", False: "false", None: "unknown"}
         condition = re.fullmatch(
@@ -313,7 +317,7 @@ class _Check:
             return None if same else "not so"
         return "cannot be read"
 
-    def _goes_on(self, told: str, index: int) -> str | None:
+    def _check_continuation(self, told: str, index: int) -> str | None:
         """Checks the continuation of both runs after the last right step."""
         latest = max(state.index for state in self.theirs[: index + 1])
         coming = sorted(
@@ -356,9 +360,9 @@ class _Check:
                 return f"next comes {events}"
         elif goes != "the run ends" or nxt is not None:
             return "the run goes on"
-        return self._comes_next(must, index + 1, nxt.event.depth if nxt else 0)
+        return self._check_next(must, index + 1, nxt.event.depth if nxt else 0)
 
-    def _comes_next(self, must: str, index: int, depth: int) -> str | None:
+    def _check_next(self, must: str, index: int, depth: int) -> str | None:
         """Checks that the right run does `must` where the buggy one reaches the step at `index`.
 
         Returns the reason if it does not, else None.

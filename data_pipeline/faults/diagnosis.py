@@ -54,9 +54,12 @@ def diagnose(right: Trace, buggy: Trace, expected: str, why: str, random: Random
     index = part.buggy.index if part.buggy is not None else len(buggy.events) - 1
     steps = "\n".join(teller.around(index))
     cause = [_locate_divergence(part, teller, ours, random), *([why] if why else [])]
-    if part.buggy is not None and (line := _elsewhere(right, buggy, part.buggy)) is not None:
+    if (
+        part.buggy is not None
+        and (line := _other_changed_line(right, buggy, part.buggy)) is not None
+    ):
         cause.append(f"The line at fault is {_lower(teller.line(line))}.")
-    cause.append(_end(buggy, expected))
+    cause.append(_describe_end(buggy, expected))
     return (
         f"### Execution Simulation\nThe failed test calls {buggy.call} and asserts "
         f"{expected}.\n{steps}\n\n"
@@ -93,16 +96,18 @@ def _describe_divergence(
 ) -> str:
     if part.kind in ("flow", "missing"):
         assert one is not None or other is not None
-        goes_on = _goes_on(other, teller)
+        goes_on = _describe_continuation(other, teller)
         if one is None:
             return f"Then {goes_on}, where the run must end."
         if part.kind == "flow":
-            return f"Then {goes_on}, where {_must(one, ours)}."
-        return f"Then {ours.code(one.event.line)} is missing: {_must(one, ours)}, but {goes_on}."
+            return f"Then {goes_on}, where {_obligation(one, ours)}."
+        return (
+            f"Then {ours.code(one.event.line)} is missing: {_obligation(one, ours)}, but {goes_on}."
+        )
     assert other is not None
     line = _lower(teller.line(other.event.line))
     if part.kind == "extra":
-        follows = f", where {_must(one, ours)}" if one is not None else ""
+        follows = f", where {_obligation(one, ours)}" if one is not None else ""
         return f"{line} must not run here{follows}."
     assert one is not None
     if part.kind in ("state", "arguments"):
@@ -122,7 +127,7 @@ def _describe_divergence(
             if one.event.kind == "exception"
             else "no exception may arise"
         )
-        reads = _read(teller, other.event.line, other.before)
+        reads = _read_values_clause(teller, other.event.line, other.before)
         return f"{line} raises {describe_exception(other.event)}{reads}, where {needed}."
     return f"{line} {_describe_branch(one, other, teller)}."
 
@@ -139,7 +144,7 @@ def _describe_branch(one: Moment, other: Moment, teller: StepNarrator) -> str:
         truth = {True: "true", False: "false"}
         if other.event.branch is None or one.event.branch is None:
             raise DiagnosisError("a branch that is not known")
-        reads = _read(teller, other.event.line, other.before)
+        reads = _read_values_clause(teller, other.event.line, other.before)
         return (
             f"has a condition that is {truth[other.event.branch]}{reads}, where it must be "
             f"{truth[one.event.branch]}"
@@ -148,7 +153,7 @@ def _describe_branch(one: Moment, other: Moment, teller: StepNarrator) -> str:
     return f"is {entered[other.event.branch]}, where it must be {entered[one.event.branch]}"
 
 
-def _goes_on(moment: Moment | None, teller: StepNarrator) -> str:
+def _describe_continuation(moment: Moment | None, teller: StepNarrator) -> str:
     if moment is None:
         return "the run ends"
     event = moment.event
@@ -161,7 +166,7 @@ def _goes_on(moment: Moment | None, teller: StepNarrator) -> str:
     return f"the run goes on at {_lower(teller.line(event.line))}"
 
 
-def _must(moment: Moment, ours: StepNarrator) -> str:
+def _obligation(moment: Moment, ours: StepNarrator) -> str:
     """Describes the right program's step as an obligation."""
     event = moment.event
     if event.kind == "return":
@@ -196,7 +201,7 @@ def _differing(found: Mapping[str, str], needed: Mapping[str, str]) -> tuple[str
     )  # type: ignore[return-value]
 
 
-def _read(teller: StepNarrator, line: int, before: Mapping[str, str]) -> str:
+def _read_values_clause(teller: StepNarrator, line: int, before: Mapping[str, str]) -> str:
     """Returns " with x = 3, n = 3": the plain variables that the line reads."""
     statement = teller.statements.get(line)
     part: ast.AST | None = statement
@@ -213,7 +218,7 @@ def _read(teller: StepNarrator, line: int, before: Mapping[str, str]) -> str:
     return f" with {values(before, shown)}" if shown else ""
 
 
-def _elsewhere(right: Trace, buggy: Trace, moment: Moment) -> int | None:
+def _other_changed_line(right: Trace, buggy: Trace, moment: Moment) -> int | None:
     """Returns the one changed line if it is not the line at which the runs diverge."""
     lines = changed_lines(right.program, buggy.program)
     if len(lines) == 1 and moment.event.line not in lines:
@@ -221,7 +226,7 @@ def _elsewhere(right: Trace, buggy: Trace, moment: Moment) -> int | None:
     return None
 
 
-def _end(buggy: Trace, expected: str) -> str:
+def _describe_end(buggy: Trace, expected: str) -> str:
     told = ending(buggy)
     if buggy.raised is None and buggy.result is None:
         return f"So {told}; {expected} is asserted."

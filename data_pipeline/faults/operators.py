@@ -32,7 +32,7 @@ def shuffle_mutants(program: str, random: Random) -> Iterator[Mutant]:
     queues.sort(key=lambda queue: queue[0].operator == "missing_return")
     for queue in queues:
         random.shuffle(queue)
-    return _sound(source, _in_turn([iter(queue) for queue in queues]))
+    return _valid_mutants(source, _in_turn([iter(queue) for queue in queues]))
 
 
 def _candidates(source: Source, operators: Sequence[str]) -> Iterator[Mutant]:
@@ -51,7 +51,7 @@ def _in_turn(queues: list[Iterator[Mutant]]) -> Iterator[Mutant]:
         queues = left
 
 
-def _sound(source: Source, candidates: Iterator[Mutant]) -> Iterator[Mutant]:
+def _valid_mutants(source: Source, candidates: Iterator[Mutant]) -> Iterator[Mutant]:
     """Yields the variants that parse and are new."""
     seen = {ast.dump(source.tree)}
     for mutant in map(_tidy, candidates):

@@ -72,7 +72,7 @@ def faults_of(
 ) -> Faults:
     """Returns the variants that fail a visible test, with their diagnoses."""
     refused: Counter[str] = Counter()
-    tests = _visible(seed, cases, refused)
+    tests = _visible_tests(seed, cases, refused)
     kept: list[Fault] = []
     crashes = 0
     if not tests:
@@ -93,7 +93,7 @@ def faults_of(
                 break
             at = number * len(tests)
             runs = list(zip(tests, jobs[at:], results[at : at + len(tests)], strict=False))
-            found = _fault(seed, tests, variant, runs, sandbox, random, max_characters)
+            found = _try_variant(seed, tests, variant, runs, sandbox, random, max_characters)
             if isinstance(found, str):
                 refused[found] += 1
             elif found[1] and crashes >= (limit + 1) // 2:
@@ -104,7 +104,7 @@ def faults_of(
     return Faults(tuple(kept), refused)
 
 
-def _visible(seed: Seed, cases: Sequence[Case], refused: Counter[str]) -> list[Case]:
+def _visible_tests(seed: Seed, cases: Sequence[Case], refused: Counter[str]) -> list[Case]:
     """Returns the tests, short runs first.
 
     The right program passes each by `==`, and its run is fully traced.
@@ -127,7 +127,7 @@ def _visible(seed: Seed, cases: Sequence[Case], refused: Counter[str]) -> list[C
 Run = tuple[Case, CallJob, Result]
 
 
-def _fault(
+def _try_variant(
     seed: Seed,
     tests: Sequence[Case],
     variant: Mutant,
@@ -140,7 +140,11 @@ def _fault(
     failed = [run for run in runs if not _passes(run[0], run[2])]
     if not failed:
         return "passes every visible test"
-    told = [run for run in failed if run[2].trace is not None and _tells(run[2].outcome)]
+    told = [
+        run
+        for run in failed
+        if run[2].trace is not None and _is_machine_independent(run[2].outcome)
+    ]
     if not told:
         outcome = failed[0][2].outcome
         kind = outcome.kind if isinstance(outcome, Limit) else failed[0][2].kind
@@ -154,18 +158,18 @@ def _fault(
         if isinstance(found, str):
             reason = reason or found
             continue
-        if not _holds(job, result.trace, sandbox):
+        if not _is_reproducible(job, result.trace, sandbox):
             return "its runs differ"
         return found, isinstance(result.outcome, Raised)
     return reason
 
 
-def _tells(outcome: Outcome) -> bool:
+def _is_machine_independent(outcome: Outcome) -> bool:
     """Returns whether the run ended by itself or by steps; other limits depend on the machine."""
     return not isinstance(outcome, Limit) or outcome.kind == "steps"
 
 
-def _holds(job: CallJob, trace: Trace, sandbox: Sandbox) -> bool:
+def _is_reproducible(job: CallJob, trace: Trace, sandbox: Sandbox) -> bool:
     """Returns whether the run repeats in other processes, under other addresses and hash seeds.
 
     Tries many hash seeds if an order may depend on them.

@@ -36,7 +36,7 @@ def _value_end(text: str, start: int) -> int:
     return at
 
 
-def shows(told: str, text: str) -> bool:
+def is_shown(told: str, text: str) -> bool:
     """Returns whether a sentence shows a value, or at least its length."""
     length = _LENGTH.fullmatch(told)
     return int(length[1]) == len(text) if length else told == text

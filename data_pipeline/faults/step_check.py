@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from data_pipeline.faults.sentences import pairs, shows
+from data_pipeline.faults.sentences import is_shown, pairs
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.replay import Moment
 
@@ -25,7 +25,7 @@ def step_fault(state: Moment, told: str, trace: Trace) -> str | None:
     if event.kind in ("return", "yield"):
         verb = " returns " if event.kind == "return" else "it hands out "
         text = told.partition(verb)[2]
-        return None if shows(text, event.value or "") else f"{verb.strip()} {event.value}"
+        return None if is_shown(text, event.value or "") else f"{verb.strip()} {event.value}"
     head = _HEAD.match(told)
     words = head[0] if head else ""
     rest = told[len(words) :].removeprefix(", ").removeprefix(" ")
@@ -57,7 +57,7 @@ def texts_fault(told: str, texts: Mapping[str, str]) -> str | None:
     """Returns the reason why "x = 1, y = 2" is false; None if it is true or empty."""
     read = list(pairs(told))
     for name, literal in read:
-        if name not in texts or not shows(literal, texts[name]):
+        if name not in texts or not is_shown(literal, texts[name]):
             return f"{name} = {texts.get(name)}"
     again = ", ".join(f"{name} = {literal}" for name, literal in read)
     return None if told.removeprefix(" with ") == again else "cannot be read"

@@ -134,11 +134,12 @@ def _constraint(
     match statement:
         case ast.Return(value=expression) if last and expression is not None:
             asked = wording.choice(("has to give", "must come to", "has to be"))
-            return f"`{_code(statement)}` {asked} {trace.result}{_with(expression, step.before)}."
+            values = _values_clause(expression, step.before)
+            return f"`{_code(statement)}` {asked} {trace.result}{values}."
         case ast.If(test=test) | ast.While(test=test) if step.event.branch is not None:
             taken = "has to hold" if step.event.branch else "must not hold"
             need = wording.choice(("For the run to get there", "On the way to it", "Before that"))
-            return f"{need}, `{_code(test)}` {taken}{_with(test, step.before)}."
+            return f"{need}, `{_code(test)}` {taken}{_values_clause(test, step.before)}."
         case ast.For(target=target, iter=iterated):
             turns = [loop.iterations for loop in trace.loops if loop.line == statement.lineno]
             if len(turns) != 1 or not needed & (_assigned_names(statement) | _names(target)):
@@ -198,7 +199,7 @@ def _steps(trace: Trace, function: ast.FunctionDef) -> Sequence[Moment]:
     return [m for m in moments(trace) if m.event.frame == frame and m.event.kind == "line"]
 
 
-def _with(expression: ast.expr, values: Mapping[str, str]) -> str:
+def _values_clause(expression: ast.expr, values: Mapping[str, str]) -> str:
     """Returns ", with `a` = 1" for the variables that an expression reads; "" if it reads none."""
     held = [f"`{n}` = {_value(values[n])}" for n in sorted(_names(expression)) if n in values]
     return f", as with {join_words(held)}" if held else ""

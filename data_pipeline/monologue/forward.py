@@ -194,10 +194,10 @@ class _Simulation:
         if len(turns) <= head + 2:
             return set(range(len(turns)))
         told = {*range(head), len(turns) - 1}
-        paths = {_path(turns[number]) for number in told}
+        paths = {_line_path(turns[number]) for number in told}
         for number, turn in enumerate(turns):
-            if len(told) <= 2 * head and _path(turn) not in paths:
-                paths.add(_path(turn))
+            if len(told) <= 2 * head and _line_path(turn) not in paths:
+                paths.add(_line_path(turn))
                 told.add(number)
         return told
 
@@ -206,12 +206,14 @@ class _Simulation:
     ) -> str:
         """Summarizes skipped turns, with the state that the next turn starts from."""
         which = f"Iterations {start + 1} to {following}"
-        same = {_path(turn) for turn in turns[start:following]} <= {_path(turns[n]) for n in told}
+        same = {_line_path(turn) for turn in turns[start:following]} <= {
+            _line_path(turns[n]) for n in told
+        }
         if following == start + 1:
             alike = "goes the way of one told here" if same else "is left out"
             text = f"Iteration {following} {alike}"
         else:
-            ways = {_path(turn) for turn in turns[start:following]}
+            ways = {_line_path(turn) for turn in turns[start:following]}
             alike = "run through the same lines" if len(ways) == 1 else "go the ways told here"
             text = f"{which} {alike if same else 'are left out'}"
         final = turns[following][0]
@@ -253,7 +255,7 @@ class _Simulation:
                 number += 1
 
 
-def _path(turn: list[Occurrence]) -> tuple[int, ...]:
+def _line_path(turn: list[Occurrence]) -> tuple[int, ...]:
     return tuple(here.event.line for here in turn)
 
 

@@ -71,7 +71,7 @@ class LineNarrator:
             return None
         code = source.partition("#")[0].strip().rstrip(":")
         verb = "matches" if here.event.branch else "does not match"
-        return f"The handler `{code}` {verb}{self._goes(here)}"
+        return f"The handler `{code}` {verb}{self._control_clause(here)}"
 
     # ---- assignments and expressions
 
@@ -80,7 +80,7 @@ class LineNarrator:
         changed = self._changed_values(here)
         aug = isinstance(statement, ast.AugAssign)
         targets = [statement.target] if not isinstance(statement, ast.Assign) else statement.targets
-        notes = self._reads(statement.value, here, leave=set())
+        notes = self._read_values_clause(statement.value, here, leave=set())
         names = [node.id for node in targets if isinstance(node, ast.Name)]
         if len(names) == 1 and len(targets) == 1:
             name = names[0]
@@ -121,7 +121,9 @@ class LineNarrator:
                 return f"{code_of(expression) or 'The generator'} hands out {value}"
             return f"{code_of(expression) or 'The generator'} runs"
         code = code_of(expression) or "this call"
-        notes = self._reads(expression, here, leave=set(dict(self._changed_values(here))))
+        notes = self._read_values_clause(
+            expression, here, leave=set(dict(self._changed_values(here)))
+        )
         changed = self._changed_values(here)
         if not changed:
             return f"{_sentence(code)} runs{notes}"
@@ -136,7 +138,7 @@ class LineNarrator:
         rows = ((name, self.words.value(text)) for name, text in here.event.changed.items())
         return [(name, value) for name, value in rows if value is not None][:4]
 
-    def _reads(self, node: ast.AST | None, here: Occurrence, leave: set[str]) -> str:
+    def _read_values_clause(self, node: ast.AST | None, here: Occurrence, leave: set[str]) -> str:
         """Returns " (`a` = 3, `b` = 4)": the variables an expression reads, before the line."""
         if node is None:
             return ""
@@ -157,7 +159,7 @@ class LineNarrator:
 
     def _if(self, test: ast.expr, here: Occurrence) -> str:
         taken = here.event.branch
-        notes = self._reads(test, here, leave=set())
+        notes = self._read_values_clause(test, here, leave=set())
         code = code_of(test)
         if taken is None:
             return f"{code or 'The condition'} is tested{notes}"
@@ -168,9 +170,9 @@ class LineNarrator:
                 ("holds", "is met") if taken else ("does not hold", "is not met")
             )
             verdict = f"{'The condition ' if not code else ''}{code or ''}".strip() + f" {word}"
-        return f"{verdict}{notes}{self._goes(here)}"
+        return f"{verdict}{notes}{self._control_clause(here)}"
 
-    def _goes(self, here: Occurrence) -> str:
+    def _control_clause(self, here: Occurrence) -> str:
         following = self.run.events[here.end] if here.end < len(self.run.events) else None
         if following is None or following.kind != "line" or following.frame != here.event.frame:
             return ""
@@ -186,11 +188,15 @@ class LineNarrator:
         total = here.totals[here.event.line][0]
         if isinstance(statement, ast.While):
             code = code_of(statement.test) or "the condition"
-            notes = self._reads(statement.test, here, leave=set())
+            notes = self._read_values_clause(statement.test, here, leave=set())
             holds = "holds" if here.event.branch else "does not hold"
             if number is not None:
                 return f"Iteration {number}: {code} {holds}{notes}"
-            ends = f"the loop {self._ends(total)}" if here.event.branch is False else "it stops"
+            ends = (
+                f"the loop {self._iterations_clause(total)}"
+                if here.event.branch is False
+                else "it stops"
+            )
             return f"{_sentence(code)} {holds}{notes}, so {ends}"
         assert isinstance(statement, ast.For)
         if number is None:
@@ -198,7 +204,7 @@ class LineNarrator:
                 return "The loop is left by an exception"
             code = code_of(statement.iter, 50)
             over = f" over {code}" if code else ""
-            return f"The loop{over} {self._ends(total)}"
+            return f"The loop{over} {self._iterations_clause(total)}"
         names = [n.id for n in ast.walk(statement.target) if isinstance(n, ast.Name)]
         values = []
         for name in names[:3]:
@@ -209,7 +215,7 @@ class LineNarrator:
         told = f": {join_words(values)}" if values else " begins"
         return f"Iteration {number}{told}"
 
-    def _ends(self, total: int) -> str:
+    def _iterations_clause(self, total: int) -> str:
         if total == 0:
             return "makes 0 iterations"
         turns = "1 iteration" if total == 1 else f"{total} iterations"
@@ -228,7 +234,7 @@ class LineNarrator:
         code = code_of(statement.value, 70) if statement.value is not None else None
         if code is None or isinstance(statement.value, ast.Constant | ast.Name):
             return f"{who} returns {value}"
-        notes = self._reads(statement.value, here, leave=set())
+        notes = self._read_values_clause(statement.value, here, leave=set())
         return self.words.choose(
             (
                 f"{code} evaluates to {value}{notes}, and {who.lower()} returns {value}"

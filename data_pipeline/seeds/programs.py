@@ -172,7 +172,7 @@ class _Closure:
         if target is None or target is module:
             check_import(("." * found.level) + found.module, found.attribute)
             raise ScreeningError("foreign import", found.module)
-        if found.attribute is None or not _has(target, found.attribute):
+        if found.attribute is None or not _may_define(target, found.attribute):
             raise ScreeningError("needs a whole module", f"{found.module}.{found.attribute or ''}")
         self.add(target, found.attribute)
         if found.attribute != name:
@@ -182,7 +182,7 @@ class _Closure:
     def _from_star(self, module: Module, name: str) -> bool:
         for star in module.stars:
             target = self.library.resolve_import(module, star)
-            if target is not None and not name.startswith("_") and _has(target, name):
+            if target is not None and not name.startswith("_") and _may_define(target, name):
                 self.add(target, name)
                 return True
         return False
@@ -271,7 +271,7 @@ def _is_allowed(found: Import) -> bool:
     return True
 
 
-def _has(module: Module, name: str) -> bool:
+def _may_define(module: Module, name: str) -> bool:
     return name in module.bindings or name in module.imports or bool(module.stars)
 
 

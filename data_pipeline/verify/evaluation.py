@@ -232,7 +232,7 @@ def _look_up_call(name: str, args: list[Any], named: dict[str, Any], state: Stat
     results = set()
     for frame in run.calls_of(name)[:2000]:
         first = run.frames[frame][0]
-        if all(_has(run.value(frame, key, first), value) for key, value in given.items()):
+        if all(_text_equals(run.value(frame, key, first), value) for key, value in given.items()):
             result = run.frame_result(frame)
             if result is None:
                 raise Unknown
@@ -245,7 +245,7 @@ def _look_up_call(name: str, args: list[Any], named: dict[str, Any], state: Stat
         raise Unknown from None
 
 
-def _has(text: str | None, value: Any) -> bool:
+def _text_equals(text: str | None, value: Any) -> bool:
     try:
         return text is not None and same_value(parse_literal(text), value)
     except LiteralError:

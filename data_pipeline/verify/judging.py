@@ -65,7 +65,10 @@ class ClaimJudge:
                 return judged
         match worded.kind:
             case "value" if (worded.subject or "").startswith("return "):
-                if here is None and (judged := self._return_verdict_given(worded)) is not None:
+                if (
+                    here is None
+                    and (judged := self._conditional_return_verdict(worded)) is not None
+                ):
                     return judged
                 return self._return(
                     WordedClaim("return", worded.text, None, worded.value), here, place.sure
@@ -113,14 +116,18 @@ class ClaimJudge:
         own = worded.subject is None
         if worded.subject is not None:
             test = getattr(statement, "test", None)
-            own = test is not None and dump_expression(_bare(worded.subject)) == dump_node(test)
+            own = test is not None and dump_expression(_strip_keyword(worded.subject)) == dump_node(
+                test
+            )
             if not own:
-                as_value = WordedClaim("value", worded.text, _bare(worded.subject), worded.value)
+                as_value = WordedClaim(
+                    "value", worded.text, _strip_keyword(worded.subject), worded.value
+                )
                 judged = self.values.value(as_value, here)
                 if judged[0] == CONTRADICTED:  # "`xs` is true" is about its truth value
                     state = self.run.state(here.event.frame, here.at - 1)
                     try:
-                        truth = bool(evaluate(_bare(worded.subject), state))
+                        truth = bool(evaluate(_strip_keyword(worded.subject), state))
                     except Unknown:
                         return NOT_CHECKABLE, judged[1]
                     return (CONFIRMED if truth == claimed else CONTRADICTED), judged[1]
@@ -136,7 +143,7 @@ class ClaimJudge:
 
     def _branch_anywhere(self, worded: WordedClaim) -> Verdict:
         """Checks a test at an unknown place: whether it ever had this outcome."""
-        wanted = dump_expression(_bare(worded.subject or ""))
+        wanted = dump_expression(_strip_keyword(worded.subject or ""))
         lines = [
             line
             for line, statement in self.run.statements.items()
@@ -289,7 +296,7 @@ class ClaimJudge:
             return NOT_CHECKABLE, run.trace.result
         return verdict, run.trace.result
 
-    def _return_verdict_given(self, worded: WordedClaim) -> Verdict | None:
+    def _conditional_return_verdict(self, worded: WordedClaim) -> Verdict | None:
         """Contradicts a return with conditions if no such return ran with these values.
 
         Example: "`return x` gives 3, with `y` = 2".
@@ -363,7 +370,7 @@ def _is_a(raised: str, named: str) -> bool:
     return all(isinstance(t, type) for t in types) and issubclass(*types)
 
 
-def _bare(expression: str) -> str:
+def _strip_keyword(expression: str) -> str:
     """Strips the keyword: "if x > 2:" becomes "x > 2"."""
     text = expression.strip().removesuffix(":")
     for word in ("if ", "elif ", "while "):
