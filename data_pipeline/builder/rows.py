@@ -17,7 +17,7 @@ from data_pipeline.builder.tally import Tally
 from data_pipeline.endpoint.client import EndpointError
 from data_pipeline.endpoint.reply_cache import CachedClient, Spending
 from data_pipeline.execution.service import Sandbox
-from data_pipeline.faults import faults, sampled_faults
+from data_pipeline.faults import faults, sample_faults
 from data_pipeline.monologue.backward import backward_monologue
 from data_pipeline.monologue.forward import NarrationError, forward_monologue
 from data_pipeline.pyx.prompts import backward_field, code_field, forward_field, training_prompt
@@ -258,7 +258,7 @@ class _Author:
         )
         kept_faults, refused = list(found.kept), found.refused
         if self.client is not None and self.options.teacher and self.options.teacher.faults:
-            sampled = sampled_faults(
+            sampled = sample_faults(
                 self.seed,
                 kept,
                 self.sandbox,

@@ -35,7 +35,7 @@ from data_pipeline.verify import (
     MARKS,
     Claim,
     VerifyError,
-    marked,
+    mark_claims,
     verify_trace,
     witness_call,
 )
@@ -110,7 +110,7 @@ def _one(options: argparse.Namespace) -> int:
         for claim in claims:
             print(json.dumps(dataclasses.asdict(claim), ensure_ascii=False))
     else:
-        print(marked(monologue, claims))
+        print(mark_claims(monologue, claims))
         print("\n{} confirmed, {} contradicted, {} not checkable".format(*_counts(claims)))
     return int(any(claim.verdict == CONTRADICTED for claim in claims))
 

@@ -1,17 +1,17 @@
-"""PyX-R: buggy variants of a seed, the visible test they fail, a traced diagnosis, the repair.
+"""Makes PyX-R: buggy variants of a seed, the test each fails, a traced diagnosis and the repair.
 
 found = faults(seed, explored.cases, sandbox, random_seed=0, limit=4)
 records = [fault.record() for fault in found.kept]
 
-`expressions` and `statements` hold the mutation operators and `operators` lets them take turns;
-`samples` asks a model instead. `search` runs the variants on the visible tests. `alignment` holds
-the failed run against the right one up to where they part, `telling` and `diagnosis` put that into
-words, and `check` reads the words back against both runs before a fault is kept.
+`expressions` and `statements` hold the mutation operators, which `operators` applies in turn;
+`samples` asks a model instead. `search` runs the variants on the visible tests. `alignment`
+compares the failed run with the right one up to their divergence, `telling` and `diagnosis`
+describe it in words, and `check` verifies the words against both runs before a fault is kept.
 """
 
 from data_pipeline.faults.fault import Fault, Faults
 from data_pipeline.faults.feedback import failed_test
-from data_pipeline.faults.samples import sampled_faults
+from data_pipeline.faults.samples import sample_faults
 from data_pipeline.faults.search import faults, faults_of
 
-__all__ = ["Fault", "Faults", "failed_test", "faults", "faults_of", "sampled_faults"]
+__all__ = ["Fault", "Faults", "failed_test", "faults", "faults_of", "sample_faults"]

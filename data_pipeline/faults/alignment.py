@@ -1,10 +1,10 @@
-"""Two runs of one call, of the right and of a buggy program, side by side up to where they part.
+"""Compares two runs of one call, of the right and of a buggy program, up to their divergence.
 
-Both are traced; the lines of the programs are matched; then the steps are compared one by one. What
-only one program has and what does nothing (a test that fails, a `pass`) is stepped over. The first
-step that differs in what it does (variables after it, branch, turn, value handed back, exception)
-or that only one of the runs takes is where they part: until then every variable of every frame had
-the same value in both.
+Traces both, matches the lines of the programs, then compares the steps one by one. Skips steps of
+lines that only one program has if they do nothing (a test that fails, a `pass`). The runs diverge
+at the first step that differs in its effect (variables after it, branch, turn, value returned or
+yielded, exception) or that only one of the runs takes: until then every variable of every frame
+had the same value in both.
 """
 
 import difflib
@@ -17,34 +17,34 @@ from data_pipeline.tracing import Event, Trace
 from data_pipeline.tracing.replay import Moment, moments
 
 MIN_ALIKE = 0.6
-"""Likeness (2 * matching / all characters) from which a line counts as another one changed."""
+"""Minimum similarity (2 * matching / all characters) of a changed line to its original."""
 
 MAX_GAP = 400
-"""Pairs of lines looked at in one place of a program where lines were changed."""
+"""Maximum number of line pairs to compare at one changed place of a program."""
 
 INSIDE = ("<genexpr>", "<lambda>")
-"""Frames that are not told: what they do shows in what the line does that they stand on."""
+"""Frames that are not described: their effect shows in that of their line."""
 
 
 class AlignmentError(ValueError):
-    """Runs that cannot be held side by side; the message is a short reason to count by."""
+    """Reports runs that cannot be compared; the message is a short reason to count by."""
 
 
 @dataclass(frozen=True)
-class Parting:
-    """Where two runs part.
+class Divergence:
+    """Holds the step at which two runs diverge.
 
     kind:
         "arguments"  a call binds other values
         "state"      the line leaves other variables behind
-        "branch"     a header lets its body in where it must not, or the other way round
-        "value"      another value is returned or handed out
+        "branch"     a header enters its body where it must not, or the other way round
+        "value"      another value is returned or yielded
         "exception"  one run raises where the other does not, or they raise different things
-        "flow"       the runs go on at different lines
+        "flow"       the runs continue at different lines
         "missing"    `right` is a step of a line that the buggy program lacks
         "extra"      `buggy` is a step of a line that only the buggy program has
-    right, buggy: the step of each run; of "missing" and "extra" the other one is what comes there
-        in that run. None where a run has ended (or, for `buggy`, was stopped).
+    right, buggy: the step of each run; for "missing" and "extra", the other one is the step that
+        that run takes there. None if a run has ended (or, for `buggy`, was stopped).
     """
 
     kind: str
@@ -52,12 +52,12 @@ class Parting:
     buggy: Moment | None
 
 
-def matched_lines(right: str, buggy: str) -> dict[int, int]:
-    """Line of the right program -> its line in the buggy one, both from 1; indentation aside.
+def match_lines(right: str, buggy: str) -> dict[int, int]:
+    """Maps lines of the right program to lines of the buggy one, both from 1; ignores indentation.
 
-    The most lines in order that are the same, those that open a block counting twice: of a line
-    that was moved past another, the one that opens no block is the one that moved. Lines changed in
-    place are matched too: as many as before one by one, else those that are alike.
+    Matches the longest common sequence of lines, where lines that open a block count twice: if a
+    line was moved past another, the one that opens no block is the one that moved. Also matches
+    lines changed in place: one by one if there are equally many, else the similar ones.
     """
     ours, theirs = (
         [line.strip() for line in text.rstrip("\n").split("\n")] for text in (right, buggy)
@@ -100,7 +100,7 @@ def _alike(one: str, other: str) -> float:
 def _in_order(
     ours: list[str], theirs: list[str], weight: Callable[[str, str], float] = _same
 ) -> list[tuple[int, int]]:
-    """The heaviest pairing in order, as pairs of positions. weight: of a pair, 0 for none."""
+    """Returns the heaviest ordered pairing of positions. weight: of a pair, 0 for no match."""
     best = [[0.0] * (len(theirs) + 1) for _ in range(len(ours) + 1)]
     for i in range(len(ours) - 1, -1, -1):
         for j in range(len(theirs) - 1, -1, -1):
@@ -120,7 +120,7 @@ def _in_order(
 
 
 def likeness(right: str, buggy: str) -> float:
-    """The share of the right program's lines that stand in the buggy one unchanged, 0 to 1."""
+    """Returns the share of the right program's lines found unchanged in the buggy one, 0 to 1."""
     ours, theirs = (
         [line.strip() for line in text.split("\n") if line.strip()] for text in (right, buggy)
     )
@@ -128,19 +128,19 @@ def likeness(right: str, buggy: str) -> float:
     return sum(block.size for block in matcher.get_matching_blocks()) / max(len(ours), 1)
 
 
-def parting(right: Trace, buggy: Trace) -> Parting:
-    """Where the runs part. Raises AlignmentError where no difference is seen."""
-    lines = matched_lines(right.program, buggy.program)
+def find_divergence(right: Trace, buggy: Trace) -> Divergence:
+    """Returns the divergence of two runs. Raises AlignmentError if they do not differ."""
+    lines = match_lines(right.program, buggy.program)
     ours, theirs = _Walk(right), _Walk(buggy)
     present = set(lines.values())
-    later: Parting | None = None  # a difference that a nested call may explain
+    later: Divergence | None = None  # a difference that a nested call may explain
     latest: Moment | None = None  # of the buggy run
     while True:
         one, other = ours.peek(), theirs.peek()
         if later is not None:
             depth = later.buggy.event.depth  # type: ignore[union-attr]
             if one is None or other is None or min(one.depth, other.depth) <= depth:
-                return _raised_there(later, ours, theirs) or later
+                return _find_exception(later, ours, theirs) or later
         if one is None and other is None:
             raise AlignmentError("no difference in the traces")
         if one is not None and one.line not in lines and not _does_something(one):
@@ -154,28 +154,28 @@ def parting(right: Trace, buggy: Trace) -> Parting:
         if one is None or other is None:
             if other is None and buggy.truncated:
                 raise AlignmentError("the traced steps end before the runs part")
-            return Parting("flow", ours.look(), theirs.look())
+            return Divergence("flow", ours.look(), theirs.look())
         if one.line not in lines or _inside(one, ours.skipped):
-            return Parting("missing", ours.look(), theirs.look())
+            return Divergence("missing", ours.look(), theirs.look())
         if other.line not in present or _inside(other, theirs.skipped):
-            return Parting("extra", ours.look(), theirs.look())
+            return Divergence("extra", ours.look(), theirs.look())
         kind = _difference(one, other, lines)
         if kind == "exception" and other.kind not in ("exception", "return"):
-            return Parting(kind, ours.look(), latest)  # it is the line before that raises nothing
+            return Divergence(kind, ours.look(), latest)  # the line before should have raised
         moments = ours.step(), theirs.step()
         latest = moments[1]
         if kind in ("state", "branch"):
-            later = Parting(kind, *moments)
+            later = Divergence(kind, *moments)
             continue
         if kind is not None:
-            return Parting(kind, *moments)
+            return Divergence(kind, *moments)
 
 
 class _Walk:
-    """A run being walked along, step by step; what stands in a line's place is left out."""
+    """Steps through a run, without the frames and events that are not compared."""
 
     def __init__(self, trace: Trace):
-        self._moments = [moment for moment in moments(trace) if _is_told(moment.event)]
+        self._moments = [moment for moment in moments(trace) if _is_compared(moment.event)]
         self._at = 0
         self.skipped: Event | None = None
 
@@ -184,7 +184,7 @@ class _Walk:
         return None if moment is None else moment.event
 
     def look(self) -> Moment | None:
-        """The coming step; the walk stays where it is."""
+        """Returns the next step without moving."""
         return self._moments[self._at] if self._at < len(self._moments) else None
 
     def step(self) -> Moment:
@@ -193,34 +193,41 @@ class _Walk:
         return self._moments[self._at - 1]
 
 
-def _is_told(event: Event) -> bool:
+def _is_compared(event: Event) -> bool:
     return event.kind not in ("step", "unwind") and not event.function.endswith(INSIDE)
 
 
-def _raised_there(parting: Parting, ours: _Walk, theirs: _Walk) -> Parting | None:
-    """The line left other variables behind because it was not finished: an exception arose."""
-    assert parting.right is not None
-    assert parting.buggy is not None
+def _find_exception(divergence: Divergence, ours: _Walk, theirs: _Walk) -> Divergence | None:
+    """Explains a "state" divergence by an exception.
+
+    The line left other variables behind because an exception interrupted it.
+    """
+    assert divergence.right is not None
+    assert divergence.buggy is not None
     one, other = ours.peek(), theirs.peek()
-    if other is not None and other.kind == "exception" and other.frame == parting.buggy.event.frame:
-        return Parting("exception", parting.right, theirs.look())
-    if one is not None and one.kind == "exception" and one.frame == parting.right.event.frame:
-        return Parting("exception", ours.look(), parting.buggy)
+    if (
+        other is not None
+        and other.kind == "exception"
+        and other.frame == divergence.buggy.event.frame
+    ):
+        return Divergence("exception", divergence.right, theirs.look())
+    if one is not None and one.kind == "exception" and one.frame == divergence.right.event.frame:
+        return Divergence("exception", ours.look(), divergence.buggy)
     return None
 
 
 def _does_something(event: Event) -> bool:
-    """Whether a step of a line that only one program has makes a difference by itself."""
+    """Returns whether a step of a line that only one program has makes a difference by itself."""
     return event.kind != "line" or bool(event.changed or event.gone or event.branch)
 
 
 def _inside(event: Event, skipped: Event | None) -> bool:
-    """Whether a step belongs to a call made on a line that was stepped over just before."""
+    """Returns whether a step belongs to a call made on the line that was just skipped."""
     return skipped is not None and event.kind == "call" and event.depth > skipped.depth
 
 
 def _difference(one: Event, other: Event, lines: Mapping[int, int]) -> str | None:
-    """The kind of parting, None where the steps do the same."""
+    """Returns the kind of divergence, None if the steps do the same."""
     if other.kind == "exception" != one.kind or one.kind == "exception" != other.kind:
         return "exception"
     if lines[one.line] != other.line or one.kind != other.kind or one.function != other.function:
@@ -233,7 +240,7 @@ def _difference(one: Event, other: Event, lines: Mapping[int, int]) -> str | Non
     if not (same_texts(one.changed, other.changed) and set(one.gone) == set(other.gone)):
         if one.kind == "call":
             return "arguments"
-        # A loop that goes on here and ends there differs in its variable too: the turn is the news.
+        # If only one loop goes on, its variable differs too; report the branch.
         return "state" if one.branch == other.branch else "branch"
     if (one.branch, one.iteration) != (other.branch, other.iteration):
         return "branch"
@@ -245,7 +252,7 @@ def same_texts(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
 
 
 def same_text(one: str | None, other: str | None) -> bool:
-    """Whether two texts show the same value: of dicts and sets the order does not count."""
+    """Returns whether two texts show the same value; the order of dicts and sets is ignored."""
     if one == other:
         return True
     if one is None or other is None or len(one) != len(other) or not {"{", "("} & {*one}:

@@ -1,17 +1,17 @@
-"""Holds a diagnosis against the two runs: reads its sentences back and counts in the traces.
+"""Checks a diagnosis against the two runs: parses its sentences and counts in the traces.
 
-Written apart from `diagnosis`: it knows the wording, but none of its code. It finds where a line
-ran by counting, compares the runs as plain lists of lines and variables, and never walks them side
-by side. What it cannot read it reports, so nothing passes unread.
+Independent of `diagnosis`: it knows the wording, but uses none of its code. It finds the execution
+of a line by counting, compares the runs as plain lists of lines and variables, and never walks
+them in parallel. It reports every sentence that it cannot parse, so none passes unchecked.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from data_pipeline.faults.alignment import matched_lines, same_text
+from data_pipeline.faults.alignment import match_lines, same_text
 from data_pipeline.faults.repair_check import repair_fault
-from data_pipeline.faults.sentences import cut, outside_strings, pairs
+from data_pipeline.faults.sentences import outside_strings, pairs, partition_outside_strings
 from data_pipeline.faults.step_check import step_fault, texts_fault
 from data_pipeline.tracing import Event, Trace
 from data_pipeline.tracing.replay import Moment, moments
@@ -23,7 +23,7 @@ _LINE = re.compile(r"[Ll]ine (\d+) \(`(.*?)`\)")
 
 @dataclass(frozen=True)
 class Complaint:
-    """A sentence that does not hold, and why."""
+    """Holds a sentence that is false or cannot be parsed, and the reason."""
 
     sentence: str
     reason: str
@@ -32,22 +32,24 @@ class Complaint:
 def complaints(
     diagnosis: str, right: Trace, buggy: Trace, expected: str, why: str = ""
 ) -> list[Complaint]:
-    """What of a diagnosis does not hold; empty where every sentence was read and is true.
+    """Returns the sentences of a diagnosis that are false; empty if all were parsed and are true.
 
-    why: the sentence about the change that the diagnosis may hold; it is not looked into.
+    why: the sentence about the change that the diagnosis may contain; it is not checked.
     """
     return list(_Check(right, buggy, expected, why).complaints(diagnosis))
 
 
 class _Check:
+    """Checks one diagnosis against one pair of runs."""
+
     def __init__(self, right: Trace, buggy: Trace, expected: str, why: str):
         self.right, self.buggy, self.expected, self.why = right, buggy, expected, why
         self.ours, self.theirs = _in_time(right), _in_time(buggy)
         self.source = buggy.program.split("\n")
         self.right_source = right.program.split("\n")
-        self.lines = matched_lines(right.program, buggy.program)
+        self.lines = match_lines(right.program, buggy.program)
         self.back = {theirs: ours for ours, theirs in self.lines.items()}
-        self.steps: dict[int, int] = {}  # number of a told step -> index of its event
+        self.steps: dict[int, int] = {}  # number of a described step -> index of its event
 
     def complaints(self, diagnosis: str) -> Iterator[Complaint]:
         simulation, found, rest = diagnosis.partition("\n\n### Root Cause Analysis\n")
@@ -59,14 +61,14 @@ class _Check:
         first, *lines = steps.split("\n")
         if first != f"The failed test calls {self.buggy.call} and asserts {self.expected}.":
             yield Complaint(first, "not this test")
-        yield from self._told(lines)
-        yield from self._cause(cause)
+        yield from self._check_simulation(lines)
+        yield from self._check_cause(cause)
         if (reason := repair_fault(repair, self.right.program, self.buggy.program)) is not None:
             yield Complaint(repair, reason)
 
     # ---- the run
 
-    def _told(self, lines: list[str]) -> Iterator[Complaint]:
+    def _check_simulation(self, lines: list[str]) -> Iterator[Complaint]:
         at, number = 0, 1
         for line in lines:
             if gap := _GAP.match(line):
@@ -97,8 +99,11 @@ class _Check:
             yield Complaint(lines[-1], "the run goes on")
 
     def _next(self, at: int) -> int:
-        """The next event worth telling: all but turns inside comprehensions, unwinding, and lines
-        and resumptions that change and decide nothing and whose effect comes as an event."""
+        """Returns the next event to describe.
+
+        Skips turns inside comprehensions, unwinding, and lines and resumptions that change and
+        decide nothing and whose effect appears as an event.
+        """
         while at < len(self.theirs):
             event = self.theirs[at].event
             quiet = not event.changed and not event.gone and event.branch is None
@@ -122,7 +127,7 @@ class _Check:
 
     # ---- the cause
 
-    def _cause(self, cause: str) -> Iterator[Complaint]:
+    def _check_cause(self, cause: str) -> Iterator[Complaint]:
         opening = re.match(
             r"(?:Step (\d+) is the first to go wrong: |The run goes wrong in step (\d+): "
             r"|Up to step (\d+) all is as it must be; there it goes wrong: )"
@@ -155,23 +160,27 @@ class _Check:
             return
         index = self.steps[number]
         ours = self._counterpart(index)
-        yield from self._agree_before(index, at_step, cause)
+        yield from self._check_agreement_before(index, at_step, cause)
         for line in _LINE.finditer(told):
             number = int(line[1])
             if number > len(self.source) or self.source[number - 1].strip() != line[2]:
                 yield Complaint(line[0], "not the code of this line")
-        reason = self._first_wrong(told, index, ours) if at_step else self._goes_on(told, index)
+        reason = (
+            self._check_wrong_step(told, index, ours)
+            if at_step
+            else self._check_continuation(told, index)
+        )
         if reason is not None:
             yield Complaint(told, reason)
 
     def _counterpart(self, index: int) -> Moment | None:
-        """The step of the right run that matches: the same line, run as many times."""
+        """Returns the matching step of the right run: the same line, run as many times."""
         state = self.theirs[index]
         kind = "line" if state.event.kind == "exception" else state.event.kind
         return self._same_turn(state, kind)
 
     def _same_turn(self, state: Moment, kind: str) -> Moment | None:
-        """The step of that kind that the right run takes on this line as many times as this one."""
+        """Returns the right run's step of that kind at the same execution count of this line."""
         here = state.event.line
         times = sum(
             s.event.line == here and s.event.kind == kind and s.index <= state.index
@@ -184,12 +193,12 @@ class _Check:
         )  # fmt: skip
         return matches[times - 1] if 0 < times <= len(matches) else None
 
-    def _agree_before(self, index: int, at_step: bool, cause: str) -> Iterator[Complaint]:
-        """Whatever ran before on lines that both programs have did the same in both runs."""
-        theirs = self._shared(self.theirs[: index + (not at_step)], self.back)
+    def _check_agreement_before(self, index: int, at_step: bool, cause: str) -> Iterator[Complaint]:
+        """Checks that both runs did the same before on the lines that both programs have."""
+        theirs = self._shared_steps(self.theirs[: index + (not at_step)], self.back)
         if at_step and theirs and self.theirs[index].event.kind == "exception":
-            theirs.pop()  # what the line left behind when it was cut short
-        ours = self._shared(self.ours, {line: line for line in self.lines})
+            theirs.pop()  # the state of a line interrupted by the exception
+        ours = self._shared_steps(self.ours, {line: line for line in self.lines})
         for (line, one), (also, other) in zip(theirs, ours, strict=False):
             if (
                 line != also
@@ -203,16 +212,18 @@ class _Check:
         if len(theirs) > len(ours):
             yield Complaint(cause, "the right run ended before")
 
-    def _shared(self, states: list[Moment], lines: Mapping[int, int]) -> list[tuple[int, Moment]]:
-        """(line of the right program, step) of the steps on lines that both programs have."""
+    def _shared_steps(
+        self, states: list[Moment], lines: Mapping[int, int]
+    ) -> list[tuple[int, Moment]]:
+        """Returns (line of the right program, step) on lines that both programs have."""
         return [
             (lines[s.event.line], s)
             for s in states
             if s.event.line in lines and s.event.kind in ("call", "line", "return", "yield")
         ]
 
-    def _first_wrong(self, told: str, index: int, ours: Moment | None) -> str | None:
-        """Why the sentence about a wrong step does not hold; None where it does."""
+    def _check_wrong_step(self, told: str, index: int, ours: Moment | None) -> str | None:
+        """Returns the reason why the sentence about a wrong step is false; None if true."""
         state = self.theirs[index]
         event = state.event
         line = _LINE.match(told)
@@ -222,12 +233,12 @@ class _Check:
         if extra := re.fullmatch(r"must not run here(?:, where (.*))?\.", rest):
             if event.line in self.back:
                 return "the right program has this line too"
-            return self._comes_next(extra[1], index, event.depth) if extra[1] else None
+            return self._check_next(extra[1], index, event.depth) if extra[1] else None
         if values := re.fullmatch(r"(?:leaves|binds) (.*) is needed\.", rest):
-            return self._values(values[1], state, ours)
+            return self._check_values(values[1], state, ours)
         if nothing := re.fullmatch(r"raises nothing, where (.*) is needed\.", rest):
             line_of_right = self._same_turn(state, "line")
-            error = line_of_right and _raised_at(self.ours, line_of_right)
+            error = line_of_right and _exception_at(self.ours, line_of_right)
             return None if error and nothing[1] in (error, error.split(":")[0]) else f"not {error}"
         if ours is None:
             return "the right run has no such step"
@@ -237,13 +248,13 @@ class _Check:
             same = rest[found.end() :] == wanted and event.kind == kind
             return None if same else f"it must read: {wanted}"
         if rest.startswith("raises "):
-            return self._raises(rest, state, ours)
-        return self._branch(rest, state, ours)
+            return self._check_exception(rest, state, ours)
+        return self._check_branch(rest, state, ours)
 
-    def _raises(self, told: str, state: Moment, ours: Moment) -> str | None:
+    def _check_exception(self, told: str, state: Moment, ours: Moment) -> str | None:
         raised = state.event.raised
         error = " ".join(str(raised).split()) if raised else "nothing"
-        needed = _raised_at(self.ours, ours)
+        needed = _exception_at(self.ours, ours)
         for text in (error, raised.type if raised else "nothing"):
             for end in (f"{needed} is needed.", f"{(needed or '').split(':')[0]} is needed.",
                         "no exception may arise."):  # fmt: skip
@@ -256,8 +267,8 @@ class _Check:
                         return texts_fault(reads, state.before)
         return f"it raises {error}, the right run {needed}"
 
-    def _values(self, told: str, state: Moment, ours: Moment | None) -> str | None:
-        found, middle, needed = cut(told, ", where ")
+    def _check_values(self, told: str, state: Moment, ours: Moment | None) -> str | None:
+        found, middle, needed = partition_outside_strings(told, ", where ")
         if ours is None or not middle:
             return "the right run has no such step"
         named = set()
@@ -278,7 +289,7 @@ class _Check:
         ]
         return f"{same[0]} does not differ" if same else None
 
-    def _branch(self, told: str, state: Moment, ours: Moment) -> str | None:
+    def _check_branch(self, told: str, state: Moment, ours: Moment) -> str | None:
         event, other = state.event, ours.event
         truth = {True: "true", False: "false", None: "unknown"}
         condition = re.fullmatch(
@@ -306,8 +317,8 @@ class _Check:
             return None if same else "not so"
         return "cannot be read"
 
-    def _goes_on(self, told: str, index: int) -> str | None:
-        """What follows in both runs after the last good step."""
+    def _check_continuation(self, told: str, index: int) -> str | None:
+        """Checks the continuation of both runs after the last right step."""
         latest = max(state.index for state in self.theirs[: index + 1])
         coming = sorted(
             (
@@ -320,7 +331,7 @@ class _Check:
             key=lambda s: s.index,
         )
         nxt = coming[0] if coming else None
-        # A line that only announces its return may be told as that return.
+        # A line that only returns may be described as that return.
         events = [s.event for s in coming[: 2 if nxt and nxt.event.kind == "line" else 1]]
         missing = re.fullmatch(r"`([^`]*)` is missing: (.*), but (.*?)\.", told)
         plain = re.fullmatch(r"(.*?), where (.*)\.", told)
@@ -349,12 +360,15 @@ class _Check:
                 return f"next comes {events}"
         elif goes != "the run ends" or nxt is not None:
             return "the run goes on"
-        return self._comes_next(must, index + 1, nxt.event.depth if nxt else 0)
+        return self._check_next(must, index + 1, nxt.event.depth if nxt else 0)
 
-    def _comes_next(self, must: str, index: int, depth: int) -> str | None:
-        """Whether the right run does so where the buggy one comes to the step at `index`."""
-        done = len(self._shared(self.theirs[:index], self.back))
-        shared = self._shared(self.ours, {line: line for line in self.lines})
+    def _check_next(self, must: str, index: int, depth: int) -> str | None:
+        """Checks that the right run does `must` where the buggy one reaches the step at `index`.
+
+        Returns the reason if it does not, else None.
+        """
+        done = len(self._shared_steps(self.theirs[:index], self.back))
+        shared = self._shared_steps(self.ours, {line: line for line in self.lines})
         start = self.ours.index(shared[done - 1][1]) + 1 if done else 0
         coming = self.ours[start:]
         if run := re.fullmatch(r"`([^`]*)` must run(?: and leave (.*))?", must):
@@ -403,8 +417,11 @@ class _Check:
 
 
 def _in_time(trace: Trace) -> list[Moment]:
-    """In order of what they say: what a line did is known when the calls it makes are over. Steps
-    of lambdas and generator expressions are left out: they show in what their line does."""
+    """Returns the steps in the order of their effects.
+
+    The effect of a line is known when its calls are over. Leaves out the steps of lambdas and
+    generator expressions: they show in the effect of their line.
+    """
     ordered: list[Moment] = []
     open_lines: list[Moment] = []
     for state in moments(trace):
@@ -430,8 +447,8 @@ def _name(event: Event) -> str:
     return event.function.split(".")[-1]
 
 
-def _raised_at(states: list[Moment], state: Moment) -> str | None:
-    """What the right run raises at this step or at the end of this line."""
+def _exception_at(states: list[Moment], state: Moment) -> str | None:
+    """Returns the exception that the right run raises at this step or at the end of its line."""
     if state.event.raised is not None:
         return " ".join(str(state.event.raised).split())
     at = states.index(state)

@@ -1,5 +1,6 @@
-"""The rubber duck's part of a PyX-R answer: the failed test run through, where it goes wrong, why,
-and what to change. Every sentence is made from the two runs or from the difference of the programs.
+"""Writes the diagnosis of a PyX-R answer: the failed run, where it goes wrong, why, and the repair.
+
+Derives every sentence from the two runs or from the difference of the programs.
 """
 
 import ast
@@ -7,14 +8,20 @@ import difflib
 from collections.abc import Iterator, Mapping
 from random import Random
 
-from data_pipeline.faults.alignment import AlignmentError, Parting, parting, same_text
+from data_pipeline.faults.alignment import AlignmentError, Divergence, find_divergence, same_text
 from data_pipeline.faults.feedback import ending
-from data_pipeline.faults.telling import MAX_VALUE, Teller, name_of, raised, values
+from data_pipeline.faults.telling import (
+    MAX_VALUE,
+    StepNarrator,
+    describe_exception,
+    name_of,
+    values,
+)
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.replay import Moment
 
 MAX_HUNK = 8
-"""Lines of one changed place that the repair spells out."""
+"""Maximum number of lines that the repair spells out at one changed place."""
 
 _STEP_OPENINGS = ("Step {} is the first to go wrong:", "The run goes wrong in step {}:",
                   "Up to step {} all is as it must be; there it goes wrong:")  # fmt: skip
@@ -23,31 +30,36 @@ _AFTER_OPENINGS = ("Step {} is the last that is as it must be.",
 
 
 class DiagnosisError(ValueError):
-    """A pair of runs there are no words for; the message is a short reason to count by."""
+    """Reports a pair of runs that cannot be described; the message is a reason to count by."""
 
 
 def diagnose(right: Trace, buggy: Trace, expected: str, why: str, random: Random) -> str:
-    """The diagnosis of a buggy run.
+    """Returns the diagnosis of a buggy run.
 
-    right, buggy: the same call on both programs; expected: text of what the test asserts;
-    why: a sentence that is true of the change, or "". `random` chooses among wordings only.
-    Raises DiagnosisError.
+    right, buggy: the same call on both programs
+    expected:     text of the value that the test asserts
+    why:          a sentence that is true of the change, or ""
+    random:       chooses among wordings only
+    Raises DiagnosisError if the runs cannot be described.
     """
     if "`" in right.program + buggy.program:
         raise DiagnosisError("backticks in the program")
     if len(buggy.call) > 2 * MAX_VALUE or len(expected) > MAX_VALUE:
         raise DiagnosisError("the call or its value is too long to tell")
     try:
-        part = parting(right, buggy)
+        part = find_divergence(right, buggy)
     except AlignmentError as error:
         raise DiagnosisError(str(error)) from error
-    teller, ours = Teller(buggy), Teller(right)
+    teller, ours = StepNarrator(buggy), StepNarrator(right)
     index = part.buggy.index if part.buggy is not None else len(buggy.events) - 1
     steps = "\n".join(teller.around(index))
-    cause = [_where(part, teller, ours, random), *([why] if why else [])]
-    if part.buggy is not None and (line := _elsewhere(right, buggy, part.buggy)) is not None:
+    cause = [_locate_divergence(part, teller, ours, random), *([why] if why else [])]
+    if (
+        part.buggy is not None
+        and (line := _other_changed_line(right, buggy, part.buggy)) is not None
+    ):
         cause.append(f"The line at fault is {_lower(teller.line(line))}.")
-    cause.append(_end(buggy, expected))
+    cause.append(_describe_end(buggy, expected))
     return (
         f"### Execution Simulation\nThe failed test calls {buggy.call} and asserts "
         f"{expected}.\n{steps}\n\n"
@@ -56,10 +68,12 @@ def diagnose(right: Trace, buggy: Trace, expected: str, why: str, random: Random
     )
 
 
-# ---- where the runs part
+# ---- where the runs diverge
 
 
-def _where(part: Parting, teller: Teller, ours: Teller, random: Random) -> str:
+def _locate_divergence(
+    part: Divergence, teller: StepNarrator, ours: StepNarrator, random: Random
+) -> str:
     one, other = part.right, part.buggy
     at_step = part.kind not in ("flow", "missing")
     if other is None:
@@ -70,24 +84,30 @@ def _where(part: Parting, teller: Teller, ours: Teller, random: Random) -> str:
             raise DiagnosisError("no step before the runs part")
         step = found
     opening = random.choice(_STEP_OPENINGS if at_step else _AFTER_OPENINGS).format(step.number)
-    return f"{opening} {_parted(part, one, other, teller, ours)}"
+    return f"{opening} {_describe_divergence(part, one, other, teller, ours)}"
 
 
-def _parted(
-    part: Parting, one: Moment | None, other: Moment | None, teller: Teller, ours: Teller
+def _describe_divergence(
+    part: Divergence,
+    one: Moment | None,
+    other: Moment | None,
+    teller: StepNarrator,
+    ours: StepNarrator,
 ) -> str:
     if part.kind in ("flow", "missing"):
         assert one is not None or other is not None
-        goes_on = _goes_on(other, teller)
+        goes_on = _describe_continuation(other, teller)
         if one is None:
             return f"Then {goes_on}, where the run must end."
         if part.kind == "flow":
-            return f"Then {goes_on}, where {_must(one, ours)}."
-        return f"Then {ours.code(one.event.line)} is missing: {_must(one, ours)}, but {goes_on}."
+            return f"Then {goes_on}, where {_obligation(one, ours)}."
+        return (
+            f"Then {ours.code(one.event.line)} is missing: {_obligation(one, ours)}, but {goes_on}."
+        )
     assert other is not None
     line = _lower(teller.line(other.event.line))
     if part.kind == "extra":
-        follows = f", where {_must(one, ours)}" if one is not None else ""
+        follows = f", where {_obligation(one, ours)}" if one is not None else ""
         return f"{line} must not run here{follows}."
     assert one is not None
     if part.kind in ("state", "arguments"):
@@ -101,18 +121,18 @@ def _parted(
         )
     if part.kind == "exception":
         if other.event.kind != "exception":
-            return f"{line} raises nothing, where {raised(one.event)} is needed."
+            return f"{line} raises nothing, where {describe_exception(one.event)} is needed."
         needed = (
-            f"{raised(one.event)} is needed"
+            f"{describe_exception(one.event)} is needed"
             if one.event.kind == "exception"
             else "no exception may arise"
         )
-        reads = _read(teller, other.event.line, other.before)
-        return f"{line} raises {raised(other.event)}{reads}, where {needed}."
-    return f"{line} {_branched(one, other, teller)}."
+        reads = _read_values_clause(teller, other.event.line, other.before)
+        return f"{line} raises {describe_exception(other.event)}{reads}, where {needed}."
+    return f"{line} {_describe_branch(one, other, teller)}."
 
 
-def _branched(one: Moment, other: Moment, teller: Teller) -> str:
+def _describe_branch(one: Moment, other: Moment, teller: StepNarrator) -> str:
     statement = teller.statements.get(other.event.line)
     if isinstance(statement, ast.For):
         if other.event.branch:
@@ -124,7 +144,7 @@ def _branched(one: Moment, other: Moment, teller: Teller) -> str:
         truth = {True: "true", False: "false"}
         if other.event.branch is None or one.event.branch is None:
             raise DiagnosisError("a branch that is not known")
-        reads = _read(teller, other.event.line, other.before)
+        reads = _read_values_clause(teller, other.event.line, other.before)
         return (
             f"has a condition that is {truth[other.event.branch]}{reads}, where it must be "
             f"{truth[one.event.branch]}"
@@ -133,7 +153,7 @@ def _branched(one: Moment, other: Moment, teller: Teller) -> str:
     return f"is {entered[other.event.branch]}, where it must be {entered[one.event.branch]}"
 
 
-def _goes_on(moment: Moment | None, teller: Teller) -> str:
+def _describe_continuation(moment: Moment | None, teller: StepNarrator) -> str:
     if moment is None:
         return "the run ends"
     event = moment.event
@@ -142,19 +162,19 @@ def _goes_on(moment: Moment | None, teller: Teller) -> str:
     if event.kind == "yield":
         return f"{name_of(event)} hands out {_short(event.value)}"
     if event.kind == "exception":
-        return f"{raised(event)} is raised"
+        return f"{describe_exception(event)} is raised"
     return f"the run goes on at {_lower(teller.line(event.line))}"
 
 
-def _must(moment: Moment, ours: Teller) -> str:
-    """What the right program does there, as what must be done."""
+def _obligation(moment: Moment, ours: StepNarrator) -> str:
+    """Describes the right program's step as an obligation."""
     event = moment.event
     if event.kind == "return":
         return f"{name_of(event)} must return {_short(event.value)}"
     if event.kind == "yield":
         return f"{name_of(event)} must hand out {_short(event.value)}"
     if event.kind == "exception":
-        return f"{raised(event)} must be raised"
+        return f"{describe_exception(event)} must be raised"
     if event.kind == "call":
         return f"{name_of(event)} must be called"
     if event.kind == "line" and event.changed:
@@ -163,7 +183,7 @@ def _must(moment: Moment, ours: Teller) -> str:
 
 
 def _differing(found: Mapping[str, str], needed: Mapping[str, str]) -> tuple[str, str]:
-    """The variables that differ, as they are and as they must be; three at most."""
+    """Returns the variables that differ, as they are and as they must be; three at most."""
     names = [
         name
         for name in dict.fromkeys((*found, *needed))
@@ -181,8 +201,8 @@ def _differing(found: Mapping[str, str], needed: Mapping[str, str]) -> tuple[str
     )  # type: ignore[return-value]
 
 
-def _read(teller: Teller, line: int, before: Mapping[str, str]) -> str:
-    """ " with x = 3, n = 3": the plain variables that the line reads."""
+def _read_values_clause(teller: StepNarrator, line: int, before: Mapping[str, str]) -> str:
+    """Returns " with x = 3, n = 3": the plain variables that the line reads."""
     statement = teller.statements.get(line)
     part: ast.AST | None = statement
     if isinstance(statement, ast.If | ast.While):
@@ -198,15 +218,15 @@ def _read(teller: Teller, line: int, before: Mapping[str, str]) -> str:
     return f" with {values(before, shown)}" if shown else ""
 
 
-def _elsewhere(right: Trace, buggy: Trace, moment: Moment) -> int | None:
-    """The one line that was changed, where that is not the line on which the runs part."""
+def _other_changed_line(right: Trace, buggy: Trace, moment: Moment) -> int | None:
+    """Returns the one changed line if it is not the line at which the runs diverge."""
     lines = changed_lines(right.program, buggy.program)
     if len(lines) == 1 and moment.event.line not in lines:
         return lines[0]
     return None
 
 
-def _end(buggy: Trace, expected: str) -> str:
+def _describe_end(buggy: Trace, expected: str) -> str:
     told = ending(buggy)
     if buggy.raised is None and buggy.result is None:
         return f"So {told}; {expected} is asserted."
@@ -227,14 +247,14 @@ def _lower(line: str) -> str:
 
 
 def changed_lines(right: str, buggy: str) -> list[int]:
-    """Lines of the buggy program that the right one has not, from 1."""
+    """Returns the lines of the buggy program that the right one lacks, from 1."""
     return [
         line for _, _, _, start, end in _hunks(right, buggy) for line in range(start + 1, end + 1)
     ]
 
 
 def repair(right: str, buggy: str) -> Iterator[str]:
-    """What to change in the buggy program, a sentence a place."""
+    """Yields the changes that repair the buggy program, one sentence per place."""
     ours, theirs = right.rstrip("\n").split("\n"), buggy.rstrip("\n").split("\n")
     for _, i1, i2, j1, j2 in _hunks(right, buggy):
         new = [line for line in ours[i1:i2] if line.strip()]

@@ -1,8 +1,8 @@
-"""Mutation operators on expressions: the slips people and models make, one token or operand wide.
+"""Defines mutation operators on expressions: typical slips, one token or operand wide.
 
-Each takes a program's source and one of its functions, and yields its variants in the order of the
-source. The classical operators are those of mutation testing (Offutt et al., 1996: relational,
-arithmetic, logical operator replacement); the others are bugs seen in model answers.
+Each takes a program's source and one of its functions, and yields variants in source order. The
+classical operators are those of mutation testing (Offutt et al., 1996: relational, arithmetic,
+logical operator replacement); the others are bugs seen in model answers.
 """
 
 import ast
@@ -40,7 +40,7 @@ _DROPPED_METHODS = {"strip", "lower", "upper", "copy", "lstrip", "rstrip", "case
 
 
 def comparison_boundary(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """`<` for `<=` and the like."""
+    """Replaces `<=` by `<` and the like."""
     for span, right in _comparisons(source, function):
         if wrong := _BOUNDARY.get(right):
             equal = ("false", "true") if len(wrong) == 1 else ("true", "false")
@@ -49,7 +49,7 @@ def comparison_boundary(source: EditableProgram, function: ast.FunctionDef) -> I
 
 
 def comparison_direction(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """`<` for `>`, `==` for `!=`, `in` for `not in`, `is` for `is not`."""
+    """Replaces `>` by `<`, `!=` by `==`, `not in` by `in`, `is not` by `is`, and back."""
     for span, right in _comparisons(source, function):
         if wrong := _OPPOSITE.get(right):
             yield Mutant(
@@ -60,7 +60,7 @@ def comparison_direction(source: EditableProgram, function: ast.FunctionDef) -> 
 
 
 def arithmetic_operator(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """`+` for `-`, `/` for `//`, `&` for `|`, ..."""
+    """Replaces an arithmetic operator: `-` by `+`, `//` by `/`, `|` by `&`, ..."""
     for node in parts(function):
         if isinstance(node, ast.BinOp):
             tokens = source.tokens_between(node.left, node.right)
@@ -75,7 +75,7 @@ def arithmetic_operator(source: EditableProgram, function: ast.FunctionDef) -> I
 
 
 def augmented_operator(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """`-=` for `+=`, and `=` that forgets what was there."""
+    """Replaces `+=` by `-=`, or by `=`, which drops the old value."""
     for node in parts(function):
         if isinstance(node, ast.AugAssign):
             tokens = source.tokens_between(node.target, node.value)
@@ -93,7 +93,7 @@ def augmented_operator(source: EditableProgram, function: ast.FunctionDef) -> It
 
 
 def boolean_connective(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """`and` for `or`."""
+    """Replaces `or` by `and`, and back."""
     for node in parts(function):
         if isinstance(node, ast.BoolOp):
             right = "and" if isinstance(node.op, ast.And) else "or"
@@ -111,7 +111,7 @@ def boolean_connective(source: EditableProgram, function: ast.FunctionDef) -> It
 
 
 def dropped_condition(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """One operand of `and` or `or` forgotten."""
+    """Drops one operand of `and` or `or`."""
     for node in parts(function):
         if isinstance(node, ast.BoolOp):
             for index, value in enumerate(node.values):
@@ -127,7 +127,7 @@ def dropped_condition(source: EditableProgram, function: ast.FunctionDef) -> Ite
 
 
 def negated_condition(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """`not` put before a condition, or left out."""
+    """Adds `not` to a condition, or removes it."""
     for node in parts(function):
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             span = source.span(node)[0], source.span(node.operand)[0]
@@ -148,7 +148,7 @@ def negated_condition(source: EditableProgram, function: ast.FunctionDef) -> Ite
 
 
 def wrong_variable(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """A variable read in place of another one of the function."""
+    """Reads another variable of the function in place of the right one."""
     stored = {
         node.id for node in parts(function)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
@@ -169,7 +169,7 @@ def wrong_variable(source: EditableProgram, function: ast.FunctionDef) -> Iterat
 
 
 def swapped_arguments(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """Two arguments of a call in the wrong order."""
+    """Swaps two arguments of a call."""
     for node in parts(function):
         if isinstance(node, ast.Call) and not any(isinstance(a, ast.Starred) for a in node.args):
             for one, other in pairwise(node.args):
@@ -185,7 +185,7 @@ def swapped_arguments(source: EditableProgram, function: ast.FunctionDef) -> Ite
 
 
 def swapped_operands(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """The operands of `-`, `/`, `//`, `%`, `**` or `+` in the wrong order."""
+    """Swaps the operands of `-`, `/`, `//`, `%`, `**` or `+`."""
     for node in parts(function):
         if isinstance(node, ast.BinOp) and not isinstance(
             node.op, ast.Mult | ast.BitAnd | ast.BitOr | ast.BitXor
@@ -201,7 +201,7 @@ def swapped_operands(source: EditableProgram, function: ast.FunctionDef) -> Iter
 
 
 def wrong_index(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """A subscript off by one."""
+    """Shifts a subscript by one."""
     for node in parts(function):
         if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice | ast.Tuple):
             if isinstance(node.slice, ast.Constant) and type(node.slice.value) is not int:
@@ -210,7 +210,7 @@ def wrong_index(source: EditableProgram, function: ast.FunctionDef) -> Iterator[
 
 
 def slice_bound(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """A bound of a slice off by one or left out, or its step."""
+    """Shifts a bound of a slice by one, or drops it or the step."""
     for node in parts(function):
         if isinstance(node, ast.Slice):
             for bound in (node.lower, node.upper):
@@ -230,7 +230,7 @@ def slice_bound(source: EditableProgram, function: ast.FunctionDef) -> Iterator[
 
 
 def range_bound(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """`range` that starts or stops one off, or has lost its start or step."""
+    """Shifts the start or stop of `range` by one, or drops its start or step."""
     for node in parts(function):
         if _calls(node, "range") and not any(isinstance(a, ast.Starred) for a in node.args):
             for bound in node.args[:2]:
@@ -247,7 +247,7 @@ def range_bound(source: EditableProgram, function: ast.FunctionDef) -> Iterator[
 
 
 def constant_change(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """Another number, string or truth value than is needed."""
+    """Changes a number, string or truth value."""
     for node in parts(function):
         if not isinstance(node, ast.Constant):
             continue
@@ -260,7 +260,7 @@ def constant_change(source: EditableProgram, function: ast.FunctionDef) -> Itera
 
 
 def initializer_change(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """A variable that a loop goes on to update starts from the wrong value."""
+    """Starts a variable that a loop updates from a wrong value."""
     for _, body in bodies(function):
         for at, statement in enumerate(body):
             match statement:
@@ -284,7 +284,7 @@ def initializer_change(source: EditableProgram, function: ast.FunctionDef) -> It
 
 
 def wrong_method(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """`append` for `extend`, `lower` for `upper`, `find` for `rfind`, ..."""
+    """Replaces a method by a similar one: `append` for `extend`, `find` for `rfind`, ..."""
     for node in parts(function):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             right = node.func.attr
@@ -299,7 +299,7 @@ def wrong_method(source: EditableProgram, function: ast.FunctionDef) -> Iterator
 
 
 def wrong_function(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """`min` for `max`, `any` for `all`, `floor` for `ceil`, ..."""
+    """Replaces a function by a similar one: `min` for `max`, `any` for `all`, ..."""
     for node in parts(function):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
             end = source.span(node.func)[1]
@@ -314,7 +314,7 @@ def wrong_function(source: EditableProgram, function: ast.FunctionDef) -> Iterat
 
 
 def dropped_call(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """A conversion forgotten: `x` for `abs(x)` or `x.strip()`."""
+    """Drops a conversion: `x` for `abs(x)` or `x.strip()`."""
     for node in parts(function):
         match node:
             case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if (
@@ -332,7 +332,7 @@ def dropped_call(source: EditableProgram, function: ast.FunctionDef) -> Iterator
 
 
 def dropped_keyword(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """A keyword argument forgotten: `sorted(x)` for `sorted(x, reverse=True)`."""
+    """Drops a keyword argument: `sorted(x)` for `sorted(x, reverse=True)`."""
     for node in parts(function):
         if isinstance(node, ast.Call):
             given = [*node.args, *(k.value for k in node.keywords)]
@@ -344,14 +344,14 @@ def dropped_keyword(source: EditableProgram, function: ast.FunctionDef) -> Itera
                 end = source.span(keyword.value)[1]
                 if at:
                     start = source.span(given[at - 1])[1]
-                    if source.text[start:].lstrip()[:1] != ",":  # parentheses: leave it
+                    if source.text[start:].lstrip()[:1] != ",":  # skip parenthesized arguments
                         continue
                 why = f"The argument `{keyword.arg}={source.text_of(keyword.value)}` is missing."
                 yield Mutant("dropped_keyword", source.replace(((start, end), "")), why)
 
 
 def dropped_sign(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """`x` for `-x`."""
+    """Drops a sign: `x` for `-x`."""
     for node in parts(function):
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Invert):
             yield Mutant(
@@ -362,7 +362,7 @@ def dropped_sign(source: EditableProgram, function: ast.FunctionDef) -> Iterator
 
 
 def swapped_choice(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """The two sides of `a if c else b` in each other's place."""
+    """Swaps the two sides of `a if c else b`."""
     for node in parts(function):
         if isinstance(node, ast.IfExp):
             edits = _swap(source, node.body, node.orelse)
@@ -392,7 +392,7 @@ OPERATORS: Mapping[str, Operator] = {
 
 
 def _comparisons(source: EditableProgram, function: ast.FunctionDef) -> Iterator[tuple[Span, str]]:
-    """(span, spelling) of each comparison operator."""
+    """Yields (span, spelling) of each comparison operator."""
     for node in parts(function):
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
@@ -410,10 +410,9 @@ def _calls(node: ast.AST, name: str) -> bool:
 def _swap(
     source: EditableProgram, one: ast.expr, other: ast.expr, within: ast.expr | None = None
 ) -> tuple[tuple[Span, str], ...] | None:
-    """The edits that put two expressions in each other's place; None where they are the same.
+    """Returns the edits that swap two expressions; None if they are the same.
 
-    within: the operation whose operands they are; each then comes in parentheses where it needs
-    them in its new place.
+    within: the operation whose operands they are; adds parentheses where the new place needs them.
     """
     spans = [source.span(node) for node in (one, other)]
     texts = [source.text_of(node) for node in (one, other)]
@@ -431,7 +430,7 @@ def _swap(
 def _off_by_one(
     source: EditableProgram, node: ast.expr, operator: str, what: str
 ) -> Iterator[Mutant]:
-    """`n + 1` and `n - 1` for `n`; `n` for `n + 1` and `n - 1`."""
+    """Yields `n + 1` and `n - 1` for `n`; `n` for `n + 1` and `n - 1`."""
     right = source.text_of(node)
     match node:
         case ast.Constant(value=int(value)) if type(value) is int:

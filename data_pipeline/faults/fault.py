@@ -1,4 +1,4 @@
-"""A fault of PyX-R: a buggy program, the test that it fails, and what is learnt from it."""
+"""Defines a fault of PyX-R: a buggy program, the test that it fails, and the diagnosis."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,17 +9,17 @@ from data_pipeline.pyx.records import RefineRecord, derived_id
 
 @dataclass(frozen=True)
 class Fault:
-    """One buggy variant of a seed's program.
+    """Holds one buggy variant of a seed's program.
 
-    seed_id:   of the seed it was made from
+    seed_id:   id of the original seed
     operator:  name of the mutation operator, or "model" for a model's sample
-    problem:   what the program should do; nothing of it comes from the right program's body
+    problem:   the task; contains nothing from the right program's body
     buggy:     the buggy program
     refined:   the right program
-    call:      of the failed test
+    call:      call of the failed test
     expected:  text of the value that the right program returns for it
     error:     the failed test with the buggy run, as the prompt shows it (`failed_test`)
-    diagnosis: the run told up to where it goes wrong, and why; each statement checked
+    diagnosis: the run up to the point where it goes wrong, and why; each statement checked
     """
 
     seed_id: str
@@ -34,23 +34,29 @@ class Fault:
 
     @property
     def fault(self) -> str:
-        """The instruction field of the record."""
+        """Returns the record's instruction field."""
         return refine_field(self.problem, self.buggy, self.error)
 
     @property
     def response(self) -> str:
-        """Diagnosis and repair. Upstream's runner takes the first Python fence of an answer for the
-        repair, so there is no other one."""
+        """Returns diagnosis and repair.
+
+        Contains one code fence only: upstream's runner takes the first Python fence as the repair.
+        """
         return f"{self.diagnosis}\n\n[Refined]\n```python\n{self.refined.strip()}\n```\n[/Refined]"
 
     def record(self) -> RefineRecord:
-        """The row of PyX-R; its id is that of its content, so it is the same in every build."""
+        """Returns the row of PyX-R; its id is a hash of its content, so builds reproduce it."""
         return RefineRecord(derived_id(self.fault, self.response), self.fault, self.response)
 
 
 @dataclass(frozen=True)
 class Faults:
-    """kept, in order of their finding; refused: variants not kept, by reason."""
+    """Holds the faults found for a seed.
+
+    kept:    in the order found
+    refused: variants not kept, counted by reason
+    """
 
     kept: tuple[Fault, ...]
     refused: Counter[str] = field(default_factory=Counter)

@@ -1,21 +1,21 @@
-"""What a prompt tells of a failed test: the assertion, how the call ended, and the run as comments.
+"""Writes the failed test of a prompt: the assertion, the end of the call, and the run as comments.
 
-The same text in PyX-R records and in self-refinement, so that a model is asked as it was trained.
+PyX-R records and self-refinement share this text, so that prompts match the training data.
 """
 
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.views import inline_trace
 
 MAX_LINE = 600
-"""Characters of one line of the inlined run: of longer ones the comment's end is left out."""
+"""Maximum characters of a line of the inlined run; longer comments are cut."""
 
 
 def failed_test(test: str, trace: Trace, came: str | None = None) -> str:
-    """The "Failed Test" of a refine prompt.
+    """Returns the "Failed Test" of a refine prompt.
 
-    test: the assertion, such as "assert f(3) == 4"; only ever a test that the asker may see.
-    trace: of the *buggy* program on that test's call.
-    came: what came of the test, in a line (None: how the call ended).
+    test: the assertion, such as "assert f(3) == 4"; must be a test that the model may see
+    trace: of the *buggy* program on that test's call
+    came: outcome of the test, in a line (None: how the call ended)
     """
     lines = inline_trace(trace).rstrip().split("\n")
     source = trace.program.split("\n")
@@ -27,7 +27,7 @@ def failed_test(test: str, trace: Trace, came: str | None = None) -> str:
 
 
 def ending(trace: Trace) -> str:
-    """How the call ended, in a sentence without a period."""
+    """Describes how the call ended, in a sentence without a period."""
     if trace.raised is not None:
         where = f" in line {trace.raised.line}" if trace.raised.line else ""
         return f"{trace.call} raises {_line(str(trace.raised))}{where}"

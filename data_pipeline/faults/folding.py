@@ -1,7 +1,7 @@
-"""Statements written over several lines, told as one step each, on their first line.
+"""Folds statements that span several lines into one step each, on their first line.
 
-Python reports each line of such a statement as it gets there, some of them twice, and the value of
-a return on the last one. For a reader (and for two runs to be held side by side) that is one step.
+Python reports each line of such a statement as it reaches it, some of them twice, and the value of
+a return on the last one. For a reader (and for comparing two runs) that is one step.
 """
 
 import ast
@@ -11,8 +11,8 @@ from dataclasses import replace
 from data_pipeline.tracing import Event, Trace
 
 
-def folded(trace: Trace) -> Trace:
-    """The trace with the lines of each statement, or header of one, taken together."""
+def fold_statements(trace: Trace) -> Trace:
+    """Returns the trace with the lines of each statement, or header of one, merged."""
     first = dict(_spread(ast.parse(trace.program)))
     if not first:
         return trace
@@ -43,14 +43,14 @@ def folded(trace: Trace) -> Trace:
 
 
 def _spread(tree: ast.Module) -> Iterator[tuple[int, int]]:
-    """(line, first line of its statement) for what is spread over several lines."""
+    """Yields (line, first line of its statement) for statements that span several lines."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.stmt):
             continue
         last = node.end_lineno or node.lineno
         body = getattr(node, "body", None)
         if isinstance(body, list) and body:
-            # Decorators stand before the line of a def; what stands in the body is its own.
+            # Decorators precede the line of a def; lines in the body are not part of the header.
             last = min(last, body[0].lineno - 1)
             if isinstance(node, ast.If | ast.While):
                 last = min(last, node.test.end_lineno or last)

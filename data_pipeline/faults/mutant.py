@@ -1,12 +1,16 @@
-"""A buggy variant of a program, made by one operator."""
+"""Defines a mutant: a buggy variant of a program, made by one operator."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """operator: its name; text: the buggy program; why: what is wrong with it, in a sentence that
-    is true of every run, "" where the changed lines say it all."""
+    """Holds one variant.
+
+    operator: its name
+    text:     the buggy program
+    why:      the error in a sentence that is true of every run, "" if the changed lines suffice
+    """
 
     operator: str
     text: str

@@ -1,4 +1,4 @@
-"""All mutation operators, and the variants that they give of a program."""
+"""Combines all mutation operators and yields the variants of a program."""
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,19 +9,19 @@ from data_pipeline.faults.mutant import Mutant
 from data_pipeline.source.edits import EditableProgram, functions
 
 MAX_WHY = 240
-"""Characters of the sentence that says what is wrong."""
+"""Maximum characters of the sentence that explains the error."""
 
 OPERATORS: Mapping[str, expressions.Operator] = {**expressions.OPERATORS, **statements.OPERATORS}
 
 
-def shuffled(program: str, random: Random) -> Iterator[Mutant]:
-    """Every variant of a program in a random order in which the operators take turns, so that the
-    first ones are of many kinds. They are looked at as they are taken: most are never wanted.
+def shuffle_mutants(program: str, random: Random) -> Iterator[Mutant]:
+    """Yields every variant of a program in random order, with the operators taking turns.
 
-    Each parses, differs from the program in more than layout, and comes once. Raises SyntaxError
-    where the program does not parse.
+    The first variants are thus of many kinds. Checks variants lazily: most are never used. Each
+    parses, differs from the program in more than layout, and comes once. A missing return comes
+    last in each turn: it fails every test of every function alike.
 
-    A missing return comes last in each turn: it fails every test of every function alike.
+    Raises SyntaxError if the program does not parse.
     """
     source = EditableProgram(program)
     by_operator: dict[str, list[Mutant]] = {}
@@ -32,7 +32,7 @@ def shuffled(program: str, random: Random) -> Iterator[Mutant]:
     queues.sort(key=lambda queue: queue[0].operator == "missing_return")
     for queue in queues:
         random.shuffle(queue)
-    return _sound(source, _in_turn([iter(queue) for queue in queues]))
+    return _valid_mutants(source, _in_turn([iter(queue) for queue in queues]))
 
 
 def _candidates(source: EditableProgram, operators: Sequence[str]) -> Iterator[Mutant]:
@@ -51,8 +51,8 @@ def _in_turn(queues: list[Iterator[Mutant]]) -> Iterator[Mutant]:
         queues = left
 
 
-def _sound(source: EditableProgram, candidates: Iterator[Mutant]) -> Iterator[Mutant]:
-    """Those that parse and are new."""
+def _valid_mutants(source: EditableProgram, candidates: Iterator[Mutant]) -> Iterator[Mutant]:
+    """Yields the variants that parse and are new."""
     seen = {ast.dump(source.tree)}
     for mutant in map(_tidy, candidates):
         try:
@@ -65,6 +65,6 @@ def _sound(source: EditableProgram, candidates: Iterator[Mutant]) -> Iterator[Mu
 
 
 def _tidy(mutant: Mutant) -> Mutant:
-    """One line end at the end, and no sentence that quotes several lines or very long ones."""
+    """Ends the text in one newline, and drops a `why` that quotes several or very long lines."""
     why = "" if "\n" in mutant.why or len(mutant.why) > MAX_WHY else mutant.why
     return Mutant(mutant.operator, mutant.text.rstrip("\n") + "\n", why)

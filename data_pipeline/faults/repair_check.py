@@ -1,6 +1,6 @@
-"""Holds the words of a repair against both programs: doing what they say gives the right one.
+"""Checks the words of a repair: applying them to the buggy program must give the right one.
 
-Written apart from `diagnosis.repair`: it knows the wording, but none of its code.
+Independent of `diagnosis.repair`: it knows the wording, but uses none of its code.
 """
 
 import re
@@ -18,14 +18,14 @@ _QUOTED = re.compile(r"`([^`]*)`")
 
 
 def repair_fault(repair: str, right: str, buggy: str) -> str | None:
-    """Why the repair does not hold; None where it gives the right program, blank lines aside.
+    """Returns the reason why the repair is wrong; None if it gives the right program.
 
-    Of a line that is put in or rewritten its indentation is not told, so it is not looked at.
+    Ignores blank lines, and the indentation of inserted or rewritten lines, which is not stated.
     """
     old = buggy.rstrip("\n").split("\n")
     texts: list[str | None] = [line.strip() for line in old]
     indents: dict[int, int] = {}  # line of the buggy program -> the indentation it must get
-    put_in: dict[int, list[str]] = {}  # after which line
+    put_in: dict[int, list[str]] = {}  # line of the buggy program -> lines to insert after it
     at = 0
     while at < len(repair):
         said = _SENTENCE.match(repair, at)

@@ -1,8 +1,8 @@
-"""Buggy variants by a model: it is shown the task and the right program, and asked for a slip.
+"""Samples buggy variants from a model, which sees the task and the right program.
 
-What it answers is a program of unknown origin: it is cleaned of what it says about its own bug,
-screened, run in the sandbox on the visible tests, and kept only if it fails one of them and its run
-can be held against the right one's line by line.
+An answer is a program of unknown origin: it is stripped of remarks about its own bug, screened, and
+run in the sandbox on the visible tests. It is kept only if it fails one of them and its run can be
+compared with the right one line by line.
 """
 
 import ast
@@ -28,7 +28,7 @@ from data_pipeline.testcases import Case
 
 OPERATOR = "model"
 MIN_LIKENESS = 0.5
-"""Share of the right program's lines that a sample must keep: a rewritten one cannot be compared
+"""Minimum share of the right program's lines in a sample: rewritten programs cannot be compared
 line by line."""
 
 SLIPS = (
@@ -48,7 +48,7 @@ Rules:
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)```", re.DOTALL)
 
 
-def sampled_faults(
+def sample_faults(
     seed: Seed,
     cases: Sequence[Case],
     sandbox: Sandbox,
@@ -62,10 +62,10 @@ def sampled_faults(
     chat: bool = True,
     max_characters: int = MAX_CHARACTERS,
 ) -> Faults:
-    """At most `limit` faults among `samples` answers of the model, by the same answers the same.
+    """Returns at most `limit` faults from `samples` answers; the same answers give the same faults.
 
-    chat: ask /chat/completions, else /completions. Raises EndpointError where the endpoint cannot
-    be used at all.
+    chat: use /chat/completions, else /completions. Raises EndpointError if the endpoint is
+    unusable.
     """
     asks = [
         Ask(
@@ -85,7 +85,7 @@ def sampled_faults(
             refused["the endpoint gave no answer"] += 1
             continue
         try:
-            program = sampled_program(text, seed)
+            program = extract_program(text, seed)
         except ValueError as error:
             refused[str(error)] += 1
             continue
@@ -103,7 +103,7 @@ def sampled_faults(
 
 
 def question(seed: Seed, number: int) -> Messages:
-    """What the model is asked for its sample `number`."""
+    """Returns the messages that ask the model for sample `number`."""
     task = seed.nl.strip() or f"What the function `{seed.name}` does."
     slip = SLIPS[number % len(SLIPS)]
     return (
@@ -117,13 +117,13 @@ def question(seed: Seed, number: int) -> Messages:
 
 
 def completion(seed: Seed, number: int) -> str:
-    """The same for a completion model: it goes on inside the fence."""
+    """Returns the same request for a completion model, which continues inside the fence."""
     rules, asked = (message["content"] for message in question(seed, number))
     return f"{rules}\n\n{asked}\n\n### Program with the slip\n```python\n"
 
 
-def sampled_program(answer: str, seed: Seed) -> str:
-    """The program in an answer, cleaned; raises ValueError with a short reason to count by."""
+def extract_program(answer: str, seed: Seed) -> str:
+    """Returns the cleaned program of an answer; raises ValueError with a short reason."""
     fence = _FENCE.search(answer)
     text = (fence[1] if fence else answer).replace("\r\n", "\n").expandtabs(4).strip("\n") + "\n"
     try:
@@ -141,7 +141,7 @@ def sampled_program(answer: str, seed: Seed) -> str:
 
 
 def _answers(client: CachedClient, asks: Sequence[Ask]) -> Iterator[str | None]:
-    """The texts in the order of the requests; None where there was no answer."""
+    """Yields the texts in the order of the requests; None for a request without an answer."""
 
     def text_of(ask: Ask) -> str | None:
         try:
@@ -156,8 +156,10 @@ def _answers(client: CachedClient, asks: Sequence[Ask]) -> Iterator[str | None]:
 
 
 def _without_words(text: str, right: str) -> str:
-    """The program without comments and docstrings that the right one has not: they may tell the
-    bug. Raises SyntaxError or TokenError."""
+    """Removes comments and docstrings that the right program lacks, as they may reveal the bug.
+
+    Raises SyntaxError or TokenError.
+    """
     known = set(_comments(right))
     lines = text.split("\n")
     for token in reversed(list(_comment_tokens(text))):
@@ -197,7 +199,7 @@ def _comments(text: str) -> Iterator[str]:
 
 
 def _imports(tree: ast.Module) -> set[str]:
-    """What a program imports, as text."""
+    """Returns the import statements of a program, as text."""
     return {
         alias
         for node in ast.walk(tree)

@@ -1,4 +1,4 @@
-"""Buggy variants of a seed, run on its visible tests; those that fail one become records."""
+"""Runs buggy variants of a seed on its visible tests and makes records of those that fail."""
 
 import ast
 from collections import Counter
@@ -15,9 +15,9 @@ from data_pipeline.faults.check import complaints
 from data_pipeline.faults.diagnosis import DiagnosisError, changed_lines, diagnose
 from data_pipeline.faults.fault import Fault, Faults
 from data_pipeline.faults.feedback import failed_test
-from data_pipeline.faults.folding import folded
+from data_pipeline.faults.folding import fold_statements
 from data_pipeline.faults.mutant import Mutant
-from data_pipeline.faults.operators import shuffled
+from data_pipeline.faults.operators import shuffle_mutants
 from data_pipeline.seeds import Seed
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.source.set_order import SET_TWINS, may_depend_on_set_order
@@ -25,14 +25,13 @@ from data_pipeline.testcases import Case
 from data_pipeline.tracing import Trace
 
 RUN_LIMITS = TraceLimits(max_lines=2_000, max_bytes=4 << 20, ends_run=True, tells_ended=True)
-"""Of a variant's run: one that never ends costs milliseconds, and fails by its steps, not by its
-time."""
+"""Limits of a variant's run: infinite loops cost milliseconds and fail by steps, not by time."""
 
-MAX_TESTS = 6  # of a seed, run on each variant
+MAX_TESTS = 6  # tests of a seed to run on each variant
 VARIANTS_PER_FAULT = 8  # variants tried for each fault wanted
 MAX_CHARACTERS = 5_000
-"""Of a record's prompt and response: 99 % of those within are within 2,048 of DeepSeekCoder's
-tokens as well (measured on variants of MBPP's solutions)."""
+"""Maximum characters of prompt and response; 99 % of such records also fit into 2,048 DeepSeekCoder
+tokens (measured on variants of MBPP's solutions)."""
 
 _CUE = 8  # characters from which a line of the repair counts as a leak
 
@@ -46,14 +45,14 @@ def faults(
     limit: int = 4,
     max_characters: int = MAX_CHARACTERS,
 ) -> Faults:
-    """At most `limit` faults of a seed by mutation, by the same `random_seed` always the same.
+    """Returns at most `limit` faults of a seed by mutation; the same `random_seed` gives the same.
 
     cases: the right program's runs; their calls and outputs are the visible tests. At most half of
     the faults end in an exception.
     """
     random = Random(f"{random_seed}:{seed.id}")
     try:
-        variants = list(islice(shuffled(seed.code, random), VARIANTS_PER_FAULT * limit))
+        variants = list(islice(shuffle_mutants(seed.code, random), VARIANTS_PER_FAULT * limit))
     except SyntaxError:
         return Faults((), Counter({"the program does not parse": 1}))
     return faults_of(
@@ -71,9 +70,9 @@ def faults_of(
     limit: int,
     max_characters: int = MAX_CHARACTERS,
 ) -> Faults:
-    """Those of the variants that fail a visible test, with their diagnoses."""
+    """Returns the variants that fail a visible test, with their diagnoses."""
     refused: Counter[str] = Counter()
-    tests = _visible(seed, cases, refused)
+    tests = _visible_tests(seed, cases, refused)
     kept: list[Fault] = []
     crashes = 0
     if not tests:
@@ -94,7 +93,7 @@ def faults_of(
                 break
             at = number * len(tests)
             runs = list(zip(tests, jobs[at:], results[at : at + len(tests)], strict=False))
-            found = _fault(seed, tests, variant, runs, sandbox, random, max_characters)
+            found = _try_variant(seed, tests, variant, runs, sandbox, random, max_characters)
             if isinstance(found, str):
                 refused[found] += 1
             elif found[1] and crashes >= (limit + 1) // 2:
@@ -105,15 +104,17 @@ def faults_of(
     return Faults(tuple(kept), refused)
 
 
-def _visible(seed: Seed, cases: Sequence[Case], refused: Counter[str]) -> list[Case]:
-    """The tests: the right program passes them by `==`, and its run is told in full; short runs
-    first."""
+def _visible_tests(seed: Seed, cases: Sequence[Case], refused: Counter[str]) -> list[Case]:
+    """Returns the tests, short runs first.
+
+    The right program passes each by `==`, and its run is fully traced.
+    """
     tests = []
     for case in cases:
         trace = case.trace
         try:
             value = parse_literal(case.output)
-            passes = bool(value == value)  # not so of NaN
+            passes = bool(value == value)  # false for NaN
         except LiteralError:
             passes = False
         if trace.truncated or trace.clipped or trace.program != seed.code or not passes:
@@ -126,7 +127,7 @@ def _visible(seed: Seed, cases: Sequence[Case], refused: Counter[str]) -> list[C
 Run = tuple[Case, CallJob, Result]
 
 
-def _fault(
+def _try_variant(
     seed: Seed,
     tests: Sequence[Case],
     variant: Mutant,
@@ -135,38 +136,44 @@ def _fault(
     random: Random,
     max_characters: int,
 ) -> tuple[Fault, bool] | str:
-    """(the fault, whether its run ends in an exception), or why there is none."""
+    """Returns (the fault, whether its run ends in an exception), or the reason for none."""
     failed = [run for run in runs if not _passes(run[0], run[2])]
     if not failed:
         return "passes every visible test"
-    told = [run for run in failed if run[2].trace is not None and _tells(run[2].outcome)]
+    told = [
+        run
+        for run in failed
+        if run[2].trace is not None and _is_machine_independent(run[2].outcome)
+    ]
     if not told:
         outcome = failed[0][2].outcome
         kind = outcome.kind if isinstance(outcome, Limit) else failed[0][2].kind
         return f"its run cannot be traced: {kind}"
-    # Short runs that end first: they are the ones to learn from.
+    # Prefer short runs that end: they make the best lessons.
     told.sort(key=lambda run: (isinstance(run[2].outcome, Limit), len(run[2].trace.events)))  # type: ignore[union-attr]
     reason = ""
     for case, job, result in told[:3]:
         assert result.trace is not None
-        found = _told(seed, tests, variant, case, result.trace, random, max_characters)
+        found = _build_fault(seed, tests, variant, case, result.trace, random, max_characters)
         if isinstance(found, str):
             reason = reason or found
             continue
-        if not _holds(job, result.trace, sandbox):
+        if not _is_reproducible(job, result.trace, sandbox):
             return "its runs differ"
         return found, isinstance(result.outcome, Raised)
     return reason
 
 
-def _tells(outcome: Outcome) -> bool:
-    """Whether the run ended by itself or by its steps: another limit is this machine's, not its."""
+def _is_machine_independent(outcome: Outcome) -> bool:
+    """Returns whether the run ended by itself or by steps; other limits depend on the machine."""
     return not isinstance(outcome, Limit) or outcome.kind == "steps"
 
 
-def _holds(job: CallJob, trace: Trace, sandbox: Sandbox) -> bool:
-    """Whether the run is the same in other processes, under other addresses and hash seeds; of
-    these many, where an order may hang on them."""
+def _is_reproducible(job: CallJob, trace: Trace, sandbox: Sandbox) -> bool:
+    """Returns whether the run repeats in other processes, under other addresses and hash seeds.
+
+    Tries many hash seeds if an order may depend on them.
+    """
     again = sandbox.twin(0).run(replace(job, twice=True))
     if again.deterministic is False or again.trace != trace:
         return False
@@ -179,7 +186,7 @@ def _passes(case: Case, result: Result) -> bool:
     return isinstance(result.outcome, Value) and is_equal(result, parse_literal(case.output))
 
 
-def _told(
+def _build_fault(
     seed: Seed,
     tests: Sequence[Case],
     variant: Mutant,
@@ -188,11 +195,11 @@ def _told(
     random: Random,
     max_characters: int,
 ) -> Fault | str:
-    """The fault as a record, or why it is none."""
+    """Returns the fault as a record, or the reason why it is refused."""
     if trace.clipped:
         return "values too long to tell"
     try:
-        right, buggy = folded(case.trace), folded(trace)
+        right, buggy = fold_statements(case.trace), fold_statements(trace)
         diagnosis = diagnose(right, buggy, case.output, variant.why, random)
     except DiagnosisError as error:
         return str(error)
@@ -208,13 +215,13 @@ def _told(
         return "fences in the program"
     if len(text) > max_characters:
         return "prompt and response too long"
-    if any(leaked(fault)):
+    if any(leaked_lines(fault)):
         return "the prompt holds a line of the repair"
     return fault
 
 
 def problem_of(seed: Seed, tests: Sequence[Case]) -> str:
-    """What the function should do: in words where there are any, else by visible tests."""
+    """Returns the task: in words if there are any, else by visible tests."""
     if seed.nl.strip():
         return seed.nl.strip()
     asserted = "\n".join(f"assert {case.call} == {case.output}" for case in tests[:3])
@@ -228,8 +235,8 @@ def _signature(seed: Seed) -> str:
     return seed.name
 
 
-def leaked(fault: Fault) -> Iterator[str]:
-    """Lines of the right program, which the buggy one has not, that the prompt holds."""
+def leaked_lines(fault: Fault) -> Iterator[str]:
+    """Yields lines of the right program, absent from the buggy one, that the prompt contains."""
     for number in changed_lines(fault.buggy, fault.refined):
         line = fault.refined.split("\n")[number - 1].strip()
         if len(line) >= _CUE and line not in fault.buggy and line in fault.fault:

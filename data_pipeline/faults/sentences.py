@@ -1,4 +1,4 @@
-"""Values read out of sentences: "x = [1, 2], y = 'a, b = c' and no value of z"."""
+"""Parses values in sentences: "x = [1, 2], y = 'a, b = c' and no value of z"."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _LENGTH = re.compile(r"a value of (\d+) characters")
 
 
 def pairs(told: str) -> Iterator[tuple[str, str]]:
-    """name and value of each "name = value"."""
+    """Yields name and value of each "name = value"."""
     at = 0
     while match := _PAIR.search(told, at):
         at = _value_end(told, match.end())
@@ -20,8 +20,10 @@ def pairs(told: str) -> Iterator[tuple[str, str]]:
 
 
 def _value_end(text: str, start: int) -> int:
-    """Where a value ends: at the end, or where words or another pair follow; strings and brackets
-    are stepped over."""
+    """Returns the end of a value: the end of the text, or where words or another pair follow.
+
+    Skips strings and brackets.
+    """
     depth, at = 0, start
     while at < len(text):
         if string := _STRING.match(text, at):
@@ -34,17 +36,19 @@ def _value_end(text: str, start: int) -> int:
     return at
 
 
-def shows(told: str, text: str) -> bool:
+def is_shown(told: str, text: str) -> bool:
+    """Returns whether a sentence shows a value, or at least its length."""
     length = _LENGTH.fullmatch(told)
     return int(length[1]) == len(text) if length else told == text
 
 
 def outside_strings(text: str) -> str:
+    """Empties the strings in a text."""
     return _STRING.sub("''", text)
 
 
-def cut(text: str, separator: str) -> tuple[str, str, str]:
-    """`partition` at the first separator that stands in no string."""
+def partition_outside_strings(text: str, separator: str) -> tuple[str, str, str]:
+    """Works as `partition` at the first separator outside strings."""
     masked = _STRING.sub(lambda match: "'" + "_" * (len(match[0]) - 2) + "'", text)
     at = masked.find(separator)
     return (text, "", "") if at < 0 else (text[:at], separator, text[at + len(separator) :])

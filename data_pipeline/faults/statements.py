@@ -1,6 +1,6 @@
-"""Mutation operators on statements: lost, misplaced, badly indented, ending too early or too late.
+"""Defines mutation operators on statements: lost, misplaced or badly indented ones, wrong exits.
 
-As in `expressions`: source and function in, variants in the order of the source out.
+As in `expressions`, each takes source and function, and yields variants in source order.
 """
 
 import ast
@@ -17,7 +17,7 @@ _JUMPS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 
 def dropped_statement(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """An assignment, a call or a jump forgotten."""
+    """Drops an assignment, a call or a jump."""
     for _, body in bodies(function):
         for statement in body:
             if isinstance(statement, _SIMPLE) and source.owns_lines(statement):
@@ -25,7 +25,7 @@ def dropped_statement(source: EditableProgram, function: ast.FunctionDef) -> Ite
 
 
 def missing_return(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """The value is computed, and not returned."""
+    """Computes the value, but does not return it."""
     for node in parts(function):
         if isinstance(node, ast.Return) and node.value is not None:
             span = source.span(node)[0], source.span(node.value)[0]
@@ -38,7 +38,7 @@ def missing_return(source: EditableProgram, function: ast.FunctionDef) -> Iterat
 
 
 def early_return(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """The return after a loop stands in it, and ends it in its first turn."""
+    """Moves the return after a loop into it, so that the first turn ends it."""
     for _, body in bodies(function):
         for before, statement in pairwise(body):
             if (
@@ -60,7 +60,7 @@ def early_return(source: EditableProgram, function: ast.FunctionDef) -> Iterator
 
 
 def unindented_statement(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """The last statement of a block stands after it."""
+    """Moves the last statement of a block behind it."""
     for owner, body in bodies(function):
         last = body[-1]
         if (
@@ -84,7 +84,7 @@ def unindented_statement(source: EditableProgram, function: ast.FunctionDef) -> 
 
 
 def dropped_else(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """The other case forgotten."""
+    """Drops the other case."""
     for owner, body in bodies(function):
         if (
             isinstance(owner, ast.If)
@@ -104,7 +104,7 @@ def dropped_else(source: EditableProgram, function: ast.FunctionDef) -> Iterator
 
 
 def dropped_guard(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """A special case forgotten: an `if` that returns, raises or leaves the turn."""
+    """Drops a special case: an `if` that returns, raises or leaves the turn."""
     for _, body in bodies(function):
         for statement in body:
             if (
@@ -122,7 +122,7 @@ def dropped_guard(source: EditableProgram, function: ast.FunctionDef) -> Iterato
 
 
 def misplaced_initializer(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """The variable is set anew in each turn of the loop."""
+    """Sets the variable anew in each turn of the loop."""
     for _, body in bodies(function):
         for statement, loop in pairwise(body):
             match statement, loop:
@@ -146,7 +146,7 @@ def misplaced_initializer(source: EditableProgram, function: ast.FunctionDef) ->
 
 
 def break_continue(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """`break` for `continue`, `continue` for `break`."""
+    """Replaces `continue` by `break`, and back."""
     for node in parts(function):
         if isinstance(node, ast.Break | ast.Continue):
             right, wrong = ("break", "continue") if isinstance(node, ast.Break) else (
@@ -160,7 +160,7 @@ def break_continue(source: EditableProgram, function: ast.FunctionDef) -> Iterat
 
 
 def swapped_statements(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """Two statements in the wrong order."""
+    """Swaps two statements."""
     for _, body in bodies(function):
         for one, other in pairwise(body):
             if (
@@ -179,7 +179,7 @@ def swapped_statements(source: EditableProgram, function: ast.FunctionDef) -> It
 
 
 def sequential_assignment(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """`a = b` and then `b = a + b` for `a, b = b, a + b`."""
+    """Replaces `a, b = b, a + b` by `a = b` and then `b = a + b`."""
     for node in parts(function):
         match node:
             case ast.Assign(
@@ -211,7 +211,7 @@ OPERATORS: Mapping[str, Operator] = {
 
 
 def _without(source: EditableProgram, body: list[ast.stmt], statement: ast.stmt) -> str:
-    """The program without the statement's lines; `pass` where a block would be empty."""
+    """Removes the statement's lines; leaves `pass` where a block would be empty."""
     if len(body) == 1:
         return source.replace((source.span(statement), "pass"))
     return source.replace((source.lines_of(statement), ""))

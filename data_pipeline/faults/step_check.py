@@ -1,9 +1,9 @@
-"""Holds one told step of a run, or a list of values, against the event that it speaks of."""
+"""Checks one described step of a run, or a list of values, against its event."""
 
 import re
 from collections.abc import Mapping
 
-from data_pipeline.faults.sentences import pairs, shows
+from data_pipeline.faults.sentences import is_shown, pairs
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.replay import Moment
 
@@ -16,7 +16,7 @@ _HEAD = re.compile(
 
 
 def step_fault(state: Moment, told: str, trace: Trace) -> str | None:
-    """Why what is told of a step does not hold; None where it does."""
+    """Returns the reason why the text of a step is false; None if it is true."""
     event = state.event
     if event.kind == "exception":
         error = " ".join(str(event.raised).split())
@@ -25,7 +25,7 @@ def step_fault(state: Moment, told: str, trace: Trace) -> str | None:
     if event.kind in ("return", "yield"):
         verb = " returns " if event.kind == "return" else "it hands out "
         text = told.partition(verb)[2]
-        return None if shows(text, event.value or "") else f"{verb.strip()} {event.value}"
+        return None if is_shown(text, event.value or "") else f"{verb.strip()} {event.value}"
     head = _HEAD.match(told)
     words = head[0] if head else ""
     rest = told[len(words) :].removeprefix(", ").removeprefix(" ")
@@ -54,10 +54,10 @@ def step_fault(state: Moment, told: str, trace: Trace) -> str | None:
 
 
 def texts_fault(told: str, texts: Mapping[str, str]) -> str | None:
-    """Why "x = 1, y = 2" does not hold; None where it does, and where nothing is told."""
+    """Returns the reason why "x = 1, y = 2" is false; None if it is true or empty."""
     read = list(pairs(told))
     for name, literal in read:
-        if name not in texts or not shows(literal, texts[name]):
+        if name not in texts or not is_shown(literal, texts[name]):
             return f"{name} = {texts.get(name)}"
     again = ", ".join(f"{name} = {literal}" for name, literal in read)
     return None if told.removeprefix(" with ") == again else "cannot be read"

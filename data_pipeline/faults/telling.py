@@ -1,4 +1,4 @@
-"""A buggy run told step by step, in words that a reader can hold against the program."""
+"""Describes a buggy run step by step, in words that a reader can check against the program."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -8,25 +8,25 @@ from data_pipeline.faults.alignment import INSIDE
 from data_pipeline.tracing import Event, Trace
 
 MAX_VALUE = 120
-"""Characters of a value that are shown; of a longer one only its length."""
+"""Maximum characters of a value; of longer ones only the length is shown."""
 
-_HEAD, _BEFORE, _AFTER, _TAIL = 6, 7, 2, 3  # steps told of a long run
+_HEAD, _BEFORE, _AFTER, _TAIL = 6, 7, 2, 3  # steps to show of a long run
 
 
 @dataclass(frozen=True)
 class Step:
-    """A told step. number: from 1; index: of its event in the trace."""
+    """Holds a described step. number: from 1; index: of its event in the trace."""
 
     number: int
     index: int
     text: str
 
 
-class Teller:
-    """Words for the steps of a run.
+class StepNarrator:
+    """Writes the steps of a run.
 
     Attributes:
-      steps: every step that has something to tell, in order.
+      steps: every step with a visible effect, in order.
     """
 
     def __init__(self, trace: Trace):
@@ -37,33 +37,36 @@ class Teller:
             if isinstance(node, ast.stmt):
                 self.statements.setdefault(node.lineno, node)
         self.steps: list[Step] = []
-        self.cut_short = _cut_short(trace.events)
+        self.raising_lines = _raising_lines(trace.events)
         for index in in_time(trace.events):
             event = trace.events[index]
-            text = None if index in self.cut_short else self._told(event)
+            text = None if index in self.raising_lines else self._describe(event)
             if text is not None:
                 number = len(self.steps) + 1
                 self.steps.append(Step(number, index, f"{self.line(event.line)}: {text}."))
 
     def line(self, number: int) -> str:
-        """ "Line 4 (`x += 1`)"."""
+        """Returns "Line 4 (`x += 1`)"."""
         return f"Line {number} ({self.code(number)})"
 
     def code(self, number: int) -> str:
         return f"`{self.source[number - 1].strip()}`"
 
     def at(self, index: int) -> Step | None:
-        """The step of an event; None where it is not told."""
+        """Returns the step of an event; None if it is not described."""
         return next((step for step in self.steps if step.index == index), None)
 
     def before(self, index: int) -> Step | None:
-        """The last step told of what is over when the event at `index` comes."""
+        """Returns the last described step that is over when the event at `index` comes."""
         over = set(in_time(self.trace.events[:index], self.trace.events[index].depth))
         return next((step for step in reversed(self.steps) if step.index in over), None)
 
     def around(self, index: int) -> list[str]:
-        """The numbered steps: all of a short run; of a long one the first, those around the event
-        at `index`, and the last."""
+        """Returns the numbered steps.
+
+        Includes all steps of a short run; of a long one the first, those around the event at
+        `index`, and the last.
+        """
         here = self.at(index) or self.before(index)
         middle = here.number - 1 if here is not None else 0
         count = len(self.steps)
@@ -76,7 +79,7 @@ class Teller:
         left_out = 0
         for number, step in enumerate(self.steps):
             if number in shown:
-                if left_out == 1:  # no shorter without it
+                if left_out == 1:  # omitting one step saves nothing
                     lines.append(f"{number}. {self.steps[number - 1].text}")
                 elif left_out:
                     lines.append(f"(Steps {number - left_out + 1} to {number} are left out.)")
@@ -88,14 +91,14 @@ class Teller:
 
     # ---- one step
 
-    def _told(self, event: Event) -> str | None:
-        """What a step did, without period; None where it is not worth a line."""
+    def _describe(self, event: Event) -> str | None:
+        """Describes a step, without period; returns None if it is not worth a line."""
         statement = self.statements.get(event.line)
         if event.kind == "call":
             who = "the call" if event.depth == 0 else f"a call of {name_of(event)}"
             return f"{who} binds {values(event.changed)}" if event.changed else f"{who} begins"
         if event.kind == "exception":
-            return f"it raises {raised(event)}"
+            return f"it raises {describe_exception(event)}"
         if event.kind == "return":
             ends = event.value == "None" and not isinstance(statement, ast.Return)
             return f"{name_of(event)} {'ends and ' * ends}returns {value(event.value)}"
@@ -105,8 +108,8 @@ class Teller:
             return f"it goes on, {values(event.changed)}" if event.changed else None
         if event.kind != "line":
             return None
-        told = branch(event, statement)
-        changes = changed(event)
+        told = describe_branch(event, statement)
+        changes = describe_changes(event)
         if isinstance(statement, ast.For) and told and event.branch and changes:
             return f"{told} with {changes}"
         if told:
@@ -123,14 +126,14 @@ class Teller:
 
 
 def in_time(events: Sequence[Event], depth: int = 0) -> list[int]:
-    """The events' indices in the order in which what they say came about.
+    """Returns the indices of the events in the order of their effects.
 
-    What a line did stands at its start in a trace, but is known only when the calls that it makes
-    are over. Left out: steps of lambdas and generator expressions (`INSIDE`), and lines of frames
-    around `depth` that the events end in.
+    A trace records a line's effect at its start, but it is known only when the calls that it makes
+    are over. Leaves out steps of lambdas and generator expressions (`INSIDE`), and unfinished lines
+    of frames above `depth`.
     """
     order: list[int] = []
-    lines: list[int] = []  # of lines that may still be making calls, outermost first
+    lines: list[int] = []  # lines that may still be making calls, outermost first
     for index, event in enumerate(events):
         if event.function.endswith(INSIDE):
             continue
@@ -143,8 +146,8 @@ def in_time(events: Sequence[Event], depth: int = 0) -> list[int]:
     return order + [index for index in reversed(lines) if events[index].depth >= depth]
 
 
-def _cut_short(events: Sequence[Event]) -> set[int]:
-    """Indices of lines that did nothing but raise: the exception tells it all."""
+def _raising_lines(events: Sequence[Event]) -> set[int]:
+    """Returns indices of lines that only raise: the exception describes them."""
     latest: dict[int, int] = {}  # frame -> index of its latest event
     cut = set()
     for index, event in enumerate(events):
@@ -160,12 +163,12 @@ def _cut_short(events: Sequence[Event]) -> set[int]:
 
 
 def name_of(event: Event) -> str:
-    """The function's own name."""
+    """Returns the function's own name."""
     return event.function.rpartition(".")[2]
 
 
-def branch(event: Event, statement: ast.stmt | None) -> str:
-    """The branch taken on a header line; "" on other lines."""
+def describe_branch(event: Event, statement: ast.stmt | None) -> str:
+    """Describes the branch taken on a header line; "" on other lines."""
     if event.branch is None:
         return ""
     match statement:
@@ -180,13 +183,13 @@ def branch(event: Event, statement: ast.stmt | None) -> str:
     return "its block is entered" if event.branch else "its block is passed by"
 
 
-def changed(event: Event) -> str:
+def describe_changes(event: Event) -> str:
     parts = [values(event.changed)] if event.changed else []
     return ", ".join([*parts, *(f"{name} is deleted" for name in event.gone)])
 
 
 def values(texts: Mapping[str, str], names: Sequence[str] | None = None) -> str:
-    """ "x = 1, y = 2" """
+    """Returns "x = 1, y = 2"."""
     return ", ".join(
         f"{name} = {value(texts[name])}" for name in (texts if names is None else names)
     )
@@ -199,7 +202,7 @@ def value(text: str | None) -> str:
     return f"a value of {len(text)} characters"
 
 
-def raised(event: Event) -> str:
+def describe_exception(event: Event) -> str:
     assert event.raised is not None
     text = " ".join(str(event.raised).split())
     return text if len(text) <= MAX_VALUE else event.raised.type

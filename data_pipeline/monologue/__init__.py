@@ -1,1 +1,1 @@
-"""Monologues: what a program does when run, in words, written from its trace."""
+"""Writes monologues from traces: a program's execution, described in words."""

@@ -1,31 +1,31 @@
-"""The narrator of backward deduction: from a wanted output to an input that gives it.
+"""Writes backward monologues: from a wanted output to an input that gives it.
 
-It has the parts of the release's backward monologues: what the function does, its key properties,
-the constraints that the output puts on each variable, walked from the return back to the
-arguments, and a concrete witness. What it says of values is read off the run of that witness, so
-every statement is true of it; that the witness gives the output is for the caller to run.
+Follows the parts of the release's backward monologues: the function's purpose, its key properties,
+the constraints that the output puts on each variable, from the return back to the arguments, and a
+concrete witness. Reads every value off the run of that witness, so every statement is true of it;
+the caller must run the witness to confirm the output.
 """
 
 import ast
 import random
 from collections.abc import Mapping, Sequence
 
-from data_pipeline.monologue.forward import NarrationError
+from data_pipeline.monologue.inline import NarrationError
+from data_pipeline.monologue.wording import join_words
 from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.replay import Moment, moments
 
 _MOST_CONSTRAINTS = 12
-_LONGEST_VALUE = 160  # characters; a longer one is named, not shown
+_LONGEST_VALUE = 160  # characters; longer values are mentioned, not shown
 _LONGEST_CODE = 200
 
 
 def backward_monologue(trace: Trace, witness_call: str, *, seed: int = 0) -> str:
-    """The response of a backward row: monologue, tags and completed assertion.
+    """Returns the response of a backward row: monologue, tags and completed assertion.
 
-    trace: of `witness_call`. seed: of the wording; what is said to be so does not depend on it.
-    Raises NarrationError for a run that raised or was cut, or a call that names no function of the
-    program.
+    trace: of `witness_call`. seed: chooses the wording; the facts do not depend on it. Raises
+    NarrationError if the run raised or was cut, or if the call names no function of the program.
     """
     if trace.raised is not None or trace.result is None:
         raise NarrationError("the run raised")
@@ -57,7 +57,7 @@ def _function(trace: Trace) -> ast.FunctionDef:
 
 def _understanding(function: ast.FunctionDef, wording: random.Random) -> str:
     parameters = [f"`{argument.arg}`" for argument in _parameters(function)]
-    takes = _listed(parameters) if parameters else "no arguments"
+    takes = join_words(parameters) if parameters else "no arguments"
     return wording.choice(
         (
             f"`{function.name}` takes {takes}, and an input is wanted for which it returns the "
@@ -74,9 +74,9 @@ def _properties(function: ast.FunctionDef, wording: random.Random) -> str:
     branches = sum(isinstance(node, ast.If | ast.IfExp | ast.Match) for node in nodes)
     loops = sum(isinstance(node, ast.For | ast.While) for node in nodes)
     parts = [
-        _counted(returns, "return statement", wording),
-        _counted(branches, "branch", wording, "branches"),
-        _counted(loops, "loop", wording),
+        _count_phrase(returns, "return statement", wording),
+        _count_phrase(branches, "branch", wording, "branches"),
+        _count_phrase(loops, "loop", wording),
     ]
     tail = wording.choice(
         (
@@ -85,10 +85,10 @@ def _properties(function: ast.FunctionDef, wording: random.Random) -> str:
             "It is enough to find one input, it need not be the only one.",
         )
     )
-    return f"The function has {_listed(parts)}. {tail}"
+    return f"The function has {join_words(parts)}. {tail}"
 
 
-def _counted(number: int, what: str, wording: random.Random, plural: str | None = None) -> str:
+def _count_phrase(number: int, what: str, wording: random.Random, plural: str | None = None) -> str:
     if number == 0:
         return f"no {what}"
     amount = {1: "one", 2: "two", 3: "three"}.get(number, str(number))
@@ -96,7 +96,10 @@ def _counted(number: int, what: str, wording: random.Random, plural: str | None 
 
 
 def _constraints(trace: Trace, function: ast.FunctionDef, wording: random.Random) -> Sequence[str]:
-    """From the return to the arguments: only what the returned value or the way to it hangs on."""
+    """Returns the constraints from the return back to the arguments.
+
+    Includes only lines that the returned value, or the path to it, depends on.
+    """
     statements = {node.lineno: node for node in ast.walk(function) if isinstance(node, ast.stmt)}
     steps = _steps(trace, function)
     told: list[str] = []
@@ -131,36 +134,37 @@ def _constraint(
     match statement:
         case ast.Return(value=expression) if last and expression is not None:
             asked = wording.choice(("has to give", "must come to", "has to be"))
-            return f"`{_code(statement)}` {asked} {trace.result}{_with(expression, step.before)}."
+            values = _values_clause(expression, step.before)
+            return f"`{_code(statement)}` {asked} {trace.result}{values}."
         case ast.If(test=test) | ast.While(test=test) if step.event.branch is not None:
             taken = "has to hold" if step.event.branch else "must not hold"
             need = wording.choice(("For the run to get there", "On the way to it", "Before that"))
-            return f"{need}, `{_code(test)}` {taken}{_with(test, step.before)}."
+            return f"{need}, `{_code(test)}` {taken}{_values_clause(test, step.before)}."
         case ast.For(target=target, iter=iterated):
             turns = [loop.iterations for loop in trace.loops if loop.line == statement.lineno]
-            if len(turns) != 1 or not needed & (_stored_in(statement) | _names(target)):
+            if len(turns) != 1 or not needed & (_assigned_names(statement) | _names(target)):
                 return None
             times = {0: "not at all", 1: "once"}.get(turns[0], f"{turns[0]} times")
             return f"The loop over `{_code(iterated)}` has to run {times}."
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant()) if name in needed:
             return f"`{name}` starts from {_value(step.after.get(name, 'a constant'))}."
         case ast.Assign() | ast.AugAssign() | ast.AnnAssign():
-            stored = sorted(_stored_in(statement) & needed & step.after.keys())
+            stored = sorted(_assigned_names(statement) & needed & step.after.keys())
             if not stored:
                 return None
             values = [f"`{name}` is {_value(step.after[name])}" for name in stored]
             leave = wording.choice(
                 ("has to leave", "must make it so that", "has to see to it that")
             )
-            joined = _listed(values)
+            joined = join_words(values)
             if leave == "has to leave":
-                joined = _listed([f"`{n}` at {_value(step.after[n])}" for n in stored])
+                joined = join_words([f"`{n}` at {_value(step.after[n])}" for n in stored])
             return f"`{_code(statement)}` {leave} {joined}."
     return None
 
 
 def _arguments(trace: Trace, function: ast.FunctionDef, steps: Sequence[Moment]) -> str:
-    """What the parameters hold when the function starts, read off the run."""
+    """Describes the parameters when the function starts, read off the run."""
     start = next(
         (e.changed for e in trace.events if e.kind == "call" and e.function == function.name), {}
     )
@@ -171,7 +175,7 @@ def _arguments(trace: Trace, function: ast.FunctionDef, steps: Sequence[Moment])
     ]
     if not held:
         return "The function takes no arguments, so there is nothing to choose."
-    return f"All this holds with {_listed(held)}."
+    return f"All this holds with {join_words(held)}."
 
 
 def _conclusion(trace: Trace, call: str, wording: random.Random) -> str:
@@ -188,17 +192,17 @@ def _conclusion(trace: Trace, call: str, wording: random.Random) -> str:
 
 
 def _steps(trace: Trace, function: ast.FunctionDef) -> Sequence[Moment]:
-    """The lines of the first activation of the called function."""
+    """Returns the lines of the first activation of the called function."""
     frame = next(
         (e.frame for e in trace.events if e.kind == "call" and e.function == function.name), None
     )
     return [m for m in moments(trace) if m.event.frame == frame and m.event.kind == "line"]
 
 
-def _with(expression: ast.expr, values: Mapping[str, str]) -> str:
-    """ ", with `a` = 1" for the variables that an expression reads; "" where there are none."""
+def _values_clause(expression: ast.expr, values: Mapping[str, str]) -> str:
+    """Returns ", with `a` = 1" for the variables that an expression reads; "" if it reads none."""
     held = [f"`{n}` = {_value(values[n])}" for n in sorted(_names(expression)) if n in values]
-    return f", as with {_listed(held)}" if held else ""
+    return f", as with {join_words(held)}" if held else ""
 
 
 def _value(text: str) -> str:
@@ -215,7 +219,7 @@ def _names(node: ast.AST) -> set[str]:
 
 
 def _read_by(statement: ast.stmt) -> set[str]:
-    """Names that a statement reads; of a header only its own line counts."""
+    """Returns the names that a statement reads; for a compound statement, its header only."""
     match statement:
         case ast.If(test=test) | ast.While(test=test):
             return _names(test)
@@ -224,8 +228,8 @@ def _read_by(statement: ast.stmt) -> set[str]:
     return _names(statement)
 
 
-def _stored_in(statement: ast.stmt) -> set[str]:
-    """Names that a statement, or the body of a loop, assigns or alters by subscript."""
+def _assigned_names(statement: ast.stmt) -> set[str]:
+    """Returns the names that a statement or a loop body assigns or alters by subscript."""
     stored = set()
     for node in ast.walk(statement):
         targets: list[ast.expr] = []
@@ -243,10 +247,3 @@ def _parameters(function: ast.FunctionDef) -> list[ast.arg]:
     spec = function.args
     starred = [argument for argument in (spec.vararg, spec.kwarg) if argument is not None]
     return [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, *starred]
-
-
-def _listed(parts: Sequence[str]) -> str:
-    """ "a, b and c"."""
-    if len(parts) < 2:
-        return "".join(parts)
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"

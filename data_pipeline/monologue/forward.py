@@ -1,11 +1,12 @@
-"""The narrator of forward execution: a monologue in the release's form, written from a trace.
+"""Writes forward monologues in the release's form from a trace.
 
-What the function is for, its key properties, a numbered execution whose steps cite lines as [L7],
-a conclusion, and the asserted answer. Every statement is read off the trace or the syntax tree, or
-is quoted. Long loops are told by their first turns and their last, repeated calls by their result.
+Parts: the function's purpose, its key properties, a numbered execution whose steps cite lines as
+[L7], a conclusion, and the asserted answer. Every statement is read off the trace or the syntax
+tree, or is quoted. Long loops show their first turns and their last; repeated calls only their
+result.
 
-How much is told is chosen by size: the richest telling that stays near TARGET tokens, else a
-leaner one; what the leanest leaves out it says so.
+The level of detail depends on size: the richest narration that stays under TARGET tokens, else a
+leaner one; the leanest states which steps it leaves out.
 """
 
 import dataclasses
@@ -13,13 +14,13 @@ import re
 
 from data_pipeline.monologue.inline import NarrationError, direct_answer
 from data_pipeline.monologue.introduction import introduction
-from data_pipeline.monologue.steps import Teller, label
-from data_pipeline.monologue.wording import Words, shown
+from data_pipeline.monologue.steps import LineNarrator, label
+from data_pipeline.monologue.wording import Words, shorten_value
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.replay import Occurrence, Replay
 
 TARGET = 1200
-"""Tokens (estimated, see `tokens`) that a telling should stay under."""
+"""Preferred maximum length of a monologue, in tokens (estimated, see `tokens`)."""
 MOST = 1900
 _LEFT_OUT = "The steps up to the last part of the run are left out here."
 _PIECE = re.compile(r"\d|[A-Za-z]+|[^\sA-Za-z\d]")
@@ -27,8 +28,13 @@ _PIECE = re.compile(r"\d|[A-Za-z]+|[^\sA-Za-z\d]")
 
 @dataclasses.dataclass(frozen=True)
 class _Detail:
-    """How much is told. head: first turns of a loop. calls: calls told of one function. values:
-    characters of a value. steps: most steps."""
+    """Sets the level of detail.
+
+    head:   first turns narrated per loop
+    calls:  calls narrated per function
+    values: characters per value
+    steps:  maximum number of steps
+    """
 
     head: int
     calls: int
@@ -46,11 +52,11 @@ _DETAILS = (
 
 
 def forward_monologue(trace: Trace, *, seed: int = 0) -> str:
-    """The response of a forward row: monologue, tags and completed assertion.
+    """Returns the response of a forward row: monologue, tags and completed assertion.
 
-    The same trace and seed give the same text; another seed other words for the same facts.
-    Raises NarrationError, with a short reason, for a run that raised, was cut, or whose call and
-    result are too long to be told.
+    The same trace and seed give the same text; another seed gives other words for the same facts.
+    Raises NarrationError, with a short reason, if the run raised or was cut, or if its call and
+    result are too long to narrate.
     """
     if trace.raised is not None or trace.result is None:
         raise NarrationError(f"the call raised {trace.raised}"[:200])
@@ -61,7 +67,7 @@ def forward_monologue(trace: Trace, *, seed: int = 0) -> str:
     run = Replay(trace)
     text = ""
     for detail in _DETAILS:
-        text = _told(run, detail, seed)
+        text = _narrate(run, detail, seed)
         if tokens(text) <= TARGET and _LEFT_OUT not in text:
             return text
     if tokens(text) > MOST:
@@ -70,16 +76,18 @@ def forward_monologue(trace: Trace, *, seed: int = 0) -> str:
 
 
 def tokens(text: str) -> int:
-    """An estimate of DeepSeekCoder's token count, rather above it: digits and punctuation are a
-    token each, words one or more by their length."""
+    """Estimates DeepSeekCoder's token count, from above.
+
+    Counts each digit and punctuation mark as one token, and words as one or more by their length.
+    """
     return sum(1 + (len(piece) - 1) // 6 for piece in _PIECE.findall(text))
 
 
-def _told(run: Replay, detail: _Detail, seed: int) -> str:
+def _narrate(run: Replay, detail: _Detail, seed: int) -> str:
     words = Words(f"{seed}/{run.trace.program}/{run.trace.call}", detail.values)
     opening = introduction(run, words)
-    steps = _Simulation(run, Teller(run, words), detail).steps()
-    result = shown(run.trace.result or "", 3 * detail.values)
+    steps = _Simulation(run, LineNarrator(run, words), detail).steps()
+    result = shorten_value(run.trace.result or "", 3 * detail.values)
     ending = "The function returns here with the value below."
     if result is not None:
         ending = words.choose(
@@ -98,9 +106,9 @@ def _told(run: Replay, detail: _Detail, seed: int) -> str:
 
 
 class _Simulation:
-    """The numbered steps: lines of the outer frame, with the frames they call told inside."""
+    """Collects the numbered steps: lines of the outer frame, with called frames nested."""
 
-    def __init__(self, run: Replay, teller: Teller, detail: _Detail):
+    def __init__(self, run: Replay, teller: LineNarrator, detail: _Detail):
         self.run, self.teller, self.detail = run, teller, detail
         self.by_frame: dict[int, list[Occurrence]] = {}
         for occurrence in run.occurrences:
@@ -117,7 +125,7 @@ class _Simulation:
             return [*self.out[:head], _LEFT_OUT, *self.out[-tail:]]
         return self.out
 
-    def say(self, line: int, sentence: str | None) -> None:
+    def add_step(self, line: int, sentence: str | None) -> None:
         if sentence:
             self.out.append(f"{label(line)} {sentence}.")
 
@@ -130,7 +138,7 @@ class _Simulation:
         values = ((n, self.teller.words.value(text)) for n, text in event.changed.items())
         told = [f"`{n}` = {value}" for n, value in values if value is not None][:6]
         with_ = f" with {', '.join(told)}" if told else ""
-        self.say(function.lineno, f"`{name}` is entered{with_}")
+        self.add_step(function.lineno, f"`{name}` is entered{with_}")
 
     def block(self, occurrences: list[Occurrence]) -> None:
         index = 0
@@ -160,50 +168,52 @@ class _Simulation:
             index += 1
 
     def loop(self, header: int, occurrences: list[Occurrence]) -> None:
-        """One execution of a loop: its first turns, its last, and how it ends."""
+        """Narrates one execution of a loop: its first turns, its last, and how it ends."""
         turns: list[list[Occurrence]] = []
         for here in occurrences:
             if here.event.line == header:
                 turns.append([])
             turns[-1].append(here)
         exits = turns.pop() if not turns[-1][0].event.branch else None
-        told = self.told_turns(turns)
+        told = self.choose_turns(turns)
         for number, turn in enumerate(turns):
             if number in told:
-                self.say(header, self.teller.turn(turn[0]))
+                self.add_step(header, self.teller.turn(turn[0]))
                 self.calls(turn[0])
                 self.block(turn[1:])
             elif number - 1 in told:  # a gap begins
                 following = min(n for n in told if n > number)
-                self.say(header, self.between(turns, number, following, told))
+                self.add_step(header, self.summarize_gap(turns, number, following, told))
         if exits:
-            self.say(header, self.teller.turn(exits[0]))
+            self.add_step(header, self.teller.turn(exits[0]))
             self.block(exits[1:])
 
-    def told_turns(self, turns: list[list[Occurrence]]) -> set[int]:
-        """Which turns are told: the first, the last, and those that go another way than these."""
+    def choose_turns(self, turns: list[list[Occurrence]]) -> set[int]:
+        """Returns the turns to narrate: the first, the last, and those on other paths."""
         head = self.detail.head
         if len(turns) <= head + 2:
             return set(range(len(turns)))
         told = {*range(head), len(turns) - 1}
-        paths = {_path(turns[number]) for number in told}
+        paths = {_line_path(turns[number]) for number in told}
         for number, turn in enumerate(turns):
-            if len(told) <= 2 * head and _path(turn) not in paths:
-                paths.add(_path(turn))
+            if len(told) <= 2 * head and _line_path(turn) not in paths:
+                paths.add(_line_path(turn))
                 told.add(number)
         return told
 
-    def between(
+    def summarize_gap(
         self, turns: list[list[Occurrence]], start: int, following: int, told: set[int]
     ) -> str:
-        """What stands for the turns left out, with the state that the next one starts from."""
+        """Summarizes skipped turns, with the state that the next turn starts from."""
         which = f"Iterations {start + 1} to {following}"
-        same = {_path(turn) for turn in turns[start:following]} <= {_path(turns[n]) for n in told}
+        same = {_line_path(turn) for turn in turns[start:following]} <= {
+            _line_path(turns[n]) for n in told
+        }
         if following == start + 1:
             alike = "goes the way of one told here" if same else "is left out"
             text = f"Iteration {following} {alike}"
         else:
-            ways = {_path(turn) for turn in turns[start:following]}
+            ways = {_line_path(turn) for turn in turns[start:following]}
             alike = "run through the same lines" if len(ways) == 1 else "go the ways told here"
             text = f"{which} {alike if same else 'are left out'}"
         final = turns[following][0]
@@ -221,10 +231,10 @@ class _Simulation:
 
     def line(self, here: Occurrence) -> None:
         self.calls(here)
-        self.say(here.event.line, self.teller.line(here))
+        self.add_step(here.event.line, self.teller.line(here))
 
     def calls(self, here: Occurrence) -> None:
-        """Tells the frames that a line calls, the first of each function."""
+        """Narrates the frames that a line calls, the first ones of each function."""
         told = False
         number = here.at + 1
         while number < min(here.end, len(self.run.events)):
@@ -236,7 +246,7 @@ class _Simulation:
                 self.told_calls[name] = times + 1
                 if times < self.detail.calls:
                     if not told:
-                        self.say(here.event.line, f"This line calls `{name}`")
+                        self.add_step(here.event.line, f"This line calls `{name}`")
                     told = True
                     self.entry(event.frame)
                     self.block(self.by_frame.get(event.frame, []))
@@ -245,7 +255,7 @@ class _Simulation:
                 number += 1
 
 
-def _path(turn: list[Occurrence]) -> tuple[int, ...]:
+def _line_path(turn: list[Occurrence]) -> tuple[int, ...]:
     return tuple(here.event.line for here in turn)
 
 

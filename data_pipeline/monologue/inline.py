@@ -1,10 +1,10 @@
-"""The narrator of forward execution: a monologue written from the trace of a run.
+"""Writes inline forward monologues: each step quotes its line with the values beside the names.
 
-It has the parts of the release's monologues (facts read off SemCoder-S generations): what the
-function does, its key properties, a numbered execution whose steps cite lines as [L7], a
-conclusion, and the asserted answer. A step quotes the code of its line with each variable's value
-beside its name (`a=3 + b=4 gives x=7`), so a reader, a verifier or a small model can judge the
-step by itself, without looking for where `a` was set.
+Follows the parts of the release's monologues (read off SemCoder-S generations): the function's
+purpose, its key properties, a numbered execution whose steps cite lines as [L7], a conclusion, and
+the asserted answer. A step quotes the code of its line with each variable's value beside its name
+(`a=3 + b=4 gives x=7`), so a reader, a verifier or a small model can judge the step by itself,
+without looking for where `a` was set.
 """
 
 import ast
@@ -17,13 +17,13 @@ from data_pipeline.tracing.replay import Moment, moments
 
 
 class NarrationError(UserError):
-    """A run that this narrator has no words for."""
+    """Reports a run that a narrator cannot describe."""
 
 
 def inline_monologue(trace: Trace) -> str:
-    """The response of a forward row: monologue, tags and completed assertion.
+    """Returns the response of a forward row: monologue, tags and completed assertion.
 
-    Raises NarrationError for a run that raised, was cut, or left the called function's own frame.
+    Raises NarrationError if the run raised, was cut, or left the called function's own frame.
     """
     _check(trace)
     return (
@@ -34,7 +34,7 @@ def inline_monologue(trace: Trace) -> str:
 
 
 def direct_answer(trace: Trace) -> str:
-    """What follows [ANSWER]: the completed assertion and the closing tag."""
+    """Returns the text that follows [ANSWER]: the completed assertion and the closing tag."""
     _check(trace)
     return f"assert {trace.call} == {trace.result}\n[/ANSWER]"
 
@@ -58,7 +58,7 @@ def _introduction(trace: Trace) -> str:
         (False, True): "with a loop",
         (True, True): "with a branch and a loop",
     }[branches, loops]
-    # Whether a list given as an argument is another one at the end of the run.
+    # Expression statements such as `xs.append(1)` may change a list argument.
     mutates = any(isinstance(node, ast.Expr) for node in nodes)
     effect = "may change a list in place" if mutates else "only assigns local variables"
     return (
@@ -99,32 +99,39 @@ def _step(statement: ast.stmt, moment: Moment, trace: Trace) -> str:
             where = f"iteration {moment.turn} of {_with_values(iterated, before)}"
             if not event.branch:
                 return f"{where} does not start"
-            return f"{where} gives {_named(_targets(statement.target), after)}"
+            return f"{where} gives {_join_assignments(_targets(statement.target), after)}"
         case ast.Assign(targets=[target], value=expression):
-            return f"{_with_values(expression, before)} gives {_named(_targets(target), after)}"
+            given = _join_assignments(_targets(target), after)
+            return f"{_with_values(expression, before)} gives {given}"
         case ast.AugAssign(target=ast.Name(id=name) as target, op=operator, value=expression):
             sum_ = ast.BinOp(ast.Name(name, ast.Load()), operator, expression)
-            return f"{_with_values(sum_, before)} gives {_named(_targets(target), after)}"
+            return (
+                f"{_with_values(sum_, before)} gives {_join_assignments(_targets(target), after)}"
+            )
         case ast.Pass() | ast.Break() | ast.Continue():
             return ast.unparse(statement)
         case ast.Expr(value=expression):
             quoted = _with_values(expression, before)
             changed = list(event.changed)
-            return f"{quoted} gives {_named(changed, after)}" if changed else f"{quoted} is done"
+            return (
+                f"{quoted} gives {_join_assignments(changed, after)}"
+                if changed
+                else f"{quoted} is done"
+            )
     raise NarrationError(f"line {event.line}: no words for {type(statement).__name__}")
 
 
 def _targets(target: ast.expr) -> list[str]:
-    """The variables that an assignment to `target` alters."""
+    """Returns the variables that an assignment to `target` alters."""
     return [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]
 
 
-def _named(names: list[str], values: Mapping[str, str]) -> str:
+def _join_assignments(names: list[str], values: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={values[name]}" for name in names)
 
 
 def _with_values(expression: ast.expr, values: Mapping[str, str]) -> str:
-    """The expression's code with `=value` behind each local variable that it reads."""
+    """Returns the expression's code with `=value` after each local variable that it reads."""
     copy = ast.parse(ast.unparse(expression), mode="eval").body
     for node in ast.walk(copy):
         if isinstance(node, ast.Name) and node.id in values:

@@ -1,13 +1,13 @@
-"""The first two parts of a monologue: what a function is for, and what holds of it.
+"""Writes the first two parts of a monologue: the function's purpose and its properties.
 
-Only what the syntax tree or the trace proves, or what is quoted from the docstring.
+States only facts that the syntax tree or the trace proves, or quotes from the docstring.
 """
 
 import ast
 import re
 
 from data_pipeline.monologue.steps import label
-from data_pipeline.monologue.wording import Words, code_of, listed
+from data_pipeline.monologue.wording import Words, code_of, join_words
 from data_pipeline.tracing.replay import Replay
 
 
@@ -19,7 +19,7 @@ def introduction(run: Replay, words: Words, *, labels: bool = True) -> str:
 
 
 def entry(run: Replay) -> ast.FunctionDef | None:
-    """The function called."""
+    """Returns the function that the call runs."""
     name = run.events[0].function.rpartition(".")[2] if run.events else ""
     return run.functions.get(name)
 
@@ -29,7 +29,7 @@ def _understanding(run: Replay, words: Words) -> str:
     if function is None:
         return "The program defines what the call runs."
     arguments = _arguments(function)
-    takes = f"takes {listed(arguments)}" if arguments else "takes no arguments"
+    takes = f"takes {join_words(arguments)}" if arguments else "takes no arguments"
     parts = [
         words.choose((f"`{function.name}` {takes}.", f"The function `{function.name}` {takes}."))
     ]
@@ -105,7 +105,7 @@ def _properties(run: Replay, words: Words, labels: bool) -> str:
     others = [f"`{h}`" for h in helpers if h in run.functions and h != name][:4]
     if others:
         facts.append(
-            f"In this run {listed(others)} {'is' if len(others) == 1 else 'are'} called too."
+            f"In this run {join_words(others)} {'is' if len(others) == 1 else 'are'} called too."
         )
     facts += _mutations(run, function)
     kind = (run.trace.result or "")[:1]
@@ -120,7 +120,10 @@ def _properties(run: Replay, words: Words, labels: bool) -> str:
 
 
 def _mutations(run: Replay, function: ast.FunctionDef | None) -> list[str]:
-    """Arguments that the run changed in place: altered, though no statement binds the name."""
+    """Describes arguments that the run changed in place.
+
+    These change although no statement binds their name.
+    """
     if function is None or not run.events:
         return []
     stored = {

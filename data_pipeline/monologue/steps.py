@@ -1,8 +1,8 @@
-"""What one executed line did, in a sentence: its code, the values it read, what came of it."""
+"""Describes one executed line in a sentence: its code, the values it read and its effect."""
 
 import ast
 
-from data_pipeline.monologue.wording import Words, code_of, listed
+from data_pipeline.monologue.wording import Words, code_of, join_words
 from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Replay
 
@@ -13,16 +13,16 @@ def label(line: int) -> str:
     return f"[L{line + FIRST_LABEL - 1}]"
 
 
-class Teller:
-    """Sentences about occurrences of a run."""
+class LineNarrator:
+    """Writes sentences about occurrences of a run."""
 
     def __init__(self, run: Replay, words: Words):
         self.run, self.words = run, words
 
     def line(self, here: Occurrence) -> str | None:
-        """The sentence of a line; None where there is nothing to say (a bare `try:`)."""
+        """Returns the sentence of a line; None if it does nothing visible (a bare `try:`)."""
         statement = self.run.statements.get(here.event.line)
-        raised = self._raised(here)
+        raised = self._exception_type(here)
         if raised is not None and not isinstance(statement, ast.For | ast.While):
             code = code_of(statement) if isinstance(statement, ast.Raise) else None
             subject = code or "this line"
@@ -59,7 +59,7 @@ class Teller:
                 return "The `with` block is entered"
         return None
 
-    def _raised(self, here: Occurrence) -> str | None:
+    def _exception_type(self, here: Occurrence) -> str | None:
         for event in self.run.events[here.at + 1 : here.end + 1]:
             if event.frame == here.event.frame and event.kind == "exception" and event.raised:
                 return event.raised.type
@@ -71,16 +71,16 @@ class Teller:
             return None
         code = source.partition("#")[0].strip().rstrip(":")
         verb = "matches" if here.event.branch else "does not match"
-        return f"The handler `{code}` {verb}{self._goes(here)}"
+        return f"The handler `{code}` {verb}{self._control_clause(here)}"
 
     # ---- assignments and expressions
 
     def _assignment(self, statement, here: Occurrence) -> str:
         code = code_of(statement) or "the assignment"
-        changed = self._changed(here)
+        changed = self._changed_values(here)
         aug = isinstance(statement, ast.AugAssign)
         targets = [statement.target] if not isinstance(statement, ast.Assign) else statement.targets
-        notes = self._reads(statement.value, here, leave=set())
+        notes = self._read_values_clause(statement.value, here, leave=set())
         names = [node.id for node in targets if isinstance(node, ast.Name)]
         if len(names) == 1 and len(targets) == 1:
             name = names[0]
@@ -121,8 +121,10 @@ class Teller:
                 return f"{code_of(expression) or 'The generator'} hands out {value}"
             return f"{code_of(expression) or 'The generator'} runs"
         code = code_of(expression) or "this call"
-        notes = self._reads(expression, here, leave=set(dict(self._changed(here))))
-        changed = self._changed(here)
+        notes = self._read_values_clause(
+            expression, here, leave=set(dict(self._changed_values(here)))
+        )
+        changed = self._changed_values(here)
         if not changed:
             return f"{_sentence(code)} runs{notes}"
         told = "; ".join(
@@ -131,13 +133,13 @@ class Teller:
         )
         return f"{_sentence(code)} runs{notes}: {told}"
 
-    def _changed(self, here: Occurrence) -> list[tuple[str, str]]:
-        """(name, value) of what a line changed, where the value can be written."""
+    def _changed_values(self, here: Occurrence) -> list[tuple[str, str]]:
+        """Returns (name, value) for each change of a line that can be written out."""
         rows = ((name, self.words.value(text)) for name, text in here.event.changed.items())
         return [(name, value) for name, value in rows if value is not None][:4]
 
-    def _reads(self, node: ast.AST | None, here: Occurrence, leave: set[str]) -> str:
-        """ " (`a` = 3, `b` = 4)": the variables that an expression reads, before the line."""
+    def _read_values_clause(self, node: ast.AST | None, here: Occurrence, leave: set[str]) -> str:
+        """Returns " (`a` = 3, `b` = 4)": the variables an expression reads, before the line."""
         if node is None:
             return ""
         names = [
@@ -157,7 +159,7 @@ class Teller:
 
     def _if(self, test: ast.expr, here: Occurrence) -> str:
         taken = here.event.branch
-        notes = self._reads(test, here, leave=set())
+        notes = self._read_values_clause(test, here, leave=set())
         code = code_of(test)
         if taken is None:
             return f"{code or 'The condition'} is tested{notes}"
@@ -168,9 +170,9 @@ class Teller:
                 ("holds", "is met") if taken else ("does not hold", "is not met")
             )
             verdict = f"{'The condition ' if not code else ''}{code or ''}".strip() + f" {word}"
-        return f"{verdict}{notes}{self._goes(here)}"
+        return f"{verdict}{notes}{self._control_clause(here)}"
 
-    def _goes(self, here: Occurrence) -> str:
+    def _control_clause(self, here: Occurrence) -> str:
         following = self.run.events[here.end] if here.end < len(self.run.events) else None
         if following is None or following.kind != "line" or following.frame != here.event.frame:
             return ""
@@ -180,17 +182,21 @@ class Teller:
         return f", so {words} {label(following.line)}"
 
     def turn(self, here: Occurrence) -> str:
-        """A loop's header, where a turn begins or the loop ends."""
+        """Returns the sentence of a loop's header, where a turn begins or the loop ends."""
         statement = self.run.statements[here.event.line]
         number = here.event.iteration if here.event.branch else None
         total = here.totals[here.event.line][0]
         if isinstance(statement, ast.While):
             code = code_of(statement.test) or "the condition"
-            notes = self._reads(statement.test, here, leave=set())
+            notes = self._read_values_clause(statement.test, here, leave=set())
             holds = "holds" if here.event.branch else "does not hold"
             if number is not None:
                 return f"Iteration {number}: {code} {holds}{notes}"
-            ends = f"the loop {self._ends(total)}" if here.event.branch is False else "it stops"
+            ends = (
+                f"the loop {self._iterations_clause(total)}"
+                if here.event.branch is False
+                else "it stops"
+            )
             return f"{_sentence(code)} {holds}{notes}, so {ends}"
         assert isinstance(statement, ast.For)
         if number is None:
@@ -198,7 +204,7 @@ class Teller:
                 return "The loop is left by an exception"
             code = code_of(statement.iter, 50)
             over = f" over {code}" if code else ""
-            return f"The loop{over} {self._ends(total)}"
+            return f"The loop{over} {self._iterations_clause(total)}"
         names = [n.id for n in ast.walk(statement.target) if isinstance(n, ast.Name)]
         values = []
         for name in names[:3]:
@@ -206,10 +212,10 @@ class Teller:
             value = self.words.value(text)
             if value is not None:
                 values.append(f"`{name}` is {value}")
-        told = f": {listed(values)}" if values else " begins"
+        told = f": {join_words(values)}" if values else " begins"
         return f"Iteration {number}{told}"
 
-    def _ends(self, total: int) -> str:
+    def _iterations_clause(self, total: int) -> str:
         if total == 0:
             return "makes 0 iterations"
         turns = "1 iteration" if total == 1 else f"{total} iterations"
@@ -228,7 +234,7 @@ class Teller:
         code = code_of(statement.value, 70) if statement.value is not None else None
         if code is None or isinstance(statement.value, ast.Constant | ast.Name):
             return f"{who} returns {value}"
-        notes = self._reads(statement.value, here, leave=set())
+        notes = self._read_values_clause(statement.value, here, leave=set())
         return self.words.choose(
             (
                 f"{code} evaluates to {value}{notes}, and {who.lower()} returns {value}"

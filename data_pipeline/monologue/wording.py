@@ -1,4 +1,4 @@
-"""How a narrator writes values and code, and its choice among equal wordings."""
+"""Formats values and code for narrators, and chooses among equivalent wordings."""
 
 import ast
 import functools
@@ -11,9 +11,9 @@ MOST_CODE = 90
 
 
 class Words:
-    """A choice among wordings that say the same, the same for the same seed.
+    """Chooses among equivalent wordings, the same way for the same seed.
 
-    values: most characters of a value in a step.
+    values: maximum characters of a value in a step.
     """
 
     def __init__(self, seed: str, values: int):
@@ -24,12 +24,12 @@ class Words:
         return options[self._random.randrange(len(options))]
 
     def value(self, text: str | None) -> str | None:
-        return shown(text, self.values) if text is not None else None
+        return shorten_value(text, self.values) if text is not None else None
 
 
 @functools.lru_cache(maxsize=4096)
-def shown(text: str, most: int) -> str | None:
-    """A value's text, its middle left out past `most` characters; None for what is no literal."""
+def shorten_value(text: str, most: int) -> str | None:
+    """Shortens a value's text to `most` characters; returns None if it is no literal."""
     if text.startswith("<") or "\n" in text or "`" in text or "⟦" in text or "⟧" in text:
         return None
     cut = text.endswith("⟩") and "…⟨+" in text
@@ -65,7 +65,7 @@ def _short_sequence(value: list | tuple, most: int) -> str | None:
 
 
 def code_of(node: ast.AST, most: int = MOST_CODE) -> str | None:
-    """The code of a node on one line, between backticks; None where that is too long."""
+    """Returns the code of a node on one line, in backticks; None if it is too long."""
     try:
         text = ast.unparse(node)
     except (ValueError, RecursionError):
@@ -75,7 +75,8 @@ def code_of(node: ast.AST, most: int = MOST_CODE) -> str | None:
     return f"`{text}`"
 
 
-def listed(parts: Sequence[str]) -> str:
+def join_words(parts: Sequence[str]) -> str:
+    """Joins words as "a, b and c"."""
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,10 +1,10 @@
-"""Self-contained functions out of source trees, JSONL files and installed packages.
+"""Extracts self-contained functions from source trees, JSONL files and installed packages.
 
     for unit in units("more_itertools"):
         for found in read_unit(unit):   # Seed or Refusal
             ...
 
-Units are independent of one another and picklable: a pipeline reads them in any order.
+Units are independent and picklable: a pipeline may read them in any order.
 """
 
 from data_pipeline.seeds.seed import Refusal, Seed, SeedError

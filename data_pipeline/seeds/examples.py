@@ -1,4 +1,4 @@
-"""Calls with literal arguments, and what they come to, out of docstrings and test files."""
+"""Extracts calls with literal arguments, and their results, from docstrings and test files."""
 
 import ast
 import doctest
@@ -15,17 +15,17 @@ _LISTINGS = ("list", "sorted", "tuple", "set", "len", "sum", "next", "dict")
 
 
 @dataclass(frozen=True)
-class Example:
-    """call: with literal arguments. expected: text of a literal, None where it is not known."""
+class CallExample:
+    """Holds a call with literal arguments and the text of its literal result (None: unknown)."""
 
     call: str
     expected: str | None = None
 
 
 def literal_call(name: str, text: str) -> str | None:
-    """A call rewritten so that every argument is a literal; None where one cannot be.
+    """Rewrites a call so that every argument is a literal; returns None if that is impossible.
 
-    Ranges become lists, as other constructors of plain values become what they construct.
+    Ranges become lists; other constructors of plain values become the values that they construct.
     """
     try:
         call = parse_call(text)
@@ -35,7 +35,7 @@ def literal_call(name: str, text: str) -> str | None:
 
 
 def call_text(name: str, call: Call) -> str | None:
-    """`name(...)` with the literal arguments of `call`; None for what no literal spells."""
+    """Writes `call` as `name(...)`; returns None if an argument has no literal form."""
     parts = [literal_text(value) for value in call.args]
     texts = {key: literal_text(value) for key, value in call.kwargs.items()}
     if None in parts or None in texts.values() or not all(map(str.isidentifier, texts)):
@@ -45,7 +45,7 @@ def call_text(name: str, call: Call) -> str | None:
 
 
 def literal_text(value: object) -> str | None:
-    """The literal that spells a value, a range as a list; sets sorted by their items' texts."""
+    """Writes a value as a literal: a range as a list, a set sorted by the texts of its items."""
     kind = type(value)
     if kind is range:
         if len(value) > 60:  # type: ignore[arg-type]
@@ -87,8 +87,8 @@ _ROLE = re.compile(r":\w+(?::\w+)?:`~?\.?([^`<]+?)(?:\s*<[^>]*>)?`")
 _MAX_WORDS = 150
 
 
-def described(docstring: str | None) -> str:
-    """What a docstring says in words: all up to its first example or section."""
+def extract_description(docstring: str | None) -> str:
+    """Returns a docstring's prose up to its first example or section."""
     if not docstring:
         return ""
     paragraphs: list[str] = []
@@ -103,7 +103,7 @@ def described(docstring: str | None) -> str:
         if cut is not None:
             break
     if len(paragraphs) > 1 and paragraphs[-1].endswith(":"):
-        del paragraphs[-1]  # it led to the example
+        del paragraphs[-1]  # it introduces the example
     text = "\n\n".join(paragraphs)
     text = _ROLE.sub(r"`\1`", text).replace("``", "`")
     words = text.split(" ")
@@ -122,18 +122,18 @@ def _ends_words(line: str) -> bool:
     )
 
 
-def docstring_examples(docstring: str | None, name: str, entry: str) -> Sequence[Example]:
-    """The calls of `name` in a docstring's examples, written as calls of `entry`.
+def docstring_examples(docstring: str | None, name: str, entry: str) -> Sequence[CallExample]:
+    """Returns the calls of `name` in a docstring's examples, rewritten as calls of `entry`.
 
-    entry: another than `name` for the function that lists what `name` yields.
+    `entry` differs from `name` if it is the function that lists the items that `name` yields.
     """
     if not docstring or ">>>" not in docstring:
         return ()
     try:
         parts = doctest.DocTestParser().get_examples(docstring)
-    except ValueError:  # no doctest after all
+    except ValueError:  # not a valid doctest
         return ()
-    found: list[Example] = []
+    found: list[CallExample] = []
     known: dict[str, ast.expr] = {}
     for part in parts:
         try:
@@ -143,7 +143,7 @@ def docstring_examples(docstring: str | None, name: str, entry: str) -> Sequence
         for statement in tree.body:
             match statement:
                 case ast.Assign(targets=[ast.Name(id=target)], value=value):
-                    known[target] = _filled_in(value, known)
+                    known[target] = _substitute_names(value, known)
                     found += _examples_in(value, name, entry, known, None)
                 case ast.Expr(value=value):
                     want = part.want.strip() if len(tree.body) == 1 else None
@@ -153,27 +153,29 @@ def docstring_examples(docstring: str | None, name: str, entry: str) -> Sequence
 
 def _examples_in(
     expression: ast.expr, name: str, entry: str, known: Mapping[str, ast.expr], want: str | None
-) -> Iterator[Example]:
-    """The calls in one expression; `want` is what the whole of it comes to."""
-    expression = _filled_in(expression, known)
+) -> Iterator[CallExample]:
+    """Yields the calls in one expression; `want` is the value of the whole expression."""
+    expression = _substitute_names(expression, known)
     whole = expression
-    if entry != name:  # the list is what entry gives
+    if entry != name:  # `entry` returns the list
         match expression:
             case ast.Call(func=ast.Name(id="list"), args=[inner], keywords=[]):
                 whole = inner
             case _:
                 want = None
     for node in ast.walk(expression):
-        if isinstance(node, ast.Call) and _called(node) == name:
+        if isinstance(node, ast.Call) and _callee_name(node) == name:
             source = ast.unparse(ast.Call(ast.Name(name, ast.Load()), node.args, node.keywords))
             text = literal_call(entry, source)
             if text is None:
                 continue
-            expected = _expected(want) if node is whole and _same_arguments(source, text) else None
-            yield Example(text, expected)
+            expected = (
+                _expected_literal(want) if node is whole and _same_arguments(source, text) else None
+            )
+            yield CallExample(text, expected)
 
 
-def _called(node: ast.Call) -> str | None:
+def _callee_name(node: ast.Call) -> str | None:
     match node.func:
         case ast.Name(id=name) | ast.Attribute(value=ast.Name(), attr=name):
             return name
@@ -181,7 +183,7 @@ def _called(node: ast.Call) -> str | None:
 
 
 def _same_arguments(source: str, text: str) -> bool:
-    """Whether the arguments were literals from the start."""
+    """Returns whether the arguments were literals in the source."""
     try:
         one, other = parse_call(source), parse_call(text)
     except CallError:
@@ -191,7 +193,7 @@ def _same_arguments(source: str, text: str) -> bool:
     ) and not any(type(value) is range for value in (*one.args, *one.kwargs.values()))
 
 
-def _expected(want: str | None) -> str | None:
+def _expected_literal(want: str | None) -> str | None:
     if not want or len(want) > _MAX_EXPECTED:
         return None
     try:
@@ -208,8 +210,8 @@ class _Fill(ast.NodeTransformer):
         return self.known.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
 
 
-def _filled_in(expression: ast.expr, known: Mapping[str, ast.expr]) -> ast.expr:
-    """The expression with names replaced by what they were assigned before."""
+def _substitute_names(expression: ast.expr, known: Mapping[str, ast.expr]) -> ast.expr:
+    """Replaces names in an expression by the expressions assigned to them before."""
     copy = ast.parse(ast.unparse(expression), mode="eval").body
     return _Fill(known).visit(copy) if known else copy
 
@@ -218,41 +220,46 @@ def _filled_in(expression: ast.expr, known: Mapping[str, ast.expr]) -> ast.expr:
 
 
 def test_examples(tree: ast.Module) -> Mapping[str, Sequence[tuple[str, str | None]]]:
-    """name -> (call as written, text of what it must equal or None), for every function that the
-    tests of a file call with literals: `assert f(1) == 2`, `self.assertEqual(f(1), 2)`."""
+    """Returns the literal calls in a test file, by function name.
+
+    Each is a pair: the call as written, and the text that it must equal or None. Reads
+    `assert f(1) == 2` and `self.assertEqual(f(1), 2)`.
+    """
     found: dict[str, list[tuple[str, str | None]]] = {}
     for node in ast.walk(tree):
         match node:
             case ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right])):
-                _note(found, left, right)
+                _record_calls(found, left, right)
             case ast.Assert(test=ast.Call() as call):
-                _note(found, call, None)  # true, in whatever way
+                _record_calls(found, call, None)  # truthy; the value is unknown
             case ast.Assert(
                 test=ast.Compare(left=left, ops=[ast.Is()], comparators=[ast.Constant() as right])
             ):
-                _note(found, left, right)
+                _record_calls(found, left, right)
             case ast.Call(
                 func=ast.Attribute(attr="assertEqual" | "assertListEqual" | "eq"), args=[a, b, *_]
             ):
-                _note(found, a, b)
+                _record_calls(found, a, b)
     return found
 
 
 test_examples.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test
 
 
-def _note(
+def _record_calls(
     found: dict[str, list[tuple[str, str | None]]], one: ast.expr, other: ast.expr | None
 ) -> None:
     for call, value in ((one, other), (other, one)):
         for node in ast.walk(call) if call is not None else ():
             if not isinstance(node, ast.Call):
                 continue
-            name = _called(node)
+            name = _callee_name(node)
             if name is None or name in _LISTINGS:
                 continue
             source = ast.unparse(ast.Call(ast.Name(name, ast.Load()), node.args, node.keywords))
-            listed = isinstance(call, ast.Call) and _called(call) == "list" and node is not call
+            listed = (
+                isinstance(call, ast.Call) and _callee_name(call) == "list" and node is not call
+            )
             whole = node is call or (listed and call.args and node is call.args[0])  # type: ignore[attr-defined]
             want = ast.unparse(value) if whole and value is not None else None
             found.setdefault(name, []).append((source, want and ("list:" if listed else "") + want))
@@ -260,8 +267,8 @@ def _note(
 
 def examples_of_tests(
     noted: Sequence[tuple[str, str | None]], name: str, entry: str
-) -> Sequence[Example]:
-    """What `test_examples` noted of `name`, as examples of `entry`."""
+) -> Sequence[CallExample]:
+    """Converts the calls of `name` found by `test_examples` into examples of `entry`."""
     found = []
     for source, want in noted:
         text = literal_call(entry, source)
@@ -271,6 +278,6 @@ def examples_of_tests(
         if want is not None and _same_arguments(source, text):
             listed = want.startswith("list:")
             if listed == (entry != name):
-                expected = _expected(want.removeprefix("list:"))
-        found.append(Example(text, expected))
+                expected = _expected_literal(want.removeprefix("list:"))
+        found.append(CallExample(text, expected))
     return tuple(dict.fromkeys(found))

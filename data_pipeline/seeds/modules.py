@@ -1,6 +1,6 @@
-"""Python files as definitions that can be taken out one by one, imports followed inside a source.
+"""Parses Python files into separate definitions and resolves imports within one source.
 
-Nothing is imported: files are only read.
+Imports no modules: it only reads files.
 """
 
 import ast
@@ -19,7 +19,7 @@ _MAX_FILE = 2 << 20  # bytes; larger files are data
 
 @dataclass(frozen=True)
 class Import:
-    """What a name of a module stands for. attribute: None for the module itself."""
+    """Holds the target of an imported name. attribute: None for the module itself."""
 
     module: str
     level: int
@@ -27,27 +27,27 @@ class Import:
 
 
 class Module:
-    """A parsed file.
+    """Holds a parsed file.
 
-    bindings: name -> the statements at module level that give it a value or fill it
-    imports:  name -> Import, of statements at module level
+    bindings: name -> statements at module level that bind it or change its value
+    imports:  name -> Import, from statements at module level
     stars:    modules imported from with "*"
     """
 
     def __init__(self, path: str, source: str):
-        """Raises SyntaxError or ValueError for what is no Python."""
+        """Parses `source`; raises SyntaxError or ValueError if it is not valid Python."""
         self.path = path
-        # As Python reads files; a form feed is white space that would shift columns.
+        # Normalizes newlines as Python does; a form feed would shift columns.
         self.source = source.replace("\r\n", "\n").replace("\r", "\n").replace("\f", " ")
         self.lines = self.source.split("\n")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an odd backslash is the file's own business
+            warnings.simplefilter("ignore")  # ignore invalid escape sequences in the file
             self.tree = ast.parse(self.source)
         self.bindings: dict[str, list[ast.stmt]] = {}
         self.imports: dict[str, Import] = {}
         self.stars: list[Import] = []
         self.statements: list[ast.stmt] = []
-        for statement in _flattened(self.tree.body):
+        for statement in _flatten_statements(self.tree.body):
             self._add(statement)
         self.order = {id(statement): n for n, statement in enumerate(self.statements)}
 
@@ -67,26 +67,26 @@ class Module:
                 self.imports[alias.asname or whole] = Import(whole, 0, None)
             return
         if isinstance(statement, ast.Delete):
-            return  # of a name that the module has no more use for
+            return  # the module no longer needs the name
         self.statements.append(statement)
-        for name in sorted(filled(statement)):
+        for name in sorted(bound_names(statement)):
             earlier = self.bindings.setdefault(name, [])
             if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) and not _reads(
                 statement, name
             ):
-                earlier.clear()  # a new meaning, whatever it was
+                earlier.clear()  # a redefinition replaces all earlier bindings
             earlier.append(statement)
             self.imports.pop(name, None)
 
     def functions(self) -> Iterator[ast.FunctionDef]:
-        """The functions at module level; of those defined anew only the last."""
+        """Yields the functions at module level; if one is redefined, only the last definition."""
         for name, statements in self.bindings.items():
             last = statements[-1]
             if isinstance(last, ast.FunctionDef) and last.name == name:
                 yield last
 
     def text(self, statement: ast.stmt) -> str:
-        """Source of a statement at the left margin, its decorators included."""
+        """Returns the source of a statement, dedented, with its decorators."""
         first = statement.lineno
         if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) and statement.decorator_list:
             first = statement.decorator_list[0].lineno
@@ -94,26 +94,30 @@ class Module:
         return textwrap.dedent("\n".join(lines))
 
 
-def _flattened(statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements at module level, with the branch taken of what depends on the interpreter: version
-    checks, TYPE_CHECKING, `try: import` (of which the part runs that needs the least)."""
+def _flatten_statements(statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yields the statements at module level, with interpreter-dependent branches resolved.
+
+    Resolves version checks and TYPE_CHECKING; of `try: import`, takes the branch with the fewest
+    requirements.
+    """
     for statement in statements:
         if isinstance(statement, ast.If):
-            truth = _known_truth(statement.test)
+            truth = _static_truth(statement.test)
             if truth is not None:
-                yield from _flattened(statement.body if truth else statement.orelse)
+                yield from _flatten_statements(statement.body if truth else statement.orelse)
                 continue
         if isinstance(statement, ast.Try) and _guards_import(statement):
-            if _imports_only_known(statement.body):
-                yield from _flattened([*statement.body, *statement.orelse])
+            if _imports_only_available(statement.body):
+                yield from _flatten_statements([*statement.body, *statement.orelse])
             else:
-                yield from _flattened(statement.handlers[0].body)
-            yield from _flattened(statement.finalbody)
+                yield from _flatten_statements(statement.handlers[0].body)
+            yield from _flatten_statements(statement.finalbody)
             continue
         yield statement
 
 
-def _known_truth(test: ast.expr) -> bool | None:
+def _static_truth(test: ast.expr) -> bool | None:
+    """Evaluates a test of TYPE_CHECKING or sys.version_info; returns None for other tests."""
     match test:
         case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
             return False
@@ -146,8 +150,8 @@ def _guards_import(statement: ast.Try) -> bool:
     )
 
 
-def _imports_only_known(statements: Sequence[ast.stmt]) -> bool:
-    """Whether these import from their own package, or what this Python's library has."""
+def _imports_only_available(statements: Sequence[ast.stmt]) -> bool:
+    """Returns whether all imports are relative or from this Python's standard library."""
     for statement in statements:
         if isinstance(statement, ast.Import):
             found = [(alias.name, None) for alias in statement.names]
@@ -164,8 +168,8 @@ def _imports_only_known(statements: Sequence[ast.stmt]) -> bool:
     return True
 
 
-def filled(statement: ast.stmt) -> set[str]:
-    """Names that a statement at module level binds, or whose value it changes."""
+def bound_names(statement: ast.stmt) -> set[str]:
+    """Returns the names that a statement at module level binds or whose value it changes."""
     names = {
         use.name
         for use in find_uses(ast.Module([statement], []))
@@ -195,7 +199,10 @@ def _root(node: ast.expr) -> set[str]:
 
 
 def _reads(statement: ast.stmt, name: str) -> bool:
-    """Whether a definition uses what its name meant before (in a decorator, a base, a default)."""
+    """Returns whether a definition uses the previous value of its name.
+
+    It may do so in a decorator, a base class or a default.
+    """
     if isinstance(statement, ast.ClassDef):
         parts: list[ast.AST] = [*statement.decorator_list, *statement.bases]
     else:
@@ -206,9 +213,10 @@ def _reads(statement: ast.stmt, name: str) -> bool:
 
 
 class Library:
-    """The files of a source, read when needed.
+    """Reads the files of a source on demand.
 
-    root:   folder; within: relative folder or file that absolute imports may reach, "" for all
+    root:   folder
+    within: relative folder or file that absolute imports may reach, "" for all
     """
 
     def __init__(self, root: str | Path, within: str = ""):
@@ -217,7 +225,7 @@ class Library:
         self._known: dict[str, Module | None] = {}
 
     def module(self, path: str) -> Module | None:
-        """The module at a relative path; None where there is none, or it is no Python."""
+        """Returns the module at a relative path; None if it is missing or not valid Python."""
         if path not in self._known:
             self._known[path] = self._read(path)
         return self._known[path]
@@ -231,15 +239,15 @@ class Library:
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             return None
 
-    def imported(self, importer: Module, found: Import) -> Module | None:
-        """The module of this source that an import leads to, None where it leads outside."""
+    def resolve_import(self, importer: Module, found: Import) -> Module | None:
+        """Returns the module of this source that an import refers to; None if it is outside."""
         here = importer.path.split("/")[:-1]
         parts = found.module.split(".") if found.module else []
         if found.level:
             if found.level - 1 > len(here):
                 return None
             return self._at([*here[: len(here) - found.level + 1], *parts])
-        for depth in range(len(here), -1, -1):  # the folder that is on the path is not known
+        for depth in range(len(here), -1, -1):  # the import root is unknown: try each folder
             base = here[:depth]
             target = "/".join([*base, *parts])
             if self.within and not (target + "/").startswith(self.within + "/"):

@@ -1,4 +1,4 @@
-"""A function with all it needs, as one program that runs alone."""
+"""Assembles a function and its dependencies into one program that runs alone."""
 
 import ast
 import io
@@ -8,70 +8,78 @@ import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_pipeline.seeds.modules import Import, Library, Module, filled
+from data_pipeline.seeds.modules import Import, Library, Module, bound_names
 from data_pipeline.seeds.screening import (
-    Refused,
+    ScreeningError,
     check_builtin,
     check_entry,
     check_import,
     check_parameters,
     check_statement,
-    iterator_reason,
+    returns_iterator,
 )
 from data_pipeline.source.fingerprints import is_docstring
 from data_pipeline.source.scopes import find_needed_names, find_uses
 
-MAX_LINES = 100  # of a program: a reader, and a model, must be able to follow it
+MAX_LINES = 100  # per program, so that people and models can follow it
 MAX_CHARACTERS = 4000
-_MAX_STATEMENTS = 60  # taken together, at module level
+_MAX_STATEMENTS = 60  # at module level, in total
 _TOOL_COMMENT = re.compile(r"#\s*(?:type:|noqa|pragma|pylint|mypy|pyright|fmt:|isort|doctest)")
 
 
 @dataclass(frozen=True)
-class Program:
-    """code: the program. name: its entry. wraps: the generator function that the entry turns into
-    a list, None where the entry is the function itself."""
+class SeedProgram:
+    """Holds an assembled program.
+
+    code:  the program
+    name:  its entry function
+    wraps: the generator function whose items the entry returns as a list; None without a wrapper
+    """
 
     code: str
     name: str
     wraps: str | None
 
 
-def assemble(library: Library, module: Module, function: ast.FunctionDef) -> Program:
-    """The program of a function at module level. Raises Refused."""
+def assemble(library: Library, module: Module, function: ast.FunctionDef) -> SeedProgram:
+    """Returns the program of a function at module level. Raises ScreeningError if refused."""
     check_entry(function)
     closure = _Closure(library)
     closure.add(module, function.name)
     check_parameters(function, {f.name: f for f in closure.functions()})
     name, wrapper = function.name, None
-    if iterator_reason(function, closure.iterator_functions()):
-        name, wrapper = _listing(function, closure.names())
+    if returns_iterator(function, closure.iterator_functions()):
+        name, wrapper = _list_wrapper(function, closure.names())
     code = closure.code(function, wrapper)
     if _is_long(code):
         code = _without_comment_lines(code)
     if _is_long(code):
-        raise Refused("program too long")
+        raise ScreeningError("program too long")
     try:
         compile(code, "<program>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
-        raise Refused("does not stand alone", str(error)) from None
-    return Program(code, name, function.name if wrapper else None)
+        raise ScreeningError("does not stand alone", str(error)) from None
+    return SeedProgram(code, name, function.name if wrapper else None)
 
 
 class _Part:
-    """A statement of the program. needs: names it uses; needs_now: those that it uses when the
-    program starts, not only in the bodies of functions; fills: names that it binds or changes."""
+    """Holds a statement of the program.
+
+    needs:     names it uses
+    needs_now: names it uses when the program starts, not only in function bodies
+    fills:     names that it binds or changes
+    """
 
     def __init__(self, module: Module, statement: ast.stmt):
         self.module = module
         self.statement = statement
         self.needs = find_needed_names([statement])[0]
         self.needs_now = find_needed_names([_without_bodies(statement)])[0]
-        self.fills = filled(statement)
+        self.fills = bound_names(statement)
 
 
 def _without_bodies(statement: ast.stmt) -> ast.stmt:
-    """The statement as far as it runs at once: a function's defaults and decorators only."""
+    """Returns the part of a statement that runs at once: of a function, defaults and decorators."""
     if isinstance(statement, ast.FunctionDef):
         copy = ast.FunctionDef(**{name: value for name, value in ast.iter_fields(statement)})
         copy.body = [ast.Pass()]
@@ -84,20 +92,20 @@ def _without_bodies(statement: ast.stmt) -> ast.stmt:
 
 
 class _Closure:
-    """The statements that a function needs, and what they need in turn, across modules."""
+    """Collects the statements that a function depends on, transitively and across modules."""
 
     def __init__(self, library: Library):
         self.library = library
-        self.modules: list[Module] = []  # those needed first, first
+        self.modules: list[Module] = []  # dependencies first
         self.taken: dict[int, tuple[Module, ast.stmt]] = {}
         self.owners: dict[str, Module | str] = {}  # name -> module, or text of its import
         self.imports: set[str] = set()
         self.aliases: dict[str, str] = {}
         self.seen: set[tuple[str, str]] = set()
-        self.postponed = False  # whether annotations mention what is not there
+        self.postponed = False  # whether annotations use undefined names
 
     def add(self, module: Module, name: str) -> None:
-        """Takes the definition of a name of a module and all it needs. Raises Refused."""
+        """Adds the definition of a name and its dependencies. Raises ScreeningError if refused."""
         if (module.path, name) in self.seen:
             return
         self.seen.add((module.path, name))
@@ -112,14 +120,14 @@ class _Closure:
     def _own(self, name: str, owner: Module | str) -> None:
         known = self.owners.setdefault(name, owner)
         if known != owner:
-            raise Refused("names clash", name)
+            raise ScreeningError("names clash", name)
 
     def _take(self, module: Module, statements: Sequence[ast.stmt]) -> None:
         for statement in statements:
             if id(statement) in self.taken:
                 continue
             if len(self.taken) >= _MAX_STATEMENTS:
-                raise Refused("program too long")
+                raise ScreeningError("program too long")
             self.taken[id(statement)] = (module, statement)
             check_statement(statement)
             run, told = find_needed_names([statement])
@@ -127,14 +135,14 @@ class _Closure:
                 self.add(module, name)
             for name in sorted(told):
                 self._annotate(module, name)
-            for name in _bound(statement):
+            for name in _bound_names(statement):
                 self._own(name, module)
                 self.add(module, name)
         if module not in self.modules:
             self.modules.append(module)
 
     def _annotate(self, module: Module, name: str) -> None:
-        """A name of annotations only: imported where that is allowed, else left as text."""
+        """Imports a name used only in annotations if that is allowed; else leaves it as text."""
         found = module.imports.get(name)
         if name in module.bindings or (found is None and name in self.owners):
             self.postponed = True
@@ -142,15 +150,15 @@ class _Closure:
         try:
             if found is None:
                 check_builtin(name)
-            elif self.library.imported(module, found) is not None:
+            elif self.library.resolve_import(module, found) is not None:
                 self.postponed = True
             else:
                 self._follow(module, name, found)
-        except Refused:
+        except ScreeningError:
             self.postponed = True
 
     def _follow(self, module: Module, name: str, found: Import) -> None:
-        if not found.level and _allowed(found):
+        if not found.level and _is_allowed(found):
             if found.attribute is None:
                 text = f"import {found.module}"
                 text += f" as {name}" if name != found.module else ""
@@ -160,12 +168,12 @@ class _Closure:
             self._own(name, text)
             self.imports.add(text)
             return
-        target = self.library.imported(module, found)
+        target = self.library.resolve_import(module, found)
         if target is None or target is module:
             check_import(("." * found.level) + found.module, found.attribute)
-            raise Refused("foreign import", found.module)
-        if found.attribute is None or not _has(target, found.attribute):
-            raise Refused("needs a whole module", f"{found.module}.{found.attribute or ''}")
+            raise ScreeningError("foreign import", found.module)
+        if found.attribute is None or not _may_define(target, found.attribute):
+            raise ScreeningError("needs a whole module", f"{found.module}.{found.attribute or ''}")
         self.add(target, found.attribute)
         if found.attribute != name:
             self._own(name, f"{name} = {found.attribute}")
@@ -173,8 +181,8 @@ class _Closure:
 
     def _from_star(self, module: Module, name: str) -> bool:
         for star in module.stars:
-            target = self.library.imported(module, star)
-            if target is not None and not name.startswith("_") and _has(target, name):
+            target = self.library.resolve_import(module, star)
+            if target is not None and not name.startswith("_") and _may_define(target, name):
                 self.add(target, name)
                 return True
         return False
@@ -186,26 +194,28 @@ class _Closure:
         return [s for _, s in self.taken.values() if isinstance(s, ast.FunctionDef)]
 
     def iterator_functions(self) -> frozenset[str]:
-        """Functions of the program that give an iterator, found until no more are."""
+        """Returns the functions that return an iterator, iterating to a fixed point."""
         functions = self.functions()
         known: frozenset[str] = frozenset()
         while True:
-            more = frozenset(f.name for f in functions if iterator_reason(f, known))
+            more = frozenset(f.name for f in functions if returns_iterator(f, known))
             if more == known:
                 return known
             known = more
 
     def code(self, entry: ast.stmt, wrapper: str | None) -> str:
-        """The program's text: imports, then each module's statements in their order, save that
-        what is needed when the program starts comes before what needs it."""
+        """Returns the program's text: imports, then each module's statements in source order.
+
+        Statements needed when the program starts are moved before those that need them.
+        """
         future = ["from __future__ import annotations"] if self.postponed else []
         parts = ["\n".join([*future, *sorted(self.imports, key=_import_order)])]
-        parts += [_clean_text(part.module, part.statement) for part in self._ordered(entry)]
+        parts += [_clean_text(part.module, part.statement) for part in self._order_parts(entry)]
         if wrapper:
             parts.append(wrapper)
-        return _joined([part for part in parts if part])
+        return _join_statements([part for part in parts if part])
 
-    def _ordered(self, entry: ast.stmt) -> list[_Part]:
+    def _order_parts(self, entry: ast.stmt) -> list[_Part]:
         parts: list[_Part] = []
         for module in self.modules:
             statements = [s for owner, s in self.taken.values() if owner is module]
@@ -231,7 +241,7 @@ class _Closure:
             ordered[id(part)] = part
 
         def run(name: str, started: set[int], seen: set[str]) -> None:
-            """Places what a name stands for, and all that a call of it may come to."""
+            """Places the definitions of a name and everything that calling it may need."""
             if name in seen:
                 return
             seen.add(name)
@@ -246,27 +256,27 @@ class _Closure:
 
 
 def _entry_last(parts: list[_Part], entry: ast.stmt, defined: set[str]) -> list[_Part]:
-    """The entry at the end, unless what follows it runs something when the program starts."""
+    """Moves the entry to the end, unless a later statement uses a definition at start."""
     at = next(n for n, part in enumerate(parts) if part.statement is entry)
     if any(part.needs_now & defined for part in parts[at + 1 :]):
         return parts
     return [*parts[:at], *parts[at + 1 :], parts[at]]
 
 
-def _allowed(found: Import) -> bool:
+def _is_allowed(found: Import) -> bool:
     try:
         check_import(found.module, found.attribute)
-    except Refused:
+    except ScreeningError:
         return False
     return True
 
 
-def _has(module: Module, name: str) -> bool:
+def _may_define(module: Module, name: str) -> bool:
     return name in module.bindings or name in module.imports or bool(module.stars)
 
 
-def _bound(statement: ast.stmt) -> list[str]:
-    """The other names that one statement binds, such as `a` and `b` of `a, b = 1, 2`."""
+def _bound_names(statement: ast.stmt) -> list[str]:
+    """Returns all names that a statement binds, such as `a` and `b` for `a, b = 1, 2`."""
     return sorted(
         {
             use.name
@@ -280,8 +290,8 @@ def _import_order(text: str) -> tuple[bool, str]:
     return text.startswith("from"), text
 
 
-def _joined(parts: Sequence[str]) -> str:
-    """One blank line around functions and classes, none between one-line statements."""
+def _join_statements(parts: Sequence[str]) -> str:
+    """Joins statements with a blank line around functions and classes."""
     lines = [parts[0]]
     for before, part in itertools.pairwise(parts):
         short = "\n" not in part and "\n" not in before and not before.startswith(("im", "from"))
@@ -289,8 +299,8 @@ def _joined(parts: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _listing(function: ast.FunctionDef, taken: set[str]) -> tuple[str, str]:
-    """(name, source) of a function of the same signature that lists what `function` yields."""
+def _list_wrapper(function: ast.FunctionDef, taken: set[str]) -> tuple[str, str]:
+    """Returns (name, source) of a function that lists `function`'s items; same signature."""
     name = f"{function.name}_list".removeprefix("_")
     while name in taken:
         name += "_"
@@ -308,31 +318,33 @@ def _listing(function: ast.FunctionDef, taken: set[str]) -> tuple[str, str]:
 
 
 def _clean_text(module: Module, statement: ast.stmt) -> str:
-    """A statement as the source writes it, without docstrings and comments to tools."""
-    if id(statement) not in module.order:  # ours
+    """Returns the source text of a statement without docstrings and tool comments."""
+    if id(statement) not in module.order:  # added by this module
         return ast.unparse(statement)
     text = module.text(statement)
-    expected = _undocumented_dump(statement)
+    expected = _dump_without_docstrings(statement)
     cleaned = _without_tool_comments(_without_docstrings(text))
     for candidate in (cleaned.expandtabs(8), cleaned, _without_docstrings(text)):
         try:
             tree = ast.parse(candidate)
         except (SyntaxError, ValueError):
             continue
-        if len(tree.body) == 1 and _undocumented_dump(tree.body[0]) == expected:
+        if len(tree.body) == 1 and _dump_without_docstrings(tree.body[0]) == expected:
             return candidate.strip("\n")
     copy = ast.parse(ast.unparse(statement))
     _drop_docstrings(copy)
     return ast.unparse(copy)
 
 
-def _undocumented_dump(statement: ast.stmt) -> str:
+def _dump_without_docstrings(statement: ast.stmt) -> str:
     copy = ast.parse(ast.unparse(statement))
     _drop_docstrings(copy)
     return ast.dump(copy)
 
 
-def _documented(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+def _nodes_with_docstrings(
+    tree: ast.AST,
+) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
     return [
         node
         for node in ast.walk(tree)
@@ -342,20 +354,20 @@ def _documented(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef | 
 
 
 def _drop_docstrings(tree: ast.AST) -> None:
-    for node in _documented(tree):
+    for node in _nodes_with_docstrings(tree):
         del node.body[0]
         if not node.body:
             node.body.append(ast.Pass())
 
 
 def _without_docstrings(text: str) -> str:
-    """Cuts docstrings out by line; those that share a line are left to the caller's check."""
+    """Removes docstrings by line; keeps those that share a line, which the caller checks."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return text
     lines: list[str | None] = list(text.split("\n"))
-    for node in _documented(tree):
+    for node in _nodes_with_docstrings(tree):
         docstring = node.body[0]
         assert docstring.end_lineno is not None
         for number in range(docstring.lineno - 1, docstring.end_lineno):

@@ -1,6 +1,6 @@
-"""What a seed may hold: code that only computes, and comes to the same each time.
+"""Checks that code may become a seed: it only computes and is deterministic.
 
-This screens for data worth having, it is no wall: the sandbox is.
+This selects useful data; it is no security boundary. The sandbox is.
 """
 
 import ast
@@ -46,8 +46,8 @@ _BUILTINS = frozenset(
 }
 _INPUT_OUTPUT = frozenset({"open", "input", "print", "breakpoint", "help", "exit", "quit"})
 _DYNAMIC = frozenset({"eval", "exec", "compile", "__import__", "globals", "locals", "vars", "dir"})
-_UNSTABLE = frozenset({"id", "hash"})  # differ from process to process
-# Attributes that lead out of plain computing, whatever they are looked up on.
+_UNSTABLE = frozenset({"id", "hash"})  # differ between processes
+# Attributes that give access to more than computation, on any object.
 _DENIED_ATTRIBUTES = frozenset(
     {
         "__globals__", "__builtins__", "__subclasses__", "__code__", "__closure__", "__import__",
@@ -58,8 +58,8 @@ _DENIED_ATTRIBUTES = frozenset(
 )  # fmt: skip
 
 
-class Refused(Exception):
-    """Code that gives no seed. reason: a phrase to count by."""
+class ScreeningError(Exception):
+    """Reports code that cannot become a seed. reason: a phrase to count by."""
 
     def __init__(self, reason: str, detail: str = ""):
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -68,34 +68,34 @@ class Refused(Exception):
 
 
 def check_builtin(name: str) -> None:
-    """Raises Refused for a name that the program does not bind and that is no harmless builtin."""
+    """Raises ScreeningError unless an unbound name is a harmless builtin."""
     if name in _BUILTINS:
         return
     if name in _INPUT_OUTPUT:
-        raise Refused("input or output", name)
+        raise ScreeningError("input or output", name)
     if name in _DYNAMIC:
-        raise Refused("dynamic code", name)
+        raise ScreeningError("dynamic code", name)
     if name in _UNSTABLE:
-        raise Refused("differs between processes", name)
+        raise ScreeningError("differs between processes", name)
     if name in ("__name__", "__file__", "__doc__", "__path__"):
-        raise Refused("attribute of its module", name)
-    raise Refused("undefined name", name)
+        raise ScreeningError("attribute of its module", name)
+    raise ScreeningError("undefined name", name)
 
 
 def check_import(module: str, attribute: str | None) -> None:
-    """Raises Refused for an import outside the allow-list."""
+    """Raises ScreeningError for an import outside the allow-list."""
     if module == "__future__" or (module == "sys" and (attribute is None or attribute in _SYS)):
-        return  # of sys itself each attribute is looked at
+        return  # attributes of sys are checked one by one
     if module not in MODULES or (module, attribute) in _DENIED_IMPORTS:
         whole = module if attribute is None else f"{module}.{attribute}"
         if module in MODULES or f"{module}.{attribute}" not in MODULES:
-            raise Refused("foreign import", whole)
+            raise ScreeningError("foreign import", whole)
     if module in MODULES and not has_attribute(module, attribute):
-        raise Refused("not in this Python", f"{module}.{attribute}")
+        raise ScreeningError("not in this Python", f"{module}.{attribute}")
 
 
 def has_attribute(module: str, attribute: str | None) -> bool:
-    """Whether a module of the allow-list has an attribute here; the module is imported for it."""
+    """Returns whether a module of the allow-list has an attribute; imports that module."""
     return (
         attribute in (None, "*")
         or hasattr(importlib.import_module(module), str(attribute))
@@ -104,17 +104,17 @@ def has_attribute(module: str, attribute: str | None) -> bool:
 
 
 def check_statement(statement: ast.stmt) -> None:
-    """Raises Refused for what a statement of a program must not hold. Names are checked apart."""
+    """Raises ScreeningError for constructs a program must not contain. Does not check names."""
     for node in ast.walk(statement):
         match node:
             case ast.Global():
-                raise Refused("module state", ", ".join(node.names))
+                raise ScreeningError("module state", ", ".join(node.names))
             case ast.AsyncFunctionDef() | ast.AsyncFor() | ast.AsyncWith() | ast.Await():
-                raise Refused("asynchronous")
+                raise ScreeningError("asynchronous")
             case ast.Attribute(attr=attribute) if attribute in _DENIED_ATTRIBUTES:
-                raise Refused("dynamic code", attribute)
+                raise ScreeningError("dynamic code", attribute)
             case ast.Attribute(value=ast.Name(id="sys"), attr=attribute) if attribute not in _SYS:
-                raise Refused("foreign import", f"sys.{attribute}")
+                raise ScreeningError("foreign import", f"sys.{attribute}")
             case ast.Import():
                 for alias in node.names:
                     check_import(alias.name, None)
@@ -122,47 +122,51 @@ def check_statement(statement: ast.stmt) -> None:
                 for alias in node.names:
                     check_import(node.module or "", alias.name)
             case ast.ImportFrom():
-                raise Refused("import inside the function", "." * node.level + (node.module or ""))
+                raise ScreeningError(
+                    "import inside the function", "." * node.level + (node.module or "")
+                )
             case ast.FunctionDef() if node.name in ("__del__", "__hash__"):
-                raise Refused("differs between processes", node.name)
+                raise ScreeningError("differs between processes", node.name)
 
 
 def check_entry(function: ast.FunctionDef) -> None:
-    """Raises Refused for a function that is no use as an entry, whatever it calls."""
+    """Raises ScreeningError for a function that is unsuitable as an entry, whatever it calls."""
     name = function.name
     if name.startswith("__") and name.endswith("__"):
-        raise Refused("special method")
+        raise ScreeningError("special method")
     if name.startswith("test_") or name in ("main", "setUp"):
-        raise Refused("test or script")
+        raise ScreeningError("test or script")
     arguments = function.args
     if not (arguments.posonlyargs or arguments.args or arguments.vararg or arguments.kwonlyargs):
-        raise Refused("no parameters")
+        raise ScreeningError("no parameters")
     for decorator in function.decorator_list:
         text = ast.unparse(decorator)
         if text.split(".")[-1] in ("overload", "abstractmethod", "contextmanager", "fixture"):
-            raise Refused("decorator", text)
-    body = [s for s in function.body if not _says_nothing(s)]
+            raise ScreeningError("decorator", text)
+    body = [s for s in function.body if not _has_no_effect(s)]
     if not body or (len(body) == 1 and isinstance(body[0], ast.Raise)):
-        raise Refused("empty body")
+        raise ScreeningError("empty body")
     check_parameters(function, {})
 
 
 def check_parameters(function: ast.FunctionDef, others: Mapping[str, ast.FunctionDef]) -> None:
-    """Raises Refused where a function must be given, which no literal spells. others: the functions
-    of its program."""
+    """Raises ScreeningError if a parameter expects a function, which no literal can express.
+
+    others: the functions of the program.
+    """
     taken = sorted(function_parameters(function, others) - optional_parameters(function))
     if taken:
-        raise Refused("takes a function", ", ".join(taken))
+        raise ScreeningError("takes a function", ", ".join(taken))
 
 
-def _says_nothing(statement: ast.stmt) -> bool:
+def _has_no_effect(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Expr):
         return isinstance(statement.value, ast.Constant)
     return isinstance(statement, ast.Pass)
 
 
 def optional_parameters(function: ast.FunctionDef) -> set[str]:
-    """Parameters with a default, `*args` and `**kwargs` included."""
+    """Returns the parameters with a default, `*args` and `**kwargs` included."""
     arguments = function.args
     positional = [*arguments.posonlyargs, *arguments.args]
     names = {argument.arg for argument in positional[len(positional) - len(arguments.defaults) :]}
@@ -179,9 +183,9 @@ _TAKE_FUNCTION_FIRST = frozenset(
 def function_parameters(
     function: ast.FunctionDef, others: Mapping[str, ast.FunctionDef] | None = None
 ) -> set[str]:
-    """Parameters that are called, or handed on where a function is expected.
+    """Returns the parameters that are called or passed on where a function is expected.
 
-    others: the functions of the program, to which parameters may be handed on.
+    others: the functions of the program, to which parameters may be passed on.
     """
     return _function_parameters(function, others or {}, frozenset())
 
@@ -203,25 +207,25 @@ def _function_parameters(
     for node in ast.walk(function):
         if not isinstance(node, ast.Call):
             continue
-        found |= _named(node.func)
+        found |= _name_of(node.func)
         if isinstance(node.func, ast.Name) and node.func.id in others.keys() - above:
             target = others[node.func.id]
             taken = _function_parameters(target, others, above | {node.func.id})
             for name, value in bindings(node, target):
                 if name in taken:
-                    found |= _named(value)
+                    found |= _name_of(value)
         called = node.func.attr if isinstance(node.func, ast.Attribute) else None
         called = node.func.id if isinstance(node.func, ast.Name) else called
         if called in _TAKE_FUNCTION_FIRST and node.args:
-            found |= _named(node.args[0])
+            found |= _name_of(node.args[0])
         for keyword in node.keywords:
             if keyword.arg in ("key", "default_factory") and called in ("sorted", "min", "max"):
-                found |= _named(keyword.value)
+                found |= _name_of(keyword.value)
     return (found & own) - rebound
 
 
 def bindings(call: ast.Call, target: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
-    """(parameter, argument) of a call of a function of the program."""
+    """Yields (parameter, argument) for a call of a function of the program."""
     names = [argument.arg for argument in (*target.args.posonlyargs, *target.args.args)]
     for name, value in zip(names, call.args, strict=False):
         if isinstance(value, ast.Starred):
@@ -235,14 +239,14 @@ def bindings(call: ast.Call, target: ast.FunctionDef) -> Iterator[tuple[str, ast
             yield keyword.arg, keyword.value
 
 
-def _named(node: ast.expr) -> set[str]:
+def _name_of(node: ast.expr) -> set[str]:
     return {node.id} if isinstance(node, ast.Name) else set()
 
 
-def iterator_reason(function: ast.FunctionDef, iterator_functions: frozenset[str]) -> bool:
-    """Whether what the function returns is an iterator, as far as its text tells.
+def returns_iterator(function: ast.FunctionDef, iterator_functions: frozenset[str]) -> bool:
+    """Returns whether a static reading shows that the function returns an iterator.
 
-    iterator_functions: names in its program that are known to give one.
+    iterator_functions: names in its program that are known to return one.
     """
     own = list(_own_nodes(function))
     if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own):
@@ -250,9 +254,9 @@ def iterator_reason(function: ast.FunctionDef, iterator_functions: frozenset[str
     known = set(iterator_functions)
     for node in own:
         match node:
-            case ast.FunctionDef() if iterator_reason(node, iterator_functions):
+            case ast.FunctionDef() if returns_iterator(node, iterator_functions):
                 known.add(node.name)
-    held = set()  # names that are given an iterator
+    held = set()  # names that hold an iterator
     for node in own:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
@@ -291,7 +295,7 @@ def _gives_iterator(node: ast.expr, known: frozenset[str]) -> bool:
 
 
 def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Nodes of the body that run in the function's own frame."""
+    """Yields the nodes of the body that run in the function's own frame."""
     waiting: list[ast.AST] = list(function.body)
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""A seed: one function out of real source, with all it needs to run alone."""
+"""Defines a seed: one function from real source with everything it needs to run alone."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ from data_pipeline.errors import UserError
 
 @dataclass(frozen=True)
 class Seed:
-    """A self-contained program and what is known of its entry function.
+    """Holds a self-contained program and metadata about its entry function.
 
-    id:     first 12 hex digits of the SHA-256 of the normalized program (`fingerprints`), so that
-            it stays the same when a variable is renamed or a comment changes
+    id:     first 12 hex digits of the SHA-256 of the normalized program (`fingerprints`); renaming
+            variables or changing comments does not change it
     name:   the entry function
     code:   the needed imports, constants and helpers, then the entry function; no docstrings
-    nl:     what to write, in words (the docstring, or what the source gave), "" if none
+    nl:     the task in words (the docstring, or the source's own field), "" if none
     calls:  calls with literal arguments from doctests and tests, such as "f(3, key=[1])"
-    tests:  assertions known beforehand, such as "assert f(3) == 4"
+    tests:  assertions from the source, such as "assert f(3) == 4"
     origin: "package/file.py:123", relative to the source
     """
 
@@ -30,7 +30,7 @@ class Seed:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A function that gave no seed. reason: a short phrase to count by; detail: what in it."""
+    """Holds a function that gave no seed. reason: a short phrase to count by; detail: the cause."""
 
     name: str
     origin: str
@@ -39,4 +39,4 @@ class Refusal:
 
 
 class SeedError(UserError):
-    """A source that cannot be read. The message is one line: what, where, what was expected."""
+    """Reports a source that cannot be read, in one line: source, fault, expectation."""

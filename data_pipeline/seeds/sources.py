@@ -1,4 +1,4 @@
-"""Sources of seeds: a folder, a JSONL file, or the name of an installed package."""
+"""Reads seeds from a folder, a JSONL file or an installed package."""
 
 import ast
 import functools
@@ -12,21 +12,21 @@ from typing import Any
 
 from data_pipeline.files import RowError, parse_row, read_numbered_lines
 from data_pipeline.seeds.examples import (
-    Example,
-    described,
+    CallExample,
     docstring_examples,
     examples_of_tests,
+    extract_description,
     test_examples,
 )
 from data_pipeline.seeds.modules import Library, Module
 from data_pipeline.seeds.programs import assemble
-from data_pipeline.seeds.screening import Refused
+from data_pipeline.seeds.screening import ScreeningError
 from data_pipeline.seeds.seed import Refusal, Seed, SeedError
 from data_pipeline.source.fingerprints import function_fingerprint
 from data_pipeline.source.scopes import find_uses
 
-_ROWS = 200  # of a JSONL file in one unit
-_MAX_CALLS = 24  # of the examples of one function
+_ROWS = 200  # JSONL rows per unit
+_MAX_CALLS = 24  # examples per function
 _SKIPPED_FOLDERS = frozenset(
     {"__pycache__", "node_modules", "site-packages", "test", "tests", "build", "dist", "_vendor"}
 )
@@ -34,7 +34,7 @@ _SKIPPED_FOLDERS = frozenset(
 
 @dataclass(frozen=True)
 class Unit:
-    """What is read in one go: a Python file of a source, or some rows of a JSONL file.
+    """Names one unit of reading: a Python file of a source, or some rows of a JSONL file.
 
     root:        folder that `path` and origins are relative to
     path:        relative, with "/"
@@ -50,11 +50,11 @@ class Unit:
 
 
 def units(source: str) -> Sequence[Unit]:
-    """All units of a source, in a fixed order. Raises SeedError where nothing can be read.
+    """Returns all units of a source, in a fixed order. Raises SeedError if it cannot be read.
 
     source: a folder, a .py file, a .jsonl or .jsonl.gz file (rows {"code", "nl", "tests",
     "entry_point"}, all but the first optional), or a package or module that is installed here,
-    such as "toolz" or "sympy.ntheory". Nothing is imported.
+    such as "toolz" or "sympy.ntheory". Imports nothing.
     """
     path = Path(source)
     if path.is_dir():
@@ -85,8 +85,10 @@ def _python_files(folder: Path) -> list[str]:
 
 def _package_units(name: str) -> Sequence[Unit]:
     if not all(part.isidentifier() for part in name.split(".")):
-        raise SeedError(f"{name}: expected a folder, a file or an installed package; it is none")
-    folder, top = _located(name)
+        raise SeedError(
+            f"{name}: expected a folder, a file or an installed package; found none by this name"
+        )
+    folder, top = _locate_package(name)
     within = top if (folder / top).is_dir() else f"{top}.py"
     target = folder.joinpath(*name.split("."))
     if target.is_dir():
@@ -99,20 +101,27 @@ def _package_units(name: str) -> Sequence[Unit]:
     return [Unit(str(folder), path, within) for path in paths]
 
 
-def _located(name: str) -> tuple[Path, str]:
-    """(folder on the import path that holds it, first part of the name), without importing."""
+def _locate_package(name: str) -> tuple[Path, str]:
+    """Finds a package without importing it.
+
+    Returns the folder on the import path that holds it and the first part of its name.
+    """
     top = name.split(".")[0]
     folders = [sysconfig.get_paths()["stdlib"], *sys.path]
     spec = importlib.machinery.PathFinder.find_spec(top, [folder for folder in folders if folder])
     if spec is None or not (spec.origin or spec.submodule_search_locations):
-        raise SeedError(f"{name}: expected a folder, a file or an installed package; it is none")
+        raise SeedError(
+            f"{name}: expected a folder, a file or an installed package; found none by this name"
+        )
     if spec.submodule_search_locations:
         folder = Path(next(iter(spec.submodule_search_locations))).parent
     else:
         folder = Path(str(spec.origin)).parent
     target = folder.joinpath(*name.split("."))
     if not target.is_dir() and not target.with_suffix(".py").is_file():
-        raise SeedError(f"{name}: expected Python source; {spec.origin or folder} has none of it")
+        raise SeedError(
+            f"{name}: expected Python source; {spec.origin or folder} holds no .py file for it"
+        )
     return folder, top
 
 
@@ -130,9 +139,9 @@ def _row_units(path: Path) -> Sequence[Unit]:
 
 
 def read_unit(unit: Unit) -> Sequence[Seed | Refusal]:
-    """The seeds of a unit and what was refused, in the order of the source.
+    """Returns the seeds and refusals of a unit, in source order.
 
-    Raises SeedError where a JSONL file cannot be read; a bad row of it is a Refusal.
+    Raises SeedError if a JSONL file cannot be read; a bad row in it becomes a Refusal.
     """
     if unit.first:
         return list(_row_seeds(unit))
@@ -140,11 +149,11 @@ def read_unit(unit: Unit) -> Sequence[Seed | Refusal]:
     module = library.module(unit.path)
     if module is None:
         return [Refusal("", f"{unit.path}:1", "no readable Python file")]
-    found = list(_no_functions(module))
+    found = list(_refuse_methods(module))
     tests = _tests_of(unit.root, unit.path)
     for function in module.functions():
-        found.append(_seed(library, module, function, tests.get(function.name, ())))
-    return sorted(found, key=_line)
+        found.append(_extract_seed(library, module, function, tests.get(function.name, ())))
+    return sorted(found, key=_source_position)
 
 
 @functools.lru_cache(maxsize=8)
@@ -152,12 +161,12 @@ def _library(root: str, within: str) -> Library:
     return Library(root, within)
 
 
-def _line(found: Seed | Refusal) -> tuple[int, str]:
+def _source_position(found: Seed | Refusal) -> tuple[int, str]:
     return int(found.origin.rsplit(":", 1)[1]), found.name
 
 
-def _no_functions(module: Module) -> Iterator[Seed | Refusal]:
-    """Methods are no seeds, since a call of one has no literal to be called on."""
+def _refuse_methods(module: Module) -> Iterator[Seed | Refusal]:
+    """Yields refusals for methods (no literal can express `self`) and async functions."""
     for statement in module.tree.body:
         if isinstance(statement, ast.AsyncFunctionDef):
             yield Refusal(statement.name, f"{module.path}:{statement.lineno}", "asynchronous")
@@ -169,7 +178,7 @@ def _no_functions(module: Module) -> Iterator[Seed | Refusal]:
                 yield Refusal(name, f"{module.path}:{method.lineno}", "method")
 
 
-def _seed(
+def _extract_seed(
     library: Library,
     module: Module,
     function: ast.FunctionDef,
@@ -178,7 +187,7 @@ def _seed(
     origin = f"{module.path}:{function.lineno}"
     try:
         program = assemble(library, module, function)
-    except Refused as refused:
+    except ScreeningError as refused:
         return Refusal(function.name, origin, refused.reason, refused.detail)
     except RecursionError:
         return Refusal(function.name, origin, "nested too deeply")
@@ -187,14 +196,14 @@ def _seed(
         *docstring_examples(docstring, function.name, program.name),
         *examples_of_tests(noted, function.name, program.name),
     ]
-    nl = described(docstring)
+    nl = extract_description(docstring)
     if nl and program.wraps:
         nl = f"{nl}\n\nReturn the items as a list."
-    return _made(program.name, program.code, nl, examples, origin)
+    return _build_seed(program.name, program.code, nl, examples, origin)
 
 
-def _made(
-    name: str, code: str, nl: str, examples: Sequence[Example], origin: str
+def _build_seed(
+    name: str, code: str, nl: str, examples: Sequence[CallExample], origin: str
 ) -> Seed | Refusal:
     try:
         identity = function_fingerprint(code)[:12]
@@ -208,7 +217,7 @@ def _made(
 
 @functools.lru_cache(maxsize=256)
 def _tests_of(root: str, path: str) -> dict[str, list[tuple[str, str | None]]]:
-    """What the test files that belong to a module note, by the usual names and places."""
+    """Returns the literal calls in a module's test files, found by the usual names and folders."""
     file = Path(root) / path
     names = [f"test_{file.stem.strip('_')}.py"]
     if file.name == "__init__.py":
@@ -263,10 +272,12 @@ def _row_seed(line: bytes, path: str, origin: str) -> Seed | Refusal:
             return Refusal("", origin, "bad row", "field 'tests': expected assertions in Python")
         for name, calls in found.items():
             noted[name] = [*noted.get(name, ()), *calls]
-    name = row.get("entry_point") or _entry(functions, noted, module)
+    name = row.get("entry_point") or _choose_entry(functions, noted, module)
     if name is None or name not in functions:
         return Refusal(str(name or ""), origin, "no function", "expected one at module level")
-    made = _seed(Library(Path("/nonexistent")), module, functions[name], noted.get(name, ()))
+    made = _extract_seed(
+        Library(Path("/nonexistent")), module, functions[name], noted.get(name, ())
+    )
     if isinstance(made, Refusal):
         return Refusal(made.name, origin, made.reason, made.detail)
     return Seed(
@@ -288,8 +299,8 @@ def _row_problem(row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _entry(functions: dict[str, Any], noted: dict[str, Any], module: Module) -> str | None:
-    """The function that the tests call; else the last one that no other needs; else the last."""
+def _choose_entry(functions: dict[str, Any], noted: dict[str, Any], module: Module) -> str | None:
+    """Returns the function that the tests call, else the last uncalled one, else the last."""
     for name in noted:
         if name in functions:
             return name

@@ -1,4 +1,4 @@
-"""What exploring a seed comes to: the kept runs, the coverage, and what was refused."""
+"""Defines the results of exploring a seed: kept runs, coverage and refusals."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from data_pipeline.tracing import Trace
 
 @dataclass(frozen=True)
 class Case:
-    """One kept run: the same in another process under another hash seed, within limits.
+    """Holds one kept run, reproduced in another process under another hash seed, within limits.
 
-    call:   such as "f(3, key=[1])", its arguments literals
-    output: text of the returned value, which `ast.literal_eval` reads; sets are written sorted
+    call:   such as "f(3, key=[1])", with literal arguments
+    output: text of the returned value, readable by `ast.literal_eval`; sets are sorted
     trace:  of that run, not truncated
     """
 
@@ -22,12 +22,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of the functions of a program, counted in lines and in branches (two per header line).
+    """Counts the lines and branches (two per header line) of a program's functions.
 
-    lines, branches:           reachable by a run that returns, as far as the text tells, see
+    lines, branches:           reachable by a run that returns, by a static reading; see
                                `coverage.universe_of`
     lines_kept, branches_kept: of these, reached by the kept cases
-    lines_seen, branches_seen: of these, reached by any run, those that raised included
+    lines_seen, branches_seen: of these, reached by any run, including runs that raised
     """
 
     lines: int
@@ -39,8 +39,11 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class Explored:
-    """cases: kept runs, those that add coverage first. refused: runs not kept, by reason."""
+class Exploration:
+    """Holds the results of exploring a seed.
+
+    cases: kept runs, those that add coverage first. refused: runs not kept, counted by reason.
+    """
 
     cases: tuple[Case, ...]
     coverage: Coverage

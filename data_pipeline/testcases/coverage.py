@@ -1,4 +1,4 @@
-"""Lines and branches of a program's functions, and which of them runs reach."""
+"""Computes the lines and branches of a program's functions and which of them runs reach."""
 
 import ast
 import hashlib
@@ -14,7 +14,7 @@ Branch = tuple[int, bool]  # header line, whether its body was entered
 
 @dataclass(frozen=True)
 class Reach:
-    """Lines, branches (of lines that branch) and the path of one or more runs.
+    """Holds the lines, branches (of lines that branch) and path that one or more runs reached.
 
     path: hash of the sequence of lines and branches; 0 for several runs together
     """
@@ -27,12 +27,12 @@ class Reach:
         return Reach(self.lines | other.lines, self.branches | other.branches)
 
     def adds_to(self, other: "Reach") -> int:
-        """How many lines and branches are new."""
+        """Returns the number of lines and branches that `other` lacks."""
         return len(self.lines - other.lines) + len(self.branches - other.branches)
 
 
 def reach_of(trace: Trace, universe: "Universe") -> Reach:
-    """What a run reached of the universe."""
+    """Returns the part of the universe that a run reached."""
     lines: set[int] = set()
     branches: set[Branch] = set()
     path = hashlib.blake2b(digest_size=8)
@@ -52,19 +52,19 @@ def reach_of(trace: Trace, universe: "Universe") -> Reach:
 
 @dataclass(frozen=True)
 class Universe:
-    """Lines and branches that a run which returns can reach, as far as the text tells."""
+    """Holds the lines and branches that a run which returns can reach, by a static reading."""
 
     lines: frozenset[int]
     branches: frozenset[Branch]
 
 
 def universe_of(program: str, entry: str, never_given: frozenset[str] = frozenset()) -> Universe:
-    """Of the entry and the functions of the program that it leads to, by name.
+    """Returns the universe of the entry and of the functions it leads to, by name.
 
-    never_given: parameters that keep their default None, since they take functions. Does not
-    count: what runs at module level, what nothing leads to, what only leads to an exception
-    that the function itself does not catch, the impossible branch of a constant or of a parameter
-    never given; `else`, `finally` and `try`, since nothing happens on them.
+    never_given: parameters that keep their default None, since they take functions. Excludes code
+    at module level, unreachable code, code that only leads to an exception which the function does
+    not catch, the impossible branch of a constant or of a parameter in `never_given`, and `else`,
+    `finally` and `try`, since nothing happens on them.
     """
     counter = _Counter(frozenset(compile_with_markers(program).headers), never_given)
     for function in _reachable(compile_program(program), entry):
@@ -73,7 +73,7 @@ def universe_of(program: str, entry: str, never_given: frozenset[str] = frozense
 
 
 class _Counter:
-    """Goes through blocks. guarded: whether an exception raised there may be caught there."""
+    """Walks blocks. guarded: whether an exception raised there may be caught there."""
 
     def __init__(self, headers: frozenset[int], never_given: frozenset[str]):
         self.headers = headers
@@ -110,7 +110,9 @@ class _Counter:
                 self.branch(statement, statement.body, truth is not False, True, guarded)
                 self.branch(statement, statement.orelse, truth is not True, False, guarded)
             case ast.With():
-                self.block(statement.body, guarded=True)  # it may suppress
+                self.block(
+                    statement.body, guarded=True
+                )  # the context manager may suppress exceptions
             case ast.Match():
                 for case in statement.cases:
                     self.case(case, guarded)
@@ -150,7 +152,7 @@ class _Counter:
             self.block(case.body, guarded)
 
     def truth(self, test: ast.expr) -> bool | None:
-        """Of constants, and of tests whether a parameter that is never given is None."""
+        """Evaluates constants, and tests whether a parameter in `never_given` is None."""
         match test:
             case ast.Constant(value=value):
                 return bool(value)
@@ -172,7 +174,7 @@ class _Counter:
 
 
 def _only_raises(body: Sequence[ast.stmt]) -> bool:
-    """Whether a block ends in an exception, whichever way it is gone through."""
+    """Returns whether every path through a block ends in an exception."""
     match body[-1:]:
         case [ast.Raise()]:
             return True
@@ -182,7 +184,7 @@ def _only_raises(body: Sequence[ast.stmt]) -> bool:
 
 
 def _reachable(tree: ast.Module, entry: str) -> list[ast.FunctionDef]:
-    """Functions at module level, and methods of its classes, from the entry on."""
+    """Returns the functions and methods at module level that the entry leads to."""
     named: dict[str, list[ast.FunctionDef]] = {}
     for statement in tree.body:
         if isinstance(statement, ast.FunctionDef):

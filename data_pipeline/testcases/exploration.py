@@ -1,4 +1,4 @@
-"""The search for inputs: run, look at the coverage, change what was worth it, run again."""
+"""Searches for inputs: runs calls, reads their coverage and mutates the useful ones."""
 
 import random
 from collections import Counter
@@ -13,31 +13,31 @@ from data_pipeline.seeds.examples import call_text
 from data_pipeline.source.calls import Call, CallError, parse_call
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.source.set_order import SET_TWINS, may_depend_on_set_order
-from data_pipeline.testcases.case import Case, Coverage, Explored
+from data_pipeline.testcases.case import Case, Coverage, Exploration
 from data_pipeline.testcases.coverage import Reach, Universe, reach_of, universe_of
 from data_pipeline.testcases.feedback import reweigh
 from data_pipeline.testcases.generation import Arguments, Maker
-from data_pipeline.testcases.kinds import Signature, infer
+from data_pipeline.testcases.kinds import Signature, infer_signature
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.events import Raised
 
-# Of one run while exploring: what is to be told step by step takes milliseconds.
+# Limits per run: runs worth narrating step by step take milliseconds.
 EXPLORATION_LIMITS = Limits(cpu_seconds=0.5, memory_bytes=256 << 20, output_bytes=1 << 16)
-# A longer run is none that anybody would follow; ending it there makes endless ones cheap.
+# Nobody reads longer traces, and stopping here makes infinite loops cheap.
 TRACE_LIMITS = TraceLimits(max_lines=1000, max_bytes=1 << 20, ends_run=True)
 MAX_OUTPUT = 400  # characters
 
-_ROUND = 16  # runs, one batch of the sandbox
+_ROUND = 16  # runs per round: one batch of the sandbox
 _ROUNDS = 10  # at most
-_PROBE = 3  # runs of the very first round
-_MOST_STOPPED = 3  # runs that a limit of the machine stopped, after which the search ends
-_IDLE_ROUNDS = 3  # without anything new, after which the search ends
-_SPARE = 4  # runs verified beyond the limit, in place of those that fail it
+_PROBE = 3  # runs in the first round
+_MOST_STOPPED = 3  # runs stopped by CPU, time or memory before the search ends
+_IDLE_ROUNDS = 3  # rounds without anything new before the search ends
+_SPARE = 4  # extra runs to verify, to replace those that fail
 
 
 @dataclass(frozen=True)
-class _Run:
-    """A run that could be kept. rank: its number among them, in the order of runs."""
+class _CandidateRun:
+    """Holds a run that may be kept. rank: its number among these, in the order of runs."""
 
     rank: int
     arguments: Arguments
@@ -45,33 +45,32 @@ class _Run:
     reach: Reach
 
 
-def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0) -> Explored:
-    """At most `limit` kept runs of a seed: those that add coverage first, then diverse ones.
+def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0) -> Exploration:
+    """Returns at most `limit` runs of a seed: first those that add coverage, then diverse ones.
 
-    The examples of the seed run first, then arguments made up by the kinds of its parameters and
-    changed where that reached something new, until all lines and branches are reached and there is
-    enough to choose from, or nothing new has come for some rounds. What is chosen is run again in
-    `sandbox.twin()`, under another hash seed (ten others, where there are sets) and in another
-    order, and kept if result and trace are the same.
+    Runs the seed's examples first. Then generates arguments by the kinds of its parameters and
+    mutates those that reached something new, until all lines and branches are reached and there are
+    enough runs to choose from, or some rounds bring nothing new. Runs the chosen calls again in
+    `sandbox.twin()`, under another hash seed (ten others if sets are involved) and in another
+    order, and keeps those with the same result and trace.
 
-    The same `random_seed` gives the same cases, whatever the number of workers: runs are ended by
-    their steps, not by time. Only a run that spends its CPU limit inside one step of C code could
-    go either way on another machine. The sandbox wants EXPLORATION_LIMITS; the program's text is
-    trusted as far as its screening goes (batches).
-    Raises ValueError for a limit below 1.
+    The same `random_seed` gives the same cases with any number of workers: runs are limited by
+    steps, not by time. Only a run that spends its CPU limit within one step of C code could differ
+    on another machine. Expects a sandbox with EXPLORATION_LIMITS; the program's text is trusted as
+    far as its screening goes (batches). Raises ValueError for a limit below 1.
     """
     if limit < 1:
         raise ValueError(f"limit: expected at least 1; got {limit}")
     try:
-        signature = infer(seed.code, seed.name, seed.calls)
+        signature = infer_signature(seed.code, seed.name, seed.calls)
         never_given = frozenset(one.name for one in signature.parameters if one.takes_function)
         universe = universe_of(seed.code, seed.name, never_given)
     except (SyntaxError, KeyError, CallError, RecursionError):
-        return Explored((), Coverage(0, 0, 0, 0, 0, 0), Counter({"program unreadable": 1}))
+        return Exploration((), Coverage(0, 0, 0, 0, 0, 0), Counter({"program unreadable": 1}))
     search = _Search(seed, sandbox, signature, universe, random_seed)
     search.run(limit)
-    chosen = search.chosen(limit + _SPARE)
-    kept = search.verified(chosen)[:limit]
+    chosen = search.choose_runs(limit + _SPARE)
+    kept = search.verify_runs(chosen)[:limit]
     if kept and all(run.case.output == "None" for run in kept):
         search.refused["returns only None"] += len(kept)
         kept = []
@@ -86,7 +85,7 @@ def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0)
         lines_seen=len(search.seen.lines),
         branches_seen=len(search.seen.branches),
     )
-    return Explored(tuple(run.case for run in kept), coverage, search.refused)
+    return Exploration(tuple(run.case for run in kept), coverage, search.refused)
 
 
 class _Search:
@@ -105,9 +104,9 @@ class _Search:
         self.rng = random.Random(f"{random_seed}/{seed.id}")
         self.maker = Maker(signature, self.rng)
         self.tried: set[str] = set()
-        self.runs: list[_Run] = []
+        self.runs: list[_CandidateRun] = []
         self.seen = Reach()  # by any run
-        self.reached = Reach()  # by those that may be kept
+        self.reached = Reach()  # by runs that may be kept
         self.worth: list[Arguments] = []  # runs that reached something new
         self.refused: Counter[str] = Counter()
         self.idle = 0  # rounds since anything new came
@@ -115,23 +114,25 @@ class _Search:
     # ---- the search
 
     def run(self, limit: int) -> None:
+        """Runs rounds until coverage is complete, nothing new comes or too many are stopped."""
         examples = [call for call in map(_arguments_of, self.seed.calls) if call is not None]
-        # A function that never ends shows it here, at the price of a few runs.
-        self.try_round([*examples[:_PROBE], *self.made(_PROBE - len(examples[:_PROBE]))])
-        if not self.runs and self.stopped() >= _PROBE:
+        # Detects a function that never ends at the cost of a few runs.
+        self.try_round([*examples[:_PROBE], *self.make_candidates(_PROBE - len(examples[:_PROBE]))])
+        if not self.runs and self.stopped_count() >= _PROBE:
             return
         examples = examples[_PROBE:]
-        self.try_round([*examples, *self.made(max(4, _ROUND - len(examples)))])
+        self.try_round([*examples, *self.make_candidates(max(4, _ROUND - len(examples)))])
         for _ in range(_ROUNDS - 1):
-            if self.stopped() > _MOST_STOPPED:
+            if self.stopped_count() > _MOST_STOPPED:
                 break
-            if self.is_covered() and len(self.distinct()) >= 2 * limit:
+            if self.is_covered() and len(self.distinct_outputs()) >= 2 * limit:
                 break
             if self.idle >= _IDLE_ROUNDS:
                 break
-            self.idle = 0 if self.try_round(self.made(_ROUND)) else self.idle + 1
+            self.idle = 0 if self.try_round(self.make_candidates(_ROUND)) else self.idle + 1
 
-    def stopped(self) -> int:
+    def stopped_count(self) -> int:
+        """Returns the number of runs stopped by a CPU, wall clock or memory limit."""
         return sum(self.refused[f"limit: {kind}"] for kind in ("cpu", "wall", "memory"))
 
     def is_covered(self) -> bool:
@@ -140,20 +141,21 @@ class _Search:
             and self.universe.branches <= self.reached.branches
         )
 
-    def distinct(self) -> set[str]:
+    def distinct_outputs(self) -> set[str]:
         return {run.case.output for run in self.runs}
 
-    def made(self, count: int) -> Iterator[Arguments]:
+    def make_candidates(self, count: int) -> Iterator[Arguments]:
+        """Yields new arguments: mutations of useful ones, and generated ones."""
         for _ in range(count):
             if self.worth and self.rng.random() < 0.6:
                 newest = self.worth[-6:]
                 base = self.rng.choice(newest if self.rng.random() < 0.5 else self.worth)
-                yield self.maker.changed(base, self.rng.choice(self.worth))
+                yield self.maker.mutate(base, self.rng.choice(self.worth))
             else:
-                yield self.maker.fresh(wild=self.idle > 0 and self.rng.random() < 0.4)
+                yield self.maker.generate(wild=self.idle > 0 and self.rng.random() < 0.4)
 
     def try_round(self, candidates: Iterable[Arguments]) -> bool:
-        """Runs what was not run before; whether anything new was reached."""
+        """Runs the calls not run before; returns whether they reached anything new."""
         pending: list[tuple[Arguments, str]] = []
         for arguments in candidates:
             text = call_text(
@@ -162,23 +164,23 @@ class _Search:
             if text is not None and text not in self.tried:
                 self.tried.add(text)
                 pending.append((arguments, text))
-        before = len(self.distinct())
+        before = len(self.distinct_outputs())
         new = 0
-        while pending and self.stopped() <= _MOST_STOPPED:
-            # Few at a time where runs are being stopped: each of those takes all the time it has.
-            size = _ROUND if not self.stopped() else _PROBE
+        while pending and self.stopped_count() <= _MOST_STOPPED:
+            # Use small batches while runs are being stopped: each takes its full time limit.
+            size = _ROUND if not self.stopped_count() else _PROBE
             now, pending = pending[:size], pending[size:]
             results = self.sandbox.map_batched(self.job(text) for _, text in now)
             for (arguments, text), result in zip(now, results, strict=True):
-                new += self.note(arguments, text, result)
-        # With coverage complete, other outputs are still worth looking for.
-        return new > 0 or (self.is_covered() and len(self.distinct()) > before)
+                new += self.record_run(arguments, text, result)
+        # After coverage is complete, new outputs still count as progress.
+        return new > 0 or (self.is_covered() and len(self.distinct_outputs()) > before)
 
     def job(self, call: str) -> Job:
         return call_job(self.seed.code, call, trace=TRACE_LIMITS)
 
-    def note(self, arguments: Arguments, call: str, result: Result) -> int:
-        """Looks at a run; how much it reached that was not reached before."""
+    def record_run(self, arguments: Arguments, call: str, result: Result) -> int:
+        """Records a run; returns a count of what it was the first to reach."""
         new = 0
         reach = None
         if result.trace is not None:
@@ -188,7 +190,7 @@ class _Search:
         if isinstance(result.outcome, (Raised, Value)):
             raised = result.outcome if isinstance(result.outcome, Raised) else None
             reweigh(self.signature, arguments, raised)
-        case, reason = _kept(call, result)
+        case, reason = _case_or_reason(call, result)
         if case is None or reach is None:
             self.refused[reason] += 1
             if new:
@@ -196,17 +198,17 @@ class _Search:
             return new
         new += reach.adds_to(self.reached)
         self.reached |= reach
-        self.runs.append(_Run(len(self.runs), arguments, case, reach))
+        self.runs.append(_CandidateRun(len(self.runs), arguments, case, reach))
         if new or len(self.worth) < 4:
             self.worth.append(arguments)
         return new
 
-    # ---- what is kept
+    # ---- choosing and verifying
 
-    def chosen(self, count: int) -> Sequence[_Run]:
-        """Runs that add coverage, the most first; then new outputs on new paths, then either."""
+    def choose_runs(self, count: int) -> Sequence[_CandidateRun]:
+        """Returns runs by added coverage; then new outputs on new paths, then either."""
         waiting = list(self.runs)
-        chosen: list[_Run] = []
+        chosen: list[_CandidateRun] = []
         reached = Reach()
         while waiting and len(chosen) < count:
             best = max(waiting, key=lambda run: (run.reach.adds_to(reached), -run.rank))
@@ -223,17 +225,17 @@ class _Search:
                 key=lambda run: (outputs[run.case.output], paths[run.reach.path], run.rank),
             )
             if outputs[best.case.output] and len(chosen) >= 2 and len(outputs) > 1:
-                break  # the same output again teaches little
+                break  # a repeated output adds little
             chosen.append(best)
             waiting.remove(best)
             outputs[best.case.output] += 1
             paths[best.reach.path] += 1
         return chosen
 
-    def verified(self, chosen: Sequence[_Run]) -> list[_Run]:
-        """Those that come to the same in another process under another hash seed.
+    def verify_runs(self, chosen: Sequence[_CandidateRun]) -> list[_CandidateRun]:
+        """Returns the runs that give the same result in another process under another hash seed.
 
-        Where sets are about, many seeds are asked.
+        Tries many hash seeds if the program uses sets.
         """
         kept = self.same_under(0, chosen)
         if may_depend_on_set_order(self.seed.code):
@@ -250,8 +252,8 @@ class _Search:
             del self.refused["differs between processes"]
         return kept
 
-    def same_under(self, number: int, runs: Sequence[_Run]) -> list[_Run]:
-        """Runs that come to the same in a twin of the sandbox, in another order."""
+    def same_under(self, number: int, runs: Sequence[_CandidateRun]) -> list[_CandidateRun]:
+        """Returns the runs that repeat in a twin of the sandbox, in another order."""
         backwards = list(reversed(runs))
         twin = self.sandbox.twin(number) if runs else self.sandbox
         results = twin.map_batched(self.job(run.case.call) for run in backwards)
@@ -275,8 +277,8 @@ def _arguments_of(call: str) -> Arguments | None:
     return Arguments(parsed.args, parsed.kwargs)
 
 
-def _kept(call: str, result: Result) -> tuple[Case | None, str]:
-    """The case of a run, or the reason why it is none."""
+def _case_or_reason(call: str, result: Result) -> tuple[Case | None, str]:
+    """Returns the case of a run, or None and the reason to refuse it."""
     outcome, trace = result.outcome, result.trace
     if isinstance(outcome, Raised):
         return None, f"raised {outcome.type}"

@@ -1,5 +1,7 @@
-"""What a failed run says about the kinds of its arguments: Python's own messages name the type that
-was met and what was asked of it."""
+"""Infers kinds of arguments from failed runs.
+
+Python's own messages name the type that they found and the operation that it lacks.
+"""
 
 import re
 from collections.abc import Iterator
@@ -13,16 +15,16 @@ from data_pipeline.testcases.kinds import (
     INTS,
     METHODS,
     STR,
-    Kind,
-    Parameter,
+    EntryParameter,
     Signature,
+    ValueKind,
     kind_of,
 )
 from data_pipeline.tracing.events import Raised
 
 _FAILED, _WORKED = 0.85, 1.1
 _LEAST, _MOST = 0.05, 20.0
-_HINT = 1.5  # weight of a kind that a message speaks for
+_HINT = 1.5  # weight of a kind that a message suggests
 
 _MESSAGES = tuple(
     (re.compile(pattern), kind)
@@ -41,15 +43,17 @@ _MESSAGES = tuple(
         (r"'(\w+)' object cannot be interpreted as an integer", INT),
         (r"(?:list|string|tuple) ind(?:ices|ex) must be integers or slices, not (\w+)", INT),
         (r"must be real number, not (\w+)", FLOAT),
-        (r"'(\w+)' object is not a mapping", Kind("dict", (STR, INT))),
-        (r"cannot unpack non-iterable (\w+) object", Kind("tuple", (INT, INT))),
+        (r"'(\w+)' object is not a mapping", ValueKind("dict", (STR, INT))),
+        (r"cannot unpack non-iterable (\w+) object", ValueKind("tuple", (INT, INT))),
     )
 )
 _ATTRIBUTE = re.compile(r"'(\w+)' object has no attribute '(\w+)'")
 
 
-def given(signature: Signature, arguments: Arguments) -> Iterator[tuple[Parameter, Any]]:
-    """The parameters that got a value, with it; `*args` once for each."""
+def pair_arguments(
+    signature: Signature, arguments: Arguments
+) -> Iterator[tuple[EntryParameter, Any]]:
+    """Yields each parameter that received a value, with it; `*args` once for each value."""
     positional = [one for one in signature.parameters if one.style == "positional"]
     star = next((one for one in signature.parameters if one.style == "star"), None)
     yield from zip(positional, arguments.args, strict=False)
@@ -61,13 +65,15 @@ def given(signature: Signature, arguments: Arguments) -> Iterator[tuple[Paramete
 
 
 def reweigh(signature: Signature, arguments: Arguments, raised: Raised | None) -> None:
-    """Kinds that a run took are likelier from now on, those that it failed on less; raised: how it
-    failed, None if it did not."""
+    """Raises the weights of kinds that a run accepted and lowers those of kinds that it failed on.
+
+    raised: the exception of the run, None if it returned.
+    """
     if raised is not None and raised.type not in ("TypeError", "AttributeError"):
         return
     factor = _WORKED if raised is None else _FAILED
-    hint = None if raised is None else hinted(raised)
-    for parameter, value in given(signature, arguments):
+    hint = None if raised is None else parse_hint(raised)
+    for parameter, value in pair_arguments(signature, arguments):
         kind = kind_of(value)
         for known in parameter.kinds:
             if known == kind or (known.name == kind.name and known.parts):
@@ -75,14 +81,14 @@ def reweigh(signature: Signature, arguments: Arguments, raised: Raised | None) -
                 parameter.kinds[known] = min(max(weight, _LEAST), _MOST)
         if hint is not None:
             met, asked = hint
-            wanted = _in_place_of(kind, met, asked)
+            wanted = _replace_kind(kind, met, asked)
             if wanted is not None and wanted != kind:
                 weight = parameter.kinds.get(wanted, 0.0) + _HINT
                 parameter.kinds[wanted] = min(weight, _MOST)
 
 
-def hinted(raised: Raised) -> tuple[str, Kind] | None:
-    """(name of the type that was met, kind that was asked for); None: the message is silent."""
+def parse_hint(raised: Raised) -> tuple[str, ValueKind] | None:
+    """Returns (name of the type found, kind expected); None if the message names neither."""
     found = _ATTRIBUTE.search(raised.message)
     if found:
         kind = METHODS.get(found[2])
@@ -94,13 +100,13 @@ def hinted(raised: Raised) -> tuple[str, Kind] | None:
     return None
 
 
-def _in_place_of(kind: Kind, met: str, asked: Kind) -> Kind | None:
-    """`kind` with the type that was met replaced, itself or in its items."""
+def _replace_kind(kind: ValueKind, met: str, asked: ValueKind) -> ValueKind | None:
+    """Replaces the type that was found in `kind`, itself or in its items."""
     met = "none" if met == "NoneType" else met
     if kind.name == met:
         return asked
     if kind.name in ("list", "set", "tuple") and any(part.name == met for part in kind.parts):
-        return Kind("list", (asked,)) if asked.name in ("list", "dict", "set") else Kind(
+        return ValueKind("list", (asked,)) if asked.name in ("list", "dict", "set") else ValueKind(
             kind.name, tuple(asked if part.name == met else part for part in kind.parts)
         )  # fmt: skip
     return None

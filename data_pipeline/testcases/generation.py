@@ -1,4 +1,4 @@
-"""Arguments made up by kind, and arguments made of earlier ones by small changes."""
+"""Generates arguments by kind, and mutates earlier arguments by small changes."""
 
 import random
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from data_pipeline.testcases.kinds import (
     INTS,
     NONE,
     STR,
-    Kind,
-    Parameter,
+    EntryParameter,
     Signature,
+    ValueKind,
     kind_of,
 )
 
@@ -32,37 +32,40 @@ _TEXTS = (
 _LETTERS = "abcdexyz ABC_-.,019"
 _INTEGERS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 17, 24, 50, 97, 100, -1, -2, -5)
 _FLOATS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.25, -1.0, -0.5, 10.0, 0.1, 100.0)
-# What leads to the branches for the unexpected: unhashable items, other containers, nothing.
+# Kinds that reach error branches: unhashable items, other containers, None.
 _WILD = (
-    Kind("list", (INTS,)), INT, NONE, STR, Kind("set", (INT,)), Kind("list", (ANY,)), BYTES, BOOL,
-    DICT, Kind("tuple", (INT, INT)), FLOAT, Kind("list", (Kind("list", (STR,)),)), INTS,
-    Kind("list", (Kind("tuple", (INT, INT)),)), Kind("list", (DICT,)),
+    ValueKind("list", (INTS,)), INT, NONE, STR, ValueKind("set", (INT,)), ValueKind("list", (ANY,)),
+    BYTES, BOOL, DICT, ValueKind("tuple", (INT, INT)), FLOAT,
+    ValueKind("list", (ValueKind("list", (STR,)),)), INTS,
+    ValueKind("list", (ValueKind("tuple", (INT, INT)),)), ValueKind("list", (DICT,)),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Of one call. args: positional, in order; kwargs: by name."""
+    """Holds the arguments of one call. args: positional, in order; kwargs: by name."""
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Maker:
-    """Makes arguments for a signature. All chance comes from `rng`."""
+    """Makes arguments for a signature. All randomness comes from `rng`."""
 
     def __init__(self, signature: Signature, rng: random.Random):
         self.signature = signature
         self.rng = rng
-        self._wild: list[Kind] = []
+        self._wild: list[ValueKind] = []
         self._integers = (*_INTEGERS, *signature.integers)
         self._texts = (*_TEXTS, *signature.texts)
 
-    # ---- made up
+    # ---- generation
 
-    def fresh(self, wild: bool = False) -> Arguments:
-        """Arguments by the weights of the kinds; optional ones are often left out. wild: one of
-        them is of another kind than the program makes expect."""
+    def generate(self, wild: bool = False) -> Arguments:
+        """Generates arguments by the weights of the kinds; often leaves out optional ones.
+
+        wild: one of them is of a kind that the program does not seem to expect.
+        """
         rng = self.rng
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
@@ -78,31 +81,31 @@ class Maker:
             elif leave:
                 skipped = True
             else:
-                value = self._beside(self._choose(parameter), [*args, *kwargs.values()])
+                value = self._related_value(self._choose(parameter), [*args, *kwargs.values()])
                 if parameter.style == "keyword" or skipped:
                     kwargs[parameter.name] = value
                 else:
                     args.append(value)
         places: list[Any] = [*range(len(args)), *kwargs]
         if wild and places:
-            place, kind = self._unexpected(places)
+            place, kind = self._choose_unexpected(places)
             (args if isinstance(place, int) else kwargs)[place] = self.value(kind)
         return Arguments(tuple(args), kwargs)
 
-    def _unexpected(self, places: list[Any]) -> tuple[Any, Kind]:
-        """A place and a kind for it; every kind comes up before any a second time."""
+    def _choose_unexpected(self, places: list[Any]) -> tuple[Any, ValueKind]:
+        """Returns a place and a kind for it; uses every kind once before repeating any."""
         if not self._wild:
             self._wild = list(_WILD)
             self.rng.shuffle(self._wild)
         kind = self._wild.pop()
         return places[len(self._wild) % len(places)], kind
 
-    def _choose(self, parameter: Parameter) -> Kind:
+    def _choose(self, parameter: EntryParameter) -> ValueKind:
         kinds = list(parameter.kinds)
         return self.rng.choices(kinds, [parameter.kinds[one] for one in kinds])[0]
 
-    def _beside(self, kind: Kind, others: list[Any]) -> Any:
-        """A value, sometimes one that has to do with the arguments before it."""
+    def _related_value(self, kind: ValueKind, others: list[Any]) -> Any:
+        """Returns a value that is sometimes derived from the arguments before it."""
         rng = self.rng
         lists = [other for other in others if isinstance(other, (list, str)) and other]
         if others and rng.random() < 0.08 and kind_of(others[-1]).name == kind.name:
@@ -126,7 +129,7 @@ class Maker:
                 return item
         return self.value(kind)
 
-    def value(self, kind: Kind, depth: int = 0) -> Any:
+    def value(self, kind: ValueKind, depth: int = 0) -> Any:
         rng = self.rng
         match kind.name:
             case "int":
@@ -160,11 +163,11 @@ class Maker:
             case "dict":
                 return self._dict(kind, depth)
         choices = [INT, INT, STR] if depth else [INT, STR, FLOAT, BOOL, NONE, INTS, DICT, BYTES]
-        if depth and rng.random() < 0.12:  # what is in a container may also be None, or unhashable
+        if depth and rng.random() < 0.12:  # items may also be None or unhashable
             choices = [NONE, INTS, BOOL, FLOAT] if depth == 1 else [NONE, FLOAT]
         return self.value(rng.choice(choices), depth + 1)
 
-    def _list(self, kind: Kind, size: int | None, depth: int = 0) -> list[Any]:
+    def _list(self, kind: ValueKind, size: int | None, depth: int = 0) -> list[Any]:
         rng = self.rng
         if size is None:
             size = rng.choices((0, 1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 4, 3, 2))[0]
@@ -179,7 +182,7 @@ class Maker:
             return [rng.choice("abcde") * rng.choice((1, 1, 2)) for _ in range(size)]
         return [self.value(part, depth + 1) for _ in range(size)]
 
-    def _dict(self, kind: Kind, depth: int) -> dict[Any, Any]:
+    def _dict(self, kind: ValueKind, depth: int) -> dict[Any, Any]:
         rng = self.rng
         keys, values = kind.parts
         keys = STR if keys == ANY else keys
@@ -194,10 +197,10 @@ class Maker:
                 made[key] = self.value(values, depth + 1)
         return made
 
-    # ---- changed
+    # ---- mutation
 
-    def changed(self, base: Arguments, other: Arguments | None = None) -> Arguments:
-        """`base` with one to three small changes; `other` may lend an argument."""
+    def mutate(self, base: Arguments, other: Arguments | None = None) -> Arguments:
+        """Applies one to three small changes to `base`; `other` may lend an argument."""
         args, kwargs = list(base.args), dict(base.kwargs)
         for _ in range(self.rng.choice((1, 1, 1, 2, 3))):
             self._change_one(args, kwargs, other)
@@ -232,7 +235,7 @@ class Maker:
                 return
         into[place] = self.neighbour(into[place])
 
-    def _parameter(self, place: int | str) -> Parameter | None:
+    def _parameter(self, place: int | str) -> EntryParameter | None:
         parameters = self.signature.parameters
         if isinstance(place, str):
             return next((one for one in parameters if one.name == place), None)
@@ -242,7 +245,7 @@ class Maker:
         return next((one for one in parameters if one.style == "star"), None)
 
     def _change_optional(self, args: list[Any], kwargs: dict[str, Any]) -> None:
-        """Leaves out an argument that may be, or gives one that was left out."""
+        """Leaves out an optional argument, or adds one that was left out."""
         rng = self.rng
         positional = [one for one in self.signature.parameters if one.style == "positional"]
         given = {one.name for one in positional[: len(args)]} | set(kwargs)
@@ -267,7 +270,7 @@ class Maker:
             kwargs[parameter.name] = self.value(self._choose(parameter))
 
     def neighbour(self, value: Any) -> Any:
-        """A value of the same type that differs a little."""
+        """Returns a slightly different value of the same type."""
         rng = self.rng
         match value:
             case bool():
@@ -322,7 +325,7 @@ class Maker:
         return rng.choice(self._texts)
 
     def _with_constant(self, text: str) -> str:
-        """A text that the program mentions, alone or beside another."""
+        """Returns a text from the program, alone or joined to another."""
         constant = self.rng.choice(self.signature.texts)
         return self.rng.choice((constant, text + constant, constant + text))
 

@@ -1,4 +1,4 @@
-"""What a parameter may hold, inferred from annotations, defaults, examples, use and name."""
+"""Infers the kinds of a parameter from annotations, defaults, examples, use and name."""
 
 import ast
 import re
@@ -11,35 +11,36 @@ from data_pipeline.source.calls import CallError, parse_call
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A type of literals. parts: of the items (list, set: one; dict: key and value; tuple: each).
+class ValueKind:
+    """Names a type of literals.
 
-    name: "int", "float", "bool", "str", "bytes", "none", "list", "tuple", "set", "dict", "any".
+    name:  "int", "float", "bool", "str", "bytes", "none", "list", "tuple", "set", "dict", "any"
+    parts: kinds of the items (list, set: one; dict: key and value; tuple: each)
     """
 
     name: str
-    parts: tuple["Kind", ...] = ()
+    parts: tuple["ValueKind", ...] = ()
 
 
 INT, FLOAT, BOOL, STR, BYTES, NONE, ANY = map(
-    Kind, ("int", "float", "bool", "str", "bytes", "none", "any")
+    ValueKind, ("int", "float", "bool", "str", "bytes", "none", "any")
 )
-LIST = Kind("list", (ANY,))
-INTS = Kind("list", (INT,))
-DICT = Kind("dict", (ANY, ANY))
+LIST = ValueKind("list", (ANY,))
+INTS = ValueKind("list", (INT,))
+DICT = ValueKind("dict", (ANY, ANY))
 
-Weights = dict[Kind, float]
+Weights = dict[ValueKind, float]
 
 
 @dataclass
-class Parameter:
-    """One parameter of the entry.
+class EntryParameter:
+    """Holds one parameter of the entry.
 
     style:    "positional", "keyword", "star" (`*args`) or "stars" (`**kwargs`)
     optional: whether it may be left out
-    takes_function: whether it is called: it is left out then
-    kinds:    candidates, the likelier the heavier
-    default:  its literal default, None where there is none
+    takes_function: whether the program calls it: it is left out then
+    kinds:    candidates with weights; likelier ones weigh more
+    default:  its literal default, None if it has none
     """
 
     name: str
@@ -52,9 +53,9 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """What is known of an entry: its parameters, and the constants that its program mentions."""
+    """Holds an entry's parameters and the constants that its program mentions."""
 
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[EntryParameter, ...]
     integers: tuple[int, ...]
     texts: tuple[str, ...]
 
@@ -62,8 +63,8 @@ class Signature:
 _ANNOTATED, _OBSERVED, _DEFAULT, _USED, _NAMED = 6.0, 6.0, 3.0, 2.0, 1.0
 
 
-def infer(code: str, entry: str, calls: Sequence[str]) -> Signature:
-    """The signature of a program's entry. calls: examples, whose arguments are observed."""
+def infer_signature(code: str, entry: str, calls: Sequence[str]) -> Signature:
+    """Infers the signature of a program's entry. calls: examples to observe arguments in."""
     tree = ast.parse(code)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     function = functions[entry]
@@ -71,7 +72,7 @@ def infer(code: str, entry: str, calls: Sequence[str]) -> Signature:
     taken = function_parameters(function, functions)
     parameters = []
     for argument, style, default in _arguments(function.args):
-        parameter = Parameter(
+        parameter = EntryParameter(
             argument.arg, style, default is not None or style in ("star", "stars")
         )
         parameter.takes_function = argument.arg in taken
@@ -109,7 +110,7 @@ def _arguments(
         yield arguments.kwarg, "stars", None
 
 
-def _add(weights: Weights, kinds: Sequence[Kind], weight: float) -> None:
+def _add(weights: Weights, kinds: Sequence[ValueKind], weight: float) -> None:
     for kind in kinds:
         weights[kind] = weights.get(kind, 0.0) + weight / len(kinds)
 
@@ -117,30 +118,30 @@ def _add(weights: Weights, kinds: Sequence[Kind], weight: float) -> None:
 # ---- from values ------------------------------------------------------------------------------
 
 
-def kind_of(value: Any) -> Kind:
-    """The kind of a literal value; of mixed items "any"."""
+def kind_of(value: Any) -> ValueKind:
+    """Returns the kind of a literal value; "any" for mixed items."""
     if value is None:
         return NONE
     name = type(value).__name__
     if isinstance(value, (list, set)):
-        return Kind(name, (_common([kind_of(item) for item in value]),))
+        return ValueKind(name, (_common_kind([kind_of(item) for item in value]),))
     if isinstance(value, dict):
         keys, values = map(kind_of, value.keys()), map(kind_of, value.values())
-        return Kind("dict", (_common([*keys]), _common([*values])))
+        return ValueKind("dict", (_common_kind([*keys]), _common_kind([*values])))
     if isinstance(value, tuple):
-        return Kind("tuple", tuple(map(kind_of, value)))
-    return Kind(name) if name in ("int", "float", "bool", "str", "bytes") else ANY
+        return ValueKind("tuple", tuple(map(kind_of, value)))
+    return ValueKind(name) if name in ("int", "float", "bool", "str", "bytes") else ANY
 
 
-def _common(kinds: list[Kind]) -> Kind:
+def _common_kind(kinds: list[ValueKind]) -> ValueKind:
     return kinds[0] if kinds and all(kind == kinds[0] for kind in kinds) else ANY
 
 
-def _observe(parameters: Sequence[Parameter], calls: Sequence[str]) -> None:
+def _observe(parameters: Sequence[EntryParameter], calls: Sequence[str]) -> None:
     positional = [parameter for parameter in parameters if parameter.style == "positional"]
     star = next((parameter for parameter in parameters if parameter.style == "star"), None)
     named = {parameter.name: parameter for parameter in parameters}
-    seen: dict[str, list[Kind]] = {}
+    seen: dict[str, list[ValueKind]] = {}
     for text in calls:
         try:
             call = parse_call(text)
@@ -165,7 +166,7 @@ _SETS = {"set", "frozenset", "abstractset", "mutableset"}
 _MAPPINGS = {"dict", "mapping", "mutablemapping", "defaultdict", "ordereddict", "counter"}
 
 
-def _annotation_kinds(node: ast.expr | None) -> list[Kind]:
+def _annotation_kinds(node: ast.expr | None) -> list[ValueKind]:
     match node:
         case None:
             return []
@@ -193,7 +194,7 @@ def _annotation_kinds(node: ast.expr | None) -> list[Kind]:
     return []
 
 
-def _plain_kinds(name: str) -> list[Kind]:
+def _plain_kinds(name: str) -> list[ValueKind]:
     if name in _SCALARS:
         return [_SCALARS[name]]
     lower = name.lower()
@@ -202,31 +203,31 @@ def _plain_kinds(name: str) -> list[Kind]:
     if lower in _MAPPINGS:
         return [DICT]
     if lower in _SETS:
-        return [Kind("set", (INT,))]
+        return [ValueKind("set", (INT,))]
     if lower == "tuple":
-        return [Kind("tuple", (ANY, ANY))]
+        return [ValueKind("tuple", (ANY, ANY))]
     return {"supportsindex": [INT], "number": [INT, FLOAT], "integral": [INT], "real": [FLOAT]}.get(
         lower, []
     )
 
 
-def _generic(name: str, kinds: list[Kind], inner: ast.expr) -> list[Kind]:
+def _generic(name: str, kinds: list[ValueKind], inner: ast.expr) -> list[ValueKind]:
     if name in _SEQUENCES:
-        return [Kind("list", (kinds[0],))]
+        return [ValueKind("list", (kinds[0],))]
     if name in _SETS:
-        return [Kind("set", (kinds[0],))]
+        return [ValueKind("set", (kinds[0],))]
     if name in _MAPPINGS:
-        return [Kind("dict", (kinds[0], kinds[-1]))]
+        return [ValueKind("dict", (kinds[0], kinds[-1]))]
     if name == "tuple":
         if isinstance(inner, ast.Tuple) and ast.unparse(inner.elts[-1]) == "...":
-            return [Kind("tuple", (kinds[0],) * 3)]
-        return [Kind("tuple", tuple(kinds))]
+            return [ValueKind("tuple", (kinds[0],) * 3)]
+        return [ValueKind("tuple", tuple(kinds))]
     return []
 
 
 # ---- from names -------------------------------------------------------------------------------
 
-_NAMES: Sequence[tuple[str, Sequence[Kind]]] = (
+_NAMES: Sequence[tuple[str, Sequence[ValueKind]]] = (
     (r"(?:.*_)?(?:n|k|i|j|m|p|q|r|num|count|size|length|width|depth|index|idx|limit|start|stop"
      r"|step|pos|offset|year|month|day|base|power|exp|digits|times|level|low|high|lo|hi)\d*",
      [INT]),
@@ -235,11 +236,11 @@ _NAMES: Sequence[tuple[str, Sequence[Kind]]] = (
     (r"(?:.*_)?(?:s|t|str|string|text|txt|word|line|name|sentence|char|ch|prefix|suffix|sep|delim"
      r"|delimiter|separator|pattern|token|url|path|title|label|msg|message|fmt|format|html)\d*",
      [STR]),
-    (r"(?:.*_)?(?:words|strings|lines|names|tokens)", [Kind("list", (STR,))]),
+    (r"(?:.*_)?(?:words|strings|lines|names|tokens)", [ValueKind("list", (STR,))]),
     (r"(?:.*_)?(?:nums|numbers|ints|xs|ys|arr|array|data|values|weights|points|counts)", [INTS]),
     (r"(?:.*_)?(?:lst|list|seq|sequence|iterable|iterables|items|collection|elements|it|src"
      r"|iterator)\d*", [INTS, LIST]),
-    (r"(?:.*_)?(?:matrix|grid|board|table|rows)", [Kind("list", (INTS,))]),
+    (r"(?:.*_)?(?:matrix|grid|board|table|rows)", [ValueKind("list", (INTS,))]),
     (r"(?:.*_)?(?:d|dict|dic|mapping|map|lookup|kwargs|counts|graph|dct)\d*", [DICT]),
     (r"(?:is_|has_|use_|with_|allow_|strict|reverse|verbose|ignore|flag|inclusive).*", [BOOL]),
     (r"(?:.*_)?(?:bytes|buf|buffer|blob)", [BYTES]),
@@ -247,7 +248,7 @@ _NAMES: Sequence[tuple[str, Sequence[Kind]]] = (
 _NAME_PATTERNS = [(re.compile(pattern), kinds) for pattern, kinds in _NAMES]
 
 
-def _name_kinds(name: str) -> Sequence[Kind]:
+def _name_kinds(name: str) -> Sequence[ValueKind]:
     for pattern, kinds in _NAME_PATTERNS:
         if pattern.fullmatch(name.strip("_").lower()):
             return kinds
@@ -256,7 +257,7 @@ def _name_kinds(name: str) -> Sequence[Kind]:
 
 # ---- from use ---------------------------------------------------------------------------------
 
-METHODS: Mapping[str, Kind] = {
+METHODS: Mapping[str, ValueKind] = {
     **dict.fromkeys(
         """
         capitalize casefold center encode endswith expandtabs format isalnum isalpha isdecimal
@@ -270,7 +271,7 @@ METHODS: Mapping[str, Kind] = {
     **dict.fromkeys("items keys values get setdefault update popitem".split(), DICT),  # noqa: SIM905
     **dict.fromkeys(
         "union intersection difference issubset issuperset add discard".split(),  # noqa: SIM905
-        Kind("set", (INT,)),
+        ValueKind("set", (INT,)),
     ),
     **dict.fromkeys(("bit_length", "bit_count", "numerator", "denominator"), INT),
     "is_integer": FLOAT,
@@ -291,7 +292,7 @@ _TAKING_INT = frozenset(
 
 
 class _Use:
-    """Kinds that the use of a name in a function speaks for."""
+    """Infers kinds from the uses of a name in a function."""
 
     def __init__(self, functions: Mapping[str, ast.FunctionDef]):
         self.functions = functions
@@ -308,25 +309,25 @@ class _Use:
         weights: Weights = {}
         for node in ast.walk(function):
             if isinstance(node, ast.Name) and node.id == name and node in parents:
-                for kind in self._speaks(function, node, parents, depth):
+                for kind in self._kinds_at(function, node, parents, depth):
                     weights[kind] = min(weights.get(kind, 0.0) + 1.0, 3.0)
         return weights
 
-    def _speaks(
+    def _kinds_at(
         self,
         function: ast.FunctionDef,
         node: ast.Name,
         parents: Mapping[ast.AST, ast.AST],
         depth: int,
-    ) -> Iterator[Kind]:
+    ) -> Iterator[ValueKind]:
         parent = parents[node]
         match parent:
             case ast.Attribute(attr=attribute):
                 if attribute in METHODS:
-                    yield from [METHODS[attribute]] * 3  # much plainer than an operator
+                    yield from [METHODS[attribute]] * 3  # stronger evidence than an operator
             case ast.Subscript(value=value, slice=inner) if value is node:
                 if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
-                    yield Kind("dict", (STR, ANY))
+                    yield ValueKind("dict", (STR, ANY))
                 elif isinstance(inner, ast.Slice):
                     yield from (INTS, STR)
                 else:
@@ -365,25 +366,25 @@ class _Use:
             case ast.UnaryOp(op=ast.Not()) | ast.If() | ast.IfExp() | ast.BoolOp():
                 yield BOOL
             case ast.Compare():
-                yield from _compared(parent, node)
+                yield from _comparison_kinds(parent, node)
 
-    def _items(self, function: ast.FunctionDef, target: ast.expr, depth: int) -> Kind:
+    def _items(self, function: ast.FunctionDef, target: ast.expr, depth: int) -> ValueKind:
         if isinstance(target, ast.Name):
             found = self.of(function, target.id, depth + 1)
             best = max(found, key=lambda kind: found[kind]) if found else INT
-            return Kind("list", (best if best != BOOL else INT,))
+            return ValueKind("list", (best if best != BOOL else INT,))
         if isinstance(target, (ast.Tuple, ast.List)):
             parts = []
             for part in target.elts:
                 name = part.id if isinstance(part, ast.Name) else None
                 found = self.of(function, name, depth + 1) if name else {}
                 parts.append(max(found, key=lambda kind: found[kind]) if found else INT)
-            return Kind("list", (Kind("tuple", tuple(parts)),))
+            return ValueKind("list", (ValueKind("tuple", tuple(parts)),))
         return LIST
 
     def _argument(
         self, function: ast.FunctionDef, call: ast.Call, node: ast.Name, depth: int
-    ) -> Iterator[Kind]:
+    ) -> Iterator[ValueKind]:
         match call.func:
             case ast.Name(id=called) | ast.Attribute(attr=called):
                 pass
@@ -415,7 +416,7 @@ class _Use:
         elif called in ("ord", "fullmatch", "match", "findall", "sub", "finditer"):
             yield STR
         elif called == "join":
-            yield Kind("list", (STR,))
+            yield ValueKind("list", (STR,))
         elif called == "int":
             yield from (INT, STR)
         elif called in ("sqrt", "floor", "ceil", "float", "log", "exp", "fabs", "round", "abs"):
@@ -426,7 +427,7 @@ class _Use:
             yield DICT
 
 
-def _compared(parent: ast.Compare, node: ast.Name) -> Iterator[Kind]:
+def _comparison_kinds(parent: ast.Compare, node: ast.Name) -> Iterator[ValueKind]:
     sides = [parent.left, *parent.comparators]
     for number, operator in enumerate(parent.ops):
         left, right = sides[number], sides[number + 1]
@@ -454,7 +455,7 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _annotation_kinds_of_classes(node: ast.expr) -> list[Kind]:
+def _annotation_kinds_of_classes(node: ast.expr) -> list[ValueKind]:
     parts = node.elts if isinstance(node, ast.Tuple) else [node]
     return [kind for part in parts for kind in _annotation_kinds(part)]
 
@@ -465,7 +466,7 @@ _MOST = 24
 
 
 def _constants(tree: ast.Module) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Integers and short texts that the program mentions, each once, in order."""
+    """Returns the integers and short texts in the program, each once, in source order."""
     integers: dict[int, None] = {}
     texts: dict[str, None] = {}
     for node in ast.walk(tree):

@@ -1,19 +1,19 @@
-"""The step verifier: each claim of a monologue, in free wording, held against the real run.
+"""Verifies each claim of a monologue, in free wording, against the real run.
 
-`verify_trace(trace, monologue)` reads what the text says of values at lines, branches taken, turns
-of loops, returned values, exceptions and the final assertion, and gives each claim a verdict:
-confirmed, contradicted (with the truth), or not checkable. A claim that cannot be placed in the run
-is not checkable; it is never contradicted for that.
+`verify_trace(trace, monologue)` reads claims about values at lines, branches taken, loop turns,
+returned values, exceptions and the final assertion, and gives each a verdict: confirmed,
+contradicted (with the truth), or not checkable. A claim that cannot be placed in the run is not
+checkable; it is never contradicted for that.
 
-- `claims`: the verdicts, and how people see them
-- `run`, `values`, `evaluation`: the trace, to be looked up; values compared; expressions evaluated
+- `claims`: claims, their verdicts, and their display
+- `evaluation`, `values`, `value_verdicts`: evaluate expressions, compare values, judge values
 - `masking`, `wording`, `prose`, `judging`: free wording, from a line to a verdict
-- `inline`: the strict reading of the small family's own monologues
+- `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
-- `command`: `python -m data_pipeline.verify`
 
-Predictions are read as literals, never run. `trace_of` runs the program in this process: for
-trusted programs only; the command runs it in the sandbox.
+`python -m data_pipeline.verify` runs it as a command. Predictions are read as literals, never run.
+`trace_of` runs the program in this process: for trusted programs only; the command runs it in the
+sandbox.
 """
 
 from data_pipeline.source.calls import CallError
@@ -28,7 +28,7 @@ from data_pipeline.verify.claims import (
     NOT_CHECKABLE,
     Claim,
     VerifyError,
-    marked,
+    mark_claims,
     step_verdicts,
 )
 from data_pipeline.verify.inline import inline_claims, is_inline
@@ -42,7 +42,7 @@ __all__ = [
     "NOT_CHECKABLE",
     "Claim",
     "VerifyError",
-    "marked",
+    "mark_claims",
     "step_verdicts",
     "trace_of",
     "verify_forward",
@@ -52,10 +52,10 @@ __all__ = [
 
 
 def verify_trace(trace: Trace, monologue: str) -> list[Claim]:
-    """The claims of `monologue` about the run in `trace`, in the order of its lines.
+    """Returns the claims of `monologue` about the run in `trace`, in the order of its lines.
 
-    Never raises, whatever the text. A backward monologue (with a Reverse Deduction) is held against
-    the run of its witness; trace the call of its answer, `witness_call(monologue)`.
+    Never raises, whatever the text. Checks a backward monologue (with a Reverse Deduction) against
+    the run of its witness: trace the call of its answer, `witness_call(monologue)`.
     """
     if is_inline(monologue):
         return inline_claims(trace, monologue)
@@ -63,15 +63,15 @@ def verify_trace(trace: Trace, monologue: str) -> list[Claim]:
 
 
 def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:
-    """Trace `call` on the trusted `program` and hold `monologue` against it.
+    """Traces `call` on the trusted `program` and checks `monologue` against it.
 
-    Raises VerifyError where program and call cannot be run at all.
+    Raises VerifyError if program and call cannot be run at all.
     """
     return verify_trace(trace_of(program, call), monologue)
 
 
 def trace_of(program: str, call: str) -> Trace:
-    """The run of `call` on the trusted `program`; raises VerifyError where there is none."""
+    """Traces `call` on the trusted `program`; raises VerifyError if it cannot be run."""
     try:
         return trace_call(program, call)
     except CallError as error:

@@ -1,3 +1,5 @@
+"""Runs `python -m data_pipeline.verify`; the command is data_pipeline.commands.verify."""
+
 import sys
 
 from data_pipeline.commands.verify import main

@@ -1,4 +1,4 @@
-"""Conclusion and answer: what the whole run came to."""
+"""Checks the conclusion and the answer: claims about the result of the whole run."""
 
 import ast
 import functools
@@ -11,10 +11,12 @@ MAX_ASSERTION = 40_000
 
 
 def outcome(trace: Trace) -> str:
+    """Returns the text of the result, or "raises …"."""
     return trace.result if trace.result is not None else f"raises {trace.raised}"
 
 
 def result_claim(trace: Trace, number: int, kind: str, text: str) -> Claim:
+    """Compares a stated result with that of the run."""
     text = text.strip()
     if trace.result is None:
         return Claim(number, kind, text, CONTRADICTED, f"raises {trace.raised}")
@@ -22,8 +24,10 @@ def result_claim(trace: Trace, number: int, kind: str, text: str) -> Claim:
 
 
 def answer_claim(trace: Trace, number: int, asserted: str, *, backward: bool = False) -> Claim:
-    """`f(...) == value`: of this very call. Of a backward monologue, another call is another
-    input, about which this trace says nothing."""
+    """Checks `f(...) == value` against the run of this call.
+
+    In a backward monologue, another call is another input, which this trace cannot check.
+    """
     truth = f"{trace.call} == {outcome(trace)}"
     sides = assertion_sides(asserted)
     if sides is None:
@@ -37,7 +41,7 @@ def answer_claim(trace: Trace, number: int, asserted: str, *, backward: bool = F
 
 
 def assertion_sides(asserted: str) -> tuple[str, str] | None:
-    """Source text of both sides of `call == value`; None where it is no such thing."""
+    """Returns the source of both sides of `call == value`; None for any other text."""
     tree = _tree(asserted)
     match tree:
         case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
@@ -49,7 +53,7 @@ def assertion_sides(asserted: str) -> tuple[str, str] | None:
 
 
 def witness_call(monologue: str) -> str | None:
-    """The call in the final assertion of a monologue, such as "f(3)"; None where there is none."""
+    """Returns the call in the final assertion of a monologue, such as "f(3)"; None if absent."""
     _, opened, answer = monologue.rpartition("[ANSWER]")
     if not opened:
         return None
@@ -59,6 +63,7 @@ def witness_call(monologue: str) -> str | None:
 
 
 def same_call(one: str, other: str) -> bool:
+    """Returns whether two calls are the same apart from layout."""
     first = _dump(one)
     return first is not None and first == _dump(other)
 

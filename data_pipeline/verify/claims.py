@@ -1,4 +1,4 @@
-"""What a verifier says of a monologue: claims with their verdicts, and how people see them."""
+"""Defines claims and verdicts, and marks them in a monologue."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ KINDS = (
 
 
 class VerifyError(UserError):
-    """A program or call that cannot be run, or a file that cannot be read."""
+    """Reports a program or call that cannot be run, or a file that cannot be read."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """One thing a monologue says about the run.
+    """Holds one claim that a monologue makes about the run.
 
     Attributes:
       line: 1-based line of the monologue.
-      kind: one of KINDS: "flow" (this line runs, or runs next), "code" (what the line says),
-        "value" (of a variable), "expression" (what an expression comes to), "branch" (a condition,
-        or whether a body was entered), "iteration" (a turn or a number of turns), "return" (of the
-        function or of a helper's call), "exception" or "answer" (the final assertion).
+      kind: one of KINDS: "flow" (this line runs, or runs next), "code" (the line reads so), "value"
+        (of a variable), "expression" (its value), "branch" (a condition, or whether a body was
+        entered), "iteration" (a turn or a number of turns), "return" (of the function or of a
+        helper's call), "exception" or "answer" (the final assertion).
       text: the claim.
       verdict: "confirmed", "contradicted" or "not_checkable".
-      truth: what the run did, where that is known.
+      truth: the corresponding fact of the run, None if unknown.
     """
 
     line: int
@@ -47,7 +47,10 @@ class Claim:
 
 
 def step_verdicts(claims: Sequence[Claim]) -> dict[int, str]:
-    """Monologue line -> verdict of all its claims: the worst, where one is contradicted."""
+    """Returns one verdict per monologue line.
+
+    Contradicted if any claim is, else confirmed if any claim is.
+    """
     verdicts: dict[int, str] = {}
     for claim in claims:
         known = verdicts.get(claim.line)
@@ -56,9 +59,11 @@ def step_verdicts(claims: Sequence[Claim]) -> dict[int, str]:
     return verdicts
 
 
-def marked(monologue: str, claims: Sequence[Claim]) -> str:
-    """The monologue with ✓, ✗ or · before each line that claims something, and the truth behind a
-    contradicted one."""
+def mark_claims(monologue: str, claims: Sequence[Claim]) -> str:
+    """Marks each line that makes claims with ✓, ✗ or ·.
+
+    Adds the truth after contradicted ones.
+    """
     verdicts = step_verdicts(claims)
     wrong: dict[int, list[str]] = {}
     for claim in claims:

@@ -1,7 +1,7 @@
-"""What an expression comes to in a state of the run, without running any code of the program.
+"""Evaluates an expression in a state of the run without running any code of the program.
 
-Only exact builtin values, operators, and builtins and methods that change nothing. Sizes are
-capped. Calls of the program's own functions are looked up in the trace by their arguments.
+Supports exact builtin values, operators, and builtins and methods without side effects; sizes are
+limited. Looks up calls of the program's own functions in the trace by their arguments.
 """
 
 import ast
@@ -17,7 +17,7 @@ MAX_SIZE = 100_000
 
 
 class Unknown(Exception):
-    """The expression cannot be evaluated from what is known."""
+    """Signals that an expression cannot be evaluated from the known values."""
 
 
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
@@ -49,8 +49,8 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.GtE: operator.ge,
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
-    ast.Is: lambda a, b: (a is b) if a is None or b is None else _refuse(),
-    ast.IsNot: lambda a, b: (a is not b) if a is None or b is None else _refuse(),
+    ast.Is: lambda a, b: (a is b) if a is None or b is None else _raise_unknown(),
+    ast.IsNot: lambda a, b: (a is not b) if a is None or b is None else _raise_unknown(),
 }
 _BUILTINS: dict[str, Callable[..., Any]] = {
     function.__name__: function
@@ -78,7 +78,7 @@ _METHODS: Mapping[type, frozenset[str]] = {
 
 
 def evaluate(expression: str, state: State | None) -> Any:
-    """The value; raises Unknown."""
+    """Returns the value of an expression; raises Unknown if it cannot be evaluated."""
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -87,21 +87,22 @@ def evaluate(expression: str, state: State | None) -> Any:
 
 
 def evaluate_node(node: ast.expr, state: State | None) -> Any:
+    """Returns the value of a syntax node; raises Unknown if it cannot be evaluated."""
     try:
         if sum(1 for _ in ast.walk(node)) > MAX_NODES:
             raise Unknown
-        return _sized(_value(node, state))
+        return _check_size(_value(node, state))
     except Unknown:
         raise
-    except Exception:  # whatever a builtin raises on these values
+    except Exception:  # any exception that a builtin raises on these values
         raise Unknown from None
 
 
-def _refuse() -> Any:
+def _raise_unknown() -> Any:
     raise Unknown
 
 
-def _sized(value: Any) -> Any:
+def _check_size(value: Any) -> Any:
     if isinstance(value, int) and value.bit_length() > 4096:
         raise Unknown
     if isinstance(value, str | bytes | list | tuple) and len(value) > MAX_SIZE:
@@ -176,7 +177,7 @@ def _binary(op: ast.operator, one: Any, two: Any) -> Any:
                 raise Unknown
     if isinstance(op, ast.Mod) and isinstance(one, str | bytes):  # "%999999999d"
         raise Unknown
-    return _sized(_BINARY[type(op)](one, two))
+    return _check_size(_BINARY[type(op)](one, two))
 
 
 def _call(node: ast.Call, state: State | None) -> Any:
@@ -189,7 +190,7 @@ def _call(node: ast.Call, state: State | None) -> Any:
         case ast.Name(id=name) if state is not None and name in state.run.functions:
             args = [_value(item, state) for item in node.args]
             values = {key: _value(item, state) for key, item in named.items()}
-            return _returned(name, args, values, state)
+            return _look_up_call(name, args, values, state)
         case ast.Name(id=name) if state is not None and state.get(name) is not None:
             raise Unknown  # a variable that holds a function
         case ast.Name(id="isinstance") if len(node.args) == 2:
@@ -220,8 +221,8 @@ def _call(node: ast.Call, state: State | None) -> Any:
     raise Unknown
 
 
-def _returned(name: str, args: list[Any], named: dict[str, Any], state: State) -> Any:
-    """What the program's function `name` returned in the run for these arguments."""
+def _look_up_call(name: str, args: list[Any], named: dict[str, Any], state: State) -> Any:
+    """Returns the result of the program's function `name` in the run for these arguments."""
     run = state.run
     parameters = run.functions[name].args
     if parameters.vararg or parameters.kwarg:
@@ -231,7 +232,7 @@ def _returned(name: str, args: list[Any], named: dict[str, Any], state: State) -
     results = set()
     for frame in run.calls_of(name)[:2000]:
         first = run.frames[frame][0]
-        if all(_has(run.value(frame, key, first), value) for key, value in given.items()):
+        if all(_text_equals(run.value(frame, key, first), value) for key, value in given.items()):
             result = run.frame_result(frame)
             if result is None:
                 raise Unknown
@@ -244,7 +245,7 @@ def _returned(name: str, args: list[Any], named: dict[str, Any], state: State) -
         raise Unknown from None
 
 
-def _has(text: str | None, value: Any) -> bool:
+def _text_equals(text: str | None, value: Any) -> bool:
     try:
         return text is not None and same_value(parse_literal(text), value)
     except LiteralError:

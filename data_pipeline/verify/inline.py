@@ -1,11 +1,11 @@
-"""The strict reading of inline monologues (see `data_pipeline.monologue.inline`).
+"""Reads inline monologues strictly (see `data_pipeline.monologue.inline`).
 
-There every executed line is a step in one of a few forms, so a step left out is an error too.
+In them every executed line is a step in one of a few forms, so a missing step is an error too.
 
-A step is a line that opens with a label, `3. [L7] …`. Its claims are that line 7 runs next, the
-code that it quotes, the values it gives beside names (`a=3 + b=4` before the line, what stands
-after "gives" after it), the branch taken, the turn of a loop, the value returned; then the
-conclusion and the answer. What a text says otherwise makes no claim that this file can read.
+A step is a line that opens with a label, `3. [L7] …`. It claims that line 7 runs next, the code
+that it quotes, the values beside names (`a=3 + b=4` before the line; those behind "gives" after
+it), the branch taken, the turn of a loop and the value returned. The conclusion and the answer
+follow. Any other text makes no claim that this reader recognizes.
 """
 
 import ast
@@ -36,16 +36,16 @@ _FORM = re.compile(
 
 
 def is_inline(monologue: str) -> bool:
-    """Whether all steps are in the inline forms, at least half of them with values beside names."""
+    """Returns whether all steps have inline forms, at least half with values beside names."""
     steps = [line for line in monologue.split("\n") if _STEP.match(line)]
     if not steps or not all(_FORM.match(line) for line in steps):
         return False
-    return 2 * sum(bool(_PAIR.search(_masked(line))) for line in steps) >= len(steps)
+    return 2 * sum(bool(_PAIR.search(_blank_strings(line))) for line in steps) >= len(steps)
 
 
 def inline_claims(trace: Trace, monologue: str) -> list[Claim]:
-    """The claims of `monologue` about the run in `trace`, in the order of its lines."""
-    run = _Run(trace)
+    """Returns the claims of `monologue` about the run in `trace`, in the order of its lines."""
+    run = _RunCursor(trace)
     claims: list[Claim] = []
     in_answer = False
     last_step = None
@@ -68,8 +68,8 @@ def inline_claims(trace: Trace, monologue: str) -> list[Claim]:
 # ---- the run, line by line -------------------------------------------------------------------
 
 
-class _Run:
-    """The executed lines of a trace, and how far the monologue has come in them."""
+class _RunCursor:
+    """Steps through the executed lines of a trace along with the monologue."""
 
     def __init__(self, trace: Trace):
         self.trace = trace
@@ -83,8 +83,10 @@ class _Run:
         self._next = 0
 
     def advance(self, line: int) -> tuple[Moment | None, int | None]:
-        """(this line's next execution, the line that really runs next); stays where it is if the
-        line does not run any more."""
+        """Returns (this line's next execution, the line that really runs next).
+
+        Does not move if the line does not run any more.
+        """
         expected = None
         if self._next < len(self.occurrences):
             expected = self.occurrences[self._next].event.line
@@ -101,14 +103,14 @@ class _Run:
 # ---- claims of one step ----------------------------------------------------------------------
 
 
-def _step_claims(run: _Run, number: int, label: int, told: str) -> list[Claim]:
+def _step_claims(run: _RunCursor, number: int, label: int, told: str) -> list[Claim]:
     line = label - FIRST_LABEL + 1
     occurrence, expected = run.advance(line)
     flow = _flow_claim(run.trace, number, line, occurrence, expected)
     if occurrence is None:
-        return [flow, *_unplaced(number, told)]
+        return [flow, *_unplaced_claims(number, told)]
     claims = [flow]
-    before_text, after_text = _split_told(told)
+    before_text, after_text = _split_states(told)
     for name, text in _pairs(before_text, run.names):
         claims.append(_value_claim(number, name, text, occurrence.before))
     for name, text in _pairs(after_text, None):
@@ -127,38 +129,38 @@ def _flow_claim(trace, number, line, occurrence, expected) -> Claim:
     return Claim(number, "flow", text, verdict, truth)
 
 
-def _end_claims(run: _Run, number: int) -> Iterator[Claim]:
-    """The last step before the conclusion says that the run ends there."""
+def _end_claims(run: _RunCursor, number: int) -> Iterator[Claim]:
+    """Yields a contradicted claim if the run goes on after the last step."""
     rest = run.rest()
     if rest:
         truth = f"[L{rest[0].event.line + FIRST_LABEL - 1}] runs next"
         yield Claim(number, "flow", "the run ends", CONTRADICTED, truth)
 
 
-def _unplaced(number: int, told: str) -> Iterator[Claim]:
-    """Values told for a line that does not run."""
+def _unplaced_claims(number: int, told: str) -> Iterator[Claim]:
+    """Yields claims about values at a line that does not run."""
     for name, text in _pairs(told, None):
         yield Claim(number, "value", f"{name}={text}", NOT_CHECKABLE, None)
 
 
-def _split_told(told: str) -> tuple[str, str]:
-    """(what is said of the state before the line, what is said of the state after it)."""
-    masked = _masked(told)
+def _split_states(told: str) -> tuple[str, str]:
+    """Splits a step into its texts about the state before and after the line."""
+    masked = _blank_strings(told)
     *_, cut = [None, *_GIVES.finditer(masked)]
     return (told, "") if cut is None else (told[: cut.start()], told[cut.end() :])
 
 
-def _masked(text: str) -> str:
-    """`text` with the inside of strings blanked, so that words in them are not taken for ours."""
+def _blank_strings(text: str) -> str:
+    """Blanks the contents of strings, so that their words are not matched."""
     return _QUOTED.sub(lambda match: "'" + "_" * (len(match[0]) - 2) + "'", text)
 
 
 def _pairs(text: str, names: set[str] | None) -> Iterator[tuple[str, str | None]]:
-    """(name, literal beside it or None) for each `name=` in `text` outside strings.
+    """Yields (name, literal beside it or None) for each `name=` in `text` outside strings.
 
-    With `names` only those: an unknown name may be a keyword argument of the quoted code.
+    With `names`, yields only those: an unknown name may be a keyword argument of the quoted code.
     """
-    masked = _masked(text)
+    masked = _blank_strings(text)
     for match in _PAIR.finditer(masked):
         end = literal_end(text, match.end())
         if names is None or match[1] in names:
@@ -174,14 +176,14 @@ def _value_claim(number: int, name: str, text: str | None, values: Mapping[str, 
 
 
 def _form_claims(
-    run: _Run, number: int, occurrence: Moment, told: str, before_text: str
+    run: _RunCursor, number: int, occurrence: Moment, told: str, before_text: str
 ) -> Iterator[Claim]:
-    """What the step's own form says: a branch, a turn, a returned value, the code quoted."""
+    """Yields the claims of the step's own form: a branch, turn, returned value or quoted code."""
     event = occurrence.event
     statement = run.statements.get(event.line)
     quoted = before_text
     if told.startswith("return"):
-        quoted, comma, value = _cut_last(told.removeprefix("return").strip(), ", which is ")
+        quoted, comma, value = _partition_last(told.removeprefix("return").strip(), ", which is ")
         if comma:
             yield result_claim(run.trace, number, "return", value)
         is_return = isinstance(statement, ast.Return)
@@ -199,7 +201,7 @@ def _form_claims(
         enters = not told.endswith(_NOT_ENTERED)
         quoted = quoted.removesuffix(_NOT_ENTERED)
         yield _branch_claim(number, enters, event, ("starts", "does not start"))
-    elif branch := _BRANCH.search(_masked(told)):
+    elif branch := _BRANCH.search(_blank_strings(told)):
         quoted = told[: branch.start()]
         yield _branch_claim(number, branch[1] == "True", event, ("True", "False"))
     if statement is not None and quoted != told:
@@ -214,16 +216,18 @@ def _branch_claim(number: int, claimed: bool, event: Event, words: tuple[str, st
     return Claim(number, "branch", text, verdict, words[0] if event.branch else words[1])
 
 
-def _cut_last(text: str, separator: str) -> tuple[str, str, str]:
-    cut = _masked(text).rfind(separator)
+def _partition_last(text: str, separator: str) -> tuple[str, str, str]:
+    cut = _blank_strings(text).rfind(separator)
     if cut < 0:
         return text, "", ""
     return text[:cut], separator, text[cut + len(separator) :]
 
 
 def _code_claim(number: int, quoted: str, statement: ast.stmt) -> Iterator[Claim]:
-    """Whether `quoted`, its values taken out, is the code of `statement`; nothing where it is
-    no Python or the statement has no expression of its own."""
+    """Checks whether `quoted`, without its values, is the code of `statement`.
+
+    Yields nothing if it is not valid Python or the statement has no expression of its own.
+    """
     real = _expression(statement)
     code = _without_values(quoted)
     found = _syntax(code)
@@ -235,7 +239,7 @@ def _code_claim(number: int, quoted: str, statement: ast.stmt) -> Iterator[Claim
 
 
 def _expression(statement: ast.stmt) -> ast.expr | None:
-    """What a narrator quotes of a statement: its value, test or iterable."""
+    """Returns the part of a statement that a narrator quotes: its value, test or iterable."""
     match statement:
         case (
             ast.Return(value=expression) | ast.Assign(value=expression) | ast.Expr(value=expression)
@@ -251,7 +255,7 @@ def _expression(statement: ast.stmt) -> ast.expr | None:
 
 
 def _without_values(quoted: str) -> str:
-    masked, parts, at = _masked(quoted), [], 0
+    masked, parts, at = _blank_strings(quoted), [], 0
     for match in _PAIR.finditer(masked):
         end = literal_end(quoted, match.end())
         if end is not None:

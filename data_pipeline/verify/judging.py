@@ -1,4 +1,4 @@
-"""One claim against the place in the run that it speaks of."""
+"""Judges one claim at the place in the run that it is about."""
 
 import ast
 import builtins
@@ -12,23 +12,24 @@ from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.value_verdicts import (
     MOST_STATES,
     UNKNOWN,
-    Judged,
     ValueVerdicts,
+    Verdict,
     best_verdict,
     dump_expression,
     dump_node,
 )
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.wording import Said
+from data_pipeline.verify.wording import WordedClaim
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a claim is held against the run.
+    """Holds the place in the run at which a claim is checked.
 
-    occurrence: of its label, None for the run as a whole. sure: the label stands beside the claim;
-    if not, only a value that the variable never has is contradicted. window: first and last event
-    of the turn of a loop that the claim speaks of.
+    occurrence: execution of the labelled line, None for the run as a whole
+    sure:       whether the label stands beside the claim; if not, only a value that the variable
+                never has is contradicted
+    window:     first and last event of the loop turn that the claim is about
     """
 
     occurrence: Occurrence | None
@@ -36,85 +37,97 @@ class Place:
     window: tuple[int, int] | None = None
 
 
-class Judge:
+class ClaimJudge:
+    """Judges claims about one run."""
+
     def __init__(self, run: Replay):
         self.run = run
         self.values = ValueVerdicts(run)
-        self._cache: dict[tuple[Said, int, bool, tuple[int, int] | None], Judged] = {}
+        self._cache: dict[tuple[WordedClaim, int, bool, tuple[int, int] | None], Verdict] = {}
 
-    def judge(self, said: Said, place: Place) -> Judged:
+    def judge(self, worded: WordedClaim, place: Place) -> Verdict:
+        """Returns the verdict and truth of a claim at a place."""
         key = (
-            said,
+            worded,
             -1 if place.occurrence is None else place.occurrence.at,
             place.sure,
             place.window,
         )
         if key not in self._cache:
-            self._cache[key] = self._judge(said, place)
+            self._cache[key] = self._judge(worded, place)
         return self._cache[key]
 
-    def _judge(self, said: Said, place: Place) -> Judged:
+    def _judge(self, worded: WordedClaim, place: Place) -> Verdict:
         here = place.occurrence
-        if place.window is not None and here is not None and said.kind == "value":
-            judged = self.values.within(said, here.event.frame, place.window)
+        if place.window is not None and here is not None and worded.kind == "value":
+            judged = self.values.within(worded, here.event.frame, place.window)
             if judged is not None:
                 return judged
-        match said.kind:
-            case "value" if (said.subject or "").startswith("return "):
-                if here is None and (judged := self._returned_with(said)) is not None:
+        match worded.kind:
+            case "value" if (worded.subject or "").startswith("return "):
+                if (
+                    here is None
+                    and (judged := self._conditional_return_verdict(worded)) is not None
+                ):
                     return judged
-                return self._return(Said("return", said.text, None, said.value), here, place.sure)
-            case "branch" if here is None and said.subject is not None:
-                return self._branch_anywhere(said)
+                return self._return(
+                    WordedClaim("return", worded.text, None, worded.value), here, place.sure
+                )
+            case "branch" if here is None and worded.subject is not None:
+                return self._branch_anywhere(worded)
             case "value" if here is not None:
-                judged = self.values.value(said, here)
+                judged = self.values.value(worded, here)
                 if judged[0] == CONTRADICTED and not place.sure:
-                    wide = self.values.anywhere(said)
-                    near = judged if said.subject in self.run.names else wide
+                    wide = self.values.anywhere(worded)
+                    near = judged if worded.subject in self.run.names else wide
                     return near if wide[0] == CONTRADICTED else (NOT_CHECKABLE, judged[1])
                 return judged
             case "value":
-                return self.values.anywhere(said)
+                return self.values.anywhere(worded)
             case "outcome" if here is not None:
-                return self.values.outcome(said, here, place.sure)
+                return self.values.outcome(worded, here, place.sure)
             case "branch" if here is not None:
-                return self._branch(said, here, place.sure)
+                return self._branch(worded, here, place.sure)
             case "turn" if here is not None:
-                return self._turn(said, here)
+                return self._turn(worded, here)
             case "turns":
-                return self._turns(said, here if place.sure else None)
+                return self._turns(worded, here if place.sure else None)
             case "return":
-                return self._return(said, here, place.sure)
+                return self._return(worded, here, place.sure)
             case "yield" if here is not None:
                 end = self.run.line_end(here)
                 if end is None or end.kind != "yield" or end.value is None:
                     return UNKNOWN
-                return best_verdict(said.value, [(end.value, end.value)])
+                return best_verdict(worded.value, [(end.value, end.value)])
             case "raise":
-                return self._raise(said, here if place.sure else None)
+                return self._raise(worded, here if place.sure else None)
             case "goes on" if here is not None and place.sure:
                 return self._goes_on(here)
             case "goto" if here is not None and place.sure:
-                return self._goto(said, here)
+                return self._goto(worded, here)
         return UNKNOWN
 
     # ---- branches and turns
 
-    def _branch(self, said: Said, here: Occurrence, sure: bool) -> Judged:
-        claimed = said.value == "True"
+    def _branch(self, worded: WordedClaim, here: Occurrence, sure: bool) -> Verdict:
+        claimed = worded.value == "True"
         statement = self.run.statements.get(here.event.line)
         taken = here.event.branch
-        own = said.subject is None
-        if said.subject is not None:
+        own = worded.subject is None
+        if worded.subject is not None:
             test = getattr(statement, "test", None)
-            own = test is not None and dump_expression(_bare(said.subject)) == dump_node(test)
+            own = test is not None and dump_expression(_strip_keyword(worded.subject)) == dump_node(
+                test
+            )
             if not own:
-                as_value = Said("value", said.text, _bare(said.subject), said.value)
+                as_value = WordedClaim(
+                    "value", worded.text, _strip_keyword(worded.subject), worded.value
+                )
                 judged = self.values.value(as_value, here)
-                if judged[0] == CONTRADICTED:  # "`xs` is true": of its truth
+                if judged[0] == CONTRADICTED:  # "`xs` is true" is about its truth value
                     state = self.run.state(here.event.frame, here.at - 1)
                     try:
-                        truth = bool(evaluate(_bare(said.subject), state))
+                        truth = bool(evaluate(_strip_keyword(worded.subject), state))
                     except Unknown:
                         return NOT_CHECKABLE, judged[1]
                     return (CONFIRMED if truth == claimed else CONTRADICTED), judged[1]
@@ -128,9 +141,9 @@ class Judge:
         truth = f"the condition is {taken}"
         return (CONFIRMED if claimed == taken else CONTRADICTED), truth
 
-    def _branch_anywhere(self, said: Said) -> Judged:
-        """A test of the program at no certain place: whether it ever came out so."""
-        wanted = dump_expression(_bare(said.subject or ""))
+    def _branch_anywhere(self, worded: WordedClaim) -> Verdict:
+        """Checks a test at an unknown place: whether it ever had this outcome."""
+        wanted = dump_expression(_strip_keyword(worded.subject or ""))
         lines = [
             line
             for line, statement in self.run.statements.items()
@@ -144,20 +157,20 @@ class Judge:
             for here in self.run.by_line.get(line, ())[:MOST_STATES]
             if here.event.branch is not None
         ]
-        meant = [here for here in tested if said.given and self.values.holds(said.given, here)]
+        meant = [here for here in tested if worded.given and self.values.holds(worded.given, here)]
         seen = {here.event.branch for here in meant or tested}
         if not seen:
             return UNKNOWN
         truth = "the condition is " + " and ".join(sorted(map(str, seen)))
-        if (said.value == "True") in seen:
+        if (worded.value == "True") in seen:
             return CONFIRMED, truth
         return (NOT_CHECKABLE if self.run.trace.truncated else CONTRADICTED), truth
 
-    def _turn(self, said: Said, here: Occurrence) -> Judged:
+    def _turn(self, worded: WordedClaim, here: Occurrence) -> Verdict:
         turns = here.turns
         if not turns:
             return UNKNOWN
-        wanted = int(said.value)
+        wanted = int(worded.value)
         for header, turn in turns.items():
             real = turn
             last = here.totals[header][0]
@@ -166,12 +179,12 @@ class Judge:
         innermost = max(turns)
         if turns[innermost] == 0:
             total = here.totals[innermost][0]
-            fits = wanted == total or (wanted == total + 1 and said.when == "exit")
+            fits = wanted == total or (wanted == total + 1 and worded.when == "exit")
             return (CONFIRMED if fits else CONTRADICTED), f"{total} turns"
         return CONTRADICTED, f"iteration {turns[innermost]}"
 
-    def _goes_on(self, here: Occurrence) -> Judged:
-        """Whether the loop around a line (or the one it heads) gets to another turn."""
+    def _goes_on(self, here: Occurrence) -> Verdict:
+        """Checks whether the loop around a line (or headed by it) makes another turn."""
         header = max(here.turns, default=None)
         if header is None:
             return UNKNOWN
@@ -189,11 +202,11 @@ class Judge:
             return CONTRADICTED, f"the loop is left in iteration {turn}"
         return UNKNOWN
 
-    def _turns(self, said: Said, here: Occurrence | None) -> Judged:
-        wanted, run = int(said.value), self.run
+    def _turns(self, worded: WordedClaim, here: Occurrence | None) -> Verdict:
+        wanted, run = int(worded.value), self.run
         loops = [loop.iterations for loop in run.trace.loops]
-        if said.subject is not None and here is None:
-            wanted_iter = dump_expression(said.subject)
+        if worded.subject is not None and here is None:
+            wanted_iter = dump_expression(worded.subject)
             lines = {
                 line
                 for line, node in run.statements.items()
@@ -206,7 +219,7 @@ class Judge:
                 total = here.totals[line][0]
                 if not run.trace.truncated:
                     sofar = here.turns.get(line, 0)
-                    fits = wanted == total or (said.when == "so far" and wanted == sofar)
+                    fits = wanted == total or (worded.when == "so far" and wanted == sofar)
                     return (CONFIRMED if fits else CONTRADICTED), f"{total} iterations"
             on_line = [x.iterations for x in run.trace.loops if x.line == line and x.frame == frame]
             if on_line:
@@ -225,13 +238,15 @@ class Judge:
 
     # ---- ends
 
-    def _return(self, said: Said, here: Occurrence | None, sure: bool) -> Judged:
+    def _return(self, worded: WordedClaim, here: Occurrence | None, sure: bool) -> Verdict:
         run, inside = self.run, self.values.inside
-        name = said.subject
+        name = worded.subject
         if name is not None and not (name.isidentifier() and name in run.functions):
             if here is None:
-                return self.values.anywhere(Said("value", said.text, name, said.value))
-            return self.values.expression(Said("value", said.text, name, said.value), here)
+                return self.values.anywhere(WordedClaim("value", worded.text, name, worded.value))
+            return self.values.expression(
+                WordedClaim("value", worded.text, name, worded.value), here
+            )
         if name is not None:
             frames = run.calls_of(name)
             results = [text for f in frames[:500] if (text := run.frame_result(f)) is not None]
@@ -243,16 +258,16 @@ class Judge:
                 near = [text for f in wanted if (text := run.frame_result(f)) is not None]
             if not near:
                 return UNKNOWN
-            judged = best_verdict(said.value, [(text, text) for text in near])
+            judged = best_verdict(worded.value, [(text, text) for text in near])
             return judged if sure or judged[0] == CONFIRMED else (
-                judged if all(compare(said.value, r) == CONTRADICTED for r in results)
+                judged if all(compare(worded.value, r) == CONTRADICTED for r in results)
                 else (NOT_CHECKABLE, judged[1])
             )  # fmt: skip
         if here is not None:
             statement = run.statements.get(here.event.line)
             end = run.line_end(here)
             if isinstance(statement, ast.Return) and end is not None and end.value is not None:
-                judged = best_verdict(said.value, [(end.value, end.value)])
+                judged = best_verdict(worded.value, [(end.value, end.value)])
                 if judged[0] != CONTRADICTED or sure:
                     return judged
             elif here.event.frame != 0 or any(
@@ -266,24 +281,27 @@ class Judge:
                 if (own := run.frame_result(here.event.frame)) is not None:
                     results.append(own)
                 results += [run.trace.result] if run.trace.result is not None else []
-                if any(compare(said.value, text) == CONFIRMED for text in results):
-                    return CONFIRMED, said.value
+                if any(compare(worded.value, text) == CONFIRMED for text in results):
+                    return CONFIRMED, worded.value
                 return UNKNOWN
             elif end is not None and end.kind == "yield":
                 return UNKNOWN
         if run.trace.result is None:
             return CONTRADICTED, outcome(run.trace)
-        verdict = compare(said.value, run.trace.result)
+        verdict = compare(worded.value, run.trace.result)
         if verdict == CONTRADICTED and here is not None and not sure:
             return NOT_CHECKABLE, run.trace.result
         if verdict == CONTRADICTED and here is not None:
-            # "len returns 3" on a line that is no return of ours
+            # "len returns 3" on a line that is not a return statement
             return NOT_CHECKABLE, run.trace.result
         return verdict, run.trace.result
 
-    def _returned_with(self, said: Said) -> Judged | None:
-        """Of "`return x` gives 3, with `y` = 2": that no such return ran with these values."""
-        code = dump_expression((said.subject or "").removeprefix("return "))
+    def _conditional_return_verdict(self, worded: WordedClaim) -> Verdict | None:
+        """Contradicts a return with conditions if no such return ran with these values.
+
+        Example: "`return x` gives 3, with `y` = 2".
+        """
+        code = dump_expression((worded.subject or "").removeprefix("return "))
         ran = [
             here
             for line, node in self.run.statements.items()
@@ -292,19 +310,23 @@ class Judge:
             and dump_node(node.value) == dump_expression(code)
             for here in self.run.by_line.get(line, ())[:MOST_STATES]
         ]
-        if not said.given or not ran or any(self.values.holds(said.given, here) for here in ran):
+        if (
+            not worded.given
+            or not ran
+            or any(self.values.holds(worded.given, here) for here in ran)
+        ):
             return None
         state = self.run.state(ran[-1].event.frame, ran[-1].at - 1)
-        truth = ", ".join(f"{name}={state.get(name)}" for name, _ in said.given)
+        truth = ", ".join(f"{name}={state.get(name)}" for name, _ in worded.given)
         return CONTRADICTED, truth
 
-    def _raise(self, said: Said, here: Occurrence | None) -> Judged:
+    def _raise(self, worded: WordedClaim, here: Occurrence | None) -> Verdict:
         run = self.run
         types = {e.raised.type for e in run.events if e.kind == "exception" and e.raised}
         if run.trace.raised is not None:
             types.add(run.trace.raised.type)
         truth = ", ".join(sorted(types)) or "no exception"
-        if not said.value:
+        if not worded.value:
             return (CONTRADICTED if run.trace.raised else CONFIRMED), truth
         if here is not None:
             local = {
@@ -312,16 +334,16 @@ class Judge:
                 for e in run.events[here.at : here.end + 1]
                 if e.kind == "exception" and e.raised
             }
-            if any(_is_a(raised, said.value) for raised in local):
-                return CONFIRMED, said.value
+            if any(_is_a(raised, worded.value) for raised in local):
+                return CONFIRMED, worded.value
             if local:
                 return CONTRADICTED, ", ".join(sorted(local))
-        if any(_is_a(raised, said.value) for raised in types):
+        if any(_is_a(raised, worded.value) for raised in types):
             return CONFIRMED, truth
         return (CONTRADICTED if not run.trace.truncated else NOT_CHECKABLE), truth
 
-    def _goto(self, said: Said, here: Occurrence) -> Judged:
-        line = self.run.starts.get(int(said.value) - FIRST_LABEL + 1)
+    def _goto(self, worded: WordedClaim, here: Occurrence) -> Verdict:
+        line = self.run.starts.get(int(worded.value) - FIRST_LABEL + 1)
         if line is None:
             return UNKNOWN
         own_next = self.run.events[here.end] if here.end < len(self.run.events) else None
@@ -340,16 +362,16 @@ class Judge:
         return CONTRADICTED, truth
 
 
-def _is_a(raised: str, said: str) -> bool:
-    """Whether a builtin exception is the one that is named, or a kind of it."""
-    if raised == said:
+def _is_a(raised: str, named: str) -> bool:
+    """Returns whether a builtin exception is the named one or a subclass of it."""
+    if raised == named:
         return True
-    types = (getattr(builtins, raised, None), getattr(builtins, said, None))
+    types = (getattr(builtins, raised, None), getattr(builtins, named, None))
     return all(isinstance(t, type) for t in types) and issubclass(*types)
 
 
-def _bare(expression: str) -> str:
-    """ "if x > 2:" is "x > 2"."""
+def _strip_keyword(expression: str) -> str:
+    """Strips the keyword: "if x > 2:" becomes "x > 2"."""
     text = expression.strip().removesuffix(":")
     for word in ("if ", "elif ", "while "):
         text = text.removeprefix(word)

@@ -1,7 +1,8 @@
-"""A line of prose with its code and values taken out, so that words can be read as words.
+"""Masks the code and values in a line of prose so that the words can be matched as words.
 
-`masked("`x` is set to [1, 2].")` gives the text "⟦0⟧ is set to ⟦1⟧." and two atoms. Every step of
-the scan moves on, and brackets that never close are given up once, so garbage costs linear time.
+`mask_code("`x` is set to [1, 2].")` returns the text "⟦0⟧ is set to ⟦1⟧." and two atoms. Every scan
+step moves forward and each unclosed bracket is abandoned only once, so malformed text costs linear
+time.
 """
 
 import ast
@@ -23,7 +24,7 @@ _ELIDED = re.compile(r"""(['"])(?:[^'"\\\n]|\\.)*(?:…|\.\.\.)""")
 
 @dataclasses.dataclass(frozen=True)
 class Atom:
-    """A piece of code or a literal. literal: whether `text` spells a value (gaps allowed)."""
+    """Holds a piece of code or a literal. literal: whether `text` is a value (gaps allowed)."""
 
     text: str
     literal: bool
@@ -46,10 +47,10 @@ def is_literal(text: str) -> bool:
         return False
 
 
-def masked(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
-    """(the text with ⟦i⟧ for its i-th atom, the atoms). Labels such as [L7] stay as they are.
+def mask_code(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
+    """Returns (the text with ⟦i⟧ for its i-th atom, the atoms). Labels such as [L7] stay.
 
-    names: words that are taken for code where they stand bare.
+    names: words to treat as code even without backticks.
     """
     line = line[:MAX_LINE].replace("⟦", "[").replace("⟧", "]")
     parts, atoms, at = [], [], 0
@@ -88,7 +89,7 @@ def masked(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
 
 
 def _code_end(line: str, at: int, names: frozenset[str], budget: list[int]) -> int | None:
-    """Where the literal or bare expression that begins at `at` ends; None if none begins."""
+    """Returns the end of the literal or bare expression at `at`; None if none begins there."""
     end, known = _operand_end(line, at, names, budget)
     if end is None:
         return None
@@ -108,7 +109,7 @@ def _code_end(line: str, at: int, names: frozenset[str], budget: list[int]) -> i
 def _operand_end(
     line: str, at: int, names: frozenset[str], budget: list[int]
 ) -> tuple[int | None, bool]:
-    """(end of an operand at `at`, whether it is surely code)."""
+    """Returns (end of an operand at `at`, whether it is surely code)."""
     if at >= len(line):
         return None, False
     if (word := _WORD.match(line, at)) and word[0] not in ("True", "False", "None", "set"):

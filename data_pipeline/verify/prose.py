@@ -1,9 +1,9 @@
-"""The free reading: a monologue's lines as claims, each placed in the run and judged.
+"""Reads free wording: extracts claims from lines, places each in the run and judges it.
 
-Lines that cite labels are aligned with the executed lines, forward in time, so that as few claims
-as possible are contradicted: a text may skip steps, but it cannot take a wrong value for right by
-jumping ahead, since the steps after it would then be wrong. A line without a label speaks of the
-label before it, or of the run as a whole.
+Aligns lines that cite labels with the executed lines, forward in time, so that as few claims as
+possible are contradicted: a text may skip steps, but it cannot make a wrong value right by jumping
+ahead, since the steps after it would then be wrong. A line without a label refers to the label
+before it, or to the run as a whole.
 """
 
 import dataclasses
@@ -13,16 +13,16 @@ from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.answer import answer_claim, same_call, witness_call
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
-from data_pipeline.verify.judging import Judge, Place
-from data_pipeline.verify.masking import Atom, masked
-from data_pipeline.verify.wording import Said, claims_of, goto_labels, is_hedged, turn_of
+from data_pipeline.verify.judging import ClaimJudge, Place
+from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.wording import WordedClaim, claims_of, goto_labels, is_hedged, turn_of
 
 MAX_CHARACTERS = 200_000
 _MOST_CANDIDATES = 400
 _MOST_STATES = 300
-_MOST_PAIRS = 40_000  # of cited lines and executions that are tried
+_MOST_PAIRS = 40_000  # cited lines times executions to try
 _MOST_CLAIMS = 20_000
-_AGAIN = 0.003  # of two ways to read a text alike, the one that moves on
+_AGAIN = 0.003  # breaks ties in favour of moving on
 _LABELS = re.compile(r"\bL(\d{1,6})\b")
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+|(?<=\.\))\s+|;\s*")
 _NUMBERING = re.compile(r"^\s*(?:#+\s*|[-*•]\s*|(?:\d+|⟦\d+⟧)[.)]\s*|Step ⟦\d+⟧:?\s*)*\**")
@@ -34,7 +34,7 @@ _LEFT_OUT = re.compile(
     re.I,
 )
 _NEGATED = re.compile(r"\b(?:not|never|n't|skip\w*|instead of|without|bypass\w*)\b|n't\b")
-# Variables that are taken for words where they stand without backticks.
+# Variable names to treat as words unless in backticks.
 _COMMON = """
 a function value values list string integer number dictionary tuple loop body iteration turn
 condition test check it line call block branch error exception to by from is with in so and or the
@@ -53,15 +53,19 @@ _KIND_OF = {
 
 
 @dataclasses.dataclass
-class _Unit:
-    """One sentence. label: cited line of the program or None; own: cited by this very line;
-    around: header -> turn, of the loops that it is known to be in, `named`
-    the one whose turn it says itself. opens: it is the first
-    sentence of its label."""
+class _Sentence:
+    """Holds one sentence and its context.
+
+    label:  cited line of the program or None
+    own:    whether this very line cites it
+    around: header -> turn, for the loops that it is known to be in
+    named:  the loop whose turn the sentence itself states
+    opens:  whether it is the first sentence of its label
+    """
 
     number: int
     text: str
-    said: list[Said]
+    claims: list[WordedClaim]
     label: int | None
     own: bool
     around: dict[int, int]
@@ -71,10 +75,11 @@ class _Unit:
 
 
 def free_claims(run: Replay, monologue: str) -> list[Claim]:
+    """Returns the judged claims of a monologue in free wording, in the order of its lines."""
     backward = "### Reverse Deduction" in monologue
-    units, answers = _units(run, monologue[:MAX_CHARACTERS])
-    judge = Judge(run)
-    placed = _placed(run, judge, units)
+    units, answers = _sentences(run, monologue[:MAX_CHARACTERS])
+    judge = ClaimJudge(run)
+    placed = _place_sentences(run, judge, units)
     claims: list[Claim] = []
     listed: dict[tuple[int, str], list[tuple[int, bool, bool, str | None]]] = {}
     for unit, here in zip(units, placed, strict=True):
@@ -89,36 +94,38 @@ def free_claims(run: Replay, monologue: str) -> list[Claim]:
         if anchored is not None and not unit.own and unit.around:
             window = _turn_window(run, unit, anchored)
         place = Place(anchored, unit.own and anchored is not None, window)
-        for said in unit.said:
-            if said.kind == "turn" and not unit.own:
+        for worded in unit.claims:
+            if worded.kind == "turn" and not unit.own:
                 verdict, truth = _turn_verdict(unit, here, window)
-            elif unit.own and here is None and unit.label is not None and said.kind != "turns":
-                verdict, truth = NOT_CHECKABLE, None  # of a line that does not run here
+            elif unit.own and here is None and unit.label is not None and worded.kind != "turns":
+                verdict, truth = NOT_CHECKABLE, None  # about a line that does not run here
             else:
-                verdict, truth = judge.judge(said, place)
+                verdict, truth = judge.judge(worded, place)
                 if verdict == CONTRADICTED and unit.section.startswith(_GENERAL):
-                    verdict = NOT_CHECKABLE  # of any call, or of an example
-            claims.append(Claim(unit.number, _kind(said), said.text[:500], verdict, truth))
-            if window is None or anchored is None or said.when != "any":
+                    verdict = NOT_CHECKABLE  # about any call, or about an example
+            claims.append(Claim(unit.number, _kind(worded), worded.text[:500], verdict, truth))
+            if window is None or anchored is None or worded.when != "any":
                 continue
-            if (ends := judge.values.ends_of(said, anchored, window)) is not None:
-                key = (max(unit.around), said.subject or "")
+            if (ends := judge.values.ends_of(worded, anchored, window)) is not None:
+                key = (max(unit.around), worded.subject or "")
                 listed.setdefault(key, []).append((len(claims) - 1, *ends))
-    _hold_lists(claims, listed)
+    _check_turn_lists(claims, listed)
     witness = witness_call(monologue[:MAX_CHARACTERS]) if backward else None
     if witness is not None and not same_call(witness, run.trace.call):
-        # Of the run of another input: this trace says nothing about it.
+        # About the run of another input, which this trace cannot check.
         claims = [dataclasses.replace(c, verdict=NOT_CHECKABLE, truth=None) for c in claims]
     for number, asserted in answers:
         claims.append(answer_claim(run.trace, number, asserted, backward=backward))
     return sorted(claims, key=lambda claim: claim.line)
 
 
-def _hold_lists(
+def _check_turn_lists(
     claims: list[Claim], listed: dict[tuple[int, str], list[tuple[int, bool, bool, str | None]]]
 ) -> None:
-    """In a list of turns whose values are those after each turn, a value that holds only before
-    its turn is wrong: "iteration 1: n = 1, iteration 2: n = 1" where each adds one."""
+    """Contradicts values that hold only before their turn, in lists of values after each turn.
+
+    Example: "iteration 1: n = 1, iteration 2: n = 1" where each turn adds one.
+    """
     for told in listed.values():
         after = sum(last and not first for _, first, last, _ in told)
         before = [(at, truth) for at, first, last, truth in told if first and not last]
@@ -127,28 +134,28 @@ def _hold_lists(
                 claims[at] = dataclasses.replace(claims[at], verdict=CONTRADICTED, truth=truth)
 
 
-def _is_general(unit: _Unit) -> bool:
+def _is_general(unit: _Sentence) -> bool:
     return unit.section.startswith(_GENERAL) and not unit.own
 
 
-def _kind(said: Said) -> str:
-    if said.kind == "outcome":
+def _kind(worded: WordedClaim) -> str:
+    if worded.kind == "outcome":
         return "value"
-    if said.kind == "value" and said.subject is not None and not said.subject.isidentifier():
-        return "branch" if said.value in ("True", "False") else "expression"
-    return _KIND_OF.get(said.kind, said.kind)
+    if worded.kind == "value" and worded.subject is not None and not worded.subject.isidentifier():
+        return "branch" if worded.value in ("True", "False") else "expression"
+    return _KIND_OF.get(worded.kind, worded.kind)
 
 
 # ---- reading
 
 
-def _units(run: Replay, monologue: str) -> tuple[list[_Unit], list[tuple[int, str]]]:
+def _sentences(run: Replay, monologue: str) -> tuple[list[_Sentence], list[tuple[int, str]]]:
     names = frozenset(run.names | set(run.functions) | set(run.constants)) - _WORDS
-    units: list[_Unit] = []
+    units: list[_Sentence] = []
     answers: list[tuple[int, str]] = []
     in_answer = in_code = False
     section, label = "", None
-    around: dict[int, int] = {}  # header -> turn, of the loops the text is in
+    around: dict[int, int] = {}  # header -> turn, for the loops around the text
     for number, line in enumerate(monologue.split("\n"), 1):
         in_answer = (in_answer or "[ANSWER]" in line) and "[/ANSWER]" not in line
         stripped = line.strip()
@@ -167,17 +174,17 @@ def _units(run: Replay, monologue: str) -> tuple[list[_Unit], list[tuple[int, st
         if stripped.startswith("#"):
             section, label, around = stripped.strip("# :*").lower(), None, {}
             continue
-        text, atoms = masked(line, names)
+        text, atoms = mask_code(line, names)
         text = _NUMBERING.sub("", " ".join(text.split())).replace("**", "").strip()
-        cited = _cited(text)
+        cited = _cited_labels(text)
         first = cited[0] if cited else None
         if first is not None:
             label = run.starts.get(first - FIRST_LABEL + 1, -1)
             around = {h: t for h, t in around.items() if h in _loops_around(run, label)}
         opens, found, before = bool(cited), None, ""
         for sentence in _SENTENCE.split(text):
-            sentence, before = _named(sentence, before, atoms), sentence
-            own = _cited(sentence)
+            sentence, before = _insert_call(sentence, before, atoms), sentence
+            own = _cited_labels(sentence)
             if own and own[0] != first:  # a second label inside the line
                 label = run.starts.get(own[0] - FIRST_LABEL + 1, -1)
                 first, opens = own[0], True
@@ -191,18 +198,19 @@ def _units(run: Replay, monologue: str) -> tuple[list[_Unit], list[tuple[int, st
                 outside = _loops_around(run, loop)
                 around = {h: t for h, t in around.items() if h in outside} | {loop: turn}
                 found, named = turn, loop
-            said = list(dict.fromkeys(claims_of(sentence, atoms)))
+            claims = list(dict.fromkeys(claims_of(sentence, atoms)))
+            own_label = bool(cited)
             units.append(
-                _Unit(number, sentence, said, label, bool(cited), around, named, section, opens)
-            )  # fmt: skip
+                _Sentence(number, sentence, claims, label, own_label, around, named, section, opens)
+            )
             opens = False
-            if turn is None and _LEFT_OUT.search(sentence):  # what follows may be far from here
+            if turn is None and _LEFT_OUT.search(sentence):  # the rest may be far from here
                 around = {}
     return units, answers
 
 
-def _named(sentence: str, before: str, atoms: list[Atom]) -> str:
-    """ "it returns 3" with the call put in that the sentence before spoke of, and of no other."""
+def _insert_call(sentence: str, before: str, atoms: list[Atom]) -> str:
+    """Inserts the call of the sentence before into "it returns 3", if it mentions only one."""
     if _IT_RETURNS.match(sentence):
         calls = [
             number
@@ -214,8 +222,8 @@ def _named(sentence: str, before: str, atoms: list[Atom]) -> str:
     return sentence
 
 
-def _cited(text: str) -> list[int]:
-    """Labels that a text speaks of, those that it only points to left out."""
+def _cited_labels(text: str) -> list[int]:
+    """Returns the labels that a text is about, without those that it only points to."""
     pointed = {at for at, _ in goto_labels(text)}
     return [
         int(match[1])
@@ -225,14 +233,14 @@ def _cited(text: str) -> list[int]:
 
 
 def _loops_around(run: Replay, line: int) -> list[int]:
-    """Headers of the loops whose body a line is in, inside out."""
+    """Returns the headers of the loops around a line, innermost first."""
     return sorted(
         (h for h, (first, last) in run.loops.items() if first <= line <= last), reverse=True
     )
 
 
 def _loop_of(run: Replay, line: int) -> int | None:
-    """The loop that a line heads, or else is in; the only one there is, else."""
+    """Returns the loop that a line heads, else the one around it, else the only loop."""
     if line in run.loops:
         return line
     around = _loops_around(run, line)
@@ -242,9 +250,9 @@ def _loop_of(run: Replay, line: int) -> int | None:
 
 
 def _turn_verdict(
-    unit: _Unit, near: Occurrence | None, window: tuple[int, int] | None
+    unit: _Sentence, near: Occurrence | None, window: tuple[int, int] | None
 ) -> tuple[str, str | None]:
-    """Whether there is the turn that a line without a label speaks of."""
+    """Checks whether the turn that a line without a label mentions exists."""
     if window is not None:
         return CONFIRMED, None
     header, turn = max(unit.around.items(), default=(0, 0))
@@ -254,8 +262,8 @@ def _turn_verdict(
     return (CONTRADICTED if turn > total + 1 else NOT_CHECKABLE), f"{total} turns"
 
 
-def _turn_window(run: Replay, unit: _Unit, near: Occurrence) -> tuple[int, int] | None:
-    """First and last event of the turn that a line without a label of its own speaks of."""
+def _turn_window(run: Replay, unit: _Sentence, near: Occurrence) -> tuple[int, int] | None:
+    """Returns the first and last event of the turn that a line without a label is about."""
     header, turn = max(unit.around.items())
     frame = near.event.frame
     own = [o for o in run.by_line.get(header, ()) if o.event.frame == frame]
@@ -271,9 +279,11 @@ def _turn_window(run: Replay, unit: _Unit, near: Occurrence) -> tuple[int, int] 
 # ---- placing
 
 
-def _placed(run: Replay, judge: Judge, units: list[_Unit]) -> list[Occurrence | None]:
-    """For each unit the execution of its line that it tells of (None: of none, or unknown)."""
-    groups: list[list[int]] = []  # units of one line and label
+def _place_sentences(
+    run: Replay, judge: ClaimJudge, units: list[_Sentence]
+) -> list[Occurrence | None]:
+    """Returns the execution that each sentence is about (None: none, or unknown)."""
+    groups: list[list[int]] = []  # sentences of one line and label
     for index, unit in enumerate(units):
         if unit.label is None or unit.section.startswith(_GENERAL):
             continue
@@ -299,8 +309,10 @@ def _placed(run: Replay, judge: Judge, units: list[_Unit]) -> list[Occurrence | 
     return result
 
 
-def _align(run: Replay, judge: Judge, groups: list[list[_Unit]]) -> list[Occurrence | None]:
-    """Forward placement with the least contradiction (dynamic programming over executions)."""
+def _align(
+    run: Replay, judge: ClaimJudge, groups: list[list[_Sentence]]
+) -> list[Occurrence | None]:
+    """Places sentences forward with the fewest contradictions, by dynamic programming."""
     # A state: (event of the last placement, score, its number). Back pointers are by number.
     states: list[tuple[int, float, int]] = [(-1, 0.0, -1)]
     trail: list[tuple[Occurrence | None, int]] = []
@@ -319,7 +331,7 @@ def _align(run: Replay, judge: Judge, groups: list[list[_Unit]]) -> list[Occurre
                     best, at_best = score + step * position, number
                 pointer += 1
             score_before, number = best - step * here.at, at_best
-            if pointer < len(states) and states[pointer][0] == here.at:  # told of once more
+            if pointer < len(states) and states[pointer][0] == here.at:  # the same execution again
                 score = states[pointer][1] - _AGAIN
                 if score > score_before:
                     score_before, number = score, states[pointer][2]
@@ -352,7 +364,7 @@ def _align(run: Replay, judge: Judge, groups: list[list[_Unit]]) -> list[Occurre
     return chosen[::-1]
 
 
-def _candidates(run: Replay, group: list[_Unit], most: int) -> list[Occurrence]:
+def _candidates(run: Replay, group: list[_Sentence], most: int) -> list[Occurrence]:
     own = run.by_line.get(group[0].label or -1, [])
     if len(own) <= most:
         return own
@@ -364,9 +376,11 @@ def _candidates(run: Replay, group: list[_Unit], most: int) -> list[Occurrence]:
     return [chosen[at] for at in sorted(chosen)]
 
 
-def _score(judge: Judge, group: list[_Unit], here: Occurrence) -> float:
-    """Claims confirmed, less a toll where any is contradicted or another turn is spoken of: more
-    than any skip, less than leaving the line unplaced."""
+def _score(judge: ClaimJudge, group: list[_Sentence], here: Occurrence) -> float:
+    """Returns the confirmed claims minus a penalty for contradictions and mismatched turns.
+
+    The penalty exceeds that of any skip and is below that of leaving the line unplaced.
+    """
     score, against, astray = 0.0, 0, 0
     place = Place(here, True)
     for unit in group:
@@ -374,15 +388,15 @@ def _score(judge: Judge, group: list[_Unit], here: Occurrence) -> float:
             real = here.turns.get(header)
             wanted = here.totals[header][0] if turn == -1 and real is not None else turn
             astray += header != unit.named and real is not None and real != wanted
-        for said in unit.said:
-            verdict = judge.judge(said, place)[0]
+        for worded in unit.claims:
+            verdict = judge.judge(worded, place)[0]
             score += verdict == CONFIRMED
             against += verdict == CONTRADICTED
     toll = 10.0 + 0.1 * min(against, 10) if against else 0.0
     return score - max(toll, 11.5 if astray else 0.0)
 
 
-def _flow_claim(run: Replay, unit: _Unit, here: Occurrence | None) -> Claim | None:
+def _flow_claim(run: Replay, unit: _Sentence, here: Occurrence | None) -> Claim | None:
     text = "the line runs"
     if unit.label in (None, -1) or unit.section.startswith(_GENERAL):
         return None
@@ -397,6 +411,6 @@ def _flow_claim(run: Replay, unit: _Unit, here: Occurrence | None) -> Claim | No
         statement, FunctionDef | ClassDef | Try | With | Global | Nonlocal
     )
     hedged = is_hedged(unit.text) or _NEGATED.search(unit.text) is not None
-    if silent or hedged or not unit.said or run.trace.truncated:
+    if silent or hedged or not unit.claims or run.trace.truncated:
         return None
     return Claim(unit.number, "flow", text, CONTRADICTED, "the line does not run")

@@ -1,4 +1,4 @@
-"""Claims about values, each against the states of the run that it may mean."""
+"""Judges claims about values against the states of the run that they may refer to."""
 
 import ast
 import functools
@@ -9,33 +9,35 @@ from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.wording import Said
+from data_pipeline.verify.wording import WordedClaim
 
-Judged = tuple[str, str | None]  # verdict, truth
-UNKNOWN: Judged = (NOT_CHECKABLE, None)
+Verdict = tuple[str, str | None]  # verdict, truth
+UNKNOWN: Verdict = (NOT_CHECKABLE, None)
 MOST_STATES = 2000
 
 
 class ValueVerdicts:
-    """Verdicts on what a claim says of a variable, an expression or a line's outcome."""
+    """Judges claims about a variable, an expression or a line's outcome."""
 
     def __init__(self, run: Replay):
         self.run = run
 
-    def value(self, said: Said, here: Occurrence) -> Judged:
-        assert said.subject is not None
-        if said.subject.isidentifier() and said.subject not in ("True", "False", "None"):
-            texts = list(self._texts(said, here))
+    def value(self, worded: WordedClaim, here: Occurrence) -> Verdict:
+        assert worded.subject is not None
+        if worded.subject.isidentifier() and worded.subject not in ("True", "False", "None"):
+            texts = list(self._texts(worded, here))
             if not texts:
                 return UNKNOWN
-            return best_verdict(said.value, [(text, f"{said.subject}={text}") for text in texts])
-        return self.expression(said, here)
+            return best_verdict(
+                worded.value, [(text, f"{worded.subject}={text}") for text in texts]
+            )
+        return self.expression(worded, here)
 
-    def _texts(self, said: Said, here: Occurrence) -> Iterator[str]:
-        """What a name stands for at a line: each text it may mean."""
-        frame, run, name = here.event.frame, self.run, said.subject
+    def _texts(self, worded: WordedClaim, here: Occurrence) -> Iterator[str]:
+        """Yields each text that a name may have at a line."""
+        frame, run, name = here.event.frame, self.run, worded.subject
         assert name is not None
-        if said.when == "call":
+        if worded.when == "call":
             called = [
                 text
                 for number, event in self.inside(here)
@@ -48,10 +50,10 @@ class ValueVerdicts:
         before = run.value(frame, name, here.at - 1)
         after = run.value(frame, name, here.at)
         end = run.value(frame, name, here.end - 1)
-        if said.when == "before":
+        if worded.when == "before":
             wanted = [before]
-        elif said.when == "after" or (
-            said.when == "any" and here.event.branch and self._binds(here, name)
+        elif worded.when == "after" or (
+            worded.when == "any" and here.event.branch and self._binds(here, name)
         ):
             wanted = [after, end]
         else:
@@ -69,39 +71,41 @@ class ValueVerdicts:
             yield constant
 
     def _binds(self, here: Occurrence, name: str) -> bool:
-        """Whether a loop's header binds a name: a turn speaks of its own value of it."""
+        """Returns whether a loop's header binds a name, so that each turn has its own value."""
         statement = self.run.statements.get(here.event.line)
         target = statement.target if isinstance(statement, ast.For) else None
         return target is not None and any(
             isinstance(node, ast.Name) and node.id == name for node in ast.walk(target)
         )
 
-    def within(self, said: Said, frame: int, window: tuple[int, int]) -> Judged | None:
-        """A variable's value at any time of a turn; None where the variable is not of the frame."""
-        name = said.subject or ""
+    def within(self, worded: WordedClaim, frame: int, window: tuple[int, int]) -> Verdict | None:
+        """Judges a variable at any time of a turn; None if it is not in the frame."""
+        name = worded.subject or ""
         positions, texts = self.run.history(frame, name)
         seen = [self.run.value(frame, name, window[0] - 1)]
         seen += [
             text for at, text in zip(positions, texts, strict=True) if window[0] <= at <= window[1]
         ]
         real = [(text, f"{name}={text}") for text in seen if text is not None]
-        return best_verdict(said.value, real) if real else None
+        return best_verdict(worded.value, real) if real else None
 
     def ends_of(
-        self, said: Said, here: Occurrence, window: tuple[int, int]
+        self, worded: WordedClaim, here: Occurrence, window: tuple[int, int]
     ) -> tuple[bool, bool, str | None] | None:
-        """Whether a variable has a value before a turn, and whether it has it at any time in it;
-        with the truth at the turn's end. None of anything but a variable's value."""
-        name, run, frame = said.subject or "", self.run, here.event.frame
-        if said.kind != "value" or name not in run.names:
+        """Returns whether a variable has a value before a turn, and whether during it.
+
+        The third item is the truth at the turn's end. Returns None for other claims.
+        """
+        name, run, frame = worded.subject or "", self.run, here.event.frame
+        if worded.kind != "value" or name not in run.names:
             return None
         positions, texts = run.history(frame, name)
         inside = [t for at, t in zip(positions, texts, strict=True) if window[0] <= at <= window[1]]
         before = run.value(frame, name, window[0] - 1)
         if before is None or None in inside:
             return None
-        first = compare(said.value, before) == CONFIRMED
-        last = any(compare(said.value, text) == CONFIRMED for text in inside if text is not None)
+        first = compare(worded.value, before) == CONFIRMED
+        last = any(compare(worded.value, text) == CONFIRMED for text in inside if text is not None)
         if not inside:
             last = first
         return first, last, f"{name}={run.value(frame, name, window[1])}"
@@ -110,24 +114,24 @@ class ValueVerdicts:
         for number in range(here.at + 1, min(here.end, here.at + 2000)):
             yield number, self.run.events[number]
 
-    def expression(self, said: Said, here: Occurrence) -> Judged:
-        assert said.subject is not None
+    def expression(self, worded: WordedClaim, here: Occurrence) -> Verdict:
+        assert worded.subject is not None
         results: list[tuple[str, str]] = []
         frame = here.event.frame
-        whole = self._whole(said.subject, here)
+        whole = self._whole(worded.subject, here)
         if whole is not None:
-            results.append((whole, f"{said.subject} = {whole}"))
+            results.append((whole, f"{worded.subject} = {whole}"))
         else:
             for at in (here.at - 1, here.at, here.end - 1):
                 try:
-                    value = evaluate(said.subject, self.run.state(frame, at))
+                    value = evaluate(worded.subject, self.run.state(frame, at))
                 except Unknown:
                     continue
-                results.append((_text(value), f"{said.subject} = {_text(value)}"))
-        return best_verdict(said.value, results) if results else UNKNOWN
+                results.append((_text(value), f"{worded.subject} = {_text(value)}"))
+        return best_verdict(worded.value, results) if results else UNKNOWN
 
     def _whole(self, expression: str, here: Occurrence) -> str | None:
-        """Of a line's own expression, what the run made of it."""
+        """Returns the run's own result of a line's whole expression."""
         statement = self.run.statements.get(here.event.line)
         own = getattr(statement, "test", None) or getattr(statement, "value", None)
         if own is None or dump_expression(expression) != dump_node(own):
@@ -142,33 +146,35 @@ class ValueVerdicts:
                 return end.value if end is not None and end.kind == "return" else None
         return None
 
-    def anywhere(self, said: Said) -> Judged:
-        """A value at no certain place: confirmed where the run ends with it, contradicted where
-        no state of the run has it."""
-        assert said.subject is not None
+    def anywhere(self, worded: WordedClaim) -> Verdict:
+        """Judges a value at no certain place.
+
+        Confirmed if the run ends with it, contradicted if no state of the run has it.
+        """
+        assert worded.subject is not None
         run, checked = self.run, 0
-        if said.subject.isidentifier():
+        if worded.subject.isidentifier():
             seen = []
             for frame in list(run.frames)[:MOST_STATES]:
-                _, texts = run.history(frame, said.subject)
+                _, texts = run.history(frame, worded.subject)
                 seen += [text for text in texts[:MOST_STATES] if text is not None]
-            seen += [c for c in [run.constants.get(said.subject)] if c is not None]
+            seen += [c for c in [run.constants.get(worded.subject)] if c is not None]
             if not seen or len(seen) > MOST_STATES:
                 return UNKNOWN
-            verdicts = {compare(said.value, text) for text in set(seen)}
-            truth = f"{said.subject}={seen[-1]}"
+            verdicts = {compare(worded.value, text) for text in set(seen)}
+            truth = f"{worded.subject}={seen[-1]}"
         else:
-            names = _names(said.subject)
+            names = _names(worded.subject)
             verdicts, truth = set(), None
             for here in run.occurrences[:MOST_STATES]:
                 if names and not names & set(here.event.changed) and checked:
                     continue
-                judged = self.expression(said, here)
+                judged = self.expression(worded, here)
                 frame = here.event.frame
                 if judged == UNKNOWN and any(
                     run.value(frame, name, here.end - 1) is None for name in names & run.names
                 ):
-                    continue  # not all of it exists yet
+                    continue  # some of its variables do not exist yet
                 checked += judged[0] != NOT_CHECKABLE
                 verdicts.add(judged[0])
                 truth = judged[1] or truth
@@ -178,7 +184,7 @@ class ValueVerdicts:
             return CONTRADICTED, truth
         return NOT_CHECKABLE, truth
 
-    def outcome(self, said: Said, here: Occurrence, sure: bool) -> Judged:
+    def outcome(self, worded: WordedClaim, here: Occurrence, sure: bool) -> Verdict:
         texts = list(here.event.changed.values())
         end = self.run.line_end(here)
         if end is not None and end.value is not None:
@@ -186,13 +192,13 @@ class ValueVerdicts:
         statement = self.run.statements.get(here.event.line)
         if here.event.branch is not None:
             texts.append(str(here.event.branch))
-        judged = best_verdict(said.value, [(text, text) for text in texts]) if texts else UNKNOWN
+        judged = best_verdict(worded.value, [(text, text) for text in texts]) if texts else UNKNOWN
         if judged[0] != CONTRADICTED:
             return judged
         simple = isinstance(statement, ast.Assign | ast.AugAssign | ast.Return) and len(texts) == 1
         inner = getattr(statement, "value", None)
-        if isinstance(inner, ast.AST) and self._is_part(said.value, inner, here):
-            return CONFIRMED, said.value
+        if isinstance(inner, ast.AST) and self._is_part(worded.value, inner, here):
+            return CONFIRMED, worded.value
         return judged if simple and sure and not _has_parts(inner) else (NOT_CHECKABLE, judged[1])
 
     def _is_part(self, value: str, node: ast.AST, here: Occurrence) -> bool:
@@ -212,8 +218,8 @@ class ValueVerdicts:
         return bool(known) and CONTRADICTED not in known
 
 
-def best_verdict(value: str, real: list[tuple[str, str]]) -> Judged:
-    """The kindest verdict over what a claim may mean."""
+def best_verdict(value: str, real: list[tuple[str, str]]) -> Verdict:
+    """Returns the most favourable verdict over the possible meanings of a claim."""
     plain = [(text, truth) for text, truth in real if not text.startswith("<")]
     verdicts = [(compare(value, text), truth) for text, truth in plain or real]
     for wanted in (CONFIRMED, NOT_CHECKABLE):

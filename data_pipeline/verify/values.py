@@ -1,4 +1,4 @@
-"""A value as a monologue writes it, held against its text in a trace."""
+"""Compares a value as a monologue writes it with its text in a trace."""
 
 import functools
 import re
@@ -12,9 +12,9 @@ _GAP = re.compile(r"\s*(?:\.\.\.|…)\s*")
 
 @functools.lru_cache(maxsize=4096)
 def compare(text: str, real: str) -> str:
-    """Verdict on the literal `text` where the run had the value rendered as `real`.
+    """Returns the verdict on the literal `text` where the run had the value rendered as `real`.
 
-    A gap ("[1, 2, ..., 9]", "'abc…'") stands for anything, as "…⟨+9 characters⟩" in `real` does.
+    A gap ("[1, 2, ..., 9]", "'abc…'") matches anything, as "…⟨+9 characters⟩" in `real` does.
     """
     text = text.strip()
     if text == real:
@@ -23,11 +23,11 @@ def compare(text: str, real: str) -> str:
     if _GAP.search(text) or cut:
         return _compare_ends(text, real[: cut.start()] if cut else real, bool(cut))
     try:
-        real_value = _parsed(real)
+        real_value = _parse_value(real)
     except LiteralError:  # an object
         return NOT_CHECKABLE
     try:
-        return CONFIRMED if same_value(_parsed(text), real_value) else CONTRADICTED
+        return CONFIRMED if same_value(_parse_value(text), real_value) else CONTRADICTED
     except LiteralError:
         return CONTRADICTED
     except ValueError:
@@ -35,12 +35,12 @@ def compare(text: str, real: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _parsed(text: str) -> object:
+def _parse_value(text: str) -> object:
     return parse_literal(text)
 
 
 def _compare_ends(text: str, real: str, cut: bool) -> str:
-    if text[:1] == "{":  # a set may be told in any order
+    if text[:1] == "{":  # a set may be written in any order
         return CONFIRMED if _ends_fit(text, real, cut) else NOT_CHECKABLE
     return CONFIRMED if _ends_fit(text, real, cut) else CONTRADICTED
 

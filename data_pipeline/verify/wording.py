@@ -1,4 +1,4 @@
-"""What a sentence claims: patterns over prose whose code and values are masked (see `masking`)."""
+"""Extracts claims from sentences whose code and values are masked (see `masking`)."""
 
 import ast
 import dataclasses
@@ -20,16 +20,16 @@ ORDINALS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
-    """One claim as it is worded.
+class WordedClaim:
+    """Holds one claim as worded.
 
     kind: "value" (subject, a name or an expression, is value), "outcome" (the line gives value),
       "branch" (subject, or the line's own condition, is value), "turn" (this is turn `value`),
       "turns" (the loop makes `value` turns), "return", "raise" (value: type, "" for none), "goto",
       "goes on" (the loop makes another turn).
-    when: "before", "after", "any", "around" (any, also before a turn),
-      "call" (in the function called), or "so far" (of turns: the loop
-      may go on), or "exit" (of a turn: it may be the one that does not start).
+    when: "before", "after", "any", "around" (any, also before a turn), "call" (in the function
+      called), "so far" (of turns: the loop may go on), or "exit" (of a turn: it may be the one that
+      does not start).
     given: (name, value) pairs that the claim says hold with it, "as with `x` = 3".
     """
 
@@ -63,7 +63,7 @@ _SET = (
 )
 
 _PATTERNS: tuple[tuple[str, str, str], ...] = (
-    # what a variable is after the line
+    # values after the line
     ("value", "after", rf"{_S} (?:is|are|was|gets|has been|being) {_ADV}{_SET}"
      rf"(?: by {_T})?(?: from {_B})?(?: to be| to| as| with| at| into|,? becoming)?"
      rf" (?:(?:the|an?|initial|new|value|of|empty|list|string) )*{_V}{_END}"),
@@ -78,7 +78,7 @@ _PATTERNS: tuple[tuple[str, str, str], ...] = (
     ("value", "after", rf"\b(?:assigns?|stores?|assigning|storing|binds?|puts?) {_V} "
      rf"(?:to|in|into) (?:the variable )?{_S}"),
     ("value", "after", rf"{_V} is (?:assigned|stored|bound)(?: to| in| into)? {_S}"),
-    # at the line
+    # values at the line
     ("value", "any", rf"{_S}(?:,)? {_IS} {_ADV}{_V}{_END}"),
     ("value", "any", rf"\(?{_S}={_V}"),
     ("value", "any", rf"{_S} (?:evaluates? to|comes? to|computes? to|gives|yields|produces|results "
@@ -187,13 +187,13 @@ _NOT = re.compile(r"\b(?:not|n't)\s*$")
 
 
 def goto_labels(text: str) -> Iterator[tuple[int, int]]:
-    """(position, label) of labels that a sentence only points to."""
+    """Yields (position, label) for labels that a sentence only points to."""
     for match in _GOTO.finditer(text):
         yield match.start("l"), int(match["l"])
 
 
 def turn_of(text: str, atoms: Sequence[Atom]) -> int | None:
-    """The turn of a loop that a line speaks of, -1 for the last; None for none, or several."""
+    """Returns the loop turn that a line mentions, -1 for the last; None for none or several."""
     turns = set()
     for match in _TURN.finditer(text):
         ahead = text[: match.start()].lower().rstrip()
@@ -214,22 +214,23 @@ def turn_of(text: str, atoms: Sequence[Atom]) -> int | None:
 
 
 def is_hedged(sentence: str) -> bool:
+    """Returns whether a sentence is conditional, general or uncertain."""
     return bool(_HEDGE.search(sentence))
 
 
-def claims_of(sentence: str, atoms: Sequence[Atom]) -> Iterator[Said]:
-    """The claims of one masked sentence that no hedge turns into a supposition."""
+def claims_of(sentence: str, atoms: Sequence[Atom]) -> Iterator[WordedClaim]:
+    """Yields the claims of one masked sentence; of a hedged one, only its turns and counts."""
 
-    def spelled(match: re.Match[str]) -> str:
+    def spell(match: re.Match[str]) -> str:
         return re.sub(r"⟦(\d+)⟧", lambda m: atoms[int(m[1])].text, match[0]).strip(" .,;:")
 
-    yield from _count_claims(sentence, atoms, spelled)
+    yield from _count_claims(sentence, atoms, spell)
     if (turn := turn_of(sentence, atoms)) is not None:
         leaves = _LEAVES.search(sentence) or any(
             f"⟦{number}⟧" in sentence and atom.text == "False" for number, atom in enumerate(atoms)
         )
         text = f"iteration {turn if turn > 0 else 'last'}"
-        yield Said("turn", text, value=str(turn), when="exit" if leaves else "any")
+        yield WordedClaim("turn", text, value=str(turn), when="exit" if leaves else "any")
     if is_hedged(sentence):
         return
     later = _AFTER.search(sentence) is not None  # "after the swap, `x` is 3"
@@ -240,7 +241,7 @@ def claims_of(sentence: str, atoms: Sequence[Atom]) -> Iterator[Said]:
             taken.add(int(match["v"]))
             for part in parts:
                 if not part.literal:
-                    yield Said("value", f"{part.text} = {last.text}", part.text, last.text)
+                    yield WordedClaim("value", f"{part.text} = {last.text}", part.text, last.text)
     calling = re.search(r"\bcall(?:s|ed|ing)?\b", sentence) is not None
     for kind, when, pattern in _COMPILED:
         for match in pattern.finditer(sentence):
@@ -261,29 +262,29 @@ def claims_of(sentence: str, atoms: Sequence[Atom]) -> Iterator[Said]:
             text = atoms[value].text
             of = None if subject is None else atoms[int(subject)].text
             if (before := match.groupdict().get("b")) and of and atoms[int(before)].literal:
-                yield Said("value", f"{of} = {atoms[int(before)].text}", of,
+                yield WordedClaim("value", f"{of} = {atoms[int(before)].text}", of,
                            atoms[int(before)].text, "before")  # fmt: skip
             if kind == "return" and pattern.pattern.startswith(_S):
-                yield Said("return", spelled(match), of, text)
+                yield WordedClaim("return", spell(match), of, text)
             elif kind == "return":
-                yield Said("return", spelled(match), None, text)
+                yield WordedClaim("return", spell(match), None, text)
                 if of is not None:
-                    yield Said("value", f"{of} = {text}", of, text, "any")
+                    yield WordedClaim("value", f"{of} = {text}", of, text, "any")
             else:
                 if later and when == "any" and kind == "value":
                     when = "after"
                 if when == "any" and re.match(r"\W*[Bb]efore\b", sentence):
                     when = "around"  # "before iteration 3, `x` is 2"
                 at_call = when == "any" and calling and "call" in sentence[: match.start()]
-                given = tuple(_given(sentence[match.end() :], atoms))
-                yield Said(kind, spelled(match), of, text, "call" if at_call else when, given)
+                given = tuple(_given_values(sentence[match.end() :], atoms))
+                yield WordedClaim(kind, spell(match), of, text, "call" if at_call else when, given)
     for number, atom in enumerate(atoms):
         if f"⟦{number}⟧" in sentence and not atom.literal:
             yield from _equation(atom)
-    yield from _branch_claims(sentence, atoms, spelled, taken)
-    yield from _exception_claims(sentence, atoms, spelled)
+    yield from _branch_claims(sentence, atoms, spell, taken)
+    yield from _exception_claims(sentence, atoms, spell)
     for _, label in goto_labels(sentence):
-        yield Said("goto", f"[L{label}] runs next", value=str(label))
+        yield WordedClaim("goto", f"[L{label}] runs next", value=str(label))
 
 
 def _is_scalar_list(behind: str, atoms: Sequence[Atom]) -> bool:
@@ -291,7 +292,7 @@ def _is_scalar_list(behind: str, atoms: Sequence[Atom]) -> bool:
     return match is not None and atoms[int(match[1])].literal
 
 
-def _count_claims(sentence: str, atoms: Sequence[Atom], spelled) -> Iterator[Said]:
+def _count_claims(sentence: str, atoms: Sequence[Atom], spell) -> Iterator[WordedClaim]:
     if re.search(r"\b(?:would|could|if|may|might|at most|at least|up to|until)\b", sentence):
         return
     named = _OVER.search(sentence)
@@ -305,43 +306,45 @@ def _count_claims(sentence: str, atoms: Sequence[Atom], spelled) -> Iterator[Sai
             if groups.get("n") is not None:
                 text = atoms[int(groups["n"])].text
                 if text.isascii() and text.isdigit():
-                    yield Said("turns", spelled(match), over, text, when)
+                    yield WordedClaim("turns", spell(match), over, text, when)
             else:
-                yield Said("turns", spelled(match), over, str(NUMBERS[groups["w"].lower()]), when)
+                yield WordedClaim(
+                    "turns", spell(match), over, str(NUMBERS[groups["w"].lower()]), when
+                )
     for match in _PARTS.finditer(sentence):
         of, word = atoms[int(match["s"])], match["w"]
         number = str(NUMBERS[word.lower()]) if word else atoms[int(match["n"])].text
         if not of.literal and number.isdigit() and not is_hedged(sentence):
-            yield Said("value", spelled(match), f"len({of.text})", number)
+            yield WordedClaim("value", spell(match), f"len({of.text})", number)
     if _GOES_ON.search(sentence) and not is_hedged(sentence):
-        yield Said("goes on", "the loop goes on")
+        yield WordedClaim("goes on", "the loop goes on")
     if match := _NEVER.search(sentence):
-        yield Said("turns", spelled(match), value="0")
+        yield WordedClaim("turns", spell(match), value="0")
 
 
-def _branch_claims(sentence, atoms, spelled, taken: set[int]) -> Iterator[Said]:
+def _branch_claims(sentence, atoms, spell, taken: set[int]) -> Iterator[WordedClaim]:
     for match in _TRUTH.finditer(sentence):
         subject = match["s"] or match["s2"]
         of = None if subject is None else atoms[int(subject)].text
-        given = tuple(_given(sentence[match.end() :], atoms))
+        given = tuple(_given_values(sentence[match.end() :], atoms))
         value = "False" if match["neg"] else "True"
-        yield Said("branch", spelled(match), of, value, given=given)
+        yield WordedClaim("branch", spell(match), of, value, given=given)
     for match in _CONDITION_LITERAL.finditer(sentence):
         value = int(match["v"])
         if value not in taken and atoms[value].text in ("True", "False"):
-            yield Said("branch", spelled(match), None, atoms[value].text)
+            yield WordedClaim("branch", spell(match), None, atoms[value].text)
     for match in _TAKEN.finditer(sentence):
-        yield Said("branch", spelled(match), None, "False" if match["no"] else "True")
+        yield WordedClaim("branch", spell(match), None, "False" if match["no"] else "True")
 
 
-def _given(behind: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
+def _given_values(behind: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
     if match := _WITH.match(behind):
         for name, value in re.findall(r"⟦(\d+)⟧ = ⟦(\d+)⟧", match[0]):
             if atoms[int(name)].text.isidentifier() and atoms[int(value)].literal:
                 yield atoms[int(name)].text, atoms[int(value)].text
 
 
-def _exception_claims(sentence, atoms, spelled) -> Iterator[Said]:
+def _exception_claims(sentence, atoms, spell) -> Iterator[WordedClaim]:
     for match in _RAISES.finditer(sentence):
         if _NOT.search(sentence[: match.start()]):
             continue
@@ -349,20 +352,20 @@ def _exception_claims(sentence, atoms, spelled) -> Iterator[Said]:
         name = atoms[int(number)].text if number is not None else match["e"] or match["e2"]
         name = re.match(r"[A-Za-z_][\w.]*|", name)[0]  # type: ignore[index]
         if name:
-            yield Said("raise", spelled(match), value=name.rpartition(".")[2])
+            yield WordedClaim("raise", spell(match), value=name.rpartition(".")[2])
     if match := _NO_RAISE.search(sentence):
-        yield Said("raise", spelled(match), value="")
+        yield WordedClaim("raise", spell(match), value="")
 
 
 @functools.lru_cache(maxsize=2048)
-def _equation(atom: Atom) -> tuple[Said, ...]:
-    """Code that says a value itself: "x = 5", "a + b = 3 + 4 = 7"."""
+def _equation(atom: Atom) -> tuple[WordedClaim, ...]:
+    """Returns claims of code that states a value itself: "x = 5", "a + b = 3 + 4 = 7"."""
     if len(atom.text) > 2000 or "=" not in atom.text:
         return ()
     try:
         tree = ast.parse(atom.text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return _chain(atom.text)
+        return _equation_chain(atom.text)
     match tree.body:
         case [ast.Assign(targets=[*targets], value=value)]:
             if not all(isinstance(target, ast.Name) for target in targets):
@@ -373,12 +376,12 @@ def _equation(atom: Atom) -> tuple[Said, ...]:
                 return ()
             text = ast.unparse(value)
             return tuple(
-                Said("value", f"{t.id} = {text}", t.id, text, "after") for t in targets
+                WordedClaim("value", f"{t.id} = {text}", t.id, text, "after") for t in targets
             )  # fmt: skip
     return ()
 
 
-def _chain(text: str) -> tuple[Said, ...]:
+def _equation_chain(text: str) -> tuple[WordedClaim, ...]:
     parts = re.split(r"(?<![=!<>:+\-*/%&|^])=(?!=)", text)
     if len(parts) < 2:
         return ()
@@ -390,5 +393,6 @@ def _chain(text: str) -> tuple[Said, ...]:
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return ()
     return tuple(
-        Said("value", f"{part.strip()} = {value}", part.strip(), value) for part in parts[:-1]
+        WordedClaim("value", f"{part.strip()} = {value}", part.strip(), value)
+        for part in parts[:-1]
     )

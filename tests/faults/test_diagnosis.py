@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from data_pipeline.faults.alignment import likeness, matched_lines, parting
+from data_pipeline.faults.alignment import find_divergence, likeness, match_lines
 from data_pipeline.faults.check import complaints
 from data_pipeline.faults.diagnosis import DiagnosisError, diagnose
-from data_pipeline.faults.folding import folded
+from data_pipeline.faults.folding import fold_statements
 from data_pipeline.tracing import trace_call
 from tests.support.mutants import mutants
 
@@ -38,7 +38,10 @@ class First:
 def told(old: str, new: str, call: str = CALL, program: str = RIGHT, expected: str = "6"):
     buggy = program.replace(old, new, 1)
     assert buggy != program
-    right_run, buggy_run = folded(trace_call(program, call)), folded(trace_call(buggy, call))
+    right_run, buggy_run = (
+        fold_statements(trace_call(program, call)),
+        fold_statements(trace_call(buggy, call)),
+    )
     diagnosis = diagnose(right_run, buggy_run, expected, "", First())
     assert complaints(diagnosis, right_run, buggy_run, expected) == []
     return diagnosis
@@ -168,10 +171,10 @@ def test_statements_over_several_lines_are_one_step():
 def test_moved_lines_keep_their_headers_matched():
     right = "a\nn = 0\nfor x in xs:\n    n += x\nb"
     buggy = "a\nfor x in xs:\n    n = 0\n    n += x\nb"
-    assert matched_lines(right, buggy) == {1: 1, 3: 2, 4: 4, 5: 5}
-    assert matched_lines("a\nb\nc", "a\nB\nc") == {1: 1, 2: 2, 3: 3}
-    assert matched_lines("a\nb\nc", "a\nc") == {1: 1, 3: 2}
-    changed = matched_lines("a\nif x:\n  y\ncount = x + 1\nb", "a\ncount = x - 1\nb")
+    assert match_lines(right, buggy) == {1: 1, 3: 2, 4: 4, 5: 5}
+    assert match_lines("a\nb\nc", "a\nB\nc") == {1: 1, 2: 2, 3: 3}
+    assert match_lines("a\nb\nc", "a\nc") == {1: 1, 3: 2}
+    changed = match_lines("a\nif x:\n  y\ncount = x + 1\nb", "a\ncount = x - 1\nb")
     assert changed == {1: 1, 4: 2, 5: 3}
 
 
@@ -183,7 +186,7 @@ def test_likeness():
 def test_the_same_run_has_no_parting():
     trace = trace_call(RIGHT, CALL)
     with pytest.raises(ValueError, match="no difference"):
-        parting(trace, trace_call(RIGHT.replace("> 100", "> 101"), CALL))
+        find_divergence(trace, trace_call(RIGHT.replace("> 100", "> 101"), CALL))
     assert trace.result == "6"
 
 
@@ -227,7 +230,7 @@ PROGRAMS = {
 
 def true_diagnoses():
     for call, program in PROGRAMS.items():
-        right = folded(trace_call(program, call, max_lines=400))
+        right = fold_statements(trace_call(program, call, max_lines=400))
         for mutant in mutants(program):
             if "while" in program and mutant.operator in ("dropped_statement", "augmented_operator",
                     "unindented_statement", "wrong_variable", "constant_change",
@@ -235,7 +238,7 @@ def true_diagnoses():
                     "wrong_function", "misplaced_initializer", "negated_condition",
                     "boolean_connective", "dropped_condition", "swapped_statements"):  # fmt: skip
                 continue  # in this process nothing ends a loop that never does
-            buggy = folded(trace_call(mutant.text, call))
+            buggy = fold_statements(trace_call(mutant.text, call))
             if (buggy.result, buggy.raised) != (right.result, right.raised):
                 try:
                     diagnosis = diagnose(right, buggy, str(right.result), mutant.why, First())

@@ -13,7 +13,7 @@ from data_pipeline.execution.oracles import is_equal
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.faults import Fault, failed_test, faults, faults_of
 from data_pipeline.faults.mutant import Mutant
-from data_pipeline.faults.search import RUN_LIMITS, leaked
+from data_pipeline.faults.search import RUN_LIMITS, leaked_lines
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import parse_record, read_jsonl, record_to_row
 from data_pipeline.seeds import Seed
@@ -154,7 +154,7 @@ def test_nothing_of_the_reference_is_in_the_prompt(sandbox):
             seen += 1
             assert f"marker-{number}" not in fault.fault
             assert f"marker-{number}" in fault.response
-            assert not list(leaked(fault))
+            assert not list(leaked_lines(fault))
     assert seen >= 4
 
 

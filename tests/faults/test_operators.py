@@ -8,7 +8,7 @@ from difflib import unified_diff
 
 import pytest
 
-from data_pipeline.faults.operators import OPERATORS, shuffled
+from data_pipeline.faults.operators import OPERATORS, shuffle_mutants
 from tests.support.mutants import mutants
 
 # operator -> (line of the program, line of the variant it must give); "" is a line that is gone.
@@ -180,11 +180,11 @@ def test_what_is_said_of_a_variant_is_true_of_its_text():
 
 
 def test_the_order_is_the_seed_s():
-    orders = [[m.text for m in shuffled(PROGRAM, random.Random(seed))] for seed in (1, 1, 2)]
+    orders = [[m.text for m in shuffle_mutants(PROGRAM, random.Random(seed))] for seed in (1, 1, 2)]
     assert orders[0] == orders[1] != orders[2]
     assert sorted(orders[0]) == sorted(orders[2])
     # The operators take turns.
-    first = [m.operator for m in list(shuffled(PROGRAM, random.Random(3)))[:10]]
+    first = [m.operator for m in list(shuffle_mutants(PROGRAM, random.Random(3)))[:10]]
     assert len(set(first)) == 10
 
 

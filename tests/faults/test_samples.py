@@ -5,8 +5,8 @@ import pytest
 from data_pipeline.endpoint.client import Client, Endpoint, EndpointError
 from data_pipeline.endpoint.reply_cache import CachedClient, ReplyCache
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
-from data_pipeline.faults import sampled_faults
-from data_pipeline.faults.samples import question, sampled_program
+from data_pipeline.faults import sample_faults
+from data_pipeline.faults.samples import extract_program, question
 from data_pipeline.seeds import Seed
 from data_pipeline.testcases import Case
 from tests.support.openai_stand_in import MODEL, StandIn
@@ -50,7 +50,7 @@ def sampled(explored, sandbox, answers, path=None, **options):
     with StandIn(lambda body: answers[body["seed"]]) as stand_in:
         client = Client(Endpoint(stand_in.url, MODEL, max_tries=1, first_wait_seconds=0.001))
         cached = CachedClient(client, ReplyCache(path) if path else None)
-        found = sampled_faults(*explored, sandbox, cached, samples=len(answers), **options)
+        found = sample_faults(*explored, sandbox, cached, samples=len(answers), **options)
     return found, stand_in
 
 
@@ -91,7 +91,7 @@ def test_what_a_sample_says_about_its_bug_is_taken_out(explored):
     chatty = FLOOR.replace(
         "    count", '    """BUG: floor, should be ceil."""\n    # wrong on purpose\n    count'
     ).replace("/ size)", "/ size)  # should be ceil")
-    assert sampled_program(fenced(chatty), seed) == FLOOR
+    assert extract_program(fenced(chatty), seed) == FLOOR
 
 
 @pytest.mark.parametrize(
@@ -120,17 +120,17 @@ def test_a_stopped_build_does_not_ask_again(explored, sandbox, tmp_path):
     found, stand_in = sampled(explored, sandbox, [fenced(FLOOR)], path)
     assert len(stand_in.requests) == 1
     client = Client(Endpoint(stand_in.url, MODEL, max_tries=1))  # which is gone
-    again = sampled_faults(*explored, sandbox, CachedClient(client, ReplyCache(path)), samples=1)
+    again = sample_faults(*explored, sandbox, CachedClient(client, ReplyCache(path)), samples=1)
     assert again == found
 
 
 def test_no_answer_is_counted_and_a_wrong_key_is_told(explored, sandbox):
     with StandIn(lambda body: fenced(FLOOR), faults=[(400, {}, {}), (401, {}, {})]) as stand_in:
         client = Client(Endpoint(stand_in.url, MODEL, max_tries=1, concurrency=1))
-        found = sampled_faults(*explored, sandbox, CachedClient(client), samples=1)
+        found = sample_faults(*explored, sandbox, CachedClient(client), samples=1)
         assert found.refused == {"the endpoint gave no answer": 1}
         with pytest.raises(EndpointError, match="status 401"):
-            sampled_faults(*explored, sandbox, CachedClient(client), samples=1)
+            sample_faults(*explored, sandbox, CachedClient(client), samples=1)
 
 
 def test_completion_models_go_on_inside_the_fence(explored, sandbox):

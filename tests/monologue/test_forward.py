@@ -6,7 +6,7 @@ import pytest
 
 from data_pipeline.monologue.forward import NarrationError, forward_monologue, tokens
 from data_pipeline.tracing import trace_call
-from data_pipeline.verify import CONFIRMED, CONTRADICTED, marked, verify_trace
+from data_pipeline.verify import CONFIRMED, CONTRADICTED, mark_claims, verify_trace
 from tests.support.traced_programs import PROGRAM, cruxeval_traces
 
 HEADINGS = [
@@ -108,7 +108,7 @@ def check_corpus(traces):
         claims = verify_trace(trace, told)
         verdicts.update(claim.verdict for claim in claims)
         wrong = [claim for claim in claims if claim.verdict == CONTRADICTED]
-        assert not wrong, f"{trace.program}\n{marked(told, claims)}"
+        assert not wrong, f"{trace.program}\n{mark_claims(told, claims)}"
         sizes.append(tokens(told))
     assert verdicts[CONFIRMED] > 0.97 * verdicts.total()
     return sizes, refused

@@ -9,4 +9,4 @@ from data_pipeline.source.edits import EditableProgram
 
 def mutants(program: str, names: Sequence[str] = tuple(operators.OPERATORS)) -> Iterator[Mutant]:
     source = EditableProgram(program)
-    return operators._sound(source, operators._candidates(source, names))
+    return operators._valid_mutants(source, operators._candidates(source, names))

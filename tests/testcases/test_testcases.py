@@ -17,8 +17,17 @@ from data_pipeline.seeds import Seed, read_unit, units
 from data_pipeline.source.fingerprints import function_fingerprint
 from data_pipeline.testcases import EXPLORATION_LIMITS, cases
 from data_pipeline.testcases.coverage import universe_of
-from data_pipeline.testcases.feedback import hinted
-from data_pipeline.testcases.kinds import BYTES, DICT, FLOAT, INT, INTS, STR, Kind, infer
+from data_pipeline.testcases.feedback import parse_hint
+from data_pipeline.testcases.kinds import (
+    BYTES,
+    DICT,
+    FLOAT,
+    INT,
+    INTS,
+    STR,
+    ValueKind,
+    infer_signature,
+)
 from data_pipeline.tracing.events import Raised
 from tests.support.sandboxes import open_sandbox
 
@@ -253,22 +262,24 @@ def test_limit_is_checked(sandbox):
 
 
 def likeliest(code, entry="f", calls=()):
-    signature = infer(textwrap.dedent(code), entry, calls)
+    signature = infer_signature(textwrap.dedent(code), entry, calls)
     return {p.name: max(p.kinds, key=lambda kind: p.kinds[kind]) for p in signature.parameters}
 
 
 def test_kinds_are_inferred():
     assert likeliest("def f(q: int, w: 'dict[str, float]'):\n    return q") == {
         "q": INT,
-        "w": Kind("dict", (STR, Kind("float"))),
+        "w": ValueKind("dict", (STR, ValueKind("float"))),
     }
     assert likeliest("def f(q, w):\n    return q.strip() + w.upper()") == {"q": STR, "w": STR}
     assert likeliest("def f(q, w):\n    return q.items(), range(w)") == {"q": DICT, "w": INT}
     assert likeliest("def f(q):\n    return q", calls=["f([(1, 'a')])"]) == {
-        "q": Kind("list", (Kind("tuple", (INT, STR)),))
+        "q": ValueKind("list", (ValueKind("tuple", (INT, STR)),))
     }
     # Through a loop, and through a helper.
-    assert likeliest("def f(q):\n    return [w.lower() for w in q]") == {"q": Kind("list", (STR,))}
+    assert likeliest("def f(q):\n    return [w.lower() for w in q]") == {
+        "q": ValueKind("list", (STR,))
+    }
     assert likeliest("def g(w):\n    return w.lower()\ndef f(q):\n    return g(q)") == {"q": STR}
 
 
@@ -300,7 +311,7 @@ def test_messages_of_python_are_read(number):
     action, met, asked = ASKED[number]
     with pytest.raises((TypeError, AttributeError)) as caught:
         action()
-    told = hinted(Raised(type(caught.value).__name__, str(caught.value), None))
+    told = parse_hint(Raised(type(caught.value).__name__, str(caught.value), None))
     assert told == (None if asked is None else (met, asked))
 
 

@@ -9,7 +9,7 @@ from data_pipeline.seeds import Seed, read_unit, units
 from data_pipeline.source.calls import CallError
 from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Replay
-from data_pipeline.verify import CONTRADICTED, marked, verify_trace
+from data_pipeline.verify import CONTRADICTED, mark_claims, verify_trace
 from data_pipeline.verify.masking import is_literal
 from tests.support.planting import count_caught_forward, is_contradicted
 
@@ -80,7 +80,7 @@ def test_functions_of_a_library(package):
         told = forward_monologue(trace, seed=number)
         claims = verify_trace(trace, told)
         wrong = [claim for claim in claims if claim.verdict == CONTRADICTED]
-        assert not wrong, f"{trace.program}\n{trace.call}\n{marked(told, claims)}"
+        assert not wrong, f"{trace.program}\n{trace.call}\n{mark_claims(told, claims)}"
         for line, broken in neighbours(trace, told):
             made += 1
             if is_contradicted(trace, broken):

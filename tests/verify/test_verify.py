@@ -18,7 +18,7 @@ from data_pipeline.verify import (
     CONTRADICTED,
     NOT_CHECKABLE,
     VerifyError,
-    marked,
+    mark_claims,
     verify_forward,
     verify_trace,
 )
@@ -126,7 +126,7 @@ def test_every_step_of_the_narrator_is_confirmed():
     for trace, monologue in generated_runs(400, seed=11):
         claims = verify_trace(trace, monologue)
         wrong = [claim for claim in claims if claim.verdict != CONFIRMED]
-        assert not wrong, f"{trace.program}\n{marked(monologue, claims)}"
+        assert not wrong, f"{trace.program}\n{mark_claims(monologue, claims)}"
         steps = len(re.findall(r"^\d+\. \[L", monologue, re.M))
         assert sum(claim.kind == "flow" for claim in claims) == steps
         kinds |= {claim.kind for claim in claims}

@@ -18,7 +18,7 @@ from data_pipeline.pyx.prompts import forward_prompt
 from data_pipeline.source.fingerprints import explain_mismatch
 from data_pipeline.source.literals import LiteralError, literal_end, parse_literal, same_value
 from data_pipeline.tracing import Trace
-from data_pipeline.verify import VerifyError, marked, trace_of, verify_trace
+from data_pipeline.verify import VerifyError, mark_claims, trace_of, verify_trace
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to
 from semcoder_jax.evaluation.harness import Said
@@ -128,7 +128,7 @@ def worked_example(answer: Answer) -> str:
     return (
         f"{program}\n\n{call} returns {answer.expected}; "
         f"the model says {answer.answer or 'nothing'}: {verdict}\n\n"
-        f"{marked(answer.text.rstrip(), answer.claims or ())}"
+        f"{mark_claims(answer.text.rstrip(), answer.claims or ())}"
     )
 
 
