@@ -1,5 +1,4 @@
-"""Programs in, training batches out: PyX records, prompts, execution, tracing, grain input.
+"""Turns programs into training batches: execution, tracing, PyX records, prompts, grain input.
 
-Nothing here imports JAX (grain, imported by `data_pipeline.tokens.batches` alone, brings it
-along).
+Nothing here imports JAX, except that `data_pipeline.tokens.batches` imports grain, which does.
 """

@@ -1,6 +1,9 @@
-"""The root of every error that a user can mend."""
+"""Defines the base class of all errors that the user can correct."""
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave; the message is one line: what was wrong, where, and what was
-    expected. Commands print it after "error: " and exit with code 2."""
+    """Reports a mistake in the user's input.
+
+    The message is one line that says what was wrong, where, and what was expected. Commands print
+    it after "error: " and exit with code 2.
+    """
