@@ -91,7 +91,7 @@ class Work:
         table = self._records()
         packs = plan_packs(table.lengths_R - 1, self.length, window=POOL)
         order = np.random.default_rng(1).permutation(len(packs))
-        packs = packs.reordered(order)
+        packs = packs.reorder(order)
         return [
             lay_out(table, [packs[i * self.rows + row] for row in range(self.rows)], self.length)
             for i in range(self.batches)

@@ -1,4 +1,4 @@
-r"""LoRA: adapters over DeepSeekCoder-6.7B in bfloat16 on PyX; with ":1.3b" over the small model.
+r"""LoRA: trains adapters of DeepSeekCoder-6.7B in bfloat16 on PyX; ":1.3b" uses the small model.
 
 Reproduces: nothing published; SemCoder's task and data with the method of Hu et al. (2022).
 Commands:
@@ -13,9 +13,9 @@ Commands:
 Hardware: four chips of 16 GB for 6.7B (launch.plan, v5e:2x2: peak 6.69 of 15.75 GiB a chip), one
 for 1.3B (v5e:1x1: 7.44 GiB); never run here, for want of a TPU.
 
-The recipe is that of configs/qlora_6p7b.py (rank, rate, clipping; see there) with a base that is
-not rounded: the released weights are bfloat16. 64 rows a step, so that four chips do four times as
-many; the rate stays.
+The recipe is that of configs/qlora_6p7b.py (rank, learning rate, clipping), but the base is not
+quantized: the released weights are bfloat16. 64 rows per step, because four chips process four
+times as many; the learning rate is the same.
 """
 
 from ml_collections import ConfigDict

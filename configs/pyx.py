@@ -1,10 +1,10 @@
-"""A small DeepSeekCoder-shaped model on PyX that was built here, of any source.
+"""Trains a small DeepSeekCoder-shaped model on PyX built by data_pipeline.build from any source.
 
-Reproduces: nothing published; the road from a built dataset to a training run.
+Reproduces: nothing published; shows how to train on a built dataset.
 Commands:
     python -m data_pipeline.build --source=more_itertools,toolz --output=data/pyx
     python -m semcoder_jax.train --config=configs/pyx.py --workdir=DIR
-With a tokenizer of your own, such as DeepSeekCoder's: --config.data.tokenizer=DIR.
+To use another tokenizer, such as DeepSeekCoder's: --config.data.tokenizer=DIR.
 Hardware: any; float32 for CPU.
 """
 

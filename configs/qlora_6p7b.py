@@ -1,4 +1,4 @@
-r"""QLoRA 6.7B: adapters over DeepSeekCoder-6.7B in 4 bits on PyX, on a single chip of 16 GB.
+r"""QLoRA 6.7B: trains adapters of DeepSeekCoder-6.7B in 4 bits on PyX, on one chip of 16 GB.
 
 Reproduces: nothing published; SemCoder's task and data with the method of Dettmers et al. (2023).
 Commands:
@@ -10,15 +10,15 @@ Commands:
     python -m semcoder_jax.train --config=configs/qlora_6p7b.py --workdir=DIR
     python -m semcoder_jax.hf export --checkpoint=DIR --output=ADAPTER --adapter
 Hardware: one chip of 16 GB (launch.plan, v5e:1x1: peak 8.94 of 15.75 GiB) and about 22 GB of host
-memory, where the base is quantized (1.6 times its bytes in bfloat16, measured at 0.4B parameters);
+memory to quantize the base (1.6 times its bytes in bfloat16, measured at 0.4B parameters);
 never run here, for want of a TPU.
 
 From the paper, for 7B: NF4, adapters of rank 64 and alpha 16 on all matrices of the layers, AdamW,
-learning rate 2e-4, gradients clipped at 0.3, 16 rows a step.
+learning rate 2e-4, gradients clipped at 0.3, 16 rows per step.
 Departures, and why:
-- the rate falls by a cosine, as SemCoder's does (the paper's stays);
-- no dropout of the adapters' input: records are seen three times at most;
-- rows are packed, and every target token of a step counts the same.
+- cosine learning rate, as for SemCoder (constant in the paper);
+- no dropout of the adapters' input, because each record is seen three times at most;
+- packed rows, and equal weight for every target token of a step.
 """
 
 from ml_collections import ConfigDict

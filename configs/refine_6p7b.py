@@ -9,8 +9,8 @@ Hardware: 16 chips of 16 GB, or what launch.plan says; never run here, for want 
 
 Upstream's script: peak learning rate 1e-5, cosine to 0, 5 warm-up steps, 2 epochs, 512 records a
 step (16 x 4 x 8 GPUs), length 2,048. Departures, and why:
-- rows are packed: 256 of them hold about 512 records of PyX-R, whose median is 980 tokens;
-- monologues stay in at a tenth of a pass, so that what was learned of execution is not lost; set
+- packed rows: 256 hold about 512 records of PyX-R, whose median is 980 tokens;
+- a tenth of a pass over the monologues per epoch, so that the model does not forget execution; set
   the three weights to 0 for upstream's data;
 - loss over the global batch's target tokens; bad steps update nothing.
 """

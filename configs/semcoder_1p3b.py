@@ -9,8 +9,8 @@ Commands:
     python -m semcoder_jax.train --config=configs/semcoder_1p3b.py --workdir=DIR
 Hardware: 4 chips of 16 GB, or what launch.plan says; never run here, for want of a TPU.
 
-Departures from the recipe of 6.7B: a fourth of the batch and, by the square root of that, half of
-the learning rate a smaller model would bear: 1e-4 for 128 rows.
+Departures from the 6.7B recipe: 128 rows, a quarter of the batch, and a learning rate of 1e-4:
+half of what a smaller model would bear, by the square root of the batch ratio.
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,7 @@
 r"""SemCoder 6.7B: full fine-tuning of DeepSeekCoder-6.7B on PyX.
 
-Reproduces: SemCoder (Ding et al., 2024), trained on PyX alone. Upstream reports for the release
-that mixes instruction data in (see semcoder_s_6p7b) 35.1 hours on 8 GPUs.
+Reproduces: SemCoder (Ding et al., 2024), trained on PyX alone. Upstream reports 35.1 hours on 8
+GPUs for the release that also uses instruction data (see semcoder_s_6p7b).
 Commands:
     python -m semcoder_jax.hf import --source=deepseek-ai/deepseek-coder-6.7b-base \
         --output=models/6.7b
@@ -12,14 +12,15 @@ Commands:
 Hardware: 16 chips of 16 GB, or what launch.plan says; never run here, for want of a TPU.
 
 Upstream's known values (released training log of SemCoder-S, and scripts): AdamW, peak learning
-rate 5e-5, cosine to 0, warm-up of 6 % of the steps, 3 epochs, 512 records a step, bfloat16.
+rate 5e-5, cosine to 0, warm-up of 6 % of the steps, 3 epochs, 512 records per step, bfloat16.
 Departures, and why:
-- rows are packed: 512 rows of 2,048 tokens hold about three times as many records, so that three
-  epochs take a third of the steps (--config.data.global_batch_size=176 gives upstream's records a
-  step, and --config.optimizer.warmup_steps=65 its warm-up);
-- a target token counts the same wherever it lies: the loss is normalized over the global batch;
-- length 2,048 where upstream's trainer defaults to 1,216: a longer monologue would lose its answer;
-- a step whose gradient is not finite, or of norm above 1,000, updates nothing.
+- packed rows: 512 rows of 2,048 tokens hold about three times as many records, so three epochs
+  take a third of the steps (--config.data.global_batch_size=176 gives upstream's records per step,
+  and --config.optimizer.warmup_steps=65 its warm-up);
+- equal weight for every target token: the loss is normalized over the global batch;
+- length 2,048 instead of the 1,216 of upstream's trainer, which cuts the answers of longer
+  monologues;
+- no update for a step whose gradient is not finite or has a norm above 1,000.
 """
 
 from ml_collections import ConfigDict

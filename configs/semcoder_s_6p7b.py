@@ -9,8 +9,8 @@ or problem and its solution, such as Magicoder's sets)
     bash launch/pod.sh --tpu=NAME --zone=ZONE -- --config=configs/semcoder_s_6p7b.py --workdir=DIR
 Hardware: 16 chips of 16 GB, or what launch.plan says; never run here, for want of a TPU.
 
-PyX has 93.5k of the 186.5k records of upstream's epoch; weights of 1 mix both sets whole.
-Upstream's known values, and the departures: as in configs/semcoder_6p7b.py.
+PyX has 93.5k of the 186.5k records of upstream's epoch; weights of 1 use both sets completely.
+Upstream's known values and the departures are as in configs/semcoder_6p7b.py.
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,7 @@
-r"""SmolLM2-135M on PyX: real pretrained weights on a machine that everybody has.
+r"""SmolLM2-135M: fine-tunes a small pretrained model on PyX, on common hardware.
 
-Reproduces: nothing published; a small Llama model learns to tell runs, for trying the road of
-configs/semcoder_6p7b.py end to end on a Colab TPU, a GPU or a patient CPU.
+Reproduces: nothing published; a small Llama model learns to narrate runs, to try the steps of
+configs/semcoder_6p7b.py end to end on a Colab TPU, a GPU or, slowly, a CPU.
 Commands:
     python -m semcoder_jax.hf import --source=HuggingFaceTB/SmolLM2-135M --output=models/smollm2
     python -m data_pipeline.prepare --data=data/pyx --tokenizer=models/smollm2/model \
@@ -9,8 +9,9 @@ Commands:
     python -m semcoder_jax.train --config=configs/smollm2_135m.py --workdir=DIR
 Hardware: any; on CPU set --config.compute.dtype=float32.
 
-Its tokenizer is not DeepSeekCoder's: the data is prepared with its own. Rows of 1,024 tokens, for
-the longest monologues would take most of a small machine's memory; longer records are left out.
+The data must be prepared with this model's tokenizer, not DeepSeekCoder's. Rows have 1,024 tokens,
+because the longest monologues would need most of a small machine's memory; longer records are left
+out.
 """
 
 from ml_collections import ConfigDict

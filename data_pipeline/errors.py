@@ -1,9 +1,9 @@
-"""Defines the base class of all errors that a user can correct."""
+"""Defines the base class of all errors that the user can correct."""
 
 
 class UserError(ValueError):
-    """Invalid user input.
+    """Reports a mistake in the user's input.
 
-    The message is one line that names the place, the fault and the expected input. Commands print
+    The message is one line that says what was wrong, where, and what was expected. Commands print
     it after "error: " and exit with code 2.
     """

@@ -1,20 +1,19 @@
-"""What a training run needs of a TPU and how long it may take, told by the TPU compiler; no TPU
-needed:
+"""Plans a training run: memory, step time and total time on a TPU, without a TPU.
 
     python -m launch.plan --config=FILE --topology=v5e:4x4 [--config.a.b=…] [--json]
     python -m launch.plan --config=FILE --topology=v5e:4x4,v5p:2x2x2,v6e:4x4 --search
 
-The real step of the config is compiled for the real topology, from shapes alone: no data, weights
-or tokenizer are read. Shown are whether it fits and the peak memory of a device, model FLOPs,
-what the devices exchange, and by the roofline (an ESTIMATE, semcoder_jax/planner/roofline.py) the
-time of a step and of the recipe. Several topologies give a table. --slices=N joins N of each.
---steps=N is the recipe's length where the config counts epochs. --search finds, for each topology,
-the fastest setting that fits: mesh, microbatches, what is kept for the backward pass, offload.
+Compiles the config's training step for the topology from shapes alone; reads no data, weights or
+tokenizer. Reports whether the step fits, peak memory per device, model FLOPs, communication between
+devices, and the time of a step and of the run, which the roofline model ESTIMATES
+(semcoder_jax/planner/roofline.py). Several topologies give a table. --slices=N joins N slices of
+each. --steps=N is the length of the run if the config counts epochs. --search finds the fastest
+setting that fits each topology: mesh, microbatches, rematerialization, offload.
 
-It needs libtpu: pip install "jax[tpu]", or a folder with it in SEMCODER_LIBTPU. A compilation takes
-a minute or two, a program that is much too large seconds. What the compiler says is kept in
-$SEMCODER_CACHE (~/.cache/semcoder-jax), so a plan that was interrupted goes on where it was.
-Exit code 0: fits everywhere; 1: not everywhere; 2: a mistake in the arguments.
+Needs libtpu: pip install "jax[tpu]", or a folder that contains it in SEMCODER_LIBTPU. Compiling
+takes one or two minutes, or seconds for a program far too large. Results are cached in
+$SEMCODER_CACHE (~/.cache/semcoder-jax), so an interrupted plan can be continued.
+Exit status: 0 fits everywhere, 1 does not fit everywhere, 2 user error.
 """
 
 import json
@@ -22,7 +21,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a plan touches no accelerator
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # planning uses no accelerator
 
 from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands import config_flags
@@ -40,7 +39,7 @@ _SWITCHES = ("json", "search")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 all fit, 1 not all, 2 the user's mistake, 130 interrupted."""
+    """Exit status: 0 all fit, 1 not all, 2 user error, 130 interrupted."""
     stopped = "interrupted; what is compiled is kept: the same command goes on from there"
     return run_command(_run, argv, help_text=__doc__, stopped=stopped)
 
@@ -63,7 +62,7 @@ def _run(arguments: Sequence[str]) -> int:
 def parse_arguments(
     argv: Sequence[str],
 ) -> tuple[RunConfig, list[topologies.Topology], dict]:
-    """(checked config, topologies, options). Raises a UserError."""
+    """Returns (checked config, topologies, options). Raises a UserError."""
     switches = {name: f"--{name}" in argv for name in _SWITCHES}
     rest = [argument for argument in argv if argument not in {f"--{name}" for name in _SWITCHES}]
     config, values = config_flags.parse_arguments(
@@ -78,7 +77,7 @@ def parse_arguments(
     if not places:
         raise CommandLineError("command line: --topology is empty")
     run = parse_run(without_data(config.to_dict()))
-    architecture(run)  # raises where the config leaves it open
+    architecture(run)  # raises if the config does not decide it
     return run, list(dict.fromkeys(places)), switches | {"steps": counts["steps"]}
 
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Start the same training on every worker of a Cloud TPU slice (one host or a pod).
+# Starts the same training on every worker of a Cloud TPU slice (one host or a pod).
 #
 #   bash launch/pod.sh --tpu=NAME --zone=ZONE [--project=ID] [--directory=semcoder-jax] \
 #       [--python=python3] [--dry-run] \
 #       -- --config=configs/quickstart.py --workdir=/mnt/shared/run1 [--config.a.b=…]
 #
-# Copies this repository to every worker, installs it there (venv with the tpu extra; a second
-# time that is quick) and runs `python -m launch.worker` on all of them. WORKDIR must be on storage
-# that all workers see (a mounted bucket or file share). Started again with the same arguments it
-# goes on from the last checkpoint. --dry-run prints the commands and runs none.
+# Copies the committed files of this repository to every worker, installs them there in a virtual
+# environment with the tpu extra, and runs `python -m launch.worker` on all workers. The workdir
+# must be on shared storage (a mounted bucket or file share). The same command continues from the
+# last checkpoint. --dry-run prints the commands without running them.
 set -euo pipefail
 
 fail() {

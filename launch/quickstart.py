@@ -1,12 +1,11 @@
-"""The whole road on one machine, from programs to a model that says what they do:
+"""Trains and evaluates a small model on one machine, from generated programs to scores.
 
     python -m launch.quickstart [--workdir=runs/quickstart] [--config=configs/quickstart.py]
                                 [--config.a.b=VALUE ...]
 
-Programs are written, run and told in words; a model is trained on that from nothing, saved,
-exported to Hugging Face, loaded from there, and asked about functions that it never saw, with a
-monologue and without. Everything lies in the workdir; run again, each part that is complete is
-kept and the others go on.
+Generates programs, runs and narrates them, trains a model on the monologues from scratch, exports
+it to Hugging Face format, loads the export, and evaluates it on held-out functions, with and
+without monologue. All files are in the workdir; the same command continues a stopped run.
 """
 
 import dataclasses
@@ -50,7 +49,7 @@ SAMPLING = SamplingParams(max_new_tokens=192)  # greedy; the longest true respon
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What the table at the end says."""
+    """Holds the results for the final table."""
 
     untrained: Run
     trained: Run
@@ -59,7 +58,7 @@ class Outcome:
 
 
 def quickstart(config, workdir: Path) -> Outcome:
-    """Every stage in order; raises a UserError."""
+    """Runs all stages in order; raises a UserError."""
     run = parse_run(config)
     if run.data.source != "synthetic":
         raise ConfigError(
@@ -67,30 +66,30 @@ def quickstart(config, workdir: Path) -> Outcome:
             f"held-out functions it asks about (for other data: python -m semcoder_jax.train)"
         )
 
-    _stage(1, "programs, run and told in words; a model trained on them")
+    _stage(1, "generate programs and monologues, train a model on them")
     result = train(config, workdir)
     if result.step < result.num_steps:
-        raise KeyboardInterrupt  # stopped gracefully; what is saved goes on later
-    # Written by the stage above: they need no sandbox.
+        raise KeyboardInterrupt  # stopped gracefully after saving
+    # We generated these programs, so they need no sandbox.
     path = workdir / "corpus" / "problems.jsonl"
     problems = Heldout(read_problems(path, limit=PROBLEMS, trusted=True))
 
-    _stage(2, "the model before training, asked about functions that it never saw")
+    _stage(2, "evaluate the untrained model on held-out functions")
     before = untrained_model(run, workdir)
     untrained = _ask(before, problems, workdir / "untrained", variants=("monologue",))
 
-    _stage(3, "export to Hugging Face, and back")
+    _stage(3, "export to Hugging Face format and load the export")
     exported = export_checkpoint(workdir)
     print(f"{exported}: config, safetensors, tokenizer, card")
     model = load(exported)
 
-    _stage(4, "the trained model, loaded from the export, asked the same")
+    _stage(4, "evaluate the trained model from the export on the same functions")
     trained = _ask(model, problems, workdir / "trained")
     return Outcome(untrained, trained, result, exported)
 
 
 def untrained_model(run: RunConfig, workdir: Path) -> Model:
-    """The parameters that training started from."""
+    """Returns the model with the initial parameters of training."""
     config = hf.read_config(workdir / MODEL)
     tokenizer = hf.read_tokenizer(workdir / MODEL)
     graphdef, state = nnx.split(Decoder(config, rngs=nnx.Rngs(run.seed)))
@@ -100,7 +99,7 @@ def untrained_model(run: RunConfig, workdir: Path) -> Model:
 
 
 def export_checkpoint(workdir: Path) -> Path:
-    """The latest checkpoint as a Hugging Face directory in float32, in place of an older one."""
+    """Exports the latest checkpoint in float32 and replaces an older export."""
     description = Description(
         name="semcoder-jax-quickstart",
         data=("synthetic forward monologues (data_pipeline.toy.corpus)",),
@@ -116,13 +115,13 @@ def export_checkpoint(workdir: Path) -> Path:
 
 
 def _ask(model: Model, problems: Heldout, folder: Path, variants=VARIANTS) -> Run:
-    """The evaluation, its generations kept in `folder` for these very parameters."""
+    """Evaluates a model; caches its generations in `folder`, keyed by its parameters."""
     sums = [float(abs(leaf).sum()) for leaf in jax.tree.leaves(model.params)]
     identity = {"parameters": sums, "sampling": dataclasses.asdict(SAMPLING)}
     path = folder / "generations.jsonl"
     try:
         store = generations.GenerationStore(path, identity)
-    except generations.StoreError:  # of other parameters: an earlier training in this workdir
+    except generations.StoreError:  # generations of an earlier training in this workdir
         path.unlink()
         store = generations.GenerationStore(path, identity)
     source = ModelSource(model, identity, name=folder.name, batch_size=128)
@@ -147,7 +146,7 @@ def _ask(model: Model, problems: Heldout, folder: Path, variants=VARIANTS) -> Ru
 
 
 def summary(outcome: Outcome, seconds: float) -> str:
-    """The table for the person who waited."""
+    """Returns the results as text for the terminal."""
     rows = []
     for run in (outcome.untrained, outcome.trained):
         for score in run.scores:
@@ -161,7 +160,7 @@ def summary(outcome: Outcome, seconds: float) -> str:
     speed = outcome.training.tokens_per_second
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     facts = [
-        ("training", f"{speed:,.0f} tokens/s" if speed else "kept from an earlier run"),
+        ("training", f"{speed:,.0f} tokens/s" if speed else "done in an earlier run"),
         ("wall time", f"{seconds / 60:.1f} min"),
         ("peak memory", f"{memory:.1f} GiB"),
         ("exported to", str(outcome.export)),
@@ -175,7 +174,7 @@ def _stage(number: int, title: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 2 the user's mistake, 130 stopped."""
+    """Exit status: 0 success, 2 user error, 130 stopped."""
     return run_command(_run, argv, help_text=__doc__, stopped=GOES_ON)
 
 
@@ -187,7 +186,7 @@ def _run(arguments: Sequence[str]) -> None:
     config, workdir = train_command.parse_arguments([*missing, *arguments])
     keep_compiled_programs(workdir)
     outcome = quickstart(config, Path(workdir))
-    # The first of the problems, right or wrong, so that nobody chooses it.
+    # Always the first problem, right or wrong, so that the example is not selected.
     example = next(a for a in outcome.trained.answers if a.variant == "monologue")
     print(f"\n{worked_example(example)}\n")
     print(summary(outcome, time.monotonic() - started))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From an empty machine to a model that says what a program does: sets up .venv, then runs
-# launch/quickstart.py (about ten minutes on two cores). Run again, it goes on where it stopped.
+# Sets up .venv and runs launch/quickstart.py: trains a small model and evaluates it (about ten
+# minutes on two cores). The same command continues a stopped run.
 #   bash launch/quickstart.sh [--workdir=DIR] [--config.a.b=VALUE ...]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

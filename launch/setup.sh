@@ -1,12 +1,12 @@
-# Sourced by the other scripts: puts the package and an extra into .venv, once.
+# Installs the package with an extra into .venv; other scripts source this file.
 #   setup_environment EXTRA     ("" for the core alone)
-# VENV=DIR names another folder than .venv, PYTHON=PROGRAM the Python that a new one is made with.
-# Nothing is installed again while setup.py stays as it is.
+# VENV=DIR replaces .venv; PYTHON=PROGRAM is the Python for a new environment. Installs again only
+# if setup.py has changed.
 
 repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 environment="${VENV:-.venv}"
 
-# A program on the PATH need not run: pyenv has one for every version that some folder uses.
+# Runs each candidate, because a program on the PATH may not work (pyenv has shims of every version).
 find_python() {
   local candidate
   for candidate in "${PYTHON:-}" python3.13 python3.12 python3.11 python3 python; do
@@ -16,7 +16,7 @@ find_python() {
       return
     fi
   done
-  echo "error: no Python found, expected 3.11 or newer on the PATH (or name one: PYTHON=...)" >&2
+  echo "error: no Python found; expected 3.11 or newer on the PATH; or set PYTHON=PROGRAM" >&2
   return 1
 }
 
@@ -33,7 +33,7 @@ setup_environment() {
     echo "Creating $environment with $("$python" --version)"
     if ! "$python" -m venv "$environment"; then
       rm -rf "$environment"
-      echo "error: $python cannot create a virtual environment, expected its venv module" \
+      echo "error: $python cannot create a virtual environment; expected its venv module" \
         "(Debian and Ubuntu: apt-get install python3-venv)" >&2
       return 1
     fi

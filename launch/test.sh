@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Sets up .venv and runs the tests; arguments go to pytest (for the slow ones: -n 0 -m slow).
-# Files of tests are spread over one process a core, eight at most; -n 0 runs them one by one, as
-# the slow ones want it, which start processes of their own, hold gigabytes, or watch the clock.
+# Sets up .venv and runs the tests; passes arguments to pytest (slow tests: -n 0 -m slow).
+# Distributes test files over one process per core, at most eight. Slow tests need -n 0, because
+# they start processes, use gigabytes of memory, or measure time.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 setup_environment dev

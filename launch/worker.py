@@ -1,10 +1,10 @@
-"""Training in one process of many, as every worker of a TPU pod runs it:
+"""Runs training in one of several processes, e.g. on each worker of a TPU pod.
 
     python -m launch.worker --config=configs/quickstart.py --workdir=DIR [--config.a.b=…]
 
-On a TPU pod JAX finds the other workers by itself. Elsewhere each process is told:
---coordinator=HOST:PORT (of process 0), --num_processes=N, --process_id=I. WORKDIR must be on
-storage that all processes see. SIGTERM to any process ends in one common, saved step.
+On a TPU pod JAX finds the other workers itself. Elsewhere pass --coordinator=HOST:PORT (of
+process 0), --num_processes=N and --process_id=I to each process. The workdir must be on storage
+shared by all processes. After SIGTERM to any process, all save the same step and exit.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from semcoder_jax.errors import UserError
 
 
 class LaunchError(UserError):
-    """Flags that do not describe a process of a group."""
+    """Reports flags that do not describe a process of a group."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: that of training."""
+    """Returns the exit status of training."""
     return run_command(_run, argv)
 
 
@@ -36,13 +36,13 @@ def _run(arguments: Sequence[str]) -> int:
         jax.distributed.initialize(**_group(group))
     except (RuntimeError, ValueError) as error:
         raise LaunchError(str(error).strip().splitlines()[0]) from None
-    from semcoder_jax.commands import train  # after initialize, before which no device may be used
+    from semcoder_jax.commands import train  # must follow initialize: it may use devices
 
     return train.main(rest)
 
 
 def _group(arguments: argparse.Namespace) -> dict:
-    """Arguments of jax.distributed.initialize; none where JAX is to find them."""
+    """Returns arguments for jax.distributed.initialize; {} lets JAX find them."""
     given = [value is not None for value in vars(arguments).values()]
     if not any(given):
         return {}

@@ -40,7 +40,7 @@ def build(sources: str | Sequence[str], output: str | Path, **options: Any) -> "
       **options: fields of data_pipeline.builder.BuildOptions, such as `limit=200` (functions),
         `seed=0`, `workers=2` (processes) or `heldout_share=0.1` (of functions).
 
-    Returns the counts that the report shows. Raises BuildError, SeedError, BenchmarkError or
+    Returns the counts that the report shows. Raises BuildError, SeedError, BenchmarkFileError or
     SandboxUnavailable before anything is written.
     """
     from data_pipeline.builder import BuildOptions

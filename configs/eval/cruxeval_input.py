@@ -1,4 +1,4 @@
-"""CRUXEval-I: which call returns that? 800 functions.
+"""CRUXEval-I: predicts a call that returns the given value, for 800 functions.
 
 python -m semcoder_jax.evaluate --config=configs/eval/cruxeval_input.py --checkpoint=DIR \
     --workdir=DIR

@@ -1,4 +1,4 @@
-"""CRUXEval-O: what does the call return? 800 functions.
+"""CRUXEval-O: predicts the value that a call returns, for 800 functions.
 
 python -m semcoder_jax.evaluate --config=configs/eval/cruxeval_output.py --checkpoint=DIR \
     --workdir=DIR

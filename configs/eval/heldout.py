@@ -1,4 +1,4 @@
-"""Held-out functions of the synthetic corpus: what does a call return, with and without monologue?
+"""Predicts returned values of held-out synthetic functions, with and without monologue.
 
 python -m semcoder_jax.evaluate --config=configs/eval/heldout.py --checkpoint=WORKDIR \
     --workdir=DIR

@@ -1,4 +1,4 @@
-"""Held-out functions, asked backward: a call that returns the given value.
+"""Predicts a call that returns the given value, for held-out synthetic functions.
 
 python -m semcoder_jax.evaluate --config=configs/eval/heldout_backward.py --checkpoint=WORKDIR \
     --workdir=DIR

@@ -1,11 +1,11 @@
-"""HumanEval, refined: up to five rounds of reading the run of a wrong solution and repairing it.
+"""HumanEval with refinement: the model repairs wrong solutions in up to five rounds.
 
 python -m semcoder_jax.evaluate --config=configs/eval/humaneval_refine.py --checkpoint=DIR \
     --workdir=DIR
 
-What goes back to the model is the first failing *visible* test of a problem,
-its docstring's examples (137 of 164 problems have some that can be run),
-with the run inlined; hidden tests only score. One score a round, "round 0" is the plain solution.
+The model gets the first failing *visible* test, an example from the docstring (137 of 164 problems
+have runnable ones), with the run inlined. Hidden tests only decide the score. One score per
+round; "round 0" is the first solution.
 """
 
 from ml_collections import ConfigDict

@@ -3,7 +3,7 @@
 python -m semcoder_jax.evaluate --config=configs/eval/livecodebench.py --checkpoint=DIR \
     --workdir=DIR [--config.start_date=2023-05-01 --config.end_date=2023-12-31]
 
-The paper's SemCoder-S scores 27.5 on its Lite form. Not run here: the data was out of reach.
+The paper's SemCoder-S scores 27.5 on its Lite form. Not run here: the data was not available.
 """
 
 from ml_collections import ConfigDict

@@ -1,11 +1,10 @@
-"""MBPP, refined: up to five rounds of reading the run of a wrong solution and repairing it.
+"""MBPP with refinement: the model repairs wrong solutions in up to five rounds.
 
 python -m semcoder_jax.evaluate --config=configs/eval/mbpp_refine.py --checkpoint=DIR \
     --workdir=DIR
 
-What goes back to the model is the first failing *visible* test of a problem,
-the assertion in its prompt,
-with the run inlined; hidden tests only score. One score a round, "round 0" is the plain solution.
+The model gets the failing *visible* test, the assertion in the prompt, with the run inlined. Hidden
+tests only decide the score. One score per round; "round 0" is the first solution.
 """
 
 from ml_collections import ConfigDict

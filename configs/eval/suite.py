@@ -1,10 +1,10 @@
-"""Every benchmark in one command; each has its own config beside this one.
+"""Runs all benchmarks in one command; each has its own config in this folder.
 
 python -m semcoder_jax.evaluate --suite=configs/eval/suite.py --checkpoint=DIR --workdir=DIR
 
-`configs`: files of this folder, each with the fields that it is to have otherwise here;
-`overrides`: fields for all of them, as is --config.NAME=VALUE on the command line. A benchmark
-whose data cannot be had stops the suite before anything is generated.
+`configs` names files in this folder and the fields to change in each; `overrides` and
+--config.NAME=VALUE on the command line change fields in all of them. If the data of a benchmark is
+not available, the suite stops before anything is generated.
 """
 
 from ml_collections import ConfigDict

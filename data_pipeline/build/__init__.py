@@ -1,1 +1,1 @@
-"""The documented spellings `python -m data_pipeline.build` and `data_pipeline.build.recheck`."""
+"""Starts the commands `data_pipeline.build` and `data_pipeline.build.recheck`."""

@@ -1,6 +1,7 @@
-"""Histograms of lengths, laid out for a page: histogram.html.j2 draws them.
+"""Computes the layout of length histograms; histogram.html.j2 draws them.
 
-Not by matplotlib, because inline SVG takes the page's colours, light or dark, and stays small.
+Uses inline SVG instead of matplotlib, because SVG adopts the page's light or dark colours and is
+small.
 """
 
 from collections import Counter
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Area:
-    """The drawing and, inside it, the edges of the plot, in SVG units; y grows downward."""
+    """Holds the size of the drawing and the edges of the plot, in SVG units; y grows downward."""
 
     width: int = 620
     height: int = 150
@@ -25,7 +26,7 @@ AREA = Area()
 
 @dataclass(frozen=True)
 class Bin:
-    """`records` of the lengths from `first` to `last` (None: and all above), as a bar."""
+    """Holds one bar: the number of records with lengths `first` to `last` (None: no limit)."""
 
     first: int
     last: int | None
@@ -37,7 +38,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Mark:
-    """A length on the axis."""
+    """Marks a length on the axis."""
 
     label: str
     length: int
@@ -46,7 +47,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Histogram:
-    """`highest`: the most records in one bin. `area`: where the rest lies."""
+    """Holds a histogram's layout; `highest` is the number of records in the largest bin."""
 
     bins: tuple[Bin, ...]
     ticks: tuple[Mark, ...]
@@ -58,8 +59,10 @@ class Histogram:
 def lay_out_histogram(
     lengths: Counter[int], marks: Mapping[str, int], num_bins: int = 40
 ) -> Histogram:
-    """Records by length, in bins up to the 99.5th percentile (the last one holds the rest), with a
-    mark at each of `marks` (label -> length). Raises ValueError without lengths.
+    """Lays out records by length, with a mark at each of `marks` (label -> length).
+
+    Bins reach the 99.5th percentile; the last one holds the rest. Raises ValueError if `lengths`
+    is empty.
     """
     if not lengths:
         raise ValueError("a histogram of no lengths")

@@ -1,7 +1,7 @@
-"""The rows of all groups as a TFDS dataset in ArrayRecord, written by a Beam pipeline.
+"""Writes the rows of all groups as a TFDS dataset in ArrayRecord, with a Beam pipeline.
 
-The order of a split hangs on the ids of its records alone. `data_pipeline.pyx.dataset.load` reads
-it.
+The order of a split depends only on the ids of its records. `data_pipeline.pyx.dataset.load` reads
+the dataset.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from data_pipeline.source.fingerprints import FINGERPRINT
 
 
 class PyxOfGroups(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """The examples of `pyx.Pyx`, from files of groups."""
+    """Writes the examples of `pyx.Pyx` from group files."""
 
     VERSION = tfds.core.Version(pyx.VERSION)
     name = pyx.NAME
@@ -48,14 +48,16 @@ class PyxOfGroups(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         }
 
     def _generate_examples(self) -> Iterator[Any]:
-        raise NotImplementedError  # the splits above are collections already
+        raise NotImplementedError  # _split_generators returns collections instead
 
 
 def examples_of(path: Path, split: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """(id, example) for each row of a split in a group's file."""
+    """Yields (id, example) for each row of a split in a group file."""
     group = read_group(path)
     if group is None:
-        raise FileNotFoundError(f"{path}: a group of this build is gone")
+        raise FileNotFoundError(
+            f"{path}: missing; expected a group file of this build: run the same command again"
+        )
     for record in group.records(split):
         yield record.id, pyx.example(record)
 
@@ -67,9 +69,9 @@ def write_dataset(
     data_dir: Path,
     options: BuildOptions,
 ) -> Path:
-    """Writes data_dir/pyx/VERSION in place of an older one and returns that folder."""
+    """Writes data_dir/pyx/VERSION, replacing an older dataset, and returns that folder."""
     folder = pyx.folder_of(data_dir)
-    with pyx.staging(data_dir) as into:
+    with pyx.staging_folder(data_dir) as into:
         builder = PyxOfGroups(
             files=files, splits=splits, fingerprint=fingerprint, data_dir=str(into)
         )
@@ -77,10 +79,10 @@ def write_dataset(
         settings = tfds.download.DownloadConfig(
             beam_runner=runners.make_runner(options),
             beam_options=runners.beam_options(options),
-            ignore_duplicates=True,  # two functions with one faulty variant in common
+            ignore_duplicates=True,  # two functions may share a faulty variant
             try_download_gcs=False,
         )
-        with redirect_stdout(StringIO()), runners.told(options), runners.quiet():
+        with redirect_stdout(StringIO()), runners.user_errors(options), runners.silent_beam():
             builder.download_and_prepare(file_format="array_record", download_config=settings)
-        pyx.put_in_place(into, folder)
+        pyx.move_into_place(into, folder)
     return folder

@@ -1,10 +1,9 @@
-"""An end to work that does not end: it is done in a process of its own, which is given an amount of
-CPU time for each item and killed by the kernel when it takes more.
+"""Limits the CPU time of our own code for each item, by running it in a separate process.
 
-Programs run in the sandbox under its own limits; this is for our own code, which a program in the
-wild may lead into more work than anybody waits for. CPU time, not wall time: what waits for a busy
-machine is left alone, and the bound lies so far above what any function takes that no result hangs
-on the machine's speed.
+The sandbox limits the programs; this module limits the code that processes them, because an unusual
+program can make it run for very long. The kernel kills the process at the limit. The limit is CPU
+time, so a busy machine does not trigger it, and it is far above the time of any normal function, so
+results do not depend on the machine's speed.
 """
 
 import contextlib
@@ -19,14 +18,14 @@ CPU_SECONDS = 120.0
 
 
 class TookTooLong(Exception):
-    """Work that was ended; nothing of it is left."""
+    """Reports work that was killed at the limit; it leaves no partial result."""
 
 
-class Bounded:
-    """`make()(item)`, in a process that `make` is called in once; both are pickled by name.
+class BoundedWorker:
+    """Computes `make()(item)` in a separate process, which calls `make` once.
 
-    Calling it raises TookTooLong for an item that took more than `cpu_seconds`, and what the work
-    itself raises. From several threads the items take turns.
+    `make` and items are pickled. A call raises TookTooLong if the item takes more than
+    `cpu_seconds`, and re-raises exceptions of the work. Calls from several threads run in turn.
     """
 
     def __init__(self, make: Callable[[], Callable[[Any], Any]], cpu_seconds: float | None = None):
@@ -43,13 +42,13 @@ class Bounded:
             try:
                 made, error = connection.recv()
             except EOFError:
-                raise self._ended() from None
+                raise self._exit_error() from None
         if error is not None:
             raise error
         return made
 
     def close(self) -> None:
-        """Lets the process end by itself, with what it holds."""
+        """Lets the process exit and release its resources."""
         with self._lock:
             self._stop()
 
@@ -64,7 +63,7 @@ class Bounded:
         theirs.close()
         return self._connection
 
-    def _ended(self) -> Exception:
+    def _exit_error(self) -> Exception:
         process = self._process
         self._stop()
         if process.exitcode == -signal.SIGPROF:

@@ -1,7 +1,7 @@
-"""A record held against reality by its own text: what it says to be so is run once more.
+"""Checks a record by parsing its text and running what it claims.
 
-Program, call and value are read back out of the prompt and the response, as a model would see
-them, so this finds what any earlier stage got wrong.
+Reads program, call and value from prompt and response, as a model sees them, so it finds mistakes
+of every earlier stage.
 """
 
 import ast
@@ -19,14 +19,16 @@ from data_pipeline.source.literals import LiteralError, parse_literal, same_valu
 _FENCE = re.compile(r"```python\n(.*?)\n?```", re.DOTALL)
 
 
-class Refuted(ValueError):
-    """A record that does not hold; says what it says and what is so."""
+class RefutedRecordError(ValueError):
+    """Reports a record that is malformed or contradicted; says what it claims and what is true."""
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """`call` on `program` returns the value that `output` spells; or, `holds` False, it does not
-    (it returns another one, raises, or does not end)."""
+    """States that `call` on `program` returns the value of the literal `output`.
+
+    With `holds=False` it states the opposite: another value, an exception, or no end.
+    """
 
     program: str
     call: str
@@ -35,30 +37,30 @@ class Expectation:
 
 
 def expectations(record: Record) -> list[Expectation]:
-    """What a record says of runs. Raises Refuted where its text cannot be read."""
+    """Extracts what a record claims about runs. Raises RefutedRecordError for malformed text."""
     field, response = record.prompt_field, record.response
     match record.kind:
         case "fwd_mnl":
             program, question = _block(field)
             call, output = _assertion(_answer(response))
             if not _same_call(question.removeprefix("assert ").removesuffix(" == ??"), call):
-                raise Refuted(f"asked {question!r}, answered for {call!r}"[:200])
+                raise RefutedRecordError(f"asked {question!r}, answered for {call!r}"[:200])
             return [Expectation(program, call, output)]
         case "bwd_mnl":
             program, question = _block(field)
             call, output = _assertion(_answer(response))
             name, _, asked = question.removeprefix("assert ").partition("(??) == ")
             if name != call.partition("(")[0] or not _same_literal(asked, output):
-                raise Refuted(f"asked {question!r}, answered for {output!r}"[:200])
+                raise RefutedRecordError(f"asked {question!r}, answered for {output!r}"[:200])
             return [Expectation(program, call, output)]
         case "nl":
-            program = _fenced(response, "a response")
-            call, output = _assertion(_fenced(field, "a description with an assertion"))
+            program = _fenced_code(response, "a response")
+            call, output = _assertion(_fenced_code(field, "a description with an assertion"))
             return [Expectation(program, call, output)]
         case _:
-            buggy = _fenced(_after(field, "### Buggy Solution\n"), "a buggy program")
-            failed = _fenced(_after(field, "### Failed Test\n"), "a failed test")
-            refined = _fenced(_after(response, "[Refined]\n"), "a repair")
+            buggy = _fenced_code(_text_after(field, "### Buggy Solution\n"), "a buggy program")
+            failed = _fenced_code(_text_after(field, "### Failed Test\n"), "a failed test")
+            refined = _fenced_code(_text_after(response, "[Refined]\n"), "a repair")
             test = next((line for line in failed.split("\n") if line.startswith("assert ")), "")
             call, output = _assertion(test)
             return [
@@ -70,23 +72,23 @@ def expectations(record: Record) -> list[Expectation]:
 def recheck_all(
     records: Sequence[Record], sandbox: Sandbox, *, apart: bool = False
 ) -> list[str | None]:
-    """For each record None if it holds, else why not. Runs are shared by records that agree.
+    """Returns for each record None if it holds, else the reason. Equal runs are made once.
 
-    apart: each run in a process of its own, else several in one.
+    With `apart`, each run gets its own process; otherwise several share one.
     """
-    told: list[list[Expectation] | str] = []
+    parts: list[list[Expectation] | str] = []
     for record in records:
         try:
-            told.append(expectations(record))
-        except Refuted as error:
-            told.append(str(error))
-    runs = {(e.program, e.call) for part in told if isinstance(part, list) for e in part}
+            parts.append(expectations(record))
+        except RefutedRecordError as error:
+            parts.append(str(error))
+    runs = {(e.program, e.call) for part in parts if isinstance(part, list) for e in part}
     ordered = sorted(runs)
     jobs: Iterable[Job] = (call_job(program, call) for program, call in ordered)
     results = dict(
         zip(ordered, sandbox.map(jobs) if apart else sandbox.map_batched(jobs), strict=True)
     )
-    return [part if isinstance(part, str) else _first_wrong(part, results) for part in told]
+    return [part if isinstance(part, str) else _first_wrong(part, results) for part in parts]
 
 
 def _first_wrong(
@@ -96,7 +98,9 @@ def _first_wrong(
         result = results[one.program, one.call]
         if _returns(result, one.output) != one.holds:
             verb = "returns" if one.holds else "does not return"
-            return f"{one.call} {verb} {one.output}, it says; the run: {_shown(result)}"[:300]
+            return f"{one.call} {verb} {one.output}, it says; the run: {_outcome_text(result)}"[
+                :300
+            ]
     return None
 
 
@@ -109,7 +113,7 @@ def _returns(result: Result, output: str) -> bool:
         return False
 
 
-def _shown(result: Result) -> str:
+def _outcome_text(result: Result) -> str:
     row = result.to_json()
     return str(row.get("text", row.get(result.kind)))
 
@@ -118,11 +122,11 @@ def _shown(result: Result) -> str:
 
 
 def _block(field: str) -> tuple[str, str]:
-    """(program, the open assertion) of the [PYTHON] block."""
+    """Splits the [PYTHON] block into program and open assertion."""
     body, closing, _ = field.removeprefix("[PYTHON]\n").rpartition("\n[/PYTHON]\n")
     program, _, question = body.rpartition("\n")
     if not closing or not field.startswith("[PYTHON]\n") or not question.startswith("assert "):
-        raise Refuted("expected [PYTHON], a program, an assertion, [/PYTHON]")
+        raise RefutedRecordError("expected [PYTHON], a program, an assertion, [/PYTHON]")
     return program, question
 
 
@@ -130,12 +134,12 @@ def _answer(response: str) -> str:
     _, opening, rest = response.rpartition("[ANSWER]\n")
     answer, closing, _ = rest.partition("\n[/ANSWER]")
     if not opening or not closing:
-        raise Refuted("expected [ANSWER], an assertion, [/ANSWER]")
+        raise RefutedRecordError("expected [ANSWER], an assertion, [/ANSWER]")
     return answer
 
 
 def _assertion(text: str) -> tuple[str, str]:
-    """(call, value) of "assert call == value", both as written."""
+    """Splits "assert call == value" into the source texts of call and value."""
     text = text.strip()
     try:
         statements = ast.parse(text).body
@@ -146,11 +150,11 @@ def _assertion(text: str) -> tuple[str, str]:
             value = statement.test.comparators[0]
             spelled = (ast.get_source_segment(text, node) for node in (call, value))
             return tuple(part or "" for part in spelled)
-    raise Refuted(f"expected assert call == value; got {text[:80]!r}")
+    raise RefutedRecordError(f"expected assert call == value; got {text[:80]!r}")
 
 
 def _same_call(one: str, other: str) -> bool:
-    """Whether two texts call the same with the same values, however they are spelled."""
+    """Tells whether two texts make the same call with equal values, however spelled."""
     try:
         calls = [parse_call(text) for text in (one, other)]
     except CallError:
@@ -166,15 +170,15 @@ def _same_literal(one: str, other: str) -> bool:
         return False
 
 
-def _fenced(text: str, what: str) -> str:
+def _fenced_code(text: str, what: str) -> str:
     found = _FENCE.search(text)
     if found is None:
-        raise Refuted(f"expected {what} in a Python fence")
+        raise RefutedRecordError(f"expected {what} in a Python fence")
     return found[1]
 
 
-def _after(text: str, heading: str) -> str:
+def _text_after(text: str, heading: str) -> str:
     _, found, rest = text.partition(heading)
     if not found:
-        raise Refuted(f"expected {heading.strip()!r}")
+        raise RefutedRecordError(f"expected {heading.strip()!r}")
     return rest

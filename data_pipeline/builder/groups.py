@@ -1,8 +1,8 @@
-"""What a build keeps between its stages: seeds as JSON lines, and the rows of groups of seeds.
+"""Stores a build's intermediate results: seeds as JSON lines, and rows by group of seeds.
 
-A group's file is written whole or not at all and named by all that decides its content, so that
-a build which was killed goes on with the groups that are there, and one with a changed source
-makes only the groups that changed.
+A group file is written atomically and its name is a hash of everything that decides its content.
+So a killed build reuses the groups it has finished, and a changed source rebuilds only the groups
+it affects.
 """
 
 import hashlib
@@ -17,10 +17,11 @@ from data_pipeline.files import write_json
 from data_pipeline.pyx.records import Record, parse_record, record_to_row
 from data_pipeline.seeds import Seed
 
-GROUPS = 1024  # a thousand functions are lost at most one by one, a million by the thousand
+GROUPS = 1024  # a killed build repeats one function of a thousand, a thousand of a million
 
 
 def group_of(seed: Seed) -> str:
+    """Returns the number of a seed's group, four digits."""
     return f"{int(seed.id[:8], 16) % GROUPS:04d}"
 
 
@@ -34,7 +35,7 @@ def seed_from_json(line: str) -> Seed:
 
 
 def group_name(group: str, seeds: Sequence[Seed], recipe: str) -> str:
-    """The file name of a group: of its seeds (sorted by id) and the options of its records."""
+    """Returns a group's file name, a hash of its seeds (sorted by id) and of `recipe`."""
     digest = hashlib.sha256(recipe.encode())
     for seed in seeds:
         digest.update(seed_to_json(seed).encode() + b"\n")
@@ -42,8 +43,8 @@ def group_name(group: str, seeds: Sequence[Seed], recipe: str) -> str:
 
 
 @dataclass(frozen=True)
-class Group:
-    """A group as read back: rows of upstream's schema by split, and what else it gave."""
+class RowGroup:
+    """Holds a group: rows of upstream's schema by split, problems, dead letters and counts."""
 
     rows: dict[str, list[dict[str, str]]]
     problems: list[dict[str, str]]
@@ -55,7 +56,8 @@ class Group:
             yield parse_record(row, "a group of this build")
 
 
-def write_group(path: Path, parts: Iterable[SeedRows]) -> Group:
+def write_group(path: Path, parts: Iterable[SeedRows]) -> RowGroup:
+    """Merges the rows of the group's seeds and writes them to `path`."""
     rows: dict[str, list[dict[str, str]]] = {TRAIN: [], EVAL: []}
     problems: list[dict[str, str]] = []
     dead: list[DeadLetter] = []
@@ -65,20 +67,25 @@ def write_group(path: Path, parts: Iterable[SeedRows]) -> Group:
         problems += part.problems
         dead += part.dead
         tally.add(part.tally)
-    told = {
+    content = {
         "rows": rows,
         "problems": problems,
         "dead": [asdict(letter) for letter in dead],
         "tally": tally.to_json(),
     }
-    write_json(path, told, durable=True)
-    return Group(rows, problems, told["dead"], tally)
+    write_json(path, content, durable=True)
+    return RowGroup(rows, problems, content["dead"], tally)
 
 
-def read_group(path: Path) -> Group | None:
-    """None where there is none."""
+def read_group(path: Path) -> RowGroup | None:
+    """Reads a group file; None if there is none."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return Group(told["rows"], told["problems"], told["dead"], Tally.from_json(told["tally"]))
+    return RowGroup(
+        content["rows"],
+        content["problems"],
+        content["dead"],
+        Tally.from_json(content["tally"]),
+    )

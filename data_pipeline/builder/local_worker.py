@@ -1,6 +1,6 @@
-"""A worker process of the local runner: Beam's own, quiet, and gone when its build is gone.
+"""Runs one worker process of the local Beam runner, without logging; exits with its build.
 
-Started by `runners`; Beam tells it by environment variables whom to ask for work.
+`runners` starts it; Beam passes the address of the work queue in environment variables.
 """
 
 import logging
@@ -11,7 +11,7 @@ import time
 
 
 def main() -> None:
-    logging.disable(logging.WARNING)  # what goes wrong is raised in the process that started this
+    logging.disable(logging.WARNING)  # errors are raised in the parent process
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     from apache_beam.runners.worker import sdk_worker_main
 
@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def _end_with(parent: int) -> None:
-    """A build that was killed cannot say goodbye, and Beam's worker would wait for it."""
+    """Exits when the parent has died; Beam's worker would wait for a killed build forever."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

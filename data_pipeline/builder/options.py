@@ -1,4 +1,4 @@
-"""What a build is asked for, checked before anything starts."""
+"""Defines the options of a build and validates them before anything starts."""
 
 import hashlib
 import json
@@ -23,21 +23,23 @@ _ONLY_SHOW = (
 
 
 class BuildError(UserError):
-    """A build that cannot be made as asked. The message is one line: what, where, what to do."""
+    """Reports a build that cannot be made with these options; one line: what, where, what to do."""
 
 
 @dataclass(frozen=True)
 class TeacherOptions:
-    """A teacher by endpoint, in place of the offline narrator wherever it is accepted.
+    """Configures a teacher model, whose accepted monologues replace those of the offline narrator.
 
-    url, model:  of an OpenAI-compatible server; the key is read from OPENAI_API_KEY
-    attempts:    answers asked for one monologue before the narrator's stands
-    temperature: of sampling
-    chat:        asked by rules and an example in a chat; False: by the bare prompt in the format of
-                 the checkpoints, for models that were trained on it
-    faults:      faulty variants asked for of each function, beside the mutation operators
-    concurrency: requests under way at once in one worker process
-    prices:      per million prompt and completion tokens, in any currency
+    Args:
+      url: address of an OpenAI-compatible server; the key is read from OPENAI_API_KEY.
+      model: the model's name on the server.
+      attempts: most answers requested per monologue before the narrator's is used.
+      temperature: sampling temperature.
+      chat: True sends rules and an example as a chat; False sends the checkpoints' bare prompt,
+        for models trained on it.
+      faults: faulty variants requested per function, in addition to the mutation operators.
+      concurrency: most requests in flight per worker process.
+      prices: per million prompt and completion tokens, in any currency.
     """
 
     url: str
@@ -69,24 +71,24 @@ class TeacherOptions:
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """Everything that decides the records of a build, and where it runs.
+    """Holds all options of a build.
 
-    What decides them:
-      sources:       folders, .jsonl[.gz] files of {"code", "nl", "tests"}, installed packages
-      seed:          of inputs, wording and faults
-      limit:         most functions, the first by hash; None: all
-      inputs:        most inputs of a function
-      faults:        most PyX-R rows of a function; 0 for none
-      heldout_share: of functions, by hash, that go to the split "eval"; 0 for none
-      benchmarks:    files or folders of benchmarks, whose tasks must not occur in the records
-      tokenizer:     folder or tokenizer.json: lengths are told in its tokens, else in characters
-      max_length:    longest prompt and response together, in that unit; None: no bound
-      teacher:       writes monologues beside the offline narrator
-    Where it runs:
-      runner:        a Beam runner by name
-      workers:       processes of the DirectRunner
-      pipeline:      the runner's own options, such as "--region=europe-west4"
-      tier:          of the sandbox ("A", "B", "C"); None: the strongest that works
+    Options that decide the records:
+      sources: folders, .jsonl[.gz] files of {"code", "nl", "tests"}, installed packages.
+      seed: random seed for inputs, wording and faults.
+      limit: most functions, chosen by hash; None for all.
+      inputs: most inputs per function.
+      faults: most PyX-R rows per function; 0 for none.
+      heldout_share: share of functions, chosen by hash, for the split "eval"; 0 for none.
+      benchmarks: files or folders of benchmarks, whose tasks must not occur in the records.
+      tokenizer: folder or tokenizer.json; lengths are in its tokens, or in characters if None.
+      max_length: longest prompt and response together, in that unit; None for no limit.
+      teacher: model that writes monologues in addition to the offline narrator.
+    Options that decide where it runs:
+      runner: name of a Beam runner.
+      workers: processes of the DirectRunner.
+      pipeline: the runner's own options, such as "--region=europe-west4".
+      tier: sandbox tier ("A", "B", "C"); None for the strongest available.
     """
 
     sources: tuple[str, ...]
@@ -124,7 +126,7 @@ class BuildOptions:
 
     @property
     def tokenizer_file(self) -> Path | None:
-        """The tokenizer.json that lengths are counted with. Raises BuildError."""
+        """Returns the tokenizer.json for lengths, or None. Raises BuildError if it is missing."""
         if self.tokenizer is None:
             return None
         path = Path(self.tokenizer)
@@ -134,14 +136,14 @@ class BuildOptions:
         return path
 
     def benchmark_files(self) -> list[Path]:
-        """The files that `benchmarks` name, sorted."""
+        """Lists the files that `benchmarks` names, sorted."""
         found: set[Path] = set()
         for path in map(Path, self.benchmarks):
             found.update(path.rglob("*.json*") if path.is_dir() else [path])
         return sorted(found)
 
     def seeds_recipe(self, source_digest: str) -> str:
-        """A SHA-256 of all that decides which functions there are."""
+        """Returns a SHA-256 of everything that decides the set of functions."""
         return _hash(
             sources=source_digest,
             limit=self.limit,
@@ -149,7 +151,7 @@ class BuildOptions:
         )
 
     def rows_recipe(self) -> str:
-        """A SHA-256 of all that decides the records of a given function."""
+        """Returns a SHA-256 of everything that decides the records of a given function."""
         elsewhere = {"sources", "limit", "benchmarks", "runner", "workers", "pipeline", "tier"}
         decisive = {name: value for name, value in asdict(self).items() if name not in elsewhere}
         if decisive["teacher"] is not None:
@@ -161,9 +163,9 @@ class BuildOptions:
 
 @lru_cache(maxsize=1)
 def code_digest() -> str:
-    """Of the modules that make a dataset: what others left unfinished is not gone on with.
+    """Hashes the modules that make a dataset, so that results of other code are not reused.
 
-    The sandbox's processes are started by name, so that no import leads to them.
+    The sandbox's processes are listed because they are started by name, not imported.
     """
     by_name = ("data_pipeline.execution.launch", "data_pipeline.execution.guest.worker")
     return source_digest(("data_pipeline.builder.pipeline", *by_name), without=_ONLY_SHOW)

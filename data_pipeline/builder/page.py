@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing beside it: page.html.j2, and what fills it."""
+"""Renders the report as one self-contained HTML page from page.html.j2."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ _TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 @dataclass(frozen=True)
 class Table:
-    """Cells are text, whole numbers, or shares (float), which are drawn as bars."""
+    """Holds a table of text, whole numbers, and shares (float), which are shown as bars."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str | int | float]]
@@ -33,7 +33,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Refusals:
-    """What was not taken, by reason; `more` reasons are not shown."""
+    """Holds refusals by reason; `more` reasons are not shown."""
 
     title: str
     total: int
@@ -42,8 +42,8 @@ class Refusals:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """The first of `total` rows that `file` holds."""
+class TableExcerpt:
+    """Holds the first of the `total` rows in `file`."""
 
     table: Table
     total: int
@@ -55,7 +55,7 @@ def write_page(report: Report, path: Path) -> None:
 
 
 def page(report: Report) -> str:
-    """The whole page. Texts out of programs are escaped; nothing is fetched."""
+    """Returns the page. Text from programs is escaped; the page loads no other file."""
     tally, unit = report.tally, report.unit
     sources = ", ".join(Path(source).name for source in report.options["sources"])
     headings = ("kind", "train", "held out", f"median {unit}", f"99 % {unit}", f"longest {unit}")
@@ -63,14 +63,18 @@ def page(report: Report) -> str:
         _TEMPLATE,
         title=f"PyX from {sources}",
         report=report,
-        # A page is handed on, a machine's folders are not.
+        # Pages are shared, so they show no local folders.
         facts=[(name, value) for name, value in facts(report) if name != "written to"],
         records=Table(headings, kind_rows(report)),
         histograms=list(_histograms(report)),
-        coverage=_coverage(report),
+        coverage=_coverage_table(report),
         all_refusals=list(_refusals(report)),
-        removed=Shown(_removed(report), tally.get("functions removed").total(), "removed.jsonl"),
-        dead=Shown(_dead(report), tally.get("dead letters").total(), "dead_letters.jsonl"),
+        removed=TableExcerpt(
+            _removed_table(report), tally.get("functions removed").total(), "removed.jsonl"
+        ),
+        dead=TableExcerpt(
+            _dead_letter_table(report), tally.get("dead letters").total(), "dead_letters.jsonl"
+        ),
         examples=list(_examples(report)),
         options=Table(("option", "value"), _option_rows(report.options)),
     )
@@ -84,7 +88,7 @@ def _histograms(report: Report) -> Iterator[tuple[str, Histogram]]:
             yield caption, lay_out_histogram(lengths, marks)
 
 
-def _coverage(report: Report) -> Table:
+def _coverage_table(report: Report) -> Table:
     counts = report.tally.get("coverage")
     rows = []
     for what in ("lines", "branches"):
@@ -109,7 +113,7 @@ def _refusals(report: Report) -> Iterator[Refusals]:
         yield Refusals(title, total, table, len(counts) - len(rows))
 
 
-def _removed(report: Report) -> Table:
+def _removed_table(report: Report) -> Table:
     rows = [
         (row["name"], row["origin"], row["reason"], row["matched"], f"{row['similarity']:.2f}")
         for row in report.removed
@@ -117,20 +121,20 @@ def _removed(report: Report) -> Table:
     return Table(("function", "from", "reason", "repeats", "similarity"), rows)
 
 
-def _dead(report: Report) -> Table:
+def _dead_letter_table(report: Report) -> Table:
     rows = [(row["stage"], row["item"], row["origin"], row["reason"]) for row in report.dead]
     return Table(("stage", "item", "from", "reason"), rows)
 
 
 def _examples(report: Report) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(title, prompt, record), one of each kind."""
+    """Yields (title, prompt, record), one of each kind."""
     for kind in KINDS:
         for _, row in report.tally.examples.get(kind, ())[:1]:
             yield KIND_TITLES[kind], row[kind], row
 
 
 def _option_rows(options: dict[str, Any]) -> list[tuple[str, str]]:
-    """Paths by their last part only, as in `facts`."""
+    """Lists the options; paths show their last part only, as in `facts`."""
     shown = dict(options)
     for name in ("sources", "benchmarks"):
         shown[name] = [Path(value).name for value in options[name]]

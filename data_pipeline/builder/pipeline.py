@@ -1,8 +1,8 @@
-"""The build from sources to a dataset; every stage is kept, so that it goes on where it was.
+"""Runs the build from sources to a dataset and saves each stage, so that it can be continued.
 
-OUTPUT: pyx/ (the TFDS dataset), train.jsonl and eval.jsonl (the same records in upstream's
-schema), problems.jsonl (held-out functions to ask a model about), dead_letters.jsonl,
-removed.jsonl, refused.jsonl, report.html, report.json; .work/ is what a later build goes on with.
+Writes pyx/ (the TFDS dataset), train.jsonl and eval.jsonl (the same records in upstream's
+schema), problems.jsonl (held-out functions for evaluation), dead_letters.jsonl, removed.jsonl,
+refused.jsonl, report.html and report.json; .work/ holds intermediate results for later builds.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from data_pipeline.builder.rows import EVAL, TRAIN
 from data_pipeline.builder.runners import check_runner, run
 from data_pipeline.builder.tally import Tally
 from data_pipeline.decontamination.overlap import BenchmarkIndex
-from data_pipeline.endpoint.client import Ask, Client, EndpointError
+from data_pipeline.endpoint.client import Client, CompletionRequest, EndpointError
 from data_pipeline.execution import tiers
 from data_pipeline.execution.service import Setup
 from data_pipeline.files import FileError, LockError, hold_lock, write_rows, write_text
@@ -38,12 +38,13 @@ WORK = ".work"
 
 
 def build(options: BuildOptions, output: str | Path, *, progress: bool = True) -> Report:
-    """Builds the dataset `output`/pyx and all beside it; returns what the report tells.
+    """Builds the dataset `output`/pyx and the files beside it; returns the report.
 
-    Run again with the same options it goes on where it was stopped, and a finished build is
-    returned as it stands. The same options give the same records in any runner and worker count.
-    Raises BuildError, SeedError, BenchmarkError or SandboxUnavailable before anything is written;
-    BuildError also where the sources give no record.
+    Continues a stopped build with the same options, and returns the report of a finished one.
+    The same options give the same records with any runner and number of workers.
+
+    Raises BuildError, SeedError, BenchmarkFileError or SandboxUnavailable before anything is
+    written, and BuildError if the sources give no record.
     """
     output = Path(output)
     check_runner(options)
@@ -58,8 +59,8 @@ def build(options: BuildOptions, output: str | Path, *, progress: bool = True) -
     if output.exists() and not output.is_dir():
         raise BuildError(f"--output: {output}: expected a folder")
 
-    with _alone(output):
-        if (finished := _finished(output, fingerprint)) is not None:
+    with _lock_output(output):
+        if (finished := _read_finished_report(output, fingerprint)) is not None:
             return finished
         build_ = _Build(options, output, recipes[1], fingerprint, progress)
         build_.find_seeds(sources, benchmarks, output / WORK / "seeds" / recipes[0][:24])
@@ -71,19 +72,19 @@ def build(options: BuildOptions, output: str | Path, *, progress: bool = True) -
 
 
 def check_teacher(teacher: TeacherOptions | None) -> None:
-    """Raises BuildError where the endpoint cannot be used: one short question finds that out."""
+    """Sends one short request; raises BuildError if the endpoint cannot be used."""
     if teacher is None:
         return
     try:
         with Client(teacher.endpoint) as client:
             prompt = ({"role": "user", "content": "Say yes."},) if teacher.chat else "1 + 1 ="
-            client.ask(Ask(prompt, max_new_tokens=1))
+            client.ask(CompletionRequest(prompt, max_new_tokens=1))
     except EndpointError as error:
         raise BuildError(f"--teacher: {error}") from None
 
 
 class _Build:
-    """The stages, in order; each leaves what the next one reads."""
+    """Runs the stages in order; each sets the attributes that the next one reads."""
 
     def __init__(self, options, output, rows_recipe, fingerprint, progress):
         self.options: BuildOptions = options
@@ -99,12 +100,12 @@ class _Build:
     def find_seeds(
         self, sources: Sequence[Unit], benchmarks: BenchmarkIndex | None, folder: Path
     ) -> None:
-        """Files of seeds, refusals and removals in `folder`, unless they are there whole."""
+        """Writes seeds, refusals and removals to `folder`, unless they are complete already."""
         from data_pipeline.builder import stages
 
         self.seeds = folder
         whole = folder / "whole"
-        with self._timed("seeds"):
+        with self._measure_time("seeds"):
             if not whole.exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 bar = progress_bar(
@@ -131,16 +132,16 @@ class _Build:
         self.tally.count("dead letters", "read", len(self.dead))
         if not self.functions:
             reasons = self.tally.get("functions refused").most_common(3)
-            told = ", ".join(f"{reason} ({number})" for reason, number in reasons) or "none found"
+            counted = ", ".join(f"{reason} ({number})" for reason, number in reasons)
             raise BuildError(
-                f"--source={','.join(self.options.sources)}: no function could be taken; "
-                f"refused: {told}"
+                f"--source={','.join(self.options.sources)}: no function could be used; "
+                f"refused: {counted or 'none found'}"
             )
 
     # ---- rows
 
     def make_rows(self) -> None:
-        """A file for each group of seeds; those that are there are kept."""
+        """Writes a file per group of seeds; reuses existing ones."""
         from data_pipeline.builder import stages
 
         self.groups = self.output / WORK / "rows"
@@ -151,7 +152,7 @@ class _Build:
         replies = self.output / WORK / "replies.jsonl"
         work = stages.RowWork(self.options, self.rows_recipe, self.groups, progress, replies)
         bar = progress_bar(progress, "tell runs", self.functions, "function", self.progress)
-        with self._timed("rows"), bar:
+        with self._measure_time("rows"), bar:
             run(lambda root: stages.make_rows(root, self.seeds, work, listing), self.options)
         lines = stages.read_lines(listing.parent, listing.name)
         listed = sorted((json.loads(line) for line in lines), key=lambda row: row["file"])
@@ -176,11 +177,11 @@ class _Build:
         _write_lines(self.output / "dead_letters.jsonl", self.dead)
         if TRAIN not in splits:
             raise BuildError(
-                f"--source={','.join(self.options.sources)}: no record to train on out of "
-                f"{self.functions} function(s), {numbers[EVAL]} held out; "
+                f"--source={','.join(self.options.sources)}: expected a training record; "
+                f"got none from {self.functions} function(s), {numbers[EVAL]} held-out records; "
                 f"see {self.output / 'dead_letters.jsonl'}"
             )
-        with self._timed("dataset"):
+        with self._measure_time("dataset"):
             dataset.write_dataset(self.files, splits, self.fingerprint, self.output, self.options)
             for split in splits:
                 write_jsonl(self.output / f"{split}.jsonl", _records(self.output, split))
@@ -206,12 +207,14 @@ class _Build:
         )
         write_page(report, self.output / "report.html")
         report_file = self.output / "report.json"
-        write_text(report_file, report.to_json(), durable=True)  # last: all else is whole
+        write_text(
+            report_file, report.to_json(), durable=True
+        )  # last: it marks the build as complete
         self._forget_older()
         return report
 
     def _forget_older(self) -> None:
-        """What no build of these options and sources would go on with."""
+        """Removes intermediate results that a build with these options would not reuse."""
         current = {path.name for path in self.files}
         for path in self.groups.iterdir():
             if path.name not in current:
@@ -221,7 +224,7 @@ class _Build:
                 shutil.rmtree(folder, ignore_errors=True)
 
     @contextlib.contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
+    def _measure_time(self, stage: str) -> Iterator[None]:
         started = time.monotonic()
         yield
         self.seconds[stage] = time.monotonic() - started
@@ -234,12 +237,12 @@ def _records(output: Path, split: str) -> Iterator[Any]:
 
 
 def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Sorted, so that the same build gives the same file."""
+    """Writes sorted rows, so that the same build gives the same file."""
     write_rows(path, sorted(rows, key=json.dumps), durable=True)
 
 
 def _digest(sources: Sequence[Unit]) -> str:
-    """Of the bytes of all files, and of those that their imports may be followed into."""
+    """Hashes all source files, and the files that their imports may lead to."""
     files = {(unit.root, unit.path) for unit in sources}
     for root, within in {(unit.root, unit.within) for unit in sources if not unit.first}:
         paths = (Path(root) / within).rglob("*.py")
@@ -250,12 +253,12 @@ def _digest(sources: Sequence[Unit]) -> str:
         digest.update(f"{path}\n".encode())
         try:
             digest.update(hashlib.sha256(file.read_bytes()).digest())
-        except OSError:  # told by the stage that reads it
+        except OSError:  # the stage that reads it reports it
             digest.update(b"unreadable")
     return digest.hexdigest()
 
 
-def _finished(output: Path, fingerprint: str) -> Report | None:
+def _read_finished_report(output: Path, fingerprint: str) -> Report | None:
     try:
         report = Report.from_json((output / "report.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError):
@@ -265,8 +268,8 @@ def _finished(output: Path, fingerprint: str) -> Report | None:
 
 
 @contextlib.contextmanager
-def _alone(output: Path) -> Iterator[None]:
-    """Holds `output` against another build. Raises BuildError where one is under way."""
+def _lock_output(output: Path) -> Iterator[None]:
+    """Locks `output` against other builds. Raises BuildError if one is running."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(hold_lock(output / ".build.lock", wait=False))

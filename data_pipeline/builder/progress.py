@@ -1,7 +1,7 @@
-"""How far a build is, told by its worker processes through small files that the main one reads.
+"""Shows a build's progress, which worker processes report through small files.
 
-Beam's local runner says nothing while a stage runs. Each process keeps one file with its own
-counts; their sum is the progress, whichever process works on what.
+Beam's local runner reports nothing while a stage runs. Each worker writes its own counts to a file;
+the main process shows their sum.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from data_pipeline.files import write_json
 
-SECONDS = 0.5  # between two writes of one process, and between two looks at all
+SECONDS = 0.5  # interval between writes of a process, and between reads of all files
 
 
 class Heartbeat:
-    """One process's counts, in a file of its own. Safe to use from several threads."""
+    """Writes one process's counts to its own file. Thread-safe."""
 
     def __init__(self, folder: str | os.PathLike):
         self._path = Path(folder) / f"{socket.gethostname()}-{os.getpid()}.json"
@@ -42,8 +42,8 @@ class Heartbeat:
             self._write()
 
     def _write(self) -> None:
-        # Progress is never worth a failure: the disk may be full, and a build that was stopped
-        # has removed the folder.
+        # A failed write must not fail the build: the disk may be full, or a stopped build may
+        # have removed the folder.
         with contextlib.suppress(OSError):
             if self._path.parent.is_dir():
                 write_json(self._path, [self._done, self._records])
@@ -52,7 +52,7 @@ class Heartbeat:
 
 @contextlib.contextmanager
 def progress_bar(folder: Path, description: str, total: int, unit: str, shown: bool) -> Iterator:
-    """A bar with rate and remaining time over what the heartbeats in `folder` add up to."""
+    """Shows a bar with rate and remaining time for the sum of the heartbeats in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         old.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""A sample of a built dataset held against new runs, by the records' text alone.
+"""Runs a sample of a built dataset again and compares the results with the records.
 
-Programs, calls and values are read out of prompts and responses and run in processes of their own
-under another hash seed than the build's; the steps of forward monologues are verified once more
-against new traces.
+Reads programs, calls and values from prompts and responses. Each run gets its own process and a
+different hash seed than in the build. The steps of forward monologues are verified against new
+traces.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
-from data_pipeline.builder.expectations import Refuted, expectations, recheck_all
+from data_pipeline.builder.expectations import RefutedRecordError, expectations, recheck_all
 from data_pipeline.execution.service import (
     Sandbox,
     Setup,
@@ -24,12 +24,16 @@ from data_pipeline.pyx.records import KINDS, Record
 from data_pipeline.terminal.tables import format_table
 from data_pipeline.verify import CONTRADICTED, verify_trace
 
-_TRACE = TraceLimits(max_lines=20_000)  # more than any run that is told
+_TRACE = TraceLimits(max_lines=20_000)  # more than any narrated run
 
 
 @dataclass
 class Recheck:
-    """held, refuted: records by kind; claims: verdicts of forward monologues; wrong: (id, why)."""
+    """Counts results.
+
+    `held` and `refuted` count records by kind, `claims` counts verdicts on the steps of forward
+    monologues, and `wrong` lists (id, reason).
+    """
 
     held: Counter[str] = field(default_factory=Counter)
     refuted: Counter[str] = field(default_factory=Counter)
@@ -40,9 +44,9 @@ class Recheck:
 def recheck(
     data_dir: str, *, sample: int = 1000, hash_seed: int = 1, progress: bool = True
 ) -> Recheck:
-    """Runs `sample` records of all splits again (all, where there are fewer).
+    """Runs `sample` records of all splits again, or all if there are fewer.
 
-    Which ones hangs on `hash_seed`, which is also that of the interpreters that run them. Raises
+    `hash_seed` decides the choice of records and is the hash seed of the interpreters. Raises
     PyxError and SandboxUnavailable.
     """
     found = Recheck()
@@ -64,7 +68,7 @@ def recheck(
 
 
 def _sample(data_dir: str, size: int, seed: int) -> Iterator[Record]:
-    """Those of the lowest hash; ids are read first, then the records chosen."""
+    """Yields the `size` records with the lowest hash of their ids."""
     ranked = []
     for split in pyx.splits(data_dir):
         source = pyx.load(data_dir, split)
@@ -79,17 +83,17 @@ def _sample(data_dir: str, size: int, seed: int) -> Iterator[Record]:
 
 
 def _contradictions(records: Iterable[Record], sandbox: Sandbox, found: Recheck) -> dict[str, str]:
-    """Record id -> first claim of its forward monologue that a new trace contradicts."""
-    told = []
+    """Maps record ids to the first claim that a new trace contradicts, in forward monologues."""
+    pairs = []
     for record in records:
         if record.kind == "fwd_mnl":
             try:
-                told.append((record, expectations(record)[0]))
-            except Refuted:
-                continue  # counted already
-    jobs = (call_job(said.program, said.call, trace=_TRACE) for _, said in told)
+                pairs.append((record, expectations(record)[0]))
+            except RefutedRecordError:
+                continue  # counted by recheck_all
+    jobs = (call_job(claim.program, claim.call, trace=_TRACE) for _, claim in pairs)
     wrong = {}
-    for (record, _), result in zip(told, sandbox.map(jobs), strict=True):
+    for (record, _), result in zip(pairs, sandbox.map(jobs), strict=True):
         if result.trace is None:
             wrong[record.id] = f"no trace: {result.kind}"
             continue
@@ -102,6 +106,7 @@ def _contradictions(records: Iterable[Record], sandbox: Sandbox, found: Recheck)
 
 
 def summary(found: Recheck) -> str:
+    """Returns the results as a table for the terminal."""
     rows = [
         (kind, found.held[kind], found.refuted[kind])
         for kind in KINDS
@@ -110,5 +115,5 @@ def summary(found: Recheck) -> str:
     rows.append(("all", found.held.total(), found.refuted.total()))
     claims = ", ".join(f"{number:,} {verdict}" for verdict, number in sorted(found.claims.items()))
     lines = [f"{name}: {why}" for name, why in found.wrong[:20]]
-    told = format_table(("records run again", "hold", "do not"), rows)
-    return "\n".join([told, "", f"claims of forward monologues: {claims or 'none'}", *lines])
+    counts = format_table(("records run again", "hold", "do not"), rows)
+    return "\n".join([counts, "", f"claims of forward monologues: {claims or 'none'}", *lines])

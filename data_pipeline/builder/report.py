@@ -1,4 +1,4 @@
-"""What a build tells people: a summary for the terminal, the same figures as JSON."""
+"""Holds the results of a build: a table for the terminal, and the same figures as JSON."""
 
 import json
 from collections import Counter
@@ -30,16 +30,17 @@ REFUSALS = {
 
 @dataclass(frozen=True)
 class Report:
-    """What a build came to.
+    """Holds the results of a build.
 
-    output:      its folder
-    fingerprint: of all that decided the records
-    options:     BuildOptions as a dict
-    tally:       counts, lengths, examples
-    seconds:     by stage, of the session that finished the build
-    reused:      functions whose rows an earlier session had made
-    removed, dead: the first rows of removed.jsonl and dead_letters.jsonl
-    function_fingerprint: name of the one that identified, compared and held out functions
+    Args:
+      output: the build's folder.
+      fingerprint: hash of everything that decided the records.
+      options: BuildOptions as a dict.
+      tally: counts, lengths and examples.
+      seconds: wall time by stage, in the session that finished the build.
+      reused: functions whose rows an earlier session made.
+      removed, dead: the first rows of removed.jsonl and dead_letters.jsonl.
+      function_fingerprint: name of the fingerprint that identifies functions.
     """
 
     output: str
@@ -58,26 +59,26 @@ class Report:
 
     @property
     def unit(self) -> str:
-        """Of lengths."""
+        """Returns the unit of lengths."""
         return "tokens" if self.options["tokenizer"] else "characters"
 
     def of_kind(self, kind: str, split: str | None = None) -> int:
-        """Records of a kind, in one split or all."""
+        """Counts the records of a kind, in one split or all."""
         records = self.tally.get("records")
         return sum(records[f"{kind}/{name}"] for name in ((split,) if split else (TRAIN, EVAL)))
 
     def to_json(self) -> str:
-        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return json.dumps(told | {"tally": json.loads(self.tally.to_json())}, indent=1) + "\n"
+        row = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return json.dumps(row | {"tally": json.loads(self.tally.to_json())}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Report":
-        told = json.loads(text)
-        return cls(**told | {"tally": Tally.from_json(json.dumps(told["tally"]))})
+        row = json.loads(text)
+        return cls(**row | {"tally": Tally.from_json(json.dumps(row["tally"]))})
 
 
 def kind_rows(report: Report) -> list[tuple[Any, ...]]:
-    """(kind, train, eval, median, 99th percentile, longest) for each kind and for all."""
+    """Returns (kind, train, eval, median, 99th percentile, longest) for each kind and for all."""
     rows: list[tuple[Any, ...]] = []
     everything: Counter[int] = Counter()
     for kind in KINDS:
@@ -99,7 +100,7 @@ def _lengths(lengths: Counter[int]) -> tuple[Any, ...]:
 
 
 def summary(report: Report) -> str:
-    """The table for the person who waited."""
+    """Returns the report as text for the terminal."""
     unit = report.unit
     kinds = format_table(
         ("records", "train", "held out", f"median {unit}", f"99 % {unit}", f"longest {unit}"),
@@ -109,10 +110,10 @@ def summary(report: Report) -> str:
     for group, title in REFUSALS.items():
         counts = report.tally.get(group)
         if counts:
-            told = [f"{_short(name)} {number:,}" for name, number in counts.most_common(3)]
+            reasons = [f"{_short(name)} {number:,}" for name, number in counts.most_common(3)]
             if len(counts) > 3:
-                told.append(f"{len(counts) - 3} more reasons")
-            refusals.append((title, counts.total(), ", ".join(told)))
+                reasons.append(f"{len(counts) - 3} more reasons")
+            refusals.append((title, counts.total(), ", ".join(reasons)))
     width = max(len(name) for name, _ in facts(report))
     lines = [f"{name:<{width}}  {value}" for name, value in facts(report)]
     parts = [kinds, format_table(("not taken", "number", "reasons"), refusals), "\n".join(lines)]
@@ -124,7 +125,7 @@ def _short(reason: str, characters: int = 36) -> str:
 
 
 def facts(report: Report) -> list[tuple[str, str]]:
-    """(name, value) of what is one figure each."""
+    """Returns (name, value) of the single figures of a build."""
     tally = report.tally
     functions, claims = tally.get("functions"), tally.get("claims")
     seconds = sum(report.seconds.values())
@@ -146,15 +147,15 @@ def facts(report: Report) -> list[tuple[str, str]]:
     if report.reused:
         found.append(("kept", f"{report.reused:,} functions of an earlier session"))
     if teacher := report.options["teacher"]:
-        told = tally.get("teacher")
+        usage = tally.get("teacher")
         price_in, price_out = teacher["prices"]
-        tokens_in, tokens_out = told["prompt tokens"], told["completion tokens"]
+        tokens_in, tokens_out = usage["prompt tokens"], usage["completion tokens"]
         cost = (tokens_in * price_in + tokens_out * price_out) / 1e6
         found.append(
             (
                 "teacher",
-                f"{told['monologues kept']:,} of {told['monologues asked']:,} monologues kept, "
-                f"{told['requests']:,} requests, {tokens_in:,} tokens in, {tokens_out:,} out, "
+                f"{usage['monologues kept']:,} of {usage['monologues asked']:,} monologues kept, "
+                f"{usage['requests']:,} requests, {tokens_in:,} tokens in, {tokens_out:,} out, "
                 f"cost {cost:,.2f}",
             )
         )
@@ -164,7 +165,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
 
 
 def coverage(tally: Tally, what: str) -> str:
-    """Of the lines or branches of all functions: reached by kept runs, and by any run."""
+    """Returns the share of all lines or branches reached by kept runs, and by any run."""
     counts = tally.get("coverage")
     if not counts[what]:
         return "–"

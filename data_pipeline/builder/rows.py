@@ -1,6 +1,6 @@
-"""The records of one seed: its runs told in words, every statement held against the run.
+"""Makes the records of one seed: narrates its runs and verifies every statement.
 
-Nothing here knows of Beam. The same seed, options and code give the same rows in any process.
+Does not depend on Beam. The same seed, options and code give the same rows in any process.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from data_pipeline.monologue.forward import NarrationError, forward_monologue
 from data_pipeline.pyx.prompts import backward_field, code_field, forward_field, training_prompt
 from data_pipeline.pyx.records import Record, RecordError, make_record, record_to_row
 from data_pipeline.seeds import Seed
-from data_pipeline.teacher.teacher import Question, Teacher
+from data_pipeline.teacher.teacher import Teacher, TeacherQuestion
 from data_pipeline.testcases import Case, cases
 from data_pipeline.verify import CONTRADICTED, verify_trace
 
@@ -33,11 +33,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """What could not be worked on, so that the build goes on without it.
+    """Records an item that could not be processed and was left out of the build.
 
-    stage: "read", "inputs", "fwd_mnl", "bwd_mnl", "nl", "fault", "recheck" or "deadline"
-    item:  a file, a seed's id or a record's id; origin: where in the source it comes from
-    reason: one line; detail: where in our code it arose, "" for what was found wrong by a check
+    Args:
+      stage: "read", "inputs", "fwd_mnl", "bwd_mnl", "nl", "fault", "recheck" or "deadline".
+      item: a file, a seed's id or a record's id.
+      origin: where in the source it comes from.
+      reason: one line.
+      detail: file and line in our code that raised; "" if a check rejected the item.
     """
 
     stage: str
@@ -50,8 +53,8 @@ class DeadLetter:
     def of(cls, stage: str, item: str, origin: str, error: BaseException) -> "DeadLetter":
         steps = traceback.extract_tb(error.__traceback__)
         where = f"{Path(steps[-1].filename).name}:{steps[-1].lineno}" if steps else ""
-        said = " ".join(str(error).split())[:300]
-        return cls(stage, item, origin, f"{type(error).__name__}: {said}", where)
+        message = " ".join(str(error).split())[:300]
+        return cls(stage, item, origin, f"{type(error).__name__}: {message}", where)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -59,7 +62,7 @@ class DeadLetter:
 
 @dataclass
 class SeedRows:
-    """What a seed gave: records of its split, problems to ask about if it is held out, the rest."""
+    """Holds the results of a seed: its split and records, evaluation problems if it is held out."""
 
     split: str
     records: list[Record] = field(default_factory=list)
@@ -69,14 +72,16 @@ class SeedRows:
 
 
 def split_of(seed_id: str, heldout_share: float) -> str:
-    """By the function alone, so that all its records are on one side, in every build."""
+    """Chooses the split by the function's id, so that every build puts all its records together."""
     drawn = int(hashlib.sha256(f"held out {seed_id}".encode()).hexdigest()[:8], 16)
     return EVAL if drawn < heldout_share * 2**32 else TRAIN
 
 
 def record_id(kind: str, seed_id: str, call: str | None = None) -> str:
-    """Upstream's form, "fwd_mnl_108213_ipt9"; the input's number is a hash of the call, so that it
-    does not change with the other inputs of a build."""
+    """Returns an id in upstream's form, "fwd_mnl_108213_ipt9".
+
+    The input's number is a hash of the call, so it does not depend on the build's other inputs.
+    """
     if call is None:
         return f"{kind}_{seed_id}"
     number = int(hashlib.sha256(call.encode()).hexdigest()[:8], 16)
@@ -90,19 +95,23 @@ def seed_rows(
     length_of: Callable[[str], int] = len,
     new_client: Callable[[], CachedClient] | None = None,
 ) -> SeedRows:
-    """All records of a seed. Never raises for what a seed holds: that becomes a dead letter.
+    """Makes all records of a seed. Errors caused by the seed become dead letters.
 
-    length_of:  of prompt and response together, e.g. in tokens
-    new_client: of the teacher's endpoint, where the options name one
-    Raises EndpointError where that endpoint cannot be used at all.
+    Args:
+      length_of: measures prompt and response together, e.g. in tokens.
+      new_client: makes a client of the teacher's endpoint, if the options name one.
+
+    Raises EndpointError if that endpoint cannot be used at all.
     """
     client = None if new_client is None or options.teacher is None else new_client()
-    return _Author(seed, sandbox, options, length_of, client).write()
+    return _RowWriter(seed, sandbox, options, length_of, client).write()
 
 
-def stopped_rows(seed: Seed, options: BuildOptions, error: Exception) -> SeedRows:
-    """Of a seed whose work was ended: a dead letter alone, for what was found so far would hang on
-    where it was stopped."""
+def timeout_rows(seed: Seed, options: BuildOptions, error: Exception) -> SeedRows:
+    """Returns only a dead letter for a seed that reached the time limit.
+
+    Partial results are dropped because they would depend on where the work stopped.
+    """
     out = SeedRows(split_of(seed.id, options.heldout_share))
     out.tally.count("functions", "stopped")
     out.tally.count("dead letters", "deadline")
@@ -111,10 +120,10 @@ def stopped_rows(seed: Seed, options: BuildOptions, error: Exception) -> SeedRow
     return out
 
 
-class _Author:
+class _RowWriter:
     def __init__(self, seed, sandbox, options, length_of, client):
         self.seed: Seed = seed
-        self.code = seed.code.rstrip()  # what records show; lines stay where they are
+        self.code = seed.code.rstrip()  # rstrip keeps the line numbers
         self.sandbox: Sandbox = sandbox
         self.options: BuildOptions = options
         self.length_of: Callable[[str], int] = length_of
@@ -164,7 +173,7 @@ class _Author:
 
     def _forward(self, kept: Sequence[Case]) -> list[Record]:
         drafts = []
-        for case, taught in zip(kept, self._taught("fwd_mnl", kept), strict=True):
+        for case, taught in zip(kept, self._ask_teacher("fwd_mnl", kept), strict=True):
             name = record_id("fwd_mnl", self.seed.id, case.call)
 
             def draft(case=case, name=name, taught=taught) -> Record | None:
@@ -183,13 +192,13 @@ class _Author:
         return [draft for draft in drafts if draft is not None]
 
     def _backward(self, kept: Sequence[Case]) -> list[Record]:
-        """One row for each output: any input that gives it will do, so the shortest is told."""
+        """Makes one row per output, for its shortest call: any input with that output is right."""
         witness: dict[str, Case] = {}
         for case in sorted(kept, key=lambda case: (len(case.call), case.call)):
             witness.setdefault(case.output, case)
         drafts = []
         shortest = list(witness.values())
-        for case, taught in zip(shortest, self._taught("bwd_mnl", shortest), strict=True):
+        for case, taught in zip(shortest, self._ask_teacher("bwd_mnl", shortest), strict=True):
             name = record_id("bwd_mnl", self.seed.id, case.call)
 
             def draft(case=case, name=name, taught=taught) -> Record:
@@ -202,8 +211,8 @@ class _Author:
             drafts.append(self._attempt("bwd_mnl", name, draft))
         return [draft for draft in drafts if draft is not None]
 
-    def _taught(self, kind: str, kept: Sequence[Case]) -> list[str | None]:
-        """For each case what the teacher wrote, None where the narrator's own has to do."""
+    def _ask_teacher(self, kind: str, kept: Sequence[Case]) -> list[str | None]:
+        """Returns the teacher's accepted monologue per case; None means the narrator writes it."""
         options = self.options.teacher
         if options is None or self.client is None:
             return [None] * len(kept)
@@ -216,7 +225,7 @@ class _Author:
             examples=options.chat,
         )
         questions = [
-            Question(kind, self.code, self.seed.name, case.call, case.output, case.trace)
+            TeacherQuestion(kind, self.code, self.seed.name, case.call, case.output, case.trace)
             for case in kept
         ]
         lessons = self._attempt(kind, self.seed.id, lambda: list(teacher.teach(questions)))
@@ -234,7 +243,7 @@ class _Author:
     def _code(self, kept: Sequence[Case]) -> list[Record]:
         if not kept or not self.seed.nl.strip():
             return []
-        # An example that the source gives says most; else the run that reached most.
+        # Prefers an example from the source, else the first case, which covers most.
         shown = min(kept, key=lambda c: (c.call not in self.seed.calls, len(c.output) > 80))
         name = record_id("nl", self.seed.id)
 
@@ -278,7 +287,7 @@ class _Author:
     # ---- what is kept
 
     def _keep(self, drafts: Sequence[Record]) -> None:
-        """Those that hold by their own text, once each, within the bound on length."""
+        """Adds distinct drafts to the output that pass the recheck and the length limit."""
         unique = {draft.id: draft for draft in reversed(drafts)}
         drafts = list(reversed(unique.values()))
         verdicts = self._attempt("recheck", self.seed.id, lambda: recheck_all(drafts, self.sandbox))
@@ -301,7 +310,7 @@ class _Author:
         return int(hashlib.sha256(f"{self.options.seed}/{name}".encode()).hexdigest()[:8], 16)
 
     def _attempt(self, stage: str, item: str, work: Callable[[], _T]) -> _T | None:
-        """What `work` returns; None where it has no words (counted) or fails (a dead letter)."""
+        """Runs `work`; None if narration is refused (counted) or `work` fails (dead letter)."""
         try:
             return work()
         except NarrationError as error:
@@ -309,11 +318,11 @@ class _Author:
         except RecordError as error:
             self._bury(stage, item, str(error))
         except EndpointError as error:
-            if error.final:  # a wrong key is no fault of this function's
+            if error.final:  # not caused by this seed, e.g. a wrong key
                 raise
             self.out.dead.append(DeadLetter.of(stage, item, self.seed.origin, error))
             self.out.tally.count("dead letters", stage)
-        except Exception as error:  # whatever a program in the wild brings to light
+        except Exception as error:  # unusual programs may raise anything
             self.out.dead.append(DeadLetter.of(stage, item, self.seed.origin, error))
             self.out.tally.count("dead letters", stage)
         return None

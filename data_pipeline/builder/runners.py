@@ -1,10 +1,8 @@
-"""Which Beam runner a build runs on, and with which options.
+"""Beam runners: DirectRunner runs on this machine, with `--workers` processes.
 
-DirectRunner: this machine, `workers` processes. Any other runner by its name, its own options
-passed through (`--pipeline.OPTION=VALUE` becomes Beam's `--OPTION=VALUE`); its workers must see the
-sources and the output folder under the same paths (a shared or mounted file system), have this
-package installed (`--pipeline.setup_file=./setup.py` or a container image), and be able to start
-the sandbox:
+Other runners are given by name; `--pipeline.OPTION=VALUE` becomes Beam's `--OPTION=VALUE`. Their
+workers need the sources and the output folder under the same paths (a shared file system), this
+package (`--pipeline.setup_file=./setup.py` or a container image), and a working sandbox:
 
     --runner=DataflowRunner --pipeline.project=P --pipeline.region=R --pipeline.temp_location=gs://…
     --runner=FlinkRunner --pipeline.flink_master=HOST:8081 --pipeline.environment_type=LOOPBACK
@@ -24,8 +22,8 @@ from data_pipeline.terminal.installation import install_command
 
 
 def import_beam() -> Any:
-    """The apache_beam module. Raises BuildError where it is not installed."""
-    with quiet():  # it warns of cloud clients that are not there
+    """Imports apache_beam. Raises BuildError if it is not installed."""
+    with silent_beam():  # it warns about missing cloud clients
         try:
             import apache_beam
         except ImportError:
@@ -34,7 +32,7 @@ def import_beam() -> Any:
 
 
 def beam_options(options: BuildOptions) -> Any:
-    """Beam's PipelineOptions. Raises BuildError for an option that Beam does not know."""
+    """Returns Beam's PipelineOptions. Raises BuildError for an unknown option."""
     import_beam()
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -54,56 +52,58 @@ def beam_options(options: BuildOptions) -> Any:
             "--default_sdk_harness_log_level=ERROR",
             *arguments,
         ]
-    with quiet():
+    with silent_beam():
         return PipelineOptions(arguments)
 
 
 def make_runner(options: BuildOptions) -> Any:
-    """A Beam runner. Raises BuildError for a name that Beam does not know."""
+    """Creates the Beam runner. Raises BuildError for an unknown name."""
     import_beam()
     if options.runner == DIRECT_RUNNER:
         return _local_runner(options)
     from apache_beam.runners.runner import create_runner
 
     try:
-        with quiet():
+        with silent_beam():
             return create_runner(options.runner)
     except (ValueError, ImportError, AttributeError) as error:
-        said = " ".join(str(error).split())
-        raise BuildError(f"--runner={options.runner}: {said}") from None
+        reason = " ".join(str(error).split())
+        raise BuildError(f"--runner={options.runner}: {reason}") from None
 
 
 def check_runner(options: BuildOptions) -> None:
-    """Raises BuildError for a runner or options that Beam does not know, or without Beam."""
+    """Raises BuildError if Beam is missing or does not know the runner or an option."""
     beam_options(options)
     make_runner(options)
 
 
 def run(build_pipeline: Callable[[Any], None], options: BuildOptions) -> None:
-    """Runs the pipeline that `build_pipeline(root)` builds, to its end. Raises as `told` does."""
+    """Runs the pipeline that `build_pipeline(root)` defines. Raises as `user_errors` does."""
     beam = import_beam()
     runner, settings = make_runner(options), beam_options(options)
-    with told(options), quiet():
+    with user_errors(options), silent_beam():
         pipeline = beam.Pipeline(runner=runner, options=settings)
         build_pipeline(pipeline)
         pipeline.run().wait_until_finish()
 
 
 @contextlib.contextmanager
-def told(options: BuildOptions) -> Iterator[None]:
-    """Raises BuildError for what the runner or the teacher's endpoint, not our code, fails of."""
+def user_errors(options: BuildOptions) -> Iterator[None]:
+    """Converts errors of the runner and of the teacher's endpoint to BuildError."""
     try:
         yield
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        # Of an error in a worker only the text comes back.
+        # An error in a worker arrives only as text.
         endpoint = next((line for line in lines if "EndpointError: " in line), None)
         if endpoint is not None:
-            said = endpoint.partition("EndpointError: ")[2]
-            raise BuildError(f"--teacher: {said}; the same command goes on from here") from error
+            reason = endpoint.partition("EndpointError: ")[2]
+            raise BuildError(
+                f"--teacher: {reason}; run the same command again to continue"
+            ) from error
         if options.runner != DIRECT_RUNNER and not isinstance(error, BuildError):
-            said = lines[-1] if lines else type(error).__name__
-            raise BuildError(f"--runner={options.runner}: {said}") from error
+            reason = lines[-1] if lines else type(error).__name__
+            raise BuildError(f"--runner={options.runner}: {reason}") from error
         raise
 
 
@@ -113,8 +113,8 @@ def _local_runner(options: BuildOptions) -> Any:
     from apache_beam.runners.portability.fn_api_runner import fn_runner
     from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
-    told = JobServiceHandle.encode_pipeline_options(beam_options(options).get_all_options())
-    info = beam_provision_api_pb2.ProvisionInfo(pipeline_options=told)
+    encoded = JobServiceHandle.encode_pipeline_options(beam_options(options).get_all_options())
+    info = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
     environment = None
     if options.workers > 1:
         from apache_beam.transforms.environments import SubprocessSDKEnvironment
@@ -127,8 +127,8 @@ def _local_runner(options: BuildOptions) -> Any:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Beam logs each step of its own; what goes wrong it raises."""
+def silent_beam() -> Iterator[None]:
+    """Hides Beam's log of its own steps; errors are raised, not logged."""
     names: Sequence[str | None] = (None, "apache_beam")
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]

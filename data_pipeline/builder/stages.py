@@ -1,4 +1,4 @@
-"""The two pipelines before the dataset: from sources to distinct seeds, from seeds to rows.
+"""Defines the two Beam pipelines: from sources to distinct seeds, and from seeds to rows.
 
     units ─ read ─┬─ one of each id ─ no benchmark's task ─ no near-duplicate ─ limit ─▶ seeds
                   │        └────────────────┴─────────────────────┴──────────▶ removed
@@ -6,7 +6,7 @@
                   └──────────────────────────────────────────────────────────▶ dead letters
     seeds ─ groups ─ rows (a sandbox in each process) ─▶ one file a group
 
-Nothing depends on which process works on what, nor in which order. Needs apache-beam.
+Results do not depend on the assignment of work to processes or its order. Needs apache-beam.
 """
 
 import json
@@ -20,7 +20,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton, TaggedOutput
 
-from data_pipeline.builder.deadline import Bounded, TookTooLong
+from data_pipeline.builder.deadline import BoundedWorker, TookTooLong
 from data_pipeline.builder.groups import (
     group_name,
     group_of,
@@ -31,15 +31,15 @@ from data_pipeline.builder.groups import (
 )
 from data_pipeline.builder.options import BuildOptions
 from data_pipeline.builder.progress import Heartbeat
-from data_pipeline.builder.rows import DeadLetter, SeedRows, seed_rows, stopped_rows
+from data_pipeline.builder.rows import DeadLetter, SeedRows, seed_rows, timeout_rows
 from data_pipeline.decontamination.overlap import (
     BenchmarkIndex,
     Item,
     Removal,
     block_keys,
+    find_repeats_in_group,
     item_of,
-    repeats_in,
-    worst,
+    strongest_removal,
 )
 from data_pipeline.endpoint.client import Client
 from data_pipeline.endpoint.reply_cache import CachedClient, ReplyCache
@@ -60,12 +60,15 @@ def find_seeds(
     limit: int | None,
     folder: Path,
 ) -> None:
-    """Adds to the pipeline `root`: files seeds*, refused*, removed*, dead* of JSON lines in
-    `folder`."""
+    """Adds the first pipeline to `root`.
+
+    It writes JSON lines to the files seeds*, refused*, removed* and dead* in `folder`.
+    """
     read = (
         root
         | "Units" >> beam.Create(list(units), reshuffle=True)
-        | "Read" >> beam.ParDo(_Read(folder / "progress")).with_outputs(REFUSED, DEAD, main=SEEDS)
+        | "Read"
+        >> beam.ParDo(_ReadUnit(folder / "progress")).with_outputs(REFUSED, DEAD, main=SEEDS)
     )
     alike = (
         read[SEEDS]
@@ -86,12 +89,12 @@ def find_seeds(
         | "GroupBlocks" >> beam.GroupByKey()
         | "Repeats" >> beam.FlatMap(_repeats)
     )
-    judged = (
+    compared = (
         {"seeds": seeds | beam.Map(lambda seed: (item_of(seed).id, seed)), "repeats": repeats}
         | "Judge" >> beam.CoGroupByKey()
         | "NoRepeat" >> beam.ParDo(_NoRepeat()).with_outputs(REMOVED, main=SEEDS)
     )
-    seeds, removed = judged[SEEDS], [*removed, judged[REMOVED]]
+    seeds, removed = compared[SEEDS], [*removed, compared[REMOVED]]
     if limit is not None:
         seeds = (
             seeds
@@ -108,8 +111,8 @@ def find_seeds(
         _write_lines(texts, name, folder)
 
 
-class _Read(beam.DoFn):
-    """A unit's seeds; what was refused and what cannot be read at all beside them."""
+class _ReadUnit(beam.DoFn):
+    """Reads a unit; outputs seeds, refusals, and a dead letter if it cannot be read."""
 
     def __init__(self, progress: Path):
         self._progress = progress
@@ -120,7 +123,7 @@ class _Read(beam.DoFn):
     def process(self, unit: Unit) -> Iterator[Any]:
         try:
             found = read_unit(unit)
-        except Exception as error:  # one file in the wild must not stop the others
+        except Exception as error:  # one bad file must not stop the others
             yield TaggedOutput(DEAD, DeadLetter.of("read", unit.path, unit.path, error))
             found = ()
         for one in found:
@@ -132,7 +135,7 @@ class _Read(beam.DoFn):
 
 
 class _OneOfEachId(beam.DoFn):
-    """Of programs that differ by names and comments at most: the best described one."""
+    """Keeps the best described of the programs that differ only in names and comments."""
 
     def process(self, keyed: tuple[str, Iterable[Seed]]) -> Iterator[Any]:
         best, *others = sorted(
@@ -142,7 +145,7 @@ class _OneOfEachId(beam.DoFn):
         for other in others:
             reason = "exact" if other.code == best.code else "normalized"
             removal = Removal(item_of(other).id, reason, item_of(best).id, 1.0)
-            yield TaggedOutput(REMOVED, _removed(other, removal, "corpus"))
+            yield TaggedOutput(REMOVED, _removal_row(other, removal, "corpus"))
 
 
 class _NoBenchmarkTask(beam.DoFn):
@@ -151,17 +154,17 @@ class _NoBenchmarkTask(beam.DoFn):
         if removal is None:
             yield seed
         else:
-            yield TaggedOutput(REMOVED, _removed(seed, removal, "benchmark"))
+            yield TaggedOutput(REMOVED, _removal_row(seed, removal, "benchmark"))
 
 
 class _NoRepeat(beam.DoFn):
     def process(self, keyed: tuple[str, dict[str, Iterable[Any]]]) -> Iterator[Any]:
         (seed,) = keyed[1]["seeds"]
-        removal = worst(keyed[1]["repeats"])
+        removal = strongest_removal(keyed[1]["repeats"])
         if removal is None:
             yield seed
         else:
-            yield TaggedOutput(REMOVED, _removed(seed, removal, "corpus"))
+            yield TaggedOutput(REMOVED, _removal_row(seed, removal, "corpus"))
 
 
 def _blocks(seed: Seed) -> Iterator[tuple[str, Item]]:
@@ -171,11 +174,11 @@ def _blocks(seed: Seed) -> Iterator[tuple[str, Item]]:
 
 
 def _repeats(keyed: tuple[str, Iterable[Item]]) -> Iterator[tuple[str, Removal]]:
-    for removal in repeats_in(keyed[1]):
+    for removal in find_repeats_in_group(keyed[1]):
         yield removal.id, removal
 
 
-def _removed(seed: Seed, removal: Removal, where: str) -> dict[str, Any]:
+def _removal_row(seed: Seed, removal: Removal, where: str) -> dict[str, Any]:
     return {"origin": seed.origin, "name": seed.name, "in": where, **asdict(removal)}
 
 
@@ -183,25 +186,32 @@ def _removed(seed: Seed, removal: Removal, where: str) -> dict[str, Any]:
 
 
 def make_rows(root: Any, seeds: Path, work: "RowWork", listing: Path) -> None:
-    """Adds to the pipeline `root`: a file for each group of seeds, and files `listing`* of JSON
-    lines {"file", "functions", "kept": whether it was there before}."""
+    """Adds the second pipeline to `root`.
+
+    It writes a file per group of seeds, and JSON lines {"file", "functions", "kept"} to the files
+    `listing`*; "kept" is true if the group's file existed before.
+    """
     names = (
         root
         | "Seeds" >> beam.io.ReadFromText(str(seeds / f"{SEEDS}-*"))
         | "Parse" >> beam.Map(seed_from_json)
         | "KeyByGroup" >> beam.Map(lambda seed: (group_of(seed), seed))
         | "GroupSeeds" >> beam.GroupByKey()
-        | "Rows" >> beam.ParDo(_Rows(work))
+        | "Rows" >> beam.ParDo(_WriteGroup(work))
     )
     _write_lines(names, listing.name, listing.parent)
 
 
 @dataclass(frozen=True)
 class RowWork:
-    """What a worker needs to make rows.
+    """Holds what a worker needs to make rows.
 
-    recipe: digest of what decides them; folder: of groups; progress: of heartbeats; replies: file
-    of what a teacher answered
+    Args:
+      options: of the build.
+      recipe: digest of the options that decide the rows.
+      folder: folder of group files.
+      progress: folder of heartbeats.
+      replies: file of the teacher's cached replies.
     """
 
     options: BuildOptions
@@ -211,8 +221,8 @@ class RowWork:
     replies: Path
 
 
-class _Rows(beam.DoFn):
-    """The file of a group, made unless it is there."""
+class _WriteGroup(beam.DoFn):
+    """Writes the file of a group unless it exists."""
 
     def __init__(self, work: RowWork):
         self._work = work
@@ -237,7 +247,7 @@ class _Rows(beam.DoFn):
 
 
 class RowMaker:
-    """Makes the rows of one seed after another, with a sandbox, a tokenizer and a client."""
+    """Makes the rows of seeds, one at a time; owns a sandbox, a tokenizer and a client."""
 
     def __init__(self, work: RowWork):
         options = self._options = work.options
@@ -255,7 +265,7 @@ class RowMaker:
         return seed_rows(seed, self._sandbox, self._options, self._length_of, new_client)
 
     def _new_client(self) -> CachedClient:
-        """Of one function, so that what it costs is counted with it."""
+        """Makes a client for one seed, so that its cost is counted separately."""
         return CachedClient(self._client, self._replies)
 
     def close(self) -> None:
@@ -266,7 +276,7 @@ class RowMaker:
 
 
 class _Worker:
-    """What the threads of one process share: the process that makes rows, the heartbeat."""
+    """Holds what the threads of one worker share: the row-making process and the heartbeat."""
 
     _lock = threading.Lock()
     _current: "_Worker | None" = None
@@ -275,7 +285,7 @@ class _Worker:
     def __init__(self, work: RowWork):
         self.heartbeat = Heartbeat(work.progress)
         self._options = work.options
-        self._make_rows = Bounded(partial(RowMaker, work))
+        self._make_rows = BoundedWorker(partial(RowMaker, work))
 
     @classmethod
     def enter(cls, work: RowWork) -> "_Worker":
@@ -297,7 +307,7 @@ class _Worker:
         try:
             made = self._make_rows(seed)
         except TookTooLong as error:
-            made = stopped_rows(seed, self._options, error)
+            made = timeout_rows(seed, self._options, error)
         self.heartbeat.add(1, len(made.records))
         return made
 
@@ -307,7 +317,7 @@ class _Worker:
 
 
 def token_counter(tokenizer_file: Path | None) -> Callable[[str], int]:
-    """Counts tokens (without special ones), or characters where there is no tokenizer."""
+    """Returns a function that counts tokens without special ones, or characters for None."""
     if tokenizer_file is None:
         return len
     from tokenizers import Tokenizer
@@ -322,7 +332,7 @@ def _write_lines(lines: Any, name: str, folder: Path) -> None:
 
 
 def read_lines(folder: Path, name: str) -> Iterator[str]:
-    """The lines that a pipeline wrote under `name`, in no order."""
+    """Yields the lines that a pipeline wrote under `name`; their order is arbitrary."""
     for path in sorted(folder.glob(f"{name}-*.jsonl")):
         with path.open(encoding="utf-8") as file:
             for line in file:

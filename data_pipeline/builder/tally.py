@@ -1,4 +1,4 @@
-"""Counts of a build that add up in any order: of functions, runs, records, lengths, refusals."""
+"""Counts functions, runs, records, lengths and refusals of a build; merging is commutative."""
 
 import heapq
 import json
@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-EXAMPLES = 2  # kept of each kind
+EXAMPLES = 2  # stored per kind
 
 
 @dataclass
 class Tally:
-    """What became of some functions; `add` merges, and the order never matters.
+    """Counts the results of some functions; `add` merges two tallies in any order.
 
-    counts:   group -> name -> number; groups are the keys of GROUPS
-    lengths:  record kind -> length of prompt and response -> records
-    examples: record kind -> (rank, row), the records of the lowest rank (a hash of the id)
+    Args:
+      counts: group -> name -> number, e.g. "runs refused" -> reason -> number.
+      lengths: record kind -> length of prompt and response -> number of records.
+      examples: record kind -> (rank, row) of the records with the lowest rank, a hash of the id.
     """
 
     counts: dict[str, Counter[str]] = field(default_factory=dict)
@@ -31,11 +32,11 @@ class Tally:
             self.count(group, name, number)
 
     def get(self, group: str) -> Counter[str]:
-        """The counts of a group, empty where nothing was counted."""
+        """Returns the counts of a group; empty if nothing was counted."""
         return self.counts.get(group, Counter())
 
     def record(self, kind: str, split: str, length: int, rank: str, row: dict[str, str]) -> None:
-        """Counts a record that is kept."""
+        """Counts a record of the dataset."""
         self.count("records", f"{kind}/{split}")
         self.lengths.setdefault(kind, Counter())[length] += 1
         self._example(kind, [(rank, row)])
@@ -53,7 +54,7 @@ class Tally:
         self.examples[kind] = heapq.nsmallest(EXAMPLES, ranked, key=lambda pair: pair[0])
 
     def to_json(self) -> str:
-        """One line; the same counts give the same text."""
+        """Returns one line of JSON; the same counts give the same text."""
         return json.dumps(
             {
                 "counts": {group: dict(numbers) for group, numbers in self.counts.items()},
@@ -65,22 +66,22 @@ class Tally:
 
     @classmethod
     def from_json(cls, text: str) -> "Tally":
-        told = json.loads(text)
+        row = json.loads(text)
         return cls(
-            {group: Counter(numbers) for group, numbers in told["counts"].items()},
+            {group: Counter(numbers) for group, numbers in row["counts"].items()},
             {
                 kind: Counter({int(length): number for length, number in lengths.items()})
-                for kind, lengths in told["lengths"].items()
+                for kind, lengths in row["lengths"].items()
             },
             {
                 kind: [(rank, row) for rank, row in examples]
-                for kind, examples in told["examples"].items()
+                for kind, examples in row["examples"].items()
             },
         )
 
 
 def quantile(lengths: Counter[int], share: float) -> int:
-    """The smallest length that at least `share` of the records do not exceed; 0 for no records."""
+    """Returns the smallest length that `share` of the records do not exceed; 0 for no records."""
     wanted = share * lengths.total()
     below = 0
     for length in sorted(lengths):

@@ -1,1 +1,1 @@
-"""The command lines of data_pipeline: parse, call, print."""
+"""Implements the commands of data_pipeline: parses arguments, calls the library, prints."""

@@ -1,6 +1,7 @@
-"""Asks a teacher about one run: what it says, and whether that would be kept.
+"""Asks a teacher model for the monologue of one run, checks it, and prints it if it is right.
 
-python -m data_pipeline.monologue.ask --url=URL --model=NAME --program=FILE.py --call='f(3)'
+    python -m data_pipeline.monologue.ask --url=http://127.0.0.1:8000/v1 --model=NAME \\
+        --program=FILE.py --call='f(3)'
 """
 
 import argparse
@@ -14,7 +15,7 @@ from data_pipeline.execution.outcomes import BadInput
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.source.literals import LiteralError, parse_literal
-from data_pipeline.teacher.teacher import Question, Teacher
+from data_pipeline.teacher.teacher import Teacher, TeacherQuestion
 from data_pipeline.terminal.command_line import (
     GOES_ON,
     CommandLineError,
@@ -25,7 +26,7 @@ from data_pipeline.terminal.command_line import (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 an answer was kept, 1 none was, 2 bad input or no endpoint."""
+    """Exit status: 0 an answer was accepted, 1 none was, 2 bad input or no endpoint."""
     return run_command(_run, argv, stopped=GOES_ON)
 
 
@@ -36,19 +37,24 @@ def _run(arguments: Sequence[str]) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m data_pipeline.monologue.ask", description=__doc__)
     add = parser.add_argument
-    add("--url", required=True, help="of an OpenAI-compatible server, up to and with /v1")
-    add("--model", required=True, help="its name there")
-    add("--program", required=True, type=Path, help="Python file")
-    add("--call", required=True, help="such as 'f(3)'")
-    add("--backward", action="store_true", help="ask for an input that gives the call's output")
-    add("--completions", action="store_true", help="/completions in place of /chat/completions")
-    add("--no_examples", action="store_true", help="of completions: a model that knows the format")
-    add("--attempts", type=int, default=2, help="answers asked until one is kept")
-    add("--temperature", type=float, default=0.7)
+    add("--url", required=True, help="address of an OpenAI-compatible server, ending in /v1")
+    add("--model", required=True, help="the model's name on the server")
+    add("--program", required=True, type=Path, help="Python file to run")
+    add("--call", required=True, help="call with literal arguments, such as 'f(3)'")
+    add("--backward", action="store_true", help="ask for an input that gives the output of --call")
+    add("--completions", action="store_true", help="use /completions instead of /chat/completions")
+    add("--no_examples", action="store_true", help="with --completions: send no rules and example")
+    add(
+        "--attempts",
+        type=int,
+        default=2,
+        help="most answers requested; stops at the first right one (default: 2)",
+    )
+    add("--temperature", type=float, default=0.7, help="sampling temperature (default: 0.7)")
     add("--key_variable", default="OPENAI_API_KEY", help="environment variable with the key")
-    add("--cache", type=Path, help="file that keeps the replies")
-    add("--prompt_price", type=float, default=0.0, help="per million tokens")
-    add("--completion_price", type=float, default=0.0, help="per million tokens")
+    add("--cache", type=Path, help="JSONL file that caches the replies")
+    add("--prompt_price", type=float, default=0.0, help="price per million prompt tokens")
+    add("--completion_price", type=float, default=0.0, help="price per million output tokens")
     return parser
 
 
@@ -58,7 +64,7 @@ def _ask(options: argparse.Namespace) -> int:
     endpoint = Endpoint(options.url, options.model, key_variable=options.key_variable)
     cache = ReplyCache(options.cache) if options.cache is not None else None
     prices = Prices(options.prompt_price, options.completion_price)
-    with Sandbox() as sandbox, Client(endpoint, on_retry=_tell) as client:
+    with Sandbox() as sandbox, Client(endpoint, on_retry=_print_retry) as client:
         question = _question(options, sandbox)
         teacher = Teacher(
             CachedClient(client, cache, prices), sandbox,
@@ -69,13 +75,13 @@ def _ask(options: argparse.Namespace) -> int:
     if lesson.response is not None:
         print(lesson.response)
     else:
-        print(f"no answer was kept; the last one: {lesson.reason}", file=sys.stderr)
+        print(f"no answer was accepted; reason of the last: {lesson.reason}", file=sys.stderr)
     print(f"\n{teacher.counts.summary()}", file=sys.stderr)
     sandbox.warn_if_weaker()
     return 0 if lesson.response is not None else 1
 
 
-def _question(options: argparse.Namespace, sandbox: Sandbox) -> Question:
+def _question(options: argparse.Namespace, sandbox: Sandbox) -> TeacherQuestion:
     program = read_text(options.program, "--program")
     try:
         function = parse_call(options.call).name
@@ -91,12 +97,11 @@ def _question(options: argparse.Namespace, sandbox: Sandbox) -> Question:
         parse_literal(trace.result or "")
     except LiteralError:
         raise CommandLineError(
-            f"--call={options.call}: expected the program to return a literal; it came to "
-            f"{result.kind}"
+            f"--call={options.call}: expected a returned value that is a literal; got {result.kind}"
         ) from None
     kind = "bwd_mnl" if options.backward else "fwd_mnl"
-    return Question(kind, program.rstrip("\n"), function, options.call, trace.result, trace)
+    return TeacherQuestion(kind, program.rstrip("\n"), function, options.call, trace.result, trace)
 
 
-def _tell(line: str) -> None:
+def _print_retry(line: str) -> None:
     print(line, file=sys.stderr)

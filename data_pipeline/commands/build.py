@@ -1,10 +1,14 @@
-"""Builds PyX (a TFDS dataset of verified records and a report) from sources.
+"""Builds PyX, a TFDS dataset of verified records, and a report from Python sources.
 
-python -m data_pipeline.build --source=DIR_OR_PACKAGE --output=DIR
+    python -m data_pipeline.build --source=more_itertools --output=data/pyx
+
+The same command continues a stopped build.
 """
 
+import argparse
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,7 +25,7 @@ from data_pipeline.terminal.command_line import (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 built, 2 the user's mistake, 130 stopped."""
+    """Exit status: 0 success, 2 user error, 130 stopped."""
     return run_command(_run, argv, stopped=GOES_ON)
 
 
@@ -33,8 +37,8 @@ def _run(arguments: Sequence[str]) -> None:
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
-    """(options, output). Raises CommandLineError or BuildError."""
-    # `--pipeline.OPTION=VALUE` may be any of Beam's.
+    """Returns (options, output). Raises CommandLineError or BuildError."""
+    # `--pipeline.OPTION=VALUE` accepts any option of Beam.
     passed = [a.removeprefix("--pipeline.") for a in argv if a.startswith("--pipeline.")]
     given = [a for a in argv if not a.startswith("--pipeline.")]
     args = _parser().parse_args(given)
@@ -75,7 +79,11 @@ def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
 def _parser() -> CommandParser:
     default = {name: field.default for name, field in BuildOptions.__dataclass_fields__.items()}
     parser = CommandParser(
-        prog="python -m data_pipeline.build", description=__doc__, epilog=runners.__doc__
+        prog="python -m data_pipeline.build",
+        usage="%(prog)s --source=SOURCE --output=DIR [options]",
+        description=__doc__,
+        epilog=runners.__doc__,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=30),
     )
     add = parser.add_argument
     add(
@@ -83,58 +91,82 @@ def _parser() -> CommandParser:
         action="append",
         required=True,
         metavar="SOURCE",
-        help="folder, .jsonl[.gz] of {code, nl, tests}, or installed package; may be repeated, "
-        "or several with commas",
+        help="folder, .jsonl[.gz] of {code, nl, tests}, or installed package; several with commas",
     )
-    add("--output", required=True, metavar="DIR", help="folder of the dataset and the report")
-    add("--seed", type=int, default=default["seed"], help="of inputs, wording, faults")
-    add("--limit", type=int, metavar="N", help="most functions, a fair sample by hash")
-    add("--inputs", type=int, default=default["inputs"], metavar="N", help="most per function")
-    add("--faults", type=int, default=default["faults"], metavar="N", help="most per function")
+    add("--output", required=True, metavar="DIR", help="folder for the dataset and the report")
+    add("--seed", type=int, default=default["seed"], help="random seed (default: 0)")
+    add("--limit", type=int, metavar="N", help="most functions, sampled by hash")
+    add(
+        "--inputs",
+        type=int,
+        default=default["inputs"],
+        metavar="N",
+        help="most inputs per function",
+    )
+    add(
+        "--faults",
+        type=int,
+        default=default["faults"],
+        metavar="N",
+        help="most faults per function",
+    )
     add(
         "--heldout_share",
         type=float,
         default=default["heldout_share"],
         metavar="SHARE",
-        help="of functions, for the split eval",
+        help="share of functions for the split eval",
     )
     add(
         "--benchmarks",
         action="append",
         default=[],
         metavar="DIR",
-        help="benchmark files whose tasks must not occur; may be repeated",
+        help="benchmarks whose tasks are left out; may be repeated",
     )
-    add("--tokenizer", metavar="DIR", help="lengths in its tokens; else in characters")
-    add("--max_length", type=int, metavar="N", help="longest prompt and response together")
-    add("--teacher", metavar="URL", help="an OpenAI-compatible endpoint that writes monologues")
-    add("--teacher_model", metavar="NAME", help="the model's name there; OPENAI_API_KEY is sent")
-    add("--teacher_attempts", type=int, default=2, metavar="N", help="answers for a monologue")
-    add("--teacher_temperature", type=float, default=0.7, metavar="T")
+    add("--tokenizer", metavar="DIR", help="measure lengths in its tokens, not in characters")
+    add(
+        "--max_length", type=int, metavar="N", help="leave out longer records (prompt and response)"
+    )
+    add("--teacher", metavar="URL", help="OpenAI-compatible server of a teacher model")
+    add(
+        "--teacher_model",
+        metavar="NAME",
+        help="its name on the server; OPENAI_API_KEY holds the key",
+    )
+    add("--teacher_attempts", type=int, default=2, metavar="N", help="most answers per monologue")
+    add("--teacher_temperature", type=float, default=0.7, metavar="T", help="sampling temperature")
     add(
         "--teacher_completions",
         action="store_true",
-        help="ask by the bare prompt of the checkpoints, not by chat",
+        help="send the checkpoints' bare prompt, not a chat",
     )
-    add("--teacher_faults", type=int, default=0, metavar="N", help="faults asked of a function")
-    add("--teacher_concurrency", type=int, default=8, metavar="N", help="requests at once")
+    add("--teacher_faults", type=int, default=0, metavar="N", help="faults requested per function")
+    add("--teacher_concurrency", type=int, default=8, metavar="N", help="requests in flight")
     add(
         "--teacher_prices",
         type=float,
         nargs=2,
         default=(0.0, 0.0),
         metavar=("IN", "OUT"),
-        help="per million tokens",
+        help="prices per million tokens",
     )
-    add("--runner", default=DIRECT_RUNNER, help="a Beam runner (see below)")
-    add("--workers", type=int, default=default["workers"], help="processes of the DirectRunner")
-    add("--tier", choices=("A", "B", "C"), help="of the sandbox; the strongest by default")
+    add("--runner", default=DIRECT_RUNNER, help="Beam runner (see below)")
+    add(
+        "--workers",
+        type=int,
+        default=default["workers"],
+        help="processes of DirectRunner (default: 2)",
+    )
+    add("--tier", choices=("A", "B", "C"), help="sandbox tier (default: strongest)")
     return parser
 
 
 def stop(*unused: object) -> NoReturn:
-    """Ends the process at once, as if interrupted. A build may be killed at any moment, and
-    Beam's runner, asked to stop in the middle of a stage, would wait for workers for good; they
-    end by themselves when this process is gone (see local_worker)."""
+    """Ends the process at once, as an interrupt does.
+
+    Beam's runner may wait forever for its workers if it is stopped during a stage. The workers
+    exit when this process is gone (see local_worker), and a build may be killed at any moment.
+    """
     os.write(2, f"\n{GOES_ON}\n".encode())
     os._exit(INTERRUPTED)

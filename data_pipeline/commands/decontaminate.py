@@ -1,7 +1,7 @@
-"""Removes rows that repeat a benchmark's tasks, or one another.
+"""Removes rows that duplicate benchmark tasks or one another.
 
-python -m data_pipeline.decontaminate --input=FILE.jsonl --benchmarks=DIR --output=KEPT.jsonl \\
-    --report=REMOVED.jsonl
+    python -m data_pipeline.decontaminate --input=FILE.jsonl --benchmarks=DIR \\
+        --output=KEPT.jsonl --report=REMOVED.jsonl
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ from data_pipeline.decontamination.overlap import (
     DecontaminationError,
     Item,
     Removal,
+    find_repeats,
     item_of_row,
-    repeats,
 )
 from data_pipeline.files import (
     check_separate,
@@ -32,23 +32,23 @@ from data_pipeline.terminal.command_line import CommandLineError, CommandParser,
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0, or 2 for bad input."""
+    """Exit status: 0 success, 2 bad input."""
     return run_command(_run, argv)
 
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m data_pipeline.decontaminate", description=__doc__)
     parser.add_argument("--input", required=True, type=Path, help="JSONL of seeds or PyX records")
-    parser.add_argument("--output", required=True, type=Path, help="JSONL of the rows that stay")
-    parser.add_argument("--report", type=Path, help="JSONL, a row for each that goes, with why")
+    parser.add_argument("--output", required=True, type=Path, help="JSONL for the remaining rows")
+    parser.add_argument("--report", type=Path, help="JSONL for removed rows with reasons")
     parser.add_argument(
-        "--benchmarks", type=Path, nargs="*", default=[], help="files of tasks, or folders of them"
+        "--benchmarks", type=Path, nargs="*", default=[], help="files or folders of benchmark tasks"
     )
     parser.add_argument(
         "--repeats",
         action="store_true",
-        help="also remove rows whose program repeats that of another row (PyX has many rows a "
-        "program: only for rows with one program each, such as seeds)",
+        help="also remove rows whose program duplicates that of another row; for seeds, not for "
+        "PyX, which has many rows per program",
     )
     return parser
 
@@ -56,7 +56,7 @@ def _parser() -> CommandParser:
 def _run(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
     if not options.benchmarks and not options.repeats:
-        raise CommandLineError("expected --benchmarks, --repeats or both")
+        raise CommandLineError("command line: expected --benchmarks, --repeats or both")
     check_separate(
         {"--input": options.input, "--output": options.output, "--report": options.report}
     )
@@ -73,12 +73,12 @@ def _run(arguments: Sequence[str]) -> None:
             removed[item.id] = removal
     if options.repeats:
         rest = [item for _, item in rows if item.id not in removed]
-        removed |= {removal.id: removal for removal in repeats(rest)}
+        removed |= {removal.id: removal for removal in find_repeats(rest)}
     kept = [line for line, item in rows if item.id not in removed]
     write_bytes(options.output, b"".join(kept))
     if options.report is not None:
-        told = (asdict(removed[item.id]) for _, item in rows if item.id in removed)
-        write_rows(options.report, told)
+        reasons = (asdict(removed[item.id]) for _, item in rows if item.id in removed)
+        write_rows(options.report, reasons)
     print(f"{len(rows) - len(removed):>10,} of {len(rows):,} rows stay")
     print(f"{'':>10} programs compared by fingerprint {FINGERPRINT}")
     for (reason, name), count in sorted(

@@ -1,11 +1,11 @@
-"""Runs untrusted Python in the sandbox and says what came of it, as JSON.
+"""Runs untrusted Python in the sandbox and prints the outcome as JSON.
 
     python -m data_pipeline.execution --program=FILE.py --call='f(3)'
     python -m data_pipeline.execution --jsonl=FILE [--out=FILE]
 
-A row of the JSONL file: {"id", "program", "call"}, program being source text; "stdin" or
-"expression" may stand in place of "call". Results come in the order of the rows. With --out, what
-is already there is kept and the run goes on after it.
+Rows of the JSONL file: {"id", "program", "call"}, where "program" is source text; "stdin" or
+"expression" may replace "call". Results have the order of the rows. With --out, the command
+continues after the results already in the file.
 """
 
 import argparse
@@ -46,7 +46,7 @@ from data_pipeline.terminal.command_line import (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 everything was run, 2 the user's mistake, 130 stopped."""
+    """Exit status: 0 all programs ran, 2 user error, 130 stopped."""
     return run_command(_run, argv)
 
 
@@ -59,24 +59,25 @@ def _parser() -> CommandParser:
     limits = Limits()
     parser = CommandParser(prog="python -m data_pipeline.execution", description=__doc__)
     add = parser.add_argument
-    add("--program", type=Path, help="a Python file to run")
-    add("--call", help="a call with literal arguments, such as 'f(3)'")
-    add("--stdin", type=Path, help="run --program as a script that reads this file")
+    add("--program", type=Path, help="Python file to run")
+    add("--call", help="call with literal arguments, such as 'f(3)'")
+    add("--stdin", type=Path, help="run --program as a script with this file as stdin")
     add("--jsonl", type=Path, help="run every row of this file")
-    add("--out", type=Path, help="with --jsonl: write the results here, going on where it ends")
-    add("--tier", help="A or B (default: the strongest that works here); C with --allow_weak")
-    add("--allow_weak", action="store_true", help="admit tier C: for building data only")
+    add("--out", type=Path, help="with --jsonl: file for the results; continues it")
+    add("--tier", help="A or B (default: strongest available); C with --allow_weak")
+    add("--allow_weak", action="store_true", help="allow tier C, for building data only")
     add("--twice", action="store_true", help="run everything twice and report nondeterminism")
-    add("--workers", type=int, help="worker processes (default: one a core)")
+    add("--workers", type=int, help="worker processes (default: one per core)")
     add("--threads", action="store_true", help="let programs start threads")
-    add("--python", help="interpreter to run programs with (default: this one)")
-    add("--cpu_seconds", type=float, default=limits.cpu_seconds)
-    add("--wall_seconds", type=float, default=limits.wall_seconds)
-    add("--memory_mb", type=int, default=limits.memory_bytes >> 20)
+    add("--python", help="Python interpreter for programs (default: this one)")
+    add("--cpu_seconds", type=float, default=limits.cpu_seconds, help="CPU time limit per run")
+    add("--wall_seconds", type=float, default=limits.wall_seconds, help="wall time limit per run")
+    add("--memory_mb", type=int, default=limits.memory_bytes >> 20, help="memory limit in MiB")
     return parser
 
 
 def run_one(options: argparse.Namespace) -> int:
+    """Runs --program and prints the result."""
     if options.program is None:
         raise CommandLineError("--program=FILE.py or --jsonl=FILE is missing")
     if (options.call is None) == (options.stdin is None):
@@ -95,10 +96,11 @@ def run_one(options: argparse.Namespace) -> int:
 
 
 def run_rows(options: argparse.Namespace) -> int:
+    """Runs all rows of --jsonl and writes the results to --out or stdout."""
     if options.program is not None or options.call is not None:
         raise CommandLineError("--jsonl takes its programs and calls from its rows, not from flags")
     check_separate({"--jsonl": options.jsonl, "--out": options.out})
-    total = sum(1 for _ in _rows(options.jsonl))  # every row is read once before any is run
+    total = sum(1 for _ in _rows(options.jsonl))  # checks every row before any is run
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(_open_output(options.out)) if options.out else None
         done = _resume(out, options) if out else 0
@@ -121,7 +123,7 @@ def _row(row: dict[str, Any], result: Result) -> dict[str, Any]:
 
 
 def _open_output(path: Path) -> BinaryIO:
-    """The output file, locked against other processes until it is closed."""
+    """Opens the output file and locks it until it is closed."""
     try:
         out = path.open("a+b")
     except OSError as error:
@@ -135,7 +137,7 @@ def _open_output(path: Path) -> BinaryIO:
 
 
 def _resume(out: BinaryIO, options: argparse.Namespace) -> int:
-    """How many rows --out holds already; a last row that a kill cut short is removed."""
+    """Counts the complete rows in --out and removes an incomplete last one."""
     held = read_rows(options.out, raises=CommandLineError, allow_cut_end=True)
     done = 0
     for (where, known), row in zip(held, _rows(options.jsonl), strict=False):
@@ -151,12 +153,12 @@ def _resume(out: BinaryIO, options: argparse.Namespace) -> int:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of the file. Raises CommandLineError that names the line at fault."""
+    """Reads the rows of the file. Raises CommandLineError with the line number."""
     for where, row in read_rows(path, raises=CommandLineError):
-        yield _checked(row, where)
+        yield _check_row(row, where)
 
 
-def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
+def _check_row(row: dict[str, Any], where: str) -> dict[str, Any]:
     if "id" not in row:
         raise CommandLineError(f'{where}: expected an object with "id", "program" and "call"')
     if not isinstance(row.get("program"), str):

@@ -1,4 +1,4 @@
-"""Shows buggy variants of a program with their diagnoses, or writes them as PyX-R rows.
+"""Prints buggy variants of a program with their diagnoses, or writes them as PyX-R rows.
 
 python -m data_pipeline.faults --program=FILE.py --call='f(3)' [--call=...] [--jsonl=FILE]
 """
@@ -25,7 +25,7 @@ from data_pipeline.testcases import Case
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 with at least one fault, 1 with none, 2 for bad input."""
+    """Exit status: 0 found a fault, 1 found none, 2 bad input."""
     return run_command(_run, argv)
 
 
@@ -38,20 +38,20 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m data_pipeline.faults", description=__doc__)
-    parser.add_argument("--program", required=True, type=Path, help="a right Python program")
+    parser.add_argument("--program", required=True, type=Path, help="correct Python program")
     parser.add_argument(
-        "--call", required=True, action="append", help="a visible test, such as 'f(3)'; repeatable"
+        "--call", required=True, action="append", help="test call, such as 'f(3)'; may be repeated"
     )
-    parser.add_argument("--problem", default="", help="what the function should do, in words")
-    parser.add_argument("--limit", type=int, default=3, help="most faults")
-    parser.add_argument("--seed", type=int, default=0, help="of their choice and wording")
-    parser.add_argument("--jsonl", type=Path, help="write PyX-R rows there instead")
+    parser.add_argument("--problem", default="", help="description of the function, in words")
+    parser.add_argument("--limit", type=int, default=3, help="most faults (default: 3)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    parser.add_argument("--jsonl", type=Path, help="write PyX-R rows to this file instead")
     return parser
 
 
 def _show(options: argparse.Namespace) -> int:
     with Sandbox() as sandbox:
-        seed, cases = _explored(options, sandbox)
+        seed, cases = _run_calls(options, sandbox)
         found = faults(seed, cases, sandbox, random_seed=options.seed, limit=options.limit)
     if options.jsonl is not None:
         try:
@@ -70,8 +70,8 @@ def _show(options: argparse.Namespace) -> int:
     return 0 if found.kept else 1
 
 
-def _explored(options: argparse.Namespace, sandbox: Sandbox) -> tuple[Seed, list[Case]]:
-    """The program as a seed, and its calls run. Raises CommandLineError."""
+def _run_calls(options: argparse.Namespace, sandbox: Sandbox) -> tuple[Seed, list[Case]]:
+    """Makes a seed of the program and runs its calls. Raises CommandLineError."""
     code = read_text(options.program, "--program")
     cases = []
     for call in options.call:
@@ -84,7 +84,7 @@ def _explored(options: argparse.Namespace, sandbox: Sandbox) -> tuple[Seed, list
             raise CommandLineError(f"{options.program}: {result.outcome.message}")
         if result.kind != "value" or result.trace is None or not result.outcome.exact:
             raise CommandLineError(
-                f"--call={call}: expected the program to return a literal; it came to {result.kind}"
+                f"--call={call}: expected a returned value that is a literal; got {result.kind}"
             )
         cases.append(Case(call, repr(result.outcome.python()), result.trace))
     seed = Seed(

@@ -1,11 +1,11 @@
-"""Tokenizes records once, for training to read by number.
+"""Tokenizes records once and writes them to a folder for training.
 
-python -m data_pipeline.prepare --data=DIR_OR_JSONL --tokenizer=DIR --output=DIR
+    python -m data_pipeline.prepare --data=data/pyx --tokenizer=models/1.3b/model \\
+        --output=data/tokens
 
-`--data` is a dataset that data_pipeline.builder wrote (its splits are kept), or JSONL: rows of PyX
-or PyX-R, or of instruction data ({"instruction" or "problem", "response" or "solution"}); `--eval`
-JSONL of held-out rows. Both may be given more than once; the rows follow one another. Stopped at
-any moment, the same command goes on with the shard it was at.
+`--data` is the output of data_pipeline.build, with its splits, or JSONL rows of PyX, PyX-R or
+instruction data ({"instruction" or "problem", "response" or "solution"}); `--eval` is JSONL of
+held-out rows. Repeated flags concatenate the rows. The same command continues a stopped run.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,18 @@ from data_pipeline.tokens.tokenize import SHARD_RECORDS, prepare
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 prepared, 2 the user's mistake, 130 stopped."""
+    """Exit status: 0 success, 2 user error, 130 stopped."""
     return run_command(_run, argv, stopped=GOES_ON)
 
 
 def _run(arguments: Sequence[str]) -> None:
     parser = CommandParser(prog="python -m data_pipeline.prepare", description=__doc__)
-    parser.add_argument("--data", action="append", required=True, metavar="DIR_OR_JSONL")
-    parser.add_argument("--eval", action="append", default=[], metavar="JSONL")
-    parser.add_argument("--tokenizer", required=True, metavar="DIR")
-    parser.add_argument("--output", required=True, metavar="DIR")
-    parser.add_argument("--shard_records", type=int, default=SHARD_RECORDS, metavar="N")
+    add = parser.add_argument
+    add("--data", action="append", required=True, metavar="DIR_OR_JSONL", help="training records")
+    add("--eval", action="append", default=[], metavar="JSONL", help="held-out records")
+    add("--tokenizer", required=True, metavar="DIR", help="Hugging Face tokenizer folder")
+    add("--output", required=True, metavar="DIR", help="folder for tokens; new or prepared before")
+    add("--shard_records", type=int, default=SHARD_RECORDS, metavar="N", help="records per shard")
     args = parser.parse_args(arguments)
     manifest = prepare(
         args.data,

@@ -1,4 +1,7 @@
-"""Checks PyX and PyX-R files: python -m data_pipeline.records FILE.jsonl."""
+"""Checks PyX and PyX-R files; prints errors, and records by kind.
+
+python -m data_pipeline.records FILE.jsonl [FILE.jsonl.gz ...]
+"""
 
 import sys
 from collections import Counter
@@ -13,21 +16,23 @@ from data_pipeline.terminal.command_line import CommandParser, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 when every row is a record, 2 otherwise."""
+    """Exit status: 0 if every row is a valid record, 2 otherwise."""
     return run_command(_run, argv)
 
 
 def _run(arguments: Sequence[str]) -> int:
     parser = CommandParser(prog="python -m data_pipeline.records", description=__doc__)
     parser.add_argument("files", nargs="+", metavar="FILE", help=".jsonl or .jsonl.gz")
-    parser.add_argument("--max_errors", type=int, default=20, help="errors shown per file")
+    parser.add_argument(
+        "--max_errors", type=int, default=20, help="most errors shown per file (default: 20)"
+    )
     args = parser.parse_args(arguments)
     sound = [_check_file(Path(file), args.max_errors) for file in args.files]
     return 0 if all(sound) else 2
 
 
 def _check_file(path: Path, max_errors: int) -> bool:
-    """Prints the file's errors (stderr) and its counts (stdout); whether it is without error."""
+    """Prints a file's errors (stderr) and counts (stdout); returns whether all rows are valid."""
     kinds: Counter[str] = Counter()
     ids: Counter[str] = Counter()
     errors = 0

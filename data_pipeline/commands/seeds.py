@@ -1,6 +1,6 @@
-"""Takes self-contained functions out of Python source, as JSONL, and says what was refused.
+"""Extracts self-contained functions (seeds) from Python source as JSONL, and counts refusals.
 
-python -m data_pipeline.seeds --source=DIR_FILE_OR_PACKAGE --output=SEEDS.jsonl
+python -m data_pipeline.seeds --source=more_itertools --output=SEEDS.jsonl
 """
 
 from collections import Counter
@@ -16,17 +16,19 @@ from data_pipeline.terminal.command_line import CommandParser, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0, or 2 for bad input."""
+    """Exit status: 0 success, 2 bad input."""
     return run_command(_run, argv)
 
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m data_pipeline.seeds", description=__doc__)
     parser.add_argument(
-        "--source", required=True, help="folder, .py, .jsonl[.gz], or an installed package's name"
+        "--source", required=True, help="folder, .py, .jsonl[.gz], or name of an installed package"
     )
-    parser.add_argument("--output", required=True, type=Path, help="JSONL, one row a seed")
-    parser.add_argument("--refusals", type=Path, help="JSONL, one row a function refused, with why")
+    parser.add_argument("--output", required=True, type=Path, help="JSONL, one row per seed")
+    parser.add_argument(
+        "--refusals", type=Path, help="JSONL, one row per refused function with the reason"
+    )
     return parser
 
 

@@ -1,4 +1,7 @@
-"""Shows what a call does, line by line: python -m data_pipeline.tracing file.py 'f(3)'."""
+"""Shows the execution of a call, line by line.
+
+python -m data_pipeline.tracing FILE.py 'f(3)'
+"""
 
 import argparse
 import json
@@ -25,33 +28,34 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-    trace = traced(options)
+    trace = record_trace(options)
     print(_view(trace, options))
     return 1 if trace.raised is not None else 0
 
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m data_pipeline.tracing", description=__doc__)
-    parser.add_argument("file", type=Path, help="the program")
-    parser.add_argument("call", help="a call with literal arguments, such as 'f(3)'")
+    parser.add_argument("file", type=Path, help="Python program")
+    parser.add_argument("call", help="call with literal arguments, such as 'f(3)'")
     parser.add_argument(
         "--view",
         choices=("terminal", "table", "inlined"),
         default="terminal",
-        help="terminal: coloured; table: one row a step; inlined: SemCoder's comments",
+        help="terminal: coloured; table: one row per step; inlined: SemCoder's comments",
     )
-    parser.add_argument("--steps", type=int, default=400, help="steps the terminal view shows")
-    parser.add_argument("--colour", choices=("auto", "always", "never"), default="auto")
-    parser.add_argument("--tier", help="tier of the sandbox: A or B (default: the best there is)")
+    parser.add_argument("--steps", type=int, default=400, help="most steps in the terminal view")
+    parser.add_argument(
+        "--colour", choices=("auto", "always", "never"), default="auto", help="(default: auto)"
+    )
+    parser.add_argument("--tier", help="sandbox tier, A or B (default: strongest available)")
     parser.add_argument(
         "--trusted", action="store_true", help="run in this process, without a sandbox"
     )
     return parser
 
 
-def traced(options: argparse.Namespace) -> Trace:
-    """The trace, from the sandbox unless the program is trusted. Raises CommandLineError
-    or CallError."""
+def record_trace(options: argparse.Namespace) -> Trace:
+    """Traces the call, in the sandbox unless --trusted. Raises CommandLineError or CallError."""
     program = read_text(options.file)
     if options.trusted:
         return trace_call(program, options.call)

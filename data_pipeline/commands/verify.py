@@ -1,12 +1,12 @@
-"""Holds each claim of a monologue against the real run: one annotated, or many as JSON rows.
+"""Checks each claim of a monologue against the run; annotates one, or writes many as JSON rows.
 
     python -m data_pipeline.verify --program=FILE.py --call='f(3)' --monologue=FILE.txt [--json]
     python -m data_pipeline.verify --jsonl=FILE [--output=FILE]
 
---jsonl reads rows {"id", "program", "call", "monologue"} and writes one row each, in their order:
-{"id", "confirmed", "contradicted", "not_checkable", "claims"}, or {"id", "error"} where the run
-came to nothing. Where "call" is missing, the call of the monologue's own answer is run (the witness
-of a backward monologue). Programs run in the sandbox unless they are --trusted.
+--jsonl reads rows {"id", "program", "call", "monologue"} and writes one row each, in order:
+{"id", "confirmed", "contradicted", "not_checkable", "claims"}, or {"id", "error"} if the run gave
+no trace. A missing "call" is taken from the monologue's own answer (the witness of a backward
+monologue). Programs run in the sandbox unless --trusted is given.
 """
 
 import argparse
@@ -50,7 +50,7 @@ class _Row:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 nothing contradicted, 1 something contradicted, 2 bad input."""
+    """Exit status: 0 no claim contradicted, 1 some contradicted, 2 bad input."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -59,19 +59,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     options = _options(arguments)
-    return _many(options) if options.jsonl is not None else _one(options)
+    return _verify_rows(options) if options.jsonl is not None else _verify_one(options)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = CommandParser(prog="python -m data_pipeline.verify", description=__doc__)
-    parser.add_argument("--program", type=Path, help="Python file; it is run")
-    parser.add_argument("--call", help="such as 'f(3)'; left out: the call of the answer")
-    parser.add_argument("--monologue", type=Path, help="text file")
-    parser.add_argument("--json", action="store_true", help="one JSON object a claim")
-    parser.add_argument("--jsonl", type=Path, help="rows {id, program, call, monologue}")
-    parser.add_argument("--output", type=Path, help="with --jsonl: where the rows go (stdout)")
-    parser.add_argument("--workers", type=int, default=2, help="with --jsonl: runs side by side")
-    parser.add_argument("--tier", help="tier of the sandbox: A or B (default: the best there is)")
+    parser.add_argument("--program", type=Path, help="Python file to run")
+    parser.add_argument("--call", help="such as 'f(3)' (default: the call in the answer)")
+    parser.add_argument("--monologue", type=Path, help="text file with the monologue")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per claim")
+    parser.add_argument("--jsonl", type=Path, help="file of rows {id, program, call, monologue}")
+    parser.add_argument(
+        "--output", type=Path, help="with --jsonl: file for the rows (default: stdout)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="with --jsonl: parallel runs (default: 2)"
+    )
+    parser.add_argument("--tier", help="sandbox tier, A or B (default: strongest available)")
     parser.add_argument(
         "--trusted", action="store_true", help="run in this process, without a sandbox"
     )
@@ -97,7 +101,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 # ---- one
 
 
-def _one(options: argparse.Namespace) -> int:
+def _verify_one(options: argparse.Namespace) -> int:
     program, monologue = read_text(options.program), read_text(options.monologue)
     call = options.call if options.call is not None else witness_call(monologue)
     if call is None:
@@ -123,7 +127,7 @@ def _counts(claims: Iterable[Claim]) -> list[int]:
 # ---- many
 
 
-def _many(options: argparse.Namespace) -> int:
+def _verify_rows(options: argparse.Namespace) -> int:
     check_separate({"--jsonl": options.jsonl, "--output": options.output})
     rows = _rows(options.jsonl)
     wrong = False
@@ -134,17 +138,17 @@ def _many(options: argparse.Namespace) -> int:
         bar = tqdm(total=len(rows), unit="monologue", disable=not sys.stderr.isatty())
         stack.callback(bar.close)
         for row, trace in zip(rows, _traces(rows, options), strict=True):
-            told = _told(row, trace)
-            wrong = wrong or bool(told.get("contradicted"))
+            result = _result_row(row, trace)
+            wrong = wrong or bool(result.get("contradicted"))
             if out is None:
-                print(json.dumps(told))
+                print(json.dumps(result))
             else:
-                out.write(encode_row(told))
+                out.write(encode_row(result))
             bar.update()
     return int(wrong)
 
 
-def _told(row: _Row, trace: Trace | str) -> dict[str, Any]:
+def _result_row(row: _Row, trace: Trace | str) -> dict[str, Any]:
     if isinstance(trace, str):
         return {"id": row.id, "error": trace}
     claims = verify_trace(trace, row.monologue)
@@ -169,7 +173,7 @@ def _rows(path: Path) -> list[_Row]:
 
 
 def _traces(rows: Sequence[_Row], options: argparse.Namespace) -> Iterator[Trace | str]:
-    """The run of each row, or in a line why there is none."""
+    """Yields the trace of each row, or one line of text with the reason for its absence."""
     if options.trusted:
         for row in rows:
             try:
@@ -197,7 +201,7 @@ def _traces(rows: Sequence[_Row], options: argparse.Namespace) -> Iterator[Trace
                         yield "the run left no trace"
                     case _:
                         yield result.trace
-            if traced:  # else the only row ends in an error
+            if traced:  # without a trace, the rows hold the errors
                 sandbox.warn_if_weaker()
     except SandboxUnavailable as error:
         raise VerifyError(f"{error}; or, if you trust the programs, --trusted") from None

@@ -1,1 +1,1 @@
-"""Overlap with benchmarks and near-duplicates within a corpus."""
+"""Finds overlap with benchmarks and near-duplicates within a corpus."""

@@ -1,6 +1,6 @@
-"""The tasks of code benchmarks as programs and texts, from the files they are published in.
+"""Reads the tasks of code benchmarks from the files in which they are published.
 
-Read by their fields, whatever the file is called: HumanEval and EvalPlus (`prompt`,
+Recognizes a benchmark by its fields, not by the file name: HumanEval and EvalPlus (`prompt`,
 `canonical_solution`), MBPP (`text`, `code`), its sanitized form and MBPP+ (`prompt`, `code`),
 CRUXEval (`code`, `input`, `output`), LiveCodeBench's code generation (`question_content`,
 `starter_code`), test prediction (`question_content`, `test`) and execution (`code`,
@@ -20,50 +20,52 @@ from data_pipeline.files import parse_json, read_decompressed, read_numbered_lin
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json")
 
 
-class BenchmarkError(UserError):
-    """Not a benchmark's file. The message is one line: what, where, what was expected."""
+class BenchmarkFileError(UserError):
+    """Reports a file that is not a benchmark; one line: where, what was expected."""
 
 
-class _NotJson(BenchmarkError):
-    """A file that is not JSON; in a folder it is passed by."""
+class _NotJson(BenchmarkFileError):
+    """Reports a file that is not JSON; such files are skipped in a folder."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """One task. code: a program of its solution, or ""; text: the question in words, or ""."""
+class BenchmarkTask:
+    """Holds one task: the program of its solution and the question in words; either may be ""."""
 
     id: str
     code: str
     text: str
 
 
-def read_tasks(paths: Iterable[str | Path]) -> Sequence[Task]:
-    """All tasks of files, and of the .jsonl, .jsonl.gz and .json files in folders (and below).
+def read_tasks(paths: Iterable[str | Path]) -> Sequence[BenchmarkTask]:
+    """Reads all tasks of files, and of the .jsonl, .jsonl.gz and .json files below folders.
 
-    In a folder, files whose first row is no benchmark's are passed by; a file named itself must be
-    one. Raises BenchmarkError.
+    Skips files in folders whose first row is not from a benchmark. Raises BenchmarkFileError if
+    a file that `paths` names is not a benchmark, or a folder holds none.
     """
-    tasks: list[Task] = []
+    tasks: list[BenchmarkTask] = []
     for path in map(Path, paths):
         if path.is_dir():
             files = sorted(f for f in path.rglob("*") if f.name.endswith(_SUFFIXES))
             found = [task for file in files for task in _tasks(file, lenient=True)]
             if not found:
-                raise BenchmarkError(f"{path}: expected a benchmark's .jsonl, .jsonl.gz or .json")
+                raise BenchmarkFileError(
+                    f"{path}: expected a benchmark's .jsonl, .jsonl.gz or .json"
+                )
             tasks += found
         else:
             tasks += _tasks(path, lenient=False)
     return tasks
 
 
-def _tasks(path: Path, lenient: bool) -> Iterator[Task]:
+def _tasks(path: Path, lenient: bool) -> Iterator[BenchmarkTask]:
     name = path.name.split(".")[0]
     for number, (where, row) in enumerate(_rows(path, lenient), start=1):
         task = _task(row, name, number) if isinstance(row, Mapping) else None
         if task is None:
             if lenient and number == 1:
                 return
-            raise BenchmarkError(
+            raise BenchmarkFileError(
                 f"{where}: expected a row of HumanEval, MBPP, CRUXEval or LiveCodeBench"
             )
         yield task
@@ -72,32 +74,32 @@ def _tasks(path: Path, lenient: bool) -> Iterator[Task]:
 def _rows(path: Path, lenient: bool) -> Iterator[tuple[str, Any]]:
     try:
         if path.suffix == ".json":
-            yield from _listed_rows(path, lenient)
+            yield from _rows_of_list(path, lenient)
             return
-        for number, line in read_numbered_lines(path, raises=BenchmarkError):
+        for number, line in read_numbered_lines(path, raises=BenchmarkFileError):
             yield f"{path}:{number}", parse_json(line, f"{path}:{number}", raises=_NotJson)
     except _NotJson:
         if not lenient:
             raise
 
 
-def _listed_rows(path: Path, lenient: bool) -> Iterator[tuple[str, Any]]:
-    content = read_decompressed(path, raises=BenchmarkError)
+def _rows_of_list(path: Path, lenient: bool) -> Iterator[tuple[str, Any]]:
+    content = read_decompressed(path, raises=BenchmarkFileError)
     rows = parse_json(content, str(path), raises=_NotJson, expected="a list of rows")
     if isinstance(rows, list):
         yield from ((f"{path}: row {n}", row) for n, row in enumerate(rows, start=1))
     elif not lenient:
-        raise BenchmarkError(f"{path}: expected a list of rows")
+        raise BenchmarkFileError(f"{path}: expected a list of rows")
 
 
-def _task(row: Mapping[str, Any], file: str, number: int) -> Task | None:
+def _task(row: Mapping[str, Any], file: str, number: int) -> BenchmarkTask | None:
     def text(field: str) -> str:
         value = row.get(field)
         return value if isinstance(value, str) else ""
 
     own = row.get("task_id", row.get("question_id", row.get("id")))
     identity = str(own) if own is not None else str(number)
-    if "/" not in identity:  # as published: "HumanEval/0", but 2, "sample_0", "abc301_a"
+    if "/" not in identity:  # published ids are "HumanEval/0", but also 2, "sample_0", "abc301_a"
         identity = f"{file}/{identity}"
     if "question_id" in row and row.get("id") is not None:
         identity = f"{identity}#{row['id']}"
@@ -105,11 +107,13 @@ def _task(row: Mapping[str, Any], file: str, number: int) -> Task | None:
         prompt = text("prompt")
         solution = text("canonical_solution")
         code = prompt + solution if _parses(prompt + solution) else solution
-        return Task(identity, code, _prompt_words(prompt))
+        return BenchmarkTask(identity, code, _prompt_words(prompt))
     if text("question_content"):
-        return Task(identity, text("starter_code"), text("question_content"))
+        return BenchmarkTask(identity, text("starter_code"), text("question_content"))
     if text("code"):
-        return Task(identity, text("code").replace("\r\n", "\n"), text("text") or text("prompt"))
+        return BenchmarkTask(
+            identity, text("code").replace("\r\n", "\n"), text("text") or text("prompt")
+        )
     return None
 
 
@@ -125,7 +129,7 @@ _EXAMPLE = re.compile(r"^\s*(?:>>>|assert\b)")
 
 
 def _prompt_words(prompt: str) -> str:
-    """The last docstring of a prompt, which is the question; without its examples."""
+    """Returns the last docstring of a prompt, which is the question, without its examples."""
     found = re.findall(r'"""(.*?)"""|\'\'\'(.*?)\'\'\'', prompt, re.DOTALL)
     if not found:
         return ""

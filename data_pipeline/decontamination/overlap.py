@@ -1,9 +1,9 @@
-"""Near-duplicates within a corpus and overlap with benchmarks: what is removed, and why.
+"""Finds near-duplicates within a corpus and overlap with benchmarks.
 
-Programs are compared in the normal form of `fingerprints`, as a whole and function by function: by
-hash, and by the Jaccard similarity of 5-token windows, for which MinHash (Broder 1997; datasketch)
-finds the candidates. Questions are compared by runs of ten words. Every decision is made on a pair,
-so that it depends on no order of arrival and no number of workers.
+Compares programs in the normal form of `fingerprints`, as a whole and function by function: by
+hash, and by the Jaccard similarity of 5-token windows, with candidates from MinHash (Broder 1997;
+datasketch). Compares questions by runs of ten words. Each decision concerns one pair of items, so
+results do not depend on the order of items or the number of workers.
 """
 
 import ast
@@ -27,18 +27,20 @@ from data_pipeline.source.fingerprints import (
 
 NEAR = 0.7  # Jaccard similarity from which programs are near-duplicates
 WINDOW = 5  # tokens
-RUN = 10  # words in a row that no two authors write by chance
-MIN_FUNCTION = 20  # tokens of a function that is compared on its own
-MIN_QUESTION = 6  # words of a question that is looked for as a whole
-BANDS, ROWS = 32, 4  # of the MinHash: finds 99.98 % of pairs at 0.7, 91 % at 0.5
+RUN = 10  # consecutive words; two authors do not write the same ten by chance
+MIN_FUNCTION = 20  # tokens; shorter functions are not compared on their own
+MIN_QUESTION = 6  # words; shorter questions are not compared
+BANDS, ROWS = 32, 4  # MinHash parameters: finds 99.98 % of pairs at 0.7, 91 % at 0.5
 
 REASONS = ("exact", "normalized", "near", "text")
 
 
 @dataclass(frozen=True)
 class Item:
-    """What is compared. id: unique, the smaller of two repeats is kept; code: a program, or "";
-    text: in words, or ""."""
+    """Holds a program and a text (either may be "") to compare.
+
+    `id` is unique; of two duplicates the one with the smaller id stays.
+    """
 
     id: str
     code: str = ""
@@ -47,12 +49,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Removal:
-    """Why an item goes.
+    """Gives the reason for removing an item.
 
-    reason:     "exact", "normalized", "near" (code) or "text"
-    matched:    id of what it repeats: a benchmark's task ("HumanEval/3") or another item
-    similarity: 1.0 for "exact" and "normalized", the Jaccard similarity for "near", and for "text"
-                the share of the item's words that stand in the question
+    Args:
+      id: the item's id.
+      reason: "exact", "normalized", "near" (code) or "text".
+      matched: id of the benchmark task ("HumanEval/3") or other item that it duplicates.
+      similarity: 1.0 for "exact" and "normalized", the Jaccard similarity for "near", and for
+        "text" the share of the item's words that occur in the question.
     """
 
     id: str
@@ -62,12 +66,12 @@ class Removal:
 
 
 def item_of(seed: Seed) -> Item:
-    """A seed for comparison; where two have the same id, that of the smaller origin is kept."""
+    """Converts a seed for comparison; of two with the same id the smaller origin stays."""
     return Item(f"{seed.id} {seed.origin}", seed.code, seed.nl)
 
 
-def worst(removals: Iterable[Removal]) -> Removal | None:
-    """The plainest reason of several, always the same whatever their order."""
+def strongest_removal(removals: Iterable[Removal]) -> Removal | None:
+    """Returns the removal with the strongest reason, independent of their order; None for none."""
     return min(
         removals,
         key=lambda r: (REASONS.index(r.reason), -r.similarity, r.matched),
@@ -80,7 +84,7 @@ def worst(removals: Iterable[Removal]) -> Removal | None:
 
 @dataclass(frozen=True)
 class _Fragment:
-    """A program, or a function of one. strict, loose: fingerprints; windows: hashes."""
+    """Holds the fingerprints and window hashes of a program or of one of its functions."""
 
     tokens: int
     strict: str
@@ -97,14 +101,14 @@ _OURS = re.compile(r"(v|f|C)\d*")
 
 @lru_cache(maxsize=4096)
 def _fragments(code: str) -> tuple[_Fragment, ...]:
-    """The whole program first, then its functions that are long enough; () for no program."""
+    """Returns the whole program, then its functions of MIN_FUNCTION tokens or more."""
     if not code.strip():
         return ()
     try:
         tree = ast.parse(code)
         whole = _fragment(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        # No Python of today: its words in their order are all there is.
+        # Not valid Python 3, so only its tokens can be compared.
         tokens = _TOKEN.findall(code)
         digest = hashlib.sha256(" ".join(tokens).encode("utf-8", "replace")).hexdigest()
         return (_Fragment(len(tokens), digest, digest, _windows(tokens)),)
@@ -123,8 +127,11 @@ def _fragment(code: str) -> _Fragment:
 
 
 def _windows(tokens: Sequence[str]) -> frozenset[int]:
-    """Hashes of all runs of WINDOW tokens, names numbered anew in each: a variable more or less at
-    the beginning does not make the rest another program."""
+    """Returns hashes of all runs of WINDOW tokens.
+
+    Names are numbered separately in each window, so an extra variable at the beginning does not
+    change the rest.
+    """
     found = set()
     ours = [_OURS.fullmatch(token) is not None for token in tokens]
     for start in range(max(len(tokens) - WINDOW + 1, 1)):
@@ -146,8 +153,8 @@ def _jaccard(one: frozenset[int], other: frozenset[int]) -> float:
 
 @lru_cache(maxsize=4096)
 def _bands(windows: frozenset[int]) -> tuple[bytes, ...]:
-    """The bands of the MinHash; fragments of similarity s share one with 1 - (1 - s^4)^32."""
-    from datasketch import MinHash  # heavy: only where something is compared
+    """Returns MinHash bands; similarity s gives a common band with probability 1 - (1 - s^4)^32."""
+    from datasketch import MinHash  # slow to import
 
     minhash = MinHash(num_perm=BANDS * ROWS, seed=1)
     minhash.update_batch([window.to_bytes(8, "big") for window in sorted(windows)])
@@ -159,7 +166,7 @@ def _bands(windows: frozenset[int]) -> tuple[bytes, ...]:
 
 
 class BenchmarkIndex:
-    """The tasks of benchmarks, ready to be looked up. Picklable."""
+    """Indexes the tasks of benchmarks for lookup. Picklable."""
 
     def __init__(self, tasks: Iterable[Item]):
         self._exact: dict[str, str] = {}
@@ -177,7 +184,7 @@ class BenchmarkIndex:
     def from_files(cls, paths: Iterable[str | Path]) -> "BenchmarkIndex":
         """Reads HumanEval, MBPP, CRUXEval, LiveCodeBench (and EvalPlus) files, or folders of them.
 
-        Raises BenchmarkError, see `benchmark_tasks.read_tasks`.
+        Raises BenchmarkFileError as `benchmark_tasks.read_tasks` does.
         """
         return cls(Item(task.id, task.code, task.text) for task in read_tasks(paths))
 
@@ -198,8 +205,8 @@ class BenchmarkIndex:
             self._questions.setdefault(tuple(words), task.id)
 
     def overlap(self, item: Item) -> Removal | None:
-        """The plainest overlap of an item with a task, None if there is none."""
-        return worst(self._overlaps(item))
+        """Returns the strongest overlap of an item with a task, or None."""
+        return strongest_removal(self._overlaps(item))
 
     def _overlaps(self, item: Item) -> Iterator[Removal]:
         known = self._exact.get(item.code.strip())
@@ -217,9 +224,9 @@ class BenchmarkIndex:
                 similarity = _jaccard(fragment.windows, windows)
                 if similarity >= NEAR:
                     yield Removal(item.id, "near", task, round(similarity, 4))
-        yield from self._shared_words(item)
+        yield from self._text_overlaps(item)
 
-    def _shared_words(self, item: Item) -> Iterator[Removal]:
+    def _text_overlaps(self, item: Item) -> Iterator[Removal]:
         words = _words(item.text)
         covered: dict[str, set[int]] = defaultdict(set)
         for start, run in enumerate(_runs(words)):
@@ -246,8 +253,11 @@ def _runs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def block_keys(item: Item) -> Sequence[str]:
-    """Items that repeat one another share a key (near ones almost surely, see BANDS): group by it,
-    then ask `repeats_in` of each group, then `worst` of what an item got from its groups."""
+    """Returns the keys under which an item is grouped with possible duplicates.
+
+    Duplicates share a key (near-duplicates almost surely, see BANDS). Group items by key, call
+    `find_repeats_in_group` on each group, then `strongest_removal` on the results of each item.
+    """
     fragments = _fragments(item.code)
     if not fragments:
         return ()
@@ -259,11 +269,11 @@ def block_keys(item: Item) -> Sequence[str]:
     return (f"strict {whole.strict}", f"loose {whole.loose}", *bands)
 
 
-def repeats_in(group: Iterable[Item]) -> Sequence[Removal]:
-    """Of items that share a key, those whose whole program repeats one with a smaller id.
+def find_repeats_in_group(group: Iterable[Item]) -> Sequence[Removal]:
+    """Finds the items of a group whose whole program duplicates one with a smaller id.
 
-    Of a chain of neighbours only the smallest id is sure to stay: an item goes if any smaller one
-    is like it, whether that one stays or not.
+    An item is removed even if the smaller duplicate is itself removed, so in a chain of
+    near-duplicates only the smallest id is certain to stay.
     """
     removals: list[Removal] = []
     exact: dict[str, str] = {}
@@ -288,13 +298,13 @@ def repeats_in(group: Iterable[Item]) -> Sequence[Removal]:
                 for other, windows in earlier
                 if (similarity := _jaccard(whole.windows, windows)) >= NEAR
             ]
-            removals += filter(None, [worst(found)])
+            removals += filter(None, [strongest_removal(found)])
             earlier.append((item.id, whole.windows))
     return removals
 
 
-def repeats(items: Iterable[Item]) -> Sequence[Removal]:
-    """The whole corpus at once: one removal per removed item, sorted by id."""
+def find_repeats(items: Iterable[Item]) -> Sequence[Removal]:
+    """Finds duplicates in a whole corpus; returns one removal per item, sorted by id."""
     groups: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         for key in block_keys(item):
@@ -302,13 +312,13 @@ def repeats(items: Iterable[Item]) -> Sequence[Removal]:
     found: dict[str, list[Removal]] = defaultdict(list)
     for group in groups.values():
         if len(group) > 1:
-            for removal in repeats_in(group):
+            for removal in find_repeats_in_group(group):
                 found[removal.id].append(removal)
-    return [worst(found[name]) for name in sorted(found)]  # type: ignore[misc]
+    return [strongest_removal(found[name]) for name in sorted(found)]  # type: ignore[misc]
 
 
-def counts(removals: Iterable[Removal]) -> Counter[str]:
-    """Removals by reason, in the order of REASONS."""
+def count_reasons(removals: Iterable[Removal]) -> Counter[str]:
+    """Counts removals by reason, in the order of REASONS."""
     return Counter(sorted((r.reason for r in removals), key=REASONS.index))
 
 
@@ -316,29 +326,32 @@ def counts(removals: Iterable[Removal]) -> Counter[str]:
 
 
 class DecontaminationError(UserError):
-    """Rows that cannot be read. The message is one line: where, what was expected."""
+    """Reports a row that cannot be read; one line: where, what was expected."""
 
 
 _BLOCKS = re.compile(r"```(?:python)?\n(.*?)```|PYTHON\]\n(.*?)\[/PYTHON\]", re.DOTALL)
 
 
 def item_of_row(row: Mapping[str, Any], where: str) -> Item:
-    """A row of seeds (`code`, `nl`) or of PyX and PyX-R (`nl`, `fwd_mnl`, `bwd_mnl`, `fault`,
-    `response`), whose programs stand in fences or [PYTHON] blocks. Raises DecontaminationError."""
+    """Converts a row of seeds (`code`, `nl`) or of PyX and PyX-R.
+
+    The programs of PyX rows are taken from Markdown fences or [PYTHON] blocks. Raises
+    DecontaminationError if the row has none of the fields.
+    """
     fields = ("code", "nl", "fwd_mnl", "bwd_mnl", "fault", "response")
     texts = {name: row[name] for name in fields if isinstance(row.get(name), str)}
     if not texts:
-        raise DecontaminationError(f"{where}: expected a field {', '.join(fields)}")
+        raise DecontaminationError(f"{where}: expected one of the fields {', '.join(fields)}")
     code = texts.get("code", "")
     if not code:
-        told = "\n".join(texts.get(name, "") for name in fields[2:])
-        blocks = ["".join(found) for found in _BLOCKS.findall(told)]
+        prose = "\n".join(texts.get(name, "") for name in fields[2:])
+        blocks = ["".join(found) for found in _BLOCKS.findall(prose)]
         programs = [_without_question(block) for block in blocks]
         code = max(programs, key=len, default="")
     return Item(f"{row.get('id', '')} {where}".strip(), code, texts.get("nl", ""))
 
 
 def _without_question(block: str) -> str:
-    """A block's program: the assertion that asks (`assert f(1) == ??`) is none of it."""
+    """Returns a block's program without the open assertion (`assert f(1) == ??`)."""
     lines = [line for line in block.split("\n") if not re.match(r"\s*assert .*\?\?", line)]
     return "\n".join(lines).strip()

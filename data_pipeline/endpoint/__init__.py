@@ -1,1 +1,1 @@
-"""One client for any OpenAI-compatible server, and its replies kept on disk."""
+"""Sends requests to any OpenAI-compatible server and caches the replies on disk."""

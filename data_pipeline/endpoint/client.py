@@ -1,17 +1,18 @@
-"""A client of any OpenAI-compatible server: completions and chat, many at once, retried.
+"""Sends completion and chat requests to any OpenAI-compatible server, concurrently, with retries.
 
     endpoint = Endpoint("http://127.0.0.1:8000/v1", model="semcoder")
     with Client(endpoint) as client:
-        reply = client.ask(Ask("def f(x):", max_new_tokens=64))
-        for index, reply in client.ask_all(asks):    # as they finish; EndpointError in their place
+        reply = client.ask(CompletionRequest("def f(x):", max_new_tokens=64))
+        for index, reply in client.ask_all(requests):  # in order of completion
             ...
 
-What may pass (no connection, a slow answer, 408, 409, 429, 5xx, a body cut short or no JSON) is
-asked again after a wait that doubles and that a server's Retry-After overrides; while one request
-is told to wait, the others wait too. What will not pass (a wrong key, an unknown model, a prompt
-too long) is told at once. The key is read from the environment and is in no message.
-Over httpx2 and not the openai package, which retries each request for itself, so that a server's
-Retry-After to one would not hold back the others.
+Transient failures (no connection, timeout, status 408, 409, 429 or 5xx, a truncated or invalid JSON
+body) are retried with exponential backoff. A server's Retry-After overrides the backoff and delays
+all requests of the client. Permanent failures (wrong key, unknown model, prompt too long) are
+raised at once. The key is read from the environment and appears in no message.
+
+Uses httpx2 because the openai package retries each request separately, so a Retry-After for one
+request would not delay the others.
 """
 
 import email.utils
@@ -33,18 +34,19 @@ from data_pipeline.errors import UserError
 
 Messages = tuple[Mapping[str, str], ...]
 
-MAX_BODY_BYTES = 64 << 20  # of one reply: no server is let fill this machine
-MAX_WAIT_SECONDS = 300.0  # the longest Retry-After that is obeyed
-_RETRIED = frozenset({408, 409, 425, 429})  # and every 5xx but those below
+MAX_BODY_BYTES = 64 << 20  # per reply, so that no server can exhaust the memory
+MAX_WAIT_SECONDS = 300.0  # longer Retry-After values are cut to this
+_RETRIED = frozenset({408, 409, 425, 429})  # and all 5xx except _NOT_RETRIED
 _NOT_RETRIED = frozenset({501, 505})
-_QUOTA = "insufficient_quota"  # OpenAI's 429 that no waiting helps
+_QUOTA = "insufficient_quota"  # a 429 from OpenAI that waiting does not resolve
 
 
 class EndpointError(UserError, RuntimeError):
-    """A request that got no answer; the message is one line: where, what, after how many tries.
+    """Reports a request without an answer; the message says where, what, and after how many tries.
 
-    final: whether every other request would end the same way (key, address or model is wrong).
-    refused: whether the server will not answer this very request, such as a prompt too long.
+    Args:
+      final: whether all other requests would fail too (wrong key, address or model).
+      refused: whether the server rejects this particular request, e.g. a prompt too long.
     """
 
     def __init__(self, message: str, *, final: bool = False, refused: bool = False):
@@ -55,19 +57,19 @@ class EndpointError(UserError, RuntimeError):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where and how to ask.
+    """Describes a server, a model and the retry policy.
 
-    url:              base address, such as "https://host/v1"
-    model:            as the server names it
-    key_variable:     environment variable that holds the key; unset or empty: no key is sent
-    concurrency:      requests on their way at the same time
-    timeout_seconds:  of silence: for a connection, and between two parts of an answer
-    max_tries:        of one request, the first included; an answer that says when to come again
-                      (Retry-After) is none
-    patience_seconds: after which no request is tried again
-    first_wait_seconds: before the second try; doubles with each (with up to a quarter of chance)
+    Args:
+      url: base address, such as "https://host/v1".
+      model: the model's name on the server.
+      key_variable: environment variable with the key; no key is sent if it is unset or empty.
+      concurrency: most requests in flight.
+      timeout_seconds: limit for connecting, and between two parts of an answer.
+      max_tries: tries per request, including the first; answers with Retry-After do not count.
+      patience_seconds: time after which a request is not retried.
+      first_wait_seconds: wait before the second try; doubles each time, plus up to 25 % jitter.
 
-    Raises EndpointError where a field cannot be right.
+    Raises EndpointError for an invalid field.
     """
 
     url: str
@@ -111,11 +113,12 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One request. prompt: text for /completions, or messages {"role", "content"} for
-    /chat/completions.
+class CompletionRequest:
+    """Describes one request. Fields that are None take the server's default.
 
-    Fields that are None are left to the server. extra: more fields of the body (top_k, ...).
+    Args:
+      prompt: text for /completions, or messages {"role", "content"} for /chat/completions.
+      extra: further fields of the body (top_k, ...).
     """
 
     prompt: str | Messages
@@ -132,7 +135,7 @@ class Ask:
         return "completions" if isinstance(self.prompt, str) else "chat/completions"
 
     def body(self, model: str) -> dict[str, Any]:
-        """The JSON that is sent."""
+        """Returns the JSON body of the request."""
         body: dict[str, Any] = {"model": model, "max_tokens": self.max_new_tokens}
         if isinstance(self.prompt, str):
             body["prompt"] = self.prompt
@@ -150,7 +153,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens, as the server counts them; 0 where it does not say."""
+    """Holds token counts reported by the server; 0 if it reports none."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -164,8 +167,14 @@ class Usage:
 
 @dataclass(frozen=True)
 class Reply:
-    """texts and finish_reasons ("stop", "length", ...): one of each a choice. tries: requests made;
-    seconds: from the first of them to the answer, waiting included."""
+    """Holds a server's answer.
+
+    Args:
+      texts: one per choice.
+      finish_reasons: one per choice: "stop", "length", ...
+      tries: number of requests made.
+      seconds: time from the first request to the answer, waiting included.
+    """
 
     texts: tuple[str, ...]
     finish_reasons: tuple[str, ...]
@@ -174,8 +183,8 @@ class Reply:
     seconds: float = 0.0
 
 
-class _Passing(Exception):
-    """A failure that may pass. after: seconds that the server asks to wait, or None."""
+class _TransientError(Exception):
+    """Reports a failure worth retrying. `after`: seconds from Retry-After, or None."""
 
     def __init__(self, reason: str, after: float | None = None):
         super().__init__(reason)
@@ -183,10 +192,10 @@ class _Passing(Exception):
 
 
 class Client:
-    """Asks one endpoint, from any number of threads. `close` lets waiting threads go at once."""
+    """Sends requests to one endpoint; thread-safe. `close` wakes waiting threads at once."""
 
     def __init__(self, endpoint: Endpoint, *, on_retry: Callable[[str], None] | None = None):
-        """on_retry: told each failure that is tried again, in a line."""
+        """`on_retry` is called with one line of text for each failure that is retried."""
         self.endpoint = endpoint
         self._on_retry = on_retry
         self._closed = threading.Event()
@@ -213,7 +222,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Ends it; requests still waiting for their next try raise EndpointError."""
+        """Closes the client; requests waiting for their next try raise EndpointError."""
         self._closed.set()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
@@ -221,43 +230,47 @@ class Client:
 
     # ---- asking
 
-    def ask(self, ask: Ask) -> Reply:
-        """The answer to one request. Raises EndpointError."""
+    def ask(self, request: CompletionRequest) -> Reply:
+        """Sends one request and returns the answer. Raises EndpointError."""
         started = time.monotonic()
         failed = 0
         for number in itertools.count(1):
             self._wait_for_turn()
             try:
-                texts, reasons, usage = self._once(ask)
-            except _Passing as failure:
-                failed += failure.after is None  # who is told to come again has not failed
+                texts, reasons, usage = self._try_once(request)
+            except _TransientError as failure:
+                failed += failure.after is None  # a Retry-After is not a failed try
                 patient = time.monotonic() - started < self.endpoint.patience_seconds
                 if failed == self.endpoint.max_tries or not patient:
                     tries = "1 try" if number == 1 else f"{number} tries"
-                    raise EndpointError(f"{self._where(ask)}: {failure}, after {tries}") from None
-                self._put_off(max(failed, 1), failure, ask)
+                    raise EndpointError(
+                        f"{self._where(request)}: {failure}, after {tries}"
+                    ) from None
+                self._wait_before_retry(max(failed, 1), failure, request)
             else:
                 return Reply(texts, reasons, usage, number, time.monotonic() - started)
         raise AssertionError("unreachable")
 
-    def ask_all(self, asks: Iterable[Ask]) -> Iterator[tuple[int, Reply | EndpointError]]:
-        """(position, answer) of each request as it finishes, at most `concurrency` on their way.
+    def ask_all(
+        self, requests: Iterable[CompletionRequest]
+    ) -> Iterator[tuple[int, Reply | EndpointError]]:
+        """Yields (position, answer) of each request as it finishes, `concurrency` at a time.
 
-        `asks` is read as there is room for more. A request that got no answer gives its error in
-        the answer's place; one that is final is raised.
+        Reads `requests` only as others finish. A failed request yields its EndpointError in place
+        of the answer; a final error is raised.
         """
         waiting: dict[Future[Reply], int] = {}
-        numbered = enumerate(asks)
+        numbered = enumerate(requests)
         exhausted = False
         try:
             while waiting or not exhausted:
                 while not exhausted and len(waiting) < self.endpoint.concurrency:
                     try:
-                        index, ask = next(numbered)
+                        index, request = next(numbered)
                     except StopIteration:
                         exhausted = True
                         break
-                    waiting[self._threads().submit(self.ask, ask)] = index
+                    waiting[self._threads().submit(self.ask, request)] = index
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED) if waiting else ((), ())
                 for future in sorted(done, key=waiting.__getitem__):
                     index = waiting.pop(future)
@@ -273,7 +286,7 @@ class Client:
                 future.cancel()
 
     def models(self) -> tuple[str, ...]:
-        """The models that the server lists. Raises EndpointError."""
+        """Returns the names of the models that the server offers. Raises EndpointError."""
         where = f"{self.endpoint.url.rstrip('/')}/models"
         try:
             response = self._http.get(where)
@@ -284,24 +297,30 @@ class Client:
         try:
             return tuple(str(row["id"]) for row in response.json()["data"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise EndpointError(f"{where}: no list of models", final=True) from None
+            raise EndpointError(
+                f"{where}: expected a list of models; got something else", final=True
+            ) from None
 
     # ---- one try
 
-    def _once(self, ask: Ask) -> tuple[tuple[str, ...], tuple[str, ...], Usage]:
-        where = f"{self.endpoint.url.rstrip('/')}/{ask.path}"
+    def _try_once(
+        self, request: CompletionRequest
+    ) -> tuple[tuple[str, ...], tuple[str, ...], Usage]:
+        where = f"{self.endpoint.url.rstrip('/')}/{request.path}"
         try:
-            with self._http.stream("POST", where, json=ask.body(self.endpoint.model)) as response:
+            with self._http.stream(
+                "POST", where, json=request.body(self.endpoint.model)
+            ) as response:
                 status, headers = response.status_code, response.headers
-                body = self._read(response, ask)
+                body = self._read(response, request)
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
             raise EndpointError(f"{where}: {_reason(error)}", final=True) from None
         except httpx2.HTTPError as error:
-            raise _Passing(_reason(error)) from None
+            raise _TransientError(_reason(error)) from None
         except RuntimeError:  # closed by another thread meanwhile
             raise EndpointError(f"{where}: the client was closed") from None
         if status == 200:
-            return _choices(body, chat=ask.path != "completions", n=ask.n)
+            return _choices(body, chat=request.path != "completions", n=request.n)
         detail, code = _complaint(body)
         if self._key:
             detail = detail.replace(self._key, "…")  # some servers quote a key that they refuse
@@ -311,14 +330,16 @@ class Client:
             status in _RETRIED or (500 <= status <= 599 and status not in _NOT_RETRIED)
         ):
             raise EndpointError(f"{where}: {reason}", final=final, refused=not final)
-        raise _Passing(reason, _retry_after(headers))
+        raise _TransientError(reason, _retry_after(headers))
 
-    def _read(self, response: Any, ask: Ask) -> bytes:
+    def _read(self, response: Any, request: CompletionRequest) -> bytes:
         body = bytearray()
         for part in response.iter_bytes():
             body += part
             if len(body) > MAX_BODY_BYTES:
-                raise EndpointError(f"{self._where(ask)}: an answer of over {MAX_BODY_BYTES} bytes")
+                raise EndpointError(
+                    f"{self._where(request)}: an answer of over {MAX_BODY_BYTES} bytes"
+                )
         return bytes(body)
 
     # ---- waiting
@@ -332,9 +353,11 @@ class Client:
             if left <= 0:
                 return
 
-    def _put_off(self, number: int, failure: _Passing, ask: Ask) -> None:
-        """Waits before the next try; what the server asks for holds for every request."""
-        # Chance only spreads the load of threads that failed together; no result depends on it.
+    def _wait_before_retry(
+        self, number: int, failure: _TransientError, request: CompletionRequest
+    ) -> None:
+        """Waits before the next try; a Retry-After delays all requests of this client."""
+        # The jitter spreads the retries of threads that failed together; no result depends on it.
         seconds = self.endpoint.first_wait_seconds * 2 ** (number - 1) * (1 + random.random() / 4)
         seconds = min(seconds, MAX_WAIT_SECONDS)
         if failure.after is not None:
@@ -344,7 +367,7 @@ class Client:
             with self._lock:
                 self._not_before = max(self._not_before, time.monotonic() + seconds)
         if self._on_retry is not None:
-            self._on_retry(f"{self._where(ask)}: {failure}; again in {seconds:.1f} s")
+            self._on_retry(f"{self._where(request)}: {failure}; trying again in {seconds:.1f} s")
         if self._closed.wait(seconds):
             raise EndpointError(f"{self.endpoint.url}: the client was closed")
 
@@ -354,28 +377,28 @@ class Client:
                 self._pool = ThreadPoolExecutor(self.endpoint.concurrency, "endpoint")
             return self._pool
 
-    def _where(self, ask: Ask) -> str:
-        return f"{self.endpoint.url.rstrip('/')}/{ask.path}"
+    def _where(self, request: CompletionRequest) -> str:
+        return f"{self.endpoint.url.rstrip('/')}/{request.path}"
 
 
-# ---- reading answers: data of unknown origin -----------------------------------------------------
+# ---- reading answers: untrusted data -------------------------------------------------------------
 
 
 def _choices(body: bytes, *, chat: bool, n: int) -> tuple[tuple[str, ...], tuple[str, ...], Usage]:
-    """Texts, finish reasons and usage. Raises _Passing where the body is not such an answer."""
+    """Returns texts, finish reasons and usage. Raises _TransientError for a malformed body."""
     try:
         told = json.loads(body)
     except (ValueError, RecursionError):
-        raise _Passing("the answer is no whole JSON") from None
+        raise _TransientError("the answer is not complete JSON") from None
     try:
         rows = sorted(told["choices"], key=lambda row: row.get("index", 0))
-        # A chat model may answer with null where it only "thought" or called a tool.
+        # A chat model returns null content if it only reasoned or called a tool.
         texts = [(row["message"]["content"] if chat else row["text"]) or "" for row in rows]
         reasons = [row.get("finish_reason") or "" for row in rows]
         if len(rows) != n or not all(isinstance(text, str) for text in (*texts, *reasons)):
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise _Passing(f"the answer has no {n} choice{'s' * (n != 1)} with a text") from None
+        raise _TransientError(f"the answer has no {n} choice{'s' * (n != 1)} with text") from None
     usage = told.get("usage")
     counts = [
         usage.get(name) if isinstance(usage, dict) else None
@@ -386,7 +409,7 @@ def _choices(body: bytes, *, chat: bool, n: int) -> tuple[tuple[str, ...], tuple
 
 
 def _complaint(body: bytes) -> tuple[str, str]:
-    """(what the server says is wrong, in a line; its error code) of a body that is an error."""
+    """Returns (message in one line, error code) of an error body; empty strings if unknown."""
     try:
         told = json.loads(body)
         error = told.get("error", told)
@@ -398,7 +421,7 @@ def _complaint(body: bytes) -> tuple[str, str]:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from a number or a date (RFC 9110, 10.2.3); None where there is neither."""
+    """Reads seconds from a number or a date (RFC 9110, 10.2.3); None if there is neither."""
     text = headers.get("retry-after", "").strip()
     try:
         seconds = float(text)
@@ -412,7 +435,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong on the way, in a line."""
+    """Describes a transport error in one line."""
     if isinstance(error, httpx2.ConnectTimeout):
         return "no connection in time"
     if isinstance(error, httpx2.TimeoutException):

@@ -1,8 +1,8 @@
-"""Replies of an endpoint kept on disk, so that a stopped build goes on without asking again.
+"""Caches an endpoint's replies on disk, so that a stopped build does not repeat its requests.
 
-One JSON object a line, appended in a single write and flushed to the disk: a kill at any byte costs
-at most the reply being written. Several processes may append to one file. What cannot be read (a
-torn line) is skipped and asked for again. No key and no header is stored.
+Each reply is one JSON line, appended in a single write and flushed to disk, so a killed process
+loses at most the reply being written. Several processes may append to one file. Unreadable (torn)
+lines are skipped and requested again. API keys and headers are not stored.
 """
 
 import hashlib
@@ -12,25 +12,25 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_pipeline.endpoint.client import Ask, Client, Reply, Usage
+from data_pipeline.endpoint.client import Client, CompletionRequest, Reply, Usage
 from data_pipeline.errors import UserError
 from data_pipeline.files import FileError, append_row, lock_file, parse_row, unlock_file
 
 
 class ReplyCacheError(UserError, OSError):
-    """A cache file that cannot be used; the message is one line."""
+    """Reports a cache file that cannot be used; the message is one line."""
 
 
-def request_key(ask: Ask, url: str, model: str) -> str:
-    """What a request is known by: 128 bits of the SHA-256 of address, path and body."""
-    content = json.dumps([url.rstrip("/"), ask.path, ask.body(model)], sort_keys=True)
+def request_key(request: CompletionRequest, url: str, model: str) -> str:
+    """Returns the cache key of a request: 128 bits of the SHA-256 of address, path and body."""
+    content = json.dumps([url.rstrip("/"), request.path, request.body(model)], sort_keys=True)
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class ReplyCache:
-    """The replies in one file, which is made where it is missing. Safe for threads and processes.
+    """Stores replies in one file, created if missing. Safe for threads and processes.
 
-    Only where each reply stands is kept in memory. torn: lines that could not be read.
+    Only the positions of replies are held in memory. `torn` counts unreadable lines.
     Raises ReplyCacheError.
     """
 
@@ -57,6 +57,7 @@ class ReplyCache:
                 self._file = -1
 
     def get(self, key: str) -> Reply | None:
+        """Returns the cached reply, or None."""
         with self._lock:
             place = self._places.get(key)
             if place is None:
@@ -64,12 +65,12 @@ class ReplyCache:
             line = os.pread(self._file, place[1], place[0])
         try:
             found, reply = _read(line)
-        except ValueError:  # someone has cut the file meanwhile
+        except ValueError:  # the file was truncated meanwhile
             return None
         return reply if found == key else None
 
     def put(self, key: str, reply: Reply) -> None:
-        """Writes a reply to the disk before it returns. Raises ReplyCacheError."""
+        """Writes a reply and flushes it to disk. Raises ReplyCacheError."""
         row = {
             "key": key,
             "texts": reply.texts,
@@ -99,7 +100,7 @@ class ReplyCache:
 
 
 def _read(line: bytes) -> tuple[str, Reply]:
-    """The key and reply of a line; raises ValueError."""
+    """Parses a line into key and reply; raises ValueError."""
     try:
         row = parse_row(line, "reply")
         key, texts, reasons = str(row["key"]), tuple(row["texts"]), tuple(row["finish_reasons"])
@@ -113,7 +114,7 @@ def _read(line: bytes) -> tuple[str, Reply]:
 
 @dataclass(frozen=True)
 class Prices:
-    """What a server charges, in any currency, per million tokens."""
+    """Holds a server's prices per million tokens, in any currency."""
 
     prompt_per_million: float = 0.0
     completion_per_million: float = 0.0
@@ -127,8 +128,11 @@ class Prices:
 
 @dataclass
 class Spending:
-    """What asking came to. asked: requests answered by the server in this run, with their usage;
-    cached: requests answered from the disk, with the usage that they once had."""
+    """Counts requests and tokens.
+
+    `asked` and `usage` count requests answered by the server in this run; `cached` and
+    `cached_usage` count requests answered from disk, with their original token counts.
+    """
 
     prices: Prices = Prices()
     asked: int = 0
@@ -139,12 +143,12 @@ class Spending:
 
     @property
     def cost(self) -> float:
-        """Of this run."""
+        """Returns the cost of this run."""
         return self.prices.of(self.usage)
 
     @property
     def total_cost(self) -> float:
-        """Of this run and of what it found on the disk."""
+        """Returns the cost of this run plus the original cost of cached replies."""
         return self.prices.of(self.usage + self.cached_usage)
 
     def count(self, reply: Reply, *, cached: bool) -> None:
@@ -158,9 +162,9 @@ class Spending:
 
 
 class CachedClient:
-    """A client whose replies are kept: what was asked once is not asked again.
+    """Sends each distinct request once and caches the reply.
 
-    The file belongs to whoever made the cache; without one every request goes to the server.
+    The caller closes the cache. Without a cache every request goes to the server.
     """
 
     def __init__(self, client: Client, cache: ReplyCache | None = None, prices: Prices = Prices()):
@@ -168,15 +172,15 @@ class CachedClient:
         self.cache = cache
         self.spending = Spending(prices)
 
-    def ask(self, ask: Ask) -> Reply:
-        """The reply to a request. Raises EndpointError."""
+    def ask(self, request: CompletionRequest) -> Reply:
+        """Returns the cached or new reply to a request. Raises EndpointError."""
         endpoint = self.client.endpoint
-        key = request_key(ask, endpoint.url, endpoint.model)
+        key = request_key(request, endpoint.url, endpoint.model)
         known = self.cache.get(key) if self.cache is not None else None
         if known is not None:
             self.spending.count(known, cached=True)
             return known
-        reply = self.client.ask(ask)
+        reply = self.client.ask(request)
         if self.cache is not None:
             self.cache.put(key, reply)
         self.spending.count(reply, cached=False)

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from data_pipeline.pyx.prompts import refine_field
-from data_pipeline.pyx.records import RefineRecord, derived_id
+from data_pipeline.pyx.records import RefineRecord, content_id
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Fault:
 
     def record(self) -> RefineRecord:
         """Returns the row of PyX-R; its id is a hash of its content, so builds reproduce it."""
-        return RefineRecord(derived_id(self.fault, self.response), self.fault, self.response)
+        return RefineRecord(content_id(self.fault, self.response), self.fault, self.response)
 
 
 @dataclass(frozen=True)

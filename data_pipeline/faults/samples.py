@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
 
-from data_pipeline.endpoint.client import Ask, EndpointError, Messages
+from data_pipeline.endpoint.client import CompletionRequest, EndpointError, Messages
 from data_pipeline.endpoint.reply_cache import CachedClient
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.faults.alignment import likeness
@@ -68,7 +68,7 @@ def sample_faults(
     unusable.
     """
     asks = [
-        Ask(
+        CompletionRequest(
             question(seed, number) if chat else completion(seed, number),
             max_new_tokens=max_new_tokens,
             temperature=temperature,
@@ -140,10 +140,10 @@ def extract_program(answer: str, seed: Seed) -> str:
     return text
 
 
-def _answers(client: CachedClient, asks: Sequence[Ask]) -> Iterator[str | None]:
+def _answers(client: CachedClient, asks: Sequence[CompletionRequest]) -> Iterator[str | None]:
     """Yields the texts in the order of the requests; None for a request without an answer."""
 
-    def text_of(ask: Ask) -> str | None:
+    def text_of(ask: CompletionRequest) -> str | None:
         try:
             return client.ask(ask).texts[0]
         except EndpointError as error:

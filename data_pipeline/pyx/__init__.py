@@ -1,1 +1,1 @@
-"""PyX and PyX-R: the record, its prompts, and the dataset that holds it."""
+"""Defines PyX and PyX-R: records, prompts, and the TFDS dataset."""

@@ -1,7 +1,7 @@
-"""The TFDS builder of PyX and PyX-R: JSONL in upstream's schema to ArrayRecord, without TensorFlow.
+"""Builds TFDS datasets of PyX and PyX-R from JSONL in upstream's schema, without TensorFlow.
 
-`prepare` writes `data_dir/name/version/`, and does it again only when the JSONL changed; `load`
-gives a split as a random-access sequence of records, in the order of its file.
+`prepare` writes `data_dir/name/version/` in ArrayRecord, again only if the JSONL changed; `load`
+returns a split as a random-access sequence of records, in the order of its file.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from data_pipeline.pyx.records import KINDS, Record, RecordError, make_record, r
 from data_pipeline.source.fingerprints import explain_mismatch
 
 VERSION = "1.0.0"
-"""Of the features below; a change of the records alone keeps it."""
+"""Version of the features; it stays the same if only the records change."""
 
 NAME = "pyx"
 
@@ -33,18 +33,21 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class PyxError(UserError):
-    """A dataset that cannot be prepared or loaded; the message is one line."""
+    """Reports a dataset that cannot be prepared or loaded; the message is one line."""
 
 
 class Pyx(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Each example: `id`, `kind` (nl, fwd_mnl, bwd_mnl, fault), `prompt_field`, `response`; text.
+    """Writes examples of four texts: `id`, `kind` (a name in KINDS), `prompt_field`, `response`.
 
-    `jsonl_by_split` are the files and `records_by_split` how many records each holds.
+    Args:
+      jsonl_by_split: split name -> JSONL file.
+      records_by_split: split name -> number of records in the file.
+      fingerprint: hash of the sources, stored in the metadata.
     """
 
     VERSION = tfds.core.Version(VERSION)
-    # There are no downloads to look up beside the code; TFDS's search for them needs a package
-    # (importlib_resources) that it does not declare.
+    # Skips TFDS's search for download checksums, which needs an undeclared package
+    # (importlib_resources).
     code_path = None
 
     def __init__(
@@ -61,7 +64,7 @@ class Pyx(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        # Training shuffles by itself; a split keeps its file's order.
+        # Training shuffles the records, so a split keeps the order of its file.
         return dataset_info(self, self._fingerprint, disable_shuffling=True)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
@@ -86,8 +89,13 @@ def dataset_info(
     disable_shuffling: bool,
     split_by: str | None = None,
 ) -> tfds.core.DatasetInfo:
-    """Describes a dataset to TFDS. fingerprint: of what it was made of; split_by: name of the
-    function fingerprint that held functions out, None if the records came split."""
+    """Describes a dataset to TFDS.
+
+    Args:
+      fingerprint: hash of the dataset's sources.
+      split_by: name of the function fingerprint that chose the held-out functions; None if the
+        input files were already split.
+    """
     metadata = {"fingerprint": fingerprint}
     if split_by is not None:
         metadata[_SPLIT_BY] = split_by
@@ -103,7 +111,7 @@ def dataset_info(
 
 
 def example(record: Record) -> dict[str, str]:
-    """A record as an example of the dataset."""
+    """Converts a record to an example of the dataset."""
     return {
         "id": record.id,
         "kind": record.kind,
@@ -113,7 +121,7 @@ def example(record: Record) -> dict[str, str]:
 
 
 class RecordSource(Sequence[Record]):
-    """A prepared split: its records by number, read from ArrayRecord when asked for."""
+    """Reads the records of a prepared split by number, on demand, from ArrayRecord."""
 
     def __init__(self, data_source: Sequence[Mapping[str, bytes]]):
         self._data_source = data_source
@@ -133,7 +141,7 @@ class RecordSource(Sequence[Record]):
         return _record(self._data_source[number % len(self)])
 
     def __getitems__(self, numbers: Sequence[int]) -> list[Record]:
-        """Several records at once, one read for all: what grain asks for."""
+        """Reads several records in one request, as grain does."""
         return [_record(example) for example in self._data_source.__getitems__(list(numbers))]
 
 
@@ -144,9 +152,9 @@ def prepare(
 ) -> Path:
     """Writes the dataset `name` from JSONL files and returns its folder.
 
-    Nothing is written when the dataset was made of the same bytes. Otherwise it is built beside the
-    old one and put in its place when whole. Processes that prepare the same `data_dir` (a local or
-    shared file system) wait for one another.
+    Writes nothing if the dataset was made from the same bytes. Otherwise builds a new one beside
+    it and replaces the old one once the new one is complete. Processes that prepare the same
+    `data_dir` (a local or shared file system) wait for one another.
 
     Raises RecordError (file, line, field) before anything is written, and PyxError.
     """
@@ -161,20 +169,20 @@ def prepare(
     if fingerprint_of(folder) == fingerprint:
         return folder
     counts = {split: _count(path) for split, path in paths.items()}
-    with staging(Path(data_dir), name) as into:
+    with staging_folder(Path(data_dir), name) as into:
         if fingerprint_of(folder) != fingerprint:  # another process may have made it meanwhile
             _build(paths, counts, fingerprint, into, name)
-            put_in_place(into, folder)
+            move_into_place(into, folder)
     return folder
 
 
 def folder_of(data_dir: str | os.PathLike, name: str = NAME) -> Path:
-    """Where the dataset lies."""
+    """Returns the folder of a dataset."""
     return Path(data_dir) / name / VERSION
 
 
-def put_in_place(into: Path, folder: Path) -> None:
-    """Moves the dataset that was built in the staging folder `into` to its place `folder`."""
+def move_into_place(into: Path, folder: Path) -> None:
+    """Moves the finished dataset from the staging folder `into` to `folder`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.exists():
         folder.rename(into / "replaced")
@@ -182,12 +190,12 @@ def put_in_place(into: Path, folder: Path) -> None:
 
 
 def splits(data_dir: str | os.PathLike, name: str = NAME) -> tuple[str, ...]:
-    """The names of a prepared dataset's splits. Raises PyxError when there is no such dataset."""
+    """Returns the split names of a prepared dataset. Raises PyxError if there is no dataset."""
     return tuple(_builder(data_dir, name).info.splits)
 
 
 def load(data_dir: str | os.PathLike, split: str, name: str = NAME) -> RecordSource:
-    """The records of a prepared split. Raises PyxError when there is no such dataset or split."""
+    """Opens the records of a prepared split. Raises PyxError if dataset or split is missing."""
     builder = _builder(data_dir, name)
     folder = folder_of(data_dir, name)
     if split not in builder.info.splits:
@@ -217,8 +225,8 @@ def _build(
     builder = named(
         jsonl_by_split=paths, records_by_split=counts, fingerprint=fingerprint, data_dir=into
     )
-    tfds.disable_progress_bar()  # ours tells the rate and the time that remains
-    with redirect_stdout(StringIO()):  # TFDS prints the path in `into`, which is not the last one
+    tfds.disable_progress_bar()  # our own bar shows rate and remaining time
+    with redirect_stdout(StringIO()):  # TFDS prints the path in `into`, which is temporary
         builder.download_and_prepare(
             file_format="array_record",
             download_config=tfds.download.DownloadConfig(try_download_gcs=False),
@@ -231,7 +239,7 @@ def _record(example: Mapping[str, bytes]) -> Record:
 
 
 def _check_name(what: str, name: str) -> None:
-    # TFDS reads "all" as every split.
+    # TFDS reads "all" as the name of all splits together.
     if not _NAME.fullmatch(name) or name == "all":
         raise PyxError(
             f"{what} {name!r}: expected lower-case letters, digits and underscores, and not 'all'"
@@ -239,7 +247,7 @@ def _check_name(what: str, name: str) -> None:
 
 
 def _count(path: Path) -> int:
-    """How many records a file holds, every one checked."""
+    """Checks every record of a file and returns their number."""
     count = sum(1 for _ in tqdm(read_jsonl(path), desc=f"check {path.name}", disable=None))
     if count == 0:
         raise RecordError(f"{path}: expected at least one record; the file is empty")
@@ -247,7 +255,7 @@ def _count(path: Path) -> int:
 
 
 def _fingerprint(paths: Mapping[str, Path]) -> str:
-    """A SHA-256 of the splits' names and the bytes of their files."""
+    """Returns a SHA-256 of the split names and the bytes of their files."""
     digests = {}
     for split, path in paths.items():
         try:
@@ -259,12 +267,12 @@ def _fingerprint(paths: Mapping[str, Path]) -> str:
 
 
 def fingerprint_of(folder: Path) -> str | None:
-    """What a prepared dataset was made of; None where there is none that is whole."""
+    """Returns the hash of a prepared dataset's sources; None if there is no complete dataset."""
     return _metadata(folder).get("fingerprint")
 
 
 def _metadata(folder: Path) -> dict[str, Any]:
-    """A prepared dataset's metadata; {} if there is none that is whole."""
+    """Reads a prepared dataset's metadata; {} if there is no complete dataset."""
     try:
         metadata = json.loads((folder / "metadata.json").read_text())
     except (OSError, ValueError):
@@ -273,10 +281,10 @@ def _metadata(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def staging(data_dir: Path, name: str = NAME) -> Iterator[Path]:
-    """Holds the dataset against other processes; gives an empty folder to build in.
+def staging_folder(data_dir: Path, name: str = NAME) -> Iterator[Path]:
+    """Locks the dataset against other processes and yields an empty folder to build in.
 
-    What a killed build left in that folder is removed first: whoever holds the lock is alone.
+    Removes what a killed build left in that folder, which is safe while the lock is held.
     """
     with hold_lock(data_dir / f".{name}.lock", wait=True):
         into = data_dir / f".{name}.building"

@@ -1,9 +1,9 @@
-"""Instruction data beside PyX: JSONL rows that ask for code in words, in the release's prompt form.
+"""Reads instruction data (requests for code in words) from JSONL, in the release's prompt form.
 
-A row has `instruction` or `problem`, and `response` or `solution`; every other field is passed
-over, so that public sets (Evol-Instruct's `instruction`, OSS-Instruct's `problem`) are read as they
-are. A problem is asked with upstream's sentence for problems (src/prompts.py); both are then put
-into the template of code generation, as upstream trains them.
+A row has `instruction` or `problem`, and `response` or `solution`. Other fields are ignored, so
+public sets (Evol-Instruct's `instruction`, OSS-Instruct's `problem`) need no conversion. A problem
+is preceded by upstream's sentence for problems (src/prompts.py); both are then put into the
+template of code generation, as upstream trains them.
 """
 
 import hashlib
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.pyx.records import RecordError, check_text, json_lines, shown
+from data_pipeline.pyx.records import RecordError, abbreviate, check_text, json_lines
 
-ASKED = ("instruction", "problem")
-ANSWERED = ("response", "solution")
+REQUEST_FIELDS = ("instruction", "problem")
+ANSWER_FIELDS = ("response", "solution")
 
 _PROBLEM_SENTENCE = "Write a solution to the following coding problem:\n"
 
 
 @dataclass(frozen=True)
 class InstructionRecord:
-    """One request in words and its answer. Raises RecordError when a field breaks the schema."""
+    """Holds a request in words and its answer. Raises RecordError if a field breaks the schema."""
 
     id: str
     instruction: str
@@ -36,37 +36,37 @@ class InstructionRecord:
 
     @property
     def kind(self) -> str:
-        """Always "instruction"."""
+        """Returns "instruction"."""
         return "instruction"
 
     @property
     def prompt_field(self) -> str:
-        """The text of `instruction`."""
+        """Returns `instruction`."""
         return self.instruction
 
 
 def is_instruction_row(row: Any) -> bool:
-    """Whether a decoded JSON row is one of instruction data, and not of PyX."""
-    return isinstance(row, Mapping) and any(field in row for field in ASKED)
+    """Tells whether a decoded JSON row is instruction data rather than PyX."""
+    return isinstance(row, Mapping) and any(field in row for field in REQUEST_FIELDS)
 
 
 def parse_instruction(row: Any, where: str) -> InstructionRecord:
-    """A decoded JSON row as a record; `where` ("file:line") opens the message of a RecordError."""
+    """Converts a decoded JSON row; `where` ("file:line") opens the message of a RecordError."""
     try:
         if not isinstance(row, Mapping):
-            raise RecordError(f"expected a JSON object; got {shown(row)}")
-        asked, answered = _one_of(row, ASKED), _one_of(row, ANSWERED)
-        check_text(asked, row[asked])
-        check_text(answered, row[answered])
-        opening = _PROBLEM_SENTENCE if asked == "problem" else ""
-        instruction, response = opening + row[asked], row[answered]
-        return InstructionRecord(_derived_id(instruction, response), instruction, response)
+            raise RecordError(f"expected a JSON object; got {abbreviate(row)}")
+        request, answer = _one_of(row, REQUEST_FIELDS), _one_of(row, ANSWER_FIELDS)
+        check_text(request, row[request])
+        check_text(answer, row[answer])
+        opening = _PROBLEM_SENTENCE if request == "problem" else ""
+        instruction, response = opening + row[request], row[answer]
+        return InstructionRecord(_content_id(instruction, response), instruction, response)
     except RecordError as error:
         raise RecordError(f"{where}: {error}") from None
 
 
 def read_instructions(path: str | os.PathLike) -> Iterator[InstructionRecord]:
-    """The records of a .jsonl or .jsonl.gz file, in order. Raises RecordError at a bad line."""
+    """Reads the records of a .jsonl or .jsonl.gz file. Raises RecordError at a bad line."""
     for where, row in json_lines(Path(path)):
         yield parse_instruction(row, where)
 
@@ -79,7 +79,7 @@ def _one_of(row: Mapping, fields: tuple[str, ...]) -> str:
     return present[0]
 
 
-def _derived_id(instruction: str, response: str) -> str:
-    """ "instruction_" and 64 bits of the SHA-256 of the content."""
+def _content_id(instruction: str, response: str) -> str:
+    """Returns "instruction_" and 64 bits of the SHA-256 of the content."""
     content = json.dumps([instruction, response]).encode()
     return f"instruction_{hashlib.sha256(content).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""The PyX and PyX-R record: schema, validation, upstream's JSONL fields, reading and writing.
+"""Defines, validates, reads and writes PyX and PyX-R records in upstream's JSONL schema.
 
 A PyX row has the fields `id, nl, fwd_mnl, bwd_mnl, response`, exactly one of the three in the
 middle non-empty; a PyX-R row has `fault, response` (upstream: src/dataset.py; its PyX-R has no id).
@@ -21,21 +21,21 @@ KINDS = (*PYX_KINDS, "fault")
 FIELDS = ("id", *KINDS, "response")
 
 TRAINING_KINDS = ("nl", "forward", "backward", "refine", "instruction")
-"""The kinds of records as training names them, in a fixed order: batches hold 1 + the index."""
+"""Names of the record kinds in training. The order is fixed: batches store 1 + the index."""
 
 _TRAINING_KIND = dict(zip((*KINDS, "instruction"), TRAINING_KINDS, strict=True))
 
 
 class RecordError(UserError):
-    """Not PyX or PyX-R. The message is one line: where, which field, what was expected."""
+    """Reports a row that is not PyX or PyX-R; one line: where, which field, what was expected."""
 
 
 @dataclass(frozen=True)
 class PyXRecord:
-    """One PyX training example. Exactly one of `nl`, `fwd_mnl`, `bwd_mnl` is non-empty.
+    """Holds one PyX training example. Exactly one of `nl`, `fwd_mnl`, `bwd_mnl` is non-empty.
 
-    `id` is upstream's, e.g. "fwd_mnl_108213_ipt9" (kind, seed, input number).
-    Raises RecordError when a field breaks the schema.
+    `id` has upstream's form, e.g. "fwd_mnl_108213_ipt9" (kind, seed, input number).
+    Raises RecordError if a field breaks the schema.
     """
 
     id: str
@@ -51,20 +51,20 @@ class PyXRecord:
 
     @property
     def kind(self) -> str:
-        """Which instruction the record holds: "nl", "fwd_mnl" or "bwd_mnl"."""
+        """Names the instruction that the record holds: "nl", "fwd_mnl" or "bwd_mnl"."""
         return next(kind for kind in PYX_KINDS if getattr(self, kind))
 
     @property
     def prompt_field(self) -> str:
-        """The text of the one instruction field that is not empty."""
+        """Returns the text of the one non-empty instruction field."""
         return getattr(self, self.kind)
 
 
 @dataclass(frozen=True)
 class RefineRecord:
-    """One PyX-R training example: a buggy program with its failing test, and the repair.
+    """Holds one PyX-R training example: a buggy program with its failing test, and the repair.
 
-    Raises RecordError when a field breaks the schema.
+    Raises RecordError if a field breaks the schema.
     """
 
     id: str
@@ -78,12 +78,12 @@ class RefineRecord:
 
     @property
     def kind(self) -> str:
-        """Always "fault"."""
+        """Returns "fault"."""
         return "fault"
 
     @property
     def prompt_field(self) -> str:
-        """The text of `fault`."""
+        """Returns `fault`."""
         return self.fault
 
 
@@ -91,32 +91,32 @@ Record = PyXRecord | RefineRecord
 
 
 def make_record(id: str, kind: str, prompt_field: str, response: str) -> Record:
-    """The record of `kind` with `prompt_field` as its instruction. Raises RecordError."""
+    """Makes a record of `kind` with `prompt_field` as its instruction. Raises RecordError."""
     if kind == "fault":
         return RefineRecord(id, prompt_field, response)
     if kind not in PYX_KINDS:
-        raise RecordError(f"kind: expected one of {', '.join(KINDS)}; got {shown(kind)}")
+        raise RecordError(f"kind: expected one of {', '.join(KINDS)}; got {abbreviate(kind)}")
     return PyXRecord(
         id=id, response=response, **dict.fromkeys(PYX_KINDS, "") | {kind: prompt_field}
     )
 
 
 def kind_number(kind: str) -> int:
-    """1 + the index in TRAINING_KINDS of a record's `kind`; 0 stands for padding."""
+    """Returns 1 + the index in TRAINING_KINDS of a record's `kind`; 0 stands for padding."""
     return 1 + TRAINING_KINDS.index(_TRAINING_KIND[kind])
 
 
-def derived_id(fault: str, response: str) -> str:
-    """The id of a PyX-R row that has none: "fault_" and 64 bits of the SHA-256 of its content."""
+def content_id(fault: str, response: str) -> str:
+    """Returns the id for a PyX-R row without one: "fault_" + 64 bits of the content's SHA-256."""
     content = json.dumps([fault, response]).encode()
     return f"fault_{hashlib.sha256(content).hexdigest()[:16]}"
 
 
 def parse_record(row: Any, where: str) -> Record:
-    """A decoded JSON row as a record.
+    """Converts a decoded JSON row to a record.
 
-    Absent and null instruction fields count as empty. `where` ("file:line") opens every message.
-    Raises RecordError.
+    Absent and null instruction fields count as empty. Raises RecordError, whose message begins with
+    `where` ("file:line").
     """
     try:
         return _record_of_row(row)
@@ -125,31 +125,31 @@ def parse_record(row: Any, where: str) -> Record:
 
 
 def record_to_row(record: Record) -> dict[str, str]:
-    """The row of upstream's schema: five fields for PyX; `fault`, `response` for PyX-R.
+    """Converts a record to upstream's schema: five fields for PyX; `fault`, `response` for PyX-R.
 
-    An id of PyX-R is written only when it is not the one its content gives.
+    A PyX-R id is included only if it differs from `content_id`.
     """
     if isinstance(record, PyXRecord):
         return {name: getattr(record, name) for name in ("id", *PYX_KINDS, "response")}
     row = {"fault": record.fault, "response": record.response}
-    if record.id != derived_id(record.fault, record.response):
+    if record.id != content_id(record.fault, record.response):
         row = {"id": record.id, **row}
     return row
 
 
 def read_jsonl(path: str | os.PathLike) -> Iterator[Record]:
-    """The records of a .jsonl or .jsonl.gz file, in order; blank lines are skipped.
+    """Reads the records of a .jsonl or .jsonl.gz file, in order; skips blank lines.
 
-    Raises RecordError at the first bad line, or when the file cannot be read.
+    Raises RecordError at the first bad line, or if the file cannot be read.
     """
     for where, row in json_lines(Path(path)):
         yield parse_record(row, where)
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """("file:line", decoded row) of a .jsonl or .jsonl.gz file; blank lines are skipped.
+    """Yields ("file:line", decoded row) of a .jsonl or .jsonl.gz file; skips blank lines.
 
-    Raises RecordError when the file cannot be read, or at a line that is not JSON.
+    Raises RecordError if the file cannot be read, or at a line that is not JSON.
     """
     for number, line in read_numbered_lines(path, raises=RecordError):
         where = f"{path}:{number}"
@@ -157,10 +157,10 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def write_jsonl(path: str | os.PathLike, records: Iterable[Record]) -> int:
-    """Writes records as .jsonl (or .jsonl.gz) in upstream's schema; returns how many.
+    """Writes records as .jsonl (or .jsonl.gz) in upstream's schema; returns their number.
 
-    The file appears whole or not at all. Folders are made as needed. The same records give the
-    same bytes. Raises FileError.
+    Writes atomically and creates missing folders. The same records give the same bytes.
+    Raises FileError.
     """
     rows = (record_to_row(record) for record in records)
     return write_rows(path, rows, ensure_ascii=False, durable=True)
@@ -171,10 +171,10 @@ def write_jsonl(path: str | os.PathLike, records: Iterable[Record]) -> int:
 
 def _record_of_row(row: Any) -> Record:
     if not isinstance(row, Mapping):
-        raise RecordError(f"expected a JSON object; got {shown(row)}")
+        raise RecordError(f"expected a JSON object; got {abbreviate(row)}")
     for name in row:
         if name not in FIELDS:
-            raise RecordError(f"field {shown(name)}: unknown; expected {', '.join(FIELDS)}")
+            raise RecordError(f"field {abbreviate(name)}: unknown; expected {', '.join(FIELDS)}")
     instructions = {kind: "" if row.get(kind) is None else row[kind] for kind in KINDS}
     _check_one_instruction(instructions)
     if "response" not in row:
@@ -185,7 +185,7 @@ def _record_of_row(row: Any) -> Record:
         record_id = row.get("id")
         fault = instructions["fault"]
         return RefineRecord(
-            derived_id(fault, response) if record_id is None else record_id, fault, response
+            content_id(fault, response) if record_id is None else record_id, fault, response
         )
     if "id" not in row:
         raise RecordError("field 'id': missing; expected a non-empty string")
@@ -195,10 +195,10 @@ def _record_of_row(row: Any) -> Record:
 
 
 def _check_one_instruction(text_by_kind: Mapping[str, Any]) -> None:
-    """Exactly one instruction that is not empty, and that one more than white space."""
+    """Raises RecordError unless exactly one instruction is non-empty and not only white space."""
     for kind, text in text_by_kind.items():
         if not isinstance(text, str):
-            raise RecordError(f"field '{kind}': expected a string; got {shown(text)}")
+            raise RecordError(f"field '{kind}': expected a string; got {abbreviate(text)}")
     present = [kind for kind, text in text_by_kind.items() if text]
     if len(present) != 1 and len(text_by_kind) > 1:
         raise RecordError(
@@ -212,18 +212,18 @@ def _check_one_instruction(text_by_kind: Mapping[str, Any]) -> None:
 def check_text(field: str, text: Any) -> None:
     """Raises RecordError unless `text` is Unicode text with more than white space."""
     if not isinstance(text, str) or not text.strip():
-        raise RecordError(f"field '{field}': expected a non-empty string; got {shown(text)}")
+        raise RecordError(f"field '{field}': expected a non-empty string; got {abbreviate(text)}")
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise RecordError(
             f"field '{field}': expected Unicode text; "
-            f"character {error.start} is the lone surrogate {shown(text[error.start])}"
+            f"character {error.start} is the lone surrogate {abbreviate(text[error.start])}"
         ) from None
 
 
-def shown(value: Any) -> str:
-    """A value in JSON's spelling, on one line, cut short."""
+def abbreviate(value: Any) -> str:
+    """Returns a value as JSON on one line, cut to 60 characters."""
     text = json.dumps(value, default=repr)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -232,7 +232,7 @@ def shown(value: Any) -> str:
 
 
 def decode_line(line: bytes, where: str) -> Any:
-    """The JSON value of a line in which no name is given twice. Raises RecordError."""
+    """Parses a JSON line. Raises RecordError, also for a name that occurs twice."""
     return parse_json(line, where, raises=RecordError, object_of_pairs=_object_without_repeats)
 
 
@@ -240,5 +240,5 @@ def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) != len(pairs):
         name = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise RecordError(f"field {shown(name)}: given more than once")
+        raise RecordError(f"field {abbreviate(name)}: given more than once")
     return row

@@ -1,1 +1,1 @@
-"""Other models' monologues, kept only where the run agrees."""
+"""Collects monologues from other models and accepts those that agree with the run."""

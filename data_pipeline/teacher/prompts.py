@@ -1,6 +1,6 @@
-"""What a teacher is asked: the checkpoints' own question, the rules of the format, one example.
+"""Builds the prompts for a teacher: the checkpoints' own question, format rules, one example.
 
-The examples are ours, written by hand and held against their runs by a test.
+The examples are written by hand; a test checks them against their runs.
 """
 
 from dataclasses import dataclass
@@ -109,8 +109,15 @@ assert f(['abcdefg'], 3) == 7
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question of a teacher. kind: "fwd_mnl" or "bwd_mnl"; shown: the call, or the output."""
+class TeacherPrompt:
+    """Holds the part of a question that the teacher sees.
+
+    Args:
+      kind: "fwd_mnl" or "bwd_mnl".
+      program: source text.
+      shown: the call of a forward question, the output of a backward one.
+      function: name of the program's entry function.
+    """
 
     kind: str
     program: str
@@ -119,37 +126,38 @@ class Asked:
 
     @property
     def prompt(self) -> str:
-        """The checkpoints' prompt, ending in the opened monologue."""
+        """Returns the checkpoints' prompt, which ends with the opened monologue."""
         if self.kind == "fwd_mnl":
             return forward_prompt(self.program, self.shown)
         return backward_prompt(self.program, self.shown, function=self.function)
 
 
-def messages(asked: Asked) -> Messages:
-    """For a chat model that has never seen the format: rules, one example, the question."""
-    example, answer = _example(asked.kind)
+def messages(question: TeacherPrompt) -> Messages:
+    """Returns chat messages for a model that does not know the format: rules, example, question."""
+    example, answer = _example(question.kind)
     return (
-        {"role": "system", "content": rules(asked.kind)},
+        {"role": "system", "content": rules(question.kind)},
         {"role": "user", "content": example.prompt},
         {"role": "assistant", "content": answer},
-        {"role": "user", "content": asked.prompt},
+        {"role": "user", "content": question.prompt},
     )
 
 
-def text(asked: Asked, *, examples: bool) -> str:
-    """For a completion model; without the example for one that was trained on the format."""
+def text(question: TeacherPrompt, *, examples: bool) -> str:
+    """Returns a completion prompt; `examples=False` suits a model trained on the format."""
     if not examples:
-        return asked.prompt
-    example, answer = _example(asked.kind)
-    return f"{rules(asked.kind)}\n{example.prompt}{answer}\n\n{asked.prompt}"
+        return question.prompt
+    example, answer = _example(question.kind)
+    return f"{rules(question.kind)}\n{example.prompt}{answer}\n\n{question.prompt}"
 
 
 def rules(kind: str) -> str:
+    """Returns the rules of the answer format."""
     answer = "f(...) == <the output>" if kind == "fwd_mnl" else "f(<the input>) == ..."
     common = _COMMON.format(headings="\n...\n\n".join(HEADINGS[kind]) + "\n...", answer=answer)
     return common + (_FORWARD_RULES if kind == "fwd_mnl" else _BACKWARD_RULES)
 
 
-def _example(kind: str) -> tuple[Asked, str]:
+def _example(kind: str) -> tuple[TeacherPrompt, str]:
     program, shown, answer = FORWARD_EXAMPLE if kind == "fwd_mnl" else BACKWARD_EXAMPLE
-    return Asked(kind, program, shown, "f"), answer
+    return TeacherPrompt(kind, program, shown, "f"), answer

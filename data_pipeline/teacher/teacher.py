@@ -1,4 +1,4 @@
-"""Teachers by endpoint: any OpenAI-compatible model writes monologues; what is wrong is not kept.
+"""Asks any OpenAI-compatible model for monologues and rejects those that are wrong.
 
     with Client(Endpoint(url, model)) as client, Sandbox() as sandbox:
         teacher = Teacher(CachedClient(client, ReplyCache("replies.jsonl")), sandbox)
@@ -6,9 +6,9 @@
             if lesson.response is not None: ...
         print(teacher.counts.summary())
 
-A model is never told what it has to find. Its answer is read as data: the asserted literal is held
-against the executed value (forward), the input it names is run (backward), and each step of the
-monologue that can be checked is held against the trace. One contradicted step refuses the answer.
+The prompt never contains the solution. An answer is untrusted data: `judge` compares the asserted
+literal with the executed value (forward) or runs the proposed input (backward), and checks every
+checkable step of the monologue against the trace. One contradicted step rejects the answer.
 """
 
 import ast
@@ -21,32 +21,34 @@ from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
-from data_pipeline.endpoint.client import Ask, EndpointError, Reply
+from data_pipeline.endpoint.client import CompletionRequest, EndpointError, Reply
 from data_pipeline.endpoint.reply_cache import CachedClient, Spending
 from data_pipeline.execution.outcomes import Value
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.pyx.prompts import backward_field, forward_field
 from data_pipeline.source.calls import Call, CallError, parse_call
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
-from data_pipeline.teacher.prompts import HEADINGS, Asked, messages, text
+from data_pipeline.teacher.prompts import HEADINGS, TeacherPrompt, messages, text
 from data_pipeline.tracing import Trace
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, Claim, verify_trace
 
 STOP = "[/ANSWER]"
 MAX_ASSERTION = 20_000  # characters
 _TRACE = TraceLimits(ends_run=True)
-_AHEAD = 4  # questions under way for each request at once, so that order costs no time
+_AHEAD = 4  # questions submitted per concurrent request, so that keeping the order costs no time
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked.
+class TeacherQuestion:
+    """Holds a question and the run that decides whether an answer is right.
 
-    kind:     "fwd_mnl" or "bwd_mnl"
-    program:  the program; function: its entry
-    call:     the run that is known; of a backward question the teacher never sees it
-    output:   text of the value that it returned
-    trace:    of that run (forward)
+    Args:
+      kind: "fwd_mnl" or "bwd_mnl".
+      program: source text.
+      function: name of the entry function.
+      call: the executed call; the teacher does not see it in a backward question.
+      output: source text of the returned value.
+      trace: trace of the call; answers to forward questions are checked against it.
     """
 
     kind: str
@@ -61,13 +63,14 @@ class Question:
             raise ValueError(f"kind: expected one of {', '.join(HEADINGS)}; got {self.kind!r}")
 
     @property
-    def asked(self) -> Asked:
+    def prompt(self) -> TeacherPrompt:
+        """Returns the part of the question that the teacher sees."""
         shown = self.call if self.kind == "fwd_mnl" else self.output
-        return Asked(self.kind, self.program, shown, self.function)
+        return TeacherPrompt(self.kind, self.program, shown, self.function)
 
     @property
     def prompt_field(self) -> str:
-        """The instruction field of the record that an accepted answer becomes."""
+        """Returns the instruction field of the record made from an accepted answer."""
         if self.kind == "fwd_mnl":
             return forward_field(self.program, self.call)
         return backward_field(self.program, self.output, function=self.function)
@@ -75,15 +78,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What came of a question.
+    """Holds the result of one question.
 
-    response: the accepted answer in the release's form, None where none was
-    reason:   why the last answer was refused, "" of an accepted one
-    attempts: answers looked at
-    claims:   of the step verifier on the accepted answer
+    Args:
+      response: the accepted answer in the release's form, or None if every answer was rejected.
+      reason: why the last answer was rejected; "" if it was accepted.
+      attempts: number of answers judged.
+      claims: the verifier's verdicts on the steps of the accepted answer.
     """
 
-    question: Question
+    question: TeacherQuestion
     response: str | None
     reason: str
     attempts: int
@@ -92,7 +96,7 @@ class Lesson:
 
 @dataclass
 class Counts:
-    """Of answers and questions, over a teacher's life. refused: answers, by reason."""
+    """Counts a teacher's questions and answers. `refused` counts rejected answers by reason."""
 
     spending: Spending
     questions: int = 0
@@ -102,7 +106,7 @@ class Counts:
     confirmed_claims: int = 0
 
     def summary(self) -> str:
-        """A table for a terminal."""
+        """Returns a table for the terminal."""
         spent = self.spending
         usage = spent.usage + spent.cached_usage
         share = f"{100 * self.kept / self.questions:.1f} %" if self.questions else "–"
@@ -123,12 +127,13 @@ class Counts:
 class Teacher:
     """Asks one endpoint for monologues.
 
-    attempts:       answers asked for one question until one is accepted
-    temperature:    of sampling; each attempt has a seed of its own
-    max_new_tokens: of an answer; one cut there is refused
-    chat:           /chat/completions with rules and an example; else /completions
-    examples:       of completions: whether rules and an example stand before the question (a model
-                    trained on the format needs none)
+    Args:
+      attempts: most answers requested per question; stops at the first accepted one.
+      temperature: sampling temperature; each attempt uses its own seed.
+      max_new_tokens: longest answer; one cut at this length is rejected.
+      chat: True sends rules and an example to /chat/completions; False uses /completions.
+      examples: with /completions, whether rules and an example precede the question (a model
+        trained on the format needs none).
     """
 
     def __init__(
@@ -150,11 +155,13 @@ class Teacher:
         self.counts = Counts(client.spending)
         self._lock = threading.Lock()
 
-    def teach(self, questions: Iterable[Question], *, progress: bool = False) -> Iterator[Lesson]:
-        """A lesson for each question, in order; questions are read as there is room for more.
+    def teach(
+        self, questions: Iterable[TeacherQuestion], *, progress: bool = False
+    ) -> Iterator[Lesson]:
+        """Yields a lesson per question, in order; reads `questions` only as requests finish.
 
-        Raises EndpointError where the endpoint cannot be used at all (key, address, model). A
-        question that got no answer is a lesson without response.
+        A question that the endpoint did not answer gives a lesson without response. Raises
+        EndpointError if the endpoint cannot be used at all (wrong key, address or model).
         """
         concurrency = self.client.client.endpoint.concurrency
         pool = ThreadPoolExecutor(concurrency, "teacher")
@@ -174,13 +181,15 @@ class Teacher:
                 future.cancel()
             pool.shutdown(cancel_futures=True)
 
-    def lesson(self, question: Question) -> Lesson:
-        """Asks until an answer is accepted or the attempts are used up. Raises EndpointError where
-        the endpoint cannot be used."""
+    def lesson(self, question: TeacherQuestion) -> Lesson:
+        """Asks until an answer is accepted or the attempts are used up.
+
+        Raises EndpointError if the endpoint cannot be used.
+        """
         reason, attempts, response, claims = "", 0, None, ()
         for attempt in range(self.attempts):
             try:
-                reply = self.client.ask(self._ask(question.asked, attempt))
+                reply = self.client.ask(self._request(question.prompt, attempt))
             except EndpointError as error:
                 if error.final:
                     raise
@@ -188,8 +197,8 @@ class Teacher:
                 self._count(refused=reason)
                 continue
             attempts += 1
-            judged = judge(question, reply, self.sandbox)
-            response, reason, claims = judged.response, judged.reason, judged.claims
+            judgement = judge(question, reply, self.sandbox)
+            response, reason, claims = judgement.response, judgement.reason, judgement.claims
             self._count(answers=1, refused=reason)
             if response is not None:
                 break
@@ -197,9 +206,9 @@ class Teacher:
         self._count(questions=1, kept=int(response is not None), confirmed=confirmed)
         return Lesson(question, response, reason, attempts, claims)
 
-    def _ask(self, asked: Asked, attempt: int) -> Ask:
-        prompt = messages(asked) if self.chat else text(asked, examples=self.examples)
-        return Ask(
+    def _request(self, shown: TeacherPrompt, attempt: int) -> CompletionRequest:
+        prompt = messages(shown) if self.chat else text(shown, examples=self.examples)
+        return CompletionRequest(
             prompt,
             max_new_tokens=self.max_new_tokens,
             temperature=self.temperature,
@@ -232,22 +241,22 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Judgement:
-    """response: the answer in the release's form, None where it is refused, with the reason."""
+    """Holds the accepted answer in the release's form, or None and the reason for rejecting it."""
 
     response: str | None
     reason: str = ""
     claims: tuple[Claim, ...] = ()
 
 
-class _Refused(Exception):
-    """The message is a short reason to count by."""
+class _Refusal(Exception):
+    """Rejects an answer; the message is a short reason under which rejections are counted."""
 
 
-def judge(question: Question, reply: Reply, sandbox: Sandbox) -> Judgement:
-    """Whether an answer is right, in its result and in each step that can be checked."""
+def judge(question: TeacherQuestion, reply: Reply, sandbox: Sandbox) -> Judgement:
+    """Checks the result of an answer and each of its checkable steps."""
     try:
         if reply.finish_reasons[0] == "length":
-            raise _Refused("cut by the limit on tokens")
+            raise _Refusal("cut by the limit on tokens")
         monologue, assertion = _parts(question.kind, reply.texts[0])
         call_text, output = _assertion(assertion)
         call = _call(call_text)
@@ -257,13 +266,13 @@ def judge(question: Question, reply: Reply, sandbox: Sandbox) -> Judgement:
         else:
             trace = _check_backward(question, call, call_text, output, sandbox)
         response = f"{monologue}\n[/MONOLOGUE]\n\n[ANSWER]\nassert {assertion}\n{STOP}"
-        return Judgement(response, claims=_checked(question.kind, trace, response))
-    except _Refused as refused:
+        return Judgement(response, claims=_check_claims(question.kind, trace, response))
+    except _Refusal as refused:
         return Judgement(None, str(refused))
 
 
 def _parts(kind: str, answer: str) -> tuple[str, str]:
-    """(monologue, asserted comparison) of an answer in the form; raises _Refused."""
+    """Returns (monologue, asserted comparison); raises _Refusal if the answer has another form."""
     answer = answer.strip().removeprefix("[MONOLOGUE]").lstrip()
     monologue, closed, rest = answer.partition("[/MONOLOGUE]")
     block = re.fullmatch(
@@ -272,90 +281,92 @@ def _parts(kind: str, answer: str) -> tuple[str, str]:
         re.DOTALL,
     )
     if not closed or block is None:
-        raise _Refused("not in the form: answer")
+        raise _Refusal("not in the form: answer")
     at = -1
     for heading in HEADINGS[kind]:
         found = re.search(rf"^{re.escape(heading)}[ \t]*$", monologue[at + 1 :], re.M)
         if found is None:
-            raise _Refused(f"not in the form: {heading.removeprefix('### ')}")
+            raise _Refusal(f"not in the form: {heading.removeprefix('### ')}")
         at += 1 + found.start()
     if not monologue.startswith(HEADINGS[kind][0]) or "[ANSWER]" in monologue:
-        raise _Refused("not in the form: something before the monologue")
+        raise _Refusal("not in the form: something before the monologue")
     try:
         answer.encode()
     except UnicodeEncodeError:
-        raise _Refused("not in the form: broken characters") from None
+        raise _Refusal("not in the form: broken characters") from None
     return monologue.rstrip(), block[1].strip()
 
 
 def _assertion(assertion: str) -> tuple[str, str]:
-    """(text of the call, text of the literal) of "call == literal"; raises _Refused."""
+    """Splits "call == literal" into the texts of its two sides; raises _Refusal."""
     if len(assertion) > MAX_ASSERTION:
-        raise _Refused("the answer is no call == literal")
+        raise _Refusal("the answer is no call == literal")
     try:
         tree = ast.parse(assertion, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise _Refused("the answer is no call == literal") from None
+        raise _Refusal("the answer is no call == literal") from None
     match tree:
         case ast.Compare(left=ast.Call() as left, ops=[ast.Eq()], comparators=[right]):
             texts = [ast.get_source_segment(assertion, node) for node in (left, right)]
             if None not in texts:
                 return str(texts[0]), str(texts[1])
-    raise _Refused("the answer is no call == literal")
+    raise _Refusal("the answer is no call == literal")
 
 
 def _call(text: str) -> Call:
     try:
         return parse_call(text)
     except CallError:
-        raise _Refused("the answer is no call == literal") from None
+        raise _Refusal("the answer is no call == literal") from None
 
 
 def _literal(text: str):
     try:
         return parse_literal(text)
     except LiteralError:
-        raise _Refused("the answer is no call == literal") from None
+        raise _Refusal("the answer is no call == literal") from None
 
 
-def _check_forward(question: Question, call: Call, output: str) -> None:
+def _check_forward(question: TeacherQuestion, call: Call, output: str) -> None:
     asked = parse_call(question.call)
     same = call.path == asked.path and same_value(
         [list(call.args), dict(call.kwargs)], [list(asked.args), dict(asked.kwargs)]
     )
     if not same:
-        raise _Refused("another call was asserted")
+        raise _Refusal("another call was asserted")
     if not same_value(_literal(output), parse_literal(question.output)):
-        raise _Refused("wrong output")
+        raise _Refusal("wrong output")
 
 
 def _check_backward(
-    question: Question, call: Call, call_text: str, output: str, sandbox: Sandbox
+    question: TeacherQuestion, call: Call, call_text: str, output: str, sandbox: Sandbox
 ) -> Trace:
-    """Runs the input that the answer names; the trace of that run. Raises _Refused."""
+    """Runs the proposed input and returns its trace; raises _Refusal if it is wrong."""
     wanted = parse_literal(question.output)
     if not same_value(_literal(output), wanted):
-        raise _Refused("another output was asserted")
+        raise _Refusal("another output was asserted")
     if call.path != (question.function,):
-        raise _Refused("another call was asserted")
+        raise _Refusal("another call was asserted")
     result = sandbox.run(call_job(question.program, call_text, trace=_TRACE))
     if not isinstance(result.outcome, Value) or not result.outcome.exact:
-        raise _Refused("wrong input")
+        raise _Refusal("wrong input")
     if not same_value(result.outcome.python(), wanted):
-        raise _Refused("wrong input")
+        raise _Refusal("wrong input")
     if result.trace is None or result.trace.truncated:
-        raise _Refused("its run cannot be told in full")
+        raise _Refusal("its run cannot be told in full")
     return result.trace
 
 
-def _checked(kind: str, trace: Trace, response: str) -> tuple[Claim, ...]:
-    """The claims of an answer; raises _Refused where one is wrong, or where no step of an
-    execution can be checked at all."""
+def _check_claims(kind: str, trace: Trace, response: str) -> tuple[Claim, ...]:
+    """Returns the verified claims of an answer.
+
+    Raises _Refusal if a claim is contradicted, or if no step of a forward answer can be checked.
+    """
     claims = tuple(verify_trace(trace, response))
     wrong = next((claim for claim in claims if claim.verdict == CONTRADICTED), None)
     if wrong is not None:
-        raise _Refused(f"contradicted by the run: {wrong.kind}")
+        raise _Refusal(f"contradicted by the run: {wrong.kind}")
     steps = [c for c in claims if c.verdict == CONFIRMED and c.kind not in ("answer", "return")]
     if kind == "fwd_mnl" and not steps:
-        raise _Refused("no step that can be checked")
+        raise _Refusal("no step that can be checked")
     return claims

@@ -1,1 +1,1 @@
-"""From records to the batches of training: tokens, packs planned by index, grain input."""
+"""Turns records into training batches: tokenizes, plans packs by index, feeds grain."""

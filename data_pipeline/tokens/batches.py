@@ -1,10 +1,10 @@
-"""Training and evaluation batches: deterministic, sharded by process, resumable at any step.
+"""Makes training and evaluation batches: deterministic, sharded by process, resumable at any step.
 
-Packs are planned by index, from (seed, epoch) alone (`schedule`). The packs of all epochs follow
-one another without a gap; step k is packs k * B to (k + 1) * B of that stream, for any number of
-processes, and a process takes its slice of those rows. Nothing is dropped: a batch may hold packs
-of two epochs, and only after a last epoch is it filled up with empty rows (segment ids 0, no loss).
-The position is the step.
+Packs are planned by index from (seed, epoch) alone (`pack_plan`). The packs of all epochs form one
+stream; step k takes packs k * B to (k + 1) * B of it, for any number of processes, and each process
+takes its slice of those rows. No pack is dropped: a batch may hold packs of two epochs, and only
+the last batch of the last epoch is padded with empty rows (segment ids 0, no loss). The iterator's
+state is the step.
 
 The only file here that imports grain, which imports jax. Axes: R record, B row, T time.
 """
@@ -38,25 +38,25 @@ from data_pipeline.tokens.packing import (
 Batch = dict[str, np.ndarray]
 Overlong = Literal["truncate", "drop", "refuse"]
 
-_PLANS_KEPT = 2  # a batch may need the packs of two epochs
+_MAX_PLANS = 2  # a batch may need the packs of two epochs
 _PLANNED_AHEAD = 16  # epochs
 _BATCHES_AHEAD = 4
 _RECORDS_AT_ONCE = 256  # read from disk together
 
 
 class InputError(UserError):
-    """Records or options that give no batches; the message is one line."""
+    """Reports records or options that give no batches; the message is one line."""
 
 
 @dataclass(frozen=True)
 class InputCounts:
-    """What became of the records. Tokens are input tokens, of the packed records."""
+    """Counts records by result. Tokens are input tokens of the packed records."""
 
     records: int
     packed: int
     cut: int  # packed without their end
     dropped_overlong: int
-    dropped_without_target: int  # nothing of the response is left: no loss, no gradient
+    dropped_without_target: int  # no response token is left: no loss, no gradient
     tokens: int
     loss_tokens: int  # targets with a loss
 
@@ -70,7 +70,7 @@ class InputCounts:
 
 
 def tokenize_records(source: Sequence[Record], tokenizer: Tokenizer) -> TokenTable:
-    """All records as tokens, uncut, in the order of `source`. Raises packing.PackingError."""
+    """Tokenizes all records, uncut, in order. Raises packing.PackingError."""
 
     def rows() -> Iterator[tuple[str, str, int]]:
         with tqdm(total=len(source), desc="tokenize", unit="record", disable=None) as bar:
@@ -85,23 +85,24 @@ def tokenize_records(source: Sequence[Record], tokenizer: Tokenizer) -> TokenTab
 
 @dataclass(frozen=True)
 class InputConfig:
-    """What decides the batches of a source of records.
+    """Holds the options that decide the batches of a source of records.
 
     Args:
-      sequence_length: T, input tokens of a row.
-      global_batch_size: rows of a step over all processes.
-      seed: from 0; with the epoch it decides the order of records and packs.
-      num_epochs: passes over the records; None: without end.
-      process_index, process_count: which rows this process gets: the p-th of equal slices.
-      shuffle: False keeps the records in their order in every epoch.
-      max_length: tokens of a record, BOS and EOS included (upstream's max_training_seq_length);
-        at most and by default (None) sequence_length + 1, the last being a target alone.
-      overlong: a longer record is cut on the right ("truncate", as upstream), left out ("drop") or
-        an error ("refuse").
-      mixture: weights by kind or dataset: how often its records come in an epoch (see `mixture`).
-      window: records sorted by length together in packing (see `packing.plan_packs`).
-      plan_directory: where the packs of each epoch are kept, written by process 0 (None: nowhere).
-      pad_id: the token on padding; its loss and attention are masked.
+      sequence_length: T, input tokens per row.
+      global_batch_size: rows per step over all processes.
+      seed: at least 0; with the epoch it decides the order of records and packs.
+      num_epochs: passes over the records; None for no end.
+      process_index, process_count: this process gets slice process_index of process_count equal
+        slices of the rows.
+      shuffle: False keeps the records in order in every epoch.
+      max_length: longest record in tokens, with BOS and EOS (upstream's max_training_seq_length);
+        at most and by default (None) sequence_length + 1, whose last token is only a target.
+      overlong: cuts longer records on the right ("truncate", as upstream), leaves them out
+        ("drop") or raises ("refuse").
+      mixture: weights by kind or dataset: passes over its records per epoch (see `mixture`).
+      window: number of records sorted by length together (see `packing.plan_packs`).
+      plan_directory: folder for the packs of each epoch, written by process 0; None for no files.
+      pad_id: token for padding, which loss and attention mask out.
 
     Raises InputError for an option out of range.
     """
@@ -150,20 +151,20 @@ class InputConfig:
 
     @property
     def longest(self) -> int:
-        """Most tokens of a record: `max_length` or its default."""
+        """Returns the most tokens per record: `max_length` or its default."""
         return self.sequence_length + 1 if self.max_length is None else self.max_length
 
 
 class TrainInput:
-    """Batches by step number.
+    """Makes batches by step number.
 
-    `source` holds records, random access (a list, or what `pyx.load` gives), which need a
-    `tokenizer`; or their tokens, uncut: a TokenTable, or what `store.open_tokens` gives, which
-    stays on disk.
+    `source` is a random-access sequence of records (a list, or the result of `pyx.load`), which
+    needs a `tokenizer`; or their uncut tokens: a TokenTable, or the result of `store.open_tokens`,
+    which stays on disk.
 
-    `counts` says what became of the records, `mixture_table()` what an epoch is made of. Records of
-    whose response nothing is left are dropped and counted: upstream keeps them, without effect on
-    the loss. Raises InputError and mixture.MixtureError.
+    `counts` counts the records by result; `mixture_table()` shows the parts of an epoch. Records
+    whose response is cut off entirely are dropped and counted; upstream keeps them, without effect
+    on the loss. Raises InputError and mixture.MixtureError.
     """
 
     def __init__(
@@ -174,7 +175,9 @@ class TrainInput:
     ):
         if not hasattr(source, "prompt_lengths_R"):
             if tokenizer is None:
-                raise InputError("tokenizer: expected one, since the source holds records")
+                raise InputError(
+                    "tokenizer: expected a tokenizer for a source of records; got None"
+                )
             source = tokenize_records(source, tokenizer)
 
         self.config = config
@@ -194,18 +197,18 @@ class TrainInput:
         )
         self._epoch_ends = [0]  # in packs: epoch e is packs _epoch_ends[e] to _epoch_ends[e + 1]
         self._plans: dict[int, Packs] = {}
-        self._lock = threading.Lock()  # batches are made ahead on another thread
+        self._lock = threading.Lock()  # another thread makes batches ahead
         unusual = self.counts.packed < self.counts.records or self.counts.cut
         logger.log(logging.WARNING if unusual else logging.INFO, "input: %s", self.counts)
 
     def num_steps(self) -> int | None:
-        """Steps of all epochs, the last possibly filled up with empty rows; None if without end."""
+        """Counts the steps of all epochs, a padded last one included; None for no end."""
         if self.config.num_epochs is None:
             return None
         return -(-self._first_pack(self.config.num_epochs) // self.config.global_batch_size)
 
     def batch(self, step: int) -> Batch:
-        """This process's rows of step `step`, laid out by `packing.lay_out`, [B / processes, T]."""
+        """Returns this process's rows of a step, as `packing.lay_out` does: [B / processes, T]."""
         config = self.config
         rows = config.global_batch_size // config.process_count
         first = step * config.global_batch_size + config.process_index * rows
@@ -213,18 +216,20 @@ class TrainInput:
         return lay_out(self.source, packs, config.sequence_length, config.pad_id, config.longest)
 
     def records(self, step: int) -> np.ndarray:
-        """The numbers, in the source, of the records of step `step`, of all processes' rows."""
+        """Returns the source's record numbers in a step, for the rows of all processes."""
         rows = self.config.global_batch_size
         packs = [self._pack(number) for number in range(step * rows, (step + 1) * rows)]
         return np.concatenate(packs)
 
     def mixture_table(self) -> str:
-        """What an epoch is made of, by dataset and kind, for people."""
+        """Returns a table of an epoch's records and tokens by dataset and kind."""
         return mixture_table(self._schedule.groups, self._schedule.input_lengths_R)
 
     def plan(self, num_steps: int | None = None) -> None:
-        """Plans the epochs of the first `num_steps` steps (None: of all), so that they are kept on
-        disk; of very many only the first, the others as they come."""
+        """Plans the epochs of the first `num_steps` steps (None for all) and writes them to disk.
+
+        Plans at most _PLANNED_AHEAD epochs; later ones are planned when they are needed.
+        """
         if num_steps is None:
             num_steps = self.num_steps()
         with self._lock:
@@ -235,22 +240,22 @@ class TrainInput:
                 self._plan(len(self._epoch_ends) - 1)
 
     def iterator(self, start_step: int = 0) -> "BatchIterator":
-        """Batches from `start_step` on, made ahead of time; its state is the step."""
+        """Returns an iterator from `start_step` that makes batches ahead; its state is the step."""
         return BatchIterator(self, start_step)
 
     def identity(self) -> dict[str, Any]:
-        """What decides the batch of a step, whatever the number of processes."""
+        """Returns everything that decides the batch of a step, for any number of processes."""
         return {
             "records": self.source.digest()[:16],
             "sequence_length": self.config.sequence_length,
             "global_batch_size": self.config.global_batch_size,
             "seed": self.config.seed,
             "shuffle": self.config.shuffle,
-            "packs": self._schedule.identity[:16],  # of mixture, lengths and window too
+            "packs": self._schedule.identity[:16],  # also covers mixture, lengths and window
         }
 
     def _pack(self, number: int) -> np.ndarray:
-        """The records of a pack of the stream of all epochs; none after the last epoch."""
+        """Returns the records of pack `number` in the stream; empty after the last epoch."""
         with self._lock:
             while self._epoch_ends[-1] <= number:
                 if len(self._epoch_ends) - 1 == self.config.num_epochs:
@@ -260,16 +265,16 @@ class TrainInput:
             return self._plan(epoch)[number - self._epoch_ends[epoch]]
 
     def _first_pack(self, epoch: int) -> int:
-        """The number of an epoch's first pack: all epochs before it must be planned once."""
+        """Returns the number of an epoch's first pack; plans all earlier epochs."""
         with self._lock:
             while len(self._epoch_ends) <= epoch:
                 self._plan(len(self._epoch_ends) - 1)
             return self._epoch_ends[epoch]
 
     def _plan(self, epoch: int) -> Packs:
-        """The packs of an epoch. Asked in order the first time, so that `_epoch_ends` grows."""
+        """Plans an epoch. First calls must come in order of epochs, to extend `_epoch_ends`."""
         if epoch not in self._plans:
-            while len(self._plans) >= _PLANS_KEPT:
+            while len(self._plans) >= _MAX_PLANS:
                 del self._plans[next(iter(self._plans))]
             self._plans[epoch] = self._schedule.packs(epoch)
         plan = self._plans[epoch]
@@ -279,11 +284,11 @@ class TrainInput:
 
 
 class BatchIterator(grain.DatasetIterator):
-    """Batches in order of their steps; a grain iterator whose state is the next step.
+    """Iterates over batches in order of steps; a grain iterator whose state is the next step.
 
-    `grain.checkpoint.CheckpointSave` and `CheckpointRestore` take it. The state fits any number of
-    processes; grain's files are named by process count, so with another count pass the step to
-    `TrainInput.iterator(start_step)`. Restoring under other records, seed, batch size or sequence
+    Works with `grain.checkpoint.CheckpointSave` and `CheckpointRestore`. The state fits any number
+    of processes; grain names its files by process count, so with another count pass the step to
+    `TrainInput.iterator(start_step)`. Restoring with other records, seed, batch size or sequence
     length raises InputError.
     """
 
@@ -295,12 +300,12 @@ class BatchIterator(grain.DatasetIterator):
 
     @property
     def step(self) -> int:
-        """The step of the batch that comes next."""
+        """Returns the step of the next batch."""
         return self._step
 
     @property
     def counts(self) -> InputCounts:
-        """What became of the records."""
+        """Returns the counts of records by result."""
         return self._input.counts
 
     def __next__(self) -> Batch:
@@ -312,11 +317,11 @@ class BatchIterator(grain.DatasetIterator):
         return batch
 
     def get_state(self) -> dict[str, Any]:
-        """{"step": the next step, ...what decides its batch}; under 1 KB of JSON."""
+        """Returns {"step": next step, ...identity}; under 1 KB of JSON."""
         return {"step": self._step, **self._identity}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes to the step of a state got under the same records and options."""
+        """Goes to the step of a state saved with the same records and options."""
         step = state.get("step")
         if not isinstance(step, int):
             raise InputError(f"saved position: expected a step number; got {step!r}")
@@ -329,7 +334,7 @@ class BatchIterator(grain.DatasetIterator):
         self._go_to(step)
 
     def start_prefetch(self) -> None:
-        """Starts to make batches before the first is asked for."""
+        """Starts making batches before the first is requested."""
         if self._ahead is None:
             self._ahead = self._read_ahead()
         self._ahead.start_prefetch()
@@ -355,7 +360,7 @@ class BatchIterator(grain.DatasetIterator):
 
 @dataclass(frozen=True)
 class _Steps:
-    """The batches from `start` on, as grain's random-access source."""
+    """Offers the batches from `start` as a random-access source for grain."""
 
     train_input: TrainInput
     start: int
@@ -371,7 +376,7 @@ class _Steps:
 def _select(
     source: TokenSource, max_length: int, overlong: Overlong
 ) -> tuple[np.ndarray, InputCounts]:
-    """The numbers of the records to pack, and the counts. Raises InputError."""
+    """Returns the numbers of the records to pack, and the counts. Raises InputError."""
     lengths_R = np.minimum(source.lengths_R, max_length)
     loss_tokens_R = np.maximum(lengths_R - source.prompt_lengths_R, 0)
     long_R = (source.lengths_R > max_length) | source.cut_R

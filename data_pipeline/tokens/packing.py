@@ -1,12 +1,12 @@
-"""Tokenization, loss mask and packs: how records become the rows of a batch.
+"""Tokenizes records, computes loss masks and packs records into the rows of a batch.
 
-Tokenization is upstream's (src/dataset.py): prompt and completion are encoded separately, without
-special tokens; ids = BOS + prompt, completion + EOS; cut on the right at the maximum length, which
-loses the EOS. Of a record's n ids the inputs are ids[:-1] and the targets ids[1:], so it takes
-n - 1 places of a pack and no target lies in another record.
+Tokenizes as upstream does (src/dataset.py): encodes prompt and completion separately, without
+special tokens; ids = BOS + prompt, completion + EOS; cuts on the right at the maximum length, which
+loses the EOS. The inputs of a record with n ids are ids[:-1] and the targets ids[1:], so it takes
+n - 1 positions of a pack and no target belongs to another record.
 
-Packs are planned here, by record number, because Grain's packing iterators know their place in the
-data only as long as the number of processes stays the same; a plan can be read by any number.
+Packs are planned by record number because the state of Grain's packing iterators is valid only for
+one number of processes; any number of processes can read a plan.
 
 Axes: R record, N token, B row (pack), T time.
 """
@@ -21,15 +21,15 @@ import numpy as np
 
 from data_pipeline.errors import UserError
 
-_ENCODED_AT_ONCE = 1024  # prompts; enough to keep the tokenizer's threads busy, little memory
+_ENCODING_BATCH = 1024  # prompts; keeps the tokenizer's threads busy with little memory
 
 
 class PackingError(UserError):
-    """Lengths or a tokenizer that cannot be packed; the message is one line."""
+    """Reports lengths or a tokenizer that cannot be used; the message is one line."""
 
 
 class Tokenizer(Protocol):
-    """What is used of a transformers tokenizer (`PreTrainedTokenizerFast`)."""
+    """Describes the part of transformers' `PreTrainedTokenizerFast` in use."""
 
     bos_token_id: int | None
     eos_token_id: int | None
@@ -38,19 +38,19 @@ class Tokenizer(Protocol):
 
 
 @dataclass(frozen=True)
-class Example:
-    """One record as tokens; `loss_mask` is True on the response and its EOS alone."""
+class TokenizedRecord:
+    """Holds the tokens of one record; `loss_mask` is True only on the response and its EOS."""
 
     tokens: np.ndarray  # int32 [n]
     loss_mask: np.ndarray  # bool [n]
 
 
 class TokenSource(Protocol):
-    """Records as tokens, BOS and EOS included: their sizes at hand, their tokens on request."""
+    """Gives access to tokenized records with BOS and EOS: sizes in memory, tokens on request."""
 
     lengths_R: np.ndarray  # int64: tokens in each record
-    prompt_lengths_R: np.ndarray  # int32: the first of them that are BOS and prompt
-    cut_R: np.ndarray  # bool: was longer; its end is lost
+    prompt_lengths_R: np.ndarray  # int32: leading tokens that are BOS and prompt
+    cut_R: np.ndarray  # bool: the record was longer and its end was cut
     kinds_R: np.ndarray  # int32: 1 + the index of the record's kind in records.TRAINING_KINDS
     datasets_R: np.ndarray  # int32: the index of the record's dataset in dataset_names
     dataset_names: tuple[str, ...]
@@ -58,43 +58,43 @@ class TokenSource(Protocol):
     def __len__(self) -> int: ...
 
     def tokens(self, records: np.ndarray) -> list[np.ndarray]:
-        """The tokens of these records, in their order."""
+        """Returns the tokens of these records, in order."""
         ...
 
     def digest(self) -> str:
-        """A hash of all that batches are made of."""
+        """Returns a hash of everything that decides batches."""
         ...
 
 
 @dataclass(frozen=True)
 class TokenTable:
-    """A TokenSource in memory: record r is tokens_N[offsets[r] : offsets[r + 1]].
+    """Holds a TokenSource in memory: record r is tokens_N[offsets[r] : offsets[r + 1]].
 
-    Its first `prompt_lengths_R[r]` tokens are BOS and prompt; a cut record may have nothing else.
+    Its first `prompt_lengths_R[r]` tokens are BOS and prompt; a cut record may have no others.
     """
 
     tokens_N: np.ndarray  # int32
     offsets: np.ndarray  # int64 [R + 1]
     prompt_lengths_R: np.ndarray  # int32, at most the record's length
-    cut_R: np.ndarray  # bool: was longer than the maximum length; its end is lost
+    cut_R: np.ndarray  # bool: the record exceeded the maximum length and was cut
     kinds_R: np.ndarray  # int32: 1 + the index of the record's kind in records.TRAINING_KINDS
 
     def __len__(self) -> int:
         return len(self.prompt_lengths_R)
 
-    def __getitem__(self, record: int) -> Example:
+    def __getitem__(self, record: int) -> TokenizedRecord:
         if not -len(self) <= record < len(self):
             raise IndexError(f"record {record} of {len(self)}")
         record %= len(self)
         tokens = self.tokens_N[self.offsets[record] : self.offsets[record + 1]]
-        return Example(tokens, np.arange(len(tokens)) >= self.prompt_lengths_R[record])
+        return TokenizedRecord(tokens, np.arange(len(tokens)) >= self.prompt_lengths_R[record])
 
     def tokens(self, records: np.ndarray) -> list[np.ndarray]:
-        """The tokens of these records, in their order. int32."""
+        """Returns the tokens of these records, in order. int32."""
         return [self.tokens_N[self.offsets[r] : self.offsets[r + 1]] for r in records]
 
     def digest(self) -> str:
-        """A SHA-256 of tokens, lengths and kinds, in hexadecimal."""
+        """Returns a hexadecimal SHA-256 of tokens, lengths and kinds."""
         digest = hashlib.sha256()
         for array in (self.tokens_N, self.offsets, self.prompt_lengths_R, self.kinds_R):
             digest.update(np.ascontiguousarray(array))
@@ -102,23 +102,23 @@ class TokenTable:
 
     @property
     def dataset_names(self) -> tuple[str, ...]:
-        """One dataset without a name."""
+        """Returns one empty name: a table is one unnamed dataset."""
         return ("",)
 
     @property
     def datasets_R(self) -> np.ndarray:
-        """All of it. int32 [R]."""
+        """Returns dataset index 0 for every record. int32 [R]."""
         return np.zeros(len(self), np.int32)
 
     @property
     def lengths_R(self) -> np.ndarray:
-        """Tokens in each record, BOS and EOS included. int64 [R]."""
+        """Returns the number of tokens in each record, with BOS and EOS. int64 [R]."""
         return np.diff(self.offsets)
 
 
 @dataclass(frozen=True)
 class Packs:
-    """Which records lie in which pack: pack b holds records[starts[b] : starts[b + 1]]."""
+    """Assigns records to packs: pack b holds records[starts[b] : starts[b + 1]]."""
 
     records: np.ndarray  # int64 [R], each record once
     starts: np.ndarray  # int64 [packs + 1]
@@ -131,8 +131,8 @@ class Packs:
             raise IndexError(f"pack {pack} of {len(self)}")
         return self.records[self.starts[pack] : self.starts[pack + 1]]
 
-    def reordered(self, order: np.ndarray) -> "Packs":
-        """The same packs, pack order[i] at place i."""
+    def reorder(self, order: np.ndarray) -> "Packs":
+        """Returns the same packs with pack order[i] at position i."""
         sizes = np.diff(self.starts)[order]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         places = np.arange(starts[-1]) + np.repeat(self.starts[order] - starts[:-1], sizes)
@@ -140,7 +140,7 @@ class Packs:
 
     @classmethod
     def of(cls, packs: Sequence[np.ndarray]) -> "Packs":
-        """Packs from one array of record numbers each."""
+        """Makes packs from one array of record numbers each."""
         starts = np.cumsum([0, *map(len, packs)], dtype=np.int64)
         return cls(np.concatenate([np.empty(0, np.int64), *packs]), starts)
 
@@ -150,15 +150,15 @@ class Packs:
 
 def encode(
     prompt: str, response: str, tokenizer: Tokenizer, max_length: int | None = None
-) -> Example:
-    """One record as tokens, at most `max_length` of them (None: all). Raises PackingError."""
+) -> TokenizedRecord:
+    """Tokenizes one record, cut to `max_length` (None for uncut). Raises PackingError."""
     return encode_table([(prompt, response, 1)], tokenizer, max_length)[0]
 
 
 def encode_table(
     rows: Iterable[tuple[str, str, int]], tokenizer: Tokenizer, max_length: int | None = None
 ) -> TokenTable:
-    """(prompt, response, kind number) of records as tokens, at most `max_length` each.
+    """Tokenizes records (prompt, response, kind number), each cut to `max_length` tokens.
 
     Raises PackingError.
     """
@@ -173,7 +173,7 @@ def encode_table(
     cut: list[bool] = []
     kinds: list[int] = []
     rows = iter(rows)
-    while batch := list(islice(rows, _ENCODED_AT_ONCE)):
+    while batch := list(islice(rows, _ENCODING_BATCH)):
         prompt_ids = _ids([prompt for prompt, _, _ in batch], tokenizer)
         response_ids = _ids([response for _, response, _ in batch], tokenizer)
         kinds.extend(kind for _, _, kind in batch)
@@ -200,7 +200,7 @@ def _ids(texts: list[str], tokenizer: Tokenizer) -> list[list[int]]:
         add_special_tokens=False,
         return_attention_mask=False,
         return_token_type_ids=False,
-        verbose=False,  # no warning about long records: they are cut by max_length and counted
+        verbose=False,  # no warnings about long records, which are cut and counted
     )
     return encoded["input_ids"]
 
@@ -209,7 +209,7 @@ def _special_id(tokenizer: Tokenizer, name: str) -> int:
     special_id = getattr(tokenizer, name, None)
     if special_id is None:
         raise PackingError(
-            f"tokenizer: {name} is not set; expected an id, see its tokenizer_config.json"
+            f"tokenizer: {name} is not set; expected an id: set it in tokenizer_config.json"
         )
     return special_id
 
@@ -218,16 +218,19 @@ def _special_id(tokenizer: Tokenizer, name: str) -> int:
 
 
 def plan_packs(lengths_R: np.ndarray, capacity: int, window: int = 1) -> Packs:
-    """Best-fit: a record goes into the fullest pack that has room for it, else into a new one.
+    """Plans packs by best fit: each record goes into the fullest pack with room, or a new one.
 
-    In each window of that many records the longest are placed first; packs stay open over windows.
-    A window of 1 keeps the order. A larger one fills packs better and plans faster; in return the
-    lengths that share a pack are less random. Which pack comes when is not its concern: shuffle
-    the packs afterwards (`Packs.reordered`).
+    Places the longest records of each window first; packs stay open across windows. A window of 1
+    keeps the order. A larger window fills packs better and plans faster, but makes the lengths in
+    a pack less random. The result is not shuffled; use `Packs.reorder`.
 
-    `lengths_R` are input tokens (a record's ids minus one), `capacity` the input tokens of a pack.
-    The records of a pack keep their order. Raises PackingError when a record is longer than a
-    pack, or empty.
+    Args:
+      lengths_R: input tokens of each record (ids minus one).
+      capacity: input tokens of a pack.
+      window: number of records sorted by length together.
+
+    Returns packs whose records keep their order. Raises PackingError if a record is empty or longer
+    than a pack.
     """
     lengths_R = np.asarray(lengths_R, np.int64)
     if capacity < 1:
@@ -242,16 +245,16 @@ def plan_packs(lengths_R: np.ndarray, capacity: int, window: int = 1) -> Packs:
             f"({bad.size:,} of {len(lengths_R):,} records do not fit)"
         )
     pack_R = _best_fit(lengths_R, capacity, window)
-    # A stable sort keeps the records of a pack in the order in which they came.
+    # A stable sort keeps the order of the records in a pack.
     starts = np.concatenate([[0], np.cumsum(np.bincount(pack_R))])
     return Packs(np.argsort(pack_R, kind="stable"), starts.astype(np.int64))
 
 
 def _best_fit(lengths_R: np.ndarray, capacity: int, window: int) -> np.ndarray:
-    """The pack of each record. int64 [R].
+    """Returns the pack of each record. int64 [R].
 
-    Open packs are stacked by the room they have left; the bits of one integer say which stacks are
-    not empty, so that the smallest room that suffices is one shift and one lowest bit away.
+    Open packs are in one stack per size of free room. The bits of an integer mark the non-empty
+    stacks, so a shift and the lowest set bit find the smallest sufficient room.
     """
     pack_R = np.empty(len(lengths_R), np.int64)
     stacks: list[list[int]] = [[] for _ in range(capacity + 1)]
@@ -285,7 +288,7 @@ def lay_out(
     pad_id: int = 0,
     max_length: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """Packs (record numbers each) as the rows of a batch, all [B, T] with T = capacity:
+    """Lays out packs of record numbers as the rows of a batch, all [B, T] with T = capacity:
 
     - `tokens` int32: inputs; `pad_id` after the last record;
     - `targets` int32: the next token of the same record;
@@ -294,8 +297,8 @@ def lay_out(
     - `positions` int32: from 0 in each record, 0 on padding;
     - `kinds` int32: 1 + the index of the record's kind in records.TRAINING_KINDS, 0 on padding.
 
-    Records are cut on the right at `max_length` tokens (None: not). Raises PackingError when a
-    pack's records do not fit.
+    Cuts records on the right at `max_length` tokens (None for uncut). Raises PackingError if the
+    records of a pack do not fit.
     """
     shape = (len(packs), capacity)
     batch = {
@@ -306,7 +309,7 @@ def lay_out(
         "positions": np.zeros(shape, np.int32),
         "kinds": np.zeros(shape, np.int32),
     }
-    # All at once: a source on disk reads in few large requests.
+    # One call, so that a source on disk reads in few large requests.
     tokens = iter(source.tokens(np.concatenate([np.empty(0, np.int64), *packs])))
     for row, pack in enumerate(packs):
         start = 0
@@ -321,7 +324,7 @@ def lay_out(
             batch["segment_ids"][here] = segment
             batch["positions"][here] = np.arange(size)
             batch["kinds"][here] = source.kinds_R[record]
-            # The input at place i predicts id i + 1, a response token from prompt_length on.
+            # Input i predicts id i + 1, which is a response token from prompt_length on.
             first_loss = start + source.prompt_lengths_R[record] - 1
             batch["loss_mask"][row, first_loss : start + size] = True
             start += size

@@ -1,15 +1,15 @@
-"""Prepared tokens: a dataset tokenized once, on disk, read by record number.
+"""Reads and writes prepared tokens: a tokenized dataset on disk, accessed by record number.
 
-A folder that `data_pipeline.tokens.tokenize` wrote:
+`data_pipeline.tokens.tokenize` writes a folder with:
 
-- `manifest.json`: the tokenizer's digest, the sources, and of each split its records, tokens,
-  kinds and shards with their sizes;
-- `SPLIT-00000-of-00012.array_record`, ...: one ArrayRecord entry a record: prompt length (uint32),
-  kind number and size of the id (uint16 each), the id (UTF-8), the tokens (uint16 where the
-  vocabulary allows it, else int32), uncut, BOS and EOS included; little-endian;
-- `SPLIT.index.npz`: `lengths`, `prompt_lengths` (uint32) and `kinds` (uint8) of all records: all
-  that planning needs, and all that is held in memory;
-- `tokenizer/`: the tokenizer, for whoever trains on it.
+- `manifest.json`: the tokenizer's digest, the sources, and for each split the numbers of records,
+  tokens and kinds, and the shards with their sizes;
+- `SPLIT-00000-of-00012.array_record`, ...: one ArrayRecord entry per record: prompt length
+  (uint32), kind number and size of the id (uint16 each), the id (UTF-8), the tokens (uint16 if the
+  vocabulary fits, else int32), uncut, with BOS and EOS; little-endian;
+- `SPLIT.index.npz`: `lengths`, `prompt_lengths` (uint32) and `kinds` (uint8) of all records, which
+  suffice for planning and are the only part held in memory;
+- `tokenizer/`: the tokenizer, for training.
 
 Axes: R record.
 """
@@ -40,11 +40,11 @@ _HEADER = struct.Struct("<IHH")
 
 
 class PreparedError(UserError):
-    """Prepared tokens that cannot be used; the message is one line."""
+    """Reports prepared tokens that cannot be used; the message is one line."""
 
 
 def token_dtype(tokenizer: Any) -> np.dtype:
-    """uint16 where all ids of the tokenizer fit, else int32; little-endian."""
+    """Returns uint16 if all ids of the tokenizer fit, else int32; little-endian."""
     return np.dtype("<u2" if max(tokenizer.get_vocab().values()) < 2**16 else "<i4")
 
 
@@ -52,13 +52,13 @@ def token_dtype(tokenizer: Any) -> np.dtype:
 
 
 def pack_entry(tokens: np.ndarray, prompt_length: int, kind: int, record_id: str) -> bytes:
-    """A record as an ArrayRecord entry; `tokens` have the dtype of the folder."""
+    """Encodes a record as an ArrayRecord entry; `tokens` have the folder's dtype."""
     name = record_id.encode()
     return _HEADER.pack(prompt_length, kind, len(name)) + name + tokens.tobytes()
 
 
 def unpack_entry(entry: bytes, dtype: np.dtype) -> tuple[np.ndarray, str]:
-    """(tokens, record id). Raises ValueError where it is no entry."""
+    """Decodes an entry to (tokens, record id). Raises ValueError if it is malformed."""
     if len(entry) < _HEADER.size:
         raise ValueError(f"expected an entry of at least {_HEADER.size} bytes; got {len(entry)}")
     _, _, name_size = _HEADER.unpack_from(entry)
@@ -67,7 +67,7 @@ def unpack_entry(entry: bytes, dtype: np.dtype) -> tuple[np.ndarray, str]:
 
 
 def write_index(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
-    """Writes an .npz at once; returns its SHA-256 in hexadecimal."""
+    """Writes an .npz atomically; returns its hexadecimal SHA-256."""
     content = BytesIO()
     np.savez(content, **arrays)
     write_bytes(path, content.getvalue())
@@ -75,11 +75,11 @@ def write_index(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def read_index(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
-    """The arrays of an .npz. Raises PreparedError where it is damaged or not the one expected."""
+    """Reads the arrays of an .npz. Raises PreparedError if it is damaged or its hash differs."""
     try:
         content = path.read_bytes()
         if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-            raise ValueError("its bytes are not those that the manifest names")
+            raise ValueError("expected the SHA-256 in the manifest; got another")
         with np.load(BytesIO(content)) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
@@ -88,7 +88,7 @@ def read_index(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
 
 
 def read_manifest(directory: Path) -> dict:
-    """The manifest of a folder of prepared tokens. Raises PreparedError."""
+    """Reads the manifest of a folder of prepared tokens. Raises PreparedError."""
     path = directory / MANIFEST
     try:
         manifest = json.loads(path.read_text())
@@ -114,7 +114,7 @@ def read_manifest(directory: Path) -> dict:
 
 @dataclass(frozen=True)
 class _Shard:
-    """A shard as ArrayRecordDataSource wants it told, so that it opens none before it reads."""
+    """Describes a shard to ArrayRecordDataSource, so that it opens files only to read them."""
 
     filename: str
     take: int
@@ -123,21 +123,21 @@ class _Shard:
 
 
 class PreparedTokens:
-    """A packing.TokenSource over the same split of one or several prepared datasets.
+    """Reads one split of one or several prepared datasets; a packing.TokenSource. Thread-safe.
 
-    The records of the datasets follow one another. Sizes and kinds are in memory, 20 bytes a
-    record; tokens are read when asked for. May be asked from several threads.
+    Concatenates the datasets. Sizes and kinds are in memory, 20 bytes per record; tokens are read
+    on demand.
     """
 
     def __init__(self, datasets: Mapping[str, tuple[Path, Mapping]], dtype: np.dtype):
-        """`datasets`: by name, the folder and the manifest's part on the split."""
+        """`datasets` maps names to the folder and the split's part of the manifest."""
         self.dataset_names = tuple(datasets)
         self._dtype = dtype
         self._shards: list[_Shard] = []
         indexes = []
         for directory, split in datasets.values():
-            indexes.append(_split_index(directory, split))
-            self._shards += [_checked_shard(directory, shard) for shard in split["shards"]]
+            indexes.append(_read_split_index(directory, split))
+            self._shards += [_check_shard(directory, shard) for shard in split["shards"]]
         sizes = [len(index["lengths"]) for index in indexes]
         lengths, prompt_lengths, kinds = (
             np.concatenate([index[name] for index in indexes])
@@ -157,15 +157,15 @@ class PreparedTokens:
         return len(self.lengths_R)
 
     def tokens(self, records: np.ndarray) -> list[np.ndarray]:
-        """The tokens of these records, in their order. uint16 or int32. Raises PreparedError."""
+        """Reads the tokens of these records, in order. uint16 or int32. Raises PreparedError."""
         return [tokens for tokens, _ in self._entries(records)]
 
     def ids(self, records: np.ndarray) -> list[str]:
-        """The ids of these records, in their order. Raises PreparedError."""
+        """Reads the ids of these records, in order. Raises PreparedError."""
         return [record_id for _, record_id in self._entries(records)]
 
     def digest(self) -> str:
-        """A SHA-256, in hexadecimal, of the datasets' names and all their entries."""
+        """Returns a hexadecimal SHA-256 of the datasets' names and all their entries."""
         return self._digest
 
     def _entries(self, records: np.ndarray) -> list[tuple[np.ndarray, str]]:
@@ -187,7 +187,7 @@ class PreparedTokens:
         return entries
 
     def _damage(self, numbers: Sequence[int], error: Exception) -> str:
-        """Which shard cannot be read, in one line."""
+        """Names the damaged shard, in one line."""
         for number in numbers:
             try:
                 unpack_entry(self._source[number], self._dtype)
@@ -205,10 +205,11 @@ class PreparedTokens:
 def open_tokens(
     datasets: Mapping[str, Path], split: str, tokenizer: Tokenizer | None = None
 ) -> PreparedTokens:
-    """The records of a split of several prepared datasets, by name, in the order of their names.
+    """Opens a split of several prepared datasets, in the order of their names.
 
-    Folders without the split are left out, where one has it. Raises PreparedError for a folder that
-    is none, damaged, or of another tokenizer than `tokenizer` or than the others.
+    Skips folders without the split. Raises PreparedError if no folder has the split, or if a folder
+    is not prepared data, is damaged, or was made with another tokenizer than `tokenizer` (or, if
+    that is None, than the first folder).
     """
     manifests = {name: read_manifest(Path(datasets[name])) for name in sorted(datasets)}
     if not manifests:
@@ -219,9 +220,9 @@ def open_tokens(
     for name, manifest in manifests.items():
         if manifest["tokenizer"] != ours:
             raise PreparedError(
-                f"{datasets[name]}: expected tokens of {whose} tokenizer ({ours[:12]}); they are "
-                f"of another ({manifest['tokenizer'][:12]}): prepare them with --tokenizer=DIR of "
-                "the model's"
+                f"{datasets[name]}: expected tokens of {whose} tokenizer ({ours[:12]}); got "
+                f"those of another ({manifest['tokenizer'][:12]}): prepare them again with "
+                "--tokenizer=DIR of the model"
             )
     having = {
         name: (Path(datasets[name]), manifest["splits"][split])
@@ -237,11 +238,11 @@ def open_tokens(
 
 
 def splits(datasets: Mapping[str, Path]) -> set[str]:
-    """The splits that any of the folders has. Raises PreparedError."""
+    """Returns the names of all splits of the folders. Raises PreparedError."""
     return {split for path in datasets.values() for split in read_manifest(Path(path))["splits"]}
 
 
-def _split_index(directory: Path, split: Mapping) -> dict[str, np.ndarray]:
+def _read_split_index(directory: Path, split: Mapping) -> dict[str, np.ndarray]:
     path = directory / split["index"]["file"]
     index = read_index(path, split["index"]["sha256"])
     records = sum(shard["records"] for shard in split["shards"])
@@ -250,7 +251,7 @@ def _split_index(directory: Path, split: Mapping) -> dict[str, np.ndarray]:
     return index
 
 
-def _checked_shard(directory: Path, shard: Mapping) -> _Shard:
+def _check_shard(directory: Path, shard: Mapping) -> _Shard:
     path = directory / shard["file"]
     size = path.stat().st_size if path.is_file() else None
     if size != shard["bytes"]:

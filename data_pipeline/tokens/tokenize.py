@@ -1,8 +1,8 @@
-"""Tokenizes records once, for training to read by number (the form: data_pipeline.tokens.store).
+"""Tokenizes records once and writes them in the format of data_pipeline.tokens.store.
 
-A source is a dataset that data_pipeline.builder wrote (its splits are kept), or JSONL: rows of PyX
-or PyX-R, or of instruction data ({"instruction" or "problem", "response" or "solution"}). Stopped
-at any moment, `prepare` goes on with the shard it was at.
+A source is a dataset made by data_pipeline.builder, with its splits, or JSONL rows of PyX, PyX-R
+or instruction data ({"instruction" or "problem", "response" or "solution"}). If `prepare` is
+stopped, the next call continues with the unfinished shard.
 """
 
 import hashlib
@@ -45,12 +45,12 @@ from data_pipeline.tokens.tokenizer_identity import tokenizer_digest
 
 SHARD_RECORDS = 8192
 
-_PROGRESS = "progress.json"  # in the folder that is being written: what it is made of
+_PROGRESS = "progress.json"  # in an unfinished folder: identity of its sources and options
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where records of a split come from. `fingerprint` changes with its content."""
+class RecordFile:
+    """Describes a source of records of one split. `fingerprint` is a hash of its content."""
 
     path: str
     split: str
@@ -67,11 +67,11 @@ def prepare(
     held_out: Sequence[str | os.PathLike] = (),
     shard_records: int = SHARD_RECORDS,
 ) -> dict:
-    """Writes the folder `output` and returns its manifest; does nothing where it is up to date.
+    """Writes the folder `output` and returns its manifest; does nothing if it is up to date.
 
-    `output` appears whole or not at all. What is finished of it is kept beside it until then, and
-    used again while sources, tokenizer and shard size are the same. Processes that prepare the
-    same folder wait for one another.
+    `output` appears only when complete. Until then finished shards are in a folder beside it and
+    are reused if sources, tokenizer and shard size are the same. Processes that prepare the same
+    folder wait for one another.
 
     Raises RecordError (file, line, field) and PreparedError before anything is written.
     """
@@ -94,7 +94,9 @@ def prepare(
     }
     output = Path(output)
     if output.exists() and not (output / MANIFEST).is_file() and any(output.iterdir()):
-        raise PreparedError(f"{output}: expected a new folder or prepared tokens; it is neither")
+        raise PreparedError(
+            f"{output}: expected a new folder or prepared tokens; got another folder"
+        )
     with hold_lock(output.with_name(f".{output.name}.lock"), wait=True):
         found = _identity_of(output / MANIFEST)
         if found == _without_paths(identity):
@@ -108,7 +110,7 @@ def prepare(
             splits = _write_splits(into, sources, tokenizer, shard_records)
             tokenizer.save_pretrained(into / TOKENIZER)
             write_json(into / MANIFEST, identity | {"splits": splits}, indent=1)
-        _put_in_place(into, output)
+        _move_into_place(into, output)
         return json.loads((output / MANIFEST).read_text())
 
 
@@ -116,7 +118,7 @@ def prepare(
 
 
 def _read_tokenizer(directory: Path) -> Any:
-    from transformers import AutoTokenizer  # takes seconds: after the arguments are checked
+    from transformers import AutoTokenizer  # slow to import
 
     if not directory.is_dir():
         raise PreparedError(f"--tokenizer: {directory}: no such folder")
@@ -127,10 +129,10 @@ def _read_tokenizer(directory: Path) -> Any:
         raise PreparedError(f"--tokenizer: {directory}: cannot be read: {reason}") from None
 
 
-def _sources(path: Path, split: str) -> Iterator[Source]:
-    """What `path` holds; all its rows are checked."""
+def _sources(path: Path, split: str) -> Iterator[RecordFile]:
+    """Yields the sources in `path`, after checking all rows."""
     if path.is_dir():
-        yield from _built_dataset(path, split)
+        yield from _dataset_sources(path, split)
         return
     if not path.is_file():
         name = "--data" if split == "train" else "--eval"
@@ -142,40 +144,42 @@ def _sources(path: Path, split: str) -> Iterator[Source]:
     count = sum(1 for _ in rows)
     if count == 0:
         raise RecordError(f"{path}: expected at least one record; the file is empty")
-    yield Source(str(path), split, fingerprint, count, read)
+    yield RecordFile(str(path), split, fingerprint, count, read)
 
 
 def _reader(path: Path) -> Callable[[], Iterable[Record | InstructionRecord]]:
-    """Reads the file as instruction data if its first row is such, else as PyX."""
+    """Returns a reader of instruction data if the first row is such, else of PyX."""
     first = next((row for _, row in json_lines(path)), None)
     if is_instruction_row(first):
         return lambda: read_instructions(path)
     return lambda: read_jsonl(path)
 
 
-def _built_dataset(path: Path, split: str) -> Iterator[Source]:
-    from data_pipeline.pyx import dataset as pyx  # TFDS takes seconds
+def _dataset_sources(path: Path, split: str) -> Iterator[RecordFile]:
+    from data_pipeline.pyx import dataset as pyx  # slow to import
 
     try:
         names = pyx.splits(path) if split == "train" else ("eval",)
         fingerprint = pyx.fingerprint_of(pyx.folder_of(path))
         for name in names:
             records = pyx.load(path, name)
-            yield Source(str(path), name, fingerprint, len(records), lambda r=records: _each(r))
+            yield RecordFile(str(path), name, fingerprint, len(records), lambda r=records: _each(r))
     except pyx.PyxError as error:
         raise PreparedError(str(error)) from None
 
 
 def _each(records: Sequence[Record]) -> Iterator[Record]:
-    for start in range(0, len(records), 256):  # read together
+    for start in range(0, len(records), 256):  # one read request
         yield from records[start : start + 256]
 
 
 # --- writing --------------------------------------------------------------------------------------
 
 
-def _write_splits(into: Path, sources: list[Source], tokenizer: Any, shard_records: int) -> dict:
-    """Writes the shards and the index of each split; their part of the manifest."""
+def _write_splits(
+    into: Path, sources: list[RecordFile], tokenizer: Any, shard_records: int
+) -> dict:
+    """Writes the shards and the index of each split; returns their part of the manifest."""
     splits = {}
     for split in sorted({source.split for source in sources}, reverse=True):  # train first
         of_split = [source for source in sources if source.split == split]
@@ -183,7 +187,7 @@ def _write_splits(into: Path, sources: list[Source], tokenizer: Any, shard_recor
         count = -(-total // shard_records)
         records = chain.from_iterable(source.read() for source in of_split)
         paths = [into / f"{split}-{n:05d}-of-{count:05d}.array_record" for n in range(count)]
-        indexes = [_finished(path) for path in paths]
+        indexes = [_read_finished_index(path) for path in paths]
         done = sum(len(index["lengths"]) for index in indexes if index is not None)
         bar = tqdm(desc=f"tokenize {split}", total=total, initial=done, unit="record", disable=None)
         with bar:
@@ -193,20 +197,20 @@ def _write_splits(into: Path, sources: list[Source], tokenizer: Any, shard_recor
                     indexes[number] = _write_shard(path, of_shard, tokenizer)
                     bar.update(len(indexes[number]["lengths"]))
                 else:
-                    for _ in of_shard:  # read past
+                    for _ in of_shard:  # skip records of a finished shard
                         pass
         shards = [
             {"file": path.name, "records": len(index["lengths"]), "bytes": int(index["bytes"])}
             for path, index in zip(paths, indexes, strict=True)
         ]
-        splits[split] = _split_manifest(into, split, shards, indexes)
+        splits[split] = _write_split_manifest(into, split, shards, indexes)
     return splits
 
 
 def _write_shard(
     path: Path, records: Iterable[Record | InstructionRecord], tokenizer: Any
 ) -> dict[str, np.ndarray]:
-    """Tokenizes records into a shard; its index beside it says that it is whole."""
+    """Tokenizes records into a shard, then writes its index, which marks it as complete."""
     ids = []
 
     def rows() -> Iterator[tuple[str, str, int]]:
@@ -217,7 +221,7 @@ def _write_shard(
     table = encode_table(rows(), tokenizer)
     dtype = token_dtype(tokenizer)
     digest = hashlib.sha256()
-    # Entries one by one (group_size 1): they are read in any order.
+    # group_size 1, because entries are read in random order.
     writer = ArrayRecordWriter(str(path), "group_size:1")
     for number, record_id in enumerate(ids):
         tokens = table.tokens_N[table.offsets[number] : table.offsets[number + 1]].astype(dtype)
@@ -240,8 +244,8 @@ def _write_shard(
     return index
 
 
-def _finished(path: Path) -> dict[str, np.ndarray] | None:
-    """The index of a shard that an earlier session finished; None where there is none."""
+def _read_finished_index(path: Path) -> dict[str, np.ndarray] | None:
+    """Reads the index of a shard that an earlier session finished; None if it is not finished."""
     beside = path.with_suffix(".npz")
     if not beside.is_file() or not path.is_file():
         return None
@@ -252,7 +256,7 @@ def _finished(path: Path) -> dict[str, np.ndarray] | None:
     return index if path.stat().st_size == int(index["bytes"]) else None
 
 
-def _split_manifest(into: Path, split: str, shards: list[dict], indexes: list[dict]) -> dict:
+def _write_split_manifest(into: Path, split: str, shards: list[dict], indexes: list[dict]) -> dict:
     arrays = {
         name: np.concatenate([index[name] for index in indexes])
         for name in ("lengths", "prompt_lengths", "kinds")
@@ -271,7 +275,7 @@ def _split_manifest(into: Path, split: str, shards: list[dict], indexes: list[di
     }
 
 
-def _put_in_place(into: Path, output: Path) -> None:
+def _move_into_place(into: Path, output: Path) -> None:
     for path in (into / _PROGRESS, *into.glob("*-of-*.npz")):
         path.unlink(missing_ok=True)
     remove_partials(into)
@@ -288,7 +292,7 @@ def _identity_of(path: Path) -> dict | None:
 
 
 def _without_paths(identity: dict) -> dict:
-    """Sources are known by their content: they may have been moved."""
+    """Drops the paths, so that sources are compared by content and may be moved."""
     sources = [
         {name: value for name, value in source.items() if name != "path"}
         for source in identity["sources"]

@@ -1,15 +1,15 @@
-"""Whether two tokenizers are the same: by a digest, or by the first difference in words.
+"""Compares tokenizers: computes a digest, or describes the first difference.
 
-Compared are the ids of all tokens, BOS and EOS, and the ids of a text in which tokens of many sorts
-meet: two vocabularies may be equal and their rules not. What a tokenizer adds around a text does
-not count. A tokenizer is a `transformers.PreTrainedTokenizerBase`.
+Compares the ids of all tokens, BOS and EOS, and the ids of a text with many sorts of tokens,
+because tokenizers with equal vocabularies may have different rules. Tokens added around a text are
+ignored. A tokenizer is a `transformers.PreTrainedTokenizerBase`.
 """
 
 import hashlib
 import json
 from typing import Any
 
-# Changing it makes every folder of prepared tokens look like one of another tokenizer.
+# Changing this text changes every digest, so prepared tokens would have to be made again.
 _TEXT = (
     "def f(xs: list[int]) -> int:  # [L5]\n\treturn sum(x ** 2 for x in xs if x >= 10) - 0x1F\n\n\n"
     "    assert f([1, 23, -456]) == '7 890'\r\n[MONOLOGUE]\n### Täglich über 漢字, Ω ≈ 3.14 🙂  "
@@ -17,7 +17,7 @@ _TEXT = (
 
 
 def tokenizer_digest(tokenizer: Any) -> str:
-    """A SHA-256, in hexadecimal, of all that is compared."""
+    """Returns a hexadecimal SHA-256 of everything that is compared."""
     vocabulary = sorted(tokenizer.get_vocab().items())
     content = [
         vocabulary,
@@ -29,10 +29,10 @@ def tokenizer_digest(tokenizer: Any) -> str:
 
 
 def tokenizer_difference(ours: Any, theirs: Any, *, may_add_tokens: bool = False) -> str | None:
-    """The first thing in which two tokenizers differ, for people; None where nothing does.
+    """Describes the first difference between two tokenizers; None if they are equal.
 
-    With `may_add_tokens`, ours may have more tokens. Up to a thousand tokens of the vocabulary are
-    compared as a text too.
+    With `may_add_tokens`, ours may have more tokens. Also compares a text made of up to a thousand
+    tokens of the vocabulary.
     """
     our_ids, their_ids = ours.get_vocab(), theirs.get_vocab()
     tokens = their_ids if may_add_tokens else our_ids | their_ids

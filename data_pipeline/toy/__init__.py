@@ -1,1 +1,1 @@
-"""The quickstart's corpus: small random functions and a vocabulary for them."""
+"""Generates the quickstart's corpus: small random functions and a tokenizer for them."""

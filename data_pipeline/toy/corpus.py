@@ -1,11 +1,11 @@
-"""Small random Python functions: the programs behind the embedded default corpus.
+"""Generates small random Python functions and the quickstart's corpus about them.
 
 A function takes one to three arguments (integers, strings of `a`-`c`, lists of small
 integers), runs a few assignments with at most one branch and one loop, and returns a value. The
 family is bounded so that a model of under a million parameters can learn it in minutes: integers
-stay in 0…20, strings and lists hold at most three items. Everything else — arithmetic, slicing,
-list and string methods, loops, branches — is ordinary Python, and every value in the corpus comes
-from running it.
+are at most MAX_INTEGER, strings and lists hold at most three items. Everything else (arithmetic,
+slicing, list and string methods, loops, branches) is ordinary Python, and every value in the
+corpus comes from running it.
 """
 
 import ast
@@ -41,17 +41,19 @@ _NAMES = {INTEGER: ("a", "b", "c", "d", "n"), STRING: ("s", "t"), LIST: ("xs", "
 
 
 MAX_STEPS = 12
-_CHUNK = 500  # functions drawn from one seed; part of what a seed means, so never a setting
-_FORMAT = 3  # raise when the family, the narrator or the files change: older corpora are rebuilt
+_CHUNK = 500  # functions per random seed; fixed, because it affects the result of a seed
+_FORMAT = 3  # raise when the family, the narrator or the files change, to rebuild older corpora
 
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Files of a built corpus.
+    """Holds the paths of a built corpus.
 
-    train, heldout: forward rows in upstream's JSONL schema, of disjoint sets of functions.
-    problems: held-out functions for evaluation, rows {"id", "program", "call", "output"}.
-    tokenizer: a Hugging Face tokenizer with the words of `train` (see vocabulary).
+    Args:
+      train, heldout: forward rows in upstream's JSONL schema, of disjoint sets of functions.
+      problems: held-out functions for evaluation, rows {"id", "program", "call", "output"}.
+      tokenizer: a Hugging Face tokenizer with the words of `train` (see vocabulary).
+      functions: number of distinct functions.
     """
 
     train: Path
@@ -62,12 +64,12 @@ class Corpus:
 
 
 class CorpusError(UserError):
-    """A corpus that cannot be built as asked."""
+    """Reports options from which no corpus can be built."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
-    """Source of one function `f` and a call of it with keyword arguments."""
+class ToyProgram:
+    """Holds the source of one function `f` and a call of it with keyword arguments."""
 
     code: str
     call: str
@@ -75,10 +77,10 @@ class Program:
 
 @dataclasses.dataclass(frozen=True)
 class _Candidate:
-    """A program of the family that ran within bounds, with what its rows will hold."""
+    """Holds a program that ran within the family's bounds, and the content of its rows."""
 
     fingerprint: str
-    program: Program
+    program: ToyProgram
     output: str
     monologue: str
     answer: str
@@ -97,14 +99,15 @@ def build(
     workers: int = 2,
     progress: bool = True,
 ) -> Corpus:
-    """Write a corpus of forward monologues about `functions` distinct functions.
+    """Writes a corpus of forward monologues about `functions` distinct functions.
 
-    Every function gives one monologue row, and a `direct_share` of them a second row that asks
-    for the answer without a monologue. A function is held out by the hash of its structure alone,
-    so it is on the same side of the split in every corpus, whatever the names of its variables.
-    The same arguments give the same files for any number of `workers`. A corpus that was built
-    with these arguments is returned as it stands; an unfinished one is built again.
-    Raises CorpusError for impossible arguments.
+    Each function gives one monologue row; a share `direct_share` of them gives a second row that
+    asks for the answer without a monologue. A hash of the function's structure, without variable
+    names, decides whether it is held out, so the split is the same in every corpus. The same
+    arguments give the same files for any number of `workers`. An existing corpus with these
+    arguments is reused; an unfinished one is built again.
+
+    Raises CorpusError for arguments out of range.
     """
     if functions < 1 or not 0 < heldout_share < 1 or not 0 <= direct_share <= 1 or workers < 1:
         raise CorpusError(
@@ -151,7 +154,7 @@ def build(
     write_rows(corpus.problems, problems)
     texts = itertools.chain.from_iterable((training_prompt(row), row.response) for row in train)
     train_tokenizer(texts, vocabulary_words).save_pretrained(corpus.tokenizer)
-    write_json(stamp, recipe)  # last: its presence says that the rest is whole
+    write_json(stamp, recipe)  # last: it marks the corpus as complete
     return corpus
 
 
@@ -160,7 +163,7 @@ def _row(identity: str, field: str, response: str) -> PyXRecord:
 
 
 def _distinct(functions: int, seed: int, workers: int, progress: bool) -> Iterator[_Candidate]:
-    """The first `functions` candidates of the chunks in order, each function once."""
+    """Yields the first `functions` distinct candidates, in the order of the chunks."""
     seen: set[str] = set()
     draw = functools.partial(_draw_chunk, seed)
     # Not fork: a caller may hold JAX's threads.
@@ -195,8 +198,8 @@ def _draw_chunk(seed: int, number: int) -> list[_Candidate]:
     return [candidate for candidate in candidates if candidate is not None]
 
 
-def _candidate(program: Program) -> _Candidate | None:
-    """The program run and told, or None where it raises or leaves the family's bounds."""
+def _candidate(program: ToyProgram) -> _Candidate | None:
+    """Runs and narrates a program; None if it raises or leaves the family's bounds."""
     trace = trace_call(program.code, program.call)
     if not _belongs(trace):
         return None
@@ -220,13 +223,13 @@ def _belongs(trace: Trace) -> bool:
     return all(in_bounds(ast.literal_eval(text)) for text in texts | {trace.result})
 
 
-def random_program(rng: random.Random) -> Program:
-    """One program of the family; its values may leave the bounds (see in_bounds)."""
-    return _Author(rng).write()
+def random_program(rng: random.Random) -> ToyProgram:
+    """Generates a program of the family; its values may leave the bounds (see `in_bounds`)."""
+    return _FunctionWriter(rng).write()
 
 
 def in_bounds(value: object) -> bool:
-    """Whether a value met while running belongs to the family."""
+    """Tells whether a value from a run belongs to the family."""
     if isinstance(value, bool):
         return True
     if isinstance(value, int):
@@ -240,8 +243,8 @@ def in_bounds(value: object) -> bool:
     return False
 
 
-class _Author:
-    """Writes one function line by line, keeping track of which variables exist with which type."""
+class _FunctionWriter:
+    """Writes one function line by line, tracking the variables and their types."""
 
     def __init__(self, rng: random.Random):
         self.rng = rng
@@ -249,7 +252,7 @@ class _Author:
         self.lines: list[str] = []
         self.last_assigned = ""
 
-    def write(self) -> Program:
+    def write(self) -> ToyProgram:
         rng = self.rng
         kinds = rng.choices((INTEGER, STRING, LIST), weights=(5, 2, 2), k=rng.randint(1, 3))
         for kind in kinds:
@@ -268,7 +271,7 @@ class _Author:
         signature = ", ".join(arguments)
         code = "\n".join([f"def f({signature}):", *self.lines])
         values = ", ".join(f"{name}={self._literal(kind)}" for name, kind in arguments.items())
-        return Program(code, f"f({values})")
+        return ToyProgram(code, f"f({values})")
 
     def _literal(self, kind: str) -> str:
         rng = self.rng
@@ -280,7 +283,7 @@ class _Author:
         return repr(rng.choices(range(MAX_LIST_ITEM + 1), k=size))
 
     def _some(self, kind: str) -> str | None:
-        """An existing variable of a kind, the latest one twice as likely."""
+        """Chooses an existing variable of a kind, the latest one with double probability."""
         names = [name for name, known in self.types.items() if known == kind]
         if not names:
             return None
@@ -298,7 +301,7 @@ class _Author:
 
     def _set(self, indent: str, kind: str, expression: str) -> None:
         name = self.rng.choice(_NAMES[kind])
-        if indent != "    " and name not in self.types:  # must exist on every path
+        if indent != "    " and name not in self.types:  # a new variable must exist on every path
             name = self._some(kind) or name
         new = name not in self.types
         self.lines.append(f"{indent}{name} = {expression}")
@@ -323,7 +326,7 @@ class _Author:
         self._set(indent, INTEGER, expression)
 
     def _measure(self, indent: str) -> None:
-        """An integer out of a string or a list."""
+        """Assigns an integer computed from a string or a list."""
         text, items = self._some(STRING), self._some(LIST)
         choices = []
         if text:

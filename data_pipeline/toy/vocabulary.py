@@ -1,9 +1,9 @@
-"""A word-level tokenizer for a small corpus, without loss on any text.
+"""Trains a lossless word-level tokenizer for a small corpus.
 
-A word is what a small model should read or write in one step: a whole fixed sentence, a value
-(`[1, 3]`), a variable that a value follows (`a=`), a line label with the indentation behind
-it. The most frequent words of the corpus get an id each; every other text falls back to bytes, so
-decoding gives back exactly what was encoded. The result is an ordinary Hugging Face tokenizer
+A word is a unit that a small model should read or write in one step: a fixed sentence, a value
+(`[1, 3]`), a variable before its value (`a=`), a line label with the following indentation. The
+most frequent words of the corpus get one id each; other text falls back to bytes, so decoding
+restores the encoded text exactly. The result is an ordinary Hugging Face tokenizer
 (byte-level BPE without merges; `ignore_merges` takes whole words), loaded by transformers alone.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
 _VALUE = r"(?:\d+|'[^'\n]*'|\[[\d, ]*\]|True|False)"
-# Alternatives in order of preference; what none of them takes becomes single characters.
+# Alternatives in order of preference; text that matches none becomes single characters.
 _WORD = "|".join(
     (
         # Headings with their fixed sentences, up to where a value or step begins.
@@ -45,8 +45,8 @@ _WORD = "|".join(
 
 
 def train_tokenizer(texts: Iterable[str], max_words: int) -> "PreTrainedTokenizerFast":
-    """A tokenizer of the `max_words` most frequent words of `texts`, all bytes, BOS and EOS."""
-    # Imported here because it takes seconds, which every worker that builds programs would pay.
+    """Makes a tokenizer of the `max_words` most frequent words of `texts`, all bytes, BOS, EOS."""
+    # Slow to import, and workers that generate programs do not need it.
     from transformers import PreTrainedTokenizerFast
 
     split = pre_tokenizers.Split(Regex(_WORD), behavior="isolated")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from data_pipeline.endpoint.client import Ask, Client, Endpoint, EndpointError
+from data_pipeline.endpoint.client import Client, CompletionRequest, Endpoint, EndpointError
 from semcoder_jax.checkpoints import CheckpointError
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.store import GenerationStore, checkpoint_identity
@@ -107,7 +107,7 @@ class EndpointSource:
         """Raises EndpointError where no request can succeed, and SourceError at the end where some
         got no answer: the same command asks those again."""
         asks = (
-            Ask(
+            CompletionRequest(
                 ({"role": "user", "content": prompt},) if self.chat else prompt,
                 max_new_tokens=params.max_new_tokens,
                 temperature=params.temperature,

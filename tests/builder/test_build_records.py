@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from data_pipeline.builder import BuildError, BuildOptions
-from data_pipeline.builder.deadline import Bounded, TookTooLong
+from data_pipeline.builder.deadline import BoundedWorker, TookTooLong
 from data_pipeline.builder.expectations import expectations, recheck_all
 from data_pipeline.builder.page import page
 from data_pipeline.builder.report import Report, summary
@@ -128,7 +128,7 @@ def test_program_and_call_come_out_of_the_prompt_as_they_went_in():
 
 
 def endless_at_zero():
-    """Work for `Bounded`: hangs at 0, fails at 1, waits at 2, answers what the process counts."""
+    """Work for `BoundedWorker`: hangs at 0, fails at 1, waits at 2, else counts the items."""
     done = []
 
     def work(item):
@@ -144,7 +144,7 @@ def endless_at_zero():
 
 
 def test_work_without_an_end_is_ended_and_other_work_is_not():
-    work = Bounded(endless_at_zero, 0.2)
+    work = BoundedWorker(endless_at_zero, 0.2)
     assert work(2) == [2]
     assert work(3) == [2, 3]
     with pytest.raises(TookTooLong, match=r"over 0\.2 s"):

@@ -14,16 +14,16 @@ import pytest
 
 from data_pipeline.commands.decontaminate import main
 from data_pipeline.decontamination import overlap as decontaminate
-from data_pipeline.decontamination.benchmark_tasks import BenchmarkError, read_tasks
+from data_pipeline.decontamination.benchmark_tasks import BenchmarkFileError, read_tasks
 from data_pipeline.decontamination.overlap import (
     NEAR,
     BenchmarkIndex,
     Item,
     Removal,
     block_keys,
-    repeats,
-    repeats_in,
-    worst,
+    find_repeats,
+    find_repeats_in_group,
+    strongest_removal,
 )
 from data_pipeline.seeds import Seed, read_unit, units
 from data_pipeline.source.fingerprints import FINGERPRINT
@@ -261,7 +261,7 @@ def test_repeats_are_those_of_all_pairs():
         and len(windows[item.id] & windows[other.id])
         >= NEAR * len(windows[item.id] | windows[other.id])
     }
-    removals = repeats(items)
+    removals = find_repeats(items)
     assert {removal.id for removal in removals} == expected
     assert {removal.reason for removal in removals} == {"exact", "normalized", "near"}
     smallest = {removal.id: removal.matched for removal in removals}
@@ -272,11 +272,11 @@ def test_repeats_are_those_of_all_pairs():
 
 def test_no_order_and_no_partition_matters():
     items = corpus()
-    told = repeats(items)
+    told = find_repeats(items)
     rng = random.Random(5)
     for _ in range(5):
         rng.shuffle(items)
-        assert repeats(items) == told
+        assert find_repeats(items) == told
     # As a pipeline does it: grouped by key, the groups anywhere, in any order.
     groups = {}
     for item in items:
@@ -284,15 +284,17 @@ def test_no_order_and_no_partition_matters():
             groups.setdefault(key, []).append(item)
     found = {}
     for key in rng.sample(sorted(groups), len(groups)):
-        for removal in repeats_in(rng.sample(groups[key], len(groups[key]))):
+        for removal in find_repeats_in_group(rng.sample(groups[key], len(groups[key]))):
             found.setdefault(removal.id, []).append(removal)
-    assert [worst(rng.sample(found[name], len(found[name]))) for name in sorted(found)] == told
+    assert [
+        strongest_removal(rng.sample(found[name], len(found[name]))) for name in sorted(found)
+    ] == told
 
 
 def test_what_is_no_python_is_compared_as_words():
     one, other = "print 'x' if y\nfoo bar baz qux quux", "print 'x'  if y\n\n foo bar baz qux quux"
-    assert [removal.id for removal in repeats([Item("a", one), Item("b", other)])] == ["b"]
-    assert repeats([Item("a", ""), Item("b", "")]) == []
+    assert [removal.id for removal in find_repeats([Item("a", one), Item("b", other)])] == ["b"]
+    assert find_repeats([Item("a", ""), Item("b", "")]) == []
 
 
 # ---- files --------------------------------------------------------------------------------------
@@ -358,14 +360,14 @@ def test_published_files_are_read(shared_data):
 
 def test_bad_benchmarks_are_one_line(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"unrelated": 1}\n')
-    with pytest.raises(BenchmarkError, match=r"a\.jsonl:1: expected a row of HumanEval"):
+    with pytest.raises(BenchmarkFileError, match=r"a\.jsonl:1: expected a row of HumanEval"):
         read_tasks([tmp_path / "a.jsonl"])
-    with pytest.raises(BenchmarkError, match=r"expected a benchmark's \.jsonl"):
+    with pytest.raises(BenchmarkFileError, match=r"expected a benchmark's \.jsonl"):
         read_tasks([tmp_path])
-    with pytest.raises(BenchmarkError, match="cannot read the file: No such file"):
+    with pytest.raises(BenchmarkFileError, match="cannot read the file: No such file"):
         read_tasks([tmp_path / "none.jsonl"])
     (tmp_path / "b.jsonl").write_text("{")
-    with pytest.raises(BenchmarkError, match=r"b\.jsonl:1: not JSON"):
+    with pytest.raises(BenchmarkFileError, match=r"b\.jsonl:1: not JSON"):
         read_tasks([tmp_path / "b.jsonl"])
 
 

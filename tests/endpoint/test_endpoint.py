@@ -7,7 +7,14 @@ import time
 
 import pytest
 
-from data_pipeline.endpoint.client import Ask, Client, Endpoint, EndpointError, Reply, Usage
+from data_pipeline.endpoint.client import (
+    Client,
+    CompletionRequest,
+    Endpoint,
+    EndpointError,
+    Reply,
+    Usage,
+)
 from tests.support.openai_stand_in import MODEL, StandIn
 
 KEY = "sk-this-is-secret"
@@ -28,7 +35,9 @@ def served(
 
 def test_completion_request_and_reply():
     with served(lambda body: ["a b", "c"]) as (stand_in, asker):
-        ask = Ask("one two three", 7, temperature=0.5, top_p=0.9, n=2, stop=("X",), seed=3)
+        ask = CompletionRequest(
+            "one two three", 7, temperature=0.5, top_p=0.9, n=2, stop=("X",), seed=3
+        )
         reply = asker.ask(ask)
     assert (reply.texts, reply.finish_reasons) == (("a b", "c"), ("stop", "stop"))
     assert reply.usage == Usage(3, 3)
@@ -50,7 +59,7 @@ def test_completion_request_and_reply():
 def test_chat_request_and_extra_fields():
     with served(lambda body: body["messages"][-1]["content"]) as (stand_in, asker):
         messages = ({"role": "system", "content": "s"}, {"role": "user", "content": "hello"})
-        reply = asker.ask(Ask(messages, temperature=None, extra={"top_k": 5}))
+        reply = asker.ask(CompletionRequest(messages, temperature=None, extra={"top_k": 5}))
         assert asker.models() == (MODEL,)
     assert reply.texts == ("hello",)
     path, _, body = stand_in.requests[0]
@@ -66,15 +75,15 @@ def test_chat_request_and_extra_fields():
         ((500, {}, {"error": "boom"}), "status 500: boom"),
         ((503, {}, []), "status 503"),
         ("truncated", "cut short"),
-        ("malformed", "no whole JSON"),
-        ("empty", "no 1 choice with a text"),
+        ("malformed", "not complete JSON"),
+        ("empty", "no 1 choice with text"),
         ("hang up", "cut short"),
     ],
 )
 def test_what_may_pass_is_tried_again(fault, said):
     told = []
     with served(faults=[fault, fault], on_retry=told.append) as (_stand_in, asker):
-        reply = asker.ask(Ask("p"))
+        reply = asker.ask(CompletionRequest("p"))
     assert (reply.texts, reply.tries) == (("ok",), 3)
     assert len(told) == 2
     assert all(said in line and "\n" not in line for line in told)
@@ -82,7 +91,7 @@ def test_what_may_pass_is_tried_again(fault, said):
 
 def test_a_silent_server_is_left_and_asked_again():
     with served(faults=["silent"], silence=2.0, timeout_seconds=0.5) as (_stand_in, asker):
-        reply = asker.ask(Ask("p"))
+        reply = asker.ask(CompletionRequest("p"))
     assert reply.texts == ("ok",)
     assert reply.tries > 1
 
@@ -92,7 +101,7 @@ def test_tries_end_in_one_line():
         served(faults=[(502, {}, {})] * 9, max_tries=3) as (stand_in, asker),
         pytest.raises(EndpointError) as caught,
     ):
-        asker.ask(Ask("p"))
+        asker.ask(CompletionRequest("p"))
     assert str(caught.value) == f"{stand_in.url}/completions: status 502, after 3 tries"
     assert not caught.value.final
     assert len(stand_in.requests) == 3
@@ -109,7 +118,7 @@ def test_what_will_not_pass_is_told_at_once(status, code, final):
         served(faults=[fault]) as (stand_in, asker),
         pytest.raises(EndpointError, match=f"status {status}: two lines$") as caught,
     ):
-        asker.ask(Ask("p"))
+        asker.ask(CompletionRequest("p"))
     assert caught.value.final is final
     assert len(stand_in.requests) == 1
 
@@ -122,12 +131,12 @@ def test_retry_after_is_obeyed_by_every_request(as_date):
     threads = []
 
     def ask_another(line):
-        threads.append(threading.Thread(target=asker.ask, args=(Ask("other"),)))
+        threads.append(threading.Thread(target=asker.ask, args=(CompletionRequest("other"),)))
         threads[-1].start()
 
     fault = (429, {"retry-after": value}, {})
     with served(faults=[fault], on_retry=ask_another) as (stand_in, asker):
-        asker.ask(Ask("p"))
+        asker.ask(CompletionRequest("p"))
         threads[0].join()
     assert len(stand_in.arrivals) == 3
     first, *others = stand_in.arrivals
@@ -137,12 +146,12 @@ def test_retry_after_is_obeyed_by_every_request(as_date):
 def test_who_is_told_to_come_again_does_so_until_patience_ends():
     busy = (429, {"retry-after": "0"}, {})
     with served(faults=[busy] * 9, max_tries=2) as (stand_in, asker):
-        assert asker.ask(Ask("p")).tries == 10
+        assert asker.ask(CompletionRequest("p")).tries == 10
     with (
         served(faults=[busy] * 999, patience_seconds=0.2) as (stand_in, asker),
         pytest.raises(EndpointError, match="status 429, after"),
     ):
-        asker.ask(Ask("p"))
+        asker.ask(CompletionRequest("p"))
     assert 1 < len(stand_in.requests) < 999
 
 
@@ -158,7 +167,7 @@ def test_the_key_goes_into_the_header_and_nowhere_else(monkeypatch):
         ) as (stand_in, asker),
         pytest.raises(EndpointError) as caught,
     ):
-        asker.ask(Ask("p"))
+        asker.ask(CompletionRequest("p"))
     assert stand_in.requests[0][1]["Authorization"] == f"Bearer {KEY}"
     assert KEY not in str(caught.value) + "".join(told) + repr(asker.endpoint)
 
@@ -166,13 +175,13 @@ def test_the_key_goes_into_the_header_and_nowhere_else(monkeypatch):
 def test_no_key_no_header(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with served() as (stand_in, asker):
-        asker.ask(Ask("p"))
+        asker.ask(CompletionRequest("p"))
     assert "authorization" not in {name.lower() for name in stand_in.requests[0][1]}
 
 
 def test_many_at_once_up_to_the_limit_and_no_further():
     with served(lambda body: body["prompt"], pause=0.05, concurrency=4) as (stand_in, asker):
-        answers = dict(asker.ask_all(Ask(str(number)) for number in range(20)))
+        answers = dict(asker.ask_all(CompletionRequest(str(number)) for number in range(20)))
     assert {index: reply.texts[0] for index, reply in answers.items()} == {
         number: str(number) for number in range(20)
     }
@@ -181,7 +190,7 @@ def test_many_at_once_up_to_the_limit_and_no_further():
 
 def test_one_bad_request_does_not_stop_the_others():
     with served(faults=[(400, {}, {"error": "too long"})], concurrency=1) as (_stand_in, asker):
-        answers = dict(asker.ask_all([Ask("a"), Ask("b")]))
+        answers = dict(asker.ask_all([CompletionRequest("a"), CompletionRequest("b")]))
     assert isinstance(answers[0], EndpointError)
     assert isinstance(answers[1], Reply)
 
@@ -191,7 +200,7 @@ def test_a_wrong_key_stops_them_all():
         served(faults=[(401, {}, {})] * 50, concurrency=2) as (stand_in, asker),
         pytest.raises(EndpointError, match="status 401"),
     ):
-        list(asker.ask_all(Ask(str(number)) for number in range(50)))
+        list(asker.ask_all(CompletionRequest(str(number)) for number in range(50)))
     assert len(stand_in.requests) <= 4
 
 
@@ -207,7 +216,7 @@ def test_closing_ends_the_waiting():
         served(faults=[fault], on_retry=close) as (_, asker),
         pytest.raises(EndpointError, match="was closed"),
     ):
-        asker.ask(Ask("p"))
+        asker.ask(CompletionRequest("p"))
         closing[0].join()
 
 
@@ -216,7 +225,7 @@ def test_no_server():
         pass
     endpoint = Endpoint(stand_in.url, MODEL, max_tries=2, first_wait_seconds=0.001)
     with Client(endpoint) as asker, pytest.raises(EndpointError, match="after 2 tries") as caught:
-        asker.ask(Ask("p"))
+        asker.ask(CompletionRequest("p"))
     assert "\n" not in str(caught.value)
 
 

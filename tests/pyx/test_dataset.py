@@ -97,7 +97,7 @@ def test_a_bad_row_is_named_and_the_old_dataset_stays(files, tmp_path):
 
 KILLED_BUILD = """
 import os, signal, sys
-from data_pipeline import pyx
+from data_pipeline.pyx import dataset as pyx
 whole = pyx.read_jsonl
 def cut_short(path):
     for number, record in enumerate(whole(path)):

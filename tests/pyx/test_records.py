@@ -12,7 +12,7 @@ from data_pipeline.pyx.records import (
     PyXRecord,
     RecordError,
     RefineRecord,
-    derived_id,
+    content_id,
     make_record,
     parse_record,
     read_jsonl,
@@ -52,9 +52,9 @@ def test_absent_and_null_instructions_are_empty():
 
 def test_the_id_of_a_pyx_r_row_depends_on_its_content_alone():
     first, again = (parse_record(dict(FAULT), where) for where in ("x:1", "y:9"))
-    assert first.id == again.id == derived_id("### Problem", "[Refined]")
+    assert first.id == again.id == content_id("### Problem", "[Refined]")
     assert first.id != parse_record(FAULT | {"response": "other"}, "x:1").id
-    assert derived_id("ab", "c") != derived_id("a", "bc")
+    assert content_id("ab", "c") != content_id("a", "bc")
     own = parse_record(FAULT | {"id": "own"}, "x:1")
     assert own.id == "own" and record_to_row(own)["id"] == "own"
 

@@ -435,7 +435,7 @@ def test_our_own_client_of_endpoints(served, client, monkeypatch):
     asked = {"temperature": 0.8, "top_p": 0.9}
     with endpoint.Client(endpoint.Endpoint(url, "tiny", concurrency=SLOTS + 2)) as ours:
         assert ours.models() == ("tiny",)
-        asks = (endpoint.Ask("def f(a):", 4, seed=seed, **asked) for seed in range(6))
+        asks = (endpoint.CompletionRequest("def f(a):", 4, seed=seed, **asked) for seed in range(6))
         replies = dict(ours.ask_all(asks))
     assert sorted(replies) == list(range(6))
     for seed, reply in replies.items():
@@ -449,9 +449,9 @@ def test_our_own_client_of_endpoints(served, client, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "wrong")
     with endpoint.Client(endpoint.Endpoint(url, "tiny")) as stranger:
         with pytest.raises(endpoint.EndpointError, match="status 401") as caught:
-            stranger.ask(endpoint.Ask("a"))
+            stranger.ask(endpoint.CompletionRequest("a"))
         assert caught.value.final
     with endpoint.Client(endpoint.Endpoint(url, "other", key_variable="KEY_OF_TEST")) as unknown:
         monkeypatch.setenv("KEY_OF_TEST", KEY)
         with pytest.raises(endpoint.EndpointError):
-            unknown.ask(endpoint.Ask("a"))
+            unknown.ask(endpoint.CompletionRequest("a"))

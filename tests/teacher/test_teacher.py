@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from data_pipeline.commands.ask import main
-from data_pipeline.endpoint.client import Ask, Client, Endpoint, EndpointError, Reply, Usage
+from data_pipeline.endpoint.client import (
+    Client,
+    CompletionRequest,
+    Endpoint,
+    EndpointError,
+    Reply,
+    Usage,
+)
 from data_pipeline.endpoint.reply_cache import (
     CachedClient,
     Prices,
@@ -282,14 +289,23 @@ def test_what_was_asked_is_not_asked_again(sandbox, tmp_path):
 
 def test_requests_that_differ_have_different_keys():
     asks = [
-        Ask("a"), Ask("b"), Ask("a", seed=1), Ask("a", temperature=0.5), Ask("a", n=2),
-        Ask("a", stop=("x",)), Ask("a", 5), Ask(({"role": "user", "content": "a"},)),
-        Ask("a", extra={"top_k": 1}),
-    ]  # fmt: skip
+        CompletionRequest("a"),
+        CompletionRequest("b"),
+        CompletionRequest("a", seed=1),
+        CompletionRequest("a", temperature=0.5),
+        CompletionRequest("a", n=2),
+        CompletionRequest("a", stop=("x",)),
+        CompletionRequest("a", 5),
+        CompletionRequest(({"role": "user", "content": "a"},)),
+        CompletionRequest("a", extra={"top_k": 1}),
+    ]
     keys = {request_key(ask, "http://h/v1", "m") for ask in asks}
-    keys |= {request_key(Ask("a"), "http://h/v1", "n"), request_key(Ask("a"), "http://i/v1", "m")}
+    keys |= {
+        request_key(CompletionRequest("a"), "http://h/v1", "n"),
+        request_key(CompletionRequest("a"), "http://i/v1", "m"),
+    }
     assert len(keys) == len(asks) + 2
-    assert request_key(Ask("a"), "http://h/v1/", "m") in keys
+    assert request_key(CompletionRequest("a"), "http://h/v1/", "m") in keys
 
 
 @pytest.mark.parametrize("cut", [1, 20, 60])

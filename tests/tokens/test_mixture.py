@@ -95,12 +95,15 @@ def test_the_table_tells_shares():
         ({"nl": -1}, "nl: expected a weight of 0 to 1000; got -1"),
         ({"nl": float("nan")}, "nl: expected a weight"),
         ({"nl": True}, "nl: expected a weight"),
-        ({"refine": 1}, "refine: expected records of it; there are only a, b, forward, instr"),
+        (
+            {"refine": 1},
+            "refine: expected the name of records in the data; got only a, b, forward, instr",
+        ),
         ({"a": 0, "b": 0}, "expected a weight above 0"),
     ],
 )
 def test_bad_weights_are_refused(weights, message):
     with pytest.raises(MixtureError, match=message):
         mixed(weights)
-    with pytest.raises(MixtureError, match="datasets: nl: expected a name that no kind"):
+    with pytest.raises(MixtureError, match="datasets: nl: expected a name that is not a kind"):
         groups(np.arange(14), DATASETS, KINDS, ("a", "nl"), {})

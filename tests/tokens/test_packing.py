@@ -157,10 +157,10 @@ def test_no_record_is_lost_no_pack_overfull_and_packs_are_full(window, least):
 def test_plans_can_be_reordered_and_may_be_empty():
     plan = plan_packs(np.array([3, 4, 2, 1]), 5)
     assert [pack.tolist() for pack in plan] == [[0, 2], [1, 3]]
-    assert [pack.tolist() for pack in plan.reordered(np.array([1, 0]))] == [[1, 3], [0, 2]]
+    assert [pack.tolist() for pack in plan.reorder(np.array([1, 0]))] == [[1, 3], [0, 2]]
     whole = plan_packs(np.arange(1, 30), 40)
     order = np.random.default_rng(0).permutation(len(whole))
-    turned = whole.reordered(order)
+    turned = whole.reorder(order)
     assert [pack.tolist() for pack in turned] == [whole[place].tolist() for place in order]
     assert len(plan_packs(np.array([], int), 5)) == len(Packs.of([])) == 0
 

@@ -147,7 +147,7 @@ def test_what_cannot_be_mixed_or_read_is_told_in_one_line(data, tmp_path, capsys
     assert "data.mixture: nl: expected a weight" in said(
         tokens_config(data, data__mixture={"nl": -1.0})
     )
-    assert "mixture: refine: expected records of it; there are only nl, tokens" in said(
+    assert "mixture: refine: expected the name of records in the data; got only nl, tokens" in said(
         tokens_config(data, data__mixture={"refine": 1.0})
     )
     assert "data.datasets is missing" in said(tokens_config(data, ()))
