@@ -44,7 +44,7 @@ class BaseError(CheckpointError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Restored:
+class RestoredCheckpoint:
     """A checkpoint read back; `data` is the state of the input iterator."""
 
     step: int
@@ -93,7 +93,7 @@ class Checkpoints:
             force=True,
         )
 
-    def restore_last(self, params, optimizer_state, data_iterator) -> "Restored | None":
+    def restore_last(self, params, optimizer_state, data_iterator) -> "RestoredCheckpoint | None":
         """What was saved last and is sound, and `data_iterator` set to its place; None where
         nothing was saved. `params` and `optimizer_state` are trees of ShapeDtypeStructs that
         carry shardings.
@@ -109,7 +109,7 @@ class Checkpoints:
             except (BaseError, *_OUT_OF_MEMORY):
                 raise
             except Exception as error:
-                self._put_aside(step, error)
+                self._set_aside_damaged(step, error)
                 continue
             data_iterator.set_state(restored.data)
             return restored
@@ -117,7 +117,7 @@ class Checkpoints:
             raise CheckpointError(f"{self._directory}: none of its checkpoints can be restored")
         return None
 
-    def _restore(self, step: int, params, optimizer_state) -> "Restored":
+    def _restore(self, step: int, params, optimizer_state) -> "RestoredCheckpoint":
         read = self._manager.restore(
             step,
             args=ocp.args.Composite(
@@ -131,9 +131,9 @@ class Checkpoints:
         if found != saved:
             raise CheckpointError(f"checksum {found}, saved with {saved}")
         check_base(*self.base, read.meta.get("base"))
-        return Restored(step, read.params, read.optimizer, read.data)
+        return RestoredCheckpoint(step, read.params, read.optimizer, read.data)
 
-    def _put_aside(self, step: int, error: Exception) -> None:
+    def _set_aside_damaged(self, step: int, error: Exception) -> None:
         damaged = self._directory / f"{step}.damaged"
         if jax.process_index() == 0:
             print(
@@ -159,7 +159,7 @@ class Checkpoints:
         self._manager.close()
 
 
-def check_base(base: str | Path, found: str | None, saved: str | None) -> None:
+def check_base(base: str | Path | None, found: str | None, saved: str | None) -> None:
     if found != saved:
         raise BaseError(
             f"{base}: not the weights that the saved adapters were trained over (checksum {found}, "
@@ -181,7 +181,7 @@ def with_shardings(tree, shardings, dtype: str | None = None):
     )
 
 
-def restored_latest(workdir: Path, wanted, **others):
+def restore_latest(workdir: Path, wanted, **others):
     """The parameters of the latest checkpoint as `wanted`, a tree of ShapeDtypeStructs with
     shardings, and `others` of its items."""
     options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
@@ -189,7 +189,7 @@ def restored_latest(workdir: Path, wanted, **others):
         manager = ocp.CheckpointManager(
             (workdir / CHECKPOINTS).absolute(),
             options=options,
-            handler_registry=_restoring_one_at_a_time(wanted),
+            handler_registry=_one_at_a_time_handlers(wanted),
         )
     try:
         step = manager.latest_step()
@@ -225,7 +225,7 @@ def checksum(tree) -> str:
     return hashlib.sha256(sums.tobytes()).hexdigest()[:16]
 
 
-def _restoring_one_at_a_time(params) -> ocp.handlers.DefaultCheckpointHandlerRegistry:
+def _one_at_a_time_handlers(params) -> ocp.handlers.DefaultCheckpointHandlerRegistry:
     """Orbax copies what it reads to the devices, by default all arrays at once, which would hold
     the model twice: here as many as the largest one is large."""
     handler = ocp.StandardCheckpointHandler(restore_concurrent_gb=largest_gigabytes(params))

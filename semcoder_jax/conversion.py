@@ -18,9 +18,9 @@ from semcoder_jax import checkpoints, hf
 from semcoder_jax.hf import card, hub, verification
 from semcoder_jax.hf.adapter import export_adapter as write_adapter
 from semcoder_jax.hf.config import CONFIG_FILE, read_json, stored_dtype
-from semcoder_jax.hf.directory import renamed_when_complete
+from semcoder_jax.hf.directory import rename_when_complete
 from semcoder_jax.hf.layout import parameter_count, tensor_shapes
-from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, Shards, check_space
+from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardReader, check_space
 from semcoder_jax.hf.weights import tensor_by_name
 from semcoder_jax.loading import Adapters, load_adapters, load_model
 from semcoder_jax.model import sharding
@@ -30,7 +30,7 @@ FILE_BYTES = 1 << 26  # of an imported checkpoint's files and of the pieces in t
 
 
 @dataclasses.dataclass(frozen=True)
-class Converted:
+class ConvertedModel:
     """A directory that was written: its number of parameters, and the dtype they have there."""
 
     directory: Path
@@ -65,7 +65,7 @@ def import_hf(
     revision: str | None = None,
     tensor: int = 1,
     progress: bool = True,
-) -> Converted:
+) -> ConvertedModel:
     """Converts a Hugging Face model into a workdir that training and sampling take.
 
     Args:
@@ -84,15 +84,15 @@ def import_hf(
     directory = hub.find_source(source, revision=revision)
     config, tokenizer = hf.read_config(directory), hf.read_tokenizer(directory)
     dtype = dtype or stored_dtype(directory)
-    with renamed_when_complete(output, overwrite=False) as partial:
+    with rename_when_complete(output, overwrite=False) as partial:
         if jax.process_index() == 0:
             check_space(partial, parameter_count(config) * np.dtype(dtype).itemsize)
             model = partial / checkpoints.MODEL
             origin = None if Path(source).is_dir() else source
             hf.write_model_directory(model, config, tokenizer, dtype=dtype, origin=origin)
-        _, params = hf.load(directory, mesh=_mesh(tensor), dtype=dtype, progress=progress)
+        _, params = hf.load(directory, mesh=_make_mesh(tensor), dtype=dtype, progress=progress)
         _save(partial, params)
-    return Converted(output, parameter_count(config), dtype)
+    return ConvertedModel(output, parameter_count(config), dtype)
 
 
 def export(
@@ -105,7 +105,7 @@ def export(
     shard_bytes: int = DEFAULT_SHARD_BYTES,
     tensor: int = 1,
     progress: bool = True,
-) -> Converted:
+) -> ConvertedModel:
     """Writes the latest model of a workdir as a Hugging Face directory with a model card.
 
     Adapters come merged into their base (see `export_adapter`).
@@ -127,7 +127,7 @@ def export(
     model_directory = find_model_directory(checkpoint)
     dtype = dtype or stored_dtype(model_directory)
     content = _card_content(description or Description(), output, checkpoint, model_directory)
-    model = load_model(checkpoint, mesh=_mesh(tensor), dtype=dtype)
+    model = load_model(checkpoint, mesh=_make_mesh(tensor), dtype=dtype)
     count = parameter_count(model.config)
     hf.export(
         output,
@@ -140,7 +140,7 @@ def export(
         overwrite=overwrite,
         progress=progress,
     )
-    return Converted(output, count, dtype)
+    return ConvertedModel(output, count, dtype)
 
 
 def export_adapter(
@@ -149,7 +149,7 @@ def export_adapter(
     *,
     description: Description | None = None,
     overwrite: bool = False,
-) -> tuple[Converted, str]:
+) -> tuple[ConvertedModel, str]:
     """Writes the adapters of a LoRA run for `peft`; also returns the base that peft loads.
 
     `checkpoint` is the workdir of the run, `output` a new directory; `description` is that
@@ -160,7 +160,7 @@ def export_adapter(
     model_directory = find_model_directory(checkpoint)
     adapters = _read_adapters(checkpoint, model_directory)
     config = hf.read_config(model_directory)
-    base_model = description.base_model or _name_of_base(adapters.base)
+    base_model = description.base_model or _find_peft_base(adapters.base)
     content = _card_content(description, output, checkpoint, model_directory)
     if not content.base_model and hub.is_hub_id(base_model):
         content = dataclasses.replace(content, base_model=base_model)
@@ -176,7 +176,7 @@ def export_adapter(
         overwrite=overwrite,
     )
     count = sum(leaf.size for leaf in jax.tree.leaves(adapters.params))
-    return Converted(output, count, "float32"), base_model
+    return ConvertedModel(output, count, "float32"), base_model
 
 
 def _read_adapters(checkpoint: Path, model_directory: Path) -> Adapters:
@@ -186,7 +186,7 @@ def _read_adapters(checkpoint: Path, model_directory: Path) -> Adapters:
     return adapters
 
 
-def _name_of_base(base: Path) -> str:
+def _find_peft_base(base: Path) -> str:
     """What `peft` is to load: an HF directory, or the hub id that a workdir was imported from."""
     directory = find_model_directory(base)
     if directory == base:
@@ -234,12 +234,12 @@ def verify_export(
             f"{hf.read_config(model_directory)}"
         )
     if model_directory == checkpoint:
-        shards = Shards(checkpoint)
+        shards = ShardReader(checkpoint)
         shards.check(tensor_shapes(config), ignored=("lm_head.weight",))
         tensor_of = shards.read
     else:
         dtype = stored_dtype(model_directory)
-        model = load_model(checkpoint, mesh=_mesh(tensor), dtype=dtype)
+        model = load_model(checkpoint, mesh=_make_mesh(tensor), dtype=dtype)
         tensor_of = functools.partial(tensor_by_name, config, model.params, dtype)
     tokens_BxT = _sample_tokens(directory, rows, min(tokens, config.max_positions))
     return verification.verify(directory, config, tensor_of, tokens_BxT, progress=progress)
@@ -282,11 +282,11 @@ def _card_content(
         base_model=origin if hub.is_hub_id(origin) else None,
         data=tuple(description.data),
         recipe=recipe,
-        scores=_scores(description.scores),
+        scores=_read_scores(description.scores),
     )
 
 
-def _scores(given: Mapping[str, float] | str | Path | None) -> Mapping[str, float]:
+def _read_scores(given: Mapping[str, float] | str | Path | None) -> Mapping[str, float]:
     scores = read_json(Path(given)) if isinstance(given, str | Path) else dict(given or {})
     place = given if isinstance(given, str | Path) else "scores"
     for name, value in scores.items():
@@ -318,6 +318,6 @@ def _save(workdir: Path, params: nnx.State) -> None:
         manager.save(IMPORTED_STEP, args=ocp.args.Composite(params=saved))
 
 
-def _mesh(tensor: int) -> Mesh:
+def _make_mesh(tensor: int) -> Mesh:
     """All devices, parameters split over them as asked."""
     return sharding.make_mesh({"fsdp": -1, "tensor": tensor})

@@ -23,7 +23,7 @@ def check_arguments(function: Callable, arguments: Mapping, section: str) -> Non
         check_type(value, hints[name], f"{section}.{name}")
 
 
-def nearest(name: str, known) -> str:
+def suggest_name(name: str, known) -> str:
     """A clause that names the known spelling closest to `name`, or all of them."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
@@ -49,7 +49,7 @@ def parse_section(kind: type, fields: Mapping, name: str):
 def check_names(fields: Mapping, known, prefix: str) -> None:
     for name in fields:
         if name not in known:
-            raise ConfigError(f"config: unknown field {prefix}{name}; {nearest(name, known)}")
+            raise ConfigError(f"config: unknown field {prefix}{name}; {suggest_name(name, known)}")
 
 
 def check_type(value, hint, name: str) -> None:

@@ -13,9 +13,9 @@ from semcoder_jax.config.fields import (
     check_names,
     check_type,
     flat_record,
-    nearest,
     parse_section,
     plain_record,
+    suggest_name,
 )
 from semcoder_jax.config.sections import (
     ATTENTION_BACKENDS,
@@ -166,7 +166,7 @@ def _parse_model(section: Mapping) -> dict:
     check_names(model, [*decoder_fields, "architecture", "init_from"], "model.")
     if model.get("architecture", "6.7b") not in MODELS:
         name = model["architecture"]
-        raise ConfigError(f"config: model.architecture {name!r}: {nearest(str(name), MODELS)}")
+        raise ConfigError(f"config: model.architecture {name!r}: {suggest_name(str(name), MODELS)}")
     return model
 
 
@@ -192,7 +192,7 @@ def _check_choices(run: RunConfig) -> None:
         ("data.overlong", run.data.overlong, OVERLONG),
     ):
         if value not in allowed:
-            raise ConfigError(f"config: {field} {value!r}: {nearest(value, allowed)}")
+            raise ConfigError(f"config: {field} {value!r}: {suggest_name(value, allowed)}")
 
 
 def _check_data(data: DataConfig) -> None:
@@ -230,11 +230,11 @@ def _check_numbers(run: RunConfig) -> None:
 def _check_lora(run: RunConfig) -> None:
     lora = run.lora
     if lora.base not in LORA_BASES:
-        raise ConfigError(f"config: lora.base {lora.base!r}: {nearest(lora.base, LORA_BASES)}")
+        raise ConfigError(f"config: lora.base {lora.base!r}: {suggest_name(lora.base, LORA_BASES)}")
     for target in lora.targets:
         if target not in LORA_TARGETS:
             raise ConfigError(
-                f"config: lora.targets {target!r}: {nearest(str(target), LORA_TARGETS)}"
+                f"config: lora.targets {target!r}: {suggest_name(str(target), LORA_TARGETS)}"
             )
     if "init_from" not in run.model:
         raise ConfigError("config: lora needs model.init_from, the weights that stay as they are")

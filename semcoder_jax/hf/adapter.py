@@ -23,7 +23,7 @@ from semcoder_jax.hf.directory import (
     ADAPTER_CONFIG_FILE,
     CARD_FILE,
     copy_license,
-    renamed_when_complete,
+    rename_when_complete,
 )
 from semcoder_jax.hf.layout import abstract_params
 from semcoder_jax.model.lora import TARGETS, initial_adapters
@@ -49,7 +49,7 @@ def export_adapter(
     HFError if it exists (without `overwrite`). The first process writes.
     """
     directory = Path(directory)
-    with renamed_when_complete(directory, overwrite=overwrite) as partial:
+    with rename_when_complete(directory, overwrite=overwrite) as partial:
         if jax.process_index() == 0:
             save_file(adapter_tensors(config, params), partial / ADAPTER_FILE, {"format": "pt"})
             copy_license(license_directory, partial)
@@ -90,7 +90,7 @@ def read_adapter(directory: str | Path, config: DecoderConfig, lora: LoRAConfig)
                 f"{wanted.get(name)}"
             )
     params = {}
-    for path, modules, arrays in _adapted_weights(config, shapes):
+    for path, modules, arrays in _weights_with_adapters(config, shapes):
         for array_name, part in zip(arrays, ("A", "B"), strict=True):
             layers = [tensors[f"{module}.lora_{part}.weight"].T for module in modules]
             stacked = np.stack(layers).astype(np.float32)
@@ -126,7 +126,7 @@ def adapter_config(lora: LoRAConfig, base_model: str) -> dict:
 def adapter_tensors(config: DecoderConfig, params: dict) -> dict[str, np.ndarray]:
     """Name and tensor of every adapter."""
     tensors = {}
-    for _, modules, arrays in _adapted_weights(config, params):
+    for _, modules, arrays in _weights_with_adapters(config, params):
         a_LxIxR, b_LxRxO = map(np.asarray, arrays.values())
         for layer, module in enumerate(modules):
             a_IxR = a_LxIxR[layer].reshape(-1, a_LxIxR.shape[-1])
@@ -139,7 +139,7 @@ def adapter_tensors(config: DecoderConfig, params: dict) -> dict[str, np.ndarray
 def _tensor_shapes(config: DecoderConfig, params: dict) -> dict[str, tuple[int, int]]:
     """Name and shape of every adapter's tensors; `params` may be shapes."""
     shapes = {}
-    for _, modules, arrays in _adapted_weights(config, params):
+    for _, modules, arrays in _weights_with_adapters(config, params):
         a, b = (array.shape for array in arrays.values())
         for module in modules:
             shapes[f"{module}.lora_A.weight"] = (a[-1], math.prod(a[1:-1]))
@@ -147,7 +147,7 @@ def _tensor_shapes(config: DecoderConfig, params: dict) -> dict[str, tuple[int, 
     return shapes
 
 
-def _adapted_weights(config: DecoderConfig, params: dict) -> Iterator[tuple]:
+def _weights_with_adapters(config: DecoderConfig, params: dict) -> Iterator[tuple]:
     """(path of the parameter, names of its modules by layer, its two arrays by name) of each
     weight that has an adapter in `params`."""
     arrays = flatten_dict(params)

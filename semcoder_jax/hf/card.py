@@ -84,15 +84,15 @@ def model_card(content: CardContent, config: DecoderConfig, parameters: int, dty
     sections = [
         f"---\n{metadata.to_yaml()}\n---\n",
         f"# {content.name}\n",
-        f"Base model: {content.base_model or _no_base(content.recipe)}.\n",
+        f"Base model: {content.base_model or _describe_missing_base(content.recipe)}.\n",
         "## Architecture\n",
-        _architecture(config, parameters, dtype),
+        _format_architecture(config, parameters, dtype),
         "## Data\n",
         "\n".join(f"- {source}" for source in content.data) or "Not recorded.",
         "\n## Recipe\n",
-        _recipe(content.recipe),
+        _format_recipe(content.recipe),
         "## Measured scores\n",
-        _scores(content.scores),
+        _format_scores(content.scores),
         "## Licence\n",
         license_.text + "\n",
         "## Use\n",
@@ -121,7 +121,7 @@ tokenizer = AutoTokenizer.from_pretrained("BASE_MODEL")
 """
 
 
-def _architecture(config: DecoderConfig, parameters: int, dtype: str) -> str:
+def _format_architecture(config: DecoderConfig, parameters: int, dtype: str) -> str:
     scaling = config.rope_scaling_factor
     rows = {
         "Parameters": f"{parameters:,} ({dtype})",
@@ -137,17 +137,17 @@ def _architecture(config: DecoderConfig, parameters: int, dtype: str) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items())]) + "\n"
 
 
-def _no_base(recipe: Mapping | None) -> str:
+def _describe_missing_base(recipe: Mapping | None) -> str:
     return "none, trained from scratch" if recipe else "not recorded"
 
 
-def _recipe(recipe: Mapping | None) -> str:
+def _format_recipe(recipe: Mapping | None) -> str:
     if not recipe:
         return "Weights as imported; no training was done on them here.\n"
     return f"```json\n{json.dumps(recipe, indent=2, ensure_ascii=False)}\n```\n"
 
 
-def _scores(scores: Mapping[str, float]) -> str:
+def _format_scores(scores: Mapping[str, float]) -> str:
     if not scores:
         return "None measured.\n"
     rows = [f"| {name} | {value:g} |" for name, value in scores.items()]

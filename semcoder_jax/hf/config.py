@@ -69,7 +69,7 @@ def decoder_config(fields: Mapping, where: str = CONFIG_FILE) -> DecoderConfig:
                 f"{where}: {name}={fields[name]!r} is not supported, expected {json.dumps(only)}"
             )
     sizes = {name: _positive_int(fields, name, where) for name in _SIZE_FIELDS}
-    theta, factor = _rope(fields, where)
+    theta, factor = _parse_rope(fields, where)
     num_heads = sizes["num_attention_heads"]
     if fields.get("head_dim") is None and sizes["hidden_size"] % num_heads:
         raise HFError(
@@ -153,7 +153,7 @@ def write_json(path: Path, fields: Mapping) -> None:
     path.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _rope(fields: Mapping, where: str) -> tuple[float, float]:
+def _parse_rope(fields: Mapping, where: str) -> tuple[float, float]:
     """RoPE theta and linear scaling factor."""
     for name in ("rope_parameters", "rope_scaling"):
         if isinstance(fields.get(name), Mapping) and fields[name]:

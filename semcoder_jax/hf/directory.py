@@ -107,7 +107,7 @@ def export(
     if dtype not in DTYPES:
         raise HFError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
     check_vocabulary(tokenizer, config.vocab_size, str(directory))
-    with renamed_when_complete(directory, overwrite=overwrite) as partial:
+    with rename_when_complete(directory, overwrite=overwrite) as partial:
         writer = None
         if jax.process_index() == 0:
             check_space(partial, parameter_count(config) * jnp.dtype(dtype).itemsize)
@@ -125,7 +125,7 @@ def export(
 
 
 @contextlib.contextmanager
-def renamed_when_complete(directory: Path, *, overwrite: bool) -> Iterator[Path]:
+def rename_when_complete(directory: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yields an empty hidden directory beside `directory`, which takes its place on success and
     is removed on failure. Every process of a run enters; the first makes, moves and removes it.
 

@@ -7,13 +7,14 @@ and `HF_HUB_OFFLINE` mean what they mean there.
 import dataclasses
 import re
 from pathlib import Path
+from typing import TypeGuard
 
 import huggingface_hub
 from huggingface_hub import errors
 
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import CONFIG_FILE, read_json
-from semcoder_jax.hf.shards import Shards
+from semcoder_jax.hf.shards import ShardReader
 from semcoder_jax.hf.tokenizer import TOKENIZER_FILES
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -48,12 +49,13 @@ def find_source(source: str, *, revision: str | None = None) -> Path:
     return directory
 
 
-def is_hub_id(name: str | None) -> bool:
+def is_hub_id(name: str | None) -> TypeGuard[str]:
+    """Returns whether `name` has the form owner/name."""
     return name is not None and _HUB_ID.fullmatch(name) is not None
 
 
 @dataclasses.dataclass(frozen=True)
-class Push:
+class PushPlan:
     """What a push sends: (file name, bytes) in order, and where to."""
 
     repo_id: str
@@ -72,18 +74,18 @@ class Push:
 
 def plan_push(
     directory: str | Path, repo_id: str, *, private: bool = True, revision: str = "main"
-) -> Push:
+) -> PushPlan:
     """The files of an exported directory, after a check that config and weights are whole."""
     directory = Path(directory)
     if not is_hub_id(repo_id):
         raise HFError(f"repo_id {repo_id!r}: expected owner/name")
     read_json(directory / CONFIG_FILE)
-    Shards(directory)
+    ShardReader(directory)
     files = sorted(p for p in directory.iterdir() if p.is_file() and not p.name.startswith("."))
-    return Push(repo_id, revision, private, tuple((p.name, p.stat().st_size) for p in files))
+    return PushPlan(repo_id, revision, private, tuple((p.name, p.stat().st_size) for p in files))
 
 
-def push(directory: str | Path, plan: Push) -> str:
+def push(directory: str | Path, plan: PushPlan) -> str:
     """Create the repository (and branch) if need be and upload; returns the commit's address.
 
     Interrupted, the same call goes on: files that the hub has are not sent again. An existing

@@ -15,15 +15,17 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.model.decoder import Decoder
-from semcoder_jax.model.parameters import Parameter, axis_sizes, parameters_of
+from semcoder_jax.model.parameters import DecoderParameter, axis_sizes, parameters_of
 
 
-def tensor_shape(parameter: Parameter, sizes: dict[str, int]) -> tuple[int, ...]:
+def tensor_shape(parameter: DecoderParameter, sizes: dict[str, int]) -> tuple[int, ...]:
     """Shape of (one layer's) tensor."""
     return tuple(math.prod(sizes[axis] for axis in merged) for merged in parameter.tensor_axes)
 
 
-def to_parameter(parameter: Parameter, tensor: np.ndarray, sizes: dict[str, int]) -> np.ndarray:
+def to_parameter(
+    parameter: DecoderParameter, tensor: np.ndarray, sizes: dict[str, int]
+) -> np.ndarray:
     """A tensor as (one layer of) the parameter: of a NumPy array, a view. Of a split tensor
     any one axis may be smaller than `sizes` says."""
     axes, shape = "".join(parameter.tensor_axes), []
@@ -33,7 +35,7 @@ def to_parameter(parameter: Parameter, tensor: np.ndarray, sizes: dict[str, int]
     return tensor.reshape(shape).transpose([axes.index(axis) for axis in parameter.layer_axes])
 
 
-def to_tensor(parameter: Parameter, array: jax.Array, sizes: dict[str, int]) -> jax.Array:
+def to_tensor(parameter: DecoderParameter, array: jax.Array, sizes: dict[str, int]) -> jax.Array:
     """(One layer of) the parameter as a tensor."""
     axes = parameter.layer_axes
     apart = array.transpose([axes.index(axis) for axis in "".join(parameter.tensor_axes)])
@@ -41,7 +43,7 @@ def to_tensor(parameter: Parameter, array: jax.Array, sizes: dict[str, int]) -> 
 
 
 def tensor_index(
-    parameter: Parameter, index: tuple[slice, ...], sizes: dict[str, int]
+    parameter: DecoderParameter, index: tuple[slice, ...], sizes: dict[str, int]
 ) -> tuple[slice, ...]:
     """The part of a tensor that holds the part `index` of the parameter's layer.
 
@@ -57,14 +59,14 @@ def tensor_index(
     return tuple(parts)
 
 
-def layer_sharding(parameter: Parameter, sharding: Sharding) -> Sharding:
+def layer_sharding(parameter: DecoderParameter, sharding: Sharding) -> Sharding:
     """Of one layer, where `sharding` is that of the parameter."""
     if not (parameter.is_stacked and isinstance(sharding, NamedSharding)):
         return sharding
     return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[1:]))
 
 
-def tensor_list(config: DecoderConfig) -> list[tuple[str, Parameter, int]]:
+def tensor_list(config: DecoderConfig) -> list[tuple[str, DecoderParameter, int]]:
     """(name, parameter, layer) of every tensor, in the order in which a checkpoint is written; the
     layer is 0 where there is none."""
     parameters = parameters_of(config)

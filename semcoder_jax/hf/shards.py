@@ -32,7 +32,7 @@ _CODES = {dtype: code for code, dtype in DTYPES.items()}
 DEFAULT_SHARD_BYTES = 5_000_000_000
 
 
-class Shards:
+class ShardReader:
     """The tensors of a model directory, by name.
 
     Opening reads headers only. Each read opens its file anew, so that the memory map of a file
@@ -58,7 +58,7 @@ class Shards:
         path, shape = self._tensors[name]
         index = tuple(slice(None) for _ in shape) if index is None else index
         if path in self._pickled:
-            return _numpy(self._pickled[path][name][index], path, name)
+            return _to_numpy(self._pickled[path][name][index], path, name)
         with _open(path) as file:
             part = file.get_slice(name)
             if part.get_dtype() not in DTYPES:
@@ -139,7 +139,7 @@ class ShardWriter:
         file, expected = self._waiting.pop(0)
         if (name, tensor.shape, tensor.dtype) != (expected, self._shapes[name], self._dtype):
             raise AssertionError(f"{name} {tensor.shape} {tensor.dtype} where {expected} was due")
-        with _named_disk_errors(self._directory):
+        with _translate_disk_errors(self._directory):
             if self._file is None or Path(self._file.name).name != file:
                 self._open_shard(file)
             self._file.write(np.ascontiguousarray(tensor).view(np.uint8).data)
@@ -147,7 +147,7 @@ class ShardWriter:
     def close(self) -> None:
         if self._waiting:
             raise AssertionError(f"{len(self._waiting)} tensors were not written")
-        with _named_disk_errors(self._directory):
+        with _translate_disk_errors(self._directory):
             self._close_shard()
             if len(self._shards) > 1:
                 write_json(self._directory / f"{SAFETENSORS}.index.json", self._index())
@@ -269,7 +269,7 @@ def _load_pickled(path: Path) -> dict:
         raise HFError(f"{path}: truncated or not a torch checkpoint ({first})") from error
 
 
-def _numpy(tensor, path: Path, name: str) -> np.ndarray:
+def _to_numpy(tensor, path: Path, name: str) -> np.ndarray:
     """A copy of a torch tensor."""
     import torch
 
@@ -280,7 +280,7 @@ def _numpy(tensor, path: Path, name: str) -> np.ndarray:
     return tensor.numpy().copy()
 
 
-class _named_disk_errors:
+class _translate_disk_errors:
     """Turns a full disk or quota into an HFError."""
 
     def __init__(self, directory: Path):

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.layout import tensor_list, to_parameter
-from semcoder_jax.hf.shards import Shards
+from semcoder_jax.hf.shards import ShardReader
 from semcoder_jax.model.attention import make_attend
 from semcoder_jax.model.decoder import DecoderLayer, RMSNorm
 from semcoder_jax.model.parameters import (
@@ -27,7 +27,7 @@ from semcoder_jax.model.parameters import (
     FINAL_NORM,
     LAYER_PREFIX,
     OUTPUT,
-    Parameter,
+    DecoderParameter,
     axis_sizes,
     parameters_of,
 )
@@ -94,14 +94,14 @@ def verify(
     """Hold the checkpoint whose tensors `tensor_of` gives (by Hugging Face name, in Hugging Face
     layout) against `directory`, on `tokens_BxT` (each row starts elsewhere, the last one ends
     at the greatest position). Needs torch. Raises HFError if the tensors do not correspond."""
-    shards = Shards(directory)
+    shards = ShardReader(directory)
     positions_BxT = _positions(config, *tokens_BxT.shape)
     theirs = _TransformersSide(directory, config, positions_BxT)
     ours = _JaxSide(config, positions_BxT)
     rounded, differing, layer_differences = [], [], []
     dtypes = set()
 
-    def both(parameters: Iterable[Parameter], layer: int) -> tuple[dict, dict]:
+    def read_both(parameters: Iterable[DecoderParameter], layer: int) -> tuple[dict, dict]:
         """The tensors of these parameters on both sides, by the parameter's tensor, compared on
         the way."""
         pairs = {}
@@ -120,7 +120,7 @@ def verify(
 
     parameters = parameters_of(config)
     stacked = [parameter for parameter in parameters if parameter.is_stacked]
-    embedding = both([EMBEDDING], 0)
+    embedding = read_both([EMBEDDING], 0)
     their_state, our_state = (
         side.embed(tensors, tokens_BxT)
         for side, tensors in zip((theirs, ours), embedding, strict=True)
@@ -128,11 +128,15 @@ def verify(
     if not config.tie_embeddings:
         embedding = None
     for layer in tqdm(range(config.num_layers), desc="verifying", disable=not progress):
-        their_layer, our_layer = both(stacked, layer)
+        their_layer, our_layer = read_both(stacked, layer)
         their_state = theirs.layer(their_layer, their_state)
         our_state = ours.layer(our_layer, our_state)
-        layer_differences.append(_relative(theirs.array(their_state), ours.array(our_state)))
-    head = both([parameter for parameter in parameters if parameter in (FINAL_NORM, OUTPUT)], 0)
+        layer_differences.append(
+            _relative_difference(theirs.array(their_state), ours.array(our_state))
+        )
+    head = read_both(
+        [parameter for parameter in parameters if parameter in (FINAL_NORM, OUTPUT)], 0
+    )
     if embedding is not None:
         for tensors, source in zip(head, embedding, strict=True):
             tensors[OUTPUT.tensor] = source[EMBEDDING.tensor]
@@ -146,9 +150,9 @@ def verify(
         rounded=tuple(rounded),
         differing=tuple(differing),
         layers=tuple(layer_differences),
-        logits_relative=_relative(their_logits, our_logits),
+        logits_relative=_relative_difference(their_logits, our_logits),
         logits_max_abs=float(np.abs(their_logits - our_logits).max()),
-        kl=_kl(their_logits, our_logits),
+        kl=_kl_divergence(their_logits, our_logits),
         top1=float((their_logits.argmax(-1) == our_logits.argmax(-1)).mean()),
         tolerance=tolerance,
     )
@@ -270,11 +274,11 @@ def _same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
     )
 
 
-def _relative(expected: np.ndarray, found: np.ndarray) -> float:
+def _relative_difference(expected: np.ndarray, found: np.ndarray) -> float:
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
-def _kl(expected: np.ndarray, found: np.ndarray) -> float:
+def _kl_divergence(expected: np.ndarray, found: np.ndarray) -> float:
     """Mean of KL(softmax(expected) || softmax(found)) over positions."""
     log_p, log_q = (
         np.asarray(jax.nn.log_softmax(x, axis=-1), np.float64) for x in (expected, found)

@@ -27,8 +27,8 @@ from semcoder_jax.hf.layout import (
     to_parameter,
     to_tensor,
 )
-from semcoder_jax.hf.shards import Shards
-from semcoder_jax.model.parameters import OUTPUT, Parameter, axis_sizes, parameters_of
+from semcoder_jax.hf.shards import ShardReader
+from semcoder_jax.model.parameters import OUTPUT, DecoderParameter, axis_sizes, parameters_of
 from semcoder_jax.model.sharding import parameter_shardings
 
 
@@ -44,7 +44,7 @@ def read_params(
 
     Raises HFError, before any weight is read, if files or tensors are missing or do not fit.
     """
-    shards = Shards(directory)
+    shards = ShardReader(directory)
     tied_copy = (OUTPUT.tensor,) if config.tie_embeddings else ()
     shards.check(tensor_shapes(config), ignored=tied_copy)
     params = abstract_params(config, dtype)
@@ -89,7 +89,9 @@ def tensor_by_name(config: DecoderConfig, params: nnx.State, dtype: str, name: s
     return np.asarray(_gather(config, array, parameter, layer, dtype).addressable_data(0))
 
 
-def _gather(config, array: jax.Array, parameter: Parameter, layer: int, dtype: str) -> jax.Array:
+def _gather(
+    config, array: jax.Array, parameter: DecoderParameter, layer: int, dtype: str
+) -> jax.Array:
     """A tensor, whole on every device of the parameter's mesh."""
     if isinstance(array.sharding, NamedSharding):
         place = NamedSharding(array.sharding.mesh, PartitionSpec())
@@ -100,7 +102,9 @@ def _gather(config, array: jax.Array, parameter: Parameter, layer: int, dtype: s
     return _to_tensor(part, parameter, tuple(axis_sizes(config).items()), place)
 
 
-def _read_parameter(shards: Shards, parameter: Parameter, config, sharding: Sharding, dtype, bar):
+def _read_parameter(
+    shards: ShardReader, parameter: DecoderParameter, config, sharding: Sharding, dtype, bar
+):
     sizes, name = axis_sizes(config), parameter.tensor
     if not parameter.is_stacked:
         array = _cast(_read_layer(shards, parameter, name, sizes, sharding), dtype)
@@ -117,7 +121,9 @@ def _read_parameter(shards: Shards, parameter: Parameter, config, sharding: Shar
     return stack
 
 
-def _read_layer(shards: Shards, parameter: Parameter, name: str, sizes, sharding) -> jax.Array:
+def _read_layer(
+    shards: ShardReader, parameter: DecoderParameter, name: str, sizes, sharding
+) -> jax.Array:
     """A global array in the parameter's layout and the file's dtype.
 
     The host hands over transposed views: moving them to the device in order is the runtime's work
@@ -171,7 +177,7 @@ def _take(array, layer, stacked, dtype):
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _to_tensor(array, parameter: Parameter, sizes, sharding):
+def _to_tensor(array, parameter: DecoderParameter, sizes, sharding):
     tensor = to_tensor(parameter, array, dict(sizes))
     return jax.lax.with_sharding_constraint(tensor, sharding)
 

@@ -34,7 +34,7 @@ _KERNEL_BLOCK = 128  # rows are padded to a multiple of this many positions
 _SPLASH_BLOCKS = (512, 256, 128)
 
 
-def chosen(backend: str, head_dim: int, dtype, mesh: Mesh | None) -> str:
+def resolve_backend(backend: str, head_dim: int, dtype, mesh: Mesh | None) -> str:
     """The backend that a name of config.ATTENTION_BACKENDS stands for: "auto" is a kernel on the
     devices of `mesh` for shapes and dtypes that it is made for, otherwise plain XLA.
 
@@ -79,7 +79,7 @@ def make_attend(
         if backend == "cudnn":
             return _cudnn(q, k, v, segments_BxT, "cudnn")
         run = {"splash": _splash, "flash": _flash}[backend]
-        return _padded(run, q, k, v, segments_BxT, interpret)
+        return _run_padded(run, q, k, v, segments_BxT, interpret)
 
     def call(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK):
         tensor = mesh.shape["tensor"] if mesh else 1
@@ -90,7 +90,7 @@ def make_attend(
             if H % tensor == 0:
                 heads = P(None, None, "tensor")
                 if G % tensor:  # each query head then brings its key head along
-                    k_BxSxGxK, v_BxSxGxK = _for_each_query(H, k_BxSxGxK, v_BxSxGxK)
+                    k_BxSxGxK, v_BxSxGxK = _repeat_kv_heads(H, k_BxSxGxK, v_BxSxGxK)
             # Inside over_rows the mesh is known already, and its other axes are taken.
             alone = sharding.batch_shards(mesh) == 1
             run = jax.shard_map(
@@ -137,7 +137,7 @@ def attend(
     return jnp.moveaxis(out_BxGxRTxK.reshape(B, H, T, K), 1, 2)
 
 
-def _padded(run: Callable, q, k, v, segments_BxT, interpret: bool) -> jax.Array:
+def _run_padded(run: Callable, q, k, v, segments_BxT, interpret: bool) -> jax.Array:
     """`run` on rows lengthened by padding to a multiple of the kernels' blocks."""
     T = q.shape[1]
     more = -T % _KERNEL_BLOCK
@@ -184,7 +184,7 @@ def _flash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> ja
     from jax.experimental.pallas.ops.gpu.attention import mha
 
     H, K = q_BxTxHxK.shape[2:]
-    k_BxSxHxK, v_BxSxHxK = _for_each_query(H, k_BxSxGxK, v_BxSxGxK)
+    k_BxSxHxK, v_BxSxHxK = _repeat_kv_heads(H, k_BxSxGxK, v_BxSxGxK)
     return mha(
         q_BxTxHxK,
         k_BxSxHxK,
@@ -209,6 +209,6 @@ def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, implementation: str) -
     )
 
 
-def _for_each_query(H: int, *arrays_BxSxGxK) -> list[jax.Array]:
+def _repeat_kv_heads(H: int, *arrays_BxSxGxK) -> list[jax.Array]:
     """Key/value heads repeated so that query head h finds its own at place h."""
     return [jnp.repeat(x, H // x.shape[2], axis=2) for x in arrays_BxSxGxK]

@@ -17,13 +17,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from semcoder_jax.config import Compute, DecoderConfig
-from semcoder_jax.model.attention import Attend, chosen, make_attend
+from semcoder_jax.model.attention import Attend, make_attend, resolve_backend
 from semcoder_jax.model.fsdp import Shards
 from semcoder_jax.model.kv_cache import KVCache
 from semcoder_jax.model.lora import LoRAWeight
 from semcoder_jax.model.nf4 import NF4Weight
 from semcoder_jax.model.quantization import QuantizedWeight
-from semcoder_jax.model.remat import name_layer_input, rematerialized
+from semcoder_jax.model.remat import name_layer_input, rematerialize
 from semcoder_jax.model.rope import apply_rope, rope_angles
 
 
@@ -155,7 +155,7 @@ class Decoder(nnx.Module):
         attend = None
         if cache is None:
             mesh = shards.mesh if shards else None
-            backend = chosen(self.compute.attention, config.head_dim, dtype, mesh)
+            backend = resolve_backend(self.compute.attention, config.head_dim, dtype, mesh)
             attend = make_attend(backend, positions_BxT, segment_ids_BxT, mesh)
         layer_graph, layer_params = nnx.split(self.layers)
 
@@ -168,7 +168,7 @@ class Decoder(nnx.Module):
             x = name_layer_input(x)
             return layer(x, cos, sin, attend, cache, index, pages_BxN, positions_BxT), None
 
-        apply_layer = rematerialized(
+        apply_layer = rematerialize(
             apply_layer, self.compute.remat, shards is not None and shards.split
         )
         indices = jnp.arange(config.num_layers)
@@ -198,29 +198,29 @@ class Decoder(nnx.Module):
         table_VxD = table.astype(dtype)
         if self.compute.one_hot_embedding:
             return jax.nn.one_hot(tokens_BxT, self.config.vocab_size, dtype=dtype) @ table_VxD
-        return _rows(table_VxD, tokens_BxT)
+        return _lookup_rows(table_VxD, tokens_BxT)
 
 
 @jax.custom_vjp
-def _rows(table_VxD: jax.Array, tokens_BxT: jax.Array) -> jax.Array:
+def _lookup_rows(table_VxD: jax.Array, tokens_BxT: jax.Array) -> jax.Array:
     """`table[tokens]`, whose gradient is summed in float32: a frequent token's thousands of
     addends would not all arrive in a bfloat16 sum."""
     return table_VxD[tokens_BxT]
 
 
-def _rows_forward(table_VxD, tokens_BxT):
+def _lookup_rows_forward(table_VxD, tokens_BxT):
     # An empty slice: the shape and dtype of the table without keeping it.
     return table_VxD[tokens_BxT], (tokens_BxT, table_VxD[:, :0])
 
 
-def _rows_backward(kept, gradient_BxTxD):
+def _lookup_rows_backward(kept, gradient_BxTxD):
     tokens_BxT, table_Vx0 = kept
     sums_VxD = jnp.zeros((table_Vx0.shape[0], gradient_BxTxD.shape[-1]), jnp.float32)
     sums_VxD = sums_VxD.at[tokens_BxT].add(gradient_BxTxD.astype(jnp.float32))
     return sums_VxD.astype(table_Vx0.dtype), None
 
 
-_rows.defvjp(_rows_forward, _rows_backward)
+_lookup_rows.defvjp(_lookup_rows_forward, _lookup_rows_backward)
 
 
 def _product(x: jax.Array, weight: nnx.Param, contracted: int = 1) -> jax.Array:

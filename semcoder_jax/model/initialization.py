@@ -65,21 +65,21 @@ def with_copying_heads(
         q_DxK[0, fast] = 1.0
         k_DxK[0, fast] = np.cos(frequencies[fast] * offset)
         k_DxK[0, half + fast] = np.sin(frequencies[fast] * offset)
-        heads.look(0, head, q_DxK, k_DxK)
+        heads.set_query_key(0, head, q_DxK, k_DxK)
 
     if matching:
         output_gain = _OUTPUT_GAIN * config.initializer_range
         read_DxK, written_DxK = _projection(rng, D, K), _projection(rng, D, K)
-        heads.carry(0, 0, read_DxK, output_gain * written_DxK.T)
+        heads.set_value_output(0, 0, read_DxK, output_gain * written_DxK.T)
         slow = np.flatnonzero(frequencies * _SLOW_DISTANCE < _SLOW_ANGLE)
         features = np.concatenate([slow, half + slow])
         for head in range(matching):
             q_DxK, k_DxK = np.zeros((2, D, K), np.float32)
             q_DxK[:, features] = _MATCH_GAIN * read_DxK[:, : len(features)]
             k_DxK[:, features] = _MATCH_GAIN * written_DxK[:, : len(features)]
-            heads.look(1, head, q_DxK, k_DxK)
+            heads.set_query_key(1, head, q_DxK, k_DxK)
             copied_DxK = _projection(rng, D, K)
-            heads.carry(1, head, copied_DxK, output_gain * copied_DxK.T)
+            heads.set_value_output(1, head, copied_DxK, output_gain * copied_DxK.T)
 
     common = _COMMON_FEATURE * config.initializer_range
     layers = params["layers"] | {"attention": heads.params}
@@ -92,14 +92,14 @@ class _Heads:
     def __init__(self, params: dict):
         self.params = dict(params)
 
-    def look(self, layer: int, head: int, q_DxK: np.ndarray, k_DxK: np.ndarray) -> None:
+    def set_query_key(self, layer: int, head: int, q_DxK: np.ndarray, k_DxK: np.ndarray) -> None:
         """Queries and keys, added to a remainder of the random ones (training needs both)."""
         for name, value in (("q_DxHxK", q_DxK), ("k_DxGxK", k_DxK)):
             random = _RANDOM_SHARE * self.params[name][layer, :, head]
             value = jnp.where(value != 0, value, random)
             self.params[name] = self.params[name].at[layer, :, head].set(value)
 
-    def carry(self, layer: int, head: int, v_DxK: np.ndarray, o_KxD: np.ndarray) -> None:
+    def set_value_output(self, layer: int, head: int, v_DxK: np.ndarray, o_KxD: np.ndarray) -> None:
         """What the head reads where it looks, and where it writes it."""
         self.params["v_DxGxK"] = self.params["v_DxGxK"].at[layer, :, head].set(v_DxK)
         self.params["o_HxKxD"] = self.params["o_HxKxD"].at[layer, head].set(o_KxD)

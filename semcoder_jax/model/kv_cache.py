@@ -82,7 +82,7 @@ class KVCache(NamedTuple):
         """
         S, T = self.page_size, positions_BxT.shape[1]
         if T % S == 0:
-            page_BxM = _page_of(pages_BxN, positions_BxT[:, ::S] // S)
+            page_BxM = _lookup_pages(pages_BxN, positions_BxT[:, ::S] // S)
 
             def put(stack, new_BxTxGx):
                 B, _, *rest = new_BxTxGx.shape
@@ -93,7 +93,7 @@ class KVCache(NamedTuple):
             # it writes in place when the cache is a loop carry or donated. (With heads in the
             # window the TPU compiler keeps a second cache, its heads behind the slots; a
             # dynamic_update_slice mapped over rows makes two copies of all layers.)
-            page_BxTx1 = _page_of(pages_BxN, positions_BxT // S)[..., None]
+            page_BxTx1 = _lookup_pages(pages_BxN, positions_BxT // S)[..., None]
             slot_BxTx1 = (positions_BxT % S)[..., None]
             head_G = jnp.arange(self.k_LxPxGxSxK.shape[2])
 
@@ -119,33 +119,33 @@ class KVCache(NamedTuple):
     def copy_page(self, source, target) -> "KVCache":
         """Page `target` made equal to page `source` in all layers."""
 
-        def copied(stack):
+        def copy(stack):
             page = jax.lax.dynamic_index_in_dim(stack, source, axis=1)
             return jax.lax.dynamic_update_slice_in_dim(stack, page, target, axis=1)
 
-        return jax.tree.map(copied, self)
+        return jax.tree.map(copy, self)
 
-    def _page(self, layer, page, dtype) -> _Block:
+    def _read_page(self, layer, page, dtype) -> _Block:
         """One page, [G, S, ...]."""
 
-        def taken(stack):
+        def take(stack):
             at = (layer, page, *[0] * (stack.ndim - 2))
             return jax.lax.dynamic_slice(stack, at, (1, 1, *stack.shape[2:]))[0, 0]
 
-        return _block(jax.tree.map(taken, self), dtype)
+        return _to_block(jax.tree.map(take, self), dtype)
 
-    def _pages(self, layer, page_BxM, dtype) -> _Block:
+    def _read_pages(self, layer, page_BxM, dtype) -> _Block:
         """M pages of each row side by side, [B, G, M · S, ...]."""
 
-        def taken(stack):
+        def take(stack):
             new_BxGxMxSx = stack[layer, page_BxM].swapaxes(1, 2)
             B, G, M, S, *rest = new_BxGxMxSx.shape
             return new_BxGxMxSx.reshape(B, G, M * S, *rest)
 
-        return _block(jax.tree.map(taken, self), dtype)
+        return _to_block(jax.tree.map(take, self), dtype)
 
 
-def _block(part: KVCache, dtype) -> _Block:
+def _to_block(part: KVCache, dtype) -> _Block:
     k, v, k_scale, v_scale = part
     return _Block(k.astype(dtype), v.astype(dtype), k_scale, v_scale)
 
@@ -158,7 +158,7 @@ def _quantize(new_BxTxGxK: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.round(new_BxTxGxK / scale_BxTxG[..., None]).astype(jnp.int8), scale_BxTxG
 
 
-def _page_of(pages_BxN: jax.Array, index_BxT: jax.Array) -> jax.Array:
+def _lookup_pages(pages_BxN: jax.Array, index_BxT: jax.Array) -> jax.Array:
     """Entries of each row's table, 0 beyond its end."""
     return jnp.take_along_axis(pages_BxN, index_BxT, axis=1, mode="fill", fill_value=0)
 
@@ -213,7 +213,7 @@ def _attend_by_row(cache: KVCache, layer, pages_BxN, positions_BxT, q_BxTxHxK) -
         position_Q = jnp.tile(positions_BxT[b], R)
 
         def one_page(n, softmax):
-            block = cache._page(layer, pages_BxN[b, n], q_GxQxK.dtype)
+            block = cache._read_page(layer, pages_BxN[b, n], q_GxQxK.dtype)
             hidden_QxS = n * S + jnp.arange(S) > position_Q[:, None]
             return softmax.add(q_GxQxK, block, hidden_QxS)
 
@@ -239,7 +239,7 @@ def _attend(cache: KVCache, layer, pages_BxN, positions_BxT, q_BxTxHxK) -> jax.A
 
     def some_pages(step, softmax):
         page_BxM = jax.lax.dynamic_slice_in_dim(pages_BxN, step * M, M, axis=1)
-        block = cache._pages(layer, page_BxM, q_BxTxHxK.dtype)
+        block = cache._read_pages(layer, page_BxM, q_BxTxHxK.dtype)
         hidden_BxQxMS = step * M * S + jnp.arange(M * S) > position_BxQ[:, :, None]
         return softmax.add(q_BxGxQxK, block, hidden_BxQxMS[:, None])
 

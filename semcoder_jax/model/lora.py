@@ -93,7 +93,7 @@ def freeze(lora: LoRAConfig, params: dict) -> dict:
     return unflatten_dict({path: freeze_leaf(lora, path, flat[path]) for path in flat})
 
 
-def adapted(lora: LoRAConfig, adapters: dict, frozen: dict) -> dict:
+def attach_adapters(lora: LoRAConfig, adapters: dict, frozen: dict) -> dict:
     """The decoder's parameters (plain dicts): those of `frozen`, each that has an adapter as a
     LoRAWeight."""
     weights, arrays = flatten_dict(frozen), flatten_dict(adapters)

@@ -29,7 +29,7 @@ LAYER_PREFIX = "model.layers.{layer}."  # of a layer's tensors in a Hugging Face
 
 
 @dataclasses.dataclass(frozen=True)
-class Parameter:
+class DecoderParameter:
     """A weight matrix or a norm's scale.
 
     Attributes:
@@ -101,14 +101,14 @@ class Parameter:
         return tuple(sizes[axis] for axis in self.axes)
 
 
-def _in_layers(block: str, name: str, axes: str, contracted: str, tensor: str) -> Parameter:
-    return Parameter(("layers", block, name), f"L{axes}", contracted, LAYER_PREFIX + tensor)
+def _in_layers(block: str, name: str, axes: str, contracted: str, tensor: str) -> DecoderParameter:
+    return DecoderParameter(("layers", block, name), f"L{axes}", contracted, LAYER_PREFIX + tensor)
 
 
 # A token is looked up in the embedding; tied, it is the output matrix too.
-EMBEDDING = Parameter(("embed_VxD",), "VD", "D", "model.embed_tokens.weight")
-FINAL_NORM = Parameter(("final_norm", "scale"), "D", "", "model.norm.weight")
-OUTPUT = Parameter(("unembed_DxV",), "DV", "D", "lm_head.weight")
+EMBEDDING = DecoderParameter(("embed_VxD",), "VD", "D", "model.embed_tokens.weight")
+FINAL_NORM = DecoderParameter(("final_norm", "scale"), "D", "", "model.norm.weight")
+OUTPUT = DecoderParameter(("unembed_DxV",), "DV", "D", "lm_head.weight")
 PARAMETERS = (
     EMBEDDING,
     _in_layers("attention_norm", "scale", "D", "", "input_layernorm.weight"),
@@ -126,12 +126,12 @@ PARAMETERS = (
 _BY_PATH = {parameter.path: parameter for parameter in PARAMETERS}
 
 
-def parameters_of(config: "DecoderConfig") -> tuple[Parameter, ...]:
+def parameters_of(config: "DecoderConfig") -> tuple[DecoderParameter, ...]:
     """The parameters of a decoder: without an output matrix where the embedding is tied."""
     return tuple(p for p in PARAMETERS if not (config.tie_embeddings and p is OUTPUT))
 
 
-def parameter_at(path: tuple[str, ...]) -> Parameter:
+def parameter_at(path: tuple[str, ...]) -> DecoderParameter:
     """The parameter to which the array at `path` belongs: its own array, or a part of what took
     its place (a quantized or adapted weight). Raises KeyError for any other path."""
     for length in range(1, len(path) + 1):
@@ -158,7 +158,7 @@ def product_shapes(config: "DecoderConfig") -> list[tuple[int, int]]:
     the output matrix, which may be the tied embedding."""
     sizes = axis_sizes(config)
 
-    def shape(parameter: Parameter) -> tuple[int, int]:
+    def shape(parameter: DecoderParameter) -> tuple[int, int]:
         inputs, outputs = (
             math.prod(sizes[axis] for axis in axes)
             for axes in (parameter.contracted, parameter.outputs)

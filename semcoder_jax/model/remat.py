@@ -43,21 +43,21 @@ POLICIES = {
 OFFLOADING = ("offload", "offload_save_attention")
 
 
-def rematerialized(apply_layer: Callable, policy: str, gathers: bool) -> Callable:
+def rematerialize(apply_layer: Callable, policy: str, gathers: bool) -> Callable:
     """`apply_layer` (the body of a scan) under one of POLICIES.
 
     `gathers`: its weights are gathered inside it, and are so again for the backward pass.
     """
     if policy == "none" and not gathers:
         return apply_layer
-    chosen = POLICIES[policy]
+    saves = POLICIES[policy]
 
-    def kept(primitive, *arguments, **parameters):
+    def is_saveable(primitive, *arguments, **parameters):
         if primitive is jax.lax.all_gather_p:
             return _policies.nothing_saveable(primitive, *arguments, **parameters)
-        return chosen(primitive, *arguments, **parameters)
+        return saves(primitive, *arguments, **parameters)
 
-    return jax.checkpoint(apply_layer, policy=kept, prevent_cse=False)
+    return jax.checkpoint(apply_layer, policy=is_saveable, prevent_cse=False)
 
 
 def name_layer_input(x: jax.Array) -> jax.Array:

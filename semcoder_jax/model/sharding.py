@@ -8,17 +8,17 @@ heads, the feed-forward width and the vocabulary.
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from semcoder_jax.config import MESH_AXES
 from semcoder_jax.errors import UserError
-from semcoder_jax.model.parameters import MESH_AXIS_OF, Parameter, parameter_at
+from semcoder_jax.model.parameters import MESH_AXIS_OF, DecoderParameter, parameter_at
 
 BATCH_AXES = ("data", "fsdp")
 BATCH_SPEC = P(BATCH_AXES)
@@ -89,7 +89,7 @@ def parameter_spec(path: tuple[str, ...]) -> P:
     return P(*places)
 
 
-def _part_axes(parameter: Parameter, part: str) -> str:
+def _part_axes(parameter: DecoderParameter, part: str) -> str:
     """Axes of the array whose last key is `part`: the matrix, or what stands in its place."""
     if part == "scale":
         return "".join(axis for axis in parameter.axes if axis not in parameter.contracted)
@@ -99,7 +99,7 @@ def _part_axes(parameter: Parameter, part: str) -> str:
     return parameter.axes
 
 
-def parameter_shardings(params: nnx.State, mesh: Mesh) -> nnx.State:
+def parameter_shardings(params: Any, mesh: Mesh) -> Any:
     """The tree of `params` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf.
 
     An axis that its mesh axis does not divide (4 key/value heads over tensor=8, a vocabulary of
@@ -128,7 +128,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, BATCH_SPEC)
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
+def replicated_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P())
 
 

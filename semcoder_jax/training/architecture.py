@@ -16,17 +16,17 @@ def resolve_architecture(model: Mapping, sequence_length: int, tokenizer) -> Dec
     Raises ConfigError if it gives one that differs from that model's.
     """
 
-    def spelled_out() -> DecoderConfig:
+    def build_from_section() -> DecoderConfig:
         return build_decoder_config(
             model, vocab_size=hf.tokenizer_size(tokenizer), sequence_length=sequence_length
         )
 
     if "init_from" not in model:
-        return spelled_out()
+        return build_from_section()
     source = Path(model["init_from"])
     found = hf.read_config(source / MODEL if (source / MODEL).is_dir() else source)
     if len(model) > 1:
-        given = dataclasses.asdict(spelled_out())
+        given = dataclasses.asdict(build_from_section())
         del given["initializer_range"]  # of parameters that are new
         for name, value in given.items():
             if not math.isclose(value, getattr(found, name), rel_tol=1e-6):

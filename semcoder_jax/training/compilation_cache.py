@@ -9,7 +9,7 @@ from semcoder_jax.cache import cache_folder
 _HIT_EVENT = "/jax/compilation_cache/cache_hits"
 
 
-def keep_compiled_programs(workdir: str | Path) -> None:
+def enable_compilation_cache(workdir: str | Path) -> None:
     """Turn JAX's compilation cache on: in the user's own cache folder, or in WORKDIR where there
     are several processes: all of them see that folder and only the first one writes.
 
@@ -26,10 +26,10 @@ class CacheHits:
 
     def __init__(self):
         self.count = 0
-        jax.monitoring.register_event_listener(self._hear)
+        jax.monitoring.register_event_listener(self._count_hit)
 
-    def _hear(self, event: str, **_) -> None:
+    def _count_hit(self, event: str, **_) -> None:
         self.count += event == _HIT_EVENT
 
     def close(self) -> None:
-        jax.monitoring.unregister_event_listener(self._hear)
+        jax.monitoring.unregister_event_listener(self._count_hit)

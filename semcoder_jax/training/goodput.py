@@ -91,7 +91,7 @@ class WallTime:
         finally:
             self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - began
 
-    def interval(self, step: int, skipped: int = 0) -> dict[str, float]:
+    def end_interval(self, step: int, skipped: int = 0) -> dict[str, float]:
         """Seconds by phase since the last call, in which the steps up to `step` were made,
         `skipped` of them without an update."""
         now = time.monotonic()

@@ -19,7 +19,13 @@ from semcoder_jax.training.compilation_cache import CacheHits
 from semcoder_jax.training.goodput import COMPILE, WallTime, read_goodput
 from semcoder_jax.training.metrics import MetricWriter, Sink, keep_rows
 from semcoder_jax.training.step import HeldOutLoss, mean_by_kind
-from semcoder_jax.training.throughput import Machine, Speed, flops_shown, peak_memory, speed_of
+from semcoder_jax.training.throughput import (
+    Machine,
+    Speed,
+    format_flops,
+    measure_speed,
+    peak_memory,
+)
 
 SKIPPED_FILE = "skipped.jsonl"
 _IDS_SHOWN = 4
@@ -62,7 +68,7 @@ class RunLog:
         if leads and self._skipped_file.is_file():
             keep_rows(self._skipped_file, lambda row: row["step"] <= run.first)
         self._writer = MetricWriter(workdir, resumed_step=run.first, write=leads, sinks=sinks)
-        self._progress = Progress(run.first, run.num_steps, show=leads)
+        self._progress = TrainingProgress(run.first, run.num_steps, show=leads)
         self._was_cached = False
         self._gathered: list[tuple[int, dict]] = []
         self._tokens, self._seconds = 0.0, 0.0
@@ -73,14 +79,14 @@ class RunLog:
         return self._tokens / self._seconds if self._seconds else 0.0
 
     @contextlib.contextmanager
-    def compiling(self) -> Iterator[None]:
+    def time_compilation(self) -> Iterator[None]:
         """Around the call that compiles the step; it returns before the step is computed."""
         hits = CacheHits()
         with contextlib.closing(hits), self._wall.phase(COMPILE):
             yield
         self._was_cached = hits.count > 0
 
-    def step(self, step: int, metrics: dict[str, jax.Array]) -> None:
+    def record_step(self, step: int, metrics: dict[str, jax.Array]) -> None:
         """Take a step's metrics, while it may still be computing."""
         if self._gathered:
             last, values = self._gathered[-1]
@@ -96,15 +102,15 @@ class RunLog:
         if self._gathered:
             self._publish()
 
-    def evaluation(self, step: int, loss: HeldOutLoss) -> None:
+    def report_evaluation(self, step: int, loss: HeldOutLoss) -> None:
         by_kind = {f"eval_loss/{kind}": value for kind, value in loss.by_kind.items()}
         self._writer.write(step, {"eval_loss": loss.mean} | by_kind)
         self._writer.flush()
-        self.say(f"step {step}  held-out loss {_shown(loss.mean, loss.by_kind)}")
+        self.say(f"step {step}  held-out loss {_format_loss(loss.mean, loss.by_kind)}")
 
-    def goodput(self, step: int) -> None:
+    def report_goodput(self, step: int) -> None:
         """Report how the wall time of all sessions was spent."""
-        self._wall.interval(step)
+        self._wall.end_interval(step)
         if self._skipped_file is None:
             return
         goodput = read_goodput(self._workdir)
@@ -132,9 +138,9 @@ class RunLog:
             for name in ("tokens", "target_tokens", "attention_pairs", "skipped")
         }
         last = fetched[-1][0]
-        seconds = self._wall.interval(last, int(totals["skipped"]))
+        seconds = self._wall.end_interval(last, int(totals["skipped"]))
         flops = self._run.flops(totals["tokens"], totals["attention_pairs"])
-        speed = speed_of(totals, len(steps), seconds, flops)
+        speed = measure_speed(totals, len(steps), seconds, flops)
         where, memory = peak_memory()
         scalars = {f"peak_{where}_memory": float(memory)}
         if speed:
@@ -142,12 +148,14 @@ class RunLog:
             scalars |= speed.scalars(self._run.machine)
         self._writer.write(last, scalars)
         self._writer.flush()
-        rate = _rate(speed, self._run.machine) if speed else self._compiled(seconds)
-        memory_shown = f"{where} memory {memory / 2**30:.1f} GiB"
-        loss = _shown(*_mean_loss([metrics for metrics in steps if not metrics["skipped"]]))
-        self._progress.update(last, f"loss {loss}  {rate}  {memory_shown}")
+        rate = (
+            _format_rate(speed, self._run.machine) if speed else self._describe_compilation(seconds)
+        )
+        memory_text = f"{where} memory {memory / 2**30:.1f} GiB"
+        loss = _format_loss(*_mean_loss([metrics for metrics in steps if not metrics["skipped"]]))
+        self._progress.update(last, f"loss {loss}  {rate}  {memory_text}")
 
-    def _compiled(self, seconds: dict[str, float]) -> str:
+    def _describe_compilation(self, seconds: dict[str, float]) -> str:
         """Shown in place of a rate: the interval held the first step."""
         how = "read from the compilation cache" if self._was_cached else "compiled"
         return f"{how} in {seconds.get(COMPILE, 0.0):.1f} s"
@@ -167,7 +175,7 @@ class RunLog:
         )
 
 
-class Progress:
+class TrainingProgress:
     """A line an interval, with the time that remains; on a terminal a bar below them."""
 
     def __init__(self, first_step: int, num_steps: int, *, show: bool = True):
@@ -219,15 +227,15 @@ def _mean_loss(steps: Sequence[dict]) -> tuple[float, dict[str, float]]:
     return sum(map(float.__mul__, losses, targets)) / sum(targets), by_kind
 
 
-def _shown(loss: float, by_kind: dict[str, float]) -> str:
+def _format_loss(loss: float, by_kind: dict[str, float]) -> str:
     """1.2345, or 1.2345 (nl 1.1000, forward 1.3000) where there is more than one kind."""
     kinds = ", ".join(f"{kind} {value:.4f}" for kind, value in by_kind.items())
     return f"{loss:.4f} ({kinds})" if len(by_kind) > 1 else f"{loss:.4f}"
 
 
-def _rate(speed: Speed, machine: Machine) -> str:
+def _format_rate(speed: Speed, machine: Machine) -> str:
     scalars = speed.scalars(machine)
-    arithmetic = flops_shown(scalars["model_flops_per_second"])
+    arithmetic = format_flops(scalars["model_flops_per_second"])
     if "mfu" in scalars:
         arithmetic = f"MFU {scalars['mfu']:.1%}"
     return f"{speed}  {arithmetic}  input wait {speed.input_wait:.1%}"

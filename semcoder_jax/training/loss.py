@@ -44,22 +44,26 @@ def chunked_cross_entropy(
     """
     T = targets_BxT.shape[1]
     if chunk >= T:
-        return _weighted(logits_of(hidden_BxTxD), targets_BxT, weights_BxT)
+        return _weighted_cross_entropy(logits_of(hidden_BxTxD), targets_BxT, weights_BxT)
     num_chunks = -(-T // chunk)
 
-    def split(x):
+    def split_chunks(x):
         x = jnp.pad(x, [(0, 0), (0, num_chunks * chunk - T), *[(0, 0)] * (x.ndim - 2)])
         return jnp.moveaxis(x.reshape(x.shape[0], num_chunks, chunk, *x.shape[2:]), 1, 0)
 
     @jax.checkpoint
     def add(sums, part):
         hidden_BxCxD, targets_BxC, weights_BxC = part
-        *new, losses_BxC = _weighted(logits_of(hidden_BxCxD), targets_BxC, weights_BxC)
+        *new, losses_BxC = _weighted_cross_entropy(
+            logits_of(hidden_BxCxD), targets_BxC, weights_BxC
+        )
         return jax.tree.map(jnp.add, sums, tuple(new)), losses_BxC
 
     zero = jnp.zeros((), jnp.float32)
     sums, losses_NxBxC = jax.lax.scan(
-        add, (zero, zero), (split(hidden_BxTxD), split(targets_BxT), split(weights_BxT))
+        add,
+        (zero, zero),
+        (split_chunks(hidden_BxTxD), split_chunks(targets_BxT), split_chunks(weights_BxT)),
     )
     losses_BxT = jnp.moveaxis(losses_NxBxC, 0, 1).reshape(-1, num_chunks * chunk)[:, :T]
     return *sums, losses_BxT
@@ -72,7 +76,7 @@ def sums_by_kind(values_BxT: jax.Array, kinds_BxT: jax.Array, num_kinds: int) ->
     return jnp.sum(jnp.where(is_kind_BxTxN, values_BxT[..., None], 0.0), (0, 1), jnp.float32)
 
 
-def _weighted(
+def _weighted_cross_entropy(
     logits_BxTxV: jax.Array, targets_BxT: jax.Array, weights_BxT: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The results of chunked_cross_entropy, in one piece."""

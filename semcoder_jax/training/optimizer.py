@@ -15,7 +15,7 @@ from optax.contrib import MuonDimensionNumbers
 
 from semcoder_jax.config import ConfigError, OptimizerConfig
 from semcoder_jax.model import sharding
-from semcoder_jax.model.parameters import Parameter, parameter_at
+from semcoder_jax.model.parameters import DecoderParameter, parameter_at
 
 
 def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Schedule:
@@ -109,7 +109,7 @@ def optimizer_shardings(state, params_shardings, mesh: Mesh):
             found = by_path.get(keys[start:])
             if found is not None and len(found.spec) <= leaf.ndim:
                 return found
-        return sharding.replicated(mesh)
+        return sharding.replicated_sharding(mesh)
 
     return jax.tree_util.tree_map_with_path(leaf_sharding, state)
 
@@ -156,7 +156,7 @@ def mean_gradients(loss_sum: jax.Array, weight: jax.Array, gradient_sums):
     return loss_sum * scale, jax.tree.map(lambda g: g * scale, gradient_sums)
 
 
-def _map_parameters(function: Callable[[Parameter], Any], params):
+def _map_parameters(function: Callable[[DecoderParameter], Any], params):
     """`function` of the parameter at every leaf."""
     return jax.tree_util.tree_map_with_path(
         lambda path, _: function(parameter_at(sharding.path_keys(path))), params

@@ -25,15 +25,15 @@ class StopSignal:
 
     def __enter__(self) -> "StopSignal":
         if threading.current_thread() is threading.main_thread():
-            heard = (signal.SIGINT, signal.SIGTERM) if self._alone else (signal.SIGINT,)
-            self._previous = {number: signal.signal(number, self._hear) for number in heard}
+            signals = (signal.SIGINT, signal.SIGTERM) if self._alone else (signal.SIGINT,)
+            self._previous = {number: signal.signal(number, self._on_signal) for number in signals}
         return self
 
     def __exit__(self, *_) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def requested(self, step: int, checkpoints: Checkpoints) -> bool:
+    def is_requested(self, step: int, checkpoints: Checkpoints) -> bool:
         if self._alone:
             return self._seen is not None
         reached = checkpoints.reached_preemption(step)
@@ -49,7 +49,7 @@ class StopSignal:
         name, since = self._seen
         return f"stopped {time.monotonic() - since:.1f} s after {name}"
 
-    def _hear(self, number: int, _frame) -> None:
+    def _on_signal(self, number: int, _frame) -> None:
         if self._seen and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._seen = signal.Signals(number).name, time.monotonic()

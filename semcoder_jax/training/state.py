@@ -40,7 +40,9 @@ def state_shardings(shapes: TrainState, mesh: Mesh) -> TrainState:
     """A NamedSharding for every leaf: moments lie where their parameters lie."""
     params = sharding.parameter_shardings(shapes.params, mesh)
     return TrainState(
-        sharding.replicated(mesh), params, optimizer_shardings(shapes.optimizer, params, mesh)
+        sharding.replicated_sharding(mesh),
+        params,
+        optimizer_shardings(shapes.optimizer, params, mesh),
     )
 
 
@@ -94,7 +96,7 @@ class TrainSetup:
         return cls(config, graphdef, trainable, optimizer, learning_rate, mesh, shapes, shardings)
 
 
-def first_state(setup: TrainSetup) -> TrainState:
+def create_state(setup: TrainSetup) -> TrainState:
     """The state at step 0 in its shards: of the parameters that the config names, or new ones."""
     shardings = setup.shardings
     params = setup.trainable.load(shardings.params, setup.mesh)

@@ -96,7 +96,7 @@ def make_train_step(setup: TrainSetup, config: TrainConfig):
     return jax.jit(
         step,
         in_shardings=(shardings, frozen_shardings, sharding.batch_sharding(mesh)),
-        out_shardings=(shardings, sharding.replicated(mesh)),
+        out_shardings=(shardings, sharding.replicated_sharding(mesh)),
         donate_argnums=0,
     )
 

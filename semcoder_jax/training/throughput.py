@@ -66,7 +66,7 @@ class Speed:
         )
 
 
-def speed_of(
+def measure_speed(
     totals: dict[str, float], steps: int, seconds: dict[str, float], flops: float
 ) -> Speed | None:
     """The speed of an interval, from its sums of `tokens` and `target_tokens` and its seconds
@@ -93,7 +93,7 @@ def step_flops(
     )
 
 
-def formula(config: DecoderConfig, machine: Machine, adapters: bool = False) -> str:
+def describe_rates(config: DecoderConfig, machine: Machine, adapters: bool = False) -> str:
     """The line that explains once what the rates count."""
     factor = "3 x" if not adapters else "2 x, adapters and attention 3 x,"
     model = (
@@ -104,12 +104,12 @@ def formula(config: DecoderConfig, machine: Machine, adapters: bool = False) -> 
     if machine.peak is None:
         return f"{model}; no peak is known of {machine.kind!r}, so no MFU"
     return (
-        f"MFU = model FLOP/s / {flops_shown(machine.peak)} (bfloat16 peak of "
+        f"MFU = model FLOP/s / {format_flops(machine.peak)} (bfloat16 peak of "
         f"{machine.devices} x {machine.kind}); {model}"
     )
 
 
-def flops_shown(rate: float) -> str:
+def format_flops(rate: float) -> str:
     """1.5 GFLOP/s, 197 TFLOP/s."""
     unit, size = ("T", 1e12) if rate >= 1e12 else ("G", 1e9)
     number = f"{rate / size:,.0f}" if rate >= 100 * size else f"{rate / size:.3g}"

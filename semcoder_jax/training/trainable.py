@@ -27,7 +27,7 @@ from semcoder_jax.hf.adapter import read_adapter
 from semcoder_jax.loading import load_base, load_model
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.initialization import with_copying_heads
-from semcoder_jax.model.lora import adapted, freeze, initial_adapters
+from semcoder_jax.model.lora import attach_adapters, freeze, initial_adapters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +121,7 @@ class AdapterParameters:
         return self.base, checksum(frozen)
 
     def model_parameters(self, params: dict, frozen: dict) -> dict:
-        return adapted(self.lora, params, frozen)
+        return attach_adapters(self.lora, params, frozen)
 
     def adapter_count(self, params: dict) -> int | None:
         return count_parameters(params)

@@ -38,7 +38,7 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
         raise ConfigError(f"{path}: not the config of a training run ({error})") from None
     if fields := differing_fields(run, recorded):
         differences = [
-            f"{name} is {_short(ours)}, there {_short(theirs)}"
+            f"{name} is {_shorten(ours)}, there {_shorten(theirs)}"
             for name, (ours, theirs) in fields.items()
         ]
         raise ConfigError(
@@ -109,6 +109,6 @@ def _remove_unused(workdir: Path) -> None:
         workdir.rmdir()
 
 
-def _short(value) -> str:
+def _shorten(value) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
