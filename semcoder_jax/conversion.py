@@ -1,6 +1,6 @@
-"""Hugging Face directories and training workdirs, each made from the other and compared.
+"""Converts between Hugging Face directories and training workdirs, and compares the two.
 
-Import, export and verification read weights in pieces: no model is held twice.
+Import, export and verification read weights in pieces, so no model is in memory twice.
 """
 
 import dataclasses
@@ -26,12 +26,12 @@ from semcoder_jax.loading import Adapters, load_adapters, load_model
 from semcoder_jax.model import sharding
 
 IMPORTED_STEP = 0
-FILE_BYTES = 1 << 26  # of an imported checkpoint's files and of the pieces in them
+FILE_BYTES = 1 << 26  # size of an imported checkpoint's files and of the chunks in them
 
 
 @dataclasses.dataclass(frozen=True)
 class ConvertedModel:
-    """A directory that was written: its number of parameters, and the dtype they have there."""
+    """A written model directory, its number of parameters, and their dtype."""
 
     directory: Path
     parameters: int
@@ -40,13 +40,13 @@ class ConvertedModel:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What a model card says beyond what the checkpoint itself tells.
+    """Facts for the model card that the checkpoint does not record.
 
     Attributes:
-      name: of the model; None: the directory's.
-      base_model: hub id of the model that training began from; None: as imported.
+      name: the model's name; None: the directory's name.
+      base_model: hub id of the model that training started from; None: the imported model's.
       data: sources of the training data.
-      scores: measured results by name, such as {"HumanEval pass@1": 0.5}; or the JSON file of them.
+      scores: measured results by name, such as {"HumanEval pass@1": 0.5}, or a JSON file of them.
       license: an SPDX-like name of hf.card.LICENSES; None: the base model's, else the default.
     """
 
@@ -66,7 +66,7 @@ def import_hf(
     tensor: int = 1,
     progress: bool = True,
 ) -> ConvertedModel:
-    """Converts a Hugging Face model into a workdir that training and sampling take.
+    """Converts a Hugging Face model into a workdir for training and sampling.
 
     Args:
       source: HF directory, or hub id "owner/name" (`revision`: its branch, tag or commit).
@@ -108,13 +108,13 @@ def export(
 ) -> ConvertedModel:
     """Writes the latest model of a workdir as a Hugging Face directory with a model card.
 
-    Adapters come merged into their base (see `export_adapter`).
+    Merges adapters into their base (`export_adapter` writes them alone).
 
     Args:
       checkpoint: training workdir, imported workdir, or HF directory.
       output: new HF directory: config, safetensors, tokenizer, README.md.
       dtype: "float32" or "bfloat16"; None: as in the workdir's model/config.json.
-      description: what the card says of the model's name, data and scores.
+      description: name, data and scores for the model card.
       overwrite: replaces an existing directory.
       shard_bytes: most bytes of one safetensors file.
       tensor: devices that split a layer's width; all others split its parameters.
@@ -150,10 +150,10 @@ def export_adapter(
     description: Description | None = None,
     overwrite: bool = False,
 ) -> tuple[ConvertedModel, str]:
-    """Writes the adapters of a LoRA run for `peft`; also returns the base that peft loads.
+    """Writes the adapters of a LoRA run for `peft`; also returns the base that peft will load.
 
-    `checkpoint` is the workdir of the run, `output` a new directory; `description` is that
-    of `export`. Raises HFError or CheckpointError.
+    `checkpoint` is the workdir of the run, `output` a new directory; `description` is as in
+    `export`. Raises HFError or CheckpointError.
     """
     checkpoint, output = Path(checkpoint), Path(output)
     description = description or Description()
@@ -187,15 +187,15 @@ def _read_adapters(checkpoint: Path, model_directory: Path) -> Adapters:
 
 
 def _find_peft_base(base: Path) -> str:
-    """What `peft` is to load: an HF directory, or the hub id that a workdir was imported from."""
+    """Returns the base for `peft`: an HF directory, or the hub id that a workdir came from."""
     directory = find_model_directory(base)
     if directory == base:
         return str(base.absolute())
     origin = read_json(directory / CONFIG_FILE).get("_name_or_path")
     if not hub.is_hub_id(origin):
         raise hf.HFError(
-            f"{base}: the adapters' base is a workdir of no known hub id; export it and name that "
-            f"directory as --base_model"
+            f"{base}: the adapters' base is a workdir without a known hub id; export it and pass "
+            f"that directory as --base_model"
         )
     return origin
 
@@ -221,8 +221,8 @@ def verify_export(
       tensor: devices that split a layer's width; all others split its parameters.
       progress: whether a bar is shown.
 
-    Returns a report; `report.passed` is the verdict, `str(report)` the table. Raises HFError or
-    CheckpointError if either cannot be read or their architectures differ.
+    Returns a report: `report.passed` is True if the copies are equal, `str(report)` is a table.
+    Raises HFError or CheckpointError if a copy cannot be read or the architectures differ.
     """
     checkpoint = Path(checkpoint)
     directory = hub.find_source(str(source), revision=revision)
@@ -246,14 +246,14 @@ def verify_export(
 
 
 def _sample_tokens(directory: Path, rows: int, length: int) -> np.ndarray:
-    """`rows` prompts of `length` ids: source text, as a code model reads it."""
+    """Returns `rows` prompts of `length` ids from Python source text."""
     text = Path(verification.__file__).read_text(encoding="utf-8")
     ids = hf.read_tokenizer(directory).encode(text, add_special_tokens=False)[: rows * length]
     return np.resize(np.array(ids), (rows, length))
 
 
 def find_model_directory(checkpoint: Path) -> Path:
-    """Where config.json and the tokenizer of a checkpoint lie. Raises HFError."""
+    """Returns the directory of a checkpoint's config.json and tokenizer. Raises HFError."""
     if (checkpoint / checkpoints.CHECKPOINTS).is_dir():
         return checkpoint / checkpoints.MODEL
     if not (checkpoint / CONFIG_FILE).is_file():
@@ -296,8 +296,10 @@ def _read_scores(given: Mapping[str, float] | str | Path | None) -> Mapping[str,
 
 
 def _save(workdir: Path, params: nnx.State) -> None:
-    """Write an Orbax checkpoint without holding the model twice: Orbax copies as many arrays at
-    once as the largest one is large, and keeps one file's worth of them compressed."""
+    """Writes an Orbax checkpoint without holding the model twice.
+
+    Orbax copies no more bytes at once than the largest array has, and buffers one file of them.
+    """
     pure = nnx.to_pure_dict(params)
     options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
     limit = checkpoints.largest_gigabytes(pure)
@@ -319,5 +321,5 @@ def _save(workdir: Path, params: nnx.State) -> None:
 
 
 def _make_mesh(tensor: int) -> Mesh:
-    """All devices, parameters split over them as asked."""
+    """Returns a mesh of all devices that splits layer widths over `tensor` of them."""
     return sharding.make_mesh({"fsdp": -1, "tensor": tensor})

@@ -1,4 +1,4 @@
-"""The model card (README.md) of an exported model: where it comes from and what was measured."""
+"""Writes the model card (README.md) of an exported model: its origin and measured scores."""
 
 import dataclasses
 import json
@@ -11,8 +11,7 @@ from semcoder_jax.config import MODELS, DecoderConfig
 
 @dataclasses.dataclass(frozen=True)
 class License:
-    """Metadata of the hub (`license`, and name and link where that is "other"), and a sentence
-    for the reader."""
+    """Holds a license's hub metadata (with name and link if "other") and a sentence."""
 
     fields: Mapping[str, str]
     text: str
@@ -36,9 +35,12 @@ LICENSES = {
 
 @dataclasses.dataclass(frozen=True)
 class CardContent:
-    """What the card tells. `scores` maps a benchmark (with its metric, "HumanEval pass@1") to
-    the measured value; `recipe` is the run's config record; None or empty is said as such.
-    `adapter`: what is exported is an adapter for `peft`, not a whole model."""
+    """Holds the content of a card.
+
+    `scores` maps a benchmark with its metric ("HumanEval pass@1") to the measured value; `recipe`
+    is the run's config record; the card states None or empty explicitly. `adapter` marks an
+    adapter for `peft` instead of a full model.
+    """
 
     name: str
     license: str
@@ -50,9 +52,11 @@ class CardContent:
 
 
 def default_license(origin: str | None, config: DecoderConfig, trained_here: bool) -> str:
-    """DeepSeek's for whatever derives from DeepSeekCoder (SemCoder too), by the name of its origin
-    or by its architecture; this project's own for what was trained here from scratch; "unknown"
-    for the rest."""
+    """Returns the license of a model without an explicit one.
+
+    Models derived from DeepSeekCoder (including SemCoder), by name or by architecture, have
+    DeepSeek's; models trained here from scratch have this project's; others are "unknown".
+    """
     named = any(name in (origin or "").lower() for name in ("deepseek", "semcoder"))
     if named or config in MODELS.values():
         return "deepseek"
@@ -60,7 +64,7 @@ def default_license(origin: str | None, config: DecoderConfig, trained_here: boo
 
 
 def model_card(content: CardContent, config: DecoderConfig, parameters: int, dtype: str) -> str:
-    """The README.md: hub metadata in YAML, then sections for people."""
+    """Returns the text of README.md: hub metadata in YAML, then sections for people."""
     license_ = LICENSES[content.license]
     metadata = ModelCardData(
         **license_.fields,

@@ -1,7 +1,7 @@
-"""The Hugging Face Hub: a source found by path or id, and an exported directory pushed.
+"""Downloads models from the Hugging Face Hub and pushes exported directories to it.
 
-The token is what huggingface_hub finds (`HF_TOKEN`, or a login); `HF_ENDPOINT`, `HF_HOME`
-and `HF_HUB_OFFLINE` mean what they mean there.
+huggingface_hub supplies the token (`HF_TOKEN`, or a login) and reads `HF_ENDPOINT`, `HF_HOME` and
+`HF_HUB_OFFLINE`.
 """
 
 import dataclasses
@@ -26,9 +26,9 @@ _WEIGHTS = (
 
 
 def find_source(source: str, *, revision: str | None = None) -> Path:
-    """The local directory of `source`: itself, or the cached download of a hub id.
+    """Returns the local directory of `source`: itself, or the cached download of a hub id.
 
-    Weights are fetched as safetensors, as .bin only where there are none.
+    Downloads safetensors, or .bin files if the repository has no safetensors. Raises HFError.
     """
     if Path(source).is_dir():
         return Path(source)
@@ -56,7 +56,7 @@ def is_hub_id(name: str | None) -> TypeGuard[str]:
 
 @dataclasses.dataclass(frozen=True)
 class PushPlan:
-    """What a push sends: (file name, bytes) in order, and where to."""
+    """Lists the files of a push, as (name, bytes), and its destination."""
 
     repo_id: str
     revision: str
@@ -75,7 +75,7 @@ class PushPlan:
 def plan_push(
     directory: str | Path, repo_id: str, *, private: bool = True, revision: str = "main"
 ) -> PushPlan:
-    """The files of an exported directory, after a check that config and weights are whole."""
+    """Checks that config and weights are complete and returns the plan of a push."""
     directory = Path(directory)
     if not is_hub_id(repo_id):
         raise HFError(f"repo_id {repo_id!r}: expected owner/name")
@@ -86,10 +86,10 @@ def plan_push(
 
 
 def push(directory: str | Path, plan: PushPlan) -> str:
-    """Create the repository (and branch) if need be and upload; returns the commit's address.
+    """Creates the repository (and branch) if missing and uploads; returns the commit's URL.
 
-    Interrupted, the same call goes on: files that the hub has are not sent again. An existing
-    repository keeps its visibility.
+    After an interruption the same call resumes and skips files that the hub already has. An
+    existing repository keeps its visibility. Raises HFError.
     """
     api = huggingface_hub.HfApi()
     if huggingface_hub.get_token() is None:
@@ -111,9 +111,9 @@ def push(directory: str | Path, plan: PushPlan) -> str:
 
 
 def _hub_error(repo_id: str, revision: str | None, error: Exception) -> HFError:
-    """One line for what the hub said."""
+    """Returns the hub's error in one line; raises errors that are not the hub's."""
     while isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # the hub's library wraps what a worker thread met
+        error = error.__cause__  # huggingface_hub wraps errors of worker threads
     if isinstance(error, errors.GatedRepoError):
         reason = "gated: ask for access on its page and set HF_TOKEN"
     elif isinstance(error, errors.RepositoryNotFoundError):

@@ -1,9 +1,8 @@
-"""A checkpoint held against a Hugging Face directory: every tensor, then the logits.
+"""Compares a checkpoint with a Hugging Face directory: every tensor, then the logits.
 
-The directory's side is computed by transformers, the checkpoint's by the decoder here, so that
-neither reader, layout nor RoPE is checked by itself. Both sides pass the same tokens a layer at
-a time and hold one layer's weights in float32: beyond what holds the checkpoint, memory does not
-grow with the model.
+Transformers computes the directory's side and this decoder the checkpoint's, so that reader, layout
+and RoPE are checked independently. Both sides compute the same tokens one layer at a time and hold
+one layer's weights in float32: apart from the checkpoint, memory does not grow with the model.
 """
 
 import dataclasses
@@ -43,10 +42,10 @@ TensorByName = Callable[[str], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """What was found. Differences are relative, root mean square over root mean square.
+    """Holds the differences found, relative: root mean square over root mean square.
 
-    `rounded` and `differing` name the tensors that are equal only once the finer side is
-    rounded to the other's dtype, and not even then. `layers` has the difference of the states
+    `rounded` names the tensors that are equal only after the finer side is rounded to the other's
+    dtype, `differing` those that differ even then. `layers` has the difference of the states
     after each layer; `kl` is the mean divergence, in nats, of the checkpoint's next-token
     distribution from transformers'; `top1` the share of positions with the same best token.
     """
@@ -91,9 +90,12 @@ def verify(
     *,
     progress: bool = False,
 ) -> Verification:
-    """Hold the checkpoint whose tensors `tensor_of` gives (by Hugging Face name, in Hugging Face
-    layout) against `directory`, on `tokens_BxT` (each row starts elsewhere, the last one ends
-    at the greatest position). Needs torch. Raises HFError if the tensors do not correspond."""
+    """Compares a checkpoint with `directory` on the prompts `tokens_BxT`.
+
+    `tensor_of` returns a tensor of the checkpoint by Hugging Face name and in Hugging Face layout.
+    Each row starts at another position; the last one ends at the greatest. Needs torch. Raises
+    HFError if the tensors do not correspond.
+    """
     shards = ShardReader(directory)
     positions_BxT = _positions(config, *tokens_BxT.shape)
     theirs = _TransformersSide(directory, config, positions_BxT)
@@ -102,8 +104,7 @@ def verify(
     dtypes = set()
 
     def read_both(parameters: Iterable[DecoderParameter], layer: int) -> tuple[dict, dict]:
-        """The tensors of these parameters on both sides, by the parameter's tensor, compared on
-        the way."""
+        """Reads the tensors of these parameters on both sides and compares them."""
         pairs = {}
         for parameter in parameters:
             name = parameter.tensor.format(layer=layer)
@@ -159,7 +160,7 @@ def verify(
 
 
 class _TransformersSide:
-    """transformers' own layers, float32, attention in its plain form."""
+    """Computes transformers' layers in float32, with eager attention."""
 
     def __init__(self, directory: Path, config: DecoderConfig, positions_BxT: np.ndarray):
         try:
@@ -210,7 +211,7 @@ class _TransformersSide:
 
 
 class _JaxSide:
-    """The decoder's layers, float32."""
+    """Computes this decoder's layers in float32."""
 
     def __init__(self, config: DecoderConfig, positions_BxT: np.ndarray):
         self._sizes = axis_sizes(config)
@@ -279,7 +280,7 @@ def _relative_difference(expected: np.ndarray, found: np.ndarray) -> float:
 
 
 def _kl_divergence(expected: np.ndarray, found: np.ndarray) -> float:
-    """Mean of KL(softmax(expected) || softmax(found)) over positions."""
+    """Returns the mean of KL(softmax(expected) || softmax(found)) over positions."""
     log_p, log_q = (
         np.asarray(jax.nn.log_softmax(x, axis=-1), np.float64) for x in (expected, found)
     )

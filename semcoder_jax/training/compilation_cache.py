@@ -10,11 +10,11 @@ _HIT_EVENT = "/jax/compilation_cache/cache_hits"
 
 
 def enable_compilation_cache(workdir: str | Path) -> None:
-    """Turn JAX's compilation cache on: in the user's own cache folder, or in WORKDIR where there
-    are several processes: all of them see that folder and only the first one writes.
+    """Turns JAX's compilation cache on, in the user's cache folder.
 
-    A folder given to JAX (JAX_COMPILATION_CACHE_DIR) stays, and JAX_ENABLE_COMPILATION_CACHE=false
-    turns the cache off.
+    Runs of several processes use WORKDIR instead: every process reads it, the first one writes.
+    JAX_COMPILATION_CACHE_DIR overrides the folder; JAX_ENABLE_COMPILATION_CACHE=false turns the
+    cache off.
     """
     if jax.config.jax_compilation_cache_dir is None:
         folder = cache_folder() if jax.process_count() == 1 else Path(workdir).absolute()

@@ -1,4 +1,4 @@
-"""Shows a training run to people: one line an interval, and the same numbers in files."""
+"""Logs a training run: one line per interval, and the same numbers in files."""
 
 import contextlib
 import dataclasses
@@ -32,14 +32,16 @@ _IDS_SHOWN = 4
 
 
 class NotFiniteError(UserError):
-    """Too many steps whose loss or gradient could not be used."""
+    """Raised after too many steps with an unusable loss or gradient."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LoggedRun:
-    """The session that a log shows: it starts after step `first` of `num_steps` and shows one
-    line per `every` steps. `record_ids(step)` gives the ids of a step's records,
-    `flops(tokens, pairs)` the model's FLOPs (see flops) on `machine`."""
+    """Describes the logged session: it starts after step `first` of `num_steps`.
+
+    The log prints one line per `every` steps. `record_ids(step)` returns the ids of a step's
+    records, `flops(tokens, pairs)` the model FLOPs (see flops) on `machine`.
+    """
 
     first: int
     num_steps: int
@@ -52,12 +54,12 @@ class LoggedRun:
 class RunLog:
     """Collects the steps' metrics and publishes them once an interval.
 
-    At most one step is queued on the device behind the running one: the log waits for a step once
-    the next one has been started. So a request to stop takes effect within two steps. Evaluation,
-    saves and compilation do not count in tokens/s.
+    At most one step is queued on the device behind the running one: the log waits for a step after
+    the next one starts, so a request to stop takes effect within two steps. Evaluation, saves and
+    compilation do not count in tokens/s.
 
-    A step that updated nothing is reported with the ids of its records, also in
-    WORKDIR/skipped.jsonl; `skipped` counts those of this session that were published.
+    The log reports a skipped step with the ids of its records, also in WORKDIR/skipped.jsonl;
+    `skipped` counts the published ones of this session.
     """
 
     def __init__(self, workdir: Path, run: LoggedRun, wall: WallTime, sinks: Sequence[Sink] = ()):
@@ -75,19 +77,19 @@ class RunLog:
 
     @property
     def tokens_per_second(self) -> float:
-        """Useful tokens/s of the session so far."""
+        """Returns the session's tokens/s so far, without padding."""
         return self._tokens / self._seconds if self._seconds else 0.0
 
     @contextlib.contextmanager
     def time_compilation(self) -> Iterator[None]:
-        """Around the call that compiles the step; it returns before the step is computed."""
+        """Times the call that compiles the step; that call returns before the step is computed."""
         hits = CacheHits()
         with contextlib.closing(hits), self._wall.phase(COMPILE):
             yield
         self._was_cached = hits.count > 0
 
     def record_step(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        """Take a step's metrics, while it may still be computing."""
+        """Records a step's metrics, which the device may still be computing."""
         if self._gathered:
             last, values = self._gathered[-1]
             jax.block_until_ready(values)
@@ -98,7 +100,7 @@ class RunLog:
             self._publish()
 
     def flush(self) -> None:
-        """Publish all steps so far; waits for the device."""
+        """Publishes all steps so far; waits for the device."""
         if self._gathered:
             self._publish()
 
@@ -109,7 +111,7 @@ class RunLog:
         self.say(f"step {step}  held-out loss {_format_loss(loss.mean, loss.by_kind)}")
 
     def report_goodput(self, step: int) -> None:
-        """Report how the wall time of all sessions was spent."""
+        """Reports the wall time of all sessions by phase."""
         self._wall.end_interval(step)
         if self._skipped_file is None:
             return
@@ -156,7 +158,7 @@ class RunLog:
         self._progress.update(last, f"loss {loss}  {rate}  {memory_text}")
 
     def _describe_compilation(self, seconds: dict[str, float]) -> str:
-        """Shown in place of a rate: the interval held the first step."""
+        """Returns the text that replaces the rate in the interval of the first step."""
         how = "read from the compilation cache" if self._was_cached else "compiled"
         return f"{how} in {seconds.get(COMPILE, 0.0):.1f} s"
 
@@ -176,7 +178,7 @@ class RunLog:
 
 
 class TrainingProgress:
-    """A line an interval, with the time that remains; on a terminal a bar below them."""
+    """Prints one line per interval with the remaining time; on a terminal, also a bar below."""
 
     def __init__(self, first_step: int, num_steps: int, *, show: bool = True):
         self._num_steps, self._show = num_steps, show
@@ -204,7 +206,7 @@ class TrainingProgress:
             self._bar.update(step - self._bar.n)
 
     def say(self, line: str) -> None:
-        """A line of its own, above the bar."""
+        """Prints a line above the bar."""
         if self._show:
             tqdm.write(line, file=sys.stderr)
             sys.stderr.flush()
@@ -215,7 +217,7 @@ class TrainingProgress:
 
 
 def _mean_loss(steps: Sequence[dict]) -> tuple[float, dict[str, float]]:
-    """The mean over all steps' targets, in all and by kind; NaN where there are none."""
+    """Returns the mean loss over all targets, in all and by kind; NaN without targets."""
     targets = [float(metrics["target_tokens"]) for metrics in steps]
     losses = [float(metrics["loss"]) for metrics in steps]
     if not sum(targets):
@@ -228,7 +230,7 @@ def _mean_loss(steps: Sequence[dict]) -> tuple[float, dict[str, float]]:
 
 
 def _format_loss(loss: float, by_kind: dict[str, float]) -> str:
-    """1.2345, or 1.2345 (nl 1.1000, forward 1.3000) where there is more than one kind."""
+    """Formats as 1.2345, or as 1.2345 (nl 1.1000, forward 1.3000) for several kinds."""
     kinds = ", ".join(f"{kind} {value:.4f}" for kind, value in by_kind.items())
     return f"{loss:.4f} ({kinds})" if len(by_kind) > 1 else f"{loss:.4f}"
 
@@ -242,7 +244,7 @@ def _format_rate(speed: Speed, machine: Machine) -> str:
 
 
 def _scalars(metrics: dict) -> dict[str, float]:
-    """A step's metrics, those by kind as loss/KIND and target_tokens/KIND of the kinds it held."""
+    """Returns a step's metrics by name, with loss/KIND and target_tokens/KIND of its kinds."""
     scalars = {name: value.item() for name, value in metrics.items() if value.ndim == 0}
     losses_N, targets_N = metrics["loss_by_kind"], metrics["targets_by_kind"]
     for kind, loss in mean_by_kind(losses_N, targets_N).items():

@@ -1,4 +1,4 @@
-"""Turns a signal from the keyboard or the scheduler into a request to stop after a step."""
+"""Turns SIGINT and SIGTERM into a request to stop after the current step."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ from semcoder_jax.checkpoints import Checkpoints
 class StopSignal:
     """Turns SIGTERM and SIGINT into a request to stop after the current step.
 
-    In a run of several processes JAX's preemption service hears SIGTERM and all processes agree
-    on the step; SIGINT is passed on to it. A second SIGINT interrupts at once.
+    In a run of several processes JAX's preemption service receives SIGTERM and all processes agree
+    on the step; SIGINT is forwarded to it. A second SIGINT interrupts at once.
     """
 
     def __init__(self):
@@ -34,6 +34,7 @@ class StopSignal:
             signal.signal(number, handler)
 
     def is_requested(self, step: int, checkpoints: Checkpoints) -> bool:
+        """Returns whether the run must stop after `step`."""
         if self._alone:
             return self._seen is not None
         reached = checkpoints.reached_preemption(step)
@@ -43,7 +44,7 @@ class StopSignal:
 
     @property
     def reason(self) -> str:
-        """Why the session ends early, for people: "stopped 1.2 s after SIGTERM"."""
+        """Returns why the session ends early: "stopped 1.2 s after SIGTERM"."""
         if self._seen is None:
             return "stopped"
         name, since = self._seen

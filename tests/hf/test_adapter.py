@@ -140,7 +140,7 @@ def test_adapters_of_peft_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"r": 4}, "adapter_config.json: r is 4, expected 2 as the config's lora section says"),
+        ({"r": 4}, "adapter_config.json: r is 4, expected 2 as in the config's lora section"),
         ({"use_rslora": True}, "adapter_config.json: use_rslora is True, expected False"),
         ({"target_modules": ["q_proj"]}, r"target_modules is ['q_proj'], expected ['down_proj'"),
         ({"use_dora": True}, "lora_magnitude_vector"),
