@@ -101,9 +101,8 @@ def export(
 
     The directory appears only when complete: files are written to a hidden directory beside it,
     which is then renamed. Parameters may lie on any mesh; all processes must call, the first
-    writes.
-    Raises HFError if the directory exists (without `overwrite`; with it, if it holds no model) or
-    the disk is full.
+    writes. Raises HFError if the directory exists (without `overwrite`; with it, if it holds no
+    model) or the disk is full.
     """
     directory = Path(directory)
     if dtype not in DTYPES:
