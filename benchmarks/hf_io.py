@@ -190,9 +190,9 @@ def _write_byte_tokenizer(directory: Path) -> None:
 
 def identical(directory: Path, other: Path) -> bool:
     """Whether every tensor has the same bytes in both."""
-    from semcoder_jax.hf.shards import Shards
+    from semcoder_jax.hf.shards import ShardReader
 
-    ours, theirs = Shards(directory), Shards(other)
+    ours, theirs = ShardReader(directory), ShardReader(other)
     return ours.shapes == theirs.shapes and all(
         np.array_equal(ours.read(name).view(np.uint16), theirs.read(name).view(np.uint16))
         for name in ours.shapes

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from semcoder_jax.config import LoRAConfig
 from semcoder_jax.inference.detokenize import encode_prompt
-from semcoder_jax.loading import Model, load_model
+from semcoder_jax.loading import LoadedModel, load_model
 from semcoder_jax.model.kv_cache import PAGE_SIZE, KVCache
 from semcoder_jax.model.lora import freeze
 from semcoder_jax.model.quantization import quantize_params, weight_bytes
@@ -67,7 +67,7 @@ class Loss:
 
 
 def measure(
-    model: Model, texts: Sequence[str], *, tokens_per_text: int = 512, progress: bool = True
+    model: LoadedModel, texts: Sequence[str], *, tokens_per_text: int = 512, progress: bool = True
 ) -> dict[str, Loss]:
     """The loss of each of SETTINGS."""
     rows = [encode_prompt(model.tokenizer, text)[:tokens_per_text] for text in texts]

@@ -163,7 +163,7 @@ def load(path: Path):
     from semcoder_jax import hf
     from semcoder_jax.checkpoints import abstract_model
     from semcoder_jax.config import Compute
-    from semcoder_jax.loading import Model, load_model
+    from semcoder_jax.loading import LoadedModel, load_model
 
     if (path / "tokenizer.json").exists():
         model = load_model(path)
@@ -172,7 +172,7 @@ def load(path: Path):
         return dataclasses.replace(model, tokenizer=tokenizer)
     config, params = hf.load(path)
     graphdef, _ = nnx.split(abstract_model(config, Compute()))
-    return Model(config, graphdef, params, Ids(config.vocab_size))
+    return LoadedModel(config, graphdef, params, Ids(config.vocab_size))
 
 
 # ==== The two sides

@@ -46,7 +46,7 @@ def random_model(size: str, quantize: bool):
 
     from semcoder_jax.checkpoints import abstract_model
     from semcoder_jax.config import MODELS, Compute
-    from semcoder_jax.loading import Model
+    from semcoder_jax.loading import LoadedModel
     from semcoder_jax.model.quantization import quantize_params
 
     config = MODELS[size]
@@ -60,7 +60,7 @@ def random_model(size: str, quantize: bool):
         leaf = nnx.State.from_flat_path({path: param.replace(weight)})
         leaves |= dict((quantize_params(leaf) if quantize else leaf).flat_state())
     params = nnx.State.from_flat_path(leaves)
-    return Model(config, graphdef, params, Ids(config.vocab_size))
+    return LoadedModel(config, graphdef, params, Ids(config.vocab_size))
 
 
 def _transformers_on_accelerator(size: str, prompts: list[list[int]], count: int) -> dict:

@@ -79,7 +79,7 @@ def peaks(case: Case, model: str = "6.7b") -> dict[str, float | str]:
     B, M, N = case.slots, config.max_positions, -(-config.max_positions // PAGE_SIZE)
 
     def whole(shape, dtype=jnp.int32):
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding.replicated(mesh))
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding.replicated_sharding(mesh))
 
     rows = Rows(
         active_B=whole((B,), bool),

@@ -37,10 +37,10 @@ from semcoder_jax.evaluation.generators import ModelSource
 from semcoder_jax.evaluation.harness import generate, judged
 from semcoder_jax.evaluation.results import Run, to_json
 from semcoder_jax.inference.generate import SamplingParams
-from semcoder_jax.loading import Model
+from semcoder_jax.loading import LoadedModel
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.initialization import with_copying_heads
-from semcoder_jax.training.compilation_cache import keep_compiled_programs
+from semcoder_jax.training.compilation_cache import enable_compilation_cache
 from semcoder_jax.training.loop import TrainResult, train
 
 PROBLEMS = 400
@@ -88,14 +88,14 @@ def quickstart(config, workdir: Path) -> Outcome:
     return Outcome(untrained, trained, result, exported)
 
 
-def untrained_model(run: RunConfig, workdir: Path) -> Model:
+def untrained_model(run: RunConfig, workdir: Path) -> LoadedModel:
     """Returns the model with the initial parameters of training."""
     config = hf.read_config(workdir / MODEL)
     tokenizer = hf.read_tokenizer(workdir / MODEL)
     graphdef, state = nnx.split(Decoder(config, rngs=nnx.Rngs(run.seed)))
     params = with_copying_heads(nnx.to_pure_dict(state), config, run.initialization, run.seed)
     nnx.replace_by_pure_dict(state, params)
-    return Model(config, graphdef, state, tokenizer)
+    return LoadedModel(config, graphdef, state, tokenizer)
 
 
 def export_checkpoint(workdir: Path) -> Path:
@@ -114,7 +114,7 @@ def export_checkpoint(workdir: Path) -> Path:
     ).directory
 
 
-def _ask(model: Model, problems: Heldout, folder: Path, variants=VARIANTS) -> Run:
+def _ask(model: LoadedModel, problems: Heldout, folder: Path, variants=VARIANTS) -> Run:
     """Evaluates a model; caches its generations in `folder`, keyed by its parameters."""
     sums = [float(abs(leaf).sum()) for leaf in jax.tree.leaves(model.params)]
     identity = {"parameters": sums, "sampling": dataclasses.asdict(SAMPLING)}
@@ -184,7 +184,7 @@ def _run(arguments: Sequence[str]) -> None:
     given = {argument.partition("=")[0] for argument in arguments}
     missing = [f"{flag}={value}" for flag, value in defaults.items() if flag not in given]
     config, workdir = train_command.parse_arguments([*missing, *arguments])
-    keep_compiled_programs(workdir)
+    enable_compilation_cache(workdir)
     outcome = quickstart(config, Path(workdir))
     # Always the first problem, right or wrong, so that the example is not selected.
     example = next(a for a in outcome.trained.answers if a.variant == "monologue")

@@ -10,8 +10,7 @@ from semcoder_jax.config_files import read_config
 from semcoder_jax.conversion import Description, export, import_hf, verify_export
 from semcoder_jax.inference import generate as sampling
 from semcoder_jax.inference.params import Generation, SamplingParams
-from semcoder_jax.loading import Model as LoadedModel
-from semcoder_jax.loading import load_model
+from semcoder_jax.loading import LoadedModel, load_model
 from semcoder_jax.server.run import serve
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The folder in which this package keeps what it can make or fetch again."""
+"""Locates the cache folder: files that this package can make or download again."""
 
 import os
 from pathlib import Path
@@ -7,5 +7,5 @@ CACHE_VARIABLE = "SEMCODER_CACHE"
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:
-    """`cache`, else $SEMCODER_CACHE, else the folder ~/.cache/semcoder-jax; need not exist."""
+    """Returns `cache`, else $SEMCODER_CACHE, else ~/.cache/semcoder-jax; it need not exist."""
     return Path(cache or os.environ.get(CACHE_VARIABLE) or "~/.cache/semcoder-jax").expanduser()

@@ -1,11 +1,11 @@
-"""What a training run saves and how it is read back, for resuming and for inference.
+"""Saves the state of a training run and restores it, for resuming and for inference.
 
 A checkpoint holds four items: `params`, `optimizer`, `data` (the state of the input iterator)
 and `meta` (step, checksums). It is written asynchronously by Orbax and appears under its final
 name only when complete. Arrays are restored straight into the shards of any mesh.
 
-A run of adapters (see lora) saves these alone, and the checksum of the base they belong to, which
-is read again from where the run's config names it.
+A LoRA run saves only its adapters and the checksum of their base. Restoring reads the base again
+from the directory that the run's config names.
 """
 
 import contextlib
@@ -29,23 +29,23 @@ from semcoder_jax.config import Compute, DecoderConfig
 from semcoder_jax.errors import UserError
 from semcoder_jax.model.decoder import Decoder
 
-# Not signs of damage: files that are missing, cut or altered make Orbax raise anything else.
+# These errors are no sign of damage: for missing, truncated or altered files Orbax raises others.
 _OUT_OF_MEMORY = (MemoryError, jax.errors.JaxRuntimeError)
 CHECKPOINTS = "checkpoints"
 MODEL = "model"
 
 
 class CheckpointError(UserError):
-    """A directory without a checkpoint, or one that does not fit."""
+    """Raised for a directory without a checkpoint, or with one that does not fit."""
 
 
 class BaseError(CheckpointError):
-    """Adapters and a base that they were not trained over."""
+    """Raised if adapters were trained over another base."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Restored:
-    """A checkpoint read back; `data` is the state of the input iterator."""
+class RestoredCheckpoint:
+    """A restored checkpoint; `data` is the state of the input iterator."""
 
     step: int
     params: Any
@@ -54,14 +54,14 @@ class Restored:
 
 
 class Checkpoints:
-    """The checkpoints of one training workdir; a step is the number of updates made.
+    """Saves and restores the checkpoints of one training workdir; a step counts updates made.
 
     Attributes:
-      base: where the saved parameters belong to frozen ones: (the directory of these, checksum).
+      base: (directory, checksum) of the frozen parameters that the saved adapters belong to.
     """
 
     def __init__(self, workdir: str | Path, *, keep: int = 2):
-        """The newest `keep` checkpoints are kept. Creates WORKDIR/checkpoints."""
+        """Creates WORKDIR/checkpoints, which holds the newest `keep` checkpoints."""
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True)
         self.base: tuple[str | None, str | None] = (None, None)
         self._directory = Path(workdir).absolute() / CHECKPOINTS
@@ -71,8 +71,10 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, params, optimizer_state, data_iterator) -> None:
-        """Start saving; returns once the arrays may be overwritten (donated), before the files
-        are complete. A step that is already saved is left alone."""
+        """Starts saving; returns once the arrays may be donated, before the files are complete.
+
+        Does nothing if this step is already saved.
+        """
         if step == self._manager.latest_step():
             return
         self._manager.save(
@@ -93,14 +95,15 @@ class Checkpoints:
             force=True,
         )
 
-    def restore_last(self, params, optimizer_state, data_iterator) -> "Restored | None":
-        """What was saved last and is sound, and `data_iterator` set to its place; None where
-        nothing was saved. `params` and `optimizer_state` are trees of ShapeDtypeStructs that
-        carry shardings.
+    def restore_last(self, params, optimizer_state, data_iterator) -> "RestoredCheckpoint | None":
+        """Restores the latest undamaged checkpoint and sets `data_iterator` to its position.
 
-        A checkpoint that cannot be read, or whose arrays are not those saved (by checksum), is
-        put aside as STEP.damaged, with a warning, and the one before it is taken. Raises
-        CheckpointError if none is sound, BaseError if it belongs to another base.
+        Returns None if nothing was saved. `params` and `optimizer_state` are trees of
+        ShapeDtypeStructs that carry shardings.
+
+        Renames a checkpoint that cannot be read, or whose checksum differs, to STEP.damaged with
+        a warning, and tries the one before it. Raises CheckpointError if all are damaged,
+        BaseError if the checkpoint belongs to another base.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
@@ -109,15 +112,15 @@ class Checkpoints:
             except (BaseError, *_OUT_OF_MEMORY):
                 raise
             except Exception as error:
-                self._put_aside(step, error)
+                self._set_aside_damaged(step, error)
                 continue
             data_iterator.set_state(restored.data)
             return restored
         if steps:
-            raise CheckpointError(f"{self._directory}: none of its checkpoints can be restored")
+            raise CheckpointError(f"{self._directory}: no checkpoint here can be restored")
         return None
 
-    def _restore(self, step: int, params, optimizer_state) -> "Restored":
+    def _restore(self, step: int, params, optimizer_state) -> "RestoredCheckpoint":
         read = self._manager.restore(
             step,
             args=ocp.args.Composite(
@@ -131,14 +134,14 @@ class Checkpoints:
         if found != saved:
             raise CheckpointError(f"checksum {found}, saved with {saved}")
         check_base(*self.base, read.meta.get("base"))
-        return Restored(step, read.params, read.optimizer, read.data)
+        return RestoredCheckpoint(step, read.params, read.optimizer, read.data)
 
-    def _put_aside(self, step: int, error: Exception) -> None:
+    def _set_aside_damaged(self, step: int, error: Exception) -> None:
         damaged = self._directory / f"{step}.damaged"
         if jax.process_index() == 0:
             print(
-                f"warning: {self._directory}/{step} is damaged ({_first_line(error)}); kept as "
-                f"{damaged.name}, going on from the one before",
+                f"warning: {self._directory}/{step} is damaged ({_first_line(error)}); renamed "
+                f"to {damaged.name}, restoring the checkpoint before it",
                 file=sys.stderr,
             )
             shutil.rmtree(damaged, ignore_errors=True)
@@ -148,32 +151,32 @@ class Checkpoints:
         self._manager.reload()
 
     def reached_preemption(self, step: int) -> bool:
-        """Whether the processes of a jax.distributed run agree that this step is their last."""
+        """Returns whether all processes of a run agree that this step is the last."""
         return self._manager.reached_preemption(step)
 
     def wait(self) -> None:
-        """Until everything that was started is on disk."""
+        """Waits until every save that was started is on disk."""
         self._manager.wait_until_finished()
 
     def close(self) -> None:
         self._manager.close()
 
 
-def check_base(base: str | Path, found: str | None, saved: str | None) -> None:
+def check_base(base: str | Path | None, found: str | None, saved: str | None) -> None:
     if found != saved:
         raise BaseError(
             f"{base}: not the weights that the saved adapters were trained over (checksum {found}, "
-            f"expected {saved}); put those back or begin in another --workdir"
+            f"expected {saved}); put those weights back or choose another --workdir"
         )
 
 
 def abstract_model(config: DecoderConfig, compute: Compute) -> Decoder:
-    """The module with shapes in place of arrays."""
+    """Returns the decoder with shapes in place of arrays."""
     return nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(0), compute=compute))
 
 
 def with_shardings(tree, shardings, dtype: str | None = None):
-    """ShapeDtypeStructs of `tree`, each with its sharding (and another dtype, if given)."""
+    """Returns `tree` as ShapeDtypeStructs with `shardings`, and with `dtype` if given."""
     return jax.tree.map(
         lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, dtype or leaf.dtype, sharding=place),
         tree,
@@ -181,15 +184,17 @@ def with_shardings(tree, shardings, dtype: str | None = None):
     )
 
 
-def restored_latest(workdir: Path, wanted, **others):
-    """The parameters of the latest checkpoint as `wanted`, a tree of ShapeDtypeStructs with
-    shardings, and `others` of its items."""
+def restore_latest(workdir: Path, wanted, **others):
+    """Restores the parameters of the latest checkpoint, and the items in `others`.
+
+    `wanted` is a tree of ShapeDtypeStructs with shardings. Raises CheckpointError.
+    """
     options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
-    with quiet_logs():  # of a warning that the manager may not write
+    with quiet_logs():  # Orbax warns that a read-only manager cannot write
         manager = ocp.CheckpointManager(
             (workdir / CHECKPOINTS).absolute(),
             options=options,
-            handler_registry=_restoring_one_at_a_time(wanted),
+            handler_registry=_one_at_a_time_handlers(wanted),
         )
     try:
         step = manager.latest_step()
@@ -209,8 +214,10 @@ def restored_latest(workdir: Path, wanted, **others):
 
 @jax.jit
 def _bit_sums(tree):
-    """The sum of each array's bits taken as unsigned integers, modulo 2^32: the same on any mesh,
-    for integer addition has no order."""
+    """Sums each array's bits as unsigned integers, modulo 2^32.
+
+    The sum is the same on any mesh, because integer addition does not depend on order.
+    """
 
     def bit_sum(leaf):
         bits = jnp.dtype(f"uint{8 * leaf.dtype.itemsize}")
@@ -220,14 +227,16 @@ def _bit_sums(tree):
 
 
 def checksum(tree) -> str:
-    """Of all bits of a tree's arrays and their order; one replicated pass over them."""
+    """Returns a checksum of all bits of a tree's arrays, in order; makes one pass over them."""
     sums = np.asarray(jax.device_get(_bit_sums(tree)), "<u4")
     return hashlib.sha256(sums.tobytes()).hexdigest()[:16]
 
 
-def _restoring_one_at_a_time(params) -> ocp.handlers.DefaultCheckpointHandlerRegistry:
-    """Orbax copies what it reads to the devices, by default all arrays at once, which would hold
-    the model twice: here as many as the largest one is large."""
+def _one_at_a_time_handlers(params) -> ocp.handlers.DefaultCheckpointHandlerRegistry:
+    """Returns handlers that restore no more bytes at a time than the largest array has.
+
+    By default Orbax copies all arrays to the devices at once, which would hold the model twice.
+    """
     handler = ocp.StandardCheckpointHandler(restore_concurrent_gb=largest_gigabytes(params))
     registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
     registry.add("params", ocp.args.StandardRestore, handler)
@@ -236,7 +245,7 @@ def _restoring_one_at_a_time(params) -> ocp.handlers.DefaultCheckpointHandlerReg
 
 
 def largest_gigabytes(params) -> float:
-    """Room for the largest array, in the unit of Orbax's limits (a fraction serves it too)."""
+    """Returns the size of the largest array in GB, the unit of Orbax's limits."""
     leaves = jax.tree.leaves(params)
     largest = max(math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize for leaf in leaves)
     return 1.01 * largest / 1e9  # an array must be smaller than the limit
@@ -244,7 +253,7 @@ def largest_gigabytes(params) -> float:
 
 @contextlib.contextmanager
 def quiet_logs():
-    """Leaves out Orbax's warnings about its own defaults."""
+    """Hides Orbax's warnings about its own defaults."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""Config files: Python modules with `get_config()`, found on disk or among those installed."""
+"""Finds and reads config files: Python modules with `get_config()`, on disk or installed."""
 
 import importlib.util
 from pathlib import Path
@@ -10,14 +10,14 @@ PREFIX = "configs/"
 
 
 class ConfigFileError(UserError):
-    """A config file that is missing, fails, or has no get_config()."""
+    """Raised for a config file that is missing, fails, or has no get_config()."""
 
 
 def find_config(path: str | Path) -> Path:
-    """`path`, or the installed copy where it begins with "configs/" and is no file here.
+    """Returns `path`, or its installed copy if it begins with "configs/" and is not a file here.
 
-    So `configs/quickstart.py` names the same config in a checkout and beside an installed
-    package. A path that is found nowhere comes back as it is.
+    Thus `configs/quickstart.py` names the same config in a checkout and with an installed
+    package. Returns `path` unchanged if neither exists.
     """
     if Path(path).is_file() or not str(path).startswith(PREFIX):
         return Path(path)
@@ -30,7 +30,7 @@ def find_config(path: str | Path) -> Path:
 
 
 def read_config(path: str | Path) -> Any:
-    """The ConfigDict that a config file's `get_config()` returns. Raises ConfigFileError."""
+    """Returns the ConfigDict of a config file's `get_config()`. Raises ConfigFileError."""
     found = find_config(path)
     if not found.is_file():
         raise ConfigFileError(f"{path}: no such config file")

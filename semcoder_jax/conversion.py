@@ -1,6 +1,6 @@
-"""Hugging Face directories and training workdirs, each made from the other and compared.
+"""Converts between Hugging Face directories and training workdirs, and compares the two.
 
-Import, export and verification read weights in pieces: no model is held twice.
+Import, export and verification read weights in pieces, so no model is in memory twice.
 """
 
 import dataclasses
@@ -18,20 +18,20 @@ from semcoder_jax import checkpoints, hf
 from semcoder_jax.hf import card, hub, verification
 from semcoder_jax.hf.adapter import export_adapter as write_adapter
 from semcoder_jax.hf.config import CONFIG_FILE, read_json, stored_dtype
-from semcoder_jax.hf.directory import renamed_when_complete
+from semcoder_jax.hf.directory import rename_when_complete
 from semcoder_jax.hf.layout import parameter_count, tensor_shapes
-from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, Shards, check_space
+from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardReader, check_space
 from semcoder_jax.hf.weights import tensor_by_name
 from semcoder_jax.loading import Adapters, load_adapters, load_model
 from semcoder_jax.model import sharding
 
 IMPORTED_STEP = 0
-FILE_BYTES = 1 << 26  # of an imported checkpoint's files and of the pieces in them
+FILE_BYTES = 1 << 26  # size of an imported checkpoint's files and of the chunks in them
 
 
 @dataclasses.dataclass(frozen=True)
-class Converted:
-    """A directory that was written: its number of parameters, and the dtype they have there."""
+class ConvertedModel:
+    """A written model directory, its number of parameters, and their dtype."""
 
     directory: Path
     parameters: int
@@ -40,13 +40,13 @@ class Converted:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What a model card says beyond what the checkpoint itself tells.
+    """Facts for the model card that the checkpoint does not record.
 
     Attributes:
-      name: of the model; None: the directory's.
-      base_model: hub id of the model that training began from; None: as imported.
+      name: the model's name; None: the directory's name.
+      base_model: hub id of the model that training started from; None: the imported model's.
       data: sources of the training data.
-      scores: measured results by name, such as {"HumanEval pass@1": 0.5}; or the JSON file of them.
+      scores: measured results by name, such as {"HumanEval pass@1": 0.5}, or a JSON file of them.
       license: an SPDX-like name of hf.card.LICENSES; None: the base model's, else the default.
     """
 
@@ -65,8 +65,8 @@ def import_hf(
     revision: str | None = None,
     tensor: int = 1,
     progress: bool = True,
-) -> Converted:
-    """Converts a Hugging Face model into a workdir that training and sampling take.
+) -> ConvertedModel:
+    """Converts a Hugging Face model into a workdir for training and sampling.
 
     Args:
       source: HF directory, or hub id "owner/name" (`revision`: its branch, tag or commit).
@@ -84,15 +84,15 @@ def import_hf(
     directory = hub.find_source(source, revision=revision)
     config, tokenizer = hf.read_config(directory), hf.read_tokenizer(directory)
     dtype = dtype or stored_dtype(directory)
-    with renamed_when_complete(output, overwrite=False) as partial:
+    with rename_when_complete(output, overwrite=False) as partial:
         if jax.process_index() == 0:
             check_space(partial, parameter_count(config) * np.dtype(dtype).itemsize)
             model = partial / checkpoints.MODEL
             origin = None if Path(source).is_dir() else source
             hf.write_model_directory(model, config, tokenizer, dtype=dtype, origin=origin)
-        _, params = hf.load(directory, mesh=_mesh(tensor), dtype=dtype, progress=progress)
+        _, params = hf.load(directory, mesh=_make_mesh(tensor), dtype=dtype, progress=progress)
         _save(partial, params)
-    return Converted(output, parameter_count(config), dtype)
+    return ConvertedModel(output, parameter_count(config), dtype)
 
 
 def export(
@@ -105,16 +105,16 @@ def export(
     shard_bytes: int = DEFAULT_SHARD_BYTES,
     tensor: int = 1,
     progress: bool = True,
-) -> Converted:
+) -> ConvertedModel:
     """Writes the latest model of a workdir as a Hugging Face directory with a model card.
 
-    Adapters come merged into their base (see `export_adapter`).
+    Merges adapters into their base (`export_adapter` writes them alone).
 
     Args:
       checkpoint: training workdir, imported workdir, or HF directory.
       output: new HF directory: config, safetensors, tokenizer, README.md.
       dtype: "float32" or "bfloat16"; None: as in the workdir's model/config.json.
-      description: what the card says of the model's name, data and scores.
+      description: name, data and scores for the model card.
       overwrite: replaces an existing directory.
       shard_bytes: most bytes of one safetensors file.
       tensor: devices that split a layer's width; all others split its parameters.
@@ -127,7 +127,7 @@ def export(
     model_directory = find_model_directory(checkpoint)
     dtype = dtype or stored_dtype(model_directory)
     content = _card_content(description or Description(), output, checkpoint, model_directory)
-    model = load_model(checkpoint, mesh=_mesh(tensor), dtype=dtype)
+    model = load_model(checkpoint, mesh=_make_mesh(tensor), dtype=dtype)
     count = parameter_count(model.config)
     hf.export(
         output,
@@ -140,7 +140,7 @@ def export(
         overwrite=overwrite,
         progress=progress,
     )
-    return Converted(output, count, dtype)
+    return ConvertedModel(output, count, dtype)
 
 
 def export_adapter(
@@ -149,18 +149,18 @@ def export_adapter(
     *,
     description: Description | None = None,
     overwrite: bool = False,
-) -> tuple[Converted, str]:
-    """Writes the adapters of a LoRA run for `peft`; also returns the base that peft loads.
+) -> tuple[ConvertedModel, str]:
+    """Writes the adapters of a LoRA run for `peft`; also returns the base that peft will load.
 
-    `checkpoint` is the workdir of the run, `output` a new directory; `description` is that
-    of `export`. Raises HFError or CheckpointError.
+    `checkpoint` is the workdir of the run, `output` a new directory; `description` is as in
+    `export`. Raises HFError or CheckpointError.
     """
     checkpoint, output = Path(checkpoint), Path(output)
     description = description or Description()
     model_directory = find_model_directory(checkpoint)
     adapters = _read_adapters(checkpoint, model_directory)
     config = hf.read_config(model_directory)
-    base_model = description.base_model or _name_of_base(adapters.base)
+    base_model = description.base_model or _find_peft_base(adapters.base)
     content = _card_content(description, output, checkpoint, model_directory)
     if not content.base_model and hub.is_hub_id(base_model):
         content = dataclasses.replace(content, base_model=base_model)
@@ -176,7 +176,7 @@ def export_adapter(
         overwrite=overwrite,
     )
     count = sum(leaf.size for leaf in jax.tree.leaves(adapters.params))
-    return Converted(output, count, "float32"), base_model
+    return ConvertedModel(output, count, "float32"), base_model
 
 
 def _read_adapters(checkpoint: Path, model_directory: Path) -> Adapters:
@@ -186,16 +186,16 @@ def _read_adapters(checkpoint: Path, model_directory: Path) -> Adapters:
     return adapters
 
 
-def _name_of_base(base: Path) -> str:
-    """What `peft` is to load: an HF directory, or the hub id that a workdir was imported from."""
+def _find_peft_base(base: Path) -> str:
+    """Returns the base for `peft`: an HF directory, or the hub id that a workdir came from."""
     directory = find_model_directory(base)
     if directory == base:
         return str(base.absolute())
     origin = read_json(directory / CONFIG_FILE).get("_name_or_path")
     if not hub.is_hub_id(origin):
         raise hf.HFError(
-            f"{base}: the adapters' base is a workdir of no known hub id; export it and name that "
-            f"directory as --base_model"
+            f"{base}: the adapters' base is a workdir without a known hub id; export it and pass "
+            f"that directory as --base_model"
         )
     return origin
 
@@ -221,8 +221,8 @@ def verify_export(
       tensor: devices that split a layer's width; all others split its parameters.
       progress: whether a bar is shown.
 
-    Returns a report; `report.passed` is the verdict, `str(report)` the table. Raises HFError or
-    CheckpointError if either cannot be read or their architectures differ.
+    Returns a report: `report.passed` is True if the copies are equal, `str(report)` is a table.
+    Raises HFError or CheckpointError if a copy cannot be read or the architectures differ.
     """
     checkpoint = Path(checkpoint)
     directory = hub.find_source(str(source), revision=revision)
@@ -234,26 +234,26 @@ def verify_export(
             f"{hf.read_config(model_directory)}"
         )
     if model_directory == checkpoint:
-        shards = Shards(checkpoint)
+        shards = ShardReader(checkpoint)
         shards.check(tensor_shapes(config), ignored=("lm_head.weight",))
         tensor_of = shards.read
     else:
         dtype = stored_dtype(model_directory)
-        model = load_model(checkpoint, mesh=_mesh(tensor), dtype=dtype)
+        model = load_model(checkpoint, mesh=_make_mesh(tensor), dtype=dtype)
         tensor_of = functools.partial(tensor_by_name, config, model.params, dtype)
     tokens_BxT = _sample_tokens(directory, rows, min(tokens, config.max_positions))
     return verification.verify(directory, config, tensor_of, tokens_BxT, progress=progress)
 
 
 def _sample_tokens(directory: Path, rows: int, length: int) -> np.ndarray:
-    """`rows` prompts of `length` ids: source text, as a code model reads it."""
+    """Returns `rows` prompts of `length` ids from Python source text."""
     text = Path(verification.__file__).read_text(encoding="utf-8")
     ids = hf.read_tokenizer(directory).encode(text, add_special_tokens=False)[: rows * length]
     return np.resize(np.array(ids), (rows, length))
 
 
 def find_model_directory(checkpoint: Path) -> Path:
-    """Where config.json and the tokenizer of a checkpoint lie. Raises HFError."""
+    """Returns the directory of a checkpoint's config.json and tokenizer. Raises HFError."""
     if (checkpoint / checkpoints.CHECKPOINTS).is_dir():
         return checkpoint / checkpoints.MODEL
     if not (checkpoint / CONFIG_FILE).is_file():
@@ -282,11 +282,11 @@ def _card_content(
         base_model=origin if hub.is_hub_id(origin) else None,
         data=tuple(description.data),
         recipe=recipe,
-        scores=_scores(description.scores),
+        scores=_read_scores(description.scores),
     )
 
 
-def _scores(given: Mapping[str, float] | str | Path | None) -> Mapping[str, float]:
+def _read_scores(given: Mapping[str, float] | str | Path | None) -> Mapping[str, float]:
     scores = read_json(Path(given)) if isinstance(given, str | Path) else dict(given or {})
     place = given if isinstance(given, str | Path) else "scores"
     for name, value in scores.items():
@@ -296,8 +296,10 @@ def _scores(given: Mapping[str, float] | str | Path | None) -> Mapping[str, floa
 
 
 def _save(workdir: Path, params: nnx.State) -> None:
-    """Write an Orbax checkpoint without holding the model twice: Orbax copies as many arrays at
-    once as the largest one is large, and keeps one file's worth of them compressed."""
+    """Writes an Orbax checkpoint without holding the model twice.
+
+    Orbax copies no more bytes at once than the largest array has, and buffers one file of them.
+    """
     pure = nnx.to_pure_dict(params)
     options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
     limit = checkpoints.largest_gigabytes(pure)
@@ -318,6 +320,6 @@ def _save(workdir: Path, params: nnx.State) -> None:
         manager.save(IMPORTED_STEP, args=ocp.args.Composite(params=saved))
 
 
-def _mesh(tensor: int) -> Mesh:
-    """All devices, parameters split over them as asked."""
+def _make_mesh(tensor: int) -> Mesh:
+    """Returns a mesh of all devices that splits layer widths over `tensor` of them."""
     return sharding.make_mesh({"fsdp": -1, "tensor": tensor})

@@ -1,4 +1,4 @@
-"""The root of every error that a user can mend, and the errors that several rooms raise."""
+"""Defines the base class of errors that a user can fix, and errors that several rooms raise."""
 
 from data_pipeline.errors import UserError
 
@@ -6,5 +6,4 @@ __all__ = ["HFError", "UserError"]
 
 
 class HFError(UserError):
-    """A Hugging Face source, destination or setting that cannot be imported, exported, verified or
-    pushed."""
+    """Raised if a Hugging Face model cannot be imported, exported, verified or pushed."""

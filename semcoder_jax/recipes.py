@@ -1,4 +1,4 @@
-"""Recipes that configs start from; a file in configs/ sets only what its experiment changes.
+"""Defines base recipes for configs; a file in configs/ sets only what its experiment changes.
 
 They live in the package so that a config file can import them from any working directory.
 """
@@ -7,7 +7,7 @@ from ml_collections import ConfigDict, config_dict
 
 
 def small_model_recipe() -> ConfigDict:
-    """A model of DeepSeekCoder's shape that a CPU trains from nothing."""
+    """Returns the recipe of a small DeepSeekCoder-shaped model that a CPU trains from scratch."""
     config = ConfigDict()
     config.seed = 0
 
@@ -33,10 +33,10 @@ def small_model_recipe() -> ConfigDict:
 
 
 def fine_tuning_recipe(tokens: str = "data/tokens") -> ConfigDict:
-    """Fine-tuning in bfloat16 on prepared data, one epoch being a pass over every monologue.
+    """Returns the recipe of fine-tuning in bfloat16; an epoch is one pass over every monologue.
 
-    `tokens`: the folder that `data_pipeline.prepare` wrote. Missing: the model, the batch, the
-    learning rate and how often to log and save.
+    `tokens` is the folder that `data_pipeline.prepare` wrote. Configs must add the model, the batch
+    size, the learning rate and the log and save intervals.
     """
     config = ConfigDict()
     config.seed = 0
@@ -44,7 +44,7 @@ def fine_tuning_recipe(tokens: str = "data/tokens") -> ConfigDict:
 
     config.compute = ConfigDict()
     config.compute.dtype = "bfloat16"
-    config.compute.remat = "nothing_saveable"  # a layer's input alone is kept
+    config.compute.remat = "nothing_saveable"  # keeps only a layer's input
 
     config.mesh = ConfigDict()
     config.mesh.data = 1
@@ -74,7 +74,7 @@ def fine_tuning_recipe(tokens: str = "data/tokens") -> ConfigDict:
 
 
 def full_fine_tuning_recipe(architecture: str) -> ConfigDict:
-    """SemCoder's recipe: every weight of a DeepSeekCoder model, monologues without PyX-R."""
+    """Returns SemCoder's recipe: all weights of DeepSeekCoder, monologues without PyX-R."""
     config = fine_tuning_recipe()
     config.model.architecture = architecture
     config.model.init_from = f"models/{architecture}"
@@ -87,7 +87,7 @@ def full_fine_tuning_recipe(architecture: str) -> ConfigDict:
 
 
 def adapter_recipe(architecture: str, base: str) -> ConfigDict:
-    """Adapters of rank 64 over a frozen DeepSeekCoder model, with the values of QLoRA's paper."""
+    """Returns QLoRA's recipe: adapters of rank 64 over a frozen DeepSeekCoder model."""
     config = fine_tuning_recipe()
     config.model.architecture = architecture
     config.model.init_from = f"models/{architecture}"
@@ -105,7 +105,7 @@ def adapter_recipe(architecture: str, base: str) -> ConfigDict:
 def benchmark_recipe(
     benchmark: str, *, variants: tuple[str, ...], batch_size: int, max_new_tokens: int
 ) -> ConfigDict:
-    """One greedy sample for every task of a benchmark."""
+    """Returns the recipe of one greedy sample for every task of a benchmark."""
     config = ConfigDict()
     config.benchmark = benchmark
     config.data = config_dict.placeholder(str)  # None: the benchmark's public home, cached
@@ -124,7 +124,7 @@ def benchmark_recipe(
 
 
 def execution_recipe(benchmark: str) -> ConfigDict:
-    """Questions about one run, sampled as upstream: temperature 0.2, top-p 0.95."""
+    """Returns the recipe of execution questions, sampled as upstream (T 0.2, top-p 0.95)."""
     config = benchmark_recipe(
         benchmark, variants=("monologue",), batch_size=64, max_new_tokens=2048
     )  # other variants: "direct", "chain of thought"
@@ -134,7 +134,7 @@ def execution_recipe(benchmark: str) -> ConfigDict:
 
 
 def heldout_recipe(benchmark: str) -> ConfigDict:
-    """Held-out functions of the synthetic corpus, with and without monologue.
+    """Returns the recipe of the synthetic corpus's held-out split, with and without monologue.
 
     `data`: JSONL of {"id", "program", "call", "output"}; None: CHECKPOINT/corpus/problems.jsonl.
     """
@@ -144,9 +144,9 @@ def heldout_recipe(benchmark: str) -> ConfigDict:
 
 
 def code_recipe(benchmark: str, refine_rounds: int | None = None) -> ConfigDict:
-    """EvalPlus: one program for every problem, then `refine_rounds` (1 to 5) of self-refinement.
+    """Returns EvalPlus's recipe: one program for every problem, then self-refinement.
 
-    None: no refinement.
+    `refine_rounds` is 1 to 5; None: no refinement.
     """
     config = benchmark_recipe(benchmark, variants=("code",), batch_size=16, max_new_tokens=1024)
     config.refine_rounds = config_dict.placeholder(int)
@@ -155,7 +155,7 @@ def code_recipe(benchmark: str, refine_rounds: int | None = None) -> ConfigDict:
 
 
 def limit_dates(config: ConfigDict) -> ConfigDict:
-    """Adds the first and last date of the contests that count; None: all."""
+    """Adds the first and last contest date to evaluate; None: all dates."""
     config.start_date = config_dict.placeholder(str)
     config.end_date = config_dict.placeholder(str)
     return config

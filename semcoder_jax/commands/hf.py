@@ -18,7 +18,7 @@ from absl import logging
 
 from data_pipeline.terminal.command_line import CommandParser, run_command
 from semcoder_jax import conversion
-from semcoder_jax.conversion import Converted, Description
+from semcoder_jax.conversion import ConvertedModel, Description
 from semcoder_jax.hf import hub
 from semcoder_jax.hf.card import LICENSES
 from semcoder_jax.hf.config import DTYPES
@@ -57,7 +57,7 @@ def _export(flags: argparse.Namespace) -> None:
     description = Description(
         flags.name, flags.base_model, flags.data, flags.scores or None, flags.license
     )
-    written: Converted
+    written: ConvertedModel
     if flags.adapter:
         written, base = conversion.export_adapter(
             flags.checkpoint, flags.output, description=description, overwrite=flags.overwrite

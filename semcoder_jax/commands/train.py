@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 
 from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands import config_flags
-from semcoder_jax.training.compilation_cache import keep_compiled_programs
+from semcoder_jax.training.compilation_cache import enable_compilation_cache
 from semcoder_jax.training.loop import train
 
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> None:
     arguments, profile_steps = split_profile(arguments)
     config, workdir = parse_arguments(arguments)
-    keep_compiled_programs(workdir)
+    enable_compilation_cache(workdir)
     result = train(config, workdir, profile_steps=profile_steps)
     rate = f", {result.tokens_per_second:,.0f} tokens/s" if result.tokens_per_second else ""
     held_out = "" if result.eval_loss is None else f", held-out loss {result.eval_loss:.4f}"

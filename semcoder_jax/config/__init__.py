@@ -1,4 +1,4 @@
-"""Configs: frozen dataclasses of all sections, and the check that makes them of a user's fields."""
+"""Defines configs: a frozen dataclass per section, and the checks that build them from fields."""
 
 from semcoder_jax.config.architecture import MODELS, DecoderConfig, build_decoder_config
 from semcoder_jax.config.fields import check_arguments

@@ -1,4 +1,4 @@
-"""The DeepSeekCoder family's architectures, for planning and for tests without a checkpoint.
+"""Defines the DeepSeekCoder family's architectures, for planning and tests without a checkpoint.
 
 Sizes: Guo et al., DeepSeek-Coder (2024), Table 2; the rest, common to the family, from the
 release's config.json of 6.7b. Reading a real checkpoint uses its own config.json, not these.
@@ -13,7 +13,7 @@ from semcoder_jax.config.sections import ConfigError
 
 @dataclasses.dataclass(frozen=True)
 class DecoderConfig:
-    """Architecture of a DeepSeekCoder-shaped decoder: everything that an HF config.json decides.
+    """Architecture of a DeepSeekCoder-shaped decoder: all that an HF config.json determines.
 
     `rope_scaling_factor` is the linear (position interpolation) factor, 1.0 for none.
     """
@@ -77,10 +77,9 @@ MODELS = {
 
 
 def build_decoder_config(model: Mapping, *, vocab_size: int, sequence_length: int) -> DecoderConfig:
-    """The architecture that the `model` section spells out.
+    """Builds the architecture from the fields of the `model` section.
 
-    `vocab_size` (the tokenizer's) and `sequence_length` stand in for fields that it leaves out.
-    Raises ConfigError.
+    `vocab_size` (the tokenizer's) and `sequence_length` replace missing fields. Raises ConfigError.
     """
     fields = {name: value for name, value in model.items() if name != "init_from"}
     if name := fields.pop("architecture", None):

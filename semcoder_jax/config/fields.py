@@ -1,4 +1,4 @@
-"""Fields of a config: their names and types checked, a mapping made a dataclass."""
+"""Checks names and types of config fields and builds dataclasses from mappings."""
 
 import dataclasses
 import difflib
@@ -11,7 +11,7 @@ from semcoder_jax.config.sections import ConfigError
 
 
 def check_arguments(function: Callable, arguments: Mapping, section: str) -> None:
-    """Raise ConfigError unless `arguments` are keyword arguments of `function`."""
+    """Raises ConfigError unless `arguments` are keyword arguments of `function`."""
     hints = typing.get_type_hints(function)
     keywords = [
         parameter.name
@@ -23,14 +23,14 @@ def check_arguments(function: Callable, arguments: Mapping, section: str) -> Non
         check_type(value, hints[name], f"{section}.{name}")
 
 
-def nearest(name: str, known) -> str:
-    """A clause that names the known spelling closest to `name`, or all of them."""
+def suggest_name(name: str, known) -> str:
+    """Returns a clause with the known name closest to `name`, or with all known names."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
 
 
 def parse_section(kind: type, fields: Mapping, name: str):
-    """`kind(**fields)` after a check of names and types."""
+    """Returns `kind(**fields)` after checking names and types. Raises ConfigError."""
     known = {field.name: field for field in dataclasses.fields(kind)}
     check_names(fields, known, f"{name}.")
     hints = typing.get_type_hints(kind)
@@ -49,14 +49,14 @@ def parse_section(kind: type, fields: Mapping, name: str):
 def check_names(fields: Mapping, known, prefix: str) -> None:
     for name in fields:
         if name not in known:
-            raise ConfigError(f"config: unknown field {prefix}{name}; {nearest(name, known)}")
+            raise ConfigError(f"config: unknown field {prefix}{name}; {suggest_name(name, known)}")
 
 
 def check_type(value, hint, name: str) -> None:
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     allowed = tuple(typing.get_origin(kind) or kind for kind in allowed)
     if tuple in allowed:
-        allowed += (list,)  # what JSON makes of it
+        allowed += (list,)  # JSON stores tuples as lists
     if float in allowed:
         allowed += (int,)
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
@@ -65,7 +65,7 @@ def check_type(value, hint, name: str) -> None:
 
 
 def plain_record(record) -> dict:
-    """ConfigDicts as dicts, tuples as lists, as JSON would give them back."""
+    """Returns ConfigDicts as dicts and tuples as lists, as JSON would read them back."""
     if hasattr(record, "to_dict"):
         record = record.to_dict()
     if isinstance(record, Mapping):

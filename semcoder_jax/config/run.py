@@ -1,7 +1,7 @@
-"""The record of a training run: which sections and fields it may hold, checked before work starts.
+"""Parses and checks the record of a training run before work starts.
 
-A config file gives an `ml_collections.ConfigDict`; `parse_run` turns it into frozen
-dataclasses or says in one line which field is wrong. `differing_fields` compares two records.
+A config file gives an `ml_collections.ConfigDict`; `parse_run` turns it into frozen dataclasses or
+raises a one-line error that names the wrong field. `differing_fields` compares two records.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ from semcoder_jax.config.fields import (
     check_names,
     check_type,
     flat_record,
-    nearest,
     parse_section,
     plain_record,
+    suggest_name,
 )
 from semcoder_jax.config.sections import (
     ATTENTION_BACKENDS,
@@ -35,9 +35,9 @@ from semcoder_jax.config.sections import (
     TrainConfig,
 )
 
-# Fields that may change between a run and its resumption: they decide what is shown and kept and
-# where it is computed, not which losses follow (up to rounding for mesh, compute and
-# accumulation). The number of steps is not among them: the cosine depends on it.
+# Fields that may change between a run and its resumption: they change logging, checkpoints and
+# devices, but not the losses (up to rounding for mesh, compute and accumulation). The number of
+# steps is not among them: the cosine depends on it.
 HARMLESS_FIELDS = (
     "mesh",
     "compute",
@@ -76,14 +76,14 @@ _POSITIVE_FIELDS = (
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """A whole checked record.
+    """A complete, checked training config.
 
     `model` holds `architecture`, the name of one of MODELS, or fields of DecoderConfig
-    (`vocab_size` may be left to the tokenizer, `num_kv_heads`, `head_dim` and
-    `max_positions` to the others), or both, the fields then replacing the named one's; and
-    `init_from`, an HF directory or a training workdir to start from. That brings an architecture
-    of its own, which what stands beside it must equal; with nothing beside it, it decides alone.
-    `lora` None trains all parameters; with the section, adapters over those of `init_from`.
+    (`vocab_size` defaults to the tokenizer's; `num_kv_heads`, `head_dim` and
+    `max_positions` follow from other fields), or both: the fields then override the named one's.
+    `model` may also hold `init_from`, an HF directory or a training workdir to start from. Fields
+    beside `init_from` must equal that model's architecture; without them it determines everything.
+    `lora` None trains all parameters; otherwise the run trains adapters over `init_from`.
     `initialization` shapes new parameters. `mesh` is the argument of sharding.make_mesh.
     """
 
@@ -98,18 +98,18 @@ class RunConfig:
     lora: LoRAConfig | None = None
 
     def to_record(self) -> dict:
-        """Every field, defaults included, as JSON would give it back; parse_run reads it."""
+        """Returns every field, defaults included, as JSON would read it back, for parse_run."""
         return plain_record(dataclasses.asdict(self))
 
     def decoder_config(self, vocab_size: int) -> DecoderConfig:
-        """The architecture that `model` spells out, for a tokenizer of `vocab_size` ids."""
+        """Builds the architecture from `model`, for a tokenizer of `vocab_size` ids."""
         return build_decoder_config(
             self.model, vocab_size=vocab_size, sequence_length=self.data.sequence_length
         )
 
 
 def parse_run(record: Mapping) -> RunConfig:
-    """Check a ConfigDict or dict and return it as a RunConfig. Raises ConfigError."""
+    """Checks a ConfigDict or dict and returns it as a RunConfig. Raises ConfigError."""
     record = plain_record(record)
     _check_sections(record)
     lora = record.get("lora")
@@ -136,7 +136,7 @@ def parse_run(record: Mapping) -> RunConfig:
 
 
 def differing_fields(run: RunConfig, other: RunConfig) -> dict[str, tuple]:
-    """Dotted names of the fields, harmless ones aside, whose values differ, and both values."""
+    """Returns the dotted names of differing fields and both values, ignoring harmless fields."""
     ours, theirs = flat_record(run.to_record()), flat_record(other.to_record())
     return {
         name: (ours.get(name), theirs.get(name))
@@ -160,13 +160,13 @@ def _check_sections(record: Mapping) -> None:
 
 
 def _parse_model(section: Mapping) -> dict:
-    """The fields that are given; a field of None counts as left out."""
+    """Returns the section without fields of None, which count as missing."""
     model = {name: value for name, value in section.items() if value is not None}
     decoder_fields = [field.name for field in dataclasses.fields(DecoderConfig)]
     check_names(model, [*decoder_fields, "architecture", "init_from"], "model.")
     if model.get("architecture", "6.7b") not in MODELS:
         name = model["architecture"]
-        raise ConfigError(f"config: model.architecture {name!r}: {nearest(str(name), MODELS)}")
+        raise ConfigError(f"config: model.architecture {name!r}: {suggest_name(str(name), MODELS)}")
     return model
 
 
@@ -192,7 +192,7 @@ def _check_choices(run: RunConfig) -> None:
         ("data.overlong", run.data.overlong, OVERLONG),
     ):
         if value not in allowed:
-            raise ConfigError(f"config: {field} {value!r}: {nearest(value, allowed)}")
+            raise ConfigError(f"config: {field} {value!r}: {suggest_name(value, allowed)}")
 
 
 def _check_data(data: DataConfig) -> None:
@@ -230,11 +230,11 @@ def _check_numbers(run: RunConfig) -> None:
 def _check_lora(run: RunConfig) -> None:
     lora = run.lora
     if lora.base not in LORA_BASES:
-        raise ConfigError(f"config: lora.base {lora.base!r}: {nearest(lora.base, LORA_BASES)}")
+        raise ConfigError(f"config: lora.base {lora.base!r}: {suggest_name(lora.base, LORA_BASES)}")
     for target in lora.targets:
         if target not in LORA_TARGETS:
             raise ConfigError(
-                f"config: lora.targets {target!r}: {nearest(str(target), LORA_TARGETS)}"
+                f"config: lora.targets {target!r}: {suggest_name(str(target), LORA_TARGETS)}"
             )
     if "init_from" not in run.model:
         raise ConfigError("config: lora needs model.init_from, the weights that stay as they are")

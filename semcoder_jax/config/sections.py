@@ -1,4 +1,4 @@
-"""The sections of a training config and the names that their fields may hold."""
+"""Defines the sections of a training config and the allowed values of their fields."""
 
 import dataclasses
 import math
@@ -35,7 +35,7 @@ ATTENTION_BACKENDS = {
 
 
 class ConfigError(UserError):
-    """A config that cannot be run; the message names the field."""
+    """Raised for a config that cannot run; the message names the field."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,16 +45,16 @@ class DataConfig:
     `source` "jsonl" reads PyX rows from the files `train` and `eval` (optional) with the
     tokenizer in the directory `tokenizer`; "synthetic" builds all three in WORKDIR/corpus with
     the arguments in `synthetic`; "pyx" reads the splits of the dataset that
-    `python -m data_pipeline.build` wrote to `directory`, and where `tokenizer` is left out
-    makes one of the `vocabulary_words` most frequent words of its training records in
-    WORKDIR/tokenizer; "tokens" reads what `python -m data_pipeline.prepare` wrote to the folders
-    in `datasets`, by name, with the tokenizer that lies in them.
+    `python -m data_pipeline.build` wrote to `directory`, and, without `tokenizer`,
+    makes one in WORKDIR/tokenizer from the `vocabulary_words` most frequent words of its training
+    records; "tokens" reads what `python -m data_pipeline.prepare` wrote to the folders
+    in `datasets`, by name, with the tokenizer in them.
     `mixture` maps kinds (nl, forward, backward, refine, instruction) and names of `datasets` to
     weights: how many times their records come in an epoch; see data_pipeline.tokens.mixture.
     `packing_window` is how many records are packed together, the longest first.
     `global_batch_size` counts packed rows of `sequence_length` tokens over all processes.
-    `overlong` is what becomes of records that do not fit a row: "truncate" (on the right, as
-    upstream), "drop" or "refuse". `num_epochs` may stand in for `train.num_steps`.
+    `overlong` handles records that do not fit a row: "truncate" (on the right, as upstream),
+    "drop" or "refuse". `num_epochs` may replace `train.num_steps`.
     """
 
     source: str
@@ -75,14 +75,14 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Compute:
-    """How the decoder computes; changes speed, memory and rounding, never the parameters.
+    """The `compute` section: it changes speed, memory and rounding, never the parameters.
 
-    `dtype` is of activations and of the weights as they enter a product (parameters keep their
-    own). `attention` is one of ATTENTION_BACKENDS; `remat` one of REMAT_POLICIES: what of a
-    layer is kept for the backward pass. `one_hot_embedding` looks tokens up by a matrix product:
-    for small vocabularies on CPU the scatter in the gradient of a gather costs more than the
-    product. `unroll` is the number of layers a scan step holds: all of a small model's layers
-    unrolled save copies of residuals, one keeps the program of a large model small. `loss_chunk`
+    `dtype` is the dtype of activations and of weights inside a product (parameters keep their own).
+    `attention` is one of ATTENTION_BACKENDS. `remat` is one of REMAT_POLICIES: it selects which
+    results of a layer are saved for the backward pass. `one_hot_embedding` looks tokens up by a
+    matrix product: for small vocabularies on CPU the scatter in the gradient of a gather costs more
+    than the product. `unroll` is the number of layers per scan step: unrolling all layers of a
+    small model saves copies of residuals, 1 keeps the program of a large model small. `loss_chunk`
     is the number of positions of each row whose logits exist at one time while training.
     """
 
@@ -96,7 +96,7 @@ class Compute:
 
 @dataclasses.dataclass(frozen=True)
 class InitializationConfig:
-    """The `initialization` section of a config; by default nothing is done.
+    """The `initialization` section of a config; by default it does nothing.
 
     `offset_heads`: head i of the first layer looks this many tokens back. `matching_heads`:
     that many heads of the second layer look for the place whose predecessor (by head 0 of the
@@ -169,11 +169,11 @@ class OptimizerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LoRAConfig:
-    """The `lora` section of a config: with it, adapters are trained over `model.init_from`.
+    """The `lora` section of a config: with it, a run trains adapters over `model.init_from`.
 
     `targets` are weights by PEFT's names; the adapter of each has `rank` columns and is scaled
-    by `alpha` / rank, or / sqrt(rank) where `rank_stabilized`. `base` is how the frozen
-    parameters are held: "float32", "bfloat16", or the layers' matrices as "int8" (one scale an
+    by `alpha` / rank, or / sqrt(rank) where `rank_stabilized`. `base` is the storage of the
+    frozen parameters: "float32", "bfloat16", or the layers' matrices as "int8" (one scale an
     output channel) or "nf4" and the rest in bfloat16. `init_from`: a directory of adapters in
     peft's format to start from (None: new ones).
     """
@@ -202,9 +202,9 @@ class LoRAConfig:
 class TrainConfig:
     """The `train` section; the unit is steps (updates).
 
-    `num_steps` may be left out where `data.num_epochs` is given, and only there.
+    Exactly one of `num_steps` and `data.num_epochs` must be given.
     `eval_every` 0: only after the last step; `eval_batches` 0: the whole held-out set.
-    `stop_after_step` ends the session gracefully there, as SIGTERM would; the run can go on.
+    `stop_after_step` ends the session gracefully there, as SIGTERM would; the run can be resumed.
     A step whose loss or gradient is not finite, or whose gradient's norm exceeds
     `skip_gradient_norm` (None: no bound), updates nothing; more than `max_skipped_steps` of
     them end the session with its state saved. `wandb_project` names a project of Weights & Biases

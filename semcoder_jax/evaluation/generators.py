@@ -17,7 +17,7 @@ from semcoder_jax.checkpoints import CheckpointError
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.store import GenerationStore, checkpoint_identity
 from semcoder_jax.inference.generate import Generation, SamplingParams, encode_prompt, stream
-from semcoder_jax.loading import Model, load_model
+from semcoder_jax.loading import LoadedModel, load_model
 
 REFUSED = "refused"
 """Finish reason of a prompt that was never answered: too long for the model, or turned down."""
@@ -50,12 +50,12 @@ class ModelSource:
     """Our own sampler over a model that is loaded."""
 
     def __init__(
-        self, model: Model, identity: Mapping[str, Any], *, name: str, batch_size: int = 64
+        self, model: LoadedModel, identity: Mapping[str, Any], *, name: str, batch_size: int = 64
     ):
         self._model, self.identity = model, identity
         self.name, self.batch_size = name, batch_size
 
-    def model(self) -> Model:
+    def model(self) -> LoadedModel:
         return self._model
 
     def stream(self, prompts, params, *, row_seeds, progress):
@@ -89,7 +89,7 @@ class CheckpointSource(ModelSource):
         super().__init__(None, identity, name=str(directory), batch_size=batch_size)
         self._directory = directory
 
-    def model(self) -> Model:
+    def model(self) -> LoadedModel:
         if self._model is None:
             self._model = load_model(self._directory)
         return self._model

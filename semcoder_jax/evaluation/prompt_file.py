@@ -21,7 +21,7 @@ from semcoder_jax.inference.generate import (
     stream_requests,
 )
 from semcoder_jax.inference.request import Request, Update
-from semcoder_jax.loading import Model, load_model
+from semcoder_jax.loading import LoadedModel, load_model
 
 # Fields of a row beside its id and prompt, and what they must be.
 ROW_FIELDS = {
@@ -120,7 +120,7 @@ def sample_file(
 
 
 def _requests(
-    model: Model, prompts: Sequence[Prompt], path: str | Path, params: SamplingParams, n: int
+    model: LoadedModel, prompts: Sequence[Prompt], path: str | Path, params: SamplingParams, n: int
 ) -> list[Request]:
     """One a prompt; its samples draw from streams of their own, by their places in the file."""
     requests, samples = [], 0
@@ -201,7 +201,7 @@ def _check_string(text, field: str, where: str) -> None:
         raise PromptFileError(f"{where}: field {field!r}: a lone surrogate") from error
 
 
-def _fitting_tokens(model: Model, prompt: Prompt, path: str | Path) -> list[int]:
+def _fitting_tokens(model: LoadedModel, prompt: Prompt, path: str | Path) -> list[int]:
     tokens = encode_prompt(model.tokenizer, prompt.text)
     if len(tokens) >= model.config.max_positions:
         raise PromptFileError(

@@ -1,4 +1,4 @@
-"""Hugging Face: models, tokenizers and configs brought in, and taken out again, exactly.
+"""Imports and exports Hugging Face models, tokenizers and configs exactly.
 
 Hugging Face names and layouts exist only here. Commands: `python -m semcoder_jax.hf --help`.
 """

@@ -1,4 +1,4 @@
-"""LoRA adapters as the `peft` library reads them: adapter_config.json and one file of tensors.
+"""Reads and writes LoRA adapters for `peft`: adapter_config.json and one file of tensors.
 
 Format: peft's LoraConfig and its checkpoint format: a module's `lora_A.weight` is
 [rank, in], `lora_B.weight` [out, rank], heads and head size merged as in the model's own.
@@ -23,7 +23,7 @@ from semcoder_jax.hf.directory import (
     ADAPTER_CONFIG_FILE,
     CARD_FILE,
     copy_license,
-    renamed_when_complete,
+    rename_when_complete,
 )
 from semcoder_jax.hf.layout import abstract_params
 from semcoder_jax.model.lora import TARGETS, initial_adapters
@@ -42,14 +42,14 @@ def export_adapter(
     card: str | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write the adapters `params` (plain dicts, see lora.initial_adapters) in float32.
+    """Writes the adapters `params` (plain dicts, see lora.initial_adapters) in float32.
 
-    `base_model`: the hub id or HF directory that `peft` is to put them on. A licence file in
-    `license_directory` is copied. The directory appears under its name only when complete; raises
-    HFError if it exists (without `overwrite`). The first process writes.
+    `base_model` is the hub id or HF directory that `peft` loads as their base. Copies a licence
+    file from `license_directory`. The directory appears under its name only when complete. The
+    first process writes. Raises HFError if the directory exists (without `overwrite`).
     """
     directory = Path(directory)
-    with renamed_when_complete(directory, overwrite=overwrite) as partial:
+    with rename_when_complete(directory, overwrite=overwrite) as partial:
         if jax.process_index() == 0:
             save_file(adapter_tensors(config, params), partial / ADAPTER_FILE, {"format": "pt"})
             copy_license(license_directory, partial)
@@ -60,10 +60,10 @@ def export_adapter(
 
 
 def read_adapter(directory: str | Path, config: DecoderConfig, lora: LoRAConfig) -> dict:
-    """The adapters that `peft` or `export_adapter` wrote, float32 plain dicts.
+    """Reads adapters that `peft` or `export_adapter` wrote, as float32 plain dicts.
 
-    Raises HFError where they are not of the rank, scaling and targets that `lora` says, or files
-    or tensors are missing, do not fit, or are more than adapters of these weights.
+    Raises HFError if their rank, scaling or targets differ from `lora`, or if files or tensors are
+    missing, misshapen or unexpected.
     """
     directory = Path(directory)
     fields, expected = read_json(directory / ADAPTER_CONFIG_FILE), adapter_config(lora, "")
@@ -90,7 +90,7 @@ def read_adapter(directory: str | Path, config: DecoderConfig, lora: LoRAConfig)
                 f"{wanted.get(name)}"
             )
     params = {}
-    for path, modules, arrays in _adapted_weights(config, shapes):
+    for path, modules, arrays in _weights_with_adapters(config, shapes):
         for array_name, part in zip(arrays, ("A", "B"), strict=True):
             layers = [tensors[f"{module}.lora_{part}.weight"].T for module in modules]
             stacked = np.stack(layers).astype(np.float32)
@@ -101,13 +101,13 @@ def read_adapter(directory: str | Path, config: DecoderConfig, lora: LoRAConfig)
 def _check_field(directory: Path, name: str, found, expected) -> None:
     if found != expected:
         raise HFError(
-            f"{directory / ADAPTER_CONFIG_FILE}: {name} is {found}, expected {expected} as the "
-            f"config's lora section says"
+            f"{directory / ADAPTER_CONFIG_FILE}: {name} is {found}, expected {expected} as in "
+            f"the config's lora section"
         )
 
 
 def adapter_config(lora: LoRAConfig, base_model: str) -> dict:
-    """The fields of peft's LoraConfig; what is left out keeps peft's default."""
+    """Returns the fields of peft's LoraConfig; missing fields keep peft's default."""
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -124,9 +124,9 @@ def adapter_config(lora: LoRAConfig, base_model: str) -> dict:
 
 
 def adapter_tensors(config: DecoderConfig, params: dict) -> dict[str, np.ndarray]:
-    """Name and tensor of every adapter."""
+    """Returns every adapter's tensors by name."""
     tensors = {}
-    for _, modules, arrays in _adapted_weights(config, params):
+    for _, modules, arrays in _weights_with_adapters(config, params):
         a_LxIxR, b_LxRxO = map(np.asarray, arrays.values())
         for layer, module in enumerate(modules):
             a_IxR = a_LxIxR[layer].reshape(-1, a_LxIxR.shape[-1])
@@ -137,9 +137,9 @@ def adapter_tensors(config: DecoderConfig, params: dict) -> dict[str, np.ndarray
 
 
 def _tensor_shapes(config: DecoderConfig, params: dict) -> dict[str, tuple[int, int]]:
-    """Name and shape of every adapter's tensors; `params` may be shapes."""
+    """Returns the shapes of every adapter's tensors by name; `params` may be shapes."""
     shapes = {}
-    for _, modules, arrays in _adapted_weights(config, params):
+    for _, modules, arrays in _weights_with_adapters(config, params):
         a, b = (array.shape for array in arrays.values())
         for module in modules:
             shapes[f"{module}.lora_A.weight"] = (a[-1], math.prod(a[1:-1]))
@@ -147,9 +147,8 @@ def _tensor_shapes(config: DecoderConfig, params: dict) -> dict[str, tuple[int, 
     return shapes
 
 
-def _adapted_weights(config: DecoderConfig, params: dict) -> Iterator[tuple]:
-    """(path of the parameter, names of its modules by layer, its two arrays by name) of each
-    weight that has an adapter in `params`."""
+def _weights_with_adapters(config: DecoderConfig, params: dict) -> Iterator[tuple]:
+    """Yields (parameter path, module names by layer, two arrays by name) of each adapted weight."""
     arrays = flatten_dict(params)
     for parameter in TARGETS.values():
         paths = {name: (*parameter.path, name) for name in parameter.adapter}

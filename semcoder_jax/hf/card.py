@@ -1,4 +1,4 @@
-"""The model card (README.md) of an exported model: where it comes from and what was measured."""
+"""Writes the model card (README.md) of an exported model: its origin and measured scores."""
 
 import dataclasses
 import json
@@ -11,8 +11,7 @@ from semcoder_jax.config import MODELS, DecoderConfig
 
 @dataclasses.dataclass(frozen=True)
 class License:
-    """Metadata of the hub (`license`, and name and link where that is "other"), and a sentence
-    for the reader."""
+    """Holds a license's hub metadata (with name and link if "other") and a sentence."""
 
     fields: Mapping[str, str]
     text: str
@@ -36,9 +35,12 @@ LICENSES = {
 
 @dataclasses.dataclass(frozen=True)
 class CardContent:
-    """What the card tells. `scores` maps a benchmark (with its metric, "HumanEval pass@1") to
-    the measured value; `recipe` is the run's config record; None or empty is said as such.
-    `adapter`: what is exported is an adapter for `peft`, not a whole model."""
+    """Holds the content of a card.
+
+    `scores` maps a benchmark with its metric ("HumanEval pass@1") to the measured value; `recipe`
+    is the run's config record; the card states None or empty explicitly. `adapter` marks an
+    adapter for `peft` instead of a full model.
+    """
 
     name: str
     license: str
@@ -50,9 +52,11 @@ class CardContent:
 
 
 def default_license(origin: str | None, config: DecoderConfig, trained_here: bool) -> str:
-    """DeepSeek's for whatever derives from DeepSeekCoder (SemCoder too), by the name of its origin
-    or by its architecture; this project's own for what was trained here from scratch; "unknown"
-    for the rest."""
+    """Returns the license of a model without an explicit one.
+
+    Models derived from DeepSeekCoder (including SemCoder), by name or by architecture, have
+    DeepSeek's; models trained here from scratch have this project's; others are "unknown".
+    """
     named = any(name in (origin or "").lower() for name in ("deepseek", "semcoder"))
     if named or config in MODELS.values():
         return "deepseek"
@@ -60,7 +64,7 @@ def default_license(origin: str | None, config: DecoderConfig, trained_here: boo
 
 
 def model_card(content: CardContent, config: DecoderConfig, parameters: int, dtype: str) -> str:
-    """The README.md: hub metadata in YAML, then sections for people."""
+    """Returns the text of README.md: hub metadata in YAML, then sections for people."""
     license_ = LICENSES[content.license]
     metadata = ModelCardData(
         **license_.fields,
@@ -84,15 +88,15 @@ def model_card(content: CardContent, config: DecoderConfig, parameters: int, dty
     sections = [
         f"---\n{metadata.to_yaml()}\n---\n",
         f"# {content.name}\n",
-        f"Base model: {content.base_model or _no_base(content.recipe)}.\n",
+        f"Base model: {content.base_model or _describe_missing_base(content.recipe)}.\n",
         "## Architecture\n",
-        _architecture(config, parameters, dtype),
+        _format_architecture(config, parameters, dtype),
         "## Data\n",
         "\n".join(f"- {source}" for source in content.data) or "Not recorded.",
         "\n## Recipe\n",
-        _recipe(content.recipe),
+        _format_recipe(content.recipe),
         "## Measured scores\n",
-        _scores(content.scores),
+        _format_scores(content.scores),
         "## Licence\n",
         license_.text + "\n",
         "## Use\n",
@@ -121,7 +125,7 @@ tokenizer = AutoTokenizer.from_pretrained("BASE_MODEL")
 """
 
 
-def _architecture(config: DecoderConfig, parameters: int, dtype: str) -> str:
+def _format_architecture(config: DecoderConfig, parameters: int, dtype: str) -> str:
     scaling = config.rope_scaling_factor
     rows = {
         "Parameters": f"{parameters:,} ({dtype})",
@@ -137,17 +141,17 @@ def _architecture(config: DecoderConfig, parameters: int, dtype: str) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items())]) + "\n"
 
 
-def _no_base(recipe: Mapping | None) -> str:
+def _describe_missing_base(recipe: Mapping | None) -> str:
     return "none, trained from scratch" if recipe else "not recorded"
 
 
-def _recipe(recipe: Mapping | None) -> str:
+def _format_recipe(recipe: Mapping | None) -> str:
     if not recipe:
         return "Weights as imported; no training was done on them here.\n"
     return f"```json\n{json.dumps(recipe, indent=2, ensure_ascii=False)}\n```\n"
 
 
-def _scores(scores: Mapping[str, float]) -> str:
+def _format_scores(scores: Mapping[str, float]) -> str:
     if not scores:
         return "None measured.\n"
     rows = [f"| {name} | {value:g} |" for name, value in scores.items()]

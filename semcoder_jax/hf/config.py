@@ -1,4 +1,4 @@
-"""config.json of Hugging Face: read into a DecoderConfig, and written so that every version reads.
+"""Reads and writes Hugging Face's config.json so that every version of transformers can read it.
 
 RoPE scaling has two spellings: `rope_theta` beside `rope_scaling: {"type", "factor"}` (before
 transformers 5) and `rope_parameters: {"rope_type", "factor", "rope_theta"}` (since). Both are
@@ -17,7 +17,7 @@ ARCHITECTURE = "LlamaForCausalLM"
 CONFIG_FILE = "config.json"
 DTYPES = ("float32", "bfloat16", "float16")
 
-# Fields that change what a Llama computes, and the only value the decoder here has.
+# Fields that change the computation of a Llama, and the only value that this decoder supports.
 _FIXED_FIELDS = {
     "hidden_act": "silu",
     "attention_bias": False,
@@ -36,7 +36,7 @@ _SIZE_FIELDS = (
 
 
 def read_config(directory: str | Path) -> DecoderConfig:
-    """The architecture that `directory`/config.json describes.
+    """Returns the architecture in `directory`/config.json.
 
     Raises HFError for a missing or malformed file, an architecture other than
     LlamaForCausalLM, a RoPE type other than default or linear, or a feature the decoder lacks.
@@ -46,7 +46,7 @@ def read_config(directory: str | Path) -> DecoderConfig:
 
 
 def stored_dtype(directory: str | Path) -> str:
-    """The dtype that config.json says its weights are stored in; float32 where it does not."""
+    """Returns the dtype of the stored weights from config.json; float32 if it names none."""
     path = Path(directory) / CONFIG_FILE
     fields = read_json(path)
     dtype = fields.get("dtype") or fields.get("torch_dtype") or "float32"
@@ -56,7 +56,7 @@ def stored_dtype(directory: str | Path) -> str:
 
 
 def decoder_config(fields: Mapping, where: str = CONFIG_FILE) -> DecoderConfig:
-    """The DecoderConfig of a parsed config.json; `where` names it in errors."""
+    """Returns the DecoderConfig of a parsed config.json; `where` names it in errors."""
     architectures = fields.get("architectures") or [fields.get("model_type")]
     if architectures not in ([ARCHITECTURE], ["llama"]) or fields.get("model_type") != "llama":
         raise HFError(
@@ -69,7 +69,7 @@ def decoder_config(fields: Mapping, where: str = CONFIG_FILE) -> DecoderConfig:
                 f"{where}: {name}={fields[name]!r} is not supported, expected {json.dumps(only)}"
             )
     sizes = {name: _positive_int(fields, name, where) for name in _SIZE_FIELDS}
-    theta, factor = _rope(fields, where)
+    theta, factor = _parse_rope(fields, where)
     num_heads = sizes["num_attention_heads"]
     if fields.get("head_dim") is None and sizes["hidden_size"] % num_heads:
         raise HFError(
@@ -105,8 +105,10 @@ def decoder_config(fields: Mapping, where: str = CONFIG_FILE) -> DecoderConfig:
 
 
 def config_fields(config: DecoderConfig, *, dtype: str, token_ids: Mapping[str, int]) -> dict:
-    """The fields of a config.json for `config` with weights stored in `dtype`; `token_ids`
-    are `bos_token_id` and `eos_token_id`."""
+    """Returns the fields of a config.json for `config` with weights stored in `dtype`.
+
+    `token_ids` holds `bos_token_id` and `eos_token_id`.
+    """
     scaling = None
     if config.rope_scaling_factor != 1.0:
         scaling = {"type": "linear", "factor": config.rope_scaling_factor}
@@ -136,7 +138,7 @@ def config_fields(config: DecoderConfig, *, dtype: str, token_ids: Mapping[str, 
 
 
 def read_json(path: Path) -> dict:
-    """A JSON object, or an HFError that names the file."""
+    """Reads a JSON object. Raises an HFError that names the file."""
     try:
         with open(path, encoding="utf-8") as file:
             fields = json.load(file)
@@ -153,8 +155,8 @@ def write_json(path: Path, fields: Mapping) -> None:
     path.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _rope(fields: Mapping, where: str) -> tuple[float, float]:
-    """RoPE theta and linear scaling factor."""
+def _parse_rope(fields: Mapping, where: str) -> tuple[float, float]:
+    """Returns RoPE theta and the linear scaling factor."""
     for name in ("rope_parameters", "rope_scaling"):
         if isinstance(fields.get(name), Mapping) and fields[name]:
             rope, source = fields[name], f"{where}: {name}"

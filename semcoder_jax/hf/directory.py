@@ -1,4 +1,4 @@
-"""A model directory as transformers, vLLM and others read it: read whole, written atomically."""
+"""Reads and atomically writes model directories for transformers, vLLM and others."""
 
 import contextlib
 import shutil
@@ -41,10 +41,11 @@ def load(
     dtype: str = "float32",
     progress: bool = False,
 ) -> tuple[DecoderConfig, nnx.State]:
-    """Architecture and parameters of a local model directory.
+    """Returns architecture and parameters of a local model directory.
 
-    Parameters are cast to `dtype` and lie on `mesh` by sharding.parameter_shardings (None:
-    whole on this process's first device). Raises HFError if anything is missing or does not fit.
+    Casts parameters to `dtype` and shards them over `mesh` by sharding.parameter_shardings (None:
+    unsharded on this process's first device). Raises HFError if a file or tensor is missing or does
+    not fit.
     """
     directory = Path(directory)
     config = read_config(directory)
@@ -59,12 +60,12 @@ def write_model_directory(
     dtype: str = "float32",
     origin: str | None = None,
 ) -> None:
-    """Everything but the weights: config.json, generation_config.json and the tokenizer's files.
+    """Writes all but the weights: config.json, generation_config.json and the tokenizer's files.
 
-    The special token ids and generation settings are those of the directory that the tokenizer
-    was read from, as far as it has a config.json and a generation_config.json; else its own ids.
-    So is `_name_or_path`, by which Hugging Face configs remember the model they derive from,
-    unless `origin` says it. A licence file beside the tokenizer is copied.
+    Takes special token ids, generation settings and `_name_or_path` (the model that a Hugging Face
+    config derives from) from the config files beside the tokenizer. `origin` overrides
+    `_name_or_path`; without config files the ids are the tokenizer's. Copies a licence file that
+    lies beside the tokenizer.
     """
     directory, source = Path(directory), Path(str(tokenizer.name_or_path))
     check_vocabulary(tokenizer, config.vocab_size, str(directory))
@@ -96,18 +97,18 @@ def export(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
-    """Write the whole model to `directory`: weights in `dtype`, config, tokenizer, `card`.
+    """Writes the full model to `directory`: weights in `dtype`, config, tokenizer, `card`.
 
-    Under that name it appears only when complete: it is written beside, in a hidden directory, and
-    renamed. Parameters may lie on any mesh; all processes must call, the first one writes.
-    Raises HFError if the directory exists (without `overwrite`; with it, if it holds no model) or
-    the disk is full.
+    The directory appears only when complete: files are written to a hidden directory beside it,
+    which is then renamed. Parameters may lie on any mesh; all processes must call, the first
+    writes. Raises HFError if the directory exists (without `overwrite`; with it, if it holds no
+    model) or the disk is full.
     """
     directory = Path(directory)
     if dtype not in DTYPES:
         raise HFError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
     check_vocabulary(tokenizer, config.vocab_size, str(directory))
-    with renamed_when_complete(directory, overwrite=overwrite) as partial:
+    with rename_when_complete(directory, overwrite=overwrite) as partial:
         writer = None
         if jax.process_index() == 0:
             check_space(partial, parameter_count(config) * jnp.dtype(dtype).itemsize)
@@ -125,11 +126,11 @@ def export(
 
 
 @contextlib.contextmanager
-def renamed_when_complete(directory: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yields an empty hidden directory beside `directory`, which takes its place on success and
-    is removed on failure. Every process of a run enters; the first makes, moves and removes it.
+def rename_when_complete(directory: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yields an empty hidden directory, renames it to `directory` on success, else removes it.
 
-    With `overwrite` it replaces a model or an adapter, never another directory.
+    All processes of a run must enter; the first one creates, renames and removes. With `overwrite`
+    it replaces a model or an adapter, never another directory. Raises HFError.
     """
     partial = partial_folder(directory)
     first = jax.process_index() == 0
@@ -155,7 +156,7 @@ def renamed_when_complete(directory: Path, *, overwrite: bool) -> Iterator[Path]
 
 
 def copy_license(source: Path, directory: Path) -> None:
-    """LICENSE files go with the weights: DeepSeek's must be handed on with every derivative."""
+    """Copies LICENSE files: DeepSeek's license must accompany every derivative of its weights."""
     for path in source.glob("LICENSE*"):
         if source.resolve() != directory.resolve():
             shutil.copyfile(path, directory / path.name)
@@ -174,7 +175,7 @@ def _sync(name: str) -> None:
 
 
 def _is_model(directory: Path) -> bool:
-    """Whether it holds a config and weights; a training workdir has the first only."""
+    """Returns whether it holds a config and weights; a training workdir holds only a config."""
     configs = (directory / name for name in (CONFIG_FILE, ADAPTER_CONFIG_FILE))
     weights = (path for pattern in ("*.safetensors", "*.bin") for path in directory.glob(pattern))
     return any(path.is_file() for path in configs) and any(weights)

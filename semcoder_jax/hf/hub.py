@@ -1,19 +1,20 @@
-"""The Hugging Face Hub: a source found by path or id, and an exported directory pushed.
+"""Downloads models from the Hugging Face Hub and pushes exported directories to it.
 
-The token is what huggingface_hub finds (`HF_TOKEN`, or a login); `HF_ENDPOINT`, `HF_HOME`
-and `HF_HUB_OFFLINE` mean what they mean there.
+huggingface_hub supplies the token (`HF_TOKEN`, or a login) and reads `HF_ENDPOINT`, `HF_HOME` and
+`HF_HUB_OFFLINE`.
 """
 
 import dataclasses
 import re
 from pathlib import Path
+from typing import TypeGuard
 
 import huggingface_hub
 from huggingface_hub import errors
 
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import CONFIG_FILE, read_json
-from semcoder_jax.hf.shards import Shards
+from semcoder_jax.hf.shards import ShardReader
 from semcoder_jax.hf.tokenizer import TOKENIZER_FILES
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -25,9 +26,9 @@ _WEIGHTS = (
 
 
 def find_source(source: str, *, revision: str | None = None) -> Path:
-    """The local directory of `source`: itself, or the cached download of a hub id.
+    """Returns the local directory of `source`: itself, or the cached download of a hub id.
 
-    Weights are fetched as safetensors, as .bin only where there are none.
+    Downloads safetensors, or .bin files if the repository has no safetensors. Raises HFError.
     """
     if Path(source).is_dir():
         return Path(source)
@@ -48,13 +49,14 @@ def find_source(source: str, *, revision: str | None = None) -> Path:
     return directory
 
 
-def is_hub_id(name: str | None) -> bool:
+def is_hub_id(name: str | None) -> TypeGuard[str]:
+    """Returns whether `name` has the form owner/name."""
     return name is not None and _HUB_ID.fullmatch(name) is not None
 
 
 @dataclasses.dataclass(frozen=True)
-class Push:
-    """What a push sends: (file name, bytes) in order, and where to."""
+class PushPlan:
+    """Lists the files of a push, as (name, bytes), and its destination."""
 
     repo_id: str
     revision: str
@@ -72,22 +74,22 @@ class Push:
 
 def plan_push(
     directory: str | Path, repo_id: str, *, private: bool = True, revision: str = "main"
-) -> Push:
-    """The files of an exported directory, after a check that config and weights are whole."""
+) -> PushPlan:
+    """Checks that config and weights are complete and returns the plan of a push."""
     directory = Path(directory)
     if not is_hub_id(repo_id):
         raise HFError(f"repo_id {repo_id!r}: expected owner/name")
     read_json(directory / CONFIG_FILE)
-    Shards(directory)
+    ShardReader(directory)
     files = sorted(p for p in directory.iterdir() if p.is_file() and not p.name.startswith("."))
-    return Push(repo_id, revision, private, tuple((p.name, p.stat().st_size) for p in files))
+    return PushPlan(repo_id, revision, private, tuple((p.name, p.stat().st_size) for p in files))
 
 
-def push(directory: str | Path, plan: Push) -> str:
-    """Create the repository (and branch) if need be and upload; returns the commit's address.
+def push(directory: str | Path, plan: PushPlan) -> str:
+    """Creates the repository (and branch) if missing and uploads; returns the commit's URL.
 
-    Interrupted, the same call goes on: files that the hub has are not sent again. An existing
-    repository keeps its visibility.
+    After an interruption the same call resumes and skips files that the hub already has. An
+    existing repository keeps its visibility. Raises HFError.
     """
     api = huggingface_hub.HfApi()
     if huggingface_hub.get_token() is None:
@@ -109,9 +111,9 @@ def push(directory: str | Path, plan: Push) -> str:
 
 
 def _hub_error(repo_id: str, revision: str | None, error: Exception) -> HFError:
-    """One line for what the hub said."""
+    """Returns the hub's error in one line; raises errors that are not the hub's."""
     while isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # the hub's library wraps what a worker thread met
+        error = error.__cause__  # huggingface_hub wraps errors of worker threads
     if isinstance(error, errors.GatedRepoError):
         reason = "gated: ask for access on its page and set HF_TOKEN"
     elif isinstance(error, errors.RepositoryNotFoundError):

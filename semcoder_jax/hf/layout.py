@@ -1,8 +1,8 @@
-"""How the axes of a Hugging Face tensor and of its parameter lie.
+"""Converts between the axes of a Hugging Face tensor and of its parameter.
 
 A Hugging Face linear weight is [out, in] with heads and head size merged, one tensor a layer;
-a parameter here is [in, out] with heads apart, all layers stacked. Which tensor is which parameter
-is in model/parameters. `sizes` is the length of each axis (parameters.axis_sizes).
+a parameter here is [in, out] with heads apart, all layers stacked. model/parameters maps
+tensors to parameters. `sizes` is the length of each axis (parameters.axis_sizes).
 """
 
 import math
@@ -15,17 +15,21 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.model.decoder import Decoder
-from semcoder_jax.model.parameters import Parameter, axis_sizes, parameters_of
+from semcoder_jax.model.parameters import DecoderParameter, axis_sizes, parameters_of
 
 
-def tensor_shape(parameter: Parameter, sizes: dict[str, int]) -> tuple[int, ...]:
-    """Shape of (one layer's) tensor."""
+def tensor_shape(parameter: DecoderParameter, sizes: dict[str, int]) -> tuple[int, ...]:
+    """Returns the shape of (one layer's) tensor."""
     return tuple(math.prod(sizes[axis] for axis in merged) for merged in parameter.tensor_axes)
 
 
-def to_parameter(parameter: Parameter, tensor: np.ndarray, sizes: dict[str, int]) -> np.ndarray:
-    """A tensor as (one layer of) the parameter: of a NumPy array, a view. Of a split tensor
-    any one axis may be smaller than `sizes` says."""
+def to_parameter(
+    parameter: DecoderParameter, tensor: np.ndarray, sizes: dict[str, int]
+) -> np.ndarray:
+    """Converts a tensor to (one layer of) the parameter; a NumPy array becomes a view.
+
+    Any one axis of a split tensor may be smaller than in `sizes`.
+    """
     axes, shape = "".join(parameter.tensor_axes), []
     for merged, length in zip(parameter.tensor_axes, tensor.shape, strict=True):
         inner = [sizes[axis] for axis in merged[1:]]
@@ -33,20 +37,20 @@ def to_parameter(parameter: Parameter, tensor: np.ndarray, sizes: dict[str, int]
     return tensor.reshape(shape).transpose([axes.index(axis) for axis in parameter.layer_axes])
 
 
-def to_tensor(parameter: Parameter, array: jax.Array, sizes: dict[str, int]) -> jax.Array:
-    """(One layer of) the parameter as a tensor."""
+def to_tensor(parameter: DecoderParameter, array: jax.Array, sizes: dict[str, int]) -> jax.Array:
+    """Converts (one layer of) the parameter to a tensor."""
     axes = parameter.layer_axes
     apart = array.transpose([axes.index(axis) for axis in "".join(parameter.tensor_axes)])
     return apart.reshape(tensor_shape(parameter, sizes))
 
 
 def tensor_index(
-    parameter: Parameter, index: tuple[slice, ...], sizes: dict[str, int]
+    parameter: DecoderParameter, index: tuple[slice, ...], sizes: dict[str, int]
 ) -> tuple[slice, ...]:
-    """The part of a tensor that holds the part `index` of the parameter's layer.
+    """Returns the slices of a tensor that hold the slices `index` of the parameter's layer.
 
-    Where axes are merged only the first may be cut (heads, not head size), so that a part of
-    the merged axis is one range.
+    Of merged axes only the first may be sliced (heads, not head size), so that a slice of the
+    merged axis is one range.
     """
     cuts = dict(zip(parameter.layer_axes, index, strict=True))
     parts = []
@@ -57,16 +61,18 @@ def tensor_index(
     return tuple(parts)
 
 
-def layer_sharding(parameter: Parameter, sharding: Sharding) -> Sharding:
-    """Of one layer, where `sharding` is that of the parameter."""
+def layer_sharding(parameter: DecoderParameter, sharding: Sharding) -> Sharding:
+    """Returns the sharding of one layer of a parameter with `sharding`."""
     if not (parameter.is_stacked and isinstance(sharding, NamedSharding)):
         return sharding
     return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[1:]))
 
 
-def tensor_list(config: DecoderConfig) -> list[tuple[str, Parameter, int]]:
-    """(name, parameter, layer) of every tensor, in the order in which a checkpoint is written; the
-    layer is 0 where there is none."""
+def tensor_list(config: DecoderConfig) -> list[tuple[str, DecoderParameter, int]]:
+    """Returns (name, parameter, layer) of every tensor, in the order of a written checkpoint.
+
+    The layer is 0 for a tensor outside the layers.
+    """
     parameters = parameters_of(config)
     stacked = [parameter for parameter in parameters if parameter.is_stacked]
     first = parameters.index(stacked[0])
@@ -82,7 +88,7 @@ def tensor_list(config: DecoderConfig) -> list[tuple[str, Parameter, int]]:
 
 
 def tensor_shapes(config: DecoderConfig) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor, in the order of tensor_list."""
+    """Returns the shape of every tensor by name, in the order of tensor_list."""
     sizes = axis_sizes(config)
     return {name: tensor_shape(parameter, sizes) for name, parameter, _ in tensor_list(config)}
 
@@ -92,6 +98,6 @@ def parameter_count(config: DecoderConfig) -> int:
 
 
 def abstract_params(config: DecoderConfig, dtype: str = "float32") -> nnx.State:
-    """The decoder's parameter tree with ShapeDtypeStructs for arrays."""
+    """Returns the decoder's parameter tree with ShapeDtypeStructs for arrays."""
     params = nnx.eval_shape(lambda: nnx.state(Decoder(config, rngs=nnx.Rngs(0)), nnx.Param))
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(dtype)), params)

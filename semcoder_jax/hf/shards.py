@@ -1,4 +1,4 @@
-"""Weight files of a model directory: opened and checked, read by slice, written in a stream.
+"""Reads weight files of a model directory by slice, checks them, and writes them in a stream.
 
 Safetensors (https://huggingface.co/docs/safetensors): eight bytes of header length, a JSON header
 of names, dtypes, shapes and byte ranges, the data. A model is one `model.safetensors`, or many
@@ -32,8 +32,8 @@ _CODES = {dtype: code for code, dtype in DTYPES.items()}
 DEFAULT_SHARD_BYTES = 5_000_000_000
 
 
-class Shards:
-    """The tensors of a model directory, by name.
+class ShardReader:
+    """Reads the tensors of a model directory by name.
 
     Opening reads headers only. Each read opens its file anew, so that the memory map of a file
     (which counts as this process's memory) lives no longer than one tensor's copy.
@@ -53,12 +53,15 @@ class Shards:
         return {name: shape for name, (_, shape) in self._tensors.items()}
 
     def read(self, name: str, index: tuple[slice, ...] | None = None) -> np.ndarray:
-        """A copy of a tensor's part: only the bytes of that part are read (rows), or at least
-        only they are kept (columns)."""
+        """Returns a copy of a tensor's slice.
+
+        A slice of rows reads only its bytes; a slice of columns may read more, but keeps only its
+        own.
+        """
         path, shape = self._tensors[name]
         index = tuple(slice(None) for _ in shape) if index is None else index
         if path in self._pickled:
-            return _numpy(self._pickled[path][name][index], path, name)
+            return _to_numpy(self._pickled[path][name][index], path, name)
         with _open(path) as file:
             part = file.get_slice(name)
             if part.get_dtype() not in DTYPES:
@@ -68,7 +71,7 @@ class Shards:
             return part[tuple(slice(*s.indices(n)[:2]) for s, n in zip(index, shape, strict=True))]
 
     def check(self, expected: Mapping[str, tuple[int, ...]], ignored: Iterable[str] = ()) -> None:
-        """Raise one HFError that lists every missing, misshapen and unexpected tensor."""
+        """Raises one HFError that lists every missing, misshapen and unexpected tensor."""
         found, ignored = self.shapes, set(ignored)
         problems = [f"missing {name} {list(expected[name])}" for name in expected.keys() - found]
         problems += [
@@ -100,7 +103,7 @@ class Shards:
             self._tensors[name] = (path, shape)
 
     def _check_index(self) -> None:
-        """Every tensor must lie in the file that the index names."""
+        """Raises HFError unless every tensor is in the file that the index names."""
         index = _index_path(self.directory)
         if index is None:
             return
@@ -115,7 +118,7 @@ class Shards:
 
 
 class ShardWriter:
-    """Safetensors shards of a known list of tensors, each written as it comes, in that order.
+    """Writes a known list of tensors, one at a time in order, as safetensors shards.
 
     One shard is `model.safetensors`; several are numbered and an index is written beside them.
     """
@@ -135,11 +138,11 @@ class ShardWriter:
         self._file = None
 
     def write(self, name: str, tensor: np.ndarray) -> None:
-        """The next tensor of the list."""
+        """Writes the next tensor of the list."""
         file, expected = self._waiting.pop(0)
         if (name, tensor.shape, tensor.dtype) != (expected, self._shapes[name], self._dtype):
             raise AssertionError(f"{name} {tensor.shape} {tensor.dtype} where {expected} was due")
-        with _named_disk_errors(self._directory):
+        with _translate_disk_errors(self._directory):
             if self._file is None or Path(self._file.name).name != file:
                 self._open_shard(file)
             self._file.write(np.ascontiguousarray(tensor).view(np.uint8).data)
@@ -147,7 +150,7 @@ class ShardWriter:
     def close(self) -> None:
         if self._waiting:
             raise AssertionError(f"{len(self._waiting)} tensors were not written")
-        with _named_disk_errors(self._directory):
+        with _translate_disk_errors(self._directory):
             self._close_shard()
             if len(self._shards) > 1:
                 write_json(self._directory / f"{SAFETENSORS}.index.json", self._index())
@@ -183,8 +186,10 @@ class ShardWriter:
 def plan_shards(
     shapes: Mapping[str, tuple[int, ...]], itemsize: int, shard_bytes: int
 ) -> dict[str, list[str]]:
-    """File name → its tensors: files are filled in order up to `shard_bytes` each (a larger
-    tensor gets a file of its own)."""
+    """Assigns tensors to files in order, up to `shard_bytes` each; returns file name → tensors.
+
+    A larger tensor gets its own file.
+    """
     groups, filled = [[]], 0
     for name, shape in shapes.items():
         size = math.prod(shape) * itemsize
@@ -200,7 +205,7 @@ def plan_shards(
 
 
 def check_space(directory: Path, needed: int) -> None:
-    """Raise HFError if the disk of `directory` has fewer than `needed` bytes free."""
+    """Raises HFError if the disk of `directory` has fewer than `needed` bytes free."""
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise HFError(f"{directory}: needs {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB")
@@ -226,7 +231,7 @@ def _weight_files(directory: Path) -> list[Path]:
 
 
 def _index_path(directory: Path) -> Path | None:
-    """The index in force: that of safetensors before that of pickles, a single file before none."""
+    """Returns the index file, preferring safetensors; None if one file holds all weights."""
     for name in (SAFETENSORS, PICKLED):
         if (directory / f"{name}.index.json").is_file():
             return directory / f"{name}.index.json"
@@ -269,8 +274,8 @@ def _load_pickled(path: Path) -> dict:
         raise HFError(f"{path}: truncated or not a torch checkpoint ({first})") from error
 
 
-def _numpy(tensor, path: Path, name: str) -> np.ndarray:
-    """A copy of a torch tensor."""
+def _to_numpy(tensor, path: Path, name: str) -> np.ndarray:
+    """Copies a torch tensor to a NumPy array."""
     import torch
 
     if tensor.dtype == torch.bfloat16:
@@ -280,7 +285,7 @@ def _numpy(tensor, path: Path, name: str) -> np.ndarray:
     return tensor.numpy().copy()
 
 
-class _named_disk_errors:
+class _translate_disk_errors:
     """Turns a full disk or quota into an HFError."""
 
     def __init__(self, directory: Path):

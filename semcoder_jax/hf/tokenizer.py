@@ -1,4 +1,4 @@
-"""The tokenizer of a model directory, and its files, which are copied rather than rewritten."""
+"""Reads the tokenizer of a model directory, and copies its files instead of rewriting them."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ TOKENIZER_FILES = (
 
 
 def read_tokenizer(directory: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer that `directory`/tokenizer.json describes, token for token.
+    """Returns the tokenizer of `directory`/tokenizer.json, token for token.
 
     Encode with `add_special_tokens=False` and add BOS and EOS by id: whether the tokenizer adds
     them by itself depends on the version of transformers. Decoding never tidies up spaces.
@@ -46,7 +46,7 @@ def read_tokenizer(directory: str | Path) -> PreTrainedTokenizerBase:
 
 
 def tokenizer_size(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The number of ids that stand for a token: the greatest id and one more.
+    """Returns the number of token ids: the greatest id plus one.
 
     DeepSeekCoder's is 32,022 of 32,256 vocabulary rows; the rows above are never trained, decode
     to nothing, and must never be sampled.
@@ -55,7 +55,7 @@ def tokenizer_size(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) -> None:
-    """Raise HFError unless every token has a row among the model's `rows`."""
+    """Raises HFError unless every token has a row among the model's `rows`."""
     size = tokenizer_size(tokenizer)
     if size > rows:
         raise HFError(
@@ -64,11 +64,10 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) 
 
 
 def write_tokenizer(tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
-    """The tokenizer's files: copied byte for byte from where it was read, if that is a directory,
-    else as transformers saves it.
+    """Writes the tokenizer's files: byte-for-byte copies from its directory, else as saved anew.
 
-    One exception: transformers 5 names the class of what it saves "TokenizersBackend", which 4
-    does not know; that becomes "PreTrainedTokenizerFast", its name in both.
+    One exception: transformers 5 saves the class name "TokenizersBackend", which transformers 4
+    does not know; it becomes "PreTrainedTokenizerFast", valid in both.
     """
     source = Path(str(tokenizer.name_or_path))
     if not (source / "tokenizer.json").is_file():

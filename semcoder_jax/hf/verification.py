@@ -1,9 +1,8 @@
-"""A checkpoint held against a Hugging Face directory: every tensor, then the logits.
+"""Compares a checkpoint with a Hugging Face directory: every tensor, then the logits.
 
-The directory's side is computed by transformers, the checkpoint's by the decoder here, so that
-neither reader, layout nor RoPE is checked by itself. Both sides pass the same tokens a layer at
-a time and hold one layer's weights in float32: beyond what holds the checkpoint, memory does not
-grow with the model.
+Transformers computes the directory's side and this decoder the checkpoint's, so that reader, layout
+and RoPE are checked independently. Both sides compute the same tokens one layer at a time and hold
+one layer's weights in float32: apart from the checkpoint, memory does not grow with the model.
 """
 
 import dataclasses
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.layout import tensor_list, to_parameter
-from semcoder_jax.hf.shards import Shards
+from semcoder_jax.hf.shards import ShardReader
 from semcoder_jax.model.attention import make_attend
 from semcoder_jax.model.decoder import DecoderLayer, RMSNorm
 from semcoder_jax.model.parameters import (
@@ -27,7 +26,7 @@ from semcoder_jax.model.parameters import (
     FINAL_NORM,
     LAYER_PREFIX,
     OUTPUT,
-    Parameter,
+    DecoderParameter,
     axis_sizes,
     parameters_of,
 )
@@ -43,10 +42,10 @@ TensorByName = Callable[[str], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """What was found. Differences are relative, root mean square over root mean square.
+    """Holds the differences found, relative: root mean square over root mean square.
 
-    `rounded` and `differing` name the tensors that are equal only once the finer side is
-    rounded to the other's dtype, and not even then. `layers` has the difference of the states
+    `rounded` names the tensors that are equal only after the finer side is rounded to the other's
+    dtype, `differing` those that differ even then. `layers` has the difference of the states
     after each layer; `kl` is the mean divergence, in nats, of the checkpoint's next-token
     distribution from transformers'; `top1` the share of positions with the same best token.
     """
@@ -91,19 +90,21 @@ def verify(
     *,
     progress: bool = False,
 ) -> Verification:
-    """Hold the checkpoint whose tensors `tensor_of` gives (by Hugging Face name, in Hugging Face
-    layout) against `directory`, on `tokens_BxT` (each row starts elsewhere, the last one ends
-    at the greatest position). Needs torch. Raises HFError if the tensors do not correspond."""
-    shards = Shards(directory)
+    """Compares a checkpoint with `directory` on the prompts `tokens_BxT`.
+
+    `tensor_of` returns a tensor of the checkpoint by Hugging Face name and in Hugging Face layout.
+    Each row starts at another position; the last one ends at the greatest. Needs torch. Raises
+    HFError if the tensors do not correspond.
+    """
+    shards = ShardReader(directory)
     positions_BxT = _positions(config, *tokens_BxT.shape)
     theirs = _TransformersSide(directory, config, positions_BxT)
     ours = _JaxSide(config, positions_BxT)
     rounded, differing, layer_differences = [], [], []
     dtypes = set()
 
-    def both(parameters: Iterable[Parameter], layer: int) -> tuple[dict, dict]:
-        """The tensors of these parameters on both sides, by the parameter's tensor, compared on
-        the way."""
+    def read_both(parameters: Iterable[DecoderParameter], layer: int) -> tuple[dict, dict]:
+        """Reads the tensors of these parameters on both sides and compares them."""
         pairs = {}
         for parameter in parameters:
             name = parameter.tensor.format(layer=layer)
@@ -120,7 +121,7 @@ def verify(
 
     parameters = parameters_of(config)
     stacked = [parameter for parameter in parameters if parameter.is_stacked]
-    embedding = both([EMBEDDING], 0)
+    embedding = read_both([EMBEDDING], 0)
     their_state, our_state = (
         side.embed(tensors, tokens_BxT)
         for side, tensors in zip((theirs, ours), embedding, strict=True)
@@ -128,11 +129,15 @@ def verify(
     if not config.tie_embeddings:
         embedding = None
     for layer in tqdm(range(config.num_layers), desc="verifying", disable=not progress):
-        their_layer, our_layer = both(stacked, layer)
+        their_layer, our_layer = read_both(stacked, layer)
         their_state = theirs.layer(their_layer, their_state)
         our_state = ours.layer(our_layer, our_state)
-        layer_differences.append(_relative(theirs.array(their_state), ours.array(our_state)))
-    head = both([parameter for parameter in parameters if parameter in (FINAL_NORM, OUTPUT)], 0)
+        layer_differences.append(
+            _relative_difference(theirs.array(their_state), ours.array(our_state))
+        )
+    head = read_both(
+        [parameter for parameter in parameters if parameter in (FINAL_NORM, OUTPUT)], 0
+    )
     if embedding is not None:
         for tensors, source in zip(head, embedding, strict=True):
             tensors[OUTPUT.tensor] = source[EMBEDDING.tensor]
@@ -146,16 +151,16 @@ def verify(
         rounded=tuple(rounded),
         differing=tuple(differing),
         layers=tuple(layer_differences),
-        logits_relative=_relative(their_logits, our_logits),
+        logits_relative=_relative_difference(their_logits, our_logits),
         logits_max_abs=float(np.abs(their_logits - our_logits).max()),
-        kl=_kl(their_logits, our_logits),
+        kl=_kl_divergence(their_logits, our_logits),
         top1=float((their_logits.argmax(-1) == our_logits.argmax(-1)).mean()),
         tolerance=tolerance,
     )
 
 
 class _TransformersSide:
-    """transformers' own layers, float32, attention in its plain form."""
+    """Computes transformers' layers in float32, with eager attention."""
 
     def __init__(self, directory: Path, config: DecoderConfig, positions_BxT: np.ndarray):
         try:
@@ -206,7 +211,7 @@ class _TransformersSide:
 
 
 class _JaxSide:
-    """The decoder's layers, float32."""
+    """Computes this decoder's layers in float32."""
 
     def __init__(self, config: DecoderConfig, positions_BxT: np.ndarray):
         self._sizes = axis_sizes(config)
@@ -270,12 +275,12 @@ def _same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
     )
 
 
-def _relative(expected: np.ndarray, found: np.ndarray) -> float:
+def _relative_difference(expected: np.ndarray, found: np.ndarray) -> float:
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
-def _kl(expected: np.ndarray, found: np.ndarray) -> float:
-    """Mean of KL(softmax(expected) || softmax(found)) over positions."""
+def _kl_divergence(expected: np.ndarray, found: np.ndarray) -> float:
+    """Returns the mean of KL(softmax(expected) || softmax(found)) over positions."""
     log_p, log_q = (
         np.asarray(jax.nn.log_softmax(x, axis=-1), np.float64) for x in (expected, found)
     )

@@ -1,8 +1,8 @@
-"""Weights between Hugging Face files and sharded, stacked parameters, a tensor at a time.
+"""Converts between Hugging Face files and sharded, stacked parameters, one tensor at a time.
 
-Neither direction ever holds the model twice. Reading, each process takes from the files only the
-slices that its devices hold; cast and stacking happen on the devices, into the parameter's own
-buffer (donated). Writing goes the other way.
+Neither direction ever holds the model twice. When reading, each process reads only the slices that
+its devices hold; the devices cast and stack them into the parameter's own (donated) buffer. Writing
+reverses this.
 """
 
 import functools
@@ -27,8 +27,8 @@ from semcoder_jax.hf.layout import (
     to_parameter,
     to_tensor,
 )
-from semcoder_jax.hf.shards import Shards
-from semcoder_jax.model.parameters import OUTPUT, Parameter, axis_sizes, parameters_of
+from semcoder_jax.hf.shards import ShardReader
+from semcoder_jax.model.parameters import OUTPUT, DecoderParameter, axis_sizes, parameters_of
 from semcoder_jax.model.sharding import parameter_shardings
 
 
@@ -40,11 +40,11 @@ def read_params(
     dtype: str = "float32",
     progress: bool = False,
 ) -> nnx.State:
-    """The decoder's parameters from `directory`, sharded over `mesh` (None: one device).
+    """Reads the decoder's parameters from `directory`, sharded over `mesh` (None: one device).
 
     Raises HFError, before any weight is read, if files or tensors are missing or do not fit.
     """
-    shards = Shards(directory)
+    shards = ShardReader(directory)
     tied_copy = (OUTPUT.tensor,) if config.tie_embeddings else ()
     shards.check(tensor_shapes(config), ignored=tied_copy)
     params = abstract_params(config, dtype)
@@ -67,10 +67,10 @@ def read_params(
 def tensors(
     config: DecoderConfig, params: nnx.State, dtype: str, *, progress: bool = False
 ) -> Iterator[tuple[str, np.ndarray | None]]:
-    """Every (name, tensor) of the Hugging Face layout, in the order of layout.tensor_shapes.
+    """Yields every (name, tensor) of the Hugging Face layout, in the order of layout.tensor_shapes.
 
-    Each is gathered when it is asked for. All processes must iterate; the arrays come to the
-    first one, the others get None.
+    Gathers one tensor at a time. All processes must iterate; the first one gets the arrays, the
+    others get None.
     """
     arrays, itemsize = _by_path(params), jnp.dtype(dtype).itemsize
     with _byte_bar(parameter_count(config) * itemsize, "exporting", progress) as bar:
@@ -82,15 +82,17 @@ def tensors(
 
 
 def tensor_by_name(config: DecoderConfig, params: nnx.State, dtype: str, name: str) -> np.ndarray:
-    """One tensor of the Hugging Face layout, on every process."""
+    """Returns one tensor of the Hugging Face layout, on every process."""
     found = {tensor: (parameter, layer) for tensor, parameter, layer in tensor_list(config)}
     parameter, layer = found[name]
     array = _by_path(params)[parameter.path]
     return np.asarray(_gather(config, array, parameter, layer, dtype).addressable_data(0))
 
 
-def _gather(config, array: jax.Array, parameter: Parameter, layer: int, dtype: str) -> jax.Array:
-    """A tensor, whole on every device of the parameter's mesh."""
+def _gather(
+    config, array: jax.Array, parameter: DecoderParameter, layer: int, dtype: str
+) -> jax.Array:
+    """Gathers a tensor onto every device of the parameter's mesh."""
     if isinstance(array.sharding, NamedSharding):
         place = NamedSharding(array.sharding.mesh, PartitionSpec())
     else:
@@ -100,7 +102,9 @@ def _gather(config, array: jax.Array, parameter: Parameter, layer: int, dtype: s
     return _to_tensor(part, parameter, tuple(axis_sizes(config).items()), place)
 
 
-def _read_parameter(shards: Shards, parameter: Parameter, config, sharding: Sharding, dtype, bar):
+def _read_parameter(
+    shards: ShardReader, parameter: DecoderParameter, config, sharding: Sharding, dtype, bar
+):
     sizes, name = axis_sizes(config), parameter.tensor
     if not parameter.is_stacked:
         array = _cast(_read_layer(shards, parameter, name, sizes, sharding), dtype)
@@ -117,12 +121,14 @@ def _read_parameter(shards: Shards, parameter: Parameter, config, sharding: Shar
     return stack
 
 
-def _read_layer(shards: Shards, parameter: Parameter, name: str, sizes, sharding) -> jax.Array:
-    """A global array in the parameter's layout and the file's dtype.
+def _read_layer(
+    shards: ShardReader, parameter: DecoderParameter, name: str, sizes, sharding
+) -> jax.Array:
+    """Reads a global array in the parameter's layout and the file's dtype.
 
-    The host hands over transposed views: moving them to the device in order is the runtime's work
-    (blocked and threaded), which a fused transpose in a compiled program is not. A slice that
-    several of this process's devices hold is read once.
+    The host passes transposed views: the runtime transposes them on transfer, blocked and threaded,
+    which is faster than a fused transpose in a compiled program. A slice that several devices of
+    this process hold is read once.
     """
     parts = {}
     shape = tuple(sizes[axis] for axis in parameter.layer_axes)
@@ -149,10 +155,10 @@ def _zeros(shape, dtype, sharding):
 
 @functools.partial(jax.jit, static_argnums=3, donate_argnums=0)
 def _place(stack, part, layer, sharding):
-    """`stack` with `part` as its `layer`-th, in place.
+    """Writes `part` into layer `layer` of `stack`, in place.
 
-    Bits are moved as integers: XLA on CPU would take each bfloat16 through float32, at a
-    twentieth of the speed.
+    Moves bits as integers: XLA on CPU would convert each bfloat16 through float32, twenty times
+    slower.
     """
     bits = jnp.dtype(f"uint{8 * stack.dtype.itemsize}")
     stack_bits, part_bits = (
@@ -171,13 +177,13 @@ def _take(array, layer, stacked, dtype):
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _to_tensor(array, parameter: Parameter, sizes, sharding):
+def _to_tensor(array, parameter: DecoderParameter, sizes, sharding):
     tensor = to_tensor(parameter, array, dict(sizes))
     return jax.lax.with_sharding_constraint(tensor, sharding)
 
 
 def _by_path(params: nnx.State) -> dict[tuple[str, ...], jax.Array]:
-    """Leaf arrays by path, of a State or of the plain dict of one."""
+    """Returns leaf arrays by path, of a State or its plain dict."""
     leaves = jax.tree_util.tree_flatten_with_path(params)[0]
     return {tuple(k.key for k in path if hasattr(k, "key")): leaf for path, leaf in leaves}
 

@@ -256,7 +256,7 @@ def mesh_of(model) -> Mesh | None:
 
 def _replicated_beside(model) -> jax.sharding.Sharding:
     place = jax.tree.leaves(model.params)[0].sharding
-    return sharding.replicated(place.mesh) if isinstance(place, NamedSharding) else place
+    return sharding.replicated_sharding(place.mesh) if isinstance(place, NamedSharding) else place
 
 
 def _cache_beside(model, num_pages: int, dtype, page_size: int) -> KVCache:

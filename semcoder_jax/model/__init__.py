@@ -1,1 +1,1 @@
-"""The DeepSeekCoder decoder and everything that decides what it is and where its arrays lie."""
+"""Defines the DeepSeekCoder decoder, its parameters, their shardings and their storage."""

@@ -1,13 +1,13 @@
-"""Grouped-query attention over segments: one rule, and one function that picks who computes it.
+"""Computes grouped-query attention over segments, and selects the backend that computes it.
 
-A query sees a key when both carry the same non-zero segment id and the key's position is not
-later. Packed training rows, padded prompts and a half-filled key/value cache are all cases of
-this one rule, so no caller builds a mask of its own and nothing is inferred from padding ids.
+A query sees a key if both have the same non-zero segment id and the key's position is not later.
+This rule covers packed training rows, padded prompts and a half-filled key/value cache, so no
+caller builds its own mask and nothing is inferred from padding ids.
 
-`make_attend` is for whole rows. The records of a row stand one after the other and each in its
-own order, so "not later" is the same by position as by place in the row: that is how the kernels
-take it, which read segment ids and never hold [T, S] scores. What comes out at padding is finite
-and otherwise differs from backend to backend.
+`make_attend` is for whole rows. Records follow each other in a row, each in its own order, so "not
+later" by position equals "not later" by index in the row. The kernels use the index; they read
+segment ids and never hold [T, S] scores. Outputs at padding are finite and otherwise differ between
+backends.
 """
 
 from collections.abc import Callable
@@ -34,11 +34,12 @@ _KERNEL_BLOCK = 128  # rows are padded to a multiple of this many positions
 _SPLASH_BLOCKS = (512, 256, 128)
 
 
-def chosen(backend: str, head_dim: int, dtype, mesh: Mesh | None) -> str:
-    """The backend that a name of config.ATTENTION_BACKENDS stands for: "auto" is a kernel on the
-    devices of `mesh` for shapes and dtypes that it is made for, otherwise plain XLA.
+def resolve_backend(backend: str, head_dim: int, dtype, mesh: Mesh | None) -> str:
+    """Returns the backend for a name of config.ATTENTION_BACKENDS.
 
-    This process, which may compile for devices it does not have, counts only without a mesh.
+    "auto" becomes a kernel for the devices of `mesh` if it supports the shape and dtype, otherwise
+    "xla". Looks at this process's devices only without a mesh, since a process may compile for
+    devices it does not have.
     """
     if backend != "auto":
         return backend
@@ -52,8 +53,11 @@ def chosen(backend: str, head_dim: int, dtype, mesh: Mesh | None) -> str:
 
 
 def _compiles_triton(gpu: jax.Device) -> bool:
-    """XLA compiles Triton kernels for NVIDIA's compute capability 8.0 and up: not for a T4, which
-    Colab lends, nor for a V100. AMD's devices, whose capability is a name, have no such bound."""
+    """Returns whether XLA compiles Triton kernels for `gpu`.
+
+    NVIDIA needs compute capability 8.0 or more: a T4 (Colab) and a V100 have less. AMD's devices,
+    whose capability is a name, have no such bound.
+    """
     major = str(getattr(gpu, "compute_capability", "")).partition(".")[0]
     return not major.isdecimal() or int(major) >= 8
 
@@ -65,11 +69,11 @@ def make_attend(
     mesh: Mesh | None = None,
     interpret: bool = False,
 ) -> Attend:
-    """Causal self-attention within the segments of whole rows, by a backend that was `chosen`.
+    """Returns causal self-attention within the segments of whole rows.
 
-    Under a mesh it is called inside fsdp.over_rows, on a device's own rows; where `tensor` splits
-    the heads, each device runs the kernel on its own. `interpret` runs a Pallas kernel on any
-    device, slowly.
+    `backend` is a result of `resolve_backend`. With a mesh, call it inside fsdp.over_rows on a
+    device's own rows; if `tensor` splits the heads, each device runs the kernel on its own heads.
+    `interpret` runs a Pallas kernel on any device, slowly.
     """
     if backend == "xla":
         mask_BxTxS = attention_mask(positions_BxT, positions_BxT, segments_BxT, segments_BxT)
@@ -79,7 +83,7 @@ def make_attend(
         if backend == "cudnn":
             return _cudnn(q, k, v, segments_BxT, "cudnn")
         run = {"splash": _splash, "flash": _flash}[backend]
-        return _padded(run, q, k, v, segments_BxT, interpret)
+        return _run_padded(run, q, k, v, segments_BxT, interpret)
 
     def call(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK):
         tensor = mesh.shape["tensor"] if mesh else 1
@@ -90,7 +94,7 @@ def make_attend(
             if H % tensor == 0:
                 heads = P(None, None, "tensor")
                 if G % tensor:  # each query head then brings its key head along
-                    k_BxSxGxK, v_BxSxGxK = _for_each_query(H, k_BxSxGxK, v_BxSxGxK)
+                    k_BxSxGxK, v_BxSxGxK = _repeat_kv_heads(H, k_BxSxGxK, v_BxSxGxK)
             # Inside over_rows the mesh is known already, and its other axes are taken.
             alone = sharding.batch_shards(mesh) == 1
             run = jax.shard_map(
@@ -112,7 +116,7 @@ def attention_mask(
     query_segments_BxT: jax.Array,
     key_segments_BxS: jax.Array,
 ) -> jax.Array:
-    """Which key each query may see: bool [B, T, S]."""
+    """Returns which key each query sees: bool [B, T, S]."""
     same_segment = query_segments_BxT[:, :, None] == key_segments_BxS[:, None, :]
     not_padding = query_segments_BxT[:, :, None] != 0
     not_later = key_positions_BxS[:, None, :] <= query_positions_BxT[:, :, None]
@@ -122,7 +126,7 @@ def attention_mask(
 def attend(
     q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, v_BxSxGxK: jax.Array, mask_BxTxS: jax.Array
 ) -> jax.Array:
-    """Softmax attention, scores in float32; H must be a multiple of G. Returns [B, T, H, K]."""
+    """Computes softmax attention with float32 scores, [B, T, H, K]; H must be a multiple of G."""
     B, T, H, K = q_BxTxHxK.shape
     S, G = k_BxSxGxK.shape[1:3]
     R = H // G  # query heads that share a key/value head: one more stretch of rows per product
@@ -137,8 +141,8 @@ def attend(
     return jnp.moveaxis(out_BxGxRTxK.reshape(B, H, T, K), 1, 2)
 
 
-def _padded(run: Callable, q, k, v, segments_BxT, interpret: bool) -> jax.Array:
-    """`run` on rows lengthened by padding to a multiple of the kernels' blocks."""
+def _run_padded(run: Callable, q, k, v, segments_BxT, interpret: bool) -> jax.Array:
+    """Applies `run` to rows padded to a multiple of the kernels' blocks."""
     T = q.shape[1]
     more = -T % _KERNEL_BLOCK
     if more:
@@ -148,8 +152,7 @@ def _padded(run: Callable, q, k, v, segments_BxT, interpret: bool) -> jax.Array:
 
 
 def _splash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> jax.Array:
-    """Source: jax.experimental.pallas.ops.tpu.splash_attention; blocks that the causal mask hides
-    whole are skipped."""
+    """Runs jax.experimental.pallas.ops.tpu.splash_attention, which skips fully masked blocks."""
     from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as kernels
     from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 
@@ -180,11 +183,11 @@ def _splash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> j
 
 
 def _flash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> jax.Array:
-    """Source: jax.experimental.pallas.ops.gpu.attention, which JAX 0.12 has and deprecates."""
+    """Runs jax.experimental.pallas.ops.gpu.attention, which JAX 0.12 deprecates."""
     from jax.experimental.pallas.ops.gpu.attention import mha
 
     H, K = q_BxTxHxK.shape[2:]
-    k_BxSxHxK, v_BxSxHxK = _for_each_query(H, k_BxSxGxK, v_BxSxGxK)
+    k_BxSxHxK, v_BxSxHxK = _repeat_kv_heads(H, k_BxSxGxK, v_BxSxGxK)
     return mha(
         q_BxTxHxK,
         k_BxSxHxK,
@@ -197,7 +200,7 @@ def _flash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> ja
 
 
 def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, implementation: str) -> jax.Array:
-    """jax.nn.dot_product_attention, which knows no segments: they come as a mask, [B, 1, T, S]."""
+    """Runs jax.nn.dot_product_attention, with segments as a mask [B, 1, T, S]."""
     same_segment_Bx1xTxS = (segments_BxT[:, :, None] == segments_BxT[:, None, :])[:, None]
     return jax.nn.dot_product_attention(
         q_BxTxHxK,
@@ -209,6 +212,6 @@ def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, implementation: str) -
     )
 
 
-def _for_each_query(H: int, *arrays_BxSxGxK) -> list[jax.Array]:
-    """Key/value heads repeated so that query head h finds its own at place h."""
+def _repeat_kv_heads(H: int, *arrays_BxSxGxK) -> list[jax.Array]:
+    """Repeats key/value heads so that query head h uses key/value head h."""
     return [jnp.repeat(x, H // x.shape[2], axis=2) for x in arrays_BxSxGxK]

@@ -1,4 +1,4 @@
-"""The DeepSeekCoder decoder (Llama architecture) in Flax NNX, its layers stacked and scanned.
+"""Implements the DeepSeekCoder decoder (Llama architecture) in Flax NNX, with scanned layers.
 
 Axis letters, used in array names throughout the package:
 B batch, T query time, S key time, D model, F feed-forward, H query heads, G key/value heads,
@@ -17,13 +17,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from semcoder_jax.config import Compute, DecoderConfig
-from semcoder_jax.model.attention import Attend, chosen, make_attend
+from semcoder_jax.model.attention import Attend, make_attend, resolve_backend
 from semcoder_jax.model.fsdp import Shards
 from semcoder_jax.model.kv_cache import KVCache
 from semcoder_jax.model.lora import LoRAWeight
 from semcoder_jax.model.nf4 import NF4Weight
 from semcoder_jax.model.quantization import QuantizedWeight
-from semcoder_jax.model.remat import name_layer_input, rematerialized
+from semcoder_jax.model.remat import name_layer_input, rematerialize
 from semcoder_jax.model.rope import apply_rope, rope_angles
 
 
@@ -49,7 +49,7 @@ class Attention(nnx.Module):
         self.o_HxKxD = nnx.Param(init(rngs.params(), (H, K, D), jnp.float32))
 
     def project(self, x_BxTxD: jax.Array, cos, sin) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Rotated queries [B, T, H, K] and keys, and values, both [B, T, G, K]."""
+        """Returns rotated queries [B, T, H, K], and rotated keys and values, both [B, T, G, K]."""
         q_BxTxHxK = _product(x_BxTxD, self.q_DxHxK)
         k_BxTxGxK = _product(x_BxTxD, self.k_DxGxK)
         v_BxTxGxK = _product(x_BxTxD, self.v_DxGxK)
@@ -92,8 +92,10 @@ class DecoderLayer(nnx.Module):
         pages_BxN,
         positions_BxT,
     ):
-        """One block, which looks back by `attend` or in a cache, of which `layer` (scalar)
-        selects the part to write and read."""
+        """Applies one block, which attends through `attend` or a cache.
+
+        `layer` (scalar) selects the cache's layer.
+        """
         q, k, v = self.attention.project(self.attention_norm(x_BxTxD), cos, sin)
         if cache is None:
             heads_BxTxHxK = attend(q, k, v)
@@ -106,7 +108,7 @@ class DecoderLayer(nnx.Module):
 
 
 class Decoder(nnx.Module):
-    """Tokens to logits. Parameters are float32 unless loaded otherwise; see sharding for layout."""
+    """Maps tokens to logits. Parameters are float32 unless loaded otherwise; see sharding."""
 
     def __init__(self, config: DecoderConfig, *, rngs: nnx.Rngs, compute: Compute | None = None):
         self.config = config
@@ -125,7 +127,7 @@ class Decoder(nnx.Module):
             self.unembed_DxV = nnx.Param(init(rngs.params(), (D, V), jnp.float32))
 
     def __call__(self, tokens_BxT, positions_BxT, segment_ids_BxT) -> jax.Array:
-        """Float32 logits [B, T, V] of int32 inputs [B, T]; see attention for segment ids."""
+        """Maps int32 inputs [B, T] to float32 logits [B, T, V]; see attention for segment ids."""
         hidden_BxTxD, _ = self.hidden(tokens_BxT, positions_BxT, segment_ids_BxT)
         return self.logits(hidden_BxTxD)
 
@@ -138,13 +140,13 @@ class Decoder(nnx.Module):
         pages_BxN=None,
         shards: Shards | None = None,
     ) -> tuple[jax.Array, KVCache | None]:
-        """Final normed states [B, T, D] and the cache with this call's keys and values in it.
+        """Returns final normed states [B, T, D] and the cache with this call's keys and values.
 
-        With a cache, `pages_BxN` is each row's list of pages (see kv_cache), its positions must
-        be consecutive, and every earlier one must have been written: then a query sees
-        positions 0 … its own, and no others.
+        With a cache, `pages_BxN` is each row's list of pages (see kv_cache), positions must be
+        consecutive, and every earlier one must have been written. A query then sees positions 0 to
+        its own.
 
-        With `shards`, the layers' parameters are a device's parts, gathered where they are used.
+        With `shards`, the parameters are a device's shards, gathered where they are used.
         """
         dtype = jnp.dtype(self.compute.dtype)
         x_BxTxD = self._embed(tokens_BxT, dtype)
@@ -155,7 +157,7 @@ class Decoder(nnx.Module):
         attend = None
         if cache is None:
             mesh = shards.mesh if shards else None
-            backend = chosen(self.compute.attention, config.head_dim, dtype, mesh)
+            backend = resolve_backend(self.compute.attention, config.head_dim, dtype, mesh)
             attend = make_attend(backend, positions_BxT, segment_ids_BxT, mesh)
         layer_graph, layer_params = nnx.split(self.layers)
 
@@ -168,7 +170,7 @@ class Decoder(nnx.Module):
             x = name_layer_input(x)
             return layer(x, cos, sin, attend, cache, index, pages_BxN, positions_BxT), None
 
-        apply_layer = rematerialized(
+        apply_layer = rematerialize(
             apply_layer, self.compute.remat, shards is not None and shards.split
         )
         indices = jnp.arange(config.num_layers)
@@ -178,7 +180,7 @@ class Decoder(nnx.Module):
         return self.final_norm(x_BxTxD), cache
 
     def logits(self, hidden_BxTxD: jax.Array) -> jax.Array:
-        """Scores over the vocabulary, float32 [..., V]."""
+        """Returns logits over the vocabulary, float32 [..., V]."""
         tied = self.config.tie_embeddings
         weight = (self.embed_VxD if tied else self.unembed_DxV).get_value()
         quantized = isinstance(weight, QuantizedWeight)
@@ -198,35 +200,37 @@ class Decoder(nnx.Module):
         table_VxD = table.astype(dtype)
         if self.compute.one_hot_embedding:
             return jax.nn.one_hot(tokens_BxT, self.config.vocab_size, dtype=dtype) @ table_VxD
-        return _rows(table_VxD, tokens_BxT)
+        return _lookup_rows(table_VxD, tokens_BxT)
 
 
 @jax.custom_vjp
-def _rows(table_VxD: jax.Array, tokens_BxT: jax.Array) -> jax.Array:
-    """`table[tokens]`, whose gradient is summed in float32: a frequent token's thousands of
-    addends would not all arrive in a bfloat16 sum."""
+def _lookup_rows(table_VxD: jax.Array, tokens_BxT: jax.Array) -> jax.Array:
+    """Returns `table[tokens]` and sums its gradient in float32.
+
+    A bfloat16 sum would lose many of a frequent token's thousands of addends.
+    """
     return table_VxD[tokens_BxT]
 
 
-def _rows_forward(table_VxD, tokens_BxT):
+def _lookup_rows_forward(table_VxD, tokens_BxT):
     # An empty slice: the shape and dtype of the table without keeping it.
     return table_VxD[tokens_BxT], (tokens_BxT, table_VxD[:, :0])
 
 
-def _rows_backward(kept, gradient_BxTxD):
+def _lookup_rows_backward(kept, gradient_BxTxD):
     tokens_BxT, table_Vx0 = kept
     sums_VxD = jnp.zeros((table_Vx0.shape[0], gradient_BxTxD.shape[-1]), jnp.float32)
     sums_VxD = sums_VxD.at[tokens_BxT].add(gradient_BxTxD.astype(jnp.float32))
     return sums_VxD.astype(table_Vx0.dtype), None
 
 
-_rows.defvjp(_rows_forward, _rows_backward)
+_lookup_rows.defvjp(_lookup_rows_forward, _lookup_rows_backward)
 
 
 def _product(x: jax.Array, weight: nnx.Param, contracted: int = 1) -> jax.Array:
-    """`x` [B, T, *contracted axes] times `weight` [*contracted axes, *new axes].
+    """Multiplies `x` [B, T, *contracted axes] by `weight` [*contracted axes, *new axes].
 
-    B and T enter as one axis: with two, XLA on CPU transposes for the gradient of the weight.
+    Merges B and T into one axis: with two, XLA on CPU transposes for the gradient of the weight.
     """
     B, T = x.shape[:2]
     product = _flat_product(x.reshape(B * T, *x.shape[2:]), weight.get_value(), contracted)
@@ -234,7 +238,7 @@ def _product(x: jax.Array, weight: nnx.Param, contracted: int = 1) -> jax.Array:
 
 
 def _flat_product(x: jax.Array, kernel, contracted: int) -> jax.Array:
-    """`x` [B·T, *contracted axes] times an array, QuantizedWeight, NF4Weight or LoRAWeight."""
+    """Multiplies `x` [B·T, *contracted axes] by an array or a quantized or LoRA weight."""
     summed = ((range(1, 1 + contracted), range(contracted)), ((), ()))
     if isinstance(kernel, LoRAWeight):
         low_NxR = _flat_product(x, kernel.a, contracted)
@@ -252,9 +256,11 @@ def _flat_product(x: jax.Array, kernel, contracted: int) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _frozen_product(x: jax.Array, kernel, contracted: int) -> jax.Array:
-    """`_flat_product` with a kernel that takes no gradient. The backward pass keeps the kernel as
-    it is stored: left to autodiff it would keep its cast or dequantized copy, whatever of a layer
-    is rematerialized."""
+    """Computes `_flat_product` with a kernel that takes no gradient.
+
+    The backward pass keeps the kernel as stored: autodiff would keep its cast or dequantized copy
+    under every rematerialization policy.
+    """
     return _flat_product(x, kernel, contracted)
 
 

@@ -1,4 +1,4 @@
-"""Model FLOPs: the arithmetic that a model's size and its tokens call for, however it is computed.
+"""Counts model FLOPs: the arithmetic that a model and its tokens require, however computed.
 
 With N the matrix parameters (those of the layers' products and the output matrix; looking a token
 up in the embedding costs nothing, and a tied embedding counts once, as the output matrix):
@@ -48,9 +48,9 @@ PEAK_FLOPS = {
 
 
 def peak_flops(device_kind: str) -> float | None:
-    """Dense bfloat16 FLOP/s of one device of `jax.Device.device_kind`; None where unknown (CPU).
+    """Returns dense bfloat16 FLOP/s of one `jax.Device.device_kind`; None if unknown (CPU).
 
-    A TPU's kind is known by its whole name, a GPU's by words of it: "NVIDIA H100 80GB HBM3".
+    Matches a TPU by its full name, a GPU by words of its name: "NVIDIA H100 80GB HBM3".
     """
     if device_kind.startswith("TPU"):
         return PEAK_FLOPS.get(device_kind)
@@ -60,24 +60,24 @@ def peak_flops(device_kind: str) -> float | None:
 
 
 def matmul_parameters(config: DecoderConfig) -> int:
-    """N above: parameters that each token is multiplied with."""
+    """Returns N above: the number of parameters that each token is multiplied with."""
     return sum(inputs * outputs for inputs, outputs in product_shapes(config))
 
 
 def causal_pairs(lengths: Iterable[int]) -> int:
-    """Pairs of a query and a key that it sees, in causal records of these numbers of tokens."""
+    """Counts pairs of a query and a visible key, in causal records of these lengths."""
     return sum(n * (n + 1) // 2 for n in lengths)
 
 
 def forward_flops(config: DecoderConfig, tokens: float, pairs: float) -> float:
-    """Model FLOPs of a forward pass over `tokens` with `pairs` of attention (causal_pairs)."""
+    """Returns model FLOPs of a forward pass over `tokens` with `pairs` (see causal_pairs)."""
     return 2.0 * matmul_parameters(config) * tokens + _attention_flops(config, pairs)
 
 
 def training_flops(
     config: DecoderConfig, tokens: float, pairs: float, *, adapter_parameters: int | None = None
 ) -> float:
-    """Model FLOPs of an update: 3 x forward where all weights are trained (None).
+    """Returns model FLOPs of an update: 3 x forward if all weights are trained (None).
 
     With LoRA the frozen matrices need no gradient of their own, so they count 2 x, and the
     adapters' `adapter_parameters` 3 x.
@@ -96,7 +96,7 @@ def model_flops(
     *,
     adapter_parameters: int | None = None,
 ) -> float:
-    """Training FLOPs of a step of full rows, each one causal record: what a plan can know."""
+    """Returns training FLOPs of a step of full rows, each one causal record (for plans)."""
     return training_flops(
         config,
         batch_size * sequence_length,

@@ -1,4 +1,4 @@
-"""Fully sharded data parallelism: each device computes on its own rows, with weights it gathers.
+"""Implements fully sharded data parallelism: devices gather weights and compute their own rows.
 
 The loss of a device's rows is computed inside `jax.shard_map`, where every exchange between
 devices is written out, so that none happens but these:
@@ -32,7 +32,7 @@ _SCALES = ("scale", "channel_scale")
 
 @dataclasses.dataclass(frozen=True)
 class Shards:
-    """What a device's parts of the parameters are parts of, for use inside `over_rows`.
+    """Describes how the parameters are split, for use inside `over_rows`.
 
     `mesh` is the whole mesh; `specs` the PartitionSpec of each parameter by its path, e.g.
     ("layers", "attention", "q_DxHxK").
@@ -42,21 +42,21 @@ class Shards:
     specs: Mapping[tuple[str, ...], P]
 
     @classmethod
-    def of(cls, places, mesh: Mesh) -> "Shards":
-        """`places`: the decoder's parameters as NamedShardings."""
-        leaves = jax.tree_util.tree_leaves_with_path(places)
-        return cls(mesh, {sharding.path_keys(path): place.spec for path, place in leaves})
+    def of(cls, shardings, mesh: Mesh) -> "Shards":
+        """Builds it from `shardings`, the decoder's parameters as NamedShardings."""
+        leaves = jax.tree_util.tree_leaves_with_path(shardings)
+        return cls(mesh, {sharding.path_keys(path): leaf.spec for path, leaf in leaves})
 
     @property
     def split(self) -> bool:
-        """Whether there is anything to gather."""
+        """Returns whether `fsdp` splits the parameters."""
         return self.mesh.shape["fsdp"] > 1
 
     def gather(self, parts, dtype, prefix: tuple[str, ...] = ()):
-        """The tree `parts`, which lies at `prefix` in the parameters, whole over `fsdp`.
+        """Gathers over `fsdp` the tree `parts`, which lies at `prefix` in the parameters.
 
-        Floating-point weights become `dtype` first, so that fewer bytes travel. Below "layers"
-        leaves are one layer's, without the axis L. A mesh that splits nothing changes nothing.
+        Casts floating-point weights to `dtype` first, so that fewer bytes travel. Leaves below
+        "layers" belong to one layer, without the axis L. Returns `parts` if nothing is split.
         """
         if not self.split:
             return parts
@@ -94,19 +94,21 @@ class Shards:
 
 
 def gathered_dtype(path: tuple[str, ...], held, compute):
-    """The dtype in which the array at `path`, held as `held`, travels to where it is used:
-    `compute` for floating-point weights, so that fewer bytes travel."""
+    """Returns the dtype in which the array at `path`, stored as `held`, is gathered.
+
+    Floating-point weights are gathered as `compute`, so that fewer bytes travel.
+    """
     is_weight = jnp.issubdtype(held, jnp.floating) and path[-1] not in _SCALES
     return jnp.dtype(compute if is_weight else held)
 
 
-def over_rows(function: Callable, mesh: Mesh, places: tuple, gradients=None) -> Callable:
-    """`function(*trees, batch)` on every device's own parts and rows, its results summed.
+def over_rows(function: Callable, mesh: Mesh, shardings: tuple, gradients=None) -> Callable:
+    """Runs `function(*trees, batch)` on every device's shards and rows, and sums the results.
 
-    `places` are trees of NamedShardings, one for each of `trees`. `function` returns sums
-    over this device's rows (any tree) or, where `gradients` (one of `places`) is given, such
-    sums and gradients with regard to that tree's parts, summed already over the axis that splits
-    them. All come back summed over all rows.
+    `shardings` are trees of NamedShardings, one for each of `trees`. `function` returns sums over
+    this device's rows (any tree). With `gradients` (one of `shardings`) it returns such sums, and
+    gradients of that tree's shards, already summed over the axis that splits them. All results are
+    summed over all rows.
     """
     if sharding.batch_shards(mesh) == 1:  # all rows in one place; tensor is the compiler's
         return function
@@ -127,7 +129,7 @@ def over_rows(function: Callable, mesh: Mesh, places: tuple, gradients=None) -> 
     return jax.shard_map(
         local,
         mesh=mesh,
-        in_specs=(*map(specs_of, places), BATCH_SPEC),
+        in_specs=(*map(specs_of, shardings), BATCH_SPEC),
         out_specs=P() if gradients is None else (P(), specs_of(gradients)),
         axis_names=manual,
         check_vma=False,
@@ -135,7 +137,7 @@ def over_rows(function: Callable, mesh: Mesh, places: tuple, gradients=None) -> 
 
 
 def _sum_over_absent(tree, specs):
-    """Each leaf summed over the batch axes that do not split it, those alike in one exchange."""
+    """Sums each leaf over the batch axes that do not split it, in one exchange per set of axes."""
     leaves, structure = jax.tree.flatten(tree)
     absent = [
         tuple(axis for axis in BATCH_AXES if axis not in spec) for spec in jax.tree.leaves(specs)

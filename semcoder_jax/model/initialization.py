@@ -1,11 +1,11 @@
-"""Attention heads that are born copying: they look back by distance, or for an equal token.
+"""Initializes attention heads that copy: they look back by distance, or for an equal token.
 
-What a program does is told by copying: "which value did `a` have?" is answered by the token that
-stood behind the last `a=`. A transformer answers with two heads in a row (Olsson et al.,
-In-context Learning and Induction Heads, 2022): one in the first layer tells every token what stood
-before it, one in the second finds the place whose predecessor equals the current token. Found by
-training alone, the pair takes a small model most of its tokens; here it is where training starts.
-The parameters stay ordinary ones of the architecture and are trained like all others.
+Tracing a program needs copying: the value of `a` is the token after the last `a=`. A transformer
+copies with two heads in a row (Olsson et al., In-context Learning and Induction Heads, 2022): a
+head of the first layer gives every token its predecessor, and a head of the second finds the
+position whose predecessor equals the current token. A small model spends most of its training
+tokens on finding this pair; here training starts from it. The parameters are ordinary ones of the
+architecture and are trained like all others.
 
 Looking back by distance: all embeddings get one common feature, the head's queries and keys read
 only that, and the key is turned by the rotary embedding's own angles, so the score is highest at
@@ -35,11 +35,10 @@ _RANDOM_SHARE = 0.2  # what is left of the random part of such a head's queries 
 def with_copying_heads(
     params: dict, config: DecoderConfig, initialization: InitializationConfig, seed: int
 ) -> dict:
-    """`params` (plain dicts, see nnx.to_pure_dict) with the heads that the section asks for.
+    """Returns `params` (plain dicts, see nnx.to_pure_dict) with the section's copying heads.
 
-    With tied embeddings the common feature shifts all logits alike: predictions stay as they
-    were. Raises ValueError where the model has too few heads or layers, or shares keys between
-    query heads.
+    With tied embeddings the common feature shifts all logits equally, so predictions do not change.
+    Raises ValueError if the model has too few heads or layers, or shares keys between query heads.
     """
     offsets, matching = initialization.offset_heads, initialization.matching_heads
     if not offsets:
@@ -65,21 +64,21 @@ def with_copying_heads(
         q_DxK[0, fast] = 1.0
         k_DxK[0, fast] = np.cos(frequencies[fast] * offset)
         k_DxK[0, half + fast] = np.sin(frequencies[fast] * offset)
-        heads.look(0, head, q_DxK, k_DxK)
+        heads.set_query_key(0, head, q_DxK, k_DxK)
 
     if matching:
         output_gain = _OUTPUT_GAIN * config.initializer_range
         read_DxK, written_DxK = _projection(rng, D, K), _projection(rng, D, K)
-        heads.carry(0, 0, read_DxK, output_gain * written_DxK.T)
+        heads.set_value_output(0, 0, read_DxK, output_gain * written_DxK.T)
         slow = np.flatnonzero(frequencies * _SLOW_DISTANCE < _SLOW_ANGLE)
         features = np.concatenate([slow, half + slow])
         for head in range(matching):
             q_DxK, k_DxK = np.zeros((2, D, K), np.float32)
             q_DxK[:, features] = _MATCH_GAIN * read_DxK[:, : len(features)]
             k_DxK[:, features] = _MATCH_GAIN * written_DxK[:, : len(features)]
-            heads.look(1, head, q_DxK, k_DxK)
+            heads.set_query_key(1, head, q_DxK, k_DxK)
             copied_DxK = _projection(rng, D, K)
-            heads.carry(1, head, copied_DxK, output_gain * copied_DxK.T)
+            heads.set_value_output(1, head, copied_DxK, output_gain * copied_DxK.T)
 
     common = _COMMON_FEATURE * config.initializer_range
     layers = params["layers"] | {"attention": heads.params}
@@ -87,25 +86,25 @@ def with_copying_heads(
 
 
 class _Heads:
-    """The stacked attention parameters, changed head by head."""
+    """Holds the stacked attention parameters and changes them head by head."""
 
     def __init__(self, params: dict):
         self.params = dict(params)
 
-    def look(self, layer: int, head: int, q_DxK: np.ndarray, k_DxK: np.ndarray) -> None:
-        """Queries and keys, added to a remainder of the random ones (training needs both)."""
+    def set_query_key(self, layer: int, head: int, q_DxK: np.ndarray, k_DxK: np.ndarray) -> None:
+        """Sets nonzero queries and keys; the rest keep a share of their random values."""
         for name, value in (("q_DxHxK", q_DxK), ("k_DxGxK", k_DxK)):
             random = _RANDOM_SHARE * self.params[name][layer, :, head]
             value = jnp.where(value != 0, value, random)
             self.params[name] = self.params[name].at[layer, :, head].set(value)
 
-    def carry(self, layer: int, head: int, v_DxK: np.ndarray, o_KxD: np.ndarray) -> None:
-        """What the head reads where it looks, and where it writes it."""
+    def set_value_output(self, layer: int, head: int, v_DxK: np.ndarray, o_KxD: np.ndarray) -> None:
+        """Sets the projections that the head reads values with and writes them with."""
         self.params["v_DxGxK"] = self.params["v_DxGxK"].at[layer, :, head].set(v_DxK)
         self.params["o_HxKxD"] = self.params["o_HxKxD"].at[layer, head].set(o_KxD)
 
 
 def _projection(rng: np.random.Generator, D: int, K: int) -> np.ndarray:
-    """K random orthonormal columns [D, K] that ignore the common feature (row 0 is zero)."""
+    """Returns K random orthonormal columns [D, K] without the common feature (row 0 is zero)."""
     columns, _ = np.linalg.qr(rng.standard_normal((D - 1, K)))
     return np.concatenate([np.zeros((1, K)), columns]).astype(np.float32)

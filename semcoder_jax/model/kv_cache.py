@@ -1,9 +1,9 @@
-"""Keys and values of past positions, in pages: what a sequence holds follows what it has used.
+"""Stores keys and values of past positions in pages, so a sequence's memory follows its length.
 
 The cache is one pool of pages of `S` positions. A sequence owns a list of pages, its row of a
 page table `pages_BxN`: position p lies in page `pages[p // S]`, slot `p % S`. Sequences of
-any lengths share the pool, and sequences with one prompt share its whole pages. Page 0 belongs
-to nobody: unassigned entries of a table are 0, what is written there is never seen.
+any lengths share the pool, and sequences with one prompt share its full pages. No sequence owns
+page 0: unassigned entries of a table are 0, and no query sees its contents.
 
 Attention runs over the pages in order with a running softmax (Milakov and Gimelshein, 2018), so
 that a sequence's result has the same bits whatever the pool, the table's width or the other rows
@@ -12,7 +12,7 @@ hold: a page without visible keys changes nothing. One program serves every leng
 As int8, each head of a token has a scale of its own for its key and for its value. The integers
 enter the products as they are; the scale of a key multiplies its score, that of a value its weight.
 
-Axes beside those of model.py: P pages of the pool, N entries of a row of the table, S positions
+Axes besides those of decoder: P pages of the pool, N entries of a row of the table, S positions
 of a page.
 """
 
@@ -34,8 +34,7 @@ INT8_MAX = 127
 
 
 class _Block(NamedTuple):
-    """Keys and values [..., K] of some pages in the dtype of the queries, and, of an int8 cache,
-    their scales [...]."""
+    """Holds keys and values [..., K] of some pages in the queries' dtype, and int8 scales [...]."""
 
     k: jax.Array
     v: jax.Array
@@ -44,10 +43,10 @@ class _Block(NamedTuple):
 
 
 class KVCache(NamedTuple):
-    """Rotated keys, and values, of every layer; float32 scales only where those are int8.
+    """Holds rotated keys, and values, of every layer; an int8 cache also holds float32 scales.
 
-    Heads lie before slots because that is the order of a batched product: no step of decoding
-    has to rearrange the cache. On a mesh, `SPEC` splits the heads of every part.
+    Heads lie before slots, the order of a batched product, so no decoding step rearranges the
+    cache. On a mesh, `SPEC` splits the heads of every part.
     """
 
     k_LxPxGxSxK: jax.Array
@@ -59,7 +58,7 @@ class KVCache(NamedTuple):
     def zeros(
         cls, config, num_pages: int, dtype=jnp.float32, page_size: int = PAGE_SIZE
     ) -> "KVCache":
-        """`num_pages` includes page 0, which holds nothing; `config` is a DecoderConfig."""
+        """Returns an empty cache; `num_pages` includes page 0, `config` is a DecoderConfig."""
         shape = (config.num_layers, num_pages, config.num_kv_heads, page_size, config.head_dim)
         stacks = [jnp.zeros(shape, dtype) for _ in range(2)]
         if jnp.dtype(dtype) == jnp.int8:
@@ -75,14 +74,14 @@ class KVCache(NamedTuple):
         return self.k_LxPxGxSxK.shape[3]
 
     def write(self, layer, pages_BxN, positions_BxT, k_BxTxGxK, v_BxTxGxK) -> "KVCache":
-        """Store T consecutive positions of each row; what its pages do not cover goes to page 0.
+        """Stores T consecutive positions of each row; positions outside its pages go to page 0.
 
-        Where T is a multiple of the page size, the first position must be one as well: then
-        whole pages are written.
+        If T is a multiple of the page size, the first position must be one as well, and whole
+        pages are written.
         """
         S, T = self.page_size, positions_BxT.shape[1]
         if T % S == 0:
-            page_BxM = _page_of(pages_BxN, positions_BxT[:, ::S] // S)
+            page_BxM = _lookup_pages(pages_BxN, positions_BxT[:, ::S] // S)
 
             def put(stack, new_BxTxGx):
                 B, _, *rest = new_BxTxGx.shape
@@ -93,7 +92,7 @@ class KVCache(NamedTuple):
             # it writes in place when the cache is a loop carry or donated. (With heads in the
             # window the TPU compiler keeps a second cache, its heads behind the slots; a
             # dynamic_update_slice mapped over rows makes two copies of all layers.)
-            page_BxTx1 = _page_of(pages_BxN, positions_BxT // S)[..., None]
+            page_BxTx1 = _lookup_pages(pages_BxN, positions_BxT // S)[..., None]
             slot_BxTx1 = (positions_BxT % S)[..., None]
             head_G = jnp.arange(self.k_LxPxGxSxK.shape[2])
 
@@ -108,7 +107,7 @@ class KVCache(NamedTuple):
         return KVCache(*map(put, (stack for stack in self if stack is not None), new))
 
     def attend(self, layer, pages_BxN, positions_BxT, q_BxTxHxK) -> jax.Array:
-        """Softmax attention of queries at consecutive positions over slots 0 … their own.
+        """Computes softmax attention of queries at consecutive positions over slots 0 … their own.
 
         Every such slot must have been written. Scores are float32; returns [B, T, H, K].
         """
@@ -117,49 +116,49 @@ class KVCache(NamedTuple):
         )
 
     def copy_page(self, source, target) -> "KVCache":
-        """Page `target` made equal to page `source` in all layers."""
+        """Copies page `source` to page `target` in all layers."""
 
-        def copied(stack):
+        def copy(stack):
             page = jax.lax.dynamic_index_in_dim(stack, source, axis=1)
             return jax.lax.dynamic_update_slice_in_dim(stack, page, target, axis=1)
 
-        return jax.tree.map(copied, self)
+        return jax.tree.map(copy, self)
 
-    def _page(self, layer, page, dtype) -> _Block:
-        """One page, [G, S, ...]."""
+    def _read_page(self, layer, page, dtype) -> _Block:
+        """Reads one page, [G, S, ...]."""
 
-        def taken(stack):
+        def take(stack):
             at = (layer, page, *[0] * (stack.ndim - 2))
             return jax.lax.dynamic_slice(stack, at, (1, 1, *stack.shape[2:]))[0, 0]
 
-        return _block(jax.tree.map(taken, self), dtype)
+        return _to_block(jax.tree.map(take, self), dtype)
 
-    def _pages(self, layer, page_BxM, dtype) -> _Block:
-        """M pages of each row side by side, [B, G, M · S, ...]."""
+    def _read_pages(self, layer, page_BxM, dtype) -> _Block:
+        """Reads M pages of each row side by side, [B, G, M · S, ...]."""
 
-        def taken(stack):
+        def take(stack):
             new_BxGxMxSx = stack[layer, page_BxM].swapaxes(1, 2)
             B, G, M, S, *rest = new_BxGxMxSx.shape
             return new_BxGxMxSx.reshape(B, G, M * S, *rest)
 
-        return _block(jax.tree.map(taken, self), dtype)
+        return _to_block(jax.tree.map(take, self), dtype)
 
 
-def _block(part: KVCache, dtype) -> _Block:
+def _to_block(part: KVCache, dtype) -> _Block:
     k, v, k_scale, v_scale = part
     return _Block(k.astype(dtype), v.astype(dtype), k_scale, v_scale)
 
 
 def _quantize(new_BxTxGxK: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Integers, and the scale [B, T, G] by which they are to be multiplied."""
+    """Returns integers and their scale [B, T, G]; values ≈ integers · scale."""
     new_BxTxGxK = new_BxTxGxK.astype(jnp.float32)
     largest_BxTxG = jnp.abs(new_BxTxGxK).max(-1)
     scale_BxTxG = jnp.where(largest_BxTxG > 0, largest_BxTxG / INT8_MAX, 1.0)
     return jnp.round(new_BxTxGxK / scale_BxTxG[..., None]).astype(jnp.int8), scale_BxTxG
 
 
-def _page_of(pages_BxN: jax.Array, index_BxT: jax.Array) -> jax.Array:
-    """Entries of each row's table, 0 beyond its end."""
+def _lookup_pages(pages_BxN: jax.Array, index_BxT: jax.Array) -> jax.Array:
+    """Looks up entries of each row's table; 0 beyond its end."""
     return jnp.take_along_axis(pages_BxN, index_BxT, axis=1, mode="fill", fill_value=0)
 
 
@@ -167,7 +166,7 @@ KVCache.SPEC = PartitionSpec(None, None, "tensor")  # a NamedTuple takes no cons
 
 
 class _RunningSoftmax(NamedTuple):
-    """Over the keys so far: greatest score, sum of exponentials above it, weighted values."""
+    """Holds, over the keys so far: greatest score, sum of exponentials, weighted values."""
 
     greatest: jax.Array
     total: jax.Array
@@ -182,7 +181,7 @@ class _RunningSoftmax(NamedTuple):
         )
 
     def add(self, q: jax.Array, block: _Block, hidden: jax.Array) -> "_RunningSoftmax":
-        """Queries [..., Q, K] over a block [..., S, K]; keys `hidden` [..., Q, S] do not."""
+        """Adds a block [..., S, K] for queries [..., Q, K], without keys `hidden` [..., Q, S]."""
         scores = jnp.matmul(q, block.k.swapaxes(-1, -2), preferred_element_type=jnp.float32)
         if block.k_scale is not None:
             scores = scores * block.k_scale[..., None, :]
@@ -201,8 +200,10 @@ class _RunningSoftmax(NamedTuple):
 
 
 def _attend_by_row(cache: KVCache, layer, pages_BxN, positions_BxT, q_BxTxHxK) -> jax.Array:
-    """Row after row, page after page: no row reads more than its own pages, each from the core's
-    own cache. On CPU twice as fast as gathering the pages of all rows."""
+    """Attends row by row and page by page, so a row reads only its own pages.
+
+    On CPU, where a page fits the core's cache, this is twice as fast as gathering all rows' pages.
+    """
     B, T, H, K = q_BxTxHxK.shape
     _, _, G, S, _ = cache.k_LxPxGxSxK.shape
     R = H // G  # query heads that share a key/value head: one more stretch of rows per product
@@ -213,7 +214,7 @@ def _attend_by_row(cache: KVCache, layer, pages_BxN, positions_BxT, q_BxTxHxK) -
         position_Q = jnp.tile(positions_BxT[b], R)
 
         def one_page(n, softmax):
-            block = cache._page(layer, pages_BxN[b, n], q_GxQxK.dtype)
+            block = cache._read_page(layer, pages_BxN[b, n], q_GxQxK.dtype)
             hidden_QxS = n * S + jnp.arange(S) > position_Q[:, None]
             return softmax.add(q_GxQxK, block, hidden_QxS)
 
@@ -228,7 +229,7 @@ def _attend_by_row(cache: KVCache, layer, pages_BxN, positions_BxT, q_BxTxHxK) -
 
 
 def _attend(cache: KVCache, layer, pages_BxN, positions_BxT, q_BxTxHxK) -> jax.Array:
-    """All rows at once, some pages a step, up to the end of the longest row."""
+    """Attends for all rows at once, some pages per step, up to the end of the longest row."""
     B, T, H, K = q_BxTxHxK.shape
     _, _, G, S, _ = cache.k_LxPxGxSxK.shape
     R, N = H // G, pages_BxN.shape[1]
@@ -239,7 +240,7 @@ def _attend(cache: KVCache, layer, pages_BxN, positions_BxT, q_BxTxHxK) -> jax.A
 
     def some_pages(step, softmax):
         page_BxM = jax.lax.dynamic_slice_in_dim(pages_BxN, step * M, M, axis=1)
-        block = cache._pages(layer, page_BxM, q_BxTxHxK.dtype)
+        block = cache._read_pages(layer, page_BxM, q_BxTxHxK.dtype)
         hidden_BxQxMS = step * M * S + jnp.arange(M * S) > position_BxQ[:, :, None]
         return softmax.add(q_BxGxQxK, block, hidden_BxQxMS[:, None])
 

@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA): small trained matrices beside a frozen base, which may be quantized.
+"""Implements LoRA: small trained matrices beside a frozen base, which may be quantized.
 
 Sources: Hu et al., LoRA (2022): W + alpha/rank · a b, a random, b zero at the start. Dettmers et
 al., QLoRA (2023): the base in 4 bits, computed with in bfloat16. Kalajdzievski, rank-stabilized
@@ -36,7 +36,7 @@ TARGETS = {parameter.target: parameter for parameter in PARAMETERS if parameter.
 
 @struct.dataclass
 class LoRAWeight:
-    """weight + scaling · a b; it takes the weight's place in its nnx.Param.
+    """Represents base + scaling · a b; it replaces the weight in its nnx.Param.
 
     Attributes:
       base: an array, QuantizedWeight or NF4Weight of the weight's shape (L in front if stacked).
@@ -51,9 +51,10 @@ class LoRAWeight:
 
 
 def initial_adapters(lora: LoRAConfig, frozen: dict, seed: int) -> dict:
-    """Adapters (plain dicts) over the base `frozen` (arrays or shapes), of no effect as yet.
+    """Returns new adapters (plain dicts) over the base `frozen` (arrays or shapes).
 
-    a is uniform within ±1/sqrt(inputs), LoRA's own code's and PEFT's choice; b is zero.
+    a is uniform within ±1/sqrt(inputs), as in LoRA's code and PEFT; b is zero, so the adapters have
+    no effect yet.
     """
     weights, adapters = flatten_dict(frozen), {}
     for number, (target, parameter) in enumerate(TARGETS.items()):
@@ -75,7 +76,7 @@ def initial_adapters(lora: LoRAConfig, frozen: dict, seed: int) -> dict:
 
 
 def freeze_leaf(lora: LoRAConfig, path: tuple[str, ...], weight: jax.Array):
-    """The parameter at `path` as the base holds it; what is quantized, a layer at a time."""
+    """Casts or quantizes the parameter at `path` for the base, one layer at a time."""
     if lora.base not in QUANTIZED_BASES:
         return weight.astype(lora.base)
     parameter = parameter_at(path)
@@ -87,15 +88,16 @@ def freeze_leaf(lora: LoRAConfig, path: tuple[str, ...], weight: jax.Array):
 
 
 def freeze(lora: LoRAConfig, params: dict) -> dict:
-    """All parameters (plain dicts) as the base holds them. Raises ValueError where they do not
-    fit its blocks."""
+    """Casts or quantizes all parameters (plain dicts) for the base.
+
+    Raises ValueError if they do not fit its blocks.
+    """
     flat = flatten_dict(params)
     return unflatten_dict({path: freeze_leaf(lora, path, flat[path]) for path in flat})
 
 
-def adapted(lora: LoRAConfig, adapters: dict, frozen: dict) -> dict:
-    """The decoder's parameters (plain dicts): those of `frozen`, each that has an adapter as a
-    LoRAWeight."""
+def attach_adapters(lora: LoRAConfig, adapters: dict, frozen: dict) -> dict:
+    """Returns the parameters in `frozen` (plain dicts), with a LoRAWeight for each adapted one."""
     weights, arrays = flatten_dict(frozen), flatten_dict(adapters)
     for target, parameter in TARGETS.items():
         if target in lora.targets:
@@ -105,8 +107,7 @@ def adapted(lora: LoRAConfig, adapters: dict, frozen: dict) -> dict:
 
 
 def merge_leaf(path: tuple[str, ...], weight, dtype: str) -> jax.Array:
-    """The parameter at `path` of `adapted` as one array: base + scaling · a b, the base being
-    what training saw of it (dequantized)."""
+    """Merges a parameter of `attach_adapters` into one array: dequantized base + scaling · a b."""
     if isinstance(weight, jax.Array):
         return weight.astype(dtype)
     num_summed = len(parameter_at(path).contracted)
@@ -114,7 +115,7 @@ def merge_leaf(path: tuple[str, ...], weight, dtype: str) -> jax.Array:
 
 
 def _dense(weight, num_summed: int) -> jax.Array:
-    """A layer's weight of any kind in float32; the first `num_summed` axes are inputs."""
+    """Returns a layer's weight of any type in float32; the first `num_summed` axes are inputs."""
     if isinstance(weight, LoRAWeight):
         change = jnp.tensordot(weight.a, weight.b, 1, precision="highest")
         return _dense(weight.base, num_summed) + weight.scaling * change

@@ -1,4 +1,4 @@
-"""Weights as 4-bit NormalFloat (NF4): the storage of a frozen base in QLoRA.
+"""Stores weights as 4-bit NormalFloat (NF4), the format of a frozen base in QLoRA.
 
 Source: Dettmers et al., QLoRA (2023): the 16 levels (appendix E) are the quantiles of a normal
 distribution with zero among them, scaled to [-1, 1]; 64 weights in a row share their largest
@@ -44,7 +44,7 @@ _LARGEST = 255  # of a block's scale
 
 @struct.dataclass
 class NF4Weight:
-    """A weight as 4-bit codes; it takes the array's place in its nnx.Param.
+    """Holds a weight as 4-bit codes; it replaces the array in its nnx.Param.
 
     The weight's axes, L in front where layers are stacked; blocks of `block_size` lie on `axis`
     (counted from the end). weight ≈ LEVELS[code] · block_scale · channel_scale.
@@ -72,7 +72,7 @@ class NF4Weight:
         return self.shape[self.axis] // self.block_scale.shape[self.axis]
 
     def dequantize(self, dtype) -> jax.Array:
-        """The weight as `dtype`, by way of float32."""
+        """Returns the weight as `dtype`, computed in float32."""
         axis = self.axis + self.codes.ndim
         blocks = _split(self.codes, axis, self.block_size // 2)
         levels = jnp.concatenate([_levels(blocks & 15), _levels(blocks >> 4)], axis=axis + 1)
@@ -81,10 +81,10 @@ class NF4Weight:
 
 
 def quantize_nf4(weight: jax.Array, summed: tuple[int, ...]) -> NF4Weight:
-    """`weight` in blocks along the last of the axes `summed` that its product sums over.
+    """Quantizes `weight` in blocks along the last of the axes `summed` that its product sums over.
 
-    Blocks are shorter where BLOCK_SIZE does not divide that axis. Raises ValueError where it is
-    odd: codes are stored in pairs.
+    Blocks are shorter if BLOCK_SIZE does not divide that axis. Raises ValueError if the axis is
+    odd, because codes are stored in pairs.
     """
     weight = weight.astype(jnp.float32)
     axis = summed[-1]
@@ -110,14 +110,16 @@ def quantize_nf4(weight: jax.Array, summed: tuple[int, ...]) -> NF4Weight:
 
 
 def _split(array: jax.Array, axis: int, size: int) -> jax.Array:
-    """`axis` as two: blocks, and `size` within each."""
+    """Splits `axis` in two: blocks, and `size` entries within each."""
     shape = array.shape
     return array.reshape(*shape[:axis], shape[axis] // size, size, *shape[axis + 1 :])
 
 
 def _levels(codes: jax.Array) -> jax.Array:
-    """LEVELS[codes] by 15 selections, four deep: they fuse with what follows; a gather of single
-    elements would go one by one on a TPU."""
+    """Returns LEVELS[codes] by 15 selections, four deep.
+
+    Selections fuse with the next operation; a TPU would gather single elements one by one.
+    """
     values = [jnp.float32(level) for level in LEVELS]
     for bit in range(4):
         is_set = (codes >> bit & 1).astype(bool)

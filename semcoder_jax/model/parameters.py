@@ -1,4 +1,4 @@
-"""The decoder's parameters, each described once.
+"""Describes each of the decoder's parameters once.
 
 `PARAMETERS` gives the axes of each, which of them a product sums over, and its Hugging Face
 tensor. Sharding, quantization, LoRA, the optimizer's masks, the Hugging Face layout and the count
@@ -29,8 +29,8 @@ LAYER_PREFIX = "model.layers.{layer}."  # of a layer's tensors in a Hugging Face
 
 
 @dataclasses.dataclass(frozen=True)
-class Parameter:
-    """A weight matrix or a norm's scale.
+class DecoderParameter:
+    """Describes a weight matrix or a norm's scale.
 
     Attributes:
       path: keys that lead to it in the tree of parameters.
@@ -50,22 +50,22 @@ class Parameter:
 
     @property
     def is_matrix(self) -> bool:
-        """False for a norm's scale, which is not split, quantized or decayed."""
+        """Returns False for a norm's scale, which is not split, quantized or decayed."""
         return bool(self.contracted)
 
     @property
     def is_layer_matrix(self) -> bool:
-        """Whether LoRA can adapt it, a frozen base quantizes it and Muon orthogonalizes it."""
+        """Returns whether LoRA adapts it, a frozen base quantizes it and Muon orthogonalizes it."""
         return self.is_stacked and self.is_matrix
 
     @property
     def layer_axes(self) -> str:
-        """Axes of one layer's part of the array."""
+        """Returns the axes of one layer's part of the array."""
         return self.axes.removeprefix("L")
 
     @property
     def outputs(self) -> str:
-        """Axes of one layer's part that remain after the product."""
+        """Returns the axes of one layer's part that remain after the product."""
         return "".join(axis for axis in self.layer_axes if axis not in self.contracted)
 
     @property
@@ -92,23 +92,23 @@ class Parameter:
         return {f"{stem}_{'x'.join(axes)}": stacking + axes for stem, axes in arrays.items()}
 
     def positions(self, letters: str, *, within: str | None = None) -> tuple[int, ...]:
-        """Where these axes stand among those of the array, or among the axes `within`."""
+        """Returns the positions of these axes among the array's, or among the axes `within`."""
         within = self.axes if within is None else within
         return tuple(place for place, axis in enumerate(within) if axis in letters)
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """Of the array; see axis_sizes."""
+        """Returns the shape of the array; see axis_sizes."""
         return tuple(sizes[axis] for axis in self.axes)
 
 
-def _in_layers(block: str, name: str, axes: str, contracted: str, tensor: str) -> Parameter:
-    return Parameter(("layers", block, name), f"L{axes}", contracted, LAYER_PREFIX + tensor)
+def _in_layers(block: str, name: str, axes: str, contracted: str, tensor: str) -> DecoderParameter:
+    return DecoderParameter(("layers", block, name), f"L{axes}", contracted, LAYER_PREFIX + tensor)
 
 
 # A token is looked up in the embedding; tied, it is the output matrix too.
-EMBEDDING = Parameter(("embed_VxD",), "VD", "D", "model.embed_tokens.weight")
-FINAL_NORM = Parameter(("final_norm", "scale"), "D", "", "model.norm.weight")
-OUTPUT = Parameter(("unembed_DxV",), "DV", "D", "lm_head.weight")
+EMBEDDING = DecoderParameter(("embed_VxD",), "VD", "D", "model.embed_tokens.weight")
+FINAL_NORM = DecoderParameter(("final_norm", "scale"), "D", "", "model.norm.weight")
+OUTPUT = DecoderParameter(("unembed_DxV",), "DV", "D", "lm_head.weight")
 PARAMETERS = (
     EMBEDDING,
     _in_layers("attention_norm", "scale", "D", "", "input_layernorm.weight"),
@@ -126,14 +126,16 @@ PARAMETERS = (
 _BY_PATH = {parameter.path: parameter for parameter in PARAMETERS}
 
 
-def parameters_of(config: "DecoderConfig") -> tuple[Parameter, ...]:
+def parameters_of(config: "DecoderConfig") -> tuple[DecoderParameter, ...]:
     """The parameters of a decoder: without an output matrix where the embedding is tied."""
     return tuple(p for p in PARAMETERS if not (config.tie_embeddings and p is OUTPUT))
 
 
-def parameter_at(path: tuple[str, ...]) -> Parameter:
-    """The parameter to which the array at `path` belongs: its own array, or a part of what took
-    its place (a quantized or adapted weight). Raises KeyError for any other path."""
+def parameter_at(path: tuple[str, ...]) -> DecoderParameter:
+    """Returns the parameter of the array at `path`.
+
+    The array may be part of a quantized or LoRA weight. Raises KeyError for any other path.
+    """
     for length in range(1, len(path) + 1):
         if parameter := _BY_PATH.get(path[:length]):
             return parameter
@@ -141,7 +143,7 @@ def parameter_at(path: tuple[str, ...]) -> Parameter:
 
 
 def axis_sizes(config: "DecoderConfig") -> dict[str, int]:
-    """Length of each axis, by its letter."""
+    """Returns the length of each axis by its letter."""
     return {
         "L": config.num_layers,
         "V": config.vocab_size,
@@ -154,11 +156,13 @@ def axis_sizes(config: "DecoderConfig") -> dict[str, int]:
 
 
 def product_shapes(config: "DecoderConfig") -> list[tuple[int, int]]:
-    """(inputs, outputs) of every matrix that a token is multiplied with, layer by layer and then
-    the output matrix, which may be the tied embedding."""
+    """Returns (inputs, outputs) of every matrix that a token is multiplied with.
+
+    The order is layer by layer, then the output matrix, which may be the tied embedding.
+    """
     sizes = axis_sizes(config)
 
-    def shape(parameter: Parameter) -> tuple[int, int]:
+    def shape(parameter: DecoderParameter) -> tuple[int, int]:
         inputs, outputs = (
             math.prod(sizes[axis] for axis in axes)
             for axes in (parameter.contracted, parameter.outputs)

@@ -1,4 +1,4 @@
-"""Weights as 8-bit integers with one scale an output channel, for inference.
+"""Quantizes weights to 8-bit integers with one scale per output channel, for inference.
 
 A decoding step reads every weight once, so its time and the memory it needs follow the bytes of
 the weights. The integers enter the product as they are (cast to the activations' dtype inside it:
@@ -24,7 +24,7 @@ LARGEST = 127
 
 @struct.dataclass
 class QuantizedWeight:
-    """A weight as integers; it takes the array's place in its nnx.Param.
+    """Holds a weight as integers; it replaces the array in its nnx.Param.
 
     Attributes:
       int8: int8, the weight's own shape (with L in front where layers are stacked).
@@ -40,7 +40,7 @@ class QuantizedWeight:
 
 
 def quantize_weight(weight: jax.Array, summed: tuple[int, ...]) -> QuantizedWeight:
-    """`weight` with one scale for each index of the axes that are not in `summed`."""
+    """Quantizes `weight` with one scale for each index of the axes that are not in `summed`."""
     weight = weight.astype(jnp.float32)
     largest = jnp.max(jnp.abs(weight), axis=summed, keepdims=True)
     scale = jnp.where(largest > 0, largest / LARGEST, 1.0)
@@ -49,10 +49,10 @@ def quantize_weight(weight: jax.Array, summed: tuple[int, ...]) -> QuantizedWeig
 
 
 def quantize_params(params: nnx.State, shardings: nnx.State | None = None) -> nnx.State:
-    """The decoder's parameters, all but the norms quantized; those that are already so stay.
+    """Quantizes the decoder's parameters except the norms; skips weights quantized before.
 
-    Works a leaf at a time where the leaf lies, and then moves it to its place in `shardings` (a
-    tree like `abstract_quantized(params)`; None: it stays).
+    Quantizes one leaf at a time on its own device, then moves it to its sharding in `shardings` (a
+    tree like `abstract_quantized(params)`; None: does not move it).
     """
     places = dict(shardings.flat_state()) if shardings else {}
     leaves = {}
@@ -69,12 +69,12 @@ def quantize_params(params: nnx.State, shardings: nnx.State | None = None) -> nn
 
 
 def abstract_quantized(params: nnx.State) -> nnx.State:
-    """ShapeDtypeStructs of what `quantize_params` gives."""
+    """Returns the result of `quantize_params` as ShapeDtypeStructs."""
     return jax.eval_shape(quantize_params, params)
 
 
 def weight_bytes(params: nnx.State) -> int:
-    """Bytes that the parameters take on all devices together, replicas not counted."""
+    """Returns the bytes of the parameters on all devices together, without replicas."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
 
 

@@ -1,7 +1,7 @@
-"""Rematerialization: what of a layer is kept for the backward pass, and what is computed again.
+"""Rematerializes layers: policies select the results to save for the backward pass.
 
-A policy is asked for every operation of a layer whether its result is kept. Gathered weights are
-kept by none: all layers' weights together are what a device has no room for.
+A policy decides for every operation of a layer whether its result is saved; the rest is recomputed.
+No policy saves gathered weights: a device has no room for all layers' weights together.
 """
 
 from collections.abc import Callable
@@ -43,21 +43,21 @@ POLICIES = {
 OFFLOADING = ("offload", "offload_save_attention")
 
 
-def rematerialized(apply_layer: Callable, policy: str, gathers: bool) -> Callable:
-    """`apply_layer` (the body of a scan) under one of POLICIES.
+def rematerialize(apply_layer: Callable, policy: str, gathers: bool) -> Callable:
+    """Applies one of POLICIES to `apply_layer`, the body of a scan.
 
-    `gathers`: its weights are gathered inside it, and are so again for the backward pass.
+    `gathers`: it gathers its weights, and gathers them again in the backward pass.
     """
     if policy == "none" and not gathers:
         return apply_layer
-    chosen = POLICIES[policy]
+    saves = POLICIES[policy]
 
-    def kept(primitive, *arguments, **parameters):
+    def is_saveable(primitive, *arguments, **parameters):
         if primitive is jax.lax.all_gather_p:
             return _policies.nothing_saveable(primitive, *arguments, **parameters)
-        return chosen(primitive, *arguments, **parameters)
+        return saves(primitive, *arguments, **parameters)
 
-    return jax.checkpoint(apply_layer, policy=kept, prevent_cse=False)
+    return jax.checkpoint(apply_layer, policy=is_saveable, prevent_cse=False)
 
 
 def name_layer_input(x: jax.Array) -> jax.Array:

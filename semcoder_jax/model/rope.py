@@ -1,4 +1,4 @@
-"""Rotary position embedding with linear scaling, in the half-rotation layout of Hugging Face.
+"""Computes rotary position embedding with linear scaling, in Hugging Face's half-rotation layout.
 
 Source: Su et al., RoFormer (2021); Chen et al., Position Interpolation (2023) for the scaling.
 """
@@ -11,7 +11,7 @@ import numpy as np
 def rope_angles(
     positions_BxT: jax.Array, head_dim: int, theta: float, scaling_factor: float
 ) -> tuple[jax.Array, jax.Array]:
-    """Cosines and sines for integer positions, each float32 [B, T, K/2].
+    """Returns cosines and sines for integer positions, each float32 [B, T, K/2].
 
     DeepSeekCoder divides every frequency by 4 (`scaling_factor`), so that position 4p turns as
     far as p did before scaling.
@@ -27,7 +27,7 @@ def rope_angles(
 
 
 def apply_rope(x_BxTxHxK: jax.Array, cos_BxTxK2: jax.Array, sin_BxTxK2: jax.Array) -> jax.Array:
-    """Rotate each head by its position; computed in float32, returned in the dtype of `x`."""
+    """Rotates each head by its position in float32; returns the dtype of `x`."""
     first, second = jnp.split(x_BxTxHxK.astype(jnp.float32), 2, axis=-1)
     cos, sin = cos_BxTxK2[:, :, None, :], sin_BxTxK2[:, :, None, :]
     rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)

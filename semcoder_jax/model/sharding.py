@@ -1,39 +1,38 @@
-"""The device mesh and where every array lies on it.
+"""Makes the device mesh and the sharding of every array.
 
-Which mesh axis splits which axis of a parameter is in parameters. The mesh always has three axes,
-any of size 1:
-`data` replicates parameters and splits the batch, `fsdp` splits both, `tensor` splits
+parameters.MESH_AXIS_OF maps a parameter's axes to mesh axes. The mesh always has three axes, any of
+size 1: `data` replicates parameters and splits the batch, `fsdp` splits both, `tensor` splits
 heads, the feed-forward width and the vocabulary.
 """
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from semcoder_jax.config import MESH_AXES
 from semcoder_jax.errors import UserError
-from semcoder_jax.model.parameters import MESH_AXIS_OF, Parameter, parameter_at
+from semcoder_jax.model.parameters import MESH_AXIS_OF, DecoderParameter, parameter_at
 
 BATCH_AXES = ("data", "fsdp")
 BATCH_SPEC = P(BATCH_AXES)
 
 
 class MeshError(UserError):
-    """A mesh that the devices, or a batch or model that the mesh, cannot carry."""
+    """Raised if the devices do not fit the mesh, or the mesh does not fit the batch or model."""
 
 
 def make_mesh(shape: Mapping[str, int], devices: list[jax.Device] | None = None) -> Mesh:
-    """A mesh of the sizes in `shape` (missing axes are 1; one may be -1: all that is left).
+    """Makes a mesh of the sizes in `shape` (missing axes are 1; one may be -1: the rest).
 
-    Where the devices lie in several slices of a pod, only `data` spans them, since what is
-    exchanged between slices goes over a network that is slower by far; left out, it is their
-    number.
+    If the devices lie in several slices of a pod, only `data` spans the slices, because the network
+    between them is far slower; without `data` in `shape` its size is the number of slices. Raises
+    MeshError.
     """
     devices = jax.devices() if devices is None else devices
     unknown = set(shape) - set(MESH_AXES)
@@ -68,12 +67,12 @@ def make_mesh(shape: Mapping[str, int], devices: list[jax.Device] | None = None)
 
 
 def batch_shards(mesh: Mesh) -> int:
-    """Into how many parts the batch axis is split."""
+    """Returns the number of parts of the batch axis."""
     return mesh.shape["data"] * mesh.shape["fsdp"]
 
 
 def parameter_spec(path: tuple[str, ...]) -> P:
-    """The partition of the parameter at `path`, e.g. ("layers", "attention", "q_DxHxK").
+    """Returns the partition of the parameter at `path`, e.g. ("layers", "attention", "q_DxHxK").
 
     The parts of a quantized weight follow it: (..., "q_DxHxK", "int8") or "scale", or those of an
     NF4Weight. An adapter's arrays, (..., "q_DxHxK", "b_RxHxK") or "b" of a LoRAWeight, have axes of
@@ -89,8 +88,8 @@ def parameter_spec(path: tuple[str, ...]) -> P:
     return P(*places)
 
 
-def _part_axes(parameter: Parameter, part: str) -> str:
-    """Axes of the array whose last key is `part`: the matrix, or what stands in its place."""
+def _part_axes(parameter: DecoderParameter, part: str) -> str:
+    """Returns the axes of the array with last key `part`: the matrix or a part that replaces it."""
     if part == "scale":
         return "".join(axis for axis in parameter.axes if axis not in parameter.contracted)
     for name, axes in parameter.adapter.items():
@@ -99,11 +98,11 @@ def _part_axes(parameter: Parameter, part: str) -> str:
     return parameter.axes
 
 
-def parameter_shardings(params: nnx.State, mesh: Mesh) -> nnx.State:
-    """The tree of `params` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf.
+def parameter_shardings(params: Any, mesh: Mesh) -> Any:
+    """Returns the tree of `params` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf.
 
-    An axis that its mesh axis does not divide (4 key/value heads over tensor=8, a vocabulary of
-    32,022) is left whole.
+    Does not split an axis that its mesh axis does not divide (4 key/value heads over tensor=8, a
+    vocabulary of 32,022).
     """
 
     def sharding(path, leaf):
@@ -118,22 +117,22 @@ def parameter_shardings(params: nnx.State, mesh: Mesh) -> nnx.State:
 
 
 def path_keys(path) -> tuple[str, ...]:
-    """The string keys of a tree path; positions in tuples, and an nnx leaf's value, left out."""
+    """Returns the string keys of a tree path, without tuple positions and an nnx leaf's value."""
     keys = (getattr(entry, "key", getattr(entry, "name", None)) for entry in path)
     return tuple(key for key in keys if isinstance(key, str) and key != "value")
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Rows of a batch over the data and fsdp axes."""
+    """Returns the sharding of batch rows over the data and fsdp axes."""
     return NamedSharding(mesh, BATCH_SPEC)
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
+def replicated_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P())
 
 
 def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """This process's rows of a global batch as global arrays, rows split over the mesh."""
+    """Makes global arrays from this process's rows of a batch, with rows split over the mesh."""
     sharding = batch_sharding(mesh)
     return {
         key: jax.make_array_from_process_local_data(sharding, np.asarray(value))

@@ -9,12 +9,12 @@ from semcoder_jax.cache import cache_folder
 _HIT_EVENT = "/jax/compilation_cache/cache_hits"
 
 
-def keep_compiled_programs(workdir: str | Path) -> None:
-    """Turn JAX's compilation cache on: in the user's own cache folder, or in WORKDIR where there
-    are several processes: all of them see that folder and only the first one writes.
+def enable_compilation_cache(workdir: str | Path) -> None:
+    """Turns JAX's compilation cache on, in the user's cache folder.
 
-    A folder given to JAX (JAX_COMPILATION_CACHE_DIR) stays, and JAX_ENABLE_COMPILATION_CACHE=false
-    turns the cache off.
+    Runs of several processes use WORKDIR instead: every process reads it, the first one writes.
+    JAX_COMPILATION_CACHE_DIR overrides the folder; JAX_ENABLE_COMPILATION_CACHE=false turns the
+    cache off.
     """
     if jax.config.jax_compilation_cache_dir is None:
         folder = cache_folder() if jax.process_count() == 1 else Path(workdir).absolute()
@@ -26,10 +26,10 @@ class CacheHits:
 
     def __init__(self):
         self.count = 0
-        jax.monitoring.register_event_listener(self._hear)
+        jax.monitoring.register_event_listener(self._count_hit)
 
-    def _hear(self, event: str, **_) -> None:
+    def _count_hit(self, event: str, **_) -> None:
         self.count += event == _HIT_EVENT
 
     def close(self) -> None:
-        jax.monitoring.unregister_event_listener(self._hear)
+        jax.monitoring.unregister_event_listener(self._count_hit)

@@ -25,10 +25,10 @@ PLANS_KEPT_FROM = 10_000  # records: fewer are planned in milliseconds, and have
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """The opened data: training batches from step 0 on, held-out batches if there are any.
+    """Holds the opened data: training batches from step 0 on, and held-out batches or None.
 
-    `record_ids(step)`: the ids of the records that update `step` (from 1) learns from, of all
-    processes' rows. `mixture`: a table of the records of an epoch, for people.
+    `record_ids(step)` returns the ids of the records in update `step` (from 1), over all
+    processes. `mixture` is a printable table of the records of an epoch.
     """
 
     tokenizer: Any
@@ -47,11 +47,10 @@ def open_data(
     num_steps: int | None,
     init_from: str | None = None,
 ) -> Data:
-    """Open the tokenizer and the batches; first make the toy corpus or a tokenizer if `config`
-    asks for it.
+    """Opens the tokenizer and the batches; first makes the toy corpus or a tokenizer if needed.
 
-    `num_steps` None: as many as `config.num_epochs` take. The tokenizer must be that of the run
-    in WORKDIR and fit the model in `init_from`. Raises a UserError.
+    `num_steps` None: as many as `config.num_epochs` take. Raises a UserError if the data cannot be
+    read, or if the tokenizer differs from that of WORKDIR's run or of the model in `init_from`.
     """
     if config.source == "tokens":
         opened = _open_tokens(config)
@@ -69,7 +68,7 @@ def open_data(
         plan_directory=workdir / "packs" if len(train_source) >= PLANS_KEPT_FROM else None,
     )
     train = TrainInput(train_source, train_options, tokenizer)
-    if jax.process_index() == 0:  # the others read what it plans
+    if jax.process_index() == 0:  # the others read its plan
         train.plan(num_steps)
     _barrier("packs")
     held_out = None
@@ -91,7 +90,7 @@ def open_data(
 
 
 def _shared_options(config: DataConfig) -> InputConfig:
-    """What training and held-out batches have in common."""
+    """Returns the options that training and held-out batches share."""
     return InputConfig(
         sequence_length=config.sequence_length,
         global_batch_size=config.global_batch_size,
@@ -103,12 +102,12 @@ def _shared_options(config: DataConfig) -> InputConfig:
 
 
 def _open_tokens(config: DataConfig):
-    """(tokenizer, training source, held-out source or None, ids of records by number)."""
+    """Returns (tokenizer, training source, held-out source or None, function to record ids)."""
     folders = {name: Path(path) for name, path in config.datasets.items()}
     first = folders[min(folders)]
     prepared.read_manifest(first)  # a clearer message than one about its tokenizer
     tokenizer = hf.read_tokenizer(config.tokenizer or first / prepared.TOKENIZER)
-    expected = tokenizer if config.tokenizer else None  # else one another's
+    expected = tokenizer if config.tokenizer else None  # None: only compared with each other
     train = prepared.open_tokens(folders, "train", expected)
     held_out = None
     if "eval" in prepared.splits(folders):
@@ -117,7 +116,7 @@ def _open_tokens(config: DataConfig):
 
 
 def _open_records(data_dir: Path, tokenizer_path: Path):
-    """As `_open_tokens`, of a dataset that is tokenized now."""
+    """Returns the same as `_open_tokens`, for a dataset that is tokenized on the fly."""
     train = pyx.load(data_dir, "train")
     held_out = pyx.load(data_dir, "eval") if "eval" in pyx.splits(data_dir) else None
 
@@ -128,7 +127,7 @@ def _open_records(data_dir: Path, tokenizer_path: Path):
 
 
 def _prepare_records(config: DataConfig, workdir: Path) -> tuple[Path, Path]:
-    """Prepare the dataset; returns (its folder, tokenizer directory)."""
+    """Prepares the dataset; returns (its folder, tokenizer directory)."""
     if config.source == "pyx":
         return Path(config.directory), _make_tokenizer(config, workdir)
     jsonl_by_split, tokenizer_path = _data_paths(config, workdir)
@@ -137,7 +136,7 @@ def _prepare_records(config: DataConfig, workdir: Path) -> tuple[Path, Path]:
 
 
 def _make_tokenizer(config: DataConfig, workdir: Path) -> Path:
-    """The tokenizer that `config` names, or a new one of the dataset's own words."""
+    """Returns the tokenizer directory in `config`, or trains a tokenizer on the dataset."""
     if config.tokenizer:
         return Path(config.tokenizer)
     folder = workdir / "tokenizer"
@@ -152,7 +151,7 @@ def _make_tokenizer(config: DataConfig, workdir: Path) -> Path:
 
 
 def _data_paths(config: DataConfig, workdir: Path) -> tuple[dict[str, Path], Path]:
-    """JSONL by split ("train", perhaps "eval"), tokenizer directory."""
+    """Returns (JSONL file by split, tokenizer directory); the split "eval" is optional."""
     if config.source == "jsonl":
         paths = {"train": config.train, "eval": config.eval}
         paths = {split: Path(path) for split, path in paths.items() if path}

@@ -1,9 +1,9 @@
-"""Goodput: the share of a run's wall time that went into steps that count, over all its sessions.
+"""Measures goodput: the share of wall time spent in steps that count, over all sessions of a run.
 
-WORKDIR/goodput.jsonl is append-only. A session begins with a row of the step it starts from and
-adds one row an interval, with the seconds of each phase. A killed session loses the steps after its
-last checkpoint; the next session repeats them, so their time counts as repeated. Time that no row
-shows is left out: between sessions, and in a killed session since its last row.
+WORKDIR/goodput.jsonl is append-only. A session first writes a row with its starting step, then one
+row per interval with the seconds of each phase. A killed session loses the steps after its last
+checkpoint; the next session repeats them, so their time counts as repeated. Time without a row is
+ignored: between sessions, and in a killed session after its last row.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ EVALUATION = "evaluation"
 PROFILE = "profile"
 STEPS = "steps"  # the remaining time
 SKIPPED = "skipped"  # steps that updated nothing
-REPEATED = "repeated"  # steps that a kill lost, or a damaged checkpoint
+REPEATED = "repeated"  # steps lost by a kill or a damaged checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
 class Goodput:
-    """Seconds of wall time by phase, over all `sessions` of a run.
+    """Holds seconds of wall time by phase, over all `sessions` of a run.
 
-    `seconds["steps"]` are those of steps that count; `repeated_steps` were made twice.
+    `seconds["steps"]` covers steps that count; `repeated_steps` were made twice.
     """
 
     seconds: Mapping[str, float]
@@ -47,7 +47,7 @@ class Goodput:
 
     @property
     def share(self) -> float:
-        """Share of the wall time spent in steps that count, from 0 to 1."""
+        """Returns the share of wall time spent in steps that count, from 0 to 1."""
         return self.seconds.get(STEPS, 0.0) / self.total if self.total else 0.0
 
     def __str__(self) -> str:
@@ -67,16 +67,16 @@ class Goodput:
 
 
 class WallTime:
-    """Where this session's wall time goes, row by row into WORKDIR/goodput.jsonl.
+    """Measures this session's wall time by phase and writes it to WORKDIR/goodput.jsonl.
 
     `began` is the session's start by time.monotonic; the time until now counts as START.
-    With `write` False (every process but one) nothing is written.
+    Writes nothing if `write` is False (every process but one).
     """
 
     def __init__(self, workdir: Path, first: int, began: float, *, write: bool = True):
         self._file = None
         if write:
-            keep_rows(workdir / GOODPUT_FILE, lambda row: True)  # without one that a kill cut short
+            keep_rows(workdir / GOODPUT_FILE, lambda row: True)  # drops a row that a kill truncated
             self._file = open(workdir / GOODPUT_FILE, "a+b")  # noqa: SIM115 - closed below
         self._since, self._step = began, first
         self._seconds = {START: time.monotonic() - began}
@@ -84,16 +84,18 @@ class WallTime:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time inside counts as `name`; phases do not nest."""
+        """Counts the time inside as `name`; phases do not nest."""
         began = time.monotonic()
         try:
             yield
         finally:
             self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - began
 
-    def interval(self, step: int, skipped: int = 0) -> dict[str, float]:
-        """Seconds by phase since the last call, in which the steps up to `step` were made,
-        `skipped` of them without an update."""
+    def end_interval(self, step: int, skipped: int = 0) -> dict[str, float]:
+        """Returns the seconds by phase since the last call and writes them as a row.
+
+        The interval ends with `step`; `skipped` of its steps made no update.
+        """
         now = time.monotonic()
         spent = now - self._since
         seconds = self._seconds | {STEPS: spent - sum(self._seconds.values())}
@@ -111,12 +113,12 @@ class WallTime:
 
 
 def read_goodput(workdir: Path) -> Goodput:
-    """The goodput of all of a workdir's sessions so far."""
+    """Returns the goodput of all sessions of a workdir so far."""
     return summarize(read_metrics(workdir / GOODPUT_FILE))
 
 
 def summarize(rows: Sequence[Mapping]) -> Goodput:
-    """Add up the rows of a goodput.jsonl, in their order."""
+    """Sums the rows of a goodput.jsonl, in order."""
     seconds: dict[str, float] = {}
     sessions = repeated_steps = 0
     kept = None  # the step from which the next session went on

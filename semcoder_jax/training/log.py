@@ -1,4 +1,4 @@
-"""Shows a training run to people: one line an interval, and the same numbers in files."""
+"""Logs a training run: one line per interval, and the same numbers in files."""
 
 import contextlib
 import dataclasses
@@ -19,21 +19,29 @@ from semcoder_jax.training.compilation_cache import CacheHits
 from semcoder_jax.training.goodput import COMPILE, WallTime, read_goodput
 from semcoder_jax.training.metrics import MetricWriter, Sink, keep_rows
 from semcoder_jax.training.step import HeldOutLoss, mean_by_kind
-from semcoder_jax.training.throughput import Machine, Speed, flops_shown, peak_memory, speed_of
+from semcoder_jax.training.throughput import (
+    Machine,
+    Speed,
+    format_flops,
+    measure_speed,
+    peak_memory,
+)
 
 SKIPPED_FILE = "skipped.jsonl"
 _IDS_SHOWN = 4
 
 
 class NotFiniteError(UserError):
-    """Too many steps whose loss or gradient could not be used."""
+    """Raised after too many steps with an unusable loss or gradient."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LoggedRun:
-    """The session that a log shows: it starts after step `first` of `num_steps` and shows one
-    line per `every` steps. `record_ids(step)` gives the ids of a step's records,
-    `flops(tokens, pairs)` the model's FLOPs (see flops) on `machine`."""
+    """Describes the logged session: it starts after step `first` of `num_steps`.
+
+    The log prints one line per `every` steps. `record_ids(step)` returns the ids of a step's
+    records, `flops(tokens, pairs)` the model FLOPs (see flops) on `machine`.
+    """
 
     first: int
     num_steps: int
@@ -46,12 +54,12 @@ class LoggedRun:
 class RunLog:
     """Collects the steps' metrics and publishes them once an interval.
 
-    At most one step is queued on the device behind the running one: the log waits for a step once
-    the next one has been started. So a request to stop takes effect within two steps. Evaluation,
-    saves and compilation do not count in tokens/s.
+    At most one step is queued on the device behind the running one: the log waits for a step after
+    the next one starts, so a request to stop takes effect within two steps. Evaluation, saves and
+    compilation do not count in tokens/s.
 
-    A step that updated nothing is reported with the ids of its records, also in
-    WORKDIR/skipped.jsonl; `skipped` counts those of this session that were published.
+    The log reports a skipped step with the ids of its records, also in WORKDIR/skipped.jsonl;
+    `skipped` counts the published ones of this session.
     """
 
     def __init__(self, workdir: Path, run: LoggedRun, wall: WallTime, sinks: Sequence[Sink] = ()):
@@ -62,26 +70,26 @@ class RunLog:
         if leads and self._skipped_file.is_file():
             keep_rows(self._skipped_file, lambda row: row["step"] <= run.first)
         self._writer = MetricWriter(workdir, resumed_step=run.first, write=leads, sinks=sinks)
-        self._progress = Progress(run.first, run.num_steps, show=leads)
+        self._progress = TrainingProgress(run.first, run.num_steps, show=leads)
         self._was_cached = False
         self._gathered: list[tuple[int, dict]] = []
         self._tokens, self._seconds = 0.0, 0.0
 
     @property
     def tokens_per_second(self) -> float:
-        """Useful tokens/s of the session so far."""
+        """Returns the session's tokens/s so far, without padding."""
         return self._tokens / self._seconds if self._seconds else 0.0
 
     @contextlib.contextmanager
-    def compiling(self) -> Iterator[None]:
-        """Around the call that compiles the step; it returns before the step is computed."""
+    def time_compilation(self) -> Iterator[None]:
+        """Times the call that compiles the step; that call returns before the step is computed."""
         hits = CacheHits()
         with contextlib.closing(hits), self._wall.phase(COMPILE):
             yield
         self._was_cached = hits.count > 0
 
-    def step(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        """Take a step's metrics, while it may still be computing."""
+    def record_step(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        """Records a step's metrics, which the device may still be computing."""
         if self._gathered:
             last, values = self._gathered[-1]
             jax.block_until_ready(values)
@@ -92,19 +100,19 @@ class RunLog:
             self._publish()
 
     def flush(self) -> None:
-        """Publish all steps so far; waits for the device."""
+        """Publishes all steps so far; waits for the device."""
         if self._gathered:
             self._publish()
 
-    def evaluation(self, step: int, loss: HeldOutLoss) -> None:
+    def report_evaluation(self, step: int, loss: HeldOutLoss) -> None:
         by_kind = {f"eval_loss/{kind}": value for kind, value in loss.by_kind.items()}
         self._writer.write(step, {"eval_loss": loss.mean} | by_kind)
         self._writer.flush()
-        self.say(f"step {step}  held-out loss {_shown(loss.mean, loss.by_kind)}")
+        self.say(f"step {step}  held-out loss {_format_loss(loss.mean, loss.by_kind)}")
 
-    def goodput(self, step: int) -> None:
-        """Report how the wall time of all sessions was spent."""
-        self._wall.interval(step)
+    def report_goodput(self, step: int) -> None:
+        """Reports the wall time of all sessions by phase."""
+        self._wall.end_interval(step)
         if self._skipped_file is None:
             return
         goodput = read_goodput(self._workdir)
@@ -132,9 +140,9 @@ class RunLog:
             for name in ("tokens", "target_tokens", "attention_pairs", "skipped")
         }
         last = fetched[-1][0]
-        seconds = self._wall.interval(last, int(totals["skipped"]))
+        seconds = self._wall.end_interval(last, int(totals["skipped"]))
         flops = self._run.flops(totals["tokens"], totals["attention_pairs"])
-        speed = speed_of(totals, len(steps), seconds, flops)
+        speed = measure_speed(totals, len(steps), seconds, flops)
         where, memory = peak_memory()
         scalars = {f"peak_{where}_memory": float(memory)}
         if speed:
@@ -142,13 +150,15 @@ class RunLog:
             scalars |= speed.scalars(self._run.machine)
         self._writer.write(last, scalars)
         self._writer.flush()
-        rate = _rate(speed, self._run.machine) if speed else self._compiled(seconds)
-        memory_shown = f"{where} memory {memory / 2**30:.1f} GiB"
-        loss = _shown(*_mean_loss([metrics for metrics in steps if not metrics["skipped"]]))
-        self._progress.update(last, f"loss {loss}  {rate}  {memory_shown}")
+        rate = (
+            _format_rate(speed, self._run.machine) if speed else self._describe_compilation(seconds)
+        )
+        memory_text = f"{where} memory {memory / 2**30:.1f} GiB"
+        loss = _format_loss(*_mean_loss([metrics for metrics in steps if not metrics["skipped"]]))
+        self._progress.update(last, f"loss {loss}  {rate}  {memory_text}")
 
-    def _compiled(self, seconds: dict[str, float]) -> str:
-        """Shown in place of a rate: the interval held the first step."""
+    def _describe_compilation(self, seconds: dict[str, float]) -> str:
+        """Returns the text that replaces the rate in the interval of the first step."""
         how = "read from the compilation cache" if self._was_cached else "compiled"
         return f"{how} in {seconds.get(COMPILE, 0.0):.1f} s"
 
@@ -167,8 +177,8 @@ class RunLog:
         )
 
 
-class Progress:
-    """A line an interval, with the time that remains; on a terminal a bar below them."""
+class TrainingProgress:
+    """Prints one line per interval with the remaining time; on a terminal, also a bar below."""
 
     def __init__(self, first_step: int, num_steps: int, *, show: bool = True):
         self._num_steps, self._show = num_steps, show
@@ -196,7 +206,7 @@ class Progress:
             self._bar.update(step - self._bar.n)
 
     def say(self, line: str) -> None:
-        """A line of its own, above the bar."""
+        """Prints a line above the bar."""
         if self._show:
             tqdm.write(line, file=sys.stderr)
             sys.stderr.flush()
@@ -207,7 +217,7 @@ class Progress:
 
 
 def _mean_loss(steps: Sequence[dict]) -> tuple[float, dict[str, float]]:
-    """The mean over all steps' targets, in all and by kind; NaN where there are none."""
+    """Returns the mean loss over all targets, in all and by kind; NaN without targets."""
     targets = [float(metrics["target_tokens"]) for metrics in steps]
     losses = [float(metrics["loss"]) for metrics in steps]
     if not sum(targets):
@@ -219,22 +229,22 @@ def _mean_loss(steps: Sequence[dict]) -> tuple[float, dict[str, float]]:
     return sum(map(float.__mul__, losses, targets)) / sum(targets), by_kind
 
 
-def _shown(loss: float, by_kind: dict[str, float]) -> str:
-    """1.2345, or 1.2345 (nl 1.1000, forward 1.3000) where there is more than one kind."""
+def _format_loss(loss: float, by_kind: dict[str, float]) -> str:
+    """Formats as 1.2345, or as 1.2345 (nl 1.1000, forward 1.3000) for several kinds."""
     kinds = ", ".join(f"{kind} {value:.4f}" for kind, value in by_kind.items())
     return f"{loss:.4f} ({kinds})" if len(by_kind) > 1 else f"{loss:.4f}"
 
 
-def _rate(speed: Speed, machine: Machine) -> str:
+def _format_rate(speed: Speed, machine: Machine) -> str:
     scalars = speed.scalars(machine)
-    arithmetic = flops_shown(scalars["model_flops_per_second"])
+    arithmetic = format_flops(scalars["model_flops_per_second"])
     if "mfu" in scalars:
         arithmetic = f"MFU {scalars['mfu']:.1%}"
     return f"{speed}  {arithmetic}  input wait {speed.input_wait:.1%}"
 
 
 def _scalars(metrics: dict) -> dict[str, float]:
-    """A step's metrics, those by kind as loss/KIND and target_tokens/KIND of the kinds it held."""
+    """Returns a step's metrics by name, with loss/KIND and target_tokens/KIND of its kinds."""
     scalars = {name: value.item() for name, value in metrics.items() if value.ndim == 0}
     losses_N, targets_N = metrics["loss_by_kind"], metrics["targets_by_kind"]
     for kind, loss in mean_by_kind(losses_N, targets_N).items():

@@ -1,16 +1,18 @@
 """Training, from a config to checkpoints: `train(config, workdir)`.
 
-WORKDIR: config.json (the checked config), model/ (an HF directory without weights), checkpoints/
-(Orbax), metrics.jsonl and tensorboard/, goodput.jsonl (where the wall time went), skipped.jsonl
-(steps whose gradient was not used), profile/, packs/ (the plan of each epoch), corpus/ and data/
-(what the source prepares).
+WORKDIR holds config.json (the checked config), model/ (an HF directory without weights),
+checkpoints/ (Orbax), metrics.jsonl and tensorboard/, goodput.jsonl (wall time by phase),
+skipped.jsonl (steps whose gradient was not used), profile/, packs/ (the packing plan of each
+epoch), corpus/ and data/ (files that the data source prepares).
 """
 
 import contextlib
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
@@ -18,11 +20,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import (
-    CHECKPOINTS,
-    MODEL,
-    Checkpoints,
-)
+from semcoder_jax.checkpoints import CHECKPOINTS, MODEL, Checkpoints
 from semcoder_jax.config import ConfigError, DataConfig, RunConfig, TrainConfig, parse_run
 from semcoder_jax.model import sharding
 from semcoder_jax.training.architecture import resolve_architecture
@@ -32,13 +30,9 @@ from semcoder_jax.training.log import SKIPPED_FILE, LoggedRun, NotFiniteError, R
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
 from semcoder_jax.training.preemption import StopSignal
 from semcoder_jax.training.profile import StepTrace
-from semcoder_jax.training.state import (
-    TrainSetup,
-    first_state,
-    restore_state,
-)
-from semcoder_jax.training.step import make_evaluation, make_train_step
-from semcoder_jax.training.throughput import Machine, formula, step_flops
+from semcoder_jax.training.state import TrainSetup, TrainState, create_state, restore_state
+from semcoder_jax.training.step import HeldOutLoss, make_evaluation, make_train_step
+from semcoder_jax.training.throughput import Machine, describe_rates, step_flops
 from semcoder_jax.training.wandb_sink import WandbSink, check_wandb
 from semcoder_jax.training.workdir import check_workdir, lock_workdir, write_config
 
@@ -47,8 +41,8 @@ from semcoder_jax.training.workdir import check_workdir, lock_workdir, write_con
 class TrainResult:
     """The result of a training session.
 
-    `step` of `num_steps` updates are made and saved; `eval_loss` is the held-out loss of
-    the last evaluation, None if there was none; `tokens_per_second` counts tokens that are not
+    The first `step` of `num_steps` updates are made and saved; `eval_loss` is the held-out loss
+    of the last evaluation, None without one; `tokens_per_second` counts tokens that are not
     padding, after compilation; `seconds` is this session's wall time.
     """
 
@@ -60,12 +54,12 @@ class TrainResult:
 
 
 def train(config: ConfigDict | dict, workdir: str | Path, *, profile_steps: int = 0) -> TrainResult:
-    """Train to `train.num_steps`, or until stopped; go on from WORKDIR's last checkpoint.
+    """Trains to `train.num_steps`, or until stopped, from WORKDIR's last checkpoint if it has one.
 
-    `profile_steps` of them are traced, after warm-up.
+    Traces `profile_steps` steps with JAX's profiler, after warm-up.
 
-    Raises a UserError, before anything is compiled, if the config or the workdir is wrong.
-    Raises NotFiniteError, with the state saved, after `train.max_skipped_steps` bad steps.
+    Raises a UserError, before anything is compiled, if the config or the workdir is wrong. Raises
+    NotFiniteError, after saving the state, if more than `train.max_skipped_steps` steps were bad.
     """
     run, workdir = parse_run(config), Path(workdir)
     mesh = sharding.make_mesh(run.mesh)
@@ -78,8 +72,6 @@ def train(config: ConfigDict | dict, workdir: str | Path, *, profile_steps: int 
 
 def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> TrainResult:
     started = time.monotonic()
-
-    # ---- Data
     data = open_data(
         run.data,
         workdir,
@@ -87,102 +79,57 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
         num_steps=run.train.num_steps,
         init_from=run.model.get("init_from"),
     )
-    num_steps = data.num_steps
-
-    # ---- Model, optimizer and the shardings of their arrays
-    decoder_config = resolve_architecture(run.model, run.data.sequence_length, data.tokenizer)
-    setup = TrainSetup.of(run, decoder_config, num_steps, mesh)
-    trainable = setup.trainable
-    if not (workdir / CHECKPOINTS).exists():
-        trainable.check_load()
-    multihost_utils.sync_global_devices("checked")  # by every process, before one writes
-    if jax.process_index() == 0:  # the workdir is this config's from here on
-        write_config(run, workdir)
-        hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
-
-    # ---- State: restored from the last checkpoint, or new
+    setup = _make_setup(run, mesh, workdir, data)
     checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
-    first = checkpoints.latest_step() or 0
-    last = min(num_steps, run.train.stop_after_step or num_steps)
-    if first >= last:
+    last = min(data.num_steps, run.train.stop_after_step or data.num_steps)
+    saved = checkpoints.latest_step() or 0
+    if saved >= last:
         checkpoints.close()
-        return TrainResult(first, num_steps, _last_eval_loss(workdir), 0.0, 0.0)
-    frozen = trainable.load_frozen(mesh)
-    checkpoints.base = trainable.frozen_identity(frozen)
-    state = restore_state(checkpoints, setup.shapes, setup.shardings, data.train)
-    first = int(state.step) if state else 0
-    if state is None:
-        state = first_state(setup)
-
-    # ---- Steps
+        return TrainResult(saved, data.num_steps, _last_eval_loss(workdir), 0.0, 0.0)
+    first, state, frozen = _load_state(setup, checkpoints, data)
     train_step = make_train_step(setup, run.train)
     evaluate = make_evaluation(setup.graphdef, data.eval, run.train.eval_batches, mesh)
-
-    # ---- Log
     wall = WallTime(workdir, first, started, write=jax.process_index() == 0)
     log = _open_log(run, workdir, first, data, setup, wall)
     trace = StepTrace(workdir, first, profile_steps)
-
-    # ---- Loop
-    eval_loss, stop = None, StopSignal()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(stop)
-        for part in (checkpoints, wall, log, trace):
-            stack.enter_context(contextlib.closing(part))
-        for step in range(first + 1, last + 1):
-            with wall.phase(INPUT):
-                batch = next(data.train)
-            batch = sharding.put_batch(batch, mesh)
-            # No other transfer is meant: a hidden one is an error, not a slowdown.
-            with jax.transfer_guard("disallow"), trace.step(step):
-                with log.compiling() if step == first + 1 else contextlib.nullcontext():
-                    state, metrics = train_step(state, frozen, batch)
-                log.step(step, metrics)
-            if trace.is_last(step):
-                with wall.phase(PROFILE):
-                    trace.stop(metrics)
-                log.say(f"traced up to step {step}: {trace.directory}")
-            stop_requested = stop.requested(step, checkpoints)
-            # A session that must stop has little time: it saves and skips the evaluation.
-            evaluates = step == num_steps or (
-                _is_due(step, run.train.eval_every) and not stop_requested
-            )
-            if data.eval and evaluates:
-                log.flush()
-                with wall.phase(EVALUATION):
-                    held_out = evaluate(trainable.model_parameters(state.params, frozen))
-                log.evaluation(step, held_out)
-                eval_loss = held_out.mean
-            failing = log.skipped > run.train.max_skipped_steps
-            stopping = stop_requested or failing or step == last
-            if stopping or _is_due(step, run.train.checkpoint_every):
-                log.flush()
-                with wall.phase(CHECKPOINT):
-                    checkpoints.save(step, state.params, state.optimizer, data.train)
-            if stopping:
-                break
-        with wall.phase(CHECKPOINT):
-            checkpoints.wait()
-        log.goodput(step)
+    session = _Session(
+        run, setup, data, checkpoints, train_step, evaluate, wall, log, trace, state, frozen
+    )
+    step = _run_steps(session, first, last)
     data.train.close()
-    if failing:
-        raise NotFiniteError(
-            f"{workdir}: {log.skipped} steps were skipped, more than train.max_skipped_steps "
-            f"({run.train.max_skipped_steps}); step {step} is saved, see {SKIPPED_FILE}"
-        )
-    if step < num_steps:
-        log.say(f"{stop.reason}: step {step} is saved; the same command goes on from there")
-    if eval_loss is None:
-        eval_loss = _last_eval_loss(workdir)
-    seconds = time.monotonic() - started
-    return TrainResult(step, num_steps, eval_loss, log.tokens_per_second, seconds)
+    return _finish(session, step, workdir, started)
 
 
 # ==== Before the first step
 
 
+def _make_setup(run: RunConfig, mesh: Mesh, workdir: Path, data: Data) -> TrainSetup:
+    """Checks the sections against the architecture, then records config and model in WORKDIR."""
+    decoder_config = resolve_architecture(run.model, run.data.sequence_length, data.tokenizer)
+    setup = TrainSetup.of(run, decoder_config, data.num_steps, mesh)
+    if not (workdir / CHECKPOINTS).exists():
+        setup.trainable.check_load()
+    multihost_utils.sync_global_devices("checked")  # by every process, before one writes
+    if jax.process_index() == 0:  # the workdir is this config's from here on
+        write_config(run, workdir)
+        hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
+    return setup
+
+
+def _load_state(
+    setup: TrainSetup, checkpoints: Checkpoints, data: Data
+) -> tuple[int, TrainState, dict]:
+    """Returns (step, state, frozen parameters), the state from the last checkpoint or new."""
+    frozen = setup.trainable.load_frozen(setup.mesh)
+    checkpoints.base = setup.trainable.frozen_identity(frozen)
+    restored = restore_state(checkpoints, setup.shapes, setup.shardings, data.train)
+    if restored is None:
+        return 0, create_state(setup), frozen
+    return int(restored.step), restored, frozen
+
+
 def check_batch(data: DataConfig, config: TrainConfig, mesh: Mesh) -> None:
-    """Raise ConfigError unless every microbatch splits evenly over the mesh and the processes."""
+    """Raises ConfigError unless every microbatch splits evenly over the mesh and the processes."""
     rows = data.global_batch_size // config.accumulation_steps
     shards = math.lcm(sharding.batch_shards(mesh), jax.process_count())
     if rows % shards:
@@ -194,13 +141,10 @@ def check_batch(data: DataConfig, config: TrainConfig, mesh: Mesh) -> None:
         )
 
 
-# ==== Small print
-
-
 def _open_log(
     run: RunConfig, workdir: Path, first: int, data: Data, setup: TrainSetup, wall: WallTime
 ) -> RunLog:
-    """The log of a session from step `first` on, which says what is trained on what."""
+    """Opens the log of a session from step `first` on and prints what is trained on what."""
     trainable, trained = setup.trainable, setup.shapes.params
     machine = Machine.of(setup.mesh.devices.flat)
     num_adapters = trainable.adapter_count(trained)
@@ -213,8 +157,118 @@ def _open_log(
     log.say(data.mixture)
     devices = setup.mesh.size
     log.say(f"{trainable.describe(trained)} on {devices} device(s), from step {first}")
-    log.say(formula(setup.config, machine, adapters=num_adapters is not None))
+    log.say(describe_rates(setup.config, machine, adapters=num_adapters is not None))
     return log
+
+
+# ==== The steps
+
+
+@dataclasses.dataclass
+class _Session:
+    """Holds everything that the steps of one session use; a step replaces `state`.
+
+    `failed` becomes True after more than `train.max_skipped_steps` bad steps.
+    """
+
+    run: RunConfig
+    setup: TrainSetup
+    data: Data
+    checkpoints: Checkpoints
+    train_step: Callable
+    evaluate: Callable[[Any], HeldOutLoss]
+    wall: WallTime
+    log: RunLog
+    trace: StepTrace
+    state: TrainState
+    frozen: dict
+    stop: StopSignal = dataclasses.field(default_factory=StopSignal)
+    eval_loss: float | None = None
+    failed: bool = False
+
+
+def _run_steps(session: _Session, first: int, last: int) -> int:
+    """Makes the updates after `first` up to `last` or until stopped; returns the last one made."""
+    log, checkpoints, config = session.log, session.checkpoints, session.run.train
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(session.stop)
+        for part in (checkpoints, session.wall, log, session.trace):
+            stack.enter_context(contextlib.closing(part))
+        for step in range(first + 1, last + 1):
+            _update(session, step, compiles=step == first + 1)
+            stop_requested = session.stop.is_requested(step, checkpoints)
+            # A session that must stop has little time: it saves and skips the evaluation.
+            is_evaluated = step == session.data.num_steps or (
+                _is_due(step, config.eval_every) and not stop_requested
+            )
+            if session.data.eval and is_evaluated:
+                _evaluate(session, step)
+            session.failed = log.skipped > config.max_skipped_steps
+            stopping = stop_requested or session.failed or step == last
+            if stopping or _is_due(step, config.checkpoint_every):
+                _save(session, step)
+            if stopping:
+                break
+        with session.wall.phase(CHECKPOINT):
+            checkpoints.wait()
+        log.report_goodput(step)
+    return step
+
+
+def _update(session: _Session, step: int, *, compiles: bool) -> None:
+    """Makes one update, logs its metrics and ends the profiler's trace after its last step."""
+    log, wall, trace = session.log, session.wall, session.trace
+    with wall.phase(INPUT):
+        batch = next(session.data.train)
+    batch = sharding.put_batch(batch, session.setup.mesh)
+    # No other transfer is meant: a hidden one is an error, not a slowdown.
+    with jax.transfer_guard("disallow"), trace.step(step):
+        with log.time_compilation() if compiles else contextlib.nullcontext():
+            session.state, metrics = session.train_step(session.state, session.frozen, batch)
+        log.record_step(step, metrics)
+    if trace.is_last(step):
+        with wall.phase(PROFILE):
+            trace.stop(metrics)
+        log.say(f"traced up to step {step}: {trace.directory}")
+
+
+def _evaluate(session: _Session, step: int) -> None:
+    """Computes and logs the held-out loss."""
+    session.log.flush()
+    trainable = session.setup.trainable
+    with session.wall.phase(EVALUATION):
+        params = trainable.model_parameters(session.state.params, session.frozen)
+        held_out = session.evaluate(params)
+    session.log.report_evaluation(step, held_out)
+    session.eval_loss = held_out.mean
+
+
+def _save(session: _Session, step: int) -> None:
+    """Starts saving a checkpoint."""
+    session.log.flush()
+    state = session.state
+    with session.wall.phase(CHECKPOINT):
+        session.checkpoints.save(step, state.params, state.optimizer, session.data.train)
+
+
+# ==== After the last step
+
+
+def _finish(session: _Session, step: int, workdir: Path, started: float) -> TrainResult:
+    """Returns the result of a session. Raises NotFiniteError if too many steps were skipped."""
+    log, num_steps = session.log, session.data.num_steps
+    if session.failed:
+        raise NotFiniteError(
+            f"{workdir}: {log.skipped} steps were skipped, more than train.max_skipped_steps "
+            f"({session.run.train.max_skipped_steps}); step {step} is saved, see {SKIPPED_FILE}"
+        )
+    if step < num_steps:
+        log.say(f"{session.stop.reason}: step {step} is saved; the same command goes on from there")
+    eval_loss = session.eval_loss
+    if eval_loss is None:
+        eval_loss = _last_eval_loss(workdir)
+    seconds = time.monotonic() - started
+    return TrainResult(step, num_steps, eval_loss, log.tokens_per_second, seconds)
 
 
 def _is_due(step: int, every: int) -> bool:

@@ -1,7 +1,7 @@
 """Writes the numbers of a training run to metrics.jsonl, TensorBoard and other sinks.
 
-WORKDIR/metrics.jsonl holds one row a step, one an interval (speed) and one an evaluation. A resumed
-run drops the rows of steps that it will repeat, so the file always reads as one unbroken run.
+WORKDIR/metrics.jsonl holds one row per step, per interval (speed) and per evaluation. A resumed run
+drops the rows of steps that it will repeat, so the file always reads as one unbroken run.
 """
 
 import json
@@ -18,17 +18,16 @@ TENSORBOARD = "tensorboard"
 
 
 class Sink(Protocol):
-    """Another place for numbers."""
+    """Receives the numbers of each step."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None: ...
     def close(self) -> None: ...
 
 
 class MetricWriter:
-    """Writes scalars of steps to WORKDIR and to `sinks`; rows after `resumed_step` are dropped
-    first.
+    """Writes scalars of steps to WORKDIR and to `sinks`; first drops rows after `resumed_step`.
 
-    With `write` False (every process but one) it does nothing.
+    Does nothing if `write` is False (every process but one).
     """
 
     def __init__(
@@ -72,14 +71,16 @@ class MetricWriter:
 
 
 def read_metrics(path: str | Path) -> list[dict]:
-    """The complete rows of a metrics.jsonl; [] if there is none. A last row cut short by a kill
-    is left out."""
+    """Returns the rows of a metrics.jsonl, or [] without a file.
+
+    Leaves out a last row that a kill truncated.
+    """
     if not Path(path).is_file():
         return []
     return [row for _, row in read_rows(path, allow_cut_end=True)]
 
 
 def keep_rows(path: Path, is_kept: Callable[[dict], bool]) -> None:
-    """Drop the other rows, and one cut short by a kill; creates the file."""
+    """Drops all other rows, and a row that a kill truncated; creates the file if missing."""
     kept = [row for row in read_metrics(path) if is_kept(row)]
     write_rows(path, kept)

@@ -1,4 +1,4 @@
-"""The optimizer: AdamW or Muon, warm-up and cosine, clipping, exact gradient accumulation.
+"""Builds the optimizer: AdamW or Muon, warm-up and cosine, clipping, gradient accumulation.
 
 Sources: Loshchilov & Hutter, Decoupled Weight Decay Regularization (2019); Jordan et al., Muon
 (2024); Liu et al., Muon is Scalable for LLM Training (2025) for the scaling of its updates.
@@ -15,14 +15,14 @@ from optax.contrib import MuonDimensionNumbers
 
 from semcoder_jax.config import ConfigError, OptimizerConfig
 from semcoder_jax.model import sharding
-from semcoder_jax.model.parameters import Parameter, parameter_at
+from semcoder_jax.model.parameters import DecoderParameter, parameter_at
 
 
 def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Schedule:
-    """The learning rate of update 0 … num_steps-1.
+    """Returns the learning rate schedule of updates 0 … num_steps-1.
 
-    Update `warmup_steps - 1` is the first at the peak and the last update is at the minimum; no
-    update is wasted on a rate of zero (unless that is the minimum).
+    Update `warmup_steps - 1` is the first at the peak; the last update is at the minimum. No update
+    has rate zero unless that is the minimum. Raises ConfigError if warm-up takes all steps.
     """
     if config.warmup_steps >= num_steps:
         raise ConfigError(
@@ -40,7 +40,7 @@ def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Sch
 
 
 def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTransformation:
-    """The gradient transformation of a run of `num_steps` updates over a tree of parameters."""
+    """Returns the gradient transformation of a run of `num_steps` updates."""
     schedule = learning_rate_schedule(config, num_steps)
     clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity()
     adam_peak = config.adam_peak_learning_rate or config.peak_learning_rate
@@ -67,22 +67,22 @@ def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTra
 
 
 def is_decayed(params):
-    """True at every matrix, False at the norms' scales."""
+    """Returns the weight decay mask: True at every matrix, False at the norms' scales."""
     return _map_parameters(lambda parameter: parameter.is_matrix, params)
 
 
 def muon_labels(params):
-    """ "muon" at the layers' matrices, "adam" at embeddings, output matrix and norms."""
+    """Labels the layers' matrices "muon"; embeddings, output matrix and norms "adam"."""
     return _map_parameters(
         lambda parameter: "muon" if parameter.is_layer_matrix else "adam", params
     )
 
 
 def muon_dimension_numbers(params):
-    """Which axes of each layer matrix are its rows (input) and columns (output).
+    """Returns which axes of each layer matrix are its rows (input) and columns (output).
 
-    Axes left out (the layers of a stacked parameter) are a batch: each layer's matrix, all heads
-    together, is orthogonalized on its own.
+    Muon treats other axes (the layers of a stacked parameter) as a batch: it orthogonalizes each
+    layer's matrix, all heads together, on its own.
     """
 
     def dimension_numbers(parameter):
@@ -96,8 +96,10 @@ def muon_dimension_numbers(params):
 
 
 def optimizer_shardings(state, params_shardings, mesh: Mesh):
-    """The tree of `state` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf: that
-    of the parameter whose path the leaf's path ends in (moments), else replicated (counts)."""
+    """Returns the tree of `state` (arrays or ShapeDtypeStructs) with a NamedSharding at each leaf.
+
+    Moments, whose paths end in a parameter's path, get its sharding; counts are replicated.
+    """
     by_path = {
         sharding.path_keys(path): leaf
         for path, leaf in jax.tree_util.tree_leaves_with_path(params_shardings)
@@ -109,18 +111,17 @@ def optimizer_shardings(state, params_shardings, mesh: Mesh):
             found = by_path.get(keys[start:])
             if found is not None and len(found.spec) <= leaf.ndim:
                 return found
-        return sharding.replicated(mesh)
+        return sharding.replicated_sharding(mesh)
 
     return jax.tree_util.tree_map_with_path(leaf_sharding, state)
 
 
 def gradient_sums(loss_sums: Callable, params, batch: dict[str, jax.Array], steps: int):
-    """Sum of losses, further sums, and the gradient of the first.
+    """Returns the sum of losses, further sums, and the gradient of the sum of losses.
 
-    `loss_sums(params, batch) -> (sum of losses, sums)`, of which `sums[0]` is the sum of
-    weights and the rest may be arrays of any kind. The batch, leading axis B, is taken in `steps`
-    microbatches of B/steps rows inside a scan (row r in microbatch r % steps), so that only one of
-    them is computed with at a time.
+    `loss_sums(params, batch) -> (sum of losses, sums)`, where `sums[0]` is the sum of weights and
+    the rest are any arrays. A scan splits the batch, leading axis B, into `steps` microbatches of
+    B/steps rows (row r goes to microbatch r % steps) and computes one at a time.
     """
 
     def gradients(microbatch):
@@ -149,15 +150,17 @@ def gradient_sums(loss_sums: Callable, params, batch: dict[str, jax.Array], step
 
 
 def mean_gradients(loss_sum: jax.Array, weight: jax.Array, gradient_sums):
-    """(mean loss, its gradients): one division by the weight of all rows at the very end,
-    so that how the batch was split changes rounding only."""
+    """Returns (mean loss, its gradients).
+
+    Divides once, by the weight of all rows, so that splitting the batch changes rounding only.
+    """
     # A batch without any target has gradient zero, not NaN.
     scale = 1.0 / jnp.maximum(weight, jnp.finfo(jnp.float32).tiny)
     return loss_sum * scale, jax.tree.map(lambda g: g * scale, gradient_sums)
 
 
-def _map_parameters(function: Callable[[Parameter], Any], params):
-    """`function` of the parameter at every leaf."""
+def _map_parameters(function: Callable[[DecoderParameter], Any], params):
+    """Maps each leaf to `function` of its parameter."""
     return jax.tree_util.tree_map_with_path(
         lambda path, _: function(parameter_at(sharding.path_keys(path))), params
     )

@@ -1,4 +1,4 @@
-"""Turns a signal from the keyboard or the scheduler into a request to stop after a step."""
+"""Turns SIGINT and SIGTERM into a request to stop after the current step."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ from semcoder_jax.checkpoints import Checkpoints
 class StopSignal:
     """Turns SIGTERM and SIGINT into a request to stop after the current step.
 
-    In a run of several processes JAX's preemption service hears SIGTERM and all processes agree
-    on the step; SIGINT is passed on to it. A second SIGINT interrupts at once.
+    In a run of several processes JAX's preemption service receives SIGTERM and all processes agree
+    on the step; SIGINT is forwarded to it. A second SIGINT interrupts at once.
     """
 
     def __init__(self):
@@ -25,15 +25,16 @@ class StopSignal:
 
     def __enter__(self) -> "StopSignal":
         if threading.current_thread() is threading.main_thread():
-            heard = (signal.SIGINT, signal.SIGTERM) if self._alone else (signal.SIGINT,)
-            self._previous = {number: signal.signal(number, self._hear) for number in heard}
+            signals = (signal.SIGINT, signal.SIGTERM) if self._alone else (signal.SIGINT,)
+            self._previous = {number: signal.signal(number, self._on_signal) for number in signals}
         return self
 
     def __exit__(self, *_) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def requested(self, step: int, checkpoints: Checkpoints) -> bool:
+    def is_requested(self, step: int, checkpoints: Checkpoints) -> bool:
+        """Returns whether the run must stop after `step`."""
         if self._alone:
             return self._seen is not None
         reached = checkpoints.reached_preemption(step)
@@ -43,13 +44,13 @@ class StopSignal:
 
     @property
     def reason(self) -> str:
-        """Why the session ends early, for people: "stopped 1.2 s after SIGTERM"."""
+        """Returns why the session ends early: "stopped 1.2 s after SIGTERM"."""
         if self._seen is None:
             return "stopped"
         name, since = self._seen
         return f"stopped {time.monotonic() - since:.1f} s after {name}"
 
-    def _hear(self, number: int, _frame) -> None:
+    def _on_signal(self, number: int, _frame) -> None:
         if self._seen and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._seen = signal.Signals(number).name, time.monotonic()

@@ -1,4 +1,4 @@
-"""A trace of a few steps by JAX's profiler, for TensorBoard's profile plugin, xprof or Perfetto."""
+"""Traces a few steps with JAX's profiler, for TensorBoard's profile plugin, xprof or Perfetto."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 
 PROFILE = "profile"
-_WARM_UP = 2  # steps first: the one that compiles, and one more
+_WARM_UP = 2  # steps before the trace: the one that compiles, and one more
 
 
 class StepTrace:
@@ -22,7 +22,7 @@ class StepTrace:
 
     @contextlib.contextmanager
     def step(self, step: int) -> Iterator[None]:
-        """Around the call of a step."""
+        """Wraps the call of a step; starts the trace at the first traced step."""
         if step == self._begin:
             jax.profiler.start_trace(self.directory)
             self.is_tracing = True
@@ -30,17 +30,17 @@ class StepTrace:
             yield
 
     def is_last(self, step: int) -> bool:
-        """Whether `step` is the last one to be traced: time for `stop`."""
+        """Returns whether `step` is the last traced step, after which `stop` must be called."""
         return self.is_tracing and step == self._end
 
     def stop(self, metrics) -> None:
-        """Write the trace, once the step of these metrics is computed."""
+        """Waits for the step of these metrics, then writes the trace."""
         if self.is_tracing:
             jax.block_until_ready(metrics)
             self.close()
 
     def close(self) -> None:
-        """End the trace, if one is running, and write it."""
+        """Ends and writes the trace, if one is running."""
         if self.is_tracing:
             jax.profiler.stop_trace()
             self.is_tracing = False

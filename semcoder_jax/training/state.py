@@ -1,4 +1,4 @@
-"""What training changes: step, trained parameters and moments; new, restored, or from a model."""
+"""Creates and restores the training state: step, trained parameters and moments."""
 
 import dataclasses
 import functools
@@ -22,8 +22,7 @@ from semcoder_jax.training.trainable import Trainable, make_trainable
 
 
 class TrainState(NamedTuple):
-    """All that a step changes. `step` counts updates made; `params`, what is trained, is plain
-    dicts."""
+    """Holds all that a step changes: updates made, trained parameters (plain dicts), moments."""
 
     step: jax.Array
     params: Any
@@ -31,24 +30,28 @@ class TrainState(NamedTuple):
 
 
 def initial_state(trainable: Trainable, optimizer) -> TrainState:
-    """A new state; jit it with `out_shardings` so that no device ever holds all of it."""
+    """Returns a new state; jit it with `out_shardings`, so no device ever holds all of it."""
     params = trainable.initialize()
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
 
 
 def state_shardings(shapes: TrainState, mesh: Mesh) -> TrainState:
-    """A NamedSharding for every leaf: moments lie where their parameters lie."""
+    """Returns a NamedSharding for every leaf; moments have their parameters' shardings."""
     params = sharding.parameter_shardings(shapes.params, mesh)
     return TrainState(
-        sharding.replicated(mesh), params, optimizer_shardings(shapes.optimizer, params, mesh)
+        sharding.replicated_sharding(mesh),
+        params,
+        optimizer_shardings(shapes.optimizer, params, mesh),
     )
 
 
 def restore_state(
     checkpoints: Checkpoints, shapes: TrainState, shardings: TrainState, data_iterator
 ) -> TrainState | None:
-    """The state of the last sound checkpoint in its shards, None if there is no checkpoint; sets
-    `data_iterator` to its place."""
+    """Restores the latest undamaged checkpoint and sets `data_iterator` to its position.
+
+    Returns None without a checkpoint.
+    """
     params = with_shardings(shapes.params, shardings.params)
     optimizer = with_shardings(shapes.optimizer, shardings.optimizer)
     restored = checkpoints.restore_last(params, optimizer, data_iterator)
@@ -60,15 +63,15 @@ def restore_state(
 
 @dataclasses.dataclass(frozen=True)
 class TrainSetup:
-    """A model and how it is trained, before any of its arrays exists.
+    """Describes a model and its training before any of its arrays exists.
 
     Attributes:
       config: the decoder's architecture.
       graphdef: the decoder without its parameters.
-      trainable: which parameters are trained.
+      trainable: the parameters to train.
       optimizer: updates the trained parameters.
       learning_rate: the schedule that the optimizer follows, by update from 0.
-      mesh: where the arrays lie.
+      mesh: the devices that hold the arrays.
       shapes: the state as ShapeDtypeStructs.
       shardings: the state as NamedShardings.
     """
@@ -84,7 +87,7 @@ class TrainSetup:
 
     @classmethod
     def of(cls, run: RunConfig, config: DecoderConfig, num_steps: int, mesh: Mesh) -> "TrainSetup":
-        """Raises ConfigError if sections do not fit the architecture or the number of steps."""
+        """Builds the setup. Raises ConfigError if a section does not fit the model or the steps."""
         graphdef, _ = nnx.split(abstract_model(config, run.compute))
         trainable = make_trainable(config, run.seed, run.model, run.initialization, run.lora)
         learning_rate = learning_rate_schedule(run.optimizer, num_steps)
@@ -94,8 +97,8 @@ class TrainSetup:
         return cls(config, graphdef, trainable, optimizer, learning_rate, mesh, shapes, shardings)
 
 
-def first_state(setup: TrainSetup) -> TrainState:
-    """The state at step 0 in its shards: of the parameters that the config names, or new ones."""
+def create_state(setup: TrainSetup) -> TrainState:
+    """Returns the sharded state at step 0, with parameters of `model.init_from` or new ones."""
     shardings = setup.shardings
     params = setup.trainable.load(shardings.params, setup.mesh)
     if params is None:

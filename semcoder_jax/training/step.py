@@ -1,4 +1,4 @@
-"""One update, and the held-out loss, as jitted functions over the parameters and a packed batch."""
+"""Builds the jitted update and the jitted held-out loss over parameters and a packed batch."""
 
 import contextlib
 import dataclasses
@@ -23,8 +23,11 @@ from semcoder_jax.training.state import TrainSetup, TrainState
 
 
 class LossSums(NamedTuple):
-    """Sums over the target tokens of a batch, float32: of their `weight` (their number) in all,
-    of losses by kind, and of weights by kind, in the order of records.TRAINING_KINDS [N]."""
+    """Sums over the target tokens of a batch, float32.
+
+    `weight` is their total weight (their number). Losses and weights by kind have the order of
+    records.TRAINING_KINDS [N].
+    """
 
     weight: jax.Array
     loss_by_kind_N: jax.Array
@@ -32,23 +35,23 @@ class LossSums(NamedTuple):
 
 
 def make_train_step(setup: TrainSetup, config: TrainConfig):
-    """Jitted (state, frozen, batch) -> (state, metrics); the old state is donated.
+    """Returns the jitted (state, frozen, batch) -> (state, metrics); it donates the old state.
 
     `frozen` holds the parameters that no step changes.
 
     Metrics are replicated scalars: the mean `loss` over the global batch's target tokens, the
     `gradient_norm` before clipping, the `learning_rate`, the numbers of `target_tokens`
-    and `tokens` (all but padding), `attention_pairs` (see flops), and `skipped`: 1 where loss
+    and `tokens` (all but padding), `attention_pairs` (see flops), and `skipped`: 1 if loss
     or gradient is not finite, or the gradient's norm is above `train.skip_gradient_norm`. Such a
-    step leaves parameters and moments as they are; only the counters, and with them the learning
-    rate, go on. `loss_by_kind` and `targets_by_kind` are sums, [kinds], of LossSums.
+    step leaves parameters and moments unchanged; only the counters, and with them the learning
+    rate, advance. `loss_by_kind` and `targets_by_kind` are sums, [kinds], of LossSums.
     """
     trainable, mesh, shardings = setup.trainable, setup.mesh, setup.shardings
     frozen_shardings = sharding.parameter_shardings(trainable.frozen_shapes(), mesh)
     shards = fsdp.Shards.of(trainable.model_parameters(shardings.params, frozen_shardings), mesh)
 
     def local_sums(params, frozen, batch):
-        """Of a device's own rows: the sums of batch_loss_sums, gradients of its parts."""
+        """Returns the sums of batch_loss_sums over a device's rows, and gradients of its shards."""
 
         def loss_sums(params, microbatch):
             whole = trainable.model_parameters(params, frozen)
@@ -96,14 +99,14 @@ def make_train_step(setup: TrainSetup, config: TrainConfig):
     return jax.jit(
         step,
         in_shardings=(shardings, frozen_shardings, sharding.batch_sharding(mesh)),
-        out_shardings=(shardings, sharding.replicated(mesh)),
+        out_shardings=(shardings, sharding.replicated_sharding(mesh)),
         donate_argnums=0,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutLoss:
-    """The mean loss over held-out target tokens, in all and of each kind that occurs."""
+    """Holds the mean loss over held-out target tokens, in all and by kind."""
 
     mean: float
     by_kind: dict[str, float]
@@ -112,7 +115,10 @@ class HeldOutLoss:
 def make_evaluation(
     graphdef, held_out: TrainInput | None, most: int, mesh: Mesh
 ) -> Callable[[Any], HeldOutLoss]:
-    """All parameters -> the loss of the first `most` batches (0: of all) over their targets."""
+    """Returns the function from all parameters to the held-out loss.
+
+    The function uses the first `most` batches (0: all).
+    """
 
     @jax.jit
     def sums(params, batch):
@@ -139,7 +145,7 @@ def make_evaluation(
 
 
 def mean_by_kind(losses_N: np.ndarray, weights_N: np.ndarray) -> dict[str, float]:
-    """The mean of each kind that has targets, by name, of the sums of LossSums."""
+    """Returns the mean loss of each kind that has targets, from the sums of LossSums."""
     sums = zip(TRAINING_KINDS, losses_N, weights_N, strict=True)
     return {name: float(loss / weight) for name, loss, weight in sums if weight}
 
@@ -147,10 +153,10 @@ def mean_by_kind(losses_N: np.ndarray, weights_N: np.ndarray) -> dict[str, float
 def batch_loss_sums(
     graphdef, params, batch, shards: fsdp.Shards | None = None
 ) -> tuple[jax.Array, LossSums]:
-    """(sum of losses, further sums) of packed rows; see data_pipeline.tokens.packing for a batch.
+    """Returns (sum of losses, further sums) of packed rows; see data_pipeline.tokens.packing.
 
-    `params` are all of the decoder's; with `shards`, this device's parts of them, and the rows
-    are its own.
+    `params` are all parameters of the decoder; with `shards`, this device's shards of them, and
+    `batch` holds its rows.
     """
     if shards:
         dtype = nnx.merge(graphdef, params).compute.dtype

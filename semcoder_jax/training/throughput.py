@@ -1,4 +1,4 @@
-"""Speed and memory of training, measured over an interval of steps."""
+"""Measures speed and memory of training over an interval of steps."""
 
 import dataclasses
 import resource
@@ -30,10 +30,10 @@ class Machine:
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """Speed of `steps` that took `seconds` (without evaluation, saves and compilation).
+    """Holds the speed of `steps` that took `seconds` (without evaluation, saves and compilation).
 
-    Useful `tokens` are all but padding, `targets` those with a loss, `flops` the model's;
-    `input_wait` is the share of the seconds without a batch.
+    `tokens` excludes padding, `targets` are tokens with a loss, `flops` are model FLOPs;
+    `input_wait` is the share of the seconds spent waiting for a batch.
     """
 
     steps: int
@@ -48,7 +48,7 @@ class Speed:
         return self.tokens / self.seconds
 
     def scalars(self, machine: Machine) -> dict[str, float]:
-        """By the names of metrics.jsonl; `mfu` is a share of 1."""
+        """Returns the values by their names in metrics.jsonl; `mfu` is a share of 1."""
         values = {
             "tokens_per_second": self.tokens_per_second,
             "targets_per_second": self.targets / self.seconds,
@@ -66,11 +66,14 @@ class Speed:
         )
 
 
-def speed_of(
+def measure_speed(
     totals: dict[str, float], steps: int, seconds: dict[str, float], flops: float
 ) -> Speed | None:
-    """The speed of an interval, from its sums of `tokens` and `target_tokens` and its seconds
-    by phase; None if it is not measurable, for example because a step was compiled meanwhile."""
+    """Computes the speed of an interval from its sums of `tokens` and `target_tokens`.
+
+    `seconds` are by phase. Returns None if speed is not measurable, for example because the
+    interval includes compilation.
+    """
     training = sum(value for name, value in seconds.items() if name not in _NOT_TRAINING)
     if COMPILE in seconds or training <= 0 or not steps:
         return None
@@ -87,14 +90,14 @@ def speed_of(
 def step_flops(
     config: DecoderConfig, adapter_parameters: int | None = None
 ) -> Callable[[float, float], float]:
-    """(tokens, attention pairs) -> model FLOPs of training on them."""
+    """Returns the function (tokens, attention pairs) -> model FLOPs of training on them."""
     return lambda tokens, pairs: training_flops(
         config, tokens, pairs, adapter_parameters=adapter_parameters
     )
 
 
-def formula(config: DecoderConfig, machine: Machine, adapters: bool = False) -> str:
-    """The line that explains once what the rates count."""
+def describe_rates(config: DecoderConfig, machine: Machine, adapters: bool = False) -> str:
+    """Returns the line that explains what the rates count."""
     factor = "3 x" if not adapters else "2 x, adapters and attention 3 x,"
     model = (
         f"model FLOPs = {factor} (2 x {matmul_parameters(config):,} matrix parameters x "
@@ -104,21 +107,23 @@ def formula(config: DecoderConfig, machine: Machine, adapters: bool = False) -> 
     if machine.peak is None:
         return f"{model}; no peak is known of {machine.kind!r}, so no MFU"
     return (
-        f"MFU = model FLOP/s / {flops_shown(machine.peak)} (bfloat16 peak of "
+        f"MFU = model FLOP/s / {format_flops(machine.peak)} (bfloat16 peak of "
         f"{machine.devices} x {machine.kind}); {model}"
     )
 
 
-def flops_shown(rate: float) -> str:
-    """1.5 GFLOP/s, 197 TFLOP/s."""
+def format_flops(rate: float) -> str:
+    """Formats a rate as "1.5 GFLOP/s" or "197 TFLOP/s"."""
     unit, size = ("T", 1e12) if rate >= 1e12 else ("G", 1e9)
     number = f"{rate / size:,.0f}" if rate >= 100 * size else f"{rate / size:.3g}"
     return f"{number} {unit}FLOP/s"
 
 
 def peak_memory() -> tuple[str, int]:
-    """("device", most bytes that a device of this process held at a time), or where the backend
-    does not count them ("host", most bytes of this process in memory)."""
+    """Returns ("device", peak bytes of a device of this process).
+
+    Returns ("host", peak resident bytes of this process) if the backend does not count them.
+    """
     stats = [device.memory_stats() or {} for device in jax.local_devices()]
     peaks = [entry["peak_bytes_in_use"] for entry in stats if "peak_bytes_in_use" in entry]
     if peaks:

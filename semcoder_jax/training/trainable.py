@@ -1,8 +1,8 @@
-"""What a run trains and how it becomes the decoder's parameters.
+"""Defines which parameters a run trains and how they become the decoder's parameters.
 
-Either all parameters are trained (`FullParameters`) or low-rank adapters over a frozen base
-(`AdapterParameters`, see lora). Both answer the same questions, so that the loop, the step and the
-checkpoints need not know which of them they have. Parameters are plain dicts.
+A run trains all parameters (`FullParameters`) or low-rank adapters over a frozen base
+(`AdapterParameters`, see lora). Both have the same methods, so the loop, the step and the
+checkpoints work with either. Parameters are plain dicts.
 """
 
 import dataclasses
@@ -27,12 +27,12 @@ from semcoder_jax.hf.adapter import read_adapter
 from semcoder_jax.loading import load_base, load_model
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.initialization import with_copying_heads
-from semcoder_jax.model.lora import adapted, freeze, initial_adapters
+from semcoder_jax.model.lora import attach_adapters, freeze, initial_adapters
 
 
 @dataclasses.dataclass(frozen=True)
 class FullParameters:
-    """All parameters of the decoder; none is frozen.
+    """Trains all parameters of the decoder; none is frozen.
 
     `init_from`: an HF directory or training workdir to start from (None: new parameters).
     """
@@ -43,7 +43,7 @@ class FullParameters:
     init_from: str | None
 
     def initialize(self) -> dict:
-        """New parameters to train."""
+        """Returns new parameters to train."""
         params = nnx.to_pure_dict(nnx.state(Decoder(self.config, rngs=nnx.Rngs(self.seed))))
         try:
             return with_copying_heads(params, self.config, self.initialization, self.seed)
@@ -51,42 +51,42 @@ class FullParameters:
             raise ConfigError(f"config: {error}") from None
 
     def load(self, shardings: dict, mesh: Mesh) -> dict | None:
-        """The float32 parameters to start from; None: start from new ones."""
+        """Returns the float32 parameters to start from, or None to start from new ones."""
         if self.init_from is None:
             return None
         return nnx.to_pure_dict(load_model(self.init_from, mesh=mesh).params)
 
     def check_load(self) -> None:
-        """Raise HFError if what `load` would read does not fit the model."""
+        """Raises HFError if the files that `load` would read do not fit the model."""
 
     def frozen_shapes(self) -> dict:
-        """ShapeDtypeStructs of the parameters that no step changes."""
+        """Returns the frozen parameters as ShapeDtypeStructs."""
         return {}
 
     def load_frozen(self, mesh: Mesh) -> dict:
-        """The parameters that no step changes."""
+        """Returns the frozen parameters."""
         return {}
 
     def frozen_identity(self, frozen: dict) -> tuple[str | None, str | None]:
-        """(directory, checksum) of the frozen parameters, for Checkpoints.base."""
+        """Returns (directory, checksum) of the frozen parameters, for Checkpoints.base."""
         return None, None
 
     def model_parameters(self, params: dict, frozen: dict) -> dict:
-        """The decoder's parameters, for the step and for evaluation."""
+        """Returns the decoder's parameters, for the step and for evaluation."""
         return params
 
     def adapter_count(self, params: dict) -> int | None:
-        """Number of adapter parameters, None if all parameters are trained."""
+        """Returns the number of adapter parameters, or None if all parameters are trained."""
         return None
 
     def describe(self, params: dict) -> str:
-        """How much is trained, for people."""
+        """Returns a printable count of the trained parameters."""
         return f"{count_parameters(params):,} parameters"
 
 
 @dataclasses.dataclass(frozen=True)
 class AdapterParameters:
-    """Adapters over the frozen parameters of `base`, an HF directory or training workdir."""
+    """Trains adapters over the frozen parameters of `base`, an HF directory or training workdir."""
 
     config: DecoderConfig
     seed: int
@@ -106,8 +106,10 @@ class AdapterParameters:
             read_adapter(self.lora.init_from, self.config, self.lora)
 
     def frozen_shapes(self) -> dict:
-        """As FullParameters has it. Raises ConfigError if the base cannot be held as
-        `lora.base` says."""
+        """Returns the frozen parameters as ShapeDtypeStructs.
+
+        Raises ConfigError if the base cannot be stored as `lora.base`.
+        """
         params = nnx.to_pure_dict(nnx.state(abstract_model(self.config, Compute())))
         try:
             return jax.eval_shape(functools.partial(freeze, self.lora), params)
@@ -121,7 +123,7 @@ class AdapterParameters:
         return self.base, checksum(frozen)
 
     def model_parameters(self, params: dict, frozen: dict) -> dict:
-        return adapted(self.lora, params, frozen)
+        return attach_adapters(self.lora, params, frozen)
 
     def adapter_count(self, params: dict) -> int | None:
         return count_parameters(params)
@@ -143,7 +145,7 @@ def make_trainable(
     initialization: InitializationConfig,
     lora: LoRAConfig | None,
 ) -> Trainable:
-    """What a run of these sections trains, of the decoder that `config` describes."""
+    """Returns the trainable parameters for these sections and the decoder `config`."""
     if lora is None:
         return FullParameters(config, seed, initialization, model.get("init_from"))
     return AdapterParameters(config, seed, lora, model["init_from"])

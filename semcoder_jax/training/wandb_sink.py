@@ -13,7 +13,7 @@ RUN_ID_FILE = "wandb_run_id"
 
 
 def check_wandb(project: str | None) -> None:
-    """Raise ConfigError if `project` is given and wandb is not installed."""
+    """Raises ConfigError if `project` is given and wandb is not installed."""
     if project and importlib.util.find_spec("wandb") is None:
         raise ConfigError(
             f"config: train.wandb_project is {project!r}, but the package wandb is not installed; "
@@ -22,11 +22,10 @@ def check_wandb(project: str | None) -> None:
 
 
 class WandbSink:
-    """The run's numbers in a project of W&B; a resumed run goes on in the same run there.
+    """Sends the run's numbers to a W&B project; a resumed run continues the same W&B run.
 
-    Numbers carry their own step: a run resumed from a checkpoint makes steps again, and W&B's
-    counter cannot go back. Raises ConfigError if W&B refuses, for example because
-    nobody is logged in.
+    Numbers carry their own step: a run resumed from a checkpoint repeats steps, and W&B's counter
+    cannot go back. Raises ConfigError if W&B refuses, for example because nobody is logged in.
     """
 
     def __init__(self, project: str, workdir: Path, config: Mapping):

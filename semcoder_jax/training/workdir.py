@@ -1,4 +1,4 @@
-"""A workdir belongs to one config, and to one run at a time."""
+"""Ensures that a workdir belongs to one config and to one run at a time."""
 
 import contextlib
 import json
@@ -19,11 +19,11 @@ LOCK_FILE = "running.lock"
 
 
 class WorkdirError(UserError):
-    """A workdir that another run is using."""
+    """Raised if another run is using the workdir."""
 
 
 def check_workdir(run: RunConfig, workdir: Path) -> None:
-    """Raise ConfigError if WORKDIR holds a run of another config (harmless fields aside)."""
+    """Raises ConfigError if WORKDIR holds a run of another config (ignoring harmless fields)."""
     path = workdir / CONFIG_FILE
     if not path.is_file():
         if (workdir / CHECKPOINTS).exists():
@@ -38,7 +38,7 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
         raise ConfigError(f"{path}: not the config of a training run ({error})") from None
     if fields := differing_fields(run, recorded):
         differences = [
-            f"{name} is {_short(ours)}, there {_short(theirs)}"
+            f"{name} is {_shorten(ours)}, there {_shorten(theirs)}"
             for name, (ours, theirs) in fields.items()
         ]
         raise ConfigError(
@@ -48,8 +48,10 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
 
 
 def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
-    """Raise ConfigError if the data's tokenizer is not the one that WORKDIR's run was begun with,
-    or gives tokens of the model in `init_from` other ids."""
+    """Raises ConfigError if the data's tokenizer differs from that of WORKDIR's run.
+
+    Raises it, too, if tokens of the model in `init_from` have other ids.
+    """
     here = f"the data's tokenizer ({tokenizer.name_or_path})"
     if (workdir / MODEL / "tokenizer.json").is_file():
         difference = tokenizer_difference(tokenizer, hf.read_tokenizer(workdir / MODEL))
@@ -69,7 +71,7 @@ def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
 
 
 def write_config(run: RunConfig, workdir: Path) -> None:
-    """Record the run's config in WORKDIR. Raises ConfigError if it cannot be written."""
+    """Records the run's config in WORKDIR. Raises ConfigError if it cannot be written."""
     try:
         write_json(workdir / CONFIG_FILE, run.to_record(), indent=2)
     except FileError as error:
@@ -78,10 +80,10 @@ def write_config(run: RunConfig, workdir: Path) -> None:
 
 @contextlib.contextmanager
 def lock_workdir(workdir: Path) -> Iterator[None]:
-    """Hold WORKDIR for this run; the first process does so for all.
+    """Locks WORKDIR for this run; the first process locks it for all.
 
-    Raises WorkdirError if another run holds it. Files that a killed run left half-written are
-    removed; so is, at the end, a workdir made here into which the run put nothing.
+    Removes half-written files of a killed run and, at the end, a workdir that this run created but
+    left empty. Raises WorkdirError if another run holds the lock.
     """
     if jax.process_index() != 0:
         yield
@@ -109,6 +111,6 @@ def _remove_unused(workdir: Path) -> None:
         workdir.rmdir()
 
 
-def _short(value) -> str:
+def _shorten(value) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

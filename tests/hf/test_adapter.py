@@ -17,7 +17,7 @@ from semcoder_jax.config import Compute, LoRAConfig, parse_run
 from semcoder_jax.hf.adapter import adapter_tensors, export_adapter, read_adapter
 from semcoder_jax.loading import load_adapters
 from semcoder_jax.model.decoder import Decoder
-from semcoder_jax.model.lora import TARGETS, adapted, initial_adapters
+from semcoder_jax.model.lora import TARGETS, attach_adapters, initial_adapters
 from semcoder_jax.training import loop as training
 from tests.support.adapters import lora_config, randomize_adapters, read_losses
 from tests.support.random_llama import DEEPSEEK, GROUPED, random_llama
@@ -63,7 +63,7 @@ def test_peft_computes_the_same_logits(tmp_path, fields, lora):
     graphdef, _ = nnx.split(abstract_model(config, Compute()))
     positions = np.broadcast_to(np.arange(60), (2, 60))
     forward = jax.jit(lambda params, *batch: nnx.merge(graphdef, params)(*batch))
-    ours = forward(adapted(lora, adapters, params), tokens, positions, np.ones_like(tokens))
+    ours = forward(attach_adapters(lora, adapters, params), tokens, positions, np.ones_like(tokens))
     np.testing.assert_allclose(ours, with_adapters, atol=1e-4)
     assert np.abs(with_adapters - plain).max() > 0.1
 
@@ -140,7 +140,7 @@ def test_adapters_of_peft_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"r": 4}, "adapter_config.json: r is 4, expected 2 as the config's lora section says"),
+        ({"r": 4}, "adapter_config.json: r is 4, expected 2 as in the config's lora section"),
         ({"use_rslora": True}, "adapter_config.json: use_rslora is True, expected False"),
         ({"target_modules": ["q_proj"]}, r"target_modules is ['q_proj'], expected ['down_proj'"),
         ({"use_dora": True}, "lora_magnitude_vector"),

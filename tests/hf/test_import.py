@@ -11,7 +11,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from semcoder_jax import hf
-from semcoder_jax.hf.shards import Shards, ShardWriter, plan_shards
+from semcoder_jax.hf.shards import ShardReader, ShardWriter, plan_shards
 from semcoder_jax.model.sharding import make_mesh
 from tests.support.random_llama import DEEPSEEK, GROUPED, random_llama
 
@@ -37,7 +37,7 @@ def change_tensors(directory, change) -> None:
 
 
 def all_tensors(directory) -> dict[str, np.ndarray]:
-    shards = Shards(directory)
+    shards = ShardReader(directory)
     return {name: shards.read(name) for name in shards.shapes}
 
 

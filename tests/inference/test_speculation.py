@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from semcoder_jax.inference.engine import Engine, Request
 from semcoder_jax.inference.params import SamplingParams
 from semcoder_jax.inference.speculation import NGRAM, Lookup, SpeculationPolicy, draft
-from semcoder_jax.loading import Model
+from semcoder_jax.loading import LoadedModel
 from semcoder_jax.model.decoder import Decoder
 from tests.support.deepseek_shaped import Letters
 from tests.support.tiny_decoder import tiny_decoder
@@ -122,7 +122,7 @@ def small():
         initializer_range=0.3,
     )
     graphdef, params = nnx.split(Decoder(config, rngs=nnx.Rngs(3)))
-    return Model(config, graphdef, params, Letters(8))
+    return LoadedModel(config, graphdef, params, Letters(8))
 
 
 PROMPT = [0, 1, 2, 1, 2, 1, 2, 5, 1, 2]

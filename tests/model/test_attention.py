@@ -147,5 +147,5 @@ class MeshOf:
     ],
 )
 def test_auto_goes_by_the_devices_of_the_mesh_and_the_model(mesh, head_dim, dtype, expected):
-    assert attention.chosen("auto", head_dim, dtype, mesh) == expected
-    assert attention.chosen("cudnn", head_dim, dtype, mesh) == "cudnn"
+    assert attention.resolve_backend("auto", head_dim, dtype, mesh) == expected
+    assert attention.resolve_backend("cudnn", head_dim, dtype, mesh) == "cudnn"

@@ -27,7 +27,7 @@ from semcoder_jax.loading import load_adapters, load_base, load_model
 from semcoder_jax.model import sharding
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.lora import (
-    adapted,
+    attach_adapters,
     freeze,
     initial_adapters,
     merge_leaf,
@@ -89,10 +89,10 @@ def test_new_adapters_change_nothing_and_random_ones_as_if_merged(base):
     lora = LoRAConfig(rank=4, base=base)
     frozen = frozen_as(lora, params)
     adapters = initial_adapters(lora, frozen, 0)
-    start = logits(adapted(lora, adapters, frozen))
+    start = logits(attach_adapters(lora, adapters, frozen))
     # The scale of an int8 product may be multiplied in another order.
     np.testing.assert_allclose(start, logits(frozen), atol=1e-5 if base == "int8" else 0)
-    whole = adapted(lora, randomize_adapters(adapters), frozen)
+    whole = attach_adapters(lora, randomize_adapters(adapters), frozen)
     expected = logits(merged(whole))
     np.testing.assert_allclose(logits(whole), expected, atol=2e-4)
     assert jnp.abs(expected - start).max() > 0.1
@@ -114,8 +114,10 @@ def test_gradients_are_those_of_the_merged_weight_by_the_chain_rule(base, remat)
     frozen = frozen_as(lora, params)
     adapters = randomize_adapters(initial_adapters(lora, frozen, 0))
     loss = lambda params: batch_loss_sums(graphdef, params, batch_of())[0]  # noqa: E731
-    found = quick(jax.grad(lambda adapters: loss(adapted(lora, adapters, frozen))))(adapters)
-    dense = flatten_dict(quick(jax.grad(loss))(merged(adapted(lora, adapters, frozen))))
+    found = quick(jax.grad(lambda adapters: loss(attach_adapters(lora, adapters, frozen))))(
+        adapters
+    )
+    dense = flatten_dict(quick(jax.grad(loss))(merged(attach_adapters(lora, adapters, frozen))))
     assert lora.scaling == 3.0
     count = 0
     for block, weights in adapters["layers"].items():
@@ -147,7 +149,7 @@ def test_the_backward_pass_keeps_frozen_weights_as_they_are_stored(base):
 
     def kept(adapters, frozen):
         def loss(adapters):
-            return batch_loss_sums(graphdef, adapted(lora, adapters, frozen), batch_of())[0]
+            return batch_loss_sums(graphdef, attach_adapters(lora, adapters, frozen), batch_of())[0]
 
         return jax.vjp(loss, adapters)[1]
 

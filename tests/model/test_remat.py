@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from semcoder_jax.config import Compute
-from semcoder_jax.model.decoder import Decoder, _rows
+from semcoder_jax.model.decoder import Decoder, _lookup_rows
 from semcoder_jax.model.remat import POLICIES
 from semcoder_jax.training.step import batch_loss_sums
 from tests.support.tiny_decoder import tiny_decoder
@@ -81,6 +81,6 @@ def test_less_is_kept_in_this_order():
 def test_a_frequent_tokens_gradient_arrives_whole_in_bfloat16():
     """8,192 addends of one; a bfloat16 sum stops growing at 256."""
     table, tokens = jnp.zeros((4, 8), jnp.bfloat16), jnp.zeros((2, 4096), jnp.int32)
-    gradient = jax.grad(lambda table: jnp.sum(_rows(table, tokens)))(table)
+    gradient = jax.grad(lambda table: jnp.sum(_lookup_rows(table, tokens)))(table)
     np.testing.assert_array_equal(gradient[0], 8192)
     assert gradient.dtype == jnp.bfloat16 and not gradient[1:].any()

@@ -10,7 +10,7 @@ from flax import nnx
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from semcoder_jax import hf
-from semcoder_jax.loading import Model
+from semcoder_jax.loading import LoadedModel
 from semcoder_jax.model.decoder import Decoder
 
 
@@ -36,7 +36,7 @@ class Letters:
 
 def build(
     directory: Path, vocab_size: int = 96, eos_token_id: int | None = None
-) -> tuple[Model, LlamaForCausalLM]:
+) -> tuple[LoadedModel, LlamaForCausalLM]:
     """Makes a model with grouped queries, linear RoPE scaling and a context of 256.
 
     Its weights are large enough that greedy text does not repeat one token.
@@ -62,4 +62,4 @@ def build(
     oracle.save_pretrained(directory)
     config, params = hf.load(directory)
     graphdef, _ = nnx.split(nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(0))))
-    return Model(config, graphdef, params, Letters(vocab_size, eos_token_id)), oracle
+    return LoadedModel(config, graphdef, params, Letters(vocab_size, eos_token_id)), oracle

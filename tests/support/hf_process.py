@@ -9,14 +9,14 @@ import sys
 import jax
 
 from semcoder_jax import hf
-from semcoder_jax.hf.shards import Shards
+from semcoder_jax.hf.shards import ShardReader
 from semcoder_jax.model.sharding import make_mesh
 
 
 def main(coordinator, num_processes, process_id, source, output, report):
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(coordinator, int(num_processes), int(process_id))
-    read = Shards.read
+    read = ShardReader.read
     elements = {}
 
     def counting_read(self, name, index=None):
@@ -24,7 +24,7 @@ def main(coordinator, num_processes, process_id, source, output, report):
         elements[name] = elements.get(name, 0) + part.size
         return part
 
-    Shards.read = counting_read
+    ShardReader.read = counting_read
     config, params = hf.load(source, mesh=make_mesh({"fsdp": 2, "tensor": 2}))
     hf.export(output, config, params, hf.read_tokenizer(source), dtype="float32")
     with open(report, "w") as file:

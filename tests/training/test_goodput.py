@@ -58,7 +58,7 @@ def test_every_second_of_a_session_is_counted_once(tmp_path):
         time.sleep(0.02)
         with wall.phase("checkpoint"):
             time.sleep(0.01)
-        wall.interval(step)
+        wall.end_interval(step)
     ended = time.monotonic()
     wall.close()
     goodput = read_goodput(tmp_path)
@@ -68,12 +68,12 @@ def test_every_second_of_a_session_is_counted_once(tmp_path):
 
 def test_a_row_that_a_kill_cut_short_is_dropped_and_the_rest_kept(tmp_path):
     wall = WallTime(tmp_path, 0, time.monotonic())
-    wall.interval(5)
+    wall.end_interval(5)
     wall.close()
     with open(tmp_path / GOODPUT_FILE, "a") as file:
         file.write('{"from": 5, "st')
     wall = WallTime(tmp_path, 3, time.monotonic())
-    wall.interval(7)
+    wall.end_interval(7)
     wall.close()
     goodput = read_goodput(tmp_path)
     assert (goodput.sessions, goodput.repeated_steps) == (2, 2)
@@ -81,6 +81,6 @@ def test_a_row_that_a_kill_cut_short_is_dropped_and_the_rest_kept(tmp_path):
 
 def test_only_the_first_process_writes(tmp_path):
     wall = WallTime(tmp_path, 0, time.monotonic(), write=False)
-    assert wall.interval(5)["steps"] >= 0
+    assert wall.end_interval(5)["steps"] >= 0
     wall.close()
     assert list(tmp_path.iterdir()) == []

@@ -24,7 +24,7 @@ from semcoder_jax.training import throughput as speed
 from semcoder_jax.training.goodput import WallTime
 from semcoder_jax.training.log import LoggedRun, RunLog
 from semcoder_jax.training.metrics import read_metrics
-from semcoder_jax.training.throughput import Machine, formula, peak_memory, speed_of
+from semcoder_jax.training.throughput import Machine, describe_rates, measure_speed, peak_memory
 from tests.support.config_file import write_config_file
 from tests.support.tiny_run import tiny_config, write_data
 from tests.support.training_command import run_command
@@ -40,7 +40,7 @@ CONFIG = DecoderConfig(
 def test_numbers_of_an_interval_by_hand():
     """4 steps in 10 s, of which 2 s waited for input; 1.5 s of a save are not training."""
     seconds = {"input": 2.0, "checkpoint": 1.5, "steps": 8.0}
-    found = speed_of({"tokens": 5000.0, "target_tokens": 2000.0}, 4, seconds, flops=3e9)
+    found = measure_speed({"tokens": 5000.0, "target_tokens": 2000.0}, 4, seconds, flops=3e9)
     machine = Machine("TPU v9", 2, peak=1e9)
     assert found.scalars(machine) == {
         "tokens_per_second": 500.0,
@@ -51,14 +51,19 @@ def test_numbers_of_an_interval_by_hand():
         "mfu": 0.3,
     }
     assert "mfu" not in found.scalars(Machine("cpu", 1, None))
-    assert speed_of({"tokens": 1.0, "target_tokens": 1.0}, 1, seconds | {"compile": 3.0}, 1) is None
+    assert (
+        measure_speed({"tokens": 1.0, "target_tokens": 1.0}, 1, seconds | {"compile": 3.0}, 1)
+        is None
+    )
 
 
 def test_the_formula_is_said_once_with_its_numbers():
-    line = formula(CONFIG, Machine("TPU v5 lite", 16, 16 * 197e12))
+    line = describe_rates(CONFIG, Machine("TPU v5 lite", 16, 16 * 197e12))
     assert line.startswith("MFU = model FLOP/s / 3,152 TFLOP/s (bfloat16 peak of 16 x TPU v5 lite)")
     assert "3 x (2 x 400 matrix parameters x tokens + 4 x 3 layers x 2 heads x 2 x pairs" in line
-    assert "no peak is known of 'cpu', so no MFU" in formula(CONFIG, Machine.of(jax.devices()))
+    assert "no peak is known of 'cpu', so no MFU" in describe_rates(
+        CONFIG, Machine.of(jax.devices())
+    )
 
 
 def test_peak_memory(monkeypatch):
@@ -92,10 +97,10 @@ def test_lines_and_skipped_steps_with_their_records(tmp_path, capsys):
         "targets_by_kind": np.float32([6, 0, 4, 0, 0]),
     }
     for step, changes in ((1, {}), (2, {}), (3, {"loss": np.nan, "skipped": 1})):
-        with log.compiling() if step == 1 else wall.phase("input"):
+        with log.time_compilation() if step == 1 else wall.phase("input"):
             time.sleep(0.001)
         step_metrics = metrics | {"skipped": 0} | changes
-        log.step(step, {name: jnp.asarray(value) for name, value in step_metrics.items()})
+        log.record_step(step, {name: jnp.asarray(value) for name, value in step_metrics.items()})
     log.flush()
     assert log.skipped == 1
     log.close()
@@ -144,7 +149,7 @@ def test_the_device_is_never_more_than_a_step_behind(tmp_path):
         metrics = dict.fromkeys(names, jnp.int32(1)) | {"loss": slow(x)[0, 0]}
         metrics |= {"loss_by_kind": jnp.zeros(5), "targets_by_kind": jnp.zeros(5)}
         behind.append(metrics["loss"])
-        log.step(step, metrics)
+        log.record_step(step, metrics)
         assert all(loss.is_ready() for loss in behind[:-1])
     log.close()
     wall.close()

@@ -76,11 +76,11 @@ def run_steps(run, architecture, mesh) -> dict:
 
     from semcoder_jax.checkpoints import checksum
     from semcoder_jax.model import sharding
-    from semcoder_jax.training.state import TrainSetup, first_state
+    from semcoder_jax.training.state import TrainSetup, create_state
     from semcoder_jax.training.step import make_train_step
 
     setup = TrainSetup.of(run, architecture, run.train.num_steps, mesh)
-    state = first_state(setup)
+    state = create_state(setup)
     frozen = setup.trainable.load_frozen(mesh)
     step = make_train_step(setup, run.train)
     record = {

@@ -315,7 +315,7 @@ def test_checkpoints_that_are_all_damaged_end_in_one_line(data, tmp_path, capsys
         load_model(tmp_path / "run")
     path = write_config_file(tmp_path, tiny_config(data))
     code, output = run_command(capsys, f"--config={path}", f"--workdir={tmp_path / 'run'}")
-    assert code == 2 and "none of its checkpoints can be restored" in output.err
+    assert code == 2 and "no checkpoint here can be restored" in output.err
 
 
 def test_a_second_run_on_the_same_workdir_is_refused(data, tmp_path, capsys):
