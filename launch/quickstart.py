@@ -31,12 +31,12 @@ from semcoder_jax.evaluation import store as generations
 from semcoder_jax.evaluation.benchmarks.heldout import (
     VARIANTS,
     Heldout,
+    format_worked_example,
     read_problems,
-    worked_example,
 )
 from semcoder_jax.evaluation.generators import ModelSource
-from semcoder_jax.evaluation.harness import generate, judged
-from semcoder_jax.evaluation.results import Run, to_json
+from semcoder_jax.evaluation.harness import generate, score_generations
+from semcoder_jax.evaluation.results import EvaluationRun, to_json
 from semcoder_jax.inference.generate import SamplingParams
 from semcoder_jax.loading import Model
 from semcoder_jax.model.decoder import Decoder
@@ -52,8 +52,8 @@ SAMPLING = SamplingParams(max_new_tokens=192)  # greedy; the longest true respon
 class Outcome:
     """What the table at the end says."""
 
-    untrained: Run
-    trained: Run
+    untrained: EvaluationRun
+    trained: EvaluationRun
     training: TrainResult
     export: Path
 
@@ -76,7 +76,7 @@ def quickstart(config, workdir: Path) -> Outcome:
     problems = Heldout(read_problems(path, limit=PROBLEMS, trusted=True))
 
     _stage(2, "the model before training, asked about functions that it never saw")
-    before = untrained_model(run, workdir)
+    before = make_untrained_model(run, workdir)
     untrained = _ask(before, problems, workdir / "untrained", variants=("monologue",))
 
     _stage(3, "export to Hugging Face, and back")
@@ -89,7 +89,7 @@ def quickstart(config, workdir: Path) -> Outcome:
     return Outcome(untrained, trained, result, exported)
 
 
-def untrained_model(run: RunConfig, workdir: Path) -> Model:
+def make_untrained_model(run: RunConfig, workdir: Path) -> Model:
     """The parameters that training started from."""
     config = hf.read_config(workdir / MODEL)
     tokenizer = hf.read_tokenizer(workdir / MODEL)
@@ -115,7 +115,7 @@ def export_checkpoint(workdir: Path) -> Path:
     ).directory
 
 
-def _ask(model: Model, problems: Heldout, folder: Path, variants=VARIANTS) -> Run:
+def _ask(model: Model, problems: Heldout, folder: Path, variants=VARIANTS) -> EvaluationRun:
     """The evaluation, its generations kept in `folder` for these very parameters."""
     sums = [float(abs(leaf).sum()) for leaf in jax.tree.leaves(model.params)]
     identity = {"parameters": sums, "sampling": dataclasses.asdict(SAMPLING)}
@@ -136,9 +136,9 @@ def _ask(model: Model, problems: Heldout, folder: Path, variants=VARIANTS) -> Ru
             modes=problems.modes,
             progress=folder.name,
         )
-    return judged(
+    return score_generations(
         problems,
-        generated.said,
+        generated.responses,
         model=folder.name,
         identity=identity,
         tokens_per_second=generated.tokens_per_second,
@@ -189,7 +189,7 @@ def _run(arguments: Sequence[str]) -> None:
     outcome = quickstart(config, Path(workdir))
     # The first of the problems, right or wrong, so that nobody chooses it.
     example = next(a for a in outcome.trained.answers if a.variant == "monologue")
-    print(f"\n{worked_example(example)}\n")
+    print(f"\n{format_worked_example(example)}\n")
     print(summary(outcome, time.monotonic() - started))
     rows = {run.model: to_json(run) for run in (outcome.untrained, outcome.trained)}
     write_json(Path(workdir) / "result.json", rows, indent=1)

@@ -26,7 +26,10 @@ def parse_arguments(
     """
     optional = optional or {}
     # Overrides are understood only after --config itself.
-    line = ["", *map(_found, sorted(argv, key=lambda argument: not _names_config(argument)))]
+    line = [
+        "",
+        *map(_resolve_config_path, sorted(argv, key=lambda argument: not _names_config(argument))),
+    ]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
         "config",
@@ -56,7 +59,7 @@ def _names_config(argument: str) -> bool:
     return re.match(r"--?config=", argument) is not None
 
 
-def _found(argument: str) -> str:
+def _resolve_config_path(argument: str) -> str:
     """`argument`, of --config=configs/… with the path at which the file lies."""
     flag, _, path = argument.partition("=")
     return f"{flag}={find_config(path)}" if _names_config(argument) else argument

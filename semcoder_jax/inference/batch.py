@@ -28,7 +28,7 @@ from semcoder_jax.inference.decoding import (
 )
 from semcoder_jax.inference.page_pool import PagePool
 from semcoder_jax.inference.params import SamplingError
-from semcoder_jax.inference.request import OpenRequest, Sample
+from semcoder_jax.inference.request import OpenRequest, OpenSample
 from semcoder_jax.model import sharding
 from semcoder_jax.model.kv_cache import KVCache
 
@@ -52,7 +52,7 @@ class Slots:
             cache_tokens = default_cache_tokens(model, num_slots, cache_dtype)
         self.page_size = page_size
         self.pool = PagePool(1 + max(-(-cache_tokens // page_size), 1))
-        self.samples: list[Sample | None] = [None] * num_slots
+        self.samples: list[OpenSample | None] = [None] * num_slots
         self.num_read = 0
         self._model = model
         self._context = config.max_positions
@@ -60,9 +60,9 @@ class Slots:
         self.vocabulary = Vocabulary(
             hf.tokenizer_size(model.tokenizer), () if eos is None else (eos,)
         )
-        self._cache = _cache_beside(model, 1 + self.pool.capacity, cache_dtype, page_size)
+        self._cache = _make_cache(model, 1 + self.pool.capacity, cache_dtype, page_size)
         history_BxM = jnp.zeros((num_slots, self._context), jnp.int32)
-        self._history_BxM = jax.device_put(history_BxM, _replicated_beside(model))
+        self._history_BxM = jax.device_put(history_BxM, _replicated_sharding(model))
         self._rows = _empty_rows(num_slots, self.pages_for(self._context))
 
     @property
@@ -79,7 +79,7 @@ class Slots:
 
     # ---- a sample comes and goes
 
-    def seat(self, sample: Sample, slot: int, *, alone: bool = False) -> bool:
+    def seat(self, sample: OpenSample, slot: int, *, alone: bool = False) -> bool:
         """Put a sample with its prompt's keys and values in a slot; False where pages lack.
 
         Samples of one request share what is read, unless `alone`.
@@ -168,7 +168,7 @@ class Slots:
             model.graphdef, model.params, self._cache, pages_1xN, tokens_1xT, np.int32(start)
         )
 
-    def _describe(self, sample: Sample, slot: int) -> None:
+    def _describe(self, sample: OpenSample, slot: int) -> None:
         """What the device has to know of a new sample."""
         tokens, params, rows = sample.request.tokens, sample.params, self._rows
         tokens_M = np.zeros(self._context, np.int32)
@@ -254,19 +254,19 @@ def mesh_of(model) -> Mesh | None:
     return place.mesh if isinstance(place, NamedSharding) else None
 
 
-def _replicated_beside(model) -> jax.sharding.Sharding:
+def _replicated_sharding(model) -> jax.sharding.Sharding:
     place = jax.tree.leaves(model.params)[0].sharding
     return sharding.replicated(place.mesh) if isinstance(place, NamedSharding) else place
 
 
-def _cache_beside(model, num_pages: int, dtype, page_size: int) -> KVCache:
+def _make_cache(model, num_pages: int, dtype, page_size: int) -> KVCache:
     """An empty cache, made where it lies: on a mesh, heads go with the weights that make them."""
     config, mesh = model.config, mesh_of(model)
     if mesh is None:
         # Where the parameters are: an array that moves there with the first call would have
         # every program compiled twice.
         cache = KVCache.zeros(config, num_pages, dtype, page_size)
-        return jax.device_put(cache, _replicated_beside(model))
+        return jax.device_put(cache, _replicated_sharding(model))
     if config.num_kv_heads % mesh.shape["tensor"]:
         raise SamplingError(
             f"tensor={mesh.shape['tensor']}: the model's {config.num_kv_heads} key/value heads "

@@ -38,9 +38,7 @@ class RowText:
         self._stop = stop
         self._num_clean = 0  # tokens known to hold no stop string
 
-    def finished(
-        self, tokens: list[int], *, done: bool, eos_ids: Iterable[int]
-    ) -> Generation | None:
+    def finish(self, tokens: list[int], *, done: bool, eos_ids: Iterable[int]) -> Generation | None:
         """The generation, when `tokens` (all so far) hold a stop string or the row is done."""
         if self._stop and (done or self._may_hold_stop(tokens)):
             end = self._first_stop_token(tokens)
@@ -55,7 +53,7 @@ class RowText:
         text = self.text(tokens[:-1] if at_eos else tokens)
         return Generation(text, tuple(tokens), "stop" if at_eos else "length")
 
-    def certain(self, tokens: list[int]) -> str:
+    def stable_text(self, tokens: list[int]) -> str:
         """The part of the text that more tokens can neither change nor cut: without a character
         that lacks bytes, and without what may be the beginning of a stop string."""
         text = self.text(tokens).rstrip(UNFINISHED)

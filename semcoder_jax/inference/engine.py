@@ -35,7 +35,7 @@ from semcoder_jax.inference.detokenize import encode_prompt
 from semcoder_jax.inference.engine_stats import EngineStats
 from semcoder_jax.inference.page_pool import PagePool
 from semcoder_jax.inference.params import Generation, SamplingError, TokenLogprobs
-from semcoder_jax.inference.request import OpenRequest, Request, Sample, Update
+from semcoder_jax.inference.request import OpenRequest, OpenSample, Request, Update
 from semcoder_jax.inference.speculation import Lookup, SpeculationPolicy
 from semcoder_jax.model.kv_cache import PAGE_SIZE
 
@@ -113,10 +113,10 @@ class Engine:
         self.context = model.config.max_positions
         self.stats = EngineStats(num_slots)
         self._slots = Slots(model, num_slots, cache_tokens, cache_dtype, page_size)
-        self._waiting: collections.deque[Sample] = collections.deque()
+        self._waiting: collections.deque[OpenSample] = collections.deque()
         self._requests: dict[int, OpenRequest] = {}
         # Samples with tokens that nobody has looked at as text, and whether those were the last.
-        self._untold: list[tuple[Sample, bool]] = []
+        self._undecoded: list[tuple[OpenSample, bool]] = []
         self._policy = SpeculationPolicy()
         self._drafted = False  # whether the last chunk was with drafts
         self._compiled: set[int] = set()  # numbers of drafts whose chunk has run
@@ -166,7 +166,7 @@ class Engine:
             if left:
                 with self._lock:
                     self._cancelled |= left.keys()
-                self._take_in()
+                self._accept_incoming()
 
     def generate(
         self, requests: Iterable[Request], *, progress: str | None = None
@@ -196,7 +196,7 @@ class Engine:
     @property
     def busy(self) -> bool:
         """Whether `step` has anything to do."""
-        return bool(self.num_active or self.num_waiting or self._untold)
+        return bool(self.num_active or self.num_waiting or self._undecoded)
 
     @property
     def pages(self) -> PagePool:
@@ -222,23 +222,23 @@ class Engine:
     def step(self) -> list[Update]:
         """Run one chunk of decoding; what is new since the last call."""
         started, num_read = time.monotonic(), self._slots.num_read
-        updates = self._take_in()
+        updates = self._accept_incoming()
         self._admit()
         active = self._slots_with_pages()
-        drafts = self._drafts_now(active)
+        drafts = self._choose_num_drafts(active)
         chunk = self._decode(active, drafts) if active else None
         self._drafted = drafts > 0
         # The device is at work; meanwhile:
-        updates += self._tell()
+        updates += self._decode_updates()
         if chunk is not None:
             self._collect(active, chunk, drafts)
             # What was seen compiling, or reading prompts, says nothing of decoding.
             if drafts in self._compiled and num_read == self._slots.num_read:
                 seconds = time.monotonic() - started
-                self._policy.timed(drafts > 0, seconds / int(chunk.num_steps))
+                self._policy.record_time(drafts > 0, seconds / int(chunk.num_steps))
             self._compiled.add(drafts)
         if not self.num_active:
-            updates += self._tell()
+            updates += self._decode_updates()
         self.stats.prompt_tokens = self._slots.num_read
         self.stats.seconds += time.monotonic() - started
         return updates
@@ -261,7 +261,7 @@ class Engine:
                 started = time.monotonic()
                 steps = self._slots.trial_chunk(drafts)
                 seconds[drafts].append((time.monotonic() - started) / steps)
-            self._policy.tried(seconds[0], seconds[self.num_drafts])
+            self._policy.record_trial(seconds[0], seconds[self.num_drafts])
 
     # ==== The parts of a step
 
@@ -287,7 +287,7 @@ class Engine:
             )
         return OpenRequest(request, tokens, next(self._tickets), tokenizer)
 
-    def _take_in(self) -> list[Update]:
+    def _accept_incoming(self) -> list[Update]:
         """What other threads handed in since the last step."""
         with self._lock:
             incoming, self._incoming = self._incoming, []
@@ -300,12 +300,12 @@ class Engine:
             for sample in tuple(self._requests[ticket].samples):
                 text, tokens = sample.row_text.text(sample.tokens), tuple(sample.tokens)
                 updates.append(self._finish(sample, Generation(text, tokens, "cancelled")))
-                self._forget_text(sample)
+                self._discard_undecoded(sample)
                 self.stats.cancelled += 1
         return updates
 
-    def _forget_text(self, sample: Sample) -> None:
-        self._untold = [item for item in self._untold if item[0] is not sample]
+    def _discard_undecoded(self, sample: OpenSample) -> None:
+        self._undecoded = [item for item in self._undecoded if item[0] is not sample]
 
     def _admit(self) -> None:
         """Waiting samples into free slots, as far as there are pages."""
@@ -339,12 +339,12 @@ class Engine:
             return
         sample = self._slots.samples[youngest]
         self._slots.vacate(youngest)
-        self._forget_text(sample)
+        self._discard_undecoded(sample)
         sample.reset(self.model.tokenizer)
         self._waiting.appendleft(sample)
         self.stats.restarts += 1
 
-    def _drafts_now(self, active: list[int]) -> int:
+    def _choose_num_drafts(self, active: list[int]) -> int:
         if self.speculation != "auto":
             return self.num_drafts
         gains = [self._slots.samples[slot].tokens_per_pass for slot in active]
@@ -380,14 +380,14 @@ class Engine:
         chunk = jax.device_get(chunk)
         num_steps, num_tokens = int(chunk.num_steps), int(chunk.count_B.sum())
         self._count(num_steps, int(chunk.row_steps), num_tokens, drafts)
-        self._policy.gave(drafts > 0, num_steps, num_tokens / max(int(chunk.row_steps), 1))
+        self._policy.record_gain(drafts > 0, num_steps, num_tokens / max(int(chunk.row_steps), 1))
         for slot, sample in samples.items():
             count = int(chunk.count_B[slot])
             new = chunk.tokens_BxC[slot, :count].tolist()
             sample.tokens += new
             if sample.params.logprobs is not None:
                 sample.logprobs += _token_logprobs(chunk, slot, count, sample.params.logprobs)
-            self._untold.append((sample, bool(chunk.ended_B[slot])))
+            self._undecoded.append((sample, bool(chunk.ended_B[slot])))
             if chunk.ended_B[slot]:
                 self._slots.vacate(slot)
             elif sample.lookup is not None:
@@ -403,7 +403,7 @@ class Engine:
             stats.drafted_row_steps += row_steps
             stats.drafted_tokens += num_tokens
 
-    def _note_gain(self, sample: Sample, new: list[int], passes: int | None) -> None:
+    def _note_gain(self, sample: OpenSample, new: list[int], passes: int | None) -> None:
         """What drafts gave this row in `passes`, or (None) would have given."""
         if not new:
             return
@@ -415,21 +415,21 @@ class Engine:
         before = sample.tokens_per_pass
         sample.tokens_per_pass = gain if before is None else before + 0.5 * (gain - before)
 
-    def _tell(self) -> list[Update]:
+    def _decode_updates(self) -> list[Update]:
         """Text of the tokens that came with the last chunk; rows that it ends are ended."""
-        updates, untold, self._untold = [], self._untold, []
-        for sample, done in untold:
-            generation = sample.row_text.finished(
+        updates, undecoded, self._undecoded = [], self._undecoded, []
+        for sample, done in undecoded:
+            generation = sample.row_text.finish(
                 sample.tokens, done=done, eos_ids=self._slots.vocabulary.eos_ids
             )
             if generation is not None:
                 updates.append(self._finish(sample, generation))
             elif sample.request.request.streaming:
-                text = sample.row_text.certain(sample.tokens)
+                text = sample.row_text.stable_text(sample.tokens)
                 updates.append(sample.update(text, sample.tokens, None))
         return updates
 
-    def _finish(self, sample: Sample, generation: Generation) -> Update:
+    def _finish(self, sample: OpenSample, generation: Generation) -> Update:
         request = sample.request
         if sample in self._slots.samples:
             self._slots.vacate(self._slots.samples.index(sample))

@@ -28,19 +28,19 @@ def choose(
     random_B = temperature_B > 0
     cut_B = random_B & ((top_k_B > 0) | (top_p_B < 1))
 
-    def drawn():
+    def draw_tokens():
         # Below the greatest, so that no temperature makes one infinite.
         below_BxV = logits_BxV - logits_BxV.max(-1, keepdims=True)
         scaled_BxV = below_BxV / jnp.where(random_B, temperature_B, 1.0)[:, None]
         weights_BxV = jnp.exp(scaled_BxV)
         weights_BxV = jax.lax.cond(
             cut_B.any(),
-            lambda: _cut(scaled_BxV, weights_BxV, top_k_B, top_p_B),
+            lambda: _filter_weights(scaled_BxV, weights_BxV, top_k_B, top_p_B),
             lambda: weights_BxV,
         )
         return jnp.where(random_B, _draw(weights_BxV, key_B), greedy_B)
 
-    return jax.lax.cond(random_B.any(), drawn, lambda: greedy_B)
+    return jax.lax.cond(random_B.any(), draw_tokens, lambda: greedy_B)
 
 
 def _draw(weights_BxV: jax.Array, key_B: jax.Array) -> jax.Array:
@@ -64,7 +64,7 @@ def _draw(weights_BxV: jax.Array, key_B: jax.Array) -> jax.Array:
     return (block_Bx1[:, 0] * BLOCK + inside_B).astype(jnp.int32)
 
 
-def _cut(scores_BxV, weights_BxV, top_k_B, top_p_B) -> jax.Array:
+def _filter_weights(scores_BxV, weights_BxV, top_k_B, top_p_B) -> jax.Array:
     """Weights with 0 for what top-k and then top-p exclude (Holtzman et al., 2020, for top-p)."""
     V = scores_BxV.shape[1]
     order_BxV = _order(scores_BxV)

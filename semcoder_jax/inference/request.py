@@ -70,12 +70,12 @@ class OpenRequest:
         self.request = request
         self.tokens = tokens
         self.ticket = ticket
-        self.samples = [Sample(self, i, tokenizer) for i in range(request.n)]
+        self.samples = [OpenSample(self, i, tokenizer) for i in range(request.n)]
         self.num_to_begin = request.n
         self.pages: list[int] | None = None
 
 
-class Sample:
+class OpenSample:
     """One sample of a request, waiting or in a slot.
 
     Attributes:
@@ -84,7 +84,7 @@ class Sample:
       tokens, logprobs: generated so far.
       pages: of the cache, in order of positions; its own or shared.
       row_text: the text of the tokens.
-      told_text, num_told: what updates have told of text and tokens.
+      sent_text, num_sent: what updates have told of text and tokens.
       lookup, tokens_per_pass: what drafts give, or would (None: nothing seen); see
         speculation.
     """
@@ -95,8 +95,8 @@ class Sample:
         self.params = request.request.params
         self.stream = request.request.first_sample + index
         self.begun = False
-        self.told_text = ""
-        self.num_told = 0
+        self.sent_text = ""
+        self.num_sent = 0
         self.tokens_per_pass: float | None = None
         self.reset(tokenizer)
 
@@ -127,7 +127,7 @@ class Sample:
 
         A sample begun again has less than was told until it has caught up.
         """
-        new_text, new_tokens = text[len(self.told_text) :], tuple(tokens[self.num_told :])
+        new_text, new_tokens = text[len(self.sent_text) :], tuple(tokens[self.num_sent :])
         logprobs = self.logprobs_of(len(tokens))
         update = Update(
             ticket=self.request.ticket,
@@ -135,9 +135,9 @@ class Sample:
             sample=self.index,
             text=new_text,
             tokens=new_tokens,
-            logprobs=None if logprobs is None else logprobs[self.num_told :],
+            logprobs=None if logprobs is None else logprobs[self.num_sent :],
             generation=generation,
         )
-        self.told_text += new_text
-        self.num_told += len(new_tokens)
+        self.sent_text += new_text
+        self.num_sent += len(new_tokens)
         return update

@@ -123,11 +123,13 @@ class SpeculationPolicy:
     account: float = FIRST
     _last: tuple[bool, float] | None = None  # the last timed chunk: with drafts?, seconds a pass
 
-    def tried(self, plain_seconds: Sequence[float], drafted_seconds: Sequence[float]) -> None:
+    def record_trial(
+        self, plain_seconds: Sequence[float], drafted_seconds: Sequence[float]
+    ) -> None:
         """Seconds of passes timed by turns. The least of each: a busy machine only adds."""
         self.cost = max(min(drafted_seconds) / min(plain_seconds), 1.0)
 
-    def timed(self, drafted: bool, seconds_per_pass: float) -> None:
+    def record_time(self, drafted: bool, seconds_per_pass: float) -> None:
         """A chunk took so long. Only neighbours are compared: the machine's load and the rows'
         lengths, which both change with time, are then nearly the same for the two."""
         if self._last is not None and self._last[0] != drafted:
@@ -138,7 +140,7 @@ class SpeculationPolicy:
             self.cost = max(self.MEMORY * self.cost + (1 - self.MEMORY) * ratio, 1.0)
         self._last = drafted, seconds_per_pass
 
-    def gave(self, drafted: bool, passes: int, tokens_per_pass: float) -> None:
+    def record_gain(self, drafted: bool, passes: int, tokens_per_pass: float) -> None:
         """A chunk of so many passes gave so many tokens a row and pass."""
         change = passes * (tokens_per_pass - self.cost if drafted else self.ALLOWED_LOSS)
         self.account = min(self.account + change, self.MOST)

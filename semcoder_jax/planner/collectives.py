@@ -116,7 +116,7 @@ def collectives(text: str, slices: Sequence[int] = ()) -> tuple[Collective, ...]
                 continue
             operation = instruction["operation"]
             if operation == "while":
-                body, condition = _called(line, "body"), _called(line, "condition")
+                body, condition = _callees(line, "body"), _callees(line, "condition")
                 visit(body[0], (*loops, _turns(condition[0], computations)), fused)
                 continue
             kind = operation.removesuffix("-start")
@@ -126,7 +126,7 @@ def collectives(text: str, slices: Sequence[int] = ()) -> tuple[Collective, ...]
                     key = (_channel(line), loops, kind, place) if fused else (len(found),)
                     found[key] = collective
             elif operation != "all-reduce-done":
-                for called in _called(line, "calls", "to_apply", "branch_computations"):
+                for called in _callees(line, "calls", "to_apply", "branch_computations"):
                     visit(called, loops, fused or operation == "fusion")
 
     visit(entry, (), False)
@@ -139,21 +139,23 @@ def moved_bytes(exchanges: Iterable[Collective]) -> float:
 
 
 def fsdp_minimum(
-    shapes, places, mesh: Mesh, *, dtype: str, microbatches: int = 1, frozen=None
+    shapes, shardings, mesh: Mesh, *, dtype: str, microbatches: int = 1, frozen=None
 ) -> Minimum:
     """What fully sharded data parallelism must send.
 
-    `shapes` (ShapeDtypeStructs) and `places` (NamedShardings) are trees of the trained
+    `shapes` (ShapeDtypeStructs) and `shardings` (NamedShardings) are trees of the trained
     parameters, `frozen` a pair of such trees of those that are only read; `dtype` is that of
     the computation.
     """
     gather = reduce = 0.0
     sizes = mesh.shape
-    trees = [(shapes, places, True), *([(*frozen, False)] if frozen else [])]
-    for tree, tree_places, trained in trees:
+    trees = [(shapes, shardings, True), *([(*frozen, False)] if frozen else [])]
+    for tree, tree_shardings, trained in trees:
         leaves = jax.tree_util.tree_leaves_with_path(tree)
-        for (path, leaf), place in zip(leaves, jax.tree.leaves(tree_places), strict=True):
-            spec = tuple(place.spec)
+        for (path, leaf), leaf_sharding in zip(
+            leaves, jax.tree.leaves(tree_shardings), strict=True
+        ):
+            spec = tuple(leaf_sharding.spec)
             split = math.prod(sizes[axis] for axis in spec if axis == "tensor")
             elements = math.prod(leaf.shape) // split
             itemsize = leaf.dtype.itemsize
@@ -216,7 +218,7 @@ def _computations(text: str) -> tuple[dict[str, list[str]], str]:
     return found, entry
 
 
-def _called(line: str, *attributes: str) -> list[str]:
+def _callees(line: str, *attributes: str) -> list[str]:
     """Names of the computations that an instruction's attributes give."""
     names = []
     for attribute in attributes:
@@ -228,7 +230,7 @@ def _called(line: str, *attributes: str) -> list[str]:
 def _turns(condition: str, computations: dict[str, list[str]]) -> int:
     """How often a loop of jax.lax.scan runs: the constant its counter, from 0, stays below."""
     lines = list(computations[condition])
-    for called in [name for line in lines for name in _called(line, "calls", "to_apply")]:
+    for called in [name for line in lines for name in _callees(line, "calls", "to_apply")]:
         lines += computations.get(called, [])
     limits = [
         int(limit)

@@ -142,7 +142,7 @@ class StepShapes:
         frozen, batch = setup.trainable.frozen_shapes(), batch_shapes(run.data)
         frozen_shardings = sharding.parameter_shardings(frozen, mesh)
         rows = dict.fromkeys(batch, sharding.batch_sharding(mesh))
-        arguments = _placed(
+        arguments = _with_shardings(
             (setup.shapes, frozen, batch), (setup.shardings, frozen_shardings, rows)
         )
         return cls(step, arguments, mesh, run.compute.dtype)
@@ -183,10 +183,12 @@ def compile_step(run: RunConfig, topology: topologies.Topology) -> CompiledStep:
     try:
         compiled, exchanges = compile_with_collectives(traced.lower(), shapes.mesh)
     except jax.errors.JaxRuntimeError as error:
-        said |= {"fits": False, "peak_bytes": None, "collectives": ()} | _complaint(str(error))
+        said |= {"fits": False, "peak_bytes": None, "collectives": ()} | _parse_compiler_error(
+            str(error)
+        )
     else:
         said["peak_bytes"] = int(compiled.memory_analysis().peak_memory_in_bytes)
-        said["collectives"] = _merged(exchanges, topology.num_slices)
+        said["collectives"] = _merge_alike(exchanges, topology.num_slices)
     return CompiledStep(
         argument_bytes=shapes.argument_bytes,
         trained_parameters=shapes.trained_parameters,
@@ -209,7 +211,7 @@ def _shardings(shapes):
     return jax.tree.map(lambda leaf: leaf.sharding, shapes)
 
 
-def _merged(exchanges: Iterable[Collective], num_slices: int) -> tuple[dict, ...]:
+def _merge_alike(exchanges: Iterable[Collective], num_slices: int) -> tuple[dict, ...]:
     """Records of roofline.Exchange, those alike as one."""
     counts = collections.Counter(
         Exchange(
@@ -228,7 +230,7 @@ def _merged(exchanges: Iterable[Collective], num_slices: int) -> tuple[dict, ...
     )
 
 
-def _placed(shapes, shardings):
+def _with_shardings(shapes, shardings):
     return jax.tree.map(
         lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
         shapes,
@@ -236,7 +238,7 @@ def _placed(shapes, shardings):
     )
 
 
-def _complaint(message: str) -> dict:
+def _parse_compiler_error(message: str) -> dict:
     """The fields of CompiledStep that the compiler's error decides."""
     if "RESOURCE_EXHAUSTED" not in message:
         return {"refusal": message.strip().splitlines()[0]}

@@ -74,7 +74,7 @@ class Compiler:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def known(self, run: RunConfig, topology: Topology) -> CompiledStep | None:
+    def read_cached(self, run: RunConfig, topology: Topology) -> CompiledStep | None:
         """The answer that the cache has."""
         kept = self._cache.get(plan_key(run, topology.name, self._version))
         with contextlib.suppress(KeyError, TypeError):
@@ -85,7 +85,7 @@ class Compiler:
         self, run: RunConfig, topology: Topology, progress: Callable[[float], None] = _silently
     ) -> CompiledStep:
         """The answer of the cache, or else of the compiler. Raises CompileError."""
-        known = self.known(run, topology)
+        known = self.read_cached(run, topology)
         if known is not None:
             return known
         record = self._ask(run, topology, {}, progress)
@@ -124,7 +124,7 @@ class Compiler:
             self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise self._ended() from None
+            raise self._process_error() from None
         while True:
             try:
                 line = self._answers.get(timeout=_TICK)
@@ -132,13 +132,13 @@ class Compiler:
                 progress(time.monotonic() - started)
                 continue
             if not line:
-                raise self._ended()
+                raise self._process_error()
             said = json.loads(line)
             if "error" in said:
                 raise CompileError(f"{topology.name}: {said['kind']}: {said['error']}")
             return said["answer"]
 
-    def _ended(self) -> CompileError:
+    def _process_error(self) -> CompileError:
         code = self._process.wait()
         self._process = None
         said = next((line for line in reversed(self._complaints) if line), "it said nothing")

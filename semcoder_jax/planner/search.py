@@ -30,7 +30,7 @@ class Candidate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The fastest setting that fits, or, where none does, the one of least memory.
 
     `compiled` settings were tried, of `considered`.
@@ -48,7 +48,7 @@ def search(
     compile_setting: Callable[[Setting, int, int], CompiledStep],
     estimate: Callable[[Setting, CompiledStep], Roofline],
     tolerance: float = TOLERANCE,
-) -> Found:
+) -> SearchResult:
     """`compile_setting(setting, number, most)` says what the compiler says; it is the
     `number`-th (from 1) of at most `most`. The setting found is as fast by `estimate` as any
     that fits, but for the share `tolerance`.
@@ -99,6 +99,6 @@ def search(
                 above_bound[policy, candidate.setting.mesh] = above_bound[policy,] = ratio
             waiting = [one for one in waiting if not one.setting.needs_at_least(candidate.setting)]
     if found := best or smallest:
-        return Found(found[1], found[2], compiled, len(everything))
+        return SearchResult(found[1], found[2], compiled, len(everything))
     least = min(everything, key=lambda one: one.memory_bytes)
-    return Found(least.setting, None, compiled, len(everything))
+    return SearchResult(least.setting, None, compiled, len(everything))

@@ -46,7 +46,7 @@ def step_bounds(
     flops: dict[str, float] = {}
     found = []
     for setting in settings:
-        chosen = setting.applied(run)
+        chosen = setting.apply_to(run)
         if setting.mesh not in by_mesh:
             by_mesh[setting.mesh] = StepShapes.of(chosen, devices)
         if setting.remat not in flops:
@@ -59,7 +59,7 @@ def step_bounds(
             StepBounds(
                 memory_bytes=shapes.argument_bytes
                 + shapes.gradient_bytes
-                + kept_bytes(config, run.data, run.compute, setting),
+                + activation_bytes(config, run.data, run.compute, setting),
                 executed_flops=flops[setting.remat],
                 exchanged_bytes=minimum.total + tensor,
                 slice_bytes=minimum.gather + tensor,
@@ -69,7 +69,9 @@ def step_bounds(
     return found
 
 
-def kept_bytes(config: DecoderConfig, data: DataConfig, compute: Compute, setting: Setting) -> int:
+def activation_bytes(
+    config: DecoderConfig, data: DataConfig, compute: Compute, setting: Setting
+) -> int:
     """Activations of one microbatch that a device keeps for the backward pass, at least."""
     D, F = config.hidden_size, config.intermediate_size
     HK, GK = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim

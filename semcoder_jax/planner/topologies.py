@@ -157,7 +157,7 @@ def parse(name: str, num_slices: int | None = None) -> Topology:
 def names(chip: Chip) -> list[str]:
     """Every slice of a version, smallest first."""
     sides = itertools.combinations_with_replacement(chip.sides, chip.dimensions)
-    shapes = [shape for shape in map(_written, sides) if _is_slice(chip, shape)]
+    shapes = [shape for shape in map(_canonical_shape, sides) if _is_slice(chip, shape)]
     return [Topology(chip, shape).slice_name for shape in sorted(shapes, key=math.prod)]
 
 
@@ -209,7 +209,7 @@ def _is_slice(chip: Chip, shape: tuple[int, ...]) -> bool:
     return all(side % 4 == 0 for side in shape) and shape == tuple(sorted(shape))
 
 
-def _written(sides: tuple[int, ...]) -> tuple[int, ...]:
+def _canonical_shape(sides: tuple[int, ...]) -> tuple[int, ...]:
     """A host's board is written 2x2x1, everything larger in growing order."""
     return (2, 2, 1) if sides == (1, 2, 2) else sides
 

@@ -21,8 +21,13 @@ from starlette.routing import Route
 from semcoder_jax.inference.params import SamplingError
 from semcoder_jax.server.engine_thread import EngineStoppedError, EngineThread, QueueFullError
 from semcoder_jax.server.prometheus import ServerMetrics
-from semcoder_jax.server.protocol import Asked, BadRequestError, Limits, understand
-from semcoder_jax.server.responses import Answer, error_body
+from semcoder_jax.server.protocol import (
+    BadRequestError,
+    CompletionRequest,
+    RequestLimits,
+    parse_request,
+)
+from semcoder_jax.server.responses import ResponseBuilder, error_body
 
 logger = logging.getLogger("semcoder_jax.server")
 PATHS = {"/v1/completions": "completions", "/v1/chat/completions": "chat"}
@@ -41,7 +46,7 @@ class ServerOptions:
     """
 
     model_name: str
-    limits: Limits
+    limits: RequestLimits
     api_key: str | None = None
 
 
@@ -127,14 +132,14 @@ class _Server:
         try:
             self._check_key(request)
             asked = self._understand(PATHS[path], await _json_body(request))
-            answer = Answer(asked, self._options.model_name, self._tokenizer)
+            answer = ResponseBuilder(asked, self._options.model_name, self._tokenizer)
             updates = self._thread.updates(asked.requests)
             # The first news, before the status is sent: a full queue is a 429, not a broken stream.
-            first = await _unless_gone(request, anext(updates))
+            first = await _cancel_on_disconnect(request, anext(updates))
             if asked.stream:
                 lines = self._lines(asked, answer, first, updates, started)
                 return StreamingResponse(lines, media_type="text/event-stream")
-            body = await _unless_gone(request, self._whole(asked, answer, first, updates))
+            body = await _cancel_on_disconnect(request, self._whole(asked, answer, first, updates))
             self._count(path, 200, asked, answer, started)
             return JSONResponse(body)
         except _Refusal as refusal:
@@ -161,9 +166,9 @@ class _Server:
             body = error_body("a wrong API key, or none", "invalid_request_error")
             raise _Refusal(401, body, {"WWW-Authenticate": "Bearer"})
 
-    def _understand(self, kind: str, body) -> Asked:
+    def _understand(self, kind: str, body) -> CompletionRequest:
         try:
-            return understand(
+            return parse_request(
                 kind,
                 body,
                 model_name=self._options.model_name,
@@ -175,7 +180,9 @@ class _Server:
                 400, error_body(str(error), "invalid_request_error", error.param)
             ) from None
 
-    async def _whole(self, asked: Asked, answer: Answer, first, updates) -> dict:
+    async def _whole(
+        self, asked: CompletionRequest, answer: ResponseBuilder, first, updates
+    ) -> dict:
         generations = {}
         async with contextlib.aclosing(_and_then(first, updates)) as news:
             async for index, update in news:
@@ -214,7 +221,14 @@ class _Server:
             path = next(path for path, kind in PATHS.items() if kind == asked.kind)
             self._count(path, status, asked, answer, started)
 
-    def _count(self, path: str, status: int, asked: Asked, answer: Answer, started: float) -> None:
+    def _count(
+        self,
+        path: str,
+        status: int,
+        asked: CompletionRequest,
+        answer: ResponseBuilder,
+        started: float,
+    ) -> None:
         self._metrics.requests.labels(path, status).inc()
         self._metrics.prompt_tokens.inc(asked.prompt_tokens)
         self._metrics.completion_tokens.inc(answer.completion_tokens)
@@ -243,10 +257,10 @@ def _no_constant(name: str):
     raise ValueError(f"{name} is no number of JSON")
 
 
-async def _unless_gone(request: Request, work):
+async def _cancel_on_disconnect(request: Request, work):
     """What `work` gives; it is cancelled where the client goes away (ClientDisconnect)."""
     work = asyncio.ensure_future(work)
-    gone = asyncio.create_task(_gone(request))
+    gone = asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
@@ -259,7 +273,7 @@ async def _unless_gone(request: Request, work):
         await asyncio.gather(work, gone, return_exceptions=True)
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

@@ -91,7 +91,7 @@ class EngineThread:
                 left -= update.generation is not None
                 yield index_of[update.ticket], update
         finally:
-            self._drop(index_of)
+            self._cancel_open(index_of)
 
     def _submit(self, requests: Sequence[Request], inbox, index_of: dict[int, int]) -> None:
         count = sum(request.n for request in requests)
@@ -113,7 +113,7 @@ class EngineThread:
                 self._tickets[ticket] = _Ticket(inbox, request.n)
         self._wake.set()
 
-    def _drop(self, tickets: dict[int, int]) -> None:
+    def _cancel_open(self, tickets: dict[int, int]) -> None:
         """Cancel those of the tickets that are still open; nobody listens to them any more."""
         with self._lock:
             for number in tickets:
@@ -132,7 +132,7 @@ class EngineThread:
                 started = time.monotonic()
                 for update in self.engine.step():
                     began.setdefault(update.ticket, started)
-                    self._hand_out(update, started - began[update.ticket])
+                    self._dispatch(update, started - began[update.ticket])
                 began = {number: at for number, at in began.items() if number in self._tickets}
         except BaseException as error:
             self.failure = error
@@ -140,9 +140,9 @@ class EngineThread:
         with self._lock:
             tickets, self._tickets = self._tickets, {}
         for inbox in {id(t.updates): t.updates for t in tickets.values()}.values():
-            self._tell(inbox, EngineStoppedError("the engine has stopped"))
+            self._send(inbox, EngineStoppedError("the engine has stopped"))
 
-    def _hand_out(self, update: Update, seconds: float) -> None:
+    def _dispatch(self, update: Update, seconds: float) -> None:
         with self._lock:
             ticket = self._tickets.get(update.ticket)
             if ticket is None:
@@ -152,9 +152,9 @@ class EngineThread:
                 ticket.left -= 1
                 if not ticket.left:
                     del self._tickets[update.ticket]
-        self._tell(ticket.updates, update)
+        self._send(ticket.updates, update)
 
-    def _tell(self, inbox: asyncio.Queue, news) -> None:
+    def _send(self, inbox: asyncio.Queue, news) -> None:
         try:
             self._loop.call_soon_threadsafe(inbox.put_nowait, news)
         except RuntimeError:  # the loop is closed: nobody is left to tell

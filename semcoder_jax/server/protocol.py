@@ -64,7 +64,7 @@ class BadRequestError(UserError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """What a request may ask for.
 
     Attributes:
@@ -79,7 +79,7 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class CompletionRequest:
     """A request understood.
 
     Attributes:
@@ -102,7 +102,9 @@ class Asked:
         return sum(len(request.prompt) for request in self.requests)
 
 
-def understand(kind: str, body, *, model_name: str, tokenizer, limits: Limits) -> Asked:
+def parse_request(
+    kind: str, body, *, model_name: str, tokenizer, limits: RequestLimits
+) -> CompletionRequest:
     """The engine's requests. Raises BadRequestError with one line."""
     if not isinstance(body, dict):
         raise BadRequestError("the body must be a JSON object")
@@ -144,7 +146,7 @@ def understand(kind: str, body, *, model_name: str, tokenizer, limits: Limits) -
         Request(tokens, params, n=n, first_sample=i * n, streaming=stream)
         for i, tokens in enumerate(prompts)
     )
-    return Asked(kind, requests, stream, bool(options and options.get("include_usage")))
+    return CompletionRequest(kind, requests, stream, bool(options and options.get("include_usage")))
 
 
 def _params(kind: str, body: Mapping, context: int) -> SamplingParams:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from semcoder_jax.inference.params import Generation, TokenLogprobs
-from semcoder_jax.server.protocol import Asked
+from semcoder_jax.server.protocol import CompletionRequest
 
 OBJECTS = {
     ("completions", False): "text_completion",
@@ -19,10 +19,10 @@ OBJECTS = {
 FINISH_REASONS = {"stop": "stop", "length": "length", "cancelled": "stop"}
 
 
-class Answer:
+class ResponseBuilder:
     """One answer: its id, its time, and its shapes."""
 
-    def __init__(self, asked: Asked, model_name: str, tokenizer):
+    def __init__(self, asked: CompletionRequest, model_name: str, tokenizer):
         self._asked = asked
         self._tokenizer = tokenizer
         self._offsets: dict[int, int] = {}  # of the next token's text, by choice

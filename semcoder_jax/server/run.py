@@ -72,7 +72,7 @@ def serve(
         message = f"{error.name} is missing: {install_command('serve')}"
         raise ServeError(message) from None
     # Bound before the model is read, so that a taken port is told at once.
-    with _bound_socket(host, port) as listener, _server_logs():
+    with _bind_socket(host, port) as listener, _server_logs():
         engine = _make_engine(
             checkpoint,
             dtype=dtype,
@@ -134,13 +134,13 @@ def _run_server(
 
     from semcoder_jax.server.app import ServerOptions, make_app
     from semcoder_jax.server.engine_thread import EngineThread
-    from semcoder_jax.server.protocol import Limits
+    from semcoder_jax.server.protocol import RequestLimits
 
     log = logging.getLogger("semcoder_jax.server")
     host, port = listener.getsockname()[:2]
     if api_key is None and not _is_loopback(host):
         log.warning("other machines can reach this server, and it asks for no API key")
-    limits = Limits(
+    limits = RequestLimits(
         prompt_tokens=min(max_prompt_tokens or engine.context - 1, engine.context - 1),
         samples=max_samples,
         context=engine.context,
@@ -200,7 +200,7 @@ def _make_server(uvicorn, config):
     return Server(config)
 
 
-def _bound_socket(host: str, port: int) -> socket.socket:
+def _bind_socket(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
