@@ -50,7 +50,7 @@ SAMPLING = SamplingParams(max_new_tokens=192)  # greedy; the longest true respon
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What the table at the end says."""
+    """Results that the summary shows."""
 
     untrained: EvaluationRun
     trained: EvaluationRun
@@ -59,7 +59,7 @@ class Outcome:
 
 
 def quickstart(config, workdir: Path) -> Outcome:
-    """Every stage in order; raises a UserError."""
+    """Runs every stage in order. Raises a UserError."""
     run = parse_run(config)
     if run.data.source != "synthetic":
         raise ConfigError(
@@ -90,7 +90,7 @@ def quickstart(config, workdir: Path) -> Outcome:
 
 
 def make_untrained_model(run: RunConfig, workdir: Path) -> Model:
-    """The parameters that training started from."""
+    """Builds the model with the parameters that training started from."""
     config = hf.read_config(workdir / MODEL)
     tokenizer = hf.read_tokenizer(workdir / MODEL)
     graphdef, state = nnx.split(Decoder(config, rngs=nnx.Rngs(run.seed)))
@@ -100,7 +100,7 @@ def make_untrained_model(run: RunConfig, workdir: Path) -> Model:
 
 
 def export_checkpoint(workdir: Path) -> Path:
-    """The latest checkpoint as a Hugging Face directory in float32, in place of an older one."""
+    """Exports the latest checkpoint to a Hugging Face directory in float32, replacing it."""
     description = Description(
         name="semcoder-jax-quickstart",
         data=("synthetic forward monologues (data_pipeline.toy.corpus)",),
@@ -116,7 +116,7 @@ def export_checkpoint(workdir: Path) -> Path:
 
 
 def _ask(model: Model, problems: Heldout, folder: Path, variants=VARIANTS) -> EvaluationRun:
-    """The evaluation, its generations kept in `folder` for these very parameters."""
+    """Evaluates a model; stores its generations in `folder`, for these parameters only."""
     sums = [float(abs(leaf).sum()) for leaf in jax.tree.leaves(model.params)]
     identity = {"parameters": sums, "sampling": dataclasses.asdict(SAMPLING)}
     path = folder / "generations.jsonl"
@@ -147,7 +147,7 @@ def _ask(model: Model, problems: Heldout, folder: Path, variants=VARIANTS) -> Ev
 
 
 def summary(outcome: Outcome, seconds: float) -> str:
-    """The table for the person who waited."""
+    """Formats the summary table."""
     rows = []
     for run in (outcome.untrained, outcome.trained):
         for score in run.scores:

@@ -5,16 +5,15 @@
     for result in engine.stream(requests): …  # in order of completion
     results = engine.generate(requests)       # in order of the requests
 
-A request's n samples wait in line; a free slot takes the first of them. Its prompt is read once
-for all n, in pieces of a few fixed sizes, and then all slots decode together, a chunk of steps at
-a time (decoding.py). A chunk ends early when a slot has ended and others wait. While the device
-works on a chunk the host turns the tokens of the one before into text.
+A request's n samples wait in a queue; a free slot takes the first. Its prompt is prefilled once
+for all n, in pieces of a few fixed sizes. Then all slots decode together, a chunk of steps at a
+time (decoding.py). A chunk ends early when a slot has ended and others wait. While the device
+computes a chunk, the host decodes the tokens of the previous one into text.
 
-A sample's tokens depend on its prompt, its parameters and its place among the samples of its
-seed, on nothing else: every program has fixed shapes, a row's numbers come from its own stream
-and position, and attention sees a row's own pages in their order (kv_cache.py). So a sample
-that lost its pages to an older one (the pool is sized for what is used, not for the worst case)
-is simply begun again.
+A sample's tokens depend only on its prompt, its parameters and its index among the samples of its
+seed: every program has fixed shapes, a row's random numbers come from its own stream and position,
+and attention sees only the row's own pages, in order (kv_cache.py). The page pool is sized for
+typical use, so a sample may lose its pages to an older one; it restarts with the same result.
 
 For servers: `submit` and `cancel` may be called from any thread; one thread calls `step`.
 """
@@ -40,8 +39,8 @@ from semcoder_jax.inference.speculation import Lookup, SpeculationPolicy
 from semcoder_jax.model.kv_cache import PAGE_SIZE
 
 SPECULATION = ("auto", "always", "off")
-# Steps of a chunk while somebody reads along: text then comes in small portions, and a row's
-# first token at once.
+# Steps of a chunk while a client streams: text then comes in small portions, and a row's first
+# token at once.
 STREAMING_STEPS = 8
 FIRST_STEPS = 1
 # Steps after which to look again: of rows that show nothing yet of what drafts would gain, and
@@ -59,7 +58,7 @@ MOST_DRAFTS = 7
 
 
 class Engine:
-    """See the module.
+    """Runs requests by continuous batching; see the module.
 
     Args:
       model: has `config`, `graphdef`, `params` and `tokenizer` (loading.load_model).
@@ -115,7 +114,7 @@ class Engine:
         self._slots = Slots(model, num_slots, cache_tokens, cache_dtype, page_size)
         self._waiting: collections.deque[OpenSample] = collections.deque()
         self._requests: dict[int, OpenRequest] = {}
-        # Samples with tokens that nobody has looked at as text, and whether those were the last.
+        # Samples with tokens not yet decoded to text, and whether those were the last.
         self._undecoded: list[tuple[OpenSample, bool]] = []
         self._policy = SpeculationPolicy()
         self._drafted = False  # whether the last chunk was with drafts
@@ -130,10 +129,10 @@ class Engine:
     def stream(
         self, requests: Iterable[Request], *, progress: str | None = None
     ) -> Iterator[Update]:
-        """The last update of every sample, as they end. `progress` labels a bar.
+        """Yields the last update of every sample, as they end. `progress` labels a bar.
 
-        All requests are checked before any work (SamplingError). Leaving the iterator cancels
-        what has not ended.
+        Checks all requests before any work (SamplingError). Closing the iterator cancels the
+        samples that have not ended.
         """
         requests = [
             dataclasses.replace(request, id=i) if request.id is None else request
@@ -171,7 +170,7 @@ class Engine:
     def generate(
         self, requests: Iterable[Request], *, progress: str | None = None
     ) -> list[list[Generation]]:
-        """The n generations of every request, in their order."""
+        """Returns the n generations of every request, in order."""
         requests = [dataclasses.replace(request, id=i) for i, request in enumerate(requests)]
         done = {
             (update.id, update.sample): update.generation
@@ -200,13 +199,13 @@ class Engine:
 
     @property
     def pages(self) -> PagePool:
-        """How much of the cache is in use; to be read only."""
+        """The page pool, for reading only."""
         return self._slots.pool
 
     def submit(self, request: Request) -> int:
-        """Put the request in line; the number that its updates carry. Any thread may call this.
+        """Queues the request and returns the ticket of its updates. Any thread may call this.
 
-        Raises SamplingError where the request can never be served.
+        Raises SamplingError if the request can never be served.
         """
         opened = self._open(request, "prompt")
         with self._lock:
@@ -214,13 +213,15 @@ class Engine:
         return opened.ticket
 
     def cancel(self, ticket: int) -> None:
-        """End what is left of a request at the next step, with finish_reason "cancelled". Any
-        thread may call this; nothing happens where it has ended."""
+        """Ends a request at the next step, with finish_reason "cancelled".
+
+        Any thread may call this; it has no effect on an ended request.
+        """
         with self._lock:
             self._cancelled.add(ticket)
 
     def step(self) -> list[Update]:
-        """Run one chunk of decoding; what is new since the last call."""
+        """Runs one chunk of decoding; returns the updates since the last call."""
         started, num_read = time.monotonic(), self._slots.num_read
         updates = self._accept_incoming()
         self._admit()
@@ -232,7 +233,7 @@ class Engine:
         updates += self._decode_updates()
         if chunk is not None:
             self._collect(active, chunk, drafts)
-            # What was seen compiling, or reading prompts, says nothing of decoding.
+            # A step that compiled or prefilled does not measure decoding.
             if drafts in self._compiled and num_read == self._slots.num_read:
                 seconds = time.monotonic() - started
                 self._policy.record_time(drafts > 0, seconds / int(chunk.num_steps))
@@ -244,9 +245,9 @@ class Engine:
         return updates
 
     def warm_up(self) -> None:
-        """Compile every program that requests can lead to, and time both ways of decoding.
+        """Compiles every program that requests can need, and times both ways of decoding.
 
-        Nothing may be at work. With JAX's compilation cache on, what is there is not compiled.
+        The engine must be idle. Uses JAX's compilation cache if it is on.
         """
         if self.busy:
             raise SamplingError("warm_up: the engine is at work")
@@ -288,7 +289,7 @@ class Engine:
         return OpenRequest(request, tokens, next(self._tickets), tokenizer)
 
     def _accept_incoming(self) -> list[Update]:
-        """What other threads handed in since the last step."""
+        """Accepts the requests and cancellations of other threads since the last step."""
         with self._lock:
             incoming, self._incoming = self._incoming, []
             cancelled, self._cancelled = self._cancelled, set()
@@ -308,7 +309,7 @@ class Engine:
         self._undecoded = [item for item in self._undecoded if item[0] is not sample]
 
     def _admit(self) -> None:
-        """Waiting samples into free slots, as far as there are pages."""
+        """Moves waiting samples into free slots while pages last."""
         for slot, holder in enumerate(self._slots.samples):
             if holder is not None:
                 continue
@@ -324,7 +325,7 @@ class Engine:
             self._waiting.popleft()
 
     def _slots_with_pages(self) -> list[int]:
-        """Slots whose pages cover a chunk, older samples first; the others pause."""
+        """Returns the slots whose pages cover a chunk, older samples first; the others pause."""
         by_age = self._slots.by_age()
         active = [slot for slot in by_age if self._slots.cover_chunk(slot)]
         while by_age and not active:
@@ -334,7 +335,7 @@ class Engine:
         return active
 
     def _make_room(self, youngest: int) -> None:
-        """Pages from prompts whose samples wait, or else from the youngest sample at work."""
+        """Frees pages: of prompts whose samples wait, or else of the youngest active sample."""
         if any([self._slots.release_prompt(request) for request in self._requests.values()]):
             return
         sample = self._slots.samples[youngest]
@@ -370,7 +371,7 @@ class Engine:
         return self._slots.decode(active, max_steps, min_going, drafts)
 
     def _collect(self, active: list[int], chunk: Chunk, drafts: int) -> None:
-        """Wait for the chunk and note what it gave; its text is for later."""
+        """Waits for the chunk and records its tokens; they are decoded to text later."""
         samples = {slot: self._slots.samples[slot] for slot in active}
         # None: its text ended it meanwhile.
         samples = {slot: sample for slot, sample in samples.items() if sample is not None}
@@ -404,7 +405,7 @@ class Engine:
             stats.drafted_tokens += num_tokens
 
     def _note_gain(self, sample: OpenSample, new: list[int], passes: int | None) -> None:
-        """What drafts gave this row in `passes`, or (None) would have given."""
+        """Records the gain of drafts for this row in `passes` (None: the predicted gain)."""
         if not new:
             return
         if passes is None:
@@ -416,7 +417,7 @@ class Engine:
         sample.tokens_per_pass = gain if before is None else before + 0.5 * (gain - before)
 
     def _decode_updates(self) -> list[Update]:
-        """Text of the tokens that came with the last chunk; rows that it ends are ended."""
+        """Decodes the tokens of the last chunk to text and ends the rows that it completes."""
         updates, undecoded, self._undecoded = [], self._undecoded, []
         for sample, done in undecoded:
             generation = sample.row_text.finish(
@@ -448,7 +449,7 @@ class Engine:
 
 
 def default_slots() -> int:
-    """Rows decoded together where nobody says how many."""
+    """Returns the default number of rows decoded together on this device."""
     return DEFAULT_SLOTS.get(jax.default_backend(), 64)
 
 

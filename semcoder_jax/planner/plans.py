@@ -1,4 +1,4 @@
-"""Plans of a config on TPU topologies: as it stands, or with the fastest setting that fits."""
+"""Plans a config on TPU topologies: with its own setting, or with the fastest that fits."""
 
 import sys
 import time
@@ -22,8 +22,11 @@ _SIGN_OF_LIFE = 30.0  # seconds between two lines where nothing can be overwritt
 
 
 class CompileProgress:
-    """What is being compiled, for how long, and how many remain; on a terminal one line that
-    changes, elsewhere a line at the start, every half minute, and at the end of each."""
+    """Shows the program being compiled and its time.
+
+    A terminal gets one changing line; other streams get a line at the start, every half minute,
+    and at the end.
+    """
 
     def __init__(self, stream=None):
         self._stream = stream or sys.stderr
@@ -58,9 +61,9 @@ def make_plans(
     num_steps: int | None = None,
     find_fastest: bool = False,
 ) -> list[Plan]:
-    """One plan a topology, the config's own setting or the one that a search finds.
+    """Returns one plan per topology, with the config's own setting or the fastest one found.
 
-    `num_steps` is the recipe's length where the config counts epochs. Raises ConfigError,
+    `num_steps` is the number of training steps if the config counts epochs. Raises ConfigError,
     MeshError or CompileError.
     """
     progress = CompileProgress()
@@ -129,7 +132,7 @@ def _plan_fastest(
 
 
 def too_large(considered, setting: Setting, bounds, place: topologies.Topology) -> CompiledStep:
-    """What is known where even the least memory is more than there is: nothing was compiled."""
+    """Returns the result from bounds alone, if the least memory exceeds the device's."""
     number = [candidate.setting for candidate in considered].index(setting)
     return CompiledStep(
         fits=False,
@@ -146,7 +149,7 @@ def too_large(considered, setting: Setting, bounds, place: topologies.Topology) 
 
 
 def without_data(record: dict) -> dict:
-    """The config with a stand-in for paths that a run needs and a plan does not read."""
+    """Fills in required data paths, which a plan does not read, with a placeholder."""
     data = record.get("data")
     if isinstance(data, dict) or hasattr(data, "items"):
         needed = {"jsonl": ("train", "tokenizer"), "pyx": ("directory",)}

@@ -1,7 +1,7 @@
-"""The fastest setting that fits, found with few compilations.
+"""Finds the fastest setting that fits, with few compilations.
 
-Branch and bound: of every setting two bounds are known without compiling, how little memory it can
-take and how fast it can be at best (step_bounds). Settings that cannot fit are dropped; the others
+Branch and bound: every setting has two bounds known without compiling, its least memory and its
+shortest time (step_bounds). Settings that cannot fit are dropped; the others
 are compiled until none that is left can beat the best that was found to fit. A setting that did
 not fit takes with it all that surely need as much memory; one that the compiler fails at is passed
 over. The order, which decides nothing but how many are compiled: the fastest come first, judged by
@@ -31,7 +31,7 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """The fastest setting that fits, or, where none does, the one of least memory.
+    """The fastest setting that fits, or, if none does, the one with the least memory.
 
     `compiled` settings were tried, of `considered`.
     """

@@ -1,6 +1,6 @@
-"""What of a run may be chosen for the machine: mesh, microbatches, rematerialization.
+"""Settings that adapt a run to the machine: mesh, microbatches, rematerialization.
 
-None of it changes what is learned, up to rounding. `candidates` lists every setting that a batch
+They do not change the trained model, up to rounding. `candidates` lists every setting that a batch
 and a topology allow, for the planner's search.
 """
 
@@ -26,7 +26,7 @@ _KEPT = (
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """The part of a config that a search may choose; none of it changes what is learned.
+    """The part of a config that a search may choose.
 
     `mesh` is (data, fsdp, tensor).
     """

@@ -1,4 +1,4 @@
-"""What is known of a step before it is compiled: memory that it cannot do without, work, exchange.
+"""Lower bounds of a step, known before compiling: memory, FLOPs, bytes exchanged.
 
 Bounds from below, for the planner's search. Memory: the arguments (state, frozen parameters,
 batch), a gradient of each trained parameter, and what the rematerialization policy keeps of every
@@ -38,8 +38,11 @@ class StepBounds:
 def step_bounds(
     run: RunConfig, topology: topologies.Topology, settings: Sequence[Setting]
 ) -> list[StepBounds]:
-    """Bounds of each setting. Traces the step once a policy: mesh and microbatches change where
-    products are computed, not how many. Needs libtpu for the devices."""
+    """Returns the bounds of each setting. Needs libtpu for the devices.
+
+    Traces the step once per policy: mesh and microbatches change where products are computed, not
+    how many.
+    """
     devices = topologies.describe(topology)
     config = architecture(run)
     by_mesh: dict[tuple, StepShapes] = {}

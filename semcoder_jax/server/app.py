@@ -1,7 +1,7 @@
-"""The web application: routes, keys, limits, streams.
+"""The web application: routes, API key, limits, streams.
 
-A client that goes away cancels what it asked for. Bodies must be declared as JSON: a page in a
-browser cannot send those to a server on the same machine without being allowed to first.
+A client that disconnects cancels its requests. Bodies must have the JSON content type, which a
+browser page cannot send to another origin without permission.
 """
 
 import asyncio
@@ -37,12 +37,12 @@ LARGEST_BODY = 16 << 20
 
 @dataclasses.dataclass(frozen=True)
 class ServerOptions:
-    """What the server is told.
+    """Settings of the server.
 
     Attributes:
-      model_name: under which clients find the model.
-      limits: of a request.
-      api_key: without which /v1 answers 401; None for no key.
+      model_name: name of the model for clients.
+      limits: limits of a request.
+      api_key: key that /v1 requires (otherwise 401); None for no key.
     """
 
     model_name: str
@@ -51,7 +51,7 @@ class ServerOptions:
 
 
 def make_app(thread: EngineThread, options: ServerOptions) -> Starlette:
-    """The application; the engine's thread lives as long as it does."""
+    """Builds the application, which starts and stops the engine's thread."""
     server = _Server(thread, options)
 
     @contextlib.asynccontextmanager
@@ -74,7 +74,7 @@ def make_app(thread: EngineThread, options: ServerOptions) -> Starlette:
 
 
 class _Refusal(Exception):
-    """An answer other than 200, ready to send."""
+    """Carries an error response, ready to send."""
 
     def __init__(self, status: int, body: dict, headers: dict | None = None):
         self.response = JSONResponse(body, status, headers)
@@ -134,7 +134,7 @@ class _Server:
             asked = self._understand(PATHS[path], await _json_body(request))
             answer = ResponseBuilder(asked, self._options.model_name, self._tokenizer)
             updates = self._thread.updates(asked.requests)
-            # The first news, before the status is sent: a full queue is a 429, not a broken stream.
+            # Wait for the first update before sending the status: a full queue must answer 429.
             first = await _cancel_on_disconnect(request, anext(updates))
             if asked.stream:
                 lines = self._lines(asked, answer, first, updates, started)
@@ -191,7 +191,7 @@ class _Server:
         return answer.whole(generations)
 
     async def _lines(self, asked, answer, first, updates, started) -> AsyncIterator[str]:
-        """Server-sent events; leaving them cancels."""
+        """Yields server-sent events; closing the iterator cancels the request."""
         status, seen_text = CLIENT_GONE, False
         try:
             async with contextlib.aclosing(_and_then(first, updates)) as news:
@@ -258,7 +258,7 @@ def _no_constant(name: str):
 
 
 async def _cancel_on_disconnect(request: Request, work):
-    """What `work` gives; it is cancelled where the client goes away (ClientDisconnect)."""
+    """Awaits `work`, and cancels it if the client disconnects (ClientDisconnect)."""
     work = asyncio.ensure_future(work)
     gone = asyncio.create_task(_wait_for_disconnect(request))
     try:
