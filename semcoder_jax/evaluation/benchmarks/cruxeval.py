@@ -209,7 +209,7 @@ class CruxEval(ProblemSet):
     def read_generations(
         self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str], samples: int
     ) -> tuple[Sequence[Response], Sequence[str]]:
-        """(one Said for every sample of every problem and mode, notes). Raises DataError."""
+        """Returns (one response per sample, problem and mode; notes). Raises DataError."""
         texts, repeated = _read_texts(Path(path))
         most = max((len(answers) for answers in texts.values()), default=0)
         most = max(most, 1)
