@@ -92,7 +92,7 @@ def _cpu() -> float:
     return total
 
 
-def _timed(work: Callable[[], object]) -> tuple[float, float]:
+def _measure(work: Callable[[], object]) -> tuple[float, float]:
     """CPU and wall seconds of `work`."""
     before, start = _cpu(), time.perf_counter()
     work()
@@ -114,7 +114,7 @@ def _fresh(workers: int, inside: bool, runs: int) -> tuple[float, float]:
         assert eval(subprocess.run(argv, capture_output=True, check=True).stdout) == ANSWER
 
     with ThreadPoolExecutor(workers) as pool:
-        return _timed(lambda: list(pool.map(one, range(runs))))
+        return _measure(lambda: list(pool.map(one, range(runs))))
 
 
 def _forkserver(workers: int, runs: int) -> tuple[float, float]:
@@ -134,7 +134,7 @@ def _forkserver(workers: int, runs: int) -> tuple[float, float]:
                 assert process.exitcode == 0, process.exitcode
 
     waves(workers)  # the server's start is not counted
-    return _timed(lambda: waves(runs))
+    return _measure(lambda: waves(runs))
 
 
 def _service(workers: int, tier: str, kind: str, runs: int) -> tuple[float, float]:
@@ -143,11 +143,11 @@ def _service(workers: int, tier: str, kind: str, runs: int) -> tuple[float, floa
         run = sandbox.map_batched if kind == "batch" else sandbox.map
         list(run([job] * 64))
 
-        def timed() -> None:
+        def run_batch() -> None:
             for result in run([job] * runs):
                 assert oracles.is_exact(result, ANSWER), result
 
-        return _timed(timed)
+        return _measure(run_batch)
 
 
 if __name__ == "__main__":

@@ -74,10 +74,10 @@ def run_phase(phase: str, source: Path, output: Path) -> dict:
     weights = sorted(source.glob("*.safetensors"))
     result = {"bytes": sum(path.stat().st_size for path in weights)}
     if phase == "cat":
-        seconds = _timed(lambda: [_read_through(path) for path in weights])
+        seconds = _measure_seconds(lambda: [_read_through(path) for path in weights])
     elif phase == "copy":
         output.mkdir()
-        seconds = _timed(lambda: [_copy(path, output / path.name) for path in weights])
+        seconds = _measure_seconds(lambda: [_copy(path, output / path.name) for path in weights])
     elif phase.endswith("_command"):
         seconds = _command_phase(phase, source, output)
     elif phase.startswith("jax"):
@@ -101,10 +101,10 @@ def _jax_phase(phase: str, source: Path, output: Path, result: dict) -> float:
         loaded["config"], loaded["params"] = hf.load(source, dtype="bfloat16", progress=True)
         jax.block_until_ready(loaded["params"])
 
-    seconds = _timed(load)
+    seconds = _measure_seconds(load)
     if phase == "jax_export":
         tokenizer = hf.read_tokenizer(source)
-        seconds = _timed(
+        seconds = _measure_seconds(
             lambda: hf.export(
                 output, loaded["config"], loaded["params"], tokenizer, dtype="bfloat16"
             )
@@ -121,7 +121,7 @@ def _command_phase(phase: str, source: Path, output: Path) -> float:
     if phase == "import_command":
         shutil.rmtree(workdir, ignore_errors=True)
         arguments = ["import", f"--source={source}", f"--output={workdir}"]
-    return _timed(lambda: hf_command(arguments))
+    return _measure_seconds(lambda: hf_command(arguments))
 
 
 def _transformers_phase(phase: str, source: Path, output: Path) -> float:
@@ -138,9 +138,9 @@ def _transformers_phase(phase: str, source: Path, output: Path) -> float:
         )
         loaded["model"] = model
 
-    seconds = _timed(load)
+    seconds = _measure_seconds(load)
     if phase == "transformers_save":
-        seconds = _timed(lambda: (loaded["model"].save_pretrained(output), os.sync()))
+        seconds = _measure_seconds(lambda: (loaded["model"].save_pretrained(output), os.sync()))
     return seconds
 
 
@@ -214,7 +214,7 @@ def print_table(rows: dict[str, dict]) -> None:
         print(f"{PHASES[phase]}: tensors identical to the source: {rows[phase]['identical']}")
 
 
-def _timed(work) -> float:
+def _measure_seconds(work) -> float:
     started = time.monotonic()
     work()
     return time.monotonic() - started

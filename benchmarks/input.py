@@ -145,7 +145,7 @@ class Epoch:
     places: int  # all that the accelerator computes on
 
     @classmethod
-    def timed(cls, make: Callable[[], Iterator[Batch]]) -> "Epoch":
+    def measure(cls, make: Callable[[], Iterator[Batch]]) -> "Epoch":
         started, useful, places = time.perf_counter(), 0, 0
         for batch in make():
             useful += int((batch["segment_ids"] > 0).sum())
@@ -173,12 +173,12 @@ def _speeds(records: list[Record], tokenizer: Any, folder: Path, args: argparse.
             open_tokens({"pyx": folder / "tokens"}, "train"), InputConfig(**options)
         ).iterator(),
         "on the fly": lambda: TrainInput(records, InputConfig(**options), tokenizer).iterator(),
-        "padded (upstream)": lambda: _padded(table_in_memory, args.length),
+        "padded (upstream)": lambda: _padded_batches(table_in_memory, args.length),
     }
     best: dict[str, Epoch] = {}
     for _ in range(args.rounds):
         for name, make in ways.items():
-            epoch = Epoch.timed(make)
+            epoch = Epoch.measure(make)
             best[name] = min(best.get(name, epoch), epoch)
     step, padded_fill = args.rows * args.length, best["padded (upstream)"].fill
     rows = [
@@ -202,7 +202,7 @@ def _speeds(records: list[Record], tokenizer: Any, folder: Path, args: argparse.
     )
 
 
-def _padded(source: TokenTable, length: int) -> Iterator[Batch]:
+def _padded_batches(source: TokenTable, length: int) -> Iterator[Batch]:
     """Microbatches as upstream's collator makes them, and the masks that ours have."""
     order = np.random.default_rng(0).permutation(len(source))
     for start in range(0, len(order), MICROBATCH):

@@ -58,7 +58,7 @@ CONTEXT = 1024
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
+class SamplingWork:
     """How much is asked for; lengths in tokens."""
 
     single: int  # output at batch 1
@@ -66,7 +66,7 @@ class Work:
     longest: int  # output of ragged work
     text: int  # output of the runs that compare speculation
 
-    def ragged(self, vocab_size: int) -> tuple[list[list[int]], list[int]]:
+    def ragged_requests(self, vocab_size: int) -> tuple[list[list[int]], list[int]]:
         """Prompts, and the tokens that each is to be given; the same on both sides."""
         rng = np.random.default_rng(0)
         prompts = [
@@ -77,8 +77,8 @@ class Work:
         return prompts, [round(float(np.exp(log))) for log in logs]
 
 
-FULL = Work(single=96, requests=64, longest=256, text=96)
-QUICK = Work(single=8, requests=6, longest=16, text=12)
+FULL = SamplingWork(single=96, requests=64, longest=256, text=96)
+QUICK = SamplingWork(single=8, requests=6, longest=16, text=12)
 
 
 def main() -> None:
@@ -134,7 +134,7 @@ def better(one: dict, other: dict) -> dict:
     return chosen
 
 
-def run_side(side: str, path: Path, work: Work, size: str) -> dict:
+def run_side(side: str, path: Path, work: SamplingWork, size: str) -> dict:
     if side == "bandwidth":
         return {"bytes_per_second": copy_bandwidth()}
     if side.startswith("accelerator_"):
@@ -178,13 +178,13 @@ def load(path: Path):
 # ==== The two sides
 
 
-def transformers_side(path: Path, work: Work) -> dict:
+def transformers_side(path: Path, work: SamplingWork) -> dict:
     import torch
     from transformers import LlamaForCausalLM
 
     model = LlamaForCausalLM.from_pretrained(path, dtype=torch.float32)
     model.generation_config.eos_token_id = None
-    prompts, lengths = work.ragged(model.config.vocab_size)
+    prompts, lengths = work.ragged_requests(model.config.vocab_size)
 
     def generate(prompts, count):
         longest = max(map(len, prompts))
@@ -223,12 +223,12 @@ def _static_occupancy(lengths: list[int]) -> float:
     return sum(lengths) / sum(max(batch) * NUM_SLOTS for batch in batches)
 
 
-def engine_side(path: Path, work: Work) -> dict:
+def engine_side(path: Path, work: SamplingWork) -> dict:
     from semcoder_jax.inference.engine import Engine, Request
     from semcoder_jax.inference.params import SamplingParams
 
     model = load(path)
-    prompts, lengths = work.ragged(model.config.vocab_size)
+    prompts, lengths = work.ragged_requests(model.config.vocab_size)
 
     def engine_of(num_slots: int, speculation: str) -> Engine:
         # Room for what the work may need, not for the model's whole context.
@@ -286,7 +286,7 @@ def _time_to_first_token(engine, prompt: list[int]) -> float:
     return seconds
 
 
-def text_side(path: Path, work: Work) -> dict:
+def text_side(path: Path, work: SamplingWork) -> dict:
     """Speculation on monologues, which repeat code and values, and on drawn prose, which does
     not: batch 1 and 4 rows, off and auto."""
     from semcoder_jax.inference.engine import Engine, Request

@@ -40,7 +40,7 @@ VOCABULARY = Vocabulary(num_real_tokens=32_022, eos_ids=(32_014,))
 
 
 @dataclasses.dataclass(frozen=True)
-class Case:
+class MemorySetting:
     """One setting; `weights` and `cache` are dtypes."""
 
     topology: str
@@ -51,16 +51,16 @@ class Case:
 
 
 CASES = (
-    Case("v5e:1x1", "int8", "int8", 6, 2_048),
-    Case("v5e:1x1", "int8", "int8", 3, 4_096),
-    Case("v5e:1x1", "int8", "bfloat16", 6, 2_048),
-    Case("v5e:2x2", "bfloat16", "bfloat16", 16, 4_096),
-    Case("v5e:2x2", "bfloat16", "int8", 32, 4_096),
-    Case("v5e:2x2", "int8", "int8", 32, 4_096),
+    MemorySetting("v5e:1x1", "int8", "int8", 6, 2_048),
+    MemorySetting("v5e:1x1", "int8", "int8", 3, 4_096),
+    MemorySetting("v5e:1x1", "int8", "bfloat16", 6, 2_048),
+    MemorySetting("v5e:2x2", "bfloat16", "bfloat16", 16, 4_096),
+    MemorySetting("v5e:2x2", "bfloat16", "int8", 32, 4_096),
+    MemorySetting("v5e:2x2", "int8", "int8", 32, 4_096),
 )
 
 
-def peaks(case: Case, model: str = "6.7b") -> dict[str, float | str]:
+def peaks(case: MemorySetting, model: str = "6.7b") -> dict[str, float | str]:
     """Peak bytes a chip of each program, or the compiler's words where one does not fit."""
     config = MODELS[model]
     one_chip = {"chips_per_host_bounds": (1, 1, 1)} if case.topology.endswith(":1x1") else {}
@@ -72,10 +72,10 @@ def peaks(case: Case, model: str = "6.7b") -> dict[str, float | str]:
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16), params)
     if case.weights == "int8":
         params = abstract_quantized(params)
-    params = placed(params, sharding.parameter_shardings(params, mesh))
+    params = with_shardings(params, sharding.parameter_shardings(params, mesh))
     num_pages = 1 + case.slots * -(-case.length // PAGE_SIZE)
     cache = jax.eval_shape(lambda: KVCache.zeros(config, num_pages, jnp.dtype(case.cache)))
-    cache = placed(cache, jax.tree.map(lambda _: NamedSharding(mesh, KVCache.SPEC), cache))
+    cache = with_shardings(cache, jax.tree.map(lambda _: NamedSharding(mesh, KVCache.SPEC), cache))
     B, M, N = case.slots, config.max_positions, -(-config.max_positions // PAGE_SIZE)
 
     def whole(shape, dtype=jnp.int32):
@@ -127,7 +127,7 @@ def peaks(case: Case, model: str = "6.7b") -> dict[str, float | str]:
     return found
 
 
-def placed(shapes, shardings):
+def with_shardings(shapes, shardings):
     return jax.tree.map(
         lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
         shapes,
@@ -146,7 +146,7 @@ def shard_bytes(shapes) -> int:
     return total
 
 
-def print_table(rows: list[tuple[Case, dict]]) -> None:
+def print_table(rows: list[tuple[MemorySetting, dict]]) -> None:
     columns = ("weights", "cache", "decode", "decode, 7 drafts", "prompt")
     print("GiB a chip; the last three are peaks of programs, weights and cache included")
     print(f"{'topology':9} {'weights':8} {'cache':8} {'slots × length':>14}", end="")
@@ -165,7 +165,7 @@ def print_table(rows: list[tuple[Case, dict]]) -> None:
                 print(f"{case}: {name}: {value}")
 
 
-def fits(case: Case, found: dict) -> bool:
+def fits(case: MemorySetting, found: dict) -> bool:
     limit = CHIP_BYTES[case.topology.split(":")[0]]
     return all(not isinstance(value, str) and value <= limit for value in found.values())
 
@@ -175,14 +175,14 @@ def main() -> None:
     flags.add_argument("--json", action="store_true", help="the last line is the table as JSON")
     flags.add_argument("--model", default="6.7b", choices=sorted(MODELS))
     flags.add_argument("--only", help="cases of this topology")
-    for field in dataclasses.fields(Case):
+    for field in dataclasses.fields(MemorySetting):
         flags.add_argument(f"--{field.name}", type=field.type, help="one case of your own")
     flags = flags.parse_args()
-    own = [getattr(flags, field.name) for field in dataclasses.fields(Case)]
+    own = [getattr(flags, field.name) for field in dataclasses.fields(MemorySetting)]
     if any(value is not None for value in own):
         if None in own:
             sys.exit("error: a case needs all of --topology --weights --cache --slots --length")
-        cases = [Case(*own)]
+        cases = [MemorySetting(*own)]
     else:
         cases = [case for case in CASES if flags.only in (None, case.topology)]
     rows = []

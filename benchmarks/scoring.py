@@ -36,7 +36,7 @@ from benchmarks.rounds import describe_machine
 from data_pipeline.execution.service import Sandbox
 from semcoder_jax.evaluation.benchmarks.cruxeval import CruxEval, read_problems
 from semcoder_jax.evaluation.benchmarks.evalplus import EvalPlus, read_tasks
-from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.harness import Response
 
 HUMANEVAL = "humanevalplus/HumanEvalPlus.jsonl.gz"
 CRUXEVAL = "cruxeval/data/cruxeval.jsonl"
@@ -60,7 +60,7 @@ def main() -> None:
     _cruxeval(options)
 
 
-def timed(work: Callable[[], str]) -> tuple[str, float]:
+def measure(work: Callable[[], str]) -> tuple[str, float]:
     """(what it says, wall seconds)."""
     begun = time.perf_counter()
     return work(), time.perf_counter() - begun
@@ -77,7 +77,7 @@ def _line(name: str, told: str, wall: float, ours: float | None = None) -> None:
 def _humaneval(options: argparse.Namespace, folder: Path) -> None:
     tasks = read_tasks("humaneval", options.data / HUMANEVAL, limit=12 if options.quick else None)
     benchmark = EvalPlus(tasks, "humaneval", cache=folder / "ours")
-    said = [Said(t.id, 0, "code", "compat", t.reference, is_answer=True) for t in tasks]
+    said = [Response(t.id, 0, "code", "compat", t.reference, is_answer=True) for t in tasks]
 
     def ours() -> str:
         with Sandbox(workers=options.workers) as sandbox:
@@ -85,7 +85,7 @@ def _humaneval(options: argparse.Namespace, folder: Path) -> None:
         return f"{sum(answer.right for answer in answers[1::2])} of {len(said)}"
 
     ours()  # expected outputs; bytecode
-    told, wall = timed(ours)
+    told, wall = measure(ours)
     _line(f"HumanEval+, {len(tasks)} solutions: sandbox", told, wall)
     if not options.evalplus:
         print("  EvalPlus: left out; --evalplus=PYTHON names the interpreter that has it")
@@ -97,7 +97,7 @@ def _humaneval(options: argparse.Namespace, folder: Path) -> None:
         "".join(json.dumps({"task_id": t.id, "solution": t.reference}) + "\n" for t in tasks)
     )
     _evalplus(options, data, samples, folder)  # expected outputs; bytecode
-    told, wall_peer = timed(lambda: _evalplus(options, data, samples, folder))
+    told, wall_peer = measure(lambda: _evalplus(options, data, samples, folder))
     _line(f"HumanEval+, {len(tasks)} solutions: EvalPlus", told, wall_peer, wall)
 
 
@@ -144,14 +144,14 @@ def _cruxeval(options: argparse.Namespace) -> None:
     name = f"CRUXEval-O, {len(problems)} x {each} answers"
     walls = {}
     for mode in ("compat", "fixed"):
-        said = [Said(p.id, n, "direct", mode, t, is_answer=True) for p, n, t in texts]
+        said = [Response(p.id, n, "direct", mode, t, is_answer=True) for p, n, t in texts]
 
         def ours(said=said) -> str:
             with Sandbox(workers=options.workers) as sandbox:
                 answers = list(benchmark.judge(said, sandbox))
             return f"{sum(answer.right for answer in answers):,} of {len(answers):,}"
 
-        told, walls[mode] = timed(ours)
+        told, walls[mode] = measure(ours)
         _line(f"{name}: {mode}", told, walls[mode])
     programs = [
         None if problem.call in text else f"{problem.code}\nassert {problem.output} == {text}"
@@ -164,7 +164,7 @@ def _cruxeval(options: argparse.Namespace) -> None:
             passed = sum(pool.map(_process_for_one, programs, chunksize=16))
         return f"{passed:,} of {len(programs):,}"
 
-    told, wall = timed(peer)
+    told, wall = measure(peer)
     _line("  peer: a process for each (stand-in)", told, wall, walls["compat"])
     print(f"  against `fixed`: {wall / walls['fixed']:.1f}x")
 

@@ -78,7 +78,7 @@ def _row(name: str, source: str, turns: int, repeats: int) -> str:
     exec(program.code, marked)
     last: list[Recording] = []
 
-    def recorded() -> None:
+    def record_once() -> None:
         last[:] = [Recording()]
         record(
             program,
@@ -89,7 +89,7 @@ def _row(name: str, source: str, turns: int, repeats: int) -> str:
             limit=1000,
         )
 
-    record_seconds = _best(recorded, repeats)
+    record_seconds = _best(record_once, repeats)
     lines = sum(1 for note in last[0].records if note[2] is not None and len(note) == 3)
     read_seconds = _best(lambda: Reader(program, last[0], 1000).read(), repeats)
     plain_seconds = _best(lambda: plain["f"](turns), repeats)

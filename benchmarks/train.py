@@ -63,7 +63,7 @@ Batch = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
+class TrainingWork:
     """Sizes: `rows` of `length` tokens an update; `losses` updates are compared, then
     `warm_up` and `turns` made; of PyX's lengths `batches` different ones, in `rounds`."""
 
@@ -191,17 +191,19 @@ def main() -> None:
         print_tables(size, work, results, rate)
 
 
-def work_of(flags: argparse.Namespace) -> tuple[str, Work]:
+def work_of(flags: argparse.Namespace) -> tuple[str, TrainingWork]:
     if flags.accelerator:
         size = flags.size
         rows = flags.rows or ROWS[size]
-        work = Work(SIZES[size], rows, UPSTREAM_LENGTH, warm_up=2, turns=10, microbatch=rows)
+        work = TrainingWork(
+            SIZES[size], rows, UPSTREAM_LENGTH, warm_up=2, turns=10, microbatch=rows
+        )
         if size == "tiny":
             work = dataclasses.replace(work, length=128, turns=2, batches=1, rounds=1)
         return size, work
     if flags.quick:
-        return "tiny", Work(TINY, rows=2, length=64, losses=2, turns=1, batches=1, rounds=1)
-    return "small", Work(SMALL, rows=flags.rows or 4, length=512)
+        return "tiny", TrainingWork(TINY, rows=2, length=64, losses=2, turns=1, batches=1, rounds=1)
+    return "small", TrainingWork(SMALL, rows=flags.rows or 4, length=512)
 
 
 # ==== Turns
@@ -234,7 +236,7 @@ class Side:
         self._process.wait()
 
 
-def measure(names: list[str], work: Work) -> dict[str, dict]:
+def measure(names: list[str], work: TrainingWork) -> dict[str, dict]:
     """By side: the `losses`, `seconds` of updates and `peak` bytes with full rows, and of
     PyX's lengths `ragged_seconds` (by round, of all batches together), `useful` tokens in
     them, `positions` and `ragged_peak`."""
@@ -281,7 +283,9 @@ def matmul_rate() -> float:
 # ==== Tables
 
 
-def print_tables(size: str, work: Work, results: dict[str, dict], rate: float | None) -> None:
+def print_tables(
+    size: str, work: TrainingWork, results: dict[str, dict], rate: float | None
+) -> None:
     tokens = work.rows * work.length
     names = list(results)
     print(f"\n{size}: updates of {work.rows} rows of {work.length:,} tokens")

@@ -17,8 +17,8 @@ def serve(name: str, directory: Path, work, accelerator: bool) -> None:
     side = side or TorchSide(directory, work, accelerator, compiled=name == "compiled")
     ragged = work.packed_batches() if name == "jax" else work.padded_batches()
     batches = {
-        "full": [side.placed(batch, full=True) for batch in work.full_batches()],
-        "ragged": [side.placed(batch, full=False) for batch in ragged],
+        "full": [side.place(batch, full=True) for batch in work.full_batches()],
+        "ragged": [side.place(batch, full=False) for batch in ragged],
     }
     for line in sys.stdin:
         question = json.loads(line)
@@ -106,7 +106,7 @@ class JaxSide:
         self._state = TrainState(jax.device_put(np.int32(0), places.step), params, moments)
         self._step = make_train_step(setup, run.train)
 
-    def placed(self, batch, *, full: bool):
+    def place(self, batch, *, full: bool):
         return self._sharding.put_batch(batch, self._mesh)
 
     def update(self, batch) -> float:
@@ -159,7 +159,7 @@ class TorchSide:
             model.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True
         )
 
-    def placed(self, batch, *, full: bool) -> dict:
+    def place(self, batch, *, full: bool) -> dict:
         """As the model takes it. Full rows need no mask, and get none."""
         torch = self._torch
         targets = torch.from_numpy(np.where(batch["loss_mask"], batch["targets"], -100)).long()

@@ -30,12 +30,12 @@ from semcoder_jax.evaluation import store as generations
 from semcoder_jax.evaluation.benchmarks.heldout import (
     VARIANTS,
     Heldout,
+    format_worked_example,
     read_problems,
-    worked_example,
 )
 from semcoder_jax.evaluation.generators import ModelSource
-from semcoder_jax.evaluation.harness import generate, judged
-from semcoder_jax.evaluation.results import Run, to_json
+from semcoder_jax.evaluation.harness import generate, score_generations
+from semcoder_jax.evaluation.results import EvaluationRun, to_json
 from semcoder_jax.inference.generate import SamplingParams
 from semcoder_jax.loading import LoadedModel
 from semcoder_jax.model.decoder import Decoder
@@ -51,8 +51,8 @@ SAMPLING = SamplingParams(max_new_tokens=192)  # greedy; the longest true respon
 class Outcome:
     """Holds the results for the final table."""
 
-    untrained: Run
-    trained: Run
+    untrained: EvaluationRun
+    trained: EvaluationRun
     training: TrainResult
     export: Path
 
@@ -75,7 +75,7 @@ def quickstart(config, workdir: Path) -> Outcome:
     problems = Heldout(read_problems(path, limit=PROBLEMS, trusted=True))
 
     _stage(2, "evaluate the untrained model on held-out functions")
-    before = untrained_model(run, workdir)
+    before = make_untrained_model(run, workdir)
     untrained = _ask(before, problems, workdir / "untrained", variants=("monologue",))
 
     _stage(3, "export to Hugging Face format and load the export")
@@ -88,7 +88,7 @@ def quickstart(config, workdir: Path) -> Outcome:
     return Outcome(untrained, trained, result, exported)
 
 
-def untrained_model(run: RunConfig, workdir: Path) -> LoadedModel:
+def make_untrained_model(run: RunConfig, workdir: Path) -> LoadedModel:
     """Returns the model with the initial parameters of training."""
     config = hf.read_config(workdir / MODEL)
     tokenizer = hf.read_tokenizer(workdir / MODEL)
@@ -114,7 +114,7 @@ def export_checkpoint(workdir: Path) -> Path:
     ).directory
 
 
-def _ask(model: LoadedModel, problems: Heldout, folder: Path, variants=VARIANTS) -> Run:
+def _ask(model: LoadedModel, problems: Heldout, folder: Path, variants=VARIANTS) -> EvaluationRun:
     """Evaluates a model; caches its generations in `folder`, keyed by its parameters."""
     sums = [float(abs(leaf).sum()) for leaf in jax.tree.leaves(model.params)]
     identity = {"parameters": sums, "sampling": dataclasses.asdict(SAMPLING)}
@@ -135,9 +135,9 @@ def _ask(model: LoadedModel, problems: Heldout, folder: Path, variants=VARIANTS)
             modes=problems.modes,
             progress=folder.name,
         )
-    return judged(
+    return score_generations(
         problems,
-        generated.said,
+        generated.responses,
         model=folder.name,
         identity=identity,
         tokens_per_second=generated.tokens_per_second,
@@ -188,7 +188,7 @@ def _run(arguments: Sequence[str]) -> None:
     outcome = quickstart(config, Path(workdir))
     # Always the first problem, right or wrong, so that the example is not selected.
     example = next(a for a in outcome.trained.answers if a.variant == "monologue")
-    print(f"\n{worked_example(example)}\n")
+    print(f"\n{format_worked_example(example)}\n")
     print(summary(outcome, time.monotonic() - started))
     rows = {run.model: to_json(run) for run in (outcome.untrained, outcome.trained)}
     write_json(Path(workdir) / "result.json", rows, indent=1)

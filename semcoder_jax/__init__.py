@@ -1,12 +1,12 @@
-"""SemCoder on JAX: models that say what a program does when it runs.
+"""SemCoder on JAX: trains and runs models that explain the execution of programs.
 
     import semcoder_jax as sc
 
     model = sc.load("runs/quickstart/export")
     print(model.generate(["def f(x):\n"])[0].text)
 
-Every name of `__all__` is imported when it is first used: `import semcoder_jax` loads neither
-JAX nor a model's code. Commands have the same names: `python -m semcoder_jax.train --help`.
+Each name of `__all__` is imported on first use: `import semcoder_jax` does not load JAX.
+The commands have the same names: `python -m semcoder_jax.train --help`.
 """
 
 from importlib import import_module

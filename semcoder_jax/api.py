@@ -1,4 +1,4 @@
-"""The public functions of semcoder_jax, each a few lines over the rooms that do the work."""
+"""Defines the public functions of semcoder_jax; each calls the package that does the work."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from semcoder_jax.server.run import serve
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
-    from semcoder_jax.evaluation.results import Run
+    from semcoder_jax.evaluation.results import EvaluationRun
     from semcoder_jax.planner.report import Plan
     from semcoder_jax.training.loop import TrainResult
 
@@ -39,13 +39,13 @@ Prompts = Sequence[str] | Sequence[Sequence[int]]
 
 @dataclasses.dataclass(frozen=True)
 class Model(LoadedModel):
-    """A model to sample from.
+    """Holds a model and generates text from it.
 
     Attributes:
       config: DecoderConfig, the architecture.
-      graphdef: of the NNX module; pure jitted functions take (graphdef, params).
-      params: nnx.State of arrays in their shards.
-      tokenizer: transformers' tokenizer; None where the directory has none.
+      graphdef: nnx.GraphDef of the module; pure jitted functions take (graphdef, params).
+      params: nnx.State of sharded arrays.
+      tokenizer: transformers tokenizer, or None if the directory has none.
     """
 
     def generate(
@@ -56,7 +56,7 @@ class Model(LoadedModel):
         batch_size: int = 64,
         progress: str | None = None,
     ) -> list[Generation]:
-        """What the model writes after each prompt; see `semcoder_jax.generate`."""
+        """Generates a continuation of each prompt; see `semcoder_jax.generate`."""
         return generate(self, prompts, params, batch_size=batch_size, progress=progress)
 
 
@@ -67,17 +67,17 @@ def load(
     dtype: str = "float32",
     quantize: bool = False,
 ) -> Model:
-    """The model in an HF directory, or the latest one of a training workdir.
+    """Loads a model from an HF directory, or the latest checkpoint of a training workdir.
 
-    Adapters come merged into their base.
+    Merges LoRA adapters into the base model.
 
     Args:
-      directory: with config.json and safetensors, or with checkpoints/ and model/.
-      mesh: devices that the parameters are split over; None: the first device.
-      dtype: "float32" or "bfloat16", of parameters and computation.
-      quantize: weights as int8, with a scale a column.
+      directory: HF directory (config.json, safetensors) or workdir (checkpoints/, model/).
+      mesh: mesh to shard the parameters over; None: the first device.
+      dtype: "float32" or "bfloat16", for parameters and computation.
+      quantize: whether to store weights as int8 with one scale per column.
 
-    Raises CheckpointError or HFError if the directory holds no model that can be read.
+    Raises CheckpointError or HFError if the directory holds no readable model.
     """
     model = load_model(directory, mesh=mesh, dtype=dtype, quantize=quantize)
     return Model(model.config, model.graphdef, model.params, model.tokenizer)
@@ -91,16 +91,16 @@ def generate(
     batch_size: int = 64,
     progress: str | None = None,
 ) -> list[Generation]:
-    """Generations of prompts, in their order; each has `text`, `tokens`, `finish_reason`.
+    """Generates a text for each prompt, in order; each has `text`, `tokens`, `finish_reason`.
 
     Args:
-      model: from `load`, or the directory to load it from.
-      prompts: texts, to which BOS is added by id, or lists of token ids, taken as they are.
-      params: how to sample; None: greedy, at most 256 new tokens.
-      batch_size: most prompts decoded together; it never changes a result.
-      progress: label of a progress bar; None for no bar.
+      model: result of `load`, or the directory to load it from.
+      prompts: texts (BOS is prepended), or lists of token ids (used unchanged).
+      params: sampling parameters; None: greedy, at most 256 new tokens.
+      batch_size: maximum number of prompts decoded together; does not change results.
+      progress: label of the progress bar; None for no bar.
 
-    Raises SamplingError, before any work, for an empty prompt or one that fills the context.
+    Raises SamplingError, before any work, if a prompt is empty or fills the context.
     """
     if isinstance(model, str | Path):
         model = load(model)
@@ -112,17 +112,17 @@ def generate(
 def train(
     config: str | Path | Mapping[str, Any], workdir: str | Path, *, profile_steps: int = 0
 ) -> "TrainResult":
-    """Trains to the config's last step, or until stopped; goes on from WORKDIR's last checkpoint.
+    """Trains to the config's last step, or until stopped; resumes from the last checkpoint.
 
     Args:
-      config: ConfigDict or mapping of the sections, or the config file, such as
-        "configs/quickstart.py" (also found beside an installed package).
+      config: config file, such as "configs/quickstart.py" (also found in an installed package),
+        or a ConfigDict or mapping of its sections.
       workdir: directory of the run: checkpoints/, model/, metrics.jsonl and more.
-      profile_steps: steps traced into WORKDIR/profile after warm-up.
+      profile_steps: number of steps to trace into WORKDIR/profile after warm-up.
 
-    Returns steps made, the held-out loss in nats a token and non-padding tokens a second. Raises a
-    UserError, before anything is compiled, if the config or the workdir is wrong; NotFiniteError,
-    with the state saved, after `train.max_skipped_steps` steps without a finite gradient.
+    Returns the last step, the held-out loss (nats per token) and non-padding tokens per second.
+    Raises a UserError, before compilation, if the config or the workdir is wrong; NotFiniteError,
+    after saving, if `train.max_skipped_steps` steps in a row have no finite gradient.
     """
     from semcoder_jax.training.loop import train as train_run
 
@@ -139,22 +139,22 @@ def evaluate(
     workdir: str | Path | None = None,
     mode: str | None = None,
     **fields: Any,
-) -> "Run":
+) -> "EvaluationRun":
     """Generates, judges and scores one benchmark; `run.scores` has the estimates.
 
     Args:
-      config: of a benchmark, such as "configs/eval/heldout.py", or its ConfigDict.
-      checkpoint: HF directory or training workdir whose model answers.
-      endpoint: in its place, base URL of an OpenAI-compatible server; `model` is the name there
-        and its key is read from OPENAI_API_KEY.
-      generations: in its place, a file of generations made elsewhere; needs no `workdir`.
-      workdir: keeps generations, result.json and report.html; evaluating again goes on from it.
-      mode: "compat" (upstream's way, to the digit) or "fixed" (the same question asked and scored
+      config: benchmark config, such as "configs/eval/heldout.py", or its ConfigDict.
+      checkpoint: HF directory or training workdir of the model to evaluate.
+      endpoint: instead of `checkpoint`, base URL of an OpenAI-compatible server that serves
+        `model`; reads the API key from OPENAI_API_KEY.
+      generations: instead of both, a file of existing generations; needs no `workdir`.
+      workdir: directory for generations, result.json and report.html; a second call resumes.
+      mode: "compat" (reproduces upstream exactly) or "fixed" (asks and scores the same question
         correctly); None: both.
-      **fields: of the config, such as `max_tasks=10`.
+      **fields: config fields to override, such as `max_tasks=10`.
 
-    Returns scores as shares from 0 to 1 with 95 % intervals, and every judged answer. Raises a
-    UserError for anything wrong with config, model, data or workdir.
+    Returns scores from 0 to 1 with 95 % intervals, and every judged answer. Raises a UserError
+    if the config, model, data or workdir is wrong.
     """
     from semcoder_jax.evaluation.run import Subject, evaluate_configs
 
@@ -179,17 +179,17 @@ def plan(
     steps: int | None = None,
     search: bool = False,
 ) -> "list[Plan]":
-    """Whether a training config fits on TPUs and how long it takes, by the TPU compiler.
+    """Compiles a training config for TPUs and reports memory and estimated step time.
 
     Args:
-      config: as for `train`; no data, weights or tokenizer are read.
-      topologies: names such as "v5e:4x4", one or several.
-      slices: joins that many of each.
-      steps: length of the recipe where the config counts epochs.
-      search: finds the fastest setting that fits, in place of the config's own.
+      config: as for `train`; reads no data, weights or tokenizer.
+      topologies: one or more topology names, such as "v5e:4x4".
+      slices: number of slices of each topology.
+      steps: number of training steps, if the config counts epochs.
+      search: whether to find the fastest setting that fits, instead of the config's own.
 
-    Returns one plan a topology: peak memory in bytes, and an ESTIMATE of seconds a step. Needs
-    libtpu, no TPU. Raises ConfigError, TopologyError, MeshError or CompileError.
+    Returns one plan per topology: peak memory in bytes, and an ESTIMATE of seconds per step.
+    Needs libtpu, but no TPU. Raises ConfigError, TopologyError, MeshError or CompileError.
     """
     from semcoder_jax.planner import topologies as known
     from semcoder_jax.planner.plans import make_plans, without_data
@@ -201,7 +201,7 @@ def plan(
 
 
 def _config(given: str | Path | Mapping[str, Any]) -> Any:
-    """A ConfigDict out of a file or a mapping."""
+    """Returns a ConfigDict from a file or a mapping."""
     from ml_collections import ConfigDict
 
     if isinstance(given, str | Path):

@@ -1,12 +1,12 @@
-"""Programs in, records out: what users of the data side need.
+"""Public functions of the data pipeline: programs in, verified records out.
 
     from semcoder_jax import data
 
     program = "def f(x):\\n    y = x + 1\\n    return y\\n"
     print(data.narrate(program, "f(3)"))
 
-Programs are untrusted: all of this runs them in the sandbox, never in this process. Nothing of the
-data side is imported before it is used.
+Programs are untrusted: every function runs them in the sandbox, never in this process. The data
+pipeline is imported on first use.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,11 +32,11 @@ def __getattr__(name: str) -> Any:
 
 
 def build(sources: str | Sequence[str], output: str | Path, **options: Any) -> "Report":
-    """Builds PyX, a TFDS dataset of verified records, and a report of it in `output`.
+    """Builds PyX, a TFDS dataset of verified records, and its report in `output`.
 
     Args:
       sources: folders, .jsonl[.gz] files of {code, nl, tests}, or names of installed packages.
-      output: folder; building again with the same options goes on where it was stopped.
+      output: folder; a second call with the same options resumes a stopped build.
       **options: fields of data_pipeline.builder.BuildOptions, such as `limit=200` (functions),
         `seed=0`, `workers=2` (processes) or `heldout_share=0.1` (of functions).
 
@@ -51,9 +51,9 @@ def build(sources: str | Sequence[str], output: str | Path, **options: Any) -> "
 
 
 def read_records(path: str | Path) -> "Iterator[Record]":
-    """The PyX or PyX-R records of the .jsonl or .jsonl.gz file at `path`, in order.
+    """Reads the PyX or PyX-R records of a .jsonl or .jsonl.gz file, in order.
 
-    Raises RecordError, with file, line and field, at the first row that is no record.
+    Raises RecordError, with file, line and field, at the first malformed row.
     """
     from data_pipeline.pyx.records import read_jsonl
 
@@ -61,12 +61,12 @@ def read_records(path: str | Path) -> "Iterator[Record]":
 
 
 def trace(program: str, call: str, *, sandbox: "Sandbox | None" = None) -> "Trace":
-    """What a call does, step by step: lines, values of locals, and how it ended.
+    """Traces a call: its lines, the values of its locals, and how it ended.
 
     Args:
       program: Python source that defines the called function.
-      call: with literal arguments, such as "f(3)".
-      sandbox: where to run; None starts one for this call (a second or two), so pass one for many.
+      call: call with literal arguments, such as "f(3)".
+      sandbox: sandbox to run in; None starts one, which takes a second or two per call.
 
     Raises TraceError if the call cannot be run or leaves no trace, SandboxUnavailable if this
     machine cannot isolate programs.
@@ -83,10 +83,10 @@ def narrate(
     seed: int = 0,
     sandbox: "Sandbox | None" = None,
 ) -> str:
-    """The monologue that tells a run in words: forward from the call, or backward from its output.
+    """Writes the monologue of a run: forward from the call, or backward from its output.
 
     `seed` chooses among wordings; the other arguments are those of `trace`. Raises
-    NarrationError for a run that there are no words for, and what `trace` raises.
+    NarrationError if the run cannot be narrated, and the errors of `trace`.
     """
     from data_pipeline.monologue.backward import backward_monologue
     from data_pipeline.monologue.forward import forward_monologue
@@ -100,10 +100,10 @@ def narrate(
 def verify(
     program: str, call: str, monologue: str, *, sandbox: "Sandbox | None" = None
 ) -> "list[Claim]":
-    """The claims of a monologue in any wording, each held against the real run.
+    """Verifies each claim of a monologue, in any wording, against the real run.
 
     A claim has a `verdict`: "confirmed", "contradicted" or "not checkable". The arguments and
-    errors are those of `trace`; no text of a monologue raises.
+    errors are those of `trace`; no monologue text raises an error.
     """
     from data_pipeline.verify import verify_trace
 

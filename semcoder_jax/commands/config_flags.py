@@ -1,5 +1,7 @@
-"""Command lines of the form --config=FILE.py --config.a.b=VALUE --name=TEXT, wherever mistakes
-end in one line."""
+"""Parses command lines of the form --config=FILE.py --config.a.b=VALUE --name=TEXT.
+
+Every mistake is reported in one line.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,8 +27,11 @@ def parse_arguments(
     Raises CommandLineError for an unknown flag or field, a missing one, or a config that fails.
     """
     optional = optional or {}
-    # Overrides are understood only after --config itself.
-    line = ["", *map(_found, sorted(argv, key=lambda argument: not _names_config(argument)))]
+    # absl accepts overrides only after --config itself.
+    line = [
+        "",
+        *map(_resolve_config_path, sorted(argv, key=lambda argument: not _names_config(argument))),
+    ]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
         "config",
@@ -56,8 +61,8 @@ def _names_config(argument: str) -> bool:
     return re.match(r"--?config=", argument) is not None
 
 
-def _found(argument: str) -> str:
-    """`argument`, of --config=configs/… with the path at which the file lies."""
+def _resolve_config_path(argument: str) -> str:
+    """Replaces the path in --config=configs/… with the path of the file found."""
     flag, _, path = argument.partition("=")
     return f"{flag}={find_config(path)}" if _names_config(argument) else argument
 

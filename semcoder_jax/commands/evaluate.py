@@ -29,10 +29,10 @@ from data_pipeline.files import write_json
 from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands.config_flags import parse_arguments
 from semcoder_jax.config_files import find_config
-from semcoder_jax.evaluation.benchmarks.heldout import worked_example
+from semcoder_jax.evaluation.benchmarks.heldout import format_worked_example
 from semcoder_jax.evaluation.comparison import compare_runs
 from semcoder_jax.evaluation.report import comparison_table, score_table
-from semcoder_jax.evaluation.results import Run, read_runs, write_runs
+from semcoder_jax.evaluation.results import EvaluationRun, read_runs, write_runs
 from semcoder_jax.evaluation.run import Subject, evaluate_configs
 
 FLAGS = {
@@ -75,11 +75,11 @@ def _evaluate(arguments: Sequence[str]) -> None:
     _print(runs, workdir)
 
 
-def _print(runs: Sequence[Run], workdir: Path | None) -> None:
+def _print(runs: Sequence[EvaluationRun], workdir: Path | None) -> None:
     told = [answer for answer in runs[0].answers if answer.variant == "monologue"]
     if told and [run.name for run in runs] == ["heldout"]:
         # The first of the problems, right or wrong, so that nobody chooses it.
-        print(worked_example(told[0]), end="\n\n")
+        print(format_worked_example(told[0]), end="\n\n")
     print(score_table(runs))
     for run in runs:
         for note in run.notes:

@@ -1,20 +1,22 @@
-"""Two evaluations compared, task by task, wherever both have the same benchmark."""
+"""Compares two evaluations, task by task, on the benchmarks that both contain."""
 
 from collections.abc import Sequence
 
 from semcoder_jax.errors import UserError
-from semcoder_jax.evaluation.results import Run, outcomes_by_task
+from semcoder_jax.evaluation.results import EvaluationRun, outcomes_by_task
 from semcoder_jax.evaluation.statistics import Comparison, compare
 
 
 class ComparisonError(UserError):
-    """Two results that share nothing to compare."""
+    """Raised for two results without a common benchmark, variant and mode."""
 
 
-def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> list[tuple[tuple[str, ...], Comparison]]:
-    """Every (benchmark, variant, mode) that both have, compared on the tasks of both.
+def compare_runs(
+    a: Sequence[EvaluationRun], b: Sequence[EvaluationRun]
+) -> list[tuple[tuple[str, ...], Comparison]]:
+    """Compares each (benchmark, variant, mode) of both runs on their common tasks.
 
-    Raises ComparisonError where there is none.
+    Raises ComparisonError if the runs have none in common.
     """
     found = []
     for run_a in a:

@@ -1,6 +1,6 @@
-"""Where generations come from: a checkpoint in this process, or any OpenAI-compatible server.
+"""Sources of generations: a checkpoint in this process, or any OpenAI-compatible server.
 
-Loading and connecting wait until something is asked.
+A source loads its model or connects to its server on the first request.
 """
 
 import dataclasses
@@ -20,17 +20,18 @@ from semcoder_jax.inference.generate import Generation, SamplingParams, encode_p
 from semcoder_jax.loading import LoadedModel, load_model
 
 REFUSED = "refused"
-"""Finish reason of a prompt that was never answered: too long for the model, or turned down."""
+"""Finish reason of a prompt without an answer: it is too long, or the server rejected it."""
 
 
 class SourceError(UserError, RuntimeError):
-    """A source that left questions without answer; those it answered are kept."""
+    """Raised when a source left questions unanswered; the store keeps the answers it gave."""
 
 
-class Source(Protocol):
-    """Generations of prompts, as they end.
+class GenerationSource(Protocol):
+    """Generates texts for prompts and yields each one as it ends.
 
-    name: for people. identity: JSON-like, what tells its generations from another's.
+    name: label for people. identity: JSON-like value that distinguishes its generations from
+    those of other sources.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Source(Protocol):
 
 
 class ModelSource:
-    """Our own sampler over a model that is loaded."""
+    """Samples from a loaded model with the engine of this package."""
 
     def __init__(
         self, model: LoadedModel, identity: Mapping[str, Any], *, name: str, batch_size: int = 64
@@ -59,7 +60,7 @@ class ModelSource:
         return self._model
 
     def stream(self, prompts, params, *, row_seeds, progress):
-        """Prompts that leave no room for an answer are refused, the others sampled."""
+        """Refuses prompts that leave no room for an answer and samples the others."""
         model = self.model()
         tokens = [encode_prompt(model.tokenizer, prompt) for prompt in prompts]
         fits = [i for i, row in enumerate(tokens) if 0 < len(row) < model.config.max_positions]
@@ -77,9 +78,10 @@ class ModelSource:
 
 
 class CheckpointSource(ModelSource):
-    """The same over an HF directory or a training workdir, loaded when first asked.
+    """Samples from an HF directory or a training workdir, which it loads on first use.
 
-    Raises CheckpointError where there is no such directory; `stream` where it holds no model.
+    Raises CheckpointError if the directory does not exist; `stream` raises it if the directory
+    holds no model.
     """
 
     def __init__(self, directory: str | Path, *, batch_size: int = 64):
@@ -96,7 +98,7 @@ class CheckpointSource(ModelSource):
 
 
 class EndpointSource:
-    """A server; `chat` sends each prompt as a user's message instead of text to be continued."""
+    """Asks a server; `chat` sends each prompt as a user's message, not as text to continue."""
 
     def __init__(self, endpoint: Endpoint, *, chat: bool = False):
         self.endpoint, self.chat = endpoint, chat
@@ -104,8 +106,11 @@ class EndpointSource:
         self.identity = {"endpoint": endpoint.url, "model": endpoint.model, "chat": chat}
 
     def stream(self, prompts, params, *, row_seeds, progress):
-        """Raises EndpointError where no request can succeed, and SourceError at the end where some
-        got no answer: the same command asks those again."""
+        """Yields (index, generation).
+
+        Raises EndpointError if no request can succeed, and SourceError at the end if some
+        requests got no answer; the same command repeats those.
+        """
         asks = (
             CompletionRequest(
                 ({"role": "user", "content": prompt},) if self.chat else prompt,
@@ -123,7 +128,7 @@ class EndpointSource:
             for i, reply in client.ask_all(asks):
                 bar.update()
                 if not isinstance(reply, EndpointError):
-                    # An unknown reason is no proof of a whole answer, but nor of a cut one.
+                    # An unknown reason proves neither a complete answer nor a cut one.
                     yield i, Generation(reply.texts[0], (), reply.finish_reasons[0] or "stop")
                 elif reply.refused:
                     bar.write(f"prompt {i}: {reply}")
@@ -137,22 +142,24 @@ class EndpointSource:
             )
 
 
-# ==== What is asked, and what is kept
+# ==== Questions and their stored answers
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """One generation to be had: the `sample`-th for `prompt` (from 0)."""
+    """Asks for one generation: the `sample`-th for `prompt` (from 0)."""
 
     task: str
     sample: int
     prompt: str
-    seed: int  # of its random stream, whatever else is asked with it
+    seed: int  # of its own random stream
 
     @property
     def key(self) -> str:
-        """Its name in a store. The prompt is part of it: where two modes ask in the same bytes
-        one generation serves both, and an answer to other bytes is never taken for this one's."""
+        """Returns the id in a store, which includes a digest of the prompt.
+
+        Modes with byte-identical prompts share one generation; different prompts never do.
+        """
         return f"{self.task}#{self.sample}/{_digest(self.prompt)}"
 
 
@@ -161,8 +168,8 @@ def _digest(text: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
-    """Generations by question key; tokens and seconds of those made now."""
+class AskResult:
+    """Generations by question key; tokens and seconds of those generated in this call."""
 
     generations: Mapping[str, Generation]
     new_tokens: int
@@ -171,15 +178,15 @@ class Asked:
 
 def ask(
     questions: Sequence[Question],
-    source: Source | None,
+    source: GenerationSource | None,
     params: SamplingParams,
     store: GenerationStore,
     *,
     progress: str | None = "generating",
-) -> Asked:
-    """Generations of `questions`: out of the store, or from the source and then put there.
+) -> AskResult:
+    """Answers `questions` from the store, or from the source and then stores the answers.
 
-    Without a source what is not stored stays unanswered.
+    Without a source, questions that the store lacks stay unanswered.
     """
     wanted = {question.key: question for question in questions}
     left = [question for key, question in wanted.items() if key not in store.rows]
@@ -204,4 +211,4 @@ def ask(
             )
     rows = {key: store.rows[key] for key in wanted if key in store.rows}
     found = {key: Generation(row["text"], (), row["finish_reason"]) for key, row in rows.items()}
-    return Asked(found, new_tokens, time.monotonic() - started)
+    return AskResult(found, new_tokens, time.monotonic() - started)

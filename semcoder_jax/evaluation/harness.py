@@ -1,10 +1,10 @@
-"""From tasks to scores: prompts out, generations kept, answers judged; three steps, each alone.
+"""Evaluation of one benchmark in two steps: generate responses, then score them.
 
-    said = generate(benchmark, source, params, store, ...)   # a model, or a store without one
-    said = read by the benchmark from somebody's file        # or that in its place
-    run = judged(benchmark, said, sandbox, ...)              # no model
+    result = generate(benchmark, source, params, store, ...)       # needs a model or a full store
+    run = score_generations(benchmark, result.responses, sandbox)  # needs no model
 
-Every benchmark in `semcoder_jax.evaluation.benchmarks` has the form of `Benchmark`.
+A benchmark may also read responses from a file (`read_generations`). Every benchmark in
+`semcoder_jax.evaluation.benchmarks` implements the protocol `Benchmark`.
 """
 
 import dataclasses
@@ -15,9 +15,9 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from data_pipeline.execution.service import Sandbox
-from semcoder_jax.evaluation.generators import Question, Source, ask
+from semcoder_jax.evaluation.generators import GenerationSource, Question, ask
 from semcoder_jax.evaluation.reasoning import with_claims
-from semcoder_jax.evaluation.results import Answer, Reference, Run, scores
+from semcoder_jax.evaluation.results import Answer, EvaluationRun, Reference, scores
 from semcoder_jax.evaluation.store import GenerationStore
 from semcoder_jax.inference.generate import SamplingParams
 
@@ -25,11 +25,11 @@ MODES = ("compat", "fixed")
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
-    """A generation to be judged in `mode`; `text` is None where nothing was said.
+class Response:
+    """A model's response to one task, to be judged in `mode`; `text` is None if it is missing.
 
-    Of files made elsewhere: `whole` is prompt and text as they were, where the file has both;
-    `is_answer` says that `text` is the answer alone, taken out of what was said.
+    Two fields are for responses from other programs' files: `whole` is prompt and response as
+    one text, if the file has both; `is_answer` says that `text` is only the extracted answer.
     """
 
     task: str
@@ -43,20 +43,20 @@ class Said:
 
 
 class Benchmark(Protocol):
-    """Tasks, how they are asked, and how answers are judged.
+    """Provides tasks, renders their prompts and judges the answers.
 
-    name: as configs and files spell it, such as "cruxeval_output".
-    variants: the ways to ask that it knows, such as ("monologue", "direct").
-    modes: those of MODES that mean something for it.
-    stop: strings at which a generation has said all it needs to.
+    name: identifier in configs and files, such as "cruxeval_output".
+    variants: supported prompt variants, such as ("monologue", "direct").
+    modes: the supported members of MODES.
+    stop: strings that end a generation.
     references: title of a score ("CRUXEval-O") -> published figures.
 
-    It may also have
-      `read_generations(path, *, variants, modes, samples) -> (Sequence[Said], notes)`: files made
-        elsewhere, in whatever forms its makers use; one Said for every question at least, with text
-        None where the file has none. Raises a UserError.
-      `run_of(answer) -> (program, call) | None`: the run that the monologue in `answer.text`
-        tells, None where it tells none. The flow holds every step against it.
+    Optional methods:
+      `read_generations(path, *, variants, modes, samples) -> (Sequence[Response], notes)`: reads a
+        file of generations in the format of the benchmark's authors. Returns at least one
+        Response for every question, with text None if the file has none. Raises a UserError.
+      `run_of(answer) -> (program, call) | None`: returns the run that the monologue in
+        `answer.text` describes, or None. The harness verifies every step against that run.
     """
 
     name: str
@@ -70,18 +70,18 @@ class Benchmark(Protocol):
 
     def prompt(self, task_id: str, variant: str, mode: str) -> str: ...
 
-    def judge(self, said: Iterable[Said], sandbox: Sandbox | None) -> Iterator[Answer]:
-        """One answer or more (HumanEval and HumanEval+) for each, in order; never fewer."""
+    def judge(self, responses: Iterable[Response], sandbox: Sandbox | None) -> Iterator[Answer]:
+        """Yields at least one answer for each response, in order (two for HumanEval)."""
         ...
 
 
 def questions(
     benchmark: Benchmark, variants: Sequence[str], modes: Sequence[str], samples: int
-) -> list[tuple[Said, Question]]:
-    """Everything that is to be asked. Modes that ask in the same bytes share their question."""
+) -> list[tuple[Response, Question]]:
+    """Lists all questions to ask. Modes with byte-identical prompts share a question."""
     return [
         (
-            Said(task, sample, variant, mode, None),
+            Response(task, sample, variant, mode, None),
             Question(task, sample, benchmark.prompt(task, variant, mode), row_seed(task, sample)),
         )
         for variant in variants
@@ -92,21 +92,21 @@ def questions(
 
 
 def row_seed(task: str, sample: int) -> int:
-    """Of the random stream of a generation: the same whatever else is asked beside it."""
+    """Returns the random seed of a generation; it depends on the task and the sample only."""
     return zlib.crc32(f"{task}#{sample}".encode()) & 0x7FFFFFFF
 
 
 @dataclasses.dataclass(frozen=True)
-class Generated:
-    """What was said, in the order of `questions`; tokens a second of what was made now."""
+class GenerationResult:
+    """Responses in the order of `questions`, and the throughput of those generated in this call."""
 
-    said: tuple[Said, ...]
+    responses: tuple[Response, ...]
     tokens_per_second: float | None
 
 
 def generate(
     benchmark: Benchmark,
-    source: Source | None,
+    source: GenerationSource | None,
     params: SamplingParams,
     store: GenerationStore,
     *,
@@ -114,47 +114,52 @@ def generate(
     modes: Sequence[str] = MODES,
     samples: int = 1,
     progress: str | None = "generating",
-) -> Generated:
-    """Ask what the store does not hold yet. Without a source the rest stays unsaid."""
+) -> GenerationResult:
+    """Generates the responses that the store lacks.
+
+    Without a source, missing responses keep the text None.
+    """
     params = dataclasses.replace(params, stop=tuple(dict.fromkeys((*params.stop, *benchmark.stop))))
     wanted = questions(benchmark, variants, modes, samples)
     asked = ask([question for _, question in wanted], source, params, store, progress=progress)
-    said = []
+    responses = []
     for blank, question in wanted:
         if found := asked.generations.get(question.key):
             blank = dataclasses.replace(blank, text=found.text, finish_reason=found.finish_reason)
-        said.append(blank)
+        responses.append(blank)
     speed = asked.new_tokens / asked.seconds if asked.new_tokens else None
-    return Generated(tuple(said), speed)
+    return GenerationResult(tuple(responses), speed)
 
 
-def from_rows(
+def responses_from_rows(
     benchmark: Benchmark,
     rows: Mapping[str, Mapping[str, Any]],
     *,
     variants: Sequence[str],
     modes: Sequence[str],
     samples: int,
-) -> tuple[tuple[Said, ...], tuple[str, ...]]:
-    """(what was said, notes): answers to the benchmark's questions in the rows of a store."""
-    said, used = [], set()
+) -> tuple[tuple[Response, ...], tuple[str, ...]]:
+    """Returns (responses, notes) for the benchmark's questions from the rows of a store."""
+    responses, used = [], set()
     for blank, question in questions(benchmark, variants, modes, samples):
         row = rows.get(question.key)
         if row is not None:
             used.add(question.key)
             blank = dataclasses.replace(blank, text=row["text"], finish_reason=row["finish_reason"])
-        said.append(blank)
+        responses.append(blank)
     notes = []
-    if unsaid := sum(one.text is None for one in said):
-        notes.append(f"{unsaid:,} of {len(said):,} questions have no generation: wrong answers")
+    if missing := sum(one.text is None for one in responses):
+        notes.append(
+            f"{missing:,} of {len(responses):,} questions have no generation: wrong answers"
+        )
     if unused := len(rows.keys() - used):
         notes.append(f"{unused:,} of {len(rows):,} generations answer none of these questions")
-    return tuple(said), tuple(notes)
+    return tuple(responses), tuple(notes)
 
 
-def judged(
+def score_generations(
     benchmark: Benchmark,
-    said: Sequence[Said],
+    responses: Sequence[Response],
     sandbox: Sandbox | None = None,
     *,
     model: str,
@@ -163,22 +168,22 @@ def judged(
     notes: Sequence[str] = (),
     tokens_per_second: float | None = None,
     progress: str | None = "judging",
-) -> Run:
-    """Judge every generation; what is unsaid counts as a wrong answer."""
-    bar = tqdm(total=len(said), desc=progress, unit="answer", disable=progress is None)
+) -> EvaluationRun:
+    """Judges every response and computes the scores; a missing response is a wrong answer."""
+    bar = tqdm(total=len(responses), desc=progress, unit="answer", disable=progress is None)
     answers: list[Answer] = []
 
-    def counted() -> Iterator[Said]:
-        for one in said:
+    def with_progress() -> Iterator[Response]:
+        for one in responses:
             yield one
             bar.update()
 
     with bar:
-        answers.extend(benchmark.judge(counted(), sandbox))
+        answers.extend(benchmark.judge(with_progress(), sandbox))
     if (run_of := getattr(benchmark, "run_of", None)) is not None:
-        told = [run_of(answer) for answer in answers]
-        answers = with_claims(answers, told, sandbox, progress=progress and "verifying")
-    return Run(
+        runs = [run_of(answer) for answer in answers]
+        answers = with_claims(answers, runs, sandbox, progress=progress and "verifying")
+    return EvaluationRun(
         name=benchmark.name,
         model=model,
         identity=dict(identity),

@@ -1,10 +1,10 @@
-"""The report as one HTML page that needs nothing else: no network, no other file.
+"""Renders the report as one self-contained HTML page; it needs no network and no other file.
 
     python -m semcoder_jax.evaluation.page RESULT.json [RESULT.json ...] --output=report.html
 
-Scores stand in the page as they are; the generations are packed (gzip, base64) in blocks that a
-small script of the page unpacks one at a time, so tens of thousands of them open at once. Nothing
-that a model wrote is ever markup: the template escapes it, the script sets it as text.
+The generations are packed (gzip, base64) in blocks that a small script unpacks one at a time, so
+a page with tens of thousands of them opens fast. Model text never becomes markup: the template
+escapes it, and the script inserts it as text.
 """
 
 import base64
@@ -21,14 +21,14 @@ from data_pipeline.terminal.command_line import CommandParser, run_command
 from data_pipeline.terminal.tables import format_percent
 from data_pipeline.verify import CONFIRMED, CONTRADICTED
 from semcoder_jax.evaluation.report import interval, reasoning_cells
-from semcoder_jax.evaluation.results import Answer, Run, read_runs
+from semcoder_jax.evaluation.results import Answer, EvaluationRun, read_runs
 
 BLOCK = 100  # generations packed together
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
-def page(runs: Sequence[Run], *, title: str = "Evaluation") -> str:
-    """The page of `runs`, of one model or of several."""
+def page(runs: Sequence[EvaluationRun], *, title: str = "Evaluation") -> str:
+    """Renders the page of `runs`, from one model or several."""
     answers = [(run, answer) for run in runs for answer in run.answers]
     return render_page(
         _TEMPLATE,
@@ -45,7 +45,7 @@ def page(runs: Sequence[Run], *, title: str = "Evaluation") -> str:
     )
 
 
-def _notes(runs: Sequence[Run]) -> Iterable[str]:
+def _notes(runs: Sequence[EvaluationRun]) -> Iterable[str]:
     yield from sorted(
         {
             f"{reference.name}: {reference.source}"
@@ -61,8 +61,8 @@ def _notes(runs: Sequence[Run]) -> Iterable[str]:
 # ==== Generations
 
 
-def _index(answers: Sequence[tuple[Run, Answer]]) -> dict[str, Any]:
-    """What the list and its filters need, a short row each; names are numbered."""
+def _index(answers: Sequence[tuple[EvaluationRun, Answer]]) -> dict[str, Any]:
+    """Returns short rows for the list and its filters; names are replaced by indices."""
     columns = {
         "model": [run.model for run, _ in answers],
         "benchmark": [answer.benchmark for _, answer in answers],
@@ -89,7 +89,7 @@ def _index(answers: Sequence[tuple[Run, Answer]]) -> dict[str, Any]:
 
 
 def _step(answer: Answer) -> int:
-    """Place in the script's STEPS."""
+    """Returns the index in the script's STEPS."""
     if answer.claims is None:
         return 0
     if answer.sound:
@@ -101,7 +101,7 @@ def _step(answer: Answer) -> int:
 
 
 def _blocks(answers: Iterable[Answer]) -> Iterable[str]:
-    """Packed generations, BLOCK at a time."""
+    """Yields packed generations, BLOCK at a time."""
     bodies = [
         {
             "question": answer.question,

@@ -1,7 +1,8 @@
-"""Completions of the prompts in a JSON Lines file, kept as they end.
+"""Completes the prompts of a JSON Lines file and stores each completion as it ends.
 
-A row in is {"id", "prompt"} and any of ROW_FIELDS, a row out {"id", "text", "finish_reason"}. What
-a row gets depends on its prompt, parameters, seed and place in the file alone.
+An input row is {"id", "prompt"} and any of ROW_FIELDS, an output row {"id", "text",
+"finish_reason"}. A completion depends only on the prompt, parameters, seed and position in the
+file.
 """
 
 import dataclasses
@@ -37,13 +38,15 @@ ROW_FIELDS = {
 
 
 class PromptFileError(UserError):
-    """A prompt file that cannot be read, or a row in it."""
+    """Raised if a prompt file, or a row in it, cannot be read."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """One row of a prompt file; `line` is where it stands, from 1. `changes`: its fields of
-    ROW_FIELDS, of the right types."""
+    """Holds one row of a prompt file.
+
+    `line` is its line number, from 1; `changes` has its fields of ROW_FIELDS, type-checked.
+    """
 
     id: str
     text: str
@@ -52,7 +55,7 @@ class Prompt:
 
 
 def read_prompts(path: str | Path) -> list[Prompt]:
-    """The rows of a prompt file, blank lines skipped. Raises PromptFileError (file:line, field)."""
+    """Reads a prompt file, skipping blank lines. Raises PromptFileError (file:line, field)."""
     prompts: dict[str, Prompt] = {}
     for number, line in read_numbered_lines(path, raises=PromptFileError):
         where = f"{path}:{number}"
@@ -79,11 +82,11 @@ def sample_file(
     speculation: str = "auto",
     progress: str | None = "sampling",
 ) -> None:
-    """Writes the completions of all prompts to `output`, which appears whole at the end.
+    """Writes the completions of all prompts to `output`, atomically at the end.
 
-    Finished rows are kept in OUTPUT.partial meanwhile: the same call goes on from there. `n`
-    samples a prompt, `num_slots` rows decoded together (None: what suits the device).
-    Raises a UserError before any row is sampled.
+    Stores finished rows in OUTPUT.partial, from which the same call resumes. `n` is the number
+    of samples per prompt, `num_slots` the number of rows decoded together (None: the default of
+    the device). Raises a UserError before sampling.
     """
     output = Path(output)
     check_separate({"--prompts": prompts_path, "--output": output})
@@ -102,7 +105,7 @@ def sample_file(
     }
     partial = output.with_name(output.name + ".partial")
     with GenerationStore(partial, run) as store:
-        left = [part for request in requests for part in _left_of(request, store.rows)]
+        left = [part for request in requests for part in _remaining_requests(request, store.rows)]
         for update in stream_requests(
             model, left, batch_size=num_slots, speculation=speculation, progress=progress
         ):
@@ -122,7 +125,7 @@ def sample_file(
 def _requests(
     model: LoadedModel, prompts: Sequence[Prompt], path: str | Path, params: SamplingParams, n: int
 ) -> list[Request]:
-    """One a prompt; its samples draw from streams of their own, by their places in the file."""
+    """Returns one request per prompt; each sample has its own random stream, by its position."""
     requests, samples = [], 0
     for place, prompt in enumerate(prompts):
         changes = dict(prompt.changes)
@@ -144,9 +147,11 @@ def _requests(
     return requests
 
 
-def _left_of(request: Request, done: Mapping[str, dict]) -> list[Request]:
-    """The request as it is, or one for each sample that an earlier session left undone; `id` is
-    (place of the prompt, first sample)."""
+def _remaining_requests(request: Request, done: Mapping[str, dict]) -> list[Request]:
+    """Returns the unchanged request, or one per sample that an earlier session did not finish.
+
+    `id` is (index of the prompt, first sample).
+    """
     place, _ = request.id
     left = [i for i in range(request.n) if _key(place, i) not in done]
     if len(left) == request.n:

@@ -1,8 +1,8 @@
-"""Monologues held against real runs: each step of each answer, in the sandbox.
+"""Verifies each step of each monologue against the real run, in the sandbox.
 
-A run is a program and a call. Many answers speak of the same one, which is then traced once. Of a
-forward monologue it is the call that was asked about; of a backward one the call that the answer
-found; of a repair the failing test's, on the program that fails.
+A run is a program and a call; a run that several answers describe is traced once. A forward
+monologue describes the call of the question, a backward one the call of the answer, and a repair
+the failing test on the failing program.
 """
 
 import dataclasses
@@ -26,10 +26,10 @@ def with_claims(
     *,
     progress: str | None = "verifying",
 ) -> list[Answer]:
-    """`answers` with the claims of their monologues, each about the run in its place of `runs`.
+    """Adds the verified claims of each monologue; `runs` gives the run of each answer.
 
-    None: nothing was claimed, the answer stays as it is. A run that gives no trace (it does not
-    end, or cannot be called) leaves a monologue without a claim that can be checked.
+    An answer whose run is None stays unchanged. If a run has no trace (it does not end, or
+    cannot be called), the monologue gets no claims.
     """
     traces = trace_runs([run for run in runs if run is not None], sandbox, progress=progress)
     return [
@@ -41,7 +41,7 @@ def with_claims(
 def trace_runs(
     runs: Sequence[RunOf], sandbox: Sandbox, *, progress: str | None = "tracing"
 ) -> dict[RunOf, Trace | None]:
-    """Each different run once."""
+    """Traces each distinct run once."""
     wanted = list(dict.fromkeys(runs))
     jobs = (call_job(program, call, trace=_LIMITS) for program, call in wanted)
     bar = tqdm(total=len(wanted), desc=progress, unit="run", disable=progress is None)

@@ -1,13 +1,12 @@
-"""Iterative self-refinement: the model reads the run of its own wrong solution, explains, repairs.
+"""Iterative self-refinement: the model reads the run of its own wrong solution and repairs it.
 
-Round 0 is the plain solution. In each later round a solution that fails one of the tests *that the
-problem shows* goes back to the model with that test, what came of it, and the run written into the
-program (`inlined`); the repaired program takes its place. After each round every solution is
-judged by whoever holds the hidden tests, of which this file knows nothing: a `RefineTask` has
-neither them nor a reference solution, so no prompt can hold them.
+Round 0 asks for a solution. In each later round, a solution that fails one of the *visible* tests
+of the problem goes back to the model with that test, its outcome, and the run written into the
+program; the repaired program replaces it. The caller judges every round by hidden tests. A
+`RefineTask` holds neither hidden tests nor a reference solution, so no prompt can contain them.
 
 Upstream (SemCoder, self-refine) prompts with the reference solution as "Buggy Solution" and feeds
-hidden tests back; neither happens here. Format of the prompt: its debug-and-refine template.
+hidden tests back; this module does neither. The prompts use its debug-and-refine template.
 """
 
 import ast
@@ -33,14 +32,14 @@ _TRACE = TraceLimits(max_lines=2000, max_bytes=4 << 20, max_characters=200)
 
 @dataclasses.dataclass(frozen=True)
 class RefineTask:
-    """What the model may know of a problem.
+    """The visible part of a problem.
 
     Attributes:
-      id: of the task.
-      prompt: asks for the first solution (round 0).
-      problem: the problem as the debug-and-refine template shows it.
+      id: id of the task.
+      prompt: prompt for the first solution (round 0).
+      problem: problem text for the debug-and-refine template.
       entry: name of the function.
-      visible: assertions that the problem itself shows, such as "assert f(3) == 4".
+      visible: assertions that the problem shows, such as "assert f(3) == 4".
     """
 
     id: str
@@ -56,30 +55,30 @@ class Failure:
 
     Attributes:
       test: the assertion.
-      came: what its call came to, in words.
-      trace: the run of that call; None where there was none (a syntax error, a time limit).
+      outcome: outcome of its call, in words.
+      trace: run of that call; None if it left none (a syntax error, a time limit).
     """
 
     test: str
-    came: str
+    outcome: str
     trace: Trace | None
 
-    def shown(self, code: str) -> str:
-        """The "Failed Test" block: the test, what came of it, the program with its run inlined."""
-        told = "" if self.trace is None else failed_test(self.test, self.trace, self.came)
-        return told if 0 < len(told) <= MAX_FEEDBACK else f"{self.test}\n# {self.came}"
+    def describe(self, code: str) -> str:
+        """Returns the "Failed Test" block: test, outcome, and program with its run inlined."""
+        block = "" if self.trace is None else failed_test(self.test, self.trace, self.outcome)
+        return block if 0 < len(block) <= MAX_FEEDBACK else f"{self.test}\n# {self.outcome}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Turn:
-    """One task after one round.
+    """State of one task after one round.
 
     Attributes:
       round: 0 for the first solution.
-      code: the solution that stands; None where no answer held one yet.
-      prompt, text, finish_reason: what was asked and said *in this round*; empty where nothing
-        was asked, since the solution had passed or no visible test could tell.
-      failure: the visible test that was fed back in this round.
+      code: current solution; None if no answer contained one yet.
+      prompt, text, finish_reason: question and answer *of this round*; empty if it asked nothing,
+        because the solution passes or the problem shows no test.
+      failure: visible test shown to the model in this round.
     """
 
     task: RefineTask
@@ -92,9 +91,9 @@ class Turn:
     failure: Failure | None = None
 
 
-# Asks prompts: (turn to be made, prompt) -> (text, finish reason) in the same order.
+# Generates texts: (turn, prompt) -> (text, finish reason) in the same order.
 Ask = Callable[[Sequence[tuple[Turn, str]]], Sequence[tuple[str, str]]]
-# Reads the first solution out of a generation: (task id, text, finish reason) -> program or None.
+# Extracts the first solution: (task id, text, finish reason) -> program or None.
 Extract = Callable[[str, str, str], str | None]
 
 
@@ -107,15 +106,15 @@ def refine(
     rounds: int = MAX_ROUNDS,
     samples: int = 1,
 ) -> Iterator[list[Turn]]:
-    """Yield the turns of round 0, then of each round; every list has every task and sample.
+    """Yields the turns of each round, from round 0; every list has every task and sample.
 
-    A task is asked again while a visible test fails. An answer without a repaired program leaves
-    the former solution standing. Raises ValueError for rounds outside 0 to 5.
+    Asks a task again while a visible test fails. An answer without a program leaves the previous
+    solution in place. Raises ValueError for rounds outside 0 to 5.
     """
     if not 0 <= rounds <= MAX_ROUNDS:
         raise ValueError(f"rounds={rounds}, expected 0 to {MAX_ROUNDS}")
     turns = [Turn(task, sample, 0, None) for task in tasks for sample in range(samples)]
-    told = ask([(turn, turn.task.prompt) for turn in turns])
+    replies = ask([(turn, turn.task.prompt) for turn in turns])
     turns = [
         dataclasses.replace(
             turn,
@@ -124,7 +123,7 @@ def refine(
             text=text,
             finish_reason=reason,
         )
-        for turn, (text, reason) in zip(turns, told, strict=True)
+        for turn, (text, reason) in zip(turns, replies, strict=True)
     ]
     yield turns
     for number in range(1, rounds + 1):
@@ -136,13 +135,13 @@ def refine(
         again = [i for i, turn in enumerate(turns) if turn.failure is not None]
         prompts = [
             refine_prompt(
-                turns[i].task.problem, turns[i].code, turns[i].failure.shown(turns[i].code)
+                turns[i].task.problem, turns[i].code, turns[i].failure.describe(turns[i].code)
             )
             for i in again
         ]
-        told = ask([(turns[i], prompt) for i, prompt in zip(again, prompts, strict=True)])
-        for i, prompt, (text, reason) in zip(again, prompts, told, strict=True):
-            repaired = refined_code(text, finished=reason != "length")
+        replies = ask([(turns[i], prompt) for i, prompt in zip(again, prompts, strict=True)])
+        for i, prompt, (text, reason) in zip(again, prompts, replies, strict=True):
+            repaired = extract_refined_code(text, finished=reason != "length")
             turns[i] = dataclasses.replace(
                 turns[i],
                 code=repaired or turns[i].code,
@@ -153,10 +152,10 @@ def refine(
         yield turns
 
 
-def refined_code(text: str, *, finished: bool) -> str | None:
-    """The program in the last [Refined] block, its fence taken off; None where there is none.
+def extract_refined_code(text: str, *, finished: bool) -> str | None:
+    """Extracts the program of the last [Refined] block without its fence, or returns None.
 
-    The closing tag ends a generation and is then not in it: a `finished` one may lack it.
+    A `finished` text may lack the closing tag, which is a stop string.
     """
     _, opened, block = text.rpartition("[Refined]")
     block, closed, _ = block.partition(STOP)
@@ -173,8 +172,11 @@ def refined_code(text: str, *, finished: bool) -> str | None:
 def first_failures(
     solutions: Sequence[tuple[RefineTask, str | None]], sandbox: Sandbox
 ) -> list[Failure | None]:
-    """The first visible test that each solution fails; None where it passes all, shows none, or
-    there is no solution to be refined. A program with syntax errors fails its first test."""
+    """Finds the first visible test that each solution fails.
+
+    None: the solution passes all tests, the problem shows none, or there is no solution. A
+    program with syntax errors fails its first test.
+    """
     failures: list[Failure | None] = [None] * len(solutions)
     tests = [
         (i, test, code)
@@ -185,7 +187,7 @@ def first_failures(
     results = sandbox.map(_job(code, test, solutions[i][0].entry) for i, test, code in tests)
     for (i, test, _), result in zip(tests, results, strict=True):
         if failures[i] is None and not _passes(test, result):
-            failures[i] = Failure(test, _came(test, result), result.trace)
+            failures[i] = Failure(test, _describe_outcome(test, result), result.trace)
     return failures
 
 
@@ -202,7 +204,7 @@ def _passes(test: str, result: Result) -> bool:
     return is_equal(result, True if expected is None else ast.literal_eval(expected))
 
 
-def _came(test: str, result: Result) -> str:
+def _describe_outcome(test: str, result: Result) -> str:
     call, expected = split_assertion(test)
     outcome = result.outcome
     if isinstance(outcome, Raised):
@@ -226,8 +228,10 @@ def _one_line(text: str) -> str:
 
 
 def split_assertion(test: str) -> tuple[str, str | None]:
-    """("f(3)", "4") of "assert f(3) == 4" with literal arguments and result; of any other
-    assertion (its expression, None). Raises ValueError where it is no assertion."""
+    """Splits "assert f(3) == 4" with literal arguments and result into ("f(3)", "4").
+
+    Returns (expression, None) for any other assertion. Raises ValueError if `test` is none.
+    """
     try:
         (statement,) = ast.parse(test).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -252,23 +256,23 @@ def _is_literal(node: ast.expr) -> bool:
     return True
 
 
-# ---- reading them out of a problem ---------------------------------------------------------------
+# ---- extracted from a problem --------------------------------------------------------------------
 
 _EXAMPLE = re.compile(r"(?:==>|=>|->|➞|→|==|=|\breturns?\b|\bshould return\b)\s*(.+?)\s*$")
 
 
 def docstring_tests(prompt: str, entry: str) -> tuple[str, ...]:
-    """The examples in the docstring of `entry` in HumanEval's `prompt`, as assertions.
+    """Converts the examples in the docstring of `entry` in a HumanEval prompt to assertions.
 
-    Doctests, and lines that open with a call and tell its value ("f(3) ➞ 4", "f(3) == 4",
-    "f(3) returns 4"). Only calls of literals with a literal result; anything else is left out.
+    Reads doctests, and lines that begin with a call and state its value ("f(3) ➞ 4",
+    "f(3) == 4", "f(3) returns 4"). Skips examples whose arguments or result are not literals.
     """
     text = _docstring(prompt, entry)
     found = dict.fromkeys(_doctests(text, entry))
     for line in text.splitlines():
         line = line.strip().lstrip("-*•> ").removeprefix("assert ").removeprefix("For example:")
         if line.strip().startswith(f"{entry}("):
-            found |= dict.fromkeys(_told_example(line.strip(), entry))
+            found |= dict.fromkeys(_parse_example(line.strip(), entry))
     return tuple(found)
 
 
@@ -294,12 +298,12 @@ def _doctests(text: str, entry: str) -> Iterator[str]:
             yield ast.unparse(ast.parse(test))
 
 
-def _told_example(line: str, entry: str) -> Iterator[str]:
-    """`line` opens with a call: its end is where the brackets close."""
-    for end in [match.end() for match in re.finditer(r"\)", line)]:
+def _parse_example(line: str, entry: str) -> Iterator[str]:
+    """Parses a line that begins with a call; the call ends where its brackets close."""
+    for end in [bracket.end() for bracket in re.finditer(r"\)", line)]:
         if isinstance(_expression(line[:end]), ast.Call):
-            if told := _EXAMPLE.match(line[end:].lstrip(" #:,")):
-                value = told[1].split(" # ")[0].strip()
+            if match := _EXAMPLE.match(line[end:].lstrip(" #:,")):
+                value = match[1].split(" # ")[0].strip()
                 value = {"true": "True", "false": "False"}.get(value.rstrip(".").lower(), value)
                 for text in (value, value.rstrip(".,;")):
                     if made := list(_assertion(line[:end], text, entry)):
@@ -325,7 +329,7 @@ def _expression(text: str) -> ast.expr | None:
 
 
 def prompt_assertions(prompt: str) -> tuple[str, ...]:
-    """The assertions that EvalPlus' MBPP `prompt` shows."""
+    """Returns the assertions in an MBPP prompt of EvalPlus."""
     lines = prompt.strip().removeprefix('"""').removesuffix('"""').splitlines()
     return tuple(line.strip() for line in lines if _is_assertion(line.strip()))
 
@@ -338,20 +342,20 @@ def _is_assertion(line: str) -> bool:
     return True
 
 
-# ---- tasks out of EvalPlus' rows -----------------------------------------------------------------
+# ---- tasks from EvalPlus' rows -------------------------------------------------------------------
 
 
 def humaneval_task(row: Mapping[str, Any]) -> RefineTask:
-    """Of a HumanEval or HumanEval+ row; reads task_id, prompt and entry_point, nothing else."""
+    """Builds the task of a HumanEval row; reads only task_id, prompt and entry_point."""
     prompt, entry = row["prompt"], row["entry_point"]
     visible = docstring_tests(prompt, entry)
     return RefineTask(row["task_id"], humaneval_prompt(prompt), prompt.strip(), entry, visible)
 
 
 def mbpp_task(row: Mapping[str, Any]) -> RefineTask:
-    """Of an EvalPlus MBPP row; reads task_id, prompt and entry_point, nothing else.
+    """Builds the task of an EvalPlus MBPP row; reads only task_id, prompt and entry_point.
 
-    Raises PromptError where the prompt is not in EvalPlus' form.
+    Raises PromptError if the prompt does not have EvalPlus' format.
     """
     prompt, entry = row["prompt"], row["entry_point"]
     problem = prompt.strip().removeprefix('"""').removesuffix('"""').strip()

@@ -1,7 +1,7 @@
-"""Self-refinement as a benchmark run: rounds of asking, each judged by the hidden tests.
+"""Runs self-refinement as a benchmark: several rounds, each judged by the hidden tests.
 
-The two sides meet here alone. `refine` makes prompts out of what a problem shows; the benchmark
-judges whole programs by tests that `refine` never sees, after all rounds are made.
+`refine` builds prompts from the visible part of a problem only. The benchmark judges whole
+programs by hidden tests, after all rounds are generated; only this module connects the two.
 """
 
 import dataclasses
@@ -10,18 +10,18 @@ from typing import Any, Protocol
 
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.verify import verify_trace
-from semcoder_jax.evaluation.generators import Question, Source, ask
-from semcoder_jax.evaluation.harness import Said, row_seed
+from semcoder_jax.evaluation.generators import GenerationSource, Question, ask
+from semcoder_jax.evaluation.harness import Response, row_seed
 from semcoder_jax.evaluation.refine import STOP, RefineTask, Turn, refine
-from semcoder_jax.evaluation.results import Answer, Reference, Run, scores
+from semcoder_jax.evaluation.results import Answer, EvaluationRun, Reference, scores
 from semcoder_jax.evaluation.store import GenerationStore
 from semcoder_jax.inference.generate import SamplingParams
 
 
 class CodeBenchmark(Protocol):
-    """A benchmark of programs, as far as self-refinement needs it (see `flow.Benchmark`).
+    """The part of a code benchmark that self-refinement needs (see `harness.Benchmark`).
 
-    refine_tasks: what a model may know of each task, in the order of the tasks.
+    refine_tasks: the visible part of each task, in the order of the tasks.
     """
 
     name: str
@@ -30,20 +30,20 @@ class CodeBenchmark(Protocol):
     references: Mapping[str, Sequence[Reference]]
     refine_tasks: Sequence[RefineTask]
 
-    def solution(self, said: Said) -> str | None:
-        """The whole program in a generation for the task's own prompt; None where there is none."""
+    def solution(self, response: Response) -> str | None:
+        """Extracts the program from a response to the task's own prompt, or returns None."""
         ...
 
     def judge_solutions(
-        self, solutions: Iterable[tuple[Said, str | None]], sandbox: Sandbox | None
+        self, solutions: Iterable[tuple[Response, str | None]], sandbox: Sandbox | None
     ) -> Iterator[Answer]:
-        """One answer or more for each program, in order; `None` is a wrong answer."""
+        """Yields at least one answer for each program, in order; `None` is a wrong answer."""
         ...
 
 
-def refined_run(
+def run_refinement(
     benchmark: CodeBenchmark,
-    source: Source | None,
+    source: GenerationSource | None,
     params: SamplingParams,
     store: GenerationStore,
     sandbox: Sandbox,
@@ -56,16 +56,16 @@ def refined_run(
     identity: Mapping[str, Any],
     ks: Sequence[int] = (1,),
     progress: str | None = "round",
-) -> Run:
-    """Every round generated, then every round judged: variants "round 0", "round 1", …
+) -> EvaluationRun:
+    """Generates every round, then judges every round as variants "round 0", "round 1", …
 
-    A killed run goes on from its store: rounds that are there are read, not asked. Without a
-    source, what the store lacks is a generation that says nothing.
+    A killed run resumes from its store, which already holds the finished rounds. Without a
+    source, a response that the store lacks counts as empty.
     """
-    made = {"tokens": 0, "seconds": 0.0, "round": 0}
+    totals = {"tokens": 0, "seconds": 0.0, "round": 0}
 
-    def asked(turns: Sequence[tuple[Turn, str]]) -> list[tuple[str, str]]:
-        number, made["round"] = made["round"], made["round"] + 1
+    def ask_turns(turns: Sequence[tuple[Turn, str]]) -> list[tuple[str, str]]:
+        number, totals["round"] = totals["round"], totals["round"] + 1
         stop = benchmark.stop if number == 0 else (STOP,)
         questions = [
             Question(
@@ -76,31 +76,33 @@ def refined_run(
             )
             for turn, prompt in turns
         ]
-        told = ask(
+        result = ask(
             questions,
             source,
             dataclasses.replace(params, stop=tuple(dict.fromkeys((*params.stop, *stop)))),
             store,
             progress=progress and f"{progress} {number}",
         )
-        made["tokens"] += told.new_tokens
-        made["seconds"] += told.seconds
-        found = [told.generations.get(question.key) for question in questions]
+        totals["tokens"] += result.new_tokens
+        totals["seconds"] += result.seconds
+        found = [result.generations.get(question.key) for question in questions]
         return [(one.text, one.finish_reason) if one else ("", "missing") for one in found]
 
     def first_solution(task: str, text: str, reason: str) -> str | None:
-        return benchmark.solution(Said(task, 0, "round 0", "fixed", text, reason))
+        return benchmark.solution(Response(task, 0, "round 0", "fixed", text, reason))
 
     tasks = benchmark.refine_tasks
     turns = [
         turn
-        for turns in refine(tasks, asked, first_solution, sandbox, rounds=rounds, samples=samples)
+        for turns in refine(
+            tasks, ask_turns, first_solution, sandbox, rounds=rounds, samples=samples
+        )
         for turn in turns
     ]
-    answers = list(_judged(benchmark, turns, modes, sandbox))
+    answers = list(_judge_turns(benchmark, turns, modes, sandbox))
     blind = sum(not task.visible for task in tasks)
     notes = [f"{blind:,} of {len(tasks):,} problems show no test: asked once"] if blind else []
-    return Run(
+    return EvaluationRun(
         name=name,
         model=model,
         identity=dict(identity),
@@ -108,16 +110,16 @@ def refined_run(
         scores=scores(answers, ks),
         references={},  # published figures are of one answer, without refinement
         notes=tuple(notes),
-        tokens_per_second=made["tokens"] / made["seconds"] if made["tokens"] else None,
+        tokens_per_second=totals["tokens"] / totals["seconds"] if totals["tokens"] else None,
     )
 
 
-def _judged(
+def _judge_turns(
     benchmark: CodeBenchmark, turns: Sequence[Turn], modes: Sequence[str], sandbox: Sandbox
 ) -> Iterator[Answer]:
     for mode in modes:
-        said = [
-            Said(
+        responses = [
+            Response(
                 turn.task.id,
                 turn.sample,
                 f"round {turn.round}",
@@ -127,15 +129,18 @@ def _judged(
             )
             for turn in turns
         ]
-        solutions = zip(said, (turn.code for turn in turns), strict=True)
+        solutions = zip(responses, (turn.code for turn in turns), strict=True)
         by_key = {(turn.task.id, turn.sample, f"round {turn.round}"): turn for turn in turns}
         for answer in benchmark.judge_solutions(solutions, sandbox):
             turn = by_key[answer.task, answer.sample, answer.variant]
-            yield dataclasses.replace(answer, **_told(turn))
+            yield dataclasses.replace(answer, **_answer_fields(turn))
 
 
-def _told(turn: Turn) -> dict[str, Any]:
-    """What the report shows of a round: the explanation with its steps verified, or what stands."""
+def _answer_fields(turn: Turn) -> dict[str, Any]:
+    """Returns the fields of `Answer` that show one round: the explanation with verified steps.
+
+    If the round asked nothing, they show the current solution instead.
+    """
     if turn.round and not turn.prompt:
         return {
             "text": f"(not asked in this round; what stands:)\n{turn.code or ''}",

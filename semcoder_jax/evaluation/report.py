@@ -1,19 +1,19 @@
-"""Tables for a terminal: aligned, numbers to the right, units in the heading."""
+"""Renders tables for the terminal: aligned columns, units in the headings."""
 
 from collections.abc import Iterable, Sequence
 
 from data_pipeline.terminal.tables import format_percent, format_table
-from semcoder_jax.evaluation.results import Reasoning, Run, Score
+from semcoder_jax.evaluation.results import EvaluationRun, Reasoning, Score
 from semcoder_jax.evaluation.statistics import Comparison
 
 
 def interval(low: float, high: float) -> str:
-    """Bounds of a share as "30.0–90.3 %"."""
+    """Formats the bounds of a share as "30.0–90.3 %"."""
     return f"{100 * low:.1f}–{100 * high:.1f} %"
 
 
-def score_table(runs: Sequence[Run]) -> str:
-    """One line a score, its reasoning beside its accuracy, the published figure behind it."""
+def score_table(runs: Sequence[EvaluationRun]) -> str:
+    """Renders one row per score: accuracy, published figure, reasoning."""
     headings = (
         "model", "benchmark", "asked", "mode", "score", "95 % interval", "published", "tasks",
         "right", "no answer", "no wrong step", "right by wrong", "first wrong step",
@@ -30,7 +30,7 @@ def score_table(runs: Sequence[Run]) -> str:
     return format_table([headings[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
-def _score_cells(run: Run, score: Score) -> tuple[str, ...]:
+def _score_cells(run: EvaluationRun, score: Score) -> tuple[str, ...]:
     found = score.estimate
     published = " ".join(
         format_percent(reference.value) for reference in run.references.get(score.benchmark, ())
@@ -52,8 +52,8 @@ def _score_cells(run: Run, score: Score) -> tuple[str, ...]:
 
 
 def reasoning_cells(reasoning: Reasoning | None) -> tuple[str, str, str]:
-    """(share without a wrong step, right answers behind a wrong step, first wrong steps by kind);
-    dashes where no monologue was verified."""
+    """Returns (share without a wrong step, right answers after a wrong step, first wrong steps by
+    kind), or dashes if no monologue was verified."""
     if reasoning is None:
         return "–", "–", "–"
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in reasoning.first_wrong.items())
@@ -65,7 +65,7 @@ def reasoning_cells(reasoning: Reasoning | None) -> tuple[str, str, str]:
 
 
 def comparison_table(rows: Iterable[tuple[Sequence[str], Comparison]]) -> str:
-    """One line a comparison; each comes with its (benchmark, asked, mode)."""
+    """Renders one row per comparison; each comes with its (benchmark, variant, mode)."""
     headings = (
         "benchmark", "asked", "mode", "tasks", "A", "B", "B − A", "95 % interval", "only A",
         "only B", "McNemar p", "says",

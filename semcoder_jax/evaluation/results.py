@@ -1,6 +1,6 @@
-"""What an evaluation comes to: every generation judged, and what they add up to.
+"""Evaluation results: judged answers and the scores computed from them.
 
-The JSON of a `Run` is all that a report or a comparison needs: no model, no data, no sandbox.
+Reports and comparisons need only the JSON of an `EvaluationRun`, no model, data or sandbox.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ RIGHT, WRONG = "right", "wrong"
 
 
 class ResultError(UserError):
-    """A file that holds no result of an evaluation."""
+    """Raised for a file that holds no evaluation result."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,18 +28,18 @@ class Answer:
     """One generation, judged in one mode.
 
     Attributes:
-      task, sample: which task, and which of its samples (from 0).
-      benchmark: whose rules judged: the same solution counts in HumanEval and in HumanEval+.
-      variant: how it was asked: "monologue", "direct", "chain of thought", "code", "round 2", …
+      task, sample: id of the task and index of the sample (from 0).
+      benchmark: the benchmark whose rules apply; one solution counts in HumanEval and HumanEval+.
+      variant: prompt variant: "monologue", "direct", "chain of thought", "code", "round 2", …
       mode: "compat" or "fixed".
-      outcome: "right", "wrong", or why it could not be: "no answer", "time limit", "missing", …
-      answer: what was read out of the text, None where nothing could be.
-      question, expected: what was asked and what would be right, for people.
-      detail: the failing test and what came of it; "" where right.
-      text: what the model said, with the tag that the prompt had opened.
-      finish_reason: "stop", "length", or "" where not known (generations made elsewhere).
-      claims: what a monologue says of the run, held against it; None where nothing was verified
-        (no monologue was asked for, or there is no run).
+      outcome: "right", "wrong", or why no verdict exists: "no answer", "time limit", "missing", …
+      answer: the answer extracted from the text, or None.
+      question, expected: the question and a right answer, for people.
+      detail: the failing test and its result; "" if the answer is right.
+      text: the model's text, with the tag that the prompt had opened.
+      finish_reason: "stop", "length", or "" if unknown (generations made elsewhere).
+      claims: the monologue's claims with their verdicts; None if nothing was verified
+        (the variant has no monologue, or no run exists).
     """
 
     task: str
@@ -62,13 +62,12 @@ class Answer:
 
     @property
     def first_wrong_step(self) -> Claim | None:
-        """The first step (not the answer itself) that the run contradicts."""
+        """Returns the first step that the run contradicts; the answer itself is no step."""
         return next((c for c in _steps(self) if c.verdict == CONTRADICTED), None)
 
     @property
     def sound(self) -> bool:
-        """A monologue that came to its end, with steps of which at least one is confirmed by the
-        run and none contradicted."""
+        """Whether the monologue ended, the run confirms some step of it and contradicts none."""
         ended = self.finish_reason != "length"
         confirmed = any(claim.verdict == CONFIRMED for claim in _steps(self))
         return ended and confirmed and self.first_wrong_step is None
@@ -80,14 +79,14 @@ def _steps(answer: Answer) -> list[Claim]:
 
 @dataclasses.dataclass(frozen=True)
 class Reasoning:
-    """The monologues of a score, whatever their answers.
+    """Counts of a score's verified monologues, independent of their answers.
 
     Attributes:
-      monologues: all that were verified, also those without a step that can be checked.
-      sound: told to the end, some step confirmed and none contradicted.
-      right_by_wrong: a right answer behind a contradicted step.
-      unchecked: no step that could be confirmed or contradicted.
-      first_wrong: kind of the first contradicted step -> monologues.
+      monologues: number verified, including those without a checkable step.
+      sound: complete, with some step confirmed and none contradicted.
+      right_by_wrong: right answer after a contradicted step.
+      unchecked: without a step that was confirmed or contradicted.
+      first_wrong: kind of the first contradicted step -> number of monologues.
     """
 
     monologues: int
@@ -125,15 +124,15 @@ class Reference:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """One model on one benchmark file.
+class EvaluationRun:
+    """Answers and scores of one model on one benchmark.
 
     Attributes:
-      name: of the config ("cruxeval_output"); runs of the same name can be compared.
-      model: for people: a checkpoint, an endpoint's model, or a file of generations.
-      identity: what was run: checkpoint or endpoint, data, sampling.
+      name: name of the config ("cruxeval_output"); runs of the same name can be compared.
+      model: label for people: a checkpoint, an endpoint's model, or a file of generations.
+      identity: the inputs of the run: checkpoint or endpoint, data, sampling.
       references: benchmark -> published figures.
-      notes: what was counted beside the answers, such as ids of a file that no task has.
+      notes: further findings, such as ids in a file that belong to no task.
     """
 
     name: str
@@ -147,9 +146,9 @@ class Run:
 
 
 def scores(answers: Iterable[Answer], ks: Sequence[int] = (1,)) -> tuple[Score, ...]:
-    """A score for every benchmark, variant, mode and k, in the order in which they appear.
+    """Returns a score for every benchmark, variant, mode and k, in order of appearance.
 
-    Of `ks`, those that every task has samples for. Raises StatisticsError where no k is left.
+    Skips each k that exceeds the samples of some task, and uses k=1 if none is left.
     """
     groups: dict[tuple[str, str, str], list[Answer]] = {}
     for answer in answers:
@@ -192,8 +191,10 @@ def _reasoning(group: Sequence[Answer]) -> Reasoning | None:
     )
 
 
-def outcomes_by_task(run: Run, benchmark: str, variant: str, mode: str) -> dict[str, list[bool]]:
-    """Task -> whether each of its samples is right, in their order: what `compare` takes."""
+def outcomes_by_task(
+    run: EvaluationRun, benchmark: str, variant: str, mode: str
+) -> dict[str, list[bool]]:
+    """Maps each task to a list that says which of its samples are right, for `compare`."""
     found: dict[str, list[bool]] = {}
     for answer in sorted(run.answers, key=lambda answer: answer.sample):
         if (answer.benchmark, answer.variant, answer.mode) == (benchmark, variant, mode):
@@ -204,16 +205,16 @@ def outcomes_by_task(run: Run, benchmark: str, variant: str, mode: str) -> dict[
 # ==== JSON
 
 
-def to_json(run: Run) -> dict[str, Any]:
+def to_json(run: EvaluationRun) -> dict[str, Any]:
     return {"format": FORMAT, **dataclasses.asdict(run)}
 
 
-def from_json(row: Any, where: str) -> Run:
+def from_json(row: Any, where: str) -> EvaluationRun:
     """The run that `to_json` wrote. Raises ResultError, which names `where`."""
     if not isinstance(row, dict) or row.get("format") != FORMAT:
         raise ResultError(f"{where}: expected a result of an evaluation (format {FORMAT})")
     try:
-        return Run(
+        return EvaluationRun(
             name=row["name"],
             model=row["model"],
             identity=row["identity"],
@@ -242,13 +243,13 @@ def _score(row: Mapping[str, Any]) -> Score:
     return Score(**{**row, "estimate": Estimate(**row["estimate"]), "reasoning": reasoning})
 
 
-def write_runs(path: str | Path, runs: Sequence[Run]) -> None:
-    """One JSON object with all runs; whole or not at all. Raises FileError."""
+def write_runs(path: str | Path, runs: Sequence[EvaluationRun]) -> None:
+    """Writes all runs as one JSON object, atomically. Raises FileError."""
     write_json(path, {"runs": [to_json(run) for run in runs]}, ensure_ascii=False)
 
 
-def read_runs(path: str | Path) -> list[Run]:
-    """The runs that `write_runs` wrote. Raises ResultError."""
+def read_runs(path: str | Path) -> list[EvaluationRun]:
+    """Reads the file that `write_runs` wrote. Raises ResultError."""
     try:
         content = json.loads(Path(path).read_bytes())
     except OSError as error:

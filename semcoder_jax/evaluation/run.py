@@ -1,8 +1,8 @@
-"""Evaluation, from configs to scores: benchmarks generated, judged, kept and shown.
+"""Evaluates configs: generates, judges, scores and reports their benchmarks.
 
-WORKDIR/generations.jsonl keeps generations as they end: evaluating again goes on from them, and
-judges again without the model once all are there. WORKDIR/result.json is the result, and
-WORKDIR/report.html the page for people. Of several configs each has a folder of its own.
+WORKDIR/generations.jsonl stores each generation as it ends. A second evaluation resumes from it,
+and needs no model once it is complete. WORKDIR/result.json holds the result and
+WORKDIR/report.html the report. With several configs, each has its own folder.
 """
 
 import dataclasses
@@ -18,23 +18,29 @@ from data_pipeline.execution.service import Sandbox
 from data_pipeline.files import write_text
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.benchmarks.registry import load_benchmark
-from semcoder_jax.evaluation.generators import CheckpointSource, EndpointSource, Source
-from semcoder_jax.evaluation.harness import MODES, Benchmark, from_rows, generate, judged
+from semcoder_jax.evaluation.generators import CheckpointSource, EndpointSource, GenerationSource
+from semcoder_jax.evaluation.harness import (
+    MODES,
+    Benchmark,
+    generate,
+    responses_from_rows,
+    score_generations,
+)
 from semcoder_jax.evaluation.page import page
 from semcoder_jax.evaluation.refine import MAX_ROUNDS
-from semcoder_jax.evaluation.refine_harness import refined_run
-from semcoder_jax.evaluation.results import Run, write_runs
+from semcoder_jax.evaluation.refine_harness import run_refinement
+from semcoder_jax.evaluation.results import EvaluationRun, write_runs
 from semcoder_jax.evaluation.store import GenerationStore, StoredRows, is_store, read_store
 from semcoder_jax.inference.generate import SamplingParams
 
 
 class EvaluateError(UserError):
-    """A config, or a combination of arguments, that cannot be evaluated."""
+    """Raised for a config, or a combination of arguments, that cannot be evaluated."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """Whose answers are scored; exactly one of the first three is given.
+    """Names the source of the answers; set exactly one of the first three fields.
 
     Attributes:
       checkpoint: HF directory or training workdir.
@@ -48,8 +54,8 @@ class Subject:
     generations: str | None = None
     model: str | None = None
 
-    def source(self, batch_size: int) -> Source:
-        """Where the answers come from, asking `batch_size` prompts of a checkpoint at once."""
+    def source(self, batch_size: int) -> GenerationSource:
+        """Returns the source of answers; a checkpoint decodes `batch_size` prompts together."""
         if self.checkpoint is not None:
             return CheckpointSource(self.checkpoint, batch_size=batch_size)
         return EndpointSource(Endpoint(self.endpoint, self.model))
@@ -61,21 +67,21 @@ def evaluate_configs(
     *,
     workdir: Path | None,
     mode: str | None = None,
-) -> list[Run]:
-    """One scored run a config, named by its key; all configs are checked before the first is run.
+) -> list[EvaluationRun]:
+    """Returns one scored run per config, named by its key; checks all configs before any run.
 
-    `mode`: "compat" (upstream's way, to the digit), "fixed" (the same question asked and scored
+    `mode`: "compat" (reproduces upstream exactly), "fixed" (asks and scores the same question
     correctly), or None for both. Raises a UserError.
     """
     plans = [_plan(name, config, subject, mode) for name, config in configs.items()]
-    runs: list[Run] = []
+    runs: list[EvaluationRun] = []
     with Sandbox() as sandbox:
         for plan in plans:
             folder = workdir / plan.name if workdir and len(plans) > 1 else workdir
             if len(plans) > 1:
                 print(f"[{len(runs) + 1}/{len(plans)}] {plan.name}", file=sys.stderr, flush=True)
             runs.append(_run(plan, subject, folder, sandbox))
-            if workdir is not None:  # a suite that is stopped leaves what it has
+            if workdir is not None:  # write after each run: a stopped suite keeps its results
                 title = f"Evaluation of {runs[0].model}"
                 write_runs(workdir / "result.json", runs)
                 text = page(runs, title=title) + "\n"
@@ -85,8 +91,8 @@ def evaluate_configs(
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """One config, checked and with its tasks read: all that is wrong with it was told by then."""
+class EvaluationPlan:
+    """A checked config with its tasks loaded; building one raises every config error."""
 
     name: str
     benchmark: Benchmark
@@ -99,7 +105,7 @@ class Plan:
     refine_rounds: int | None  # None: no refinement
 
 
-def _plan(name: str, config: ConfigDict, subject: Subject, mode: str | None) -> Plan:
+def _plan(name: str, config: ConfigDict, subject: Subject, mode: str | None) -> EvaluationPlan:
     for field in ("batch_size", "num_samples", "max_tasks"):
         value = config[field]
         if value is not None and value < 1:
@@ -123,7 +129,7 @@ def _plan(name: str, config: ConfigDict, subject: Subject, mode: str | None) -> 
             raise EvaluateError(f"config.refine_rounds: {benchmark.name} has no programs to refine")
         if mode == "compat":  # upstream's prompts hold the reference and hidden tests
             raise EvaluateError("--mode=compat: refinement is done in fixed alone")
-    return Plan(
+    return EvaluationPlan(
         name=name,
         benchmark=benchmark,
         params=params,
@@ -144,7 +150,9 @@ def _modes(asked: str | None, benchmark: Benchmark) -> tuple[str, ...]:
     return tuple(benchmark.modes) if asked is None else (asked,)
 
 
-def _run(plan: Plan, subject: Subject, folder: Path | None, sandbox: Sandbox) -> Run:
+def _run(
+    plan: EvaluationPlan, subject: Subject, folder: Path | None, sandbox: Sandbox
+) -> EvaluationRun:
     if subject.generations is not None:
         return _run_of_file(plan, subject.generations, sandbox)
     if folder is None:
@@ -153,7 +161,7 @@ def _run(plan: Plan, subject: Subject, folder: Path | None, sandbox: Sandbox) ->
     identity = {**source.identity, "sampling": dataclasses.asdict(plan.params)}
     with GenerationStore(folder / "generations.jsonl", identity) as store:
         if plan.refine_rounds is not None:
-            return _refined(plan, source, store, sandbox, source.name, identity)
+            return _run_refinement(plan, source, store, sandbox, source.name, identity)
         generated = generate(
             plan.benchmark,
             source,
@@ -163,9 +171,9 @@ def _run(plan: Plan, subject: Subject, folder: Path | None, sandbox: Sandbox) ->
             modes=plan.modes,
             samples=plan.samples,
         )
-    return judged(
+    return score_generations(
         plan.benchmark,
-        generated.said,
+        generated.responses,
         sandbox,
         model=source.name,
         identity=identity,
@@ -174,8 +182,10 @@ def _run(plan: Plan, subject: Subject, folder: Path | None, sandbox: Sandbox) ->
     )
 
 
-def _refined(plan: Plan, source: Source | None, store, sandbox, model: str, identity) -> Run:
-    return refined_run(
+def _run_refinement(
+    plan: EvaluationPlan, source: GenerationSource | None, store, sandbox, model: str, identity
+) -> EvaluationRun:
+    return run_refinement(
         plan.benchmark,
         source,
         plan.params,
@@ -191,22 +201,24 @@ def _refined(plan: Plan, source: Source | None, store, sandbox, model: str, iden
     )
 
 
-def _run_of_file(plan: Plan, path: str, sandbox: Sandbox) -> Run:
-    """A file of ours, or one in a form that the benchmark knows."""
+def _run_of_file(plan: EvaluationPlan, path: str, sandbox: Sandbox) -> EvaluationRun:
+    """Scores a file in our format or in one that the benchmark reads."""
     if plan.refine_rounds is not None:
         identity, rows = read_store(path)
-        return _refined(plan, None, StoredRows(rows), sandbox, path, {"generations": identity})
+        return _run_refinement(
+            plan, None, StoredRows(rows), sandbox, path, {"generations": identity}
+        )
     asked = {"variants": plan.variants, "modes": plan.modes, "samples": plan.samples}
     read = getattr(plan.benchmark, "read_generations", None)
     if is_store(path) or read is None:
         identity, rows = read_store(path)
-        said, notes = from_rows(plan.benchmark, rows, **asked)
+        responses, notes = responses_from_rows(plan.benchmark, rows, **asked)
     else:
-        said, notes = read(path, **asked)
+        responses, notes = read(path, **asked)
         identity = {"sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
-    return judged(
+    return score_generations(
         plan.benchmark,
-        said,
+        responses,
         sandbox,
         model=path,
         identity={"generations": identity},

@@ -1,6 +1,6 @@
-"""How far a score can be believed: pass@k, its interval, and the comparison of two runs.
+"""Computes pass@k, its confidence interval, and the comparison of two runs.
 
-The unit is the task: its samples share a prompt and are no independent draws, so intervals and
+The unit is the task: samples of one task share a prompt and are not independent, so intervals and
 tests resample tasks, never samples. All randomness is seeded: the same counts give the same
 digits on every machine.
 """
@@ -20,7 +20,7 @@ _CHUNK = 1 << 20  # resampled values held at once
 
 
 class StatisticsError(UserError):
-    """Counts that no statistic is defined for."""
+    """Raised for counts for which the statistic is undefined."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +35,13 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Run B against run A on the tasks that both answered.
+    """Compares run B with run A on their common tasks.
 
     Attributes:
-      tasks: how many those are.
+      tasks: number of common tasks.
       difference: mean of B minus mean of A; `low` and `high` bound it (paired bootstrap).
-      only_a, only_b: tasks whose first sample is right in one of the runs alone.
-      p_value: exact two-sided McNemar test on those two counts: how often runs of equal worth
-        would differ as much or more.
+      only_a, only_b: tasks whose first sample is right in only one of the runs.
+      p_value: exact two-sided McNemar test on `only_a` and `only_b`.
     """
 
     tasks: int
@@ -57,14 +56,14 @@ class Comparison:
 
     @property
     def differ(self) -> bool:
-        """Both tests agree, at 5 %, that the difference is no noise."""
+        """Whether both tests find the difference significant at 5 %."""
         return self.p_value < 1 - LEVEL and (self.low > 0 or self.high < 0)
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:
-    """Unbiased estimate of the chance that one of `k` samples is right (Chen et al., 2021).
+    """Estimates, without bias, the chance that one of `k` samples is right (Chen et al., 2021).
 
-    Of `samples` drawn, `right` were. Raises StatisticsError for k above samples.
+    `right` of the `samples` drawn are right. Raises StatisticsError if k exceeds samples.
     """
     if not 0 <= right <= samples or not 1 <= k <= samples:
         raise StatisticsError(f"pass@{k} of {right} right out of {samples} samples is not defined")
@@ -72,10 +71,10 @@ def pass_at_k(samples: int, right: int, k: int) -> float:
 
 
 def estimate(values_T: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
-    """Mean of one value a task (such as its pass@k), with its percentile bootstrap interval.
+    """Returns the mean of one value per task, with its percentile bootstrap interval.
 
-    Where all tasks came out 0, or all 1, resampling them shows no spread although few tasks
-    prove little: there the bounds are Wilson's. Raises StatisticsError without tasks.
+    If all values are 0, or all are 1, the bootstrap shows no spread, so the bounds are Wilson's.
+    Raises StatisticsError without tasks.
     """
     values_T = np.asarray(values_T, np.float64)
     if not values_T.size:
@@ -95,9 +94,9 @@ def compare(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """Hold two runs against each other, task by task: id -> whether each sample is right.
+    """Compares two runs task by task; each maps a task id to whether its samples are right.
 
-    Only tasks of both count. Raises StatisticsError where there are none, or one has no samples.
+    Only common tasks count. Raises StatisticsError if there are none, or one has no samples.
     """
     shared = sorted(a.keys() & b.keys())
     if not shared:
@@ -126,19 +125,19 @@ def compare(
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """Exact two-sided p-value of McNemar's test: discordant pairs as throws of a fair coin."""
+    """Returns the exact two-sided p-value of McNemar's test."""
     pairs = only_a + only_b
     return float(stats.binomtest(only_a, pairs).pvalue) if pairs else 1.0
 
 
 def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """Bounds of the 95 % score interval of a share (Wilson, 1927)."""
+    """Returns the bounds of the 95 % score interval of a share (Wilson, 1927)."""
     low, high = stats.binomtest(right, total).proportion_ci(LEVEL, method="wilson")
     return float(low), float(high)
 
 
 def _bootstrap(values_T: np.ndarray, seed: int, resamples: int) -> tuple[float, float]:
-    """Percentile interval of the mean; a single task has no spread to resample."""
+    """Returns the percentile interval of the mean; a single task has no spread to resample."""
     if values_T.size == 1:
         return float(values_T[0]), float(values_T[0])
     found = stats.bootstrap(

@@ -1,7 +1,7 @@
-"""A store of generations that survives a kill at any byte: JSON lines, appended as rows end.
+"""Stores generations as JSON lines, appended as they end; survives a kill at any byte.
 
-The first line names the run that the rows belong to (checkpoint, data, parameters), so rows of
-another run are never taken for this one's. What a kill left of a last line is dropped.
+The first line describes the run (checkpoint, data, parameters), so that rows of two runs never
+mix. A last line cut by a kill is dropped.
 """
 
 import contextlib
@@ -24,15 +24,15 @@ from semcoder_jax.errors import UserError
 
 
 class StoreError(UserError):
-    """A store that belongs to another run, is in use, or cannot be read or written."""
+    """Raised if a store belongs to another run, is in use, or cannot be read or written."""
 
 
 class GenerationStore(contextlib.AbstractContextManager):
-    """Rows by id, on disk. `rows` holds those of earlier sessions and of this one.
+    """Holds rows by id on disk; `rows` has those of earlier sessions and of this one.
 
     Args:
-      path: the file; made with its folder where missing.
-      run: JSON-like description of the run; an existing file must have the same.
+      path: file to use; created with its folder if missing.
+      run: JSON-like description of the run; must equal that of an existing file.
     """
 
     def __init__(self, path: str | Path, run: Mapping[str, Any]):
@@ -50,7 +50,7 @@ class GenerationStore(contextlib.AbstractContextManager):
             raise StoreError(str(error)) from error
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Keep `row`; it has a string `id` that is not yet in the store."""
+        """Appends `row`, whose string `id` must not be in the store yet."""
         if row["id"] in self.rows:
             raise StoreError(f"{self.path}: id {row['id']!r} is there already")
         self._write(row)
@@ -89,13 +89,13 @@ class GenerationStore(contextlib.AbstractContextManager):
 
 @dataclasses.dataclass(frozen=True)
 class StoredRows:
-    """What stands in for a store where nothing is to be added."""
+    """Replaces a store if no rows are added."""
 
     rows: Mapping[str, Mapping[str, Any]]
 
 
 def is_store(path: str | Path) -> bool:
-    """Whether the file opens as a store does."""
+    """Whether the first line of the file is that of a store."""
     try:
         _, row = next(read_rows(path), (None, {}))
     except RowError:
@@ -104,7 +104,7 @@ def is_store(path: str | Path) -> bool:
 
 
 def read_store(path: str | Path) -> tuple[dict[str, Any], dict[str, dict]]:
-    """(the run that a store belongs to, its rows by id), to be read only. Raises StoreError."""
+    """Reads a store: (description of its run, rows by id). Raises StoreError."""
     lines = _read_lines(path)
     if not lines:
         raise StoreError(f"{path}: not a store of generations")
@@ -112,7 +112,7 @@ def read_store(path: str | Path) -> tuple[dict[str, Any], dict[str, dict]]:
 
 
 def _read_lines(path: str | Path) -> list[dict]:
-    """The whole lines of a store, the run's first. Raises StoreError."""
+    """Reads the complete lines of a store; the first describes the run. Raises StoreError."""
     lines = []
     for where, row in read_rows(path, raises=StoreError, allow_cut_end=True):
         if ("id" if lines else "run") not in row:
@@ -122,8 +122,10 @@ def _read_lines(path: str | Path) -> list[dict]:
 
 
 def checkpoint_identity(directory: str | Path) -> dict[str, Any]:
-    """What tells the checkpoint in `directory` from an earlier one in the same place: its path
-    and its files' sizes and times (of a training workdir, of the latest step)."""
+    """Returns path, file sizes and times of a checkpoint, which change when it is replaced.
+
+    For a training workdir, these are of the latest step.
+    """
     directory = Path(directory).resolve()
     steps = [path for path in (directory / "checkpoints").glob("*") if path.name.isdigit()]
     where = max(steps, key=lambda path: int(path.name)) if steps else directory

@@ -1,1 +1,1 @@
-"""Sampling: the engine and what it is made of."""
+"""Sampling: the engine and its parts."""

@@ -1,7 +1,7 @@
-"""The slots of the batch: which sample sits where, with which pages, and the arrays behind it.
+"""Holds the slots of the batch: the sample and pages of each slot, and the arrays behind them.
 
-Everything that the device holds (the cache, the tokens so far) and everything that it is told
-before a chunk (decoding.Rows) is kept here; when to do what is the engine's part.
+Owns the device state (KV cache, token history) and the inputs of each chunk (`decoding.Rows`).
+The engine decides when to act.
 """
 
 import os
@@ -28,21 +28,21 @@ from semcoder_jax.inference.decoding import (
 )
 from semcoder_jax.inference.page_pool import PagePool
 from semcoder_jax.inference.params import SamplingError
-from semcoder_jax.inference.request import OpenRequest, Sample
+from semcoder_jax.inference.request import OpenRequest, OpenSample
 from semcoder_jax.model import sharding
 from semcoder_jax.model.kv_cache import KVCache
 
 CPU_CACHE_BYTES = 4 << 30
-CACHE_SHARE = 0.8  # of what an accelerator has left
+CACHE_SHARE = 0.8  # of the free memory of an accelerator
 
 
 class Slots:
-    """`num_slots` rows over a cache of `cache_tokens` positions; see Engine for both.
+    """Holds `num_slots` rows over a KV cache of `cache_tokens` positions; see Engine for both.
 
     Attributes:
-      samples: who sits in each slot.
-      pool: who has which pages.
-      num_read: tokens of prompts that were read.
+      samples: sample in each slot, or None.
+      pool: owners of the pages.
+      num_read: prompt tokens prefilled so far.
     """
 
     def __init__(self, model, num_slots: int, cache_tokens: int | None, cache_dtype, page_size):
@@ -52,7 +52,7 @@ class Slots:
             cache_tokens = default_cache_tokens(model, num_slots, cache_dtype)
         self.page_size = page_size
         self.pool = PagePool(1 + max(-(-cache_tokens // page_size), 1))
-        self.samples: list[Sample | None] = [None] * num_slots
+        self.samples: list[OpenSample | None] = [None] * num_slots
         self.num_read = 0
         self._model = model
         self._context = config.max_positions
@@ -60,9 +60,9 @@ class Slots:
         self.vocabulary = Vocabulary(
             hf.tokenizer_size(model.tokenizer), () if eos is None else (eos,)
         )
-        self._cache = _cache_beside(model, 1 + self.pool.capacity, cache_dtype, page_size)
+        self._cache = _make_cache(model, 1 + self.pool.capacity, cache_dtype, page_size)
         history_BxM = jnp.zeros((num_slots, self._context), jnp.int32)
-        self._history_BxM = jax.device_put(history_BxM, _replicated_beside(model))
+        self._history_BxM = jax.device_put(history_BxM, _replicated_sharding(model))
         self._rows = _empty_rows(num_slots, self.pages_for(self._context))
 
     @property
@@ -73,18 +73,18 @@ class Slots:
         return -(-length // self.page_size)
 
     def by_age(self) -> list[int]:
-        """Taken slots, that of the oldest sample first."""
+        """Returns the occupied slots, oldest sample first."""
         taken = (slot for slot, sample in enumerate(self.samples) if sample is not None)
         return sorted(taken, key=lambda slot: self.samples[slot].order)
 
     # ---- a sample comes and goes
 
-    def seat(self, sample: Sample, slot: int, *, alone: bool = False) -> bool:
-        """Put a sample with its prompt's keys and values in a slot; False where pages lack.
+    def seat(self, sample: OpenSample, slot: int, *, alone: bool = False) -> bool:
+        """Puts a sample with its prefilled prompt in a slot; returns False if pages are lacking.
 
-        Samples of one request share what is read, unless `alone`.
+        Samples of one request share the prefilled prompt, unless `alone`.
         """
-        # The samples at work will want pages soon: one for each is left.
+        # Active samples will need pages soon: reserve one for each.
         spare = self.pool.num_free - self.num_active
         request = sample.request
         if alone or sample.begun or (request.num_to_begin == 1 and request.pages is None):
@@ -111,7 +111,7 @@ class Slots:
         self.samples[slot] = None
 
     def release_prompt(self, request: OpenRequest) -> bool:
-        """Give up the pages that are kept for samples to come; whether there were any."""
+        """Releases the pages reserved for later samples; returns whether there were any."""
         if request.pages is None:
             return False
         self.pool.release(request.pages)
@@ -119,7 +119,7 @@ class Slots:
         return True
 
     def cover_chunk(self, slot: int) -> bool:
-        """Give a slot the pages that the tokens of a chunk may need; False where they lack."""
+        """Gives a slot the pages that a chunk may need; returns False if too few are free."""
         sample = self.samples[slot]
         last = min(sample.length + CHUNK_TOKENS, int(self._rows.limit_B[slot]))
         more = self.pool.take(max(self.pages_for(last) - len(sample.pages), 0))
@@ -129,8 +129,10 @@ class Slots:
         return True
 
     def _fork(self, request: OpenRequest, spare: int) -> list[int] | None:
-        """Pages of the prompt for one of several samples: whole pages are shared; the last one,
-        where the sample goes on, becomes its own."""
+        """Returns the prompt's pages for one of several samples; None if pages are lacking.
+
+        Shares full pages and copies the last one, which the sample extends.
+        """
         if spare < 1:
             return None
         if request.pages is None:
@@ -145,7 +147,7 @@ class Slots:
         return [*shared, own]
 
     def _read(self, tokens: Sequence[int], spare: int) -> list[int] | None:
-        """New pages with keys and values of all tokens but the last, which decoding begins with."""
+        """Prefills all tokens but the last into new pages; decoding begins with the last one."""
         count = self.pages_for(len(tokens))
         if spare < count:
             return None
@@ -168,8 +170,8 @@ class Slots:
             model.graphdef, model.params, self._cache, pages_1xN, tokens_1xT, np.int32(start)
         )
 
-    def _describe(self, sample: Sample, slot: int) -> None:
-        """What the device has to know of a new sample."""
+    def _describe(self, sample: OpenSample, slot: int) -> None:
+        """Writes the inputs of a new sample to its slot."""
         tokens, params, rows = sample.request.tokens, sample.params, self._rows
         tokens_M = np.zeros(self._context, np.int32)
         tokens_M[: len(tokens)] = tokens
@@ -185,7 +187,7 @@ class Slots:
     # ---- chunks
 
     def decode(self, active: Iterable[int], max_steps: int, min_going: int, drafts: int) -> Chunk:
-        """Start a chunk for the slots `active`; see decoding.decode."""
+        """Starts a chunk for the slots `active`; see `decoding.decode`."""
         rows = self._rows
         rows.active_B[:] = False
         rows.length_B[:] = 1
@@ -215,7 +217,7 @@ class Slots:
     # ---- before the first request
 
     def compile_reading(self) -> None:
-        """Every program but the chunks, run on page 0; no slot may be taken."""
+        """Compiles every program except the chunks, on page 0; all slots must be free."""
         pages_1xN = np.zeros((1, self._rows.pages_BxN.shape[1]), np.int32)
         for size in PIECES:
             self._read_piece(pages_1xN, np.zeros((1, size), np.int32), 0)
@@ -226,7 +228,7 @@ class Slots:
         self._history_BxM = set_history(self._history_BxM, np.int32(0), tokens_M)
 
     def trial_chunk(self, drafts: int) -> int:
-        """Decode a little from nothing on page 0; the number of steps made, at least 1."""
+        """Decodes a few steps on page 0; returns the number of steps, at least 1."""
         rows = _empty_rows(len(self.samples), self._rows.pages_BxN.shape[1])
         rows.active_B[:] = True
         rows.limit_B[:] = self._context
@@ -249,24 +251,24 @@ def _empty_rows(B: int, N: int) -> Rows:
 
 
 def mesh_of(model) -> Mesh | None:
-    """The mesh that the parameters lie on, if they lie on one."""
+    """Returns the mesh of the parameters, or None."""
     place = jax.tree.leaves(model.params)[0].sharding
     return place.mesh if isinstance(place, NamedSharding) else None
 
 
-def _replicated_beside(model) -> jax.sharding.Sharding:
+def _replicated_sharding(model) -> jax.sharding.Sharding:
     place = jax.tree.leaves(model.params)[0].sharding
     return sharding.replicated_sharding(place.mesh) if isinstance(place, NamedSharding) else place
 
 
-def _cache_beside(model, num_pages: int, dtype, page_size: int) -> KVCache:
-    """An empty cache, made where it lies: on a mesh, heads go with the weights that make them."""
+def _make_cache(model, num_pages: int, dtype, page_size: int) -> KVCache:
+    """Makes an empty cache on its devices; a mesh splits its heads like the weights."""
     config, mesh = model.config, mesh_of(model)
     if mesh is None:
-        # Where the parameters are: an array that moves there with the first call would have
-        # every program compiled twice.
+        # Place it beside the parameters: an array that moves there with the first call would
+        # compile every program twice.
         cache = KVCache.zeros(config, num_pages, dtype, page_size)
-        return jax.device_put(cache, _replicated_beside(model))
+        return jax.device_put(cache, _replicated_sharding(model))
     if config.num_kv_heads % mesh.shape["tensor"]:
         raise SamplingError(
             f"tensor={mesh.shape['tensor']}: the model's {config.num_kv_heads} key/value heads "
@@ -281,7 +283,7 @@ def _cache_beside(model, num_pages: int, dtype, page_size: int) -> KVCache:
 
 
 def default_cache_tokens(model, num_slots: int, cache_dtype=None) -> int:
-    """Positions of full contexts for all slots, or as many as memory allows."""
+    """Returns the positions of full contexts for all slots, or as many as memory allows."""
     config, dtype = model.config, jnp.dtype(cache_dtype or compute_dtype(model))
     wanted = num_slots * config.max_positions
     head_bytes = config.head_dim * dtype.itemsize + (4 if dtype == jnp.int8 else 0)  # and a scale
@@ -297,5 +299,5 @@ def default_cache_tokens(model, num_slots: int, cache_dtype=None) -> int:
 
 
 def compute_dtype(model) -> str:
-    """Of activations, and so of keys and values."""
+    """Returns the dtype of activations, and so of keys and values."""
     return nnx.merge(model.graphdef, model.params).compute.dtype

@@ -1,14 +1,14 @@
-"""The engine's programs on the device: reading a prompt, and a chunk of decoding.
+"""Device programs of the engine: prefill of a prompt, and a chunk of decoding.
 
-A slot is a row of the batch. The host (engine.py) says before each chunk what every slot holds;
-the device keeps the cache and the tokens, both donated, and runs up to a chunk's worth of steps
-without asking back: a `lax.while_loop` that ends early where slots have ended and others wait.
+A slot is a row of the batch. Before each chunk the host (engine.py) sends the inputs of every
+slot. The device keeps the cache and the tokens, both donated, and runs the steps of a chunk in a
+`lax.while_loop`, which ends early if slots have ended and other samples wait.
 
-A prompt is read without its last token: that one is the first input of decoding, so that every
-token, the first included, is chosen in one place, and the samples of a prompt share what was read.
+Prefill leaves out the last token of a prompt: it is the first input of decoding, so that one
+place chooses every token, and the samples of a prompt share the prefill.
 
-All shapes are fixed by the engine's size. There are as many programs as sizes of a prompt's
-piece, and one each for: a chunk, a chunk with drafts, a new row's tokens, the copy of a page.
+The engine's size fixes all shapes. There is one program per size of a prompt piece, and one each
+for: a chunk, a chunk with drafts, a new row's tokens, the copy of a page.
 
 Axes beside those of model.py: M positions of the context, N pages of a row, C tokens of a chunk,
 A most probable alternatives.
@@ -32,14 +32,14 @@ PIECES = (32, 64, 128, 256, 512)
 
 
 class Rows(NamedTuple):
-    """What each slot is about, from the host; an empty slot is inactive with length 1.
+    """Inputs of each slot, from the host; an empty slot is inactive with length 1.
 
     Attributes:
       active_B: bool.
       length_B: int32, tokens so far, prompt included; the last is not yet in the cache.
       limit_B: int32, length at which the row must end.
       pages_BxN: int32, see kv_cache.
-      seed_B, stream_B: uint32, which random stream is the row's own.
+      seed_B, stream_B: uint32, the random stream of the row.
       temperature_B, top_p_B: float32.
       top_k_B: int32.
       logprobs_B: int32, -1 for none, else the number of alternatives.
@@ -58,14 +58,14 @@ class Rows(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """What a chunk of decoding gave.
+    """Results of a chunk of decoding.
 
     Attributes:
-      tokens_BxC: int32, meaningful up to `count_B`; so are the log-probabilities.
+      tokens_BxC: int32, valid up to `count_B`, as are the log-probabilities.
       count_B: int32.
-      ended_B: bool, rows that came to EOS or their limit.
+      ended_B: bool, rows that reached EOS or their limit.
       logprob_BxC: float32, of each token; top_BxCxA and top_logprob_BxCxA of the alternatives.
-      num_steps, row_steps: int32 scalars, passes of the model, and rows going in each, summed.
+      num_steps, row_steps: int32 scalars, passes of the model, and active rows summed over them.
     """
 
     tokens_BxC: jax.Array
@@ -88,10 +88,10 @@ class Vocabulary:
 
 
 def pieces_of(length: int) -> list[int]:
-    """Sizes in which a prompt of `length` tokens is read; the last may reach beyond its end.
+    """Returns the piece sizes of the prefill of `length` tokens; the last piece may be padded.
 
-    They depend on nothing but the length. Whole pages come first: every piece but the smallest
-    is a multiple of a page, and begins at one.
+    They depend only on the length. Whole pages come first: every piece but the smallest is a
+    multiple of a page, and begins at one.
     """
     pieces, left = [], length
     while left > 0:
@@ -106,7 +106,7 @@ def pieces_of(length: int) -> list[int]:
 
 @functools.partial(jax.jit, static_argnames=("graphdef",), donate_argnames=("cache",))
 def read_piece(graphdef, params, cache: KVCache, pages_1xN, tokens_1xT, start) -> KVCache:
-    """The cache with keys and values of tokens at positions `start` … of one row."""
+    """Prefills tokens of one row at positions `start` …; returns the new cache."""
     model = nnx.merge(graphdef, params)
     positions_1xT = start + jnp.arange(tokens_1xT.shape[1])[None]
     _, cache = model.hidden(tokens_1xT, positions_1xT, cache=cache, pages_BxN=pages_1xN)
@@ -115,7 +115,7 @@ def read_piece(graphdef, params, cache: KVCache, pages_1xN, tokens_1xT, start) -
 
 @functools.partial(jax.jit, donate_argnames=("history_BxM",))
 def set_history(history_BxM, slot, tokens_M) -> jax.Array:
-    """A new row's tokens put into its slot."""
+    """Writes the tokens of a new row into its slot."""
     return jax.lax.dynamic_update_index_in_dim(history_BxM, tokens_M, slot, 0)
 
 
@@ -141,11 +141,11 @@ def decode(
     vocabulary: Vocabulary,
     num_drafts: int,
 ) -> tuple[KVCache, jax.Array, Chunk]:
-    """Up to CHUNK_TOKENS more tokens for each active row, their KV in pages that it must have.
+    """Decodes up to CHUNK_TOKENS tokens for each active row; the row must have the pages.
 
-    Ends after `max_steps` steps, or as soon as fewer than `min_going` (at least 1) rows are
-    going, or where a row's chunk may overflow. `num_drafts` tokens a row are guessed and
-    checked in each step (0: none).
+    Ends after `max_steps` steps, when fewer than `min_going` (at least 1) rows are active, or
+    when a row's chunk may overflow. Each step drafts and checks `num_drafts` tokens per row
+    (0: none).
     """
     model = nnx.merge(graphdef, params)
     B, C, A, T = rows.active_B.shape[0], CHUNK_TOKENS, MAX_TOP_LOGPROBS, 1 + num_drafts
@@ -174,7 +174,7 @@ def decode(
         logits_XxV = model.logits(hidden_BxTxD.reshape(B * T, -1))
         real_V = jnp.arange(logits_XxV.shape[1]) < vocabulary.num_real_tokens
         logits_XxV = jnp.where(real_V, logits_XxV, -jnp.inf)
-        # A token's number depends on its row's stream and its own position, on no step or chunk.
+        # A token's random number depends only on its row's stream and its position.
         key_X = jax.vmap(jax.random.fold_in)(of_each_token(keys_B), position_BxT.reshape(-1) + 1)
         chosen_X = choose(
             logits_XxV,
@@ -184,7 +184,7 @@ def decode(
             of_each_token(rows.top_p_B),
         )
         chosen_BxT = chosen_X.reshape(B, T)
-        # A token counts where all before it were guessed right and none of them ended the row.
+        # A token counts if all drafts before it were right and none of them ended the row.
         right_BxT = jnp.pad(
             chosen_BxT[:, :-1] == drafts_BxK, ((0, 0), (1, 0)), constant_values=True
         )

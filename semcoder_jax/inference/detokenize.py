@@ -1,9 +1,8 @@
-"""The text of a generation as its tokens arrive, and where a stop string ends it.
+"""Detokenizer: decodes tokens as they arrive, and ends a row at a stop string.
 
-Under BPE one string has many spellings in tokens, and a token may reach past its end, so no
-automaton over token ids is exact. The device decodes some tokens beyond a stop string; the host
-finds it in the *text*, ends the row and cuts: text and tokens are those of a loop that had looked
-after every single token.
+Under BPE one string has many tokenizations, and a token may reach past its end, so no automaton
+over token ids is exact. The device decodes some tokens beyond a stop string; the host finds it in
+the *text*, ends the row and cuts. The result equals that of a check after every token.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,18 +12,18 @@ from semcoder_jax.inference.params import Generation
 # Tokens of the prompt decoded together with the generation: a sentencepiece decoder drops the
 # space before a text's first word, which must not be the first word generated.
 DECODE_CONTEXT = 8
-# What a decoder shows for bytes that are no character yet.
+# The decoder's text for bytes that do not yet form a character.
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
 def encode_prompt(tokenizer, text: str) -> list[int]:
-    """BOS, by id where the tokenizer has one, and the tokens of `text` without special ones."""
+    """Returns BOS (if the tokenizer has one) and the tokens of `text`, without special tokens."""
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return bos + tokenizer.encode(text, add_special_tokens=False)
 
 
 class RowText:
-    """The text of one row as its tokens arrive, and where it must end.
+    """Decodes the text of one row as its tokens arrive, and finds its end.
 
     Args:
       prompt: ids before the generation; the last few are decoded with it.
@@ -38,10 +37,8 @@ class RowText:
         self._stop = stop
         self._num_clean = 0  # tokens known to hold no stop string
 
-    def finished(
-        self, tokens: list[int], *, done: bool, eos_ids: Iterable[int]
-    ) -> Generation | None:
-        """The generation, when `tokens` (all so far) hold a stop string or the row is done."""
+    def finish(self, tokens: list[int], *, done: bool, eos_ids: Iterable[int]) -> Generation | None:
+        """Returns the generation if `tokens` (all so far) hold a stop string or the row is done."""
         if self._stop and (done or self._may_hold_stop(tokens)):
             end = self._first_stop_token(tokens)
             if end is not None:
@@ -55,9 +52,11 @@ class RowText:
         text = self.text(tokens[:-1] if at_eos else tokens)
         return Generation(text, tuple(tokens), "stop" if at_eos else "length")
 
-    def certain(self, tokens: list[int]) -> str:
-        """The part of the text that more tokens can neither change nor cut: without a character
-        that lacks bytes, and without what may be the beginning of a stop string."""
+    def stable_text(self, tokens: list[int]) -> str:
+        """Returns the part of the text that later tokens cannot change.
+
+        Leaves out an incomplete character and a possible beginning of a stop string.
+        """
         text = self.text(tokens).rstrip(UNFINISHED)
         held_back = max(
             (
@@ -77,15 +76,16 @@ class RowText:
         return self._decode(tokens)
 
     def _may_hold_stop(self, tokens: list[int]) -> bool:
-        """Search of the newest tokens only. A token usually holds at least a byte; where one
-        holds none the stop string can be missed here, and is found when the row is done."""
+        """Searches the newest tokens only.
+
+        Tokens without a byte can hide a stop string here; it is found when the row is done.
+        """
         margin = max(len(stop.encode()) for stop in self._stop) + 4
         tail = self._decode(tokens[max(0, self._num_clean - margin) :])
         return any(stop in tail for stop in self._stop)
 
     def _first_stop_token(self, tokens: list[int]) -> int | None:
-        """Least n such that the text of tokens[:n] holds a stop string; more tokens never undo
-        that, so bisection finds it."""
+        """Finds the least n such that the text of tokens[:n] holds a stop string, by bisection."""
 
         def holds(n: int) -> bool:
             text = self.text(tokens[:n])

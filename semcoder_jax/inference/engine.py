@@ -5,16 +5,15 @@
     for result in engine.stream(requests): …  # in order of completion
     results = engine.generate(requests)       # in order of the requests
 
-A request's n samples wait in line; a free slot takes the first of them. Its prompt is read once
-for all n, in pieces of a few fixed sizes, and then all slots decode together, a chunk of steps at
-a time (decoding.py). A chunk ends early when a slot has ended and others wait. While the device
-works on a chunk the host turns the tokens of the one before into text.
+A request's n samples wait in a queue; a free slot takes the first. Its prompt is prefilled once
+for all n, in pieces of a few fixed sizes. Then all slots decode together, a chunk of steps at a
+time (decoding.py). A chunk ends early when a slot has ended and others wait. While the device
+computes a chunk, the host decodes the tokens of the previous one into text.
 
-A sample's tokens depend on its prompt, its parameters and its place among the samples of its
-seed, on nothing else: every program has fixed shapes, a row's numbers come from its own stream
-and position, and attention sees a row's own pages in their order (kv_cache.py). So a sample
-that lost its pages to an older one (the pool is sized for what is used, not for the worst case)
-is simply begun again.
+A sample's tokens depend only on its prompt, its parameters and its index among the samples of its
+seed: every program has fixed shapes, a row's random numbers come from its own stream and position,
+and attention sees only the row's own pages, in order (kv_cache.py). The page pool is sized for
+typical use, so a sample may lose its pages to an older one; it restarts with the same result.
 
 For servers: `submit` and `cancel` may be called from any thread; one thread calls `step`.
 """
@@ -35,13 +34,13 @@ from semcoder_jax.inference.detokenize import encode_prompt
 from semcoder_jax.inference.engine_stats import EngineStats
 from semcoder_jax.inference.page_pool import PagePool
 from semcoder_jax.inference.params import Generation, SamplingError, TokenLogprobs
-from semcoder_jax.inference.request import OpenRequest, Request, Sample, Update
+from semcoder_jax.inference.request import OpenRequest, OpenSample, Request, Update
 from semcoder_jax.inference.speculation import Lookup, SpeculationPolicy
 from semcoder_jax.model.kv_cache import PAGE_SIZE
 
 SPECULATION = ("auto", "always", "off")
-# Steps of a chunk while somebody reads along: text then comes in small portions, and a row's
-# first token at once.
+# Steps of a chunk while a client streams: text then comes in small portions, and a row's first
+# token at once.
 STREAMING_STEPS = 8
 FIRST_STEPS = 1
 # Steps after which to look again: of rows that show nothing yet of what drafts would gain, and
@@ -59,7 +58,7 @@ MOST_DRAFTS = 7
 
 
 class Engine:
-    """See the module.
+    """Runs requests by continuous batching; see the module.
 
     Args:
       model: has `config`, `graphdef`, `params` and `tokenizer` (loading.load_model).
@@ -113,10 +112,10 @@ class Engine:
         self.context = model.config.max_positions
         self.stats = EngineStats(num_slots)
         self._slots = Slots(model, num_slots, cache_tokens, cache_dtype, page_size)
-        self._waiting: collections.deque[Sample] = collections.deque()
+        self._waiting: collections.deque[OpenSample] = collections.deque()
         self._requests: dict[int, OpenRequest] = {}
-        # Samples with tokens that nobody has looked at as text, and whether those were the last.
-        self._untold: list[tuple[Sample, bool]] = []
+        # Samples with tokens not yet decoded to text, and whether those were the last.
+        self._undecoded: list[tuple[OpenSample, bool]] = []
         self._policy = SpeculationPolicy()
         self._drafted = False  # whether the last chunk was with drafts
         self._compiled: set[int] = set()  # numbers of drafts whose chunk has run
@@ -130,10 +129,10 @@ class Engine:
     def stream(
         self, requests: Iterable[Request], *, progress: str | None = None
     ) -> Iterator[Update]:
-        """The last update of every sample, as they end. `progress` labels a bar.
+        """Yields the last update of every sample, as they end. `progress` labels a bar.
 
-        All requests are checked before any work (SamplingError). Leaving the iterator cancels
-        what has not ended.
+        Checks all requests before any work (SamplingError). Closing the iterator cancels the
+        samples that have not ended.
         """
         requests = [
             dataclasses.replace(request, id=i) if request.id is None else request
@@ -166,12 +165,12 @@ class Engine:
             if left:
                 with self._lock:
                     self._cancelled |= left.keys()
-                self._take_in()
+                self._accept_incoming()
 
     def generate(
         self, requests: Iterable[Request], *, progress: str | None = None
     ) -> list[list[Generation]]:
-        """The n generations of every request, in their order."""
+        """Returns the n generations of every request, in order."""
         requests = [dataclasses.replace(request, id=i) for i, request in enumerate(requests)]
         done = {
             (update.id, update.sample): update.generation
@@ -196,17 +195,17 @@ class Engine:
     @property
     def busy(self) -> bool:
         """Whether `step` has anything to do."""
-        return bool(self.num_active or self.num_waiting or self._untold)
+        return bool(self.num_active or self.num_waiting or self._undecoded)
 
     @property
     def pages(self) -> PagePool:
-        """How much of the cache is in use; to be read only."""
+        """The page pool, for reading only."""
         return self._slots.pool
 
     def submit(self, request: Request) -> int:
-        """Put the request in line; the number that its updates carry. Any thread may call this.
+        """Queues the request and returns the ticket of its updates. Any thread may call this.
 
-        Raises SamplingError where the request can never be served.
+        Raises SamplingError if the request can never be served.
         """
         opened = self._open(request, "prompt")
         with self._lock:
@@ -214,39 +213,41 @@ class Engine:
         return opened.ticket
 
     def cancel(self, ticket: int) -> None:
-        """End what is left of a request at the next step, with finish_reason "cancelled". Any
-        thread may call this; nothing happens where it has ended."""
+        """Ends a request at the next step, with finish_reason "cancelled".
+
+        Any thread may call this; it has no effect on an ended request.
+        """
         with self._lock:
             self._cancelled.add(ticket)
 
     def step(self) -> list[Update]:
-        """Run one chunk of decoding; what is new since the last call."""
+        """Runs one chunk of decoding; returns the updates since the last call."""
         started, num_read = time.monotonic(), self._slots.num_read
-        updates = self._take_in()
+        updates = self._accept_incoming()
         self._admit()
         active = self._slots_with_pages()
-        drafts = self._drafts_now(active)
+        drafts = self._choose_num_drafts(active)
         chunk = self._decode(active, drafts) if active else None
         self._drafted = drafts > 0
         # The device is at work; meanwhile:
-        updates += self._tell()
+        updates += self._decode_updates()
         if chunk is not None:
             self._collect(active, chunk, drafts)
-            # What was seen compiling, or reading prompts, says nothing of decoding.
+            # A step that compiled or prefilled does not measure decoding.
             if drafts in self._compiled and num_read == self._slots.num_read:
                 seconds = time.monotonic() - started
-                self._policy.timed(drafts > 0, seconds / int(chunk.num_steps))
+                self._policy.record_time(drafts > 0, seconds / int(chunk.num_steps))
             self._compiled.add(drafts)
         if not self.num_active:
-            updates += self._tell()
+            updates += self._decode_updates()
         self.stats.prompt_tokens = self._slots.num_read
         self.stats.seconds += time.monotonic() - started
         return updates
 
     def warm_up(self) -> None:
-        """Compile every program that requests can lead to, and time both ways of decoding.
+        """Compiles every program that requests can need, and times both ways of decoding.
 
-        Nothing may be at work. With JAX's compilation cache on, what is there is not compiled.
+        The engine must be idle. Uses JAX's compilation cache if it is on.
         """
         if self.busy:
             raise SamplingError("warm_up: the engine is at work")
@@ -261,7 +262,7 @@ class Engine:
                 started = time.monotonic()
                 steps = self._slots.trial_chunk(drafts)
                 seconds[drafts].append((time.monotonic() - started) / steps)
-            self._policy.tried(seconds[0], seconds[self.num_drafts])
+            self._policy.record_trial(seconds[0], seconds[self.num_drafts])
 
     # ==== The parts of a step
 
@@ -287,8 +288,8 @@ class Engine:
             )
         return OpenRequest(request, tokens, next(self._tickets), tokenizer)
 
-    def _take_in(self) -> list[Update]:
-        """What other threads handed in since the last step."""
+    def _accept_incoming(self) -> list[Update]:
+        """Accepts the requests and cancellations of other threads since the last step."""
         with self._lock:
             incoming, self._incoming = self._incoming, []
             cancelled, self._cancelled = self._cancelled, set()
@@ -300,15 +301,15 @@ class Engine:
             for sample in tuple(self._requests[ticket].samples):
                 text, tokens = sample.row_text.text(sample.tokens), tuple(sample.tokens)
                 updates.append(self._finish(sample, Generation(text, tokens, "cancelled")))
-                self._forget_text(sample)
+                self._discard_undecoded(sample)
                 self.stats.cancelled += 1
         return updates
 
-    def _forget_text(self, sample: Sample) -> None:
-        self._untold = [item for item in self._untold if item[0] is not sample]
+    def _discard_undecoded(self, sample: OpenSample) -> None:
+        self._undecoded = [item for item in self._undecoded if item[0] is not sample]
 
     def _admit(self) -> None:
-        """Waiting samples into free slots, as far as there are pages."""
+        """Moves waiting samples into free slots while pages last."""
         for slot, holder in enumerate(self._slots.samples):
             if holder is not None:
                 continue
@@ -324,7 +325,7 @@ class Engine:
             self._waiting.popleft()
 
     def _slots_with_pages(self) -> list[int]:
-        """Slots whose pages cover a chunk, older samples first; the others pause."""
+        """Returns the slots whose pages cover a chunk, older samples first; the others pause."""
         by_age = self._slots.by_age()
         active = [slot for slot in by_age if self._slots.cover_chunk(slot)]
         while by_age and not active:
@@ -334,17 +335,17 @@ class Engine:
         return active
 
     def _make_room(self, youngest: int) -> None:
-        """Pages from prompts whose samples wait, or else from the youngest sample at work."""
+        """Frees pages: of prompts whose samples wait, or else of the youngest active sample."""
         if any([self._slots.release_prompt(request) for request in self._requests.values()]):
             return
         sample = self._slots.samples[youngest]
         self._slots.vacate(youngest)
-        self._forget_text(sample)
+        self._discard_undecoded(sample)
         sample.reset(self.model.tokenizer)
         self._waiting.appendleft(sample)
         self.stats.restarts += 1
 
-    def _drafts_now(self, active: list[int]) -> int:
+    def _choose_num_drafts(self, active: list[int]) -> int:
         if self.speculation != "auto":
             return self.num_drafts
         gains = [self._slots.samples[slot].tokens_per_pass for slot in active]
@@ -370,7 +371,7 @@ class Engine:
         return self._slots.decode(active, max_steps, min_going, drafts)
 
     def _collect(self, active: list[int], chunk: Chunk, drafts: int) -> None:
-        """Wait for the chunk and note what it gave; its text is for later."""
+        """Waits for the chunk and records its tokens; they are decoded to text later."""
         samples = {slot: self._slots.samples[slot] for slot in active}
         # None: its text ended it meanwhile.
         samples = {slot: sample for slot, sample in samples.items() if sample is not None}
@@ -380,14 +381,14 @@ class Engine:
         chunk = jax.device_get(chunk)
         num_steps, num_tokens = int(chunk.num_steps), int(chunk.count_B.sum())
         self._count(num_steps, int(chunk.row_steps), num_tokens, drafts)
-        self._policy.gave(drafts > 0, num_steps, num_tokens / max(int(chunk.row_steps), 1))
+        self._policy.record_gain(drafts > 0, num_steps, num_tokens / max(int(chunk.row_steps), 1))
         for slot, sample in samples.items():
             count = int(chunk.count_B[slot])
             new = chunk.tokens_BxC[slot, :count].tolist()
             sample.tokens += new
             if sample.params.logprobs is not None:
                 sample.logprobs += _token_logprobs(chunk, slot, count, sample.params.logprobs)
-            self._untold.append((sample, bool(chunk.ended_B[slot])))
+            self._undecoded.append((sample, bool(chunk.ended_B[slot])))
             if chunk.ended_B[slot]:
                 self._slots.vacate(slot)
             elif sample.lookup is not None:
@@ -403,8 +404,8 @@ class Engine:
             stats.drafted_row_steps += row_steps
             stats.drafted_tokens += num_tokens
 
-    def _note_gain(self, sample: Sample, new: list[int], passes: int | None) -> None:
-        """What drafts gave this row in `passes`, or (None) would have given."""
+    def _note_gain(self, sample: OpenSample, new: list[int], passes: int | None) -> None:
+        """Records the gain of drafts for this row in `passes` (None: the predicted gain)."""
         if not new:
             return
         if passes is None:
@@ -415,21 +416,21 @@ class Engine:
         before = sample.tokens_per_pass
         sample.tokens_per_pass = gain if before is None else before + 0.5 * (gain - before)
 
-    def _tell(self) -> list[Update]:
-        """Text of the tokens that came with the last chunk; rows that it ends are ended."""
-        updates, untold, self._untold = [], self._untold, []
-        for sample, done in untold:
-            generation = sample.row_text.finished(
+    def _decode_updates(self) -> list[Update]:
+        """Decodes the tokens of the last chunk to text and ends the rows that it completes."""
+        updates, undecoded, self._undecoded = [], self._undecoded, []
+        for sample, done in undecoded:
+            generation = sample.row_text.finish(
                 sample.tokens, done=done, eos_ids=self._slots.vocabulary.eos_ids
             )
             if generation is not None:
                 updates.append(self._finish(sample, generation))
             elif sample.request.request.streaming:
-                text = sample.row_text.certain(sample.tokens)
+                text = sample.row_text.stable_text(sample.tokens)
                 updates.append(sample.update(text, sample.tokens, None))
         return updates
 
-    def _finish(self, sample: Sample, generation: Generation) -> Update:
+    def _finish(self, sample: OpenSample, generation: Generation) -> Update:
         request = sample.request
         if sample in self._slots.samples:
             self._slots.vacate(self._slots.samples.index(sample))
@@ -448,7 +449,7 @@ class Engine:
 
 
 def default_slots() -> int:
-    """Rows decoded together where nobody says how many."""
+    """Returns the default number of rows decoded together on this device."""
     return DEFAULT_SLOTS.get(jax.default_backend(), 64)
 
 

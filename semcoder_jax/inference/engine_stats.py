@@ -1,19 +1,19 @@
-"""Counts of what an engine did, and the rates that follow from them."""
+"""Counters of an engine, and the rates computed from them."""
 
 import dataclasses
 
 
 @dataclasses.dataclass
 class EngineStats:
-    """Counts since the engine was made (`seconds`: with work to do).
+    """Counters since the engine was created (`seconds`: time with work to do).
 
     Attributes:
       prompt_tokens: read (padding left out); generated_tokens: kept or not.
-      steps: passes of decoding; row_steps: rows going in them, summed.
-      drafted_steps, drafted_row_steps, drafted_tokens: the same of passes with drafts, and what
-        they gave.
-      restarts: samples begun again for want of pages.
-      finished: samples; cancelled among them.
+      steps: passes of decoding; row_steps: active rows summed over them.
+      drafted_steps, drafted_row_steps, drafted_tokens: the same for passes with drafts, and
+        the tokens they gave.
+      restarts: samples restarted because pages were lacking.
+      finished: ended samples, including the cancelled ones.
     """
 
     num_slots: int

@@ -1,6 +1,6 @@
-"""Sampling a list of prompts with one set of parameters: prompts in, generations out.
+"""Samples a list of prompts with one set of parameters.
 
-The work is the engine's (engine.py); here it is sized for the list.
+Creates an engine (engine.py) of the right size for the list.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ def generate(
     speculation: str = "auto",
     progress: str | None = "sampling",
 ) -> list[Generation]:
-    """Generations of `prompts`, in their order; see `stream` for the arguments."""
+    """Returns the generations of `prompts`, in order; see `stream` for the arguments."""
     done = dict(
         stream(
             model,
@@ -61,15 +61,15 @@ def stream(
     speculation: str = "auto",
     progress: str | None = "sampling",
 ) -> Iterator[tuple[int, Generation]]:
-    """Yield (index of the prompt, its generation) as they end.
+    """Yields (index of the prompt, its generation) as they end.
 
     Args:
       model: has `config`, `graphdef`, `params` and `tokenizer` (loading.load_model).
-      prompts: texts, to which BOS is added by id, or token ids, taken as they are.
-      params: how to sample, the same for all.
-      batch_size: most rows decoded together.
-      row_seeds: what distinguishes the random stream of each prompt; its index by default. A
-        row that is sampled again with the same one gives the same tokens in any company.
+      prompts: texts (BOS is prepended), or token ids (used unchanged).
+      params: sampling parameters of all prompts.
+      batch_size: maximum number of rows decoded together.
+      row_seeds: index of each prompt's random stream; default: the prompt's index. The same
+        stream gives the same tokens in any batch.
       speculation: see Engine.
       progress: label of the progress bar, None for no bar.
 
@@ -96,16 +96,16 @@ def stream_requests(
     speculation: str = "auto",
     progress: str | None = "sampling",
 ) -> Iterator[Update]:
-    """The last update of every sample, as they end, from an engine made for these requests.
+    """Yields the last update of every sample, as they end, from an engine for these requests.
 
-    `batch_size` is the most rows decoded together (None: what suits the device). Raises
-    SamplingError, before any work, where a request cannot be served.
+    `batch_size` is the maximum number of rows decoded together (None: the device's default).
+    Raises SamplingError, before any work, if a request cannot be served.
     """
     if not requests:
         return
     if batch_size is None:
         batch_size = default_slots()
-    # An empty text stays one: the engine names it.
+    # Keep an empty text: the engine reports it.
     requests = [
         dataclasses.replace(request, prompt=encode_prompt(model.tokenizer, request.prompt))
         if request.prompt and isinstance(request.prompt, str)
@@ -123,7 +123,7 @@ def stream_requests(
 
 
 def _cache_tokens(model, requests: Sequence[Request], num_slots: int) -> int:
-    """Room for these rows at their longest: one of a few sizes, within what memory allows."""
+    """Returns cache positions for these rows at full length, rounded up, within memory."""
     context = model.config.max_positions
     rooms = []
     for request in requests:
@@ -135,7 +135,7 @@ def _cache_tokens(model, requests: Sequence[Request], num_slots: int) -> int:
 
 
 def _bucket(size: int) -> int:
-    """The next of 64, 96, 128, 192, 256, 384, …"""
+    """Rounds up to 64, 96, 128, 192, 256, 384, …"""
     bucket = PAGE_SIZE
     while bucket < size:
         if bucket * 3 // 2 >= size:
@@ -145,5 +145,5 @@ def _bucket(size: int) -> int:
 
 
 def _slots_bucket(size: int) -> int:
-    """Powers of two up to 8, then multiples of 8."""
+    """Rounds up to a power of two up to 8, then to a multiple of 8."""
     return -(-size // 8) * 8 if size > 8 else 1 << (size - 1).bit_length()

@@ -1,8 +1,8 @@
-"""The choice of a token from logits, on the device: greedy, or drawn after top-k and top-p.
+"""Chooses a token from logits, on the device: greedily, or at random after top-k and top-p.
 
-A row's token depends on its logits, its parameters and its key alone: the same number decides
-it whether or not a neighbour wants its logits cut, and at whatever step or width it is computed.
-Nothing is sorted: cuts are found by bisection over the bits of a float.
+A row's token depends only on its logits, its parameters and its key, not on its neighbours, the
+step or the batch width. Thresholds are found by bisection over the bits of a float, without a
+sort.
 """
 
 import jax
@@ -19,33 +19,35 @@ def choose(
     top_k_B: jax.Array,
     top_p_B: jax.Array,
 ) -> jax.Array:
-    """One token a row, int32 [B], from float32 logits [B, V] (-inf where never to be chosen).
+    """Chooses one token per row, int32 [B], from float32 logits [B, V] (-inf: never chosen).
 
-    Temperature 0 is greedy. top_k 0 and top_p 1 cut nothing; where both cut, top-p counts the
-    mass that top-k left, as transformers' warpers do.
+    Temperature 0 is greedy. top_k 0 and top_p 1 exclude nothing. With both, top-p applies to the
+    mass that top-k leaves, as in transformers.
     """
     greedy_B = jnp.argmax(logits_BxV, axis=-1).astype(jnp.int32)
     random_B = temperature_B > 0
     cut_B = random_B & ((top_k_B > 0) | (top_p_B < 1))
 
-    def drawn():
+    def draw_tokens():
         # Below the greatest, so that no temperature makes one infinite.
         below_BxV = logits_BxV - logits_BxV.max(-1, keepdims=True)
         scaled_BxV = below_BxV / jnp.where(random_B, temperature_B, 1.0)[:, None]
         weights_BxV = jnp.exp(scaled_BxV)
         weights_BxV = jax.lax.cond(
             cut_B.any(),
-            lambda: _cut(scaled_BxV, weights_BxV, top_k_B, top_p_B),
+            lambda: _filter_weights(scaled_BxV, weights_BxV, top_k_B, top_p_B),
             lambda: weights_BxV,
         )
         return jnp.where(random_B, _draw(weights_BxV, key_B), greedy_B)
 
-    return jax.lax.cond(random_B.any(), drawn, lambda: greedy_B)
+    return jax.lax.cond(random_B.any(), draw_tokens, lambda: greedy_B)
 
 
 def _draw(weights_BxV: jax.Array, key_B: jax.Array) -> jax.Array:
-    """Index drawn in proportion to its weight, by one uniform number a row: the first at which
-    the running sum exceeds it. A weight of 0 is never drawn."""
+    """Draws an index in proportion to its weight, by one uniform number per row.
+
+    Returns the first index whose running sum exceeds the number; never one of weight 0.
+    """
     weights_BxNxM = _blocks(weights_BxV)
     sum_BxN = weights_BxNxM.sum(-1)
     upto_BxN = jnp.cumsum(sum_BxN, axis=-1)
@@ -64,8 +66,8 @@ def _draw(weights_BxV: jax.Array, key_B: jax.Array) -> jax.Array:
     return (block_Bx1[:, 0] * BLOCK + inside_B).astype(jnp.int32)
 
 
-def _cut(scores_BxV, weights_BxV, top_k_B, top_p_B) -> jax.Array:
-    """Weights with 0 for what top-k and then top-p exclude (Holtzman et al., 2020, for top-p)."""
+def _filter_weights(scores_BxV, weights_BxV, top_k_B, top_p_B) -> jax.Array:
+    """Sets to 0 the weights that top-k, then top-p exclude (Holtzman et al., 2020)."""
     V = scores_BxV.shape[1]
     order_BxV = _order(scores_BxV)
     shape = top_k_B.shape
@@ -84,7 +86,7 @@ def _cut(scores_BxV, weights_BxV, top_k_B, top_p_B) -> jax.Array:
     threshold_B = _greatest(lambda t_Bx1: mass(order_BxV >= t_Bx1) >= wanted_B, shape)
     above_BxV = order_BxV > threshold_B[:, None]
     tied_BxV = order_BxV == threshold_B[:, None]
-    # Of equal ones at the edge only as many are kept as reach the mass, lower ids first.
+    # Of ties at the threshold, keep only as many as reach the mass, lower ids first.
     each_B = jnp.where(tied_BxV, weights_BxV, 0.0).max(-1)
     lacking_B = jnp.where(each_B > 0, jnp.ceil((wanted_B - mass(above_BxV)) / each_B), V)
     kept_BxV = tied_BxV & (jnp.cumsum(tied_BxV, axis=-1) <= jnp.maximum(lacking_B, 1)[:, None])
@@ -93,14 +95,13 @@ def _cut(scores_BxV, weights_BxV, top_k_B, top_p_B) -> jax.Array:
 
 
 def _order(scores: jax.Array) -> jax.Array:
-    """Unsigned integers in the order of the floats."""
+    """Maps floats to unsigned integers in the same order."""
     bits = jax.lax.bitcast_convert_type(scores, jnp.uint32)
     return jnp.where(bits >> 31 == 1, ~bits, bits | np.uint32(1 << 31))
 
 
 def _greatest(holds, shape) -> jax.Array:
-    """The greatest uint32 of each row for which `holds` (true at 0, false from some point on),
-    bit by bit from the highest."""
+    """Finds the greatest uint32 of each row for which the monotone predicate `holds`."""
 
     def try_bit(i, t_B):
         higher_B = t_B | (np.uint32(1) << (31 - i).astype(jnp.uint32))

@@ -1,4 +1,4 @@
-"""Which pages of the cache are whose: the host's side of kv_cache."""
+"""Tracks the owners of the KV cache's pages on the host."""
 
 from collections.abc import Iterable
 
@@ -21,7 +21,7 @@ class PagePool:
         return self.capacity - len(self._free)
 
     def take(self, count: int) -> list[int] | None:
-        """`count` pages of one owner, or None where there are too few."""
+        """Takes `count` free pages for one owner; returns None if there are too few."""
         if count > len(self._free):
             return None
         pages = [self._free.pop() for _ in range(count)]
@@ -31,14 +31,14 @@ class PagePool:
         return pages
 
     def share(self, pages: Iterable[int]) -> None:
-        """One more owner of each."""
+        """Adds an owner to each page."""
         for page in pages:
             if not self._num_owners[page]:
                 raise ValueError(f"page {page} is free")
             self._num_owners[page] += 1
 
     def release(self, pages: Iterable[int]) -> None:
-        """One owner fewer; the last one frees the page."""
+        """Removes an owner from each page; a page without owners is free."""
         for page in pages:
             if not self._num_owners[page]:
                 raise ValueError(f"page {page} is free")

@@ -1,4 +1,4 @@
-"""What is asked of the sampler and what it gives back."""
+"""Sampling parameters and generations."""
 
 import dataclasses
 
@@ -9,24 +9,23 @@ MAX_TOP_LOGPROBS = 20
 
 
 class SamplingError(UserError):
-    """Parameters or prompts that cannot be sampled from."""
+    """Raised for parameters or prompts that cannot be sampled from."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SamplingParams:
-    """How to sample.
+    """Sampling parameters.
 
     Attributes:
-      max_new_tokens: most tokens generated for a prompt, EOS included.
+      max_new_tokens: maximum number of generated tokens, EOS included.
       temperature: 0 is greedy; otherwise logits are divided by it.
-      top_p: smallest set of most probable tokens whose mass reaches this (after temperature and
-        top_k).
+      top_p: samples from the smallest set of most probable tokens with this mass, after
+        temperature and top_k.
       stop: strings that end a row; the text is cut before the first of them.
-      seed: of every random choice; each row draws from its own stream of it.
-      top_k: only the k most probable tokens (and those that tie with the last); 0 for all.
-      logprobs: None for none; otherwise each token comes with its log-probability and those of
-        this many most probable ones (0 to 20), of the model itself: before temperature, top_k
-        and top_p.
+      seed: random seed; each row has its own stream.
+      top_k: samples from the k most probable tokens and ties with the last; 0: all.
+      logprobs: number of most probable alternatives (0 to 20) whose log-probabilities each
+        token reports, before temperature, top_k and top_p; None: no log-probabilities.
     """
 
     max_new_tokens: int = 256
@@ -56,10 +55,10 @@ class SamplingParams:
 
 @dataclasses.dataclass(frozen=True)
 class TokenLogprobs:
-    """Natural logarithms of probabilities at one place of a generation.
+    """Natural log-probabilities at one position of a generation.
 
     Attributes:
-      chosen: of the token that was generated.
+      chosen: log-probability of the generated token.
       top: (token, its log-probability) of the most probable ones, best first.
     """
 
@@ -69,15 +68,15 @@ class TokenLogprobs:
 
 @dataclasses.dataclass(frozen=True)
 class Generation:
-    """What a prompt led to.
+    """Generated continuation of a prompt.
 
     Attributes:
-      text: decoded tokens, special tokens left out, cut before the first stop string.
+      text: decoded tokens without special tokens, cut before the first stop string.
       tokens: generated ids, up to and including the EOS or the token that completed the stop
         string.
       finish_reason: "stop" (EOS or a stop string), "length" (max_new_tokens or the context) or
         "cancelled".
-      logprobs: one entry a token, where asked for.
+      logprobs: one entry per token, or None if not requested.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""What is asked of the engine, what it tells, and how it keeps a request in hand."""
+"""Requests, updates, and the engine's state of open requests and samples."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from semcoder_jax.inference.speculation import Lookup
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A prompt and what to do with it.
+    """A prompt and its sampling parameters.
 
     Attributes:
-      prompt: text, to which BOS is added by id, or token ids, taken as they are.
+      prompt: text (BOS is prepended), or token ids (used unchanged).
       params: see SamplingParams.
-      n: samples; each ends on its own.
-      id: the caller's name of it, in results; its place in the list by default.
-      first_sample: sample i draws from stream `first_sample + i` of the seed: a sample can be
-        drawn again alone, and requests that share a seed need not repeat each other.
-      streaming: whether `step` tells of new text before the end (smaller chunks).
+      n: number of samples; each ends on its own.
+      id: the caller's id, returned in results; default: the index in the list.
+      first_sample: sample i uses stream `first_sample + i` of the seed, so that one sample can
+        be repeated alone, and requests with equal seeds can differ.
+      streaming: whether `step` reports new text before the end (smaller chunks).
     """
 
     prompt: str | Sequence[int]
@@ -36,16 +36,16 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Update:
-    """News of one sample.
+    """New text and tokens of one sample.
 
     Attributes:
-      ticket: what `submit` gave for the request.
-      id: of the request.
-      sample: 0 … n - 1.
-      text: what was added since the last update; never taken back.
-      tokens: ids that were added (of streaming requests; not only those of `text`).
-      logprobs: of `tokens`, where asked for.
-      generation: the whole, with the last update of a sample; None before.
+      ticket: result of `submit` for the request.
+      id: id of the request.
+      sample: index, 0 … n - 1.
+      text: text added since the last update; never retracted.
+      tokens: ids added since the last update (may extend beyond `text`).
+      logprobs: entries of `tokens`, if requested.
+      generation: complete generation in the last update of a sample; None before.
     """
 
     ticket: int
@@ -58,34 +58,34 @@ class Update:
 
 
 class OpenRequest:
-    """A request in hand: its tokens, and the pages that its samples share.
+    """An accepted request: its tokens, and the pages that its samples share.
 
     Attributes:
-      samples: those that have not ended.
-      num_to_begin: samples that never had a slot.
-      pages: of the prompt, held from its reading until the last sample has begun.
+      samples: samples that have not ended.
+      num_to_begin: number of samples that never had a slot.
+      pages: pages of the prompt, held from prefill until the last sample has begun.
     """
 
     def __init__(self, request: Request, tokens: list[int], ticket: int, tokenizer):
         self.request = request
         self.tokens = tokens
         self.ticket = ticket
-        self.samples = [Sample(self, i, tokenizer) for i in range(request.n)]
+        self.samples = [OpenSample(self, i, tokenizer) for i in range(request.n)]
         self.num_to_begin = request.n
         self.pages: list[int] | None = None
 
 
-class Sample:
+class OpenSample:
     """One sample of a request, waiting or in a slot.
 
     Attributes:
       index: 0 … n - 1; `stream` is the random stream of the seed that it draws from.
       begun: whether it ever had a slot.
-      tokens, logprobs: generated so far.
-      pages: of the cache, in order of positions; its own or shared.
-      row_text: the text of the tokens.
-      told_text, num_told: what updates have told of text and tokens.
-      lookup, tokens_per_pass: what drafts give, or would (None: nothing seen); see
+      tokens, logprobs: results so far.
+      pages: cache pages in order of positions, own or shared.
+      row_text: detokenizer of the row.
+      sent_text, num_sent: text and number of tokens already sent in updates.
+      lookup, tokens_per_pass: measured or predicted gain of drafts (None: unknown); see
         speculation.
     """
 
@@ -95,13 +95,13 @@ class Sample:
         self.params = request.request.params
         self.stream = request.request.first_sample + index
         self.begun = False
-        self.told_text = ""
-        self.num_told = 0
+        self.sent_text = ""
+        self.num_sent = 0
         self.tokens_per_pass: float | None = None
         self.reset(tokenizer)
 
     def reset(self, tokenizer) -> None:
-        """Nothing generated yet."""
+        """Discards all generated tokens."""
         self.tokens: list[int] = []
         self.logprobs: list[TokenLogprobs] = []
         self.pages: list[int] = []
@@ -110,24 +110,24 @@ class Sample:
 
     @property
     def order(self) -> tuple[int, int]:
-        """Less is older."""
+        """Sort key by age; the oldest sample has the least."""
         return self.request.ticket, self.index
 
     @property
     def length(self) -> int:
-        """Tokens, prompt included."""
+        """Number of tokens, prompt included."""
         return len(self.request.tokens) + len(self.tokens)
 
     def logprobs_of(self, count: int) -> tuple[TokenLogprobs, ...] | None:
-        """Those of the first tokens, where they were asked for."""
+        """Returns the entries of the first `count` tokens, if requested."""
         return None if self.params.logprobs is None else tuple(self.logprobs[:count])
 
     def update(self, text: str, tokens: Sequence[int], generation: Generation | None) -> Update:
-        """What of `text` and `tokens`, all so far, has not been told.
+        """Returns the unsent part of `text` and `tokens`, which hold everything so far.
 
-        A sample begun again has less than was told until it has caught up.
+        A restarted sample has nothing to send until it has caught up.
         """
-        new_text, new_tokens = text[len(self.told_text) :], tuple(tokens[self.num_told :])
+        new_text, new_tokens = text[len(self.sent_text) :], tuple(tokens[self.num_sent :])
         logprobs = self.logprobs_of(len(tokens))
         update = Update(
             ticket=self.request.ticket,
@@ -135,9 +135,9 @@ class Sample:
             sample=self.index,
             text=new_text,
             tokens=new_tokens,
-            logprobs=None if logprobs is None else logprobs[self.num_told :],
+            logprobs=None if logprobs is None else logprobs[self.num_sent :],
             generation=generation,
         )
-        self.told_text += new_text
-        self.num_told += len(new_tokens)
+        self.sent_text += new_text
+        self.num_sent += len(new_tokens)
         return update

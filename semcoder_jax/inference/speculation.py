@@ -1,4 +1,4 @@
-"""Prompt-lookup speculation: the next tokens are guessed from earlier text, then checked at once.
+"""Prompt-lookup speculation: drafts tokens from earlier text, then checks them in one pass.
 
 Monologues repeat code and values. The draft after a context is what followed the latest earlier
 place that agrees with its longest suffix of up to `NGRAM` tokens (Saxena, prompt lookup
@@ -7,9 +7,9 @@ have said. Each position's own random number decides its token, drafted or not, 
 the one without speculation, token for token; a draft is taken with the probability that
 rejection sampling (Leviathan et al., 2023) has for a draft without a distribution.
 
-`draft` is the device's part. `Lookup` follows one row on the host and counts what drafts
-would have gained while none are checked; `SpeculationPolicy` weighs that against what checking
-costs. Which of the two ways computes a chunk changes its speed, not its tokens.
+`draft` runs on the device. `Lookup` follows one row on the host and measures the gain that drafts
+would have while none are checked; `SpeculationPolicy` compares it with the cost of checking. The
+choice changes the speed of a chunk, not its tokens.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ NGRAM = 3
 
 
 def draft(history_BxM: jax.Array, length_B: jax.Array, num_tokens: int) -> jax.Array:
-    """Guesses of the next tokens of each row, int32 [B, num_tokens]; -1 where there is no clue.
+    """Drafts the next tokens of each row, int32 [B, num_tokens]; -1 if nothing matches.
 
     `history_BxM` holds a row's tokens up to `length_B`. A draft that reaches the end of the
     history goes on with itself, as a repetition would.
@@ -48,7 +48,7 @@ def draft(history_BxM: jax.Array, length_B: jax.Array, num_tokens: int) -> jax.A
 
 
 class Lookup:
-    """The drafts of one row, on the host, in time that does not grow with its length.
+    """Drafts tokens of one row on the host, in time independent of its length.
 
     Args:
       tokens: the context to begin with.
@@ -64,7 +64,7 @@ class Lookup:
             self._append(token)
 
     def draft(self) -> list[int]:
-        """What `draft` of the device gives for the row, [] in place of -1."""
+        """Returns the tokens that the device's `draft` gives, with [] in place of -1."""
         last = len(self._tokens) - 1
         for n in range(min(NGRAM, len(self._tokens)), 0, -1):
             end = self._ends.get(tuple(self._tokens[last + 1 - n :]))
@@ -74,7 +74,7 @@ class Lookup:
         return []
 
     def passes_for(self, tokens: Sequence[int]) -> int:
-        """Passes of the model that `tokens`, which came next, would have taken with drafts."""
+        """Counts the passes that `tokens`, which came next, would have taken with drafts."""
         passes = at = 0
         while at < len(tokens):
             passes += 1
@@ -100,7 +100,7 @@ class Lookup:
 
 @dataclasses.dataclass
 class SpeculationPolicy:
-    """Whether checking drafts pays, from what both ways of decoding were seen to take and give.
+    """Decides whether to check drafts, from the measured time and gain of both ways of decoding.
 
     Rows are decoded plainly until their own text shows that drafts would have gained more than
     they cost. What drafts then gain and lose is kept in an account, in plain passes: each plain
@@ -123,13 +123,17 @@ class SpeculationPolicy:
     account: float = FIRST
     _last: tuple[bool, float] | None = None  # the last timed chunk: with drafts?, seconds a pass
 
-    def tried(self, plain_seconds: Sequence[float], drafted_seconds: Sequence[float]) -> None:
-        """Seconds of passes timed by turns. The least of each: a busy machine only adds."""
+    def record_trial(
+        self, plain_seconds: Sequence[float], drafted_seconds: Sequence[float]
+    ) -> None:
+        """Sets the cost from alternating timed passes; uses the minimum, as load only adds time."""
         self.cost = max(min(drafted_seconds) / min(plain_seconds), 1.0)
 
-    def timed(self, drafted: bool, seconds_per_pass: float) -> None:
-        """A chunk took so long. Only neighbours are compared: the machine's load and the rows'
-        lengths, which both change with time, are then nearly the same for the two."""
+    def record_time(self, drafted: bool, seconds_per_pass: float) -> None:
+        """Updates the cost from the time of a chunk.
+
+        Compares only neighbouring chunks, which have nearly the same load and row lengths.
+        """
         if self._last is not None and self._last[0] != drafted:
             ratio = seconds_per_pass / self._last[1]
             ratio = ratio if drafted else 1 / ratio
@@ -138,13 +142,13 @@ class SpeculationPolicy:
             self.cost = max(self.MEMORY * self.cost + (1 - self.MEMORY) * ratio, 1.0)
         self._last = drafted, seconds_per_pass
 
-    def gave(self, drafted: bool, passes: int, tokens_per_pass: float) -> None:
-        """A chunk of so many passes gave so many tokens a row and pass."""
+    def record_gain(self, drafted: bool, passes: int, tokens_per_pass: float) -> None:
+        """Updates the account from the passes and tokens per row and pass of a chunk."""
         change = passes * (tokens_per_pass - self.cost if drafted else self.ALLOWED_LOSS)
         self.account = min(self.account + change, self.MOST)
 
     def pays(self, tokens_per_pass: Sequence[float]) -> bool:
-        """Whether rows that would gain so many tokens a pass are better off with drafts."""
+        """Whether drafts pay for rows with these numbers of tokens per pass."""
         if not tokens_per_pass or self.account <= 0:
             return False
         return sum(tokens_per_pass) / len(tokens_per_pass) > self.MARGIN * self.cost

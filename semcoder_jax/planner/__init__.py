@@ -1,1 +1,1 @@
-"""What fits on which TPU and how long it takes, by the TPU compiler, without a TPU."""
+"""Plans training on TPUs, with the TPU compiler but without a TPU: memory and step time."""

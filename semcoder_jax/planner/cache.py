@@ -1,6 +1,6 @@
-"""What the compiler has said, on disk: asked again of the same program, it need not compile.
+"""Caches compiler results on disk, so that a program is compiled once.
 
-An answer is filed under a hash of everything that decides it: the sections of the config that
+The key of a result is a hash of everything that determines it: the sections of the config that
 shape the program, the topology, the versions of the libraries that lower and compile it, and the
 source of the step. $SEMCODER_CACHE or ~/.cache/semcoder-jax, in `plans/`.
 """
@@ -29,20 +29,20 @@ _FIELDS = {
 
 
 class PlanCache:
-    """Answers (JSON values) by key; `folder` is made when the first is kept."""
+    """Stores results (JSON values) by key; creates `folder` with the first."""
 
     def __init__(self, folder: Path | None = None):
         self._folder = folder or cache_folder() / "plans"
 
     def get(self, key: str) -> dict | None:
-        """None where there is none, or none that can be read."""
+        """Returns the result, or None if it is missing or unreadable."""
         try:
             return json.loads(self._path(key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
 
     def put(self, key: str, answer: dict) -> None:
-        """Whole or not at all, also when two write at one time."""
+        """Writes a result atomically, also with concurrent writers."""
         write_json(self._path(key), answer)
 
     def _path(self, key: str) -> Path:
@@ -50,8 +50,10 @@ class PlanCache:
 
 
 def plan_key(run: RunConfig, topology: str, libtpu_version: str, question: object = None) -> str:
-    """The name that an answer about this program is kept under; `question` (a JSON value) tells
-    several about one program apart."""
+    """Returns the cache key of a program's result.
+
+    `question` (a JSON value) distinguishes several results of one program.
+    """
     record = run.to_record()
     for section, fields in _FIELDS.items():
         given = record.pop(section)
@@ -71,8 +73,7 @@ def plan_key(run: RunConfig, topology: str, libtpu_version: str, question: objec
 
 @functools.cache
 def source_hash() -> str:
-    """Of the step's source: train_step, what launch compiles it with, and every module of ours
-    that they import, directly or not."""
+    """Returns a hash of the step's source, the planner's and all our modules that they import."""
     return source_digest(["semcoder_jax.training.step", "semcoder_jax.planner.compiler_process"])
 
 

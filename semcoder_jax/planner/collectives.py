@@ -1,11 +1,11 @@
-"""What a compiled step sends between devices: every collective, its bytes, how often it runs.
+"""Lists the collectives of a compiled step: kind, bytes, and number of runs.
 
-Read from the program just after the compiler has split it over the devices, where each exchange
-still has its own name and its shapes are a device's. What it becomes later says less: the TPU
-compiler renames (a gather or a reduce-scatter may end as an all-reduce), merges, and copies an
-exchange into every stage of the computation it overlaps with. `collectives` reads both.
+Reads the program right after SPMD partitioning, where each collective has its own name and the
+shapes are per device. Later passes hide them: the TPU compiler renames (a gather or
+reduce-scatter may become an all-reduce), merges, and copies a collective into every stage of the
+computation it overlaps with. `collectives` reads both forms.
 
-Bytes are those of ring algorithms, which no algorithm beats in bandwidth: of n devices, each sends
+Bytes assume ring algorithms, which have optimal bandwidth: of n devices, each sends
 (n-1)/n of the array for an all-gather, reduce-scatter or all-to-all, twice that for an all-reduce,
 all of it for a collective-permute.
 """
@@ -52,12 +52,12 @@ class Collective:
 
     @property
     def times(self) -> int:
-        """How often it runs in a step."""
+        """Number of runs in a step."""
         return math.prod(self.loops)
 
     @property
     def moved_bytes(self) -> float:
-        """Sent by each device in a step."""
+        """Bytes sent by each device in a step."""
         return self.times * ring_bytes(self.kind, self.array_bytes, self.group_size)
 
 
@@ -82,9 +82,9 @@ class Minimum:
 def compile_with_collectives(
     lowered: jax.stages.Lowered, mesh: Mesh
 ) -> tuple[jax.stages.Compiled, tuple[Collective, ...]]:
-    """The compiled step and its collectives as partitioned.
+    """Compiles the step; returns it with its collectives after partitioning.
 
-    Raises JaxRuntimeError where the step does not fit the devices.
+    Raises JaxRuntimeError if the step does not fit the devices.
     """
     with tempfile.TemporaryDirectory() as folder:
         compiled = lowered.compile(
@@ -102,9 +102,9 @@ def compile_with_collectives(
 
 
 def collectives(text: str, slices: Sequence[int] = ()) -> tuple[Collective, ...]:
-    """Every collective among several devices in the text of an HLO module.
+    """Finds every collective among several devices in the text of an HLO module.
 
-    `slices` gives the slice of each device in the order of the mesh (left out: all in one).
+    `slices` gives the slice of each device in mesh order (default: all in one).
     """
     computations, entry = _computations(text)
     found: dict[tuple, Collective] = {}
@@ -116,7 +116,7 @@ def collectives(text: str, slices: Sequence[int] = ()) -> tuple[Collective, ...]
                 continue
             operation = instruction["operation"]
             if operation == "while":
-                body, condition = _called(line, "body"), _called(line, "condition")
+                body, condition = _callees(line, "body"), _callees(line, "condition")
                 visit(body[0], (*loops, _turns(condition[0], computations)), fused)
                 continue
             kind = operation.removesuffix("-start")
@@ -126,7 +126,7 @@ def collectives(text: str, slices: Sequence[int] = ()) -> tuple[Collective, ...]
                     key = (_channel(line), loops, kind, place) if fused else (len(found),)
                     found[key] = collective
             elif operation != "all-reduce-done":
-                for called in _called(line, "calls", "to_apply", "branch_computations"):
+                for called in _callees(line, "calls", "to_apply", "branch_computations"):
                     visit(called, loops, fused or operation == "fusion")
 
     visit(entry, (), False)
@@ -134,26 +134,28 @@ def collectives(text: str, slices: Sequence[int] = ()) -> tuple[Collective, ...]
 
 
 def moved_bytes(exchanges: Iterable[Collective]) -> float:
-    """Bytes that each device sends in a step."""
+    """Sums the bytes that each device sends in a step."""
     return sum(exchange.moved_bytes for exchange in exchanges)
 
 
 def fsdp_minimum(
-    shapes, places, mesh: Mesh, *, dtype: str, microbatches: int = 1, frozen=None
+    shapes, shardings, mesh: Mesh, *, dtype: str, microbatches: int = 1, frozen=None
 ) -> Minimum:
-    """What fully sharded data parallelism must send.
+    """Computes the bytes that fully sharded data parallelism must send.
 
-    `shapes` (ShapeDtypeStructs) and `places` (NamedShardings) are trees of the trained
+    `shapes` (ShapeDtypeStructs) and `shardings` (NamedShardings) are trees of the trained
     parameters, `frozen` a pair of such trees of those that are only read; `dtype` is that of
     the computation.
     """
     gather = reduce = 0.0
     sizes = mesh.shape
-    trees = [(shapes, places, True), *([(*frozen, False)] if frozen else [])]
-    for tree, tree_places, trained in trees:
+    trees = [(shapes, shardings, True), *([(*frozen, False)] if frozen else [])]
+    for tree, tree_shardings, trained in trees:
         leaves = jax.tree_util.tree_leaves_with_path(tree)
-        for (path, leaf), place in zip(leaves, jax.tree.leaves(tree_places), strict=True):
-            spec = tuple(place.spec)
+        for (path, leaf), leaf_sharding in zip(
+            leaves, jax.tree.leaves(tree_shardings), strict=True
+        ):
+            spec = tuple(leaf_sharding.spec)
             split = math.prod(sizes[axis] for axis in spec if axis == "tensor")
             elements = math.prod(leaf.shape) // split
             itemsize = leaf.dtype.itemsize
@@ -216,8 +218,8 @@ def _computations(text: str) -> tuple[dict[str, list[str]], str]:
     return found, entry
 
 
-def _called(line: str, *attributes: str) -> list[str]:
-    """Names of the computations that an instruction's attributes give."""
+def _callees(line: str, *attributes: str) -> list[str]:
+    """Returns the names of the computations in an instruction's attributes."""
     names = []
     for attribute in attributes:
         for value in re.findall(rf"\b{attribute}=(\{{[^}}]*\}}|%?[\w.-]+)", line):
@@ -228,7 +230,7 @@ def _called(line: str, *attributes: str) -> list[str]:
 def _turns(condition: str, computations: dict[str, list[str]]) -> int:
     """How often a loop of jax.lax.scan runs: the constant its counter, from 0, stays below."""
     lines = list(computations[condition])
-    for called in [name for line in lines for name in _called(line, "calls", "to_apply")]:
+    for called in [name for line in lines for name in _callees(line, "calls", "to_apply")]:
         lines += computations.get(called, [])
     limits = [
         int(limit)
@@ -253,7 +255,7 @@ def _read(kind, instruction, line, loops, slices) -> list[Collective]:
     across = any(len({slices[i] for i in group}) > 1 for group in groups) if slices else False
     found = []
     for dtype, shape in arrays:
-        if kind == "reduce-scatter":  # what is told is the result
+        if kind == "reduce-scatter":  # the text shows the result
             axis = int(re.search(r"dimensions=\{(\d+)\}", line)[1])
             shape = (*shape[:axis], shape[axis] * group_size, *shape[axis + 1 :])
         found.append(

@@ -1,7 +1,7 @@
-"""The real training step, built from shapes alone and compiled for a TPU that is not there.
+"""Builds the real training step from shapes alone and compiles it for an absent TPU.
 
-No weights, no data, no tokenizer and no TPU are needed, only libtpu, whose compiler runs on any
-x86-64 Linux machine.
+Needs only libtpu, whose compiler runs on any x86-64 Linux machine: no weights, data, tokenizer or
+TPU.
 """
 
 import collections
@@ -39,22 +39,21 @@ _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 @dataclasses.dataclass(frozen=True)
 class CompiledStep:
-    """What the compiler says of a step; all bytes are of one device.
+    """The compiler's result for a step; all bytes are per device.
 
     Attributes:
-      fits: the compiler found room for it. Good evidence, no proof: a TPU's runtime keeps a little
-        memory of its own.
-      peak_bytes: most memory held at one time; None where it does not fit.
-      needed_bytes: what the compiler says it would need, where it does not fit; None if unsaid.
-      usable_bytes: a device's memory, as the compiler has it where it does not fit.
+      fits: whether the compiler finds room for it. The TPU runtime also needs a little memory.
+      peak_bytes: peak memory; None if the step does not fit.
+      needed_bytes: required memory if the step does not fit; None if the compiler omits it.
+      usable_bytes: memory of a device that a program may use.
       argument_bytes: state, frozen parameters and batch.
       trained_parameters: of all devices together.
       executed_flops: products of one step, all devices together (see executed_flops).
-      collectives: records of roofline.Exchange; empty where it does not fit.
-      least_exchanged_bytes: what a device must send in a step of fully sharded data parallelism
-        (see semcoder_jax.planner.collectives).
+      collectives: records of roofline.Exchange; empty if it does not fit.
+      least_exchanged_bytes: bytes that a device must send in a step of fully sharded data
+        parallelism (see semcoder_jax.planner.collectives).
       seconds: of tracing, lowering and compiling.
-      refusal: the compiler's words, where it fails at the program for another reason than its size.
+      refusal: the compiler's error, if it fails for another reason than memory.
     """
 
     fits: bool
@@ -70,7 +69,7 @@ class CompiledStep:
     refusal: str | None = None
 
     def to_record(self) -> dict:
-        """As JSON gives it back."""
+        """Returns JSON-like fields."""
         collectives = [
             one | {"shape": list(one["shape"]), "loops": list(one["loops"])}
             for one in self.collectives
@@ -79,7 +78,7 @@ class CompiledStep:
 
     @classmethod
     def from_record(cls, record: dict) -> "CompiledStep":
-        """Raises TypeError or KeyError for a record that is none."""
+        """Builds a step from `to_record`. Raises TypeError or KeyError if it is malformed."""
         collectives = tuple(
             one | {"shape": tuple(one["shape"]), "loops": tuple(one["loops"])}
             for one in record["collectives"]
@@ -88,8 +87,10 @@ class CompiledStep:
 
 
 def architecture(run: RunConfig) -> DecoderConfig:
-    """The architecture without a tokenizer: of the config, or of the HF directory or workdir it
-    starts from. Raises ConfigError where neither says it whole."""
+    """Returns the architecture in the config, or in the HF directory or workdir it starts from.
+
+    Reads no tokenizer. Raises ConfigError if neither defines the whole architecture.
+    """
     fields = {name for name in run.model if name != "init_from"}
     if not fields and "init_from" in run.model:
         source = Path(run.model["init_from"])
@@ -108,7 +109,7 @@ def architecture(run: RunConfig) -> DecoderConfig:
 
 
 def batch_shapes(data: DataConfig) -> dict[str, jax.ShapeDtypeStruct]:
-    """A global batch as shapes: the arrays that packing lays out."""
+    """Returns the shapes of the arrays of a packed global batch."""
     nothing = np.zeros(0, np.int32)
     table = TokenTable(
         tokens_N=nothing,
@@ -142,7 +143,7 @@ class StepShapes:
         frozen, batch = setup.trainable.frozen_shapes(), batch_shapes(run.data)
         frozen_shardings = sharding.parameter_shardings(frozen, mesh)
         rows = dict.fromkeys(batch, sharding.batch_sharding(mesh))
-        arguments = _placed(
+        arguments = _with_shardings(
             (setup.shapes, frozen, batch), (setup.shardings, frozen_shardings, rows)
         )
         return cls(step, arguments, mesh, run.compute.dtype)
@@ -175,30 +176,32 @@ class StepShapes:
 
 
 def compile_step(run: RunConfig, topology: topologies.Topology) -> CompiledStep:
-    """Compile the step for a topology. Raises TopologyError, ConfigError or MeshError."""
+    """Compiles the step for a topology. Raises TopologyError, ConfigError or MeshError."""
     started = time.monotonic()
     shapes = StepShapes.of(run, topologies.describe(topology))
     traced = shapes.step.trace(*shapes.arguments)
-    said = {"fits": True, "needed_bytes": None, "usable_bytes": int(topology.chip.usable_bytes)}
+    fields = {"fits": True, "needed_bytes": None, "usable_bytes": int(topology.chip.usable_bytes)}
     try:
         compiled, exchanges = compile_with_collectives(traced.lower(), shapes.mesh)
     except jax.errors.JaxRuntimeError as error:
-        said |= {"fits": False, "peak_bytes": None, "collectives": ()} | _complaint(str(error))
+        fields |= {"fits": False, "peak_bytes": None, "collectives": ()} | _parse_compiler_error(
+            str(error)
+        )
     else:
-        said["peak_bytes"] = int(compiled.memory_analysis().peak_memory_in_bytes)
-        said["collectives"] = _merged(exchanges, topology.num_slices)
+        fields["peak_bytes"] = int(compiled.memory_analysis().peak_memory_in_bytes)
+        fields["collectives"] = _merge_alike(exchanges, topology.num_slices)
     return CompiledStep(
         argument_bytes=shapes.argument_bytes,
         trained_parameters=shapes.trained_parameters,
         executed_flops=executed_flops(traced.jaxpr),
         least_exchanged_bytes=shapes.least_exchange(run.train.accumulation_steps).total,
         seconds=time.monotonic() - started,
-        **said,
+        **fields,
     )
 
 
 def shard_bytes(tree) -> int:
-    """Bytes of one device's shards of a tree of ShapeDtypeStructs, padding left out."""
+    """Sums the bytes of one device's shards of a tree of ShapeDtypeStructs, without padding."""
     return sum(
         math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(tree)
@@ -209,8 +212,8 @@ def _shardings(shapes):
     return jax.tree.map(lambda leaf: leaf.sharding, shapes)
 
 
-def _merged(exchanges: Iterable[Collective], num_slices: int) -> tuple[dict, ...]:
-    """Records of roofline.Exchange, those alike as one."""
+def _merge_alike(exchanges: Iterable[Collective], num_slices: int) -> tuple[dict, ...]:
+    """Returns records of roofline.Exchange; equal ones are merged and counted."""
     counts = collections.Counter(
         Exchange(
             kind=one.kind,
@@ -228,7 +231,7 @@ def _merged(exchanges: Iterable[Collective], num_slices: int) -> tuple[dict, ...
     )
 
 
-def _placed(shapes, shardings):
+def _with_shardings(shapes, shardings):
     return jax.tree.map(
         lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
         shapes,
@@ -236,15 +239,15 @@ def _placed(shapes, shardings):
     )
 
 
-def _complaint(message: str) -> dict:
-    """The fields of CompiledStep that the compiler's error decides."""
+def _parse_compiler_error(message: str) -> dict:
+    """Parses the compiler's error into fields of CompiledStep."""
     if "RESOURCE_EXHAUSTED" not in message:
         return {"refusal": message.strip().splitlines()[0]}
-    said = {
+    sizes = {
         "needed_bytes": _bytes_of(r"required[^(]*\(([\d.]+)(\w?)\)", message),
         "usable_bytes": _bytes_of(r"available HBM \(([\d.]+)(\w?)\)", message),
     }
-    return {name: size for name, size in said.items() if size is not None}
+    return {name: size for name, size in sizes.items() if size is not None}
 
 
 def _bytes_of(pattern: str, message: str) -> int | None:

@@ -1,7 +1,6 @@
-"""The process that compiles, kept for as many programs as a plan asks for.
+"""Compiles programs in a separate process, one at a time, and caches the results.
 
-It starts with the first program that the cache does not know, is told of one program at a time,
-and can be left at any moment: what was compiled is kept. It dies with its owner.
+The process starts with the first program that the cache lacks and ends with its owner.
 """
 
 import contextlib
@@ -36,11 +35,11 @@ def _silently(seconds: float) -> None:
 
 
 class CompileError(UserError):
-    """The compiler is missing, refuses a program, or has ended."""
+    """Raised if the compiler is missing, rejects a program, or has ended."""
 
 
 def libtpu_version() -> str:
-    """The version of the compiler. Raises CompileError, saying what to install, without one."""
+    """Returns the version of libtpu. Raises CompileError if it is not installed."""
     folder = os.environ.get(FOLDER_VARIABLE)
     found = list(importlib.metadata.distributions(name="libtpu", path=[folder])) if folder else []
     if found:
@@ -74,8 +73,8 @@ class Compiler:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def known(self, run: RunConfig, topology: Topology) -> CompiledStep | None:
-        """The answer that the cache has."""
+    def read_cached(self, run: RunConfig, topology: Topology) -> CompiledStep | None:
+        """Returns the cached result, or None."""
         kept = self._cache.get(plan_key(run, topology.name, self._version))
         with contextlib.suppress(KeyError, TypeError):
             return None if kept is None else CompiledStep.from_record(kept)
@@ -84,8 +83,8 @@ class Compiler:
     def compile(
         self, run: RunConfig, topology: Topology, progress: Callable[[float], None] = _silently
     ) -> CompiledStep:
-        """The answer of the cache, or else of the compiler. Raises CompileError."""
-        known = self.known(run, topology)
+        """Returns the cached result, or compiles the step. Raises CompileError."""
+        known = self.read_cached(run, topology)
         if known is not None:
             return known
         record = self._ask(run, topology, {}, progress)
@@ -99,7 +98,7 @@ class Compiler:
         settings: Sequence[Setting],
         progress: Callable[[float], None] = _silently,
     ) -> list[StepBounds]:
-        """The bounds of each setting, without compiling. Raises CompileError."""
+        """Returns the bounds of each setting, without compiling. Raises CompileError."""
         question = [dataclasses.asdict(setting) for setting in settings]
         key = plan_key(run, topology.name, self._version, question)
         with contextlib.suppress(KeyError, TypeError):
@@ -124,7 +123,7 @@ class Compiler:
             self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise self._ended() from None
+            raise self._process_error() from None
         while True:
             try:
                 line = self._answers.get(timeout=_TICK)
@@ -132,13 +131,13 @@ class Compiler:
                 progress(time.monotonic() - started)
                 continue
             if not line:
-                raise self._ended()
+                raise self._process_error()
             said = json.loads(line)
             if "error" in said:
                 raise CompileError(f"{topology.name}: {said['kind']}: {said['error']}")
             return said["answer"]
 
-    def _ended(self) -> CompileError:
+    def _process_error(self) -> CompileError:
         code = self._process.wait()
         self._process = None
         said = next((line for line in reversed(self._complaints) if line), "it said nothing")

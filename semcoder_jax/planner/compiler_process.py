@@ -1,4 +1,4 @@
-"""The process that `compiler` keeps: a question a line on stdin, an answer a line on stdout.
+"""The process behind `compiler`: reads a question per line on stdin, answers on stdout.
 
 `{"run": RECORD, "topology": NAME}` asks for the compiled step, with `"settings": [...]` added
 for the bounds of each. Apart from the planner, because a compilation hears no Ctrl-C and libtpu may

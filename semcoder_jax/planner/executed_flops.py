@@ -1,10 +1,9 @@
-"""The arithmetic that a program really does, counted in its jaxpr.
+"""Counts the FLOPs that a program executes, from its jaxpr.
 
-Model FLOPs (semcoder_jax.model.flops) are what a step is good for; a step does more:
-rematerialization computes a part of the forward pass again, and dense attention computes scores of
-hidden keys.
-Counted are matrix products, 2 x (result elements) x (summed elements) each, as often as the loops
-around them run: all else is less than a hundredth of a decoder's step.
+A step executes more than its model FLOPs (semcoder_jax.model.flops): rematerialization repeats
+part of the forward pass, and dense attention computes scores of masked keys. Counts only matrix
+products, 2 x (result elements) x (summed elements) each, times the runs of the loops around them;
+everything else is less than 1 % of a decoder's step.
 """
 
 import math
@@ -14,11 +13,13 @@ from jax.interpreters import partial_eval
 
 
 def executed_flops(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> float:
-    """FLOPs of all devices together. A kernel counts with its own estimate, if it carries one,
-    else with the products of its body on every point of its grid; of a branch the dearest way
-    counts, of a while loop (whose turns are not known) one turn."""
+    """Returns the FLOPs of all devices together.
+
+    A kernel counts with its cost estimate, or else with its body's products on every grid point.
+    A branch counts with its most expensive side, a while loop with one iteration.
+    """
     jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
-    # What the compiler drops as unused is not done: recomputation of what is kept, most of all.
+    # The compiler drops unused results, such as recomputation of saved activations.
     used, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
     return _of_jaxpr(used)
 

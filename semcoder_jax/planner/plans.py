@@ -1,4 +1,4 @@
-"""Plans of a config on TPU topologies: as it stands, or with the fastest setting that fits."""
+"""Plans a config on TPU topologies: with its own setting, or with the fastest that fits."""
 
 import sys
 import time
@@ -21,9 +21,12 @@ from semcoder_jax.planner.settings import Setting, candidates
 _SIGN_OF_LIFE = 30.0  # seconds between two lines where nothing can be overwritten
 
 
-class Progress:
-    """What is being compiled, for how long, and how many remain; on a terminal one line that
-    changes, elsewhere a line at the start, every half minute, and at the end of each."""
+class CompileProgress:
+    """Shows the program being compiled and its time.
+
+    A terminal gets one changing line; other streams get a line at the start, every half minute,
+    and at the end.
+    """
 
     def __init__(self, stream=None):
         self._stream = stream or sys.stderr
@@ -58,12 +61,12 @@ def make_plans(
     num_steps: int | None = None,
     find_fastest: bool = False,
 ) -> list[Plan]:
-    """One plan a topology, the config's own setting or the one that a search finds.
+    """Returns one plan per topology, with the config's own setting or the fastest one found.
 
-    `num_steps` is the recipe's length where the config counts epochs. Raises ConfigError,
+    `num_steps` is the number of training steps if the config counts epochs. Raises ConfigError,
     MeshError or CompileError.
     """
-    progress = Progress()
+    progress = CompileProgress()
     for place in places:  # all are checked before the first is compiled
         if not find_fastest:
             Setting.of(run, place.num_devices).check(run.data.global_batch_size, place)
@@ -73,16 +76,18 @@ def make_plans(
                 f"{place.name} ({place.num_devices} devices) divides it"
             )
     with Compiler() as compiler:
-        find = _searched if find_fastest else _given
+        find = _plan_fastest if find_fastest else _plan_as_given
         return [
             find(run, place, compiler, progress, f"{number}/{len(places)}", num_steps)
             for number, place in enumerate(places, start=1)
         ]
 
 
-def _given(run, place, compiler: Compiler, progress: Progress, number: str, num_steps) -> Plan:
-    chosen = Setting.of(run, place.num_devices).applied(run)
-    step = compiler.known(chosen, place)
+def _plan_as_given(
+    run, place, compiler: Compiler, progress: CompileProgress, number: str, num_steps
+) -> Plan:
+    chosen = Setting.of(run, place.num_devices).apply_to(run)
+    step = compiler.read_cached(chosen, place)
     if step is None:
         progress.begin(number, f"compiling {place.name}")
         step = compiler.compile(chosen, place, progress.tick)
@@ -90,20 +95,24 @@ def _given(run, place, compiler: Compiler, progress: Progress, number: str, num_
     return make_plan(chosen, place, step, num_steps)
 
 
-def _searched(run, place, compiler: Compiler, progress: Progress, number: str, num_steps) -> Plan:
+def _plan_fastest(
+    run, place, compiler: Compiler, progress: CompileProgress, number: str, num_steps
+) -> Plan:
     settings = list(candidates(run.data.global_batch_size, architecture(run), place))
-    any_run = settings[0].applied(run)  # the bounds are those of the settings, not of the config
+    any_run = settings[0].apply_to(run)  # the bounds are those of the settings, not of the config
     progress.begin(number, f"bounds of {len(settings)} settings on {place.name}")
     bounds = compiler.bounds(any_run, place, settings, progress.tick)
     progress.end("known")
     considered = [
-        Candidate(setting, bound.memory_bytes, roofline_at_best(setting.applied(run), place, bound))
+        Candidate(
+            setting, bound.memory_bytes, roofline_at_best(setting.apply_to(run), place, bound)
+        )
         for setting, bound in zip(settings, bounds, strict=True)
     ]
 
     def compile_setting(setting: Setting, tried: int, most: int):
-        chosen = setting.applied(run)
-        known = compiler.known(chosen, place)
+        chosen = setting.apply_to(run)
+        known = compiler.read_cached(chosen, place)
         if known is None:
             mesh = "x".join(map(str, setting.mesh))
             what = f"mesh {mesh}, {setting.rows(run.data.global_batch_size)} rows, {setting.remat}"
@@ -116,14 +125,14 @@ def _searched(run, place, compiler: Compiler, progress: Progress, number: str, n
         considered,
         place.chip.usable_bytes,
         compile_setting,
-        lambda setting, step: step_roofline(setting.applied(run), place, step),
+        lambda setting, step: step_roofline(setting.apply_to(run), place, step),
     )
     step = found.step or too_large(considered, found.setting, bounds, place)
-    return make_plan(found.setting.applied(run), place, step, num_steps)
+    return make_plan(found.setting.apply_to(run), place, step, num_steps)
 
 
 def too_large(considered, setting: Setting, bounds, place: topologies.Topology) -> CompiledStep:
-    """What is known where even the least memory is more than there is: nothing was compiled."""
+    """Returns the result from bounds alone, if the least memory exceeds the device's."""
     number = [candidate.setting for candidate in considered].index(setting)
     return CompiledStep(
         fits=False,
@@ -140,7 +149,7 @@ def too_large(considered, setting: Setting, bounds, place: topologies.Topology) 
 
 
 def without_data(record: dict) -> dict:
-    """The config with a stand-in for paths that a run needs and a plan does not read."""
+    """Fills in required data paths, which a plan does not read, with a placeholder."""
     data = record.get("data")
     if isinstance(data, dict) or hasattr(data, "items"):
         needed = {"jsonl": ("train", "tokenizer"), "pyx": ("directory",)}

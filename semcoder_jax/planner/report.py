@@ -197,7 +197,7 @@ def collective_lines(plan: Plan) -> list[str]:
     exchanges = [Exchange(**record) for record in plan.step.collectives]
     if not exchanges:
         return []
-    exchanges.sort(key=lambda exchange: -sum(exchange.received()))
+    exchanges.sort(key=lambda exchange: -sum(exchange.received_bytes()))
     shapes = [",".join(map(str, exchange.shape)) or "scalar" for exchange in exchanges]
     width = max(map(len, shapes))
     lines = [
@@ -210,9 +210,9 @@ def collective_lines(plan: Plan) -> list[str]:
         lines.append(
             f"  {exchange.kind:18} {exchange.dtype:8} {shape:{width}} "
             f"{exchange.bytes / 1e6:>9,.2f} {exchange.group:>7} {exchange.times:>7,}  "
-            f"{_place(plan, exchange):10} {sum(exchange.received()) / 1e9:>11,.3f}{across}"
+            f"{_place(plan, exchange):10} {sum(exchange.received_bytes()) / 1e9:>11,.3f}{across}"
         )
-    total = sum(sum(exchange.received()) for exchange in exchanges)
+    total = sum(sum(exchange.received_bytes()) for exchange in exchanges)
     least = plan.step.least_exchanged_bytes
     share = f", {total / least:.3f} x" if least else ";"
     lines.append(

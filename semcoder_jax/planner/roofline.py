@@ -60,7 +60,7 @@ class Exchange:
         """In a step."""
         return self.count * math.prod(self.loops)
 
-    def received(self) -> tuple[float, float]:
+    def received_bytes(self) -> tuple[float, float]:
         """Bytes that a device receives in a step (from its slice, from others)."""
         within = self.group // self.slices
         inside = _share(self.kind, self.bytes, within)
@@ -106,7 +106,7 @@ def roofline(
 ) -> Roofline:
     """`executed_flops` of all devices, `memory_bytes` of one, exchanges as one takes part."""
     chip = topology.chip
-    received = [exchange.received() for exchange in exchanges]
+    received = [exchange.received_bytes() for exchange in exchanges]
     # Devices of one chip share its memory's bandwidth, its links and its host's network.
     ici_bytes = chip.devices * sum(inside for inside, _ in received)
     network_bytes = chip.devices * sum(across for _, across in received)

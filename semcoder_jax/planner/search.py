@@ -1,7 +1,7 @@
-"""The fastest setting that fits, found with few compilations.
+"""Finds the fastest setting that fits, with few compilations.
 
-Branch and bound: of every setting two bounds are known without compiling, how little memory it can
-take and how fast it can be at best (step_bounds). Settings that cannot fit are dropped; the others
+Branch and bound: every setting has two bounds known without compiling, its least memory and its
+shortest time (step_bounds). Settings that cannot fit are dropped; the others
 are compiled until none that is left can beat the best that was found to fit. A setting that did
 not fit takes with it all that surely need as much memory; one that the compiler fails at is passed
 over. The order, which decides nothing but how many are compiled: the fastest come first, judged by
@@ -30,8 +30,8 @@ class Candidate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """The fastest setting that fits, or, where none does, the one of least memory.
+class SearchResult:
+    """The fastest setting that fits, or, if none does, the one with the least memory.
 
     `compiled` settings were tried, of `considered`.
     """
@@ -48,7 +48,7 @@ def search(
     compile_setting: Callable[[Setting, int, int], CompiledStep],
     estimate: Callable[[Setting, CompiledStep], Roofline],
     tolerance: float = TOLERANCE,
-) -> Found:
+) -> SearchResult:
     """`compile_setting(setting, number, most)` says what the compiler says; it is the
     `number`-th (from 1) of at most `most`. The setting found is as fast by `estimate` as any
     that fits, but for the share `tolerance`.
@@ -99,6 +99,6 @@ def search(
                 above_bound[policy, candidate.setting.mesh] = above_bound[policy,] = ratio
             waiting = [one for one in waiting if not one.setting.needs_at_least(candidate.setting)]
     if found := best or smallest:
-        return Found(found[1], found[2], compiled, len(everything))
+        return SearchResult(found[1], found[2], compiled, len(everything))
     least = min(everything, key=lambda one: one.memory_bytes)
-    return Found(least.setting, None, compiled, len(everything))
+    return SearchResult(least.setting, None, compiled, len(everything))

@@ -1,6 +1,6 @@
-"""What of a run may be chosen for the machine: mesh, microbatches, rematerialization.
+"""Settings that adapt a run to the machine: mesh, microbatches, rematerialization.
 
-None of it changes what is learned, up to rounding. `candidates` lists every setting that a batch
+They do not change the trained model, up to rounding. `candidates` lists every setting that a batch
 and a topology allow, for the planner's search.
 """
 
@@ -26,7 +26,7 @@ _KEPT = (
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """The part of a config that a search may choose; none of it changes what is learned.
+    """The part of a config that a search may choose.
 
     `mesh` is (data, fsdp, tensor).
     """
@@ -47,7 +47,7 @@ class Setting:
         mesh = tuple(num_devices // max(known, 1) if size == -1 else size for size in sizes)
         return cls(mesh, run.train.accumulation_steps, run.compute.remat)
 
-    def applied(self, run: RunConfig) -> RunConfig:
+    def apply_to(self, run: RunConfig) -> RunConfig:
         return dataclasses.replace(
             run,
             mesh=dict(zip(MESH_AXES, self.mesh, strict=True)),
@@ -94,7 +94,7 @@ class Setting:
     def needs_at_least(self, other: "Setting") -> bool:
         """Whether it surely takes as much memory as `other`: the same mesh, as many rows at a
         time, as much kept of each, and gradients added up if `other` does."""
-        ours, theirs = _kept(self.remat), _kept(other.remat)
+        ours, theirs = _memory_rank(self.remat), _memory_rank(other.remat)
         return (
             self.mesh == other.mesh
             and self.accumulation_steps <= other.accumulation_steps
@@ -133,5 +133,5 @@ def _powers_of_two(most: int) -> Iterator[int]:
         power *= 2
 
 
-def _kept(policy: str) -> int:
+def _memory_rank(policy: str) -> int:
     return next(place for place, group in enumerate(_KEPT) if policy in group)

@@ -1,4 +1,4 @@
-"""What is known of a step before it is compiled: memory that it cannot do without, work, exchange.
+"""Lower bounds of a step, known before compiling: memory, FLOPs, bytes exchanged.
 
 Bounds from below, for the planner's search. Memory: the arguments (state, frozen parameters,
 batch), a gradient of each trained parameter, and what the rematerialization policy keeps of every
@@ -38,15 +38,18 @@ class StepBounds:
 def step_bounds(
     run: RunConfig, topology: topologies.Topology, settings: Sequence[Setting]
 ) -> list[StepBounds]:
-    """Bounds of each setting. Traces the step once a policy: mesh and microbatches change where
-    products are computed, not how many. Needs libtpu for the devices."""
+    """Returns the bounds of each setting. Needs libtpu for the devices.
+
+    Traces the step once per policy: mesh and microbatches change where products are computed, not
+    how many.
+    """
     devices = topologies.describe(topology)
     config = architecture(run)
     by_mesh: dict[tuple, StepShapes] = {}
     flops: dict[str, float] = {}
     found = []
     for setting in settings:
-        chosen = setting.applied(run)
+        chosen = setting.apply_to(run)
         if setting.mesh not in by_mesh:
             by_mesh[setting.mesh] = StepShapes.of(chosen, devices)
         if setting.remat not in flops:
@@ -59,7 +62,7 @@ def step_bounds(
             StepBounds(
                 memory_bytes=shapes.argument_bytes
                 + shapes.gradient_bytes
-                + kept_bytes(config, run.data, run.compute, setting),
+                + activation_bytes(config, run.data, run.compute, setting),
                 executed_flops=flops[setting.remat],
                 exchanged_bytes=minimum.total + tensor,
                 slice_bytes=minimum.gather + tensor,
@@ -69,7 +72,9 @@ def step_bounds(
     return found
 
 
-def kept_bytes(config: DecoderConfig, data: DataConfig, compute: Compute, setting: Setting) -> int:
+def activation_bytes(
+    config: DecoderConfig, data: DataConfig, compute: Compute, setting: Setting
+) -> int:
     """Activations of one microbatch that a device keeps for the backward pass, at least."""
     D, F = config.hidden_size, config.intermediate_size
     HK, GK = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim

@@ -22,12 +22,12 @@ GIBIBYTE = 2**30
 
 
 class TopologyError(UserError):
-    """A name that is no slice of a TPU."""
+    """Raised for a name that is not a TPU slice."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """A TPU version; figures are of one chip where nothing else is said.
+    """A TPU version; figures are per chip unless stated otherwise.
 
     Attributes:
       devices: JAX devices a chip shows (v4 as "megacore", its ordinary use: one).
@@ -137,9 +137,9 @@ class Topology:
 
 
 def parse(name: str, num_slices: int | None = None) -> Topology:
-    """The topology of a name; `num_slices` may say the number of slices instead of the name.
+    """Parses a topology name; `num_slices` may give the number of slices instead of the name.
 
-    Raises TopologyError, with the nearest real name, for a name that is none.
+    Raises TopologyError, with the nearest valid name, if the name is invalid.
     """
     match = re.fullmatch(r"(.+?)(?:x(\d+)slices?)?", name.strip().lower())
     found = match and _slice(match[1])
@@ -155,14 +155,14 @@ def parse(name: str, num_slices: int | None = None) -> Topology:
 
 
 def names(chip: Chip) -> list[str]:
-    """Every slice of a version, smallest first."""
+    """Lists the slices of a version, smallest first."""
     sides = itertools.combinations_with_replacement(chip.sides, chip.dimensions)
-    shapes = [shape for shape in map(_written, sides) if _is_slice(chip, shape)]
+    shapes = [shape for shape in map(_canonical_shape, sides) if _is_slice(chip, shape)]
     return [Topology(chip, shape).slice_name for shape in sorted(shapes, key=math.prod)]
 
 
 def describe(topology: Topology) -> list:
-    """Its JAX devices, to compile for. Needs libtpu; raises TopologyError if that refuses."""
+    """Returns the JAX devices to compile for. Needs libtpu; raises TopologyError if it fails."""
     import jax
     from jax.experimental import topologies
 
@@ -209,7 +209,7 @@ def _is_slice(chip: Chip, shape: tuple[int, ...]) -> bool:
     return all(side % 4 == 0 for side in shape) and shape == tuple(sorted(shape))
 
 
-def _written(sides: tuple[int, ...]) -> tuple[int, ...]:
+def _canonical_shape(sides: tuple[int, ...]) -> tuple[int, ...]:
     """A host's board is written 2x2x1, everything larger in growing order."""
     return (2, 2, 1) if sides == (1, 2, 2) else sides
 

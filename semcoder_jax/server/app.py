@@ -1,7 +1,7 @@
-"""The web application: routes, keys, limits, streams.
+"""The web application: routes, API key, limits, streams.
 
-A client that goes away cancels what it asked for. Bodies must be declared as JSON: a page in a
-browser cannot send those to a server on the same machine without being allowed to first.
+A client that disconnects cancels its requests. Bodies must have the JSON content type, which a
+browser page cannot send to another origin without permission.
 """
 
 import asyncio
@@ -21,8 +21,13 @@ from starlette.routing import Route
 from semcoder_jax.inference.params import SamplingError
 from semcoder_jax.server.engine_thread import EngineStoppedError, EngineThread, QueueFullError
 from semcoder_jax.server.prometheus import ServerMetrics
-from semcoder_jax.server.protocol import Asked, BadRequestError, Limits, understand
-from semcoder_jax.server.responses import Answer, error_body
+from semcoder_jax.server.protocol import (
+    BadRequestError,
+    CompletionRequest,
+    RequestLimits,
+    parse_request,
+)
+from semcoder_jax.server.responses import ResponseBuilder, error_body
 
 logger = logging.getLogger("semcoder_jax.server")
 PATHS = {"/v1/completions": "completions", "/v1/chat/completions": "chat"}
@@ -32,21 +37,21 @@ LARGEST_BODY = 16 << 20
 
 @dataclasses.dataclass(frozen=True)
 class ServerOptions:
-    """What the server is told.
+    """Settings of the server.
 
     Attributes:
-      model_name: under which clients find the model.
-      limits: of a request.
-      api_key: without which /v1 answers 401; None for no key.
+      model_name: name of the model for clients.
+      limits: limits of a request.
+      api_key: key that /v1 requires (otherwise 401); None for no key.
     """
 
     model_name: str
-    limits: Limits
+    limits: RequestLimits
     api_key: str | None = None
 
 
 def make_app(thread: EngineThread, options: ServerOptions) -> Starlette:
-    """The application; the engine's thread lives as long as it does."""
+    """Builds the application, which starts and stops the engine's thread."""
     server = _Server(thread, options)
 
     @contextlib.asynccontextmanager
@@ -69,7 +74,7 @@ def make_app(thread: EngineThread, options: ServerOptions) -> Starlette:
 
 
 class _Refusal(Exception):
-    """An answer other than 200, ready to send."""
+    """Carries an error response, ready to send."""
 
     def __init__(self, status: int, body: dict, headers: dict | None = None):
         self.response = JSONResponse(body, status, headers)
@@ -127,14 +132,14 @@ class _Server:
         try:
             self._check_key(request)
             asked = self._understand(PATHS[path], await _json_body(request))
-            answer = Answer(asked, self._options.model_name, self._tokenizer)
+            answer = ResponseBuilder(asked, self._options.model_name, self._tokenizer)
             updates = self._thread.updates(asked.requests)
-            # The first news, before the status is sent: a full queue is a 429, not a broken stream.
-            first = await _unless_gone(request, anext(updates))
+            # Wait for the first update before sending the status: a full queue must answer 429.
+            first = await _cancel_on_disconnect(request, anext(updates))
             if asked.stream:
                 lines = self._lines(asked, answer, first, updates, started)
                 return StreamingResponse(lines, media_type="text/event-stream")
-            body = await _unless_gone(request, self._whole(asked, answer, first, updates))
+            body = await _cancel_on_disconnect(request, self._whole(asked, answer, first, updates))
             self._count(path, 200, asked, answer, started)
             return JSONResponse(body)
         except _Refusal as refusal:
@@ -161,9 +166,9 @@ class _Server:
             body = error_body("a wrong API key, or none", "invalid_request_error")
             raise _Refusal(401, body, {"WWW-Authenticate": "Bearer"})
 
-    def _understand(self, kind: str, body) -> Asked:
+    def _understand(self, kind: str, body) -> CompletionRequest:
         try:
-            return understand(
+            return parse_request(
                 kind,
                 body,
                 model_name=self._options.model_name,
@@ -175,7 +180,9 @@ class _Server:
                 400, error_body(str(error), "invalid_request_error", error.param)
             ) from None
 
-    async def _whole(self, asked: Asked, answer: Answer, first, updates) -> dict:
+    async def _whole(
+        self, asked: CompletionRequest, answer: ResponseBuilder, first, updates
+    ) -> dict:
         generations = {}
         async with contextlib.aclosing(_and_then(first, updates)) as news:
             async for index, update in news:
@@ -184,7 +191,7 @@ class _Server:
         return answer.whole(generations)
 
     async def _lines(self, asked, answer, first, updates, started) -> AsyncIterator[str]:
-        """Server-sent events; leaving them cancels."""
+        """Yields server-sent events; closing the iterator cancels the request."""
         status, seen_text = CLIENT_GONE, False
         try:
             async with contextlib.aclosing(_and_then(first, updates)) as news:
@@ -214,7 +221,14 @@ class _Server:
             path = next(path for path, kind in PATHS.items() if kind == asked.kind)
             self._count(path, status, asked, answer, started)
 
-    def _count(self, path: str, status: int, asked: Asked, answer: Answer, started: float) -> None:
+    def _count(
+        self,
+        path: str,
+        status: int,
+        asked: CompletionRequest,
+        answer: ResponseBuilder,
+        started: float,
+    ) -> None:
         self._metrics.requests.labels(path, status).inc()
         self._metrics.prompt_tokens.inc(asked.prompt_tokens)
         self._metrics.completion_tokens.inc(answer.completion_tokens)
@@ -243,10 +257,10 @@ def _no_constant(name: str):
     raise ValueError(f"{name} is no number of JSON")
 
 
-async def _unless_gone(request: Request, work):
-    """What `work` gives; it is cancelled where the client goes away (ClientDisconnect)."""
+async def _cancel_on_disconnect(request: Request, work):
+    """Awaits `work`, and cancels it if the client disconnects (ClientDisconnect)."""
     work = asyncio.ensure_future(work)
-    gone = asyncio.create_task(_gone(request))
+    gone = asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
@@ -259,7 +273,7 @@ async def _unless_gone(request: Request, work):
         await asyncio.gather(work, gone, return_exceptions=True)
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

@@ -1,4 +1,4 @@
-"""The engine in a thread of its own, its news handed to the event loop; a bounded line before."""
+"""Runs the engine in its own thread and forwards updates to the event loop; bounds the queue."""
 
 import asyncio
 import dataclasses
@@ -14,7 +14,7 @@ IDLE_SECONDS = 1.0  # between looks at whether to stop; work wakes the thread at
 
 
 class QueueFullError(RuntimeError):
-    """No room for more samples. `retry_after`: seconds after which there may be."""
+    """Raised if the queue is full; `retry_after` is an estimate in seconds."""
 
     def __init__(self, message: str, retry_after: int):
         super().__init__(message)
@@ -22,12 +22,12 @@ class QueueFullError(RuntimeError):
 
 
 class EngineStoppedError(RuntimeError):
-    """The engine has failed, or is being shut down."""
+    """Raised if the engine has failed, or is shutting down."""
 
 
 @dataclasses.dataclass
 class _Ticket:
-    """Where the news of a request go; `left` samples have not ended."""
+    """Queue for the updates of a request; `left` counts the samples that have not ended."""
 
     updates: asyncio.Queue
     left: int
@@ -37,8 +37,8 @@ class EngineThread:
     """Runs `engine.step` while there is work.
 
     Args:
-      engine: nobody else may call its `step`.
-      max_waiting: samples that may be in hand beyond the engine's slots.
+      engine: engine whose `step` only this thread calls.
+      max_waiting: maximum number of open samples beyond the engine's slots.
     """
 
     def __init__(self, engine: Engine, *, max_waiting: int):
@@ -55,7 +55,7 @@ class EngineThread:
 
     @property
     def num_open(self) -> int:
-        """Samples in hand, at work or waiting."""
+        """Number of open samples, active or waiting."""
         return sum(ticket.left for ticket in tuple(self._tickets.values()))
 
     @property
@@ -63,21 +63,21 @@ class EngineThread:
         return self._thread.is_alive() and self.failure is None
 
     def start(self) -> None:
-        """To be called from the event loop that will ask."""
+        """Starts the thread; call it from the event loop that awaits the updates."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def stop(self) -> None:
-        """Let go of everything that is still open, and end the thread."""
+        """Drops all open requests and ends the thread."""
         self._stopping = True
         self._wake.set()
         self._thread.join()
 
     async def updates(self, requests: Sequence[Request]) -> AsyncIterator[tuple[int, Update]]:
-        """(index of the request, news of one of its samples) until all samples have ended.
+        """Yields (index of the request, update) until all samples have ended.
 
-        All requests are taken, or none: raises SamplingError for one that cannot be served,
-        QueueFullError, or EngineStoppedError. Closing the iterator cancels what has not ended.
+        Accepts all requests or none: raises SamplingError if one cannot be served,
+        QueueFullError, or EngineStoppedError. Closing the iterator cancels the open samples.
         """
         inbox: asyncio.Queue = asyncio.Queue()
         index_of: dict[int, int] = {}
@@ -91,11 +91,11 @@ class EngineThread:
                 left -= update.generation is not None
                 yield index_of[update.ticket], update
         finally:
-            self._drop(index_of)
+            self._cancel_open(index_of)
 
     def _submit(self, requests: Sequence[Request], inbox, index_of: dict[int, int]) -> None:
         count = sum(request.n for request in requests)
-        with self._lock:  # held also when news are handed out: none comes before its ticket
+        with self._lock:  # also held by `_dispatch`: no update precedes its ticket
             if not self.alive or self._stopping:
                 raise EngineStoppedError("the engine is not running")
             num_open = self.num_open
@@ -113,8 +113,8 @@ class EngineThread:
                 self._tickets[ticket] = _Ticket(inbox, request.n)
         self._wake.set()
 
-    def _drop(self, tickets: dict[int, int]) -> None:
-        """Cancel those of the tickets that are still open; nobody listens to them any more."""
+    def _cancel_open(self, tickets: dict[int, int]) -> None:
+        """Cancels the tickets that are still open."""
         with self._lock:
             for number in tickets:
                 if self._tickets.pop(number, None) is not None:
@@ -132,7 +132,7 @@ class EngineThread:
                 started = time.monotonic()
                 for update in self.engine.step():
                     began.setdefault(update.ticket, started)
-                    self._hand_out(update, started - began[update.ticket])
+                    self._dispatch(update, started - began[update.ticket])
                 began = {number: at for number, at in began.items() if number in self._tickets}
         except BaseException as error:
             self.failure = error
@@ -140,9 +140,9 @@ class EngineThread:
         with self._lock:
             tickets, self._tickets = self._tickets, {}
         for inbox in {id(t.updates): t.updates for t in tickets.values()}.values():
-            self._tell(inbox, EngineStoppedError("the engine has stopped"))
+            self._send(inbox, EngineStoppedError("the engine has stopped"))
 
-    def _hand_out(self, update: Update, seconds: float) -> None:
+    def _dispatch(self, update: Update, seconds: float) -> None:
         with self._lock:
             ticket = self._tickets.get(update.ticket)
             if ticket is None:
@@ -152,9 +152,9 @@ class EngineThread:
                 ticket.left -= 1
                 if not ticket.left:
                     del self._tickets[update.ticket]
-        self._tell(ticket.updates, update)
+        self._send(ticket.updates, update)
 
-    def _tell(self, inbox: asyncio.Queue, news) -> None:
+    def _send(self, inbox: asyncio.Queue, news) -> None:
         try:
             self._loop.call_soon_threadsafe(inbox.put_nowait, news)
         except RuntimeError:  # the loop is closed: nobody is left to tell

@@ -1,4 +1,4 @@
-"""What the server counts, for /metrics: requests here, the engine's numbers read when asked."""
+"""Metrics for /metrics: counts requests, and reads the engine's counters on each scrape."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,10 @@ SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
 class ServerMetrics:
-    """The metrics of one application, in a registry of its own.
+    """Holds the metrics of one application in its own registry.
 
     Attributes:
-      requests: by path and status; 499 where the client went away.
+      requests: requests by path and status; 499 if the client disconnected.
       prompt_tokens, completion_tokens: of answered requests, streams among them.
       first_text_seconds, request_seconds: from a request's arrival.
     """
@@ -32,7 +32,7 @@ class ServerMetrics:
         self.registry.register(_EngineCollector(thread))
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """(all metrics, content type) in the newest format that an Accept header names."""
+        """Returns (all metrics, content type) in the newest format of the Accept header."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
 

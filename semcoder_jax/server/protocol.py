@@ -1,8 +1,7 @@
-"""Requests of OpenAI's completions and chat API into engine requests.
+"""Parses requests of OpenAI's completions and chat API into engine requests.
 
-Source: the API reference of OpenAI (completions, chat completions). `top_k` is an addition, as in
-other servers. A parameter that would change the answer and is not supported is an error, never
-ignored.
+Source: the API reference of OpenAI (completions, chat completions). `top_k` is an extension, as in
+other servers. An unsupported parameter that would change the answer is an error.
 """
 
 import dataclasses
@@ -19,7 +18,7 @@ from semcoder_jax.inference.params import MAX_TOP_LOGPROBS, SamplingError, Sampl
 COMPLETION_TOKENS = 16  # OpenAI's default for completions
 MAX_STOP_STRINGS = 16
 
-# Fields that mean nothing here, or nothing but with these values.
+# Ignored fields, and fields supported only with these values.
 WITHOUT_EFFECT = ("user", "metadata", "store", "service_tier", "safety_identifier")
 ONLY = {
     "frequency_penalty": (0, None),
@@ -56,7 +55,7 @@ FIELDS = {
 
 
 class BadRequestError(UserError):
-    """A request that cannot be served as it stands; `param` is the field at fault."""
+    """Raised for a request that cannot be served; `param` is the field at fault."""
 
     def __init__(self, message: str, param: str | None = None):
         super().__init__(f"{param}: {message}" if param else message)
@@ -64,12 +63,12 @@ class BadRequestError(UserError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
-    """What a request may ask for.
+class RequestLimits:
+    """Limits of a request.
 
     Attributes:
-      prompt_tokens: most tokens of a prompt.
-      samples: most samples of a request, n times its prompts.
+      prompt_tokens: maximum number of tokens of a prompt.
+      samples: maximum number of samples of a request, n times its prompts.
       context: positions of the model.
     """
 
@@ -79,13 +78,13 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
-    """A request understood.
+class CompletionRequest:
+    """A parsed request.
 
     Attributes:
       kind: "completions" or "chat".
-      requests: one a prompt, prompts as token ids, n samples each.
-      stream, include_usage: as asked.
+      requests: one per prompt, prompts as token ids, n samples each.
+      stream, include_usage: values of the fields in the body.
     """
 
     kind: str
@@ -102,8 +101,10 @@ class Asked:
         return sum(len(request.prompt) for request in self.requests)
 
 
-def understand(kind: str, body, *, model_name: str, tokenizer, limits: Limits) -> Asked:
-    """The engine's requests. Raises BadRequestError with one line."""
+def parse_request(
+    kind: str, body, *, model_name: str, tokenizer, limits: RequestLimits
+) -> CompletionRequest:
+    """Parses a body into engine requests. Raises BadRequestError with one line."""
     if not isinstance(body, dict):
         raise BadRequestError("the body must be a JSON object")
     for name in body:
@@ -144,7 +145,7 @@ def understand(kind: str, body, *, model_name: str, tokenizer, limits: Limits) -
         Request(tokens, params, n=n, first_sample=i * n, streaming=stream)
         for i, tokens in enumerate(prompts)
     )
-    return Asked(kind, requests, stream, bool(options and options.get("include_usage")))
+    return CompletionRequest(kind, requests, stream, bool(options and options.get("include_usage")))
 
 
 def _params(kind: str, body: Mapping, context: int) -> SamplingParams:

@@ -1,4 +1,4 @@
-"""The engine's news as bodies of OpenAI's completions and chat API, whole or in chunks of a stream.
+"""Builds the response bodies of OpenAI's completions and chat API, whole or as stream chunks.
 
 Source: the API reference of OpenAI (completions, chat completions, their stream objects).
 """
@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from semcoder_jax.inference.params import Generation, TokenLogprobs
-from semcoder_jax.server.protocol import Asked
+from semcoder_jax.server.protocol import CompletionRequest
 
 OBJECTS = {
     ("completions", False): "text_completion",
@@ -19,10 +19,10 @@ OBJECTS = {
 FINISH_REASONS = {"stop": "stop", "length": "length", "cancelled": "stop"}
 
 
-class Answer:
-    """One answer: its id, its time, and its shapes."""
+class ResponseBuilder:
+    """Builds the bodies of one response, which share an id and a time."""
 
-    def __init__(self, asked: Asked, model_name: str, tokenizer):
+    def __init__(self, asked: CompletionRequest, model_name: str, tokenizer):
         self._asked = asked
         self._tokenizer = tokenizer
         self._offsets: dict[int, int] = {}  # of the next token's text, by choice
@@ -44,7 +44,7 @@ class Answer:
         }
 
     def whole(self, generations: dict[int, Generation]) -> dict:
-        """The body of an answer that is not streamed; generations by index of the choice."""
+        """Returns the body of a response without streaming; generations by index of the choice."""
         choices = []
         for index, generation in sorted(generations.items()):
             self.completion_tokens += len(generation.tokens)
@@ -55,7 +55,7 @@ class Answer:
         return self._frame | {"choices": choices, "usage": self.usage()}
 
     def opening(self) -> list[dict]:
-        """Chunks that name the role of each choice (chat only)."""
+        """Returns the chunks with the role of each choice (chat only)."""
         if self._asked.kind != "chat":
             return []
         return [
@@ -64,7 +64,7 @@ class Answer:
         ]
 
     def portion(self, index: int, text: str, tokens: Sequence[int], logprobs) -> dict:
-        """A chunk with new text of a choice."""
+        """Returns a chunk with new text of a choice."""
         self.completion_tokens += len(tokens)
         content = {"delta": {"content": text}} if self._asked.kind == "chat" else {"text": text}
         return self._chunk(index, content | {"logprobs": self._logprobs(index, tokens, logprobs)})
@@ -74,7 +74,7 @@ class Answer:
         return self._chunk(index, content | {"finish_reason": FINISH_REASONS[finish_reason]})
 
     def closing(self) -> dict | None:
-        """The chunk with the counts, where it was asked for."""
+        """Returns the chunk with the token counts, if the request includes usage."""
         if not self._asked.include_usage:
             return None
         return self._frame | {"choices": [], "usage": self.usage()}
@@ -129,5 +129,5 @@ class Answer:
 
 
 def error_body(message: str, kind: str, param: str | None = None) -> dict:
-    """OpenAI's error object."""
+    """Returns OpenAI's error object."""
     return {"error": {"message": message, "type": kind, "param": param, "code": None}}

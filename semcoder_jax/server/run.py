@@ -1,6 +1,6 @@
-"""A model served over HTTP until SIGINT or SIGTERM.
+"""Serves a model over HTTP until SIGINT or SIGTERM.
 
-jax and the model's rooms are imported once the port is bound, so that mistakes end at once.
+Imports JAX and the model only after binding the port, so that wrong arguments fail at once.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from semcoder_jax.errors import UserError
 
 
 class ServeError(UserError):
-    """An address that cannot be bound, devices that are missing, or a package that is not there."""
+    """Raised if an address cannot be bound, or devices or a package are missing."""
 
 
 def serve(
@@ -71,8 +71,8 @@ def serve(
     except ImportError as error:
         message = f"{error.name} is missing: {install_command('serve')}"
         raise ServeError(message) from None
-    # Bound before the model is read, so that a taken port is told at once.
-    with _bound_socket(host, port) as listener, _server_logs():
+    # Bind before loading the model, so that a port in use fails at once.
+    with _bind_socket(host, port) as listener, _server_logs():
         engine = _make_engine(
             checkpoint,
             dtype=dtype,
@@ -103,7 +103,7 @@ def _make_engine(
     tensor_parallel: int,
     **engine_options: Any,
 ) -> Any:
-    """The engine over the checkpoint's model, not yet compiled."""
+    """Loads the model and creates its engine, without compiling."""
     import jax
 
     from semcoder_jax.inference.engine import Engine
@@ -129,18 +129,18 @@ def _run_server(
     max_prompt_tokens: int | None,
     grace_seconds: int,
 ) -> bool:
-    """Compiles, serves until a signal; whether the engine was sound to the end."""
+    """Compiles and serves until a signal; returns whether the engine did not fail."""
     import uvicorn
 
     from semcoder_jax.server.app import ServerOptions, make_app
     from semcoder_jax.server.engine_thread import EngineThread
-    from semcoder_jax.server.protocol import Limits
+    from semcoder_jax.server.protocol import RequestLimits
 
     log = logging.getLogger("semcoder_jax.server")
     host, port = listener.getsockname()[:2]
     if api_key is None and not _is_loopback(host):
         log.warning("other machines can reach this server, and it asks for no API key")
-    limits = Limits(
+    limits = RequestLimits(
         prompt_tokens=min(max_prompt_tokens or engine.context - 1, engine.context - 1),
         samples=max_samples,
         context=engine.context,
@@ -155,7 +155,7 @@ def _run_server(
         lifespan="on",
         timeout_graceful_shutdown=grace_seconds,
     )
-    listener.listen(2048)  # so that who reads this may connect at once
+    listener.listen(2048)  # accept connections before the log line below
     log.info("serving %s at http://%s:%d/v1", name, f"[{host}]" if ":" in host else host, port)
     _make_server(uvicorn, config).run(sockets=[listener])
     return thread.failure is None
@@ -163,7 +163,7 @@ def _run_server(
 
 @contextlib.contextmanager
 def _server_logs() -> Iterator[None]:
-    """Logs to stderr with times; what a library or a caller had set up comes back at the end."""
+    """Logs to stderr with times; restores the previous logging setup at the end."""
     handler = StderrHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     levels = {None: logging.INFO} | dict.fromkeys(("jax", "orbax", "absl"), logging.WARNING)
@@ -200,7 +200,7 @@ def _make_server(uvicorn, config):
     return Server(config)
 
 
-def _bound_socket(host: str, port: int) -> socket.socket:
+def _bind_socket(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)

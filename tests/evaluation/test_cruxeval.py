@@ -5,13 +5,20 @@ import json
 import pytest
 
 from data_pipeline.execution.service import Sandbox
-from semcoder_jax.evaluation.benchmarks.cruxeval import CruxEval, DataError, Problem, read_problems
-from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.benchmarks.cruxeval import (
+    CruxEval,
+    CruxEvalProblem,
+    DataError,
+    read_problems,
+)
+from semcoder_jax.evaluation.harness import Response
 
-SQUARE = Problem("square", "def f(x):\n    return x * x", "3", "9", "f")
-NAMED = Problem("named", "def g(s):\n    return s + s", "'a'", "'aa'", "g")
-WORDS = Problem("words", "def f(d):\n    return {'a': 1, 'b': d}", "2", "{'a': 1, 'b': 2}", "f")
-LAMBDA = Problem("lambda", "def f(g):\n    return g(2)", "(lambda x: x + 1)", "3", "f")
+SQUARE = CruxEvalProblem("square", "def f(x):\n    return x * x", "3", "9", "f")
+NAMED = CruxEvalProblem("named", "def g(s):\n    return s + s", "'a'", "'aa'", "g")
+WORDS = CruxEvalProblem(
+    "words", "def f(d):\n    return {'a': 1, 'b': d}", "2", "{'a': 1, 'b': 2}", "f"
+)
+LAMBDA = CruxEvalProblem("lambda", "def f(g):\n    return g(2)", "(lambda x: x + 1)", "3", "f")
 PROBLEMS = (SQUARE, NAMED, WORDS, LAMBDA)
 
 
@@ -28,11 +35,11 @@ def outcomes(direction, said, sandbox):
 
 def response(task, mode, answer, **fields):
     text = f"### Conclusion\nSo.\n[/MONOLOGUE]\n\n[ANSWER]\n{answer}\n"
-    return Said(task, 0, "monologue", mode, text, "stop", **fields)
+    return Response(task, 0, "monologue", mode, text, "stop", **fields)
 
 
 def answer_alone(task, mode, answer):
-    return Said(task, 0, "direct", mode, answer, is_answer=True)
+    return Response(task, 0, "direct", mode, answer, is_answer=True)
 
 
 @pytest.mark.parametrize("direction", ["output", "input"])
@@ -115,14 +122,14 @@ def test_what_the_official_scorer_passes_over(sandbox):
     assert outcomes("output", said, sandbox) == ["wrong", "malformed"]
     said = [
         answer_alone("named", "compat", "'f(' or 'aa'"),
-        Said("named", 0, "direct", "fixed", None),
+        Response("named", 0, "direct", "fixed", None),
     ]
     assert outcomes("input", said, sandbox) == ["wrong", "missing"]
 
 
 def test_an_expected_value_does_not_reach_the_sandbox_in_fixed(sandbox):
     """An object that is equal to everything."""
-    equal = Problem(
+    equal = CruxEvalProblem(
         "equal",
         "class E:\n    def __eq__(self, other): return True\ndef f(x):\n    return E()",
         "1",
@@ -238,7 +245,7 @@ def test_official_samples_score_as_published(shared_data, sandbox, direction, ri
 )
 def test_compat_runs_the_assertion_as_a_statement(sandbox, answer, right):
     """Expected by hand: what Python makes of `assert 4 == <answer>` behind the program."""
-    problem = Problem("a", "def f(x):\n    return x + 1", "3", "4", "f")
-    said = Said("a", 0, "direct", "compat", answer, is_answer=True)
+    problem = CruxEvalProblem("a", "def f(x):\n    return x + 1", "3", "4", "f")
+    said = Response("a", 0, "direct", "compat", answer, is_answer=True)
     (judged,) = CruxEval([problem], "output").judge([said], sandbox)
     assert judged.right is right

@@ -7,10 +7,10 @@ import pytest
 
 from data_pipeline.execution.service import Sandbox
 from semcoder_jax.evaluation.benchmarks.data import DataError
-from semcoder_jax.evaluation.benchmarks.evalplus import EvalPlus, Task, read_tasks
-from semcoder_jax.evaluation.benchmarks.evalplus_oracles import Judge, mbpp_arguments
-from semcoder_jax.evaluation.benchmarks.solutions import longest_program, sanitized, stated_program
-from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.benchmarks.evalplus import EvalPlus, EvalPlusTask, read_tasks
+from semcoder_jax.evaluation.benchmarks.evalplus_oracles import EvalPlusOracle, mbpp_arguments
+from semcoder_jax.evaluation.benchmarks.solutions import extract_program, longest_program, sanitize
+from semcoder_jax.evaluation.harness import Response
 from semcoder_jax.evaluation.results import RIGHT
 
 FILES = {
@@ -22,7 +22,7 @@ SOME = {
     "humaneval": (0, 2, 10, 32, 38, 50),
     "mbpp": (2, 7, 124, 252, 278, 558, 581, 615, 722, 793),
 }
-DOUBLE = Task(
+DOUBLE = EvalPlusTask(
     "T/0",
     'def double(x):\n    """ Twice x.\n    >>> double(2)\n    4\n    """\n',
     "double",
@@ -54,7 +54,7 @@ def some_tasks(shared_data, family):
 
 def judged(benchmark, programs, sandbox, mode="compat"):
     """{task: (outcome by base, by all)}"""
-    said = [Said(task, 0, "code", mode, text, is_answer=True) for task, text in programs]
+    said = [Response(task, 0, "code", mode, text, is_answer=True) for task, text in programs]
     answers = list(benchmark.judge(said, sandbox))
     assert len(answers) == 2 * len(said)
     pairs = zip(answers[::2], answers[1::2], strict=True)
@@ -128,7 +128,7 @@ def test_outcomes(sandbox, cache, program, outcomes):
 
 
 def test_a_large_result_is_compared_by_value(sandbox, cache):
-    task = Task(
+    task = EvalPlusTask(
         "T/1", "def many(n):\n", "many", "    return list(range(n))\n", ([100_000],), (), 0.0
     )
     benchmark = EvalPlus([task], "humaneval", cache=cache)
@@ -144,7 +144,9 @@ def test_a_large_result_is_compared_by_value(sandbox, cache):
 
 def test_nothing_said_is_wrong_and_counts(sandbox, cache):
     benchmark = EvalPlus([DOUBLE], "humaneval", cache=cache)
-    said = [Said("T/0", n, "code", "fixed", text) for n, text in enumerate([None, " \n", "zzz ("])]
+    said = [
+        Response("T/0", n, "code", "fixed", text) for n, text in enumerate([None, " \n", "zzz ("])
+    ]
     outcomes = [answer.outcome for answer in benchmark.judge(said, sandbox)]
     assert outcomes == ["missing"] * 2 + ["no answer"] * 2 + ["syntax error"] * 2
 
@@ -155,28 +157,28 @@ def test_nothing_said_is_wrong_and_counts(sandbox, cache):
 )
 def test_a_completion_goes_on_with_the_prompt(sandbox, cache, mode, text):
     benchmark = EvalPlus([DOUBLE], "humaneval", cache=cache)
-    answers = list(benchmark.judge([Said("T/0", 0, "code", mode, text, "stop")], sandbox))
+    answers = list(benchmark.judge([Response("T/0", 0, "code", mode, text, "stop")], sandbox))
     assert [answer.benchmark for answer in answers] == ["HumanEval", "HumanEval+"]
     assert all(answer.right for answer in answers)
 
 
 def test_fixed_reads_what_the_sanitizer_loses():
     decorated = "import functools\n@functools.cache\ndef double(x):\n    return 2 * x\n"
-    assert "def double" not in sanitized(decorated, "double")
-    assert stated_program(decorated, "double") == decorated
+    assert "def double" not in sanitize(decorated, "double")
+    assert extract_program(decorated, "double") == decorated
     said = "Sure.\n```python\ndef double(x):\n    return 2 * x\nprint(double(3))\n```\nDone."
-    assert stated_program(said, "double").strip() == "def double(x):\n    return 2 * x"
+    assert extract_program(said, "double").strip() == "def double(x):\n    return 2 * x"
 
 
 def test_sanitizer_keeps_what_the_entry_needs():
     needed = "def g(x):\n    return A + x\ndef f(x):\n    return g(x)"
     code = f"import os\nA = 1\nB = 2\n{needed}\nf(1)\n"
-    assert sanitized(code, "f") == f"import os\nA = 1\n{needed}"
+    assert sanitize(code, "f") == f"import os\nA = 1\n{needed}"
     assert longest_program("Here:\n\nx = 1\ny = 2\n= no") == "\nx = 1\ny = 2"
 
 
 def test_tolerance_once_needed_stays():
-    judge = Judge("humaneval", "f", 0.0)
+    judge = EvalPlusOracle("humaneval", "f", 0.0)
     assert not judge.passes([], 1_000_000_001, 1_000_000_000)
     assert judge.passes([], ["f", "0.30000000000000004"], ["f", "0.3"])
     assert judge.passes([], 1_000_000_001, 1_000_000_000)  # EvalPlus: now within 1e-7 of it
@@ -193,7 +195,7 @@ def test_arguments_that_json_cannot_spell():
 
 def test_samples_in_evalplus_form(tmp_path, sandbox, cache):
     benchmark = EvalPlus(
-        [DOUBLE, Task("T/1", DOUBLE.prompt, "double", DOUBLE.solution, ([1],), (), 0.0)],
+        [DOUBLE, EvalPlusTask("T/1", DOUBLE.prompt, "double", DOUBLE.solution, ([1],), (), 0.0)],
         "humaneval",
         cache=cache,
     )

@@ -99,8 +99,8 @@ TEXTS = {  # what a model may write after "def f(x):" and its docstring
 
 @pytest.mark.slow
 def test_programs_are_sanitized_as_evalplus_does(evalplus_python):
-    from semcoder_jax.evaluation.benchmarks.solutions import sanitized
+    from semcoder_jax.evaluation.benchmarks.solutions import sanitize
 
     programs = {name: f'def f(x):\n    """Doc."""\n{text}' for name, text in TEXTS.items()}
-    ours = {name: sanitized(program, "f").strip() for name, program in programs.items()}
+    ours = {name: sanitize(program, "f").strip() for name, program in programs.items()}
     assert ours == dict(zip(programs, evalplus_peer.sanitized(programs.values(), "f"), strict=True))

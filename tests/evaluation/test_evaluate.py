@@ -110,7 +110,6 @@ def test_any_part_of_a_store_is_scored_over_all_tasks(checkpoint, problems_file,
 def ask_directly(server, problems, workdir) -> list[str]:
     """The command line that asks an endpoint for answers alone."""
     return [
-        "evaluate",
         CONFIG,
         f"--config.data={problems}",
         "--config.variants=('direct',)",

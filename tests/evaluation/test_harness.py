@@ -5,7 +5,14 @@ from data_pipeline.monologue.forward import forward_monologue
 from data_pipeline.tracing import trace_call
 from semcoder_jax.evaluation.benchmarks import cruxeval
 from semcoder_jax.evaluation.generators import REFUSED, ModelSource
-from semcoder_jax.evaluation.harness import Said, from_rows, generate, judged, questions, row_seed
+from semcoder_jax.evaluation.harness import (
+    Response,
+    generate,
+    questions,
+    responses_from_rows,
+    row_seed,
+    score_generations,
+)
 from semcoder_jax.evaluation.results import Answer
 from semcoder_jax.evaluation.store import GenerationStore, read_store
 from semcoder_jax.inference.generate import Generation, SamplingParams
@@ -71,13 +78,13 @@ def test_modes_that_ask_in_the_same_bytes_share_a_generation(tmp_path):
     source = Scripted()
     found = generated(tmp_path / "g.jsonl", source, samples=2)
     assert sorted(prompt for prompt, _ in source.asked) == ["a", "a", "a'", "a'", "b", "b"]
-    assert [(s.mode, s.task, s.sample) for s in found.said] == [
+    assert [(s.mode, s.task, s.sample) for s in found.responses] == [
         (mode, task, sample) for mode in ("compat", "fixed") for task in "ab" for sample in (0, 1)
     ]
-    assert all(s.text == "4" and s.finish_reason == "stop" for s in found.said)
+    assert all(s.text == "4" and s.finish_reason == "stop" for s in found.responses)
     assert found.tokens_per_second > 0
     again = Scripted()
-    assert generated(tmp_path / "g.jsonl", again, samples=2).said == found.said
+    assert generated(tmp_path / "g.jsonl", again, samples=2).responses == found.responses
     assert again.asked == []
     more = Scripted()
     generated(tmp_path / "g.jsonl", more, samples=3)
@@ -94,7 +101,7 @@ def test_rows_of_a_file_that_fit_nothing_are_told(tmp_path):
     generated(tmp_path / "g.jsonl", Scripted(), samples=2, modes=("compat",))
     _, rows = read_store(tmp_path / "g.jsonl")
     asked = {"variants": ("monologue",), "modes": ("fixed",), "samples": 1}
-    said, notes = from_rows(Sums(), rows, **asked)
+    said, notes = responses_from_rows(Sums(), rows, **asked)
     assert [one.text for one in said] == [None, "4"]  # "a" was asked in other bytes
     assert notes == (
         "1 of 2 questions have no generation: wrong answers",
@@ -111,14 +118,18 @@ def test_every_monologue_is_held_against_its_run(tmp_path):
     with Sandbox(workers=1) as sandbox:
         for text, sound, kind in ((true, 1, {}), (false, 0, {"value": 1})):
             source = Scripted(text)
-            said = generated(tmp_path / f"{sound}.jsonl", source, modes=("fixed",)).said
-            silent = [*said, *(s for s in generated(tmp_path / "no.jsonl", None).said)]
-            run = judged(Sums(), silent[:3], sandbox, model="m", identity={}, progress=None)
+            said = generated(tmp_path / f"{sound}.jsonl", source, modes=("fixed",)).responses
+            silent = [*said, *(s for s in generated(tmp_path / "no.jsonl", None).responses)]
+            run = score_generations(
+                Sums(), silent[:3], sandbox, model="m", identity={}, progress=None
+            )
             reasoning = run.scores[0].reasoning
             assert reasoning.monologues == 2 and reasoning.sound == 2 * sound
             assert {k: n // 2 for k, n in reasoning.first_wrong.items()} == kind
             assert run.answers[2].claims is None and run.answers[2].outcome == "missing"
-        hanging = judged(Sums(HANGS), said, sandbox, model="m", identity={}, progress=None)
+        hanging = score_generations(
+            Sums(HANGS), said, sandbox, model="m", identity={}, progress=None
+        )
         assert all(answer.claims is not None for answer in hanging.answers)
 
 
@@ -136,16 +147,16 @@ def test_what_cannot_be_asked_is_an_answer_that_says_nothing(tmp_path):
 def test_a_monologue_without_a_run_still_counts():
     """A backward one that found no call: it is one of the monologues, with nothing confirmed."""
     program = "def f(x):\n    return x\n"
-    problem = cruxeval.Problem("sample_0", program, "3", "3", "f")
+    problem = cruxeval.CruxEvalProblem("sample_0", program, "3", "3", "f")
     said = [
-        Said("sample_0", 0, "monologue", "fixed", text, "stop")
+        Response("sample_0", 0, "monologue", "fixed", text, "stop")
         for text in ("no idea", "[ANSWER]\nassert f(3) == 3\n", None)
     ]
-    bare = [Said("sample_0", 0, "monologue", "fixed", "f(3)", is_answer=True)]
+    bare = [Response("sample_0", 0, "monologue", "fixed", "f(3)", is_answer=True)]
     benchmark = cruxeval.CruxEval([problem], "input")
     with Sandbox(workers=1) as sandbox:
-        run = judged(benchmark, said, sandbox, model="m", identity={}, progress=None)
-        answers = judged(benchmark, bare, sandbox, model="m", identity={}, progress=None)
+        run = score_generations(benchmark, said, sandbox, model="m", identity={}, progress=None)
+        answers = score_generations(benchmark, bare, sandbox, model="m", identity={}, progress=None)
     reasoning = run.scores[0].reasoning
     assert (reasoning.monologues, reasoning.sound, reasoning.unchecked) == (2, 0, 2)
     assert answers.scores[0].reasoning is None and answers.scores[0].right == 1

@@ -10,10 +10,10 @@ from semcoder_jax.evaluation.benchmarks.heldout import (
     Heldout,
     HeldoutError,
     extract_answer,
+    format_worked_example,
     read_problems,
-    worked_example,
 )
-from semcoder_jax.evaluation.harness import Said, judged
+from semcoder_jax.evaluation.harness import Response, score_generations
 from tests.support.random_runs import write_problems
 
 
@@ -80,7 +80,7 @@ def single_problem(tmp_path, output):
 )
 def test_a_right_answer_has_the_value_and_its_type(output, answer, right, tmp_path):
     benchmark = Heldout([single_problem(tmp_path, output)])
-    said = Said("a", 0, "direct", "fixed", f"assert f(1) == {answer}\n", "stop")
+    said = Response("a", 0, "direct", "fixed", f"assert f(1) == {answer}\n", "stop")
     (judgement,) = benchmark.judge([said])
     assert judgement.right is right
 
@@ -103,11 +103,11 @@ def test_counts_of_known_generations(problems):
     direct = [direct_answer(problem.trace).split("[/ANSWER]")[0] for problem in problems]
     direct[0], direct[1] = "assert f(", None
     said = [
-        Said(problem.id, 0, variant, "fixed", text, "stop")
+        Response(problem.id, 0, variant, "fixed", text, "stop")
         for variant, rows in (("monologue", texts), ("direct", direct))
         for problem, text in zip(problems, rows, strict=True)
     ]
-    run = judged(Heldout(problems), said, model="m", identity={}, progress=None)
+    run = score_generations(Heldout(problems), said, model="m", identity={}, progress=None)
     with_monologue, without = run.scores
     assert with_monologue.outcomes == {"right": 4, "wrong": 1, "no answer": 1}
     assert without.outcomes == {"right": 4, "no answer": 1, "missing": 1}
@@ -117,7 +117,7 @@ def test_counts_of_known_generations(problems):
     assert [a.right for a in run.answers[:6]] == [True, True, True, False, False, True]
     assert with_monologue.reasoning.right_by_wrong == 1
     assert with_monologue.reasoning.first_wrong == {"flow": 1}
-    example = worked_example(run.answers[0])
+    example = format_worked_example(run.answers[0])
     assert problems[0].program.strip() in example and "right" in example
     steps = inline_monologue(problems[0].trace).count(". [L")
     assert example.count("✓") >= steps and "✗" not in example

@@ -7,7 +7,7 @@ import pytest
 from data_pipeline.execution.service import Sandbox, SandboxUnavailable
 from semcoder_jax.evaluation.benchmarks.data import DataError
 from semcoder_jax.evaluation.benchmarks.heldout_backward import HeldoutBackward, read_problems
-from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.harness import Response
 
 ROW = {
     "id": "p0",
@@ -44,7 +44,7 @@ def benchmark(tmp_path):
 )
 def test_inputs_are_judged_by_their_run(benchmark, answer, outcome):
     text = None if answer is None else f"{answer}\n"
-    said = Said("p0", 0, "direct", "fixed", text, "stop")
+    said = Response("p0", 0, "direct", "fixed", text, "stop")
     try:
         with Sandbox(workers=1) as sandbox:
             (judged,) = benchmark.judge([said], sandbox)

@@ -18,7 +18,7 @@ from semcoder_jax.evaluation.benchmarks.livecodebench_execution import (
     LiveCodeBenchExecution,
     read_execution_problems,
 )
-from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.harness import Response
 from tests.support.sandboxes import open_sandbox
 
 
@@ -164,7 +164,9 @@ METHOD = [
 def test_programs_are_judged(tmp_path, sandbox, mode):
     benchmark = LiveCodeBench(problems(tmp_path, SUMS, PAIR))
     asked = [("sums", *case) for case in STDIN] + [("pair", *case) for case in METHOD]
-    said = [Said(task, n, "code", mode, text, "stop") for n, (task, text, _) in enumerate(asked)]
+    said = [
+        Response(task, n, "code", mode, text, "stop") for n, (task, text, _) in enumerate(asked)
+    ]
     answers = list(benchmark.judge(said, sandbox))
     assert [(a.answer, a.outcome) for a in answers] == [
         (a.answer, case[2]) for a, case in zip(answers, asked, strict=True)
@@ -177,7 +179,7 @@ def test_programs_are_judged(tmp_path, sandbox, mode):
 def test_an_endless_program_is_stopped(tmp_path, sandbox):
     limits = Limits(cpu_seconds=0.5)
     benchmark = LiveCodeBench(problems(tmp_path, SUMS), limits=limits)
-    (answer,) = benchmark.judge([Said("sums", 0, "code", "fixed", "while True: pass")], sandbox)
+    (answer,) = benchmark.judge([Response("sums", 0, "code", "fixed", "while True: pass")], sandbox)
     assert answer.outcome == "time limit"
 
 
@@ -233,8 +235,8 @@ def test_code_execution(tmp_path, sandbox):
         ("compat", ["right", "right", "wrong"]),
         ("fixed", ["right", "malformed", "wrong"]),
     ):
-        said = [Said("sample_0", n, "direct", mode, t, "stop") for n, t in enumerate(texts)]
+        said = [Response("sample_0", n, "direct", mode, t, "stop") for n, t in enumerate(texts)]
         assert [a.outcome for a in benchmark.judge(said, sandbox)] == expected
     # An answer that is the call itself is no answer: wrong, and it stays in the count.
-    copied = Said("sample_0", 0, "direct", "compat", "count(xs = [2, 2, 3])", is_answer=True)
+    copied = Response("sample_0", 0, "direct", "compat", "count(xs = [2, 2, 3])", is_answer=True)
     assert [a.outcome for a in benchmark.judge([copied], sandbox)] == ["wrong"]

@@ -9,7 +9,7 @@ import pytest
 from data_pipeline.monologue.inline import inline_monologue
 from data_pipeline.verify import verify_trace
 from semcoder_jax.evaluation.page import main, page
-from semcoder_jax.evaluation.results import Reference, Run, scores, write_runs
+from semcoder_jax.evaluation.results import EvaluationRun, Reference, scores, write_runs
 from tests.support.answers import make_answer, make_run
 from tests.support.browser import chromium, run_in_page
 from tests.support.random_runs import random_runs
@@ -21,7 +21,7 @@ HOSTILE = (
 
 
 @pytest.fixture(scope="module")
-def run() -> Run:
+def run() -> EvaluationRun:
     """Twelve forward monologues, every fourth with a wrong value in its first step, every third
     wrong in its answer; then one that tries to break out, everywhere it can."""
     answers = []

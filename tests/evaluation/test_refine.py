@@ -9,12 +9,12 @@ from data_pipeline.execution.service import Limits, Sandbox
 from semcoder_jax.evaluation.refine import (
     RefineTask,
     docstring_tests,
+    extract_refined_code,
     first_failures,
     humaneval_task,
     mbpp_task,
     prompt_assertions,
     refine,
-    refined_code,
     split_assertion,
 )
 from tests.support.marked_problems import HIDDEN, REFERENCE, humaneval_row, mbpp_row
@@ -126,11 +126,11 @@ def test_rounds_are_at_most_five(sandbox):
 def test_every_end_of_a_run_is_told_in_a_line(program, came, traced, sandbox):
     task = RefineTask("t", "", "", "f", ("assert f(3) == 4",))
     (failure,) = first_failures([(task, program)], sandbox)
-    assert failure.came.startswith(came) and "\n" not in failure.came
+    assert failure.outcome.startswith(came) and "\n" not in failure.outcome
     assert (failure.trace is not None) == traced
-    assert failure.shown(program).startswith(f"assert f(3) == 4\n# {failure.came}")
+    assert failure.describe(program).startswith(f"assert f(3) == 4\n# {failure.outcome}")
     if traced:
-        assert "[INPUT]" in failure.shown(program)
+        assert "[INPUT]" in failure.describe(program)
 
 
 def test_the_first_failing_test_is_told_and_others_are_equal_by_value(sandbox):
@@ -145,7 +145,9 @@ def test_the_first_failing_test_is_told_and_others_are_equal_by_value(sandbox):
     assert first.test == "assert f(3) == 0" and none is None and near is None
     wrong = RefineTask("w", "", "", "f", ("assert set([f(3)]) == {4}",))
     (failure,) = first_failures([(wrong, program)], sandbox)
-    assert failure.came == "set([f(3)]) == {4} is false" and "[INPUT]" in failure.shown(program)
+    assert failure.outcome == "set([f(3)]) == {4} is false" and "[INPUT]" in failure.describe(
+        program
+    )
 
 
 def test_a_long_run_does_not_crowd_out_the_question(sandbox):
@@ -153,7 +155,7 @@ def test_a_long_run_does_not_crowd_out_the_question(sandbox):
     task = RefineTask("t", "", "", "f", ("assert f(3) == 4",))
     program = f"def f(x):\n{lines}    return x\n"
     (failure,) = first_failures([(task, program)], sandbox)
-    assert failure.shown(program) == "assert f(3) == 4\n# f(3) returns 3"
+    assert failure.describe(program) == "assert f(3) == 4\n# f(3) returns 3"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def test_a_long_run_does_not_crowd_out_the_question(sandbox):
     ],
 )
 def test_the_repaired_program_stands_in_the_last_block(text, finished, expected):
-    assert refined_code(text, finished=finished) == expected
+    assert extract_refined_code(text, finished=finished) == expected
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from data_pipeline.execution.oracles import is_exact
 from data_pipeline.execution.service import Sandbox
 from semcoder_jax.evaluation.harness import row_seed
 from semcoder_jax.evaluation.refine import humaneval_task
-from semcoder_jax.evaluation.refine_harness import refined_run
+from semcoder_jax.evaluation.refine_harness import run_refinement
 from semcoder_jax.evaluation.results import Answer
 from semcoder_jax.evaluation.store import GenerationStore, StoredRows, read_store
 from semcoder_jax.inference.generate import Generation, SamplingParams
@@ -92,7 +92,7 @@ def sandbox():
 
 def run(source, path, sandbox, rounds=3):
     with GenerationStore(path, {"model": "scripted"}) as store:
-        return refined_run(
+        return run_refinement(
             Doubling(), source, PARAMS, store, sandbox, name="doubling_refine", rounds=rounds,
             model="scripted", identity={}, progress=None,
         )  # fmt: skip
@@ -129,7 +129,7 @@ def test_a_killed_refinement_goes_on_in_its_round(tmp_path, sandbox):
     # All is there: judged again without anyone to ask, and without a store to write to.
     assert run(None, tmp_path / "whole.jsonl", sandbox).answers == whole.answers
     _, rows = read_store(tmp_path / "whole.jsonl")
-    again = refined_run(
+    again = run_refinement(
         Doubling(), None, PARAMS, StoredRows(rows), sandbox, name="", rounds=3, model="",
         identity={}, progress=None,
     )  # fmt: skip

@@ -251,7 +251,7 @@ def test_text_of_bytes_that_form_one_character(shared_data):
     for stop in ("🪁", "é'", "[/ANSWER]"):
         row = RowText(tokenizer, [32013], (stop,))
         for n in range(len(ids) + 1):
-            generation = row.finished(ids[:n], done=False, eos_ids=(32014,))
+            generation = row.finish(ids[:n], done=False, eos_ids=(32014,))
             if generation is not None:
                 break
         assert stop in tokenizer.decode(ids[:n])
@@ -259,4 +259,4 @@ def test_text_of_bytes_that_form_one_character(shared_data):
         assert json.dumps(generation.text) == json.dumps(tokenizer.decode(ids).split(stop)[0])
         # Found late, the row is the same.
         late = RowText(tokenizer, [32013], (stop,))
-        assert late.finished(ids, done=True, eos_ids=()) == generation
+        assert late.finish(ids, done=True, eos_ids=()) == generation

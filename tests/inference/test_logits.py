@@ -58,7 +58,7 @@ def test_a_large_vocabulary_is_cut_where_transformers_cuts_it():
     for top_k, top_p in [(0, 0.5), (0, 0.93), (40, 1.0), (300, 0.6)]:
         expected = expected_shares(logits, 1.0, top_k, top_p)
         weights = np.exp(logits - logits.max())
-        kept = jax.jit(token_choice._cut)(
+        kept = jax.jit(token_choice._filter_weights)(
             jnp.asarray(logits[None]),
             jnp.asarray(weights[None]),
             jnp.array([top_k]),

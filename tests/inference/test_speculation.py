@@ -60,26 +60,26 @@ def test_drafts_are_checked_where_that_pays():
     policy = SpeculationPolicy()
     assert not policy.pays([]) and not policy.pays([1.0, 1.2])
     assert policy.pays([3.0, 2.0])  # whatever it costs at first
-    policy.tried([0.013, 0.010, 0.050], [0.090, 0.013, 0.014])
+    policy.record_trial([0.013, 0.010, 0.050], [0.090, 0.013, 0.014])
     assert policy.cost == pytest.approx(1.3)
     assert policy.pays([1.5, 1.4]) and not policy.pays([1.3, 1.4])
 
 
 def test_the_cost_of_drafts_is_that_of_neighbouring_chunks():
     policy = SpeculationPolicy()
-    policy.tried([0.010], [0.013])
+    policy.record_trial([0.010], [0.013])
     for busy in (1.0, 2.0, 4.0, 8.0):  # the whole machine slows: the ratio does not
         for _ in range(5):
-            policy.timed(False, 0.010 * busy)
-            policy.timed(True, 0.013 * busy)
-            policy.timed(True, 0.013 * busy)
+            policy.record_time(False, 0.010 * busy)
+            policy.record_time(True, 0.013 * busy)
+            policy.record_time(True, 0.013 * busy)
     assert policy.cost == pytest.approx(1.3, rel=0.15)
     for _ in range(40):
-        policy.timed(False, 0.010)
-        policy.timed(True, 0.030)
+        policy.record_time(False, 0.010)
+        policy.record_time(True, 0.030)
     assert policy.cost == pytest.approx(3.0, rel=0.05)
-    policy.timed(False, 0.010)
-    policy.timed(True, 1000.0)  # a moment of a busy machine
+    policy.record_time(False, 0.010)
+    policy.record_time(True, 1000.0)  # a moment of a busy machine
     assert policy.cost < 4
 
 
@@ -87,12 +87,12 @@ def test_the_cost_of_drafts_is_that_of_neighbouring_chunks():
 def test_drafts_that_gain_nothing_lose_little(cost):
     """The worst case: text that always promises much and never keeps it."""
     policy = SpeculationPolicy()
-    policy.tried([1.0], [cost])
+    policy.record_trial([1.0], [cost])
     tokens, seconds = 0, 0.0
     while tokens < 5000:
         drafted = policy.pays([8.0])
         passes = 8
-        policy.gave(drafted, passes, 1.0)
+        policy.record_gain(drafted, passes, 1.0)
         tokens += passes
         seconds += passes * (cost if drafted else 1.0)
     once = policy.FIRST + 8 * (cost - 1)  # the account, and the chunk that empties it
@@ -101,11 +101,11 @@ def test_drafts_that_gain_nothing_lose_little(cost):
 
 def test_what_drafts_gained_pays_for_no_long_loss():
     policy = SpeculationPolicy()
-    policy.tried([1.0], [1.5])
-    policy.gave(True, 1000, 3.0)
+    policy.record_trial([1.0], [1.5])
+    policy.record_gain(True, 1000, 3.0)
     lost = 0.0
     while policy.pays([8.0]):
-        policy.gave(True, 8, 1.0)
+        policy.record_gain(True, 8, 1.0)
         lost += 8 * 0.5
     assert lost <= policy.MOST + 8 * 0.5
 

@@ -75,13 +75,13 @@ def test_bytes_of_a_device_are_those_of_its_shards():
     ],
 )
 def test_what_the_compiler_says_of_a_program_too_large(message, needed, usable):
-    found = compiled_step._complaint(message)
+    found = compiled_step._parse_compiler_error(message)
     sizes = {"needed_bytes": needed, "usable_bytes": usable}
     assert found == {name: int(size) for name, size in sizes.items() if size}
 
 
 def test_another_failure_is_not_taken_for_a_lack_of_memory():
-    found = compiled_step._complaint("INTERNAL: Mosaic failed\nmore")
+    found = compiled_step._parse_compiler_error("INTERNAL: Mosaic failed\nmore")
     assert found == {"refusal": "INTERNAL: Mosaic failed"}
     step = dataclasses.replace(FITS, fits=False, peak_bytes=None, **found)
     made = make_plan(parse_run(record(mesh__fsdp=16)), parse("v5e:4x4"), step)
@@ -153,7 +153,7 @@ def test_the_source_of_the_step_decides_it_too(monkeypatch):
 def test_what_was_compiled_is_not_compiled_again(tmp_path):
     run, place = parse_run(record()), parse("v5e:4x4")
     with Answers(tmp_path, ECHO) as compiler:
-        assert compiler.known(run, place) is None
+        assert compiler.read_cached(run, place) is None
         assert compiler.compile(run, place).seconds == 1
         assert compiler.compile(run, place).seconds == 1
         assert compiler.compile(run, parse("v5e:4x8")).seconds == 2
@@ -272,7 +272,7 @@ def test_json_comes_back_as_it_went():
 def test_a_table_has_a_row_a_topology():
     run = parse_run(record())
     plans = [
-        make_plan(Setting.of(run, place.num_devices).applied(run), place, FITS, None)
+        make_plan(Setting.of(run, place.num_devices).apply_to(run), place, FITS, None)
         for place in map(parse, ("v5e:4x4", "v6e:2x4", "v5p:2x2x2"))
     ]
     lines = table_lines(plans)

@@ -149,7 +149,7 @@ def test_progress_on_a_terminal_and_in_a_log():
 
     shown = []
     for stream in (Terminal(), io.StringIO()):
-        progress = plans.Progress(stream)
+        progress = plans.CompileProgress(stream)
         progress.begin("1/2", "compiling v5e:4x4")
         for seconds in range(1, 75):
             progress.tick(seconds)

@@ -63,7 +63,7 @@ def test_full_fine_tuning_of_6_7b_fits_16_chips_of_16_gb(capsys):
     layer = [one for one in found["collectives"] if 32 in one["loops"]]
     assert {one["kind"] for one in layer} == {"all-gather", "reduce-scatter"}
     assert {one["dtype"] for one in layer} == {"bfloat16"}
-    sent = sum(sum(_exchange(one).received()) for one in found["collectives"])
+    sent = sum(sum(_exchange(one).received_bytes()) for one in found["collectives"])
     assert sent == pytest.approx(found["least_exchanged_bytes"], rel=0.05)
     # An estimate below the time of the model FLOPs alone would be wrong.
     at_least = row["model_flops_per_step"] / (16 * 197e12)

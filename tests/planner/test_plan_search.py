@@ -18,7 +18,7 @@ from semcoder_jax.planner.compiled_step import CompiledStep, batch_shapes
 from semcoder_jax.planner.roofline import Roofline
 from semcoder_jax.planner.search import Candidate, search
 from semcoder_jax.planner.settings import _KEPT, Setting, candidates
-from semcoder_jax.planner.step_bounds import kept_bytes, tensor_bytes
+from semcoder_jax.planner.step_bounds import activation_bytes, tensor_bytes
 from semcoder_jax.planner.topologies import parse
 from semcoder_jax.training.step import batch_loss_sums
 from tests.support.planned_run import planned_run
@@ -193,8 +193,8 @@ def test_candidates_are_all_that_divide():
     assert {one.accumulation_steps for one in found if one.mesh == (1, 1, 8)} >= {12, 16, 24, 48}
     for setting in found:
         setting.check(run.data.global_batch_size, place)
-        assert Setting.of(setting.applied(run), 8) == setting
-        assert parse_run(setting.applied(run).to_record()) == setting.applied(run)
+        assert Setting.of(setting.apply_to(run), 8) == setting
+        assert parse_run(setting.apply_to(run).to_record()) == setting.apply_to(run)
 
 
 def test_slices_share_only_the_data_axis():
@@ -227,17 +227,17 @@ def test_bounds_of_memory_and_exchange_by_hand():
     run, config = planned_run(64), MODELS["6.7b"]
     whole = Setting((1, 8, 1), 4, "nothing_saveable")  # 2 rows of 2,048 tokens, float32
     a_row = 32 * 2048 * 4  # layers, tokens, bytes of an element
-    assert kept_bytes(config, run.data, run.compute, whole) == 2 * a_row * 4096
+    assert activation_bytes(config, run.data, run.compute, whole) == 2 * a_row * 4096
     split = Setting((1, 4, 2), 8, "dots_saveable")  # 2 rows again; q, k, v, gate, up are split
     products = (3 * 4096 + 2 * 11008) // 2
-    assert kept_bytes(config, run.data, run.compute, split) == 2 * a_row * (4096 + products)
+    assert activation_bytes(config, run.data, run.compute, split) == 2 * a_row * (4096 + products)
     all_of_it = Setting((1, 4, 2), 8, "none")
     between = 3 * 4096 + (4096 + 2 * 11008) // 2
-    assert kept_bytes(config, run.data, run.compute, all_of_it) == 2 * a_row * (
+    assert activation_bytes(config, run.data, run.compute, all_of_it) == 2 * a_row * (
         4096 + products + between
     )
     away = Setting((1, 8, 1), 4, "offload")
-    assert kept_bytes(config, run.data, run.compute, away) == 0
+    assert activation_bytes(config, run.data, run.compute, away) == 0
     assert tensor_bytes(config, run.data, run.compute, whole) == 0
     # 16 rows a device in all; two devices send an array's size each for a sum.
     assert tensor_bytes(config, run.data, run.compute, split) == 4 * 16 * a_row * 4096
@@ -281,7 +281,7 @@ def test_a_layer_keeps_at_least_what_the_bound_says(remat):
         for leaf in leaves
         if leaf.shape[:1] == (layers,) and T in leaf.shape
     )
-    bound = kept_bytes(config, run.data, run.compute, Setting((1, 1, 1), 1, remat))
+    bound = activation_bytes(config, run.data, run.compute, Setting((1, 1, 1), 1, remat))
     assert 0 <= bound <= found
     if remat in ("nothing_saveable", "save_attention"):
         assert bound == found

@@ -30,12 +30,12 @@ from semcoder_jax.planner.topologies import parse
 )
 def test_what_a_device_receives_of_an_exchange(kind, slices, within, across):
     exchange = Exchange(kind, "bfloat16", (800,), 1600, group=16, slices=slices, loops=(3,))
-    assert exchange.received() == pytest.approx((3 * within, 3 * across))
+    assert exchange.received_bytes() == pytest.approx((3 * within, 3 * across))
 
 
 def test_one_device_a_slice_has_nothing_to_receive_within():
     exchange = Exchange("all-reduce", "float32", (25,), 100, group=2, slices=2)
-    assert exchange.received() == (0, 100)
+    assert exchange.received_bytes() == (0, 100)
 
 
 def test_step_time_is_the_slowest_part():

@@ -26,8 +26,8 @@ from semcoder_jax.commands.serve import main  # noqa: E402
 from semcoder_jax.server.app import ServerOptions, make_app  # noqa: E402
 from semcoder_jax.server.engine_thread import EngineThread  # noqa: E402
 from semcoder_jax.server.prometheus import ServerMetrics  # noqa: E402
-from semcoder_jax.server.protocol import Limits  # noqa: E402
-from semcoder_jax.server.run import _bound_socket, _make_server  # noqa: E402
+from semcoder_jax.server.protocol import RequestLimits  # noqa: E402
+from semcoder_jax.server.run import _bind_socket, _make_server  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
 SLOTS, WAITING, CONTEXT = 2, 4, 256
@@ -57,12 +57,12 @@ def engine(model):
 def served(engine):
     """(base address, the thread) of a server that lives as long as the tests of this file."""
     thread = EngineThread(engine, max_waiting=WAITING)
-    limits = Limits(prompt_tokens=CONTEXT - 1, samples=5, context=CONTEXT)
+    limits = RequestLimits(prompt_tokens=CONTEXT - 1, samples=5, context=CONTEXT)
     config = uvicorn.Config(
         make_app(thread, ServerOptions("tiny", limits, KEY)), log_config=None, lifespan="on"
     )
     server = _make_server(uvicorn, config)
-    with _bound_socket("127.0.0.1", 0) as listener:
+    with _bind_socket("127.0.0.1", 0) as listener:
         runner = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         runner.start()
         while not server.started and runner.is_alive():

@@ -1,7 +1,7 @@
 """Makes judged answers and runs with a value in every field."""
 
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
-from semcoder_jax.evaluation.results import Answer, Reference, Run, scores
+from semcoder_jax.evaluation.results import Answer, EvaluationRun, Reference, scores
 
 
 def make_answer(task="t0", sample=0, outcome="right", claims=None, **changes) -> Answer:
@@ -28,7 +28,7 @@ BAD = (
 MUTE = (make_claim("value", NOT_CHECKABLE), make_claim("answer", CONFIRMED))
 
 
-def make_run(**changes) -> Run:
+def make_run(**changes) -> EvaluationRun:
     rows = (
         make_answer("t0", claims=BAD),
         make_answer("t1", outcome="wrong", text="half a pair \ud83d <&"),
@@ -38,4 +38,4 @@ def make_run(**changes) -> Run:
         scores=scores(rows), notes=("1 id names no task",), tokens_per_second=12.5,
         references={"CRUXEval-O": (Reference("SemCoder-S", 0.639, "the paper"),)},
     )  # fmt: skip
-    return Run(**{**fields, **changes})
+    return EvaluationRun(**{**fields, **changes})

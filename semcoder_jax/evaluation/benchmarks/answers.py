@@ -1,8 +1,8 @@
-"""Reading an answer out of what a model said: upstream's way to the letter, and the right one.
+"""Extracts the answer from a model's text: exactly as upstream does, and correctly.
 
 Upstream (SemCoder, experiments/process_cruxeval.py) searches prompt and response together, cuts at
-the first `==`, and turns every `"` into `'`, which loses perfect answers. `fixed` reads the
-response alone, takes the assertion apart as Python, and changes no character.
+the first `==`, and turns every `"` into `'`, which loses right answers. `fixed` reads only the
+response, parses the assertion as Python, and changes no character.
 """
 
 import ast
@@ -13,9 +13,11 @@ from data_pipeline.source.literals import literal_end
 OPENING, CLOSING = "[ANSWER]", "[/ANSWER]"
 
 
-def upstream_answer(text: str, asked: str) -> str:
-    """The answer in `text`, prompt included, as upstream reads it. `asked`: "input" or
-    "output"."""
+def extract_upstream_answer(text: str, asked: str) -> str:
+    """Extracts the answer from `text`, which includes the prompt, as upstream does.
+
+    `asked` is "input" or "output".
+    """
     tag = "ANSWER]" if "\nANSWER]" in text else OPENING
     start = text.rfind(tag) + len(tag)
     end = text.rfind("[/ANS")
@@ -27,41 +29,40 @@ def upstream_answer(text: str, asked: str) -> str:
     return answer.replace('"', "'")
 
 
-def stated_answer(response: str, *, finished: bool) -> str | None:
-    """What stands between the last [ANSWER] and the [/ANSWER] behind it; None for no answer.
+def extract_tagged_answer(response: str, *, finished: bool) -> str | None:
+    """Extracts the text between the last [ANSWER] and its [/ANSWER], or returns None.
 
-    Where the closing tag is missing, the answer of a `finished` response ends with it, and any
-    other's is unknown.
+    Without a closing tag, only a `finished` response has an answer; it ends with the response.
     """
     _, opened, answer = response.rpartition(OPENING)
     answer, closed, _ = answer.partition(CLOSING)
     if not opened or not (closed or finished):
         return None
-    return unfenced(answer) or None
+    return strip_fence(answer) or None
 
 
-def unfenced(answer: str) -> str:
-    """`answer` without the Markdown fence around it, and without "assert"."""
+def strip_fence(answer: str) -> str:
+    """Removes the Markdown fence around `answer`, and a leading "assert"."""
     answer = answer.strip()
     if fenced := re.fullmatch(r"```(?:python)?\s*\n(.*?)\n?```", answer, re.S):
         answer = fenced[1].strip()
     return re.sub(r"\Aassert\s+", "", answer)
 
 
-def asserted_output(answer: str) -> str | None:
-    """The value of "f(x) == value", or of a value alone; None where there is none."""
+def extract_output(answer: str) -> str | None:
+    """Returns the value of "f(x) == value" or of a bare value, or None."""
     sides = _sides(answer)
     return (sides[1] if sides else answer.strip()) or None
 
 
-def asserted_input(answer: str) -> str | None:
-    """The call of "f(x) == value", or of a call alone; None where there is none."""
+def extract_input(answer: str) -> str | None:
+    """Returns the call of "f(x) == value" or of a bare call, or None."""
     sides = _sides(answer)
     return (sides[0] if sides else answer.strip()) or None
 
 
 def _sides(answer: str) -> tuple[str, str] | None:
-    """Left and right of the assertion's own `==`, not of one inside an argument or a string."""
+    """Splits at the assertion's own `==`, not at one inside an argument or a string."""
     try:
         tree = ast.parse(answer.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -23,16 +23,16 @@ from data_pipeline.pyx.prompts import backward_prompt, forward_prompt
 from data_pipeline.source.literals import LiteralError, is_literal, parse_literal, same_value
 from data_pipeline.source.quotes import use_double_quotes
 from semcoder_jax.evaluation.benchmarks.answers import (
-    asserted_input,
-    asserted_output,
-    stated_answer,
-    unfenced,
-    upstream_answer,
+    extract_input,
+    extract_output,
+    extract_tagged_answer,
+    extract_upstream_answer,
+    strip_fence,
 )
-from semcoder_jax.evaluation.benchmarks.data import DataError, Home, field, read_rows, unique_ids
+from semcoder_jax.evaluation.benchmarks.data import DataError, Home, check_new_id, field, read_rows
 from semcoder_jax.evaluation.benchmarks.few_shot import input_prompt, output_prompt
 from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to, chunked
-from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.harness import Response
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
 HOME = Home(
@@ -55,7 +55,7 @@ _JUDGED_TOGETHER = 1024
 
 
 @dataclasses.dataclass(frozen=True)
-class Problem:
+class CruxEvalProblem:
     """A row; `function` is the name that its code gives to what is called."""
 
     id: str
@@ -75,13 +75,13 @@ class Problem:
 
 
 class CruxEval(ProblemSet):
-    """The benchmark in one direction, "output" or "input"; see `flow.Benchmark`."""
+    """The benchmark in one direction, "output" or "input"; see `harness.Benchmark`."""
 
     variants = VARIANTS
     modes = ("compat", "fixed")
     stop = (STOP,)
 
-    def __init__(self, problems: Sequence[Problem], direction: str):
+    def __init__(self, problems: Sequence[CruxEvalProblem], direction: str):
         self.direction = direction
         self.name = f"cruxeval_{direction}"
         self.title = TITLES[direction]
@@ -102,10 +102,10 @@ class CruxEval(ProblemSet):
 
     # ---- judging
 
-    def judge(self, said: Iterable[Said], sandbox: Sandbox) -> Iterator[Answer]:
+    def judge(self, responses: Iterable[Response], sandbox: Sandbox) -> Iterator[Answer]:
         """One answer each. The same answer to the same problem is run once."""
         verdicts: dict[tuple[str, str, str], str] = {}
-        for some in chunked(said, _JUDGED_TOGETHER):
+        for some in chunked(responses, _JUDGED_TOGETHER):
             read = [(one, self._read(one)) for one in some]
             new = dict.fromkeys(
                 (one.task, one.mode, answer)
@@ -133,23 +133,23 @@ class CruxEval(ProblemSet):
             return None
         if self.direction == "output":
             return problem.code, problem.call
-        found = asserted_input(answer.answer or "") or ""
+        found = extract_input(answer.answer or "") or ""
         return problem.code, found if found.startswith(problem.function) else ""
 
-    def _read(self, one: Said) -> tuple[str | None, str]:
-        """(answer, text to show): what is compared, and what the model said."""
+    def _read(self, one: Response) -> tuple[str | None, str]:
+        """(answer, text to show): what is compared, and the text of the response."""
         if one.text is None:
             return None, ""
-        asserted = asserted_output if self.direction == "output" else asserted_input
+        asserted = extract_output if self.direction == "output" else extract_input
         if one.is_answer:
-            answer = one.text if one.mode == "compat" else asserted(unfenced(one.text))
+            answer = one.text if one.mode == "compat" else asserted(strip_fence(one.text))
             return (answer if answer and answer.strip() else None), one.text
         shown = _OPENINGS[one.variant] + one.text
         if one.mode == "compat":
             whole = one.whole or self.prompt(one.task, one.variant, one.mode) + one.text
-            answer = upstream_answer(whole, self.direction)
+            answer = extract_upstream_answer(whole, self.direction)
             return (answer if answer.strip() else None), shown
-        stated = stated_answer(shown, finished=one.finish_reason != "length")
+        stated = extract_tagged_answer(shown, finished=one.finish_reason != "length")
         return (None if stated is None else asserted(stated)), shown
 
     def _verdicts(
@@ -161,12 +161,12 @@ class CruxEval(ProblemSet):
             task, mode, answer = key
             problem = self.problems[task]
             if mode == "compat":
-                if self._passed_over(problem, answer):
+                if self._is_skipped(problem, answer):
                     verdicts[key] = WRONG
                 else:
                     jobs[key] = assertion_job(problem.code, problem.output, answer)
             elif self.direction == "output":
-                verdicts[key] = _compared(answer, problem.output)
+                verdicts[key] = _compare_literals(answer, problem.output)
             elif problem.takes_functions:
                 if not _is_call_of_plain_arguments(answer, problem.function):
                     verdicts[key] = "malformed"
@@ -179,14 +179,14 @@ class CruxEval(ProblemSet):
             verdicts[key] = _outcome(result, expected)
         return verdicts
 
-    def _passed_over(self, problem: Problem, answer: str) -> bool:
+    def _is_skipped(self, problem: CruxEvalProblem, answer: str) -> bool:
         """What the official scorer does not run: an output that contains the call, an input
         without one."""
         if self.direction == "output":
             return problem.call in answer
         return f"{problem.function}(" not in answer
 
-    def _answer(self, one: Said, answer: str | None, shown: str, outcome: str) -> Answer:
+    def _answer(self, one: Response, answer: str | None, shown: str, outcome: str) -> Answer:
         problem = self.problems[one.task]
         if self.direction == "output":
             asked, expected = f"assert {problem.call} == ??", problem.output
@@ -208,18 +208,18 @@ class CruxEval(ProblemSet):
 
     def read_generations(
         self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str], samples: int
-    ) -> tuple[Sequence[Said], Sequence[str]]:
-        """(one Said for every sample of every problem and mode, notes). Raises DataError."""
+    ) -> tuple[Sequence[Response], Sequence[str]]:
+        """Returns (one response per sample, problem and mode; notes). Raises DataError."""
         texts, repeated = _read_texts(Path(path))
         most = max((len(answers) for answers in texts.values()), default=0)
         most = max(most, 1)
         variant = variants[0]
-        said = []
+        responses = []
         for mode in modes:
             for task in self.problems:
                 answers = texts.get(task, [])
-                said += [
-                    self._said(task, sample, variant, mode, answers[sample : sample + 1])
+                responses += [
+                    self._make_response(task, sample, variant, mode, answers[sample : sample + 1])
                     for sample in range(most)
                 ]
         notes = []
@@ -234,20 +234,20 @@ class CruxEval(ProblemSet):
             notes.append(f"{len(unknown):,} ids of the file are no problem of this data: not used")
         if uneven := sum(len(texts.get(task, [])) not in (0, most) for task in self.problems):
             notes.append(f"{uneven:,} problems have fewer than {most} samples: wrong answers")
-        return said, notes
+        return responses, notes
 
-    def _said(
+    def _make_response(
         self, task: str, sample: int, variant: str, mode: str, found: Sequence[str | None]
-    ) -> Said:
+    ) -> Response:
         if not found or found[0] is None:
-            return Said(task, sample, variant, mode, None)
+            return Response(task, sample, variant, mode, None)
         text = found[0]
         if "[/PYTHON]" not in text:
-            return Said(task, sample, variant, mode, text, is_answer=True)
-        said = text[text.rfind("[/PYTHON]") + len("[/PYTHON]") :]
+            return Response(task, sample, variant, mode, text, is_answer=True)
+        tail = text[text.rfind("[/PYTHON]") + len("[/PYTHON]") :]
         opening = _OPENINGS[variant].rstrip()
-        response = said.lstrip("\n").removeprefix(opening).removeprefix("\n")
-        return Said(task, sample, variant, mode, response, whole=text)
+        response = tail.lstrip("\n").removeprefix(opening).removeprefix("\n")
+        return Response(task, sample, variant, mode, response, whole=text)
 
 
 def assertion_job(code: str, output: str, answer: str) -> Job:
@@ -255,7 +255,7 @@ def assertion_job(code: str, output: str, answer: str) -> Job:
     return expression_job(f"{code}\nassert {output} == {answer}", "True")
 
 
-def _compared(answer: str, output: str) -> str:
+def _compare_literals(answer: str, output: str) -> str:
     try:
         return RIGHT if same_value(parse_literal(answer), parse_literal(output)) else WRONG
     except LiteralError:
@@ -298,13 +298,13 @@ def _is_call_of_plain_arguments(answer: str, function: str) -> bool:
 
 def read_problems(
     source: str | Path | None = None, *, limit: int | None = None
-) -> tuple[Problem, ...]:
+) -> tuple[CruxEvalProblem, ...]:
     """The problems of a file; None: of its public home, cached. Raises DataError."""
-    problems: dict[str, Problem] = {}
+    problems: dict[str, CruxEvalProblem] = {}
     for where, row in read_rows(HOME if source is None else source).rows[:limit]:
         id, code = field(where, row, "id"), field(where, row, "code")
-        unique_ids(problems, where, id)
-        problems[id] = Problem(
+        check_new_id(problems, where, id)
+        problems[id] = CruxEvalProblem(
             id,
             code,
             field(where, row, "input"),
@@ -326,7 +326,7 @@ def _function(where: str, code: str) -> str:
 
 
 def _read_texts(path: Path) -> tuple[dict[str, list[str | None]], int]:
-    """({id: texts}, ids that came again). What is no text counts as nothing said."""
+    """({id: texts}, ids that came again). What is no text counts as no response."""
     repeated = 0
 
     def first_of_each(pairs: list[tuple[str, object]]) -> dict[str, object]:

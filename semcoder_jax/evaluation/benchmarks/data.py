@@ -1,7 +1,7 @@
-"""Data of the benchmarks: by path, or from its public home with a checksum, kept in a cache.
+"""Reads benchmark data from a path, or downloads it with a checksum into a cache.
 
-A home whose checksum is not known to us is pinned when it is first fetched: the sum is written
-beside the file, and what comes later must have the same.
+If a file has no known checksum, the first download pins it: the checksum is written beside the
+file, and later downloads must match.
 """
 
 import dataclasses
@@ -31,12 +31,12 @@ _CHUNK = 1 << 20
 
 
 class DataError(UserError):
-    """Data that cannot be had or read; the message names file:line and field."""
+    """Raised if data cannot be fetched or read; the message names file:line and field."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Home:
-    """Where a file is published. `sha256` of its bytes, None where it is pinned on first use."""
+    """Public address of a file; `sha256` is None if the first download pins it."""
 
     url: str
     sha256: str | None = None
@@ -47,34 +47,35 @@ class Home:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rows:
-    """Rows of a data file: (file:line, object), with what tells this version of it."""
+class DataFile:
+    """Rows of a data file as (file:line, object), with the checksum of the file."""
 
     path: str
     sha256: str
     rows: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
-def read_rows(source: str | Path | Home, *, cache: str | Path | None = None) -> Rows:
-    """The JSON objects of a JSONL file (packed or not), or of a file that is one JSON list.
+def read_rows(source: str | Path | Home, *, cache: str | Path | None = None) -> DataFile:
+    """Reads the JSON objects of a JSONL file (gzipped or not), or of one JSON list.
 
-    Raises DataError: no file, no connection, another checksum, a line that is no object.
+    Raises DataError if the file or connection is missing, the checksum differs, or a line is not
+    an object.
     """
     path = fetch(source, cache=cache) if isinstance(source, Home) else Path(source)
     lines = list(read_numbered_lines(path, raises=DataError))
     if not lines:
         raise DataError(f"{path}: no rows")
     if lines[0][1].lstrip().startswith(b"["):
-        numbered = _listed_rows(path)
+        numbered = _read_list(path)
     else:
         numbered = tuple(
             (f"{path}:{number}", parse_row(line, f"{path}:{number}", raises=DataError))
             for number, line in lines
         )
-    return Rows(str(path), _sha256(path), numbered)
+    return DataFile(str(path), _sha256(path), numbered)
 
 
-def _listed_rows(path: Path) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+def _read_list(path: Path) -> tuple[tuple[str, Mapping[str, Any]], ...]:
     content = read_decompressed(path, raises=DataError)
     rows = parse_json(content, str(path), raises=DataError, expected="a list of JSON objects")
     for number, row in enumerate(rows, 1):
@@ -84,7 +85,7 @@ def _listed_rows(path: Path) -> tuple[tuple[str, Mapping[str, Any]], ...]:
 
 
 def field(where: str, row: Mapping[str, Any], name: str, kind: type = str) -> Any:
-    """The field of a row. Raises DataError where it is missing or of another type."""
+    """Returns a field of a row. Raises DataError if it is missing or has another type."""
     if name not in row:
         raise DataError(f"{where}: field {name!r} is missing; is this the right benchmark's data?")
     if not isinstance(row[name], kind) or (isinstance(row[name], bool) and kind is not bool):
@@ -92,17 +93,17 @@ def field(where: str, row: Mapping[str, Any], name: str, kind: type = str) -> An
     return row[name]
 
 
-def unique_ids(tasks: Mapping[str, Any], where: str, id: str) -> None:
-    """Raises DataError where `id` is in `tasks` already."""
+def check_new_id(tasks: Mapping[str, Any], where: str, id: str) -> None:
+    """Raises DataError if `id` is already in `tasks`."""
     if id in tasks:
         raise DataError(f"{where}: id {id!r} is there twice")
 
 
-# ==== From its home
+# ==== Download
 
 
 def fetch(home: Home, *, cache: str | Path | None = None, progress: bool = True) -> Path:
-    """The file of `home` in the cache, fetched where it is not there. Raises DataError."""
+    """Returns the cached file of `home`; downloads it if missing. Raises DataError."""
     folder = cache_folder(cache) / "benchmarks" / hashlib.sha256(home.url.encode()).hexdigest()[:12]
     path, pin = folder / home.name, folder / f"{home.name}.sha256"
     expected = home.sha256 or (pin.read_text().strip() if pin.is_file() else None)

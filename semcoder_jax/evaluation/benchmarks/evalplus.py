@@ -20,18 +20,23 @@ from data_pipeline.execution.outcomes import BadInput, Died, Limit, Result
 from data_pipeline.execution.service import Limits, Sandbox, series_job
 from data_pipeline.pyx.prompts import humaneval_prompt, mbpp_prompt
 from data_pipeline.tracing.events import Raised
-from semcoder_jax.evaluation.benchmarks.data import DataError, Home, field, read_rows, unique_ids
+from semcoder_jax.evaluation.benchmarks.data import DataError, Home, check_new_id, field, read_rows
 from semcoder_jax.evaluation.benchmarks.evalplus_oracles import (
     NOT_NONE,
     SETS,
-    Judge,
+    EvalPlusOracle,
     mbpp_arguments,
 )
-from semcoder_jax.evaluation.benchmarks.expected import Expected, Suite, expected_of, rows_of
+from semcoder_jax.evaluation.benchmarks.expected import (
+    Expected,
+    Suite,
+    compute_expected,
+    series_rows,
+)
 from semcoder_jax.evaluation.benchmarks.problem_set import answer_to, chunked
 from semcoder_jax.evaluation.benchmarks.samples_file import read_samples
-from semcoder_jax.evaluation.benchmarks.solutions import parsed, sanitized, stated_program
-from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.benchmarks.solutions import extract_program, parse_program, sanitize
+from semcoder_jax.evaluation.harness import Response
 from semcoder_jax.evaluation.refine import RefineTask, humaneval_task, mbpp_task
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
@@ -58,7 +63,7 @@ _TELLING = 10.0  # CPU seconds for putting large results into words
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class EvalPlusTask:
     """A row. base, plus: argument lists; tolerance: "atol" of the row."""
 
     id: str
@@ -75,14 +80,16 @@ class Task:
 
 
 class EvalPlus:
-    """The benchmark "humaneval" or "mbpp"; see `flow.Benchmark` and
-    `refine_flow.CodeBenchmark`."""
+    """The benchmark "humaneval" or "mbpp"; see `harness.Benchmark` and
+    `refine_harness.CodeBenchmark`."""
 
     variants = VARIANTS
     modes = ("compat", "fixed")
     stop = (f"\n{_FENCE}",)
 
-    def __init__(self, tasks: Sequence[Task], family: str, *, cache: str | Path | None = None):
+    def __init__(
+        self, tasks: Sequence[EvalPlusTask], family: str, *, cache: str | Path | None = None
+    ):
         self.name = self.family = family
         self.titles = TITLES[family]
         self.references = {name: _REFERENCES[name] for name in self.titles if name in _REFERENCES}
@@ -108,53 +115,53 @@ class EvalPlus:
 
     # ---- reading
 
-    def solution(self, said: Said) -> str | None:
+    def solution(self, response: Response) -> str | None:
         """The whole program in a generation; None where there is none."""
-        if said.text is None or not said.text.strip():
+        if response.text is None or not response.text.strip():
             return None
-        task = self.tasks[said.task]
-        if said.is_answer:
-            if said.mode == "compat" or parsed(said.text) is not None:
-                return said.text
-            return stated_program(said.text, task.entry)
+        task = self.tasks[response.task]
+        if response.is_answer:
+            if response.mode == "compat" or parse_program(response.text) is not None:
+                return response.text
+            return extract_program(response.text, task.entry)
         opened = self.family == "humaneval"  # the prompt ends in the problem's own program
-        if said.mode == "compat":
-            return sanitized(task.prompt + said.text.split(_FENCE)[0], task.entry)
+        if response.mode == "compat":
+            return sanitize(task.prompt + response.text.split(_FENCE)[0], task.entry)
         asked = task.prompt.strip() if opened else ""
-        return stated_program(said.text, task.entry, opened=asked, stub=asked)
+        return extract_program(response.text, task.entry, opened=asked, stub=asked)
 
     def read_generations(
         self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str], samples: int
-    ) -> tuple[Sequence[Said], Sequence[str]]:
+    ) -> tuple[Sequence[Response], Sequence[str]]:
         prompts = {task.id: task.prompt for task in self.tasks.values()}
         return read_samples(path, prompts, variant=variants[0], modes=modes)
 
     # ---- judging
 
-    def judge(self, said: Iterable[Said], sandbox: Sandbox) -> Iterator[Answer]:
+    def judge(self, responses: Iterable[Response], sandbox: Sandbox) -> Iterator[Answer]:
         """Two answers each: by the base inputs, and by all."""
-        return self.judge_solutions(((one, self.solution(one)) for one in said), sandbox)
+        return self.judge_solutions(((one, self.solution(one)) for one in responses), sandbox)
 
     def judge_solutions(
-        self, solutions: Iterable[tuple[Said, str | None]], sandbox: Sandbox
+        self, solutions: Iterable[tuple[Response, str | None]], sandbox: Sandbox
     ) -> Iterator[Answer]:
         """The same program for the same task is run once."""
         verdicts: dict[tuple[str, str], tuple[Verdict, Verdict]] = {}
         for some in chunked(solutions, _JUDGED_TOGETHER):
             new = dict.fromkeys(
-                (said.task, program)
-                for said, program in some
-                if program is not None and (said.task, program) not in verdicts
+                (response.task, program)
+                for response, program in some
+                if program is not None and (response.task, program) not in verdicts
             )
             verdicts |= self.verdicts(list(new), sandbox)
-            for said, program in some:
+            for response, program in some:
                 if program is None:
-                    outcome = "missing" if said.text is None else "no answer"
+                    outcome = "missing" if response.text is None else "no answer"
                     both = (Verdict(outcome, ""),) * 2
                 else:
-                    both = verdicts[said.task, program]
+                    both = verdicts[response.task, program]
                 for title, verdict in zip(self.titles, both, strict=True):
-                    yield self._answer(said, program, title, verdict)
+                    yield self._answer(response, program, title, verdict)
 
     def verdicts(
         self, programs: Sequence[tuple[str, str]], sandbox: Sandbox
@@ -198,13 +205,13 @@ class EvalPlus:
             for (id, _), result in zip(programs, results, strict=True)
         ]
 
-    def _verdict(self, task: Task, part: int, result: Result) -> "Verdict":
-        rows = rows_of(result)
+    def _verdict(self, task: EvalPlusTask, part: int, result: Result) -> "Verdict":
+        rows = series_rows(result)
         if rows is None:
-            return _of_whole(result)
+            return _whole_run_verdict(result)
         inputs = task.plus if part else task.base
         trees = self._expected[task.id][part].trees
-        judge = Judge(self.family, task.entry, task.tolerance)
+        judge = EvalPlusOracle(self.family, task.entry, task.tolerance)
         for arguments, tree, row in zip(inputs, trees, rows, strict=False):
             kind, *what = row
             if kind == "value" and judge.passes(arguments, what[0], tree):
@@ -231,29 +238,33 @@ class EvalPlus:
             for task in wanted
             for part, kind in enumerate(("base", "plus"))
         }
-        found = expected_of(suites, sandbox, cache=self._cache)
+        found = compute_expected(suites, sandbox, cache=self._cache)
         for task in wanted:
             self._expected[task.id] = (found[f"{task.id} (base)"], found[f"{task.id} (plus)"])
 
-    def _suite(self, task: Task, part: int) -> Suite:
+    def _suite(self, task: EvalPlusTask, part: int) -> Suite:
         inputs = tuple(encode(row) for row in (task.plus if part else task.base))
         return Suite(task.reference, task.entry, inputs, self._collect(task))
 
-    def _collect(self, task: Task) -> str | None:
+    def _collect(self, task: EvalPlusTask) -> str | None:
         return "set" if self.family == "mbpp" and task.entry in SETS else None
 
-    def _answer(self, said: Said, program: str | None, title: str, verdict: "Verdict") -> Answer:
-        task = self.tasks[said.task]
+    def _answer(
+        self, response: Response, program: str | None, title: str, verdict: "Verdict"
+    ) -> Answer:
+        task = self.tasks[response.task]
         opened = f"{_FENCE}python\n" + (task.prompt.strip() if self.family == "humaneval" else "")
         return answer_to(
-            said,
+            response,
             benchmark=title,
             outcome=verdict.outcome,
             answer=program,
             question=task.prompt.strip(),
             expected="",
             detail=verdict.detail,
-            text=(said.text or "") if said.is_answer or said.text is None else opened + said.text,
+            text=(response.text or "")
+            if response.is_answer or response.text is None
+            else opened + response.text,
         )
 
 
@@ -269,7 +280,7 @@ class Verdict:
         return self.outcome == RIGHT
 
 
-def _of_whole(result: Result) -> Verdict:
+def _whole_run_verdict(result: Result) -> Verdict:
     """Of a run that came to no call, or was ended from outside."""
     match result.outcome:
         case BadInput(reason="syntax", message=message):
@@ -309,16 +320,16 @@ def _text_of(tree: Any) -> str:
 
 def read_tasks(
     family: str, source: str | Path | None = None, *, limit: int | None = None
-) -> tuple[Task, ...]:
+) -> tuple[EvalPlusTask, ...]:
     """The tasks of a file; None: of its public home, cached. Raises DataError."""
-    tasks: dict[str, Task] = {}
+    tasks: dict[str, EvalPlusTask] = {}
     for where, row in read_rows(HOMES[family] if source is None else source).rows[:limit]:
         id = field(where, row, "task_id")
-        unique_ids(tasks, where, id)
+        check_new_id(tasks, where, id)
         tolerance = row.get("atol")
         if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)):
             raise DataError(f"{where}: field 'atol': expected a number; is this EvalPlus's data?")
-        tasks[id] = Task(
+        tasks[id] = EvalPlusTask(
             id,
             field(where, row, "prompt"),
             field(where, row, "entry_point"),

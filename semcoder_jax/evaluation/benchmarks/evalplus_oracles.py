@@ -32,7 +32,7 @@ NOT_NONE = frozenset(["check_str", "text_match_three", "text_starta_endb"])
 _FLOAT_TOLERANCE = 1e-6
 
 
-class Judge:
+class EvalPlusOracle:
     """Compares the results of one series, in its order: a tolerance, once set by an expected
     float, holds for the rest of the series.
 

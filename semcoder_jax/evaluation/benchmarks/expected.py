@@ -1,7 +1,6 @@
-"""What the reference solutions return, and how long they take: run once in the sandbox, then kept.
+"""Results and CPU times of the reference solutions, computed once in the sandbox and cached.
 
-A file of the cache belongs to one program and its inputs, by their content; no other run can be
-taken for it.
+A cache file is named by a hash of the program and its inputs.
 """
 
 import contextlib
@@ -27,8 +26,10 @@ LIMITS = Limits(
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """A function to be called on inputs. inputs: argument lists as tagged trees; collect: see
-    `execution.series`."""
+    """A function and the inputs to call it on.
+
+    inputs: argument lists as tagged trees; collect: see `execution.series`.
+    """
 
     program: str
     entry: str
@@ -49,10 +50,10 @@ class Expected:
     seconds: tuple[float, ...]
 
 
-def expected_of(
+def compute_expected(
     suites: Mapping[str, Suite], sandbox: Sandbox, *, cache: str | Path | None = None
 ) -> dict[str, Expected]:
-    """By the same names. Raises DataError where a reference fails on an input of its own."""
+    """Returns results by suite name. Raises DataError if a reference fails on its own inputs."""
     folder = cache_folder(cache) / "expected"
     found = {name: _read(folder, suite) for name, suite in suites.items()}
     missing = [name for name, expected in found.items() if expected is None]
@@ -68,7 +69,7 @@ def expected_of(
         for name in missing
     )
     for name, result in zip(missing, sandbox.map(jobs), strict=True):
-        rows = rows_of(result)
+        rows = series_rows(result)
         if (
             rows is None
             or len(rows) < len(suites[name].inputs)
@@ -83,10 +84,12 @@ def expected_of(
     return found
 
 
-def rows_of(result: Result) -> list[tuple[Any, ...]] | None:
-    """The rows of a series: ("value", tree, seconds), ("exception", type, message), or ("limit",)
-    with what was passed. The tree of a large value is {"digest": …}. None where the run gave none.
-    The trees come from untrusted programs."""
+def series_rows(result: Result) -> list[tuple[Any, ...]] | None:
+    """Returns the rows of a series, or None if the run gave none.
+
+    A row is ("value", tree, seconds), ("exception", type, message), or ("limit", names). The tree
+    of a large value is {"digest": …}. Trees come from untrusted programs.
+    """
     if not isinstance(result.outcome, Value):
         return None
     tree = result.outcome.tree
@@ -101,8 +104,8 @@ def rows_of(result: Result) -> list[tuple[Any, ...]] | None:
                     rows.append(("value", value, float(seconds)))
                 except ValueError:
                     return None
-            case ["t", "exception" | "limit" as kind, *told]:
-                rows.append((kind, *(text for text in told if isinstance(text, str))))
+            case ["t", "exception" | "limit" as kind, *texts]:
+                rows.append((kind, *(text for text in texts if isinstance(text, str))))
                 break
             case _:
                 return None
@@ -121,5 +124,5 @@ def _read(folder: Path, suite: Suite) -> Expected | None:
 
 
 def _write(folder: Path, suite: Suite, expected: Expected) -> None:
-    with contextlib.suppress(FileError):  # a cache that cannot be written is none
+    with contextlib.suppress(FileError):  # an unwritable cache is not an error
         write_json(folder / f"{suite.key}.json", dataclasses.asdict(expected))

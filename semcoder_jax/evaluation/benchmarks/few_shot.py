@@ -1,8 +1,8 @@
 """The published few-shot prompts of CRUXEval and of LiveCodeBench's code execution, byte for byte.
 
 Sources: facebookresearch/cruxeval, prompts.py (MIT); LiveCodeBench, lcb_runner/prompts/
-code_execution.py (MIT). They are the wire format of published scores: the sentences are theirs.
-The same text serves both benchmarks but for its examples and for how a call is spelled.
+code_execution.py (MIT). Published scores depend on the exact wording. Both benchmarks use the
+same text, except for the examples and the form of a call.
 """
 
 _LITERAL = (
@@ -72,7 +72,7 @@ assert f("ba", "nana") == "banana"
 """
 
 
-def _stepped(name: str, call: str) -> str:
+def _reasoning_example(name: str, call: str) -> str:
     return f"""[PYTHON]
 def {name}(s):
     s = s + s
@@ -96,19 +96,19 @@ assert {call} == "bhihia"
 """
 
 
-def _answered(program: str, call: str, output: str) -> str:
+def _direct_example(program: str, call: str, output: str) -> str:
     return (
         f"[PYTHON]\n{program}\nassert {call} == ??\n[/PYTHON]\n"
         f"[ANSWER]\nassert {call} == {output}\n[/ANSWER]\n\n"
     )
 
 
-_CRUXEVAL = _answered("def f(n):\n    return n", "f(17)", "17") + _answered(
+_CRUXEVAL = _direct_example("def f(n):\n    return n", "f(17)", "17") + _direct_example(
     'def f(s):\n    return s + "a"', 'f("x9j")', '"x9ja"'
 )
-_LIVECODEBENCH = _answered(
+_LIVECODEBENCH = _direct_example(
     "def repeatNumber(number : int) -> int:\n    return number", "repeatNumber(number = 17)", "17"
-) + _answered(
+) + _direct_example(
     'def addCharacterA(string : str) -> str:\n    return string + "a"',
     'addCharacterA(string = "x9j")',
     '"x9ja"',
@@ -116,22 +116,24 @@ _LIVECODEBENCH = _answered(
 _OPENING = {"direct": "[ANSWER]", "chain of thought": "[THOUGHT]"}
 _OUTPUT = {
     ("cruxeval", "direct"): _DIRECT_OUTPUT + _CRUXEVAL,
-    ("cruxeval", "chain of thought"): _THOUGHT_OUTPUT + _stepped("f", 'f("hi")'),
+    ("cruxeval", "chain of thought"): _THOUGHT_OUTPUT + _reasoning_example("f", 'f("hi")'),
     ("livecodebench", "direct"): _DIRECT_OUTPUT + _LIVECODEBENCH,
     ("livecodebench", "chain of thought"): _THOUGHT_OUTPUT
-    + _stepped("performOperation", 'performOperation(s = "hi")'),
+    + _reasoning_example("performOperation", 'performOperation(s = "hi")'),
 }
 _INPUT = {"direct": _DIRECT_INPUT + _COUNTED, "chain of thought": _THOUGHT_INPUT + _FOUND}
 
 
 def output_prompt(code: str, call: str, variant: str, family: str = "cruxeval") -> str:
-    """Asks for the output of `call`. variant: "direct" or "chain of thought"; family:
-    "cruxeval" or "livecodebench", whose examples differ."""
+    """Returns the prompt that asks for the output of `call`.
+
+    variant: "direct" or "chain of thought"; family: "cruxeval" or "livecodebench" examples.
+    """
     asked = f"[PYTHON]\n{code}\nassert {call} == ??\n[/PYTHON]\n{_OPENING[variant]}\n"
     return _OUTPUT[family, variant] + asked
 
 
 def input_prompt(code: str, output: str, function: str, variant: str) -> str:
-    """Asks for an input of `function` that gives `output` (source text)."""
+    """Returns the prompt that asks for an input of `function` with result `output` (source)."""
     asked = f"[PYTHON]\n{code}\nassert {function}(??) == {output}\n[/PYTHON]\n{_OPENING[variant]}\n"
     return _INPUT[variant] + asked

@@ -21,7 +21,7 @@ from data_pipeline.tracing import Trace
 from data_pipeline.verify import VerifyError, mark_claims, trace_of, verify_trace
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to
-from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.harness import Response
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
 TITLE = "Held-out"
@@ -34,7 +34,7 @@ class HeldoutError(UserError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Problem:
+class HeldoutProblem:
     """A program, a call of it, the value it returns (source text), and its run."""
 
     id: str
@@ -45,7 +45,7 @@ class Problem:
 
 
 class Heldout(ProblemSet):
-    """The benchmark, see `flow.Benchmark`."""
+    """The benchmark, see `harness.Benchmark`."""
 
     name = "heldout"
     variants = VARIANTS
@@ -57,33 +57,35 @@ class Heldout(ProblemSet):
         problem = self.problems[task_id]
         return forward_prompt(problem.program, problem.call, answer_mode=variant, mode=mode)
 
-    def judge(self, said: Iterable[Said], sandbox: Sandbox | None = None) -> Iterator[Answer]:
+    def judge(
+        self, responses: Iterable[Response], sandbox: Sandbox | None = None
+    ) -> Iterator[Answer]:
         """The answers; needs no sandbox, since the problems were run when they were read."""
-        for one in said:
+        for one in responses:
             yield self._judge(one)
 
-    def _judge(self, said: Said) -> Answer:
-        problem = self.problems[said.task]
-        monologue = said.variant == "monologue"
+    def _judge(self, response: Response) -> Answer:
+        problem = self.problems[response.task]
+        monologue = response.variant == "monologue"
         opening = "[MONOLOGUE]\n" if monologue else "[ANSWER]\n"
-        response = opening + (said.text or "")
-        answer = extract_answer(response, finished=said.finish_reason == "stop")
-        if said.text is None:
+        text = opening + (response.text or "")
+        answer = extract_answer(text, finished=response.finish_reason == "stop")
+        if response.text is None:
             outcome = "missing"
         elif answer is None:
             outcome = "no answer"
         else:
             outcome = RIGHT if _is_right(answer, problem.output) else WRONG
         return answer_to(
-            said,
+            response,
             benchmark=TITLE,
             outcome=outcome,
             answer=answer,
             question=f"{problem.program.rstrip()}\n\nassert {problem.call} == ??",
             expected=problem.output,
             detail="" if outcome == RIGHT else f"assert {problem.call} == {problem.output}",
-            text=response,
-            claims=tuple(verify_trace(problem.trace, response)) if monologue else None,
+            text=text,
+            claims=tuple(verify_trace(problem.trace, text)) if monologue else None,
         )
 
 
@@ -99,12 +101,12 @@ def extract_answer(response: str, *, finished: bool) -> str | None:
         return None
     answer = answer.strip().removeprefix("assert ")
     for match in re.finditer("==", answer):
-        if _balanced(answer[: match.start()]):
+        if _is_balanced(answer[: match.start()]):
             return answer[match.end() :].strip() or None
     return None
 
 
-def _balanced(text: str) -> bool:
+def _is_balanced(text: str) -> bool:
     """Whether all brackets and strings of `text` are closed: it is a call and no part of one."""
     start = text.find("(")
     if start < 0:
@@ -120,7 +122,7 @@ def _is_right(answer: str, output: str) -> bool:
         return False
 
 
-def worked_example(answer: Answer) -> str:
+def format_worked_example(answer: Answer) -> str:
     """A judged monologue in full, each step marked: ✓ as the run, ✗ not, · cannot be checked."""
     program, _, asked = answer.question.rpartition("\n\n")
     call = asked.removeprefix("assert ").removesuffix(" == ??")
@@ -137,7 +139,7 @@ def worked_example(answer: Answer) -> str:
 
 def read_problems(
     path: str | Path, *, limit: int | None = None, trusted: bool = False
-) -> list[Problem]:
+) -> list[HeldoutProblem]:
     """The first `limit` problems of a JSONL file, each run once.
 
     `trusted`: run them in this process, which is for programs written by this very machine.
@@ -155,11 +157,11 @@ def read_problems(
         raise HeldoutError(f"{path}: no problems")
     found = list(rows.values())
     if trusted:
-        return [_problem(where, row, _trusted_run(where, row)) for where, row in found]
+        return [_problem(where, row, _trace_in_process(where, row)) for where, row in found]
     with Sandbox() as sandbox:
         jobs = (call_job(row["program"], row["call"], trace=TraceLimits()) for _, row in found)
         return [
-            _problem(where, row, _sandboxed_run(where, result))
+            _problem(where, row, _trace_of_result(where, result))
             for (where, row), result in zip(found, sandbox.map(jobs), strict=True)
         ]
 
@@ -190,28 +192,28 @@ def _check_row(row: Mapping[str, Any], where: str) -> None:
         raise HeldoutError(f"{where}: field 'output': {error}") from error
 
 
-def _trusted_run(where: str, row: Mapping[str, str]) -> Trace:
+def _trace_in_process(where: str, row: Mapping[str, str]) -> Trace:
     try:
         return trace_of(row["program"], row["call"])
     except VerifyError as error:
         raise HeldoutError(f"{where}: field 'program' or 'call': {error}") from error
 
 
-def _sandboxed_run(where: str, result) -> Trace:
+def _trace_of_result(where: str, result) -> Trace:
     if result.trace is not None:
         return result.trace
     outcome = result.outcome
-    said = getattr(outcome, "message", "") or getattr(outcome, "kind", "") or str(outcome)
-    said = said.splitlines()[0] if said else type(outcome).__name__
-    raise HeldoutError(f"{where}: field 'program' or 'call': {said}")
+    reason = getattr(outcome, "message", "") or getattr(outcome, "kind", "") or str(outcome)
+    reason = reason.splitlines()[0] if reason else type(outcome).__name__
+    raise HeldoutError(f"{where}: field 'program' or 'call': {reason}")
 
 
-def _problem(where: str, row: Mapping[str, str], trace: Trace) -> Problem:
+def _problem(where: str, row: Mapping[str, str], trace: Trace) -> HeldoutProblem:
     try:
         real = None if trace.result is None else parse_literal(trace.result)
     except LiteralError as error:
         raise HeldoutError(f"{where}: field 'output': {error}") from error
     if trace.result is None or not same_value(parse_literal(row["output"]), real):
-        said = trace.result if trace.raised is None else f"raises {trace.raised}"
-        raise HeldoutError(f"{where}: field 'output': {row['output']}, but the run gives {said}")
-    return Problem(**row, trace=trace)
+        result = trace.result if trace.raised is None else f"raises {trace.raised}"
+        raise HeldoutError(f"{where}: field 'output': {row['output']}, but the run gives {result}")
+    return HeldoutProblem(**row, trace=trace)

@@ -13,14 +13,14 @@ from data_pipeline.pyx.prompts import backward_prompt
 from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.source.literals import LiteralError, parse_literal
 from semcoder_jax.evaluation.benchmarks import cruxeval
-from semcoder_jax.evaluation.benchmarks.data import DataError, field, read_rows, unique_ids
+from semcoder_jax.evaluation.benchmarks.data import DataError, check_new_id, field, read_rows
 from semcoder_jax.evaluation.results import Reference
 
 TITLE = "Held-out, backward"
 
 
 @dataclasses.dataclass(frozen=True)
-class Problem(cruxeval.Problem):
+class HeldoutBackwardProblem(cruxeval.CruxEvalProblem):
     """A row; `input` is its whole call."""
 
     @property
@@ -33,12 +33,12 @@ class Problem(cruxeval.Problem):
 
 
 class HeldoutBackward(cruxeval.CruxEval):
-    """The benchmark, see `flow.Benchmark`."""
+    """The benchmark, see `harness.Benchmark`."""
 
     variants = ("monologue", "direct")
     modes = ("fixed",)
 
-    def __init__(self, problems: Sequence[Problem]):
+    def __init__(self, problems: Sequence[HeldoutBackwardProblem]):
         super().__init__(problems, "input")
         self.name, self.title = "heldout_backward", TITLE
         self.references: Mapping[str, Sequence[Reference]] = {}
@@ -54,12 +54,14 @@ class HeldoutBackward(cruxeval.CruxEval):
         )
 
 
-def read_problems(path: str | Path, *, limit: int | None = None) -> tuple[Problem, ...]:
+def read_problems(
+    path: str | Path, *, limit: int | None = None
+) -> tuple[HeldoutBackwardProblem, ...]:
     """The first `limit` problems of a JSONL file. Raises DataError (file:line, field)."""
-    problems: dict[str, Problem] = {}
+    problems: dict[str, HeldoutBackwardProblem] = {}
     for where, row in read_rows(path).rows[:limit]:
         id = field(where, row, "id")
-        unique_ids(problems, where, id)
+        check_new_id(problems, where, id)
         call, output = field(where, row, "call"), field(where, row, "output")
         try:
             name = parse_call(call).name
@@ -68,5 +70,5 @@ def read_problems(path: str | Path, *, limit: int | None = None) -> tuple[Proble
             raise DataError(f"{where}: field 'call': {error}") from error
         except LiteralError as error:
             raise DataError(f"{where}: field 'output': {error}") from error
-        problems[id] = Problem(id, field(where, row, "program"), call, output, name)
+        problems[id] = HeldoutBackwardProblem(id, field(where, row, "program"), call, output, name)
     return tuple(problems.values())

@@ -30,9 +30,9 @@ from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import make_record
 from data_pipeline.tracing.events import Raised
 from semcoder_jax.evaluation.benchmarks.contest_dates import HUB, rows_in_window
-from semcoder_jax.evaluation.benchmarks.data import DataError, Home, field, read_rows, unique_ids
+from semcoder_jax.evaluation.benchmarks.data import DataError, Home, check_new_id, field, read_rows
 from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to, chunked
-from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.harness import Response
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
 GENERATION_HOMES = tuple(
@@ -43,7 +43,7 @@ GENERATION_HOMES = tuple(
 
 LIMITS = Limits(cpu_seconds=6.0, wall_seconds=30.0, memory_bytes=2 << 30, output_bytes=16 << 20)
 MAX_TESTS_BYTES = 1 << 30  # of one problem, unpacked
-_SHOWN = 400  # characters of an input or output in a failing test
+_SHOWN_CHARACTERS = 400  # characters of an input or output in a failing test
 _FENCE = "```"
 _WITH_STARTER = (
     "You will use the following starter code to write the solution to the problem and enclose "
@@ -77,7 +77,7 @@ class Test:
 
 
 @dataclasses.dataclass(frozen=True)
-class Problem:
+class LiveCodeBenchProblem:
     """A contest problem; `method` of its class Solution, None for a program that reads stdin."""
 
     id: str
@@ -91,7 +91,7 @@ class Problem:
 
 
 class LiveCodeBench(ProblemSet):
-    """Code generation, see `flow.Benchmark`."""
+    """Code generation, see `harness.Benchmark`."""
 
     name = "livecodebench"
     title = "LiveCodeBench"
@@ -102,35 +102,37 @@ class LiveCodeBench(ProblemSet):
         "LiveCodeBench": (Reference("SemCoder-S 6.7B", 0.275, "Ding et al. 2024 (Lite)"),)
     }
 
-    def __init__(self, problems: Sequence[Problem], *, limits: Limits = LIMITS):
+    def __init__(self, problems: Sequence[LiveCodeBenchProblem], *, limits: Limits = LIMITS):
         self.limits = limits
         super().__init__(problems)
 
     def prompt(self, task_id: str, variant: str, mode: str) -> str:
         problem = self.problems[task_id]
-        said = _WITH_STARTER if problem.starter else _WITHOUT_STARTER
+        instruction = _WITH_STARTER if problem.starter else _WITHOUT_STARTER
         starter = problem.starter or "# YOUR CODE HERE"
-        question = f"{problem.question}\n\n### Format: {said}\n{_FENCE}python\n{starter}\n{_FENCE}"
+        question = (
+            f"{problem.question}\n\n### Format: {instruction}\n{_FENCE}python\n{starter}\n{_FENCE}"
+        )
         return training_prompt(make_record("-", "nl", question, "-")) + f"{_FENCE}python\n"
 
-    def judge(self, said: Iterable[Said], sandbox: Sandbox) -> Iterator[Answer]:
+    def judge(self, responses: Iterable[Response], sandbox: Sandbox) -> Iterator[Answer]:
         """One answer each, in a sandbox of their own: contest programs may start threads."""
         setup = Setup(threads=True)
         with Sandbox(
             tier=sandbox.tier, workers=sandbox.workers, limits=self.limits, setup=setup
         ) as own:
-            for some in chunked(said, 64):
+            for some in chunked(responses, 64):
                 yield from self._judge(some, own)
 
-    def _judge(self, said: Sequence[Said], sandbox: Sandbox) -> Iterator[Answer]:
-        codes = [_code(one) for one in said]
+    def _judge(self, responses: Sequence[Response], sandbox: Sandbox) -> Iterator[Answer]:
+        codes = [_code(one) for one in responses]
         wanted = {
             (one.task, code): self.problems[one.task].tests
-            for one, code in zip(said, codes, strict=True)
+            for one, code in zip(responses, codes, strict=True)
             if code is not None
         }
         verdicts = self._verdicts(wanted, sandbox)
-        for one, code in zip(said, codes, strict=True):
+        for one, code in zip(responses, codes, strict=True):
             if one.text is None:
                 outcome, detail = "missing", ""
             elif code is None:
@@ -181,7 +183,7 @@ class LiveCodeBench(ProblemSet):
 
     def read_generations(
         self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str], samples: int
-    ) -> tuple[Sequence[Said], Sequence[str]]:
+    ) -> tuple[Sequence[Response], Sequence[str]]:
         """LiveCodeBench's own output files: [{"question_id", "code_list" or "output_list"}]."""
         rows = read_rows(path).rows
         found: dict[str, list[str | None]] = {}
@@ -194,12 +196,14 @@ class LiveCodeBench(ProblemSet):
             repeated += id in found
             found.setdefault(id, [text if isinstance(text, str) else None for text in texts])
         most = max([len(texts) for texts in found.values()] + [1])
-        said = []
+        responses = []
         for mode in modes:
             for task in self.problems:
                 for sample in range(most):
                     text = (found.get(task, []) + [None] * most)[sample]
-                    said.append(Said(task, sample, variants[0], mode, text, is_answer=True))
+                    responses.append(
+                        Response(task, sample, variants[0], mode, text, is_answer=True)
+                    )
         notes = []
         if repeated:
             notes.append(f"{repeated:,} ids are in the file more than once: the first counts")
@@ -207,10 +211,10 @@ class LiveCodeBench(ProblemSet):
             notes.append(f"{missing:,} of {len(self.problems):,} problems have no generation")
         if unknown := len(found.keys() - self.problems.keys()):
             notes.append(f"{unknown:,} ids of the file are no problem of this data: not used")
-        return said, notes
+        return responses, notes
 
 
-def _code(one: Said) -> str | None:
+def _code(one: Response) -> str | None:
     """The program in an answer whose fence the prompt had opened, or that brings its own."""
     if one.text is None:
         return None
@@ -245,13 +249,13 @@ def _failure(test: Test, result: Result) -> tuple[str, str] | None:
         if result.kind == "limit" and outcome.kind not in ("cpu", "wall"):
             kind = f"{outcome.kind} limit"
         told = getattr(outcome, "message", "") or getattr(outcome, "detail", "")
-        return kind, f"{_shown(test)}\ncame to: {result.kind} {told}"[: 3 * _SHOWN]
+        return kind, f"{_format_test(test)}\ncame to: {result.kind} {told}"[: 3 * _SHOWN_CHARACTERS]
     if test.functional:
         right = _same_answer(result, json.loads(test.output))
         came = json.dumps(result.to_json().get("text", ""))
     else:
         right, came = same_lines(result.stdout, test.output), result.stdout
-    return None if right else (WRONG, f"{_shown(test)}\ngot:\n{came[:_SHOWN]}")
+    return None if right else (WRONG, f"{_format_test(test)}\ngot:\n{came[:_SHOWN_CHARACTERS]}")
 
 
 def _same_answer(result: Result, expected: Any) -> bool:
@@ -263,13 +267,13 @@ def _same_answer(result: Result, expected: Any) -> bool:
     return False
 
 
-def _shown(test: Test) -> str:
-    return f"input:\n{test.input[:_SHOWN]}\nexpected:\n{test.output[:_SHOWN]}"
+def _format_test(test: Test) -> str:
+    return f"input:\n{test.input[:_SHOWN_CHARACTERS]}\nexpected:\n{test.output[:_SHOWN_CHARACTERS]}"
 
 
-def same_lines(said: str, expected: str) -> bool:
+def same_lines(output: str, expected: str) -> bool:
     """Line for line the same text, or the same decimal numbers; outer space does not count."""
-    one, other = said.strip().split("\n"), expected.strip().split("\n")
+    one, other = output.strip().split("\n"), expected.strip().split("\n")
     return len(one) == len(other) and all(map(_same_line, one, other))
 
 
@@ -294,19 +298,19 @@ def read_generation_problems(
     start_date: str | None = None,
     end_date: str | None = None,
     limit: int | None = None,
-) -> tuple[Problem, ...]:
+) -> tuple[LiveCodeBenchProblem, ...]:
     """The problems of a window of contest dates, both ends included. Raises DataError."""
-    problems: dict[str, Problem] = {}
+    problems: dict[str, LiveCodeBenchProblem] = {}
     for where, row in rows_in_window(sources, start_date, end_date):
         if len(problems) == limit:
             break
         id = field(where, row, "question_id")
-        unique_ids(problems, where, id)
+        check_new_id(problems, where, id)
         problems[id] = _problem(where, row, id)
     return tuple(problems.values())
 
 
-def _problem(where: str, row: Mapping[str, Any], id: str) -> Problem:
+def _problem(where: str, row: Mapping[str, Any], id: str) -> LiveCodeBenchProblem:
     metadata = _json(where, "metadata", field(where, row, "metadata"), dict)
     public = _json(where, "public_test_cases", field(where, row, "public_test_cases"), list)
     packed = field(where, row, "private_test_cases")
@@ -314,7 +318,7 @@ def _problem(where: str, row: Mapping[str, Any], id: str) -> Problem:
     try:
         private = json.loads(packed)
     except ValueError:
-        private = _json(where, name, _unpacked(where, name, packed), list)
+        private = _json(where, name, _unpack_tests(where, name, packed), list)
     tests = []
     for test in [*public, *private]:
         try:
@@ -334,7 +338,7 @@ def _problem(where: str, row: Mapping[str, Any], id: str) -> Problem:
     if any(test.functional for test in tests) and not str(method or "").isidentifier():
         raise DataError(f"{where}: field 'metadata': func_name: expected a name")
     question, starter = field(where, row, "question_content"), field(where, row, "starter_code")
-    return Problem(id, question, starter, method, tuple(tests))
+    return LiveCodeBenchProblem(id, question, starter, method, tuple(tests))
 
 
 class _TextUnpickler(pickle.Unpickler):
@@ -347,7 +351,7 @@ class _TextUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError("it refers to something outside, expected text alone")
 
 
-def _unpacked(where: str, name: str, packed: str) -> str:
+def _unpack_tests(where: str, name: str, packed: str) -> str:
     try:
         reader = zlib.decompressobj()
         content = reader.decompress(base64.b64decode(packed, validate=True), MAX_TESTS_BYTES)

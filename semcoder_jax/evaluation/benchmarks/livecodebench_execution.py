@@ -14,7 +14,7 @@ from data_pipeline.pyx.prompts import forward_prompt
 from data_pipeline.source.quotes import use_double_quotes
 from semcoder_jax.evaluation.benchmarks import cruxeval
 from semcoder_jax.evaluation.benchmarks.contest_dates import HUB, rows_in_window
-from semcoder_jax.evaluation.benchmarks.data import Home, field, unique_ids
+from semcoder_jax.evaluation.benchmarks.data import Home, check_new_id, field
 from semcoder_jax.evaluation.benchmarks.few_shot import output_prompt
 from semcoder_jax.evaluation.benchmarks.livecodebench import IMPORTS
 from semcoder_jax.evaluation.results import WRONG, Answer, Reference
@@ -23,7 +23,7 @@ EXECUTION_HOME = Home(f"{HUB}/execution-v2/resolve/main/test.jsonl")
 
 
 @dataclasses.dataclass(frozen=True)
-class ExecutionProblem(cruxeval.Problem):
+class ExecutionProblem(cruxeval.CruxEvalProblem):
     """A row of code execution: `input` is the whole call."""
 
     @property
@@ -32,7 +32,7 @@ class ExecutionProblem(cruxeval.Problem):
 
 
 class LiveCodeBenchExecution(cruxeval.CruxEval):
-    """Code execution, see `flow.Benchmark`: CRUXEval-O with other programs and examples."""
+    """Code execution, see `harness.Benchmark`: CRUXEval-O with other programs and examples."""
 
     def __init__(self, problems: Sequence[ExecutionProblem]):
         super().__init__(problems, "output")
@@ -57,8 +57,8 @@ class LiveCodeBenchExecution(cruxeval.CruxEval):
             task, mode, answer = key
             problem = self.problems[task]
             if mode == "fixed":
-                verdicts[key] = cruxeval._compared(answer, problem.output)
-            elif self._passed_over(problem, answer):
+                verdicts[key] = cruxeval._compare_literals(answer, problem.output)
+            elif self._is_skipped(problem, answer):
                 verdicts[key] = WRONG
             else:
                 program = f"{IMPORTS}\n{problem.code}"
@@ -108,7 +108,7 @@ def read_execution_problems(
         if len(problems) == limit:
             break
         id, code = str(field(where, row, "id")), field(where, row, "code")
-        unique_ids(problems, where, id)
+        check_new_id(problems, where, id)
         cruxeval._function(where, code)
         problems[id] = ExecutionProblem(
             id,

@@ -1,10 +1,10 @@
-"""What benchmarks have in common: problems by id, and answers judged some at a time."""
+"""Shared parts of the benchmarks: problems by id, and judging in chunks."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.harness import Response
 from semcoder_jax.evaluation.results import Answer
 
 
@@ -14,7 +14,7 @@ class Identified(Protocol):
 
 
 class ProblemSet:
-    """Problems by id, in the order of the file."""
+    """Holds problems by id, in the order of the file."""
 
     def __init__(self, problems: Sequence[Identified]):
         self.problems = {problem.id: problem for problem in problems}
@@ -24,20 +24,20 @@ class ProblemSet:
         return tuple(self.problems)
 
 
-def answer_to(said: Said, **fields) -> Answer:
-    """The Answer to `said`, whose place in the run it takes over; `fields` are the others."""
+def answer_to(response: Response, **fields) -> Answer:
+    """Builds the Answer for `response`; `fields` are those that `response` does not have."""
     return Answer(
-        task=said.task,
-        sample=said.sample,
-        variant=said.variant,
-        mode=said.mode,
-        finish_reason=said.finish_reason,
+        task=response.task,
+        sample=response.sample,
+        variant=response.variant,
+        mode=response.mode,
+        finish_reason=response.finish_reason,
         **fields,
     )
 
 
 def chunked(items: Iterable, size: int) -> Iterator[list]:
-    """Lists of `size` items, the last one shorter."""
+    """Yields lists of `size` items; the last one may be shorter."""
     rest = iter(items)
     while some := list(itertools.islice(rest, size)):
         yield some

@@ -1,4 +1,4 @@
-"""The benchmarks by the name that configs give them (`config.benchmark`)."""
+"""Maps benchmark names (`config.benchmark`) to benchmarks."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,17 +17,17 @@ from semcoder_jax.evaluation.benchmarks.heldout import Heldout, read_problems
 from semcoder_jax.evaluation.harness import Benchmark
 
 
-class BenchmarkError(UserError):
-    """A config that names no benchmark, or lacks what its benchmark needs."""
+class BenchmarkConfigError(UserError):
+    """Raised if a config names no benchmark, or lacks a field that its benchmark needs."""
 
 
 def load_benchmark(config: ConfigDict, checkpoint: str | None) -> Benchmark:
-    """The benchmark of a config, its tasks read. `checkpoint`: of the model, where one is given.
+    """Loads the benchmark of a config with its tasks. Raises a UserError.
 
-    Raises a UserError.
+    `checkpoint` is the directory of the model, if one is evaluated.
     """
     if config.benchmark not in LOADERS:
-        raise BenchmarkError(
+        raise BenchmarkConfigError(
             f"config.benchmark={config.benchmark!r}: expected one of {', '.join(LOADERS)}"
         )
     return LOADERS[config.benchmark](config, checkpoint)
@@ -35,7 +35,9 @@ def load_benchmark(config: ConfigDict, checkpoint: str | None) -> Benchmark:
 
 def _heldout_data(config: ConfigDict, checkpoint: str | None) -> str | Path:
     if config.data is None and checkpoint is None:
-        raise BenchmarkError("config.data: needed where no training workdir is given to find it in")
+        raise BenchmarkConfigError(
+            "config.data: needed where no training workdir is given to find it in"
+        )
     return config.data or Path(checkpoint) / "corpus" / "problems.jsonl"
 
 

@@ -1,7 +1,7 @@
-"""Solutions in EvalPlus's form, made by anyone: JSONL of {"task_id", "solution" or "completion"}.
+"""Reads solutions in EvalPlus's format: JSONL of {"task_id", "solution" or "completion"}.
 
-A task may come several times: its samples, in their order. "solution" is a whole program,
-"completion" what follows the task's prompt.
+Repeated tasks are samples, in order. "solution" is a whole program, "completion" the text after
+the task's prompt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,17 @@ from pathlib import Path
 
 from data_pipeline.files import RowError, parse_row, read_numbered_lines
 from semcoder_jax.evaluation.benchmarks.data import DataError
-from semcoder_jax.evaluation.harness import Said
+from semcoder_jax.evaluation.harness import Response
 
 
 def read_samples(
     path: str | Path, prompts: Mapping[str, str], *, variant: str, modes: Sequence[str]
-) -> tuple[list[Said], list[str]]:
-    """(as many Said for every task of `prompts` and mode as the task with the most has, notes).
+) -> tuple[list[Response], list[str]]:
+    """Returns (responses, notes); every task and mode has as many responses as the largest task.
 
-    prompts: task -> what a completion follows. A line that is none of the form is a wrong sample
-    where it names its task, and is counted in any case. Raises DataError: the file cannot be read,
-    or no line of it is in the form.
+    `prompts` maps each task to its prompt. A malformed line that names its task is a wrong
+    sample; the notes count all malformed lines. Raises DataError if the file cannot be read or
+    no line has the format.
     """
     programs: dict[str, list[str | None]] = {task: [] for task in prompts}
     malformed, unknown = 0, 0
@@ -43,8 +43,8 @@ def read_samples(
             '{"task_id": "…", "solution": "…"} or "completion" in its place'
         )
     most = max(map(len, programs.values()))
-    said = [
-        Said(
+    responses = [
+        Response(
             task,
             sample,
             variant,
@@ -71,7 +71,7 @@ def read_samples(
         len(set(found)) < len(found) for found in programs.values() if len(found) > 1
     ):
         notes.append(f"{repeated:,} tasks have the same solution more than once: each counts")
-    return said, notes
+    return responses, notes
 
 
 def _program(row: Mapping[str, object], prompt: str) -> str | None:

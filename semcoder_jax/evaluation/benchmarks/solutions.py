@@ -1,8 +1,8 @@
-"""Reading a program out of what a model said: EvalPlus's way, and one that loses fewer programs.
+"""Extracts a program from a model's text: as EvalPlus does, and with fewer lost programs.
 
-EvalPlus 0.3.1 (evalplus/sanitize.py, Apache-2.0) keeps the longest run of lines that is Python,
-and of it the imports and what the entry function names. It drops decorated and repeated
-definitions, functions without `return`, `a, b = 1, 2`, `x += 1`, and every other statement.
+EvalPlus 0.3.1 (evalplus/sanitize.py, Apache-2.0) keeps the longest run of lines that parses, and
+of it the imports and the definitions that the entry function uses. It drops decorated and
+repeated definitions, functions without `return`, `a, b = 1, 2`, `x += 1`, and other statements.
 """
 
 import ast
@@ -15,8 +15,8 @@ _FENCE = re.compile(r"^[ \t]*```[^\n]*$", re.M)
 _NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
-def parsed(code: str) -> ast.Module | None:
-    """The syntax tree; None where `code` is no Python."""
+def parse_program(code: str) -> ast.Module | None:
+    """Returns the syntax tree, or None if `code` is not valid Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of invalid escapes: the programs are not ours
@@ -25,13 +25,13 @@ def parsed(code: str) -> ast.Module | None:
         return None
 
 
-# ==== EvalPlus's way
+# ==== As EvalPlus does
 
 
-def sanitized(code: str, entry: str) -> str:
-    """What EvalPlus makes of a solution before it runs it; see above."""
+def sanitize(code: str, entry: str) -> str:
+    """Sanitizes a solution as EvalPlus does before running it (see the module)."""
     code = longest_program(code)
-    tree = parsed(code)
+    tree = parse_program(code)
     if tree is None:
         return code
     imports: list[ast.stmt] = []
@@ -49,10 +49,12 @@ def sanitized(code: str, entry: str) -> str:
 
 
 def longest_program(text: str) -> str:
-    """The run of lines with the most non-blank ones that is Python, the first of several; the
-    first line alone where no run of two or more is."""
-    if parsed(text) is not None and "\n" in text:
-        return text.strip("\n") if not text.strip() else _trimmed(text)
+    """Returns the first run of two or more lines that parses and has the most non-blank lines.
+
+    Returns the first line if no such run exists.
+    """
+    if parse_program(text) is not None and "\n" in text:
+        return text.strip("\n") if not text.strip() else _strip_blank_end(text)
     lines = text[:MAX_CHARACTERS].split("\n")
     filled = [0]
     for line in lines:
@@ -65,13 +67,13 @@ def longest_program(text: str) -> str:
     )
     for _, i, j in runs:
         run = "\n".join(lines[i : j + 1])
-        if parsed(run) is not None:
+        if parse_program(run) is not None:
             return run
     return lines[0]
 
 
-def _trimmed(text: str) -> str:
-    """Without the blank lines at its end, which no longest run has."""
+def _strip_blank_end(text: str) -> str:
+    """Removes trailing blank lines, as EvalPlus does."""
     lines = text.split("\n")
     while len(lines) > 2 and not lines[-1].strip():
         lines.pop()
@@ -105,7 +107,7 @@ def _reachable(entry: str, definitions: dict[str, ast.stmt]) -> set[str]:
 
 
 def _identifiers(node: ast.AST) -> Iterator[str]:
-    """Everything in `node` that is spelled as a name: variables, attributes, parameters, …"""
+    """Yields every identifier in `node`: variables, attributes, parameters, …"""
     for part in ast.walk(node):
         for field in ("id", "attr", "arg", "name", "asname", "module"):
             if isinstance(name := getattr(part, field, None), str):
@@ -114,16 +116,18 @@ def _identifiers(node: ast.AST) -> Iterator[str]:
             yield from part.names
 
 
-# ==== The right way
+# ==== With fewer lost programs
 
 
-def stated_program(text: str, entry: str, *, opened: str = "", stub: str = "") -> str | None:
-    """The program in `text` that defines `entry`; None where nothing was said.
+def extract_program(text: str, entry: str, *, opened: str = "", stub: str = "") -> str | None:
+    """Extracts the program in `text` that defines `entry`; returns None for an empty text.
 
-    opened: the program that the prompt had begun and the text goes on with; stub: what stands
-    before a program that the text begins anew (imports and other functions of the question).
-    Text behind the program is cut off; what only prints or tests is left out. Where no part of the
-    text defines `entry` the first is given as it is: it fails as what it is.
+    Cuts text after the program, and statements that only print or test. If no part of the text
+    defines `entry`, returns the first part unchanged, which will fail.
+
+    Args:
+      opened: beginning of the program in the prompt, which the text continues.
+      stub: imports and functions of the question, placed before a program that starts anew.
     """
     text = text[:MAX_CHARACTERS]
     first, blocks = _blocks(text)
@@ -137,8 +141,10 @@ def stated_program(text: str, entry: str, *, opened: str = "", stub: str = "") -
 
 
 def _blocks(text: str) -> tuple[str, Sequence[str]]:
-    """(what stands before the first fence, the fenced blocks after it). A first fence without a
-    language closes what the prompt opened, where something stood before it."""
+    """Returns (text before the first fence, fenced blocks after it).
+
+    A first fence without a language, after some text, closes the block that the prompt opened.
+    """
     parts, fences, begun = [], [], 0
     for fence in _FENCE.finditer(text):
         parts.append(text[begun : fence.start()])
@@ -156,21 +162,23 @@ def _blocks(text: str) -> tuple[str, Sequence[str]]:
 
 
 def _longest_start(code: str) -> str | None:
-    """The most lines from the first on that are Python together."""
+    """Returns the longest prefix of lines that parses, or None."""
     lines = code.split("\n")
     for end in range(len(lines), max(0, len(lines) - 500), -1):
         start = "\n".join(lines[:end])
-        if parsed(start) is not None:
+        if parse_program(start) is not None:
             return start
     return None
 
 
 def _defines(program: str, entry: str, has_stub: bool) -> bool:
-    """Whether `entry` is defined with a body (a docstring alone, as a question has it, is none);
-    a stub that comes first does not count."""
+    """Whether the program defines `entry` with a body; a docstring alone is no body.
+
+    The definition in a stub does not count.
+    """
     found = [
         node
-        for node in parsed(program).body
+        for node in parse_program(program).body
         if entry
         in (
             getattr(node, "name", None),
@@ -189,14 +197,14 @@ def _defines(program: str, entry: str, has_stub: bool) -> bool:
 
 
 def _without_tests(program: str, entry: str) -> str:
-    """Without assertions, calls that print or try the entry, and the `__main__` block."""
+    """Removes assertions, calls that print or try the entry, and the `__main__` block."""
     lines = program.split("\n")
-    for node in parsed(program).body:
+    for node in parse_program(program).body:
         if _only_tests(node, entry):
             for number in range(node.lineno - 1, node.end_lineno):
                 lines[number] = ""
     kept = "\n".join(lines).rstrip() + "\n"
-    return kept if parsed(kept) is not None else program
+    return kept if parse_program(kept) is not None else program
 
 
 def _only_tests(node: ast.stmt, entry: str) -> bool:
