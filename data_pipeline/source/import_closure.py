@@ -47,16 +47,28 @@ def import_closure(
 
 
 def imported_modules(tree: ast.Module) -> Iterator[str]:
-    """Yields the names in absolute imports.
+    """Yields the names in absolute imports, without those that only type checkers read.
 
     `from a import b` yields a and a.b, which may be a module or a name in a module.
     """
-    for node in ast.walk(tree):
+    for node in _executed_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _executed_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walks a tree, but not the bodies of `if TYPE_CHECKING`."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
 
 
 def _is_in(module: str, packages: Collection[str]) -> bool:

@@ -6,7 +6,9 @@ from data_pipeline.builder import options
 from data_pipeline.source.import_closure import ROOT, import_closure, source_digest
 
 FILES = {
-    "house/__init__.py": "",
+    "house/__init__.py": (
+        "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from house import alone\n"
+    ),
     "house/top.py": "import os\nfrom house import left\n\ndef f():\n    import house.right.deep\n",
     "house/left.py": "from house.right import name\nfrom other import thing\n",
     "house/right/__init__.py": "name = 1\n",
