@@ -8,6 +8,7 @@
 
 import argparse
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -59,8 +60,7 @@ def run_command(
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if help_text is not None and {"-h", "--help"} & set(arguments):
-        print(help_text)
-        return 0
+        command = functools.partial(_print_help, help_text)
     try:
         code = command(arguments)
         sys.stdout.flush()
@@ -87,6 +87,10 @@ def read_text(path: Path, flag: str | None = None) -> str:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         place = path if flag is None else f"{flag}={path}"
         raise CommandLineError(f"{place}: {reason}") from None
+
+
+def _print_help(text: str, arguments: list[str]) -> None:
+    print(text)
 
 
 def _report_mistake(message: str) -> int:

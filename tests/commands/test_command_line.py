@@ -56,11 +56,19 @@ def test_the_parser_takes_no_abbreviations():
         parser.parse_args(["--out=here"])
 
 
-def test_a_reader_that_went_away_is_no_error():
+@pytest.mark.parametrize(
+    "call",
+    [
+        "lambda _: [print('x' * 1000) for _ in range(10_000)] and None, []",
+        "None, ['--help'], help_text='x' * 10_000_000",
+    ],
+    ids=["output", "help"],
+)
+def test_a_reader_that_went_away_is_no_error(call):
     program = (
         "import sys\n"
         "from data_pipeline.terminal.command_line import run_command\n"
-        "sys.exit(run_command(lambda _: [print('x' * 1000) for _ in range(10_000)] and None, []))\n"
+        f"sys.exit(run_command({call}))\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
