@@ -51,7 +51,7 @@ def build(sources: str | Sequence[str], output: str | Path, **options: Any) -> "
 
 
 def read_records(path: str | Path) -> "Iterator[Record]":
-    """Reads the PyX or PyX-R records of a .jsonl or .jsonl.gz file, in order.
+    """Reads the PyX or PyX-R records of the .jsonl or .jsonl.gz file at `path`, in order.
 
     Raises RecordError, with file, line and field, at the first malformed row.
     """

@@ -20,8 +20,10 @@ from semcoder_jax.errors import UserError
 REPOSITORY = Path(__file__).parents[2]
 # Outcomes of our own work, caught where they arise: no user's mistake is reported by them.
 SIGNALS = {
+    "data_pipeline.builder.expectations.RefutedRecordError",
     "data_pipeline.faults.alignment.AlignmentError",
     "data_pipeline.faults.diagnosis.DiagnosisError",
+    "data_pipeline.seeds.screening.ScreeningError",
     "data_pipeline.source.literals.LiteralError",
     "semcoder_jax.server.engine_thread.EngineStoppedError",
     "semcoder_jax.server.engine_thread.QueueFullError",

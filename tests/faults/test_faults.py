@@ -281,7 +281,7 @@ def test_the_command_shows_faults_and_writes_rows(tmp_path, capsys):
         (["--program=none.py", "--call=runs('')"], "none.py: No such file"),
         (["--program=program.py", "--call=runs(x)"], "--call=runs(x): "),
         (["--program=program.py", "--call=walks('')"], "'walks'"),
-        (["--program=program.py", "--call=runs(3)"], "came to exception"),
+        (["--program=program.py", "--call=runs(3)"], "a literal; got exception"),
         (["--program=program.py", "--call=runs('')", "--limit=0"], "--limit"),
         (["--program=broken.py", "--call=f()"], "syntax error at line 1"),
     ],

@@ -412,7 +412,7 @@ def test_the_command_prints_what_is_kept(tmp_path, capsys):
         ({"url": "host"}, "url: expected http"),
         ({"program": "none.py"}, "none.py: No such file"),
         ({"call": "f(x)"}, "--call=f(x): "),
-        ({"call": "f(1, 2)"}, "came to exception"),
+        ({"call": "f(1, 2)"}, "a literal; got exception"),
         ({"attempts": "0"}, "--attempts"),
         ({"cache": "program.py/x"}, "program.py"),
     ],

@@ -49,9 +49,10 @@ def test_serve_without_its_extra_names_the_command(monkeypatch, capsys):
 
 def test_a_copy_of_the_package_is_no_checkout(tmp_path):
     """Simulates site-packages: no setup.py beside the package, but metadata."""
-    package = tmp_path / "data_pipeline"
-    package.mkdir()
-    (package / "__init__.py").touch()
+    package = tmp_path / "data_pipeline" / "terminal"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
     shutil.copy(REPOSITORY / "data_pipeline/terminal/installation.py", package)
     metadata = tmp_path / "semcoder_jax-9.dist-info"
     metadata.mkdir()
