@@ -1,1 +1,1 @@
-"""Benchmarks generated, scored and reported."""
+"""Evaluation: generates answers to benchmarks, scores them and reports the results."""

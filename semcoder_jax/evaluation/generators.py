@@ -152,7 +152,7 @@ class Question:
     task: str
     sample: int
     prompt: str
-    seed: int  # of its own random stream
+    seed: int  # of the sample's own random stream
 
     @property
     def key(self) -> str:

@@ -24,7 +24,7 @@ from semcoder_jax.inference.generate import (
 from semcoder_jax.inference.request import Request, Update
 from semcoder_jax.loading import LoadedModel, load_model
 
-# Fields of a row beside its id and prompt, and what they must be.
+# Optional fields of a row, with their types.
 ROW_FIELDS = {
     "temperature": (int, float),
     "top_p": (int, float),

@@ -193,7 +193,7 @@ def first_failures(
 
 def _job(code: str, test: str, entry: str):
     call, expected = split_assertion(test)
-    if expected is None:  # only its truth counts; MBPP's may name math without importing it
+    if expected is None:  # judged by truth only; tests of MBPP may use math without importing it
         program = f"{code.rstrip()}\nimport math\n" if "math." in call else code
         return expression_job(program, f"bool({call})", trace=_TRACE)
     return call_job(code, call, trace=_TRACE)
@@ -230,7 +230,7 @@ def _one_line(text: str) -> str:
 def split_assertion(test: str) -> tuple[str, str | None]:
     """Splits "assert f(3) == 4" with literal arguments and result into ("f(3)", "4").
 
-    Returns (expression, None) for any other assertion. Raises ValueError if `test` is none.
+    Returns (expression, None) for any other assertion. Raises ValueError if `test` is no assertion.
     """
     try:
         (statement,) = ast.parse(test).body

@@ -210,7 +210,7 @@ def to_json(run: EvaluationRun) -> dict[str, Any]:
 
 
 def from_json(row: Any, where: str) -> EvaluationRun:
-    """The run that `to_json` wrote. Raises ResultError, which names `where`."""
+    """Rebuilds a run from the row of `to_json`. Raises ResultError, which names `where`."""
     if not isinstance(row, dict) or row.get("format") != FORMAT:
         raise ResultError(f"{where}: expected a result of an evaluation (format {FORMAT})")
     try:

@@ -205,7 +205,7 @@ class Slots:
             self._model.params,
             self._cache,
             self._history_BxM,
-            # Copies: on CPU the device may read the host's arrays while they are changed.
+            # Copy: on CPU the device may read the host's arrays while the host changes them.
             Rows(*(array.copy() for array in rows)),
             np.int32(max_steps),
             np.int32(min_going),

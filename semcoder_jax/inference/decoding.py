@@ -80,8 +80,10 @@ class Chunk(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """`num_real_tokens` of the tokenizer: ids from there on are padding and never chosen.
-    `eos_ids` end a row."""
+    """Describes the vocabulary.
+
+    num_real_tokens: ids from here on are padding and never chosen; eos_ids: tokens that end a row.
+    """
 
     num_real_tokens: int
     eos_ids: tuple[int, ...]
@@ -91,14 +93,14 @@ def pieces_of(length: int) -> list[int]:
     """Returns the piece sizes of the prefill of `length` tokens; the last piece may be padded.
 
     They depend only on the length. Whole pages come first: every piece but the smallest is a
-    multiple of a page, and begins at one.
+    multiple of a page, and begins at the start of one.
     """
     pieces, left = [], length
     while left > 0:
         covering = next((size for size in PIECES if size >= left), PIECES[-1])
         if left > 0.75 * covering or covering <= PIECES[1]:
             pieces.append(covering)
-        else:  # too much of it would be padding
+        else:  # a quarter or more of the covering piece would be padding
             pieces.append(max(size for size in PIECES if size <= left))
         left -= pieces[-1]
     return pieces

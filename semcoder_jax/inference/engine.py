@@ -43,15 +43,15 @@ SPECULATION = ("auto", "always", "off")
 # token at once.
 STREAMING_STEPS = 8
 FIRST_STEPS = 1
-# Steps after which to look again: of rows that show nothing yet of what drafts would gain, and
-# where checking drafts has just begun.
+# Steps of a chunk before the next decision on drafts, while no row's gain is known or when drafts
+# have just begun.
 PROBING_STEPS = 8
-TRIALS = 5  # of a few steps, plain and with drafts by turns, that warm-up times
-# Rows of a product up to which more of them are (nearly) free: beyond, products are bound by
-# arithmetic and checking drafts costs what it gains.
+TRIALS = 5  # short chunks that warm-up times, each plain and with drafts
+# Rows of a matrix product up to which further rows are (nearly) free. Beyond that, arithmetic is
+# the bottleneck, and checking drafts costs what it gains.
 FREE_ROWS = {"cpu": 32, "tpu": 256, "gpu": 256}
-# On CPU a row's fifth token and on are paid for; they would add 4 % to what three drafts gain on
-# the narrator's monologues.
+# On CPU, a row's fifth and later tokens cost time; they would add 4 % to the gain of three drafts
+# on the narrator's monologues.
 USUAL_DRAFTS = {"cpu": 3}
 DEFAULT_SLOTS = {"cpu": 16, "tpu": 64, "gpu": 64}
 MOST_DRAFTS = 7
@@ -65,14 +65,14 @@ class Engine:
       num_slots: rows decoded together (None: 16 on CPU, 64 elsewhere).
       cache_tokens: positions that the cache holds in all (None: `num_slots` rows of a full
         context, or what memory allows).
-      cache_dtype: of keys and values (None: that of the model's computation); "int8" halves
-        them, rounded with a scale a head and token.
-      page_size: positions of a page of the cache: 16, 32 or 64.
-      speculation: "auto" checks drafts where that pays, "always", or "off".
-      num_drafts: tokens of a draft (None: as many as are nearly free, at most 7,
+      cache_dtype: dtype of keys and values (None: the model's compute dtype); "int8" halves
+        their size, rounded with one scale per head and token.
+      page_size: positions per page of the cache: 16, 32 or 64.
+      speculation: "auto" checks drafts if that pays, "always", or "off".
+      num_drafts: tokens per draft (None: as many as are nearly free, at most 7,
         on CPU 3).
 
-    Raises SamplingError for a model without tokenizer and for impossible sizes.
+    Raises SamplingError if the model has no tokenizer or an argument is out of range.
     """
 
     def __init__(
@@ -114,12 +114,12 @@ class Engine:
         self._slots = Slots(model, num_slots, cache_tokens, cache_dtype, page_size)
         self._waiting: collections.deque[OpenSample] = collections.deque()
         self._requests: dict[int, OpenRequest] = {}
-        # Samples with tokens not yet decoded to text, and whether those were the last.
+        # (sample with tokens not yet decoded to text, whether they are its last)
         self._undecoded: list[tuple[OpenSample, bool]] = []
         self._policy = SpeculationPolicy()
-        self._drafted = False  # whether the last chunk was with drafts
+        self._drafted = False  # whether the last chunk checked drafts
         self._compiled: set[int] = set()  # numbers of drafts whose chunk has run
-        self._lock = threading.Lock()  # of what other threads hand in
+        self._lock = threading.Lock()  # guards the next two, which other threads fill
         self._incoming: list[OpenRequest] = []
         self._cancelled: set[int] = set()
         self._tickets = itertools.count()
@@ -229,7 +229,7 @@ class Engine:
         drafts = self._choose_num_drafts(active)
         chunk = self._decode(active, drafts) if active else None
         self._drafted = drafts > 0
-        # The device is at work; meanwhile:
+        # Decode the previous chunk's tokens while the device computes this one.
         updates += self._decode_updates()
         if chunk is not None:
             self._collect(active, chunk, drafts)
@@ -318,7 +318,7 @@ class Engine:
             if not self._slots.seat(self._waiting[0], slot):
                 if self.num_active:
                     return
-                # Alone, with nothing shared, it has room: _open made sure.
+                # A sample alone, sharing nothing, always fits: `_open` checked that.
                 for request in self._requests.values():
                     self._slots.release_prompt(request)
                 self._slots.seat(self._waiting[0], slot, alone=True)
@@ -335,7 +335,7 @@ class Engine:
         return active
 
     def _make_room(self, youngest: int) -> None:
-        """Frees pages: of prompts whose samples wait, or else of the youngest active sample."""
+        """Frees the pages of prompts with waiting samples, or else of the slot `youngest`."""
         if any([self._slots.release_prompt(request) for request in self._requests.values()]):
             return
         sample = self._slots.samples[youngest]
@@ -365,7 +365,7 @@ class Engine:
             unknown = all(sample.tokens_per_pass is None for sample in samples)
             if unknown or (drafts and not self._drafted):
                 max_steps = min(max_steps, PROBING_STEPS)
-        # With others in line, the end of a few rows ends the chunk.
+        # While samples wait, a chunk ends as soon as a few rows have ended.
         few = max(self.num_slots // 16, 1)
         min_going = max(len(active) - few + 1, 1) if self._waiting else 1
         return self._slots.decode(active, max_steps, min_going, drafts)
@@ -373,10 +373,10 @@ class Engine:
     def _collect(self, active: list[int], chunk: Chunk, drafts: int) -> None:
         """Waits for the chunk and records its tokens; they are decoded to text later."""
         samples = {slot: self._slots.samples[slot] for slot in active}
-        # None: its text ended it meanwhile.
+        # Drop samples that ended at a stop string in the meantime.
         samples = {slot: sample for slot, sample in samples.items() if sample is not None}
         if all(sample.params.logprobs is None for sample in samples.values()):
-            # Large, so left where they are.
+            # These arrays are large: do not copy them from the device if nobody asked.
             chunk = chunk._replace(logprob_BxC=None, top_BxCxA=None, top_logprob_BxCxA=None)
         chunk = jax.device_get(chunk)
         num_steps, num_tokens = int(chunk.num_steps), int(chunk.count_B.sum())

@@ -8,7 +8,7 @@ class EngineStats:
     """Counters since the engine was created (`seconds`: time with work to do).
 
     Attributes:
-      prompt_tokens: read (padding left out); generated_tokens: kept or not.
+      prompt_tokens: prefilled, without padding; generated_tokens: including discarded ones.
       steps: passes of decoding; row_steps: active rows summed over them.
       drafted_steps, drafted_row_steps, drafted_tokens: the same for passes with drafts, and
         the tokens they gave.
@@ -31,7 +31,7 @@ class EngineStats:
 
     @property
     def occupancy(self) -> float:
-        """Share of the slots' steps in which a row was going."""
+        """Share of the slots' steps in which a row was active."""
         return self.row_steps / max(self.steps * self.num_slots, 1)
 
     @property
@@ -40,7 +40,7 @@ class EngineStats:
 
     @property
     def accepted(self) -> float:
-        """Drafted tokens accepted in a pass of a row with drafts, on average."""
+        """Mean number of accepted draft tokens per row and pass with drafts."""
         if not self.drafted_row_steps:
             return 0.0
         return self.drafted_tokens / self.drafted_row_steps - 1

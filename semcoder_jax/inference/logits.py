@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-BLOCK = 128  # of the vocabulary; sums over blocks run in the order of vector lanes
+BLOCK = 128  # vocabulary entries per block; sums over blocks run in the order of vector lanes
 
 
 def choose(
@@ -29,7 +29,7 @@ def choose(
     cut_B = random_B & ((top_k_B > 0) | (top_p_B < 1))
 
     def draw_tokens():
-        # Below the greatest, so that no temperature makes one infinite.
+        # Subtract the maximum, so that no temperature makes a logit infinite.
         below_BxV = logits_BxV - logits_BxV.max(-1, keepdims=True)
         scaled_BxV = below_BxV / jnp.where(random_B, temperature_B, 1.0)[:, None]
         weights_BxV = jnp.exp(scaled_BxV)

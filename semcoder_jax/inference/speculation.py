@@ -1,11 +1,11 @@
 """Prompt-lookup speculation: drafts tokens from earlier text, then checks them in one pass.
 
-Monologues repeat code and values. The draft after a context is what followed the latest earlier
-place that agrees with its longest suffix of up to `NGRAM` tokens (Saxena, prompt lookup
-decoding, 2023); one pass of the model over the draft tells how much of it the model itself would
-have said. Each position's own random number decides its token, drafted or not, so the output is
-the one without speculation, token for token; a draft is taken with the probability that
-rejection sampling (Leviathan et al., 2023) has for a draft without a distribution.
+Monologues repeat code and values. The context's longest suffix of up to `NGRAM` tokens that also
+occurs earlier is looked up; the draft is the continuation of its latest earlier occurrence
+(Saxena, prompt lookup decoding, 2023). One pass of the model over the draft shows how much of it
+the model itself would generate. Each position's own random number decides its token, drafted or
+not, so the output equals that without speculation, token for token. A draft is accepted with the
+same probability as in rejection sampling (Leviathan et al., 2023) with deterministic drafts.
 
 `draft` runs on the device. `Lookup` follows one row on the host and measures the gain that drafts
 would have while none are checked; `SpeculationPolicy` compares it with the cost of checking. The
@@ -25,7 +25,7 @@ def draft(history_BxM: jax.Array, length_B: jax.Array, num_tokens: int) -> jax.A
     """Drafts the next tokens of each row, int32 [B, num_tokens]; -1 if nothing matches.
 
     `history_BxM` holds a row's tokens up to `length_B`. A draft that reaches the end of the
-    history goes on with itself, as a repetition would.
+    history continues with its own first tokens, as a repetition would.
     """
     M = history_BxM.shape[1]
     place_M = jnp.arange(M)
@@ -37,7 +37,7 @@ def draft(history_BxM: jax.Array, length_B: jax.Array, num_tokens: int) -> jax.A
         earlier_BxM = jnp.roll(history_BxM, n, axis=1)
         agreeing_BxM &= (earlier_BxM == token_Bx1) & (place_M >= n) & (last_Bx1 >= n)
         suffix_BxM += agreeing_BxM
-    # The longest agreement, of equal ones the latest; it ends before the last token.
+    # Take the longest match, the latest of equal ones; it must end before the last token.
     score_BxM = jnp.where(place_M < last_Bx1, suffix_BxM * M + place_M, 0)
     best_Bx1 = jnp.argmax(score_BxM, axis=1)[:, None]
     found_Bx1 = jnp.take_along_axis(score_BxM, best_Bx1, axis=1) >= M
@@ -58,7 +58,7 @@ class Lookup:
     def __init__(self, tokens: Sequence[int], num_drafts: int):
         self._num_drafts = num_drafts
         self._tokens: list[int] = []
-        # Where each n-gram was last seen to end, not counting the end of the context itself.
+        # Latest end of each n-gram, not counting the end of the context itself.
         self._ends: dict[tuple[int, ...], int] = {}
         for token in tokens:
             self._append(token)
@@ -74,7 +74,7 @@ class Lookup:
         return []
 
     def passes_for(self, tokens: Sequence[int]) -> int:
-        """Counts the passes that `tokens`, which came next, would have taken with drafts."""
+        """Appends `tokens`; returns the passes that they would have taken with drafts."""
         passes = at = 0
         while at < len(tokens):
             passes += 1
@@ -103,9 +103,9 @@ class SpeculationPolicy:
     """Decides whether to check drafts, from the measured time and gain of both ways of decoding.
 
     Rows are decoded plainly until their own text shows that drafts would have gained more than
-    they cost. What drafts then gain and lose is kept in an account, in plain passes: each plain
-    pass adds `ALLOWED_LOSS` to it, and nothing is drafted while it is empty. So drafts lose no
-    more than that share of the time, and `MOST` passes once, whatever the text.
+    they cost. An account records the gains and losses of drafts, in plain passes: each plain pass
+    adds `ALLOWED_LOSS`, and nothing is drafted while the account is empty. So, for any text,
+    drafts lose at most that share of the time, plus `MOST` passes once.
 
     Attributes:
       cost: of a pass with drafts, in plain passes; `ASSUMED_COST` until both were timed.
@@ -113,15 +113,15 @@ class SpeculationPolicy:
     """
 
     ASSUMED_COST = 1.5
-    MARGIN = 1.05  # gain below which a guess about costs is not worth acting on
+    MARGIN = 1.05  # required ratio of gain to cost, since both are estimates
     MEMORY = 0.8  # weight of the past in running averages
     ALLOWED_LOSS = 0.03
-    FIRST = 4.0  # passes in the account to begin with
-    MOST = 16.0  # what was gained long ago does not pay for losses
+    FIRST = 4.0  # initial account
+    MOST = 16.0  # upper bound of the account: old gains do not pay for new losses
 
     cost: float = ASSUMED_COST
     account: float = FIRST
-    _last: tuple[bool, float] | None = None  # the last timed chunk: with drafts?, seconds a pass
+    _last: tuple[bool, float] | None = None  # of the last timed chunk: (drafted, seconds per pass)
 
     def record_trial(
         self, plain_seconds: Sequence[float], drafted_seconds: Sequence[float]

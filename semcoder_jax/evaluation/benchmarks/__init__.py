@@ -1,1 +1,1 @@
-"""One file a benchmark: its tasks, prompts, and how answers are judged (see `flow.Benchmark`)."""
+"""Benchmarks, one per file: tasks, prompts and rules of judging (see `harness.Benchmark`)."""

@@ -1,4 +1,4 @@
-"""Rows of LiveCodeBench's files by the date of their contest."""
+"""Selects rows of LiveCodeBench's files by contest date."""
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ HUB = "https://huggingface.co/datasets/livecodebench"
 def rows_in_window(
     sources: Sequence[str | Path | Home], start_date: str | None, end_date: str | None
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(place, row) of each row from `start_date` to `end_date`, both included.
+    """Yields (file:line, row) for each contest from `start_date` to `end_date`, both included.
 
     Raises DataError for a malformed date, or if no row is left.
     """

@@ -1,13 +1,15 @@
-"""CRUXEval: what does a call return (CRUXEval-O), and which call returns that (CRUXEval-I)?
+"""CRUXEval: predicts the output of a call (CRUXEval-O), or an input for an output (CRUXEval-I).
 
-A row is {"id", "code", "input", "output"} (facebookresearch/cruxeval, cruxeval.jsonl); sets derived
-from it may name their function otherwise than `f`. `compat` asks, reads and scores as upstream and
-the official scorer do: prompts with their quirks, the answer cut out of prompt and response
-together, and `assert output == answer` run as it stands (so `8 or True` passes). `fixed` asks the
-same question with its quotes right, and compares values and types outside the sandbox.
+A row is {"id", "code", "input", "output"} (facebookresearch/cruxeval, cruxeval.jsonl). The function
+is `f`; derived data sets may use another name.
 
-Generations made elsewhere: {"sample_0": [answers]}, as the official repository has them, or
-{"sample_0": [whole texts, prompt included]}, as upstream's runner writes them.
+`compat` asks, reads and scores as upstream and the official scorer do: it copies the quirks of
+their prompts, extracts the answer from prompt and response together, and runs
+`assert output == answer` unchanged (so `8 or True` passes). `fixed` asks the same question with
+correct quotes, and compares values and types outside the sandbox.
+
+Reads generations made elsewhere as {"sample_0": [answers]}, the official repository's format, or
+{"sample_0": [whole texts, prompt included]}, the format of upstream's runner.
 """
 
 import ast
@@ -56,7 +58,7 @@ _JUDGED_TOGETHER = 1024
 
 @dataclasses.dataclass(frozen=True)
 class CruxEvalProblem:
-    """A row; `function` is the name that its code gives to what is called."""
+    """Holds a row; `function` is the name of the called function."""
 
     id: str
     code: str
@@ -70,12 +72,12 @@ class CruxEvalProblem:
 
     @property
     def takes_functions(self) -> bool:
-        """Its input is no literal: one of the 800 has a lambda."""
+        """Whether the input is not all literals: one of the 800 contains a lambda."""
         return not is_literal(f"[{self.input}]")
 
 
 class CruxEval(ProblemSet):
-    """The benchmark in one direction, "output" or "input"; see `harness.Benchmark`."""
+    """Asks in one direction, "output" or "input"; see `harness.Benchmark`."""
 
     variants = VARIANTS
     modes = ("compat", "fixed")
@@ -103,7 +105,7 @@ class CruxEval(ProblemSet):
     # ---- judging
 
     def judge(self, responses: Iterable[Response], sandbox: Sandbox) -> Iterator[Answer]:
-        """One answer each. The same answer to the same problem is run once."""
+        """Yields one answer per response; runs equal answers to the same problem once."""
         verdicts: dict[tuple[str, str, str], str] = {}
         for some in chunked(responses, _JUDGED_TOGETHER):
             read = [(one, self._read(one)) for one in some]
@@ -123,10 +125,10 @@ class CruxEval(ProblemSet):
                 yield self._answer(one, answer, shown, outcome)
 
     def run_of(self, answer: Answer) -> tuple[str, str] | None:
-        """The run that a monologue tells: of the call asked about, or of the one it found.
+        """Returns the run that a monologue describes: the question's call, or the answer's.
 
-        A monologue that found none is still one: it counts, with nothing to be checked. A file of
-        bare answers has no monologues.
+        An answer without a call gives the call "": its monologue counts, without checkable steps.
+        Returns None if the answer has no monologue, as in a file of bare answers.
         """
         problem = self.problems[answer.task]
         if not answer.text.startswith(_OPENINGS["monologue"]):
@@ -137,7 +139,7 @@ class CruxEval(ProblemSet):
         return problem.code, found if found.startswith(problem.function) else ""
 
     def _read(self, one: Response) -> tuple[str | None, str]:
-        """(answer, text to show): what is compared, and the text of the response."""
+        """Returns (answer to compare, text of the response to show)."""
         if one.text is None:
             return None, ""
         asserted = extract_output if self.direction == "output" else extract_input
@@ -180,8 +182,10 @@ class CruxEval(ProblemSet):
         return verdicts
 
     def _is_skipped(self, problem: CruxEvalProblem, answer: str) -> bool:
-        """What the official scorer does not run: an output that contains the call, an input
-        without one."""
+        """Whether the official scorer counts `answer` as wrong without running it.
+
+        These are outputs that contain the call, and inputs without one.
+        """
         if self.direction == "output":
             return problem.call in answer
         return f"{problem.function}(" not in answer
@@ -251,7 +255,7 @@ class CruxEval(ProblemSet):
 
 
 def assertion_job(code: str, output: str, answer: str) -> Job:
-    """The official assertion as the statement that it is: "3, 'note'" is a 3 with a message."""
+    """Runs the official assertion as a statement: the answer "3, 'note'" is 3 and a message."""
     return expression_job(f"{code}\nassert {output} == {answer}", "True")
 
 
@@ -263,7 +267,7 @@ def _compare_literals(answer: str, output: str) -> str:
 
 
 def _outcome(result: Result, expected: str | None) -> str:
-    """`expected` None: the value is that of the official assertion; it passes if it is true."""
+    """Returns the outcome of a run; `expected` None: passes if the run returns a true value."""
     if not isinstance(result.outcome, Value):
         if expected is None:
             return WRONG
@@ -279,7 +283,7 @@ def _outcome(result: Result, expected: str | None) -> str:
 
 
 def _is_call_of_plain_arguments(answer: str, function: str) -> bool:
-    """Whether `answer` is a call of `function` on literals and lambdas, and no more."""
+    """Whether `answer` is a call of `function` with only literals and lambdas as arguments."""
     try:
         call = ast.parse(answer.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -299,7 +303,7 @@ def _is_call_of_plain_arguments(answer: str, function: str) -> bool:
 def read_problems(
     source: str | Path | None = None, *, limit: int | None = None
 ) -> tuple[CruxEvalProblem, ...]:
-    """The problems of a file; None: of its public home, cached. Raises DataError."""
+    """Reads the problems of a file (None: the public one, cached). Raises DataError."""
     problems: dict[str, CruxEvalProblem] = {}
     for where, row in read_rows(HOME if source is None else source).rows[:limit]:
         id, code = field(where, row, "id"), field(where, row, "code")
@@ -315,7 +319,7 @@ def read_problems(
 
 
 def _function(where: str, code: str) -> str:
-    """`f`, or the last function where there is none of that name."""
+    """Returns "f", or the name of the last function if none is named so."""
     try:
         names = [n.name for n in ast.parse(code).body if isinstance(n, ast.FunctionDef)]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -326,7 +330,7 @@ def _function(where: str, code: str) -> str:
 
 
 def _read_texts(path: Path) -> tuple[dict[str, list[str | None]], int]:
-    """({id: texts}, ids that came again). What is no text counts as no response."""
+    """Returns ({id: texts}, number of repeated ids); None replaces each item that is no text."""
     repeated = 0
 
     def first_of_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -352,5 +356,5 @@ def _read_texts(path: Path) -> tuple[dict[str, list[str | None]], int]:
 
 
 def load(config: Mapping, direction: str) -> CruxEval:
-    """The benchmark of a config with `data` and `max_tasks`. Raises DataError."""
+    """Loads the benchmark of a config with `data` and `max_tasks`. Raises DataError."""
     return CruxEval(read_problems(config["data"], limit=config["max_tasks"]), direction)

@@ -26,7 +26,7 @@ from data_pipeline.files import (
 from semcoder_jax.cache import cache_folder
 from semcoder_jax.errors import UserError
 
-MAX_BYTES = 8 << 30  # of one file, packed
+MAX_BYTES = 8 << 30  # of one file, compressed
 _CHUNK = 1 << 20
 
 

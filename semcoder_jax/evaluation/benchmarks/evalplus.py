@@ -1,13 +1,13 @@
-"""HumanEval with HumanEval+, and MBPP with MBPP+: one program, judged by both sets of inputs.
+"""HumanEval with HumanEval+, and MBPP with MBPP+: judges one program by both sets of inputs.
 
-Data in EvalPlus's form (v0.1.10 and v0.2.0; Apache-2.0). A solution counts in the first if it
-passes the base inputs, and in the second if it passes those and the further ones. Inputs go into
-the sandbox, results come out; what is expected never enters it. Comparisons and limits are
-EvalPlus 0.3.1's, but its limits are of wall time and these of CPU time.
+Data has EvalPlus's format (v0.1.10 and v0.2.0; Apache-2.0). A solution passes HumanEval or MBPP if
+it passes the base inputs, and the "+" benchmark if it also passes the additional inputs. The
+sandbox gets inputs and returns results; expected values never enter it. Comparisons and limits
+are those of EvalPlus 0.3.1, except that time limits are of CPU time, not of wall time.
 
-`compat` makes a program out of a generation as upstream does (raw prompt and text up to the first
-fence, sanitized); `fixed` asks in the same bytes and reads the program that is there.
-Generations made elsewhere: see `samples_file`; in `compat` they run as they are, as in EvalPlus.
+Both modes use the same prompt. `compat` extracts the program as upstream does: it sanitizes the raw
+prompt and the text up to the first fence. `fixed` loses fewer programs (see `solutions`).
+Generations made elsewhere: see `samples_file`; `compat` runs them unchanged, as EvalPlus does.
 """
 
 import dataclasses
@@ -56,15 +56,16 @@ TITLES = {"humaneval": ("HumanEval", "HumanEval+"), "mbpp": ("MBPP", "MBPP+")}
 _REFERENCES = {"HumanEval": (Reference("SemCoder-S 6.7B", 0.793, "Ding et al. 2024"),)}
 _FENCE = "```"
 _JUDGED_TOGETHER = 64
-# Of EvalPlus: a call may take the longer of these, all calls together a minute.
+# Limits of EvalPlus: a call may take a second or 4 times the reference's time, whichever is
+# longer, and all calls together a minute.
 _MIN_SECONDS, _REFERENCE_FACTOR, _ALL_SECONDS = 1.0, 4.0, 60.0
 _MEMORY = 2 << 30
-_TELLING = 10.0  # CPU seconds for putting large results into words
+_TELLING = 10.0  # CPU seconds to encode large results
 
 
 @dataclasses.dataclass(frozen=True)
 class EvalPlusTask:
-    """A row. base, plus: argument lists; tolerance: "atol" of the row."""
+    """Holds a row. base, plus: argument lists; tolerance: "atol" of the row."""
 
     id: str
     prompt: str
@@ -80,8 +81,10 @@ class EvalPlusTask:
 
 
 class EvalPlus:
-    """The benchmark "humaneval" or "mbpp"; see `harness.Benchmark` and
-    `refine_harness.CodeBenchmark`."""
+    """Asks for the programs of one family, "humaneval" or "mbpp".
+
+    See `harness.Benchmark` and `refine_harness.CodeBenchmark`.
+    """
 
     variants = VARIANTS
     modes = ("compat", "fixed")
@@ -116,7 +119,7 @@ class EvalPlus:
     # ---- reading
 
     def solution(self, response: Response) -> str | None:
-        """The whole program in a generation; None where there is none."""
+        """Extracts the whole program from a response, or returns None."""
         if response.text is None or not response.text.strip():
             return None
         task = self.tasks[response.task]
@@ -124,7 +127,7 @@ class EvalPlus:
             if response.mode == "compat" or parse_program(response.text) is not None:
                 return response.text
             return extract_program(response.text, task.entry)
-        opened = self.family == "humaneval"  # the prompt ends in the problem's own program
+        opened = self.family == "humaneval"  # the prompt ends with the beginning of the program
         if response.mode == "compat":
             return sanitize(task.prompt + response.text.split(_FENCE)[0], task.entry)
         asked = task.prompt.strip() if opened else ""
@@ -139,13 +142,13 @@ class EvalPlus:
     # ---- judging
 
     def judge(self, responses: Iterable[Response], sandbox: Sandbox) -> Iterator[Answer]:
-        """Two answers each: by the base inputs, and by all."""
+        """Yields two answers per response: by the base inputs, and by all inputs."""
         return self.judge_solutions(((one, self.solution(one)) for one in responses), sandbox)
 
     def judge_solutions(
         self, solutions: Iterable[tuple[Response, str | None]], sandbox: Sandbox
     ) -> Iterator[Answer]:
-        """The same program for the same task is run once."""
+        """Yields two answers per program; runs equal programs for the same task once."""
         verdicts: dict[tuple[str, str], tuple[Verdict, Verdict]] = {}
         for some in chunked(solutions, _JUDGED_TOGETHER):
             new = dict.fromkeys(
@@ -166,7 +169,7 @@ class EvalPlus:
     def verdicts(
         self, programs: Sequence[tuple[str, str]], sandbox: Sandbox
     ) -> dict[tuple[str, str], tuple["Verdict", "Verdict"]]:
-        """(task, program) -> (by the base inputs, by all inputs)."""
+        """Maps each (task, program) to its verdicts by the base inputs and by all inputs."""
         self._expect({task for task, _ in programs}, sandbox)
         base = self._run(programs, 0, sandbox)
         passed = [key for key, verdict in zip(programs, base, strict=True) if verdict.right]
@@ -270,7 +273,7 @@ class EvalPlus:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """outcome: as in `Answer`; detail: the first failing call."""
+    """Holds the outcome (see `Answer`) and, as `detail`, the first failing call."""
 
     outcome: str
     detail: str
@@ -281,7 +284,7 @@ class Verdict:
 
 
 def _whole_run_verdict(result: Result) -> Verdict:
-    """Of a run that came to no call, or was ended from outside."""
+    """Returns the verdict of a run that made no call, or that the sandbox ended."""
     match result.outcome:
         case BadInput(reason="syntax", message=message):
             return Verdict("syntax error", message[:500])
@@ -301,7 +304,7 @@ def _whole_run_verdict(result: Result) -> Verdict:
 def _text(value: Any) -> str:
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # an int of too many digits
+    except (ValueError, RecursionError):  # such as an int with too many digits
         return "…"
     return text if len(text) <= 200 else f"{text[:200]}…"
 
@@ -321,7 +324,7 @@ def _text_of(tree: Any) -> str:
 def read_tasks(
     family: str, source: str | Path | None = None, *, limit: int | None = None
 ) -> tuple[EvalPlusTask, ...]:
-    """The tasks of a file; None: of its public home, cached. Raises DataError."""
+    """Reads the tasks of a file (None: the public one, cached). Raises DataError."""
     tasks: dict[str, EvalPlusTask] = {}
     for where, row in read_rows(HOMES[family] if source is None else source).rows[:limit]:
         id = field(where, row, "task_id")
@@ -335,7 +338,7 @@ def read_tasks(
             field(where, row, "entry_point"),
             field(where, row, "canonical_solution"),
             _inputs(family, where, id, field(where, row, "base_input", list)),
-            # Where there is none, as for Mbpp/793, it is {}.
+            # Tasks without additional inputs, such as Mbpp/793, have {} here.
             _inputs(
                 family,
                 where,
@@ -354,7 +357,7 @@ def _inputs(family: str, where: str, id: str, rows: list[Any]) -> tuple[Any, ...
         for row in rows:
             if not isinstance(row, list):
                 raise TypeError("an input is a list of arguments")
-            encode(row)  # refuses what JSON cannot hold
+            encode(row)  # raises if JSON cannot represent the row
     except (TypeError, ValueError, IndexError, AttributeError, TooLarge) as error:
         raise DataError(f"{where}: inputs that the task {id} cannot take ({error})") from error
     return tuple(rows)

@@ -1,9 +1,9 @@
-"""EvalPlus's comparisons of a result with what was expected, made outside the sandbox.
+"""Compares results with expected values by EvalPlus's rules, outside the sandbox.
 
-Source of the rules: EvalPlus 0.3.1, evalplus/eval (Apache-2.0). Known false passes of its own:
-an object that equals everything, and a solution that walks the frames to the verdict or to the
-expected value, pass there; here they cannot, since values are compared by type and the sandbox
-knows no expected value. One rule is lax by itself and kept: any answer passes Mbpp/164.
+Source of the rules: EvalPlus 0.3.1, evalplus/eval (Apache-2.0). EvalPlus wrongly passes an object
+that equals everything, and a solution that reaches the verdict or the expected value through stack
+frames. Neither passes here: values are compared by type, and the sandbox holds no expected value.
+One lax rule of EvalPlus is kept: any answer passes Mbpp/164.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 
 from data_pipeline.execution.guest.values import Malformed, decode, has_opaque
 
-# Of MBPP+: functions of which only the members of the answer count, …
+# MBPP+ functions whose results are compared as sets.
 SETS = frozenset(
     [
         "similar_elements",
@@ -27,16 +27,16 @@ SETS = frozenset(
         "Diff",
     ]
 )
-# … and those of which only counts whether there is an answer.
+# MBPP+ functions judged only by whether they return None.
 NOT_NONE = frozenset(["check_str", "text_match_three", "text_starta_endb"])
 _FLOAT_TOLERANCE = 1e-6
 
 
 class EvalPlusOracle:
-    """Compares the results of one series, in its order: a tolerance, once set by an expected
-    float, holds for the rest of the series.
+    """Compares the results of one series in order.
 
-    family: "humaneval" or "mbpp"; tolerance: the task's own ("atol").
+    A tolerance set by an expected float holds for the rest of the series.
+    family: "humaneval" or "mbpp"; tolerance: "atol" of the task.
     """
 
     def __init__(self, family: str, entry: str, tolerance: float):
@@ -44,8 +44,10 @@ class EvalPlusOracle:
         self._is_find_zero = family == "humaneval" and entry == "find_zero"
 
     def passes(self, arguments: Sequence[Any], tree: Any, expected: Any) -> bool:
-        """Tagged trees of what the solution returned, and of what the reference returned; large
-        values by digest, to which no tolerance applies."""
+        """Whether the solution's result `tree` passes for the reference's result `expected`.
+
+        Both are tagged trees. Digests of large values must be equal: no tolerance applies.
+        """
         if isinstance(tree, dict) or isinstance(expected, dict):
             return tree == expected
         if self.tolerance == 0 and not self._is_find_zero and _all_floats(expected):
@@ -67,7 +69,7 @@ class EvalPlusOracle:
             return equal
         if isinstance(expected, (list, tuple)) and len(value) != len(expected):
             return False
-        # Complex and boolean arrays included, relative part as numpy.testing has it.
+        # Accepts complex and boolean arrays too; rtol is the default of numpy.testing.
         return bool(np.allclose(value, expected, rtol=1e-7, atol=self.tolerance))
 
     def _special(
@@ -91,7 +93,7 @@ class EvalPlusOracle:
 
 
 def _all_floats(tree: Any) -> bool:
-    """A float, or a list or tuple of floats alone."""
+    """Whether `tree` is a float, or a list or tuple of only floats."""
     if not isinstance(tree, list):
         return False
     if tree[0] in ("l", "t"):
@@ -104,23 +106,25 @@ def _polynomial(coefficients: Sequence[float], x: float) -> float:
 
 
 def _pyramid_surface(base: float, height: float) -> int:
-    """With `height` from the base to the apex, where the reference takes the slant height."""
+    """Takes `height` from base to apex; the reference takes the slant height."""
     return round(base**2 + 2 * base * math.hypot(base / 2, height))
 
 
 def _digit_distance(one: int, other: int) -> int:
-    """Digit by digit, the shorter number filled with zeros."""
+    """Sums the differences of the digits; pads the shorter number with zeros."""
     width = max(len(str(one)), len(str(other)))
     digits = zip(str(one).zfill(width), str(other).zfill(width), strict=True)
     return sum(abs(int(a) - int(b)) for a, b in digits)
 
 
-# ==== Arguments of MBPP+, which JSON cannot spell
+# ==== Arguments of MBPP+ that JSON cannot represent
 
 
 def mbpp_arguments(task: str, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """Inputs as its functions take them: JSON's lists become tuples, sets or complex numbers where
-    the task has them (EvalPlus 0.3.1, evalplus/data/mbpp.py)."""
+    """Converts the JSON inputs of a task to the tuples, sets or complex numbers that it takes.
+
+    Source of the rules: EvalPlus 0.3.1, evalplus/data/mbpp.py.
+    """
     shape = _SHAPE_OF.get(int(task.rpartition("/")[2]), list)
     return [list(shape(row)) for row in rows]
 

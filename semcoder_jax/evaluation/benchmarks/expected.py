@@ -17,7 +17,7 @@ from data_pipeline.files import FileError, write_json
 from semcoder_jax.cache import cache_folder
 from semcoder_jax.evaluation.benchmarks.data import DataError
 
-_VERSION = 2  # of the files here, and of the digests of `execution.series`
+_VERSION = 2  # of the cache files, and of the digests of `execution.series`
 _SECONDS = 60.0  # CPU time of one call of a reference
 LIMITS = Limits(
     cpu_seconds=600.0, wall_seconds=1200.0, memory_bytes=2 << 30, answer_bytes=256 << 20
@@ -44,7 +44,7 @@ class Suite:
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """Tagged tree ({"digest": …} of a large value) and CPU seconds of every result."""
+    """Holds the tagged tree (of a large value: {"digest": …}) and CPU seconds of each result."""
 
     trees: tuple[Any, ...]
     seconds: tuple[float, ...]
@@ -120,7 +120,7 @@ def _read(folder: Path, suite: Suite) -> Expected | None:
             return None
         return Expected(tuple(trees), tuple(map(float, seconds)))
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # made again
+        return None  # the caller computes it again
 
 
 def _write(folder: Path, suite: Suite, expected: Expected) -> None:

@@ -1,4 +1,4 @@
-"""The published few-shot prompts of CRUXEval and of LiveCodeBench's code execution, byte for byte.
+"""Published few-shot prompts of CRUXEval and LiveCodeBench's code execution, byte for byte.
 
 Sources: facebookresearch/cruxeval, prompts.py (MIT); LiveCodeBench, lcb_runner/prompts/
 code_execution.py (MIT). Published scores depend on the exact wording. Both benchmarks use the

@@ -1,7 +1,7 @@
-"""Held-out functions: what does a call return? With the monologue and without.
+"""Held-out functions, asked forward: the value that a call returns, with or without a monologue.
 
 A row is {"id", "program", "call", "output"}. A right answer is a literal of the same value and
-type. Each program is run once: in the sandbox, or in this process where the caller vouches for it.
+type. Each program runs once: in the sandbox, or in this process if the caller trusts it.
 """
 
 import dataclasses
@@ -30,12 +30,12 @@ STOP = "[/ANSWER]"
 
 
 class HeldoutError(UserError):
-    """Problems that cannot be asked about."""
+    """Raised if problems cannot be read, or a program does not return its output."""
 
 
 @dataclasses.dataclass(frozen=True)
 class HeldoutProblem:
-    """A program, a call of it, the value it returns (source text), and its run."""
+    """Holds a program, a call, the value that it returns (source text), and its trace."""
 
     id: str
     program: str
@@ -45,7 +45,7 @@ class HeldoutProblem:
 
 
 class Heldout(ProblemSet):
-    """The benchmark, see `harness.Benchmark`."""
+    """Asks for the value of a call; see `harness.Benchmark`."""
 
     name = "heldout"
     variants = VARIANTS
@@ -60,7 +60,7 @@ class Heldout(ProblemSet):
     def judge(
         self, responses: Iterable[Response], sandbox: Sandbox | None = None
     ) -> Iterator[Answer]:
-        """The answers; needs no sandbox, since the problems were run when they were read."""
+        """Yields one answer per response; needs no sandbox, since `read_problems` ran them."""
         for one in responses:
             yield self._judge(one)
 
@@ -90,10 +90,10 @@ class Heldout(ProblemSet):
 
 
 def extract_answer(response: str, *, finished: bool) -> str | None:
-    """The text right of `==` between the last [ANSWER] and the [/ANSWER] behind it.
+    """Extracts the text after `==` between the last [ANSWER] and its [/ANSWER], or returns None.
 
-    Where the closing tag is missing, the answer of a `finished` response ends with it, and any
-    other's is unknown. The `==` is the assertion's own, not one inside the call's arguments.
+    Without a closing tag, only a `finished` response has an answer; it ends with the response.
+    The `==` is the assertion's own, not one inside the call's arguments.
     """
     _, opened, answer = response.rpartition("[ANSWER]")
     answer, closed, _ = answer.partition(STOP)
@@ -107,7 +107,7 @@ def extract_answer(response: str, *, finished: bool) -> str | None:
 
 
 def _is_balanced(text: str) -> bool:
-    """Whether all brackets and strings of `text` are closed: it is a call and no part of one."""
+    """Whether no bracket opens in `text`, or the first one closes at its end."""
     start = text.find("(")
     if start < 0:
         return True
@@ -123,7 +123,7 @@ def _is_right(answer: str, output: str) -> bool:
 
 
 def format_worked_example(answer: Answer) -> str:
-    """A judged monologue in full, each step marked: ✓ as the run, ✗ not, · cannot be checked."""
+    """Formats a judged monologue; marks steps ✓ (confirmed), ✗ (contradicted), · (unchecked)."""
     program, _, asked = answer.question.rpartition("\n\n")
     call = asked.removeprefix("assert ").removesuffix(" == ??")
     verdict = "right" if answer.right else "wrong"
@@ -140,11 +140,12 @@ def format_worked_example(answer: Answer) -> str:
 def read_problems(
     path: str | Path, *, limit: int | None = None, trusted: bool = False
 ) -> list[HeldoutProblem]:
-    """The first `limit` problems of a JSONL file, each run once.
+    """Reads the first `limit` problems of a JSONL file and runs each once.
 
-    `trusted`: run them in this process, which is for programs written by this very machine.
-    Raises HeldoutError (file:line, field), also where a program does not give its output or the
-    data beside it was split by another function fingerprint, and SandboxUnavailable.
+    `trusted` runs them in this process; use it only for programs that this machine generated.
+    Raises HeldoutError (file:line, field) if a row is malformed, a program does not return its
+    output, or the folder's data was split by another function fingerprint; raises
+    SandboxUnavailable if there is no sandbox.
     """
     _check_split(Path(path).parent)
     rows: dict[str, tuple[str, dict]] = {}
@@ -167,7 +168,7 @@ def read_problems(
 
 
 def _check_split(folder: Path) -> None:
-    """Raises HeldoutError if the corpus or build in a folder states another fingerprint."""
+    """Raises HeldoutError if a report in `folder` states another function fingerprint."""
     for name in ("corpus.json", "report.json"):
         try:
             stated = json.loads((folder / name).read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
 """Held-out functions, asked backward: a call that returns the given value.
 
-The rows are those of `heldout`: {"id", "program", "call", "output"}. Any call with literal
-arguments is right whose run, in the sandbox, returns the same value of the same type; the row's own
-call is only shown.
+Rows are those of `heldout`: {"id", "program", "call", "output"}. A right answer is any call with
+literal arguments that returns the same value and type in the sandbox. The row's own call only
+serves as an example of a right answer.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ TITLE = "Held-out, backward"
 
 @dataclasses.dataclass(frozen=True)
 class HeldoutBackwardProblem(cruxeval.CruxEvalProblem):
-    """A row; `input` is its whole call."""
+    """Holds a row; `input` is its whole call."""
 
     @property
     def call(self) -> str:
@@ -33,7 +33,7 @@ class HeldoutBackwardProblem(cruxeval.CruxEvalProblem):
 
 
 class HeldoutBackward(cruxeval.CruxEval):
-    """The benchmark, see `harness.Benchmark`."""
+    """Asks for a call that returns a value; see `harness.Benchmark`."""
 
     variants = ("monologue", "direct")
     modes = ("fixed",)
@@ -57,7 +57,7 @@ class HeldoutBackward(cruxeval.CruxEval):
 def read_problems(
     path: str | Path, *, limit: int | None = None
 ) -> tuple[HeldoutBackwardProblem, ...]:
-    """The first `limit` problems of a JSONL file. Raises DataError (file:line, field)."""
+    """Reads the first `limit` problems of a JSONL file. Raises DataError (file:line, field)."""
     problems: dict[str, HeldoutBackwardProblem] = {}
     for where, row in read_rows(path).rows[:limit]:
         id = field(where, row, "id")

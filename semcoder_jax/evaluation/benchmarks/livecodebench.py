@@ -1,14 +1,13 @@
 """LiveCodeBench, code generation: programs for contest problems, by date.
 
 A row (livecodebench/code_generation_lite, JSONL): question_id, question_content,
-starter_code, contest_date, metadata and two lists of tests {"input", "output", "testtype"}; the
-private one is JSON, or base64 of zlib of a pickled JSON text, which is read with a reader that
-knows text alone.
+starter_code, contest_date, metadata and two lists of tests {"input", "output", "testtype"}. The
+private tests are JSON, or base64 of zlib of a pickled JSON text; their unpickler accepts only text.
 
-Rules and prompts: LiveCodeBench, lcb_runner (MIT). `fixed` reads
-a program to its end where the closing fence is missing, where its harness (`compat`) finds none.
-How upstream (SemCoder) asked for programs is not published: its template is used, with
-the instruction of LiveCodeBench.
+Rules and prompts: LiveCodeBench, lcb_runner (MIT). If a response is cut off before its closing
+fence, `compat` finds no program, as the harness does; `fixed` reads it to the end.
+Upstream (SemCoder) did not publish its prompt for this benchmark; this module puts the
+instruction of LiveCodeBench into SemCoder's template.
 """
 
 import ast
@@ -42,7 +41,7 @@ GENERATION_HOMES = tuple(
 """release_v1 is the first file, release_v2 the first two, and so on."""
 
 LIMITS = Limits(cpu_seconds=6.0, wall_seconds=30.0, memory_bytes=2 << 30, output_bytes=16 << 20)
-MAX_TESTS_BYTES = 1 << 30  # of one problem, unpacked
+MAX_TESTS_BYTES = 1 << 30  # of one problem, decompressed
 _SHOWN_CHARACTERS = 400  # characters of an input or output in a failing test
 _FENCE = "```"
 _WITH_STARTER = (
@@ -53,7 +52,7 @@ _WITHOUT_STARTER = (
     "Read the inputs from stdin solve the problem and write the answer to stdout (do not directly "
     "test on the sample inputs). Enclose your code within delimiters as follows."
 )
-# What the harness imports for every program.
+# Imports that the harness adds to every program.
 _STARS = (
     *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random"),
     *("statistics", "itertools", "functools", "operator", "io", "sys", "json", "builtins"),
@@ -67,9 +66,9 @@ IMPORTS = "".join(f"from {name} import *\n" for name in _STARS) + (
 
 @dataclasses.dataclass(frozen=True)
 class Test:
-    """A test; a `functional` one has JSON values, one a line, as the arguments of a method."""
+    """Holds stdin and stdout; if `functional`, a method's arguments and result as JSON lines."""
 
-    __test__ = False  # pytest takes it for a test
+    __test__ = False  # pytest would collect it by its name
 
     input: str
     output: str
@@ -78,7 +77,7 @@ class Test:
 
 @dataclasses.dataclass(frozen=True)
 class LiveCodeBenchProblem:
-    """A contest problem; `method` of its class Solution, None for a program that reads stdin."""
+    """Holds a problem; `method` is that of class Solution, None if programs read stdin."""
 
     id: str
     question: str
@@ -91,7 +90,7 @@ class LiveCodeBenchProblem:
 
 
 class LiveCodeBench(ProblemSet):
-    """Code generation, see `harness.Benchmark`."""
+    """Asks for programs and runs their tests; see `harness.Benchmark`."""
 
     name = "livecodebench"
     title = "LiveCodeBench"
@@ -116,7 +115,7 @@ class LiveCodeBench(ProblemSet):
         return training_prompt(make_record("-", "nl", question, "-")) + f"{_FENCE}python\n"
 
     def judge(self, responses: Iterable[Response], sandbox: Sandbox) -> Iterator[Answer]:
-        """One answer each, in a sandbox of their own: contest programs may start threads."""
+        """Yields one answer per response; its own sandbox lets contest programs start threads."""
         setup = Setup(threads=True)
         with Sandbox(
             tier=sandbox.tier, workers=sandbox.workers, limits=self.limits, setup=setup
@@ -153,8 +152,11 @@ class LiveCodeBench(ProblemSet):
     def _verdicts(
         self, wanted: Mapping[tuple[str, str], Sequence[Test]], sandbox: Sandbox
     ) -> dict[tuple[str, str], tuple[str, str]]:
-        """(outcome, failing test) by (task, program). Tests are run in rounds of growing size, so
-        that a program which fails at once, or never ends, costs little."""
+        """Returns (outcome, failing test) by (task, program).
+
+        Runs the tests in rounds of growing size, so that a program that fails the first test, or
+        never ends, costs little.
+        """
         verdicts: dict[tuple[str, str], tuple[str, str]] = {}
         done, size = 0, 1
         alive = dict(wanted)
@@ -184,7 +186,7 @@ class LiveCodeBench(ProblemSet):
     def read_generations(
         self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str], samples: int
     ) -> tuple[Sequence[Response], Sequence[str]]:
-        """LiveCodeBench's own output files: [{"question_id", "code_list" or "output_list"}]."""
+        """Reads LiveCodeBench's output files: [{"question_id", "code_list" or "output_list"}]."""
         rows = read_rows(path).rows
         found: dict[str, list[str | None]] = {}
         repeated = 0
@@ -215,7 +217,7 @@ class LiveCodeBench(ProblemSet):
 
 
 def _code(one: Response) -> str | None:
-    """The program in an answer whose fence the prompt had opened, or that brings its own."""
+    """Extracts the program from its fence, which the prompt or the response opened, or None."""
     if one.text is None:
         return None
     lines = one.text.split("\n")
@@ -225,7 +227,7 @@ def _code(one: Response) -> str | None:
     if not fences:
         code = "" if cut_off else one.text
     elif before.strip() and (len(fences) == 1 or _is_python(before)):
-        code = before  # the fence closes what the prompt had opened
+        code = before  # the fence closes the one that the prompt opened
     elif len(fences) == 1:
         code = "" if cut_off else "\n".join(lines[fences[0] + 1 :])
     else:
@@ -241,7 +243,7 @@ def _is_python(text: str) -> bool:
 
 
 def _failure(test: Test, result: Result) -> tuple[str, str] | None:
-    """(outcome, the test as text) where the test is failed."""
+    """Returns (outcome, text of the test and its result) if the test failed, else None."""
     outcome = result.outcome
     exited = isinstance(outcome, Raised) and outcome.type == "SystemExit" and not test.functional
     if not isinstance(outcome, Value) and not exited:
@@ -262,7 +264,7 @@ def _same_answer(result: Result, expected: Any) -> bool:
     if is_equal(result, expected):
         return True
     tree = result.outcome.tree
-    if isinstance(tree, list) and tree[:1] == ["t"]:  # a tuple is taken for a list
+    if isinstance(tree, list) and tree[:1] == ["t"]:  # a tuple counts as a list
         return is_equal(dataclasses.replace(result, outcome=Value(["l", *tree[1:]])), expected)
     return False
 
@@ -272,7 +274,7 @@ def _format_test(test: Test) -> str:
 
 
 def same_lines(output: str, expected: str) -> bool:
-    """Line for line the same text, or the same decimal numbers; outer space does not count."""
+    """Whether all lines agree as text or as decimal numbers, ignoring outer white space."""
     one, other = output.strip().split("\n"), expected.strip().split("\n")
     return len(one) == len(other) and all(map(_same_line, one, other))
 
@@ -299,7 +301,7 @@ def read_generation_problems(
     end_date: str | None = None,
     limit: int | None = None,
 ) -> tuple[LiveCodeBenchProblem, ...]:
-    """The problems of a window of contest dates, both ends included. Raises DataError."""
+    """Reads the problems with contest dates from start to end, inclusive. Raises DataError."""
     problems: dict[str, LiveCodeBenchProblem] = {}
     for where, row in rows_in_window(sources, start_date, end_date):
         if len(problems) == limit:
@@ -342,7 +344,7 @@ def _problem(where: str, row: Mapping[str, Any], id: str) -> LiveCodeBenchProble
 
 
 class _TextUnpickler(pickle.Unpickler):
-    """Knows no class and no function, so nothing of a pickle can run."""
+    """Loads no class or function, so a pickle cannot run code."""
 
     def find_class(self, module: str, name: str):
         raise pickle.UnpicklingError(f"it names {module}.{name}, expected text alone")
@@ -360,7 +362,7 @@ def _unpack_tests(where: str, name: str, packed: str) -> str:
         text = _TextUnpickler(io.BytesIO(content)).load()
     except DataError:
         raise
-    except Exception as error:  # a broken pickle raises many kinds
+    except Exception as error:  # a broken pickle raises exceptions of many types
         raise DataError(f"{where}: field {name!r}: cannot be unpacked ({error})") from error
     if not isinstance(text, str):
         raise DataError(f"{where}: field {name!r}: expected a pickled text")
@@ -378,7 +380,7 @@ def _json(where: str, name: str, text: str, kind: type) -> Any:
 
 
 def load(config: Mapping) -> LiveCodeBench:
-    """The benchmark of a config with data, release, start_date, end_date and max_tasks."""
+    """Loads the benchmark of a config with data, release, start_date, end_date and max_tasks."""
     releases = len(GENERATION_HOMES)
     if config["data"] is None and config["release"] not in range(1, releases + 1):
         raise DataError(f"config.release={config['release']}: expected 1 to {releases}")

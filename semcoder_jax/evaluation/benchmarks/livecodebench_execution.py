@@ -1,8 +1,8 @@
 """LiveCodeBench, code execution: outputs of contest programs, by date.
 
 A row (livecodebench/execution-v2): id, code, function_name, input (a whole call), output,
-contest_date. Prompts: LiveCodeBench, lcb_runner (MIT). An answer that holds the call counts as
-wrong, where its harness drops it from the count.
+contest_date. Prompts: LiveCodeBench, lcb_runner (MIT). An answer that contains the call counts as
+wrong; LiveCodeBench's harness does not count it at all.
 """
 
 import ast
@@ -24,7 +24,7 @@ EXECUTION_HOME = Home(f"{HUB}/execution-v2/resolve/main/test.jsonl")
 
 @dataclasses.dataclass(frozen=True)
 class ExecutionProblem(cruxeval.CruxEvalProblem):
-    """A row of code execution: `input` is the whole call."""
+    """Holds a row of code execution; `input` is the whole call."""
 
     @property
     def call(self) -> str:
@@ -32,7 +32,7 @@ class ExecutionProblem(cruxeval.CruxEvalProblem):
 
 
 class LiveCodeBenchExecution(cruxeval.CruxEval):
-    """Code execution, see `harness.Benchmark`: CRUXEval-O with other programs and examples."""
+    """Asks as CRUXEval-O does, with other programs and examples; see `harness.Benchmark`."""
 
     def __init__(self, problems: Sequence[ExecutionProblem]):
         super().__init__(problems, "output")
@@ -47,7 +47,7 @@ class LiveCodeBenchExecution(cruxeval.CruxEval):
         return forward_prompt(quoted(problem.code), quoted(problem.call), mode=mode)
 
     def run_of(self, answer: Answer) -> tuple[str, str] | None:
-        """None for a program that needs the harness's imports: lines would not be its own."""
+        """Returns None for a program that needs added imports: they would shift its lines."""
         found = super().run_of(answer)
         return None if found is None or _needs_imports(found[0]) else found
 
@@ -69,7 +69,7 @@ class LiveCodeBenchExecution(cruxeval.CruxEval):
 
 
 def _needs_imports(code: str) -> bool:
-    """Whether the program names what it neither defines nor finds among the builtins."""
+    """Whether the program uses a name that it does not bind and that is no builtin."""
     tree = ast.parse(code)
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     bound = {
@@ -102,7 +102,7 @@ def read_execution_problems(
     end_date: str | None = None,
     limit: int | None = None,
 ) -> tuple[ExecutionProblem, ...]:
-    """The problems of a window of contest dates, both ends included. Raises DataError."""
+    """Reads the problems with contest dates from start to end, inclusive. Raises DataError."""
     problems: dict[str, ExecutionProblem] = {}
     for where, row in rows_in_window([source], start_date, end_date):
         if len(problems) == limit:
@@ -121,7 +121,7 @@ def read_execution_problems(
 
 
 def load(config: Mapping) -> LiveCodeBenchExecution:
-    """The benchmark of a config with data, start_date, end_date and max_tasks."""
+    """Loads the benchmark of a config with data, start_date, end_date and max_tasks."""
     return LiveCodeBenchExecution(
         read_execution_problems(
             EXECUTION_HOME if config["data"] is None else config["data"],

@@ -1,4 +1,4 @@
-"""Extracts a program from a model's text: as EvalPlus does, and with fewer lost programs.
+"""Extracts a program from a model's text: as EvalPlus does, or losing fewer programs.
 
 EvalPlus 0.3.1 (evalplus/sanitize.py, Apache-2.0) keeps the longest run of lines that parses, and
 of it the imports and the definitions that the entry function uses. It drops decorated and
@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 
-MAX_CHARACTERS = 200_000  # of a generation that is searched for a program
+MAX_CHARACTERS = 200_000  # searched in a generation
 _FENCE = re.compile(r"^[ \t]*```[^\n]*$", re.M)
 _NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 
@@ -19,7 +19,7 @@ def parse_program(code: str) -> ast.Module | None:
     """Returns the syntax tree, or None if `code` is not valid Python."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of invalid escapes: the programs are not ours
+            warnings.simplefilter("ignore")  # invalid escapes in a model's program
             return ast.parse(code)
     except _NO_PYTHON:
         return None
@@ -197,7 +197,7 @@ def _defines(program: str, entry: str, has_stub: bool) -> bool:
 
 
 def _without_tests(program: str, entry: str) -> str:
-    """Removes assertions, calls that print or try the entry, and the `__main__` block."""
+    """Removes assertions, statements that print or call the entry, and the `__main__` block."""
     lines = program.split("\n")
     for node in parse_program(program).body:
         if _only_tests(node, entry):
