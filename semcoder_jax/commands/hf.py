@@ -42,7 +42,7 @@ def _run(arguments: Sequence[str]) -> int | None:
 
 
 def _import(flags: argparse.Namespace) -> None:
-    """Converts an HF directory or id to a workdir: model/ (config, tokenizer) and Orbax checkpoints/."""
+    """Converts an HF directory or id to a workdir with model/ and checkpoints/ (Orbax)."""
     written = conversion.import_hf(
         flags.source,
         flags.output,
