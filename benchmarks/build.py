@@ -1,12 +1,12 @@
-"""How fast the data build is over real source: functions/s and records/s, and whether they hold.
+"""Measures the data build on real source: functions/s, records/s, and whether the records hold.
 
     python benchmarks/build.py [--output=DIR] [--workers=2] [--limit=N] [--recheck=1000]
                                [--source=PACKAGE ...] [--benchmarks=DIR] [--tokenizer=DIR]
 
 Sources by default: more-itertools, toolz, boltons, sympy.ntheory and pure modules of the standard
-library. The peer in the same run is the target of 5,000 verified records in 10 minutes; there is no
-other generator of such data to run (the release has none). `--recheck` runs a sample of the records
-again in fresh processes under another hash seed.
+library. Rates are compared with the target of 5,000 verified records in 10 minutes, because no
+other generator of such data is available (the release has none). `--recheck` runs a sample of the
+records again in fresh processes under another hash seed.
 """
 
 import argparse
@@ -34,14 +34,14 @@ TARGET = 5000 / 600  # verified records a second
 
 
 def measure(options: BuildOptions, output: str) -> tuple[Report, float]:
-    """(report, wall seconds)."""
+    """Returns (report, wall seconds)."""
     started = time.monotonic()
     report = build(options, output)
     return report, time.monotonic() - started
 
 
 def rates(report: Report, wall: float) -> str:
-    """The table: each rate, and records/s as a ratio to the target."""
+    """Returns a table of each rate, and of records/s as a ratio to the target."""
     functions = report.tally.get("functions")["found"]
     rows = [
         ("functions", functions, functions / wall, ""),

@@ -1,10 +1,10 @@
-"""What an isolated execution costs: python benchmarks/execution.py [--runs=N] [--workers=2].
+"""Measures isolated execution: python benchmarks/execution.py [--runs=N] [--workers=2].
 
-One small program, run N times in each way, with the same worker count throughout:
-a fresh `python -I -S` per program, the same inside bubblewrap, `multiprocessing` (forkserver, one
-process per program), and the service in every tier that runs here, a fork per sample and in
-batches. Only the service isolates, limits and types its results; the others just run the code.
-CPU is user and system time of all processes of the way, per run. Measure on a quiet machine.
+Runs one small program N times in each way, always with the same number of workers: a fresh
+`python -I -S` per program, the same inside bubblewrap, `multiprocessing` (forkserver, one process
+per program), and the service in every tier available here, with a fork per sample and in batches.
+Only the service isolates, limits and types its results; the others just run the code. CPU is user
+and system time per run, over all processes of the way. Measure on a quiet machine.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def main() -> None:
         print(f"{name:<44} {runs:>6} {1000 * cpu / runs:>11.2f} {runs / wall:>8.0f}", flush=True)
 
 
-Way = Callable[[int], tuple[float, float]]  # runs -> CPU and wall seconds of them
+Way = Callable[[int], tuple[float, float]]  # number of runs -> (CPU seconds, wall seconds)
 
 
 def _ways(workers: int) -> list[tuple[str, Way, float]]:
@@ -80,7 +80,7 @@ def _ways(workers: int) -> list[tuple[str, Way, float]]:
 
 
 def _cpu() -> float:
-    """CPU seconds of this process, of its living descendants and of those it has reaped."""
+    """Returns the CPU seconds of this process, its living descendants and those it has reaped."""
     own = psutil.Process()
     total = 0.0
     for process in [own, *own.children(recursive=True)]:
@@ -93,7 +93,7 @@ def _cpu() -> float:
 
 
 def _measure(work: Callable[[], object]) -> tuple[float, float]:
-    """CPU and wall seconds of `work`."""
+    """Returns (CPU seconds, wall seconds) of `work`."""
     before, start = _cpu(), time.perf_counter()
     work()
     wall = time.perf_counter() - start
@@ -120,7 +120,7 @@ def _fresh(workers: int, inside: bool, runs: int) -> tuple[float, float]:
 def _forkserver(workers: int, runs: int) -> tuple[float, float]:
     context = multiprocessing.get_context("forkserver")
     code = f"{PROGRAM}\nassert {CALL} == {ANSWER!r}\n"
-    # Without a file of its own the main module is not imported again in every child.
+    # Without `__file__`, children do not import the main module again.
     sys.modules["__main__"].__dict__.pop("__file__", None)
 
     def waves(count: int) -> None:
@@ -133,7 +133,7 @@ def _forkserver(workers: int, runs: int) -> tuple[float, float]:
                 process.join()
                 assert process.exitcode == 0, process.exitcode
 
-    waves(workers)  # the server's start is not counted
+    waves(workers)  # excludes the start of the server from the time
     return _measure(lambda: waves(runs))
 
 

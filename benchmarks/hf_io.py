@@ -1,11 +1,11 @@
-"""Import and export of a full-size checkpoint: time, peak memory, and the disk's own rate.
+"""Measures import and export of a full-size checkpoint: time, peak memory, and the disk's rate.
 
     python benchmarks/hf_io.py --size=1.3b --directory=DIR
 
-DIR/source is made once: random weights of the DeepSeekCoder family in bfloat16, 5 GB shards.
-Every row runs in a fresh process; the page cache is emptied of the files before each, so that all
-read from the disk. Peak memory is the process's largest resident set, its libraries included.
-The table is only worth quoting from a quiet machine.
+Creates DIR/source once: random weights of the DeepSeekCoder family in bfloat16, 5 GB shards. Each
+row runs in a fresh process, with the files removed from the page cache first, so that all read from
+the disk. Peak memory is the process's largest resident set, including libraries. Measure on a quiet
+machine.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(directory: Path, phases: list[str]) -> dict[str, dict]:
-    """Each phase in its own process; JAX's export is compared with its source byte by byte."""
+    """Runs each phase in its own process, and compares JAX's export with its source by bytes."""
     rows = {}
     for phase in phases:
         shutil.rmtree(directory / "export", ignore_errors=True)
@@ -70,7 +70,7 @@ def measure(directory: Path, phases: list[str]) -> dict[str, dict]:
 
 
 def run_phase(phase: str, source: Path, output: Path) -> dict:
-    """Seconds, bytes moved and peak memory of one phase, in this process."""
+    """Runs one phase in this process; returns its seconds, bytes moved and peak memory."""
     weights = sorted(source.glob("*.safetensors"))
     result = {"bytes": sum(path.stat().st_size for path in weights)}
     if phase == "cat":
@@ -113,7 +113,7 @@ def _jax_phase(phase: str, source: Path, output: Path, result: dict) -> float:
 
 
 def _command_phase(phase: str, source: Path, output: Path) -> float:
-    """A whole command: import writes an Orbax checkpoint, export starts from that one."""
+    """Runs a command: import writes an Orbax checkpoint, from which export starts."""
     from semcoder_jax.commands.hf import main as hf_command
 
     workdir = source.with_name("workdir")
@@ -132,7 +132,7 @@ def _transformers_phase(phase: str, source: Path, output: Path) -> float:
 
     def load():
         model = LlamaForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
-        # Loading maps the files: a parameter is read when it is first touched.
+        # Loading maps the files, so a parameter is read when first used.
         loaded["sum"] = sum(
             parameter.view(torch.int16)[..., ::1024].sum() for parameter in model.parameters()
         )
@@ -145,7 +145,7 @@ def _transformers_phase(phase: str, source: Path, output: Path) -> float:
 
 
 def make_source(source: Path, size: str, tokenizer: str | None) -> None:
-    """Random weights of realistic size: one block of normal numbers, cut at random places."""
+    """Writes random weights of realistic size, cut from one block of normal numbers."""
     from semcoder_jax.config import MODELS
     from semcoder_jax.hf.config import config_fields, write_json
     from semcoder_jax.hf.layout import tensor_shapes
@@ -189,7 +189,7 @@ def _write_byte_tokenizer(directory: Path) -> None:
 
 
 def identical(directory: Path, other: Path) -> bool:
-    """Whether every tensor has the same bytes in both."""
+    """Returns whether every tensor has the same bytes in both."""
     from semcoder_jax.hf.shards import ShardReader
 
     ours, theirs = ShardReader(directory), ShardReader(other)
@@ -235,7 +235,7 @@ def _copy(path: Path, to: Path) -> None:
 
 
 def _forget(path: Path) -> None:
-    """Drop the file from the page cache."""
+    """Removes the file from the page cache."""
     descriptor = os.open(path, os.O_RDONLY)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     os.close(descriptor)

@@ -1,20 +1,20 @@
-"""How fast training batches are made, and how full they are: python benchmarks/input.py
+"""Measures the speed and fill of training batches: python benchmarks/input.py
 
     [--records=8000] [--planned=500000] [--rows=32] [--length=2048] [--rounds=3] [--tokenizer=DIR]
 
 Records have PyX's measured lengths (75 % monologues: median 650 tokens of prompt and response, 99th
-percentile 2,300, longest 3,300; the rest median 250) and are cut at a row's length; their text is
-source code of the standard library, prompt 40 %. Every way makes the same kind of batches as numpy
-arrays, through the whole of it: an epoch of shuffled records from the moment the data is opened.
+percentile 2,300, longest 3,300; the rest median 250) and are cut at a row's length. Their text is
+source code of the standard library, 40 % of it prompt. Each way makes the same kind of NumPy
+batches for one epoch of shuffled records; the time starts when the data is opened.
 
-- prepared: tokens read from ArrayRecord by a plan (data_pipeline.tokens.tokenize, .input);
-- on the fly: the same records, tokenized first (data_pipeline.tokens.batches);
-- padded: upstream's way, one record a row, microbatches of 16 shuffled records padded to the
-  longest in each; here from tokens in memory, so that its speed is an upper bound.
+- prepared: reads tokens from ArrayRecord by a plan (data_pipeline.tokens.tokenize, .batches);
+- on the fly: tokenizes the same records first (data_pipeline.tokens.batches);
+- padded: upstream's way: one record per row, microbatches of 16 shuffled records padded to the
+  longest in each. It reads tokens from memory, so its speed is an upper bound.
 
-A "full step" is as many positions as one of this size has (rows x length): what the accelerator
-computes on. The tokenizer is DeepSeekCoder's where --tokenizer or SEMCODER_SHARED_DATA says where
-it lies, else one of the text's own words. Timings: the best of --rounds, the ways taking turns.
+A "full step" has rows x length positions, all of which the accelerator computes on. The tokenizer
+is DeepSeekCoder's if --tokenizer or SEMCODER_SHARED_DATA gives its folder, else one made of the
+text's words. Timings are the best of --rounds; the ways take turns.
 """
 
 import argparse
@@ -47,14 +47,14 @@ from data_pipeline.tokens.store import open_tokens
 from data_pipeline.tokens.tokenize import prepare
 from data_pipeline.toy.vocabulary import train_tokenizer
 
-AIM = 500_000  # tokens a second on two cores, from the prepared form
-MICROBATCH = 16  # upstream's records a device (finetune_refine.sh)
+AIM = 500_000  # tokens/s on two cores, from prepared tokens
+MICROBATCH = 16  # upstream's records per device (finetune_refine.sh)
 GRAIN_BINS = 64
 
 
 def main() -> None:
     args = _parser().parse_args()
-    logger.setLevel(logging.ERROR)  # records are cut, and it is said above
+    logger.setLevel(logging.ERROR)  # hides warnings about cut records
     rng = np.random.default_rng(0)
     text = _source_text()
     tokenizer, tokenizer_name = _tokenizer(args.tokenizer, text)
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def pyx_like_lengths(records: int, rng: np.random.Generator) -> np.ndarray:
-    """Tokens of a record, prompt and response. int64 [R]."""
+    """Draws the number of tokens (prompt and response) of each record, int64 [R]."""
     medians = np.where(rng.random(records) < 0.75, 650, 250)
     spread = np.log(2300 / 650) / 2.326  # of a log-normal distribution with that 99th percentile
     drawn = medians * np.exp(spread * rng.standard_normal(records))
@@ -124,7 +124,7 @@ def _records(
 
 
 def _overhead(kind: str, tokenizer: Any) -> int:
-    """Tokens of the template, BOS and EOS."""
+    """Counts the tokens of the template, BOS and EOS."""
     template = training_prompt(make_record("0", kind, "x", "x"))
     return _count(template, tokenizer) + 2
 
@@ -138,11 +138,11 @@ def _count(text: str, tokenizer: Any) -> int:
 
 @dataclass(frozen=True, order=True)
 class Epoch:
-    """What making all batches of an epoch took and gave."""
+    """The time and size of all batches of an epoch."""
 
     seconds: float
     useful: int  # tokens that are not padding
-    places: int  # all that the accelerator computes on
+    places: int  # positions that the accelerator computes on, with padding
 
     @classmethod
     def measure(cls, make: Callable[[], Iterator[Batch]]) -> "Epoch":
@@ -203,7 +203,7 @@ def _speeds(records: list[Record], tokenizer: Any, folder: Path, args: argparse.
 
 
 def _padded_batches(source: TokenTable, length: int) -> Iterator[Batch]:
-    """Microbatches as upstream's collator makes them, and the masks that ours have."""
+    """Yields microbatches padded as by upstream's collator, with our masks."""
     order = np.random.default_rng(0).permutation(len(source))
     for start in range(0, len(order), MICROBATCH):
         chosen = order[start : start + MICROBATCH]
@@ -212,7 +212,7 @@ def _padded_batches(source: TokenTable, length: int) -> Iterator[Batch]:
 
 
 def _memory(folder: Path, options: dict) -> str:
-    """What reading an epoch adds to a fresh process, beside the batches that wait."""
+    """Measures the memory that reading an epoch adds to a fresh process, without queued batches."""
     code = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -276,7 +276,7 @@ def _fill_row(label: str, lengths: np.ndarray, places: Callable[[], int]) -> tup
 
 
 def _grain_rows(packer: Any, lengths: np.ndarray, length: int) -> int:
-    """Places of grain's own packing of the same records (which lays out tokens as well)."""
+    """Counts the positions when grain packs the same records (it also lays out the tokens)."""
     records = grain.MapDataset.source(lengths.tolist()).map(
         lambda size: {"tokens": np.zeros(size, np.int32)}
     )

@@ -1,4 +1,4 @@
-"""Models that benchmarks run: of DeepSeek's shape with random weights, or SmolLM2 converted."""
+"""Makes the models of benchmarks: DeepSeek's shape with random weights, or converted SmolLM2."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ VOCABULARY = 32_256  # DeepSeekCoder's
 
 
 class Ids:
-    """A tokenizer of a model that has none: texts are not looked at."""
+    """A tokenizer for a model without one; a text is its ids, separated by spaces."""
 
     bos_token_id = eos_token_id = None
 
@@ -27,7 +27,7 @@ class Ids:
 def deepseek_shaped(
     hidden: int, feed_forward: int, layers: int, heads: int, vocabulary: int = VOCABULARY, **fields
 ) -> dict:
-    """Fields of transformers' LlamaConfig; `fields` overrides."""
+    """Returns fields of transformers' LlamaConfig; `fields` override them."""
     return {
         "vocab_size": vocabulary,
         "hidden_size": hidden,
@@ -65,7 +65,7 @@ def save_smollm2(directory: Path) -> bool:
 
 
 def bytes_read(model) -> int:
-    """Bytes of weights that a pass reads: all but a table that is only looked up in."""
+    """Returns the bytes of weights that a pass reads: all but an untied embedding table."""
     import jax
 
     from semcoder_jax.model.quantization import weight_bytes

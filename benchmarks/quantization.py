@@ -1,13 +1,12 @@
-"""What int8 weights, an int8 cache and a 4-bit base cost in accuracy, on real weights.
+"""Measures the accuracy lost by int8 weights, an int8 cache and a 4-bit base, on real weights.
 
     python benchmarks/quantization.py --checkpoint=DIR [--text=FILE …] [--json]
 
-For every position of some texts, the next token's distribution of the checkpoint in float32 is
-compared with that of its rounded versions: how often the most probable token is the same, the
-Kullback-Leibler divergence (nats, mean and 99th percentile), and the loss in perplexity. The
-texts are Python programs of this repository and prose of its README, or the files you name.
-Everything passes through the cache, as in sampling. "nf4 base" is what adapters of a QLoRA run are
-trained over (and merged into).
+At every position of some texts, compares the checkpoint's next-token distribution in float32 with
+that of its quantized versions: the share of equal most probable tokens, the Kullback-Leibler
+divergence (nats, mean and 99th percentile), and the perplexity. The texts are Python programs of
+this repository and prose of its README, or the files you name. All runs use the cache, as sampling
+does. "nf4 base" is the base that a QLoRA run trains its adapters over (and merges them into).
 """
 
 import argparse
@@ -51,7 +50,7 @@ SETTINGS = {
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """Compared with float32 over `positions`; divergences in nats.
+    """Holds the differences from float32 over `positions`; divergences are in nats.
 
     `top1` is the share of positions with the same most probable token; `perplexity` and
     `perplexity_float32` are of the texts.
@@ -69,7 +68,7 @@ class Loss:
 def measure(
     model: LoadedModel, texts: Sequence[str], *, tokens_per_text: int = 512, progress: bool = True
 ) -> dict[str, Loss]:
-    """The loss of each of SETTINGS."""
+    """Returns the loss of each of SETTINGS."""
     rows = [encode_prompt(model.tokenizer, text)[:tokens_per_text] for text in texts]
     versions = {
         "float32": model.params,
@@ -89,7 +88,7 @@ def measure(
 
 
 def log_probabilities(graphdef, params, tokens: Sequence[int], cache_dtype: str) -> np.ndarray:
-    """Float32 [T, V] after each token, by way of a cache of `cache_dtype`."""
+    """Returns log probabilities after each token, float32 [T, V], via a cache of `cache_dtype`."""
     length = -(-len(tokens) // PAGE_SIZE) * PAGE_SIZE
     padded = np.zeros((1, length), np.int32)
     padded[0, : len(tokens)] = tokens

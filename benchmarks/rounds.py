@@ -1,4 +1,4 @@
-"""How a benchmark takes time: one piece of work, sides that take turns, and the machine's state."""
+"""Times the work of benchmarks, in turns if there are several sides, and describes the machine."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ def measure_seconds(work: Callable[[], object]) -> float:
 
 
 def best_of_turns(works: Mapping[str, Callable[[], object]], turns: int) -> dict[str, float]:
-    """Least seconds of each work. Works take turns: a busy machine would otherwise decide."""
+    """Returns the least seconds of each work; they take turns so that other load affects all."""
     seconds = {name: [] for name in works}
     for _ in range(turns):
         for name, work in works.items():
@@ -22,7 +22,7 @@ def best_of_turns(works: Mapping[str, Callable[[], object]], turns: int) -> dict
 
 
 def describe_machine(workers: int, when_busy: str) -> str:
-    """One line; `when_busy` says what a machine under load does to the figures."""
+    """Describes the machine in one line; `when_busy` states how load changes the figures."""
     load = os.getloadavg()[0]
     return (
         f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, "

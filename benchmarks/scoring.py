@@ -1,18 +1,18 @@
-"""What scoring costs: python benchmarks/scoring.py --data=DIR [--evalplus=PYTHON] [--quick].
+"""Measures scoring: python benchmarks/scoring.py --data=DIR [--evalplus=PYTHON] [--quick].
 
-Two works, each beside its peer in the same run, with the same number of workers:
+Runs two pieces of work, each next to a peer with the same number of workers:
 
-1. The 164 reference solutions of HumanEval+, every base and further input. Peer: EvalPlus 0.3.1
-   itself (`evalplus.evaluate`) in an environment of its own, whose interpreter --evalplus names
-   (`python -m venv DIR && DIR/bin/pip install evalplus==0.3.1`; DIR/bin/python). Expected outputs
-   are made once before the clock starts, on both sides. EvalPlus's watching thread, which sleeps
-   up to 20 s after the last verdict, is left out of it.
-2. 800 x 10 answers to CRUXEval-O (the official CodeLlama-7B samples). Peer: our stand-in of the
-   official scorer's published method, not its code: a fresh process for each answer that runs
-   `assert output == answer` with a limit of 3 s, and a manager's process for its verdict.
+1. The 164 reference solutions of HumanEval+ on all base and additional inputs. Peer: EvalPlus 0.3.1
+   (`evalplus.evaluate`) in a separate environment, whose interpreter --evalplus names
+   (`python -m venv DIR && DIR/bin/pip install evalplus==0.3.1`; DIR/bin/python). Both sides compute
+   the expected outputs before the clock starts. The time excludes EvalPlus's watchdog thread, which
+   sleeps up to 20 s after the last verdict.
+2. 800 x 10 answers to CRUXEval-O (the official CodeLlama-7B samples). Peer: our implementation of
+   the official scorer's published method, not its code: a fresh process per answer that runs
+   `assert output == answer` with a limit of 3 s, and a manager process for its verdict.
 
-DIR: the folder with humanevalplus/ and cruxeval/. --quick: 12 solutions and 80 x 2 answers.
-Wall seconds, with the start of the workers; ratio: peer's over ours.
+DIR is the folder with humanevalplus/ and cruxeval/. --quick uses 12 solutions and 80 x 2 answers.
+Times are wall seconds, including the start of the workers; ratio is the peer's time over ours.
 Measure on a quiet machine.
 """
 
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def measure(work: Callable[[], str]) -> tuple[str, float]:
-    """(what it says, wall seconds)."""
+    """Returns (text returned by `work`, wall seconds)."""
     begun = time.perf_counter()
     return work(), time.perf_counter() - begun
 
@@ -159,7 +159,7 @@ def _cruxeval(options: argparse.Namespace) -> None:
     ]
 
     def peer() -> str:
-        # Pool workers may have no daemonic children: an executor's may.
+        # Workers of multiprocessing.Pool may not start processes; those of an executor may.
         with ProcessPoolExecutor(options.workers) as pool:
             passed = sum(pool.map(_process_for_one, programs, chunksize=16))
         return f"{passed:,} of {len(programs):,}"
@@ -170,10 +170,10 @@ def _cruxeval(options: argparse.Namespace) -> None:
 
 
 def _process_for_one(program: str | None) -> bool:
-    """The published method: run it in a new process, which tells whether it came to its end."""
+    """Runs a program by the published method: in a new process that reports whether it finished."""
     if program is None:
         return False
-    # As published: a manager's list carries the verdict, so each answer costs two processes.
+    # As published, a manager's list holds the verdict, so each answer costs two processes.
     with multiprocessing.Manager() as manager:
         verdict = manager.list()
         process = multiprocessing.Process(target=_assert, args=(program, verdict))

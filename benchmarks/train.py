@@ -1,32 +1,33 @@
-"""Our training step beside transformers + torch: tokens/s, peak memory, and what padding costs.
+"""Compares our training step with transformers + torch: tokens/s, peak memory, cost of padding.
 
     python benchmarks/train.py --directory=DIR              # CPU, some 8 minutes on two cores
     python benchmarks/train.py --directory=DIR --quick      # does it run? two minutes, no figures
     python benchmarks/train.py --directory=DIR --accelerator --size=1.3b|6.7b [--rows=8]
 
-The model is one of DeepSeek's shape with random weights, made once in DIR by transformers and read
-by each side with its own code. An update is forward, backward, clipping at norm 1 and AdamW on the
-same batches, from the same weights; the losses of the first updates are printed beside each other.
-transformers runs LlamaForCausalLM with SDPA and fused AdamW, eager and under torch.compile. Every
-side has a process of its own, all warmed up before the first timing; then they take turns, one
-update each, and the others wait. Times are the best and the median of all turns.
+transformers creates the model once in DIR: DeepSeek's shape with random weights; each side loads it
+with its own code. An update is forward, backward, clipping at norm 1 and AdamW. Both sides start
+from the same weights and use the same batches; the losses of the first updates are printed side by
+side. transformers runs LlamaForCausalLM with SDPA and fused AdamW, eager and under torch.compile.
+Each side has its own process; all are warmed up before the first timing. Then they take turns, one
+update each, while the others wait. Times are the best and the median of all turns.
 
-Full rows: every position is a token and a target. FLOP/s: model FLOPs
-(semcoder_jax/model/flops.py), the same for each side, over time; beside them the rate at which the
-machine multiplies matrices.
+Full rows: every position is a token and a target. FLOP/s is model FLOPs
+(semcoder_jax/model/flops.py), equal for all sides, over time. The machine's rate of matrix products
+is printed next to it.
 
-PyX's lengths: records with the lengths of a built PyX (log-normal by kind: median and 99th
-percentile of prompt and response as measured), cut at 2,048 tokens as upstream does; on CPU all
-lengths are then divided by 2,048 / the row's length. Ours lie in packed rows of a plan over many
-records; theirs are microbatches of 16, upstream's, padded to the longest in each. Useful tokens are
-those of records. The torch side computes padding, as upstream does; its loss leaves it out.
+PyX's lengths: records with the lengths of a built PyX (log-normal by kind, with the measured median
+and 99th percentile of prompt and response), cut at 2,048 tokens as upstream does. On CPU all
+lengths are then divided by 2,048 / the row's length. We pack rows by a plan over many records;
+torch gets upstream's microbatches of 16, padded to the longest in each. Useful tokens are those of
+records. The torch side computes padding, as upstream does; its loss excludes it.
 
-Peak memory: the process's largest resident set while it makes its updates (of the device's memory
-on an accelerator), weights, moments and libraries included.
+Peak memory is the process's largest resident set during its updates (on an accelerator, of device
+memory), including weights, moments and libraries.
 
---accelerator: bfloat16 compute over float32 weights and moments (autocast on torch's side), rows of
-2,048, layers recomputed in the backward pass on both sides; a side after the other, for two do not
-fit. MFU is of the device's dense bfloat16 peak. --size=tiny shows on any machine that it runs.
+--accelerator uses bfloat16 compute with float32 weights and moments (autocast in torch), rows of
+2,048, and recomputes layers in the backward pass on both sides. Sides run one after another,
+because two do not fit. MFU is relative to the device's dense bfloat16 peak. --size=tiny tests the
+benchmark on any machine.
 """
 
 import argparse
@@ -48,10 +49,10 @@ from data_pipeline.tokens.packing import TokenTable, lay_out, plan_packs
 
 SIDES = {"jax": "semcoder_jax", "eager": "torch, eager", "compiled": "torch, compiled"}
 UPSTREAM_LENGTH = 2048
-MICROBATCH = 16  # upstream's records a device (finetune_refine.sh)
+MICROBATCH = 16  # upstream's records per device (finetune_refine.sh)
 POOL = 512  # records that a plan packs
-PAUSE = 0.3  # seconds, so that the threads of the side before have gone to sleep
-# Tokens of prompt and response in a built PyX: share of the records, median, 99th percentile.
+PAUSE = 0.3  # seconds, so that the previous side's threads are idle
+# Tokens of prompt and response in a built PyX: share of records, median, 99th percentile.
 KINDS = {
     "nl": (0.04, 250, 900),
     "forward": (0.41, 735, 2549),
@@ -64,8 +65,12 @@ Batch = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class TrainingWork:
-    """Sizes: `rows` of `length` tokens an update; `losses` updates are compared, then
-    `warm_up` and `turns` made; of PyX's lengths `batches` different ones, in `rounds`."""
+    """The sizes of the work.
+
+    An update has `rows` rows of `length` tokens. The losses of `losses` updates are compared; then
+    `warm_up` updates run untimed and `turns` timed. With PyX's lengths there are `batches`
+    different batches, each run in `rounds` rounds.
+    """
 
     model: dict
     rows: int
@@ -78,7 +83,7 @@ class TrainingWork:
     microbatch: int = MICROBATCH
 
     def full_batches(self) -> list[Batch]:
-        """One for each update whose loss is compared; the timed ones use the last."""
+        """Returns one batch per update whose loss is compared; timed updates use the last."""
         rng = np.random.default_rng(0)
         batches = []
         for _ in range(self.losses):
@@ -87,7 +92,7 @@ class TrainingWork:
         return batches
 
     def packed_batches(self) -> list[Batch]:
-        """PyX's records in full rows, as many rows as an update of full rows has."""
+        """Packs PyX's records into full rows, as many per batch as an update of full rows has."""
         table = self._records()
         packs = plan_packs(table.lengths_R - 1, self.length, window=POOL)
         order = np.random.default_rng(1).permutation(len(packs))
@@ -98,8 +103,10 @@ class TrainingWork:
         ]
 
     def padded_batches(self) -> list[Batch]:
-        """Records of the same pool in microbatches, each padded to its longest. Of the pool's, so
-        many that lie evenly spread from the emptiest to the fullest."""
+        """Returns microbatches of records of the same pool, each padded to its longest record.
+
+        Selects them at even distances from the emptiest to the fullest.
+        """
         table = self._records()
         order = np.random.default_rng(1).permutation(len(table))
         groups = order[: len(order) // self.microbatch * self.microbatch]
@@ -128,7 +135,7 @@ class TrainingWork:
 
 
 def pyx_lengths(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Tokens of records of all kinds, shuffled. int64."""
+    """Draws the token counts of records of all kinds, shuffled, int64."""
     shares = np.array([share for share, _, _ in KINDS.values()])
     counts = rng.multinomial(count, shares / shares.sum())
     lengths = []
@@ -140,7 +147,7 @@ def pyx_lengths(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _whole_rows(ids: np.ndarray) -> Batch:
-    """Rows of one record each, every position a target."""
+    """Returns rows of one record each, where every position is a target."""
     rows, length = ids.shape[0], ids.shape[1] - 1
     ones = np.ones((rows, length), np.int32)
     return {
@@ -161,7 +168,7 @@ SIZES = {
     "1.3b": deepseek_shaped(2048, 5504, 24, 16),
     "6.7b": deepseek_shaped(4096, 11008, 32, 32),
 }
-ROWS = {"tiny": 2, "1.3b": 8, "6.7b": 4}  # of an update on an accelerator
+ROWS = {"tiny": 2, "1.3b": 8, "6.7b": 4}  # rows per update on an accelerator
 
 
 def main() -> None:
@@ -210,7 +217,7 @@ def work_of(flags: argparse.Namespace) -> tuple[str, TrainingWork]:
 
 
 class Side:
-    """A side's process, which does one thing at a time; see train_sides.serve."""
+    """The process of a side; it handles one request at a time (see train_sides.serve)."""
 
     def __init__(self, name: str):
         command = [sys.executable, __file__, *sys.argv[1:], f"--side={name}"]
@@ -220,7 +227,7 @@ class Side:
         )
 
     def ask(self, do: str, **arguments):
-        """The answer, whatever else the side's libraries print before it."""
+        """Sends a request and returns the answer; skips other output of the side's libraries."""
         started = time.monotonic()
         print(json.dumps({"do": do, **arguments}), file=self._process.stdin, flush=True)
         for line in self._process.stdout:
@@ -237,9 +244,11 @@ class Side:
 
 
 def measure(names: list[str], work: TrainingWork) -> dict[str, dict]:
-    """By side: the `losses`, `seconds` of updates and `peak` bytes with full rows, and of
-    PyX's lengths `ragged_seconds` (by round, of all batches together), `useful` tokens in
-    them, `positions` and `ragged_peak`."""
+    """Measures all sides in turns; returns the figures by side.
+
+    With full rows: `losses`, `seconds` of updates and `peak` bytes. With PyX's lengths:
+    `ragged_seconds` (by round, over all batches), `useful` tokens, `positions` and `ragged_peak`.
+    """
     sides = {name: Side(name) for name in names}
     results = {name: {"losses": side.ask("losses")} for name, side in sides.items()}
     for name, side in sides.items():
@@ -253,7 +262,7 @@ def measure(names: list[str], work: TrainingWork) -> dict[str, dict]:
     for name, side in sides.items():
         results[name]["peak"] = side.ask("peak")
         results[name] |= side.ask("ragged_sizes")
-        for number in range(work.batches):  # compiles, where lengths differ
+        for number in range(work.batches):  # compiles each new length
             side.ask("update", kind="ragged", number=number)
         side.ask("forget_peak")
         results[name]["ragged_seconds"] = [0.0] * work.rounds
@@ -269,7 +278,7 @@ def measure(names: list[str], work: TrainingWork) -> dict[str, dict]:
 
 
 def matmul_rate() -> float:
-    """FLOP/s of float32 products of large matrices."""
+    """Measures FLOP/s of float32 products of large matrices."""
     size = 2048
     a, b = (np.random.default_rng(i).random((size, size), np.float32) for i in range(2))
     seconds = []

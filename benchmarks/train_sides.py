@@ -1,4 +1,4 @@
-"""The two sides of train.py, each in a process of its own that makes one update when asked to."""
+"""Runs one side of train.py in its own process, which makes one update per request."""
 
 import json
 import resource
@@ -12,7 +12,7 @@ LEARNING_RATE = 1e-4
 
 
 def serve(name: str, directory: Path, work, accelerator: bool) -> None:
-    """Answer the questions of train.Side, one a line of standard input, until it ends."""
+    """Answers requests of train.Side, one per line of standard input, until it ends."""
     side = JaxSide(directory, work, accelerator) if name == "jax" else None
     side = side or TorchSide(directory, work, accelerator, compiled=name == "compiled")
     ragged = work.packed_batches() if name == "jax" else work.padded_batches()
@@ -43,7 +43,7 @@ def serve(name: str, directory: Path, work, accelerator: bool) -> None:
 
 
 def _forget_host_peak() -> None:
-    """The kernel's high-water mark set back to what is resident now (Linux)."""
+    """Resets the kernel's high-water mark to the current resident set (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -56,7 +56,7 @@ def _host_peak() -> int:
 
 
 class JaxSide:
-    """The step that training runs, on one device."""
+    """Runs the real training step on one device."""
 
     def __init__(self, directory: Path, work, accelerator: bool):
         import jax
@@ -71,7 +71,7 @@ class JaxSide:
         self._jax, self._sharding = jax, sharding
         device = jax.devices()[0]
         self._on_host = device.platform == "cpu"
-        # Logits of the whole batch at once, as torch holds them: nothing is computed twice.
+        # Logits of the whole batch at once, as in torch, so that nothing is computed twice.
         compute = {
             "dtype": "float32",
             "unroll": work.model["num_hidden_layers"],
@@ -79,7 +79,7 @@ class JaxSide:
         }
         if accelerator:
             compute = {"dtype": "bfloat16", "remat": "save_attention"}
-        # The data section says nothing here: batches are the benchmark's own.
+        # The data section is required but unused: the benchmark makes the batches.
         run = parse_run(
             {
                 "model": {"init_from": str(directory)},
@@ -110,13 +110,13 @@ class JaxSide:
         return self._sharding.put_batch(batch, self._mesh)
 
     def update(self, batch) -> float:
-        """The loss before the update, which is done when this returns."""
+        """Makes an update, waits for it, and returns the loss before it."""
         self._state, metrics = self._step(self._state, {}, batch)
         self._jax.block_until_ready(self._state)
         return float(metrics["loss"])
 
     def forget_peak(self) -> None:
-        """A JAX device's own high-water mark cannot be set back."""
+        """Resets the peak on CPU; a JAX device's peak cannot be reset."""
         if self._on_host:
             _forget_host_peak()
 
@@ -134,7 +134,7 @@ class JaxSide:
 
 
 class TorchSide:
-    """LlamaForCausalLM with the fastest of what torch offers: SDPA, fused AdamW."""
+    """Runs LlamaForCausalLM with torch's fastest options: SDPA, fused AdamW."""
 
     def __init__(self, directory: Path, work, accelerator: bool, *, compiled: bool):
         import torch
@@ -160,7 +160,7 @@ class TorchSide:
         )
 
     def place(self, batch, *, full: bool) -> dict:
-        """As the model takes it. Full rows need no mask, and get none."""
+        """Converts a batch to the model's inputs; full rows need no mask."""
         torch = self._torch
         targets = torch.from_numpy(np.where(batch["loss_mask"], batch["targets"], -100)).long()
         tensors = {

@@ -39,7 +39,7 @@ _SWITCHES = ("json", "search")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 all fit, 1 not all, 2 user error, 130 interrupted."""
+    """Returns the exit status: 0 all fit, 1 not all, 2 user error, 130 interrupted."""
     stopped = "interrupted; what is compiled is kept: the same command goes on from there"
     return run_command(_run, argv, help_text=__doc__, stopped=stopped)
 
@@ -77,7 +77,7 @@ def parse_arguments(
     if not places:
         raise CommandLineError("command line: --topology is empty")
     run = parse_run(without_data(config.to_dict()))
-    architecture(run)  # raises if the config does not decide it
+    architecture(run)  # raises if the config does not define it
     return run, list(dict.fromkeys(places)), switches | {"steps": counts["steps"]}
 
 

@@ -174,7 +174,7 @@ def _stage(number: int, title: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 success, 2 user error, 130 stopped."""
+    """Returns the exit status: 0 success, 2 user error, 130 stopped."""
     return run_command(_run, argv, help_text=__doc__, stopped=GOES_ON)
 
 

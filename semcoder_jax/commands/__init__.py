@@ -1,1 +1,1 @@
-"""The command lines of semcoder_jax: parse, call, print."""
+"""Implements the commands of semcoder_jax: parses arguments, calls the code, prints results."""

@@ -20,11 +20,16 @@ def parse_arguments(
     *,
     new_fields: bool = False,
 ) -> tuple[ConfigDict, dict[str, str | None]]:
-    """The config with its overrides, and the other flags by name; `argv` without the program's.
+    """Returns the config with its overrides, and the other flags by name.
 
-    `required` and `optional` map a flag's name to its help. `new_fields`: overrides may name
-    fields that the config file leaves to their defaults (the caller then knows all names).
-    Raises CommandLineError for an unknown flag or field, a missing one, or a config that fails.
+    Args:
+      argv: arguments without the program's name.
+      required: help text by flag.
+      optional: help text by flag.
+      new_fields: whether overrides may set fields that the config file leaves at their defaults;
+        the caller must then check their names.
+
+    Raises CommandLineError for an unknown or missing flag or field, or a config that fails.
     """
     optional = optional or {}
     # absl accepts overrides only after --config itself.
@@ -50,7 +55,7 @@ def parse_arguments(
             if values[name].value is None:
                 raise flags.Error(f"--{name}=… is missing")
         config = values.config.copy_and_resolve_references()
-    except Exception as error:  # absl and ml_collections raise many kinds, config files any
+    except Exception as error:  # absl and ml_collections raise many types, config files any
         raise CommandLineError(f"command line: {_last_line(error)}") from error
     if left:
         raise CommandLineError(f"command line: unexpected argument {left[0]!r}")
@@ -69,7 +74,7 @@ def _resolve_config_path(argument: str) -> str:
 
 def _last_line(error: Exception) -> str:
     said = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    if said.strip("'").isidentifier():  # of a KeyError, wherever it was wrapped
+    if said.strip("'").isidentifier():  # from a KeyError, possibly wrapped
         return f"the config file has no section {said}"
     lines = [text.strip() for text in said.replace("\\n", "\n").splitlines() if text.strip()]
     return lines[-1] if lines else repr(error)

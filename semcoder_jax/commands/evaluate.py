@@ -1,21 +1,21 @@
-"""How good is a model, and how far is that known? Benchmarks generated, judged, reported.
+"""Evaluates a model on benchmarks: generates answers, judges them, and reports scores.
 
     python -m semcoder_jax.evaluate --config=configs/eval/NAME.py --checkpoint=DIR --workdir=DIR
     python -m semcoder_jax.evaluate --suite=configs/eval/suite.py --checkpoint=DIR --workdir=DIR
     python -m semcoder_jax.evaluate compare A.json B.json [--json=FILE]
 
-In place of --checkpoint (an HF directory or a training workdir):
-    --endpoint=URL --model=NAME   any OpenAI-compatible server; its key in OPENAI_API_KEY
-    --generations=FILE            generations made elsewhere; no model is asked
-Further:
-    --mode=compat|fixed   upstream's way to the digit, or the same question asked and scored
-                          correctly; both where it is left out
-    --json=FILE           the result; with a workdir it is kept there in any case
-    --config.NAME=VALUE   a field of the config (of every config of a suite)
+Instead of --checkpoint (an HF directory or a training workdir):
+    --endpoint=URL --model=NAME   any OpenAI-compatible server; reads its key from OPENAI_API_KEY
+    --generations=FILE            existing generations; no model is used
+Other flags:
+    --mode=compat|fixed   compat reproduces upstream's scores to the digit; fixed asks and scores
+                          the same questions correctly; default: both
+    --json=FILE           also writes the result here; a workdir always contains it
+    --config.NAME=VALUE   sets a field of the config (of every config of a suite)
 
-WORKDIR/generations.jsonl keeps generations as they end: the same command goes on from them, and
-judges again without the model once all are there. WORKDIR/result.json is the result, and
-WORKDIR/report.html the page for people. Of a suite each benchmark has a folder of its own.
+WORKDIR/generations.jsonl stores each generation as it finishes. The same command continues from
+there, and judges again without the model if all are present. WORKDIR/result.json is the result and
+WORKDIR/report.html a page to read. Each benchmark of a suite has its own folder.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ FLAGS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 2 the user's mistake, 130 interrupted."""
+    """Returns the exit status: 0 done, 2 user error, 130 interrupted."""
     stopped = "interrupted; the same command goes on from what was generated"
     return run_command(_run, argv, help_text=__doc__, stopped=stopped)
 
@@ -78,7 +78,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
 def _print(runs: Sequence[EvaluationRun], workdir: Path | None) -> None:
     told = [answer for answer in runs[0].answers if answer.variant == "monologue"]
     if told and [run.name for run in runs] == ["heldout"]:
-        # The first of the problems, right or wrong, so that nobody chooses it.
+        # Always the first problem, right or wrong, so that the example is not selected.
         print(format_worked_example(told[0]), end="\n\n")
     print(score_table(runs))
     for run in runs:
@@ -93,10 +93,10 @@ def _print(runs: Sequence[EvaluationRun], workdir: Path | None) -> None:
 def _members(
     arguments: Sequence[str],
 ) -> tuple[list[tuple[str, ConfigDict]], dict[str, str | None]]:
-    """(name, config) of the one config or of every config of the suite; the other flags.
+    """Returns (name, config) of the config or of each config of the suite, and the other flags.
 
-    A suite's `configs` are files beside it (or a path from it), without their ending: a tuple of
-    names, or a dictionary of the fields that each has otherwise; `overrides` are for all.
+    A suite's `configs` name config files relative to the suite, without ".py". They are a tuple, or
+    a dictionary from each name to the fields it overrides; `overrides` apply to all.
     """
     suites = [argument for argument in arguments if argument.startswith("--suite=")]
     if not suites:

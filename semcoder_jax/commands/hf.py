@@ -1,11 +1,11 @@
-"""Commands of the Hugging Face port.
+"""Converts checkpoints from and to Hugging Face format, compares the copies, and uploads them.
 
     python -m semcoder_jax.hf import --source=HF_DIR_OR_ID --output=ORBAX_DIR
     python -m semcoder_jax.hf export --checkpoint=DIR --output=HF_DIR
     python -m semcoder_jax.hf verify --source=HF_DIR --checkpoint=DIR
     python -m semcoder_jax.hf push   --directory=HF_DIR --repo_id=OWNER/NAME
 
-A checkpoint DIR is a training workdir or what import wrote (the same layout), or an HF directory.
+DIR is a training workdir, an output of import (the same layout), or an HF directory.
 """
 
 import argparse
@@ -28,7 +28,7 @@ M_MMAP_THRESHOLD = -3  # glibc, malloc.h
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 1 the copies differ, 2 the user's mistake, 130 stopped."""
+    """Returns the exit status: 0 done, 1 the copies differ, 2 user error, 130 stopped."""
     return run_command(_run, argv, stopped="stopped; the same command starts over or goes on")
 
 
@@ -42,7 +42,7 @@ def _run(arguments: Sequence[str]) -> int | None:
 
 
 def _import(flags: argparse.Namespace) -> None:
-    """HF directory or id → a workdir: model/ (config, tokenizer) and checkpoints/ (Orbax)."""
+    """Converts an HF directory or id to a workdir with model/ and checkpoints/ (Orbax)."""
     written = conversion.import_hf(
         flags.source,
         flags.output,
@@ -106,8 +106,10 @@ def _tell(line: str) -> None:
 
 
 def _return_freed_memory() -> None:
-    """Let glibc give blocks from 1 MiB on back to the system when they are freed: it would keep
-    up to 32 MiB each for later, half a gigabyte in all where a model is read."""
+    """Makes glibc return freed blocks of at least 1 MiB to the system.
+
+    By default it keeps blocks of up to 32 MiB, half a gigabyte in all when a model is read.
+    """
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
 

@@ -1,20 +1,20 @@
-"""Complete the prompts of a file.
+"""Completes the prompts in a file.
 
     python -m semcoder_jax.sample --checkpoint=DIR --prompts=FILE.jsonl --output=FILE.jsonl
 
-DIR is an HF directory or a training workdir. A row {"id", "prompt"} in, a row
-{"id", "text", "finish_reason"} out, in input order; finish_reason is "stop" (EOS or a stop
-string) or "length". A row in may set what the flags set for all: "temperature", "top_p", "top_k",
-"seed", "stop" (a list), "max_new_tokens", "n", "logprobs".
+DIR is an HF directory or a training workdir. Each input row {"id", "prompt"} gives an output row
+{"id", "text", "finish_reason"}, in input order; finish_reason is "stop" (EOS or a stop string) or
+"length". An input row may override the flags: "temperature", "top_p", "top_k", "seed", "stop" (a
+list), "max_new_tokens", "n", "logprobs".
 
-With n above 1 a prompt has n rows out, told apart by "sample" (0 … n - 1). With logprobs=K a row
-out has "logprobs": for each token its "token" (id) and "logprob", and in "top" the K most
-probable [id, logprob], all of the model itself, before temperature and cuts.
+With n above 1 a prompt gives n output rows, numbered by "sample" (0 … n - 1). With logprobs=K an
+output row has "logprobs": for each token its "token" (id) and "logprob", and in "top" the K most
+probable [id, logprob]. These are the model's own, before temperature, top_k and top_p.
 
-What a row gets depends on its prompt, parameters, seed and place in the file alone, never on
---slots, --speculation or its neighbours. Finished rows are kept in OUTPUT.partial while the run
-lasts; the same command goes on from there after an interruption, with the same result as if
-there had been none. OUTPUT appears whole at the end.
+The output of a row depends only on its prompt, parameters, seed and position in the file, never on
+--slots, --speculation or other rows. Finished rows are stored in OUTPUT.partial during the run. If
+interrupted, the same command continues from there and gives the same result. OUTPUT is written
+completely at the end.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from semcoder_jax.inference.params import SamplingParams
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 2 the user's mistake, 130 interrupted."""
+    """Returns the exit status: 0 done, 2 user error, 130 interrupted."""
     stopped = "interrupted; the same command goes on with the rows left"
     return run_command(_run, argv, stopped=stopped)
 

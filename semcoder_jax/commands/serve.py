@@ -1,10 +1,10 @@
-"""Serve a model over HTTP, as OpenAI's API has it.
+"""Serves a model over HTTP with OpenAI's API.
 
     python -m semcoder_jax.serve --checkpoint=DIR
 
-DIR is an HF directory or a training workdir. Clients find it under http://127.0.0.1:8000/v1.
-An API key is asked for where the variable SEMCODER_API_KEY or the file --api_key_file holds one.
-SIGTERM ends the server: answers under way have --grace seconds, nothing new is taken.
+DIR is an HF directory or a training workdir. The API's address is http://127.0.0.1:8000/v1.
+Requests need an API key if the variable SEMCODER_API_KEY or the file --api_key_file contains one.
+After SIGTERM the server rejects new requests and gives running ones --grace seconds to finish.
 """
 
 import argparse
@@ -19,7 +19,7 @@ API_KEY_VARIABLE = "SEMCODER_API_KEY"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 after a clean end, 2 the user's mistake, 1 a failed engine."""
+    """Returns the exit status: 0 clean shutdown, 1 the engine failed, 2 user error."""
     return run_command(_run, argv)
 
 

@@ -1,18 +1,18 @@
-"""Training, from a config to checkpoints:
+"""Trains a model from a config and saves checkpoints.
 
     python -m semcoder_jax.train --config=configs/quickstart.py --workdir=DIR [--config.a.b=…]
         [--profile[=STEPS]]    # trace STEPS steps (5) after warm-up into WORKDIR/profile
 
-Run again with the same arguments it goes on from the last checkpoint, and the losses that follow
-are those of an unbroken run, bit for bit on the same mesh. SIGTERM or Ctrl-C finishes the step,
-saves and leaves with exit code 0. Compiled programs are kept in the user's cache folder,
-of several processes in WORKDIR/compiled (JAX_COMPILATION_CACHE_DIR for another), so that starting
-again does not compile again.
+With the same arguments the command continues from the last checkpoint, and on the same mesh the
+losses equal those of an uninterrupted run bit for bit. After SIGTERM or Ctrl-C it finishes the
+step, saves and exits with code 0. Compiled programs are cached, so that a restart does not compile
+again: in the user's cache folder, or in WORKDIR/compiled if there are several processes
+(JAX_COMPILATION_CACHE_DIR overrides both).
 
 WORKDIR: config.json (the checked config), model/ (an HF directory without weights), checkpoints/
-(Orbax), metrics.jsonl and tensorboard/, goodput.jsonl (where the wall time went), skipped.jsonl
+(Orbax), metrics.jsonl and tensorboard/, goodput.jsonl (wall time by activity), skipped.jsonl
 (steps whose gradient was not used), profile/, packs/ (the plan of each epoch), corpus/ and data/
-(what the source prepares).
+(prepared data).
 """
 
 import re
@@ -27,7 +27,7 @@ from semcoder_jax.training.loop import train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 trained or stopped in order, 2 the user's mistake, 130 interrupted."""
+    """Returns the exit status: 0 trained or stopped after saving, 2 user error, 130 interrupted."""
     stopped = "interrupted; the same command goes on from the last checkpoint"
     return run_command(_run, argv, help_text=__doc__, stopped=stopped)
 
@@ -43,8 +43,10 @@ def _run(arguments: Sequence[str]) -> None:
 
 
 def split_profile(argv: Sequence[str]) -> tuple[list[str], int]:
-    """(the arguments without --profile[=STEPS], how many steps to trace). Raises
-    CommandLineError."""
+    """Returns (arguments without --profile[=STEPS], number of steps to trace).
+
+    Raises CommandLineError.
+    """
     rest, steps = [], 0
     for argument in argv:
         name, _, value = argument.partition("=")
@@ -60,8 +62,8 @@ def split_profile(argv: Sequence[str]) -> tuple[list[str], int]:
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[ConfigDict, str]:
-    """(config with its overrides, workdir). Raises CommandLineError."""
-    # New fields: those left to their defaults; parse_run knows all names.
+    """Returns (config with its overrides, workdir). Raises CommandLineError."""
+    # new_fields: parse_run checks the names of fields left at their defaults.
     config, values = config_flags.parse_arguments(
         argv, {"workdir": "Directory of the run."}, new_fields=True
     )

@@ -31,11 +31,14 @@ KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective
 class Collective:
     """One exchange of one array.
 
-    `kind` is one of KINDS, `dtype` JAX's name, `shape` that of the whole array on a device:
-    what a gather gives, what a reduction takes. `group_size` devices take part in each exchange;
-    `loops` are the numbers of turns of the loops around it, outermost first (() once a step);
-    `between_slices`: some group has devices of several slices, so it goes over the data-center
-    network. `source` is where in the program it comes from, as the compiler tells it.
+    Attributes:
+      kind: one of KINDS.
+      dtype: JAX's name of it.
+      shape: of the whole array on a device: a gather's result, a reduction's operand.
+      group_size: number of devices that take part in each exchange.
+      loops: numbers of turns of the enclosing loops, outermost first; () if it runs once a step.
+      between_slices: whether a group spans several slices, so that it uses the data-center network.
+      source: its place in the program, as the compiler reports it.
     """
 
     kind: str
@@ -52,12 +55,12 @@ class Collective:
 
     @property
     def times(self) -> int:
-        """Number of runs in a step."""
+        """Returns the number of runs in a step."""
         return math.prod(self.loops)
 
     @property
     def moved_bytes(self) -> float:
-        """Bytes sent by each device in a step."""
+        """Returns the bytes that each device sends in a step."""
         return self.times * ring_bytes(self.kind, self.array_bytes, self.group_size)
 
 
@@ -65,10 +68,10 @@ class Collective:
 class Minimum:
     """Bytes that each device must send in a step of fully sharded data parallelism.
 
-    `gather`: each layer's weights for the forward and for the backward pass of each microbatch,
-    all others for each microbatch, in the compute dtype. `reduce`: each gradient for each
-    microbatch, in that dtype; over `data`, and of parameters that every device holds, once a
-    step in float32.
+    `gather` covers, in the compute dtype, the weights of each layer for the forward and the
+    backward pass of each microbatch, and all other weights once per microbatch. `reduce` covers
+    each gradient once per microbatch in that dtype. Gradients over `data`, and those of replicated
+    parameters, are reduced once a step in float32.
     """
 
     gather: float
@@ -144,8 +147,8 @@ def fsdp_minimum(
     """Computes the bytes that fully sharded data parallelism must send.
 
     `shapes` (ShapeDtypeStructs) and `shardings` (NamedShardings) are trees of the trained
-    parameters, `frozen` a pair of such trees of those that are only read; `dtype` is that of
-    the computation.
+    parameters. `frozen` is a pair of such trees for the frozen parameters. `dtype` is the compute
+    dtype.
     """
     gather = reduce = 0.0
     sizes = mesh.shape
@@ -182,7 +185,7 @@ def fsdp_minimum(
 
 
 def ring_bytes(kind: str, array_bytes: float, group_size: int) -> float:
-    """Bytes that each of `group_size` devices sends for an array of `array_bytes`."""
+    """Returns the bytes that each of `group_size` devices sends for an array of `array_bytes`."""
     share = (group_size - 1) / group_size
     if kind == "collective-permute":
         return float(array_bytes)
@@ -207,7 +210,7 @@ _DTYPES = {
 
 
 def _computations(text: str) -> tuple[dict[str, list[str]], str]:
-    """The lines of each computation by its name, and the name of the entry."""
+    """Returns the lines of each computation by its name, and the name of the entry."""
     found, entry, lines = {}, "", []
     for line in text.splitlines():
         if header := _HEADER.match(line):
@@ -228,7 +231,7 @@ def _callees(line: str, *attributes: str) -> list[str]:
 
 
 def _turns(condition: str, computations: dict[str, list[str]]) -> int:
-    """How often a loop of jax.lax.scan runs: the constant its counter, from 0, stays below."""
+    """Returns the number of turns of a jax.lax.scan loop: the upper limit of its counter."""
     lines = list(computations[condition])
     for called in [name for line in lines for name in _callees(line, "calls", "to_apply")]:
         lines += computations.get(called, [])
@@ -265,7 +268,7 @@ def _read(kind, instruction, line, loops, slices) -> list[Collective]:
 
 
 def _groups(line: str) -> np.ndarray:
-    """Devices by group, int [groups, devices], from any of the forms that HLO writes them in."""
+    """Parses the replica groups in any of HLO's forms; returns devices, int [groups, devices]."""
     if pairs := re.search(r"source_target_pairs=\{(\{.*?\})\}", line):
         return np.array(
             [[int(i) for i in re.findall(r"\d+", pair)] for pair in pairs[1].split("},")]
@@ -289,7 +292,7 @@ def _groups(line: str) -> np.ndarray:
 
 
 def _iota(text: str) -> np.ndarray:
-    """[4,2]T(1,0): the numbers from 0 on, in that shape, its axes in that order."""
+    """Parses HLO's iota form: [4,2]T(1,0) is arange(8) in shape [4, 2], transposed by (1, 0)."""
     sizes = [int(size) for size in re.search(r"\[([\d,]+)\]", text)[1].split(",")]
     order = re.search(r"T\(([\d,]+)\)", text)
     ids = np.arange(math.prod(sizes)).reshape(sizes)

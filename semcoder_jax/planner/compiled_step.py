@@ -47,12 +47,12 @@ class CompiledStep:
       needed_bytes: required memory if the step does not fit; None if the compiler omits it.
       usable_bytes: memory of a device that a program may use.
       argument_bytes: state, frozen parameters and batch.
-      trained_parameters: of all devices together.
-      executed_flops: products of one step, all devices together (see executed_flops).
+      trained_parameters: their number, over all devices.
+      executed_flops: FLOPs of the matrix products of a step, over all devices.
       collectives: records of roofline.Exchange; empty if it does not fit.
       least_exchanged_bytes: bytes that a device must send in a step of fully sharded data
         parallelism (see semcoder_jax.planner.collectives).
-      seconds: of tracing, lowering and compiling.
+      seconds: time to trace, lower and compile.
       refusal: the compiler's error, if it fails for another reason than memory.
     """
 
@@ -136,7 +136,7 @@ class StepShapes:
     def of(cls, run: RunConfig, devices: list[jax.Device]) -> "StepShapes":
         mesh = sharding.make_mesh(run.mesh, devices)
         config = architecture(run)
-        # The schedule wants a number of steps; none of its values shapes the program.
+        # The schedule needs a number of steps, but its value does not affect the program.
         num_steps = run.train.num_steps or run.optimizer.warmup_steps + 1
         setup = TrainSetup.of(run, config, num_steps, mesh)
         step = make_train_step(setup, run.train)
@@ -150,12 +150,12 @@ class StepShapes:
 
     @property
     def argument_bytes(self) -> int:
-        """Of one device."""
+        """Returns the bytes of the arguments on one device."""
         return shard_bytes(self.arguments)
 
     @property
     def gradient_bytes(self) -> int:
-        """Of one device: each trained parameter's gradient is as large as its part."""
+        """Returns the bytes of the gradients on one device, each as large as its parameter."""
         return shard_bytes(self.arguments[0].params)
 
     @property
@@ -163,7 +163,7 @@ class StepShapes:
         return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(self.arguments[0].params))
 
     def least_exchange(self, microbatches: int) -> Minimum:
-        """See semcoder_jax.planner.collectives."""
+        """Returns the least exchange of a step (see semcoder_jax.planner.collectives)."""
         params, frozen = self.arguments[0].params, self.arguments[1]
         return fsdp_minimum(
             params,

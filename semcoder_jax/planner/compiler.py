@@ -27,7 +27,7 @@ from semcoder_jax.planner.step_bounds import StepBounds
 from semcoder_jax.planner.topologies import Topology
 
 FOLDER_VARIABLE = "SEMCODER_LIBTPU"
-_TICK = 1.0  # seconds between two signs of life
+_TICK = 1.0  # seconds between two calls of `progress`
 
 
 def _silently(seconds: float) -> None:
@@ -161,7 +161,7 @@ class Compiler:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is ours to hear: it would print a traceback
+            start_new_session=True,  # else Ctrl-C reaches it, and it prints a traceback
         )
         self._answers, self._complaints = queue.Queue(), []
         threading.Thread(target=_read, args=(self._process, self._answers), daemon=True).start()

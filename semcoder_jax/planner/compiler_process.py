@@ -1,8 +1,8 @@
-"""The process behind `compiler`: reads a question per line on stdin, answers on stdout.
+"""Runs the process that `compiler` starts: reads one question per line, writes one answer per line.
 
-`{"run": RECORD, "topology": NAME}` asks for the compiled step, with `"settings": [...]` added
-for the bounds of each. Apart from the planner, because a compilation hears no Ctrl-C and libtpu may
-end its process.
+`{"run": RECORD, "topology": NAME}` requests the compiled step; with `"settings": [...]` it requests
+the bounds of each setting. It is a separate process because a compilation ignores Ctrl-C and libtpu
+may end its process.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from semcoder_jax.planner.step_bounds import step_bounds
 
 
 def answer(question: dict) -> dict:
-    """`{"answer": …}`, or `{"error": LINE, "kind": NAME}`."""
+    """Returns `{"answer": …}`, or `{"error": LINE, "kind": NAME}`."""
     try:
         run, topology = parse_run(question["run"]), topologies.parse(question["topology"])
         if "settings" in question:
@@ -36,9 +36,9 @@ def answer(question: dict) -> dict:
 
 
 def main() -> None:
-    """Answer until stdin ends: with its owner, also in the middle of a compilation."""
+    """Answers until stdin ends; when its owner exits, it stops even during a compilation."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever else prints must not stand among the answers
+    os.dup2(2, 1)  # other output must not mix with the answers
     questions: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read, args=(questions,), daemon=True).start()
     while True:

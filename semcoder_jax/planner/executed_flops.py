@@ -46,7 +46,7 @@ def _of_equation(equation) -> float:
         grid = [side for side in params["grid_mapping"].grid if isinstance(side, int)]
         return math.prod(grid) * _of_jaxpr(params["jaxpr"])
     total = sum(_of_jaxpr(inner) for inner in _inner(params))
-    if name == "shard_map":  # its body is one device's part
+    if name == "shard_map":  # its body computes one device's share
         mesh, manual = params["mesh"], params.get("manual_axes")
         total *= math.prod(mesh.shape[axis] for axis in manual or mesh.axis_names)
     return total

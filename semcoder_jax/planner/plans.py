@@ -18,7 +18,7 @@ from semcoder_jax.planner.report import (
 from semcoder_jax.planner.search import Candidate, search
 from semcoder_jax.planner.settings import Setting, candidates
 
-_SIGN_OF_LIFE = 30.0  # seconds between two lines where nothing can be overwritten
+_SIGN_OF_LIFE = 30.0  # seconds between two lines if the stream is not a terminal
 
 
 class CompileProgress:
@@ -99,7 +99,7 @@ def _plan_fastest(
     run, place, compiler: Compiler, progress: CompileProgress, number: str, num_steps
 ) -> Plan:
     settings = list(candidates(run.data.global_batch_size, architecture(run), place))
-    any_run = settings[0].apply_to(run)  # the bounds are those of the settings, not of the config
+    any_run = settings[0].apply_to(run)  # the bounds depend on the settings only
     progress.begin(number, f"bounds of {len(settings)} settings on {place.name}")
     bounds = compiler.bounds(any_run, place, settings, progress.tick)
     progress.end("known")
@@ -132,7 +132,7 @@ def _plan_fastest(
 
 
 def too_large(considered, setting: Setting, bounds, place: topologies.Topology) -> CompiledStep:
-    """Returns the result from bounds alone, if the least memory exceeds the device's."""
+    """Returns the result of a setting whose least memory is too large, without compiling."""
     number = [candidate.setting for candidate in considered].index(setting)
     return CompiledStep(
         fits=False,

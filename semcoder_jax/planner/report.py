@@ -1,7 +1,7 @@
-"""A plan: what a step of a config needs and how long its recipe may take on a topology.
+"""Reports a plan: the memory and time that a config's step and recipe need on a topology.
 
-Plans are made from what the compiler says (compiled_step) and from the roofline, and shown as one
-table for one plan, as a table of rows for several, or as JSON.
+Combines the compiler's result (compiled_step) with the roofline estimate. Formats one plan as
+aligned lines, several as a table with one row each, and any plan as JSON.
 """
 
 import dataclasses
@@ -24,10 +24,10 @@ class Plan:
     """One config on one topology.
 
     Attributes:
-      rows: of a microbatch on a device.
-      model_flops: of a step, all devices.
-      num_steps: of the recipe; None where the config counts epochs of data that are not read.
-      roofline: None where the step does not fit.
+      rows: rows of a microbatch on a device.
+      model_flops: model FLOPs of a step, over all devices.
+      num_steps: steps of the recipe; None if the config counts epochs (a plan reads no data).
+      roofline: the time estimate; None if the step does not fit.
     """
 
     topology: Topology
@@ -42,7 +42,7 @@ class Plan:
 
     @property
     def mfu(self) -> float:
-        """Model FLOP/s over peak, by the estimate."""
+        """Returns the estimated model FLOP/s divided by peak FLOP/s."""
         peak = self.topology.num_chips * self.topology.chip.peak_flops
         return self.model_flops / (self.roofline.step_seconds * peak)
 
@@ -53,7 +53,7 @@ class Plan:
         return self.num_steps * self.roofline.step_seconds / 3600
 
     def to_record(self) -> dict:
-        """As JSON; what is estimated stands under `estimate`."""
+        """Returns JSON-like fields; all estimates are under `estimate`."""
         record = {
             "topology": self.topology.name,
             "chips": self.topology.num_chips,
@@ -83,7 +83,7 @@ class Plan:
 def make_plan(
     run: RunConfig, topology: Topology, step: CompiledStep, num_steps: int | None = None
 ) -> Plan:
-    """`num_steps` stands in for the config's where that has none."""
+    """Makes a plan; `num_steps` is used if the config gives none."""
     config, setting = architecture(run), Setting.of(run, topology.num_devices)
     batch, length = run.data.global_batch_size, run.data.sequence_length
     return Plan(
@@ -102,7 +102,7 @@ def make_plan(
 
 
 def step_roofline(run: RunConfig, topology: Topology, step: CompiledStep) -> Roofline:
-    """The estimate for a compiled step; `run` has the setting that it was compiled with."""
+    """Estimates the time of a compiled step; `run` has the setting that it was compiled with."""
     return roofline(
         topology,
         executed_flops=step.executed_flops,
@@ -112,7 +112,7 @@ def step_roofline(run: RunConfig, topology: Topology, step: CompiledStep) -> Roo
 
 
 def roofline_at_best(run: RunConfig, topology: Topology, bounds: StepBounds) -> Roofline:
-    """No compiled step of this setting is estimated to be faster."""
+    """Returns the estimate from the bounds; no compiled step of the setting gets a faster one."""
     sent = bounds.slice_bytes if topology.num_slices > 1 else bounds.exchanged_bytes
     return roofline(
         topology,
@@ -123,7 +123,7 @@ def roofline_at_best(run: RunConfig, topology: Topology, bounds: StepBounds) -> 
 
 
 def traffic(run: RunConfig, topology: Topology, executed: float, trained: int) -> float:
-    """HBM bytes of one device in a step (see roofline)."""
+    """Returns the HBM bytes that one device moves in a step (see roofline)."""
     setting = Setting.of(run, topology.num_devices)
     data, fsdp, tensor = setting.mesh
     return memory_bytes(
@@ -137,7 +137,7 @@ def traffic(run: RunConfig, topology: Topology, executed: float, trained: int) -
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """One plan as aligned lines."""
+    """Formats one plan as aligned lines."""
     step, topology, setting = plan.step, plan.topology, plan.setting
     chip = topology.chip
     rows = [
@@ -193,7 +193,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def collective_lines(plan: Plan) -> list[str]:
-    """What a step's devices exchange, most bytes first."""
+    """Lists the collectives of a step, most bytes first."""
     exchanges = [Exchange(**record) for record in plan.step.collectives]
     if not exchanges:
         return []
@@ -223,7 +223,7 @@ def collective_lines(plan: Plan) -> list[str]:
 
 
 def _place(plan: Plan, exchange: Exchange) -> str:
-    """Once in what it happens."""
+    """Returns how often it runs: once per "step", "microbatch", "layer" or "chunk"."""
     loops, steps = exchange.loops, plan.setting.accumulation_steps
     if steps > 1 and loops[:1] == (steps,):
         loops = loops[1:]
@@ -235,7 +235,7 @@ def _place(plan: Plan, exchange: Exchange) -> str:
 
 
 def table_lines(plans: Sequence[Plan]) -> list[str]:
-    """Several plans, one a row: what a buyer of quota compares."""
+    """Formats several plans as a table, one per row, to compare before requesting quota."""
     header = (
         "topology", "chips", "fits", "peak GiB", "of", "mesh", "micro", "rows", "remat",
         "step s", "serial s", "limit", "tokens/s", "hours", "chip-hours",
@@ -282,7 +282,7 @@ def table_lines(plans: Sequence[Plan]) -> list[str]:
 
 
 def setting_lines(plans: Sequence[Plan]) -> list[str]:
-    """How to ask for the settings that were found."""
+    """Formats each plan's setting as command-line flags."""
     return [f"{plan.topology.name}: {plan.setting.flags()}" for plan in plans]
 
 
@@ -295,7 +295,7 @@ def fit_text(step: CompiledStep) -> str:
     if step.needed_bytes is None:
         return f"no: the compiler finds no room in {gib(step.usable_bytes)}"
     over = step.needed_bytes - step.usable_bytes
-    known = "" if step.seconds else "at least "  # by its bounds alone: never compiled
+    known = "" if step.seconds else "at least "  # 0 s: known from the bounds, not compiled
     return (
         f"no: needs {known}{gib(step.needed_bytes)} of {gib(step.usable_bytes)}, {gib(over)} too "
         f"much"
@@ -312,7 +312,7 @@ def recipe_text(plan: Plan) -> str:
 
 
 def verdict(step: CompiledStep) -> str:
-    """In a few words, for the line that tells of progress."""
+    """Returns the result in a few words, for the progress line."""
     if step.refusal:
         return "the compiler fails"
     return "fits" if step.fits else "does not fit"

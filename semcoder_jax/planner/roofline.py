@@ -1,4 +1,4 @@
-"""How long a step takes at best: the slowest of what a chip does at its highest rates.
+"""Estimates the least time of a step: that of the slowest resource at its peak rate.
 
     step seconds = max of
       compute   executed FLOPs / (chips x peak bfloat16 FLOP/s)
@@ -6,15 +6,15 @@
       ICI       bytes that a chip receives from its slice / (its links x a link's bandwidth)
       DCN       bytes that a chip receives from other slices / its share of the network
 
-An ESTIMATE, and a lower bound of sorts: all four are taken to overlap wholly, every matrix unit to
-be busy, all links of a chip to be used by every exchange. HBM bytes are those of the matrix
-products, each operand read and each result written once (2 bytes an element), and of the optimizer
-(28 bytes a trained parameter: four arrays of float32 read, three written; 12 more for each
-microbatch, when gradients are added up); what lies between products is taken to be fused.
+This is an ESTIMATE, and close to a lower bound. It assumes that all four overlap completely, that
+every matrix unit is busy, and that every exchange uses all links of a chip. HBM bytes count the
+matrix products, which read each operand and write each result once (2 bytes an element), and the
+optimizer (28 bytes a trained parameter: four float32 arrays read, three written; 12 more for each
+microbatch if gradients are accumulated). Operations between products are assumed to be fused.
 
-An exchange of S bytes (the whole array of a gather, before or after) among n devices brings each
-of them S (n-1)/n bytes, an all-reduce twice that, a permutation S. Of an exchange across slices
-only a device's own part travels between them.
+In an exchange of S bytes (the whole array) among n devices, each device receives S (n-1)/n bytes,
+twice that in an all-reduce, and S in a permutation. In an exchange across slices, only a device's
+own part travels between slices.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from semcoder_jax.model import flops
 from semcoder_jax.model.parameters import product_shapes
 from semcoder_jax.planner.topologies import Topology
 
-_PRODUCT_BYTES = 2  # an element of an operand or result
+_PRODUCT_BYTES = 2  # per element of an operand or result
 _OPTIMIZER_BYTES = 28
 _ACCUMULATION_BYTES = 12
 
@@ -37,13 +37,13 @@ class Exchange:
 
     Attributes:
       kind: "all-gather", "reduce-scatter", "all-reduce", "all-to-all" or "collective-permute".
-      dtype: of what travels.
-      shape: of the whole array, on one device.
-      bytes: of the whole array (S above).
-      group: devices that take part together.
-      slices: among how many slices that group is spread.
-      loops: turns of the loops around it, outermost first; () once a step.
-      count: how many like it there are.
+      dtype: dtype of the array sent.
+      shape: shape of the whole array, on one device.
+      bytes: bytes of the whole array (S above).
+      group: number of devices that take part together.
+      slices: number of slices over which that group is spread.
+      loops: turns of the enclosing loops, outermost first; () if it runs once a step.
+      count: number of equal collectives.
     """
 
     kind: str
@@ -57,11 +57,11 @@ class Exchange:
 
     @property
     def times(self) -> int:
-        """In a step."""
+        """Returns the number of runs in a step."""
         return self.count * math.prod(self.loops)
 
     def received_bytes(self) -> tuple[float, float]:
-        """Bytes that a device receives in a step (from its slice, from others)."""
+        """Returns the bytes that a device receives in a step (from its slice, from others)."""
         within = self.group // self.slices
         inside = _share(self.kind, self.bytes, within)
         across = _share(self.kind, self.bytes / within, self.slices)
@@ -70,7 +70,7 @@ class Exchange:
 
 @dataclasses.dataclass(frozen=True)
 class Roofline:
-    """Estimated seconds of a step by what limits it; `network` None where no figure is known."""
+    """Estimated seconds of a step by resource; `network` is None if its bandwidth is unknown."""
 
     compute: float
     memory: float
@@ -83,13 +83,13 @@ class Roofline:
 
     @property
     def limit(self) -> str:
-        """The name of the slowest part."""
+        """Returns the name of the slowest resource."""
         parts = self._parts()
         return max(parts, key=parts.get)
 
     @property
     def total_seconds(self) -> float:
-        """If nothing overlapped."""
+        """Returns the seconds of a step if nothing overlaps."""
         return sum(self._parts().values())
 
     def _parts(self) -> dict[str, float]:
@@ -104,7 +104,7 @@ def roofline(
     memory_bytes: float,
     exchanges: Sequence[Exchange],
 ) -> Roofline:
-    """`executed_flops` of all devices, `memory_bytes` of one, exchanges as one takes part."""
+    """Estimates a step from the FLOPs of all devices, and one device's HBM bytes and exchanges."""
     chip = topology.chip
     received = [exchange.received_bytes() for exchange in exchanges]
     # Devices of one chip share its memory's bandwidth, its links and its host's network.
@@ -130,18 +130,18 @@ def memory_bytes(
     executed_flops: float,
     trained_parameters: float,
 ) -> float:
-    """HBM bytes that one device moves in a step (see above).
+    """Returns the HBM bytes that one device moves in a step (see above).
 
-    `tokens` and `executed_flops` are those of one device's rows in the whole step (all devices
-    along `tensor` together), `trained_parameters` those whose optimizer state it holds.
+    `tokens` and `executed_flops` count one device's rows in the whole step (over all devices along
+    `tensor`); `trained_parameters` counts those whose optimizer state the device holds.
     """
     tokens_at_once = tokens / microbatches
-    # Columns or rows of a weight, and with them its input or output, are split over tensor.
+    # `tensor` splits a weight by columns or rows, and its output or input with it.
     elements = sum(
         tokens_at_once * (rows + columns) + rows * columns / tensor
         for rows, columns in product_shapes(config)
     )
-    # The gradient has two products of each one's arrays; recomputation repeats the forward's.
+    # The gradient takes two products of the same sizes; recomputation repeats the forward pass.
     passes = executed_flops / flops.forward_flops(config, tokens, 0)
     moved = passes * microbatches * elements * _PRODUCT_BYTES
     optimizer = _OPTIMIZER_BYTES + (_ACCUMULATION_BYTES * microbatches if microbatches > 1 else 0)

@@ -1,12 +1,13 @@
 """Finds the fastest setting that fits, with few compilations.
 
-Branch and bound: every setting has two bounds known without compiling, its least memory and its
-shortest time (step_bounds). Settings that cannot fit are dropped; the others
-are compiled until none that is left can beat the best that was found to fit. A setting that did
-not fit takes with it all that surely need as much memory; one that the compiler fails at is passed
-over. The order, which decides nothing but how many are compiled: the fastest come first, judged by
-how much slower than at best others with their tensor parallelism were, but for those that will
-hardly fit, judged by how far others of their policy were above their bound.
+Uses branch and bound. Two bounds of every setting are known without compiling: its least memory and
+its least time (step_bounds). Settings that cannot fit are dropped. The others are compiled until no
+remaining one can beat the fastest that fits. A setting that does not fit also rules out all that
+certainly need as much memory; one that the compiler rejects for another reason is skipped.
+
+The order affects only the number of compilations. Settings predicted to fit come first, by
+predicted time; then the others, by predicted memory. A prediction is a bound times a ratio found so
+far: for time that of the same tensor parallelism, for memory that of the same policy.
 """
 
 import dataclasses
@@ -16,13 +17,13 @@ from semcoder_jax.planner.compiled_step import CompiledStep
 from semcoder_jax.planner.roofline import Roofline
 from semcoder_jax.planner.settings import Setting
 
-# How much faster a setting must be able to be than the best one, to be worth a compilation.
+# Share by which a setting must be able to beat the best one to be worth a compilation.
 TOLERANCE = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A setting, the least memory it can take (bytes of a device) and its time at best."""
+    """A setting with the bounds of its memory (bytes per device) and its time."""
 
     setting: Setting
     memory_bytes: float
@@ -33,7 +34,7 @@ class Candidate:
 class SearchResult:
     """The fastest setting that fits, or, if none does, the one with the least memory.
 
-    `compiled` settings were tried, of `considered`.
+    `compiled` counts the settings compiled, `considered` all candidates.
     """
 
     setting: Setting
@@ -49,12 +50,11 @@ def search(
     estimate: Callable[[Setting, CompiledStep], Roofline],
     tolerance: float = TOLERANCE,
 ) -> SearchResult:
-    """`compile_setting(setting, number, most)` says what the compiler says; it is the
-    `number`-th (from 1) of at most `most`. The setting found is as fast by `estimate` as any
-    that fits, but for the share `tolerance`.
+    """Finds the setting that `estimate` rates fastest among those that fit, up to `tolerance`.
 
-    Of settings equally fast at best, the one whose parts take least in sum comes first, then the
-    one of least memory.
+    `compile_setting(setting, number, most)` returns the compiler's result; this is the `number`-th
+    compilation (from 1) of at most `most`. Ties in the least time are broken by the least sum of
+    the parts' times, then by the least memory.
     """
     everything = list(candidates)
     waiting = sorted(
@@ -63,8 +63,8 @@ def search(
     )
     best: tuple[float, Setting, CompiledStep] | None = None
     smallest: tuple[float, Setting, CompiledStep] | None = None
-    above_bound: dict[tuple, float] = {}  # needed memory / bound, where it did not fit
-    slower: dict[int, float] = {}  # estimate / time at best, by the size of tensor
+    above_bound: dict[tuple, float] = {}  # needed memory / bound, of settings that did not fit
+    slower: dict[int, float] = {}  # estimate / least time, by the size of tensor
     compiled = 0
 
     def likely_seconds(one: Candidate) -> float:
@@ -77,7 +77,7 @@ def search(
 
     while waiting:
         likely = [one for one in waiting if likely_bytes(one) <= usable_bytes]
-        # min takes the first of several: waiting is sorted.
+        # Among equals min returns the first, and `waiting` is sorted.
         candidate = min(likely, key=likely_seconds) if likely else min(waiting, key=likely_bytes)
         waiting.remove(candidate)
         compiled += 1

@@ -13,7 +13,7 @@ from semcoder_jax.model.sharding import MeshError
 from semcoder_jax.planner.topologies import Topology
 
 _MOST_TENSOR = 8
-# Policies by what they keep on a device, least first; those of one group cannot be compared.
+# Policies by the memory they keep on a device, least first; one group is not ordered within.
 _KEPT = (
     {"offload"},
     {"nothing_saveable", "offload_save_attention"},
@@ -37,7 +37,7 @@ class Setting:
 
     @classmethod
     def from_record(cls, record: dict) -> "Setting":
-        """Of its fields, as JSON gives them back."""
+        """Builds a setting from its fields as parsed from JSON."""
         return cls(**record | {"mesh": tuple(record["mesh"])})
 
     @classmethod
@@ -56,7 +56,7 @@ class Setting:
         )
 
     def flags(self) -> str:
-        """As overrides of the command line."""
+        """Returns the setting as command-line overrides."""
         data, fsdp, tensor = self.mesh
         return (
             f"--config.mesh.data={data} --config.mesh.fsdp={fsdp} --config.mesh.tensor={tensor} "
@@ -65,8 +65,10 @@ class Setting:
         )
 
     def check(self, batch_size: int, topology: Topology) -> None:
-        """Raise MeshError or ConfigError unless the mesh has the topology's devices and splits a
-        microbatch evenly."""
+        """Checks that the mesh has the topology's devices and splits a microbatch evenly.
+
+        Raises MeshError or ConfigError.
+        """
         data, fsdp, tensor = self.mesh
         needed = data * fsdp * tensor
         if needed != topology.num_devices or min(self.mesh) < 1:
@@ -87,13 +89,16 @@ class Setting:
             )
 
     def rows(self, batch_size: int) -> int:
-        """Rows of a microbatch on one device."""
+        """Returns the rows of a microbatch on one device."""
         data, fsdp, _ = self.mesh
         return batch_size // self.accumulation_steps // (data * fsdp)
 
     def needs_at_least(self, other: "Setting") -> bool:
-        """Whether it surely takes as much memory as `other`: the same mesh, as many rows at a
-        time, as much kept of each, and gradients added up if `other` does."""
+        """Returns whether it certainly needs at least as much memory as `other`.
+
+        It does with the same mesh, as many rows per microbatch, as much kept of each row, and
+        gradient accumulation if `other` has it.
+        """
         ours, theirs = _memory_rank(self.remat), _memory_rank(other.remat)
         return (
             self.mesh == other.mesh
@@ -104,7 +109,7 @@ class Setting:
 
 
 def candidates(batch_size: int, config: DecoderConfig, topology: Topology) -> Iterator[Setting]:
-    """Every setting that splits the model's heads and the batch evenly."""
+    """Yields every setting that splits the model's heads and the batch evenly."""
     for mesh in _meshes(config, topology):
         shards = mesh[0] * mesh[1]
         if batch_size % shards:

@@ -1,12 +1,12 @@
-"""Lower bounds of a step, known before compiling: memory, FLOPs, bytes exchanged.
+"""Computes lower bounds of a step before compiling: memory, FLOPs, bytes exchanged.
 
-Bounds from below, for the planner's search. Memory: the arguments (state, frozen parameters,
-batch), a gradient of each trained parameter, and what the rematerialization policy keeps of every
-layer of a microbatch: its input, from "dots" on the results of the products that the gradient
-needs, with "none" also what lies between them. Work is counted in the step's jaxpr. Exchange is the
-least that fully sharded data parallelism can do with (semcoder_jax.planner.collectives), and for
-tensor parallelism four sums of a layer's activations, two forward and two backward (Shoeybi et al.,
-Megatron-LM, 2019).
+The planner's search uses them. Memory counts the arguments (state, frozen parameters, batch), a
+gradient of each trained parameter, and the activations that the rematerialization policy keeps for
+every layer of a microbatch: the layer's input; from "dots" on also the results of the products that
+the gradient needs; with "none" also the values between them. FLOPs are counted in the step's jaxpr.
+The exchange is the minimum of fully sharded data parallelism (semcoder_jax.planner.collectives)
+plus, for tensor parallelism, four sums of a layer's activations, two forward and two backward
+(Shoeybi et al., Megatron-LM, 2019).
 """
 
 import dataclasses
@@ -25,8 +25,11 @@ from semcoder_jax.planner.settings import Setting
 
 @dataclasses.dataclass(frozen=True)
 class StepBounds:
-    """Of one setting: bytes of a device; FLOPs of a step, all devices together; bytes that a
-    device must send in a step to others, and of them those that surely stay in its slice."""
+    """Lower bounds of one setting.
+
+    Bytes of memory per device; FLOPs of a step over all devices; bytes that a device must send in
+    a step, and the part of them that certainly stays in its slice.
+    """
 
     memory_bytes: int
     executed_flops: float
@@ -75,7 +78,7 @@ def step_bounds(
 def activation_bytes(
     config: DecoderConfig, data: DataConfig, compute: Compute, setting: Setting
 ) -> int:
-    """Activations of one microbatch that a device keeps for the backward pass, at least."""
+    """Returns the least bytes of activations that a device keeps of a microbatch for backward."""
     D, F = config.hidden_size, config.intermediate_size
     HK, GK = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
     elements = 0 if setting.remat in OFFLOADING else D
@@ -85,7 +88,7 @@ def activation_bytes(
         elements += (HK + 2 * GK + 2 * F) // setting.mesh[2]
     if setting.remat == "none":
         # Both norms' results and the input between them; attention's result, the gate's silu and
-        # what enters the last product.
+        # the input of the last product.
         elements += 3 * D + (HK + 2 * F) // setting.mesh[2]
     tokens = setting.rows(data.global_batch_size) * data.sequence_length
     return config.num_layers * tokens * elements * jnp.dtype(compute.dtype).itemsize
@@ -94,7 +97,7 @@ def activation_bytes(
 def tensor_bytes(
     config: DecoderConfig, data: DataConfig, compute: Compute, setting: Setting
 ) -> float:
-    """What a device must send in a step for the split of heads and feed-forward width."""
+    """Returns the bytes that a device must send in a step for tensor parallelism."""
     shards, tensor = setting.mesh[0] * setting.mesh[1], setting.mesh[2]
     tokens = data.global_batch_size * data.sequence_length // shards
     activations = tokens * config.hidden_size * jnp.dtype(compute.dtype).itemsize

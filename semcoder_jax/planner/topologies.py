@@ -1,13 +1,13 @@
-"""TPU chips and slices by name: `v5e:4x4` is 16 chips of a v5e in a 4 x 4 grid.
+"""Parses and describes TPU slices by name: `v5e:4x4` is 16 chips of a v5e in a 4 x 4 grid.
 
-A slice of v2, v3, v5e and v6e is a rectangle of its pod, one of v4, v5p and tpu7x a box. Several
-slices joined by the data-center network are written `v5e:8x8x2slices`. Names are checked here,
-without the TPU compiler, which `describe` needs.
+A slice of v2, v3, v5e and v6e is a rectangle of its pod; one of v4, v5p and tpu7x is a box. Several
+slices joined by the data-center network are written `v5e:8x8x2slices`. Checking a name does not
+need the TPU compiler; `describe` does.
 
 Sources of the chips' figures: Google Cloud's page on each version (docs.cloud.google.com/tpu/docs/
 v2 … tpu7x), for the links of v2 and v3 Norrie et al., The Design Process for Google's Training
 Chips (2021), for those of v4 Jouppi et al., TPU v4 (2023). `usable_bytes` is the memory that
-libtpu 0.0.42 names when a program does not fit: the chip's less what the system keeps.
+libtpu 0.0.42 reports when a program does not fit: the chip's memory minus the system's share.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ class Chip:
       memory_bandwidth: HBM, bytes/s.
       link_bandwidth: one ICI link, one direction, bytes/s; a chip has two links a dimension.
       network_bandwidth: a chip's share of its host's data-center network, one direction, bytes/s;
-        None where no page gives it.
+        None if no page states it.
       largest: chips of the largest slice.
       sides: lengths of a side of a slice; in three dimensions all sides of more than one cube
         are multiples of 4.
@@ -103,7 +103,7 @@ class Topology:
 
     @property
     def slice_name(self) -> str:
-        """One slice's name, as the compiler knows it."""
+        """Returns the compiler's name of one slice."""
         return f"{self.chip.name}:{'x'.join(map(str, self.shape))}"
 
     @property
@@ -125,8 +125,11 @@ class Topology:
 
     @property
     def links(self) -> int:
-        """ICI links of the chip that has fewest: two for a side that closes to a ring, one for
-        another that is longer than one chip (the chip at its end)."""
+        """Returns the fewest ICI links of any chip.
+
+        A side that closes to a ring gives two; any other longer than one chip gives one, because
+        the chip at its end has one neighbour there.
+        """
         return sum(2 if ring else 1 for side, ring in self._sides() if side > 1)
 
     def _sides(self):
@@ -210,7 +213,7 @@ def _is_slice(chip: Chip, shape: tuple[int, ...]) -> bool:
 
 
 def _canonical_shape(sides: tuple[int, ...]) -> tuple[int, ...]:
-    """A host's board is written 2x2x1, everything larger in growing order."""
+    """Sorts the sides as in the compiler's names: 2x2x1 for one host, otherwise ascending."""
     return (2, 2, 1) if sides == (1, 2, 2) else sides
 
 

@@ -1,4 +1,4 @@
-"""Models by the public API, held to transformers and to the command line."""
+"""Compares models in the public API with transformers and with the command line."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The public surface: lazy, documented, typed, and the same names as the commands'."""
+"""Tests that the public API is lazy, documented and typed, and uses the commands' names."""
 
 import ast
 import importlib

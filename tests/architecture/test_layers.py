@@ -1,4 +1,4 @@
-"""Imports run down only, between packages and between rooms; the picture in docs shows them."""
+"""Tests that imports of packages and rooms only go down, and that their picture is current."""
 
 import graphlib
 import json

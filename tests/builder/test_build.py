@@ -1,4 +1,4 @@
-"""The data build from sources to a dataset: the same records everywhere, whatever goes wrong."""
+"""Tests the data build from sources to a dataset: equal records everywhere, also after failures."""
 
 import ast
 import json

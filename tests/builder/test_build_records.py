@@ -1,4 +1,4 @@
-"""Parts of the data build on their own: ids, splits, counts, and records held against runs."""
+"""Tests parts of the data build: ids, splits, counts, and the recheck of records against runs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The frame of commands: one line and an exit code for each way that a command ends."""
+"""Tests the frame of all commands: one line and an exit code for each way that a command ends."""
 
 import subprocess
 import sys

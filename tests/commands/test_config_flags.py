@@ -1,4 +1,4 @@
-"""Command lines: overrides in any order, and one line for each mistake."""
+"""Tests command lines: overrides work in any order, and each mistake is reported in one line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every training config is a record of an experiment that can be run, and says how."""
+"""Tests that every training config is valid and its docstring is a complete experiment record."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Decontamination: planted copies go, other programs stay, and no order matters."""
+"""Tests decontamination: planted copies go, other programs stay, and order does not matter."""
 
 import ast
 import gzip

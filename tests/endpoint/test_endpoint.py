@@ -1,4 +1,4 @@
-"""The client of OpenAI-compatible servers, over real HTTP against a server that misbehaves."""
+"""Tests the client of OpenAI-compatible servers over real HTTP, with a server that misbehaves."""
 
 import contextlib
 import email.utils

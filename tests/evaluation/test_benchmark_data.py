@@ -1,5 +1,7 @@
-"""Benchmark data from its home: checksums, the cache, and what goes wrong on the way; a server on
-this machine stands in for the home. And the published few-shot prompts, by their hashes."""
+"""Tests downloads of benchmark data (checksums, cache, failures) from a local server.
+
+Also compares the published few-shot prompts with their hashes.
+"""
 
 import gzip
 import hashlib

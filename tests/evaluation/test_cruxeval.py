@@ -1,4 +1,4 @@
-"""CRUXEval against the official scores, upstream's prompts, and answers judged by hand."""
+"""Compares CRUXEval with the official scores, upstream's prompts, and answers judged by hand."""
 
 import json
 

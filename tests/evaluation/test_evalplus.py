@@ -1,5 +1,7 @@
-"""HumanEval(+) and MBPP(+): references pass, others fail for what is wrong with them; the slow set
-asks EvalPlus 0.3.1 itself."""
+"""Tests HumanEval(+) and MBPP(+): references pass, and other solutions fail for the right reason.
+
+The slow set compares with EvalPlus 0.3.1 itself.
+"""
 
 import json
 

@@ -1,6 +1,8 @@
-"""Verdicts beside EvalPlus's own, on right, wrong, slow and odd solutions of one task in eight and
-of every task with an oracle of its own. What differs must be a false pass of EvalPlus's that is
-listed here, with its reason."""
+"""Compares verdicts with EvalPlus's own on right, wrong, slow and odd solutions.
+
+Uses one task in eight and every task with its own oracle. A difference must be a false pass of
+EvalPlus that is listed here with its reason.
+"""
 
 import gzip
 import json

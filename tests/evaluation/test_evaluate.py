@@ -1,4 +1,4 @@
-"""The command: generate, be killed, go on, judge again without a model, compare; its mistakes."""
+"""Tests the command: generates, continues after a kill, judges again without a model, compares."""
 
 import dataclasses
 import json

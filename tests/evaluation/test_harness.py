@@ -1,4 +1,4 @@
-"""The flow over a benchmark of its own: what is asked once, what counts, what is verified."""
+"""Tests the evaluation of a small benchmark: shared generations, counts, verified monologues."""
 
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.monologue.forward import forward_monologue

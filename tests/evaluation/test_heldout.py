@@ -1,4 +1,4 @@
-"""Held-out functions: answers read and judged, honest counts, bad problems named."""
+"""Tests held-out functions: answers are parsed and judged, counts are right, bad problems named."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Held-out functions asked backward: any input counts that the run confirms."""
+"""Tests held-out functions asked backward: any input counts if a run confirms it."""
 
 import json
 

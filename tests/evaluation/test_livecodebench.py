@@ -1,4 +1,4 @@
-"""LiveCodeBench: its public row formats, its rules of comparison, and pickles that run nothing."""
+"""Tests LiveCodeBench: public row formats, comparison rules, and pickles that must run no code."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The page in a real browser: what a person sees, filters, opens; and what must never happen."""
+"""Tests the report page in a real browser: content, filters, and that generations never run."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Self-refinement: what goes back to the model, what never does, and how rounds add up."""
+"""Tests self-refinement: feedback to the model, what must stay hidden, and scores by round."""
 
 import gzip
 import json

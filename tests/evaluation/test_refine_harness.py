@@ -1,4 +1,4 @@
-"""Refinement rounds through a store: scores by round, killed and gone on, nothing hidden shown."""
+"""Tests refinement rounds through a store: scores by round, continued after a kill, no leaks."""
 
 import pytest
 

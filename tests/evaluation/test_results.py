@@ -1,4 +1,4 @@
-"""Counts of known answers by hand; JSON there and back; tables."""
+"""Compares results with counts by hand; tests JSON round trips and tables."""
 
 import json
 

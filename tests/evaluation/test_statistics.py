@@ -1,4 +1,4 @@
-"""Statistics held against their definitions: by enumeration, by exact sums, by a plain loop."""
+"""Compares statistics with their definitions: by enumeration, exact sums and a plain loop."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Where two runs part, told in words: hand-read cases, and planted untruths that must be found."""
+"""Tests diagnoses: cases read by hand, and planted false statements that must be found."""
 
 import random
 import re

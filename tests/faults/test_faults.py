@@ -1,4 +1,4 @@
-"""Faults of PyX-R end to end: real functions, in the sandbox, held against fresh runs."""
+"""Tests faults of PyX-R end to end: real functions in the sandbox, compared with fresh runs."""
 
 import ast
 import json

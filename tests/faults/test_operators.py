@@ -1,4 +1,4 @@
-"""Mutation operators: one hand-written variant each, and what holds of all of them."""
+"""Tests mutation operators: one variant of each by hand, and properties of all."""
 
 import ast
 import io

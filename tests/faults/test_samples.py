@@ -1,4 +1,4 @@
-"""Buggy variants by a model's samples, from a stand-in endpoint."""
+"""Tests buggy variants sampled from a model, with a fake endpoint."""
 
 import pytest
 

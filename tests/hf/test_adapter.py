@@ -1,4 +1,4 @@
-"""Exported adapters as the `peft` library puts them on transformers' model."""
+"""Tests that the `peft` library loads exported adapters on transformers' model."""
 
 import json
 

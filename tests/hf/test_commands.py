@@ -1,4 +1,4 @@
-"""The commands end to end on real weights, the hub played by a server on this machine."""
+"""Tests the commands end to end on real weights, with a local server as the hub."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""config.json: both spellings of RoPE scaling, what is refused, and what is written."""
+"""Tests config.json: both spellings of RoPE scaling, refused fields, and the written file."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Exported directories as transformers reads them."""
+"""Tests that transformers reads exported directories."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A random 1.3B checkpoint in bfloat16 through import and export (slow set, 8 GB of disk)."""
+"""Imports and exports a random 1.3B checkpoint in bfloat16 (slow set, 8 GB of disk)."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Weights in: byte-identical round trips, every form of file, and each mistake in one line."""
+"""Tests import of weights: byte-identical round trips, all file layouts, one line per mistake."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""SmolLM2-135M-Instruct, pretrained weights, through import, sampling and export (slow set)."""
+"""Imports, samples and exports pretrained SmolLM2-135M-Instruct (slow set)."""
 
 import pytest
 import torch

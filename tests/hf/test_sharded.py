@@ -1,4 +1,4 @@
-"""Import and export over several processes: each reads its own slices, the first one writes."""
+"""Tests import and export in several processes: each reads its slices, the first one writes."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""DeepSeekCoder's tokenizer against llama.cpp's vectors and against upstream's way of encoding."""
+"""Compares DeepSeekCoder's tokenizer with llama.cpp's vectors and upstream's encoding."""
 
 import pytest
 

@@ -1,5 +1,8 @@
-"""An export read by transformers 4, which lies in a directory of its own before this environment's
-packages (slow set). The directory is filled once, into pytest's cache."""
+"""Tests that transformers 4 reads an export (slow set).
+
+A separate directory, which precedes this environment's packages on the path, holds that version; it
+is installed once into pytest's cache.
+"""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The engine: a request's tokens are its own; slots and pages come back; few programs; texts."""
+"""Tests the engine: requests are independent, slots and pages are freed, few programs compile."""
 
 import collections
 import dataclasses

@@ -1,4 +1,4 @@
-"""Sampling against transformers: greedy tokens, distributions; stop strings, rows alone."""
+"""Compares sampling with transformers: greedy tokens, distributions, stop strings, single rows."""
 
 import copy
 import dataclasses

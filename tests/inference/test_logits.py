@@ -1,4 +1,4 @@
-"""Drawing a token: transformers' distributions, rows apart, ties and the edges of a cut."""
+"""Tests drawing of tokens: transformers' distributions, independent rows, ties at a cut."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The command that completes a file of prompts: order, resumption, errors in one line."""
+"""Tests the command that completes prompts: order, resumption, one line per error."""
 
 import itertools
 import json

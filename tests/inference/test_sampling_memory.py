@@ -1,7 +1,7 @@
-"""The TPU compiler's word on what sampling from 6.7B fits into (slow set; needs libtpu, no TPU).
+"""Tests by the TPU compiler how much memory sampling from 6.7B needs (slow set; libtpu, no TPU).
 
-libtpu is found where it is installed (pip install "jax[tpu]") or in the folder that the variable
-SEMCODER_LIBTPU names (pip install --no-deps --target=FOLDER libtpu), away from other programs.
+libtpu is either installed (pip install "jax[tpu]") or in the folder that SEMCODER_LIBTPU names (pip
+install --no-deps --target=FOLDER libtpu), where other programs do not see it.
 """
 
 import json

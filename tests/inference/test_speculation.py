@@ -1,4 +1,4 @@
-"""Prompt-lookup drafts: against a plain search; nothing of the output changes, greedy or drawn."""
+"""Tests prompt-lookup drafts: equal to a plain search, and without effect on the output."""
 
 import jax
 import jax.numpy as jnp

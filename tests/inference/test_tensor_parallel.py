@@ -1,7 +1,7 @@
-"""Sampling with the model split over simulated devices gives the tokens of one device.
+"""Tests that sampling over simulated devices, with a split model, gives the tokens of one device.
 
-Runs in a process of its own (`python FILE`), since the number of
-simulated devices is fixed once JAX has looked at them.
+Runs in its own process (`python FILE`), because JAX fixes the number of simulated devices when it
+starts.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom, as a person would run it."""
+"""Runs the notebook from top to bottom."""
 
 import os
 import re

@@ -1,4 +1,7 @@
-"""Starting on many workers: the commands for a pod (tests/test_elastic.py starts processes)."""
+"""Tests the commands that start a pod's workers.
+
+tests/training/test_elastic.py starts real processes.
+"""
 
 import shlex
 import subprocess

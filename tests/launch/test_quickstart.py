@@ -1,4 +1,4 @@
-"""The main job, small: every stage runs, a second run keeps what stands, mistakes are one line."""
+"""Tests a small quickstart: all stages run, a second run reuses results, mistakes are one line."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""launch/setup.sh and .ci/run: the Python they find, the programs they hide."""
+"""Tests launch/setup.sh and .ci/run: the Python they find, and the programs that .ci/run hides."""
 
 import os
 import subprocess

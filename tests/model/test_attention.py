@@ -1,5 +1,7 @@
-"""Every attention backend against plain softmax attention written here in NumPy, and its gradients
-against those of the plain JAX form; kernels run in Pallas's interpret mode."""
+"""Compares every attention backend with plain softmax attention in NumPy.
+
+Compares gradients with those of the plain JAX form. Kernels run in Pallas's interpret mode.
+"""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""Model FLOPs against hand-computed numbers and against XLA's count of a real step."""
+"""Compares model FLOPs with hand-computed numbers and with XLA's count of a real step."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Heads that start out looking back by distance, or for an equal token."""
+"""Tests heads that are initialized to attend to an offset or to what followed an equal token."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The paged cache against attention over the same keys laid side by side."""
+"""Compares the paged cache with attention over the same keys in one array."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Adapters over a frozen base: their products and gradients, and runs that train them."""
+"""Tests adapters over a frozen base: products, gradients, and training runs."""
 
 import ast
 import functools

@@ -1,4 +1,4 @@
-"""The TPU compiler's word on adapters on one chip of 16 GB (slow set; needs libtpu, no TPU)."""
+"""Tests by the TPU compiler that adapters fit one 16 GB chip (slow set; needs libtpu, no TPU)."""
 
 import json
 import os

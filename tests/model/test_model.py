@@ -1,4 +1,4 @@
-"""The decoder against transformers' LlamaForCausalLM and against NumPy, with equal weights."""
+"""Compares the decoder with transformers' LlamaForCausalLM and with NumPy, on equal weights."""
 
 import itertools
 import json

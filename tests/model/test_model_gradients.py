@@ -1,4 +1,4 @@
-"""Gradients of the training loss, and bfloat16 logits, against transformers."""
+"""Compares gradients of the training loss, and bfloat16 logits, with transformers."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The table of parameters against a real decoder, and against transformers' Llama."""
+"""Compares the table of parameters with a real decoder and with transformers' Llama."""
 
 import dataclasses
 

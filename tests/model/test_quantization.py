@@ -1,4 +1,4 @@
-"""Weights as int8: rounding, the products they enter, and what is lost on real weights."""
+"""Tests int8 weights: rounding, matrix products, and the loss of accuracy on real weights."""
 
 import dataclasses
 import runpy

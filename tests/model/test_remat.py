@@ -1,4 +1,4 @@
-"""What is kept of a layer changes memory, never the loss or a gradient."""
+"""Tests that rematerialization changes memory, but never the loss or a gradient."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""The forward narrator over real functions: form, size, and no statement that the run denies."""
+"""Tests the forward narrator on real functions: form, size, and no statement that a run refutes."""
 
 from collections import Counter
 

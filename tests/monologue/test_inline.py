@@ -1,4 +1,4 @@
-"""The forward narrator, held against monologues written by hand."""
+"""Compares the forward narrator with monologues written by hand."""
 
 import pytest
 

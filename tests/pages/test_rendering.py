@@ -1,4 +1,4 @@
-"""Templates hold whatever text they are given, and a page stands alone."""
+"""Tests that templates escape any text, and that a page needs no other file."""
 
 from html.parser import HTMLParser
 

@@ -1,5 +1,7 @@
-"""Collectives read from the text of a module written by hand, bytes counted by hand; and what the
-real step sends, by the TPU compiler (slow set; needs libtpu, no TPU)."""
+"""Compares collectives parsed from a handwritten module with bytes counted by hand.
+
+The slow set tests the exchange of the real step by the TPU compiler (needs libtpu, no TPU).
+"""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The planner without a compiler: what it asks, keeps, shows, and says of mistakes."""
+"""Tests the planner without a compiler: cache keys, cached results, process failures, reports."""
 
 import dataclasses
 import json

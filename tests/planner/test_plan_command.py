@@ -1,4 +1,4 @@
-"""launch.plan by command: mistakes, tables, searches and their progress."""
+"""Tests the command launch.plan: mistakes, tables, searches and their progress."""
 
 import io
 import json

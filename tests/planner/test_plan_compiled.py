@@ -1,7 +1,7 @@
-"""The planner with the TPU compiler: what full fine-tuning fits into (slow set; needs libtpu).
+"""Tests by the TPU compiler where full fine-tuning fits (slow set; needs libtpu, no TPU).
 
-libtpu is found where it is installed (pip install "jax[tpu]") or in the folder that the variable
-SEMCODER_LIBTPU names (pip install --no-deps --target=FOLDER libtpu), away from other programs.
+libtpu is either installed (pip install "jax[tpu]") or in the folder that SEMCODER_LIBTPU names (pip
+install --no-deps --target=FOLDER libtpu), where other programs do not see it.
 """
 
 import json

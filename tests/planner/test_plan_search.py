@@ -1,4 +1,4 @@
-"""The planner's search against trying everything, on a compiler that is a formula."""
+"""Compares the planner's search with an exhaustive one, using a formula as the compiler."""
 
 import dataclasses
 import itertools

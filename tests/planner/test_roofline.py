@@ -1,4 +1,4 @@
-"""The roofline's arithmetic, by hand; and FLOPs counted in programs whose products are known."""
+"""Compares the roofline with arithmetic by hand, and counted FLOPs with known products."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Slices of TPUs by name: which there are, how they are wired, and what is said of a wrong one."""
+"""Tests TPU slices by name: the valid ones, their links, and the errors for wrong names."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The TFDS builder: what goes in comes out in order; done once; never half done."""
+"""Tests the TFDS builder: it keeps records in order, runs once, and leaves no partial dataset."""
 
 import json
 import signal

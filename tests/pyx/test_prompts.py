@@ -1,4 +1,4 @@
-"""Prompts: every byte against the release's rendered prompts, and what `fixed` keeps meaning."""
+"""Compares prompts with the release's byte by byte, and tests that `fixed` keeps their meaning."""
 
 import ast
 import gzip

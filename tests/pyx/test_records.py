@@ -1,4 +1,4 @@
-"""Records: upstream's schema, its errors, reading and writing."""
+"""Tests records: upstream's schema, its errors, reading and writing."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Seeds: what is taken, what is refused and why, and that each program runs alone."""
+"""Tests seeds: accepted and refused programs, with reasons, and that each seed runs alone."""
 
 import json
 import subprocess

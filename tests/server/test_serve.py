@@ -1,4 +1,4 @@
-"""The server, by the real `openai` client and by plain HTTP, over a small real model."""
+"""Tests the server with the real `openai` client and plain HTTP, over a small real model."""
 
 import json
 import os

@@ -1,6 +1,6 @@
-"""EvalPlus 0.3.1 against the server, by its openai backend (slow set).
+"""Runs EvalPlus 0.3.1 against the server with its openai backend (slow set).
 
-It lives in an environment of its own, since its protobuf does not go with ours:
+It needs a separate environment, because its protobuf conflicts with ours:
 SEMCODER_EVALPLUS_PYTHON names its interpreter.
 """
 

@@ -1,4 +1,4 @@
-"""Teachers by endpoint: what is asked, what is refused and why, how a stopped build goes on."""
+"""Tests teachers by endpoint: requests, refused answers with reasons, and continued builds."""
 
 import json
 import signal

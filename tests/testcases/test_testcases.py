@@ -1,4 +1,4 @@
-"""Inputs: what is reached, what is kept, and that it is the same each time and everywhere."""
+"""Tests generated inputs: coverage, selection, and equal results in every run and process."""
 
 import ast
 import binascii

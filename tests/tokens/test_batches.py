@@ -1,4 +1,4 @@
-"""Input: the same steps for any number of processes, resumed anywhere, with nothing lost."""
+"""Tests batches: equal steps for any number of processes, resumed anywhere, without losses."""
 
 import json
 from collections import Counter

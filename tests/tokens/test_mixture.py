@@ -1,4 +1,4 @@
-"""Mixtures: counts against hand-computed ones, evenness over epochs, and what is refused."""
+"""Compares mixtures with hand-computed counts; tests evenness over epochs and refused inputs."""
 
 from collections import Counter
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Plan files: read by those who did not plan, and never trusted when they are of something else."""
+"""Tests plan files: one process writes, the others read; foreign or damaged ones are remade."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Packing: upstream's tokenization, best-fit against its definition, and the layout by hand."""
+"""Compares packing with upstream's tokenization, best-fit's definition and a layout by hand."""
 
 import numpy as np
 import pytest

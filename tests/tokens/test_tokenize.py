@@ -1,4 +1,4 @@
-"""Prepared tokens: the batches of the records themselves, bit for bit; damage and interruption."""
+"""Tests prepared tokens: batches equal those of the records bit for bit; damage, interruption."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The synthetic corpus: what its rows claim is what running the programs gives."""
+"""Tests that the rows of the synthetic corpus state what running the programs gives."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""The word-level tokenizer: nothing is lost, and a word is one token."""
+"""Tests the word-level tokenizer: it loses nothing, and each word is one token."""
 
 import pytest
 from transformers import AutoTokenizer

@@ -1,4 +1,7 @@
-"""Where compiled programs are kept (that they are read again: tests/test_run_log.py)."""
+"""Tests where compiled programs are stored.
+
+tests/training/test_log.py tests that they are read again.
+"""
 
 import jax
 import pytest

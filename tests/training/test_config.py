@@ -1,4 +1,4 @@
-"""What a config may hold, and the one line that says what is wrong with it."""
+"""Tests the valid fields of a config, and the one-line error for each mistake."""
 
 import dataclasses
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""A run goes on with fewer or more devices and processes: same records, same order, same losses.
+"""Tests that a run continues with fewer or more devices and processes: same records and losses.
 
-Real processes, started as a pod starts them; each writes down what its steps were given.
+Starts real processes as on a pod; each records the input of its steps.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Goodput of sessions written down by hand, and of files that a kill cut short."""
+"""Tests goodput on sessions written by hand, and on files that a kill cut short."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What a person sees of training: the line, its numbers in the files, W&B, a trace."""
+"""Tests the log of training: the progress line, the files, W&B, and the profiler trace."""
 
 import functools
 import json

@@ -1,4 +1,4 @@
-"""Cross entropy against float64 numpy, and the shape of the compiled gradient."""
+"""Compares cross entropy with float64 NumPy, and tests the shape of the compiled gradient."""
 
 import re
 

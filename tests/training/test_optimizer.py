@@ -1,4 +1,4 @@
-"""Schedules by hand, AdamW against torch, Muon against the singular value decomposition."""
+"""Compares schedules with values by hand, AdamW with torch, and Muon with the SVD."""
 
 import jax
 import jax.numpy as jnp

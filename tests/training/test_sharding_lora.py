@@ -1,7 +1,7 @@
-"""Adapters over a quantized base, on 1 and on 8 simulated devices, however the mesh splits them.
+"""Tests that adapters over a quantized base train equally on 1 and 8 devices, with any mesh.
 
-Runs in a process of its own (`python FILE FOLDER`), since the number of
-simulated devices is fixed once JAX has looked at them.
+Runs in its own process (`python FILE FOLDER`), because JAX fixes the number of simulated devices
+when it starts.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""The same training on 1 and on 8 simulated devices, however the mesh splits it.
+"""Tests that training is equal on 1 and on 8 simulated devices, with any mesh.
 
-Runs in a process of its own (`python FILE`), since the number of
-simulated devices is fixed once JAX has looked at them.
+Runs in its own process (`python FILE`), because JAX fixes the number of simulated devices when it
+starts.
 """
 
 import functools

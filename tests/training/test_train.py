@@ -1,4 +1,4 @@
-"""Training from a config: it learns, it resumes bit for bit, it refuses mistakes in one line."""
+"""Tests training from a config: it learns, resumes bit for bit, and gives one line per mistake."""
 
 import functools
 import json

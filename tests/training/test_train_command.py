@@ -1,4 +1,4 @@
-"""The training command: what it says of the user's mistakes."""
+"""Tests how the training command reports user errors."""
 
 import pytest
 

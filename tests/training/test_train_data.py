@@ -1,4 +1,4 @@
-"""The data that a training config names: prepared tokens as records, mixtures, what is refused."""
+"""Tests the data of a training config: prepared tokens, mixtures, and refused data."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What training refuses before it compiles: another tokenizer, another mesh; one line each."""
+"""Tests that training refuses a wrong tokenizer or mesh in one line before it compiles."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Errors planted into backward monologues are caught; another witness is no error of this run."""
+"""Tests that errors planted in backward monologues are found, and other witnesses are accepted."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The free reader on the small family's monologues: true throughout, and none contradicted."""
+"""Tests that the free reader contradicts no true monologue of the small family."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Narrator and verifier on functions of real libraries, with the calls of their doctests."""
+"""Tests narrator and verifier on functions of real libraries, with the calls of their doctests."""
 
 import re
 

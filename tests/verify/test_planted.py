@@ -1,4 +1,4 @@
-"""Errors planted into the narrator's monologues of real functions are caught, nearly all."""
+"""Tests that nearly all errors planted in monologues of real functions are found."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The step verifier: true monologues stand, planted errors are found, prose is left alone."""
+"""Tests the step verifier: it accepts true monologues, finds planted errors, and ignores prose."""
 
 import itertools
 import json

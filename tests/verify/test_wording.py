@@ -1,4 +1,4 @@
-"""The verifier on monologues in the wordings of people and models, each claim judged by hand."""
+"""Tests the verifier on wordings of people and models, with each claim judged by hand."""
 
 import json
 
