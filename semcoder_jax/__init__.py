@@ -3,7 +3,7 @@
     import semcoder_jax as sc
 
     model = sc.load("runs/quickstart/export")
-    print(model.generate(["def f(x):\n"])[0].text)
+    print(model.generate(["def f(x):\\n"])[0].text)
 
 Each name of `__all__` is imported on first use: `import semcoder_jax` does not load JAX.
 The commands have the same names: `python -m semcoder_jax.train --help`.
@@ -67,4 +67,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({"__version__", *__all__})

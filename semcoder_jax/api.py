@@ -156,6 +156,7 @@ def evaluate(
     Returns scores from 0 to 1 with 95 % intervals, and every judged answer. Raises a UserError
     if the config, model, data or workdir is wrong.
     """
+    from semcoder_jax.evaluation.benchmarks.registry import benchmark_name
     from semcoder_jax.evaluation.run import Subject, evaluate_configs
 
     record = _config(config).copy_and_resolve_references()
@@ -167,7 +168,7 @@ def evaluate(
         model=model,
     )
     folder = None if workdir is None else Path(workdir)
-    [run] = evaluate_configs({record.benchmark: record}, subject, workdir=folder, mode=mode)
+    [run] = evaluate_configs({benchmark_name(record): record}, subject, workdir=folder, mode=mode)
     return run
 
 

@@ -31,6 +31,10 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def build(sources: str | Sequence[str], output: str | Path, **options: Any) -> "Report":
     """Builds PyX, a TFDS dataset of verified records, and its report in `output`.
 

@@ -180,9 +180,10 @@ def _job(row: dict[str, Any], twice: bool) -> Job:
 
 
 def _sandbox(options: argparse.Namespace, workers: int | None) -> Sandbox:
-    for name in ("cpu_seconds", "wall_seconds", "memory_mb"):
-        if getattr(options, name) <= 0:
-            raise CommandLineError(f"--{name}={getattr(options, name)}: expected more than 0")
+    for name, most in (("cpu_seconds", 1e6), ("wall_seconds", 1e6), ("memory_mb", 1 << 30)):
+        value = getattr(options, name)
+        if not 0 < value <= most:  # false for nan, too
+            raise CommandLineError(f"--{name}={value}: expected more than 0, at most {most:,.0f}")
     if workers is not None and workers < 1:
         raise CommandLineError(f"--workers={workers}: expected at least 1")
     limits = Limits(

@@ -11,6 +11,7 @@ from pathlib import Path
 from data_pipeline.execution.outcomes import BadInput
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.faults import faults
+from data_pipeline.files import check_separate
 from data_pipeline.pyx.records import write_jsonl
 from data_pipeline.seeds import Seed
 from data_pipeline.source.calls import CallError, parse_call
@@ -33,6 +34,7 @@ def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.limit < 1:
         raise CommandLineError(f"--limit: expected at least 1; got {options.limit}")
+    check_separate({"--program": options.program, "--jsonl": options.jsonl})
     return _show(options)
 
 

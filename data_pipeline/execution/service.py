@@ -241,6 +241,8 @@ class Sandbox:
         return results
 
     def _ask(self, jobs: Sequence[Job], perturb: int, stretches: int = 0) -> list[Result]:
+        if self._closed:
+            raise SandboxUnavailable("the sandbox is closed: use it inside its `with` block")
         alone = jobs[0]  # jobs that cannot share a process come one at a time
         limits = alone.limits or self.limits
         request = {

@@ -30,6 +30,7 @@ from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands.config_flags import parse_arguments
 from semcoder_jax.config_files import find_config
 from semcoder_jax.evaluation.benchmarks.heldout import format_worked_example
+from semcoder_jax.evaluation.benchmarks.registry import benchmark_name
 from semcoder_jax.evaluation.comparison import compare_runs
 from semcoder_jax.evaluation.report import comparison_table, score_table
 from semcoder_jax.evaluation.results import EvaluationRun, read_runs, write_runs
@@ -101,12 +102,14 @@ def _members(
     suites = [argument for argument in arguments if argument.startswith("--suite=")]
     if not suites:
         config, values = parse_arguments(arguments, {}, FLAGS)
-        return [(config.benchmark, config)], values
+        return [(benchmark_name(config), config)], values
     suite = find_config(suites[-1].removeprefix("--suite="))
     rest = [argument for argument in arguments if not argument.startswith("--suite=")]
     if any(argument.startswith("--config=") for argument in rest):
         raise CommandLineError("command line: --config and --suite exclude each other")
     content, _ = parse_arguments([f"--config={suite}"], {})
+    if "configs" not in content:
+        raise CommandLineError(f"--suite={suite}: has no `configs`, the names of other configs")
     common = _as_flags(content.get("overrides", {}), "--config")
     own = content.configs if isinstance(content.configs, ConfigDict) else {}
     found = []

@@ -154,7 +154,7 @@ class Compiler:
             "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
         }
         self._process = subprocess.Popen(
-            [*self._python, "-m", "launch.compiler_process"],
+            [*self._python, "-m", "semcoder_jax.planner.compiler_process"],
             cwd=Path.cwd(),
             env=environment,
             stdin=subprocess.PIPE,

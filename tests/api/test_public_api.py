@@ -48,14 +48,6 @@ def test_importing_loads_nothing_heavy():
     assert not loaded & {"jax", "numpy", "transformers", "data_pipeline"}
 
 
-def test_importing_takes_less_than_a_tenth_of_a_second():
-    program = (
-        "import time; start = time.process_time(); import semcoder_jax; "
-        "print(time.process_time() - start)"
-    )
-    assert min(float(fresh(program)) for _ in range(3)) < 0.1
-
-
 def test_every_public_name_is_there_and_listed():
     for module in (semcoder_jax, data):
         for name in module.__all__:
@@ -138,6 +130,8 @@ def test_configs_are_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_config("configs/quickstart.py").is_file()
     assert read_config("configs/quickstart.py").data.source == "synthetic"
+    assert str(find_config("configs/lora_6p7b.py:1.3b")).endswith("configs/lora_6p7b.py:1.3b")
+    assert read_config("configs/lora_6p7b.py:1.3b").model.architecture == "1.3b"
     own = tmp_path / "configs" / "quickstart.py"
     own.parent.mkdir()
     own.write_text("def get_config():\n    return 1 / 0\n")

@@ -243,6 +243,19 @@ def test_a_mistake_is_one_clear_line(change, message, checkpoint, problems_file,
 
 
 @pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--config=configs/quickstart.py", "--checkpoint=x"], "has no `benchmark`"),
+        (["--suite=configs/eval/heldout.py", "--checkpoint=x"], "has no `configs`"),
+    ],
+)
+def test_a_config_of_another_kind_is_one_line(flags, message, capsys):
+    assert main(flags) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "No such file"),

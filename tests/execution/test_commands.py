@@ -77,3 +77,14 @@ def test_command_for_rows(best, tmp_path):
     file.write_text(json.dumps(rows[0]) + '\n{"id": 1, "program": 3}\n')
     done = command(f"--jsonl={file}")
     assert done.returncode == 2 and f"{file}:2" in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize("limit", ["cpu_seconds=nan", "wall_seconds=inf", "memory_mb=0"])
+def test_a_limit_that_is_none_is_one_line(tmp_path, limit):
+    file = tmp_path / "program.py"
+    file.write_text("def f(x):\n    return x\n")
+    done = command(f"--program={file}", "--call=f(3)", f"--{limit}")
+    assert done.returncode == 2 and done.stdout == ""
+    assert (
+        done.stderr.startswith(f"error: --{limit.split('=')[0]}=") and done.stderr.count("\n") == 1
+    )

@@ -101,3 +101,14 @@ def test_works_without_being_root():
     for line in lines:
         assert "refused" in line or "Value(tree=['l', 1, True])" in line, line
     assert any("Value" in line for line in lines), lines
+
+
+def test_a_closed_sandbox_refuses_at_once():
+    try:
+        sandbox = Sandbox(workers=1, limits=LIMITS)
+    except SandboxUnavailable as error:
+        pytest.skip(f"no sandbox here: {error}")
+    with sandbox:
+        assert oracles.is_exact(sandbox.call("def f(x): return x", "f(1)"), 1)
+    with pytest.raises(SandboxUnavailable, match="closed"):
+        sandbox.call("def f(x): return x", "f(1)")

@@ -284,6 +284,7 @@ def test_the_command_shows_faults_and_writes_rows(tmp_path, capsys):
         (["--program=program.py", "--call=runs(3)"], "a literal; got exception"),
         (["--program=program.py", "--call=runs('')", "--limit=0"], "--limit"),
         (["--program=broken.py", "--call=f()"], "syntax error at line 1"),
+        (["--program=program.py", "--call=runs('')", "--jsonl=program.py"], "both name program.py"),
     ],
 )
 def test_the_command_tells_a_mistake_in_one_line(tmp_path, monkeypatch, capsys, arguments, said):
@@ -293,3 +294,4 @@ def test_the_command_tells_a_mistake_in_one_line(tmp_path, monkeypatch, capsys, 
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and said in error
+    assert (tmp_path / "program.py").read_text() == RUNS

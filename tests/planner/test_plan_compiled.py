@@ -122,7 +122,7 @@ def test_the_process_ends_with_its_owner_while_it_compiles():
     )
     question = {"run": run.to_record(), "topology": "v5e:4x4"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "launch.compiler_process"],
+        [sys.executable, "-m", "semcoder_jax.planner.compiler_process"],
         cwd=REPOSITORY,
         env=ENVIRONMENT,
         stdin=subprocess.PIPE,

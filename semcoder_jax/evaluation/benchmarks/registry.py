@@ -21,6 +21,16 @@ class BenchmarkConfigError(UserError):
     """Raised if a config names no benchmark, or lacks a field that its benchmark needs."""
 
 
+def benchmark_name(config: ConfigDict) -> str:
+    """Returns `config.benchmark`. Raises BenchmarkConfigError if this is another kind of config."""
+    if "benchmark" not in config:
+        raise BenchmarkConfigError(
+            "config: has no `benchmark`; expected an evaluation config, such as "
+            "configs/eval/heldout.py"
+        )
+    return config.benchmark
+
+
 def load_benchmark(config: ConfigDict, checkpoint: str | None) -> Benchmark:
     """Loads the benchmark of a config with its tasks. Raises a UserError.
 
