@@ -20,6 +20,7 @@ from flax import nnx
 
 from data_pipeline.files import write_json
 from data_pipeline.terminal.command_line import GOES_ON, run_command
+from data_pipeline.terminal.tables import format_percent, format_table
 from semcoder_jax import hf
 from semcoder_jax.api import Description, export, load
 from semcoder_jax.checkpoints import MODEL
@@ -154,7 +155,7 @@ def summary(outcome: Outcome, seconds: float) -> str:
             bounds = report.interval(found.low, found.high)
             right = f"{score.right}/{score.samples}"
             sound = report.reasoning_cells(score.reasoning)[0]
-            accuracy = report.percent(found.value)
+            accuracy = format_percent(found.value)
             rows.append((run.model, score.variant, right, accuracy, bounds, sound))
     headings = ("model", "answer", "right", "accuracy", "95 % interval", "no wrong step")
     speed = outcome.training.tokens_per_second
@@ -166,7 +167,7 @@ def summary(outcome: Outcome, seconds: float) -> str:
         ("exported to", str(outcome.export)),
     ]
     lines = [f"{label:<12} {value}" for label, value in facts]
-    return "\n".join([report.table(headings, rows), "", *lines])
+    return "\n".join([format_table(headings, rows), "", *lines])
 
 
 def _stage(number: int, title: str) -> None:
