@@ -134,7 +134,8 @@ def test_the_loss_on_pretrained_weights_is_small(smollm2_directory):
     """SmolLM2-135M over two of this repository's programs; benchmarks/quantization.py says more."""
     benchmark = runpy.run_path(str(REPOSITORY / "benchmarks" / "quantization.py"))
     model = load_model(smollm2_directory)
-    texts = [(REPOSITORY / "semcoder_jax" / name).read_text() for name in ("rope.py", "loss.py")]
+    programs = ("model/rope.py", "training/loss.py")
+    texts = [(REPOSITORY / "semcoder_jax" / name).read_text() for name in programs]
     loss = benchmark["measure"](model, texts, tokens_per_text=256, progress=False)
     assert loss["int8 weights"].top1 > 0.92 and loss["int8 weights"].kl_mean < 0.01
     assert loss["int8 cache"].top1 > 0.96 and loss["int8 cache"].kl_mean < 0.003

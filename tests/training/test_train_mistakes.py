@@ -107,7 +107,7 @@ def test_differences_of_tokenizers(data, other, tmp_path):
 
 EIGHT_DEVICES = """
 import sys
-from semcoder_jax import train
+from semcoder_jax.commands import train
 for change in sys.argv[3:]:
     workdir = f"--workdir={sys.argv[2]}"
     print(train.main([f"--config={sys.argv[1]}", workdir, *change.split()]), flush=True)
