@@ -42,6 +42,7 @@ def _run(arguments: Sequence[str]) -> int:
         max_samples=flags.max_n,
         max_prompt_tokens=flags.max_prompt_tokens,
         grace_seconds=flags.grace,
+        allowed_hosts=flags.allowed_host,
     )
     return 0 if sound else 1
 
@@ -52,6 +53,7 @@ def _flags(arguments: Sequence[str]) -> argparse.Namespace:
     add("--checkpoint", required=True, help="HF directory or training workdir")
     add("--model_name", help="what clients call it (default: the directory's name)")
     add("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
+    add("--allowed_host", action="append", default=[], help="another name of this server")
     add("--port", type=int, default=8000, help="0: any free one (default 8000)")
     add("--api_key_file", help=f"file with the API key (else the variable {API_KEY_VARIABLE})")
     add("--dtype", choices=["float32", "bfloat16"], help="default: float32 on CPU, else bfloat16")

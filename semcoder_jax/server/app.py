@@ -14,17 +14,21 @@ import time
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from semcoder_jax.inference.params import SamplingError
 from semcoder_jax.server.engine_thread import EngineStoppedError, EngineThread, QueueFullError
+from semcoder_jax.server.hosts import HostRule, RequestGuard
 from semcoder_jax.server.prometheus import ServerMetrics
 from semcoder_jax.server.protocol import (
     BadRequestError,
     CompletionRequest,
     RequestLimits,
+    UnknownModelError,
+    most_prompt_bytes,
     parse_request,
 )
 from semcoder_jax.server.responses import ResponseBuilder, error_body
@@ -33,6 +37,7 @@ logger = logging.getLogger("semcoder_jax.server")
 PATHS = {"/v1/completions": "completions", "/v1/chat/completions": "chat"}
 CLIENT_GONE = 499  # nginx's number; nobody receives it
 LARGEST_BODY = 16 << 20
+UNKNOWN_MODEL = "model_not_found"  # OpenAI's code
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +47,16 @@ class ServerOptions:
     Attributes:
       model_name: name of the model for clients.
       limits: limits of a request.
-      api_key: key that /v1 requires (otherwise 401); None for no key.
+      hosts: accepted Host headers.
+      api_key: key that /v1 and /metrics require (otherwise 401); None for no key.
+      body_seconds: time in which the body of a request must arrive (otherwise 408).
     """
 
     model_name: str
     limits: RequestLimits
+    hosts: HostRule
     api_key: str | None = None
+    body_seconds: float = 30.0
 
 
 def make_app(thread: EngineThread, options: ServerOptions) -> Starlette:
@@ -68,6 +77,7 @@ def make_app(thread: EngineThread, options: ServerOptions) -> Starlette:
             Route("/v1/models/{name:path}", server.model),
             *(Route(path, server.complete, methods=["POST"]) for path in PATHS),
         ],
+        middleware=[Middleware(RequestGuard, rule=options.hosts)],
         exception_handlers={404: _plain_error, 405: _plain_error, Exception: _failure},
         lifespan=lifespan,
     )
@@ -85,6 +95,10 @@ class _Server:
         self._thread = thread
         self._options = options
         self._tokenizer = thread.engine.model.tokenizer
+        tokens = options.limits.prompt_tokens
+        self._limits = dataclasses.replace(
+            options.limits, prompt_bytes=most_prompt_bytes(self._tokenizer, tokens)
+        )
         self._metrics = ServerMetrics(thread)
         self._started = int(time.time())
 
@@ -96,6 +110,10 @@ class _Server:
         return JSONResponse({"status": "the engine has stopped"}, 503)
 
     async def metrics_text(self, request: Request) -> Response:
+        try:
+            self._check_key(request)
+        except _Refusal as refusal:
+            return refusal.response
         body, content_type = self._metrics.exposition(request.headers.get("accept", ""))
         return Response(body, headers={"Content-Type": content_type})
 
@@ -113,7 +131,8 @@ class _Server:
             return refusal.response
         name = request.path_params["name"]
         if name != self._options.model_name:
-            return JSONResponse(error_body(f"no model {name!r}", "invalid_request_error"), 404)
+            body = error_body(f"no model {name!r}", "invalid_request_error", code=UNKNOWN_MODEL)
+            return JSONResponse(body, 404)
         return JSONResponse(self._model())
 
     def _model(self) -> dict:
@@ -131,7 +150,9 @@ class _Server:
         path, started = request.url.path, time.monotonic()
         try:
             self._check_key(request)
-            asked = self._understand(PATHS[path], await _json_body(request))
+            content = await _read_body(request, self._options.body_seconds)
+            # In a thread: parsing and tokenizing megabytes would stop every stream meanwhile.
+            asked = await asyncio.to_thread(self._understand, PATHS[path], content)
             answer = ResponseBuilder(asked, self._options.model_name, self._tokenizer)
             updates = self._thread.updates(asked.requests)
             # Wait for the first update before sending the status: a full queue must answer 429.
@@ -166,15 +187,21 @@ class _Server:
             body = error_body("a wrong API key, or none", "invalid_request_error")
             raise _Refusal(401, body, {"WWW-Authenticate": "Bearer"})
 
-    def _understand(self, kind: str, body) -> CompletionRequest:
+    def _understand(self, kind: str, content: bytes) -> CompletionRequest:
+        body = _parse_json(content)
         try:
             return parse_request(
                 kind,
                 body,
                 model_name=self._options.model_name,
                 tokenizer=self._tokenizer,
-                limits=self._options.limits,
+                limits=self._limits,
             )
+        except UnknownModelError as error:
+            answer = error_body(
+                str(error), "invalid_request_error", error.param, code=UNKNOWN_MODEL
+            )
+            raise _Refusal(404, answer) from None
         except BadRequestError as error:
             raise _Refusal(
                 400, error_body(str(error), "invalid_request_error", error.param)
@@ -235,19 +262,30 @@ class _Server:
         self._metrics.request_seconds.observe(time.monotonic() - started)
 
 
-async def _json_body(request: Request):
+async def _read_body(request: Request, seconds: float) -> bytes:
+    """Returns the body of a request; refuses other types, large bodies and slow ones."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         message = f"content type {kind or 'missing'}, expected application/json"
         raise _Refusal(415, error_body(message, "invalid_request_error"))
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST_BODY:
-            message = f"the body has more than {LARGEST_BODY} bytes"
-            raise _Refusal(413, error_body(message, "invalid_request_error"))
     try:
-        return json.loads(body, parse_constant=_no_constant)
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                body += part
+                if len(body) > LARGEST_BODY:
+                    message = f"the body has more than {LARGEST_BODY} bytes"
+                    raise _Refusal(413, error_body(message, "invalid_request_error"))
+    except TimeoutError:
+        message = f"the body did not arrive within {seconds:g} seconds"
+        answer = error_body(message, "invalid_request_error")
+        raise _Refusal(408, answer, {"Connection": "close"}) from None
+    return bytes(body)
+
+
+def _parse_json(content: bytes):
+    try:
+        return json.loads(content, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         message = f"the body is not JSON ({error})"
         raise _Refusal(400, error_body(message, "invalid_request_error")) from None

@@ -6,6 +6,7 @@ other servers. An unsupported parameter that would change the answer is an error
 
 import dataclasses
 import secrets
+import sys
 from collections.abc import Mapping
 
 import jinja2
@@ -17,6 +18,7 @@ from semcoder_jax.inference.params import MAX_TOP_LOGPROBS, SamplingError, Sampl
 
 COMPLETION_TOKENS = 16  # OpenAI's default for completions
 MAX_STOP_STRINGS = 16
+MAX_TEMPERATURE = 2.0  # OpenAI's range is 0 to 2
 
 # Ignored fields, and fields supported only with these values.
 WITHOUT_EFFECT = ("user", "metadata", "store", "service_tier", "safety_identifier")
@@ -62,6 +64,10 @@ class BadRequestError(UserError):
         self.param = param
 
 
+class UnknownModelError(BadRequestError):
+    """Raised for a request to a model that is not served here."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RequestLimits:
     """Limits of a request.
@@ -70,11 +76,22 @@ class RequestLimits:
       prompt_tokens: maximum number of tokens of a prompt.
       samples: maximum number of samples of a request, n times its prompts.
       context: positions of the model.
+      prompt_bytes: maximum size of a prompt's text; longer ones are refused before they are
+        tokenized.
     """
 
     prompt_tokens: int
     samples: int
     context: int
+    prompt_bytes: int = sys.maxsize
+
+
+def most_prompt_bytes(tokenizer, tokens: int) -> int:
+    """Returns the size in UTF-8 that no prompt of this many tokens exceeds."""
+    vocabulary = tokenizer.get_vocab() if tokenizer is not None else {}
+    # A byte-level vocabulary writes every byte as a character, so this is no underestimate.
+    longest = max((len(token.encode(errors="replace")) for token in vocabulary), default=1)
+    return tokens * longest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,11 +131,17 @@ def parse_request(
         if name in body and not any(_same(body[name], value) for value in allowed):
             raise BadRequestError(f"{body[name]!r} is not supported", name)
     if body.get("model") not in (None, model_name):
-        raise BadRequestError(f"{body['model']!r} is not served here, {model_name!r} is", "model")
+        raise UnknownModelError(f"{body['model']!r} is not served here, {model_name!r} is", "model")
     if kind == "chat":
-        prompts = [_chat_tokens(tokenizer, body.get("messages"))]
+        prompts = [_chat_tokens(tokenizer, body.get("messages"), limits)]
     else:
-        prompts = [_prompt_tokens(tokenizer, prompt) for prompt in _prompts(body.get("prompt"))]
+        texts = _prompts(body.get("prompt"))
+        if len(texts) > limits.samples:
+            raise BadRequestError(
+                f"{len(texts)} prompts, this server gives at most {limits.samples} samples",
+                "prompt",
+            )
+        prompts = [_prompt_tokens(tokenizer, prompt, limits) for prompt in texts]
     n = _number(body, "n", int, 1)
     if n < 1:
         raise BadRequestError(f"{n}, expected at least 1", "n")
@@ -153,6 +176,10 @@ def _params(kind: str, body: Mapping, context: int) -> SamplingParams:
     max_tokens = _number(body, "max_tokens", int, default)
     max_tokens = _number(body, "max_completion_tokens", int, max_tokens)
     temperature = _number(body, "temperature", float, 1.0)
+    if not 0 <= temperature <= MAX_TEMPERATURE:
+        raise BadRequestError(
+            f"{temperature!r}, expected 0 (greedy) to {MAX_TEMPERATURE:g}", "temperature"
+        )
     seed = body.get("seed")
     seed = secrets.randbits(32) if seed is None else _number(body, "seed", int, 0)
     names = {"max_new_tokens": "max_tokens"}
@@ -220,16 +247,17 @@ def _is_tokens(prompt) -> bool:
     )
 
 
-def _prompt_tokens(tokenizer, prompt: str | list[int]) -> list[int]:
+def _prompt_tokens(tokenizer, prompt: str | list[int], limits: RequestLimits) -> list[int]:
     if isinstance(prompt, list):
         return prompt
     if not prompt:
         raise BadRequestError("empty, expected at least one token", "prompt")
-    _check_encodable(prompt, "prompt")
+    _check_text(prompt, "prompt")
+    _check_size(len(prompt.encode()), "prompt", limits)
     return encode_prompt(tokenizer, prompt)
 
 
-def _chat_tokens(tokenizer, messages) -> list[int]:
+def _chat_tokens(tokenizer, messages, limits: RequestLimits) -> list[int]:
     if not isinstance(messages, list) or not messages:
         raise BadRequestError("expected a list of messages", "messages")
     messages = [_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
@@ -237,6 +265,8 @@ def _chat_tokens(tokenizer, messages) -> list[int]:
         raise BadRequestError(
             "the tokenizer of this model has no chat template; ask /v1/completions"
         )
+    size = sum(len(message["content"].encode()) for message in messages)
+    _check_size(size, "messages", limits)
     try:
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     except (jinja2.TemplateError, ValueError, TypeError) as error:
@@ -249,6 +279,8 @@ def _message(message, where: str) -> dict:
     if not isinstance(message, dict) or not isinstance(message.get("role"), str):
         raise BadRequestError("expected an object with role and content", where)
     content = message.get("content")
+    if content is None and message["role"] == "assistant":
+        content = ""  # a turn that only called tools has no text
     if isinstance(content, list):
         if not all(
             isinstance(part, dict)
@@ -260,15 +292,25 @@ def _message(message, where: str) -> dict:
         content = "".join(part["text"] for part in content)
     if not isinstance(content, str):
         raise BadRequestError("expected a string or parts of type text", f"{where}.content")
-    _check_encodable(content, f"{where}.content")
+    _check_text(message["role"], f"{where}.role")
+    _check_text(content, f"{where}.content")
     return {"role": message["role"], "content": content}
 
 
-def _check_encodable(text: str, name: str) -> None:
+def _check_text(text: str, name: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
         raise BadRequestError("holds a lone surrogate, which is no character", name) from None
+
+
+def _check_size(size: int, name: str, limits: RequestLimits) -> None:
+    """Refuses a text that is too long for any tokenization, before it is tokenized."""
+    if size > limits.prompt_bytes:
+        raise BadRequestError(
+            f"{size} bytes, more than the {limits.prompt_tokens} tokens that this server takes",
+            name,
+        )
 
 
 def _number(body: Mapping, name: str, kind: type, default):

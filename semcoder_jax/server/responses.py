@@ -128,6 +128,6 @@ class ResponseBuilder:
         return self._tokenizer.decode([token])
 
 
-def error_body(message: str, kind: str, param: str | None = None) -> dict:
+def error_body(message: str, kind: str, param: str | None = None, code: str | None = None) -> dict:
     """Returns OpenAI's error object."""
-    return {"error": {"message": message, "type": kind, "param": param, "code": None}}
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}

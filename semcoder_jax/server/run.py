@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ def serve(
     max_samples: int = 256,
     max_prompt_tokens: int | None = None,
     grace_seconds: int = 30,
+    allowed_hosts: Sequence[str] = (),
 ) -> bool:
     """Serves a model with OpenAI's API under http://HOST:PORT/v1; returns when the server ended.
 
@@ -60,6 +61,8 @@ def serve(
       max_samples: most samples of one request.
       max_prompt_tokens: None: the model's context.
       grace_seconds: what answers under way may still take after SIGTERM.
+      allowed_hosts: names, beside `host` and this machine's own, by which clients may address the
+        server (a reverse proxy's, for instance).
 
     Returns whether the engine was sound to the end. Raises ServeError, CheckpointError, HFError,
     MeshError or SamplingError before the first request is taken.
@@ -92,6 +95,7 @@ def serve(
             max_samples=max_samples,
             max_prompt_tokens=max_prompt_tokens,
             grace_seconds=grace_seconds,
+            hosts=(host, *allowed_hosts),
         )
 
 
@@ -128,12 +132,14 @@ def _run_server(
     max_samples: int,
     max_prompt_tokens: int | None,
     grace_seconds: int,
+    hosts: Sequence[str],
 ) -> bool:
     """Compiles and serves until a signal; returns whether the engine did not fail."""
     import uvicorn
 
     from semcoder_jax.server.app import ServerOptions, make_app
     from semcoder_jax.server.engine_thread import EngineThread
+    from semcoder_jax.server.hosts import HostRule
     from semcoder_jax.server.protocol import RequestLimits
 
     log = logging.getLogger("semcoder_jax.server")
@@ -149,7 +155,7 @@ def _run_server(
     engine.warm_up()
     thread = EngineThread(engine, max_waiting=max_waiting)
     config = uvicorn.Config(
-        make_app(thread, ServerOptions(name, limits, api_key)),
+        make_app(thread, ServerOptions(name, limits, HostRule.of_binding(host, hosts), api_key)),
         log_config=None,
         access_log=False,
         lifespan="on",

@@ -15,79 +15,20 @@ import pytest
 from data_pipeline.endpoint import client as endpoint
 from semcoder_jax.inference.engine import Engine, Request
 from semcoder_jax.inference.params import SamplingParams
-from semcoder_jax.loading import load_model
-from tests.support.tiny_checkpoint import write_checkpoint
 
 uvicorn = pytest.importorskip("uvicorn", reason="needs the serve extra")
 openai = pytest.importorskip("openai", reason="needs the dev extra")
 httpx = pytest.importorskip("httpx2", reason="comes with openai 3")
 
 from semcoder_jax.commands.serve import main  # noqa: E402
-from semcoder_jax.server.app import ServerOptions, make_app  # noqa: E402
-from semcoder_jax.server.engine_thread import EngineThread  # noqa: E402
 from semcoder_jax.server.prometheus import ServerMetrics  # noqa: E402
-from semcoder_jax.server.protocol import RequestLimits  # noqa: E402
-from semcoder_jax.server.run import _bind_socket, _make_server  # noqa: E402
+from tests.support.tiny_server import CONTEXT, KEY, SLOTS, WAITING  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[2]
-SLOTS, WAITING, CONTEXT = 2, 4, 256
-KEY = "a-key"
 TEMPLATE = (
     "{% for m in messages %}{% if m.role == 'nobody' %}{{ raise_exception('no nobody') }}"
     "{% endif %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
 )
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("serve") / "tiny", max_positions=CONTEXT)
-
-
-@pytest.fixture(scope="module")
-def model(checkpoint):
-    return load_model(checkpoint)
-
-
-@pytest.fixture(scope="module")
-def engine(model):
-    return Engine(model, num_slots=SLOTS, speculation="off")
-
-
-@pytest.fixture(scope="module")
-def served(engine):
-    """(base address, the thread) of a server that lives as long as the tests of this file."""
-    thread = EngineThread(engine, max_waiting=WAITING)
-    limits = RequestLimits(prompt_tokens=CONTEXT - 1, samples=5, context=CONTEXT)
-    config = uvicorn.Config(
-        make_app(thread, ServerOptions("tiny", limits, KEY)), log_config=None, lifespan="on"
-    )
-    server = _make_server(uvicorn, config)
-    with _bind_socket("127.0.0.1", 0) as listener:
-        runner = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        runner.start()
-        while not server.started and runner.is_alive():
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", thread
-        server.should_exit = True
-        runner.join(60)
-        assert not runner.is_alive()
-
-
-@pytest.fixture(scope="module")
-def client(served):
-    with openai.OpenAI(base_url=served[0] + "/v1", api_key=KEY, max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def post(served):
-    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-    with httpx.Client(base_url=served[0], headers=headers) as http:
-
-        def post(path="/v1/completions", **body):
-            return http.post(path, content=json.dumps(body), timeout=60)
-
-        yield post
 
 
 @pytest.fixture
@@ -234,7 +175,10 @@ def test_chat_without_a_template_is_a_400(client):
         ({"prompt": "a", "echo": True}, "echo: True is not supported"),
         ({"prompt": "a", "presence_penalty": 0.5}, "presence_penalty: 0.5 is not supported"),
         ({"prompt": "a", "best_of": 3}, "best_of: only the value of n"),
-        ({"prompt": "a", "model": "other"}, "model: 'other' is not served here, 'tiny' is"),
+        ({"prompt": "a", "temperature": -0.1}, "temperature: -0.1, expected 0 (greedy) to 2"),
+        ({"prompt": "a", "temperature": 2.1}, "temperature: 2.1, expected 0 (greedy) to 2"),
+        ({"prompt": "a", "temperature": 1e300}, "temperature: 1e+300, expected"),
+        ({"prompt": ["a"] * 6}, "prompt: 6 prompts, this server gives at most 5 samples"),
         ({"prompt": "a", "temprature": 1}, "temprature: unknown field"),
     ],
 )
@@ -260,12 +204,35 @@ def test_bodies_that_are_no_request(served):
     assert httpx.get(address + "/v2", headers=headers).json()["error"]["message"]
 
 
+def test_another_model_is_not_found(served, client, post):
+    with pytest.raises(openai.NotFoundError) as raised:
+        client.completions.create(model="other", prompt="a")
+    assert raised.value.code == "model_not_found" and raised.value.param == "model"
+    assert "'other' is not served here, 'tiny' is" in raised.value.message
+    with pytest.raises(openai.NotFoundError) as raised:
+        client.models.retrieve("other")
+    assert raised.value.code == "model_not_found"
+
+
+def test_an_assistant_turn_without_text(client, post, template):
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": None}]
+    counted = client.chat.completions.create(model="tiny", messages=turns, max_tokens=1)
+    empty = [turns[0], {"role": "assistant", "content": ""}]
+    same = client.chat.completions.create(model="tiny", messages=empty, max_tokens=1)
+    assert counted.usage.prompt_tokens == same.usage.prompt_tokens > 0
+    for role in ("user", "system"):
+        turns = [{"role": role, "content": None}]
+        answer = post("/v1/chat/completions", messages=turns)
+        assert answer.status_code == 400
+        assert "messages[0].content" in answer.json()["error"]["message"]
+
+
 def test_the_key(served, client):
     address, _ = served
     assert [model.id for model in client.models.list()] == ["tiny"]
     assert client.models.retrieve("tiny").id == "tiny"
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}):
-        for path in ("/v1/models", "/v1/models/tiny"):
+        for path in ("/v1/models", "/v1/models/tiny", "/metrics"):
             assert httpx.get(address + path, headers=headers).status_code == 401
         answer = httpx.post(address + "/v1/completions", headers=headers, json={"prompt": "a"})
         assert answer.status_code == 401
@@ -313,7 +280,7 @@ def test_a_client_that_goes_away_cancels(served, stream):
     address, thread = served
     before = thread.engine.stats.cancelled
     host, port = address.removeprefix("http://").split(":")
-    asked = {"prompt": "a", "max_tokens": 250, "temperature": 3.0, "n": 5, "stream": stream}
+    asked = {"prompt": "a", "max_tokens": 250, "temperature": 2.0, "n": 5, "stream": stream}
     body = json.dumps(asked)
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(
@@ -332,7 +299,7 @@ def test_metrics_can_be_read_by_prometheus(served, client):
     address, _ = served
 
     def read():
-        answer = httpx.get(address + "/metrics")
+        answer = httpx.get(address + "/metrics", headers={"Authorization": f"Bearer {KEY}"})
         assert answer.headers["content-type"].startswith("text/plain; version=")
         text = answer.text
         families = parser.text_string_to_metric_families(text)
