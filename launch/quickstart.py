@@ -122,8 +122,10 @@ def _ask(model: LoadedModel, problems: Heldout, folder: Path, variants=VARIANTS)
     path = folder / "generations.jsonl"
     try:
         store = generations.GenerationStore(path, identity)
-    except generations.StoreError:  # generations of an earlier training in this workdir
-        path.unlink()
+    except generations.StoreError:
+        if not generations.is_store(path):
+            raise
+        path.unlink()  # generations of an earlier training in this workdir
         store = generations.GenerationStore(path, identity)
     source = ModelSource(model, identity, name=folder.name, batch_size=128)
     with store:

@@ -28,13 +28,26 @@ from data_pipeline.decontamination.overlap import BenchmarkIndex
 from data_pipeline.endpoint.client import Client, CompletionRequest, EndpointError
 from data_pipeline.execution import tiers
 from data_pipeline.execution.service import Setup
-from data_pipeline.files import FileError, LockError, hold_lock, write_rows, write_text
+from data_pipeline.files import (
+    FileError,
+    LockError,
+    check_folder_ours,
+    hold_lock,
+    write_rows,
+    write_text,
+)
 from data_pipeline.pyx import dataset as pyx
 from data_pipeline.pyx.records import write_jsonl
 from data_pipeline.seeds import Unit, units
 from data_pipeline.source.fingerprints import FINGERPRINT
 
 WORK = ".work"
+_WRITTEN = (
+    *(f"{name}.jsonl" for name in (TRAIN, EVAL, "dead_letters", "removed", "refused", "problems")),
+    "report.html",
+    "report.json",
+    pyx.NAME,
+)
 
 
 def build(options: BuildOptions, output: str | Path, *, progress: bool = True) -> Report:
@@ -59,6 +72,7 @@ def build(options: BuildOptions, output: str | Path, *, progress: bool = True) -
     if output.exists() and not output.is_dir():
         raise BuildError(f"--output: {output}: expected a folder")
 
+    check_folder_ours("--output", output, WORK, _WRITTEN)
     with _lock_output(output):
         if (finished := _read_finished_report(output, fingerprint)) is not None:
             return finished

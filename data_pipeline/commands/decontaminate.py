@@ -21,7 +21,9 @@ from data_pipeline.decontamination.overlap import (
     item_of_row,
 )
 from data_pipeline.files import (
+    check_replaceable,
     check_separate,
+    has_fields,
     parse_row,
     read_numbered_lines,
     write_bytes,
@@ -60,11 +62,16 @@ def _run(arguments: Sequence[str]) -> None:
     check_separate(
         {"--input": options.input, "--output": options.output, "--report": options.report}
     )
+    check_replaceable("--report", options.report, has_fields("id", "reason", "matched"))
     rows: list[tuple[bytes, Item]] = []
     for number, line in read_numbered_lines(options.input, raises=DecontaminationError):
         where = f"{options.input.name}:{number}"
         row = parse_row(line, where, raises=DecontaminationError)
         rows.append((line if line.endswith(b"\n") else line + b"\n", item_of_row(row, where)))
+    lines = {line for line, _ in rows}
+    check_replaceable(
+        "--output", options.output, lambda begin: begin.partition(b"\n")[0] + b"\n" in lines
+    )
     removed: dict[str, Removal] = {}
     index = BenchmarkIndex.from_files(options.benchmarks)
     for _, item in tqdm(rows, desc="benchmarks", unit="row", disable=None):

@@ -11,7 +11,7 @@ from pathlib import Path
 from data_pipeline.execution.outcomes import BadInput
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.faults import faults
-from data_pipeline.files import check_separate
+from data_pipeline.files import check_replaceable, check_separate, has_fields
 from data_pipeline.pyx.records import write_jsonl
 from data_pipeline.seeds import Seed
 from data_pipeline.source.calls import CallError, parse_call
@@ -35,6 +35,7 @@ def _run(arguments: Sequence[str]) -> int:
     if options.limit < 1:
         raise CommandLineError(f"--limit: expected at least 1; got {options.limit}")
     check_separate({"--program": options.program, "--jsonl": options.jsonl})
+    check_replaceable("--jsonl", options.jsonl, has_fields("fault", "response"))
     return _show(options)
 
 

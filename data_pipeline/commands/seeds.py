@@ -5,12 +5,12 @@ python -m data_pipeline.seeds --source=more_itertools --output=SEEDS.jsonl
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipeline.files import check_separate, write_rows
+from data_pipeline.files import check_replaceable, check_separate, has_fields, write_rows
 from data_pipeline.seeds import Refusal, Seed, read_unit, units
 from data_pipeline.terminal.command_line import CommandParser, run_command
 
@@ -37,6 +37,11 @@ def _run(arguments: Sequence[str]) -> None:
     check_separate(
         {"--source": options.source, "--output": options.output, "--refusals": options.refusals}
     )
+    for flag, path, row in (
+        ("--output", options.output, Seed),
+        ("--refusals", options.refusals, Refusal),
+    ):
+        check_replaceable(flag, path, has_fields(*(field.name for field in fields(row))))
     seeds: list[Seed] = []
     refusals: list[Refusal] = []
     for unit in tqdm(units(options.source), desc="source", unit="file", disable=None):

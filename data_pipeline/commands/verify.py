@@ -21,7 +21,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_pipeline.files import check_separate, encode_row, open_atomically, read_rows
+from data_pipeline.files import (
+    check_replaceable,
+    check_separate,
+    encode_row,
+    has_fields,
+    open_atomically,
+    read_rows,
+)
 from data_pipeline.source.calls import CallError
 from data_pipeline.terminal.command_line import (
     CommandLineError,
@@ -127,8 +134,14 @@ def _counts(claims: Iterable[Claim]) -> list[int]:
 # ---- many
 
 
+def is_result(begin: bytes) -> bool:
+    """Returns whether a file begins with a row that this command wrote."""
+    return any(has_fields("id", field)(begin) for field in ("lines", "claims", "error"))
+
+
 def _verify_rows(options: argparse.Namespace) -> int:
     check_separate({"--jsonl": options.jsonl, "--output": options.output})
+    check_replaceable("--output", options.output, is_result)
     rows = _rows(options.jsonl)
     wrong = False
     with contextlib.ExitStack() as stack:

@@ -14,7 +14,15 @@ from pathlib import Path
 
 from data_pipeline.endpoint.client import Client, CompletionRequest, Reply, Usage
 from data_pipeline.errors import UserError
-from data_pipeline.files import FileError, append_row, lock_file, parse_row, unlock_file
+from data_pipeline.files import (
+    FileError,
+    append_row,
+    check_replaceable,
+    has_fields,
+    lock_file,
+    parse_row,
+    unlock_file,
+)
 
 
 class ReplyCacheError(UserError, OSError):
@@ -40,11 +48,14 @@ class ReplyCache:
         self._lock = threading.Lock()
         self._places: dict[str, tuple[int, int]] = {}  # key -> first byte and length of its line
         try:
+            check_replaceable("cache", self.path, has_fields("key", "texts", "finish_reasons"))
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             self._load()
         except OSError as error:
             raise ReplyCacheError(f"{self.path}: {error.strerror or error}") from None
+        except UserError as error:
+            raise ReplyCacheError(str(error)) from None
 
     def __len__(self) -> int:
         return len(self._places)

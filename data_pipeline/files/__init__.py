@@ -25,15 +25,25 @@ from data_pipeline.files.json_lines import (
     write_rows,
 )
 from data_pipeline.files.locks import LockError, hold_lock, lock_file, unlock_file
+from data_pipeline.files.ownership import (
+    check_folder_ours,
+    check_replaceable,
+    has_fields,
+    is_page,
+)
 
 __all__ = [
     "FileError",
     "LockError",
     "RowError",
     "append_row",
+    "check_folder_ours",
+    "check_replaceable",
     "check_separate",
     "encode_row",
+    "has_fields",
     "hold_lock",
+    "is_page",
     "lock_file",
     "make_folder",
     "mend_last_line",

@@ -25,7 +25,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from data_pipeline.files import write_json
+from data_pipeline.files import check_replaceable, write_json
 from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands.config_flags import parse_arguments
 from semcoder_jax.config_files import find_config
@@ -33,8 +33,8 @@ from semcoder_jax.evaluation.benchmarks.heldout import format_worked_example
 from semcoder_jax.evaluation.benchmarks.registry import benchmark_name
 from semcoder_jax.evaluation.comparison import compare_runs
 from semcoder_jax.evaluation.report import comparison_table, score_table
-from semcoder_jax.evaluation.results import EvaluationRun, read_runs, write_runs
-from semcoder_jax.evaluation.run import Subject, evaluate_configs
+from semcoder_jax.evaluation.results import EvaluationRun, is_result, read_runs, write_runs
+from semcoder_jax.evaluation.run import REPORT_FILE, Subject, evaluate_configs
 
 FLAGS = {
     "checkpoint": "HF directory or training workdir.",
@@ -66,6 +66,7 @@ def _run(arguments: Sequence[str]) -> None:
 def _evaluate(arguments: Sequence[str]) -> None:
     members, values = _members(arguments)
     _check_flags(values)
+    check_replaceable("--json", values["json"], is_result)
     workdir = None if values["workdir"] is None else Path(values["workdir"])
     subject = Subject(
         values["checkpoint"], values["endpoint"], values["generations"], values["model"]
@@ -88,7 +89,7 @@ def _print(runs: Sequence[EvaluationRun], workdir: Path | None) -> None:
         if run.tokens_per_second:
             print(f"{run.name}: {run.tokens_per_second:,.0f} tokens/s")
     if workdir is not None:
-        print(f"report: {workdir / 'report.html'}")
+        print(f"report: {workdir / REPORT_FILE}")
 
 
 def _members(
@@ -151,6 +152,8 @@ def _check_flags(values: Mapping[str, str | None]) -> None:
 
 # ==== Two runs
 
+_COMPARISON = b'{\n "a": '  # as write_json begins it
+
 
 def _compare_files(arguments: Sequence[str]) -> None:
     paths = [argument for argument in arguments if not argument.startswith("-")]
@@ -159,12 +162,14 @@ def _compare_files(arguments: Sequence[str]) -> None:
         raise CommandLineError(f"command line: unknown flag {unknown[0]!r}, expected --json=FILE")
     if len(paths) != 2:
         raise CommandLineError(f"command line: compare takes two result files, got {len(paths)}")
+    output = flags[-1].removeprefix("--json=") if flags else None
+    check_replaceable("--json", output, lambda begin: begin.startswith(_COMPARISON))
     found = compare_runs(read_runs(paths[0]), read_runs(paths[1]))
     print(f"A  {paths[0]}\nB  {paths[1]}\n\n{comparison_table(found)}")
-    if flags:
+    if output is not None:
         rows = [
             {"benchmark": key[0], "variant": key[1], "mode": key[2], **dataclasses.asdict(result)}
             for key, result in found
         ]
         content: dict[str, Any] = {"a": paths[0], "b": paths[1], "comparisons": rows}
-        write_json(flags[-1].removeprefix("--json="), content, indent=1)
+        write_json(output, content, indent=1)

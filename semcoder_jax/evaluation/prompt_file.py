@@ -11,7 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.files import check_separate, parse_row, read_numbered_lines, write_rows
+from data_pipeline.files import (
+    check_replaceable,
+    check_separate,
+    has_fields,
+    parse_row,
+    read_numbered_lines,
+    write_rows,
+)
 from semcoder_jax.checkpoints import CheckpointError
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.store import GenerationStore, checkpoint_identity
@@ -90,6 +97,7 @@ def sample_file(
     """
     output = Path(output)
     check_separate({"--prompts": prompts_path, "--output": output})
+    check_replaceable("--output", output, has_fields("id", "text", "finish_reason"))
     prompts = read_prompts(prompts_path)
     if output.is_dir() or not output.parent.is_dir():
         kind = "is a directory" if output.is_dir() else f"there is no directory {output.parent}"

@@ -248,6 +248,11 @@ def write_runs(path: str | Path, runs: Sequence[EvaluationRun]) -> None:
     write_json(path, {"runs": [to_json(run) for run in runs]}, ensure_ascii=False)
 
 
+def is_result(begin: bytes) -> bool:
+    """Returns whether a file begins as `write_runs` begins it."""
+    return begin.startswith(b'{"runs": ')
+
+
 def read_runs(path: str | Path) -> list[EvaluationRun]:
     """Reads the file that `write_runs` wrote. Raises ResultError."""
     try:

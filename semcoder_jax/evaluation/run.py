@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from data_pipeline.endpoint.client import Endpoint
 from data_pipeline.execution.service import Sandbox
-from data_pipeline.files import write_text
+from data_pipeline.files import check_replaceable, is_page, write_text
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.benchmarks.registry import load_benchmark
 from semcoder_jax.evaluation.generators import CheckpointSource, EndpointSource, GenerationSource
@@ -29,7 +29,7 @@ from semcoder_jax.evaluation.harness import (
 from semcoder_jax.evaluation.page import page
 from semcoder_jax.evaluation.refine import MAX_ROUNDS
 from semcoder_jax.evaluation.refine_harness import run_refinement
-from semcoder_jax.evaluation.results import EvaluationRun, write_runs
+from semcoder_jax.evaluation.results import EvaluationRun, is_result, write_runs
 from semcoder_jax.evaluation.store import GenerationStore, StoredRows, is_store, read_store
 from semcoder_jax.inference.generate import SamplingParams
 
@@ -61,6 +61,9 @@ class Subject:
         return EndpointSource(Endpoint(self.endpoint, self.model))
 
 
+RESULT_FILE, REPORT_FILE = "result.json", "report.html"
+
+
 def evaluate_configs(
     configs: Mapping[str, ConfigDict],
     subject: Subject,
@@ -73,6 +76,8 @@ def evaluate_configs(
     `mode`: "compat" (reproduces upstream exactly), "fixed" (asks and scores the same question
     correctly), or None for both. Raises a UserError.
     """
+    if workdir is not None:
+        _check_workdir(workdir)
     plans = [_plan(name, config, subject, mode) for name, config in configs.items()]
     runs: list[EvaluationRun] = []
     with Sandbox() as sandbox:
@@ -83,11 +88,17 @@ def evaluate_configs(
             runs.append(_run(plan, subject, folder, sandbox))
             if workdir is not None:  # write after each run: a stopped suite keeps its results
                 title = f"Evaluation of {runs[0].model}"
-                write_runs(workdir / "result.json", runs)
+                write_runs(workdir / RESULT_FILE, runs)
                 text = page(runs, title=title) + "\n"
-                write_text(workdir / "report.html", text, errors="backslashreplace")
+                write_text(workdir / REPORT_FILE, text, errors="backslashreplace")
     sandbox.warn_if_weaker()
     return runs
+
+
+def _check_workdir(workdir: Path) -> None:
+    """Raises UserError if the workdir's result or report was not written by an evaluation."""
+    check_replaceable("--workdir", workdir / RESULT_FILE, is_result)
+    check_replaceable("--workdir", workdir / REPORT_FILE, is_page)
 
 
 @dataclasses.dataclass(frozen=True)

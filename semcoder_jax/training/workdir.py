@@ -7,15 +7,26 @@ from pathlib import Path
 
 import jax
 
-from data_pipeline.files import FileError, LockError, hold_lock, remove_partials, write_json
+from data_pipeline.files import (
+    FileError,
+    LockError,
+    check_folder_ours,
+    hold_lock,
+    remove_partials,
+    write_json,
+)
 from data_pipeline.tokens.tokenizer_identity import tokenizer_difference
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import CHECKPOINTS, MODEL
 from semcoder_jax.config import ConfigError, RunConfig, differing_fields, parse_run
 from semcoder_jax.errors import UserError
+from semcoder_jax.training.goodput import GOODPUT_FILE
+from semcoder_jax.training.log import SKIPPED_FILE
+from semcoder_jax.training.metrics import METRICS_FILE
 
 CONFIG_FILE = "config.json"
 LOCK_FILE = "running.lock"
+_WRITTEN = (METRICS_FILE, GOODPUT_FILE, SKIPPED_FILE, MODEL)  # after CONFIG_FILE
 
 
 class WorkdirError(UserError):
@@ -31,6 +42,7 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
                 f"{workdir}: holds checkpoints but no {CONFIG_FILE} of a training run; to start "
                 f"from its model set model.init_from and choose another --workdir"
             )
+        check_folder_ours("--workdir", workdir, CONFIG_FILE, _WRITTEN)
         return
     try:
         recorded = parse_run(json.loads(path.read_text(encoding="utf-8")))
