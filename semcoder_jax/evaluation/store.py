@@ -115,7 +115,7 @@ def _read_lines(path: str | Path) -> list[dict]:
     """Reads the complete lines of a store; the first describes the run. Raises StoreError."""
     lines = []
     for where, row in read_rows(path, raises=StoreError, allow_cut_end=True):
-        if ("id" if lines else "run") not in row:
+        if not (isinstance(row.get("id"), str) if lines else isinstance(row.get("run"), dict)):
             raise StoreError(f"{where}: not a line of a store of generations")
         lines.append(row)
     return lines

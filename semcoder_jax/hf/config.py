@@ -10,12 +10,18 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from data_pipeline.files import parse_json
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.errors import HFError
 
 ARCHITECTURE = "LlamaForCausalLM"
 CONFIG_FILE = "config.json"
 DTYPES = ("float32", "bfloat16", "float16")
+_LARGEST_FILE = 64 << 20  # bytes; the index of a model of thousands of tensors has less than one MB
+# Larger values are refused before any memory is taken for what they describe.
+_MAX_LAYERS = 10_000
+_MAX_SIZE = 2**31 - 1
+_TINY, _LARGE = 1e-30, 1e12
 
 # Fields that change the computation of a Llama, and the only value that this decoder supports.
 _FIXED_FIELDS = {
@@ -58,6 +64,8 @@ def stored_dtype(directory: str | Path) -> str:
 def decoder_config(fields: Mapping, where: str = CONFIG_FILE) -> DecoderConfig:
     """Returns the DecoderConfig of a parsed config.json; `where` names it in errors."""
     architectures = fields.get("architectures") or [fields.get("model_type")]
+    if not isinstance(architectures, list):
+        raise HFError(f"{where}: architectures={architectures!r:.100}, expected a list of names")
     if architectures not in ([ARCHITECTURE], ["llama"]) or fields.get("model_type") != "llama":
         raise HFError(
             f"{where}: architecture {architectures[0]!r} (model_type "
@@ -97,8 +105,8 @@ def decoder_config(fields: Mapping, where: str = CONFIG_FILE) -> DecoderConfig:
             rope_theta=theta,
             rope_scaling_factor=factor,
             rms_norm_eps=_positive_number(fields, "rms_norm_eps", where, default=1e-6),
-            tie_embeddings=bool(fields.get("tie_word_embeddings", False)),
-            initializer_range=float(fields.get("initializer_range", 0.02)),
+            tie_embeddings=_flag(fields, "tie_word_embeddings", where),
+            initializer_range=_initializer_range(fields, where),
         )
     except ValueError as error:
         raise HFError(f"{where}: {error}") from error
@@ -138,14 +146,17 @@ def config_fields(config: DecoderConfig, *, dtype: str, token_ids: Mapping[str, 
 
 
 def read_json(path: Path) -> dict:
-    """Reads a JSON object. Raises an HFError that names the file."""
+    """Reads a JSON object, at most 64 MiB long. Raises an HFError that names the file."""
     try:
-        with open(path, encoding="utf-8") as file:
-            fields = json.load(file)
+        size = path.stat().st_size
+        if size > _LARGEST_FILE:
+            raise HFError(f"{path}: {size:,} bytes, expected at most {_LARGEST_FILE:,}")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise HFError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise HFError(f"{path}: not readable as JSON ({error})") from error
+    except OSError as error:
+        raise HFError(f"{path}: {error.strerror}") from error
+    fields = parse_json(content, str(path), raises=HFError)
     if not isinstance(fields, dict):
         raise HFError(f"{path}: expected a JSON object, found {type(fields).__name__}")
     return fields
@@ -158,7 +169,10 @@ def write_json(path: Path, fields: Mapping) -> None:
 def _parse_rope(fields: Mapping, where: str) -> tuple[float, float]:
     """Returns RoPE theta and the linear scaling factor."""
     for name in ("rope_parameters", "rope_scaling"):
-        if isinstance(fields.get(name), Mapping) and fields[name]:
+        if not isinstance(fields.get(name, {}), Mapping | None):
+            raise HFError(f"{where}: {name}={fields[name]!r:.100}, expected an object or null")
+    for name in ("rope_parameters", "rope_scaling"):
+        if fields.get(name):
             rope, source = fields[name], f"{where}: {name}"
             break
     else:
@@ -182,12 +196,35 @@ def _parse_rope(fields: Mapping, where: str) -> tuple[float, float]:
 def _positive_int(fields: Mapping, name: str, where: str) -> int:
     value = fields.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise HFError(f"{where}: {name}={value!r}, expected a positive integer")
+        raise HFError(f"{where}: {name}={value!r:.100}, expected a positive integer")
+    most = _MAX_LAYERS if name == "num_hidden_layers" else _MAX_SIZE
+    if value > most:
+        raise HFError(f"{where}: {name}={value!r:.100}, expected at most {most:,}")
     return value
 
 
 def _positive_number(fields: Mapping, name: str, where: str, default: float | None = None) -> float:
-    value = fields.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise HFError(f"{where}: {name}={value!r}, expected a positive number")
+    value = fields.get(name)
+    if value is None and default is not None:
+        return default
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # float32 is what the model computes with; NaN fails both comparisons.
+    if not is_number or not _TINY <= value <= _LARGE:
+        raise HFError(
+            f"{where}: {name}={value!r:.100}, expected a positive number, at most {_LARGE:g}"
+        )
     return float(value)
+
+
+def _initializer_range(fields: Mapping, where: str) -> float:
+    """Returns the deviation of initial weights; 0 is harmless, for weights are read."""
+    if fields.get("initializer_range") == 0:
+        return 0.0
+    return _positive_number(fields, "initializer_range", where, default=0.02)
+
+
+def _flag(fields: Mapping, name: str, where: str) -> bool:
+    value = fields.get(name)
+    if value not in (None, True, False) or not isinstance(value, bool | None):
+        raise HFError(f"{where}: {name}={value!r:.100}, expected true or false")
+    return bool(value)

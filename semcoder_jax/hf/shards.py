@@ -268,10 +268,19 @@ def _load_pickled(path: Path) -> dict:
     except ImportError:
         raise HFError(f"{path}: reading .bin files needs torch: pip install torch") from None
     try:
-        return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        found = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged archive
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HFError(f"{path}: truncated or not a torch checkpoint ({first})") from error
+    if not isinstance(found, Mapping):
+        raise HFError(f"{path}: holds a {type(found).__name__}, expected tensors by name")
+    for name, tensor in found.items():
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+            kind = type(tensor).__name__
+            raise HFError(f"{path}: {name!r:.100} is a {kind}, expected a tensor with a name")
+        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
+            raise HFError(f"{path}: {name} is sparse, quantized or empty, expected a dense tensor")
+    return dict(found)
 
 
 def _to_numpy(tensor, path: Path, name: str) -> np.ndarray:

@@ -17,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDev
 from tqdm import tqdm
 
 from semcoder_jax.config import DecoderConfig
+from semcoder_jax.errors import HFError
 from semcoder_jax.hf.layout import (
     abstract_params,
     layer_sharding,
@@ -42,7 +43,8 @@ def read_params(
 ) -> nnx.State:
     """Reads the decoder's parameters from `directory`, sharded over `mesh` (None: one device).
 
-    Raises HFError, before any weight is read, if files or tensors are missing or do not fit.
+    Raises HFError, before any weight is read, if files or tensors are missing or do not fit; and at
+    the first parameter that holds a value that is not finite.
     """
     shards = ShardReader(directory)
     tied_copy = (OUTPUT.tensor,) if config.tie_embeddings else ()
@@ -58,9 +60,11 @@ def read_params(
     total = parameter_count(config) * jnp.dtype(dtype).itemsize
     with _byte_bar(total, "importing", progress) as bar:
         for parameter in parameters_of(config):
-            arrays[parameter.path] = _read_parameter(
-                shards, parameter, config, places[parameter.path], dtype, bar
-            )
+            array = _read_parameter(shards, parameter, config, places[parameter.path], dtype, bar)
+            if not _is_finite(array):
+                name = parameter.tensor.format(layer="*")
+                raise HFError(f"{directory}: {name} holds values that are infinite or no numbers")
+            arrays[parameter.path] = array
     return _with_arrays(params, arrays)
 
 
@@ -141,6 +145,12 @@ def _read_layer(
         return to_parameter(parameter, parts[key], sizes)
 
     return jax.make_array_from_callback(shape, sharding, read)
+
+
+@jax.jit
+def _is_finite(array):
+    """Returns whether all values are finite, without an array of them: one reduction."""
+    return jnp.isfinite(array).all()
 
 
 @functools.partial(jax.jit, static_argnums=1)
