@@ -10,8 +10,10 @@ from the directory that the run's config names.
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import math
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -25,6 +27,7 @@ from absl import logging
 from flax import nnx
 from jax.experimental import multihost_utils
 
+from data_pipeline.files import FileError
 from semcoder_jax.config import Compute, DecoderConfig
 from semcoder_jax.errors import UserError
 from semcoder_jax.model.decoder import Decoder
@@ -77,6 +80,7 @@ class Checkpoints:
         """
         if step == self._manager.latest_step():
             return
+        self._check_space((params, optimizer_state))
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -94,6 +98,15 @@ class Checkpoints:
             ),
             force=True,
         )
+
+    def _check_space(self, arrays) -> None:
+        """Raises FileError if the disk has less room than this process's shards need."""
+        shards = (shard for leaf in jax.tree.leaves(arrays) for shard in leaf.addressable_shards)
+        needed = sum(shard.data.nbytes for shard in shards if shard.replica_id == 0)
+        free = shutil.disk_usage(self._directory).free
+        if free < needed:
+            reason = f"{os.strerror(errno.ENOSPC)} (a checkpoint needs {needed:,} bytes)"
+            raise FileError(errno.ENOSPC, reason, str(self._directory))
 
     def restore_last(self, params, optimizer_state, data_iterator) -> "RestoredCheckpoint | None":
         """Restores the latest undamaged checkpoint and sets `data_iterator` to its position.

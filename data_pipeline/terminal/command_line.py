@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from data_pipeline.errors import UserError
+from data_pipeline.terminal.full_disk import describe_full_disk
 
 USER_MISTAKE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -54,9 +55,9 @@ def run_command(
     stopped: printed on stderr after Ctrl-C.
 
     Returns:
-        The command's result (0 for None); 2 after a UserError or an OSError about a file, which
-        is reported on stderr as one line "error: …"; 130 after Ctrl-C; 141, silently, if the
-        reader of its output is gone (`| head`).
+        The command's result (0 for None); 2 after a UserError, an OSError about a file or any error
+        that a full disk caused, reported on stderr as one line "error: …"; 130 after Ctrl-C; 141,
+        silently, if the reader of its output is gone (`| head`).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if help_text is not None and {"-h", "--help"} & set(arguments):
@@ -65,17 +66,18 @@ def run_command(
         code = command(arguments)
         sys.stdout.flush()
     except UserError as error:
-        return _report_mistake(str(error))
+        return _report_mistake(describe_full_disk(error) or str(error))
     except BrokenPipeError:
         _discard_output()
         return READER_GONE
-    except OSError as error:
-        if error.filename is None or not error.strerror:
-            raise  # a library's error: its traceback says more
-        return _report_mistake(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print(f"\n{stopped}", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        message = describe_full_disk(error) or _describe_file_error(error)
+        if message is None:
+            raise  # a library's error, or a fault of ours: its traceback says more
+        return _report_mistake(message)
     return code or 0
 
 
@@ -91,6 +93,12 @@ def read_text(path: Path, flag: str | None = None) -> str:
 
 def _print_help(text: str, arguments: list[str]) -> None:
     print(text)
+
+
+def _describe_file_error(error: Exception) -> str | None:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return None
 
 
 def _report_mistake(message: str) -> int:

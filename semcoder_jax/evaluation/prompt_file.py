@@ -112,7 +112,7 @@ def sample_file(
         "sampling": dataclasses.asdict(params) | {"n": n},
     }
     partial = output.with_name(output.name + ".partial")
-    with GenerationStore(partial, run) as store:
+    with GenerationStore(partial, run, fields={"row": dict}) as store:
         left = [part for request in requests for part in _remaining_requests(request, store.rows)]
         for update in stream_requests(
             model, left, batch_size=num_slots, speculation=speculation, progress=progress

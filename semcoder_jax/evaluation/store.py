@@ -22,6 +22,11 @@ from data_pipeline.files import (
 )
 from semcoder_jax.errors import UserError
 
+GENERATION = {"text": str, "finish_reason": str}  # fields of a row beside its id
+
+
+_KINDS = {str: "a string", dict: "an object"}
+
 
 class StoreError(UserError):
     """Raised if a store belongs to another run, is in use, or cannot be read or written."""
@@ -33,10 +38,18 @@ class GenerationStore(contextlib.AbstractContextManager):
     Args:
       path: file to use; created with its folder if missing.
       run: JSON-like description of the run; must equal that of an existing file.
+      fields: name -> type of the fields that every row has beside its id.
     """
 
-    def __init__(self, path: str | Path, run: Mapping[str, Any]):
+    def __init__(
+        self,
+        path: str | Path,
+        run: Mapping[str, Any],
+        *,
+        fields: Mapping[str, type] = GENERATION,
+    ):
         self.path = Path(path)
+        self._fields = fields
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("a+b")
@@ -63,7 +76,7 @@ class GenerationStore(contextlib.AbstractContextManager):
         self.close()
 
     def _read(self, run: Mapping[str, Any]) -> dict[str, dict]:
-        lines = _read_lines(self.path)
+        lines = _read_lines(self.path, self._fields)
         if not lines:
             mend_last_line(self._file.fileno(), self.path, b'{"run": ')
             self._write({"run": run})
@@ -105,18 +118,23 @@ def is_store(path: str | Path) -> bool:
 
 def read_store(path: str | Path) -> tuple[dict[str, Any], dict[str, dict]]:
     """Reads a store: (description of its run, rows by id). Raises StoreError."""
-    lines = _read_lines(path)
+    lines = _read_lines(path, GENERATION)
     if not lines:
         raise StoreError(f"{path}: not a store of generations")
     return lines[0]["run"], {row["id"]: row for row in lines[1:]}
 
 
-def _read_lines(path: str | Path) -> list[dict]:
+def _read_lines(path: str | Path, fields: Mapping[str, type]) -> list[dict]:
     """Reads the complete lines of a store; the first describes the run. Raises StoreError."""
     lines = []
     for where, row in read_rows(path, raises=StoreError, allow_cut_end=True):
-        if not (isinstance(row.get("id"), str) if lines else isinstance(row.get("run"), dict)):
-            raise StoreError(f"{where}: not a line of a store of generations")
+        expected = {"id": str, **fields} if lines else {"run": dict}
+        for name, kind in expected.items():
+            if not isinstance(row.get(name), kind):
+                raise StoreError(
+                    f"{where}: not a line of a store of generations (field {name!r}: expected "
+                    f"{_KINDS[kind]})"
+                )
         lines.append(row)
     return lines
 

@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tensorboardX import SummaryWriter
-
 from data_pipeline.files import read_rows, write_rows
+from semcoder_jax.training.tensorboard import ScalarWriter
 
 METRICS_FILE = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
@@ -45,22 +44,21 @@ class MetricWriter:
         path = Path(workdir) / METRICS_FILE
         keep_rows(path, lambda row: row["step"] <= resumed_step)
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
-        self._tensorboard = SummaryWriter(
-            str(Path(workdir) / TENSORBOARD), purge_step=resumed_step + 1, flush_secs=10
-        )
+        self._tensorboard = ScalarWriter(Path(workdir) / TENSORBOARD, first_step=resumed_step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         if self._file is None:
             return
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         for name, value in values.items():
-            self._tensorboard.add_scalar(name, value, step)
+            self._tensorboard.add(name, value, step)
         for sink in self._sinks:
             sink.write(step, values)
 
     def flush(self) -> None:
         if self._file is not None:
             self._file.flush()
+            self._tensorboard.flush()
 
     def close(self) -> None:
         if self._file is not None:

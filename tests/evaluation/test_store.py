@@ -10,7 +10,7 @@ ROWS = [{"id": f"r{i}", "text": "é\n" * i} for i in range(3)]
 
 def test_what_was_appended_is_there_after_a_kill_at_any_byte(tmp_path):
     whole = tmp_path / "whole.jsonl"
-    with GenerationStore(whole, RUN) as store:
+    with GenerationStore(whole, RUN, fields={}) as store:
         for row in ROWS:
             store.append(row)
     content = whole.read_bytes()
@@ -19,7 +19,7 @@ def test_what_was_appended_is_there_after_a_kill_at_any_byte(tmp_path):
         path = tmp_path / "killed.jsonl"
         path.write_bytes(content[:size])
         complete = sum(line in rows for line in content[:size].splitlines())
-        with GenerationStore(path, RUN) as store:
+        with GenerationStore(path, RUN, fields={}) as store:
             assert list(store.rows.values()) == ROWS[:complete]
             for row in ROWS:
                 if row["id"] not in store.rows:
@@ -29,7 +29,7 @@ def test_what_was_appended_is_there_after_a_kill_at_any_byte(tmp_path):
 
 def test_rows_of_another_run_are_refused(tmp_path):
     path = tmp_path / "store.jsonl"
-    GenerationStore(path, RUN).close()
+    GenerationStore(path, RUN, fields={}).close()
     before = path.read_bytes()
     with pytest.raises(StoreError, match=r"another run \(checkpoint differ\)"):
         GenerationStore(path, RUN | {"checkpoint": "b"})
@@ -38,12 +38,12 @@ def test_rows_of_another_run_are_refused(tmp_path):
 
 def test_mistakes_are_named(tmp_path):
     path = tmp_path / "store.jsonl"
-    with GenerationStore(path, RUN) as store:
+    with GenerationStore(path, RUN, fields={}) as store:
         store.append(ROWS[0])
         with pytest.raises(StoreError, match="id 'r0' is there already"):
             store.append(ROWS[0])
         with pytest.raises(StoreError, match="in use"):
-            GenerationStore(path, RUN)
+            GenerationStore(path, RUN, fields={})
     path.write_text(json.dumps({"run": RUN}) + "\n[]\n")
     with pytest.raises(StoreError, match=r"store.jsonl:2: expected a JSON object"):
         GenerationStore(path, json.loads(json.dumps(RUN)))
@@ -56,5 +56,5 @@ def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path):
     for content in (b"one line without an end", b'{"mine": 1}', b"two\nlines", b'{"id": '):
         path.write_bytes(content)
         with pytest.raises(StoreError, match=r"notes\.txt:1: "):
-            GenerationStore(path, RUN)
+            GenerationStore(path, RUN, fields={})
         assert path.read_bytes() == content
