@@ -2,7 +2,7 @@
 
 Runs one small program N times in each way, always with the same number of workers: a fresh
 `python -I -S` per program, the same inside bubblewrap, `multiprocessing` (forkserver, one process
-per program), and the service in every tier available here, with a fork per sample and in batches.
+per program), and the service in every tier available here, with and without a trace.
 Only the service isolates, limits and types its results; the others just run the code. CPU is user
 and system time per run, over all processes of the way. Measure on a quiet machine.
 """
@@ -71,7 +71,6 @@ def _ways(workers: int) -> list[tuple[str, Way, float]]:
         for name, kind, share in (
             ("fork per sample", "map", 2),
             ("fork per sample, traced", "trace", 1),
-            ("batches of 16", "batch", 16),
         ):
             ways.append(
                 (f"tier {tier}: {name}", functools.partial(_service, workers, tier, kind), share)
@@ -140,11 +139,10 @@ def _forkserver(workers: int, runs: int) -> tuple[float, float]:
 def _service(workers: int, tier: str, kind: str, runs: int) -> tuple[float, float]:
     with Sandbox(tier=tier, allow_weak=True, workers=workers) as sandbox:
         job = call_job(PROGRAM, CALL, trace=TraceLimits() if kind == "trace" else None)
-        run = sandbox.map_batched if kind == "batch" else sandbox.map
-        list(run([job] * 64))
+        list(sandbox.map([job] * 64))
 
         def run_batch() -> None:
-            for result in run([job] * runs):
+            for result in sandbox.map([job] * runs):
                 assert oracles.is_exact(result, ANSWER), result
 
         return _measure(run_batch)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from data_pipeline.execution.guest.values import Malformed
 from data_pipeline.execution.outcomes import Result, Value
-from data_pipeline.execution.service import Job, Sandbox, call_job
+from data_pipeline.execution.service import Sandbox, call_job
 from data_pipeline.pyx.records import Record
 from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
@@ -69,13 +69,8 @@ def expectations(record: Record) -> list[Expectation]:
             ]
 
 
-def recheck_all(
-    records: Sequence[Record], sandbox: Sandbox, *, apart: bool = False
-) -> list[str | None]:
-    """Returns for each record None if it holds, else the reason. Equal runs are made once.
-
-    With `apart`, each run gets its own process; otherwise several share one.
-    """
+def recheck_all(records: Sequence[Record], sandbox: Sandbox) -> list[str | None]:
+    """Returns for each record None if it holds, else the reason. Equal runs are made once."""
     parts: list[list[Expectation] | str] = []
     for record in records:
         try:
@@ -84,10 +79,8 @@ def recheck_all(
             parts.append(str(error))
     runs = {(e.program, e.call) for part in parts if isinstance(part, list) for e in part}
     ordered = sorted(runs)
-    jobs: Iterable[Job] = (call_job(program, call) for program, call in ordered)
-    results = dict(
-        zip(ordered, sandbox.map(jobs) if apart else sandbox.map_batched(jobs), strict=True)
-    )
+    jobs = (call_job(program, call) for program, call in ordered)
+    results = dict(zip(ordered, sandbox.map(jobs), strict=True))
     return [part if isinstance(part, str) else _first_wrong(part, results) for part in parts]
 
 

@@ -1,5 +1,6 @@
 """Defines the jobs of the sandbox: one record for each way of running a program."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
@@ -52,22 +53,24 @@ class Job:
     """
 
     mode: ClassVar[str]  # the worker's name for it
-    shares_process: ClassVar[bool] = False  # whether it may follow other jobs in one process
 
     program: str
     twice: bool = field(default=False, kw_only=True)
     limits: Limits | None = field(default=None, kw_only=True)
 
     def message(self) -> dict[str, Any]:
-        """Returns the job's fields, without the mode, as the worker reads them."""
+        """Returns the job's fields, without the mode, as the sample's process reads them."""
         return {"program": self.program}
+
+    def request(self, perturb: int = 0) -> bytes:
+        """Returns what the sample's process reads. perturb: changes the addresses of objects."""
+        message = {"mode": self.mode, "perturb": perturb, **self.message()}
+        return json.dumps(message).encode()
 
 
 @dataclass(frozen=True)
 class _TracedJob(Job):
     """A job that can be traced. trace: None for no trace."""
-
-    shares_process = True
 
     trace: TraceLimits | None = field(default=None, kw_only=True)
 
@@ -138,6 +141,10 @@ class BodyJob(Job):
 
     test: str
     entry: str | None
+
+    def request(self, perturb: int = 0) -> bytes:
+        """Returns what the test's process reads; the program's process gets `message` alone."""
+        return json.dumps({"body": self.test, "entry": self.entry}).encode()
 
 
 @dataclass(frozen=True)

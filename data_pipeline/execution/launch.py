@@ -1,8 +1,9 @@
 """Starts the worker: places its descriptor, drops privileges and executes it.
 
 Runs as a separate script, `python -I -S launch.py JSON`, because a process with threads (JAX's)
-must not run Python between fork and exec. The JSON object has "control" (descriptor), "uid" (to
-become, or null), "reveal" (folder that uid cannot reach -> its closed ancestor), "argv", "env".
+must not run Python between fork and exec. The JSON object has "control" (descriptor), "drop"
+(whether this is root and must become another uid), "uid" (which, or null for one of its own),
+"reveal" (folder that uid cannot reach -> its closed ancestor), "argv", "env".
 Standard library only.
 """
 
@@ -11,6 +12,8 @@ import json
 import os
 import sys
 
+UID_BASE = 1 << 30  # above it, no system gives out uids
+NOBODY = 65534
 _CLONE_NEWNS = 0x00020000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
 
@@ -58,12 +61,25 @@ def become(uid: int) -> None:
         raise OSError(error.errno, f"root may not become uid {uid} here (CAP_SETUID)") from None
 
 
+def become_nobody() -> None:
+    """Becomes a uid that no other process has: limits per uid then hold for this worker alone.
+
+    Where such a uid is not mapped (a container with its own few uids), becomes the common one.
+    """
+    try:
+        become(UID_BASE + os.getpid())
+    except OSError:
+        become(NOBODY)
+
+
 def main() -> None:
     order = json.loads(sys.argv[1])
     os.umask(0o022)
     if order["reveal"]:
         reveal(order["reveal"])
-    if order["uid"] is not None:
+    if order["drop"] and order["uid"] is None:
+        become_nobody()
+    elif order["drop"]:
         become(order["uid"])
     os.dup2(order["control"], 3, inheritable=True)
     os.closerange(4, 1024)

@@ -9,6 +9,7 @@ C  B without Landlock: the program can read any file that the uid may read. For 
 To test a tier, starts a worker and lets a sample try to escape.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,19 +17,21 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from data_pipeline.errors import UserError
+from data_pipeline.execution import answers
+from data_pipeline.execution.channel import START_SECONDS, Run, WorkerLost, WorkerProcess
 from data_pipeline.execution.guest import landlock
+from data_pipeline.execution.job import FunctionJob, Limits
+from data_pipeline.execution.outcomes import Value
 from data_pipeline.terminal.notices import logger
 
-UNPRIVILEGED_UID = 65534
 SYSTEM_FOLDERS = ("/usr", "/lib", "/lib64", "/bin", "/nix/store", "/etc/ld.so.cache")
-START_SECONDS = 60.0
 
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -103,10 +106,6 @@ class SandboxUnavailable(UserError, RuntimeError):
     """This machine cannot start a requested tier; the message says why and what to install."""
 
 
-class WorkerLost(Exception):
-    """The worker ended or did not answer in time."""
-
-
 @dataclass(frozen=True)
 class Setup:
     """The options of a worker.
@@ -116,7 +115,8 @@ class Setup:
     preload:       modules to import once, before the forks
     scratch_bytes: size of a writable folder /scratch (tier A only), 0 for none
     threads:       whether samples may start threads
-    uid:           unprivileged uid to switch to if this process is root
+    uid:           unprivileged uid to switch to if this process is root; None for one of the
+                   worker's own, so that no worker's threads count against another's limit
     hash_seed:     hash seed of the interpreter, which decides the order of sets of strings
     """
 
@@ -125,7 +125,7 @@ class Setup:
     preload: tuple[str, ...] = ()
     scratch_bytes: int = 0
     threads: bool = False
-    uid: int = UNPRIVILEGED_UID
+    uid: int | None = None
     hash_seed: int = 0
 
 
@@ -161,61 +161,19 @@ def find_interpreter(python: str | None) -> Interpreter:
     return Interpreter(os.path.realpath(answer[1]), os.path.realpath(answer[2]))
 
 
-@dataclass
-class WorkerProcess:
-    """A running worker and its control socket."""
-
-    process: subprocess.Popen[bytes]
-    control: socket.socket
-    tier: str
-    errors: Any = field(repr=False)
-
-    def ask(self, request: Any, seconds: float) -> tuple[list[Any], list[bytes]]:
-        """Sends a request and returns rows and the samples' answers. Raises WorkerLost."""
-        try:
-            self.control.settimeout(seconds)
-            data = json.dumps(request).encode()
-            self.control.sendall(len(data).to_bytes(4, "big") + data)
-            rows = json.loads(self._read(int.from_bytes(self._read(4), "big")))
-            return rows, [self._read(row["size"]) for row in rows]
-        except (OSError, EOFError) as error:
-            self.stop()
-            raise WorkerLost(self.last_words() or str(error) or "no answer") from None
-
-    def _read(self, size: int) -> bytes:
-        parts = []
-        while size:
-            part = self.control.recv(min(size, 1 << 20))
-            if not part:
-                raise EOFError("the worker ended")
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
-
-    def last_words(self) -> str:
-        if self.errors.closed:
-            return ""
-        self.errors.seek(0)
-        return self.errors.read()[-2000:].decode(errors="replace").strip()
-
-    def stop(self) -> None:
-        """Ends the worker and its samples. Safe to call twice."""
-        self.control.close()
-        if self.process.poll() is None:
-            self.process.kill()  # and with it the worker, see PDEATHSIG there
-        self.process.wait()
-
-    def close(self) -> None:
-        self.stop()
-        self.errors.close()
+Starter = Callable[[Callable[[], subprocess.Popen[bytes]]], subprocess.Popen[bytes]]
 
 
-def start_worker(tier: str, setup: Setup) -> WorkerProcess:
-    """Starts a worker of a tier. Raises SandboxUnavailable with the reason."""
+def start_worker(tier: str, setup: Setup, start: Starter = lambda make: make()) -> WorkerProcess:
+    """Starts a worker of a tier. Raises SandboxUnavailable with the reason.
+
+    start: calls its argument in a thread that lives as long as the worker: the kernel kills the
+           worker when the thread that started it ends (PDEATHSIG)
+    """
     python = find_interpreter(setup.python)
     readable = [python.prefix, os.path.dirname(python.executable), *setup.packages]
-    uid = setup.uid if os.geteuid() == 0 else None
-    closed = _find_closed_ancestors(readable, uid) if uid is not None else {}
+    root = os.geteuid() == 0
+    closed = _find_closed_ancestors(readable, setup.uid) if root else {}
     argv = [python.executable, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", _BOOTSTRAP]
     if tier == "A":
         argv = _bubblewrap(readable, setup) + argv
@@ -225,25 +183,12 @@ def start_worker(tier: str, setup: Setup) -> WorkerProcess:
         raise SandboxUnavailable("the kernel has no Landlock (Linux 5.13 or newer, lsm=landlock)")
     ours, theirs = socket.socketpair()
     order = {
-        "control": theirs.fileno(), "uid": uid, "reveal": closed, "argv": argv,
-        "env": _environment(setup),
+        "control": theirs.fileno(), "drop": root, "uid": setup.uid, "reveal": closed,
+        "argv": argv, "env": _environment(setup),
     }  # fmt: skip
     errors = tempfile.TemporaryFile()  # noqa: SIM115
     try:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-I",
-                "-S",
-                str(Path(__file__).with_name("launch.py")),
-                json.dumps(order),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-        )
+        process = start(lambda: _launch(order, theirs, errors))
     finally:
         theirs.close()
     worker = WorkerProcess(process, ours, tier, errors)
@@ -252,6 +197,8 @@ def start_worker(tier: str, setup: Setup) -> WorkerProcess:
         "preload": list(setup.preload),
         "scratch_bytes": setup.scratch_bytes,
         "threads": setup.threads,
+        # A worker with a uid of its own shares its count of tasks with nobody.
+        "tasks": 0 if root or not setup.threads else _count_tasks(os.getuid()),
         "pid_namespace": tier == "A",
         "landlock": tier == "B",
         "readable": [*SYSTEM_FOLDERS, *readable, "/dev/null", "/dev/urandom"],
@@ -259,18 +206,44 @@ def start_worker(tier: str, setup: Setup) -> WorkerProcess:
     boot = {"sources": dict(_sources()), "packages": _PACKAGES, "options": options}
     try:
         ours.settimeout(START_SECONDS)
-        data = json.dumps(boot).encode()
-        ours.sendall(len(data).to_bytes(4, "big") + data)
-        hello = json.loads(worker._read(int.from_bytes(worker._read(4), "big")))
+        worker.send(boot)
+        hello = worker.receive(1 << 16)
     except (OSError, EOFError, ValueError):
         worker.stop()
         reason = worker.last_words() or "the worker did not start"
         worker.close()
         raise SandboxUnavailable(reason.splitlines()[-1]) from None
-    if uid is not None and hello["uid"] == 0:
+    if root and hello["uid"] == 0:
         worker.close()
         raise SandboxUnavailable("the worker still runs as root")
     return worker
+
+
+def _launch(order: Any, control: socket.socket, errors: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            str(Path(__file__).with_name("launch.py")),
+            json.dumps(order),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        pass_fds=[control.fileno()],
+        start_new_session=True,
+    )
+
+
+def _count_tasks(uid: int) -> int:
+    """Counts the threads of a uid, which the kernel counts against RLIMIT_NPROC."""
+    count = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_uid == uid:
+                count += sum(1 for _ in (folder / "task").iterdir())
+    return count
 
 
 def _environment(setup: Setup) -> dict[str, str]:
@@ -297,8 +270,11 @@ def _bubblewrap(readable: Sequence[str], setup: Setup) -> list[str]:
     return [*argv, "--remount-ro", "/", "--chdir", home, "--"]
 
 
-def _find_closed_ancestors(folders: Sequence[str], uid: int) -> dict[str, str]:
-    """Returns folder -> its outermost ancestor that `uid`, without any group, cannot enter."""
+def _find_closed_ancestors(folders: Sequence[str], uid: int | None) -> dict[str, str]:
+    """Returns folder -> its outermost ancestor that `uid`, without any group, cannot enter.
+
+    uid: None for one that owns nothing
+    """
     found = {}
     for folder in dict.fromkeys(folders):
         for ancestor in [*reversed(Path(folder).parents), Path(folder)]:
@@ -359,24 +335,15 @@ def find_escapes(worker: WorkerProcess) -> list[str]:
         open_folder = Path(folder, "open")
         open_folder.mkdir()
         open_folder.chmod(0o777)
-        job = {
-            "mode": "call",
-            "program": _ESCAPES,
-            "name": "escapes",
-            "args": [str(secret), str(open_folder / "mark"), os.getpid()],
-            "kwargs": {},
-        }
-        limits = {
-            "cpu_seconds": 10.0, "wall_seconds": 30.0, "memory_bytes": 1 << 28,
-            "output_bytes": 1 << 16, "answer_bytes": 1 << 16,
-        }  # fmt: skip
-        rows, answers = worker.ask({"jobs": [job], "limits": limits}, START_SECONDS)
-    if rows[0]["ended"] is not None:
-        return [f"the probe itself: {rows[0]['ended']}"]
-    outcome = json.loads(answers[0])["outcome"]
-    if outcome[0] != "value" or outcome[1][0] != "l":
-        return [f"the probe itself: {outcome}"]
-    return outcome[1][1:]
+        arguments = (str(secret), str(open_folder / "mark"), os.getpid())
+        job = FunctionJob(_ESCAPES, "escapes", arguments)
+        limits = Limits(10.0, 30.0, 1 << 28, output_bytes=1 << 16, answer_bytes=1 << 16)
+        report = worker.run(Run(job.request(), limits))
+    if report.ended is not None:
+        return [f"the probe itself: {report.ended}"]
+    outcome, _ = answers.read_answer(report.answer, None)
+    done = outcome.python() if isinstance(outcome, Value) else None
+    return done if isinstance(done, list) else [f"the probe itself: {outcome}"]
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def faults_of(
             for variant in wave
             for case in tests
         ]
-        results = list(sandbox.map_batched(jobs))
+        results = list(sandbox.map(jobs))
         for number, variant in enumerate(wave):
             if len(kept) == limit:
                 break

@@ -170,7 +170,7 @@ class _Search:
             # Use small batches while runs are being stopped: each takes its full time limit.
             size = _ROUND if not self.stopped_count() else _PROBE
             now, pending = pending[:size], pending[size:]
-            results = self.sandbox.map_batched(self.job(text) for _, text in now)
+            results = self.sandbox.map(self.job(text) for _, text in now)
             for (arguments, text), result in zip(now, results, strict=True):
                 new += self.record_run(arguments, text, result)
         # After coverage is complete, new outputs still count as progress.
@@ -256,7 +256,7 @@ class _Search:
         """Returns the runs that repeat in a twin of the sandbox, in another order."""
         backwards = list(reversed(runs))
         twin = self.sandbox.twin(number) if runs else self.sandbox
-        results = twin.map_batched(self.job(run.case.call) for run in backwards)
+        results = twin.map(self.job(run.case.call) for run in backwards)
         same = [
             run
             for run, result in zip(backwards, results, strict=True)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_pipeline.execution import oracles
-from data_pipeline.execution.guest import values
+from data_pipeline.execution.guest import series, values
 from data_pipeline.execution.outcomes import Raised, Result, Value
 from tests.support.python_values import atoms, nested, write_literal
 
@@ -60,6 +60,73 @@ def test_nan_cycles_and_opaque():
     assert [part[0] for part in tree[1:]] == ["o", "o", "o"]
     opaque = values.decode(["o", "Thing"])
     assert opaque != opaque and opaque != 1 and opaque.type == "Thing"
+
+
+def posing(kind: type) -> type:
+    """Returns a class whose metaclass makes it hash as, and equal, another type."""
+
+    class Meta(type):
+        def __hash__(cls):
+            return hash(kind)
+
+        def __eq__(cls, other):
+            return other is kind
+
+        def __instancecheck__(cls, instance):
+            raise AssertionError("code of the program ran")
+
+    def ran(*unused: object, **named: object) -> None:
+        raise AssertionError("code of the program ran")
+
+    methods = ("__iter__", "__len__", "__repr__", "__hash__", "__eq__", "items", "keys", "__str__")
+    return Meta(kind.__name__, (), dict.fromkeys(methods, ran) | {"__class__": property(ran)})
+
+
+BUILTIN = (list, tuple, dict, set, frozenset, str, int, float, bool, bytes, bytearray, complex,
+           range, type(None), type(...), collections.deque, collections.Counter,
+           collections.OrderedDict, collections.defaultdict)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BUILTIN, ids=lambda kind: kind.__name__)
+def test_no_type_passes_for_another(kind):
+    """Neither a metaclass nor a subclass runs its code, or is encoded as what it poses as."""
+    imposter = posing(kind)
+    made = object.__new__(imposter)
+    assert values.encode([made])[1][0] == "o"
+    assert values.encode({1: made})[2][0] == values.encode((made,))[1][0] == "o"
+    if kind not in (bool, range, type(None), type(...)):
+        methods = {name: vars(imposter)[name] for name in ("__iter__", "__len__", "items")}
+        derived = type("Derived", (kind,), methods)
+        assert values.encode([derived()])[1][0] == "o"
+
+
+@pytest.mark.parametrize("kind", [str, list])
+def test_no_type_passes_for_another_in_a_digest(kind):
+    made, ordinary = object.__new__(posing(kind)), type(kind.__name__, (), {})()
+    many = series.LARGE + 1
+    for long in (lambda one: [one] * many, lambda one: [[one]] * many):
+        assert series._encode_answer(long(made)) == series._encode_answer(long(ordinary))
+
+
+def test_patched_modules_change_no_encoding(monkeypatch):
+    whole = {
+        3: {frozenset({2, 1}), "b"},
+        "a": collections.OrderedDict(z=1, a=collections.Counter("ab")),
+    }
+    expected = values.encode(whole)
+    for owner, name in (
+        (json, "dumps"), (json.JSONEncoder, "encode"), (json.JSONEncoder, "iterencode"),
+        (collections, "OrderedDict"), (collections.Counter, "__iter__"),
+        (collections.Counter, "items"),
+    ):  # fmt: skip
+        monkeypatch.setattr(owner, name, None, raising=False)
+    assert values.encode(whole) == expected
+
+
+def test_an_ordered_dict_keeps_its_order():
+    ordered = collections.OrderedDict([("a", 1), ("b", 2)])
+    ordered.move_to_end("a")
+    assert values.encode(ordered) == ["m", "OrderedDict", "b", 2, "a", 1]
 
 
 @pytest.mark.parametrize(

@@ -294,7 +294,7 @@ def test_map_keeps_order_and_isolates(best):
     assert [result.outcome.tree for result in results] == [["l", k, 1, 1] for k in range(40)]
 
 
-def test_batches_survive_their_members(best):
+def test_runs_survive_each_other(best):
     good = "def f(k):\n    print(k)\n    return k * k\n"
     bad = {
         3: "import os\ndef f(k):\n    os._exit(1)\n",
@@ -304,7 +304,7 @@ def test_batches_survive_their_members(best):
         20: "def f(:\n",
     }
     jobs = [call_job(bad.get(k, good), f"f({k})") for k in range(40)]
-    results = list(best.map_batched(jobs, size=16))
+    results = list(best.map(jobs))
     assert len(results) == 40
     for k, result in enumerate(results):
         if k not in bad:
@@ -391,7 +391,7 @@ def test_a_traced_run_can_be_stopped_by_its_steps(sandbox):
     program = "def f(n):\n    i = 0\n    while i < n:\n        i += 1\n    return i\n"
     limits = TraceLimits(max_lines=100, ends_run=True, tells_ended=True)
     jobs = [call_job(program, f"f({n})", trace=limits) for n in (3, 10**9, 4)]
-    short, endless, after = sandbox.map_batched(jobs)
+    short, endless, after = sandbox.map(jobs)
     assert (short.outcome, after.outcome) == (Value(3), Value(4))
     assert endless.outcome == Limit("steps", "more than 100 steps")
     assert endless.trace.truncated == "more than 100 steps"

@@ -10,7 +10,6 @@ Standard library only: runs inside the sandbox.
 
 import atexit
 import contextlib
-import io
 import sys
 import threading
 import types
@@ -33,21 +32,6 @@ from data_pipeline.tracing.rendering import clip, render
 from data_pipeline.tracing.runs import describe_raised, read_trace
 
 _RECURSION_LIMIT = 1000
-_intact_builtins = dict(vars(__import__("builtins")))
-
-
-def run_batch_job(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Runs a job of a batch: captures its output and restores this interpreter afterwards."""
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output):
-        answer = run_job(job)
-    answer["stdout"] = output.getvalue()
-    sys.settrace(None)
-    builtins = vars(sys.modules["builtins"])
-    if builtins != _intact_builtins:
-        builtins.clear()
-        builtins.update(_intact_builtins)
-    return answer
 
 
 def run_job(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Standard library only: runs inside the sandbox.
 
 import contextlib
 import sys
-import traceback
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,9 @@ from data_pipeline.source.calls import CallError
 from data_pipeline.tracing.markers import FILENAME
 from data_pipeline.tracing.recorder import describe_exception
 
+# Taken before a program can replace them, or define its own in a class of exceptions.
+_settrace, _setprofile = sys.settrace, sys.setprofile
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
 MAX_MESSAGE = 2000
 """Maximum characters of an exception's message; the rest is cut."""
 
@@ -43,8 +45,8 @@ def make_module(name: str) -> types.ModuleType:
 
 def value_outcome(value: Any, max_nodes: int = values.MAX_NODES) -> list[Any]:
     """Encodes a returned value as ["value", tree], or ["limit", "output", why] if too large."""
-    sys.settrace(None)  # a trace function of the program must not run during encoding
-    sys.setprofile(None)
+    _settrace(None)  # a trace function of the program must not run during encoding
+    _setprofile(None)
     try:
         return ["value", values.encode(value, max_nodes)]
     except values.TooLarge as error:
@@ -62,8 +64,10 @@ def exception_outcome(error: BaseException, real: Mapping[int, int] | None = Non
         return ["limit", "memory", ""]
     line = None
     with contextlib.suppress(Exception):
-        for frame, number in traceback.walk_tb(error.__traceback__):
-            if frame.f_code.co_filename == FILENAME:
-                line = (real or {}).get(number, number)
+        step = _traceback_of(error)
+        while step is not None:
+            if step.tb_frame.f_code.co_filename == FILENAME:
+                line = (real or {}).get(step.tb_lineno, step.tb_lineno)
+            step = step.tb_next
     name, message = describe_exception(error, MAX_MESSAGE)
     return ["exception", name, message, line]

@@ -19,9 +19,21 @@ from data_pipeline.execution.guest import determinism, program, values
 from data_pipeline.execution.guest.messages import receive, send
 from data_pipeline.source.calls import Call, CallError, make_call, resolve
 
+# Exceptions that Python takes for an end: `all(map(f, inputs))` would pass at a StopIteration.
+_ENDING = frozenset(
+    ("StopIteration", "StopAsyncIteration", "GeneratorExit", "SystemExit", "KeyboardInterrupt")
+)
+
 
 class ProgramEnded(BaseException):
-    """The program's process ended or sent a forged message."""
+    """The program's process cannot answer another call: the test has failed with `outcome`.
+
+    A test that catches it fails all the same.
+    """
+
+    def __init__(self, *outcome: Any):
+        super().__init__(*outcome)
+        self.outcome = list(outcome)
 
 
 # ---- the program's process
@@ -61,34 +73,58 @@ def serve(job: Mapping[str, Any], asks: int, answers: int) -> None:
 
 def _describe_name(value: Any) -> list[Any]:
     """Describes the object behind a name of the program: a module, a function, or a value."""
-    if isinstance(value, types.ModuleType):
-        return ["module", value.__name__]
+    if type(value) is types.ModuleType:
+        return ["module", vars(value).get("__name__")]
     return ["function"] if callable(value) else program.value_outcome(value)
 
 
 # ---- the test's process
 
 
-def _stand_in(name: str, answers: int, asks: int) -> Any:
-    send(asks, {"get": name})
-    match receive(answers):
+class _Connection:
+    """The pipes to and from the program's process. ended: why the test failed, once it did."""
+
+    def __init__(self, answers: int, asks: int):
+        self.answers, self.asks = answers, asks
+        self.ended: ProgramEnded | None = None
+
+    def ask(self, message: Mapping[str, Any]) -> Any:
+        if self.ended is not None:
+            raise self.ended
+        try:
+            send(self.asks, message)
+            answer = receive(self.answers)
+        except OSError:
+            answer = None
+        except ValueError:
+            raise self.end("died", "forged answer") from None
+        if answer is None:
+            raise self.end("died", "the program's process ended")
+        return answer
+
+    def end(self, *outcome: Any) -> ProgramEnded:
+        self.ended = ProgramEnded(*outcome)
+        return self.ended
+
+
+def _stand_in(name: str, connection: _Connection) -> Any:
+    match connection.ask({"get": name}):
         case {"outcome": ["module", str(module)]} if module in sys.stdlib_module_names:
             return __import__(module)
         case {"outcome": ["value", tree]}:
             return values.decode(tree)
         case _:
-            return _Function(name, answers, asks)
+            return _Function(name, connection)
 
 
 class _Function:
     """Calls a function of the program in the other process."""
 
-    def __init__(self, name: str, answers: int, asks: int):
+    def __init__(self, name: str, connection: _Connection):
         self.__name__ = name
-        self._pipes = answers, asks
+        self._connection = connection
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        answers, asks = self._pipes
         try:
             arguments = [values.encode(value) for value in args]
             named = {name: values.encode(value) for name, value in kwargs.items()}
@@ -98,28 +134,25 @@ class _Function:
             raise CallError(
                 "literal", f"the test calls {self.__name__} with a value that is not a literal"
             )
-        try:
-            send(asks, {"name": self.__name__, "args": arguments, "kwargs": named})
-            answer = receive(answers)
-        except OSError:
-            answer = None
-        except ValueError:
-            raise ProgramEnded("forged answer") from None
-        if answer is None:
-            raise ProgramEnded("the program's process ended")
-        return _result(answer)
+        ask = {"name": self.__name__, "args": arguments, "kwargs": named}
+        return _result(self._connection.ask(ask), self._connection)
 
 
-def _result(answer: Any) -> Any:
+def _result(answer: Any, connection: _Connection) -> Any:
     match answer:
         case {"outcome": ["value", tree]}:
-            return values.decode(tree)
+            try:
+                return values.decode(tree)
+            except values.Malformed as error:
+                raise connection.end("died", f"forged value: {error}") from None
+        case {"outcome": ["exception", str(name), str(message), _]} if name in _ENDING:
+            raise connection.end("exception", name, message, _calling_line("<test>"))
         case {"outcome": ["exception", str(name), str(message), _]}:
             raise _exception_type(name)(message)
         case {"outcome": ["limit", "memory", str(_)]}:
             raise MemoryError
         case _:
-            raise ProgramEnded("the program's process returned a malformed message")
+            raise connection.end("died", "the program's process returned a malformed message")
 
 
 def _exception_type(name: str) -> type[BaseException]:
@@ -145,6 +178,7 @@ def run_test(test: Mapping[str, Any], answers: int, asks: int) -> dict[str, Any]
         return {"outcome": ["died", "the program's process ended while it was loaded"]}
     if hello["outcome"][0] != "value":
         return {"outcome": hello["outcome"]}
+    names = {name for name in hello["names"] if name == test["entry"] or _may_stand_in(name, test)}
     try:
         tree = ast.parse(test["body"], "<test>")
         code = compile(tree, "<test>", "exec", dont_inherit=True)
@@ -153,34 +187,44 @@ def run_test(test: Mapping[str, Any], answers: int, asks: int) -> dict[str, Any]
     module = program.make_module("__main__")
     namespace = vars(module)
     entry = test["entry"]
-    if entry is not None and entry not in hello["names"]:
+    if entry is not None and entry not in names:
         return {"outcome": ["bad_input", "entry", f"the program defines no {entry!r}", None]}
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} | {entry}
+    connection = _Connection(answers, asks)
     try:
-        for name in sorted(used & set(hello["names"])):
-            namespace[name] = _stand_in(name, answers, asks)
-    except (OSError, ValueError):
+        for name in sorted(used & names):
+            namespace[name] = _stand_in(name, connection)
+    except (ProgramEnded, values.Malformed):
         return {"outcome": ["died", "the program's process ended"]}
     if entry is not None:
         namespace["candidate"] = namespace[entry]
+    outcome = _run_body(code, namespace, entry)
+    return {"outcome": outcome if connection.ended is None else connection.ended.outcome}
+
+
+def _may_stand_in(name: str, test: Mapping[str, Any]) -> bool:
+    """Whether the test calls the program's function `name`, rather than the builtin `name`.
+
+    A program that is asked for another function cannot replace the test's `all` or `abs`.
+    """
+    return test["entry"] is None or not hasattr(builtins, name)
+
+
+def _run_body(code: types.CodeType, namespace: dict[str, Any], entry: str | None) -> list[Any]:
     try:
         exec(code, namespace)
         if entry is not None and callable(namespace.get("check")):
             namespace["check"](namespace[entry])
-    except ProgramEnded as error:
-        return {"outcome": ["died", str(error)]}
     except CallError as error:
-        return {"outcome": ["bad_input", error.reason, str(error), None]}
+        return ["bad_input", error.reason, str(error), None]
     except AttributeError as error:
         if isinstance(error.obj, values.Opaque) or isinstance(error, FrozenInstanceError):
             message = "the test inspects an object that exists only in the program's process"
-            return {"outcome": ["bad_input", "literal", message, None]}
-        return {"outcome": _test_failure(error)}
-    except values.Malformed as error:
-        return {"outcome": ["died", f"forged value: {error}"]}
+            return ["bad_input", "literal", message, None]
+        return _test_failure(error)
     except BaseException as error:
-        return {"outcome": _test_failure(error)}
-    return {"outcome": ["value", None]}
+        return _test_failure(error)
+    return ["value", None]
 
 
 def _test_failure(error: BaseException) -> list[Any]:
@@ -188,6 +232,14 @@ def _test_failure(error: BaseException) -> list[Any]:
     if outcome[0] == "exception":
         outcome[3] = _line_of(error, "<test>")
     return outcome
+
+
+def _calling_line(filename: str) -> int | None:
+    """Returns the line at which the code of `filename` now calls a function."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename != filename:
+        frame = frame.f_back
+    return None if frame is None else frame.f_lineno
 
 
 def _line_of(error: BaseException, filename: str) -> int | None:

@@ -3,6 +3,9 @@
 Writes the BPF program itself and installs it with ctypes, which needs no dependency. (libseccomp's
 Python binding is a distribution package, not on PyPI, and would have to match each interpreter.)
 A call that is not listed fails with EPERM; another architecture's calls kill the process.
+Calls that do several things (fcntl, ioctl, clone, madvise, ...) are allowed by command: above all,
+none may make the kernel signal another process (F_SETOWN, F_SETSIG, O_ASYNC, FIOASYNC), and none
+may reach past the process: file leases and locks, pipe sizes, page merging.
 Sources: the kernel's seccomp_filter.rst; arch/x86/entry/syscalls/syscall_64.tbl and
 include/uapi/asm-generic/unistd.h. Standard library only: runs inside the sandbox.
 """
@@ -11,6 +14,7 @@ import ctypes
 import errno
 import os
 import struct
+from collections.abc import Iterable
 from functools import lru_cache
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
@@ -44,7 +48,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "exit_group": (231, 94), "epoll_wait": (232, None), "epoll_ctl": (233, 21),
     "tgkill": (234, 131), "openat": (257, 56), "newfstatat": (262, 79), "readlinkat": (267, 78),
     "faccessat": (269, 48), "pselect6": (270, 72), "ppoll": (271, 73),
-    "set_robust_list": (273, 99), "epoll_pwait": (281, 22), "eventfd2": (290, 19),
+    "epoll_pwait": (281, 22), "eventfd2": (290, 19),
     "epoll_create1": (291, 20), "dup3": (292, 24), "pipe2": (293, 59), "prlimit64": (302, 261),
     "getrandom": (318, 278), "statx": (332, 291), "rseq": (334, 293), "clone3": (435, 435),
     "open": (2, None), "faccessat2": (439, 439), "set_mempolicy": (238, 237),
@@ -65,7 +69,8 @@ _SCRATCH_ONLY = """
 """.split()  # noqa: SIM905
 # Calls allowed under conditions, or refused as if the kernel were too old.
 _SPECIAL = ("kill", "tkill", "tgkill", "ioctl", "socketpair", "sendto", "prlimit64", "clone",
-            "clone3", "set_mempolicy", "open", "openat")  # fmt: skip
+            "clone3", "set_mempolicy", "open", "openat", "fcntl", "madvise", "pipe2",
+            "sched_getaffinity")  # fmt: skip
 
 _TERMINAL_QUERIES = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, FIONREAD, FIONBIO, FIO*CLEX
 _WRITING = (
@@ -76,8 +81,16 @@ _WRITING = (
     | os.O_APPEND
     | (os.O_TMPFILE & ~os.O_DIRECTORY)
 )
-_CLONE_THREAD = 0x00010000
-_NAMESPACES = 0x7E020080  # the CLONE_NEW* flags
+# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS
+_DESCRIPTOR_COMMANDS = (0, 1, 2, 3, 1030, 1032, 1034)
+_LOCK_COMMANDS = (5, 6, 7, 36, 37, 38)  # F_GETLK, F_SETLK, F_SETLKW and their OFD forms
+_SETFL, _O_ASYNC = 4, 0o20000
+# MADV_NORMAL to DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, GUARD_INSTALL, GUARD_REMOVE
+_ADVICE = (0, 1, 2, 3, 4, 8, 14, 15, 102, 103)
+_PIPE_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK | os.O_DIRECT
+_MSG_OOB = 1
+_PTHREAD_FLAGS = 0x003D0F00  # what pthread_create asks for; musl adds the unused CLONE_DETACHED
+_CLONE_DETACHED = 0x00400000
 _AF_UNIX, _SOCK_STREAM = 1, 1
 
 
@@ -161,14 +174,22 @@ def _template(machine: str, threads: bool, scratch: bool) -> bytes:
     special("tgkill", own)
     # tkill names a thread; without threads, the process is the only one.
     special("tkill", own)
-    special(
-        "ioctl",
-        [
-            low(1),
-            *(jump for query in _TERMINAL_QUERIES for jump in ((_EQUAL, 0, 1, query), allow)),
-            refuse,
-        ],
-    )
+
+    def one_of(argument: int, permitted: Iterable[int]) -> list[tuple[int, int, int, int]]:
+        jumps = (jump for value in permitted for jump in ((_EQUAL, 0, 1, value), allow))
+        return [low(argument), *jumps]
+
+    def only_bits(argument: int, mask: int) -> list[tuple[int, int, int, int]]:
+        rest = [low(argument), statement(_AND, ~mask & 0xFFFFFFFF)]
+        return [*rest, (_EQUAL, 0, 1, 0), allow, refuse]
+
+    special("ioctl", [*one_of(1, _TERMINAL_QUERIES), refuse])
+    commands = _DESCRIPTOR_COMMANDS + (_LOCK_COMMANDS if scratch else ())
+    setting = [low(2), statement(_AND, _O_ASYNC), (_EQUAL, 0, 1, 0), allow, refuse]
+    special("fcntl", [*one_of(1, commands), (_EQUAL, 0, len(setting), _SETFL), *setting, refuse])
+    special("madvise", [*one_of(2, _ADVICE), refuse])
+    special("pipe2", only_bits(1, _PIPE_FLAGS))
+    special("sched_getaffinity", [low(0), (_EQUAL, 0, 1, 0), allow, *own[1:]])
     special(
         "socketpair",
         [
@@ -176,10 +197,13 @@ def _template(machine: str, threads: bool, scratch: bool) -> bytes:
             low(1), statement(_AND, 0xF), (_EQUAL, 0, 1, _SOCK_STREAM), allow, refuse,
         ],
     )  # fmt: skip
-    special(  # without an address only: to the other end of a pair
+    special(  # without an address only: to the other end of a pair; no urgent data, which signals
         "sendto",
-        [low(4), (_EQUAL, 1, 0, 0), refuse, high(4), (_EQUAL, 0, 1, 0), allow, refuse],
-    )
+        [
+            low(4), (_EQUAL, 1, 0, 0), refuse, high(4), (_EQUAL, 1, 0, 0), refuse,
+            low(3), statement(_AND, _MSG_OOB), (_EQUAL, 0, 1, 0), allow, refuse,
+        ],
+    )  # fmt: skip
     special("prlimit64", [low(0), (_EQUAL, 0, 1, 0), allow, *own[1:]])
     for name, flags in (("open", 1), ("openat", 2)):  # read-only
         reading = [low(flags), statement(_AND, _WRITING), (_EQUAL, 0, 1, 0), allow, refuse]
@@ -188,8 +212,8 @@ def _template(machine: str, threads: bool, scratch: bool) -> bytes:
         special(
             "clone",
             [
-                low(0), statement(_AND, _CLONE_THREAD | _NAMESPACES),
-                (_EQUAL, 0, 1, _CLONE_THREAD), allow, refuse,
+                low(0), statement(_AND, ~_CLONE_DETACHED & 0xFFFFFFFF),
+                (_EQUAL, 0, 1, _PTHREAD_FLAGS), allow, refuse,
             ],
         )  # fmt: skip
     special("clone3", [statement(_RETURN, _ERRNO | errno.ENOSYS)])  # libc then calls clone

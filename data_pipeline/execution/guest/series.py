@@ -10,17 +10,16 @@ import contextlib
 import hashlib
 import io
 import itertools
-import json
 import marshal
 import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from data_pipeline.execution.guest import program, values
-from data_pipeline.execution.guest.messages import ANSWER, send
+from data_pipeline.execution.guest.messages import ANSWER, json_text, send
 from data_pipeline.source.calls import CallError
 
 # Taken before the sample's clock takes the real one's place.
@@ -30,9 +29,11 @@ _setitimer = signal.setitimer
 MAX_NODES = 4_000_000  # of one answer; another limit covers the bytes of all answers
 LARGE = 20_000  # characters or members of an answer, above which its digest replaces it
 _LARGE_TREE = 1 << 20  # characters of an answer's JSON, above which its digest replaces it
+_ROW_KINDS = ({id(list)}, {id(tuple)})
 _ROWS = 10_000  # rows to marshal at once
-_PLAIN = frozenset({str, int, type(None)})
-_NUMBERS = frozenset({*_PLAIN, bool, float})
+# Sets of types by identity, because the hash of a type is that of its metaclass.
+_PLAIN = frozenset(map(id, (str, int, type(None))))
+_NUMBERS = _PLAIN | {id(bool), id(float)}
 
 
 def run(job: Mapping[str, Any]) -> list[Any]:
@@ -96,7 +97,7 @@ def _encode_answer(answer: Any) -> tuple[str, Any]:
             _update_digest(digest, answer)
             return "digest", digest.hexdigest()
     kind, payload = program.value_outcome(answer, MAX_NODES)[:2]
-    if kind == "value" and type(payload) is list and len(text := json.dumps(payload)) > _LARGE_TREE:
+    if kind == "value" and type(payload) is list and len(text := json_text(payload)) > _LARGE_TREE:
         return "digest", hashlib.sha256(text.encode()).hexdigest()
     return kind, payload
 
@@ -111,17 +112,17 @@ def _update_digest(digest: Any, value: Any) -> None:
     2 equals 2.0, True equals 1. Adds part by part, because the whole text may not fit in memory.
     """
     kind = type(value)
-    if kind in _NUMBERS:
-        digest.update(json.dumps(_number(value)).encode())
+    if id(kind) in _NUMBERS:
+        digest.update(json_text(_number(value)).encode())
         return
     if kind is not list and kind is not tuple:
         raise _Other
-    kinds = set(map(type, value))
+    kinds = _kinds(value)
     if kinds <= _PLAIN:
-        digest.update(f"{kind.__name__}{json.dumps(value)}".encode())
+        digest.update(f"{kind.__name__}{json_text(value)}".encode())
     elif kinds <= _NUMBERS:
-        digest.update(f"{kind.__name__}{json.dumps(list(map(_number, value)))}".encode())
-    elif kinds in ({list}, {tuple}) and _update_with_rows(digest, value, kind, *kinds):
+        digest.update(f"{kind.__name__}{json_text(list(map(_number, value)))}".encode())
+    elif kinds in _ROW_KINDS and _update_with_rows(digest, value, kind, type(value[0])):
         pass
     else:
         digest.update(f"{kind.__name__}(".encode())
@@ -136,7 +137,7 @@ def _update_with_rows(digest: Any, rows: Any, kind: type, row_kind: type) -> boo
 
     Returns False, and adds nothing, if the rows contain any other value.
     """
-    kinds = set(map(type, itertools.chain.from_iterable(rows)))
+    kinds = _kinds(itertools.chain.from_iterable(rows))
     if not kinds <= _NUMBERS:
         return False
     digest.update(f"{kind.__name__} of {row_kind.__name__}".encode())
@@ -146,6 +147,10 @@ def _update_with_rows(digest: Any, rows: Any, kind: type, row_kind: type) -> boo
             some = [row_kind(map(_number, row)) for row in some]
         digest.update(marshal.dumps(list(some), 2))  # 2: the last form without references
     return True
+
+
+def _kinds(values: Iterable[Any]) -> set[int]:
+    return set(map(id, map(type, values)))
 
 
 def _number(value: Any) -> Any:

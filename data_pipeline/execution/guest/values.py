@@ -14,23 +14,35 @@
     ["~", n]                           a container inside itself: the n-th level from outside
     ["o", "module.Type"]               anything else, subclasses of builtins included
 
-Encodes the parts of exact builtin types and those of `collections` only, so that no code of the
-program runs. Does not use pickle, because reading one runs code that its untrusted writer chose.
+Encodes the parts of exact builtin types and those of `collections` only. Compares types by identity
+and calls no method that a program can define or replace, so that no code of the program runs.
+Does not use pickle, because reading one runs code that its untrusted writer chose.
 Standard library only: this file also runs inside the sandbox.
 """
 
-import json
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass
 from typing import Any
+
+from data_pipeline.execution.guest.messages import json_text
 
 MAX_DEPTH = 100  # levels of nesting
 MAX_NODES = 200_000  # values in one result
 MAX_SHARING = 64  # keys of one container with the same hash; more are a deliberate collision
 
 _SMALL = 1 << 63
-_MAPPINGS = {Counter: "Counter", OrderedDict: "OrderedDict", defaultdict: "defaultdict"}
-_CONTAINERS = frozenset({list, tuple, dict, set, frozenset, deque, *_MAPPINGS})
+# By identity, because the hash and equality of a type are those of its metaclass.
+_SEQUENCES = {id(list): "l", id(tuple): "t", id(deque): "q"}
+_SETS = {id(set): "s", id(frozenset): "z"}
+_MAPPINGS = {
+    id(Counter): "Counter",
+    id(OrderedDict): "OrderedDict",
+    id(defaultdict): "defaultdict",
+}
+_CONTAINERS = {id(dict), *_SEQUENCES, *_SETS, *_MAPPINGS}
+# Keys whose hash and equality are Python's own: ordering an OrderedDict compares its keys.
+_PLAIN_KEYS = {id(kind) for kind in (str, int, float, bool, bytes, type(None))}
+_dict_items, _ordered_items = dict.items, OrderedDict.items
 _type_name = type.__dict__["__name__"].__get__
 _type_module = type.__dict__["__module__"].__get__
 
@@ -83,7 +95,7 @@ class _Encoder:
             return value if -_SMALL <= value < _SMALL else ["i", hex(value)]
         if kind is float:
             return ["f", repr(value)]
-        if kind in _CONTAINERS:
+        if id(kind) in _CONTAINERS:
             level = self.open.get(id(value))
             if level is not None:
                 return ["~", level]
@@ -106,21 +118,23 @@ class _Encoder:
         return ["o", _full_name(kind)]
 
     def container(self, value: Any, kind: type, depth: int) -> list[Any]:
-        if kind is dict or kind in _MAPPINGS:
-            tree: list[Any] = ["d"] if kind is dict else ["m", _MAPPINGS[kind]]
-            for key, item in dict.items(value):
+        if kind is dict or id(kind) in _MAPPINGS:
+            tree: list[Any] = ["d"] if kind is dict else ["m", _MAPPINGS[id(kind)]]
+            for key, item in _items(value, kind):
                 tree.append(self.encode(key, depth))
                 tree.append(self.encode(item, depth))
             return tree
         members = [self.encode(item, depth) for item in value]
-        if kind is list:
-            return ["l", *members]
-        if kind is tuple:
-            return ["t", *members]
-        if kind is deque:
-            return ["q", *members]
-        members.sort(key=json.dumps)
-        return ["s" if kind is set else "z", *members]
+        if id(kind) in _SEQUENCES:
+            return [_SEQUENCES[id(kind)], *members]
+        members.sort(key=json_text)
+        return [_SETS[id(kind)], *members]
+
+
+def _items(value: Any, kind: type) -> Any:
+    if kind is OrderedDict and all(id(type(key)) in _PLAIN_KEYS for key in dict.keys(value)):
+        return _ordered_items(value)
+    return _dict_items(value)
 
 
 def _full_name(kind: type) -> str:

@@ -1,0 +1,213 @@
+"""Holds each sample apart from all others: nothing left in memory, no state, no test, no signal."""
+
+import threading
+import time
+
+import pytest
+
+from data_pipeline.execution.outcomes import Raised, Value
+from data_pipeline.execution.service import (
+    Limits,
+    Sandbox,
+    Setup,
+    TraceLimits,
+    call_job,
+    stdin_job,
+    test_job,
+)
+from tests.support.dirty_programs import PAIRS, Pair
+from tests.support.leaks import MARK, SCANNER, make_secret, planting_jobs
+from tests.support.sandboxes import open_sandbox
+
+pytestmark = pytest.mark.sandbox
+LIMITS = Limits(cpu_seconds=5.0, wall_seconds=20.0, memory_bytes=512 << 20)
+
+
+@pytest.fixture(scope="module", params=["A", "B"])
+def single(request):
+    """A sandbox of one worker, so that every sample comes from the same process."""
+    with open_sandbox(tier=request.param, workers=1, limits=LIMITS) as made:
+        yield made
+
+
+# ---- what is left in memory
+
+
+def plant(sandbox: Sandbox) -> frozenset[str]:
+    text, digits = make_secret()
+    kinds = {result.kind for result in sandbox.map(planting_jobs(text))}
+    assert kinds == {"value", "exception", "died"}
+    return digits
+
+
+def scan(sandbox: Sandbox, rounds: int, **options) -> None:
+    planted = plant(sandbox)
+    for result in sandbox.map(call_job(SCANNER, "look(1)", **options) for _ in range(rounds)):
+        assert result.kind == "value" and result.tries == 1, result
+        found, readable = result.outcome.python()
+        assert readable > 100  # blocks of 64 KiB: the interpreter and all it has allocated
+        assert not planted & set(found)
+        assert found == []
+
+
+def test_the_scanner_finds_what_is_there(single):
+    """Without this, the tests below could pass by not looking."""
+    text, digits = make_secret()
+    found, _ = single.call(SCANNER, f"look({text!r})").outcome.python()
+    assert text.removeprefix(MARK) in digits & set(found)
+
+
+def test_a_sample_finds_nothing_of_earlier_ones(single):
+    scan(single, 25)
+    scan(single, 2, trace=TraceLimits(max_lines=20))
+    result = single.run(stdin_job(f"{SCANNER}\nprint(look())\n"))
+    assert result.kind == "value" and result.stdout.startswith("[[], ")
+
+
+@pytest.mark.slow
+def test_a_thousand_samples_find_nothing(single):
+    for _ in range(10):
+        scan(single, 50)
+
+
+def test_the_programs_process_never_holds_the_test(single):
+    text, _ = make_secret()
+    test = (
+        f"expected = {text!r}\n"
+        "def check(candidate):\n"
+        "    found, readable = candidate(1)\n"
+        "    assert readable > 100\n"
+        "    assert found == []\n"
+        "    assert expected[-64:] in candidate(expected)[0]\n"
+    )
+    assert single.run(test_job(SCANNER, test, "look")).outcome == Value(None)
+
+
+# ---- what is left in the interpreter
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name.replace(" ", "-"))
+def test_a_sample_leaves_the_interpreter_as_it_was(single, pair: Pair):
+    alone = single.call(pair.probe, "f()")
+    assert alone.kind == "value"
+    dirty, after = single.map([call_job(pair.dirty, "f()"), call_job(pair.probe, "f()")])
+    assert dirty.kind in ("value", "died", "exception")
+    assert (after.outcome, after.stdout) == (alone.outcome, alone.stdout)
+
+
+# ---- tests and their programs
+
+ENDING = ("StopIteration", "StopAsyncIteration", "GeneratorExit", "SystemExit", "KeyboardInterrupt")
+BODIES = (
+    "assert all(map(candidate, [1, 2, 3]))\n",
+    "for value in map(candidate, [1, 2]):\n    assert value == 5\n",
+    "assert list(map(candidate, [1, 2])) == []\n",
+    "assert not any(map(candidate, [1, 2]))\n",
+    "for x in filter(candidate, [1]):\n    assert False\n",
+    "assert sum(map(candidate, [1])) == 0\n",
+    "class Rows:\n    def __iter__(self): return self\n"
+    "    def __next__(self): return candidate(1)\nassert list(Rows()) == []\n",
+    "try:\n    candidate(1)\nexcept BaseException:\n    pass\n",
+    "assert list(iter(lambda: candidate(1), 5)) == []\n",
+)
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_an_exception_of_the_program_cannot_end_a_test_early(single, name):
+    program = f"def f(x):\n    raise {name}\n"
+    jobs = [test_job(program, body, "f") for body in BODIES]
+    for body, result in zip(BODIES, single.map(jobs), strict=True):
+        assert isinstance(result.outcome, Raised) and result.outcome.type == name, body
+    sub = f"class {name}({name}):\n    pass\n" + program
+    assert single.run(test_job(sub, BODIES[0], "f")).kind == "exception"
+    late = f"def f(x):\n    if x > 1:\n        raise {name}\n    return 1\n"
+    assert single.run(test_job(late, BODIES[0], "f")).kind == "exception"
+
+
+def test_a_dead_program_fails_a_test_that_catches_everything(single):
+    body = "try:\n    candidate(1)\nexcept BaseException:\n    pass\n"
+    for death in ("os._exit(0)", "os.kill(os.getpid(), 9)", "os.closerange(0, 64)"):
+        assert single.run(test_job(f"import os\ndef f(x): {death}\n", body, "f")).kind == "died"
+
+
+def test_a_program_cannot_replace_the_builtins_of_a_test(single):
+    program = "def all(x):\n    return True\nabs = any = all\ndef f(x):\n    return 0\n"
+    assert single.run(test_job(program, "assert all([f(1) == 5])", "f")).kind == "exception"
+    assert single.run(test_job(program, "assert abs(f(1) - 5) < 1", "f")).kind == "exception"
+    named = "def sum(a, b):\n    return a + b\n"
+    assert single.run(test_job(named, "assert sum(2, 3) == 5", "sum")).outcome == Value(None)
+
+
+# ---- time and workers
+
+
+def test_a_repeated_run_keeps_no_other_waiting():
+    """The sample waits and computes a little in each wall limit, so it gets nine of them."""
+    limits = Limits(cpu_seconds=1.0, wall_seconds=0.4)
+    nibbling = (
+        "import select\n"
+        "def f():\n"
+        "    while True:\n"
+        "        for _ in range(20_000): pass\n"
+        "        select.select([], [], [], 0.02)\n"
+    )
+    quick, longest = "def f(x):\n    return x\n", 0.0
+    with open_sandbox(workers=1, limits=limits) as sandbox:
+        sandbox.call(quick, "f(0)")
+        nibbler = threading.Thread(target=sandbox.call, args=(nibbling, "f()"))
+        nibbler.start()
+        while nibbler.is_alive():
+            started = time.monotonic()
+            assert sandbox.call(quick, "f(1)").outcome == Value(1)
+            longest = max(longest, time.monotonic() - started)
+    assert longest < 4 * limits.wall_seconds  # the first run has the only worker for one of them
+
+
+def test_callers_threads_may_end_before_their_worker(single):
+    """The kernel kills a worker with the thread that started it, so one thread starts them all."""
+    results = []
+    program = "import os\ndef f():\n    return os.getppid()\n"
+    with open_sandbox(tier=single.tier, workers=1, limits=LIMITS) as sandbox:
+        for _ in range(30):
+            caller = threading.Thread(target=lambda: results.append(sandbox.call(program, "f()")))
+            caller.start()
+            caller.join()
+    assert {result.tries for result in results} == {1}
+    assert len({result.outcome for result in results}) == 1
+
+
+def test_threads_of_one_sample_do_not_starve_another(single):
+    greedy = """
+import threading, time, select
+threading.stack_size(1 << 16)
+def f():
+    started = 0
+    try:
+        for _ in range(1000):
+            threading.Thread(target=select.select, args=([], [], [], 3), daemon=True).start()
+            started += 1
+    except RuntimeError:
+        pass
+    select.select([], [], [], 1.0)
+    return started
+"""
+    modest = """
+import threading
+def f():
+    out = []
+    for k in range(50):
+        thread = threading.Thread(target=out.append, args=(k,))
+        thread.start()
+        thread.join()
+    return len(out)
+"""
+    setup = Setup(threads=True)
+    with open_sandbox(tier=single.tier, workers=2, limits=LIMITS, setup=setup) as sandbox:
+        list(sandbox.map(call_job(modest, "f()") for _ in range(4)))  # starts both workers
+        results = []
+        thread = threading.Thread(target=lambda: results.append(sandbox.call(greedy, "f()")))
+        thread.start()
+        neighbours = [sandbox.call(modest, "f()") for _ in range(10)]
+        thread.join()
+    assert {one.outcome for one in neighbours} == {Value(50)}
+    assert 50 <= results[0].outcome.python() <= 1000
