@@ -7,6 +7,7 @@ from data_pipeline.claims import Claim
 from data_pipeline.monologue.arithmetic import count_operations
 from data_pipeline.monologue.expressions import ExpressionNarrator, free_names, joined
 from data_pipeline.monologue.speech import Clause, Join, Part
+from data_pipeline.monologue.wording import Source
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.tracing.replay import Occurrence
 
@@ -111,12 +112,11 @@ class AssignmentNarrator(ExpressionNarrator):
         return [*parts, self.say("with", *reads), Join.COMMA if reads else Join.SO, told]
 
     def _changes_claim(self, statement: ast.AugAssign) -> Claim | None:
-        code = self.program.source.code
-        target, value = code(statement.target), code(statement.value)
-        if target is None or value is None:
+        target = self.program.source.code(statement.target)
+        change = written_change(statement, self.program.source)
+        if target is None or change is None:
             return None
-        operator = _OPERATORS[type(statement.op)]
-        return self.text("changes", statement.lineno, target, f"{operator}= {value}")
+        return self.text("changes", statement.lineno, target, change)
 
     def _unshown(self, target: ast.expr, value: ast.expr, here: Occurrence) -> Sequence[Part]:
         """Tells an assignment of a value that cannot be written out: its size, or its code."""
@@ -136,6 +136,12 @@ class AssignmentNarrator(ExpressionNarrator):
         except (LiteralError, TypeError):
             return None
         return self.say("size", self.claim("size", here, target.id, str(items)))
+
+
+def written_change(statement: ast.AugAssign, source: Source) -> str | None:
+    """Returns "+= x" for an augmented assignment, if its right side can be quoted."""
+    value = source.code(statement.value)
+    return None if value is None else f"{_OPERATORS[type(statement.op)]}= {value}"
 
 
 def _is_constant(node: ast.expr) -> bool:

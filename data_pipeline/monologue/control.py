@@ -61,6 +61,8 @@ class ControlNarrator(ExpressionNarrator):
         following = self.run.events[here.end] if here.end < len(self.run.events) else None
         if following is None or following.kind != "line" or following.line == here.event.line:
             return None
+        if not self.labels:
+            return None
         return self.say("to", self.claim("next", here, "", str(following.line)))
 
     def _other(self, here: Occurrence) -> Sequence[Part]:
@@ -110,9 +112,10 @@ class ControlNarrator(ExpressionNarrator):
                 if following is None or following.kind != "line":
                     return []
                 claim = self.claim("next", here, "", str(following.line))
-                return [
-                    self.say("continue", self.text("bare", statement.lineno, "continue"), claim)
-                ]
+                bare = self.text("bare", statement.lineno, "continue")
+                if not self.labels:
+                    return [self.say("bare continue", bare)]
+                return [self.say("continue", bare, claim)]
         return [self.say("pass", self.text("bare", statement.lineno, "pass"))]
 
     def _with(self, statement: ast.With | ast.AsyncWith, here: Occurrence) -> Sequence[Part]:

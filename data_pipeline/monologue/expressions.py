@@ -29,8 +29,8 @@ _MUTABLE = (list, dict, set, bytearray)
 class ExpressionNarrator:
     """Makes claims about an occurrence of a line, and tells how its expressions come out."""
 
-    def __init__(self, run: Replay, program: Program, speaker: Speaker):
-        self.run, self.program, self.speaker = run, program, speaker
+    def __init__(self, run: Replay, program: Program, speaker: Speaker, *, labels: bool = True):
+        self.run, self.program, self.speaker, self.labels = run, program, speaker, labels
         self.say = speaker.say
         self.spoken: dict[int, set[ast.expr]] = {}  # line event -> parts told before its calls
 

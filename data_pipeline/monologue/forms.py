@@ -272,4 +272,107 @@ _INTRODUCTION: Mapping[str, Form] = {
     "bool": (("type",), ("the result of this call is a truth value",)),
     "NoneType": (("type",), ("the result of this call is `None`",)),
 }
-FORMS: Mapping[str, Form] = {**_STATE, **_EXPRESSIONS, **_CONTROL, **_CALLS, **_INTRODUCTION}
+_DEDUCTION: Mapping[str, Form] = {
+    "goal": (
+        ("goal",),
+        (
+            "we look for an input for which {0.n} returns {0.v}",
+            "the output {0.v} of {0.n} is given, and an input is wanted",
+            "{0.n} has to return {0.v}, and we look for arguments that make it so",
+        ),
+    ),
+    "exit": (
+        ("exit", "must"),
+        (
+            "only the `return` of {0.n} can give the output, so {1.n} must be {1.v}",
+            "the output has to come from the `return` of {0.n}, for which {1.n} must be {1.v}",
+        ),
+    ),
+    "exit bare": (("exit",), ("only the `return` of {0.n} can give the output",)),
+    "exit choice": (
+        ("gives",),
+        (
+            "one way to get the output is the `return` of {0.n}",
+            "we choose the way that ends with the `return` of {0.n}",
+        ),
+    ),
+    "needs": (
+        ("holds",),
+        ("to get there, {0.n} must be {0.truth}", "for that, {0.n} has to be {0.truth}"),
+    ),
+    "operand": (
+        ("must", "must"),
+        (
+            "for {0.n} to be {0.v}, {1.n} must be {1.v}",
+            "{0.n} is {0.v} only if {1.n} is {1.v}",
+        ),
+    ),
+    "set by": (
+        ("sets", "must"),
+        (
+            "{0.n} is set to {0.p}, so {1.n} must be {1.v}",
+            "{0.n} gets its value from {0.p}, and that must be {1.v}",
+        ),
+    ),
+    "changed by": (
+        ("changes", "must"),
+        ("before {0.n} is changed by {0.p}, {1.n} must be {1.v}",),
+    ),
+    "done by": (
+        ("does", "must"),
+        ("before {0.n}, {1.n} must be {1.v}", "when {0.n} runs, {1.n} must be {1.v} before it"),
+    ),
+    "appended by": (
+        ("does", "must"),
+        ("{0.n} adds the last item, so {1.n} must be {1.v}",),
+    ),
+    "argument": (
+        ("must",),
+        (
+            "nothing changes it before, so the argument {0.n} must be {0.v}",
+            "this fixes the argument {0.n}: it must be {0.v}",
+        ),
+    ),
+    "needs length": (("length_needed",), ("this takes exactly {0.raw} items in {0.n}",)),
+    "needs items": (("items_needed",), ("the items of {0.n} must be {0.v}, in this order",)),
+    "needs turns": (
+        ("turns_needed",),
+        ("each turn appends one item, so the loop over {0.n} must make exactly {0.raw} turns",),
+    ),
+    "built by changes": (
+        ("loop", "changes"),
+        ("{1.n} comes out of the loop over {0.n}, which updates it by {1.p}",),
+    ),
+    "built by sets": (
+        ("loop", "sets"),
+        ("{1.n} comes out of the loop over {0.n}, which sets it to {1.p}",),
+    ),
+    "built by does": (("loop", "does"), ("the loop over {0.n} builds it up by {1.n}",)),
+    "choice": (
+        ("after*",),
+        (
+            "one choice is {equal}",
+            "we choose {equal}",
+            "we can take {equal}",
+        ),
+    ),
+    "no choice": (("after*",), ("this leaves {equal}",)),
+    "check": (("outcome",), ("checking {0.n} forwards gives {0.v}",)),
+    "witness": (
+        ("outcome",),
+        (
+            "one such input is {0.n}, which returns {0.v}",
+            "{0.n} meets all this and returns {0.v}",
+            "so {0.n} is a witness: it returns {0.v}",
+        ),
+    ),
+    "bare continue": (("bare",), ("`continue` ends this iteration",)),
+}
+FORMS: Mapping[str, Form] = {
+    **_DEDUCTION,
+    **_STATE,
+    **_EXPRESSIONS,
+    **_CONTROL,
+    **_CALLS,
+    **_INTRODUCTION,
+}

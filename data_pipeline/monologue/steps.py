@@ -202,6 +202,4 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
             return None
         function = self.program.definition(self.run.events[first])
         line = function.lineno if function is not None else self.run.events[first].line
-        return self.say(
-            "result", Claim("result", Place(line, first, here.event.frame), call, value)
-        )
+        return Claim("result", Place(line, first, here.event.frame), call, value)
