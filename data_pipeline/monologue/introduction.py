@@ -1,139 +1,204 @@
-"""Writes the first two parts of a monologue: the function's purpose and its properties.
-
-States only facts that the syntax tree or the trace proves, or quotes from the docstring.
-"""
+"""Writes the first two parts of a monologue: the function's purpose and its properties."""
 
 import ast
 import re
+from collections.abc import Iterator
 
-from data_pipeline.monologue.steps import label
-from data_pipeline.monologue.wording import Words, code_of, join_words
+from data_pipeline.claims import Claim, Place
+from data_pipeline.monologue.program import Program
+from data_pipeline.monologue.speech import Join, Part, Sentence, Speaker, join
+from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.scopes import all_arguments
 from data_pipeline.tracing.replay import Replay
 
-
-def introduction(run: Replay, words: Words, *, labels: bool = True) -> str:
-    return (
-        f"### Understanding the Function\n{_understanding(run, words)}\n\n"
-        f"### Key Properties and Constraints\n{_properties(run, words, labels)}\n"
-    )
-
-
-def entry(run: Replay) -> ast.FunctionDef | None:
-    """Returns the function that the call runs."""
-    name = run.events[0].function.rpartition(".")[2] if run.events else ""
-    return run.functions.get(name)
+_FEWEST_WORDS = 6
+_MOST_QUOTE = 160
+_MOST_ACTS = 5
+_MOST_PROPERTIES = 4
+_MARKUP = re.compile(
+    r"https?://|www\.|``|:\w+:`|\.\. |\|>|>>>|@param|:param|:return|<[a-z/]|\*\*|\$|[⟦⟧\[\]`\"{}\\]"
+)
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def _understanding(run: Replay, words: Words) -> str:
-    function = entry(run)
-    if function is None:
-        return "The program defines what the call runs."
-    arguments = _arguments(function)
-    takes = f"takes {join_words(arguments)}" if arguments else "takes no arguments"
-    parts = [
-        words.choose((f"`{function.name}` {takes}.", f"The function `{function.name}` {takes}."))
-    ]
-    docstring = _first_sentence(ast.get_docstring(function))
-    if docstring:
-        parts.append(f'Its docstring says: "{docstring}"')
-    else:
-        parts.append(_shape(function, words))
-    return " ".join(parts)
+def introduction(
+    run: Replay, program: Program, speaker: Speaker, *, labels: bool = True
+) -> tuple[list[Sentence], list[Sentence]]:
+    """Returns the sentences on the function's purpose, and those on its properties."""
+    function = program.definition(run.events[0]) if run.events else None
+    introducer = _Introducer(run, program, speaker, "" if labels else " bare")
+    return introducer.purpose(function), introducer.properties(function)
 
 
-def _first_sentence(docstring: str | None) -> str:
+def quotable(docstring: str | None) -> str:
+    """Returns a docstring's first sentence, if it is plain prose of some length; else ""."""
     if not docstring:
         return ""
-    paragraph = docstring.strip().split("\n\n")[0]
-    sentence = re.split(r"(?<=[.!?;])\s", " ".join(paragraph.split()))[0]
-    sentence = re.sub(r"[`\"⟦⟧\[\]]", "", sentence).strip()
-    return sentence if 8 < len(sentence) <= 160 else ""
+    paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
+    sentence = re.split(r"(?<=[.!?;])\s", paragraph)[0]
+    if _MARKUP.search(sentence) or len(sentence) > _MOST_QUOTE or not sentence.isprintable():
+        return ""
+    words = re.findall(r"[A-Za-z][A-Za-z'-]*", sentence)
+    is_prose = len(words) >= _FEWEST_WORDS and len(words) >= 0.7 * len(sentence.split())
+    return sentence if is_prose else ""
 
 
-def _arguments(function: ast.FunctionDef) -> list[str]:
-    a = function.args
-    names = [f"`{arg.arg}`" for arg in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
-    if a.vararg:
-        names.append(f"any further positional arguments as `{a.vararg.arg}`")
-    if a.kwarg:
-        names.append(f"keyword arguments as `{a.kwarg.arg}`")
-    return names
+class _Introducer:
+    def __init__(self, run: Replay, program: Program, speaker: Speaker, suffix: str):
+        self.run, self.program, self.say, self.suffix = run, program, speaker.say, suffix
+        self.speaker = speaker
+        self.code = program.source.code
+
+    def purpose(self, function: _Function | None) -> list[Sentence]:
+        if function is None:
+            return []
+        place = Place(function.lineno)
+        names = ", ".join(_spelled(function.args))
+        takes = Claim("takes", place, function.name, names)
+        parts: list[Part] = [self.say("takes" if names else "takes nothing", takes)]
+        quote = quotable(ast.get_docstring(function))
+        if quote:
+            told = self.say("quote", Claim("quote", place, function.name, quote))
+            parts += [Join.STOP, told]
+        acts = [act for act in map(self.act, function.body) if act is not None]
+        if len(acts) > _MOST_ACTS:
+            acts = [*acts[: _MOST_ACTS - 1], acts[-1]]
+        if not quote or len(acts) <= 2:
+            for number, act in enumerate(acts):
+                first = Join.IT if number == 0 else Join.COMMA
+                last = Join.AND if len(acts) == 2 else Join.COMMA_AND
+                parts += [last if number and number == len(acts) - 1 else first, act]
+        sentence = join(parts)
+        return [] if sentence is None else [sentence]
+
+    def act(self, statement: ast.stmt) -> Part:
+        """Words what a statement does, on its text alone."""
+        for form, claim in self._acts(statement):
+            return self.say(f"intro {form}", claim) if _is_quoted(claim) else None
+        return None
+
+    def _acts(self, node: ast.stmt) -> Iterator[tuple[str, Claim]]:
+        place = Place(node.lineno)
+
+        def claim(kind: str, part: ast.AST | None, value: str = "") -> Claim:
+            return Claim(
+                kind, place, (self.code(part, 50) if part is not None else "") or "", value
+            )
+
+        match node:
+            case ast.For(target=target, iter=iterated):
+                yield "loop", claim("loop", iterated, self.code(target) or "")
+            case ast.While(test=test) if not isinstance(test, ast.Constant):
+                yield "while", claim("while", test)
+            case ast.If(test=test):
+                yield "test", claim("test", test)
+            case ast.Assign(targets=[target], value=value):
+                constant = not any(isinstance(n, ast.Name | ast.Call) for n in ast.walk(value))
+                yield (
+                    "starts" if constant else "sets",
+                    claim("sets", target, self.code(value, 50) or ""),
+                )
+            case ast.AugAssign(target=ast.Name()):
+                pass
+            case ast.Return(value=ast.expr() as value):
+                yield "gives", claim("gives", value)
+            case ast.Expr(value=ast.Yield(value=ast.expr() as value)):
+                yield "hands", claim("hands", value)
+            case ast.Expr(value=ast.Call() as call):
+                yield "does", claim("does", call)
+            case ast.FunctionDef(name=name):
+                yield "defines", Claim("defines", place, name)
+            case ast.Try():
+                yield "guards", Claim("guards", place, "try")
+            case ast.With(items=items):
+                yield "opens", claim("opens", items[0].context_expr)
+            case ast.Match(subject=subject, cases=cases):
+                yield "matches", claim("matches", subject, str(len(cases)))
+            case ast.Raise(exc=ast.Call(func=kind)) | ast.Raise(exc=ast.Name() as kind):
+                yield "throws", claim("throws", kind)
+
+    def properties(self, function: _Function | None) -> list[Sentence]:
+        parts: list[Part] = []
+        seen = set()
+        for node in ast.walk(function) if function is not None else ():
+            if isinstance(node, ast.For | ast.While | ast.If | ast.Raise):
+                for form, claim in self._acts(node):
+                    known = (claim.kind, claim.subject) in seen or not _is_quoted(claim)
+                    if not known and len(parts) < _MOST_PROPERTIES:
+                        seen.add((claim.kind, claim.subject))
+                        parts.append(self.say(f"property {form}{self.suffix}", claim))
+        parts += [*self._calls(function), self._globals(function), *self._mutations(function)]
+        sentences = [join([part]) for part in [*parts, self._result()]]
+        return [sentence for sentence in sentences if sentence is not None]
+
+    def _calls(self, function: _Function | None) -> list[Part]:
+        name = function.name if function is not None else ""
+        place = Place(function.lineno if function is not None else 0)
+        called = dict.fromkeys(e.function.rpartition(".")[2] for e in self.run.events[1:]
+                               if e.kind == "call" and self.program.definition(e))  # fmt: skip
+        parts: list[Part] = []
+        if name in called and self._is_recursive(name):
+            parts.append(self.say("recursive", Claim("recursive", place, name)))
+        helpers = [Claim("helper", place, other) for other in called if other != name][:4]
+        return [*parts, self.say("helper", *helpers) if helpers else None]
+
+    def _is_recursive(self, name: str) -> bool:
+        open_depths: list[tuple[int, int]] = []
+        for at, event in enumerate(self.run.events):
+            if event.kind == "call" and event.function.rpartition(".")[2] == name:
+                if any(last > at for _, last in open_depths):
+                    return True
+                open_depths.append(self.run.frames[event.frame])
+        return False
+
+    def _globals(self, function: _Function | None) -> Part:
+        if function is None:
+            return None
+        local = {n.id for n in ast.walk(function) if isinstance(n, ast.Name)
+                 and not isinstance(n.ctx, ast.Load)} | set(_names(function.args))  # fmt: skip
+        read = dict.fromkeys(n.id for n in ast.walk(function) if isinstance(n, ast.Name)
+                             and n.id in self.program.globals and n.id not in local)  # fmt: skip
+        place = Place(function.lineno)
+        claims = [Claim("constant", place, name, self.program.globals[name]) for name in read]
+        return self.say("constants", *claims[:3]) if claims else None
+
+    def _mutations(self, function: _Function | None) -> list[Part]:
+        """Tells the arguments that the run changes although no statement binds their name."""
+        if function is None:
+            return []
+        stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name)
+                  and not isinstance(n.ctx, ast.Load)}  # fmt: skip
+        place = Place(function.lineno)
+        return [
+            self.say("mutated", Claim("mutated", place, name))
+            for name in self.run.events[0].changed
+            if name not in stored and len(set(self.run.history(0, name)[1])) > 1
+        ][:3]
+
+    def _result(self) -> Part:
+        text = self.run.trace.result or ""
+        try:
+            value = parse_literal(text)
+        except LiteralError:
+            return None
+        kind = Claim("type", Place(0), "", type(value).__name__)
+        if isinstance(value, list | tuple | str | dict | set):
+            return self.say(kind.value, kind, Claim("length", Place(0), "", str(len(value))))
+        return self.say(kind.value, kind) if kind.value in _PLAIN else None
 
 
-def _shape(function: ast.FunctionDef, words: Words) -> str:
-    own = [node for node in ast.walk(function) if isinstance(node, ast.stmt)]
-    loops = any(isinstance(node, ast.For | ast.While) for node in own)
-    branches = any(isinstance(node, ast.If | ast.Match) for node in own)
-    how = {
-        (False, False): "without loops or branches",
-        (True, False): "in a loop",
-        (False, True): "by testing conditions",
-        (True, True): "in a loop that tests conditions"
-        if any(
-            isinstance(part, ast.If)
-            for node in own
-            if isinstance(node, ast.For | ast.While)
-            for part in ast.walk(node)
-        )
-        else "with loops and conditions",
-    }[loops, branches]
-    return words.choose((f"It works {how}.", f"It computes its result {how}."))
+def _is_quoted(claim: Claim) -> bool:
+    """Returns whether the code that a claim is about could be quoted."""
+    return bool(claim.subject) and (bool(claim.value) or claim.kind not in ("sets", "loop"))
 
 
-def _properties(run: Replay, words: Words, labels: bool) -> str:
-    function = entry(run)
-    facts: list[str] = []
-    scope = function if function is not None else run.tree
-    for node in ast.walk(scope):
-        at = f" at {label(node.lineno)}" if labels and hasattr(node, "lineno") else ""
-        if isinstance(node, ast.For):
-            code = code_of(node.iter, 60)
-            facts.append(f"The loop{at} goes over {code}." if code else f"There is a loop{at}.")
-        elif isinstance(node, ast.While):
-            code = code_of(node.test, 60)
-            facts.append(f"The loop{at} goes on while {code}." if code else f"There is a loop{at}.")
-        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call | ast.Name):
-            kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-            code = code_of(kind, 40)
-            if code:
-                facts.append(f"It can raise {code}{at}.")
-    facts = list(dict.fromkeys(facts))[:4]
-    helpers = sorted({e.function.rpartition(".")[2] for e in run.events if e.kind == "call"})
-    name = function.name if function is not None else ""
-    if len(run.calls_of(name)) > 1:
-        facts.append(f"`{name}` calls itself.")
-    others = [f"`{h}`" for h in helpers if h in run.functions and h != name][:4]
-    if others:
-        facts.append(
-            f"In this run {join_words(others)} {'is' if len(others) == 1 else 'are'} called too."
-        )
-    facts += _mutations(run, function)
-    kind = (run.trace.result or "")[:1]
-    kinds = {"[": "a list", "(": "a tuple", "'": "a string", '"': "a string", "{": "a dict or set"}
-    if run.trace.result in ("True", "False"):
-        facts.append("The result of this call is a truth value.")
-    elif kind in kinds:
-        facts.append(f"The result of this call is {kinds[kind]}.")
-    elif kind.isdigit() or kind == "-":
-        facts.append("The result of this call is a number.")
-    return "\n".join(f"- {fact}" for fact in facts) or "- It is a single statement of work."
+_PLAIN = frozenset(("int", "float", "bool", "NoneType"))
 
 
-def _mutations(run: Replay, function: ast.FunctionDef | None) -> list[str]:
-    """Describes arguments that the run changed in place.
+def _names(arguments: ast.arguments) -> list[str]:
+    return [argument.arg for argument in all_arguments(arguments)]
 
-    These change although no statement binds their name.
-    """
-    if function is None or not run.events:
-        return []
-    stored = {
-        node.id
-        for node in ast.walk(function)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del)
-    }
-    changed = [
-        name
-        for name in run.events[0].changed
-        if name not in stored and len(set(run.history(0, name)[1])) > 1
-    ]
-    return [f"The argument `{name}` is changed in place." for name in changed[:3]]
+
+def _spelled(arguments: ast.arguments) -> list[str]:
+    stars = {arguments.vararg: "*", arguments.kwarg: "**"}
+    return [stars.get(a, "") + a.arg for a in all_arguments(arguments)]

@@ -1,63 +1,98 @@
-"""Describes one executed line in a sentence: its code, the values it read and its effect."""
+"""Tells one executed line: the claims it makes, in the order of a sentence."""
 
 import ast
+from collections.abc import Sequence
 
-from data_pipeline.monologue.wording import Words, code_of, join_words
-from data_pipeline.pyx.prompts import FIRST_LABEL
-from data_pipeline.tracing.replay import Occurrence, Replay
-
-_MOST_READ = 3
-
-
-def label(line: int) -> str:
-    return f"[L{line + FIRST_LABEL - 1}]"
+from data_pipeline.claims import Claim, Place
+from data_pipeline.monologue.assignments import AssignmentNarrator
+from data_pipeline.monologue.control import ControlNarrator
+from data_pipeline.monologue.expressions import header_parts, joined
+from data_pipeline.monologue.speech import Clause, Join, Part, Sentence, join
+from data_pipeline.tracing.replay import Occurrence
 
 
-class LineNarrator:
-    """Writes sentences about occurrences of a run."""
+class LineNarrator(AssignmentNarrator, ControlNarrator):
+    """Writes a sentence about an occurrence of a line; None if the line shows no effect."""
 
-    def __init__(self, run: Replay, words: Words):
-        self.run, self.words = run, words
+    def line(self, here: Occurrence) -> Sentence | None:
+        parts = list(self._line(here))
+        parts += self._end(here)
+        return join(parts, self.program.first_line(here.event))
 
-    def line(self, here: Occurrence) -> str | None:
-        """Returns the sentence of a line; None if it does nothing visible (a bare `try:`)."""
-        statement = self.run.statements.get(here.event.line)
+    def turn(self, here: Occurrence) -> Sentence | None:
+        """Tells a loop's header, where a turn begins or the loop ends."""
+        statement = self.program.statement(here.event)
+        line = self.program.first_line(here.event)
+        if self._exception_type(here) is not None:
+            return self.line(here)
+        if isinstance(statement, ast.While):
+            return join(self._while(statement, here), line)
+        assert isinstance(statement, ast.For | ast.AsyncFor)
+        if not here.event.branch:
+            return join(self._loop_ends(statement, here), line)
+        turn = self.claim("turn", here, "", str(here.event.iteration))
+        names = [n.id for n in ast.walk(statement.target) if isinstance(n, ast.Name)]
+        values = [self.after(here, name) for name in dict.fromkeys(names)]
+        shown = [c for c in values if c and self.speaker.words.value(c.value) is not None]
+        told = self.say("turn", turn, *shown) if shown else self.say("bare turn", turn)
+        return join([told], line)
+
+    def _line(self, here: Occurrence) -> Sequence[Part]:
+        statement = self.program.statement(here.event)
         raised = self._exception_type(here)
-        if raised is not None and not isinstance(statement, ast.For | ast.While):
-            code = code_of(statement) if isinstance(statement, ast.Raise) else None
-            subject = code or "this line"
-            return f"{subject.capitalize() if not code else subject} raises {raised}"
+        if raised is not None:
+            return self._raise(statement, here, raised)
         match statement:
             case None:
-                return self._handler(here)
-            case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
+                return self._other(here)
+            case ast.Assign() | ast.AnnAssign():
                 return self._assignment(statement, here)
+            case ast.AugAssign():
+                return self._augmented(statement, here)
             case ast.Return():
                 return self._return(statement, here)
             case ast.If(test=test):
                 return self._if(test, here)
-            case ast.Expr(value=ast.Constant()):
-                return None
             case ast.Expr(value=expression):
                 return self._expression(expression, here)
             case ast.Assert(test=test):
-                code = code_of(test)
-                return f"The assertion {code} holds" if code else "The assertion holds"
-            case ast.FunctionDef(name=name):
-                return f"The inner function `{name}` is defined"
+                holds = self.say("holds", self.code_claim("branch", here, test, "True"))
+                return [*self.put_or_parts(here, test), Join.SO, holds]
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                return [self.say("defines", self.text("defines", statement.lineno, name))]
+            case ast.ClassDef(name=name):
+                return [self.say("defines class", self.text("defines", statement.lineno, name))]
             case ast.Import() | ast.ImportFrom():
-                return f"{code_of(statement) or 'The import'} runs"
+                return [self.say("imports", self.code_claim("imports", here, statement))]
+            case ast.Match(subject=subject):
+                text = self.arithmetic(here, subject).text(subject)
+                claim = self.code_claim("evaluates", here, subject, text or "")
+                return [self.say("subject", claim if text else None)]
             case ast.Delete():
-                return f"{code_of(statement) or 'The deletion'} runs"
-            case ast.Break():
-                return self.words.choose(("`break` leaves the loop", "`break` ends the loop early"))
-            case ast.Continue():
-                return self.words.choose(
-                    ("`continue` starts the next turn", "`continue` ends this turn early")
-                )
-            case ast.With():
-                return "The `with` block is entered"
-        return None
+                gone = [self.say("gone", self.claim("gone", here, n)) for n in here.event.gone]
+                return [*joined(gone, Join.AND), Join.COMMA_AND, *self.changes(here)]
+            case ast.Break() | ast.Continue() | ast.Pass():
+                return self._bare(statement, here)
+            case ast.With() | ast.AsyncWith():
+                return self._with(statement, here)
+        return []
+
+    def _end(self, here: Occurrence) -> Sequence[Part]:
+        """Tells that the frame ends with this line although it is no `return`."""
+        end = self.run.line_end(here)
+        if end is None or end.kind != "return" or here.event.branch is not None:
+            return []
+        if isinstance(self.program.statement(here.event), ast.Return):
+            return []
+        if self.program.is_generator(here.event.frame):
+            return []
+        name = here.event.function.rpartition(".")[2]
+        if name == "__init__":
+            return []
+        return [
+            Join.STOP,
+            self.say("falls off", self.claim("returns", here, name, end.value or "")),
+        ]
 
     def _exception_type(self, here: Occurrence) -> str | None:
         for event in self.run.events[here.at + 1 : here.end + 1]:
@@ -65,187 +100,106 @@ class LineNarrator:
                 return event.raised.type
         return None
 
-    def _handler(self, here: Occurrence) -> str | None:
-        source = self.run.trace.program.split("\n")[here.event.line - 1].strip()
-        if not source.startswith("except") or "`" in source or here.event.branch is None:
+    def _raise(self, statement: ast.stmt | None, here: Occurrence, kind: str) -> Sequence[Part]:
+        claim = self.claim("raises", here, "", kind)
+        if isinstance(statement, ast.Raise) and statement.exc is not None:
+            called = isinstance(statement.exc, ast.Call)
+            name = self.program.source.code(statement.exc.func if called else statement.exc)
+            if name is not None and name.rpartition(".")[2] == kind:
+                return [self.say("throws", self.text("throws", statement.lineno, name), claim)]
+        reads = self.reads(here, *header_parts(statement)) if statement is not None else []
+        return [self.say("with", *reads), Join.COMMA, self.say("raises", claim)]
+
+    def _expression(self, expression: ast.expr, here: Occurrence) -> Sequence[Part]:
+        match expression:
+            case ast.Constant():
+                return []
+            case ast.Yield(value=value):
+                end = self.run.line_end(here)
+                if end is None or end.kind != "yield":
+                    return []
+                parts = self.put_or_parts(here, value) if value is not None else []
+                claim = self.claim("yields", here, "", end.value or "")
+                return [*parts, Join.SO, self.say("yields", claim)]
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append"), args=[item]):
+                told = self._append(name, item, here)
+                if told is not None:
+                    return [*self.parts(here, item, whole=True), Join.SEMICOLON, told]
+        changed = self.changed_claims(here)
+        parts = [*self.items(here, expression), Join.SEMICOLON, *self.parts(here, expression)]
+        parts = parts if any(isinstance(part, Clause) for part in parts) else []
+        if changed:
+            does = self.text_of_code("does", here, expression)
+            told = self.say("does", does, *changed) or self.say("all now", *changed)
+            if parts:
+                return [*parts, Join.STOP, told]
+            reads = [c for c in self.reads(here, expression) if c.subject not in here.event.changed]
+            return [self.say("with", *reads), Join.COMMA, told]
+        if here.event.changed:
+            return [*parts]
+        return [*parts, Join.STOP, self._without_effect(expression, here)]
+
+    def _without_effect(self, expression: ast.expr, here: Occurrence) -> Part:
+        match expression:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name))):
+                does = self.text_of_code("does", here, expression)
+                before = self.before(here, name)
+                told = self.say("does still", does, before, self.after(here, name))
+                if told is not None:
+                    return told
+        quiet, reads = self.code_claim("quiet", here, expression), self.reads(here, expression)
+        return self.say("quiet with", quiet, *reads) if reads else self.say("quiet", quiet)
+
+    def _append(self, name: str, item: ast.expr, here: Occurrence) -> Part:
+        text = self.arithmetic(here, item).text(item)
+        if text is None:
             return None
-        code = source.partition("#")[0].strip().rstrip(":")
-        verb = "matches" if here.event.branch else "does not match"
-        return f"The handler `{code}` {verb}{self._control_clause(here)}"
+        return self.say("appends", self.claim("appends", here, name, text), self.after(here, name))
 
-    # ---- assignments and expressions
-
-    def _assignment(self, statement, here: Occurrence) -> str:
-        code = code_of(statement) or "the assignment"
-        changed = self._changed_values(here)
-        aug = isinstance(statement, ast.AugAssign)
-        targets = [statement.target] if not isinstance(statement, ast.Assign) else statement.targets
-        notes = self._read_values_clause(statement.value, here, leave=set())
-        names = [node.id for node in targets if isinstance(node, ast.Name)]
-        if len(names) == 1 and len(targets) == 1:
-            name = names[0]
-            text = self.run.value(here.event.frame, name, here.at)
-            value = self.words.value(text)
-            if value is None:
-                return f"{_sentence(code)} runs{notes}"
-            before = self.words.value(self.run.value(here.event.frame, name, here.at - 1))
-            if aug and before is not None and before != value:
-                return self.words.choose(
-                    (
-                        f"`{name}` goes from {before} to {value} by {code}{notes}",
-                        f"{_sentence(code)} changes `{name}` from {before} to {value}{notes}",
-                    )
-                )
-            if isinstance(statement.value, ast.Constant):
-                return self.words.choose(
-                    (f"`{name}` is set to {value}", f"`{name}` is initialized to {value}",
-                     f"{_sentence(code)} sets `{name}` to {value}")
-                )  # fmt: skip
-            return self.words.choose(
-                (
-                    f"{_sentence(code)} sets `{name}` to {value}{notes}",
-                    f"`{name}` becomes {value} by {code}{notes}",
-                    f"`{name}` is set to {value} by {code}{notes}",
-                )
-            )
-        if not changed:
-            return f"{_sentence(code)} runs{notes}"
-        told = "; ".join(f"`{name}` becomes {value}" for name, value in changed)
-        return f"{_sentence(code)} runs{notes}: {told}"
-
-    def _expression(self, expression: ast.expr, here: Occurrence) -> str | None:
+    def _return(self, statement: ast.Return, here: Occurrence) -> Sequence[Part]:
+        value = statement.value
         end = self.run.line_end(here)
-        if isinstance(expression, ast.Yield | ast.YieldFrom):
-            value = self.words.value(end.value) if end is not None else None
-            if end is not None and end.kind == "yield" and value is not None:
-                return f"{code_of(expression) or 'The generator'} hands out {value}"
-            return f"{code_of(expression) or 'The generator'} runs"
-        code = code_of(expression) or "this call"
-        notes = self._read_values_clause(
-            expression, here, leave=set(dict(self._changed_values(here)))
-        )
-        changed = self._changed_values(here)
-        if not changed:
-            return f"{_sentence(code)} runs{notes}"
-        told = "; ".join(
-            self.words.choose((f"`{name}` becomes {value}", f"`{name}` is now {value}"))
-            for name, value in changed
-        )
-        return f"{_sentence(code)} runs{notes}: {told}"
+        if end is None or end.kind != "return":
+            text = self.arithmetic(here, value).text(value) if value is not None else None
+            waits = self.code_claim("waits", here, value, text) if value and text else None
+            return [self.say("waits", waits)]
+        name = here.event.function.rpartition(".")[2]
+        returns = self.claim("returns", here, name, end.value or "")
+        inner = here.event.frame != 0
+        told = self._inner_result(here, end.value) if inner else self.say("returns", returns)
+        if value is None or isinstance(value, ast.Constant):
+            return [told or self.say("inner returns" if inner else "returns", returns)]
+        gives = self.text_of_code("gives", here, value)
+        if isinstance(value, ast.Name) and not inner:
+            return [self.say("returns name", gives, returns) or told or self.say("gives", gives)]
+        items = self.items(here, value)
+        parts = [*items, Join.SEMICOLON, *self.put_or_parts(here, value)]
+        parts = parts if any(isinstance(part, Clause) for part in parts) else []
+        told = told or (self.say("inner returns", returns) if inner else None)
+        if told is None:
+            return [*parts, Join.COMMA_AND, self.say("gives", gives)]
+        if parts:
+            return [*parts, Join.SEMICOLON, told]
+        reads = [] if isinstance(value, ast.Tuple) else self.reads(here, value)
+        if inner:
+            result = self._result_claim(here, end.value)
+            return [
+                self.say("with", *reads),
+                Join.COMMA,
+                self.say("result of", gives, result) or told,
+            ]
+        by_code = self.say("returns with", gives, returns, *reads) if reads else None
+        return [by_code or self.say("returns name", gives, returns) or told]
 
-    def _changed_values(self, here: Occurrence) -> list[tuple[str, str]]:
-        """Returns (name, value) for each change of a line that can be written out."""
-        rows = ((name, self.words.value(text)) for name, text in here.event.changed.items())
-        return [(name, value) for name, value in rows if value is not None][:4]
+    def _inner_result(self, here: Occurrence, value: str | None) -> Part:
+        """Tells which call returns here: "`fact(n=3)` returns 6"."""
+        return self.say("result", self._result_claim(here, value))
 
-    def _read_values_clause(self, node: ast.AST | None, here: Occurrence, leave: set[str]) -> str:
-        """Returns " (`a` = 3, `b` = 4)": the variables an expression reads, before the line."""
-        if node is None:
-            return ""
-        names = [
-            part.id
-            for part in ast.walk(node)
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)
-        ]
-        notes = []
-        for name in dict.fromkeys(names):
-            text = self.run.value(here.event.frame, name, here.at - 1)
-            value = self.words.value(text) if text is not None and name not in leave else None
-            if value is not None and len(notes) < _MOST_READ:
-                notes.append(f"`{name}` = {value}")
-        return f" ({', '.join(notes)})" if notes else ""
-
-    # ---- where control goes
-
-    def _if(self, test: ast.expr, here: Occurrence) -> str:
-        taken = here.event.branch
-        notes = self._read_values_clause(test, here, leave=set())
-        code = code_of(test)
-        if taken is None:
-            return f"{code or 'The condition'} is tested{notes}"
-        if code and isinstance(test, ast.Compare):
-            verdict = f"{code} is {taken}"
-        else:
-            word = self.words.choose(
-                ("holds", "is met") if taken else ("does not hold", "is not met")
-            )
-            verdict = f"{'The condition ' if not code else ''}{code or ''}".strip() + f" {word}"
-        return f"{verdict}{notes}{self._control_clause(here)}"
-
-    def _control_clause(self, here: Occurrence) -> str:
-        following = self.run.events[here.end] if here.end < len(self.run.events) else None
-        if following is None or following.kind != "line" or following.frame != here.event.frame:
-            return ""
-        if following.line == here.event.line:
-            return ""
-        words = self.words.choose(("control goes to", "execution continues at", "we go to"))
-        return f", so {words} {label(following.line)}"
-
-    def turn(self, here: Occurrence) -> str:
-        """Returns the sentence of a loop's header, where a turn begins or the loop ends."""
-        statement = self.run.statements[here.event.line]
-        number = here.event.iteration if here.event.branch else None
-        total = here.totals[here.event.line][0]
-        if isinstance(statement, ast.While):
-            code = code_of(statement.test) or "the condition"
-            notes = self._read_values_clause(statement.test, here, leave=set())
-            holds = "holds" if here.event.branch else "does not hold"
-            if number is not None:
-                return f"Iteration {number}: {code} {holds}{notes}"
-            ends = (
-                f"the loop {self._iterations_clause(total)}"
-                if here.event.branch is False
-                else "it stops"
-            )
-            return f"{_sentence(code)} {holds}{notes}, so {ends}"
-        assert isinstance(statement, ast.For)
-        if number is None:
-            if here.event.branch is None:
-                return "The loop is left by an exception"
-            code = code_of(statement.iter, 50)
-            over = f" over {code}" if code else ""
-            return f"The loop{over} {self._iterations_clause(total)}"
-        names = [n.id for n in ast.walk(statement.target) if isinstance(n, ast.Name)]
-        values = []
-        for name in names[:3]:
-            text = self.run.value(here.event.frame, name, here.at)
-            value = self.words.value(text)
-            if value is not None:
-                values.append(f"`{name}` is {value}")
-        told = f": {join_words(values)}" if values else " begins"
-        return f"Iteration {number}{told}"
-
-    def _iterations_clause(self, total: int) -> str:
-        if total == 0:
-            return "makes 0 iterations"
-        turns = "1 iteration" if total == 1 else f"{total} iterations"
-        return self.words.choose((f"ends after {turns}", f"is complete after {turns}"))
-
-    def _return(self, statement: ast.Return, here: Occurrence) -> str:
-        end = self.run.line_end(here)
-        outer = here.event.frame == 0
-        function = here.event.function.rpartition(".")[2]
-        who = "The function" if outer or not function.isidentifier() else f"`{function}`"
-        value = self.words.value(end.value) if end is not None else None
-        if value is None:
-            return f"{who} returns here"
-        if isinstance(statement.value, ast.Name) and outer:
-            return f"{who} returns `{statement.value.id}`, which is {value}"
-        code = code_of(statement.value, 70) if statement.value is not None else None
-        if code is None or isinstance(statement.value, ast.Constant | ast.Name):
-            return f"{who} returns {value}"
-        notes = self._read_values_clause(statement.value, here, leave=set())
-        return self.words.choose(
-            (
-                f"{code} evaluates to {value}{notes}, and {who.lower()} returns {value}"
-                if outer
-                else f"{code} evaluates to {value}{notes}, so {who} returns {value}",
-                f"With {notes[2:-1]}, {code} comes to {value}; {who} returns {value}"
-                if notes and outer
-                else f"{code} comes to {value}{notes}; {who} returns {value}",
-            )
-        ).replace("; The function", "; the function")
-
-
-def _sentence(text: str) -> str:
-    return text if text.startswith("`") else text[:1].upper() + text[1:]
+    def _result_claim(self, here: Occurrence, value: str | None) -> Claim | None:
+        first = self.run.frames[here.event.frame][0]
+        call = self.program.call_text(self.run.events[first])
+        if call is None or value is None:
+            return None
+        function = self.program.definition(self.run.events[first])
+        line = function.lineno if function is not None else self.run.events[first].line
+        return Claim("result", Place(line, first, here.event.frame), call, value)

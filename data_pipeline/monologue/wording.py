@@ -20,6 +20,12 @@ class Words:
         self._random = random.Random(seed)
         self.values = values
 
+    def with_room(self, values: int) -> "Words":
+        """Returns the same choices with another maximum length of values."""
+        longer = Words("", values)
+        longer._random = self._random
+        return longer
+
     def choose(self, options: Sequence[str]) -> str:
         return options[self._random.randrange(len(options))]
 
@@ -29,24 +35,31 @@ class Words:
 
 @functools.lru_cache(maxsize=4096)
 def shorten_value(text: str, most: int) -> str | None:
-    """Shortens a value's text to `most` characters; returns None if it is no literal."""
-    if text.startswith("<") or "\n" in text or "`" in text or "⟦" in text or "⟧" in text:
+    """Shortens a value's text to `most` characters; returns None if it cannot be shown.
+
+    Shows literals, and instances as `Point(x=1, y=2)`; neither addresses nor cut texts.
+    """
+    if text.startswith("<") or any(mark in text for mark in "\n`⟦⟧…") or "..." in text:
         return None
-    cut = text.endswith("⟩") and "…⟨+" in text
-    if not cut:
-        try:
-            value = parse_literal(text)
-        except LiteralError:
-            return None
-        if "..." in text or "…" in text:
-            return None
-        if len(text) <= most:
-            return text
-        if isinstance(value, list | tuple) and len(value) > 2:
-            return _short_sequence(value, most)
-        if isinstance(value, str) and text[0] == text[-1]:
-            return text[: most - 2].rstrip("\\") + "…" + text[0]
+    try:
+        value = parse_literal(text)
+    except LiteralError:
+        return text if len(text) <= most and _is_instance(text) else None
+    if len(text) <= most:
+        return text
+    if isinstance(value, list | tuple) and len(value) > 2:
+        return _short_sequence(value, most)
+    if isinstance(value, str) and text[0] == text[-1]:
+        return text[: most - 2].rstrip("\\") + "…" + text[0]
     return None
+
+
+def _is_instance(text: str) -> bool:
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return isinstance(node, ast.Call) and "<" not in text
 
 
 def _short_sequence(value: list | tuple, most: int) -> str | None:
@@ -64,15 +77,69 @@ def _short_sequence(value: list | tuple, most: int) -> str | None:
     return f"{opening}{', '.join(kept)}, ..., {last}{closing}"
 
 
-def code_of(node: ast.AST, most: int = MOST_CODE) -> str | None:
-    """Returns the code of a node on one line, in backticks; None if it is too long."""
-    try:
-        text = ast.unparse(node)
-    except (ValueError, RecursionError):
-        return None
-    if "\n" in text or len(text) > most or "`" in text:
-        return None
-    return f"`{text}`"
+class Source:
+    """Gives the code of syntax nodes as the program's text reads."""
+
+    def __init__(self, program: str):
+        self.lines = program.encode().split(b"\n")
+        self._known: dict[ast.AST, str | None] = {}
+
+    def code(self, node: ast.AST, most: int = MOST_CODE) -> str | None:
+        """Returns the code of a node on one line; None if it is too long or cannot be quoted."""
+        if node not in self._known:
+            self._known[node] = self._read(node)
+        text = self._known[node]
+        return text if text is not None and len(text) <= most else None
+
+    def _read(self, node: ast.AST) -> str | None:
+        start, end = node.lineno - 1, node.end_lineno - 1  # type: ignore[attr-defined]
+        first, last = node.col_offset, node.end_col_offset  # type: ignore[attr-defined]
+        lines = self.lines[start : end + 1]
+        lines[-1] = lines[-1][:last]
+        lines[0] = lines[0][first:]
+        text = b"\n".join(lines).decode(errors="replace")
+        if "\n" in text:
+            text = self._join_lines(text, node)
+        return text if text and not any(mark in text for mark in "\n`⟦⟧") else None
+
+    def _join_lines(self, text: str, node: ast.AST) -> str:
+        joined = " ".join(text.split())
+        for bracket in "([{":
+            joined = joined.replace(f"{bracket} ", bracket)
+        for bracket in ")]}":
+            joined = joined.replace(f" {bracket}", bracket).replace(f",{bracket}", bracket)
+        mode = "eval" if isinstance(node, ast.expr) else "exec"
+        try:
+            read = ast.parse(joined, mode=mode)
+        except (SyntaxError, ValueError):
+            return ""
+        body = read.body if isinstance(read, ast.Expression) else read.body[0]
+        same = ast.dump(body).replace("ctx=Store()", "ctx=Load()")
+        return joined if same == ast.dump(node).replace("ctx=Store()", "ctx=Load()") else ""
+
+    def with_values(self, node: ast.expr, values: dict[ast.expr, str], most: int) -> str | None:
+        """Returns the node's code with texts put in place of some of its parts."""
+        if node.lineno != node.end_lineno:
+            return None
+        line = self.lines[node.lineno - 1]
+        at, pieces = node.col_offset, []
+        for part in sorted(values, key=lambda part: part.col_offset):
+            start, end = _without_brackets(line, part.col_offset, part.end_col_offset or 0)
+            pieces += [line[at:start].decode(), values[part]]
+            at = end
+        pieces.append(line[at : node.end_col_offset].decode())
+        text = "".join(pieces)
+        return text if len(text) <= most and "`" not in text else None
+
+
+def _without_brackets(line: bytes, start: int, end: int) -> tuple[int, int]:
+    """Returns a part's span with the brackets around it, which its value does not need."""
+    while line[start - 1 : start] == b"(" and line[end : end + 1] == b")":
+        before = line[start - 2 : start - 1]
+        if before.isalnum() or before in (b"_", b")", b"]"):
+            break  # the brackets of a call
+        start, end = start - 1, end + 1
+    return start, end
 
 
 def join_words(parts: Sequence[str]) -> str:

@@ -1,0 +1,226 @@
+"""Proves claims about the program's text, and about the run as a whole."""
+
+import ast
+from collections.abc import Callable, Mapping
+
+from data_pipeline.claims.claim import Claim
+from data_pipeline.claims.record import FUNCTIONS, Record
+from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.scopes import all_arguments
+
+Proof = Callable[[Record, Claim], bool | None]
+_OPERATORS = {
+    "+=": ast.Add, "-=": ast.Sub, "*=": ast.Mult, "/=": ast.Div, "//=": ast.FloorDiv,
+    "%=": ast.Mod, "**=": ast.Pow, "<<=": ast.LShift, ">>=": ast.RShift, "|=": ast.BitOr,
+    "&=": ast.BitAnd, "^=": ast.BitXor, "@=": ast.MatMult,
+}  # fmt: skip
+
+
+def same_code(text: str, node: ast.AST | None) -> bool:
+    """Returns whether a text reads as the expression `node`, whatever its spaces and brackets."""
+    if node is None:
+        return not text.strip()
+    try:
+        return _as_read(ast.parse(f"({text.strip()})", mode="eval").body) == _as_read(node)
+    except (SyntaxError, ValueError):
+        return False
+
+
+def _as_read(node: ast.AST) -> str:
+    return ast.dump(node).replace("ctx=Store()", "ctx=Load()").replace("ctx=Del()", "ctx=Load()")
+
+
+def _nodes(record: Record, claim: Claim, kinds: type | tuple[type, ...]) -> list:
+    """Returns the nodes of some kinds on the claim's line."""
+    return [
+        node
+        for node in ast.walk(record.tree)
+        if isinstance(node, kinds) and getattr(node, "lineno", 0) == claim.place.line
+    ]
+
+
+def _takes(record: Record, claim: Claim) -> bool:
+    return any(
+        node.name == claim.subject and ", ".join(_spelled(node.args)) == claim.value
+        for node in _nodes(record, claim, FUNCTIONS)
+    )
+
+
+def _spelled(arguments: ast.arguments) -> list[str]:
+    stars = {id(arguments.vararg): "*", id(arguments.kwarg): "**"}
+    return [stars.get(id(a), "") + a.arg for a in all_arguments(arguments)]
+
+
+def _quote(record: Record, claim: Claim) -> bool:
+    for node in _nodes(record, claim, FUNCTIONS):
+        text = " ".join((ast.get_docstring(node) or "").split())
+        if node.name == claim.subject and claim.value and claim.value in text:
+            return True
+    return False
+
+
+def _loop(record: Record, claim: Claim) -> bool:
+    return any(
+        same_code(claim.subject, node.iter) and same_code(claim.value, node.target)
+        for node in _nodes(record, claim, (ast.For, ast.AsyncFor))
+    )
+
+
+def _test_of(*kinds: type) -> Proof:
+    def proof(record: Record, claim: Claim) -> bool:
+        return any(same_code(claim.subject, n.test) for n in _nodes(record, claim, kinds))
+
+    return proof
+
+
+def _sets(record: Record, claim: Claim) -> bool:
+    for node in _nodes(record, claim, (ast.Assign, ast.AnnAssign)):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if same_code(claim.value, node.value) and any(same_code(claim.subject, t) for t in targets):
+            return True
+    return False
+
+
+def _changes(record: Record, claim: Claim) -> bool:
+    operator, _, right = claim.value.partition(" ")
+    return any(
+        same_code(claim.subject, node.target)
+        and isinstance(node.op, _OPERATORS[operator])
+        and same_code(right, node.value)
+        for node in _nodes(record, claim, ast.AugAssign)
+    )
+
+
+def _value_of(*kinds: type) -> Proof:
+    def proof(record: Record, claim: Claim) -> bool:
+        return any(same_code(claim.subject, n.value) for n in _nodes(record, claim, kinds))
+
+    return proof
+
+
+def _defines(record: Record, claim: Claim) -> bool:
+    kinds = (*FUNCTIONS, ast.ClassDef)
+    return any(node.name == claim.subject for node in _nodes(record, claim, kinds))
+
+
+def _throws(record: Record, claim: Claim) -> bool:
+    for node in _nodes(record, claim, ast.Raise):
+        kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        if same_code(claim.subject, kind):
+            return True
+    return False
+
+
+def _exists(*kinds: type) -> Proof:
+    def proof(record: Record, claim: Claim) -> bool:
+        return bool(_nodes(record, claim, kinds))
+
+    return proof
+
+
+def _opens(record: Record, claim: Claim) -> bool:
+    return any(
+        same_code(claim.subject, node.items[0].context_expr)
+        for node in _nodes(record, claim, (ast.With, ast.AsyncWith))
+    )
+
+
+def _matches(record: Record, claim: Claim) -> bool:
+    return any(
+        same_code(claim.subject, node.subject) and len(node.cases) == int(claim.value)
+        for node in _nodes(record, claim, ast.Match)
+    )
+
+
+def _imports(record: Record, claim: Claim) -> bool:
+    try:
+        wanted = ast.dump(ast.parse(claim.subject).body[0])
+    except SyntaxError:
+        return False
+    found = _nodes(record, claim, (ast.Import, ast.ImportFrom))
+    return any(ast.dump(node) == wanted for node in found)
+
+
+def _bare(record: Record, claim: Claim) -> bool:
+    kinds = {"pass": ast.Pass, "break": ast.Break, "continue": ast.Continue}
+    return bool(_nodes(record, claim, kinds[claim.subject]))
+
+
+def _constant(record: Record, claim: Claim) -> bool | None:
+    known = record.constants.get(claim.subject)
+    if known is None:
+        return None
+    try:
+        return repr(parse_literal(known)) == repr(parse_literal(claim.value))
+    except LiteralError:
+        return None
+
+
+# ---- the run as a whole
+
+
+def _recursive(record: Record, claim: Claim) -> bool:
+    """The function is called again before a call of it is over."""
+    open_frames: list[int] = []
+    for at, event in enumerate(record.events):
+        if event.function.rpartition(".")[2] != claim.subject:
+            continue
+        if event.kind == "call":
+            open_frames = [f for f in open_frames if record.frames[f][1] > at]
+            if open_frames:
+                return True
+            open_frames.append(event.frame)
+    return False
+
+
+def _helper(record: Record, claim: Claim) -> bool:
+    return any(
+        event.kind == "call"
+        and event.frame != 0
+        and event.function.rpartition(".")[2] == claim.subject
+        for event in record.events
+    )
+
+
+def _mutated(record: Record, claim: Claim) -> bool:
+    function = record.function(0)
+    start = record.events[0].changed.get(claim.subject)
+    if function is None or start is None:
+        return False
+    for node in ast.walk(function):
+        if (
+            isinstance(node, ast.Name)
+            and node.id == claim.subject
+            and not isinstance(node.ctx, ast.Load)
+        ):
+            return False
+    _, texts = record._histories[0, claim.subject]
+    return any(text != start for text in texts)
+
+
+def _type(record: Record, claim: Claim) -> bool | None:
+    try:
+        return type(parse_literal(record.trace.result or "")).__name__ == claim.value
+    except LiteralError:
+        return None
+
+
+def _length(record: Record, claim: Claim) -> bool | None:
+    try:
+        return len(parse_literal(record.trace.result or "")) == int(claim.value)
+    except (LiteralError, TypeError):
+        return None
+
+
+CODE_PROOFS: Mapping[str, Proof] = {
+    "takes": _takes, "quote": _quote, "loop": _loop, "while": _test_of(ast.While),
+    "test": _test_of(ast.If), "asserts": _test_of(ast.Assert), "sets": _sets,
+    "changes": _changes, "gives": _value_of(ast.Return), "does": _value_of(ast.Expr),
+    "hands": _value_of(ast.Yield, ast.YieldFrom), "defines": _defines, "throws": _throws,
+    "guards": _exists(ast.Try), "opens": _opens, "matches": _matches, "imports": _imports,
+    "bare": _bare, "constant": _constant,
+}  # fmt: skip
+RUN_PROOFS: Mapping[str, Proof] = {
+    "recursive": _recursive, "helper": _helper, "mutated": _mutated, "type": _type,
+    "length": _length,
+}  # fmt: skip

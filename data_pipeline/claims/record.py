@@ -1,0 +1,292 @@
+"""Indexes a trace's raw events for proofs: states, windows of lines, frames and loops.
+
+Written apart from `tracing.replay`, which narrators read, so that a fault there shows here.
+"""
+
+import ast
+import bisect
+import functools
+from collections.abc import Iterator, Sequence
+
+from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.tracing import Event, Trace
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_HEADERS = (ast.If, *LOOPS, ast.With, ast.AsyncWith, ast.Try, ast.Match, *FUNCTIONS, ast.ClassDef)
+_READERS = frozenset({"get", "items", "keys", "values", "index", "count", "copy"})
+
+
+class Record:
+    """The events of one run by frame, and the program's statements by line."""
+
+    def __init__(self, trace: Trace):
+        self.trace = trace
+        self.events: Sequence[Event] = trace.events
+        self.tree = ast.parse(trace.program)
+        self.at_line: dict[int, list[ast.stmt]] = {}
+        self.definitions: dict[str, list[ast.AST]] = {}
+        self.functions: dict[str, ast.FunctionDef] = {}  # by last name, for the evaluator
+        self.parents: dict[ast.AST, ast.AST] = {}
+        self._index(self.tree, "")
+        self.of_frame: dict[int, list[int]] = {}
+        self.frames: dict[int, tuple[int, int]] = {}
+        for at, event in enumerate(self.events):
+            self.of_frame.setdefault(event.frame, []).append(at)
+            self.frames[event.frame] = (self.frames.get(event.frame, (at, at))[0], at)
+
+    def _index(self, node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            self.parents[child] = node
+            inner = prefix
+            if isinstance(child, ast.stmt):
+                self.at_line.setdefault(child.lineno, []).append(child)
+            if isinstance(child, (*FUNCTIONS, ast.ClassDef)):
+                self.definitions.setdefault(prefix + child.name, []).append(child)
+                inner = f"{prefix}{child.name}."
+                if isinstance(child, FUNCTIONS):
+                    self.functions.setdefault(child.name, child)  # type: ignore[arg-type]
+                    inner += "<locals>."
+            self._index(child, inner)
+
+    # ---- states
+
+    @functools.cached_property
+    def _histories(self) -> dict[tuple[int, str], tuple[list[int], list[str | None]]]:
+        found: dict[tuple[int, str], tuple[list[int], list[str | None]]] = {}
+        for at, event in enumerate(self.events):
+            if event.kind == "step":
+                continue
+            for name in event.gone:
+                places, texts = found.setdefault((event.frame, name), ([], []))
+                places.append(at)
+                texts.append(None)
+            for name, text in event.changed.items():
+                places, texts = found.setdefault((event.frame, name), ([], []))
+                places.append(at)
+                texts.append(text)
+        return found
+
+    def value(self, frame: int, name: str, at: int) -> str | None:
+        """Returns the text of a frame's variable after event `at`."""
+        places, texts = self._histories.get((frame, name), ((), ()))
+        place = bisect.bisect_right(places, at)
+        return texts[place - 1] if place else None
+
+    def state(self, frame: int, at: int, extra: dict[str, str] | None = None) -> "State":
+        return State(self, frame, at, extra or {})
+
+    # ---- lines
+
+    def statement(self, at: int) -> ast.stmt | None:
+        """Returns the statement that runs at a "line" event; None if the line does not tell."""
+        event = self.events[at]
+        found = self.at_line.get(event.line, [])
+        headers = [node for node in found if isinstance(node, ast.If | ast.For | ast.While)]
+        if len(found) > 1 and headers:
+            found = headers[:1] if event.branch is not None else [
+                node for node in found if node not in headers
+            ]  # fmt: skip
+        if len(found) == 1:
+            return found[0]
+        return None if found else self._around(event.line)
+
+    def _around(self, line: int) -> ast.stmt | None:
+        """Returns the statement that a continuation line belongs to."""
+        for start in range(line, 0, -1):
+            for node in self.at_line.get(start, []):
+                if line <= last_header_line(node):
+                    return node
+        return None
+
+    def window_end(self, at: int) -> int:
+        """Returns the index of the first event of the frame after the line that ran at `at`."""
+        event = self.events[at]
+        statement = self.statement(at)
+        first = statement.lineno if statement is not None else event.line
+        last = last_header_line(statement) if statement is not None else event.line
+        own = self.of_frame[event.frame]
+        for index in own[bisect.bisect_right(own, at) :]:
+            later = self.events[index]
+            if later.kind in ("return", "unwind"):
+                return index
+            if later.kind != "line":
+                continue
+            if first == last or later.branch is not None or not first <= later.line <= last:
+                return index
+        return len(self.events)
+
+    def inside(self, at: int, kind: str) -> Iterator[Event]:
+        """Yields the frame's events of a kind in the window of a line, its end included."""
+        frame = self.events[at].frame
+        for event in self.events[at + 1 : self.window_end(at) + 1]:
+            if event.frame == frame and event.kind == kind:
+                yield event
+
+    def next_line(self, at: int) -> int | None:
+        end = self.window_end(at)
+        if end == len(self.events) or self.events[end].kind != "line":
+            return None
+        return self.events[end].line
+
+    # ---- frames
+
+    def function(self, frame: int) -> ast.AST | None:
+        """Returns the definition that a frame runs."""
+        call = self.events[self.frames[frame][0]]
+        found = self.definitions.get(call.function, [])
+        if len(found) == 1:
+            return found[0]
+        return next((node for node in found if call.line in _first_lines(node)), None)
+
+    def calls_of(self, name: str) -> list[int]:
+        return self._calls.get(name, [])
+
+    @functools.cached_property
+    def _calls(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for event in self.events:
+            if event.kind == "call":
+                found.setdefault(event.function.rpartition(".")[2], []).append(event.frame)
+        return found
+
+    def frame_result(self, frame: int) -> str | None:
+        last = self.events[self.frames[frame][1]]
+        return last.value if last.kind == "return" else None
+
+    # ---- loops
+
+    def turns(self, at: int) -> list[list[int]]:
+        """Returns the line events of each turn of the loop execution that header event `at` is in.
+
+        The last list holds the header's exit alone, if the loop ended at its header.
+        """
+        frame, line = self.events[at].frame, self.events[at].line
+        header = next((n for n in self.at_line.get(line, []) if isinstance(n, LOOPS)), None)
+        if header is None:
+            return []
+        first, last = header.body[0].lineno, header.body[-1].end_lineno or 0
+        runs: list[list[list[int]]] = []
+        for index in self.of_frame[frame]:
+            event = self.events[index]
+            if event.kind != "line":
+                continue
+            is_header = event.line == line and (event.branch is not None or first > line)
+            if is_header and (event.iteration in (1, None) and not _continues(runs, event)):
+                runs.append([[index]])
+            elif is_header and runs:
+                runs[-1].append([index])
+            elif runs and first <= event.line <= last:
+                runs[-1][-1].append(index)
+            elif runs and runs[-1] and not is_header:
+                runs.append([])
+        return next((run for run in runs if any(at == turn[0] for turn in run)), [])
+
+    # ---- module level
+
+    @functools.cached_property
+    def constants(self) -> dict[str, str]:
+        """Returns the globals that keep one literal value through the run, name -> text."""
+        bound: dict[str, list[ast.expr | None]] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Global):
+                for name in node.names:
+                    bound.setdefault(name, []).append(None)
+        for statement in self.tree.body:
+            for name, value in _bindings(statement):
+                bound.setdefault(name, []).append(value)
+        found = {}
+        for name, values in bound.items():
+            if len(values) == 1 and values[0] is not None:
+                text = ast.unparse(values[0])
+                if _is_literal(text) and self._is_only_read(name, text):
+                    found[name] = text
+        return found
+
+    def _is_only_read(self, name: str, text: str) -> bool:
+        if isinstance(parse_literal(text), int | float | str | bytes | type(None)):
+            return True
+        for node in ast.walk(self.tree):
+            if not (isinstance(node, ast.Name) and node.id == name):
+                continue
+            parent = self.parents[node]
+            match parent:
+                case (
+                    ast.Subscript(ctx=ast.Load()) | ast.Compare() | ast.For() | ast.comprehension()
+                ):
+                    continue
+                case ast.Call(func=ast.Name(id="len" | "sorted" | "max" | "min" | "sum")):
+                    continue
+                case ast.Attribute(attr=attribute) if attribute in _READERS:
+                    continue
+                case ast.Assign() if parent in self.tree.body and node in parent.targets:
+                    continue
+                case ast.AnnAssign() if parent in self.tree.body:
+                    continue
+            return False
+        return True
+
+
+class State:
+    """Looks up a frame's variables after one event, then the constants of the module.
+
+    `run` and `get` are what the evaluator of expressions reads.
+    """
+
+    def __init__(self, run: Record, frame: int, at: int, extra: dict[str, str]):
+        self.run, self.frame, self.at, self.extra = run, frame, at, extra
+
+    def get(self, name: str) -> str | None:
+        text = self.extra.get(name) or self.run.value(self.frame, name, self.at)
+        if text is None and (self.frame, name) not in self.run._histories:
+            return self.run.constants.get(name)
+        return text
+
+
+def last_header_line(node: ast.stmt) -> int:
+    """Returns the last line of a statement, without the blocks of a compound one."""
+    body = getattr(node, "body", None) or getattr(node, "cases", None)
+    if not isinstance(node, _HEADERS) or not body:
+        return node.end_lineno or node.lineno
+    first = body[0]
+    start = first.lineno if hasattr(first, "lineno") else first.pattern.lineno
+    header = max(
+        (part.end_lineno or 0 for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)),
+        default=node.lineno,
+    )
+    return max(node.lineno, min(start - 1, header))
+
+
+def _continues(runs: list[list[list[int]]], event: Event) -> bool:
+    """Returns whether a header event that begins no turn ends the latest execution of the loop."""
+    return event.iteration is None and bool(runs) and bool(runs[-1])
+
+
+def _first_lines(node: ast.AST) -> set[int]:
+    return {node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))}  # type: ignore
+
+
+def _bindings(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
+    """Yields (name, literal candidate) for each name that a module-level statement may bind."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            yield name, value
+        case ast.AnnAssign(target=ast.Name(id=name), value=value):
+            if value is not None:
+                yield name, value
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name, None
+        case _:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                    yield node.id, None
+                elif isinstance(node, ast.alias):
+                    yield (node.asname or node.name).split(".")[0], None
+
+
+def _is_literal(text: str) -> bool:
+    try:
+        parse_literal(text)
+    except LiteralError:
+        return False
+    return True

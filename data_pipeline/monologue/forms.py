@@ -1,0 +1,378 @@
+"""The forms of clauses: which claims each states, and its wordings.
+
+A form states claims of the kinds in its first part, in this order; a last kind with a star stands
+for one or more. Wordings take texts from the claims: {0.n} the first claim's subject as code,
+{0.v} its value, {0.p} its value as code, {0.raw} its value as it is, {0.to} its value as a label,
+{0.at} the label of its place; {equal}, {are}, {names}, {become}, {give}, {now} join the starred
+claims. Every wording of a form states the same claims and nothing more.
+"""
+
+from collections.abc import Mapping
+
+Form = tuple[tuple[str, ...], tuple[str, ...]]
+
+_STATE: Mapping[str, Form] = {
+    "with": (("before*",), ("with {equal}",)),
+    "sets": (("after",), ("{0.n} becomes {0.v}", "{0.n} is now {0.v}", "{0.n} is set to {0.v}")),
+    "sets constant": (
+        ("after",),
+        ("{0.n} is set to {0.v}", "{0.n} gets the value {0.v}", "we set {0.n} to {0.v}"),
+    ),
+    "goes": (
+        ("before", "after"),
+        ("{0.n} goes from {0.v} to {1.v}", "{0.n} changes from {0.v} to {1.v}"),
+    ),
+    "all now": (("after*",), ("{now}", "{become}", "now {are}")),
+    "sets by": (
+        ("sets", "after"),
+        (
+            "{0.n} is set to {0.p}, which is {1.v}",
+            "{0.p} gives {0.n} the value {1.v}",
+            "{0.n} becomes {1.v}, the value of {0.p}",
+        ),
+    ),
+    "sets by with": (
+        ("sets", "after", "before*"),
+        (
+            "with {equal}, {0.n} becomes {0.p}, which is {1.v}",
+            "{0.p} with {equal} is {1.v}, and {0.n} is set to it",
+            "{0.n} gets the value of {0.p}; with {equal}, that is {1.v}",
+        ),
+    ),
+    "sets all": (("after*",), ("{are}", "we start with {equal}")),
+    "assigns": (
+        ("sets", "after*"),
+        ("{0.n} is set to {0.p}; {now}", "{0.p} is stored in {0.n}, and {become}"),
+    ),
+    "assigns code": (("sets",), ("{0.n} is set to {0.p}",)),
+    "assigns still": (
+        ("sets", "before", "after"),
+        ("{0.n} is set to {0.p}, and {2.n} stays {2.v}",),
+    ),
+    "does still": (
+        ("does", "before", "after"),
+        ("after {0.n}, {2.n} is still {2.v}", "{0.n} leaves {2.n} as it is, {2.v}"),
+    ),
+    "changes": (("changes", "after*"), ("{0.n} is updated by {0.p}, and {now}",)),
+    "changes code": (("changes",), ("{0.n} is updated by {0.p}",)),
+    "size": (("size",), ("{0.n} now has {0.raw} items", "now {0.n} holds {0.raw} items")),
+    "gone": (("gone",), ("{0.n} is deleted", "the variable {0.n} is gone")),
+    "quiet": (("quiet",), ("{0.n} is run and changes no variable",)),
+    "quiet with": (
+        ("quiet", "before*"),
+        ("{0.n} is run with {equal} and changes no variable",),
+    ),
+    "appends": (
+        ("appends", "after"),
+        (
+            "{0.v} is appended to {0.n}, which is now {1.v}",
+            "we append {0.v}, and {1.n} becomes {1.v}",
+            "{0.v} goes to the end of {0.n}: it is now {1.v}",
+        ),
+    ),
+    "does": (
+        ("does", "after*"),
+        ("after {0.n}, {are}", "{0.n} is run, and {now}"),
+    ),
+    "unchanged": (("before", "after"), ("{0.n} stays {1.v}",)),
+}
+_EXPRESSIONS: Mapping[str, Form] = {
+    "part": (("evaluates",), ("{0.n} is {0.v}", "{0.n} gives {0.v}", "{0.n} is {0.v}")),
+    "put": (("becomes",), ("{0.n} is {0.p}", "{0.n} becomes {0.p}", "{0.n} is {0.p}")),
+    "put value": (
+        ("becomes", "evaluates"),
+        ("{0.n} is {0.p}, which is {1.v}", "{0.n} is {0.p}, that is {1.v}"),
+    ),
+    "items": (("bound", "item*"), ("for {0.n} = {0.v}, {are}",)),
+    "waits": (
+        ("waits",),
+        ("{0.n} is {0.v}, but the `finally` block runs before the function can return it",),
+    ),
+}
+_CONTROL: Mapping[str, Form] = {
+    "truth": (("branch",), ("the condition is {0.truth}", "the whole test is {0.truth}")),
+    "truth with": (
+        ("branch", "before*"),
+        ("with {equal}, the condition {0.n} is {0.truth}",),
+    ),
+    "test": (("is",), ("{0.n} is {0.raw}",)),
+    "test put": (
+        ("becomes", "is"),
+        ("{0.n} is {0.p}, which is {1.raw}", "{0.n} is {0.p}, and that is {1.raw}"),
+    ),
+    "test with": (
+        ("is", "before*"),
+        ("{0.n} is {0.raw} with {equal}", "with {equal}, {0.n} is {0.raw}"),
+    ),
+    "counts": (
+        ("evaluates", "branch"),
+        ("{0.n} is {0.v}, which counts as {1.truth}",),
+    ),
+    "enters body": (
+        ("branch",),
+        ("we enter the `if` body", "the `if` body runs", "the indented lines run"),
+    ),
+    "to": (
+        ("next",),
+        ("we go on at {0.to}", "control moves to {0.to}", "execution continues at {0.to}"),
+    ),
+    "holds": (("branch",), ("the assertion {0.n} holds",)),
+    "turn": (("turn", "after*"), ("Iteration {0.raw}: {are}",)),
+    "bare turn": (("turn",), ("Iteration {0.raw} begins",)),
+    "while turn": (("turn",), ("Iteration {0.raw}",)),
+    "ends": (
+        ("loop", "turns"),
+        (
+            "the loop over {0.n} ends after {1.raw} iterations",
+            "there are no more items in {0.n}, and the loop is complete after {1.raw} iterations",
+        ),
+    ),
+    "ends once": (("loop", "turns"), ("the loop over {0.n} ends after {1.raw} iteration",)),
+    "no turn": (
+        ("loop", "turns"),
+        ("the loop over {0.n} makes {1.raw} iterations, since there is nothing to go through",),
+    ),
+    "loop ends": (
+        ("turns",),
+        ("the loop ends after {0.raw} iterations", "the loop is over after {0.raw} iterations"),
+    ),
+    "loop ends once": (("turns",), ("the loop ends after {0.raw} iteration",)),
+    "no while turn": (("turns",), ("the loop makes {0.raw} iterations",)),
+    "break": (("bare", "turns"), ("`break` leaves the loop in iteration {1.raw}",)),
+    "continue": (("bare", "next"), ("`continue` ends this iteration and takes us back to {1.to}",)),
+    "pass": (("bare",), ("{0.n} does nothing",)),
+    "alike": (
+        ("range", "alike"),
+        (
+            "Iterations {0.span} take the same way as those above",
+            "Iterations {0.span} run the same lines as before",
+        ),
+    ),
+    "alike once": (("range", "alike"), ("Iteration {0.span} runs the same lines as before",)),
+    "left out": (
+        ("range",),
+        ("Iterations {0.span} are not told line by line",),
+    ),
+    "left out once": (("range",), ("Iteration {0.span} is not told line by line",)),
+    "series": (("series",), ("{0.n} takes the values {0.raw}", "{0.n} becomes {0.raw} in turn")),
+    "after turns": (
+        ("range", "after*"),
+        ("after iteration {0.last}, {are}",),
+    ),
+    "before turn": (("before*",), ("when the next one begins, {are}",)),
+    "resumption": (("before*",), ("the steps up to here are left out; now {are}",)),
+    "handled": (("handler",), ("{0.n} matches the exception",)),
+    "unhandled": (("handler",), ("{0.n} does not match the exception",)),
+    "case": (("case",), ("{0.n} matches", "the pattern of {0.n} fits")),
+    "no case": (("case",), ("{0.n} does not match", "the pattern of {0.n} does not apply")),
+    "captures": (("after*",), ("it captures {equal}",)),
+    "guard": (("evaluates",), ("the guard {0.n} is {0.v}",)),
+    "subject": (("evaluates",), ("the subject {0.n} is {0.v}",)),
+    "enter with": (("with", "opens"), ("the `with` block of {1.n} is entered",)),
+    "leave with": (("with", "opens"), ("the `with` block of {1.n} is left",)),
+    "raises": (("raises",), ("this line raises {0.raw}",)),
+    "throws": (("throws", "raises"), ("{1.raw} is raised",)),
+}
+_CALLS: Mapping[str, Form] = {
+    "enters": (
+        ("enters", "after*"),
+        ("{0.n} is called with {equal}", "{0.n} starts with {equal}"),
+    ),
+    "enters bare": (("enters",), ("{0.n} is called",)),
+    "resumes": (("resumes",), ("the generator {0.n} continues",)),
+    "calls": (("calls",), ("this line calls {0.n}",)),
+    "yields": (("yields",), ("the generator yields {0.v}", "{0.v} is handed out")),
+    "returns": (("returns",), ("the function returns {0.v}",)),
+    "returns name": (
+        ("gives", "returns"),
+        ("the function returns {0.n}, which is {1.v}", "{0.n} is returned: {1.v}"),
+    ),
+    "inner returns": (("returns",), ("this call of {0.n} returns {0.v}",)),
+    "returns with": (
+        ("gives", "returns", "before*"),
+        (
+            "with {equal}, {0.n} is {1.v}, and the function returns it",
+            "the function returns {0.n}; with {equal}, that is {1.v}",
+        ),
+    ),
+    "gives": (("gives",), ("the function returns the value of {0.n}",)),
+    "falls off": (
+        ("returns",),
+        ("the function ends here and returns {0.v}", "no line is left, and {0.v} is returned"),
+    ),
+    "generator ends": (("resumes",), ("the generator {0.n} is finished",)),
+    "result of": (
+        ("gives", "result"),
+        ("{1.n} returns {0.n}, which is {1.v}", "{0.n} is {1.v}, and {1.n} returns it"),
+    ),
+    "result": (("result",), ("{0.n} returns {0.v}", "the call {0.n} returns {0.v}")),
+    "defines": (("defines",), ("the inner function {0.n} is defined",)),
+    "defines class": (("defines",), ("the class {0.n} is defined",)),
+    "imports": (("imports",), ("{0.n} makes the module available",)),
+    "outcome": (
+        ("outcome",),
+        (
+            "the function returns {0.v}",
+            "after these steps the function returns {0.v}",
+            "the return value is {0.v}",
+        ),
+    ),
+    "outcome call": (("outcome",), ("{0.n} returns {0.v}", "{0.n} gives {0.v}")),
+    "outcome bare": (("outcome",), ("the function returns here with the value below",)),
+}
+_INTRODUCTION: Mapping[str, Form] = {
+    "takes": (
+        ("takes",),
+        ("{0.n} takes {0.each}", "the function {0.n} takes {0.each}", "{0.n} is given {0.each}"),
+    ),
+    "takes nothing": (("takes",), ("{0.n} takes no arguments",)),
+    "quote": (("quote",), ('its docstring says: "{0.raw}"',)),
+    "intro loop": (("loop",), ("goes through {0.n}", "loops over {0.n}")),
+    "intro while": (("while",), ("repeats some lines while {0.n}", "loops while {0.n}")),
+    "intro test": (("test",), ("checks {0.n}", "tests {0.n}")),
+    "intro sets": (("sets",), ("computes {0.n} as {0.p}", "sets {0.n} to {0.p}")),
+    "intro starts": (("sets",), ("sets {0.n} to {0.p}", "starts with {0.n} as {0.p}")),
+    "intro changes": (("changes",), ("updates {0.n}",)),
+    "intro gives": (("gives",), ("returns {0.n}", "gives back {0.n}")),
+    "intro does": (("does",), ("calls {0.n}", "runs {0.n}")),
+    "intro defines": (("defines",), ("defines {0.n}",)),
+    "intro guards": (("guards",), ("guards lines with `try`",)),
+    "intro opens": (("opens",), ("opens a `with` block on {0.n}",)),
+    "intro matches": (("matches",), ("matches {0.n} against {0.raw} patterns",)),
+    "intro throws": (("throws",), ("raises {0.n}",)),
+    "intro hands": (("hands",), ("yields {0.n}",)),
+    "property loop": (
+        ("loop",),
+        ("the loop at {0.at} goes over {0.n}", "at {0.at} a loop takes {0.p} from {0.n}"),
+    ),
+    "property while": (("while",), ("the loop at {0.at} goes on as long as {0.n} holds",)),
+    "property test": (
+        ("test",),
+        ("{0.at} decides by {0.n}", "which way {0.at} goes depends on {0.n}"),
+    ),
+    "property throws": (("throws",), ("{0.at} can raise {0.n}",)),
+    "property loop bare": (
+        ("loop",),
+        ("a loop goes over {0.n}", "one loop takes {0.p} from {0.n}"),
+    ),
+    "property while bare": (("while",), ("a loop goes on as long as {0.n} holds",)),
+    "property test bare": (("test",), ("the function tests {0.n}",)),
+    "property throws bare": (("throws",), ("{0.n} can be raised",)),
+    "recursive": (("recursive",), ("{0.n} calls itself", "{0.n} is recursive")),
+    "helper": (("helper*",), ("in this run the program also calls {names}",)),
+    "mutated": (("mutated",), ("the argument {0.n} is changed in place",)),
+    "constants": (("constant*",), ("it reads the global {equal}",)),
+    "list": (("type", "length"), ("the result of this call is a list of length {1.raw}",)),
+    "tuple": (("type", "length"), ("the result of this call is a tuple of length {1.raw}",)),
+    "str": (("type", "length"), ("the result of this call is a string of length {1.raw}",)),
+    "dict": (("type", "length"), ("the result of this call is a dict with {1.raw} keys",)),
+    "set": (("type", "length"), ("the result of this call is a set of size {1.raw}",)),
+    "int": (("type",), ("the result of this call is an integer",)),
+    "float": (("type",), ("the result of this call is a floating-point number",)),
+    "bool": (("type",), ("the result of this call is a truth value",)),
+    "NoneType": (("type",), ("the result of this call is `None`",)),
+}
+_DEDUCTION: Mapping[str, Form] = {
+    "goal": (
+        ("goal",),
+        (
+            "we look for an input for which {0.n} returns {0.v}",
+            "the output {0.v} of {0.n} is given, and an input is wanted",
+            "{0.n} has to return {0.v}, and we look for arguments that make it so",
+        ),
+    ),
+    "exit": (
+        ("exit", "must"),
+        (
+            "only the `return` of {0.n} can give the output, so {1.n} must be {1.v}",
+            "the output has to come from the `return` of {0.n}, for which {1.n} must be {1.v}",
+        ),
+    ),
+    "exit bare": (("exit",), ("only the `return` of {0.n} can give the output",)),
+    "exit choice": (
+        ("gives",),
+        (
+            "one way to get the output is the `return` of {0.n}",
+            "we choose the way that ends with the `return` of {0.n}",
+        ),
+    ),
+    "needs": (
+        ("holds",),
+        ("to get there, {0.n} must be {0.truth}", "for that, {0.n} has to be {0.truth}"),
+    ),
+    "operand": (
+        ("must", "must"),
+        (
+            "for {0.n} to be {0.v}, {1.n} must be {1.v}",
+            "{0.n} is {0.v} only if {1.n} is {1.v}",
+        ),
+    ),
+    "set by": (
+        ("sets", "must"),
+        (
+            "{0.n} is set to {0.p}, so {1.n} must be {1.v}",
+            "{0.n} gets its value from {0.p}, and that must be {1.v}",
+        ),
+    ),
+    "changed by": (
+        ("changes", "must"),
+        ("before {0.n} is changed by {0.p}, {1.n} must be {1.v}",),
+    ),
+    "done by": (
+        ("does", "must"),
+        ("before {0.n}, {1.n} must be {1.v}", "when {0.n} runs, {1.n} must be {1.v} before it"),
+    ),
+    "appended by": (
+        ("does", "must"),
+        ("{0.n} adds the last item, so {1.n} must be {1.v}",),
+    ),
+    "argument": (
+        ("must",),
+        (
+            "nothing changes it before, so the argument {0.n} must be {0.v}",
+            "this fixes the argument {0.n}: it must be {0.v}",
+        ),
+    ),
+    "needs length": (("length_needed",), ("this takes exactly {0.raw} items in {0.n}",)),
+    "needs items": (("items_needed",), ("the items of {0.n} must be {0.v}, in this order",)),
+    "needs turns": (
+        ("turns_needed",),
+        ("each turn appends one item, so the loop over {0.n} must make exactly {0.raw} turns",),
+    ),
+    "built by changes": (
+        ("loop", "changes"),
+        ("{1.n} comes out of the loop over {0.n}, which updates it by {1.p}",),
+    ),
+    "built by sets": (
+        ("loop", "sets"),
+        ("{1.n} comes out of the loop over {0.n}, which sets it to {1.p}",),
+    ),
+    "built by does": (("loop", "does"), ("the loop over {0.n} builds it up by {1.n}",)),
+    "choice": (
+        ("after*",),
+        (
+            "one choice is {equal}",
+            "we choose {equal}",
+            "we can take {equal}",
+        ),
+    ),
+    "no choice": (("after*",), ("this leaves {equal}",)),
+    "check": (("outcome",), ("checking {0.n} forwards gives {0.v}",)),
+    "witness": (
+        ("outcome",),
+        (
+            "one such input is {0.n}, which returns {0.v}",
+            "{0.n} meets all this and returns {0.v}",
+            "so {0.n} is a witness: it returns {0.v}",
+        ),
+    ),
+    "bare continue": (("bare",), ("`continue` ends this iteration",)),
+}
+FORMS: Mapping[str, Form] = {
+    **_DEDUCTION,
+    **_STATE,
+    **_EXPRESSIONS,
+    **_CONTROL,
+    **_CALLS,
+    **_INTRODUCTION,
+}

@@ -1,0 +1,217 @@
+"""Turns proven claims into text; a narrator has no other way to write.
+
+A clause is made by `Speaker.say` alone, from the name of a form (`forms`) and claims of the kinds
+that the form states. A clause whose claims are not all proven does not come about. Clauses are
+joined by the connectives of `Join` alone, which state nothing.
+"""
+
+import dataclasses
+import enum
+import re
+from collections.abc import Iterable, Sequence
+
+from data_pipeline.claims import PROVEN, REFUTED, Claim, Prover
+from data_pipeline.monologue.forms import FORMS
+from data_pipeline.monologue.wording import MOST_CODE, Words, join_words
+from data_pipeline.pyx.prompts import FIRST_LABEL
+
+
+class RefutedClaim(Exception):
+    """Reports that a narrator made a claim which the run refutes: a fault of the narrator."""
+
+
+class Join(enum.Enum):
+    """Connectives between clauses."""
+
+    SO = ", so "
+    AND = " and "
+    COMMA_AND = ", and "
+    COMMA = ", "
+    SEMICOLON = "; "
+    COLON = ": "
+    STOP = ". "
+    BUT = ", but "
+    THEN = ", then "
+    IT = ". It "
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Clause:
+    """Words for proven claims. Made by `Speaker.say`."""
+
+    text: str
+    claims: tuple[Claim, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sentence:
+    """Clauses joined to one sentence or more. Made by `join`; line: the line it cites, or 0."""
+
+    text: str
+    claims: tuple[Claim, ...]
+    line: int = 0
+
+
+Part = Clause | Join | None
+
+
+def label(line: int) -> str:
+    return f"[L{line + FIRST_LABEL - 1}]"
+
+
+def join(parts: Iterable[Part], line: int = 0) -> Sentence | None:
+    """Joins clauses; leaves out a missing clause together with the connective before it."""
+    text, claims, pending = "", [], None
+    for part in _with_one_so(parts):
+        if isinstance(part, Join):
+            pending = pending or part
+            continue
+        if part is None:
+            pending = None
+            continue
+        starts = not text or pending is Join.STOP
+        joint = "" if not text else (pending or Join.COMMA).value
+        words = part.text
+        text += joint + (words[0].upper() + words[1:] if starts else words)
+        claims += part.claims
+        pending = None
+    end = "" if text.endswith(('."', '!"', '?"')) else "."
+    return Sentence(text + end, tuple(claims), line) if text else None
+
+
+def _with_one_so(parts: Iterable[Part]) -> list[Part]:
+    """Drops connectives of missing clauses, and keeps only the last "so" of a sentence."""
+    kept: list[Part] = []
+    for part in parts:
+        if part is None:
+            if kept and isinstance(kept[-1], Join):
+                kept.pop()
+        elif not (isinstance(part, Join) and (not kept or isinstance(kept[-1], Join))):
+            kept.append(part)
+    later = False
+    for index in range(len(kept) - 1, -1, -1):
+        if kept[index] in (Join.STOP, Join.IT):
+            later = False
+        elif kept[index] is Join.SO:
+            if later:
+                kept[index] = Join.SEMICOLON
+            later = True
+    return kept
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Words:
+    """The texts that a form may take from a claim."""
+
+    n: str  # the subject, as code
+    v: str  # the value, shortened
+    p: str  # the value, as code
+    raw: str  # the value as it is
+    to: str  # the value as a label
+    at: str  # the label of the place
+    each: str  # the parts of the value, each as code
+    span: str  # the value "3-7" as "3 to 7"
+    last: str  # the "7" of it
+    truth: str  # the value "True" as "true"
+
+
+class Speaker:
+    """Proves claims and words them.
+
+    Raises RefutedClaim for a claim that the run refutes; a claim that cannot be decided is left
+    out with its clause.
+    """
+
+    def __init__(self, prover: Prover, words: Words):
+        self.prover, self.words = prover, words
+
+    def holds(self, claim: Claim) -> bool:
+        verdict = self.prover.verdict(claim)
+        if verdict == REFUTED:
+            raise RefutedClaim(f"{claim}")
+        return verdict == PROVEN
+
+    def say(self, form: str, *claims: Claim | None) -> Clause | None:
+        """Returns the clause of a form; None if a claim is missing, unproven or unspeakable."""
+        kinds, variants = FORMS[form]
+        if any(claim is None for claim in claims):
+            return None
+        stated: Sequence[Claim] = [claim for claim in claims if claim is not None]
+        fixed = [kind for kind in kinds if not kind.endswith("*")]
+        rest_kind = kinds[-1].rstrip("*") if len(fixed) < len(kinds) else None
+        stated_kinds = [claim.kind for claim in stated]
+        if stated_kinds[: len(fixed)] != fixed or any(
+            kind != rest_kind for kind in stated_kinds[len(fixed) :]
+        ):
+            raise TypeError(f"form {form} states {kinds}, got {stated_kinds}")
+        if rest_kind is not None and len(stated) == len(fixed):
+            return None
+        if not all(self.holds(claim) for claim in stated):
+            return None
+        head = [self._words(claim) for claim in stated[: len(fixed)]]
+        shown = [(c, w) for c in stated[len(fixed) :] if _is_shown(w := self._words(c), variants)]
+        text = _fill(self.words.choose(variants), head, [word for _, word in shown])
+        claims = (*stated[: len(fixed)], *(claim for claim, _ in shown))
+        return None if text is None else Clause(text, claims)
+
+    def _words(self, claim: Claim) -> _Words:
+        value = self.words.value(claim.value) or ""
+        number = claim.value if claim.value.isdigit() else "0"
+        return _Words(
+            n=_code(claim.subject.partition("@")[0] if claim.kind == "series" else claim.subject),
+            v=value,
+            p=_code(claim.value),
+            raw=claim.value,
+            to=label(int(number)) if claim.kind == "next" else "",
+            at=label(claim.place.line),
+            each=join_words([_code(part) for part in claim.value.split(", ")]),
+            span=_span(claim.value),
+            last=claim.value.rpartition("-")[2],
+            truth=claim.value.lower(),
+        )
+
+
+def _code(text: str) -> str:
+    fits = text and len(text) <= MOST_CODE and not any(mark in text for mark in "`\n⟦⟧")
+    return f"`{text}`" if fits else ""
+
+
+def _span(text: str) -> str:
+    """Returns "3 to 7" for "3-7", and "3 and 4" for "3-4"."""
+    first, _, last = text.partition("-")
+    if not (first.isdigit() and last.isdigit()):
+        return text
+    return f"{first} {'and' if int(last) == int(first) + 1 else 'to'} {last}"
+
+
+_FIELD = re.compile(r"\{(\w+)(?:\.(\w+))?\}")
+
+
+def _fill(template: str, fixed: Sequence[_Words], rest: Sequence[_Words]) -> str | None:
+    """Fills a form; returns None if a text that it needs cannot be shown."""
+    missing = False
+
+    def put(match: re.Match[str]) -> str:
+        nonlocal missing
+        which, field = match[1], match[2]
+        text = getattr(fixed[int(which)], field) if which.isdigit() else _rest(which, rest)
+        missing = missing or not text
+        return text
+
+    text = _FIELD.sub(put, template)
+    return None if missing else text
+
+
+def _is_shown(words: _Words, variants: Sequence[str]) -> bool:
+    return bool(words.n) and (bool(words.v) or "{names}" in variants[0])
+
+
+def _rest(style: str, words: Sequence[_Words]) -> str:
+    if style == "names":
+        return join_words([word.n for word in words])
+    if style == "equal":
+        return join_words([f"{word.n} = {word.v}" for word in words])
+    return join_words([f"{word.n} {_VERBS[style]} {word.v}" for word in words])
+
+
+_VERBS = {"are": "is", "become": "becomes", "give": "gives", "now": "is now"}
