@@ -86,6 +86,9 @@ def test_fixed_prompts_keep_the_meaning_of_every_program(shared_data):
         ("square", "I do not know", "wrong", "malformed"),
         ("square", "", "no answer", "no answer"),
         ("named", 'assert g("a") == "aa"', "right", "right"),
+        ("named", """assert g('it's' + '\\n') == 'aa'""", "right", "right"),  # a broken copy
+        ("named", "assert g('a' * 1 + '') == 'aa'", "right", "right"),
+        ("named", "assert g('a == 'aa' or 'bb'", "right", "malformed"),
         ("words", "assert f(2) == {'b': 2, 'a': 1}", "right", "right"),
     ],
 )

@@ -42,7 +42,10 @@ def problems(problems_file):
         ("assert f(1) == 7", None),
         ("[ANSWER]\n7\n[/ANSWER]", None),
         ("[ANSWER]\nassert f(1) ==\n[/ANSWER]", None),
-        ("[ANSWER]\nassert f('== 7\n[/ANSWER]", None),
+        ("[ANSWER]\nassert f('== 7\n[/ANSWER]", "7"),  # the copied call is broken
+        ("[ANSWER]\nassert f('it's', [1) == 'a == b'\n[/ANSWER]", "'a == b'"),
+        ("[ANSWER]\nassert f('a' * 33 + '\\n') == 7\n[/ANSWER]", "7"),
+        ("[ANSWER]\nassert f('== no literal\n[/ANSWER]", None),
         ("", None),
     ],
 )

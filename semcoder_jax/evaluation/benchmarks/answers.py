@@ -7,10 +7,12 @@ response, parses the assertion as Python, and changes no character.
 
 import ast
 import re
+import warnings
 
-from data_pipeline.source.literals import literal_end
+from data_pipeline.source.literals import is_literal, literal_end
 
 OPENING, CLOSING = "[ANSWER]", "[/ANSWER]"
+_MAX_SPLITS = 20  # places of `==` to try in a broken answer
 
 
 def extract_upstream_answer(text: str, asked: str) -> str:
@@ -51,35 +53,51 @@ def strip_fence(answer: str) -> str:
 
 def extract_output(answer: str) -> str | None:
     """Returns the value of "f(x) == value" or of a bare value, or None."""
-    sides = _sides(answer)
+    sides = split_assertion(answer)
     return (sides[1] if sides else answer.strip()) or None
 
 
 def extract_input(answer: str) -> str | None:
     """Returns the call of "f(x) == value" or of a bare call, or None."""
-    sides = _sides(answer)
+    sides = split_assertion(answer)
     return (sides[0] if sides else answer.strip()) or None
 
 
-def _sides(answer: str) -> tuple[str, str] | None:
-    """Splits at the assertion's own `==`, not at one inside an argument or a string."""
+def split_assertion(answer: str) -> tuple[str, str] | None:
+    """Splits "call == value" at the assertion's own `==`, not at one inside an argument or text.
+
+    If the copied call is broken, splits at the last `==` that a literal follows. Returns None if
+    the answer is no assertion.
+    """
+    answer = answer.strip()
     try:
-        tree = ast.parse(answer.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # invalid escapes in a model's answer
+            tree = ast.parse(answer, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return _sides_of_no_python(answer)
+        return split_after_call(answer) or _split_before_literal(answer)
     if isinstance(tree, ast.Compare) and len(tree.ops) == 1 and isinstance(tree.ops[0], ast.Eq):
-        left = ast.get_source_segment(answer.strip(), tree.left)
-        right = ast.get_source_segment(answer.strip(), tree.comparators[0])
+        left = ast.get_source_segment(answer, tree.left)
+        right = ast.get_source_segment(answer, tree.comparators[0])
         if left is not None and right is not None:
             return left.strip(), right.strip()
     return None
 
 
-def _sides_of_no_python(answer: str) -> tuple[str, str] | None:
+def split_after_call(answer: str) -> tuple[str, str] | None:
+    """Splits at the first `==` with nothing between it and the end of the call, or None."""
     for match in re.finditer("==", answer):
         left = answer[: match.start()]
         start = left.find("(")
         end = literal_end(left, start) if start >= 0 else len(left)
         if end is not None and not left[end:].strip():
             return left.strip(), answer[match.end() :].strip()
+    return None
+
+
+def _split_before_literal(answer: str) -> tuple[str, str] | None:
+    last = list(re.finditer("==", answer))[-_MAX_SPLITS:]
+    for match in reversed(last):
+        if is_literal(answer[match.end() :]):
+            return answer[: match.start()].strip(), answer[match.end() :].strip()
     return None

@@ -22,8 +22,10 @@ from pathlib import Path
 from data_pipeline.execution.outcomes import Result, Value
 from data_pipeline.execution.service import Job, Sandbox, call_job, expression_job
 from data_pipeline.pyx.prompts import backward_prompt, forward_prompt
-from data_pipeline.source.literals import LiteralError, is_literal, parse_literal, same_value
+from data_pipeline.source.calls import CallError, parse_call
+from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.source.quotes import use_double_quotes
+from semcoder_jax.evaluation.benchmarks.answer_calls import is_scorable_call
 from semcoder_jax.evaluation.benchmarks.answers import (
     extract_input,
     extract_output,
@@ -69,11 +71,6 @@ class CruxEvalProblem:
     @property
     def call(self) -> str:
         return f"{self.function}({self.input})"
-
-    @property
-    def takes_functions(self) -> bool:
-        """Whether the input is not all literals: one of the 800 contains a lambda."""
-        return not is_literal(f"[{self.input}]")
 
 
 class CruxEval(ProblemSet):
@@ -169,13 +166,10 @@ class CruxEval(ProblemSet):
                     jobs[key] = assertion_job(problem.code, problem.output, answer)
             elif self.direction == "output":
                 verdicts[key] = _compare_literals(answer, problem.output)
-            elif problem.takes_functions:
-                if not _is_call_of_plain_arguments(answer, problem.function):
-                    verdicts[key] = "malformed"
-                else:
-                    jobs[key] = expression_job(problem.code, answer)
+            elif is_scorable_call(answer, problem.function, problem.code, like=problem.call):
+                jobs[key] = input_job(problem.code, answer)
             else:
-                jobs[key] = call_job(problem.code, answer)
+                verdicts[key] = "malformed"
         for key, result in zip(jobs, sandbox.map(jobs.values()), strict=True):
             expected = None if key[1] == "compat" else self.problems[key[0]].output
             verdicts[key] = _outcome(result, expected)
@@ -259,6 +253,15 @@ def assertion_job(code: str, output: str, answer: str) -> Job:
     return expression_job(f"{code}\nassert {output} == {answer}", "True")
 
 
+def input_job(code: str, call: str) -> Job:
+    """Runs an answer's call: its arguments as values if they are literals, else as code."""
+    try:
+        parse_call(call)
+    except CallError:
+        return expression_job(code, call)
+    return call_job(code, call)
+
+
 def _compare_literals(answer: str, output: str) -> str:
     try:
         return RIGHT if same_value(parse_literal(answer), parse_literal(output)) else WRONG
@@ -280,21 +283,6 @@ def _outcome(result: Result, expected: str | None) -> str:
     except ValueError:
         return WRONG
     return RIGHT if passes else WRONG
-
-
-def _is_call_of_plain_arguments(answer: str, function: str) -> bool:
-    """Whether `answer` is a call of `function` with only literals and lambdas as arguments."""
-    try:
-        call = ast.parse(answer.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
-        return False
-    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
-    return call.func.id == function and all(
-        isinstance(argument, ast.Lambda) or is_literal(ast.unparse(argument))
-        for argument in arguments
-    )
 
 
 # ==== Files

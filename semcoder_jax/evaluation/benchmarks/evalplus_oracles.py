@@ -3,7 +3,7 @@
 Source of the rules: EvalPlus 0.3.1, evalplus/eval (Apache-2.0). EvalPlus wrongly passes an object
 that equals everything, and a solution that reaches the verdict or the expected value through stack
 frames. Neither passes here: values are compared by type, and the sandbox holds no expected value.
-One lax rule of EvalPlus is kept: any answer passes Mbpp/164.
+`compat` keeps the other lax rules of EvalPlus, LAX_RULES; `fixed` does not.
 """
 
 import math
@@ -13,6 +13,19 @@ from typing import Any
 import numpy as np
 
 from data_pipeline.execution.guest.values import Malformed, decode, has_opaque
+
+LAX_RULES = {
+    "Mbpp/164 (are_equivalent)": "any answer passes",
+    "Mbpp/295 (sum_div)": "0 passes for any input",
+    "tolerance": (
+        "np.allclose broadcasts, so a value of another shape passes where a tolerance applies: "
+        "[[]] for [3.0], [[1.0, 1.0], [1.0, 1.0]] for [1.0, 1.0]"
+    ),
+}
+"""Rules by which wrong answers pass in `compat`, as in EvalPlus.
+
+Data of v0.2.0 has neither of the two tasks.
+"""
 
 # MBPP+ functions whose results are compared as sets.
 SETS = frozenset(
@@ -36,11 +49,12 @@ class EvalPlusOracle:
     """Compares the results of one series in order.
 
     A tolerance set by an expected float holds for the rest of the series.
-    family: "humaneval" or "mbpp"; tolerance: "atol" of the task.
+    family: "humaneval" or "mbpp"; tolerance: "atol" of the task; mode: "compat" or "fixed".
     """
 
-    def __init__(self, family: str, entry: str, tolerance: float):
+    def __init__(self, family: str, entry: str, tolerance: float, mode: str = "compat"):
         self.family, self.entry, self.tolerance = family, entry, tolerance
+        self._is_lax = mode == "compat"
         self._is_find_zero = family == "humaneval" and entry == "find_zero"
 
     def passes(self, arguments: Sequence[Any], tree: Any, expected: Any) -> bool:
@@ -69,6 +83,8 @@ class EvalPlusOracle:
             return equal
         if isinstance(expected, (list, tuple)) and len(value) != len(expected):
             return False
+        if not self._is_lax and not _same_shape(value, expected):
+            return False
         # Accepts complex and boolean arrays too; rtol is the default of numpy.testing.
         return bool(np.allclose(value, expected, rtol=1e-7, atol=self.tolerance))
 
@@ -76,20 +92,27 @@ class EvalPlusOracle:
         self, arguments: Sequence[Any], value: Any, opaque: bool, expected: Any, equal: bool
     ) -> bool:
         entry = self.entry
-        if entry == "are_equivalent":
+        if entry == "are_equivalent" and self._is_lax:
             return True
         if entry in NOT_NONE:
             there = expected is not None
             return value is there if isinstance(value, bool) else (value is not None) is there
         if opaque:
             return False
-        if entry == "sum_div":
+        if entry == "sum_div" and self._is_lax:
             return equal or value == 0
         if entry == "surface_Area":
             return equal or abs(value - _pyramid_surface(*arguments)) <= self.tolerance
         if entry == "digit_distance_nums":
             return equal or value == _digit_distance(*arguments)
         return equal
+
+
+def _same_shape(one: Any, other: Any) -> bool:
+    """Whether lists and tuples are nested alike and have the same lengths."""
+    if not isinstance(one, (list, tuple)) or not isinstance(other, (list, tuple)):
+        return not isinstance(one, (list, tuple)) and not isinstance(other, (list, tuple))
+    return len(one) == len(other) and all(map(_same_shape, one, other))
 
 
 def _all_floats(tree: Any) -> bool:

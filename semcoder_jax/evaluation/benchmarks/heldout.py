@@ -6,7 +6,6 @@ type. Each program runs once: in the sandbox, or in this process if the caller t
 
 import dataclasses
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,10 +15,15 @@ from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.files import read_rows
 from data_pipeline.pyx.prompts import forward_prompt
 from data_pipeline.source.fingerprints import explain_mismatch
-from data_pipeline.source.literals import LiteralError, literal_end, parse_literal, same_value
+from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.tracing import Trace
 from data_pipeline.verify import VerifyError, mark_claims, trace_of, verify_trace
 from semcoder_jax.errors import UserError
+from semcoder_jax.evaluation.benchmarks.answers import (
+    extract_tagged_answer,
+    split_after_call,
+    split_assertion,
+)
 from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to
 from semcoder_jax.evaluation.harness import Response
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
@@ -90,29 +94,13 @@ class Heldout(ProblemSet):
 
 
 def extract_answer(response: str, *, finished: bool) -> str | None:
-    """Extracts the text after `==` between the last [ANSWER] and its [/ANSWER], or returns None.
+    """Extracts the value of the assertion between the last [ANSWER] and its [/ANSWER], or None.
 
     Without a closing tag, only a `finished` response has an answer; it ends with the response.
-    The `==` is the assertion's own, not one inside the call's arguments.
     """
-    _, opened, answer = response.rpartition("[ANSWER]")
-    answer, closed, _ = answer.partition(STOP)
-    if not opened or not (closed or finished):
-        return None
-    answer = answer.strip().removeprefix("assert ")
-    for match in re.finditer("==", answer):
-        if _is_balanced(answer[: match.start()]):
-            return answer[match.end() :].strip() or None
-    return None
-
-
-def _is_balanced(text: str) -> bool:
-    """Whether no bracket opens in `text`, or the first one closes at its end."""
-    start = text.find("(")
-    if start < 0:
-        return True
-    end = literal_end(text, start)
-    return end is not None and not text[end:].strip()
+    stated = extract_tagged_answer(response, finished=finished)
+    sides = None if stated is None else split_assertion(stated) or split_after_call(stated)
+    return (sides[1] or None) if sides else None
 
 
 def _is_right(answer: str, output: str) -> bool:

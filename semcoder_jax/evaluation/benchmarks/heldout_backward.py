@@ -1,8 +1,8 @@
 """Held-out functions, asked backward: a call that returns the given value.
 
-Rows are those of `heldout`: {"id", "program", "call", "output"}. A right answer is any call with
-literal arguments that returns the same value and type in the sandbox. The row's own call only
-serves as an example of a right answer.
+Rows are those of `heldout`: {"id", "program", "call", "output"}. A right answer is any call of the
+row's function that returns the same value and type in the sandbox (arguments: `answer_calls`). The
+row's own call only serves as an example of a right answer.
 """
 
 import dataclasses
@@ -26,10 +26,6 @@ class HeldoutBackwardProblem(cruxeval.CruxEvalProblem):
     @property
     def call(self) -> str:
         return self.input
-
-    @property
-    def takes_functions(self) -> bool:
-        return False
 
 
 class HeldoutBackward(cruxeval.CruxEval):

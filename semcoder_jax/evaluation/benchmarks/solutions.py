@@ -6,11 +6,17 @@ repeated definitions, functions without `return`, `a, b = 1, 2`, `x += 1`, and o
 """
 
 import ast
+import bisect
+import codeop
+import contextlib
+import enum
+import itertools
 import re
 import warnings
 from collections.abc import Iterator, Sequence
 
 MAX_CHARACTERS = 200_000  # searched in a generation
+MAX_PARSED = 4_000_000  # characters that `longest_program` parses, in one to three seconds
 _FENCE = re.compile(r"^[ \t]*```[^\n]*$", re.M)
 _NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 
@@ -51,33 +57,127 @@ def sanitize(code: str, entry: str) -> str:
 def longest_program(text: str) -> str:
     """Returns the first run of two or more lines that parses and has the most non-blank lines.
 
-    Returns the first line if no such run exists.
+    Returns the first line if no such run exists. EvalPlus tries every run; here, ends past a line
+    that no later line can mend are left out, and the search stops after MAX_PARSED characters,
+    with the best run so far.
     """
     if parse_program(text) is not None and "\n" in text:
-        return text.strip("\n") if not text.strip() else _strip_blank_end(text)
-    lines = text[:MAX_CHARACTERS].split("\n")
-    filled = [0]
-    for line in lines:
-        filled.append(filled[-1] + bool(line.strip()))
-    runs = sorted(
-        (-(filled[j + 1] - filled[i]), i, j)
-        for i in range(len(lines))
-        for j in range(i + 1, len(lines))
-        if filled[j + 1] > filled[i]
-    )
-    for _, i, j in runs:
-        run = "\n".join(lines[i : j + 1])
-        if parse_program(run) is not None:
-            return run
-    return lines[0]
+        return _strip_blank_end(text) if text.strip() else text.split("\n")[0]
+    search = _RunSearch(text[:MAX_CHARACTERS].split("\n"))
+    with contextlib.suppress(_SearchEnded):
+        search.run()
+    return "\n".join(search.best)
+
+
+class _SearchEnded(Exception):
+    """The search has parsed MAX_PARSED characters."""
+
+
+class _RunSearch:
+    """Searches the run of lines that `longest_program` returns; `best` holds its lines."""
+
+    def __init__(self, lines: Sequence[str]):
+        self.lines, self.best, self._most = lines, lines[:1], 0
+        self._filled = [0, *itertools.accumulate(bool(line.strip()) for line in lines)]
+        self._left = MAX_PARSED
+
+    def run(self) -> None:
+        for start in range(len(self.lines) - 1):
+            if self._filled[-1] - self._filled[start] <= self._most:
+                return  # no later start has as many lines
+            self._search_from(start)
+
+    def _search_from(self, start: int) -> None:
+        """Looks for a longer run from `start`: the longest end first, and of equal ones the first.
+
+        Blank lines after the last filled one do not count, so all ends up to it are equal.
+        """
+        end = self._find_last_end(start)
+        while end > start and self._filled[end + 1] - self._filled[start] > self._most:
+            first = bisect.bisect_left(self._filled, self._filled[end + 1], lo=start + 2) - 1
+            for candidate in range(first, end + 1):
+                if self._state(start, candidate) is _State.WHOLE:
+                    self._most = self._filled[candidate + 1] - self._filled[start]
+                    self.best = self.lines[start : candidate + 1]
+                    return
+            end = self._last_outside_bracket(start, first) if first > start + 1 else start
+
+    def _find_last_end(self, start: int) -> int:
+        """Returns the last line that a run from `start` can end with.
+
+        A run that is beyond mending stays so with more lines, so the search is a bisection.
+        """
+        good, step = start, 1
+        while self._state(start, end := min(start + step, len(self.lines) - 1)) is not _State.WRONG:
+            if end == len(self.lines) - 1:
+                return end
+            good, step = end, 2 * step
+        while end - good > 1:
+            middle = (good + end) // 2
+            if self._state(start, middle) is _State.WRONG:
+                end = middle
+            else:
+                good = middle
+        return good
+
+    def _last_outside_bracket(self, start: int, end: int) -> int:
+        """Returns the last line before `end` at whose end no bracket is open.
+
+        Takes the bracket that the parser reports, the innermost that never closes, again and again.
+        """
+        end -= 1
+        while end > start:
+            opened = self._line_of_open_bracket(start, end)
+            if opened is None:
+                return end
+            end = start + opened - 1
+        return end
+
+    def _line_of_open_bracket(self, start: int, end: int) -> int | None:
+        try:
+            self._parse(start, end, 0)
+        except SyntaxError as error:
+            if "was never closed" in str(error) or "unterminated triple" in str(error):
+                return error.lineno - 1
+        except _NO_PYTHON:
+            pass
+        return None
+
+    def _state(self, start: int, end: int) -> "_State":
+        try:
+            self._parse(start, end, codeop.PyCF_ALLOW_INCOMPLETE_INPUT)
+        except SyntaxError as error:
+            return _State.CUT_OFF if "incomplete input" in str(error) else _State.WRONG
+        except _NO_PYTHON:
+            return _State.WRONG
+        return _State.WHOLE
+
+    def _parse(self, start: int, end: int, flags: int) -> None:
+        run = "\n".join(self.lines[start : end + 1])
+        self._left -= len(run) + 20  # a parse has a cost of its own
+        if self._left < 0:
+            raise _SearchEnded
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(run, "<run>", "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+
+
+class _State(enum.Enum):
+    """What more lines can do for a run: it parses, it may parse with more, it never will."""
+
+    WHOLE = 1
+    CUT_OFF = 2
+    WRONG = 3
 
 
 def _strip_blank_end(text: str) -> str:
-    """Removes trailing blank lines, as EvalPlus does."""
+    """Removes trailing blank lines, except those that the rest needs to parse."""
     lines = text.split("\n")
-    while len(lines) > 2 and not lines[-1].strip():
-        lines.pop()
-    return "\n".join(lines)
+    last = max(number for number, line in enumerate(lines) if line.strip())
+    for end in range(max(last, 1), len(lines)):
+        if parse_program(run := "\n".join(lines[: end + 1])) is not None:
+            return run
+    return text
 
 
 def _defined_name(statement: ast.stmt) -> str | None:
