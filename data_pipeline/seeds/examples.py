@@ -3,11 +3,14 @@
 import ast
 import doctest
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from data_pipeline.seeds.screening import ScreeningError, check_builtin
+from data_pipeline.seeds.wrappers import Wrapper, positional_names
 from data_pipeline.source.calls import Call, CallError, parse_call
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.scopes import find_needed_names
 
 MAX_CALL = 200  # characters
 _MAX_EXPECTED = 400
@@ -122,57 +125,217 @@ def _ends_words(line: str) -> bool:
     )
 
 
-def docstring_examples(docstring: str | None, name: str, entry: str) -> Sequence[CallExample]:
-    """Returns the calls of `name` in a docstring's examples, rewritten as calls of `entry`.
+@dataclass(frozen=True)
+class Target:
+    """Names what examples call, and the function of the program that stands for it.
 
-    `entry` differs from `name` if it is the function that lists the items that `name` yields.
+    name:    function or method
+    entry:   the program's entry
+    wrapper: if the entry is one
+    owner:   class of the method, None for a function
     """
+
+    name: str
+    entry: str
+    wrapper: Wrapper | None = None
+    owner: str | None = None
+
+    @property
+    def shows(self) -> str:
+        return self.wrapper.shows if self.wrapper else "value"
+
+
+def docstring_examples(docstring: str | None, target: Target) -> Sequence[CallExample]:
+    """Returns the calls of the target in a docstring's examples, rewritten as calls of its entry.
+
+    A value counts as expected only if the example states all of it: not under SKIP, with "..." in
+    it, or with spaces in a text that NORMALIZE_WHITESPACE may have changed.
+    """
+    found: list[CallExample] = []
+    known: dict[str, ast.expr] = {}
+    used: set[str] = set()  # names whose object an earlier line may have changed
+    for statement, want in _doctest_statements(docstring):
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                known[name] = _substitute_names(value, known)
+                found += _examples_in(value, target, known, None)
+                used |= _names_in(value)
+                used.discard(name)
+            case ast.Expr(value=value):
+                is_stale = target.owner is not None and bool(_names_in(value) & used)
+                found += _examples_in(value, target, known, None if is_stale else want)
+                used |= _names_in(value)
+    return tuple(dict.fromkeys(found))
+
+
+def _doctest_statements(docstring: str | None) -> Iterator[tuple[ast.stmt, str | None]]:
+    """Yields the statements of a docstring's examples, with the whole value stated for each."""
     if not docstring or ">>>" not in docstring:
-        return ()
+        return
     try:
         parts = doctest.DocTestParser().get_examples(docstring)
     except ValueError:  # not a valid doctest
-        return ()
-    found: list[CallExample] = []
-    known: dict[str, ast.expr] = {}
+        return
     for part in parts:
         try:
             tree = ast.parse(part.source)
         except (SyntaxError, ValueError):
             continue
+        is_skipped = part.options.get(doctest.SKIP, False)
+        want = _stated_value(part) if len(tree.body) == 1 and not is_skipped else None
         for statement in tree.body:
-            match statement:
-                case ast.Assign(targets=[ast.Name(id=target)], value=value):
-                    known[target] = _substitute_names(value, known)
-                    found += _examples_in(value, name, entry, known, None)
-                case ast.Expr(value=value):
-                    want = part.want.strip() if len(tree.body) == 1 else None
-                    found += _examples_in(value, name, entry, known, want)
-    return tuple(dict.fromkeys(found))
+            if not (is_skipped and isinstance(statement, ast.Assign)):
+                yield statement, want
+
+
+def _stated_value(part: doctest.Example) -> str | None:
+    """Returns the text that an example's value must have, None if the text may be another."""
+    want = part.want.strip()
+    if "..." in want:  # stands for any text; the option may also be set for the whole file
+        return None
+    if part.options.get(doctest.NORMALIZE_WHITESPACE) and re.search(
+        r"""(['"])(?:(?!\1).)*\s(?:(?!\1).)*\1""", want, re.DOTALL
+    ):
+        return None
+    return want
+
+
+def _names_in(node: ast.AST) -> set[str]:
+    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
 
 
 def _examples_in(
-    expression: ast.expr, name: str, entry: str, known: Mapping[str, ast.expr], want: str | None
+    expression: ast.expr, target: Target, known: Mapping[str, ast.expr], want: str | None
 ) -> Iterator[CallExample]:
     """Yields the calls in one expression; `want` is the value of the whole expression."""
     expression = _substitute_names(expression, known)
     whole = expression
-    if entry != name:  # `entry` returns the list
+    if target.shows == "list":
         match expression:
             case ast.Call(func=ast.Name(id="list"), args=[inner], keywords=[]):
                 whole = inner
             case _:
                 want = None
     for node in ast.walk(expression):
-        if isinstance(node, ast.Call) and _callee_name(node) == name:
-            source = ast.unparse(ast.Call(ast.Name(name, ast.Load()), node.args, node.keywords))
-            text = literal_call(entry, source)
-            if text is None:
-                continue
-            expected = (
-                _expected_literal(want) if node is whole and _same_arguments(source, text) else None
+        source = call_source(node, target)
+        text = source and literal_call(target.entry, source)
+        if not text:
+            continue
+        is_whole = node is whole and target.shows != "state"
+        expected = _expected_literal(want) if is_whole and _same_arguments(source, text) else None
+        yield CallExample(text, expected)
+
+
+def call_source(node: ast.AST, target: Target) -> str | None:
+    """Returns the call of the entry that stands for a call of the target, None for other nodes."""
+    wrapper = target.wrapper
+    if target.owner is None:
+        if not isinstance(node, ast.Call) or _callee_name(node) != target.name:
+            return None
+        if wrapper is None or not wrapper.fixed:
+            return ast.unparse(
+                ast.Call(ast.Name(target.name, ast.Load()), node.args, node.keywords)
             )
-            yield CallExample(text, expected)
+        given = _bind(wrapper, "call", node)
+        for name, text in wrapper.fixed.items():
+            if given is None or ast.unparse(given.pop(("call", name), ast.Constant(None))) != text:
+                return None
+        return given and _wrapper_call(wrapper, given)
+    assert wrapper is not None
+    if isinstance(node, ast.Call) is wrapper.of_property:
+        return None
+    attribute = node.func if isinstance(node, ast.Call) else node
+    if not (isinstance(attribute, ast.Attribute) and attribute.attr == target.name):
+        return None
+    call = node if isinstance(node, ast.Call) else ast.Call(attribute, [], [])
+    called = _bind(wrapper, "call", call)
+    made: Mapping[tuple[str, str], ast.expr] | None = {}
+    if isinstance(attribute.value, ast.Call) and _callee_name(attribute.value) == target.owner:
+        made = _bind(wrapper, "init", attribute.value)
+    elif not _is_owner(attribute.value, target.owner) or wrapper.signatures["init"]:
+        return None
+    return None if made is None or called is None else _wrapper_call(wrapper, {**made, **called})
+
+
+def _is_owner(node: ast.expr, owner: str) -> bool:
+    return (
+        isinstance(node, ast.Name | ast.Attribute)
+        and (node.id if isinstance(node, ast.Name) else node.attr) == owner
+    )
+
+
+def _bind(wrapper: Wrapper, part: str, call: ast.Call) -> dict[tuple[str, str], ast.expr] | None:
+    """Returns the arguments of a call by parameter; None if the wrapper cannot pass one."""
+    names = list(wrapper.signatures[part])
+    rest = names.pop()[1:] if names and names[-1].startswith("*") else None
+    if any(isinstance(value, ast.Starred) for value in call.args):
+        return None
+    given = {(part, name): value for name, value in zip(names, call.args, strict=False)}
+    if len(call.args) > len(names):
+        if rest is None:
+            return None
+        given[part, rest] = ast.Tuple([*call.args[len(names) :]], ast.Load())
+    for keyword in call.keywords:
+        if keyword.arg is None:
+            return None
+        given[part, keyword.arg] = keyword.value
+    passed = {*wrapper.parameters, *((part, name) for name in wrapper.fixed)}
+    return given if given.keys() <= passed else None
+
+
+def _wrapper_call(wrapper: Wrapper, given: Mapping[tuple[str, str], ast.expr]) -> str:
+    """Writes a call of the wrapper: by position as far as no parameter is left out."""
+    args: list[ast.expr] = []
+    keywords: list[ast.keyword] = []
+    in_order = True
+    for place, name in wrapper.parameters.items():
+        in_order = in_order and place in given
+        if in_order:
+            args.append(given[place])
+        elif place in given:
+            keywords.append(ast.keyword(name, given[place]))
+    return ast.unparse(ast.Call(ast.Name(wrapper.name, ast.Load()), args, keywords))
+
+
+def passed_functions(
+    docstring: str | None, function: ast.FunctionDef, taken: Set[str]
+) -> Mapping[str, str] | None:
+    """Returns the functions that an example passes for the parameters `taken`, as expressions."""
+    names = positional_names(function.args)
+    known: dict[str, ast.expr] = {}
+    for statement, _ in _doctest_statements(docstring):
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                known[name] = _substitute_names(value, known)
+            case ast.Expr(value=value):
+                for node in ast.walk(_substitute_names(value, known)):
+                    if isinstance(node, ast.Call) and _callee_name(node) == function.name:
+                        given = dict(zip(names, node.args, strict=False))
+                        given |= {one.arg: one.value for one in node.keywords if one.arg}
+                        if all(_is_plain_function(given.get(name)) for name in taken):
+                            return {name: ast.unparse(given[name]) for name in sorted(taken)}
+    return None
+
+
+def _is_plain_function(node: ast.expr | None) -> bool:
+    """Returns whether an expression is a lambda of builtins, a builtin or a method of one."""
+    match node:
+        case ast.Lambda():
+            needs, _ = find_needed_names([ast.Expr(node)])
+            return all(map(_is_harmless, needs))
+        case ast.Name(id=name):
+            return _is_harmless(name)
+        case ast.Attribute(value=ast.Name(id="str" | "int" | "list" | "dict" | "set" | "tuple")):
+            return True
+    return False
+
+
+def _is_harmless(name: str) -> bool:
+    try:
+        check_builtin(name)
+    except ScreeningError:
+        return False
+    return True
 
 
 def _callee_name(node: ast.Call) -> str | None:
@@ -266,18 +429,19 @@ def _record_calls(
 
 
 def examples_of_tests(
-    noted: Sequence[tuple[str, str | None]], name: str, entry: str
+    noted: Sequence[tuple[str, str | None]], target: Target
 ) -> Sequence[CallExample]:
-    """Converts the calls of `name` found by `test_examples` into examples of `entry`."""
+    """Converts the calls of a function found by `test_examples` into examples of its entry."""
     found = []
     for source, want in noted:
-        text = literal_call(entry, source)
-        if text is None:
+        source = call_source(ast.parse(source, mode="eval").body, target)
+        text = source and literal_call(target.entry, source)
+        if not text:
             continue
         expected = None
-        if want is not None and _same_arguments(source, text):
+        if want is not None and target.shows != "state" and _same_arguments(source, text):
             listed = want.startswith("list:")
-            if listed == (entry != name):
+            if listed == (target.shows == "list"):
                 expected = _expected_literal(want.removeprefix("list:"))
         found.append(CallExample(text, expected))
     return tuple(dict.fromkeys(found))

@@ -1,55 +1,76 @@
-"""Parses Python files into separate definitions and resolves imports within one source.
+"""Separates Python files into definitions and resolves imports within one source.
 
 Imports no modules: it only reads files.
 """
 
 import ast
-import sys
+import re
 import textwrap
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_pipeline.seeds.screening import MODULES, has_attribute
+from data_pipeline.seeds.branches import Branches, Dropped
+from data_pipeline.seeds.reading import (
+    PYTHON,
+    Unreadable,
+    decode_source,
+    describe_error,
+    parse_source,
+    statements_within,
+)
 from data_pipeline.source.scopes import find_uses
 
 _MAX_FILE = 2 << 20  # bytes; larger files are data
+_FORM_FEEDS = re.compile(r"^[ \t]*\f+", re.MULTILINE)
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 @dataclass(frozen=True)
 class Import:
-    """Holds the target of an imported name. attribute: None for the module itself."""
+    """Holds the target of an imported name. attribute: None for the module itself.
+
+    whole: the dotted name that `import a.b` loads, although it binds `a`
+    """
 
     module: str
     level: int
     attribute: str | None
+    whole: str = ""
 
 
 class Module:
     """Holds a parsed file.
 
-    bindings: name -> statements at module level that bind it or change its value
-    imports:  name -> Import, from statements at module level
-    stars:    modules imported from with "*"
+    bindings:   name -> statements at module level that bind it or change its value
+    imports:    name -> Import, from statements at module level
+    stars:      modules imported from with "*"
+    unreadable: parts that Python cannot parse
+    dropped:    definitions that this Python does not reach, or that a later one replaces
     """
 
     def __init__(self, path: str, source: str):
-        """Parses `source`; raises SyntaxError or ValueError if it is not valid Python."""
+        """Parses `source`; parts that are not valid Python go to `unreadable`."""
         self.path = path
-        # Normalizes newlines as Python does; a form feed would shift columns.
-        self.source = source.replace("\r\n", "\n").replace("\r", "\n").replace("\f", " ")
+        # Normalizes newlines as Python does.
+        self.source = source.replace("\r\n", "\n").replace("\r", "\n")
         self.lines = self.source.split("\n")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # ignore invalid escape sequences in the file
-            self.tree = ast.parse(self.source)
+        body, unreadable = parse_source(self.source)
+        self.tree = ast.Module([*body], [])
+        self.unreadable: list[Unreadable] = [*unreadable]
         self.bindings: dict[str, list[ast.stmt]] = {}
         self.imports: dict[str, Import] = {}
         self.stars: list[Import] = []
         self.statements: list[ast.stmt] = []
-        for statement in _flatten_statements(self.tree.body):
+        branches = Branches()
+        self.dropped: list[Dropped] = branches.dropped
+        for statement in branches.flatten(body):
             self._add(statement)
         self.order = {id(statement): n for n, statement in enumerate(self.statements)}
+        self.cleaned: dict[int, str] = {}  # of statements, by id, for those who write programs
+        self.lost = {fault.name for fault in self.unreadable if fault.name}
+        for name in self.lost:
+            self.bindings.pop(name, None)
 
     def _add(self, statement: ast.stmt) -> None:
         if isinstance(statement, ast.ImportFrom):
@@ -63,20 +84,42 @@ class Module:
             return
         if isinstance(statement, ast.Import):
             for alias in statement.names:
-                whole = alias.name if alias.asname else alias.name.split(".")[0]
-                self.imports[alias.asname or whole] = Import(whole, 0, None)
+                bound = alias.asname or alias.name.split(".")[0]
+                module = alias.name if alias.asname else bound
+                self.imports[bound] = Import(module, 0, None, alias.name)
             return
         if isinstance(statement, ast.Delete):
             return  # the module no longer needs the name
+        try:
+            names = sorted(bound_names(statement))
+        except RecursionError as error:
+            self._lose(statement, error)
+            return
         self.statements.append(statement)
-        for name in sorted(bound_names(statement)):
+        for name in names:
             earlier = self.bindings.setdefault(name, [])
             if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) and not _reads(
                 statement, name
             ):
-                earlier.clear()  # a redefinition replaces all earlier bindings
+                self._replace(earlier, name)
             earlier.append(statement)
             self.imports.pop(name, None)
+
+    def _lose(self, statement: ast.stmt, error: RecursionError) -> None:
+        name = getattr(statement, "name", "")
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                pass
+        message = describe_error(error, statement.lineno)
+        self.unreadable.append(Unreadable(name, statement.lineno, message))
+
+    def _replace(self, earlier: list[ast.stmt], name: str) -> None:
+        """Drops the earlier bindings of a name that a definition binds anew."""
+        for statement in earlier:
+            if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+                detail = f"`{name}` is defined again further down"
+                self.dropped.append(Dropped(name, statement.lineno, "defined again later", detail))
+        earlier.clear()
 
     def functions(self) -> Iterator[ast.FunctionDef]:
         """Yields the functions at module level; if one is redefined, only the last definition."""
@@ -85,87 +128,29 @@ class Module:
             if isinstance(last, ast.FunctionDef) and last.name == name:
                 yield last
 
+    def classes(self) -> Iterator[ast.ClassDef]:
+        """Yields the classes at module level; if one is redefined, only the last definition."""
+        for name, statements in self.bindings.items():
+            last = statements[-1]
+            if isinstance(last, ast.ClassDef) and last.name == name:
+                yield last
+
+    def conditional(self) -> Iterator[Definition]:
+        """Yields the definitions in blocks of which no static reading tells whether they run."""
+        for statement in self.statements:
+            if isinstance(statement, Definition):
+                continue
+            for inner in statements_within(statement):
+                if isinstance(inner, Definition):
+                    yield inner
+
     def text(self, statement: ast.stmt) -> str:
-        """Returns the source of a statement, dedented, with its decorators."""
+        """Returns the source of a statement, dedented, with its decorators, no form feeds."""
         first = statement.lineno
-        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) and statement.decorator_list:
+        if isinstance(statement, Definition) and statement.decorator_list:
             first = statement.decorator_list[0].lineno
         lines = self.lines[first - 1 : statement.end_lineno]
-        return textwrap.dedent("\n".join(lines))
-
-
-def _flatten_statements(statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yields the statements at module level, with interpreter-dependent branches resolved.
-
-    Resolves version checks and TYPE_CHECKING; of `try: import`, takes the branch with the fewest
-    requirements.
-    """
-    for statement in statements:
-        if isinstance(statement, ast.If):
-            truth = _static_truth(statement.test)
-            if truth is not None:
-                yield from _flatten_statements(statement.body if truth else statement.orelse)
-                continue
-        if isinstance(statement, ast.Try) and _guards_import(statement):
-            if _imports_only_available(statement.body):
-                yield from _flatten_statements([*statement.body, *statement.orelse])
-            else:
-                yield from _flatten_statements(statement.handlers[0].body)
-            yield from _flatten_statements(statement.finalbody)
-            continue
-        yield statement
-
-
-def _static_truth(test: ast.expr) -> bool | None:
-    """Evaluates a test of TYPE_CHECKING or sys.version_info; returns None for other tests."""
-    match test:
-        case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
-            return False
-        case ast.Compare(
-            left=ast.Attribute(value=ast.Name(id="sys"), attr="version_info"),
-            ops=[operator],
-            comparators=[ast.Tuple() as bound],
-        ):
-            try:
-                version = ast.literal_eval(bound)
-            except ValueError:
-                return None
-            match operator:
-                case ast.GtE():
-                    return tuple(sys.version_info) >= version
-                case ast.Lt():
-                    return tuple(sys.version_info) < version
-    return None
-
-
-def _guards_import(statement: ast.Try) -> bool:
-    caught = {
-        node.id
-        for handler in statement.handlers
-        for node in ast.walk(handler.type or ast.Name("Exception", ast.Load()))
-        if isinstance(node, ast.Name)
-    }
-    return bool(caught & {"ImportError", "ModuleNotFoundError", "Exception"}) and any(
-        isinstance(node, (ast.Import, ast.ImportFrom)) for node in statement.body
-    )
-
-
-def _imports_only_available(statements: Sequence[ast.stmt]) -> bool:
-    """Returns whether all imports are relative or from this Python's standard library."""
-    for statement in statements:
-        if isinstance(statement, ast.Import):
-            found = [(alias.name, None) for alias in statement.names]
-        elif isinstance(statement, ast.ImportFrom) and not statement.level:
-            found = [(statement.module or "", alias.name) for alias in statement.names]
-        else:
-            continue
-        for name, attribute in found:
-            top = name.split(".")[0]
-            if top not in sys.stdlib_module_names or top.startswith("_"):
-                return False
-            if name in MODULES and not has_attribute(name, attribute):
-                return False
-    return True
+        return textwrap.dedent(_FORM_FEEDS.sub("", "\n".join(lines)))
 
 
 def bound_names(statement: ast.stmt) -> set[str]:
@@ -223,9 +208,10 @@ class Library:
         self.root = Path(root)
         self.within = within
         self._known: dict[str, Module | None] = {}
+        self.faults: dict[str, str] = {}  # path -> why the file cannot be read
 
     def module(self, path: str) -> Module | None:
-        """Returns the module at a relative path; None if it is missing or not valid Python."""
+        """Returns the module at a relative path; None if it is missing or cannot be read."""
         if path not in self._known:
             self._known[path] = self._read(path)
         return self._known[path]
@@ -233,11 +219,20 @@ class Library:
     def _read(self, path: str) -> Module | None:
         file = self.root / path
         try:
-            if not file.is_file() or file.stat().st_size > _MAX_FILE:
+            if not file.is_file():
                 return None
-            return Module(path, file.read_bytes().decode("utf-8-sig"))
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
+            if file.stat().st_size > _MAX_FILE:
+                self.faults[path] = f"expected at most {_MAX_FILE:,} bytes; larger files are data"
+                return None
+            return Module(path, decode_source(file.read_bytes()))
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            self.faults[path] = f"line {line}: bytes that are no {error.encoding} ({PYTHON})"
+        except OSError as error:
+            self.faults[path] = error.strerror or str(error)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            self.faults[path] = describe_error(error)
+        return None
 
     def resolve_import(self, importer: Module, found: Import) -> Module | None:
         """Returns the module of this source that an import refers to; None if it is outside."""
@@ -256,6 +251,11 @@ class Library:
             if module is not None:
                 return module
         return None
+
+    def submodule(self, package: Module, name: str) -> Module | None:
+        """Returns a module inside a package's folder."""
+        *folder, file = package.path.split("/")
+        return self._at([*folder, name]) if file == "__init__.py" else None
 
     def _at(self, parts: Sequence[str]) -> Module | None:
         path = "/".join(parts)

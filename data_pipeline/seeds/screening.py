@@ -21,7 +21,29 @@ MODULES = frozenset(
     struct textwrap types typing unicodedata urllib.parse zlib
     """.split()  # noqa: SIM905
 )
-_SYS = frozenset({"maxsize", "maxunicode", "float_info", "int_info", "hash_info", "version_info"})
+# Modules of which only some attributes only compute.
+_PARTS: Mapping[str, frozenset[str]] = {
+    "sys": frozenset(
+        {
+            "maxsize",
+            "maxunicode",
+            "float_info",
+            "int_info",
+            "hash_info",
+            "version_info",
+            "hexversion",
+            "intern",
+            "byteorder",
+        }
+    ),
+    "random": frozenset({"Random"}),  # with a seed, which `check_statement` sees to
+    "queue": frozenset({"Queue", "LifoQueue", "PriorityQueue", "SimpleQueue", "Empty", "Full"}),
+    "io": frozenset({"StringIO", "BytesIO"}),
+    "threading": frozenset({"Lock", "RLock"}),
+    "calendar": frozenset({"isleap", "leapdays", "monthrange", "weekday"}),
+    "warnings": frozenset({"warn"}),
+    "pprint": frozenset({"pformat", "saferepr", "isreadable", "isrecursive"}),
+}
 _DENIED_IMPORTS = frozenset(
     {
         ("types", "CodeType"),
@@ -36,7 +58,7 @@ _BUILTINS = frozenset(
     abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod
     enumerate filter float format frozenset getattr hasattr hex int isinstance issubclass iter len
     list map max min next object oct ord pow property range repr reversed round set setattr slice
-    sorted staticmethod str sum super tuple type zip delattr memoryview
+    print sorted staticmethod str sum super tuple type zip delattr memoryview
     True False None NotImplemented Ellipsis __debug__
     """.split()  # noqa: SIM905
 ) | {
@@ -44,9 +66,9 @@ _BUILTINS = frozenset(
     for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, Exception)
 }
-_INPUT_OUTPUT = frozenset({"open", "input", "print", "breakpoint", "help", "exit", "quit"})
+_INPUT_OUTPUT = frozenset({"open", "input", "breakpoint", "help", "exit", "quit"})
 _DYNAMIC = frozenset({"eval", "exec", "compile", "__import__", "globals", "locals", "vars", "dir"})
-_UNSTABLE = frozenset({"id", "hash"})  # differ between processes
+_UNSTABLE = frozenset({"id", "hash"})  # differ between processes; `hash` may define `__hash__`
 # Attributes that give access to more than computation, on any object.
 _DENIED_ATTRIBUTES = frozenset(
     {
@@ -84,8 +106,12 @@ def check_builtin(name: str) -> None:
 
 def check_import(module: str, attribute: str | None) -> None:
     """Raises ScreeningError for an import outside the allow-list."""
-    if module == "__future__" or (module == "sys" and (attribute is None or attribute in _SYS)):
-        return  # attributes of sys are checked one by one
+    if module == "__future__":
+        return
+    if module in _PARTS:  # attributes of a whole module are checked one by one
+        if attribute is not None and attribute not in _PARTS[module]:
+            raise ScreeningError("foreign import", f"{module}.{attribute}")
+        return
     if module not in MODULES or (module, attribute) in _DENIED_IMPORTS:
         whole = module if attribute is None else f"{module}.{attribute}"
         if module in MODULES or f"{module}.{attribute}" not in MODULES:
@@ -113,11 +139,18 @@ def check_statement(statement: ast.stmt) -> None:
                 raise ScreeningError("asynchronous")
             case ast.Attribute(attr=attribute) if attribute in _DENIED_ATTRIBUTES:
                 raise ScreeningError("dynamic code", attribute)
-            case ast.Attribute(value=ast.Name(id="sys"), attr=attribute) if attribute not in _SYS:
-                raise ScreeningError("foreign import", f"sys.{attribute}")
+            case ast.Attribute(value=ast.Name(id=module), attr=attribute) if (
+                attribute not in _PARTS.get(module, {attribute})
+            ):
+                raise ScreeningError("foreign import", f"{module}.{attribute}")
+            case ast.Call(args=[], keywords=[]) if _name_called(node) == "Random":
+                raise ScreeningError("differs between processes", "Random without a seed")
+            case ast.Call(func=ast.Name(id="print")):
+                _check_print(node)
             case ast.Import():
                 for alias in node.names:
                     check_import(alias.name, None)
+                    check_alias(alias.name, alias.asname)
             case ast.ImportFrom(level=0):
                 for alias in node.names:
                     check_import(node.module or "", alias.name)
@@ -125,8 +158,27 @@ def check_statement(statement: ast.stmt) -> None:
                 raise ScreeningError(
                     "import inside the function", "." * node.level + (node.module or "")
                 )
-            case ast.FunctionDef() if node.name in ("__del__", "__hash__"):
+            case ast.FunctionDef(name="__del__"):
                 raise ScreeningError("differs between processes", node.name)
+
+
+def check_alias(module: str, alias: str | None) -> None:
+    """Raises ScreeningError for another name of a module whose attributes are checked by name."""
+    if module in _PARTS and alias not in (None, module):
+        raise ScreeningError("foreign import", f"{module} as {alias}")
+
+
+def _name_called(node: ast.Call) -> str | None:
+    match node.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return None
+
+
+def _check_print(node: ast.Call) -> None:
+    for keyword in node.keywords:
+        if keyword.arg not in ("sep", "end", "flush"):
+            raise ScreeningError("input or output", f"print to {ast.unparse(keyword.value)}")
 
 
 def check_entry(function: ast.FunctionDef) -> None:
@@ -136,9 +188,6 @@ def check_entry(function: ast.FunctionDef) -> None:
         raise ScreeningError("special method")
     if name.startswith("test_") or name in ("main", "setUp"):
         raise ScreeningError("test or script")
-    arguments = function.args
-    if not (arguments.posonlyargs or arguments.args or arguments.vararg or arguments.kwonlyargs):
-        raise ScreeningError("no parameters")
     for decorator in function.decorator_list:
         text = ast.unparse(decorator)
         if text.split(".")[-1] in ("overload", "abstractmethod", "contextmanager", "fixture"):
@@ -146,7 +195,30 @@ def check_entry(function: ast.FunctionDef) -> None:
     body = [s for s in function.body if not _has_no_effect(s)]
     if not body or (len(body) == 1 and isinstance(body[0], ast.Raise)):
         raise ScreeningError("empty body")
-    check_parameters(function, {})
+    if not any(isinstance(node, (ast.arg, ast.Call, ast.BinOp)) for node in ast.walk(function)):
+        raise ScreeningError("computes nothing")
+    if _prints(function) and not returns_value(function):
+        raise ScreeningError("input or output", "prints and returns nothing")
+
+
+def _prints(function: ast.FunctionDef) -> bool:
+    return any(
+        isinstance(node, ast.Call) and _name_called(node) == "print" for node in ast.walk(function)
+    )
+
+
+def returns_value(function: ast.FunctionDef) -> bool:
+    """Returns whether a return or yield of the function may give another value than None."""
+    for node in _own_nodes(function):
+        if isinstance(node, (ast.Yield, ast.YieldFrom)):
+            return True
+        if isinstance(node, ast.Return) and node.value and not _is_none(node.value):
+            return True
+    return False
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def check_parameters(function: ast.FunctionDef, others: Mapping[str, ast.FunctionDef]) -> None:

@@ -16,7 +16,7 @@ class Seed:
     nl:     the task in words (the docstring, or the source's own field), "" if none
     calls:  calls with literal arguments from doctests and tests, such as "f(3, key=[1])"
     tests:  assertions from the source, such as "assert f(3) == 4"
-    origin: "package/file.py:123", relative to the source
+    origin: "package/file.py:123"; it begins with the package's or the source folder's name
     """
 
     id: str

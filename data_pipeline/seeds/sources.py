@@ -13,13 +13,16 @@ from typing import Any
 from data_pipeline.files import RowError, parse_row, read_numbered_lines
 from data_pipeline.seeds.examples import (
     CallExample,
+    Target,
     docstring_examples,
     examples_of_tests,
     extract_description,
+    passed_functions,
     test_examples,
 )
 from data_pipeline.seeds.modules import Library, Module
-from data_pipeline.seeds.programs import assemble
+from data_pipeline.seeds.programs import assemble_function, assemble_method
+from data_pipeline.seeds.reading import decode_source, describe_error, statements_within
 from data_pipeline.seeds.screening import ScreeningError
 from data_pipeline.seeds.seed import Refusal, Seed, SeedError
 from data_pipeline.source.fingerprints import function_fingerprint
@@ -30,6 +33,7 @@ _MAX_CALLS = 24  # examples per function
 _SKIPPED_FOLDERS = frozenset(
     {"__pycache__", "node_modules", "site-packages", "test", "tests", "build", "dist", "_vendor"}
 )
+_ORDINARY_FOLDERS = frozenset({"src", "source", "lib", "python", "code", "main"})
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Unit:
     path:        relative, with "/"
     within:      relative path that imports may be followed into, "" for the whole root
     first, last: lines of a JSONL file, 1-based, `last` included; 0, 0 for a Python file
+    name:        the source's name, which begins the origins; "" if `path` begins with it
     """
 
     root: str
@@ -47,6 +52,7 @@ class Unit:
     within: str = ""
     first: int = 0
     last: int = 0
+    name: str = ""
 
 
 def units(source: str) -> Sequence[Unit]:
@@ -58,7 +64,8 @@ def units(source: str) -> Sequence[Unit]:
     """
     path = Path(source)
     if path.is_dir():
-        found = [Unit(str(path), relative) for relative in _python_files(path)]
+        name = _source_name(path)
+        found = [Unit(str(path), relative, name=name) for relative in _python_files(path)]
         if not found:
             raise SeedError(f"{source}: expected Python files (.py); the folder has none")
         return found
@@ -66,9 +73,18 @@ def units(source: str) -> Sequence[Unit]:
         if path.name.endswith((".jsonl", ".jsonl.gz")):
             return _row_units(path)
         if path.suffix == ".py":
-            return [Unit(str(path.parent), path.name)]
+            return [Unit(str(path.parent), path.name, name=_source_name(path.parent))]
         raise SeedError(f"{source}: expected a folder, a .py, .jsonl or .jsonl.gz file")
     return _package_units(source)
+
+
+def _source_name(folder: Path) -> str:
+    """Returns a folder's name, with its parent's if many sources have a folder of that name."""
+    folder = folder.resolve()
+    parts = [folder.name]
+    if folder.name in _ORDINARY_FOLDERS and folder.parent.name:
+        parts.insert(0, folder.parent.name)
+    return "/".join(parts)
 
 
 def _python_files(folder: Path) -> list[str]:
@@ -130,9 +146,12 @@ def _row_units(path: Path) -> Sequence[Unit]:
     if not count:
         raise SeedError(f"{path}: expected at least one row; the file is empty")
     return [
-        Unit(str(path.parent), path.name, "", first, min(first + _ROWS - 1, count))
+        Unit(
+            str(path.parent), path.name, "", first, min(first + _ROWS - 1, count),
+            _source_name(path.parent),
+        )
         for first in range(1, count + 1, _ROWS)
-    ]
+    ]  # fmt: skip
 
 
 # ---- one unit -------------------------------------------------------------------------------
@@ -147,12 +166,11 @@ def read_unit(unit: Unit) -> Sequence[Seed | Refusal]:
         return list(_row_seeds(unit))
     library = _library(unit.root, unit.within)
     module = library.module(unit.path)
+    place = f"{unit.name}/{unit.path}" if unit.name else unit.path
     if module is None:
-        return [Refusal("", f"{unit.path}:1", "no readable Python file")]
-    found = list(_refuse_methods(module))
-    tests = _tests_of(unit.root, unit.path)
-    for function in module.functions():
-        found.append(_extract_seed(library, module, function, tests.get(function.name, ())))
+        fault = library.faults.get(unit.path, "no such file")
+        return [Refusal("", f"{place}:1", "file not readable", fault)]
+    found = _module_seeds(library, module, place, _tests_of(unit.root, unit.path))
     return sorted(found, key=_source_position)
 
 
@@ -165,17 +183,59 @@ def _source_position(found: Seed | Refusal) -> tuple[int, str]:
     return int(found.origin.rsplit(":", 1)[1]), found.name
 
 
-def _refuse_methods(module: Module) -> Iterator[Seed | Refusal]:
-    """Yields refusals for methods (no literal can express `self`) and async functions."""
-    for statement in module.tree.body:
+def _module_seeds(
+    library: Library,
+    module: Module,
+    place: str,
+    tests: Mapping[str, Sequence[tuple[str, str | None]]],
+) -> Iterator[Seed | Refusal]:
+    for function in module.functions():
+        noted = tests.get(function.name, ())
+        yield _extract_seed(library, module, function, noted, f"{place}:{function.lineno}")
+    for owner in module.classes():
+        yield from _class_seeds(library, module, owner, place)
+    yield from _refuse_others(module, place)
+
+
+def _class_seeds(
+    library: Library, module: Module, owner: ast.ClassDef, place: str
+) -> Iterator[Seed | Refusal]:
+    for method in owner.body:
+        if isinstance(method, ast.FunctionDef):
+            yield _extract_method(library, module, owner, method, f"{place}:{method.lineno}")
+        elif isinstance(method, ast.AsyncFunctionDef):
+            yield Refusal(f"{owner.name}.{method.name}", f"{place}:{method.lineno}", "asynchronous")
+        else:
+            yield from _refuse_inner(owner.name, method, place)
+
+
+def _refuse_inner(owner: str, statement: ast.stmt, place: str) -> Iterator[Refusal]:
+    """Yields refusals for classes and conditional methods in a class."""
+    for inner in statements_within(statement):
+        if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            name, detail = f"{owner}.{inner.name}", "a method under a condition"
+            yield Refusal(name, f"{place}:{inner.lineno}", "defined under a condition", detail)
+        elif isinstance(inner, ast.ClassDef):
+            for method in inner.body:
+                if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    name = f"{owner}.{inner.name}.{method.name}"
+                    yield Refusal(name, f"{place}:{method.lineno}", "class inside a class")
+
+
+def _refuse_others(module: Module, place: str) -> Iterator[Refusal]:
+    """Yields refusals for the definitions that the module does not bind, each with the cause."""
+    for statement in module.statements:
         if isinstance(statement, ast.AsyncFunctionDef):
-            yield Refusal(statement.name, f"{module.path}:{statement.lineno}", "asynchronous")
-        if not isinstance(statement, ast.ClassDef):
-            continue
-        for method in statement.body:
-            if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                name = f"{statement.name}.{method.name}"
-                yield Refusal(name, f"{module.path}:{method.lineno}", "method")
+            yield Refusal(statement.name, f"{place}:{statement.lineno}", "asynchronous")
+    for fault in module.unreadable:
+        reason = "not readable by this Python"
+        yield Refusal(fault.name, f"{place}:{fault.line}", reason, fault.message)
+    for dropped in module.dropped:
+        yield Refusal(dropped.name, f"{place}:{dropped.line}", dropped.reason, dropped.detail)
+    for inner in module.conditional():
+        reason = "defined under a condition"
+        detail = "whether it exists is known only when the file runs"
+        yield Refusal(inner.name, f"{place}:{inner.lineno}", reason, detail)
 
 
 def _extract_seed(
@@ -183,22 +243,42 @@ def _extract_seed(
     module: Module,
     function: ast.FunctionDef,
     noted: Sequence[tuple[str, str | None]],
+    origin: str,
 ) -> Seed | Refusal:
-    origin = f"{module.path}:{function.lineno}"
+    docstring = ast.get_docstring(function)
+    fixed = functools.partial(passed_functions, docstring, function)
     try:
-        program = assemble(library, module, function)
+        program = assemble_function(library, module, function, fixed)
     except ScreeningError as refused:
         return Refusal(function.name, origin, refused.reason, refused.detail)
     except RecursionError:
         return Refusal(function.name, origin, "nested too deeply")
-    docstring = ast.get_docstring(function)
-    examples = [
-        *docstring_examples(docstring, function.name, program.name),
-        *examples_of_tests(noted, function.name, program.name),
-    ]
+    target = Target(function.name, program.name, program.wrapper)
+    examples = [*docstring_examples(docstring, target), *examples_of_tests(noted, target)]
     nl = extract_description(docstring)
-    if nl and program.wraps:
-        nl = f"{nl}\n\nReturn the items as a list."
+    if nl and program.wrapper:
+        nl = f"{nl}\n\n{program.wrapper.note}"
+    return _build_seed(program.name, program.code, nl, examples, origin)
+
+
+def _extract_method(
+    library: Library, module: Module, owner: ast.ClassDef, method: ast.FunctionDef, origin: str
+) -> Seed | Refusal:
+    name = f"{owner.name}.{method.name}"
+    try:
+        program = assemble_method(library, module, owner, method)
+    except ScreeningError as refused:
+        return Refusal(name, origin, refused.reason, refused.detail)
+    except RecursionError:
+        return Refusal(name, origin, "nested too deeply")
+    assert program.wrapper is not None
+    target = Target(method.name, program.name, program.wrapper, owner.name)
+    docstrings = [ast.get_docstring(method), ast.get_docstring(owner)]
+    examples = [one for text in docstrings for one in docstring_examples(text, target)]
+    examples += [CallExample(call) for call in program.wrapper.calls]
+    nl = extract_description(docstrings[0])
+    if nl:
+        nl = f"{nl}\n\n{program.wrapper.note}"
     return _build_seed(program.name, program.code, nl, examples, origin)
 
 
@@ -208,10 +288,12 @@ def _build_seed(
     try:
         identity = function_fingerprint(code)[:12]
     except (SyntaxError, ValueError, RecursionError) as error:
-        return Refusal(name, origin, "no readable Python file", str(error))
+        return Refusal(name, origin, "does not stand alone", str(error))
     examples = list(dict.fromkeys(examples))[:_MAX_CALLS]
     calls = tuple(dict.fromkeys(example.call for example in examples))
-    tests = tuple(dict.fromkeys(f"assert {e.call} == {e.expected}" for e in examples if e.expected))
+    # What a docstring shows of a function that prints may be the printed text.
+    stated = [e for e in examples if e.expected and "print(" not in code]
+    tests = tuple(dict.fromkeys(f"assert {e.call} == {e.expected}" for e in stated))
     return Seed(identity, name, code, nl, calls, tests, origin)
 
 
@@ -229,7 +311,7 @@ def _tests_of(root: str, path: str) -> dict[str, list[tuple[str, str | None]]]:
         if not candidate.is_file():
             continue
         try:
-            tree = Module(candidate.name, candidate.read_bytes().decode("utf-8-sig")).tree
+            tree = Module(candidate.name, decode_source(candidate.read_bytes())).tree
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue
         for name, calls in test_examples(tree).items():
@@ -246,7 +328,7 @@ def _row_seeds(unit: Unit) -> Iterator[Seed | Refusal]:
         if number > unit.last:
             break
         if number >= unit.first:
-            yield _row_seed(line, unit.path, f"{unit.path}:{number}")
+            yield _row_seed(line, unit.path, f"{unit.name}/{unit.path}:{number}")
 
 
 def _row_seed(line: bytes, path: str, origin: str) -> Seed | Refusal:
@@ -262,7 +344,9 @@ def _row_seed(line: bytes, path: str, origin: str) -> Seed | Refusal:
     try:
         module = Module(path, row["code"])
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return Refusal("", origin, "no readable Python file", str(error))
+        return Refusal("", origin, "not readable by this Python", describe_error(error))
+    if module.unreadable:
+        return Refusal("", origin, "not readable by this Python", module.unreadable[0].message)
     functions = {function.name: function for function in module.functions()}
     noted: dict[str, Sequence[tuple[str, str | None]]] = {}
     for test in tests:
@@ -276,7 +360,7 @@ def _row_seed(line: bytes, path: str, origin: str) -> Seed | Refusal:
     if name is None or name not in functions:
         return Refusal(str(name or ""), origin, "no function", "expected one at module level")
     made = _extract_seed(
-        Library(Path("/nonexistent")), module, functions[name], noted.get(name, ())
+        Library(Path("/nonexistent")), module, functions[name], noted.get(name, ()), origin
     )
     if isinstance(made, Refusal):
         return Refusal(made.name, origin, made.reason, made.detail)

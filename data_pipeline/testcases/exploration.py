@@ -290,8 +290,6 @@ def _case_or_reason(call: str, result: Result) -> tuple[Case | None, str]:
         return None, "trace not whole"
     if trace.clipped:
         return None, "values too long to be told"
-    if result.stdout:
-        return None, "wrote to stdout"
     if not outcome.exact:
         return None, "result no literal"
     text = trace.result

@@ -80,7 +80,7 @@ def test_what_a_function_needs_comes_with_it(tmp_path):
     assert seed.nl == "Scales."
     assert seed.calls == ("scaled([1, 2], by=3)",)
     assert seed.tests == ("assert scaled([1, 2], by=3) == [3, 10]",)
-    assert seed.origin == "pkg/a.py:12"
+    assert seed.origin == f"{tmp_path.name}/pkg/a.py:12"
     assert "os" not in seed.code
     assert "unrelated" not in seed.code
     assert "Scales" not in seed.code and "noqa" not in seed.code
@@ -133,7 +133,7 @@ def test_generators_are_listed(tmp_path):
 
 
 REFUSED = {
-    "input or output": ["return open(x).read()", "print(x)\n    return x"],
+    "input or output": ["return open(x).read()", "print(x, file=stream)\n    return x"],
     "dynamic code": ["return eval(x)", "return x.__globals__", "return globals()[x]"],
     "differs between processes": ["return hash(x)", "return id(x) + 1"],
     "foreign import": [
@@ -174,7 +174,7 @@ def test_refusals_name_their_origin(tmp_path):
             tmp_path,
             sub__a="""
                 class C:
-                    def method(self, x):
+                    async def method(self, x):
                         return x
                 def nothing():
                     return 3
@@ -187,10 +187,10 @@ def test_refusals_name_their_origin(tmp_path):
         )
     )
     assert [(one.name, one.reason, one.origin) for one in refusals] == [
-        ("", "no readable Python file", "broken.py:1"),
-        ("C.method", "method", "sub/a.py:3"),
-        ("nothing", "no parameters", "sub/a.py:5"),
-        ("late", "asynchronous", "sub/a.py:7"),
+        ("f", "not readable by this Python", f"{tmp_path.name}/broken.py:1"),
+        ("C.method", "asynchronous", f"{tmp_path.name}/sub/a.py:3"),
+        ("nothing", "computes nothing", f"{tmp_path.name}/sub/a.py:5"),
+        ("late", "asynchronous", f"{tmp_path.name}/sub/a.py:7"),
     ]
 
 
@@ -245,7 +245,8 @@ def test_json_rows(tmp_path):
     assert found[1].name == "a"
     assert isinstance(found[2], Seed) and found[2].calls == ()
     assert [one.reason for one in found[3:]] == ["bad row", "no function", "bad row", "bad row"]
-    assert [one.origin for one in found] == [f"rows.jsonl:{n}" for n in range(1, 8)]
+    place = f"{tmp_path.name}/rows.jsonl"
+    assert [one.origin for one in found] == [f"{place}:{n}" for n in range(1, 8)]
 
 
 def test_long_json_files_are_split(tmp_path):
@@ -255,7 +256,7 @@ def test_long_json_files_are_split(tmp_path):
     parts = units(str(path))
     assert len(parts) == 3
     found = [one.origin for unit in parts for one in read_unit(unit)]
-    assert Counter(found) == Counter(f"rows.jsonl:{n}" for n in range(1, 451))
+    assert Counter(found) == Counter(f"{tmp_path.name}/rows.jsonl:{n}" for n in range(1, 451))
 
 
 def test_tests_beside_a_module_give_examples(tmp_path):
@@ -314,7 +315,7 @@ def test_command(tmp_path, capsys):
     assert Seed(**row | {"calls": (), "tests": ()}) == read(source)[0]["f"]
     assert json.loads(refusals.read_text()) == {
         "name": "g",
-        "origin": "a.py:4",
+        "origin": f"{tmp_path.name}/src/a.py:4",
         "reason": "input or output",
         "detail": "open",
     }
