@@ -87,9 +87,9 @@ def trace_from_json(data: Mapping[str, Any], program: str) -> Trace:
             _text(kind), _int(line), _text(function), _int(frame), _int(depth),
             {_text(name): _text(text) for name, text in changed.items()},
             tuple(map(_text, gone)), _optional(value, str), _read_raised(error),
-            _optional(branch, bool), _optional(iteration, int),
+            _optional(branch, bool), _optional(iteration, int), _int(part),
         )
-        for kind, line, function, frame, depth, changed, gone, value, error, branch, iteration
+        for kind, line, function, frame, depth, changed, gone, value, error, branch, iteration, part
         in data["events"]
     )  # fmt: skip
     loops = tuple(

@@ -23,7 +23,7 @@ from data_pipeline.tracing.recorder import (
 from data_pipeline.tracing.rendering import clip, render, render_instance
 
 _FOLDED = ("<listcomp>", "<setcomp>", "<dictcomp>")  # frames of their own on 3.11 only
-_GENERATOR = "<genexpr>"
+_GENERATOR, _LAMBDA = "<genexpr>", "<lambda>"
 _KINDS = {RETURN: "return", YIELD: "yield", RESUME: "resume", EXCEPTION: "exception",
           UNWIND: "unwind"}  # fmt: skip
 _SCALARS = frozenset({int, str, bool, bytes, type(None), Text})
@@ -46,11 +46,13 @@ class _Step:
     raised: Raised | None = None
     branch: bool | None = None
     iteration: int | None = None
+    part: int = 0
 
     def event(self) -> Event:
         return Event(
             self.kind, self.line, self.function, self.frame, self.depth, self.changed,
             tuple(self.gone), self.value, self.raised, self.branch, self.iteration,
+            self.part,
         )  # fmt: skip
 
 
@@ -82,8 +84,8 @@ class _Frame:
                which its steps belong; else None
     values, texts: the latest locals
     waiting:   the step whose effect comes with the next snapshot
-    on_line:   the last "line" step
-    reached:   its line, or 0 after any other event in the frame
+    on_line:   the last "line" or "resume" step
+    reached:   the line on which its statement starts, or 0 after a marker or an exception
     header:    the "line" step of a header whose branch is still open
     header_at: its line
     clause:    line of the running clause of a comprehension, or 0
@@ -167,25 +169,25 @@ class Reader:
         self.settle(frame, snapshot)
         frame.clause = 0
         frame.comprehensions.clear()
-        if line == frame.reached:
-            # Python 3.12 visits `return f() or g()` again before it returns. A line that really
-            # runs again, in a loop, has a marker in between.
+        start = self.program.starts.get(line, line)
+        if start == frame.reached or (frame.on_line and frame.function.endswith(_LAMBDA)):
+            # Another line of the same statement, or, from Python 3.12 on, the same line again:
+            # `return f() or g()`. A statement that really runs again, in a loop, has a marker in
+            # between.
             frame.waiting = frame.on_line
             return
-        frame.reached = line
-        step = self.add(frame, "line", line)
+        frame.reached = start
+        step = self.add(frame, "line", start)
         frame.waiting = frame.on_line = step
-        end = self.program.headers.get(line)
-        if frame.header is not None:
-            until = self.program.headers[frame.header_at]
-            if until > frame.header_at and frame.header_at <= line <= until:
-                return  # another line of the same test
         frame.header = None
-        if end is not None:
+        if start in self.program.headers:
             step.branch = False
-            frame.header, frame.header_at = step, line
+            frame.header, frame.header_at = step, start
 
     def read_marker(self, frame: _Frame, marker: Marker) -> None:
+        if marker.kind == "end":
+            frame.reached = 0
+            return
         frame.clause = frame.reached = 0
         frame.comprehensions.clear()
         header, frame.header = frame.header, None
@@ -235,7 +237,8 @@ class Reader:
             frame.depth = self.stack[-1].depth + 1 if self.stack else 0
             self.stack.append(frame)
             step = self.add(frame, "resume", line)
-            frame.waiting = step
+            frame.waiting = frame.on_line = step
+            frame.reached = self.program.starts.get(line, line)
             self.settle(frame, snapshot, hidden)
             return
         self.settle(frame, snapshot, hidden)
@@ -244,6 +247,8 @@ class Reader:
             if kind == EXCEPTION:
                 frame.owner.raised_at = self.real(line)
         else:
+            if line in self.program.markers and frame.on_line:  # after the end of a `finally`
+                line = frame.on_line.line
             step = self.add(frame, _KINDS[kind], line)
             if kind == EXCEPTION:
                 at, frame.raised_at = frame.raised_at or step.line, None
@@ -255,6 +260,8 @@ class Reader:
                 frame.waiting = step
             elif kind != UNWIND:
                 step.value = self.text(_value(extra))
+                if frame.on_line and frame.function.endswith(_LAMBDA):  # versions differ
+                    step.line, step.part = frame.on_line.line, frame.on_line.part
         if kind != EXCEPTION and frame in self.stack:
             while self.stack.pop() is not frame:
                 pass
@@ -281,6 +288,7 @@ class Reader:
 
     def add(self, frame: _Frame, kind: str, line: int) -> _Step:
         step = _Step(kind, self.real(line), frame.function, frame.number, frame.depth)
+        step.part = self.program.part.get(line, 0)
         self.steps.append(step)
         return step
 
@@ -296,7 +304,9 @@ class Reader:
         if type(snapshot) is dict or snapshot != frame.snapshot:
             frame.snapshot = snapshot
             frame.latest = _values(snapshot)
-            self.add_changes(frame, step, hidden)
+            # What a turn of a comprehension changes around it is an effect of its statement.
+            turns = step is not None and step.kind == "step"
+            self.add_changes(frame, frame.step_frame.on_line if turns else step, hidden)
         if step is not None and step.kind == "step" and frame.clause:
             for name in sorted(self.program.clauses[frame.clause].bound):
                 if name in frame.latest:
