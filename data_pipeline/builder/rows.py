@@ -25,6 +25,7 @@ from data_pipeline.pyx.records import Record, RecordError, make_record, record_t
 from data_pipeline.seeds import Seed
 from data_pipeline.teacher.teacher import Teacher, TeacherQuestion
 from data_pipeline.testcases import Case, cases
+from data_pipeline.tokens.control_tokens import find_control_text
 from data_pipeline.verify import CONTRADICTED, verify_trace
 
 TRAIN, EVAL = "train", "eval"
@@ -154,6 +155,7 @@ class _RowWriter:
                     "output": case.output,
                 }
                 for case in kept
+                if find_control_text(f"{self.code} {case.call} {case.output}") is None
             ]
 
     # ---- runs
@@ -296,6 +298,10 @@ class _RowWriter:
         for draft, wrong in zip(drafts, verdicts, strict=True):
             if wrong is not None:
                 self._bury("recheck", draft.id, wrong)
+                continue
+            mark = find_control_text(f"{draft.prompt_field} {draft.response}")
+            if mark is not None:
+                self.out.tally.count("records refused", f"text of a control token: {mark}")
                 continue
             length = self.length_of(training_prompt(draft) + draft.response)
             if self.options.max_length is not None and length > self.options.max_length:

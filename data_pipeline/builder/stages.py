@@ -46,6 +46,7 @@ from data_pipeline.endpoint.reply_cache import CachedClient, ReplyCache
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.seeds import Refusal, Seed, Unit, read_unit
 from data_pipeline.testcases import EXPLORATION_LIMITS
+from data_pipeline.tokens.control_tokens import OrdinaryEncoder
 
 SEEDS, REFUSED, REMOVED, DEAD = "seeds", "refused", "removed", "dead"
 
@@ -322,8 +323,8 @@ def token_counter(tokenizer_file: Path | None) -> Callable[[str], int]:
         return len
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(tokenizer_file))
-    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+    encoder = OrdinaryEncoder(Tokenizer.from_file(str(tokenizer_file)))
+    return lambda text: len(encoder([text])[0])
 
 
 def _write_lines(lines: Any, name: str, folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 Tokenizes as upstream does (src/dataset.py): encodes prompt and completion separately, without
 special tokens; ids = BOS + prompt, completion + EOS; cuts on the right at the maximum length, which
-loses the EOS. The inputs of a record with n ids are ids[:-1] and the targets ids[1:], so it takes
-n - 1 positions of a pack and no target belongs to another record.
+loses the EOS. Unlike upstream, text spelled as a control token stays text (`control_tokens`). The
+inputs of a record with n ids are ids[:-1] and the targets ids[1:], so it takes n - 1 positions of a
+pack and no target belongs to another record.
 
 Packs are planned by record number because the state of Grain's packing iterators is valid only for
 one number of processes; any number of processes can read a plan.
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from data_pipeline.errors import UserError
+from data_pipeline.tokens.control_tokens import ControlTextError, Encoder, ordinary_encoder
 
 _ENCODING_BATCH = 1024  # prompts; keeps the tokenizer's threads busy with little memory
 
@@ -167,6 +169,7 @@ def encode_table(
     if max_length is not None and max_length < 2:
         raise PackingError(f"max_length: expected at least 2 tokens; got {max_length}")
 
+    encoder = ordinary_encoder(tokenizer)
     tokens: list[np.ndarray] = []
     lengths: list[int] = []
     prompt_lengths: list[int] = []
@@ -174,8 +177,8 @@ def encode_table(
     kinds: list[int] = []
     rows = iter(rows)
     while batch := list(islice(rows, _ENCODING_BATCH)):
-        prompt_ids = _ids([prompt for prompt, _, _ in batch], tokenizer)
-        response_ids = _ids([response for _, response, _ in batch], tokenizer)
+        prompt_ids = _ids([prompt for prompt, _, _ in batch], encoder)
+        response_ids = _ids([response for _, response, _ in batch], encoder)
         kinds.extend(kind for _, _, kind in batch)
         kept = []
         for prompt, response in zip(prompt_ids, response_ids, strict=True):
@@ -194,15 +197,11 @@ def encode_table(
     )
 
 
-def _ids(texts: list[str], tokenizer: Tokenizer) -> list[list[int]]:
-    encoded = tokenizer(
-        texts,
-        add_special_tokens=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,  # no warnings about long records, which are cut and counted
-    )
-    return encoded["input_ids"]
+def _ids(texts: list[str], encoder: Encoder) -> list[list[int]]:
+    try:
+        return encoder(texts)
+    except ControlTextError as error:
+        raise PackingError(str(error)) from None
 
 
 def _special_id(tokenizer: Tokenizer, name: str) -> int:

@@ -86,6 +86,7 @@ def prepare(
         "format": FORMAT,
         "tokenizer": tokenizer_digest(tokenizer),
         "token_dtype": token_dtype(tokenizer).str,
+        "control_tokens": "as text",  # older versions read them in a record's text
         "shard_records": shard_records,
         "sources": [
             {name: getattr(source, name) for name in ("split", "path", "fingerprint", "records")}
