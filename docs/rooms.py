@@ -24,7 +24,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("errors",),
         ("files", "pages", "source", "terminal"),
         ("tracing", "pyx", "endpoint", "seeds"),
-        ("execution", "tokens", "verify", "decontamination"),
+        ("execution", "tokens", "verify", "decontamination", "questions"),
         ("claims",),
         ("monologue",),
         ("testcases", "teacher", "toy"),

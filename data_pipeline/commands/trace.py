@@ -18,6 +18,7 @@ from data_pipeline.terminal.command_line import (
     run_command,
 )
 from data_pipeline.tracing import Trace, trace_call
+from data_pipeline.tracing.cwm import cwm_context, cwm_trace
 from data_pipeline.tracing.views import format_table, format_terminal, inline_trace
 
 
@@ -39,9 +40,10 @@ def _parser() -> CommandParser:
     parser.add_argument("call", help="call with literal arguments, such as 'f(3)'")
     parser.add_argument(
         "--view",
-        choices=("terminal", "table", "inlined"),
+        choices=("terminal", "table", "inlined", "cwm"),
         default="terminal",
-        help="terminal: coloured; table: one row per step; inlined: SemCoder's comments",
+        help="terminal: coloured; table: one row per step; inlined: SemCoder's comments; "
+        "cwm: frames of Meta's Code World Model",
     )
     parser.add_argument("--steps", type=int, default=400, help="most steps in the terminal view")
     parser.add_argument(
@@ -80,6 +82,8 @@ def record_trace(options: argparse.Namespace) -> Trace:
 def _view(trace: Trace, options: argparse.Namespace) -> str:
     if options.view == "inlined":
         return inline_trace(trace)
+    if options.view == "cwm":
+        return cwm_context(trace) + cwm_trace(trace)
     width = shutil.get_terminal_size().columns
     if options.view == "table":
         return format_table(trace, width)

@@ -55,6 +55,7 @@ class Benchmark(Protocol):
       `read_generations(path, *, variants, modes, samples) -> (Sequence[Response], notes)`: reads a
         file of generations in the format of the benchmark's authors. Returns at least one
         Response for every question, with text None if the file has none. Raises a UserError.
+      `notes_on(answers) -> Sequence[str]`: findings over all answers, one line each.
       `run_of(answer) -> (program, call) | None`: returns the run that the monologue in
         `answer.text` describes, or None. The harness verifies every step against that run.
     """
@@ -183,6 +184,8 @@ def score_generations(
     if (run_of := getattr(benchmark, "run_of", None)) is not None:
         runs = [run_of(answer) for answer in answers]
         answers = with_claims(answers, runs, sandbox, progress=progress and "verifying")
+    if (notes_on := getattr(benchmark, "notes_on", None)) is not None:
+        notes = (*notes, *notes_on(answers))
     return EvaluationRun(
         name=benchmark.name,
         model=model,

@@ -12,6 +12,7 @@ from semcoder_jax.evaluation.benchmarks import (
     heldout_backward,
     livecodebench,
     livecodebench_execution,
+    reval,
 )
 from semcoder_jax.evaluation.benchmarks.heldout import Heldout, read_problems
 from semcoder_jax.evaluation.harness import Benchmark
@@ -65,6 +66,9 @@ def _heldout_backward(config: ConfigDict, checkpoint: str | None) -> Benchmark:
 LOADERS: dict[str, Callable[[ConfigDict, str | None], Benchmark]] = {
     "heldout": _heldout,
     "heldout_backward": _heldout_backward,
+    "reval": lambda config, checkpoint: reval.load(
+        _heldout_data(config, checkpoint), limit=config.max_tasks
+    ),
     "cruxeval_input": lambda config, _: cruxeval.load(config, "input"),
     "cruxeval_output": lambda config, _: cruxeval.load(config, "output"),
     "humaneval": lambda config, _: evalplus.load(config, "humaneval"),
