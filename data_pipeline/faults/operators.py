@@ -13,13 +13,28 @@ MAX_WHY = 240
 
 OPERATORS: Mapping[str, expressions.Operator] = {**expressions.OPERATORS, **statements.OPERATORS}
 
+PEOPLE_MAKE = frozenset(
+    {
+        # a bound or a start that is off by one
+        "comparison_boundary", "range_bound", "slice_bound", "wrong_index", "initializer_change",
+        # a case that was not thought of
+        "dropped_guard", "dropped_else", "dropped_condition",
+        # another variable, another order, a copy that is none
+        "wrong_variable", "swapped_arguments", "swapped_statements", "sequential_assignment",
+        "forgotten_copy",
+        # a statement at the wrong place
+        "early_return", "unindented_statement", "misplaced_initializer",
+    }
+)  # fmt: skip
+"""Operators whose variants a person would write. The others replace one token by its like."""
+
 
 def shuffle_mutants(program: str, random: Random) -> Iterator[Mutant]:
     """Yields every variant of a program in random order, with the operators taking turns.
 
-    The first variants are thus of many kinds. Checks variants lazily: most are never used. Each
-    parses, differs from the program in more than layout, and comes once. A missing return comes
-    last in each turn: it fails every test of every function alike.
+    The first variants are thus of many kinds. In each turn those of PEOPLE_MAKE come first, and a
+    missing return last: it fails every test of every function alike. Checks variants lazily: most
+    are never used. Each parses, differs from the program in more than layout, and comes once.
 
     Raises SyntaxError if the program does not parse.
     """
@@ -29,10 +44,17 @@ def shuffle_mutants(program: str, random: Random) -> Iterator[Mutant]:
         by_operator.setdefault(mutant.operator, []).append(mutant)
     queues = list(by_operator.values())
     random.shuffle(queues)
-    queues.sort(key=lambda queue: queue[0].operator == "missing_return")
+    queues.sort(key=lambda queue: _turn(queue[0].operator))
     for queue in queues:
         random.shuffle(queue)
     return _valid_mutants(source, _in_turn([iter(queue) for queue in queues]))
+
+
+def _turn(operator: str) -> int:
+    """Returns the place of an operator in each turn: 0 first, 2 last."""
+    if operator in PEOPLE_MAKE:
+        return 0
+    return 2 if operator == "missing_return" else 1
 
 
 def _candidates(source: EditableProgram, operators: Sequence[str]) -> Iterator[Mutant]:

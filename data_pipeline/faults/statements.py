@@ -200,12 +200,48 @@ def sequential_assignment(source: EditableProgram, function: ast.FunctionDef) ->
                 )
 
 
+def forgotten_copy(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
+    """Binds a second name to the list itself: `ys = xs` for `ys = xs[:]` or `ys = xs.copy()`."""
+    for node in parts(function):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                original = _copied(value)
+            case _:
+                continue
+        if original is not None:
+            text = source.text_of(original)
+            yield Mutant(
+                "forgotten_copy",
+                source.replace((source.span(value), text)),
+                f"`{name}` must be a copy: `{name} = {text}` makes it another name of the same "
+                "object, so that a change of one shows in the other.",
+            )
+
+
+def _copied(value: ast.expr) -> ast.expr | None:
+    """Returns the expression that `value` copies; None if it is no plain copy."""
+    match value:
+        case ast.Subscript(value=original, slice=ast.Slice(lower=None, upper=None, step=None)):
+            pass
+        case ast.Call(func=ast.Attribute(value=original, attr="copy"), args=[], keywords=[]):
+            pass
+        case ast.Call(
+            func=ast.Name(id="list" | "dict" | "set") | ast.Attribute(attr="copy" | "deepcopy"),
+            args=[original],
+            keywords=[],
+        ):
+            pass
+        case _:
+            return None
+    return original if isinstance(original, ast.Name | ast.Attribute | ast.Subscript) else None
+
+
 OPERATORS: Mapping[str, Operator] = {
     operator.__name__: operator
     for operator in (
         dropped_statement, missing_return, early_return, unindented_statement, dropped_else,
         dropped_guard, misplaced_initializer, break_continue, swapped_statements,
-        sequential_assignment,
+        sequential_assignment, forgotten_copy,
     )
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from difflib import unified_diff
 
 import pytest
 
-from data_pipeline.faults.operators import OPERATORS, shuffle_mutants
+from data_pipeline.faults.operators import OPERATORS, PEOPLE_MAKE, shuffle_mutants
 from tests.support.mutants import mutants
 
 # operator -> (line of the program, line of the variant it must give); "" is a line that is gone.
@@ -73,6 +73,10 @@ BLOCKS = {
     "swapped_statements": (
         "def f(x):\n    x = x + 1\n    x = x * 2\n    return x\n",
         "def f(x):\n    x = x * 2\n    x = x + 1\n    return x\n",
+    ),
+    "forgotten_copy": (
+        "def f(xs):\n    ys = xs[:]  # keep xs\n    ys.sort()\n    return ys == xs\n",
+        "def f(xs):\n    ys = xs  # keep xs\n    ys.sort()\n    return ys == xs\n",
     ),
     "sequential_assignment": (
         "def f(a, b):\n    a, b = b, a + b\n    return a\n",
@@ -183,9 +187,32 @@ def test_the_order_is_the_seed_s():
     orders = [[m.text for m in shuffle_mutants(PROGRAM, random.Random(seed))] for seed in (1, 1, 2)]
     assert orders[0] == orders[1] != orders[2]
     assert sorted(orders[0]) == sorted(orders[2])
-    # The operators take turns.
-    first = [m.operator for m in list(shuffle_mutants(PROGRAM, random.Random(3)))[:10]]
-    assert len(set(first)) == 10
+    # What a person would write comes before swaps of tokens, within each turn of the operators.
+    first = [m.operator for m in shuffle_mutants(PROGRAM, random.Random(3))]
+    assert len(set(first[:10])) == 10
+    made = {mutant.operator for mutant in mutants(PROGRAM)} & PEOPLE_MAKE
+    assert set(first[: len(made)]) == made and set(OPERATORS) > PEOPLE_MAKE
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ("xs[:]", "xs"), ("xs.copy()", "xs"), ("list(xs)", "xs"), ("dict(self.d)", "self.d"),
+        ("copy.deepcopy(xs[0])", "xs[0]"), ("set(xs)", "xs"),
+    ],
+)  # fmt: skip
+def test_forms_of_a_copy(value, plain):
+    program = f"import copy\ndef f(self, xs):\n    ys = {value}\n    return ys\n"
+    found = [mutant.text for mutant in mutants(program, ("forgotten_copy",))]
+    assert found == [program.replace(value, plain)]
+
+
+@pytest.mark.parametrize(
+    "value", ["xs[1:]", "xs[::-1]", "list(map(f, xs))", "dict(a=1)", "xs.pop()"]
+)
+def test_what_is_no_copy(value):
+    program = f"def f(xs):\n    ys = {value}\n    return ys\n"
+    assert list(mutants(program, ("forgotten_copy",))) == []
 
 
 @pytest.mark.parametrize("program", ["def f(:\n", "def f(x):\r    return x\r", "f(\n"])
