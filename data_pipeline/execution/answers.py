@@ -15,7 +15,7 @@ from data_pipeline.execution.outcomes import BadInput, Died, Limit, Outcome, Val
 from data_pipeline.tracing.events import Event, Loop, Raised, Trace
 
 MAX_PARSED = 256 << 20
-"""Maximum bytes of memory of a parsed answer. References of MBPP+ come to 177 MB by `parsed_size`."""
+"""Maximum bytes of memory of a parsed answer. Of all references, MBPP+'s come closest: 177 MB."""
 
 # Bytes of memory that each of these bytes of JSON stands for at most: a list or a dict with its
 # first entries, a further entry, a dict's entry, and half of a text.
@@ -42,11 +42,9 @@ def parse_answer(data: bytes | bytearray) -> Any:
     """Returns the JSON of an answer. Raises ValueError unless it is one message within bounds."""
     if len(data) < HEAD or int.from_bytes(data[:HEAD], "big") != len(data) - HEAD:
         raise ValueError("not one whole message")
-    if not data[HEAD:].isascii():
-        raise ValueError("not ASCII")
     if parsed_size(data) > MAX_PARSED:
         raise ValueError("too large to parse")
-    return json.loads(data[HEAD:])
+    return json.loads(data[HEAD:].decode("ascii"))
 
 
 def parsed_size(data: bytes | bytearray) -> int:

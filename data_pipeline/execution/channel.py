@@ -21,6 +21,7 @@ from data_pipeline.execution.job import Limits
 START_SECONDS = 60.0
 _MAX_ROW = 1 << 16  # bytes of a worker's report
 _CHUNK = 1 << 16
+_SHORT = 5  # ms; what a shorter run writes waits in its pipes, and one wake-up reads all of it
 
 
 class WorkerLost(Exception):
@@ -136,10 +137,12 @@ class WorkerProcess:
         poll = select.poll()
         poll.register(self.control, select.POLLIN)
         reading = {sink.descriptor: sink for sink in sinks}
-        for descriptor in reading:
-            poll.register(descriptor, select.POLLIN)
+        events = poll.poll(_SHORT)
+        if not events:
+            for descriptor in reading:
+                poll.register(descriptor, select.POLLIN)
         while (left := deadline - time.monotonic()) > 0:
-            events = poll.poll(1000 * left)
+            events = events or poll.poll(1000 * left)
             for descriptor, _ in events:
                 if (sink := reading.get(descriptor)) is None:
                     continue
@@ -152,6 +155,7 @@ class WorkerProcess:
                 for sink in sinks:
                     sink.drain()
                 return row
+            events = []
         raise TimeoutError("the worker did not answer in time")
 
     def send(self, message: Any) -> None:

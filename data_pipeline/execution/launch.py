@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-UID_BASE = 1 << 30  # above it, no system gives out uids
+UID_BASE = 0x70000000  # above the uids that systems give to users and containers
 NOBODY = 65534
 _CLONE_NEWNS = 0x00020000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18

@@ -27,7 +27,7 @@ EXPLORATION_LIMITS = Limits(cpu_seconds=0.5, memory_bytes=256 << 20, output_byte
 TRACE_LIMITS = TraceLimits(max_lines=1000, max_bytes=1 << 20, ends_run=True)
 MAX_OUTPUT = 400  # characters
 
-_ROUND = 16  # runs per round: one batch of the sandbox
+_ROUND = 16  # runs per round
 _ROUNDS = 10  # at most
 _PROBE = 3  # runs in the first round
 _MOST_STOPPED = 3  # runs stopped by CPU, time or memory before the search ends
@@ -167,7 +167,7 @@ class _Search:
         before = len(self.distinct_outputs())
         new = 0
         while pending and self.stopped_count() <= _MOST_STOPPED:
-            # Use small batches while runs are being stopped: each takes its full time limit.
+            # Use small rounds while runs are being stopped: each takes its full time limit.
             size = _ROUND if not self.stopped_count() else _PROBE
             now, pending = pending[:size], pending[size:]
             results = self.sandbox.map(self.job(text) for _, text in now)

@@ -26,7 +26,8 @@ SCANNER = r"""
 import ctypes, gc, os, re, sys
 
 BLOCK, PAGE, REACH = 1 << 16, 1 << 12, 8
-PATTERN = re.compile(b"SEMCODER" + b"LEAK=([0-9a-f]{64})")
+MARK = b"SEMCODER" + b"LEAK="
+PATTERN = re.compile(MARK + b"([0-9a-f]{64})")
 
 def seeds():
     small, large = bytearray(700), bytearray(1 << 18)  # by malloc, and a mapping of its own
@@ -59,7 +60,8 @@ def memory():
             at += size if size > 0 else PAGE
         if data:
             readable += 1
-            found.update(PATTERN.findall(b"".join(data)))
+            text = b"".join(data)
+            found.update(PATTERN.findall(text) if MARK in text else ())
             waiting.update(set(range(block - REACH, block + REACH + 1)) - seen)
     return found, readable
 

@@ -61,7 +61,8 @@ def _run_untraced(job: Mapping[str, Any]) -> list[Any]:
         try:
             exec(code, vars(module))
         except SystemExit as error:
-            if error.code not in (None, 0):
+            code = error.code
+            if code is not None and (type(code) not in (int, bool) or code):
                 raise
         finally:
             _finish()

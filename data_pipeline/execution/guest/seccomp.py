@@ -15,7 +15,6 @@ import errno
 import os
 import struct
 from collections.abc import Iterable
-from functools import lru_cache
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
@@ -102,39 +101,42 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
-def prepare() -> None:
-    """Builds the filters once, so that no sample has to."""
-    machine = os.uname().machine
-    if machine in _ARCHITECTURES:
-        for threads in (False, True):
-            for scratch in (False, True):
-                _template(machine, threads, scratch)
+class Filter:
+    """A filter that is ready to install, so that a sample's process has little to do.
+
+    threads: whether the process may start threads. scratch: whether it may write files.
+    Raises Unsupported.
+    """
+
+    def __init__(self, *, threads: bool = False, scratch: bool = False):
+        machine = os.uname().machine
+        if machine not in _ARCHITECTURES:
+            raise Unsupported(errno.ENOSYS, f"no seccomp table for {machine}")
+        code = _template(machine, threads, scratch)
+        self._buffer = ctypes.create_string_buffer(code, len(code))
+        self._program = _Program(len(code) // _SIZE, ctypes.addressof(self._buffer))
+        own = struct.pack("<I", _OWN_PROCESS)
+        operands = range(_SIZE - 4, len(code), _SIZE)
+        self._own = [at for at in operands if code[at : at + 4] == own]
+
+    def install(self) -> None:
+        """Installs the filter on this process irrevocably. Raises Unsupported."""
+        for at in self._own:
+            struct.pack_into("<I", self._buffer, at, os.getpid())
+        if _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or _prctl(
+            _PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(self._program), 0, 0
+        ):
+            code = ctypes.get_errno()
+            raise Unsupported(code, f"seccomp: {os.strerror(code)}")
 
 
-def apply(*, threads: bool = False, scratch: bool = False) -> None:
-    """Installs the filter on this process irrevocably. Raises Unsupported."""
-    machine = os.uname().machine
-    if machine not in _ARCHITECTURES:
-        raise Unsupported(errno.ENOSYS, f"no seccomp table for {machine}")
-    code = _template(machine, threads, scratch).replace(
-        struct.pack("<I", _OWN_PROCESS), struct.pack("<I", os.getpid())
-    )
-    buffer = ctypes.create_string_buffer(code, len(code))
-    program = _Program(len(code) // 8, ctypes.addressof(buffer))
-    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or _libc.prctl(
-        _PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0
-    ):
-        code_ = ctypes.get_errno()
-        raise Unsupported(code_, f"seccomp: {os.strerror(code_)}")
-
-
+_SIZE = 8  # bytes of an instruction
 _OWN_PROCESS = 0x7E57BEEF  # placeholder in the template for the process id
 
 
-@lru_cache(maxsize=4)
 def _template(machine: str, threads: bool, scratch: bool) -> bytes:
     column = 0 if machine == "x86_64" else 1
     numbers = {name: pair[column] for name, pair in _NUMBERS.items() if pair[column] is not None}
@@ -217,7 +219,21 @@ def _template(machine: str, threads: bool, scratch: bool) -> bytes:
             ],
         )  # fmt: skip
     special("clone3", [statement(_RETURN, _ERRNO | errno.ENOSYS)])  # libc then calls clone
-    for number in plain:
-        code += [(_EQUAL, 0, 1, number), allow]
+    for first, last in _ranges(plain):
+        if first == last:
+            code += [(_EQUAL, 0, 1, first), allow]
+        else:
+            code += [(_GREATER_EQUAL, 0, 2, first), (_GREATER_EQUAL, 1, 0, last + 1), allow]
     code.append(refuse)
     return b"".join(struct.pack("<HBBI", *part) for part in code)
+
+
+def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Returns first and last of each run of successive numbers; the kernel tests each in turn."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found

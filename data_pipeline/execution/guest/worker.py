@@ -73,10 +73,9 @@ def main(options: Mapping[str, Any]) -> None:
     if options["landlock"]:
         landlock.restrict(options["readable"])
     os.umask(0o077)
-    seccomp.prepare()
+    worker = Worker(options)
     gc.collect()
     gc.freeze()
-    worker = Worker(options)
     send(CONTROL, {"uid": os.getuid()})
     control = socket.socket(fileno=CONTROL)
     while (received := receive_order(control)) is not None:
@@ -137,6 +136,7 @@ class Worker:
         self.scratch = options["scratch_bytes"]
         self.threads = options["threads"]
         self.most_processes = options["tasks"] + MAX_THREADS if self.threads else 0
+        self.filter = seccomp.Filter(threads=self.threads, scratch=bool(self.scratch))
         self.address_space = address_space()
         self.libc = ctypes.CDLL(None, use_errno=True)
 
@@ -250,7 +250,7 @@ class Worker:
         ):
             resource.setrlimit(name, (value, value))
         self.libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        seccomp.apply(threads=self.threads, scratch=bool(self.scratch))
+        self.filter.install()
 
     def kill(self, processes: Sequence[SampleProcess]) -> None:
         for process in processes:  # a sample cannot fork, so there are no others
