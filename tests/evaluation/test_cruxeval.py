@@ -146,7 +146,7 @@ def test_an_expected_value_does_not_reach_the_sandbox_in_fixed(sandbox):
 
 def test_files_of_answers_and_of_whole_texts(tmp_path, sandbox):
     benchmark = CruxEval(PROBLEMS, "output")
-    asked = {"variants": ("monologue",), "modes": ("compat", "fixed"), "samples": 1}
+    asked = {"variants": ("monologue",), "modes": ("compat", "fixed")}
     whole = benchmark.prompt("square", "monologue", "compat")
     whole += "### Conclusion\n[/MONOLOGUE]\n\n[ANSWER]\nassert f(3) == 9\n[/ANSWER]"
     path = tmp_path / "whole.json"
@@ -185,7 +185,7 @@ def test_malformed_files(tmp_path, content, message):
     path.write_text(content)
     benchmark = CruxEval(PROBLEMS, "output")
     with pytest.raises(DataError, match=message):
-        benchmark.read_generations(path, variants=("direct",), modes=("fixed",), samples=1)
+        benchmark.read_generations(path, variants=("direct",), modes=("fixed",))
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,6 @@ def test_official_samples_score_as_published(shared_data, sandbox, direction, ri
         folder / "samples/model_generations" / name / "generations.json",
         variants=("direct",),
         modes=("compat",),
-        samples=1,
     )
     assert not notes
     official = json.loads(

@@ -210,7 +210,7 @@ def test_samples_in_evalplus_form(tmp_path, sandbox, cache):
     ]
     path = tmp_path / "samples.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)) + "\n{not json\n")
-    said, notes = benchmark.read_generations(path, variants=("code",), modes=("compat",), samples=1)
+    said, notes = benchmark.read_generations(path, variants=("code",), modes=("compat",))
     answers = [a for a in benchmark.judge(said, sandbox) if a.benchmark == "HumanEval"]
     assert [(a.task, a.outcome) for a in answers] == [
         ("T/0", RIGHT), ("T/0", "wrong"), ("T/0", "missing"),
@@ -219,7 +219,7 @@ def test_samples_in_evalplus_form(tmp_path, sandbox, cache):
     assert [note.split()[0] for note in notes] == ["3", "1", "1"]
     path.write_text('{"sample_0": ["x"]}\n')
     with pytest.raises(DataError, match="no solution of any"):
-        benchmark.read_generations(path, variants=("code",), modes=("compat",), samples=1)
+        benchmark.read_generations(path, variants=("code",), modes=("compat",))
 
 
 def test_data_of_another_benchmark(tmp_path):
