@@ -112,7 +112,7 @@ def benchmark_recipe(
     config.max_tasks = config_dict.placeholder(int)  # None: all
     config.variants = variants
     config.num_samples = 1
-    config.pass_at = (1,)
+    config.pass_at = ()  # k of pass@k; (): 1, 5, 10 and 100, as far as there are samples
     config.batch_size = batch_size
 
     config.sampling = ConfigDict()

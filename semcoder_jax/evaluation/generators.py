@@ -6,7 +6,7 @@ A source loads its model or connects to its server on the first request.
 import dataclasses
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -183,12 +183,17 @@ def ask(
     store: GenerationStore,
     *,
     progress: str | None = "generating",
+    on_answer: Callable[[str, Generation], None] = lambda key, generation: None,
 ) -> AskResult:
     """Answers `questions` from the store, or from the source and then stores the answers.
 
     Without a source, questions that the store lacks stay unanswered.
+    `on_answer` is called with the key of each answered question, those of the store first.
     """
     wanted = {question.key: question for question in questions}
+    for key in wanted:
+        if key in store.rows:
+            on_answer(key, _stored(store.rows[key]))
     left = [question for key, question in wanted.items() if key not in store.rows]
     new_tokens, started = 0, time.monotonic()
     if left and source is not None:
@@ -209,6 +214,10 @@ def ask(
                     "finish_reason": generation.finish_reason,
                 }
             )
-    rows = {key: store.rows[key] for key in wanted if key in store.rows}
-    found = {key: Generation(row["text"], (), row["finish_reason"]) for key, row in rows.items()}
+            on_answer(question.key, generation)
+    found = {key: _stored(store.rows[key]) for key in wanted if key in store.rows}
     return AskResult(found, new_tokens, time.monotonic() - started)
+
+
+def _stored(row: Mapping[str, Any]) -> Generation:
+    return Generation(row["text"], (), row["finish_reason"])

@@ -7,39 +7,31 @@ A benchmark may also read responses from a file (`read_generations`). Every benc
 `semcoder_jax.evaluation.benchmarks` implements the protocol `Benchmark`.
 """
 
+import contextlib
 import dataclasses
+import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from tqdm import tqdm
 
 from data_pipeline.execution.service import Sandbox
+from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.generators import GenerationSource, Question, ask
+from semcoder_jax.evaluation.judging import Judging
 from semcoder_jax.evaluation.reasoning import with_claims
+from semcoder_jax.evaluation.response import Response
 from semcoder_jax.evaluation.results import Answer, EvaluationRun, Reference, scores
 from semcoder_jax.evaluation.store import GenerationStore
-from semcoder_jax.inference.generate import SamplingParams
+from semcoder_jax.inference.generate import Generation, SamplingParams
 
 MODES = ("compat", "fixed")
 
 
-@dataclasses.dataclass(frozen=True)
-class Response:
-    """A model's response to one task, to be judged in `mode`; `text` is None if it is missing.
-
-    Two fields are for responses from other programs' files: `whole` is prompt and response as
-    one text, if the file has both; `is_answer` says that `text` is only the extracted answer.
-    """
-
-    task: str
-    sample: int
-    variant: str
-    mode: str
-    text: str | None
-    finish_reason: str = ""
-    whole: str | None = None
-    is_answer: bool = False
+class GenerationsError(UserError):
+    """Raised if a file of generations answers none of the benchmark's questions."""
 
 
 class Benchmark(Protocol):
@@ -52,10 +44,11 @@ class Benchmark(Protocol):
     references: title of a score ("CRUXEval-O") -> published figures.
 
     Optional methods:
-      `read_generations(path, *, variants, modes, samples) -> (Sequence[Response], notes)`: reads a
+      `read_generations(path, *, variants, modes) -> (Sequence[Response], notes)`: reads a
         file of generations in the format of the benchmark's authors. Returns at least one
         Response for every question, with text None if the file has none. Raises a UserError.
       `notes_on(answers) -> Sequence[str]`: findings over all answers, one line each.
+      `judging(sandbox)`: a context whose `Judging` judges responses while others are generated.
       `run_of(answer) -> (program, call) | None`: returns the run that the monologue in
         `answer.text` describes, or None. The harness verifies every step against that run.
     """
@@ -115,21 +108,42 @@ def generate(
     modes: Sequence[str] = MODES,
     samples: int = 1,
     progress: str | None = "generating",
+    on_response: Callable[[Response], object] = lambda response: None,
 ) -> GenerationResult:
     """Generates the responses that the store lacks.
 
-    Without a source, missing responses keep the text None.
+    Without a source, missing responses keep the text None. `on_response` is called with each
+    response as it ends, those of the store first.
     """
     params = dataclasses.replace(params, stop=tuple(dict.fromkeys((*params.stop, *benchmark.stop))))
     wanted = questions(benchmark, variants, modes, samples)
-    asked = ask([question for _, question in wanted], source, params, store, progress=progress)
-    responses = []
+    blanks: dict[str, list[Response]] = {}
     for blank, question in wanted:
-        if found := asked.generations.get(question.key):
-            blank = dataclasses.replace(blank, text=found.text, finish_reason=found.finish_reason)
-        responses.append(blank)
+        blanks.setdefault(question.key, []).append(blank)
+
+    def tell(key: str, generation: Generation) -> None:
+        for blank in blanks[key]:
+            on_response(_filled(blank, generation))
+
+    asked = ask(
+        [question for _, question in wanted],
+        source,
+        params,
+        store,
+        progress=progress,
+        on_answer=tell,
+    )
+    responses = tuple(
+        _filled(blank, asked.generations.get(question.key)) for blank, question in wanted
+    )
     speed = asked.new_tokens / asked.seconds if asked.new_tokens else None
-    return GenerationResult(tuple(responses), speed)
+    return GenerationResult(responses, speed)
+
+
+def _filled(blank: Response, generation: Generation | None) -> Response:
+    if generation is None:
+        return blank
+    return dataclasses.replace(blank, text=generation.text, finish_reason=generation.finish_reason)
 
 
 def responses_from_rows(
@@ -138,11 +152,23 @@ def responses_from_rows(
     *,
     variants: Sequence[str],
     modes: Sequence[str],
-    samples: int,
+    where: str | Path = "the store",
 ) -> tuple[tuple[Response, ...], tuple[str, ...]]:
-    """Returns (responses, notes) for the benchmark's questions from the rows of a store."""
+    """Returns (responses, notes) for the benchmark's questions from the rows of a store.
+
+    The store's rows decide the number of samples. Raises GenerationsError, which names `where`,
+    if no row answers a question.
+    """
     responses, used = [], set()
-    for blank, question in questions(benchmark, variants, modes, samples):
+    samples = 1 + max((row.get("sample", 0) for row in rows.values()), default=0)
+    asked = questions(benchmark, variants, modes, samples)
+    if not any(question.key in rows for _, question in asked):
+        raise GenerationsError(
+            f"{where}: none of its {len(rows):,} generations answers a question of "
+            f"{benchmark.name}; expected ids (task, sample, digest of the prompt) "
+            f"{list_ids(question.key for _, question in asked)}"
+        )
+    for blank, question in asked:
         row = rows.get(question.key)
         if row is not None:
             used.add(question.key)
@@ -168,19 +194,14 @@ def score_generations(
     ks: Sequence[int] = (1,),
     notes: Sequence[str] = (),
     tokens_per_second: float | None = None,
+    judging: Judging | None = None,
     progress: str | None = "judging",
 ) -> EvaluationRun:
-    """Judges every response and computes the scores; a missing response is a wrong answer."""
-    bar = tqdm(total=len(responses), desc=progress, unit="answer", disable=progress is None)
-    answers: list[Answer] = []
+    """Judges every response and computes the scores; a missing response is a wrong answer.
 
-    def with_progress() -> Iterator[Response]:
-        for one in responses:
-            yield one
-            bar.update()
-
-    with bar:
-        answers.extend(benchmark.judge(with_progress(), sandbox))
+    `judging` may hold responses that are being judged already.
+    """
+    answers = _judge(benchmark, responses, sandbox, judging, progress)
     if (run_of := getattr(benchmark, "run_of", None)) is not None:
         runs = [run_of(answer) for answer in answers]
         answers = with_claims(answers, runs, sandbox, progress=progress and "verifying")
@@ -196,3 +217,50 @@ def score_generations(
         notes=tuple(notes),
         tokens_per_second=tokens_per_second,
     )
+
+
+def open_judging(
+    benchmark: Benchmark, sandbox: Sandbox | None
+) -> contextlib.AbstractContextManager[Judging | None]:
+    """Opens the benchmark's `judging`; None for a benchmark that judges in this thread."""
+    opened = getattr(benchmark, "judging", None)
+    return contextlib.nullcontext() if opened is None else opened(sandbox)
+
+
+def _judge(
+    benchmark: Benchmark,
+    responses: Sequence[Response],
+    sandbox: Sandbox | None,
+    judging: Judging | None,
+    progress: str | None,
+) -> list[Answer]:
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(
+            tqdm(total=len(responses), desc=progress, unit="answer", disable=progress is None)
+        )
+        judging = judging or stack.enter_context(open_judging(benchmark, sandbox))
+        if judging is None:
+            return list(benchmark.judge(_counted(responses, bar), sandbox))
+        lock = threading.Lock()
+
+        def count(_: object) -> None:
+            with lock:
+                bar.update()
+
+        futures = [judging.submit(response) for response in responses]
+        for future in futures:
+            future.add_done_callback(count)
+        return [answer for future in futures for answer in future.result()]
+
+
+def _counted(responses: Iterable[Response], bar: tqdm) -> Iterator[Response]:
+    for response in responses:
+        yield response
+        bar.update()
+
+
+def list_ids(ids: Iterable[str]) -> str:
+    """Formats ids for an error: the first two, the last, and how many there are."""
+    ids = list(dict.fromkeys(ids))
+    shown = ids if len(ids) <= 3 else [*ids[:2], "…", ids[-1]]
+    return f"{', '.join(shown)} ({len(ids):,} in all)"

@@ -20,7 +20,7 @@ from data_pipeline.pages.rendering import render_page
 from data_pipeline.terminal.command_line import CommandParser, run_command
 from data_pipeline.terminal.tables import format_percent
 from data_pipeline.verify import CONFIRMED, CONTRADICTED
-from semcoder_jax.evaluation.report import interval, reasoning_cells
+from semcoder_jax.evaluation.report import answered_cell, interval, reasoning_cells
 from semcoder_jax.evaluation.results import Answer, EvaluationRun, read_runs
 
 BLOCK = 100  # generations packed together
@@ -39,6 +39,7 @@ def page(runs: Sequence[EvaluationRun], *, title: str = "Evaluation") -> str:
         generations=len(answers),
         index=_index(answers),
         blocks=list(_blocks(answer for _, answer in answers)),
+        answered_cell=answered_cell,
         interval=interval,
         percent=format_percent,
         reasoning_cells=reasoning_cells,

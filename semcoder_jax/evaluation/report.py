@@ -6,6 +6,8 @@ from data_pipeline.terminal.tables import format_percent, format_table
 from semcoder_jax.evaluation.results import EvaluationRun, Reasoning, Score
 from semcoder_jax.evaluation.statistics import Comparison
 
+ANSWERED_ONLY = "answered tasks only"
+
 
 def interval(low: float, high: float) -> str:
     """Formats the bounds of a share as "30.0–90.3 %"."""
@@ -16,7 +18,7 @@ def score_table(runs: Sequence[EvaluationRun]) -> str:
     """Renders one row per score: accuracy, published figure, reasoning."""
     headings = (
         "model", "benchmark", "asked", "mode", "score", "95 % interval", "published", "tasks",
-        "right", "no answer", "no wrong step", "right by wrong", "first wrong step",
+        ANSWERED_ONLY, "right", "no answer", "no wrong step", "right by wrong", "first wrong step",
     )  # fmt: skip
     rows = [_score_cells(run, score) for run in runs for score in run.scores]
     empty = ("", "–")
@@ -45,10 +47,17 @@ def _score_cells(run: EvaluationRun, score: Score) -> tuple[str, ...]:
         interval(found.low, found.high),
         published or "–",
         f"{found.tasks:,}",
+        answered_cell(score),
         f"{score.right:,}/{score.samples:,}",
         f"{unanswered:,}",
         *reasoning_cells(score.reasoning),
     )
+
+
+def answered_cell(score: Score) -> str:
+    """Formats the score of the tasks that have a generation; "" if all have one."""
+    found = score.answered
+    return "" if found is None else f"{format_percent(found.value)} of {found.tasks:,}"
 
 
 def reasoning_cells(reasoning: Reasoning | None) -> tuple[str, str, str]:

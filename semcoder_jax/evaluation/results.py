@@ -16,7 +16,7 @@ from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.statistics import Estimate, estimate, pass_at_k
 
 FORMAT = 1
-RIGHT, WRONG = "right", "wrong"
+RIGHT, WRONG, MISSING = "right", "wrong", "missing"
 
 
 class ResultError(UserError):
@@ -98,7 +98,10 @@ class Reasoning:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """pass@k of one benchmark, variant and mode; a missing or malformed answer is a wrong one."""
+    """pass@k of one benchmark, variant and mode; a missing or malformed answer is a wrong one.
+
+    answered: pass@k over only the tasks that have a generation; None if all have one, or none.
+    """
 
     benchmark: str
     variant: str
@@ -108,6 +111,7 @@ class Score:
     samples: int
     outcomes: Mapping[str, int]
     reasoning: Reasoning | None
+    answered: Estimate | None = None
 
     @property
     def right(self) -> int:
@@ -163,15 +167,19 @@ def _scores_of_group(key, group: Sequence[Answer], ks: Sequence[int]) -> Iterabl
     for answer in group:
         samples[answer.task] += 1
         right[answer.task] += answer.right
+    answered = {answer.task for answer in group if answer.outcome != MISSING}
     fewest = min(samples.values())
     for k in [k for k in ks if k <= fewest] or [1]:
+        chances = {task: pass_at_k(n, right[task], k) for task, n in samples.items()}
+        part = [chance for task, chance in chances.items() if task in answered]
         yield Score(
             *key,
             k=k,
-            estimate=estimate([pass_at_k(n, right[task], k) for task, n in samples.items()]),
+            estimate=estimate(list(chances.values())),
             samples=len(group),
             outcomes=dict(Counter(answer.outcome for answer in group).most_common()),
             reasoning=_reasoning(group),
+            answered=estimate(part) if 0 < len(part) < len(chances) else None,
         )
 
 
@@ -240,7 +248,15 @@ def _answer(row: Mapping[str, Any]) -> Answer:
 
 def _score(row: Mapping[str, Any]) -> Score:
     reasoning = None if row["reasoning"] is None else Reasoning(**row["reasoning"])
-    return Score(**{**row, "estimate": Estimate(**row["estimate"]), "reasoning": reasoning})
+    answered = row.get("answered")
+    return Score(
+        **{
+            **row,
+            "estimate": Estimate(**row["estimate"]),
+            "reasoning": reasoning,
+            "answered": None if answered is None else Estimate(**answered),
+        }
+    )
 
 
 def write_runs(path: str | Path, runs: Sequence[EvaluationRun]) -> None:

@@ -8,7 +8,7 @@ WORKDIR/report.html the report. With several configs, each has its own folder.
 import dataclasses
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -23,6 +23,7 @@ from semcoder_jax.evaluation.harness import (
     MODES,
     Benchmark,
     generate,
+    open_judging,
     responses_from_rows,
     score_generations,
 )
@@ -32,6 +33,9 @@ from semcoder_jax.evaluation.refine_harness import run_refinement
 from semcoder_jax.evaluation.results import EvaluationRun, is_result, write_runs
 from semcoder_jax.evaluation.store import GenerationStore, StoredRows, is_store, read_store
 from semcoder_jax.inference.generate import SamplingParams
+
+PASS_AT = (1, 5, 10, 100)
+"""The k of pass@k that are reported if the config names none, as far as there are samples."""
 
 
 class EvaluateError(UserError):
@@ -80,6 +84,8 @@ def evaluate_configs(
         _check_workdir(workdir)
     plans = [_plan(name, config, subject, mode) for name, config in configs.items()]
     runs: list[EvaluationRun] = []
+    if workdir is not None and subject.generations is not None:
+        _make_folder(workdir)  # in the other cases, the store makes it
     with Sandbox() as sandbox:
         for plan in plans:
             folder = workdir / plan.name if workdir and len(plans) > 1 else workdir
@@ -101,6 +107,13 @@ def _check_workdir(workdir: Path) -> None:
     check_replaceable("--workdir", workdir / REPORT_FILE, is_page)
 
 
+def _make_folder(workdir: Path) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvaluateError(f"--workdir={workdir}: {error.strerror}") from error
+
+
 @dataclasses.dataclass(frozen=True)
 class EvaluationPlan:
     """A checked config with its tasks loaded; building one raises every config error."""
@@ -111,7 +124,7 @@ class EvaluationPlan:
     variants: tuple[str, ...]
     modes: tuple[str, ...]
     samples: int
-    ks: tuple[int, ...]
+    ks: tuple[int, ...]  # (): all of PASS_AT that the samples allow
     batch_size: int
     refine_rounds: int | None  # None: no refinement
 
@@ -130,7 +143,8 @@ def _plan(name: str, config: ConfigDict, subject: Subject, mode: str | None) -> 
     if not variants or set(variants) - set(benchmark.variants):
         raise EvaluateError(f"config.variants={variants}: expected some of {benchmark.variants}")
     ks = tuple(config.pass_at)
-    if not ks or not all(1 <= k <= config.num_samples for k in ks):
+    most = None if subject.generations is not None else config.num_samples
+    if not all(isinstance(k, int) and 1 <= k <= (most or k) for k in ks):
         raise EvaluateError(f"config.pass_at={ks}: expected numbers from 1 to num_samples")
     rounds = config.get("refine_rounds")
     if rounds is not None:
@@ -173,24 +187,31 @@ def _run(
     with GenerationStore(folder / "generations.jsonl", identity) as store:
         if plan.refine_rounds is not None:
             return _run_refinement(plan, source, store, sandbox, source.name, identity)
-        generated = generate(
-            plan.benchmark,
-            source,
-            plan.params,
-            store,
-            variants=plan.variants,
-            modes=plan.modes,
-            samples=plan.samples,
-        )
-    return score_generations(
-        plan.benchmark,
-        generated.responses,
-        sandbox,
-        model=source.name,
-        identity=identity,
-        ks=plan.ks,
-        tokens_per_second=generated.tokens_per_second,
-    )
+        with open_judging(plan.benchmark, sandbox) as judging:
+            generated = generate(
+                plan.benchmark,
+                source,
+                plan.params,
+                store,
+                variants=plan.variants,
+                modes=plan.modes,
+                samples=plan.samples,
+                **({} if judging is None else {"on_response": judging.submit}),
+            )
+            return score_generations(
+                plan.benchmark,
+                generated.responses,
+                sandbox,
+                model=source.name,
+                identity=identity,
+                ks=_ks(plan.ks, plan.samples),
+                tokens_per_second=generated.tokens_per_second,
+                judging=judging,
+            )
+
+
+def _ks(asked: Sequence[int], samples: int) -> tuple[int, ...]:
+    return tuple(asked) or tuple(k for k in PASS_AT if k <= samples)
 
 
 def _run_refinement(
@@ -208,7 +229,7 @@ def _run_refinement(
         modes=plan.modes,
         model=model,
         identity=identity,
-        ks=plan.ks,
+        ks=_ks(plan.ks, plan.samples),
     )
 
 
@@ -219,20 +240,27 @@ def _run_of_file(plan: EvaluationPlan, path: str, sandbox: Sandbox) -> Evaluatio
         return _run_refinement(
             plan, None, StoredRows(rows), sandbox, path, {"generations": identity}
         )
-    asked = {"variants": plan.variants, "modes": plan.modes, "samples": plan.samples}
     read = getattr(plan.benchmark, "read_generations", None)
     if is_store(path) or read is None:
         identity, rows = read_store(path)
-        responses, notes = responses_from_rows(plan.benchmark, rows, **asked)
+        responses, notes = responses_from_rows(
+            plan.benchmark, rows, variants=plan.variants, modes=plan.modes, where=path
+        )
     else:
-        responses, notes = read(path, **asked)
+        responses, notes = read(path, variants=plan.variants, modes=plan.modes)
         identity = {"sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+    samples = 1 + max(response.sample for response in responses)
+    if too_many := [k for k in plan.ks if k > samples]:
+        raise EvaluateError(
+            f"config.pass_at={plan.ks}: {path} has {samples} samples a task, too few for "
+            f"{too_many[0]}"
+        )
     return score_generations(
         plan.benchmark,
         responses,
         sandbox,
         model=path,
         identity={"generations": identity},
-        ks=plan.ks,
+        ks=_ks(plan.ks, samples),
         notes=notes,
     )

@@ -12,6 +12,7 @@ from semcoder_jax.evaluation.benchmarks.cruxeval import (
     read_problems,
 )
 from semcoder_jax.evaluation.harness import Response
+from semcoder_jax.evaluation.results import scores
 
 SQUARE = CruxEvalProblem("square", "def f(x):\n    return x * x", "3", "9", "f")
 NAMED = CruxEvalProblem("named", "def g(s):\n    return s + s", "'a'", "'aa'", "g")
@@ -146,7 +147,7 @@ def test_an_expected_value_does_not_reach_the_sandbox_in_fixed(sandbox):
 
 def test_files_of_answers_and_of_whole_texts(tmp_path, sandbox):
     benchmark = CruxEval(PROBLEMS, "output")
-    asked = {"variants": ("monologue",), "modes": ("compat", "fixed"), "samples": 1}
+    asked = {"variants": ("monologue",), "modes": ("compat", "fixed")}
     whole = benchmark.prompt("square", "monologue", "compat")
     whole += "### Conclusion\n[/MONOLOGUE]\n\n[ANSWER]\nassert f(3) == 9\n[/ANSWER]"
     path = tmp_path / "whole.json"
@@ -185,7 +186,7 @@ def test_malformed_files(tmp_path, content, message):
     path.write_text(content)
     benchmark = CruxEval(PROBLEMS, "output")
     with pytest.raises(DataError, match=message):
-        benchmark.read_generations(path, variants=("direct",), modes=("fixed",), samples=1)
+        benchmark.read_generations(path, variants=("direct",), modes=("fixed",))
 
 
 @pytest.mark.parametrize(
@@ -204,9 +205,16 @@ def test_malformed_data(tmp_path, row, message):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("direction", "right"), [("output", 2737), ("input", 2876)])
-def test_official_samples_score_as_published(shared_data, sandbox, direction, right):
-    """CodeLlama-7B: pass@1 34.2125 and 35.95 of 8,000 answers, and each verdict by itself."""
+@pytest.mark.parametrize(
+    ("direction", "right", "published_at_5"), [("output", 2737, 40.3), ("input", 2876, 45.0)]
+)
+def test_official_samples_score_as_published(
+    shared_data, sandbox, direction, right, published_at_5
+):
+    """CodeLlama-7B: pass@1 34.2125 and 35.95 of 8,000 answers, and each verdict by itself.
+
+    pass@5 is that of lm-evaluation-harness's table, which takes these samples (T 0.2).
+    """
     folder = shared_data / "cruxeval"
     benchmark = CruxEval(read_problems(folder / "data/cruxeval.jsonl"), direction)
     name = f"sample_codellama-7b_temp0.2_{direction}"
@@ -214,7 +222,6 @@ def test_official_samples_score_as_published(shared_data, sandbox, direction, ri
         folder / "samples/model_generations" / name / "generations.json",
         variants=("direct",),
         modes=("compat",),
-        samples=1,
     )
     assert not notes
     official = json.loads(
@@ -228,7 +235,10 @@ def test_official_samples_score_as_published(shared_data, sandbox, direction, ri
     verdicts = official["raw_scored_generations"]
     assert [a.right for a in answers] == [verdicts[a.task][a.sample] for a in answers]
     assert sum(a.right for a in answers) == right
-    assert 100 * right / len(answers) == pytest.approx(official["pass_at_1"], abs=1e-9)
+    at_1, at_5 = (100 * score.estimate.value for score in scores(answers, (1, 5)))
+    assert at_1 == pytest.approx(official["pass_at_1"], abs=1e-9)
+    assert at_5 == pytest.approx(official["pass_at_5"], abs=1e-9)
+    assert round(at_5, 1) == published_at_5
 
 
 @pytest.mark.parametrize(

@@ -271,3 +271,70 @@ def test_generations_that_cannot_be_read(content, message, problems_file, tmp_pa
     assert main(line) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {path}") and message in error and error.count("\n") == 1
+
+
+def test_a_file_is_scored_into_a_folder_that_is_made_first(tmp_path, capsys, monkeypatch):
+    """The folder is there before anything is judged; what is judged is not lost."""
+    data, answers = tmp_path / "data.jsonl", tmp_path / "answers.json"
+    rows = [
+        {"id": f"s{n}", "code": "def f(x):\n    return x", "input": f"{n}", "output": f"{n}"}
+        for n in range(10)
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    answers.write_text(json.dumps({f"s{n}": [f"f({n})"] * 2 + ["f(77)"] * 3 for n in range(4)}))
+    work = tmp_path / "no" / "such" / "folder"
+    line = ["--config=configs/eval/cruxeval_input.py", f"--config.data={data}"]
+    line += [f"--generations={answers}", f"--workdir={work}"]
+    assert main(line) == 0
+    (run,) = read_runs(work / "result.json")
+    # By hand: 4 of 10 tasks are answered, each right in 2 of 5 samples.
+    found = {(s.mode, s.k): (s.estimate.value, s.answered.value) for s in run.scores}
+    assert found == {
+        (mode, k): pytest.approx((0.4 * chance, chance))
+        for mode in ("compat", "fixed")
+        for k, chance in ((1, 0.4), (5, 1.0))
+    }
+    shown = capsys.readouterr().out
+    assert "answered tasks only" in shown and "40.0 % of 4" in shown and "6 of 10 problems" in shown
+    assert "answered tasks only" in (work / "report.html").read_text()
+    assert main([*line, "--config.pass_at=(2,)"]) == 0
+    assert {score.k for score in read_runs(work / "result.json")[0].scores} == {2}
+    capsys.readouterr()
+    for change, message in [
+        (["--config.pass_at=(6,)"], "has 5 samples a task, too few for 6"),
+        ([f"--workdir={answers}"], f"--workdir={answers}: "),
+    ]:
+        assert main([*line, *change]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"sample_0": ["f(1)"]}, "none of its 1 ids is a problem of this data; expected s0, s1 (2"),
+        ({"s0": ["g(1)", "g(2)"], "s1": ["h(g(3))"]}, "none of the answers calls f, the function"),
+    ],
+)
+def test_a_file_for_other_data_is_one_line(content, message, tmp_path, capsys):
+    data, answers = tmp_path / "data.jsonl", tmp_path / "answers.json"
+    row = {"code": "def f(x):\n    return x", "input": "1", "output": "1"}
+    data.write_text("".join(json.dumps({"id": id, **row}) + "\n" for id in ("s0", "s1")))
+    answers.write_text(json.dumps(content))
+    line = ["--config=configs/eval/cruxeval_input.py", f"--config.data={data}"]
+    assert main([*line, f"--generations={answers}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+
+
+def test_a_store_for_other_data_is_one_line(tmp_path, capsys):
+    data, store = tmp_path / "data.jsonl", tmp_path / "store.jsonl"
+    data.write_text(
+        '{"id": "s0", "code": "def f(x):\\n    return x", "input": "1", "output": "1"}\n'
+    )
+    store.write_text('{"run": {}}\n{"id": "t#0/x", "sample": 0, "text": "", "finish_reason": ""}\n')
+    line = ["--config=configs/eval/cruxeval_input.py", f"--config.data={data}"]
+    assert main([*line, f"--generations={store}"]) == 2
+    error = capsys.readouterr().err
+    assert "none of its 1 generations answers a question" in error and "s0#0/" in error
+    assert error.startswith("error: ") and error.count("\n") == 1

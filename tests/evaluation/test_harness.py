@@ -100,12 +100,13 @@ def test_a_sample_has_the_same_random_stream_in_any_company():
 def test_rows_of_a_file_that_fit_nothing_are_told(tmp_path):
     generated(tmp_path / "g.jsonl", Scripted(), samples=2, modes=("compat",))
     _, rows = read_store(tmp_path / "g.jsonl")
-    asked = {"variants": ("monologue",), "modes": ("fixed",), "samples": 1}
+    asked = {"variants": ("monologue",), "modes": ("fixed",)}
     said, notes = responses_from_rows(Sums(), rows, **asked)
-    assert [one.text for one in said] == [None, "4"]  # "a" was asked in other bytes
+    # "a" was asked in other bytes; the rows have two samples of each
+    assert [one.text for one in said] == [None, None, "4", "4"]
     assert notes == (
-        "1 of 2 questions have no generation: wrong answers",
-        "3 of 4 generations answer none of these questions",
+        "2 of 4 questions have no generation: wrong answers",
+        "2 of 4 generations answer none of these questions",
     )
 
 

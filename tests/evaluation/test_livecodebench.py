@@ -176,6 +176,49 @@ def test_programs_are_judged(tmp_path, sandbox, mode):
     assert len(answers) == len(asked)
 
 
+NEEDS_PRELUDE = [  # compat, fixed: by hand, from the published harness
+    ("a, b = map(int, input().split())\nprint(gcd(0, a + b))", "right", "exception"),
+    ("print(sum(map(int, sys.stdin.read().split())))", "right", "exception"),
+    (
+        "def deep(n):\n    return 0 if n == 0 else 1 + deep(n - 1)\n"
+        "print(deep(20000) - 20000 + sum(map(int, input().split())))",
+        "right",
+        "exception",
+    ),
+    # Names of the program are those of a function there, which `global` does not reach.
+    (
+        "total = 0\ndef add(n):\n    global total\n    total += n\n"
+        "for n in map(int, input().split()):\n    add(n)\nprint(total)",
+        "exception",
+        "right",
+    ),
+    ("if __name__ == '__main__':\n    print(sum(map(int, input().split())))", "right", "right"),
+    (
+        "if __name__ == '__main__':\n    print(sum(map(int, input().split())))\nx = 1",
+        "wrong",
+        "right",
+    ),
+    (
+        "class Solution:\n    pass\nprint(sum(map(int, input().split())))",
+        "wrong",
+        "right",
+    ),
+    ("text = '''\n  x'''\nprint(sum(map(int, input().split())) + len(text) - 4)", "right", "right"),
+    ("import math", "malformed", "wrong"),
+]
+
+
+def test_programs_that_read_stdin_run_as_in_the_published_harness(tmp_path, sandbox):
+    benchmark = LiveCodeBench(problems(tmp_path, SUMS))
+    for mode, place in (("compat", 1), ("fixed", 2)):
+        said = [
+            Response("sums", n, "code", mode, f"```python\n{case[0]}\n```", "stop")
+            for n, case in enumerate(NEEDS_PRELUDE)
+        ]
+        found = [answer.outcome for answer in benchmark.judge(said, sandbox)]
+        assert found == [case[place] for case in NEEDS_PRELUDE]
+
+
 def test_an_endless_program_is_stopped(tmp_path, sandbox):
     limits = Limits(cpu_seconds=0.5)
     benchmark = LiveCodeBench(problems(tmp_path, SUMS), limits=limits)
@@ -200,7 +243,7 @@ def test_output_files_of_the_harness_are_read(tmp_path, sandbox):
     ]
     file = tmp_path / "out.json"
     file.write_text(json.dumps(rows))
-    said, notes = benchmark.read_generations(file, variants=("code",), modes=("fixed",), samples=1)
+    said, notes = benchmark.read_generations(file, variants=("code",), modes=("fixed",))
     outcomes = [(a.task, a.outcome) for a in benchmark.judge(said, sandbox)]
     assert outcomes == [
         ("sums", "right"),

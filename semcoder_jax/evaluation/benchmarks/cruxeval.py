@@ -15,12 +15,14 @@ Reads generations made elsewhere as {"sample_0": [answers]}, the official reposi
 import ast
 import dataclasses
 import json
+import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_pipeline.execution.outcomes import Result, Value
-from data_pipeline.execution.service import Job, Sandbox, call_job, expression_job
+from data_pipeline.execution.service import Job, call_job, expression_job
 from data_pipeline.pyx.prompts import backward_prompt, forward_prompt
 from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
@@ -35,8 +37,9 @@ from semcoder_jax.evaluation.benchmarks.answers import (
 )
 from semcoder_jax.evaluation.benchmarks.data import DataError, Home, check_new_id, field, read_rows
 from semcoder_jax.evaluation.benchmarks.few_shot import input_prompt, output_prompt
-from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to, chunked
-from semcoder_jax.evaluation.harness import Response
+from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to
+from semcoder_jax.evaluation.harness import Response, list_ids
+from semcoder_jax.evaluation.judging import Judging, JudgingMixin
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
 HOME = Home(
@@ -50,12 +53,13 @@ _REFERENCES = {
     "CRUXEval-O": (Reference("SemCoder-S 6.7B", 0.639, "Ding et al. 2024"),),
     "CRUXEval-I": (Reference("SemCoder-S 6.7B", 0.636, "Ding et al. 2024"),),
 }
+_CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
+_ASSERTED_CALL = re.compile(r"\bassert\s+([A-Za-z_]\w*)\s*\(")
 _OPENINGS = {
     "monologue": "[MONOLOGUE]\n",
     "direct": "[ANSWER]\n",
     "chain of thought": "[THOUGHT]\n",
 }
-_JUDGED_TOGETHER = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +77,7 @@ class CruxEvalProblem:
         return f"{self.function}({self.input})"
 
 
-class CruxEval(ProblemSet):
+class CruxEval(JudgingMixin, ProblemSet):
     """Asks in one direction, "output" or "input"; see `harness.Benchmark`."""
 
     variants = VARIANTS
@@ -101,25 +105,20 @@ class CruxEval(ProblemSet):
 
     # ---- judging
 
-    def judge(self, responses: Iterable[Response], sandbox: Sandbox) -> Iterator[Answer]:
-        """Yields one answer per response; runs equal answers to the same problem once."""
-        verdicts: dict[tuple[str, str, str], str] = {}
-        for some in chunked(responses, _JUDGED_TOGETHER):
-            read = [(one, self._read(one)) for one in some]
-            new = dict.fromkeys(
-                (one.task, one.mode, answer)
-                for one, (answer, _) in read
-                if answer is not None and (one.task, one.mode, answer) not in verdicts
+    def judge_one(self, response: Response, judging: Judging) -> tuple[Answer, ...]:
+        """Returns one answer; equal answers to the same problem run once."""
+        answer, shown = self._read(response)
+        if response.text is None:
+            outcome = "missing"
+        elif answer is None:
+            outcome = "no answer"
+        else:
+            problem = self.problems[response.task]
+            outcome = judging.once(
+                (response.task, response.mode, answer),
+                lambda: self._verdict(problem, response.mode, answer, judging),
             )
-            verdicts |= self._verdicts(list(new), sandbox)
-            for one, (answer, shown) in read:
-                if one.text is None:
-                    outcome = "missing"
-                elif answer is None:
-                    outcome = "no answer"
-                else:
-                    outcome = verdicts[one.task, one.mode, answer]
-                yield self._answer(one, answer, shown, outcome)
+        return (self._answer(response, answer, shown, outcome),)
 
     def run_of(self, answer: Answer) -> tuple[str, str] | None:
         """Returns the run that a monologue describes: the question's call, or the answer's.
@@ -151,29 +150,21 @@ class CruxEval(ProblemSet):
         stated = extract_tagged_answer(shown, finished=one.finish_reason != "length")
         return (None if stated is None else asserted(stated)), shown
 
-    def _verdicts(
-        self, wanted: Sequence[tuple[str, str, str]], sandbox: Sandbox
-    ) -> dict[tuple[str, str, str], str]:
-        verdicts: dict[tuple[str, str, str], str] = {}
-        jobs: dict[tuple[str, str, str], Job] = {}
-        for key in wanted:
-            task, mode, answer = key
-            problem = self.problems[task]
-            if mode == "compat":
-                if self._is_skipped(problem, answer):
-                    verdicts[key] = WRONG
-                else:
-                    jobs[key] = assertion_job(problem.code, problem.output, answer)
-            elif self.direction == "output":
-                verdicts[key] = _compare_literals(answer, problem.output)
-            elif is_scorable_call(answer, problem.function, problem.code, like=problem.call):
-                jobs[key] = input_job(problem.code, answer)
-            else:
-                verdicts[key] = "malformed"
-        for key, result in zip(jobs, sandbox.map(jobs.values()), strict=True):
-            expected = None if key[1] == "compat" else self.problems[key[0]].output
-            verdicts[key] = _outcome(result, expected)
-        return verdicts
+    def _verdict(self, problem: CruxEvalProblem, mode: str, answer: str, judging: Judging) -> str:
+        if mode == "compat":
+            if self._is_skipped(problem, answer):
+                return WRONG
+            job = assertion_job(self._whole_program(problem), problem.output, answer)
+            return _outcome(judging.run(job), None)
+        if self.direction == "output":
+            return _compare_literals(answer, problem.output)
+        if not is_scorable_call(answer, problem.function, problem.code, like=problem.call):
+            return "malformed"
+        return _outcome(judging.run(input_job(problem.code, answer)), problem.output)
+
+    def _whole_program(self, problem: CruxEvalProblem) -> str:
+        """Returns the program as the official scorer runs it."""
+        return problem.code
 
     def _is_skipped(self, problem: CruxEvalProblem, answer: str) -> bool:
         """Whether the official scorer counts `answer` as wrong without running it.
@@ -205,10 +196,16 @@ class CruxEval(ProblemSet):
     # ---- generations made elsewhere
 
     def read_generations(
-        self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str], samples: int
+        self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str]
     ) -> tuple[Sequence[Response], Sequence[str]]:
         """Returns (one response per sample, problem and mode; notes). Raises DataError."""
         texts, repeated = _read_texts(Path(path))
+        if not texts.keys() & self.problems.keys():
+            raise DataError(
+                f"{path}: none of its {len(texts):,} ids is a problem of this data; expected "
+                f"{list_ids(self.problems)}"
+            )
+        self._check_calls(path, texts)
         most = max((len(answers) for answers in texts.values()), default=0)
         most = max(most, 1)
         variant = variants[0]
@@ -233,6 +230,25 @@ class CruxEval(ProblemSet):
         if uneven := sum(len(texts.get(task, [])) not in (0, most) for task in self.problems):
             notes.append(f"{uneven:,} problems have fewer than {most} samples: wrong answers")
         return responses, notes
+
+    def _check_calls(self, path: str | Path, texts: Mapping[str, list[str | None]]) -> None:
+        """Raises DataError if the answers call functions, but never that of their problem."""
+        calls = _ASSERTED_CALL if self.direction == "output" else _CALL
+        called, asked = Counter(), Counter()
+        for task in texts.keys() & self.problems.keys():
+            function = self.problems[task].function.rpartition(".")[2]
+            asked[function] += 1
+            for text in filter(None, texts[task]):
+                names = set(calls.findall(text))
+                if function in names:
+                    return
+                called.update(names)
+        if called:
+            raise DataError(
+                f"{path}: none of the answers calls {asked.most_common(1)[0][0]}, the function of "
+                f"the problems; they call {called.most_common(1)[0][0]}: give the data that they "
+                "answer with --config.data=FILE"
+            )
 
     def _make_response(
         self, task: str, sample: int, variant: str, mode: str, found: Sequence[str | None]

@@ -11,7 +11,7 @@ Generations made elsewhere: see `samples_file`; `compat` runs them unchanged, as
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,14 @@ from semcoder_jax.evaluation.benchmarks.expected import (
     Expected,
     Suite,
     compute_expected,
+    read_expected,
     series_rows,
 )
-from semcoder_jax.evaluation.benchmarks.problem_set import answer_to, chunked
+from semcoder_jax.evaluation.benchmarks.problem_set import answer_to
 from semcoder_jax.evaluation.benchmarks.samples_file import read_samples
 from semcoder_jax.evaluation.benchmarks.solutions import extract_program, parse_program, sanitize
 from semcoder_jax.evaluation.harness import Response
+from semcoder_jax.evaluation.judging import Judging, JudgingMixin
 from semcoder_jax.evaluation.refine import RefineTask, humaneval_task, mbpp_task
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
@@ -55,11 +57,11 @@ HOMES = {
 TITLES = {"humaneval": ("HumanEval", "HumanEval+"), "mbpp": ("MBPP", "MBPP+")}
 _REFERENCES = {"HumanEval": (Reference("SemCoder-S 6.7B", 0.793, "Ding et al. 2024"),)}
 _FENCE = "```"
-_JUDGED_TOGETHER = 64
 # Limits of EvalPlus: a call may take a second or 4 times the reference's time, whichever is
 # longer, and all calls together a minute.
 _MIN_SECONDS, _REFERENCE_FACTOR, _ALL_SECONDS = 1.0, 4.0, 60.0
 _MEMORY = 2 << 30
+_GUESSED_SECONDS = 1e-3  # of one input of a reference that never ran here
 _TELLING = 10.0  # CPU seconds to encode large results
 
 
@@ -80,7 +82,7 @@ class EvalPlusTask:
         return self.prompt + self.solution
 
 
-class EvalPlus:
+class EvalPlus(JudgingMixin):
     """Asks for the programs of one family, "humaneval" or "mbpp".
 
     See `harness.Benchmark` and `refine_harness.CodeBenchmark`.
@@ -98,7 +100,7 @@ class EvalPlus:
         self.references = {name: _REFERENCES[name] for name in self.titles if name in _REFERENCES}
         self.tasks = {task.id: task for task in tasks}
         self._cache = cache
-        self._expected: dict[str, tuple[Expected, Expected]] = {}
+        self._expected: dict[str, tuple[Expected, Expected] | None] = {}
 
     @property
     def task_ids(self) -> Sequence[str]:
@@ -134,87 +136,133 @@ class EvalPlus:
         return extract_program(response.text, task.entry, opened=asked, stub=asked)
 
     def read_generations(
-        self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str], samples: int
+        self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str]
     ) -> tuple[Sequence[Response], Sequence[str]]:
         prompts = {task.id: task.prompt for task in self.tasks.values()}
         return read_samples(path, prompts, variant=variants[0], modes=modes)
 
     # ---- judging
 
-    def judge(self, responses: Iterable[Response], sandbox: Sandbox) -> Iterator[Answer]:
-        """Yields two answers per response: by the base inputs, and by all inputs."""
-        return self.judge_solutions(((one, self.solution(one)) for one in responses), sandbox)
+    def cost(self, response: Response) -> float:
+        """Returns the seconds that the reference takes, or a guess if it never ran here."""
+        known = self._known(response.task)
+        if known is None:
+            task = self.tasks[response.task]
+            return _GUESSED_SECONDS * (len(task.base) + len(task.plus))
+        return sum(sum(part.seconds) for part in known)
+
+    def judge_one(self, response: Response, judging: Judging) -> tuple[Answer, ...]:
+        """Returns two answers: by the base inputs, and by all inputs."""
+        return self._answers(response, self.solution(response), judging)
 
     def judge_solutions(
         self, solutions: Iterable[tuple[Response, str | None]], sandbox: Sandbox
     ) -> Iterator[Answer]:
         """Yields two answers per program; runs equal programs for the same task once."""
-        verdicts: dict[tuple[str, str], tuple[Verdict, Verdict]] = {}
-        for some in chunked(solutions, _JUDGED_TOGETHER):
-            new = dict.fromkeys(
-                (response.task, program)
-                for response, program in some
-                if program is not None and (response.task, program) not in verdicts
-            )
-            verdicts |= self.verdicts(list(new), sandbox)
-            for response, program in some:
-                if program is None:
-                    outcome = "missing" if response.text is None else "no answer"
-                    both = (Verdict(outcome, ""),) * 2
-                else:
-                    both = verdicts[response.task, program]
-                for title, verdict in zip(self.titles, both, strict=True):
-                    yield self._answer(response, program, title, verdict)
+        solutions = dict(solutions)
+        with Judging(_Extracted(self, solutions), sandbox) as judging:
+            for answers in judging.map(solutions):
+                yield from answers
 
     def verdicts(
-        self, programs: Sequence[tuple[str, str]], sandbox: Sandbox
+        self, programs: Sequence[tuple[str, str]], sandbox: Sandbox, mode: str = "compat"
     ) -> dict[tuple[str, str], tuple["Verdict", "Verdict"]]:
         """Maps each (task, program) to its verdicts by the base inputs and by all inputs."""
-        self._expect({task for task, _ in programs}, sandbox)
-        base = self._run(programs, 0, sandbox)
-        passed = [key for key, verdict in zip(programs, base, strict=True) if verdict.right]
-        plus = dict(zip(passed, self._run(passed, 1, sandbox), strict=True))
+        said = [
+            Response(task, number, "code", mode, program, is_answer=True)
+            for number, (task, program) in enumerate(programs)
+        ]
+        with Judging(_Extracted(self, {one: one.text for one in said}), sandbox) as judging:
+            found = list(judging.map(said))
         return {
-            key: (verdict, plus.get(key, verdict))
-            for key, verdict in zip(programs, base, strict=True)
+            key: tuple(Verdict(answer.outcome, answer.detail) for answer in answers)
+            for key, answers in zip(programs, found, strict=True)
         }
 
-    def _run(
-        self, programs: Sequence[tuple[str, str]], part: int, sandbox: Sandbox
-    ) -> list["Verdict"]:
-        jobs = []
-        for id, program in programs:
-            task, expected = self.tasks[id], self._expected[id][part]
-            seconds = [max(_MIN_SECONDS, _REFERENCE_FACTOR * taken) for taken in expected.seconds]
-            together = min(sum(seconds), _ALL_SECONDS) + 2.0
-            jobs.append(
-                series_job(
-                    program,
-                    task.entry,
-                    self._suite(task, part).inputs,
-                    seconds,
-                    collect=self._collect(task),
-                    limits=Limits(
-                        cpu_seconds=together + _TELLING,
-                        wall_seconds=2 * together + 30,
-                        memory_bytes=_MEMORY,
-                        answer_bytes=64 << 20,
-                    ),
-                )
-            )
-        results = sandbox.map(jobs)
-        return [
-            self._verdict(self.tasks[id], part, result)
-            for (id, _), result in zip(programs, results, strict=True)
-        ]
+    def _answers(
+        self, response: Response, program: str | None, judging: Judging
+    ) -> tuple[Answer, ...]:
+        if program is None:
+            outcome = "missing" if response.text is None else "no answer"
+            verdicts = (Verdict(outcome, ""),) * 2
+        else:
+            verdicts = self._verdicts(response.task, program, response.mode, judging)
+        return tuple(
+            self._answer(response, program, title, verdict)
+            for title, verdict in zip(self.titles, verdicts, strict=True)
+        )
 
-    def _verdict(self, task: EvalPlusTask, part: int, result: Result) -> "Verdict":
+    def _verdicts(
+        self, id: str, program: str, mode: str, judging: Judging
+    ) -> tuple["Verdict", "Verdict"]:
+        return judging.once((id, program), lambda: self._judge_program(id, program, judging))[mode]
+
+    def _judge_program(
+        self, id: str, program: str, judging: Judging
+    ) -> dict[str, tuple["Verdict", "Verdict"]]:
+        """Returns the verdicts by the base inputs and by all inputs, by mode.
+
+        Runs the additional inputs only if the base inputs pass in some mode.
+        """
+        base = self._verdicts_of_part(id, program, 0, judging)
+        if not any(verdict.right for verdict in base.values()):
+            return {mode: (verdict, verdict) for mode, verdict in base.items()}
+        plus = self._verdicts_of_part(id, program, 1, judging)
+        return {
+            mode: (verdict, plus[mode] if verdict.right else verdict)
+            for mode, verdict in base.items()
+        }
+
+    def _verdicts_of_part(
+        self, id: str, program: str, part: int, judging: Judging
+    ) -> dict[str, "Verdict"]:
+        result = self._run(id, program, part, judging)
+        return {mode: self._verdict(self.tasks[id], part, result, mode) for mode in self.modes}
+
+    def _run(self, id: str, program: str, part: int, judging: Judging) -> Result:
+        task, expected = self.tasks[id], self._expect(id, judging)[part]
+        seconds = [max(_MIN_SECONDS, _REFERENCE_FACTOR * taken) for taken in expected.seconds]
+        together = min(sum(seconds), _ALL_SECONDS) + 2.0
+        limits = Limits(
+            cpu_seconds=together + _TELLING,
+            wall_seconds=2 * together + 30,
+            memory_bytes=_MEMORY,
+            answer_bytes=64 << 20,
+        )
+        inputs, collect = self._suite(task, part).inputs, self._collect(task)
+        return judging.run(
+            series_job(program, task.entry, inputs, seconds, collect=collect, limits=limits)
+        )
+
+    def _expect(self, id: str, judging: Judging) -> tuple[Expected, Expected]:
+        known = self._known(id)
+        if known is None:
+            found = judging.once(
+                ("expected", id),
+                lambda: compute_expected(self._suites(id), judging.run, cache=self._cache),
+            )
+            known = self._expected[id] = tuple(found.values())
+        return known
+
+    def _known(self, id: str) -> tuple[Expected, Expected] | None:
+        """Returns what the reference gave in an earlier run, or None."""
+        if id not in self._expected:
+            self._expected[id] = read_expected(self._suites(id), cache=self._cache)
+        return self._expected[id]
+
+    def _suites(self, id: str) -> dict[str, Suite]:
+        return {
+            f"{id} ({kind})": self._suite(self.tasks[id], part)
+            for part, kind in enumerate(("base", "plus"))
+        }
+
+    def _verdict(self, task: EvalPlusTask, part: int, result: Result, mode: str) -> "Verdict":
         rows = series_rows(result)
         if rows is None:
             return _whole_run_verdict(result)
         inputs = task.plus if part else task.base
         trees = self._expected[task.id][part].trees
-        judge = EvalPlusOracle(self.family, task.entry, task.tolerance)
+        judge = EvalPlusOracle(self.family, task.entry, task.tolerance, mode)
         for arguments, tree, row in zip(inputs, trees, rows, strict=False):
             kind, *what = row
             if kind == "value" and judge.passes(arguments, what[0], tree):
@@ -233,17 +281,6 @@ class EvalPlus:
         if len(rows) < len(inputs):
             return Verdict("died", "the run ended before its last input")
         return Verdict(RIGHT, "")
-
-    def _expect(self, ids: Iterable[str], sandbox: Sandbox) -> None:
-        wanted = [self.tasks[id] for id in sorted(ids) if id not in self._expected]
-        suites = {
-            f"{task.id} ({kind})": self._suite(task, part)
-            for task in wanted
-            for part, kind in enumerate(("base", "plus"))
-        }
-        found = compute_expected(suites, sandbox, cache=self._cache)
-        for task in wanted:
-            self._expected[task.id] = (found[f"{task.id} (base)"], found[f"{task.id} (plus)"])
 
     def _suite(self, task: EvalPlusTask, part: int) -> Suite:
         inputs = tuple(encode(row) for row in (task.plus if part else task.base))
@@ -269,6 +306,16 @@ class EvalPlus:
             if response.is_answer or response.text is None
             else opened + response.text,
         )
+
+
+class _Extracted:
+    """Judges responses by programs that are extracted already."""
+
+    def __init__(self, benchmark: EvalPlus, programs: Mapping[Response, str | None]):
+        self.cost, self._benchmark, self._programs = benchmark.cost, benchmark, programs
+
+    def judge_one(self, response: Response, judging: Judging) -> tuple[Answer, ...]:
+        return self._benchmark._answers(response, self._programs[response], judging)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,12 +7,12 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from data_pipeline.execution.outcomes import Result, Value
-from data_pipeline.execution.service import Limits, Sandbox, series_job
+from data_pipeline.execution.service import Job, Limits, series_job
 from data_pipeline.files import FileError, write_json
 from semcoder_jax.cache import cache_folder
 from semcoder_jax.evaluation.benchmarks.data import DataError
@@ -51,36 +51,42 @@ class Expected:
 
 
 def compute_expected(
-    suites: Mapping[str, Suite], sandbox: Sandbox, *, cache: str | Path | None = None
+    suites: Mapping[str, Suite],
+    run: Callable[[Job], Result],
+    *,
+    cache: str | Path | None = None,
 ) -> dict[str, Expected]:
-    """Returns results by suite name. Raises DataError if a reference fails on its own inputs."""
+    """Returns results by suite name; `run` runs a job in the sandbox.
+
+    Raises DataError if a reference fails on its own inputs.
+    """
     folder = cache_folder(cache) / "expected"
-    found = {name: _read(folder, suite) for name, suite in suites.items()}
-    missing = [name for name, expected in found.items() if expected is None]
-    jobs = (
-        series_job(
-            suites[name].program,
-            suites[name].entry,
-            suites[name].inputs,
-            [_SECONDS] * len(suites[name].inputs),
-            collect=suites[name].collect,
-            limits=LIMITS,
-        )
-        for name in missing
+    return {name: _compute(name, suite, run, folder) for name, suite in suites.items()}
+
+
+def read_expected(
+    suites: Mapping[str, Suite], *, cache: str | Path | None = None
+) -> tuple[Expected, ...] | None:
+    """Returns the results that an earlier run computed, or None if it did not compute all."""
+    folder = cache_folder(cache) / "expected"
+    found = tuple(_read(folder, suite) for suite in suites.values())
+    return None if None in found else found
+
+
+def _compute(name: str, suite: Suite, run: Callable[[Job], Result], folder: Path) -> Expected:
+    if (found := _read(folder, suite)) is not None:
+        return found
+    seconds = [_SECONDS] * len(suite.inputs)
+    job = series_job(
+        suite.program, suite.entry, suite.inputs, seconds, collect=suite.collect, limits=LIMITS
     )
-    for name, result in zip(missing, sandbox.map(jobs), strict=True):
-        rows = series_rows(result)
-        if (
-            rows is None
-            or len(rows) < len(suites[name].inputs)
-            or (rows and rows[-1][0] != "value")
-        ):
-            came = rows[-1] if rows else result.outcome
-            raise DataError(
-                f"{name}: the reference solution fails on its own inputs ({came})"[:500]
-            )
-        found[name] = Expected(tuple(row[1] for row in rows), tuple(row[2] for row in rows))
-        _write(folder, suites[name], found[name])
+    result = run(job)
+    rows = series_rows(result)
+    if rows is None or len(rows) < len(suite.inputs) or (rows and rows[-1][0] != "value"):
+        came = rows[-1] if rows else result.outcome
+        raise DataError(f"{name}: the reference solution fails on its own inputs ({came})"[:500])
+    found = Expected(tuple(row[1] for row in rows), tuple(row[2] for row in rows))
+    _write(folder, suite, found)
     return found
 
 

@@ -4,7 +4,9 @@ A row (livecodebench/code_generation_lite, JSONL): question_id, question_content
 starter_code, contest_date, metadata and two lists of tests {"input", "output", "testtype"}. The
 private tests are JSON, or base64 of zlib of a pickled JSON text; their unpickler accepts only text.
 
-Rules and prompts: LiveCodeBench, lcb_runner (MIT). If a response is cut off before its closing
+Rules and prompts: LiveCodeBench, lcb_runner (MIT). In `compat`, programs run with the harness's
+imports and recursion limit, those that read stdin inside a function (`official_script`); in
+`fixed`, programs that read stdin run as they are. If a response is cut off before its closing
 fence, `compat` finds no program, as the harness does; `fixed` reads it to the end.
 Upstream (SemCoder) did not publish its prompt for this benchmark; this module puts the
 instruction of LiveCodeBench into SemCoder's template.
@@ -12,13 +14,14 @@ instruction of LiveCodeBench into SemCoder's template.
 
 import ast
 import base64
+import contextlib
 import dataclasses
 import decimal
 import io
 import json
 import pickle
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +33,9 @@ from data_pipeline.pyx.records import make_record
 from data_pipeline.tracing.events import Raised
 from semcoder_jax.evaluation.benchmarks.contest_dates import HUB, rows_in_window
 from semcoder_jax.evaluation.benchmarks.data import DataError, Home, check_new_id, field, read_rows
-from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to, chunked
-from semcoder_jax.evaluation.harness import Response
+from semcoder_jax.evaluation.benchmarks.problem_set import ProblemSet, answer_to
+from semcoder_jax.evaluation.harness import Response, list_ids
+from semcoder_jax.evaluation.judging import Judging, JudgingMixin
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
 GENERATION_HOMES = tuple(
@@ -89,7 +93,7 @@ class LiveCodeBenchProblem:
 # ==== Programs
 
 
-class LiveCodeBench(ProblemSet):
+class LiveCodeBench(JudgingMixin, ProblemSet):
     """Asks for programs and runs their tests; see `harness.Benchmark`."""
 
     name = "livecodebench"
@@ -114,77 +118,58 @@ class LiveCodeBench(ProblemSet):
         )
         return training_prompt(make_record("-", "nl", question, "-")) + f"{_FENCE}python\n"
 
-    def judge(self, responses: Iterable[Response], sandbox: Sandbox) -> Iterator[Answer]:
-        """Yields one answer per response; its own sandbox lets contest programs start threads."""
+    @contextlib.contextmanager
+    def judging(self, sandbox: Sandbox) -> Iterator[Judging]:
+        """Judges in a sandbox of its own, which lets contest programs start threads."""
         setup = Setup(threads=True)
-        with Sandbox(
-            tier=sandbox.tier, workers=sandbox.workers, limits=self.limits, setup=setup
-        ) as own:
-            for some in chunked(responses, 64):
-                yield from self._judge(some, own)
+        with (
+            Sandbox(
+                tier=sandbox.tier, workers=sandbox.workers, limits=self.limits, setup=setup
+            ) as own,
+            Judging(self, own) as judging,
+        ):
+            yield judging
 
-    def _judge(self, responses: Sequence[Response], sandbox: Sandbox) -> Iterator[Answer]:
-        codes = [_code(one) for one in responses]
-        wanted = {
-            (one.task, code): self.problems[one.task].tests
-            for one, code in zip(responses, codes, strict=True)
-            if code is not None
-        }
-        verdicts = self._verdicts(wanted, sandbox)
-        for one, code in zip(responses, codes, strict=True):
-            if one.text is None:
-                outcome, detail = "missing", ""
-            elif code is None:
-                outcome, detail = "no answer", "no program in the answer"
-            else:
-                outcome, detail = verdicts[one.task, code]
-            yield answer_to(
-                one,
-                benchmark=self.title,
-                outcome=outcome,
-                answer=code,
-                question=self.problems[one.task].question,
-                expected=f"a program that passes {len(self.problems[one.task].tests)} tests",
-                detail=detail,
-                text=one.text or "",
+    def cost(self, response: Response) -> float:
+        return float(len(self.problems[response.task].tests))
+
+    def judge_one(self, response: Response, judging: Judging) -> tuple[Answer, ...]:
+        problem, code = self.problems[response.task], _code(response)
+        if response.text is None:
+            outcome, detail = "missing", ""
+        elif code is None:
+            outcome, detail = "no answer", "no program in the answer"
+        else:
+            outcome, detail = judging.once(
+                (response.task, response.mode, code),
+                lambda: self._verdict(problem, response.mode, code, judging),
             )
+        answer = answer_to(
+            response,
+            benchmark=self.title,
+            outcome=outcome,
+            answer=code,
+            question=problem.question,
+            expected=f"a program that passes {len(problem.tests)} tests",
+            detail=detail,
+            text=response.text or "",
+        )
+        return (answer,)
 
-    def _verdicts(
-        self, wanted: Mapping[tuple[str, str], Sequence[Test]], sandbox: Sandbox
-    ) -> dict[tuple[str, str], tuple[str, str]]:
-        """Returns (outcome, failing test) by (task, program).
-
-        Runs the tests in rounds of growing size, so that a program that fails the first test, or
-        never ends, costs little.
-        """
-        verdicts: dict[tuple[str, str], tuple[str, str]] = {}
-        done, size = 0, 1
-        alive = dict(wanted)
-        while alive:
-            asked = [(key, test) for key, tests in alive.items() for test in tests[done:][:size]]
-            jobs = (self._job(key, test) for key, test in asked)
-            for (key, test), result in zip(asked, sandbox.map(jobs), strict=True):
-                if key not in verdicts and (failed := _failure(test, result)):
-                    verdicts[key] = failed
-            done, size = done + size, 2 * size
-            for key, tests in list(alive.items()):
-                if key not in verdicts and done >= len(tests):
-                    verdicts[key] = (RIGHT, "")
-                if key in verdicts:
-                    del alive[key]
-        return verdicts
-
-    def _job(self, key: tuple[str, str], test: Test) -> Job:
-        task, code = key
-        if not test.functional:
-            return stdin_job(code, test.input)
-        values = [repr(json.loads(line)) for line in test.input.split("\n")]
-        method = self.problems[task].method
-        path = f"Solution().{method}" if "class Solution" in code else method
-        return call_job(f"{IMPORTS}\n{code}", f"{path}({', '.join(values)})")
+    def _verdict(
+        self, problem: LiveCodeBenchProblem, mode: str, code: str, judging: Judging
+    ) -> tuple[str, str]:
+        """Returns (outcome, failing test); runs the tests in order until one fails."""
+        for test in problem.tests:
+            if not test.functional and mode == "compat" and "class Solution" in code:
+                return WRONG, "the official harness takes a program with this class for a method"
+            result = judging.run(_job(problem, mode, code, test))
+            if failed := _failure(test, result):
+                return failed
+        return RIGHT, ""
 
     def read_generations(
-        self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str], samples: int
+        self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str]
     ) -> tuple[Sequence[Response], Sequence[str]]:
         """Reads LiveCodeBench's output files: [{"question_id", "code_list" or "output_list"}]."""
         rows = read_rows(path).rows
@@ -197,6 +182,11 @@ class LiveCodeBench(ProblemSet):
             id = str(row.get("question_id"))
             repeated += id in found
             found.setdefault(id, [text if isinstance(text, str) else None for text in texts])
+        if not found.keys() & self.problems.keys():
+            raise DataError(
+                f"{path}: none of its {len(found):,} ids is a problem of this data; expected "
+                f"{list_ids(self.problems)}"
+            )
         most = max([len(texts) for texts in found.values()] + [1])
         responses = []
         for mode in modes:
@@ -240,6 +230,39 @@ def _is_python(text: str) -> bool:
         return bool(ast.parse(text).body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
+
+
+def _job(problem: LiveCodeBenchProblem, mode: str, code: str, test: Test) -> Job:
+    if not test.functional:
+        return stdin_job(official_script(code) if mode == "compat" else code, test.input)
+    values = [repr(json.loads(line)) for line in test.input.split("\n")]
+    path = f"Solution().{problem.method}" if "class Solution" in code else problem.method
+    return call_job(f"{IMPORTS}\n{code}", f"{path}({', '.join(values)})")
+
+
+def official_script(code: str) -> str:
+    """Rewrites a program that reads stdin as the official harness does before it runs it.
+
+    IMPORTS and the program's own top-level imports come first; the rest becomes the body of a
+    function, after the body of a final `if __name__ == "__main__"` has taken its place. The module
+    has another name than "__main__". The harness's replacements of `open` and `sys.stdin` are left
+    out: the program reads a real stdin.
+    """
+    try:
+        body = ast.parse(code).body
+        if (
+            body
+            and isinstance(body[-1], ast.If)
+            and ast.unparse(body[-1].test).strip() == "__name__ == '__main__'"
+        ):
+            body = [*body[:-1], *body[-1].body]
+        imports = [node for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        function = ast.parse("def wrapped_function(): pass").body[0]
+        function.body = [node for node in body if node not in imports]
+        parts = (IMPORTS, ast.unparse(imports), "__name__ = 'tmp_sol'", ast.unparse(function))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return code
+    return "\n".join((*parts, "wrapped_function()", ""))
 
 
 def _failure(test: Test, result: Result) -> tuple[str, str] | None:

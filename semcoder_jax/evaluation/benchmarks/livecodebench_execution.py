@@ -17,7 +17,7 @@ from semcoder_jax.evaluation.benchmarks.contest_dates import HUB, rows_in_window
 from semcoder_jax.evaluation.benchmarks.data import Home, check_new_id, field
 from semcoder_jax.evaluation.benchmarks.few_shot import output_prompt
 from semcoder_jax.evaluation.benchmarks.livecodebench import IMPORTS
-from semcoder_jax.evaluation.results import WRONG, Answer, Reference
+from semcoder_jax.evaluation.results import Answer, Reference
 
 EXECUTION_HOME = Home(f"{HUB}/execution-v2/resolve/main/test.jsonl")
 
@@ -51,21 +51,8 @@ class LiveCodeBenchExecution(cruxeval.CruxEval):
         found = super().run_of(answer)
         return None if found is None or _needs_imports(found[0]) else found
 
-    def _verdicts(self, wanted, sandbox):
-        verdicts, jobs = {}, {}
-        for key in wanted:
-            task, mode, answer = key
-            problem = self.problems[task]
-            if mode == "fixed":
-                verdicts[key] = cruxeval._compare_literals(answer, problem.output)
-            elif self._is_skipped(problem, answer):
-                verdicts[key] = WRONG
-            else:
-                program = f"{IMPORTS}\n{problem.code}"
-                jobs[key] = cruxeval.assertion_job(program, problem.output, answer)
-        for key, result in zip(jobs, sandbox.map(jobs.values()), strict=True):
-            verdicts[key] = cruxeval._outcome(result, None)
-        return verdicts
+    def _whole_program(self, problem: cruxeval.CruxEvalProblem) -> str:
+        return f"{IMPORTS}\n{problem.code}"
 
 
 def _needs_imports(code: str) -> bool:

@@ -1,7 +1,6 @@
-"""Shared parts of the benchmarks: problems by id, and judging in chunks."""
+"""Shared parts of the benchmarks: problems by id, and the answer to a response."""
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from semcoder_jax.evaluation.harness import Response
@@ -34,10 +33,3 @@ def answer_to(response: Response, **fields) -> Answer:
         finish_reason=response.finish_reason,
         **fields,
     )
-
-
-def chunked(items: Iterable, size: int) -> Iterator[list]:
-    """Yields lists of `size` items; the last one may be shorter."""
-    rest = iter(items)
-    while some := list(itertools.islice(rest, size)):
-        yield some

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data_pipeline.files import RowError, parse_row, read_numbered_lines
 from semcoder_jax.evaluation.benchmarks.data import DataError
-from semcoder_jax.evaluation.harness import Response
+from semcoder_jax.evaluation.harness import Response, list_ids
 
 
 def read_samples(
@@ -40,7 +40,8 @@ def read_samples(
     if not any(program is not None for found in programs.values() for program in found):
         raise DataError(
             f"{path}: no solution of any of these {len(prompts):,} tasks; expected lines "
-            '{"task_id": "…", "solution": "…"} or "completion" in its place'
+            '{"task_id": "…", "solution": "…"} or "completion" in its place, with the ids '
+            f"{list_ids(prompts)}"
         )
     most = max(map(len, programs.values()))
     responses = [

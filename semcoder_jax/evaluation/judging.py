@@ -1,0 +1,131 @@
+"""Judges responses in threads: as soon as they arrive, those that may take long first.
+
+    with Judging(benchmark, sandbox) as judging:
+        judging.submit(response)                   # while others are still being generated
+        for answers in judging.map(responses):     # in order; equal responses are judged once
+            ...
+
+A response is judged by one thread from its first run to its last, so no run waits for another
+response. There are more threads than workers of the sandbox: a worker runs the next program while
+a thread compares the results of the last one.
+"""
+
+import contextlib
+import queue
+import threading
+import warnings
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from data_pipeline.execution.job import Job
+from data_pipeline.execution.outcomes import Result
+from data_pipeline.execution.service import Sandbox
+from semcoder_jax.evaluation.response import Response
+from semcoder_jax.evaluation.results import Answer
+
+_LAST = float("inf")
+
+
+class JudgedByRuns(Protocol):
+    """A benchmark that judges each response by itself, by runs in a sandbox."""
+
+    def cost(self, response: Response) -> float:
+        """Returns a figure that grows with the expected time; the highest is judged first."""
+        ...
+
+    def judge_one(self, response: Response, judging: "Judging") -> tuple[Answer, ...]: ...
+
+
+class JudgingMixin:
+    """Gives a `JudgedByRuns` the method `judge` of `harness.Benchmark`."""
+
+    def judging(self, sandbox: Sandbox) -> "Judging":
+        return Judging(self, sandbox)
+
+    def cost(self, response: Response) -> float:
+        return 0.0
+
+    def judge(self, responses: Iterable[Response], sandbox: Sandbox) -> Iterator[Answer]:
+        """Yields the answers to each response, in order."""
+        with self.judging(sandbox) as judging:
+            for answers in judging.map(responses):
+                yield from answers
+
+
+class Judging(contextlib.AbstractContextManager):
+    """Judges the responses to one benchmark; `run` and `once` are for the benchmark."""
+
+    def __init__(self, benchmark: JudgedByRuns, sandbox: Sandbox):
+        self._benchmark, self._sandbox = benchmark, sandbox
+        self._waiting: queue.PriorityQueue = queue.PriorityQueue()
+        self._judged: dict[Response, Future[tuple[Answer, ...]]] = {}
+        self._found: dict[Hashable, Future[Any]] = {}
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"judging {number}", daemon=True)
+            for number in range(sandbox.workers + 1)
+        ]
+
+    def __enter__(self) -> "Judging":
+        self._warnings = warnings.catch_warnings()  # parsers in threads change the filters
+        self._warnings.__enter__()
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        """Drops the responses that are waiting, and ends the threads after their present runs."""
+        for future in self._judged.values():
+            future.cancel()
+        for _ in self._threads:
+            self._waiting.put((_LAST, len(self._judged), None))
+        for thread in self._threads:
+            thread.join()
+        self._warnings.__exit__(None, None, None)
+
+    def submit(self, response: Response) -> Future[tuple[Answer, ...]]:
+        """Begins to judge a response; the same response again gives the same future."""
+        future = self._judged.get(response)
+        if future is None:
+            future = self._judged[response] = Future()
+            place = (-self._benchmark.cost(response), len(self._judged))
+            self._waiting.put((*place, (response, future)))
+        return future
+
+    def map(self, responses: Iterable[Response]) -> Iterator[tuple[Answer, ...]]:
+        """Judges all responses and yields their answers in order; raises what judging raised."""
+        for future in [self.submit(response) for response in responses]:
+            yield future.result()
+
+    # ---- for the benchmark, in a thread of its own for each response
+
+    def run(self, job: Job) -> Result:
+        return self._sandbox.run(job)
+
+    @property
+    def sandbox(self) -> Sandbox:
+        return self._sandbox
+
+    def once(self, key: Hashable, find: Callable[[], Any]) -> Any:
+        """Returns `find()`, which runs once for each key; others wait for its result."""
+        with self._lock:
+            future, is_new = self._found.get(key), key not in self._found
+            if is_new:
+                future = self._found[key] = Future()
+        if is_new:
+            try:
+                future.set_result(find())
+            except BaseException as error:
+                future.set_exception(error)
+        return future.result()
+
+    def _work(self) -> None:
+        while (item := self._waiting.get()[2]) is not None:
+            response, future = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(self._benchmark.judge_one(response, self))
+            except BaseException as error:
+                future.set_exception(error)
