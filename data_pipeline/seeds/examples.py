@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from data_pipeline.seeds.screening import ScreeningError, check_builtin
 from data_pipeline.seeds.wrappers import Wrapper, positional_names
-from data_pipeline.source.calls import Call, CallError, parse_call
+from data_pipeline.source.calls import Call, CallError, parse_call, parse_value
+from data_pipeline.source.constructed import Constructed, constructed_names
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
-from data_pipeline.source.scopes import find_needed_names
+from data_pipeline.source.scopes import find_needed_names, find_uses
 
 MAX_CALL = 200  # characters
 _MAX_EXPECTED = 400
@@ -72,11 +73,69 @@ def literal_text(value: object) -> str | None:
         if None in parts:
             return None
         return "{" + ", ".join(sorted(parts)) + "}" if parts else "set()"  # type: ignore[type-var]
+    if kind is Constructed:
+        return _constructed_text(value)  # type: ignore[arg-type]
     try:
         text = repr(value)
         return text if same_value(parse_literal(text), value) else None
     except (LiteralError, ValueError):  # an integer too long to be written
         return None
+
+
+_STANDARD_CLASSES = {
+    "Decimal": "from decimal import Decimal",
+    "Fraction": "from fractions import Fraction",
+    **dict.fromkeys(("date", "timedelta", "time", "timezone"), "from datetime import {}"),
+    "datetime": "import datetime",
+    "decimal": "import decimal",
+    "fractions": "import fractions",
+}
+
+
+def with_imports(code: str, examples: Sequence[CallExample]) -> tuple[str, Sequence[CallExample]]:
+    """Returns the program with the standard classes that its examples construct values of.
+
+    Leaves out examples with a class that the program does not have.
+    """
+    bound = {use.name for use in find_uses(ast.parse(code)) if use.binds and use.scope}
+    kept = []
+    lines: dict[str, None] = {}
+    for example in examples:
+        needs = {name.split(".")[0] for name in _class_names(example)} - bound
+        if needs <= _STANDARD_CLASSES.keys():
+            kept.append(example)
+            lines |= {_STANDARD_CLASSES[name].format(name): None for name in sorted(needs)}
+    return _with_lines(code, list(lines)), kept
+
+
+def _class_names(example: CallExample) -> set[str]:
+    call = parse_call(example.call)
+    values: list[object] = [*call.args, *call.kwargs.values()]
+    if example.expected:
+        values.append(parse_value(example.expected))
+    return set(constructed_names(values))
+
+
+def _with_lines(code: str, lines: Sequence[str]) -> str:
+    """Returns the program with imports added at its beginning."""
+    if not lines:
+        return code
+    first, _, rest = code.partition("\n")
+    if first.startswith("from __future__"):
+        return "\n".join([first, *lines, rest])
+    gap = [] if first.startswith(("import ", "from ")) else [""]
+    return "\n".join([*lines, *gap, code])
+
+
+def _constructed_text(value: Constructed) -> str | None:
+    if value.args is None:
+        return value.name
+    parts = [literal_text(item) for item in value.args]
+    named = [(name, literal_text(item)) for name, item in value.kwargs]
+    if None in parts or any(text is None for _, text in named):
+        return None
+    passed = [*map(str, parts), *(f"{name}={text}" for name, text in named)]
+    return f"{value.name}({', '.join(passed)})"
 
 
 # ---- docstrings ---------------------------------------------------------------------------------
@@ -156,6 +215,8 @@ def docstring_examples(docstring: str | None, target: Target) -> Sequence[CallEx
     used: set[str] = set()  # names whose object an earlier line may have changed
     for statement, want in _doctest_statements(docstring):
         match statement:
+            case ast.ImportFrom(names=names):
+                known |= {one.asname: ast.Name(one.name) for one in names if one.asname}
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 known[name] = _substitute_names(value, known)
                 found += _examples_in(value, target, known, None)
@@ -360,7 +421,7 @@ def _expected_literal(want: str | None) -> str | None:
     if not want or len(want) > _MAX_EXPECTED:
         return None
     try:
-        return literal_text(parse_literal(want))
+        return literal_text(parse_value(want))
     except LiteralError:
         return None
 
