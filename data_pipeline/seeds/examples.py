@@ -223,7 +223,7 @@ def docstring_examples(docstring: str | None, target: Target) -> Sequence[CallEx
                 used |= _names_in(value)
                 used.discard(name)
             case ast.Expr(value=value):
-                is_stale = target.owner is not None and bool(_names_in(value) & used)
+                is_stale = target.owner is not None and bool(_names_in(value) & used & known.keys())
                 found += _examples_in(value, target, known, None if is_stale else want)
                 used |= _names_in(value)
     return tuple(dict.fromkeys(found))
