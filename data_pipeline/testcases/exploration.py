@@ -16,7 +16,7 @@ from data_pipeline.execution.service import (
     expression_job,
 )
 from data_pipeline.seeds import Seed
-from data_pipeline.seeds.examples import call_text
+from data_pipeline.seeds.call_text import call_text
 from data_pipeline.source.calls import Call, CallError, parse_call, parse_value
 from data_pipeline.source.constructed import has_constructed
 from data_pipeline.source.literals import LiteralError, same_value
