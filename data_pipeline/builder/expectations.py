@@ -13,8 +13,8 @@ from data_pipeline.execution.guest.values import Malformed
 from data_pipeline.execution.outcomes import Result, Value
 from data_pipeline.execution.service import Sandbox, call_job
 from data_pipeline.pyx.records import Record
-from data_pipeline.source.calls import CallError, parse_call
-from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.calls import CallError, parse_call, parse_value
+from data_pipeline.source.literals import LiteralError, same_value
 
 _FENCE = re.compile(r"```python\n(.*?)\n?```", re.DOTALL)
 
@@ -101,7 +101,7 @@ def _returns(result: Result, output: str) -> bool:
     if not isinstance(result.outcome, Value) or not result.outcome.exact:
         return False
     try:
-        return same_value(result.outcome.python(), parse_literal(output))
+        return same_value(result.outcome.python(), parse_value(output))
     except (Malformed, LiteralError):
         return False
 
@@ -158,7 +158,7 @@ def _same_call(one: str, other: str) -> bool:
 
 def _same_literal(one: str, other: str) -> bool:
     try:
-        return same_value(parse_literal(one), parse_literal(other))
+        return same_value(parse_value(one), parse_value(other))
     except LiteralError:
         return False
 

@@ -13,8 +13,8 @@ from data_pipeline.endpoint.client import Client, Endpoint
 from data_pipeline.endpoint.reply_cache import CachedClient, Prices, ReplyCache
 from data_pipeline.execution.outcomes import BadInput
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
-from data_pipeline.source.calls import CallError, parse_call
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.calls import CallError, parse_call, parse_value
+from data_pipeline.source.literals import LiteralError
 from data_pipeline.teacher.teacher import Teacher, TeacherQuestion
 from data_pipeline.terminal.command_line import (
     GOES_ON,
@@ -94,7 +94,7 @@ def _question(options: argparse.Namespace, sandbox: Sandbox) -> TeacherQuestion:
     try:
         if result.kind != "value" or trace is None or trace.truncated:
             raise LiteralError
-        parse_literal(trace.result or "")
+        parse_value(trace.result or "")
     except LiteralError:
         raise CommandLineError(
             f"--call={options.call}: expected a returned value that is a literal; got {result.kind}"

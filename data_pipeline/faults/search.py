@@ -19,7 +19,8 @@ from data_pipeline.faults.folding import fold_statements
 from data_pipeline.faults.mutant import Mutant
 from data_pipeline.faults.operators import shuffle_mutants
 from data_pipeline.seeds import Seed
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.calls import parse_value
+from data_pipeline.source.literals import LiteralError
 from data_pipeline.source.set_order import SET_TWINS, may_depend_on_set_order
 from data_pipeline.testcases import Case
 from data_pipeline.tracing import Trace
@@ -113,7 +114,7 @@ def _visible_tests(seed: Seed, cases: Sequence[Case], refused: Counter[str]) -> 
     for case in cases:
         trace = case.trace
         try:
-            value = parse_literal(case.output)
+            value = parse_value(case.output)
             passes = bool(value == value)  # false for NaN
         except LiteralError:
             passes = False
@@ -183,7 +184,7 @@ def _is_reproducible(job: CallJob, trace: Trace, sandbox: Sandbox) -> bool:
 
 
 def _passes(case: Case, result: Result) -> bool:
-    return isinstance(result.outcome, Value) and is_equal(result, parse_literal(case.output))
+    return isinstance(result.outcome, Value) and is_equal(result, parse_value(case.output))
 
 
 def _build_fault(

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from data_pipeline.seeds.modules import Definition, Import, Library, Module, bound_names
 from data_pipeline.seeds.program_text import clean_text, dotted_path, rename
-from data_pipeline.seeds.pruning import prune_class
+from data_pipeline.seeds.pruning import mentioned_names, prune_class
 from data_pipeline.seeds.screening import (
     ScreeningError,
     check_alias,
@@ -16,7 +16,7 @@ from data_pipeline.seeds.screening import (
     check_statement,
     returns_iterator,
 )
-from data_pipeline.source.scopes import find_needed_names, find_uses
+from data_pipeline.source.scopes import Use, find_needed_names, find_uses
 
 MAX_LINES = 100  # per program, so that people and models can follow it
 _MAX_STATEMENTS = 60  # at module level, in total
@@ -64,6 +64,7 @@ class StatementNames:
     run, told: names that running it needs from elsewhere, and that its annotations use
     bound:     names that it binds at module level, such as `a` and `b` for `a, b = 1, 2`
     local:     names bound in its functions and classes
+    mentions:  see `pruning.mentioned_names`
     """
 
     tree: ast.stmt
@@ -71,24 +72,44 @@ class StatementNames:
     told: frozenset[str]
     bound: tuple[str, ...]
     local: frozenset[str]
+    mentions: frozenset[str]
 
 
 @lru_cache(maxsize=4096)
 def names_of(text: str) -> StatementNames:
     """Finds the names in a statement; a program's neighbours share most statements."""
     tree = ast.parse(text)
-    uses = [use for use in find_uses(tree) if use.binds and use.scope]
-    run, told = find_needed_names(tree.body)
-    own = {use.name for use in find_uses(tree) if use.annotation and not use.binds and use.scope}
-    bound = {use.name for use in uses if use.scope and use.scope.kind == "module"}
-    local = {use.name for use in uses if use.scope and use.scope.kind != "module"}
+    uses = find_uses(tree)
+    run = {use.name for use in uses if use.scope is None and not use.annotation}
+    own = {use.name for use in uses if _is_of_module(use) and use.binds}
+    told = {
+        use.name
+        for use in uses
+        if use.annotation and (use.scope is None or (use.name in own and not use.binds))
+    }
+    local = {use.name for use in uses if use.binds and use.scope and not _is_of_module(use)}
     return StatementNames(
         tree.body[0],
         frozenset(run),
-        frozenset(told | (own & bound)),
-        tuple(sorted(bound)),
+        frozenset(told - run),
+        tuple(sorted(own)),
         frozenset(local),
+        mentioned_names([tree]),
     )
+
+
+def _is_of_module(use: Use) -> bool:
+    return use.scope is not None and use.scope.kind == "module"
+
+
+@lru_cache(maxsize=4096)
+def _fault_of(text: str) -> tuple[str, str] | None:
+    """Returns why a statement cannot be in a program; None if it can."""
+    try:
+        check_statement(names_of(text).tree)
+    except ScreeningError as refused:
+        return refused.reason, refused.detail
+    return None
 
 
 class Closure:
@@ -141,7 +162,9 @@ class Closure:
             if len(self.taken) >= _MAX_STATEMENTS:
                 raise ScreeningError("program too long", f"more than {_MAX_STATEMENTS} statements")
             taken = self.taken[id(statement)] = self._prepare(module, statement)
-            check_statement(taken.tree)
+            fault = _fault_of(taken.text)
+            if fault is not None:
+                raise ScreeningError(*fault)
             self._add_needs(taken)
             for name in taken.names.bound:
                 taken.refs[name] = self.add(module, name)
@@ -259,11 +282,12 @@ class Closure:
 
     # ---- results
 
-    def trees(self) -> list[ast.stmt]:
-        return [taken.tree for taken in self.taken.values()]
+    def all_mentions(self) -> frozenset[str]:
+        return frozenset().union(*(taken.names.mentions for taken in self.taken.values()))
 
     def functions(self) -> list[ast.FunctionDef]:
-        return [tree for tree in self.trees() if isinstance(tree, ast.FunctionDef)]
+        trees = (taken.tree for taken in self.taken.values())
+        return [tree for tree in trees if isinstance(tree, ast.FunctionDef)]
 
     def iterator_functions(self) -> frozenset[str]:
         """Returns the functions that return an iterator, iterating to a fixed point."""

@@ -26,11 +26,13 @@ class Parameter:
 
     default: source text, None if required
     form:    how it is passed: "position", "keyword", or "star" (a sequence, passed as `*name`)
+    only_named: whether it cannot be passed by position
     """
 
     name: str
     default: str | None
     form: str
+    only_named: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Constructor:
     members: tuple[str, ...] = ()
 
 
+_FACTORY = "default_factory"  # the default of a field that has to be left out
 _EMPTY = frozenset({"()", "[]", "{}", "''", "set()", "tuple()", "list()", "dict()"})
 
 
@@ -67,9 +70,13 @@ def find_constructor(owner: ast.ClassDef, classes: Classes) -> Constructor:
         if making is not None:
             called = {a for method in named.values() for a in _called_attributes(method)}
             parameters = parameters_of(making, _bound(one), owned=True, called=called)
-            return Constructor(_filled(parameters), positional_names(making.args)[1:])
+            positional = positional_names(making.args)[1:]
+            return Constructor(_filled(parameters, positional), positional)
         if _is_dataclass(one) or any(base_name(base) == "NamedTuple" for base in one.bases):
-            return _with_names(_used_fields(_fields(one, classes), lineage(owner, classes)))
+            fields = _fields(one, classes)
+            positional = tuple(one.name for one in fields if not one.only_named)
+            used = _used_fields(fields, lineage(owner, classes), positional)
+            return Constructor(used, positional)
         for base in one.bases:
             found = _base_parameters(base, classes)
             if found is not None:
@@ -77,21 +84,29 @@ def find_constructor(owner: ast.ClassDef, classes: Classes) -> Constructor:
     return Constructor()
 
 
-def _filled(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
-    """Makes the parameters required that are empty by default: an empty object shows little."""
+def _filled(parameters: Sequence[Parameter], positional: Sequence[str]) -> tuple[Parameter, ...]:
+    """Makes the parameters required that are empty by default: an empty object shows little.
+
+    positional: all that take positional arguments, in order
+    """
     found: list[Parameter] = []
     for one in parameters:
         is_empty = one.default in _EMPTY
-        can_pass = all(before.default is None for before in found) and one.form == "keyword"
+        before = [*(other.name for other in found if other.form == "position"), one.name]
+        can_pass = before == list(positional[: len(before)])
         form = "position" if is_empty and can_pass else one.form
         found.append(Parameter(one.name, None if is_empty else one.default, form))
     return tuple(found)
 
 
-def _used_fields(fields: Sequence[Parameter], owners: Sequence[ast.ClassDef]) -> list[Parameter]:
+def _used_fields(
+    fields: Sequence[Parameter], owners: Sequence[ast.ClassDef], positional: Sequence[str]
+) -> tuple[Parameter, ...]:
     """Leaves out the optional fields that no method in the program reads."""
     used = {n.attr for one in owners for n in ast.walk(one) if isinstance(n, ast.Attribute)}
-    return [*_filled([one for one in fields if one.default is None or one.name in used])]
+    kept = [one for one in fields if one.default is None or one.name in used]
+    kept = [one for one in kept if one.default != _FACTORY]
+    return _filled(kept, positional)
 
 
 def _with_names(parameters: Sequence[Parameter]) -> Constructor:
@@ -179,31 +194,32 @@ def _fields(owner: ast.ClassDef, classes: Classes) -> list[Parameter]:
             if isinstance(decorator, ast.Call)
             for keyword in decorator.keywords
         )
-        form = "keyword" if only_named else "position"
         for statement in one.body:
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
                 if "ClassVar" in ast.unparse(statement.annotation):
                     continue
-                found |= _field(statement.target.id, statement.value, form)
+                found |= _field(statement.target.id, statement.value, only_named)
     return list(found.values())
 
 
-def _field(name: str, value: ast.expr | None, form: str) -> dict[str, Parameter]:
+def _field(name: str, value: ast.expr | None, only_named: bool) -> dict[str, Parameter]:
+    required = Parameter(name, None, "keyword" if only_named else "position", only_named)
     if value is None:
-        return {name: Parameter(name, None, form)}
+        return {name: required}
     if not (isinstance(value, ast.Call) and base_name(value.func) == "field"):
-        return {name: Parameter(name, ast.unparse(value), "keyword")}
+        return {name: Parameter(name, ast.unparse(value), "keyword", only_named)}
     options = {keyword.arg: keyword.value for keyword in value.keywords}
     if getattr(options.get("init"), "value", True) is False:
         return {}
     if "default" in options:
-        return {name: Parameter(name, ast.unparse(options["default"]), "keyword")}
+        return {name: Parameter(name, ast.unparse(options["default"]), "keyword", only_named)}
     match options.get("default_factory"):
         case ast.Name(id="list" | "dict" | "tuple" | "set" | "str" | "int" | "float" as made):
-            return {name: Parameter(name, repr(getattr(builtins, made)()), "keyword")}
+            default = repr(getattr(builtins, made)())
+            return {name: Parameter(name, default, "keyword", only_named)}
         case None:
-            return {name: Parameter(name, None, form)}
-    return {}
+            return {name: required}
+    return {name: Parameter(name, _FACTORY, "keyword", only_named)}
 
 
 def _base_parameters(base: ast.expr, classes: Classes) -> tuple[Parameter, ...] | None:
@@ -268,7 +284,7 @@ def parameters_of(
             Parameter(one.name, one.default, "position") if one.form == "keyword" else one
             for one in found
         ]
-        found = [*positional_only, Parameter(arguments.vararg.arg, "()", "star")]
+        found = [*positional_only, Parameter(arguments.vararg.arg, None, "star")]
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         if not _is_left_out(argument, default, functions, hidden):
             text = None if default is None else ast.unparse(default)

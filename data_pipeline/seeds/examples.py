@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from data_pipeline.seeds.call_text import literal_call, literal_text
 from data_pipeline.seeds.screening import ScreeningError, check_builtin
 from data_pipeline.seeds.wrappers import Wrapper, positional_names
-from data_pipeline.source.calls import Call, CallError, parse_call
-from data_pipeline.source.literals import LiteralError, parse_literal, same_value
-from data_pipeline.source.scopes import find_needed_names
+from data_pipeline.source.calls import CallError, parse_call, parse_value
+from data_pipeline.source.constructed import constructed_names
+from data_pipeline.source.literals import LiteralError, same_value
+from data_pipeline.source.scopes import find_needed_names, find_uses
 
-MAX_CALL = 200  # characters
 _MAX_EXPECTED = 400
 _LISTINGS = ("list", "sorted", "tuple", "set", "len", "sum", "next", "dict")
 
@@ -25,58 +26,49 @@ class CallExample:
     expected: str | None = None
 
 
-def literal_call(name: str, text: str) -> str | None:
-    """Rewrites a call so that every argument is a literal; returns None if that is impossible.
+_STANDARD_CLASSES = {
+    "Decimal": "from decimal import Decimal",
+    "Fraction": "from fractions import Fraction",
+    **dict.fromkeys(("date", "timedelta", "time", "timezone"), "from datetime import {}"),
+    "datetime": "import datetime",
+    "decimal": "import decimal",
+    "fractions": "import fractions",
+}
 
-    Ranges become lists; other constructors of plain values become the values that they construct.
+
+def with_imports(code: str, examples: Sequence[CallExample]) -> tuple[str, Sequence[CallExample]]:
+    """Returns the program with the standard classes that its examples construct values of.
+
+    Leaves out examples with a class that the program does not have.
     """
-    try:
-        call = parse_call(text)
-    except CallError:
-        return None
-    return call_text(name, call)
+    bound = {use.name for use in find_uses(ast.parse(code)) if use.binds and use.scope}
+    kept = []
+    lines: dict[str, None] = {}
+    for example in examples:
+        needs = {name.split(".")[0] for name in _class_names(example)} - bound
+        if needs <= _STANDARD_CLASSES.keys():
+            kept.append(example)
+            lines |= {_STANDARD_CLASSES[name].format(name): None for name in sorted(needs)}
+    return _with_lines(code, list(lines)), kept
 
 
-def call_text(name: str, call: Call) -> str | None:
-    """Writes `call` as `name(...)`; returns None if an argument has no literal form."""
-    parts = [literal_text(value) for value in call.args]
-    texts = {key: literal_text(value) for key, value in call.kwargs.items()}
-    if None in parts or None in texts.values() or not all(map(str.isidentifier, texts)):
-        return None
-    text = f"{name}({', '.join([*parts, *(f'{key}={value}' for key, value in texts.items())])})"
-    return text if len(text) <= MAX_CALL else None
+def _class_names(example: CallExample) -> set[str]:
+    call = parse_call(example.call)
+    values: list[object] = [*call.args, *call.kwargs.values()]
+    if example.expected:
+        values.append(parse_value(example.expected))
+    return set(constructed_names(values))
 
 
-def literal_text(value: object) -> str | None:
-    """Writes a value as a literal: a range as a list, a set sorted by the texts of its items."""
-    kind = type(value)
-    if kind is range:
-        if len(value) > 60:  # type: ignore[arg-type]
-            return None
-        return repr(list(value))  # type: ignore[call-overload]
-    if kind in (list, tuple):
-        parts = [literal_text(item) for item in value]  # type: ignore[attr-defined]
-        if None in parts:
-            return None
-        inner = ", ".join(parts)  # type: ignore[arg-type]
-        if kind is list:
-            return f"[{inner}]"
-        return f"({inner},)" if len(parts) == 1 else f"({inner})"
-    if kind is dict:
-        pairs = [(literal_text(k), literal_text(v)) for k, v in value.items()]  # type: ignore[attr-defined]
-        if any(None in pair for pair in pairs):
-            return None
-        return "{" + ", ".join(f"{key}: {item}" for key, item in pairs) + "}"
-    if kind is set:
-        parts = [literal_text(item) for item in value]  # type: ignore[attr-defined]
-        if None in parts:
-            return None
-        return "{" + ", ".join(sorted(parts)) + "}" if parts else "set()"  # type: ignore[type-var]
-    try:
-        text = repr(value)
-        return text if same_value(parse_literal(text), value) else None
-    except (LiteralError, ValueError):  # an integer too long to be written
-        return None
+def _with_lines(code: str, lines: Sequence[str]) -> str:
+    """Returns the program with imports added at its beginning."""
+    if not lines:
+        return code
+    first, _, rest = code.partition("\n")
+    if first.startswith("from __future__"):
+        return "\n".join([first, *lines, rest])
+    gap = [] if first.startswith(("import ", "from ")) else [""]
+    return "\n".join([*lines, *gap, code])
 
 
 # ---- docstrings ---------------------------------------------------------------------------------
@@ -156,13 +148,15 @@ def docstring_examples(docstring: str | None, target: Target) -> Sequence[CallEx
     used: set[str] = set()  # names whose object an earlier line may have changed
     for statement, want in _doctest_statements(docstring):
         match statement:
+            case ast.ImportFrom(names=names):
+                known |= {one.asname: ast.Name(one.name) for one in names if one.asname}
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 known[name] = _substitute_names(value, known)
                 found += _examples_in(value, target, known, None)
                 used |= _names_in(value)
                 used.discard(name)
             case ast.Expr(value=value):
-                is_stale = target.owner is not None and bool(_names_in(value) & used)
+                is_stale = target.owner is not None and bool(_names_in(value) & used & known.keys())
                 found += _examples_in(value, target, known, None if is_stale else want)
                 used |= _names_in(value)
     return tuple(dict.fromkeys(found))
@@ -360,7 +354,7 @@ def _expected_literal(want: str | None) -> str | None:
     if not want or len(want) > _MAX_EXPECTED:
         return None
     try:
-        return literal_text(parse_literal(want))
+        return literal_text(parse_value(want))
     except LiteralError:
         return None
 

@@ -71,6 +71,7 @@ class Module:
         self.lost = {fault.name for fault in self.unreadable if fault.name}
         for name in self.lost:
             self.bindings.pop(name, None)
+        self._definitions = [*self._find_definitions()]
 
     def _add(self, statement: ast.stmt) -> None:
         if isinstance(statement, ast.ImportFrom):
@@ -116,24 +117,43 @@ class Module:
     def _replace(self, earlier: list[ast.stmt], name: str) -> None:
         """Drops the earlier bindings of a name that a definition binds anew."""
         for statement in earlier:
-            if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-                detail = f"`{name}` is defined again further down"
-                self.dropped.append(Dropped(name, statement.lineno, "defined again later", detail))
+            if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) and statement.name == name:
+                self._drop(statement, "defined again")
         earlier.clear()
 
     def functions(self) -> Iterator[ast.FunctionDef]:
         """Yields the functions at module level; if one is redefined, only the last definition."""
-        for name, statements in self.bindings.items():
-            last = statements[-1]
-            if isinstance(last, ast.FunctionDef) and last.name == name:
-                yield last
+        for statement in self._definitions:
+            if isinstance(statement, ast.FunctionDef):
+                yield statement
 
     def classes(self) -> Iterator[ast.ClassDef]:
         """Yields the classes at module level; if one is redefined, only the last definition."""
-        for name, statements in self.bindings.items():
-            last = statements[-1]
-            if isinstance(last, ast.ClassDef) and last.name == name:
-                yield last
+        for statement in self._definitions:
+            if isinstance(statement, ast.ClassDef):
+                yield statement
+
+    def _find_definitions(self) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+        """Yields the definitions that last: an attribute may be set or a decorator be applied."""
+        for statement in self.statements:
+            if not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+                continue
+            later = self.bindings.get(statement.name, [])
+            if statement not in later:
+                if statement.name in self.lost or statement.name in self.imports:
+                    self._drop(statement, "bound again")
+                continue
+            later = later[later.index(statement) + 1 :]
+            if all(_keeps(one, statement.name) for one in later):
+                yield statement
+            else:
+                self._drop(statement, "bound again")
+
+    def _drop(self, statement: ast.FunctionDef | ast.ClassDef, how: str) -> None:
+        detail = f"`{statement.name}` is {how} further down"
+        self.dropped.append(
+            Dropped(statement.name, statement.lineno, "defined again later", detail)
+        )
 
     def conditional(self) -> Iterator[Definition]:
         """Yields the definitions in blocks of which no static reading tells whether they run."""
@@ -175,6 +195,15 @@ def bound_names(statement: ast.stmt) -> set[str]:
             if isinstance(target, (ast.Subscript, ast.Attribute)):
                 names |= _root(target)
     return names
+
+
+def _keeps(statement: ast.stmt, name: str) -> bool:
+    """Returns whether a statement leaves a definition as it is, or wraps it: `f = cached(f)`."""
+    reads = any(
+        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
+        for node in ast.walk(statement)
+    )
+    return reads and not isinstance(statement, (ast.FunctionDef, ast.ClassDef))
 
 
 def _root(node: ast.expr) -> set[str]:

@@ -10,7 +10,6 @@ from data_pipeline.seeds.closure import MAX_LINES, Closure, Key, Part, final_tex
 from data_pipeline.seeds.methods import check_method, method_wrapper
 from data_pipeline.seeds.modules import Library, Module
 from data_pipeline.seeds.program_text import without_comment_lines
-from data_pipeline.seeds.pruning import mentioned_names
 from data_pipeline.seeds.screening import (
     ScreeningError,
     check_entry,
@@ -164,7 +163,7 @@ def _close(
         key = closure.add(module, name)
         if mentions is None:
             break
-        more = mentions | mentioned_names(closure.trees())
+        more = mentions | closure.all_mentions()
         if more == mentions:
             break
         mentions = more

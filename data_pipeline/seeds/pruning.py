@@ -5,6 +5,7 @@ and those of operators and conversions only if the program has such an operator 
 """
 
 import ast
+import builtins
 import importlib
 from collections.abc import Iterable
 from functools import lru_cache
@@ -133,7 +134,8 @@ def _without_others(text: str, places: tuple[int, ...]) -> str:
         lines[first.lineno - 1] = " " * first.col_offset + "pass"
     pruned = "\n".join(line for line in lines if line is not None)
     neat = _without_double_gaps(pruned)
-    return neat if ast.dump(ast.parse(neat)) == ast.dump(ast.parse(pruned)) else pruned
+    has_long_texts = '"""' in pruned or "'''" in pruned  # with empty lines of their own
+    return pruned if has_long_texts else neat
 
 
 def _kept(owner: ast.ClassDef, mentions: frozenset[str]) -> list[ast.stmt]:
@@ -177,11 +179,17 @@ def _may_call(base: ast.expr, name: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _methods_of_base(name: str) -> frozenset[str]:
-    """Returns the methods of a class of the standard library; those of `object` are not among."""
-    for module in ("builtins", *sorted(MODULES)):
+    """Returns the methods of a class of the standard library that its code may call.
+
+    Classes written in C call their own; abstract ones call what a subclass has to define.
+    """
+    if hasattr(builtins, name):
+        return frozenset()
+    for module in sorted(MODULES):
         found = getattr(importlib.import_module(module), name, None)
         if isinstance(found, type):
-            return frozenset(dir(found)) - (frozenset(dir(object)) - {"__eq__", "__hash__"})
+            abstract = getattr(found, "__abstractmethods__", None)
+            return frozenset(abstract or dir(found)) - frozenset(dir(object))
     return frozenset()
 
 

@@ -19,6 +19,7 @@ from data_pipeline.seeds.examples import (
     extract_description,
     passed_functions,
     test_examples,
+    with_imports,
 )
 from data_pipeline.seeds.modules import Library, Module
 from data_pipeline.seeds.programs import assemble_function, assemble_method
@@ -286,6 +287,7 @@ def _build_seed(
     name: str, code: str, nl: str, examples: Sequence[CallExample], origin: str
 ) -> Seed | Refusal:
     try:
+        code, examples = with_imports(code, examples)
         identity = function_fingerprint(code)[:12]
     except (SyntaxError, ValueError, RecursionError) as error:
         return Refusal(name, origin, "does not stand alone", str(error))

@@ -10,6 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data_pipeline.errors import UserError
+from data_pipeline.source.constructed import (
+    ConstructionError,
+    construct,
+    has_constructed,
+    read_constructed,
+)
+from data_pipeline.source.literals import LiteralError, parse_literal
 
 
 class CallError(UserError):
@@ -31,12 +38,17 @@ class Call:
 
     path: ("f",) for `f(...)`; ("Solution", "run") with `construct=True` for `Solution().run(...)`,
         which constructs the class without arguments; ("Math", "add") for `Math.add(...)`.
+    init_args, init_kwargs: with which `construct` makes the object, as in `Stack([1]).push(2)`.
+
+    Values that a class of the program constructs are `Constructed`; see `with_objects`.
     """
 
     path: tuple[str, ...]
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     construct: bool = False
+    init_args: tuple[Any, ...] = ()
+    init_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -58,10 +70,11 @@ _CONSTRUCTORS: dict[str, tuple[Callable[..., Any], tuple[type, ...]]] = {
 
 
 def parse_call(text: str) -> Call:
-    """Parses `f(1, *[2], key=3, **{'k': 4})`, `C().method(1)` or `C.method(1)`.
+    """Parses `f(1, *[2], key=3, **{'k': 4})`, `C(1).method(2)` or `C.method(1)`.
 
     Arguments are literals, or set(), frozenset(...), bytearray(b"..."), float("nan"), dict(k=1),
-    range(...), list(...), tuple(...) of literals.
+    range(...), list(...), tuple(...) of literals, or constructed by a class: `Point(1, y=2)`,
+    `Color.RED`, `datetime.date(2024, 1, 31)`.
     Raises CallError with reason "syntax" or "literal" for any other text.
     """
     try:
@@ -70,7 +83,29 @@ def parse_call(text: str) -> Call:
         raise CallError("syntax", f"the call is not a Python expression: {text[:80]!r}") from error
     if not isinstance(tree, ast.Call):
         raise CallError("syntax", f"expected a call such as f(3), got {text[:80]!r}")
-    path, construct = _path(tree.func, text)
+    path, maker = _path(tree.func, text)
+    args, kwargs = _arguments(tree)
+    if maker is None:
+        return Call(path, args, kwargs)
+    return Call(path, args, kwargs, True, *_arguments(maker))
+
+
+def parse_value(text: str) -> Any:
+    """Returns the value of a literal, or a `Constructed`, also inside containers.
+
+    Reads what `repr` writes of plain values and of objects that it writes as `Point(x=1, y=2)`.
+    Raises LiteralError for any other text.
+    """
+    try:
+        return parse_literal(text)
+    except LiteralError as error:
+        try:
+            return _literal(ast.parse(text.strip(), mode="eval").body)
+        except (CallError, SyntaxError, ValueError, MemoryError, RecursionError):
+            raise error from None
+
+
+def _arguments(tree: ast.Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
     args: list[Any] = []
     for node in tree.args:
         if isinstance(node, ast.Starred):
@@ -88,24 +123,20 @@ def parse_call(text: str) -> Call:
             if name in kwargs:
                 raise CallError("syntax", f"keyword argument repeated: {name}")
             kwargs[name] = value
-    return Call(path, tuple(args), kwargs, construct)
+    return tuple(args), kwargs
 
 
-def _path(node: ast.expr, text: str) -> tuple[tuple[str, ...], bool]:
+def _path(node: ast.expr, text: str) -> tuple[tuple[str, ...], ast.Call | None]:
+    """Returns the path that a call names and the call that constructs its object."""
     if isinstance(node, ast.Name):
-        return (node.id,), False
+        return (node.id,), None
     if isinstance(node, ast.Attribute):
         owner = node.value
         if isinstance(owner, ast.Name):
-            return (owner.id, node.attr), False
-        if (
-            isinstance(owner, ast.Call)
-            and isinstance(owner.func, ast.Name)
-            and not owner.args
-            and not owner.keywords
-        ):
-            return (owner.func.id, node.attr), True
-    raise CallError("syntax", f"expected f(...), C().f(...) or C.f(...), got {text[:80]!r}")
+            return (owner.id, node.attr), None
+        if isinstance(owner, ast.Call) and isinstance(owner.func, ast.Name):
+            return (owner.func.id, node.attr), owner
+    raise CallError("syntax", f"expected f(...), C(...).f(...) or C.f(...), got {text[:80]!r}")
 
 
 def _literal(node: ast.expr) -> Any:
@@ -115,7 +146,7 @@ def _literal(node: ast.expr) -> Any:
             if all(keyword.arg is not None for keyword in node.keywords):
                 return {str(key.arg): _literal(key.value) for key in node.keywords}
             raise _no_literal(node)
-        if node.keywords:
+        if node.keywords and node.func.id in ("range", *_CONSTRUCTORS):
             raise _no_literal(node)
         if node.func.id == "range" and 1 <= len(node.args) <= 3:
             return _range(node)
@@ -141,8 +172,8 @@ def _literal(node: ast.expr) -> Any:
             case ast.Dict() if None not in node.keys:
                 keys = [_literal(key) for key in node.keys if key is not None]
                 return dict(zip(keys, map(_literal, node.values), strict=True))
-            case _:
-                return ast.literal_eval(node)
+        made = read_constructed(node, _literal)
+        return ast.literal_eval(node) if made is None else made
     except CallError:
         raise
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
@@ -209,7 +240,8 @@ def resolve(call: Call, namespace: Mapping[str, Any]) -> Callable[..., Any]:
     if call.construct:
         if not isinstance(target, type):
             raise CallError("entry", f"{first!r} is not a class")
-        target = target()
+        ready = with_objects(call, namespace)
+        target = target(*ready.init_args, **ready.init_kwargs)
     for attribute in rest:
         if not hasattr(target, attribute):
             raise CallError("entry", f"{first!r} has no attribute {attribute!r}")
@@ -217,6 +249,21 @@ def resolve(call: Call, namespace: Mapping[str, Any]) -> Callable[..., Any]:
     if not callable(target):
         raise CallError("entry", f"{call.name!r} is not callable")
     return target
+
+
+def with_objects(call: Call, namespace: Mapping[str, Any]) -> Call:
+    """Returns the call with the objects in its arguments made by the program's classes.
+
+    Runs code of the program. Raises CallError with reason "entry" for a class that is not there.
+    """
+    values = (call.args, dict(call.kwargs), call.init_args, dict(call.init_kwargs))
+    if not has_constructed(values):
+        return call
+    try:
+        args, kwargs, init_args, init_kwargs = construct(values, namespace)
+    except ConstructionError as error:
+        raise CallError("entry", str(error)) from None
+    return Call(call.path, args, kwargs, call.construct, init_args, init_kwargs)
 
 
 def make_call(call: Call, target: Callable[..., Any]) -> Any:

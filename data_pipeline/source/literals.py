@@ -5,6 +5,8 @@ import re
 import warnings
 from typing import Any
 
+from data_pipeline.source.constructed import Constructed
+
 MAX_CHARACTERS = 20_000
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 _STRING = re.compile(r"""[bBrR]{0,2}('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")""")
@@ -96,4 +98,7 @@ def _typed_form(value: Any):
         )
     if kind in (float, complex):
         return (kind, repr(value))
+    if kind is Constructed:
+        args = None if value.args is None else _typed_form(value.args)
+        return (kind, value.name, args, _typed_form(value.kwargs))
     return (kind, value)

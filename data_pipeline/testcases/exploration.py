@@ -7,11 +7,19 @@ from dataclasses import dataclass
 
 from data_pipeline.execution.guest.values import Malformed
 from data_pipeline.execution.outcomes import Limit, Result, Value
-from data_pipeline.execution.service import Job, Limits, Sandbox, TraceLimits, call_job
+from data_pipeline.execution.service import (
+    Job,
+    Limits,
+    Sandbox,
+    TraceLimits,
+    call_job,
+    expression_job,
+)
 from data_pipeline.seeds import Seed
-from data_pipeline.seeds.examples import call_text
-from data_pipeline.source.calls import Call, CallError, parse_call
-from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.seeds.call_text import call_text
+from data_pipeline.source.calls import Call, CallError, parse_call, parse_value
+from data_pipeline.source.constructed import has_constructed
+from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.source.set_order import SET_TWINS, may_depend_on_set_order
 from data_pipeline.testcases.case import Case, Coverage, Exploration
 from data_pipeline.testcases.coverage import Reach, Universe, reach_of, universe_of
@@ -237,7 +245,7 @@ class _Search:
 
         Tries many hash seeds if the program uses sets.
         """
-        kept = self.same_under(0, chosen)
+        kept = self.same_under(0, self.stated_right(chosen))
         if may_depend_on_set_order(self.seed.code):
             waiting = kept
         else:
@@ -251,6 +259,25 @@ class _Search:
         if not self.refused["differs between processes"]:
             del self.refused["differs between processes"]
         return kept
+
+    def stated_right(self, runs: Sequence[_CandidateRun]) -> list[_CandidateRun]:
+        """Returns the runs whose texts evaluate in the program to what they stand for.
+
+        Only of objects it is to be seen whether `Point(x=1)` makes one, and one that is equal.
+        """
+        made = [run for run in runs if not _is_plain(run.case)]
+        questions = (f"{run.case.call} == {run.case.output}" for run in made)
+        results = self.sandbox.map_batched(
+            expression_job(self.seed.code, question) for question in questions
+        )
+        wrong = {
+            run.rank
+            for run, result in zip(made, results, strict=True)
+            if not (isinstance(result.outcome, Value) and result.outcome.tree is True)
+        }
+        if wrong:
+            self.refused["result's text makes no equal object"] += len(wrong)
+        return [run for run in runs if run.rank not in wrong]
 
     def same_under(self, number: int, runs: Sequence[_CandidateRun]) -> list[_CandidateRun]:
         """Returns the runs that repeat in a twin of the sandbox, in another order."""
@@ -267,6 +294,12 @@ class _Search:
 
 def _same_trace(one: Trace, other: Trace) -> bool:
     return (one.result, one.raised, one.events) == (other.result, other.raised, other.events)
+
+
+def _is_plain(case: Case) -> bool:
+    """Returns whether call and output have no object of a class in them."""
+    parsed = parse_call(case.call)
+    return not has_constructed((parsed.args, dict(parsed.kwargs), parse_value(case.output)))
 
 
 def _arguments_of(call: str) -> Arguments | None:
@@ -296,7 +329,7 @@ def _case_or_reason(call: str, result: Result) -> tuple[Case | None, str]:
     if len(text) > MAX_OUTPUT:
         return None, "result too long"
     try:
-        if not same_value(parse_literal(text), outcome.python()):
+        if not same_value(parse_value(text), outcome.python()):
             return None, "result no literal"
     except (LiteralError, Malformed, TypeError):
         return None, "result no literal"

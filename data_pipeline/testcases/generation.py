@@ -1,10 +1,12 @@
 """Generates arguments by kind, and mutates earlier arguments by small changes."""
 
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from data_pipeline.source.constructed import Constructed
 from data_pipeline.testcases.kinds import (
     ANY,
     BOOL,
@@ -300,7 +302,24 @@ class Maker:
             case set():
                 items = self._near_list(sorted(value, key=repr))
                 return {item for item in items if _hashable(item)}
+            case Constructed():
+                return self._near_object(value)
         return self.value(ANY)
+
+    def _near_object(self, value: Constructed) -> Constructed:
+        """Returns the object with a number in it changed; other parts may have to fit its class."""
+        if value.args is None:
+            return value
+        args = tuple(map(self._near_number, value.args))
+        kwargs = tuple((name, self._near_number(item)) for name, item in value.kwargs)
+        return Constructed(value.name, args, kwargs)
+
+    def _near_number(self, value: Any) -> Any:
+        if type(value) in (int, float):
+            return self.neighbour(value) if self.rng.random() < 0.6 else value
+        if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
+            return str(round(float(value) + self.rng.choice((1, -1, 0.25, 10)), 4))
+        return self._near_object(value) if isinstance(value, Constructed) else value
 
     def _near_text(self, text: str) -> str:
         rng = self.rng

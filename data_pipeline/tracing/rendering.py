@@ -36,6 +36,9 @@ _TRUSTED_REPR = frozenset(
     }
 )
 
+# The class written in C: the sandbox's clock is a subclass with the same name.
+_DATETIME = datetime.datetime.__mro__[-3]
+
 # Members of classes written in C whose value is an address, which differs between processes.
 _OFFSETS = frozenset({"__vectorcalloffset__", "__dictoffset__", "__weaklistoffset__"})
 
@@ -101,12 +104,17 @@ class _Writer:
             self.put(_integer(value))
         elif kind in _SCALARS or kind in _TRUSTED_REPR:
             self.put(repr(value))
+        elif kind is datetime.datetime or kind is _DATETIME:
+            self.moment(value)
         elif self.room < 0 or depth > MAX_DEPTH or id(value) in self.open:
             self.put("...")
         else:
             self.open.add(id(value))
             _BUILTINS.get(kind, _Writer.instance)(self, value, depth + 1)
             self.open.discard(id(value))
+
+    def moment(self, value: Any) -> None:
+        self.put("datetime." + _DATETIME.__repr__(value).removeprefix("datetime."))
 
     def items(self, values: Iterable[Any], opening: str, closing: str, depth: int) -> int:
         self.put(opening)

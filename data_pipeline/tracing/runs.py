@@ -9,7 +9,7 @@ import sys
 import types
 from typing import Any
 
-from data_pipeline.source.calls import CallError, make_call, parse_call, resolve
+from data_pipeline.source.calls import CallError, make_call, parse_call, resolve, with_objects
 from data_pipeline.tracing.events import Raised, Trace
 from data_pipeline.tracing.markers import FILENAME, MarkedProgram, compile_with_markers
 from data_pipeline.tracing.reading import Reader
@@ -60,10 +60,11 @@ def trace_call(
                 raised = describe_raised(error, prepared, max_characters)
             else:
                 target = resolve(parsed, vars(module))
+                ready = with_objects(parsed, vars(module))
                 try:
                     value = record(
                         prepared,
-                        lambda: make_call(parsed, target),
+                        lambda: make_call(ready, target),
                         recording,
                         max_lines=max_lines,
                         max_bytes=max_bytes,

@@ -24,7 +24,14 @@ from data_pipeline.execution.guest.program import (
     make_module,
     value_outcome,
 )
-from data_pipeline.source.calls import Call, CallError, make_call, parse_call, resolve
+from data_pipeline.source.calls import (
+    Call,
+    CallError,
+    make_call,
+    parse_call,
+    resolve,
+    with_objects,
+)
 from data_pipeline.tracing.events import Trace
 from data_pipeline.tracing.markers import compile_with_markers
 from data_pipeline.tracing.recorder import Ended, Recording, record
@@ -75,7 +82,9 @@ def _run_untraced(job: Mapping[str, Any]) -> list[Any]:
     call = _call(job)
     module = make_module("program")
     exec(code, vars(module))
-    return value_outcome(make_call(call, resolve(call, vars(module))))
+    target = resolve(call, vars(module))
+    value = make_call(with_objects(call, vars(module)), target)
+    return value_outcome(value, objects=True)
 
 
 def _run_traced(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,6 +105,7 @@ def _run_traced(job: Mapping[str, Any]) -> dict[str, Any]:
         module = make_module("program")
         exec(program.code, vars(module))
         target = resolve(call, vars(module))
+        call = with_objects(call, vars(module))
         call_text = job.get("call") or call.name
 
         def run() -> Any:
@@ -113,7 +123,7 @@ def _run_traced(job: Mapping[str, Any]) -> dict[str, Any]:
             ends_run=limits.get("ends_run", False),
         )
         result = render(value, characters)
-        outcome = value_outcome(value)
+        outcome = value_outcome(value, objects=True)
     except CallError:
         raise
     except Ended as error:

@@ -43,12 +43,17 @@ def make_module(name: str) -> types.ModuleType:
     return module
 
 
-def value_outcome(value: Any, max_nodes: int = values.MAX_NODES) -> list[Any]:
-    """Encodes a returned value as ["value", tree], or ["limit", "output", why] if too large."""
+def value_outcome(
+    value: Any, max_nodes: int = values.MAX_NODES, *, objects: bool = False
+) -> list[Any]:
+    """Encodes a returned value as ["value", tree], or ["limit", "output", why] if too large.
+
+    objects: whether to encode objects by their text (see `values.encode`)
+    """
     _settrace(None)  # a trace function of the program must not run during encoding
     _setprofile(None)
     try:
-        return ["value", values.encode(value, max_nodes)]
+        return ["value", values.encode(value, max_nodes, objects)]
     except values.TooLarge as error:
         return ["limit", "output", f"the result is too large: {error}"]
     except RecursionError:

@@ -12,6 +12,8 @@
     ["q", ...]                         deque
     ["r", start, stop, step] ["e"]     range, Ellipsis
     ["~", n]                           a container inside itself: the n-th level from outside
+    ["k", name, [k, v, ...], ...]      an object as its text, `Point(1, y=2)`, with the keyword
+                                       arguments first; ["k", name] is an attribute, `Color.RED`
     ["o", "module.Type"]               anything else, subclasses of builtins included
 
 Encodes the parts of exact builtin types and those of `collections` only. Compares types by identity
@@ -25,7 +27,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_pipeline.execution.guest.messages import json_text
+from data_pipeline.source.calls import parse_value
+from data_pipeline.source.constructed import Constructed
+from data_pipeline.source.literals import LiteralError
+from data_pipeline.tracing.rendering import render
 
+MAX_TEXT = 10_000  # characters of an object's text
 MAX_DEPTH = 100  # levels of nesting
 MAX_NODES = 200_000  # values in one result
 MAX_SHARING = 64  # keys of one container with the same hash; more are a deliberate collision
@@ -74,14 +81,18 @@ class Cycle:
     level: int
 
 
-def encode(value: Any, max_nodes: int = MAX_NODES) -> Any:
-    """Returns the tagged tree of `value`. Raises TooLarge."""
-    return _Encoder(max_nodes).encode(value, 0)
+def encode(value: Any, max_nodes: int = MAX_NODES, objects: bool = False) -> Any:
+    """Returns the tagged tree of `value`. Raises TooLarge.
+
+    objects: whether to write objects by the text that traces show, if that reads as the call of a
+             class. It shows attributes and runs no code of the program.
+    """
+    return _Encoder(max_nodes, objects).encode(value, 0)
 
 
 class _Encoder:
-    def __init__(self, max_nodes: int) -> None:
-        self.nodes, self.max_nodes = 0, max_nodes
+    def __init__(self, max_nodes: int, objects: bool) -> None:
+        self.nodes, self.max_nodes, self.objects = 0, max_nodes, objects
         self.open: dict[int, int] = {}  # id of a container being encoded -> its level
 
     def encode(self, value: Any, depth: int) -> Any:
@@ -115,7 +126,18 @@ class _Encoder:
             return ["r", *(self.encode(n, depth) for n in (value.start, value.stop, value.step))]
         if value is ...:
             return ["e"]
-        return ["o", _full_name(kind)]
+        if kind is Constructed:
+            return self.constructed(value, depth + 1)
+        made = _read_object(value) if self.objects else None
+        return ["o", _full_name(kind)] if made is None else self.constructed(made, depth + 1)
+
+    def constructed(self, value: Constructed, depth: int) -> list[Any]:
+        if depth > MAX_DEPTH:
+            raise TooLarge(f"nested deeper than {MAX_DEPTH}")
+        if value.args is None:
+            return ["k", value.name]
+        named = [self.encode(part, depth) for pair in value.kwargs for part in pair]
+        return ["k", value.name, named, *(self.encode(item, depth) for item in value.args)]
 
     def container(self, value: Any, kind: type, depth: int) -> list[Any]:
         if kind is dict or id(kind) in _MAPPINGS:
@@ -135,6 +157,15 @@ def _items(value: Any, kind: type) -> Any:
     if kind is OrderedDict and all(id(type(key)) in _PLAIN_KEYS for key in dict.keys(value)):
         return _ordered_items(value)
     return _dict_items(value)
+
+
+def _read_object(value: Any) -> Constructed | None:
+    """Reads an object from its text in traces; returns None if that is not the call of a class."""
+    try:
+        made = parse_value(render(value, MAX_TEXT))
+    except LiteralError:
+        return None
+    return made if type(made) is Constructed else None
 
 
 def _full_name(kind: type) -> str:
@@ -171,6 +202,8 @@ def _decode(tree: Any, depth: int) -> Any:
         members = [_decode(part, depth + 1) for part in parts]
         _check_hashes(members)
         return set(members) if tag == "s" else frozenset(members)
+    if tag == "k" and parts and type(parts[0]) is str:
+        return _decode_constructed(parts, depth)
     if tag == "d" and len(parts) % 2 == 0:
         return _decode_pairs(parts, depth)
     if tag == "q":
@@ -207,6 +240,18 @@ def _decode(tree: Any, depth: int) -> Any:
     except (ValueError, TypeError) as error:
         raise Malformed(f"a value tagged {tag!r} is malformed") from error
     raise Malformed(f"unknown tag {tag[:20]!r}")
+
+
+def _decode_constructed(parts: list[Any], depth: int) -> Constructed:
+    name, *rest = parts
+    if not rest:
+        return Constructed(name)
+    named = rest[0]
+    if type(named) is not list or len(named) % 2 or not all(type(k) is str for k in named[::2]):
+        raise Malformed("the named arguments of an object are malformed")
+    values = [_decode(part, depth + 1) for part in named[1::2]]
+    args = tuple(_decode(part, depth + 1) for part in rest[1:])
+    return Constructed(name, args, tuple(zip(named[::2], values, strict=True)))
 
 
 def _decode_pairs(parts: list[Any], depth: int) -> dict[Any, Any]:

@@ -1,0 +1,117 @@
+"""Represents values that a class of the program constructs, such as `Point(x=1, y=2)`.
+
+Stands for them outside the sandbox, where the classes do not exist: as their `repr` writes them.
+Standard library only: this file also runs inside the sandbox.
+"""
+
+import ast
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Classes of the standard library that are written in lower case.
+_LOWER_CASE = frozenset({"date", "datetime", "time", "timedelta", "timezone"})
+
+
+class ConstructionError(ValueError):
+    """The names of a constructed value mean no class in the program, or it rejects the values."""
+
+
+@dataclass(frozen=True)
+class Constructed:
+    """Holds a call of a class, or an attribute of one, by its text.
+
+    name:   such as "Point", "datetime.date" or, of an Enum, "Color.RED"
+    args, kwargs: arguments in order; None for an attribute
+    """
+
+    name: str
+    args: tuple[Any, ...] | None = None
+    kwargs: tuple[tuple[str, Any], ...] = ()
+
+
+def read_constructed(node: ast.expr, value_of: Callable[[ast.expr], Any]) -> Constructed | None:
+    """Reads `Point(1, y=2)` or `Color.RED`; returns None for any other expression.
+
+    value_of: reads the arguments
+    """
+    if isinstance(node, ast.Call):
+        path = _path(node.func)
+        if not path or not _names_class(path[-1]):
+            return None
+        if any(isinstance(value, ast.Starred) for value in node.args):
+            return None
+        kwargs = [(keyword.arg, keyword.value) for keyword in node.keywords]
+        if any(name is None for name, _ in kwargs):
+            return None
+        args = tuple(value_of(value) for value in node.args)
+        return Constructed(".".join(path), args, tuple((str(k), value_of(v)) for k, v in kwargs))
+    path = _path(node)
+    if len(path) < 2 or not any(map(_names_class, path[:-1])):
+        return None
+    return Constructed(".".join(path))
+
+
+def _path(node: ast.expr) -> list[str]:
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(parts)] if isinstance(node, ast.Name) else []
+
+
+def _names_class(name: str) -> bool:
+    return name.lstrip("_")[:1].isupper() or name in _LOWER_CASE
+
+
+def construct(value: Any, namespace: Mapping[str, Any]) -> Any:
+    """Returns a value with everything constructed in it made by the classes of `namespace`.
+
+    Runs code of the program. Raises ConstructionError for a name that means no class there.
+    """
+    kind = type(value)
+    if kind is Constructed:
+        return _make(value, namespace)
+    if kind in (list, tuple, set, frozenset):
+        return kind(construct(item, namespace) for item in value)
+    if kind is dict:
+        return {construct(k, namespace): construct(v, namespace) for k, v in value.items()}
+    return value
+
+
+def _make(value: Constructed, namespace: Mapping[str, Any]) -> Any:
+    first, *rest = value.name.split(".")
+    if first not in namespace:
+        raise ConstructionError(f"the program defines no {first!r}")
+    found = namespace[first]
+    for attribute in rest:
+        if not isinstance(found, (type, types.ModuleType)) or not hasattr(found, attribute):
+            raise ConstructionError(f"the program has no {value.name!r}")
+        found = getattr(found, attribute)
+    if value.args is None:
+        return found
+    if not isinstance(found, type):
+        raise ConstructionError(f"{value.name!r} is not a class")
+    args = [construct(item, namespace) for item in value.args]
+    return found(*args, **{name: construct(item, namespace) for name, item in value.kwargs})
+
+
+def has_constructed(value: Any) -> bool:
+    """Returns whether a value is or contains a `Constructed`."""
+    return next(constructed_names(value), None) is not None
+
+
+def constructed_names(value: Any) -> Iterator[str]:
+    """Yields the name of each `Constructed` in a value."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        kind = type(item)
+        if kind is Constructed:
+            yield item.name
+            waiting += [*(item.args or ()), *(part for _, part in item.kwargs)]
+        elif kind in (list, tuple, set, frozenset):
+            waiting += item
+        elif kind is dict:
+            waiting += [*item.keys(), *item.values()]
