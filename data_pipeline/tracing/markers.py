@@ -67,6 +67,7 @@ class MarkedProgram:
     part:     moved line -> number of the part of that line; 0 for other lines
     starts:   line on which a statement or header continues -> line on which it starts
     headers:  lines of headers that branch
+    exits:    lines of `with` headers, which run again when the block is left
     """
 
     source: str
@@ -78,6 +79,7 @@ class MarkedProgram:
     part: Mapping[int, int]
     starts: Mapping[int, int]
     headers: frozenset[int]
+    exits: frozenset[int]
 
 
 @lru_cache(maxsize=512)
@@ -99,6 +101,7 @@ def compile_with_markers(source: str) -> MarkedProgram:
         placer.part,
         placer.starts,
         frozenset(placer.headers),
+        frozenset(n.lineno for n in ast.walk(tree) if isinstance(n, ast.With | ast.AsyncWith)),
     )
 
 

@@ -84,7 +84,7 @@ class _Frame:
                which its steps belong; else None
     values, texts: the latest locals
     waiting:   the step whose effect comes with the next snapshot
-    on_line:   the last "line" or "resume" step
+    on_line:   the last "line", "resume" or "exception" step
     reached:   the line on which its statement starts, or 0 after a marker or an exception
     header:    the "line" step of a header whose branch is still open
     header_at: its line
@@ -258,6 +258,9 @@ class Reader:
                     frame.header.branch = None
                     frame.header = None
                 frame.waiting = step
+                start = self.program.starts.get(line, line)
+                if start not in self.program.exits:  # else nothing of the statement runs any more
+                    frame.reached, frame.on_line = start, step
             elif kind != UNWIND:
                 step.value = self.text(_value(extra))
                 if frame.on_line and frame.function.endswith(_LAMBDA):  # versions differ
