@@ -45,13 +45,12 @@ EXTRAS = {
     # HTTP: python -m semcoder_jax.serve.
     "serve": ["prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.30"],
     # Resolved together with the core: pinned afterwards, Beam falls back to a broken source build.
-    "beam": ["apache-beam>=2.70,<3", "datasketch>=1.6,<3", "pyarrow<26"],
+    "beam": ["apache-beam>=2.70,<3", "pyarrow<26"],
     # train.wandb_project: numbers of training at Weights & Biases.
     "wandb": ["wandb>=0.19"],
     "hub": ["huggingface_hub>=1.0,<3"],
     "dev": [
-        "apache-beam>=2.70,<3",  # with the next two, the beam extra
-        "datasketch>=1.6,<3",
+        "apache-beam>=2.70,<3",  # with the next, the beam extra
         "pyarrow<26",
         "boltons>=24",  # with the next three, source that the benchmark of the data build reads
         "more-itertools>=10",

@@ -6,9 +6,12 @@
     records = pyx.load("data/pyx", "train")
 
 `pipeline`  runs the build from end to end: start here
-`options`   validates the options; `runners` creates the Beam runner
-`stages`    defines the Beam pipelines; `groups` stores rows between them; `dataset` writes TFDS
+`options`   validates the options; `full_disk` reports a full disk
+`selection` chooses the functions; `held_out` splits them
 `rows`      makes the records of one function; `expectations` runs each record again
+`local`     runs both on this machine, with the processes of `row_maker`
+`stages`    defines the Beam pipelines that do the same; `runners` creates the Beam runner
+`groups`    stores rows between the stages; `dataset` writes TFDS
 `recheck`   runs a sample of a built dataset again; it is a separate command
 `tally`, `progress`, `report`, `page`, `charts`: counts, progress bar and report
 """

@@ -1,21 +1,18 @@
-"""Writes the rows of all groups as a TFDS dataset in ArrayRecord, with a Beam pipeline.
+"""Writes the rows of all groups as a TFDS dataset in ArrayRecord.
 
 The order of a split depends only on the ids of its records. `data_pipeline.pyx.dataset.load` reads
 the dataset.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import tensorflow_datasets as tfds
 
-from data_pipeline.builder import runners
 from data_pipeline.builder.groups import read_group
-from data_pipeline.builder.options import BuildOptions
 from data_pipeline.pyx import dataset as pyx
 from data_pipeline.source.fingerprints import FINGERPRINT
 
@@ -28,11 +25,18 @@ class PyxOfGroups(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     code_path = None  # see pyx.Pyx
 
     def __init__(
-        self, *, files: Sequence[Path], splits: Sequence[str], fingerprint: str, **options: Any
+        self,
+        *,
+        files: Sequence[Path],
+        splits: Sequence[str],
+        fingerprint: str,
+        without: Collection[str],
+        **options: Any,
     ):
         self._files = list(files)
         self._splits = list(splits)
         self._fingerprint = fingerprint
+        self._without = without
         super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -40,15 +44,14 @@ class PyxOfGroups(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             self, self._fingerprint, disable_shuffling=False, split_by=FINGERPRINT
         )
 
-    def _split_generators(self, dl_manager: Any, pipeline: Any) -> dict[str, Any]:
-        files = pipeline | "Groups" >> beam.Create(self._files, reshuffle=True)
-        return {
-            split: files | f"Read_{split}" >> beam.FlatMap(examples_of, split)
-            for split in self._splits
-        }
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        return {split: self._generate_examples(split) for split in self._splits}
 
-    def _generate_examples(self) -> Iterator[Any]:
-        raise NotImplementedError  # _split_generators returns collections instead
+    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, str]]]:
+        for path in self._files:
+            for name, example in examples_of(path, split):
+                if name not in self._without:
+                    yield name, example
 
 
 def examples_of(path: Path, split: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -67,22 +70,28 @@ def write_dataset(
     splits: Sequence[str],
     fingerprint: str,
     data_dir: Path,
-    options: BuildOptions,
+    *,
+    without: Collection[str] = (),
 ) -> Path:
-    """Writes data_dir/pyx/VERSION, replacing an older dataset, and returns that folder."""
+    """Writes data_dir/pyx/VERSION, replacing an older dataset, and returns that folder.
+
+    without: ids of records to leave out of the split "train".
+    """
     folder = pyx.folder_of(data_dir)
     with pyx.staging_folder(data_dir) as into:
         builder = PyxOfGroups(
-            files=files, splits=splits, fingerprint=fingerprint, data_dir=str(into)
+            files=files,
+            splits=splits,
+            fingerprint=fingerprint,
+            without=without,
+            data_dir=str(into),
         )
         tfds.disable_progress_bar()
         settings = tfds.download.DownloadConfig(
-            beam_runner=runners.make_runner(options),
-            beam_options=runners.beam_options(options),
             ignore_duplicates=True,  # two functions may share a faulty variant
             try_download_gcs=False,
         )
-        with redirect_stdout(StringIO()), runners.user_errors(options), runners.silent_beam():
+        with redirect_stdout(StringIO()), pyx.repeatable_bytes():
             builder.download_and_prepare(file_format="array_record", download_config=settings)
         pyx.move_into_place(into, folder)
     return folder

@@ -10,8 +10,10 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from data_pipeline.builder.rows import EVAL, TRAIN, DeadLetter, SeedRows
+from data_pipeline.builder.held_out import EVAL, TRAIN
+from data_pipeline.builder.rows import DeadLetter, SeedRows
 from data_pipeline.builder.tally import Tally
 from data_pipeline.files import write_json
 from data_pipeline.pyx.records import Record, parse_record, record_to_row
@@ -25,8 +27,12 @@ def group_of(seed: Seed) -> str:
     return f"{int(seed.id[:8], 16) % GROUPS:04d}"
 
 
+def seed_to_row(seed: Seed) -> dict[str, Any]:
+    return dict(sorted(asdict(seed).items()))
+
+
 def seed_to_json(seed: Seed) -> str:
-    return json.dumps(asdict(seed), sort_keys=True)
+    return json.dumps(seed_to_row(seed))
 
 
 def seed_from_json(line: str) -> Seed:
@@ -34,22 +40,32 @@ def seed_from_json(line: str) -> Seed:
     return Seed(**row | {name: tuple(row[name]) for name in ("calls", "tests")})
 
 
-def group_name(group: str, seeds: Sequence[Seed], recipe: str) -> str:
-    """Returns a group's file name, a hash of its seeds (sorted by id) and of `recipe`."""
+def group_name(
+    group: str, seeds: Sequence[Seed], recipe: str, held_out: frozenset[str] = frozenset()
+) -> str:
+    """Returns a group's file name, a hash of `recipe` and of its sorted seeds with their splits."""
     digest = hashlib.sha256(recipe.encode())
     for seed in seeds:
-        digest.update(seed_to_json(seed).encode() + b"\n")
+        split = b"\n" if seed.id not in held_out else b" held out\n"
+        digest.update(seed_to_json(seed).encode() + split)
     return f"{group}-{digest.hexdigest()[:24]}.json"
 
 
 @dataclass(frozen=True)
 class RowGroup:
-    """Holds a group: rows of upstream's schema by split, problems, dead letters and counts."""
+    """Holds a group: rows of upstream's schema by split, problems, dead letters and counts.
+
+    Args:
+      functions: split -> digests of the functions and classes in the programs of its seeds.
+      variants: id of a training row with a faulty program -> digests and length (`SeedRows`).
+    """
 
     rows: dict[str, list[dict[str, str]]]
     problems: list[dict[str, str]]
     dead: list[dict[str, str]]
     tally: Tally
+    functions: dict[str, list[str]]
+    variants: dict[str, dict[str, Any]]
 
     def records(self, split: str) -> Iterator[Record]:
         for row in self.rows[split]:
@@ -62,7 +78,11 @@ def write_group(path: Path, parts: Iterable[SeedRows]) -> RowGroup:
     problems: list[dict[str, str]] = []
     dead: list[DeadLetter] = []
     tally = Tally()
+    functions: dict[str, set[str]] = {TRAIN: set(), EVAL: set()}
+    variants: dict[str, dict[str, Any]] = {}
     for part in parts:
+        functions[part.split] |= part.functions
+        variants |= part.variants
         rows[part.split] += [record_to_row(record) for record in part.records]
         problems += part.problems
         dead += part.dead
@@ -72,9 +92,11 @@ def write_group(path: Path, parts: Iterable[SeedRows]) -> RowGroup:
         "problems": problems,
         "dead": [asdict(letter) for letter in dead],
         "tally": tally.to_json(),
+        "functions": {split: sorted(digests) for split, digests in functions.items()},
+        "variants": variants,
     }
     write_json(path, content, durable=True)
-    return RowGroup(rows, problems, content["dead"], tally)
+    return RowGroup(**content | {"tally": tally})
 
 
 def read_group(path: Path) -> RowGroup | None:
@@ -83,9 +105,4 @@ def read_group(path: Path) -> RowGroup | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return RowGroup(
-        content["rows"],
-        content["problems"],
-        content["dead"],
-        Tally.from_json(content["tally"]),
-    )
+    return RowGroup(**content | {"tally": Tally.from_json(content["tally"])})

@@ -85,7 +85,7 @@ class BuildOptions:
       max_length: longest prompt and response together, in that unit; None for no limit.
       teacher: model that writes monologues in addition to the offline narrator.
     Options that decide where it runs:
-      runner: name of a Beam runner.
+      runner: DirectRunner for this machine, without Beam, or the name of a Beam runner.
       workers: processes of the DirectRunner.
       pipeline: the runner's own options, such as "--region=europe-west4".
       tier: sandbox tier ("A", "B", "C"); None for the strongest available.

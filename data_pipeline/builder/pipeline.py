@@ -16,12 +16,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.builder import local, selection
+from data_pipeline.builder.full_disk import full_disk_errors
 from data_pipeline.builder.groups import read_group
-from data_pipeline.builder.options import BuildError, BuildOptions, TeacherOptions
+from data_pipeline.builder.held_out import EVAL, TRAIN, held_out_seeds
+from data_pipeline.builder.options import (
+    DIRECT_RUNNER,
+    BuildError,
+    BuildOptions,
+    TeacherOptions,
+)
 from data_pipeline.builder.page import write_page
 from data_pipeline.builder.progress import progress_bar
 from data_pipeline.builder.report import Report
-from data_pipeline.builder.rows import EVAL, TRAIN
+from data_pipeline.builder.row_maker import RowWork
 from data_pipeline.builder.runners import check_runner, run
 from data_pipeline.builder.tally import Tally
 from data_pipeline.decontamination.overlap import BenchmarkIndex
@@ -36,7 +44,7 @@ from data_pipeline.files import (
     write_rows,
     write_text,
 )
-from data_pipeline.pyx import dataset as pyx
+from data_pipeline.pyx import folders as pyx
 from data_pipeline.pyx.records import write_jsonl
 from data_pipeline.seeds import Unit, units
 from data_pipeline.source.fingerprints import FINGERPRINT
@@ -73,7 +81,7 @@ def build(options: BuildOptions, output: str | Path, *, progress: bool = True) -
         raise BuildError(f"--output: {output}: expected a folder")
 
     check_folder_ours("--output", output, WORK, _WRITTEN)
-    with _lock_output(output):
+    with _lock_output(output), full_disk_errors():
         if (finished := _read_finished_report(output, fingerprint)) is not None:
             return finished
         build_ = _Build(options, output, recipes[1], fingerprint, progress)
@@ -115,8 +123,6 @@ class _Build:
         self, sources: Sequence[Unit], benchmarks: BenchmarkIndex | None, folder: Path
     ) -> None:
         """Writes seeds, refusals and removals to `folder`, unless they are complete already."""
-        from data_pipeline.builder import stages
-
         self.seeds = folder
         whole = folder / "whole"
         with self._measure_time("seeds"):
@@ -126,17 +132,15 @@ class _Build:
                     folder / "progress", "read sources", len(sources), "file", self.progress
                 )
                 with bar:
-                    run(
-                        lambda root: stages.find_seeds(
-                            root, sources, benchmarks, self.options.limit, folder
-                        ),
-                        self.options,
-                    )
+                    self._find_seeds(sources, benchmarks)
                 whole.touch()
-        self.functions = sum(1 for _ in stages.read_lines(folder, stages.SEEDS))
-        self.refused = [json.loads(line) for line in stages.read_lines(folder, stages.REFUSED)]
-        self.removed = [json.loads(line) for line in stages.read_lines(folder, stages.REMOVED)]
-        self.dead = [json.loads(line) for line in stages.read_lines(folder, stages.DEAD)]
+        self.refused = self._rows_of(selection.REFUSED)
+        self.removed = self._rows_of(selection.REMOVED)
+        self.dead = self._rows_of(selection.DEAD)
+        functions = {row["id"]: row["functions"] for row in self._rows_of(selection.FUNCTIONS)}
+        alike = [tuple(row["seeds"]) for row in self._rows_of(selection.ALIKE)]
+        self.functions = len(functions)
+        self.held_out = held_out_seeds(functions, alike, self.options.heldout_share)
         self.tally.count("sources", "files", len(sources))
         self.tally.count("functions", "found", self.functions)
         self.tally.count_all("functions refused", Counter(row["reason"] for row in self.refused))
@@ -152,37 +156,90 @@ class _Build:
                 f"refused: {counted or 'none found'}"
             )
 
+    def _find_seeds(self, sources: Sequence[Unit], benchmarks: BenchmarkIndex | None) -> None:
+        if self.options.runner == DIRECT_RUNNER:
+            local.find_seeds(sources, benchmarks, self.options, self.seeds)
+            return
+        from data_pipeline.builder import stages  # slow to import
+
+        run(
+            lambda root: stages.find_seeds(root, sources, benchmarks, self.options, self.seeds),
+            self.options,
+        )
+
+    def _rows_of(self, name: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in selection.read_lines(self.seeds, name)]
+
     # ---- rows
 
     def make_rows(self) -> None:
         """Writes a file per group of seeds; reuses existing ones."""
-        from data_pipeline.builder import stages
-
         self.groups = self.output / WORK / "rows"
         self.groups.mkdir(parents=True, exist_ok=True)
         listing = self.output / WORK / "listing" / "groups"
         shutil.rmtree(listing.parent, ignore_errors=True)
         progress = self.output / WORK / "progress"
         replies = self.output / WORK / "replies.jsonl"
-        work = stages.RowWork(self.options, self.rows_recipe, self.groups, progress, replies)
+        work = RowWork(
+            self.options, self.rows_recipe, self.groups, progress, replies, self.held_out
+        )
         bar = progress_bar(progress, "tell runs", self.functions, "function", self.progress)
         with self._measure_time("rows"), bar:
-            run(lambda root: stages.make_rows(root, self.seeds, work, listing), self.options)
-        lines = stages.read_lines(listing.parent, listing.name)
+            self._make_rows(work, listing)
+        lines = selection.read_lines(listing.parent, listing.name)
         listed = sorted((json.loads(line) for line in lines), key=lambda row: row["file"])
         self.files = [self.groups / row["file"] for row in listed]
         self.reused = sum(row["functions"] for row in listed if row["kept"])
         self.problems: list[dict[str, str]] = []
+        seen: dict[str, set[str]] = {TRAIN: set(), EVAL: set()}
+        variants: dict[str, dict[str, Any]] = {}
         for path in self.files:
             group = read_group(path)
             self.tally.add(group.tally)
             self.dead += group.dead
             self.problems += group.problems
+            variants |= group.variants
+            for split, digests in group.functions.items():
+                seen[split].update(digests)
+        self._check_split(seen, variants)
+
+    def _make_rows(self, work: RowWork, listing: Path) -> None:
+        if self.options.runner == DIRECT_RUNNER:
+            try:
+                local.make_rows(self.seeds, work, listing)
+            except EndpointError as error:
+                raise BuildError(
+                    f"--teacher: {error}; run the same command again to continue"
+                ) from error
+            return
+        from data_pipeline.builder import stages  # slow to import
+
+        run(lambda root: stages.make_rows(root, self.seeds, work, listing), self.options)
+
+    def _check_split(self, seen: dict[str, set[str]], variants: dict[str, dict[str, Any]]) -> None:
+        """Checks that no whole function is on both sides; drops faulty variants that are.
+
+        A faulty variant of a training function may be what a held-out function is.
+        """
+        shared = len(seen[EVAL] & seen[TRAIN])
+        self.tally.count("held out", "functions and classes", len(seen[EVAL]))
+        self.tally.count("held out", "shared with training", shared)
+        if shared:
+            raise BuildError(
+                f"--heldout_share: {shared} held-out function(s) or class(es) also in training: "
+                "a fault of the split; please report it"
+            )
+        self.dropped = {
+            name for name, row in variants.items() if not seen[EVAL].isdisjoint(row["functions"])
+        }
+        for name in self.dropped:
+            self.tally.drop(name, "fault", TRAIN, variants[name]["length"])
+            self.tally.count("records refused", "faulty variant is a held-out function")
 
     # ---- dataset
 
     def write_dataset(self) -> None:
-        from data_pipeline.builder import dataset
+        from data_pipeline.builder import dataset  # slow to import
 
         numbers = Counter()
         for name, number in self.tally.get("records").items():
@@ -196,7 +253,9 @@ class _Build:
                 f"see {self.output / 'dead_letters.jsonl'}"
             )
         with self._measure_time("dataset"):
-            dataset.write_dataset(self.files, splits, self.fingerprint, self.output, self.options)
+            dataset.write_dataset(
+                self.files, splits, self.fingerprint, self.output, without=self.dropped
+            )
             for split in splits:
                 write_jsonl(self.output / f"{split}.jsonl", _records(self.output, split))
         for split in {TRAIN, EVAL} - set(splits):  # of an earlier build
@@ -245,7 +304,9 @@ class _Build:
 
 
 def _records(output: Path, split: str) -> Iterator[Any]:
-    source = pyx.load(output, split)
+    from data_pipeline.pyx.dataset import load  # slow to import
+
+    source = load(output, split)
     for first in range(0, len(source), 1000):
         yield from source[first : first + 1000]
 

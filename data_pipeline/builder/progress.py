@@ -1,6 +1,6 @@
 """Shows a build's progress, which worker processes report through small files.
 
-Beam's local runner reports nothing while a stage runs. Each worker writes its own counts to a file;
+A worker process reports nothing else while a stage runs. Each one writes its own counts to a file;
 the main process shows their sum.
 """
 

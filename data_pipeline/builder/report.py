@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from data_pipeline.builder.rows import EVAL, TRAIN
+from data_pipeline.builder.held_out import EVAL, TRAIN
 from data_pipeline.builder.tally import Tally, quantile
 from data_pipeline.pyx.records import KINDS
 from data_pipeline.terminal.tables import format_percent, format_table
@@ -138,6 +138,12 @@ def facts(report: Report) -> list[tuple[str, str]]:
             "claims checked",
             f"{claims['confirmed']:,} confirmed, {claims['not_checkable']:,} not checkable, "
             f"{claims['contradicted']:,} contradicted",
+        ),
+        (
+            "held out",
+            f"{tally.get('held out')['functions and classes']:,} functions and classes; "
+            f"held-out functions that share a whole function with training: "
+            f"{tally.get('held out')['shared with training']:,}",
         ),
         ("wall time", f"{seconds:,.0f} s"),
     ]

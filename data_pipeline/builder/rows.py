@@ -9,9 +9,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from data_pipeline.builder.expectations import recheck_all
+from data_pipeline.builder.expectations import expectations, recheck_all
+from data_pipeline.builder.held_out import EVAL, TRAIN, function_digests
 from data_pipeline.builder.options import BuildOptions
 from data_pipeline.builder.tally import Tally
 from data_pipeline.endpoint.client import EndpointError
@@ -20,15 +21,14 @@ from data_pipeline.execution.service import Sandbox
 from data_pipeline.faults import faults, sample_faults
 from data_pipeline.monologue.backward import backward_monologue
 from data_pipeline.monologue.forward import NarrationError, forward_monologue
+from data_pipeline.pyx.control_tokens import find_control_text
 from data_pipeline.pyx.prompts import backward_field, code_field, forward_field, training_prompt
 from data_pipeline.pyx.records import Record, RecordError, make_record, record_to_row
 from data_pipeline.seeds import Seed
 from data_pipeline.teacher.teacher import Teacher, TeacherQuestion
 from data_pipeline.testcases import Case, cases
-from data_pipeline.tokens.control_tokens import find_control_text
 from data_pipeline.verify import CONTRADICTED, verify_trace
 
-TRAIN, EVAL = "train", "eval"
 _T = TypeVar("_T")
 
 
@@ -63,19 +63,21 @@ class DeadLetter:
 
 @dataclass
 class SeedRows:
-    """Holds the results of a seed: its split and records, evaluation problems if it is held out."""
+    """Holds the results of a seed: its split and records, evaluation problems if it is held out.
+
+    Args:
+      functions: digests of the functions and classes of its program, if it gave records.
+      variants: id of a training record with a faulty program -> {"functions": digests of those of
+        that program, "length"}.
+    """
 
     split: str
     records: list[Record] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
-
-
-def split_of(seed_id: str, heldout_share: float) -> str:
-    """Chooses the split by the function's id, so that every build puts all its records together."""
-    drawn = int(hashlib.sha256(f"held out {seed_id}".encode()).hexdigest()[:8], 16)
-    return EVAL if drawn < heldout_share * 2**32 else TRAIN
+    functions: set[str] = field(default_factory=set)
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def record_id(kind: str, seed_id: str, call: str | None = None) -> str:
@@ -95,25 +97,29 @@ def seed_rows(
     options: BuildOptions,
     length_of: Callable[[str], int] = len,
     new_client: Callable[[], CachedClient] | None = None,
+    *,
+    held_out: bool = False,
 ) -> SeedRows:
     """Makes all records of a seed. Errors caused by the seed become dead letters.
 
     Args:
       length_of: measures prompt and response together, e.g. in tokens.
       new_client: makes a client of the teacher's endpoint, if the options name one.
+      held_out: whether its records are for the split "eval".
 
     Raises EndpointError if that endpoint cannot be used at all.
     """
     client = None if new_client is None or options.teacher is None else new_client()
-    return _RowWriter(seed, sandbox, options, length_of, client).write()
+    split = EVAL if held_out else TRAIN
+    return _RowWriter(seed, sandbox, options, length_of, client, split).write()
 
 
-def timeout_rows(seed: Seed, options: BuildOptions, error: Exception) -> SeedRows:
+def timeout_rows(seed: Seed, error: Exception, *, held_out: bool = False) -> SeedRows:
     """Returns only a dead letter for a seed that reached the time limit.
 
     Partial results are dropped because they would depend on where the work stopped.
     """
-    out = SeedRows(split_of(seed.id, options.heldout_share))
+    out = SeedRows(EVAL if held_out else TRAIN)
     out.tally.count("functions", "stopped")
     out.tally.count("dead letters", "deadline")
     reason = f"{type(error).__name__}: {error}"
@@ -121,8 +127,13 @@ def timeout_rows(seed: Seed, options: BuildOptions, error: Exception) -> SeedRow
     return out
 
 
+def _faulty_functions(record: Record) -> set[str]:
+    programs = {one.program for one in expectations(record) if not one.holds}
+    return {digest for program in programs for digest in function_digests(program)}
+
+
 class _RowWriter:
-    def __init__(self, seed, sandbox, options, length_of, client):
+    def __init__(self, seed, sandbox, options, length_of, client, split):
         self.seed: Seed = seed
         self.code = seed.code.rstrip()  # rstrip keeps the line numbers
         self.sandbox: Sandbox = sandbox
@@ -131,7 +142,7 @@ class _RowWriter:
         self.client: CachedClient | None = client
         drawn = hashlib.sha256(f"{options.seed}/{seed.id}".encode()).hexdigest()
         self.random_seed = int(drawn[:8], 16)
-        self.out = SeedRows(split_of(seed.id, options.heldout_share))
+        self.out = SeedRows(split)
 
     def write(self) -> SeedRows:
         self._write()
@@ -146,6 +157,8 @@ class _RowWriter:
         self._keep(drafts)
         if self.client is not None:
             self._count_spending(self.client.spending)
+        if self.out.records:
+            self.out.functions = function_digests(self.code)
         if self.out.split == EVAL:
             self.out.problems = [
                 {
@@ -311,6 +324,11 @@ class _RowWriter:
             row = record_to_row(draft) | {"id": draft.id, "origin": self.seed.origin}
             self.out.tally.record(draft.kind, self.out.split, length, rank, row)
             self.out.records.append(draft)
+            if draft.kind == "fault" and self.out.split == TRAIN:
+                self.out.variants[draft.id] = {
+                    "functions": sorted(_faulty_functions(draft)),
+                    "length": length,
+                }
 
     def _wording(self, name: str) -> int:
         return int(hashlib.sha256(f"{self.options.seed}/{name}".encode()).hexdigest()[:8], 16)

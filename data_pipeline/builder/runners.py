@@ -1,6 +1,6 @@
-"""Beam runners: DirectRunner runs on this machine, with `--workers` processes.
+"""Runners: DirectRunner runs on this machine, with `--workers` processes and without Beam.
 
-Other runners are given by name; `--pipeline.OPTION=VALUE` becomes Beam's `--OPTION=VALUE`. Their
+Beam's runners are given by name; `--pipeline.OPTION=VALUE` becomes Beam's `--OPTION=VALUE`. Their
 workers need the sources and the output folder under the same paths (a shared file system), this
 package (`--pipeline.setup_file=./setup.py` or a container image), and a working sandbox:
 
@@ -12,8 +12,6 @@ package (`--pipeline.setup_file=./setup.py` or a container image), and a working
 import contextlib
 import difflib
 import logging
-import shlex
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -44,14 +42,6 @@ def beam_options(options: BuildOptions) -> Any:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise BuildError(f"--pipeline.{name}: not an option of Beam{hint}")
-    if options.runner == DIRECT_RUNNER:
-        # Beam's own "multi_processing" would start workers that log every step.
-        arguments = [
-            f"--direct_num_workers={options.workers}",
-            "--direct_running_mode=in_memory",
-            "--default_sdk_harness_log_level=ERROR",
-            *arguments,
-        ]
     with silent_beam():
         return PipelineOptions(arguments)
 
@@ -59,8 +49,6 @@ def beam_options(options: BuildOptions) -> Any:
 def make_runner(options: BuildOptions) -> Any:
     """Creates the Beam runner. Raises BuildError for an unknown name."""
     import_beam()
-    if options.runner == DIRECT_RUNNER:
-        return _local_runner(options)
     from apache_beam.runners.runner import create_runner
 
     try:
@@ -72,9 +60,16 @@ def make_runner(options: BuildOptions) -> Any:
 
 
 def check_runner(options: BuildOptions) -> None:
-    """Raises BuildError if Beam is missing or does not know the runner or an option."""
-    beam_options(options)
-    make_runner(options)
+    """Raises BuildError if Beam is needed and missing, or does not know the runner or an option."""
+    if options.runner != DIRECT_RUNNER:
+        beam_options(options)
+        make_runner(options)
+    elif options.pipeline:
+        beam_options(options)
+        raise BuildError(
+            f"{options.pipeline[0]}: an option of Beam, which {DIRECT_RUNNER} does not use; "
+            "expected another --runner with it"
+        )
 
 
 def run(build_pipeline: Callable[[Any], None], options: BuildOptions) -> None:
@@ -101,29 +96,10 @@ def user_errors(options: BuildOptions) -> Iterator[None]:
             raise BuildError(
                 f"--teacher: {reason}; run the same command again to continue"
             ) from error
-        if options.runner != DIRECT_RUNNER and not isinstance(error, BuildError):
+        if not isinstance(error, BuildError):
             reason = lines[-1] if lines else type(error).__name__
             raise BuildError(f"--runner={options.runner}: {reason}") from error
         raise
-
-
-def _local_runner(options: BuildOptions) -> Any:
-    # Named DirectRunner, Beam would first try to download another runner's binary.
-    from apache_beam.portability.api import beam_provision_api_pb2
-    from apache_beam.runners.portability.fn_api_runner import fn_runner
-    from apache_beam.runners.portability.portable_runner import JobServiceHandle
-
-    encoded = JobServiceHandle.encode_pipeline_options(beam_options(options).get_all_options())
-    info = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
-    environment = None
-    if options.workers > 1:
-        from apache_beam.transforms.environments import SubprocessSDKEnvironment
-
-        command = f"exec {shlex.quote(sys.executable)} -m data_pipeline.builder.local_worker"
-        environment = SubprocessSDKEnvironment.from_command_string(command)
-    return fn_runner.FnApiRunner(
-        default_environment=environment, provision_info=fn_runner.ExtendedProvisionInfo(info)
-    )
 
 
 @contextlib.contextmanager

@@ -1,55 +1,50 @@
 """Defines the two Beam pipelines: from sources to distinct seeds, and from seeds to rows.
 
-    units ─ read ─┬─ one of each id ─ no benchmark's task ─ no near-duplicate ─ limit ─▶ seeds
-                  │        └────────────────┴─────────────────────┴──────────▶ removed
-                  ├──────────────────────────────────────────────────────────▶ refused
-                  └──────────────────────────────────────────────────────────▶ dead letters
+    units ─ read ─┬─ one of each id ─ no benchmark's task ─ no repeat ─ limit ─▶ seeds, functions
+                  │        └────────────────┴─────────────────┴────────────────▶ removed
+                  ├────────────────────────────────────────────────────────────▶ refused
+                  └────────────────────────────────────────────────────────────▶ dead letters
     seeds ─ groups ─ rows (a sandbox in each process) ─▶ one file a group
 
+For runners other than DirectRunner; `local` does the same on this machine.
 Results do not depend on the assignment of work to processes or its order. Needs apache-beam.
 """
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton, TaggedOutput
 
-from data_pipeline.builder.deadline import BoundedWorker, TookTooLong
-from data_pipeline.builder.groups import (
-    group_name,
-    group_of,
-    read_group,
-    seed_from_json,
-    seed_to_json,
-    write_group,
-)
+from data_pipeline.builder.groups import group_of, seed_from_json, seed_to_json
 from data_pipeline.builder.options import BuildOptions
 from data_pipeline.builder.progress import Heartbeat
-from data_pipeline.builder.rows import DeadLetter, SeedRows, seed_rows, timeout_rows
-from data_pipeline.decontamination.overlap import (
-    BenchmarkIndex,
-    Item,
-    Removal,
-    block_keys,
-    find_repeats_in_group,
-    item_of,
-    strongest_removal,
+from data_pipeline.builder.row_maker import GroupMaker, RowWork
+from data_pipeline.builder.rows import DeadLetter
+from data_pipeline.builder.selection import (
+    ALIKE,
+    DEAD,
+    FUNCTIONS,
+    REFUSED,
+    REMOVED,
+    SEEDS,
+    alike_row,
+    benchmark_row,
+    functions_row,
+    one_of_each_id,
+    read_safely,
+    removal_row,
 )
-from data_pipeline.endpoint.client import Client
-from data_pipeline.endpoint.reply_cache import CachedClient, ReplyCache
+from data_pipeline.decontamination.behaviour import differ
+from data_pipeline.decontamination.overlap import BenchmarkIndex, Item, item_of
+from data_pipeline.decontamination.repeats import Likeness, block_keys, find_alike, settle
 from data_pipeline.execution.service import Sandbox
-from data_pipeline.seeds import Refusal, Seed, Unit, read_unit
+from data_pipeline.seeds import Refusal, Seed, Unit
 from data_pipeline.testcases import EXPLORATION_LIMITS
-from data_pipeline.tokens.control_tokens import OrdinaryEncoder
-
-SEEDS, REFUSED, REMOVED, DEAD = "seeds", "refused", "removed", "dead"
-
 
 # ==== From sources to seeds
 
@@ -58,7 +53,7 @@ def find_seeds(
     root: Any,
     units: Sequence[Unit],
     benchmarks: BenchmarkIndex | None,
-    limit: int | None,
+    options: BuildOptions,
     folder: Path,
 ) -> None:
     """Adds the first pipeline to `root`.
@@ -71,39 +66,51 @@ def find_seeds(
         | "Read"
         >> beam.ParDo(_ReadUnit(folder / "progress")).with_outputs(REFUSED, DEAD, main=SEEDS)
     )
-    alike = (
+    distinct = (
         read[SEEDS]
         | "KeyById" >> beam.Map(lambda seed: (seed.id, seed))
         | "GroupById" >> beam.GroupByKey()
-        | "OneOfEachId" >> beam.ParDo(_OneOfEachId()).with_outputs(REMOVED, main=SEEDS)
+        | "OneOfEachId" >> beam.FlatMap(_one_of_each_id).with_outputs(REMOVED, main=SEEDS)
     )
-    seeds, removed = alike[SEEDS], [alike[REMOVED]]
+    seeds, removed = distinct[SEEDS], [distinct[REMOVED]]
     if benchmarks is not None:
         index = root | "Index" >> beam.Create([benchmarks])
-        apart = seeds | "Benchmarks" >> beam.ParDo(
-            _NoBenchmarkTask(), AsSingleton(index)
+        apart = seeds | "Benchmarks" >> beam.FlatMap(
+            _no_benchmark_task, AsSingleton(index)
         ).with_outputs(REMOVED, main=SEEDS)
         seeds, removed = apart[SEEDS], [*removed, apart[REMOVED]]
-    repeats = (
+    pairs = (
         seeds
         | "Blocks" >> beam.FlatMap(_blocks)
         | "GroupBlocks" >> beam.GroupByKey()
-        | "Repeats" >> beam.FlatMap(_repeats)
+        | "Alike" >> beam.FlatMap(lambda keyed: find_alike(keyed[1]))
+        | "KeyByPair" >> beam.Map(lambda found: ((found[0].one, found[0].other), found))
+        | "GroupPairs" >> beam.GroupByKey()
+        | "Differ" >> beam.ParDo(_Judge(options)).with_outputs(ALIKE, main="repeats")
+    )
+    repeats = (
+        pairs["repeats"]
+        | "Together" >> beam.Map(lambda likeness: (None, likeness))
+        | "GroupAll" >> beam.GroupByKey()
+        | "Settle" >> beam.FlatMap(lambda keyed: settle(keyed[1]))
+        | "KeyByItem" >> beam.Map(lambda removal: (removal.id, removal))
     )
     compared = (
         {"seeds": seeds | beam.Map(lambda seed: (item_of(seed).id, seed)), "repeats": repeats}
-        | "Judge" >> beam.CoGroupByKey()
-        | "NoRepeat" >> beam.ParDo(_NoRepeat()).with_outputs(REMOVED, main=SEEDS)
+        | "ById" >> beam.CoGroupByKey()
+        | "NoRepeat" >> beam.FlatMap(_no_repeat).with_outputs(REMOVED, main=SEEDS)
     )
     seeds, removed = compared[SEEDS], [*removed, compared[REMOVED]]
-    if limit is not None:
+    if options.limit is not None:
         seeds = (
             seeds
-            | "Limit" >> beam.combiners.Top.Smallest(limit, key=lambda seed: seed.id)
+            | "Limit" >> beam.combiners.Top.Smallest(options.limit, key=lambda seed: seed.id)
             | "EachOfLimit" >> beam.FlatMap(lambda seeds: seeds)
         )
     lines = {
         SEEDS: seeds | "SeedLines" >> beam.Map(seed_to_json),
+        FUNCTIONS: seeds | "FunctionLines" >> beam.Map(lambda s: json.dumps(functions_row(s))),
+        ALIKE: pairs[ALIKE] | "AlikeLines" >> beam.Map(lambda p: json.dumps(alike_row(p))),
         REFUSED: read[REFUSED] | "RefusedLines" >> beam.Map(lambda r: json.dumps(asdict(r))),
         REMOVED: removed | beam.Flatten() | "RemovedLines" >> beam.Map(json.dumps),
         DEAD: read[DEAD] | "DeadLines" >> beam.Map(DeadLetter.to_json),
@@ -122,65 +129,64 @@ class _ReadUnit(beam.DoFn):
         self._heartbeat = Heartbeat(self._progress)
 
     def process(self, unit: Unit) -> Iterator[Any]:
-        try:
-            found = read_unit(unit)
-        except Exception as error:  # one bad file must not stop the others
-            yield TaggedOutput(DEAD, DeadLetter.of("read", unit.path, unit.path, error))
-            found = ()
-        for one in found:
-            yield TaggedOutput(REFUSED, one) if isinstance(one, Refusal) else one
+        tags = {Refusal: REFUSED, DeadLetter: DEAD}
+        for one in read_safely(unit):
+            yield TaggedOutput(tags[type(one)], one) if type(one) in tags else one
         self._heartbeat.add(1)
 
     def teardown(self) -> None:
         self._heartbeat.flush()
 
 
-class _OneOfEachId(beam.DoFn):
-    """Keeps the best described of the programs that differ only in names and comments."""
+class _Judge(beam.DoFn):
+    """Separates pairs that look alike into repeats and those that do different things."""
 
-    def process(self, keyed: tuple[str, Iterable[Seed]]) -> Iterator[Any]:
-        best, *others = sorted(
-            keyed[1], key=lambda s: (not s.nl, -len(s.calls), -len(s.tests), s.origin, s.code)
+    def __init__(self, options: BuildOptions):
+        self._options = options
+
+    def setup(self) -> None:
+        tier = self._options.tier
+        self._sandbox = Sandbox(
+            tier=tier, allow_weak=tier == "C", workers=1, limits=EXPLORATION_LIMITS
         )
-        yield best
-        for other in others:
-            reason = "exact" if other.code == best.code else "normalized"
-            removal = Removal(item_of(other).id, reason, item_of(best).id, 1.0)
-            yield TaggedOutput(REMOVED, _removal_row(other, removal, "corpus"))
 
-
-class _NoBenchmarkTask(beam.DoFn):
-    def process(self, seed: Seed, index: BenchmarkIndex) -> Iterator[Any]:
-        removal = index.overlap(item_of(seed))
-        if removal is None:
-            yield seed
+    def process(
+        self, keyed: tuple[tuple[str, str], Iterable[tuple[Likeness, Item, Item]]]
+    ) -> Iterator[Any]:
+        likeness, *pair = next(iter(keyed[1]))
+        if likeness.certain or not differ(*pair, self._sandbox):
+            yield likeness
         else:
-            yield TaggedOutput(REMOVED, _removal_row(seed, removal, "benchmark"))
+            yield TaggedOutput(ALIKE, likeness)
+
+    def teardown(self) -> None:
+        self._sandbox.close()
 
 
-class _NoRepeat(beam.DoFn):
-    def process(self, keyed: tuple[str, dict[str, Iterable[Any]]]) -> Iterator[Any]:
-        (seed,) = keyed[1]["seeds"]
-        removal = strongest_removal(keyed[1]["repeats"])
-        if removal is None:
-            yield seed
-        else:
-            yield TaggedOutput(REMOVED, _removal_row(seed, removal, "corpus"))
+def _one_of_each_id(keyed: tuple[str, Iterable[Seed]]) -> Iterator[Any]:
+    best, rows = one_of_each_id(keyed[1])
+    yield best
+    yield from (TaggedOutput(REMOVED, row) for row in rows)
+
+
+def _no_benchmark_task(seed: Seed, index: BenchmarkIndex) -> Iterator[Any]:
+    row = benchmark_row(seed, index)
+    yield seed if row is None else TaggedOutput(REMOVED, row)
+
+
+def _no_repeat(keyed: tuple[str, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+    (seed,) = keyed[1]["seeds"]
+    removal = next(iter(keyed[1]["repeats"]), None)
+    if removal is None:
+        yield seed
+    else:
+        yield TaggedOutput(REMOVED, removal_row(seed, removal, "corpus"))
 
 
 def _blocks(seed: Seed) -> Iterator[tuple[str, Item]]:
     item = item_of(seed)
     for key in block_keys(item):
         yield key, item
-
-
-def _repeats(keyed: tuple[str, Iterable[Item]]) -> Iterator[tuple[str, Removal]]:
-    for removal in find_repeats_in_group(keyed[1]):
-        yield removal.id, removal
-
-
-def _removal_row(seed: Seed, removal: Removal, where: str) -> dict[str, Any]:
-    return {"origin": seed.origin, "name": seed.name, "in": where, **asdict(removal)}
 
 
 # ==== From seeds to rows
@@ -203,25 +209,6 @@ def make_rows(root: Any, seeds: Path, work: "RowWork", listing: Path) -> None:
     _write_lines(names, listing.name, listing.parent)
 
 
-@dataclass(frozen=True)
-class RowWork:
-    """Holds what a worker needs to make rows.
-
-    Args:
-      options: of the build.
-      recipe: digest of the options that decide the rows.
-      folder: folder of group files.
-      progress: folder of heartbeats.
-      replies: file of the teacher's cached replies.
-    """
-
-    options: BuildOptions
-    recipe: str
-    folder: Path
-    progress: Path
-    replies: Path
-
-
 class _WriteGroup(beam.DoFn):
     """Writes the file of a group unless it exists."""
 
@@ -229,112 +216,39 @@ class _WriteGroup(beam.DoFn):
         self._work = work
 
     def setup(self) -> None:
-        self._worker = _Worker.enter(self._work)
+        self._maker = _Shared.enter(self._work)
 
     def process(self, keyed: tuple[str, Iterable[Seed]]) -> Iterator[str]:
-        work, worker = self._work, self._worker
-        seeds = sorted(keyed[1], key=lambda seed: seed.id)
-        name = group_name(keyed[0], seeds, work.recipe)
-        made = read_group(work.folder / name)
-        if made is not None:
-            number = sum(map(len, made.rows.values()))
-            worker.heartbeat.add(len(seeds), number)
-        else:
-            write_group(work.folder / name, map(worker.rows, seeds))
-        yield json.dumps({"file": name, "functions": len(seeds), "kept": made is not None})
+        yield json.dumps(self._maker.write(*keyed))
 
     def teardown(self) -> None:
-        _Worker.leave()
+        _Shared.leave()
 
 
-class RowMaker:
-    """Makes the rows of seeds, one at a time; owns a sandbox, a tokenizer and a client."""
-
-    def __init__(self, work: RowWork):
-        options = self._options = work.options
-        self._sandbox = Sandbox(
-            tier=options.tier, allow_weak=options.tier == "C", workers=1, limits=EXPLORATION_LIMITS
-        )
-        self._length_of: Callable[[str], int] = token_counter(options.tokenizer_file)
-        self._client = self._replies = None
-        if options.teacher is not None:
-            self._client = Client(options.teacher.endpoint)
-            self._replies = ReplyCache(work.replies)
-
-    def __call__(self, seed: Seed) -> SeedRows:
-        new_client = None if self._client is None else self._new_client
-        return seed_rows(seed, self._sandbox, self._options, self._length_of, new_client)
-
-    def _new_client(self) -> CachedClient:
-        """Makes a client for one seed, so that its cost is counted separately."""
-        return CachedClient(self._client, self._replies)
-
-    def close(self) -> None:
-        self._sandbox.close()
-        if self._client is not None:
-            self._client.close()
-            self._replies.close()
-
-
-class _Worker:
-    """Holds what the threads of one worker share: the row-making process and the heartbeat."""
+class _Shared:
+    """Holds the row maker that the threads of one worker share."""
 
     _lock = threading.Lock()
-    _current: "_Worker | None" = None
+    _maker: GroupMaker | None = None
     _users = 0
 
-    def __init__(self, work: RowWork):
-        self.heartbeat = Heartbeat(work.progress)
-        self._options = work.options
-        self._make_rows = BoundedWorker(partial(RowMaker, work))
-
     @classmethod
-    def enter(cls, work: RowWork) -> "_Worker":
+    def enter(cls, work: RowWork) -> GroupMaker:
         with cls._lock:
-            if cls._current is None:
-                cls._current = cls(work)
+            if cls._maker is None:
+                cls._maker = GroupMaker(work, Heartbeat(work.progress))
             cls._users += 1
-            return cls._current
+            return cls._maker
 
     @classmethod
     def leave(cls) -> None:
         with cls._lock:
             cls._users -= 1
-            if cls._users == 0 and cls._current is not None:
-                cls._current._close()
-                cls._current = None
-
-    def rows(self, seed: Seed) -> SeedRows:
-        try:
-            made = self._make_rows(seed)
-        except TookTooLong as error:
-            made = timeout_rows(seed, self._options, error)
-        self.heartbeat.add(1, len(made.records))
-        return made
-
-    def _close(self) -> None:
-        self._make_rows.close()
-        self.heartbeat.flush()
-
-
-def token_counter(tokenizer_file: Path | None) -> Callable[[str], int]:
-    """Returns a function that counts tokens without special ones, or characters for None."""
-    if tokenizer_file is None:
-        return len
-    from tokenizers import Tokenizer
-
-    encoder = OrdinaryEncoder(Tokenizer.from_file(str(tokenizer_file)))
-    return lambda text: len(encoder([text])[0])
+            if cls._users == 0 and cls._maker is not None:
+                cls._maker.close()
+                cls._maker = None
 
 
 def _write_lines(lines: Any, name: str, folder: Path) -> None:
     path = str(folder / name)
     lines | f"Write_{name}" >> beam.io.WriteToText(path, file_name_suffix=".jsonl")
-
-
-def read_lines(folder: Path, name: str) -> Iterator[str]:
-    """Yields the lines that a pipeline wrote under `name`; their order is arbitrary."""
-    for path in sorted(folder.glob(f"{name}-*.jsonl")):
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                yield line.rstrip("\n")

@@ -41,6 +41,12 @@ class Tally:
         self.lengths.setdefault(kind, Counter())[length] += 1
         self._example(kind, [(rank, row)])
 
+    def drop(self, name: str, kind: str, split: str, length: int) -> None:
+        """Takes back a record, of the id `name`, that was counted."""
+        self.count("records", f"{kind}/{split}", -1)
+        self.lengths[kind] -= Counter({length: 1})
+        self.examples[kind] = [pair for pair in self.examples[kind] if pair[1]["id"] != name]
+
     def add(self, other: "Tally") -> None:
         for group, numbers in other.counts.items():
             self.count_all(group, numbers)

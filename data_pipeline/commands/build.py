@@ -151,7 +151,11 @@ def _parser() -> CommandParser:
         metavar=("IN", "OUT"),
         help="prices per million tokens",
     )
-    add("--runner", default=DIRECT_RUNNER, help="Beam runner (see below)")
+    add(
+        "--runner",
+        default=DIRECT_RUNNER,
+        help="this machine, or a Beam runner (see below)",
+    )
     add(
         "--workers",
         type=int,
@@ -165,8 +169,8 @@ def _parser() -> CommandParser:
 def stop(*unused: object) -> NoReturn:
     """Ends the process at once, as an interrupt does.
 
-    Beam's runner may wait forever for its workers if it is stopped during a stage. The workers
-    exit when this process is gone (see local_worker), and a build may be killed at any moment.
+    Beam's runner may wait forever for its workers if it is stopped during a stage. Worker processes
+    exit when this process is gone, and a build may be killed at any moment.
     """
     os.write(2, f"\n{GOES_ON}\n".encode())
     os._exit(INTERRUPTED)

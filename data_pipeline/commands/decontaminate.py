@@ -7,19 +7,22 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
+from data_pipeline.decontamination.behaviour import differ
 from data_pipeline.decontamination.overlap import (
     REASONS,
     BenchmarkIndex,
     DecontaminationError,
     Item,
     Removal,
-    find_repeats,
     item_of_row,
 )
+from data_pipeline.decontamination.repeats import find_repeats
+from data_pipeline.execution.service import Sandbox
 from data_pipeline.files import (
     check_replaceable,
     check_separate,
@@ -31,6 +34,7 @@ from data_pipeline.files import (
 )
 from data_pipeline.source.fingerprints import FINGERPRINT
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
+from data_pipeline.testcases import EXPLORATION_LIMITS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,8 +53,8 @@ def _parser() -> CommandParser:
     parser.add_argument(
         "--repeats",
         action="store_true",
-        help="also remove rows whose program duplicates that of another row; for seeds, not for "
-        "PyX, which has many rows per program",
+        help="also remove rows whose program looks like that of another row and does the same when "
+        "both are run in the sandbox; for seeds, not for PyX, which has many rows per program",
     )
     return parser
 
@@ -80,7 +84,9 @@ def _run(arguments: Sequence[str]) -> None:
             removed[item.id] = removal
     if options.repeats:
         rest = [item for _, item in rows if item.id not in removed]
-        removed |= {removal.id: removal for removal in find_repeats(rest)}
+        with Sandbox(limits=EXPLORATION_LIMITS) as sandbox:
+            found = find_repeats(rest, partial(differ, sandbox=sandbox))
+        removed |= {removal.id: removal for removal in found}
     kept = [line for line, item in rows if item.id not in removed]
     write_bytes(options.output, b"".join(kept))
     if options.report is not None:

@@ -16,17 +16,14 @@ from pathlib import Path
 from typing import Any, overload
 
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.example_serializer import ExampleSerializer
 from tqdm import tqdm
 
 from data_pipeline.errors import UserError
 from data_pipeline.files import hold_lock
+from data_pipeline.pyx.folders import NAME, VERSION, fingerprint_of, folder_of, metadata_of
 from data_pipeline.pyx.records import KINDS, Record, RecordError, make_record, read_jsonl
 from data_pipeline.source.fingerprints import explain_mismatch
-
-VERSION = "1.0.0"
-"""Version of the features; it stays the same if only the records change."""
-
-NAME = "pyx"
 
 _SPLIT_BY = "function_fingerprint"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -176,11 +173,6 @@ def prepare(
     return folder
 
 
-def folder_of(data_dir: str | os.PathLike, name: str = NAME) -> Path:
-    """Returns the folder of a dataset."""
-    return Path(data_dir) / name / VERSION
-
-
 def move_into_place(into: Path, folder: Path) -> None:
     """Moves the finished dataset from the staging folder `into` to `folder`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -212,7 +204,7 @@ def _builder(data_dir: str | os.PathLike, name: str) -> tfds.core.DatasetBuilder
             f"{folder}: expected a prepared dataset; call data_pipeline.pyx.dataset.prepare first, "
             "or build one: python -m data_pipeline.build"
         )
-    if mismatch := explain_mismatch(_metadata(folder).get(_SPLIT_BY), folder):
+    if mismatch := explain_mismatch(metadata_of(folder).get(_SPLIT_BY), folder):
         raise PyxError(mismatch)
     return tfds.builder_from_directory(folder)
 
@@ -226,7 +218,8 @@ def _build(
         jsonl_by_split=paths, records_by_split=counts, fingerprint=fingerprint, data_dir=into
     )
     tfds.disable_progress_bar()  # our own bar shows rate and remaining time
-    with redirect_stdout(StringIO()):  # TFDS prints the path in `into`, which is temporary
+    # TFDS prints the path in `into`, which is temporary.
+    with redirect_stdout(StringIO()), repeatable_bytes():
         builder.download_and_prepare(
             file_format="array_record",
             download_config=tfds.download.DownloadConfig(try_download_gcs=False),
@@ -266,20 +259,6 @@ def _fingerprint(paths: Mapping[str, Path]) -> str:
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
-def fingerprint_of(folder: Path) -> str | None:
-    """Returns the hash of a prepared dataset's sources; None if there is no complete dataset."""
-    return _metadata(folder).get("fingerprint")
-
-
-def _metadata(folder: Path) -> dict[str, Any]:
-    """Reads a prepared dataset's metadata; {} if there is no complete dataset."""
-    try:
-        metadata = json.loads((folder / "metadata.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return metadata if isinstance(metadata, dict) else {}
-
-
 @contextmanager
 def staging_folder(data_dir: Path, name: str = NAME) -> Iterator[Path]:
     """Locks the dataset against other processes and yields an empty folder to build in.
@@ -294,3 +273,22 @@ def staging_folder(data_dir: Path, name: str = NAME) -> Iterator[Path]:
             yield into
         finally:
             shutil.rmtree(into, ignore_errors=True)
+
+
+@contextmanager
+def repeatable_bytes() -> Iterator[None]:
+    """Lets TFDS write the same bytes for the same examples in the block.
+
+    It writes the features of an example in the order of a hash table, which each process chooses
+    anew.
+    """
+
+    def serialize(self: ExampleSerializer, example: Any) -> bytes:
+        return self.get_tf_example(example).SerializeToString(deterministic=True)
+
+    original = ExampleSerializer.serialize_example
+    ExampleSerializer.serialize_example = serialize
+    try:
+        yield
+    finally:
+        ExampleSerializer.serialize_example = original

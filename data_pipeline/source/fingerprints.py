@@ -4,6 +4,7 @@ Standard library only.
 """
 
 import ast
+import copy
 import hashlib
 
 from data_pipeline.source.scopes import Scope, all_arguments, find_uses
@@ -59,7 +60,24 @@ def normalize_program(code: str) -> ast.Module:
     Variables become v0, v1, ... in breadth-first order, functions f, f1, f2, ..., classes C, C1,
     ... Names bound elsewhere, attributes and keywords stay as they are.
     """
-    tree = ast.parse(code)
+    return _normalize(ast.parse(code))
+
+
+def definition_fingerprints(code: str) -> dict[str, str]:
+    """Returns digest -> name of every function and class in a program, nested ones included.
+
+    Each is normalized alone, as `normalize_program` does.
+    Raises SyntaxError, or ValueError for text that Python cannot read.
+    """
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    definitions = [node for node in ast.walk(ast.parse(code)) if isinstance(node, kinds)]
+    return {
+        tree_digest(_normalize(ast.Module([copy.deepcopy(node)], []))): node.name
+        for node in definitions
+    }
+
+
+def _normalize(tree: ast.Module) -> ast.Module:
     drop_documentation(tree)
     places = {}
     for use in find_uses(tree):

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from data_pipeline.errors import UserError
-from data_pipeline.tokens.control_tokens import ControlTextError, Encoder, ordinary_encoder
+from data_pipeline.pyx.control_tokens import ControlTextError, Encoder, ordinary_encoder
 
 _ENCODING_BATCH = 1024  # prompts; keeps the tokenizer's threads busy with little memory
 

@@ -12,9 +12,10 @@ import pytest
 from data_pipeline.builder import BuildError, BuildOptions
 from data_pipeline.builder.deadline import BoundedWorker, TookTooLong
 from data_pipeline.builder.expectations import expectations, recheck_all
+from data_pipeline.builder.held_out import TRAIN
 from data_pipeline.builder.page import page
 from data_pipeline.builder.report import Report, summary
-from data_pipeline.builder.rows import EVAL, TRAIN, record_id, split_of
+from data_pipeline.builder.rows import record_id
 from data_pipeline.builder.tally import Tally, quantile
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.pyx.prompts import backward_field, code_field, forward_field, refine_field
@@ -56,15 +57,6 @@ def test_ids_have_upstreams_form_and_hang_on_the_call_alone():
     assert name == record_id("fwd_mnl", "0123456789ab", CALL)
     assert name != record_id("fwd_mnl", "0123456789ab", "f(4)")
     assert record_id("nl", "0123456789ab") == "nl_0123456789ab"
-
-
-def test_a_function_is_held_out_by_its_id_in_the_share_that_is_asked_for():
-    ids = [f"{number:012x}" for number in range(20_000)]
-    held_out = {seed for seed in ids if split_of(seed, 0.1) == EVAL}
-    assert 0.09 < len(held_out) / len(ids) < 0.11
-    assert all(split_of(seed, 0) == TRAIN for seed in ids)
-    # A larger share takes more functions and gives none back.
-    assert held_out <= {seed for seed in ids if split_of(seed, 0.2) == EVAL}
 
 
 def test_counts_add_up_in_any_order():

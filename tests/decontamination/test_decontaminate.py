@@ -2,33 +2,23 @@
 
 import ast
 import gzip
-import io
 import json
-import keyword
 import pickle
 import random
-import symtable
-import tokenize
 
 import pytest
 
 from data_pipeline.commands.decontaminate import main
-from data_pipeline.decontamination import overlap as decontaminate
 from data_pipeline.decontamination.benchmark_tasks import BenchmarkFileError, read_tasks
 from data_pipeline.decontamination.overlap import (
     NEAR,
     BenchmarkIndex,
     Item,
     Removal,
-    block_keys,
-    find_repeats,
-    find_repeats_in_group,
-    strongest_removal,
 )
 from data_pipeline.seeds import Seed, read_unit, units
 from data_pipeline.source.fingerprints import FINGERPRINT
-
-pytest.importorskip("datasketch")
+from tests.support.program_copies import edited, parses, reformatted, renamed
 
 BENCHMARKS = ("humaneval", "mbpp", "cruxeval")
 
@@ -41,71 +31,6 @@ def tasks(shared_data):
 @pytest.fixture(scope="module")
 def index(tasks):
     return BenchmarkIndex(Item(task.id, task.code, task.text) for task in tasks)
-
-
-# ---- a copier that knows nothing of our normal form: symtable and tokenize --------------------
-
-
-def bound_names(code):
-    found, waiting = set(), [symtable.symtable(code, "here", "exec")]
-    while waiting:
-        table = waiting.pop()
-        waiting += table.get_children()
-        found |= {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_parameter()}
-        found |= {child.get_name() for child in table.get_children() if child.get_type() != "class"}
-        found -= {s.get_name() for s in table.get_symbols() if s.is_imported()}
-    return {name for name in found if name.isidentifier() and not keyword.iskeyword(name)}
-
-
-def renamed(code, rng):
-    """Every name that the program binds gets another, unless it also stands as an attribute, a
-    keyword argument or in an f-string (which is one token up to 3.11)."""
-    tokens = list(tokenize.generate_tokens(io.StringIO(code).readline))
-    names = bound_names(code)
-    for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        if before.string == "." or (after.string == "=" and before.string in ("(", ",")):
-            names.discard(token.string)
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Attribute):
-            names.discard(node.attr)
-        elif isinstance(node, ast.JoinedStr):
-            names -= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    new = {name: f"{rng.choice('pqwz')}{n}_{rng.randrange(99)}" for n, name in enumerate(names)}
-    return tokenize.untokenize(
-        (t.type, new.get(t.string, t.string)) if t.type == tokenize.NAME else (t.type, t.string)
-        for t in tokens
-    )
-
-
-def reformatted(code, rng):
-    """Other white space, comments, quotes and brackets; a docstring; annotations."""
-    tree = ast.parse(code)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            for argument in node.args.args:
-                argument.annotation = ast.Constant(rng.choice(["int", "list of them"]))
-            node.body.insert(0, ast.Expr(ast.Constant("Written by somebody else.")))
-    lines = ast.unparse(ast.fix_missing_locations(tree)).split("\n")
-    inside = False
-    changed = []
-    for line in lines:
-        inside ^= line.count("'''") % 2 == 1 or line.count('"""') % 2 == 1
-        indent = line[: len(line) - len(line.lstrip())]
-        changed.append(indent * 2 + line.lstrip() if not inside else line)
-    text = "\n".join(changed)
-    try:
-        ast.parse(text)
-    except SyntaxError:  # a text over several lines
-        text = "\n".join(lines)
-    return f"# copied\n\n{text}\n\n\n# the end\n"
-
-
-def parses(code):
-    try:
-        ast.parse(code)
-    except SyntaxError:
-        return False
-    return bool(code.strip())
 
 
 def missed(index, tasks, copies):
@@ -152,14 +77,6 @@ def test_a_copied_function_is_found_among_others(index, tasks):
                 functions.append(task)
     sample = random.Random(2).sample(functions, 60)
     assert missed(index, sample, [inside_another]) == []
-
-
-def edited(code, rng):
-    """One statement more, and one constant another."""
-    tree = ast.parse(code)
-    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef))
-    function.body.insert(0, ast.parse("extra = 12345").body[0])
-    return ast.unparse(ast.fix_missing_locations(tree))
 
 
 def is_long_function(code):
@@ -228,73 +145,6 @@ def test_index_can_be_sent_to_workers(index, tasks):
     for task in tasks[:50]:
         item = Item("x", task.code, task.text)
         assert copy.overlap(item) == index.overlap(item)
-
-
-# ---- within a corpus ----------------------------------------------------------------------------
-
-
-def corpus(size=120):
-    """Programs with exact, renamed, and edited copies of one another among them."""
-    rng = random.Random(7)
-    found = [
-        one
-        for name in ("statistics", "difflib", "textwrap", "bisect")
-        for unit in units(name)
-        for one in read_unit(unit)
-        if isinstance(one, Seed)
-    ]
-    items = [Item(f"{rng.randrange(10**6):06}", seed.code) for seed in found]
-    for kind in (renamed, reformatted, edited, lambda code, rng: code):
-        for item in rng.sample(items, 12):
-            items.append(Item(f"{rng.randrange(10**6):06}", kind(item.code, rng)))
-    return items[:size]
-
-
-def test_repeats_are_those_of_all_pairs():
-    items = corpus()
-    windows = {item.id: decontaminate._fragments(item.code)[0].windows for item in items}
-    expected = {
-        item.id
-        for item in items
-        for other in items
-        if other.id < item.id
-        and len(windows[item.id] & windows[other.id])
-        >= NEAR * len(windows[item.id] | windows[other.id])
-    }
-    removals = find_repeats(items)
-    assert {removal.id for removal in removals} == expected
-    assert {removal.reason for removal in removals} == {"exact", "normalized", "near"}
-    smallest = {removal.id: removal.matched for removal in removals}
-    assert all(matched < name for name, matched in smallest.items())
-    for component_smallest in set(smallest.values()) - set(smallest):
-        assert component_smallest not in expected
-
-
-def test_no_order_and_no_partition_matters():
-    items = corpus()
-    told = find_repeats(items)
-    rng = random.Random(5)
-    for _ in range(5):
-        rng.shuffle(items)
-        assert find_repeats(items) == told
-    # As a pipeline does it: grouped by key, the groups anywhere, in any order.
-    groups = {}
-    for item in items:
-        for key in block_keys(item):
-            groups.setdefault(key, []).append(item)
-    found = {}
-    for key in rng.sample(sorted(groups), len(groups)):
-        for removal in find_repeats_in_group(rng.sample(groups[key], len(groups[key]))):
-            found.setdefault(removal.id, []).append(removal)
-    assert [
-        strongest_removal(rng.sample(found[name], len(found[name]))) for name in sorted(found)
-    ] == told
-
-
-def test_what_is_no_python_is_compared_as_words():
-    one, other = "print 'x' if y\nfoo bar baz qux quux", "print 'x'  if y\n\n foo bar baz qux quux"
-    assert [removal.id for removal in find_repeats([Item("a", one), Item("b", other)])] == ["b"]
-    assert find_repeats([Item("a", ""), Item("b", "")]) == []
 
 
 # ---- files --------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Makes rows with a narrator that fails, hangs or lies, each for one function."""
 
 from data_pipeline.builder import rows
-from data_pipeline.builder.stages import RowMaker
+from data_pipeline.builder.row_maker import RowMaker
 
 _narrate = rows.forward_monologue
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from data_pipeline.pyx.control_tokens import find_control_text, ordinary_encoder
 from data_pipeline.pyx.records import make_record, write_jsonl
 from data_pipeline.tokens.batches import tokenize_records
-from data_pipeline.tokens.control_tokens import find_control_text, ordinary_encoder
 from data_pipeline.tokens.packing import PackingError, encode, encode_table
 from data_pipeline.tokens.store import open_tokens
 from data_pipeline.tokens.tokenize import prepare

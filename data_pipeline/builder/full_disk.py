@@ -1,0 +1,21 @@
+"""Reports a full disk in one line, whatever library wrote the file, and says how to go on."""
+
+import contextlib
+from collections.abc import Iterator
+
+from data_pipeline.builder.options import BuildError
+from data_pipeline.terminal.full_disk import describe_full_disk
+
+_GOES_ON = "free some space and run the same command again to continue"
+
+
+@contextlib.contextmanager
+def full_disk_errors() -> Iterator[None]:
+    """Raises BuildError for any error of the block that a full disk caused."""
+    try:
+        yield
+    except Exception as error:
+        described = describe_full_disk(error)
+        if described is None:
+            raise
+        raise BuildError(f"{described}; {_GOES_ON}") from error

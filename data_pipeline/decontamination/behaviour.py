@@ -1,0 +1,213 @@
+"""Tells whether two programs that look alike do different things, by running both.
+
+Both get the same inputs: examples of either one, others by the parameters and constants of either
+one, and small changes of those that were accepted. The programs differ if an input that both accept
+gives different results, final arguments or output, or if most inputs are accepted by one alone.
+"""
+
+import ast
+import itertools
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from data_pipeline.decontamination.fragments import last_function
+from data_pipeline.decontamination.overlap import Item
+from data_pipeline.errors import UserError
+from data_pipeline.execution.oracles import is_close
+from data_pipeline.execution.outcomes import Limit, Result, Value
+from data_pipeline.execution.service import Sandbox, call_job
+from data_pipeline.seeds.examples import call_text
+from data_pipeline.source.calls import Call, CallError, parse_call
+from data_pipeline.testcases.feedback import reweigh
+from data_pipeline.testcases.generation import Arguments, Maker
+from data_pipeline.testcases.kinds import infer_signature
+from data_pipeline.tracing.events import Raised
+
+_ROUND = 16  # inputs run together: one batch of the sandbox
+_ROUNDS = 8
+_MOST_STOPPED = 2  # runs past a limit, after which the search ends
+_MOST_ARGUMENTS = 6
+_PROBE = "_result_and_arguments"
+_TOLERANCE = 1e-9
+
+# Plain values by kind, for any function; those of one row stand in the places of one call.
+_PLAIN: tuple[tuple[Any, ...], ...] = (
+    (7, 12, 3, 20),
+    ("hello world", "lo", "-", "Ab1"),
+    ([3, 1, 2, 5, 1], [5, 2, 9], [1], []),
+    (2.5, -1.25, 10.0, 0.5),
+    ({"a": 3, "b": 1}, {"b": 2, "c": 5}, {"a": 0}, {}),
+    (["b", "a", "cc"], ["a", "x"], ["b"], ["", "z"]),
+    (-4, 0, 1, 2),
+    ("a,b,,c", ",", "x", "3"),
+)
+_PLAIN_KINDS = (8, 8, 4, 2)  # of 1, 2, 3, 4 arguments, whose combinations are tried
+
+
+@dataclass(frozen=True)
+class _Program:
+    """Holds a program and what calls of its function need.
+
+    Args:
+      least, most: number of positional arguments.
+      keywords: parameters that may be given by name.
+      needed: those that must be.
+    """
+
+    item: Item
+    entry: str
+    least: int
+    most: int
+    keywords: frozenset[str]
+    needed: frozenset[str]
+    maker: Maker
+
+
+def differ(one: Item, other: Item, sandbox: Sandbox) -> bool:
+    """Tells whether the functions asked for are seen to do different things.
+
+    The answer does not depend on the order of the two. Returns False if no run can tell.
+    """
+    first, second = sorted((one, other), key=lambda item: item.id)
+    try:
+        programs = [_program(item) for item in (first, second)]
+    except (SyntaxError, ValueError, KeyError, RecursionError, MemoryError, UserError):
+        return False
+    if None in programs:
+        return False
+    pair: tuple[_Program, _Program] = tuple(programs)  # type: ignore[assignment]
+    comparison = _Comparison(pair, sandbox)
+    if comparison.least > comparison.most or not comparison.needed <= comparison.keywords:
+        return True
+    return comparison.run()
+
+
+class _Comparison:
+    """Searches for an input that tells two programs apart: plain ones, then likely ones."""
+
+    def __init__(self, pair: tuple[_Program, _Program], sandbox: Sandbox):
+        self.pair = pair
+        self.sandbox = sandbox
+        self.least = max(program.least for program in pair)
+        self.most = min(program.most for program in pair)
+        self.keywords = pair[0].keywords & pair[1].keywords
+        self.needed = pair[0].needed | pair[1].needed
+        self.rng = random.Random(0)
+        self.tried: set[str] = set()
+        self.accepted: list[Arguments] = []  # by one of them
+        self.common = 0  # inputs accepted by both
+        self.stopped = 0
+
+    def run(self) -> bool:
+        examples = [one for program in self.pair for one in _arguments_of(program.item.calls)]
+        if self._try(examples) or self._try(_plain_inputs(self.least, self.most)):
+            return True
+        for _ in range(_ROUNDS):
+            if self.stopped > _MOST_STOPPED:
+                break
+            if self._try(self._candidates()):
+                return True
+        return 2 * self.common < len(self.accepted)
+
+    def _candidates(self) -> Iterator[Arguments]:
+        for number in range(_ROUND):
+            maker = self.pair[number % 2].maker
+            if self.accepted and self.rng.random() < 0.5:
+                base, other = (self.rng.choice(self.accepted) for _ in range(2))
+                yield maker.mutate(base, other)
+            else:
+                yield maker.generate(wild=self.rng.random() < 0.2)
+
+    def _try(self, candidates: Iterable[Arguments]) -> bool:
+        """Runs both programs on the new inputs; returns whether one tells them apart."""
+        pending: dict[str, Arguments] = {}
+        for one in candidates:
+            kwargs = {name: one.kwargs[name] for name in one.kwargs if name in self.keywords}
+            if self.least <= len(one.args) <= self.most and kwargs.keys() >= self.needed:
+                text = call_text(_PROBE, Call((_PROBE,), one.args, kwargs))
+                if text is not None and text not in self.tried:
+                    pending[text] = Arguments(one.args, kwargs)
+        self.tried |= pending.keys()
+        results = [list(self._results(program, list(pending))) for program in self.pair]
+        for arguments, pair in zip(pending.values(), zip(*results, strict=True), strict=True):
+            if self._note(arguments, pair):
+                return True
+        return False
+
+    def _results(self, program: _Program, calls: Sequence[str]) -> Iterator[Result]:
+        code = (
+            f"{program.item.code.rstrip()}\n\n\n"
+            f"def {_PROBE}(*a, **k):\n    return [{program.entry}(*a, **k), a, k]\n"
+        )
+        return self.sandbox.map_batched((call_job(code, call) for call in calls), _ROUND)
+
+    def _note(self, arguments: Arguments, pair: tuple[Result, ...]) -> bool:
+        """Learns from the two runs of an input; returns whether they differ."""
+        for program, result in zip(self.pair, pair, strict=True):
+            if isinstance(result.outcome, (Raised, Value)):
+                raised = result.outcome if isinstance(result.outcome, Raised) else None
+                reweigh(program.maker.signature, arguments, raised)
+        values = [isinstance(result.outcome, Value) for result in pair]
+        self.stopped += any(isinstance(result.outcome, Limit) for result in pair)
+        if any(values):
+            self.accepted.append(arguments)
+        self.common += all(values)
+        return all(values) and _unequal(*pair)
+
+
+def _unequal(one: Result, other: Result) -> bool:
+    """Tells whether two returned values or outputs are known to be different."""
+    if one.stdout != other.stdout:
+        return True
+    if not (one.outcome.exact and other.outcome.exact):  # type: ignore[union-attr]
+        return False
+    try:
+        expected = other.outcome.python()  # type: ignore[union-attr]
+    except ValueError:
+        return False
+    return not is_close(one, expected, absolute=_TOLERANCE, relative=_TOLERANCE)
+
+
+# ---- one program --------------------------------------------------------------------------------
+
+
+def _program(item: Item) -> _Program | None:
+    """Returns what calls need; None if the function asked for is no function of the module."""
+    tree = ast.parse(item.code)
+    named = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == item.entry
+    ]
+    function = named[-1] if named else None if item.entry else last_function(tree)
+    if function is None:
+        return None
+    arguments = function.args
+    by_name = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    needed = frozenset(one.arg for one, default in by_name if default is None)
+    keywords = frozenset(one.arg for one in (*arguments.args, *arguments.kwonlyargs))
+    positional = len(arguments.posonlyargs) + len(arguments.args)
+    most = _MOST_ARGUMENTS if arguments.vararg else positional
+    least = positional - len(arguments.defaults)
+    maker = Maker(
+        infer_signature(item.code, function.name, item.calls), random.Random(function.name)
+    )
+    return _Program(item, function.name, least, most, keywords, needed, maker)
+
+
+def _plain_inputs(least: int, most: int) -> Iterator[Arguments]:
+    for number in range(max(least, 1), min(most, len(_PLAIN_KINDS)) + 1):
+        kinds = _PLAIN[: _PLAIN_KINDS[number - 1]]
+        for rows in itertools.product(kinds, repeat=number):
+            yield Arguments(tuple(row[place] for place, row in enumerate(rows)))
+        if number == 1:
+            yield from (Arguments((value,)) for row in kinds for value in row[1:])
+
+
+def _arguments_of(calls: Sequence[str]) -> Iterator[Arguments]:
+    for text in calls:
+        try:
+            call = parse_call(text)
+        except CallError:
+            continue
+        yield Arguments(call.args, call.kwargs)
