@@ -41,7 +41,7 @@ _STATE: Mapping[str, Form] = {
     "sets all": (("after*",), ("{are}", "we start with {equal}")),
     "assigns": (
         ("sets", "after*"),
-        ("{0.n} is set to {0.p}; {now}", "{0.p} is stored in {0.n}, and {become}"),
+        ("{0.n} is set to {0.p}; {now}", "{0.n} gets the value of {0.p}, and {become}"),
     ),
     "assigns code": (("sets",), ("{0.n} is set to {0.p}",)),
     "assigns still": (
@@ -113,7 +113,7 @@ _CONTROL: Mapping[str, Form] = {
     ),
     "to": (
         ("next",),
-        ("we go on at {0.to}", "control moves to {0.to}", "execution continues at {0.to}"),
+        ("control moves to {0.to}", "execution continues at {0.to}", "control goes to {0.to}"),
     ),
     "holds": (("branch",), ("the assertion {0.n} holds",)),
     "turn": (("turn", "after*"), ("Iteration {0.raw}: {are}",)),
