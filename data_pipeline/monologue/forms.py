@@ -34,7 +34,7 @@ _STATE: Mapping[str, Form] = {
         ("sets", "after", "before*"),
         (
             "with {equal}, {0.n} becomes {0.p}, which is {1.v}",
-            "{0.p} with {equal} is {1.v}, and {0.n} is set to it",
+            "with {equal}, {0.p} is {1.v}, and {0.n} is set to it",
             "{0.n} gets the value of {0.p}; with {equal}, that is {1.v}",
         ),
     ),
@@ -50,7 +50,7 @@ _STATE: Mapping[str, Form] = {
     ),
     "does still": (
         ("does", "before", "after"),
-        ("after {0.n}, {2.n} is still {2.v}", "{0.n} leaves {2.n} as it is, {2.v}"),
+        ("after {0.n}, {2.n} is still {2.v}",),
     ),
     "changes": (("changes", "after*"), ("{0.n} is updated by {0.p}, and {now}",)),
     "changes code": (("changes",), ("{0.n} is updated by {0.p}",)),
@@ -80,7 +80,7 @@ _EXPRESSIONS: Mapping[str, Form] = {
     "put": (("becomes",), ("{0.n} is {0.p}", "{0.n} becomes {0.p}", "{0.n} is {0.p}")),
     "put value": (
         ("becomes", "evaluates"),
-        ("{0.n} is {0.p}, which is {1.v}", "{0.n} is {0.p}, that is {1.v}"),
+        ("{0.n} is {0.p}, which is {1.v}", "{0.n} is {0.p}, which gives {1.v}"),
     ),
     "items": (("bound", "item*"), ("for {0.n} = {0.v}, {are}",)),
     "waits": (
@@ -101,7 +101,7 @@ _CONTROL: Mapping[str, Form] = {
     ),
     "test with": (
         ("is", "before*"),
-        ("{0.n} is {0.raw} with {equal}", "with {equal}, {0.n} is {0.raw}"),
+        ("with {equal}, {0.n} is {0.raw}",),
     ),
     "counts": (
         ("evaluates", "branch"),
@@ -214,7 +214,7 @@ _CALLS: Mapping[str, Form] = {
         (
             "the function returns {0.v}",
             "after these steps the function returns {0.v}",
-            "the return value is {0.v}",
+            "in the end the function returns {0.v}",
         ),
     ),
     "outcome call": (("outcome",), ("{0.n} returns {0.v}", "{0.n} gives {0.v}")),
