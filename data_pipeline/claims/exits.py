@@ -63,6 +63,10 @@ def cannot_give(node: ast.expr | None, wanted: Any, own: Collection[str]) -> boo
     return constant != wanted
 
 
+def _is_number(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float)
+
+
 def _group(kind: type) -> type:
     return int if kind in _NUMBERS else kind
 
@@ -80,8 +84,12 @@ def _type_of(node: ast.expr, own: Collection[str]) -> type | None:
             return dict
         case ast.Set() | ast.SetComp():
             return set
-        case ast.UnaryOp(op=ast.Not()):
-            return bool
+        case ast.UnaryOp() | ast.Compare():
+            return int
+        case ast.BinOp(
+            left=left, op=ast.Add() | ast.Sub() | ast.Div() | ast.FloorDiv(), right=right
+        ):
+            return int if any(_is_number(part) for part in (left, right)) else None
         case ast.Call(func=ast.Name(id=name)):
             return None if name in own else _TYPES.get(name)
         case ast.Call(func=ast.Attribute(value=ast.Constant(value=str()), attr=name)):

@@ -151,7 +151,11 @@ class Record:
         return found
 
     def frame_result(self, frame: int) -> str | None:
+        """Returns what a call gives; None for one that raises, and for a generator's."""
         last = self.events[self.frames[frame][1]]
+        function = self.function(frame)
+        if function is not None and any(map(_is_yield, ast.walk(function))):
+            return None
         return last.value if last.kind == "return" else None
 
     # ---- loops
@@ -241,6 +245,10 @@ class State:
         if text is None and (self.frame, name) not in self.run._histories:
             return self.run.constants.get(name)
         return text
+
+
+def _is_yield(node: ast.AST) -> bool:
+    return isinstance(node, ast.Yield | ast.YieldFrom | ast.Await)
 
 
 def last_header_line(node: ast.stmt) -> int:

@@ -87,7 +87,8 @@ class ControlNarrator(ExpressionNarrator):
         code = f"case {pattern}" + (f" if {guard}" if guard else "")
         claim = self.claim("case", here, code, str(here.event.branch))
         captures = self.say("captures", *self.changed_claims(here)) if here.event.changed else None
-        told: list[Part] = [self.say("case" if here.event.branch else "no case", claim)]
+        failed = "guard fails" if here.event.changed else "no case"
+        told: list[Part] = [self.say("case" if here.event.branch else failed, claim)]
         if captures is not None:
             told += [Join.SEMICOLON, captures]
             if case.guard is not None:

@@ -27,7 +27,6 @@ _STATE: Mapping[str, Form] = {
         ("sets", "after"),
         (
             "{0.n} is set to {0.p}, which is {1.v}",
-            "{0.p} gives {0.n} the value {1.v}",
             "{0.n} becomes {1.v}, the value of {0.p}",
         ),
     ),
@@ -35,14 +34,14 @@ _STATE: Mapping[str, Form] = {
         ("sets", "after", "before*"),
         (
             "with {equal}, {0.n} becomes {0.p}, which is {1.v}",
-            "{0.p} with {equal} is {1.v}, and {0.n} is set to it",
+            "with {equal}, {0.p} is {1.v}, and {0.n} is set to it",
             "{0.n} gets the value of {0.p}; with {equal}, that is {1.v}",
         ),
     ),
     "sets all": (("after*",), ("{are}", "we start with {equal}")),
     "assigns": (
         ("sets", "after*"),
-        ("{0.n} is set to {0.p}; {now}", "{0.p} is stored in {0.n}, and {become}"),
+        ("{0.n} is set to {0.p}; {now}", "{0.n} gets the value of {0.p}, and {become}"),
     ),
     "assigns code": (("sets",), ("{0.n} is set to {0.p}",)),
     "assigns still": (
@@ -51,7 +50,7 @@ _STATE: Mapping[str, Form] = {
     ),
     "does still": (
         ("does", "before", "after"),
-        ("after {0.n}, {2.n} is still {2.v}", "{0.n} leaves {2.n} as it is, {2.v}"),
+        ("after {0.n}, {2.n} is still {2.v}",),
     ),
     "changes": (("changes", "after*"), ("{0.n} is updated by {0.p}, and {now}",)),
     "changes code": (("changes",), ("{0.n} is updated by {0.p}",)),
@@ -81,7 +80,7 @@ _EXPRESSIONS: Mapping[str, Form] = {
     "put": (("becomes",), ("{0.n} is {0.p}", "{0.n} becomes {0.p}", "{0.n} is {0.p}")),
     "put value": (
         ("becomes", "evaluates"),
-        ("{0.n} is {0.p}, which is {1.v}", "{0.n} is {0.p}, that is {1.v}"),
+        ("{0.n} is {0.p}, which is {1.v}", "{0.n} is {0.p}, which gives {1.v}"),
     ),
     "items": (("bound", "item*"), ("for {0.n} = {0.v}, {are}",)),
     "waits": (
@@ -102,7 +101,7 @@ _CONTROL: Mapping[str, Form] = {
     ),
     "test with": (
         ("is", "before*"),
-        ("{0.n} is {0.raw} with {equal}", "with {equal}, {0.n} is {0.raw}"),
+        ("with {equal}, {0.n} is {0.raw}",),
     ),
     "counts": (
         ("evaluates", "branch"),
@@ -114,7 +113,7 @@ _CONTROL: Mapping[str, Form] = {
     ),
     "to": (
         ("next",),
-        ("we go on at {0.to}", "control moves to {0.to}", "execution continues at {0.to}"),
+        ("control moves to {0.to}", "execution continues at {0.to}", "control goes to {0.to}"),
     ),
     "holds": (("branch",), ("the assertion {0.n} holds",)),
     "turn": (("turn", "after*"), ("Iteration {0.raw}: {are}",)),
@@ -163,8 +162,9 @@ _CONTROL: Mapping[str, Form] = {
     "resumption": (("before*",), ("the steps up to here are left out; now {are}",)),
     "handled": (("handler",), ("{0.n} matches the exception",)),
     "unhandled": (("handler",), ("{0.n} does not match the exception",)),
-    "case": (("case",), ("{0.n} matches", "the pattern of {0.n} fits")),
-    "no case": (("case",), ("{0.n} does not match", "the pattern of {0.n} does not apply")),
+    "case": (("case",), ("{0.n} matches", "{0.n} fits")),
+    "no case": (("case",), ("{0.n} does not match", "{0.n} is not taken")),
+    "guard fails": (("case",), ("{0.n} is not taken",)),
     "captures": (("after*",), ("it captures {equal}",)),
     "guard": (("evaluates",), ("the guard {0.n} is {0.v}",)),
     "subject": (("evaluates",), ("the subject {0.n} is {0.v}",)),
@@ -214,7 +214,7 @@ _CALLS: Mapping[str, Form] = {
         (
             "the function returns {0.v}",
             "after these steps the function returns {0.v}",
-            "the return value is {0.v}",
+            "in the end the function returns {0.v}",
         ),
     ),
     "outcome call": (("outcome",), ("{0.n} returns {0.v}", "{0.n} gives {0.v}")),

@@ -93,7 +93,10 @@ class Program:
         return None
 
     def is_generator(self, frame: int) -> bool:
-        return any(self.run.events[at].kind == "yield" for at in self.run._events_of.get(frame, ()))
+        function = self.definition(self.run.events[self.run.frames[frame][0]])
+        return function is not None and any(
+            isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function)
+        )
 
     def call_text(self, call: Event) -> str | None:
         """Returns "f(n=3)" for a call of the program's own function, if its arguments fit."""

@@ -26,10 +26,10 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
         if self._exception_type(here) is not None:
             return self.line(here)
         if isinstance(statement, ast.While):
-            return join(self._while(statement, here), line)
+            return join([*self._while(statement, here), *self._end(here)], line)
         assert isinstance(statement, ast.For | ast.AsyncFor)
         if not here.event.branch:
-            return join(self._loop_ends(statement, here), line)
+            return join([*self._loop_ends(statement, here), *self._end(here)], line)
         turn = self.claim("turn", here, "", str(here.event.iteration))
         names = [n.id for n in ast.walk(statement.target) if isinstance(n, ast.Name)]
         values = [self.after(here, name) for name in dict.fromkeys(names)]
@@ -80,7 +80,7 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
     def _end(self, here: Occurrence) -> Sequence[Part]:
         """Tells that the frame ends with this line although it is no `return`."""
         end = self.run.line_end(here)
-        if end is None or end.kind != "return" or here.event.branch is not None:
+        if end is None or end.kind != "return":
             return []
         if isinstance(self.program.statement(here.event), ast.Return):
             return []

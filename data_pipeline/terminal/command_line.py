@@ -66,7 +66,7 @@ def run_command(
         code = command(arguments)
         sys.stdout.flush()
     except UserError as error:
-        return _report_mistake(describe_full_disk(error) or str(error))
+        return _report_mistake(_message_of(error))
     except BrokenPipeError:
         _discard_output()
         return READER_GONE
@@ -93,6 +93,12 @@ def read_text(path: Path, flag: str | None = None) -> str:
 
 def _print_help(text: str, arguments: list[str]) -> None:
     print(text)
+
+
+def _message_of(error: UserError) -> str:
+    """Returns the error's text; adds the free space if a full disk is behind it."""
+    text = str(error)
+    return text if "bytes free" in text else describe_full_disk(error) or text
 
 
 def _describe_file_error(error: Exception) -> str | None:

@@ -11,7 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
-_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
+_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MESSAGES = tuple(map(os.strerror, _NUMBERS))
 _PATH = re.compile(r"(?<![\w.])/[^\s\"';,]+")
 _MOST_CAUSES = 50

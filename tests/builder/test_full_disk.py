@@ -8,6 +8,7 @@ import pytest
 
 from data_pipeline.builder.full_disk import full_disk_errors
 from data_pipeline.commands.build import main
+from data_pipeline.errors import UserError
 from data_pipeline.files import FileError
 from data_pipeline.pyx import folders
 from tests.support.tiny_sources import FILES
@@ -58,7 +59,7 @@ def test_a_full_disk_is_known_from_any_librarys_error(tmp_path):
         FileError(errno.ENOSPC, f"{full} (needed 3 bytes)", "x/rows.json"),
         RuntimeError(f"write() failed: {full}; writing x/rows.json"),
     ):
-        expected = pytest.raises(FileError, match=f"{full}; free some space")
+        expected = pytest.raises(UserError, match=f"^{tmp_path}: .*{full}.*; free some space")
         with expected as raised, full_disk_errors(tmp_path):
             raise error
         assert str(raised.value).count("\n") == 0

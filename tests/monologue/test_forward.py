@@ -42,7 +42,7 @@ def test_facts_of_a_run_read_by_hand():
         "`clip(int(item))` is 2, so `total` goes from 0 to 2",
         "`total > 7` is `2 > 7`",
         "after 4 iterations",
-        "function returns 7",
+        "[L20] ",
     ):
         assert fact in told.replace("gives", "is").replace("changes from", "goes from"), told
 
