@@ -18,7 +18,7 @@ from data_pipeline.errors import UserError
 from data_pipeline.execution.oracles import is_close
 from data_pipeline.execution.outcomes import Limit, Result, Value
 from data_pipeline.execution.service import Sandbox, call_job
-from data_pipeline.seeds.examples import call_text
+from data_pipeline.seeds.call_text import call_text
 from data_pipeline.source.calls import Call, CallError, parse_call
 from data_pipeline.testcases.feedback import reweigh
 from data_pipeline.testcases.generation import Arguments, Maker
