@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from data_pipeline.builder.recheck import Recheck, faults_of_told_runs, summary
-from data_pipeline.execution import service
+from data_pipeline.execution import answers
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.monologue.forward import forward_monologue
 from data_pipeline.pyx.prompts import backward_field, forward_field, refine_field
@@ -64,7 +64,7 @@ def test_a_row_with_one_false_value_is_refuted(sandbox):
 
 def test_a_fault_of_the_tracer_is_named_with_row_and_line(sandbox, monkeypatch):
     """A tracer that loses what a comprehension changes, as Python 3.11's did."""
-    read = service.trace_from_json
+    read = answers.trace_from_json
 
     def lose(data, program):
         trace = read(data, program)
@@ -74,7 +74,7 @@ def test_a_fault_of_the_tracer_is_named_with_row_and_line(sandbox, monkeypatch):
         ]
         return dataclasses.replace(trace, events=tuple(events))
 
-    monkeypatch.setattr(service, "trace_from_json", lose)
+    monkeypatch.setattr(answers, "trace_from_json", lose)
     found = Recheck()
     wrong = faults_of_told_runs(rows(), sandbox, found)
     assert set(wrong) == {"fwd_mnl_1_ipt1", "bwd_mnl_1_ipt1", "fault_1"}
