@@ -80,19 +80,20 @@ def _check_depth(tree: Any) -> None:
 
 def trace_from_json(data: Mapping[str, Any], program: str) -> Trace:
     """Reads a trace from `jobs.trace_to_json`. Raises ValueError, TypeError or KeyError."""
+    lines = 1 + program.count("\n") + program.count("\r")
     events = tuple(
         Event(
-            _text(kind), _int(line), _text(function), _int(frame), _int(depth),
+            _text(kind), _int(line, lines), _text(function), _int(frame), _int(depth),
             {_text(name): _text(text) for name, text in changed.items()},
-            tuple(map(_text, gone)), _optional(value, str), _read_raised(error),
-            _optional(branch, bool), _optional(iteration, int), _int(part),
+            tuple(map(_text, _list(gone))), _optional(value, str), _read_raised(error),
+            _optional(branch, bool), None if iteration is None else _int(iteration), _int(part),
         )
         for kind, line, function, frame, depth, changed, gone, value, error, branch, iteration, part
-        in data["events"]
+        in _list(data["events"])
     )  # fmt: skip
     loops = tuple(
-        Loop(_int(line), _text(kind), _text(function), _int(frame), _int(iterations))
-        for line, kind, function, frame, iterations in data["loops"]
+        Loop(_int(line, lines), _text(kind), _text(function), _int(frame), _int(iterations))
+        for line, kind, function, frame, iterations in _list(data["loops"])
     )
     return Trace(
         program, _text(data["call"]), events, loops, _optional(data["result"], str),
@@ -113,9 +114,15 @@ def _text(value: Any) -> str:
     return value
 
 
-def _int(value: Any) -> int:
-    if type(value) is not int:
-        raise TypeError("expected an integer")
+def _int(value: Any, most: int = 1 << 31) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise TypeError(f"expected an integer from 0 to {most}")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if type(value) is not list:
+        raise TypeError("expected a list")
     return value
 
 

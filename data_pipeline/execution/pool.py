@@ -40,6 +40,11 @@ class Pool:
                 if worker is not None:
                     worker.close()
                 worker, reason = None, str(error)
+            except BaseException:  # interrupted: its report is still to come
+                if worker is not None:
+                    worker.close()
+                worker = None
+                raise
             finally:
                 self._idle.put(worker)
         return reason, 2

@@ -81,6 +81,36 @@ def test_a_forged_answer_ends_its_sample_alone(single):
         assert {forged.tries, after.tries, traced.tries, again.tries, both.tries} == {1}
 
 
+EVENT = ["line", 2, "f", 0, 0, {}, [], None, None, None, None]
+TRACE = {"events": [EVENT], "loops": [[3, "for", "f", 0, 1]], "call": "f(1)", "result": "1",
+         "raised": None, "truncated": None, "clipped": 0}  # fmt: skip
+# Place in an event -> values that no recorder writes there.
+ODD = {
+    0: (None, 1, [], True), 1: (None, -1, 10**9, 1.5, "1", True), 2: (None, 1, []),
+    3: (None, -1, 1.5, "0", True), 4: (None, -1, 1.5, "0", True),
+    5: (None, [1], {"a": 1}, "a", 1), 6: (None, "a", [1], {}, 1), 7: (1, [], True),
+    8: (1, "a", [1], ["E", "m"], ["E", 1, None], ["E", "m", "2"]), 9: (1, "a", []),
+    10: (-1, 1.5, "1", True),
+}  # fmt: skip
+
+
+def test_a_forged_trace_is_refused_part_by_part():
+    """Otherwise those who read the trace meet a line that the program does not have."""
+
+    def read(**changed):
+        reply = {"outcome": ["value", 1], "trace": TRACE | changed}
+        return answers.read_answer(frame(json.dumps(reply).encode()), GOOD + "\n")
+
+    assert read()[0] == Value(1) and read()[1] is not None
+    for place, wrong in ODD.items():
+        for odd in wrong:
+            event = [*EVENT[:place], odd, *EVENT[place + 1 :]]
+            assert read(events=[event]) == (MALFORMED, None), (place, odd)
+    for name in ("events", "loops", "call", "clipped"):
+        for odd in (None, -1, 1.5, [7], "text" if name != "call" else 7):
+            assert read(**{name: odd}) == (MALFORMED, None), (name, odd)
+
+
 def test_a_whole_forged_answer_is_a_value_like_any_other(single):
     assert single.call(forging(frame(VALUE)), "f(1)").outcome == Value(1)
 
@@ -171,7 +201,7 @@ def test_the_bound_holds_for_what_is_parsed(text):
     assert used <= answers.parsed_size(data)
 
 
-def test_the_largest_honest_values_are_within_the_bound():
+def test_the_largest_honest_wrongare_within_the_bound():
     tree = values.encode([{"a": 0.5}] * (values.MAX_NODES // 3 - 1))
     data = json.dumps({"outcome": ["value", tree]}).encode()
     outcome, trace = answers.read_answer(frame(data), None)

@@ -1,5 +1,6 @@
 """Holds each sample apart from all others: nothing left in memory, no state, no test, no signal."""
 
+import signal
 import threading
 import time
 
@@ -161,6 +162,26 @@ def test_a_repeated_run_keeps_no_other_waiting():
             assert sandbox.call(quick, "f(1)").outcome == Value(1)
             longest = max(longest, time.monotonic() - started)
     assert longest < 4 * limits.wall_seconds  # the first run has the only worker for one of them
+
+
+def test_an_interrupted_call_leaves_no_report_behind(single):
+    """Its worker would give the report of the interrupted run to the next one."""
+
+    def interrupt(*unused):
+        raise KeyboardInterrupt
+
+    waiting = "import select\ndef f():\n    select.select([], [], [], 0.5)\n    return 'first'\n"
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            single.call(waiting, "f()")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    for number in range(3):
+        result = single.call("def f(x):\n    return x\n", f"f({number})")
+        assert (result.outcome, result.tries) == (Value(number), 1)
 
 
 def test_callers_threads_may_end_before_their_worker(single):
