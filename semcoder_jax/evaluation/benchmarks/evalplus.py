@@ -235,12 +235,13 @@ class EvalPlus(JudgingMixin):
         )
 
     def _expect(self, id: str, judging: Judging) -> tuple[Expected, Expected]:
+        return judging.once(("expected", id), lambda: self.expected(id, judging.sandbox))
+
+    def expected(self, id: str, sandbox: Sandbox) -> tuple[Expected, Expected]:
+        """Returns the reference's results on the base inputs and on the additional ones."""
         known = self._known(id)
         if known is None:
-            found = judging.once(
-                ("expected", id),
-                lambda: compute_expected(self._suites(id), judging.run, cache=self._cache),
-            )
+            found = compute_expected(self._suites(id), sandbox.run, cache=self._cache)
             known = self._expected[id] = tuple(found.values())
         return known
 
