@@ -179,7 +179,7 @@ def _wrong_programs(benchmark: EvalPlus, task: EvalPlusTask, sandbox: Sandbox) -
 def _values(benchmark: EvalPlus, task: EvalPlusTask, sandbox: Sandbox) -> list[Any]:
     """Returns the expected values that can be decoded."""
     values = []
-    for part in benchmark.expected(task.id, sandbox):
+    for part in benchmark.expected(task.id, sandbox.run):
         for tree in part.trees:
             if not isinstance(tree, dict) and not has_opaque(tree):
                 try:
