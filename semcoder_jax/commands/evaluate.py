@@ -3,6 +3,7 @@
     python -m semcoder_jax.evaluate --config=configs/eval/NAME.py --checkpoint=DIR --workdir=DIR
     python -m semcoder_jax.evaluate --suite=configs/eval/suite.py --checkpoint=DIR --workdir=DIR
     python -m semcoder_jax.evaluate compare A.json B.json [--json=FILE]
+    python -m semcoder_jax.evaluate check [NAME=FILE ...] [--max_tasks=N]
 
 Instead of --checkpoint (an HF directory or a training workdir):
     --endpoint=URL --model=NAME   any OpenAI-compatible server; reads its key from OPENAI_API_KEY
@@ -12,6 +13,10 @@ Other flags:
                           the same questions correctly; default: both
     --json=FILE           also writes the result here; a workdir always contains it
     --config.NAME=VALUE   sets a field of the config (of every config of a suite)
+
+check scores each benchmark's own references, which must all be right, and answers that are wrong by
+construction, of which none may be; it asks no model. NAME is cruxeval, humaneval, mbpp, heldout,
+livecodebench or livecodebench_execution; without NAME=FILE, all whose public data can be had.
 
 WORKDIR/generations.jsonl stores each generation as it finishes. The same command continues from
 there, and judges again without the model if all are present. WORKDIR/result.json is the result and
@@ -25,13 +30,21 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from data_pipeline.execution.service import Sandbox
 from data_pipeline.files import check_replaceable, write_json
-from data_pipeline.terminal.command_line import CommandLineError, run_command
+from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 from semcoder_jax.commands.config_flags import parse_arguments
 from semcoder_jax.config_files import find_config
 from semcoder_jax.evaluation.benchmarks.heldout import format_worked_example
 from semcoder_jax.evaluation.benchmarks.registry import benchmark_name
 from semcoder_jax.evaluation.comparison import compare_runs
+from semcoder_jax.evaluation.reference_check import (
+    CHECKED,
+    check_benchmark,
+    format_checks,
+    list_unexpected,
+    load_checked,
+)
 from semcoder_jax.evaluation.report import comparison_table, score_table
 from semcoder_jax.evaluation.results import EvaluationRun, is_result, read_runs, write_runs
 from semcoder_jax.evaluation.run import REPORT_FILE, Subject, evaluate_configs
@@ -48,16 +61,19 @@ FLAGS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 2 user error, 130 interrupted."""
+    """Returns the exit status: 0 done, 1 a check failed, 2 user error, 130 interrupted."""
     stopped = "interrupted; the same command goes on from what was generated"
     return run_command(_run, argv, help_text=__doc__, stopped=stopped)
 
 
-def _run(arguments: Sequence[str]) -> None:
+def _run(arguments: Sequence[str]) -> int | None:
+    if arguments[:1] == ["check"]:
+        return _check_benchmarks(arguments[1:])
     if arguments[:1] == ["compare"]:
         _compare_files(arguments[1:])
     else:
         _evaluate(arguments)
+    return None
 
 
 # ==== One benchmark, or a suite of them
@@ -173,3 +189,37 @@ def _compare_files(arguments: Sequence[str]) -> None:
         ]
         content: dict[str, Any] = {"a": paths[0], "b": paths[1], "comparisons": rows}
         write_json(output, content, indent=1)
+
+
+# ==== Benchmarks without a model
+
+
+def _check_benchmarks(arguments: Sequence[str]) -> int:
+    """Returns 1 if a reference does not score or a wrong answer does, else 0."""
+    parser = CommandParser(prog="python -m semcoder_jax.evaluate check", description=__doc__)
+    parser.add_argument("data", nargs="*", metavar="NAME=FILE", help="Data of a benchmark.")
+    parser.add_argument("--max_tasks", type=int, help="Only the first tasks of each benchmark.")
+    options = parser.parse_args(arguments)
+    if options.max_tasks is not None and options.max_tasks < 1:
+        raise CommandLineError(f"--max_tasks={options.max_tasks}: expected at least 1")
+    sources = [_source(text) for text in options.data]
+    benchmarks, absent = load_checked(sources, max_tasks=options.max_tasks)
+    with Sandbox() as sandbox:
+        rows = [row for one in benchmarks for row in check_benchmark(one, sandbox)]
+    if rows:
+        print(format_checks(rows))
+    for row in rows:
+        for line in list_unexpected(row):
+            print(line)
+    for name, reason in absent:
+        print(f"{name}: not checked: {reason}")
+    return int(not all(row.is_trusted for row in rows))
+
+
+def _source(text: str) -> tuple[str, str]:
+    name, given, path = text.partition("=")
+    if not given or name not in CHECKED:
+        raise CommandLineError(
+            f"command line: {text!r}: expected NAME=FILE with a NAME of {', '.join(CHECKED)}"
+        )
+    return name, path

@@ -201,7 +201,7 @@ def score_generations(
 
     `judging` may hold responses that are being judged already.
     """
-    answers = _judge(benchmark, responses, sandbox, judging, progress)
+    answers = judge_all(benchmark, responses, sandbox, judging=judging, progress=progress)
     if (run_of := getattr(benchmark, "run_of", None)) is not None:
         runs = [run_of(answer) for answer in answers]
         answers = with_claims(answers, runs, sandbox, progress=progress and "verifying")
@@ -227,13 +227,15 @@ def open_judging(
     return contextlib.nullcontext() if opened is None else opened(sandbox)
 
 
-def _judge(
+def judge_all(
     benchmark: Benchmark,
     responses: Sequence[Response],
     sandbox: Sandbox | None,
-    judging: Judging | None,
-    progress: str | None,
+    *,
+    judging: Judging | None = None,
+    progress: str | None = "judging",
 ) -> list[Answer]:
+    """Returns the answers to all responses, in order; `judging`: see `score_generations`."""
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(
             tqdm(total=len(responses), desc=progress, unit="answer", disable=progress is None)

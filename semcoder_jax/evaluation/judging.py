@@ -7,7 +7,9 @@
 
 A response is judged by one thread from its first run to its last, so no run waits for another
 response. There are more threads than workers of the sandbox: a worker runs the next program while
-a thread compares the results of the last one.
+a thread compares the results of the last one. Outside the sandbox, one thread works at a time:
+parsing in several threads at once fails in CPython 3.11 (gh-106905), and mixes up the filters of
+warnings in every version.
 """
 
 import contextlib
@@ -25,6 +27,7 @@ from semcoder_jax.evaluation.response import Response
 from semcoder_jax.evaluation.results import Answer
 
 _LAST = float("inf")
+_TURN = threading.Lock()  # held by the thread that works outside the sandbox
 
 
 class JudgedByRuns(Protocol):
@@ -68,7 +71,7 @@ class Judging(contextlib.AbstractContextManager):
         ]
 
     def __enter__(self) -> "Judging":
-        self._warnings = warnings.catch_warnings()  # parsers in threads change the filters
+        self._warnings = warnings.catch_warnings()  # parsers change the filters beside this thread
         self._warnings.__enter__()
         for thread in self._threads:
             thread.start()
@@ -101,11 +104,8 @@ class Judging(contextlib.AbstractContextManager):
     # ---- for the benchmark, in a thread of its own for each response
 
     def run(self, job: Job) -> Result:
-        return self._sandbox.run(job)
-
-    @property
-    def sandbox(self) -> Sandbox:
-        return self._sandbox
+        with _others_turn():
+            return self._sandbox.run(job)
 
     def once(self, key: Hashable, find: Callable[[], Any]) -> Any:
         """Returns `find()`, which runs once for each key; others wait for its result."""
@@ -118,7 +118,8 @@ class Judging(contextlib.AbstractContextManager):
                 future.set_result(find())
             except BaseException as error:
                 future.set_exception(error)
-        return future.result()
+        with _others_turn():
+            return future.result()
 
     def _work(self) -> None:
         while (item := self._waiting.get()[2]) is not None:
@@ -126,6 +127,18 @@ class Judging(contextlib.AbstractContextManager):
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                future.set_result(self._benchmark.judge_one(response, self))
+                with _TURN:
+                    answers = self._benchmark.judge_one(response, self)
+                future.set_result(answers)
             except BaseException as error:
                 future.set_exception(error)
+
+
+@contextlib.contextmanager
+def _others_turn() -> Iterator[None]:
+    """Lets other threads work while this one waits."""
+    _TURN.release()
+    try:
+        yield
+    finally:
+        _TURN.acquire()

@@ -13,13 +13,16 @@ PATIENCE = 30.0
 
 
 class Idle:
-    """A sandbox that nothing runs in."""
+    """A sandbox whose jobs are events to wait for."""
 
     workers = 1
 
+    def run(self, gate):
+        assert gate.wait(PATIENCE)
+
 
 class Scripted(JudgingMixin):
-    """Judges by the text: a number to wait for, an error, or anything else."""
+    """Judges by the text: the name of an event to wait for, "error", or anything else."""
 
     def __init__(self):
         self.begun, self.gates = [], {}
@@ -30,7 +33,7 @@ class Scripted(JudgingMixin):
     def judge_one(self, response, judging):
         self.begun.append(response.task)
         if response.text in self.gates:
-            assert self.gates[response.text].wait(PATIENCE)
+            judging.run(self.gates[response.text])
         if response.text == "error":
             raise ValueError(response.task)
         outcome = judging.once(response.text, lambda: self.find(response))
@@ -111,3 +114,32 @@ def test_leaving_early_drops_what_waits():
             judging.submit(response(f"t{n}", "gate"))
         threading.Timer(0.05, benchmark.gates["gate"].set).start()
     assert len(benchmark.begun) < 20
+
+
+def test_one_thread_works_at_a_time_outside_the_sandbox():
+    """Parsing in several threads at once fails in CPython 3.11."""
+
+    class Watched(Scripted):
+        inside = most = 0
+
+        def judge_one(self, response, judging):
+            for _ in range(20):
+                self.inside += 1
+                self.most = max(self.most, self.inside)
+                time.sleep(0.0005)
+                self.inside -= 1
+                judging.run(None)
+            return (answer(response, "right"),)
+
+    class Slow(Idle):
+        workers, running, together = 4, 0, 0
+
+        def run(self, job):
+            self.running += 1
+            time.sleep(0.002)
+            self.together = max(self.together, self.running)
+            self.running -= 1
+
+    benchmark, sandbox = Watched(), Slow()
+    assert len(list(benchmark.judge([response(f"t{n}") for n in range(12)], sandbox))) == 12
+    assert benchmark.most == 1 and sandbox.together > 1

@@ -11,13 +11,13 @@ Generations made elsewhere: see `samples_file`; `compat` runs them unchanged, as
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_pipeline.execution.guest.values import TooLarge, decode, encode
 from data_pipeline.execution.outcomes import BadInput, Died, Limit, Result
-from data_pipeline.execution.service import Limits, Sandbox, series_job
+from data_pipeline.execution.service import Job, Limits, Sandbox, series_job
 from data_pipeline.pyx.prompts import humaneval_prompt, mbpp_prompt
 from data_pipeline.tracing.events import Raised
 from semcoder_jax.evaluation.benchmarks.data import DataError, Home, check_new_id, field, read_rows
@@ -235,12 +235,13 @@ class EvalPlus(JudgingMixin):
         )
 
     def _expect(self, id: str, judging: Judging) -> tuple[Expected, Expected]:
+        return judging.once(("expected", id), lambda: self.expected(id, judging.run))
+
+    def expected(self, id: str, run: Callable[[Job], Result]) -> tuple[Expected, Expected]:
+        """Returns the reference's results on the base inputs and on the additional ones."""
         known = self._known(id)
         if known is None:
-            found = judging.once(
-                ("expected", id),
-                lambda: compute_expected(self._suites(id), judging.run, cache=self._cache),
-            )
+            found = compute_expected(self._suites(id), run, cache=self._cache)
             known = self._expected[id] = tuple(found.values())
         return known
 
