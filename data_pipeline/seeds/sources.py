@@ -5,6 +5,7 @@ import functools
 import importlib.machinery
 import sys
 import sysconfig
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,6 +164,12 @@ def read_unit(unit: Unit) -> Sequence[Seed | Refusal]:
 
     Raises SeedError if a JSONL file cannot be read; a bad row in it becomes a Refusal.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of invalid escape sequences in the source
+        return _read_unit(unit)
+
+
+def _read_unit(unit: Unit) -> Sequence[Seed | Refusal]:
     if unit.first:
         return list(_row_seeds(unit))
     library = _library(unit.root, unit.within)

@@ -8,6 +8,7 @@ from typing import Any
 
 from data_pipeline.seeds.screening import bindings, function_parameters
 from data_pipeline.source.calls import CallError, parse_call
+from data_pipeline.testcases.callables import program_callables
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def infer_signature(code: str, entry: str, calls: Sequence[str]) -> Signature:
     tree = ast.parse(code)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     function = functions[entry]
-    use = _Use(functions)
+    use = _Use(program_callables(tree) | functions)
     taken = function_parameters(function, functions)
     parameters = []
     for argument, style, default in _arguments(function.args):
@@ -296,16 +297,12 @@ class _Use:
 
     def __init__(self, functions: Mapping[str, ast.FunctionDef]):
         self.functions = functions
-        self.parents: dict[str, dict[ast.AST, ast.AST]] = {}
+        self.parents: dict[ast.AST, dict[ast.AST, ast.AST]] = {}
 
     def of(self, function: ast.FunctionDef, name: str, depth: int = 0) -> Weights:
         if depth > 3:
             return {}
-        parents = self.parents.get(function.name)
-        if parents is None:
-            parents = self.parents[function.name] = {
-                child: node for node in ast.walk(function) for child in ast.iter_child_nodes(node)
-            }
+        parents = self._parents_in(function)
         weights: Weights = {}
         for node in ast.walk(function):
             if isinstance(node, ast.Name) and node.id == name and node in parents:
@@ -313,15 +310,33 @@ class _Use:
                     weights[kind] = min(weights.get(kind, 0.0) + 1.0, 3.0)
         return weights
 
+    def _parents_in(self, function: ast.FunctionDef) -> Mapping[ast.AST, ast.AST]:
+        if function not in self.parents:
+            self.parents[function] = {
+                child: node for node in ast.walk(function) for child in ast.iter_child_nodes(node)
+            }
+        return self.parents[function]
+
+    def _of_attribute(self, name: str, depth: int) -> Iterator[ValueKind]:
+        """Yields kinds by the uses of an attribute in all functions of the program."""
+        for function in self.functions.values():
+            parents = self._parents_in(function)
+            for node, parent in parents.items():
+                is_read = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+                if is_read and node.attr == name and not isinstance(parent, ast.Return):
+                    yield from self._kinds_at(function, node, parents, depth)
+
     def _kinds_at(
         self,
         function: ast.FunctionDef,
-        node: ast.Name,
+        node: ast.expr,
         parents: Mapping[ast.AST, ast.AST],
         depth: int,
     ) -> Iterator[ValueKind]:
         parent = parents[node]
         match parent:
+            case ast.Assign(targets=[ast.Attribute(attr=attribute)]) if depth < 2:
+                yield from self._of_attribute(attribute, depth + 1)
             case ast.Attribute(attr=attribute):
                 if attribute in METHODS:
                     yield from [METHODS[attribute]] * 3  # stronger evidence than an operator
@@ -383,7 +398,7 @@ class _Use:
         return LIST
 
     def _argument(
-        self, function: ast.FunctionDef, call: ast.Call, node: ast.Name, depth: int
+        self, function: ast.FunctionDef, call: ast.Call, node: ast.expr, depth: int
     ) -> Iterator[ValueKind]:
         match call.func:
             case ast.Name(id=called) | ast.Attribute(attr=called):
@@ -427,7 +442,7 @@ class _Use:
             yield DICT
 
 
-def _comparison_kinds(parent: ast.Compare, node: ast.Name) -> Iterator[ValueKind]:
+def _comparison_kinds(parent: ast.Compare, node: ast.expr) -> Iterator[ValueKind]:
     sides = [parent.left, *parent.comparators]
     for number, operator in enumerate(parent.ops):
         left, right = sides[number], sides[number + 1]
