@@ -145,19 +145,17 @@ class _Simulation:
         while index < len(occurrences):
             here = occurrences[index]
             line = here.event.line
-            if line in self.run.loops:
+            if line in self.run.loops and not here.event.part:
                 end = index + 1
                 first, last = self.run.loops[line]
                 while end < len(occurrences) and (
-                    first <= occurrences[end].event.line <= last
-                    or (
-                        occurrences[end].event.line == line
-                        and occurrences[end].event.iteration != 1
-                    )
+                    occurrences[end].event.iteration != 1
+                    if _is_header(occurrences[end], line)
+                    else first <= occurrences[end].event.line <= last
                 ):
                     end += 1
                     if (
-                        occurrences[end - 1].event.line == line
+                        _is_header(occurrences[end - 1], line)
                         and not occurrences[end - 1].event.branch
                     ):
                         break
@@ -171,7 +169,7 @@ class _Simulation:
         """Narrates one execution of a loop: its first turns, its last, and how it ends."""
         turns: list[list[Occurrence]] = []
         for here in occurrences:
-            if here.event.line == header:
+            if _is_header(here, header):
                 turns.append([])
             turns[-1].append(here)
         exits = turns.pop() if not turns[-1][0].event.branch else None
@@ -253,6 +251,10 @@ class _Simulation:
                 number = last + 1
             else:
                 number += 1
+
+
+def _is_header(here: Occurrence, line: int) -> bool:
+    return here.event.line == line and not here.event.part  # its body may stand on the same line
 
 
 def _line_path(turn: list[Occurrence]) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ class LineNarrator:
 
     def line(self, here: Occurrence) -> str | None:
         """Returns the sentence of a line; None if it does nothing visible (a bare `try:`)."""
-        statement = self.run.statements.get(here.event.line)
+        statement = self.run.statement_of(here.event)
         raised = self._exception_type(here)
         if raised is not None and not isinstance(statement, ast.For | ast.While):
             code = code_of(statement) if isinstance(statement, ast.Raise) else None
