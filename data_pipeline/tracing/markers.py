@@ -68,6 +68,7 @@ class MarkedProgram:
     starts:   line on which a statement or header continues -> line on which it starts
     headers:  lines of headers that branch
     exits:    lines of `with` headers, which run again when the block is left
+    classes:  names of classes
     """
 
     source: str
@@ -80,6 +81,7 @@ class MarkedProgram:
     starts: Mapping[int, int]
     headers: frozenset[int]
     exits: frozenset[int]
+    classes: frozenset[str]
 
 
 @lru_cache(maxsize=512)
@@ -102,6 +104,7 @@ def compile_with_markers(source: str) -> MarkedProgram:
         placer.starts,
         frozenset(placer.headers),
         frozenset(placer.exits),
+        frozenset(placer.classes),
     )
 
 
@@ -123,6 +126,7 @@ class _Placer(ast.NodeVisitor):
         self.starts: dict[int, int] = {}
         self.headers: set[int] = set()
         self.exits: set[int] = set()
+        self.classes: set[str] = set()
         self.hidden: frozenset[str] = frozenset()
 
     def fresh(self) -> int:
@@ -217,6 +221,10 @@ class _Placer(ast.NodeVisitor):
         line = self.fresh()
         self.markers[line] = Marker("body", loop, header)
         body.insert(0, _pass(line))
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self.classes.add(node.name)
+        self.generic_visit(node)
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
         self.exits.add(node.lineno)

@@ -111,6 +111,7 @@ class _Frame:
     comprehensions: dict[int, _Turns] = field(default_factory=dict)
     raised_at: int | None = None
     is_lambda: bool = False
+    is_class: bool = False
     is_generator_expression: bool = False
 
     @property
@@ -235,6 +236,8 @@ class Reader:
             return
         frame = self.frames[key]
         frame.reached = 0
+        if frame.is_class and kind == RETURN:
+            frame.clause = 0  # the comprehension that ended the body is over
         clause = self.program.clauses.get(frame.clause)
         hidden = clause.hidden if clause is not None else _NOTHING
         if kind == RESUME:
@@ -283,6 +286,7 @@ class Reader:
             frame = _Frame(self.numbered, name, parent.depth + 1 if parent else 0)
             self.numbered += 1
             frame.is_lambda = last_name == _LAMBDA
+            frame.is_class = last_name in self.program.classes
             frame.is_generator_expression = last_name == _GENERATOR
             frame.waiting = self.add(frame, "call", line)
             self.settle(frame, snapshot)
@@ -315,7 +319,8 @@ class Reader:
             frame.latest = _values(snapshot)
             # What a turn of a comprehension changes around it is an effect of its statement.
             turns = step is not None and step.kind == "step"
-            self.add_changes(frame, frame.step_frame.on_line if turns else step, hidden)
+            if not (frame.is_class and hidden):  # Python 3.13 shows no others meanwhile
+                self.add_changes(frame, frame.step_frame.on_line if turns else step, hidden)
         if step is not None and step.kind == "step" and frame.clause:
             for name in sorted(self.program.clauses[frame.clause].bound):
                 if name in frame.latest:
