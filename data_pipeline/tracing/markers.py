@@ -68,6 +68,7 @@ class MarkedProgram:
     starts:   line on which a statement or header continues -> line on which it starts
     headers:  lines of headers that branch
     exits:    lines of `with` headers, which run again when the block is left
+    classes:  names of classes
     """
 
     source: str
@@ -80,6 +81,7 @@ class MarkedProgram:
     starts: Mapping[int, int]
     headers: frozenset[int]
     exits: frozenset[int]
+    classes: frozenset[str]
 
 
 @lru_cache(maxsize=512)
@@ -101,11 +103,14 @@ def compile_with_markers(source: str) -> MarkedProgram:
         placer.part,
         placer.starts,
         frozenset(placer.headers),
-        frozenset(n.lineno for n in ast.walk(tree) if isinstance(n, ast.With | ast.AsyncWith)),
+        frozenset(placer.exits),
+        frozenset(placer.classes),
     )
 
 
 _Loop = ast.For | ast.AsyncFor | ast.While
+_BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case, ast.Module)
+_LEAVES = (ast.Name, ast.Constant, ast.Load, ast.Store, ast.Del)  # most nodes, not worth a visit
 _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
@@ -120,6 +125,8 @@ class _Placer(ast.NodeVisitor):
         self.part: dict[int, int] = {}
         self.starts: dict[int, int] = {}
         self.headers: set[int] = set()
+        self.exits: set[int] = set()
+        self.classes: set[str] = set()
         self.hidden: frozenset[str] = frozenset()
 
     def fresh(self) -> int:
@@ -129,6 +136,8 @@ class _Placer(ast.NodeVisitor):
     def separate(self, parts: Mapping[int, list[Part]]) -> None:
         """Moves every part of a line but the first to a line of its own."""
         for line, nodes in parts.items():
+            if len(nodes) == 1 and getattr(nodes[0], "end_lineno", 0) == line:
+                continue
             for number in range(len(nodes) - 1, -1, -1):  # inner parts before those around them
                 node = nodes[number]
                 if isinstance(node, ast.Lambda):
@@ -139,9 +148,8 @@ class _Placer(ast.NodeVisitor):
     def move(
         self, node: ast.stmt | ast.excepthandler | ast.match_case, line: int, number: int
     ) -> None:
-        continued = list(continued_lines(node))
         moved = self.moved(line, number) if number else line
-        for other, start in continued:
+        for other, start in continued_lines(node):
             self.starts[other] = moved if start == line else start
         if number:
             _relocate(node, moved, only=line)
@@ -175,11 +183,15 @@ class _Placer(ast.NodeVisitor):
         self.generic_visit(node)
 
     def generic_visit(self, node: ast.AST) -> None:
-        super().generic_visit(node)
-        for name in ("body", "orelse", "finalbody"):
-            statements = getattr(node, name, None)
-            if isinstance(statements, list):
-                self.announce_loops(statements)
+        for name in node._fields:
+            child = getattr(node, name, None)
+            for part in child if type(child) is list else (child,):
+                if isinstance(part, ast.AST) and type(part) not in _LEAVES:
+                    self.visit(part)
+        if isinstance(node, _BLOCKS):
+            for name in ("body", "orelse", "finalbody"):
+                if statements := getattr(node, name, None):
+                    self.announce_loops(statements)
 
     def visit_comprehension_node(self, node: _Comprehension) -> None:
         elements = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
@@ -209,6 +221,16 @@ class _Placer(ast.NodeVisitor):
         line = self.fresh()
         self.markers[line] = Marker("body", loop, header)
         body.insert(0, _pass(line))
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self.classes.add(node.name)
+        self.generic_visit(node)
+
+    def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
+        self.exits.add(node.lineno)
+        self.generic_visit(node)
+
+    visit_AsyncWith = visit_With
 
     def visit_Try(self, node: ast.Try) -> None:
         self.generic_visit(node)

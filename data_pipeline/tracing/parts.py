@@ -8,13 +8,29 @@ Standard library only: this file also runs inside the sandbox.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 # What may be one step of a run.
 Part = ast.stmt | ast.excepthandler | ast.match_case | ast.Lambda
 
-_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases", "decorator_list")
 _CASE = re.compile(r"\s*case\b")
+_BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
+# The field that ends the header of a compound statement.
+_LAST_OF_HEADER: dict[type[ast.AST], str] = {
+    ast.If: "test",
+    ast.While: "test",
+    ast.For: "iter",
+    ast.AsyncFor: "iter",
+    ast.With: "items",
+    ast.AsyncWith: "items",
+    ast.Match: "subject",
+    ast.ExceptHandler: "type",
+    ast.match_case: "guard",
+    ast.Try: "",
+    ast.TryStar: "",
+}
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def parse_parts(tree: ast.Module, source: str) -> dict[int, list[Part]]:
@@ -24,36 +40,68 @@ def parse_parts(tree: ast.Module, source: str) -> dict[int, list[Part]]:
     statement that continues from the line above is the line's first part. A lambda belongs to the
     first line of its body.
     """
-    _place_cases(tree, source.split("\n"))
-    found: dict[int, list[tuple[tuple[int, int], Part]]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Lambda):
-            place = node.body.lineno, node.body.col_offset
-            found.setdefault(place[0], []).append((place, node))
-        elif isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
-            place = first_line(node), getattr(node, "col_offset", 0)
-            for line in range(place[0], last_header_line(node) + 1):
-                found.setdefault(line, []).append((place, node))
-    return {
-        line: [node for _, node in sorted(nodes, key=lambda pair: pair[0])]
-        for line, nodes in found.items()
-    }
+    found: dict[int, list[Part]] = {}
+    shared: set[int] = set()
+    for node in _steps(tree.body, source):
+        first, last = first_line(node), last_header_line(node)
+        if first == last and first not in found:
+            found[first] = [node]
+            continue
+        for line in range(first, last + 1):
+            if line in found:
+                shared.add(line)
+            found.setdefault(line, []).append(node)
+    if "lambda" in source:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Lambda):
+                shared.add(node.body.lineno)
+                found.setdefault(node.body.lineno, []).append(node)
+    for line in shared:
+        found[line].sort(key=_place)
+    return found
+
+
+def _place(node: Part) -> tuple[int, int]:
+    if isinstance(node, ast.Lambda):
+        return node.body.lineno, node.body.col_offset
+    return first_line(node), getattr(node, "col_offset", 0)
+
+
+def _steps(body: Sequence[Any], source: str) -> Iterator[Part]:
+    """Yields statements and clauses, those outside first."""
+    for node in body:
+        yield node
+        if type(node) is ast.Match:
+            _place_cases(node, source.split("\n"))
+        if not hasattr(node, "body") and not hasattr(node, "cases"):
+            continue
+        for name in _BLOCKS:
+            if inner := getattr(node, name, None):
+                yield from _steps(inner, source)
 
 
 def first_line(node: Part) -> int:
     """Returns the line on which the node starts, after `parse_parts` placed the cases."""
-    decorators = [decorator.lineno for decorator in getattr(node, "decorator_list", [])]
-    return min([node.lineno, *decorators])  # type: ignore[union-attr]
+    first: int = node.lineno  # type: ignore[union-attr]
+    if type(node) in _DEFINITIONS and node.decorator_list:
+        return min(first, node.decorator_list[0].lineno)
+    return first
 
 
-def last_header_line(node: ast.AST) -> int:
+def last_header_line(node: Part) -> int:
     """Returns the last line of a simple statement, or of a compound statement's header."""
-    if isinstance(node, ast.stmt) and not getattr(node, "body", None) and not _is_match(node):
-        return node.end_lineno or node.lineno
-    return max(
-        [node.lineno]  # type: ignore[attr-defined]
-        + [part.end_lineno or 0 for child in _header(node) for part in _with_place(child)]
-    )
+    kind = type(node)
+    name = _LAST_OF_HEADER.get(kind)
+    if name is not None:
+        last: Any = getattr(node, name, None)
+        if isinstance(node, ast.match_case):
+            last = last or node.pattern
+        elif name == "items":
+            last = last[-1].optional_vars or last[-1].context_expr
+        return max(node.lineno, last.end_lineno) if last else node.lineno  # type: ignore
+    if kind in _DEFINITIONS:
+        return max([node.lineno, *(part.end_lineno or 0 for part in _signature(node))])
+    return node.end_lineno or node.lineno  # type: ignore[union-attr]
 
 
 def continued_lines(node: Part) -> Iterator[tuple[int, int]]:
@@ -66,35 +114,23 @@ def continued_lines(node: Part) -> Iterator[tuple[int, int]]:
         yield line, start
 
 
-def _header(node: ast.AST) -> Iterator[ast.AST]:
+def _signature(node: ast.AST) -> Iterator[ast.expr]:
+    """Yields what has a place in the header of a function or class, decorators left out."""
     for name, child in ast.iter_fields(node):
-        if name not in _BLOCKS:
-            parts = child if isinstance(child, list) else [child]
-            yield from (part for part in parts if isinstance(part, ast.AST))
+        if name not in ("body", "decorator_list"):
+            for part in child if isinstance(child, list) else [child]:
+                if hasattr(part, "end_lineno"):
+                    yield part
+                elif isinstance(part, ast.AST):  # `ast.arguments` has no place itself
+                    yield from _signature(part)
 
 
-def _with_place(node: ast.AST) -> Iterator[ast.expr]:
-    """Yields the outermost nodes with a place: `ast.arguments` and `ast.withitem` have none."""
-    if hasattr(node, "end_lineno"):
-        yield node  # type: ignore[misc]
-        return
-    for child in ast.iter_child_nodes(node):
-        yield from _with_place(child)
-
-
-def _is_match(node: ast.AST) -> bool:
-    return isinstance(node, ast.Match)
-
-
-def _place_cases(tree: ast.Module, lines: list[str]) -> None:
+def _place_cases(match: ast.Match, lines: list[str]) -> None:
     """Gives each `case` the line of its keyword, which the parser does not record."""
-    for match in ast.walk(tree):
-        if not isinstance(match, ast.Match):
-            continue
-        after = last_header_line(match)
-        for case in match.cases:
-            line = case.pattern.lineno
-            while line > after + 1 and not _CASE.match(lines[line - 1]):
-                line -= 1
-            case.lineno = line  # type: ignore[attr-defined]
-            after = case.body[-1].end_lineno or line
+    after = last_header_line(match)
+    for case in match.cases:
+        line = case.pattern.lineno
+        while line > after + 1 and not _CASE.match(lines[line - 1]):
+            line -= 1
+        case.lineno = line  # type: ignore[attr-defined]
+        after = case.body[-1].end_lineno or line

@@ -40,13 +40,13 @@ class _Step:
     function: str
     frame: int
     depth: int
+    part: int
     changed: dict[str, str] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
     value: str | None = None
     raised: Raised | None = None
     branch: bool | None = None
     iteration: int | None = None
-    part: int = 0
 
     def event(self) -> Event:
         return Event(
@@ -110,6 +110,9 @@ class _Frame:
     loops: dict[int, _Turns] = field(default_factory=dict)
     comprehensions: dict[int, _Turns] = field(default_factory=dict)
     raised_at: int | None = None
+    is_lambda: bool = False
+    is_class: bool = False
+    is_generator_expression: bool = False
 
     @property
     def step_frame(self) -> "_Frame":
@@ -128,6 +131,8 @@ class Reader:
         self.recording = recording
         self.limit = limit
         self.clipped = 0
+        self.starts, self.headers = program.starts, program.headers
+        self.places = {line: (real, program.part[line]) for line, real in program.real.items()}
         self.steps: list[_Step] = []
         self.turns: list[_Turns] = []
         self.frames: dict[int, _Frame] = {}
@@ -164,13 +169,13 @@ class Reader:
             self.settle(frame, snapshot, self.program.clauses[frame.clause].hidden)
             frame.waiting = frame.step_frame.on_line
             return
-        if frame.owner is not None or frame.function.endswith(_GENERATOR):
+        if frame.owner is not None or frame.is_generator_expression:
             return
         self.settle(frame, snapshot)
         frame.clause = 0
         frame.comprehensions.clear()
-        start = self.program.starts.get(line, line)
-        if start == frame.reached or (frame.on_line and frame.function.endswith(_LAMBDA)):
+        start = self.starts.get(line, line)
+        if start == frame.reached or (frame.is_lambda and frame.on_line):
             # Another line of the same statement, or, from Python 3.12 on, the same line again:
             # `return f() or g()`. A statement that really runs again, in a loop, has a marker in
             # between.
@@ -180,7 +185,7 @@ class Reader:
         step = self.add(frame, "line", start)
         frame.waiting = frame.on_line = step
         frame.header = None
-        if start in self.program.headers:
+        if start in self.headers:
             step.branch = False
             frame.header, frame.header_at = step, start
 
@@ -231,6 +236,8 @@ class Reader:
             return
         frame = self.frames[key]
         frame.reached = 0
+        if frame.is_class and kind == RETURN:
+            frame.clause = 0  # the comprehension that ended the body is over
         clause = self.program.clauses.get(frame.clause)
         hidden = clause.hidden if clause is not None else _NOTHING
         if kind == RESUME:
@@ -238,7 +245,7 @@ class Reader:
             self.stack.append(frame)
             step = self.add(frame, "resume", line)
             frame.waiting = frame.on_line = step
-            frame.reached = self.program.starts.get(line, line)
+            frame.reached = self.starts.get(line, line)
             self.settle(frame, snapshot, hidden)
             return
         self.settle(frame, snapshot, hidden)
@@ -258,12 +265,12 @@ class Reader:
                     frame.header.branch = None
                     frame.header = None
                 frame.waiting = step
-                start = self.program.starts.get(line, line)
+                start = self.starts.get(line, line)
                 if start not in self.program.exits:  # else nothing of the statement runs any more
                     frame.reached, frame.on_line = start, step
             elif kind != UNWIND:
                 step.value = self.text(_value(extra))
-                if frame.on_line and frame.function.endswith(_LAMBDA):  # versions differ
+                if frame.is_lambda and frame.on_line:  # versions differ
                     step.line, step.part = frame.on_line.line, frame.on_line.part
         if kind != EXCEPTION and frame in self.stack:
             while self.stack.pop() is not frame:
@@ -278,6 +285,9 @@ class Reader:
         else:
             frame = _Frame(self.numbered, name, parent.depth + 1 if parent else 0)
             self.numbered += 1
+            frame.is_lambda = last_name == _LAMBDA
+            frame.is_class = last_name in self.program.classes
+            frame.is_generator_expression = last_name == _GENERATOR
             frame.waiting = self.add(frame, "call", line)
             self.settle(frame, snapshot)
             frame.waiting = None
@@ -290,8 +300,8 @@ class Reader:
         return self.program.real.get(line, line)
 
     def add(self, frame: _Frame, kind: str, line: int) -> _Step:
-        step = _Step(kind, self.real(line), frame.function, frame.number, frame.depth)
-        step.part = self.program.part.get(line, 0)
+        real, part = self.places.get(line, (line, 0))
+        step = _Step(kind, real, frame.function, frame.number, frame.depth, part)
         self.steps.append(step)
         return step
 
@@ -309,7 +319,8 @@ class Reader:
             frame.latest = _values(snapshot)
             # What a turn of a comprehension changes around it is an effect of its statement.
             turns = step is not None and step.kind == "step"
-            self.add_changes(frame, frame.step_frame.on_line if turns else step, hidden)
+            if not (frame.is_class and hidden):  # Python 3.13 shows no others meanwhile
+                self.add_changes(frame, frame.step_frame.on_line if turns else step, hidden)
         if step is not None and step.kind == "step" and frame.clause:
             for name in sorted(self.program.clauses[frame.clause].bound):
                 if name in frame.latest:

@@ -173,7 +173,7 @@ class Expressions:
 
     def text(self) -> str:
         forms = [
-            lambda: "'ab'",
+            lambda: f"f'''{{{self.number(0)}}}\n  {{{self.number(0)}}}'''",
             lambda: f"f'{{{self.number(0)}}}-{{{self.number(0)}:>3}}'",
             lambda: f"f'<{{{self.number(0)}!r}}'{self.gap()}'>'" if self.chance(0.3) else "'c'",
             lambda: f"str({self.items(1)})",

@@ -416,7 +416,14 @@ class _Writer(Expressions):
             return ["pass"]
         self.names += 1
         name = f"C{self.names}"
-        first = self.rng.choice(["size = 5", "a = 1; b = a + 1", "kind: str = 'c'"])
+        first = self.rng.choice(
+            [
+                "size = 5",
+                "a = 1; b = a + 1",
+                "kind: str = 'c'",
+                "a = 1; b = [i + 1 for i in [2, 3]]",
+            ]
+        )
         if self.chance(0.4):
             return [f"class {name}: {first}", f"o = {name}(); o.part = {self.items(1)}"]
         base = self.rng.choice(["", "(Box)", "(\n        Box,\n    )"])
