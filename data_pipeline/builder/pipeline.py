@@ -67,7 +67,7 @@ def build(options: BuildOptions, output: str | Path, *, progress: bool = True) -
     if output.exists() and not output.is_dir():
         raise BuildError(f"--output: {output}: expected a folder")
 
-    with _lock_output(output), full_disk_errors(output):
+    with full_disk_errors(output), _lock_output(output):
         if (finished := _read_finished_report(output, fingerprint)) is not None:
             return finished
         build_ = _Build(options, output, recipes[1], fingerprint, progress)
