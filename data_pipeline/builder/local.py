@@ -4,19 +4,16 @@ Makes the files that the pipelines of `stages` make, with rows in one order.
 """
 
 import contextlib
-import multiprocessing
-import os
-import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from data_pipeline.builder.deadline import BoundedWorker
 from data_pipeline.builder.groups import group_of, seed_from_json, seed_to_row
 from data_pipeline.builder.options import BuildOptions
 from data_pipeline.builder.progress import Heartbeat
@@ -47,9 +44,11 @@ from data_pipeline.seeds import Refusal, Seed, Unit
 from data_pipeline.testcases import EXPLORATION_LIMITS
 
 _FEW = 40  # files or seeds for which a second process would not pay
-_CHUNK = 16
+_PART = 32  # seeds compared with benchmarks together
+_CPU_SECONDS = 86400.0  # for one item: a source may be a long file
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+_Helper = TypeVar("_Helper")
 
 
 # ==== From sources to seeds
@@ -112,9 +111,8 @@ class _Examined:
 def _examine_all(
     seeds: Sequence[Seed], benchmarks: BenchmarkIndex | None, workers: int
 ) -> list[_Examined]:
-    parts = [seeds[start : start + 256] for start in range(0, len(seeds), 256)]
-    work = partial(_examine, benchmarks)
-    return [one for part in _map(work, parts, workers if len(parts) > 1 else 1) for one in part]
+    parts = [seeds[start : start + _PART] for start in range(0, len(seeds), _PART)]
+    return [one for part in _map(partial(_examine, benchmarks), parts, workers) for one in part]
 
 
 def _examine(benchmarks: BenchmarkIndex | None, seeds: Sequence[Seed]) -> list[_Examined]:
@@ -132,22 +130,37 @@ def _map(
     if workers == 1 or len(items) <= _FEW:
         yield from map(work, items)
         return
-    context = multiprocessing.get_context("spawn")  # not fork: this process has threads
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_end_with, initargs=(os.getpid(),)
-    ) as pool:
-        yield from pool.map(work, items, chunksize=_CHUNK)
+    processes = [BoundedWorker(partial(_return, work), _CPU_SECONDS) for _ in range(workers)]
+    with contextlib.ExitStack() as stack:
+        for process in processes:
+            stack.callback(process.close)
+        yield from _share_out(items, processes, lambda process, item: process(item))
 
 
-def _end_with(parent: int) -> None:
-    """Lets this process exit when its parent has died; it would wait for more work forever."""
+def _return(work: _Item) -> _Item:
+    return work
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+def _share_out(
+    items: Iterable[_Item], helpers: Sequence[_Helper], work: Callable[[_Helper, _Item], _Result]
+) -> Iterator[_Result]:
+    """Yields `work(helper, item)` in the order of the items; each helper works in a thread."""
+    idle: SimpleQueue[_Helper] = SimpleQueue()
+    for helper in helpers:
+        idle.put(helper)
+
+    def run(item: _Item) -> _Result:
+        helper = idle.get()
+        try:
+            return work(helper, item)
+        finally:
+            idle.put(helper)
+
+    pool = ThreadPoolExecutor(len(helpers))
+    try:
+        yield from pool.map(run, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _find_pairs(
@@ -194,23 +207,12 @@ def make_rows(seeds: Path, work: RowWork, listing: Path) -> None:
     for line in read_lines(seeds, SEEDS):
         seed = seed_from_json(line)
         groups[group_of(seed)].append(seed)
-    workers = min(work.options.workers, len(groups))
     heartbeat = Heartbeat(work.progress)
-    makers: SimpleQueue[GroupMaker] = SimpleQueue()
+    makers = [GroupMaker(work, heartbeat) for _ in range(min(work.options.workers, len(groups)))]
     with contextlib.ExitStack() as stack:
-        for _ in range(workers):
-            maker = GroupMaker(work, heartbeat)
+        for maker in makers:
             stack.callback(maker.close)
-            makers.put(maker)
-        pool = ThreadPoolExecutor(workers)
-        stack.callback(pool.shutdown, cancel_futures=True)
-
-        def write(number: str) -> dict[str, Any]:
-            maker = makers.get()
-            try:
-                return maker.write(number, groups[number])
-            finally:
-                makers.put(maker)
-
-        rows = list(pool.map(write, sorted(groups)))
+        rows = list(
+            _share_out(sorted(groups), makers, lambda maker, name: maker.write(name, groups[name]))
+        )
     write_rows(listing.with_name(f"{listing.name}-00000-of-00001.jsonl"), rows)

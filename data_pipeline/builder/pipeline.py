@@ -81,7 +81,7 @@ def build(options: BuildOptions, output: str | Path, *, progress: bool = True) -
         raise BuildError(f"--output: {output}: expected a folder")
 
     check_folder_ours("--output", output, WORK, _WRITTEN)
-    with _lock_output(output), full_disk_errors(output):
+    with full_disk_errors(output), _lock_output(output):
         if (finished := _read_finished_report(output, fingerprint)) is not None:
             return finished
         build_ = _Build(options, output, recipes[1], fingerprint, progress)

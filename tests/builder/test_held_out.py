@@ -96,6 +96,7 @@ def sources(tmp_path_factory):
     lines += [
         f"def above_{n}(xs: list[int]):\n{body.format(n=n)}    return out\n" for n in (1, 3, 5)
     ]
+    lines.append("def ends(n: int):\n    return '<|endoftext|>' * n\n")
     (folder / "module.py").write_text("\n\n".join(lines))
     return folder
 
@@ -107,7 +108,7 @@ def test_no_held_out_program_shares_a_function_with_training(sources, tmp_path):
     found = {}
     for folder in (tmp_path / ".work" / "seeds").iterdir():
         found |= {seed.id: seed.code for seed in map(seed_from_json, read_lines(folder, SEEDS))}
-    assert len(found) == 22  # with the helpers
+    assert len(found) == 23  # with the helpers
     for split, texts in programs.items():
         for line in (tmp_path / f"{split}.jsonl").open():
             row = json.loads(line)
@@ -124,3 +125,7 @@ def test_no_held_out_program_shares_a_function_with_training(sources, tmp_path):
     assert sorted(map(len, above)) == [0, 3]
     assert "share a whole function with training: 0" in (tmp_path / "report.html").read_text()
     assert report.tally.get("held out")["functions and classes"] == len(held_out)
+    # No record holds the text of a control token.
+    assert report.tally.get("records refused")["text of a control token: <|endoftext|>"] >= 2
+    for name in ("train.jsonl", "eval.jsonl", "problems.jsonl"):
+        assert "endoftext" not in (tmp_path / name).read_text()
