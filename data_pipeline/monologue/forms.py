@@ -158,7 +158,6 @@ _CONTROL: Mapping[str, Form] = {
         ("range", "after*"),
         ("after iteration {0.last}, {are}",),
     ),
-    "before turn": (("before*",), ("when the next one begins, {are}",)),
     "resumption": (("before*",), ("the steps up to here are left out; now {are}",)),
     "handled": (("handler",), ("{0.n} matches the exception",)),
     "unhandled": (("handler",), ("{0.n} does not match the exception",)),
@@ -200,7 +199,7 @@ _CALLS: Mapping[str, Form] = {
         ("returns",),
         ("the function ends here and returns {0.v}", "no line is left, and {0.v} is returned"),
     ),
-    "generator ends": (("resumes",), ("the generator {0.n} is finished",)),
+    "generator ends": (("returns",), ("the generator {0.n} ends here",)),
     "result of": (
         ("gives", "result"),
         ("{1.n} returns {0.n}, which is {1.v}", "{0.n} is {1.v}, and {1.n} returns it"),

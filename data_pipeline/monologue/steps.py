@@ -112,7 +112,7 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
 
     def _expression(self, expression: ast.expr, here: Occurrence) -> Sequence[Part]:
         match expression:
-            case ast.Constant():
+            case ast.Constant() | ast.YieldFrom():
                 return []
             case ast.Yield(value=value):
                 end = self.run.line_end(here)
@@ -165,6 +165,8 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
             return [self.say("waits", waits)]
         name = here.event.function.rpartition(".")[2]
         returns = self.claim("returns", here, name, end.value or "")
+        if self.program.is_generator(here.event.frame):
+            return [self.say("generator ends", returns)]
         inner = here.event.frame != 0
         told = self._inner_result(here, end.value) if inner else self.say("returns", returns)
         if value is None or isinstance(value, ast.Constant):
