@@ -267,7 +267,7 @@ class _Search:
         """
         made = [run for run in runs if not _is_plain(run.case)]
         questions = (f"{run.case.call} == {run.case.output}" for run in made)
-        results = self.sandbox.map_batched(
+        results = self.sandbox.map(
             expression_job(self.seed.code, question) for question in questions
         )
         wrong = {
