@@ -25,7 +25,7 @@ from data_pipeline.testcases.generation import Arguments, Maker
 from data_pipeline.testcases.kinds import infer_signature
 from data_pipeline.tracing.events import Raised
 
-_ROUND = 16  # inputs run together: one batch of the sandbox
+_ROUND = 16  # inputs tried before their outputs are compared
 _ROUNDS = 8
 _MOST_STOPPED = 2  # runs past a limit, after which the search ends
 _MOST_ARGUMENTS = 6
@@ -141,7 +141,7 @@ class _Comparison:
             f"{program.item.code.rstrip()}\n\n\n"
             f"def {_PROBE}(*a, **k):\n    return [{program.entry}(*a, **k), a, k]\n"
         )
-        return self.sandbox.map_batched((call_job(code, call) for call in calls), _ROUND)
+        return self.sandbox.map(call_job(code, call) for call in calls)
 
     def _note(self, arguments: Arguments, pair: tuple[Result, ...]) -> bool:
         """Learns from the two runs of an input; returns whether they differ."""
