@@ -74,10 +74,10 @@ class Tests:
         return [(_nodes(no), _nodes(yes)) for _, _, yes, no in self.found]
 
     def states(self, said: Condition) -> bool:
-        """Tells whether the program tests this condition, or it is one operand of a test."""
+        """Tells whether the program tests this condition or its opposite, or as an operand."""
         for real, *_ in self.found:
             parts = [real, *(real.parts if isinstance(real, Joined) else ())]
-            if any(compare_conditions(said, part, self.fits) == "same" for part in parts):
+            if any(compare_conditions(said, part, self.fits) for part in parts):
                 return True
         return False
 

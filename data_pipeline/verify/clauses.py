@@ -42,7 +42,7 @@ _IRREGULAR = {
 }  # fmt: skip
 _DETERMINERS = word_set(
     """
-    the a an its their this that these those of each any no all every such another his
+    the a an its their this these those of each any no all every such another his
     number in with as from for total current new previous resulting
     """
 )
@@ -142,7 +142,11 @@ def _forms() -> dict[str, tuple[str, str]]:
             re.search(r"[^aeiou][aeiou][^aeiouwxy]$", lemma) and len(lemma) < 5
         ) or lemma == "begin":
             stem = lemma + lemma[-1]
-        plural = lemma + ("es" if re.search(r"(s|sh|ch|x|z|o)$", lemma) else "s")
+        plural = (
+            lemma[:-1] + "ies"
+            if re.search(r"[^aeiou]y$", lemma)
+            else lemma + ("es" if re.search(r"(s|sh|ch|x|z|o)$", lemma) else "s")
+        )
         past = lemma[:-1] + "ied" if lemma.endswith("y") else stem + "ed"
         forms |= {stem + "ing": (lemma, "ing"), past: (lemma, "ed")}
         forms |= {plural: (lemma, "s"), lemma: (lemma, "base")}
@@ -261,8 +265,10 @@ def _read_part(tokens: list[Token]) -> Iterator[Clause]:
             position = end
             continue
         elif word in _CONDITIONS or _as_long_as(tokens, position):
-            end = _condition_end(tokens, position + 1)
-            taken = tuple(tokens[position + 1 : end])
+            first = position + (1 if word in _CONDITIONS else 3)
+            word = word if word in _CONDITIONS else "while"
+            end = _condition_end(tokens, first)
+            taken = tuple(tokens[first:end])
             cuts.append((position, end))
             if heads and not _leading(tokens, position):
                 index, voice, _, _ = heads[-1]
@@ -366,6 +372,8 @@ def _clause(
 ) -> Clause:  # fmt: skip
     free = lambda i: not any(low <= i < high for low, high in cuts)  # noqa: E731
     before = [tokens[i] for i in range(start, at) if free(i)]
+    if voice == "passive":
+        before = _last_subject(before)
     after = [tokens[i] for i in range(at + 1, end) if free(i)]
     negated = any(token.lower in ("not", "never", "cannot", "without") for token in before) or any(
         token.lower.endswith("n't") for token in before
@@ -374,6 +382,14 @@ def _clause(
     lemma = lemma_of(tokens[at].lower) or ""
     return Clause(lemma, subject, _slots(after), voice == "passive", negated, condition, marker,
                   _join(tokens[start:end]))  # fmt: skip
+
+
+def _last_subject(tokens: list[Token]) -> list[Token]:
+    """Returns the subject of a passive verb: what stands after the last comma, but in lists."""
+    commas = [i for i, token in enumerate(tokens) if token.text == ","]
+    if not commas or any(token.lower in ("and", "or") for token in tokens[commas[-1] :]):
+        return tokens
+    return tokens[commas[-1] + 1 :]
 
 
 _SKIPPED = word_set(
@@ -391,12 +407,18 @@ def _bare(
     return Clause("", Phrase(tuple(rest)), {}, False, False, condition, marker, _join(tokens))
 
 
+_HOLDING = word_set("specified defined found present contained provided stored given existing")
+
+
 def _slots(tokens: list[Token]) -> dict[str, Phrase]:
     """Returns role -> phrase for what follows a verb."""
     slots: dict[str, list[Token]] = {}
     role = "object"
     for token in tokens:
-        if token.kind == "word" and token.lower in _PREPOSITIONS:
+        told = slots.get(role, [])
+        if told and told[-1].lower in _HOLDING:  # "the characters specified in `chars`"
+            told.append(token)
+        elif token.kind == "word" and token.lower in _PREPOSITIONS:
             role = _PREPOSITIONS[token.lower]
             slots.setdefault(role, [])
         elif token.kind == "mark" and token.text in ",-":

@@ -64,7 +64,7 @@ def read_test(node: ast.expr) -> Condition:
                 tuple(_read_compare(chain[i], op, chain[i + 1]) for i, op in enumerate(ops)),
             )
         case ast.Call(func=ast.Attribute(value=owner, attr=method), args=args):
-            if method in ("startswith", "endswith", *_METHOD_WORDS.values()):
+            if method in ("startswith", "endswith", *METHOD_WORDS.values()):
                 given = ast.unparse(args[0]) if args else None
                 return Test(method, ast.unparse(owner), given)
         case ast.Call(func=ast.Name(id="isinstance"), args=[value, kind]):
@@ -131,7 +131,7 @@ def _read_equal(left: ast.expr, right: ast.expr, one: str, two: str) -> Conditio
     return Test("==", one, two)
 
 
-_METHOD_WORDS = {
+METHOD_WORDS = {
     "uppercase": "isupper", "upper": "isupper", "capital": "isupper", "lowercase": "islower",
     "alphanumeric": "isalnum", "alphabetic": "isalpha", "alphabetical": "isalpha",
     "letter": "isalpha", "letters": "isalpha", "digit": "isdigit", "digits": "isdigit",
@@ -158,6 +158,8 @@ _LESS = word_set("less smaller fewer lower shorter")
 
 def read_condition(tokens: Sequence[Token]) -> Condition | None:
     """Returns the condition that words state, None if they are no simple condition."""
+    cut = next((i for i, token in enumerate(tokens) if token.lower in ("using", "via")), None)
+    tokens = tokens if cut is None else tokens[:cut]
     for word in ("or", "and"):
         places = [
             i for i, t in enumerate(tokens)
@@ -289,11 +291,11 @@ def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) 
         return Test("in", subject, Phrase())
     if content[:2] == ["equal", "to"] or content[:2] == ["same", "as"]:
         return Test("==", subject, Phrase(tuple(after[2:])))
-    if codes and len(codes) == 1 and not content:
+    if codes and len(codes) == 1 and (not content or content == ["set", "to"]):
         return _read_is(subject, codes[0])
-    names = {w for w in content if w in _METHOD_WORDS}
+    names = {w for w in content if w in METHOD_WORDS}
     if names and not codes and set(content) <= names | {"of", "string", "digits", "to"}:
-        return Test(_METHOD_WORDS[sorted(names)[0]], subject)
+        return Test(METHOD_WORDS[sorted(names)[0]], subject)
     if len(content) == 1 and content[0] in _TYPES and not codes:
         return Test("type", subject, _code(_TYPES[content[0]]))
     return None

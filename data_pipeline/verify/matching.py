@@ -4,7 +4,7 @@ import ast
 
 from data_pipeline.verify.actions import Action
 from data_pipeline.verify.clauses import Clause, Phrase
-from data_pipeline.verify.concepts import tags_of
+from data_pipeline.verify.concepts import own_tags, tags_of
 from data_pipeline.verify.phrases import PLAIN_WORDS, Code, atom_in, one_phrase, phrase_fits
 from data_pipeline.verify.wordlists import word_set
 
@@ -20,7 +20,7 @@ TALK_WORDS = PLAIN_WORDS | word_set(
 _OPPOSITES = {
     one: two
     for pair in (
-        "uppercase lowercase", "leading trailing", "first last", "ascending descending",
+        "uppercase lowercase", "leading trailing", "ascending descending",
         "left right",
         "beginning end", "start end", "maximum minimum", "largest smallest", "prefix suffix",
         "keys values", "greater less", "highest lowest", "even odd",
@@ -55,13 +55,18 @@ class Matcher:
             return self._assigns(slots, action)
         if "while" in action.roles:
             return phrase_fits(self.code, one_phrase(*slots.values()), action.node) or None
+        slots = _without_words(slots, str(action.roles.get("words", "")).split())
         if "over" in action.roles:
             fit = self._loops(slots, action)
             return fit if fit or clause.verb in ("iterate", "loop", "traverse") else None
         verdicts = [self._role_fits(role, phrase, action) for role, phrase in slots.items()]
         if all(verdict is True for verdict in verdicts):
             return True
-        if False in verdicts and True in verdicts and None not in verdicts:
+        sure = any(
+            verdict is True and role in action.roles and slots[role].atoms
+            for role, verdict in zip(slots, verdicts, strict=True)
+        )
+        if sure and False in verdicts and None not in verdicts:
             return False
         return self._opposite(slots, action)
 
@@ -93,11 +98,13 @@ class Matcher:
         value = action.roles.get(role)
         if role == "in" and value is None:
             owners = [action.roles[r] for r in ("from", "to") if r in action.roles]
-            value = owners[0] if owners else None
+            fits = [isinstance(o, ast.AST) and phrase_fits(self.code, phrase, o) for o in owners]
+            return True if True in fits else self._explained(phrase, action)
         if value is None or value == "":
             return self._explained(phrase, action)
         is_target = role == "object" and isinstance(action.node, ast.Assign | ast.AugAssign)
-        extra = None if isinstance(action.node, ast.stmt) else action.node
+        compound = hasattr(action.node, "body") and isinstance(action.node, ast.stmt)
+        extra = None if compound else action.node
         fit = phrase_fits(self.code, phrase, value, extra, exact=is_target)
         if fit is not True and role in ("object", "with") and not phrase.atoms:
             return self._explained(phrase, action) or fit
@@ -156,6 +163,8 @@ class Matcher:
         target, value = action.roles["named"], action.roles["to"]
         assert isinstance(target, ast.expr) and isinstance(value, ast.expr)
         whole = one_phrase(*slots.values())
+        if "output" in whole.words:
+            return None
         name = ast.unparse(target)
         others = [atom for atom in whole.atoms if atom != name]
         about = name in whole.atoms
@@ -187,7 +196,9 @@ class Matcher:
 
     def _opposite(self, slots: dict[str, Phrase], action: Action) -> bool | None:
         """Tells that an action is denied by the opposite of a word that explains it."""
-        known, everywhere = tags_of(action.node), tags_of(self.code.tree)
+        known, everywhere = own_tags(action.node), tags_of(self.code.tree)
+        if any({"which", "where", "that"} & set(phrase.words) for phrase in slots.values()):
+            return None
         for phrase in slots.values():
             for word in phrase.words:
                 other = _OPPOSITES.get(word)
@@ -196,6 +207,15 @@ class Matcher:
                     if all(self._in_statement(atom, action) for atom in atoms):
                         return False
         return None
+
+
+def _without_words(slots: dict[str, Phrase], known: list[str]) -> dict[str, Phrase]:
+    """Drops words that the action explains by itself: what is appended stands at the end."""
+    left = {
+        role: Phrase(tuple(token for token in phrase.tokens if token.lower not in known))
+        for role, phrase in slots.items()
+    }
+    return {role: phrase for role, phrase in left.items() if phrase}
 
 
 def _shown(action: Action) -> list[ast.AST]:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.actions import Action, list_actions
-from data_pipeline.verify.clauses import Phrase, Token
+from data_pipeline.verify.clauses import Phrase, Token, lemma_of
 from data_pipeline.verify.concepts import STRICT, tags_of
 from data_pipeline.verify.wordlists import word_set
 
 PLAIN_WORDS = word_set(
     """
-    version form
+    version form reference existing entirely corresponds corresponding respectively both it's
+    specified defined contained
     a an the it its itself their them they this that these those which whose such and or of
     for to in into from with as by on at value values variable variables element elements
     item items list lists string strings array arrays dictionary dict dictionaries number
@@ -50,7 +51,7 @@ _TYPE_WORDS = {
     "list": "list", "dictionary": "dict", "string": "str", "integer": "int", "tuple": "tuple",
     "boolean": "bool", "float": "float", "array": "list", "dict": "dict", "number": "int",
 }  # fmt: skip
-_MUTATORS = word_set(
+MUTATORS = word_set(
     """
     append extend insert remove pop clear sort reverse update popitem setdefault add discard
     """
@@ -152,7 +153,7 @@ def _bound(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
             for target in targets:
                 yield from _targets(target, None)
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if (
-            method in _MUTATORS
+            method in MUTATORS
         ):
             yield name, None
 
@@ -232,13 +233,33 @@ def _words_fit(code: Code, phrase: Phrase, node: ast.AST, explained: list[ast.AS
             if real != _TYPE_WORDS[word] and word == phrase.words[-1] and word != "number":
                 return None
         elif word in STRICT and word not in _LOOSE:
-            if not any(word in tags_of(part) for part in explained) and word not in names:
+            if not _is_explained(word, explained) and word not in names:
                 return None
-        elif word in PLAIN_WORDS or word in names or word in STRICT:
+        elif (
+            word in PLAIN_WORDS
+            or word in names
+            or word in STRICT
+            or (word in _DONE and any(_DONE[word] in action.verbs for action in code.actions))
+        ):
             continue
-        elif not any(word in tags_of(part) for part in explained):
+        elif not _is_explained(word, explained):
             return None
     return True
+
+
+def _is_explained(word: str, nodes: list[ast.AST]) -> bool:
+    lemma = lemma_of(word)
+    return any(word in tags_of(node) or lemma in tags_of(node) for node in nodes)
+
+
+_DONE = {
+    "insertion": "insert", "removal": "remove", "sorting": "sort", "reversal": "reverse",
+    "deletion": "delete", "stripping": "strip", "replacement": "replace",
+    "concatenation": "concatenate",
+    "iteration": "iterate", "splitting": "split", "joining": "join", "popping": "pop",
+    "removing": "remove", "appending": "append", "reversing": "reverse", "replacing": "replace",
+    "conversion": "convert", "replacements": "replace", "padding": "pad", "slicing": "slice",
+}  # fmt: skip
 
 
 def _is_changed(code: Code, node: ast.AST) -> bool:
