@@ -1,6 +1,7 @@
 """Judges the clauses of a sentence that describes code against the actions of the program."""
 
 import ast
+import dataclasses
 from collections.abc import Iterator
 
 from data_pipeline.verify.actions import Action
@@ -20,11 +21,14 @@ from data_pipeline.verify.wordlists import word_set
 
 _GENERIC = word_set(
     """
-    try attempt perform process handle ensure operate work execute contain include catch output keep
+    try attempt perform process handle ensure operate work execute contain include catch output
+    keep
     """
 )
 _LOOPING = word_set("continue loop run iterate repeat enter")
-_COUNTED = TALK_WORDS | word_set("times appear appears occur occurs number many occurrences")
+_COUNTED = TALK_WORDS | word_set(
+    "specified modified times appear appears occur occurs number many occurrences"
+)
 _CREATING = word_set("create construct build modify update make store use define initialize")
 _CHECKS = word_set("check determine verify test evaluate examine ensure compare")
 
@@ -48,6 +52,8 @@ class ClauseJudge:
         if clause.verb in _CHECKS and clause.marker in ("if", "whether", ""):
             return self._judge_check(clause)
         regions: list[tuple[Region, Region]] | None = None
+        if clause.verb in _GENERIC and clause.marker == "whether" and self._is_based_on(clause):
+            return ""
         if clause.verb in _LOOPING and clause.marker in ("while", "until"):
             return self._judge_loop(clause)
         if clause.verb == "count":
@@ -65,6 +71,7 @@ class ClauseJudge:
             return "" if self._is_talk(clause) or self._is_based_on(clause) else None
         if clause.negated:
             return None
+        clause = self._without_echo(clause)
         self.created = clause.verb in _CREATING
         if self.created and self._is_talk(clause):
             return ""
@@ -104,6 +111,19 @@ class ClauseJudge:
                 return CONFIRMED
         return self._judge_action(clause, None)
 
+    def _without_echo(self, clause: Clause) -> Clause:
+        """Drops ", which is an empty string" from a clause that stands under that condition."""
+        given = clause.slots.get("object")
+        told = self.condition
+        if given is None or not isinstance(told, Test) or told.name != "empty" or not told.positive:
+            return clause
+        match [token.lower for token in given.tokens[-5:]]:
+            case [_, "which", "is", "an", "empty"] | ["which", "is", "an", "empty", _]:
+                cut = next(i for i, token in enumerate(given.tokens) if token.lower == "which")
+                slots = {**clause.slots, "object": Phrase(given.tokens[:cut])}
+                return dataclasses.replace(clause, slots=slots)
+        return clause
+
     def _said(self, clause: Clause) -> Condition | None:
         """Returns the condition that a clause stands under, also "if it is" and "otherwise"."""
         words = [token.lower for token in clause.condition]
@@ -141,6 +161,8 @@ class ClauseJudge:
 
     def _judge_check(self, clause: Clause) -> str | None:
         said = read_condition(clause.condition) if clause.condition else _presence(clause)
+        if clause.negated and clause.condition:
+            return self._judge_missing_check(said)
         if said is None:
             if not clause.condition and not clause.slots:
                 return "" if self._is_talk(clause) else None
@@ -149,6 +171,15 @@ class ClauseJudge:
         if self.tests.states(self.condition) or self._value_states(said):
             return CONFIRMED
         return None
+
+    def _judge_missing_check(self, said: Condition | None) -> str | None:
+        """Judges "does not check if the list is empty"."""
+        if said is None:
+            return None
+        if self.tests.states(said):
+            self.truth = "the program tests it"
+            return CONTRADICTED
+        return CONFIRMED
 
     def _value_states(self, said: Condition) -> bool:
         """Tells whether an expression of the program has the condition as its value."""

@@ -20,17 +20,16 @@ _TOKEN = re.compile(
 )
 _VERBS = word_set(
     """
-    accumulate add adjust append apply arrange assign attempt begin break build calculate
-    call capitalize catch center change check clear combine compare compute concatenate
-    construct contain continue convert copy count create cut decrease decrement define
-    delete determine discard divide double drop eliminate end ensure enter evaluate examine
-    exit extend extract filter find format generate get give go handle ignore include
-    increase increment initialize insert invoke iterate join keep locate loop make merge
-    modify move multiply negate obtain omit order output pad partition perform pop prepend
-    print process produce push put raise reduce remove repeat replace retrieve return
-    reverse run save scan search select separate set skip slice sort split start stop store
-    strip substitute subtract sum swap take terminate test transform traverse trim truncate
-    try update use utilize verify yield
+    accumulate add adjust append apply arrange assign attempt begin break build calculate call
+    capitalize catch center change check clear combine compare compute concatenate construct
+    contain continue convert copy count create cut decrease decrement define delete determine
+    discard divide double drop eliminate end ensure enter evaluate examine exit extend extract
+    filter find format generate get give go handle ignore include increase increment initialize
+    insert invoke iterate join keep locate loop make merge modify move multiply negate obtain
+    omit order output pad partition perform pop prepend print process produce push put raise
+    reduce remove repeat replace retrieve return reverse run save scan search select separate
+    set skip slice sort split start stop store strip substitute subtract sum swap take terminate
+    test transform traverse trim truncate try update use utilize verify yield
     """
 )
 _IRREGULAR = {
@@ -42,8 +41,8 @@ _IRREGULAR = {
 }  # fmt: skip
 _DETERMINERS = word_set(
     """
-    the a an its their this these those of each any no all every such another his
-    number in with as from for total current new previous resulting
+    the a an its their this these those of each any no all every such another his number in with
+    as from for total current new previous resulting
     """
 )
 _BEFORE_BASE = word_set(
@@ -138,9 +137,7 @@ def _forms() -> dict[str, tuple[str, str]]:
     forms: dict[str, tuple[str, str]] = {}
     for lemma in _VERBS:
         stem = lemma[:-1] if lemma.endswith("e") else lemma
-        if (
-            re.search(r"[^aeiou][aeiou][^aeiouwxy]$", lemma) and len(lemma) < 5
-        ) or lemma == "begin":
+        if re.fullmatch(r"[^aeiou]+[aeiou][^aeiouwxy]|begin", lemma):  # strip: stripping
             stem = lemma + lemma[-1]
         plural = (
             lemma[:-1] + "ies"
@@ -360,8 +357,8 @@ def _object_end(tokens: Sequence[Token], at: int, end: int, following: str | boo
 
 _JOINING = word_set(
     """
-    and then , it which that by to while also finally simply but or function the this will
-    does not can we thereby effectively thus before after when they would should
+    and then , it which that by to while also finally simply but or function the this will does
+    not can we thereby effectively thus before after when they would should
     """
 )
 
@@ -394,8 +391,8 @@ def _last_subject(tokens: list[Token]) -> list[Token]:
 
 _SKIPPED = word_set(
     """
-    , and then it which that by to also finally simply but function first next will does not
-    - this is are be was were we can would after while i.e. lastly been being the a an
+    where , and then it which that by to also finally simply but function first next will does
+    not - this is are be was were we can would after while i.e. lastly been being the a an
     """
 )
 

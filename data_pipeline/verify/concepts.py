@@ -87,8 +87,8 @@ STRICT = frozenset(
               " front beginning start end sides"]).split()
 ) - word_set(
     """
-    number string list integer tuple dictionary set characters character item value key pair
-    order each all index any position case type valid single combined
+    key-value number string list integer tuple dictionary set characters character item value
+    key pair order each all index any position case type valid single combined
     """
 )  # fmt: skip
 

@@ -148,8 +148,8 @@ _TYPES = {
 _FILLER = word_set(
     """
     a an the entirely only all both of solely already currently completely fully just itself
-    still exactly strictly in case character characters consisting consists form also either
-    any actually composed made up entire key value one element item given english
+    still exactly strictly case character characters consisting consists form also either any
+    actually composed made up entire key value one element item given english
     """
 )
 _MORE = word_set("greater larger more bigger higher longer")
@@ -186,9 +186,9 @@ def _read_joined(tokens: Sequence[Token], word: str, places: list[int]) -> Condi
 
 _COPULAS = word_set(
     """
-    is are was were equals exceeds matches contains has have starts begins ends exists
-    appears consists includes does do doesn't isn't can match matched lacks differs differ
-    had be contain start end evaluates comes occurs
+    is are was were equals exceeds matches contains has have starts begins ends exists appears
+    consists includes does do doesn't isn't can match matched lacks differs differ had be
+    contain start end evaluates comes occurs
     """
 )  # fmt: skip
 
@@ -287,6 +287,10 @@ def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) 
         return Test("in", subject, _after(rest, "in"))
     if content and content[0] in ("present", "found") and "in" in words:
         return Test("in", subject, _after(rest, "in"))
+    if content[:1] == ["at"] and content[1:3] in (["beginning", "of"], ["start", "of"]):
+        return Test("startswith", _after(rest, "of"), subject)
+    if content[:3] == ["at", "end", "of"]:
+        return Test("endswith", _after(rest, "of"), subject)
     if content in (["present"], ["found"]):
         return Test("in", subject, Phrase())
     if content[:2] == ["equal", "to"] or content[:2] == ["same", "as"]:

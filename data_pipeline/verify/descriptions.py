@@ -42,6 +42,9 @@ _EMPTY_TALK = re.compile(
     re.I,
 )  # fmt: skip
 
+_SECOND_PAIR = re.compile(  # "replaces "a" with "b" and "c" with "d""
+    r"(\bwith (?:`[^`]+`|\"[^\"]*\")),? and ((?:`[^`]+`|\"[^\"]*\") with )"
+)
 _GLOSS = re.compile(  # "(like punctuation, …)", "(digit)", "(0-9)": explains a word, says no more
     r" \((?:i\.e\., |e\.g\.,? |like |such as |both )?(?:(?!not\b|or\b)[a-z]+(?:,? (?:and|or"
     r"|etc\.?|[a-z]+)){0,4}|\w-\w(?:, \w-\w)*"
@@ -56,6 +59,7 @@ def read_description(run: Replay, sentence: str, focus: ast.stmt | None = None) 
     """
     text = _MARKUP.sub("", sentence.replace("**", ""), count=1).strip()
     text = _GLOSS.sub("", text).replace("when divided by", "divided by")
+    text = _SECOND_PAIR.sub(r"\1 and replaces \2", text)
     return _reader_of(run).read(text, focus)
 
 

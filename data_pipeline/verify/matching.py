@@ -10,11 +10,13 @@ from data_pipeline.verify.wordlists import word_set
 
 TALK_WORDS = PLAIN_WORDS | word_set(
     """
-    first finally next lastly afterwards otherwise specifically additionally here how works
-    breakdown what purpose designed goal following operations as which means effectively
-    essentially also result therefore thus once completed done finished after before loop
-    case both cases series different another example how until as such way order based
-    depending simple certain
+    specific various several transformations transformation formatting manipulation sequence
+    manipulations replacements determined consonant content formed made obtained produced
+    created constructed called where first finally next lastly afterwards otherwise specifically
+    additionally here how works breakdown what purpose designed goal following operations as
+    which means effectively essentially also result therefore thus once completed done finished
+    after before loop case both cases series different another example how until as such way
+    order based depending simple certain
     """
 )
 _OPPOSITES = {
@@ -46,7 +48,7 @@ class Matcher:
         """Tells whether an action does what a clause says."""
         if "method" in action.roles:
             return self._uses_method(clause, action)
-        if not self._subject_fits(clause, action):
+        if not self._subject_fits(clause, action) or _overstates(clause, action):
             return None
         slots = dict(clause.slots)
         if clause.passive:
@@ -90,7 +92,10 @@ class Matcher:
             slots["object"] = one_phrase(clause.subject, slots.get("object"))
         for role, phrase in slots.items():
             value = action.roles.get(role)
-            if isinstance(value, ast.AST) and any(atom_in(atom, value) for atom in phrase.atoms):
+            if "named" in action.roles and isinstance(value, ast.AST):
+                if ast.unparse(value) in phrase.atoms:
+                    return True
+            elif isinstance(value, ast.AST) and any(atom_in(atom, value) for atom in phrase.atoms):
                 return True
         return False
 
@@ -121,13 +126,19 @@ class Matcher:
         if "in" in slots:
             slots.pop("over", None)
         over = one_phrase(*slots.values())
-        extra = action.node if isinstance(action.node, ast.comprehension) else None
-        fit = phrase_fits(self.code, over, source, extra)
         named = all(atom_in(atom, target) or atom_in(atom, source) for atom in turning.atoms)
         if not named:
             return None
         words = Phrase(tuple(token for token in turning.tokens if token.kind == "word"))
         known = ast.Tuple([target, source], ast.Load())
+        behind = [
+            value
+            for part in ast.walk(source) if isinstance(part, ast.Name)
+            for value in self.code.definitions.get(part.id, ())[:2]
+        ]  # fmt: skip
+        in_comprehension = isinstance(action.node, ast.comprehension)
+        extra = action.node if in_comprehension else ast.Tuple(behind, ast.Load())
+        fit = phrase_fits(self.code, over, source, extra)
         if phrase_fits(self.code, words, known) is not True:
             return None
         return fit
@@ -153,6 +164,9 @@ class Matcher:
         if not all(self._in_statement(atom, action) for atom in rest):
             return None
         whole = any("." in a.split("(")[0] or "(" in a.removesuffix("()") for a in named)
+        called = ast.unparse(call)
+        if whole and any(a.removeprefix(".") in called for a in named):
+            whole = False
         if whole and not any(self._in_statement(a, action) for a in named):
             return None
         words = Phrase(tuple(t for t in phrase.tokens if t.kind == "word"))
@@ -207,6 +221,17 @@ class Matcher:
                     if all(self._in_statement(atom, action) for atom in atoms):
                         return False
         return None
+
+
+def _overstates(clause: Clause, action: Action) -> bool:
+    """Tells whether "all occurrences" is said of a call that takes one away."""
+    words = {w for phrase in (clause.subject, *clause.slots.values()) for w in phrase.words}
+    match action.node:
+        case ast.Call(func=ast.Attribute(attr="remove" | "pop")):
+            return bool({"all", "every", "any"} & words) and bool(
+                {"occurrences", "instances"} & words
+            )
+    return False
 
 
 def _without_words(slots: dict[str, Phrase], known: list[str]) -> dict[str, Phrase]:

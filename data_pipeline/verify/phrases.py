@@ -14,35 +14,34 @@ from data_pipeline.verify.wordlists import word_set
 
 PLAIN_WORDS = word_set(
     """
-    version form reference existing entirely corresponds corresponding respectively both it's
-    specified defined contained
-    a an the it its itself their them they this that these those which whose such and or of
-    for to in into from with as by on at value values variable variables element elements
-    item items list lists string strings array arrays dictionary dict dictionaries number
-    numbers integer integers int character characters char chars letter word words result
-    results output outputs input inputs given specified resulting corresponding current name
-    names called named key keys pair pairs key-value index position indices function method
-    methods built-in operator operators operation operations python loop loops iteration
-    iterations parameter parameters argument arguments type types object objects data
+    single back version form reference existing entirely corresponds corresponding respectively
+    both it's specified defined contained a an the it its itself their them they this that these
+    those which whose such and or of for to in into from with as by on at value values variable
+    variables element elements item items list lists string strings array arrays dictionary dict
+    dictionaries number numbers integer integers int character characters char chars letter word
+    words result results output outputs input inputs given specified resulting corresponding
+    current name names called named key keys pair pairs key-value index position indices
+    function method methods built-in operator operators operation operations python loop loops
+    iteration iterations parameter parameters argument arguments type types object objects data
     variable content contents entry entries condition conditions expression line lines code
-    block statement body text sequence tuple tuples set sets flag counter collection
-    sub-list substring substrings sublist each every all any some one new if then else when
-    now again also simply just finally first step steps following is are be was were been
-    will being has have had so i.e. e.g. i e g using based upon within inside during through
-    over while until after whole entire provided found present processed constructed final
-    previously earlier containing accordingly boolean float same respective associated
-    particular single current both itself keyword clause case built store stored purpose
-    dictionary's list's string's otherwise individual only separate multiple there together
-    back up down off does do exists exist met true executed determined equal keep keeping
-    track total count running initial initially part parts slice slicing portion character's
-    digit's occurrences occurrence instance instances various range ranging ranges
-    comprehension once nested outer inner for-loop while-loop non-inclusive exclusive
-    inclusive certain separator delimiter placed added joining
+    block statement body text sequence tuple tuples set sets flag counter collection sub-list
+    substring substrings sublist each every all any some one new if then else when now again
+    also simply just finally first step steps following is are be was were been will being has
+    have had so i.e. e.g. i e g using based upon within inside during through over while until
+    after whole entire provided found present processed constructed final previously earlier
+    containing accordingly boolean float same respective associated particular single current
+    both itself keyword clause case built store stored purpose dictionary's list's string's
+    otherwise individual only separate multiple there together back up down off does do exists
+    exist met true executed determined equal keep keeping track total count running initial
+    initially part parts slice slicing portion character's digit's occurrences occurrence
+    instance instances various range ranging ranges comprehension once nested outer inner
+    for-loop while-loop non-inclusive exclusive inclusive certain separator delimiter placed
+    added joining
     """
 ) - {"first"}  # fmt: skip
 _LOOSE = word_set(
     """
-    all each every any length total count number part parts slice slicing portion
+    remaining all each every any length total count number part parts slice slicing portion
     occurrences occurrence range word words letter lines line start
     """
 )  # fmt: skip
@@ -226,7 +225,7 @@ def _words_fit(code: Code, phrase: Phrase, node: ast.AST, explained: list[ast.AS
         if word in _CHANGED:
             if not _is_changed(code, node):
                 return None
-        elif word == "original":
+        elif word in ("original", "unchanged"):
             if _is_rebound(code, node):
                 return None
         elif word in _TYPE_WORDS and not phrase.atoms and real not in (None, "?"):

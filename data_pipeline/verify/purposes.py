@@ -14,11 +14,10 @@ _WISHES = word_set(
 )
 _HEDGES = word_set(
     """
-    we want need that will be to should must may can might where which whose at used for specified
-    expected represents representing containing contain contains us has its used it into manipulate
-    manipulated search operate operated desired not modify determines indicates integer
-    prefix suffix
-    english alphabet special
+    we want need that will be to should must may can might where which whose at used for
+    specified expected represents representing containing contain contains us has its used it
+    into manipulate manipulated search operate operated desired not modify determines indicates
+    integer prefix suffix english alphabet special
     """
 )
 _PLACES = word_set("index position location")

@@ -17,6 +17,12 @@ _TAKES = re.compile(
     r"|expects)"
     r"(?: in)? (?P<rest>.*)$", re.I | re.S,
 )  # fmt: skip
+_EXPECTED = re.compile(
+    r"^(?:the )?(?:input|parameter|argument)? ?`(?P<name>\w+)`(?: (?:parameter|argument|list"
+    r"|string|dictionary))?"
+    r" (?:is (?:also )?expected to be|must be|should be|is assumed to be)"
+    r" (?P<rest>an? .*)$", re.I | re.S,
+)  # fmt: skip
 _NUMBER = re.compile(
     r"^(?:exactly |a )?(?P<number>one|two|three|four|five|six|single) (?:\w+ )?(?:parameter"
     r"|argument|input)s?\b",
@@ -48,14 +54,14 @@ _OF = {
 }  # fmt: skip
 _EASY = word_set(
     """
-    a an the which is are of and or that any be can will expected input inputs as parameter
-    parameters argument arguments one two three four five six single both called named list
-    lists string strings expects function also it representing string's numeric given some
-    it's takes its specified to i e containing contains may contain numbers elements values
-    want we process manipulate manipulated processed list's string expected also, always
-    other various on operates operations operate performed perform performing operation
-    using used this these value variable searched analyzed check checked modify modified
-    modifying count processing provided data text such integer integers dictionary
+    referred a an the which is are of and or that any be can will expected input inputs as
+    parameter parameters argument arguments one two three four five six single both called named
+    list lists string strings expects function also it representing string's numeric given some
+    it's takes its specified to i e containing contains may contain numbers elements values want
+    we process manipulate manipulated processed list's string expected also, always other
+    various on operates operations operate performed perform performing operation using used
+    this these value variable searched analyzed check checked modify modified modifying count
+    processing provided data text such integer integers dictionary
     """
 )  # fmt: skip
 
@@ -78,6 +84,11 @@ def read_signature(run: Replay, code: Code, sentence: str) -> SignatureReading |
     if match := _BULLET.match(sentence):
         if match["name"] in code.parameters:
             return _read_descriptor(run, match["name"], match["rest"].rstrip(")"), "")
+        return None
+    if match := _EXPECTED.match(sentence):
+        if match["name"] in code.parameters:
+            told = match["rest"] if " must " in match[0] else "expected to be " + match["rest"]
+            return _read_descriptor(run, match["name"], told, "")
         return None
     match = _TAKES.match(sentence)
     if match is None or code.function is None:
@@ -151,7 +162,7 @@ def _read_descriptor(run: Replay, name: str, words: str, rest: str) -> Signature
     if spoken is not None and real is not None:
         good = has_type(real[0], TYPES[spoken])
         truth = f"`{name}` is a {type(real[0]).__name__}"
-        if good or not re.search(r"\bor\b|\bany\b|\bcan\b", words):
+        if good or not (_HEDGE.search(words) or _alike(real[0], TYPES[spoken])):
             claims.append(judged(f"`{name}` is a {spoken}", good, truth))
         inner = re.search(r"\b(?:list|tuple|array|set) of (\w+)", words)
         if good and inner and not re.search(r"\bor\b", words) and (of := _OF.get(inner[1].lower())):
@@ -172,6 +183,14 @@ _HEAD = re.compile(
     r"|in|containing"
     r"|representing|for|used|with|from|as|and|or|named|called|`))", re.I
 )  # fmt: skip
+
+
+_HEDGE = re.compile(r"\b(?:or|any|can|may|expected|should|assumed)\b", re.I)
+
+
+def _alike(value: object, kind: str) -> bool:
+    """Tells whether people use one type's name for the other: 0 for a boolean, 3 for a float."""
+    return isinstance(value, int | float) and kind in ("bool", "int", "float")
 
 
 def _head_type(words: str) -> str | None:
