@@ -22,11 +22,13 @@ from data_pipeline.verify.backward_wording import (
     CUTS,
     EQUATION,
     EXAMPLE,
+    FILLERS,
     GIVES,
     GOAL,
     IF,
     INPUT,
     LENGTH,
+    LISTED,
     MARKUP,
     MEMBERS,
     NECESSARY,
@@ -156,7 +158,8 @@ class _Lines:
         for read in readers:
             claims = read(piece, choice)
             if claims is not None:
-                return self._without_witness(piece, claims)
+                held = read == self._members and claims and claims[0].verdict == CONFIRMED
+                return claims if held else self._without_witness(piece, claims)
         return [] if self._states_nothing(piece) else None
 
     def _without_witness(self, piece: str, claims: list[JudgedClaim]) -> list[JudgedClaim] | None:
@@ -200,18 +203,14 @@ class _Lines:
             piece,
             flags=re.I,
         )
+        if (whole := LISTED.fullmatch(text)) and whole["name"] in self.witness.arguments:
+            claim = self._assigned(whole, choice)
+            return None if claim is None else [claim]
         found = list(ASSIGNED.finditer(text))
         if not found:
             return None
         left = ASSIGNED.sub(" ", text)
-        if re.sub(
-            r"[\s,.;()]|\b(?:and|as|the|input|inputs|list|string|value|values|of|with"
-            r"|respectively|is|are|parameter|index|original|for|simplest|case|element|then|both"
-            r"|here|thus|will|e\.g\.?|we|can|choose|to)\b",
-            "",
-            left,
-            flags=re.I,
-        ):
+        if FILLERS.sub("", left):
             return None
         claims = []
         for match in found:
@@ -222,8 +221,9 @@ class _Lines:
         return claims
 
     def _assigned(self, match: re.Match[str], choice: bool) -> JudgedClaim | None:
-        name = match["name"] or match["bare"] or match["name2"]
-        told = match["told"] or match["told2"]
+        named = match.groupdict()
+        name = named["name"] or named.get("bare") or named.get("name2") or ""
+        told = named["told"] or named.get("told2")
         real = self.witness.arguments.get(name)
         value = _literal(told)
         if real is None or value is None:
@@ -413,7 +413,7 @@ class _Lines:
 
     def _constraint(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
         """Reads "the list must contain the keys `1` and `2`", "`text` must start with "ab""."""
-        if COUNTED.search(piece):
+        if COUNTED.search(piece) or not re.search(r"\b[a-z]{2,}\b", re.sub(r"`[^`]*`", "", piece)):
             return None
         plain = NECESSARY.sub(lambda m: PRESENT[m["verb"].lower()], TAIL.sub("", piece), count=1)
         condition = read_condition(read_tokens(plain))
@@ -421,6 +421,8 @@ class _Lines:
         if holds is None:
             return None
         of_output = bool(re.search(r"\b(?:output|result)\b", piece))
+        if not holds and of_output and self.witness.may_speak_of_part(condition):
+            return None
         if not holds and (choice or (not of_output and not NECESSITY.search(piece))):
             return None
         subject = Phrase(tuple(read_tokens("output"))) if of_output else Phrase()

@@ -31,8 +31,9 @@ CUTS = re.compile(
 OPEN = re.compile(
     r"^(?:(?:this|it|which|that) (?:means|implies|indicates|suggests) (?:that )?|therefore,? "
     r"|thus,? |hence,? |so,? |here,? |then,? "
-    r"|since |because |as |we (?:can )?(?:deduce|infer|know|see|conclude) (?:that )?|in other"
-    r" words,? |this |and |finally,? |we have:? )+",
+    r"|since |because |as |we (?:can )?(?:deduce|infer|know|see|conclude) (?:that )?|from this,? "
+    r"|(?:for example|for instance),? (?=we can )|the simplest (?:case|way) is to (?=assume)"
+    r"|in other words,? |this |and |finally,? |we have:? )+",
     re.I,
 )
 REASON = re.compile(
@@ -106,12 +107,20 @@ LINK = (
     r"(?: (?:equal to|exactly|the|an?|string|list|number|integer|value|dictionary|array|character"
     r"|substring|be|set to))*\s*"
 )
+FILLERS = re.compile(
+    r"[\s,.;()]|\b(?:and|as|the|input|inputs|list|string|value|values|of|with|respectively|is|are"
+    r"|parameter|index|original|for|simplest|case|element|then|both|here|thus|will|e\.g\.?|we|can"
+    r"|choose|to|position|number|prefix|suffix|text|dictionary|array|separator|delimiter|character"
+    r"|integer|substring)\b",
+    re.I,
+)
+LISTED = re.compile(r"(?P<name>\w+) = (?P<told>[\[{(].*[\]})])")
 ASSIGNED = re.compile(
     r"(?:`(?P<name>\w+)`|\b(?P<bare>[a-z_]\w*)(?= = ))" + LINK + TOLD
     + r"|`(?P<name2>\w+) = (?P<told2>[^`]+)`", re.I,
 )  # fmt: skip
 ASSUME = re.compile(
-    r"^(?:if|suppose|assuming|say|let's assume)(?: we)?(?: assume| set| choose| take| let|"
+    r"^(?:if|suppose|assuming|say|assume|let's assume)(?: we)?(?: assume| set| choose| take| let|"
     r" have)?(?: that)?\s*"
     r"(?:`(?P<name>\w+)`" + LINK + r"|`(?P<bare>\w+) = (?=[^`]+`))" + r"(?P<told>`[^`]+`|[^`]+`"
         r"|\"[^\"]*\"|'[^']*'|-?\d+(?:\.\d+)?)(?P<rest>.*)$",

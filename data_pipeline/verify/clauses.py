@@ -375,10 +375,18 @@ def _clause(
     negated = any(token.lower in ("not", "never", "cannot", "without") for token in before) or any(
         token.lower.endswith("n't") for token in before
     )
-    subject = Phrase(tuple(t for t in before if t.lower not in _SKIPPED))
+    subject = Phrase(tuple(
+        token for place, token in enumerate(before)
+        if token.lower not in _SKIPPED and not _is_adverb(before, place)
+    ))  # fmt: skip
     lemma = lemma_of(tokens[at].lower) or ""
     return Clause(lemma, subject, _slots(after), voice == "passive", negated, condition, marker,
                   _join(tokens[start:end]))  # fmt: skip
+
+
+def _is_adverb(tokens: list[Token], at: int) -> bool:
+    """Tells "it first checks" from "the first item"."""
+    return tokens[at].lower == "first" and (not at or tokens[at - 1].lower != "the")
 
 
 def _last_subject(tokens: list[Token]) -> list[Token]:
@@ -391,7 +399,7 @@ def _last_subject(tokens: list[Token]) -> list[Token]:
 
 _SKIPPED = word_set(
     """
-    where , and then it which that by to also finally simply but function first next will does
+    where , and then it which that by to also finally simply but function next will does
     not - this is are be was were we can would after while i.e. lastly been being the a an
     """
 )

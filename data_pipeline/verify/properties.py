@@ -180,7 +180,7 @@ def read_filter(run: Replay, code: Code, tests: Tests, sentence: str) -> Found |
             action for action in code.actions if action.verbs & _KEEPING and action.node in kept
         ]
         lost = not any(
-            action.node in dropped and action.verbs & _KEEPING for action in code.actions
+            action.node in dropped - kept and action.verbs & _KEEPING for action in code.actions
         )
         filtering = any(
             isinstance(node, ast.ListComp | ast.GeneratorExp | ast.comprehension) for node in kept
