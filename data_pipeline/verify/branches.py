@@ -73,9 +73,11 @@ class Tests:
         """Returns the regions of an "otherwise" whose condition is not told."""
         return [(_nodes(no), _nodes(yes)) for _, _, yes, no in self.found]
 
-    def states(self, said: Condition) -> bool:
+    def states(self, said: Condition, within: Region | None = None) -> bool:
         """Tells whether the program tests this condition or its opposite, or as an operand."""
-        for real, *_ in self.found:
+        for real, node, *_ in self.found:
+            if within is not None and node not in within:
+                continue
             parts = [real, *(real.parts if isinstance(real, Joined) else ())]
             if any(compare_conditions(said, part, self.fits) for part in parts):
                 return True

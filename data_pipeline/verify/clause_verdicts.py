@@ -33,12 +33,19 @@ _CREATING = word_set("create construct build modify update make store use define
 _CHECKS = word_set("check determine verify test evaluate examine ensure compare")
 
 
+def _focused(focus: ast.stmt) -> frozenset[ast.AST]:
+    """Returns what a step at a statement may speak of; at a `def` line no statement has run yet."""
+    if isinstance(focus, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return frozenset()
+    return frozenset(ast.walk(focus))
+
+
 class ClauseJudge:
     """Judges the clauses of one sentence in order; remembers their condition."""
 
     def __init__(self, code: Code, tests: Tests, matcher: Matcher, focus: ast.stmt | None):
         self.code, self.tests, self.matcher = code, tests, matcher
-        self.focus = None if focus is None else frozenset(ast.walk(focus))
+        self.focus = None if focus is None else _focused(focus)
         self.condition: Condition | None = None
         self.asked: Condition | None = None  # by the latest "checks if"
         self.truth: str | None = None
@@ -168,7 +175,7 @@ class ClauseJudge:
                 return "" if self._is_talk(clause) else None
             return None if clause.condition else self._judge_action(clause, None)
         self.condition = self.asked = self._resolved(said)
-        if self.tests.states(self.condition) or self._value_states(said):
+        if self.tests.states(self.condition, self.focus) or self._value_states(said):
             return CONFIRMED
         return None
 
@@ -187,6 +194,8 @@ class ClauseJudge:
 
     def _values(self) -> Iterator[Action]:
         for action in self.code.actions:
+            if self.focus is not None and action.node not in self.focus:
+                continue
             if "return" in action.verbs and isinstance(action.roles.get("object"), ast.expr):
                 yield action
 

@@ -201,7 +201,7 @@ def _read_one(tokens: Sequence[Token]) -> Condition | None:
     words = [token.lower for token in rest]
     negative = any(w in ("not", "no", "doesn't", "isn't", "lacks", "neither") for w in words)
     rest = [t for t in rest if t.lower not in ("not", "no", "does", "do", "doesn't", "isn't")]
-    test = _read_predicate(subject, rest)
+    test = _read_predicate(subject, rest) if rest else None
     if test is not None and any(t.lower in ("empty", "non-empty") for t in subject.tokens):
         return None
     return test.negated() if test is not None and negative else test

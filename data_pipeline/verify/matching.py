@@ -30,6 +30,8 @@ _OPPOSITES = {
     for one, two in (pair.split(), pair.split()[::-1])
 }  # fmt: skip
 
+_CHANGES = word_set("increment increase decrement decrease reduce")
+
 
 class Matcher:
     """Compares clauses with the actions of one program."""
@@ -48,6 +50,8 @@ class Matcher:
         """Tells whether an action does what a clause says."""
         if "method" in action.roles:
             return self._uses_method(clause, action)
+        if clause.verb in _CHANGES and "to" in clause.slots:
+            return None  # "is incremented to `3`" speaks of a value of the run
         if not self._subject_fits(clause, action) or _overstates(clause, action):
             return None
         slots = dict(clause.slots)

@@ -268,6 +268,26 @@ def test_a_labelled_step_speaks_of_its_own_statement(runs):
     assert verdicts_of(read_description(run, other, focus)) != {CONFIRMED}
 
 
+def test_a_step_at_the_def_line_has_run_no_statement(runs):
+    run = runs["tally"]
+    said = "It checks if the letter is in `stop`."
+    assert verdicts_of(read_description(run, said, run.tree.body[0])) != {CONFIRMED}
+    loop = run.tree.body[0].body[2]
+    assert verdicts_of(read_description(run, said, loop)) == {CONFIRMED}
+
+
+def test_a_value_of_the_run_is_no_description(runs):
+    reading = read_description(runs["tally"], "The `total` is incremented to `1`.")
+    assert verdicts_of(reading) == set() and reading.unread
+
+
+def test_any_piece_of_a_sentence_can_be_read(runs):
+    for program, sentence in TRUE + FALSE:
+        for end in range(0, len(sentence), 3):
+            read_description(runs[program], sentence[:end])
+            read_description(runs[program], sentence[end:])
+
+
 def test_reads_three_hundred_sentences_a_second(runs):
     start = time.process_time()
     for _ in range(4):
