@@ -8,7 +8,7 @@ alternative is judged by its own run, if the caller can supply it.
 import ast
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.backward_wording import (
@@ -19,12 +19,10 @@ from data_pipeline.verify.backward_wording import (
     CONSEQUENCE,
     COUNTED,
     COUNTS,
-    CUTS,
     EQUATION,
     EXAMPLE,
     FILLERS,
     GIVES,
-    GOAL,
     IF,
     INPUT,
     LENGTH,
@@ -34,22 +32,20 @@ from data_pipeline.verify.backward_wording import (
     NECESSARY,
     NECESSITY,
     OFFERED,
-    OPEN,
     PART,
     PRESENT,
-    REASON,
-    SATISFY,
     SAYS_GOOD,
     SECTION,
     SUM,
     TAIL,
     TALK,
     VALUES,
+    split_statements,
 )
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
-from data_pipeline.verify.clauses import Phrase, read_tokens
 from data_pipeline.verify.conditions import read_condition
 from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.lexicon import Phrase, read_tokens
 from data_pipeline.verify.reading import JudgedClaim, Reading
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.witness import Witness
@@ -85,45 +81,13 @@ def read_backward(
     for sentence in re.split(r"(?<=[\w`)\"'\]}])[.]\s+(?=[A-Z`(])", text):
         reader.assumed.clear()
         reader.elsewhere = False
-        for piece in _pieces(sentence):
+        for piece in split_statements(sentence):
             found = reader.read(piece)
             if found is None:
                 unread.append(piece)
             else:
                 claims += found
     return Reading(tuple(claims), tuple(unread))
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """Yields the statements of a line, without the output that they begin with."""
-    for part in _split_outside_code(text):
-        part = part.strip(" .,;:")
-        if reason := REASON.match(part):
-            yield from _pieces(reason["reason"])
-            part = reason["rest"]
-        while True:
-            shorter = OPEN.sub("", part).strip(" .,;:")
-            shorter = TAIL.sub("", SATISFY.sub("", shorter, count=1))
-            if match := GOAL.match(shorter):
-                shorter = match["rest"].strip(" .,;:")
-                if re.match(r"(?:we|the|then|this)\b", shorter) is None and "`" not in shorter:
-                    shorter = ""
-            if shorter == part:
-                break
-            part = shorter
-        if part:
-            yield part
-
-
-def _split_outside_code(text: str) -> list[str]:
-    """Splits at the joints of an argument that stand outside code and quotes."""
-    guarded = [m.span() for m in re.finditer(r"`[^`]*`|\"[^\"]*\"", text)]
-    places = [
-        m.span() for m in CUTS.finditer(text)
-        if not any(start < m.start() < end - 1 for start, end in guarded)
-    ]  # fmt: skip
-    edges = [0, *[place for span in places for place in span], len(text)]
-    return [text[edges[i] : edges[i + 1]] for i in range(0, len(edges), 2)]
 
 
 @dataclasses.dataclass

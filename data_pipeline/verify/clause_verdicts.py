@@ -5,16 +5,16 @@ import dataclasses
 from collections.abc import Iterator
 
 from data_pipeline.verify.actions import Action
-from data_pipeline.verify.branches import Region, Tests
+from data_pipeline.verify.branches import Region, Tests, compare_conditions
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
-from data_pipeline.verify.clauses import Clause, Phrase
+from data_pipeline.verify.clauses import Clause
 from data_pipeline.verify.conditions import (
     Condition,
     Test,
-    compare_conditions,
     read_condition,
     read_test,
 )
+from data_pipeline.verify.lexicon import Phrase
 from data_pipeline.verify.matching import TALK_WORDS, Matcher
 from data_pipeline.verify.phrases import Code, atom_in, one_phrase
 from data_pipeline.verify.wordlists import word_set
@@ -25,6 +25,14 @@ _GENERIC = word_set(
     keep
     """
 )
+_CONSTRUCTS: dict[str, type[ast.AST]] = {
+    "for loop": ast.For, "while loop": ast.While, "list comprehension": ast.ListComp,
+    "slicing": ast.Slice, "dictionary comprehension": ast.DictComp,
+    "set comprehension": ast.SetComp,
+    "generator expression": ast.GeneratorExp, "lambda": ast.Lambda, "try block": ast.Try,
+    "conditional expression": ast.IfExp, "ternary": ast.IfExp,
+}  # fmt: skip
+_CONSTRUCT_WORDS = word_set(" ".join(_CONSTRUCTS))
 _LOOPING = word_set("continue loop run iterate repeat enter")
 _COUNTED = TALK_WORDS | word_set(
     "specified modified times appear appears occur occurs number many occurrences"
@@ -63,6 +71,8 @@ class ClauseJudge:
             return ""
         if clause.verb in _LOOPING and clause.marker in ("while", "until"):
             return self._judge_loop(clause)
+        if clause.verb in ("use", "utilize", "apply") and (found := self._judge_construct(clause)):
+            return found
         if clause.verb == "count":
             return self._judge_count(clause)
         if clause.marker:
@@ -98,6 +108,19 @@ class ClauseJudge:
             self.truth = f"while {ast.unparse(loops[0].test)}"
             return CONTRADICTED
         return None
+
+    def _judge_construct(self, clause: Clause) -> str | None:
+        """Judges "a `for` loop is used", "uses a list comprehension"."""
+        phrase = one_phrase(clause.subject, *clause.slots.values())
+        text = " ".join(token.text.lower() for token in phrase.tokens)
+        named = [kind for name, kind in _CONSTRUCTS.items() if name in text]
+        left = [w for w in phrase.words if w not in TALK_WORDS and w not in _CONSTRUCT_WORDS]
+        atoms = [atom for atom in phrase.atoms if atom not in ("for", "while", "if", "try")]
+        if not named or left or atoms or clause.marker or clause.negated:
+            return None
+        nodes = list(ast.walk(self.code.tree))
+        found = all(any(isinstance(node, kind) for node in nodes) for kind in named)
+        return CONFIRMED if found else None
 
     def _judge_count(self, clause: Clause) -> str | None:
         """Judges "counts how many times "a" appears in `text`": a counter under a test of it."""

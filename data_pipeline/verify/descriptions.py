@@ -59,6 +59,7 @@ def read_description(run: Replay, sentence: str, focus: ast.stmt | None = None) 
     """
     text = _MARKUP.sub("", sentence.replace("**", ""), count=1).strip()
     text = _GLOSS.sub("", text).replace("when divided by", "divided by")
+    text = text.replace("reaches or exceeds", "is at least").replace("does not contain", "lacks")
     text = _SECOND_PAIR.sub(r"\1 and replaces \2", text)
     return _reader_of(run).read(text, focus)
 

@@ -3,8 +3,9 @@
 import ast
 
 from data_pipeline.verify.actions import Action
-from data_pipeline.verify.clauses import Clause, Phrase
-from data_pipeline.verify.concepts import own_tags, tags_of
+from data_pipeline.verify.clauses import Clause
+from data_pipeline.verify.concepts import STRICT, own_tags, tags_of
+from data_pipeline.verify.lexicon import Phrase
 from data_pipeline.verify.phrases import PLAIN_WORDS, Code, atom_in, one_phrase, phrase_fits
 from data_pipeline.verify.wordlists import word_set
 
@@ -134,6 +135,8 @@ class Matcher:
         if not named:
             return None
         words = Phrase(tuple(token for token in turning.tokens if token.kind == "word"))
+        if words.tokens and words.words[-1] not in STRICT:  # "each vector": any name for an element
+            words = Phrase(words.tokens[:-1])
         known = ast.Tuple([target, source], ast.Load())
         behind = [
             value

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.actions import Action, list_actions
-from data_pipeline.verify.clauses import Phrase, Token, lemma_of
 from data_pipeline.verify.concepts import STRICT, tags_of
+from data_pipeline.verify.lexicon import Phrase, Token, lemma_of
 from data_pipeline.verify.wordlists import word_set
 
 PLAIN_WORDS = word_set(
     """
+    class
     single back version form reference existing entirely corresponds corresponding respectively
     both it's specified defined contained a an the it its itself their them they this that these
     those which whose such and or of for to in into from with as by on at value values variable
@@ -203,11 +204,21 @@ def phrase_fits(
     shown = [node] if exact else code.expanded(node)
     for atom in phrase.atoms:
         if not any(atom_in(atom, part) for part in shown):
+            if not exact and _is_defined_so(code, atom, node):
+                continue
             if extra is not None and _names_method(atom, extra):
                 continue
             return False if _plain_mismatch(atom, node, code) else None
     explained = shown if extra is None else [*shown, extra]
     return _words_fit(code, phrase, node, explained)
+
+
+def _is_defined_so(code: Code, atom: str, node: ast.AST) -> bool:
+    """Tells whether a name in the expression is set from the formula that the atom shows."""
+    if isinstance(_parse_atom(atom), ast.Name | ast.Constant | None):
+        return False
+    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return any(atom_in(atom, value) for name in names for value in code.definitions.get(name, ()))
 
 
 def _fits_nothing(phrase: Phrase, text: str, extra: ast.AST | None) -> bool | None:

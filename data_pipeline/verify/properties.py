@@ -6,15 +6,21 @@ import re
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.branches import Tests
-from data_pipeline.verify.clauses import Phrase
 from data_pipeline.verify.concepts import tags_of
 from data_pipeline.verify.conditions import METHOD_WORDS, Test
+from data_pipeline.verify.lexicon import Phrase
 from data_pipeline.verify.phrases import MUTATORS, Code
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.signature import TYPES, argument_of, has_type, judged
 
 Found = tuple[JudgedClaim, str]
 
+_NAMED_IN_PLACE = re.compile(
+    r"\b(?:(?P<not>does not|doesn't|not|without|never|do not) )?(?:directly )?(?P<verb>modif(?:y"
+    r"|ies|ying)|chang(?:e|es|ing))"
+    r" (?P<what>(?:the )?)`(?P<name>\w+)`(?: list| dictionary| array)?(?P<place>,? in[- ]place|"
+    r" directly)", re.I,
+)  # fmt: skip
 _IN_PLACE = re.compile(
     r"\b(?:(?P<not>does not|doesn't|not|without|never|do not|(?:to )?avoids?|instead of|rather"
     r" than|prevents?(?: it from)?)"
@@ -28,7 +34,7 @@ _IN_PLACE = re.compile(
 
 def read_mutation(run: Replay, code: Code, tests: Tests, sentence: str) -> Found | None:
     """Reads "modifies the list in place", "does not modify the original"; gives the rest."""
-    match = _IN_PLACE.search(sentence)
+    match = _IN_PLACE.search(sentence) or _NAMED_IN_PLACE.search(sentence)
     if match is None:
         return _read_copy(run, code, sentence)
     if re.search(r"\b(?:if|when|unless|we are)\b", sentence[: match.start()], re.I):

@@ -4,8 +4,8 @@ import ast
 
 from data_pipeline.verify.actions import Action
 from data_pipeline.verify.claims import CONFIRMED
-from data_pipeline.verify.clauses import Token, lemma_of, read_tokens
 from data_pipeline.verify.concepts import STRICT, tags_of
+from data_pipeline.verify.lexicon import Token, lemma_of, read_tokens
 from data_pipeline.verify.phrases import PLAIN_WORDS, Code, atom_in
 from data_pipeline.verify.wordlists import word_set
 

@@ -6,7 +6,7 @@ import re
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
-from data_pipeline.verify.clauses import read_tokens
+from data_pipeline.verify.lexicon import read_tokens
 from data_pipeline.verify.phrases import Code
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.wordlists import word_set
@@ -23,6 +23,9 @@ _EXPECTED = re.compile(
     r" (?:is (?:also )?expected to be|must be|should be|is assumed to be)"
     r" (?P<rest>an? .*)$", re.I | re.S,
 )  # fmt: skip
+_IS_TYPED = re.compile(
+    r"^the `(?P<name>\w+)` (?:parameter|argument) is (?:also )?(?P<rest>an? .*)$", re.I | re.S
+)
 _NUMBER = re.compile(
     r"^(?:exactly |a )?(?P<number>one|two|three|four|five|six|single) (?:\w+ )?(?:parameter"
     r"|argument|input)s?\b",
@@ -85,7 +88,7 @@ def read_signature(run: Replay, code: Code, sentence: str) -> SignatureReading |
         if match["name"] in code.parameters:
             return _read_descriptor(run, match["name"], match["rest"].rstrip(")"), "")
         return None
-    if match := _EXPECTED.match(sentence):
+    if match := _EXPECTED.match(sentence) or _IS_TYPED.match(sentence):
         if match["name"] in code.parameters:
             told = match["rest"] if " must " in match[0] else "expected to be " + match["rest"]
             return _read_descriptor(run, match["name"], told, "")

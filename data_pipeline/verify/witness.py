@@ -7,9 +7,9 @@ import re
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.tracing.replay import Replay, State
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
-from data_pipeline.verify.clauses import Phrase
 from data_pipeline.verify.conditions import Condition, Joined, Source, Test
 from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.lexicon import Phrase
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.wordlists import word_set
