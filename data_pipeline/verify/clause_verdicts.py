@@ -38,6 +38,7 @@ _COUNTED = TALK_WORDS | word_set(
     "specified modified times appear appears occur occurs number many occurrences"
 )
 _CREATING = word_set("create construct build modify update make store use define initialize")
+_WORKING = word_set("try attempt perform process handle operate work execute ensure")
 _CHECKS = word_set("check determine verify test evaluate examine ensure compare")
 
 
@@ -265,8 +266,11 @@ class ClauseJudge:
 
     def _is_based_on(self, clause: Clause) -> bool:
         """Tells whether a clause only says that the function works on names of the program."""
-        phrase = one_phrase(*clause.slots.values())
-        return all(atom in self.code.names for atom in phrase.atoms) and all(
+        if clause.verb not in _WORKING:
+            return False
+        phrase = one_phrase(clause.subject, *clause.slots.values())
+        known = {*self.code.names, self.code.function.name if self.code.function else ""}
+        return all(atom in known for atom in phrase.atoms) and all(
             word in TALK_WORDS or word in ("presence", "digits", "series", "each")
             for word in phrase.words
         )

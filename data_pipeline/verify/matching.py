@@ -231,13 +231,19 @@ class Matcher:
 
 
 def _overstates(clause: Clause, action: Action) -> bool:
-    """Tells whether "all occurrences" is said of a call that takes one away."""
+    """Tells whether "all occurrences" is said of what takes one away: `remove`, `pop`, a slice."""
     words = {w for phrase in (clause.subject, *clause.slots.values()) for w in phrase.words}
+    if not words & {"all", "every", "any"} or not words & {
+        "occurrences",
+        "instances",
+        "occurrence",
+    }:
+        return False
     match action.node:
-        case ast.Call(func=ast.Attribute(attr="remove" | "pop")):
-            return bool({"all", "every", "any"} & words) and bool(
-                {"occurrences", "instances"} & words
-            )
+        case ast.Call(func=ast.Attribute(attr="remove" | "pop" | "removeprefix" | "removesuffix")):
+            return True
+        case ast.Subscript() | ast.Delete():
+            return True
     return False
 
 

@@ -177,6 +177,8 @@ FALSE = [
     ("sift", "It increments `seen[key]` by 2."),
     ("sift", "- `table`: a list of keys that will be removed from the dictionary."),
     ("sift", "It removes all occurrences of the key from `seen`."),
+    ("tidy", "It joins the parts, ignoring the part that contains `old`."),
+    ("tidy", "It removes all occurrences of `old` from `parts`."),
     ("mask", "It keeps only the uppercase characters from the input string."),
     ("mask", "It appends `mark` to the end of `out`."),
     ("mask", "The output is a list."),
