@@ -26,8 +26,8 @@ from data_pipeline.endpoint.reply_cache import CachedClient, Spending
 from data_pipeline.execution.outcomes import Value
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.pyx.prompts import backward_field, forward_field
-from data_pipeline.source.calls import Call, CallError, parse_call
-from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.calls import Call, CallError, parse_call, parse_value
+from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.teacher.prompts import HEADINGS, TeacherPrompt, messages, text
 from data_pipeline.tracing import Trace
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, Claim, verify_trace
@@ -322,7 +322,7 @@ def _call(text: str) -> Call:
 
 def _literal(text: str):
     try:
-        return parse_literal(text)
+        return parse_value(text)
     except LiteralError:
         raise _Refusal("the answer is no call == literal") from None
 
@@ -334,7 +334,7 @@ def _check_forward(question: TeacherQuestion, call: Call, output: str) -> None:
     )
     if not same:
         raise _Refusal("another call was asserted")
-    if not same_value(_literal(output), parse_literal(question.output)):
+    if not same_value(_literal(output), parse_value(question.output)):
         raise _Refusal("wrong output")
 
 
@@ -342,7 +342,7 @@ def _check_backward(
     question: TeacherQuestion, call: Call, call_text: str, output: str, sandbox: Sandbox
 ) -> Trace:
     """Runs the proposed input and returns its trace; raises _Refusal if it is wrong."""
-    wanted = parse_literal(question.output)
+    wanted = parse_value(question.output)
     if not same_value(_literal(output), wanted):
         raise _Refusal("another output was asserted")
     if call.path != (question.function,):

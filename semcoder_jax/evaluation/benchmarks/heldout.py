@@ -14,8 +14,9 @@ from typing import Any
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.files import read_rows
 from data_pipeline.pyx.prompts import forward_prompt
+from data_pipeline.source.calls import parse_value
 from data_pipeline.source.fingerprints import explain_mismatch
-from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.tracing import Trace
 from data_pipeline.verify import VerifyError, mark_claims, trace_of, verify_trace
 from semcoder_jax.errors import UserError
@@ -105,7 +106,7 @@ def extract_answer(response: str, *, finished: bool) -> str | None:
 
 def _is_right(answer: str, output: str) -> bool:
     try:
-        return same_value(parse_literal(answer), parse_literal(output))
+        return same_value(parse_value(answer), parse_value(output))
     except LiteralError:
         return False
 
@@ -176,7 +177,7 @@ def _check_row(row: Mapping[str, Any], where: str) -> None:
         if not isinstance(row[field], str) or not row[field]:
             raise HeldoutError(f"{where}: field {field!r}: expected a non-empty string")
     try:
-        parse_literal(row["output"])
+        parse_value(row["output"])
     except LiteralError as error:
         raise HeldoutError(f"{where}: field 'output': {error}") from error
 
@@ -199,10 +200,10 @@ def _trace_of_result(where: str, result) -> Trace:
 
 def _problem(where: str, row: Mapping[str, str], trace: Trace) -> HeldoutProblem:
     try:
-        real = None if trace.result is None else parse_literal(trace.result)
+        real = None if trace.result is None else parse_value(trace.result)
     except LiteralError as error:
         raise HeldoutError(f"{where}: field 'output': {error}") from error
-    if trace.result is None or not same_value(parse_literal(row["output"]), real):
+    if trace.result is None or not same_value(parse_value(row["output"]), real):
         result = trace.result if trace.raised is None else f"raises {trace.raised}"
         raise HeldoutError(f"{where}: field 'output': {row['output']}, but the run gives {result}")
     return HeldoutProblem(**row, trace=trace)

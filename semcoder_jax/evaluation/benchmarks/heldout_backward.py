@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_pipeline.pyx.prompts import backward_prompt
-from data_pipeline.source.calls import CallError, parse_call
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.calls import CallError, parse_call, parse_value
+from data_pipeline.source.literals import LiteralError
 from semcoder_jax.evaluation.benchmarks import cruxeval
 from semcoder_jax.evaluation.benchmarks.data import DataError, check_new_id, field, read_rows
 from semcoder_jax.evaluation.results import Reference
@@ -61,7 +61,7 @@ def read_problems(
         call, output = field(where, row, "call"), field(where, row, "output")
         try:
             name = parse_call(call).name
-            parse_literal(output)
+            parse_value(output)
         except CallError as error:
             raise DataError(f"{where}: field 'call': {error}") from error
         except LiteralError as error:
