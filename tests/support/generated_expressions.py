@@ -52,7 +52,7 @@ class Expressions:
         a = partial(self.number, depth - 1)
         xs = self.items(depth - 1)
         forms: list[Callable[[], str]] = [
-            lambda: self.brackets(f"{a()}{self.gap()}{rng.choice('+-*')} {a()}"),
+            lambda: self.brackets(f"{a()}{self.gap()}{rng.choice('+-|')} {a()}"),
             lambda: f"({a()} % 5)",
             lambda: f"len({xs})",
             lambda: f"sum({xs})",
@@ -122,13 +122,13 @@ class Expressions:
             lambda: f"[*{xs()},{self.gap()}{a()}]",
             lambda: f"[x * {a()} for x in {xs()}]",
             lambda: f"[x{self.gap()}for x in {xs()}{self.gap()}if x > {a()}]",
-            lambda: f"[x + y for x in {xs()} for y in {xs()}[:2]]",
+            lambda: f"[x + y for x in {xs()} for y in {xs()}[:2]][:9]",
             lambda: f"[len([y for y in {xs()} if y > x]) for x in {xs()}]",
             lambda: f"sorted({xs()}, key=lambda q: -q)",
             lambda: f"list(map(lambda q: q{self.gap()}+ 1, {xs()}))",
             lambda: f"{xs()}[{a()} % 3:]",
             lambda: f"{xs()}[::-1]",
-            lambda: self.brackets(f"{xs()} + {xs()}"),
+            lambda: self.brackets(f"{xs()} + {xs()}") + "[:9]",
             lambda: f"list(gen({a()}, {xs()}))",
             lambda: f"list(chain({xs()},{self.gap()}{a()}))",
             lambda: f"grow({a()})",

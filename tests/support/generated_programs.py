@@ -98,8 +98,8 @@ class _Writer(Expressions):
         ints = [name for name in self.have("int") if name != "n"]
         if not ints or self.chance(0.4):
             lists = self.have("list")
-            return f"{self.rng.choice(lists)} += {self.items(1)}" if lists else "pass"
-        return f"{self.rng.choice(ints)} {self.rng.choice(['+=', '-=', '*='])} {self.number(1)}"
+            return f"{self.rng.choice(lists)} += {self.items(1)}[:3]" if lists else "pass"
+        return f"{self.rng.choice(ints)} {self.rng.choice(['+=', '-=', '^='])} {self.number(1)}"
 
     def change(self) -> str:
         """Returns a statement that changes a value in place."""
@@ -109,7 +109,8 @@ class _Writer(Expressions):
                 "{v}.append({i})", "{v}.extend([{i}, 1])", "{v}.insert(0, {i})", "{v}.sort()",
                 "{v}.reverse()", "{v}.clear()", "{v}[0] = {i}", "{v}[-1] += {i}",
                 "{v}[1:2] = [{i}]",
-                "{v}.pop({i} % 2)", "{v}.remove({i})", "del {v}[0]", "del {v}[:1]", "{v} *= 2",
+                "{v}.pop({i} % 2)", "{v}.remove({i})", "del {v}[0]", "del {v}[:1]",
+                "{v}[3:] = {v}[:2] * 2",
                 "deep({i} % 5, {v})", "{v}[:] = {v}[1:]",
             ],
             "dict": [
@@ -139,7 +140,7 @@ class _Writer(Expressions):
         if not lists:
             return "pass"
         v = self.rng.choice(lists)
-        safe = f"list({xs})"
+        safe = f"list({xs})[:4]"
         forms = [
             f"[{v}.append(x) for x in {safe}]",
             f"[{v}.append(x){self.gap()}for x in {safe}{self.gap()}if x > 1]",
