@@ -201,7 +201,11 @@ def score_generations(
 
     `judging` may hold responses that are being judged already.
     """
-    answers = judge_all(benchmark, responses, sandbox, judging=judging, progress=progress)
+    with contextlib.ExitStack() as stack:
+        judging = judging or stack.enter_context(open_judging(benchmark, sandbox))
+        answers = judge_all(benchmark, responses, sandbox, judging=judging, progress=progress)
+        if judging is not None:
+            notes = (*notes, *judging.notes())
     if (run_of := getattr(benchmark, "run_of", None)) is not None:
         runs = [run_of(answer) for answer in answers]
         answers = with_claims(answers, runs, sandbox, progress=progress and "verifying")

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from data_pipeline.execution.job import Job
 from data_pipeline.execution.outcomes import Result
 from data_pipeline.execution.service import Sandbox
+from semcoder_jax.evaluation.numpy_sandbox import NumpySandbox
 from semcoder_jax.evaluation.response import Response
 from semcoder_jax.evaluation.results import Answer
 
@@ -60,7 +61,8 @@ class Judging(contextlib.AbstractContextManager):
     """Judges the responses to one benchmark; `run` and `once` are for the benchmark."""
 
     def __init__(self, benchmark: JudgedByRuns, sandbox: Sandbox):
-        self._benchmark, self._sandbox = benchmark, sandbox
+        self._benchmark = benchmark
+        self._sandboxes = NumpySandbox(sandbox)
         self._waiting: queue.PriorityQueue = queue.PriorityQueue()
         self._judged: dict[Response, Future[tuple[Answer, ...]]] = {}
         self._found: dict[Hashable, Future[Any]] = {}
@@ -85,6 +87,7 @@ class Judging(contextlib.AbstractContextManager):
             self._waiting.put((_LAST, len(self._judged), None))
         for thread in self._threads:
             thread.join()
+        self._sandboxes.close()
         self._warnings.__exit__(None, None, None)
 
     def submit(self, response: Response) -> Future[tuple[Answer, ...]]:
@@ -101,11 +104,25 @@ class Judging(contextlib.AbstractContextManager):
         for future in [self.submit(response) for response in responses]:
             yield future.result()
 
+    def notes(self) -> tuple[str, ...]:
+        """Returns how many samples import numpy, and modules that the sandbox lacks."""
+        return self._sandboxes.notes()
+
     # ---- for the benchmark, in a thread of its own for each response
 
     def run(self, job: Job) -> Result:
+        sandbox = self._sandboxes.sandbox_for(job.program)
         with _others_turn():
-            return self._sandbox.run(job)
+            return sandbox.run(job)
+
+    def count_imports(self, response: Response, program: str) -> None:
+        """Counts what the program of a sample imports, for `notes`."""
+        sample = (response.task, response.sample, response.variant)
+        self._sandboxes.count(sample, program)
+
+    def has_numpy(self, program: str) -> bool:
+        """Whether the program imports numpy and the sandbox has it for this program."""
+        return self._sandboxes.is_for_numpy(program)
 
     def once(self, key: Hashable, find: Callable[[], Any]) -> Any:
         """Returns `find()`, which runs once for each key; others wait for its result."""

@@ -1,5 +1,6 @@
 """Tests the order and the independence of judging with a benchmark whose runs are scripted."""
 
+import dataclasses
 import threading
 import time
 
@@ -12,13 +13,21 @@ from semcoder_jax.evaluation.results import Answer
 PATIENCE = 30.0
 
 
+@dataclasses.dataclass
+class Wait:
+    """A job that waits for an event."""
+
+    gate: threading.Event
+    program = ""
+
+
 class Idle:
-    """A sandbox whose jobs are events to wait for."""
+    """A sandbox that runs jobs of Wait."""
 
     workers = 1
 
-    def run(self, gate):
-        assert gate.wait(PATIENCE)
+    def run(self, job):
+        assert job.gate.wait(PATIENCE)
 
 
 class Scripted(JudgingMixin):
@@ -33,7 +42,7 @@ class Scripted(JudgingMixin):
     def judge_one(self, response, judging):
         self.begun.append(response.task)
         if response.text in self.gates:
-            judging.run(self.gates[response.text])
+            judging.run(Wait(self.gates[response.text]))
         if response.text == "error":
             raise ValueError(response.task)
         outcome = judging.once(response.text, lambda: self.find(response))
@@ -128,7 +137,7 @@ def test_one_thread_works_at_a_time_outside_the_sandbox():
                 self.most = max(self.most, self.inside)
                 time.sleep(0.0005)
                 self.inside -= 1
-                judging.run(None)
+                judging.run(Wait(None))
             return (answer(response, "right"),)
 
     class Slow(Idle):

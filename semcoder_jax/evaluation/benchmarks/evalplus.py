@@ -39,6 +39,7 @@ from semcoder_jax.evaluation.benchmarks.samples_file import read_samples
 from semcoder_jax.evaluation.benchmarks.solutions import extract_program, parse_program, sanitize
 from semcoder_jax.evaluation.harness import Response
 from semcoder_jax.evaluation.judging import Judging, JudgingMixin
+from semcoder_jax.evaluation.numpy_sandbox import with_plain_results
 from semcoder_jax.evaluation.refine import RefineTask, humaneval_task, mbpp_task
 from semcoder_jax.evaluation.results import RIGHT, WRONG, Answer, Reference
 
@@ -186,6 +187,7 @@ class EvalPlus(JudgingMixin):
             outcome = "missing" if response.text is None else "no answer"
             verdicts = (Verdict(outcome, ""),) * 2
         else:
+            judging.count_imports(response, program)
             verdicts = self._verdicts(response.task, program, response.mode, judging)
         return tuple(
             self._answer(response, program, title, verdict)
@@ -230,6 +232,8 @@ class EvalPlus(JudgingMixin):
             answer_bytes=64 << 20,
         )
         inputs, collect = self._suite(task, part).inputs, self._collect(task)
+        if judging.has_numpy(program):
+            program = with_plain_results(program, task.entry, collects=collect is not None)
         return judging.run(
             series_job(program, task.entry, inputs, seconds, collect=collect, limits=limits)
         )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from data_pipeline.execution.guest.values import Malformed, decode, has_opaque
+from semcoder_jax.evaluation.numpy_sandbox import ARRAY, SCALAR
 
 LAX_RULES = {
     "Mbpp/164 (are_equivalent)": "any answer passes",
@@ -42,6 +43,7 @@ SETS = frozenset(
 )
 # MBPP+ functions judged only by whether they return None.
 NOT_NONE = frozenset(["check_str", "text_match_three", "text_starta_endb"])
+_OWN_RULES = frozenset(["are_equivalent", "sum_div", "surface_Area", "digit_distance_nums"])
 _FLOAT_TOLERANCE = 1e-6
 
 
@@ -64,6 +66,11 @@ class EvalPlusOracle:
         """
         if isinstance(tree, dict) or isinstance(expected, dict):
             return tree == expected
+        if isinstance(tree, list) and tree[:1] == ["t"] and len(tree) == 3:
+            if tree[1] == SCALAR:
+                return self._passes_scalar(arguments, tree[2], expected)
+            if tree[1] == ARRAY:
+                return self._is_lax and _equals_single(tree[2], expected)
         if self.tolerance == 0 and not self._is_find_zero and _all_floats(expected):
             self.tolerance = _FLOAT_TOLERANCE
         if tree == expected and not has_opaque(tree) and not self._is_find_zero:
@@ -71,6 +78,20 @@ class EvalPlusOracle:
         try:
             return self._passes(arguments, decode(tree), has_opaque(tree), decode(expected))
         except (ArithmeticError, TypeError, ValueError, RecursionError, Malformed):
+            return False
+
+    def _passes_scalar(self, arguments: Sequence[Any], tree: Any, expected: Any) -> bool:
+        """As `passes`, for a number of numpy: EvalPlus gives it no tolerance, for its type."""
+        if not self._is_lax:
+            return self.passes(arguments, tree, expected)
+        if self.tolerance == 0 and not self._is_find_zero and _all_floats(expected):
+            self.tolerance = _FLOAT_TOLERANCE  # of later results
+        if self._is_find_zero or self.entry in _OWN_RULES:
+            return self.passes(arguments, tree, expected)
+        try:
+            right = decode(expected)
+            return bool(right) if self.entry in NOT_NONE else bool(decode(tree) == right)
+        except (TypeError, ValueError, RecursionError, Malformed):
             return False
 
     def _passes(self, arguments: Sequence[Any], value: Any, opaque: bool, expected: Any) -> bool:
@@ -106,6 +127,21 @@ class EvalPlusOracle:
         if entry == "digit_distance_nums":
             return equal or value == _digit_distance(*arguments)
         return equal
+
+
+def _equals_single(tree: Any, expected: Any) -> bool:
+    """Whether an array has one item, equal to the only item of `expected`, as EvalPlus has it."""
+    try:
+        one, other = _only_item(decode(tree)), _only_item(decode(expected))
+        return bool(one == other) and not isinstance(one, (list, tuple))
+    except (TypeError, ValueError, RecursionError, Malformed):
+        return False
+
+
+def _only_item(value: Any) -> Any:
+    while isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    return value
 
 
 def _same_shape(one: Any, other: Any) -> bool:

@@ -140,6 +140,7 @@ class LiveCodeBench(JudgingMixin, ProblemSet):
         elif code is None:
             outcome, detail = "no answer", "no program in the answer"
         else:
+            judging.count_imports(response, code)
             outcome, detail = judging.once(
                 (response.task, response.mode, code),
                 lambda: self._verdict(problem, response.mode, code, judging),
