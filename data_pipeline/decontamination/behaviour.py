@@ -2,7 +2,8 @@
 
 Both get the same inputs: examples of either one, others by the parameters and constants of either
 one, and small changes of those that were accepted. The programs differ if an input that both accept
-gives different results, final arguments or output, or if most inputs are accepted by one alone.
+gives different results, final arguments or output, if most inputs are accepted by one alone, or if
+a statement in which they differ takes effect on no input on which they agree.
 """
 
 import ast
@@ -12,14 +13,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from data_pipeline.decontamination.differing_lines import differing_statements
 from data_pipeline.decontamination.fragments import last_function
 from data_pipeline.decontamination.overlap import Item
 from data_pipeline.errors import UserError
 from data_pipeline.execution.oracles import is_close
 from data_pipeline.execution.outcomes import Limit, Result, Value
-from data_pipeline.execution.service import Sandbox, call_job
+from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.seeds.call_text import call_text
 from data_pipeline.source.calls import Call, CallError, parse_call
+from data_pipeline.testcases.exploration import TRACE_LIMITS
 from data_pipeline.testcases.feedback import reweigh
 from data_pipeline.testcases.generation import Arguments, Maker
 from data_pipeline.testcases.kinds import infer_signature
@@ -98,6 +101,7 @@ class _Comparison:
         self.tried: set[str] = set()
         self.accepted: list[Arguments] = []  # by one of them
         self.common = 0  # inputs accepted by both
+        self.agreed: list[str] = []  # calls with the same outcome of both
         self.stopped = 0
 
     def run(self) -> bool:
@@ -109,7 +113,22 @@ class _Comparison:
                 break
             if self._try(self._candidates()):
                 return True
-        return 2 * self.common < len(self.accepted)
+        if 2 * self.common < len(self.accepted):
+            return True
+        one, other = self.pair
+        return not (self._ran_through(one, other) and self._ran_through(other, one))
+
+    def _ran_through(self, program: _Program, other: _Program) -> bool:
+        """Tells whether calls on which both agree ran each statement that `other` lacks."""
+        waiting = differing_statements(program.item.code, other.item.code)
+        for start in range(0, len(self.agreed), _ROUND):
+            if not waiting:
+                break
+            calls = self.agreed[start : start + _ROUND]
+            results = self._results(program, calls, TRACE_LIMITS)
+            traces = [result.trace for result in results if result.trace is not None]
+            waiting = [one for one in waiting if not any(map(one.is_seen_in, traces))]
+        return not waiting
 
     def _candidates(self) -> Iterator[Arguments]:
         for number in range(_ROUND):
@@ -134,14 +153,18 @@ class _Comparison:
         for arguments, pair in zip(pending.values(), zip(*results, strict=True), strict=True):
             if self._note(arguments, pair):
                 return True
+        outcomes = zip(pending, *results, strict=True)
+        self.agreed += [call for call, *pair in outcomes if _agree(*pair)]
         return False
 
-    def _results(self, program: _Program, calls: Sequence[str]) -> Iterator[Result]:
+    def _results(
+        self, program: _Program, calls: Sequence[str], trace: TraceLimits | None = None
+    ) -> Iterator[Result]:
         code = (
             f"{program.item.code.rstrip()}\n\n\n"
             f"def {_PROBE}(*a, **k):\n    return [{program.entry}(*a, **k), a, k]\n"
         )
-        return self.sandbox.map(call_job(code, call) for call in calls)
+        return self.sandbox.map(call_job(code, call, trace=trace) for call in calls)
 
     def _note(self, arguments: Arguments, pair: tuple[Result, ...]) -> bool:
         """Learns from the two runs of an input; returns whether they differ."""
@@ -155,6 +178,13 @@ class _Comparison:
             self.accepted.append(arguments)
         self.common += all(values)
         return all(values) and _unequal(*pair)
+
+
+def _agree(one: Result, other: Result) -> bool:
+    """Tells whether two runs that are not unequal ended in the same way."""
+    if isinstance(one.outcome, Raised) and isinstance(other.outcome, Raised):
+        return one.outcome.type == other.outcome.type
+    return isinstance(one.outcome, Value) and isinstance(other.outcome, Value)
 
 
 def _unequal(one: Result, other: Result) -> bool:

@@ -434,6 +434,25 @@ def f(words, n):
 def f(words, n):
     return {word: len(word) for word in words if len(word) == n}
 
+## other: functions that no literal can stand for
+def f(value, *forms):
+    for form in forms:
+        if callable(form):
+            value = form(value)
+        else:
+            function, rest = form[0], form[1:]
+            value = function(value, *rest)
+    return value
+---
+def f(value, *forms):
+    for form in forms:
+        if callable(form):
+            value = form(value)
+        else:
+            function, rest = form[0], form[1:]
+            value = function(*rest, value)
+    return value
+
 ## same: renamed
 def gcd(a, b):
     while b:
