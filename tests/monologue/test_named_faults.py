@@ -271,3 +271,12 @@ def test_backward_marks_a_way_of_several_as_a_choice():
     text = told_back(program, "f({'a': 3}, 'a')")
     assert re.search(r"(?:One way|We choose).*`return`", text)
     assert "must" not in text.split("### Reverse Deduction")[1]
+
+
+def test_turns_with_a_test_over_two_lines_are_summarized():
+    program = (
+        "def f(s):\n    n = 0\n    for i in range(len(s)):\n        if (i == 2 or\n"
+        "                s[i] == 'x'):\n            n += 1\n    return n\n"
+    )
+    claims = narrate_forward(trace_call(program, "f('xbcefghx')")).claims
+    assert [c.value for c in claims if c.kind == "alike"]
