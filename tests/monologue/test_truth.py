@@ -9,7 +9,7 @@ import pytest
 from data_pipeline.monologue.backward import narrate_backward
 from data_pipeline.monologue.forward import narrate_forward
 from data_pipeline.tracing import trace_call
-from tests.support.plain_recorder import record_plainly
+from tests.support.line_recorder import record_plainly
 from tests.support.random_runs import random_runs
 from tests.support.told_programs import RUNS
 
