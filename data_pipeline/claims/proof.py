@@ -6,7 +6,7 @@ which reads literals and never runs code of the program.
 """
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from data_pipeline.claims.claim import Claim
 from data_pipeline.claims.code_proofs import CODE_PROOFS, RUN_PROOFS, same_code
@@ -179,11 +179,18 @@ def _range(record: Record, claim: Claim) -> bool:
 
 
 def _alike(record: Record, claim: Claim) -> bool:
-    paths = {
-        ",".join(str(record.events[at].line) for at in turn[1:])
-        for turn in _range_of(record, claim, claim.subject)
-    }
+    turns = _range_of(record, claim, claim.subject)
+    paths = {",".join(map(str, _path(record, turn[1:]))) for turn in turns}
     return is_line(record, claim) and paths == set(claim.value.split("|"))
+
+
+def _path(record: Record, events: Sequence[int]) -> Iterator[int]:
+    """Yields the line of each statement that runs, once for one written over several lines."""
+    end = -1
+    for at in events:
+        if at >= end:
+            yield record.events[at].line
+            end = record.window_end(at)
 
 
 def _over(record: Record, claim: Claim) -> bool:

@@ -283,8 +283,8 @@ _DEDUCTION: Mapping[str, Form] = {
     "exit": (
         ("exit", "must"),
         (
-            "only the `return` of {0.n} can give the output, so {1.n} must be {1.v}",
-            "the output has to come from the `return` of {0.n}, for which {1.n} must be {1.v}",
+            "only the `return` of {0.n} can give the output, so its value must be {1.v}",
+            "the output has to come from the `return` of {0.n}, whose value must be {1.v}",
         ),
     ),
     "exit bare": (("exit",), ("only the `return` of {0.n} can give the output",)),

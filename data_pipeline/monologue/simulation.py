@@ -154,7 +154,8 @@ class Simulation:
             for event in self.run.events[here.at + 1 : here.end]
         )
         claim = self.narrator.claim("calls", here, name, str(number))
-        parts = [*self.narrator.arguments(here, name), Join.SEMICOLON, self.say("calls", claim)]
+        told = self.say("calls", claim) if self.narrator.labels else None
+        parts = [*self.narrator.arguments(here, name), Join.SEMICOLON, told]
         return join(parts, self.program.first_line(here.event))
 
     def _resumes_sentence(self, at: int) -> Sentence | None:

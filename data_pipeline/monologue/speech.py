@@ -53,6 +53,7 @@ class Sentence:
 
 
 Part = Clause | Join | None
+_QUOTED_ENDS = ('."', '!"', '?"')  # a quoted sentence needs no full stop of ours
 
 
 def label(line: int) -> str:
@@ -71,11 +72,13 @@ def join(parts: Iterable[Part], line: int = 0) -> Sentence | None:
             continue
         starts = not text or pending is Join.STOP
         joint = "" if not text else (pending or Join.COMMA).value
+        if joint.startswith(".") and text.endswith(_QUOTED_ENDS):
+            joint = joint[1:]
         words = part.text
         text += joint + (words[0].upper() + words[1:] if starts else words)
         claims += part.claims
         pending = None
-    end = "" if text.endswith(('."', '!"', '?"')) else "."
+    end = "" if text.endswith(_QUOTED_ENDS) else "."
     return Sentence(text + end, tuple(claims), line) if text else None
 
 

@@ -182,7 +182,8 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
             return [*parts, Join.COMMA_AND, self.say("gives", gives)]
         if parts:
             return [*parts, Join.SEMICOLON, told]
-        reads = [] if isinstance(value, ast.Tuple) else self.reads(here, value)
+        is_plain = isinstance(value, ast.Tuple | ast.Name)
+        reads = [] if is_plain else self.reads(here, value)
         if inner:
             result = self._result_claim(here, end.value)
             return [

@@ -5,6 +5,7 @@ Python literal by regular expressions and `ast.literal_eval`.
 """
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -19,6 +20,14 @@ from data_pipeline.monologue.speech import Clause, Join, RefutedClaim, Speaker, 
 from data_pipeline.monologue.wording import Words
 from data_pipeline.tracing import trace_call
 from tests.support.told_programs import RUNS
+
+
+@functools.cache
+def narrations(number):
+    """Returns a forward and a backward narration of one of the runs."""
+    trace = trace_call(*RUNS[number])
+    return narrate_forward(trace, seed=number), narrate_backward(trace, trace.call)
+
 
 VALUED = ("after", "before", "evaluates", "becomes", "item", "bound", "is", "result", "must")
 _SAYS = re.compile(r"`([^`]+)` (?:becomes|is now|is set to|is|gives|=|gets the value|stays) ")
@@ -55,9 +64,8 @@ def shown(claim):
 
 @pytest.mark.parametrize("number", range(len(RUNS)))
 def test_what_is_read_is_what_was_claimed(number):
-    trace = trace_call(*RUNS[number])
     read = 0
-    for told in (narrate_forward(trace, seed=number), narrate_backward(trace, trace.call)):
+    for told in narrations(number):
         for sentence in told.sentences:
             claimed = {shown(c) for c in sentence.claims} | {
                 (code, other.value)
@@ -86,8 +94,7 @@ def same_text(one, other):
 @pytest.mark.parametrize("number", range(len(RUNS)))
 def test_what_was_claimed_can_be_read(number):
     """Every stated value that is short enough stands in the sentence that claims it."""
-    trace = trace_call(*RUNS[number])
-    for told in (narrate_forward(trace, seed=1), narrate_backward(trace, trace.call)):
+    for told in narrations(number):
         for sentence in told.sentences:
             for claim in sentence.claims:
                 if claim.kind in VALUED and len(claim.value) < 40:
@@ -100,7 +107,7 @@ def test_what_was_claimed_can_be_read(number):
 
 @pytest.mark.parametrize("number", range(len(RUNS)))
 def test_every_step_cites_the_line_of_its_claims(number):
-    told = narrate_forward(trace_call(*RUNS[number]))
+    told, _ = narrations(number)
     steps = told.text.split("### Execution Simulation\n")[1].split("\n\n")[0].split("\n")
     sentences = [s for s in told.sentences if s.line]
     assert len(steps) == len(sentences)

@@ -147,16 +147,15 @@ def check_narration(trace, narrations):
 @pytest.mark.parametrize("number", range(len(RUNS)))
 def test_plain_python_agrees_with_every_claim(number):
     trace = trace_call(*RUNS[number])
-    told = [narrate_forward(trace, seed=seed) for seed in range(3)]
-    told += [narrate_backward(trace, trace.call, seed=seed) for seed in range(2)]
+    told = [narrate_forward(trace, seed=number), narrate_backward(trace, trace.call, seed=number)]
     assert check_narration(trace, told) > 5
 
 
 def test_plain_python_agrees_about_random_programs():
     checked = 0
-    for trace in random_runs(60, seed=5):
+    for trace in random_runs(40, seed=5):
         checked += check_narration(trace, [narrate_forward(trace, seed=1)])
-    assert checked > 600
+    assert checked > 400
 
 
 def test_the_oracle_sees_errors():
