@@ -7,7 +7,7 @@ checkable; it is never contradicted for that.
 
 - `claims`: claims, the verdicts on claims and on lines, and their display
 - free wording, from a line to claims: `masking` (code becomes atoms), `layout` (sections, labels,
-  sentences), `turns` (which turn of which loop is told), `clauses`, `nouns`, `predicates`,
+  sentences), `turns` (which turn of which loop is told), `clause_cutting`, `nouns`, `predicates`,
   `grammar` and `flow_wording` (clauses become claims, `stated`), `plain_words` (what may go unread)
 - from claims to verdicts: `placing` (sentences to executions of lines), `judging` with
   `value_verdicts`, `hints`, `loop_verdicts`, `code_verdicts`, `ends` and `labels`; `pools` holds

@@ -5,11 +5,11 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from data_pipeline.verify.clauses import Clause
+from data_pipeline.verify.clause_cutting import Clause
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.nouns import Noun, read_noun
-from data_pipeline.verify.phrases import CALLED, CITED, EMPTY, OPENING, PRONOUNS, VALUE
+from data_pipeline.verify.clause_patterns import CALLED, CITED, EMPTY, OPENING, PRONOUNS, VALUE
 from data_pipeline.verify.plain_words import is_plain
 from data_pipeline.verify.stated import WordedClaim
 

@@ -9,7 +9,7 @@ import re
 from data_pipeline.verify.clause_parts import ClauseParts, equations
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
-from data_pipeline.verify.phrases import (
+from data_pipeline.verify.clause_patterns import (
     ARROW,
     CALLED,
     CHAIN,

@@ -1,102 +1,406 @@
-"""Cuts a masked sentence into clauses: "since `x` is 2, the check fails (`y` stays 1)" into three.
+"""Splits a sentence about code into clauses: a verb, its phrases and its condition.
 
-A clause states one thing. Its link says how it hangs on the clause before it ("which", "since",
-"so"); a clause behind "if" or "would" is hypothetical, and one in brackets is an aside.
+The grammar is small and fixed to how people describe functions: a subject that is mostly the
+function itself, a verb of the field, an object, phrases begun by prepositions, and conditions.
 """
 
 import dataclasses
+import functools
 import re
+from collections.abc import Iterator, Sequence
 
-_LINKS = (
-    r"so that|so|because|since|therefore|thus|hence|consequently|but|however|while|whereas|which|"
-    r"where|making|resulting|leaving|giving|yielding|producing|meaning|indicating|leading(?= to)|"
-    r"as (?=⟦|it|the|there|they|no)|due to|given that|returning"
+from data_pipeline.verify.wordlists import word_set
+
+_TOKEN = re.compile(
+    r"`(?P<code>[^`]+)`"
+    r"|(?<![\w\"'])(?P<text>\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
+    r"|(?P<word>[A-Za-z]+(?:[-'’][A-Za-z]+)*)"
+    r"|(?P<number>-?\d+(?:\.\d+)?(?:st|nd|rd|th)?)"
+    r"|(?P<mark>[^\s*])"
 )
-_VERBS = (
-    r"is|are|was|has|have|does|do|returns?|becomes?|remains?|appends?|adds?|sets?|assigns?|"
-    r"increments?|updates?|enters?|skips?|exits?|goes|gets|evaluates?|checks?|proceeds?|"
-    r"continues?|moves?|stores?|concatenates?|removes?|replaces?|converts?|joins?|breaks?|"
-    r"results?|gives?|yields?|produces?|starts?|ends?|executes?|reaches|contains?|increases?|"
-    r"decreases?|calls?|raises?|terminates?|stops?|creates?|initializes?|deletes?|pops?"
+_VERBS = word_set(
+    """
+    accumulate add adjust append apply arrange assign attempt begin break build calculate
+    call capitalize catch center change check clear combine compare compute concatenate
+    construct contain continue convert copy count create cut decrease decrement define
+    delete determine discard divide double drop eliminate end ensure enter evaluate examine
+    exit extend extract filter find format generate get give go handle ignore include
+    increase increment initialize insert invoke iterate join keep locate loop make merge
+    modify move multiply negate obtain omit order output pad partition perform pop prepend
+    print process produce push put raise reduce remove repeat replace retrieve return
+    reverse run save scan search select separate set skip slice sort split start stop store
+    strip substitute subtract sum swap take terminate test transform traverse trim truncate
+    try update use utilize verify yield
+    """
 )
-_STARTS = r"it|the|this|that|we|then|thus|so|there|its|no|they|both"
-_CUT = re.compile(
-    r"\s*[;:](?=\s|$)\s*|\s+[—–-]{1,2}\s+|\s*(?P<open>\()\s*|\s*(?P<close>\))\s*|"
-    r",\s*(?:(?:and|or|but)\s+)?(?=\S)|"
-    rf"\s+(?=(?:{_LINKS})\b)|"
-    rf"\s+and\s+(?=(?:{_STARTS}|{_VERBS})\b|⟦\d+⟧\s+(?:{_VERBS}|=)(?![\w]))|"
-    rf"\s+then\s+(?=(?:{_VERBS})\b)",
-    re.I,
+_IRREGULAR = {
+    "took": "take", "taken": "take", "found": "find", "kept": "keep", "began": "begin",
+    "begun": "begin", "goes": "go", "gone": "go", "got": "get", "made": "make", "built": "build",
+    "gave": "give", "given": "give", "cut": "cut", "run": "run", "put": "put", "set": "set",
+    "split": "split", "initialised": "initialize", "initialises": "initialize", "tries": "try",
+    "tried": "try", "broken": "break", "initialising": "initialize",
+}  # fmt: skip
+_DETERMINERS = word_set(
+    """
+    the a an its their this that these those of each any no all every such another his
+    number in with as from for total current new previous resulting
+    """
 )
-_LINK = re.compile(rf"^(?:and\s+|or\s+)?(?P<link>{_LINKS})\b,?\s*(?:that\s+)?", re.I)
-_HYPOTHETICAL = re.compile(
-    r"\b(?:if(?! (?:block|branch|body|statement|condition|check|clause|test|part|⟦\d+⟧:))|would|"
-    r"could|should|may|might|can|cannot|whether|unless|suppose|otherwise|assum\w+|when|whenever|"
-    r"until|expects?|expected|for example|e\.g\.|either|any|(?<!over )(?<!through )(?<!for )every|"
-    r"(?<!over )(?<!through )each|always|never|usually|says|"
-    r"once|ensures?)\b",
-    re.I,
+_BEFORE_BASE = word_set(
+    """
+    to will does do not can would should could must may we they simply also then you and or
+    never cannot don't doesn't won't please
+    """
 )
-_WHEN_CALLED = re.compile(r"\bwhen (?=called|given|invoked|applied|the input)", re.I)
-_NOT_HYPOTHETICAL = re.compile(r"\bonce (?:again|more)\b|\bonce(?=\s*[.,]?$)", re.I)
-_OPENS = re.compile(
-    r"^(?:if|when|whenever|unless|suppose|otherwise|for example|e\.g\.|for (?:each|every)|once)\b",
-    re.I,
+_BEFORE_ING = word_set(
+    """
+    , by and then while when after before ( ; : - . thus effectively thereby or involves for
+    """
 )
+_BE = word_set("is are be been was were being gets")
+_ADVERBS = word_set(
+    """
+    then also simply not already just finally only first always again directly effectively
+    either both therefore thus next further subsequently immediately repeatedly still never
+    later
+    """
+)
+_PREPOSITIONS = {
+    "to": "to", "into": "to", "onto": "to", "from": "from", "with": "with", "using": "with",
+    "via": "with", "through": "over", "over": "over", "at": "at", "by": "with", "in": "in",
+    "on": "in", "within": "in", "as": "as", "called": "named", "named": "named", "for": "for",
+    "across": "over", "between": "between", "before": "before", "after": "after",
+    "until": "until", "than": "than", "inside": "in",
+}  # fmt: skip
+_CONDITIONS = word_set("if when whenever unless while until whether")
+
+
+@dataclasses.dataclass(frozen=True)
+class Token:
+    """Holds one token; `kind` is "code" (also numbers), "text" (quoted), "word" or "mark"."""
+
+    kind: str
+    text: str
+
+    @property
+    def lower(self) -> str:
+        return self.text.lower() if self.kind in ("word", "mark") else ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Phrase:
+    """Holds a noun phrase: its pieces of code or literals, and its words in lower case."""
+
+    tokens: tuple[Token, ...] = ()
+
+    @functools.cached_property
+    def atoms(self) -> tuple[str, ...]:
+        return tuple(token.text for token in self.tokens if token.kind in ("code", "text"))
+
+    @functools.cached_property
+    def words(self) -> tuple[str, ...]:
+        return tuple(token.lower for token in self.tokens if token.kind == "word")
+
+    def __bool__(self) -> bool:
+        return bool(self.tokens)
+
+    def __str__(self) -> str:
+        return " ".join(f"`{t.text}`" if t.kind == "code" else t.text for t in self.tokens)
 
 
 @dataclasses.dataclass(frozen=True)
 class Clause:
-    """Holds one clause of a masked sentence.
+    """Holds one clause.
 
-    link:         the word that hangs it on the clause before, lower case, "" if none
-    hypothetical: whether it is a condition, a possibility or a rule, not a fact of the run
-    aside:        whether it stands in brackets
-    start, end:   its span in the sentence
+    Attributes:
+      verb: the verb's lemma; "" for a clause without a known verb.
+      subject: the words before the verb; the object of a passive verb is here.
+      slots: role ("object", "to", "from", "with", …) -> phrases.
+      passive: `subject` suffers the verb.
+      negated: the verb is denied.
+      condition: tokens of the condition that it stands under, or that it checks ("whether …").
+      marker: the word that began the condition ("if", "unless", "otherwise", …), "" without one.
+      text: the clause as written.
     """
 
+    verb: str
+    subject: Phrase
+    slots: dict[str, Phrase]
+    passive: bool
+    negated: bool
+    condition: tuple[Token, ...]
+    marker: str
     text: str
-    link: str
-    hypothetical: bool
-    aside: bool
-    start: int
-    end: int
+
+
+@functools.cache
+def _forms() -> dict[str, tuple[str, str]]:
+    forms: dict[str, tuple[str, str]] = {}
+    for lemma in _VERBS:
+        stem = lemma[:-1] if lemma.endswith("e") else lemma
+        if (
+            re.search(r"[^aeiou][aeiou][^aeiouwxy]$", lemma) and len(lemma) < 5
+        ) or lemma == "begin":
+            stem = lemma + lemma[-1]
+        plural = lemma + ("es" if re.search(r"(s|sh|ch|x|z|o)$", lemma) else "s")
+        past = lemma[:-1] + "ied" if lemma.endswith("y") else stem + "ed"
+        forms |= {stem + "ing": (lemma, "ing"), past: (lemma, "ed")}
+        forms |= {plural: (lemma, "s"), lemma: (lemma, "base")}
+    for form, lemma in _IRREGULAR.items():
+        shape = "s" if form.endswith("es") else "ing" if form.endswith("ing") else "ed"
+        forms[form] = (lemma, shape)
+    return forms
+
+
+def read_tokens(sentence: str) -> list[Token]:
+    """Returns the tokens of a sentence without its markup."""
+    tokens = []
+    for match in _TOKEN.finditer(sentence.replace("’", "'")):
+        kind = match.lastgroup or "mark"
+        text = match[kind]
+        if kind == "number":
+            kind = "code" if text[-1].isdigit() else "word"
+        if text in ("True", "False", "None"):
+            kind = "code"
+        tokens.append(Token(kind, text))
+    return tokens
+
+
+def lemma_of(word: str) -> str | None:
+    """Returns the lemma of any form of a known verb, None for other words."""
+    found = _forms().get(word)
+    return found[0] if found else None
+
+
+def _is_verb(tokens: Sequence[Token], at: int) -> str | None:
+    """Returns "active" or "passive" if the token is the verb of a clause there, else None."""
+    word = tokens[at].lower
+    if tokens[at].kind != "word" or word not in _forms():
+        return None
+    back = at - 1
+    while back >= 0 and tokens[back].lower in _ADVERBS:
+        back -= 1
+    before = tokens[back].lower if back >= 0 else "."
+    code_before = back >= 0 and tokens[back].kind in ("code", "text")
+    shape = _forms()[word][1]
+    if word in ("set", "split", "put", "cut", "run") and before in _BE:
+        return "passive"
+    if shape == "ed" and word not in ("set", "split", "put", "cut", "run"):
+        return "passive" if before in _BE else None
+    if shape == "s":
+        return None if before in _DETERMINERS and not code_before else "active"
+    if shape == "ing":
+        return "active" if before in _BEFORE_ING and not code_before else None
+    return "active" if before in _BEFORE_BASE or back < 0 or before in (".", ":", "-") else None
+
+
+def _boundary(token: Token) -> bool:
+    return token.kind == "mark" and token.text in ".;:!?"
 
 
 def split_clauses(sentence: str) -> list[Clause]:
-    """Returns the clauses of one masked sentence, in its order."""
-    clauses: list[Clause] = []
-    at, depth = 0, 0
-    opened = bool(_OPENS.match(sentence))
-    for cut in [*_CUT.finditer(sentence), None]:
-        end = len(sentence) if cut is None else cut.start()
-        clause = _clause(sentence, at, end, depth > 0, opened)
-        if clause is not None:
-            clauses.append(clause)
-        if cut is not None:
-            depth += bool(cut["open"]) - bool(cut["close"] and depth)
-            at = cut.end()
-    return clauses
+    """Returns the clauses of a sentence (or of several, told together)."""
+    return [clause for part in _parts(read_tokens(sentence)) for clause in _read_part(part)]
 
 
-def _clause(sentence: str, start: int, end: int, aside: bool, opened: bool) -> Clause | None:
-    text = sentence[start:end].strip(" .,;:!?")
-    if not text:
-        return None
-    link = _LINK.match(text)
-    if link:
-        text = text[link.end() :].strip() or text
-    return Clause(
-        text,
-        link["link"].lower().strip() if link else "",
-        opened or is_hypothetical(text),
-        aside,
-        start,
-        end,
+def _parts(tokens: list[Token]) -> Iterator[list[Token]]:
+    """Yields runs of tokens between full stops, colons and the like; parentheses on their own."""
+    part: list[Token] = []
+    aside: list[Token] = []
+    depth = 0
+    for token in tokens:
+        if token.kind == "mark" and token.text in "([{":
+            depth += 1
+        elif token.kind == "mark" and token.text in ")]}":
+            depth = max(0, depth - 1)
+            if not depth and aside:
+                part += _apposition(aside)
+                aside = []
+        elif depth:
+            aside.append(token)
+        elif _boundary(token):
+            if part:
+                yield part
+            part = []
+        else:
+            part.append(token)
+    if part or aside:
+        yield part + (_apposition(aside) if aside else [])
+
+
+def _apposition(aside: list[Token]) -> list[Token]:
+    """Keeps a name or literal in parentheses with its phrase; a whole clause stands on its own."""
+    plain = all(token.kind in ("code", "text") for token in aside)
+    return aside if plain else [Token("aside", _join(aside))]
+
+
+def _join(tokens: Sequence[Token]) -> str:
+    return " ".join(f"`{t.text}`" if t.kind == "code" else t.text for t in tokens)
+
+
+def _read_part(tokens: list[Token]) -> Iterator[Clause]:
+    """Yields the clauses of one run of tokens."""
+    marker, condition = "", ()
+    start = at = 0
+    heads: list[tuple[int, str, str, tuple[Token, ...]]] = []  # verb, voice, marker, condition
+    position = 0
+    cuts: list[tuple[int, int]] = []  # tokens taken by conditions
+    asides = [token.text for token in tokens if token.kind == "aside"]
+    tokens = [token for token in tokens if token.kind != "aside"]
+    while position < len(tokens):
+        word = tokens[position].lower
+        if word in ("otherwise", "else"):
+            marker, condition = "otherwise", ()
+            cuts.append((position, position + 1))
+        elif _for_each(tokens, position):
+            end = _condition_end(tokens, position + 1)
+            if "in" not in [token.lower for token in tokens[position:end]] or end < len(tokens):
+                end = _each_end(tokens, position + 1, end)
+            cuts.append((position, end))
+            yield _each_clause(tokens[position:end])
+            position = end
+            continue
+        elif word in _CONDITIONS or _as_long_as(tokens, position):
+            end = _condition_end(tokens, position + 1)
+            taken = tuple(tokens[position + 1 : end])
+            cuts.append((position, end))
+            if heads and not _leading(tokens, position):
+                index, voice, _, _ = heads[-1]
+                heads[-1] = (index, voice, word, taken)
+            else:
+                marker, condition = word, taken
+            position = end
+            continue
+        elif voice := _is_verb(tokens, position):
+            heads.append((position, voice, marker, condition))
+        position += 1
+    if not heads:
+        yield _bare(tokens, cuts, marker, condition)
+    for number, (at, voice, mark, under) in enumerate(heads):
+        end = heads[number + 1][0] if number + 1 < len(heads) else len(tokens)
+        end = _object_end(tokens, at + 1, end, number + 1 < len(heads) and heads[number + 1][1])
+        yield _clause(tokens, start, at, end, voice, mark, under, cuts)
+        start = end
+    for aside in asides:
+        yield from split_clauses(aside)
+
+
+def _for_each(tokens: Sequence[Token], at: int) -> bool:
+    words = [token.lower for token in tokens[at : at + 2]]
+    return words in (["for", "each"], ["for", "every"])
+
+
+def _each_end(tokens: Sequence[Token], at: int, end: int) -> int:
+    return next((i for i in range(at, end) if _is_verb(tokens, i)), end)
+
+
+def _each_clause(tokens: Sequence[Token]) -> Clause:
+    """Returns "for each x in xs" as a clause of its own: there is a loop over it."""
+    slots = _slots(tokens[1:])
+    return Clause("iterate", Phrase(), slots, False, False, (), "", _join(tokens))
+
+
+def _as_long_as(tokens: Sequence[Token], at: int) -> bool:
+    return [token.lower for token in tokens[at : at + 3]] == ["as", "long", "as"]
+
+
+def _leading(tokens: Sequence[Token], at: int) -> bool:
+    """Tells whether a condition begins a clause ("…, and if …") rather than ends one."""
+    back = at - 1
+    while back >= 0 and tokens[back].lower in ("and", "but", "then", "or"):
+        back -= 1
+    return back < 0 or (tokens[back].text == "," and back != at - 1)
+
+
+def _condition_end(tokens: Sequence[Token], at: int) -> int:
+    for place in range(at, len(tokens)):
+        word = tokens[place].lower
+        if (tokens[place].kind == "mark" and word == ",") or word in ("then", "otherwise", "else"):
+            return place
+        inside = at < place < len(tokens) - 1
+        if word == "it" and inside and _is_verb(tokens, place + 1):  # "if x is empty it returns"
+            if tokens[place - 1].lower in ("and", "or"):
+                continue
+            return place
+        if word == "and" and place + 1 < len(tokens):
+            following = tokens[place + 1].lower
+            if following in _forms() and _forms()[following][1] == "s":
+                return place
+            if following in ("false", "true", "none") or tokens[place + 1].text in (
+                "True",
+                "False",
+            ):
+                return place
+    return len(tokens)
+
+
+def _object_end(tokens: Sequence[Token], at: int, end: int, following: str | bool) -> int:
+    """Returns where the verb's phrases end: before the next clause's subject."""
+    if following == "passive":  # back to the last comma or conjunction: the rest is its subject
+        for place in range(end - 1, at - 1, -1):
+            if tokens[place].lower in (",", "and", "but", "which", "that"):
+                return place
+        return end
+    place = end
+    while place > at and tokens[place - 1].lower in _JOINING:
+        place -= 1
+    for back in range(place - 1, at - 1, -1):  # ", which …", ", the function …"
+        if tokens[back].lower == ",":
+            if back >= place - 4:
+                return back
+            break
+    return place
+
+
+_JOINING = word_set(
+    """
+    and then , it which that by to while also finally simply but or function the this will
+    does not can we thereby effectively thus before after when they would should
+    """
+)
+
+
+def _clause(
+    tokens: list[Token], start: int, at: int, end: int, voice: str, marker: str,
+    condition: tuple[Token, ...], cuts: list[tuple[int, int]],
+) -> Clause:  # fmt: skip
+    free = lambda i: not any(low <= i < high for low, high in cuts)  # noqa: E731
+    before = [tokens[i] for i in range(start, at) if free(i)]
+    after = [tokens[i] for i in range(at + 1, end) if free(i)]
+    negated = any(token.lower in ("not", "never", "cannot", "without") for token in before) or any(
+        token.lower.endswith("n't") for token in before
     )
+    subject = Phrase(tuple(t for t in before if t.lower not in _SKIPPED))
+    lemma = lemma_of(tokens[at].lower) or ""
+    return Clause(lemma, subject, _slots(after), voice == "passive", negated, condition, marker,
+                  _join(tokens[start:end]))  # fmt: skip
 
 
-def is_hypothetical(text: str) -> bool:
-    """Returns whether a text is conditional, general or uncertain."""
-    text = _NOT_HYPOTHETICAL.sub("", _WHEN_CALLED.sub("", text))
-    return bool(_HYPOTHETICAL.search(text))
+_SKIPPED = word_set(
+    """
+    , and then it which that by to also finally simply but function first next will does not
+    - this is are be was were we can would after while i.e. lastly been being the a an
+    """
+)
+
+
+def _bare(
+    tokens: list[Token], cuts: list[tuple[int, int]], marker: str, condition: tuple[Token, ...]
+) -> Clause:
+    rest = [t for i, t in enumerate(tokens) if not any(low <= i < high for low, high in cuts)]
+    return Clause("", Phrase(tuple(rest)), {}, False, False, condition, marker, _join(tokens))
+
+
+def _slots(tokens: list[Token]) -> dict[str, Phrase]:
+    """Returns role -> phrase for what follows a verb."""
+    slots: dict[str, list[Token]] = {}
+    role = "object"
+    for token in tokens:
+        if token.kind == "word" and token.lower in _PREPOSITIONS:
+            role = _PREPOSITIONS[token.lower]
+            slots.setdefault(role, [])
+        elif token.kind == "mark" and token.text in ",-":
+            continue
+        else:
+            slots.setdefault(role, []).append(token)
+    return {role: Phrase(tuple(found)) for role, found in slots.items() if found}

@@ -7,7 +7,7 @@ the pattern: "we do not enter the block" is a claim that it is not entered.
 import re
 from collections.abc import Iterator, Sequence
 
-from data_pipeline.verify.clauses import is_hypothetical
+from data_pipeline.verify.clause_cutting import is_hypothetical
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.stated import NUMBERS, WordedClaim
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from data_pipeline.verify.clause_parts import Memory
 from data_pipeline.verify.clause_rules import ClauseReader
-from data_pipeline.verify.clauses import Clause, split_clauses
+from data_pipeline.verify.clause_cutting import Clause, split_clauses
 from data_pipeline.verify.flow_wording import flow_claims
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
-from data_pipeline.verify.phrases import AFTER
+from data_pipeline.verify.clause_patterns import AFTER
 from data_pipeline.verify.stated import SentenceReading, WordedClaim
 
 

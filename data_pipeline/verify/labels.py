@@ -5,7 +5,7 @@ import re
 
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
-from data_pipeline.verify.clauses import is_hypothetical
+from data_pipeline.verify.clause_cutting import is_hypothetical
 from data_pipeline.verify.layout import Sentence
 
 RUNS = "the line runs"

@@ -1,177 +1,361 @@
-"""Defines the phrases that the grammar knows, as patterns over masked text."""
+"""Decides whether a phrase of a sentence speaks of an expression of the program."""
 
-import re
+import ast
+import functools
+import weakref
+from collections.abc import Iterator
 
-LABEL = r"[\[(]?\bL\d+\b[\])]?"
-CITED = re.compile(
-    rf"(?:\b(?:at|in|on|for|from|of|to) )?(?:(?:the )?\b(?:line|step) )?{LABEL}[:,]?\s*", re.I
+from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify.actions import Action, list_actions
+from data_pipeline.verify.clauses import Phrase, Token
+from data_pipeline.verify.concepts import STRICT, tags_of
+from data_pipeline.verify.wordlists import word_set
+
+PLAIN_WORDS = word_set(
+    """
+    version form
+    a an the it its itself their them they this that these those which whose such and or of
+    for to in into from with as by on at value values variable variables element elements
+    item items list lists string strings array arrays dictionary dict dictionaries number
+    numbers integer integers int character characters char chars letter word words result
+    results output outputs input inputs given specified resulting corresponding current name
+    names called named key keys pair pairs key-value index position indices function method
+    methods built-in operator operators operation operations python loop loops iteration
+    iterations parameter parameters argument arguments type types object objects data
+    variable content contents entry entries condition conditions expression line lines code
+    block statement body text sequence tuple tuples set sets flag counter collection
+    sub-list substring substrings sublist each every all any some one new if then else when
+    now again also simply just finally first step steps following is are be was were been
+    will being has have had so i.e. e.g. i e g using based upon within inside during through
+    over while until after whole entire provided found present processed constructed final
+    previously earlier containing accordingly boolean float same respective associated
+    particular single current both itself keyword clause case built store stored purpose
+    dictionary's list's string's otherwise individual only separate multiple there together
+    back up down off does do exists exist met true executed determined equal keep keeping
+    track total count running initial initially part parts slice slicing portion character's
+    digit's occurrences occurrence instance instances various range ranging ranges
+    comprehension once nested outer inner for-loop while-loop non-inclusive exclusive
+    inclusive certain separator delimiter placed added joining
+    """
+) - {"first"}  # fmt: skip
+_LOOSE = word_set(
+    """
+    all each every any length total count number part parts slice slicing portion
+    occurrences occurrence range word words letter lines line start
+    """
+)  # fmt: skip
+_CHANGED = word_set("modified updated changed altered transformed new")
+_TYPE_WORDS = {
+    "list": "list", "dictionary": "dict", "string": "str", "integer": "int", "tuple": "tuple",
+    "boolean": "bool", "float": "float", "array": "list", "dict": "dict", "number": "int",
+}  # fmt: skip
+_MUTATORS = word_set(
+    """
+    append extend insert remove pop clear sort reverse update popitem setdefault add discard
+    """
 )
-OPENING = re.compile(
-    r"^(?:in this case|in our case|here|"
-    r"as with|with|where|now|then|next|finally|first|again|also|at this (?:point|stage)|"
-    r"after (?:this|that|the) "
-    r"[\w ]+?(?=,|$)|as a result|in the end|similarly|this time|initially|currently|and|or|but|so|"
-    r"therefore|thus|hence|indeed|specifically|in other words|that is|i\.e\.?|as|if|since|"
-    r"after (?:insertion|removal|deletion|sorting)|before (?:insertion|removal|deletion|sorting)|"
-    r"finally|meaning|note that|we (?:have|get|see|know|find)(?: that)?|we can see that|"
-    r"(?:this|which) (?:means|indicates|implies|shows)(?: that)?|because|overall|eventually|"
-    r"(?:in|on|during|for|at) (?:the |this )?(?:\w+ )?(?:iteration|turn|pass)"
-    r"(?: ⟦\d+⟧(?=\s*(?:[,:]|⟦|$)))?|"
-    r"for ⟦\d+⟧|yes)(?!\w)[:,]?\s*",
-    re.I,
-)
-TO = r"(?: to be| to| as| with| at| into| by)"
-SET = (
-    r"(?:set|assigned|initiali[sz]ed|updated|changed|reset|incremented|decremented|increased|"
-    r"decreased|reduced|bound|rebound|modified|extended|turned|converted|sorted|reversed|replaced|"
-    r"transformed|calculated|computed|evaluated|defined|padded|created|reassigned|stripped|"
-    r"concatenated|joined|reduced|doubled|halved|truncated|rounded|formatted|swapped|mapped|"
-    r"constructed|determined|declared|started|given|treated|split)"
-)
-BE = (
-    r"(?:is equal to|will be equal to|has (?:the |a )?value(?: of)?|will (?:now )?be|must be|"
-    r"should be|would be|is|are|was|were|equals?|==|=|has to be|needs? to be|:=|≈)"
-)
-BECOME = (
-    r"(?:becomes?|becoming|turns into|changes (?:from ⟦\d+⟧ )?to|changing to|gets?|grows? to|"
-    r"(?:increases|decreases|drops|falls|rises|goes|moves)(?: by ⟦\d+⟧)?(?: from ⟦\d+⟧)? to|"
-    r"takes(?: on)?|ends up(?: as| being)?|will (?:now )?(?:become|contain|hold)|will now be)"
-)
-REMAIN = r"(?:remains?|stays?|is still|are still|continues to be|is left(?: as| at)?|remaining)"
-HOLD = r"(?:contains?|holds|has|have|consists of|containing|having|includes|will contain)"
-GIVE = (
-    r"(?:evaluates? to|comes? to|comes? out as|computes? to|calculates? to|gives?(?: us)?|yields?|"
-    r"produces?|results? in|resulting in|→|->|=>|works out to|simplifies to|returns?|will return|"
-    r"leads to|amounts to|translates to|outputs?|converts? to|refers to|corresponds? to|"
-    r"must (?:equal|give|return|produce|come to|come out as|evaluate to)|"
-    r"has to (?:equal|give|return|produce|come to|come out as|evaluate to)|"
-    r"needs? to (?:equal|give|return|produce|come to|come out as|evaluate to))"
-)
-ADVERB = r"(?:now|then|thus|therefore|also|again|simply|finally|only|just|already|both|hence|still)"
-VERB = re.compile(
-    rf"^(?P<s>.*?)\s*(?:\b{ADVERB}\s+)*(?:\b|(?=[=→:≈-]))(?:(?P<become>{BECOME})|"
-    rf"(?P<remain>{REMAIN})|(?P<give>{GIVE})|(?P<be>{BE})|(?P<hold>{HOLD}))"
-    rf"(?=\s|$|⟦)\s*(?P<c>.*)$",
-    re.I,
-)
-FILLER = (
-    r"(?:(?:now|then|thus|therefore|still|also|again|currently|initially|just|the|already|hence|"
-    r"value|values|list|string|integer|number|dictionary|tuple|set|equal to|simply|both|empty|a|an|"
-    r"new|only|modified|original|final|updated|resulting|character|key|element|item|word|boolean|"
-    r"following|array|back|float|digit|letter|substring|result|of|single|empty|same|input|dict|"
-    r"exactly|text|sum|product|total|returned|itself|entire|keys|elements|characters|to|as|at|"
-    r"items|pair|key-value|strings|numbers|integers|initial) )*"
-)
-VALUE = re.compile(rf"^{FILLER}(?P<v>⟦\d+⟧)(?P<rest>.*)$", re.I)
-PARTICIPLE = re.compile(
-    rf"^(?:(?:{ADVERB}|being|been|initially|first) )*(?P<p>{SET})"
-    rf"(?: by (?P<by>⟦\d+⟧))?(?: from (?P<from>⟦\d+⟧))?{TO} (?P<c>.*)$",
-    re.I,
-)
-PUT = re.compile(
-    r"^(?:(?P<s>.*?)\s)??(?P<p>appends?|adds?|inserts?|appended|added|inserted|pushes|appending|"
-    r"adding|inserting|prepends?|prepended|concatenates|removes?|removed|removing|deletes?|deleted|"
-    r"deleting|pops?|popped|popping) (?P<what>.*?)"
-    r"(?:\s?(?:to|from|into|in|at|onto) (?P<x>.*))?$",
-    re.I,
-)
-STORES = re.compile(
-    rf"^(?:.*?\s)?(?:assigns?|stores?|assigning|storing|binds?|puts?) {FILLER}(?P<v>⟦\d+⟧) "
-    r"(?:to|in|into|as) (?P<x>.*)$",
-    re.I,
-)
-STORED = re.compile(
-    rf"^{FILLER}(?P<v>⟦\d+⟧) (?:is|are|was|gets) (?:then |now |also )?"
-    r"(?:assigned|stored|bound)(?: to| in| into)? (?P<x>.*)$",
-    re.I,
-)
-SETS = re.compile(
-    r"^(?:.*?\s)?(?:sets?|initiali[sz]es?|updates?|binds?|changes?|resets?|increments?|decrements?|"
-    r"makes?|making|leaving|leaves?|setting|updating|turns|extends?|brings|bringing|creates?|"
-    r"assigns|initializing|incrementing|decrementing|increases|decreases|increasing|turning|"
-    r"changing|causes|defines?) "
-    rf"(?P<x>.*?⟦\d+⟧)(?: by ⟦\d+⟧)?(?: from (?P<from>⟦\d+⟧))?(?:{TO}|,? equal to| becoming)? "
-    r"(?P<c>.*)$",
-    re.I,
-)
-RETURNS = re.compile(
-    r"^(?P<s>.*?)\s*\b(?:will |then |finally |now |simply |also |thus |therefore |immediately |"
-    r"correctly )*(?P<v>returns?|returning|returned|return)\b\s*(?P<c>.*)$",
-    re.I,
-)
-RETURNERS = re.compile(
-    r"^(?:(?:the|this|our|and|main|whole) )*(?:(?:function|call|line|statement|program|code|it|we|"
-    r"this|execution|return statement|result|which|reaches.*|immediately|⟦\d+⟧)\s*)*$",
-    re.I,
-)
-CHECKS = re.compile(
-    r"\b(?:checks?|checking|verif(?:y|ies)|determines?|tests|asks|compares|sees|to see|looks at|"
-    r"checked) (?:again |then |next |also |now )*(?:if|whether|for|that|against)\b|"
-    r"^checks? \b",
-    re.I,
-)
-CALLED = re.compile(
-    r"\b(?:called|call|invoked|calls?|executed|run|entered|given|provided|starts?|begins?|applied)"
-    r"(?: again)? (?:with|on|using)\b|\bfor the (?:given )?(?:input|call|arguments?)|"
-    r"\b(?:the |an? )?input (?:is|of|provided|given)?(?=\s*⟦)|"
-    r"\bwhen (?:the input|given|called|it is)",
-    re.I,
-)
-UNCHANGED = re.compile(
-    r"^(?P<x>.*?)\s*\b(?:remains?|stays?|is left|are left|is|are|still)(?: the)? "
-    r"(?:unchanged|the same|unmodified|unaffected|intact|as it is|as is|as it was)\b(?P<rest>.*)$|"
-    r"\b(?:does not|doesn't|do not|without) (?:change|modify|affect|alter|changing|modifying)"
-    r"(?:ing)? (?:the value of |the )?(?P<y>.*)$",
-    re.I,
-)
-NO_CHANGE = re.compile(
-    r"\bno (?:changes?|modifications?|characters?|elements?|items?|values?|replacements?|updates?)"
-    r"(?: \w+)? (?:occurs?|(?:are|is|were|was) (?:made|needed|removed|replaced|changed|added)|"
-    r"happens?|take place|to \w+)|^no changes?$|"
-    r"\bnothing (?:is|was) (?:removed|changed|replaced|added|modified|deleted)|"
-    r"\b(?:does not|doesn't|did not) (?:change|modify|remove|replace) any",
-    re.I,
-)
-EMPTY = {"list": "[]", "array": "[]", "string": "''", "dictionary": "{}", "dict": "{}",
-          "tuple": "()", "set": "set()"}  # fmt: skip
-MADE = r"(?:created|initiali[sz]ed|made|defined|declared|set up|assigned|instantiated|constructed)"
-EMPTY_MADE = re.compile(
-    rf"^(?:an?|the) (?:new )?empty (?P<t>\w+) (?:called |named )?(?P<x>⟦\d+⟧) (?:is|was) {MADE}$",
-    re.I,
-)
-MADE_EMPTY = re.compile(
-    rf"^(?P<x>.*⟦\d+⟧) (?:is|was) {MADE}(?: to be| to| as| with)? "
-    r"an? (?:new )?empty (?P<t>list|array|string|dictionary|dict|tuple|set)$",
-    re.I,
-)
-SIZE = re.compile(
-    r"^(?P<s>.+?) (?:now |only |still |then )*(?:has|have|contains|consists of|is left with) "
-    r"(?:exactly |only )?(?:(?:a |the )?(?:length|size) of (?P<n>⟦\d+⟧)|"
-    r"(?P<m>⟦\d+⟧|one|two|three|four|five|six|seven|eight|nine|ten|no) "
-    r"(?P<u>entry|entries|elements?|items?|keys?|characters?|letters?|words?|key-value pairs?))$",
-    re.I,
-)
-EXECUTED = re.compile(
-    r"⟦\d+⟧.*\b(?:is|are|gets|was) (?:then |now |also |finally |again )*(?:executed|called|invoked|"
-    r"evaluated|checked|performed|run|reached|applied|processed)\b|"
-    r"\b(?:executes|calls|invokes|evaluates|runs|performs|uses|"
-    r"reaches the return statement)\b.*⟦\d+⟧|"
-    r"\breturn statement\b.*⟦\d+⟧",
-    re.I,
-)
-TIMES = re.compile(r"\b(?:times?|iterations?|once)\b", re.I)
-AFTER = re.compile(
-    r"^(?:\W|\bL\d+\b)*after (?:the |this |that |its )?(?!loop|whole|entire)"
-    r"(?!\w* ?(?:loop|iteration|pass|turn)s?\b)",
-    re.I,
-)
-CHAIN = re.compile(r"⟦\d+⟧(?:\s*=\s*⟦\d+⟧){2,}")
-PURPOSE = re.compile(
-    rf"\bto (?:make it|get|give|form|produce|become|obtain|yield|create|make) {FILLER}"
-    r"(?P<v>⟦\d+⟧)(?P<rest>.*)$",
-    re.I,
-)
-RANGE = re.compile(r"\b(?:(?:ranging|values|goes|going|runs|take values|range) )*from "
-                    r"⟦(?P<a>\d+)⟧ (?:up )?to ⟦(?P<b>\d+)⟧(?: inclusive)?", re.I)  # fmt: skip
-ARROW = re.compile(r"^(?P<s>⟦\d+⟧|[^⟦]{1,30}⟦\d+⟧)\s*(?:→|->|=>)\s*(?P<c>.+)$")
-PRONOUNS = ("it", "this", "that", "which", "they")
+
+
+class Code:
+    """Holds a program with what its phrases can speak of: actions, definitions, types."""
+
+    def __init__(self, run: Replay):
+        self.tree = run.tree
+        self.actions = list_actions(run.tree)
+        self.names = {n.id for n in ast.walk(run.tree) if isinstance(n, ast.Name)}
+        self.definitions: dict[str, list[ast.expr]] = {}
+        self.writes: dict[str, list[int]] = {}  # name -> lines that bind or mutate it
+        for node in ast.walk(run.tree):
+            for name, value in _bound(node):
+                self.writes.setdefault(name, []).append(getattr(node, "lineno", 0))
+                if value is not None:
+                    self.definitions.setdefault(name, []).append(value)
+        self.parents = {
+            child: node for node in ast.walk(run.tree) for child in ast.iter_child_nodes(node)
+        }
+        self.function = _main_function(run)
+        arguments = self.function.args if self.function else None
+        given = [*arguments.posonlyargs, *arguments.args] if arguments else []
+        more = [*arguments.kwonlyargs] if arguments else []
+        self.parameters = [argument.arg for argument in (*given, *more)]
+        self.types = _variable_types(run)
+
+    def around(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Yields the node and everything around it, innermost first."""
+        found: ast.AST | None = node
+        while found is not None:
+            yield found
+            found = self.parents.get(found)
+
+    def expanded(self, node: ast.AST) -> list[ast.AST]:
+        """Returns the node, and for a name also the values that it is set from."""
+        if isinstance(node, ast.Name) and len(self.definitions.get(node.id, ())) <= 2:
+            return [node, *self.definitions.get(node.id, ())]
+        return [node]
+
+    def type_of(self, node: ast.AST) -> str | None:
+        """Returns the type of a name or literal, None if unknown or if it varies."""
+        match node:
+            case ast.Name(id=name):
+                known = self.types.get(name, frozenset())
+                return next(iter(known)) if len(known) == 1 else None
+            case ast.Constant(value=value):
+                return type(value).__name__
+            case ast.List() | ast.ListComp():
+                return "list"
+            case ast.Dict() | ast.DictComp():
+                return "dict"
+            case ast.Tuple():
+                return "tuple"
+            case ast.JoinedStr():
+                return "str"
+            case ast.Call(func=ast.Name(id=name)) if name in ("str", "list", "dict", "int", "len"):
+                return "int" if name == "len" else name
+            case ast.Call(func=ast.Attribute(attr="join")):
+                return "str"
+        return None
+
+
+_CODES: "weakref.WeakKeyDictionary[Replay, Code]" = weakref.WeakKeyDictionary()
+
+
+def code_of(run: Replay) -> Code:
+    """Returns the view of a run's program; made once a run."""
+    code = _CODES.get(run)
+    if code is None:
+        code = _CODES[run] = Code(run)
+    return code
+
+
+def _main_function(run: Replay) -> ast.FunctionDef | None:
+    for event in run.events:
+        if event.kind == "call" and event.function in run.functions:
+            return run.functions[event.function]
+    return next(iter(run.functions.values()), None)
+
+
+def _bound(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            for target in targets:
+                yield from _targets(target, value)
+        case ast.AugAssign(target=target, value=value):
+            yield from _targets(target, value)
+        case ast.AnnAssign(target=target, value=value) | ast.NamedExpr(target=target, value=value):
+            yield from _targets(target, value)
+        case ast.For(target=target, iter=value) | ast.comprehension(target=target, iter=value):
+            for part in ast.walk(target):
+                if isinstance(part, ast.Name):
+                    yield part.id, value
+        case ast.Delete(targets=targets):
+            for target in targets:
+                yield from _targets(target, None)
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if (
+            method in _MUTATORS
+        ):
+            yield name, None
+
+
+def _targets(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, ast.expr | None]]:
+    match target:
+        case ast.Name(id=name):
+            yield name, value
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            values = value.elts if isinstance(value, ast.Tuple) else [value] * len(parts)
+            for part, item in zip(parts, values, strict=False):
+                yield from _targets(part, item)
+        case ast.Subscript(value=ast.Name(id=name)):
+            yield name, None
+
+
+def _variable_types(run: Replay) -> dict[str, frozenset[str]]:
+    types: dict[str, set[str]] = {}
+    for event in run.events[:400]:
+        for name, text in event.changed.items():
+            types.setdefault(name, set()).add(_literal_type(text))
+    return {name: frozenset(found) for name, found in types.items()}
+
+
+@functools.lru_cache(maxsize=4096)
+def _literal_type(text: str) -> str:
+    try:
+        return type(parse_literal(text)).__name__
+    except (LiteralError, ValueError):
+        return "?"
+
+
+def phrase_fits(
+    code: Code,
+    phrase: Phrase,
+    node: ast.AST | str,
+    extra: ast.AST | None = None,
+    *,
+    exact: bool = False,
+) -> bool | None:
+    """Tells whether a phrase speaks of an expression; None if that cannot be decided.
+
+    `extra` may explain words too: the statement around the expression, or the action's own node.
+    An `exact` phrase speaks of a variable itself and not of the values that it is set from.
+    """
+    if isinstance(node, str):
+        return _fits_nothing(phrase, node, extra)
+    shown = [node] if exact else code.expanded(node)
+    for atom in phrase.atoms:
+        if not any(atom_in(atom, part) for part in shown):
+            if extra is not None and _names_method(atom, extra):
+                continue
+            return False if _plain_mismatch(atom, node, code) else None
+    explained = shown if extra is None else [*shown, extra]
+    return _words_fit(code, phrase, node, explained)
+
+
+def _fits_nothing(phrase: Phrase, text: str, extra: ast.AST | None) -> bool | None:
+    if phrase.atoms:
+        return None
+    words = [w for w in phrase.words if w not in PLAIN_WORDS and _TYPE_WORDS.get(w, w) != text]
+    known = tags_of(extra) if extra is not None else frozenset()
+    return True if all(word in known or word == text for word in words) else None
+
+
+def _words_fit(code: Code, phrase: Phrase, node: ast.AST, explained: list[ast.AST]) -> bool | None:
+    names = {n.id.lower() for part in explained for n in ast.walk(part) if isinstance(n, ast.Name)}
+    real = code.type_of(node)
+    for word in phrase.words:
+        if word in _CHANGED:
+            if not _is_changed(code, node):
+                return None
+        elif word == "original":
+            if _is_rebound(code, node):
+                return None
+        elif word in _TYPE_WORDS and not phrase.atoms and real not in (None, "?"):
+            if real != _TYPE_WORDS[word] and word == phrase.words[-1] and word != "number":
+                return None
+        elif word in STRICT and word not in _LOOSE:
+            if not any(word in tags_of(part) for part in explained) and word not in names:
+                return None
+        elif word in PLAIN_WORDS or word in names or word in STRICT:
+            continue
+        elif not any(word in tags_of(part) for part in explained):
+            return None
+    return True
+
+
+def _is_changed(code: Code, node: ast.AST) -> bool:
+    """Tells whether a name is written more than once, or an expression makes something new."""
+    if not isinstance(node, ast.Name):
+        return not isinstance(node, ast.Constant)
+    first = 0 if node.id in code.parameters else 1
+    return len(code.writes.get(node.id, ())) > first
+
+
+def _is_rebound(code: Code, node: ast.AST) -> bool:
+    if not isinstance(node, ast.Name) or node.id not in code.parameters:
+        return True
+    return any(line < node.lineno for line in code.writes.get(node.id, ()))
+
+
+@functools.lru_cache(maxsize=8192)
+def _parse_atom(text: str) -> ast.expr | None:
+    try:
+        return ast.parse(text.strip().rstrip(":").rstrip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+@functools.lru_cache(maxsize=8192)
+def _dump(text: str) -> str | None:
+    parsed = _parse_atom(text)
+    return None if parsed is None else ast.dump(parsed)
+
+
+def _dumps(node: ast.AST) -> frozenset[str]:
+    found = getattr(node, "_dumps", None)
+    if found is None:
+        found = frozenset(
+            ast.dump(part).replace("Store()", "Load()").replace("Del()", "Load()")
+            for part in ast.walk(node) if isinstance(part, ast.expr)
+        )  # fmt: skip
+        node._dumps = found  # type: ignore[attr-defined]
+    return found
+
+
+def atom_in(atom: str, node: ast.AST) -> bool:
+    """Tells whether a piece of code, a literal or a method's name stands in the node."""
+    dumped = _dump(atom)
+    if dumped is not None and dumped in _dumps(node):
+        return True
+    if (parsed := _parse_atom(atom)) is not None and isinstance(node, ast.stmt):
+        if _statement_text(atom, node):
+            return True
+        if isinstance(parsed, ast.UnaryOp | ast.BinOp | ast.Compare):
+            return False
+    if dumped is None and isinstance(node, ast.stmt) and _statement_text(atom, node):
+        return True
+    if _unescaped(atom, node):
+        return True
+    return _names_method(atom, node)
+
+
+def _names_method(atom: str, node: ast.AST) -> bool:
+    """Tells whether the node calls what the atom names: `rstrip`, `.rstrip()`."""
+    name = atom.removesuffix("()").lstrip(".")
+    return name.isidentifier() and _has_method(name, node)
+
+
+def _statement_text(atom: str, node: ast.stmt) -> bool:
+    try:
+        parsed = ast.parse(atom.strip()).body
+    except (SyntaxError, ValueError):
+        return False
+    return len(parsed) == 1 and ast.dump(parsed[0]) == ast.dump(node)
+
+
+def _unescaped(atom: str, node: ast.AST) -> bool:
+    """Matches a literal that was written without its quotes, or with its escapes (`\\n`)."""
+    bare = {atom, atom.replace("\\n", "\n").replace("\\t", "\t")}
+    return not atom.isidentifier() and not atom.isdigit() and any(
+        isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value in bare
+        for part in ast.walk(node)
+    )  # fmt: skip
+
+
+def _has_method(name: str, node: ast.AST) -> bool:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute) and part.attr == name:
+            return True
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == name:
+            return True
+        if (isinstance(part, ast.While) and name == "while") or (
+            isinstance(part, ast.For) and name == "for"
+        ):
+            return True
+        if isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.Not) and name == "not":
+            return True
+    return False
+
+
+def _plain_mismatch(atom: str, node: ast.AST, code: Code) -> bool:
+    """Tells whether the atom and the expression are both plain, and surely not the same."""
+    said = _parse_atom(atom)
+    match said, node:
+        case ast.Name(id=one), ast.Name(id=two):
+            return one in code.names and one != two and two not in code.definitions
+        case ast.Constant(value=one), ast.Constant(value=two):
+            return type(one) is type(two) and one != two
+        case ast.List(elts=[]) | ast.Dict(keys=[]), ast.Constant():
+            return True
+        case ast.Constant(), ast.List(elts=[]) | ast.Dict(keys=[]):
+            return True
+    return False
+
+
+def one_phrase(*phrases: Phrase | None) -> Phrase:
+    tokens: list[Token] = []
+    for phrase in phrases:
+        tokens += phrase.tokens if phrase else ()
+    return Phrase(tuple(tokens))
+
+
+def action_words(action: Action) -> frozenset[str]:
+    return tags_of(action.node)

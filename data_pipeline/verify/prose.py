@@ -1,15 +1,24 @@
 """Reads free wording: places each sentence of a monologue in the run and judges its claims."""
 
 import dataclasses
+import itertools
 
 from data_pipeline.tracing.replay import Occurrence, Replay
-from data_pipeline.verify.answer import answer_claim, same_call, witness_call
+from data_pipeline.verify.answer import (
+    answer_claim,
+    assertion_sides,
+    same_call,
+    witness_call,
+)
+from data_pipeline.verify.backward import read_backward
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
+from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.labels import label_claim
 from data_pipeline.verify.layout import Sentence, read_layout
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
+from data_pipeline.verify.reading import Reading
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.turns import find_turn, turn_window
 
@@ -47,7 +56,9 @@ def free_claims(run: Replay, monologue: str) -> list[Claim]:
     layout = read_layout(run, monologue[:MAX_CHARACTERS])
     judge = ClaimJudge(run)
     placement = place_sentences(run, judge, layout.sentences)
-    claims = _MonologueJudge(run, judge, layout.sentences, placement).claims()
+    lines = monologue[:MAX_CHARACTERS].split("\n")
+    goal = _goal(layout.answers) if backward else None
+    claims = _MonologueJudge(run, judge, layout.sentences, placement, lines, goal).claims()
     witness = witness_call(monologue[:MAX_CHARACTERS]) if backward else None
     if witness is not None and not same_call(witness, run.trace.call):
         # About the run of another input, which this trace cannot check.
@@ -61,8 +72,15 @@ class _MonologueJudge:
     """Judges the sentences of one monologue, in order."""
 
     def __init__(
-        self, run: Replay, judge: ClaimJudge, sentences: list[Sentence], placement: Placement
+        self,
+        run: Replay,
+        judge: ClaimJudge,
+        sentences: list[Sentence],
+        placement: Placement,
+        lines: list[str],
+        goal: str | None,
     ):
+        self.lines, self.goal = lines, goal
         self.run, self.judge = run, judge
         self.sentences, self.placement = sentences, placement
         self.result: list[Claim] = []
@@ -72,12 +90,62 @@ class _MonologueJudge:
         self.told = -1  # event at which the last turn that was told begins
 
     def claims(self) -> list[Claim]:
-        for index, sentence in enumerate(self.sentences):
+        numbered = enumerate(self.sentences)
+        for number, group in itertools.groupby(numbered, key=lambda item: item[1].number):
             if len(self.result) > _MOST_CLAIMS:
                 break
-            self._sentence(index, sentence, self.placement.places[index])
+            sentences = list(group)
+            section = sentences[0][1].section
+            backward = None
+            if self.goal is not None:
+                line = self.lines[number - 1]
+                backward = read_backward(self.run, section, line, goal=self.goal)
+            if backward is not None:
+                self.result += _claims_of(backward, number)
+            elif sentences[0][1].is_general:
+                self._general_line(number, sentences)
+            else:
+                for index, sentence in sentences:
+                    self._sentence(index, sentence, self.placement.places[index])
         self._check_turn_lists()
         return self.result
+
+    def _general_line(self, number: int, sentences: list[tuple[int, Sentence]]) -> None:
+        """Reads a line about the program: what its code does, and values of this run."""
+        first = len(self.result)
+        for index, sentence in sentences:
+            self._sentence(index, sentence, self.placement.places[index])
+        own = self.result[first:]
+        focus = self._focus(sentences[0][1]) if sentences[0][1].own else None
+        told = read_description(self.run, self.lines[number - 1], focus)
+        if told.claims and not told.unread or not any(c.verdict == CONFIRMED for c in own):
+            self.result[first:] = _claims_of(told, number)
+        elif any(c.verdict == NOT_CHECKABLE for c in own):
+            kept = [claim for claim in own if claim.verdict == CONFIRMED]
+            self.result[first:] = kept + _claims_of(told, number)
+
+    def _focus(self, sentence: Sentence):
+        return self.run.statements.get(sentence.label or -1)
+
+    def _described(self, sentence: Sentence, place: Place) -> None:
+        """Reads what is left of a sentence as a description of the code."""
+        unread = list(sentence.reading.unread)
+        if not unread:
+            return
+        focus = self._focus(sentence) if sentence.own else None
+        if focus is None and place.window is None and place.occurrence is not None:
+            focus = self.run.statements.get(place.occurrence.event.line)
+        told = read_description(self.run, sentence.plain, focus)
+        if told.claims and not told.unread:
+            unread = []
+            self.result += _claims_of(told, sentence.number)
+        for text in unread:
+            one = read_description(self.run, text, focus)
+            if one.claims and not one.unread:
+                self.result += _claims_of(one, sentence.number)
+            else:
+                claim = Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None)
+                self.result.append(claim)
 
     def _sentence(self, index: int, sentence: Sentence, here: Occurrence | None) -> None:
         if sentence.opens and sentence.own and sentence.label is not None:
@@ -180,10 +248,11 @@ class _MonologueJudge:
 
     def _unread(self, sentence: Sentence, place: Place) -> None:
         """Adds what was not read, and values that the run does not have."""
-        for text in sentence.reading.unread:
-            self.result.append(Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None))
         if sentence.is_general:
+            for text in sentence.reading.unread:
+                self.result.append(Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None))
             return
+        self._described(sentence, place)
         pool = self.judge.values.pools.everything
         for text in sentence.reading.mentions:
             if not pool.has(text):
@@ -202,6 +271,23 @@ class _MonologueJudge:
                     self.result[at] = dataclasses.replace(
                         self.result[at], verdict=CONTRADICTED, truth=truth
                     )
+
+
+def _claims_of(reading: Reading, number: int) -> list[Claim]:
+    """Returns the claims of a reading, and what it left unread."""
+    claims = [
+        Claim(number, claim.kind, claim.text[:500], claim.verdict, claim.truth)
+        for claim in reading.claims
+    ]
+    return claims + [
+        Claim(number, UNREAD, text[:500], NOT_CHECKABLE, None) for text in reading.unread
+    ]
+
+
+def _goal(answers: list[tuple[int, str]]) -> str | None:
+    """Returns the output that a backward monologue looks an input for."""
+    sides = assertion_sides(answers[-1][1]) if answers else None
+    return sides[1] if sides else None
 
 
 def _kind(worded: WordedClaim) -> str:

@@ -1,0 +1,161 @@
+"""Holds the patterns of the sentences that reason backward, from an output to an input."""
+
+import re
+
+SECTION = re.compile(r"reverse|deduc|reason|conclusion|finding|constructing|determin|input", re.I)
+MARKUP = re.compile(r"^\s*(?:[-*•+]|\d+[.)])?\s*(?:\*\*[^*`]+\*\*\s*:?\s*|\*\*)?")
+VALUE = r"(?P<value>`[^`]+`|\"[^\"]*\"|'[^']*'|-?\d[\d.]*|True|False|None)"
+GOAL = re.compile(
+    r"^(?:since |because |given that |to (?:satisfy|achieve|get|obtain|produce|have|meet"
+    r"|yield)[^,`\"']*? (?:that )?)?"
+    r"(?:the |this |its |our )?(?:(?:final|expected|desired|given|overall) )?"
+    r"(?:function(?:'s)?(?: `\w+`)?|output|result|return value|returned value|assertion)"
+    r"(?: (?:of|constraint)[^,`\"']*)?(?: (?:must|should|needs to|has to|will|to))?"
+    r" (?:returns?|return|is|be|equals?|states that[^`]*|of)(?: (?:the|an?|output|string|list"
+    r"|dictionary|tuple|integer|value|number|empty))*\s*"
+    + VALUE + r"(?P<rest>.*)$", re.I | re.S,
+)  # fmt: skip
+SATISFY = re.compile(
+    r"^to (?:satisfy|achieve|get|obtain|produce|meet|yield|ensure|have|find|construct)\b"
+    r"[^,`\"']*(?:`[^`]*`|\"[^\"]*\"|'[^']*'|-?\d+)?[^,`\"']*,\s*",
+    re.I,
+)
+CUTS = re.compile(
+    r"(?<=[\w`)\"'\]}])[.]\s+(?=[A-Z`(])|,? (?:which|this) (?:means|implies|indicates|suggests"
+    r"|gives us|tells us) (?:that )?(?=\S)"
+    r"|,? meaning (?:that )?|,? implying (?:that )?|,? indicating (?:that )?|, so (?:that"
+    r" )?(?!that)|; |,? because |,? hence |,? therefore,? "
+    r"|(?<=[`\"'\w]), (?:then|and thus|and so) | (?:as|since) (?=the |it |this )|(?<![`\"']), and"
+    r" (?=their |the |its? |`\w+` (?:must|should|is|has))|, and (?=their )"
+)  # fmt: skip
+OPEN = re.compile(
+    r"^(?:(?:this|it|which|that) (?:means|implies|indicates|suggests) (?:that )?|therefore,? "
+    r"|thus,? |hence,? |so,? |here,? |then,? "
+    r"|since |because |as |we (?:can )?(?:deduce|infer|know|see|conclude) (?:that )?|in other"
+    r" words,? |this |and |finally,? |we have:? )+",
+    re.I,
+)
+REASON = re.compile(
+    r"^(?:since|because|given that) (?P<reason>(?:`[^`]*`|\"[^\"]*\"|[^,`\"])*), (?P<rest>.*)$",
+    re.I | re.S,
+)
+CHOICE = re.compile(
+    r"\b(?:could|can|may|might|such as|e\.g\.|for example|for instance|alternatively|another"
+    r"|possible|possibly|any|either|or|if we|if the|if `|say|lastly|suppose|assume|like)\b",
+    re.I,
+)
+TALK = re.compile(
+    r"^(?:we (?:can|need|must|have|want|could)\b|to (?:find|get|achieve|satisfy|ensure|produce"
+    r"|construct|determine|obtain)\b|let'?s?\b|thus\b|the (?:correct |final |resulting"
+    r" )?assertion|therefore\b"
+    r"|an? (?:valid|possible|simple|suitable) (?:input|assertion|example)|possible \w+|one"
+    r" (?:possible|valid|simple)|identifying|finding|determining|analyzing|input \w+|"
+    r"the (?:input|conditions?|steps?|simplest)\b[^`\"\d]*:$|for (?:example|instance|this)|now\b"
+    r"|here\b|assertion|this (?:input|simplifies)|"
+    r"the input (?:can|could|must|should) be(?: constructed)?(?: as follows)?:?$"
+    r"|\\?\[|\\?\]|```)", re.I,
+)  # fmt: skip
+NECESSITY = re.compile(r"\b(?:must|has to|have to|needs? to|should)\b", re.I)
+COUNTED = re.compile(r"\b(?:exactly|once|twice|times|only|least|most|all|each|every)\b", re.I)
+CONSEQUENCE = re.compile(r"\b(?:then|must|should|would|will|has to|needs to)\b", re.I)
+OFFERED = re.compile(r"\b(?:input|example|valid|could be|can be|we can|possib\w+)\b", re.I)
+IF = re.compile(r"^(?:if|when|suppose|assuming)\b ?", re.I)
+TAIL = re.compile(
+    r",? (?:and (?:must|should) be structured )?(?:such that|in such a way that|so that)$", re.I
+)
+MEMBERS = re.compile(
+    r"^(?P<subject>[^\"']*?) (?:(?:must|should|has to|needs? to) )?(?:also )?(?:has|have"
+    r"|contains?|includes?)"
+    r" (?:(?:the|a|an|at least|all|both|following|of|substring|string)"
+    r" )*(?P<noun>keys?|characters?|elements?|values?|letters?|digits?|numbers?|words?|strings?"
+    r"|substrings?)?:? ?"
+    r"(?P<rest>(?:`|\"|'|-?\d).*)$", re.I,
+)  # fmt: skip
+VALUES = re.compile(
+    r"^(?:their|the) (?:corresponding |associated |respective )?values (?:must be|are|should be)"
+    r" (?P<rest>.*)$",
+    re.I,
+)
+PART = re.compile(
+    r"^(?:the (?:part|substring|portion|text)|everything|the characters) (?P<side>before|after)"
+    r" (?:the )?(?:last |first )?(?P<at>`[^`]+`|\"[^\"]+\")"
+    r" (?:is|must be|should be) (?P<told>`[^`]+`|\"[^\"]*\")$", re.I,
+)  # fmt: skip
+LENGTH = re.compile(
+    r"^(?P<subject>[^\"']*?) (?:(?:must|should|has to|needs? to|will) )?(?:is|be|has|have"
+    r"|contains?|consists? of)"
+    r" (?:(?:an?|the|string|list|non-empty|input|with|of|at least|at most|exactly|total|having"
+    r"|array) )*"
+    r"(?:length (?:of |is )?(?:at least |at most |exactly )?(?P<number>`\d+`|\d+|one|two|three"
+    r"|four|five|six|seven|eight|nine|ten)"
+    r"|(?P<count>`\d+`|\d+|one|two|three|four|five|six|seven|eight|nine|ten)"
+    r" (?:characters?|elements?|items?)(?: long| in (?:it|length|total))?)$",
+    re.I,
+)  # fmt: skip
+COUNTS = {
+    "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
+    "eight": "8", "nine": "9", "ten": "10",
+}  # fmt: skip
+TOLD = (
+    r"(?P<told>`[^`]+`|\"[^\"]*\"|'[^']*'|-?\d+(?:\.\d+)?|an empty (?:string|list|dictionary)"
+    r"|True|False|None)(?: \([^)`]*`[^`]*`\))?"
+)
+LINK = (
+    r"(?: (?:must|should|has to|have to|needs to|would|will|can|could))?(?: (?:also|then|simply))?"
+    r"\s*(?:=|:|\bbe\b|\bis\b|\bto\b|\bas\b|\bhave been\b|\bequals?\b|\bbe set to\b|\bto be\b)"
+    r"(?: (?:equal to|exactly|the|an?|string|list|number|integer|value|dictionary|array|character"
+    r"|substring|be|set to))*\s*"
+)
+ASSIGNED = re.compile(
+    r"(?:`(?P<name>\w+)`|\b(?P<bare>[a-z_]\w*)(?= = ))" + LINK + TOLD
+    + r"|`(?P<name2>\w+) = (?P<told2>[^`]+)`", re.I,
+)  # fmt: skip
+ASSUME = re.compile(
+    r"^(?:if|suppose|assuming|say|let's assume)(?: we)?(?: assume| set| choose| take| let|"
+    r" have)?(?: that)?\s*"
+    r"(?:`(?P<name>\w+)`" + LINK + r"|`(?P<bare>\w+) = (?=[^`]+`))" + r"(?P<told>`[^`]+`|[^`]+`"
+        r"|\"[^\"]*\"|'[^']*'|-?\d+(?:\.\d+)?)(?P<rest>.*)$",
+    re.I | re.S,
+)  # fmt: skip
+INPUT = re.compile(
+    r"^(?:(?:that )?we can (?:use|choose|take|provide|construct)(?: as)? )?(?:the |a |an |one "
+    r"|this )*(?:only |original |required |final |valid |possible |simple |suitable |simplest )*"
+    r"(?:assertion|input|example|argument|list|string)?(?: (?:list|string|dictionary|number|array"
+    r"|value|integer|`\w+`|dict))*"
+    r"(?: that (?:satisfies|meets|produces|would|gives|yields|leads)[^`\"']*?)?"
+    r"(?: (?:for|to)\b[^`\"']*?)?(?:,? (?:is|be|could be|can be|must be|should be|would be|must"
+    r" have been|will be|has to be))?"
+    r"(?: (?:exactly|simply|just|the (?:list|string|dictionary|number|input)|equal to|as"
+    r" follows))*:?\s*"
+    r"(?P<told>`(?!\w+`)[^`]+`|\"[^\"]*\"|'[^']*'|[\[{(].*[\]})]|-?\d+(?:\.\d+)?)"
+    r"(?P<rest>[^`\"]*)$", re.I | re.S,
+)  # fmt: skip
+EXAMPLE = re.compile(
+    r"^(?:alternatively,? |another |lastly,? |for example,? |one )*(?:the )?(?:possible |valid"
+    r" )*(?:possibility |input |example |we can use )+(?:the (?:input|string|list) )?"
+    r"(?:could be |can be |is |be |would be )?(?P<told>`(?!\w+`)[^`]+`|\"[^\"]*\""
+    r"|-?\d+(?:\.\d+)?),?"
+    r" (?:which )?(?:would|will|directly|gives?|returns?|results?|yields?|produces?)"
+    r"(?P<rest>.*)$", re.I | re.S,
+)  # fmt: skip
+SAYS_GOOD = re.compile(
+    r"\b(?:satisf|must|valid|correct|meets|produces|leads to|yields|results? in|will return)", re.I
+)
+EQUATION = re.compile(r"`(?P<one>[^`=]+?) ?==? ?(?P<two>[^`=]+)`")
+SUM = re.compile(r"(?P<one>-?\d+(?:\s*(?:[-+*/%]|\\mod|\\times)\s*\d+)+)\s*=\s*(?P<two>-?\d+)")
+GIVES = re.compile(
+    r"`(?P<one>[^`]*[^\w`][^`]*)`(?: (?:must|should|will|would))? (?:is|gives|be|equals|equal"
+    r"|yields|results in|evaluates to)(?: equal to)? "
+    r"`?(?P<two>[^`]+?)`?", re.I,
+)  # fmt: skip
+NECESSARY = re.compile(
+    r"\b(?:must|has to|have to|needs? to|should) (?:also |only |at least )?(?P<verb>be|contain"
+    r"|have|start|begin|end|include|exist|appear|consist|equal|match)\b",
+    re.I,
+)
+PRESENT = {
+    "be": "is", "contain": "contains", "have": "has", "start": "starts", "begin": "begins",
+    "end": "ends", "include": "includes", "exist": "exists", "appear": "appears",
+    "consist": "consists", "equal": "equals", "match": "matches",
+}  # fmt: skip
+COMMENT = re.compile(r"^([\[({\"'\d].*[\])}\"'\d]|\w+ = .*?[\])}\"'\d])\s+#[^\"']*$")

@@ -1,0 +1,244 @@
+"""Decides whether an action of the program does what a clause of a sentence says."""
+
+import ast
+
+from data_pipeline.verify.actions import Action
+from data_pipeline.verify.clauses import Clause, Phrase
+from data_pipeline.verify.concepts import tags_of
+from data_pipeline.verify.phrases import PLAIN_WORDS, Code, atom_in, one_phrase, phrase_fits
+from data_pipeline.verify.wordlists import word_set
+
+TALK_WORDS = PLAIN_WORDS | word_set(
+    """
+    first finally next lastly afterwards otherwise specifically additionally here how works
+    breakdown what purpose designed goal following operations as which means effectively
+    essentially also result therefore thus once completed done finished after before loop
+    case both cases series different another example how until as such way order based
+    depending simple certain
+    """
+)
+_OPPOSITES = {
+    one: two
+    for pair in (
+        "uppercase lowercase", "leading trailing", "first last", "ascending descending",
+        "left right",
+        "beginning end", "start end", "maximum minimum", "largest smallest", "prefix suffix",
+        "keys values", "greater less", "highest lowest", "even odd",
+    )
+    for one, two in (pair.split(), pair.split()[::-1])
+}  # fmt: skip
+
+
+class Matcher:
+    """Compares clauses with the actions of one program."""
+
+    def __init__(self, code: Code):
+        self.code = code
+
+    def plainly_differs(self, clause: Clause, action: Action) -> bool:
+        value = action.roles["object"]
+        atoms = clause.slots["object"].atoms
+        return isinstance(value, ast.AST) and not any(
+            atom_in(atom, part) for atom in atoms for part in self.code.expanded(value)
+        )
+
+    def matches(self, clause: Clause, action: Action) -> bool | None:
+        """Tells whether an action does what a clause says."""
+        if "method" in action.roles:
+            return self._uses_method(clause, action)
+        if not self._subject_fits(clause, action):
+            return None
+        slots = dict(clause.slots)
+        if clause.passive:
+            slots["object"] = one_phrase(clause.subject, slots.get("object"))
+        if "named" in action.roles:
+            return self._assigns(slots, action)
+        if "while" in action.roles:
+            return phrase_fits(self.code, one_phrase(*slots.values()), action.node) or None
+        if "over" in action.roles:
+            fit = self._loops(slots, action)
+            return fit if fit or clause.verb in ("iterate", "loop", "traverse") else None
+        verdicts = [self._role_fits(role, phrase, action) for role, phrase in slots.items()]
+        if all(verdict is True for verdict in verdicts):
+            return True
+        if False in verdicts and True in verdicts and None not in verdicts:
+            return False
+        return self._opposite(slots, action)
+
+    def _in_statement(self, atom: str, action: Action) -> bool:
+        return any(atom_in(atom, part) for part in _shown(action))
+
+    def _subject_fits(self, clause: Clause, action: Action) -> bool:
+        if clause.passive:
+            return True
+        function = self.code.function.name if self.code.function else ""
+        atoms = [a for a in clause.subject.atoms if a.removesuffix("()") != function]
+        words = [w for w in clause.subject.words if w not in TALK_WORDS]
+        return all(self._in_statement(atom, action) for atom in atoms) and all(
+            any(word in tags_of(part) for part in _shown(action)) for word in words
+        )
+
+    def is_anchored(self, clause: Clause, action: Action) -> bool:
+        """Tells whether a clause names the very thing that an action works on."""
+        slots = dict(clause.slots)
+        if clause.passive:
+            slots["object"] = one_phrase(clause.subject, slots.get("object"))
+        for role, phrase in slots.items():
+            value = action.roles.get(role)
+            if isinstance(value, ast.AST) and any(atom_in(atom, value) for atom in phrase.atoms):
+                return True
+        return False
+
+    def _role_fits(self, role: str, phrase: Phrase, action: Action) -> bool | None:
+        value = action.roles.get(role)
+        if role == "in" and value is None:
+            owners = [action.roles[r] for r in ("from", "to") if r in action.roles]
+            value = owners[0] if owners else None
+        if value is None or value == "":
+            return self._explained(phrase, action)
+        is_target = role == "object" and isinstance(action.node, ast.Assign | ast.AugAssign)
+        extra = None if isinstance(action.node, ast.stmt) else action.node
+        fit = phrase_fits(self.code, phrase, value, extra, exact=is_target)
+        if fit is not True and role in ("object", "with") and not phrase.atoms:
+            return self._explained(phrase, action) or fit
+        return fit
+
+    def _loops(self, slots: dict[str, Phrase], action: Action) -> bool | None:
+        """Judges "iterates over each `x` in `xs`"."""
+        target, source = action.roles["object"], action.roles["over"]
+        assert isinstance(target, ast.expr) and isinstance(source, ast.expr)
+        slots = dict(slots)
+        turning = one_phrase(
+            slots.pop("object", None), slots.get("over") if "in" in slots else None
+        )
+        if "in" in slots:
+            slots.pop("over", None)
+        over = one_phrase(*slots.values())
+        extra = action.node if isinstance(action.node, ast.comprehension) else None
+        fit = phrase_fits(self.code, over, source, extra)
+        named = all(atom_in(atom, target) or atom_in(atom, source) for atom in turning.atoms)
+        if not named:
+            return None
+        words = Phrase(tuple(token for token in turning.tokens if token.kind == "word"))
+        known = ast.Tuple([target, source], ast.Load())
+        if phrase_fits(self.code, words, known) is not True:
+            return None
+        return fit
+
+    def _explained(self, phrase: Phrase, action: Action) -> bool | None:
+        """Tells whether the action's words and code explain a phrase without a role in it."""
+        shown = _shown(action)
+        if all(any(atom_in(atom, part) for part in shown) for atom in phrase.atoms):
+            plain = Phrase(tuple(token for token in phrase.tokens if token.kind == "word"))
+            return phrase_fits(self.code, plain, _header(action))
+        return None
+
+    def _uses_method(self, clause: Clause, action: Action) -> bool | None:
+        """Judges "calls `rstrip` on `text`", "uses slicing"."""
+        call = action.roles["method"]
+        phrase = one_phrase(clause.subject if clause.passive else None, *clause.slots.values())
+        assert isinstance(call, ast.Call)
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
+        named = [a for a in phrase.atoms if a.split("(")[0].strip(".").rpartition(".")[2] == name]
+        if not named:
+            return None
+        rest = [a for a in phrase.atoms if a not in named]
+        if not all(self._in_statement(atom, action) for atom in rest):
+            return None
+        whole = any("." in a.split("(")[0] or "(" in a.removesuffix("()") for a in named)
+        if whole and not any(self._in_statement(a, action) for a in named):
+            return None
+        words = Phrase(tuple(t for t in phrase.tokens if t.kind == "word"))
+        return phrase_fits(self.code, words, call)
+
+    def _assigns(self, slots: dict[str, Phrase], action: Action) -> bool | None:
+        """Judges "initializes an empty list `r`", "`n` is set to the length of `xs`"."""
+        target, value = action.roles["named"], action.roles["to"]
+        assert isinstance(target, ast.expr) and isinstance(value, ast.expr)
+        whole = one_phrase(*slots.values())
+        name = ast.unparse(target)
+        others = [atom for atom in whole.atoms if atom != name]
+        about = name in whole.atoms
+        if "empty" in whole.words:
+            kind = _after_word(whole, "empty")
+            if not _is_empty(value, kind):
+                plain = isinstance(value, ast.Constant | ast.List | ast.Dict)
+                return False if about and plain and not others else None
+        if about and "copy" in whole.words and isinstance(value, ast.Name):
+            return False
+        shown = [value, *self.code.expanded(value)]
+        for atom in others:
+            if not any(atom_in(atom, part) for part in shown) and not atom_in(
+                atom, action.statement
+            ):
+                return self._wrong_literal(atom, value) if about and len(others) == 1 else None
+        words = Phrase(tuple(t for t in whole.tokens if t.kind == "word"))
+        if not about and not others and not _says_enough(words):
+            return None
+        return phrase_fits(self.code, words, value, action.statement)
+
+    def _wrong_literal(self, atom: str, value: ast.expr) -> bool | None:
+        try:
+            said = ast.literal_eval(atom)
+            real = ast.literal_eval(value)
+        except (ValueError, SyntaxError, TypeError):
+            return None
+        return None if said == real else False
+
+    def _opposite(self, slots: dict[str, Phrase], action: Action) -> bool | None:
+        """Tells that an action is denied by the opposite of a word that explains it."""
+        known, everywhere = tags_of(action.node), tags_of(self.code.tree)
+        for phrase in slots.values():
+            for word in phrase.words:
+                other = _OPPOSITES.get(word)
+                if other in known and word not in everywhere and word not in known:
+                    atoms = [atom for phrase in slots.values() for atom in phrase.atoms]
+                    if all(self._in_statement(atom, action) for atom in atoms):
+                        return False
+        return None
+
+
+def _shown(action: Action) -> list[ast.AST]:
+    """Returns the action's node and its statement, of a compound one the header alone."""
+    match action.statement:
+        case ast.For(target=target, iter=source):
+            return [action.node] if action.node is not action.statement else [target, source]
+        case ast.While(test=test) | ast.If(test=test):
+            return [test]
+        case statement if hasattr(statement, "body"):
+            return []
+    return [action.node, action.statement]
+
+
+def _header(action: Action) -> ast.AST:
+    """Returns the loop's iterable, the value of a statement, or the node itself."""
+    match action.node:
+        case ast.For(iter=source) | ast.comprehension(iter=source):
+            return source
+    return action.node
+
+
+_KINDS = {"list": ast.List, "dictionary": ast.Dict, "dict": ast.Dict, "array": ast.List}
+
+
+def _is_empty(value: ast.expr, kind: str) -> bool:
+    match value:
+        case ast.Constant(value=""):
+            return kind in ("string", "text", "")
+        case ast.List(elts=[]) | ast.Call(func=ast.Name(id="list"), args=[]):
+            return kind in ("list", "array", "")
+        case ast.Dict(keys=[]) | ast.Call(func=ast.Name(id="dict"), args=[]):
+            return kind in ("dictionary", "dict", "")
+        case ast.Call(func=ast.Name(id="set"), args=[]):
+            return kind in ("set", "")
+    return False
+
+
+def _after_word(phrase: Phrase, word: str) -> str:
+    words = list(phrase.words)
+    return words[words.index(word) + 1] if words.index(word) + 1 < len(words) else ""
+
+
+def _says_enough(words: Phrase) -> bool:
+    """Tells whether words alone are enough to know an assignment by."""
+    return any(word not in PLAIN_WORDS for word in words.words)

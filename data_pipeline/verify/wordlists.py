@@ -1,0 +1,5 @@
+"""Writes sets of words as running text."""
+
+
+def word_set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
