@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 
 from data_pipeline.verify.clause_cutting import Clause
-from data_pipeline.verify.evaluation import Unknown, evaluate
-from data_pipeline.verify.masking import Atom
-from data_pipeline.verify.nouns import Noun, read_noun
 from data_pipeline.verify.clause_patterns import CALLED, CITED, EMPTY, OPENING, PRONOUNS, VALUE
+from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.masking import Atom, is_literal
+from data_pipeline.verify.nouns import Noun, read_noun
 from data_pipeline.verify.plain_words import is_plain
 from data_pipeline.verify.stated import WordedClaim
 
@@ -20,6 +20,7 @@ class Memory:
 
     noun: Noun | None = None
     returning: bool = False
+    names: list[str] = dataclasses.field(default_factory=list)  # variables of the line so far
     fresh: bool = False  # whether the clause just read has set what "which" means
 
 
@@ -55,7 +56,7 @@ class ClauseParts:
         return None if noun is None else self._resolve(noun)
 
     def _is_literal(self, code: str) -> bool:
-        return any(atom.literal and atom.text == code for atom in self.atoms)
+        return is_literal(code)
 
     def _resolve(self, noun: Noun) -> Noun:
         if not noun.expressions and noun.word in PRONOUNS and self.memory.noun is not None:
@@ -147,6 +148,11 @@ class ClauseParts:
             for number in map(int, re.findall(r"⟦(\d+)⟧", self.clause.text))
             if number not in self.used and self.atoms[number].literal
         ]
+
+    def variables(self) -> list[str]:
+        """Returns the variables that the clause names."""
+        texts = (self.atoms[int(n)].text for n in re.findall(r"⟦(\d+)⟧", self.clause.text))
+        return [text for text in texts if text.isidentifier() and not is_literal(text)]
 
     def spell(self, text: str) -> str:
         return re.sub(r"⟦(\d+)⟧", lambda m: self.atoms[int(m[1])].text, text).strip(" .,;:")

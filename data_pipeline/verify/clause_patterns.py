@@ -20,7 +20,7 @@ OPENING = re.compile(
     r"for ⟦\d+⟧|yes)(?!\w)[:,]?\s*",
     re.I,
 )
-TO = r"(?: to be| to| as| with| at| into| by)"
+TO = r"(?: to be| to| as| with| at| into)"
 SET = (
     r"(?:set|assigned|initiali[sz]ed|updated|changed|reset|incremented|decremented|increased|"
     r"decreased|reduced|bound|rebound|modified|extended|turned|converted|sorted|reversed|replaced|"
@@ -166,6 +166,11 @@ AFTER = re.compile(
     re.I,
 )
 CHAIN = re.compile(r"⟦\d+⟧(?:\s*=\s*⟦\d+⟧){2,}")
+ITERATES = re.compile(
+    r"\b(?:iterat(?:es?|ing)|loops?|looping|goes|going|runs) (?:over|through|on)\b[^⟦]*"
+    r"⟦(?P<x>\d+)⟧\W*$",
+    re.I,
+)
 PURPOSE = re.compile(
     rf"\bto (?:make it|get|give|form|produce|become|obtain|yield|create|make) {FILLER}"
     r"(?P<v>⟦\d+⟧)(?P<rest>.*)$",

@@ -4,11 +4,10 @@ A clause is cut at its verb; the words before it are its subject (see `nouns`), 
 what is claimed: a value, or a predicate (see `predicates`).
 """
 
+import dataclasses
 import re
 
 from data_pipeline.verify.clause_parts import ClauseParts, equations
-from data_pipeline.verify.masking import Atom
-from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
 from data_pipeline.verify.clause_patterns import (
     ARROW,
     CALLED,
@@ -18,6 +17,7 @@ from data_pipeline.verify.clause_patterns import (
     EMPTY_MADE,
     EXECUTED,
     FILLER,
+    ITERATES,
     MADE_EMPTY,
     NO_CHANGE,
     PARTICIPLE,
@@ -35,6 +35,8 @@ from data_pipeline.verify.clause_patterns import (
     UNCHANGED,
     VERB,
 )
+from data_pipeline.verify.masking import Atom
+from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
 from data_pipeline.verify.plain_words import is_plain
 from data_pipeline.verify.predicates import read_possession, read_predicate
 from data_pipeline.verify.stated import NUMBERS, WordedClaim
@@ -50,7 +52,7 @@ class ClauseReader(ClauseParts):
             if claims is not None:
                 return claims
         if CHECKS.search(self.text) and not re.match(r"(?:if|when)\b", self.clause.text, re.I):
-            return []
+            return self._checks()
         if self.clause.hypothetical:
             return self._calls() if CALLED.search(self.text) else None
         for rule in (
@@ -58,6 +60,7 @@ class ClauseReader(ClauseParts):
             self._empty,
             self._size,
             self._range,
+            self._iterates,
             self._all_equations,
             self._unchanged,
             self._missing,
@@ -78,10 +81,35 @@ class ClauseReader(ClauseParts):
 
     # ---- rules
 
+    def _checks(self) -> list[WordedClaim]:
+        """Reads "`x > 2` checks if `x` is large": no claim but that this code is here."""
+        match = CHECKS.search(self.text)
+        assert match is not None
+        behind = re.search(r"⟦(\d+)⟧", self.text[match.end() :])
+        if behind is not None:
+            self.memory.noun = Noun((code_of(self.atoms[int(behind[1])].text),))
+        codes = [self.atoms[int(n)] for n in re.findall(r"⟦(\d+)⟧", self.text[: match.start()])]
+        return [self._claim("code", atom.text, "") for atom in codes[:1] if not _is_word(atom)]
+
+    def _iterates(self) -> list[WordedClaim] | None:
+        """Reads "iterates over each character in 'ab'", "loops through `xs`"."""
+        match = ITERATES.search(self.text)
+        if match is None or not is_plain(self.text):
+            return None
+        number = int(match["x"])
+        self.used.add(number)
+        return [self._claim("iterates", code_of(self.atoms[number].text), "")]
+
     def _aside(self) -> list[WordedClaim] | None:
         """Reads "(an empty list)", "(the empty string)" of the value before it."""
         if not self.clause.aside or self.memory.noun is None:
             return None
+        if place := re.fullmatch(r"at (?:index|position) ⟦(\d+)⟧", self.text):
+            self.used.add(int(place[1]))
+            value = (self.memory.noun.expressions or ("",))[0]
+            claim = self._claim("refer", None, value)
+            noun = Noun((), f"at {self.atoms[int(place[1])].text}")
+            return [dataclasses.replace(claim, noun=noun)] if self._is_literal(value) else None
         found = read_predicate(re.sub(r"^the ", "an ", self.text), self.atoms)
         return None if found is None else [self._test(self.memory.noun, *found, "any")]
 
@@ -101,7 +129,8 @@ class ClauseReader(ClauseParts):
         match = SIZE.match(self.text)
         if match is None:
             return None
-        noun = self._subject(match["s"])
+        both = re.match(r"both\b", match["s"], re.I) and len(self.memory.names) > 1
+        noun = Noun((self.memory.names[-1],)) if both else self._subject(match["s"])
         written = match["n"] or match["m"]
         value = str(NUMBERS.get(written.lower(), "")) or None
         if written.startswith("⟦"):
@@ -110,9 +139,9 @@ class ClauseReader(ClauseParts):
             return None
         unit = (match["u"] or "").lower()
         template = "len({s}.split())" if unit.startswith("word") else "len({s})"
-        subject = noun
         self.memory.noun, self.memory.fresh = Noun((value,)), True
-        return [self._test(subject, f"{template} == {value}", True, "any")]
+        nouns = [noun, Noun((self.memory.names[-2],))] if both else [noun]
+        return [self._test(one, f"{template} == {value}", True, "any") for one in nouns]
 
     def _range(self) -> list[WordedClaim] | None:
         """Reads "from 0 to 6", "values from `0` to `len(x) - 1`" of a loop."""
@@ -336,6 +365,10 @@ class ClauseReader(ClauseParts):
             return self._outcome(complement)
         if noun is None:
             return None
+        refers = kind == "give" and re.match(r"refer|correspond", match["give"], re.I)
+        if refers and self._value(complement) is None:
+            self.memory.noun, self.memory.fresh = noun, True
+            return []
         before: list[WordedClaim] = []
         when = {"become": "after", "remain": "end of line", "hold": "any"}.get(kind, "any")
         if participle is not None:
@@ -360,7 +393,7 @@ class ClauseReader(ClauseParts):
         self, noun: Noun, kind: str, complement: str, when: str, before: list[WordedClaim]
     ) -> list[WordedClaim] | None:
         predicate = None
-        if kind in ("be", "remain"):
+        if kind in ("be", "remain") and when != "after":
             predicate = read_predicate(complement, self.atoms)
         if predicate is not None:
             self._use_all(complement)
@@ -372,6 +405,8 @@ class ClauseReader(ClauseParts):
         if found is None:
             return self._equal_code(noun, kind, complement, when)
         value, rest = found
+        if kind == "give" and noun.expressions and self._is_literal(noun.expressions[0]):
+            return None  # "'a' → 'b'" maps, it does not equate
         if kind == "hold" and not value.startswith(("[", "{", "(", "set(")):
             return [self._test(noun, f"{value} in {{s}}", True, "any")]
         if re.match(r"\s*(?:or|and|,) ⟦", rest):
@@ -435,9 +470,10 @@ class ClauseReader(ClauseParts):
         if match is None:
             return None
         claims = []
+        receiver = match[0].endswith(" on")  # "is called on 'ab'" names no argument
         for number in map(int, re.findall(r"⟦(\d+)⟧", self.text[match.end() - 1 :])):
             atom = self.atoms[number]
-            if atom.literal:
+            if atom.literal and not receiver:
                 self.used.add(number)
                 claims.append(self._claim("called", None, atom.text))
             claims += self._equations(number, "start")
@@ -459,6 +495,8 @@ class ClauseReader(ClauseParts):
         noun = read_noun(self.text, self.atoms)
         if noun is not None and noun.expressions and not self._is_literal(noun.expressions[0]):
             self.memory.noun = noun
+            if self.atoms[numbers[0]].text.startswith("return "):
+                return [self._claim("code", self.atoms[numbers[0]].text, "")]
             return claims
         alone = re.fullmatch(rf"{FILLER}(?P<v>⟦\d+⟧)", self.text)
         if alone is not None and self.clause.link in ("which", ""):
@@ -466,3 +504,8 @@ class ClauseReader(ClauseParts):
             if value is not None and self.memory.returning:
                 return [self._claim("return", None, value)]
         return claims or None
+
+
+def _is_word(atom: Atom) -> bool:
+    """Returns whether an atom is a value or only a name, not a condition."""
+    return atom.literal or atom.text.strip("().").isidentifier()

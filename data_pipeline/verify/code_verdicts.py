@@ -7,6 +7,7 @@ from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.nouns import code_of
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.value_verdicts import UNKNOWN, ValueVerdicts, Verdict
@@ -62,7 +63,7 @@ class CodeVerdicts:
         return self._lines[code]
 
     def _find(self, code: str) -> frozenset[int]:
-        wanted = _parse(code)
+        wanted = _parse(code) or _parse(code_of(code))
         name = code.strip("().") if code.strip("().").isidentifier() else _method(wanted)
         found = set()
         for line, statement in self.run.statements.items():

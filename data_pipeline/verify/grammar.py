@@ -8,13 +8,13 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from data_pipeline.verify.clause_parts import Memory
-from data_pipeline.verify.clause_rules import ClauseReader
 from data_pipeline.verify.clause_cutting import Clause, split_clauses
+from data_pipeline.verify.clause_parts import Memory
+from data_pipeline.verify.clause_patterns import AFTER
+from data_pipeline.verify.clause_rules import ClauseReader
 from data_pipeline.verify.flow_wording import flow_claims
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
-from data_pipeline.verify.clause_patterns import AFTER
 from data_pipeline.verify.stated import SentenceReading, WordedClaim
 
 
@@ -44,6 +44,7 @@ def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> Sente
             reading.unread.append(reader.spell(clause.text))
         elif reader.rest:
             reading.unread.append(reader.spell(reader.rest))
+        memory.names += reader.variables()
         reading.mentions += [text for text in reader.left(claims) if text not in taken]
     reading.claims = list(dict.fromkeys(reading.claims))
     return reading
@@ -64,6 +65,8 @@ def _antecedent(
 ) -> Noun | None:
     """Returns what "which" means: the noun phrase that ends the clause before it."""
     last = re.search(r"(⟦\d+⟧)$", previous.text)
+    if re.search(r"\b(?:by|using|via|with)\b[^⟦]*⟦\d+⟧$", previous.text) and not clause.aside:
+        return Noun((), "value")
     if last is not None and clause.aside and not previous.aside:
         return read_noun(last[1], atoms)
     noun = read_last_noun(previous.text, atoms)

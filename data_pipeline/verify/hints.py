@@ -22,10 +22,8 @@ _TYPES = {
     "list": list, "array": list, "string": str, "text": str, "substring": str, "dictionary": dict,
     "dict": dict, "tuple": tuple, "set": set, "number": (int, float), "integer": int,
 }  # fmt: skip
-_ANY_VALUE = frozenset(("result", "output", "answer", "outcome", "value", "expression", "sum",
-                        "total",
-                        "it", "this", "which", "that", "call", "method", "operation", "slice",
-                        "remainder", "product", "difference", "count", "length"))  # fmt: skip
+_PRONOUNS = ("it", "this", "which", "that", "they")
+_RESULTS = frozenset(("result", "output", "answer", "outcome"))
 
 
 class HintVerdicts:
@@ -134,6 +132,9 @@ class HintVerdicts:
         if not self._fits_type(word, value):
             return UNKNOWN
         near, wide = self._near(place), self.pools.everything
+        if word in _PRONOUNS:
+            held = near is not None and near.has(value)
+            return (CONFIRMED, value) if held else UNKNOWN
         if _FINAL.search(prefix) or word in ("output", "answer"):
             final = self.run.trace.result
             if final is not None and compare(value, final) == CONFIRMED:
@@ -141,7 +142,7 @@ class HintVerdicts:
             if place.occurrence is None and final is not None:
                 return CONTRADICTED, final
             wide = self.pools.computed
-        elif prefix or word in _ANY_VALUE:
+        elif prefix or word in _RESULTS:
             wide = self.pools.computed
         if (near is not None and place.occurrence is not None and not place.sure) or (
             near is not None and place.occurrence is not None and not prefix

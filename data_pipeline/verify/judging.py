@@ -68,6 +68,8 @@ class ClaimJudge:
                 return self.code.contains(worded, place)
             case "tested":
                 return self.code.tested(place)
+            case "iterates":
+                return self.loops.iterates(worded)
             case "missing":
                 return self.code.missing(worded, *self._points(place))
             case "not returned":
@@ -75,7 +77,8 @@ class ClaimJudge:
             case "range":
                 return self.loops.range(worded, here)
             case "ended":
-                return self.loops.ended(worded, here, place.window)
+                sure = place.sure or place.window is not None
+                return self.loops.ended(worded, here if sure else None, place.window)
             case "goes on" if here is not None and place.sure:
                 return self.loops.goes_on(here)
             case "return":
@@ -179,6 +182,11 @@ class ClaimJudge:
     def _equal(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges "x is `y`": never contradicted, since it may mean another kind of being."""
         frame, points = self._points(place)
+        first = self.values.text_at(worded.value, frame, points[0])
+        if first is not None and any(
+            self.values.text_at(worded.subject or "", frame, at) == first for at in points[1:]
+        ):
+            return CONFIRMED, first  # `x` is updated to `x + 1`
         test = f"({worded.subject}) == ({worded.value})"
         judged = self.values.test(test, True, frame, points)
         return judged if judged is not None and judged[0] == CONFIRMED else UNKNOWN
@@ -210,7 +218,7 @@ class ClaimJudge:
             taken = not any(e.kind == "exception" and e.frame == frame for e in inside)
         if taken is None:
             judged = self._part_truth(claimed, here)
-            return judged if judged != UNKNOWN else self._last_test(claimed, here)
+            return judged if judged != UNKNOWN else self.last_test(claimed, here)
         truth = f"the condition is {taken}"
         if claimed == taken:
             return CONFIRMED, truth
@@ -218,7 +226,7 @@ class ClaimJudge:
             return NOT_CHECKABLE, truth  # a part of the condition
         return CONTRADICTED, truth
 
-    def _last_test(self, claimed: bool, here: Occurrence) -> Verdict:
+    def last_test(self, claimed: bool, here: Occurrence) -> Verdict:
         """Confirms "since the condition is True" on the line that the condition led to."""
         for other in reversed(self.run.occurrences):
             if other.at < here.at and other.event.frame == here.event.frame:

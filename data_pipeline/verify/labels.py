@@ -11,7 +11,7 @@ from data_pipeline.verify.layout import Sentence
 RUNS = "the line runs"
 _NEGATED = re.compile(
     r"\b(?:not|never|n't|skip\w*|instead of|without|bypass\w*|no|neither|does nothing|"
-    r"ignored?)\b|n't\b",
+    r"ignored?|remains?|unchanged|stays|False)\b|n't\b",
     re.I,
 )
 _LABEL = re.compile(r"\b(?:line )?[\[(]?\bL\d+\b[\])]?", re.I)

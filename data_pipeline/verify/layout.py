@@ -36,15 +36,9 @@ _COMMON = """
 a function value values list string integer number dictionary tuple loop body iteration turn
 condition test check it line call block branch error exception to by from is with in so and or the
 then else if no not all on at of as step last first second third next empty new final end statement
-before after times time this that which what we one are was has have its their text char character
-key word words result count total length input output index item items element elements
+before after times time this that which what we one are was has have its their
 """
 _WORDS = frozenset(_COMMON.split())
-_COMMON_NAMES = """
-text char character key word words result count total length input output index item items element
-elements value values number string
-"""
-_NOUNS = frozenset(_COMMON_NAMES.split())
 
 
 @dataclasses.dataclass
@@ -105,16 +99,31 @@ def variable_names(run: Replay) -> frozenset[str]:
     return frozenset(run.names | set(run.functions) | set(run.constants)) - _WORDS
 
 
+def _is_english(name: str) -> bool:
+    """Returns whether a variable's name may be meant as a word of a sentence."""
+    return len(name) > 1 and name.isalpha() and name.islower()
+
+
+def _bare_names(names: frozenset[str]) -> re.Pattern[str] | None:
+    """Returns a pattern for variables that are named without backticks at the start of a clause."""
+    words = sorted(name for name in names if _is_english(name))
+    if not words:
+        return None
+    return re.compile(
+        r"(?:(?<=^)|(?<=^\s\s\s)|(?<=\band )|(?<=\bso )|(?<=, )|(?<=\. )|(?<=\bthen )|(?<=\] )|"
+        rf"(?<=: )|(?<=- )|(?<=\bnow ))({'|'.join(words)})"
+        r"(?= (?:is|=|becomes|remains|stays|equals|increases|was)\b| = )"
+    )
+
+
 class _LayoutReader:
     def __init__(self, run: Replay, monologue: str):
         self.run, self.monologue = run, monologue
         self.names = variable_names(run)
         self.layout = Layout()
-        nouns = sorted(run.names & _NOUNS)
-        self.nouns = re.compile(
-            rf"(?:(?<=^)|(?<=\band )|(?<=\bso )|(?<=, )|(?<=\. )|(?<=\bthen )|(?<=\] )|(?<=: ))"
-            rf"({'|'.join(nouns)})(?= (?:is|=|becomes|remains|stays|equals|increases)\b)"
-        ) if nouns else None  # fmt: skip
+        self.nouns = _bare_names(self.names) if "`" in monologue else None
+        if self.nouns is not None:
+            self.names = frozenset(name for name in self.names if not _is_english(name))
         self.section, self.label = "", None
         self.memory = Memory()
         self.topic: Noun | None = None
@@ -165,10 +174,12 @@ class _LayoutReader:
         return _Line(number, indent, line.strip(), text, atoms)
 
     def _quote_names(self, line: str) -> str:
-        """Puts backticks around a variable with a common noun for its name: "so count is 3"."""
-        if self.nouns is None or "`" in line:
+        """Puts backticks around names in sentences such as "so count is 3", outside code."""
+        if self.nouns is None:
             return line
-        return self.nouns.sub(r"`\1`", line)
+        parts = line.split("`")
+        parts[::2] = [self.nouns.sub(r"`\1`", part) for part in parts[::2]]
+        return "`".join(parts)
 
     def _read_line(self, line: _Line) -> None:
         cited = _cited_labels(line.text)

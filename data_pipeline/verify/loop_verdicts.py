@@ -13,6 +13,7 @@ from data_pipeline.verify.value_verdicts import (
     dump_expression,
     dump_node,
 )
+from data_pipeline.verify.values import compare
 
 
 class LoopVerdicts:
@@ -75,6 +76,26 @@ class LoopVerdicts:
         ran = any(map(self.run.by_line.get, self.run.loops)) and not self.run.trace.truncated
         if not ends and window is None and ran and "complete" in worded.text:
             return CONTRADICTED, "the loop is left before it ends"
+        return UNKNOWN
+
+    def iterates(self, worded: WordedClaim) -> Verdict:
+        """Judges "iterates over V": the iterable of some loop, as code or as its value."""
+        code = dump_expression(worded.subject or "")
+        known: list[str] = []
+        for line, statement in self.run.statements.items():
+            if not isinstance(statement, ast.For):
+                continue
+            nodes = [dump_node(node) for node in ast.walk(statement.iter)]
+            if code in nodes:
+                return CONFIRMED, ast.unparse(statement.iter)
+            for here in self.run.by_line.get(line, ())[:1]:
+                frame, at = here.event.frame, here.at - 1
+                text = self.values.text_at(ast.unparse(statement.iter), frame, at)
+                if text is not None:
+                    known.append(text)
+        value = worded.subject or ""
+        if any(compare(value, text) == CONFIRMED for text in known):
+            return CONFIRMED, value
         return UNKNOWN
 
     def range(self, worded: WordedClaim, here: Occurrence | None) -> Verdict:

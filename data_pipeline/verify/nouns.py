@@ -22,7 +22,7 @@ _DETERMINERS = re.compile(
     r"array|tuple|set|number|char|character|letter|digit|key|element|item|word|substring|text|"
     r"name|line|object|float|boolean|flag|counter|method|call|index|loop|operation|condition|"
     r"if|while|elif|returns?|result|sublist|slice|is|says|:|string's|statement|code|"
-    r"formatted|sorted|reversed|joined|combined|copied|sum|processed|then|here|of)\b\s*",
+    r"formatted|sorted|reversed|joined|combined|copied|sum|processed|then|here)\b\s*",
     re.I,
 )
 _ATOM = re.compile(r"⟦(\d+)⟧$")
@@ -151,7 +151,7 @@ _DETERMINER = re.compile(r"^(?:the|a|an|its|their|this|⟦\d+⟧)$", re.I)
 _INNER_VERB = re.compile(
     r"\b(?:is|are|was|has|have|returns?|becomes|gives|calls?|pops?|adds?|appends?|removes?|"
     r"iterat\w+|starts?|begins?|refers|contains?|creates?|executes?|checks?|takes?|\w+ing|gets?|"
-    r"evaluates?|converts?|splits?|joins?|replaces?|sets?|finds?|processes|loops?|to)\b",
+    r"evaluates?|converts?|splits?|joins?|replaces?|sets?|finds?|processes|loops?)\b",
     re.I,
 )
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.answer import (
@@ -44,9 +45,15 @@ _KIND_OF = {
     "equal": "expression",
     "range": "iteration",
     "tested": "code",
+    "iterates": "code",
     "missing": "expression",
     "not returned": "return",
 }
+_CHANGES = re.compile(
+    r"\b(?:remov|replac|strip|delet|chang|modif|convert|trim|swap|sort|revers|updat|pad)\w*", re.I
+)
+_WITNESS = re.compile(r"\bas with\b|\bloop over\b|\b(?:has to|must not) hold\b")
+_NOW = re.compile(r"[Nn]ow\b")
 _TIMELESS = ("refer", "value", "test", "return", "outcome", "called", "branch")
 
 
@@ -102,6 +109,7 @@ class _MonologueJudge:
                 backward = read_backward(self.run, section, line, goal=self.goal)
             if backward is not None:
                 self.result += _claims_of(backward, number)
+                self.result += self._witness_values(sentences)
             elif sentences[0][1].is_general:
                 self._general_line(number, sentences)
             else:
@@ -109,6 +117,18 @@ class _MonologueJudge:
                     self._sentence(index, sentence, self.placement.places[index])
         self._check_turn_lists()
         return self.result
+
+    def _witness_values(self, sentences: list[tuple[int, Sentence]]) -> list[Claim]:
+        """Judges "as with `x` = 3" beside a constraint: values that the witness's run must have."""
+        claims = []
+        for _, sentence in sentences:
+            for worded in sentence.reading.claims if _WITNESS.search(sentence.text) else ():
+                if worded.kind in ("value", "branch", "turns"):
+                    verdict, truth = self.judge.judge(worded, Place(None, False))
+                    claims.append(
+                        Claim(sentence.number, _kind(worded), worded.text[:500], verdict, truth)
+                    )
+        return claims
 
     def _general_line(self, number: int, sentences: list[tuple[int, Sentence]]) -> None:
         """Reads a line about the program: what its code does, and values of this run."""
@@ -118,11 +138,18 @@ class _MonologueJudge:
         own = self.result[first:]
         focus = self._focus(sentences[0][1]) if sentences[0][1].own else None
         told = read_description(self.run, self.lines[number - 1], focus)
-        if told.claims and not told.unread or not any(c.verdict == CONFIRMED for c in own):
+        if (told.claims and not told.unread) or not any(c.verdict == CONFIRMED for c in own):
             self.result[first:] = _claims_of(told, number)
         elif any(c.verdict == NOT_CHECKABLE for c in own):
             kept = [claim for claim in own if claim.verdict == CONFIRMED]
             self.result[first:] = kept + _claims_of(told, number)
+
+    def _changes_nothing(self, place: Place) -> bool:
+        """Returns whether the place makes no new value, so that nothing is removed there."""
+        if place.occurrence is None or place.window is not None:
+            return False
+        unchanged = WordedClaim("same", "unchanged")
+        return self.judge.judge(unchanged, place)[0] == CONFIRMED
 
     def _focus(self, sentence: Sentence):
         return self.run.statements.get(sentence.label or -1)
@@ -135,6 +162,13 @@ class _MonologueJudge:
         focus = self._focus(sentence) if sentence.own else None
         if focus is None and place.window is None and place.occurrence is not None:
             focus = self.run.statements.get(place.occurrence.event.line)
+        if self._changes_nothing(place):
+            unread, kept = [], [text for text in unread if _CHANGES.search(text)]
+            unread = [text for text in sentence.reading.unread if text not in kept]
+            for text in kept:
+                self.result.append(Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None))
+            if kept and not unread:
+                return
         told = read_description(self.run, sentence.plain, focus)
         if told.claims and not told.unread:
             unread = []
@@ -212,14 +246,27 @@ class _MonologueJudge:
         if sentence.own and here is None and sentence.label is not None and worded.kind != "turns":
             return self._not_run(worded, sentence)
         verdict, truth = self.judge.judge(worded, place)
+        now = verdict == CONTRADICTED and worded.kind == "value" and place.sure
+        if now and here is not None and _NOW.match(sentence.text) and self._soon(worded, here):
+            return NOT_CHECKABLE, truth
         if verdict == CONTRADICTED and sentence.is_general:
             verdict = NOT_CHECKABLE  # about any call, or about an example
         return verdict, truth
 
+    def _soon(self, worded: WordedClaim, here: Occurrence) -> bool:
+        """Returns whether a value holds before the next line that is told."""
+        after = [o.at for o in self.placement.places if o is not None and o.at > here.at]
+        if not after or worded.when == "before":
+            return False
+        judged = self.judge.values.within(worded, here.event.frame, (here.at, min(after) - 1))
+        return judged is not None and judged[0] == CONFIRMED
+
     def _not_run(self, worded: WordedClaim, sentence: Sentence) -> tuple[str, str | None]:
         """Judges what is told beside the label of a line that does not run here."""
         if worded.kind == "entered" and worded.value == "False":
-            if not self.run.by_line.get(sentence.label or -1) and sentence.label != -1:
+            if sentence.label == -1 and self.last is not None:  # "[L8]", an `else:`
+                return self.judge.last_test(True, self.last)
+            if not self.run.by_line.get(sentence.label or -1):
                 return CONFIRMED, "the line does not run"
         elif worded.kind in ("branch", "same", "test") and self.last is not None:
             verdict, truth = self.judge.judge(worded, Place(self.last, False))

@@ -221,6 +221,8 @@ def read_mutation(run: Replay, code: Code, sentence: str) -> tuple[JudgedClaim, 
     mutated = [name for name in names if is_mutated(run, code, name)]
     if not match["name"] and len(names) > 1 and not mutated and not match["not"]:
         return None
+    if not mutated and not match["not"] and not match["place"]:
+        return None  # "modifies the string by …" may mean that it makes another one
     good = (not mutated) == bool(match["not"])
     truth = (
         f"`{mutated[0]}` is modified in place" if mutated else "no argument is modified in place"
