@@ -52,7 +52,7 @@ _KIND_OF = {
 _CHANGES = re.compile(
     r"\b(?:remov|replac|strip|delet|chang|modif|convert|trim|swap|sort|revers|updat|pad)\w*", re.I
 )
-_WITNESS = re.compile(r"\bas with\b|\bloop over\b|\b(?:has to|must not) hold\b")
+_WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
 _NOW = re.compile(r"[Nn]ow\b")
 _TIMELESS = ("refer", "value", "test", "return", "outcome", "called", "branch")
 
