@@ -168,7 +168,7 @@ def _made_by(node: ast.AST) -> Iterator[Made]:
             yield "loop iterate enter continue run repeat start begin", {"while": test}
         case ast.Return(value=value):
             given = ast.Constant(None) if value is None else value
-            yield "return output give yield produce", {"object": given}
+            yield "return output", {"object": given}
         case ast.Delete(targets=targets):
             for target in targets:
                 if isinstance(target, ast.Subscript):
@@ -192,7 +192,21 @@ def _made_by(node: ast.AST) -> Iterator[Made]:
             )
 
 
+def _counts_up(target: ast.expr, value: ast.expr) -> bool:
+    """Tells whether `d[k] = d.get(k, 0) + 1` or `n = n + 1`."""
+    match value:
+        case ast.BinOp(left=left, op=ast.Add()):
+            owner = target.value if isinstance(target, ast.Subscript) else target
+            return ast.unparse(owner) in {
+                ast.unparse(part) for part in ast.walk(left) if isinstance(part, ast.expr)
+            }
+    return False
+
+
 def _assigned(target: ast.expr, value: ast.expr) -> Iterator[Made]:
+    if isinstance(value, ast.BinOp) and _counts_up(target, value):
+        yield "increment increase update", {"object": target, "with": value.right}
+        yield "add", {"object": value.right, "to": target}
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
         for one, two in zip(target.elts, value.elts, strict=False):
             yield from _assigned(one, two)
@@ -210,7 +224,7 @@ def _assigned(target: ast.expr, value: ast.expr) -> Iterator[Made]:
 
 def _augmented(target: ast.expr, op: ast.operator, value: ast.expr) -> Iterator[Made]:
     if isinstance(op, ast.Add):
-        yield "append add concatenate", {"object": value, "to": target}
+        yield "append add concatenate", {"object": value, "to": target, "words": "end"}
         yield "increment increase update", {"object": target, "with": value}
         yield "accumulate", {"object": value, "in": target}
     elif isinstance(op, ast.Sub):
@@ -266,9 +280,9 @@ def _operated(left: ast.expr, op: ast.operator, right: ast.expr) -> Iterator[Mad
     if isinstance(op, ast.Sub):
         yield verbs, {"object": right, "from": left}
     elif isinstance(op, ast.Add):
-        yield verbs, {"object": left, "with": right, "to": right}
-        yield "add append", {"object": right, "to": left}
-        yield "prepend", {"object": left, "to": right}
+        yield "add concatenate combine sum join", {"object": ast.Tuple([left, right], ast.Load())}
+        yield "add append", {"object": right, "to": left, "words": "end"}
+        yield "add prepend", {"object": left, "to": right, "words": "beginning start front"}
     else:
         yield verbs, {"object": left, "with": right}
 

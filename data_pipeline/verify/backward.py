@@ -8,7 +8,7 @@ alternative is judged by its own run, if the caller can supply it.
 import ast
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.backward_wording import (
@@ -19,35 +19,33 @@ from data_pipeline.verify.backward_wording import (
     CONSEQUENCE,
     COUNTED,
     COUNTS,
-    CUTS,
     EQUATION,
     EXAMPLE,
+    FILLERS,
     GIVES,
-    GOAL,
     IF,
     INPUT,
     LENGTH,
+    LISTED,
     MARKUP,
     MEMBERS,
     NECESSARY,
     NECESSITY,
     OFFERED,
-    OPEN,
     PART,
     PRESENT,
-    REASON,
-    SATISFY,
     SAYS_GOOD,
     SECTION,
     SUM,
     TAIL,
     TALK,
     VALUES,
+    split_statements,
 )
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
-from data_pipeline.verify.clauses import Phrase, read_tokens
 from data_pipeline.verify.conditions import read_condition
 from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.lexicon import Phrase, read_tokens
 from data_pipeline.verify.reading import JudgedClaim, Reading
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.witness import Witness
@@ -83,45 +81,13 @@ def read_backward(
     for sentence in re.split(r"(?<=[\w`)\"'\]}])[.]\s+(?=[A-Z`(])", text):
         reader.assumed.clear()
         reader.elsewhere = False
-        for piece in _pieces(sentence):
+        for piece in split_statements(sentence):
             found = reader.read(piece)
             if found is None:
                 unread.append(piece)
             else:
                 claims += found
     return Reading(tuple(claims), tuple(unread))
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """Yields the statements of a line, without the output that they begin with."""
-    for part in _split_outside_code(text):
-        part = part.strip(" .,;:")
-        if reason := REASON.match(part):
-            yield from _pieces(reason["reason"])
-            part = reason["rest"]
-        while True:
-            shorter = OPEN.sub("", part).strip(" .,;:")
-            shorter = TAIL.sub("", SATISFY.sub("", shorter, count=1))
-            if match := GOAL.match(shorter):
-                shorter = match["rest"].strip(" .,;:")
-                if re.match(r"(?:we|the|then|this)\b", shorter) is None and "`" not in shorter:
-                    shorter = ""
-            if shorter == part:
-                break
-            part = shorter
-        if part:
-            yield part
-
-
-def _split_outside_code(text: str) -> list[str]:
-    """Splits at the joints of an argument that stand outside code and quotes."""
-    guarded = [m.span() for m in re.finditer(r"`[^`]*`|\"[^\"]*\"", text)]
-    places = [
-        m.span() for m in CUTS.finditer(text)
-        if not any(start < m.start() < end - 1 for start, end in guarded)
-    ]  # fmt: skip
-    edges = [0, *[place for span in places for place in span], len(text)]
-    return [text[edges[i] : edges[i + 1]] for i in range(0, len(edges), 2)]
 
 
 @dataclasses.dataclass
@@ -156,7 +122,8 @@ class _Lines:
         for read in readers:
             claims = read(piece, choice)
             if claims is not None:
-                return self._without_witness(piece, claims)
+                held = read == self._members and claims and claims[0].verdict == CONFIRMED
+                return claims if held else self._without_witness(piece, claims)
         return [] if self._states_nothing(piece) else None
 
     def _without_witness(self, piece: str, claims: list[JudgedClaim]) -> list[JudgedClaim] | None:
@@ -200,18 +167,14 @@ class _Lines:
             piece,
             flags=re.I,
         )
+        if (whole := LISTED.fullmatch(text)) and whole["name"] in self.witness.arguments:
+            claim = self._assigned(whole, choice)
+            return None if claim is None else [claim]
         found = list(ASSIGNED.finditer(text))
         if not found:
             return None
         left = ASSIGNED.sub(" ", text)
-        if re.sub(
-            r"[\s,.;()]|\b(?:and|as|the|input|inputs|list|string|value|values|of|with"
-            r"|respectively|is|are|parameter|index|original|for|simplest|case|element|then|both"
-            r"|here|thus|will|e\.g\.?|we|can|choose|to)\b",
-            "",
-            left,
-            flags=re.I,
-        ):
+        if FILLERS.sub("", left):
             return None
         claims = []
         for match in found:
@@ -222,8 +185,9 @@ class _Lines:
         return claims
 
     def _assigned(self, match: re.Match[str], choice: bool) -> JudgedClaim | None:
-        name = match["name"] or match["bare"] or match["name2"]
-        told = match["told"] or match["told2"]
+        named = match.groupdict()
+        name = named["name"] or named.get("bare") or named.get("name2") or ""
+        told = named["told"] or named.get("told2")
         real = self.witness.arguments.get(name)
         value = _literal(told)
         if real is None or value is None:
@@ -413,7 +377,7 @@ class _Lines:
 
     def _constraint(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
         """Reads "the list must contain the keys `1` and `2`", "`text` must start with "ab""."""
-        if COUNTED.search(piece):
+        if COUNTED.search(piece) or not re.search(r"\b[a-z]{2,}\b", re.sub(r"`[^`]*`", "", piece)):
             return None
         plain = NECESSARY.sub(lambda m: PRESENT[m["verb"].lower()], TAIL.sub("", piece), count=1)
         condition = read_condition(read_tokens(plain))
@@ -421,6 +385,8 @@ class _Lines:
         if holds is None:
             return None
         of_output = bool(re.search(r"\b(?:output|result)\b", piece))
+        if not holds and of_output and self.witness.may_speak_of_part(condition):
+            return None
         if not holds and (choice or (not of_output and not NECESSITY.search(piece))):
             return None
         subject = Phrase(tuple(read_tokens("output"))) if of_output else Phrase()

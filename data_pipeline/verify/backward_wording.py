@@ -1,6 +1,7 @@
-"""Holds the patterns of the sentences that reason backward, from an output to an input."""
+"""Splits lines that reason backward into statements, and holds the patterns of these."""
 
 import re
+from collections.abc import Iterator
 
 SECTION = re.compile(r"reverse|deduc|reason|conclusion|finding|constructing|determin|input", re.I)
 MARKUP = re.compile(r"^\s*(?:[-*•+]|\d+[.)])?\s*(?:\*\*[^*`]+\*\*\s*:?\s*|\*\*)?")
@@ -31,8 +32,9 @@ CUTS = re.compile(
 OPEN = re.compile(
     r"^(?:(?:this|it|which|that) (?:means|implies|indicates|suggests) (?:that )?|therefore,? "
     r"|thus,? |hence,? |so,? |here,? |then,? "
-    r"|since |because |as |we (?:can )?(?:deduce|infer|know|see|conclude) (?:that )?|in other"
-    r" words,? |this |and |finally,? |we have:? )+",
+    r"|since |because |as |we (?:can )?(?:deduce|infer|know|see|conclude) (?:that )?|from this,? "
+    r"|(?:for example|for instance),? (?=we can )|the simplest (?:case|way) is to (?=assume)"
+    r"|in other words,? |this |and |finally,? |we have:? )+",
     re.I,
 )
 REASON = re.compile(
@@ -106,12 +108,20 @@ LINK = (
     r"(?: (?:equal to|exactly|the|an?|string|list|number|integer|value|dictionary|array|character"
     r"|substring|be|set to))*\s*"
 )
+FILLERS = re.compile(
+    r"[\s,.;()]|\b(?:and|as|the|input|inputs|list|string|value|values|of|with|respectively|is|are"
+    r"|parameter|index|original|for|simplest|case|element|then|both|here|thus|will|e\.g\.?|we|can"
+    r"|choose|to|position|number|prefix|suffix|text|dictionary|array|separator|delimiter|character"
+    r"|integer|substring)\b",
+    re.I,
+)
+LISTED = re.compile(r"(?P<name>\w+) = (?P<told>[\[{(].*[\]})])")
 ASSIGNED = re.compile(
     r"(?:`(?P<name>\w+)`|\b(?P<bare>[a-z_]\w*)(?= = ))" + LINK + TOLD
     + r"|`(?P<name2>\w+) = (?P<told2>[^`]+)`", re.I,
 )  # fmt: skip
 ASSUME = re.compile(
-    r"^(?:if|suppose|assuming|say|let's assume)(?: we)?(?: assume| set| choose| take| let|"
+    r"^(?:if|suppose|assuming|say|assume|let's assume)(?: we)?(?: assume| set| choose| take| let|"
     r" have)?(?: that)?\s*"
     r"(?:`(?P<name>\w+)`" + LINK + r"|`(?P<bare>\w+) = (?=[^`]+`))" + r"(?P<told>`[^`]+`|[^`]+`"
         r"|\"[^\"]*\"|'[^']*'|-?\d+(?:\.\d+)?)(?P<rest>.*)$",
@@ -159,3 +169,35 @@ PRESENT = {
     "consist": "consists", "equal": "equals", "match": "matches",
 }  # fmt: skip
 COMMENT = re.compile(r"^([\[({\"'\d].*[\])}\"'\d]|\w+ = .*?[\])}\"'\d])\s+#[^\"']*$")
+
+
+def split_statements(text: str) -> Iterator[str]:
+    """Yields the statements of a line, without the output that they begin with."""
+    for part in _split_outside_code(text):
+        part = part.strip(" .,;:")
+        if reason := REASON.match(part):
+            yield from split_statements(reason["reason"])
+            part = reason["rest"]
+        while True:
+            shorter = OPEN.sub("", part).strip(" .,;:")
+            shorter = TAIL.sub("", SATISFY.sub("", shorter, count=1))
+            if match := GOAL.match(shorter):
+                shorter = match["rest"].strip(" .,;:")
+                if re.match(r"(?:we|the|then|this)\b", shorter) is None and "`" not in shorter:
+                    shorter = ""
+            if shorter == part:
+                break
+            part = shorter
+        if part:
+            yield part
+
+
+def _split_outside_code(text: str) -> list[str]:
+    """Splits at the joints of an argument that stand outside code and quotes."""
+    guarded = [m.span() for m in re.finditer(r"`[^`]*`|\"[^\"]*\"", text)]
+    places = [
+        m.span() for m in CUTS.finditer(text)
+        if not any(start < m.start() < end - 1 for start, end in guarded)
+    ]  # fmt: skip
+    edges = [0, *[place for span in places for place in span], len(text)]
+    return [text[edges[i] : edges[i + 1]] for i in range(0, len(edges), 2)]

@@ -1,13 +1,18 @@
-"""Finds which part of a program runs under a condition that a sentence states."""
+"""Finds which part of a program runs under a condition that a sentence states.
+
+Compares the conditions of sentences with the tests of the program for that.
+"""
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 
-from data_pipeline.verify.clauses import Phrase
-from data_pipeline.verify.conditions import Condition, Joined, compare_conditions, read_test
+from data_pipeline.verify.conditions import Condition, Joined, Source, Test, read_test
+from data_pipeline.verify.lexicon import Phrase
 from data_pipeline.verify.phrases import Code, phrase_fits
 
 Region = frozenset[ast.AST]
+Fit = Callable[[Phrase, str], bool | None]
 
 
 class Tests:
@@ -73,11 +78,13 @@ class Tests:
         """Returns the regions of an "otherwise" whose condition is not told."""
         return [(_nodes(no), _nodes(yes)) for _, _, yes, no in self.found]
 
-    def states(self, said: Condition) -> bool:
-        """Tells whether the program tests this condition, or it is one operand of a test."""
-        for real, *_ in self.found:
+    def states(self, said: Condition, within: Region | None = None) -> bool:
+        """Tells whether the program tests this condition or its opposite, or as an operand."""
+        for real, node, *_ in self.found:
+            if within is not None and node not in within:
+                continue
             parts = [real, *(real.parts if isinstance(real, Joined) else ())]
-            if any(compare_conditions(said, part, self.fits) == "same" for part in parts):
+            if any(compare_conditions(said, part, self.fits) for part in parts):
                 return True
         return False
 
@@ -88,3 +95,66 @@ def _leaves(body: list[ast.stmt]) -> bool:
 
 def _nodes(roots: list[ast.AST]) -> Region:
     return frozenset(node for root in roots for node in ast.walk(root))
+
+
+_LIKE = ({"isdigit", "isnumeric", "isdecimal"},)
+
+
+def compare_conditions(said: Condition, real: Condition, fits: Fit) -> str | None:
+    """Returns "same" or "opposite" if both surely speak of one test, else None."""
+    if isinstance(said, Joined) and isinstance(real, Joined):
+        if _join_matches(said, real, fits):
+            return "same"
+        return "opposite" if _join_matches(said.negated(), real, fits) else None
+    if isinstance(said, Joined) or isinstance(real, Joined):
+        return None
+    said, real = _aligned(said, real)
+    if said.name != real.name and not any({said.name, real.name} <= like for like in _LIKE):
+        return None
+    if said.name == "==" and _both_fit(said.argument, said.subject, real, fits):
+        return "same" if said.positive == real.positive else "opposite"
+    if not _both_fit(said.subject, said.argument, real, fits):
+        return None
+    return "same" if said.positive == real.positive else "opposite"
+
+
+def _join_matches(said: Joined, real: Joined, fits: Fit) -> bool:
+    if said.operator != real.operator or len(said.parts) != len(real.parts):
+        return False
+    left = list(real.parts)
+    for part in said.parts:
+        found = next((r for r in left if compare_conditions(part, r, fits) == "same"), None)
+        if found is None:
+            return False
+        left.remove(found)
+    return True
+
+
+def _aligned(said: Test, real: Test) -> tuple[Test, Test]:
+    """Brings "the length of x is 0" and "x == 'a b'" style pairs to one predicate."""
+    if said.name == "==" and real.name == "empty" and isinstance(said.argument, Phrase):
+        about_length = isinstance(said.subject, Phrase) and "length" in said.subject.words
+        if about_length and said.argument.atoms == ("0",):
+            return Test("empty", said.subject, None, said.positive), real
+    zero, other = said.subject, said.argument
+    if said.name == "<" and real.name == "empty" and isinstance(other, Phrase):  # "0 < length of x"
+        about_length = bool({"length", "size"} & set(other.words))
+        if about_length and isinstance(zero, Phrase) and zero.atoms == ("0",):
+            return Test("empty", other, None, not said.positive), real
+    return said, real
+
+
+def _both_fit(one: Source | None, two: Source | None, real: Test, fits: Fit) -> bool:
+    return _fits_source(one, real.subject, fits) and _fits_source(two, real.argument, fits)
+
+
+def _fits_source(said: Source | None, real: Source | None, fits: Fit) -> bool:
+    if real is None or said is None:
+        return real is None and said is None
+    if isinstance(said, str):
+        return _squeeze(said) == _squeeze(str(real))
+    return fits(said, str(real)) is True
+
+
+def _squeeze(text: str) -> str:
+    return re.sub(r"\s+", "", text).replace('"', "'")

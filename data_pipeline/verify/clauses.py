@@ -5,45 +5,15 @@ function itself, a verb of the field, an object, phrases begun by prepositions, 
 """
 
 import dataclasses
-import functools
-import re
 from collections.abc import Iterator, Sequence
 
+from data_pipeline.verify.lexicon import Phrase, Token, lemma_of, read_tokens, verb_forms
 from data_pipeline.verify.wordlists import word_set
 
-_TOKEN = re.compile(
-    r"`(?P<code>[^`]+)`"
-    r"|(?<![\w\"'])(?P<text>\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
-    r"|(?P<word>[A-Za-z]+(?:[-'’][A-Za-z]+)*)"
-    r"|(?P<number>-?\d+(?:\.\d+)?(?:st|nd|rd|th)?)"
-    r"|(?P<mark>[^\s*])"
-)
-_VERBS = word_set(
-    """
-    accumulate add adjust append apply arrange assign attempt begin break build calculate
-    call capitalize catch center change check clear combine compare compute concatenate
-    construct contain continue convert copy count create cut decrease decrement define
-    delete determine discard divide double drop eliminate end ensure enter evaluate examine
-    exit extend extract filter find format generate get give go handle ignore include
-    increase increment initialize insert invoke iterate join keep locate loop make merge
-    modify move multiply negate obtain omit order output pad partition perform pop prepend
-    print process produce push put raise reduce remove repeat replace retrieve return
-    reverse run save scan search select separate set skip slice sort split start stop store
-    strip substitute subtract sum swap take terminate test transform traverse trim truncate
-    try update use utilize verify yield
-    """
-)
-_IRREGULAR = {
-    "took": "take", "taken": "take", "found": "find", "kept": "keep", "began": "begin",
-    "begun": "begin", "goes": "go", "gone": "go", "got": "get", "made": "make", "built": "build",
-    "gave": "give", "given": "give", "cut": "cut", "run": "run", "put": "put", "set": "set",
-    "split": "split", "initialised": "initialize", "initialises": "initialize", "tries": "try",
-    "tried": "try", "broken": "break", "initialising": "initialize",
-}  # fmt: skip
 _DETERMINERS = word_set(
     """
-    the a an its their this that these those of each any no all every such another his
-    number in with as from for total current new previous resulting
+    the a an its their this these those of each any no all every such another his number in with
+    as from for total current new previous resulting
     """
 )
 _BEFORE_BASE = word_set(
@@ -76,39 +46,6 @@ _CONDITIONS = word_set("if when whenever unless while until whether")
 
 
 @dataclasses.dataclass(frozen=True)
-class Token:
-    """Holds one token; `kind` is "code" (also numbers), "text" (quoted), "word" or "mark"."""
-
-    kind: str
-    text: str
-
-    @property
-    def lower(self) -> str:
-        return self.text.lower() if self.kind in ("word", "mark") else ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Phrase:
-    """Holds a noun phrase: its pieces of code or literals, and its words in lower case."""
-
-    tokens: tuple[Token, ...] = ()
-
-    @functools.cached_property
-    def atoms(self) -> tuple[str, ...]:
-        return tuple(token.text for token in self.tokens if token.kind in ("code", "text"))
-
-    @functools.cached_property
-    def words(self) -> tuple[str, ...]:
-        return tuple(token.lower for token in self.tokens if token.kind == "word")
-
-    def __bool__(self) -> bool:
-        return bool(self.tokens)
-
-    def __str__(self) -> str:
-        return " ".join(f"`{t.text}`" if t.kind == "code" else t.text for t in self.tokens)
-
-
-@dataclasses.dataclass(frozen=True)
 class Clause:
     """Holds one clause.
 
@@ -133,56 +70,17 @@ class Clause:
     text: str
 
 
-@functools.cache
-def _forms() -> dict[str, tuple[str, str]]:
-    forms: dict[str, tuple[str, str]] = {}
-    for lemma in _VERBS:
-        stem = lemma[:-1] if lemma.endswith("e") else lemma
-        if (
-            re.search(r"[^aeiou][aeiou][^aeiouwxy]$", lemma) and len(lemma) < 5
-        ) or lemma == "begin":
-            stem = lemma + lemma[-1]
-        plural = lemma + ("es" if re.search(r"(s|sh|ch|x|z|o)$", lemma) else "s")
-        past = lemma[:-1] + "ied" if lemma.endswith("y") else stem + "ed"
-        forms |= {stem + "ing": (lemma, "ing"), past: (lemma, "ed")}
-        forms |= {plural: (lemma, "s"), lemma: (lemma, "base")}
-    for form, lemma in _IRREGULAR.items():
-        shape = "s" if form.endswith("es") else "ing" if form.endswith("ing") else "ed"
-        forms[form] = (lemma, shape)
-    return forms
-
-
-def read_tokens(sentence: str) -> list[Token]:
-    """Returns the tokens of a sentence without its markup."""
-    tokens = []
-    for match in _TOKEN.finditer(sentence.replace("’", "'")):
-        kind = match.lastgroup or "mark"
-        text = match[kind]
-        if kind == "number":
-            kind = "code" if text[-1].isdigit() else "word"
-        if text in ("True", "False", "None"):
-            kind = "code"
-        tokens.append(Token(kind, text))
-    return tokens
-
-
-def lemma_of(word: str) -> str | None:
-    """Returns the lemma of any form of a known verb, None for other words."""
-    found = _forms().get(word)
-    return found[0] if found else None
-
-
 def _is_verb(tokens: Sequence[Token], at: int) -> str | None:
     """Returns "active" or "passive" if the token is the verb of a clause there, else None."""
     word = tokens[at].lower
-    if tokens[at].kind != "word" or word not in _forms():
+    if tokens[at].kind != "word" or word not in verb_forms():
         return None
     back = at - 1
     while back >= 0 and tokens[back].lower in _ADVERBS:
         back -= 1
     before = tokens[back].lower if back >= 0 else "."
     code_before = back >= 0 and tokens[back].kind in ("code", "text")
-    shape = _forms()[word][1]
+    shape = verb_forms()[word][1]
     if word in ("set", "split", "put", "cut", "run") and before in _BE:
         return "passive"
     if shape == "ed" and word not in ("set", "split", "put", "cut", "run"):
@@ -261,8 +159,10 @@ def _read_part(tokens: list[Token]) -> Iterator[Clause]:
             position = end
             continue
         elif word in _CONDITIONS or _as_long_as(tokens, position):
-            end = _condition_end(tokens, position + 1)
-            taken = tuple(tokens[position + 1 : end])
+            first = position + (1 if word in _CONDITIONS else 3)
+            word = word if word in _CONDITIONS else "while"
+            end = _condition_end(tokens, first)
+            taken = tuple(tokens[first:end])
             cuts.append((position, end))
             if heads and not _leading(tokens, position):
                 index, voice, _, _ = heads[-1]
@@ -324,7 +224,7 @@ def _condition_end(tokens: Sequence[Token], at: int) -> int:
             return place
         if word == "and" and place + 1 < len(tokens):
             following = tokens[place + 1].lower
-            if following in _forms() and _forms()[following][1] == "s":
+            if following in verb_forms() and verb_forms()[following][1] == "s":
                 return place
             if following in ("false", "true", "none") or tokens[place + 1].text in (
                 "True",
@@ -354,8 +254,8 @@ def _object_end(tokens: Sequence[Token], at: int, end: int, following: str | boo
 
 _JOINING = word_set(
     """
-    and then , it which that by to while also finally simply but or function the this will
-    does not can we thereby effectively thus before after when they would should
+    and then , it which that by to while also finally simply but or function the this will does
+    not can we thereby effectively thus before after when they would should
     """
 )
 
@@ -366,20 +266,38 @@ def _clause(
 ) -> Clause:  # fmt: skip
     free = lambda i: not any(low <= i < high for low, high in cuts)  # noqa: E731
     before = [tokens[i] for i in range(start, at) if free(i)]
+    if voice == "passive":
+        before = _last_subject(before)
     after = [tokens[i] for i in range(at + 1, end) if free(i)]
     negated = any(token.lower in ("not", "never", "cannot", "without") for token in before) or any(
         token.lower.endswith("n't") for token in before
     )
-    subject = Phrase(tuple(t for t in before if t.lower not in _SKIPPED))
+    subject = Phrase(tuple(
+        token for place, token in enumerate(before)
+        if token.lower not in _SKIPPED and not _is_adverb(before, place)
+    ))  # fmt: skip
     lemma = lemma_of(tokens[at].lower) or ""
     return Clause(lemma, subject, _slots(after), voice == "passive", negated, condition, marker,
                   _join(tokens[start:end]))  # fmt: skip
 
 
+def _is_adverb(tokens: list[Token], at: int) -> bool:
+    """Tells "it first checks" from "the first item"."""
+    return tokens[at].lower == "first" and (not at or tokens[at - 1].lower != "the")
+
+
+def _last_subject(tokens: list[Token]) -> list[Token]:
+    """Returns the subject of a passive verb: what stands after the last comma, but in lists."""
+    commas = [i for i, token in enumerate(tokens) if token.text == ","]
+    if not commas or any(token.lower in ("and", "or") for token in tokens[commas[-1] :]):
+        return tokens
+    return tokens[commas[-1] + 1 :]
+
+
 _SKIPPED = word_set(
     """
-    , and then it which that by to also finally simply but function first next will does not
-    - this is are be was were we can would after while i.e. lastly been being the a an
+    where , and then it which that by to also finally simply but function next will does
+    not - this is are be was were we can would after while i.e. lastly been being the a an
     """
 )
 
@@ -391,12 +309,18 @@ def _bare(
     return Clause("", Phrase(tuple(rest)), {}, False, False, condition, marker, _join(tokens))
 
 
+_HOLDING = word_set("specified defined found present contained provided stored given existing")
+
+
 def _slots(tokens: list[Token]) -> dict[str, Phrase]:
     """Returns role -> phrase for what follows a verb."""
     slots: dict[str, list[Token]] = {}
     role = "object"
     for token in tokens:
-        if token.kind == "word" and token.lower in _PREPOSITIONS:
+        told = slots.get(role, [])
+        if told and told[-1].lower in _HOLDING:  # "the characters specified in `chars`"
+            told.append(token)
+        elif token.kind == "word" and token.lower in _PREPOSITIONS:
             role = _PREPOSITIONS[token.lower]
             slots.setdefault(role, [])
         elif token.kind == "mark" and token.text in ",-":

@@ -28,11 +28,11 @@ _METHODS = {
     "copy": "copy shallow", "upper": "uppercase upper upper-case capital", "lower": "lowercase"
         " lower lower-case",
     "strip": "stripped leading trailing whitespace beginning end surrounding both sides ends",
-    "lstrip": "stripped leading beginning start left whitespace", "index": "index position first",
+    "lstrip": "stripped leading beginning start left whitespace", "index": "index position",
     "rstrip": "stripped trailing end right whitespace", "title": "title titlecase capitalized",
     "split": "split words parts substrings", "splitlines": "lines split",
     "join": "joined concatenated",
-    "replace": "replaced", "find": "index position first", "rfind": "index position last",
+    "replace": "replaced", "find": "index position", "rfind": "index position last",
     "rindex": "index position last", "count": "count occurrences number times many",
     "capitalize": "capitalized uppercase first", "swapcase": "swapped case",
     "isalpha": "alphabetic letters letter", "isalnum": "alphanumeric", "isdigit": "digits digit"
@@ -52,7 +52,7 @@ _METHODS = {
     "encode": "encoded bytes",
     "intersection": "intersection common", "difference": "difference", "sort": "sorted ascending"
         " order",
-    "reverse": "reversed reverse order", "append": "end", "extend": "end",
+    "reverse": "reversed reverse order", "append": "end last", "extend": "end",
     "expandtabs": "tabs tab spaces",
     "translate": "translation", "maketrans": "translation table mapping", "clear": "all",
 }  # fmt: skip
@@ -87,8 +87,8 @@ STRICT = frozenset(
               " front beginning start end sides"]).split()
 ) - word_set(
     """
-    number string list integer tuple dictionary set characters character item value key pair
-    order each all index any position case type valid single combined
+    key-value number string list integer tuple dictionary set characters character item value
+    key pair order each all index any position case type valid single combined
     """
 )  # fmt: skip
 
@@ -100,6 +100,11 @@ def tags_of(node: ast.AST) -> frozenset[str]:
         found = frozenset(word for part in ast.walk(node) for word in _tags_at(part))
         node._tags = found  # type: ignore[attr-defined]
     return found
+
+
+def own_tags(node: ast.AST) -> frozenset[str]:
+    """Returns the words that the node explains without its parts."""
+    return frozenset(_tags_at(node))
 
 
 def _tags_at(node: ast.AST) -> Iterator[str]:
@@ -130,6 +135,8 @@ def _tags_at(node: ast.AST) -> Iterator[str]:
         case ast.BinOp(op=op, right=right):
             yield from _OPERATORS.get(type(op), "").split()
             yield from _operation_tags(op, right)
+        case ast.Dict(keys=keys) if None in keys:
+            yield from ("merged", "merging", "unpacking", "combined", "**")
         case ast.AugAssign(op=op, value=right):
             yield from _OPERATORS.get(type(op), "").split()
             yield from _operation_tags(op, right)

@@ -6,14 +6,12 @@ of them joined by "and" or "or". `not x`, `x == ""` and `len(x) < 1` are all "`x
 
 import ast
 import dataclasses
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from data_pipeline.verify.clauses import Phrase, Token
+from data_pipeline.verify.lexicon import Phrase, Token
 from data_pipeline.verify.wordlists import word_set
 
 Source = str | Phrase
-Fit = Callable[[Phrase, str], bool | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +62,7 @@ def read_test(node: ast.expr) -> Condition:
                 tuple(_read_compare(chain[i], op, chain[i + 1]) for i, op in enumerate(ops)),
             )
         case ast.Call(func=ast.Attribute(value=owner, attr=method), args=args):
-            if method in ("startswith", "endswith", *_METHOD_WORDS.values()):
+            if method in ("startswith", "endswith", *METHOD_WORDS.values()):
                 given = ast.unparse(args[0]) if args else None
                 return Test(method, ast.unparse(owner), given)
         case ast.Call(func=ast.Name(id="isinstance"), args=[value, kind]):
@@ -131,7 +129,7 @@ def _read_equal(left: ast.expr, right: ast.expr, one: str, two: str) -> Conditio
     return Test("==", one, two)
 
 
-_METHOD_WORDS = {
+METHOD_WORDS = {
     "uppercase": "isupper", "upper": "isupper", "capital": "isupper", "lowercase": "islower",
     "alphanumeric": "isalnum", "alphabetic": "isalpha", "alphabetical": "isalpha",
     "letter": "isalpha", "letters": "isalpha", "digit": "isdigit", "digits": "isdigit",
@@ -140,7 +138,6 @@ _METHOD_WORDS = {
     "ascii": "isascii", "printable": "isprintable", "alpha": "isalpha", "upper-case": "isupper",
     "lower-case": "islower", "lower": "islower", "number": "isnumeric",
 }  # fmt: skip
-_LIKE = ({"isdigit", "isnumeric", "isdecimal"},)
 _TYPES = {
     "string": "str", "list": "list", "integer": "int", "dictionary": "dict", "tuple": "tuple",
     "set": "set", "float": "float", "boolean": "bool", "strings": "str", "integers": "int",
@@ -148,8 +145,8 @@ _TYPES = {
 _FILLER = word_set(
     """
     a an the entirely only all both of solely already currently completely fully just itself
-    still exactly strictly in case character characters consisting consists form also either
-    any actually composed made up entire key value one element item given english
+    still exactly strictly case character characters consisting consists form also either any
+    actually composed made up entire key value one element item given english
     """
 )
 _MORE = word_set("greater larger more bigger higher longer")
@@ -158,6 +155,8 @@ _LESS = word_set("less smaller fewer lower shorter")
 
 def read_condition(tokens: Sequence[Token]) -> Condition | None:
     """Returns the condition that words state, None if they are no simple condition."""
+    cut = next((i for i, token in enumerate(tokens) if token.lower in ("using", "via")), None)
+    tokens = tokens if cut is None else tokens[:cut]
     for word in ("or", "and"):
         places = [
             i for i, t in enumerate(tokens)
@@ -184,9 +183,9 @@ def _read_joined(tokens: Sequence[Token], word: str, places: list[int]) -> Condi
 
 _COPULAS = word_set(
     """
-    is are was were equals exceeds matches contains has have starts begins ends exists
-    appears consists includes does do doesn't isn't can match matched lacks differs differ
-    had be contain start end evaluates comes occurs
+    is are was were equals exceeds matches contains has have starts begins ends exists appears
+    consists includes does do doesn't isn't can match matched lacks differs differ had be
+    contain start end evaluates comes occurs
     """
 )  # fmt: skip
 
@@ -199,7 +198,7 @@ def _read_one(tokens: Sequence[Token]) -> Condition | None:
     words = [token.lower for token in rest]
     negative = any(w in ("not", "no", "doesn't", "isn't", "lacks", "neither") for w in words)
     rest = [t for t in rest if t.lower not in ("not", "no", "does", "do", "doesn't", "isn't")]
-    test = _read_predicate(subject, rest)
+    test = _read_predicate(subject, rest) if rest else None
     if test is not None and any(t.lower in ("empty", "non-empty") for t in subject.tokens):
         return None
     return test.negated() if test is not None and negative else test
@@ -285,15 +284,19 @@ def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) 
         return Test("in", subject, _after(rest, "in"))
     if content and content[0] in ("present", "found") and "in" in words:
         return Test("in", subject, _after(rest, "in"))
+    if content[:1] == ["at"] and content[1:3] in (["beginning", "of"], ["start", "of"]):
+        return Test("startswith", _after(rest, "of"), subject)
+    if content[:3] == ["at", "end", "of"]:
+        return Test("endswith", _after(rest, "of"), subject)
     if content in (["present"], ["found"]):
         return Test("in", subject, Phrase())
     if content[:2] == ["equal", "to"] or content[:2] == ["same", "as"]:
         return Test("==", subject, Phrase(tuple(after[2:])))
-    if codes and len(codes) == 1 and not content:
+    if codes and len(codes) == 1 and (not content or content == ["set", "to"]):
         return _read_is(subject, codes[0])
-    names = {w for w in content if w in _METHOD_WORDS}
+    names = {w for w in content if w in METHOD_WORDS}
     if names and not codes and set(content) <= names | {"of", "string", "digits", "to"}:
-        return Test(_METHOD_WORDS[sorted(names)[0]], subject)
+        return Test(METHOD_WORDS[sorted(names)[0]], subject)
     if len(content) == 1 and content[0] in _TYPES and not codes:
         return Test("type", subject, _code(_TYPES[content[0]]))
     return None
@@ -339,63 +342,3 @@ def _numbers(phrase: Phrase) -> Phrase:
     return Phrase(tuple(
         Token("code", _NUMBERS[t.lower]) if t.lower in _NUMBERS else t for t in phrase.tokens
     ))  # fmt: skip
-
-
-def compare_conditions(said: Condition, real: Condition, fits: Fit) -> str | None:
-    """Returns "same" or "opposite" if both surely speak of one test, else None."""
-    if isinstance(said, Joined) and isinstance(real, Joined):
-        if _join_matches(said, real, fits):
-            return "same"
-        return "opposite" if _join_matches(said.negated(), real, fits) else None
-    if isinstance(said, Joined) or isinstance(real, Joined):
-        return None
-    said, real = _aligned(said, real)
-    if said.name != real.name and not any({said.name, real.name} <= like for like in _LIKE):
-        return None
-    if said.name == "==" and _both_fit(said.argument, said.subject, real, fits):
-        return "same" if said.positive == real.positive else "opposite"
-    if not _both_fit(said.subject, said.argument, real, fits):
-        return None
-    return "same" if said.positive == real.positive else "opposite"
-
-
-def _join_matches(said: Joined, real: Joined, fits: Fit) -> bool:
-    if said.operator != real.operator or len(said.parts) != len(real.parts):
-        return False
-    left = list(real.parts)
-    for part in said.parts:
-        found = next((r for r in left if compare_conditions(part, r, fits) == "same"), None)
-        if found is None:
-            return False
-        left.remove(found)
-    return True
-
-
-def _aligned(said: Test, real: Test) -> tuple[Test, Test]:
-    """Brings "the length of x is 0" and "x == 'a b'" style pairs to one predicate."""
-    if said.name == "==" and real.name == "empty" and isinstance(said.argument, Phrase):
-        about_length = isinstance(said.subject, Phrase) and "length" in said.subject.words
-        if about_length and said.argument.atoms == ("0",):
-            return Test("empty", said.subject, None, said.positive), real
-    zero, other = said.subject, said.argument
-    if said.name == "<" and real.name == "empty" and isinstance(other, Phrase):  # "0 < length of x"
-        about_length = bool({"length", "size"} & set(other.words))
-        if about_length and isinstance(zero, Phrase) and zero.atoms == ("0",):
-            return Test("empty", other, None, not said.positive), real
-    return said, real
-
-
-def _both_fit(one: Source | None, two: Source | None, real: Test, fits: Fit) -> bool:
-    return _fits_source(one, real.subject, fits) and _fits_source(two, real.argument, fits)
-
-
-def _fits_source(said: Source | None, real: Source | None, fits: Fit) -> bool:
-    if real is None or said is None:
-        return real is None and said is None
-    if isinstance(said, str):
-        return _squeeze(said) == _squeeze(str(real))
-    return fits(said, str(real)) is True
-
-
-def _squeeze(text: str) -> str:
-    return re.sub(r"\s+", "", text).replace('"', "'")

@@ -3,30 +3,35 @@
 import ast
 
 from data_pipeline.verify.actions import Action
-from data_pipeline.verify.clauses import Clause, Phrase
-from data_pipeline.verify.concepts import tags_of
+from data_pipeline.verify.clauses import Clause
+from data_pipeline.verify.concepts import STRICT, own_tags, tags_of
+from data_pipeline.verify.lexicon import Phrase
 from data_pipeline.verify.phrases import PLAIN_WORDS, Code, atom_in, one_phrase, phrase_fits
 from data_pipeline.verify.wordlists import word_set
 
 TALK_WORDS = PLAIN_WORDS | word_set(
     """
-    first finally next lastly afterwards otherwise specifically additionally here how works
-    breakdown what purpose designed goal following operations as which means effectively
-    essentially also result therefore thus once completed done finished after before loop
-    case both cases series different another example how until as such way order based
-    depending simple certain
+    specific various several transformations transformation formatting manipulation sequence
+    manipulations replacements determined consonant content formed made obtained produced
+    created constructed called where first finally next lastly afterwards otherwise specifically
+    additionally here how works breakdown what purpose designed goal following operations as
+    which means effectively essentially also result therefore thus once completed done finished
+    after before loop case both cases series different another example how until as such way
+    order based depending simple certain
     """
 )
 _OPPOSITES = {
     one: two
     for pair in (
-        "uppercase lowercase", "leading trailing", "first last", "ascending descending",
+        "uppercase lowercase", "leading trailing", "ascending descending",
         "left right",
         "beginning end", "start end", "maximum minimum", "largest smallest", "prefix suffix",
         "keys values", "greater less", "highest lowest", "even odd",
     )
     for one, two in (pair.split(), pair.split()[::-1])
 }  # fmt: skip
+
+_CHANGES = word_set("increment increase decrement decrease reduce")
 
 
 class Matcher:
@@ -46,7 +51,9 @@ class Matcher:
         """Tells whether an action does what a clause says."""
         if "method" in action.roles:
             return self._uses_method(clause, action)
-        if not self._subject_fits(clause, action):
+        if clause.verb in _CHANGES and "to" in clause.slots:
+            return None  # "is incremented to `3`" speaks of a value of the run
+        if not self._subject_fits(clause, action) or _overstates(clause, action):
             return None
         slots = dict(clause.slots)
         if clause.passive:
@@ -55,13 +62,18 @@ class Matcher:
             return self._assigns(slots, action)
         if "while" in action.roles:
             return phrase_fits(self.code, one_phrase(*slots.values()), action.node) or None
+        slots = _without_words(slots, str(action.roles.get("words", "")).split())
         if "over" in action.roles:
             fit = self._loops(slots, action)
             return fit if fit or clause.verb in ("iterate", "loop", "traverse") else None
         verdicts = [self._role_fits(role, phrase, action) for role, phrase in slots.items()]
         if all(verdict is True for verdict in verdicts):
             return True
-        if False in verdicts and True in verdicts and None not in verdicts:
+        sure = any(
+            verdict is True and role in action.roles and slots[role].atoms
+            for role, verdict in zip(slots, verdicts, strict=True)
+        )
+        if sure and False in verdicts and None not in verdicts:
             return False
         return self._opposite(slots, action)
 
@@ -85,7 +97,10 @@ class Matcher:
             slots["object"] = one_phrase(clause.subject, slots.get("object"))
         for role, phrase in slots.items():
             value = action.roles.get(role)
-            if isinstance(value, ast.AST) and any(atom_in(atom, value) for atom in phrase.atoms):
+            if "named" in action.roles and isinstance(value, ast.AST):
+                if ast.unparse(value) in phrase.atoms:
+                    return True
+            elif isinstance(value, ast.AST) and any(atom_in(atom, value) for atom in phrase.atoms):
                 return True
         return False
 
@@ -93,11 +108,13 @@ class Matcher:
         value = action.roles.get(role)
         if role == "in" and value is None:
             owners = [action.roles[r] for r in ("from", "to") if r in action.roles]
-            value = owners[0] if owners else None
+            fits = [isinstance(o, ast.AST) and phrase_fits(self.code, phrase, o) for o in owners]
+            return True if True in fits else self._explained(phrase, action)
         if value is None or value == "":
             return self._explained(phrase, action)
         is_target = role == "object" and isinstance(action.node, ast.Assign | ast.AugAssign)
-        extra = None if isinstance(action.node, ast.stmt) else action.node
+        compound = hasattr(action.node, "body") and isinstance(action.node, ast.stmt)
+        extra = None if compound else action.node
         fit = phrase_fits(self.code, phrase, value, extra, exact=is_target)
         if fit is not True and role in ("object", "with") and not phrase.atoms:
             return self._explained(phrase, action) or fit
@@ -114,13 +131,21 @@ class Matcher:
         if "in" in slots:
             slots.pop("over", None)
         over = one_phrase(*slots.values())
-        extra = action.node if isinstance(action.node, ast.comprehension) else None
-        fit = phrase_fits(self.code, over, source, extra)
         named = all(atom_in(atom, target) or atom_in(atom, source) for atom in turning.atoms)
         if not named:
             return None
         words = Phrase(tuple(token for token in turning.tokens if token.kind == "word"))
+        if words.tokens and words.words[-1] not in STRICT:  # "each vector": any name for an element
+            words = Phrase(words.tokens[:-1])
         known = ast.Tuple([target, source], ast.Load())
+        behind = [
+            value
+            for part in ast.walk(source) if isinstance(part, ast.Name)
+            for value in self.code.definitions.get(part.id, ())[:2]
+        ]  # fmt: skip
+        in_comprehension = isinstance(action.node, ast.comprehension)
+        extra = action.node if in_comprehension else ast.Tuple(behind, ast.Load())
+        fit = phrase_fits(self.code, over, source, extra)
         if phrase_fits(self.code, words, known) is not True:
             return None
         return fit
@@ -146,6 +171,9 @@ class Matcher:
         if not all(self._in_statement(atom, action) for atom in rest):
             return None
         whole = any("." in a.split("(")[0] or "(" in a.removesuffix("()") for a in named)
+        called = ast.unparse(call)
+        if whole and any(a.removeprefix(".") in called for a in named):
+            whole = False
         if whole and not any(self._in_statement(a, action) for a in named):
             return None
         words = Phrase(tuple(t for t in phrase.tokens if t.kind == "word"))
@@ -156,6 +184,8 @@ class Matcher:
         target, value = action.roles["named"], action.roles["to"]
         assert isinstance(target, ast.expr) and isinstance(value, ast.expr)
         whole = one_phrase(*slots.values())
+        if "output" in whole.words:
+            return None
         name = ast.unparse(target)
         others = [atom for atom in whole.atoms if atom != name]
         about = name in whole.atoms
@@ -187,7 +217,9 @@ class Matcher:
 
     def _opposite(self, slots: dict[str, Phrase], action: Action) -> bool | None:
         """Tells that an action is denied by the opposite of a word that explains it."""
-        known, everywhere = tags_of(action.node), tags_of(self.code.tree)
+        known, everywhere = own_tags(action.node), tags_of(self.code.tree)
+        if any({"which", "where", "that"} & set(phrase.words) for phrase in slots.values()):
+            return None
         for phrase in slots.values():
             for word in phrase.words:
                 other = _OPPOSITES.get(word)
@@ -196,6 +228,32 @@ class Matcher:
                     if all(self._in_statement(atom, action) for atom in atoms):
                         return False
         return None
+
+
+def _overstates(clause: Clause, action: Action) -> bool:
+    """Tells whether "all occurrences" is said of what takes one away: `remove`, `pop`, a slice."""
+    words = {w for phrase in (clause.subject, *clause.slots.values()) for w in phrase.words}
+    if not words & {"all", "every", "any"} or not words & {
+        "occurrences",
+        "instances",
+        "occurrence",
+    }:
+        return False
+    match action.node:
+        case ast.Call(func=ast.Attribute(attr="remove" | "pop" | "removeprefix" | "removesuffix")):
+            return True
+        case ast.Subscript() | ast.Delete():
+            return True
+    return False
+
+
+def _without_words(slots: dict[str, Phrase], known: list[str]) -> dict[str, Phrase]:
+    """Drops words that the action explains by itself: what is appended stands at the end."""
+    left = {
+        role: Phrase(tuple(token for token in phrase.tokens if token.lower not in known))
+        for role, phrase in slots.items()
+    }
+    return {role: phrase for role, phrase in left.items() if phrase}
 
 
 def _shown(action: Action) -> list[ast.AST]:

@@ -8,40 +8,41 @@ from collections.abc import Iterator
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.actions import Action, list_actions
-from data_pipeline.verify.clauses import Phrase, Token
 from data_pipeline.verify.concepts import STRICT, tags_of
+from data_pipeline.verify.lexicon import Phrase, Token, lemma_of
 from data_pipeline.verify.wordlists import word_set
 
 PLAIN_WORDS = word_set(
     """
-    version form
-    a an the it its itself their them they this that these those which whose such and or of
-    for to in into from with as by on at value values variable variables element elements
-    item items list lists string strings array arrays dictionary dict dictionaries number
-    numbers integer integers int character characters char chars letter word words result
-    results output outputs input inputs given specified resulting corresponding current name
-    names called named key keys pair pairs key-value index position indices function method
-    methods built-in operator operators operation operations python loop loops iteration
-    iterations parameter parameters argument arguments type types object objects data
+    class
+    single back version form reference existing entirely corresponds corresponding respectively
+    both it's specified defined contained a an the it its itself their them they this that these
+    those which whose such and or of for to in into from with as by on at value values variable
+    variables element elements item items list lists string strings array arrays dictionary dict
+    dictionaries number numbers integer integers int character characters char chars letter word
+    words result results output outputs input inputs given specified resulting corresponding
+    current name names called named key keys pair pairs key-value index position indices
+    function method methods built-in operator operators operation operations python loop loops
+    iteration iterations parameter parameters argument arguments type types object objects data
     variable content contents entry entries condition conditions expression line lines code
-    block statement body text sequence tuple tuples set sets flag counter collection
-    sub-list substring substrings sublist each every all any some one new if then else when
-    now again also simply just finally first step steps following is are be was were been
-    will being has have had so i.e. e.g. i e g using based upon within inside during through
-    over while until after whole entire provided found present processed constructed final
-    previously earlier containing accordingly boolean float same respective associated
-    particular single current both itself keyword clause case built store stored purpose
-    dictionary's list's string's otherwise individual only separate multiple there together
-    back up down off does do exists exist met true executed determined equal keep keeping
-    track total count running initial initially part parts slice slicing portion character's
-    digit's occurrences occurrence instance instances various range ranging ranges
-    comprehension once nested outer inner for-loop while-loop non-inclusive exclusive
-    inclusive certain separator delimiter placed added joining
+    block statement body text sequence tuple tuples set sets flag counter collection sub-list
+    substring substrings sublist each every all any some one new if then else when now again
+    also simply just finally first step steps following is are be was were been will being has
+    have had so i.e. e.g. i e g using based upon within inside during through over while until
+    after whole entire provided found present processed constructed final previously earlier
+    containing accordingly boolean float same respective associated particular single current
+    both itself keyword clause case built store stored purpose dictionary's list's string's
+    otherwise individual only separate multiple there together back up down off does do exists
+    exist met true executed determined equal keep keeping track total count running initial
+    initially part parts slice slicing portion character's digit's occurrences occurrence
+    instance instances various range ranging ranges comprehension once nested outer inner
+    for-loop while-loop non-inclusive exclusive inclusive certain separator delimiter placed
+    added joining
     """
 ) - {"first"}  # fmt: skip
 _LOOSE = word_set(
     """
-    all each every any length total count number part parts slice slicing portion
+    remaining all each every any length total count number part parts slice slicing portion
     occurrences occurrence range word words letter lines line start
     """
 )  # fmt: skip
@@ -50,7 +51,7 @@ _TYPE_WORDS = {
     "list": "list", "dictionary": "dict", "string": "str", "integer": "int", "tuple": "tuple",
     "boolean": "bool", "float": "float", "array": "list", "dict": "dict", "number": "int",
 }  # fmt: skip
-_MUTATORS = word_set(
+MUTATORS = word_set(
     """
     append extend insert remove pop clear sort reverse update popitem setdefault add discard
     """
@@ -152,7 +153,7 @@ def _bound(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
             for target in targets:
                 yield from _targets(target, None)
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if (
-            method in _MUTATORS
+            method in MUTATORS
         ):
             yield name, None
 
@@ -203,11 +204,21 @@ def phrase_fits(
     shown = [node] if exact else code.expanded(node)
     for atom in phrase.atoms:
         if not any(atom_in(atom, part) for part in shown):
+            if not exact and _is_defined_so(code, atom, node):
+                continue
             if extra is not None and _names_method(atom, extra):
                 continue
             return False if _plain_mismatch(atom, node, code) else None
     explained = shown if extra is None else [*shown, extra]
     return _words_fit(code, phrase, node, explained)
+
+
+def _is_defined_so(code: Code, atom: str, node: ast.AST) -> bool:
+    """Tells whether a name in the expression is set from the formula that the atom shows."""
+    if isinstance(_parse_atom(atom), ast.Name | ast.Constant | None):
+        return False
+    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return any(atom_in(atom, value) for name in names for value in code.definitions.get(name, ()))
 
 
 def _fits_nothing(phrase: Phrase, text: str, extra: ast.AST | None) -> bool | None:
@@ -225,20 +236,40 @@ def _words_fit(code: Code, phrase: Phrase, node: ast.AST, explained: list[ast.AS
         if word in _CHANGED:
             if not _is_changed(code, node):
                 return None
-        elif word == "original":
+        elif word in ("original", "unchanged"):
             if _is_rebound(code, node):
                 return None
         elif word in _TYPE_WORDS and not phrase.atoms and real not in (None, "?"):
             if real != _TYPE_WORDS[word] and word == phrase.words[-1] and word != "number":
                 return None
         elif word in STRICT and word not in _LOOSE:
-            if not any(word in tags_of(part) for part in explained) and word not in names:
+            if not _is_explained(word, explained) and word not in names:
                 return None
-        elif word in PLAIN_WORDS or word in names or word in STRICT:
+        elif (
+            word in PLAIN_WORDS
+            or word in names
+            or word in STRICT
+            or (word in _DONE and any(_DONE[word] in action.verbs for action in code.actions))
+        ):
             continue
-        elif not any(word in tags_of(part) for part in explained):
+        elif not _is_explained(word, explained):
             return None
     return True
+
+
+def _is_explained(word: str, nodes: list[ast.AST]) -> bool:
+    lemma = lemma_of(word)
+    return any(word in tags_of(node) or lemma in tags_of(node) for node in nodes)
+
+
+_DONE = {
+    "insertion": "insert", "removal": "remove", "sorting": "sort", "reversal": "reverse",
+    "deletion": "delete", "stripping": "strip", "replacement": "replace",
+    "concatenation": "concatenate",
+    "iteration": "iterate", "splitting": "split", "joining": "join", "popping": "pop",
+    "removing": "remove", "appending": "append", "reversing": "reverse", "replacing": "replace",
+    "conversion": "convert", "replacements": "replace", "padding": "pad", "slicing": "slice",
+}  # fmt: skip
 
 
 def _is_changed(code: Code, node: ast.AST) -> bool:

@@ -1,14 +1,13 @@
 """Reads what a sentence says of a function's parameters, and of changes to its arguments."""
 
-import ast
 import dataclasses
 import re
 
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
-from data_pipeline.verify.clauses import read_tokens
-from data_pipeline.verify.phrases import _MUTATORS, Code
+from data_pipeline.verify.lexicon import read_tokens
+from data_pipeline.verify.phrases import Code
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.wordlists import word_set
 
@@ -18,6 +17,15 @@ _TAKES = re.compile(
     r"|expects)"
     r"(?: in)? (?P<rest>.*)$", re.I | re.S,
 )  # fmt: skip
+_EXPECTED = re.compile(
+    r"^(?:the )?(?:input|parameter|argument)? ?`(?P<name>\w+)`(?: (?:parameter|argument|list"
+    r"|string|dictionary))?"
+    r" (?:is (?:also )?expected to be|must be|should be|is assumed to be)"
+    r" (?P<rest>an? .*)$", re.I | re.S,
+)  # fmt: skip
+_IS_TYPED = re.compile(
+    r"^the `(?P<name>\w+)` (?:parameter|argument) is (?:also )?(?P<rest>an? .*)$", re.I | re.S
+)
 _NUMBER = re.compile(
     r"^(?:exactly |a )?(?P<number>one|two|three|four|five|six|single) (?:\w+ )?(?:parameter"
     r"|argument|input)s?\b",
@@ -34,7 +42,7 @@ _BULLET = re.compile(
     r"|\()\s*(?P<rest>.*)$",
     re.I | re.S,
 )
-_TYPES = {
+TYPES = {
     "list": "list", "array": "list", "string": "str", "integer": "int", "int": "int", "str": "str",
     "dictionary": "dict", "dict": "dict", "tuple": "tuple", "float": "float", "boolean": "bool",
     "set": "set", "character": "str", "substring": "str", "number": "number", "prefix": "str",
@@ -49,24 +57,28 @@ _OF = {
 }  # fmt: skip
 _EASY = word_set(
     """
-    a an the which is are of and or that any be can will expected input inputs as parameter
-    parameters argument arguments one two three four five six single both called named list
-    lists string strings expects function also it representing string's numeric given some
-    it's takes its specified to i e containing contains may contain numbers elements values
-    want we process manipulate manipulated processed list's string expected also, always
-    other various on operates operations operate performed perform performing operation
-    using used this these value variable searched analyzed check checked modify modified
-    modifying count processing provided data text such integer integers dictionary
+    referred a an the which is are of and or that any be can will expected input inputs as
+    parameter parameters argument arguments one two three four five six single both called named
+    list lists string strings expects function also it representing string's numeric given some
+    it's takes its specified to i e containing contains may contain numbers elements values want
+    we process manipulate manipulated processed list's string expected also, always other
+    various on operates operations operate performed perform performing operation using used
+    this these value variable searched analyzed check checked modify modified modifying count
+    processing provided data text such integer integers dictionary
     """
 )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class SignatureReading:
-    """Holds claims on the signature, unread pieces, and the rest of the sentence."""
+    """Holds claims on the signature.
+
+    `purposes` are (parameter, what is said of it beside its type); `rest` is the rest
+    of the sentence.
+    """
 
     claims: tuple[JudgedClaim, ...]
-    unread: tuple[str, ...]
+    purposes: tuple[tuple[str, str], ...]
     rest: str
 
 
@@ -75,6 +87,11 @@ def read_signature(run: Replay, code: Code, sentence: str) -> SignatureReading |
     if match := _BULLET.match(sentence):
         if match["name"] in code.parameters:
             return _read_descriptor(run, match["name"], match["rest"].rstrip(")"), "")
+        return None
+    if match := _EXPECTED.match(sentence) or _IS_TYPED.match(sentence):
+        if match["name"] in code.parameters:
+            told = match["rest"] if " must " in match[0] else "expected to be " + match["rest"]
+            return _read_descriptor(run, match["name"], told, "")
         return None
     match = _TAKES.match(sentence)
     if match is None or code.function is None:
@@ -89,14 +106,14 @@ def read_signature(run: Replay, code: Code, sentence: str) -> SignatureReading |
 
 def _read_taken(run: Replay, code: Code, told: str, rest: str) -> SignatureReading:
     claims: list[JudgedClaim] = []
-    unread: list[str] = []
+    unread: list[tuple[str, str]] = []
     if number := _NUMBER.match(told):
         good = _COUNTS[number["number"].lower()] == len(code.parameters)
         truth = f"{len(code.parameters)} parameters"
-        claims.append(_judged(number[0], good, truth))
+        claims.append(judged(number[0], good, truth))
     pieces = _pieces(told, code.parameters)
     if len(pieces) != len(code.parameters) and number and pieces:
-        unread.append(told)
+        unread.append(("", told))
     if not pieces and len(code.parameters) == 1:
         pieces = [(code.parameters[0], told)]
     strangers = [
@@ -105,11 +122,11 @@ def _read_taken(run: Replay, code: Code, told: str, rest: str) -> SignatureReadi
         and t.text not in code.names
     ]  # fmt: skip
     if strangers:
-        unread.append(told)
+        unread.append(("", told))
     for name, words in pieces:
         piece = _read_descriptor(run, name, words, "")
         claims += piece.claims
-        unread += piece.unread
+        unread += piece.purposes
     return SignatureReading(tuple(claims), tuple(unread), rest)
 
 
@@ -124,7 +141,7 @@ def _pieces(told: str, names: list[str]) -> list[tuple[str, str]]:
     if not places:
         return []
     lead = told[: places[0][0]]
-    typed_before = any(word in _TYPES for word in re.findall(r"[a-z-]+", lead.lower()))
+    typed_before = any(word in TYPES for word in re.findall(r"[a-z-]+", lead.lower()))
     pieces = []
     for i, (start, end, name) in enumerate(places):
         if typed_before:
@@ -142,23 +159,23 @@ def _read_descriptor(run: Replay, name: str, words: str, rest: str) -> Signature
         word.lower()
         for word in re.findall(r"[A-Za-z]+(?:-[A-Za-z]+)?", re.sub(r"`[^`]*`", " ", words))
     ]
-    real = _argument(run, name)
+    real = argument_of(run, name)
     claims: list[JudgedClaim] = []
     spoken = _head_type(words)
     if spoken is not None and real is not None:
-        good = _has_type(real[0], _TYPES[spoken])
+        good = has_type(real[0], TYPES[spoken])
         truth = f"`{name}` is a {type(real[0]).__name__}"
-        if good or not re.search(r"\bor\b|\bany\b|\bcan\b", words):
-            claims.append(_judged(f"`{name}` is a {spoken}", good, truth))
+        if good or not (_HEDGE.search(words) or _alike(real[0], TYPES[spoken])):
+            claims.append(judged(f"`{name}` is a {spoken}", good, truth))
         inner = re.search(r"\b(?:list|tuple|array|set) of (\w+)", words)
-        if good and inner and (of := _OF.get(inner[1].lower())):
-            fits = all(_has_type(item, of) for item in real[0])
-            claims.append(_judged(f"`{name}` is a {inner[0]}", fits, f"`{name}` is {real[0]!r}"))
+        if good and inner and not re.search(r"\bor\b", words) and (of := _OF.get(inner[1].lower())):
+            fits = all(has_type(item, of) for item in real[0])
+            claims.append(judged(f"`{name}` is a {inner[0]}", fits, f"`{name}` is {real[0]!r}"))
     elif spoken is None:
-        claims.append(_judged(f"parameter `{name}`", True, ""))
-    left = [word for word in said if word not in _EASY and word not in _TYPES and word not in _OF]
+        claims.append(judged(f"parameter `{name}`", True, ""))
+    left = [word for word in said if word not in _EASY and word not in TYPES and word not in _OF]
     codes = [t for t in re.findall(r"`([^`]*)`", words) if t != name]
-    unread = (words.strip(" ,:"),) if left or codes else ()
+    unread = ((name, words.strip(" ,:")),) if left or codes else ()
     return SignatureReading(tuple(claims), unread, rest)
 
 
@@ -171,14 +188,22 @@ _HEAD = re.compile(
 )  # fmt: skip
 
 
+_HEDGE = re.compile(r"\b(?:or|any|can|may|expected|should|assumed)\b", re.I)
+
+
+def _alike(value: object, kind: str) -> bool:
+    """Tells whether people use one type's name for the other: 0 for a boolean, 3 for a float."""
+    return isinstance(value, int | float) and kind in ("bool", "int", "float")
+
+
 def _head_type(words: str) -> str | None:
     """Returns the type noun of "which is a non-empty list of …"; not that of a phrase inside it."""
     match = _HEAD.match(words)
     noun = match["noun"].split()[-1].lower() if match else ""
-    return noun if noun in _TYPES else None
+    return noun if noun in TYPES else None
 
 
-def _argument(run: Replay, name: str) -> tuple[object] | None:
+def argument_of(run: Replay, name: str) -> tuple[object] | None:
     for event in run.events:
         if event.kind == "call" and name in event.changed:
             try:
@@ -188,7 +213,7 @@ def _argument(run: Replay, name: str) -> tuple[object] | None:
     return None
 
 
-def _has_type(value: object, name: str) -> bool:
+def has_type(value: object, name: str) -> bool:
     if name == "number":
         return isinstance(value, int | float)
     if name == "float":
@@ -196,83 +221,5 @@ def _has_type(value: object, name: str) -> bool:
     return type(value).__name__ == name
 
 
-def _judged(text: str, good: bool, truth: str) -> JudgedClaim:
+def judged(text: str, good: bool, truth: str) -> JudgedClaim:
     return JudgedClaim("code", text, CONFIRMED if good else CONTRADICTED, truth or None)
-
-
-_IN_PLACE = re.compile(
-    r"\b(?:(?P<not>does not|doesn't|not|without|never|do not) )?(?P<verb>modif(?:y|ies|ying)"
-    r"|chang(?:e|es|ing)|mutat(?:e|es|ing)|alter(?:s|ing)?)"
-    r" (?:the |its )?(?P<what>(?:original|input|given)(?: input)?(?: list| dictionary| array|"
-    r" string| text| set)?s?|list|dictionary|array)"
-    r"(?: `(?P<name>\w+)`)?(?P<place>,? in[- ]place| directly)?", re.I,
-)  # fmt: skip
-
-
-def read_mutation(run: Replay, code: Code, sentence: str) -> tuple[JudgedClaim, str] | None:
-    """Reads "modifies the list in place", "does not modify the original"; gives the rest."""
-    match = _IN_PLACE.search(sentence)
-    if match is None:
-        return None
-    sure = match["place"] or "original" in match["what"] or match["name"]
-    if not sure and match["what"].startswith(("list", "dict", "array")):
-        return None
-    names = [match["name"]] if match["name"] in code.parameters else list(code.parameters)
-    mutated = [name for name in names if is_mutated(run, code, name)]
-    if not match["name"] and len(names) > 1 and not mutated and not match["not"]:
-        return None
-    if not mutated and not match["not"] and not match["place"]:
-        return None  # "modifies the string by …" may mean that it makes another one
-    good = (not mutated) == bool(match["not"])
-    truth = (
-        f"`{mutated[0]}` is modified in place" if mutated else "no argument is modified in place"
-    )
-    rest = sentence[: match.start()] + sentence[match.end() :]
-    return _judged(match[0].strip(), good, truth), rest
-
-
-def is_mutated(run: Replay, code: Code, name: str) -> bool:
-    """Tells whether the program changes the object that the parameter was given, in place."""
-    value = _argument(run, name)
-    if value is not None and isinstance(value[0], str | int | float | tuple | bytes | type(None)):
-        return False
-    aliases = {name} | _aliases(code, name)
-    return any(_mutates(node, aliases, code, name) for node in ast.walk(code.tree))
-
-
-def _aliases(code: Code, name: str) -> set[str]:
-    return {
-        other for other, values in code.definitions.items()
-        if any(isinstance(value, ast.Name) and value.id == name for value in values)
-    }  # fmt: skip
-
-
-def _mutates(node: ast.AST, aliases: set[str], code: Code, name: str) -> bool:
-    target: ast.expr | None = None
-    match node:
-        case ast.Call(func=ast.Attribute(value=ast.Name() as owner, attr=method)) if (
-            method in _MUTATORS
-        ):
-            target = owner
-        case ast.Subscript(value=ast.Name() as owner, ctx=ast.Store() | ast.Del()):
-            target = owner
-        case ast.AugAssign(target=ast.Name() as owner):
-            target = owner if code.types.get(owner.id) == {"list"} else None
-    if not isinstance(target, ast.Name) or target.id not in aliases:
-        return False
-    rebound = [
-        line for line in _plain_bindings(code, target.id) if line < target.lineno
-    ]  # fmt: skip
-    return not rebound or (target.id != name and not _rebinds_fresh(code, target.id))
-
-
-def _plain_bindings(code: Code, name: str) -> list[int]:
-    return [
-        node.lineno for node in ast.walk(code.tree)
-        if isinstance(node, ast.Assign)
-        and any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
-    ]  # fmt: skip
-
-
-def _rebinds_fresh(code: Code, name: str) -> bool:
-    return any(not isinstance(value, ast.Name) for value in code.definitions.get(name, ()))

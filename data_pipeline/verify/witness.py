@@ -7,9 +7,9 @@ import re
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.tracing.replay import Replay, State
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
-from data_pipeline.verify.clauses import Phrase
 from data_pipeline.verify.conditions import Condition, Joined, Source, Test
 from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.lexicon import Phrase
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.wordlists import word_set
@@ -22,7 +22,19 @@ _KINDS = {
     "tuple": tuple,
     "set": set,
 }
-_ORDINALS = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "last": -1}
+_ORDINALS = {
+    "sixth": 5,
+    "seventh": 6,
+    "eighth": 7,
+    "ninth": 8,
+    "tenth": 9,
+    "first": 0,
+    "second": 1,
+    "third": 2,
+    "fourth": 3,
+    "fifth": 4,
+    "last": -1,
+}
 _METHODS = word_set(
     """
     isupper islower isalnum isalpha isdigit isnumeric isdecimal isspace istitle isidentifier
@@ -104,6 +116,14 @@ class Witness:
         except Unknown:
             return None
         return value == condition.positive
+
+    def may_speak_of_part(self, condition: Condition) -> bool:
+        """Tells whether "the output string is …" may mean one element of a tuple or list."""
+        if not isinstance(condition, Test) or condition.name != "==":
+            return False
+        words = condition.subject.words if isinstance(condition.subject, Phrase) else ()
+        precise = {"length", "element", "part", *_ORDINALS} & set(words)
+        return not precise and self.goal.strip()[:1] in ("[", "(")
 
     def _holds(self, test: Test) -> bool:
         subject = self._expression(test.subject)

@@ -61,6 +61,34 @@ PROGRAMS = {
         "    return line.lower() if half else line\n",
         "tidy(' A,b ', 'A', 'C')",
     ),
+    "sift": (
+        "def sift(table, drop):\n"
+        "    kept = table.copy()\n"
+        "    seen = {}\n"
+        "    for key in drop:\n"
+        "        if key in kept:\n"
+        "            del kept[key]\n"
+        "            seen[key] = seen.get(key, 0) + 1\n"
+        "    while len(kept) > 2:\n"
+        "        kept.popitem()\n"
+        "    if not seen:\n"
+        "        return {}\n"
+        "    return {**kept, **seen}\n",
+        "sift({'a': 1, 'b': 2}, ['a'])",
+    ),
+    "mask": (
+        "def mask(text, mark):\n"
+        "    out = ''\n"
+        "    vowels = 0\n"
+        "    for char in text:\n"
+        "        if char.isdigit():\n"
+        "            out = out + char\n"
+        "        if char in 'aeiou':\n"
+        "            vowels += 1\n"
+        "    out = mark + out\n"
+        "    return out.zfill(vowels * 2)\n",
+        "mask('a1b22', '#')",
+    ),
     "is_odd": ("def is_odd(n):\n    return n % 2 == 1\n", "is_odd(4)"),
 }
 TRUE = [
@@ -89,6 +117,24 @@ TRUE = [
     ("tidy", "It splits `line` by commas."),
     ("tidy", "It replaces `old` with `new`."),
     ("tidy", "It strips leading and trailing whitespace from `line`."),
+    ("sift", "It creates a copy of `table` called `kept`."),
+    ("sift", "For each key in `drop`, if the key exists in `kept`, it deletes it from `kept`."),
+    (
+        "sift",
+        "It enters a loop that continues as long as the length of `kept` is greater than `2`.",
+    ),
+    ("sift", "Inside the loop, the last item is removed from `kept` using the `popitem()` method."),
+    ("sift", "If `seen` is empty, it returns an empty dictionary."),
+    ("sift", "The function modifies a copy of the dictionary and does not modify the original."),
+    ("sift", "The function does not check for errors or handle invalid keys."),
+    ("sift", "It increments `seen[key]` by 1."),
+    ("sift", "- `drop`: a list of keys that will be removed from the dictionary."),
+    ("mask", "It keeps only the digit characters from the input string."),
+    ("mask", "It prepends `mark` to `out`."),
+    ("mask", "The output is a string."),
+    ("mask", "It checks if the character is a vowel."),
+    ("mask", "It does not check if `text` is empty."),
+    ("mask", "The input `text` must be a string."),
     ("is_odd", "The function returns `True` if `n` is odd and `False` otherwise."),
     ("is_odd", "It takes a single parameter `n`."),
 ]
@@ -119,6 +165,27 @@ FALSE = [
     ("tidy", "It splits `line` by spaces."),
     ("tidy", "It replaces `new` with `old`."),
     ("tidy", "It converts `line` to uppercase."),
+    ("sift", "It creates a copy of `drop` called `kept`."),
+    ("sift", "If the key does not exist in `kept`, it deletes it from `kept`."),
+    ("sift", "It enters a loop that continues as long as the length of `kept` is less than `2`."),
+    (
+        "sift",
+        "Inside the loop, the first item is removed from `kept` using the `popitem()` method.",
+    ),
+    ("sift", "If `seen` is not empty, it returns an empty dictionary."),
+    ("sift", "The function modifies the original dictionary `table` in place."),
+    ("sift", "It increments `seen[key]` by 2."),
+    ("sift", "- `table`: a list of keys that will be removed from the dictionary."),
+    ("sift", "It removes all occurrences of the key from `seen`."),
+    ("tidy", "It joins the parts, ignoring the part that contains `old`."),
+    ("tidy", "It removes all occurrences of `old` from `parts`."),
+    ("mask", "It keeps only the uppercase characters from the input string."),
+    ("mask", "It appends `mark` to the end of `out`."),
+    ("mask", "The output is a list."),
+    ("mask", "It checks if the character is a consonant in `mark`."),
+    ("mask", "It does not check if the character is a digit."),
+    ("mask", "The input `text` must be a list."),
+    ("mask", "The length of the output is determined by the length of `text`."),
     ("is_odd", "The function returns `True` if `n` is even and `False` otherwise."),
     ("is_odd", "It takes two parameters."),
 ]
@@ -132,6 +199,17 @@ SURELY_FALSE = [
     ("shout", "The function modifies the original list `words` in place."),
     ("prune", "The list `items` is sorted in descending order."),
     ("tally", "It increments `total` by 2."),
+    ("sift", "It enters a loop that continues until the length of `kept` is greater than `2`."),
+    ("sift", "The function modifies the original dictionary `table` in place."),
+    ("mask", "The output is a list."),
+    ("mask", "It does not check if the character is a digit."),
+]
+LOOSE = [  # what people say of right code, and must not be contradicted
+    ("tidy", "The function modifies the input string `line`."),
+    ("tally", "The function modifies the dictionary `counts` by adding letters."),
+    ("sift", "It creates a copy to avoid modifying the original dictionary."),
+    ("mask", "It appends the digits to `out`, which holds the first ones first."),
+    ("shout", "It appends elements to `kept` until every word of `words` was seen."),
 ]
 
 
@@ -162,6 +240,11 @@ def test_what_the_program_plainly_denies_is_contradicted(runs, program, sentence
     assert CONTRADICTED in verdicts_of(read_description(runs[program], sentence))
 
 
+@pytest.mark.parametrize(("program", "sentence"), LOOSE)
+def test_loose_wording_is_not_contradicted(runs, program, sentence):
+    assert CONTRADICTED not in verdicts_of(read_description(runs[program], sentence))
+
+
 @pytest.mark.parametrize(
     "sentence",
     ["Here's a breakdown of how it works:", "The function performs the following operations:", ""],
@@ -185,6 +268,26 @@ def test_a_labelled_step_speaks_of_its_own_statement(runs):
     assert verdicts_of(read_description(run, said, focus)) == {CONFIRMED}
     other = "The variable `total` is increased by `1`."
     assert verdicts_of(read_description(run, other, focus)) != {CONFIRMED}
+
+
+def test_a_step_at_the_def_line_has_run_no_statement(runs):
+    run = runs["tally"]
+    said = "It checks if the letter is in `stop`."
+    assert verdicts_of(read_description(run, said, run.tree.body[0])) != {CONFIRMED}
+    loop = run.tree.body[0].body[2]
+    assert verdicts_of(read_description(run, said, loop)) == {CONFIRMED}
+
+
+def test_a_value_of_the_run_is_no_description(runs):
+    reading = read_description(runs["tally"], "The `total` is incremented to `1`.")
+    assert verdicts_of(reading) == set() and reading.unread
+
+
+def test_any_piece_of_a_sentence_can_be_read(runs):
+    for program, sentence in TRUE + FALSE:
+        for end in range(0, len(sentence), 3):
+            read_description(runs[program], sentence[:end])
+            read_description(runs[program], sentence[end:])
 
 
 def test_reads_three_hundred_sentences_a_second(runs):
