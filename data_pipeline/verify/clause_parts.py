@@ -21,6 +21,7 @@ class Memory:
     noun: Noun | None = None
     returning: bool = False
     names: list[str] = dataclasses.field(default_factory=list)  # variables of the line so far
+    checked: bool = False  # whether a test was being told
     fresh: bool = False  # whether the clause just read has set what "which" means
 
 
@@ -53,6 +54,8 @@ class ClauseParts:
         )):  # fmt: skip
             index = self._literal(pointed[1]) or self.atoms[int(pointed[1][1:-1])].text
             return Noun((), f"at {index}")
+        if noun is not None and noun.expressions:
+            self._use_all(text)
         return None if noun is None else self._resolve(noun)
 
     def _is_literal(self, code: str) -> bool:

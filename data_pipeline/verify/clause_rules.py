@@ -85,6 +85,7 @@ class ClauseReader(ClauseParts):
         """Reads "`x > 2` checks if `x` is large": no claim but that this code is here."""
         match = CHECKS.search(self.text)
         assert match is not None
+        self.memory.checked = True
         behind = re.search(r"⟦(\d+)⟧", self.text[match.end() :])
         if behind is not None:
             self.memory.noun = Noun((code_of(self.atoms[int(behind[1])].text),))
@@ -236,7 +237,7 @@ class ClauseReader(ClauseParts):
 
     def _returns(self) -> list[WordedClaim] | None:
         match = RETURNS.match(self.text)
-        if match is None or match["s"].lower().endswith(("to", "if", "not")):
+        if match is None or match["s"].lower().endswith(("to", "if")):
             return None
         passive = match["v"].lower() == "returned"
         subject = match["s"]
@@ -412,8 +413,11 @@ class ClauseReader(ClauseParts):
         if re.match(r"\s*(?:or|and|,) ⟦", rest):
             return None
         self._rest(rest)
-        if not noun.expressions and noun.word in PRONOUNS and self.memory.returning:
+        which = self.clause.link == "which"
+        if self.memory.returning and (which or (not noun.expressions and noun.word in PRONOUNS)):
             return [*before, self._claim("return", None, value)]
+        if self.memory.checked and which and value in ("True", "False"):
+            return [self._claim("branch", None, value)]
         if kind == "give" and self._call_in(f"⟦{self._last}⟧" if self._last is not None else ""):
             when = "any"
         claim = self._about(noun, value, "after" if when == "end of line" else when)

@@ -34,6 +34,10 @@ class ClaimJudge:
         self.code = CodeVerdicts(run, self.values)
         self.hints = HintVerdicts(run, self.values)
         self._cache: dict[tuple, Verdict] = {}
+        loops = [n.target for n in ast.walk(run.tree) if isinstance(n, ast.comprehension)]
+        self.comprehended = {
+            node.id for loop in loops for node in ast.walk(loop) if isinstance(node, ast.Name)
+        }
 
     def judge(self, worded: WordedClaim, place: Place) -> Verdict:
         """Returns the verdict and truth of a claim at a place."""
@@ -96,6 +100,8 @@ class ClaimJudge:
     def _value(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges a value of the first subject that the run knows."""
         judged = self._value_of(worded, place)
+        if judged[0] == CONTRADICTED and worded.subject in self.comprehended:
+            return NOT_CHECKABLE, judged[1]  # another variable of this name
         for other in worded.others:
             if judged[0] == CONFIRMED:
                 break
@@ -325,7 +331,7 @@ class ClaimJudge:
             return self.values.anywhere(claim)
         truth = "the condition is " + " and ".join(sorted(map(str, seen)))
         if (worded.value == "True") in seen:
-            return CONFIRMED, truth
+            return (CONFIRMED if len(seen) == 1 else NOT_CHECKABLE), truth
         return (NOT_CHECKABLE if self.run.trace.truncated else CONTRADICTED), truth
 
     def _return_value(self, worded: WordedClaim, here: Occurrence | None, sure: bool) -> Verdict:

@@ -150,7 +150,7 @@ def read_noun(phrase: str, atoms: Sequence[Atom]) -> Noun | None:
 _DETERMINER = re.compile(r"^(?:the|a|an|its|their|this|⟦\d+⟧)$", re.I)
 _INNER_VERB = re.compile(
     r"\b(?:is|are|was|has|have|returns?|becomes|gives|calls?|pops?|adds?|appends?|removes?|"
-    r"iterat\w+|starts?|begins?|refers|contains?|creates?|executes?|checks?|takes?|\w+ing|gets?|"
+    r"iterat\w+|starts|begins|refers|contains?|creates?|executes?|checks?|takes?|\w+ing|gets?|"
     r"evaluates?|converts?|splits?|joins?|replaces?|sets?|finds?|processes|loops?)\b",
     re.I,
 )

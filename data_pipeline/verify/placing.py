@@ -5,6 +5,7 @@ after it would then be wrong. The search is dynamic programming over the executi
 lines. A line without a label belongs to the label before it.
 """
 
+import ast
 import dataclasses
 from collections.abc import Sequence
 
@@ -118,6 +119,7 @@ class _Aligner:
                 pointer += 1
             before, number = best - _STEP * here.at, at_best
             again = pointer < len(states) and states[pointer][0] == here.at
+            again = again and not self._is_entry(here)
             if again and states[pointer][1] - _AGAIN > before:
                 before, number = states[pointer][1] - _AGAIN, states[pointer][2]
             if here.end > here.at + 1:  # back from a call to the line that made it
@@ -132,6 +134,10 @@ class _Aligner:
             self.trail.append((None, number))
             following.append((position, score - _UNPLACED, len(self.trail) - 1))
         return following
+
+    def _is_entry(self, here: Occurrence) -> bool:
+        """Returns whether an execution is a call: each is told once."""
+        return isinstance(self.run.statements.get(here.event.line), ast.FunctionDef)
 
     def _candidates(self, group: list[Sentence], most: int) -> list[Occurrence]:
         own = self.run.by_line.get(group[0].label or -1, [])

@@ -1,5 +1,6 @@
 """Reads free wording: places each sentence of a monologue in the run and judges its claims."""
 
+import ast
 import dataclasses
 import itertools
 import re
@@ -22,6 +23,7 @@ from data_pipeline.verify.placing import Placement, place_sentences
 from data_pipeline.verify.reading import Reading
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.turns import find_turn, turn_window
+from data_pipeline.verify.values import compare
 
 MAX_CHARACTERS = 200_000
 _MOST_CLAIMS = 20_000
@@ -246,12 +248,24 @@ class _MonologueJudge:
         if sentence.own and here is None and sentence.label is not None and worded.kind != "turns":
             return self._not_run(worded, sentence)
         verdict, truth = self.judge.judge(worded, place)
+        if verdict == CONFIRMED and worded.kind == "value" and place == Place(None, False):
+            verdict = self._at_the_end(worded, sentence)
         now = verdict == CONTRADICTED and worded.kind == "value" and place.sure
         if now and here is not None and _NOW.match(sentence.text) and self._soon(worded, here):
             return NOT_CHECKABLE, truth
         if verdict == CONTRADICTED and sentence.is_general:
             verdict = NOT_CHECKABLE  # about any call, or about an example
         return verdict, truth
+
+    def _at_the_end(self, worded: WordedClaim, sentence: Sentence) -> str:
+        """Confirms a value told in the conclusion only if the run ends with it."""
+        name = worded.subject or ""
+        if not sentence.section.startswith("conclusion") or name not in self.run.names:
+            return CONFIRMED
+        texts = [text for text in self.run.history(0, name)[1] if text is not None]
+        ends = not texts or compare(worded.value, texts[-1]) == CONFIRMED
+        given = texts and compare(worded.value, texts[0]) == CONFIRMED
+        return CONFIRMED if ends or given else NOT_CHECKABLE
 
     def _soon(self, worded: WordedClaim, here: Occurrence) -> bool:
         """Returns whether a value holds before the next line that is told."""
@@ -283,6 +297,8 @@ class _MonologueJudge:
         turn, last = sentence.around[header], max(totals, default=0)
         exits = worded.when == "exit" or any(c.kind == "ended" for c in sentence.reading.claims)
         ends = any(o.turns.get(header) == 0 for o in self.run.by_line.get(header, ()))
+        if isinstance(self.run.statements.get(header), ast.While):
+            exits = True  # a heading may be for the test that ends the loop
         if turn == last + 1 and ends and (exits or worded.kind != "turn"):
             return NOT_CHECKABLE, truth
         own_test = worded.kind == "branch" and worded.subject is None

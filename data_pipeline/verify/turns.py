@@ -22,7 +22,7 @@ _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\b[^⟦]{0,12}⟦\d+⟧", re.I)
 _ELEMENT = re.compile(
     r"^(?:(?:for|when|processing|next|the|first|second|third|last) )*(?:\w+ )?(?:character|char|"
     r"element|item|word|key|number|digit|letter|value|string|name) ⟦(?P<v>\d+)⟧"
-    r"(?: \([^)]*\))?\s*:?",
+    r"(?: \([^)]*\))?\s*(?::|$)",
     re.I,
 )
 _BOUND = re.compile(r"^(?:(?:for|when|with|at|now|then|next|if) )*(?:the )?(?P<x>⟦\d+⟧)"
