@@ -128,7 +128,7 @@ NO_CHANGE = re.compile(
     r"\bno (?:changes?|modifications?|characters?|elements?|items?|values?|replacements?|updates?)"
     r"(?: \w+)? (?:occurs?|(?:are|is|were|was) (?:made|needed|removed|replaced|changed|added)|"
     r"happens?|take place|to \w+)|^no changes?$|"
-    r"\bnothing (?:is|was) (?:removed|changed|replaced|added|modified|deleted)|"
+    r"\bnothing (?:is|was) (?:appended|removed|changed|replaced|added|modified|deleted)|"
     r"\b(?:does not|doesn't|did not) (?:change|modify|remove|replace) any",
     re.I,
 )

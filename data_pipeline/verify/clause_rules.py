@@ -56,6 +56,7 @@ class ClauseReader(ClauseParts):
         if self.clause.hypothetical:
             return self._calls() if CALLED.search(self.text) else None
         for rule in (
+            self._answer,
             self._aside,
             self._empty,
             self._size,
@@ -100,6 +101,15 @@ class ClauseReader(ClauseParts):
         number = int(match["x"])
         self.used.add(number)
         return [self._claim("iterates", code_of(self.atoms[number].text), "")]
+
+    def _answer(self) -> list[WordedClaim] | None:
+        """Reads "it is not", "it does": the answer to "checks if …"."""
+        match = re.fullmatch(
+            r"(?:it|this|they) (?:is|does|do|are)(?P<no> not|n't)?(?: indeed)?", self.text, re.I
+        )
+        if match is None or not self.memory.checked:
+            return None
+        return [self._claim("branch", None, str(match["no"] is None))]
 
     def _aside(self) -> list[WordedClaim] | None:
         """Reads "(an empty list)", "(the empty string)" of the value before it."""
@@ -256,7 +266,7 @@ class ClauseReader(ClauseParts):
             return None
         found = self._value(match["c"])
         if call is None:
-            self.memory.returning = True
+            self.memory.returning = found is None
         if found is None:
             return self._returned_noun(match["c"], call)
         value, rest = found

@@ -194,11 +194,12 @@ class HintVerdicts:
         wanted = _TYPES.get(word)
         frame, points = self._points(place)
         outcomes: set[bool] = set()
+        targets = self._turn_variables(place)
         for name in sorted(self.run.names):
             text = self.run.value(frame, name, points[-1])
             if text is None or not self._fits_type(word, text):
                 continue
-            if wanted is None and word not in ("character", "char", "letter", "digit"):
+            if wanted is None and name not in targets:
                 continue
             test = (worded.subject or "").replace("{s}", name)
             judged = self.values.test(test, worded.value == "True", frame, points)
@@ -207,6 +208,13 @@ class HintVerdicts:
         if outcomes == {True}:
             return CONFIRMED, worded.value
         return UNKNOWN
+
+    def _turn_variables(self, place: Place) -> set[str]:
+        """Returns what the loop of a turn binds: "it" and "the character" of that turn."""
+        if place.window is None:
+            return set()
+        header = self.run.events[place.window[0]].line
+        return {node.id for node in _target_names(self.run.statements.get(header))}
 
     # ---- changes
 

@@ -1,4 +1,4 @@
-"""Tests the line verdicts against real monologues that people labelled, and the commands on them."""
+"""Tests line verdicts against real monologues that people labelled, and the commands on them."""
 
 import json
 
