@@ -2,11 +2,23 @@
 
     python -m data_pipeline.verify --program=FILE.py --call='f(3)' --monologue=FILE.txt [--json]
     python -m data_pipeline.verify --jsonl=FILE [--output=FILE]
+    python -m data_pipeline.verify --jsonl=FILE --labels=FILE
+
+Marks on lines: ✓ a value or decision is confirmed and nothing is left unread, ✗ contradicted,
+≈ half read, → only that the line runs is known, · nothing is known.
 
 --jsonl reads rows {"id", "program", "call", "monologue"} and writes one row each, in order:
-{"id", "confirmed", "contradicted", "not_checkable", "claims"}, or {"id", "error"} if the run gave
-no trace. A missing "call" is taken from the monologue's own answer (the witness of a backward
-monologue). Programs run in the sandbox unless --trusted is given.
+{"id", "lines": [{"line", "verdict", "claims"}]}, lines counted from 0, verdict one of confirmed,
+contradicted, partly, runs, unchecked; or {"id", "error"} if the run gave no trace. A missing "call"
+is taken from the monologue's own answer (the witness of a backward monologue). Programs run in the
+sandbox unless --trusted is given.
+
+--labels=FILE reads rows {"id", "line", "label"} (true, false, goal, none or unsure) and prints how
+often the verdicts agree, forward and backward, right and wrong answers apart ("direction" and
+"right" of the --jsonl rows).
+
+Labels such as [L5] count a program's lines as prompts do, from L5, unless they can only be meant as
+a file's lines, from L1; --numbering=prompt or --numbering=file says which.
 """
 
 import argparse
@@ -15,7 +27,7 @@ import dataclasses
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +48,35 @@ from data_pipeline.terminal.command_line import (
     read_text,
     run_command,
 )
+from data_pipeline.terminal.tables import format_table
 from data_pipeline.tracing import Trace, trace_call
 from data_pipeline.verify import (
     CONTRADICTED,
     MARKS,
+    UNCHECKED,
+    UNREAD,
     Claim,
     VerifyError,
+    line_verdicts,
     mark_claims,
     verify_trace,
     witness_call,
+)
+from data_pipeline.verify.answer import literal_call
+from data_pipeline.verify.numbering import (
+    FILE,
+    PROMPT,
+    choose_numbering,
+    label_program,
+    to_prompt_numbering,
+    unknown_labels,
+)
+from data_pipeline.verify.scoring import (
+    LABELS,
+    SCORES,
+    LabelledMonologue,
+    LineScores,
+    score_lines,
 )
 
 
@@ -54,6 +86,8 @@ class _Row:
     program: str
     call: str
     monologue: str
+    direction: str = "forward"
+    right: bool | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,6 +114,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--output", type=Path, help="with --jsonl: file for the rows (default: stdout)"
     )
     parser.add_argument(
+        "--labels", type=Path, help="with --jsonl: file of labelled lines, to print scores"
+    )
+    parser.add_argument(
+        "--numbering", choices=(PROMPT, FILE), help="how labels count the lines of --program"
+    )
+    parser.add_argument(
         "--workers", type=int, default=2, help="with --jsonl: parallel runs (default: 2)"
     )
     parser.add_argument("--tier", help="sandbox tier, A or B (default: strongest available)")
@@ -94,14 +134,17 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
             raise CommandLineError(
                 f"--jsonl and {(given or ['--call'])[0]}: expected one or the other"
             )
+        if options.numbering is not None:
+            raise CommandLineError("--numbering: expected with --program only")
         if options.workers < 1:
             raise CommandLineError(f"--workers={options.workers}: expected at least 1")
     else:
         missing = [flag for flag, value in one.items() if value is None]
         if missing:
             raise CommandLineError(f"{missing[0]} is missing; expected it and --call, or --jsonl")
-        if options.output is not None:
-            raise CommandLineError("--output: expected with --jsonl only")
+        for flag in ("output", "labels"):
+            if getattr(options, flag) is not None:
+                raise CommandLineError(f"--{flag}: expected with --jsonl only")
     return options
 
 
@@ -116,18 +159,23 @@ def _verify_one(options: argparse.Namespace) -> int:
     [trace] = _traces([_Row("", program, call, monologue)], options)
     if isinstance(trace, str):
         raise VerifyError(trace)
-    claims = verify_trace(trace, monologue)
+    numbering = options.numbering or choose_numbering(program, monologue)
+    asked = monologue if numbering == PROMPT else to_prompt_numbering(monologue)
+    claims = verify_trace(trace, asked)
     if options.json:
         for claim in claims:
             print(json.dumps(dataclasses.asdict(claim), ensure_ascii=False))
     else:
+        print(label_program(program, numbering) + "\n")
         print(mark_claims(monologue, claims))
+        for line in unknown_labels(program, monologue, numbering):
+            print(f"\n{line}")
         print("\n{} confirmed, {} contradicted, {} not checkable".format(*_counts(claims)))
     return int(any(claim.verdict == CONTRADICTED for claim in claims))
 
 
 def _counts(claims: Iterable[Claim]) -> list[int]:
-    counts = Counter(claim.verdict for claim in claims)
+    counts = Counter(claim.verdict for claim in claims if claim.kind != UNREAD)
     return [counts[verdict] for verdict in MARKS]
 
 
@@ -143,6 +191,8 @@ def _verify_rows(options: argparse.Namespace) -> int:
     check_separate({"--jsonl": options.jsonl, "--output": options.output})
     check_replaceable("--output", options.output, is_result)
     rows = _rows(options.jsonl)
+    if options.labels is not None:
+        return _print_scores(rows, options)
     wrong = False
     with contextlib.ExitStack() as stack:
         out = None
@@ -152,7 +202,7 @@ def _verify_rows(options: argparse.Namespace) -> int:
         stack.callback(bar.close)
         for row, trace in zip(rows, _traces(rows, options), strict=True):
             result = _result_row(row, trace)
-            wrong = wrong or bool(result.get("contradicted"))
+            wrong = wrong or CONTRADICTED in {line["verdict"] for line in result.get("lines", ())}
             if out is None:
                 print(json.dumps(result))
             else:
@@ -165,8 +215,72 @@ def _result_row(row: _Row, trace: Trace | str) -> dict[str, Any]:
     if isinstance(trace, str):
         return {"id": row.id, "error": trace}
     claims = verify_trace(trace, row.monologue)
-    counts = dict(zip(MARKS, _counts(claims), strict=True))
-    return {"id": row.id, **counts, "claims": [dataclasses.asdict(claim) for claim in claims]}
+    verdicts = line_verdicts(claims)
+    by_line: dict[int, list[dict[str, Any]]] = {}
+    for claim in claims:
+        told = dataclasses.asdict(claim)
+        by_line.setdefault(told.pop("line"), []).append(told)
+    lines = [
+        {
+            "line": number - 1,
+            "verdict": verdicts.get(number, UNCHECKED),
+            "claims": by_line.get(number, []),
+        }
+        for number in range(1, row.monologue.count("\n") + 2)
+    ]
+    return {"id": row.id, "lines": lines}
+
+
+def _print_scores(rows: Sequence[_Row], options: argparse.Namespace) -> int:
+    """Prints the table of scores; rows that cannot be run count as unchecked."""
+    labels = _labels(options.labels)
+    known = [row for row in rows if row.id in labels]
+    if not known:
+        raise VerifyError(f"{options.labels}: no id of {options.jsonl} is labelled")
+    judged, failed = [], []
+    for row, trace in zip(known, _traces(known, options), strict=True):
+        verdicts: dict[int, str] = {}
+        if isinstance(trace, str):
+            failed.append(f"{row.id}: {trace}")
+        else:
+            claims = verify_trace(trace, row.monologue)
+            verdicts = {line - 1: verdict for line, verdict in line_verdicts(claims).items()}
+        judged.append((LabelledMonologue(labels[row.id], row.direction, row.right), verdicts))
+    print(_format_scores(score_lines(judged)))
+    for reason in failed:
+        print(f"not run: {reason}")
+    return 0
+
+
+def _format_scores(scores: Mapping[tuple[str, str], LineScores]) -> str:
+    """Returns an aligned table, one row for each direction and kind of answer."""
+    order = {"right": 0, "wrong": 1, "all": 2}
+    rows = [
+        [direction, group, *(_share(*own.share(name)) for name, _ in SCORES)]
+        for (direction, group), own in sorted(
+            scores.items(), key=lambda item: (item[0][0] != "forward", order[item[0][1]])
+        )
+    ]
+    headings = ["direction", "answers", *(f"{title} (%)" for _, title in SCORES)]
+    return format_table(headings, rows)
+
+
+def _share(count: int, total: int) -> str:
+    return f"{100 * count / total:.1f} ({count}/{total})" if total else "-"
+
+
+def _labels(path: Path) -> dict[str, dict[int, str]]:
+    labels: dict[str, dict[int, str]] = {}
+    for where, row in read_rows(path, raises=VerifyError):
+        if not isinstance(row.get("id"), str):
+            raise VerifyError(f"{where}: field 'id': expected text")
+        line = row.get("line")
+        if not isinstance(line, int) or isinstance(line, bool) or line < 0:
+            raise VerifyError(f"{where}: field 'line': expected a number from 0")
+        if row.get("label") not in LABELS:
+            raise VerifyError(f"{where}: field 'label': expected one of {', '.join(LABELS)}")
+        labels.setdefault(row["id"], {})[line] = row["label"]
+    return labels
 
 
 def _rows(path: Path) -> list[_Row]:
@@ -178,7 +292,9 @@ def _rows(path: Path) -> list[_Row]:
         call = row.get("call") or witness_call(row["monologue"]) or ""
         if not isinstance(call, str):
             raise VerifyError(f"{where}: field 'call': expected text")
-        rows.append(_Row(row["id"], row["program"], call, row["monologue"]))
+        direction = "backward" if row.get("direction") == "backward" else "forward"
+        right = row.get("right") if isinstance(row.get("right"), bool) else None
+        rows.append(_Row(row["id"], row["program"], call, row["monologue"], direction, right))
     return rows
 
 
@@ -190,7 +306,7 @@ def _traces(rows: Sequence[_Row], options: argparse.Namespace) -> Iterator[Trace
     if options.trusted:
         for row in rows:
             try:
-                yield trace_call(row.program, row.call)
+                yield trace_call(row.program, literal_call(row.call))
             except CallError as error:
                 yield str(error).splitlines()[0]
         return
@@ -199,7 +315,9 @@ def _traces(rows: Sequence[_Row], options: argparse.Namespace) -> Iterator[Trace
 
     try:
         with Sandbox(tier=options.tier, workers=min(options.workers, len(rows) or 1)) as sandbox:
-            jobs = (call_job(row.program, row.call, trace=TraceLimits()) for row in rows)
+            jobs = (
+                call_job(row.program, literal_call(row.call), trace=TraceLimits()) for row in rows
+            )
             traced = False
             for result in sandbox.map(jobs):
                 traced = traced or result.trace is not None

@@ -5,11 +5,17 @@ returned values, exceptions and the final assertion, and gives each a verdict: c
 contradicted (with the truth), or not checkable. A claim that cannot be placed in the run is not
 checkable; it is never contradicted for that.
 
-- `claims`: claims, their verdicts, and their display
-- `evaluation`, `values`, `value_verdicts`: evaluate expressions, compare values, judge values
-- `masking`, `wording`, `prose`, `judging`: free wording, from a line to a verdict
+- `claims`: claims, the verdicts on claims and on lines, and their display
+- free wording, from a line to claims: `masking` (code becomes atoms), `layout` (sections, labels,
+  sentences), `turns` (which turn of which loop is told), `clause_cutting`, `nouns`, `predicates`,
+  `grammar` and `flow_wording` (clauses become claims, `stated`), `plain_words` (what may go unread)
+- from claims to verdicts: `placing` (sentences to executions of lines), `judging` with
+  `value_verdicts`, `hints`, `loop_verdicts`, `code_verdicts`, `ends` and `labels`; `pools` holds
+  what a run computes, `evaluation` evaluates code safely, `values` compares; `prose` puts it all
+  together
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
+- `numbering`: line labels as prompts or as files count; `scoring`: scores against labels
 
 `python -m data_pipeline.verify` runs it as a command. Predictions are read as literals, never run.
 `trace_of` runs the program in this process: for trusted programs only; the command runs it in the
@@ -24,10 +30,16 @@ from data_pipeline.verify.claims import (
     CONFIRMED,
     CONTRADICTED,
     KINDS,
+    LINE_MARKS,
     MARKS,
     NOT_CHECKABLE,
+    PARTLY,
+    RUNS,
+    UNCHECKED,
+    UNREAD,
     Claim,
     VerifyError,
+    line_verdicts,
     mark_claims,
     step_verdicts,
 )
@@ -38,10 +50,16 @@ __all__ = [
     "CONFIRMED",
     "CONTRADICTED",
     "KINDS",
+    "LINE_MARKS",
     "MARKS",
     "NOT_CHECKABLE",
+    "PARTLY",
+    "RUNS",
+    "UNCHECKED",
+    "UNREAD",
     "Claim",
     "VerifyError",
+    "line_verdicts",
     "mark_claims",
     "step_verdicts",
     "trace_of",

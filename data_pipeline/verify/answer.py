@@ -5,6 +5,7 @@ import functools
 
 from data_pipeline.tracing import Trace
 from data_pipeline.verify.claims import CONTRADICTED, NOT_CHECKABLE, Claim
+from data_pipeline.verify.evaluation import Unknown, evaluate_node
 from data_pipeline.verify.values import compare
 
 MAX_ASSERTION = 40_000
@@ -64,8 +65,35 @@ def witness_call(monologue: str) -> str | None:
 
 def same_call(one: str, other: str) -> bool:
     """Returns whether two calls are the same apart from layout."""
-    first = _dump(one)
-    return first is not None and first == _dump(other)
+    first = _dump(literal_call(one))
+    return first is not None and first == _dump(literal_call(other))
+
+
+def literal_call(call: str) -> str:
+    """Returns a call with its arguments as literals, "f(dict(a=1))" as "f({'a': 1})".
+
+    Arguments that our evaluator cannot compute stay as they are.
+    """
+    tree = _tree(call)
+    if not isinstance(tree, ast.Call):
+        return call
+    arguments = [_literal_node(node) for node in tree.args]
+    keywords = [ast.keyword(k.arg, _literal_node(k.value)) for k in tree.keywords]
+    if ast.dump(ast.Call(tree.func, arguments, keywords)) == ast.dump(tree):
+        return call
+    return ast.unparse(ast.Call(tree.func, arguments, keywords))
+
+
+def _literal_node(node: ast.expr) -> ast.expr:
+    try:
+        ast.literal_eval(node)
+        return node
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        pass
+    try:
+        return ast.parse(repr(evaluate_node(node, None)), mode="eval").body
+    except (Unknown, SyntaxError, ValueError):
+        return node
 
 
 @functools.lru_cache(maxsize=256)

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from data_pipeline.errors import UserError
 
 CONFIRMED, CONTRADICTED, NOT_CHECKABLE = "confirmed", "contradicted", "not_checkable"
+PARTLY, RUNS, UNCHECKED = "partly", "runs", "unchecked"  # further verdicts on whole lines
 MARKS = {CONFIRMED: "✓", CONTRADICTED: "✗", NOT_CHECKABLE: "·"}
+LINE_MARKS = {CONFIRMED: "✓", CONTRADICTED: "✗", PARTLY: "≈", RUNS: "→", UNCHECKED: "·"}
+UNREAD = "unread"  # kind of a piece that states something and was not read
 KINDS = (
     "flow",
     "code",
@@ -17,6 +20,7 @@ KINDS = (
     "return",
     "exception",
     "answer",
+    UNREAD,
 )
 
 
@@ -33,7 +37,8 @@ class Claim:
       kind: one of KINDS: "flow" (this line runs, or runs next), "code" (the line reads so), "value"
         (of a variable), "expression" (its value), "branch" (a condition, or whether a body was
         entered), "iteration" (a turn or a number of turns), "return" (of the function or of a
-        helper's call), "exception" or "answer" (the final assertion).
+        helper's call), "exception", "answer" (the final assertion) or "unread" (a piece that states
+        something and was not understood).
       text: the claim.
       verdict: "confirmed", "contradicted" or "not_checkable".
       truth: the corresponding fact of the run, None if unknown.
@@ -59,19 +64,44 @@ def step_verdicts(claims: Sequence[Claim]) -> dict[int, str]:
     return verdicts
 
 
+def line_verdicts(claims: Sequence[Claim]) -> dict[int, str]:
+    """Returns the verdict on each line of the monologue that makes claims, lines counted from 1.
+
+    - "contradicted": a claim is false
+    - "confirmed": a value or decision is true, and nothing was left unread that could be false
+    - "partly": a value or decision is true, and a part was not read
+    - "runs": it is only known that the line runs
+    - "unchecked": nothing is known
+    """
+    by_line: dict[int, list[Claim]] = {}
+    for claim in claims:
+        by_line.setdefault(claim.line, []).append(claim)
+    return {line: _line_verdict(own) for line, own in by_line.items()}
+
+
+def _line_verdict(claims: Sequence[Claim]) -> str:
+    verdicts = {claim.verdict for claim in claims}
+    if CONTRADICTED in verdicts:
+        return CONTRADICTED
+    proven = any(c.verdict == CONFIRMED and c.kind != "flow" for c in claims)
+    if proven:
+        return PARTLY if NOT_CHECKABLE in verdicts else CONFIRMED
+    return RUNS if CONFIRMED in verdicts else UNCHECKED
+
+
 def mark_claims(monologue: str, claims: Sequence[Claim]) -> str:
-    """Marks each line that makes claims with ✓, ✗ or ·.
+    """Marks each line that makes claims: ✓ confirmed, ✗ contradicted, ≈ half read, → only runs, ·.
 
     Adds the truth after contradicted ones.
     """
-    verdicts = step_verdicts(claims)
+    verdicts = line_verdicts(claims)
     wrong: dict[int, list[str]] = {}
     for claim in claims:
         if claim.verdict == CONTRADICTED:
             wrong.setdefault(claim.line, []).append(f"{claim.text}: {claim.truth}")
     lines = []
     for number, line in enumerate(monologue.split("\n"), 1):
-        mark = MARKS[verdicts[number]] if number in verdicts else " "
+        mark = LINE_MARKS[verdicts[number]] if number in verdicts else " "
         truth = "   ← " + "; ".join(wrong[number]) if number in wrong else ""
         lines.append(f"{mark} {line}{truth}".rstrip())
     return "\n".join(lines)

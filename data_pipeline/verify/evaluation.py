@@ -5,8 +5,10 @@ limited. Looks up calls of the program's own functions in the trace by their arg
 """
 
 import ast
+import functools
 import operator
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
@@ -14,6 +16,7 @@ from data_pipeline.tracing.replay import State
 
 MAX_NODES = 200
 MAX_SIZE = 100_000
+MAX_TURNS = 500
 
 
 class Unknown(Exception):
@@ -52,6 +55,8 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.Is: lambda a, b: (a is b) if a is None or b is None else _raise_unknown(),
     ast.IsNot: lambda a, b: (a is not b) if a is None or b is None else _raise_unknown(),
 }
+_PLAIN_FORMAT = re.compile(r"(?:[^{}]|\{\d{0,2}\})*")
+_ORDERED = (list, tuple, str, dict, range)
 _BUILTINS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
@@ -63,27 +68,41 @@ _TYPES = {t.__name__: t for t in (int, str, float, bool, list, tuple, dict, set,
 _STRING_METHODS = """
 upper lower strip lstrip rstrip split rsplit startswith endswith find rfind index count isdigit
 isalpha isalnum isupper islower isspace isnumeric istitle isdecimal title capitalize swapcase
-replace join partition rpartition splitlines removeprefix removesuffix isidentifier isascii casefold
+replace join zfill center ljust rjust expandtabs encode format partition rpartition splitlines
+removeprefix removesuffix isidentifier isascii casefold isprintable
 """
 _SET_METHODS = """
 union intersection difference issubset issuperset isdisjoint symmetric_difference
 """
 _METHODS: Mapping[type, frozenset[str]] = {
     str: frozenset(_STRING_METHODS.split()),
-    list: frozenset(("index", "count", "copy")),
+    # Methods that change their object change a copy: values are parsed anew from the trace.
+    list: frozenset(("index", "count", "copy", "pop")),
     tuple: frozenset(("index", "count")),
-    dict: frozenset(("get", "copy")),
+    dict: frozenset(
+        ("get", "copy", "keys", "values", "items", "pop", "popitem", "fromkeys", "setdefault")
+    ),
     set: frozenset(_SET_METHODS.split()),
+    bytes: frozenset(("decode", "hex", "startswith", "endswith", "upper", "lower")),
+    int: frozenset(("bit_length",)),
+    float: frozenset(("is_integer",)),
 }
 
 
 def evaluate(expression: str, state: State | None) -> Any:
     """Returns the value of an expression; raises Unknown if it cannot be evaluated."""
-    try:
-        tree = ast.parse(expression.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise Unknown from None
+    tree = _parse_expression(expression)
+    if tree is None:
+        raise Unknown
     return evaluate_node(tree, state)
+
+
+@functools.lru_cache(maxsize=4096)
+def _parse_expression(expression: str) -> ast.expr | None:
+    try:
+        return ast.parse(expression.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def evaluate_node(node: ast.expr, state: State | None) -> Any:
@@ -160,6 +179,74 @@ def _value(node: ast.expr, state: State | None) -> Any:
             return _value(value, state)[_value(index, state)]
         case ast.Call():
             return _call(node, state)
+        case (
+            ast.ListComp(elt=item, generators=loops) | ast.GeneratorExp(elt=item, generators=loops)
+        ):
+            return [_value(item, inner) for inner in _turns(loops, state)]
+        case ast.SetComp(elt=item, generators=loops):
+            return {_value(item, inner) for inner in _turns(loops, state)}
+        case ast.DictComp(key=key, value=value, generators=loops):
+            return {_value(key, i): _value(value, i) for i in _turns(loops, state)}
+        case ast.JoinedStr(values=parts):
+            return "".join(_formatted(part, state) for part in parts)
+    raise Unknown
+
+
+class _Bound:
+    """Holds a state with the variables of a comprehension's turn."""
+
+    def __init__(self, state: State | None, names: Mapping[str, str]):
+        self.state, self.names = state, names
+        self.run = state.run if state is not None else _NO_RUN
+
+    def get(self, name: str) -> str | None:
+        if name in self.names:
+            return self.names[name]
+        return None if self.state is None else self.state.get(name)
+
+
+class _NoRun:
+    functions: Mapping[str, Any] = {}
+
+
+_NO_RUN = _NoRun()
+
+
+def _turns(loops: list[ast.comprehension], state: Any) -> Iterator[Any]:
+    """Yields the state of each turn of a comprehension that passes its conditions."""
+    if not loops:
+        yield state
+        return
+    first, *rest = loops
+    values = _value(first.iter, state)
+    if not isinstance(values, _ORDERED) or len(values) > MAX_TURNS:
+        raise Unknown
+    for value in values:
+        inner = _Bound(state, _bind(first.target, value))
+        if all(_value(test, inner) for test in first.ifs):
+            yield from _turns(rest, inner)
+
+
+def _bind(target: ast.expr, value: Any) -> dict[str, str]:
+    match target:
+        case ast.Name(id=name):
+            return {name: repr(value)}
+        case ast.Tuple(elts=items):
+            bound: dict[str, str] = {}
+            for item, one in zip(items, value, strict=True):
+                bound |= _bind(item, one)
+            return bound
+    raise Unknown
+
+
+def _formatted(part: ast.expr, state: Any) -> str:
+    match part:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.FormattedValue(value=value, conversion=-1, format_spec=None):
+            made = _value(value, state)
+            if isinstance(made, str | int | float | bool | list | tuple | dict | None):
+                return str(made)
     raise Unknown
 
 
@@ -203,22 +290,60 @@ def _call(node: ast.Call, state: State | None) -> Any:
             if len(made) > MAX_SIZE:
                 raise Unknown
             return made
+        case ast.Name(id="type") if len(node.args) == 1:
+            return type(_value(node.args[0], state)).__name__
+        case ast.Name(id=("reversed" | "enumerate" | "zip") as name) if not named:
+            made = [_value(item, state) for item in node.args]
+            if not all(isinstance(item, _ORDERED) for item in made[:1]):
+                raise Unknown
+            return list({"reversed": reversed, "enumerate": enumerate, "zip": zip}[name](*made))
         case ast.Name(id=name) if name in _BUILTINS:
             args = [_value(item, state) for item in node.args]
-            if not set(named) <= {"reverse", "default"}:
+            if name in ("list", "tuple", "str", "repr", "dict") and any(
+                isinstance(item, set | frozenset) and len(item) > 1 for item in args
+            ):
+                raise Unknown  # the order of a set is not that of the run
+            if name != "dict" and not set(named) <= {"reverse", "default"}:
                 raise Unknown
             return _BUILTINS[name](*args, **{k: _value(v, state) for k, v in named.items()})
         case ast.Attribute(value=owner, attr=method):
-            receiver = _value(owner, state)
-            if method not in _METHODS.get(type(receiver), ()):
-                raise Unknown
             args = [_value(item, state) for item in node.args]
-            if method == "replace" and len(receiver) * (len(args[1]) + 1) > MAX_SIZE:
-                raise Unknown
-            return getattr(receiver, method)(
-                *args, **{k: _value(v, state) for k, v in named.items()}
-            )
+            values = {k: _value(v, state) for k, v in named.items()}
+            return _call_method(owner, method, args, values, state)
     raise Unknown
+
+
+def _call_method(
+    owner: ast.expr, method: str, args: list[Any], named: dict[str, Any], state: State | None
+) -> Any:
+    """Calls a method of a value, or of a type as in `str.upper(x)` and `dict.fromkeys(x)`."""
+    if isinstance(owner, ast.Name) and owner.id in _TYPES and not (state and state.get(owner.id)):
+        kind = _TYPES[owner.id]
+        if (kind, method) == (dict, "fromkeys"):
+            return dict.fromkeys(*args)
+        receiver, *args = args
+        if type(receiver) is not kind:
+            raise Unknown
+    else:
+        receiver = _value(owner, state)
+    if method not in _METHODS.get(type(receiver), ()):
+        raise Unknown
+    _check_growth(receiver, method, args)
+    result = getattr(receiver, method)(*args, **named)
+    return list(result) if method in ("keys", "values", "items") else result
+
+
+def _check_growth(receiver: Any, method: str, args: list[Any]) -> None:
+    """Raises Unknown for calls that could make a huge value or read attributes."""
+    if method == "replace" and len(receiver) * (len(args[1]) + 1) > MAX_SIZE:
+        raise Unknown
+    if method == "format" and not _PLAIN_FORMAT.fullmatch(receiver):
+        raise Unknown
+    if method in ("zfill", "center", "ljust", "rjust", "expandtabs"):
+        if any(isinstance(item, int) and item > 2000 for item in args):
+            raise Unknown
+        if method == "expandtabs" and len(receiver) > 2000:
+            raise Unknown
 
 
 def _look_up_call(name: str, args: list[Any], named: dict[str, Any], state: State) -> Any:

@@ -1,40 +1,26 @@
 """Judges one claim at the place in the run that it is about."""
 
 import ast
-import builtins
 import dataclasses
 
-from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Replay
-from data_pipeline.verify.answer import outcome
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
-from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.code_verdicts import CodeVerdicts
+from data_pipeline.verify.ends import EndVerdicts
+from data_pipeline.verify.hints import HintVerdicts
+from data_pipeline.verify.loop_verdicts import LoopVerdicts
+from data_pipeline.verify.places import Place
+from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.value_verdicts import (
     MOST_STATES,
     UNKNOWN,
     ValueVerdicts,
     Verdict,
-    best_verdict,
     dump_expression,
     dump_node,
 )
-from data_pipeline.verify.values import compare
-from data_pipeline.verify.wording import WordedClaim
 
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Holds the place in the run at which a claim is checked.
-
-    occurrence: execution of the labelled line, None for the run as a whole
-    sure:       whether the label stands beside the claim; if not, only a value that the variable
-                never has is contradicted
-    window:     first and last event of the loop turn that the claim is about
-    """
-
-    occurrence: Occurrence | None
-    sure: bool
-    window: tuple[int, int] | None = None
+_COMPOUND = (ast.If, ast.For, ast.While, ast.Try, ast.With, ast.AsyncFor, ast.Match)
 
 
 class ClaimJudge:
@@ -43,107 +29,287 @@ class ClaimJudge:
     def __init__(self, run: Replay):
         self.run = run
         self.values = ValueVerdicts(run)
-        self._cache: dict[tuple[WordedClaim, int, bool, tuple[int, int] | None], Verdict] = {}
+        self.ends = EndVerdicts(run, self.values)
+        self.loops = LoopVerdicts(run, self.values)
+        self.code = CodeVerdicts(run, self.values)
+        self.hints = HintVerdicts(run, self.values)
+        self._cache: dict[tuple, Verdict] = {}
+        loops = [n.target for n in ast.walk(run.tree) if isinstance(n, ast.comprehension)]
+        self.comprehended = {
+            node.id for loop in loops for node in ast.walk(loop) if isinstance(node, ast.Name)
+        }
 
     def judge(self, worded: WordedClaim, place: Place) -> Verdict:
         """Returns the verdict and truth of a claim at a place."""
-        key = (
-            worded,
-            -1 if place.occurrence is None else place.occurrence.at,
-            place.sure,
-            place.window,
-        )
+        at = -1 if place.occurrence is None else place.occurrence.at
+        key = (worded, at, place.sure, place.window)
         if key not in self._cache:
             self._cache[key] = self._judge(worded, place)
         return self._cache[key]
 
     def _judge(self, worded: WordedClaim, place: Place) -> Verdict:
         here = place.occurrence
-        if place.window is not None and here is not None and worded.kind == "value":
-            judged = self.values.within(worded, here.event.frame, place.window)
-            if judged is not None:
-                return judged
         match worded.kind:
             case "value" if (worded.subject or "").startswith("return "):
-                if (
-                    here is None
-                    and (judged := self._conditional_return_verdict(worded)) is not None
-                ):
-                    return judged
-                return self._return(
-                    WordedClaim("return", worded.text, None, worded.value), here, place.sure
-                )
-            case "branch" if here is None and worded.subject is not None:
-                return self._branch_anywhere(worded)
-            case "value" if here is not None:
-                judged = self.values.value(worded, here)
-                if judged[0] == CONTRADICTED and not place.sure:
-                    wide = self.values.anywhere(worded)
-                    near = judged if worded.subject in self.run.names else wide
-                    return near if wide[0] == CONTRADICTED else (NOT_CHECKABLE, judged[1])
-                return judged
+                return self._return_value(worded, here, place.sure)
             case "value":
-                return self.values.anywhere(worded)
-            case "outcome" if here is not None:
-                return self.values.outcome(worded, here, place.sure)
-            case "branch" if here is not None:
-                return self._branch(worded, here, place.sure)
+                return self._value(worded, place)
+            case "branch":
+                return self._branch(worded, place)
+            case "test":
+                return self._test(worded, place)
+            case "equal":
+                return self._equal(worded, place)
+            case "refer" | "refer test" | "outcome" | "put" | "taken" | "same" | "called":
+                return self.hints.judge(worded, place)
+            case "entered":
+                return self._entered(worded, place)
             case "turn" if here is not None:
-                return self._turn(worded, here)
+                return self.loops.turn(worded, here)
             case "turns":
-                return self._turns(worded, here if place.sure else None)
-            case "return":
-                return self._return(worded, here, place.sure)
-            case "yield" if here is not None:
-                end = self.run.line_end(here)
-                if end is None or end.kind != "yield" or end.value is None:
-                    return UNKNOWN
-                return best_verdict(worded.value, [(end.value, end.value)])
-            case "raise":
-                return self._raise(worded, here if place.sure else None)
+                return self.loops.turns(worded, here if place.sure else None)
+            case "code":
+                return self.code.contains(worded, place)
+            case "tested":
+                return self.code.tested(place)
+            case "iterates":
+                return self.loops.iterates(worded)
+            case "missing":
+                return self.code.missing(worded, *self._points(place))
+            case "not returned":
+                return self.ends.not_returned(worded, here)
+            case "range":
+                return self.loops.range(worded, here)
+            case "ended":
+                sure = place.sure or place.window is not None
+                return self.loops.ended(worded, here if sure else None, place.window)
             case "goes on" if here is not None and place.sure:
-                return self._goes_on(here)
+                return self.loops.goes_on(here)
+            case "return":
+                return self.ends.returned(worded, here, place.sure)
+            case "yield" if here is not None:
+                return self.ends.yielded(worded, here)
+            case "raise":
+                return self.ends.raised(worded, here if place.sure else None)
             case "goto" if here is not None and place.sure:
-                return self._goto(worded, here)
+                return self.ends.goto(worded, here)
         return UNKNOWN
 
-    # ---- branches and turns
+    # ---- values and tests
 
-    def _branch(self, worded: WordedClaim, here: Occurrence, sure: bool) -> Verdict:
-        claimed = worded.value == "True"
-        statement = self.run.statement_of(here.event)
-        taken = here.event.branch
-        own = worded.subject is None
-        if worded.subject is not None:
-            test = getattr(statement, "test", None)
-            own = test is not None and dump_expression(_strip_keyword(worded.subject)) == dump_node(
-                test
-            )
-            if not own:
-                as_value = WordedClaim(
-                    "value", worded.text, _strip_keyword(worded.subject), worded.value
-                )
-                judged = self.values.value(as_value, here)
-                if judged[0] == CONTRADICTED:  # "`xs` is true" is about its truth value
-                    state = self.run.state(here.event.frame, here.at - 1)
-                    try:
-                        truth = bool(evaluate(_strip_keyword(worded.subject), state))
-                    except Unknown:
-                        return NOT_CHECKABLE, judged[1]
-                    return (CONFIRMED if truth == claimed else CONTRADICTED), judged[1]
+    def _value(self, worded: WordedClaim, place: Place) -> Verdict:
+        """Judges a value of the first subject that the run knows."""
+        judged = self._value_of(worded, place)
+        if judged[0] == CONTRADICTED and worded.subject in self.comprehended:
+            return NOT_CHECKABLE, judged[1]  # another variable of this name
+        for other in worded.others:
+            if judged[0] == CONFIRMED:
+                break
+            one = self._value_of(dataclasses.replace(worded, subject=other, others=()), place)
+            if one[0] == CONFIRMED or judged == UNKNOWN:
+                judged = one
+        return judged
+
+    def _value_of(self, worded: WordedClaim, place: Place) -> Verdict:
+        here = place.occurrence
+        if worded.when == "start":
+            return self._at_start(worded)
+        if place.window is not None and not place.sure:
+            judged = self.values.within(worded, place.frame, place.window)
+            if judged is not None:
                 return judged
-        if own and isinstance(statement, ast.Assert) and taken is None:
+        if here is None:
+            return self.values.anywhere(worded)
+        judged = self.values.value(worded, here)
+        if judged[0] != CONTRADICTED:
+            return judged
+        if not place.sure:
+            wide = self.values.anywhere(worded)
+            if wide[0] == CONTRADICTED:
+                return judged
+            return NOT_CHECKABLE, judged[1]
+        if (body := self.body_of(here)) is not None and worded.when != "before":
+            inside = self.values.within(worded, here.event.frame, body)
+            if inside is not None and inside[0] == CONFIRMED:
+                return inside
+        return judged
+
+    def _at_start(self, worded: WordedClaim) -> Verdict:
+        """Judges an argument of the call; any call of the run may be meant."""
+        texts = [e.event.changed.get(worded.subject or "") for e in self.run.entries]
+        real = [(text, f"{worded.subject}={text}") for text in texts if text is not None]
+        from data_pipeline.verify.value_verdicts import best_verdict
+
+        return best_verdict(worded.value, real[:MOST_STATES]) if real else UNKNOWN
+
+    def body_of(self, here: Occurrence) -> tuple[int, int] | None:
+        """Returns the part of the run in which a header's body runs: its effects are told there."""
+        statement = self.run.statement_of(here.event)
+        if not isinstance(statement, _COMPOUND):
+            return None
+        first, last = statement.lineno, statement.end_lineno or statement.lineno
+        frame = here.event.frame
+        for other in self.run.occurrences:
+            if other.at > here.at and other.event.frame == frame:
+                if not first < other.event.line <= last and other.event.line != first:
+                    return here.at, other.at - 1
+                if other.event.line == first and isinstance(statement, ast.If):
+                    return here.at, other.at - 1
+        return here.at, self.run.frames[frame][1]
+
+    def _points(self, place: Place) -> tuple[int, list[int]]:
+        """Returns the frame and events whose states a test may be about."""
+        here = place.occurrence
+        if place.window is not None and not place.sure:
+            return place.frame, self.values.points(place.frame, place.window)
+        if here is not None:
+            return here.event.frame, [here.at - 1, here.at, here.end - 1]
+        return 0, self.values.points(0, (0, len(self.run.events)))
+
+    def _test(self, worded: WordedClaim, place: Place) -> Verdict:
+        frame, points = self._points(place)
+        judged: Verdict = UNKNOWN
+        for expression in (worded.subject or "", *worded.others):
+            one = self.values.test(expression, worded.value == "True", frame, points)
+            if one is not None and (judged == UNKNOWN or one[0] == CONFIRMED):
+                judged = one
+        if judged[0] == CONTRADICTED and worded.when == "hint":
+            return NOT_CHECKABLE, judged[1]
+        if judged[0] == CONTRADICTED and place.occurrence is not None and not place.sure:
+            wide = self.values.points(frame, (0, len(self.run.events)))
+            holds = worded.value == "True"
+            one = self.values.test(worded.subject or "", holds, frame, wide)
+            if place.window is None and one is not None and one[0] == CONFIRMED:
+                return NOT_CHECKABLE, judged[1]
+            if place.window is None and one is not None:
+                return one
+        return judged
+
+    def _equal(self, worded: WordedClaim, place: Place) -> Verdict:
+        """Judges "x is `y`": never contradicted, since it may mean another kind of being."""
+        frame, points = self._points(place)
+        first = self.values.text_at(worded.value, frame, points[0])
+        if first is not None and any(
+            self.values.text_at(worded.subject or "", frame, at) == first for at in points[1:]
+        ):
+            return CONFIRMED, first  # `x` is updated to `x + 1`
+        test = f"({worded.subject}) == ({worded.value})"
+        judged = self.values.test(test, True, frame, points)
+        return judged if judged is not None and judged[0] == CONFIRMED else UNKNOWN
+
+    # ---- branches
+
+    def _branch(self, worded: WordedClaim, place: Place) -> Verdict:
+        here = place.occurrence
+        if worded.subject is not None:
+            if here is None and place.window is None:
+                return self._branch_anywhere(worded)
+            return self._branch_of(worded, place)
+        if place.window is not None and not place.sure:
+            return self._tests_within(worded.value == "True", place.window, place.frame)
+        if here is None:
+            return UNKNOWN
+        if isinstance(self.run.statement_of(here.event), ast.FunctionDef):
+            if place.sure:
+                return CONTRADICTED, "this line is the function's header; it has no condition"
+            return UNKNOWN
+        return self._own_branch(worded.value == "True", here, place.sure)
+
+    def _own_branch(self, claimed: bool, here: Occurrence, sure: bool) -> Verdict:
+        taken = here.event.branch
+        statement = self.run.statement_of(here.event)
+        if isinstance(statement, ast.Assert) and taken is None:
             inside = self.run.events[here.at + 1 : here.end + 1]
             frame = here.event.frame
             taken = not any(e.kind == "exception" and e.frame == frame for e in inside)
-        if not own or taken is None or not sure:
-            return UNKNOWN
+        if taken is None:
+            judged = self._part_truth(claimed, here)
+            return judged if judged != UNKNOWN else self.last_test(claimed, here)
         truth = f"the condition is {taken}"
-        return (CONFIRMED if claimed == taken else CONTRADICTED), truth
+        if claimed == taken:
+            return CONFIRMED, truth
+        if self._part_truth(claimed, here)[0] == CONFIRMED or not sure:
+            return NOT_CHECKABLE, truth  # a part of the condition
+        return CONTRADICTED, truth
+
+    def last_test(self, claimed: bool, here: Occurrence) -> Verdict:
+        """Confirms "since the condition is True" on the line that the condition led to."""
+        for other in reversed(self.run.occurrences):
+            if other.at < here.at and other.event.frame == here.event.frame:
+                statement = self.run.statements.get(other.event.line)
+                if isinstance(statement, ast.If | ast.While) and other.event.branch is not None:
+                    same = other.event.branch == claimed
+                    return (CONFIRMED, f"the condition is {claimed}") if same else UNKNOWN
+        return UNKNOWN
+
+    def _part_truth(self, claimed: bool, here: Occurrence) -> Verdict:
+        """Judges the truth of a part of a line's expression."""
+        pool = self.values.pools.results(here)
+        own = getattr(self.run.statement_of(here.event), "test", None)
+        simple = isinstance(own, ast.Compare | ast.Name | ast.Call | ast.Attribute | ast.Subscript)
+        if simple and here.event.branch is not None:
+            return UNKNOWN
+        return (CONFIRMED, str(claimed)) if str(claimed) in pool.texts else UNKNOWN
+
+    def _branch_of(self, worded: WordedClaim, place: Place) -> Verdict:
+        """Judges "`x > 2` is False": of the line's own test, else as the value of code."""
+        here = place.occurrence
+        subject = strip_keyword(worded.subject or "")
+        claimed = worded.value == "True"
+        if here is not None and (place.sure or place.window is None):
+            test = getattr(self.run.statement_of(here.event), "test", None)
+            if test is not None and dump_expression(subject) == dump_node(test):
+                judged = self._own_branch(claimed, here, place.sure)
+                if judged != UNKNOWN:
+                    return judged
+        frame, points = self._points(place)
+        if here is not None and place.sure and place.window is None:
+            points = [here.at - 1, here.at, here.end - 1]
+        judged_test = self.values.test(subject, claimed, frame, points)
+        if judged_test is not None:
+            if judged_test[0] == CONTRADICTED and not place.sure and place.window is None:
+                return NOT_CHECKABLE, judged_test[1]
+            return judged_test
+        return UNKNOWN
+
+    def _tests_within(self, claimed: bool, window: tuple[int, int], frame: int) -> Verdict:
+        """Judges "the condition holds" for the tests of one turn."""
+        tests = [
+            here
+            for here in self.run.occurrences
+            if window[0] <= here.at <= window[1]
+            and here.event.frame == frame
+            and here.event.branch is not None
+            and isinstance(self.run.statement_of(here.event), ast.If | ast.While)
+        ]
+        if not tests:
+            return UNKNOWN
+        if any(here.event.branch == claimed for here in tests):
+            return CONFIRMED, f"the condition is {claimed}"
+        if any(self._part_truth(claimed, here)[0] == CONFIRMED for here in tests):
+            return UNKNOWN
+        return CONTRADICTED, f"the condition is {not claimed}"
+
+    def _entered(self, worded: WordedClaim, place: Place) -> Verdict:
+        here, claimed = place.occurrence, worded.value == "True"
+        if worded.subject is not None:
+            return self.code.never_runs(worded.subject, claimed)
+        if place.window is not None and not place.sure:
+            judged = self._tests_within(claimed, place.window, place.frame)
+            return judged if judged[0] == CONFIRMED else (NOT_CHECKABLE, judged[1])
+        if here is None:
+            return UNKNOWN
+        statement = self.run.statement_of(here.event)
+        if here.event.branch is not None and isinstance(statement, ast.If | ast.While | ast.For):
+            judged = self._own_branch(claimed, here, place.sure)
+            if judged[0] == CONTRADICTED and isinstance(statement, ast.For | ast.While):
+                return NOT_CHECKABLE, judged[1]
+            return judged
+        return UNKNOWN
 
     def _branch_anywhere(self, worded: WordedClaim) -> Verdict:
         """Checks a test at an unknown place: whether it ever had this outcome."""
-        wanted = dump_expression(_strip_keyword(worded.subject or ""))
+        wanted = dump_expression(strip_keyword(worded.subject or ""))
         lines = [
             line
             for line, statement in self.run.statements.items()
@@ -160,217 +326,22 @@ class ClaimJudge:
         meant = [here for here in tested if worded.given and self.values.holds(worded.given, here)]
         seen = {here.event.branch for here in meant or tested}
         if not seen:
-            return UNKNOWN
+            claim = WordedClaim("value", worded.text, strip_keyword(worded.subject or ""),
+                                worded.value)  # fmt: skip
+            return self.values.anywhere(claim)
         truth = "the condition is " + " and ".join(sorted(map(str, seen)))
         if (worded.value == "True") in seen:
-            return CONFIRMED, truth
+            return (CONFIRMED if len(seen) == 1 else NOT_CHECKABLE), truth
         return (NOT_CHECKABLE if self.run.trace.truncated else CONTRADICTED), truth
 
-    def _turn(self, worded: WordedClaim, here: Occurrence) -> Verdict:
-        turns = here.turns
-        if not turns:
-            return UNKNOWN
-        wanted = int(worded.value)
-        for header, turn in turns.items():
-            real = turn
-            last = here.totals[header][0]
-            if turn == (last if wanted == -1 else wanted) and turn > 0:
-                return CONFIRMED, f"iteration {real}"
-        innermost = max(turns)
-        if turns[innermost] == 0:
-            total = here.totals[innermost][0]
-            fits = wanted == total or (wanted == total + 1 and worded.when == "exit")
-            return (CONFIRMED if fits else CONTRADICTED), f"{total} turns"
-        return CONTRADICTED, f"iteration {turns[innermost]}"
-
-    def _goes_on(self, here: Occurrence) -> Verdict:
-        """Checks whether the loop around a line (or headed by it) makes another turn."""
-        header = max(here.turns, default=None)
-        if header is None:
-            return UNKNOWN
-        if here.event.line == header:
-            goes_on = here.event.branch is True
-            return (CONFIRMED if goes_on else CONTRADICTED), f"the condition is {goes_on}"
-        turn, total = here.turns[header], here.totals[header][0]
-        if turn < total:
-            return CONFIRMED, f"iteration {turn + 1}"
-        left = not any(
-            o.at > here.at and o.totals.get(header) is here.totals[header]
-            for o in self.run.by_line.get(header, ())
-        )
-        if left and not self.run.trace.truncated:  # by break, return or an exception
-            return CONTRADICTED, f"the loop is left in iteration {turn}"
-        return UNKNOWN
-
-    def _turns(self, worded: WordedClaim, here: Occurrence | None) -> Verdict:
-        wanted, run = int(worded.value), self.run
-        loops = [loop.iterations for loop in run.trace.loops]
-        if worded.subject is not None and here is None:
-            wanted_iter = dump_expression(worded.subject)
-            lines = {
-                line
-                for line, node in run.statements.items()
-                if isinstance(node, ast.For) and dump_node(node.iter) == wanted_iter
-            }
-            loops = [x.iterations for x in run.trace.loops if x.line in lines] or loops
-        if here is not None:
-            line, frame = here.event.line, here.event.frame
-            if line in run.loops and here.totals.get(line):
-                total = here.totals[line][0]
-                if not run.trace.truncated:
-                    sofar = here.turns.get(line, 0)
-                    fits = wanted == total or (worded.when == "so far" and wanted == sofar)
-                    return (CONFIRMED if fits else CONTRADICTED), f"{total} iterations"
-            on_line = [x.iterations for x in run.trace.loops if x.line == line and x.frame == frame]
-            if on_line:
-                truth = f"{', '.join(map(str, on_line[:5]))} iterations"
-                return (CONFIRMED if wanted in on_line else CONTRADICTED), truth
-            called = len({e.frame for _, e in self.values.inside(here) if e.kind == "call"})
-            if called == wanted:
-                return CONFIRMED, f"{called} calls"
-            return UNKNOWN
-        if not loops or run.trace.truncated:
-            return UNKNOWN
-        truth = f"{', '.join(map(str, sorted(set(loops))[:8]))} iterations"
-        if wanted in loops or wanted == sum(loops):
-            return CONFIRMED, truth
-        return (CONTRADICTED if len(set(loops)) == 1 else NOT_CHECKABLE), truth
-
-    # ---- ends
-
-    def _return(self, worded: WordedClaim, here: Occurrence | None, sure: bool) -> Verdict:
-        run, inside = self.run, self.values.inside
-        name = worded.subject
-        if name is not None and not (name.isidentifier() and name in run.functions):
-            if here is None:
-                return self.values.anywhere(WordedClaim("value", worded.text, name, worded.value))
-            return self.values.expression(
-                WordedClaim("value", worded.text, name, worded.value), here
-            )
-        if name is not None:
-            frames = run.calls_of(name)
-            results = [text for f in frames[:500] if (text := run.frame_result(f)) is not None]
-            near = results
-            if here is not None and sure:
-                called = {e.frame for _, e in inside(here) if e.kind == "call"}
-                own = here.event.frame
-                wanted = {f for f in frames if f in called} or ({own} & set(frames))
-                near = [text for f in wanted if (text := run.frame_result(f)) is not None]
-            if not near:
-                return UNKNOWN
-            judged = best_verdict(worded.value, [(text, text) for text in near])
-            return judged if sure or judged[0] == CONFIRMED else (
-                judged if all(compare(worded.value, r) == CONTRADICTED for r in results)
-                else (NOT_CHECKABLE, judged[1])
-            )  # fmt: skip
-        if here is not None:
-            statement = run.statement_of(here.event)
-            end = run.line_end(here)
-            if isinstance(statement, ast.Return) and end is not None and end.value is not None:
-                judged = best_verdict(worded.value, [(end.value, end.value)])
-                if judged[0] != CONTRADICTED or sure:
-                    return judged
-            elif here.event.frame != 0 or any(
-                e.kind == "call" for _, e in self.values.inside(here)
-            ):
-                results = [
-                    e.value
-                    for _, e in self.values.inside(here)
-                    if e.kind in ("return", "yield") and e.value is not None
-                ]
-                if (own := run.frame_result(here.event.frame)) is not None:
-                    results.append(own)
-                results += [run.trace.result] if run.trace.result is not None else []
-                if any(compare(worded.value, text) == CONFIRMED for text in results):
-                    return CONFIRMED, worded.value
-                return UNKNOWN
-            elif end is not None and end.kind == "yield":
-                return UNKNOWN
-        if run.trace.result is None:
-            return CONTRADICTED, outcome(run.trace)
-        verdict = compare(worded.value, run.trace.result)
-        if verdict == CONTRADICTED and here is not None and not sure:
-            return NOT_CHECKABLE, run.trace.result
-        if verdict == CONTRADICTED and here is not None:
-            # "len returns 3" on a line that is not a return statement
-            return NOT_CHECKABLE, run.trace.result
-        return verdict, run.trace.result
-
-    def _conditional_return_verdict(self, worded: WordedClaim) -> Verdict | None:
-        """Contradicts a return with conditions if no such return ran with these values.
-
-        Example: "`return x` gives 3, with `y` = 2".
-        """
-        code = dump_expression((worded.subject or "").removeprefix("return "))
-        ran = [
-            here
-            for line, node in self.run.statements.items()
-            if isinstance(node, ast.Return)
-            and node.value
-            and dump_node(node.value) == dump_expression(code)
-            for here in self.run.by_line.get(line, ())[:MOST_STATES]
-        ]
-        if (
-            not worded.given
-            or not ran
-            or any(self.values.holds(worded.given, here) for here in ran)
-        ):
-            return None
-        state = self.run.state(ran[-1].event.frame, ran[-1].at - 1)
-        truth = ", ".join(f"{name}={state.get(name)}" for name, _ in worded.given)
-        return CONTRADICTED, truth
-
-    def _raise(self, worded: WordedClaim, here: Occurrence | None) -> Verdict:
-        run = self.run
-        types = {e.raised.type for e in run.events if e.kind == "exception" and e.raised}
-        if run.trace.raised is not None:
-            types.add(run.trace.raised.type)
-        truth = ", ".join(sorted(types)) or "no exception"
-        if not worded.value:
-            return (CONTRADICTED if run.trace.raised else CONFIRMED), truth
-        if here is not None:
-            local = {
-                e.raised.type
-                for e in run.events[here.at : here.end + 1]
-                if e.kind == "exception" and e.raised
-            }
-            if any(_is_a(raised, worded.value) for raised in local):
-                return CONFIRMED, worded.value
-            if local:
-                return CONTRADICTED, ", ".join(sorted(local))
-        if any(_is_a(raised, worded.value) for raised in types):
-            return CONFIRMED, truth
-        return (CONTRADICTED if not run.trace.truncated else NOT_CHECKABLE), truth
-
-    def _goto(self, worded: WordedClaim, here: Occurrence) -> Verdict:
-        line = self.run.starts.get(int(worded.value) - FIRST_LABEL + 1)
-        if line is None:
-            return UNKNOWN
-        own_next = self.run.events[here.end] if here.end < len(self.run.events) else None
-        following = [
-            e.line for e in self.run.events[here.at + 1 : here.at + 4000] if e.kind == "line"
-        ]
-        if not following:
-            return UNKNOWN
-        truth = f"[L{following[0] + FIRST_LABEL - 1}] runs next"
-        if following[0] == line or (own_next is not None and own_next.line == line):
-            return CONFIRMED, truth
-        later = [o for o in self.run.by_line.get(line, ()) if o.at > here.at]
-        first = ast.unparse(self.run.statements[line])[:4] if line in self.run.statements else ""
-        if later or first in ("try:", "def ", "with") or self.run.trace.truncated:
-            return NOT_CHECKABLE, truth
-        return CONTRADICTED, truth
+    def _return_value(self, worded: WordedClaim, here: Occurrence | None, sure: bool) -> Verdict:
+        if here is None and (judged := self.ends.conditional_return(worded)) is not None:
+            return judged
+        claim = WordedClaim("return", worded.text, None, worded.value)
+        return self.ends.returned(claim, here, sure)
 
 
-def _is_a(raised: str, named: str) -> bool:
-    """Returns whether a builtin exception is the named one or a subclass of it."""
-    if raised == named:
-        return True
-    types = (getattr(builtins, raised, None), getattr(builtins, named, None))
-    return all(isinstance(t, type) for t in types) and issubclass(*types)
-
-
-def _strip_keyword(expression: str) -> str:
+def strip_keyword(expression: str) -> str:
     """Strips the keyword: "if x > 2:" becomes "x > 2"."""
     text = expression.strip().removesuffix(":")
     for word in ("if ", "elif ", "while "):

@@ -1,416 +1,359 @@
-"""Reads free wording: extracts claims from lines, places each in the run and judges it.
+"""Reads free wording: places each sentence of a monologue in the run and judges its claims."""
 
-Aligns lines that cite labels with the executed lines, forward in time, so that as few claims as
-possible are contradicted: a text may skip steps, but it cannot make a wrong value right by jumping
-ahead, since the steps after it would then be wrong. A line without a label refers to the label
-before it, or to the run as a whole.
-"""
-
+import ast
 import dataclasses
+import itertools
 import re
 
-from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Replay
-from data_pipeline.verify.answer import answer_claim, same_call, witness_call
-from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
-from data_pipeline.verify.judging import ClaimJudge, Place
-from data_pipeline.verify.masking import Atom, mask_code
-from data_pipeline.verify.wording import WordedClaim, claims_of, goto_labels, is_hedged, turn_of
+from data_pipeline.verify.answer import (
+    answer_claim,
+    assertion_sides,
+    same_call,
+    witness_call,
+)
+from data_pipeline.verify.backward import read_backward
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
+from data_pipeline.verify.descriptions import read_description
+from data_pipeline.verify.judging import ClaimJudge
+from data_pipeline.verify.labels import label_claim
+from data_pipeline.verify.layout import Sentence, read_layout
+from data_pipeline.verify.places import Place
+from data_pipeline.verify.placing import Placement, place_sentences
+from data_pipeline.verify.reading import Reading
+from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.turns import find_turn, turn_window
+from data_pipeline.verify.values import compare
 
 MAX_CHARACTERS = 200_000
-_MOST_CANDIDATES = 400
-_MOST_STATES = 300
-_MOST_PAIRS = 40_000  # cited lines times executions to try
 _MOST_CLAIMS = 20_000
-_AGAIN = 0.003  # breaks ties in favour of moving on
-_LABELS = re.compile(r"\bL(\d{1,6})\b")
-_SENTENCE = re.compile(r"(?<=[.;!?])\s+|(?<=\.\))\s+|;\s*")
-_NUMBERING = re.compile(r"^\s*(?:#+\s*|[-*•]\s*|(?:\d+|⟦\d+⟧)[.)]\s*|Step ⟦\d+⟧:?\s*)*\**")
-_IT_RETURNS = re.compile(r"[Ii]t (?:returns|gives|evaluates to|comes to)\b")
-_GENERAL = ("understanding", "key properties")
-_LEFT_OUT = re.compile(
-    r"\b(?:remaining|left out|omitted|and so on|continues|similarly|likewise|repeats|the same way|"
-    r"rest of|iterations ⟦\d+⟧|skipp\w+ ahead|eventually)\b|\.\.\.|…",
-    re.I,
-)
-_NEGATED = re.compile(r"\b(?:not|never|n't|skip\w*|instead of|without|bypass\w*)\b|n't\b")
-# Variable names to treat as words unless in backticks.
-_COMMON = """
-a function value values list string integer number dictionary tuple loop body iteration turn
-condition test check it line call block branch error exception to by from is with in so and or the
-then else if no not all on at of as step last first second third next empty new final end statement
-before after times time this that which what we one are was has have its their
-"""
-_WORDS = frozenset(_COMMON.split())
 _KIND_OF = {
     "turn": "iteration",
     "turns": "iteration",
+    "ended": "iteration",
     "goes on": "iteration",
     "raise": "exception",
     "goto": "flow",
     "yield": "return",
+    "test": "branch",
+    "entered": "branch",
+    "refer test": "branch",
+    "refer": "value",
+    "outcome": "value",
+    "put": "value",
+    "taken": "value",
+    "same": "value",
+    "called": "value",
+    "equal": "expression",
+    "range": "iteration",
+    "tested": "code",
+    "iterates": "code",
+    "missing": "expression",
+    "not returned": "return",
 }
-
-
-@dataclasses.dataclass
-class _Sentence:
-    """Holds one sentence and its context.
-
-    label:  cited line of the program or None
-    own:    whether this very line cites it
-    around: header -> turn, for the loops that it is known to be in
-    named:  the loop whose turn the sentence itself states
-    opens:  whether it is the first sentence of its label
-    """
-
-    number: int
-    text: str
-    claims: list[WordedClaim]
-    label: int | None
-    own: bool
-    around: dict[int, int]
-    named: int | None
-    section: str
-    opens: bool
+_CHANGES = re.compile(
+    r"\b(?:remov|replac|strip|delet|chang|modif|convert|trim|swap|sort|revers|updat|pad)\w*", re.I
+)
+_WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
+_NOW = re.compile(r"[Nn]ow\b")
+_TIMELESS = ("refer", "value", "test", "return", "outcome", "called", "branch")
 
 
 def free_claims(run: Replay, monologue: str) -> list[Claim]:
     """Returns the judged claims of a monologue in free wording, in the order of its lines."""
     backward = "### Reverse Deduction" in monologue
-    units, answers = _sentences(run, monologue[:MAX_CHARACTERS])
+    layout = read_layout(run, monologue[:MAX_CHARACTERS])
     judge = ClaimJudge(run)
-    placed = _place_sentences(run, judge, units)
-    claims: list[Claim] = []
-    listed: dict[tuple[int, str], list[tuple[int, bool, bool, str | None]]] = {}
-    for unit, here in zip(units, placed, strict=True):
-        if len(claims) > _MOST_CLAIMS:
-            break
-        if unit.opens and unit.own and unit.label is not None:
-            flow = _flow_claim(run, unit, here)
-            if flow is not None:
-                claims.append(flow)
-        anchored = here if not _is_general(unit) else None
-        window = None
-        if anchored is not None and not unit.own and unit.around:
-            window = _turn_window(run, unit, anchored)
-        place = Place(anchored, unit.own and anchored is not None, window)
-        for worded in unit.claims:
-            if worded.kind == "turn" and not unit.own:
-                verdict, truth = _turn_verdict(unit, here, window)
-            elif unit.own and here is None and unit.label is not None and worded.kind != "turns":
-                verdict, truth = NOT_CHECKABLE, None  # about a line that does not run here
-            else:
-                verdict, truth = judge.judge(worded, place)
-                if verdict == CONTRADICTED and unit.section.startswith(_GENERAL):
-                    verdict = NOT_CHECKABLE  # about any call, or about an example
-            claims.append(Claim(unit.number, _kind(worded), worded.text[:500], verdict, truth))
-            if window is None or anchored is None or worded.when != "any":
-                continue
-            if (ends := judge.values.ends_of(worded, anchored, window)) is not None:
-                key = (max(unit.around), worded.subject or "")
-                listed.setdefault(key, []).append((len(claims) - 1, *ends))
-    _check_turn_lists(claims, listed)
+    placement = place_sentences(run, judge, layout.sentences)
+    lines = monologue[:MAX_CHARACTERS].split("\n")
+    goal = _goal(layout.answers) if backward else None
+    claims = _MonologueJudge(run, judge, layout.sentences, placement, lines, goal).claims()
     witness = witness_call(monologue[:MAX_CHARACTERS]) if backward else None
     if witness is not None and not same_call(witness, run.trace.call):
         # About the run of another input, which this trace cannot check.
         claims = [dataclasses.replace(c, verdict=NOT_CHECKABLE, truth=None) for c in claims]
-    for number, asserted in answers:
+    for number, asserted in layout.answers:
         claims.append(answer_claim(run.trace, number, asserted, backward=backward))
     return sorted(claims, key=lambda claim: claim.line)
 
 
-def _check_turn_lists(
-    claims: list[Claim], listed: dict[tuple[int, str], list[tuple[int, bool, bool, str | None]]]
-) -> None:
-    """Contradicts values that hold only before their turn, in lists of values after each turn.
+class _MonologueJudge:
+    """Judges the sentences of one monologue, in order."""
 
-    Example: "iteration 1: n = 1, iteration 2: n = 1" where each turn adds one.
-    """
-    for told in listed.values():
-        after = sum(last and not first for _, first, last, _ in told)
-        before = [(at, truth) for at, first, last, truth in told if first and not last]
-        if after >= 2 and after > 2 * len(before):
-            for at, truth in before:
-                claims[at] = dataclasses.replace(claims[at], verdict=CONTRADICTED, truth=truth)
+    def __init__(
+        self,
+        run: Replay,
+        judge: ClaimJudge,
+        sentences: list[Sentence],
+        placement: Placement,
+        lines: list[str],
+        goal: str | None,
+    ):
+        self.lines, self.goal = lines, goal
+        self.run, self.judge = run, judge
+        self.sentences, self.placement = sentences, placement
+        self.result: list[Claim] = []
+        # (header, variable) -> (number of a claim, holds before, holds during, truth)
+        self.listed: dict[tuple[int, str], list[tuple[int, bool, bool, str | None]]] = {}
+        self.last: Occurrence | None = None  # the last place that was told
+        self.told = -1  # event at which the last turn that was told begins
 
+    def claims(self) -> list[Claim]:
+        numbered = enumerate(self.sentences)
+        for number, group in itertools.groupby(numbered, key=lambda item: item[1].number):
+            if len(self.result) > _MOST_CLAIMS:
+                break
+            sentences = list(group)
+            section = sentences[0][1].section
+            backward = None
+            if self.goal is not None:
+                line = self.lines[number - 1]
+                backward = read_backward(self.run, section, line, goal=self.goal)
+            if backward is not None:
+                self.result += _claims_of(backward, number)
+                self.result += self._witness_values(sentences)
+            elif sentences[0][1].is_general:
+                self._general_line(number, sentences)
+            else:
+                for index, sentence in sentences:
+                    self._sentence(index, sentence, self.placement.places[index])
+        self._check_turn_lists()
+        return self.result
 
-def _is_general(unit: _Sentence) -> bool:
-    return unit.section.startswith(_GENERAL) and not unit.own
+    def _witness_values(self, sentences: list[tuple[int, Sentence]]) -> list[Claim]:
+        """Judges "as with `x` = 3" beside a constraint: values that the witness's run must have."""
+        claims = []
+        for _, sentence in sentences:
+            for worded in sentence.reading.claims if _WITNESS.search(sentence.text) else ():
+                if worded.kind in ("value", "branch", "turns"):
+                    verdict, truth = self.judge.judge(worded, Place(None, False))
+                    claims.append(
+                        Claim(sentence.number, _kind(worded), worded.text[:500], verdict, truth)
+                    )
+        return claims
 
+    def _general_line(self, number: int, sentences: list[tuple[int, Sentence]]) -> None:
+        """Reads a line about the program: what its code does, and values of this run."""
+        first = len(self.result)
+        for index, sentence in sentences:
+            self._sentence(index, sentence, self.placement.places[index])
+        own = self.result[first:]
+        focus = self._focus(sentences[0][1]) if sentences[0][1].own else None
+        told = read_description(self.run, self.lines[number - 1], focus)
+        if (told.claims and not told.unread) or not any(c.verdict == CONFIRMED for c in own):
+            self.result[first:] = _claims_of(told, number)
+        elif any(c.verdict == NOT_CHECKABLE for c in own):
+            kept = [claim for claim in own if claim.verdict == CONFIRMED]
+            self.result[first:] = kept + _claims_of(told, number)
 
-def _kind(worded: WordedClaim) -> str:
-    if worded.kind == "outcome":
-        return "value"
-    if worded.kind == "value" and worded.subject is not None and not worded.subject.isidentifier():
-        return "branch" if worded.value in ("True", "False") else "expression"
-    return _KIND_OF.get(worded.kind, worded.kind)
+    def _changes_nothing(self, place: Place) -> bool:
+        """Returns whether the place makes no new value, so that nothing is removed there."""
+        if place.occurrence is None or place.window is not None:
+            return False
+        unchanged = WordedClaim("same", "unchanged")
+        return self.judge.judge(unchanged, place)[0] == CONFIRMED
 
+    def _focus(self, sentence: Sentence):
+        return self.run.statements.get(sentence.label or -1)
 
-# ---- reading
+    def _described(self, sentence: Sentence, place: Place) -> None:
+        """Reads what is left of a sentence as a description of the code."""
+        unread = list(sentence.reading.unread)
+        if not unread:
+            return
+        focus = self._focus(sentence) if sentence.own else None
+        if focus is None and place.window is None and place.occurrence is not None:
+            focus = self.run.statements.get(place.occurrence.event.line)
+        if self._changes_nothing(place):
+            unread, kept = [], [text for text in unread if _CHANGES.search(text)]
+            unread = [text for text in sentence.reading.unread if text not in kept]
+            for text in kept:
+                self.result.append(Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None))
+            if kept and not unread:
+                return
+        told = read_description(self.run, sentence.plain, focus)
+        if told.claims and not told.unread:
+            unread = []
+            self.result += _claims_of(told, sentence.number)
+        for text in unread:
+            one = read_description(self.run, text, focus)
+            if one.claims and not one.unread:
+                self.result += _claims_of(one, sentence.number)
+            else:
+                claim = Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None)
+                self.result.append(claim)
 
+    def _sentence(self, index: int, sentence: Sentence, here: Occurrence | None) -> None:
+        if sentence.opens and sentence.own and sentence.label is not None:
+            flow = label_claim(self.run, sentence, here, index in self.placement.missing)
+            if flow is not None:
+                self.result.append(flow)
+        if here is not None and not sentence.is_general:
+            self.last = here
+        start, missing = self._turn_start(sentence, here)
+        place = self._place(sentence, here, start)
+        for worded in sentence.reading.claims:
+            verdict, truth = self._verdict(worded, sentence, here, place, missing)
+            self._add(sentence, worded, verdict, truth)
+            if place.window is not None and worded.when == "any":
+                ends = self.judge.values.ends_of(worded, place.frame, place.window)
+                if ends is not None:
+                    key = (max(sentence.around), worded.subject or "")
+                    self.listed.setdefault(key, []).append((len(self.result) - 1, *ends))
+        self._unread(sentence, place)
 
-def _sentences(run: Replay, monologue: str) -> tuple[list[_Sentence], list[tuple[int, str]]]:
-    names = frozenset(run.names | set(run.functions) | set(run.constants)) - _WORDS
-    units: list[_Sentence] = []
-    answers: list[tuple[int, str]] = []
-    in_answer = in_code = False
-    section, label = "", None
-    around: dict[int, int] = {}  # header -> turn, for the loops around the text
-    for number, line in enumerate(monologue.split("\n"), 1):
-        in_answer = (in_answer or "[ANSWER]" in line) and "[/ANSWER]" not in line
-        stripped = line.strip()
-        if stripped.startswith("```"):
-            in_code = not in_code
-            continue
-        if in_answer or stripped.startswith("assert "):
-            asserted = stripped.removeprefix("[ANSWER]").partition("[/ANSWER]")[0].strip()
-            if asserted.startswith("assert "):
-                answers.append((number, asserted.removeprefix("assert ").strip()))
-            elif in_answer and "==" in asserted:
-                answers.append((number, asserted))
-            continue
-        if in_code or not stripped:
-            continue
-        if stripped.startswith("#"):
-            section, label, around = stripped.strip("# :*").lower(), None, {}
-            continue
-        text, atoms = mask_code(line, names)
-        text = _NUMBERING.sub("", " ".join(text.split())).replace("**", "").strip()
-        cited = _cited_labels(text)
-        first = cited[0] if cited else None
-        if first is not None:
-            label = run.starts.get(first - FIRST_LABEL + 1, -1)
-            around = {h: t for h, t in around.items() if h in _loops_around(run, label)}
-        opens, found, before = bool(cited), None, ""
-        for sentence in _SENTENCE.split(text):
-            sentence, before = _insert_call(sentence, before, atoms), sentence
-            own = _cited_labels(sentence)
-            if own and own[0] != first:  # a second label inside the line
-                label = run.starts.get(own[0] - FIRST_LABEL + 1, -1)
-                first, opens = own[0], True
-            turn, named = turn_of(sentence, atoms), None
-            if (
-                turn is not None
-                and label is not None
-                and (loop := _loop_of(run, label)) is not None
-            ):
-                opens = opens or (found not in (None, turn) and bool(cited))
-                outside = _loops_around(run, loop)
-                around = {h: t for h, t in around.items() if h in outside} | {loop: turn}
-                found, named = turn, loop
-            claims = list(dict.fromkeys(claims_of(sentence, atoms)))
-            own_label = bool(cited)
-            units.append(
-                _Sentence(number, sentence, claims, label, own_label, around, named, section, opens)
-            )
-            opens = False
-            if turn is None and _LEFT_OUT.search(sentence):  # the rest may be far from here
-                around = {}
-    return units, answers
+    def _add(self, sentence: Sentence, worded: WordedClaim, verdict: str, truth: str | None):
+        claim = Claim(sentence.number, _kind(worded), worded.text[:500], verdict, truth)
+        self.result.append(claim)
 
+    def _turn_start(
+        self, sentence: Sentence, here: Occurrence | None
+    ) -> tuple[Occurrence | None, bool]:
+        """Returns (the header's execution that begins the sentence's turn, whether none does)."""
+        if not sentence.around or sentence.is_general:
+            return None, False
+        header = max(sentence.around)
+        after = self.told if here is None else here.at - 1
+        start = find_turn(self.run, sentence.around, header, after)
+        if start is not None:
+            self.told = start.at - 1
+            return start, False
+        runs = self.run.by_line.get(header, ())
+        return None, bool(runs) and not self.run.trace.truncated
 
-def _insert_call(sentence: str, before: str, atoms: list[Atom]) -> str:
-    """Inserts the call of the sentence before into "it returns 3", if it mentions only one."""
-    if _IT_RETURNS.match(sentence):
-        calls = [
-            number
-            for number in map(int, re.findall(r"⟦(\d+)⟧", before))
-            if not atoms[number].literal and atoms[number].text.endswith(")")
+    def _place(
+        self, sentence: Sentence, here: Occurrence | None, start: Occurrence | None
+    ) -> Place:
+        if sentence.is_general and not sentence.own:
+            return Place(None, False)
+        if start is not None and not sentence.own:
+            window = turn_window(self.run, start, max(sentence.around))
+            return Place(here or start, False, window, start.event.frame)
+        if here is None and not sentence.own and sentence.section.startswith("execution"):
+            return Place(self.last, False)
+        return Place(here, sentence.own and here is not None)
+
+    def _verdict(
+        self,
+        worded: WordedClaim,
+        sentence: Sentence,
+        here: Occurrence | None,
+        place: Place,
+        missing: bool,
+    ) -> tuple[str, str | None]:
+        if missing and not sentence.own:
+            return self._beyond(worded, sentence)
+        if worded.kind == "turn" and not sentence.own:
+            return (CONFIRMED if place.window is not None else NOT_CHECKABLE), None
+        if sentence.own and here is None and sentence.label is not None and worded.kind != "turns":
+            return self._not_run(worded, sentence)
+        verdict, truth = self.judge.judge(worded, place)
+        if verdict == CONFIRMED and worded.kind == "value" and place == Place(None, False):
+            verdict = self._at_the_end(worded, sentence)
+        now = verdict == CONTRADICTED and worded.kind == "value" and place.sure
+        if now and here is not None and _NOW.match(sentence.text) and self._soon(worded, here):
+            return NOT_CHECKABLE, truth
+        if verdict == CONTRADICTED and sentence.is_general:
+            verdict = NOT_CHECKABLE  # about any call, or about an example
+        return verdict, truth
+
+    def _at_the_end(self, worded: WordedClaim, sentence: Sentence) -> str:
+        """Confirms a value told in the conclusion only if the run ends with it."""
+        name = worded.subject or ""
+        if not sentence.section.startswith("conclusion") or name not in self.run.names:
+            return CONFIRMED
+        texts = [text for text in self.run.history(0, name)[1] if text is not None]
+        ends = not texts or compare(worded.value, texts[-1]) == CONFIRMED
+        given = texts and compare(worded.value, texts[0]) == CONFIRMED
+        return CONFIRMED if ends or given else NOT_CHECKABLE
+
+    def _soon(self, worded: WordedClaim, here: Occurrence) -> bool:
+        """Returns whether a value holds before the next line that is told."""
+        after = [o.at for o in self.placement.places if o is not None and o.at > here.at]
+        if not after or worded.when == "before":
+            return False
+        judged = self.judge.values.within(worded, here.event.frame, (here.at, min(after) - 1))
+        return judged is not None and judged[0] == CONFIRMED
+
+    def _not_run(self, worded: WordedClaim, sentence: Sentence) -> tuple[str, str | None]:
+        """Judges what is told beside the label of a line that does not run here."""
+        if worded.kind == "entered" and worded.value == "False":
+            if sentence.label == -1 and self.last is not None:  # "[L8]", an `else:`
+                return self.judge.last_test(True, self.last)
+            if not self.run.by_line.get(sentence.label or -1):
+                return CONFIRMED, "the line does not run"
+        elif worded.kind in ("branch", "same", "test") and self.last is not None:
+            verdict, truth = self.judge.judge(worded, Place(self.last, False))
+            return (verdict if verdict == CONFIRMED else NOT_CHECKABLE), truth
+        return NOT_CHECKABLE, None
+
+    def _beyond(self, worded: WordedClaim, sentence: Sentence) -> tuple[str, str | None]:
+        """Judges what is told of a turn that the loop does not make."""
+        header = max(sentence.around)
+        totals = [
+            o.totals[header][0] for o in self.run.by_line.get(header, ()) if header in o.totals
         ]
-        if len(calls) == 1:
-            return f"⟦{calls[0]}⟧{sentence[2:]}"
-    return sentence
+        truth = f"the loop makes {max(totals, default=0)} turns"
+        turn, last = sentence.around[header], max(totals, default=0)
+        exits = worded.when == "exit" or any(c.kind == "ended" for c in sentence.reading.claims)
+        ends = any(o.turns.get(header) == 0 for o in self.run.by_line.get(header, ()))
+        if isinstance(self.run.statements.get(header), ast.While):
+            exits = True  # a heading may be for the test that ends the loop
+        if turn == last + 1 and ends and (exits or worded.kind != "turn"):
+            return NOT_CHECKABLE, truth
+        own_test = worded.kind == "branch" and worded.subject is None
+        if own_test or worded.kind in ("turn", "put", "entered", "tested"):
+            return CONTRADICTED, truth
+        if worded.kind in _TIMELESS:
+            verdict, found = self.judge.judge(worded, Place(None, False))
+            return verdict, found or truth
+        return NOT_CHECKABLE, truth
+
+    def _unread(self, sentence: Sentence, place: Place) -> None:
+        """Adds what was not read, and values that the run does not have."""
+        if sentence.is_general:
+            for text in sentence.reading.unread:
+                self.result.append(Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None))
+            return
+        self._described(sentence, place)
+        pool = self.judge.values.pools.everything
+        for text in sentence.reading.mentions:
+            if not pool.has(text):
+                self.result.append(Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None))
+
+    def _check_turn_lists(self) -> None:
+        """Contradicts values that hold only before their turn, in lists of values after each turn.
+
+        Example: "iteration 1: n = 1, iteration 2: n = 1" where each turn adds one.
+        """
+        for told in self.listed.values():
+            after = sum(last and not first for _, first, last, _ in told)
+            before = [(at, truth) for at, first, last, truth in told if first and not last]
+            if after >= 2 and after > 2 * len(before):
+                for at, truth in before:
+                    self.result[at] = dataclasses.replace(
+                        self.result[at], verdict=CONTRADICTED, truth=truth
+                    )
 
 
-def _cited_labels(text: str) -> list[int]:
-    """Returns the labels that a text is about, without those that it only points to."""
-    pointed = {at for at, _ in goto_labels(text)}
-    return [
-        int(match[1])
-        for match in _LABELS.finditer(text)
-        if match.start() not in pointed and match.start(1) not in pointed
+def _claims_of(reading: Reading, number: int) -> list[Claim]:
+    """Returns the claims of a reading, and what it left unread."""
+    claims = [
+        Claim(number, claim.kind, claim.text[:500], claim.verdict, claim.truth)
+        for claim in reading.claims
+    ]
+    return claims + [
+        Claim(number, UNREAD, text[:500], NOT_CHECKABLE, None) for text in reading.unread
     ]
 
 
-def _loops_around(run: Replay, line: int) -> list[int]:
-    """Returns the headers of the loops around a line, innermost first."""
-    return sorted(
-        (h for h, (first, last) in run.loops.items() if first <= line <= last), reverse=True
-    )
+def _goal(answers: list[tuple[int, str]]) -> str | None:
+    """Returns the output that a backward monologue looks an input for."""
+    sides = assertion_sides(answers[-1][1]) if answers else None
+    return sides[1] if sides else None
 
 
-def _loop_of(run: Replay, line: int) -> int | None:
-    """Returns the loop that a line heads, else the one around it, else the only loop."""
-    if line in run.loops:
-        return line
-    around = _loops_around(run, line)
-    if around:
-        return around[0]
-    return next(iter(run.loops)) if len(run.loops) == 1 else None
-
-
-def _turn_verdict(
-    unit: _Sentence, near: Occurrence | None, window: tuple[int, int] | None
-) -> tuple[str, str | None]:
-    """Checks whether the turn that a line without a label mentions exists."""
-    if window is not None:
-        return CONFIRMED, None
-    header, turn = max(unit.around.items(), default=(0, 0))
-    if near is None or header not in near.totals or unit.section.startswith(_GENERAL):
-        return NOT_CHECKABLE, None
-    total = near.totals[header][0]
-    return (CONTRADICTED if turn > total + 1 else NOT_CHECKABLE), f"{total} turns"
-
-
-def _turn_window(run: Replay, unit: _Sentence, near: Occurrence) -> tuple[int, int] | None:
-    """Returns the first and last event of the turn that a line without a label is about."""
-    header, turn = max(unit.around.items())
-    frame = near.event.frame
-    own = [o for o in run.by_line.get(header, ()) if o.event.frame == frame]
-    own = [o for o in own if o.totals.get(header) is near.totals.get(header, o.totals.get(header))]
-    for here, following in zip(own, [*own[1:], None], strict=True):
-        wanted = here.totals[header][0] if turn == -1 else turn
-        if here.turns.get(header) == wanted and here.at >= near.at:
-            last = following.at - 1 if following is not None else run.frames[frame][1]
-            return here.at, last
-    return None
-
-
-# ---- placing
-
-
-def _place_sentences(
-    run: Replay, judge: ClaimJudge, units: list[_Sentence]
-) -> list[Occurrence | None]:
-    """Returns the execution that each sentence is about (None: none, or unknown)."""
-    groups: list[list[int]] = []  # sentences of one line and label
-    for index, unit in enumerate(units):
-        if unit.label is None or unit.section.startswith(_GENERAL):
-            continue
-        if unit.opens or not groups or units[groups[-1][0]].label != unit.label:
-            if unit.own:
-                groups.append([index])
-        elif unit.own and units[groups[-1][0]].number == unit.number:
-            groups[-1].append(index)
-    chosen = _align(run, judge, [[units[i] for i in group] for group in groups])
-    result: list[Occurrence | None] = [None] * len(units)
-    for group, here in zip(groups, chosen, strict=True):
-        for index in group:
-            result[index] = here
-    current: Occurrence | None = None
-    for index, unit in enumerate(units):
-        if unit.opens:
-            current = result[index]
-        elif unit.label is not None and not unit.own:
-            result[index] = current
-        if unit.section.startswith(_GENERAL) and unit.own:
-            at = run.by_line.get(unit.label or -1, ())
-            result[index] = at[-1] if at else None
-    return result
-
-
-def _align(
-    run: Replay, judge: ClaimJudge, groups: list[list[_Sentence]]
-) -> list[Occurrence | None]:
-    """Places sentences forward with the fewest contradictions, by dynamic programming."""
-    # A state: (event of the last placement, score, its number). Back pointers are by number.
-    states: list[tuple[int, float, int]] = [(-1, 0.0, -1)]
-    trail: list[tuple[Occurrence | None, int]] = []
-    step = 1e-4
-    most = max(4, min(_MOST_CANDIDATES, _MOST_PAIRS // (len(groups) + 1)))
-    for group in groups:
-        following: list[tuple[int, float, int]] = []
-        states.sort()
-        nested = {s[0] for s in states}
-        candidates = _candidates(run, group, most)
-        best, pointer, at_best = -1e18, 0, -1
-        for here in candidates:
-            while pointer < len(states) and states[pointer][0] < here.at:
-                position, score, number = states[pointer]
-                if score + step * position > best:
-                    best, at_best = score + step * position, number
-                pointer += 1
-            score_before, number = best - step * here.at, at_best
-            if pointer < len(states) and states[pointer][0] == here.at:  # the same execution again
-                score = states[pointer][1] - _AGAIN
-                if score > score_before:
-                    score_before, number = score, states[pointer][2]
-            if here.end > here.at + 1 and nested:
-                for position, score, known in states:
-                    if here.at <= position < here.end and score > score_before:
-                        score_before, number = score, known
-            if score_before < -1e17:
-                continue
-            trail.append((here, number))
-            total = score_before + _score(judge, group, here)
-            following.append((here.at, total, len(trail) - 1))
-        for position, score, number in states:
-            trail.append((None, number))
-            following.append((position, score - 12.0, len(trail) - 1))
-        following.sort(key=lambda state: -state[1])
-        seen: set[int] = set()
-        states = []
-        for state in following:
-            if state[0] not in seen:
-                seen.add(state[0])
-                states.append(state)
-            if len(states) == min(most, _MOST_STATES):
-                break
-    chosen: list[Occurrence | None] = []
-    number = max(states, key=lambda state: state[1])[2]
-    while number >= 0:
-        here, number = trail[number]
-        chosen.append(here)
-    return chosen[::-1]
-
-
-def _candidates(run: Replay, group: list[_Sentence], most: int) -> list[Occurrence]:
-    own = run.by_line.get(group[0].label or -1, [])
-    if len(own) <= most:
-        return own
-    half = most // 2
-    chosen = {o.at: o for o in (*own[:half], *own[-half:])}
-    wanted = group[0].around.items()
-    fitting = [o for o in own if wanted and all(o.turns.get(h) == t for h, t in wanted)]
-    chosen |= {o.at: o for o in fitting[:half]}
-    return [chosen[at] for at in sorted(chosen)]
-
-
-def _score(judge: ClaimJudge, group: list[_Sentence], here: Occurrence) -> float:
-    """Returns the confirmed claims minus a penalty for contradictions and mismatched turns.
-
-    The penalty exceeds that of any skip and is below that of leaving the line unplaced.
-    """
-    score, against, astray = 0.0, 0, 0
-    place = Place(here, True)
-    for unit in group:
-        for header, turn in unit.around.items():
-            real = here.turns.get(header)
-            wanted = here.totals[header][0] if turn == -1 and real is not None else turn
-            astray += header != unit.named and real is not None and real != wanted
-        for worded in unit.claims:
-            verdict = judge.judge(worded, place)[0]
-            score += verdict == CONFIRMED
-            against += verdict == CONTRADICTED
-    toll = 10.0 + 0.1 * min(against, 10) if against else 0.0
-    return score - max(toll, 11.5 if astray else 0.0)
-
-
-def _flow_claim(run: Replay, unit: _Sentence, here: Occurrence | None) -> Claim | None:
-    text = "the line runs"
-    if unit.label in (None, -1) or unit.section.startswith(_GENERAL):
-        return None
-    if here is not None:
-        return Claim(unit.number, "flow", text, CONFIRMED, text)
-    if run.by_line.get(unit.label):
-        return Claim(unit.number, "flow", text, NOT_CHECKABLE, "it runs, but not after these steps")
-    statement = run.statements.get(unit.label)
-    from ast import ClassDef, FunctionDef, Global, Nonlocal, Try, With
-
-    silent = statement is None or isinstance(
-        statement, FunctionDef | ClassDef | Try | With | Global | Nonlocal
-    )
-    hedged = is_hedged(unit.text) or _NEGATED.search(unit.text) is not None
-    if silent or hedged or not unit.claims or run.trace.truncated:
-        return None
-    return Claim(unit.number, "flow", text, CONTRADICTED, "the line does not run")
+def _kind(worded: WordedClaim) -> str:
+    if worded.kind == "value" and worded.subject is not None and not worded.subject.isidentifier():
+        return "branch" if worded.value in ("True", "False") else "expression"
+    return _KIND_OF.get(worded.kind, worded.kind)

@@ -8,12 +8,14 @@ from data_pipeline.tracing.rendering import render
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.pools import Pools
+from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.wording import WordedClaim
 
 Verdict = tuple[str, str | None]  # verdict, truth
 UNKNOWN: Verdict = (NOT_CHECKABLE, None)
 MOST_STATES = 2000
+_MOST_POINTS = 80
 
 
 class ValueVerdicts:
@@ -21,10 +23,11 @@ class ValueVerdicts:
 
     def __init__(self, run: Replay):
         self.run = run
+        self.pools = Pools(run)
 
     def value(self, worded: WordedClaim, here: Occurrence) -> Verdict:
         assert worded.subject is not None
-        if worded.subject.isidentifier() and worded.subject not in ("True", "False", "None"):
+        if is_name(worded.subject):
             texts = list(self._texts(worded, here))
             if not texts:
                 return UNKNOWN
@@ -79,8 +82,10 @@ class ValueVerdicts:
         )
 
     def within(self, worded: WordedClaim, frame: int, window: tuple[int, int]) -> Verdict | None:
-        """Judges a variable at any time of a turn; None if it is not in the frame."""
+        """Judges a value at any time of a part of the run; None if it has none there."""
         name = worded.subject or ""
+        if not is_name(name):
+            return self._expression_at(worded, frame, self.points(frame, window))
         positions, texts = self.run.history(frame, name)
         seen = [self.run.value(frame, name, window[0] - 1)]
         seen += [
@@ -89,14 +94,23 @@ class ValueVerdicts:
         real = [(text, f"{name}={text}") for text in seen if text is not None]
         return best_verdict(worded.value, real) if real else None
 
+    def points(self, frame: int, window: tuple[int, int]) -> list[int]:
+        """Returns the events of a frame in a part of the run, with the one before it."""
+        own = [
+            at
+            for at in range(window[0], min(window[1] + 1, len(self.run.events)))
+            if self.run.events[at].frame == frame
+        ]
+        return [window[0] - 1, *own][:_MOST_POINTS]
+
     def ends_of(
-        self, worded: WordedClaim, here: Occurrence, window: tuple[int, int]
+        self, worded: WordedClaim, frame: int, window: tuple[int, int]
     ) -> tuple[bool, bool, str | None] | None:
         """Returns whether a variable has a value before a turn, and whether during it.
 
         The third item is the truth at the turn's end. Returns None for other claims.
         """
-        name, run, frame = worded.subject or "", self.run, here.event.frame
+        name, run = worded.subject or "", self.run
         if worded.kind != "value" or name not in run.names:
             return None
         positions, texts = run.history(frame, name)
@@ -116,19 +130,26 @@ class ValueVerdicts:
 
     def expression(self, worded: WordedClaim, here: Occurrence) -> Verdict:
         assert worded.subject is not None
-        results: list[tuple[str, str]] = []
-        frame = here.event.frame
         whole = self._whole(worded.subject, here)
         if whole is not None:
-            results.append((whole, f"{worded.subject} = {whole}"))
-        else:
-            for at in (here.at - 1, here.at, here.end - 1):
-                try:
-                    value = evaluate(worded.subject, self.run.state(frame, at))
-                except Unknown:
-                    continue
-                results.append((_text(value), f"{worded.subject} = {_text(value)}"))
-        return best_verdict(worded.value, results) if results else UNKNOWN
+            return best_verdict(worded.value, [(whole, f"{worded.subject} = {whole}")])
+        points = (here.at - 1, here.at, here.end - 1)
+        return self._expression_at(worded, here.event.frame, points) or UNKNOWN
+
+    def _expression_at(self, worded: WordedClaim, frame: int, points) -> Verdict | None:
+        results = {}
+        for at in points:
+            text = self.text_at(worded.subject or "", frame, at)
+            if text is not None:
+                results[text] = f"{worded.subject} = {text}"
+        return best_verdict(worded.value, list(results.items())) if results else None
+
+    def text_at(self, expression: str, frame: int, at: int) -> str | None:
+        """Returns the value of an expression after an event, None if it is not known."""
+        try:
+            return render(evaluate(expression, self.run.state(frame, at)))
+        except (Unknown, ValueError, RecursionError):
+            return None
 
     def _whole(self, expression: str, here: Occurrence) -> str | None:
         """Returns the run's own result of a line's whole expression."""
@@ -149,16 +170,12 @@ class ValueVerdicts:
     def anywhere(self, worded: WordedClaim) -> Verdict:
         """Judges a value at no certain place.
 
-        Confirmed if the run ends with it, contradicted if no state of the run has it.
+        Confirmed if some state of the run has it, contradicted if none has.
         """
         assert worded.subject is not None
         run, checked = self.run, 0
-        if worded.subject.isidentifier():
-            seen = []
-            for frame in list(run.frames)[:MOST_STATES]:
-                _, texts = run.history(frame, worded.subject)
-                seen += [text for text in texts[:MOST_STATES] if text is not None]
-            seen += [c for c in [run.constants.get(worded.subject)] if c is not None]
+        if is_name(worded.subject):
+            seen = self._all_texts(worded.subject)
             if not seen or len(seen) > MOST_STATES:
                 return UNKNOWN
             verdicts = {compare(worded.value, text) for text in set(seen)}
@@ -178,44 +195,70 @@ class ValueVerdicts:
                 checked += judged[0] != NOT_CHECKABLE
                 verdicts.add(judged[0])
                 truth = judged[1] or truth
+                if not names:
+                    break
         if CONFIRMED in verdicts:
             return CONFIRMED, truth
         if verdicts == {CONTRADICTED} and not run.trace.truncated:
             return CONTRADICTED, truth
         return NOT_CHECKABLE, truth
 
+    def _all_texts(self, name: str) -> list[str]:
+        run = self.run
+        seen: list[str] = []
+        for frame in list(run.frames)[:MOST_STATES]:
+            _, texts = run.history(frame, name)
+            seen += [text for text in texts[:MOST_STATES] if text is not None]
+        return seen + [c for c in [run.constants.get(name)] if c is not None]
+
     def outcome(self, worded: WordedClaim, here: Occurrence, sure: bool) -> Verdict:
+        """Judges "resulting in V" on a placed line."""
+        pool = self.pools.results(here)
+        if pool.has(worded.value):
+            return CONFIRMED, worded.value
         texts = list(here.event.changed.values())
         end = self.run.line_end(here)
         if end is not None and end.value is not None:
             texts.append(end.value)
-        statement = self.run.statement_of(here.event)
-        if here.event.branch is not None:
-            texts.append(str(here.event.branch))
-        judged = best_verdict(worded.value, [(text, text) for text in texts]) if texts else UNKNOWN
-        if judged[0] != CONTRADICTED:
-            return judged
-        simple = isinstance(statement, ast.Assign | ast.AugAssign | ast.Return) and len(texts) == 1
-        inner = getattr(statement, "value", None)
-        if isinstance(inner, ast.AST) and self._is_part(worded.value, inner, here):
-            return CONFIRMED, worded.value
-        return judged if simple and sure and not _has_parts(inner) else (NOT_CHECKABLE, judged[1])
+        truth = texts[-1] if texts else None
+        if not sure or not texts:
+            return NOT_CHECKABLE, truth
+        if isinstance(self.run.statement_of(here.event), ast.For | ast.While | ast.If):
+            return NOT_CHECKABLE, truth
+        known = pool.complete and not self.pools.computed.has(worded.value)
+        return (CONTRADICTED if known else NOT_CHECKABLE), truth
 
-    def _is_part(self, value: str, node: ast.AST, here: Occurrence) -> bool:
-        state = self.run.state(here.event.frame, here.at - 1)
-        for part in [p for p in ast.walk(node) if isinstance(p, ast.expr)][:40]:
-            try:
-                if compare(value, _text(evaluate(ast.unparse(part), state))) == CONFIRMED:
-                    return True
-            except (Unknown, ValueError, RecursionError):
-                continue
-        return False
+    def is_part(self, value: str, here: Occurrence) -> bool:
+        return self.pools.results(here).has(value)
 
     def holds(self, given: tuple[tuple[str, str], ...], here: Occurrence) -> bool:
         state = self.run.state(here.event.frame, here.at - 1)
         texts = [(value, state.get(name)) for name, value in given]
         known = [compare(value, text) for value, text in texts if text is not None]
         return bool(known) and CONTRADICTED not in known
+
+    def test(self, expression: str, holds: bool, frame: int, points) -> Verdict | None:
+        """Judges whether a test holds at some of the states; None if it is never known."""
+        outcomes: dict[bool, str] = {}
+        for at in points:
+            try:
+                outcome = bool(evaluate(expression, self.run.state(frame, at)))
+            except Unknown:
+                continue
+            outcomes[outcome] = f"{expression} is {outcome}"
+        if not outcomes:
+            return None
+        verdict = CONFIRMED if holds in outcomes else CONTRADICTED
+        if verdict == CONTRADICTED and " == " in expression:
+            left = expression.rpartition(" == ")[0]
+            known = [t for at in points if (t := self.text_at(left, frame, at)) is not None]
+            if known:
+                return verdict, f"{left} = {known[-1]}"
+        return verdict, outcomes.get(holds) or outcomes[not holds]
+
+
+def is_name(subject: str) -> bool:
+    return subject.isidentifier() and subject not in ("True", "False", "None")
 
 
 def best_verdict(value: str, real: list[tuple[str, str]]) -> Verdict:
@@ -227,10 +270,6 @@ def best_verdict(value: str, real: list[tuple[str, str]]) -> Verdict:
             if verdict == wanted:
                 return verdict, truth
     return verdicts[-1]
-
-
-def _text(value: object) -> str:
-    return render(value)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -255,9 +294,3 @@ def _names(expression: str) -> frozenset[str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return frozenset()
     return frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-
-
-def _has_parts(node: object) -> bool:
-    return isinstance(node, ast.AST) and any(
-        isinstance(part, ast.Call | ast.Subscript) for part in ast.walk(node)
-    )

@@ -3,7 +3,7 @@
 // bodies that holds the chosen generation is unpacked. Text of a model enters by textContent alone.
 (() => {
   const ROW = 48;
-  const MARKS = { confirmed: "✓", contradicted: "✗", not_checkable: "·" };
+  const MARKS = { confirmed: "✓", contradicted: "✗", partly: "≈", runs: "→", unchecked: "·" };
   const STEPS = ["", "no wrong step", "wrong step", "nothing to check", "cut short"];
   const at = (id) => document.getElementById(id);
   const { fields, rows, block } = JSON.parse(at("index").textContent);
@@ -159,14 +159,12 @@
 
   function monologue(told) {
     const box = make("pre", { class: "told" });
-    const worst = new Map(), wrong = new Map();
+    const marks = new Map(told.marks), wrong = new Map();
     for (const [line, , text, verdict, truth] of told.claims) {
-      const known = worst.get(line);
-      if (verdict === "contradicted" || !known || known === "not_checkable") worst.set(line, verdict);
       if (verdict === "contradicted") wrong.set(line, [...(wrong.get(line) || []), `${text} — in the run: ${truth}`]);
     }
     told.text.split("\n").forEach((text, n) => {
-      const verdict = worst.get(n + 1);
+      const verdict = marks.get(n + 1);
       const line = make("div", verdict ? { class: verdict } : {});
       line.append(make("b", {}, verdict ? MARKS[verdict] : ""), make("span", {}, text));
       box.append(line);

@@ -19,7 +19,7 @@ from data_pipeline.files import check_replaceable, is_page, write_text
 from data_pipeline.pages.rendering import render_page
 from data_pipeline.terminal.command_line import CommandParser, run_command
 from data_pipeline.terminal.tables import format_percent
-from data_pipeline.verify import CONFIRMED, CONTRADICTED
+from data_pipeline.verify import CONFIRMED, CONTRADICTED, line_verdicts
 from semcoder_jax.evaluation.report import answered_cell, interval, reasoning_cells
 from semcoder_jax.evaluation.results import Answer, EvaluationRun, read_runs
 
@@ -111,6 +111,7 @@ def _blocks(answers: Iterable[Answer]) -> Iterable[str]:
             "detail": answer.detail,
             "text": answer.text,
             "claims": [[c.line, c.kind, c.text, c.verdict, c.truth] for c in answer.claims or ()],
+            "marks": list(line_verdicts(answer.claims or ()).items()),
         }
         for answer in answers
     ]

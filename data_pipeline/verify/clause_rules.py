@@ -1,0 +1,525 @@
+"""Reads one clause as claims: each rule knows one way to state something.
+
+A clause is cut at its verb; the words before it are its subject (see `nouns`), those behind it say
+what is claimed: a value, or a predicate (see `predicates`).
+"""
+
+import dataclasses
+import re
+
+from data_pipeline.verify.clause_parts import ClauseParts, equations
+from data_pipeline.verify.clause_patterns import (
+    ARROW,
+    CALLED,
+    CHAIN,
+    CHECKS,
+    EMPTY,
+    EMPTY_MADE,
+    EXECUTED,
+    FILLER,
+    ITERATES,
+    MADE_EMPTY,
+    NO_CHANGE,
+    PARTICIPLE,
+    PRONOUNS,
+    PURPOSE,
+    PUT,
+    RANGE,
+    RETURNERS,
+    RETURNS,
+    SETS,
+    SIZE,
+    STORED,
+    STORES,
+    TIMES,
+    UNCHANGED,
+    VERB,
+)
+from data_pipeline.verify.masking import Atom
+from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
+from data_pipeline.verify.plain_words import is_plain
+from data_pipeline.verify.predicates import read_possession, read_predicate
+from data_pipeline.verify.stated import NUMBERS, WordedClaim
+
+
+class ClauseReader(ClauseParts):
+    """Reads one clause."""
+
+    def read(self) -> list[WordedClaim] | None:
+        """Returns the claims of the clause; None if it was not understood."""
+        for rule in (self._pairs, self._no_change, self._code, self._purpose):
+            claims = rule()
+            if claims is not None:
+                return claims
+        if CHECKS.search(self.text) and not re.match(r"(?:if|when)\b", self.clause.text, re.I):
+            return self._checks()
+        if self.clause.hypothetical:
+            return self._calls() if CALLED.search(self.text) else None
+        for rule in (
+            self._answer,
+            self._aside,
+            self._empty,
+            self._size,
+            self._range,
+            self._iterates,
+            self._all_equations,
+            self._unchanged,
+            self._missing,
+            self._returns,
+            self._stores,
+            self._puts,
+            self._sets,
+            self._arrow,
+            self._verb,
+            self._possession,
+            self._calls,
+            self._bare,
+        ):
+            claims = rule()
+            if claims is not None:
+                return claims
+        return None
+
+    # ---- rules
+
+    def _checks(self) -> list[WordedClaim]:
+        """Reads "`x > 2` checks if `x` is large": no claim but that this code is here."""
+        match = CHECKS.search(self.text)
+        assert match is not None
+        self.memory.checked = True
+        behind = re.search(r"⟦(\d+)⟧", self.text[match.end() :])
+        if behind is not None:
+            self.memory.noun = Noun((code_of(self.atoms[int(behind[1])].text),))
+        codes = [self.atoms[int(n)] for n in re.findall(r"⟦(\d+)⟧", self.text[: match.start()])]
+        return [self._claim("code", atom.text, "") for atom in codes[:1] if not _is_word(atom)]
+
+    def _iterates(self) -> list[WordedClaim] | None:
+        """Reads "iterates over each character in 'ab'", "loops through `xs`"."""
+        match = ITERATES.search(self.text)
+        if match is None or not is_plain(self.text):
+            return None
+        number = int(match["x"])
+        self.used.add(number)
+        return [self._claim("iterates", code_of(self.atoms[number].text), "")]
+
+    def _answer(self) -> list[WordedClaim] | None:
+        """Reads "it is not", "it does": the answer to "checks if …"."""
+        match = re.fullmatch(
+            r"(?:it|this|they) (?:is|does|do|are)(?P<no> not|n't)?(?: indeed)?", self.text, re.I
+        )
+        if match is None or not self.memory.checked:
+            return None
+        return [self._claim("branch", None, str(match["no"] is None))]
+
+    def _aside(self) -> list[WordedClaim] | None:
+        """Reads "(an empty list)", "(the empty string)" of the value before it."""
+        if not self.clause.aside or self.memory.noun is None:
+            return None
+        if place := re.fullmatch(r"at (?:index|position) ⟦(\d+)⟧", self.text):
+            self.used.add(int(place[1]))
+            value = (self.memory.noun.expressions or ("",))[0]
+            claim = self._claim("refer", None, value)
+            noun = Noun((), f"at {self.atoms[int(place[1])].text}")
+            return [dataclasses.replace(claim, noun=noun)] if self._is_literal(value) else None
+        found = read_predicate(re.sub(r"^the ", "an ", self.text), self.atoms)
+        return None if found is None else [self._test(self.memory.noun, *found, "any")]
+
+    def _empty(self) -> list[WordedClaim] | None:
+        """Reads "an empty list `x` is created", "initializes `x` as an empty list"."""
+        match = EMPTY_MADE.match(self.text) or MADE_EMPTY.match(self.text)
+        if match is None:
+            return None
+        noun = read_noun(match["x"], self.atoms)
+        if noun is None or not noun.expressions:
+            return None
+        self.memory.noun = noun
+        return [self._about(noun, EMPTY[match["t"].lower()], "after")]
+
+    def _size(self) -> list[WordedClaim] | None:
+        """Reads "`d` has 4 items", "the string has a length of 2"."""
+        match = SIZE.match(self.text)
+        if match is None:
+            return None
+        both = re.match(r"both\b", match["s"], re.I) and len(self.memory.names) > 1
+        noun = Noun((self.memory.names[-1],)) if both else self._subject(match["s"])
+        written = match["n"] or match["m"]
+        value = str(NUMBERS.get(written.lower(), "")) or None
+        if written.startswith("⟦"):
+            value = self._literal(written)
+        if noun is None or not value or not value.isdigit():
+            return None
+        unit = (match["u"] or "").lower()
+        template = "len({s}.split())" if unit.startswith("word") else "len({s})"
+        self.memory.noun, self.memory.fresh = Noun((value,)), True
+        nouns = [noun, Noun((self.memory.names[-2],))] if both else [noun]
+        return [self._test(one, f"{template} == {value}", True, "any") for one in nouns]
+
+    def _range(self) -> list[WordedClaim] | None:
+        """Reads "from 0 to 6", "values from `0` to `len(x) - 1`" of a loop."""
+        match = RANGE.search(self.text)
+        if match is None or not is_plain(RANGE.sub("", self.text)):
+            return None
+        named = re.search(r"\b(?:ranging|values|range|iterat\w+|loop)\b", self.text)
+        if not (named or self.clause.aside or match.start() == 0):
+            return None
+        first, last = (code_of(self.atoms[int(match[key])].text) for key in ("a", "b"))
+        self.used |= {int(match["a"]), int(match["b"])}
+        self.memory.noun, self.memory.fresh = Noun((last,)), True
+        return [self._claim("range", first, last)]
+
+    def _pairs(self) -> list[WordedClaim] | None:
+        """Reads values beside names without blanks, "a=5 + i=0 gives a=5"."""
+        pairs = re.findall(r"⟦(\d+)⟧=⟦(\d+)⟧", self.text)
+        claims = []
+        for name, value in pairs:
+            subject, literal = self.atoms[int(name)], self.atoms[int(value)]
+            if subject.text.isidentifier() and literal.literal:
+                self.used |= {int(name), int(value)}
+                claims.append(self._claim("value", subject.text, literal.text))
+        return claims if pairs else None
+
+    def _all_equations(self) -> list[WordedClaim] | None:
+        """Reads "`r = a + b` → `r = 3`": code alone."""
+        if chain := CHAIN.search(self.text):
+            numbers = list(map(int, re.findall(r"⟦(\d+)⟧", chain[0])))
+            joined = " = ".join(self.atoms[number].text for number in numbers)
+            if claims := equations(Atom(joined, False, 0)):
+                self.used |= set(numbers)
+                return claims
+        numbers = list(map(int, re.findall(r"⟦(\d+)⟧", self.text)))
+        claims = [claim for number in numbers for claim in self._equations(number, "after")]
+        words = re.sub(r"→|->|=>|⟦\d+⟧", " ", self.text)
+        return claims if claims and is_plain(words) else None
+
+    def _code(self) -> list[WordedClaim] | None:
+        """Reads "the line `x = 1` is executed", "the `pop` method is called on `xs`"."""
+        if not is_plain(self.text) or (self.clause.hypothetical and "⟦" not in self.text):
+            return None
+        if TIMES.search(self.text):
+            return None
+        match = EXECUTED.search(self.text)
+        if match is None:
+            if re.search(
+                r"\b(?:condition|test) is (?:\w+ )?(?:checked|evaluated|tested)\b", self.text
+            ):
+                return [self._claim("tested", None, "True")]
+            return None
+        codes = [
+            self.atoms[int(n)].text
+            for n in re.findall(r"⟦(\d+)⟧", match[0])
+            if not self.atoms[int(n)].literal
+        ]
+        claims = [self._claim("code", code, "") for code in codes[:1]]
+        if not claims:
+            return None
+        return claims + (self._calls() or [])
+
+    def _purpose(self) -> list[WordedClaim] | None:
+        """Reads "pads the string to make it '007'"."""
+        match = PURPOSE.search(self.text)
+        value = None if match is None else self._literal(match["v"])
+        if match is None or value is None or not is_plain(match["rest"]):
+            return None
+        return [self._claim("outcome", None, value)]
+
+    def _missing(self) -> list[WordedClaim] | None:
+        """Reads "`xs[3]` does not exist"."""
+        gone = r"⟦(\d+)⟧ (?:does not|doesn't) exist|⟦(\d+)⟧ is out of (?:range|bounds)"
+        match = re.fullmatch(gone, self.text)
+        if match is None:
+            return None
+        code = self.atoms[int(match[1] or match[2])].text
+        return [self._claim("missing", code, "")]
+
+    def _no_change(self) -> list[WordedClaim] | None:
+        match = NO_CHANGE.search(self.text)
+        return [self._claim("same", None, "")] if match else None
+
+    def _unchanged(self) -> list[WordedClaim] | None:
+        match = UNCHANGED.search(self.text)
+        if match is None:
+            return None
+        noun = read_noun(match["x"] if match["y"] is None else match["y"], self.atoms)
+        if noun is None:
+            return None
+        noun = self._resolve(noun)
+        return [self._claim("same", (noun.expressions or (None,))[0], "")]
+
+    def _returns(self) -> list[WordedClaim] | None:
+        match = RETURNS.match(self.text)
+        if match is None or match["s"].lower().endswith(("to", "if")):
+            return None
+        passive = match["v"].lower() == "returned"
+        subject = match["s"]
+        if passive:
+            subject = re.sub(r"\s*\b(?:is|are|was|being|will be|gets)\b(?: \w+)?$", "", subject)
+            if re.fullmatch(r"(?:is|are|was|being|will be|gets)?", subject.strip()):
+                self.memory.returning = True
+                return []
+        if passive:
+            return self._is_returned(subject)
+        if re.search(r"\b(?:does not|doesn't|not|never)\s*$", subject):
+            found = self._value(match["c"])
+            return None if found is None else [self._claim("not returned", None, found[0])]
+        call = self._call_in(subject)
+        if call is None and not RETURNERS.match(subject):
+            return None
+        found = self._value(match["c"])
+        if call is None:
+            self.memory.returning = found is None
+        if found is None:
+            return self._returned_noun(match["c"], call)
+        value, rest = found
+        self._rest(rest)
+        if call is not None:
+            return [self._claim("return", call, value)]
+        claims = [self._claim("return", None, value)]
+        return claims + self._given_call(rest)
+
+    def _is_returned(self, subject: str) -> list[WordedClaim] | None:
+        subject = re.sub(r"\s*\b(?:is|are|was|being|will be|gets)\b(?: \w+)?$", "", subject)
+        self.memory.returning = True
+        found = self._value(subject)
+        if found is not None:
+            return [self._claim("return", None, found[0])]
+        noun = read_noun(subject, self.atoms)
+        if noun is not None:
+            self.memory.noun, self.memory.fresh = noun, True
+        return None if noun is None else []
+
+    def _returned_noun(self, complement: str, call: str | None) -> list[WordedClaim] | None:
+        noun = read_noun(complement, self.atoms)
+        if noun is not None or is_plain(complement):
+            found = noun if noun is not None else read_last_noun(complement, self.atoms)
+            self.memory.noun = found if found and found.expressions else Noun((), "result")
+            if found and found.expressions and call is None:
+                return [self._claim("code", f"return {found.expressions[0]}", "")]
+            return []
+        self.memory.noun = Noun((), "result")
+        return None
+
+    def _call_in(self, subject: str) -> str | None:
+        """Returns the call or method that a subject names: "`len(x)`", "the call `f(2)`"."""
+        found = re.findall(r"⟦(\d+)⟧", subject)
+        for number in map(int, found[-1:]):
+            code = self.atoms[number].text
+            if code.endswith(")") and not self.atoms[number].literal:
+                return code_of(code)
+        return None
+
+    def _stores(self) -> list[WordedClaim] | None:
+        match = STORED.match(self.text) or STORES.match(self.text)
+        if match is None:
+            return None
+        value = self._literal(match["v"])
+        noun = read_noun(match["x"], self.atoms)
+        if noun is None or not noun.expressions:
+            return None
+        if value is None:
+            code = code_of(self.atoms[int(match["v"][1:-1])].text)
+            return [self._claim("test", f"{noun.expressions[0]} == ({code})", "True", when="after")]
+        self.memory.noun = noun
+        return [self._about(noun, value, "after")]
+
+    def _puts(self) -> list[WordedClaim] | None:
+        match = PUT.match(self.text)
+        if match is None or "becom" in self.text:
+            return None
+        what = match["what"] or match["s"] or ""
+        if match["p"].lower().endswith("ed"):
+            what = match["s"] or ""
+            if not re.search(r"\b(?:is|are|was|were|gets)(?: \w+)?$", what):
+                return None
+            what = re.sub(r"\b(?:is|are|was|were|gets)(?: \w+)?$", "", what)
+        found = self._value(re.sub(r"^another ", "", what))
+        if found is None or not is_plain(found[1]):
+            return None
+        kind = "taken" if match["p"].lower().startswith(("remov", "delet", "pop")) else "put"
+        into = read_noun(match["x"] or "", self.atoms)
+        subject = into.expressions[0] if into is not None and into.expressions else None
+        return [self._claim(kind, subject, found[0])]
+
+    def _sets(self) -> list[WordedClaim] | None:
+        match = SETS.match(self.text)
+        if match is None:
+            return None
+        noun, found = read_noun(match["x"], self.atoms), self._value(match["c"])
+        if noun is None or found is None or not noun.expressions:
+            return None
+        self._rest(found[1])
+        self.memory.noun = noun
+        return [*self._from(noun, match["from"]), self._about(noun, found[0], "after")]
+
+    def _from(self, noun: Noun, atom: str | None) -> list[WordedClaim]:
+        value = None if atom is None else self._literal(atom)
+        return [] if value is None else [self._about(noun, value, "before")]
+
+    def _verb(self) -> list[WordedClaim] | None:
+        if self.clause.link in ("making", "resulting", "leaving", "giving", "yielding",
+                                "producing", "leading", "returning"):  # fmt: skip
+            return self._outcome()
+        text = f"which {self.text}" if self.clause.link == "which" else self.text
+        match = VERB.match(text)
+        if match is None:
+            return None
+        kind = next(name for name in ("become", "remain", "give", "be", "hold") if match[name])
+        subject, complement = match["s"], match["c"]
+        participle = PARTICIPLE.match(complement) if kind in ("be", "become") else None
+        noun = self._subject(subject)
+        if kind == "give" and (
+            inner := re.match(
+                r"^(?:the )?(?:\w+ )?(⟦\d+⟧) (?:becoming|being|=|equal to) (.*)$", complement
+            )
+        ):
+            noun, complement, kind = read_noun(inner[1], self.atoms), inner[2], "become"
+        if noun is None and kind == "give" and not subject.strip():
+            return self._outcome(complement)
+        if noun is None:
+            return None
+        refers = kind == "give" and re.match(r"refer|correspond", match["give"], re.I)
+        if refers and self._value(complement) is None:
+            self.memory.noun, self.memory.fresh = noun, True
+            return []
+        before: list[WordedClaim] = []
+        when = {"become": "after", "remain": "end of line", "hold": "any"}.get(kind, "any")
+        if participle is not None:
+            before, complement = self._from(noun, participle["from"]), participle["c"]
+            when = "after"
+        elif kind == "become" and (start := re.search(r"from (⟦\d+⟧)", match["become"] or "")):
+            before = self._from(noun, start[1])
+        return self._complement(noun, kind, complement, when, before)
+
+    def _arrow(self) -> list[WordedClaim] | None:
+        """Reads "'b' → not in `text`": a predicate behind an arrow."""
+        match = ARROW.match(self.text)
+        if match is None:
+            return None
+        noun, predicate = self._subject(match["s"]), read_predicate(match["c"], self.atoms)
+        if noun is None or predicate is None:
+            return None
+        self._use_all(self.text)
+        return [self._test(noun, *predicate, "any")]
+
+    def _complement(
+        self, noun: Noun, kind: str, complement: str, when: str, before: list[WordedClaim]
+    ) -> list[WordedClaim] | None:
+        predicate = None
+        if kind in ("be", "remain") and when != "after":
+            predicate = read_predicate(complement, self.atoms)
+        if predicate is not None:
+            self._use_all(complement)
+            return [self._test(noun, *predicate, "any")]
+        whole = re.fullmatch(rf"{FILLER}⟦(?P<v>\d+)⟧", complement)
+        if whole is not None and (claims := self._equations(int(whole["v"]), "after")):
+            return claims
+        found = self._value(complement)
+        if found is None:
+            return self._equal_code(noun, kind, complement, when)
+        value, rest = found
+        if kind == "give" and noun.expressions and self._is_literal(noun.expressions[0]):
+            return None  # "'a' → 'b'" maps, it does not equate
+        if kind == "hold" and not value.startswith(("[", "{", "(", "set(")):
+            return [self._test(noun, f"{value} in {{s}}", True, "any")]
+        if re.match(r"\s*(?:or|and|,) ⟦", rest):
+            return None
+        self._rest(rest)
+        which = self.clause.link == "which"
+        if self.memory.returning and (which or (not noun.expressions and noun.word in PRONOUNS)):
+            return [*before, self._claim("return", None, value)]
+        if self.memory.checked and which and value in ("True", "False"):
+            return [self._claim("branch", None, value)]
+        if kind == "give" and self._call_in(f"⟦{self._last}⟧" if self._last is not None else ""):
+            when = "any"
+        claim = self._about(noun, value, "after" if when == "end of line" else when)
+        self.memory.noun = noun if noun.expressions else Noun((value,))
+        return [*before, claim]
+
+    def _equal_code(
+        self, noun: Noun, kind: str, complement: str, when: str
+    ) -> list[WordedClaim] | None:
+        """Reads "the key is `k`": equal to another expression."""
+        other = re.fullmatch(rf"{FILLER}(?P<v>⟦\d+⟧)", complement)
+        if other is None or not noun.expressions or kind == "hold":
+            return None
+        code = code_of(self.atoms[int(other["v"][1:-1])].text)
+        return [self._claim("equal", noun.expressions[0], code, when=when)]
+
+    def _outcome(self, text: str | None = None) -> list[WordedClaim] | None:
+        text = re.sub(r"^(?:in|it|to|us|with|back)\s+", "", self.text if text is None else text)
+        match = VERB.match(text)
+        noun = None if match is None else self._subject(match["s"])
+        found = None if match is None or noun is None else self._value(match["c"])
+        if noun is not None and found is not None:
+            self._rest(found[1])
+            return [self._about(noun, found[0], "after")]
+        if pair := re.match(rf"^(?:the )?(?:\w+ )?(?P<x>⟦\d+⟧) {FILLER}(?P<v>⟦\d+⟧)$", text):
+            noun, value = read_noun(pair["x"], self.atoms), self._literal(pair["v"])
+            if noun is not None and value is not None:
+                return [self._about(noun, value, "after")]
+        found = self._value(text)
+        if found is None:
+            return None
+        self._rest(found[1])
+        self.memory.noun = Noun((found[0],))
+        if self.clause.link == "returning":
+            return [self._claim("return", None, found[0])]
+        return [self._claim("outcome", None, found[0])]
+
+    def _possession(self) -> list[WordedClaim] | None:
+        match = re.match(
+            r"^(?P<s>.+?) (?P<c>(?:(?:does not|doesn't|does|does indeed) )?"
+            r"(?:starts?|ends?|contains?|includes?|appears|occurs) .+)$",
+            self.text,
+        )
+        if match is None:
+            return None
+        noun, found = self._subject(match["s"]), read_possession(match["c"], self.atoms)
+        if noun is None or found is None:
+            return None
+        self._use_all(match["c"])
+        return [self._test(noun, *found, "any")]
+
+    def _calls(self) -> list[WordedClaim] | None:
+        match = CALLED.search(self.text)
+        if match is None:
+            return None
+        claims = []
+        receiver = match[0].endswith(" on")  # "is called on 'ab'" names no argument
+        for number in map(int, re.findall(r"⟦(\d+)⟧", self.text[match.end() - 1 :])):
+            atom = self.atoms[number]
+            if atom.literal and not receiver:
+                self.used.add(number)
+                claims.append(self._claim("called", None, atom.text))
+            claims += self._equations(number, "start")
+        named = re.findall(r"⟦(\d+)⟧ (?:=|as|set to) ⟦(\d+)⟧", self.text)
+        for name, value in named:
+            if self.atoms[int(value)].literal and self.atoms[int(name)].text.isidentifier():
+                claims.append(
+                    self._claim("value", self.atoms[int(name)].text, self.atoms[int(value)].text,
+                                when="call")
+                )  # fmt: skip
+        return claims or None
+
+    def _bare(self) -> list[WordedClaim] | None:
+        """Reads code that states a value itself, "`x = 5`", "`a + b = 3 + 4 = 7`"."""
+        numbers = list(map(int, re.findall(r"⟦(\d+)⟧", self.text)))
+        claims = [claim for number in numbers for claim in self._equations(number, "after")]
+        if claims and is_plain(self.text):
+            return claims
+        noun = read_noun(self.text, self.atoms)
+        if noun is not None and noun.expressions and not self._is_literal(noun.expressions[0]):
+            self.memory.noun = noun
+            if self.atoms[numbers[0]].text.startswith("return "):
+                return [self._claim("code", self.atoms[numbers[0]].text, "")]
+            return claims
+        alone = re.fullmatch(rf"{FILLER}(?P<v>⟦\d+⟧)", self.text)
+        if alone is not None and self.clause.link in ("which", ""):
+            value = self._literal(alone["v"])
+            if value is not None and self.memory.returning:
+                return [self._claim("return", None, value)]
+        return claims or None
+
+
+def _is_word(atom: Atom) -> bool:
+    """Returns whether an atom is a value or only a name, not a condition."""
+    return atom.literal or atom.text.strip("().").isidentifier()

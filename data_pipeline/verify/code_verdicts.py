@@ -1,0 +1,149 @@
+"""Judges what a text says about the code of a line: which line calls `pop`, which tests `x > 2`."""
+
+import ast
+import re
+
+from data_pipeline.pyx.prompts import FIRST_LABEL
+from data_pipeline.tracing.replay import Occurrence, Replay
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
+from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.nouns import code_of
+from data_pipeline.verify.places import Place
+from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.value_verdicts import UNKNOWN, ValueVerdicts, Verdict
+
+
+class CodeVerdicts:
+    """Judges claims about the code that runs at a place."""
+
+    def __init__(self, run: Replay, values: ValueVerdicts):
+        self.run, self.values = run, values
+        self._lines: dict[str, frozenset[int]] = {}
+
+    def contains(self, worded: WordedClaim, place: Place) -> Verdict:
+        """Judges "`pop` is called here": of the placed line, or of the lines of a turn."""
+        code, here = worded.subject or "", place.occurrence
+        own = None if here is None else self.run.statement_of(here.event)
+        if isinstance(own, ast.FunctionDef) and re.match(rf"{own.name}\b", code):
+            return CONFIRMED, f"`{own.name}` is called"
+        lines = self._lines_with(code)
+        if not lines:
+            return UNKNOWN
+        truth = "it is on " + ", ".join(
+            f"[L{line + FIRST_LABEL - 1}]" for line in sorted(lines)[:4]
+        )
+        if place.window is not None and not place.sure:
+            ran = [
+                o
+                for line in lines
+                for o in self.run.by_line.get(line, ())
+                if place.window[0] <= o.at <= place.window[1]
+            ]
+            return (CONFIRMED, truth) if ran else (NOT_CHECKABLE, truth)
+        if here is not None and place.sure:
+            if self._covers(here.event.line, lines):
+                return CONFIRMED, truth
+            return CONTRADICTED, truth
+        ran_anywhere = any(self.run.by_line.get(line) for line in lines)
+        return (CONFIRMED, truth) if ran_anywhere else (NOT_CHECKABLE, truth)
+
+    def _covers(self, line: int, lines: frozenset[int]) -> bool:
+        """Returns whether a line, or the body below its header, has the code."""
+        if line in lines:
+            return True
+        statement = self.run.statements.get(line)
+        if statement is None or isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            return statement is None
+        return any(line <= other <= (statement.end_lineno or line) for other in lines)
+
+    def _lines_with(self, code: str) -> frozenset[int]:
+        """Returns the lines whose own code has a piece of code or a name of a method in it."""
+        if code not in self._lines:
+            self._lines[code] = self._find(code)
+        return self._lines[code]
+
+    def _find(self, code: str) -> frozenset[int]:
+        wanted = _parse(code) or _parse(code_of(code))
+        name = code.strip("().") if code.strip("().").isidentifier() else _method(wanted)
+        found = set()
+        for line, statement in self.run.statements.items():
+            if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+                continue
+            for node in _own_nodes(statement):
+                if (wanted is not None and ast.dump(node) == ast.dump(wanted)) or (
+                    name is not None and _calls_name(node, name)
+                ):
+                    found.add(line)
+        return frozenset(found)
+
+    def tested(self, place: Place) -> Verdict:
+        """Judges "the condition is checked" of one turn or line."""
+        here = place.occurrence
+        if place.window is not None and not place.sure:
+            first, last = place.window
+            ran = [
+                o for o in self.run.occurrences if first <= o.at <= last and _is_test(self.run, o)
+            ]
+            return (CONFIRMED, "a condition is tested") if ran else UNKNOWN
+        if here is not None and _is_test(self.run, here):
+            return CONFIRMED, "a condition is tested"
+        return UNKNOWN
+
+    def never_runs(self, code: str, claimed: bool) -> Verdict:
+        """Judges "the line `x = 1` is skipped": never run, or run."""
+        lines = self._lines_with(code)
+        if not lines:
+            return UNKNOWN
+        ran = any(self.run.by_line.get(line) for line in lines)
+        if ran:
+            return (CONFIRMED if claimed else NOT_CHECKABLE), "it runs"
+        return (CONTRADICTED if claimed else CONFIRMED), "it does not run"
+
+    def missing(self, worded: WordedClaim, frame: int, points: list[int]) -> Verdict:
+        """Judges "`xs[3]` does not exist": contradicted where it has a value."""
+        for at in points:
+            try:
+                value = evaluate(worded.subject or "", self.run.state(frame, at))
+            except Unknown:
+                continue
+            return CONTRADICTED, f"{worded.subject} = {value!r}"
+        return UNKNOWN
+
+
+def _is_test(run: Replay, here: Occurrence) -> bool:
+    return isinstance(run.statement_of(here.event), ast.If | ast.While)
+
+
+def _own_nodes(statement: ast.stmt):
+    """Yields the nodes of a statement without those of its body."""
+    yield statement
+    for field, value in ast.iter_fields(statement):
+        if field in ("body", "orelse", "handlers", "finalbody", "cases"):
+            continue
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, ast.AST):
+                yield from ast.walk(item)
+
+
+def _parse(code: str) -> ast.AST | None:
+    try:
+        tree = ast.parse(code.strip()).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if len(tree) != 1:
+        return None
+    return tree[0].value if isinstance(tree[0], ast.Expr) else tree[0]
+
+
+def _method(node: ast.AST | None) -> str | None:
+    """Returns the method of code that is only a call, with other arguments: "insert(5, 8)"."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id
+    return None
+
+
+def _calls_name(node: ast.AST, name: str) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id=called)) | ast.Call(func=ast.Attribute(attr=called)):
+            return called == name
+    return False

@@ -1,0 +1,75 @@
+"""Reads a masked sentence as claims, clause by clause, and says what it did not understand.
+
+A half-read sentence must never be taken for a confirmed one: `read_sentence` returns its unread
+clauses, and the values in it that no claim took up.
+"""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+from data_pipeline.verify.clause_cutting import Clause, split_clauses
+from data_pipeline.verify.clause_parts import Memory
+from data_pipeline.verify.clause_patterns import AFTER
+from data_pipeline.verify.clause_rules import ClauseReader
+from data_pipeline.verify.flow_wording import flow_claims
+from data_pipeline.verify.masking import Atom
+from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
+from data_pipeline.verify.stated import SentenceReading, WordedClaim
+
+
+def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> SentenceReading:
+    """Returns the claims of one masked sentence, and what of it was not read."""
+    reading = SentenceReading()
+    flows = flow_claims(sentence, atoms)
+    reading.claims += [claim for claim, _ in flows]
+    previous: Clause | None = None
+    sentence = re.sub(r"\((?:and|the) only\)\s*", "", sentence)
+    before = bool(re.match(r"\W*before\b", sentence, re.I))
+    after = bool(AFTER.search(sentence))
+    for clause in split_clauses(sentence):
+        if previous is not None and not memory.fresh:
+            if clause.link == "which":
+                memory.noun = _antecedent(previous, clause, atoms, memory)
+            elif clause.aside and (last := re.search(r"⟦(\d+)⟧$", previous.text)):
+                memory.noun = Noun((code_of(atoms[int(last[1])].text),))
+        previous, memory.fresh = clause, False
+        reader = ClauseReader(clause, atoms, memory)
+        claims = reader.read()
+        flow = any(start < clause.end and end > clause.start for _, (start, end) in flows)
+        if claims is not None:
+            reading.claims += [_timed(claim, before, after) for claim in claims]
+        taken = {claim.value for claim in reading.claims} | {c.subject for c in reading.claims}
+        if not (claims is not None or flow or reader.is_harmless()):
+            reading.unread.append(reader.spell(clause.text))
+        elif reader.rest:
+            reading.unread.append(reader.spell(reader.rest))
+        memory.names += reader.variables()
+        reading.mentions += [text for text in reader.left(claims) if text not in taken]
+    reading.claims = list(dict.fromkeys(reading.claims))
+    return reading
+
+
+def _timed(claim: WordedClaim, before: bool, after: bool) -> WordedClaim:
+    """Returns a claim of "before the step, `x` is 2", "after the swap, `x` is 3"."""
+    if claim.kind == "value" and before and claim.when != "start":
+        loop = "iteration" in claim.text
+        return dataclasses.replace(claim, when="around" if loop else "before")
+    if claim.kind == "value" and after and claim.when == "any":
+        return dataclasses.replace(claim, when="after")
+    return claim
+
+
+def _antecedent(
+    previous: Clause, clause: Clause, atoms: Sequence[Atom], memory: Memory
+) -> Noun | None:
+    """Returns what "which" means: the noun phrase that ends the clause before it."""
+    last = re.search(r"(⟦\d+⟧)$", previous.text)
+    if re.search(r"\b(?:by|using|via|with)\b[^⟦]*⟦\d+⟧$", previous.text) and not clause.aside:
+        return Noun((), "value")
+    if last is not None and clause.aside and not previous.aside:
+        return read_noun(last[1], atoms)
+    noun = read_last_noun(previous.text, atoms)
+    if noun is not None and (noun.expressions or not memory.returning):
+        return noun
+    return noun or memory.noun

@@ -1,0 +1,175 @@
+"""Judges what a text says about the turns of loops."""
+
+import ast
+import re
+
+from data_pipeline.tracing.replay import Occurrence, Replay
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
+from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.value_verdicts import (
+    UNKNOWN,
+    ValueVerdicts,
+    Verdict,
+    dump_expression,
+    dump_node,
+)
+from data_pipeline.verify.values import compare
+
+
+class LoopVerdicts:
+    """Judges claims about turns and their number."""
+
+    def __init__(self, run: Replay, values: ValueVerdicts):
+        self.run, self.values = run, values
+
+    def turn(self, worded: WordedClaim, here: Occurrence) -> Verdict:
+        turns = here.turns
+        if not turns:
+            return UNKNOWN
+        wanted = int(worded.value)
+        for header, turn in turns.items():
+            last = here.totals[header][0]
+            if turn == (last if wanted == -1 else wanted) and turn > 0:
+                return CONFIRMED, f"iteration {turn}"
+        innermost = max(turns)
+        if turns[innermost] == 0:
+            total = here.totals[innermost][0]
+            fits = wanted == total or (wanted == total + 1 and worded.when == "exit")
+            return (CONFIRMED if fits else CONTRADICTED), f"{total} turns"
+        return CONTRADICTED, f"iteration {turns[innermost]}"
+
+    def goes_on(self, here: Occurrence) -> Verdict:
+        """Checks whether the loop around a line (or headed by it) makes another turn."""
+        header = max(here.turns, default=None)
+        if header is None:
+            return UNKNOWN
+        if here.event.line == header:
+            goes_on = here.event.branch is True
+            return (CONFIRMED if goes_on else CONTRADICTED), f"the condition is {goes_on}"
+        turn, total = here.turns[header], here.totals[header][0]
+        if turn < total:
+            return CONFIRMED, f"iteration {turn + 1}"
+        left = not any(
+            o.at > here.at and o.totals.get(header) is here.totals[header]
+            for o in self.run.by_line.get(header, ())
+        )
+        if left and not self.run.trace.truncated:  # by break, return or an exception
+            return CONTRADICTED, f"the loop is left in iteration {turn}"
+        return UNKNOWN
+
+    def ended(
+        self, worded: WordedClaim, here: Occurrence | None, window: tuple[int, int] | None
+    ) -> Verdict:
+        """Confirms that a loop ends at a place; contradicts that one completes which is left."""
+        if here is not None and here.event.branch is False and here.event.line in self.run.loops:
+            return CONFIRMED, "the loop ends"
+        headers = {
+            o.event.line: o
+            for o in self.run.occurrences
+            if window is not None and window[0] <= o.at <= window[1] and o.event.line in o.turns
+        }
+        if any(o.turns[line] == 0 for line, o in headers.items()):
+            return CONFIRMED, "the loop ends"
+        ends = [o for o in self.run.occurrences if o.turns.get(o.event.line) == 0]
+        if ends and window is None and (here is None or here.turns == {}):
+            return CONFIRMED, "the loop ends"
+        ran = any(map(self.run.by_line.get, self.run.loops)) and not self.run.trace.truncated
+        if not ends and window is None and ran and "complete" in worded.text:
+            return CONTRADICTED, "the loop is left before it ends"
+        return UNKNOWN
+
+    def iterates(self, worded: WordedClaim) -> Verdict:
+        """Judges "iterates over V": the iterable of some loop, as code or as its value."""
+        code = dump_expression(worded.subject or "")
+        known: list[str] = []
+        for line, statement in self.run.statements.items():
+            if not isinstance(statement, ast.For):
+                continue
+            nodes = [dump_node(node) for node in ast.walk(statement.iter)]
+            if code in nodes:
+                return CONFIRMED, ast.unparse(statement.iter)
+            for here in self.run.by_line.get(line, ())[:1]:
+                frame, at = here.event.frame, here.at - 1
+                text = self.values.text_at(ast.unparse(statement.iter), frame, at)
+                if text is not None:
+                    known.append(text)
+        value = worded.subject or ""
+        if any(compare(value, text) == CONFIRMED for text in known):
+            return CONFIRMED, value
+        return UNKNOWN
+
+    def range(self, worded: WordedClaim, here: Occurrence | None) -> Verdict:
+        """Judges "`i` goes from 0 to 6": the first and last value of a range."""
+        line = here.event.line if here is not None else None
+        if line not in self.run.loops:
+            line = max(here.turns, default=None) if here is not None and here.turns else None
+        if line is None and len(self.run.loops) == 1:
+            line = next(iter(self.run.loops))
+        statement = self.run.statements.get(line or -1)
+        runs = self.run.by_line.get(line or -1)
+        if not isinstance(statement, ast.For) or not runs:
+            return UNKNOWN
+        first = here if here is not None and here.event.line == line else runs[0]
+        frame, at = first.event.frame, first.at - 1
+        made = self.values.text_at(f"list({ast.unparse(statement.iter)})", frame, at)
+        ends = [self.values.text_at(x, frame, at) for x in (worded.subject or "", worded.value)]
+        if made is None or None in ends or not re.match(r"range\(", ast.unparse(statement.iter)):
+            return UNKNOWN
+        values = re.findall(r"-?\d+", made)
+        if not values:
+            return UNKNOWN
+        truth = f"from {values[0]} to {values[-1]}"
+        if ends == [values[0], values[-1]]:
+            return CONFIRMED, truth
+        beyond = str(int(values[-1]) + (1 if int(values[-1]) >= int(values[0]) else -1))
+        if ends == [values[0], beyond]:
+            return NOT_CHECKABLE, truth  # the bound that is left out
+        return CONTRADICTED, truth
+
+    def turns(self, worded: WordedClaim, here: Occurrence | None) -> Verdict:
+        wanted, run = int(worded.value), self.run
+        loops = [loop.iterations for loop in run.trace.loops]
+        if worded.subject is not None and here is None:
+            wanted_iter = dump_expression(worded.subject)
+            lines = {
+                line
+                for line, node in run.statements.items()
+                if isinstance(node, ast.For) and dump_node(node.iter) == wanted_iter
+            }
+            loops = [x.iterations for x in run.trace.loops if x.line in lines] or loops
+        if here is not None:
+            return self._turns_at(wanted, worded.when, here)
+        if not loops or run.trace.truncated:
+            return UNKNOWN
+        truth = f"{', '.join(map(str, sorted(set(loops))[:8]))} iterations"
+        if wanted in loops or wanted == sum(loops):
+            return CONFIRMED, truth
+        return (CONTRADICTED if len(set(loops)) == 1 else NOT_CHECKABLE), truth
+
+    def _turns_at(self, wanted: int, when: str, here: Occurrence) -> Verdict:
+        run, line, frame = self.run, here.event.line, here.event.frame
+        if line in run.loops and here.totals.get(line) and not run.trace.truncated:
+            total, sofar = here.totals[line][0], here.turns.get(line, 0)
+            fits = wanted == total or (when == "so far" and wanted == sofar)
+            truth = f"{total} iterations"
+            if not fits and when == "planned" and self._announced(line, wanted, here):
+                return NOT_CHECKABLE, truth  # "will run 3 times", and is left early
+            return (CONFIRMED if fits else CONTRADICTED), truth
+        on_line = [x.iterations for x in run.trace.loops if x.line == line and x.frame == frame]
+        if on_line:
+            truth = f"{', '.join(map(str, on_line[:5]))} iterations"
+            return (CONFIRMED if wanted in on_line else CONTRADICTED), truth
+        called = len({e.frame for _, e in self.values.inside(here) if e.kind == "call"})
+        if called == wanted:
+            return CONFIRMED, f"{called} calls"
+        return UNKNOWN
+
+    def _announced(self, line: int, wanted: int, here: Occurrence) -> bool:
+        """Returns whether the loop would make so many turns if it were not left early."""
+        statement = self.run.statements.get(line)
+        if not isinstance(statement, ast.For):
+            return False
+        size = self.values.text_at(
+            f"len({ast.unparse(statement.iter)})", here.event.frame, here.at - 1
+        )
+        return size == str(wanted)

@@ -1,0 +1,45 @@
+"""Reads the line labels of a monologue: prompts count a program's lines from 5, files from 1."""
+
+import re
+
+from data_pipeline.pyx.prompts import FIRST_LABEL
+
+PROMPT, FILE = "prompt", "file"
+_LABEL = re.compile(r"\bL(\d{1,6})\b")
+
+
+def choose_numbering(program: str, monologue: str) -> str:
+    """Returns the numbering that a monologue means: PROMPT, unless only FILE can be meant."""
+    cited = set(map(int, _LABEL.findall(monologue)))
+    if not cited:
+        return PROMPT
+    last = len(program.splitlines())
+    in_prompt = all(FIRST_LABEL <= label < FIRST_LABEL + last for label in cited)
+    in_file = all(1 <= label <= last for label in cited)
+    return FILE if in_file and not in_prompt else PROMPT
+
+
+def to_prompt_numbering(monologue: str) -> str:
+    """Returns a monologue that counts as files do with the labels of the prompt."""
+    shift = FIRST_LABEL - 1
+    return _LABEL.sub(lambda match: f"L{int(match[1]) + shift}", monologue)
+
+
+def label_program(program: str, numbering: str) -> str:
+    """Returns the program with the label of each line beside it."""
+    first = FIRST_LABEL if numbering == PROMPT else 1
+    lines = program.rstrip("\n").split("\n")
+    width = len(f"[L{first + len(lines) - 1}]")
+    return "\n".join(f"{f'[L{n}]':<{width}} {line}".rstrip() for n, line in enumerate(lines, first))
+
+
+def unknown_labels(program: str, monologue: str, numbering: str) -> list[str]:
+    """Returns one sentence for each label that is no line of the program, in order."""
+    first = FIRST_LABEL if numbering == PROMPT else 1
+    last = first + len(program.rstrip("\n").split("\n")) - 1
+    labels = dict.fromkeys(map(int, _LABEL.findall(monologue)))
+    return [
+        f"`[L{label}]` is no line of this program (it has L{first} to L{last})"
+        for label in labels
+        if not first <= label <= last
+    ]

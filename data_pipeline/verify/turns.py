@@ -1,0 +1,272 @@
+"""Follows which turn of which loop a text tells: "**Iteration 2** (`i = 2`):" and what is below.
+
+A heading may count from 0 or from 1, may name the loop's variable instead of a number, and holds
+for the lines below it that are indented more. A heading for a turn that the loop does not make has
+no place in the run: what is told below it cannot be true.
+"""
+
+import ast
+import dataclasses
+import re
+from collections.abc import Sequence
+
+from data_pipeline.tracing.replay import Occurrence, Replay
+from data_pipeline.verify.claims import CONFIRMED
+from data_pipeline.verify.clause_parts import equations
+from data_pipeline.verify.flow_wording import turn_of
+from data_pipeline.verify.masking import Atom
+from data_pipeline.verify.values import compare
+
+_FROM_ZERO = re.compile(r"\b(?:iteration|turn|pass)(?: (?:number|no\.))? ?#?⟦(\d+)⟧", re.I)
+_NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\b[^⟦]{0,12}⟦\d+⟧", re.I)
+_ELEMENT = re.compile(
+    r"^(?:(?:for|when|processing|next|the|first|second|third|last) )*(?:\w+ )?(?:character|char|"
+    r"element|item|word|key|number|digit|letter|value|string|name) ⟦(?P<v>\d+)⟧"
+    r"(?: \([^)]*\))?\s*(?::|$)",
+    re.I,
+)
+_BOUND = re.compile(r"^(?:(?:for|when|with|at|now|then|next|if) )*(?:the )?(?P<x>⟦\d+⟧)"
+                    r"(?: (?:=|is|as) (?P<v>⟦\d+⟧))?(?=\s*[:,(]|\s*→|\s*$)", re.I)  # fmt: skip
+MISSING = 10**7  # the turn of a heading for a value that the loop never has
+
+
+@dataclasses.dataclass(frozen=True)
+class TurnHeading:
+    """Holds the turn that a line opens.
+
+    header: the loop's first line
+    turn:   its turn from 1, -1 for the last one, MISSING for one that it does not make
+    """
+
+    header: int
+    turn: int
+
+
+@dataclasses.dataclass
+class _Open:
+    indent: int
+    heading: TurnHeading
+    here: Occurrence | None
+
+
+class TurnTracker:
+    """Follows the turns that a text tells, line by line."""
+
+    def __init__(self, run: Replay, from_zero: bool):
+        self.run, self.from_zero = run, from_zero
+        self.stack: list[_Open] = []
+        self.sibling: dict[int, int] = {}  # indent -> header of the last heading there
+
+    def clear(self) -> None:
+        self.stack.clear()
+        self.sibling.clear()
+
+    def around(self) -> dict[int, int]:
+        """Returns header -> turn of the headings that hold now."""
+        return {item.heading.header: item.heading.turn for item in self.stack}
+
+    def enter_line(self, indent: int, heads: bool) -> None:
+        """Closes the headings that do not hold for a line with this indent."""
+        while self.stack and (
+            self.stack[-1].indent > indent or (self.stack[-1].indent == indent and heads)
+        ):
+            self.stack.pop()
+
+    def leave_loop(self, line: int) -> None:
+        """Closes the headings of loops that a cited line is not in."""
+        self.stack = [
+            item
+            for item in self.stack
+            if line == item.heading.header or line in self._body(item.heading.header)
+        ]
+
+    def open(
+        self, indent: int, text: str, atoms: Sequence[Atom], label: int | None, cites: bool
+    ) -> TurnHeading | None:
+        """Reads a heading in a sentence and makes it hold; None if it has none."""
+        number = turn_of(text, atoms)
+        bound = self._binding(text, atoms, number is not None)
+        if number is None and bound is None:
+            return None
+        header = bound[0] if bound else self._loop_for(indent, text, label, cites)
+        if header is None:
+            return None
+        self.stack = [
+            item
+            for item in self.stack
+            if header in self._body(item.heading.header) and item.indent <= indent
+        ]
+        turn = self._turn(header, number, bound, bool(_NUMERAL.search(text)))
+        if turn is None:
+            return None
+        heading = TurnHeading(header, turn)
+        self.stack.append(_Open(indent, heading, self._occurrence(heading)))
+        self.sibling[indent] = header
+        return heading
+
+    # ---- which loop, which turn
+
+    def _body(self, header: int) -> range:
+        first, last = self.run.loops.get(header, (0, -1))
+        return range(first, last + 1)
+
+    def _binding(
+        self, text: str, atoms: Sequence[Atom], numbered: bool
+    ) -> tuple[int, str, str] | None:
+        """Returns (header, variable, value) of a heading that names the loop's variable."""
+        pairs: list[tuple[str, str]] = []
+        if numbered:
+            for number in map(int, re.findall(r"⟦(\d+)⟧", text)):
+                pairs += [(c.subject or "", c.value) for c in equations(atoms[number])]
+            for x, v in re.findall(r"⟦(\d+)⟧ (?:=|is) ⟦(\d+)⟧", text):
+                pairs.append((atoms[int(x)].text, atoms[int(v)].text))
+        elif match := _BOUND.match(text):
+            atom = atoms[int(match["x"][1:-1])]
+            pairs += [(c.subject or "", c.value) for c in equations(atom)]
+            if match["v"]:
+                pairs.append((atom.text, atoms[int(match["v"][1:-1])].text))
+        elif (match := _ELEMENT.match(text)) and atoms[int(match["v"])].literal:
+            value = atoms[int(match["v"])].text
+            for header in self.run.loops:
+                for name in self.targets(header):
+                    if self._find(header, name, value) is not None:
+                        return header, name, value
+            return None
+        for name, value in pairs:
+            for header in sorted(self.run.loops, reverse=True):
+                if name in self.targets(header):
+                    return header, name, value
+        return None
+
+    def targets(self, header: int) -> list[str]:
+        """Returns the variables that a for loop binds."""
+        statement = self.run.statements.get(header)
+        if not isinstance(statement, ast.For | ast.AsyncFor):
+            return []
+        return [node.id for node in ast.walk(statement.target) if isinstance(node, ast.Name)]
+
+    def _loop_for(self, indent: int, text: str, label: int | None, cites: bool) -> int | None:
+        run = self.run
+        loops = sorted(run.loops)
+        if cites and label is not None and (own := loop_of(run, label)) is not None:
+            return own
+        if indent in self.sibling:
+            return self.sibling[indent]
+        inside = [
+            h for h in loops if not self.stack or h in self._body(self.stack[-1].heading.header)
+        ]
+        if re.search(r"\binner\b", text) and len(loops) > 1:
+            return loops[-1]
+        outer = [h for h in inside if not any(h in self._body(o) for o in inside)]
+        if label is not None and (own := loop_of(run, label)) in outer:
+            return own
+        if len(outer) == 1 or (outer and label is None):
+            return outer[0]
+        return loop_of(run, label) if label is not None else None
+
+    def _turn(
+        self, header: int, number: int | None, bound: tuple[int, str, str] | None, numeral: bool
+    ) -> int | None:
+        by_value = None
+        if bound is not None:
+            here = self._find(*bound)
+            by_value = here.turns[header] if here is not None else None
+        if number is None:
+            return by_value if by_value is not None else MISSING
+        if number == -1:
+            return -1
+        counted = number + 1 if numeral and self.from_zero else number
+        if by_value is not None and numeral and by_value in (number, number + 1):
+            return by_value
+        return counted
+
+    def _find(self, header: int, name: str, value: str) -> Occurrence | None:
+        """Returns the next turn of a loop in which its variable has a value."""
+        last = next((x.here for x in self.stack if x.heading.header == header), None)
+        outer = {h: t for h, t in self.around().items() if h != header}
+        known = self._last_at.get(header, -1)
+        found = None
+        for here in self.run.by_line.get(header, ()):
+            if not here.turns.get(header) or not _fits(here, outer):
+                continue
+            text = here.event.changed.get(name)
+            if text is None:
+                text = self.run.value(here.event.frame, name, here.at)
+            if text is not None and compare(value, text) == CONFIRMED:
+                if here.at > known or (last is not None and here is last):
+                    return here
+                found = found or here
+        return found
+
+    @property
+    def _last_at(self) -> dict[int, int]:
+        return self.__dict__.setdefault("_at", {})
+
+    def _occurrence(self, heading: TurnHeading) -> Occurrence | None:
+        here = find_turn(self.run, self.around() | {heading.header: heading.turn}, heading.header,
+                         self._last_at.get(heading.header, -1))  # fmt: skip
+        if here is not None:
+            self._last_at[heading.header] = here.at
+        return here
+
+
+def counts_from_zero(masked: Sequence[tuple[str, Sequence[Atom]]]) -> bool:
+    """Returns whether a text has an "Iteration 0"."""
+    for text, atoms in masked:
+        for match in _FROM_ZERO.finditer(text):
+            if atoms[int(match[1])].text == "0":
+                return True
+    return False
+
+
+def loops_around(run: Replay, line: int) -> list[int]:
+    """Returns the headers of the loops around a line, innermost first."""
+    return sorted(
+        (h for h, (first, last) in run.loops.items() if first <= line <= last), reverse=True
+    )
+
+
+def loop_of(run: Replay, line: int) -> int | None:
+    """Returns the loop that a line heads, else the one around it, else the only loop."""
+    if line in run.loops:
+        return line
+    around = loops_around(run, line)
+    if around:
+        return around[0]
+    return next(iter(run.loops)) if len(run.loops) == 1 else None
+
+
+def find_turn(run: Replay, around: dict[int, int], header: int, after: int) -> Occurrence | None:
+    """Returns the execution of a header that begins a turn, the first one after an event if any."""
+    found = None
+    for here in run.by_line.get(header, ()):
+        if _fits(here, around):
+            if here.at > after:
+                return here
+            found = here
+    return found
+
+
+def _fits(here: Occurrence, around: dict[int, int]) -> bool:
+    for header, turn in around.items():
+        real = here.turns.get(header)
+        if real is None:
+            return False
+        if real != (here.totals[header][0] if turn == -1 else turn):
+            return False
+    return True
+
+
+def turn_window(run: Replay, here: Occurrence, header: int) -> tuple[int, int]:
+    """Returns the first and last event of the turn that an execution of a header begins."""
+    frame = here.event.frame
+    for following in run.by_line.get(header, ()):
+        if following.at > here.at and following.event.frame == frame:
+            if following.totals.get(header) is here.totals.get(header):
+                return here.at, following.at - 1
+            break
+    last = run.frames[frame][1]
+    for other in run.occurrences:
+        if other.at > here.at and other.event.frame == frame and header not in other.turns:
+            return here.at, other.at - 1
+    return here.at, last
