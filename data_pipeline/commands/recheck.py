@@ -4,7 +4,7 @@
 
 Reads programs, calls and values from prompts and responses. Each run gets its own process and a
 different hash seed than in the build. The steps of forward monologues are verified against new
-traces.
+traces, and traces are compared with a second recorder that shares nothing with the tracer.
 """
 
 import secrets

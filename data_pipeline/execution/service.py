@@ -347,9 +347,9 @@ def trace_from_json(data: Mapping[str, Any], program: str) -> Trace:
             _text(kind), int(line), _text(function), int(frame), int(depth),
             {_text(name): _text(text) for name, text in changed.items()},
             tuple(map(_text, gone)), None if value is None else _text(value), read_raised(error),
-            branch, iteration,
+            branch, iteration, int(part),
         )
-        for kind, line, function, frame, depth, changed, gone, value, error, branch, iteration
+        for kind, line, function, frame, depth, changed, gone, value, error, branch, iteration, part
         in data["events"]
     )  # fmt: skip
     loops = tuple(

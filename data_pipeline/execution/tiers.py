@@ -51,7 +51,7 @@ _MODULES = (
     "data_pipeline.execution.guest.seccomp", "data_pipeline.execution.guest.series",
     "data_pipeline.execution.guest.values", "data_pipeline.execution.guest.worker",
     "data_pipeline.source", "data_pipeline.source.calls", "data_pipeline.tracing",
-    "data_pipeline.tracing.events", "data_pipeline.tracing.markers",
+    "data_pipeline.tracing.events", "data_pipeline.tracing.markers", "data_pipeline.tracing.parts",
     "data_pipeline.tracing.reading", "data_pipeline.tracing.recorder",
     "data_pipeline.tracing.rendering", "data_pipeline.tracing.runs",
 )  # fmt: skip

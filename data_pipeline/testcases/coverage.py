@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from data_pipeline.source.calls import compile_program
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.markers import compile_with_markers
+from data_pipeline.tracing.parts import first_line, parse_parts
 
 Branch = tuple[int, bool]  # header line, whether its body was entered
 
@@ -67,7 +68,9 @@ def universe_of(program: str, entry: str, never_given: frozenset[str] = frozense
     `finally` and `try`, since nothing happens on them.
     """
     counter = _Counter(frozenset(compile_with_markers(program).headers), never_given)
-    for function in _reachable(compile_program(program), entry):
+    tree = compile_program(program)
+    parse_parts(tree, program)  # places the cases
+    for function in _reachable(tree, entry):
         counter.block(function.body, guarded=False)
     return Universe(frozenset(counter.lines), frozenset(counter.branches))
 
@@ -141,7 +144,7 @@ class _Counter:
             self.block(handler.body, guarded)
 
     def case(self, case: ast.match_case, guarded: bool) -> None:
-        line = case.pattern.lineno
+        line = first_line(case)
         self.lines.add(line)
         catches_all = isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None
         if line in self.headers and (case.guard is not None or not catches_all):

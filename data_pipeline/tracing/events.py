@@ -40,6 +40,8 @@ class Event:
                None on other lines and after an exception in the header
     iteration: on a loop's header line that enters the body, and on "step": number of the turn,
                from 1
+    part:      which of the statements, clauses and lambda bodies on that line this is, 0 the first
+               (see `parts`); a statement or header over several lines is one event, on its first
     """
 
     kind: str
@@ -53,6 +55,7 @@ class Event:
     raised: Raised | None = None
     branch: bool | None = None
     iteration: int | None = None
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)

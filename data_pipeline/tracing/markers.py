@@ -1,11 +1,11 @@
 """Adds markers to a program: lines past its end that make branches and loops visible to a tracer.
 
 Line events alone do not show whether a one-line `if` was taken, whether a loop continues or starts
-anew, or how many turns a comprehension made, and CPython's versions emit different events.
-This module therefore compiles the program with a `pass` on a line of its own (a NOP; no name, no
-call, no value) at the start of every such body and before every loop. It moves the targets of
-comprehensions, and bodies on their header's line, to lines of their own. A comprehension over
-several lines counts as its first line.
+anew, how many turns a comprehension made, or which statement of a line runs, and CPython's versions
+emit different events. This module therefore compiles the program with a `pass` on a line of its own
+(a NOP; no name, no call, no value) at the start of every such body and before every loop. It moves
+the targets of comprehensions, and every part of a line (see `parts`) but the first, to lines of
+their own. A comprehension over several lines counts as its first line.
 Lines of the program itself keep their numbers; `MarkedProgram.real` maps the others back.
 
 Standard library only: this file also runs inside the sandbox.
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from data_pipeline.source.calls import compile_program
+from data_pipeline.tracing.parts import Part, continued_lines, first_line, parse_parts
 
 FILENAME = "<program>"
 
@@ -26,7 +27,8 @@ FILENAME = "<program>"
 class Marker:
     """The meaning of a marker's line.
 
-    kind:    "enter" (a loop statement is about to start), "body" (a header enters its body)
+    kind:    "enter" (a loop statement is about to start), "body" (a header enters its body), "end"
+             (a `finally` is over; what follows would seem to be its last line)
     loop:    "for", "while" or None
     header:  line of the header
     """
@@ -42,7 +44,8 @@ class Clause:
 
     header: line of the comprehension, possibly a moved one
     bound:  variables that this clause binds
-    hidden: these and the variables of all clauses of the comprehensions around it
+    hidden: the variables of all clauses of the outermost comprehension around it, which Python 3.12
+            takes out of the frame and puts back as it goes
     inner:  lines of the clauses that start anew at each turn of this one
     """
 
@@ -61,7 +64,11 @@ class MarkedProgram:
     markers:  line -> Marker; such a line is not a step of the program
     clauses:  line -> Clause; reaching it is one turn of a comprehension
     real:     moved line -> line of the program
-    headers:  line of a header that branches -> last line of its test
+    part:     moved line -> number of the part of that line; 0 for other lines
+    starts:   line on which a statement or header continues -> line on which it starts
+    headers:  lines of headers that branch
+    exits:    lines of `with` headers, which run again when the block is left
+    classes:  names of classes
     """
 
     source: str
@@ -70,7 +77,11 @@ class MarkedProgram:
     markers: Mapping[int, Marker]
     clauses: Mapping[int, Clause]
     real: Mapping[int, int]
-    headers: Mapping[int, int]
+    part: Mapping[int, int]
+    starts: Mapping[int, int]
+    headers: frozenset[int]
+    exits: frozenset[int]
+    classes: frozenset[str]
 
 
 @lru_cache(maxsize=512)
@@ -79,73 +90,120 @@ def compile_with_markers(source: str) -> MarkedProgram:
     tree = compile_program(source, FILENAME)
     last = source.count("\n") + 1
     placer = _Placer(last)
+    placer.separate(parse_parts(tree, source))
     placer.visit(tree)
     with_markers = compile(tree, FILENAME, "exec", dont_inherit=True)
     return MarkedProgram(
-        source, with_markers, last, placer.markers, placer.clauses, placer.real, placer.headers
+        source,
+        with_markers,
+        last,
+        placer.markers,
+        placer.clauses,
+        placer.real,
+        placer.part,
+        placer.starts,
+        frozenset(placer.headers),
+        frozenset(placer.exits),
+        frozenset(placer.classes),
     )
 
 
 _Loop = ast.For | ast.AsyncFor | ast.While
+_BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case, ast.Module)
+_LEAVES = (ast.Name, ast.Constant, ast.Load, ast.Store, ast.Del)  # most nodes, not worth a visit
 _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 class _Placer(ast.NodeVisitor):
-    """Places the markers. Walks the tree outside in, so that bodies move before their parts."""
+    """Places the markers, after `separate` has given each part of a line a line of its own."""
 
     def __init__(self, last: int):
         self.next = last
         self.markers: dict[int, Marker] = {}
         self.clauses: dict[int, Clause] = {}
         self.real: dict[int, int] = {}
-        self.headers: dict[int, int] = {}
+        self.part: dict[int, int] = {}
+        self.starts: dict[int, int] = {}
+        self.headers: set[int] = set()
+        self.exits: set[int] = set()
+        self.classes: set[str] = set()
         self.hidden: frozenset[str] = frozenset()
 
     def fresh(self) -> int:
         self.next += 1
         return self.next
 
+    def separate(self, parts: Mapping[int, list[Part]]) -> None:
+        """Moves every part of a line but the first to a line of its own."""
+        for line, nodes in parts.items():
+            if len(nodes) == 1 and getattr(nodes[0], "end_lineno", 0) == line:
+                continue
+            for number in range(len(nodes) - 1, -1, -1):  # inner parts before those around them
+                node = nodes[number]
+                if isinstance(node, ast.Lambda):
+                    _relocate(node.body, self.moved(line, number), only=line)
+                elif first_line(node) == line:
+                    self.move(node, line, number)
+
+    def move(
+        self, node: ast.stmt | ast.excepthandler | ast.match_case, line: int, number: int
+    ) -> None:
+        moved = self.moved(line, number) if number else line
+        for other, start in continued_lines(node):
+            self.starts[other] = moved if start == line else start
+        if number:
+            _relocate(node, moved, only=line)
+
+    def moved(self, line: int, number: int) -> int:
+        """Returns a new line that stands for a part of `line`."""
+        moved = self.fresh()
+        self.real[moved], self.part[moved] = line, number
+        return moved
+
     def visit_If(self, node: ast.If) -> None:
-        self.open(node.body, node.lineno, node.test.end_lineno, None)
-        if len(node.orelse) != 1 or not isinstance(node.orelse[0], ast.If):
-            self.move(node.orelse, node.lineno)
+        self.open(node.body, node.lineno, None)
         self.generic_visit(node)
 
     def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
-        self.open(node.body, node.lineno, node.iter.end_lineno, "for")
+        self.open(node.body, node.lineno, "for")
         self.generic_visit(node)
 
     visit_AsyncFor = visit_For
 
     def visit_While(self, node: ast.While) -> None:
-        self.open(node.body, node.lineno, node.test.end_lineno, "while")
+        self.open(node.body, node.lineno, "while")
         self.generic_visit(node)
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
-        self.open(node.body, node.lineno, node.lineno, None)
+        self.open(node.body, node.lineno, None)
         self.generic_visit(node)
 
     def visit_match_case(self, node: ast.match_case) -> None:
-        self.open(node.body, node.pattern.lineno, (node.guard or node.pattern).end_lineno, None)
+        self.open(node.body, node.lineno, None)  # type: ignore[attr-defined]
         self.generic_visit(node)
 
     def generic_visit(self, node: ast.AST) -> None:
-        super().generic_visit(node)
-        for name in ("body", "orelse", "finalbody"):
-            statements = getattr(node, name, None)
-            if isinstance(statements, list):
-                self.announce_loops(statements)
+        for name in node._fields:
+            child = getattr(node, name, None)
+            for part in child if type(child) is list else (child,):
+                if isinstance(part, ast.AST) and type(part) not in _LEAVES:
+                    self.visit(part)
+        if isinstance(node, _BLOCKS):
+            for name in ("body", "orelse", "finalbody"):
+                if statements := getattr(node, name, None):
+                    self.announce_loops(statements)
 
     def visit_comprehension_node(self, node: _Comprehension) -> None:
         elements = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         generators = node.generators
         bound = [frozenset(_bound_names(generator)) for generator in generators]
-        hidden = self.hidden.union(*bound)
+        hidden = self.hidden or frozenset(_all_bound_names(node))
         lines = [self.fresh() for _ in generators]
         for part in (*elements, *generators):
             _relocate(part, node.lineno)
         for generator, line in zip(generators, lines, strict=True):
             self.real[line] = self.real.get(node.lineno, node.lineno)
+            self.part[line] = self.part.get(node.lineno, 0)
             _relocate(generator.target, line)  # stored to once a turn
         outside, self.hidden = self.hidden, hidden
         self.generic_visit(node)
@@ -157,21 +215,31 @@ class _Placer(ast.NodeVisitor):
     visit_ListComp = visit_SetComp = visit_DictComp = visit_comprehension_node
     visit_GeneratorExp = visit_comprehension_node
 
-    def open(self, body: list[ast.stmt], header: int, end: int | None, loop: str | None) -> None:
+    def open(self, body: list[ast.stmt], header: int, loop: str | None) -> None:
         """Puts a "body" marker at the start of `body`."""
-        self.move(body, header)
-        self.headers[header] = max(end or header, header)
+        self.headers.add(header)
         line = self.fresh()
         self.markers[line] = Marker("body", loop, header)
         body.insert(0, _pass(line))
 
-    def move(self, body: list[ast.stmt], header: int) -> None:
-        """Moves a body that starts on its header's line to a line of its own."""
-        if body and _first_line(body[0]) == header:
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self.classes.add(node.name)
+        self.generic_visit(node)
+
+    def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
+        self.exits.add(node.lineno)
+        self.generic_visit(node)
+
+    visit_AsyncWith = visit_With
+
+    def visit_Try(self, node: ast.Try) -> None:
+        self.generic_visit(node)
+        if node.finalbody:
             line = self.fresh()
-            self.real[line] = self.real.get(header, header)
-            for statement in body:
-                _relocate(statement, line, only=header)
+            self.markers[line] = Marker("end", None, node.lineno)
+            node.finalbody.append(_pass(line))
+
+    visit_TryStar = visit_Try
 
     def announce_loops(self, body: list[ast.stmt]) -> None:
         for index in range(len(body) - 1, -1, -1):
@@ -187,11 +255,6 @@ def _pass(line: int) -> ast.Pass:
     return ast.Pass(lineno=line, col_offset=0, end_lineno=line, end_col_offset=4)
 
 
-def _first_line(statement: ast.stmt) -> int:
-    decorators = getattr(statement, "decorator_list", [])
-    return min([statement.lineno, *(decorator.lineno for decorator in decorators)])
-
-
 def _relocate(node: ast.AST, line: int, only: int | None = None) -> None:
     """Moves `node` and its children (on line `only`, if given) to `line`, except lambda bodies."""
     if hasattr(node, "lineno") and (only is None or node.lineno == only):
@@ -204,6 +267,12 @@ def _relocate(node: ast.AST, line: int, only: int | None = None) -> None:
         for part in child if isinstance(child, list) else [child]:
             if isinstance(part, ast.AST):
                 _relocate(part, line, only)
+
+
+def _all_bound_names(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.comprehension):
+            yield from _bound_names(part)
 
 
 def _bound_names(generator: ast.comprehension) -> Iterator[str]:

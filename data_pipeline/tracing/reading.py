@@ -23,7 +23,7 @@ from data_pipeline.tracing.recorder import (
 from data_pipeline.tracing.rendering import clip, render, render_instance
 
 _FOLDED = ("<listcomp>", "<setcomp>", "<dictcomp>")  # frames of their own on 3.11 only
-_GENERATOR = "<genexpr>"
+_GENERATOR, _LAMBDA = "<genexpr>", "<lambda>"
 _KINDS = {RETURN: "return", YIELD: "yield", RESUME: "resume", EXCEPTION: "exception",
           UNWIND: "unwind"}  # fmt: skip
 _SCALARS = frozenset({int, str, bool, bytes, type(None), Text})
@@ -40,6 +40,7 @@ class _Step:
     function: str
     frame: int
     depth: int
+    part: int
     changed: dict[str, str] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
     value: str | None = None
@@ -51,6 +52,7 @@ class _Step:
         return Event(
             self.kind, self.line, self.function, self.frame, self.depth, self.changed,
             tuple(self.gone), self.value, self.raised, self.branch, self.iteration,
+            self.part,
         )  # fmt: skip
 
 
@@ -82,8 +84,8 @@ class _Frame:
                which its steps belong; else None
     values, texts: the latest locals
     waiting:   the step whose effect comes with the next snapshot
-    on_line:   the last "line" step
-    reached:   its line, or 0 after any other event in the frame
+    on_line:   the last "line", "resume" or "exception" step
+    reached:   the line on which its statement starts, or 0 after a marker or an exception
     header:    the "line" step of a header whose branch is still open
     header_at: its line
     clause:    line of the running clause of a comprehension, or 0
@@ -108,6 +110,9 @@ class _Frame:
     loops: dict[int, _Turns] = field(default_factory=dict)
     comprehensions: dict[int, _Turns] = field(default_factory=dict)
     raised_at: int | None = None
+    is_lambda: bool = False
+    is_class: bool = False
+    is_generator_expression: bool = False
 
     @property
     def step_frame(self) -> "_Frame":
@@ -126,6 +131,8 @@ class Reader:
         self.recording = recording
         self.limit = limit
         self.clipped = 0
+        self.starts, self.headers = program.starts, program.headers
+        self.places = {line: (real, program.part[line]) for line, real in program.real.items()}
         self.steps: list[_Step] = []
         self.turns: list[_Turns] = []
         self.frames: dict[int, _Frame] = {}
@@ -162,30 +169,30 @@ class Reader:
             self.settle(frame, snapshot, self.program.clauses[frame.clause].hidden)
             frame.waiting = frame.step_frame.on_line
             return
-        if frame.owner is not None or frame.function.endswith(_GENERATOR):
+        if frame.owner is not None or frame.is_generator_expression:
             return
         self.settle(frame, snapshot)
         frame.clause = 0
         frame.comprehensions.clear()
-        if line == frame.reached:
-            # Python 3.12 visits `return f() or g()` again before it returns. A line that really
-            # runs again, in a loop, has a marker in between.
+        start = self.starts.get(line, line)
+        if start == frame.reached or (frame.is_lambda and frame.on_line):
+            # Another line of the same statement, or, from Python 3.12 on, the same line again:
+            # `return f() or g()`. A statement that really runs again, in a loop, has a marker in
+            # between.
             frame.waiting = frame.on_line
             return
-        frame.reached = line
-        step = self.add(frame, "line", line)
+        frame.reached = start
+        step = self.add(frame, "line", start)
         frame.waiting = frame.on_line = step
-        end = self.program.headers.get(line)
-        if frame.header is not None:
-            until = self.program.headers[frame.header_at]
-            if until > frame.header_at and frame.header_at <= line <= until:
-                return  # another line of the same test
         frame.header = None
-        if end is not None:
+        if start in self.headers:
             step.branch = False
-            frame.header, frame.header_at = step, line
+            frame.header, frame.header_at = step, start
 
     def read_marker(self, frame: _Frame, marker: Marker) -> None:
+        if marker.kind == "end":
+            frame.reached = 0
+            return
         frame.clause = frame.reached = 0
         frame.comprehensions.clear()
         header, frame.header = frame.header, None
@@ -229,13 +236,16 @@ class Reader:
             return
         frame = self.frames[key]
         frame.reached = 0
+        if frame.is_class and kind == RETURN:
+            frame.clause = 0  # the comprehension that ended the body is over
         clause = self.program.clauses.get(frame.clause)
         hidden = clause.hidden if clause is not None else _NOTHING
         if kind == RESUME:
             frame.depth = self.stack[-1].depth + 1 if self.stack else 0
             self.stack.append(frame)
             step = self.add(frame, "resume", line)
-            frame.waiting = step
+            frame.waiting = frame.on_line = step
+            frame.reached = self.starts.get(line, line)
             self.settle(frame, snapshot, hidden)
             return
         self.settle(frame, snapshot, hidden)
@@ -244,6 +254,8 @@ class Reader:
             if kind == EXCEPTION:
                 frame.owner.raised_at = self.real(line)
         else:
+            if line in self.program.markers and frame.on_line:  # after the end of a `finally`
+                line = frame.on_line.line
             step = self.add(frame, _KINDS[kind], line)
             if kind == EXCEPTION:
                 at, frame.raised_at = frame.raised_at or step.line, None
@@ -253,8 +265,13 @@ class Reader:
                     frame.header.branch = None
                     frame.header = None
                 frame.waiting = step
+                start = self.starts.get(line, line)
+                if start not in self.program.exits:  # else nothing of the statement runs any more
+                    frame.reached, frame.on_line = start, step
             elif kind != UNWIND:
                 step.value = self.text(_value(extra))
+                if frame.is_lambda and frame.on_line:  # versions differ
+                    step.line, step.part = frame.on_line.line, frame.on_line.part
         if kind != EXCEPTION and frame in self.stack:
             while self.stack.pop() is not frame:
                 pass
@@ -268,6 +285,9 @@ class Reader:
         else:
             frame = _Frame(self.numbered, name, parent.depth + 1 if parent else 0)
             self.numbered += 1
+            frame.is_lambda = last_name == _LAMBDA
+            frame.is_class = last_name in self.program.classes
+            frame.is_generator_expression = last_name == _GENERATOR
             frame.waiting = self.add(frame, "call", line)
             self.settle(frame, snapshot)
             frame.waiting = None
@@ -280,7 +300,8 @@ class Reader:
         return self.program.real.get(line, line)
 
     def add(self, frame: _Frame, kind: str, line: int) -> _Step:
-        step = _Step(kind, self.real(line), frame.function, frame.number, frame.depth)
+        real, part = self.places.get(line, (line, 0))
+        step = _Step(kind, real, frame.function, frame.number, frame.depth, part)
         self.steps.append(step)
         return step
 
@@ -296,7 +317,10 @@ class Reader:
         if type(snapshot) is dict or snapshot != frame.snapshot:
             frame.snapshot = snapshot
             frame.latest = _values(snapshot)
-            self.add_changes(frame, step, hidden)
+            # What a turn of a comprehension changes around it is an effect of its statement.
+            turns = step is not None and step.kind == "step"
+            if not (frame.is_class and hidden):  # Python 3.13 shows no others meanwhile
+                self.add_changes(frame, frame.step_frame.on_line if turns else step, hidden)
         if step is not None and step.kind == "step" and frame.clause:
             for name in sorted(self.program.clauses[frame.clause].bound):
                 if name in frame.latest:

@@ -168,7 +168,7 @@ def record(
         def trace_line(frame: types.FrameType, event: str, arg: Any) -> Any:
             nonlocal room, unwinding, whole, exact, size
             line = frame.f_lineno
-            if line > last and line in markers:
+            if line > last and line in markers and event == "line":
                 append((key, line, None))
                 return trace_line
             snapshot: Any

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Iterator, Mapping
 
 from data_pipeline.tracing import Event, Trace
+from data_pipeline.tracing.parts import Part, first_line, parse_parts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def moments(trace: Trace) -> Iterator[Moment]:
         after = before if event.kind == "step" else _apply_changes(event, before)
         variables[event.frame] = after
         turn = 1
-        if event.kind == "line":
+        if event.kind == "line" and not event.part:  # a header starts its line
             turn = turns.get((event.frame, event.line), 0) + 1
             turns[event.frame, event.line] = turn if event.branch else 0
         yield Moment(index, event, before, after, turn)
@@ -76,7 +77,11 @@ class Occurrence:
 
 
 class Replay:
-    """Indexes the states of a trace: `value(frame, name, at)` is the text after event `at`."""
+    """Indexes the states of a trace: `value(frame, name, at)` is the text after event `at`.
+
+    statements: line -> the first statement that starts on it; `statement_of` tells several apart
+    by_line:    line -> executions of all its parts, in order
+    """
 
     def __init__(self, trace: Trace):
         self.trace = trace
@@ -99,11 +104,12 @@ class Replay:
                 last = max(node.lineno, body[0].lineno - 1)
             for line in range(node.lineno, last + 1):
                 self.starts[line] = node.lineno
+        self.parts = parse_parts(self.tree, trace.program)
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.ExceptHandler):
-                self.starts[node.lineno] = node.lineno
-            elif isinstance(node, ast.match_case):
-                self.starts[node.pattern.lineno] = node.pattern.lineno
+            if isinstance(node, ast.ExceptHandler | ast.match_case):
+                first = first_line(node)
+                for line in range(first, max(first + 1, node.body[0].lineno)):
+                    self.starts[line] = first
         self.moments = tuple(moments(trace))
         self.names = {name for e in self.events if e.kind != "step" for name in e.changed}
         self._events_of: dict[int, list[int]] = {}  # frame -> its events
@@ -136,7 +142,7 @@ class Replay:
                 all_turns = totals.setdefault(event.frame, {})
                 for header in [h for h in own if not self._inside(event.line, h)]:
                     del own[header], all_turns[header]
-                if event.line in self.loops:
+                if event.line in self.loops and not event.part:
                     turn = (event.iteration or 0) if event.branch else 0
                     if event.line not in own or turn == 1:
                         all_turns[event.line] = [0]
@@ -161,6 +167,16 @@ class Replay:
     def _inside(self, line: int, header: int) -> bool:
         first, last = self.loops[header]
         return line == header or first <= line <= last
+
+    def part_of(self, event: Event) -> Part | None:
+        """Returns the statement, `except` or `case` clause or lambda whose step the event is."""
+        parts = self.parts.get(event.line, ())
+        return parts[event.part] if event.part < len(parts) else None
+
+    def statement_of(self, event: Event) -> ast.stmt | None:
+        """Returns the statement whose step the event is; None for clauses and lambda bodies."""
+        part = self.part_of(event)
+        return part if isinstance(part, ast.stmt) else None
 
     def value(self, frame: int, name: str, at: int) -> str | None:
         """Returns the text of a local after event `at`, or None if it has no value."""

@@ -111,7 +111,7 @@ class ClaimJudge:
 
     def _branch(self, worded: WordedClaim, here: Occurrence, sure: bool) -> Verdict:
         claimed = worded.value == "True"
-        statement = self.run.statements.get(here.event.line)
+        statement = self.run.statement_of(here.event)
         taken = here.event.branch
         own = worded.subject is None
         if worded.subject is not None:
@@ -264,7 +264,7 @@ class ClaimJudge:
                 else (NOT_CHECKABLE, judged[1])
             )  # fmt: skip
         if here is not None:
-            statement = run.statements.get(here.event.line)
+            statement = run.statement_of(here.event)
             end = run.line_end(here)
             if isinstance(statement, ast.Return) and end is not None and end.value is not None:
                 judged = best_verdict(worded.value, [(end.value, end.value)])

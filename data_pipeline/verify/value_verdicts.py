@@ -72,7 +72,7 @@ class ValueVerdicts:
 
     def _binds(self, here: Occurrence, name: str) -> bool:
         """Returns whether a loop's header binds a name, so that each turn has its own value."""
-        statement = self.run.statements.get(here.event.line)
+        statement = self.run.statement_of(here.event)
         target = statement.target if isinstance(statement, ast.For) else None
         return target is not None and any(
             isinstance(node, ast.Name) and node.id == name for node in ast.walk(target)
@@ -132,7 +132,7 @@ class ValueVerdicts:
 
     def _whole(self, expression: str, here: Occurrence) -> str | None:
         """Returns the run's own result of a line's whole expression."""
-        statement = self.run.statements.get(here.event.line)
+        statement = self.run.statement_of(here.event)
         own = getattr(statement, "test", None) or getattr(statement, "value", None)
         if own is None or dump_expression(expression) != dump_node(own):
             return None
@@ -189,7 +189,7 @@ class ValueVerdicts:
         end = self.run.line_end(here)
         if end is not None and end.value is not None:
             texts.append(end.value)
-        statement = self.run.statements.get(here.event.line)
+        statement = self.run.statement_of(here.event)
         if here.event.branch is not None:
             texts.append(str(here.event.branch))
         judged = best_verdict(worded.value, [(text, text) for text in texts]) if texts else UNKNOWN

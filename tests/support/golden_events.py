@@ -26,6 +26,8 @@ def describe_events(trace: Trace) -> list[tuple]:
             row.append(event.branch)
         if event.iteration is not None:
             row.append(f"#{event.iteration}")
+        if event.part:
+            row.append(f"part {event.part}")
         rows.append(tuple(row))
     return rows
 

@@ -1,7 +1,7 @@
 """Compares traces with goldens written by hand from the language's rules, for Python 3.11 to 3.13.
 
 Their form is that of `tests.support.golden_events.describe_events`: (kind, line, changes,
-"del ...", "-> value", exception, branch, "#turn"). Line 1 is the first line of the program.
+"del ...", "-> value", exception, branch, "#turn", "part n"). Line 1 is the program's first line.
 """
 
 import pytest
@@ -278,18 +278,18 @@ GOLDEN.add(
     """,
     ("call", 1, {"n": "2"}),
     ("line", 2, True, "#1"),
-    ("line", 2, {"n": "1"}),
+    ("line", 2, {"n": "1"}, "part 1"),
     ("line", 2, True, "#2"),
-    ("line", 2, {"n": "0"}),
+    ("line", 2, {"n": "0"}, "part 1"),
     ("line", 2, False),
     ("line", 3, {"c": "'a'"}, True, "#1"),
-    ("line", 3, {"n": "1"}),
+    ("line", 3, {"n": "1"}, "part 1"),
     ("line", 3, {"c": "'b'"}, True, "#2"),
-    ("line", 3, {"n": "2"}),
+    ("line", 3, {"n": "2"}, "part 1"),
     ("line", 3, False),
     ("line", 4, False),
     ("line", 5, True),
-    ("line", 5, {"n": "'some'"}),
+    ("line", 5, {"n": "'some'"}, "part 1"),
     ("line", 7),
     ("return", 7, "-> 'some'"),
 )

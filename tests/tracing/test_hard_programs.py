@@ -216,6 +216,23 @@ def test_a_return_that_calls_twice_is_one_line():
     assert lines == [4, 2, 2]
 
 
+def test_a_class_body_keeps_its_names_through_a_comprehension():
+    source = """
+        def f(xs):
+            class A:
+                a = 1
+                b = [i for i in xs]
+            return A.a
+        """
+    trace = trace_source(source, "f([2])")
+    if trace.truncated:
+        pytest.skip("this Python cannot trace it")
+    body = [e for e in trace.events if e.function.endswith(".A") and e.kind == "line"]
+    assert [(e.line, dict(e.changed), e.gone) for e in body] == [
+        (2, {}, ()), (3, {"a": "1"}, ()), (4, {"b": "[2]"}, ()),
+    ]  # fmt: skip
+
+
 def test_types_written_in_c_without_attributes_are_opaque():
     trace = trace_source(
         """

@@ -183,7 +183,7 @@ def trace_to_json(trace: Trace) -> dict[str, Any]:
             [
                 e.kind, e.line, e.function, e.frame, e.depth, dict(e.changed), e.gone, e.value,
                 [e.raised.type, e.raised.message, e.raised.line] if e.raised else None,
-                e.branch, e.iteration,
+                e.branch, e.iteration, e.part,
             ]
             for e in trace.events
         ],
