@@ -82,14 +82,12 @@ class Record:
         """Returns the statement that runs at a "line" event; None if the line does not tell."""
         event = self.events[at]
         found = self.at_line.get(event.line, [])
-        headers = [node for node in found if isinstance(node, ast.If | ast.For | ast.While)]
-        if len(found) > 1 and headers:
-            found = headers[:1] if event.branch is not None else [
-                node for node in found if node not in headers
-            ]  # fmt: skip
-        if len(found) == 1:
-            return found[0]
-        return None if found else self._around(event.line)
+        if len(found) > 1 and any(isinstance(n, ast.Lambda) and n.lineno == event.line
+                                  for n in ast.walk(self.tree)):  # fmt: skip
+            return None  # a lambda's body counts among the parts of the line
+        if found:
+            return found[event.part] if event.part < len(found) else None
+        return self._around(event.line)
 
     def _around(self, line: int) -> ast.stmt | None:
         """Returns the statement that a continuation line belongs to."""
@@ -175,7 +173,7 @@ class Record:
             event = self.events[index]
             if event.kind != "line":
                 continue
-            is_header = event.line == line and (event.branch is not None or first > line)
+            is_header = event.line == line and not event.part
             if is_header and (event.iteration in (1, None) and not _continues(runs, event)):
                 runs.append([[index]])
             elif is_header and runs:

@@ -9,7 +9,6 @@ from data_pipeline.source.literals import is_literal
 from data_pipeline.tracing.events import Event
 from data_pipeline.tracing.replay import Occurrence, Replay
 
-_BLOCKS = ast.If | ast.For | ast.AsyncFor | ast.While
 _MOST_CALL = 60
 
 
@@ -43,17 +42,10 @@ class Program:
     # ---- statements
 
     def statement(self, event: Event) -> ast.stmt | None:
-        """Returns the one statement that an event is a run of; None for several or for none."""
+        """Returns the statement that an event is a run of; None for a clause or a lambda body."""
         if event.line in self.handlers or event.line in self.cases:
             return None
-        line = event.line if event.line in self.at_line else self.run.starts.get(event.line, 0)
-        found = self.at_line.get(line, [])
-        blocks = [node for node in found if isinstance(node, _BLOCKS)]
-        if blocks and len(found) > 1:
-            found = blocks[:1] if event.branch is not None else [
-                node for node in found if node not in blocks
-            ]  # fmt: skip
-        return found[0] if len(found) == 1 else None
+        return self.run.statement_of(event)
 
     def first_line(self, event: Event) -> int:
         statement = self.statement(event)

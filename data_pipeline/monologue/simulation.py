@@ -179,11 +179,7 @@ class Simulation:
                 index += 1
 
     def _is_loop(self, here: Occurrence) -> bool:
-        event = here.event
-        if event.line not in self.run.loops:
-            return False
-        first, _ = self.run.loops[event.line]
-        return event.branch is not None or first > event.line
+        return here.event.line in self.run.loops and not here.event.part
 
     def _loop_end(self, occurrences: Sequence[Occurrence], start: int) -> int:
         """Returns the index past the last occurrence of the loop that begins at `start`."""

@@ -280,3 +280,16 @@ def test_turns_with_a_test_over_two_lines_are_summarized():
     )
     claims = narrate_forward(trace_call(program, "f('xbcefghx')")).claims
     assert [c.value for c in claims if c.kind == "alike"]
+
+
+def test_statements_on_one_line_are_told_one_by_one():
+    program = (
+        "def f(n):\n    if n > 3: n = 3\n    while n > 1: n -= 1\n"
+        "    a = n + 1; b = a * 2; a = b\n    for x in range(3): a += x\n    return a\n"
+    )
+    steps = told_steps(program, "f(6)")
+    several = [s for s in steps if s.startswith("[L8]")]
+    assert [s for s in several if "`a` " in s and "2" in s] and len(several) == 3
+    assert any("after 2 iterations" in s for s in steps if s.startswith("[L7]"))
+    assert any("after 3 iterations" in s for s in steps if s.startswith("[L9]"))
+    assert not any("exception" in s for s in steps)
