@@ -513,7 +513,7 @@ class ClauseReader(ClauseParts):
                 return [self._claim("code", self.atoms[numbers[0]].text, "")]
             return claims
         alone = re.fullmatch(rf"{FILLER}(?P<v>⟦\d+⟧)", self.text)
-        if alone is not None and self.clause.link in ("which", ""):
+        if alone is not None and self.clause.link == "which":
             value = self._literal(alone["v"])
             if value is not None and self.memory.returning:
                 return [self._claim("return", None, value)]
