@@ -147,9 +147,16 @@ def _read_layer(
     return jax.make_array_from_callback(shape, sharding, read)
 
 
+def _is_finite(array: jax.Array) -> bool:
+    """Returns whether all values on this process's devices are finite.
+
+    Looks at each shard by itself: a reduction over the mesh would wait for the other processes.
+    """
+    return all(bool(_all_finite(shard.data)) for shard in array.addressable_shards)
+
+
 @jax.jit
-def _is_finite(array):
-    """Returns whether all values are finite, without an array of them: one reduction."""
+def _all_finite(array):
     return jnp.isfinite(array).all()
 
 
