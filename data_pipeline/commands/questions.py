@@ -1,10 +1,11 @@
 """Makes questions about runs: coverage, state, path and output (REval), and traces (CWM).
 
-python -m data_pipeline.questions --jsonl=problems.jsonl --output=questions.jsonl
+python -m data_pipeline.questions --jsonl=RUNS.jsonl --output=questions.jsonl
 python -m data_pipeline.questions --program=FILE.py --call='f(3)'
 
-A row of --jsonl has "program" and "call", as a build's problems.jsonl. The rows written are
-instruction data, which `python -m data_pipeline.prepare` and training read beside PyX.
+A row of --jsonl has "program" and "call". The rows written are instruction data, which
+`python -m data_pipeline.prepare` and training read beside PyX. A build's problems.jsonl has the
+functions that it holds out: ask about those to evaluate, never to train.
 """
 
 import argparse
@@ -66,6 +67,8 @@ def _run(arguments: Sequence[str]) -> int:
         counts = Counter(row["id"].partition("_")[0] for row in rows)
         for kind in kinds:
             print(f"{counts[kind]:>10,} {kind}")
+    if not rows:
+        print("no run gave a question: none returned a literal", file=sys.stderr)
     return 0 if rows else 1
 
 

@@ -251,14 +251,19 @@ def resolve(call: Call, namespace: Mapping[str, Any]) -> Callable[..., Any]:
     return target
 
 
+def needs_objects(call: Call) -> bool:
+    """Returns whether an argument of the call is an object of the program's classes."""
+    return has_constructed((call.args, dict(call.kwargs), call.init_args, dict(call.init_kwargs)))
+
+
 def with_objects(call: Call, namespace: Mapping[str, Any]) -> Call:
     """Returns the call with the objects in its arguments made by the program's classes.
 
     Runs code of the program. Raises CallError with reason "entry" for a class that is not there.
     """
-    values = (call.args, dict(call.kwargs), call.init_args, dict(call.init_kwargs))
-    if not has_constructed(values):
+    if not needs_objects(call):
         return call
+    values = (call.args, dict(call.kwargs), call.init_args, dict(call.init_kwargs))
     try:
         args, kwargs, init_args, init_kwargs = construct(values, namespace)
     except ConstructionError as error:

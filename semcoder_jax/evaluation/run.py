@@ -103,6 +103,8 @@ def evaluate_configs(
 
 def _check_workdir(workdir: Path) -> None:
     """Raises UserError if the workdir's result or report was not written by an evaluation."""
+    if workdir.exists() and not workdir.is_dir():
+        raise EvaluateError(f"--workdir={workdir}: expected a folder; it is a file")
     check_replaceable("--workdir", workdir / RESULT_FILE, is_result)
     check_replaceable("--workdir", workdir / REPORT_FILE, is_page)
 

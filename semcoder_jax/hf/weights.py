@@ -44,7 +44,7 @@ def read_params(
     """Reads the decoder's parameters from `directory`, sharded over `mesh` (None: one device).
 
     Raises HFError, before any weight is read, if files or tensors are missing or do not fit; and at
-    the first parameter that holds a value that is not finite.
+    the first parameter that holds a NaN.
     """
     shards = ShardReader(directory)
     tied_copy = (OUTPUT.tensor,) if config.tie_embeddings else ()
@@ -61,9 +61,9 @@ def read_params(
     with _byte_bar(total, "importing", progress) as bar:
         for parameter in parameters_of(config):
             array = _read_parameter(shards, parameter, config, places[parameter.path], dtype, bar)
-            if not _is_finite(array):
+            if _has_nan(array):
                 name = parameter.tensor.format(layer="*")
-                raise HFError(f"{directory}: {name} holds values that are infinite or no numbers")
+                raise HFError(f"{directory}: {name} holds values that are no numbers (NaN)")
             arrays[parameter.path] = array
     return _with_arrays(params, arrays)
 
@@ -147,17 +147,17 @@ def _read_layer(
     return jax.make_array_from_callback(shape, sharding, read)
 
 
-def _is_finite(array: jax.Array) -> bool:
-    """Returns whether all values on this process's devices are finite.
+def _has_nan(array: jax.Array) -> bool:
+    """Returns whether a value on this process's devices is a NaN.
 
     Looks at each shard by itself: a reduction over the mesh would wait for the other processes.
     """
-    return all(bool(_all_finite(shard.data)) for shard in array.addressable_shards)
+    return any(bool(_any_nan(shard.data)) for shard in array.addressable_shards)
 
 
 @jax.jit
-def _all_finite(array):
-    return jnp.isfinite(array).all()
+def _any_nan(array):
+    return jnp.isnan(array).any()
 
 
 @functools.partial(jax.jit, static_argnums=1)

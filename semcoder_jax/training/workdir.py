@@ -26,7 +26,7 @@ from semcoder_jax.training.metrics import METRICS_FILE
 
 CONFIG_FILE = "config.json"
 LOCK_FILE = "running.lock"
-_WRITTEN = (METRICS_FILE, GOODPUT_FILE, SKIPPED_FILE, MODEL)  # after CONFIG_FILE
+_WRITTEN = (METRICS_FILE, GOODPUT_FILE, SKIPPED_FILE)  # after CONFIG_FILE
 
 
 class WorkdirError(UserError):

@@ -81,7 +81,7 @@ def test_a_forged_answer_ends_its_sample_alone(single):
         assert {forged.tries, after.tries, traced.tries, again.tries, both.tries} == {1}
 
 
-EVENT = ["line", 2, "f", 0, 0, {}, [], None, None, None, None]
+EVENT = ["line", 2, "f", 0, 0, {}, [], None, None, None, None, 0]
 TRACE = {"events": [EVENT], "loops": [[3, "for", "f", 0, 1]], "call": "f(1)", "result": "1",
          "raised": None, "truncated": None, "clipped": 0}  # fmt: skip
 # Place in an event -> values that no recorder writes there.
@@ -90,7 +90,7 @@ ODD = {
     3: (None, -1, 1.5, "0", True), 4: (None, -1, 1.5, "0", True),
     5: (None, [1], {"a": 1}, "a", 1), 6: (None, "a", [1], {}, 1), 7: (1, [], True),
     8: (1, "a", [1], ["E", "m"], ["E", 1, None], ["E", "m", "2"]), 9: (1, "a", []),
-    10: (-1, 1.5, "1", True),
+    10: (-1, 1.5, "1", True), 11: (None, -1, 1.5, "0", True),
 }  # fmt: skip
 
 

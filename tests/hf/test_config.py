@@ -95,7 +95,7 @@ def test_missing_and_malformed_files(tmp_path):
     with pytest.raises(hf.HFError, match=r"config\.json: no such file"):
         hf.read_config(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(hf.HFError, match="not readable as JSON"):
+    with pytest.raises(hf.HFError, match="not JSON"):
         hf.read_config(tmp_path)
 
 

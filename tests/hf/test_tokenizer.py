@@ -41,12 +41,14 @@ def test_pairs_are_encoded_as_upstream_does(shared_data, release):
         assert trained == [*completion_ids, eos]
 
 
-def test_pad_inside_a_text_is_a_token_like_any_other(shared_data):
-    """DeepSeekCoder's pad token is its end of sentence: nothing may be masked by that id."""
+def test_the_mark_of_the_end_inside_a_text_is_text(shared_data):
+    """DeepSeekCoder's end of sentence and pad token: a text that spells it ends nothing."""
     tokenizer = hf.read_tokenizer(shared_data / "tokenizer")
     assert tokenizer.pad_token_id == 32_014
     example = encode("p", "a<｜end▁of▁sentence｜>b", tokenizer)
-    assert 32_014 in example.tokens[example.loss_mask][:-1]
+    answer = example.tokens[example.loss_mask]
+    assert 32_014 not in answer
+    assert tokenizer.decode(answer[:-1]).endswith("a<｜end▁of▁sentence｜>b")
 
 
 def test_ids_and_size(shared_data):

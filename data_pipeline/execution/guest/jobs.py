@@ -28,6 +28,7 @@ from data_pipeline.source.calls import (
     Call,
     CallError,
     make_call,
+    needs_objects,
     parse_call,
     resolve,
     with_objects,
@@ -80,11 +81,13 @@ def _run_untraced(job: Mapping[str, Any]) -> list[Any]:
         exec(code, vars(module))
         return value_outcome(eval(expression, vars(module)))
     call = _call(job)
+    makes_objects = needs_objects(call)  # asked before the program may replace builtins
     module = make_module("program")
     exec(code, vars(module))
     target = resolve(call, vars(module))
-    value = make_call(with_objects(call, vars(module)), target)
-    return value_outcome(value, objects=True)
+    if makes_objects:
+        call = with_objects(call, vars(module))
+    return value_outcome(make_call(call, target), objects=True)
 
 
 def _run_traced(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,10 +105,12 @@ def _run_traced(job: Mapping[str, Any]) -> dict[str, Any]:
             return eval(expression, vars(module))
     else:
         call = _call(job)
+        makes_objects = needs_objects(call)
         module = make_module("program")
         exec(program.code, vars(module))
         target = resolve(call, vars(module))
-        call = with_objects(call, vars(module))
+        if makes_objects:
+            call = with_objects(call, vars(module))
         call_text = job.get("call") or call.name
 
         def run() -> Any:

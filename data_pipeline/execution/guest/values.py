@@ -29,7 +29,6 @@ from typing import Any
 from data_pipeline.execution.guest.messages import json_text
 from data_pipeline.source.calls import parse_value
 from data_pipeline.source.constructed import Constructed
-from data_pipeline.source.literals import LiteralError
 from data_pipeline.tracing.rendering import render
 
 MAX_TEXT = 10_000  # characters of an object's text
@@ -163,7 +162,7 @@ def _read_object(value: Any) -> Constructed | None:
     """Reads an object from its text in traces; returns None if that is not the call of a class."""
     try:
         made = parse_value(render(value, MAX_TEXT))
-    except LiteralError:
+    except Exception:  # LiteralError, or anything where the program has replaced builtins
         return None
     return made if type(made) is Constructed else None
 
