@@ -134,6 +134,9 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("functions", f"{functions['found']:,}, {functions['with records']:,} of them told"),
         ("lines reached", coverage(tally, "lines")),
         ("branches reached", coverage(tally, "branches")),
+        ("inputs that keep to annotations", lawful_inputs(tally)),
+        ("distinct paths", distinct_paths(tally)),
+        ("discarded tries", discarded_tries(tally)),
         (
             "claims checked",
             f"{claims['confirmed']:,} confirmed, {claims['not_checkable']:,} not checkable, "
@@ -180,3 +183,33 @@ def coverage(tally: Tally, what: str) -> str:
         f"{format_percent(kept / counts[what])} of {counts[what]:,} by the kept runs, "
         f"{format_percent(seen / counts[what])} by any"
     )
+
+
+def lawful_inputs(tally: Tally) -> str:
+    """Returns the share of the kept runs of annotated functions whose inputs keep to them."""
+    counts = tally.get("inputs")
+    total = counts["of annotated functions"]
+    if not total:
+        return "–"
+    lawful = counts["that keep to annotations"]
+    return f"{format_percent(lawful / total)} of {total:,} runs of annotated functions"
+
+
+def distinct_paths(tally: Tally) -> str:
+    """Returns the mean number of paths and of runs of the functions that have runs."""
+    functions = len(tally.get("kept runs by function"))
+    if not functions:
+        return "–"
+    paths, runs = tally.get("inputs")["paths"], tally.get("runs")["kept"]
+    return f"{paths / functions:.1f} a function, of {runs / functions:.1f} kept runs"
+
+
+def discarded_tries(tally: Tally) -> str:
+    """Returns the number of runs thrown away, and the functions with most of them."""
+    tries = tally.get("discarded tries by function")
+    if not tries:
+        return "–"
+    kept = tally.get("kept runs by function")
+    most = sorted(tries.items(), key=lambda pair: (-pair[1], pair[0]))[:3]
+    told = ", ".join(f"{name} {number:,} (kept {kept[name]:,})" for name, number in most)
+    return f"{tries.total():,} in {len(tries):,} functions; most: {told}"

@@ -180,6 +180,12 @@ class _RowWriter:
         tally = self.out.tally
         tally.count("runs", "kept", len(explored.cases))
         tally.count_all("runs refused", explored.refused)
+        tally.count("inputs", "of annotated functions", explored.annotated)
+        tally.count("inputs", "that keep to annotations", explored.lawful)
+        tally.count("inputs", "paths", explored.paths)
+        name = f"{self.seed.origin} {self.seed.name}"
+        tally.count("kept runs by function", name, len(explored.cases))
+        tally.count("discarded tries by function", name, explored.refused.total())
         for name, number in asdict(explored.coverage).items():
             tally.count("coverage", name, number)
         return explored.cases

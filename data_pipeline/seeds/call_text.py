@@ -49,11 +49,14 @@ def literal_text(value: object) -> str | None:
         if any(None in pair for pair in pairs):
             return None
         return "{" + ", ".join(f"{key}: {item}" for key, item in pairs) + "}"
-    if kind is set:
+    if kind in (set, frozenset):
         parts = [literal_text(item) for item in value]  # type: ignore[attr-defined]
         if None in parts:
             return None
-        return "{" + ", ".join(sorted(parts)) + "}" if parts else "set()"  # type: ignore[type-var]
+        inner = "{" + ", ".join(sorted(parts)) + "}" if parts else ""  # type: ignore[type-var]
+        if kind is set:
+            return inner or "set()"
+        return f"frozenset({inner})"
     if kind is Constructed:
         return _constructed_text(value)  # type: ignore[arg-type]
     try:

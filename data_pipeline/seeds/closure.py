@@ -1,7 +1,7 @@
 """Collects the statements that a function or class depends on, across the modules of one source."""
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -16,6 +16,7 @@ from data_pipeline.seeds.screening import (
     check_statement,
     returns_iterator,
 )
+from data_pipeline.seeds.type_definitions import defines_type
 from data_pipeline.source.scopes import Use, find_needed_names, find_uses
 
 MAX_LINES = 100  # per program, so that people and models can follow it
@@ -198,12 +199,16 @@ class Closure:
     # ---- annotations
 
     def _annotate(self, taken: Taken, name: str) -> None:
-        """Imports a name used only in annotations if that is allowed; else leaves it as text."""
+        """Adds a name used only in annotations if that is allowed; else leaves it as text."""
         module = taken.module
         found = module.imports.get(name)
         try:
             if name in module.bindings or (found and self.library.resolve_import(module, found)):
-                self.postponed = True
+                key = self._define_type(module, name)
+                if key is None or _comes_later(module.bindings.get(name, ()), taken.statement):
+                    self.postponed = True
+                if key is not None:
+                    taken.refs[name] = key
             elif found is not None:
                 taken.refs[name] = self.add(module, name)
             else:
@@ -211,6 +216,23 @@ class Closure:
         except ScreeningError:
             self.postponed = True
             self.keys.pop((module.path, name), None)
+
+    def _define_type(self, module: Module, name: str) -> Key | None:
+        """Adds the definition of a type; None if it is another thing or cannot be in a program."""
+        found = module.imports.get(name)
+        if name in module.bindings:
+            statements = module.bindings[name]
+        else:
+            target = found and self.library.resolve_import(module, found)
+            statements = target.bindings.get(found.attribute or "", []) if target and found else []
+        if len(statements) != 1 or not defines_type(statements[0]):
+            return None
+        before = list(self.modules), dict(self.taken), dict(self.keys), self.size, self.postponed
+        try:
+            return self.add(module, name)
+        except ScreeningError:
+            self.modules, self.taken, self.keys, self.size, self.postponed = before
+            return None
 
     # ---- imports
 
@@ -369,6 +391,11 @@ def is_allowed(found: Import) -> bool:
     except ScreeningError:
         return False
     return True
+
+
+def _comes_later(definitions: Sequence[ast.stmt], user: ast.stmt) -> bool:
+    """Returns whether a definition stands below the statement whose annotations use it."""
+    return any(definition.lineno > user.lineno for definition in definitions)
 
 
 def _may_define(module: Module, name: str) -> bool:

@@ -42,9 +42,16 @@ class Coverage:
 class Exploration:
     """Holds the results of exploring a seed.
 
-    cases: kept runs, those that add coverage first. refused: runs not kept, counted by reason.
+    cases:     kept runs, those that add coverage first
+    refused:   runs not kept, counted by reason
+    annotated: kept runs of a function with annotated parameters; lawful: of these, those whose
+               arguments keep to the annotations
+    paths:     distinct paths through the program that the kept runs take
     """
 
     cases: tuple[Case, ...]
     coverage: Coverage
     refused: Counter[str] = field(default_factory=Counter)
+    annotated: int = 0
+    lawful: int = 0
+    paths: int = 0

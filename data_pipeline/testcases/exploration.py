@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from data_pipeline.execution.guest.values import Malformed
@@ -23,9 +23,11 @@ from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.source.set_order import SET_TWINS, may_depend_on_set_order
 from data_pipeline.testcases.case import Case, Coverage, Exploration
 from data_pipeline.testcases.coverage import Reach, Universe, reach_of, universe_of
-from data_pipeline.testcases.feedback import reweigh
+from data_pipeline.testcases.feedback import keeps_to_law, reweigh
 from data_pipeline.testcases.generation import Arguments, Maker
 from data_pipeline.testcases.kinds import Signature, infer_signature
+from data_pipeline.testcases.value_kind import ANY
+from data_pipeline.testcases.variety import has_stray_blanks, is_edge, likeness
 from data_pipeline.tracing import Trace
 from data_pipeline.tracing.events import Raised
 
@@ -40,6 +42,9 @@ _ROUNDS = 10  # at most
 _PROBE = 3  # runs in the first round
 _MOST_STOPPED = 3  # runs stopped by CPU, time or memory before the search ends
 _IDLE_ROUNDS = 3  # rounds without anything new before the search ends
+_EDGES = 6  # runs with an edge case, at most
+_EDGES_KEPT = 2  # of these, those chosen before others of the same worth
+_MOST_EXAMPLES = 4  # examples chosen before generated runs of the same worth
 _SPARE = 4  # extra runs to verify, to replace those that fail
 
 
@@ -85,6 +90,7 @@ def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0)
     reached = Reach()
     for run in kept:
         reached |= run.reach
+    annotated, lawful = search.count_lawful(kept)
     coverage = Coverage(
         lines=len(universe.lines),
         branches=len(universe.branches),
@@ -93,7 +99,14 @@ def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0)
         lines_seen=len(search.seen.lines),
         branches_seen=len(search.seen.branches),
     )
-    return Exploration(tuple(run.case for run in kept), coverage, search.refused)
+    return Exploration(
+        tuple(run.case for run in kept),
+        coverage,
+        search.refused,
+        annotated,
+        lawful,
+        paths=len({run.reach.path for run in kept}),
+    )
 
 
 class _Search:
@@ -117,19 +130,23 @@ class _Search:
         self.reached = Reach()  # by runs that may be kept
         self.worth: list[Arguments] = []  # runs that reached something new
         self.refused: Counter[str] = Counter()
+        self.examples = 0  # the first runs are of examples
         self.idle = 0  # rounds since anything new came
 
     # ---- the search
 
     def run(self, limit: int) -> None:
         """Runs rounds until coverage is complete, nothing new comes or too many are stopped."""
-        examples = [call for call in map(_arguments_of, self.seed.calls) if call is not None]
+        examples = self.lawful_examples()
+        self.examples = len(examples)
         # Detects a function that never ends at the cost of a few runs.
         self.try_round([*examples[:_PROBE], *self.make_candidates(_PROBE - len(examples[:_PROBE]))])
         if not self.runs and self.stopped_count() >= _PROBE:
             return
         examples = examples[_PROBE:]
-        self.try_round([*examples, *self.make_candidates(max(4, _ROUND - len(examples)))])
+        edges = list(self.maker.edges())[:_EDGES] if self.maker.is_able else []
+        count = max(4, _ROUND - len(examples) - len(edges))
+        self.try_round([*examples, *edges, *self.make_candidates(count)])
         for _ in range(_ROUNDS - 1):
             if self.stopped_count() > _MOST_STOPPED:
                 break
@@ -138,6 +155,23 @@ class _Search:
             if self.idle >= _IDLE_ROUNDS:
                 break
             self.idle = 0 if self.try_round(self.make_candidates(_ROUND)) else self.idle + 1
+
+    def lawful_examples(self) -> list[Arguments]:
+        """Returns the arguments of the examples that keep to the annotations."""
+        if not self.maker.is_able:
+            self.refused["no literal keeps to an annotation"] += 1
+        found = [call for call in map(_arguments_of, self.seed.calls) if call is not None]
+        lawful = [arguments for arguments in found if keeps_to_law(self.signature, arguments)]
+        if len(lawful) < len(found):
+            self.refused["example breaks an annotation"] += len(found) - len(lawful)
+        return lawful
+
+    def count_lawful(self, kept: Sequence[_CandidateRun]) -> tuple[int, int]:
+        """Returns the number of runs of an annotated function, and of those that keep to it."""
+        if all(one.law == ANY for one in self.signature.parameters):
+            return 0, 0
+        lawful = [run for run in kept if keeps_to_law(self.signature, run.arguments)]
+        return len(kept), len(lawful)
 
     def stopped_count(self) -> int:
         """Returns the number of runs stopped by a CPU, wall clock or memory limit."""
@@ -154,7 +188,7 @@ class _Search:
 
     def make_candidates(self, count: int) -> Iterator[Arguments]:
         """Yields new arguments: mutations of useful ones, and generated ones."""
-        for _ in range(count):
+        for _ in range(count if self.maker.is_able else 0):
             if self.worth and self.rng.random() < 0.6:
                 newest = self.worth[-6:]
                 base = self.rng.choice(newest if self.rng.random() < 0.5 else self.worth)
@@ -214,7 +248,7 @@ class _Search:
     # ---- choosing and verifying
 
     def choose_runs(self, count: int) -> Sequence[_CandidateRun]:
-        """Returns runs by added coverage; then new outputs on new paths, then either."""
+        """Returns runs by added coverage; then new paths, edge cases first; then variety."""
         waiting = list(self.runs)
         chosen: list[_CandidateRun] = []
         reached = Reach()
@@ -227,18 +261,40 @@ class _Search:
             reached |= best.reach
         outputs = Counter(run.case.output for run in chosen)
         paths = Counter(run.reach.path for run in chosen)
+        alike = {run.rank: _greatest_likeness(run, chosen) for run in waiting}
         while waiting and len(chosen) < count:
-            best = min(
-                waiting,
-                key=lambda run: (outputs[run.case.output], paths[run.reach.path], run.rank),
-            )
+            best = min(waiting, key=lambda run: self._dullness(run, chosen, outputs, paths, alike))
             if outputs[best.case.output] and len(chosen) >= 2 and len(outputs) > 1:
                 break  # a repeated output adds little
             chosen.append(best)
             waiting.remove(best)
             outputs[best.case.output] += 1
             paths[best.reach.path] += 1
+            for run in waiting:
+                alike[run.rank] = max(alike[run.rank], likeness(run.arguments, best.arguments))
         return chosen
+
+    def _dullness(
+        self,
+        run: _CandidateRun,
+        chosen: Sequence[_CandidateRun],
+        outputs: Counter[str],
+        paths: Counter[int],
+        alike: Mapping[int, float],
+    ) -> tuple[float, ...]:
+        """Returns a key that is least for the run that adds most to the chosen ones."""
+        is_example = run.rank < self.examples
+        examples = sum(one.rank < self.examples for one in chosen)
+        edges = sum(is_edge(one.arguments) for one in chosen)
+        return (
+            outputs[run.case.output] > 0,
+            paths[run.reach.path],
+            1 if not is_example else 0 if examples < _MOST_EXAMPLES else 2,
+            has_stray_blanks(run.arguments),
+            not is_edge(run.arguments) if edges < _EDGES_KEPT else is_edge(run.arguments),
+            alike[run.rank],
+            run.rank,
+        )
 
     def verify_runs(self, chosen: Sequence[_CandidateRun]) -> list[_CandidateRun]:
         """Returns the runs that give the same result in another process under another hash seed.
@@ -290,6 +346,10 @@ class _Search:
             if result.trace is not None and _same_trace(result.trace, run.case.trace)
         ]
         return same[::-1]
+
+
+def _greatest_likeness(run: _CandidateRun, chosen: Sequence[_CandidateRun]) -> float:
+    return max((likeness(run.arguments, one.arguments) for one in chosen), default=0.0)
 
 
 def _same_trace(one: Trace, other: Trace) -> bool:

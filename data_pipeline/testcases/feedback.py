@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from data_pipeline.testcases.generation import Arguments
-from data_pipeline.testcases.kinds import (
+from data_pipeline.testcases.kinds import METHODS, EntryParameter, Signature
+from data_pipeline.testcases.value_kind import (
     BYTES,
     FLOAT,
     INT,
     INTS,
-    METHODS,
     STR,
-    EntryParameter,
-    Signature,
     ValueKind,
+    accepts,
+    is_definite,
     kind_of,
 )
 from data_pipeline.tracing.events import Raised
@@ -64,6 +64,11 @@ def pair_arguments(
             yield one, arguments.kwargs[one.name]
 
 
+def keeps_to_law(signature: Signature, arguments: Arguments) -> bool:
+    """Returns whether every argument is of the kind that its annotation names."""
+    return all(accepts(one.law, value) for one, value in pair_arguments(signature, arguments))
+
+
 def reweigh(signature: Signature, arguments: Arguments, raised: Raised | None) -> None:
     """Raises the weights of kinds that a run accepted and lowers those of kinds that it failed on.
 
@@ -74,6 +79,8 @@ def reweigh(signature: Signature, arguments: Arguments, raised: Raised | None) -
     factor = _WORKED if raised is None else _FAILED
     hint = None if raised is None else parse_hint(raised)
     for parameter, value in pair_arguments(signature, arguments):
+        if is_definite(parameter.law):
+            continue
         kind = kind_of(value)
         for known in parameter.kinds:
             if known == kind or (known.name == kind.name and known.parts):

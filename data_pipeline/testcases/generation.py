@@ -1,13 +1,12 @@
 """Generates arguments by kind, and mutates earlier arguments by small changes."""
 
 import random
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from data_pipeline.source.constructed import Constructed
-from data_pipeline.testcases.kinds import (
+from data_pipeline.testcases.kinds import EntryParameter, Signature
+from data_pipeline.testcases.value_kind import (
     ANY,
     BOOL,
     BYTES,
@@ -17,23 +16,12 @@ from data_pipeline.testcases.kinds import (
     INTS,
     NONE,
     STR,
-    EntryParameter,
-    Signature,
     ValueKind,
     kind_of,
 )
+from data_pipeline.testcases.values import ValueMaker
 
-MAX_ITEMS = 8
-_TEXTS = (
-    "", "a", "ab", "abc", "aab", "abba", "racecar", "hello", "Hello World", "Python", "banana",
-    "a,b,c", "a b  c", "  x ", "foo_bar", "fooBar", "Foo-Bar", "12", "-7", "3.5", "1a2b", "UPPER",
-    "the quick brown fox", "x=1;y=2", "(a[b]{c})", "é", "line\nbreak", "2024-05-17", "0b101",
-    "#fff",
-    "a.b.c", "user@mail.com", "aaabbc",
-)  # fmt: skip
-_LETTERS = "abcdexyz ABC_-.,019"
-_INTEGERS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 17, 24, 50, 97, 100, -1, -2, -5)
-_FLOATS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.25, -1.0, -0.5, 10.0, 0.1, 100.0)
+_TRIES = 4  # draws for a parameter before its law alone is asked
 # Kinds that reach error branches: unhashable items, other containers, None.
 _WILD = (
     ValueKind("list", (INTS,)), INT, NONE, STR, ValueKind("set", (INT,)), ValueKind("list", (ANY,)),
@@ -51,15 +39,20 @@ class Arguments:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Maker:
-    """Makes arguments for a signature. All randomness comes from `rng`."""
+class Maker(ValueMaker):
+    """Makes arguments for a signature."""
 
     def __init__(self, signature: Signature, rng: random.Random):
-        self.signature = signature
-        self.rng = rng
+        super().__init__(signature, rng)
         self._wild: list[ValueKind] = []
-        self._integers = (*_INTEGERS, *signature.integers)
-        self._texts = (*_TEXTS, *signature.texts)
+
+    @property
+    def is_able(self) -> bool:
+        """Returns whether literals exist for all parameters that need a value."""
+        return all(
+            one.optional or one.takes_function or not one.is_left_out
+            for one in self.signature.parameters
+        )
 
     # ---- generation
 
@@ -69,30 +62,93 @@ class Maker:
         wild: one of them is of a kind that the program does not seem to expect.
         """
         rng = self.rng
+        self.is_odd = wild or rng.random() < 0.06
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         skipped = False
         for parameter in self.signature.parameters:
-            leave = parameter.takes_function or (parameter.optional and rng.random() < 0.45)
+            leave = parameter.is_left_out or (parameter.optional and rng.random() < 0.45)
             if parameter.style == "star":
                 if not leave and not skipped:
-                    kind = self._choose(parameter)
-                    args += [self.value(kind) for _ in range(rng.randint(0, 4))]
+                    args += [self.draw(parameter) for _ in range(rng.randint(0, 4))]
             elif parameter.style == "stars":
                 continue
             elif leave:
                 skipped = True
             else:
-                value = self._related_value(self._choose(parameter), [*args, *kwargs.values()])
+                value = self.draw(parameter, [*args, *kwargs.values()])
                 if parameter.style == "keyword" or skipped:
                     kwargs[parameter.name] = value
                 else:
                     args.append(value)
-        places: list[Any] = [*range(len(args)), *kwargs]
+        places: list[Any] = [
+            place for place in (*range(len(args)), *kwargs) if self._is_free(place)
+        ]
         if wild and places:
             place, kind = self._choose_unexpected(places)
             (args if isinstance(place, int) else kwargs)[place] = self.value(kind)
         return Arguments(tuple(args), kwargs)
+
+    def _is_free(self, place: int | str) -> bool:
+        parameter = self._parameter(place)
+        return parameter is not None and parameter.is_free
+
+    def draw(self, parameter: EntryParameter, others: Sequence[Any] = ()) -> Any:
+        """Returns a value for a parameter that keeps to its annotation or default's type."""
+        for _ in range(_TRIES):
+            kind = self._choose(parameter)
+            value = (
+                self._related_value(kind, list(others), parameter.name)
+                if others
+                else self.value(kind, name=parameter.name)
+            )
+            if parameter.allows(value):
+                return value
+        return self.value(self._safe_kind(parameter), name=parameter.name)
+
+    def _safe_kind(self, parameter: EntryParameter) -> ValueKind:
+        if parameter.law != ANY or not parameter.usual:
+            return parameter.law
+        return kind_of(parameter.default)
+
+    def edges(self) -> Iterator[Arguments]:
+        """Yields calls with the least value of each parameter: nothing in it, zero or one item."""
+        for parameter in self.signature.parameters:
+            if parameter.is_left_out or parameter.style not in ("positional", "keyword"):
+                continue
+            kind = max(parameter.kinds, key=lambda one: parameter.kinds[one])
+            for value in self._least(kind, parameter.name):
+                if parameter.allows(value):
+                    given = self._with(parameter, value)
+                    if given is not None:
+                        yield given
+
+    def _least(self, kind: ValueKind, name: str) -> Sequence[Any]:
+        match kind.name:
+            case "int":
+                return (0,)
+            case "str":
+                return ("",)
+            case "list" | "sequence" | "collection":
+                return ([], self.list_of(kind, 1, name=name))
+            case "dict":
+                return ({},)
+            case "union":
+                return [None, *(v for part in kind.parts for v in self._least(part, name))]
+        return ()
+
+    def _with(self, parameter: EntryParameter, value: Any) -> Arguments | None:
+        """Returns generated arguments with one of them set to `value`."""
+        made = self.generate()
+        number = self._positional().index(parameter) if parameter.style == "positional" else -1
+        if 0 <= number < len(made.args):
+            return Arguments((*made.args[:number], value, *made.args[number + 1 :]), made.kwargs)
+        if parameter.style == "keyword" or parameter.optional:
+            return Arguments(made.args, {**made.kwargs, parameter.name: value})
+        return None
+
+    def _positional(self) -> list[EntryParameter]:
+        return [one for one in self.signature.parameters if one.style == "positional"]
 
     def _choose_unexpected(self, places: list[Any]) -> tuple[Any, ValueKind]:
         """Returns a place and a kind for it; uses every kind once before repeating any."""
@@ -106,7 +162,7 @@ class Maker:
         kinds = list(parameter.kinds)
         return self.rng.choices(kinds, [parameter.kinds[one] for one in kinds])[0]
 
-    def _related_value(self, kind: ValueKind, others: list[Any]) -> Any:
+    def _related_value(self, kind: ValueKind, others: list[Any], name: str = "") -> Any:
         """Returns a value that is sometimes derived from the arguments before it."""
         rng = self.rng
         lists = [other for other in others if isinstance(other, (list, str)) and other]
@@ -120,7 +176,7 @@ class Maker:
         if lists and rng.random() < 0.35:
             other = rng.choice(lists)
             if kind.name == "list":
-                return self._list(kind, len(other))
+                return self.list_of(kind, len(other), name=name)
             if kind == INT:
                 return rng.choice((len(other), len(other) - 1, rng.randrange(len(other))))
             if kind == STR and isinstance(other, str):
@@ -129,84 +185,26 @@ class Maker:
             item = rng.choice(other)
             if kind in (ANY, kind_of(item)):
                 return item
-        return self.value(kind)
-
-    def value(self, kind: ValueKind, depth: int = 0) -> Any:
-        rng = self.rng
-        match kind.name:
-            case "int":
-                if self.signature.integers and rng.random() < 0.25:
-                    return rng.choice(self.signature.integers) + rng.choice((0, 0, 1, -1))
-                return rng.choice(self._integers)
-            case "float":
-                if rng.random() < 0.7:
-                    return rng.choice(_FLOATS)
-                return round(rng.uniform(-20, 20), rng.choice((1, 2)))
-            case "bool":
-                return rng.random() < 0.5
-            case "none":
-                return None
-            case "str":
-                if self.signature.texts and rng.random() < 0.2:
-                    return self._with_constant(rng.choice(self._texts))
-                if rng.random() < 0.75:
-                    return rng.choice(self._texts)
-                return "".join(rng.choices(_LETTERS, k=rng.randint(1, 8)))
-            case "bytes":
-                return rng.choice(self._texts).encode()[:12]
-            case "list":
-                return self._list(kind, None, depth)
-            case "tuple":
-                return tuple(self.value(part, depth + 1) for part in kind.parts)
-            case "set":
-                part = kind.parts[0] if kind.parts[0] != ANY else INT
-                items = (self.value(part, depth + 1) for _ in range(rng.randint(0, 5)))
-                return {item for item in items if _hashable(item)}
-            case "dict":
-                return self._dict(kind, depth)
-        choices = [INT, INT, STR] if depth else [INT, STR, FLOAT, BOOL, NONE, INTS, DICT, BYTES]
-        if depth and rng.random() < 0.12:  # items may also be None or unhashable
-            choices = [NONE, INTS, BOOL, FLOAT] if depth == 1 else [NONE, FLOAT]
-        return self.value(rng.choice(choices), depth + 1)
-
-    def _list(self, kind: ValueKind, size: int | None, depth: int = 0) -> list[Any]:
-        rng = self.rng
-        if size is None:
-            size = rng.choices((0, 1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 4, 3, 2))[0]
-            size = min(size, 4) if depth else size
-        part = kind.parts[0]
-        if part == ANY:
-            part = rng.choice((INT, INT, STR, ANY if rng.random() < 0.5 else STR))
-        size = min(size, MAX_ITEMS)
-        if part == INT and rng.random() < 0.6:
-            return [rng.randint(0, 9) for _ in range(size)]
-        if part == STR and rng.random() < 0.5:
-            return [rng.choice("abcde") * rng.choice((1, 1, 2)) for _ in range(size)]
-        return [self.value(part, depth + 1) for _ in range(size)]
-
-    def _dict(self, kind: ValueKind, depth: int) -> dict[Any, Any]:
-        rng = self.rng
-        keys, values = kind.parts
-        keys = STR if keys == ANY else keys
-        values = INT if values == ANY and rng.random() < 0.8 else values
-        made: dict[Any, Any] = {}
-        for _ in range(rng.randint(0, 4)):
-            if keys == STR:
-                key: Any = rng.choice((*"abcdxy", *self.signature.texts))
-            else:
-                key = self.value(keys, depth + 1)
-            if _hashable(key):
-                made[key] = self.value(values, depth + 1)
-        return made
+        return self.value(kind, name=name)
 
     # ---- mutation
 
     def mutate(self, base: Arguments, other: Arguments | None = None) -> Arguments:
         """Applies one to three small changes to `base`; `other` may lend an argument."""
         args, kwargs = list(base.args), dict(base.kwargs)
+        self.is_odd = self.rng.random() < 0.1
         for _ in range(self.rng.choice((1, 1, 1, 2, 3))):
             self._change_one(args, kwargs, other)
+        for place in (*range(len(args)), *kwargs):
+            self._keep_to_law(args if isinstance(place, int) else kwargs, place)
         return Arguments(tuple(args), kwargs)
+
+    def _keep_to_law(self, into: Any, place: int | str) -> None:
+        """Draws an argument anew that a change has made break its annotation or default's type."""
+        parameter = self._parameter(place)
+        if parameter is None or parameter.is_left_out or parameter.allows(into[place]):
+            return
+        into[place] = self.draw(parameter)
 
     def _change_one(self, args: list[Any], kwargs: dict[str, Any], other: Arguments | None) -> None:
         rng = self.rng
@@ -232,8 +230,8 @@ class Maker:
                 return
         if rng.random() < 0.12:
             parameter = self._parameter(place)
-            if parameter is not None and parameter.kinds:
-                into[place] = self.value(self._choose(parameter))
+            if parameter is not None and not parameter.is_left_out:
+                into[place] = self.draw(parameter)
                 return
         into[place] = self.neighbour(into[place])
 
@@ -241,7 +239,7 @@ class Maker:
         parameters = self.signature.parameters
         if isinstance(place, str):
             return next((one for one in parameters if one.name == place), None)
-        positional = [one for one in parameters if one.style == "positional"]
+        positional = self._positional()
         if place < len(positional):
             return positional[place]
         return next((one for one in parameters if one.style == "star"), None)
@@ -249,19 +247,19 @@ class Maker:
     def _change_optional(self, args: list[Any], kwargs: dict[str, Any]) -> None:
         """Leaves out an optional argument, or adds one that was left out."""
         rng = self.rng
-        positional = [one for one in self.signature.parameters if one.style == "positional"]
+        positional = self._positional()
         given = {one.name for one in positional[: len(args)]} | set(kwargs)
         choices = [
             one
             for one in self.signature.parameters
-            if one.optional and not one.takes_function and one.style in ("positional", "keyword")
+            if one.optional and not one.is_left_out and one.style in ("positional", "keyword")
         ]
         star = next((one for one in self.signature.parameters if one.style == "star"), None)
         if star is not None and len(args) >= len(positional) and rng.random() < 0.5:
             if len(args) > len(positional) and rng.random() < 0.4:
                 args.pop()
-            elif len(args) < len(positional) + 5:
-                args.append(self.value(self._choose(star)))
+            elif len(args) < len(positional) + 5 and not star.is_left_out:
+                args.append(self.draw(star))
             return
         if not choices:
             return
@@ -269,131 +267,4 @@ class Maker:
         if parameter.name in kwargs:
             del kwargs[parameter.name]
         elif parameter.name not in given:
-            kwargs[parameter.name] = self.value(self._choose(parameter))
-
-    def neighbour(self, value: Any) -> Any:
-        """Returns a slightly different value of the same type."""
-        rng = self.rng
-        match value:
-            case bool():
-                return not value
-            case int():
-                changes = (value + 1, value - 1, -value, value * 2, value // 2, value + 10, 0)
-                if rng.random() < 0.3:
-                    return rng.choice(self._integers)
-                return max(-(10**6), min(10**6, rng.choice(changes)))
-            case float():
-                return rng.choice((value + 1, value - 0.5, -value, round(value * 2, 3), 0.0))
-            case str():
-                return self._near_text(value)
-            case bytes():
-                return self._near_text(value.decode("latin-1")).encode()[:16]
-            case list():
-                return self._near_list(value)
-            case tuple():
-                if not value:
-                    return value
-                items = list(value)
-                place = rng.randrange(len(items))
-                items[place] = self.neighbour(items[place])
-                return tuple(items)
-            case dict():
-                return self._near_dict(value)
-            case set():
-                items = self._near_list(sorted(value, key=repr))
-                return {item for item in items if _hashable(item)}
-            case Constructed():
-                return self._near_object(value)
-        return self.value(ANY)
-
-    def _near_object(self, value: Constructed) -> Constructed:
-        """Returns the object with a number in it changed; other parts may have to fit its class."""
-        if value.args is None:
-            return value
-        args = tuple(map(self._near_number, value.args))
-        kwargs = tuple((name, self._near_number(item)) for name, item in value.kwargs)
-        return Constructed(value.name, args, kwargs)
-
-    def _near_number(self, value: Any) -> Any:
-        if type(value) in (int, float):
-            return self.neighbour(value) if self.rng.random() < 0.6 else value
-        if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
-            return str(round(float(value) + self.rng.choice((1, -1, 0.25, 10)), 4))
-        return self._near_object(value) if isinstance(value, Constructed) else value
-
-    def _near_text(self, text: str) -> str:
-        rng = self.rng
-        place = rng.randrange(len(text) + 1)
-        match rng.randrange(9):
-            case 0:
-                return text[:place] + rng.choice(_LETTERS) + text[place:]
-            case 1:
-                return text[:place] + text[place + 1 :]
-            case 2:
-                return text[:place] + rng.choice(self._texts) + text[place:]
-            case 3:
-                return (text + text)[:24]
-            case 4:
-                return text[::-1]
-            case 5:
-                return text.swapcase()
-            case 6:
-                return text[:place]
-            case 7 if self.signature.texts:
-                return self._with_constant(text)
-        return rng.choice(self._texts)
-
-    def _with_constant(self, text: str) -> str:
-        """Returns a text from the program, alone or joined to another."""
-        constant = self.rng.choice(self.signature.texts)
-        return self.rng.choice((constant, text + constant, constant + text))
-
-    def _near_list(self, items: list[Any]) -> list[Any]:
-        rng = self.rng
-        copy = list(items)
-        if not copy:
-            return self._list(INTS, rng.randint(1, 3))
-        place = rng.randrange(len(copy))
-        match rng.randrange(9):
-            case 0:
-                copy.insert(place, rng.choice(copy))
-            case 1:
-                del copy[place]
-            case 2:
-                copy.insert(place, self.neighbour(copy[place]))
-            case 3:
-                copy.reverse()
-            case 4:
-                rng.shuffle(copy)
-            case 5:
-                copy = []
-            case 6 if len({type(item) for item in copy}) == 1 and type(copy[0]) in (int, str):
-                copy.sort()
-            case _:
-                copy[place] = self.neighbour(copy[place])
-        return copy[:12]
-
-    def _near_dict(self, items: dict[Any, Any]) -> dict[Any, Any]:
-        rng = self.rng
-        copy = dict(items)
-        if not copy:
-            return self._dict(DICT, 1)
-        key = rng.choice(list(copy))
-        match rng.randrange(4):
-            case 0:
-                del copy[key]
-            case 1:
-                new = self.neighbour(key)
-                if _hashable(new):
-                    copy[new] = copy[key]
-            case _:
-                copy[key] = self.neighbour(copy[key])
-        return dict(list(copy.items())[:MAX_ITEMS])
-
-
-def _hashable(value: Any) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
+            kwargs[parameter.name] = self.draw(parameter)

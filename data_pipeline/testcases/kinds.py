@@ -8,27 +8,26 @@ from typing import Any
 
 from data_pipeline.seeds.screening import bindings, function_parameters
 from data_pipeline.source.calls import CallError, parse_call
+from data_pipeline.testcases.annotations import TypeReader
 from data_pipeline.testcases.callables import program_callables
-
-
-@dataclass(frozen=True)
-class ValueKind:
-    """Names a type of literals.
-
-    name:  "int", "float", "bool", "str", "bytes", "none", "list", "tuple", "set", "dict", "any"
-    parts: kinds of the items (list, set: one; dict: key and value; tuple: each)
-    """
-
-    name: str
-    parts: tuple["ValueKind", ...] = ()
-
-
-INT, FLOAT, BOOL, STR, BYTES, NONE, ANY = map(
-    ValueKind, ("int", "float", "bool", "str", "bytes", "none", "any")
+from data_pipeline.testcases.value_kind import (
+    ANY,
+    BOOL,
+    BYTES,
+    DICT,
+    FLOAT,
+    INT,
+    INTS,
+    LIST,
+    NONE,
+    STR,
+    ValueKind,
+    accepts,
+    can_be_made,
+    field_names,
+    is_definite,
+    kind_of,
 )
-LIST = ValueKind("list", (ANY,))
-INTS = ValueKind("list", (INT,))
-DICT = ValueKind("dict", (ANY, ANY))
 
 Weights = dict[ValueKind, float]
 
@@ -42,6 +41,8 @@ class EntryParameter:
     takes_function: whether the program calls it: it is left out then
     kinds:    candidates with weights; likelier ones weigh more
     default:  its literal default, None if it has none
+    law:      the kind that its annotation names, "any" if it names none
+    usual:    names of the kinds of its default and examples, where a default speaks; else empty
     """
 
     name: str
@@ -50,15 +51,37 @@ class EntryParameter:
     takes_function: bool = False
     kinds: Weights = field(default_factory=dict)
     default: Any = None
+    law: ValueKind = ANY
+    usual: frozenset[str] = frozenset()
+
+    @property
+    def is_left_out(self) -> bool:
+        """Returns whether no value is ever given for it."""
+        return self.takes_function or not can_be_made(self.law)
+
+    @property
+    def is_free(self) -> bool:
+        """Returns whether neither an annotation nor a default limits its values."""
+        return self.law == ANY and not self.usual
+
+    def allows(self, value: Any) -> bool:
+        """Returns whether a value keeps to the annotation, or else to the default's type."""
+        if not self.usual:
+            return accepts(self.law, value)
+        return kind_of(value).name in self.usual and accepts(self.law, value)
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Holds an entry's parameters and the constants that its program mentions."""
+    """Holds an entry's parameters and the constants that its program mentions.
+
+    item_names: names that the entry gives to the parts of a parameter's items, by parameter
+    """
 
     parameters: tuple[EntryParameter, ...]
     integers: tuple[int, ...]
     texts: tuple[str, ...]
+    item_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _ANNOTATED, _OBSERVED, _DEFAULT, _USED, _NAMED = 6.0, 6.0, 3.0, 2.0, 1.0
@@ -69,7 +92,8 @@ def infer_signature(code: str, entry: str, calls: Sequence[str]) -> Signature:
     tree = ast.parse(code)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     function = functions[entry]
-    use = _Use(program_callables(tree) | functions)
+    reader = TypeReader(tree)
+    use = _Use(program_callables(tree) | functions, reader)
     taken = function_parameters(function, functions)
     parameters = []
     for argument, style, default in _arguments(function.args):
@@ -77,23 +101,75 @@ def infer_signature(code: str, entry: str, calls: Sequence[str]) -> Signature:
             argument.arg, style, default is not None or style in ("star", "stars")
         )
         parameter.takes_function = argument.arg in taken
-        _add(parameter.kinds, _annotation_kinds(argument.annotation), _ANNOTATED)
-        if default is not None:
-            try:
-                parameter.default = ast.literal_eval(default)
-                kind = kind_of(parameter.default)
-                _add(parameter.kinds, [kind], _DEFAULT if kind != NONE else 0.5)
-            except (ValueError, TypeError, SyntaxError, RecursionError):
-                pass
-        for kind, weight in use.of(function, argument.arg).items():
-            _add(parameter.kinds, [kind], _USED * weight)
-        _add(parameter.kinds, _name_kinds(argument.arg), _NAMED)
+        parameter.law = reader.read(argument.annotation)
         parameters.append(parameter)
-    _observe(parameters, calls)
+        if default is not None:
+            _read_default(parameter, default)
+    seen = _observe(parameters, calls)
     for parameter in parameters:
-        if not parameter.kinds or set(parameter.kinds) <= {NONE, ANY}:
-            _add(parameter.kinds, [INT, STR, INTS], 0.5)
-    return Signature(tuple(parameters), *_constants(tree))
+        observed = seen.get(parameter.name, [])
+        if parameter.usual:
+            parameter.usual |= {kind.name for kind in observed}
+        guesses = _guess(use, function, parameter)
+        parameter.kinds |= _weigh(parameter, observed, guesses)
+    integers, texts = _constants(tree)
+    fields = {name for one in parameters for name in field_names(one.law)}
+    texts = tuple(text for text in texts if text not in fields)
+    return Signature(tuple(parameters), integers, texts, _item_names(function))
+
+
+def _item_names(function: ast.FunctionDef) -> dict[str, tuple[str, ...]]:
+    """Returns `{"rows": ("name", "price")}` for `for name, price in rows`."""
+    return {
+        node.iter.id: tuple(ast.unparse(part) for part in node.target.elts)
+        for node in ast.walk(function)
+        if isinstance(node, ast.For | ast.comprehension)
+        if isinstance(node.iter, ast.Name) and isinstance(node.target, ast.Tuple)
+    }
+
+
+# Of a default of these types, calls may also pass the others.
+_ALIKE = {"float": {"float", "int"}, "none": set(), "any": set()}
+
+
+def _read_default(parameter: EntryParameter, node: ast.expr) -> None:
+    try:
+        parameter.default = ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError):
+        return
+    kind = kind_of(parameter.default)
+    if parameter.law == ANY and parameter.default not in ([], (), {}):
+        parameter.usual = frozenset(_ALIKE.get(kind.name, {kind.name}))
+
+
+def _weigh(parameter: EntryParameter, observed: Sequence[ValueKind], guesses: Weights) -> Weights:
+    """Returns the kinds to draw from: of the annotation alone, else by the strongest evidence."""
+    weights: Weights = {}
+    law = parameter.law
+    if law != ANY and is_definite(law):
+        return {law: _ANNOTATED}
+    if law != ANY and can_be_made(law):
+        _add(weights, [law], _ANNOTATED)
+    if parameter.default is not None or parameter.optional:
+        kind = kind_of(parameter.default)
+        _add(weights, [kind], _DEFAULT if kind != NONE else 0.5)
+    _add(weights, observed, _OBSERVED)
+    spoken = parameter.usual | {kind.name for kind in observed if kind not in (NONE, ANY)}
+    for kind, weight in guesses.items():
+        if not spoken or kind.name in spoken:
+            _add(weights, [kind], weight)
+    if not weights or set(weights) <= {NONE, ANY}:
+        _add(weights, [INT, STR, INTS], 0.5)
+    return weights
+
+
+def _guess(use: "_Use", function: ast.FunctionDef, parameter: EntryParameter) -> Weights:
+    """Returns the kinds that the use and the name of a parameter suggest."""
+    weights: Weights = {}
+    for kind, weight in use.of(function, parameter.name).items():
+        _add(weights, [kind], _USED * weight)
+    _add(weights, _name_kinds(parameter.name), _NAMED)
+    return weights
 
 
 def _arguments(
@@ -119,26 +195,10 @@ def _add(weights: Weights, kinds: Sequence[ValueKind], weight: float) -> None:
 # ---- from values ------------------------------------------------------------------------------
 
 
-def kind_of(value: Any) -> ValueKind:
-    """Returns the kind of a literal value; "any" for mixed items."""
-    if value is None:
-        return NONE
-    name = type(value).__name__
-    if isinstance(value, (list, set)):
-        return ValueKind(name, (_common_kind([kind_of(item) for item in value]),))
-    if isinstance(value, dict):
-        keys, values = map(kind_of, value.keys()), map(kind_of, value.values())
-        return ValueKind("dict", (_common_kind([*keys]), _common_kind([*values])))
-    if isinstance(value, tuple):
-        return ValueKind("tuple", tuple(map(kind_of, value)))
-    return ValueKind(name) if name in ("int", "float", "bool", "str", "bytes") else ANY
-
-
-def _common_kind(kinds: list[ValueKind]) -> ValueKind:
-    return kinds[0] if kinds and all(kind == kinds[0] for kind in kinds) else ANY
-
-
-def _observe(parameters: Sequence[EntryParameter], calls: Sequence[str]) -> None:
+def _observe(
+    parameters: Sequence[EntryParameter], calls: Sequence[str]
+) -> Mapping[str, Sequence[ValueKind]]:
+    """Returns the kinds of the arguments in examples, by parameter."""
     positional = [parameter for parameter in parameters if parameter.style == "positional"]
     star = next((parameter for parameter in parameters if parameter.style == "star"), None)
     named = {parameter.name: parameter for parameter in parameters}
@@ -155,75 +215,7 @@ def _observe(parameters: Sequence[EntryParameter], calls: Sequence[str]) -> None
         for name, value in call.kwargs.items():
             if name in named:
                 seen.setdefault(name, []).append(kind_of(value))
-    for name, kinds in seen.items():
-        _add(named[name].kinds, kinds, _OBSERVED)
-
-
-# ---- from annotations -------------------------------------------------------------------------
-
-_SCALARS = {"int": INT, "float": FLOAT, "bool": BOOL, "str": STR, "bytes": BYTES, "None": NONE}
-_SEQUENCES = {"list", "sequence", "iterable", "iterator", "collection", "reversible", "sized"}
-_SETS = {"set", "frozenset", "abstractset", "mutableset"}
-_MAPPINGS = {"dict", "mapping", "mutablemapping", "defaultdict", "ordereddict", "counter"}
-
-
-def _annotation_kinds(node: ast.expr | None) -> list[ValueKind]:
-    match node:
-        case None:
-            return []
-        case ast.Constant(value=None):
-            return [NONE]
-        case ast.Constant(value=str(text)):
-            try:
-                return _annotation_kinds(ast.parse(text, mode="eval").body)
-            except SyntaxError:
-                return []
-        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
-            return [*_annotation_kinds(left), *_annotation_kinds(right)]
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return _plain_kinds(name)
-        case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=inner):
-            parts = list(inner.elts) if isinstance(inner, ast.Tuple) else [inner]
-            if name == "Optional":
-                return [*_annotation_kinds(inner), NONE]
-            if name == "Union":
-                return [kind for part in parts for kind in _annotation_kinds(part)]
-            if name == "Literal":
-                return [kind_of(part.value) for part in parts if isinstance(part, ast.Constant)]
-            kinds = [next(iter(_annotation_kinds(part)), ANY) for part in parts]
-            return _generic(name.lower(), kinds, inner)
-    return []
-
-
-def _plain_kinds(name: str) -> list[ValueKind]:
-    if name in _SCALARS:
-        return [_SCALARS[name]]
-    lower = name.lower()
-    if lower in _SEQUENCES:
-        return [LIST]
-    if lower in _MAPPINGS:
-        return [DICT]
-    if lower in _SETS:
-        return [ValueKind("set", (INT,))]
-    if lower == "tuple":
-        return [ValueKind("tuple", (ANY, ANY))]
-    return {"supportsindex": [INT], "number": [INT, FLOAT], "integral": [INT], "real": [FLOAT]}.get(
-        lower, []
-    )
-
-
-def _generic(name: str, kinds: list[ValueKind], inner: ast.expr) -> list[ValueKind]:
-    if name in _SEQUENCES:
-        return [ValueKind("list", (kinds[0],))]
-    if name in _SETS:
-        return [ValueKind("set", (kinds[0],))]
-    if name in _MAPPINGS:
-        return [ValueKind("dict", (kinds[0], kinds[-1]))]
-    if name == "tuple":
-        if isinstance(inner, ast.Tuple) and ast.unparse(inner.elts[-1]) == "...":
-            return [ValueKind("tuple", (kinds[0],) * 3)]
-        return [ValueKind("tuple", tuple(kinds))]
-    return []
+    return seen
 
 
 # ---- from names -------------------------------------------------------------------------------
@@ -295,8 +287,9 @@ _TAKING_INT = frozenset(
 class _Use:
     """Infers kinds from the uses of a name in a function."""
 
-    def __init__(self, functions: Mapping[str, ast.FunctionDef]):
+    def __init__(self, functions: Mapping[str, ast.FunctionDef], reader: TypeReader):
         self.functions = functions
+        self.reader = reader
         self.parents: dict[ast.AST, dict[ast.AST, ast.AST]] = {}
 
     def of(self, function: ast.FunctionDef, name: str, depth: int = 0) -> Weights:
@@ -397,6 +390,12 @@ class _Use:
             return ValueKind("list", (ValueKind("tuple", tuple(parts)),))
         return LIST
 
+    def _annotated(self, annotation: ast.expr | None) -> Sequence[ValueKind]:
+        """Returns the kinds of an annotation, or of a class that is tested for."""
+        kind = self.reader.read(annotation)
+        parts = kind.parts if kind.name == "union" else (kind,)
+        return [part for part in parts if part != ANY and can_be_made(part)]
+
     def _argument(
         self, function: ast.FunctionDef, call: ast.Call, node: ast.expr, depth: int
     ) -> Iterator[ValueKind]:
@@ -406,7 +405,9 @@ class _Use:
             case _:
                 return
         if called == "isinstance" and call.args[0] is node and len(call.args) == 2:
-            yield from _annotation_kinds_of_classes(call.args[1])
+            classes = call.args[1]
+            for one in classes.elts if isinstance(classes, ast.Tuple) else [classes]:
+                yield from self._annotated(one)
         elif called in self.functions and self.functions[called] is not function:
             target = self.functions[called]
             for name, value in bindings(call, target):
@@ -416,7 +417,7 @@ class _Use:
                         (one for one, _, _ in _arguments(target.args) if one.arg == name), None
                     )
                     if argument is not None:
-                        yield from _annotation_kinds(argument.annotation)
+                        yield from self._annotated(argument.annotation)
         elif called in _SUMMING:
             yield INTS if len(call.args) == 1 else INT
         elif called in _ITERATING:
@@ -470,22 +471,34 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _annotation_kinds_of_classes(node: ast.expr) -> list[ValueKind]:
-    parts = node.elts if isinstance(node, ast.Tuple) else [node]
-    return [kind for part in parts for kind in _annotation_kinds(part)]
-
-
 # ---- constants --------------------------------------------------------------------------------
 
 _MOST = 24
+
+
+def _without_values(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yields the parts whose constants no argument is compared with: annotations, formats."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield from (part for part in node.values if isinstance(part, ast.Constant))
+            yield from (
+                part.format_spec
+                for part in node.values
+                if isinstance(part, ast.FormattedValue) and part.format_spec
+            )
+        elif isinstance(node, ast.arg | ast.AnnAssign) and node.annotation:
+            yield node.annotation
+        elif isinstance(node, ast.FunctionDef) and node.returns:
+            yield node.returns
 
 
 def _constants(tree: ast.Module) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Returns the integers and short texts in the program, each once, in source order."""
     integers: dict[int, None] = {}
     texts: dict[str, None] = {}
+    passed_over = {id(node) for part in _without_values(tree) for node in ast.walk(part)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant):
+        if isinstance(node, ast.Constant) and id(node) not in passed_over:
             if type(node.value) is int and abs(node.value) < 10**6:
                 integers[node.value] = None
             elif type(node.value) is str and 0 < len(node.value) <= 12:
