@@ -74,7 +74,7 @@ def mask_code(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
             continue
         before = line[at - 1] if at else " "
         if not (before.isalnum() or before in "_."):
-            end = _code_end(line, at, names, budget)
+            end = _bytes_end(line, at) or _code_end(line, at, names, budget)
             if end is not None:
                 put(line[at:end], at)
                 at = end
@@ -86,6 +86,14 @@ def mask_code(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
         parts.append(character)
         at += 1
     return "".join(parts), atoms
+
+
+def _bytes_end(line: str, at: int) -> int | None:
+    """Returns the end of a bytes literal at `at`."""
+    if line[at] != "b" or line[at + 1 : at + 2] not in ("'", '"'):
+        return None
+    end = literal_end(line, at + 1)
+    return end if end is not None and is_literal(line[at:end]) else None
 
 
 def _code_end(line: str, at: int, names: frozenset[str], budget: list[int]) -> int | None:
