@@ -89,6 +89,8 @@ class HintVerdicts:
     def _outcome(self, worded: WordedClaim, place: Place) -> Verdict:
         if place.occurrence is not None and (place.sure or place.window is None):
             judged = self.values.outcome(worded, place.occurrence, place.sure)
+            if judged[0] == CONTRADICTED and worded.when == "hint":
+                return NOT_CHECKABLE, judged[1]
             if judged[0] != NOT_CHECKABLE or place.sure:
                 return judged
         return self._look_up(worded.value, self._near(place), self.pools.computed, place)

@@ -19,7 +19,8 @@ _NUMBERING = re.compile(r"^\s*(?:#+\s*|[-*•]\s*|(?:\d+|⟦\d+⟧)[.)]\s*|Step 
 _LIST_NUMBER = re.compile(r"^(\s*(?:[-*•]\s*)?)(\d+)([.)]\s)")
 _IT_RETURNS = re.compile(r"[Ii]t (?:returns|gives|evaluates to|comes to)\b")
 _LEFT_OUT = re.compile(
-    r"\b(?:remaining|left out|omitted|and so on|continues|similarly|likewise|repeats|the same way|"
+    r"\b(?:remaining|left out|omitted|and so on|"
+    r"continues(?! with\b[^⟦]*⟦\d+⟧\W*$)|similarly|likewise|repeats|the same way|"
     r"rest of|iterations ⟦\d+⟧|skipp\w+ ahead|eventually)\b|\.\.\.|…",
     re.I,
 )

@@ -7,7 +7,8 @@ beyond that its line runs. A clause with any other word states something.
 import re
 
 _WORDS = """
-a about above access accessed accesses accessing accordingly across action actual actually added
+a about above another exclusive inclusive recursive recursively
+access accessed accesses accessing accordingly across action actual actually added
 adding after again all also am an and answer any appended appending applied apply applying are
 argument arguments array as assertion assign assigned assigning at based be been before begin
 beginning begins being below block body body's branch break build builds built by calculated

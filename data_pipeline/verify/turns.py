@@ -16,17 +16,21 @@ from data_pipeline.verify.clause_parts import equations
 from data_pipeline.verify.flow_wording import turn_of
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.values import compare
+from data_pipeline.verify.wordlists import word_set
 
 _FROM_ZERO = re.compile(r"\b(?:iteration|turn|pass)(?: (?:number|no\.))? ?#?⟦(\d+)⟧", re.I)
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\b[^⟦]{0,12}⟦\d+⟧", re.I)
 _ELEMENT = re.compile(
-    r"^(?:(?:for|when|processing|next|the|first|second|third|last) )*(?:\w+ )?(?:character|char|"
-    r"element|item|word|key|number|digit|letter|value|string|name) ⟦(?P<v>\d+)⟧"
+    r"^(?:(?:for|when|processing|next|the|first|second|third|fourth|fifth|only|last) )*"
+    r"(?:\w+ )??(?P<n>\w+) ⟦(?P<v>\d+)⟧"
     r"(?: \([^)]*\))?\s*(?::|$)",
     re.I,
 )
 _BOUND = re.compile(r"^(?:(?:for|when|with|at|now|then|next|if) )*(?:the )?(?P<x>⟦\d+⟧)"
                     r"(?: (?:=|is|as) (?P<v>⟦\d+⟧))?(?=\s*[:,(]|\s*→|\s*$)", re.I)  # fmt: skip
+_ELEMENTS = word_set(
+    "character char element item word key number digit letter value string name member entry"
+)
 MISSING = 10**7  # the turn of a heading for a value that the loop never has
 
 
@@ -125,9 +129,13 @@ class TurnTracker:
             pairs += [(c.subject or "", c.value) for c in equations(atom)]
             if match["v"]:
                 pairs.append((atom.text, atoms[int(match["v"][1:-1])].text))
-        elif (match := _ELEMENT.match(text)) and atoms[int(match["v"])].literal:
+        elif (
+            (match := _ELEMENT.match(text))
+            and atoms[int(match["v"])].literal
+            and self._is_element(match["n"].lower())
+        ):
             value = atoms[int(match["v"])].text
-            for header in self.run.loops:
+            for header in self._likely_loops(match["n"].lower()):
                 for name in self.targets(header):
                     if self._find(header, name, value) is not None:
                         return header, name, value
@@ -137,6 +145,17 @@ class TurnTracker:
                 if name in self.targets(header):
                     return header, name, value
         return None
+
+    def _likely_loops(self, noun: str) -> list[int]:
+        """Returns the loops that may take up what a noun means, the likeliest first."""
+        named = [header for header in self.run.loops if noun in self.targets(header)]
+        inner = self._body(self.stack[-1].heading.header) if self.stack else range(0)
+        return named or sorted(self.run.loops, key=lambda header: header not in inner)
+
+    def _is_element(self, noun: str) -> bool:
+        """Returns whether a noun may mean what a loop takes up: its name, or one of `nouns`."""
+        named = {name for header in self.run.loops for name in self.targets(header)}
+        return noun in _ELEMENTS or noun in named or f"{noun}s" in self.run.names
 
     def targets(self, header: int) -> list[str]:
         """Returns the variables that a for loop binds."""
