@@ -15,6 +15,10 @@ from data_pipeline.verify.nouns import code_of, read_last_noun
 from data_pipeline.verify.stated import WordedClaim
 
 _ASIDE = re.compile(r"⟦(?P<a>\d+)⟧ ?\((?:i\.e\.,? )?⟦(?P<b>\d+)⟧\)")
+_SHOWN = re.compile(
+    r"\b(?:is|are|evaluates to|becomes|returns|gives)(?: \w+)? ⟦(?P<v>\d+)⟧ "
+    r"\((?:since |because |as )?⟦(?P<t>\d+)⟧\)"
+)
 _READABLE = (ast.Name, ast.Subscript, ast.Call, ast.BinOp, ast.Compare, ast.BoolOp, ast.UnaryOp)
 
 
@@ -29,7 +33,19 @@ def take_asides(sentence: str, atoms: Sequence[Atom]) -> tuple[str, list[WordedC
             claims.append(claim)
             kept += sentence[at : match.start()] + f"⟦{match['a']}⟧"
             at = match.end()
-    return kept + sentence[at:], claims
+    sentence = kept + sentence[at:]
+    return sentence, claims + _shown_tests(sentence, atoms)
+
+
+def _shown_tests(sentence: str, atoms: Sequence[Atom]) -> list[WordedClaim]:
+    """Reads "is `False` (0 != 1)": the test shown must come to what it is said to come to."""
+    claims = []
+    for match in _SHOWN.finditer(sentence):
+        outcome, shown = atoms[int(match["v"])], atoms[int(match["t"])]
+        is_test = isinstance(parse_code(shown.text), ast.Compare) and constant_of(shown) is not None
+        if outcome.text in ("True", "False") and is_test:
+            claims.append(WordedClaim("test", shown.text, shown.text, outcome.text))
+    return claims
 
 
 def _claim(head: str, code: Atom, inside: Atom, atoms: Sequence[Atom]) -> WordedClaim | None:

@@ -151,6 +151,11 @@ SIZE = re.compile(
     r"(?P<u>entry|entries|elements?|items?|keys?|characters?|letters?|words?|key-value pairs?))$",
     re.I,
 )
+PROCESSED = re.compile(
+    r"(?:after|once) (?:processing|iterating (?:over|through)|going through|checking|looping "
+    r"(?:over|through)|examining|visiting) (?:all|each|every)(?: of)?(?: the)? \w+(?: \w+)?",
+    re.I,
+)
 PURPOSE_TAIL = re.compile(
     r" (?:in order )?to (?:store|hold|keep|collect|track|accumulate|save|record|gather|"
     r"build)\b[^⟦]*$",

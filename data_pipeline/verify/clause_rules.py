@@ -300,10 +300,21 @@ class ClauseReader(ToldRules):
     ) -> list[WordedClaim] | None:
         """Reads "the key is `k`": equal to another expression."""
         other = re.fullmatch(rf"{FILLER}(?P<v>⟦\d+⟧)", complement)
-        if other is None or not noun.expressions or kind == "hold":
+        if not noun.expressions or kind == "hold":
             return None
+        if other is None:
+            return self._equal_noun(noun, complement, when)
         code = code_of(self.atoms[int(other["v"][1:-1])].text)
         return [self._claim("equal", noun.expressions[0], code, when=when)]
+
+    def _equal_noun(self, noun: Noun, complement: str, when: str) -> list[WordedClaim] | None:
+        """Reads "`i` is set to the last index of `xs`"."""
+        same = read_noun(complement, self.atoms)
+        if same is None or not same.expressions:
+            return None
+        self._use_all(complement)
+        self.memory.noun, self.memory.fresh = same, True
+        return [self._claim("equal", noun.expressions[0], same.expressions[0], when=when)]
 
     def _outcome(self, text: str | None = None) -> list[WordedClaim] | None:
         text = re.sub(r"^(?:in|it|to|us|with|back)\s+", "", self.text if text is None else text)
@@ -329,8 +340,8 @@ class ClauseReader(ToldRules):
     def _possession(self) -> list[WordedClaim] | None:
         match = re.match(
             r"^(?P<s>.+?) (?P<c>(?:(?:does not|doesn't|does|does indeed) )?"
-            r"(?:starts?|ends?|contains?|includes?|appears|occurs) .+)$",
-            self.text,
+            r"(?:starts?|ends?|contains?|includes?|appears|occurs|match(?:es)?|equals?) .+)$",
+            f"which {self.text}" if self.clause.link == "which" else self.text,
         )
         if match is None:
             return None

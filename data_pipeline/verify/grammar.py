@@ -17,6 +17,7 @@ from data_pipeline.verify.flow_wording import flow_claims
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
 from data_pipeline.verify.stated import SentenceReading, WordedClaim
+from data_pipeline.verify.turns import turns_range
 
 _MAKES = re.compile(
     r"\b(?:joined|concatenated|converted|stripped|replaced|split|sorted|reversed|updated|becomes|"
@@ -30,6 +31,9 @@ def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> Sente
     reading = SentenceReading()
     sentence, asides = take_asides(sentence, atoms)
     reading.claims += asides
+    if told := turns_range(sentence, atoms):
+        reading.unread.append(ClauseReader(_whole(told[0]), atoms, memory).spell(told[0]))
+        sentence = sentence[: told.start()] + sentence[told.end() :]
     flows = flow_claims(sentence, atoms)
     reading.claims += [claim for claim, _ in flows]
     previous: Clause | None = None
@@ -61,6 +65,10 @@ def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> Sente
         reading.mentions += [text for text in reader.left(claims) if text not in taken]
     reading.claims = list(dict.fromkeys(reading.claims))
     return reading
+
+
+def _whole(text: str) -> Clause:
+    return Clause(text, "", False, False, 0, len(text))
 
 
 def _timed(claim: WordedClaim, before: bool, after: bool) -> WordedClaim:

@@ -336,8 +336,11 @@ class HintVerdicts:
             part, whole = parse_literal(value), parse_literal(container)
         except (LiteralError, ValueError):
             return False
+        parts = whole.values() if isinstance(whole, dict) else ()
         try:
-            return part in whole or part == whole
+            if part in whole or part == whole:
+                return True
+            return any(part in one for one in parts if isinstance(one, list | set | tuple))
         except TypeError:
             return False
 

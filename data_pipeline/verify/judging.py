@@ -93,6 +93,8 @@ class ClaimJudge:
                 return self.code.missing(worded, *self._points(place))
             case "not returned":
                 return self.ends.not_returned(worded, here)
+            case "endless" if not self.run.trace.truncated:
+                return CONTRADICTED, "the run ends"
             case "range":
                 return self.loops.range(worded, here)
             case "ended":

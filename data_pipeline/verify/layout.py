@@ -11,7 +11,7 @@ from data_pipeline.verify.grammar import read_sentence
 from data_pipeline.verify.masking import Atom, mask_code
 from data_pipeline.verify.nouns import Noun
 from data_pipeline.verify.stated import SentenceReading
-from data_pipeline.verify.turns import TurnTracker, counts_from_zero, loops_around
+from data_pipeline.verify.turns import TurnTracker, counts_from_zero, loops_around, turns_range
 
 _LABELS = re.compile(r"\bL(\d{1,6})\b")
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+|(?<=\.\))\s+|;\s*")
@@ -200,6 +200,8 @@ class _LayoutReader:
             if own and own[0] != first:  # a second label inside the line
                 self.label = self._statement(own[0])
                 first, opens = own[0], True
+            if turns_range(sentence, line.atoms):  # several turns at once
+                self.tracker.clear()
             around, heading = self.tracker.around(), None
             if not self.section.startswith(GENERAL):
                 heading = self.tracker.open(

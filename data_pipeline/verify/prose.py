@@ -50,7 +50,8 @@ _KIND_OF = {
     "iterates": "code",
     "bound": "value",
     "filled": "expression",
-    "call made": "flow",
+    "call made": "expression",
+    "endless": "iteration",
     "missing": "expression",
     "not returned": "return",
 }

@@ -47,7 +47,19 @@ def f(s, k):
         return f(s[:-1], k - 1)
     return s
 """
+TALLY = """\
+def f(nums):
+    counts = {}
+    for n in nums:
+        counts[n] = counts.get(n, 0) + 1
+    best = 0
+    for n in counts:
+        if counts[n] > best:
+            best = counts[n]
+    return best
+"""
 RUN = {
+    "tally": (TALLY, "f([2, 5, 2])"),  # {2: 1}, {2: 1, 5: 1}, {2: 2, 5: 1}; best 2
     # seen [], ['p'], ['p', 'q'], ['p', 'q', 'x']
     "groups": (GROUPS, "f({'x': ['p', 'q'], 'y': ['x', 'p']})"),
     "twins": (TWINS, "f([4, 7, 7])"),  # i 2, 7 == 7, xs [4, 7]; i 1, 7 != 4; i 0
@@ -94,6 +106,14 @@ LINES = [
     ("tails", "Third call: `f('b', 1)`", NOT_NO),
     ("tails", "Third call: `f('baa'[:-2], 3 - 2)`", NOT_NO),
     ("tails", "Third call: `f('b', 0)`", NO),
+    ("tails", "- `k` is `3` and the condition `k > 0` is `False` (3 > 0).", NO),
+    ("twins", "[L6]: `i` is set to the last index of `xs`, which is `2`.", YES),
+    ("twins", "[L6]: `i` is set to the last index of `xs`, which is `3`.", NO),
+    ("groups", "[L8]: The inner loop ends as there are no more names in `['p', 'q']`.", YES),
+    ("groups", "[L11]: After processing all keys, the function returns `['p', 'q', 'x']`.", YES),
+    ("twins", "The loop continues indefinitely.", NO),
+    ("tally", "For `n = 2` to `n = 7`: `best` stays `0`.", NOT_NO),
+    ("tally", "The value associated with `5` is `1`.", NOT_NO),
     # What is made for a purpose; what comes back behind a colon; a state that never was.
     ("groups", "[L6]: An empty list `seen` is initialized to store the names.", YES),
     ("groups", "[L11]: The function returns the sorted list: `['p', 'q', 'x']`.", YES),
@@ -119,3 +139,16 @@ def test_an_element_named_as_its_loop_names_it_is_of_that_loop():
 """
     claims = verify_trace(trace_call(*RUN["groups"]), told)
     assert line_verdicts(claims)[4] == CONTRADICTED
+
+
+def test_bullets_of_one_value_are_its_turns_in_their_order():
+    told = """\
+### Execution Simulation
+- For `n = 2`: `counts[2]` is incremented to 1.
+- For `n = 5`: `counts[5]` is incremented to 1.
+- For `n = 2`: `counts[2]` is incremented to {}.
+"""
+    trace = trace_call(*RUN["tally"])
+    found = line_verdicts(verify_trace(trace, told.format(2)))
+    assert [found[line] for line in (2, 3, 4)] == [CONFIRMED] * 3
+    assert line_verdicts(verify_trace(trace, told.format(3)))[4] == CONTRADICTED
