@@ -31,6 +31,7 @@ class Memory:
     names: list[str] = dataclasses.field(default_factory=list)  # variables of the line so far
     checked: bool = False  # whether a test was being told
     asked: "WordedClaim | None" = None  # what that test asks, as if it held
+    carried: bool = False  # whether that was told in the line before
     compared: tuple[str, str] | None = None  # what was compared
     colon: bool = False  # whether the clause stands behind a colon
     made: bool = False  # whether the clause before that colon tells that something is made

@@ -153,7 +153,8 @@ SIZE = re.compile(
 )
 PROCESSED = re.compile(
     r"(?:after|once) (?:processing|iterating (?:over|through)|going through|checking|looping "
-    r"(?:over|through)|examining|visiting) (?:all|each|every)(?: of)?(?: the)? \w+(?: \w+)?",
+    r"(?:over|through)|examining|visiting) (?:all|each|every)(?: of)?(?: the)? \w+(?: \w+)?|"
+    r"(?:the )?correct assertion (?:would be|is|will be)",
     re.I,
 )
 PURPOSE_TAIL = re.compile(

@@ -38,7 +38,7 @@ class ClauseReader(ToldRules):
     def read(self) -> list[WordedClaim] | None:
         """Returns the claims of the clause; None if it was not understood."""
         self.text = PURPOSE_TAIL.sub("", self.text) or self.text
-        for rule in (self._pairs, self._no_change, self._code, self._purpose):
+        for rule in (self._pairs, self._no_change, self._code, self._purpose, self._absent):
             claims = rule()
             if claims is not None:
                 return claims
@@ -55,6 +55,8 @@ class ClauseReader(ToldRules):
             self._takes_end,
             self._found_at,
             self._call_alone,
+            self._slice,
+            self._pops_last,
             self._aside,
             self._empty,
             self._size,
@@ -318,6 +320,11 @@ class ClauseReader(ToldRules):
 
     def _outcome(self, text: str | None = None) -> list[WordedClaim] | None:
         text = re.sub(r"^(?:in|it|to|us|with|back)\s+", "", self.text if text is None else text)
+        if final := re.fullmatch(
+            r"the (?:final )?output(?: string| list)?(?: of| being| as|:)? (⟦\d+⟧)", text, re.I
+        ):
+            value = self._literal(final[1])
+            return None if value is None else [self._claim("return", None, value)]
         match = VERB.match(text)
         noun = None if match is None else self._subject(match["s"])
         found = None if match is None or noun is None else self._value(match["c"])

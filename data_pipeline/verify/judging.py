@@ -71,6 +71,8 @@ class ClaimJudge:
                 return self.taken.bound(worded, place)
             case "filled":
                 return self.taken.filled(worded, place)
+            case "absent":
+                return self.taken.absent(worded, place)
             case "call made":
                 return self.taken.call_made(worded)
             case "put" | "taken":

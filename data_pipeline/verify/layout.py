@@ -193,7 +193,10 @@ class _LayoutReader:
             self.label = self._statement(first)
             self.tracker.leave_loop(self.label)
         opens, found, before = bool(cited), None, ""
+        asked = self.memory
         self.memory = Memory(self.topic if self.tracker.stack else None)
+        if not cited and asked.checked and not asked.carried:  # "it does not" may answer that
+            self.memory.checked, self.memory.asked, self.memory.carried = True, asked.asked, True
         for plain, sentence in self._sentences_of(line):
             sentence, before = _insert_call(sentence, before, line.atoms), sentence
             own = _cited_labels(sentence)

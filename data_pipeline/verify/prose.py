@@ -52,6 +52,7 @@ _KIND_OF = {
     "filled": "expression",
     "call made": "expression",
     "endless": "iteration",
+    "absent": "expression",
     "missing": "expression",
     "not returned": "return",
 }

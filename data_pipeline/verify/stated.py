@@ -23,7 +23,8 @@ class WordedClaim:
       loop variable goes from subject to value), "return", "raise" (value: type, "" for none),
       "goto", "bound" (a loop takes up value, as element number subject), "filled" (subject
       with the values of its parts is value), "call made" (the run makes the call value),
-      "endless" (the run never ends),
+      "endless" (the run never ends), "absent" (no string
+      here has value in it),
       "goes on" (the loop makes another turn), "called" (an argument of the call is value).
     when: "before", "after", "any", "around" (any, also before a turn), "call" (in the function
       called), "so far" (of turns: the loop may go on), "exit" (of a turn: it may be the one that

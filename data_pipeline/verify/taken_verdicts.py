@@ -99,6 +99,19 @@ class TakenVerdicts:
     def _spelled(self, codes: list[str], frame: int, at: int) -> str:
         return ", ".join(f"{code} = {self.values.text_at(code, frame, at)}" for code in codes)
 
+    def absent(self, worded: WordedClaim, place: Place) -> Verdict:
+        """Judges "finds no 'a' in the string" of the strings of a place."""
+        if place.occurrence is None:
+            return UNKNOWN
+        frame, at = place.occurrence.event.frame, place.occurrence.at - 1
+        names = [
+            name
+            for name in sorted(self.run.names)
+            if (self.run.value(frame, name, at) or "").startswith(("'", '"'))
+        ]
+        found = {self.values.text_at(f"{worded.value} in {name}", frame, at) for name in names}
+        return (CONFIRMED, "no string has it") if found == {"False"} else UNKNOWN
+
     # ---- calls
 
     def call_made(self, worded: WordedClaim) -> Verdict:

@@ -66,6 +66,23 @@ _FOUND_AT = re.compile(
 )
 
 
+_SLICE = re.compile(
+    r"^⟦(?P<x>\d+)⟧ (?:gives|is|takes|returns|represents|refers to|extracts|yields|means|gets|"
+    r"selects)(?: us)? (?:the )?(?:substring|part|slice|portion|sublist|characters|elements|items|"
+    r"string|list)(?: of (?:the string |the list )?⟦\d+⟧)? from (?:the )?"
+    r"(?:(?:index|position) ⟦(?P<a>\d+)⟧|start|beginning) (?:up )?to (?:the )?"
+    r"(?:(?:index|position) ⟦(?P<b>\d+)⟧|end)(?: of (?:the (?:string|list)|⟦\d+⟧))?$",
+    re.I,
+)
+_MAYBE = re.compile(r"\b(?:if|when|whether|would|may|might|could|unless|until|once)\b", re.I)
+_ABSENT = re.compile(
+    r"\b(?:does not|doesn't|did not|do not) (?:find|contain|have|include|match) (?:any )?"
+    r"(?:occurrences? of |instances? of )?(?:the \w+ )?⟦(?P<v>\d+)⟧"
+    r"(?: in (?:⟦(?P<x>\d+)⟧|the (?:input |original |given |whole )?(?:string|text|input)))?$",
+    re.I,
+)
+
+
 class ToldRules(FormRules):
     """Knows what is told of elements taken up, comparisons and answered questions."""
 
@@ -74,7 +91,7 @@ class ToldRules(FormRules):
         match = CHECKS.search(self.text)
         assert match is not None
         asked = re.sub(r"^(?:if|whether|that) ", "", self.text[match.end() :].strip(), flags=re.I)
-        self.memory.asked = self._question(asked)
+        self.memory.asked, self.memory.carried = self._question(asked), False
 
     def _question(self, asked: str) -> WordedClaim | None:
         if alone := re.fullmatch(r"(?:the condition )?⟦(\d+)⟧", asked):
@@ -165,6 +182,45 @@ class ToldRules(FormRules):
         self._use_all(self.text)
         at = dataclasses.replace(self._claim("refer", None, value), noun=Noun((), f"at {index}"))
         return [at, self._claim("taken", None, value)] if match["rest"] else [at]
+
+    def _slice(self) -> list[WordedClaim] | None:
+        """Reads "`s[2:]` gives us the substring from index 2 to the end"."""
+        match = _SLICE.match(self.text)
+        code = parse_code(self.atoms[int(match["x"])].text) if match else None
+        if match is None or not isinstance(code, ast.Subscript):
+            return None
+        if not isinstance(code.slice, ast.Slice) or code.slice.step is not None:
+            return None
+        claims = []
+        for bound, told in ((code.slice.lower, match["a"]), (code.slice.upper, match["b"])):
+            if (bound is None) != (told is None):
+                return None
+            if bound is not None:
+                said = code_of(self.atoms[int(told)].text)
+                claims.append(self._claim("test", f"({ast.unparse(bound)}) == ({said})", "True"))
+        self._use_all(self.text)
+        self.memory.noun, self.memory.fresh = Noun((ast.unparse(code),)), True
+        return claims or None
+
+    def _absent(self) -> list[WordedClaim] | None:
+        """Reads "does not find any occurrences of 'a' in the input string"."""
+        match = None if _MAYBE.search(self.clause.text) else _ABSENT.search(self.text)
+        value = self._literal(f"⟦{match['v']}⟧") if match else None
+        if match is None or value is None:
+            return None
+        self._use_all(self.text)
+        if match["x"] is not None:
+            where = code_of(self.atoms[int(match["x"])].text)
+            return [self._claim("test", f"{value} in ({where})", "False")]
+        return [self._claim("absent", None, value)]
+
+    def _pops_last(self) -> list[WordedClaim] | None:
+        """Reads "pops the last item from the dictionary"."""
+        match = re.search(
+            r"(?:pops|removes) the last (?:item|pair|key-value pair|entry) from (?:the )?dictionary"
+            r"(?: ⟦\d+⟧)?$", self.text, re.I,
+        )  # fmt: skip
+        return [self._claim("code", "popitem", "")] if match else None
 
     def _call_alone(self) -> list[WordedClaim] | None:
         """Reads "Second call: `f(2)`": code alone that is a call with known arguments."""

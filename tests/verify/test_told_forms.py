@@ -114,6 +114,13 @@ LINES = [
     ("twins", "The loop continues indefinitely.", NO),
     ("tally", "For `n = 2` to `n = 7`: `best` stays `0`.", NOT_NO),
     ("tally", "The value associated with `5` is `1`.", NOT_NO),
+    ("tails", "[L7]: `s[:-1]` takes the substring from the start to index `-1`.", YES),
+    ("tails", "[L7]: `s[:-1]` takes the substring from the start to index `-2`.", NO),
+    ("tails", "[L7]: `s[:-1]` takes the substring from index `1` to the end.", OPEN),
+    ("tails", "[L6]: The test does not find any occurrences of `'z'` in the string.", YES),
+    ("tails", "[L6]: The test does not find any occurrences of `'b'` in the string.", OPEN),
+    ("tails", "The calls end here, resulting in the output `'b'`.", YES),
+    ("tails", "The calls end here, resulting in the output `'ba'`.", NO),
     # What is made for a purpose; what comes back behind a colon; a state that never was.
     ("groups", "[L6]: An empty list `seen` is initialized to store the names.", YES),
     ("groups", "[L11]: The function returns the sorted list: `['p', 'q', 'x']`.", YES),
@@ -139,6 +146,18 @@ def test_an_element_named_as_its_loop_names_it_is_of_that_loop():
 """
     claims = verify_trace(trace_call(*RUN["groups"]), told)
     assert line_verdicts(claims)[4] == CONTRADICTED
+
+
+def test_an_answer_may_stand_in_the_line_below_its_question():
+    told = """\
+### Execution Simulation
+- [L8]: It checks if `'+'` is in `out`.
+  - {}, so we move on.
+  - It does.
+"""
+    trace = trace_call(*RUN["marks"])
+    found = line_verdicts(verify_trace(trace, told.format("It is not")))
+    assert found[3] == CONFIRMED and found.get(4, UNCHECKED) == UNCHECKED
 
 
 def test_bullets_of_one_value_are_its_turns_in_their_order():
