@@ -19,6 +19,10 @@ from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
 from data_pipeline.verify.stated import SentenceReading, WordedClaim
 from data_pipeline.verify.turns import turns_range
 
+_APPOSED = re.compile(  # "the first word, 'a'"
+    r"\b((?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|next) [a-z]+), "
+    r"(?=⟦\d+⟧(?:\W*$|, ))"
+)
 _MAKES = re.compile(
     r"\b(?:joined|concatenated|converted|stripped|replaced|split|sorted|reversed|updated|becomes|"
     r"results?|formatted|combined|padded|turned)\b",
@@ -29,6 +33,7 @@ _MAKES = re.compile(
 def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> SentenceReading:
     """Returns the claims of one masked sentence, and what of it was not read."""
     reading = SentenceReading()
+    sentence = _APPOSED.sub(r"\1 ", sentence)
     sentence, asides = take_asides(sentence, atoms)
     reading.claims += asides
     if told := turns_range(sentence, atoms):

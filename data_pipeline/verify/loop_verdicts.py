@@ -102,7 +102,22 @@ class LoopVerdicts:
             value = self.values.text_at(value, at.event.frame, at.at) or value
         if any(compare(value, text) == CONFIRMED for text in known):
             return CONFIRMED, value
-        return UNKNOWN
+        return self._iterates_here(value, place) if is_literal(value) else UNKNOWN
+
+    def _iterates_here(self, value: str, place: Place) -> Verdict:
+        """Contradicts a value that the placed loop, over a variable or part, never goes over."""
+        here = place.occurrence
+        statement = self.run.statement_of(here.event) if here is not None else None
+        if here is None or not place.sure or not isinstance(statement, ast.For):
+            return UNKNOWN
+        if not isinstance(statement.iter, ast.Name | ast.Subscript):
+            return UNKNOWN
+        code, line = ast.unparse(statement.iter), here.event.line
+        starts = [o for o in self.run.by_line.get(line, ()) if o.turns.get(line, 0) <= 1]
+        real = [self.values.text_at(code, o.event.frame, o.at - 1) for o in starts]
+        if not real or None in real or any(text[:1] != value[:1] for text in real if text):
+            return UNKNOWN  # of another type: told loosely
+        return CONTRADICTED, real[0]
 
     def range(self, worded: WordedClaim, here: Occurrence | None) -> Verdict:
         """Judges "`i` goes from 0 to 6": the first and last value of a range."""

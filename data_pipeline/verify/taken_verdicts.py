@@ -25,6 +25,8 @@ class TakenVerdicts:
         """Judges "the loop takes up V", "the second word is V"."""
         here = place.occurrence
         line = here.event.line if here is not None and place.sure else None
+        if place.window is not None and not place.sure:  # the heading's own loop
+            line = self.run.events[place.window[0]].line
         headers = [line] if line in self.run.loops else list(self.run.loops)
         if here is not None and line in headers and here.turns.get(line):
             taken = self._taken(here)
@@ -35,7 +37,8 @@ class TakenVerdicts:
             runs = [o for o in runs if o.event.frame == here.event.frame]
         wanted = [o for o in runs if self._is_turn(o, worded.subject or "")]
         if any(self._has(o, worded.value) for o in wanted):
-            return (NOT_CHECKABLE if line in headers else CONFIRMED), worded.value
+            sure = line in headers and place.sure
+            return (NOT_CHECKABLE if sure else CONFIRMED), worded.value
         if self._names_loop(worded, headers) and wanted and not self.run.trace.truncated:
             return CONTRADICTED, ", ".join(text for o in wanted[:3] for text in self._taken(o))
         return UNKNOWN

@@ -95,6 +95,8 @@ class ToldRules(FormRules):
 
     def _question(self, asked: str) -> WordedClaim | None:
         if alone := re.fullmatch(r"(?:the condition )?⟦(\d+)⟧", asked):
+            if self.atoms[int(alone[1])].literal:
+                return None
             return self._claim("branch", code_of(self.atoms[int(alone[1])].text), "True")
         if match := re.match(r"^(?P<s>.+?) (?:is|are|was) (?P<c>.+)$", asked, re.I):
             noun, found = self._subject(match["s"]), read_predicate(match["c"], self.atoms)

@@ -141,7 +141,7 @@ class TurnTracker:
             and self._is_element(match["n"].lower())
         ):
             value = atoms[int(match["v"])].text
-            for header in self._likely_loops(match["n"].lower()):
+            for header in self._likely_loops(match["n"].lower(), near):
                 for name in self.targets(header):
                     if self._find(header, name, value) is not None:
                         return header, name, value
@@ -159,11 +159,11 @@ class TurnTracker:
         inner = self._body(self.stack[-1].heading.header) if self.stack else range(0)
         return next((header for header in binding if header in inner), binding[0])
 
-    def _likely_loops(self, noun: str) -> list[int]:
+    def _likely_loops(self, noun: str, near: int | None) -> list[int]:
         """Returns the loops that may take up what a noun means, the likeliest first."""
         named = [header for header in self.run.loops if noun in self.targets(header)]
         inner = self._body(self.stack[-1].heading.header) if self.stack else range(0)
-        return named or sorted(self.run.loops, key=lambda header: header not in inner)
+        return named or sorted(self.run.loops, key=lambda h: (h not in inner, h != near))
 
     def _is_element(self, noun: str) -> bool:
         """Returns whether a noun may mean what a loop takes up: its name, or one of `nouns`."""
