@@ -7,12 +7,13 @@ checkable; it is never contradicted for that.
 
 - `claims`: claims, the verdicts on claims and on lines, and their display
 - free wording, from a line to claims: `masking` (code becomes atoms), `layout` (sections, labels,
-  sentences), `turns` (which turn of which loop is told), `clause_cutting`, `nouns`, `predicates`,
-  `grammar` and `flow_wording` (clauses become claims, `stated`), `plain_words` (what may go unread)
+  sentences), `turns` (which turn of which loop is told), `asides` (values put in),
+  `clause_cutting`, `nouns`, `predicates`, `told_forms`, `grammar` and `flow_wording` (clauses
+  become claims, `stated`), `plain_words` (what may go unread)
 - from claims to verdicts: `placing` (sentences to executions of lines), `judging` with
-  `value_verdicts`, `hints`, `loop_verdicts`, `code_verdicts`, `ends` and `labels`; `pools` holds
-  what a run computes, `evaluation` evaluates code safely, `values` compares; `prose` puts it all
-  together
+  `value_verdicts`, `hints`, `loop_verdicts`, `taken_verdicts`, `code_verdicts`, `ends` and
+  `labels`; `pools` holds what a run computes, `evaluation` evaluates code safely, `values`
+  compares; `prose` puts it all together
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
 - `numbering`: line labels as prompts or as files count; `scoring`: scores against labels

@@ -47,15 +47,6 @@ class FormRules(ClauseParts):
         self.used.add(number)
         return [self._claim("iterates", code_of(self.atoms[number].text), "")]
 
-    def _answer(self) -> list[WordedClaim] | None:
-        """Reads "it is not", "it does": the answer to "checks if …"."""
-        match = re.fullmatch(
-            r"(?:it|this|they) (?:is|does|do|are)(?P<no> not|n't)?(?: indeed)?", self.text, re.I
-        )
-        if match is None or not self.memory.checked:
-            return None
-        return [self._claim("branch", None, str(match["no"] is None))]
-
     def _aside(self) -> list[WordedClaim] | None:
         """Reads "(an empty list)", "(the empty string)" of the value before it."""
         if not self.clause.aside or self.memory.noun is None:

@@ -6,7 +6,15 @@ import re
 from collections.abc import Sequence
 
 from data_pipeline.verify.clause_cutting import Clause
-from data_pipeline.verify.clause_patterns import CALLED, CITED, EMPTY, OPENING, PRONOUNS, VALUE
+from data_pipeline.verify.clause_patterns import (
+    CALLED,
+    CITED,
+    EMPTY,
+    OPENING,
+    PROCESSED,
+    PRONOUNS,
+    VALUE,
+)
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.masking import Atom, is_literal
 from data_pipeline.verify.nouns import Noun, read_noun
@@ -22,6 +30,11 @@ class Memory:
     returning: bool = False
     names: list[str] = dataclasses.field(default_factory=list)  # variables of the line so far
     checked: bool = False  # whether a test was being told
+    asked: "WordedClaim | None" = None  # what that test asks, as if it held
+    carried: bool = False  # whether that was told in the line before
+    compared: tuple[str, str] | None = None  # what was compared
+    colon: bool = False  # whether the clause stands behind a colon
+    made: bool = False  # whether the clause before that colon tells that something is made
     fresh: bool = False  # whether the clause just read has set what "which" means
 
 
@@ -54,6 +67,12 @@ class ClauseParts:
         )):  # fmt: skip
             index = self._literal(pointed[1]) or self.atoms[int(pointed[1][1:-1])].text
             return Noun((), f"at {index}")
+        if noun is None and (under := re.fullmatch(
+            r"(?:the )?(?:corresponding )?value (?:associated with|stored under|for|under)(?: the)?"
+            r"(?: key)? (⟦\d+⟧)", text, re.I,
+        )):  # fmt: skip
+            self._use_all(text)
+            return Noun((), f"at {self.atoms[int(under[1][1:-1])].text}")
         if noun is not None and noun.expressions:
             self._use_all(text)
         return None if noun is None else self._resolve(noun)
@@ -142,6 +161,8 @@ class ClauseParts:
         return WordedClaim(kind, self.spell(self.text), subject, value, **more)
 
     def is_harmless(self) -> bool:
+        if PROCESSED.fullmatch(self.text) or PROCESSED.fullmatch(self.clause.text):
+            return True
         return not self.clause.hypothetical and is_plain(self.text)
 
     def left(self, claims: list[WordedClaim] | None) -> list[str]:

@@ -151,10 +151,21 @@ SIZE = re.compile(
     r"(?P<u>entry|entries|elements?|items?|keys?|characters?|letters?|words?|key-value pairs?))$",
     re.I,
 )
+PROCESSED = re.compile(
+    r"(?:after|once) (?:processing|iterating (?:over|through)|going through|checking|looping "
+    r"(?:over|through)|examining|visiting) (?:all|each|every)(?: of)?(?: the)? \w+(?: \w+)?|"
+    r"(?:the )?correct assertion (?:would be|is|will be)",
+    re.I,
+)
+PURPOSE_TAIL = re.compile(
+    r" (?:in order )?to (?:store|hold|keep|collect|track|accumulate|save|record|gather|"
+    r"build)\b[^⟦]*$",
+    re.I,
+)
 EXECUTED = re.compile(
     r"⟦\d+⟧.*\b(?:is|are|gets|was) (?:then |now |also |finally |again )*(?:executed|called|invoked|"
     r"evaluated|checked|performed|run|reached|applied|processed)\b|"
-    r"\b(?:executes|calls|invokes|evaluates|runs|performs|uses|"
+    r"\b(?:executes|calls|invokes|evaluates|runs|performs|uses|we (?:execute|call|run|perform|use)|"
     r"reaches the return statement)\b.*⟦\d+⟧|"
     r"\breturn statement\b.*⟦\d+⟧",
     re.I,

@@ -6,7 +6,7 @@ what is claimed: a value, or a predicate (see `predicates`).
 
 import re
 
-from data_pipeline.verify.clause_forms import FormRules
+from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.clause_patterns import (
     ARROW,
     CALLED,
@@ -15,6 +15,7 @@ from data_pipeline.verify.clause_patterns import (
     NO_CHANGE,
     PARTICIPLE,
     PRONOUNS,
+    PURPOSE_TAIL,
     PUT,
     RETURNERS,
     RETURNS,
@@ -28,23 +29,34 @@ from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
 from data_pipeline.verify.plain_words import is_plain
 from data_pipeline.verify.predicates import read_possession, read_predicate
 from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.told_forms import ToldRules
 
 
-class ClauseReader(FormRules):
+class ClauseReader(ToldRules):
     """Reads one clause."""
 
     def read(self) -> list[WordedClaim] | None:
         """Returns the claims of the clause; None if it was not understood."""
-        for rule in (self._pairs, self._no_change, self._code, self._purpose):
+        self.text = PURPOSE_TAIL.sub("", self.text) or self.text
+        for rule in (self._pairs, self._no_change, self._code, self._purpose, self._absent):
             claims = rule()
             if claims is not None:
                 return claims
         if CHECKS.search(self.text) and not re.match(r"(?:if|when)\b", self.clause.text, re.I):
+            self._note_question()
             return self._checks()
         if self.clause.hypothetical:
             return self._calls() if CALLED.search(self.text) else None
         for rule in (
             self._answer,
+            self._loop_takes,
+            self._compares,
+            self._equal,
+            self._takes_end,
+            self._found_at,
+            self._call_alone,
+            self._slice,
+            self._pops_last,
             self._aside,
             self._empty,
             self._size,
@@ -71,6 +83,8 @@ class ClauseReader(FormRules):
     # ---- rules
 
     def _no_change(self) -> list[WordedClaim] | None:
+        if about := re.fullmatch(r"no changes? (?:to|in) (?P<x>⟦\d+⟧)", self.text, re.I):
+            return [self._claim("same", self.atoms[int(about["x"][1:-1])].text, "")]
         match = NO_CHANGE.search(self.text)
         return [self._claim("same", None, "")] if match else None
 
@@ -170,13 +184,23 @@ class ClauseReader(FormRules):
             if not re.search(r"\b(?:is|are|was|were|gets)(?: \w+)?$", what):
                 return None
             what = re.sub(r"\b(?:is|are|was|were|gets)(?: \w+)?$", "", what)
-        found = self._value(re.sub(r"^another ", "", what))
+        what = re.sub(r"^another ", "", what)
+        found = self._value(what) or self._code_at(what)
         if found is None or not is_plain(found[1]):
             return None
         kind = "taken" if match["p"].lower().startswith(("remov", "delet", "pop")) else "put"
         into = read_noun(match["x"] or "", self.atoms)
         subject = into.expressions[0] if into is not None and into.expressions else None
         return [self._claim(kind, subject, found[0])]
+
+    def _code_at(self, text: str) -> tuple[str, str] | None:
+        """Returns (the code that a text is, "")."""
+        match = re.fullmatch(rf"{FILLER}⟦(?P<v>\d+)⟧", text.strip())
+        atom = self.atoms[int(match["v"])] if match else None
+        if atom is None or parse_code(atom.text) is None:
+            return None
+        self._use_all(text)
+        return atom.text, ""
 
     def _sets(self) -> list[WordedClaim] | None:
         match = SETS.match(self.text)
@@ -278,13 +302,29 @@ class ClauseReader(FormRules):
     ) -> list[WordedClaim] | None:
         """Reads "the key is `k`": equal to another expression."""
         other = re.fullmatch(rf"{FILLER}(?P<v>⟦\d+⟧)", complement)
-        if other is None or not noun.expressions or kind == "hold":
+        if not noun.expressions or kind == "hold":
             return None
+        if other is None:
+            return self._equal_noun(noun, complement, when)
         code = code_of(self.atoms[int(other["v"][1:-1])].text)
         return [self._claim("equal", noun.expressions[0], code, when=when)]
 
+    def _equal_noun(self, noun: Noun, complement: str, when: str) -> list[WordedClaim] | None:
+        """Reads "`i` is set to the last index of `xs`"."""
+        same = read_noun(complement, self.atoms)
+        if same is None or not same.expressions:
+            return None
+        self._use_all(complement)
+        self.memory.noun, self.memory.fresh = same, True
+        return [self._claim("equal", noun.expressions[0], same.expressions[0], when=when)]
+
     def _outcome(self, text: str | None = None) -> list[WordedClaim] | None:
         text = re.sub(r"^(?:in|it|to|us|with|back)\s+", "", self.text if text is None else text)
+        if final := re.fullmatch(
+            r"the (?:final )?output(?: string| list)?(?: of| being| as|:)? (⟦\d+⟧)", text, re.I
+        ):
+            value = self._literal(final[1])
+            return None if value is None else [self._claim("return", None, value)]
         match = VERB.match(text)
         noun = None if match is None else self._subject(match["s"])
         found = None if match is None or noun is None else self._value(match["c"])
@@ -307,8 +347,8 @@ class ClauseReader(FormRules):
     def _possession(self) -> list[WordedClaim] | None:
         match = re.match(
             r"^(?P<s>.+?) (?P<c>(?:(?:does not|doesn't|does|does indeed) )?"
-            r"(?:starts?|ends?|contains?|includes?|appears|occurs) .+)$",
-            self.text,
+            r"(?:starts?|ends?|contains?|includes?|appears|occurs|match(?:es)?|equals?) .+)$",
+            f"which {self.text}" if self.clause.link == "which" else self.text,
         )
         if match is None:
             return None
@@ -352,8 +392,10 @@ class ClauseReader(FormRules):
                 return [self._claim("code", self.atoms[numbers[0]].text, "")]
             return claims
         alone = re.fullmatch(rf"{FILLER}(?P<v>⟦\d+⟧)", self.text)
-        if alone is not None and self.clause.link == "which":
+        if alone is not None and (self.clause.link == "which" or self.memory.colon):
             value = self._literal(alone["v"])
             if value is not None and self.memory.returning:
                 return [self._claim("return", None, value)]
+            if value is not None and self.memory.colon and self.memory.made:
+                return [self._claim("outcome", None, value, when="hint")]
         return claims or None

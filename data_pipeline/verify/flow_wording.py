@@ -116,7 +116,14 @@ _TAKEN = re.compile(
 _ENDED = re.compile(
     r"\b(?:loop|iteration)s? (?:exits|ends|terminates|stops|is (?:exited|over|done|complete)|"
     r"finishes|completes|does not (?:start|continue|run|execute))\b|\bexits? the (?:\w+ )?loop\b|"
-    r"\bno more (?:elements|items|characters|iterations)\b",
+    r"\bno (?:more|remaining|further) (?:\w+ )?(?:elements|items|characters|iterations|words|keys|"
+    r"letters|digits|numbers|values|names|strings|rows|lines|members|pairs|entries)"
+    r"(?: left| remaining)?(?: to (?:process|iterate over|check))?(?: in ⟦\d+⟧)?",
+    re.I,
+)
+_ENDLESS = re.compile(
+    r"\b(?:loops?|runs?|continues?|repeats?|goes on|recursion|program|it)\b[^⟦.]*\b(?:indefinitely|"
+    r"forever|endlessly|infinitely)\b|\bnever (?:terminates|stops|ends|exits)\b",
     re.I,
 )
 _ERROR = r"(?:⟦(?P<s>\d+)⟧|(?P<e>[A-Z]\w*(?:Error|Exception|Iteration|Exit|Interrupt)))"
@@ -219,8 +226,10 @@ def _count_claims(sentence: str, atoms: Sequence[Atom], hypothetical: bool) -> I
     if match := _NEVER.search(sentence):
         yield WordedClaim("turns", _spell(match, atoms), value="0"), match.span()
     counted = _TIMES.search(sentence) or _ONCE.search(sentence)
-    if (match := _ENDED.search(sentence)) and not hypothetical and not counted:
+    for match in () if hypothetical or counted else _ENDED.finditer(sentence):
         yield WordedClaim("ended", _spell(match, atoms), value="False"), match.span()
+    if (match := _ENDLESS.search(sentence)) and not hypothetical:
+        yield WordedClaim("endless", _spell(match, atoms)), match.span()
 
 
 def _count_text(text: str) -> str | None:

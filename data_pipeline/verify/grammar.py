@@ -8,6 +8,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
+from data_pipeline.verify.asides import take_asides
 from data_pipeline.verify.clause_cutting import Clause, split_clauses
 from data_pipeline.verify.clause_parts import Memory
 from data_pipeline.verify.clause_patterns import AFTER
@@ -16,11 +17,28 @@ from data_pipeline.verify.flow_wording import flow_claims
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
 from data_pipeline.verify.stated import SentenceReading, WordedClaim
+from data_pipeline.verify.turns import turns_range
+
+_APPOSED = re.compile(  # "the first word, 'a'"
+    r"\b((?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|next) [a-z]+), "
+    r"(?=⟦\d+⟧(?:\W*$|, ))"
+)
+_MAKES = re.compile(
+    r"\b(?:joined|concatenated|converted|stripped|replaced|split|sorted|reversed|updated|becomes|"
+    r"results?|formatted|combined|padded|turned)\b",
+    re.I,
+)
 
 
 def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> SentenceReading:
     """Returns the claims of one masked sentence, and what of it was not read."""
     reading = SentenceReading()
+    sentence = _APPOSED.sub(r"\1 ", sentence)
+    sentence, asides = take_asides(sentence, atoms)
+    reading.claims += asides
+    if told := turns_range(sentence, atoms):
+        reading.unread.append(ClauseReader(_whole(told[0]), atoms, memory).spell(told[0]))
+        sentence = sentence[: told.start()] + sentence[told.end() :]
     flows = flow_claims(sentence, atoms)
     reading.claims += [claim for claim, _ in flows]
     previous: Clause | None = None
@@ -33,6 +51,10 @@ def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> Sente
                 memory.noun = _antecedent(previous, clause, atoms, memory)
             elif clause.aside and (last := re.search(r"⟦(\d+)⟧$", previous.text)):
                 memory.noun = Noun((code_of(atoms[int(last[1])].text),))
+        memory.colon = False
+        if previous is not None:
+            memory.colon = ":" in sentence[previous.end : clause.start]
+            memory.made = bool(_MAKES.search(previous.text))
         previous, memory.fresh = clause, False
         reader = ClauseReader(clause, atoms, memory)
         claims = reader.read()
@@ -48,6 +70,10 @@ def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> Sente
         reading.mentions += [text for text in reader.left(claims) if text not in taken]
     reading.claims = list(dict.fromkeys(reading.claims))
     return reading
+
+
+def _whole(text: str) -> Clause:
+    return Clause(text, "", False, False, 0, len(text))
 
 
 def _timed(claim: WordedClaim, before: bool, after: bool) -> WordedClaim:

@@ -89,6 +89,8 @@ class HintVerdicts:
     def _outcome(self, worded: WordedClaim, place: Place) -> Verdict:
         if place.occurrence is not None and (place.sure or place.window is None):
             judged = self.values.outcome(worded, place.occurrence, place.sure)
+            if judged[0] == CONTRADICTED and worded.when == "hint":
+                return NOT_CHECKABLE, judged[1]
             if judged[0] != NOT_CHECKABLE or place.sure:
                 return judged
         return self._look_up(worded.value, self._near(place), self.pools.computed, place)
@@ -334,8 +336,11 @@ class HintVerdicts:
             part, whole = parse_literal(value), parse_literal(container)
         except (LiteralError, ValueError):
             return False
+        parts = whole.values() if isinstance(whole, dict) else ()
         try:
-            return part in whole or part == whole
+            if part in whole or part == whole:
+                return True
+            return any(part in one for one in parts if isinstance(one, list | set | tuple))
         except TypeError:
             return False
 

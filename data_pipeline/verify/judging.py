@@ -4,13 +4,16 @@ import ast
 import dataclasses
 
 from data_pipeline.tracing.replay import Occurrence, Replay
+from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.code_verdicts import CodeVerdicts
 from data_pipeline.verify.ends import EndVerdicts
 from data_pipeline.verify.hints import HintVerdicts
 from data_pipeline.verify.loop_verdicts import LoopVerdicts
+from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.taken_verdicts import TakenVerdicts
 from data_pipeline.verify.value_verdicts import (
     MOST_STATES,
     UNKNOWN,
@@ -33,6 +36,7 @@ class ClaimJudge:
         self.loops = LoopVerdicts(run, self.values)
         self.code = CodeVerdicts(run, self.values)
         self.hints = HintVerdicts(run, self.values)
+        self.taken = TakenVerdicts(run, self.values)
         self._cache: dict[tuple, Verdict] = {}
         loops = [n.target for n in ast.walk(run.tree) if isinstance(n, ast.comprehension)]
         self.comprehended = {
@@ -55,12 +59,25 @@ class ClaimJudge:
             case "value":
                 return self._value(worded, place)
             case "branch":
-                return self._branch(worded, place)
+                judged = self._branch(worded, place)
+                if judged[0] == CONTRADICTED and worded.when == "hint":
+                    return NOT_CHECKABLE, judged[1]
+                return judged
             case "test":
                 return self._test(worded, place)
             case "equal":
                 return self._equal(worded, place)
-            case "refer" | "refer test" | "outcome" | "put" | "taken" | "same" | "called":
+            case "bound":
+                return self.taken.bound(worded, place)
+            case "filled":
+                return self.taken.filled(worded, place)
+            case "absent":
+                return self.taken.absent(worded, place)
+            case "call made":
+                return self.taken.call_made(worded)
+            case "put" | "taken":
+                return self._moved(worded, place)
+            case "refer" | "refer test" | "outcome" | "same" | "called":
                 return self.hints.judge(worded, place)
             case "entered":
                 return self._entered(worded, place)
@@ -73,11 +90,13 @@ class ClaimJudge:
             case "tested":
                 return self.code.tested(place)
             case "iterates":
-                return self.loops.iterates(worded)
+                return self.loops.iterates(worded, place)
             case "missing":
                 return self.code.missing(worded, *self._points(place))
             case "not returned":
                 return self.ends.not_returned(worded, here)
+            case "endless" if not self.run.trace.truncated:
+                return CONTRADICTED, "the run ends"
             case "range":
                 return self.loops.range(worded, here)
             case "ended":
@@ -96,6 +115,22 @@ class ClaimJudge:
         return UNKNOWN
 
     # ---- values and tests
+
+    def _moved(self, worded: WordedClaim, place: Place) -> Verdict:
+        """Judges "appends V" here, or in the body that this header leads to."""
+        here = place.occurrence
+        if here is not None and parse_code(worded.value) and not is_literal(worded.value):
+            text = self.values.text_at(worded.value, here.event.frame, here.at - 1)
+            if text is None:
+                return UNKNOWN
+            worded = dataclasses.replace(worded, value=text)
+        judged = self.hints.judge(worded, place)
+        if judged[0] == CONFIRMED or here is None or not place.sure:
+            return judged
+        if (body := self.body_of(here)) is None:
+            return judged
+        inside = self.hints.judge(worded, Place(here, False, body, here.event.frame))
+        return inside if inside[0] == CONFIRMED else judged
 
     def _value(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges a value of the first subject that the run knows."""
@@ -121,6 +156,9 @@ class ClaimJudge:
         if here is None:
             return self.values.anywhere(worded)
         judged = self.values.value(worded, here)
+        if judged == UNKNOWN and place.sure:
+            wide = self.values.anywhere(worded)
+            return wide if wide[0] == CONTRADICTED else judged  # has it nowhere in the run
         if judged[0] != CONTRADICTED:
             return judged
         if not place.sure:

@@ -11,7 +11,7 @@ from data_pipeline.verify.grammar import read_sentence
 from data_pipeline.verify.masking import Atom, mask_code
 from data_pipeline.verify.nouns import Noun
 from data_pipeline.verify.stated import SentenceReading
-from data_pipeline.verify.turns import TurnTracker, counts_from_zero, loops_around
+from data_pipeline.verify.turns import TurnTracker, counts_from_zero, loops_around, turns_range
 
 _LABELS = re.compile(r"\bL(\d{1,6})\b")
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+|(?<=\.\))\s+|;\s*")
@@ -19,7 +19,8 @@ _NUMBERING = re.compile(r"^\s*(?:#+\s*|[-*•]\s*|(?:\d+|⟦\d+⟧)[.)]\s*|Step 
 _LIST_NUMBER = re.compile(r"^(\s*(?:[-*•]\s*)?)(\d+)([.)]\s)")
 _IT_RETURNS = re.compile(r"[Ii]t (?:returns|gives|evaluates to|comes to)\b")
 _LEFT_OUT = re.compile(
-    r"\b(?:remaining|left out|omitted|and so on|continues|similarly|likewise|repeats|the same way|"
+    r"\b(?:remaining|left out|omitted|and so on|"
+    r"continues(?! with\b[^⟦]*⟦\d+⟧\W*$)|similarly|likewise|repeats|the same way|"
     r"rest of|iterations ⟦\d+⟧|skipp\w+ ahead|eventually)\b|\.\.\.|…",
     re.I,
 )
@@ -192,13 +193,18 @@ class _LayoutReader:
             self.label = self._statement(first)
             self.tracker.leave_loop(self.label)
         opens, found, before = bool(cited), None, ""
+        asked = self.memory
         self.memory = Memory(self.topic if self.tracker.stack else None)
+        if not cited and asked.checked and not asked.carried:  # "it does not" may answer that
+            self.memory.checked, self.memory.asked, self.memory.carried = True, asked.asked, True
         for plain, sentence in self._sentences_of(line):
             sentence, before = _insert_call(sentence, before, line.atoms), sentence
             own = _cited_labels(sentence)
             if own and own[0] != first:  # a second label inside the line
                 self.label = self._statement(own[0])
                 first, opens = own[0], True
+            if turns_range(sentence, line.atoms):  # several turns at once
+                self.tracker.clear()
             around, heading = self.tracker.around(), None
             if not self.section.startswith(GENERAL):
                 heading = self.tracker.open(

@@ -5,6 +5,8 @@ import re
 
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
+from data_pipeline.verify.masking import is_literal
+from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.value_verdicts import (
     UNKNOWN,
@@ -78,7 +80,7 @@ class LoopVerdicts:
             return CONTRADICTED, "the loop is left before it ends"
         return UNKNOWN
 
-    def iterates(self, worded: WordedClaim) -> Verdict:
+    def iterates(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges "iterates over V": the iterable of some loop, as code or as its value."""
         code = dump_expression(worded.subject or "")
         known: list[str] = []
@@ -88,15 +90,34 @@ class LoopVerdicts:
             nodes = [dump_node(node) for node in ast.walk(statement.iter)]
             if code in nodes:
                 return CONFIRMED, ast.unparse(statement.iter)
-            for here in self.run.by_line.get(line, ())[:1]:
+            starts = [o for o in self.run.by_line.get(line, ()) if o.turns.get(line, 0) <= 1]
+            for here in starts[:100]:
                 frame, at = here.event.frame, here.at - 1
                 text = self.values.text_at(ast.unparse(statement.iter), frame, at)
                 if text is not None:
                     known.append(text)
         value = worded.subject or ""
+        if place.occurrence is not None and not is_literal(value):
+            at = place.occurrence
+            value = self.values.text_at(value, at.event.frame, at.at) or value
         if any(compare(value, text) == CONFIRMED for text in known):
             return CONFIRMED, value
-        return UNKNOWN
+        return self._iterates_here(value, place) if is_literal(value) else UNKNOWN
+
+    def _iterates_here(self, value: str, place: Place) -> Verdict:
+        """Contradicts a value that the placed loop, over a variable or part, never goes over."""
+        here = place.occurrence
+        statement = self.run.statement_of(here.event) if here is not None else None
+        if here is None or not place.sure or not isinstance(statement, ast.For):
+            return UNKNOWN
+        if not isinstance(statement.iter, ast.Name | ast.Subscript):
+            return UNKNOWN
+        code, line = ast.unparse(statement.iter), here.event.line
+        starts = [o for o in self.run.by_line.get(line, ()) if o.turns.get(line, 0) <= 1]
+        real = [self.values.text_at(code, o.event.frame, o.at - 1) for o in starts]
+        if not real or None in real or any(text[:1] != value[:1] for text in real if text):
+            return UNKNOWN  # of another type: told loosely
+        return CONTRADICTED, real[0]
 
     def range(self, worded: WordedClaim, here: Occurrence | None) -> Verdict:
         """Judges "`i` goes from 0 to 6": the first and last value of a range."""

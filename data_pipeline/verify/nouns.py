@@ -73,6 +73,7 @@ _PROPERTIES: tuple[tuple[re.Pattern[str], str], ...] = (
            rf"(?:{_OF}) (?P<x>.+)$"), "{x}[{a}]"),
     (_each(rf"(?:index|position) of (?:the \w+ )?(?P<a>⟦\d+⟧) {_OF} (?P<x>.+)$"),
      "{x}.index({a})"),
+    (_each(rf"(?:last|final) (?:valid )?index {_OF} (?P<x>.+)$"), "len({x}) - 1"),
     (_each(r"(?:sum|total) of (?P<a>⟦\d+⟧) and (?P<b>⟦\d+⟧)$"), "{a} + {b}"),
     (_each(r"product of (?P<a>⟦\d+⟧) and (?P<b>⟦\d+⟧)$"), "{a} * {b}"),
     (_each(r"difference (?:of|between) (?P<a>⟦\d+⟧) and (?P<b>⟦\d+⟧)$"), "abs({a} - {b})"),

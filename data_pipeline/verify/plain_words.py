@@ -7,7 +7,8 @@ beyond that its line runs. A clause with any other word states something.
 import re
 
 _WORDS = """
-a about above access accessed accesses accessing accordingly across action actual actually added
+a about above another exclusive inclusive recursive recursively
+access accessed accesses accessing accordingly across action actual actually added
 adding after again all also am an and answer any appended appending applied apply applying are
 argument arguments array as assertion assign assigned assigning at based be been before begin
 beginning begins being below block body body's branch break build builds built by calculated
@@ -19,8 +20,8 @@ continues continuing converting copied corresponding count counter created creat
 currently data default defined deletion described details determine determined determines
 determining dictionary directly do does done doubled down during each earlier element elements
 elif else end ending ends enter entered enters entire evaluate evaluated evaluates evaluating
-evaluation eventually example except exec executed executes executing execution existing exit
-exiting exits expression expression's final finally finish finishes finishing first flow follow
+evaluation eventually example except exec execute executed executes executing execution existing
+exit exiting exits expression expression's final finally finish finishes finishing first flow follow
 following follows for for-loop format formatted formatting from function function's further get
 gets given go goes going have having hence here however i.e if in increment incremented increments
 indeed index indices initial initialization initialize initialized initializing inner input inputs

@@ -64,12 +64,15 @@ _COMPARISONS = tuple((re.compile(rf"^(?:{p})\s+(?P<o>.+)$", re.I), t) for p, t i
 _ALTERNATIVES = re.compile(r"^(?:equal to )?⟦\d+⟧(?:,? (?:or|nor|and) ⟦\d+⟧)+$")
 _COUNTED = re.compile(r"^in (?:the )?(?:\w+ )?⟦(?P<x>\d+)⟧ with (?:a |the )?(?:count|value) of "
                       r"⟦(?P<n>\d+)⟧$", re.I)  # fmt: skip
+_FROM_INDEX = re.compile(r"^in (?:the )?(?:\w+ )?⟦(?P<x>\d+)⟧ (?:starting |beginning )?(?:from|at) "
+                         r"(?:the )?(?:index|position) ⟦(?P<n>\d+)⟧$", re.I)  # fmt: skip
 _APPEARS = re.compile(
     r"^(?:appears|occurs|is (?:found|present)) (?P<n>⟦\d+⟧ times?|once|twice|two times|"
     r"three times) (?:in|within) (?P<o>.+)$",
     re.I,
 )
-_HAS = re.compile(r"^(?P<not>does not |doesn't |do not )?(?P<verb>start|end|contain|include|have)s?"
+_HAS = re.compile(r"^(?P<not>does not |doesn't |do not )?"
+                  r"(?P<verb>start|end|contain|include|have|match|equal)(?:e?s)?"
                   r"(?: with)? (?P<o>.+)$", re.I)  # fmt: skip
 
 
@@ -97,6 +100,9 @@ def read_predicate(complement: str, atoms: Sequence[Atom]) -> tuple[str, bool] |
     if counted := _COUNTED.match(text):
         where, number = (code_of(atoms[int(counted[k])].text) for k in ("x", "n"))
         return f"{where}[{{s}}] == {number}", holds
+    if after := _FROM_INDEX.match(text):
+        where, index = (code_of(atoms[int(after[k])].text) for k in ("x", "n"))
+        return f"{{s}} in ({where})[{index}:]", holds
     for pattern, template in _COMPARISONS:
         if match := pattern.match(text):
             other = _other(match["o"], atoms)
@@ -120,6 +126,8 @@ def read_possession(clause: str, atoms: Sequence[Atom]) -> tuple[str, bool] | No
     if other is None:
         return None
     verb = match["verb"].lower()
+    if verb in ("match", "equal"):
+        return f"{{s}} == {other}", match["not"] is None
     if verb in ("start", "end"):
         return f"{{s}}.{verb}swith({other})", match["not"] is None
     return f"{other} in {{s}}", match["not"] is None

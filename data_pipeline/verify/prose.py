@@ -48,6 +48,11 @@ _KIND_OF = {
     "range": "iteration",
     "tested": "code",
     "iterates": "code",
+    "bound": "value",
+    "filled": "expression",
+    "call made": "expression",
+    "endless": "iteration",
+    "absent": "expression",
     "missing": "expression",
     "not returned": "return",
 }
@@ -252,7 +257,9 @@ class _MonologueJudge:
             verdict = self._at_the_end(worded, sentence)
         now = verdict == CONTRADICTED and worded.kind == "value" and place.sure
         if now and here is not None and _NOW.match(sentence.text) and self._soon(worded, here):
-            return NOT_CHECKABLE, truth
+            return CONFIRMED, f"{worded.subject}={worded.value}"
+        if verdict == NOT_CHECKABLE and worded.kind in ("put", "taken") and place.sure:
+            verdict, truth = self._moved_soon(worded, place, truth)
         if verdict == CONTRADICTED and sentence.is_general:
             verdict = NOT_CHECKABLE  # about any call, or about an example
         return verdict, truth
@@ -275,6 +282,16 @@ class _MonologueJudge:
         judged = self.judge.values.within(worded, here.event.frame, (here.at, min(after) - 1))
         return judged is not None and judged[0] == CONFIRMED
 
+    def _moved_soon(self, worded: WordedClaim, place: Place, truth) -> tuple[str, str | None]:
+        """Confirms "appends V" if that happens before the next line that is told."""
+        here = place.occurrence
+        after = [o.at for o in self.placement.places if o is not None and here and o.at > here.at]
+        if here is None or not after:
+            return NOT_CHECKABLE, truth
+        window = (here.at, min(after) - 1)
+        judged = self.judge.judge(worded, Place(here, False, window, here.event.frame))
+        return judged if judged[0] == CONFIRMED else (NOT_CHECKABLE, truth)
+
     def _not_run(self, worded: WordedClaim, sentence: Sentence) -> tuple[str, str | None]:
         """Judges what is told beside the label of a line that does not run here."""
         if worded.kind == "entered" and worded.value == "False":
@@ -285,6 +302,10 @@ class _MonologueJudge:
         elif worded.kind in ("branch", "same", "test") and self.last is not None:
             verdict, truth = self.judge.judge(worded, Place(self.last, False))
             return (verdict if verdict == CONFIRMED else NOT_CHECKABLE), truth
+        elif worded.kind == "value" and worded.subject in self.run.names:
+            verdict, truth = self.judge.judge(worded, Place(None, False))
+            if verdict == CONTRADICTED:  # the run never has it, wherever this was to be
+                return verdict, truth
         return NOT_CHECKABLE, None
 
     def _beyond(self, worded: WordedClaim, sentence: Sentence) -> tuple[str, str | None]:

@@ -21,7 +21,11 @@ class WordedClaim:
       "branch" (subject, or the line's own condition, is value), "entered" (the body is run or
       not), "turn" (this is turn `value`), "turns" (the loop makes `value` turns), "range" (the
       loop variable goes from subject to value), "return", "raise" (value: type, "" for none),
-      "goto", "goes on" (the loop makes another turn), "called" (an argument of the call is value).
+      "goto", "bound" (a loop takes up value, as element number subject), "filled" (subject
+      with the values of its parts is value), "call made" (the run makes the call value),
+      "endless" (the run never ends), "absent" (no string
+      here has value in it),
+      "goes on" (the loop makes another turn), "called" (an argument of the call is value).
     when: "before", "after", "any", "around" (any, also before a turn), "call" (in the function
       called), "so far" (of turns: the loop may go on), "exit" (of a turn: it may be the one that
       does not start), "start" or "end" (of the run).

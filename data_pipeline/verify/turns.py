@@ -16,17 +16,26 @@ from data_pipeline.verify.clause_parts import equations
 from data_pipeline.verify.flow_wording import turn_of
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.values import compare
+from data_pipeline.verify.wordlists import word_set
 
 _FROM_ZERO = re.compile(r"\b(?:iteration|turn|pass)(?: (?:number|no\.))? ?#?⟦(\d+)⟧", re.I)
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\b[^⟦]{0,12}⟦\d+⟧", re.I)
 _ELEMENT = re.compile(
-    r"^(?:(?:for|when|processing|next|the|first|second|third|last) )*(?:\w+ )?(?:character|char|"
-    r"element|item|word|key|number|digit|letter|value|string|name) ⟦(?P<v>\d+)⟧"
+    r"^(?:(?:for|when|processing|next|the|first|second|third|fourth|fifth|only|last) )*"
+    r"(?:\w+ )??(?P<n>\w+) ⟦(?P<v>\d+)⟧"
     r"(?: \([^)]*\))?\s*(?::|$)",
     re.I,
 )
 _BOUND = re.compile(r"^(?:(?:for|when|with|at|now|then|next|if) )*(?:the )?(?P<x>⟦\d+⟧)"
                     r"(?: (?:=|is|as) (?P<v>⟦\d+⟧))?(?=\s*[:,(]|\s*→|\s*$)", re.I)  # fmt: skip
+_ELEMENTS = word_set(
+    "character char element item word key number digit letter value string name member entry"
+)
+_FROM_TO = re.compile(
+    r"\b(?:for|from|iterations?|when|with|where) (?:(?:values of )?(?P<x>⟦\d+⟧) (?:=|from|is) )?"
+    r"(?:⟦\d+⟧ from )?⟦(?P<a>\d+)⟧ ?(?:to|through|until|up to|–|-|…|\.\.\.?) ?⟦(?P<b>\d+)⟧",
+    re.I,
+)
 MISSING = 10**7  # the turn of a heading for a value that the loop never has
 
 
@@ -85,7 +94,8 @@ class TurnTracker:
     ) -> TurnHeading | None:
         """Reads a heading in a sentence and makes it hold; None if it has none."""
         number = turn_of(text, atoms)
-        bound = self._binding(text, atoms, number is not None)
+        near = self.sibling.get(indent) or (loop_of(self.run, label) if label else None)
+        bound = self._binding(text, atoms, number is not None, near)
         if number is None and bound is None:
             return None
         header = bound[0] if bound else self._loop_for(indent, text, label, cites)
@@ -111,7 +121,7 @@ class TurnTracker:
         return range(first, last + 1)
 
     def _binding(
-        self, text: str, atoms: Sequence[Atom], numbered: bool
+        self, text: str, atoms: Sequence[Atom], numbered: bool, near: int | None
     ) -> tuple[int, str, str] | None:
         """Returns (header, variable, value) of a heading that names the loop's variable."""
         pairs: list[tuple[str, str]] = []
@@ -125,18 +135,40 @@ class TurnTracker:
             pairs += [(c.subject or "", c.value) for c in equations(atom)]
             if match["v"]:
                 pairs.append((atom.text, atoms[int(match["v"][1:-1])].text))
-        elif (match := _ELEMENT.match(text)) and atoms[int(match["v"])].literal:
+        elif (
+            (match := _ELEMENT.match(text))
+            and atoms[int(match["v"])].literal
+            and self._is_element(match["n"].lower())
+        ):
             value = atoms[int(match["v"])].text
-            for header in self.run.loops:
+            for header in self._likely_loops(match["n"].lower(), near):
                 for name in self.targets(header):
                     if self._find(header, name, value) is not None:
                         return header, name, value
             return None
         for name, value in pairs:
-            for header in sorted(self.run.loops, reverse=True):
-                if name in self.targets(header):
-                    return header, name, value
+            if (header := self._loop_of_variable(name, near)) is not None:
+                return header, name, value
         return None
+
+    def _loop_of_variable(self, name: str, near: int | None) -> int | None:
+        """Returns the loop that binds a variable; of several, the one told here, else the first."""
+        binding = [header for header in sorted(self.run.loops) if name in self.targets(header)]
+        if len(binding) < 2 or near in binding:
+            return near if near in binding else next(iter(binding), None)
+        inner = self._body(self.stack[-1].heading.header) if self.stack else range(0)
+        return next((header for header in binding if header in inner), binding[0])
+
+    def _likely_loops(self, noun: str, near: int | None) -> list[int]:
+        """Returns the loops that may take up what a noun means, the likeliest first."""
+        named = [header for header in self.run.loops if noun in self.targets(header)]
+        inner = self._body(self.stack[-1].heading.header) if self.stack else range(0)
+        return named or sorted(self.run.loops, key=lambda h: (h not in inner, h != near))
+
+    def _is_element(self, noun: str) -> bool:
+        """Returns whether a noun may mean what a loop takes up: its name, or one of `nouns`."""
+        named = {name for header in self.run.loops for name in self.targets(header)}
+        return noun in _ELEMENTS or noun in named or f"{noun}s" in self.run.names
 
     def targets(self, header: int) -> list[str]:
         """Returns the variables that a for loop binds."""
@@ -208,6 +240,17 @@ class TurnTracker:
         if here is not None:
             self._last_at[heading.header] = here.at
         return here
+
+
+def turns_range(text: str, atoms: Sequence[Atom]) -> re.Match[str] | None:
+    """Returns where a text names turns from one to another: "for `i = 6` to `i = 88`"."""
+    for match in _FROM_TO.finditer(text):
+        first = [claim.subject for claim in equations(atoms[int(match["a"])])]
+        last = [claim.subject for claim in equations(atoms[int(match["b"])])]
+        written = match["x"] is not None or (first and first == last)
+        if written or (first and atoms[int(match["b"])].literal):
+            return match
+    return None
 
 
 def counts_from_zero(masked: Sequence[tuple[str, Sequence[Atom]]]) -> bool:

@@ -182,10 +182,12 @@ class ValueVerdicts:
             truth = f"{worded.subject}={seen[-1]}"
         else:
             names = _names(worded.subject)
-            verdicts, truth = set(), None
+            verdicts, truth, last = set(), None, None
             for here in run.occurrences[:MOST_STATES]:
-                if names and not names & set(here.event.changed) and checked:
+                again = here.event.frame == last
+                if again and names and not names & set(here.event.changed) and checked:
                     continue
+                last = here.event.frame
                 judged = self.expression(worded, here)
                 frame = here.event.frame
                 if judged == UNKNOWN and any(

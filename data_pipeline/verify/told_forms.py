@@ -1,0 +1,235 @@
+"""Reads how narrators tell what a loop takes up, what is compared, and what a question comes to.
+
+"The outer loop continues with the next word 'b'", "The second rule is 3", "checks if 3 is in `xs`.
+It is not", "compare `xs[0]` and `xs[1]`. They are equal", "Second call: `f(2)`".
+"""
+
+import ast
+import dataclasses
+import re
+
+from data_pipeline.verify.asides import parse_code
+from data_pipeline.verify.clause_forms import FormRules
+from data_pipeline.verify.clause_patterns import CHECKS
+from data_pipeline.verify.nouns import ORDINALS, Noun, code_of
+from data_pipeline.verify.plain_words import is_plain
+from data_pipeline.verify.predicates import read_possession, read_predicate
+from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.wordlists import word_set
+
+_ANSWER = re.compile(
+    r"(?:it|this|they|that) (?P<verb>is|does|do|are|has)(?P<no> not|n't)?"
+    r"(?P<more>(?: (?:indeed|already|present|there|found|included|in it|in there|yet|so|currently|"
+    r"the case))*)",
+    re.I,
+)
+_NTH = rf"(?P<o>{'|'.join(ORDINALS)}|next|only|current|following)"
+_LOOP_SETS = re.compile(
+    r"\bloop\b[^⟦]*\b(?:with|to|for|as|where)\b[^⟦]*⟦(?P<x>\d+)⟧ "
+    r"(?:(?:is |being )?(?:set to|set as|equal to|bound to|assigned to)|=|as|being|is) "
+    r"⟦(?P<v>\d+)⟧$",
+    re.I,
+)
+_LOOP_TAKES = re.compile(
+    rf"\bloop\b[^⟦]*\b(?:with|to|for|at|on|processes|processing|takes) (?:the |its )?"
+    rf"(?:{_NTH} )?(?P<n>\w+),? ⟦(?P<v>\d+)⟧$",
+    re.I,
+)
+_NTH_IS = re.compile(
+    rf"^(?:(?:for|at|with|now|next|then|processing|we process|we take|take) )*(?:the )?{_NTH} "
+    r"(?P<n>[a-z_]+)(?: in the (?:list|string))?(?: is|,| being| to (?:check|process) is)? "
+    r"⟦(?P<v>\d+)⟧$",
+    re.I,
+)
+_NO_ELEMENT = word_set(
+    """
+    call line argument parameter iteration turn step condition check result output index position
+    occurrence time case return sum length count test loop pass state
+    """
+)
+_COMPARES = re.compile(r"^(?:we |it |the code )?compar(?:e|es|ing) (?P<x>.*)$", re.I)
+_EQUAL = re.compile(
+    r"^(?:they|these|these values|the two|both|the values|the two values) are"
+    r"(?P<no> not|n't)? (?:both )?(?P<w>equal|the same|identical|different|unequal)(?: again)?$",
+    re.I,
+)
+_TAKES_END = re.compile(
+    r"^(?:removing|removes|dropping|drops|without|excluding|leaving out|taking|takes) "
+    r"(?:the )?(?P<o>first|last) (?:character|element|item|letter|digit|char) ⟦(?P<a>\d+)⟧ "
+    r"(?:from|of|in) (?:the )?(?:string |list |text )?⟦(?P<b>\d+)⟧$",
+    re.I,
+)
+_FOUND_AT = re.compile(
+    r"^(?:the )?(?:(?:first|only) occurrence of )?⟦(?P<v>\d+)⟧ is (?:found |located |present )?"
+    r"at (?:index|position) ⟦(?P<i>\d+)⟧(?P<rest>(?: and (?:is )?removed(?: from ⟦\d+⟧)?)?)$",
+    re.I,
+)
+
+
+_SLICE = re.compile(
+    r"^⟦(?P<x>\d+)⟧ (?:gives|is|takes|returns|represents|refers to|extracts|yields|means|gets|"
+    r"selects)(?: us)? (?:the )?(?:substring|part|slice|portion|sublist|characters|elements|items|"
+    r"string|list)(?: of (?:the string |the list )?⟦\d+⟧)? from (?:the )?"
+    r"(?:(?:index|position) ⟦(?P<a>\d+)⟧|start|beginning) (?:up )?to (?:the )?"
+    r"(?:(?:index|position) ⟦(?P<b>\d+)⟧|end)(?: of (?:the (?:string|list)|⟦\d+⟧))?$",
+    re.I,
+)
+_MAYBE = re.compile(r"\b(?:if|when|whether|would|may|might|could|unless|until|once)\b", re.I)
+_ABSENT = re.compile(
+    r"\b(?:does not|doesn't|did not|do not) (?:find|contain|have|include|match) (?:any )?"
+    r"(?:occurrences? of |instances? of )?(?:the \w+ )?⟦(?P<v>\d+)⟧"
+    r"(?: in (?:⟦(?P<x>\d+)⟧|the (?:input |original |given |whole )?(?:string|text|input)))?$",
+    re.I,
+)
+
+
+class ToldRules(FormRules):
+    """Knows what is told of elements taken up, comparisons and answered questions."""
+
+    def _note_question(self) -> None:
+        """Remembers what "checks if …" asks, for the answer behind it."""
+        match = CHECKS.search(self.text)
+        assert match is not None
+        asked = re.sub(r"^(?:if|whether|that) ", "", self.text[match.end() :].strip(), flags=re.I)
+        self.memory.asked, self.memory.carried = self._question(asked), False
+
+    def _question(self, asked: str) -> WordedClaim | None:
+        if alone := re.fullmatch(r"(?:the condition )?⟦(\d+)⟧", asked):
+            if self.atoms[int(alone[1])].literal:
+                return None
+            return self._claim("branch", code_of(self.atoms[int(alone[1])].text), "True")
+        if match := re.match(r"^(?P<s>.+?) (?:is|are|was) (?P<c>.+)$", asked, re.I):
+            noun, found = self._subject(match["s"]), read_predicate(match["c"], self.atoms)
+        elif match := re.match(r"^(?P<s>.+?) (?P<c>(?:starts?|ends?|contains?|has) .+)$", asked):
+            noun, found = self._subject(match["s"]), read_possession(match["c"], self.atoms)
+        else:
+            return None
+        if noun is None or found is None or not noun.expressions:
+            return None
+        return self._test(noun, *found, "any")
+
+    def _answer(self) -> list[WordedClaim] | None:
+        """Reads "it is not", "it does", "it is already present": answers to "checks if …"."""
+        match = _ANSWER.fullmatch(self.text)
+        if match is None or not self.memory.checked:
+            return None
+        asked, says = self.memory.asked, match["no"] is None
+        if asked is None:
+            bare = not match["more"] or match["more"].strip() == "indeed"
+            return [self._claim("branch", None, str(says), when="hint")] if bare else None
+        if asked.value == "False" and says:
+            return None  # "checks if it is not in `xs`. It is": is it not, or is it in?
+        return [dataclasses.replace(asked, text=self.spell(self.text), value=str(says))]
+
+    def _loop_takes(self) -> list[WordedClaim] | None:
+        """Reads "the loop starts with `x` set to 3", "continues with the next word 'b'"."""
+        if match := _LOOP_SETS.search(self.text):
+            value = self._literal(f"⟦{match['v']}⟧")
+            name = self.atoms[int(match["x"])].text
+            if value is not None and name.isidentifier():
+                return [self._claim("value", name, value)]
+        match = _LOOP_TAKES.search(self.text) or _NTH_IS.match(self.text)
+        if match is None or match["n"].lower() in _NO_ELEMENT:
+            return None
+        value = self._literal(f"⟦{match['v']}⟧")
+        if value is None:
+            return None
+        which = (match["o"] or "").lower()
+        nth = ORDINALS[which] + 1 if which in ORDINALS else None
+        nth = {None: "", 0: "-1"}.get(nth, str(nth))
+        noun = Noun((), match["n"].lower())
+        return [dataclasses.replace(self._claim("bound", nth, value), noun=noun)]
+
+    def _compares(self) -> list[WordedClaim] | None:
+        """Reads "compare `a` and `b`": says what "they" are."""
+        match = _COMPARES.match(self.text)
+        if match is None or not is_plain(match["x"]):
+            return None
+        codes = [code_of(self.atoms[int(n)].text) for n in re.findall(r"⟦(\d+)⟧", match["x"])]
+        if len(codes) != 2:
+            return None
+        self._use_all(match["x"])
+        self.memory.compared = (codes[0], codes[1])
+        return []
+
+    def _equal(self) -> list[WordedClaim] | None:
+        """Reads "they are equal" of what was compared."""
+        match = _EQUAL.match(self.text)
+        if match is None or self.memory.compared is None:
+            return None
+        one, two = self.memory.compared
+        holds = match["w"].lower() in ("equal", "the same", "identical")
+        holds = holds if match["no"] is None else not holds
+        return [self._claim("test", f"({one}) == ({two})", str(holds))]
+
+    def _takes_end(self) -> list[WordedClaim] | None:
+        """Reads "removing the last character 'y' from 'cy'"."""
+        match = _TAKES_END.match(self.text)
+        if match is None:
+            return None
+        part, whole = (code_of(self.atoms[int(match[key])].text) for key in ("a", "b"))
+        self._use_all(self.text)
+        index = 0 if match["o"].lower() == "first" else -1
+        return [self._claim("test", f"({whole})[{index}] == ({part})", "True")]
+
+    def _found_at(self) -> list[WordedClaim] | None:
+        """Reads "3 is found at index 1 and removed from `xs`"."""
+        match = _FOUND_AT.match(self.text)
+        if match is None:
+            return None
+        value = self._literal(f"⟦{match['v']}⟧")
+        if value is None:
+            return None
+        index = self.atoms[int(match["i"])].text
+        self._use_all(self.text)
+        at = dataclasses.replace(self._claim("refer", None, value), noun=Noun((), f"at {index}"))
+        return [at, self._claim("taken", None, value)] if match["rest"] else [at]
+
+    def _slice(self) -> list[WordedClaim] | None:
+        """Reads "`s[2:]` gives us the substring from index 2 to the end"."""
+        match = _SLICE.match(self.text)
+        code = parse_code(self.atoms[int(match["x"])].text) if match else None
+        if match is None or not isinstance(code, ast.Subscript):
+            return None
+        if not isinstance(code.slice, ast.Slice) or code.slice.step is not None:
+            return None
+        claims = []
+        for bound, told in ((code.slice.lower, match["a"]), (code.slice.upper, match["b"])):
+            if (bound is None) != (told is None):
+                return None
+            if bound is not None:
+                said = code_of(self.atoms[int(told)].text)
+                claims.append(self._claim("test", f"({ast.unparse(bound)}) == ({said})", "True"))
+        self._use_all(self.text)
+        self.memory.noun, self.memory.fresh = Noun((ast.unparse(code),)), True
+        return claims or None
+
+    def _absent(self) -> list[WordedClaim] | None:
+        """Reads "does not find any occurrences of 'a' in the input string"."""
+        match = None if _MAYBE.search(self.clause.text) else _ABSENT.search(self.text)
+        value = self._literal(f"⟦{match['v']}⟧") if match else None
+        if match is None or value is None:
+            return None
+        self._use_all(self.text)
+        if match["x"] is not None:
+            where = code_of(self.atoms[int(match["x"])].text)
+            return [self._claim("test", f"{value} in ({where})", "False")]
+        return [self._claim("absent", None, value)]
+
+    def _pops_last(self) -> list[WordedClaim] | None:
+        """Reads "pops the last item from the dictionary"."""
+        match = re.search(
+            r"(?:pops|removes) the last (?:item|pair|key-value pair|entry) from (?:the )?dictionary"
+            r"(?: ⟦\d+⟧)?$", self.text, re.I,
+        )  # fmt: skip
+        return [self._claim("code", "popitem", "")] if match else None
+
+    def _call_alone(self) -> list[WordedClaim] | None:
+        """Reads "Second call: `f(2)`": code alone that is a call with known arguments."""
+        alone = re.fullmatch(r"⟦(\d+)⟧", self.text)
+        code = parse_code(self.atoms[int(alone[1])].text) if alone else None
+        if not isinstance(code, ast.Call) or not isinstance(code.func, ast.Name):
+            return None
+        if not code.args or code.keywords:
+            return None
+        return [self._claim("call made", None, self.atoms[int(alone[1])].text)]
