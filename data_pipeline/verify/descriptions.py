@@ -20,6 +20,12 @@ from data_pipeline.verify.phrases import (
     Code,
     code_of,
 )
+from data_pipeline.verify.program_forms import (
+    read_forms,
+    read_table,
+    simplify,
+    without_table,
+)
 from data_pipeline.verify.properties import (
     read_absence,
     read_filter,
@@ -103,8 +109,13 @@ class _Reader:
     def _read_sentence(self, text: str, focus: ast.stmt | None) -> Reading:
         if _EMPTY_TALK.match(text):
             return Reading()
-        claims: list[JudgedClaim] = []
+        text = simplify(text)
+        claims: list[JudgedClaim] = read_table(self.code, text)
         unread: list[str] = []
+        if claims:
+            text = without_table(text)
+        told, text = read_forms(self.run, self.code, text)
+        claims += told
         for read in (read_mutation, read_mutation, read_absence, read_filter, read_output_type):
             if found := read(self.run, self.code, self.tests, text):
                 claims.append(found[0])
