@@ -34,6 +34,7 @@ from data_pipeline.verify.properties import (
 )
 from data_pipeline.verify.purposes import judge_purpose
 from data_pipeline.verify.reading import JudgedClaim, Reading
+from data_pipeline.verify.result_forms import read_key
 from data_pipeline.verify.signature import read_signature
 
 _MARKUP = re.compile(r"^\s*(?:[-*•]|\d+[.)])?\s*(?:\*\*[^*]+\*\*:?\s*)?(?:\[L\d+\]:?\s*)?")
@@ -90,6 +91,10 @@ class _Reader:
     def read(self, text: str, focus: ast.stmt | None) -> Reading:
         claims: list[JudgedClaim] = []
         unread: list[str] = []
+        if found := read_key(self.run, self.code, text):
+            claims.append(found[0])
+            text = found[1]
+        text = simplify(text)
         signature = read_signature(self.run, self.code, text)
         if signature is not None:
             claims += signature.claims
@@ -109,7 +114,6 @@ class _Reader:
     def _read_sentence(self, text: str, focus: ast.stmt | None) -> Reading:
         if _EMPTY_TALK.match(text):
             return Reading()
-        text = simplify(text)
         claims: list[JudgedClaim] = read_table(self.code, text)
         unread: list[str] = []
         if claims:

@@ -13,6 +13,7 @@ from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.phrases import Code, atom_in
 from data_pipeline.verify.properties import is_mutated
 from data_pipeline.verify.reading import JudgedClaim
+from data_pipeline.verify.result_forms import RESULT_FORMS, without
 from data_pipeline.verify.signature import TYPES, argument_of, has_type, judged
 
 Found = tuple[JudgedClaim, str]
@@ -40,11 +41,21 @@ _CALLED = re.compile(
 _SYNONYM = re.compile(r" \((?:removes?|deletes?|returns?|pops?|adds?|i\.e\.)(?: and \w+)?\)")
 
 
+_FURTHER = re.compile(r"(?<=\bit )(?:further|successfully|additionally|recursively) ", re.I)
+_CURRENT = re.compile(r"(?<=\bthe )(?:current )?value of (?:the )?(?=`)", re.I)
+_USED_FOR = re.compile(
+    r",? (?:which|that) (?:will be|is|are) used (?:to|for) perform(?:ing)? (?:operations|the"
+    rf" operation)s? {_NO_VALUE}(?=[.;]|$)", re.I,
+)  # fmt: skip
+
+
 def simplify(text: str) -> str:
     """Returns the sentence in the wording that the grammar knows, without its purposes."""
     text = _SYNONYM.sub("", text)
     text = _ATTEMPTS.sub(lambda m: _third_person(m["verb"]), text)
     text = _CALLED.sub(r"\g<verb> \g<x> as ", text)
+    text = _FURTHER.sub("", _CURRENT.sub("", text))
+    text = _USED_FOR.sub("", text)
     return _PURPOSE.sub("", text) if _MAKES.search(text) else text
 
 
@@ -64,10 +75,6 @@ def read_forms(run: Replay, code: Code, text: str) -> tuple[list[JudgedClaim], s
     return claims, text
 
 
-def _without(text: str, match: re.Match[str]) -> str:
-    return (text[: match.start()] + text[match.end() :]).strip(" ,")
-
-
 _RECURSION = re.compile(
     r"^(?:the )?(?:function|it|method|program)(?: `\w+`)? (?:(?:uses|relies on|works by|employs)"
     r" recursion|is recursive|(?:recursively )?calls itself(?: recursively)?)"
@@ -85,7 +92,7 @@ def _recursion(run: Replay, code: Code, text: str) -> Found | None:
         isinstance(node, ast.Call) and ast.unparse(node.func) == code.function.name
         for node in ast.walk(code.function)
     )
-    return judged(match[0], calls, "the function does not call itself"), _without(text, match)
+    return judged(match[0], calls, "the function does not call itself"), without(text, match)
 
 
 _ENDLESS = re.compile(
@@ -103,7 +110,7 @@ def _endless(run: Replay, code: Code, text: str) -> Found | None:
         isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value
         for node in ast.walk(code.tree)
     )
-    return (judged(match[0], True, ""), _without(text, match)) if endless else None
+    return (judged(match[0], True, ""), without(text, match)) if endless else None
 
 
 _NESTED = re.compile(
@@ -128,7 +135,7 @@ def _nested(run: Replay, code: Code, text: str) -> Found | None:
     )
     if several and not nested:
         return None
-    return judged(match[0], nested, "no loop stands in another"), _without(text, match)
+    return judged(match[0], nested, "no loop stands in another"), without(text, match)
 
 
 _READS_ONLY = re.compile(
@@ -145,13 +152,14 @@ def _reads_only(run: Replay, code: Code, text: str) -> Found | None:
     names = [name] if name in code.parameters else code.parameters
     mutated = [one for one in names if is_mutated(run, code, one)]
     truth = f"`{mutated[0]}` is modified in place" if mutated else ""
-    return judged(match[0], not mutated, truth), _without(text, match)
+    return judged(match[0], not mutated, truth), without(text, match)
 
 
 _SAME_LENGTH = re.compile(
     r"^(?:the )?(?:output|result|returned|resulting|new)(?: list| string| array)?"
     r"(?: will(?: always)?| should)? (?:have|has|be(?: of)?|is(?: of)?) (?:always )?"
-    r"the same (?:length|size|number of (?:elements|items|characters)) as the (?:input|original)(?: list| string| array| `\w+`)?"
+    r"the same (?:length|size|number of (?:elements|items|characters)) as the"
+    r" (?:input|original)(?: list| string| array| `\w+`)?"
     r"(?=[.,;]|$)", re.I,
 )  # fmt: skip
 
@@ -171,7 +179,7 @@ def _same_length(run: Replay, code: Code, text: str) -> Found | None:
     if len(sizes) != 1 or not isinstance(result, list | str | tuple | dict):
         return None
     truth = f"the lengths are {len(result)} and {sizes[0]}"
-    return judged(match[0], len(result) == sizes[0], truth), _without(text, match)
+    return judged(match[0], len(result) == sizes[0], truth), without(text, match)
 
 
 def _size(argument) -> int | None:
@@ -202,7 +210,7 @@ def _keys(run: Replay, code: Code, text: str) -> Found | None:
     if any(kind is None for kind, _ in kinds):
         return None
     good = all(has_type(value, kind) for kind, values in kinds for value in values)
-    return judged(match[0].strip(" ,"), good, f"the argument is {tables[0]!r}"), _without(
+    return judged(match[0].strip(" ,"), good, f"the argument is {tables[0]!r}"), without(
         text, match
     )
 
@@ -228,7 +236,7 @@ def _sorted(run: Replay, code: Code, text: str) -> Found | None:
         good = good and ("unique" not in match[0] or len(set(result)) == len(result))
     except (LiteralError, TypeError):
         return None
-    return judged(match[0], good, f"it is {run.trace.result}"), _without(text, match)
+    return judged(match[0], good, f"it is {run.trace.result}"), without(text, match)
 
 
 _LETTER = r"(?:`?[\"'](?P<{0}>[^\"'])[\"']`?)"
@@ -288,7 +296,7 @@ def _using(run: Replay, code: Code, text: str) -> Found | None:
         atom_in(match["code"], node) for node in ast.walk(code.tree) if isinstance(node, ast.expr)
     ):
         return None
-    return judged(match[0].strip(" ,("), True, ""), _without(text, match)
+    return judged(match[0].strip(" ,("), True, ""), without(text, match)
 
 
 _START = re.compile(
@@ -310,7 +318,7 @@ def _starts_at(run: Replay, code: Code, text: str) -> Found | None:
     starts = [_first_index(node.iter) for node in ast.walk(code.tree) if isinstance(node, ast.For)]
     if told not in starts:
         return None
-    return judged(match[0].strip(" ,"), True, ""), _without(text, match)
+    return judged(match[0].strip(" ,"), True, ""), without(text, match)
 
 
 def _first_index(source: ast.expr) -> int | None:
@@ -344,7 +352,7 @@ def _backwards(run: Replay, code: Code, text: str) -> Found | None:
     turned = [source for source in loops if _is_backwards(source)]
     names = re.findall(r"`(\w+)`", text)
     good = any(all(atom_in(name, source) for name in names) for source in turned)
-    return (judged(match[0].strip(" ,"), True, ""), _without(text, match)) if good else None
+    return (judged(match[0].strip(" ,"), True, ""), without(text, match)) if good else None
 
 
 def _is_backwards(source: ast.expr) -> bool:
@@ -362,5 +370,5 @@ def _is_backwards(source: ast.expr) -> bool:
 
 _FORMS: tuple[Form, ...] = (
     _recursion, _endless, _nested, _reads_only, _same_length, _keys, _sorted, _using, _starts_at,
-    _backwards,
+    _backwards, *RESULT_FORMS,
 )  # fmt: skip

@@ -37,7 +37,29 @@ def group(ages):
     ages.clear()
     return by_age
 """
+PRICES = """\
+def prices(table, item):
+    names = []
+    text = item.strip()
+    while "." in text or ":" in text:
+        text = text[:-1]
+    try:
+        table[text] = table[text] + 1
+    except KeyError:
+        pass
+    return list(table.items())
+"""
+UPSIDE = """\
+def upside(cards):
+    made = []
+    for card in cards:
+        made.insert(0, card)
+    return made
+"""
 RUNS = {
+    "prices": (PRICES, "prices({'tea': 2, 'rum': 9}, 'tea')"),
+    "upside": (UPSIDE, "upside([4, 9, 2])"),
+    "broken": (HALVE, "halve([1, 2], [1])"),  # AttributeError: an int has no strip
     "halve": (HALVE, "halve([' a', 'b '], [1])"),
     "coded": (CODED, "coded(['xy', 'zz', 'y'])"),
     "group": (GROUP, "group({'kim': [3], 'lee': [4]})"),
@@ -65,6 +87,18 @@ def verdicts(name, sentence):
         ("coded", "The output should be a sorted list."),
         ("group", "It iterates over the indices starting from the second element (index 1)."),
         ("group", "The keys are strings and the values are lists of integers."),
+        (
+            "prices",
+            "It returns a list of tuples, where each tuple is a key-value pair of the dictionary",
+        ),
+        ("prices", "It catches a `KeyError` and simply passes."),
+        ("prices", "The function modifies `text` based on the item."),
+        ("prices", "The loop continues until there are no '.' or ':' characters in `text`."),
+        (
+            "prices",
+            "The function takes `table` and `item`, which is presumably a key in that dictionary.",
+        ),
+        ("upside", "It returns `made`, which contains the elements of `cards` in reverse order."),
     ],
 )
 def test_true_descriptions(name, sentence):
@@ -82,6 +116,10 @@ def test_true_descriptions(name, sentence):
         ("coded", "The output list will have the same length as the input list."),
         ("group", "The keys are integers and the values are lists."),
         ("halve", "The output should be a sorted list."),
+        ("prices", "It catches a `TypeError` and simply passes."),
+        ("prices", "The function returns a list of strings."),
+        ("coded", "It returns `found`, which contains the elements of `words` in reverse order."),
+        ("broken", "The output is a list that holds the parts."),
     ],
 )
 def test_false_descriptions(name, sentence):
