@@ -350,7 +350,7 @@ def _backwards(run: Replay, code: Code, text: str) -> Found | None:
         return None
     loops = [node.iter for node in ast.walk(code.tree) if isinstance(node, ast.For)]
     turned = [source for source in loops if _is_backwards(source)]
-    names = re.findall(r"`(\w+)`", text)
+    names = re.findall(r"`(\w+)`", text[: match.end()])
     good = any(all(atom_in(name, source) for name in names) for source in turned)
     return (judged(match[0].strip(" ,"), True, ""), without(text, match)) if good else None
 
@@ -368,7 +368,54 @@ def _is_backwards(source: ast.expr) -> bool:
     return False
 
 
+_UNCHANGED = re.compile(r"(?<=`)(?P<how> unchanged| as it is| without changes)(?=[.,;]|$)", re.I)
+
+
+def _unchanged(run: Replay, code: Code, text: str) -> Found | None:
+    """Reads "returns `text` unchanged" of a parameter that is never set or changed."""
+    match = _UNCHANGED.search(text)
+    named = re.findall(r"`(\w+)`", text[: match.start()]) if match else []
+    if match is None or not named or named[-1] not in code.parameters:
+        return None
+    if code.writes.get(named[-1]):
+        return None
+    return judged(match["how"].strip(), True, ""), without(text, match)
+
+
+_CONVERTED = re.compile(
+    r"^(?:first,? |then,? )?(?:it|the function) (?:then |first )?(?:converts|turns|casts) (?:the )?"
+    r"(?:\w+ )?`(?P<x>\w+)` (?:in)?to an? (?P<kind>list|tuple|set)(?: of (?P<of>\w+))?"
+    r" (?:called |named )?`(?P<y>\w+)`(?=[.,;]|$)", re.I,
+)  # fmt: skip
+
+
+def _converted(run: Replay, code: Code, text: str) -> Found | None:
+    """Reads "converts the dictionary `d` into a list of tuples `pairs`"."""
+    match = _CONVERTED.search(text)
+    if match is None:
+        return None
+    made = [
+        value for value in code.definitions.get(match["y"], ())
+        if isinstance(value, ast.Call) and ast.unparse(value.func) == match["kind"].lower()
+        and atom_in(match["x"], value)
+    ]  # fmt: skip
+    of = TYPES.get((match["of"] or "").lower().removesuffix("s"))
+    if not made or (match["of"] and not (of and _holds_only(run, match["y"], of))):
+        return None
+    return judged(match[0], True, ""), without(text, match)
+
+
+def _holds_only(run: Replay, name: str, kind: str) -> bool:
+    """Tells whether the first value of a variable holds values of one type."""
+    text = next((e.changed[name] for e in run.events if name in e.changed), "")
+    try:
+        value = parse_literal(text)
+    except LiteralError:
+        return False
+    return isinstance(value, list | tuple | set) and all(has_type(item, kind) for item in value)
+
+
 _FORMS: tuple[Form, ...] = (
     _recursion, _endless, _nested, _reads_only, _same_length, _keys, _sorted, _using, _starts_at,
-    _backwards, *RESULT_FORMS,
+    _backwards, _unchanged, _converted, *RESULT_FORMS,
 )  # fmt: skip

@@ -56,7 +56,19 @@ def upside(cards):
         made.insert(0, card)
     return made
 """
+PAIRED = """\
+def paired(prices, code, limit):
+    rows = list(prices.items())
+    width = len(code)
+    name = code.encode("ascii")
+    for row in rows:
+        limit.append(row)
+    for place in range(width - 1, 0, -1):
+        limit.append(place)
+    return code
+"""
 RUNS = {
+    "paired": (PAIRED, "paired({'a': 1}, 'xyz', [])"),
     "prices": (PRICES, "prices({'tea': 2, 'rum': 9}, 'tea')"),
     "upside": (UPSIDE, "upside([4, 9, 2])"),
     "broken": (HALVE, "halve([1, 2], [1])"),  # AttributeError: an int has no strip
@@ -98,6 +110,12 @@ def verdicts(name, sentence):
             "prices",
             "The function takes `table` and `item`, which is presumably a key in that dictionary.",
         ),
+        ("paired", "It converts the dictionary `prices` into a list of tuples `rows`."),
+        ("paired", "It calculates `width`, which is the length of the string `code`."),
+        ("paired", "It tries to encode `code` using the `encode` method."),
+        ("paired", "It then appends each row from `rows` to `limit`."),
+        ("paired", "It returns `code` unchanged."),
+        ("paired", "It iterates from the end, adding each place to `limit`."),
         ("upside", "It returns `made`, which contains the elements of `cards` in reverse order."),
     ],
 )
@@ -130,6 +148,10 @@ def test_false_descriptions(name, sentence):
     ("name", "sentence"),
     [
         ("halve", "The function enters an infinite loop."),
+        ("paired", "It converts the dictionary `prices` into a list of strings `rows`."),
+        ("paired", "It calculates `width`, which is the length of the list `prices`."),
+        ("paired", "It then appends each row from `code` to `limit`."),
+        ("paired", "It initializes an empty dictionary `rows`."),
         ("group", "It iterates over the indices in reverse order."),
         ("group", "It iterates over the indices starting from the third element (index 2)."),
         ("coded", "It creates a table `table` using `str.maketrans('xyz', 'zzz')`."),
