@@ -11,9 +11,12 @@ import re
 from collections.abc import Callable
 
 from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify.backward_run import RunLines
 from data_pipeline.verify.backward_wording import (
+    ASIDE,
     ASSIGNED,
     ASSUME,
+    BOUNDS,
     CHOICE,
     COMMENT,
     CONSEQUENCE,
@@ -33,17 +36,23 @@ from data_pipeline.verify.backward_wording import (
     NECESSITY,
     OFFERED,
     PART,
+    PREPARED,
     PRESENT,
     SAYS_GOOD,
     SECTION,
+    SOUGHT,
     SUM,
     TAIL,
     TALK,
+    THIS,
     VALUES,
+    VALUES_ALONE,
+    mark_code,
     split_statements,
 )
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.conditions import read_condition
+from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.lexicon import Phrase, read_tokens
 from data_pipeline.verify.reading import JudgedClaim, Reading
@@ -74,20 +83,31 @@ def read_backward(
     if not SECTION.search(section) or "function" in section:
         return None
     text = MARKUP.sub("", line, count=1).replace("**", "").strip().removesuffix(":").strip()
-    text = COMMENT.sub(r"\1", text)
-    reader = _Lines(Witness(run, goal), run_call)
+    text = ASIDE.sub("", COMMENT.sub(r"\1", text))
+    witness = Witness(run, goal)
+    reader, told = _Lines(witness, run_call), RunLines(run, witness)
     claims: list[JudgedClaim] = []
     unread: list[str] = []
     for sentence in re.split(r"(?<=[\w`)\"'\]}])[.]\s+(?=[A-Z`(])", text):
-        reader.assumed.clear()
-        reader.elsewhere = False
-        for piece in split_statements(sentence):
-            found = reader.read(piece)
+        if whole := told.read(sentence):
+            claims += whole
+            continue
+        reader.begin(sentence)
+        for piece in split_statements(mark_code(sentence, values=False)):
+            found = told.read(piece)
+            found = reader.read(piece) if found is None else found
+            found = _described(run, piece) if found is None else found
             if found is None:
                 unread.append(piece)
             else:
                 claims += found
     return Reading(tuple(claims), tuple(unread))
+
+
+def _described(run: Replay, piece: str) -> list[JudgedClaim] | None:
+    """Reads a statement as a description of the code; None if a part of it is unread."""
+    told = read_description(run, piece)
+    return list(told.claims) if told.claims and not told.unread else None
 
 
 @dataclasses.dataclass
@@ -103,12 +123,25 @@ class _Lines:
     assumed: dict[str, str] = dataclasses.field(default_factory=dict)
     elsewhere: bool = False
     container: str = ""
+    mentioned: str = ""  # the literal told last, which "this pair" means
+
+    def begin(self, sentence: str) -> None:
+        """Forgets what holds for one sentence only."""
+        self.assumed.clear()
+        self.elsewhere = False
 
     def read(self, piece: str) -> list[JudgedClaim] | None:
         """Returns the claims of one statement, none if it states nothing; None if unread."""
+        piece = (
+            THIS.sub(lambda m: f"the {m[1]} {self.mentioned}", piece) if self.mentioned else piece
+        )
+        if told := re.findall(r"`[^`]+`", piece):
+            self.mentioned = told[-1] if _literal(told[-1]) else self.mentioned
         choice = bool(CHOICE.search(re.sub(r"`[^`]*`|\"[^\"]*\"", "", piece)))
         if self.elsewhere:
             return None
+        if SOUGHT.match(piece):
+            return []
         if assumption := ASSUME.match(piece):
             return self._assumed(assumption)
         if IF.match(piece):
@@ -161,12 +194,7 @@ class _Lines:
 
     def _assignments(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
         """Reads "`xs = [1]`", "`n` must be `3`", "set `x` to an empty string and `y` to `2`"."""
-        text = re.sub(
-            r"^(?:we can |one can )?(?:choose|set|take|use|let|have|pick|select|use the input)\s+",
-            "",
-            piece,
-            flags=re.I,
-        )
+        text = PREPARED.sub("", piece)
         if (whole := LISTED.fullmatch(text)) and whole["name"] in self.witness.arguments:
             claim = self._assigned(whole, choice)
             return None if claim is None else [claim]
@@ -174,15 +202,27 @@ class _Lines:
         if not found:
             return None
         left = ASSIGNED.sub(" ", text)
+        claims = []
+        if (bare := VALUES_ALONE.findall(left)) and len(bare) == 1:
+            claims = self._unnamed(bare[0], {match["name"] or "" for match in found})
+            left = left.replace(bare[0], "")
         if FILLERS.sub("", left):
             return None
-        claims = []
         for match in found:
             claim = self._assigned(match, choice)
             if claim is None:
                 return None
             claims.append(claim)
         return claims
+
+    def _unnamed(self, told: str, named: set[str]) -> list[JudgedClaim]:
+        """Judges `[1, 2]` in "the list `[1, 2]` with `start = 0`": the argument without a name."""
+        value = _literal(told)
+        name = self.witness.sole_like(value, named) if value else ""
+        if not name or value is None:
+            return []
+        real = self.witness.arguments[name]
+        return [_claim(told, compare(value, real), f"`{name}` is {real}")]
 
     def _assigned(self, match: re.Match[str], choice: bool) -> JudgedClaim | None:
         named = match.groupdict()
@@ -216,6 +256,8 @@ class _Lines:
             held = value in map(_literal, self.witness.arguments.values()) or any(
                 compare(value, real) == CONFIRMED for real in self.witness.arguments.values()
             )
+            if self.witness.is_item(value) and piece == match["told"]:
+                return [_claim(told, CONFIRMED, None)]
             return [_claim(told, CONFIRMED, None)] if held and not NECESSITY.search(piece) else None
         if not choice and NECESSITY.search(piece):
             return [_claim(told, CONTRADICTED, self.witness.shown)]
@@ -289,6 +331,8 @@ class _Lines:
 
     def _equation(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
         """Reads "`len(text) + 1 = 4`", "`text[:2]` is `"ab"`" with the witness's arguments."""
+        bounds = BOUNDS.search(piece)
+        piece = BOUNDS.sub("", piece)
         match = EQUATION.fullmatch(piece) or GIVES.fullmatch(piece) or SUM.fullmatch(piece)
         if match is None:
             return None
@@ -298,6 +342,8 @@ class _Lines:
         except Unknown:
             return None
         good = type(one) is type(two) and one == two
+        if bounds and self.witness.indexes(two) is not ("valid" in bounds[0]):
+            return None
         unsure = choice or (self.witness.misses_goal and "gives" not in piece)
         if not good and unsure and match.re is not SUM:
             return None
@@ -360,8 +406,11 @@ class _Lines:
         told = match["number"] or match["count"]
         number = _literal(COUNTS.get(told.lower(), told))
         real = self.witness.length_of(subject)
-        if real is None or number is None or not number.isdigit():
+        if number is None or not number.isdigit():
             return None
+        if real is None:
+            same = self.witness.like(subject.words, int(number))
+            return [_claim(piece[:80], CONFIRMED, self.witness.shown)] if same else None
         least, most = (word in match[0].lower() for word in ("at least", "at most"))
         holds = (
             real >= int(number) if least else real <= int(number) if most else real == int(number)

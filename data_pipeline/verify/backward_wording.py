@@ -3,8 +3,13 @@
 import re
 from collections.abc import Iterator
 
+from data_pipeline.verify.masking import Atom, mask_code
+
 SECTION = re.compile(r"reverse|deduc|reason|conclusion|finding|constructing|determin|input", re.I)
-MARKUP = re.compile(r"^\s*(?:[-*•+]|\d+[.)])?\s*(?:\*\*[^*`]+\*\*\s*:?\s*|\*\*)?")
+MARKUP = re.compile(
+    r"^\s*(?:[-*•+]|\d+[.)])?\s*"
+    r"(?:\*\*[^*`]+\*\*\s*:?\s*|\*\*[^*=]+(?:\*\*\s*:|:\s*\*\*)\s*(?=\S)|\*\*)?"
+)
 VALUE = r"(?P<value>`[^`]+`|\"[^\"]*\"|'[^']*'|-?\d[\d.]*|True|False|None)"
 GOAL = re.compile(
     r"^(?:since |because |given that |to (?:satisfy|achieve|get|obtain|produce|have|meet"
@@ -28,6 +33,7 @@ CUTS = re.compile(
     r" )?(?!that)|; |,? because |,? hence |,? therefore,? "
     r"|(?<=[`\"'\w]), (?:then|and thus|and so) | (?:as|since) (?=the |it |this )|(?<![`\"']), and"
     r" (?=their |the |its? |`\w+` (?:must|should|is|has))|, and (?=their )"
+    r"|(?<=[`\"'\]]), which (?=contains |has )"
 )  # fmt: skip
 OPEN = re.compile(
     r"^(?:(?:this|it|which|that) (?:means|implies|indicates|suggests) (?:that )?|therefore,? "
@@ -38,7 +44,8 @@ OPEN = re.compile(
     re.I,
 )
 REASON = re.compile(
-    r"^(?:since|because|given that) (?P<reason>(?:`[^`]*`|\"[^\"]*\"|[^,`\"])*), (?P<rest>.*)$",
+    r"^(?:since|because|given that) (?P<reason>(?:`[^`]*`|\"[^\"]*\"|[^,`\"]"
+    r"|, (?=(?:and )?(?:`[^`]+`|\"[^\"]*\")(?:,| and)))*), (?P<rest>.*)$",
     re.I | re.S,
 )
 CHOICE = re.compile(
@@ -69,8 +76,8 @@ MEMBERS = re.compile(
     r"^(?P<subject>[^\"']*?) (?:(?:must|should|has to|needs? to) )?(?:also )?(?:has|have"
     r"|contains?|includes?)"
     r" (?:(?:the|a|an|at least|all|both|following|of|substring|string)"
-    r" )*(?P<noun>keys?|characters?|elements?|values?|letters?|digits?|numbers?|words?|strings?"
-    r"|substrings?)?:? ?"
+    r" )*(?P<noun>(?:key-value )?pairs?|entries|items?|keys?|characters?|elements?|values?"
+    r"|letters?|digits?|numbers?|words?|strings?|substrings?)?:? ?"
     r"(?P<rest>(?:`|\"|'|-?\d).*)$", re.I,
 )  # fmt: skip
 VALUES = re.compile(
@@ -112,7 +119,7 @@ FILLERS = re.compile(
     r"[\s,.;()]|\b(?:and|as|the|input|inputs|list|string|value|values|of|with|respectively|is|are"
     r"|parameter|index|original|for|simplest|case|element|then|both|here|thus|will|e\.g\.?|we|can"
     r"|choose|to|position|number|prefix|suffix|text|dictionary|array|separator|delimiter|character"
-    r"|integer|substring)\b",
+    r"|integer|substring|a|an|simple|single)\b",
     re.I,
 )
 LISTED = re.compile(r"(?P<name>\w+) = (?P<told>[\[{(].*[\]})])")
@@ -132,7 +139,8 @@ INPUT = re.compile(
     r"|this )*(?:only |original |required |final |valid |possible |simple |suitable |simplest )*"
     r"(?:assertion|input|example|argument|list|string)?(?: (?:list|string|dictionary|number|array"
     r"|value|integer|`\w+`|dict))*"
-    r"(?: that (?:satisfies|meets|produces|would|gives|yields|leads)[^`\"']*?)?"
+    r"(?: that (?:satisfies|meets|produces|would|gives|yields|leads)[^`\"']*?"
+    r"(?:(?:`[^`]*`|\"[^\"]*\")[^`\"']*?)?)?"
     r"(?: (?:for|to)\b[^`\"']*?)?(?:,? (?:is|be|could be|can be|must be|should be|would be|must"
     r" have been|will be|has to be))?"
     r"(?: (?:exactly|simply|just|the (?:list|string|dictionary|number|input)|equal to|as"
@@ -168,6 +176,18 @@ PRESENT = {
     "end": "ends", "include": "includes", "exist": "exists", "appear": "appears",
     "consist": "consists", "equal": "equals", "match": "matches",
 }  # fmt: skip
+ASIDE = re.compile(  # says nothing of the witness
+    r" \((?:or (?:any|some|another)(?: other)? \w+(?: \w+)?|inclusive|both inclusive)\)", re.I
+)
+PREPARED = re.compile(  # "we can use", "one choice is" before assignments
+    r"^(?:(?:one |a )?(?:possible )?(?:choice|option|way|example) is (?:to )?"
+    r"|(?:we|one) (?:can |could |may )?|let us |let's )?"
+    r"(?:(?:choose|set|take|use the input|use|let|have|pick|select|try)\b)?\s*", re.I
+)  # fmt: skip
+SOUGHT = re.compile(r"^we (?:need|have|want) to find .* (?:such that|so that|for which) ", re.I)
+THIS = re.compile(r"\bth(?:is|at) ((?:key-value )?pair|element|item|key|value)\b", re.I)
+VALUES_ALONE = re.compile(r"`[^`]*\W[^`]*`|`\d+`|\"[^\"]*\"")
+BOUNDS = re.compile(r" \((?:an? |the )?(?:valid(?: index)?|in bounds|out of (?:bounds|range))\)$")
 COMMENT = re.compile(r"^([\[({\"'\d].*[\])}\"'\d]|\w+ = .*?[\])}\"'\d])\s+#[^\"']*$")
 
 
@@ -201,3 +221,16 @@ def _split_outside_code(text: str) -> list[str]:
     ]  # fmt: skip
     edges = [0, *[place for span in places for place in span], len(text)]
     return [text[edges[i] : edges[i + 1]] for i in range(0, len(edges), 2)]
+
+
+def mark_code(text: str, *, values: bool = True) -> str:
+    """Returns the text with backticks around lists and dictionaries, with `values` around all."""
+    masked, atoms = mask_code(text, frozenset())
+    return re.sub(r"⟦(\d+)⟧", lambda m: _spell(atoms[int(m[1])], text, values), masked)
+
+
+def _spell(atom: Atom, text: str, values: bool) -> str:
+    marked = text[atom.start : atom.start + 1] == "`"
+    if marked or ("`" not in atom.text and (values or atom.text[:1] in "[{(") and atom.literal):
+        return f"`{atom.text}`"
+    return atom.text

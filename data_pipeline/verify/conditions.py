@@ -157,6 +157,8 @@ def read_condition(tokens: Sequence[Token]) -> Condition | None:
     """Returns the condition that words state, None if they are no simple condition."""
     cut = next((i for i, token in enumerate(tokens) if token.lower in ("using", "via")), None)
     tokens = tokens if cut is None else tokens[:cut]
+    if [token.lower for token in tokens[:1]] == ["there"]:
+        return _read_existence(tokens)
     for word in ("or", "and"):
         places = [
             i for i, t in enumerate(tokens)
@@ -165,6 +167,22 @@ def read_condition(tokens: Sequence[Token]) -> Condition | None:
         if places:
             return _read_joined(tokens, word, places)
     return _read_one(tokens)
+
+
+def _read_existence(tokens: Sequence[Token]) -> Condition | None:
+    """Reads "there are no 'a' or 'b' characters left in the text"."""
+    words = [token.lower for token in tokens]
+    if "in" not in words or words[1:2] not in (["are"], ["is"]):
+        return None
+    at = words.index("in")
+    known = {"there", "are", "is", "any", "no", "or", "character", "characters", "letters", "left"}
+    told = [t for t in tokens[:at] if t.kind in ("code", "text")]
+    if not told or set(words[:at]) - known - {"", "remaining", "letter", "a", "an"}:
+        return None
+    container = Phrase(tuple(tokens[at + 1 :]))
+    parts = tuple(Test("in", Phrase((one,)), container) for one in told)
+    found: Condition = parts[0] if len(parts) == 1 else Joined("or", parts)
+    return found.negated() if "no" in words[:at] else found
 
 
 def _inside_comparison(tokens: Sequence[Token], at: int) -> bool:

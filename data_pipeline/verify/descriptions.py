@@ -20,6 +20,12 @@ from data_pipeline.verify.phrases import (
     Code,
     code_of,
 )
+from data_pipeline.verify.program_forms import (
+    read_forms,
+    read_table,
+    simplify,
+    without_table,
+)
 from data_pipeline.verify.properties import (
     read_absence,
     read_filter,
@@ -28,6 +34,7 @@ from data_pipeline.verify.properties import (
 )
 from data_pipeline.verify.purposes import judge_purpose
 from data_pipeline.verify.reading import JudgedClaim, Reading
+from data_pipeline.verify.result_forms import read_key
 from data_pipeline.verify.signature import read_signature
 
 _MARKUP = re.compile(r"^\s*(?:[-*•]|\d+[.)])?\s*(?:\*\*[^*]+\*\*:?\s*)?(?:\[L\d+\]:?\s*)?")
@@ -84,6 +91,10 @@ class _Reader:
     def read(self, text: str, focus: ast.stmt | None) -> Reading:
         claims: list[JudgedClaim] = []
         unread: list[str] = []
+        if found := read_key(self.run, self.code, text):
+            claims.append(found[0])
+            text = found[1]
+        text = simplify(text)
         signature = read_signature(self.run, self.code, text)
         if signature is not None:
             claims += signature.claims
@@ -103,8 +114,12 @@ class _Reader:
     def _read_sentence(self, text: str, focus: ast.stmt | None) -> Reading:
         if _EMPTY_TALK.match(text):
             return Reading()
-        claims: list[JudgedClaim] = []
+        claims: list[JudgedClaim] = read_table(self.code, text)
         unread: list[str] = []
+        if claims:
+            text = without_table(text)
+        told, text = read_forms(self.run, self.code, text)
+        claims += told
         for read in (read_mutation, read_mutation, read_absence, read_filter, read_output_type):
             if found := read(self.run, self.code, self.tests, text):
                 claims.append(found[0])

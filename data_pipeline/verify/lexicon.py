@@ -20,13 +20,14 @@ _VERBS = word_set(
     accumulate add adjust append apply arrange assign attempt begin break build calculate call
     capitalize catch center change check clear combine compare compute concatenate construct
     contain continue convert copy count create cut decrease decrement define delete determine
-    discard divide double drop eliminate end ensure enter evaluate examine exit extend extract
+    decode discard divide double drop eliminate encode
+    end ensure enter evaluate examine exit extend extract
     filter find format generate get give go handle ignore include increase increment initialize
     insert invoke iterate join keep locate loop make merge modify move multiply negate obtain
     omit order output pad partition perform pop prepend print process produce push put raise
     reduce remove repeat replace retrieve return reverse run save scan search select separate
     set skip slice sort split start stop store strip substitute subtract sum swap take terminate
-    test transform traverse trim truncate try update use utilize verify yield
+    test transform translate traverse trim truncate try update use utilize verify yield
     """
 )
 

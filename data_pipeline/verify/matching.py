@@ -5,7 +5,7 @@ import ast
 from data_pipeline.verify.actions import Action
 from data_pipeline.verify.clauses import Clause
 from data_pipeline.verify.concepts import STRICT, own_tags, tags_of
-from data_pipeline.verify.lexicon import Phrase
+from data_pipeline.verify.lexicon import Phrase, Token
 from data_pipeline.verify.phrases import PLAIN_WORDS, Code, atom_in, one_phrase, phrase_fits
 from data_pipeline.verify.wordlists import word_set
 
@@ -110,6 +110,8 @@ class Matcher:
             owners = [action.roles[r] for r in ("from", "to") if r in action.roles]
             fits = [isinstance(o, ast.AST) and phrase_fits(self.code, phrase, o) for o in owners]
             return True if True in fits else self._explained(phrase, action)
+        if role == "from" and value is None and self._taken_from(phrase, action):
+            return True
         if value is None or value == "":
             return self._explained(phrase, action)
         is_target = role == "object" and isinstance(action.node, ast.Assign | ast.AugAssign)
@@ -119,6 +121,17 @@ class Matcher:
         if fit is not True and role in ("object", "with") and not phrase.atoms:
             return self._explained(phrase, action) or fit
         return fit
+
+    def _taken_from(self, phrase: Phrase, action: Action) -> bool:
+        """Tells whether "each number from `mos`" is the element of a loop over `mos`."""
+        taken = [
+            node for node in self.code.around(action.node) if isinstance(node, ast.For)
+            and any(atom_in(part.id, action.node) for part in ast.walk(node.target)
+                    if isinstance(part, ast.Name))
+        ]  # fmt: skip
+        return bool(phrase.atoms) and any(
+            phrase_fits(self.code, phrase, node.iter) is True for node in taken
+        )
 
     def _loops(self, slots: dict[str, Phrase], action: Action) -> bool | None:
         """Judges "iterates over each `x` in `xs`"."""
@@ -202,7 +215,10 @@ class Matcher:
                 atom, action.statement
             ):
                 return self._wrong_literal(atom, value) if about and len(others) == 1 else None
-        words = Phrase(tuple(t for t in whole.tokens if t.kind == "word"))
+        words = Phrase(tuple(
+            token for token, behind in zip(whole.tokens, (*whole.tokens[1:], None), strict=False)
+            if token.kind == "word" and not _names_type(token, behind, name)
+        ))  # fmt: skip
         if not about and not others and not _says_enough(words):
             return None
         return phrase_fits(self.code, words, value, action.statement)
@@ -228,6 +244,12 @@ class Matcher:
                     if all(self._in_statement(atom, action) for atom in atoms):
                         return False
         return None
+
+
+def _names_type(token: Token, behind: Token | None, target: str) -> bool:
+    """Tells whether "string" in "the length of the string `text`" says what `text` is."""
+    known = token.lower in ("list", "string", "dictionary", "array", "tuple", "set")
+    return known and behind is not None and behind.kind == "code" and behind.text != target
 
 
 def _overstates(clause: Clause, action: Action) -> bool:

@@ -60,6 +60,7 @@ _CHANGES = re.compile(
     r"\b(?:remov|replac|strip|delet|chang|modif|convert|trim|swap|sort|revers|updat|pad)\w*", re.I
 )
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
+_NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
 _NOW = re.compile(r"[Nn]ow\b")
 _TIMELESS = ("refer", "value", "test", "return", "outcome", "called", "branch")
 
@@ -115,8 +116,7 @@ class _MonologueJudge:
                 line = self.lines[number - 1]
                 backward = read_backward(self.run, section, line, goal=self.goal)
             if backward is not None:
-                self.result += _claims_of(backward, number)
-                self.result += self._witness_values(sentences)
+                self._backward_line(number, backward, sentences)
             elif sentences[0][1].is_general:
                 self._general_line(number, sentences)
             else:
@@ -124,6 +124,33 @@ class _MonologueJudge:
                     self._sentence(index, sentence, self.placement.places[index])
         self._check_turn_lists()
         return self.result
+
+    def _backward_line(
+        self, number: int, backward: Reading, sentences: list[tuple[int, Sentence]]
+    ) -> None:
+        """Adds what a line of the deduction states; else what it states of the witness's run."""
+        first = len(self.result)
+        self.result += _claims_of(backward, number)
+        half_read = backward.unread and all(c.verdict == CONFIRMED for c in backward.claims)
+        if half_read and (checked := self._witness_run(sentences)):
+            self.result[first:] = checked
+            return
+        self.result += self._witness_values(sentences)
+
+    def _witness_run(self, sentences: list[tuple[int, Sentence]]) -> list[Claim]:
+        """Judges a line that tells the witness's run, such as "`mid + 1` is `1 + 1`".
+
+        Returns nothing unless every part of the line is understood and true: a line without a label
+        may speak of a moment of the run that it does not name.
+        """
+        first = len(self.result)
+        for index, sentence in sentences:
+            self._sentence(index, sentence, self.placement.places[index])
+        claims, self.result[first:] = self.result[first:], []
+        needed = any(_NEEDED.search(sentence.text) for _, sentence in sentences)
+        if needed and any(claim.kind != "branch" for claim in claims):
+            return []  # a value that must be there at one moment of which the line does not tell
+        return claims if all(claim.verdict == CONFIRMED for claim in claims) else []
 
     def _witness_values(self, sentences: list[tuple[int, Sentence]]) -> list[Claim]:
         """Judges "as with `x` = 3" beside a constraint: values that the witness's run must have."""

@@ -16,6 +16,7 @@ from data_pipeline.verify.wordlists import word_set
 
 _KINDS = {
     "list": list,
+    "array": list,
     "string": str,
     "dictionary": dict,
     "integer": int,
@@ -154,8 +155,9 @@ class Witness:
         try:
             container = self._expression(subject)
             kind = type(evaluate(container, self.state))
-            if noun.startswith("value") and kind is dict:
-                values = evaluate(container, self.state).values()
+            if kind is dict and noun.startswith(("value", "pair", "key-value", "entr", "item")):
+                owner = evaluate(container, self.state)
+                values = owner.values() if noun.startswith("value") else owner.items()
                 return all(
                     any(evaluate(_quoted(one.strip("`")), None) == v for v in values)
                     for one in told
@@ -169,6 +171,27 @@ class Witness:
         if kind is str and not text.startswith(("'", '"')):
             text = repr(atom)
         return bool(evaluate(f"{text} in {container}", self.state))
+
+    def is_item(self, value: str) -> bool:
+        """Tells whether a literal is one of the items of the output."""
+        goal = _parsed(self.goal)
+        return isinstance(goal, list | tuple | dict | set) and _parsed(value) in (
+            list(goal.items()) if isinstance(goal, dict) else list(goal)
+        )
+
+    def indexes(self, value: object) -> bool | None:
+        """Tells whether a number is an index of the first list or text given; None if unknown."""
+        owners = [_parsed(text) for text in self.arguments.values()]
+        owner = next((one for one in owners if isinstance(one, list | str | tuple)), None)
+        return None if owner is None or type(value) is not int else 0 <= value < len(owner)
+
+    def like(self, words: tuple[str, ...], length: int) -> bool:
+        """Tells whether "the list", the output or the first one given, has a length."""
+        kind = next((_KINDS[word] for word in words if word in _KINDS), None)
+        if kind is None or set(words) - _NAMING - _SMALL_WORDS:
+            return False
+        found = [text for text in (self.goal, *self.arguments.values()) if _is_kind(text, kind)]
+        return any(len(_parsed(text)) == length for text in found[:1])
 
     def has_other_container(self, named: set[str]) -> bool:
         """Tells whether an argument that is not named is a list, text or dictionary."""
@@ -256,7 +279,8 @@ class Witness:
         names = [
             name for name, text in self.arguments.items() if kind is None or _is_kind(text, kind)
         ]
-        if len(names) == 1 and {"input", "original"} & set(source.words):
+        meant = {"input", "original", "it"} & set(source.words)
+        if len(names) == 1 and (meant or (kind and not _is_kind(self.goal, kind))):
             return names[0]
         raise Unknown
 
@@ -266,7 +290,7 @@ _PART_WORDS = word_set("integer decimal fractional part output number")
 _NAMING = word_set(
     """
     output final result expected input string list dictionary integer number value original
-    character tuple set parameter array substring text itself element index argument
+    character tuple set parameter it array substring text itself element index argument
     """
 ) | set(_ORDINALS)  # fmt: skip
 _CONTAINED_WORDS = word_set(
@@ -288,6 +312,13 @@ def _is_kind(text: str, kind: type) -> bool:
     except LiteralError:
         return False
     return type(value) is kind
+
+
+def _parsed(text: str):
+    try:
+        return parse_literal(text)
+    except LiteralError:
+        return None
 
 
 def _quoted(atom: str) -> str:
