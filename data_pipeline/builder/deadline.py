@@ -96,4 +96,7 @@ def _serve(connection: Connection, make: Callable[[], Callable[[Any], Any]], sec
                 answer = None, error
             finally:
                 signal.setitimer(signal.ITIMER_PROF, 0)
-            connection.send(answer)
+            try:
+                connection.send(answer)
+            except BrokenPipeError:  # the asker was stopped meanwhile
+                return

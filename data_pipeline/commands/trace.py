@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
+    if options.steps < 1:
+        raise CommandLineError(f"--steps={options.steps}: expected at least 1")
     trace = record_trace(options)
     print(_view(trace, options))
     return 1 if trace.raised is not None else 0
