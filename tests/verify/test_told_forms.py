@@ -126,6 +126,8 @@ LINES = [
     ("tails", "[L6]: The test does not find any occurrences of `'b'` in the string.", OPEN),
     ("tails", "The calls end here, resulting in the output `'b'`.", YES),
     ("tails", "The calls end here, resulting in the output `'ba'`.", NO),
+    ("groups", "[L6]: `seen` starts as `[]`.", YES),
+    ("groups", "[L6]: `seen` starts out as `['p']`.", NO),
     # What is made for a purpose; what comes back behind a colon; a state that never was.
     ("groups", "[L6]: An empty list `seen` is initialized to store the names.", YES),
     ("groups", "[L11]: The function returns the sorted list: `['p', 'q', 'x']`.", YES),
