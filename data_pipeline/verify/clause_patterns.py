@@ -35,7 +35,8 @@ BE = (
 BECOME = (
     r"(?:becomes?|becoming|turns into|changes (?:from ⟦\d+⟧ )?to|changing to|gets?|grows? to|"
     r"(?:increases|decreases|drops|falls|rises|goes|moves)(?: by ⟦\d+⟧)?(?: from ⟦\d+⟧)? to|"
-    r"takes(?: on)?|ends up(?: as| being)?|will (?:now )?(?:become|contain|hold)|will now be)"
+    r"(?:starts?|begins?)(?: out)? as|takes(?: on)?|"
+    r"ends up(?: as| being)?|will (?:now )?(?:become|contain|hold)|will now be)"
 )
 REMAIN = r"(?:remains?|stays?|is still|are still|continues to be|is left(?: as| at)?|remaining)"
 HOLD = r"(?:contains?|holds|has|have|consists of|containing|having|includes|will contain)"

@@ -20,8 +20,10 @@ from data_pipeline.verify.stated import SentenceReading, WordedClaim
 from data_pipeline.verify.turns import turns_range
 
 _APPOSED = re.compile(  # "the first word, 'a'"
-    r"\b((?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|next) [a-z]+), "
-    r"(?=⟦\d+⟧(?:\W*$|, ))"
+    r"\b((?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|next) "
+    r"(?!call|iteration|turn|step|pass|case|time|test|check)[a-z]+)"
+    r"(?:, (?=⟦\d+⟧(?:\W*$|, ))|: (?=⟦\d+⟧\W*$))",
+    re.I,
 )
 _MAKES = re.compile(
     r"\b(?:joined|concatenated|converted|stripped|replaced|split|sorted|reversed|updated|becomes|"

@@ -61,6 +61,7 @@ _CHANGES = re.compile(
 )
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
+_LABEL = re.compile(r"\bL\d+\b")
 _NOW = re.compile(r"[Nn]ow\b")
 _TIMELESS = ("refer", "value", "test", "return", "outcome", "called", "branch")
 
@@ -283,7 +284,8 @@ class _MonologueJudge:
         if verdict == CONFIRMED and worded.kind == "value" and place == Place(None, False):
             verdict = self._at_the_end(worded, sentence)
         now = verdict == CONTRADICTED and worded.kind == "value" and place.sure
-        if now and here is not None and _NOW.match(sentence.text) and self._soon(worded, here):
+        later = _NOW.match(sentence.text) or len(_LABEL.findall(sentence.text)) > 1
+        if now and here is not None and later and self._soon(worded, here):
             return CONFIRMED, f"{worded.subject}={worded.value}"
         if verdict == NOT_CHECKABLE and worded.kind in ("put", "taken") and place.sure:
             verdict, truth = self._moved_soon(worded, place, truth)

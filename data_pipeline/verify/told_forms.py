@@ -132,13 +132,14 @@ class ToldRules(FormRules):
         if match is None or match["n"].lower() in _NO_ELEMENT:
             return None
         value = self._literal(f"⟦{match['v']}⟧")
+        told = self._equations(int(match["v"]), "any")
         if value is None:
             return None
         which = (match["o"] or "").lower()
         nth = ORDINALS[which] + 1 if which in ORDINALS else None
         nth = {None: "", 0: "-1"}.get(nth, str(nth))
         noun = Noun((), match["n"].lower())
-        return [dataclasses.replace(self._claim("bound", nth, value), noun=noun)]
+        return [dataclasses.replace(self._claim("bound", nth, value), noun=noun), *told]
 
     def _compares(self) -> list[WordedClaim] | None:
         """Reads "compare `a` and `b`": says what "they" are."""

@@ -31,6 +31,12 @@ _BOUND = re.compile(r"^(?:(?:for|when|with|at|now|then|next|if) )*(?:the )?(?P<x
 _ELEMENTS = word_set(
     "character char element item word key number digit letter value string name member entry"
 )
+_LOOP_WITH = re.compile(
+    r"^(?:(?:the )?(?:\w+ )?loop\b[^⟦:]*\b(?:with|for|at|to)|(?:for )?(?:the )?(?:first|second|"
+    r"third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|next) \w+:) "
+    r"⟦(?P<x>\d+)⟧(?=\W*$|[:,])",
+    re.I,
+)
 _FROM_TO = re.compile(
     r"\b(?:for|from|iterations?|when|with|where) (?:(?:values of )?(?P<x>⟦\d+⟧) (?:=|from|is) )?"
     r"(?:⟦\d+⟧ from )?⟦(?P<a>\d+)⟧ ?(?:to|through|until|up to|–|-|…|\.\.\.?) ?⟦(?P<b>\d+)⟧",
@@ -135,6 +141,8 @@ class TurnTracker:
             pairs += [(c.subject or "", c.value) for c in equations(atom)]
             if match["v"]:
                 pairs.append((atom.text, atoms[int(match["v"][1:-1])].text))
+        elif match := _LOOP_WITH.match(text):
+            pairs += [(c.subject or "", c.value) for c in equations(atoms[int(match["x"])])]
         elif (
             (match := _ELEMENT.match(text))
             and atoms[int(match["v"])].literal

@@ -126,6 +126,8 @@ LINES = [
     ("tails", "[L6]: The test does not find any occurrences of `'b'` in the string.", OPEN),
     ("tails", "The calls end here, resulting in the output `'b'`.", YES),
     ("tails", "The calls end here, resulting in the output `'ba'`.", NO),
+    ("groups", "[L6]: `seen` starts as `[]`.", YES),
+    ("groups", "[L6]: `seen` starts out as `['p']`.", NO),
     # What is made for a purpose; what comes back behind a colon; a state that never was.
     ("groups", "[L6]: An empty list `seen` is initialized to store the names.", YES),
     ("groups", "[L11]: The function returns the sorted list: `['p', 'q', 'x']`.", YES),
@@ -163,6 +165,27 @@ def test_an_answer_may_stand_in_the_line_below_its_question():
     trace = trace_call(*RUN["marks"])
     found = line_verdicts(verify_trace(trace, told.format("It is not")))
     assert found[3] == CONFIRMED and found.get(4, UNCHECKED) == UNCHECKED
+
+
+def test_headings_name_an_element_by_its_place_and_its_variable():
+    told = """\
+### Execution Simulation
+[L7]: The loop goes over the marks:
+- First mark: `mark = '-'`
+- Second mark: `mark = '+'`: it is not in `out`.
+- Third mark: `mark = '+'`
+"""
+    found = line_verdicts(verify_trace(trace_call(*RUN["marks"]), told))
+    assert found[3] == CONFIRMED and found[4] != CONTRADICTED and found[5] != CONFIRMED
+
+
+def test_a_sentence_may_go_on_to_a_second_line():
+    told = """\
+### Execution Simulation
+- [L6]: `counts` is `{}`, and [L8] makes `counts` `{2: 1}`.
+- [L8]: `counts` is `{2: 1, 5: 1}`.
+"""
+    assert line_verdicts(verify_trace(trace_call(*RUN["tally"]), told))[2] != CONTRADICTED
 
 
 def test_bullets_of_one_value_are_its_turns_in_their_order():
