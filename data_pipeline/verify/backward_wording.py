@@ -185,6 +185,11 @@ PREPARED = re.compile(  # "we can use", "one choice is" before assignments
     r"(?:(?:choose|set|take|use the input|use|let|have|pick|select|try)\b)?\s*", re.I
 )  # fmt: skip
 SOUGHT = re.compile(r"^we (?:need|have|want) to find .* (?:such that|so that|for which) ", re.I)
+RESTATED = re.compile(
+    r"output constraint[*: ]+(?:the )?(?:final )?(?:function (?:returns|is expected to return|must"
+    r" return|should return)|output (?:is|must be|should be)) (?P<goal>`[^`]+`)(?=[.,]|$| which)",
+    re.I,
+)
 THIS = re.compile(r"\bth(?:is|at) ((?:key-value )?pair|element|item|key|value)\b", re.I)
 VALUES_ALONE = re.compile(r"`[^`]*\W[^`]*`|`\d+`|\"[^\"]*\"")
 BOUNDS = re.compile(r" \((?:an? |the )?(?:valid(?: index)?|in bounds|out of (?:bounds|range))\)$")
@@ -234,3 +239,9 @@ def _spell(atom: Atom, text: str, values: bool) -> str:
     if marked or ("`" not in atom.text and (values or atom.text[:1] in "[{(") and atom.literal):
         return f"`{atom.text}`"
     return atom.text
+
+
+def restated_goal(line: str) -> str | None:
+    """Returns the output that "final output constraint: the function returns …" restates."""
+    match = RESTATED.search(mark_code(line.replace("**", "")))
+    return match["goal"].strip("`") if match else None

@@ -55,6 +55,8 @@ class Matcher:
             return None  # "is incremented to `3`" speaks of a value of the run
         if not self._subject_fits(clause, action) or _overstates(clause, action):
             return None
+        if _shifts(clause, action):
+            return None
         slots = dict(clause.slots)
         if clause.passive:
             slots["object"] = one_phrase(clause.subject, slots.get("object"))
@@ -250,6 +252,12 @@ def _names_type(token: Token, behind: Token | None, target: str) -> bool:
     """Tells whether "string" in "the length of the string `text`" says what `text` is."""
     known = token.lower in ("list", "string", "dictionary", "array", "tuple", "set")
     return known and behind is not None and behind.kind == "code" and behind.text != target
+
+
+def _shifts(clause: Clause, action: Action) -> bool:
+    """Tells whether "the current element" is deleted by an index, which each deletion shifts."""
+    words = {word for phrase in clause.slots.values() for word in phrase.words}
+    return isinstance(action.node, ast.Delete) and "current" in words and "index" not in words
 
 
 def _overstates(clause: Clause, action: Action) -> bool:

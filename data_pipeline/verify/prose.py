@@ -13,11 +13,13 @@ from data_pipeline.verify.answer import (
     witness_call,
 )
 from data_pipeline.verify.backward import read_backward
+from data_pipeline.verify.backward_wording import restated_goal
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
 from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.labels import label_claim
 from data_pipeline.verify.layout import Sentence, read_layout
+from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
 from data_pipeline.verify.reading import Reading
@@ -73,7 +75,7 @@ def free_claims(run: Replay, monologue: str) -> list[Claim]:
     judge = ClaimJudge(run)
     placement = place_sentences(run, judge, layout.sentences)
     lines = monologue[:MAX_CHARACTERS].split("\n")
-    goal = _goal(layout.answers) if backward else None
+    goal = _goal(layout.answers, lines) if backward else None
     claims = _MonologueJudge(run, judge, layout.sentences, placement, lines, goal).claims()
     witness = witness_call(monologue[:MAX_CHARACTERS]) if backward else None
     if witness is not None and not same_call(witness, run.trace.call):
@@ -397,8 +399,14 @@ def _claims_of(reading: Reading, number: int) -> list[Claim]:
     ]
 
 
-def _goal(answers: list[tuple[int, str]]) -> str | None:
-    """Returns the output that a backward monologue looks an input for."""
+def _goal(answers: list[tuple[int, str]], lines: list[str]) -> str | None:
+    """Returns the output that a backward monologue looks an input for.
+
+    The monologue restates it before it reasons; its answer may end with another.
+    """
+    restated = next((goal for line in lines if (goal := restated_goal(line))), None)
+    if restated is not None and is_literal(restated):
+        return restated
     sides = assertion_sides(answers[-1][1]) if answers else None
     return sides[1] if sides else None
 

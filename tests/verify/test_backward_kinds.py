@@ -9,6 +9,7 @@ from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, line_verdicts, verify_trace
 from data_pipeline.verify.backward import read_backward
+from data_pipeline.verify.backward_wording import restated_goal
 
 DOUBLED = """\
 def weigh(marks, least):
@@ -136,3 +137,15 @@ def line_of(text, words):
 def test_lines_that_tell_the_run_of_the_witness(line, wrong):
     assert line_of(TOLD, line) == CONFIRMED
     assert line_of(TOLD.replace(line, wrong), wrong) != CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("line", "goal"),
+    [
+        ("- **Final output constraint**: The function returns `30`, which is even.", "30"),
+        ('- **Final output constraint**: The output is "ab".', '"ab"'),
+        ("The output is `30`.", None),
+    ],
+)
+def test_the_goal_is_the_output_that_the_monologue_restates(line, goal):
+    assert restated_goal(line) == goal

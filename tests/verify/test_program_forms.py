@@ -67,7 +67,16 @@ def paired(prices, code, limit):
         limit.append(place)
     return code
 """
+SHRUNK = """\
+def shrunk(marks):
+    kept = marks[:]
+    for place in range(len(marks)):
+        if marks[place] == 1:
+            del kept[place]
+    return kept
+"""
 RUNS = {
+    "shrunk": (SHRUNK, "shrunk([2, 3, 1])"),
     "paired": (PAIRED, "paired({'a': 1}, 'xyz', [])"),
     "prices": (PRICES, "prices({'tea': 2, 'rum': 9}, 'tea')"),
     "upside": (UPSIDE, "upside([4, 9, 2])"),
@@ -148,6 +157,7 @@ def test_false_descriptions(name, sentence):
     ("name", "sentence"),
     [
         ("halve", "The function enters an infinite loop."),
+        ("shrunk", "If `marks[place]` is `1`, it deletes the current element from `kept`."),
         ("paired", "It converts the dictionary `prices` into a list of strings `rows`."),
         ("paired", "It calculates `width`, which is the length of the list `prices`."),
         ("paired", "It then appends each row from `code` to `limit`."),
