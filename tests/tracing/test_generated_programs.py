@@ -8,12 +8,12 @@ import dataclasses
 import itertools
 
 import pytest
-from tests.support.plain_recorder import differences, record_plainly
 
 from data_pipeline.execution.guest.second_recorder import record
 from data_pipeline.execution.second_opinion import first_difference
 from data_pipeline.tracing import Event, Trace, trace_call
 from tests.support.generated_programs import write_program
+from tests.support.plain_recorder import differences, record_plainly
 
 DEFAULT = 60
 SLOW = 1075, 1200  # 1074 goes over a list that grows with each turn, without end
