@@ -19,8 +19,7 @@ def full_disk_errors(output: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        described = describe_full_disk(error)
+        described = describe_full_disk(error, default=str(output))
         if described is None:
             raise
-        place = "" if described.startswith("/") else f"{output}: "
-        raise BuildError(f"{place}{described}; {_GOES_ON}") from error
+        raise BuildError(f"{described}; {_GOES_ON}") from error

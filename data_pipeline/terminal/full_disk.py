@@ -17,12 +17,15 @@ _PATH = re.compile(r"(?<![\w.])/[^\s\"';,]+")
 _MOST_CAUSES = 50
 
 
-def describe_full_disk(error: BaseException) -> str | None:
-    """Returns "PATH: No space left on device (N bytes free)", or None for any other error."""
+def describe_full_disk(error: BaseException, default: str | None = None) -> str | None:
+    """Returns "PATH: No space left on device (N bytes free)", or None for any other error.
+
+    default: path to name if the error names none.
+    """
     for cause in _causes(error):
         reason = _reason(cause)
         if reason is not None:
-            path = _path(cause)
+            path = _path(cause) or default
             return f"{path}: {reason}{_free(path)}" if path else reason
     return None
 

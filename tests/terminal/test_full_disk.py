@@ -10,6 +10,7 @@ import pytest
 
 from data_pipeline.terminal.command_line import run_command
 from data_pipeline.terminal.full_disk import describe_full_disk
+from tests.support.small_disk import mount_small_disk
 
 REPOSITORY = Path(__file__).parents[2]
 FULL = os.strerror(errno.ENOSPC)
@@ -77,17 +78,8 @@ def test_a_cycle_of_causes_ends():
 @pytest.fixture
 def small_disk(tmp_path):
     """(folder, function that resizes its file system), for root only."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", folder]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs a user who may mount a small disk")
-
-    def resize(size: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
-
-    yield folder, resize
-    subprocess.run(["umount", folder], check=True)
+    with mount_small_disk(tmp_path / "disk", "700k") as resize:
+        yield tmp_path / "disk", resize
 
 
 @pytest.mark.slow
