@@ -1,7 +1,6 @@
 """Infers the kinds of a parameter from annotations, defaults, examples, use and name."""
 
 import ast
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from data_pipeline.seeds.screening import bindings, function_parameters
 from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.testcases.annotations import TypeReader
 from data_pipeline.testcases.callables import program_callables
+from data_pipeline.testcases.parameter_names import kinds_of_name
 from data_pipeline.testcases.value_kind import (
     ANY,
     BOOL,
@@ -168,7 +168,7 @@ def _guess(use: "_Use", function: ast.FunctionDef, parameter: EntryParameter) ->
     weights: Weights = {}
     for kind, weight in use.of(function, parameter.name).items():
         _add(weights, [kind], _USED * weight)
-    _add(weights, _name_kinds(parameter.name), _NAMED)
+    _add(weights, kinds_of_name(parameter.name), _NAMED)
     return weights
 
 
@@ -216,36 +216,6 @@ def _observe(
             if name in named:
                 seen.setdefault(name, []).append(kind_of(value))
     return seen
-
-
-# ---- from names -------------------------------------------------------------------------------
-
-_NAMES: Sequence[tuple[str, Sequence[ValueKind]]] = (
-    (r"(?:.*_)?(?:n|k|i|j|m|p|q|r|num|count|size|length|width|depth|index|idx|limit|start|stop"
-     r"|step|pos|offset|year|month|day|base|power|exp|digits|times|level|low|high|lo|hi)\d*",
-     [INT]),
-    (r"(?:.*_)?(?:x|y|z|a|b|c|val|value|number|v)\d*", [INT, FLOAT]),
-    (r"(?:.*_)?(?:rate|ratio|fraction|threshold|tolerance|eps|alpha|beta|mean|sigma|mu)", [FLOAT]),
-    (r"(?:.*_)?(?:s|t|str|string|text|txt|word|line|name|sentence|char|ch|prefix|suffix|sep|delim"
-     r"|delimiter|separator|pattern|token|url|path|title|label|msg|message|fmt|format|html)\d*",
-     [STR]),
-    (r"(?:.*_)?(?:words|strings|lines|names|tokens)", [ValueKind("list", (STR,))]),
-    (r"(?:.*_)?(?:nums|numbers|ints|xs|ys|arr|array|data|values|weights|points|counts)", [INTS]),
-    (r"(?:.*_)?(?:lst|list|seq|sequence|iterable|iterables|items|collection|elements|it|src"
-     r"|iterator)\d*", [INTS, LIST]),
-    (r"(?:.*_)?(?:matrix|grid|board|table|rows)", [ValueKind("list", (INTS,))]),
-    (r"(?:.*_)?(?:d|dict|dic|mapping|map|lookup|kwargs|counts|graph|dct)\d*", [DICT]),
-    (r"(?:is_|has_|use_|with_|allow_|strict|reverse|verbose|ignore|flag|inclusive).*", [BOOL]),
-    (r"(?:.*_)?(?:bytes|buf|buffer|blob)", [BYTES]),
-)  # fmt: skip
-_NAME_PATTERNS = [(re.compile(pattern), kinds) for pattern, kinds in _NAMES]
-
-
-def _name_kinds(name: str) -> Sequence[ValueKind]:
-    for pattern, kinds in _NAME_PATTERNS:
-        if pattern.fullmatch(name.strip("_").lower()):
-            return kinds
-    return []
 
 
 # ---- from use ---------------------------------------------------------------------------------
