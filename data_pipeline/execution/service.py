@@ -39,6 +39,7 @@ from data_pipeline.execution.tiers import SandboxUnavailable, Setup
 from data_pipeline.tracing.events import Trace
 
 STRETCHES = 8  # number of further wall limits granted to a repeated run that computes
+WORKING = 0.01  # CPU seconds per wall second from which a run is said to compute
 TWIN_HASH_SEED = 4242
 _AHEAD = 8  # jobs per worker that `map` has begun at most
 
@@ -72,8 +73,10 @@ class Sandbox:
         self.limits = limits or Limits()
         self.workers = workers or len(os.sched_getaffinity(0))
         self._pool = Pool(self.tier, self.setup, self.workers)
-        # Runs that are repeated for want of time take a worker of their own, one at a time, so that
-        # no other run ever waits for them.
+        # Runs that are repeated for want of time take workers of their own, so that no other run
+        # waits for them: first one wall limit each, one at a time; then, for those that still
+        # compute, more. A run that dawdles thus holds up only others that dawdle.
+        self._repeated = Pool(self.tier, self.setup, 1, keep=False)
         self._overtime = Pool(self.tier, self.setup, 1, keep=False)
         self._threads = ThreadPoolExecutor(_AHEAD * self.workers, thread_name_prefix="sandbox")
         self._closed = False
@@ -94,8 +97,8 @@ class Sandbox:
         for twin in self._twins.values():
             twin.close()
         self._threads.shutdown(cancel_futures=True)
-        self._pool.close()
-        self._overtime.close()
+        for pool in (self._pool, self._repeated, self._overtime):
+            pool.close()
 
     def warn_if_weaker(self) -> None:
         """Warns on stderr if the tier is not the strongest, and why. Call it after the work."""
@@ -170,10 +173,12 @@ class Sandbox:
 
     def _run(self, job: Job, perturb: int = 0) -> Result:
         result = self._ask(self._pool, job, perturb)
-        if isinstance(result.outcome, Limit) and result.outcome.kind == "wall":
-            # The run waited, or the machine was busy. Repeat it; if it still computes at the limit,
-            # it gets more time.
-            result = self._ask(self._overtime, job, perturb, STRETCHES)
+        # At the wall limit the run waited, or the machine was busy.
+        if _is_late(result):
+            result = self._ask(self._repeated, job, perturb)
+            wall = (job.limits or self.limits).wall_seconds
+            if _is_late(result) and result.cpu_seconds > WORKING * wall:
+                result = self._ask(self._overtime, job, perturb, STRETCHES)
         return result
 
     def _ask(self, pool: Pool, job: Job, perturb: int, stretches: int = 0) -> Result:
@@ -195,6 +200,10 @@ class Sandbox:
 
 
 # ---- jobs and results
+
+
+def _is_late(result: Result) -> bool:
+    return isinstance(result.outcome, Limit) and result.outcome.kind == "wall"
 
 
 def _check_size(job: Job) -> BadInput | None:

@@ -5,6 +5,7 @@ import gzip
 import json
 import multiprocessing
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,7 +13,7 @@ import pytest
 
 from data_pipeline.execution import oracles
 from data_pipeline.execution.job import CallJob
-from data_pipeline.execution.outcomes import BadInput, Died, Limit, Raised, Value
+from data_pipeline.execution.outcomes import BadInput, Died, Limit, Raised, Result, Value
 from data_pipeline.execution.service import (
     Limits,
     Sandbox,
@@ -400,3 +401,40 @@ def test_a_traced_run_can_be_stopped_by_its_steps(sandbox):
     values = [int(e.changed["i"]) for e in endless.trace.events if "i" in e.changed]
     assert values == list(range(len(values)))
     assert 30 <= len(values) <= 50  # two lines and a marker a turn
+
+
+@pytest.mark.parametrize(
+    ("walls", "pools"),
+    [
+        (["value"], ["pool"]),
+        (["late", "value"], ["pool", "repeated"]),
+        (["late", "idle"], ["pool", "repeated"]),
+        (["late", "late", "value"], ["pool", "repeated", "overtime"]),
+    ],
+)
+def test_a_late_run_is_repeated_for_one_wall_limit_and_only_work_gets_more(
+    walls, pools, monkeypatch
+):
+    """Who waits without computing never reaches the worker that grants more time."""
+    asked, outcomes = [], iter(walls)
+    late = Result(Limit("wall", "3 s"), tier="A", cpu_seconds=1.0)
+    results = {
+        "value": Result(Value(1), tier="A"),
+        "late": late,
+        "idle": replace(late, cpu_seconds=0.001),
+    }
+    with Sandbox(workers=1, limits=Limits(wall_seconds=3.0)) as sandbox:
+        names = {
+            id(getattr(sandbox, f"_{name}")): name for name in ("pool", "repeated", "overtime")
+        }
+
+        def ask(pool, job, perturb, stretches=0):
+            asked.append((names[id(pool)], stretches))
+            return results[next(outcomes)]
+
+        monkeypatch.setattr(sandbox, "_ask", ask)
+        assert sandbox.run(call_job("def f(): return 1", "f()")) == results[walls[-1]]
+    assert [pool for pool, _ in asked] == pools
+    assert [stretches for pool, stretches in asked if pool != "overtime"] == [0] * (
+        len(pools) - ("overtime" in pools)
+    )
