@@ -12,7 +12,7 @@ checkable; it is never contradicted for that.
   become claims, `stated`), `plain_words` (what may go unread)
 - from claims to verdicts: `placing` (sentences to executions of lines), `judging` with
   `value_verdicts`, `hints`, `loop_verdicts`, `taken_verdicts`, `code_verdicts`, `ends` and
-  `labels`; `pools` holds what a run computes, `evaluation` evaluates code safely, `values`
+  `labels`; `times` reads the time of sentences that no label places; `pools` holds what a run computes, `evaluation` evaluates code safely, `values`
   compares; `prose` puts it all together
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion

@@ -24,6 +24,7 @@ from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
 from data_pipeline.verify.reading import Reading
 from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.times import TimeVerdicts
 from data_pipeline.verify.turns import find_turn, turn_window
 from data_pipeline.verify.values import compare
 
@@ -65,6 +66,7 @@ _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|mus
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
 _LABEL = re.compile(r"\bL\d+\b")
 _NOW = re.compile(r"[Nn]ow\b")
+_PLACED = re.compile(r"conclusion|execution")
 _TIMELESS = ("refer", "value", "test", "return", "outcome", "called", "branch")
 
 
@@ -100,6 +102,7 @@ class _MonologueJudge:
     ):
         self.lines, self.goal = lines, goal
         self.run, self.judge = run, judge
+        self.times = TimeVerdicts(run, judge.values)
         self.sentences, self.placement = sentences, placement
         self.result: list[Claim] = []
         # (header, variable) -> (number of a claim, holds before, holds during, truth)
@@ -285,6 +288,9 @@ class _MonologueJudge:
         verdict, truth = self.judge.judge(worded, place)
         if verdict == CONFIRMED and worded.kind == "value" and place == Place(None, False):
             verdict = self._at_the_end(worded, sentence)
+        told = sentence.turn is not None and not sentence.own
+        if told or (place == Place(None, False) and not _PLACED.match(sentence.section)):
+            verdict, truth = self.times.judged(worded, sentence.plain, (verdict, truth), place)
         now = verdict == CONTRADICTED and worded.kind == "value" and place.sure
         later = _NOW.match(sentence.text) or len(_LABEL.findall(sentence.text)) > 1
         if now and here is not None and later and self._soon(worded, here):
