@@ -32,7 +32,7 @@ _LITERAL = r"-?\d+(?:\.\d+)?|'[^']*'|\"[^\"]*\"|True|False|None"
 _BOUND = re.compile(
     rf"(?:\b(?P<w>for|when|at|with|where|after|before)\b|^\W*)\s*`?(?P<x>[A-Za-z_]\w*)`?"
     rf"\s*(?:=|is|equals|==)\s*`?(?P<v>(?:{_LITERAL})(?:(?:, | and |, and )(?:{_LITERAL}))*)`?"
-    r"(?![\w.([])",
+    r"(?!\w|\.\w|[(\[])",
     re.I,
 )
 _LOOP = re.compile(
@@ -71,26 +71,47 @@ class TimeVerdicts:
     def __init__(self, run: Replay, values: ValueVerdicts):
         self.run, self.values = run, values
 
-    def judged(self, worded: WordedClaim, plain: str, verdict: Verdict, place: Place) -> Verdict:
+    def judged(
+        self, worded: WordedClaim, plain: str, verdict: Verdict, place: Place, *, loose: bool
+    ) -> Verdict:
         """Returns the verdict at the time that the sentence states, else the one given."""
         if worded.kind not in _KINDS or not worded.subject or verdict[0] == NOT_CHECKABLE:
             return verdict
         if worded.subject.startswith("return ") or worded.when == "start":
             return verdict
-        if place.window is not None:
-            return self._in_turn(worded, plain, verdict, place)
+        numbered = (turn := _IN_TURN.search(plain)) is not None and turn["n"] is not None
+        if place.window is not None and (numbered or not loose):
+            return self._in_turn(worded, plain, verdict, place, loose=loose)
         if (groups := self._stated(worded, plain)) is not None:
             return self._at(worded, groups, verdict)
         if verdict[0] == CONFIRMED and not self._settled(worded):
             return NOT_CHECKABLE, verdict[1]
         return verdict
 
-    def _in_turn(self, worded: WordedClaim, plain: str, verdict: Verdict, place: Place) -> Verdict:
+    def _in_turn(
+        self, worded: WordedClaim, plain: str, verdict: Verdict, place: Place, *, loose: bool
+    ) -> Verdict:
         """Judges a claim in a turn that its sentence names; a heading's list tells any state."""
         found = _IN_TURN.search(plain)
         if found is None or place.window is None:
             return verdict
-        return self._at(worded, [[Moment(place.frame, *place.window, _edge_of(found))]], verdict)
+        meant = [Moment(place.frame, *place.window, _edge_of(found))]
+        if found["o"]:  # "the second iteration" counts from one, whatever the headings do
+            meant = list(self._told_turn(found))
+        judged = self._at(worded, [meant], verdict)
+        if found["n"] and loose and judged[0] == CONFIRMED:  # may have been placed by this value
+            told = self._at(worded, [list(self._told_turn(found))], verdict)
+            return told if told[0] == CONFIRMED else (NOT_CHECKABLE, told[1])
+        return judged
+
+    def reached(self, plain: str) -> bool:
+        """Returns whether a sentence opens with "After 3 iterations," and some loop makes them."""
+        found = _AFTER_TURNS.search(plain)
+        if found is None or re.search(r"\w", plain[: found.start()]):
+            return False
+        word = found["k"].lower()
+        turn = int(word) if word.isdigit() else NUMBERS[word]
+        return any(loop.iterations >= turn for loop in self.run.trace.loops)
 
     # ---- reading
 
@@ -188,7 +209,7 @@ class TimeVerdicts:
         fits = [fit for fit, _ in outcomes]
         if moment.edge == "first":
             return (CONFIRMED if fits[0] else CONTRADICTED), texts[0]
-        if fits[-1] or (worded.kind != "value" and any(fits)):
+        if fits[-1] or (moment.edge == "any" and worded.kind != "value" and any(fits)):
             return CONFIRMED, texts[-1]
         if moment.edge == "any" and any(fits):
             return NOT_CHECKABLE, texts[-1]
