@@ -126,7 +126,12 @@ class TimeVerdicts:
         if found := _LOOP.search(plain):
             return [list(self._beside_loops(found))]
         for found in _BOUND.finditer(plain):
-            if found["x"] in self.run.names and found["x"] != worded.subject:
+            heads = found["w"] or plain[found.end() :].startswith(":")  # "- i=4: …"
+            if not heads or found["x"] not in self.run.names:
+                continue
+            if found["x"] == worded.subject and self._names_turn(worded, found):
+                return [list(self._with(found["x"], worded.value, "any"))]
+            if found["x"] != worded.subject:
                 edge = {"after": "last", "before": "first"}.get((found["w"] or "").lower(), "any")
                 texts = re.findall(_LITERAL, found["v"])
                 return [list(self._with(found["x"], text, edge)) for text in texts]
@@ -134,6 +139,11 @@ class TimeVerdicts:
             if pattern.search(plain):
                 return [self._whole(worded, edge)]
         return [[]] if _ANY_TIME.search(plain) else None
+
+    def _names_turn(self, worded: WordedClaim, found: re.Match) -> bool:
+        """Returns whether the claim is the very "i = 4" by which a sentence names its turn."""
+        one = re.fullmatch(_LITERAL, found["v"]) is not None and worded.kind == "value"
+        return one and compare(worded.value, found["v"]) == CONFIRMED and self._is_bound(worded)
 
     def _told_turn(self, found: re.Match) -> Iterator[Moment]:
         ordinal = (found["o"] or "").lower()
