@@ -10,10 +10,11 @@ checkable; it is never contradicted for that.
   sentences), `turns` (which turn of which loop is told), `asides` (values put in),
   `clause_cutting`, `nouns`, `predicates`, `told_forms`, `grammar` and `flow_wording` (clauses
   become claims, `stated`), `plain_words` (what may go unread)
-- from claims to verdicts: `placing` (sentences to executions of lines), `judging` with
-  `value_verdicts`, `hints`, `loop_verdicts`, `taken_verdicts`, `code_verdicts`, `ends` and
-  `labels`; `pools` holds what a run computes, `evaluation` evaluates code safely, `values`
-  compares; `prose` puts it all together
+- from claims to verdicts: `placing` (sentences to executions of lines), `times` (the time that a
+  sentence itself states), `judging` with `value_verdicts`, `hints`, `loop_verdicts`,
+  `taken_verdicts`, `code_verdicts`, `ends` and `labels`; `residue` holds what is left unread;
+  `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`
+  puts it all together
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
 - `numbering`: line labels as prompts or as files count; `scoring`: scores against labels

@@ -26,7 +26,7 @@ class CodeVerdicts:
         own = None if here is None else self.run.statement_of(here.event)
         if isinstance(own, ast.FunctionDef) and re.match(rf"{own.name}\b", code):
             return CONFIRMED, f"`{own.name}` is called"
-        lines = self._lines_with(code)
+        lines = self.lines_with(code)
         if not lines:
             return UNKNOWN
         truth = "it is on " + ", ".join(
@@ -56,7 +56,7 @@ class CodeVerdicts:
             return statement is None
         return any(line <= other <= (statement.end_lineno or line) for other in lines)
 
-    def _lines_with(self, code: str) -> frozenset[int]:
+    def lines_with(self, code: str) -> frozenset[int]:
         """Returns the lines whose own code has a piece of code or a name of a method in it."""
         if code not in self._lines:
             self._lines[code] = self._find(code)
@@ -91,7 +91,7 @@ class CodeVerdicts:
 
     def never_runs(self, code: str, claimed: bool) -> Verdict:
         """Judges "the line `x = 1` is skipped": never run, or run."""
-        lines = self._lines_with(code)
+        lines = self.lines_with(code)
         if not lines:
             return UNKNOWN
         ran = any(self.run.by_line.get(line) for line in lines)

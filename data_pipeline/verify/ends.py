@@ -132,6 +132,8 @@ class EndVerdicts:
             types.add(run.trace.raised.type)
         truth = ", ".join(sorted(types)) or "no exception"
         if not worded.value:
+            if types and not run.trace.raised and here is None:
+                return NOT_CHECKABLE, truth  # raised and caught
             return (CONTRADICTED if run.trace.raised else CONFIRMED), truth
         if here is not None:
             local = {

@@ -23,8 +23,11 @@ from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
 from data_pipeline.verify.reading import Reading
+from data_pipeline.verify.residue import executions, false_sums, half_read, misread, turns_of_kind
 from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.times import TimeVerdicts
 from data_pipeline.verify.turns import find_turn, turn_window
+from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
 
 MAX_CHARACTERS = 200_000
@@ -65,6 +68,7 @@ _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|mus
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
 _LABEL = re.compile(r"\bL\d+\b")
 _NOW = re.compile(r"[Nn]ow\b")
+_PLACED = re.compile(r"conclusion|execution|reverse")
 _TIMELESS = ("refer", "value", "test", "return", "outcome", "called", "branch")
 
 
@@ -100,6 +104,7 @@ class _MonologueJudge:
     ):
         self.lines, self.goal = lines, goal
         self.run, self.judge = run, judge
+        self.times = TimeVerdicts(run, judge.values)
         self.sentences, self.placement = sentences, placement
         self.result: list[Claim] = []
         # (header, variable) -> (number of a claim, holds before, holds during, truth)
@@ -227,6 +232,7 @@ class _MonologueJudge:
             self.last = here
         start, missing = self._turn_start(sentence, here)
         place = self._place(sentence, here, start)
+        first = len(self.result)
         for worded in sentence.reading.claims:
             verdict, truth = self._verdict(worded, sentence, here, place, missing)
             self._add(sentence, worded, verdict, truth)
@@ -236,6 +242,18 @@ class _MonologueJudge:
                     key = (max(sentence.around), worded.subject or "")
                     self.listed.setdefault(key, []).append((len(self.result) - 1, *ends))
         self._unread(sentence, place)
+        for text, truth in false_sums(sentence.plain):
+            said = Claim(sentence.number, "expression", text[:500], CONTRADICTED, truth)
+            known = any(claim.verdict == CONTRADICTED for claim in self.result[first:])
+            self.result += [] if known or sentence.is_general else [said]
+        if self._is_loose(sentence, place):
+            self.result += list(half_read(sentence.number, sentence.plain, self.result[first:]))
+
+    def _is_loose(self, sentence: Sentence, place: Place) -> bool:
+        """Returns whether nothing but the sentence's own words says when it holds."""
+        if _PLACED.match(sentence.section) or sentence.own or sentence.is_general:
+            return False
+        return place == Place(None, False) or sentence.turn is not None
 
     def _add(self, sentence: Sentence, worded: WordedClaim, verdict: str, truth: str | None):
         claim = Claim(sentence.number, _kind(worded), worded.text[:500], verdict, truth)
@@ -285,6 +303,7 @@ class _MonologueJudge:
         verdict, truth = self.judge.judge(worded, place)
         if verdict == CONFIRMED and worded.kind == "value" and place == Place(None, False):
             verdict = self._at_the_end(worded, sentence)
+        verdict, truth = self._timed(worded, sentence, place, (verdict, truth))
         now = verdict == CONTRADICTED and worded.kind == "value" and place.sure
         later = _NOW.match(sentence.text) or len(_LABEL.findall(sentence.text)) > 1
         if now and here is not None and later and self._soon(worded, here):
@@ -294,6 +313,28 @@ class _MonologueJudge:
         if verdict == CONTRADICTED and sentence.is_general:
             verdict = NOT_CHECKABLE  # about any call, or about an example
         return verdict, truth
+
+    def _timed(
+        self, worded: WordedClaim, sentence: Sentence, place: Place, verdict: Verdict
+    ) -> Verdict:
+        """Judges a claim of a sentence that no label places at the time that it states."""
+        plain, loose = sentence.plain, self._is_loose(sentence, place)
+        if worded.kind == "turns":
+            if place.occurrence is None and self.times.reached(plain):
+                return CONFIRMED, verdict[1]
+            counted = executions(self.run, self.judge.code, plain)
+            if counted is None and loose:
+                counted = turns_of_kind(self.run, worded.value, plain)
+            return counted or verdict
+        if loose or (sentence.turn is not None and not sentence.own):
+            verdict = self.times.judged(worded, plain, verdict, place, loose=loose)
+        if (
+            loose
+            and verdict[0] == CONTRADICTED
+            and misread(worded.subject or "", worded.value, plain)
+        ):
+            return NOT_CHECKABLE, verdict[1]
+        return verdict
 
     def _at_the_end(self, worded: WordedClaim, sentence: Sentence) -> str:
         """Confirms a value told in the conclusion only if the run ends with it."""
