@@ -2,7 +2,8 @@
 
 `Recording.lines[frame, line]` lists the executions of a line: the names before it, the frame's
 globals, and the names when the frame's next event comes. Frames are numbered by their start, as in
-a trace; those that Python 3.11 makes for comprehensions are left out.
+a trace; those that Python 3.11 makes for comprehensions are left out. For programs whose statements
+stand on lines of their own.
 """
 
 import copy
@@ -58,6 +59,9 @@ def record_plainly(program: str, call: str) -> Recording:
 
     def local(frame, event, argument):
         number = numbers[id(frame)]
+        repeats = number in latest and latest[number].line == frame.f_lineno
+        if event == "line" and repeats:  # from Python 3.12 on, a turn of a comprehension
+            return local
         if event == "line":
             close(frame, number, frame.f_lineno)
             run = LineRun(frame.f_lineno, _copied(frame.f_locals), frame.f_globals)
