@@ -49,7 +49,13 @@ def seed_of(code, calls=()):
 
 def outputs_elsewhere(code, calls, hash_seed):
     """The outputs of calls as a plain interpreter under another hash seed gives them."""
-    script = f"{code}\nfor call in {list(calls)!r}:\n    print(repr(eval(call)))"
+    script = (
+        f"{code}\nimport contextlib as _c, io as _i, sys as _s\n"
+        f"for call in {list(calls)!r}:\n"
+        "    with _c.redirect_stdout(_i.StringIO()):\n"  # what the function itself prints
+        "        _value = repr(eval(call))\n"
+        "    _s.stdout.write(_value + '\\n')"
+    )
     done = subprocess.run(
         [sys.executable, "-S", "-c", script],
         capture_output=True,
