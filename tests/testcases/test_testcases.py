@@ -200,6 +200,8 @@ def test_a_thousand_cases_come_to_the_same_in_fresh_processes(sandbox):
             for case, text in zip(found, told, strict=True):
                 assert same_text(case.output, text), (seed.origin, case)
             count += len(found)
+        if count >= 1000:
+            break
     if not packages:
         pytest.skip(f"{count} cases of the standard library alone: needs one of {PACKAGES}")
     assert count >= 1000
