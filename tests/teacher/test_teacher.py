@@ -384,7 +384,8 @@ def test_a_killed_teaching_goes_on_where_it_was(tmp_path):
         asked = len(stand_in.requests)
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "kept\n" * 30
-    assert len(stand_in.requests) - asked == 30 - known
+    late = len(stand_in.requests) - asked - (30 - known)
+    assert 0 <= late <= 2  # those on their way when it was killed may arrive after
     bodies = Counter(json.dumps(body) for _, _, body in stand_in.requests)
     assert len(bodies) == 30
     assert sum(bodies.values()) <= 30 + 2  # those on their way when it was killed
