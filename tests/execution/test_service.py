@@ -26,7 +26,7 @@ from data_pipeline.execution.service import (
     test_job,
 )
 from data_pipeline.tracing import trace_call
-from tests.support.sandboxes import LIMITS
+from tests.support.sandboxes import LIMITS, children_since, open_sandbox
 
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.sandbox
@@ -317,20 +317,15 @@ def test_runs_survive_each_other(best):
 
 
 def test_killed_worker_costs_one_retry(best):
-    def killer() -> int:
-        """Kills one worker (its outermost process); the service runs the sample again."""
-        children = psutil.Process().children()
-        victims = [c for c in children if "bwrap" in c.name() or "python" in c.name()]
-        victims[0].send_signal(signal.SIGKILL)
-        return len(victims)
-
     program = "def f(k):\n    n = 200000\n    while n:\n        n -= 1\n    return k\n"
     jobs = [call_job(program, f"f({k})") for k in range(30)]
     results = []
-    for number, result in enumerate(best.map(jobs)):
-        results.append(result)
-        if number == 3:
-            assert killer() >= 1
+    earlier = set(psutil.Process().children())
+    with open_sandbox(tier=best.tier, workers=2, limits=LIMITS) as sandbox:
+        for number, result in enumerate(sandbox.map(jobs)):
+            results.append(result)
+            if number == 3:  # a worker's outermost process; the service runs the sample again
+                children_since(earlier)[0].send_signal(signal.SIGKILL)
     assert all(oracles.is_exact(result, k) for k, result in enumerate(results))
 
 

@@ -1,8 +1,9 @@
 """Opens sandboxes for tests; skips the test if this machine can start none."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
+import psutil
 import pytest
 
 from data_pipeline.execution.service import Limits, Sandbox, SandboxUnavailable
@@ -18,3 +19,11 @@ def open_sandbox(**options) -> Iterator[Sandbox]:
         pytest.skip(f"no sandbox of tier {options.get('tier', 'any')} here: {error}")
     with sandbox:
         yield sandbox
+
+
+def children_since(earlier: Set[psutil.Process], *, recursive=False) -> list[psutil.Process]:
+    """Returns this process's children but `earlier`: workers of the sandboxes opened since.
+
+    Another test may leave a child that lives as long as this process: multiprocessing's tracker.
+    """
+    return [p for p in psutil.Process().children(recursive) if p not in earlier]

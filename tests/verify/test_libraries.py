@@ -4,35 +4,41 @@ import re
 
 import pytest
 
+from data_pipeline.execution.service import TraceLimits, call_job
 from data_pipeline.monologue.forward import NarrationError, forward_monologue
 from data_pipeline.seeds import Seed, read_unit, units
-from data_pipeline.source.calls import CallError
-from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify import CONTRADICTED, mark_claims, verify_trace
 from data_pipeline.verify.masking import is_literal
 from tests.support.planting import count_caught_forward, is_contradicted
+from tests.support.sandboxes import open_sandbox
 
 _COUNT = re.compile(r"\[L(\d+)\].*?(?:after|makes) (\d+) iterations?")
 _TURN = re.compile(r"\[L(\d+)\] Iteration (\d+)(?=: | begins)")
 
 
-def library_traces(package, most=200):
-    pytest.importorskip(package)
-    traces = []
+def library_runs(package):
+    """Yields a traced run for each of the first calls that a library's doctests make."""
     for unit in units(package):
         for found in read_unit(unit):
-            if not isinstance(found, Seed):
-                continue
-            for call in found.calls[:3]:
-                try:
-                    trace = trace_call(found.code, call)
-                    told = forward_monologue(trace)
-                except (CallError, NarrationError):
-                    continue
-                if told and is_literal(trace.result or "") and len(traces) < most:
-                    traces.append(trace)
-    return traces
+            if isinstance(found, Seed):
+                for call in found.calls[:3]:
+                    yield call_job(found.code, call, trace=TraceLimits())
+
+
+def library_traces(package, most=200):
+    """Returns narrated runs; made in the sandbox, because a call may neither end nor fit memory."""
+    pytest.importorskip(package)
+    with open_sandbox(workers=2) as sandbox:
+        traces = [result.trace for result in sandbox.map(library_runs(package)) if result.trace]
+    return [t for t in traces if is_literal(t.result or "") and is_narrated(t)][:most]
+
+
+def is_narrated(trace):
+    try:
+        return bool(forward_monologue(trace))
+    except NarrationError:
+        return False
 
 
 def neighbours(trace, told):
