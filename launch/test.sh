@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sets up .venv and runs the tests; passes arguments to pytest (slow tests: -n 0 -m slow).
-# Distributes test files over one process per core, at most eight. Slow tests need -n 0, because
-# they start processes, use gigabytes of memory, or measure time.
+# Distributes test files over one process per core, at most eight. Exclusive tests need -n 0, because
+# they measure time, fill memory or take all cores; all of them are slow. The other slow tests may
+# be distributed too: -m "slow and not exclusive".
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 setup_environment dev

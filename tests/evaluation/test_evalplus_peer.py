@@ -41,6 +41,7 @@ def chosen(shared_data, family: str) -> list[dict]:
 
 
 @pytest.mark.slow
+@pytest.mark.exclusive  # EvalPlus judges by wall time
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("family", ["humaneval", "mbpp"])
 def test_verdicts_are_evalplus_own(evalplus_python, shared_data, tmp_path, family):

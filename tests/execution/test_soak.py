@@ -40,6 +40,7 @@ def usage(earlier: set[psutil.Process]) -> tuple[int, int, int, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.exclusive
 @pytest.mark.parametrize("tier", ["A", "B"])
 def test_soak(tier):
     chance = random.Random(4)

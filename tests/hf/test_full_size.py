@@ -12,6 +12,7 @@ GIBIBYTE = 2**30
 
 
 @pytest.mark.slow
+@pytest.mark.exclusive
 def test_import_and_export_of_1_3b_hold_the_model_once(tmp_path):
     done = subprocess.run(
         [

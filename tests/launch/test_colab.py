@@ -15,7 +15,7 @@ NOTEBOOK = Path(__file__).parents[2] / "colab" / "quickstart.ipynb"
 def test_notebook_runs_and_tells_what_a_function_does(tmp_path):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     [settings] = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
-    for name, value in (("WORKDIR", repr(str(tmp_path))), ("FUNCTIONS", "800"), ("STEPS", "20")):
+    for name, value in (("WORKDIR", repr(str(tmp_path))), ("FUNCTIONS", "200"), ("STEPS", "20")):
         settings.source, count = re.subn(
             rf"^{name} = .*", f"{name} = {value}", settings.source, flags=re.M
         )

@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+from launch.quickstart import main
+
 TINY = [
-    "--config.data.synthetic.functions=800",
+    "--config.data.synthetic.functions=200",
     "--config.train.num_steps=30",
     "--config.optimizer.warmup_steps=5",
     "--config.train.eval_every=0",
@@ -72,9 +74,9 @@ def test_every_stage_runs_and_a_second_run_keeps_it(tmp_path):
         ("--nonsense", "nonsense"),
     ],
 )
-def test_a_mistake_ends_in_one_line(tmp_path, argument, said):
-    run = _run(f"--workdir={tmp_path}", argument)
-    assert run.returncode == 2
-    lines = run.stderr.strip().splitlines()
+def test_a_mistake_ends_in_one_line(tmp_path, argument, said, capsys):
+    assert main([f"--workdir={tmp_path}", argument]) == 2
+    error = capsys.readouterr().err
+    lines = error.strip().splitlines()
     assert lines[-1].startswith("error: ") and said in lines[-1]
-    assert "Traceback" not in run.stderr
+    assert "Traceback" not in error

@@ -32,7 +32,8 @@ REPOSITORY = Path(__file__).parents[2]
 EPOCHS = 8
 QUICK = "--xla_backend_optimization_level=1"  # compile fast: the steps are tiny
 
-pytestmark = pytest.mark.slow
+# Processes wait for each other, and only so long.
+pytestmark = [pytest.mark.slow, pytest.mark.exclusive]
 
 
 @pytest.fixture(scope="module")
