@@ -459,8 +459,8 @@ def saved_steps(workdir):
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_is_the_same_run(data, tmp_path, compiled_programs):
-    """SIGKILL 20 times, at random moments: while starting, in a step, during a save. What is
-    damaged or half written is passed over, and the losses are those of the unbroken run."""
+    """SIGKILL 8 to 20 times, at random moments, until one fell into a save. What is damaged or half
+    written is passed over, and the losses are those of the unbroken run."""
     config = tiny_config(data, train__num_steps=200, train__log_every=1, train__checkpoint_every=1)
     path = write_config_file(tmp_path, config)
     workdir = tmp_path / "run"
@@ -469,6 +469,8 @@ def test_killed_at_any_moment_it_is_the_same_run(data, tmp_path, compiled_progra
     environment = environment_of(compiled_programs)
     chance, killed, saving = random.Random(8), 0, 0
     for _ in range(20):
+        if killed >= 8 and saving:
+            break
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
@@ -482,8 +484,8 @@ def test_killed_at_any_moment_it_is_the_same_run(data, tmp_path, compiled_progra
         killed += process.returncode == -signal.SIGKILL
         assert "Traceback" not in err, err
     lost = read_goodput(workdir)
-    assert lost.sessions >= 10 and lost.repeated_steps > 0
-    assert killed >= 10, "the run ended before it could be killed"
+    assert lost.sessions >= 8 and lost.repeated_steps > 0
+    assert killed >= 8, "the run ended before it could be killed"
     assert saving, "no kill fell into a save"
     training.train(config, workdir)
     whole = config | {"train": config["train"] | {"checkpoint_every": 1000}}
