@@ -52,7 +52,8 @@ _MODULES = (
     "data_pipeline.execution.guest.landlock", "data_pipeline.execution.guest.messages",
     "data_pipeline.execution.guest.program", "data_pipeline.execution.guest.proxies",
     "data_pipeline.execution.guest.seccomp", "data_pipeline.execution.guest.series",
-    "data_pipeline.execution.guest.values", "data_pipeline.execution.guest.worker",
+    "data_pipeline.execution.guest.thread_limit", "data_pipeline.execution.guest.values",
+    "data_pipeline.execution.guest.worker",
     "data_pipeline.source", "data_pipeline.source.constructed", "data_pipeline.source.literals",
     "data_pipeline.source.calls", "data_pipeline.tracing",
     "data_pipeline.tracing.events", "data_pipeline.tracing.markers", "data_pipeline.tracing.parts",
@@ -198,7 +199,8 @@ def start_worker(tier: str, setup: Setup, start: Starter = lambda make: make()) 
         "preload": list(setup.preload),
         "scratch_bytes": setup.scratch_bytes,
         "threads": setup.threads,
-        # A worker with a uid of its own shares its count of tasks with nobody.
+        # For kernels on which the worker cannot count a sample's threads (`thread_limit`): what
+        # RLIMIT_NPROC counts already. A worker with a uid of its own shares it with nobody.
         "tasks": 0 if root or not setup.threads else _count_tasks(os.getuid()),
         "pid_namespace": tier == "A",
         "landlock": tier == "B",
