@@ -12,6 +12,7 @@ To test a tier, starts a worker and lets a sample try to escape.
 import contextlib
 import json
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -135,6 +136,7 @@ class Setup:
 class Interpreter:
     executable: str
     prefix: str
+    version: str
 
 
 @lru_cache(maxsize=16)
@@ -145,10 +147,10 @@ def find_interpreter(python: str | None) -> Interpreter:
     """
     if python is None:
         executable = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
-        return Interpreter(executable, os.path.realpath(sys.base_prefix))
+        return Interpreter(executable, os.path.realpath(sys.base_prefix), platform.python_version())
     ask = (
         "import sys\nprint(sys.version_info >= (3, 11))\n"
-        "print(sys._base_executable)\nprint(sys.base_prefix)"
+        "print(sys._base_executable)\nprint(sys.base_prefix)\nprint(sys.version.split()[0])"
     )
     try:
         answer = subprocess.run(
@@ -160,7 +162,7 @@ def find_interpreter(python: str | None) -> Interpreter:
         ) from None
     if answer[0] != "True":
         raise SandboxUnavailable(f"--python={python}: expected Python 3.11 or newer")
-    return Interpreter(os.path.realpath(answer[1]), os.path.realpath(answer[2]))
+    return Interpreter(os.path.realpath(answer[1]), os.path.realpath(answer[2]), answer[3])
 
 
 Starter = Callable[[Callable[[], subprocess.Popen[bytes]]], subprocess.Popen[bytes]]
