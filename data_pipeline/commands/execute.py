@@ -4,12 +4,15 @@
     python -m data_pipeline.execution --jsonl=FILE [--out=FILE]
 
 Rows of the JSONL file: {"id", "program", "call"}, where "program" is source text; "stdin" or
-"expression" may replace "call". Results have the order of the rows. With --out, the command
-continues after the results already in the file.
+"expression" may replace "call". Results have the order of the rows. With --out, the command keeps
+the results in the file that belong to the same program, call, limits and interpreter ("request" is
+a hash of them), and runs the other rows.
 """
 
 import argparse
 import contextlib
+import dataclasses
+import hashlib
 import itertools
 import json
 import sys
@@ -29,10 +32,12 @@ from data_pipeline.execution.service import (
     expression_job,
     stdin_job,
 )
+from data_pipeline.execution.tiers import find_interpreter
 from data_pipeline.files import (
     LockError,
     append_row,
     check_separate,
+    cut_rows,
     lock_file,
     mend_last_line,
     read_rows,
@@ -43,6 +48,9 @@ from data_pipeline.terminal.command_line import (
     read_text,
     run_command,
 )
+from data_pipeline.terminal.notices import logger
+
+_ASKED = ("call", "stdin", "expression")  # fields, one of which a row has
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,24 +110,41 @@ def run_rows(options: argparse.Namespace) -> int:
     check_separate({"--jsonl": options.jsonl, "--out": options.out})
     total = sum(1 for _ in _rows(options.jsonl))  # checks every row before any is run
     with contextlib.ExitStack() as stack:
-        out = stack.enter_context(_open_output(options.out)) if options.out else None
-        done = _resume(out, options) if out else 0
-        rows = itertools.islice(_rows(options.jsonl), done, None)
-        rows, names = itertools.tee(rows)
-        jobs = (_job(row, options.twice) for row in rows)
         sandbox = stack.enter_context(_sandbox(options, options.workers))
-        bar = stack.enter_context(tqdm(total=total, initial=done, unit="run", file=sys.stderr))
-        for row, result in zip(names, sandbox.map(jobs), strict=True):
+        out = stack.enter_context(_open_output(options.out)) if options.out else None
+        held = _resume(out, options) if out else _Held(0, {}, 0)
+        rows, names = itertools.tee(
+            itertools.islice(enumerate(_rows(options.jsonl)), held.done, None)
+        )
+        jobs = (_job(row, options.twice) for number, row in rows if number not in held.later)
+        bar = stack.enter_context(tqdm(total=total, initial=held.done, unit="run", file=sys.stderr))
+        results = sandbox.map(jobs)
+        for number, row in names:
+            told = held.later.get(number) or _row(row, next(results), options)
             if out is None:
-                print(json.dumps(_row(row, result)))
+                print(json.dumps(told))
             else:
-                append_row(out.fileno(), _row(row, result), options.out)
+                append_row(out.fileno(), told, options.out)
             bar.update()
+    if held.stale:
+        logger.warning(
+            "%s: %d results of other programs, calls or limits were replaced",
+            options.out, held.stale,
+        )  # fmt: skip
     return 0
 
 
-def _row(row: dict[str, Any], result: Result) -> dict[str, Any]:
-    return {"id": row["id"], **result.to_json()}
+def _row(row: dict[str, Any], result: Result, options: argparse.Namespace) -> dict[str, Any]:
+    return {"id": row["id"], "request": _request(row, options), **result.to_json()}
+
+
+def _request(row: dict[str, Any], options: argparse.Namespace) -> str:
+    """Returns a hash of all that decides the result of a row."""
+    asked = [row.get(name) for name in ("program", *_ASKED)]
+    limits = [options.cpu_seconds, options.wall_seconds, options.memory_mb]
+    python = find_interpreter(options.python).version
+    text = json.dumps([asked, limits, options.twice, options.threads, python])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _open_output(path: Path) -> BinaryIO:
@@ -136,20 +161,39 @@ def _open_output(path: Path) -> BinaryIO:
     return out
 
 
-def _resume(out: BinaryIO, options: argparse.Namespace) -> int:
-    """Counts the complete rows in --out and removes an incomplete last one."""
-    held = read_rows(options.out, raises=CommandLineError, allow_cut_end=True)
-    done = 0
-    for (where, known), row in zip(held, _rows(options.jsonl), strict=False):
+@dataclasses.dataclass(frozen=True)
+class _Held:
+    """Results in --out that hold for their rows.
+
+    done: number of rows at the beginning with a result. later: row number -> its result, after the
+    first row without one. stale: number of results that hold no longer.
+    """
+
+    done: int
+    later: dict[int, dict[str, Any]]
+    stale: int
+
+
+def _resume(out: BinaryIO, options: argparse.Namespace) -> _Held:
+    """Finds the results in --out that still hold, and cuts the file at the first that does not."""
+    mend_last_line(out.fileno(), options.out, b'{"id": ')
+    rows = _rows(options.jsonl)
+    valid, count = {}, 0
+    for where, known in read_rows(options.out, raises=CommandLineError):
         if "id" not in known:
             raise CommandLineError(f"{where}: not a result row")
-        if known["id"] != row["id"]:
-            raise CommandLineError(
-                f"{where}: holds id {known['id']!r}, the rows have {row['id']!r}"
-            )
-        done += 1
-    mend_last_line(out.fileno(), options.out, b'{"id": ')
-    return done
+        row = next(rows, None)
+        if row is None or known["id"] != row["id"]:
+            told = "no more rows" if row is None else repr(row["id"])
+            raise CommandLineError(f"{where}: holds id {known['id']!r}, --jsonl has {told}")
+        if known.get("request") == _request(row, options):
+            valid[count] = known
+        count += 1
+    done = next(number for number in itertools.count() if number not in valid)
+    if done < count:
+        cut_rows(out.fileno(), options.out, done)
+    later = {number: row for number, row in valid.items() if number > done}
+    return _Held(done, later, count - len(valid))
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -163,7 +207,7 @@ def _check_row(row: dict[str, Any], where: str) -> dict[str, Any]:
         raise CommandLineError(f'{where}: expected an object with "id", "program" and "call"')
     if not isinstance(row.get("program"), str):
         raise CommandLineError(f'{where}: field "program": expected source text')
-    asked = [name for name in ("call", "stdin", "expression") if row.get(name) is not None]
+    asked = [name for name in _ASKED if row.get(name) is not None]
     if len(asked) != 1 or not isinstance(row[asked[0]], str):
         raise CommandLineError(
             f'{where}: expected one text field "call" (or "stdin" or "expression")'

@@ -12,6 +12,7 @@ To test a tier, starts a worker and lets a sample try to escape.
 import contextlib
 import json
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -52,7 +53,8 @@ _MODULES = (
     "data_pipeline.execution.guest.landlock", "data_pipeline.execution.guest.messages",
     "data_pipeline.execution.guest.program", "data_pipeline.execution.guest.proxies",
     "data_pipeline.execution.guest.seccomp", "data_pipeline.execution.guest.series",
-    "data_pipeline.execution.guest.values", "data_pipeline.execution.guest.worker",
+    "data_pipeline.execution.guest.thread_limit", "data_pipeline.execution.guest.values",
+    "data_pipeline.execution.guest.worker",
     "data_pipeline.source", "data_pipeline.source.constructed", "data_pipeline.source.literals",
     "data_pipeline.source.calls", "data_pipeline.tracing",
     "data_pipeline.tracing.events", "data_pipeline.tracing.markers", "data_pipeline.tracing.parts",
@@ -134,6 +136,7 @@ class Setup:
 class Interpreter:
     executable: str
     prefix: str
+    version: str
 
 
 @lru_cache(maxsize=16)
@@ -144,10 +147,10 @@ def find_interpreter(python: str | None) -> Interpreter:
     """
     if python is None:
         executable = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
-        return Interpreter(executable, os.path.realpath(sys.base_prefix))
+        return Interpreter(executable, os.path.realpath(sys.base_prefix), platform.python_version())
     ask = (
         "import sys\nprint(sys.version_info >= (3, 11))\n"
-        "print(sys._base_executable)\nprint(sys.base_prefix)"
+        "print(sys._base_executable)\nprint(sys.base_prefix)\nprint(sys.version.split()[0])"
     )
     try:
         answer = subprocess.run(
@@ -159,7 +162,7 @@ def find_interpreter(python: str | None) -> Interpreter:
         ) from None
     if answer[0] != "True":
         raise SandboxUnavailable(f"--python={python}: expected Python 3.11 or newer")
-    return Interpreter(os.path.realpath(answer[1]), os.path.realpath(answer[2]))
+    return Interpreter(os.path.realpath(answer[1]), os.path.realpath(answer[2]), answer[3])
 
 
 Starter = Callable[[Callable[[], subprocess.Popen[bytes]]], subprocess.Popen[bytes]]
@@ -198,7 +201,8 @@ def start_worker(tier: str, setup: Setup, start: Starter = lambda make: make()) 
         "preload": list(setup.preload),
         "scratch_bytes": setup.scratch_bytes,
         "threads": setup.threads,
-        # A worker with a uid of its own shares its count of tasks with nobody.
+        # For kernels on which the worker cannot count a sample's threads (`thread_limit`): what
+        # RLIMIT_NPROC counts already. A worker with a uid of its own shares it with nobody.
         "tasks": 0 if root or not setup.threads else _count_tasks(os.getuid()),
         "pid_namespace": tier == "A",
         "landlock": tier == "B",

@@ -15,6 +15,7 @@ from data_pipeline.files.atomic import (
 from data_pipeline.files.json_lines import (
     RowError,
     append_row,
+    cut_rows,
     encode_row,
     mend_last_line,
     parse_json,
@@ -40,6 +41,7 @@ __all__ = [
     "check_folder_ours",
     "check_replaceable",
     "check_separate",
+    "cut_rows",
     "encode_row",
     "has_fields",
     "hold_lock",

@@ -138,6 +138,7 @@ def _run_server(
     import uvicorn
 
     from semcoder_jax.server.app import ServerOptions, make_app
+    from semcoder_jax.server.connections import limit_headers
     from semcoder_jax.server.engine_thread import EngineThread
     from semcoder_jax.server.hosts import HostRule
     from semcoder_jax.server.protocol import RequestLimits
@@ -156,6 +157,8 @@ def _run_server(
     thread = EngineThread(engine, max_waiting=max_waiting)
     config = uvicorn.Config(
         make_app(thread, ServerOptions(name, limits, HostRule.of_binding(host, hosts), api_key)),
+        http=limit_headers(),
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="on",

@@ -65,7 +65,7 @@ def test_cruxeval(shared_data, sandbox, direction):
 
 @pytest.mark.parametrize("family", ["humaneval", "mbpp"])
 def test_programs(shared_data, sandbox, cache, family):
-    tasks = evalplus.read_tasks(family, shared_data / FILES[family])[::70]
+    tasks = evalplus.read_tasks(family, shared_data / FILES[family])[34::70]
     rows = assert_trusted(EvalPlus(tasks, family, cache=cache), sandbox)
     assert [row.benchmark for row in rows[:2]] == list(evalplus.TITLES[family])
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from data_pipeline.commands.execute import main
+
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.sandbox
 
@@ -67,7 +69,7 @@ def test_command_for_rows(best, tmp_path):
     assert [row["value"] for row in results[1:]] == [10 // k for k in range(1, 12)]
 
     # Goes on where it was interrupted: five whole rows and a torn one.
-    kept = [json.dumps({**row, "mark": "kept"}) for row in results[:5]]
+    kept = [json.dumps({**row, "mark": "kept"}) for row in results[:5]]  # the mark decides nothing
     out.write_text("\n".join([*kept, '{"id": "r5", "ki']))
     assert command(f"--jsonl={file}", f"--out={out}").returncode == 0
     resumed = [json.loads(line) for line in out.read_text().splitlines()]
@@ -77,6 +79,48 @@ def test_command_for_rows(best, tmp_path):
     file.write_text(json.dumps(rows[0]) + '\n{"id": 1, "program": 3}\n')
     done = command(f"--jsonl={file}")
     assert done.returncode == 2 and f"{file}:2" in done.stderr and done.stdout == ""
+
+
+def write_rows(path, programs):
+    rows = [
+        {"id": k, "program": f"def f(x):\n    return {text}\n", "call": "f(1)"}
+        for k, text in enumerate(programs)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_only_results_of_the_same_program_call_and_limits_are_kept(best, tmp_path, capsys):
+    file, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+
+    def run(*flags: str) -> list[tuple[int, bool]]:
+        """Runs the command; returns the value of each row and whether its result was kept."""
+        assert main([f"--jsonl={file}", f"--out={out}", "--workers=1", *flags]) == 0
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+        told = [(row["value"], row.get("mark", False)) for row in rows]
+        out.write_text("".join(json.dumps({**row, "mark": True}) + "\n" for row in rows))
+        assert [row["id"] for row in rows] == list(range(len(rows)))
+        return told
+
+    write_rows(file, ["x", "x + 1", "x + 2"])
+    assert run() == [(1, False), (2, False), (3, False)]
+    assert run() == [(1, True), (2, True), (3, True)]
+    write_rows(file, ["x", "x + 10", "x + 2", "x + 3"])  # one changed, one is new
+    capsys.readouterr()
+    assert run() == [(1, True), (11, False), (3, True), (4, False)]
+    assert "1 results of other programs" in capsys.readouterr().err
+    for flag in ("--wall_seconds=9", "--threads"):
+        assert run(flag) == [(1, False), (11, False), (3, False), (4, False)]
+    assert run("--threads") == [(1, True), (11, True), (3, True), (4, True)]
+    file.write_text(file.read_text().replace("f(1)", "f(2)"))
+    assert run("--threads") == [(2, False), (12, False), (4, False), (5, False)]
+    before = [{key: value for key, value in json.loads(line).items() if key != "request"}
+              for line in out.read_text().splitlines()]  # fmt: skip
+    out.write_text("".join(json.dumps(row) + "\n" for row in before))  # an earlier version's
+    assert [kept for _, kept in run("--threads")] == [False] * 4
+    write_rows(file, ["x", "x"])
+    assert main([f"--jsonl={file}", f"--out={out}"]) == 2  # results of more rows than there are
+    assert "no more rows" in capsys.readouterr().err
+    assert len(out.read_text().splitlines()) == 4
 
 
 @pytest.mark.parametrize("limit", ["cpu_seconds=nan", "wall_seconds=inf", "memory_mb=0"])

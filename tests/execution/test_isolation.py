@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from data_pipeline.execution import tiers
+from data_pipeline.execution.guest.worker import MAX_THREADS
 from data_pipeline.execution.outcomes import Raised, Value
 from data_pipeline.execution.service import (
     Limits,
@@ -16,6 +18,7 @@ from data_pipeline.execution.service import (
     stdin_job,
     test_job,
 )
+from tests.support.another_user import run_as_another_user
 from tests.support.dirty_programs import PAIRS, Pair
 from tests.support.leaks import MARK, SCANNER, make_secret, planting_jobs
 from tests.support.sandboxes import open_sandbox
@@ -197,9 +200,9 @@ def test_callers_threads_may_end_before_their_worker(single):
     assert len({result.outcome for result in results}) == 1
 
 
-def test_threads_of_one_sample_do_not_starve_another(single):
-    greedy = """
-import threading, time, select
+# Starts threads until one is refused, and keeps them while its neighbours start some.
+GREEDY = """
+import threading, select
 threading.stack_size(1 << 16)
 def f():
     started = 0
@@ -209,26 +212,68 @@ def f():
             started += 1
     except RuntimeError:
         pass
-    select.select([], [], [], 1.0)
+    select.select([], [], [], 0.7)
     return started
 """
-    modest = """
+# Has 100 threads at a time, and more than a sample may have at a time one after another.
+MODEST = """
 import threading
+threading.stack_size(1 << 16)
 def f():
     out = []
-    for k in range(50):
-        thread = threading.Thread(target=out.append, args=(k,))
-        thread.start()
-        thread.join()
-    return len(out)
+    for _ in range(3):
+        hold = threading.Event()
+        threads = [threading.Thread(target=hold.wait) for _ in range(100)]
+        for thread in threads: thread.start()
+        hold.set()
+        for thread in threads: thread.join()
+        out.append(len(threads))
+    return sum(out)
 """
-    setup = Setup(threads=True)
-    with open_sandbox(tier=single.tier, workers=2, limits=LIMITS, setup=setup) as sandbox:
+BESIDE_A_GREEDY_ONE = """
+import sys, threading, time
+from data_pipeline.execution.service import Limits, Sandbox, Setup, call_job
+def outcomes(tier, greedy, modest):
+    limits = Limits(cpu_seconds=2.0, wall_seconds=10.0, memory_bytes=1 << 30)
+    with Sandbox(tier=tier, workers=2, limits=limits, setup=Setup(threads=True)) as sandbox:
         list(sandbox.map(call_job(modest, "f()") for _ in range(4)))  # starts both workers
-        results = []
-        thread = threading.Thread(target=lambda: results.append(sandbox.call(greedy, "f()")))
+        found = []
+        thread = threading.Thread(target=lambda: found.append(sandbox.call(greedy, "f()")))
         thread.start()
-        neighbours = [sandbox.call(modest, "f()") for _ in range(10)]
+        time.sleep(0.2)
+        beside = [sandbox.call(modest, "f()").outcome for _ in range(3)]
         thread.join()
-    assert {one.outcome for one in neighbours} == {Value(50)}
-    assert 50 <= results[0].outcome.python() <= 1000
+    return {str(one) for one in beside}, str(found[0].outcome)
+"""
+
+
+def test_threads_of_one_sample_do_not_starve_another(single):
+    namespace: dict = {}
+    exec(BESIDE_A_GREEDY_ONE, namespace)
+    beside, greedy = namespace["outcomes"](single.tier, GREEDY, MODEST)
+    assert (beside, greedy) == ({str(Value(300))}, str(Value(MAX_THREADS)))
+
+
+def test_threads_of_one_sample_do_not_starve_another_of_the_same_uid():
+    """Without root all workers share a uid, whose processes the kernel counts as one number."""
+    code = BESIDE_A_GREEDY_ONE + "print(outcomes(*sys.argv[1:]))"
+    done = run_as_another_user(code, "B", GREEDY, MODEST)
+    if "SandboxUnavailable" in done.stderr:
+        pytest.skip("no tier B for another uid here")
+    expected = ({str(Value(300))}, str(Value(MAX_THREADS)))
+    assert done.stdout.strip() == repr(expected), done.stderr
+
+
+def test_a_kernel_that_reports_no_threads_limits_those_of_the_uid(monkeypatch):
+    sources = dict(tiers._sources())
+    name = "data_pipeline.execution.guest.thread_limit"
+    without = sources[name].replace(
+        '"x86_64": 317, "aarch64": 277', '"x86_64": 999, "aarch64": 999'
+    )
+    assert without != sources[name]
+    monkeypatch.setattr(tiers, "_sources", lambda: sources | {name: without})
+    setup = Setup(threads=True)
+    with open_sandbox(tier="B", workers=1, limits=LIMITS, setup=setup) as sandbox:
+        outcome = sandbox.call(GREEDY, "f()").outcome
+        assert 50 <= outcome.python() < 1000
+        assert sandbox.call(MODEST, "f()").outcome == Value(300)

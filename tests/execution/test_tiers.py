@@ -1,8 +1,6 @@
 """Tests which tier the sandbox chooses, and the message if this machine can start none."""
 
 import os
-import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +10,9 @@ from data_pipeline.execution.service import (
     SandboxUnavailable,
     Setup,
 )
+from tests.support.another_user import run_as_another_user
 from tests.support.sandboxes import LIMITS
 
-REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.sandbox
 
 
@@ -69,12 +67,7 @@ def test_refusal_says_what_to_install(monkeypatch, tmp_path):
 
 
 def test_works_without_being_root():
-    if os.geteuid() != 0:
-        pytest.skip("is not root: every other test shows it")
-    if not os.access("/usr/bin/python3", os.X_OK):
-        pytest.skip("no interpreter that another uid can run")
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from data_pipeline.execution.service import Sandbox, SandboxUnavailable\n"
         "for tier in 'AB':\n"
         "    try:\n"
@@ -84,18 +77,7 @@ def test_works_without_being_root():
         "    except SandboxUnavailable as e:\n"
         "        print(tier, 'refused', e)\n"
     )
-    version = subprocess.run(
-        ["/usr/bin/python3", "-c", "import sys; print(sys.version_info >= (3, 11))"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    readable = all(parent.stat().st_mode & 1 for parent in [REPOSITORY, *REPOSITORY.parents])
-    if version.strip() != "True" or not readable:
-        pytest.skip("the interpreter or the repository is closed to another uid")
-    done = subprocess.run(
-        ["/usr/bin/python3", "-c", code, str(REPOSITORY)],
-        user=12345, group=12345, extra_groups=[], cwd="/", env={"PATH": os.environ["PATH"]},
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    done = run_as_another_user(code)
     lines = done.stdout.splitlines()
     assert len(lines) == 2, done.stderr
     for line in lines:

@@ -1,12 +1,13 @@
 """Tests what a server does with requests that a browser page or a slow client may send."""
 
+import contextlib
 import socket
 import threading
 import time
 
 import pytest
 
-from tests.support.tiny_server import KEY, PROXY
+from tests.support.tiny_server import HEADER_SECONDS, KEY, PROXY
 
 pytest.importorskip("uvicorn", reason="needs the serve extra")
 httpx = pytest.importorskip("httpx2", reason="comes with openai 3")
@@ -57,6 +58,44 @@ def test_a_slow_body_ends(served):
     started = time.monotonic()
     assert " 408 " in _exchange(address, head, b'{"prompt')
     assert 1 < time.monotonic() - started < 20
+
+
+REQUEST = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("before", [b"", REQUEST], ids=["first", "second"])
+@pytest.mark.parametrize("sent", [b"", b"GET /health HT", REQUEST[:-2] + b"X-Header: "])
+def test_a_connection_that_drips_its_headers_is_closed(served, before, sent):
+    host, port = served[0].removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(before)
+        if before:
+            assert b" 200 " in connection.recv(1 << 16)
+        started = time.monotonic()
+        connection.sendall(sent or b"G")
+        connection.settimeout(0.1)
+        rest = b"-" if sent else b""  # an idle beginning is no better than a slow one
+        while True:
+            try:
+                if not connection.recv(1 << 16):
+                    break
+            except TimeoutError:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    connection.sendall(rest)
+            except ConnectionResetError:
+                break
+            assert time.monotonic() - started < 15
+    assert time.monotonic() - started > 0.9 * HEADER_SECONDS
+
+
+def test_headers_that_arrive_slowly_but_in_time_are_answered(served):
+    host, port = served[0].removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        for _ in range(3):  # more time in all than one request's headers have
+            for part in (REQUEST[:9], REQUEST[9:-1], REQUEST[-1:]):
+                time.sleep(0.15 * HEADER_SECONDS)
+                connection.sendall(part)
+            assert b" 200 " in connection.recv(1 << 16)
 
 
 def test_a_large_prompt_stops_nobody(served, post, monkeypatch):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 SLOTS, WAITING, CONTEXT = 2, 4, 256
 KEY = "a-key"
+HEADER_SECONDS = 1.0
 PROXY = "proxy.example"  # another name of the server
 
 
@@ -16,6 +17,7 @@ def serve_engine(engine) -> Iterator[tuple]:
     import uvicorn
 
     from semcoder_jax.server.app import ServerOptions, make_app
+    from semcoder_jax.server.connections import limit_headers
     from semcoder_jax.server.engine_thread import EngineThread
     from semcoder_jax.server.hosts import HostRule
     from semcoder_jax.server.protocol import RequestLimits
@@ -25,7 +27,8 @@ def serve_engine(engine) -> Iterator[tuple]:
     limits = RequestLimits(prompt_tokens=CONTEXT - 1, samples=5, context=CONTEXT)
     hosts = HostRule.of_binding("127.0.0.1", [PROXY])
     options = ServerOptions("tiny", limits, hosts, KEY, body_seconds=1.5)
-    config = uvicorn.Config(make_app(thread, options), log_config=None, lifespan="on")
+    http = limit_headers(HEADER_SECONDS)
+    config = uvicorn.Config(make_app(thread, options), http=http, log_config=None, lifespan="on")
     server = _make_server(uvicorn, config)
     with _bind_socket("127.0.0.1", 0) as listener:
         runner = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

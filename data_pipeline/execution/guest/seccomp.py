@@ -15,11 +15,12 @@ import errno
 import os
 import struct
 from collections.abc import Iterable
+from typing import Any
 
-_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
-_ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
-_LOAD, _EQUAL, _GREATER_EQUAL, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
-_NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
+ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
+LOAD, EQUAL, _GREATER_EQUAL, _AND, RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
+NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
@@ -97,8 +98,28 @@ class Unsupported(OSError):
     """This machine has no seccomp filters or an architecture without a table here."""
 
 
-class _Program(ctypes.Structure):
+class _Fields(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+class Program:
+    """A BPF program in memory, as the kernel takes it."""
+
+    def __init__(self, code: bytes):
+        self.buffer = ctypes.create_string_buffer(code, len(code))
+        self._fields = _Fields(len(code) // _SIZE, ctypes.addressof(self.buffer))
+
+    def reference(self) -> Any:
+        return ctypes.byref(self._fields)
+
+
+def call_number(name: str) -> int:
+    """Returns the number of a system call on this machine. Raises Unsupported."""
+    machine = os.uname().machine
+    number = _NUMBERS[name][0 if machine == "x86_64" else 1] if machine in _ARCHITECTURES else None
+    if number is None:
+        raise Unsupported(errno.ENOSYS, f"no seccomp table for {machine}")
+    return number
 
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -116,8 +137,7 @@ class Filter:
         if machine not in _ARCHITECTURES:
             raise Unsupported(errno.ENOSYS, f"no seccomp table for {machine}")
         code = _template(machine, threads, scratch)
-        self._buffer = ctypes.create_string_buffer(code, len(code))
-        self._program = _Program(len(code) // _SIZE, ctypes.addressof(self._buffer))
+        self._program = Program(code)
         own = struct.pack("<I", _OWN_PROCESS)
         operands = range(_SIZE - 4, len(code), _SIZE)
         self._own = [at for at in operands if code[at : at + 4] == own]
@@ -125,9 +145,9 @@ class Filter:
     def install(self) -> None:
         """Installs the filter on this process irrevocably. Raises Unsupported."""
         for at in self._own:
-            struct.pack_into("<I", self._buffer, at, os.getpid())
-        if _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or _prctl(
-            _PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(self._program), 0, 0
+            struct.pack_into("<I", self._program.buffer, at, os.getpid())
+        if _prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or _prctl(
+            _PR_SET_SECCOMP, _MODE_FILTER, self._program.reference(), 0, 0
         ):
             code = ctypes.get_errno()
             raise Unsupported(code, f"seccomp: {os.strerror(code)}")
@@ -150,81 +170,86 @@ def _template(machine: str, threads: bool, scratch: bool) -> bytes:
         return (operation, 0, 0, operand)
 
     def low(argument: int) -> tuple[int, int, int, int]:
-        return statement(_LOAD, _ARGUMENTS + 8 * argument)
+        return statement(LOAD, _ARGUMENTS + 8 * argument)
 
     def high(argument: int) -> tuple[int, int, int, int]:
-        return statement(_LOAD, _ARGUMENTS + 8 * argument + 4)
+        return statement(LOAD, _ARGUMENTS + 8 * argument + 4)
 
-    allow, refuse = statement(_RETURN, _ALLOW), statement(_RETURN, _ERRNO | errno.EPERM)
+    allow, refuse = statement(RETURN, ALLOW), statement(RETURN, _ERRNO | errno.EPERM)
     code = [
-        statement(_LOAD, _ARCH),
-        (_EQUAL, 1, 0, _ARCHITECTURES[machine]),
-        statement(_RETURN, _KILL_PROCESS),
-        statement(_LOAD, _NUMBER),
+        statement(LOAD, _ARCH),
+        (EQUAL, 1, 0, _ARCHITECTURES[machine]),
+        statement(RETURN, _KILL_PROCESS),
+        statement(LOAD, NUMBER),
     ]
     if machine == "x86_64":  # the x32 calls share the architecture and start here
-        code += [(_GREATER_EQUAL, 0, 1, 0x40000000), statement(_RETURN, _KILL_PROCESS)]
+        code += [(_GREATER_EQUAL, 0, 1, 0x40000000), statement(RETURN, _KILL_PROCESS)]
 
     def special(name: str, body: list[tuple[int, int, int, int]]) -> None:
         """Adds `body`, which decides on the call `name`; the accumulator holds the call number."""
         number = numbers.get(name)
         if number is not None:
-            code.extend([(_EQUAL, 0, len(body), number), *body])
+            code.extend([(EQUAL, 0, len(body), number), *body])
 
-    own = [low(0), (_EQUAL, 0, 1, _OWN_PROCESS), allow, refuse]
+    own = [low(0), (EQUAL, 0, 1, _OWN_PROCESS), allow, refuse]
     special("kill", own)
     special("tgkill", own)
     # tkill names a thread; without threads, the process is the only one.
     special("tkill", own)
 
     def one_of(argument: int, permitted: Iterable[int]) -> list[tuple[int, int, int, int]]:
-        jumps = (jump for value in permitted for jump in ((_EQUAL, 0, 1, value), allow))
+        jumps = (jump for value in permitted for jump in ((EQUAL, 0, 1, value), allow))
         return [low(argument), *jumps]
 
     def only_bits(argument: int, mask: int) -> list[tuple[int, int, int, int]]:
         rest = [low(argument), statement(_AND, ~mask & 0xFFFFFFFF)]
-        return [*rest, (_EQUAL, 0, 1, 0), allow, refuse]
+        return [*rest, (EQUAL, 0, 1, 0), allow, refuse]
 
     special("ioctl", [*one_of(1, _TERMINAL_QUERIES), refuse])
     commands = _DESCRIPTOR_COMMANDS + (_LOCK_COMMANDS if scratch else ())
-    setting = [low(2), statement(_AND, _O_ASYNC), (_EQUAL, 0, 1, 0), allow, refuse]
-    special("fcntl", [*one_of(1, commands), (_EQUAL, 0, len(setting), _SETFL), *setting, refuse])
+    setting = [low(2), statement(_AND, _O_ASYNC), (EQUAL, 0, 1, 0), allow, refuse]
+    special("fcntl", [*one_of(1, commands), (EQUAL, 0, len(setting), _SETFL), *setting, refuse])
     special("madvise", [*one_of(2, _ADVICE), refuse])
     special("pipe2", only_bits(1, _PIPE_FLAGS))
-    special("sched_getaffinity", [low(0), (_EQUAL, 0, 1, 0), allow, *own[1:]])
+    special("sched_getaffinity", [low(0), (EQUAL, 0, 1, 0), allow, *own[1:]])
     special(
         "socketpair",
         [
-            low(0), (_EQUAL, 1, 0, _AF_UNIX), refuse,
-            low(1), statement(_AND, 0xF), (_EQUAL, 0, 1, _SOCK_STREAM), allow, refuse,
+            low(0), (EQUAL, 1, 0, _AF_UNIX), refuse,
+            low(1), statement(_AND, 0xF), (EQUAL, 0, 1, _SOCK_STREAM), allow, refuse,
         ],
     )  # fmt: skip
     special(  # without an address only: to the other end of a pair; no urgent data, which signals
         "sendto",
         [
-            low(4), (_EQUAL, 1, 0, 0), refuse, high(4), (_EQUAL, 1, 0, 0), refuse,
-            low(3), statement(_AND, _MSG_OOB), (_EQUAL, 0, 1, 0), allow, refuse,
+            low(4), (EQUAL, 1, 0, 0), refuse, high(4), (EQUAL, 1, 0, 0), refuse,
+            low(3), statement(_AND, _MSG_OOB), (EQUAL, 0, 1, 0), allow, refuse,
         ],
     )  # fmt: skip
-    special("prlimit64", [low(0), (_EQUAL, 0, 1, 0), allow, *own[1:]])
+    special("prlimit64", [low(0), (EQUAL, 0, 1, 0), allow, *own[1:]])
     for name, flags in (("open", 1), ("openat", 2)):  # read-only
-        reading = [low(flags), statement(_AND, _WRITING), (_EQUAL, 0, 1, 0), allow, refuse]
+        reading = [low(flags), statement(_AND, _WRITING), (EQUAL, 0, 1, 0), allow, refuse]
         special(name, [allow] if scratch else reading)
     if threads:
         special(
             "clone",
             [
                 low(0), statement(_AND, ~_CLONE_DETACHED & 0xFFFFFFFF),
-                (_EQUAL, 0, 1, _PTHREAD_FLAGS), allow, refuse,
+                (EQUAL, 0, 1, _PTHREAD_FLAGS), allow, refuse,
             ],
         )  # fmt: skip
-    special("clone3", [statement(_RETURN, _ERRNO | errno.ENOSYS)])  # libc then calls clone
+    special("clone3", [statement(RETURN, _ERRNO | errno.ENOSYS)])  # libc then calls clone
     for first, last in _ranges(plain):
         if first == last:
-            code += [(_EQUAL, 0, 1, first), allow]
+            code += [(EQUAL, 0, 1, first), allow]
         else:
             code += [(_GREATER_EQUAL, 0, 2, first), (_GREATER_EQUAL, 1, 0, last + 1), allow]
     code.append(refuse)
+    return assemble(code)
+
+
+def assemble(code: Iterable[tuple[int, int, int, int]]) -> bytes:
+    """Encodes instructions (operation, jump if true, jump if false, operand)."""
     return b"".join(struct.pack("<HBBI", *part) for part in code)
 
 

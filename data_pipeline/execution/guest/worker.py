@@ -28,6 +28,7 @@ from data_pipeline.execution.guest import (
     landlock,
     proxies,
     seccomp,  # takes the clock before it is replaced
+    thread_limit,
 )
 from data_pipeline.execution.guest.messages import (
     ANSWER,
@@ -37,6 +38,7 @@ from data_pipeline.execution.guest.messages import (
     receive_body,
     send,
 )
+from data_pipeline.execution.guest.thread_limit import ThreadLimit
 
 SCRATCH = "/scratch"
 CONTROL = 3  # descriptor of the control socket, set by `launch`
@@ -100,8 +102,9 @@ def receive_order(control: socket.socket) -> tuple[dict[str, Any], list[int]] | 
 class SampleProcess:
     """A forked process that runs a sample's code."""
 
-    def __init__(self, pid: int):
+    def __init__(self, pid: int, threads: ThreadLimit | None):
         self.pid = pid
+        self.threads = threads
         self.handle = os.pidfd_open(pid)
         self.cpu_clock = ((~pid) << 3) | 2  # CLOCK_PROCESS_CPUTIME_ID of another process
 
@@ -116,6 +119,8 @@ class SampleProcess:
         """Returns its resource usage and wait status; it must have ended or been killed."""
         _, status, usage = os.wait4(self.pid, 0)
         os.close(self.handle)
+        if self.threads is not None:
+            self.threads.close()
         return usage, status
 
 
@@ -174,6 +179,9 @@ class Worker:
         poll = select.poll()
         poll.register(processes[0].handle, select.POLLIN)
         poll.register(CONTROL, select.POLLIN)
+        asking = {one.threads.listener: one.threads for one in processes if one.threads is not None}
+        for listener in asking:
+            poll.register(listener, select.POLLIN)
         while True:
             cpu = max(process.cpu() for process in processes)
             cpu_left = limits["cpu_seconds"] - cpu
@@ -187,7 +195,13 @@ class Worker:
             if wall_left <= 0:
                 return ["limit", "wall", f"{limits['wall_seconds']:g} s"]
             patience = 1 + 1000 * min(max(cpu_left, 0.005), wall_left)
-            for descriptor, _ in poll.poll(patience):
+            for descriptor, event in poll.poll(patience):
+                if descriptor in asking:
+                    if event & select.POLLIN:
+                        asking[descriptor].answer()
+                    else:  # its process ended
+                        poll.unregister(descriptor)
+                    continue
                 if descriptor != CONTROL:
                     return None
                 told = receive(CONTROL, _MAX_ORDER)
@@ -220,17 +234,28 @@ class Worker:
         self, order: Mapping[str, Any], given: Mapping[int, int], body: Callable[[], None]
     ) -> SampleProcess:
         """Forks a process that runs `body`; passes on the descriptors `given` (here -> there)."""
+        ours, theirs = socket.socketpair() if self.threads else (None, None)
         pid = os.fork()
         if pid == 0:
             try:
-                self.become_sample(order["limits"], given)
+                counted = theirs is not None and thread_limit.install(theirs)
+                self.become_sample(order["limits"], given, counted)
                 body()
             finally:
                 os._exit(70)
-        return SampleProcess(pid)
+        if ours is None or theirs is None:
+            return SampleProcess(pid, None)
+        theirs.close()
+        with ours:
+            return SampleProcess(pid, thread_limit.receive(ours, MAX_THREADS))
 
-    def become_sample(self, limits: Mapping[str, Any], descriptors: Mapping[int, int]) -> None:
-        """Restricts this process to computing, reading, and writing to its pipes."""
+    def become_sample(
+        self, limits: Mapping[str, Any], descriptors: Mapping[int, int], counted: bool
+    ) -> None:
+        """Restricts this process to computing, reading, and writing to its pipes.
+
+        counted: whether the worker counts its threads, so that no limit for the uid is needed
+        """
         for here, there in descriptors.items():
             os.dup2(here, there)
         if 0 not in descriptors.values():  # not the worker's own: the next sample would share them
@@ -244,9 +269,9 @@ class Worker:
             (resource.RLIMIT_CPU, cpu),
             (resource.RLIMIT_AS, self.address_space + limits["memory_bytes"]),
             (resource.RLIMIT_FSIZE, self.scratch),
-            (resource.RLIMIT_NPROC, self.most_processes),
             (resource.RLIMIT_NOFILE, 64),
             (resource.RLIMIT_CORE, 0),
+            *([] if counted else [(resource.RLIMIT_NPROC, self.most_processes)]),
         ):
             resource.setrlimit(name, (value, value))
         self.libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

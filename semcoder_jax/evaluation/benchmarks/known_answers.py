@@ -4,7 +4,8 @@ A benchmark whose references do not all score, or for which any of the wrong ans
 misjudges models (see `reference_check`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from data_pipeline.execution.guest.values import Malformed, decode, has_opaque
@@ -153,10 +154,10 @@ def _another_input(benchmark: CruxEval, problem: CruxEvalProblem, sandbox: Sandb
 
 def _wrong_programs(benchmark: EvalPlus, task: EvalPlusTask, sandbox: Sandbox) -> Texts:
     entry = task.entry
-    values = _values(benchmark, task, sandbox)
+    base, plus = _values(benchmark, task, sandbox)
     another = next((one for one in _others(benchmark.tasks, task.id) if one.entry != entry), None)
     head = f"def {entry}(*a, **k):\n    "
-    constants = [text for text in _constants(values) if _is_wrong(task, text, values)]
+    constants = [text for text in _constants([*base, *plus]) if _is_wrong(task, text, base)]
     silent = [f"def other(*a, **k):\n    return {text}\n" for text in constants]
     texts = {
         ANOTHER: [] if another is None else [another.reference],
@@ -170,22 +171,23 @@ def _wrong_programs(benchmark: EvalPlus, task: EvalPlusTask, sandbox: Sandbox) -
         ],
         PRINTS: [f'print("""{_SUCCESS}""")\n'],
     }
-    if _is_wrong(task, "None", values):
+    if _is_wrong(task, "None", base):
         shown = constants[-1] if constants else "1"
         texts[PRINTS].append(f'{head}print("""{_SUCCESS}""", {shown})\n')
     return texts
 
 
-def _values(benchmark: EvalPlus, task: EvalPlusTask, sandbox: Sandbox) -> list[Any]:
-    """Returns the expected values that can be decoded."""
+def _values(benchmark: EvalPlus, task: EvalPlusTask, sandbox: Sandbox) -> list[list[Any]]:
+    """Returns the expected values of the base and the plus tests that can be decoded."""
+    return [_decode_all(part.trees) for part in benchmark.expected(task.id, sandbox.run)]
+
+
+def _decode_all(trees: Iterable[Any]) -> list[Any]:
     values = []
-    for part in benchmark.expected(task.id, sandbox.run):
-        for tree in part.trees:
-            if not isinstance(tree, dict) and not has_opaque(tree):
-                try:
-                    values.append(decode(tree))
-                except (Malformed, TypeError):
-                    continue
+    for tree in trees:
+        if not isinstance(tree, dict) and not has_opaque(tree):
+            with contextlib.suppress(Malformed, TypeError):
+                values.append(decode(tree))
     return values
 
 
@@ -196,7 +198,10 @@ def _constants(values: Sequence[Any]) -> list[str]:
 
 
 def _is_wrong(task: EvalPlusTask, constant: str, values: Sequence[Any]) -> bool:
-    """Whether some expected value differs from the constant by any rule of comparison."""
+    """Whether some expected value differs from the constant by any rule of comparison.
+
+    values: those of the base tests, of which some tasks have one alone: a constant passes them
+    """
     given = parse_literal(constant)
     if task.entry in NOT_NONE:
         return any((value is None or value is False) != (given is None) for value in values)
