@@ -69,6 +69,7 @@ _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re
 _LABEL = re.compile(r"\bL\d+\b")
 _NOW = re.compile(r"[Nn]ow\b")
 _PLACED = re.compile(r"conclusion|execution|reverse")
+_NEVER = ("value", "outcome", "return", "refer")  # false if the run has it nowhere
 _TIMELESS = ("refer", "value", "test", "return", "outcome", "called", "branch")
 
 
@@ -393,13 +394,33 @@ class _MonologueJudge:
         if isinstance(self.run.statements.get(header), ast.While):
             exits = True  # a heading may be for the test that ends the loop
         if turn == last + 1 and ends and (exits or worded.kind != "turn"):
-            return NOT_CHECKABLE, truth
+            return self._at_exit(worded, sentence, truth)
         own_test = worded.kind == "branch" and worded.subject is None
         if own_test or worded.kind in ("turn", "put", "entered", "tested"):
             return CONTRADICTED, truth
         if worded.kind in _TIMELESS:
             verdict, found = self.judge.judge(worded, Place(None, False))
             return verdict, found or truth
+        return NOT_CHECKABLE, truth
+
+    def _at_exit(
+        self, worded: WordedClaim, sentence: Sentence, truth: str
+    ) -> tuple[str, str | None]:
+        """Judges what may be told of the test that ends a loop, in a turn that does not start.
+
+        Such a test has values as they are there; a value that the run never has is no part of it.
+        """
+        header = max(sentence.around)
+        around = {h: t for h, t in sentence.around.items() if h != header}
+        ends = find_turn(self.run, around | {header: 0}, header, self.told)
+        if ends is not None and worded.kind not in ("turn", "put", "taken"):
+            judged = self.judge.judge(worded, Place(ends, False))
+            if judged[0] == CONFIRMED:
+                return judged
+        if worded.kind in _NEVER:
+            judged = self.judge.judge(worded, Place(None, False))
+            if judged[0] == CONTRADICTED:
+                return judged
         return NOT_CHECKABLE, truth
 
     def _unread(self, sentence: Sentence, place: Place) -> None:
