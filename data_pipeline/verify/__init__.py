@@ -13,8 +13,9 @@ checkable; it is never contradicted for that.
 - from claims to verdicts: `placing` (sentences to executions of lines), `times` (the time that a
   sentence itself states), `judging` with `value_verdicts`, `hints`, `loop_verdicts`,
   `taken_verdicts`, `code_verdicts`, `ends` and `labels`; `residue` holds what is left unread;
-  `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`
-  puts it all together
+  `descriptions` reads what is told of the code (`clauses`, `matching`) and of the result
+  (`result_contents`); `pools` holds what a run computes, `evaluation` evaluates code safely,
+  `values` compares; `prose` puts it all together
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
 - `numbering`: line labels as prompts or as files count; `scoring`: scores against labels

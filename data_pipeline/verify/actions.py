@@ -96,6 +96,7 @@ _FUNCTIONS = {
     "ord": "convert get calculate",
     "chr": "convert",
 }
+_COUNTING = "occurrences occurrence number times appears appear occurs unique each distinct many"
 _BINARY: Mapping[type, str] = {
     ast.Add: "add concatenate combine sum append join",
     ast.Sub: "subtract",
@@ -183,6 +184,8 @@ def _made_by(node: ast.AST) -> Iterator[Made]:
             yield from _called(node)
         case ast.BinOp(left=left, op=op, right=right):
             yield from _operated(left, op, right)
+        case ast.UnaryOp(op=ast.USub(), operand=inner) if not isinstance(inner, ast.Constant):
+            yield "negate invert change", {"object": inner}
         case ast.Subscript(value=value, slice=ast.Slice() as part):
             yield from _sliced(value, part)
         case ast.Subscript(value=value, slice=index):
@@ -224,6 +227,9 @@ def _assigned(target: ast.expr, value: ast.expr) -> Iterator[Made]:
 
 def _augmented(target: ast.expr, op: ast.operator, value: ast.expr) -> Iterator[Made]:
     if isinstance(op, ast.Add):
+        if isinstance(target, ast.Subscript) and ast.unparse(value) == "1":
+            roles: dict[str, ast.expr | str] = {"object": target.slice, "words": _COUNTING}
+            yield "count", roles
         yield "append add concatenate", {"object": value, "to": target, "words": "end"}
         yield "increment increase update", {"object": target, "with": value}
         yield "accumulate", {"object": value, "in": target}

@@ -208,11 +208,15 @@ _COPULAS = word_set(
 )  # fmt: skip
 
 
+_ADVERBS = word_set("already currently also still actually now")
+
+
 def _read_one(tokens: Sequence[Token]) -> Condition | None:
     at = next((i for i, t in enumerate(tokens) if t.lower in _COPULAS), None)
     if at is None:
         return _read_short(tokens)
-    subject, rest = Phrase(tuple(tokens[:at])), list(tokens[at:])
+    head = tuple(token for token in tokens[:at] if token.lower not in _ADVERBS)
+    subject, rest = Phrase(head), list(tokens[at:])
     words = [token.lower for token in rest]
     negative = any(w in ("not", "no", "doesn't", "isn't", "lacks", "neither") for w in words)
     rest = [t for t in rest if t.lower not in ("not", "no", "does", "do", "doesn't", "isn't")]

@@ -34,6 +34,7 @@ from data_pipeline.verify.properties import (
 )
 from data_pipeline.verify.purposes import judge_purpose
 from data_pipeline.verify.reading import JudgedClaim, Reading
+from data_pipeline.verify.result_contents import read_contents
 from data_pipeline.verify.result_forms import read_key
 from data_pipeline.verify.signature import read_signature
 
@@ -120,6 +121,9 @@ class _Reader:
             text = without_table(text)
         told, text = read_forms(self.run, self.code, text)
         claims += told
+        while found := read_contents(self.run, self.code, text):
+            claims.append(found[0])
+            text = found[1]
         for read in (read_mutation, read_mutation, read_absence, read_filter, read_output_type):
             if found := read(self.run, self.code, self.tests, text):
                 claims.append(found[0])

@@ -66,10 +66,10 @@ _BUILTINS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 _TYPES = {t.__name__: t for t in (int, str, float, bool, list, tuple, dict, set, bytes, frozenset)}
 _STRING_METHODS = """
-upper lower strip lstrip rstrip split rsplit startswith endswith find rfind index count isdigit
-isalpha isalnum isupper islower isspace isnumeric istitle isdecimal title capitalize swapcase
-replace join zfill center ljust rjust expandtabs encode format partition rpartition splitlines
-removeprefix removesuffix isidentifier isascii casefold isprintable
+upper lower strip lstrip rstrip split rsplit startswith endswith find rfind index rindex count
+isdigit isalpha isalnum isupper islower isspace isnumeric istitle isdecimal title capitalize
+swapcase replace join zfill center ljust rjust expandtabs encode format partition rpartition
+splitlines removeprefix removesuffix isidentifier isascii casefold isprintable
 """
 _SET_METHODS = """
 union intersection difference issubset issuperset isdisjoint symmetric_difference

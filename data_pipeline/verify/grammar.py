@@ -25,6 +25,7 @@ _APPOSED = re.compile(  # "the first word, 'a'"
     r"(?:, (?=⟦\d+⟧(?:\W*$|, ))|: (?=⟦\d+⟧\W*$))",
     re.I,
 )
+_THIS = re.compile(r"(?:this|that|it|which) (?:is|evaluates|returns)\b", re.I)
 _MAKES = re.compile(
     r"\b(?:joined|concatenated|converted|stripped|replaced|split|sorted|reversed|updated|becomes|"
     r"results?|formatted|combined|padded|turned)\b",
@@ -70,12 +71,22 @@ def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> Sente
             reading.unread.append(reader.spell(reader.rest))
         memory.names += reader.variables()
         reading.mentions += [text for text in reader.left(claims) if text not in taken]
-    reading.claims = list(dict.fromkeys(reading.claims))
+    reading.claims = list(dict.fromkeys(_answers(claim, memory) for claim in reading.claims))
     return reading
 
 
 def _whole(text: str) -> Clause:
     return Clause(text, "", False, False, 0, len(text))
+
+
+def _answers(claim: WordedClaim, memory: Memory) -> WordedClaim:
+    """Returns a claim with its subject: "check if `a > b`: this is `True`" speaks of `a > b`."""
+    asked = memory.asked
+    if claim.kind != "branch" or claim.subject or not _THIS.match(claim.text):
+        return claim
+    if asked is None or asked.kind != "branch":
+        return claim
+    return dataclasses.replace(claim, subject=asked.subject)
 
 
 def _timed(claim: WordedClaim, before: bool, after: bool) -> WordedClaim:

@@ -196,14 +196,15 @@ class HintVerdicts:
         wanted = _TYPES.get(word)
         frame, points = self._points(place)
         outcomes: set[bool] = set()
+        at_index = f"[{word.removeprefix('at ')}]" if word.startswith("at ") else ""
         targets = self._turn_variables(place)
         for name in sorted(self.run.names):
             text = self.run.value(frame, name, points[-1])
             if text is None or not self._fits_type(word, text):
                 continue
-            if wanted is None and name not in targets:
+            if wanted is None and name not in targets and not at_index:
                 continue
-            test = (worded.subject or "").replace("{s}", name)
+            test = (worded.subject or "").replace("{s}", name + at_index)
             judged = self.values.test(test, worded.value == "True", frame, points)
             if judged is not None:
                 outcomes.add(judged[0] == CONFIRMED)

@@ -8,6 +8,7 @@ from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.code_verdicts import CodeVerdicts
 from data_pipeline.verify.ends import EndVerdicts
+from data_pipeline.verify.evaluation import Unknown, evaluate_node
 from data_pipeline.verify.hints import HintVerdicts
 from data_pipeline.verify.loop_verdicts import LoopVerdicts
 from data_pipeline.verify.masking import is_literal
@@ -239,6 +240,9 @@ class ClaimJudge:
 
     def _branch(self, worded: WordedClaim, place: Place) -> Verdict:
         here = place.occurrence
+        if (constant := _constant_truth(worded.subject)) is not None:
+            verdict = CONFIRMED if str(constant) == worded.value else CONTRADICTED
+            return verdict, f"{worded.subject} is {constant}"
         if worded.subject is not None:
             if here is None and place.window is None:
                 return self._branch_anywhere(worded)
@@ -377,6 +381,17 @@ class ClaimJudge:
             return judged
         claim = WordedClaim("return", worded.text, None, worded.value)
         return self.ends.returned(claim, here, sure)
+
+
+def _constant_truth(subject: str | None) -> bool | None:
+    """Returns the truth of a comparison of plain values, such as "1 + 1 == 4"."""
+    code = parse_code(strip_keyword(subject or ""))
+    if not isinstance(code, ast.Compare | ast.BoolOp):
+        return None
+    try:
+        return bool(evaluate_node(code, None))
+    except Unknown:
+        return None
 
 
 def strip_keyword(expression: str) -> str:

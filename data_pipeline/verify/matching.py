@@ -6,7 +6,14 @@ from data_pipeline.verify.actions import Action
 from data_pipeline.verify.clauses import Clause
 from data_pipeline.verify.concepts import STRICT, own_tags, tags_of
 from data_pipeline.verify.lexicon import Phrase, Token
-from data_pipeline.verify.phrases import PLAIN_WORDS, Code, atom_in, one_phrase, phrase_fits
+from data_pipeline.verify.phrases import (
+    PLAIN_WORDS,
+    Code,
+    atom_in,
+    is_of_type,
+    one_phrase,
+    phrase_fits,
+)
 from data_pipeline.verify.wordlists import word_set
 
 TALK_WORDS = PLAIN_WORDS | word_set(
@@ -16,6 +23,7 @@ TALK_WORDS = PLAIN_WORDS | word_set(
     created constructed called where first finally next lastly afterwards otherwise specifically
     additionally here how works breakdown what purpose designed goal following operations as
     which means effectively essentially also result therefore thus once completed done finished
+    exiting exits completing completes leaving
     after before loop case both cases series different another example how until as such way
     order based depending simple certain
     """
@@ -116,10 +124,16 @@ class Matcher:
             return True
         if value is None or value == "":
             return self._explained(phrase, action)
+        if isinstance(value, str):
+            phrase = _without_target(phrase, action)
         is_target = role == "object" and isinstance(action.node, ast.Assign | ast.AugAssign)
         compound = hasattr(action.node, "body") and isinstance(action.node, ast.stmt)
         extra = None if compound else action.node
         fit = phrase_fits(self.code, phrase, value, extra, exact=is_target)
+        simple = phrase.words and not {"of", "in", "from"} & set(phrase.words)
+        plain = simple and not phrase.atoms and isinstance(value, ast.AST)
+        if plain and not is_of_type(self.code, phrase.words[-1], [value]):
+            return None
         if fit is not True and role in ("object", "with") and not phrase.atoms:
             return self._explained(phrase, action) or fit
         return fit
@@ -146,6 +160,8 @@ class Matcher:
         if "in" in slots:
             slots.pop("over", None)
         over = one_phrase(*slots.values())
+        if not self._is_over(over, source):
+            return None
         named = all(atom_in(atom, target) or atom_in(atom, source) for atom in turning.atoms)
         if not named:
             return None
@@ -164,6 +180,18 @@ class Matcher:
         if phrase_fits(self.code, words, known) is not True:
             return None
         return fit
+
+    def _is_over(self, phrase: Phrase, source: ast.expr) -> bool:
+        """Tells whether "the elements of the list" may be those of what a loop runs over."""
+        match source:
+            case ast.Call(func=ast.Name(id="range" | "enumerate" | "reversed")):
+                held: list[ast.AST] = [
+                    part for part in ast.walk(source)
+                    if isinstance(part, ast.Name) and part.id in self.code.types
+                ]  # fmt: skip
+            case _:
+                held = [source]
+        return all(is_of_type(self.code, word, held or [source]) for word in phrase.words)
 
     def _explained(self, phrase: Phrase, action: Action) -> bool | None:
         """Tells whether the action's words and code explain a phrase without a role in it."""
@@ -275,6 +303,16 @@ def _overstates(clause: Clause, action: Action) -> bool:
         case ast.Subscript() | ast.Delete():
             return True
     return False
+
+
+def _without_target(phrase: Phrase, action: Action) -> Phrase:
+    """Drops the variable that is set: "converts it to a list `ys`" of `ys = list(x)`."""
+    match action.statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) if (
+            value is action.node and "of" not in phrase.words
+        ):
+            return Phrase(tuple(token for token in phrase.tokens if token.text != name))
+    return phrase
 
 
 def _without_words(slots: dict[str, Phrase], known: list[str]) -> dict[str, Phrase]:

@@ -3,7 +3,7 @@
 import ast
 import functools
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.tracing.replay import Replay
@@ -81,6 +81,7 @@ class Code:
         more = [*arguments.kwonlyargs] if arguments else []
         self.parameters = [argument.arg for argument in (*given, *more)]
         self.types = _variable_types(run)
+        self.returned = _returned_types(run)
 
     def around(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yields the node and everything around it, innermost first."""
@@ -97,6 +98,9 @@ class Code:
 
     def type_of(self, node: ast.AST) -> str | None:
         """Returns the type of a name or literal, None if unknown or if it varies."""
+        if node in self.returned:
+            found = self.returned[node]
+            return next(iter(found)) if len(found) == 1 else None
         match node:
             case ast.Name(id=name):
                 known = self.types.get(name, frozenset())
@@ -176,6 +180,28 @@ def _variable_types(run: Replay) -> dict[str, frozenset[str]]:
         for name, text in event.changed.items():
             types.setdefault(name, set()).add(_literal_type(text))
     return {name: frozenset(found) for name, found in types.items()}
+
+
+def _returned_types(run: Replay) -> dict[ast.AST, set[str]]:
+    """Returns, for each expression that a `return` gave back, the types of its values."""
+    types: dict[ast.AST, set[str]] = {}
+    for here in run.occurrences[:400]:
+        statement, end = run.statement_of(here.event), run.line_end(here)
+        if isinstance(statement, ast.Return) and statement.value and end and end.value:
+            types.setdefault(statement.value, set()).add(_literal_type(end.value))
+    return types
+
+
+def is_of_type(code: Code, word: str, nodes: Iterable[ast.AST]) -> bool:
+    """Tells whether a noun such as "list" may name one of the expressions; also if none is known.
+
+    A word that names no type fits any expression.
+    """
+    wanted = _TYPE_WORDS.get(word)
+    if wanted is None or word == "number":
+        return True
+    known = [code.type_of(node) for node in nodes]
+    return wanted in known or any(kind in (None, "?") for kind in known)
 
 
 @functools.lru_cache(maxsize=4096)

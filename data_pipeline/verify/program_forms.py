@@ -49,13 +49,23 @@ _USED_FOR = re.compile(
 )  # fmt: skip
 
 
+_SHOWS = re.compile(
+    r",? (?:(?:which|that) (?:represents|is|will be|corresponds to|gives|indicates)|representing"
+    r"|indicating|being) (?=the |whether )", re.I,
+)  # fmt: skip
+_RETURNS = re.compile(r"\b(?:returns?|output is)\b", re.I)
+_ANYHOW = re.compile(r",? (?:regardless of|no matter) [^`.;,]*(?=[.;,]|$)", re.I)
+
+
 def simplify(text: str) -> str:
     """Returns the sentence in the wording that the grammar knows, without its purposes."""
     text = _SYNONYM.sub("", text)
     text = _ATTEMPTS.sub(lambda m: _third_person(m["verb"]), text)
     text = _CALLED.sub(r"\g<verb> \g<x> as ", text)
     text = _FURTHER.sub("", _CURRENT.sub("", text))
-    text = _USED_FOR.sub("", text)
+    text = _ANYHOW.sub("", _USED_FOR.sub("", text))
+    if _RETURNS.search(text):
+        text = _SHOWS.sub(", and it returns ", text)
     return _PURPOSE.sub("", text) if _MAKES.search(text) else text
 
 
@@ -383,9 +393,10 @@ def _unchanged(run: Replay, code: Code, text: str) -> Found | None:
 
 
 _CONVERTED = re.compile(
-    r"^(?:first,? |then,? )?(?:it|the function) (?:then |first )?(?:converts|turns|casts) (?:the )?"
-    r"(?:\w+ )?`(?P<x>\w+)` (?:in)?to an? (?P<kind>list|tuple|set)(?: of (?P<of>\w+))?"
-    r" (?:called |named )?`(?P<y>\w+)`(?=[.,;]|$)", re.I,
+    r"^(?:first,? |then,? )?(?:it|the function) (?:then |first )?(?:converts|turns|casts) (?:the"
+    r" (?:input |given )?(?:string|list|dictionary|text|tuple|set|number)|(?:the )?(?:\w+ )?"
+    r"`(?P<x>\w+)`) (?:in)?to an? (?P<kind>list|tuple|set)(?: of (?P<of>\w+))?"
+    r" \(?(?:called |named )?`(?P<y>\w+)`\)?(?=[.,;]| using\b|$)", re.I,
 )  # fmt: skip
 
 
@@ -397,7 +408,7 @@ def _converted(run: Replay, code: Code, text: str) -> Found | None:
     made = [
         value for value in code.definitions.get(match["y"], ())
         if isinstance(value, ast.Call) and ast.unparse(value.func) == match["kind"].lower()
-        and atom_in(match["x"], value)
+        and (match["x"] is None or atom_in(match["x"], value))
     ]  # fmt: skip
     of = TYPES.get((match["of"] or "").lower().removesuffix("s"))
     if not made or (match["of"] and not (of and _holds_only(run, match["y"], of))):

@@ -66,9 +66,13 @@ _CHANGES = re.compile(
 )
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
+_MORE_TOLD = re.compile(  # a count or an end that no action shows
+    r"\b(?:once|twice|times?|only|ends?|front|beginning|start|again|never|not|no)\b", re.I
+)
 _LABEL = re.compile(r"\bL\d+\b")
 _NOW = re.compile(r"[Nn]ow\b")
 _PLACED = re.compile(r"conclusion|execution|reverse")
+_NEVER = ("value", "outcome", "return", "refer")  # false if the run has it nowhere
 _TIMELESS = ("refer", "value", "test", "return", "outcome", "called", "branch")
 
 
@@ -199,11 +203,12 @@ class _MonologueJudge:
     def _described(self, sentence: Sentence, place: Place) -> None:
         """Reads what is left of a sentence as a description of the code."""
         unread = list(sentence.reading.unread)
-        if not unread:
-            return
         focus = self._focus(sentence) if sentence.own else None
         if focus is None and place.window is None and place.occurrence is not None:
             focus = self.run.statements.get(place.occurrence.event.line)
+        if not unread:
+            self._plainly_told(sentence, focus)
+            return
         if self._changes_nothing(place):
             unread, kept = [], [text for text in unread if _CHANGES.search(text)]
             unread = [text for text in sentence.reading.unread if text not in kept]
@@ -222,6 +227,14 @@ class _MonologueJudge:
             else:
                 claim = Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None)
                 self.result.append(claim)
+
+    def _plainly_told(self, sentence: Sentence, focus: ast.stmt | None) -> None:
+        """Adds what a sentence in words of narration alone says of the code, where that is true."""
+        if sentence.reading.claims or _MORE_TOLD.search(sentence.plain):
+            return
+        told = read_description(self.run, sentence.plain, focus)
+        if not told.unread and all(claim.verdict == CONFIRMED for claim in told.claims):
+            self.result += _claims_of(told, sentence.number)
 
     def _sentence(self, index: int, sentence: Sentence, here: Occurrence | None) -> None:
         if sentence.opens and sentence.own and sentence.label is not None:
@@ -393,13 +406,33 @@ class _MonologueJudge:
         if isinstance(self.run.statements.get(header), ast.While):
             exits = True  # a heading may be for the test that ends the loop
         if turn == last + 1 and ends and (exits or worded.kind != "turn"):
-            return NOT_CHECKABLE, truth
+            return self._at_exit(worded, sentence, truth)
         own_test = worded.kind == "branch" and worded.subject is None
         if own_test or worded.kind in ("turn", "put", "entered", "tested"):
             return CONTRADICTED, truth
         if worded.kind in _TIMELESS:
             verdict, found = self.judge.judge(worded, Place(None, False))
             return verdict, found or truth
+        return NOT_CHECKABLE, truth
+
+    def _at_exit(
+        self, worded: WordedClaim, sentence: Sentence, truth: str
+    ) -> tuple[str, str | None]:
+        """Judges what may be told of the test that ends a loop, in a turn that does not start.
+
+        Such a test has values as they are there; a value that the run never has is no part of it.
+        """
+        header = max(sentence.around)
+        around = {h: t for h, t in sentence.around.items() if h != header}
+        ends = find_turn(self.run, around | {header: 0}, header, self.told)
+        if ends is not None and worded.kind not in ("turn", "put", "taken"):
+            judged = self.judge.judge(worded, Place(ends, False))
+            if judged[0] == CONFIRMED:
+                return judged
+        if worded.kind in _NEVER:
+            judged = self.judge.judge(worded, Place(None, False))
+            if judged[0] == CONTRADICTED:
+                return judged
         return NOT_CHECKABLE, truth
 
     def _unread(self, sentence: Sentence, place: Place) -> None:

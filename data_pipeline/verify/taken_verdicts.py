@@ -11,6 +11,7 @@ from data_pipeline.verify.value_verdicts import UNKNOWN, ValueVerdicts, Verdict
 from data_pipeline.verify.values import compare
 
 _MOST = 400
+_MOST_FRAMES = 20
 
 
 class TakenVerdicts:
@@ -73,14 +74,24 @@ class TakenVerdicts:
         """Judges "`i < len(xs)` (4 < 5)": each side has the value that stands for it."""
         code, shown = parse_code(worded.subject or ""), parse_code(worded.value)
         pairs = _pairs(code, shown)
-        if place.occurrence is None or pairs is None:
+        if pairs is None:
             return UNKNOWN
+        if place.occurrence is None:
+            return self._filled_anywhere(*pairs)
         frame, points = place.occurrence.event.frame, self._points(place)
         judged = [self._same(one, two, frame, at) for at in points for one, two in [pairs]]
         if True in judged:
             return CONFIRMED, worded.value
         known = judged and None not in judged and place.sure
         return (CONTRADICTED if known else NOT_CHECKABLE), self._spelled(pairs[0], frame, points[0])
+
+    def _filled_anywhere(self, codes: list[str], shown: list[str]) -> Verdict:
+        """Confirms values put in that some state of the run has."""
+        for frame, (first, last) in list(self.run.frames.items())[:_MOST_FRAMES]:
+            for at in self.values.points(frame, (first, last)):
+                if self._same(codes, shown, frame, at):
+                    return CONFIRMED, ", ".join(shown)
+        return UNKNOWN
 
     def _points(self, place: Place) -> list[int]:
         here = place.occurrence

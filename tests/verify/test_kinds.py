@@ -111,6 +111,16 @@ LINES = [
     ("sizes", "The function returns [7, 9] when called with [7, 9].", NO),
     ("sizes", "[L6]: `len(xs)`, which equals 4, is assigned to `n`.", NO),
     ("first", "- **Iteration 1** (`i = 1`): the character is 'q'.", NO),
+    # A test of plain values, and "this" that answers it.
+    ("nested", "- Check if `1 + 2 == 3`: This is `True`, so `total` becomes 3.", YES),
+    ("nested", "- Check if `1 + 2 == 4`: This is `True`, so `total` becomes 3.", NO),
+    ("nested", "- Check if `1 + 2 == 3`: This is `False`.", NO),
+    # Values put into a test that no label places.
+    ("counts", "The condition `len(seen) > limit` (2 > 5) is False.", YES),
+    ("counts", "The condition `len(seen) > limit` (4 > 5) is False.", OPEN | NO),
+    # The element at an index of whatever is in sight.
+    ("first", "[L7]: The character at index `0` is a letter.", YES),
+    ("first", "[L7]: The character at index `0` is a digit.", OPEN | NO),
     # False and passed over.
     ("sizes", "[L6]: `n` is 2, which is not in `xs`.", YES),
     ("sizes", "[L7]: `n` is 2, which is not in `xs`.", YES | OPEN | NO),
@@ -149,3 +159,28 @@ def test_the_truth_is_the_value_at_the_place_spoken_of():
     text = "### Execution Simulation\n- [L9] In the second iteration `total` becomes 5."
     claims = verify_trace(trace_call(*RUN["nested"]), text)
     assert [c.truth for c in claims if c.verdict == CONTRADICTED] == ["total=3"]
+
+
+EATS = """\
+def f(s, c):
+    while s.rfind(c) > 2:
+        s = s[:s.rfind(c)]
+    return s
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("- `s.rfind(c)` returns `1`.", YES),  # 'abcd': no turn is made, the test is made once
+        ("- `s.rfind(c)` returns `3`.", NO),
+        ("- `s[1:]` gives `'cd'`.", NO),  # nowhere in the run
+        ("- Update `s` to `'a'`.", NO),
+        ("- `s.rfind(c) > 2` is `False`.", YES),
+        ("- The condition `s.rfind(c) > 2` (1 > 2) is `False`, so the loop exits.", YES),
+    ],
+)
+def test_a_turn_that_does_not_start_may_be_the_test_that_ends_the_loop(line, expected):
+    text = f"### Execution Simulation\n1. [L6]: The loop runs:\n   - **Iteration 1**:\n     {line}"
+    claims = verify_trace(trace_call(EATS, "f('abcd', 'b')"), text)
+    assert line_verdicts(claims).get(4, UNCHECKED) in expected, claims

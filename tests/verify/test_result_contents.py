@@ -1,0 +1,109 @@
+"""Tests what descriptions say of the result and of counters; the truths are computed by hand."""
+
+import pytest
+
+from data_pipeline.tracing import trace_call
+from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify import CONFIRMED, CONTRADICTED
+from data_pipeline.verify.descriptions import read_description
+
+PICK = """\
+def pick(lines):
+    kept = []
+    for line in lines:
+        for mark in line:
+            if mark.isalpha():
+                kept.append(mark)
+    return kept
+"""
+TALLY = """\
+def tally(names, wanted):
+    found = {}
+    for name in names:
+        if name in found:
+            found[name] += 1
+        else:
+            found[name] = 1
+    return found.get(wanted, 0)
+"""
+TABLE = """\
+def table(names, ages):
+    rows = dict.fromkeys(names, ages)
+    return rows
+"""
+LAST = """\
+def last(text, mark):
+    while text.count(mark) > 1:
+        text = text[1:]
+    return text
+"""
+FLIP = """\
+def flip(xs):
+    out = []
+    for i, x in enumerate(xs):
+        if i % 2 == 0:
+            out.append(-x)
+    return out
+"""
+RUN = {
+    "pick": (PICK, "pick(['a1', '2b'])"),  # ['a', 'b']
+    "tally": (TALLY, "tally(['u', 'v', 'u'], 'u')"),  # 2
+    "table": (TABLE, "table(['u', 'v'], [1, 2])"),  # {'u': [1, 2], 'v': [1, 2]}
+    "last": (LAST, "last('oxoxy', 'x')"),  # 'xy': one 'x' left, the 'o' before it too
+    "flip": (FLIP, "flip([4, 5, 6])"),  # [-4, -6]
+}
+
+
+def read(name, sentence):
+    run = Replay(trace_call(*RUN[name]))
+    reading = read_description(run, sentence)
+    return {claim.verdict for claim in reading.claims}, reading.unread
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("pick", "It returns the `kept` list containing all alphabetic characters from the input."),
+        ("pick", "The function returns a list that contains only the characters that are letters."),
+        ("pick", "The order of the characters in the result is preserved."),
+        ("tally", "It counts the occurrences of each unique name in the list."),
+        ("tally", "It returns an integer representing the number of occurrences of `wanted`."),
+        ("tally", "For each name, it checks if it already exists in `found`. "
+                  "If it does, it increments the count."),
+        ("table", "Each name in `names` is a key."),
+        ("last", "The result starts with a lowercase letter."),
+        ("flip", "If the index is even, the element is negated."),
+        ("flip", "The function returns a new list containing the transformed elements."),
+    ],
+)  # fmt: skip
+def test_true_of_the_result(name, sentence):
+    assert read(name, sentence) == ({CONFIRMED}, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("table", "The corresponding element in `ages` is the value."),
+        ("tally", "It returns the number of occurrences of `wanted` in `wanted`."),
+        ("last", "The output will always start with an uppercase letter."),
+        ("last", "The function removes all occurrences of `mark` from `text`."),
+        ("flip", "The result will have one more element than the input list."),
+    ],
+)
+def test_false_of_the_result(name, sentence):
+    assert CONTRADICTED in read(name, sentence)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("pick", "It returns the `kept` list containing all digits from the input."),
+        ("pick", "The function returns the modified string."),
+        ("pick", "It iterates over the characters of the dictionary."),
+        ("tally", "If `wanted` is missing, the output starts with an uppercase letter."),
+        ("flip", "If the index is odd, the element is negated."),
+    ],
+)
+def test_what_does_not_fit_is_not_confirmed_whole(name, sentence):
+    verdicts, unread = read(name, sentence)
+    assert unread or CONFIRMED not in verdicts
