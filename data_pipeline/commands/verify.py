@@ -10,8 +10,8 @@ Marks on lines: ✓ a value or decision is confirmed and nothing is left unread,
 --jsonl reads rows {"id", "program", "call", "monologue"} and writes one row each, in order:
 {"id", "lines": [{"line", "verdict", "claims"}]}, lines counted from 0, verdict one of confirmed,
 contradicted, partly, runs, unchecked; or {"id", "error"} if the run gave no trace. A missing "call"
-is taken from the monologue's own answer (the witness of a backward monologue). Programs run in the
-sandbox unless --trusted is given.
+is taken from the monologue's own answer (the witness of a backward monologue). Other inputs that a
+backward monologue names are run too. Programs run in the sandbox unless --trusted is given.
 
 --labels=FILE reads rows {"id", "line", "label"} (true, false, goal, none or unsure) and prints how
 often the verdicts agree, forward and backward, right and wrong answers apart ("direction" and
@@ -57,12 +57,13 @@ from data_pipeline.verify import (
     UNREAD,
     Claim,
     VerifyError,
+    example_calls,
     line_verdicts,
     mark_claims,
     verify_trace,
     witness_call,
 )
-from data_pipeline.verify.answer import literal_call
+from data_pipeline.verify.answer import literal_call, outcome
 from data_pipeline.verify.numbering import (
     FILE,
     PROMPT,
@@ -156,12 +157,11 @@ def _verify_one(options: argparse.Namespace) -> int:
     call = options.call if options.call is not None else witness_call(monologue)
     if call is None:
         raise VerifyError("--call is missing, and the monologue ends in no assertion f(...) == ...")
-    [trace] = _traces([_Row("", program, call, monologue)], options)
-    if isinstance(trace, str):
-        raise VerifyError(trace)
     numbering = options.numbering or choose_numbering(program, monologue)
     asked = monologue if numbering == PROMPT else to_prompt_numbering(monologue)
-    claims = verify_trace(trace, asked)
+    [(_, claims)] = _judged([_Row("", program, call, asked)], options)
+    if isinstance(claims, str):
+        raise VerifyError(claims)
     if options.json:
         for claim in claims:
             print(json.dumps(dataclasses.asdict(claim), ensure_ascii=False))
@@ -200,8 +200,8 @@ def _verify_rows(options: argparse.Namespace) -> int:
             out = stack.enter_context(open_atomically(options.output))
         bar = tqdm(total=len(rows), unit="monologue", disable=not sys.stderr.isatty())
         stack.callback(bar.close)
-        for row, trace in zip(rows, _traces(rows, options), strict=True):
-            result = _result_row(row, trace)
+        for row, claims in _judged(rows, options):
+            result = _result_row(row, claims)
             wrong = wrong or CONTRADICTED in {line["verdict"] for line in result.get("lines", ())}
             if out is None:
                 print(json.dumps(result))
@@ -211,10 +211,9 @@ def _verify_rows(options: argparse.Namespace) -> int:
     return int(wrong)
 
 
-def _result_row(row: _Row, trace: Trace | str) -> dict[str, Any]:
-    if isinstance(trace, str):
-        return {"id": row.id, "error": trace}
-    claims = verify_trace(trace, row.monologue)
+def _result_row(row: _Row, claims: list[Claim] | str) -> dict[str, Any]:
+    if isinstance(claims, str):
+        return {"id": row.id, "error": claims}
     verdicts = line_verdicts(claims)
     by_line: dict[int, list[dict[str, Any]]] = {}
     for claim in claims:
@@ -238,12 +237,11 @@ def _print_scores(rows: Sequence[_Row], options: argparse.Namespace) -> int:
     if not known:
         raise VerifyError(f"{options.labels}: no id of {options.jsonl} is labelled")
     judged, failed = [], []
-    for row, trace in zip(known, _traces(known, options), strict=True):
+    for row, claims in _judged(known, options):
         verdicts: dict[int, str] = {}
-        if isinstance(trace, str):
-            failed.append(f"{row.id}: {trace}")
+        if isinstance(claims, str):
+            failed.append(f"{row.id}: {claims}")
         else:
-            claims = verify_trace(trace, row.monologue)
             verdicts = {line - 1: verdict for line, verdict in line_verdicts(claims).items()}
         judged.append((LabelledMonologue(labels[row.id], row.direction, row.right), verdicts))
     print(_format_scores(score_lines(judged)))
@@ -299,6 +297,40 @@ def _rows(path: Path) -> list[_Row]:
 
 
 # ---- runs
+
+_BATCH = 500  # rows whose traces are held at once
+
+
+def _judged(
+    rows: Sequence[_Row], options: argparse.Namespace
+) -> Iterator[tuple[_Row, list[Claim] | str]]:
+    """Yields each row with its claims, or with the reason why it cannot be run."""
+    for start in range(0, len(rows), _BATCH):
+        batch = rows[start : start + _BATCH]
+        traces = list(_traces(batch, options))
+        outcomes = _example_outcomes(batch, traces, options)
+        for row, trace, known in zip(batch, traces, outcomes, strict=True):
+            is_run = not isinstance(trace, str)
+            yield row, verify_trace(trace, row.monologue, known) if is_run else trace
+
+
+def _example_outcomes(
+    rows: Sequence[_Row], traces: Sequence[Trace | str], options: argparse.Namespace
+) -> list[dict[str, str]]:
+    """Runs the other inputs that backward monologues tell; returns call -> outcome by row."""
+    asked = [
+        (number, call)
+        for number, (row, trace) in enumerate(zip(rows, traces, strict=True))
+        for call in ([] if isinstance(trace, str) else example_calls(trace, row.monologue))
+    ]
+    outcomes: list[dict[str, str]] = [{} for _ in rows]
+    calls = [dataclasses.replace(rows[number], call=call) for number, call in asked]
+    if not calls:
+        return outcomes
+    for (number, call), trace in zip(asked, _traces(calls, options), strict=True):
+        if not isinstance(trace, str):
+            outcomes[number][call] = outcome(trace)
+    return outcomes
 
 
 def _traces(rows: Sequence[_Row], options: argparse.Namespace) -> Iterator[Trace | str]:

@@ -16,6 +16,8 @@ checkable; it is never contradicted for that.
   `descriptions` reads what is told of the code (`clauses`, `matching`) and of the result
   (`result_contents`); `pools` holds what a run computes, `evaluation` evaluates code safely,
   `values` compares; `prose` puts it all together
+- `backward`, with `backward_properties`, `backward_nouns`, `backward_run` and `witness`: lines that
+   reason from the output to an input
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
 - `numbering`: line labels as prompts or as files count; `scoring`: scores against labels
@@ -24,6 +26,8 @@ checkable; it is never contradicted for that.
 `trace_of` runs the program in this process: for trusted programs only; the command runs it in the
 sandbox.
 """
+
+from collections.abc import Mapping
 
 from data_pipeline.source.calls import CallError
 from data_pipeline.tracing import Trace, trace_call
@@ -49,6 +53,8 @@ from data_pipeline.verify.claims import (
 from data_pipeline.verify.inline import inline_claims, is_inline
 from data_pipeline.verify.prose import free_claims
 
+_MOST_EXAMPLES = 12
+
 __all__ = [
     "CONFIRMED",
     "CONTRADICTED",
@@ -62,6 +68,7 @@ __all__ = [
     "UNREAD",
     "Claim",
     "VerifyError",
+    "example_calls",
     "line_verdicts",
     "mark_claims",
     "step_verdicts",
@@ -72,15 +79,28 @@ __all__ = [
 ]
 
 
-def verify_trace(trace: Trace, monologue: str) -> list[Claim]:
+def verify_trace(
+    trace: Trace, monologue: str, outcomes: Mapping[str, str] | None = None
+) -> list[Claim]:
     """Returns the claims of `monologue` about the run in `trace`, in the order of its lines.
 
     Never raises, whatever the text. Checks a backward monologue (with a Reverse Deduction) against
     the run of its witness: trace the call of its answer, `witness_call(monologue)`.
+
+    outcomes: call -> result as text, or "raises …", for calls of `example_calls`; without its
+      outcome, another input that a backward monologue tells is not checkable.
     """
     if is_inline(monologue):
         return inline_claims(trace, monologue)
-    return free_claims(Replay(trace), monologue)
+    return free_claims(Replay(trace), monologue, outcomes.get if outcomes else None)
+
+
+def example_calls(trace: Trace, monologue: str) -> list[str]:
+    """Returns the other calls that a backward monologue tells, each once, a dozen at most."""
+    calls: dict[str, None] = {}
+    if "### Reverse Deduction" in monologue:
+        free_claims(Replay(trace), monologue, lambda call: calls.setdefault(call))
+    return list(calls)[:_MOST_EXAMPLES]
 
 
 def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:

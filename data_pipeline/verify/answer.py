@@ -63,6 +63,19 @@ def witness_call(monologue: str) -> str | None:
     return sides[0] if sides else None
 
 
+def literal_of(told: str | None) -> str | None:
+    """Returns the literal that is told, without its backticks; None if it is none."""
+    if told is None:
+        return None
+    empty = {"an empty string": "''", "an empty list": "[]", "an empty dictionary": "{}"}
+    text = empty.get(told.lower(), told.strip().strip("`").strip())
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    return text
+
+
 def same_call(one: str, other: str) -> bool:
     """Returns whether two calls are the same apart from layout."""
     first = _dump(literal_call(one))

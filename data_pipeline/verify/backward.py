@@ -5,12 +5,13 @@ step. A constraint that every input is said to satisfy must hold for the witness
 alternative is judged by its own run, if the caller can supply it.
 """
 
-import ast
 import dataclasses
 import re
-from collections.abc import Callable
 
 from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify.answer import literal_of
+from data_pipeline.verify.backward_examples import Examples, RunCall
+from data_pipeline.verify.backward_properties import Properties
 from data_pipeline.verify.backward_run import RunLines
 from data_pipeline.verify.backward_wording import (
     ASIDE,
@@ -19,11 +20,10 @@ from data_pipeline.verify.backward_wording import (
     BOUNDS,
     CHOICE,
     COMMENT,
-    CONSEQUENCE,
+    COUNT_NOUN,
     COUNTED,
     COUNTS,
     EQUATION,
-    EXAMPLE,
     FILLERS,
     GIVES,
     IF,
@@ -59,8 +59,6 @@ from data_pipeline.verify.reading import JudgedClaim, Reading
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.witness import Witness
 
-RunCall = Callable[[str], str | None]
-
 
 def read_backward(
     run: Replay,
@@ -76,8 +74,8 @@ def read_backward(
       run: the run of the monologue's own answer.
       section: the heading that the line stands under, in lower case.
       line: the line.
-      run_call: returns the result of another call of the program as text, None if unknown; without
-        it, examples that are not the witness are unread.
+      run_call: returns the result of another call of the program as text, or "raises …", None if
+        unknown; without it, examples that are not the witness are unread.
       goal: the output that an input is looked for, as a literal; the run's own result if None.
     """
     if not SECTION.search(section) or "function" in section:
@@ -101,12 +99,18 @@ def read_backward(
                 unread.append(piece)
             else:
                 claims += found
+        if promise := reader.examples.promised(sentence, reader.named):
+            claims += promise
+            whole = mark_code(sentence, values=False)
+            unread = [piece for piece in unread if piece not in whole]
     return Reading(tuple(claims), tuple(unread))
 
 
 def _described(run: Replay, piece: str) -> list[JudgedClaim] | None:
     """Reads a statement as a description of the code; None if a part of it is unread."""
     told = read_description(run, piece)
+    if re.match(r"an? ", piece, re.I) and any(c.verdict == CONTRADICTED for c in told.claims):
+        return None  # speaks of some input, as examples and cases do
     return list(told.claims) if told.claims and not told.unread else None
 
 
@@ -123,12 +127,18 @@ class _Lines:
     assumed: dict[str, str] = dataclasses.field(default_factory=dict)
     elsewhere: bool = False
     container: str = ""
+    named: set[str] = dataclasses.field(default_factory=set)  # arguments told in the sentence
     mentioned: str = ""  # the literal told last, which "this pair" means
+
+    def __post_init__(self) -> None:
+        self.properties = Properties(self.witness)
+        self.examples = Examples(self.witness, self.run_call)
 
     def begin(self, sentence: str) -> None:
         """Forgets what holds for one sentence only."""
         self.assumed.clear()
         self.elsewhere = False
+        self.named.clear()
 
     def read(self, piece: str) -> list[JudgedClaim] | None:
         """Returns the claims of one statement, none if it states nothing; None if unread."""
@@ -136,7 +146,7 @@ class _Lines:
             THIS.sub(lambda m: f"the {m[1]} {self.mentioned}", piece) if self.mentioned else piece
         )
         if told := re.findall(r"`[^`]+`", piece):
-            self.mentioned = told[-1] if _literal(told[-1]) else self.mentioned
+            self.mentioned = told[-1] if literal_of(told[-1]) else self.mentioned
         choice = bool(CHOICE.search(re.sub(r"`[^`]*`|\"[^\"]*\"", "", piece)))
         if self.elsewhere:
             return None
@@ -147,10 +157,11 @@ class _Lines:
         if IF.match(piece):
             return self._supposed(piece)
         if self.assumed:
-            return self._under_assumption(piece)
+            return self.examples.under(self.assumed, piece)
         readers = (
-            self._example, self._assignments, self._equation, self._whole_input, self._members,
+            self.examples.read, self._assignments, self._equation, self._whole_input, self._members,
             self._values_of_keys, self._part, self._length, self._constraint,
+            self.properties.read,
         )  # fmt: skip
         for read in readers:
             claims = read(piece, choice)
@@ -167,7 +178,8 @@ class _Lines:
             claim.truth and claim.truth.startswith(("it returns", "the output")) for claim in claims
         ):
             return claims
-        whole = len(self.witness.arguments) == 1 and ASSIGNED.search(piece)
+        given = ASSIGNED.search(piece) if len(self.witness.arguments) == 1 else None
+        whole = given and (given["name"] or given["name2"]) in self.witness.arguments
         if whole and all(claim.verdict == CONFIRMED for claim in claims):
             truth = f"it returns {self.witness.result}"
             return [_claim(claim.text, CONTRADICTED, truth) for claim in claims]
@@ -202,6 +214,8 @@ class _Lines:
         if not found:
             return None
         left = ASSIGNED.sub(" ", text)
+        for match in found:  # "an empty string `""`" tells one value twice
+            left = left.replace(f"`{literal_of(match['told'])}`", " ", 1)
         claims = []
         if (bare := VALUES_ALONE.findall(left)) and len(bare) == 1:
             claims = self._unnamed(bare[0], {match["name"] or "" for match in found})
@@ -217,7 +231,7 @@ class _Lines:
 
     def _unnamed(self, told: str, named: set[str]) -> list[JudgedClaim]:
         """Judges `[1, 2]` in "the list `[1, 2]` with `start = 0`": the argument without a name."""
-        value = _literal(told)
+        value = literal_of(told)
         name = self.witness.sole_like(value, named) if value else ""
         if not name or value is None:
             return []
@@ -229,12 +243,13 @@ class _Lines:
         name = named["name"] or named.get("bare") or named.get("name2") or ""
         told = named["told"] or named.get("told2")
         real = self.witness.arguments.get(name)
-        value = _literal(told)
+        value = literal_of(told)
         if real is None or value is None:
             return None
         verdict = compare(value, real)
         if verdict == CONTRADICTED and choice:
             return None
+        self.named |= {name} if verdict == CONFIRMED else set()
         return _claim(match[0], verdict, f"`{name}` is {real}")
 
     def _whole_input(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
@@ -242,7 +257,7 @@ class _Lines:
         match = INPUT.match(piece)
         if match is None:
             return None
-        value = _literal(match["told"])
+        value = literal_of(match["told"])
         if value is None:
             return None
         fits = self.witness.is_input(value)
@@ -253,81 +268,35 @@ class _Lines:
                 return [_claim(told, CONTRADICTED, truth)]
             return [_claim(told, CONFIRMED, None)]
         if fits is None:  # one of several arguments
-            held = value in map(_literal, self.witness.arguments.values()) or any(
+            held = value in map(literal_of, self.witness.arguments.values()) or any(
                 compare(value, real) == CONFIRMED for real in self.witness.arguments.values()
             )
             if self.witness.is_item(value) and piece == match["told"]:
                 return [_claim(told, CONFIRMED, None)]
             return [_claim(told, CONFIRMED, None)] if held and not NECESSITY.search(piece) else None
+        if COUNT_NOUN.match(match["rest"]):
+            return None  # "must be 4 characters long"
         if not choice and NECESSITY.search(piece):
             return [_claim(told, CONTRADICTED, self.witness.shown)]
         if not OFFERED.search(piece) or match["rest"].strip():
             return None
-        return self._judged_example(told, value, None)
-
-    def _example(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
-        """Reads "the input could be `3.1`, which would give "3.10"" by the example's own run."""
-        match = EXAMPLE.match(piece)
-        if match is None:
-            return None
-        value, result = _literal(match["told"]), _last_literal(match["rest"])
-        if value is None or self.witness.is_input(value) is None:
-            return None
-        return self._judged_example(match[0], value, result)
-
-    def _judged_example(self, told: str, value: str, said: str | None) -> list[JudgedClaim] | None:
-        if self.witness.is_input(value):
-            real = self.witness.result
-        else:
-            call = self.witness.call_with(value)
-            real = self.run_call(call) if self.run_call and call else None
-        if real is None:
-            return None
-        verdict = compare(said or self.witness.goal, real)
-        if verdict == CONTRADICTED and said and compare(said, self.witness.goal) != CONFIRMED:
-            return None  # a value on the way, not the result
-        return [_claim(told[:80], verdict, f"it returns {real}")]
+        return self.examples.judge(told, value, None)
 
     def _assumed(self, match: re.Match[str]) -> list[JudgedClaim] | None:
-        value = _literal(match["told"])
+        value = literal_of(match["told"])
         name = match["name"] or match["bare"]
         if value is None or name not in self.witness.arguments:
             self.elsewhere = True
             return None
         self.assumed[name] = value
-        rest = match["rest"].strip(" ,.`")
-        while more := re.match(r"and " + ASSIGNED.pattern, rest, re.I):
-            other = _literal(more["told"])
+        rest = match["rest"].strip(" ,.").lstrip("` ,")
+        while more := re.match(rf"and (?:{ASSIGNED.pattern})", rest, re.I):
+            other = literal_of(more["told"] or more["told2"])
             if other is None:
                 return None
-            self.assumed[more["name"] or more["bare"]] = other
-            rest = rest[more.end() :].strip(" ,.`")
-        return self._under_assumption(rest) if rest else []
-
-    def _under_assumption(self, piece: str) -> list[JudgedClaim] | None:
-        """Judges "… then `xs` must have been `[1]`" by the run of the call that it makes."""
-        match = ASSIGNED.search(piece)
-        if match is not None:
-            name, value = match["name"] or match["bare"], _literal(match["told"])
-        elif (match := INPUT.match(piece)) is not None:
-            value = _literal(match["told"])
-            name = self.witness.sole_like(value, set(self.assumed)) if value else ""
-        else:
-            return None
-        if value is None or name not in self.witness.arguments or not CONSEQUENCE.search(piece):
-            return None
-        given = {**self.witness.arguments, **self.assumed, name: value}
-        call = self.witness.call_of(given)
-        same = all(
-            compare(text, self.witness.arguments[key]) == CONFIRMED for key, text in given.items()
-        )
-        real = self.witness.result if same else self.run_call(call) if self.run_call else None
-        if real is None:
-            return None
-        verdict = compare(self.witness.goal, real)
-        if verdict == CONTRADICTED and self.witness.has_other_container({*self.assumed, name}):
-            return None  # another list or text might make it true
-        return [_claim(piece[:80], verdict, f"{call} returns {real}")]
+            self.assumed[more["name"] or more["bare"] or more["name2"]] = other
+            rest = rest[more.end() :].strip(" ,.").lstrip("` ,")
+        return self.examples.under(self.assumed, rest) if rest else []
 
     def _equation(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
         """Reads "`len(text) + 1 = 4`", "`text[:2]` is `"ab"`" with the witness's arguments."""
@@ -354,7 +323,7 @@ class _Lines:
     def _members(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
         """Reads "`d` must have the keys `1` and `2`", "the output contains `a`, `b`"."""
         match = MEMBERS.match(piece)
-        if match is None:
+        if match is None or re.match(r"(?:the )?key\b", piece, re.I):
             return None
         told = [
             m[0] for m in re.finditer(r"`[^`]+`|\"[^\"]*\"|'[^']*'|-?\d+(?:\.\d+)?", match["rest"])
@@ -383,7 +352,7 @@ class _Lines:
     def _part(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
         """Reads "the part before "-" is `"ab"`", said of the output."""
         match = PART.match(piece)
-        value = _literal(match["told"]) if match else None
+        value = literal_of(match["told"]) if match else None
         if match is None or value is None:
             return None
         separator, side = match["at"].strip("`"), match["side"].lower()
@@ -404,7 +373,7 @@ class _Lines:
             return None
         subject = Phrase(tuple(read_tokens(match["subject"])))
         told = match["number"] or match["count"]
-        number = _literal(COUNTS.get(told.lower(), told))
+        number = literal_of(COUNTS.get(told.lower(), told))
         real = self.witness.length_of(subject)
         if number is None or not number.isdigit():
             return None
@@ -448,21 +417,3 @@ def _claim(text: str, verdict: str, truth: str | None) -> JudgedClaim:
 
 def _python(text: str) -> str:
     return text.replace("\\mod", "%").replace("\\times", "*").replace(" mod ", " % ").strip()
-
-
-def _literal(told: str | None) -> str | None:
-    """Returns the literal that is told, without its backticks; None if it is none."""
-    if told is None:
-        return None
-    empty = {"an empty string": "''", "an empty list": "[]", "an empty dictionary": "{}"}
-    text = empty.get(told.lower(), told.strip().strip("`").strip())
-    try:
-        ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
-    return text
-
-
-def _last_literal(text: str) -> str | None:
-    found = [match[0] for match in re.finditer(r"`[^`]+`|\"[^\"]*\"|-?\d+(?:\.\d+)?", text)]
-    return _literal(found[-1]) if found else None

@@ -101,6 +101,9 @@ LENGTH = re.compile(
     r" (?:characters?|elements?|items?)(?: long| in (?:it|length|total))?)$",
     re.I,
 )  # fmt: skip
+COUNT_NOUN = re.compile(
+    r"\s*(?:characters?|elements?|items?|words?|digits?|letters?|times)\b", re.I
+)
 COUNTS = {
     "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
     "eight": "8", "nine": "9", "ten": "10",
@@ -136,7 +139,8 @@ ASSUME = re.compile(
 )  # fmt: skip
 INPUT = re.compile(
     r"^(?:(?:that )?we can (?:use|choose|take|provide|construct)(?: as)? )?(?:the |a |an |one "
-    r"|this )*(?:only |original |required |final |valid |possible |simple |suitable |simplest )*"
+    r"|this |another |other |alternatively,? |alternative )*"
+    r"(?:only |original |required |final |valid |possible |simple |suitable |simplest )*"
     r"(?:assertion|input|example|argument|list|string)?(?: (?:list|string|dictionary|number|array"
     r"|value|integer|`\w+`|dict))*"
     r"(?: that (?:satisfies|meets|produces|would|gives|yields|leads)[^`\"']*?"

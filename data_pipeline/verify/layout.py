@@ -8,7 +8,7 @@ from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.clause_parts import Memory
 from data_pipeline.verify.flow_wording import goto_labels, turn_of
 from data_pipeline.verify.grammar import read_sentence
-from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.masking import Atom, is_literal, mask_code
 from data_pipeline.verify.nouns import Noun
 from data_pipeline.verify.stated import SentenceReading
 from data_pipeline.verify.turns import TurnTracker, counts_from_zero, loops_around, turns_range
@@ -153,12 +153,17 @@ class _LayoutReader:
                 in_code = not in_code
             elif in_answer or stripped.startswith("assert "):
                 self._answer(number, stripped, in_answer)
-            elif in_code or not stripped:
+            elif not stripped or (in_code and not self._is_given(stripped)):
                 continue
             elif stripped.startswith("#"):
                 yield stripped.strip("# :*").lower()
             else:
                 yield self._mask(number, line)
+
+    def _is_given(self, line: str) -> bool:
+        """Tells whether a line in a code fence of a backward monologue is an input."""
+        value = re.sub(r"^\w+ = ", "", re.sub(r"\s+#[^\"']*$", "", line))
+        return "### Reverse Deduction" in self.monologue and is_literal(value)
 
     def _answer(self, number: int, stripped: str, in_answer: bool) -> None:
         asserted = stripped.removeprefix("[ANSWER]").partition("[/ANSWER]")[0].strip()

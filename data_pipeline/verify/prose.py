@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import itertools
 import re
+from collections.abc import Callable
 
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.answer import (
@@ -76,15 +77,21 @@ _NEVER = ("value", "outcome", "return", "refer")  # false if the run has it nowh
 _TIMELESS = ("refer", "value", "test", "return", "outcome", "called", "branch")
 
 
-def free_claims(run: Replay, monologue: str) -> list[Claim]:
-    """Returns the judged claims of a monologue in free wording, in the order of its lines."""
+def free_claims(
+    run: Replay, monologue: str, run_call: Callable[[str], str | None] | None = None
+) -> list[Claim]:
+    """Returns the judged claims of a monologue in free wording, in the order of its lines.
+
+    run_call: returns the outcome of another call that a backward monologue tells, None if unknown.
+    """
     backward = "### Reverse Deduction" in monologue
     layout = read_layout(run, monologue[:MAX_CHARACTERS])
     judge = ClaimJudge(run)
     placement = place_sentences(run, judge, layout.sentences)
     lines = monologue[:MAX_CHARACTERS].split("\n")
     goal = _goal(layout.answers, lines) if backward else None
-    claims = _MonologueJudge(run, judge, layout.sentences, placement, lines, goal).claims()
+    judged = _MonologueJudge(run, judge, layout.sentences, placement, lines, goal, run_call)
+    claims = judged.claims()
     witness = witness_call(monologue[:MAX_CHARACTERS]) if backward else None
     if witness is not None and not same_call(witness, run.trace.call):
         # About the run of another input, which this trace cannot check.
@@ -105,8 +112,9 @@ class _MonologueJudge:
         placement: Placement,
         lines: list[str],
         goal: str | None,
+        run_call: Callable[[str], str | None] | None,
     ):
-        self.lines, self.goal = lines, goal
+        self.lines, self.goal, self.run_call = lines, goal, run_call
         self.run, self.judge = run, judge
         self.times = TimeVerdicts(run, judge.values)
         self.sentences, self.placement = sentences, placement
@@ -126,7 +134,9 @@ class _MonologueJudge:
             backward = None
             if self.goal is not None:
                 line = self.lines[number - 1]
-                backward = read_backward(self.run, section, line, goal=self.goal)
+                backward = read_backward(
+                    self.run, section, line, run_call=self.run_call, goal=self.goal
+                )
             if backward is not None:
                 self._backward_line(number, backward, sentences)
             elif sentences[0][1].is_general:

@@ -1,0 +1,170 @@
+"""Judges the other inputs that a backward monologue names, each by its own run.
+
+"The input could be `[1]` or `[2]`", "if we set `n = 2`, the result is `[7]`", and the promise that
+the witness itself gives the output: "this input will return `[7]`".
+"""
+
+import re
+from collections.abc import Callable
+
+from data_pipeline.verify.answer import literal_of
+from data_pipeline.verify.backward_nouns import ATOM
+from data_pipeline.verify.backward_wording import (
+    ASSIGNED,
+    CONSEQUENCE,
+    EXAMPLE,
+    INPUT,
+    SAYS_GOOD,
+    mark_code,
+)
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
+from data_pipeline.verify.reading import JudgedClaim
+from data_pipeline.verify.values import compare
+from data_pipeline.verify.witness import Witness
+
+RunCall = Callable[[str], str | None]
+
+_SEVERAL = re.compile(
+    r"(?:alternatively,? |for (?:example|instance),? |thus,? |an? |one |the |another |other )*"
+    r"(?:(?:simple|valid|possible|suitable|such) )*(?:(?:inputs?|examples?|list|string"
+    r"|possibilit\w+|we can (?:use|choose|take)) ?)+(?:(?:could|can|would|may|might|include|are|is"
+    rf"|be|the (?:list|string|dictionary)s?|like) ?)*:? ?(?P<all>{ATOM}(?:,? (?:or|and)(?: even)?"
+    rf" (?:the )?{ATOM}|, {ATOM})+)", re.I,
+)  # fmt: skip
+_RESULT = re.compile(
+    r"(?:then )?(?:the |it |this |we )?(?:function |output |result |list |string |dictionary"
+    r" |array )?(?:(?:will|would|should|must|also) )*(?:be|is|returns?|gives?|gets?|results? in"
+    r"|yields?|produces?|becomes?|ends? up as|leaves? us with)(?: the (?:output|result|list"
+    rf"|string))? (?P<told>{ATOM})(?: (?:after (?:the )?[a-z]+|directly|unchanged|as"
+    r" (?:the )?(?:output|required|desired|expected)))?", re.I,
+)  # fmt: skip
+_PROMISE = re.compile(
+    r"(?:this|these|such an?|the above)(?: (?:input|inputs|list|string|dictionary|call|example"
+    r"|values?|arguments?|choice|way))?,?(?: (?:will|would|should|does|indeed|also))*"
+    r" (?:results? in|yields?|returns?|produces?|gives?|satisf(?:y|ies)|leads? to|meets?|matches"
+    r"|ensures? that (?:the )?(?:function|output|result) (?:returns|will return|is|will be|equals))"
+    r"(?: us)?(?: in)? (?:the |our |all )?(?P<what>.*)", re.I,
+)  # fmt: skip
+_GOOD = re.compile(
+    r"(?:(?:desired|expected|required|given|correct|same|specified|output) )*(?:output|result"
+    r"|condition|requirement|assertion|constraint)s?(?: (?:of|as|for)? ?(?:required|needed)?)?",
+    re.I,
+)  # fmt: skip
+_OFFER = re.compile(
+    r"^(?:to (?:satisf|achiev|get|obtain|produc|meet|yield|ensur|have|construct|find|create)\w*\b"
+    r"|(?:thus|therefore|so|hence),? (?:an?|the|one) (?:valid|possible|correct|suitable) input\b)",
+    re.I,
+)
+
+
+class Examples:
+    """Judges other inputs of the witness's function, by `run_call`."""
+
+    def __init__(self, witness: Witness, run_call: RunCall | None):
+        self.witness, self.run_call = witness, run_call
+
+    def read(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
+        """Reads "the input could be `3.1`, which would give "3.10"", or several such inputs."""
+        if len(self.witness.arguments) != 1:
+            return None
+        if several := _SEVERAL.fullmatch(mark_code(piece).strip(" .")):
+            values = list(map(literal_of, re.findall(ATOM, several["all"])))
+            found = [self.judge(value, value, None) for value in values if value is not None]
+            told = [claim for claims in found for claim in claims or ()]
+            return told if len(told) == len(values) else None
+        match = EXAMPLE.match(piece)
+        value = literal_of(match["told"]) if match else None
+        if match is None or value is None:
+            return None
+        return self.judge(match[0], value, _last_literal(match["rest"]))
+
+    def judge(self, told: str, value: str, said: str | None) -> list[JudgedClaim] | None:
+        """Judges an input as one that gives the output, or the result that is said of it."""
+        if self.witness.is_input(value):
+            real = self.witness.result or "raises an exception"
+        else:
+            call = self.witness.call_with(value)
+            real = self.run_call(call) if self.run_call and call else None
+        if real is None:
+            return None
+        verdict = _gives(said or self.witness.goal, real)
+        if verdict == CONTRADICTED and said and compare(said, self.witness.goal) != CONFIRMED:
+            return None  # a value on the way, not the result
+        return [_claim(told[:80], verdict, f"it returns {real}")]
+
+    def under(self, assumed: dict[str, str], piece: str) -> list[JudgedClaim] | None:
+        """Judges "… then `xs` must have been `[1]`" by the run of the call that it makes."""
+        if result := _RESULT.fullmatch(mark_code(piece).strip(" .,")):
+            return self._result(assumed, piece, literal_of(result["told"]))
+        match = ASSIGNED.search(piece)
+        if match is not None:
+            name, value = match["name"] or match["bare"], literal_of(match["told"])
+        elif (match := INPUT.match(piece)) is not None:
+            value = literal_of(match["told"])
+            name = self.witness.sole_like(value, set(assumed)) if value else ""
+        else:
+            return None
+        if value is None or name not in self.witness.arguments or not CONSEQUENCE.search(piece):
+            return None
+        call, real = self._run({**assumed, name: value})
+        if real is None:
+            return None
+        verdict = _gives(self.witness.goal, real)
+        if verdict == CONTRADICTED and self.witness.has_other_container({*assumed, name}):
+            return None  # another list or text might make it true
+        return [_claim(piece[:80], verdict, f"{call} returns {real}")]
+
+    def _result(
+        self, assumed: dict[str, str], piece: str, told: str | None
+    ) -> list[JudgedClaim] | None:
+        """Judges "… the function returns `7`"; the arguments not assumed are the witness's."""
+        call, real = self._run(assumed)
+        if real is None or told is None:
+            return None
+        verdict = _gives(told, real)
+        if verdict == CONTRADICTED and len(assumed) < len(self.witness.arguments):
+            return None  # another argument might make it true
+        return [_claim(piece[:80], verdict, f"{call} returns {real}")]
+
+    def _run(self, given: dict[str, str]) -> tuple[str, str | None]:
+        """Returns the call with the arguments given and the witness's others, and its outcome."""
+        given = {**self.witness.arguments, **given}
+        call = self.witness.call_of(given)
+        own = self.witness.arguments
+        if all(compare(text, own[name]) == CONFIRMED for name, text in given.items()):
+            return call, self.witness.result
+        return call, self.run_call(call) if self.run_call else None
+
+    def promised(self, sentence: str, named: set[str]) -> list[JudgedClaim]:
+        """Returns the claim that the witness gives the output, if a sentence makes it.
+
+        named: the arguments that the sentence gives as those of the witness.
+        """
+        text = mark_code(sentence).strip(" .")
+        match = _PROMISE.fullmatch(text)
+        if match and re.fullmatch(ATOM, match["what"]):
+            told = literal_of(match["what"])
+            same = told is not None and compare(told, self.witness.goal) == CONFIRMED
+            if not same:
+                return []
+        elif not (match and _GOOD.fullmatch(match["what"].strip())):
+            whole = named and named == set(self.witness.arguments)
+            if not whole or not (_OFFER.search(text) or SAYS_GOOD.search(text)):
+                return []
+            if not self.witness.misses_goal:
+                return []
+        verdict = CONTRADICTED if self.witness.misses_goal else CONFIRMED
+        return [_claim(text[:80], verdict, f"it returns {self.witness.result}")]
+
+
+def _gives(told: str, real: str) -> str:
+    return CONTRADICTED if real.startswith("raises ") else compare(told, real)
+
+
+def _claim(text: str, verdict: str, truth: str | None) -> JudgedClaim:
+    return JudgedClaim("answer", text.strip(), verdict, truth)
+
+
+def _last_literal(text: str) -> str | None:
+    found = [match[0] for match in re.finditer(r"`[^`]+`|\"[^\"]*\"|-?\d+(?:\.\d+)?", text)]
+    return literal_of(found[-1]) if found else None

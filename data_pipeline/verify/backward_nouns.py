@@ -1,0 +1,297 @@
+"""Finds the values that noun phrases of a backward monologue name, in the witness and the output.
+
+"The length of `xs`", "the second word of the output", "each key of the dictionary": a phrase that
+may mean several things has several meanings, and a statement on it is judged on all of them.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.witness import Witness
+
+ATOM = r"`[^`]+`"
+_KINDS: dict[str, tuple[type, ...]] = {
+    "list": (list,), "array": (list,), "string": (str,), "text": (str,), "word": (str,),
+    "sentence": (str,), "dictionary": (dict,), "dict": (dict,), "integer": (int,),
+    "float": (float,),
+    "number": (int, float), "tuple": (tuple,), "set": (set,), "substring": (str,),
+    "sequence": (list, str, tuple), "input": (), "argument": (), "it": (), "parameter": (),
+    "value": (),
+}  # fmt: skip
+NUMBERS = {
+    "no": 0, "zero": 0, "a": 1, "an": 1, "one": 1, "once": 1, "two": 2, "twice": 2, "three": 3,
+    "thrice": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+    "eleven": 11, "twelve": 12,
+}  # fmt: skip
+_ORDINALS = {
+    "first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "sixth": 5, "seventh": 6,
+    "eighth": 7, "ninth": 8, "tenth": 9, "last": -1, "final": -1, "second last": -2,
+}  # fmt: skip
+ITEM = (
+    r"(?:elements?|characters?|items?|letters?|digits?|numbers?|strings?|words?|keys?|values?"
+    r"|pairs?|entr(?:y|ies)|tuples?|rows?|lists?|sublists?|integers?|symbols?|spaces?)"
+)
+_OF = r"(?: (?:of|in|from|inside|within) (?P<rest>.+))?"
+_EACH = re.compile(
+    rf"(?:each|every|all)(?: of)?(?: the| its)?(?: individual)? (?P<item>{ITEM}){_OF}"
+)
+_ORDINAL = re.compile(
+    rf"(?P<which>{'|'.join(sorted(_ORDINALS, key=len, reverse=True))}|\d+(?:st|nd|rd|th))"
+    rf" (?P<item>{ITEM}){_OF}"
+)
+_SEVERAL = re.compile(rf"(?P<side>first|last) (?P<count>\w+) (?P<item>{ITEM}){_OF}")
+_AT = re.compile(
+    rf"(?:original |input |output )?(?P<item>{ITEM}) at (?:index|position) "
+    rf"(?:`(?:\w+ = )?(?P<at>[^`]+)`){_OF}"
+)
+_SIZE = re.compile(rf"(?:total )?(?:length|size|number of (?P<item>{ITEM})){_OF}")
+_COUNT = re.compile(
+    rf"(?:total )?(?:number|count) of (?:occurrences of |times )?(?P<what>{ATOM})(?: characters?)?"
+    r"(?: appears)? in (?P<rest>.+)"
+)
+_FOLD = re.compile(
+    r"(?P<how>sum|maximum|minimum|largest|smallest)(?: (?:value|element|number|key))?"
+    r"(?: (?:of|in)(?: all)?(?: the)?(?: (?:elements|numbers|values|items) (?:of|in))?"
+    r" (?P<rest>.+))?"
+)
+_VALUE_OF = re.compile(
+    rf"value (?:associated with|for|of|at)(?: the)?(?: key)? (?P<key>{ATOM}){_OF}"
+)
+_MADE = re.compile(
+    r"(?P<how>reverse|reversed version|reversal|uppercase|uppercase version|lowercase|lowercase"
+    r" version|swapped case)(?: (?:of|in|from|inside|within) (?P<rest>.+))"
+)
+_CHANGED = re.compile(
+    rf"(?:modified|updated|resulting|changed|new|final|merged)(?: \w+)? (?P<code>{ATOM})"
+)
+_LIST = re.compile(
+    rf"(?:(?:specific|following|two|three|four|required|individual) )*(?:{ITEM} )?"
+    rf"(?P<all>{ATOM}(?:(?:,| and|, and) (?:the )?(?:key )?{ATOM})+)"
+)
+_ON_THE_WAY = re.compile(
+    r"(?P<kind>list|string|dictionary|array|text) (?:before|after) (?:the |this |any )?"
+    r"(?:insertion|removal|deletion|operation|sorting|modification|replacement|update|change)s?"
+)
+_MAKERS: dict[str, Any] = {
+    "reverse": lambda v: v[::-1], "reversed": lambda v: v[::-1], "reversal": lambda v: v[::-1],
+    "uppercase": lambda v: v.upper(), "lowercase": lambda v: v.lower(),
+    "swapped": lambda v: v.swapcase(),
+}  # fmt: skip
+_FOLDS = {"sum": sum, "maximum": max, "largest": max, "minimum": min, "smallest": min}
+_OUTPUT = re.compile(
+    r"(?:final |expected |desired |given |returned |resulting |required )*"
+    r"(?:output|result|return value)(?: (?P<kind>\w+))?|(?:resulting|returned) (?P<kind2>\w+)"
+)
+_NAMED = re.compile(
+    rf"(?:(?:input|original|initial|given|parameter|argument|list|string|dictionary|array|number"
+    rf"|integer|text|variable|character|element|substring|value|word|index|separator|prefix|suffix"
+    rf"|key|letter|digit|specified|provided|entire|whole|full) )*(?P<code>{ATOM})"
+    r"(?: (?:parameter|argument|list|string|dictionary|array|variable|character|itself|text))?"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Meaning:
+    """Holds one meaning of a phrase.
+
+    Attributes:
+      values: the value meant, or all of them if the phrase speaks of "each".
+      of_output: whether they belong to the output that is given.
+      passing: whether the run holds the value at some moment only.
+      guessed: whether the phrase does not say whose part it is.
+    """
+
+    values: tuple[Any, ...]
+    of_output: bool = False
+    passing: bool = False
+    guessed: bool = False
+
+
+class Nouns:
+    """Resolves phrases on one witness; `index` is that of the element named last."""
+
+    def __init__(self, witness: Witness):
+        self.witness = witness
+        self.index: int | None = None
+
+    def meanings(self, phrase: str | None) -> list[Meaning]:
+        """Returns what a phrase may mean, nothing if that is unknown."""
+        text = re.sub(r"^(?:the|its|their|this|that|an?) ", "", (phrase or "input").strip())
+        text = text.strip(" ,")
+        try:
+            return list(self._meanings(text))
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, Unknown, LiteralError):
+            return []
+
+    def everything(self) -> list[Meaning]:
+        """Returns the arguments and the output: what a part without an owner may belong to."""
+        phrases = [f"`{name}`" for name in self.witness.arguments] + ["output"]
+        found = [one for phrase in phrases for one in self.meanings(phrase)]
+        return [dataclasses.replace(one, guessed=True) for one in found]
+
+    def literal(self, atom: str) -> Any:
+        """Returns the value of code or of a literal; a word that is no name is a text."""
+        text = atom.strip("`")
+        if text.isidentifier() and text not in ("True", "False", "None"):
+            if text in self.witness.arguments:
+                return parse_literal(self.witness.arguments[text])
+            if text not in self.witness.run.names:
+                return text
+        if not text.isidentifier() and re.fullmatch(r"\W", text):
+            return text
+        return evaluate(text, self.witness.state)
+
+    def _meanings(self, text: str) -> Iterator[Meaning]:
+        for pattern, pick in (
+            (_EACH, self._each), (_ORDINAL, self._ordinal), (_SEVERAL, self._several),
+            (_AT, self._at), (_COUNT, self._count), (_SIZE, self._size), (_FOLD, self._fold),
+            (_VALUE_OF, self._value_of), (_MADE, self._made),
+        ):  # fmt: skip
+            if match := pattern.fullmatch(text):
+                rest = match["rest"]
+                for whole in self.meanings(rest) if rest else self.everything():
+                    yield from self._picked(whole, match, pick)
+                return
+        if match := _LIST.fullmatch(text):
+            yield Meaning(tuple(map(self.literal, re.findall(ATOM, match["all"]))))
+            return
+        if match := _ON_THE_WAY.fullmatch(text):
+            yield from self._on_the_way(_KINDS[match["kind"]])
+            return
+        if match := _OUTPUT.fullmatch(text):
+            goal = parse_literal(self.witness.goal)
+            kind = match["kind"] or match["kind2"]
+            if kind is None or isinstance(goal, _KINDS.get(kind) or object):
+                yield Meaning((goal,), of_output=True)
+        elif match := _CHANGED.fullmatch(text):
+            yield from self._named(match["code"].strip("`"), changed=True)
+        elif match := _NAMED.fullmatch(text):
+            yield from self._named(match["code"].strip("`"))
+        else:
+            yield from self._kind(text.split())
+
+    def _picked(self, whole: Meaning, match: re.Match[str], pick) -> Iterator[Meaning]:
+        found = []
+        for value in whole.values:
+            picked = pick(value, match)
+            if picked is None:
+                return
+            found += picked
+        yield dataclasses.replace(whole, values=tuple(found))
+
+    def _named(self, code: str, changed: bool = False) -> Iterator[Meaning]:
+        given = code in self.witness.arguments and not changed
+        if code.isidentifier() and not given and code in self.witness.run.names:
+            for text in self.witness.run.history(0, code)[1]:
+                if text is not None:
+                    yield Meaning((parse_literal(text),), passing=True)
+            return
+        yield Meaning((self.literal(code),))
+
+    def _on_the_way(self, kinds: tuple[type, ...]) -> Iterator[Meaning]:
+        """Yields every value of a kind that a variable of the function has at some moment."""
+        for name in self.witness.run.names:
+            for text in self.witness.run.history(0, name)[1]:
+                if text is not None and isinstance(value := parse_literal(text), kinds):
+                    yield Meaning((value,), passing=True)
+
+    def _kind(self, words: Sequence[str]) -> Iterator[Meaning]:
+        """Yields what "the input list", "the dictionary" or "it" may be."""
+        plain = [word for word in words if word not in ("input", "original", "initial", "given")]
+        kinds = _KINDS.get(plain[0] if plain else "input")
+        if len(plain) > 1 or kinds is None:
+            return
+        owned = [parse_literal(text) for text in self.witness.arguments.values()]
+        found = [value for value in owned if not kinds or isinstance(value, kinds)]
+        if len(found) == 1:
+            yield Meaning((found[0],))
+        is_input = len(plain) < len(words) or plain == ["input"]
+        goal = parse_literal(self.witness.goal)
+        if kinds and not is_input and isinstance(goal, kinds) and len(found) <= 1:
+            yield Meaning((goal,), of_output=True)
+
+    # ---- parts of a value; None if it has none
+
+    def _each(self, value: Any, match: re.Match[str]) -> list[Any] | None:
+        items = items_of(value, match["item"])
+        return None if items is None or len(items) < 1 else list(items)
+
+    def _ordinal(self, value: Any, match: re.Match[str]) -> list[Any] | None:
+        which = match["which"]
+        at = _ORDINALS[which] if which in _ORDINALS else int(which[:-2]) - 1
+        items = items_of(value, match["item"])
+        if items is None or not -len(items) <= at < len(items):
+            return None
+        self.index = at
+        return [items[at]]
+
+    def _several(self, value: Any, match: re.Match[str]) -> list[Any] | None:
+        count = number(match["count"])
+        if count is None or not isinstance(value, str | list) or len(value) < count:
+            return None
+        return [value[:count] if match["side"] == "first" else value[len(value) - count :]]
+
+    def _at(self, value: Any, match: re.Match[str]) -> list[Any] | None:
+        at = match["at"]
+        known = at in self.witness.arguments or not at.isidentifier()
+        index = self.literal(at) if known else self.index
+        items = items_of(value, match["item"])
+        if items is None or type(index) is not int or not -len(items) <= index < len(items):
+            return None
+        self.index = index
+        return [items[index]]
+
+    def _size(self, value: Any, match: re.Match[str]) -> list[Any] | None:
+        items = items_of(value, match["item"] or "element")
+        return None if items is None else [len(items)]
+
+    def _count(self, value: Any, match: re.Match[str]) -> list[Any] | None:
+        return [value.count(self.literal(match["what"]))]
+
+    def _fold(self, value: Any, match: re.Match[str]) -> list[Any] | None:
+        return [_FOLDS[match["how"]](value)]
+
+    def _made(self, value: Any, match: re.Match[str]) -> list[Any] | None:
+        return [_MAKERS[match["how"].split()[0]](value)]
+
+    def _value_of(self, value: Any, match: re.Match[str]) -> list[Any] | None:
+        key = self.literal(match["key"])
+        return [value[key]] if isinstance(value, dict) and key in value else None
+
+
+_ITEM_KINDS: dict[str, Any] = {
+    "string": str, "word": str, "character": str, "number": (int, float), "integer": int,
+    "list": list, "sublist": list, "tuple": tuple, "letter": str, "pair": tuple,
+}  # fmt: skip
+
+
+def items_of(value: Any, item: str) -> Sequence[Any] | None:
+    """Returns the items of a container that a noun names: characters, words, keys, elements."""
+    noun = item.rstrip("s")
+    if isinstance(value, str):
+        if noun in ("character", "letter", "digit", "symbol", "element", "item"):
+            kept = {"letter": str.isalpha, "digit": str.isdigit}.get(noun)
+            return [c for c in value if kept is None or kept(c)]
+        return {"word": value.split(), "space": [c for c in value if c == " "]}.get(noun)
+    if isinstance(value, dict):
+        if noun in ("value", "key"):
+            return list(value.values() if noun == "value" else value)
+        pairs = noun in ("pair", "item", "entry", "entrie", "element")
+        return list(value.items()) if pairs else None
+    if not isinstance(value, list | tuple):
+        return list(value) if isinstance(value, set) and noun in ("element", "item") else None
+    if noun in _ITEM_KINDS and not all(isinstance(one, _ITEM_KINDS[noun]) for one in value):
+        return None
+    return None if noun in ("key", "space", "digit", "symbol") else value
+
+
+def number(word: str | None) -> int | None:
+    """Returns the number that a word or a numeral is."""
+    text = (word or "").strip("` ").lower()
+    if text.isdigit():
+        return int(text)
+    return NUMBERS.get(text)

@@ -1,0 +1,491 @@
+"""Reads properties that a line of a backward monologue demands of the input or sees in the output.
+
+"`letter` must appear exactly twice in `text`", "the third element of the output is 0, which is the
+third element of the input": a subject, found by `backward_nouns`, and a predicate on its value. A
+demand holds for the witness or is none; where a subject has two meanings, both must agree.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from data_pipeline.source.literals import LiteralError, same_value
+from data_pipeline.verify.backward_nouns import ATOM, ITEM, Meaning, Nouns, items_of, number
+from data_pipeline.verify.backward_wording import mark_code
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
+from data_pipeline.verify.evaluation import Unknown
+from data_pipeline.verify.reading import JudgedClaim
+from data_pipeline.verify.witness import Witness
+
+Predicate = Callable[[Any], bool]
+
+_MODAL = r"(?:must|should|has to|have to|needs? to|will|would|can|could)"
+_SENTENCE = re.compile(
+    rf"(?P<subject>.+?) (?:(?P<modal>{_MODAL})(?P<no> not|not|n't)?"
+    r" (?:(?:also|then|always|already|still|therefore|actually) )*(?P<only>only )?)?"
+    r"(?P<verb>be|is|are|was|were|contains?|includes?|has|have|starts?|begins?|ends?|appears?|occurs?"
+    r"|exists?|equals?|corresponds?|matches|match|consists?|remains?|does|do)(?P<no2> not|n't)?"
+    r"(?: (?P<rest>.+))?"
+)
+_THERE = re.compile(
+    rf"there (?:{_MODAL} be|is|are) (?P<how>exactly |at least |at most |only )?(?P<count>\w+|`\d+`)"
+    rf" (?P<what>(?:{ATOM} )?(?:[a-z-]+ )*?{ITEM}|{ATOM}) in (?P<where>.+)"
+)
+_INDEXED = re.compile(
+    rf"(?:at )?(?:index|position) `(?:\w+ = )?(?P<at>-?\d+)`(?: (?:of|in) (?P<where>.+?))?"
+    rf"(?::| is| must be| contains| holds| has)(?: the (?:character|value|element))?"
+    rf" (?P<told>{ATOM})"
+)
+_NAMED_ITEM = re.compile(rf"(?P<noun>.*\b{ITEM}(?: (?:of|in) .*)?),? (?P<told>{ATOM})")
+_VERBS = {"was": "is", "were": "is", "are": "is", "be": "is"}
+_UNCHANGED = re.compile(r"(?:unchanged|the same|kept|not changed|not modified|left as it is)")
+_TURNED = re.compile(rf"(?:changed|converted|transformed|turned) (?:in)?to (?P<told>{ATOM})")
+
+
+class Properties:
+    """Judges statements on one witness."""
+
+    def __init__(self, witness: Witness):
+        self.witness, self.nouns = witness, Nouns(witness)
+
+    def read(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
+        """Returns the claim of a statement of a known form; None for any other."""
+        text = _plain(piece)
+        if both := _TWO.fullmatch(text):
+            one, two = (self.read(both[part], choice) for part in ("one", "two"))
+            if one is not None and two is not None:
+                return one + two
+        if same := _CORRESPONDING.fullmatch(text):
+            one = self.read(same["one"], choice)
+            two = self.read(f"{same['noun']} is {same['other']}", choice)
+            return None if one is None or two is None else one + two
+        for read in (self._indexed, self._there, self._values, self._item, self._sentence):
+            try:
+                claims = read(text)
+            except (TypeError, ValueError, KeyError, IndexError, AttributeError, Unknown):
+                continue
+            except (LiteralError, RecursionError):
+                continue
+            if claims is not None:
+                wrong = any(claim.verdict == CONTRADICTED for claim in claims)
+                return None if wrong and choice else claims
+        return None
+
+    def _claim(self, text: str, meanings: list[Meaning], holds: Predicate) -> list | None:
+        found = [(all(map(holds, one.values)), one) for one in meanings if one.values]
+        if not found:
+            return None
+        if any(one.guessed for _, one in found) and any(held for held, _ in found):
+            found = [(held, one) for held, one in found if held]
+        if any(one.passing for _, one in found):
+            good = any(held for held, _ in found)
+            return [JudgedClaim("answer", text[:80], CONFIRMED, None)] if good else None
+        if len({held for held, _ in found}) != 1:
+            return None
+        held, one = found[0]
+        truth = f"the output is {self.witness.goal}" if one.of_output else self.witness.shown
+        return [JudgedClaim("answer", text[:80], CONFIRMED if held else CONTRADICTED, truth)]
+
+    def _indexed(self, text: str) -> list[JudgedClaim] | None:
+        """Reads "at index `i = 3`: `'L'`", of the input or of the output."""
+        match = _INDEXED.fullmatch(text)
+        if match is None:
+            return None
+        where = match["where"]
+        owners = self.nouns.meanings(where) if where else self.nouns.everything()
+        at, told = int(match["at"]), self.nouns.literal(match["told"])
+        kept = [one for one in owners if isinstance(one.values[0], str | list | tuple)]
+        if not kept:
+            return None
+        held = any(
+            -len(value) <= at < len(value) and same_value(value[at], told)
+            for one in kept for value in one.values
+        )  # fmt: skip
+        verdict = CONFIRMED if held else CONTRADICTED
+        return [JudgedClaim("answer", text[:80], verdict, self.witness.shown)]
+
+    def _values(self, text: str) -> list[JudgedClaim] | None:
+        """Reads "the values of the keys `'a'` and `'b'` must be 3 and 4, respectively"."""
+        match = _VALUES.fullmatch(text)
+        if match is None:
+            return None
+        keys, told = (
+            [self.nouns.literal(atom) for atom in re.findall(ATOM, match[part])]
+            for part in ("keys", "told")
+        )
+        owners = [
+            one for one in self.nouns.everything()
+            if isinstance(one.values[0], dict)
+        ]  # fmt: skip
+        pairs = list(zip(keys, told, strict=True))
+        return self._claim(
+            text, owners, lambda value: all(k in value and value[k] == v for k, v in pairs)
+        )
+
+    def _there(self, text: str) -> list[JudgedClaim] | None:
+        """Reads "there must be exactly two `'a'` in `text`"."""
+        match = _THERE.fullmatch(text)
+        least = number(match["count"]) if match else None
+        if match is None or least is None:
+            return None
+        holds = self._counted(match["what"], _bound(match["how"] or "", match["count"], least))
+        return None if holds is None else self._claim(text, self._where(match["where"]), holds)
+
+    def _where(self, phrase: str) -> list[Meaning]:
+        return self.nouns.meanings(phrase)
+
+    def _counted(self, what: str, fits: Callable[[int], bool]) -> Predicate | None:
+        """Returns the test that a container holds a fitting number of what a phrase names."""
+        if atom := re.match(ATOM, what):
+            told = self.nouns.literal(atom[0])
+            return lambda value: fits(_count(value, told))
+        *words, item = what.split()
+        kept = _ADJECTIVES.get(" ".join(words)) if words else lambda _: True
+        if kept is None:
+            return None
+
+        def holds(value: Any) -> bool:
+            items = items_of(value, item)
+            if items is None:
+                raise Unknown
+            return fits(sum(map(kept, items)))
+
+        return holds
+
+    def _item(self, text: str) -> list[JudgedClaim] | None:
+        """Reads "the third character `'k'` is unchanged", with the same place of the output."""
+        match = _SENTENCE.fullmatch(text)
+        named = _NAMED_ITEM.fullmatch(match["subject"]) if match else None
+        if match is None or named is None or match["no"] or match["no2"] or match["modal"]:
+            return None
+        self.nouns.index = None
+        meanings = self.nouns.meanings(named["noun"]) or [
+            one for name in self.witness.arguments
+            for one in self.nouns.meanings(f"{named['noun']} of `{name}`")
+        ]  # fmt: skip
+        at, told = self.nouns.index, self.nouns.literal(named["told"])
+        claims = self._claim(named[0], meanings[:1], lambda value: same_value(value, told))
+        rest = match["rest"] or ""
+        after = self.nouns.meanings("output")
+        if claims is None or at is None or not after or type(after[0].values[0]) is not str:
+            return None
+        turned, now = _TURNED.fullmatch(rest), after[0].values[0]
+        if not turned and not _UNCHANGED.fullmatch(rest):
+            return None
+        wanted = self.nouns.literal(turned["told"]) if turned else told
+        held = now[at : at + 1 or None] == wanted and (not turned or wanted != told)
+        verdict = CONFIRMED if held else CONTRADICTED
+        return [*claims, JudgedClaim("answer", text[:80], verdict, f"the output is {now!r}")]
+
+    def _sentence(self, text: str) -> list[JudgedClaim] | None:
+        """Reads a subject with a predicate: "`text` must not contain `'a'`"."""
+        match = _SENTENCE.fullmatch(text)
+        if match is None:
+            return None
+        denied = bool(match["no"] or match["no2"])
+        verb, rest = match["verb"], match["rest"] or ""
+        if verb in ("does", "do"):
+            verb, _, rest = rest.partition(" ")
+            if not denied:
+                return None
+        if match["only"]:
+            rest = f"only {rest}"
+        if rest.startswith("not "):
+            denied, rest = not denied, rest[4:]
+        verb = _VERBS.get(verb, verb.rstrip("s") if verb not in ("is", "has") else verb)
+        meanings = self.nouns.meanings(match["subject"])
+        if not meanings:
+            return None
+        holds = self._predicate(verb, rest.strip())
+        if holds is None:
+            return None
+        return self._claim(text, meanings, (lambda value: not holds(value)) if denied else holds)
+
+    def _predicate(self, verb: str, rest: str) -> Predicate | None:
+        match verb:
+            case "is" | "remain":
+                return self._being(rest)
+            case "equal" | "match" | "correspond":
+                return self._being(rest.removeprefix("to "))
+            case "contain" | "include" | "has" | "have" | "consist":
+                return self._having(rest.removeprefix("of "), only=verb == "consist")
+            case "start" | "begin" | "end":
+                return self._ending(verb, rest)
+            case "appear" | "occur" | "exist":
+                return self._appearing(rest)
+        return None
+
+    def _being(self, rest: str) -> Predicate | None:
+        if rest in _ADJECTIVES:
+            return _ADJECTIVES[rest]
+        if match := _COMPARED.fullmatch(rest):
+            bounds = self._single(match["what"])
+            how = _ORDERS[match["how"]]
+            return None if bounds is None else lambda value: how(value, bounds[0])
+        if match := re.fullmatch(
+            rf"(?:in the range |in )?between (?P<a>{ATOM}) and (?P<b>{ATOM})", rest
+        ):
+            low, high = self.nouns.literal(match["a"]), self.nouns.literal(match["b"])
+            return lambda value: low <= value <= high
+        if match := re.fullmatch(rf"divisible by (?P<a>{ATOM})", rest):
+            by = self.nouns.literal(match["a"])
+            return lambda value: value % by == 0
+        if match := _SIZED.fullmatch(rest):
+            return self._sized(match)
+        if match := _INSIDE.fullmatch(rest):
+            return self._inside(match["where"])
+        same = self._single(
+            re.sub(r"^(?:exactly|equal to|identical to|the same as|simply) ", "", rest)
+        )
+        return None if same is None else lambda value: same_value(value, same[0])
+
+    def _single(self, phrase: str) -> list[Any] | None:
+        """Returns the only value that a phrase may mean, in a list."""
+        found = self.nouns.meanings(phrase)
+        if len(found) != 1 or found[0].passing or len(found[0].values) != 1:
+            return None
+        return list(found[0].values)
+
+    def _inside(self, where: str) -> Predicate | None:
+        found = self._single(where)
+        return None if found is None else lambda value: value in found[0]
+
+    def _sized(self, match: re.Match[str]) -> Predicate | None:
+        told = match["count"] or match["count2"]
+        size = number(told)
+        if size is None:
+            return None
+        fits = _bound(match["how"] or match["how2"] or "", told, size)
+        kind = match["kind"]
+        return lambda value: fits(len(value)) and (kind is None or _ADJECTIVES[f"a {kind}"](value))
+
+    def _having(self, rest: str, only: bool = False) -> Predicate | None:
+        if match := _SIZED.fullmatch(rest):
+            return self._sized(match)
+        if _KEYED.match(rest.removeprefix("only ")):
+            return self._keyed(rest.removeprefix("only "), rest.startswith("only "))
+        if match := re.fullmatch(rf"(?P<told>{ATOM}) at (?:index|position) (?P<at>{ATOM})", rest):
+            told, at = self.nouns.literal(match["told"]), self.nouns.literal(match["at"])
+            return lambda value: same_value(value[at], told)
+        if match := _ATOMS.fullmatch(rest):
+            told = [self.nouns.literal(atom) for atom in re.findall(ATOM, match["all"])]
+            if only or match["only"]:
+                return lambda value: set(value) == {one for one in told}
+            return lambda value: all(_is_inside(one, value) for one in told)
+        if match := _NUMBERED.fullmatch(rest):
+            count = number(match["count"])
+            if count is None:
+                return None
+            return self._counted(match["what"], _bound(match["how"] or "", match["count"], count))
+        if (match := re.fullmatch(rf"only (?P<what>[a-z ]+?) {ITEM}", rest)) or (
+            match := re.fullmatch(r"only (?P<what>digits|letters)", rest)
+        ):
+            kept = _ADJECTIVES.get(match["what"])
+            return None if kept is None else lambda value: all(map(kept, value))
+        return None
+
+    def _keyed(self, rest: str, only: bool) -> Predicate | None:
+        """Reads "the key `'a'` with the value 3 and the key `'b'` with the value 4"."""
+        found = []
+        while match := _KEYED.match(rest):
+            found.append(tuple(self.nouns.literal(match[name]) for name in ("key", "value")))
+            rest = re.sub(r"^,? ?(?:and )?", "", rest[match.end() :])
+        if rest:
+            return None
+        size = len(found)
+        return lambda value: (
+            all(k in value and same_value(value[k], v) for k, v in found)
+            and (not only or len(value) == size)
+        )
+
+    def _ending(self, verb: str, rest: str) -> Predicate | None:
+        match = re.fullmatch(rf"(?:with|in)(?: the| an?)?(?: [a-z]+)*? ?(?P<told>{ATOM})", rest)
+        if match is None:
+            return None
+        told = self.nouns.literal(match["told"])
+
+        def holds(value: Any) -> bool:
+            if isinstance(value, str):
+                return value.endswith(told) if verb == "end" else value.startswith(told)
+            return same_value(value[-1 if verb == "end" else 0], told)
+
+        return holds
+
+    def _appearing(self, rest: str) -> Predicate | None:
+        if match := _TIMES.fullmatch(rest):
+            count = number(match["count"])
+            where = self._single(match["where"] or "input")
+            if count is None or where is None:
+                return None
+            fits = _bound(match["how"] or "", match["count"], count)
+            return lambda value: fits(_count(where[0], value))
+        match = re.fullmatch(r"(?:somewhere )?in (?P<where>.+)", rest)
+        return self._inside(match["where"]) if match else None
+
+
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+    "at least": lambda a, b: a >= b, "at most": lambda a, b: a <= b,
+    "greater than": lambda a, b: a > b, "more than": lambda a, b: a > b,
+    "larger than": lambda a, b: a > b, "less than": lambda a, b: a < b,
+    "smaller than": lambda a, b: a < b, "greater than or equal to": lambda a, b: a >= b,
+    "less than or equal to": lambda a, b: a <= b, "no more than": lambda a, b: a <= b,
+}  # fmt: skip
+_COMPARED = re.compile(rf"(?P<how>{'|'.join(sorted(_ORDERS, key=len, reverse=True))}) (?P<what>.+)")
+_SIZED = re.compile(
+    r"(?:(?:an? |the )?(?:non-empty )?(?P<kind>string|list|tuple|dictionary)? ?(?:of|with|having)?"
+    r" ?(?:an? |the |total )*length (?:of |equal to )?(?P<how>exactly |at least |at most )?"
+    r"(?P<count>`\d+`|\w+)(?: characters| elements)?"
+    rf"|(?P<how2>exactly |at least |at most )?(?P<count2>`\d+`|\w+) {ITEM}"
+    r" (?:long|in length|in total))"
+)
+_INSIDE = re.compile(
+    r"(?:(?:present|included|contained|found|an? key|an? element|an? substring|one of the keys)"
+    r" (?:as an? key )?)?(?:in|of) (?P<where>.+)"
+)
+_KEYED = re.compile(
+    rf"(?:the |an? )?key (?P<key>{ATOM}) (?:with|associated with|mapped to|and)(?: the| an?| its)?"
+    rf"(?: corresponding)?(?: value)?(?: of)? (?P<value>{ATOM})"
+)
+_ATOMS = re.compile(
+    rf"(?P<only>(?:only|exactly) )?(?:(?:the|a|an|both|all|all of|substring|following|specific"
+    rf"|character|characters|element|elements|key|keys|word|words|number|numbers|string|letter"
+    rf"|letters|item|items|value|values|digit|digits|pair|pairs) )*"
+    rf"(?P<all>{ATOM}(?:(?:,| and|, and) (?:the )?{ATOM})*)(?: characters?| in it)?"
+)
+_NUMBERED = re.compile(
+    rf"(?P<how>exactly |at least |at most |only )?(?P<count>`\d+`|\w+)"
+    rf" (?P<what>(?:[a-z-]+ )*?{ITEM}|(?:occurrences? of |times )?{ATOM})(?: in it)?"
+)
+_TIMES = re.compile(
+    r"(?P<how>exactly |at least |at most |only )?(?P<count>once|twice|(?:`\d+`|\w+)(?= times?))"
+    r"(?: times?)?(?: in (?P<where>.+))?"
+)
+
+
+def _is_vowel(value: Any) -> bool:
+    return len(value) == 1 and value.lower() in "aeiou"
+
+
+_PLAIN: dict[str, Predicate] = {
+    "empty": lambda v: len(v) == 0,
+    "non-empty": lambda v: len(v) > 0,
+    "even": lambda v: v % 2 == 0,
+    "odd": lambda v: v % 2 == 1,
+    "positive": lambda v: v > 0,
+    "negative": lambda v: v < 0,
+    "non-negative": lambda v: v >= 0,
+    "lowercase": lambda v: v.islower(),
+    "uppercase": lambda v: v.isupper(),
+    "in title case": lambda v: v.istitle(),
+    "numeric": lambda v: v.isnumeric(),
+    "alphabetic": lambda v: v.isalpha(),
+    "alphanumeric": lambda v: v.isalnum(),
+    "a vowel": _is_vowel,
+    "a palindrome": lambda v: v == v[::-1],
+    "sorted": lambda v: list(v) == sorted(v),
+    "sorted in ascending order": lambda v: list(v) == sorted(v),
+    "sorted in descending order": lambda v: list(v) == sorted(v, reverse=True),
+    "unique": lambda v: len(set(v)) == len(v),
+    "a string": lambda v: type(v) is str,
+    "a list": lambda v: type(v) is list,
+    "a dictionary": lambda v: type(v) is dict,
+    "a tuple": lambda v: type(v) is tuple,
+    "an integer": lambda v: type(v) is int,
+    "a number": lambda v: type(v) in (int, float),
+    "a non-empty string": lambda v: type(v) is str and len(v) > 0,
+    "a non-empty list": lambda v: type(v) is list and len(v) > 0,
+    "an empty string": lambda v: v == "",
+    "an empty list": lambda v: v == [],
+    "an empty dictionary": lambda v: v == {},
+    "true": lambda v: v is True,
+    "false": lambda v: v is False,
+}
+_SPELLINGS = {
+    "lowercase": ("in lowercase", "in lower case", "lowercase letters", "a lowercase letter"),
+    "uppercase": ("in uppercase", "in upper case", "uppercase letters", "an uppercase letter"),
+    "in title case": ("title case", "title-cased"),
+    "numeric": ("a digit", "digits", "digit", "all digits"),
+    "alphabetic": ("a letter", "letters", "letter", "alphabetical"),
+    "a vowel": ("vowels", "vowel"),
+    "even": ("even numbers", "an even number"),
+    "odd": ("odd numbers", "an odd number"),
+    "positive": ("positive numbers", "a positive number", "a positive integer"),
+    "negative": ("negative numbers", "a negative number", "a negative integer"),
+    "unique": ("distinct",),
+    "a string": ("strings",),
+    "an integer": ("integers",),
+    "a number": ("numbers",),
+}
+_ADJECTIVES: dict[str, Predicate] = _PLAIN | {
+    other: _PLAIN[name] for name, others in _SPELLINGS.items() for other in others
+}
+
+
+def _bound(how: str, told: str, count: int) -> Callable[[int], bool]:
+    """Returns the test of a number: "exactly 2", "at least 2"; "a" and "one" may be the least."""
+    how = how.strip()
+    if how == "at least" or (not how and told in ("a", "an")):
+        return lambda real: real >= count
+    if how == "at most":
+        return lambda real: real <= count
+    return lambda real: real == count
+
+
+def _count(container: Any, told: Any) -> int:
+    if isinstance(container, str) and not isinstance(told, str):
+        told = str(told)
+    if isinstance(container, dict):
+        return int(told in container)
+    return container.count(told)
+
+
+def _is_inside(told: Any, container: Any) -> bool:
+    if isinstance(container, str) and not isinstance(told, str):
+        told = str(told)
+    if isinstance(container, dict) and isinstance(told, tuple) and told not in container:
+        return told in container.items()
+    return told in container
+
+
+_LEAD = re.compile(
+    rf"^(?:for (?:the (?:output|function|result|condition)|this)[^,`]*(?:{ATOM})?[^,`]*, "
+    rf"|(?:from|given|based on|after) (?:this|that|these|the deductions?|the above|processing|all"
+    rf" operations)[^,`]*, |to (?:achieve|get|satisfy|obtain|produce)[^,`]*(?:{ATOM})?[^,`]*, "
+    r"|we (?:can|may|could|need to) (?:also )?(?:deduce|conclude|infer|see|ensure|know) that "
+    r"|for (?:example|instance),? |in this case,? |(?:so|thus|hence|therefore|then|since|also"
+    r"|specifically|note that|it follows that|this means that|only),? )+"
+)
+_TAIL = re.compile(
+    r"(?: at all| provided in the assertion| \(index `?\d+`?\)| as well| respectively| in total"
+    r"| exactly| too)+$"
+)
+_ADVERBS = re.compile(
+    r"\b(is|are|be|must|has|have|contains?) (?:also|again|already|therefore|now) "
+)
+_TWO = re.compile(
+    rf"(?P<one>.*{ATOM}.*?),? (?:and|but|while) (?P<two>(?:the|its|their) [a-z ]+ (?:{_MODAL} be|is"
+    rf"|are) .*|{ATOM} (?:{_MODAL} be|is|are) .*)"
+)
+_CORRESPONDING = re.compile(
+    rf"(?P<one>(?P<noun>[^`]+(?:{ATOM})?) (?:must be|is) {ATOM}),? (?:and|which)(?: it)? (?:must"
+    r" be|is|corresponds to|comes from|equals|matches)(?: also)? (?P<other>the [^`]+(?:`[^`]+`)?)"
+)
+_VALUES = re.compile(
+    rf"(?:the )?(?:corresponding )?values (?:associated with|for|of|at)(?: the)? keys"
+    rf" (?P<keys>{ATOM}(?:(?:,| and|, and) {ATOM})*) (?:must be|are|should be) "
+    rf"(?P<told>{ATOM}(?:(?:,| and|, and) {ATOM})*),?"
+)
+
+
+def _plain(piece: str) -> str:
+    """Returns a statement in lower case outside code, without what leads in and out of it."""
+    text = lowered(mark_code(piece)).strip(" .,:;")
+    text = _TAIL.sub("", _LEAD.sub("", text)).strip(" ,")
+    return _ADVERBS.sub(r"\1 ", text).replace("have been ", "be ").replace("have had ", "have ")
+
+
+def lowered(text: str) -> str:
+    """Returns the text in lower case outside code."""
+    parts = text.split("`")
+    parts[::2] = [part.lower() for part in parts[::2]]
+    return "`".join(parts)
