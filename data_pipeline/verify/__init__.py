@@ -46,6 +46,7 @@ from data_pipeline.verify.claims import (
     step_verdicts,
 )
 from data_pipeline.verify.inline import inline_claims, is_inline
+from data_pipeline.verify.numbering import label_quoted_lines
 from data_pipeline.verify.prose import free_claims
 
 __all__ = [
@@ -79,7 +80,7 @@ def verify_trace(trace: Trace, monologue: str) -> list[Claim]:
     """
     if is_inline(monologue):
         return inline_claims(trace, monologue)
-    return free_claims(Replay(trace), monologue)
+    return free_claims(Replay(trace), label_quoted_lines(trace.program, monologue))
 
 
 def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:
