@@ -47,7 +47,12 @@ class Claim:
     returns     function            what the frame returns in this window
     yields      function            what it yields in this window
     waits       expression          value that is returned after the `finally` block
+    held        expression          what the frame returns as the `finally` block ends: the value of
+                                    a `return` that ran before it
     raises      -                   type of the exception that leaves the line
+    error       -                   type and message of the first exception in the line
+    calm        -                   - (the line raises nothing)
+    unset       variable            - (it has no value after the line)
     handler     code of `except`    "True" or "False": it matches
     case        code of `case`      "True" or "False": its body is entered
     with        -                   "enter" or "leave"
@@ -55,6 +60,8 @@ class Claim:
     quiet       code                - (the line changes no variable)
     appends     list                item that is added at its end
     outcome     call                what the whole call returns
+    fails       call                type and message of the exception that the whole call raises
+    endless     call                why the run was stopped before its end
 
     Kinds about the text (place.at is -1):
 

@@ -332,10 +332,60 @@ def _waits(record: Record, claim: Claim) -> bool | None:
     return same_code(claim.subject, node.value) and evaluates(record, claim)
 
 
+def _held(record: Record, claim: Claim) -> bool:
+    end = next(record.inside(claim.place.at, "return"), None)
+    block = _final_block(record, record.statement(claim.place.at))
+    if not is_line(record, claim) or end is None or block is None:
+        return False
+    earlier = [record.statement(at) for at in record.of_frame[claim.place.frame]
+               if at < claim.place.at and record.events[at].kind == "line"]  # fmt: skip
+    returns = [node for node in earlier if isinstance(node, ast.Return)]
+    if not returns or returns[-1].value is None or end.value != claim.value:
+        return False
+    inside = block.lineno < returns[-1].lineno < block.finalbody[0].lineno
+    return inside and same_code(claim.subject, returns[-1].value)
+
+
+def _final_block(record: Record, node: ast.AST | None) -> ast.Try | None:
+    """Returns the `try` statement in whose `finally` block a statement stands."""
+    while node is not None:
+        parent = record.parents.get(node)
+        if isinstance(parent, ast.Try) and node in parent.finalbody:
+            return parent
+        node = parent
+    return None
+
+
 def _raises(record: Record, claim: Claim) -> bool:
     found = [event.raised.type for event in record.inside(claim.place.at, "exception")
              if event.raised]  # fmt: skip
     return is_line(record, claim) and claim.value in found
+
+
+def _error(record: Record, claim: Claim) -> bool:
+    found = [" ".join(str(event.raised).split()) for event in record.inside(claim.place.at,
+             "exception") if event.raised]  # fmt: skip
+    return is_line(record, claim) and claim.value in found[:1]
+
+
+def _calm(record: Record, claim: Claim) -> bool:
+    return is_line(record, claim) and not any(record.inside(claim.place.at, "exception"))
+
+
+def _unset(record: Record, claim: Claim) -> bool:
+    return is_line(record, claim) and _value_after(record, claim) is None
+
+
+def _fails(record: Record, claim: Claim) -> bool:
+    trace = record.trace
+    raised = "" if trace.raised is None else " ".join(str(trace.raised).split())
+    return bool(raised) and (trace.call, raised) == (claim.subject, claim.value)
+
+
+def _endless(record: Record, claim: Claim) -> bool:
+    trace = record.trace
+    is_open = trace.raised is None and trace.result is None
+    return is_open and (trace.call, trace.truncated) == (claim.subject, claim.value)
 
 
 def _outcome(record: Record, claim: Claim) -> bool:
@@ -349,6 +399,7 @@ _PROOFS: Mapping[str, Proof] = {
     "range": _range,
     "alike": _alike, "series": _series, "over": _over, "next": _next, "handler": _handler,
     "case": _case, "with": _with, "enters": _enters, "resumes": _resumes, "calls": _calls,
-    "result": _result, "returns": _returns, "yields": _yields, "waits": _waits,
-    "raises": _raises, "outcome": _outcome, **EXPRESSION_PROOFS, **CODE_PROOFS, **RUN_PROOFS,
+    "result": _result, "returns": _returns, "yields": _yields, "waits": _waits, "held": _held,
+    "raises": _raises, "error": _error, "calm": _calm, "unset": _unset, "fails": _fails,
+    "endless": _endless, "outcome": _outcome, **EXPRESSION_PROOFS, **CODE_PROOFS, **RUN_PROOFS,
 }  # fmt: skip

@@ -5,8 +5,9 @@ records = [fault.record() for fault in found.kept]
 
 `expressions` and `statements` hold the mutation operators, which `operators` applies in turn;
 `samples` asks a model instead. `search` runs the variants on the visible tests. `alignment`
-compares the failed run with the right one up to their divergence, `telling` and `diagnosis`
-describe it in words, and `check` verifies the words against both runs before a fault is kept.
+compares the failed run with the right one up to their divergence; `telling`, `diagnosis` and
+`repair` claim what a diagnosis says; `proof` and `program_proofs` prove it, and `forms` holds the
+words for it.
 """
 
 from data_pipeline.faults.fault import Fault, Faults

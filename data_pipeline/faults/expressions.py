@@ -43,9 +43,7 @@ def comparison_boundary(source: EditableProgram, function: ast.FunctionDef) -> I
     """Replaces `<=` by `<` and the like."""
     for span, right in _comparisons(source, function):
         if wrong := _BOUNDARY.get(right):
-            equal = ("false", "true") if len(wrong) == 1 else ("true", "false")
-            why = f"`{wrong}` is {equal[0]} where both sides are equal, `{right}` is {equal[1]}."
-            yield Mutant("comparison_boundary", source.replace((span, wrong)), why)
+            yield Mutant("comparison_boundary", source.replace((span, wrong)))
 
 
 def comparison_direction(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
@@ -55,7 +53,6 @@ def comparison_direction(source: EditableProgram, function: ast.FunctionDef) -> 
             yield Mutant(
                 "comparison_direction",
                 source.replace((span, wrong)),
-                f"The comparison is `{wrong}` where it must be `{right}`.",
             )
 
 
@@ -70,7 +67,6 @@ def arithmetic_operator(source: EditableProgram, function: ast.FunctionDef) -> I
                 yield Mutant(
                     "arithmetic_operator",
                     source.replace(((tokens[0].start, tokens[0].end), wrong)),
-                    f"The operator is `{wrong}` where it must be `{tokens[0].text}`.",
                 )
 
 
@@ -83,13 +79,7 @@ def augmented_operator(source: EditableProgram, function: ast.FunctionDef) -> It
                 continue
             right, span = tokens[0].text, (tokens[0].start, tokens[0].end)
             for wrong in (*_ARITHMETIC.get(right[:-1], ()), ""):
-                target = source.text_of(node.target)
-                why = (
-                    f"The operator is `{wrong}=` where it must be `{right}`."
-                    if wrong
-                    else f"`=` throws away the value that `{target}` had; `{right}` builds on it."
-                )
-                yield Mutant("augmented_operator", source.replace((span, f"{wrong}=")), why)
+                yield Mutant("augmented_operator", source.replace((span, f"{wrong}=")))
 
 
 def boolean_connective(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
@@ -106,7 +96,6 @@ def boolean_connective(source: EditableProgram, function: ast.FunctionDef) -> It
             yield Mutant(
                 "boolean_connective",
                 source.replace(*((span, wrong) for span in spans)),
-                f"The conditions are joined by `{wrong}` where it must be `{right}`.",
             )
 
 
@@ -122,8 +111,7 @@ def dropped_condition(source: EditableProgram, function: ast.FunctionDef) -> Ite
                 word = " and " if isinstance(node.op, ast.And) else " or "
                 text = source.replace((source.span(node), word.join(kept)))
                 if "\n" not in source.text_of(node) and index < 3:
-                    why = f"The condition `{source.text_of(value)}` is not tested."
-                    yield Mutant("dropped_condition", text, why)
+                    yield Mutant("dropped_condition", text)
 
 
 def negated_condition(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
@@ -135,7 +123,6 @@ def negated_condition(source: EditableProgram, function: ast.FunctionDef) -> Ite
                 yield Mutant(
                     "negated_condition",
                     source.replace((span, "")),
-                    f"The condition `{source.text_of(node.operand)}` must be negated.",
                 )
         elif isinstance(node, ast.If | ast.While | ast.IfExp):
             test = node.test
@@ -143,7 +130,6 @@ def negated_condition(source: EditableProgram, function: ast.FunctionDef) -> Ite
                 yield Mutant(
                     "negated_condition",
                     source.replace((source.span(test), f"not {source.atom(test)}")),
-                    f"The condition `{source.text_of(test)}` must not be negated.",
                 )
 
 
@@ -164,7 +150,6 @@ def wrong_variable(source: EditableProgram, function: ast.FunctionDef) -> Iterat
                 yield Mutant(
                     "wrong_variable",
                     source.replace((source.span(node), wrong)),
-                    f"It reads `{wrong}` where it must read `{node.id}`.",
                 )
 
 
@@ -179,8 +164,6 @@ def swapped_arguments(source: EditableProgram, function: ast.FunctionDef) -> Ite
                 yield Mutant(
                     "swapped_arguments",
                     source.replace(*edits),
-                    f"The arguments `{source.text_of(one)}` and `{source.text_of(other)}` are in "
-                    "the wrong order.",
                 )
 
 
@@ -195,8 +178,6 @@ def swapped_operands(source: EditableProgram, function: ast.FunctionDef) -> Iter
                 yield Mutant(
                     "swapped_operands",
                     source.replace(*edits),
-                    f"The operands `{source.text_of(node.left)}` and "
-                    f"`{source.text_of(node.right)}` are in the wrong order.",
                 )
 
 
@@ -219,13 +200,11 @@ def slice_bound(source: EditableProgram, function: ast.FunctionDef) -> Iterator[
                     yield Mutant(
                         "slice_bound",
                         source.replace((source.span(bound), "")),
-                        f"The bound `{source.text_of(bound)}` of the slice is left out.",
                     )
             if node.step is not None:
                 yield Mutant(
                     "slice_bound",
                     source.replace((source.span(node.step), "")),
-                    f"The step `{source.text_of(node.step)}` of the slice is left out.",
                 )
 
 
@@ -237,13 +216,11 @@ def range_bound(source: EditableProgram, function: ast.FunctionDef) -> Iterator[
                 yield from _off_by_one(source, bound, "range_bound", "The bound of the range")
             if len(node.args) >= 2:
                 span = source.span(node.args[0])[0], source.span(node.args[1])[0]
-                why = f"The range must start at `{source.text_of(node.args[0])}`."
                 if len(node.args) == 2:
-                    yield Mutant("range_bound", source.replace((span, "")), why)
+                    yield Mutant("range_bound", source.replace((span, "")))
             if len(node.args) == 3:
                 span = source.span(node.args[1])[1], source.span(node.args[2])[1]
-                why = f"The step `{source.text_of(node.args[2])}` of the range is left out."
-                yield Mutant("range_bound", source.replace((span, "")), why)
+                yield Mutant("range_bound", source.replace((span, "")))
 
 
 def constant_change(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
@@ -255,7 +232,6 @@ def constant_change(source: EditableProgram, function: ast.FunctionDef) -> Itera
             yield Mutant(
                 "constant_change",
                 source.replace((source.span(node), wrong)),
-                f"The constant is `{wrong}` where it must be `{source.text_of(node)}`.",
             )
 
 
@@ -278,8 +254,6 @@ def initializer_change(source: EditableProgram, function: ast.FunctionDef) -> It
                             yield Mutant(
                                 "initializer_change",
                                 source.replace((source.span(value), wrong)),
-                                f"`{name}` starts from `{wrong}` where it must start from "
-                                f"`{source.text_of(value)}`.",
                             )
 
 
@@ -294,7 +268,6 @@ def wrong_method(source: EditableProgram, function: ast.FunctionDef) -> Iterator
                 yield Mutant(
                     "wrong_method",
                     source.replace(((end - len(right), end), wrong)),
-                    f"It calls `{wrong}` where it must call `{right}`.",
                 )
 
 
@@ -309,7 +282,6 @@ def wrong_function(source: EditableProgram, function: ast.FunctionDef) -> Iterat
                     yield Mutant(
                         "wrong_function",
                         source.replace(((end - len(right), end), wrong)),
-                        f"It calls `{wrong}` where it must call `{right}`.",
                     )
 
 
@@ -327,8 +299,7 @@ def dropped_call(source: EditableProgram, function: ast.FunctionDef) -> Iterator
                 new = source.atom(value)
             case _:
                 continue
-        why = f"The call of `{name}` is missing."
-        yield Mutant("dropped_call", source.replace((source.span(node), new)), why)
+        yield Mutant("dropped_call", source.replace((source.span(node), new)))
 
 
 def dropped_keyword(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
@@ -346,8 +317,7 @@ def dropped_keyword(source: EditableProgram, function: ast.FunctionDef) -> Itera
                     start = source.span(given[at - 1])[1]
                     if source.text[start:].lstrip()[:1] != ",":  # skip parenthesized arguments
                         continue
-                why = f"The argument `{keyword.arg}={source.text_of(keyword.value)}` is missing."
-                yield Mutant("dropped_keyword", source.replace(((start, end), "")), why)
+                yield Mutant("dropped_keyword", source.replace(((start, end), "")))
 
 
 def dropped_sign(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
@@ -357,7 +327,6 @@ def dropped_sign(source: EditableProgram, function: ast.FunctionDef) -> Iterator
             yield Mutant(
                 "dropped_sign",
                 source.replace((source.span(node), source.atom(node.operand))),
-                f"The sign is missing: it must be `{source.text_of(node)}`.",
             )
 
 
@@ -370,9 +339,6 @@ def swapped_choice(source: EditableProgram, function: ast.FunctionDef) -> Iterat
                 yield Mutant(
                     "swapped_choice",
                     source.replace(*edits),
-                    f"`{source.text_of(node.body)}` is for the case that "
-                    f"`{source.text_of(node.test)}` holds, "
-                    f"`{source.text_of(node.orelse)}` for the other one.",
                 )
 
 
@@ -447,7 +413,6 @@ def _off_by_one(
         yield Mutant(
             operator,
             source.replace((source.span(node), wrong)),
-            f"{what} is `{wrong}` where it must be `{right}`.",
         )
 
 

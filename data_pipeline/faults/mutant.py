@@ -9,9 +9,7 @@ class Mutant:
 
     operator: its name
     text:     the buggy program
-    why:      the error in a sentence that is true of every run, "" if the changed lines suffice
     """
 
     operator: str
     text: str
-    why: str = ""

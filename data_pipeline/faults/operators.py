@@ -8,9 +8,6 @@ from data_pipeline.faults import expressions, statements
 from data_pipeline.faults.mutant import Mutant
 from data_pipeline.source.edits import EditableProgram, functions
 
-MAX_WHY = 240
-"""Maximum characters of the sentence that explains the error."""
-
 OPERATORS: Mapping[str, expressions.Operator] = {**expressions.OPERATORS, **statements.OPERATORS}
 
 PEOPLE_MAKE = frozenset(
@@ -87,6 +84,5 @@ def _valid_mutants(source: EditableProgram, candidates: Iterator[Mutant]) -> Ite
 
 
 def _tidy(mutant: Mutant) -> Mutant:
-    """Ends the text in one newline, and drops a `why` that quotes several or very long lines."""
-    why = "" if "\n" in mutant.why or len(mutant.why) > MAX_WHY else mutant.why
-    return Mutant(mutant.operator, mutant.text.rstrip("\n") + "\n", why)
+    """Ends the text in one newline."""
+    return Mutant(mutant.operator, mutant.text.rstrip("\n") + "\n")

@@ -11,13 +11,13 @@ from data_pipeline.execution.job import CallJob
 from data_pipeline.execution.oracles import is_equal
 from data_pipeline.execution.outcomes import Limit, Outcome, Raised, Result, Value
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
-from data_pipeline.faults.check import complaints
-from data_pipeline.faults.diagnosis import DiagnosisError, changed_lines, diagnose
+from data_pipeline.faults.diagnosis import DiagnosisError, diagnose
 from data_pipeline.faults.fault import Fault, Faults
 from data_pipeline.faults.feedback import failed_test
-from data_pipeline.faults.folding import fold_statements
 from data_pipeline.faults.mutant import Mutant
 from data_pipeline.faults.operators import shuffle_mutants
+from data_pipeline.faults.repair import changed_lines
+from data_pipeline.monologue.speech import RefutedClaim
 from data_pipeline.seeds import Seed
 from data_pipeline.source.calls import parse_value
 from data_pipeline.source.literals import LiteralError
@@ -199,12 +199,12 @@ def _build_fault(
     """Returns the fault as a record, or the reason why it is refused."""
     if trace.clipped:
         return "values too long to tell"
+    seed_of_words = f"{random.random()}"
     try:
-        right, buggy = fold_statements(case.trace), fold_statements(trace)
-        diagnosis = diagnose(right, buggy, case.output, variant.why, random)
+        diagnosis = diagnose(case.trace, trace, case.output, seed_of_words).text
     except DiagnosisError as error:
         return str(error)
-    if complaints(diagnosis, right, buggy, case.output, variant.why):
+    except RefutedClaim:
         return "diagnosis not confirmed"
     fault = Fault(
         seed.id, variant.operator, problem_of(seed, tests), variant.text.rstrip("\n"),

@@ -33,7 +33,6 @@ def missing_return(source: EditableProgram, function: ast.FunctionDef) -> Iterat
                 yield Mutant(
                     "missing_return",
                     source.replace((span, "")),
-                    f"The value of `{source.text_of(node.value)}` is not returned.",
                 )
 
 
@@ -55,7 +54,6 @@ def early_return(source: EditableProgram, function: ast.FunctionDef) -> Iterator
                 yield Mutant(
                     "early_return",
                     source.replace((span, inner)),
-                    f"The return belongs after the loop of line {before.lineno}, not into it.",
                 )
 
 
@@ -75,11 +73,9 @@ def unindented_statement(source: EditableProgram, function: ast.FunctionDef) -> 
         ):
             outer = source.indent_of(owner)
             span = source.starts[last.lineno - 1], source.span(last)[0]
-            kind = "block" if isinstance(owner, ast.If) else "loop"
             yield Mutant(
                 "unindented_statement",
                 source.replace((span, outer)),
-                f"The statement belongs into the {kind} of line {owner.lineno}, not after it.",
             )
 
 
@@ -98,8 +94,6 @@ def dropped_else(source: EditableProgram, function: ast.FunctionDef) -> Iterator
             yield Mutant(
                 "dropped_else",
                 source.replace(((start, end), "")),
-                f"There is no branch for the case that `{source.text_of(owner.test)}` does not "
-                "hold.",
             )
 
 
@@ -117,7 +111,6 @@ def dropped_guard(source: EditableProgram, function: ast.FunctionDef) -> Iterato
                 yield Mutant(
                     "dropped_guard",
                     _without(source, body, statement),
-                    f"The case `{source.text_of(statement.test)}` is not looked after.",
                 )
 
 
@@ -126,7 +119,7 @@ def misplaced_initializer(source: EditableProgram, function: ast.FunctionDef) ->
     for _, body in bodies(function):
         for statement, loop in pairwise(body):
             match statement, loop:
-                case ast.Assign(targets=[ast.Name(id=name)]), ast.For() | ast.While():
+                case ast.Assign(targets=[ast.Name()]), ast.For() | ast.While():
                     pass
                 case _:
                     continue
@@ -141,7 +134,6 @@ def misplaced_initializer(source: EditableProgram, function: ast.FunctionDef) ->
             yield Mutant(
                 "misplaced_initializer",
                 source.replace(((start, end), ""), ((at, at), source.indent_of(first) + line)),
-                f"`{name}` must be set once before the loop, not anew in each turn.",
             )
 
 
@@ -149,13 +141,10 @@ def break_continue(source: EditableProgram, function: ast.FunctionDef) -> Iterat
     """Replaces `continue` by `break`, and back."""
     for node in parts(function):
         if isinstance(node, ast.Break | ast.Continue):
-            right, wrong = ("break", "continue") if isinstance(node, ast.Break) else (
-                "continue", "break")  # fmt: skip
+            wrong = "continue" if isinstance(node, ast.Break) else "break"
             yield Mutant(
                 "break_continue",
                 source.replace((source.span(node), wrong)),
-                "`continue` goes on with the next turn, `break` ends the loop: "
-                f"`{right}` is needed.",
             )
 
 
@@ -174,7 +163,6 @@ def swapped_statements(source: EditableProgram, function: ast.FunctionDef) -> It
                 yield Mutant(
                     "swapped_statements",
                     source.replace((source.span(one), texts[1]), (source.span(other), texts[0])),
-                    f"`{texts[0]}` must come before `{texts[1]}`.",
                 )
 
 
@@ -195,8 +183,6 @@ def sequential_assignment(source: EditableProgram, function: ast.FunctionDef) ->
                     source.replace(
                         (source.span(node), f"{lines[0]}\n{source.indent_of(node)}{lines[1]}")
                     ),
-                    f"`{lines[1]}` reads `{source.text_of(targets[0])}` after it was changed; both "
-                    "must be assigned at once.",
                 )
 
 
@@ -204,7 +190,7 @@ def forgotten_copy(source: EditableProgram, function: ast.FunctionDef) -> Iterat
     """Binds a second name to the list itself: `ys = xs` for `ys = xs[:]` or `ys = xs.copy()`."""
     for node in parts(function):
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            case ast.Assign(targets=[ast.Name()], value=value):
                 original = _copied(value)
             case _:
                 continue
@@ -213,8 +199,6 @@ def forgotten_copy(source: EditableProgram, function: ast.FunctionDef) -> Iterat
             yield Mutant(
                 "forgotten_copy",
                 source.replace((source.span(value), text)),
-                f"`{name}` must be a copy: `{name} = {text}` makes it another name of the same "
-                "object, so that a change of one shows in the other.",
             )
 
 

@@ -1,128 +1,206 @@
-"""Describes a buggy run step by step, in words that a reader can check against the program."""
+"""Tells a failing run step by step, with the sentences of the forward narrator."""
 
 import ast
-from collections.abc import Mapping, Sequence
+import bisect
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from data_pipeline.claims import Claim, Place
 from data_pipeline.faults.alignment import INSIDE
+from data_pipeline.faults.forms import FAULT_FORMS
+from data_pipeline.faults.proof import TwoRuns
+from data_pipeline.monologue.program import Program
+from data_pipeline.monologue.speech import Part, Sentence, Speaker, join
+from data_pipeline.monologue.steps import LineNarrator
+from data_pipeline.monologue.wording import Words
 from data_pipeline.tracing import Event, Trace
+from data_pipeline.tracing.replay import Occurrence, Replay
 
 MAX_VALUE = 120
-"""Maximum characters of a value; of longer ones only the length is shown."""
+"""Maximum characters of a value."""
 
 _HEAD, _BEFORE, _AFTER, _TAIL = 6, 7, 2, 3  # steps to show of a long run
+_MOST_STATE = 12
+
+
+class Untold(ValueError):
+    """Reports a step that has no words; the message is a reason to count by."""
+
+
+class _LineNarrator(LineNarrator):
+    """Tells lines only; that a function runs off its end is a step of its own."""
+
+    def _end(self, here: Occurrence) -> Sequence[Part]:
+        return []
+
+    def end(self, here: Occurrence, value: str) -> Sentence | None:
+        line, name = self.program.first_line(here.event), here.event.function.rpartition(".")[2]
+        if self.program.is_generator(here.event.frame):
+            returns = self.claim("returns", here, name, value)
+            return join([self.say("generator ends", returns)], line)
+        return join([self.run_off(here, value)], line)
+
+
+class Side:
+    """One of the two runs: its states, its program, and a narrator of its lines."""
+
+    def __init__(self, trace: Trace, speaker: Speaker):
+        self.trace, self.run = trace, Replay(trace)
+        self.program = Program(self.run)
+        self.narrator = _LineNarrator(self.run, self.program, speaker)
+        self.source = trace.program.split("\n")
+        starts = (*self.run.entries, *self.run.occurrences)
+        self.starts = {here.at: here for here in starts}
+        self.of_frame: dict[int, list[int]] = {}
+        for at, event in enumerate(trace.events):
+            self.of_frame.setdefault(event.frame, []).append(at)
+
+    def occurrence(self, index: int) -> Occurrence | None:
+        """Returns the line or call that an event belongs to."""
+        own = self.of_frame[self.run.events[index].frame]
+        for at in reversed(own[: bisect.bisect_right(own, index)]):
+            if at in self.starts:
+                return self.starts[at]
+        return None
+
+    def code(self, line: int) -> str:
+        return self.source[line - 1].strip()
+
+    def place(self, here: Occurrence) -> Place:
+        return self.narrator.place(here)
 
 
 @dataclass(frozen=True)
 class Step:
-    """Holds a described step. number: from 1; index: of its event in the trace."""
+    """Holds a told step.
 
-    number: int
-    index: int
-    text: str
-
-
-class StepNarrator:
-    """Writes the steps of a run.
-
-    Attributes:
-      steps: every step with a visible effect, in order.
+    number: from 1
+    here:   its line, or its call
+    at:     index of the event that it tells: of the line, the call, or the end of the function
     """
 
-    def __init__(self, trace: Trace):
-        self.trace = trace
+    number: int
+    here: Occurrence
+    at: int
+
+
+class StepTeller:
+    """Numbers the steps of a failing run, and tells those that are shown.
+
+    Attributes:
+      steps: every step with an effect, in the order in which the effects are known.
+      told:  sentences of the steps that have been shown.
+    """
+
+    def __init__(self, trace: Trace, runs: TwoRuns, seed: str):
         self.source = trace.program.split("\n")
-        self.statements: dict[int, ast.stmt] = {}
-        for node in ast.walk(ast.parse(trace.program)):
-            if isinstance(node, ast.stmt):
-                self.statements.setdefault(node.lineno, node)
+        words = Words(seed, MAX_VALUE)
+        self.speaker = Speaker(runs, words, FAULT_FORMS, self.cite)
+        self.side = Side(trace, self.speaker)
+        self.runs = runs
         self.steps: list[Step] = []
-        self.raising_lines = _raising_lines(trace.events)
+        self.told: list[Sentence] = []
         for index in in_time(trace.events):
-            event = trace.events[index]
-            text = None if index in self.raising_lines else self._describe(event)
-            if text is not None:
-                number = len(self.steps) + 1
-                self.steps.append(Step(number, index, f"{self.line(event.line)}: {text}."))
+            here = self.side.occurrence(index)
+            if here is not None and self._is_step(here, index):
+                self.steps.append(Step(len(self.steps) + 1, here, index))
+                runs.steps.append(self.side.place(here))
 
-    def line(self, number: int) -> str:
-        """Returns "Line 4 (`x += 1`)"."""
-        return f"Line {number} ({self.code(number)})"
+    def cite(self, line: int) -> str:
+        """Returns "line 4 (`x += 1`)"; "" for a line that only the right program has."""
+        if line > len(self.source):
+            return ""
+        return f"line {line} (`{self.source[line - 1].strip()}`)"
 
-    def code(self, number: int) -> str:
-        return f"`{self.source[number - 1].strip()}`"
+    def _is_step(self, here: Occurrence, index: int) -> bool:
+        if index != here.at:
+            return self._runs_off(index, here)
+        statement = self.side.program.statement(here.event)
+        is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        silent = isinstance(statement, ast.Try | ast.Global | ast.Nonlocal) or is_text
+        return here.event.kind == "call" or not silent
+
+    def _tell(self, step: Step) -> Sentence:
+        narrator, here = self.side.narrator, step.here
+        if step.at != here.at:
+            told = narrator.end(here, self.side.run.events[step.at].value or "")
+        elif here.event.kind == "call":
+            told = narrator.entry(here.event.frame)
+        elif here.event.line in self.side.run.loops and not here.event.part:
+            told = narrator.turn(here)
+        else:
+            told = narrator.line(here)
+        if told is None:
+            raise Untold("a step that cannot be told")
+        self.told.append(told)
+        return told
+
+    def teller_of(self, index: int) -> int:
+        """Returns the index of the event with which an event is told: itself or its line."""
+        here = self.side.occurrence(index) if index < len(self.side.run.events) else None
+        if here is None or self._runs_off(index, here):
+            return index
+        return here.at
+
+    def _runs_off(self, index: int, here: Occurrence) -> bool:
+        """Returns whether a function ends at an event without a `return`."""
+        statement = self.side.program.statement(here.event)
+        ends = self.side.run.events[index].kind == "return"
+        return ends and not isinstance(statement, ast.Return)
 
     def at(self, index: int) -> Step | None:
-        """Returns the step of an event; None if it is not described."""
-        return next((step for step in self.steps if step.index == index), None)
+        """Returns the step that tells an event; None if it is not told."""
+        at = self.teller_of(index)
+        return next((step for step in self.steps if step.at == at), None)
 
     def before(self, index: int) -> Step | None:
-        """Returns the last described step that is over when the event at `index` comes."""
-        over = set(in_time(self.trace.events[:index], self.trace.events[index].depth))
-        return next((step for step in reversed(self.steps) if step.index in over), None)
+        """Returns the last told step that is over when the event at `index` comes."""
+        events = self.side.run.events
+        depth = events[index].depth if index < len(events) else 0
+        over = set(in_time(events[:index], depth))
+        return next((step for step in reversed(self.steps) if step.at in over), None)
 
-    def around(self, index: int) -> list[str]:
-        """Returns the numbered steps.
+    def shown(self, step: Step) -> list[str]:
+        """Returns the lines of the telling, with the numbers of the steps.
 
-        Includes all steps of a short run; of a long one the first, those around the event at
-        `index`, and the last.
+        All steps of a short run; of a long one the first, those around `step`, and the last.
         """
-        here = self.at(index) or self.before(index)
-        middle = here.number - 1 if here is not None else 0
-        count = len(self.steps)
-        shown = {
+        count, middle = len(self.steps), step.number - 1
+        chosen = {
             *range(min(_HEAD, count)),
             *range(max(middle - _BEFORE, 0), min(middle + _AFTER + 1, count)),
             *range(max(count - _TAIL, 0), count),
         }
         lines: list[str] = []
-        left_out = 0
-        for number, step in enumerate(self.steps):
-            if number in shown:
-                if left_out == 1:  # omitting one step saves nothing
-                    lines.append(f"{number}. {self.steps[number - 1].text}")
-                elif left_out:
-                    lines.append(f"(Steps {number - left_out + 1} to {number} are left out.)")
-                lines.append(f"{number + 1}. {step.text}")
-                left_out = 0
-            else:
-                left_out += 1
+        latest = -1
+        for number in sorted(chosen):
+            if number - latest == 2:  # omitting one step saves nothing
+                lines.append(self._numbered(self.steps[number - 1]))
+            elif number - latest > 2:
+                lines.append(f"({self._left_out(latest + 2, number)})")
+            lines.append(self._numbered(self.steps[number]))
+            latest = number
         return lines
 
-    # ---- one step
+    def _numbered(self, step: Step) -> str:
+        told = self._tell(step)
+        line = self.cite(told.line)
+        return f"{step.number}. {line[0].upper()}{line[1:]}: {told.text}"
 
-    def _describe(self, event: Event) -> str | None:
-        """Describes a step, without period; returns None if it is not worth a line."""
-        statement = self.statements.get(event.line)
-        if event.kind == "call":
-            who = "the call" if event.depth == 0 else f"a call of {name_of(event)}"
-            return f"{who} binds {values(event.changed)}" if event.changed else f"{who} begins"
-        if event.kind == "exception":
-            return f"it raises {describe_exception(event)}"
-        if event.kind == "return":
-            ends = event.value == "None" and not isinstance(statement, ast.Return)
-            return f"{name_of(event)} {'ends and ' * ends}returns {value(event.value)}"
-        if event.kind == "yield":
-            return f"it hands out {value(event.value)}"
-        if event.kind == "resume":
-            return f"it goes on, {values(event.changed)}" if event.changed else None
-        if event.kind != "line":
-            return None
-        told = describe_branch(event, statement)
-        changes = describe_changes(event)
-        if isinstance(statement, ast.For) and told and event.branch and changes:
-            return f"{told} with {changes}"
-        if told:
-            return ", ".join(part for part in (told, changes) if part)
-        if changes:
-            return changes
-        if isinstance(statement, ast.Return | ast.FunctionDef | ast.Try) or (
-            event.branch is None and isinstance(statement, ast.If | ast.While | ast.For)
-        ):
-            return None
-        if isinstance(statement, ast.Break | ast.Continue):
-            return "the loop is left" if isinstance(statement, ast.Break) else "on to the next turn"
-        return "no variable changes"
+    def _left_out(self, first: int, last: int) -> str:
+        """Words that steps are left out, and the variables before the next one."""
+        here = self.steps[last].here
+        skipped = Claim("skipped", Place(0), "", f"{first}-{last}")
+        state: Sequence[Claim | None] = []
+        if here.event.kind == "line":
+            names = list(self.side.run.moments[here.at].before)[:_MOST_STATE]
+            state = [self.side.narrator.before(here, name) for name in names]
+        shown = [c for c in state if c and self.speaker.words.value(c.value) is not None]
+        told = self.speaker.say("skipped", skipped, *shown) if shown else None
+        sentence = join([told or self.speaker.say("skipped bare", skipped)])
+        assert sentence is not None
+        self.told.append(sentence)
+        return sentence.text
 
 
 def in_time(events: Sequence[Event], depth: int = 0) -> list[int]:
@@ -144,65 +222,3 @@ def in_time(events: Sequence[Event], depth: int = 0) -> list[int]:
         else:
             order.append(index)
     return order + [index for index in reversed(lines) if events[index].depth >= depth]
-
-
-def _raising_lines(events: Sequence[Event]) -> set[int]:
-    """Returns indices of lines that only raise: the exception describes them."""
-    latest: dict[int, int] = {}  # frame -> index of its latest event
-    cut = set()
-    for index, event in enumerate(events):
-        if event.kind == "step":
-            continue
-        before = latest.get(event.frame)
-        if event.kind == "exception" and before is not None:
-            line = events[before]
-            if line.kind == "line" and not line.changed and not line.gone and line.branch is None:
-                cut.add(before)
-        latest[event.frame] = index
-    return cut
-
-
-def name_of(event: Event) -> str:
-    """Returns the function's own name."""
-    return event.function.rpartition(".")[2]
-
-
-def describe_branch(event: Event, statement: ast.stmt | None) -> str:
-    """Describes the branch taken on a header line; "" on other lines."""
-    if event.branch is None:
-        return ""
-    match statement:
-        case ast.For():
-            return f"iteration {event.iteration} begins" if event.branch else "the loop ends"
-        case ast.While():
-            if event.branch:
-                return f"the condition is true, iteration {event.iteration} begins"
-            return "the condition is false, the loop ends"
-        case ast.If():
-            return f"the condition is {'true' if event.branch else 'false'}"
-    return "its block is entered" if event.branch else "its block is passed by"
-
-
-def describe_changes(event: Event) -> str:
-    parts = [values(event.changed)] if event.changed else []
-    return ", ".join([*parts, *(f"{name} is deleted" for name in event.gone)])
-
-
-def values(texts: Mapping[str, str], names: Sequence[str] | None = None) -> str:
-    """Returns "x = 1, y = 2"."""
-    return ", ".join(
-        f"{name} = {value(texts[name])}" for name in (texts if names is None else names)
-    )
-
-
-def value(text: str | None) -> str:
-    text = text or ""
-    if len(text) <= MAX_VALUE and "\n" not in text:
-        return text
-    return f"a value of {len(text)} characters"
-
-
-def describe_exception(event: Event) -> str:
-    assert event.raised is not None
-    text = " ".join(str(event.raised).split())
-    return text if len(text) <= MAX_VALUE else event.raised.type

@@ -109,7 +109,7 @@ _CONTROL: Mapping[str, Form] = {
     ),
     "enters body": (
         ("branch",),
-        ("we enter the `if` body", "the `if` body runs", "the indented lines run"),
+        ("we enter the `if` body", "the `if` body runs"),
     ),
     "to": (
         ("next",),
@@ -123,13 +123,13 @@ _CONTROL: Mapping[str, Form] = {
         ("loop", "turns"),
         (
             "the loop over {0.n} ends after {1.raw} iterations",
-            "there are no more items in {0.n}, and the loop is complete after {1.raw} iterations",
+            "the loop over {0.n} is complete after {1.raw} iterations",
         ),
     ),
     "ends once": (("loop", "turns"), ("the loop over {0.n} ends after {1.raw} iteration",)),
     "no turn": (
         ("loop", "turns"),
-        ("the loop over {0.n} makes {1.raw} iterations, since there is nothing to go through",),
+        ("the loop over {0.n} makes {1.raw} iterations",),
     ),
     "loop ends": (
         ("turns",),
@@ -197,7 +197,15 @@ _CALLS: Mapping[str, Form] = {
     "gives": (("gives",), ("the function returns the value of {0.n}",)),
     "falls off": (
         ("returns",),
-        ("the function ends here and returns {0.v}", "no line is left, and {0.v} is returned"),
+        ("the function ends here and returns {0.v}",),
+    ),
+    "held": (
+        ("held",),
+        ("the `finally` block is over, and the function returns {0.v}, the value of {0.n}",),
+    ),
+    "held bare": (
+        ("held",),
+        ("the `finally` block is over, and the function returns the value of {0.n}",),
     ),
     "generator ends": (("returns",), ("the generator {0.n} ends here",)),
     "result of": (

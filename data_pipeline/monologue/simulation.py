@@ -53,7 +53,7 @@ class Simulation:
         self.out: list[tuple[Occurrence | None, Sentence]] = []
 
     def steps(self) -> list[Sentence]:
-        self.entry(0)
+        self.add(None, self.narrator.entry(0))
         self.block(self.by_frame.get(0, []))
         most = self.detail.steps
         if len(self.out) > most:
@@ -86,19 +86,6 @@ class Simulation:
 
     # ---- calls
 
-    def entry(self, frame: int) -> None:
-        first = self.run.frames[frame][0]
-        event = self.run.events[first]
-        function = self.program.definition(event)
-        if function is None or event.kind != "call":
-            return
-        place = Place(function.lineno, first, frame)
-        enters = Claim("enters", place, function.name)
-        given = [Claim("after", place, name, text) for name, text in event.changed.items()
-                 if name.isidentifier()]  # fmt: skip
-        told = self.say("enters", enters, *given[:_MOST_STATE]) if given else None
-        self.add(None, join([told or self.say("enters bare", enters)], function.lineno))
-
     def calls(self, here: Occurrence) -> None:
         """Tells the frames that a line runs: calls, and generators that continue."""
         told = False
@@ -114,7 +101,7 @@ class Simulation:
                     if not told:
                         self.add(None, self._calls_sentence(here, event.function))
                     told = True
-                    self.entry(event.frame)
+                    self.add(None, self.narrator.entry(event.frame))
                 else:
                     self.add(None, self._resumes_sentence(at))
                 self.block([o for o in self.by_frame.get(event.frame, ()) if at <= o.at <= segment])

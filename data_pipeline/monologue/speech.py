@@ -8,10 +8,11 @@ joined by the connectives of `Join` alone, which state nothing.
 import dataclasses
 import enum
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
-from data_pipeline.claims import PROVEN, REFUTED, Claim, Prover
-from data_pipeline.monologue.forms import FORMS
+from data_pipeline.claims import PROVEN, REFUTED, Claim
+from data_pipeline.monologue.forms import FORMS, Form
 from data_pipeline.monologue.wording import MOST_CODE, Words, join_words
 from data_pipeline.pyx.prompts import FIRST_LABEL
 
@@ -32,6 +33,7 @@ class Join(enum.Enum):
     STOP = ". "
     BUT = ", but "
     THEN = ", then "
+    WHERE = ", where "
     IT = ". It "
 
 
@@ -107,6 +109,7 @@ class _Words:
     """The texts that a form may take from a claim."""
 
     n: str  # the subject, as code
+    s: str  # the subject, as it is
     v: str  # the value, shortened
     p: str  # the value, as code
     raw: str  # the value as it is
@@ -118,15 +121,30 @@ class _Words:
     truth: str  # the value "True" as "true"
 
 
+class Proves(Protocol):
+    """Anything that decides claims."""
+
+    def verdict(self, claim: Claim) -> str: ...
+
+
 class Speaker:
     """Proves claims and words them.
+
+    forms: the forms that it knows
+    cite:  names a line, by default with its label in the prompt
 
     Raises RefutedClaim for a claim that the run refutes; a claim that cannot be decided is left
     out with its clause.
     """
 
-    def __init__(self, prover: Prover, words: Words):
-        self.prover, self.words = prover, words
+    def __init__(
+        self,
+        prover: Proves,
+        words: Words,
+        forms: Mapping[str, Form] = FORMS,
+        cite: Callable[[int], str] = label,
+    ):
+        self.prover, self.words, self.forms, self.cite = prover, words, forms, cite
 
     def holds(self, claim: Claim) -> bool:
         verdict = self.prover.verdict(claim)
@@ -136,7 +154,7 @@ class Speaker:
 
     def say(self, form: str, *claims: Claim | None) -> Clause | None:
         """Returns the clause of a form; None if a claim is missing, unproven or unspeakable."""
-        kinds, variants = FORMS[form]
+        kinds, variants = self.forms[form]
         if any(claim is None for claim in claims):
             return None
         stated: Sequence[Claim] = [claim for claim in claims if claim is not None]
@@ -162,11 +180,12 @@ class Speaker:
         number = claim.value if claim.value.isdigit() else "0"
         return _Words(
             n=_code(claim.subject.partition("@")[0] if claim.kind == "series" else claim.subject),
+            s=claim.subject,
             v=value,
             p=_code(claim.value),
             raw=claim.value,
-            to=label(int(number)) if claim.kind == "next" else "",
-            at=label(claim.place.line),
+            to=self.cite(int(number)) if claim.kind == "next" else "",
+            at=self.cite(claim.place.line) if claim.place.line else "",
             each=join_words([_code(part) for part in claim.value.split(", ")]),
             span=_span(claim.value),
             last=claim.value.rpartition("-")[2],

@@ -10,9 +10,25 @@ from data_pipeline.monologue.expressions import header_parts, joined
 from data_pipeline.monologue.speech import Clause, Join, Part, Sentence, join
 from data_pipeline.tracing.replay import Occurrence
 
+_MOST_GIVEN = 6  # arguments told of a call
+
 
 class LineNarrator(AssignmentNarrator, ControlNarrator):
     """Writes a sentence about an occurrence of a line; None if the line shows no effect."""
+
+    def entry(self, frame: int) -> Sentence | None:
+        """Tells with which arguments a frame starts."""
+        first = self.run.frames[frame][0]
+        event = self.run.events[first]
+        function = self.program.definition(event)
+        if function is None or event.kind != "call":
+            return None
+        place = Place(function.lineno, first, frame)
+        enters = Claim("enters", place, function.name)
+        given = [Claim("after", place, name, text) for name, text in event.changed.items()
+                 if name.isidentifier()]  # fmt: skip
+        told = self.say("enters", enters, *given[:_MOST_GIVEN]) if given else None
+        return join([told or self.say("enters bare", enters)], function.lineno)
 
     def line(self, here: Occurrence) -> Sentence | None:
         parts = list(self._line(here))
@@ -89,10 +105,31 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
         name = here.event.function.rpartition(".")[2]
         if name == "__init__":
             return []
-        return [
-            Join.STOP,
-            self.say("falls off", self.claim("returns", here, name, end.value or "")),
-        ]
+        return [Join.STOP, self.run_off(here, end.value or "")]
+
+    def run_off(self, here: Occurrence, value: str) -> Part:
+        """Tells that a function ends with a line that is no `return`."""
+        held = self._held_return(here)
+        if held is not None:
+            claim = self.code_claim("held", here, held, value)
+            return self.say("held", claim) or self.say("held bare", claim)
+        name = here.event.function.rpartition(".")[2]
+        return self.say("falls off", self.claim("returns", here, name, value))
+
+    def _held_return(self, here: Occurrence) -> ast.expr | None:
+        """Returns the value of the `return` that a `finally` block held back."""
+        for block in ast.walk(self.run.tree):
+            if not (isinstance(block, ast.Try) and block.finalbody):
+                continue
+            first, last = block.finalbody[0].lineno, block.finalbody[-1].end_lineno or 0
+            if not first <= here.event.line <= last:
+                continue
+            for other in reversed(self.run.occurrences):
+                inside = block.lineno < other.event.line < first and other.at < here.at
+                if inside and other.event.frame == here.event.frame:
+                    statement = self.program.statement(other.event)
+                    return statement.value if isinstance(statement, ast.Return) else None
+        return None
 
     def _exception_type(self, here: Occurrence) -> str | None:
         for event in self.run.events[here.at + 1 : here.end + 1]:

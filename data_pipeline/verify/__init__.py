@@ -17,7 +17,7 @@ checkable; it is never contradicted for that.
   (`result_contents`); `pools` holds what a run computes, `evaluation` evaluates code safely,
   `values` compares; `prose` puts it all together
 - `backward`, with `backward_properties`, `backward_nouns`, `backward_run` and `witness`: lines that
-   reason from the output to an input
+  reason from the output to an input
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
 - `numbering`: line labels as prompts or as files count; `scoring`: scores against labels
@@ -51,6 +51,7 @@ from data_pipeline.verify.claims import (
     step_verdicts,
 )
 from data_pipeline.verify.inline import inline_claims, is_inline
+from data_pipeline.verify.numbering import label_quoted_lines
 from data_pipeline.verify.prose import free_claims
 
 _MOST_EXAMPLES = 12
@@ -92,7 +93,8 @@ def verify_trace(
     """
     if is_inline(monologue):
         return inline_claims(trace, monologue)
-    return free_claims(Replay(trace), monologue, outcomes.get if outcomes else None)
+    labelled = label_quoted_lines(trace.program, monologue)
+    return free_claims(Replay(trace), labelled, outcomes.get if outcomes else None)
 
 
 def example_calls(trace: Trace, monologue: str) -> list[str]:

@@ -6,6 +6,7 @@ from data_pipeline.pyx.prompts import FIRST_LABEL
 
 PROMPT, FILE = "prompt", "file"
 _LABEL = re.compile(r"\bL(\d{1,6})\b")
+_QUOTED_LINE = re.compile(r"\b[Ll]ine (\d{1,6}) \(`([^`\n]*)`\)(:)?")
 
 
 def choose_numbering(program: str, monologue: str) -> str:
@@ -23,6 +24,19 @@ def to_prompt_numbering(monologue: str) -> str:
     """Returns a monologue that counts as files do with the labels of the prompt."""
     shift = FIRST_LABEL - 1
     return _LABEL.sub(lambda match: f"L{int(match[1]) + shift}", monologue)
+
+
+def label_quoted_lines(program: str, monologue: str) -> str:
+    """Returns a monologue with the label of a line where it quotes one: "Line 2 (`k = 1`):"."""
+    lines = program.split("\n")
+
+    def put(match: re.Match[str]) -> str:
+        number = int(match[1])
+        if not 1 <= number <= len(lines) or lines[number - 1].strip() != match[2].strip():
+            return match[0]
+        return f"[L{number + FIRST_LABEL - 1}]"
+
+    return _QUOTED_LINE.sub(put, monologue)
 
 
 def label_program(program: str, numbering: str) -> str:

@@ -206,14 +206,14 @@ def test_two_and_two_point_nought_are_equal_to_a_test(sandbox):
 def test_a_loop_that_never_ends_fails_by_its_steps(sandbox):
     code = "def f(n):\n    k = 0\n    while k < n:\n        k += 1\n    return k\n"
     seed, cases = explored(sandbox, "f", code, ["f(3)"])
-    variant = Mutant("dropped_statement", code.replace("k += 1", "pass"), "")
+    variant = Mutant("dropped_statement", code.replace("k += 1", "pass"))
     [fault] = faults_of(seed, cases, [variant], sandbox, random=Random(0), limit=1).kept
     assert fault.error.split("\n")[1] == ("# f(3) does not end: stopped after more than 2000 steps")
     assert "[OUTPUT]" not in fault.error
     assert "[EXCEPTION]" not in fault.error
     assert (
-        "line 4 (`pass`) leaves k = 0, where k = 1 is needed. "
-        "So f(3) does not end: stopped after more than 2000 steps; 3 is asserted."
+        "line 4 (`pass`) leaves `k` = 0, where `k` = 1 is needed. "
+        "So f(3) does not end: stopped after more than 2000 steps, where 3 is asserted."
     ) in fault.diagnosis
 
 

@@ -65,15 +65,15 @@ def test_wrong_samples_are_kept_with_their_diagnosis(explored, sandbox):
     assert first.refined == second.refined == CODE.rstrip("\n")
     assert (first.call, first.expected) == ("pages([1, 2, 3], 2)", "[[1, 2], [3]]")
     assert (
-        "line 8 (`count = math.floor(len(items) / size)`) leaves count = 1, where count = 2 is "
+        "line 8 (`count = math.floor(len(items) / size)`) leaves `count` = 1, where `count` = 2 is "
         "needed."
     ) in first.diagnosis
     # By hand: (0 + 1) / 3 rounds up to a page of nothing.
     assert (second.call, second.expected) == ("pages([], 3)", "[]")
-    assert "leaves count = 1, where count = 0 is needed." in second.diagnosis
+    assert "leaves `count` = 1, where `count` = 0 is needed." in second.diagnosis
     assert second.diagnosis.endswith(
-        "### Repair\nLine 6 must be replaced by `if size < 1:`, `raise ValueError(size)`, "
-        "`count = math.ceil(len(items) / size)`."
+        "`if size < 1:`, `raise ValueError(size)` and `count = math.ceil(len(items) / size)` must "
+        "be put in. With that, pages([], 3) returns []."
     )
 
 

@@ -67,7 +67,7 @@ def test_a_build_hangs_on_what_makes_rows_alone(monkeypatch):
     makes_rows = {
         "seeds/sources", "testcases/generation", "tracing/recorder", "execution/guest/jobs",
         "execution/guest/worker", "execution/tiers", "monologue/forward", "monologue/backward",
-        "verify/judging", "faults/search", "faults/check", "teacher/teacher", "pyx/prompts",
+        "verify/judging", "faults/search", "faults/proof", "teacher/teacher", "pyx/prompts",
         "pyx/dataset", "builder/rows", "builder/stages", "decontamination/overlap",
     }  # fmt: skip
     assert makes_rows <= files
