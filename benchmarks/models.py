@@ -20,6 +20,9 @@ class Ids:
     def encode(self, text, add_special_tokens):
         return [int(part) for part in text.split()]
 
+    def __call__(self, texts, **_) -> dict[str, list[list[int]]]:
+        return {"input_ids": [[int(part) for part in text.split()] for text in texts]}
+
     def decode(self, tokens, skip_special_tokens, clean_up_tokenization_spaces):
         return " ".join(map(str, tokens))
 

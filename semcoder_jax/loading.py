@@ -40,12 +40,16 @@ from semcoder_jax.model.quantization import abstract_quantized, quantize_params
 
 @dataclasses.dataclass(frozen=True)
 class LoadedModel:
-    """A model ready for pure jitted functions over (graphdef, params), and its tokenizer."""
+    """A model ready for pure jitted functions over (graphdef, params), and its tokenizer.
+
+    `end_tokens` are the ids that end a generated row; None: the tokenizer's EOS.
+    """
 
     config: DecoderConfig
     graphdef: nnx.GraphDef
     params: nnx.State
     tokenizer: Any
+    end_tokens: tuple[int, ...] | None = None
 
 
 def load_model(
@@ -85,7 +89,13 @@ def load_model(
         )
     config, params = hf.load(directory, mesh=mesh, dtype=dtype)
     graphdef, _ = nnx.split(abstract_model(config, compute))
-    return LoadedModel(config, graphdef, params, hf.read_tokenizer(directory))
+    return _with_tokenizer(config, graphdef, params, directory)
+
+
+def _with_tokenizer(config, graphdef, params, directory: Path) -> LoadedModel:
+    tokenizer = hf.read_tokenizer(directory)
+    end_tokens = hf.read_end_tokens(directory, tokenizer)
+    return LoadedModel(config, graphdef, params, tokenizer, end_tokens)
 
 
 def _load_quantized(
@@ -101,7 +111,6 @@ def _load_quantized(
 
 def _load_workdir(directory: Path, mesh: Mesh | None, dtype: str, compute: Compute) -> LoadedModel:
     config = hf.read_config(directory / MODEL)
-    tokenizer = hf.read_tokenizer(directory / MODEL)
     mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
     graphdef, params = nnx.split(abstract_model(config, compute))
     shapes = nnx.to_pure_dict(params)
@@ -111,7 +120,7 @@ def _load_workdir(directory: Path, mesh: Mesh | None, dtype: str, compute: Compu
     else:
         pure = restore_latest(directory, with_shardings(shapes, shardings, dtype)).params
     nnx.replace_by_pure_dict(params, pure)
-    return LoadedModel(config, graphdef, params, tokenizer)
+    return _with_tokenizer(config, graphdef, params, directory / MODEL)
 
 
 @dataclasses.dataclass(frozen=True)

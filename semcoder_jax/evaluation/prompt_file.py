@@ -182,7 +182,7 @@ def _row(prompt_id: str, sample: int, n: int, update: Update) -> dict:
     if generation.logprobs is not None:
         row["logprobs"] = [
             {"token": token, "logprob": told.chosen, "top": [list(pair) for pair in told.top]}
-            for token, told in zip(generation.tokens, generation.logprobs, strict=True)
+            for token, told in zip(generation.text_tokens, generation.logprobs, strict=True)
         ]
     return row
 

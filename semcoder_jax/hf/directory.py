@@ -23,12 +23,12 @@ from semcoder_jax.hf.config import (
     read_json,
     write_json,
 )
+from semcoder_jax.hf.generation import GENERATION_CONFIG_FILE, with_end_token
 from semcoder_jax.hf.layout import parameter_count, tensor_shapes
 from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardWriter, check_space
 from semcoder_jax.hf.tokenizer import check_vocabulary, write_tokenizer
 from semcoder_jax.hf.weights import read_params, tensors
 
-GENERATION_CONFIG_FILE = "generation_config.json"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 CARD_FILE = "README.md"
 TOKEN_ID_FIELDS = ("bos_token_id", "eos_token_id")
@@ -59,12 +59,14 @@ def write_model_directory(
     *,
     dtype: str = "float32",
     origin: str | None = None,
+    end_token: int | None = None,
 ) -> None:
     """Writes all but the weights: config.json, generation_config.json and the tokenizer's files.
 
     Takes special token ids, generation settings and `_name_or_path` (the model that a Hugging Face
     config derives from) from the config files beside the tokenizer. `origin` overrides
-    `_name_or_path`; without config files the ids are the tokenizer's. Copies a licence file that
+    `_name_or_path`; without config files the ids are the tokenizer's. `end_token`, which training
+    puts after every record, ends generations beside those of the files. Copies a licence file that
     lies beside the tokenizer.
     """
     directory, source = Path(directory), Path(str(tokenizer.name_or_path))
@@ -82,7 +84,7 @@ def write_model_directory(
     copy_license(source, directory)
     fields = config_fields(config, dtype=dtype, token_ids=ids)
     write_json(directory / CONFIG_FILE, ({"_name_or_path": origin} if origin else {}) | fields)
-    write_json(directory / GENERATION_CONFIG_FILE, generation)
+    write_json(directory / GENERATION_CONFIG_FILE, with_end_token(generation, end_token))
 
 
 def export(

@@ -56,10 +56,7 @@ class Slots:
         self.num_read = 0
         self._model = model
         self._context = config.max_positions
-        eos = model.tokenizer.eos_token_id
-        self.vocabulary = Vocabulary(
-            hf.tokenizer_size(model.tokenizer), () if eos is None else (eos,)
-        )
+        self.vocabulary = Vocabulary(hf.tokenizer_size(model.tokenizer), _end_tokens(model))
         self._cache = _make_cache(model, 1 + self.pool.capacity, cache_dtype, page_size)
         history_BxM = jnp.zeros((num_slots, self._context), jnp.int32)
         self._history_BxM = jax.device_put(history_BxM, _replicated_sharding(model))
@@ -233,6 +230,15 @@ class Slots:
         rows.active_B[:] = True
         rows.limit_B[:] = self._context
         return int(self._decode(rows, 4, 1, drafts).num_steps)
+
+
+def _end_tokens(model) -> tuple[int, ...]:
+    """Returns the ids that end a row of `model`: its files', or else its tokenizer's EOS."""
+    end_tokens = getattr(model, "end_tokens", None)
+    if end_tokens is not None:
+        return tuple(end_tokens)
+    eos = model.tokenizer.eos_token_id
+    return () if eos is None else (eos,)
 
 
 def _empty_rows(B: int, N: int) -> Rows:

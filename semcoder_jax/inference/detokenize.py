@@ -5,9 +5,11 @@ over token ids is exact. The device decodes some tokens beyond a stop string; th
 the *text*, ends the row and cuts. The result equals that of a check after every token.
 """
 
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from semcoder_jax.inference.params import Generation
+from data_pipeline.pyx.control_tokens import ControlTextError, Encoder, ordinary_encoder
+from semcoder_jax.inference.params import Generation, SamplingError
 
 # Tokens of the prompt decoded together with the generation: a sentencepiece decoder drops the
 # space before a text's first word, which must not be the first word generated.
@@ -16,10 +18,53 @@ DECODE_CONTEXT = 8
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
+_ENCODERS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # by tokenizer
+
+
 def encode_prompt(tokenizer, text: str) -> list[int]:
-    """Returns BOS (if the tokenizer has one) and the tokens of `text`, without special tokens."""
+    """Returns BOS (if the tokenizer has one) and the tokens of `text`.
+
+    Text spelled as a control token is text: it gets the ids of its characters, as in training.
+    Raises SamplingError if the tokenizer cannot spell it.
+    """
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    return bos + tokenizer.encode(text, add_special_tokens=False)
+    try:
+        return bos + _encoder_of(tokenizer)([text])[0]
+    except ControlTextError as error:
+        raise SamplingError(f"prompt: {error}") from None
+
+
+def _encoder_of(tokenizer) -> Encoder:
+    """Returns the tokenizer's encoder; making one copies the tokenizer, so it is kept."""
+    if tokenizer not in _ENCODERS:
+        _ENCODERS[tokenizer] = ordinary_encoder(tokenizer)
+    return _ENCODERS[tokenizer]
+
+
+def hidden_tokens(tokenizer) -> dict[str, int]:
+    """Returns spelling -> id of the special tokens, which decoding leaves out of the text."""
+    added = getattr(tokenizer, "get_added_vocab", dict)()
+    return {
+        spelling: token
+        for spelling, token in added.items()
+        if not tokenizer.decode([token], skip_special_tokens=True)
+    }
+
+
+def stop_tokens(stop: Sequence[str], hidden: Mapping[str, int]) -> frozenset[int]:
+    """Returns the ids that end a row because a stop string is their spelling.
+
+    `hidden` is from hidden_tokens. Raises SamplingError for a stop string that has a special
+    token's spelling beside other text: no text would ever hold it.
+    """
+    for string in stop:
+        inside = [spelling for spelling in hidden if spelling in string]
+        if inside and string not in hidden:
+            raise SamplingError(
+                f"stop={string!r}, which has the special token {inside[0]!r} beside other text; "
+                f"expected one or the other"
+            )
+    return frozenset(hidden[string] for string in stop if string in hidden)
 
 
 class RowText:
@@ -28,19 +73,32 @@ class RowText:
     Args:
       prompt: ids before the generation; the last few are decoded with it.
       stop: strings that end the row.
+      stop_tokens: ids that end it, though the device decodes on.
     """
 
-    def __init__(self, tokenizer, prompt: Sequence[int], stop: Sequence[str]):
+    def __init__(
+        self,
+        tokenizer,
+        prompt: Sequence[int],
+        stop: Sequence[str],
+        stop_tokens: Collection[int] = (),
+    ):
         self._tokenizer = tokenizer
         self._context = list(prompt[-DECODE_CONTEXT:])
         self._context_text = self._decode(self._context)
         self._stop = stop
+        self._stop_tokens = stop_tokens
         self._num_clean = 0  # tokens known to hold no stop string
 
     def finish(self, tokens: list[int], *, done: bool, eos_ids: Iterable[int]) -> Generation | None:
-        """Returns the generation if `tokens` (all so far) hold a stop string or the row is done."""
-        if self._stop and (done or self._may_hold_stop(tokens)):
-            end = self._first_stop_token(tokens)
+        """Returns the generation if `tokens` (all so far) hold a stop or the row is done."""
+        first = self._first_of_stop_tokens(tokens)
+        if first is not None:
+            tokens, done = tokens[: first + 1], True
+        ended = done and bool(tokens) and (first is not None or tokens[-1] in eos_ids)
+        spoken = tokens[:-1] if ended else tokens
+        if self._stop and (done or self._may_hold_stop(spoken)):
+            end = self._first_stop_token(spoken)
             if end is not None:
                 text = self.text(tokens[:end])
                 cut = min(i for i in (text.find(stop) for stop in self._stop) if i >= 0)
@@ -48,9 +106,12 @@ class RowText:
         self._num_clean = len(tokens)
         if not done:
             return None
-        at_eos = bool(tokens) and tokens[-1] in eos_ids
-        text = self.text(tokens[:-1] if at_eos else tokens)
-        return Generation(text, tuple(tokens), "stop" if at_eos else "length")
+        return Generation(
+            self.text(spoken),
+            tuple(tokens),
+            "stop" if ended else "length",
+            end_token=tokens[-1] if ended else None,
+        )
 
     def stable_text(self, tokens: list[int]) -> str:
         """Returns the part of the text that later tokens cannot change.
@@ -74,6 +135,13 @@ class RowText:
         if whole.startswith(self._context_text):
             return whole[len(self._context_text) :]
         return self._decode(tokens)
+
+    def _first_of_stop_tokens(self, tokens: list[int]) -> int | None:
+        """Returns the place of the first stop token; earlier calls have seen all but the newest."""
+        if not self._stop_tokens:
+            return None
+        places = range(self._num_clean, len(tokens))
+        return next((place for place in places if tokens[place] in self._stop_tokens), None)
 
     def _may_hold_stop(self, tokens: list[int]) -> bool:
         """Searches the newest tokens only.

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from semcoder_jax.inference.batch import Slots
 from semcoder_jax.inference.decoding import CHUNK_TOKENS, Chunk
-from semcoder_jax.inference.detokenize import encode_prompt
+from semcoder_jax.inference.detokenize import encode_prompt, hidden_tokens, stop_tokens
 from semcoder_jax.inference.engine_stats import EngineStats
 from semcoder_jax.inference.page_pool import PagePool
 from semcoder_jax.inference.params import Generation, SamplingError, TokenLogprobs
@@ -112,6 +112,7 @@ class Engine:
         self.context = model.config.max_positions
         self.stats = EngineStats(num_slots)
         self._slots = Slots(model, num_slots, cache_tokens, cache_dtype, page_size)
+        self._hidden_tokens = hidden_tokens(model.tokenizer)
         self._waiting: collections.deque[OpenSample] = collections.deque()
         self._requests: dict[int, OpenRequest] = {}
         # (sample with tokens not yet decoded to text, whether they are its last)
@@ -286,7 +287,8 @@ class Engine:
                 f"{name} has {len(tokens)} tokens and may get {longest - len(tokens)} more, "
                 f"the cache holds {self.pages.capacity * self._slots.page_size}"
             )
-        return OpenRequest(request, tokens, next(self._tickets), tokenizer)
+        stops = stop_tokens(request.params.stop, self._hidden_tokens)
+        return OpenRequest(request, tokens, next(self._tickets), tokenizer, stops)
 
     def _accept_incoming(self) -> list[Update]:
         """Accepts the requests and cancellations of other threads since the last step."""
@@ -443,7 +445,7 @@ class Engine:
         if not request.samples:
             del self._requests[request.ticket]
         self.stats.finished += 1
-        logprobs = sample.logprobs_of(len(generation.tokens))
+        logprobs = sample.logprobs_of(len(generation.text_tokens))
         generation = dataclasses.replace(generation, logprobs=logprobs)
         return sample.update(generation.text, generation.tokens, generation)
 

@@ -17,11 +17,12 @@ class SamplingParams:
     """Sampling parameters.
 
     Attributes:
-      max_new_tokens: maximum number of generated tokens, EOS included.
+      max_new_tokens: maximum number of generated tokens, an end token included.
       temperature: 0 is greedy; otherwise logits are divided by it.
       top_p: samples from the smallest set of most probable tokens with this mass, after
         temperature and top_k.
-      stop: strings that end a row; the text is cut before the first of them.
+      stop: strings that end a row; the text is cut before the first of them. The spelling of a
+        special token stands for that token, too.
       seed: random seed; each row has its own stream.
       top_k: samples from the k most probable tokens and ties with the last; 0: all.
       logprobs: number of most probable alternatives (0 to 20) whose log-probabilities each
@@ -72,14 +73,21 @@ class Generation:
 
     Attributes:
       text: decoded tokens without special tokens, cut before the first stop string.
-      tokens: generated ids, up to and including the EOS or the token that completed the stop
-        string.
-      finish_reason: "stop" (EOS or a stop string), "length" (max_new_tokens or the context) or
-        "cancelled".
-      logprobs: one entry per token, or None if not requested.
+      tokens: generated ids, up to and including the end token or the token that completed the
+        stop string.
+      finish_reason: "stop" (an end token or a stop string), "length" (max_new_tokens or the
+        context) or "cancelled".
+      logprobs: one entry per token of `text_tokens`, or None if not requested.
+      end_token: the id that ended the row, the last of `tokens`; None if none did.
     """
 
     text: str
     tokens: tuple[int, ...]
     finish_reason: str
     logprobs: tuple[TokenLogprobs, ...] | None = None
+    end_token: int | None = None
+
+    @property
+    def text_tokens(self) -> tuple[int, ...]:
+        """Returns the ids without the end token, which is no part of the text."""
+        return self.tokens if self.end_token is None else self.tokens[:-1]

@@ -61,14 +61,23 @@ class OpenRequest:
     """An accepted request: its tokens, and the pages that its samples share.
 
     Attributes:
+      stop_tokens: ids that end a row, because stop strings are their spelling.
       samples: samples that have not ended.
       num_to_begin: number of samples that never had a slot.
       pages: pages of the prompt, held from prefill until the last sample has begun.
     """
 
-    def __init__(self, request: Request, tokens: list[int], ticket: int, tokenizer):
+    def __init__(
+        self,
+        request: Request,
+        tokens: list[int],
+        ticket: int,
+        tokenizer,
+        stop_tokens: frozenset[int] = frozenset(),
+    ):
         self.request = request
         self.tokens = tokens
+        self.stop_tokens = stop_tokens
         self.ticket = ticket
         self.samples = [OpenSample(self, i, tokenizer) for i in range(request.n)]
         self.num_to_begin = request.n
@@ -106,7 +115,9 @@ class OpenSample:
         self.logprobs: list[TokenLogprobs] = []
         self.pages: list[int] = []
         self.lookup: Lookup | None = None
-        self.row_text = RowText(tokenizer, self.request.tokens, self.params.stop)
+        self.row_text = RowText(
+            tokenizer, self.request.tokens, self.params.stop, self.request.stop_tokens
+        )
 
     @property
     def order(self) -> tuple[int, int]:
@@ -128,7 +139,8 @@ class OpenSample:
         A restarted sample has nothing to send until it has caught up.
         """
         new_text, new_tokens = text[len(self.sent_text) :], tuple(tokens[self.num_sent :])
-        logprobs = self.logprobs_of(len(tokens))
+        spoken = tokens if generation is None else generation.text_tokens
+        logprobs = self.logprobs_of(len(spoken))
         update = Update(
             ticket=self.request.ticket,
             id=self.request.request.id,

@@ -93,7 +93,7 @@ class ResponseBuilder:
     ) -> dict | None:
         if logprobs is None:
             return None
-        texts = [self._text(token) for token in tokens]
+        texts = [self._text(token) for token in tokens[: len(logprobs)]]  # no end token
         if self._asked.kind == "chat":
             content = []
             for text, entry in zip(texts, logprobs, strict=True):

@@ -112,7 +112,12 @@ def _make_setup(run: RunConfig, mesh: Mesh, workdir: Path, data: Data) -> TrainS
     multihost_utils.sync_global_devices("checked")  # by every process, before one writes
     if jax.process_index() == 0:  # the workdir is this config's from here on
         write_config(run, workdir)
-        hf.write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
+        hf.write_model_directory(
+            workdir / MODEL,
+            decoder_config,
+            data.tokenizer,
+            end_token=data.tokenizer.eos_token_id,
+        )
     return setup
 
 

@@ -30,6 +30,9 @@ class Letters:
         assert not add_special_tokens
         return [ord(letter) - 0x100 for letter in text]
 
+    def __call__(self, texts, **_):
+        return {"input_ids": [self.encode(text, add_special_tokens=False) for text in texts]}
+
     def decode(self, tokens, skip_special_tokens, clean_up_tokenization_spaces):
         return "".join(chr(0x100 + token) for token in tokens)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from data_pipeline.pyx.control_tokens import find_control_text, ordinary_encoder
@@ -15,20 +15,7 @@ from data_pipeline.tokens.batches import tokenize_records
 from data_pipeline.tokens.packing import PackingError, encode, encode_table
 from data_pipeline.tokens.store import open_tokens
 from data_pipeline.tokens.tokenize import prepare
-
-
-def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a byte, then control tokens with and without the flag, and words that are none."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={t: n for n, t in enumerate(alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<s>", "</s>", "<|endoftext|>"])
-    tokenizer.add_tokens([AddedToken("<pad>", special=False), AddedToken("    ", special=False)])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
-
-
-MARKS = ("<s>", "</s>", "<|endoftext|>", "<pad>")
+from tests.support.byte_tokenizer import MARKS, byte_tokenizer
 
 
 def test_every_mark_is_its_bytes():
