@@ -15,41 +15,65 @@ INSIDE = {
     "semcoder_jax.launch": "launch",
 }
 
+# What runs, traces and verifies programs. No JAX: whoever wants that alone installs 10 packages.
 CORE = [
-    "absl-py>=2.1",
+    "argcomplete>=3.5,<4",
+    "httpx2>=2.0,<3",
+    "jinja2>=3.1,<4",
+    "numpy>=1.26",
+    "packaging>=24",
+    "rich>=13.7",
+    "tqdm>=4.66",
+]
+
+# What builds datasets and prepares tokens.
+DATA = [
     "array-record>=0.8",
     "etils[epath]>=1.12",
-    "flax>=0.12.6,<0.14",
-    "grain>=0.2.15,<0.4",
-    "httpx2>=2.0,<3",
-    "jax>=0.8,<0.13",
-    "jinja2>=3.1,<4",
-    "ml-collections>=1.1",
-    "numpy>=1.26",
-    "optax>=0.2.6,<0.4",
-    "orbax-checkpoint>=0.11.30,<0.13",
     "protobuf<7",
-    "rich>=13.7",
-    "safetensors>=0.6",
-    "scipy>=1.15",
-    "tensorboardX>=2.6,<3",
     "tensorflow-datasets>=4.9.9,<5",
     "tokenizers>=0.21",
-    "tqdm>=4.66",
     "transformers>=5.0,<6",
 ]
 
+# What has a model: training, sampling, evaluation, Hugging Face, the planner.
+TRAIN = [
+    *DATA,
+    "absl-py>=2.1",
+    "flax>=0.12.6,<0.14",
+    "grain>=0.2.15,<0.4",
+    "huggingface_hub>=1.0,<3",
+    "jax>=0.8,<0.13",
+    "ml-collections>=1.1",
+    "ml-dtypes>=0.5",
+    "optax>=0.2.6,<0.4",
+    "orbax-checkpoint>=0.11.30,<0.13",
+    "safetensors>=0.6",
+    "scipy>=1.15",
+    "tensorboardX>=2.6,<3",
+]
+
 EXTRAS = {
-    "tpu": ["jax[tpu]"],
-    "cuda": ["jax[cuda13]"],
+    "data": DATA,
+    "train": TRAIN,
+    "tpu": ["semcoder-jax[train]", "jax[tpu]"],
+    "cuda": ["semcoder-jax[train]", "jax[cuda13]"],
     # HTTP: python -m semcoder_jax.serve.
-    "serve": ["prometheus-client>=0.20", "starlette>=0.40", "uvicorn>=0.30"],
-    # Resolved together with the core: pinned afterwards, Beam falls back to a broken source build.
-    "beam": ["apache-beam>=2.70,<3", "pyarrow<26"],
+    "serve": [
+        "semcoder-jax[train]",
+        "prometheus-client>=0.20",
+        "starlette>=0.40",
+        "uvicorn>=0.30",
+    ],
+    # Resolved together with the data extra: pinned afterwards, Beam falls back to a broken source
+    # build.
+    "beam": ["semcoder-jax[data]", "apache-beam>=2.70,<3", "pyarrow<26"],
     # train.wandb_project: numbers of training at Weights & Biases.
-    "wandb": ["wandb>=0.19"],
-    "hub": ["huggingface_hub>=1.0,<3"],
+    "wandb": ["semcoder-jax[train]", "wandb>=0.19"],
+    # The site of the documentation: mkdocs build --strict.
+    "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27,<2"],
     "dev": [
+        "semcoder-jax[train]",
         "apache-beam>=2.70,<3",  # with the next, the beam extra
         "pyarrow<26",
         "boltons>=24",  # with the next three, source that the benchmark of the data build reads
@@ -96,5 +120,6 @@ setup(
     },
     packages=[*find_packages(include=["data_pipeline*", "semcoder_jax*"]), *INSIDE],
     install_requires=CORE,
+    entry_points={"console_scripts": ["semcoder = semcoder_jax.cli:main"]},
     extras_require=EXTRAS,
 )

@@ -2,7 +2,7 @@
 
 import sys
 
-from data_pipeline.commands.prepare import main
+from data_pipeline.terminal.missing_packages import run_module
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_module("data_pipeline.commands.prepare", extra="data"))

@@ -40,9 +40,10 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("checkpoints",),
         ("loading",),
         ("training", "inference", "conversion"),
-        ("evaluation", "server", "planner"),
+        ("evaluation", "server", "planner", "doctor"),
         ("api",),
         ("commands",),
+        ("cli",),
     ),
 }
 # A package may import those that stand below it.

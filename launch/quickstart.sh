@@ -4,5 +4,5 @@
 #   bash launch/quickstart.sh [--workdir=DIR] [--config.a.b=VALUE ...]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-setup_environment ""
+setup_environment train
 exec "$environment/bin/python" -m launch.quickstart "$@"

@@ -1,5 +1,5 @@
 # Installs the package with an extra into .venv; other scripts source this file.
-#   setup_environment EXTRA     ("" for the core alone)
+#   setup_environment EXTRA     (train; dev for the tests; "" for the core, which has no JAX)
 # VENV=DIR replaces .venv; PYTHON=PROGRAM is the Python for a new environment. Installs again only
 # if setup.py has changed.
 
@@ -39,6 +39,7 @@ setup_environment() {
     fi
   fi
   duration="one to two minutes"
+  [ "$extra" = "" ] && duration="half a minute"
   [ "$extra" = dev ] && duration="about 3 minutes on a quiet machine, 7 on a busy one"
   echo "Installing semcoder-jax${extra:+[$extra]} ($duration)"
   "$environment/bin/python" -m pip install --quiet --disable-pip-version-check \

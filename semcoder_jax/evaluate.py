@@ -8,7 +8,7 @@ import sys
 if __name__ == "semcoder_jax.evaluate":
     raise ImportError("this only runs the command: import semcoder_jax.commands.evaluate")
 
-from semcoder_jax.commands.evaluate import main
+from data_pipeline.terminal.missing_packages import run_module
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_module("semcoder_jax.commands.evaluate", extra="train"))

@@ -8,7 +8,7 @@ import sys
 if __name__ == "semcoder_jax.serve":
     raise ImportError("this only runs the command: import semcoder_jax.commands.serve")
 
-from semcoder_jax.commands.serve import main
+from data_pipeline.terminal.missing_packages import run_module
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_module("semcoder_jax.commands.serve", extra="serve"))

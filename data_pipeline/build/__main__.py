@@ -3,9 +3,18 @@
 import signal
 import sys
 
-from data_pipeline.commands.build import main, stop
+from data_pipeline.terminal.command_line import run_command
+from data_pipeline.terminal.missing_packages import requires_extra
+
+
+def start(arguments: list[str]) -> int:
+    with requires_extra("data"):
+        from data_pipeline.commands.build import main, stop
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        return main(arguments)
+
 
 if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    sys.exit(main())
+    sys.exit(run_command(start, None))

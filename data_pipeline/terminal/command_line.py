@@ -10,8 +10,10 @@ import argparse
 import contextlib
 import functools
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,6 +24,10 @@ USER_MISTAKE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 READER_GONE = 141  # 128 + SIGPIPE
 GOES_ON = "stopped; the same command goes on from here"
+COMPLETION_VARIABLE = "_ARGCOMPLETE"  # set by the shell while it completes a line
+
+# Spelling in our own help -> the spelling by which the user called, longest first.
+help_spellings: ContextVar[Mapping[str, str]] = ContextVar("help_spellings")
 
 
 class CommandLineError(UserError):
@@ -36,7 +42,16 @@ class CommandParser(argparse.ArgumentParser):
             "allow_abbrev": False,
             "formatter_class": argparse.RawDescriptionHelpFormatter,
         }
+        for name in {"prog", "description"} & set(options):
+            options[name] = options[name] and respell(options[name])
         super().__init__(**{**defaults, **options})
+
+    def parse_args(self, *arguments, **options):
+        if COMPLETION_VARIABLE in os.environ:
+            import argcomplete
+
+            argcomplete.autocomplete(self)  # prints completions and exits
+        return super().parse_args(*arguments, **options)
 
     def error(self, message: str) -> NoReturn:
         raise CommandLineError(message)
@@ -91,8 +106,15 @@ def read_text(path: Path, flag: str | None = None) -> str:
         raise CommandLineError(f"{place}: {reason}") from None
 
 
+def respell(text: str) -> str:
+    """Returns help text with the commands spelled as the user called them."""
+    for documented, called in help_spellings.get({}).items():
+        text = re.sub(rf"{re.escape(documented)}(?![\w.])", called, text)
+    return text
+
+
 def _print_help(text: str, arguments: list[str]) -> None:
-    print(text)
+    print(respell(text))
 
 
 def _message_of(error: UserError) -> str:

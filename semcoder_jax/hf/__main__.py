@@ -3,8 +3,8 @@
 import os
 import sys
 
-from semcoder_jax.commands.hf import main
+from data_pipeline.terminal.missing_packages import run_module
 
 if __name__ == "__main__":
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    sys.exit(main())
+    sys.exit(run_module("semcoder_jax.commands.hf", extra="train"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launch import plan
+from semcoder_jax.commands import plan
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FOLDER = os.environ.get("SEMCODER_LIBTPU", "")

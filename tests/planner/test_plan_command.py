@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from launch import plan
+from semcoder_jax.commands import plan
 from semcoder_jax.planner import plans
 from tests.support.config_file import write_config_file
 from tests.support.planner_stand_in import ECHO, FITS, Answers, record

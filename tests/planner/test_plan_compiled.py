@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from launch import plan
+from semcoder_jax.commands import plan
 from semcoder_jax.planner.roofline import Exchange
 from semcoder_jax.planner.topologies import CHIPS, GIBIBYTE
 from tests.support.planned_run import planned_run

@@ -1,0 +1,181 @@
+"""Runs `semcoder COMMAND …`: one name for the commands that `python -m …` also starts.
+
+A command is looked up in COMMANDS and its module is run as `python -m` runs it, so its arguments,
+output and exit codes are the same under both spellings. Imports nothing but the standard library
+before it knows the command.
+"""
+
+import contextlib
+import difflib
+import importlib.metadata
+import os
+import runpy
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from data_pipeline.terminal.command_line import (
+    COMPLETION_VARIABLE,
+    CommandLineError,
+    help_spellings,
+    run_command,
+)
+from data_pipeline.terminal.installation import DISTRIBUTION
+from data_pipeline.terminal.missing_packages import requires_extra
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of `semcoder`.
+
+    group: heading of the help page
+    module: module that `python -m` runs
+    summary: what the command does, for the help page
+    arguments: put before the user's arguments (the module's own subcommand)
+    spelling: how the command's help spells it; by default "python -m MODULE ARGUMENTS"
+    """
+
+    group: str
+    module: str
+    summary: str
+    arguments: tuple[str, ...] = ()
+    spelling: str | None = None
+
+    def documented(self) -> str:
+        """Returns the spelling that the command's own help uses."""
+        return self.spelling or " ".join(["python -m", self.module, *self.arguments])
+
+
+_EVALUATE = "semcoder_jax.evaluate"
+_HF = "semcoder_jax.hf"
+
+COMMANDS: Mapping[str, Command] = {
+    "run": Command("programs", "data_pipeline.execution", "run a program in the sandbox"),
+    "trace": Command("programs", "data_pipeline.tracing", "show a call line by line, with values"),
+    "verify": Command("programs", "data_pipeline.verify", "check a monologue against the real run"),
+    "build": Command("data", "data_pipeline.build", "build verified records from Python source"),
+    "train": Command(
+        "models", "semcoder_jax.train", "train from a config; the same command resumes"
+    ),
+    "sample": Command("models", "semcoder_jax.sample", "complete the prompts in a file"),
+    "serve": Command("models", "semcoder_jax.serve", "serve a model with OpenAI's API"),
+    "evaluate": Command("scores", _EVALUATE, "score a model, an endpoint or generations"),
+    "compare": Command("scores", _EVALUATE, "compare two results, paired", ("compare",)),
+    "plan": Command(
+        "TPUs",
+        "semcoder_jax.commands.plan",
+        "memory and time of a training step, without a TPU",
+        spelling="python -m launch.plan",
+    ),
+    "launch": Command(
+        "TPUs",
+        "semcoder_jax.commands.launch",
+        "start training on every worker of a TPU slice",
+        spelling="bash launch/pod.sh",
+    ),
+    "import": Command("exchange", _HF, "read a Hugging Face model", ("import",)),
+    "export": Command("exchange", _HF, "write a Hugging Face model", ("export",)),
+    "verify-export": Command("exchange", _HF, "compare both copies of a model", ("verify",)),
+    "push": Command("exchange", _HF, "upload a model to the Hugging Face Hub", ("push",)),
+    "doctor": Command("machine", "semcoder_jax.doctor", "say what this machine can do"),
+}
+
+_HEAD = """\
+usage: semcoder COMMAND [ARGUMENTS]      semcoder COMMAND --help shows its flags
+"""
+_TAIL = """\
+Example: what a call does, line by line, and how its sandbox is isolated
+  semcoder trace program.py 'f(3)'
+Completion in bash and zsh: eval "$(register-python-argcomplete semcoder)"
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit status; 2 for a name that is no command."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if COMPLETION_VARIABLE in os.environ:
+        arguments = _complete_names()
+    if arguments[:1] == ["--version"]:
+        return run_command(_print_version, [])
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        return run_command(lambda _: print(help_page(), end=""), [])
+    return run_command(_run, arguments)
+
+
+def help_page() -> str:
+    """Returns the text of `semcoder --help`."""
+    lines, previous = [], None
+    for name, command in COMMANDS.items():
+        heading = "" if command.group == previous else command.group
+        lines.append(f"  {heading:10}{name:15}{command.summary}\n")
+        previous = command.group
+    return "\n".join([_HEAD, "".join(lines), _TAIL])
+
+
+def _print_version(arguments: Sequence[str]) -> None:
+    try:
+        print(DISTRIBUTION, importlib.metadata.version(DISTRIBUTION))
+    except importlib.metadata.PackageNotFoundError:
+        raise CommandLineError(f"{DISTRIBUTION} is not installed: pip install -e .") from None
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Runs a command's module as `python -m` does and returns its exit status."""
+    name, *rest = arguments
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
+        raise CommandLineError(f"semcoder: unknown command {name!r}; {hint}")
+    command = COMMANDS[name]
+    sys.argv = [f"semcoder {name}", *command.arguments, *rest]
+    # Longest first: "semcoder compare" must win over "semcoder evaluate compare".
+    spellings = {each.documented(): f"semcoder {own}" for own, each in COMMANDS.items()}
+    token = help_spellings.set(dict(sorted(spellings.items(), key=lambda pair: -len(pair[0]))))
+    try:
+        with requires_extra("train"):
+            runpy.run_module(command.module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return _status(end.code)
+    finally:
+        help_spellings.reset(token)
+    return 0
+
+
+def _status(code: object) -> int:
+    """Returns the exit status of a SystemExit; prints its text on stderr as Python does."""
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _complete_names() -> list[str]:
+    """Completes the command's name and exits, or returns the command whose flags to complete.
+
+    argcomplete reads the line from COMP_LINE. For a command's flags its name is cut out of the
+    line, because the command's parser does not know it.
+    """
+    from argcomplete import autocomplete
+    from argcomplete.lexers import split_line
+
+    from data_pipeline.terminal.command_line import CommandParser
+
+    line = os.environ.get("COMP_LINE", "")
+    place = int(os.environ.get("COMP_POINT", len(line)))
+    complete_words = split_line(line, place)[3]
+    if len(complete_words) < 2 or complete_words[1] not in COMMANDS:
+        parser = CommandParser(prog="semcoder")
+        parser.add_argument("command", choices=[*COMMANDS, "help"])
+        autocomplete(parser)  # exits
+    name = complete_words[1]
+    head, _, rest = line.partition(name)
+    own = " ".join(COMMANDS[name].arguments)
+    os.environ["COMP_LINE"] = f"{head}{own}{rest}"
+    os.environ["COMP_POINT"] = str(place - len(name) + len(own))
+    with contextlib.suppress(OSError):  # no command may read an answer from the terminal here
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    return [name]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

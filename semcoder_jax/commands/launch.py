@@ -1,0 +1,33 @@
+"""Runs launch/pod.sh, which starts the same training on every worker of a Cloud TPU slice."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_pipeline.terminal.command_line import CommandLineError, respell, run_command
+
+SCRIPT = Path(__file__).parents[2] / "launch" / "pod.sh"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status of the script: 0 done, 2 user error."""
+    return run_command(_run, argv)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if not SCRIPT.is_file():
+        raise CommandLineError(
+            "semcoder launch copies a git checkout to the workers, and this package is installed "
+            "without one: clone the repository and pip install -e '.[train]' there"
+        )
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if {"-h", "--help"} & set(own):
+        shown = subprocess.run(["bash", SCRIPT, "--help"], capture_output=True, text=True)
+        print(respell(shown.stdout), end="")
+        return shown.returncode
+    return subprocess.run(["bash", SCRIPT, *arguments]).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Plans a training run: memory, step time and total time on a TPU, without a TPU.
+
+    python -m launch.plan --config=FILE --topology=v5e:4x4 [--config.a.b=…] [--json]
+    python -m launch.plan --config=FILE --topology=v5e:4x4,v5p:2x2x2,v6e:4x4 --search
+
+Compiles the config's training step for the topology from shapes alone; reads no data, weights or
+tokenizer. Reports whether the step fits, peak memory per device, model FLOPs, communication between
+devices, and the time of a step and of the run, which the roofline model ESTIMATES
+(semcoder_jax/planner/roofline.py). Several topologies give a table. --slices=N joins N slices of
+each. --steps=N is the length of the run if the config counts epochs. --search finds the fastest
+setting that fits each topology: mesh, microbatches, rematerialization, offload.
+
+Needs libtpu: pip install "jax[tpu]", or a folder that contains it in SEMCODER_LIBTPU. Compiling
+takes one or two minutes, or seconds for a program far too large. Results are cached in
+$SEMCODER_CACHE (~/.cache/semcoder-jax), so an interrupted plan can be continued.
+Exit status: 0 fits everywhere, 1 does not fit everywhere, 2 user error.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # planning uses no accelerator
+
+from data_pipeline.terminal.command_line import CommandLineError, run_command
+from semcoder_jax.commands import config_flags
+from semcoder_jax.config import RunConfig, parse_run
+from semcoder_jax.planner import topologies
+from semcoder_jax.planner.compiled_step import architecture
+from semcoder_jax.planner.plans import make_plans, without_data
+from semcoder_jax.planner.report import (
+    plan_lines,
+    setting_lines,
+    table_lines,
+)
+
+_SWITCHES = ("json", "search")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 all fit, 1 not all, 2 user error, 130 interrupted."""
+    stopped = "interrupted; what is compiled is kept: the same command goes on from there"
+    return run_command(_run, argv, help_text=__doc__, stopped=stopped)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    run, places, options = parse_arguments(arguments)
+    plans = make_plans(run, places, num_steps=options["steps"], find_fastest=options["search"])
+    if options["json"]:
+        print(json.dumps([plan.to_record() for plan in plans], indent=1))
+    else:
+        lines = table_lines(plans) if len(plans) > 1 or options["search"] else []
+        if len(plans) == 1:
+            lines += [*([""] if lines else []), *plan_lines(plans[0])]
+        if options["search"]:
+            lines += ["", *setting_lines(plans)]
+        print("\n".join(lines))
+    return 0 if all(plan.step.fits for plan in plans) else 1
+
+
+def parse_arguments(
+    argv: Sequence[str],
+) -> tuple[RunConfig, list[topologies.Topology], dict]:
+    """Returns (checked config, topologies, options). Raises a UserError."""
+    switches = {name: f"--{name}" in argv for name in _SWITCHES}
+    rest = [argument for argument in argv if argument not in {f"--{name}" for name in _SWITCHES}]
+    config, values = config_flags.parse_arguments(
+        rest,
+        {"topology": "Names like v5e:4x4, separated by commas."},
+        {"slices": "Slices of each topology.", "steps": "Steps of the recipe."},
+        new_fields=True,
+    )
+    counts = {name: _count(name, values[name]) for name in ("slices", "steps")}
+    names = [name for name in values["topology"].split(",") if name.strip()]
+    places = [topologies.parse(name, counts["slices"]) for name in names]
+    if not places:
+        raise CommandLineError("command line: --topology is empty")
+    run = parse_run(without_data(config.to_dict()))
+    architecture(run)  # raises if the config does not define it
+    return run, list(dict.fromkeys(places)), switches | {"steps": counts["steps"]}
+
+
+def _count(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise CommandLineError(
+            f"command line: --{name} is {text!r}, expected a whole number of at least 1"
+        )
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Examines the machine: what it can run, what is missing, what disagrees."""

@@ -1,0 +1,130 @@
+"""Tests `semcoder`: its help page, and that each name is the command that `python -m` starts."""
+
+import ast
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from semcoder_jax.cli import COMMANDS, help_page
+
+REPOSITORY = Path(__file__).parents[2]
+PROGRAM = "def f(x):\n    y = x + 1\n    return y\n"
+# Every command of the first release; `demo` follows when there is one.
+NAMES = (
+    "run trace verify build train sample serve evaluate compare plan launch import export "
+    "verify-export push doctor"
+)
+
+
+def semcoder(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return python_m("semcoder_jax.cli", *arguments, **environment)
+
+
+def python_m(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def complete(line: str, tmp_path: Path) -> set[str]:
+    """What a shell would offer at the end of a line."""
+    pytest.importorskip("argcomplete", reason="needs argcomplete: pip install argcomplete")
+    output = tmp_path / "completions"
+    semcoder(
+        _ARGCOMPLETE="1",
+        _ARGCOMPLETE_IFS="\n",
+        _ARGCOMPLETE_STDOUT_FILENAME=str(output),
+        COMP_TYPE="9",
+        COMP_LINE=line,
+        COMP_POINT=str(len(line)),
+    )
+    return {word.strip() for word in output.read_text().split("\n")} if output.exists() else set()
+
+
+def test_help_fits_a_screen_and_names_every_command():
+    lines = help_page().splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80
+    assert list(COMMANDS) == NAMES.split()
+    assert all(any(f" {name} " in line for line in lines) for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_every_module_is_one_that_python_m_runs(command):
+    """The module, or its __main__, starts something when it is run."""
+    spec = importlib.util.find_spec(command.module)
+    path = Path(spec.origin)
+    if path.name == "__init__.py":
+        path = path.with_name("__main__.py")
+    calls = [ast.unparse(node) for node in ast.walk(ast.parse(path.read_text()))]
+    assert any(text.startswith("sys.exit(") for text in calls)
+
+
+def test_help_starts_fast_and_loads_no_library():
+    program = (
+        "import sys, json, contextlib, io; from semcoder_jax.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()): main(['--help'])\n"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, timeout=60
+    )
+    heavy = {"jax", "numpy", "transformers", "tensorflow", "tensorflow_datasets", "rich", "absl"}
+    assert not heavy & set(done.stdout.split()) and done.returncode == 0
+
+
+def test_the_cpu_time_of_help_is_under_a_second():
+    before = os.times()
+    assert semcoder("--help").stdout == help_page()
+    after = os.times()
+    spent = sum(after[2:4]) - sum(before[2:4])
+    assert spent < 1
+
+
+@pytest.mark.parametrize("name", ["run", "trace", "launch"])
+def test_help_of_a_command_spells_it_as_it_was_called(name):
+    own, other = semcoder(name, "--help"), python_m(COMMANDS[name].module, "--help")
+    assert own.returncode == other.returncode == 0
+    assert f"semcoder {name} " in own.stdout and "python -m data_pipeline" not in own.stdout
+    # Both describe the same flags.
+    flags = [{word for word in done.stdout.split() if word[:2] == "--"} for done in (own, other)]
+    assert flags[0] == flags[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["trace", "{file}", "f('')"], 1),  # the call raises
+        (["trace", "{file}"], 2),
+        (["run", "--program={file}.absent", "--call=f(1)"], 2),
+    ],
+)
+def test_output_and_exit_code_are_those_of_python_m(tmp_path, arguments, code):
+    file = tmp_path / "program.py"
+    file.write_text(PROGRAM)
+    name, *rest = [argument.format(file=file) for argument in arguments]
+    own, other = semcoder(name, *rest), python_m(COMMANDS[name].module, *rest)
+    assert (own.returncode, own.stdout, own.stderr) == (code, other.stdout, other.stderr)
+    assert other.returncode == code
+    if code == 2:
+        assert own.stderr.count("\n") == 1 and own.stderr.startswith("error: ")
+
+
+def test_an_unknown_command_is_one_line():
+    done = semcoder("trian")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: semcoder: unknown command 'trian'; did you mean train?\n"
+
+
+def test_names_and_flags_are_completed(tmp_path):
+    assert complete("semcoder ver", tmp_path) == {"verify", "verify-export"}
+    assert complete("semcoder trace --vi", tmp_path) == {"--view"}
+    assert {"table", "cwm"} < complete("semcoder trace --view ", tmp_path)
