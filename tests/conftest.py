@@ -15,6 +15,10 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.register_profile("searching", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("repeatable")
 
+# A quarter of the CPU time of tests of models went into optimizing programs that run for
+# milliseconds.
+QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
 MARKERS = {  # fixture -> marker of the tests that take it
     "shared_data": "golden",
     "tpu_compiler": "tpu_compiler",
@@ -112,6 +116,12 @@ def compiled_once(compiled_programs):
             jax.config.update(name, value)
         if values is ours:
             yield
+
+
+def pytest_configure(config):
+    """Compiles fast in the default set, before JAX is imported; slow tests run larger programs."""
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("XLA_FLAGS", QUICK)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by them

@@ -53,7 +53,7 @@ def test_rows_come_out_in_input_order(command, checkpoint, tmp_path):
     assert run(command) == 0
     rows = read(command["output"])
     params = SamplingParams(max_new_tokens=20, temperature=0.8, seed=7)
-    expected = generate(load_model(checkpoint), PROMPTS, params, progress=None)
+    expected = generate(load_model(checkpoint), PROMPTS, params, batch_size=2, progress=None)
     assert rows == [
         {"id": row["id"], "text": generation.text, "finish_reason": generation.finish_reason}
         for row, generation in zip(ROWS, expected, strict=True)
