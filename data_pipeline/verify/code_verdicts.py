@@ -23,9 +23,9 @@ class CodeVerdicts:
     def contains(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges "`pop` is called here": of the placed line, or of the lines of a turn."""
         code, here = worded.subject or "", place.occurrence
-        own = None if here is None else self.run.statement_of(here.event)
-        if isinstance(own, ast.FunctionDef) and re.match(rf"{own.name}\b", code):
-            return CONFIRMED, f"`{own.name}` is called"
+        name = re.match(r"\w+", code)
+        if here is not None and name is not None and self._starts(here, name[0]):
+            return CONFIRMED, f"`{name[0]}` is called"
         lines = self.lines_with(code)
         if not lines:
             return UNKNOWN
@@ -46,6 +46,18 @@ class CodeVerdicts:
             return CONTRADICTED, truth
         ran_anywhere = any(self.run.by_line.get(line) for line in lines)
         return (CONFIRMED, truth) if ran_anywhere else (NOT_CHECKABLE, truth)
+
+    def _starts(self, here: Occurrence, name: str) -> bool:
+        """Returns whether a function of that name begins in a line, or is called from it.
+
+        The line that calls a function may know it by another name, or take a generator's first item
+        that another line made.
+        """
+        first = self.run.statements.get(here.event.line)  # of `def f(x): return x`, the `def`
+        return (isinstance(first, ast.FunctionDef) and first.name == name) or any(
+            event.kind == "call" and event.function.rpartition(".")[2] == name
+            for _, event in self.values.inside(here)
+        )
 
     def _covers(self, line: int, lines: frozenset[int]) -> bool:
         """Returns whether a line, or the body below its header, has the code."""

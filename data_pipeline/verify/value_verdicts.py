@@ -47,6 +47,8 @@ class ValueVerdicts:
                 if event.kind == "call"
                 and (text := run.value(event.frame, name, number)) is not None
             ]
+            if here.event.kind == "call" or here.event.part:  # also its own, if it is the call
+                called += filter(None, [run.value(frame, name, here.at)])
             if called:
                 yield from called[:50]
                 return
@@ -56,7 +58,7 @@ class ValueVerdicts:
         if worded.when == "before":
             wanted = [before]
         elif worded.when == "after" or (
-            worded.when == "any" and here.event.branch and self._binds(here, name)
+            worded.when == "any" and here.event.branch and self.binds(here, name)
         ):
             wanted = [after, end]
         else:
@@ -73,7 +75,7 @@ class ValueVerdicts:
         if not found and (constant := run.constants.get(name)) is not None:
             yield constant
 
-    def _binds(self, here: Occurrence, name: str) -> bool:
+    def binds(self, here: Occurrence, name: str) -> bool:
         """Returns whether a loop's header binds a name, so that each turn has its own value."""
         statement = self.run.statement_of(here.event)
         target = statement.target if isinstance(statement, ast.For) else None
