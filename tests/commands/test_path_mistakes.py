@@ -18,6 +18,7 @@ RUN = ("--program=program.py", "--call=f(1)")
 # (command, arguments, what the line names)
 MISTAKES = [
     ("train", [TRAIN, "--workdir=sources"], "sources: expected a new or empty folder"),
+    ("train", [TRAIN, "--workdir=new", "--config.train.num_steps=9"], "warmup_steps 100 must be"),
     ("train", [TRAIN, "--workdir=program.py"], "program.py: expected a folder"),
     *(
         (command, [f"--config={path}", "--workdir=new", *more], told)
