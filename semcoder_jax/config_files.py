@@ -1,5 +1,6 @@
 """Finds and reads config files: Python modules with `get_config()`, on disk or installed."""
 
+import ast
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,44 @@ def find_config(path: str | Path) -> Path:
         if installed.is_file():
             return Path(f"{installed}:{variant}") if colon else installed
     return Path(path)
+
+
+def check_config(path: str | Path) -> None:
+    """Raises ConfigFileError if `path`, as of `find_config`, is not a Python file with get_config.
+
+    Does not run the file.
+    """
+    name, colon, _ = str(path).partition(".py:")
+    found = Path(f"{name}.py" if colon else name)
+    if not found.exists():
+        raise ConfigFileError(f"{path}: no such config file")
+    try:
+        tree = ast.parse(found.read_bytes(), str(found))
+    except OSError as error:
+        raise ConfigFileError(f"{path}: expected a config file: {error.strerror}") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = f"line {error.lineno}: " if getattr(error, "lineno", None) else ""
+        told = f"{line}{getattr(error, 'msg', error)}"
+        raise ConfigFileError(
+            f"{path}: expected a Python file with get_config() ({told})"
+        ) from None
+    if not _defines(tree, "get_config"):
+        raise ConfigFileError(f"{path}: expected a Python file with get_config(); it has none")
+
+
+def _defines(tree: ast.Module, name: str) -> bool:
+    """Whether a module may bind a name; a star import may bind any."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=found) | ast.ClassDef(name=found) | ast.Name(id=found):
+                names = {found}
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                names = {alias.asname or alias.name for alias in aliases}
+            case _:
+                continue
+        if names & {name, "*"}:
+            return True
+    return False
 
 
 def read_config(path: str | Path) -> Any:

@@ -78,18 +78,26 @@ def load_model(
     compute = compute or Compute(dtype=dtype)
     if quantize:
         return _load_quantized(directory, mesh, dtype, compute)
-    if not directory.is_dir():
-        raise CheckpointError(f"{directory}: no such directory")
+    check_model_directory(directory)
     if (directory / CHECKPOINTS).is_dir():
         return _load_workdir(directory, mesh, dtype, compute)
-    if not (directory / "config.json").is_file():
+    config, params = hf.load(directory, mesh=mesh, dtype=dtype)
+    graphdef, _ = nnx.split(abstract_model(config, compute))
+    return _with_tokenizer(config, graphdef, params, directory)
+
+
+def check_model_directory(directory: str | Path) -> None:
+    """Raises CheckpointError if no model can lie there; reads nothing."""
+    directory = Path(directory)
+    if not directory.exists():
+        raise CheckpointError(f"{directory}: no such directory")
+    if not directory.is_dir():
+        raise CheckpointError(f"{directory}: expected a directory; it is a file")
+    if not (directory / CHECKPOINTS).is_dir() and not (directory / "config.json").is_file():
         raise CheckpointError(
             f"{directory}: neither an HF directory (config.json) nor a training workdir "
             f"({CHECKPOINTS}/)"
         )
-    config, params = hf.load(directory, mesh=mesh, dtype=dtype)
-    graphdef, _ = nnx.split(abstract_model(config, compute))
-    return _with_tokenizer(config, graphdef, params, directory)
 
 
 def _with_tokenizer(config, graphdef, params, directory: Path) -> LoadedModel:

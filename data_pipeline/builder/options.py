@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.decontamination.benchmark_tasks import visible_files
 from data_pipeline.endpoint.client import Endpoint, EndpointError
 from data_pipeline.errors import UserError
 from data_pipeline.source.import_closure import source_digest
@@ -139,7 +140,7 @@ class BuildOptions:
         """Lists the files that `benchmarks` names, sorted."""
         found: set[Path] = set()
         for path in map(Path, self.benchmarks):
-            found.update(path.rglob("*.json*") if path.is_dir() else [path])
+            found.update(_json_files(path) if path.is_dir() else [path])
         return sorted(found)
 
     def seeds_recipe(self, source_digest: str) -> str:
@@ -175,6 +176,10 @@ def _check(bounds: dict[str, tuple[bool, str, Any]]) -> None:
     for flag, (holds, expected, value) in bounds.items():
         if not holds:
             raise BuildError(f"{flag}: expected {expected}; got {value!r}")
+
+
+def _json_files(folder: Path) -> list[Path]:
+    return [path for path in visible_files(folder) if ".json" in path.name]
 
 
 def _digest(path: Path) -> str:

@@ -40,6 +40,7 @@ from data_pipeline.files import (
     FileError,
     LockError,
     check_folder_ours,
+    check_outside,
     hold_lock,
     write_rows,
     write_text,
@@ -71,6 +72,8 @@ def build(options: BuildOptions, output: str | Path, *, progress: bool = True) -
     check_runner(options)
     check_teacher(options.teacher)
     tier = tiers.probe(Setup(), options.tier, options.tier == "C")
+    for flag, paths in (("--source", options.sources), ("--benchmarks", options.benchmarks)):
+        check_outside(flag, paths, "--output", output)
     sources = [unit for source in options.sources for unit in units(source)]
     benchmarks = None
     if options.benchmarks:

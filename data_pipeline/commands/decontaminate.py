@@ -24,6 +24,7 @@ from data_pipeline.decontamination.overlap import (
 from data_pipeline.decontamination.repeats import find_repeats
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.files import (
+    check_outside,
     check_replaceable,
     check_separate,
     has_fields,
@@ -66,6 +67,10 @@ def _run(arguments: Sequence[str]) -> None:
     check_separate(
         {"--input": options.input, "--output": options.output, "--report": options.report}
     )
+    for flag in ("output", "report"):
+        path = getattr(options, flag)
+        if path is not None:
+            check_outside("--benchmarks", options.benchmarks, f"--{flag}", path)
     check_replaceable("--report", options.report, has_fields("id", "reason", "matched"))
     rows: list[tuple[bytes, Item]] = []
     for number, line in read_numbered_lines(options.input, raises=DecontaminationError):

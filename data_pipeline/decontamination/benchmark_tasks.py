@@ -38,7 +38,7 @@ class BenchmarkTask:
 
 
 def read_tasks(paths: Iterable[str | Path]) -> Sequence[BenchmarkTask]:
-    """Reads all tasks of files, and of the .jsonl, .jsonl.gz and .json files below folders.
+    """Reads all tasks of files, and of the visible .jsonl, .jsonl.gz and .json files below folders.
 
     Skips files in folders whose first row is not from a benchmark. Raises BenchmarkFileError if
     a file that `paths` names is not a benchmark, or a folder holds none.
@@ -46,7 +46,7 @@ def read_tasks(paths: Iterable[str | Path]) -> Sequence[BenchmarkTask]:
     tasks: list[BenchmarkTask] = []
     for path in map(Path, paths):
         if path.is_dir():
-            files = sorted(f for f in path.rglob("*") if f.name.endswith(_SUFFIXES))
+            files = sorted(f for f in visible_files(path) if f.name.endswith(_SUFFIXES))
             found = [task for file in files for task in _tasks(file, lenient=True)]
             if not found:
                 raise BenchmarkFileError(
@@ -56,6 +56,13 @@ def read_tasks(paths: Iterable[str | Path]) -> Sequence[BenchmarkTask]:
         else:
             tasks += _tasks(path, lenient=False)
     return tasks
+
+
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Yields the files below a folder without hidden ones, such as a build's work."""
+    for path in folder.rglob("*"):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
 
 
 def _tasks(path: Path, lenient: bool) -> Iterator[BenchmarkTask]:

@@ -380,6 +380,7 @@ def probe(setup: Setup, tier: str | None = None, allow_weak: bool = False) -> Ti
         raise SandboxUnavailable(f"--tier={tier}: expected A, B or C")
     if tier == "C" and not allow_weak:
         raise SandboxUnavailable("--tier=C is for building data only: allow it with --allow_weak")
+    find_interpreter(setup.python)  # its own error, not that of every tier
     reasons = []
     for candidate in [tier] if tier else ["A", "B", *(["C"] if allow_weak else [])]:
         reason = _try_tier(candidate, setup)

@@ -2,6 +2,7 @@
 
 from data_pipeline.files.atomic import (
     FileError,
+    check_outside,
     check_separate,
     make_folder,
     open_atomically,
@@ -39,6 +40,7 @@ __all__ = [
     "RowError",
     "append_row",
     "check_folder_ours",
+    "check_outside",
     "check_replaceable",
     "check_separate",
     "cut_rows",

@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -172,6 +172,19 @@ def check_separate(paths: Mapping[str, str | os.PathLike | None]) -> None:
         first = seen.setdefault(os.path.realpath(path), flag)
         if first != flag:
             raise UserError(f"{first} and {flag}: expected two files; both name {path}")
+
+
+def check_outside(
+    flag: str, folders: Iterable[str | os.PathLike], output_flag: str, output: str | os.PathLike
+) -> None:
+    """Raises UserError if `output` is in one of the folders, which a later run would then read."""
+    place = Path(os.path.realpath(output))
+    for folder in folders:
+        if os.path.isdir(folder) and place.is_relative_to(os.path.realpath(folder)):
+            raise UserError(
+                f"{output_flag}={os.fspath(output)}: lies in {flag}={os.fspath(folder)}, which "
+                "would then be read with what is written there; name a folder outside"
+            )
 
 
 def _partial_of(path: Path) -> Path:

@@ -201,8 +201,8 @@ def _builder(data_dir: str | os.PathLike, name: str) -> tfds.core.DatasetBuilder
     folder = folder_of(data_dir, name)
     if fingerprint_of(folder) is None:
         raise PyxError(
-            f"{folder}: expected a prepared dataset; call data_pipeline.pyx.dataset.prepare first, "
-            "or build one: python -m data_pipeline.build"
+            f"{data_dir}: expected the --output of a build; there is no dataset {name} in it "
+            "(python -m data_pipeline.build makes one)"
         )
     if mismatch := explain_mismatch(metadata_of(folder).get(_SPLIT_BY), folder):
         raise PyxError(mismatch)

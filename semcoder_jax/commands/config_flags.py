@@ -10,7 +10,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from data_pipeline.terminal.command_line import CommandLineError
-from semcoder_jax.config_files import find_config
+from semcoder_jax.config_files import check_config, find_config
 
 
 def parse_arguments(
@@ -29,10 +29,14 @@ def parse_arguments(
       new_fields: whether overrides may set fields that the config file leaves at their defaults;
         the caller must then check their names.
 
-    Raises CommandLineError for an unknown or missing flag or field, or a config that fails.
+    Raises ConfigFileError if the file is no config, and CommandLineError for an unknown or missing
+    flag or field, or a config that fails.
     """
     optional = optional or {}
     # absl accepts overrides only after --config itself.
+    for argument in argv:
+        if _names_config(argument):
+            check_config(find_config(argument.partition("=")[2]))
     line = [
         "",
         *map(_resolve_config_path, sorted(argv, key=lambda argument: not _names_config(argument))),

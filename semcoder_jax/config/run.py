@@ -59,6 +59,7 @@ _FIELDS_OF_SOURCE = {
     "pyx": ("directory",),
     "tokens": ("datasets",),
 }
+_NOT_NEGATIVE_FIELDS = ("eval_every", "eval_batches", "max_skipped_steps")  # of train
 _POSITIVE_FIELDS = (
     "data.sequence_length",
     "data.global_batch_size",
@@ -220,6 +221,19 @@ def _check_numbers(run: RunConfig) -> None:
         value = getattr(getattr(run, section), field)
         if value is not None and value < 1:
             raise ConfigError(f"config: {name} is {value}, expected at least 1")
+    for name in _NOT_NEGATIVE_FIELDS:
+        value = getattr(train, name)
+        if value < 0:
+            raise ConfigError(f"config: train.{name} is {value}, expected at least 0")
+    if train.skip_gradient_norm is not None and not train.skip_gradient_norm > 0:
+        raise ConfigError(
+            f"config: train.skip_gradient_norm is {train.skip_gradient_norm}, expected more than 0"
+        )
+    if train.num_steps is not None and run.optimizer.warmup_steps >= train.num_steps:
+        raise ConfigError(  # with data.num_epochs, found as soon as the data is counted
+            f"config: optimizer.warmup_steps {run.optimizer.warmup_steps} must be below "
+            f"train.num_steps {train.num_steps}"
+        )
     if data.global_batch_size % train.accumulation_steps:
         raise ConfigError(
             f"config: data.global_batch_size {data.global_batch_size} is not divisible by "

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from data_pipeline.endpoint.client import Endpoint
 from data_pipeline.execution.service import Sandbox
-from data_pipeline.files import check_replaceable, is_page, write_text
+from data_pipeline.files import check_replaceable, is_page, read_numbered_lines, write_text
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.benchmarks.registry import load_benchmark
 from semcoder_jax.evaluation.generators import CheckpointSource, EndpointSource, GenerationSource
@@ -33,6 +33,7 @@ from semcoder_jax.evaluation.refine_harness import run_refinement
 from semcoder_jax.evaluation.results import EvaluationRun, is_result, write_runs
 from semcoder_jax.evaluation.store import GenerationStore, StoredRows, is_store, read_store
 from semcoder_jax.inference.generate import SamplingParams
+from semcoder_jax.loading import check_model_directory
 
 PASS_AT = (1, 5, 10, 100)
 """The k of pass@k that are reported if the config names none, as far as there are samples."""
@@ -80,6 +81,7 @@ def evaluate_configs(
     `mode`: "compat" (reproduces upstream exactly), "fixed" (asks and scores the same question
     correctly), or None for both. Raises a UserError.
     """
+    _check_subject(subject, is_new=not _has_generations(workdir))
     if workdir is not None:
         _check_workdir(workdir)
     plans = [_plan(name, config, subject, mode) for name, config in configs.items()]
@@ -99,6 +101,29 @@ def evaluate_configs(
                 write_text(workdir / REPORT_FILE, text, errors="backslashreplace")
     sandbox.warn_if_weaker()
     return runs
+
+
+def _has_generations(workdir: Path | None) -> bool:
+    """Whether the workdir or, for a suite, a folder in it holds generations."""
+    names = ("generations.jsonl", "*/generations.jsonl")
+    return workdir is not None and any(any(workdir.glob(name)) for name in names)
+
+
+def _check_subject(subject: Subject, *, is_new: bool) -> None:
+    """Raises UserError for a path at which no answers can lie, before any data is fetched.
+
+    is_new: whether the workdir holds no generations, which may make the model superfluous
+    """
+    if subject.checkpoint is not None and (is_new or not Path(subject.checkpoint).is_dir()):
+        check_model_directory(subject.checkpoint)
+    if subject.generations is not None:
+        lines = read_numbered_lines(subject.generations, raises=EvaluateError)
+        _, line = next(lines, (0, b""))
+        if line.lstrip()[:1] not in (b"{", b"["):
+            raise EvaluateError(
+                f"--generations={subject.generations}: expected a file of JSON; "
+                f"it begins with {line[:20].decode(errors='replace')!r}"
+            )
 
 
 def _check_workdir(workdir: Path) -> None:

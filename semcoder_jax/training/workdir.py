@@ -26,6 +26,7 @@ from semcoder_jax.training.metrics import METRICS_FILE
 
 CONFIG_FILE = "config.json"
 LOCK_FILE = "running.lock"
+_BEFORE = ("compiled", "lost+found")  # what may lie in WORKDIR before a run's first step
 _WRITTEN = (METRICS_FILE, GOODPUT_FILE, SKIPPED_FILE)  # after CONFIG_FILE
 
 
@@ -43,6 +44,7 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
                 f"from its model set model.init_from and choose another --workdir"
             )
         check_folder_ours("--workdir", workdir, CONFIG_FILE, _WRITTEN)
+        _check_no_foreign_files(workdir)
         return
     try:
         recorded = parse_run(json.loads(path.read_text(encoding="utf-8")))
@@ -56,6 +58,19 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
         raise ConfigError(
             f"{path}: this workdir was begun with another config: {'; '.join(differences)}; "
             f"choose another --workdir or restore the field(s)"
+        )
+
+
+def _check_no_foreign_files(workdir: Path) -> None:
+    """Raises ConfigError if the workdir holds visible files and no run has ever begun there."""
+    if not workdir.is_dir() or (workdir / LOCK_FILE).exists():
+        return
+    names = (path.name for path in workdir.iterdir())
+    foreign = sorted(name for name in names if name not in _BEFORE and not name.startswith("."))
+    if foreign:
+        raise ConfigError(
+            f"--workdir={workdir}: expected a new or empty folder, or that of a training run; "
+            f"this one holds {_shorten(foreign[0])}"
         )
 
 

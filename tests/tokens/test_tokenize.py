@@ -413,7 +413,7 @@ def test_mistakes_end_in_one_line_and_nothing_is_written(data, tmp_path, capsys)
             tokenizer,
             f"--output={tmp_path}/other",
         ],
-        f"{tmp_path}/other/pyx/1.0.0: expected a prepared dataset": [
+        f"{tmp_path}/other: expected the --output of a build": [
             f"--data={tmp_path}/other",
             tokenizer,
             output,

@@ -448,7 +448,7 @@ def test_a_prepared_dataset_is_read_with_its_tokenizer_or_one_of_its_own_words(t
 def test_a_folder_without_a_dataset_is_named(tmp_path):
     changes = {"data__directory": str(tmp_path / "none"), "data__tokenizer": None}
     config = tiny_config(tmp_path, data__source="pyx", **changes)
-    with pytest.raises(pyx.PyxError, match="expected a prepared dataset"):
+    with pytest.raises(pyx.PyxError, match="expected the --output of a build"):
         training.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -226,7 +226,10 @@ class CruxEval(JudgingMixin, ProblemSet):
                 "file: wrong answers"
             )
         if unknown := texts.keys() - self.problems.keys():
-            notes.append(f"{len(unknown):,} ids of the file are no problem of this data: not used")
+            notes.append(
+                f"{len(unknown):,} ids of the file are not among the "
+                f"{len(self.problems):,} tasks scored: not used"
+            )
         if uneven := sum(len(texts.get(task, [])) not in (0, most) for task in self.problems):
             notes.append(f"{uneven:,} problems have fewer than {most} samples: wrong answers")
         return responses, notes

@@ -203,7 +203,10 @@ class LiveCodeBench(JudgingMixin, ProblemSet):
         if missing := len(self.problems.keys() - found.keys()):
             notes.append(f"{missing:,} of {len(self.problems):,} problems have no generation")
         if unknown := len(found.keys() - self.problems.keys()):
-            notes.append(f"{unknown:,} ids of the file are no problem of this data: not used")
+            notes.append(
+                f"{unknown:,} ids of the file are not among the "
+                f"{len(self.problems):,} tasks scored: not used"
+            )
         return responses, notes
 
 

@@ -61,7 +61,9 @@ def read_samples(
     if malformed:
         notes.append(f"{malformed:,} lines of the file are malformed: wrong answers of their tasks")
     if unknown:
-        notes.append(f"{unknown:,} lines of the file are of no task of this data: not used")
+        notes.append(
+            f"{unknown:,} lines of the file are not of the {len(programs):,} tasks scored: not used"
+        )
     if missing := sum(not found for found in programs.values()):
         notes.append(
             f"{missing:,} of {len(programs):,} tasks have no solution in the file: wrong answers"
