@@ -90,7 +90,7 @@ SETS = re.compile(
     r"^(?:.*?\s)?(?:sets?|initiali[sz]es?|updates?|binds?|changes?|resets?|increments?|decrements?|"
     r"makes?|making|leaving|leaves?|setting|updating|turns|extends?|brings|bringing|creates?|"
     r"assigns|initializing|incrementing|decrementing|increases|decreases|increasing|turning|"
-    r"changing|causes|defines?) "
+    r"changing|causes|defines?|modif(?:y|ies|ying)|transforms?|transforming) "
     rf"(?P<x>.*?⟦\d+⟧)(?: by ⟦\d+⟧)?(?: from (?P<from>⟦\d+⟧))?(?:{TO}|,? equal to| becoming)? "
     r"(?P<c>.*)$",
     re.I,

@@ -347,7 +347,8 @@ class ClauseReader(ToldRules):
     def _possession(self) -> list[WordedClaim] | None:
         match = re.match(
             r"^(?P<s>.+?) (?P<c>(?:(?:does not|doesn't|does|does indeed) )?"
-            r"(?:starts?|ends?|contains?|includes?|appears|occurs|match(?:es)?|equals?) .+)$",
+            r"(?:starts?|ends?|contains?|includes?|appears|occurs|match(?:es)?|equals?"
+            r"|consists?) .+)$",
             f"which {self.text}" if self.clause.link == "which" else self.text,
         )
         if match is None:
