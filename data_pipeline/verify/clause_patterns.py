@@ -191,4 +191,9 @@ PURPOSE = re.compile(
 RANGE = re.compile(r"\b(?:(?:ranging|values|goes|going|runs|take values|range) )*from "
                     r"⟦(?P<a>\d+)⟧ (?:up )?to ⟦(?P<b>\d+)⟧(?: inclusive)?", re.I)  # fmt: skip
 ARROW = re.compile(r"^(?P<s>⟦\d+⟧|[^⟦]{1,30}⟦\d+⟧)\s*(?:→|->|=>)\s*(?P<c>.+)$")
+JOINING = re.compile(  # "Concatenating these gives …"
+    r"^(?:concatenating|joining|combining|adding|merging|multiplying)"
+    r"(?: (?:these|them|those|both|the two|parts?|strings?|lists?|values?|numbers?|together))*$",
+    re.I,
+)
 PRONOUNS = ("it", "this", "that", "which", "they")

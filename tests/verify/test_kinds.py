@@ -145,6 +145,13 @@ LINES = [
     ("squares", "[L6]: The second element is 2.", OPEN | NO),
     ("sizes", "`xs.append(2)` modifies `xs` to [7, 9, 2].", YES),
     ("sizes", "`xs.append(2)` modifies `xs` to [7, 9, 3].", NO),
+    # Narration that names a construct, and a line that runs once.
+    ("first", "2. The `for` loop starts, iterating over the indices of the string.", YES),
+    ("first", "2. The `for` loop starts, iterating over the keys of the dictionary.", OPEN),
+    ("trim", "3. The function returns the final string.", YES),
+    ("trim", "3. The function returns the final list.", OPEN),
+    ("counts", "[L12]: The condition is checked again.", NO),
+    ("trim", "[L6]: Concatenating these gives ' ab AB'.", OPEN | NO),
     # False and passed over.
     ("sizes", "[L6]: `n` is 2, which is not in `xs`.", YES),
     ("sizes", "[L7]: `n` is 2, which is not in `xs`.", YES | OPEN | NO),
