@@ -14,8 +14,9 @@ checkable; it is never contradicted for that.
   sentence itself states), `judging` with `value_verdicts`, `hints`, `loop_verdicts`,
   `taken_verdicts`, `code_verdicts`, `ends` and `labels`; `residue` holds what is left unread;
   `descriptions` reads what is told of the code (`clauses`, `matching`) and of the result
-  (`result_contents`); `pools` holds what a run computes, `evaluation` evaluates code safely,
-  `values` compares; `prose` puts it all together
+  (`result_contents`), `told_code` and `told_values` what a step says of its line; `pools`
+  holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose` puts
+  it all together
 - `backward`, with `backward_properties`, `backward_nouns`, `backward_run` and `witness`: lines that
   reason from the output to an input
 - `inline`: the strict reading of inline monologues

@@ -62,8 +62,8 @@ class ClauseParts:
             return None
         noun = read_noun(text, self.atoms)
         if noun is None and (pointed := re.search(
-            r"\b(?:element|item|character|char|value|letter|digit|entry|word|number) at (?:the )?"
-            r"(?:index|position) (⟦\d+⟧)$", text, re.I,
+            r"\b(?:element|item|character|char|value|letter|digit|entry|word|number|key|pair) at "
+            r"(?:the )?(?:index|position) (⟦\d+⟧)$", text, re.I,
         )):  # fmt: skip
             index = self._literal(pointed[1]) or self.atoms[int(pointed[1][1:-1])].text
             return Noun((), f"at {index}")

@@ -90,7 +90,7 @@ SETS = re.compile(
     r"^(?:.*?\s)?(?:sets?|initiali[sz]es?|updates?|binds?|changes?|resets?|increments?|decrements?|"
     r"makes?|making|leaving|leaves?|setting|updating|turns|extends?|brings|bringing|creates?|"
     r"assigns|initializing|incrementing|decrementing|increases|decreases|increasing|turning|"
-    r"changing|causes|defines?) "
+    r"changing|causes|defines?|modif(?:y|ies|ying)|transforms?|transforming) "
     rf"(?P<x>.*?⟦\d+⟧)(?: by ⟦\d+⟧)?(?: from (?P<from>⟦\d+⟧))?(?:{TO}|,? equal to| becoming)? "
     r"(?P<c>.*)$",
     re.I,
@@ -191,4 +191,9 @@ PURPOSE = re.compile(
 RANGE = re.compile(r"\b(?:(?:ranging|values|goes|going|runs|take values|range) )*from "
                     r"⟦(?P<a>\d+)⟧ (?:up )?to ⟦(?P<b>\d+)⟧(?: inclusive)?", re.I)  # fmt: skip
 ARROW = re.compile(r"^(?P<s>⟦\d+⟧|[^⟦]{1,30}⟦\d+⟧)\s*(?:→|->|=>)\s*(?P<c>.+)$")
+JOINING = re.compile(  # "Concatenating these gives …"
+    r"^(?:concatenating|joining|combining|adding|merging|multiplying)"
+    r"(?: (?:these|them|those|both|the two|parts?|strings?|lists?|values?|numbers?|together))*$",
+    re.I,
+)
 PRONOUNS = ("it", "this", "that", "which", "they")

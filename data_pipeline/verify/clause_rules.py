@@ -12,6 +12,7 @@ from data_pipeline.verify.clause_patterns import (
     CALLED,
     CHECKS,
     FILLER,
+    JOINING,
     NO_CHANGE,
     PARTICIPLE,
     PRONOUNS,
@@ -235,7 +236,7 @@ class ClauseReader(ToldRules):
             )
         ):
             noun, complement, kind = read_noun(inner[1], self.atoms), inner[2], "become"
-        if noun is None and kind == "give" and not subject.strip():
+        if noun is None and kind == "give" and (not subject.strip() or JOINING.match(subject)):
             return self._outcome(complement)
         if noun is None:
             return None
@@ -347,7 +348,8 @@ class ClauseReader(ToldRules):
     def _possession(self) -> list[WordedClaim] | None:
         match = re.match(
             r"^(?P<s>.+?) (?P<c>(?:(?:does not|doesn't|does|does indeed) )?"
-            r"(?:starts?|ends?|contains?|includes?|appears|occurs|match(?:es)?|equals?) .+)$",
+            r"(?:starts?|ends?|contains?|includes?|appears|occurs|match(?:es)?|equals?"
+            r"|consists?) .+)$",
             f"which {self.text}" if self.clause.link == "which" else self.text,
         )
         if match is None:

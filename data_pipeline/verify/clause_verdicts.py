@@ -8,6 +8,7 @@ from data_pipeline.verify.actions import Action
 from data_pipeline.verify.branches import Region, Tests, compare_conditions
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.clauses import Clause
+from data_pipeline.verify.concepts import STRICT
 from data_pipeline.verify.conditions import (
     Condition,
     Test,
@@ -16,7 +17,7 @@ from data_pipeline.verify.conditions import (
 )
 from data_pipeline.verify.lexicon import Phrase
 from data_pipeline.verify.matching import TALK_WORDS, Matcher
-from data_pipeline.verify.phrases import Code, atom_in, one_phrase
+from data_pipeline.verify.phrases import Code, atom_in, one_phrase, phrase_fits
 from data_pipeline.verify.wordlists import word_set
 
 _GENERIC = word_set(
@@ -37,6 +38,7 @@ _LOOPING = word_set("continue loop run iterate repeat enter")
 _COUNTED = TALK_WORDS | word_set(
     "specified modified times appear appears occur occurs number many occurrences"
 )
+_USING = word_set("use utilize apply start begin enter")
 _CREATING = word_set("create construct build modify update make store use define initialize")
 _WORKING = word_set("try attempt perform process handle operate work execute ensure")
 _CHECKS = word_set("check determine verify test evaluate examine ensure compare")
@@ -72,7 +74,7 @@ class ClauseJudge:
             return ""
         if clause.verb in _LOOPING and clause.marker in ("while", "until"):
             return self._judge_loop(clause)
-        if clause.verb in ("use", "utilize", "apply") and (found := self._judge_construct(clause)):
+        if clause.verb in _USING and (found := self._judge_construct(clause)):
             return found
         if clause.verb == "count":
             return self._judge_count(clause)
@@ -128,8 +130,9 @@ class ClauseJudge:
         phrase = one_phrase(clause.subject if clause.passive else None, *clause.slots.values())
         if clause.negated or clause.marker:
             return None
-        if not phrase.atoms or any(word not in _COUNTED for word in phrase.words):
-            return self._judge_action(clause, None)
+        plain = all(word in _COUNTED for word in phrase.words)
+        if not plain or not phrase.atoms:
+            return self._judge_action(clause, None) or self._judge_counter(phrase)
         for action in self.code.actions:
             if "increment" not in action.verbs:
                 continue
@@ -141,6 +144,19 @@ class ClauseJudge:
             if guarded and all(any(atom_in(a, header) for header in headers) for a in phrase.atoms):
                 return CONFIRMED
         return self._judge_action(clause, None)
+
+    def _judge_counter(self, phrase: Phrase) -> str | None:
+        """Judges "counts how many words are alphabetic": a counter under a test of that."""
+        words = Phrase(tuple(t for t in phrase.tokens if t.lower not in _COUNTED))
+        if not any(word in STRICT for word in words.words):
+            return None
+        for action in self.code.actions:
+            if {"increment", "with"} - {*action.verbs, *action.roles}:
+                continue
+            tests = [n.test for n in self.code.around(action.node) if isinstance(n, ast.If)]
+            if len(tests) == 1 and phrase_fits(self.code, words, tests[0]) is True:
+                return CONFIRMED
+        return None
 
     def _without_echo(self, clause: Clause) -> Clause:
         """Drops ", which is an empty string" from a clause that stands under that condition."""
@@ -292,9 +308,33 @@ class ClauseJudge:
             (action, verdict) for action, verdict in zip(inside, verdicts, strict=True)
             if verdict is False or self.matcher.is_anchored(clause, action)
         ]  # fmt: skip
+        if regions is None and (other := self._put_at_other_end(clause)) is not None:
+            self.truth = ast.unparse(other)
+            return CONTRADICTED
         if meant and all(verdict is False for _, verdict in meant):
             self.truth = ast.unparse(meant[0][0].statement).partition("\n")[0]
             return CONTRADICTED
+        return None
+
+    def _put_at_other_end(self, clause: Clause) -> ast.stmt | None:
+        """Returns `s = x + s`, the only thing done to a string that is said to be appended to."""
+        names = clause.slots["to"].atoms if "to" in clause.slots else ()
+        if clause.verb not in ("append", "prepend") or len(names) != 1:
+            return None
+        if self.code.types.get(names[0]) != frozenset(("str",)):
+            return None
+        grown = [
+            node for node in ast.walk(self.code.tree)
+            if (isinstance(node, ast.AugAssign) and ast.unparse(node.target) == names[0])
+            or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == names[0]
+                and atom_in(names[0], node.value))
+        ]  # fmt: skip
+        match grown:
+            case [ast.Assign(value=ast.BinOp(left=one, op=ast.Add(), right=two))]:
+                kept = two if clause.verb == "append" else one
+                other = one if clause.verb == "append" else two
+                if ast.unparse(kept) == names[0] and not atom_in(names[0], other):
+                    return grown[0]
         return None
 
     def _judge_elsewhere(

@@ -28,7 +28,7 @@ class CodeVerdicts:
             return CONFIRMED, f"`{name[0]}` is called"
         lines = self.lines_with(code)
         if not lines:
-            return UNKNOWN
+            return self._called_with(code, here, place)
         truth = "it is on " + ", ".join(
             f"[L{line + FIRST_LABEL - 1}]" for line in sorted(lines)[:4]
         )
@@ -58,6 +58,33 @@ class CodeVerdicts:
             event.kind == "call" and event.function.rpartition(".")[2] == name
             for _, event in self.values.inside(here)
         )
+
+    def _called_with(self, code: str, here: Occurrence | None, place: Place) -> Verdict:
+        """Judges "`text.find('a', 3)` is called" of `text.find(c, at)`: its arguments' values."""
+        told = _parse(code)
+        if not isinstance(told, ast.Call) or here is None or place.window is not None:
+            return UNKNOWN
+        statement = self.run.statement_of(here.event)
+        calls = [
+            node for node in (_own_nodes(statement) if statement is not None else ())
+            if isinstance(node, ast.Call) and _name_of(node) == _name_of(told)
+            and len(node.args) == len(told.args) and not node.keywords and not told.keywords
+        ]  # fmt: skip
+        if any(self._same_parts(told, call, here) for call in calls):
+            return CONFIRMED, "it is called so"
+        return UNKNOWN
+
+    def _same_parts(self, told: ast.Call, call: ast.Call, here: Occurrence) -> bool:
+        """Tells whether receiver and arguments have the same values in the state of a line."""
+        pairs = list(zip(told.args, call.args, strict=True))
+        if isinstance(told.func, ast.Attribute) and isinstance(call.func, ast.Attribute):
+            pairs.append((told.func.value, call.func.value))
+        frame, at = here.event.frame, here.at - 1
+        for one, two in pairs:
+            first = self.values.text_at(ast.unparse(one), frame, at)
+            if first is None or first != self.values.text_at(ast.unparse(two), frame, at):
+                return False
+        return True
 
     def _covers(self, line: int, lines: frozenset[int]) -> bool:
         """Returns whether a line, or the body below its header, has the code."""
@@ -151,6 +178,13 @@ def _method(node: ast.AST | None) -> str | None:
     """Returns the method of code that is only a call, with other arguments: "insert(5, 8)"."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return node.func.id
+    return None
+
+
+def _name_of(call: ast.Call) -> str | None:
+    match call.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
     return None
 
 

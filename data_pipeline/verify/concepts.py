@@ -45,8 +45,8 @@ _METHODS = {
     "removeprefix": "prefix beginning start", "removesuffix": "suffix end",
     "partition": "parts first split three", "rpartition": "parts last split three",
     "rsplit": "split parts right last", "zfill": "zeros leading padded left",
-    "ljust": "padded left-justified right",
-    "rjust": "padded right-justified left", "center": "centered padded both sides",
+    "ljust": "padded left-justified right width",
+    "rjust": "padded right-justified left width", "center": "centered padded both sides width",
     "popitem": "last item pair key-value", "get": "value default", "setdefault": "default",
     "fromkeys": "keys", "casefold": "lowercase case-folded", "union": "union",
     "encode": "encoded bytes",
@@ -128,6 +128,8 @@ def _tags_at(node: ast.AST) -> Iterator[str]:
                 yield from ("descending", "decreasing", "reverse")
             if method in ("split", "rsplit", "strip", "rstrip", "lstrip") and not args:
                 yield from ("whitespace", "spaces", "space")
+            if method in ("ljust", "rjust", "center") and len(args) == 1:
+                yield from ("spaces", "space")
         case ast.Subscript(slice=ast.Slice() as part):
             yield from _slice_tags(part)
         case ast.Subscript(slice=index):

@@ -46,6 +46,7 @@ _EMPTY_TALK = re.compile(
     r".*perform(?:s|ing) (?:a|an|some|several|various|a series of|different|specific)\b[^`]*"
     r"(?:operations?|actions?|steps|transformations?|task)\b(?: on (?:it|the list|the string|this"
     r" list))?|"
+    r".*performs? (?:two|three|several|different) (?:operations|actions) on (?:it|them)|"
     r".*step by step.*|(?:the |its |this )*(?:purpose|goal) of (?:this|the) function)[\s:.,]*$",
     re.I,
 )  # fmt: skip
@@ -58,6 +59,7 @@ _GLOSS = re.compile(  # "(like punctuation, …)", "(digit)", "(0-9)": explains 
     r"|etc\.?|[a-z]+)){0,4}|\w-\w(?:, \w-\w)*"
     r"|(?:like|such as|e\.g\.,?) [^`\"')]*|i\.e\., not empty)\)",
 )
+_SHOWN_AS = re.compile(r" \((?:i\.e\.|that is),? (`[^`]+`)\)")
 
 
 def read_description(run: Replay, sentence: str, focus: ast.stmt | None = None) -> Reading:
@@ -66,6 +68,7 @@ def read_description(run: Replay, sentence: str, focus: ast.stmt | None = None) 
     `focus` is the statement that the sentence is said of, if it stands in a labelled step.
     """
     text = _MARKUP.sub("", sentence.replace("**", ""), count=1).strip()
+    text = _SHOWN_AS.sub(r" \1", text).replace("which is another", "which is a")
     text = _GLOSS.sub("", text).replace("when divided by", "divided by")
     text = text.replace("reaches or exceeds", "is at least").replace("does not contain", "lacks")
     text = _SECOND_PAIR.sub(r"\1 and replaces \2", text)

@@ -65,7 +65,9 @@ def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> Sente
         if claims is not None:
             reading.claims += [_timed(claim, before, after) for claim in claims]
         taken = {claim.value for claim in reading.claims} | {c.subject for c in reading.claims}
-        if not (claims is not None or flow or reader.is_harmless()):
+        if claims is None and reader.is_harmless():
+            memory.noun = _only_value(clause, atoms) or memory.noun
+        elif claims is None and not flow:
             reading.unread.append(reader.spell(clause.text))
         elif reader.rest:
             reading.unread.append(reader.spell(reader.rest))
@@ -73,6 +75,13 @@ def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> Sente
         reading.mentions += [text for text in reader.left(claims) if text not in taken]
     reading.claims = list(dict.fromkeys(_answers(claim, memory) for claim in reading.claims))
     return reading
+
+
+def _only_value(clause: Clause, atoms: Sequence[Atom]) -> Noun | None:
+    """Returns the value that "it" means after "'a' is looked at"."""
+    numbers = re.findall(r"⟦(\d+)⟧", clause.text)
+    alone = atoms[int(numbers[0])] if len(numbers) == 1 else None
+    return Noun((alone.text,)) if alone is not None and alone.literal else None
 
 
 def _whole(text: str) -> Clause:

@@ -17,6 +17,7 @@ from data_pipeline.verify.value_verdicts import UNKNOWN, ValueVerdicts, Verdict
 from data_pipeline.verify.values import compare
 
 _FINAL = re.compile(r"\b(?:final|returned|returning|output)\b")
+_REMAINS = re.compile(r"\b(?:remains?|stays?|still)\b", re.I)
 _INPUT = re.compile(r"\b(?:input|given)\b")
 _TYPES = {
     "list": list, "array": list, "string": str, "text": str, "substring": str, "dictionary": dict,
@@ -135,6 +136,8 @@ class HintVerdicts:
             return UNKNOWN
         near, wide = self._near(place), self.pools.everything
         if word in _PRONOUNS:
+            if near is not None and place.occurrence is not None and _REMAINS.search(worded.text):
+                near = self._with_locals(near, place.occurrence)
             held = near is not None and near.has(value)
             return (CONFIRMED, value) if held else UNKNOWN
         if _FINAL.search(prefix) or word in ("output", "answer"):
@@ -171,12 +174,21 @@ class HintVerdicts:
         seen: list[str] = []
         for name in names:
             for at in points[:20]:
-                text = self.values.text_at(f"{name}[{index}]", frame, at)
+                text = self._item(name, index, frame, at)
                 if text is not None:
                     seen.append(text)
                     if compare(value, text) == CONFIRMED:
                         return CONFIRMED, f"{name}[{index}] = {text}"
         return (CONTRADICTED, ", ".join(dict.fromkeys(seen))) if seen else UNKNOWN
+
+    def _item(self, name: str, index: str, frame: int, at: int) -> str | None:
+        """Returns the element at an index; of a dictionary the key at that position."""
+        text = self.run.value(frame, name, at) or ""
+        if text.startswith("{") and (
+            key := self.values.text_at(f"list({name})[{index}]", frame, at)
+        ):
+            return key
+        return self.values.text_at(f"{name}[{index}]", frame, at)
 
     def _points(self, place: Place) -> tuple[int, list[int]]:
         here = place.occurrence

@@ -12,6 +12,7 @@ from data_pipeline.verify.evaluation import Unknown, evaluate_node
 from data_pipeline.verify.hints import HintVerdicts
 from data_pipeline.verify.loop_verdicts import LoopVerdicts
 from data_pipeline.verify.masking import is_literal
+from data_pipeline.verify.nouns import Noun
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.taken_verdicts import TakenVerdicts
@@ -69,7 +70,7 @@ class ClaimJudge:
             case "equal":
                 return self._equal(worded, place)
             case "bound":
-                return self.taken.bound(worded, place)
+                return self._bound(worded, place)
             case "filled":
                 return self.taken.filled(worded, place)
             case "absent":
@@ -136,8 +137,9 @@ class ClaimJudge:
     def _value(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges a value of the first subject that the run knows."""
         judged = self._value_of(worded, place)
-        if judged[0] == CONTRADICTED and worded.subject in self.comprehended:
-            return NOT_CHECKABLE, judged[1]  # another variable of this name
+        if judged[0] != CONFIRMED and worded.subject in self.comprehended:
+            inside = self.taken.in_comprehension(worded, place)
+            return inside if inside[0] == CONFIRMED else (NOT_CHECKABLE, judged[1])
         for other in worded.others:
             if judged[0] == CONFIRMED:
                 break
@@ -174,6 +176,17 @@ class ClaimJudge:
             if inside is not None and inside[0] == CONFIRMED:
                 return inside
         return judged
+
+    def _bound(self, worded: WordedClaim, place: Place) -> Verdict:
+        """Judges "the second word is V": what a loop takes up, else the element at an index."""
+        judged = self.taken.bound(worded, place)
+        if judged[0] != NOT_CHECKABLE or not (worded.subject or "").lstrip("-").isdigit():
+            return judged
+        nth = int(worded.subject or "")
+        noun = Noun((), f"at {nth - 1 if nth > 0 else nth}")
+        refers = dataclasses.replace(worded, kind="refer", subject=None, noun=noun)
+        held = self.hints.judge(refers, place)
+        return held if held[0] == CONFIRMED else judged
 
     def _at_start(self, worded: WordedClaim) -> Verdict:
         """Judges an argument of the call; any call of the run may be meant."""

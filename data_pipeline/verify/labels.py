@@ -14,6 +14,10 @@ _NEGATED = re.compile(
     r"ignored?|remains?|unchanged|stays|False)\b|n't\b",
     re.I,
 )
+_AGAIN = re.compile(
+    r"\b(?:loop|condition|line|statement) (?:is )?(?:checks?|checked|runs?|executes?|executed|"
+    r"evaluated|tested|reached) again\b", re.I,
+)  # fmt: skip
 _LABEL = re.compile(r"\b(?:line )?[\[(]?\bL\d+\b[\])]?", re.I)
 _SILENT = (ast.FunctionDef, ast.ClassDef, ast.Try, ast.With, ast.Global, ast.Nonlocal)
 
@@ -26,10 +30,12 @@ def label_claim(
         return None
     heading = not _LABEL.sub("", sentence.text).strip(" .:,")
     number = sentence.number
+    runs = run.by_line.get(sentence.label)
+    if runs and len(runs) == 1 and _AGAIN.search(sentence.text) and not run.trace.truncated:
+        return Claim(number, "flow", "the line runs again", CONTRADICTED, "it runs once")
     if here is not None:
         return Claim(number, "flow", RUNS, CONFIRMED, RUNS)
     hedged = is_hypothetical(sentence.text) or _NEGATED.search(sentence.text) is not None
-    runs = run.by_line.get(sentence.label)
     if runs and too_often and not hedged and not run.trace.truncated:
         return Claim(number, "flow", RUNS, CONTRADICTED, f"it runs {len(runs)} times only")
     if runs:

@@ -23,7 +23,7 @@ TALK_WORDS = PLAIN_WORDS | word_set(
     created constructed called where first finally next lastly afterwards otherwise specifically
     additionally here how works breakdown what purpose designed goal following operations as
     which means effectively essentially also result therefore thus once completed done finished
-    exiting exits completing completes leaving
+    involves exiting exits completing completes leaving
     after before loop case both cases series different another example how until as such way
     order based depending simple certain
     """

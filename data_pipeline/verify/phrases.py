@@ -265,6 +265,8 @@ def _words_fit(code: Code, phrase: Phrase, node: ast.AST, explained: list[ast.AS
         elif word in ("original", "unchanged"):
             if _is_rebound(code, node):
                 return None
+        elif word == "final" and node in code.returned:
+            continue
         elif word in _TYPE_WORDS and not phrase.atoms and real not in (None, "?"):
             if real != _TYPE_WORDS[word] and word == phrase.words[-1] and word != "number":
                 return None
@@ -274,6 +276,7 @@ def _words_fit(code: Code, phrase: Phrase, node: ast.AST, explained: list[ast.AS
         elif (
             word in PLAIN_WORDS
             or word in names
+            or word.removesuffix("s") in names
             or word in STRICT
             or (word in _DONE and any(_DONE[word] in action.verbs for action in code.actions))
         ):

@@ -17,6 +17,9 @@ _ADVERBS = re.compile(
     r"a character|a value|a substring|a vowel(?= (?:and|in)))\s+(?=\S)",
     re.I,
 )
+_AFTERWARDS = re.compile(
+    r" after (?:the |all |these |those )*(?:operations?|changes?|modifications?|steps?)$", re.I
+)
 _PLAIN: tuple[tuple[str, str], ...] = (
     (r"(?:an )?empty(?: (?:string|list|dictionary|dict|tuple|set|array))?", "len({s}) == 0"),
     (r"(?:a )?non-?empty(?: (?:string|list|dictionary|tuple|set))?", "len({s}) > 0"),
@@ -36,6 +39,7 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     (r"non-?zero", "{s} != 0"),
     (r"(?:a )?vowel", "{s}.lower() in ('a', 'e', 'i', 'o', 'u')"),
     (r"(?:a )?consonant", "{s}.isalpha() and {s}.lower() not in ('a', 'e', 'i', 'o', 'u')"),
+    (r"(?:a )?(?:valid )?identifier|an identifier", "{s}.isidentifier()"),
     (r"truthy|provided|given|specified", "bool({s})"),
     (r"(?:a )?(?:number|integer)", "isinstance({s}, int)"),
     (r"(?:a )?string", "isinstance({s}, str)"),
@@ -43,7 +47,9 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     (r"(?:a )?(?:dictionary|dict)", "isinstance({s}, dict)"),
     (r"(?:a )?tuple", "isinstance({s}, tuple)"),
     (r"falsy", "not {s}"),
-    (r"(?:sorted|in ascending order)", "list({s}) == sorted({s})"),
+    (r"sorted|(?:sorted )?in (?:ascending|non-?decreasing) order", "list({s}) == sorted({s})"),
+    (r"(?:sorted )?in (?:descending|non-?increasing) order",
+     "list({s}) == sorted({s}, reverse=True)"),
     (r"(?:a )?palindrome", "{s} == {s}[::-1]"),
 )  # fmt: skip
 _COMPARED: tuple[tuple[str, str], ...] = (
@@ -71,6 +77,10 @@ _APPEARS = re.compile(
     r"three times) (?:in|within) (?P<o>.+)$",
     re.I,
 )
+_MADE_OF = re.compile(
+    r"^(?P<no>does not |doesn't )?consists? (?:entirely |only |solely |purely )*of (?:only |all )?"
+    r"(?P<w>[a-z-]+?)(?: characters?| letters?|s)?$", re.I,
+)  # fmt: skip
 _HAS = re.compile(r"^(?P<not>does not |doesn't |do not )?"
                   r"(?P<verb>start|end|contain|include|have|match|equal)(?:e?s)?"
                   r"(?: with)? (?P<o>.+)$", re.I)  # fmt: skip
@@ -81,7 +91,7 @@ def read_predicate(complement: str, atoms: Sequence[Atom]) -> tuple[str, bool] |
 
     complement: what follows "is": "not in `seen`", "alphanumeric". None if it is not understood.
     """
-    text, holds = complement.strip(" ,.;:"), True
+    text, holds = _AFTERWARDS.sub("", complement.strip(" ,.;:")), True
     while True:
         if match := _NOT.match(text):
             text, holds = text[match.end() :], not holds
@@ -119,6 +129,9 @@ def read_possession(clause: str, atoms: Sequence[Atom]) -> tuple[str, bool] | No
         if number is None:
             number = atoms[int(word[1:-1])].text
         return None if other is None else (f"{other}.count({{s}}) == {number}", True)
+    if made_of := _MADE_OF.match(clause):
+        inner = read_predicate(made_of["w"], atoms)
+        return None if inner is None else (inner[0], inner[1] and made_of["no"] is None)
     match = _HAS.match(re.sub(r"^does (?:indeed )?(?!not)", "", clause))
     if match is None:
         return None

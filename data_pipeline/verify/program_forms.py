@@ -41,6 +41,9 @@ _CALLED = re.compile(
 _SYNONYM = re.compile(r" \((?:removes?|deletes?|returns?|pops?|adds?|i\.e\.)(?: and \w+)?\)")
 
 
+_ITERATES = {"iterating": "iterates", "looping": "loops", "processing": "processes",
+             "checking": "checks"}  # fmt: skip
+_BEGINS = re.compile(rf"\b(?:begins|starts) (?:by |to be )?(?P<verb>{'|'.join(_ITERATES)})\b", re.I)
 _FURTHER = re.compile(r"(?<=\bit )(?:further|successfully|additionally|recursively) ", re.I)
 _CURRENT = re.compile(r"(?<=\bthe )(?:current )?value of (?:the )?(?=`)", re.I)
 _USED_FOR = re.compile(
@@ -62,6 +65,7 @@ def simplify(text: str) -> str:
     text = _SYNONYM.sub("", text)
     text = _ATTEMPTS.sub(lambda m: _third_person(m["verb"]), text)
     text = _CALLED.sub(r"\g<verb> \g<x> as ", text)
+    text = _BEGINS.sub(lambda m: _ITERATES[m["verb"].lower()], text)
     text = _FURTHER.sub("", _CURRENT.sub("", text))
     text = _ANYHOW.sub("", _USED_FOR.sub("", text))
     if _RETURNS.search(text):

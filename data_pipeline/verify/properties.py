@@ -198,9 +198,10 @@ def read_filter(run: Replay, code: Code, tests: Tests, sentence: str) -> Found |
 
 
 _OUTPUT = re.compile(
-    r"^(?:the )?(?:final )?(?:output|result|function returns|function will return|return"
-    r" value)(?: of the function)?(?: is| will be| will always be| is always)?"
-    r" (?:an?|the) (?:single |new )?(?P<type>[a-z]+)(?P<rest>.*)$", re.I | re.S,
+    r"^(?:the )?(?:final )?(?:output|result|function (?:always )?returns|function will (?:always )?"
+    r"return|return value)(?: of the function)?(?: is| will be| will always be| is always)?"
+    r" (?:an?|the) (?:single |new )?(?P<type>[a-z]+)(?: value(?: \(?`True` or `False`\)?)?)?"
+    r"(?P<rest>.*)$", re.I | re.S,
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from data_pipeline.verify.reading import Reading
 from data_pipeline.verify.residue import executions, false_sums, half_read, misread, turns_of_kind
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.times import TimeVerdicts
+from data_pipeline.verify.told_code import ToldCode, claims_of
 from data_pipeline.verify.turns import find_turn, turn_window
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
@@ -62,14 +63,8 @@ _KIND_OF = {
     "missing": "expression",
     "not returned": "return",
 }
-_CHANGES = re.compile(
-    r"\b(?:remov|replac|strip|delet|chang|modif|convert|trim|swap|sort|revers|updat|pad)\w*", re.I
-)
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
-_MORE_TOLD = re.compile(  # a count or an end that no action shows
-    r"\b(?:once|twice|times?|only|ends?|front|beginning|start|again|never|not|no)\b", re.I
-)
 _LABEL = re.compile(r"\bL\d+\b")
 _NOW = re.compile(r"[Nn]ow\b")
 _PLACED = re.compile(r"conclusion|execution|reverse")
@@ -117,6 +112,7 @@ class _MonologueJudge:
         self.lines, self.goal, self.run_call = lines, goal, run_call
         self.run, self.judge = run, judge
         self.times = TimeVerdicts(run, judge.values)
+        self.told_code = ToldCode(run, judge)
         self.sentences, self.placement = sentences, placement
         self.result: list[Claim] = []
         # (header, variable) -> (number of a claim, holds before, holds during, truth)
@@ -152,7 +148,7 @@ class _MonologueJudge:
     ) -> None:
         """Adds what a line of the deduction states; else what it states of the witness's run."""
         first = len(self.result)
-        self.result += _claims_of(backward, number)
+        self.result += claims_of(backward, number)
         half_read = backward.unread and all(c.verdict == CONFIRMED for c in backward.claims)
         if half_read and (checked := self._witness_run(sentences)):
             self.result[first:] = checked
@@ -192,59 +188,13 @@ class _MonologueJudge:
         for index, sentence in sentences:
             self._sentence(index, sentence, self.placement.places[index])
         own = self.result[first:]
-        focus = self._focus(sentences[0][1]) if sentences[0][1].own else None
+        focus = self.told_code.focus(sentences[0][1])
         told = read_description(self.run, self.lines[number - 1], focus)
         if (told.claims and not told.unread) or not any(c.verdict == CONFIRMED for c in own):
-            self.result[first:] = _claims_of(told, number)
+            self.result[first:] = claims_of(told, number)
         elif any(c.verdict == NOT_CHECKABLE for c in own):
             kept = [claim for claim in own if claim.verdict == CONFIRMED]
-            self.result[first:] = kept + _claims_of(told, number)
-
-    def _changes_nothing(self, place: Place) -> bool:
-        """Returns whether the place makes no new value, so that nothing is removed there."""
-        if place.occurrence is None or place.window is not None:
-            return False
-        unchanged = WordedClaim("same", "unchanged")
-        return self.judge.judge(unchanged, place)[0] == CONFIRMED
-
-    def _focus(self, sentence: Sentence):
-        return self.run.statements.get(sentence.label or -1)
-
-    def _described(self, sentence: Sentence, place: Place) -> None:
-        """Reads what is left of a sentence as a description of the code."""
-        unread = list(sentence.reading.unread)
-        focus = self._focus(sentence) if sentence.own else None
-        if focus is None and place.window is None and place.occurrence is not None:
-            focus = self.run.statements.get(place.occurrence.event.line)
-        if not unread:
-            self._plainly_told(sentence, focus)
-            return
-        if self._changes_nothing(place):
-            unread, kept = [], [text for text in unread if _CHANGES.search(text)]
-            unread = [text for text in sentence.reading.unread if text not in kept]
-            for text in kept:
-                self.result.append(Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None))
-            if kept and not unread:
-                return
-        told = read_description(self.run, sentence.plain, focus)
-        if told.claims and not told.unread:
-            unread = []
-            self.result += _claims_of(told, sentence.number)
-        for text in unread:
-            one = read_description(self.run, text, focus)
-            if one.claims and not one.unread:
-                self.result += _claims_of(one, sentence.number)
-            else:
-                claim = Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None)
-                self.result.append(claim)
-
-    def _plainly_told(self, sentence: Sentence, focus: ast.stmt | None) -> None:
-        """Adds what a sentence in words of narration alone says of the code, where that is true."""
-        if sentence.reading.claims or _MORE_TOLD.search(sentence.plain):
-            return
-        told = read_description(self.run, sentence.plain, focus)
-        if not told.unread and all(claim.verdict == CONFIRMED for claim in told.claims):
-            self.result += _claims_of(told, sentence.number)
+            self.result[first:] = kept + claims_of(told, number)
 
     def _sentence(self, index: int, sentence: Sentence, here: Occurrence | None) -> None:
         if sentence.opens and sentence.own and sentence.label is not None:
@@ -451,7 +401,7 @@ class _MonologueJudge:
             for text in sentence.reading.unread:
                 self.result.append(Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None))
             return
-        self._described(sentence, place)
+        self.result += self.told_code.claims(sentence, place)
         pool = self.judge.values.pools.everything
         for text in sentence.reading.mentions:
             if not pool.has(text):
@@ -470,17 +420,6 @@ class _MonologueJudge:
                     self.result[at] = dataclasses.replace(
                         self.result[at], verdict=CONTRADICTED, truth=truth
                     )
-
-
-def _claims_of(reading: Reading, number: int) -> list[Claim]:
-    """Returns the claims of a reading, and what it left unread."""
-    claims = [
-        Claim(number, claim.kind, claim.text[:500], claim.verdict, claim.truth)
-        for claim in reading.claims
-    ]
-    return claims + [
-        Claim(number, UNREAD, text[:500], NOT_CHECKABLE, None) for text in reading.unread
-    ]
 
 
 def _goal(answers: list[tuple[int, str]], lines: list[str]) -> str | None:

@@ -67,7 +67,9 @@ def read_contents(run: Replay, code: Code, text: str) -> tuple[JudgedClaim, str]
     values = Values(result, given)
     for pattern, check in _FORMS:
         match = pattern.search(text)
-        if match is None or _MAYBE.search(text[: match.end()]):
+        if match is None:
+            continue
+        if check not in (_keys_are, _values_are) and _MAYBE.search(text[: match.end()]):
             continue
         good = check(match, values)
         if good is not None:
@@ -215,6 +217,17 @@ def _removes_all(match: re.Match[str], values: Values) -> bool | None:
     return values.result.count(part) == kept
 
 
+def _cuts_start(match: re.Match[str], values: Values) -> bool | None:
+    """Judges "removes the prefix from the beginning of `s`": false if another argument is cut."""
+    source, result = values.given.get(match["x"]), values.result
+    if not isinstance(source, str) or not isinstance(result, str) or not result:
+        return None
+    if source.endswith(result):
+        return True if len(result) < len(source) else None
+    others = [v for name, v in values.given.items() if name != match["x"] and isinstance(v, str)]
+    return False if any(other.endswith(result) for other in others) else None
+
+
 def _holds_length(match: re.Match[str], values: Values) -> bool | None:
     """Judges "will have one more element than the input list"."""
     source = values.named(None)
@@ -226,6 +239,18 @@ def _holds_length(match: re.Match[str], values: Values) -> bool | None:
 
 def _compiled(text: str) -> re.Pattern[str]:
     return re.compile(text, re.I)
+
+
+def _repeats(match: re.Match[str], values: Values) -> bool | None:
+    """Judges "containing `x` repeated `n` times" of a list."""
+    if match["w"] not in values.given or not isinstance(values.result, list):
+        return None
+    return same_value(values.result, [values.given[match["w"]]] * _int(values, match["x"]))
+
+
+def _int(values: Values, name: str) -> int:
+    number = int(name) if name.isdigit() else values.given.get(name)
+    return number if isinstance(number, int) and 0 <= number < 10_000 else 0
 
 
 _FORMS: tuple[tuple[re.Pattern[str], Check], ...] = (
@@ -259,6 +284,10 @@ _FORMS: tuple[tuple[re.Pattern[str], Check], ...] = (
                r"(?: (?:from|in) (?:the )?(?:string |text |input )?`(?P<x>\w+)`)?"
                rf"(?P<except>,? except (?:for )?the last (?:one|occurrence))?{_END}"),
      _removes_all),
+    (_compiled(r"remov(?:es?|ing) (?:the )?(?:specified |given )?(?:prefix|substring|characters?"
+               r"|`\w+`) (?:\w+ ){0,3}?from the (?:beginning|start) of (?:the )?(?:string |text )?"
+               r"`(?P<x>\w+)`"), _cuts_start),
+    (_compiled(rf"{_HOLDS} `(?P<w>\w+)` repeated `(?P<x>\w+)` times{_END}"), _repeats),
     (_compiled(r"(?:which |that )?(?:will )?(?:always )?(?:has|have) one (?P<w>more|fewer|less)"
                rf" (?:element|item|character) than the (?:input|original)(?: list| string)?{_END}"),
      _holds_length),

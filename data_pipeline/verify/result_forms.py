@@ -147,6 +147,56 @@ def read_no_result(run: Replay, code: Code, text: str) -> Found | None:
     return judged(match[0], False, f"raises {run.trace.raised}"), without(text, match)
 
 
+_EMPTIED = re.compile(
+    r",? (?:which means (?:that )?|meaning (?:that )?|so (?:that )?|and )?(?:after (?:calling this"
+    r" function|the function (?:executes|returns|runs|is called)),? )?(?:the original (?:list"
+    r"|dictionary|set|array)|`(?P<x>\w+)`) will be empty(?: after (?:the function (?:executes"
+    r"|returns|runs)|calling this function))?(?: because it (?:was|is) cleared)?(?=[.,;]|$)", re.I,
+)  # fmt: skip
+
+
+def read_emptied(run: Replay, code: Code, text: str) -> Found | None:
+    """Reads "which means that `xs` will be empty after the function executes"."""
+    match = _EMPTIED.search(text)
+    names = [match["x"]] if match and match["x"] else list(code.parameters)
+    if match is None or len(names) != 1 or "after" not in match[0] or not run.entries:
+        return None
+    frame = run.entries[0].event.frame
+    last = run.value(frame, names[0], run.frames[frame][1])
+    if last is None or argument_of(run, names[0]) is None:
+        return None
+    return judged(match[0].strip(" ,"), last in ("[]", "{}", "set()"), f"it is {last}"), without(
+        text, match
+    )
+
+
+_CASE = re.compile(
+    r"^(?:the )?function is case-sensitive(?:,? (?:meaning|so|which means)(?: that)? [^.;]*)?", re.I
+)
+_FOLDS = ("lower", "upper", "casefold", "swapcase", "title", "capitalize")
+
+
+def read_case(run: Replay, code: Code, text: str) -> Found | None:
+    """Reads "the function is case-sensitive" of a program that never changes the case."""
+    match = _CASE.search(text)
+    folds = any(isinstance(n, ast.Attribute) and n.attr in _FOLDS for n in ast.walk(code.tree))
+    return None if match is None or folds else (judged(match[0], True, ""), without(text, match))
+
+
+_ONE_BY_ONE = re.compile(
+    r" (?:(?:character|element|item|word) by (?:character|element|item|word)|individually)"
+    r"(?=[.,;]|$)", re.I,
+)  # fmt: skip
+
+
+def read_one_by_one(run: Replay, code: Code, text: str) -> Found | None:
+    """Reads "processes the string character by character": there is a loop."""
+    match = _ONE_BY_ONE.search(text)
+    loops = any(isinstance(n, ast.For | ast.comprehension) for n in ast.walk(code.tree))
+    return (judged(match[0].strip(), True, ""), without(text, match)) if match and loops else None
+
+
 RESULT_FORMS = (
-    read_reversed, read_items, read_key, read_caught, read_modified, read_no_result,
+    read_reversed, read_items, read_key, read_caught, read_modified, read_no_result, read_emptied,
+    read_case, read_one_by_one,
 )  # fmt: skip

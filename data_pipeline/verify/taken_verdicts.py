@@ -68,6 +68,27 @@ class TakenVerdicts:
         targets = [ast.unparse(s.target) for s in statements if isinstance(s, ast.For)]
         return worded.noun is not None and targets.count(worded.noun.word) == 1
 
+    def in_comprehension(self, worded: WordedClaim, place: Place) -> Verdict:
+        """Confirms "for `c` = 'a'" of a comprehension that takes up that value."""
+        loops = [
+            (line, loop)
+            for line, statement in self.run.statements.items()
+            for loop in ast.walk(statement)
+            if isinstance(loop, ast.comprehension) and isinstance(loop.target, ast.Name)
+            and loop.target.id == worded.subject and not hasattr(statement, "body")
+        ]  # fmt: skip
+        sure = place.occurrence.event.line if place.occurrence is not None and place.sure else None
+        for line, loop in loops:
+            if sure in (None, line):
+                for here in self.run.by_line.get(line, ())[:_MOST_FRAMES]:
+                    source, frame = ast.unparse(loop.iter), here.event.frame
+                    if self._is_item(f"{worded.value} in list({source})", frame, here.at - 1):
+                        return CONFIRMED, f"`{source}` has it"
+        return UNKNOWN
+
+    def _is_item(self, test: str, frame: int, at: int) -> bool:
+        return self.values.text_at(test, frame, at) == "True"
+
     # ---- tests with their values put in
 
     def filled(self, worded: WordedClaim, place: Place) -> Verdict:

@@ -43,7 +43,15 @@ def f(text):
     return -1
 """
 POWER = "def f(n):\n    if n == 0:\n        return 1\n    return 2 * f(n - 1)\n"
+SWAPS = """\
+def f(s, old, new):
+    s = s.replace(old, new)
+    return s.find(new, 1)
+"""
+SQUARES = "def f(ks):\n    return [k * k for k in ks]\n"
 RUN = {
+    "swaps": (SWAPS, "f('aba', 'a', 'b')"),  # 'bbb', 1
+    "squares": (SQUARES, "f([2, 3])"),  # [4, 9]
     "sizes": (SIZES, "f([7, 9])"),  # n = 2, xs [7, 9, 2]
     "trim": (TRIM, "f(' ab ')"),  # strip gives 'ab', 'AB' is returned
     "counts": (COUNTS, "f(['a', 'b', 'a'], 5)"),  # {'a': 2, 'b': 1}
@@ -121,6 +129,29 @@ LINES = [
     # The element at an index of whatever is in sight.
     ("first", "[L7]: The character at index `0` is a letter.", YES),
     ("first", "[L7]: The character at index `0` is a digit.", OPEN | NO),
+    # A value told in place of the code that has it.
+    ("swaps", "[L6]: The `replace` method replaces each occurrence of 'a' with 'b'.", YES),
+    ("swaps", "[L6]: The `replace` method replaces each occurrence of 'b' with 'a'.", OPEN | NO),
+    ("swaps", "[L7]: `s.find('b', 1)` is called.", YES),
+    ("swaps", "[L7]: `s.find('a', 1)` is called.", OPEN | NO),
+    ("swaps", "[L6]: The string 'aba' consists only of letters, so `s.isalpha()` is `True`.", YES),
+    ("swaps", "[L6]: The string 'aba' consists only of digits, so `s.isalpha()` is `True`.", NO),
+    # "It" is what was looked at before; elements by their number; a comprehension's variable.
+    ("first", "[L7]: The character 'a' is checked. It is not a digit.", YES),
+    ("first", "[L7]: The character 'a' is checked. It is a digit.", OPEN | NO),
+    ("squares", "For `k = 3`: `3 * 3` is `9`.", YES),
+    ("squares", "For `k = 4`: `4 * 4` is `16`.", OPEN | NO),
+    ("squares", "[L6]: The second element is 3.", YES),
+    ("squares", "[L6]: The second element is 2.", OPEN | NO),
+    ("sizes", "`xs.append(2)` modifies `xs` to [7, 9, 2].", YES),
+    ("sizes", "`xs.append(2)` modifies `xs` to [7, 9, 3].", NO),
+    # Narration that names a construct, and a line that runs once.
+    ("first", "2. The `for` loop starts, iterating over the indices of the string.", YES),
+    ("first", "2. The `for` loop starts, iterating over the keys of the dictionary.", OPEN),
+    ("trim", "3. The function returns the final string.", YES),
+    ("trim", "3. The function returns the final list.", OPEN),
+    ("counts", "[L12]: The condition is checked again.", NO),
+    ("trim", "[L6]: Concatenating these gives ' ab AB'.", OPEN | NO),
     # False and passed over.
     ("sizes", "[L6]: `n` is 2, which is not in `xs`.", YES),
     ("sizes", "[L7]: `n` is 2, which is not in `xs`.", YES | OPEN | NO),

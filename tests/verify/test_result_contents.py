@@ -45,7 +45,27 @@ def flip(xs):
             out.append(-x)
     return out
 """
+DRAIN = """\
+def drain(jars):
+    full = 0
+    while jars:
+        jar = jars.pop()
+        if jar.isupper():
+            full += 1
+    return full
+"""
+MIRROR = """\
+def mirror(text):
+    out = ""
+    for mark in text:
+        out = mark + out
+    return out
+"""
+CUT = "def cut(text, head):\n    return text.removeprefix(head)\n"
 RUN = {
+    "mirror": (MIRROR, "mirror('abc')"),  # 'cba'
+    "cut": (CUT, "cut('abcd', 'ab')"),  # 'cd'
+    "drain": (DRAIN, "drain(['A', 'b', 'C'])"),  # 2, jars is []
     "pick": (PICK, "pick(['a1', '2b'])"),  # ['a', 'b']
     "tally": (TALLY, "tally(['u', 'v', 'u'], 'u')"),  # 2
     "table": (TABLE, "table(['u', 'v'], [1, 2])"),  # {'u': [1, 2], 'v': [1, 2]}
@@ -72,6 +92,11 @@ def read(name, sentence):
                   "If it does, it increments the count."),
         ("table", "Each name in `names` is a key."),
         ("last", "The result starts with a lowercase letter."),
+        ("drain", "The function modifies the list, which means that `jars` will be empty after "
+                  "the function executes."),
+        ("drain", "The function is case-sensitive, meaning 'a' and 'A' are different jars."),
+        ("drain", "The function will always return an integer, regardless of the input."),
+        ("drain", "It counts how many jars are uppercase."),
         ("flip", "If the index is even, the element is negated."),
         ("flip", "The function returns a new list containing the transformed elements."),
     ],
@@ -87,9 +112,13 @@ def test_true_of_the_result(name, sentence):
         ("tally", "It returns the number of occurrences of `wanted` in `wanted`."),
         ("last", "The output will always start with an uppercase letter."),
         ("last", "The function removes all occurrences of `mark` from `text`."),
+        ("mirror", "It iterates over `text`, appending characters to `out`."),
+        ("cut", "It removes the prefix from the beginning of `head`."),
+        ("table", "If they match, each name in `names` is a key, and the corresponding element "
+                  "in `ages` is the value."),
         ("flip", "The result will have one more element than the input list."),
     ],
-)
+)  # fmt: skip
 def test_false_of_the_result(name, sentence):
     assert CONTRADICTED in read(name, sentence)[0]
 
@@ -99,6 +128,8 @@ def test_false_of_the_result(name, sentence):
     [
         ("pick", "It returns the `kept` list containing all digits from the input."),
         ("pick", "The function returns the modified string."),
+        ("drain", "It counts how many jars are lowercase."),
+        ("last", "The function will always return a list, regardless of the input."),
         ("pick", "It iterates over the characters of the dictionary."),
         ("tally", "If `wanted` is missing, the output starts with an uppercase letter."),
         ("flip", "If the index is odd, the element is negated."),

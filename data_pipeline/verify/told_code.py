@@ -1,0 +1,98 @@
+"""Reads what a step says of the code of its line, beside the claims about values."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from data_pipeline.tracing.replay import Occurrence, Replay
+from data_pipeline.verify.claims import CONFIRMED, NOT_CHECKABLE, UNREAD, Claim
+from data_pipeline.verify.descriptions import read_description
+from data_pipeline.verify.judging import ClaimJudge
+from data_pipeline.verify.layout import Sentence
+from data_pipeline.verify.places import Place
+from data_pipeline.verify.reading import Reading
+from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.told_values import with_code
+
+_CHANGES = re.compile(
+    r"\b(?:remov|replac|strip|delet|chang|modif|convert|trim|swap|sort|revers|updat|pad)\w*", re.I
+)
+_MORE_TOLD = re.compile(  # a count or an end that no action shows
+    r"\b(?:once|twice|times?|only|ends?|front|beginning|start|again|never|not|no)\b", re.I
+)
+
+
+class ToldCode:
+    """Reads what is left of the sentences of one monologue as descriptions of the code."""
+
+    def __init__(self, run: Replay, judge: ClaimJudge):
+        self.run, self.judge = run, judge
+
+    def focus(self, sentence: Sentence) -> ast.stmt | None:
+        """Returns the statement that the sentence's own line cites."""
+        return self.run.statements.get(sentence.label or -1) if sentence.own else None
+
+    def claims(self, sentence: Sentence, place: Place) -> Iterator[Claim]:
+        """Yields the claims about code, and the pieces of the sentence that stay unread."""
+        focus = self.focus(sentence)
+        if focus is None and place.window is None and place.occurrence is not None:
+            focus = self.run.statements.get(place.occurrence.event.line)
+        unread = list(sentence.reading.unread)
+        if not unread:
+            yield from self._plainly_told(sentence, focus)
+            return
+        if self._changes_nothing(place):  # nothing is removed there, whatever the code could do
+            kept = [text for text in unread if _CHANGES.search(text)]
+            unread = [text for text in unread if text not in kept]
+            yield from (_unread(sentence, text) for text in kept)
+            if kept and not unread:
+                return
+        whole = self._whole(sentence, place, focus)
+        if whole is not None:
+            yield from claims_of(whole, sentence.number)
+            return
+        for text in unread:
+            one = read_description(self.run, text, focus)
+            if one.claims and not one.unread:
+                yield from claims_of(one, sentence.number)
+            else:
+                yield _unread(sentence, text)
+
+    def _whole(self, sentence: Sentence, place: Place, focus: ast.stmt | None) -> Reading | None:
+        """Reads the sentence as a whole, also with code in place of the values that it tells."""
+        told = read_description(self.run, sentence.plain, focus)
+        if told.unread or not told.claims:
+            at: Occurrence | None = None if place.window is not None else place.occurrence
+            code = with_code(self.run, self.judge.values, sentence.plain, at)
+            told = read_description(self.run, code, focus) if code != sentence.plain else told
+        return told if told.claims and not told.unread else None
+
+    def _plainly_told(self, sentence: Sentence, focus: ast.stmt | None) -> Iterator[Claim]:
+        """Yields what a sentence in words of narration alone says of the code, if it is true."""
+        if sentence.reading.claims or _MORE_TOLD.search(sentence.plain):
+            return
+        told = read_description(self.run, sentence.plain, focus)
+        if not told.unread and all(claim.verdict == CONFIRMED for claim in told.claims):
+            yield from claims_of(told, sentence.number)
+
+    def _changes_nothing(self, place: Place) -> bool:
+        """Returns whether the place makes no new value."""
+        if place.occurrence is None or place.window is not None:
+            return False
+        unchanged = WordedClaim("same", "unchanged")
+        return self.judge.judge(unchanged, place)[0] == CONFIRMED
+
+
+def claims_of(reading: Reading, number: int) -> list[Claim]:
+    """Returns the claims of a reading, and what it left unread."""
+    claims = [
+        Claim(number, claim.kind, claim.text[:500], claim.verdict, claim.truth)
+        for claim in reading.claims
+    ]
+    return claims + [
+        Claim(number, UNREAD, text[:500], NOT_CHECKABLE, None) for text in reading.unread
+    ]
+
+
+def _unread(sentence: Sentence, text: str) -> Claim:
+    return Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None)
