@@ -336,7 +336,30 @@ _DEDUCTION: Mapping[str, Form] = {
     "needs items": (("items_needed",), ("the items of {0.n} must be {0.v}, in this order",)),
     "needs turns": (
         ("turns_needed",),
-        ("each turn appends one item, so the loop over {0.n} must make exactly {0.raw} turns",),
+        ("so the loop over {0.n} must make exactly {0.raw} turns",),
+    ),
+    "needs a turn": (("turns_needed",), ("so the loop over {0.n} must make exactly one turn",)),
+    "needs no turn": (("turns_needed",), ("so the loop over {0.n} must make no turn",)),
+    "needs runs": (("runs_needed",), ("{0.n} must run exactly {0.raw} times",)),
+    "needs a run": (("runs_needed",), ("{0.n} must run exactly once",)),
+    "needs no run": (("runs_needed",), ("{0.n} must never run",)),
+    "needs true": (("true_needed",), ("so the condition {0.n} must hold exactly {0.raw} times",)),
+    "needs once": (("true_needed",), ("so the condition {0.n} must hold exactly once",)),
+    "needs never": (("true_needed",), ("so the condition {0.n} must never hold",)),
+    "needs sum": (
+        ("adds_needed",),
+        (
+            "the values of {0.n} that are added must sum to {0.v}",
+            "all values of {0.n} that are added must come to {0.v} together",
+        ),
+    ),
+    "needs text": (
+        ("adds_needed",),
+        ("the values of {0.n} that are added must make {0.v} when put one after the other",),
+    ),
+    "needs appended": (
+        ("adds_needed",),
+        ("the values of {0.n} that are appended must be {0.v}, in this order",),
     ),
     "built by changes": (
         ("loop", "changes"),
