@@ -180,13 +180,15 @@ class Deduction:
             case ast.Call(func=ast.Name(id="len"), args=[part]):
                 self._claim_on(part, line, "length_needed", str(value), "needs length")
             case ast.Call(func=ast.Name(id="list" | "tuple"), args=[part]):
-                self._claim_on(part, line, "items_needed", render(list(value)), "needs items")
+                self._claim_on(part, line, "items_needed", render(list(value)), _items_form(value))
             case ast.ListComp(elt=elt, generators=[ast.comprehension(target, iterated, [], 0)]):
                 self._claim_on(iterated, line, "length_needed", str(len(value)), "needs length")
                 if isinstance(target, ast.Name) and isinstance(value, list):
                     items = [self._item(elt, target.id, out) for out in value]
                     if None not in items:
-                        self._claim_on(iterated, line, "items_needed", render(items), "needs items")
+                        self._claim_on(
+                            iterated, line, "items_needed", render(items), _items_form(items)
+                        )
 
     def _claim_on(self, node: ast.expr, line: int, kind: str, value: str, form: str) -> None:
         code = self.source.code(node)
@@ -402,6 +404,10 @@ def _added(statement: ast.stmt, name: str) -> ast.expr | None:
         ):
             return added if owner == name else None
     return None
+
+
+def _items_form(items: Sequence[Any]) -> str:
+    return "needs items" if items else "needs no items"
 
 
 def _is_integer(value: Any) -> bool:
