@@ -178,11 +178,13 @@ class Deduction:
         """Tells lengths and items that a value fixes."""
         match node:
             case ast.Call(func=ast.Name(id="len"), args=[part]):
-                self._claim_on(part, line, "length_needed", str(value), "needs length")
+                self._claim_on(part, line, "length_needed", str(value), _length_form(value))
             case ast.Call(func=ast.Name(id="list" | "tuple"), args=[part]):
                 self._claim_on(part, line, "items_needed", render(list(value)), _items_form(value))
             case ast.ListComp(elt=elt, generators=[ast.comprehension(target, iterated, [], 0)]):
-                self._claim_on(iterated, line, "length_needed", str(len(value)), "needs length")
+                self._claim_on(
+                    iterated, line, "length_needed", str(len(value)), _length_form(len(value))
+                )
                 if isinstance(target, ast.Name) and isinstance(value, list):
                     items = [self._item(elt, target.id, out) for out in value]
                     if None not in items:
@@ -404,6 +406,10 @@ def _added(statement: ast.stmt, name: str) -> ast.expr | None:
         ):
             return added if owner == name else None
     return None
+
+
+def _length_form(length: Any) -> str:
+    return {0: "needs emptiness", 1: "needs one item"}.get(length, "needs length")
 
 
 def _items_form(items: Sequence[Any]) -> str:

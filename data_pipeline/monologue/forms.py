@@ -350,6 +350,8 @@ _DEDUCTION: Mapping[str, Form] = {
     ),
     "needs length": (("length_needed",), ("this takes exactly {0.raw} items in {0.n}",)),
     "needs no items": (("items_needed",), ("{0.n} must give no item",)),
+    "needs one item": (("length_needed",), ("this takes exactly one item in {0.n}",)),
+    "needs emptiness": (("length_needed",), ("this takes {0.n} to be empty",)),
     "needs items": (("items_needed",), ("the items of {0.n} must be {0.v}, in this order",)),
     "needs turns": (
         ("turns_needed",),

@@ -15,8 +15,8 @@ checkable; it is never contradicted for that.
   `taken_verdicts`, `code_verdicts`, `ends` and `labels`; `residue` holds what is left unread;
   `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`
   puts it all together
-- `backward`, with `backward_properties`, `backward_nouns`, `backward_run` and `witness`: lines that
-  reason from the output to an input
+- `backward`, with `backward_properties`, `backward_nouns`, `adjectives`, `backward_examples`,
+  `backward_code`, `backward_run` and `witness`: lines that reason from the output to an input
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
 - `numbering`: line labels as prompts or as files count; `scoring`: scores against labels

@@ -13,7 +13,7 @@ from data_pipeline.verify.answer import (
     same_call,
     witness_call,
 )
-from data_pipeline.verify.backward import read_backward
+from data_pipeline.verify.backward import read_backward, read_general
 from data_pipeline.verify.backward_wording import restated_goal
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
 from data_pipeline.verify.descriptions import read_description
@@ -190,6 +190,8 @@ class _MonologueJudge:
         own = self.result[first:]
         focus = self._focus(sentences[0][1]) if sentences[0][1].own else None
         told = read_description(self.run, self.lines[number - 1], focus)
+        if self.goal is not None and (told.unread or not told.claims):
+            told = read_general(self.run, self.lines[number - 1], self.goal) or told
         if (told.claims and not told.unread) or not any(c.verdict == CONFIRMED for c in own):
             self.result[first:] = _claims_of(told, number)
         elif any(c.verdict == NOT_CHECKABLE for c in own):
