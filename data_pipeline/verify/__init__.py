@@ -50,7 +50,7 @@ from data_pipeline.verify.claims import (
     step_verdicts,
 )
 from data_pipeline.verify.inline import inline_claims, is_inline
-from data_pipeline.verify.prose import free_claims
+from data_pipeline.verify.prose import free_claims, told_calls
 
 _MOST_EXAMPLES = 12
 
@@ -96,10 +96,9 @@ def verify_trace(
 
 def example_calls(trace: Trace, monologue: str) -> list[str]:
     """Returns the other calls that a backward monologue tells, each once, a dozen at most."""
-    calls: dict[str, None] = {}
-    if "### Reverse Deduction" in monologue:
-        free_claims(Replay(trace), monologue, lambda call: calls.setdefault(call))
-    return list(calls)[:_MOST_EXAMPLES]
+    if "### Reverse Deduction" not in monologue:
+        return []
+    return told_calls(Replay(trace), monologue)[:_MOST_EXAMPLES]
 
 
 def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:

@@ -231,6 +231,8 @@ class Properties:
             return lambda value: value % by == 0
         if match := _SIZED.fullmatch(rest):
             return self._sized(match)
+        if rest in ("present", "included", "there"):
+            return self._inside_something()
         if match := _WITH_ITEMS.fullmatch(rest):
             kind, holds = ADJECTIVES[f"a {match['kind']}"], self._having(match["items"])
             return None if holds is None else lambda value: kind(value) and holds(value)
@@ -251,6 +253,14 @@ class Properties:
     def _inside(self, where: str) -> Predicate | None:
         found = self._single(where)
         return None if found is None else lambda value: value in found[0]
+
+    def _inside_something(self) -> Predicate:
+        """Returns the test that a value is in one of the arguments."""
+        owners = [one.values[0] for one in self.nouns.everything() if not one.of_output]
+        kept = [one for one in owners if isinstance(one, str | list | tuple | dict | set)]
+        return lambda value: any(
+            value in one for one in kept if isinstance(value, str) or not isinstance(one, str)
+        )
 
     def _sized(self, match: re.Match[str]) -> Predicate | None:
         told = match["count"] or match["count2"]

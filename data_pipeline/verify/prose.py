@@ -97,6 +97,21 @@ def free_claims(
     return sorted(claims, key=lambda claim: claim.line)
 
 
+def told_calls(run: Replay, monologue: str) -> list[str]:
+    """Returns the other calls that lines of a backward monologue tell, each once."""
+    calls: dict[str, None] = {}
+    lines = monologue[:MAX_CHARACTERS].split("\n")
+    asserted = [line.strip() for line in lines if line.strip().startswith("assert ")]
+    goal = _goal([(0, line.removeprefix("assert ")) for line in asserted], lines)
+    section = ""
+    for line in lines if goal is not None else ():
+        if line.startswith("#"):
+            section = line.strip("# :*").lower()
+        elif line.strip():
+            read_backward(run, section, line, run_call=calls.setdefault, goal=goal)
+    return list(calls)
+
+
 class _MonologueJudge:
     """Judges the sentences of one monologue, in order."""
 
