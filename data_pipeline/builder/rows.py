@@ -3,6 +3,7 @@
 Does not depend on Beam. The same seed, options and code give the same rows in any process.
 """
 
+import ast
 import hashlib
 import json
 import traceback
@@ -132,6 +133,16 @@ def _faulty_functions(record: Record) -> set[str]:
     return {digest for program in programs for digest in function_digests(program)}
 
 
+def _has_parameters(program: str, name: str) -> bool:
+    """Returns whether the function `name` of a program takes arguments."""
+    return any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name == name
+        and any(isinstance(part, ast.arg) for part in ast.walk(node.args))
+        for node in ast.parse(program).body
+    )
+
+
 class _RowWriter:
     def __init__(self, seed, sandbox, options, length_of, client, split):
         self.seed: Seed = seed
@@ -217,6 +228,10 @@ class _RowWriter:
         witness: dict[str, Case] = {}
         for case in sorted(kept, key=lambda case: (len(case.call), case.call)):
             witness.setdefault(case.output, case)
+        if not _has_parameters(self.code, self.seed.name):  # the answer could only be `f()`
+            reason = "bwd_mnl: the function takes no argument"
+            self.out.tally.count("monologues refused", reason, len(witness))
+            return []
         drafts = []
         shortest = list(witness.values())
         for case, taught in zip(shortest, self._ask_teacher("bwd_mnl", shortest), strict=True):

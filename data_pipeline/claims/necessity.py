@@ -11,7 +11,9 @@ an expression has a value just before a line runs, the last time before the func
                                        a later line needs it
 
     length_needed, items_needed and turns_needed state the number of items of an iterable, its items
-    in order, and the number of turns that the loop over it makes.
+    in order, and the number of turns that the loop over it makes. runs_needed, adds_needed and
+    true_needed speak of a variable that one statement builds up: how often that statement runs,
+    what the expression that it adds comes to in all, and how often the test around it is true.
 
 An operand's value is proven forwards: put into the operation it gives the value that is needed,
 and the operation gives it for no other operand. `==` decides between values: 4.0 is 4.
@@ -22,6 +24,12 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from data_pipeline.claims.accumulation import (
+    BUILT_UP,
+    Accumulator,
+    find_accumulator,
+    prove_built_up,
+)
 from data_pipeline.claims.claim import Claim
 from data_pipeline.claims.exits import cannot_give, exits, leaves
 from data_pipeline.claims.record import Record
@@ -50,6 +58,8 @@ class Necessity:
     def prove(self, claim: Claim) -> bool | None:
         if self.function is None:
             return None
+        if claim.kind in BUILT_UP:
+            return prove_built_up(self.function, self._built_up(), claim)
         rule = getattr(self, f"_prove_{claim.kind}", None)
         return rule(claim) if rule is not None else None
 
@@ -311,32 +321,20 @@ class Necessity:
                 return self._invertible(elt, wanted, operand, item)
         return None
 
-    def _prove_turns_needed(self, claim: Claim) -> bool | None:
-        """A loop that appends once a turn to a list that was empty makes one turn an item."""
-        for later, line in self._next_lines():
-            found = self.record.at_line.get(line, [])
-            loop = found[0] if found else None
-            if line != claim.place.line or not isinstance(loop, ast.For):
-                continue
-            if not _same_text(claim.subject, loop.iter):
-                return False
-            for name, wanted in self._variables_before(later):
-                is_built = self._starts_empty(loop, name) and _appends_once(loop, name)
-                if isinstance(wanted, list) and is_built:
-                    return len(wanted) == int(claim.value)
-        return None
+    # ---- variables that one statement builds up
 
-    def _starts_empty(self, loop: ast.For, name: str) -> bool:
-        parent = self.record.parents[loop]
-        block = next((b for b in _blocks_of(parent) if loop in b), [])
-        for statement in reversed(block[: block.index(loop)]):
-            match statement:
-                case ast.Assign(targets=[ast.Name(id=target)], value=ast.List(elts=[])):
-                    if target == name:
-                        return True
-            if name in _names(statement):
-                return False
-        return False
+    def _built_up(self) -> Iterator[tuple[Accumulator, Any]]:
+        """Yields what is built up before a line, with the value that it must have there."""
+        function = self.function
+        assert function is not None
+        calls_itself = any(
+            isinstance(n, ast.Name) and n.id == function.name for n in ast.walk(function)
+        )
+        for later, _ in () if calls_itself else self._next_lines():
+            for name, wanted in self._variables_before(later):
+                found = find_accumulator(function, name, later.lineno)
+                if found is not None:
+                    yield found, wanted
 
 
 _MISSING = object()
@@ -437,22 +435,6 @@ def _has_other_scope(statement: ast.stmt) -> bool:
     """Returns whether the statement may bind the variable elsewhere (`nonlocal`, an import)."""
     kinds = ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom | ast.Match | ast.Try
     return any(isinstance(node, kinds) for node in ast.walk(statement))
-
-
-def _appends_once(loop: ast.For, name: str) -> bool:
-    """Returns whether every turn of a loop appends one item to a list, and does no more to it."""
-    if loop.orelse or any(
-        isinstance(node, ast.Break | ast.Continue | ast.Return | ast.Try | ast.Raise)
-        for node in ast.walk(loop)
-    ):
-        return False
-    uses = [n for n in ast.walk(loop) if isinstance(n, ast.Name) and n.id == name]
-    for statement in loop.body:
-        match statement:
-            case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr="append"))):
-                if uses == [owner]:
-                    return True
-    return False
 
 
 def _bound_in(function: ast.AST) -> set[str]:

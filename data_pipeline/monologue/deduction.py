@@ -178,15 +178,19 @@ class Deduction:
         """Tells lengths and items that a value fixes."""
         match node:
             case ast.Call(func=ast.Name(id="len"), args=[part]):
-                self._claim_on(part, line, "length_needed", str(value), "needs length")
+                self._claim_on(part, line, "length_needed", str(value), _length_form(value))
             case ast.Call(func=ast.Name(id="list" | "tuple"), args=[part]):
-                self._claim_on(part, line, "items_needed", render(list(value)), "needs items")
+                self._claim_on(part, line, "items_needed", render(list(value)), _items_form(value))
             case ast.ListComp(elt=elt, generators=[ast.comprehension(target, iterated, [], 0)]):
-                self._claim_on(iterated, line, "length_needed", str(len(value)), "needs length")
+                self._claim_on(
+                    iterated, line, "length_needed", str(len(value)), _length_form(len(value))
+                )
                 if isinstance(target, ast.Name) and isinstance(value, list):
                     items = [self._item(elt, target.id, out) for out in value]
                     if None not in items:
-                        self._claim_on(iterated, line, "items_needed", render(items), "needs items")
+                        self._claim_on(
+                            iterated, line, "items_needed", render(items), _items_form(items)
+                        )
 
     def _claim_on(self, node: ast.expr, line: int, kind: str, value: str, form: str) -> None:
         code = self.source.code(node)
@@ -306,10 +310,57 @@ class Deduction:
             if told is not None:
                 self._add(told)
                 break
-        if isinstance(value, list):
-            turns = Claim("turns_needed", Place(loop.lineno), code, str(len(value)))
-            if self._proven(turns):
-                self._add(self.say("needs turns", turns))
+        self._needs_of(loop, name, value)
+
+    def _needs_of(self, loop: ast.For, name: str, value: Any) -> None:
+        """Tells how often a loop's lines must run, and what must be added, to give a value."""
+        for statement in _statements(loop):
+            added = _added(statement, name)
+            if added is not None:
+                self._needs_added(statement, added, name, value)
+                self._needs_runs(loop, statement, added)
+                return
+
+    def _needs_added(self, statement: ast.stmt, added: ast.expr, name: str, value: Any) -> None:
+        total, code = self._total(name, value), self.source.code(added)
+        form = {int: "needs sum", str: "needs text", list: "needs appended"}.get(type(total))
+        if form is None or code is None or isinstance(added, ast.Constant):
+            return
+        claim = Claim("adds_needed", Place(statement.lineno), code, render(total))
+        if "…" not in claim.value and self._proven(claim):
+            self._add(self.say(form, claim))
+
+    def _total(self, name: str, value: Any) -> Any:
+        """Returns what is added to the first value that a variable has, to give another."""
+        texts = [text for text in self.run.history(0, name)[1] if text is not None]
+        try:
+            start = parse_literal(texts[0]) if texts else None
+        except LiteralError:
+            return None
+        if _is_integer(start) and _is_integer(value):
+            return value - start
+        is_longer = type(start) is type(value) and isinstance(value, str | list)
+        return value[len(start) :] if is_longer else None
+
+    def _needs_runs(self, loop: ast.For, statement: ast.stmt, added: ast.expr) -> None:
+        """Tells how many turns, runs of the statement or true tests the value takes."""
+        places = self.run.by_line.get(statement.lineno, ())
+        runs = sum(1 for one in places if one.event.frame == 0)
+        counted = min(runs, 2)
+        iterated, change = self.source.code(loop.iter), ast.unparse(statement)
+        turns = Claim("turns_needed", Place(loop.lineno), iterated or "", str(runs))
+        if iterated and self._proven(turns):
+            self._add(self.say(("needs no turn", "needs a turn", "needs turns")[counted], turns))
+            return
+        needed = Claim("runs_needed", Place(statement.lineno), change, str(runs))
+        if isinstance(added, ast.Constant) and self._proven(needed):
+            self._add(self.say(("needs no run", "needs a run", "needs runs")[counted], needed))
+        test = self.parents.get(statement)
+        code = self.source.code(test.test) if isinstance(test, ast.If) else None
+        if isinstance(test, ast.If) and code is not None:
+            holds = Claim("true_needed", Place(test.lineno), code, str(runs))
+            if self._proven(holds):
+                self._add(self.say(("needs never", "needs once", "needs true")[counted], holds))
 
     def _builder(self, loop: Claim, statement: ast.stmt, name: str) -> Clause | None:
         code = self.source.code
@@ -341,6 +392,28 @@ def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
 def _statements(loop: ast.stmt) -> Sequence[ast.stmt]:
     found = [node for node in ast.walk(loop) if isinstance(node, ast.stmt) and node is not loop]
     return sorted(found, key=lambda node: node.lineno)
+
+
+def _added(statement: ast.stmt, name: str) -> ast.expr | None:
+    """Returns what a statement adds to a variable: `x` of `total += x` and of `out.append(x)`."""
+    match statement:
+        case ast.AugAssign(target=ast.Name(id=target), op=ast.Add(), value=added):
+            return added if target == name else None
+        case ast.Expr(
+            value=ast.Call(
+                func=ast.Attribute(value=ast.Name(id=owner), attr="append"), args=[added]
+            )
+        ):
+            return added if owner == name else None
+    return None
+
+
+def _length_form(length: Any) -> str:
+    return {0: "needs emptiness", 1: "needs one item"}.get(length, "needs length")
+
+
+def _items_form(items: Sequence[Any]) -> str:
+    return "needs items" if items else "needs no items"
 
 
 def _is_integer(value: Any) -> bool:

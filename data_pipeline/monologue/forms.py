@@ -227,6 +227,30 @@ _CALLS: Mapping[str, Form] = {
     "outcome call": (("outcome",), ("{0.n} returns {0.v}", "{0.n} gives {0.v}")),
     "outcome bare": (("outcome",), ("the function returns here with the value below",)),
 }
+_SIZED = {  # type -> of several items, of one, of none
+    "list": ("a list of length {1.raw}", "a list with one item", "an empty list"),
+    "tuple": ("a tuple of length {1.raw}", "a tuple with one item", "an empty tuple"),
+    "str": ("a string of length {1.raw}", "a string of length 1", "an empty string"),
+    "dict": ("a dict with {1.raw} keys", "a dict with one key", "an empty dict"),
+    "set": ("a set of size {1.raw}", "a set with one item", "an empty set"),
+}
+_SIMPLE = {
+    "int": "an integer",
+    "float": "a floating-point number",
+    "bool": "a truth value",
+    "NoneType": "`None`",
+}
+_SUBJECTS = {"": "the result of this call is", " bare": "the output is"}  # of a run, of no run
+_RESULTS: Mapping[str, Form] = {
+    f"{kind}{size}{suffix}": (("type", "length"), (f"{subject} {text}",))
+    for kind, texts in _SIZED.items()
+    for size, text in zip(("", " one", " empty"), texts, strict=True)
+    for suffix, subject in _SUBJECTS.items()
+} | {
+    f"{kind}{suffix}": (("type",), (f"{subject} {text}",))
+    for kind, text in _SIMPLE.items()
+    for suffix, subject in _SUBJECTS.items()
+}
 _INTRODUCTION: Mapping[str, Form] = {
     "takes": (
         ("takes",),
@@ -269,15 +293,7 @@ _INTRODUCTION: Mapping[str, Form] = {
     "helper": (("helper*",), ("in this run the program also calls {names}",)),
     "mutated": (("mutated",), ("the argument {0.n} is changed in place",)),
     "constants": (("constant*",), ("it reads the global {equal}",)),
-    "list": (("type", "length"), ("the result of this call is a list of length {1.raw}",)),
-    "tuple": (("type", "length"), ("the result of this call is a tuple of length {1.raw}",)),
-    "str": (("type", "length"), ("the result of this call is a string of length {1.raw}",)),
-    "dict": (("type", "length"), ("the result of this call is a dict with {1.raw} keys",)),
-    "set": (("type", "length"), ("the result of this call is a set of size {1.raw}",)),
-    "int": (("type",), ("the result of this call is an integer",)),
-    "float": (("type",), ("the result of this call is a floating-point number",)),
-    "bool": (("type",), ("the result of this call is a truth value",)),
-    "NoneType": (("type",), ("the result of this call is `None`",)),
+    **_RESULTS,
 }
 _DEDUCTION: Mapping[str, Form] = {
     "goal": (
@@ -341,10 +357,36 @@ _DEDUCTION: Mapping[str, Form] = {
         ),
     ),
     "needs length": (("length_needed",), ("this takes exactly {0.raw} items in {0.n}",)),
+    "needs no items": (("items_needed",), ("{0.n} must give no item",)),
+    "needs one item": (("length_needed",), ("this takes exactly one item in {0.n}",)),
+    "needs emptiness": (("length_needed",), ("this takes {0.n} to be empty",)),
     "needs items": (("items_needed",), ("the items of {0.n} must be {0.v}, in this order",)),
     "needs turns": (
         ("turns_needed",),
-        ("each turn appends one item, so the loop over {0.n} must make exactly {0.raw} turns",),
+        ("so the loop over {0.n} must make exactly {0.raw} turns",),
+    ),
+    "needs a turn": (("turns_needed",), ("so the loop over {0.n} must make exactly one turn",)),
+    "needs no turn": (("turns_needed",), ("so the loop over {0.n} must make no turn",)),
+    "needs runs": (("runs_needed",), ("{0.n} must run exactly {0.raw} times",)),
+    "needs a run": (("runs_needed",), ("{0.n} must run exactly once",)),
+    "needs no run": (("runs_needed",), ("{0.n} must never run",)),
+    "needs true": (("true_needed",), ("so the condition {0.n} must hold exactly {0.raw} times",)),
+    "needs once": (("true_needed",), ("so the condition {0.n} must hold exactly once",)),
+    "needs never": (("true_needed",), ("so the condition {0.n} must never hold",)),
+    "needs sum": (
+        ("adds_needed",),
+        (
+            "the values of {0.n} that are added must sum to {0.v}",
+            "all values of {0.n} that are added must come to {0.v} together",
+        ),
+    ),
+    "needs text": (
+        ("adds_needed",),
+        ("the values of {0.n} that are added must make {0.v} when put one after the other",),
+    ),
+    "needs appended": (
+        ("adds_needed",),
+        ("the values of {0.n} that are appended must be {0.v}, in this order",),
     ),
     "built by changes": (
         ("loop", "changes"),

@@ -183,8 +183,10 @@ class _Introducer:
             return None
         kind = Claim("type", Place(0), "", type(value).__name__)
         if isinstance(value, list | tuple | str | dict | set):
-            return self.say(kind.value, kind, Claim("length", Place(0), "", str(len(value))))
-        return self.say(kind.value, kind) if kind.value in _PLAIN else None
+            size = {0: " empty", 1: " one"}.get(len(value), "")
+            length = Claim("length", Place(0), "", str(len(value)))
+            return self.say(f"{kind.value}{size}{self.suffix}", kind, length)
+        return self.say(f"{kind.value}{self.suffix}", kind) if kind.value in _PLAIN else None
 
 
 def _is_quoted(claim: Claim) -> bool:

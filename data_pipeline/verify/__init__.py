@@ -17,8 +17,8 @@ checkable; it is never contradicted for that.
   (`result_contents`), `told_code` and `told_values` what a step says of its line; `pools`
   holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose` puts
   it all together
-- `backward`, with `backward_properties`, `backward_nouns`, `backward_run` and `witness`: lines that
-  reason from the output to an input
+- `backward`, with `backward_properties`, `backward_nouns`, `adjectives`, `backward_examples`,
+  `backward_code`, `backward_run` and `witness`: lines that reason from the output to an input
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
 - `numbering`: line labels as prompts or as files count; `scoring`: scores against labels
@@ -53,7 +53,7 @@ from data_pipeline.verify.claims import (
 )
 from data_pipeline.verify.inline import inline_claims, is_inline
 from data_pipeline.verify.numbering import label_quoted_lines
-from data_pipeline.verify.prose import free_claims
+from data_pipeline.verify.prose import free_claims, told_calls
 
 _MOST_EXAMPLES = 12
 
@@ -100,10 +100,9 @@ def verify_trace(
 
 def example_calls(trace: Trace, monologue: str) -> list[str]:
     """Returns the other calls that a backward monologue tells, each once, a dozen at most."""
-    calls: dict[str, None] = {}
-    if "### Reverse Deduction" in monologue:
-        free_claims(Replay(trace), monologue, lambda call: calls.setdefault(call))
-    return list(calls)[:_MOST_EXAMPLES]
+    if "### Reverse Deduction" not in monologue:
+        return []
+    return told_calls(Replay(trace), monologue)[:_MOST_EXAMPLES]
 
 
 def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:

@@ -10,6 +10,7 @@ import re
 
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.answer import literal_of
+from data_pipeline.verify.backward_code import CodeLines
 from data_pipeline.verify.backward_examples import Examples, RunCall
 from data_pipeline.verify.backward_properties import Properties
 from data_pipeline.verify.backward_run import RunLines
@@ -93,7 +94,7 @@ def read_backward(
         reader.begin(sentence)
         for piece in split_statements(mark_code(sentence, values=False)):
             found = told.read(piece)
-            found = reader.read(piece) if found is None else found
+            found = _at_its_time(piece, reader.read(piece), witness) if found is None else found
             found = _described(run, piece) if found is None else found
             if found is None:
                 unread.append(piece)
@@ -104,6 +105,42 @@ def read_backward(
             whole = mark_code(sentence, values=False)
             unread = [piece for piece in unread if piece not in whole]
     return Reading(tuple(claims), tuple(unread))
+
+
+def read_general(run: Replay, line: str, goal: str) -> Reading | None:
+    """Reads a line about the program or the output that an input is looked for.
+
+    None unless every sentence is read: about inputs in general, a run can prove nothing false.
+    """
+    text = MARKUP.sub("", line, count=1).replace("**", "").strip().removesuffix(":").strip()
+    witness = Witness(run, goal)
+    code, properties = CodeLines(run), Properties(witness)
+    claims: list[JudgedClaim] = []
+    for sentence in re.split(r"(?<=[\w`)\"'\]}])[.]\s+(?=[A-Z`(])", text):
+        holds = code.read(mark_code(sentence.strip(" .:")))
+        if holds is not None:
+            verdict = CONFIRMED if holds else CONTRADICTED
+            claims.append(JudgedClaim("code", sentence[:80], verdict, None))
+            continue
+        if re.match(
+            r"(?:the )?(?:final |expected )?(?:output|result)\b(?!.*\balways\b)", sentence, re.I
+        ):
+            told = properties.read(sentence, choice=True)
+            if told and all(claim.verdict == CONFIRMED for claim in told):
+                claims += told
+                continue
+        return None
+    return Reading(tuple(claims), ())
+
+
+def _at_its_time(
+    piece: str, claims: list[JudgedClaim] | None, witness: Witness
+) -> list[JudgedClaim] | None:
+    """Takes back what is denied for the start of the run, but may be said of a later moment."""
+    wrong = any(claim.verdict == CONTRADICTED for claim in claims or ())
+    names = set(re.findall(r"[A-Za-z_]\w*", " ".join(re.findall(r"`[^`]+`", piece))))
+    given = NECESSITY.search(piece) or re.search(r"`\w+`? ?[=:]|\binput\b", piece)
+    return None if wrong and not given and names & witness.changing else claims
 
 
 def _described(run: Replay, piece: str) -> list[JudgedClaim] | None:

@@ -50,6 +50,15 @@ _GOOD = re.compile(
     r"|condition|requirement|assertion|constraint)s?(?: (?:of|as|for)? ?(?:required|needed)?)?",
     re.I,
 )  # fmt: skip
+_LEADS = re.compile(
+    r", (?:leading to|resulting in|giving|yielding|producing|which (?:gives|yields|results in"
+    r"|leads to|produces))(?: us)?(?: an?| the)?(?: (?:total|final|desired|expected|required|sum"
+    rf"|output|result|list|string|dictionary|count|value|of))* (?P<told>{ATOM})$", re.I,
+)  # fmt: skip
+_OTHER = re.compile(  # speaks of another input, or of what has to be
+    r"\b(?:if|suppose|assume|alternatively|another|could|would|might|must|should|needs?|other)\b",
+    re.I,
+)
 _OFFER = re.compile(
     r"^(?:to (?:satisf|achiev|get|obtain|produc|meet|yield|ensur|have|construct|find|create)\w*\b"
     r"|(?:thus|therefore|so|hence),? (?:an?|the|one) (?:valid|possible|correct|suitable) input\b)",
@@ -142,6 +151,8 @@ class Examples:
         """
         text = mark_code(sentence).strip(" .")
         match = _PROMISE.fullmatch(text)
+        if self.witness.misses_goal and self._leads_to_goal(text):
+            return [_claim(text[:80], CONTRADICTED, f"it returns {self.witness.result}")]
         if match and re.fullmatch(ATOM, match["what"]):
             told = literal_of(match["what"])
             same = told is not None and compare(told, self.witness.goal) == CONFIRMED
@@ -155,6 +166,14 @@ class Examples:
                 return []
         verdict = CONTRADICTED if self.witness.misses_goal else CONFIRMED
         return [_claim(text[:80], verdict, f"it returns {self.witness.result}")]
+
+    def _leads_to_goal(self, text: str) -> bool:
+        """Tells whether "…, leading to a total of `4`" is said of the witness."""
+        match = _LEADS.search(text)
+        if match is None or _OTHER.search(text):
+            return False
+        told = literal_of(match["told"])
+        return told is not None and compare(told, self.witness.goal) == CONFIRMED
 
 
 def _gives(told: str, real: str) -> str:

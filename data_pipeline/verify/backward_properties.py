@@ -10,14 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from data_pipeline.source.literals import LiteralError, same_value
+from data_pipeline.verify.adjectives import ADJECTIVES, Predicate
 from data_pipeline.verify.backward_nouns import ATOM, ITEM, Meaning, Nouns, items_of, number
 from data_pipeline.verify.backward_wording import mark_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.evaluation import Unknown
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.witness import Witness
-
-Predicate = Callable[[Any], bool]
 
 _MODAL = r"(?:must|should|has to|have to|needs? to|will|would|can|could)"
 _SENTENCE = re.compile(
@@ -140,7 +139,7 @@ class Properties:
             told = self.nouns.literal(atom[0])
             return lambda value: fits(_count(value, told))
         *words, item = what.split()
-        kept = _ADJECTIVES.get(" ".join(words)) if words else lambda _: True
+        kept = ADJECTIVES.get(" ".join(words)) if words else lambda _: True
         if kept is None:
             return None
 
@@ -216,8 +215,8 @@ class Properties:
         return None
 
     def _being(self, rest: str) -> Predicate | None:
-        if rest in _ADJECTIVES:
-            return _ADJECTIVES[rest]
+        if rest in ADJECTIVES:
+            return ADJECTIVES[rest]
         if match := _COMPARED.fullmatch(rest):
             bounds = self._single(match["what"])
             how = _ORDERS[match["how"]]
@@ -232,6 +231,11 @@ class Properties:
             return lambda value: value % by == 0
         if match := _SIZED.fullmatch(rest):
             return self._sized(match)
+        if rest in ("present", "included", "there"):
+            return self._inside_something()
+        if match := _WITH_ITEMS.fullmatch(rest):
+            kind, holds = ADJECTIVES[f"a {match['kind']}"], self._having(match["items"])
+            return None if holds is None else lambda value: kind(value) and holds(value)
         if match := _INSIDE.fullmatch(rest):
             return self._inside(match["where"])
         same = self._single(
@@ -250,6 +254,14 @@ class Properties:
         found = self._single(where)
         return None if found is None else lambda value: value in found[0]
 
+    def _inside_something(self) -> Predicate:
+        """Returns the test that a value is in one of the arguments."""
+        owners = [one.values[0] for one in self.nouns.everything() if not one.of_output]
+        kept = [one for one in owners if isinstance(one, str | list | tuple | dict | set)]
+        return lambda value: any(
+            value in one for one in kept if isinstance(value, str) or not isinstance(one, str)
+        )
+
     def _sized(self, match: re.Match[str]) -> Predicate | None:
         told = match["count"] or match["count2"]
         size = number(told)
@@ -257,7 +269,7 @@ class Properties:
             return None
         fits = _bound(match["how"] or match["how2"] or "", told, size)
         kind = match["kind"]
-        return lambda value: fits(len(value)) and (kind is None or _ADJECTIVES[f"a {kind}"](value))
+        return lambda value: fits(len(value)) and (kind is None or ADJECTIVES[f"a {kind}"](value))
 
     def _having(self, rest: str, only: bool = False) -> Predicate | None:
         if match := _SIZED.fullmatch(rest):
@@ -280,7 +292,7 @@ class Properties:
         if (match := re.fullmatch(rf"only (?P<what>[a-z ]+?) {ITEM}", rest)) or (
             match := re.fullmatch(r"only (?P<what>digits|letters)", rest)
         ):
-            kept = _ADJECTIVES.get(match["what"])
+            kept = ADJECTIVES.get(match["what"])
             return None if kept is None else lambda value: all(map(kept, value))
         return None
 
@@ -338,6 +350,10 @@ _SIZED = re.compile(
     rf"|(?P<how2>exactly |at least |at most )?(?P<count2>`\d+`|\w+) {ITEM}"
     r" (?:long|in length|in total))"
 )
+_WITH_ITEMS = re.compile(
+    r"an? (?P<kind>list|string|dict|dictionary|tuple) (?:with|containing|of|consisting of)"
+    rf" (?P<items>(?:exactly |only )?(?:`\d+`|\w+) {ITEM})"
+)
 _INSIDE = re.compile(
     r"(?:(?:present|included|contained|found|an? key|an? element|an? substring|one of the keys)"
     r" (?:as an? key )?)?(?:in|of) (?P<where>.+)"
@@ -360,65 +376,6 @@ _TIMES = re.compile(
     r"(?P<how>exactly |at least |at most |only )?(?P<count>once|twice|(?:`\d+`|\w+)(?= times?))"
     r"(?: times?)?(?: in (?P<where>.+))?"
 )
-
-
-def _is_vowel(value: Any) -> bool:
-    return len(value) == 1 and value.lower() in "aeiou"
-
-
-_PLAIN: dict[str, Predicate] = {
-    "empty": lambda v: len(v) == 0,
-    "non-empty": lambda v: len(v) > 0,
-    "even": lambda v: v % 2 == 0,
-    "odd": lambda v: v % 2 == 1,
-    "positive": lambda v: v > 0,
-    "negative": lambda v: v < 0,
-    "non-negative": lambda v: v >= 0,
-    "lowercase": lambda v: v.islower(),
-    "uppercase": lambda v: v.isupper(),
-    "in title case": lambda v: v.istitle(),
-    "numeric": lambda v: v.isnumeric(),
-    "alphabetic": lambda v: v.isalpha(),
-    "alphanumeric": lambda v: v.isalnum(),
-    "a vowel": _is_vowel,
-    "a palindrome": lambda v: v == v[::-1],
-    "sorted": lambda v: list(v) == sorted(v),
-    "sorted in ascending order": lambda v: list(v) == sorted(v),
-    "sorted in descending order": lambda v: list(v) == sorted(v, reverse=True),
-    "unique": lambda v: len(set(v)) == len(v),
-    "a string": lambda v: type(v) is str,
-    "a list": lambda v: type(v) is list,
-    "a dictionary": lambda v: type(v) is dict,
-    "a tuple": lambda v: type(v) is tuple,
-    "an integer": lambda v: type(v) is int,
-    "a number": lambda v: type(v) in (int, float),
-    "a non-empty string": lambda v: type(v) is str and len(v) > 0,
-    "a non-empty list": lambda v: type(v) is list and len(v) > 0,
-    "an empty string": lambda v: v == "",
-    "an empty list": lambda v: v == [],
-    "an empty dictionary": lambda v: v == {},
-    "true": lambda v: v is True,
-    "false": lambda v: v is False,
-}
-_SPELLINGS = {
-    "lowercase": ("in lowercase", "in lower case", "lowercase letters", "a lowercase letter"),
-    "uppercase": ("in uppercase", "in upper case", "uppercase letters", "an uppercase letter"),
-    "in title case": ("title case", "title-cased"),
-    "numeric": ("a digit", "digits", "digit", "all digits"),
-    "alphabetic": ("a letter", "letters", "letter", "alphabetical"),
-    "a vowel": ("vowels", "vowel"),
-    "even": ("even numbers", "an even number"),
-    "odd": ("odd numbers", "an odd number"),
-    "positive": ("positive numbers", "a positive number", "a positive integer"),
-    "negative": ("negative numbers", "a negative number", "a negative integer"),
-    "unique": ("distinct",),
-    "a string": ("strings",),
-    "an integer": ("integers",),
-    "a number": ("numbers",),
-}
-_ADJECTIVES: dict[str, Predicate] = _PLAIN | {
-    other: _PLAIN[name] for name, others in _SPELLINGS.items() for other in others
-}
 
 
 def _bound(how: str, told: str, count: int) -> Callable[[int], bool]:

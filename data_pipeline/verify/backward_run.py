@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from data_pipeline.source.literals import same_value
 from data_pipeline.tracing.replay import Occurrence, Replay, State
 from data_pipeline.verify.answer import same_call
+from data_pipeline.verify.backward_code import CodeLines
 from data_pipeline.verify.backward_wording import mark_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.evaluation import Unknown, evaluate
@@ -76,6 +77,9 @@ class RunLines:
     def read(self, sentence: str) -> list[JudgedClaim] | None:
         """Returns the claim of a sentence of a known form; None for any other."""
         sentence = mark_code(sentence.strip(" .:"))
+        if (of_code := CodeLines(self.run).read(sentence)) is not None:
+            verdict = CONFIRMED if of_code else CONTRADICTED
+            return [JudgedClaim("code", sentence[:80], verdict, self._truth())]
         for pattern, judge in (
             (_RESULT, self._result),
             (_LAST, self._last),

@@ -153,9 +153,10 @@ INPUT = re.compile(
     r"(?P<rest>[^`\"]*)$", re.I | re.S,
 )  # fmt: skip
 EXAMPLE = re.compile(
-    r"^(?:alternatively,? |another |lastly,? |for example,? |one )*(?:the )?(?:possible |valid"
-    r" )*(?:possibility |input |example |we can use )+(?:the (?:input|string|list) )?"
-    r"(?:could be |can be |is |be |would be )?(?P<told>`(?!\w+`)[^`]+`|\"[^\"]*\""
+    r"^(?:(?:alternatively|lastly|similarly|likewise),? (?=`)"
+    r"|(?:alternatively,? |another |lastly,? |for example,? |one )*(?:the )?(?:possible |valid"
+    r" )*(?:possibility |input |example |we can use )+)(?:the (?:input|string|list) )?"
+    r"(?:could be |can be |is |be |would be )?(?P<told>`(?![A-Za-z_]\w*`)[^`]+`|\"[^\"]*\""
     r"|-?\d+(?:\.\d+)?),?"
     r" (?:which )?(?:would|will|directly|gives?|returns?|results?|yields?|produces?)"
     r"(?P<rest>.*)$", re.I | re.S,

@@ -13,7 +13,7 @@ from data_pipeline.verify.answer import (
     same_call,
     witness_call,
 )
-from data_pipeline.verify.backward import read_backward
+from data_pipeline.verify.backward import read_backward, read_general
 from data_pipeline.verify.backward_wording import restated_goal
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
 from data_pipeline.verify.descriptions import read_description
@@ -94,6 +94,21 @@ def free_claims(
     for number, asserted in layout.answers:
         claims.append(answer_claim(run.trace, number, asserted, backward=backward))
     return sorted(claims, key=lambda claim: claim.line)
+
+
+def told_calls(run: Replay, monologue: str) -> list[str]:
+    """Returns the other calls that lines of a backward monologue tell, each once."""
+    calls: dict[str, None] = {}
+    lines = monologue[:MAX_CHARACTERS].split("\n")
+    asserted = [line.strip() for line in lines if line.strip().startswith("assert ")]
+    goal = _goal([(0, line.removeprefix("assert ")) for line in asserted], lines)
+    section = ""
+    for line in lines if goal is not None else ():
+        if line.startswith("#"):
+            section = line.strip("# :*").lower()
+        elif line.strip():
+            read_backward(run, section, line, run_call=calls.setdefault, goal=goal)
+    return list(calls)
 
 
 class _MonologueJudge:
@@ -190,6 +205,8 @@ class _MonologueJudge:
         own = self.result[first:]
         focus = self.told_code.focus(sentences[0][1])
         told = read_description(self.run, self.lines[number - 1], focus)
+        if self.goal is not None and (told.unread or not told.claims):
+            told = read_general(self.run, self.lines[number - 1], self.goal) or told
         if (told.claims and not told.unread) or not any(c.verdict == CONFIRMED for c in own):
             self.result[first:] = claims_of(told, number)
         elif any(c.verdict == NOT_CHECKABLE for c in own):

@@ -62,6 +62,9 @@ class Witness:
                 name: event.changed[name] for name in self.code.parameters if name in event.changed
             }
         self.function = self.code.function.name if self.code.function else ""
+        self.changing = {  # arguments that the run changes or rebinds
+            name for name in self.arguments if len(set(run.history(0, name)[1])) > 1
+        }
 
     @property
     def misses_goal(self) -> bool:

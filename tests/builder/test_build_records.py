@@ -15,11 +15,12 @@ from data_pipeline.builder.expectations import expectations, recheck_all
 from data_pipeline.builder.held_out import TRAIN
 from data_pipeline.builder.page import page
 from data_pipeline.builder.report import Report, summary
-from data_pipeline.builder.rows import record_id
+from data_pipeline.builder.rows import record_id, seed_rows
 from data_pipeline.builder.tally import Tally, quantile
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.pyx.prompts import backward_field, code_field, forward_field, refine_field
 from data_pipeline.pyx.records import RefineRecord, make_record
+from data_pipeline.seeds import Seed
 
 CODE = "def f(x, *, by=1):\n    y = x + by\n    return [y, 'a == b']"
 BUGGY = "def f(x, *, by=1):\n    y = x - by\n    return [y, 'a == b']"
@@ -57,6 +58,20 @@ def test_ids_have_upstreams_form_and_hang_on_the_call_alone():
     assert name == record_id("fwd_mnl", "0123456789ab", CALL)
     assert name != record_id("fwd_mnl", "0123456789ab", "f(4)")
     assert record_id("nl", "0123456789ab") == "nl_0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "call", "wanted"), [("", "best()", False), ("n=3", "best(2)", True)]
+)
+def test_no_input_is_asked_for_where_the_function_takes_none(parameters, call, wanted, sandbox):
+    n = "n" if parameters else "3"
+    code = f"def best({parameters}):\n    rows = [k * k for k in range({n})]\n    return rows[-1]\n"
+    rows = seed_rows(Seed("0" * 12, "best", code, "", (call,), (), "pack/a.py:1"), sandbox,
+                     BuildOptions(("pack",), inputs=2, faults=0))  # fmt: skip
+    kinds = Counter(record.kind for record in rows.records)
+    assert kinds["fwd_mnl"] and bool(kinds["bwd_mnl"]) == wanted
+    refused = rows.tally.get("monologues refused")
+    assert refused["bwd_mnl: the function takes no argument"] == (0 if wanted else 1)
 
 
 def test_counts_add_up_in_any_order():

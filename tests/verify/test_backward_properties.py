@@ -34,6 +34,7 @@ def read(run, line, **options):
 
 PAIRS = [  # true, false
     ("tally", "The `letter` must appear exactly {} in `word`.", "twice", "once"),
+    ("tally", "The letter `'{}'` must be present.", "b", "z"),
     ("tally", "There must be exactly {} `'a'` in `word`.", "three", "two"),
     ("tally", "The length of `word` must be at least {}.", "5", "7"),
     ("tally", "The third character of `word` must be {}.", "'n'", "'a'"),
@@ -81,6 +82,7 @@ def test_a_property_is_judged_on_the_witness_and_the_output(runs, name, line, ri
     ("name", "line"),
     [
         ("tally", "`word` can contain any other characters, such as `'z'`."),
+        ("tally", "If every `'a'` were an `'n'`, all would count, leading to a total of `3`."),
         ("tally", "`word` may contain `'z'`."),
         ("tally", "Either `word` is empty or `letter` is `'z'`."),
         ("weed", "The dictionary must contain `'elm'` or `'oak'`."),
@@ -108,6 +110,7 @@ EXAMPLES = [
     ("title", "The input could be `'AbBa'` or `'AbBa'`.", CONFIRMED),
     ("title", "A valid input could be `'abBa'` or `'b'`.", CONTRADICTED),
     ("title", "Another possible input is `''`, which would give `'AbBa'`.", CONTRADICTED),
+    ("title", "Lastly, `'b'` would become `'B'` and then `'AbBa'`.", CONTRADICTED),
     ("title", "If `text` is `'b'`, it will return `'B'`.", CONFIRMED),
     ("title", "If `text` is `'b'`, the function returns `'b'`.", CONTRADICTED),
     ("tally", "If we set `word = 'bab'` and `letter = 'b'`, the result will be `2`.", CONFIRMED),
@@ -131,6 +134,7 @@ def test_another_input_is_judged_by_its_own_run(runs, name, line, verdict):
         ("This input will return `3`.", "3", CONTRADICTED),
         ("This input will return `2`.", "2", CONFIRMED),
         ("This will produce the desired output.", "3", CONTRADICTED),
+        ("So every `'n'` is counted once, leading to a total count of `3`.", "3", CONTRADICTED),
     ],
 )  # fmt: skip
 def test_an_answer_that_misses_the_output_does_not_satisfy_it(runs, line, goal, verdict):
