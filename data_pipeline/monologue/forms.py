@@ -54,7 +54,11 @@ _STATE: Mapping[str, Form] = {
     ),
     "changes": (("changes", "after*"), ("{0.n} is updated by {0.p}, and {now}",)),
     "changes code": (("changes",), ("{0.n} is updated by {0.p}",)),
-    "size": (("size",), ("{0.n} now has {0.raw} items", "now {0.n} holds {0.raw} items")),
+    "changes still": (
+        ("changes", "before", "after"),
+        ("{0.n} is updated by {0.p}, and {2.n} stays {2.v}",),
+    ),
+    "size": (("size",), ("{0.n} now has {0.raw} item{0.es}", "now {0.n} holds {0.raw} item{0.es}")),
     "gone": (("gone",), ("{0.n} is deleted", "the variable {0.n} is gone")),
     "quiet": (("quiet",), ("{0.n} is run and changes no variable",)),
     "quiet with": (
@@ -245,7 +249,7 @@ _INTRODUCTION: Mapping[str, Form] = {
     "intro defines": (("defines",), ("defines {0.n}",)),
     "intro guards": (("guards",), ("guards lines with `try`",)),
     "intro opens": (("opens",), ("opens a `with` block on {0.n}",)),
-    "intro matches": (("matches",), ("matches {0.n} against {0.raw} patterns",)),
+    "intro matches": (("matches",), ("matches {0.n} against {0.raw} pattern{0.es}",)),
     "intro throws": (("throws",), ("raises {0.n}",)),
     "intro hands": (("hands",), ("yields {0.n}",)),
     "property loop": (
@@ -272,7 +276,7 @@ _INTRODUCTION: Mapping[str, Form] = {
     "list": (("type", "length"), ("the result of this call is a list of length {1.raw}",)),
     "tuple": (("type", "length"), ("the result of this call is a tuple of length {1.raw}",)),
     "str": (("type", "length"), ("the result of this call is a string of length {1.raw}",)),
-    "dict": (("type", "length"), ("the result of this call is a dict with {1.raw} keys",)),
+    "dict": (("type", "length"), ("the result of this call is a dict with {1.raw} key{1.es}",)),
     "set": (("type", "length"), ("the result of this call is a set of size {1.raw}",)),
     "int": (("type",), ("the result of this call is an integer",)),
     "float": (("type",), ("the result of this call is a floating-point number",)),
@@ -340,11 +344,14 @@ _DEDUCTION: Mapping[str, Form] = {
             "this fixes the argument {0.n}: it must be {0.v}",
         ),
     ),
-    "needs length": (("length_needed",), ("this takes exactly {0.raw} items in {0.n}",)),
+    "needs length": (("length_needed",), ("this takes exactly {0.raw} item{0.es} in {0.n}",)),
     "needs items": (("items_needed",), ("the items of {0.n} must be {0.v}, in this order",)),
     "needs turns": (
         ("turns_needed",),
-        ("each turn appends one item, so the loop over {0.n} must make exactly {0.raw} turns",),
+        (
+            "each turn appends one item, so the loop over {0.n} must make exactly {0.raw} "
+            "turn{0.es}",
+        ),
     ),
     "built by changes": (
         ("loop", "changes"),
