@@ -10,7 +10,8 @@ from data_pipeline.testcases import Case
 
 _MOST_EVENTS = 400  # of a run, to see the types of its variables
 _NO_SUCH_NAME = frozenset({"AttributeError", "NameError", "UnboundLocalError"})
-_WRONG_TYPE = frozenset({"TypeError"})
+_FORGOTTEN = frozenset({"dropped_guard", "dropped_else", "dropped_condition", "model"})
+"""Operators that forget a case, in which a wrong type may turn up late."""
 _OPENINGS = {"[": "list", "(": "tuple", "{": "dict or set", "'": "str", '"': "str"}
 _NUMBER = re.compile(r"-?(?:\d|inf|nan)|True\b|False\b")
 
@@ -43,14 +44,17 @@ def mistakes_type(right: str, variant: Mutant, types: Mapping[str, frozenset[str
     return any(a in types and b in types and not types[a] & types[b] for a, b in changed)
 
 
-def is_obvious(failed: Outcome, outcomes: Sequence[Outcome]) -> bool:
+def is_obvious(variant: Mutant, failed: Outcome, outcomes: Sequence[Outcome]) -> bool:
     """Returns whether an exception is one that the first run of the program shows to its author.
 
-    A name or an attribute that does not exist is; a wrong type is if every test ends so.
+    A name or an attribute that does not exist is one. So is a wrong type, unless it turns up in
+    some runs only, in a case that was forgotten.
     """
     if not isinstance(failed, Raised):
         return False
     if failed.type in _NO_SUCH_NAME:
         return True
-    kinds = {one.type if isinstance(one, Raised) else "" for one in outcomes}
-    return kinds <= _WRONG_TYPE
+    if failed.type != "TypeError":
+        return False
+    everywhere = all(isinstance(one, Raised) and one.type == failed.type for one in outcomes)
+    return everywhere or variant.operator not in _FORGOTTEN

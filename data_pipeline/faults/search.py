@@ -159,7 +159,7 @@ def _try_variant(
     told.sort(key=lambda run: (isinstance(run[2].outcome, Limit), len(run[2].trace.events)))  # type: ignore[union-attr]
     reason = ""
     outcomes = [result.outcome for _, _, result in runs]
-    told = [run for run in told if not is_obvious(run[2].outcome, outcomes)]
+    told = [run for run in told if not is_obvious(variant, run[2].outcome, outcomes)]
     if not told:
         return "an error that its first run shows"
     for case, job, result in told[:3]:

@@ -110,7 +110,9 @@ class AssignmentNarrator(ExpressionNarrator):
             told = self.say("unchanged" if same else "goes", before, after)
             told = told or self.say("sets", after)
             if told is None:
-                return self._unshown(statement.target, statement.value, here)
+                told = self.say("changes code", self._changes_claim(statement))
+                size = self._size(here, statement.target)
+                return [*parts, Join.COMMA, told, Join.COMMA_AND, size]
         else:
             code = self._changes_claim(statement)
             told = self.say("changes", code, *self.changed_claims(here))

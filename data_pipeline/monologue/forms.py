@@ -281,6 +281,7 @@ _INTRODUCTION: Mapping[str, Form] = {
     "int": (("type",), ("the result of this call is an integer",)),
     "float": (("type",), ("the result of this call is a floating-point number",)),
     "bool": (("type",), ("the result of this call is a truth value",)),
+    "object": (("type",), ("the result of this call is an object of {0.p}",)),
     "NoneType": (("type",), ("the result of this call is `None`",)),
 }
 _DEDUCTION: Mapping[str, Form] = {

@@ -64,7 +64,9 @@ def raised(kind):
 )
 def test_an_error_that_the_first_run_shows_is_no_slip(kinds, obvious):
     outcomes = [object() if kind is None else raised(kind) for kind in kinds]
-    assert is_obvious(outcomes[0], outcomes) is obvious
+    assert is_obvious(Mutant("dropped_guard", CODE), outcomes[0], outcomes) is obvious
+    if "TypeError" in kinds:  # `out[k + 1]` for a text `k`: no case was forgotten
+        assert is_obvious(Mutant("wrong_index", CODE), outcomes[0], outcomes)
 
 
 @pytest.mark.parametrize(

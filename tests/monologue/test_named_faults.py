@@ -363,3 +363,23 @@ def test_a_value_is_told_once_in_a_sentence():
 )
 def test_one_is_no_plural(program, said):
     assert said in told(program, "f(4)")
+
+
+def test_an_update_of_a_value_that_cannot_be_shown_is_no_assignment():
+    program = (
+        "class Bag:\n    def __init__(self):\n        self.items = [object()] * 60\n"
+        "    def __iadd__(self, other):\n        return self\n\n"
+        "def f(x):\n    bag = Bag()\n    bag += x\n    return x\n"
+    )
+    steps = told_steps(program, "f(2)")
+    assert not any("is set to `x`" in step for step in steps)
+    assert any("`bag` is updated by `+= x`" in step for step in steps)
+
+
+def test_members_of_an_enum_are_shown():
+    program = (
+        "import enum\n\nclass P(enum.Flag):\n    R = 1\n    W = 2\n\n"
+        "def f(x):\n    p = P.R\n    p |= P.W\n    return [p, x]\n"
+    )
+    text = " ".join(told_steps(program, "f(2)"))
+    assert "P.R|P.W" in text and "[P.R|P.W, 2]" in text
