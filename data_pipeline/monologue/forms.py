@@ -34,7 +34,6 @@ _STATE: Mapping[str, Form] = {
         ("sets", "after", "before*"),
         (
             "with {equal}, {0.n} becomes {0.p}, which is {1.v}",
-            "with {equal}, {0.p} is {1.v}, and {0.n} is set to it",
             "{0.n} gets the value of {0.p}; with {equal}, that is {1.v}",
         ),
     ),
@@ -247,7 +246,7 @@ _INTRODUCTION: Mapping[str, Form] = {
     "intro gives": (("gives",), ("returns {0.n}", "gives back {0.n}")),
     "intro does": (("does",), ("calls {0.n}", "runs {0.n}")),
     "intro defines": (("defines",), ("defines {0.n}",)),
-    "intro guards": (("guards",), ("guards lines with `try`",)),
+    "intro guards": (("guards",), ("runs lines inside a `try` block",)),
     "intro opens": (("opens",), ("opens a `with` block on {0.n}",)),
     "intro matches": (("matches",), ("matches {0.n} against {0.raw} pattern{0.es}",)),
     "intro throws": (("throws",), ("raises {0.n}",)),

@@ -383,3 +383,13 @@ def test_members_of_an_enum_are_shown():
     )
     text = " ".join(told_steps(program, "f(2)"))
     assert "P.R|P.W" in text and "[P.R|P.W, 2]" in text
+
+
+def test_a_line_that_makes_an_object_does_not_call_a_name_it_does_not_hold():
+    program = (
+        "class P:\n    def __init__(self, x):\n        self.x = x\n\n"
+        "def g(p):\n    return p.x\n\ndef f(x):\n    return g(P(x))\n"
+    )
+    steps = told_steps(program, "f(2)")
+    assert not any("calls `__init__`" in step for step in steps)
+    assert any("calls `g`" in step for step in steps)
