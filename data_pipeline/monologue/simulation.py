@@ -101,8 +101,9 @@ class Simulation:
             if wanted and segment <= here.end:
                 if event.kind == "call":
                     if not told:
-                        self.add(None, self._calls_sentence(here, event.function))
-                    told = True
+                        sentence = self._calls_sentence(here, event.function)
+                        self.add(None, sentence)
+                        told = sentence is not None
                     self.add(None, self.narrator.entry(event.frame))
                 else:
                     self.add(None, self._resumes_sentence(at))
