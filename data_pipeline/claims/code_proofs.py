@@ -202,7 +202,17 @@ def _type(record: Record, claim: Claim) -> bool | None:
     try:
         return type(parse_literal(record.trace.result or "")).__name__ == claim.value
     except LiteralError:
+        return _class_of(record.trace.result or "") == claim.value
+
+
+def _class_of(text: str) -> str | None:
+    """Returns the class of an object that a text shows as a call: "Point" of "Point(x=1)"."""
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    return node.func.id if is_call else None  # type: ignore[attr-defined]
 
 
 def _length(record: Record, claim: Claim) -> bool | None:

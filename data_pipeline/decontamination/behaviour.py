@@ -15,6 +15,7 @@ from typing import Any
 
 from data_pipeline.decontamination.differing_lines import differing_statements
 from data_pipeline.decontamination.fragments import last_function
+from data_pipeline.decontamination.methods import as_function, call_of, methods
 from data_pipeline.decontamination.overlap import Item
 from data_pipeline.errors import UserError
 from data_pipeline.execution.oracles import is_close
@@ -33,6 +34,7 @@ _ROUNDS = 8
 _MOST_STOPPED = 2  # runs past a limit, after which the search ends
 _MOST_ARGUMENTS = 6
 _PROBE = "_result_and_arguments"
+_METHOD = "_method_asked_for"
 _TOLERANCE = 1e-9
 
 # Plain values by kind, for any function; those of one row stand in the places of one call.
@@ -204,14 +206,16 @@ def _unequal(one: Result, other: Result) -> bool:
 
 
 def _program(item: Item) -> _Program | None:
-    """Returns what calls need; None if the function asked for is no function of the module."""
+    """Returns what calls need; None if the function or method asked for cannot be called."""
     tree = ast.parse(item.code)
-    named = [
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == item.entry
-    ]
-    function = named[-1] if named else None if item.entry else last_function(tree)
-    if function is None:
+    found = _function_of(tree, item.entry) or _method_of(tree, item.entry)
+    if found is None:
         return None
+    called, function = found
+    code = item.code
+    if called != function.name:  # a method: its signature is read off the function it would be
+        function.name = _METHOD
+        code = f"{code.rstrip()}\n\n\n{ast.unparse(function)}\n"
     arguments = function.args
     by_name = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     needed = frozenset(one.arg for one, default in by_name if default is None)
@@ -219,10 +223,27 @@ def _program(item: Item) -> _Program | None:
     positional = len(arguments.posonlyargs) + len(arguments.args)
     most = _MOST_ARGUMENTS if arguments.vararg else positional
     least = positional - len(arguments.defaults)
-    maker = Maker(
-        infer_signature(item.code, function.name, item.calls), random.Random(function.name)
-    )
-    return _Program(item, function.name, least, most, keywords, needed, maker)
+    maker = Maker(infer_signature(code, function.name, item.calls), random.Random(function.name))
+    return _Program(item, called, least, most, keywords, needed, maker)
+
+
+def _function_of(tree: ast.Module, entry: str) -> tuple[str, ast.FunctionDef] | None:
+    named = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == entry]
+    function = named[-1] if named else None if entry else last_function(tree)
+    return None if function is None else (function.name, function)
+
+
+def _method_of(tree: ast.Module, entry: str) -> tuple[str, ast.FunctionDef] | None:
+    """Returns what to call for a method, and the function that it would be.
+
+    entry: "C.m", "m", or "" for the last one with a name of its own
+    """
+    for owner, method in reversed(list(methods(tree))):
+        names = ("", method.name, f"{owner.name}.{method.name}")
+        if entry in names and not method.name.startswith("_"):
+            called = call_of(owner, method)
+            return None if called is None else (called, as_function(method))
+    return None
 
 
 def _plain_inputs(least: int, most: int) -> Iterator[Arguments]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from data_pipeline.decontamination.methods import methods
 from data_pipeline.source.fingerprints import normalize_loosely
 from data_pipeline.source.tree_text import tree_text
 from data_pipeline.tracing import Trace
@@ -35,7 +36,7 @@ class Statement:
 
 
 def differing_statements(code: str, other: str) -> list[Statement]:
-    """Returns the statements inside functions of `code` that `other` lacks.
+    """Returns the statements inside functions and methods of `code` that `other` lacks.
 
     Raises SyntaxError, or ValueError for text that Python cannot read.
     """
@@ -46,9 +47,9 @@ def differing_statements(code: str, other: str) -> list[Statement]:
 
 
 def _statements(code: str) -> Iterator[Statement]:
-    for function in normalize_loosely(code).body:
-        if not isinstance(function, ast.FunctionDef):
-            continue
+    tree = normalize_loosely(code)
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    for function in [*functions, *(method for _, method in methods(tree))]:
         for node in ast.walk(function):
             if isinstance(node, ast.stmt) and not isinstance(node, _NOT_RUN):
                 raises = isinstance(node, (ast.Raise, ast.Assert))

@@ -1,4 +1,4 @@
-"""Reads a program as fragments to compare: the whole, its functions, and the function asked for.
+"""Reads a program as fragments: the whole, its functions and methods, and the one asked for.
 
 A fragment has the hashes of its normal form (`fingerprints`) and those of all runs of WINDOW
 tokens, whose Jaccard similarity tells how alike two fragments are. MinHash bands (Broder 1997) find
@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from data_pipeline.decontamination.methods import as_function, methods
 from data_pipeline.source.fingerprints import normalize_loosely, normalize_program, tree_digest
 from data_pipeline.source.tree_text import tree_text
 
@@ -45,7 +46,10 @@ class Fragment:
 
 @lru_cache(maxsize=4096)
 def program_fragments(code: str) -> tuple[Fragment, ...]:
-    """Returns the whole program, then its functions of MIN_FUNCTION tokens or more."""
+    """Returns the whole program, then its functions of MIN_FUNCTION tokens or more.
+
+    Methods of its classes count as functions without `self`.
+    """
     if not code.strip():
         return ()
     try:
@@ -58,7 +62,9 @@ def program_fragments(code: str) -> tuple[Fragment, ...]:
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     if len(tree.body) == 1 and functions:
         return (whole,)
-    parts = (_fragment(_source_of(function, code)) for function in functions)
+    texts = [_source_of(function, code) for function in functions]
+    texts += [ast.unparse(as_function(method)) for _, method in methods(tree)]
+    parts = (_fragment(text) for text in texts)
     return (whole, *(part for part in parts if part.tokens >= MIN_FUNCTION))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from data_pipeline.execution.guest.values import Malformed, encode, has_opaque
 from data_pipeline.execution.outcomes import Result, Value
+from data_pipeline.source.constructed import with_collections
 
 
 def is_exact(result: Result, expected: Any) -> bool:
@@ -27,7 +28,7 @@ def is_exact(result: Result, expected: Any) -> bool:
 def is_equal(result: Result, expected: Any) -> bool:
     """Compares with Python's `==`: 2 == 2.0, dicts in any order, NaN unequal to itself."""
     found, value = _decode_value(result)
-    return found and _is_equal(value, expected)
+    return found and _is_equal(value, with_collections(expected))
 
 
 def is_close(

@@ -277,7 +277,7 @@ class _Diagnosis:
         number, place = str(step.number), self.theirs.place(step.here)
         opening = self.say("last right", Claim("right", place, number, str(index)))
         goes_on = self._goes_on(index, number)
-        must = self._must(part, number, str(index))
+        must = self._must(part, str(index))
         if part.kind == "missing" and part.right is not None:
             code = self.ours.code(part.right.event.line)
             missing = self.say("missing", Claim("missing", Place(0), code))
@@ -295,12 +295,12 @@ class _Diagnosis:
         comes = Claim("comes", Place(event.line, index, event.frame), number)
         return self.say(f"comes{form}", comes, claim)
 
-    def _must(self, part: Divergence, number: str, index: str) -> Part:
+    def _must(self, part: Divergence, index: str) -> Part:
         if part.right is None:
-            return self.say("due end", Claim("due end", Place(0), number, index))
+            return self.say("due end", Claim("due end", Place(0), "", index))
         form, claim = self._next(self.ours, part.right.index)
         event = part.right.event
-        due = Claim("due", Place(event.line, part.right.index, event.frame), number, index)
+        due = Claim("due", Place(event.line, part.right.index, event.frame), "", index)
         if form:
             return self.say(f"due{form}", due, _needed(claim))
         code = Claim("needed code", Place(event.line), self.ours.code(event.line))

@@ -87,7 +87,10 @@ _NEEDED: Mapping[str, Form] = {
 _ENDING: Mapping[str, Form] = {
     "stands": (
         ("stands",),
-        ("the program has {0.n} where {0.p} is needed", "it must be {0.p}, not {0.n}"),
+        (
+            "the program has {0.n} where {0.p} is needed",
+            "where the program has {0.n}, {0.p} is needed",
+        ),
     ),
     "at fault": (("at fault", "code"), ("the line at fault is {1.at}",)),
     "so returns": (("outcome",), ("so {0.s} returns {0.v}",)),

@@ -12,8 +12,8 @@ wrong      number of a step  index of the right run's event that the step should
 right      number of a step  index of the failing run's next event. Up to it, both did the same
 comes      number of a step  - (the failing run's next event after the step is `place`)
 over       number of a step  - (the failing run has no event after the step)
-due        number of a step  index of the failing run's next event (place: the right run's next)
-due end    number of a step  index of the failing run's next event; the right run is over
+due        -                 index of the failing run's next event (place: the right run's next)
+due end    -                 index of the failing run's next event; the right run is over
 skipped    -                 "7-76": numbers of steps that are not shown
 asserted   -                 text of the value that the right run returns
 test       call              value that it must return and does not

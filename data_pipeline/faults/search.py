@@ -1,6 +1,7 @@
 """Runs buggy variants of a seed on its visible tests and makes records of those that fail."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from data_pipeline.faults.fault import Fault, Faults
 from data_pipeline.faults.feedback import failed_test
 from data_pipeline.faults.mutant import Mutant
 from data_pipeline.faults.operators import shuffle_mutants
+from data_pipeline.faults.plausible import is_obvious, mistakes_type, types_of
 from data_pipeline.faults.repair import changed_lines
 from data_pipeline.monologue.speech import RefutedClaim
 from data_pipeline.seeds import Seed
@@ -53,9 +55,12 @@ def faults(
     """
     random = Random(f"{random_seed}:{seed.id}")
     try:
-        variants = list(islice(shuffle_mutants(seed.code, random), VARIANTS_PER_FAULT * limit))
+        made = shuffle_mutants(seed.code, random)
     except SyntaxError:
         return Faults((), Counter({"the program does not parse": 1}))
+    types = types_of(cases)
+    fitting = (one for one in made if not mistakes_type(seed.code, one, types))
+    variants = list(islice(fitting, VARIANTS_PER_FAULT * limit))
     return faults_of(
         seed, cases, variants, sandbox, random=random, limit=limit, max_characters=max_characters
     )
@@ -153,6 +158,10 @@ def _try_variant(
     # Prefer short runs that end: they make the best lessons.
     told.sort(key=lambda run: (isinstance(run[2].outcome, Limit), len(run[2].trace.events)))  # type: ignore[union-attr]
     reason = ""
+    outcomes = [result.outcome for _, _, result in runs]
+    told = [run for run in told if not is_obvious(variant, run[2].outcome, outcomes)]
+    if not told:
+        return "an error that its first run shows"
     for case, job, result in told[:3]:
         assert result.trace is not None
         found = _build_fault(seed, tests, variant, case, result.trace, random, max_characters)
@@ -222,9 +231,12 @@ def _build_fault(
 
 
 def problem_of(seed: Seed, tests: Sequence[Case]) -> str:
-    """Returns the task: in words if there are any, else by visible tests."""
-    if seed.nl.strip():
-        return seed.nl.strip()
+    """Returns the task: in words if there are any, else by visible tests; names the function."""
+    words = seed.nl.strip()
+    if words and re.search(rf"\b{re.escape(seed.name)}\b", words):
+        return words
+    if words:
+        return f"{words}\n\nWrite it as the function `{_signature(seed)}`."
     asserted = "\n".join(f"assert {case.call} == {case.output}" for case in tests[:3])
     return f"Write a Python function `{_signature(seed)}` that satisfies:\n{asserted}"
 

@@ -25,15 +25,17 @@ def dropped_statement(source: EditableProgram, function: ast.FunctionDef) -> Ite
 
 
 def missing_return(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:
-    """Computes the value, but does not return it."""
-    for node in parts(function):
-        if isinstance(node, ast.Return) and node.value is not None:
+    """Makes a call, but does not return its value; of any other value forgets the whole line."""
+    for _, body in bodies(function):
+        for node in body:
+            if not isinstance(node, ast.Return) or node.value is None:
+                continue
             span = source.span(node)[0], source.span(node.value)[0]
-            if source.text[slice(*span)].strip() == "return":
-                yield Mutant(
-                    "missing_return",
-                    source.replace((span, "")),
-                )
+            if not isinstance(node.value, ast.Call):
+                if len(body) > 1 and source.owns_lines(node):
+                    yield Mutant("missing_return", _without(source, body, node))
+            elif source.text[slice(*span)].strip() == "return":
+                yield Mutant("missing_return", source.replace((span, "")))
 
 
 def early_return(source: EditableProgram, function: ast.FunctionDef) -> Iterator[Mutant]:

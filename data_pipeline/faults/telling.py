@@ -114,7 +114,8 @@ class StepTeller:
 
     def _is_step(self, here: Occurrence, index: int) -> bool:
         if index != here.at:
-            return self._runs_off(index, here)
+            is_made = here.event.function.endswith("__init__")
+            return self._runs_off(index, here) and not is_made
         statement = self.side.program.statement(here.event)
         is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
         silent = isinstance(statement, ast.Try | ast.Global | ast.Nonlocal) or is_text

@@ -65,32 +65,41 @@ class AssignmentNarrator(ExpressionNarrator):
         if all(isinstance(t, ast.Tuple | ast.List | ast.Name) for t in targets):
             names = [n.id for t in targets for n in ast.walk(t)
                      if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]  # fmt: skip
+            names += [name for name in here.event.changed if self._is_stored_in(name, targets)]
             changed = [self.after(here, name) for name in dict.fromkeys(names)]
             reads = self.reads(here, value)
             parts = self.parts(here, value)
             if isinstance(value, ast.Tuple) and all(map(_is_constant, value.elts)):
                 return [self.say("sets all", *changed)]
-            opening = parts or [self.say("with", *reads)]
-            return [*opening, Join.COMMA, self.say("all now", *changed)]
+            if parts:
+                return [*parts, Join.SEMICOLON, self.say("all now", *changed)]
+            return [self.say("with", *reads), Join.COMMA, self.say("all now", *changed)]
         code = self._sets_claim(targets[0], value, here)
         parts = [*self.parts(here, targets[0]), Join.COMMA, *self.parts(here, value, whole=True)]
-        told = self.say("assigns", code, *changed) or self._stores_the_same(targets[0], code, here)
+        told = self.say("assigns", code, *changed)
+        told = told or self._stores_the_same(targets[0], code, here, "assigns")
         if any(isinstance(part, Clause) for part in parts):
             return [*parts, Join.SEMICOLON, told]
         indices = [t.slice for t in targets if isinstance(t, ast.Subscript)]
         return [self.say("with", *self.reads(here, value, *indices)), Join.COMMA, told]
 
-    def _stores_the_same(self, target: ast.expr, code: Claim | None, here: Occurrence) -> Part:
+    def _is_stored_in(self, name: str, targets: Sequence[ast.expr]) -> bool:
+        """Returns whether targets such as `xs[0]` change the object of a name."""
+        stores = (n for t in targets for n in ast.walk(t)
+                  if isinstance(n, ast.Subscript | ast.Attribute))  # fmt: skip
+        return any(isinstance(base := _base(node), ast.Name) and base.id == name for node in stores)
+
+    def _stores_the_same(
+        self, target: ast.expr, code: Claim | None, here: Occurrence, form: str
+    ) -> Part:
         """Tells an assignment that leaves everything as it was, or whose effect cannot be shown."""
-        base = target
-        while isinstance(base, ast.Subscript | ast.Attribute):
-            base = base.value
+        base = _base(target)
         if isinstance(base, ast.Name) and not here.event.changed:
             states = self.before(here, base.id), self.after(here, base.id)
-            told = self.say("assigns still", code, *states)
+            told = self.say(f"{form} still", code, *states)
             if told is not None:
                 return told
-        return self.say("assigns code", code)
+        return self.say(f"{form} code", code)
 
     def _augmented(self, statement: ast.AugAssign, here: Occurrence) -> Sequence[Part]:
         parts = self.parts(here, statement.value, whole=True)
@@ -101,12 +110,13 @@ class AssignmentNarrator(ExpressionNarrator):
             told = self.say("unchanged" if same else "goes", before, after)
             told = told or self.say("sets", after)
             if told is None:
-                return self._unshown(statement.target, statement.value, here)
+                told = self.say("changes code", self._changes_claim(statement))
+                size = self._size(here, statement.target)
+                return [*parts, Join.COMMA, told, Join.COMMA_AND, size]
         else:
             code = self._changes_claim(statement)
-            told = self.say("changes", code, *self.changed_claims(here)) or self.say(
-                "changes code", code
-            )
+            told = self.say("changes", code, *self.changed_claims(here))
+            told = told or self._stores_the_same(statement.target, code, here, "changes")
             parts = [*self.parts(here, statement.target), Join.COMMA, *parts]
         reads = [] if parts else self.reads(here, statement.value)
         return [*parts, self.say("with", *reads), Join.COMMA if reads else Join.SO, told]
@@ -142,6 +152,13 @@ def written_change(statement: ast.AugAssign, source: Source) -> str | None:
     """Returns "+= x" for an augmented assignment, if its right side can be quoted."""
     value = source.code(statement.value)
     return None if value is None else f"{_OPERATORS[type(statement.op)]}= {value}"
+
+
+def _base(target: ast.expr) -> ast.expr:
+    """Returns `xs` of `xs[0].n`."""
+    while isinstance(target, ast.Subscript | ast.Attribute):
+        target = target.value
+    return target
 
 
 def _is_constant(node: ast.expr) -> bool:

@@ -34,7 +34,6 @@ _STATE: Mapping[str, Form] = {
         ("sets", "after", "before*"),
         (
             "with {equal}, {0.n} becomes {0.p}, which is {1.v}",
-            "with {equal}, {0.p} is {1.v}, and {0.n} is set to it",
             "{0.n} gets the value of {0.p}; with {equal}, that is {1.v}",
         ),
     ),
@@ -54,7 +53,11 @@ _STATE: Mapping[str, Form] = {
     ),
     "changes": (("changes", "after*"), ("{0.n} is updated by {0.p}, and {now}",)),
     "changes code": (("changes",), ("{0.n} is updated by {0.p}",)),
-    "size": (("size",), ("{0.n} now has {0.raw} items", "now {0.n} holds {0.raw} items")),
+    "changes still": (
+        ("changes", "before", "after"),
+        ("{0.n} is updated by {0.p}, and {2.n} stays {2.v}",),
+    ),
+    "size": (("size",), ("{0.n} now has {0.raw} item{0.es}", "now {0.n} holds {0.raw} item{0.es}")),
     "gone": (("gone",), ("{0.n} is deleted", "the variable {0.n} is gone")),
     "quiet": (("quiet",), ("{0.n} is run and changes no variable",)),
     "quiet with": (
@@ -231,7 +234,7 @@ _SIZED = {  # type -> of several items, of one, of none
     "list": ("a list of length {1.raw}", "a list with one item", "an empty list"),
     "tuple": ("a tuple of length {1.raw}", "a tuple with one item", "an empty tuple"),
     "str": ("a string of length {1.raw}", "a string of length 1", "an empty string"),
-    "dict": ("a dict with {1.raw} keys", "a dict with one key", "an empty dict"),
+    "dict": ("a dict with {1.raw} key{1.es}", "a dict with one key", "an empty dict"),
     "set": ("a set of size {1.raw}", "a set with one item", "an empty set"),
 }
 _SIMPLE = {
@@ -267,9 +270,9 @@ _INTRODUCTION: Mapping[str, Form] = {
     "intro gives": (("gives",), ("returns {0.n}", "gives back {0.n}")),
     "intro does": (("does",), ("calls {0.n}", "runs {0.n}")),
     "intro defines": (("defines",), ("defines {0.n}",)),
-    "intro guards": (("guards",), ("guards lines with `try`",)),
+    "intro guards": (("guards",), ("runs lines inside a `try` block",)),
     "intro opens": (("opens",), ("opens a `with` block on {0.n}",)),
-    "intro matches": (("matches",), ("matches {0.n} against {0.raw} patterns",)),
+    "intro matches": (("matches",), ("matches {0.n} against {0.raw} pattern{0.es}",)),
     "intro throws": (("throws",), ("raises {0.n}",)),
     "intro hands": (("hands",), ("yields {0.n}",)),
     "property loop": (

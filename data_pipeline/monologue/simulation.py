@@ -5,10 +5,12 @@ summarized with the values that they leave behind. Calls are told in the first a
 function; later ones by their result.
 """
 
+import ast
 import dataclasses
 from collections.abc import Sequence
 
 from data_pipeline.claims import Claim, Place
+from data_pipeline.monologue.expressions import header_parts
 from data_pipeline.monologue.program import Program
 from data_pipeline.monologue.speech import Join, Part, Sentence, join
 from data_pipeline.monologue.steps import LineNarrator
@@ -99,8 +101,9 @@ class Simulation:
             if wanted and segment <= here.end:
                 if event.kind == "call":
                     if not told:
-                        self.add(None, self._calls_sentence(here, event.function))
-                    told = True
+                        sentence = self._calls_sentence(here, event.function)
+                        self.add(None, sentence)
+                        told = sentence is not None
                     self.add(None, self.narrator.entry(event.frame))
                 else:
                     self.add(None, self._resumes_sentence(at))
@@ -141,9 +144,19 @@ class Simulation:
             for event in self.run.events[here.at + 1 : here.end]
         )
         claim = self.narrator.claim("calls", here, name, str(number))
-        told = self.say("calls", claim) if self.narrator.labels else None
+        told = self.say("calls", claim) if self._names(here, name) else None
         parts = [*self.narrator.arguments(here, name), Join.SEMICOLON, told]
         return join(parts, self.program.first_line(here.event))
+
+    def _names(self, here: Occurrence, name: str) -> bool:
+        """Returns whether a line names what it calls: it does not if it makes an object."""
+        statement = self.program.statement(here.event)
+        parts = header_parts(statement) if statement is not None else ()
+        return self.narrator.labels and any(
+            name in (getattr(node, "id", None), getattr(node, "attr", None))
+            for part in parts
+            for node in ast.walk(part)
+        )
 
     def _resumes_sentence(self, at: int) -> Sentence | None:
         event = self.run.events[at]

@@ -8,7 +8,7 @@ joined by the connectives of `Join` alone, which state nothing.
 import dataclasses
 import enum
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from data_pipeline.claims import PROVEN, REFUTED, Claim
@@ -63,9 +63,12 @@ def label(line: int) -> str:
 
 
 def join(parts: Iterable[Part], line: int = 0) -> Sentence | None:
-    """Joins clauses; leaves out a missing clause together with the connective before it."""
+    """Joins clauses; leaves out a missing clause together with the connective before it.
+
+    A clause that states what an earlier one of the sentence has stated is left out too.
+    """
     text, claims, pending = "", [], None
-    for part in _with_one_so(parts):
+    for part in _with_one_so(_without_repeats(parts)):
         if isinstance(part, Join):
             pending = pending or part
             continue
@@ -82,6 +85,16 @@ def join(parts: Iterable[Part], line: int = 0) -> Sentence | None:
         pending = None
     end = "" if text.endswith(_QUOTED_ENDS) else "."
     return Sentence(text + end, tuple(claims), line) if text else None
+
+
+def _without_repeats(parts: Iterable[Part]) -> Iterator[Part]:
+    said: set[tuple[Claim, ...]] = set()
+    for part in parts:
+        if isinstance(part, Clause):
+            yield None if part.claims in said else part
+            said.add(part.claims)
+        else:
+            yield part
 
 
 def _with_one_so(parts: Iterable[Part]) -> list[Part]:
@@ -119,6 +132,7 @@ class _Words:
     span: str  # the value "3-7" as "3 to 7"
     last: str  # the "7" of it
     truth: str  # the value "True" as "true"
+    es: str  # the ending of a noun that the value counts: "s", or "" for one
 
 
 class Proves(Protocol):
@@ -190,6 +204,7 @@ class Speaker:
             span=_span(claim.value),
             last=claim.value.rpartition("-")[2],
             truth=claim.value.lower(),
+            es="" if claim.value == "1" else "s",
         )
 
 
@@ -217,7 +232,7 @@ def _fill(template: str, fixed: Sequence[_Words], rest: Sequence[_Words]) -> str
         nonlocal missing
         which, field = match[1], match[2]
         text = getattr(fixed[int(which)], field) if which.isdigit() else _rest(which, rest)
-        missing = missing or not text
+        missing = missing or not (text or field == "es")
         return text
 
     text = _FIELD.sub(put, template)

@@ -5,6 +5,7 @@ import functools
 import random
 from collections.abc import Sequence
 
+from data_pipeline.source.calls import parse_value
 from data_pipeline.source.literals import LiteralError, parse_literal
 
 MOST_CODE = 90
@@ -55,11 +56,18 @@ def shorten_value(text: str, most: int) -> str | None:
 
 
 def _is_instance(text: str) -> bool:
+    """Returns whether a text shows objects: calls and members of classes, also in containers."""
     try:
         node = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return isinstance(node, ast.Call) and "<" not in text
+    if isinstance(node, ast.Call):
+        return "<" not in text
+    try:
+        parse_value(text)
+    except LiteralError:
+        return False
+    return True
 
 
 def _short_sequence(value: list | tuple, most: int) -> str | None:

@@ -102,6 +102,9 @@ def _statements(run: Replay) -> Iterator[tuple[int, str]]:
             yield line, name
 
 
+_ANY = "if it is executed several times, any of them counts"
+
+
 def _group(run: Replay, line: int, name: str) -> tuple[RunQuestion, ...] | None:
     """Returns the four questions about a statement; None if its values are no literals."""
     trace = run.trace
@@ -113,12 +116,12 @@ def _group(run: Replay, line: int, name: str) -> tuple[RunQuestion, ...] | None:
         "coverage": (f"Is {place} executed? Answer YES or NO.", ("YES" if following else "NO",)),
         "state": (
             f"After {place} is executed, what are the value and the type of `{name}`? Answer "
-            f"VALUE; TYPE, or {NIL} if the line is not executed.",
+            f"VALUE; TYPE, or {NIL} if the line is not executed; {_ANY}.",
             states or (NIL,),
         ),
         "path": (
             f"Which line is executed right after {place}? Answer its label, {END} if the call "
-            f"ends there, or {NIL} if the line is not executed.",
+            f"ends there, or {NIL} if the line is not executed; {_ANY}.",
             following or (NIL,),
         ),
         "output": ("What does the call return?", (trace.result or "None",)),

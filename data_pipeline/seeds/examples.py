@@ -79,6 +79,7 @@ _HEADING = re.compile(
     re.IGNORECASE,
 )
 _ROLE = re.compile(r":\w+(?::\w+)?:`~?\.?([^`<]+?)(?:\s*<[^>]*>)?`")
+_POINT = re.compile(r"(?:[*+-]|\d{1,2}[.)])\s+\S")
 _MAX_WORDS = 150
 
 
@@ -92,7 +93,7 @@ def extract_description(docstring: str | None) -> str:
         cut = next((n for n, line in enumerate(lines) if _ends_words(line)), None)
         if cut is not None:
             lines = lines[:cut]
-        told = " ".join(line.strip() for line in lines).strip()
+        told = _flow(lines)
         if told:
             paragraphs.append(told)
         if cut is not None:
@@ -108,10 +109,20 @@ def extract_description(docstring: str | None) -> str:
     return text if re.search(r"\w{2}", text) else ""
 
 
+def _flow(lines: Sequence[str]) -> str:
+    """Joins the lines of a paragraph; the points of a list stay on lines of their own."""
+    told = ""
+    for line in map(str.strip, lines):
+        told += ("\n" if _POINT.match(line) else " ") + line
+    return told.strip()
+
+
 def _ends_words(line: str) -> bool:
     stripped = line.strip()
     return (
-        stripped.startswith((">>>", ":param", ":return", ":rtype", ":raise", ".. ", "@param"))
+        stripped.startswith(
+            (">>>", "```", ":param", ":return", ":rtype", ":raise", ".. ", "@param")
+        )
         or bool(_HEADING.match(line))
         or (len(stripped) > 2 and set(stripped) <= {"=", "-", "~"})
     )

@@ -5,13 +5,21 @@ Standard library only: this file also runs inside the sandbox.
 """
 
 import ast
+import builtins
+import functools
+import operator
 import types
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 # Classes of the standard library that are written in lower case.
-_LOWER_CASE = frozenset({"date", "datetime", "time", "timedelta", "timezone"})
+_LOWER_CASE = frozenset(
+    {"date", "datetime", "time", "timedelta", "timezone", "deque", "defaultdict"}
+)
+# What a defaultdict may be told to make of nothing; no other argument is the name of a class.
+_FACTORIES = frozenset({"int", "str", "list", "dict", "set", "float", "tuple", "bool"})
 
 
 class ConstructionError(ValueError):
@@ -22,7 +30,8 @@ class ConstructionError(ValueError):
 class Constructed:
     """Holds a call of a class, or an attribute of one, by its text.
 
-    name:   such as "Point", "datetime.date" or, of an Enum, "Color.RED"
+    name:   such as "Point", "datetime.date" or, of an Enum, "Color.RED"; of a Flag also
+            "Perm.READ|Perm.WRITE"
     args, kwargs: arguments in order; None for an attribute
     """
 
@@ -45,12 +54,24 @@ def read_constructed(node: ast.expr, value_of: Callable[[ast.expr], Any]) -> Con
         kwargs = [(keyword.arg, keyword.value) for keyword in node.keywords]
         if any(name is None for name, _ in kwargs):
             return None
-        args = tuple(value_of(value) for value in node.args)
+        given = list(node.args)
+        args: tuple[Any, ...] = ()
+        if path[-1] == "defaultdict" and given and _is_factory(given[0]):
+            args = (Constructed(given.pop(0).id),)  # type: ignore[attr-defined]
+        args += tuple(value_of(value) for value in given)
         return Constructed(".".join(path), args, tuple((str(k), value_of(v)) for k, v in kwargs))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        members = [read_constructed(part, value_of) for part in (node.left, node.right)]
+        names = [one.name for one in members if one is not None and one.args is None]
+        return Constructed("|".join(names)) if len(names) == 2 else None
     path = _path(node)
     if len(path) < 2 or not any(map(_names_class, path[:-1])):
         return None
     return Constructed(".".join(path))
+
+
+def _is_factory(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in _FACTORIES
 
 
 def _path(node: ast.expr) -> list[str]:
@@ -81,7 +102,12 @@ def construct(value: Any, namespace: Mapping[str, Any]) -> Any:
 
 
 def _make(value: Constructed, namespace: Mapping[str, Any]) -> Any:
+    if "|" in value.name:
+        members = [_make(Constructed(name), namespace) for name in value.name.split("|")]
+        return functools.reduce(operator.or_, members)
     first, *rest = value.name.split(".")
+    if value.args is None and first in _FACTORIES and not rest:
+        return getattr(builtins, first)
     if first not in namespace:
         raise ConstructionError(f"the program defines no {first!r}")
     found = namespace[first]
@@ -115,3 +141,34 @@ def constructed_names(value: Any) -> Iterator[str]:
             waiting += item
         elif kind is dict:
             waiting += [*item.keys(), *item.values()]
+
+
+def collection_of(value: Constructed) -> Any:
+    """Returns the object of a class of `collections` that a call writes, else None.
+
+    A defaultdict loses its factory, which does not count for equality.
+    """
+    content = value.args[-1] if value.args else None
+    match value.name.rpartition(".")[2]:
+        case "Counter" if value.args == () or isinstance(content, dict):
+            return Counter(content or {})
+        case "OrderedDict" if value.args == () or isinstance(content, dict | list):
+            return OrderedDict(content or {})
+        case "defaultdict" if value.args is not None:
+            return defaultdict(None, content if isinstance(content, dict) else {})
+        case "deque" if value.args == () or isinstance(content, list | tuple):
+            return deque(content or ())
+    return None
+
+
+def with_collections(value: Any) -> Any:
+    """Returns a value with the objects of `collections` made that are written in it."""
+    kind = type(value)
+    if kind is Constructed:
+        made = collection_of(value)
+        return value if made is None else made
+    if kind in (list, tuple):
+        return kind(with_collections(item) for item in value)
+    if kind is dict:
+        return {key: with_collections(item) for key, item in value.items()}
+    return value

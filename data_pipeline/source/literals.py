@@ -3,9 +3,10 @@
 import ast
 import re
 import warnings
+from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
-from data_pipeline.source.constructed import Constructed
+from data_pipeline.source.constructed import Constructed, collection_of
 
 MAX_CHARACTERS = 20_000
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
@@ -84,6 +85,16 @@ def same_value(one: Any, other: Any) -> bool:
         return False
 
 
+_COLLECTIONS = (Counter, OrderedDict, defaultdict, deque)
+
+
+def _collection_form(value: Any) -> Any:
+    """Returns the content as `==` compares it: an OrderedDict and a deque in their order."""
+    if isinstance(value, OrderedDict):
+        return _typed_form(list(value.items()))
+    return _typed_form(list(value) if isinstance(value, deque) else dict(value))
+
+
 def _typed_form(value: Any):
     """Returns a hashable form of the value, with which `==` also compares types."""
     kind = type(value)
@@ -98,7 +109,12 @@ def _typed_form(value: Any):
         )
     if kind in (float, complex):
         return (kind, repr(value))
+    if kind in _COLLECTIONS:
+        return (kind, _collection_form(value))
     if kind is Constructed:
+        made = collection_of(value)
+        if made is not None:
+            return _typed_form(made)
         args = None if value.args is None else _typed_form(value.args)
         return (kind, value.name, args, _typed_form(value.kwargs))
     return (kind, value)

@@ -39,7 +39,7 @@ def make_annotated(kind: ValueKind, make: Make, rng: random.Random, name: str, d
             made = _fields(kind.names[1:], kind.parts, make, rng, depth)
             return Constructed(kind.names[0], (), tuple(made))
         case "object":
-            return _standard_object(kind.names[0], rng)
+            return _standard_object(kind.names[0], kind.names[1:], make, rng)
     raise KeyError(kind.name)
 
 
@@ -68,9 +68,25 @@ def _fields(
     return made
 
 
-def _standard_object(name: str, rng: random.Random) -> Constructed:
-    """Returns an object of a class of the standard library, as its `repr` writes it."""
+def _standard_object(
+    name: str, items: tuple[str, ...], make: Make, rng: random.Random
+) -> Constructed:
+    """Returns an object of a class of the standard library, as its `repr` writes it.
+
+    items: names of the plain kinds of its items, if its annotation names them
+    """
+    kinds = [INT if item == "int" else STR for item in items]
     match name.split(".")[-1]:
+        case "Counter":
+            keys = make(ValueKind("list", (kinds[0] if kinds else STR,)), "words")
+            return Constructed(name, ({key: rng.randint(1, 5) for key in keys},))
+        case "OrderedDict":
+            key, value = kinds if len(kinds) == 2 else (STR, INT)
+            return Constructed(name, (make(ValueKind("dict", (key, value)), "table"),))
+        case "deque":
+            return Constructed(
+                name, (make(ValueKind("list", (kinds[0] if kinds else INT,)), "items"),)
+            )
         case "Decimal":
             return Constructed(name, (rng.choice(("0", "1.50", "9.99", "12.25", "100")),))
         case "Fraction":

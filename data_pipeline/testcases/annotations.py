@@ -56,18 +56,29 @@ _HOLDERS = {
     **dict.fromkeys(("AbstractSet", "Set"), "abstract set"),
 }
 _MAPPINGS = frozenset({"dict", "Mapping", "MutableMapping"})
-_OLD_NAMES = {"List": "list", "Dict": "dict", "Tuple": "tuple", "FrozenSet": "frozenset"}
+_OLD_NAMES = {
+    "Deque": "deque",
+    "List": "list",
+    "Dict": "dict",
+    "Tuple": "tuple",
+    "FrozenSet": "frozenset",
+}
 # No literal is one of these.
 _NO_LITERALS = frozenset(
     """
     Iterator Generator AsyncIterator AsyncIterable Awaitable Coroutine Callable Type type
-    defaultdict deque OrderedDict Counter ChainMap DefaultDict Deque Pattern Match IO TextIO
+    defaultdict ChainMap DefaultDict Pattern Match IO TextIO
     BinaryIO Path PurePath PathLike ModuleType KeysView ValuesView ItemsView MappingView
     memoryview bytearray array UUID range slice
     """.split()  # noqa: SIM905
 )
 _WRAPPERS = frozenset({"Annotated", "Final", "Required", "NotRequired", "ReadOnly", "ClassVar"})
-STANDARD_OBJECTS = frozenset({"Decimal", "Fraction", "date", "datetime", "timedelta"})
+STANDARD_OBJECTS = frozenset(
+    {
+        "Decimal", "Fraction", "date", "datetime", "timedelta",
+        "Counter", "OrderedDict", "deque",
+    }
+)  # fmt: skip
 
 
 class TypeReader:
@@ -186,6 +197,9 @@ class TypeReader:
             if any(map(_is_ellipsis, parts)):
                 return ValueKind("tuples", (kinds[0],))
             return ValueKind("tuple", tuple(kind for kind, _ in zip(kinds, parts, strict=True)))
+        if name in STANDARD_OBJECTS:
+            kind = self._standard(base)
+            return kind if kind is NEVER else ValueKind("object", (), (*kind.names, *_plain(kinds)))
         return self._named(base)
 
     def _flat(self, parts: Sequence[ast.expr]) -> list[ast.expr]:
@@ -231,7 +245,7 @@ class TypeReader:
 
     def _class(self, node: ast.ClassDef) -> ValueKind:
         bases = [ast.unparse(base).split(".")[-1].split("[")[0] for base in node.bases]
-        if {"Enum", "IntEnum", "StrEnum"} & {*bases}:
+        if {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"} & {*bases}:
             return ValueKind("enum", (), _members(node))
         if "Protocol" in bases:
             return self._protocol(node)
@@ -292,6 +306,12 @@ class TypeReader:
         if inherits or not kinds:  # more fields may stand elsewhere
             return INSTANCE
         return ValueKind("object", tuple(kinds), tuple(names))
+
+
+def _plain(kinds: Sequence[ValueKind]) -> tuple[str, ...]:
+    """Returns the names of the kinds of an object's items, if they are plain."""
+    names = tuple(kind.name for kind in kinds)
+    return names if all(kind in (INT, STR) for kind in kinds) else ()
 
 
 def _members(node: ast.ClassDef) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from data_pipeline.execution.guest.values import Malformed
 from data_pipeline.execution.outcomes import Limit, Result, Value
@@ -83,7 +84,10 @@ def cases(seed: Seed, sandbox: Sandbox, *, limit: int = 8, random_seed: int = 0)
     search = _Search(seed, sandbox, signature, universe, random_seed)
     search.run(limit)
     chosen = search.choose_runs(limit + _SPARE)
-    kept = search.verify_runs(chosen)[:limit]
+    kept = search.verify_runs(chosen)
+    if len(kept) < min(limit, len(chosen)):
+        kept += search.replace_runs(chosen, kept, limit)
+    kept = kept[:limit]
     if kept and all(run.case.output == "None" for run in kept):
         search.refused["returns only None"] += len(kept)
         kept = []
@@ -247,9 +251,26 @@ class _Search:
 
     # ---- choosing and verifying
 
-    def choose_runs(self, count: int) -> Sequence[_CandidateRun]:
+    def replace_runs(
+        self, chosen: Sequence[_CandidateRun], kept: Sequence[_CandidateRun], limit: int
+    ) -> list[_CandidateRun]:
+        """Returns further runs in place of those that differ under other hash seeds.
+
+        A set of one item has one order: calls with such sets are run in place of those that lost.
+        """
+        known = {run.rank for run in kept}
+        lost = [run.arguments for run in chosen if run.rank not in known]
+        self.try_round(_with_single_sets(arguments) for arguments in lost)
+        tried = {run.rank for run in chosen}
+        waiting = [run for run in self.runs if run.rank not in tried]
+        safe = [run for run in waiting if _has_one_order(run.arguments)]
+        return self.verify_runs(self.choose_runs(limit - len(kept), safe))
+
+    def choose_runs(
+        self, count: int, among: Sequence[_CandidateRun] | None = None
+    ) -> Sequence[_CandidateRun]:
         """Returns runs by added coverage; then new paths, edge cases first; then variety."""
-        waiting = list(self.runs)
+        waiting = list(self.runs if among is None else among)
         chosen: list[_CandidateRun] = []
         reached = Reach()
         while waiting and len(chosen) < count:
@@ -346,6 +367,29 @@ class _Search:
             if result.trace is not None and _same_trace(result.trace, run.case.trace)
         ]
         return same[::-1]
+
+
+def _with_single_sets(arguments: Arguments) -> Arguments:
+    """Returns arguments in which every set has at most one item."""
+    return Arguments(
+        tuple(_single(value) for value in arguments.args),
+        {name: _single(value) for name, value in arguments.kwargs.items()},
+    )
+
+
+def _single(value: Any) -> Any:
+    if isinstance(value, set | frozenset):
+        return type(value)(sorted(value, key=repr)[:1])
+    if type(value) in (list, tuple):
+        return type(value)(map(_single, value))
+    if type(value) is dict:
+        return {key: _single(item) for key, item in value.items()}
+    return value
+
+
+def _has_one_order(arguments: Arguments) -> bool:
+    single = _with_single_sets(arguments)
+    return (single.args, dict(single.kwargs)) == (arguments.args, dict(arguments.kwargs))
 
 
 def _greatest_likeness(run: _CandidateRun, chosen: Sequence[_CandidateRun]) -> float:

@@ -219,7 +219,11 @@ class _Writer:
             return
         attributes = _attributes(value, form)
         if form.is_enum and type(attributes.get("_name_")) is str:
-            self.put(f"{form.name}.{attributes['_name_']}")
+            members = attributes["_name_"].split("|")  # several of a Flag
+            self.put("|".join(f"{form.name}.{member}" for member in members))
+            return
+        if form.is_enum and type(attributes.get("_value_")) is int:
+            self.put(f"{form.name}({attributes['_value_']})")  # a Flag without a member
             return
         base = form.base
         if form.fields is not None:

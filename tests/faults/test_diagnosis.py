@@ -286,7 +286,7 @@ def proof_of(made, right, buggy):
 def falsified(claim, rng):
     """Returns a claim with another value, number or branch; None if it has none."""
     kind = claim.kind.removeprefix("needed ")
-    if kind in ("wrong", "right", "comes", "over", "due"):
+    if kind in ("wrong", "right", "comes", "over"):
         return dataclasses.replace(claim, subject=str(int(claim.subject) + 1))
     if kind in ("branch", "is"):
         return dataclasses.replace(claim, value="False" if claim.value == "True" else "True")

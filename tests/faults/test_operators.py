@@ -33,7 +33,7 @@ ONE_LINE = {
     "dropped_keyword": ("    a = sorted(b, reverse=True)", "    a = sorted(b)"),
     "dropped_sign": ("    a = -b", "    a = b"),
     "swapped_choice": ("    a = 1 if b else 2", "    a = 2 if b else 1"),
-    "missing_return": ("    return a  # the end", "    a  # the end"),
+    "missing_return": ("    return max(a, b)  # the end", "    max(a, b)  # the end"),
 }
 BODY = {"    if a < b:": "\n        a = b", "    if a not in b:": "\n        a = b"}
 

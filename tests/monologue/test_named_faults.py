@@ -293,3 +293,103 @@ def test_statements_on_one_line_are_told_one_by_one():
     assert any("after 2 iterations" in s for s in steps if s.startswith("[L7]"))
     assert any("after 3 iterations" in s for s in steps if s.startswith("[L9]"))
     assert not any("exception" in s for s in steps)
+
+
+def test_a_return_held_back_is_told_where_its_finally_block_ends():
+    program = (
+        "def f(a, b):\n    try:\n        return a // b\n    except ZeroDivisionError:\n"
+        "        return None\n    finally:\n        a = 0\n"
+    )
+    for seed in range(6):
+        steps = told_steps(program, "f(7, 2)", seed)
+        assert steps[-1].startswith("[L11] ")
+        assert steps[-1].endswith(
+            "The `finally` block is over, and the function returns 3, the value of `a // b`."
+        )
+        assert "ends here" not in " ".join(steps)
+
+
+def test_what_a_finally_block_returns_itself_is_not_held_back():
+    program = "def f(a):\n    try:\n        a = a + 1\n    finally:\n        a = a * 2\n"
+    for seed in range(4):
+        [last] = told_steps(program, "f(1)", seed)[-1:]
+        assert "The function ends here and returns None" in last and "`finally`" not in last
+
+
+@pytest.mark.parametrize(
+    ("body", "call", "state"),
+    [
+        ("    i, j = 0, 2\n    xs[i], xs[j] = xs[j], xs[i]\n", "f([1, 2, 3])", "[3, 2, 1]"),
+        ("    xs[0], k = 9, 1\n", "f([1, 2])", "[9, 2]"),
+        ("    (xs[0], xs[1]) = (xs[1], xs[0])\n", "f([4, 5])", "[5, 4]"),
+        ("    [xs[-1], *rest] = [7, 8]\n", "f([4, 5])", "[4, 7]"),
+    ],
+)
+def test_a_swap_of_items_is_told_with_the_list_after_it(body, call, state):
+    program = f"def f(xs):\n{body}    return xs\n"
+    for seed in range(4):
+        step = told_steps(program, call, seed)[-2]
+        assert re.search(rf"`xs` (is now|becomes|is) {re.escape(state)}", step), step
+
+
+def test_an_update_that_changes_nothing_says_what_stays():
+    program = (
+        "class A:\n    def __init__(self):\n        self.n = 2\n    def add(self, i):\n"
+        "        self.n += i\n        return self.n\n\n"
+        "def f(i):\n    a = A()\n    return a.add(i)\n"
+    )
+    for seed in range(4):
+        steps = told_steps(program, "f(0)", seed)
+        assert any("`self` stays A(n=2)" in step for step in steps if "`+= i`" in step)
+
+
+def test_a_value_is_told_once_in_a_sentence():
+    program = "def f(out):\n    out[-1][1] = max(out[-1][1], 3)\n    return out\n"
+    for seed in range(6):
+        step = told_steps(program, "f([[1, 2]])", seed)[1]
+        assert len(re.findall(r"`out\[-1\]` (?:is|gives)", step)) == 1, step
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("def f(x):\n    return {x: 1}\n", "a dict with 1 key."),
+        ("def f(x):\n    return {x: 1, x + 1: 1}\n", "a dict with 2 keys."),
+        (
+            "def f(x):\n    match x:\n        case 4:\n            return 1\n    return 2\n",
+            "against 1 pattern and",
+        ),
+    ],
+)
+def test_one_is_no_plural(program, said):
+    assert said in told(program, "f(4)")
+
+
+def test_an_update_of_a_value_that_cannot_be_shown_is_no_assignment():
+    program = (
+        "class Bag:\n    def __init__(self):\n        self.items = [object()] * 60\n"
+        "    def __iadd__(self, other):\n        return self\n\n"
+        "def f(x):\n    bag = Bag()\n    bag += x\n    return x\n"
+    )
+    steps = told_steps(program, "f(2)")
+    assert not any("is set to `x`" in step for step in steps)
+    assert any("`bag` is updated by `+= x`" in step for step in steps)
+
+
+def test_members_of_an_enum_are_shown():
+    program = (
+        "import enum\n\nclass P(enum.Flag):\n    R = 1\n    W = 2\n\n"
+        "def f(x):\n    p = P.R\n    p |= P.W\n    return [p, x]\n"
+    )
+    text = " ".join(told_steps(program, "f(2)"))
+    assert "P.R|P.W" in text and "[P.R|P.W, 2]" in text
+
+
+def test_a_line_that_makes_an_object_does_not_call_a_name_it_does_not_hold():
+    program = (
+        "class P:\n    def __init__(self, x):\n        self.x = x\n\n"
+        "def g(p):\n    return p.x\n\ndef f(x):\n    return g(P(x))\n"
+    )
+    steps = told_steps(program, "f(2)")
+    assert not any("calls `__init__`" in step for step in steps)
+    assert any("calls `g`" in step for step in steps)
