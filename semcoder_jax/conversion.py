@@ -15,12 +15,14 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from semcoder_jax import checkpoints, hf
+from semcoder_jax.config import DecoderConfig
 from semcoder_jax.hf import card, hub, verification
 from semcoder_jax.hf.adapter import export_adapter as write_adapter
-from semcoder_jax.hf.config import CONFIG_FILE, read_json, stored_dtype
+from semcoder_jax.hf.config import CONFIG_FILE, read_json
 from semcoder_jax.hf.directory import rename_when_complete
 from semcoder_jax.hf.layout import parameter_count, tensor_shapes
-from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardReader, check_space
+from semcoder_jax.hf.rope import describe_rope, rope_fields
+from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardReader, check_space, stored_dtype
 from semcoder_jax.hf.weights import tensor_by_name
 from semcoder_jax.loading import Adapters, load_adapters, load_model
 from semcoder_jax.model import sharding
@@ -160,6 +162,7 @@ def export_adapter(
     model_directory = find_model_directory(checkpoint)
     adapters = _read_adapters(checkpoint, model_directory)
     config = hf.read_config(model_directory)
+    _check_same_rope(config, adapters.base)
     base_model = description.base_model or _find_peft_base(adapters.base)
     content = _card_content(description, output, checkpoint, model_directory)
     if not content.base_model and hub.is_hub_id(base_model):
@@ -184,6 +187,16 @@ def _read_adapters(checkpoint: Path, model_directory: Path) -> Adapters:
     if adapters is None:
         raise hf.HFError(f"{checkpoint}: --adapter expects the workdir of a run with lora")
     return adapters
+
+
+def _check_same_rope(config: DecoderConfig, base: Path) -> None:
+    """Raises HFError if peft would load the base with another RoPE than the run trained with."""
+    theirs = hf.read_config(find_model_directory(base))
+    if rope_fields(config) != rope_fields(theirs):
+        raise hf.HFError(
+            f"{base}: the adapters were trained with RoPE of {describe_rope(config)}, their base "
+            f"has {describe_rope(theirs)}; export without --adapter, which writes the whole model"
+        )
 
 
 def _find_peft_base(base: Path) -> str:
