@@ -102,13 +102,14 @@ def export(
     output: str | Path,
     *,
     dtype: str | None = None,
+    step: int | str | None = None,
     description: Description | None = None,
     overwrite: bool = False,
     shard_bytes: int = DEFAULT_SHARD_BYTES,
     tensor: int = 1,
     progress: bool = True,
 ) -> ConvertedModel:
-    """Writes the latest model of a workdir as a Hugging Face directory with a model card.
+    """Writes a model of a workdir as a Hugging Face directory with a model card.
 
     Merges adapters into their base (`export_adapter` writes them alone).
 
@@ -116,6 +117,7 @@ def export(
       checkpoint: training workdir, imported workdir, or HF directory.
       output: new HF directory: config, safetensors, tokenizer, README.md.
       dtype: "float32" or "bfloat16"; None: as in the workdir's model/config.json.
+      step: of the checkpoint, or "best", the one with the least held-out loss; None: the latest.
       description: name, data and scores for the model card.
       overwrite: replaces an existing directory.
       shard_bytes: most bytes of one safetensors file.
@@ -129,7 +131,7 @@ def export(
     model_directory = find_model_directory(checkpoint)
     dtype = dtype or stored_dtype(model_directory)
     content = _card_content(description or Description(), output, checkpoint, model_directory)
-    model = load_model(checkpoint, mesh=_make_mesh(tensor), dtype=dtype)
+    model = load_model(checkpoint, mesh=_make_mesh(tensor), dtype=dtype, step=step)
     count = parameter_count(model.config)
     hf.export(
         output,
@@ -149,18 +151,19 @@ def export_adapter(
     checkpoint: str | Path,
     output: str | Path,
     *,
+    step: int | str | None = None,
     description: Description | None = None,
     overwrite: bool = False,
 ) -> tuple[ConvertedModel, str]:
     """Writes the adapters of a LoRA run for `peft`; also returns the base that peft will load.
 
-    `checkpoint` is the workdir of the run, `output` a new directory; `description` is as in
-    `export`. Raises HFError or CheckpointError.
+    `checkpoint` is the workdir of the run, `output` a new directory; `step` and `description` are
+    as in `export`. Raises HFError or CheckpointError.
     """
     checkpoint, output = Path(checkpoint), Path(output)
     description = description or Description()
     model_directory = find_model_directory(checkpoint)
-    adapters = _read_adapters(checkpoint, model_directory)
+    adapters = _read_adapters(checkpoint, model_directory, step)
     config = hf.read_config(model_directory)
     _check_same_rope(config, adapters.base)
     base_model = description.base_model or _find_peft_base(adapters.base)
@@ -182,8 +185,8 @@ def export_adapter(
     return ConvertedModel(output, count, "float32"), base_model
 
 
-def _read_adapters(checkpoint: Path, model_directory: Path) -> Adapters:
-    adapters = load_adapters(checkpoint) if model_directory != checkpoint else None
+def _read_adapters(checkpoint: Path, model_directory: Path, step: int | str | None) -> Adapters:
+    adapters = load_adapters(checkpoint, step=step) if model_directory != checkpoint else None
     if adapters is None:
         raise hf.HFError(f"{checkpoint}: --adapter expects the workdir of a run with lora")
     return adapters

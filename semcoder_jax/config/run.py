@@ -52,6 +52,8 @@ HARMLESS_FIELDS = (
     "train.max_skipped_steps",
     "train.stop_after_step",
     "train.wandb_project",
+    "train.keep_best",
+    "train.early_stopping",
 )
 # Fields that each data.source needs.
 _FIELDS_OF_SOURCE = {
@@ -225,6 +227,15 @@ def _check_numbers(run: RunConfig) -> None:
         value = getattr(getattr(run, section), field)
         if value is not None and value < 1:
             raise ConfigError(f"config: {name} is {value}, expected at least 1")
+    if train.early_stopping < 0:
+        raise ConfigError(
+            f"config: train.early_stopping is {train.early_stopping}, expected 0 (never) or more"
+        )
+    if (train.keep_best or train.early_stopping) and not train.eval_every:
+        raise ConfigError(
+            "config: train.eval_every is missing: train.keep_best and train.early_stopping compare "
+            "held-out losses"
+        )
     if data.global_batch_size % train.accumulation_steps:
         raise ConfigError(
             f"config: data.global_batch_size {data.global_batch_size} is not divisible by "
