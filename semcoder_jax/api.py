@@ -46,6 +46,7 @@ class Model(LoadedModel):
       graphdef: nnx.GraphDef of the module; pure jitted functions take (graphdef, params).
       params: nnx.State of sharded arrays.
       tokenizer: transformers tokenizer, or None if the directory has none.
+      end_tokens: ids that end a generated text; None: the tokenizer's EOS.
     """
 
     def generate(
@@ -66,8 +67,9 @@ def load(
     mesh: "Mesh | None" = None,
     dtype: str = "float32",
     quantize: bool = False,
+    step: int | str | None = None,
 ) -> Model:
-    """Loads a model from an HF directory, or the latest checkpoint of a training workdir.
+    """Loads a model from an HF directory, or a checkpoint of a training workdir.
 
     Merges LoRA adapters into the base model.
 
@@ -76,11 +78,13 @@ def load(
       mesh: mesh to shard the parameters over; None: the first device.
       dtype: "float32" or "bfloat16", for parameters and computation.
       quantize: whether to store weights as int8 with one scale per column.
+      step: of a workdir, the step of the checkpoint, or "best", the one with the least held-out
+        loss; None: the latest.
 
     Raises CheckpointError or HFError if the directory holds no readable model.
     """
-    model = load_model(directory, mesh=mesh, dtype=dtype, quantize=quantize)
-    return Model(model.config, model.graphdef, model.params, model.tokenizer)
+    model = load_model(directory, mesh=mesh, dtype=dtype, quantize=quantize, step=step)
+    return Model(**vars(model))
 
 
 def generate(

@@ -64,8 +64,11 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: str | Path, *, keep: int = 2):
-        """Creates WORKDIR/checkpoints, which holds the newest `keep` checkpoints."""
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True)
+        """Creates WORKDIR/checkpoints, which holds the newest `keep` and the best checkpoint."""
+        self._kept = _KeptSteps(keep)
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=self._kept, enable_async_checkpointing=True
+        )
         self.base: tuple[str | None, str | None] = (None, None)
         self._directory = Path(workdir).absolute() / CHECKPOINTS
         self._manager = ocp.CheckpointManager(self._directory, options=options)
@@ -73,13 +76,24 @@ class Checkpoints:
     def latest_step(self) -> int | None:
         return self._manager.latest_step()
 
-    def save(self, step: int, params, optimizer_state, data_iterator) -> None:
+    def save(
+        self,
+        step: int,
+        params,
+        optimizer_state,
+        data_iterator,
+        *,
+        eval_loss: float | None = None,
+        best_step: int | None = None,
+    ) -> None:
         """Starts saving; returns once the arrays may be donated, before the files are complete.
 
-        Does nothing if this step is already saved.
+        Does nothing if this step is already saved. `eval_loss` is the held-out loss at this step,
+        if computed; `best_step` is the step to keep from now on.
         """
         if step == self._manager.latest_step():
             return
+        self._kept.best_step = best_step
         self._check_space((params, optimizer_state))
         self._manager.save(
             step,
@@ -93,6 +107,7 @@ class Checkpoints:
                         "step": step,
                         "checksum": checksum((params, optimizer_state)),
                         "base": self.base[1],
+                        "eval_loss": eval_loss,
                     }
                 ),
             ),
@@ -175,6 +190,18 @@ class Checkpoints:
         self._manager.close()
 
 
+@dataclasses.dataclass
+class _KeptSteps:
+    """Keeps the newest `newest` checkpoints and that of `best_step`: Orbax's PreservationPolicy."""
+
+    newest: int
+    best_step: int | None = None
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        first = len(checkpoints) - self.newest
+        return [i >= first or one.step == self.best_step for i, one in enumerate(checkpoints)]
+
+
 def check_base(base: str | Path | None, found: str | None, saved: str | None) -> None:
     if found != saved:
         raise BaseError(
@@ -197,10 +224,11 @@ def with_shardings(tree, shardings, dtype: str | None = None):
     )
 
 
-def restore_latest(workdir: Path, wanted, **others):
-    """Restores the parameters of the latest checkpoint, and the items in `others`.
+def restore_step(workdir: Path, wanted, which: int | str | None = None, **others):
+    """Restores the parameters of a checkpoint, and the items in `others`.
 
-    `wanted` is a tree of ShapeDtypeStructs with shardings. Raises CheckpointError.
+    `wanted` is a tree of ShapeDtypeStructs with shardings; `which` is a step, "best" (the least
+    held-out loss), or None for the latest. Raises CheckpointError.
     """
     options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
     with quiet_logs():  # Orbax warns that a read-only manager cannot write
@@ -210,9 +238,7 @@ def restore_latest(workdir: Path, wanted, **others):
             handler_registry=_one_at_a_time_handlers(wanted),
         )
     try:
-        step = manager.latest_step()
-        if step is None:
-            raise CheckpointError(f"{workdir}: no checkpoint yet in {CHECKPOINTS}/")
+        step = _find_step(workdir, manager, which)
         args = ocp.args.Composite(params=ocp.args.StandardRestore(wanted), **others)
         return manager.restore(step, args=args)
     except (CheckpointError, *_OUT_OF_MEMORY):
@@ -223,6 +249,36 @@ def restore_latest(workdir: Path, wanted, **others):
         ) from error
     finally:
         manager.close()
+
+
+def _find_step(workdir: Path, manager: ocp.CheckpointManager, which: int | str | None) -> int:
+    steps = manager.all_steps()
+    if not steps:
+        raise CheckpointError(f"{workdir}: no checkpoint yet in {CHECKPOINTS}/")
+    if which is None:
+        return max(steps)
+    if which in steps:
+        return int(which)
+    if which != "best":
+        known = ", ".join(map(str, sorted(steps)))
+        raise CheckpointError(f"{workdir}: no checkpoint of step {which}, expected {known} or best")
+    losses = {step: _eval_loss(manager, step) for step in steps}
+    evaluated = [(loss, step) for step, loss in losses.items() if loss is not None]
+    if not evaluated:
+        raise CheckpointError(
+            f"{workdir}: none of its checkpoints was evaluated; train.keep_best keeps the best one"
+        )
+    return min(evaluated)[1]
+
+
+def _eval_loss(manager: ocp.CheckpointManager, step: int) -> float | None:
+    """Returns the held-out loss that was saved with a checkpoint; None without a number."""
+    args = ocp.args.Composite(meta=ocp.args.JsonRestore())
+    try:
+        loss = (manager.restore(step, args=args).meta or {}).get("eval_loss")
+    except (KeyError, FileNotFoundError):  # an imported model
+        return None
+    return None if loss is None or loss != loss else loss
 
 
 @jax.jit

@@ -15,12 +15,14 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from semcoder_jax import checkpoints, hf
+from semcoder_jax.config import DecoderConfig
 from semcoder_jax.hf import card, hub, verification
 from semcoder_jax.hf.adapter import export_adapter as write_adapter
-from semcoder_jax.hf.config import CONFIG_FILE, read_json, stored_dtype
+from semcoder_jax.hf.config import CONFIG_FILE, read_json
 from semcoder_jax.hf.directory import rename_when_complete
 from semcoder_jax.hf.layout import parameter_count, tensor_shapes
-from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardReader, check_space
+from semcoder_jax.hf.rope import describe_rope, rope_fields
+from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardReader, check_space, stored_dtype
 from semcoder_jax.hf.weights import tensor_by_name
 from semcoder_jax.loading import Adapters, load_adapters, load_model
 from semcoder_jax.model import sharding
@@ -100,13 +102,14 @@ def export(
     output: str | Path,
     *,
     dtype: str | None = None,
+    step: int | str | None = None,
     description: Description | None = None,
     overwrite: bool = False,
     shard_bytes: int = DEFAULT_SHARD_BYTES,
     tensor: int = 1,
     progress: bool = True,
 ) -> ConvertedModel:
-    """Writes the latest model of a workdir as a Hugging Face directory with a model card.
+    """Writes a model of a workdir as a Hugging Face directory with a model card.
 
     Merges adapters into their base (`export_adapter` writes them alone).
 
@@ -114,6 +117,7 @@ def export(
       checkpoint: training workdir, imported workdir, or HF directory.
       output: new HF directory: config, safetensors, tokenizer, README.md.
       dtype: "float32" or "bfloat16"; None: as in the workdir's model/config.json.
+      step: of the checkpoint, or "best", the one with the least held-out loss; None: the latest.
       description: name, data and scores for the model card.
       overwrite: replaces an existing directory.
       shard_bytes: most bytes of one safetensors file.
@@ -127,7 +131,7 @@ def export(
     model_directory = find_model_directory(checkpoint)
     dtype = dtype or stored_dtype(model_directory)
     content = _card_content(description or Description(), output, checkpoint, model_directory)
-    model = load_model(checkpoint, mesh=_make_mesh(tensor), dtype=dtype)
+    model = load_model(checkpoint, mesh=_make_mesh(tensor), dtype=dtype, step=step)
     count = parameter_count(model.config)
     hf.export(
         output,
@@ -147,19 +151,21 @@ def export_adapter(
     checkpoint: str | Path,
     output: str | Path,
     *,
+    step: int | str | None = None,
     description: Description | None = None,
     overwrite: bool = False,
 ) -> tuple[ConvertedModel, str]:
     """Writes the adapters of a LoRA run for `peft`; also returns the base that peft will load.
 
-    `checkpoint` is the workdir of the run, `output` a new directory; `description` is as in
-    `export`. Raises HFError or CheckpointError.
+    `checkpoint` is the workdir of the run, `output` a new directory; `step` and `description` are
+    as in `export`. Raises HFError or CheckpointError.
     """
     checkpoint, output = Path(checkpoint), Path(output)
     description = description or Description()
     model_directory = find_model_directory(checkpoint)
-    adapters = _read_adapters(checkpoint, model_directory)
+    adapters = _read_adapters(checkpoint, model_directory, step)
     config = hf.read_config(model_directory)
+    _check_same_rope(config, adapters.base)
     base_model = description.base_model or _find_peft_base(adapters.base)
     content = _card_content(description, output, checkpoint, model_directory)
     if not content.base_model and hub.is_hub_id(base_model):
@@ -179,11 +185,21 @@ def export_adapter(
     return ConvertedModel(output, count, "float32"), base_model
 
 
-def _read_adapters(checkpoint: Path, model_directory: Path) -> Adapters:
-    adapters = load_adapters(checkpoint) if model_directory != checkpoint else None
+def _read_adapters(checkpoint: Path, model_directory: Path, step: int | str | None) -> Adapters:
+    adapters = load_adapters(checkpoint, step=step) if model_directory != checkpoint else None
     if adapters is None:
         raise hf.HFError(f"{checkpoint}: --adapter expects the workdir of a run with lora")
     return adapters
+
+
+def _check_same_rope(config: DecoderConfig, base: Path) -> None:
+    """Raises HFError if peft would load the base with another RoPE than the run trained with."""
+    theirs = hf.read_config(find_model_directory(base))
+    if rope_fields(config) != rope_fields(theirs):
+        raise hf.HFError(
+            f"{base}: the adapters were trained with RoPE of {describe_rope(config)}, their base "
+            f"has {describe_rope(theirs)}; export without --adapter, which writes the whole model"
+        )
 
 
 def _find_peft_base(base: Path) -> str:

@@ -24,7 +24,7 @@ from semcoder_jax.checkpoints import (
     abstract_model,
     check_base,
     checksum,
-    restore_latest,
+    restore_step,
     with_shardings,
 )
 from semcoder_jax.config import QUANTIZED_BASES, Compute, DecoderConfig, LoRAConfig, parse_run
@@ -59,8 +59,9 @@ def load_model(
     dtype: str = "float32",
     compute: Compute | None = None,
     quantize: bool = False,
+    step: int | str | None = None,
 ) -> LoadedModel:
-    """Loads the model in an HF directory, or the latest checkpoint of a training workdir.
+    """Loads the model in an HF directory, or a checkpoint of a training workdir.
 
     Merges adapters into their base as training saw it, rounded by its quantization.
 
@@ -71,16 +72,19 @@ def load_model(
       compute: how the decoder computes; None: in `dtype`.
       quantize: stores weights as int8 (see quantization). They are quantized in the host's memory,
         so no accelerator holds more than the integers.
+      step: of a workdir's checkpoint, or "best": see checkpoints.restore_step.
 
     Raises CheckpointError or HFError.
     """
     directory = Path(directory)
     compute = compute or Compute(dtype=dtype)
     if quantize:
-        return _load_quantized(directory, mesh, dtype, compute)
+        return _load_quantized(directory, mesh, dtype, compute, step)
     check_model_directory(directory)
     if (directory / CHECKPOINTS).is_dir():
-        return _load_workdir(directory, mesh, dtype, compute)
+        return _load_workdir(directory, mesh, dtype, compute, step)
+    if step is not None:
+        raise CheckpointError(f"{directory}: step {step} of what is not the workdir of a run")
     config, params = hf.load(directory, mesh=mesh, dtype=dtype)
     graphdef, _ = nnx.split(abstract_model(config, compute))
     return _with_tokenizer(config, graphdef, params, directory)
@@ -107,26 +111,28 @@ def _with_tokenizer(config, graphdef, params, directory: Path) -> LoadedModel:
 
 
 def _load_quantized(
-    directory: Path, mesh: Mesh | None, dtype: str, compute: Compute
+    directory: Path, mesh: Mesh | None, dtype: str, compute: Compute, step: int | str | None
 ) -> LoadedModel:
     host = sharding.make_mesh({}, jax.local_devices(backend="cpu")[:1])
-    model = load_model(directory, mesh=host, dtype=dtype, compute=compute)
+    model = load_model(directory, mesh=host, dtype=dtype, compute=compute, step=step)
     shapes = abstract_quantized(model.params)
     mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
     shardings = sharding.parameter_shardings(shapes, mesh)
     return dataclasses.replace(model, params=quantize_params(model.params, shardings))
 
 
-def _load_workdir(directory: Path, mesh: Mesh | None, dtype: str, compute: Compute) -> LoadedModel:
+def _load_workdir(
+    directory: Path, mesh: Mesh | None, dtype: str, compute: Compute, step: int | str | None
+) -> LoadedModel:
     config = hf.read_config(directory / MODEL)
     mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
     graphdef, params = nnx.split(abstract_model(config, compute))
     shapes = nnx.to_pure_dict(params)
     shardings = sharding.parameter_shardings(shapes, mesh)
-    if adapters := load_adapters(directory, mesh=mesh):
+    if adapters := load_adapters(directory, mesh=mesh, step=step):
         pure = _merge_adapters(adapters, mesh, shardings, dtype)
     else:
-        pure = restore_latest(directory, with_shardings(shapes, shardings, dtype)).params
+        pure = restore_step(directory, with_shardings(shapes, shardings, dtype), step).params
     nnx.replace_by_pure_dict(params, pure)
     return _with_tokenizer(config, graphdef, params, directory / MODEL)
 
@@ -145,8 +151,12 @@ class Adapters:
     base_checksum: str
 
 
-def load_adapters(workdir: str | Path, *, mesh: Mesh | None = None) -> Adapters | None:
-    """Returns the latest adapters of a training workdir, or None if the workdir holds a full model.
+def load_adapters(
+    workdir: str | Path, *, mesh: Mesh | None = None, step: int | str | None = None
+) -> Adapters | None:
+    """Returns the adapters of a training workdir, or None if the workdir holds a full model.
+
+    `step` is as in load_model.
 
     Raises CheckpointError if the workdir's config cannot be read or it has no checkpoint.
     """
@@ -169,7 +179,8 @@ def load_adapters(workdir: str | Path, *, mesh: Mesh | None = None) -> Adapters 
     base = nnx.to_pure_dict(nnx.state(model))
     shapes = jax.eval_shape(lambda: initial_adapters(lora, base, run.seed))
     shardings = sharding.parameter_shardings(shapes, mesh)
-    read = restore_latest(workdir, with_shardings(shapes, shardings), meta=ocp.args.JsonRestore())
+    wanted = with_shardings(shapes, shardings)
+    read = restore_step(workdir, wanted, step, meta=ocp.args.JsonRestore())
     return Adapters(lora, read.params, Path(run.model["init_from"]), read.meta["base"])
 
 

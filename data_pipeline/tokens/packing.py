@@ -1,10 +1,10 @@
 """Tokenizes records, computes loss masks and packs records into the rows of a batch.
 
 Tokenizes as upstream does (src/dataset.py): encodes prompt and completion separately, without
-special tokens; ids = BOS + prompt, completion + EOS; cuts on the right at the maximum length, which
-loses the EOS. Unlike upstream, text spelled as a control token stays text (`control_tokens`). The
-inputs of a record with n ids are ids[:-1] and the targets ids[1:], so it takes n - 1 positions of a
-pack and no target belongs to another record.
+special tokens; ids = BOS + prompt, completion + EOS (no BOS from a tokenizer that has none); cuts
+on the right at the maximum length, which loses the EOS. Unlike upstream, text spelled as a control
+token stays text (`control_tokens`). The inputs of a record with n ids are ids[:-1] and the targets
+ids[1:], so it takes n - 1 positions of a pack and no target belongs to another record.
 
 Packs are planned by record number because the state of Grain's packing iterators is valid only for
 one number of processes; any number of processes can read a plan.
@@ -164,8 +164,8 @@ def encode_table(
 
     Raises PackingError.
     """
-    bos = _special_id(tokenizer, "bos_token_id")
-    eos = _special_id(tokenizer, "eos_token_id")
+    bos_id, eos = tokenizer.bos_token_id, _eos_id(tokenizer)
+    bos = [] if bos_id is None else [bos_id]  # Qwen's tokenizer has none
     if max_length is not None and max_length < 2:
         raise PackingError(f"max_length: expected at least 2 tokens; got {max_length}")
 
@@ -182,10 +182,11 @@ def encode_table(
         kinds.extend(kind for _, _, kind in batch)
         kept = []
         for prompt, response in zip(prompt_ids, response_ids, strict=True):
-            ids = [bos, *prompt, *response, eos]
+            ids = [*bos, *prompt, *response, eos]
             kept.append(ids[:max_length])
             lengths.append(len(kept[-1]))
-            prompt_lengths.append(min(1 + len(prompt), lengths[-1]))
+            # At least 1: no token is predicted from nothing.
+            prompt_lengths.append(min(max(len(bos) + len(prompt), 1), lengths[-1]))
             cut.append(len(ids) > lengths[-1])
         tokens.append(np.fromiter(chain.from_iterable(kept), np.int32))
     return TokenTable(
@@ -204,13 +205,12 @@ def _ids(texts: list[str], encoder: Encoder) -> list[list[int]]:
         raise PackingError(str(error)) from None
 
 
-def _special_id(tokenizer: Tokenizer, name: str) -> int:
-    special_id = getattr(tokenizer, name, None)
-    if special_id is None:
+def _eos_id(tokenizer: Tokenizer) -> int:
+    if tokenizer.eos_token_id is None:
         raise PackingError(
-            f"tokenizer: {name} is not set; expected an id: set it in tokenizer_config.json"
+            "tokenizer: eos_token_id is not set; expected an id: set it in tokenizer_config.json"
         )
-    return special_id
+    return tokenizer.eos_token_id
 
 
 # --- planning -------------------------------------------------------------------------------------

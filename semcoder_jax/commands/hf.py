@@ -60,7 +60,11 @@ def _export(flags: argparse.Namespace) -> None:
     written: ConvertedModel
     if flags.adapter:
         written, base = conversion.export_adapter(
-            flags.checkpoint, flags.output, description=description, overwrite=flags.overwrite
+            flags.checkpoint,
+            flags.output,
+            step=flags.step,
+            description=description,
+            overwrite=flags.overwrite,
         )
         _tell(f"{written.directory}: adapters of {written.parameters:,} parameters for {base}")
         return
@@ -68,6 +72,7 @@ def _export(flags: argparse.Namespace) -> None:
         flags.checkpoint,
         flags.output,
         dtype=flags.dtype,
+        step=flags.step,
         description=description,
         overwrite=flags.overwrite,
         shard_bytes=int(flags.shard_gigabytes * 1e9),
@@ -136,7 +141,12 @@ def _add_import(command: CommandParser) -> None:
 
 
 def _add_export(command: CommandParser) -> None:
-    command.add_argument("--checkpoint", required=True, help="workdir (its latest checkpoint)")
+    command.add_argument("--checkpoint", required=True, help="workdir of a run, or HF directory")
+    command.add_argument(
+        "--step",
+        type=_step,
+        help="N, or best by held-out loss; default: the latest",
+    )
     command.add_argument("--output", required=True, help="new HF directory")
     command.add_argument("--dtype", choices=DTYPES, help="default: as in model/config.json")
     command.add_argument("--overwrite", action="store_true", help="replace an existing directory")
@@ -179,6 +189,12 @@ def _add_device_flags(command: CommandParser) -> None:
     command.add_argument(
         "--distributed", action="store_true", help="run on all hosts of a pod (jax.distributed)"
     )
+
+
+def _step(text: str) -> int | str:
+    if text != "best" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a step nor best")
+    return text if text == "best" else int(text)
 
 
 def _positive(text: str) -> float:

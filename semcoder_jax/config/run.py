@@ -5,6 +5,7 @@ raises a one-line error that names the wrong field. `differing_fields` compares 
 """
 
 import dataclasses
+import typing
 from collections.abc import Mapping
 
 from data_pipeline.tokens.mixture import MixtureError, check_weights
@@ -51,6 +52,8 @@ HARMLESS_FIELDS = (
     "train.max_skipped_steps",
     "train.stop_after_step",
     "train.wandb_project",
+    "train.keep_best",
+    "train.early_stopping",
 )
 # Fields that each data.source needs.
 _FIELDS_OF_SOURCE = {
@@ -84,6 +87,7 @@ class RunConfig:
     `max_positions` follow from other fields), or both: the fields then override the named one's.
     `model` may also hold `init_from`, an HF directory or a training workdir to start from. Fields
     beside `init_from` must equal that model's architecture; without them it determines everything.
+    Only the scaling of its RoPE may be another, and with it `max_positions`.
     `lora` None trains all parameters; otherwise the run trains adapters over `init_from`.
     `initialization` shapes new parameters. `mesh` is the argument of sharding.make_mesh.
     """
@@ -165,6 +169,9 @@ def _parse_model(section: Mapping) -> dict:
     model = {name: value for name, value in section.items() if value is not None}
     decoder_fields = [field.name for field in dataclasses.fields(DecoderConfig)]
     check_names(model, [*decoder_fields, "architecture", "init_from"], "model.")
+    hints = typing.get_type_hints(DecoderConfig) | {"architecture": str, "init_from": str}
+    for name, value in model.items():
+        check_type(value, hints[name], f"model.{name}")
     if model.get("architecture", "6.7b") not in MODELS:
         name = model["architecture"]
         raise ConfigError(f"config: model.architecture {name!r}: {suggest_name(str(name), MODELS)}")
@@ -233,6 +240,15 @@ def _check_numbers(run: RunConfig) -> None:
         raise ConfigError(  # with data.num_epochs, found as soon as the data is counted
             f"config: optimizer.warmup_steps {run.optimizer.warmup_steps} must be below "
             f"train.num_steps {train.num_steps}"
+        )
+    if train.early_stopping < 0:
+        raise ConfigError(
+            f"config: train.early_stopping is {train.early_stopping}, expected 0 (never) or more"
+        )
+    if (train.keep_best or train.early_stopping) and not train.eval_every:
+        raise ConfigError(
+            "config: train.eval_every is missing: train.keep_best and train.early_stopping compare "
+            "held-out losses"
         )
     if data.global_batch_size % train.accumulation_steps:
         raise ConfigError(

@@ -129,13 +129,17 @@ class OptimizerConfig:
     """The `optimizer` section of a config.
 
     Learning rates rise linearly over `warmup_steps` to the peak and fall by a cosine to the
-    minimum at the last step. `clip_norm` bounds the global norm of the gradient (0: no bound).
+    minimum at the last step; a minimum equal to the peak keeps the rate, and such a run can be
+    made longer. `clip_norm` bounds the global norm of the gradient (0: no bound).
     `weight_decay` is decoupled, multiplied by the learning rate, and spares the norms.
 
     Muon updates the matrices of the layers; embeddings, the output matrix and norms go by AdamW
     at `adam_peak_learning_rate` (None: the same peak). `muon_update_rms` None scales an
     update by sqrt(max(1, out/in)), as Jordan does; 0.2 gives every update AdamW's usual size, as
     Liu et al. do, so that one learning rate suits both.
+
+    `ema_decay` above 0 keeps an exponential moving average of the parameters, which evaluations,
+    checkpoints and exports use in their place; it is the share of the old average, e.g. 0.999.
     """
 
     name: str = "adamw"
@@ -150,6 +154,7 @@ class OptimizerConfig:
     adam_peak_learning_rate: float | None = None
     muon_momentum: float = 0.95
     muon_update_rms: float | None = None
+    ema_decay: float = 0.0
 
     def __post_init__(self):
         if self.name not in OPTIMIZERS:
@@ -163,8 +168,15 @@ class OptimizerConfig:
                 f"optimizer.min_learning_rate {self.min_learning_rate} must lie between 0 and "
                 f"peak_learning_rate ({self.peak_learning_rate})"
             )
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f"optimizer.ema_decay {self.ema_decay} must be 0 (none) to below 1")
         if self.warmup_steps < 0:
             raise ConfigError(f"optimizer.warmup_steps {self.warmup_steps} must not be negative")
+
+    @property
+    def is_constant(self) -> bool:
+        """Returns whether the rate stays at the peak after warm-up, however long the run is."""
+        return self.min_learning_rate == self.peak_learning_rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,6 +221,9 @@ class TrainConfig:
     `skip_gradient_norm` (None: no bound), updates nothing; more than `max_skipped_steps` of
     them end the session with its state saved. `wandb_project` names a project of Weights & Biases
     that gets the numbers too (extra: wandb).
+    `keep_best` also keeps the checkpoint with the least held-out loss, saved after the evaluation
+    that found it. `early_stopping` ends the run after so many evaluations in a row without a better
+    held-out loss (0: never).
     """
 
     num_steps: int | None = None
@@ -222,3 +237,5 @@ class TrainConfig:
     skip_gradient_norm: float | None = None
     max_skipped_steps: int = 10
     wandb_project: str | None = None
+    keep_best: bool = False
+    early_stopping: int = 0

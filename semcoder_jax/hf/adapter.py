@@ -18,13 +18,13 @@ from safetensors.numpy import load_file, save_file
 
 from semcoder_jax.config import DecoderConfig, LoRAConfig
 from semcoder_jax.errors import HFError
-from semcoder_jax.hf.config import read_json, write_json
-from semcoder_jax.hf.directory import (
+from semcoder_jax.hf.adapter_config import (
     ADAPTER_CONFIG_FILE,
-    CARD_FILE,
-    copy_license,
-    rename_when_complete,
+    adapter_config,
+    check_adapter_config,
 )
+from semcoder_jax.hf.config import read_json, write_json
+from semcoder_jax.hf.directory import CARD_FILE, copy_license, rename_when_complete
 from semcoder_jax.hf.layout import abstract_params
 from semcoder_jax.model.lora import TARGETS, initial_adapters
 
@@ -62,19 +62,12 @@ def export_adapter(
 def read_adapter(directory: str | Path, config: DecoderConfig, lora: LoRAConfig) -> dict:
     """Reads adapters that `peft` or `export_adapter` wrote, as float32 plain dicts.
 
-    Raises HFError if their rank, scaling or targets differ from `lora`, or if files or tensors are
-    missing, misshapen or unexpected.
+    Raises HFError if their config describes other adapters than `lora` does, or if files or tensors
+    are missing, misshapen or unexpected.
     """
     directory = Path(directory)
-    fields, expected = read_json(directory / ADAPTER_CONFIG_FILE), adapter_config(lora, "")
-    for name in ("peft_type", "r", "lora_alpha", "use_rslora"):
-        _check_field(directory, name, fields.get(name, False), expected[name])
-    _check_field(
-        directory,
-        "target_modules",
-        sorted(fields.get("target_modules") or ()),
-        sorted(expected["target_modules"]),
-    )
+    path = directory / ADAPTER_CONFIG_FILE
+    check_adapter_config(read_json(path), lora, str(path))
     try:
         tensors = load_file(directory / ADAPTER_FILE)
     except (OSError, SafetensorError) as error:
@@ -96,31 +89,6 @@ def read_adapter(directory: str | Path, config: DecoderConfig, lora: LoRAConfig)
             stacked = np.stack(layers).astype(np.float32)
             params[(*path, array_name)] = stacked.reshape(arrays[array_name].shape)
     return unflatten_dict(params)
-
-
-def _check_field(directory: Path, name: str, found, expected) -> None:
-    if found != expected:
-        raise HFError(
-            f"{directory / ADAPTER_CONFIG_FILE}: {name} is {found}, expected {expected} as in "
-            f"the config's lora section"
-        )
-
-
-def adapter_config(lora: LoRAConfig, base_model: str) -> dict:
-    """Returns the fields of peft's LoraConfig; missing fields keep peft's default."""
-    return {
-        "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": base_model,
-        "inference_mode": True,
-        "r": lora.rank,
-        "lora_alpha": lora.alpha,
-        "lora_dropout": 0.0,
-        "use_rslora": lora.rank_stabilized,
-        "target_modules": list(lora.targets),
-        "bias": "none",
-        "fan_in_fan_out": False,
-    }
 
 
 def adapter_tensors(config: DecoderConfig, params: dict) -> dict[str, np.ndarray]:

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from huggingface_hub import EvalResult, ModelCardData
 
 from semcoder_jax.config import MODELS, DecoderConfig
+from semcoder_jax.hf.rope import describe_rope
+
+# Of config.MODELS, those whose weights can only come from DeepSeek.
+DEEPSEEK_MODELS = ("1.3b", "6.7b", "33b", "deepseek-coder-7b-v1.5")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +62,7 @@ def default_license(origin: str | None, config: DecoderConfig, trained_here: boo
     DeepSeek's; models trained here from scratch have this project's; others are "unknown".
     """
     named = any(name in (origin or "").lower() for name in ("deepseek", "semcoder"))
-    if named or config in MODELS.values():
+    if named or config in (MODELS[size] for size in DEEPSEEK_MODELS):
         return "deepseek"
     return "apache-2.0" if trained_here and origin is None else "unknown"
 
@@ -126,7 +130,6 @@ tokenizer = AutoTokenizer.from_pretrained("BASE_MODEL")
 
 
 def _format_architecture(config: DecoderConfig, parameters: int, dtype: str) -> str:
-    scaling = config.rope_scaling_factor
     rows = {
         "Parameters": f"{parameters:,} ({dtype})",
         "Layers × hidden × feed-forward": (
@@ -135,8 +138,7 @@ def _format_architecture(config: DecoderConfig, parameters: int, dtype: str) -> 
         "Heads (query / key-value)": f"{config.num_heads} / {config.num_kv_heads}",
         "Vocabulary rows": f"{config.vocab_size:,}",
         "Positions": f"{config.max_positions:,}",
-        "RoPE": f"theta {config.rope_theta:g}, "
-        + ("unscaled" if scaling == 1.0 else f"linear scaling × {scaling:g}"),
+        "RoPE": describe_rope(config),
     }
     return "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items())]) + "\n"
 

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from data_pipeline.files import partial_folder, replace_folder
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.errors import HFError
+from semcoder_jax.hf.adapter_config import ADAPTER_CONFIG_FILE
 from semcoder_jax.hf.config import (
     CONFIG_FILE,
     DTYPES,
@@ -29,7 +30,6 @@ from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardWriter, check_space
 from semcoder_jax.hf.tokenizer import check_vocabulary, write_tokenizer
 from semcoder_jax.hf.weights import read_params, tensors
 
-ADAPTER_CONFIG_FILE = "adapter_config.json"
 CARD_FILE = "README.md"
 TOKEN_ID_FIELDS = ("bos_token_id", "eos_token_id")
 

@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from semcoder_jax.errors import HFError
-from semcoder_jax.hf.config import read_json, write_json
+from semcoder_jax.hf.config import configured_dtype, read_json, write_json
 
 SAFETENSORS = "model.safetensors"
 PICKLED = "pytorch_model.bin"
@@ -51,6 +51,21 @@ class ShardReader:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: shape for name, (_, shape) in self._tensors.items()}
+
+    def dtypes(self) -> set[str]:
+        """Returns the names of the tensors' dtypes, as far as they can be read."""
+        codes = {code: str(dtype) for code, dtype in DTYPES.items()}
+        found = {
+            str(tensor.dtype).removeprefix("torch.")
+            for tensors in self._pickled.values()
+            for tensor in tensors.values()
+        }
+        for path in self.files:
+            if path not in self._pickled:
+                with _open(path) as file:
+                    names = tuple(file.keys())
+                    found |= {codes.get(file.get_slice(name).get_dtype(), "") for name in names}
+        return found & set(codes.values())
 
     def read(self, name: str, index: tuple[slice, ...] | None = None) -> np.ndarray:
         """Returns a copy of a tensor's slice.
@@ -115,6 +130,18 @@ class ShardReader:
         ]
         if wrong:
             raise HFError(f"{index}: {'; '.join(sorted(wrong))}")
+
+
+def stored_dtype(directory: str | Path) -> str:
+    """Returns the dtype that config.json names, or else that of the weights themselves.
+
+    Weights of several dtypes are float32, which holds the values of all.
+    """
+    dtype = configured_dtype(directory)
+    if dtype is not None:
+        return dtype
+    found = ShardReader(Path(directory)).dtypes()
+    return found.pop() if len(found) == 1 else "float32"
 
 
 class ShardWriter:

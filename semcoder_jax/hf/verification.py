@@ -6,6 +6,7 @@ one layer's weights in float32: apart from the checkpoint, memory does not grow 
 """
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.errors import HFError
+from semcoder_jax.hf.config import ARCHITECTURES, model_type
 from semcoder_jax.hf.layout import tensor_list, to_parameter
 from semcoder_jax.hf.shards import ShardReader
 from semcoder_jax.model.attention import make_attend
@@ -30,7 +32,7 @@ from semcoder_jax.model.parameters import (
     axis_sizes,
     parameters_of,
 )
-from semcoder_jax.model.rope import rope_angles
+from semcoder_jax.model.rope import rope_angles, rope_frequencies
 
 # Greatest relative difference (root mean square) of the logits that counts as equal: float32
 # rounding where the stored numbers are the same, the storage's rounding where they are not.
@@ -167,17 +169,23 @@ class _TransformersSide:
             import torch
         except ImportError:
             raise HFError("verify compares with transformers, which needs torch") from None
-        from transformers import LlamaConfig
-        from transformers.models.llama import modeling_llama
+        from transformers import AutoConfig
 
-        self._torch, self._llama = torch, modeling_llama
-        self._config = LlamaConfig.from_pretrained(directory)
+        kind = model_type(config)
+        self._torch = torch
+        self._module = importlib.import_module(f"transformers.models.{kind}.modeling_{kind}")
+        self._prefix = ARCHITECTURES[kind].removesuffix("ForCausalLM")
+        self._config = AutoConfig.from_pretrained(directory)
         self._config._attn_implementation = "eager"
         T = positions_BxT.shape[1]
         self._positions = torch.tensor(positions_BxT)
         self._mask = torch.full((T, T), torch.finfo(torch.float32).min).triu(1)[None, None]
-        rotary = modeling_llama.LlamaRotaryEmbedding(self._config)
+        rotary = self._class("RotaryEmbedding")(self._config)
         self._rotation = rotary(torch.zeros(1, dtype=torch.float32), self._positions)
+
+    def _class(self, name: str):
+        """Returns a class of the model type: "RMSNorm" is LlamaRMSNorm or Qwen2RMSNorm."""
+        return getattr(self._module, self._prefix + name)
 
     def embed(self, tensors, tokens_BxT):
         return self._tensor(tensors[EMBEDDING.tensor][tokens_BxT])
@@ -185,7 +193,7 @@ class _TransformersSide:
     def layer(self, tensors, state):
         torch = self._torch
         with torch.device("meta"):
-            layer = self._llama.LlamaDecoderLayer(self._config, 0)
+            layer = self._class("DecoderLayer")(self._config, 0)
         weights = {n.removeprefix(LAYER_PREFIX): self._tensor(t) for n, t in tensors.items()}
         layer.load_state_dict(weights, assign=True)
         with torch.no_grad():
@@ -198,7 +206,7 @@ class _TransformersSide:
         return state[0] if isinstance(state, tuple) else state  # a tuple before transformers 5
 
     def logits(self, tensors, state):
-        norm = self._llama.LlamaRMSNorm(self._config.hidden_size, self._config.rms_norm_eps)
+        norm = self._class("RMSNorm")(self._config.hidden_size, self._config.rms_norm_eps)
         norm.load_state_dict({"weight": self._tensor(tensors[FINAL_NORM.tensor])})
         with self._torch.no_grad():
             return norm(state) @ self._tensor(tensors[OUTPUT.tensor]).T
@@ -218,9 +226,7 @@ class _JaxSide:
         self._parameters = {parameter.tensor: parameter for parameter in parameters_of(config)}
         positions = jnp.asarray(positions_BxT)
         ones = jnp.ones_like(positions)
-        cos, sin = rope_angles(
-            positions, config.head_dim, config.rope_theta, config.rope_scaling_factor
-        )
+        cos, sin = rope_angles(positions, rope_frequencies(config))
         attend = make_attend("xla", positions, ones)
         graphdef, self._layer_params = nnx.eval_shape(
             lambda: nnx.split(DecoderLayer(config, rngs=nnx.Rngs(0)))

@@ -24,7 +24,7 @@ from semcoder_jax.model.lora import LoRAWeight
 from semcoder_jax.model.nf4 import NF4Weight
 from semcoder_jax.model.quantization import QuantizedWeight
 from semcoder_jax.model.remat import name_layer_input, rematerialize
-from semcoder_jax.model.rope import apply_rope, rope_angles
+from semcoder_jax.model.rope import apply_rope, rope_angles, rope_frequencies
 
 
 class RMSNorm(nnx.Module):
@@ -47,12 +47,21 @@ class Attention(nnx.Module):
         self.k_DxGxK = nnx.Param(init(rngs.params(), (D, G, K), jnp.float32))
         self.v_DxGxK = nnx.Param(init(rngs.params(), (D, G, K), jnp.float32))
         self.o_HxKxD = nnx.Param(init(rngs.params(), (H, K, D), jnp.float32))
+        if config.qkv_bias:
+            self.q_bias_HxK = nnx.Param(jnp.zeros((H, K), jnp.float32))
+            self.k_bias_GxK = nnx.Param(jnp.zeros((G, K), jnp.float32))
+            self.v_bias_GxK = nnx.Param(jnp.zeros((G, K), jnp.float32))
+        self.has_bias = config.qkv_bias
 
     def project(self, x_BxTxD: jax.Array, cos, sin) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Returns rotated queries [B, T, H, K], and rotated keys and values, both [B, T, G, K]."""
         q_BxTxHxK = _product(x_BxTxD, self.q_DxHxK)
         k_BxTxGxK = _product(x_BxTxD, self.k_DxGxK)
         v_BxTxGxK = _product(x_BxTxD, self.v_DxGxK)
+        if self.has_bias:
+            q_BxTxHxK += self.q_bias_HxK[...].astype(q_BxTxHxK.dtype)
+            k_BxTxGxK += self.k_bias_GxK[...].astype(k_BxTxGxK.dtype)
+            v_BxTxGxK += self.v_bias_GxK[...].astype(v_BxTxGxK.dtype)
         return apply_rope(q_BxTxHxK, cos, sin), apply_rope(k_BxTxGxK, cos, sin), v_BxTxGxK
 
     def merge_heads(self, heads_BxTxHxK: jax.Array) -> jax.Array:
@@ -151,9 +160,7 @@ class Decoder(nnx.Module):
         dtype = jnp.dtype(self.compute.dtype)
         x_BxTxD = self._embed(tokens_BxT, dtype)
         config = self.config
-        cos, sin = rope_angles(
-            positions_BxT, config.head_dim, config.rope_theta, config.rope_scaling_factor
-        )
+        cos, sin = rope_angles(positions_BxT, rope_frequencies(config))
         attend = None
         if cache is None:
             mesh = shards.mesh if shards else None

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from semcoder_jax.config import DecoderConfig, InitializationConfig
+from semcoder_jax.model.rope import rope_frequencies
 
 _COMMON_FEATURE = 5.0  # of every embedding, in standard deviations of its other features
 _FAST_PAIRS = 6  # rotary pairs that tell neighbours apart
@@ -55,7 +56,7 @@ def with_copying_heads(
         )
     rng = np.random.default_rng(seed)
     D, K, half = config.hidden_size, config.head_dim, config.head_dim // 2
-    frequencies = config.rope_theta ** (-np.arange(half) / half) / config.rope_scaling_factor
+    frequencies = rope_frequencies(config)
     heads = _Heads(params["layers"]["attention"])
 
     fast = np.arange(min(_FAST_PAIRS, half))

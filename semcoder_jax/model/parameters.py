@@ -30,12 +30,12 @@ LAYER_PREFIX = "model.layers.{layer}."  # of a layer's tensors in a Hugging Face
 
 @dataclasses.dataclass(frozen=True)
 class DecoderParameter:
-    """Describes a weight matrix or a norm's scale.
+    """Describes a weight matrix, a bias or a norm's scale.
 
     Attributes:
       path: keys that lead to it in the tree of parameters.
       axes: of its array; "L" is the first where the layers are stacked.
-      contracted: the axes that its product sums over; "" for a norm's scale.
+      contracted: the axes that its product sums over; "" for a vector.
       tensor: Hugging Face name, with `{layer}` where every layer is a tensor of its own.
     """
 
@@ -50,7 +50,7 @@ class DecoderParameter:
 
     @property
     def is_matrix(self) -> bool:
-        """Returns False for a norm's scale, which is not split, quantized or decayed."""
+        """Returns False for biases and norms, which are not split, quantized or decayed."""
         return bool(self.contracted)
 
     @property
@@ -109,12 +109,20 @@ def _in_layers(block: str, name: str, axes: str, contracted: str, tensor: str) -
 EMBEDDING = DecoderParameter(("embed_VxD",), "VD", "D", "model.embed_tokens.weight")
 FINAL_NORM = DecoderParameter(("final_norm", "scale"), "D", "", "model.norm.weight")
 OUTPUT = DecoderParameter(("unembed_DxV",), "DV", "D", "lm_head.weight")
+BIASES = (
+    _in_layers("attention", "q_bias_HxK", "HK", "", "self_attn.q_proj.bias"),
+    _in_layers("attention", "k_bias_GxK", "GK", "", "self_attn.k_proj.bias"),
+    _in_layers("attention", "v_bias_GxK", "GK", "", "self_attn.v_proj.bias"),
+)
 PARAMETERS = (
     EMBEDDING,
     _in_layers("attention_norm", "scale", "D", "", "input_layernorm.weight"),
     _in_layers("attention", "q_DxHxK", "DHK", "D", "self_attn.q_proj.weight"),
+    BIASES[0],
     _in_layers("attention", "k_DxGxK", "DGK", "D", "self_attn.k_proj.weight"),
+    BIASES[1],
     _in_layers("attention", "v_DxGxK", "DGK", "D", "self_attn.v_proj.weight"),
+    BIASES[2],
     _in_layers("attention", "o_HxKxD", "HKD", "HK", "self_attn.o_proj.weight"),
     _in_layers("feed_forward_norm", "scale", "D", "", "post_attention_layernorm.weight"),
     _in_layers("feed_forward", "gate_DxF", "DF", "D", "mlp.gate_proj.weight"),
@@ -127,8 +135,9 @@ _BY_PATH = {parameter.path: parameter for parameter in PARAMETERS}
 
 
 def parameters_of(config: "DecoderConfig") -> tuple[DecoderParameter, ...]:
-    """The parameters of a decoder: without an output matrix where the embedding is tied."""
-    return tuple(p for p in PARAMETERS if not (config.tie_embeddings and p is OUTPUT))
+    """The parameters of a decoder: an output matrix unless the embedding is tied, and biases."""
+    absent = (() if config.qkv_bias else BIASES) + ((OUTPUT,) if config.tie_embeddings else ())
+    return tuple(parameter for parameter in PARAMETERS if parameter not in absent)
 
 
 def parameter_at(path: tuple[str, ...]) -> DecoderParameter:

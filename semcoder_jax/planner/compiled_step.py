@@ -18,8 +18,6 @@ import numpy as np
 from jax.sharding import Mesh
 
 from data_pipeline.tokens.packing import TokenTable, lay_out
-from semcoder_jax import hf
-from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.config import MODELS, ConfigError, DataConfig, DecoderConfig, RunConfig
 from semcoder_jax.model import sharding
 from semcoder_jax.planner import topologies
@@ -31,6 +29,7 @@ from semcoder_jax.planner.collectives import (
 )
 from semcoder_jax.planner.executed_flops import executed_flops
 from semcoder_jax.planner.roofline import Exchange
+from semcoder_jax.training.architecture import SCALING, resolve_architecture
 from semcoder_jax.training.state import TrainSetup
 from semcoder_jax.training.step import make_train_step
 
@@ -92,14 +91,14 @@ def architecture(run: RunConfig) -> DecoderConfig:
     Reads no tokenizer. Raises ConfigError if neither defines the whole architecture.
     """
     fields = {name for name in run.model if name != "init_from"}
-    if not fields and "init_from" in run.model:
+    if fields <= SCALING and "init_from" in run.model:
         source = Path(run.model["init_from"])
         if not source.is_dir():
             raise ConfigError(
                 f"config: model.init_from {source}: no such directory; a plan needs only the "
                 f"architecture: model.architecture, one of {', '.join(MODELS)}"
             )
-        return hf.read_config(source / MODEL if (source / MODEL).is_dir() else source)
+        return resolve_architecture(run.model, run.data.sequence_length, tokenizer=None)
     if not fields & {"architecture", "vocab_size"}:
         raise ConfigError(
             "config: model.vocab_size is missing: a plan reads no tokenizer; give it, or "

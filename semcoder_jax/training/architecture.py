@@ -7,31 +7,59 @@ from pathlib import Path
 
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import MODEL
-from semcoder_jax.config import ConfigError, DecoderConfig, build_decoder_config
+from semcoder_jax.config import MODELS, ConfigError, DecoderConfig, build_decoder_config
+
+# A model can go on with another scaling of RoPE, and with the context that it is scaled for.
+SCALING = frozenset(
+    {
+        "rope_scaling_factor",
+        "rope_original_positions",
+        "rope_low_turns",
+        "rope_high_turns",
+        "max_positions",
+    }
+)
 
 
 def resolve_architecture(model: Mapping, sequence_length: int, tokenizer) -> DecoderConfig:
     """Returns the architecture of the `model` section, or of the model it starts from.
 
-    Raises ConfigError if the section has both and they differ.
+    The section may scale the RoPE of `model.init_from` anew. Raises ConfigError if another of its
+    fields differs from that model.
     """
-
-    def build_from_section() -> DecoderConfig:
+    if "init_from" not in model:
         return build_decoder_config(
             model, vocab_size=hf.tokenizer_size(tokenizer), sequence_length=sequence_length
         )
-
-    if "init_from" not in model:
-        return build_from_section()
     source = Path(model["init_from"])
     found = hf.read_config(source / MODEL if (source / MODEL).is_dir() else source)
-    if len(model) > 1:
-        given = dataclasses.asdict(build_from_section())
-        del given["initializer_range"]  # applies to new parameters only
-        for name, value in given.items():
-            if not math.isclose(value, getattr(found, name), rel_tol=1e-6):
-                raise ConfigError(
-                    f"config: model: {name} is {value}, but {getattr(found, name)} in "
-                    f"model.init_from ({source})"
-                )
-    return found
+    own = {name: model[name] for name in model if name not in ("init_from", "architecture")}
+    named = dataclasses.asdict(MODELS[model["architecture"]]) if "architecture" in model else {}
+    rescaled = {name: own[name] for name in own if name in SCALING}
+    _check_equal(named | own, found, source, ignored={"initializer_range", *rescaled})
+    return _rescale(found, rescaled, source)
+
+
+def _check_equal(given: Mapping, found: DecoderConfig, source: Path, ignored: set[str]) -> None:
+    for name, value in given.items():
+        # initializer_range applies to new parameters only.
+        if name not in ignored and not math.isclose(value, getattr(found, name), rel_tol=1e-6):
+            raise ConfigError(
+                f"config: model: {name} is {value}, but {getattr(found, name)} in "
+                f"model.init_from ({source})"
+            )
+
+
+def _rescale(found: DecoderConfig, fields: Mapping, source: Path) -> DecoderConfig:
+    """Returns `found` with another scaling of RoPE. Raises ConfigError."""
+    try:
+        scaled = dataclasses.replace(found, **fields)
+    except ValueError as error:
+        raise ConfigError(f"config: model: {error}") from None
+    is_same_scaling = dataclasses.replace(scaled, max_positions=found.max_positions) == found
+    if scaled != found and is_same_scaling:
+        raise ConfigError(
+            f"config: model: max_positions is {scaled.max_positions}, but {found.max_positions} in "
+            f"model.init_from; another context needs another model.rope_scaling_factor"
+        )
+    return scaled

@@ -21,11 +21,13 @@ from ml_collections import ConfigDict
 
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import CHECKPOINTS, MODEL, Checkpoints
-from semcoder_jax.config import ConfigError, DataConfig, RunConfig, TrainConfig, parse_run
+from semcoder_jax.config import Compute, ConfigError, DataConfig, RunConfig, TrainConfig, parse_run
 from semcoder_jax.model import sharding
 from semcoder_jax.training.architecture import resolve_architecture
+from semcoder_jax.training.average import averaged, exchange
 from semcoder_jax.training.data import Data, open_data
 from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION, INPUT, PROFILE, WallTime
+from semcoder_jax.training.held_out import HeldOutHistory
 from semcoder_jax.training.log import SKIPPED_FILE, LoggedRun, NotFiniteError, RunLog
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
 from semcoder_jax.training.preemption import StopSignal
@@ -64,6 +66,7 @@ def train(config: ConfigDict | dict, workdir: str | Path, *, profile_steps: int 
     run, workdir = parse_run(config), Path(workdir)
     mesh = sharding.make_mesh(run.mesh)
     check_batch(run.data, run.train, mesh)
+    check_precision(run.compute)
     check_wandb(run.train.wandb_project)
     check_workdir(run, workdir)
     with lock_workdir(workdir):
@@ -79,11 +82,13 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
         num_steps=run.train.num_steps,
         init_from=run.model.get("init_from"),
     )
+    if data.eval is None and (run.train.keep_best or run.train.early_stopping):
+        raise ConfigError("config: train.keep_best and train.early_stopping need held-out records")
     setup = _make_setup(run, mesh, workdir, data)
     checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
     last = min(data.num_steps, run.train.stop_after_step or data.num_steps)
     saved = checkpoints.latest_step() or 0
-    if saved >= last:
+    if saved >= last or HeldOutHistory.read(workdir, saved).is_over(run.train):
         checkpoints.close()
         return TrainResult(saved, data.num_steps, _last_eval_loss(workdir), 0.0, 0.0)
     first, state, frozen = _load_state(setup, checkpoints, data)
@@ -93,7 +98,18 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
     log = _open_log(run, workdir, first, data, setup, wall)
     trace = StepTrace(workdir, first, profile_steps)
     session = _Session(
-        run, setup, data, checkpoints, train_step, evaluate, wall, log, trace, state, frozen
+        run,
+        setup,
+        data,
+        checkpoints,
+        train_step,
+        evaluate,
+        wall,
+        log,
+        trace,
+        state,
+        frozen,
+        HeldOutHistory.read(workdir, first),
     )
     step = _run_steps(session, first, last)
     data.train.close()
@@ -146,6 +162,15 @@ def check_batch(data: DataConfig, config: TrainConfig, mesh: Mesh) -> None:
         )
 
 
+def check_precision(compute: Compute) -> None:
+    """Raises ConfigError for float16: gradients below 6e-8 would be zero, and the loss unscaled."""
+    if compute.dtype == "float16":
+        raise ConfigError(
+            "config: compute.dtype 'float16': too small a range for gradients, and the loss is not "
+            "scaled; expected bfloat16 or float32"
+        )
+
+
 def _open_log(
     run: RunConfig, workdir: Path, first: int, data: Data, setup: TrainSetup, wall: WallTime
 ) -> RunLog:
@@ -187,6 +212,7 @@ class _Session:
     trace: StepTrace
     state: TrainState
     frozen: dict
+    history: HeldOutHistory
     stop: StopSignal = dataclasses.field(default_factory=StopSignal)
     eval_loss: float | None = None
     failed: bool = False
@@ -209,8 +235,10 @@ def _run_steps(session: _Session, first: int, last: int) -> int:
             if session.data.eval and is_evaluated:
                 _evaluate(session, step)
             session.failed = log.skipped > config.max_skipped_steps
-            stopping = stop_requested or session.failed or step == last
-            if stopping or _is_due(step, config.checkpoint_every):
+            is_over = session.history.is_over(config)
+            stopping = stop_requested or session.failed or is_over or step == last
+            is_best = config.keep_best and session.history.best_step == step
+            if stopping or is_best or _is_due(step, config.checkpoint_every):
                 _save(session, step)
             if stopping:
                 break
@@ -242,18 +270,26 @@ def _evaluate(session: _Session, step: int) -> None:
     session.log.flush()
     trainable = session.setup.trainable
     with session.wall.phase(EVALUATION):
-        params = trainable.model_parameters(session.state.params, session.frozen)
+        params = averaged(session.state.params, session.state.optimizer)
+        params = trainable.model_parameters(params, session.frozen)
         held_out = session.evaluate(params)
     session.log.report_evaluation(step, held_out)
     session.eval_loss = held_out.mean
+    session.history.record(step, held_out.mean)
 
 
 def _save(session: _Session, step: int) -> None:
     """Starts saving a checkpoint."""
     session.log.flush()
-    state = session.state
+    state, history = session.state, session.history
     with session.wall.phase(CHECKPOINT):
-        session.checkpoints.save(step, state.params, state.optimizer, session.data.train)
+        session.checkpoints.save(
+            step,
+            *exchange(state.params, state.optimizer),
+            session.data.train,
+            eval_loss=history.loss_at(step),
+            best_step=history.best_step if session.run.train.keep_best else None,
+        )
 
 
 # ==== After the last step
@@ -267,7 +303,12 @@ def _finish(session: _Session, step: int, workdir: Path, started: float) -> Trai
             f"{workdir}: {log.skipped} steps were skipped, more than train.max_skipped_steps "
             f"({session.run.train.max_skipped_steps}); step {step} is saved, see {SKIPPED_FILE}"
         )
-    if step < num_steps:
+    if session.history.is_over(session.run.train):
+        log.say(
+            f"ended early at step {step}: the held-out loss has been best at step "
+            f"{session.history.best_step}"
+        )
+    elif step < num_steps:
         log.say(f"{session.stop.reason}: step {step} is saved; the same command goes on from there")
     eval_loss = session.eval_loss
     if eval_loss is None:

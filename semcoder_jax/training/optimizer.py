@@ -16,6 +16,7 @@ from optax.contrib import MuonDimensionNumbers
 from semcoder_jax.config import ConfigError, OptimizerConfig
 from semcoder_jax.model import sharding
 from semcoder_jax.model.parameters import DecoderParameter, parameter_at
+from semcoder_jax.training.average import with_average
 
 
 def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Schedule:
@@ -41,6 +42,11 @@ def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Sch
 
 def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTransformation:
     """Returns the gradient transformation of a run of `num_steps` updates."""
+    optimizer = _make_updates(config, num_steps)
+    return with_average(optimizer, config.ema_decay) if config.ema_decay else optimizer
+
+
+def _make_updates(config: OptimizerConfig, num_steps: int) -> optax.GradientTransformation:
     schedule = learning_rate_schedule(config, num_steps)
     clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity()
     adam_peak = config.adam_peak_learning_rate or config.peak_learning_rate

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from semcoder_jax.checkpoints import Checkpoints, abstract_model, with_shardings
 from semcoder_jax.config import DecoderConfig, RunConfig
 from semcoder_jax.model import sharding
+from semcoder_jax.training.average import exchange
 from semcoder_jax.training.optimizer import (
     learning_rate_schedule,
     make_optimizer,
@@ -58,7 +59,7 @@ def restore_state(
     if restored is None:
         return None
     step = jax.device_put(jnp.int32(restored.step), shardings.step)
-    return TrainState(step, restored.params, restored.optimizer)
+    return TrainState(step, *exchange(restored.params, restored.optimizer))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -27,6 +27,7 @@ from semcoder_jax.training.metrics import METRICS_FILE
 CONFIG_FILE = "config.json"
 LOCK_FILE = "running.lock"
 _BEFORE = ("compiled", "lost+found")  # what may lie in WORKDIR before a run's first step
+_LENGTHS = ("train.num_steps", "data.num_epochs")
 _WRITTEN = (METRICS_FILE, GOODPUT_FILE, SKIPPED_FILE)  # after CONFIG_FILE
 
 
@@ -35,7 +36,10 @@ class WorkdirError(UserError):
 
 
 def check_workdir(run: RunConfig, workdir: Path) -> None:
-    """Raises ConfigError if WORKDIR holds a run of another config (ignoring harmless fields)."""
+    """Raises ConfigError if WORKDIR holds a run of another config (ignoring harmless fields).
+
+    A run may become longer if its learning rate does not depend on its length.
+    """
     path = workdir / CONFIG_FILE
     if not path.is_file():
         if (workdir / CHECKPOINTS).exists():
@@ -50,14 +54,22 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
         recorded = parse_run(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise ConfigError(f"{path}: not the config of a training run ({error})") from None
-    if fields := differing_fields(run, recorded):
+    fields = differing_fields(run, recorded)
+    asks_for_more = _asks_for_more_steps(fields)
+    if fields and not (asks_for_more and run.optimizer.is_constant):
         differences = [
             f"{name} is {_shorten(ours)}, there {_shorten(theirs)}"
             for name, (ours, theirs) in fields.items()
         ]
+        what_to_do = "choose another --workdir or restore the field(s)"
+        if asks_for_more:
+            what_to_do = (
+                f"its learning rate is planned to fall to the minimum by then; for more steps set "
+                f"model.init_from={workdir} and another --workdir"
+            )
         raise ConfigError(
             f"{path}: this workdir was begun with another config: {'; '.join(differences)}; "
-            f"choose another --workdir or restore the field(s)"
+            f"{what_to_do}"
         )
 
 
@@ -72,6 +84,14 @@ def _check_no_foreign_files(workdir: Path) -> None:
             f"--workdir={workdir}: expected a new or empty folder, or that of a training run; "
             f"this one holds {_shorten(foreign[0])}"
         )
+
+
+def _asks_for_more_steps(fields: Mapping[str, tuple]) -> bool:
+    """Returns whether a greater length of the run is the only difference."""
+    if fields.keys() not in ({name} for name in _LENGTHS):
+        return False
+    ((ours, theirs),) = fields.values()
+    return ours is not None and theirs is not None and ours > theirs
 
 
 def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:

@@ -15,6 +15,7 @@ from semcoder_jax.checkpoints import abstract_model
 from semcoder_jax.commands.hf import main
 from semcoder_jax.config import Compute, LoRAConfig, parse_run
 from semcoder_jax.hf.adapter import adapter_tensors, export_adapter, read_adapter
+from semcoder_jax.hf.adapter_config import adapter_config, check_adapter_config
 from semcoder_jax.loading import load_adapters
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.lora import TARGETS, attach_adapters, initial_adapters
@@ -143,7 +144,11 @@ def test_adapters_of_peft_are_read(tmp_path):
         ({"r": 4}, "adapter_config.json: r is 4, expected 2 as in the config's lora section"),
         ({"use_rslora": True}, "adapter_config.json: use_rslora is True, expected False"),
         ({"target_modules": ["q_proj"]}, r"target_modules is ['q_proj'], expected ['down_proj'"),
-        ({"use_dora": True}, "lora_magnitude_vector"),
+        ({"use_dora": True}, "adapter_config.json: use_dora is True, which is not supported"),
+        ({"rank_pattern": {"q_proj": 4}}, "rank_pattern is {'q_proj': 4}, which is not"),
+        ({"layers_to_transform": [0]}, "layers_to_transform is [0], which is not"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save is ['lm_head'], which is not"),
+        ({"target_modules": ".*q_proj"}, "target_modules is '.*q_proj', which is not supported"),
     ],
 )
 def test_other_adapters_are_refused(tmp_path, changes, message):
@@ -152,6 +157,65 @@ def test_other_adapters_are_refused(tmp_path, changes, message):
     with pytest.raises(hf.HFError) as error:
         read_adapter(directory, config, lora)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def check(**changes):
+    lora = LoRAConfig(rank=8, alpha=8.0, targets=("q_proj", "down_proj"))
+    config = peft.LoraConfig(target_modules=["q_proj", "down_proj"], **changes)
+    fields = {name: sorted(v) if type(v) is set else v for name, v in config.to_dict().items()}
+    check_adapter_config(json.loads(json.dumps(fields)), lora, "file")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"lora_dropout": 0.1},
+        {"init_lora_weights": "gaussian"},
+        {"task_type": "CAUSAL_LM", "base_model_name_or_path": "x", "inference_mode": True},
+    ],
+)
+def test_fields_without_effect_on_the_model_are_taken(changes):
+    check(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"alpha_pattern": {"q_proj": 32}},
+        {"rank_pattern": {"q_proj": 32}},
+        {"layers_to_transform": [0, 1]},
+        {"layers_to_transform": 3},
+        {"layer_replication": [[0, 2], [1, 2]]},
+        {"fan_in_fan_out": True},
+        {"modules_to_save": ["embed_tokens"]},
+        {"use_dora": True},
+        {"use_rslora": True},
+        {"bias": "all"},
+        {"lora_bias": True},
+        {"exclude_modules": ["q_proj"]},
+        {"target_parameters": ["q_proj.weight"]},
+        {"trainable_token_indices": [1]},
+        {"init_lora_weights": "pissa"},
+        {"init_lora_weights": "olora"},
+    ],
+    ids=str,
+)
+def test_fields_that_change_the_model_are_refused_by_name(changes):
+    (name,) = changes
+    with pytest.raises(hf.HFError, match=f"^file: {name} is ") as error:
+        check(**changes)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_field_with_a_value_is_refused():
+    """A later version of peft may bring one."""
+    lora = LoRAConfig()
+    check_adapter_config(adapter_config(lora, "") | {"use_xlora": False}, lora, "file")
+    with pytest.raises(hf.HFError, match="file: use_xlora is True, which is not supported"):
+        check_adapter_config(adapter_config(lora, "") | {"use_xlora": True}, lora, "file")
+    every = adapter_config(lora, "") | {"target_modules": "all-linear"}
+    check_adapter_config(every, lora, "file")
 
 
 @pytest.mark.slow

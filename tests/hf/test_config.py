@@ -74,7 +74,7 @@ def test_defaults_of_old_configs(tmp_path):
         ({"architectures": ["MistralForCausalLM"], "model_type": "mistral"}, "MistralForCausalLM"),
         ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "RoPE type 'dynamic'"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "RoPE type 'yarn'"),
-        ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4}}, "RoPE type 'llama3'"),
+        ({"rope_scaling": {"rope_type": "longrope"}}, "expected default, linear or llama3"),
         ({"rope_scaling": {"factor": 4.0}}, "a factor but no rope_type"),
         ({"rope_scaling": {"type": "linear"}}, "factor=None"),
         ({"attention_bias": True}, "attention_bias=True"),

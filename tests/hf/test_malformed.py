@@ -20,8 +20,8 @@ from semcoder_jax.config import DecoderConfig, LoRAConfig
 from semcoder_jax.errors import HFError, UserError
 from semcoder_jax.evaluation.store import GenerationStore, read_store
 from semcoder_jax.hf.adapter import read_adapter
-from semcoder_jax.hf.config import decoder_config, read_json, stored_dtype
-from semcoder_jax.hf.shards import ShardReader
+from semcoder_jax.hf.config import decoder_config, read_json
+from semcoder_jax.hf.shards import ShardReader, stored_dtype
 
 NUMBERS = st.one_of(
     st.sampled_from([0, -1, 1, 2, 3, 7, 64, 10**9, 10**30, 1e-320, 1e300, 0.5, -0.0, True, False]),

@@ -130,7 +130,7 @@ def test_a_row_ends_at_eos(stories):
     eos = free.tokens[17]
     tokenizer = copy.deepcopy(model.tokenizer)
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(eos)
-    ending = dataclasses.replace(model, tokenizer=tokenizer)
+    ending = dataclasses.replace(model, tokenizer=tokenizer, end_tokens=None)
     (ended,) = generate(ending, ["Once"], SamplingParams(max_new_tokens=40), progress=None)
     first = free.tokens.index(eos)
     assert ended.tokens == free.tokens[: first + 1]

@@ -9,7 +9,7 @@ from flax import nnx
 from semcoder_jax.config import InitializationConfig
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.initialization import with_copying_heads
-from semcoder_jax.model.rope import rope_angles
+from semcoder_jax.model.rope import rope_angles, rope_frequencies
 from tests.support.tiny_decoder import tiny_decoder
 
 CONFIG = tiny_decoder(
@@ -35,7 +35,7 @@ def _attention(params, layer, head, x_TxD):
     attention = jax.tree.map(np.asarray, params["layers"]["attention"])
     T = len(x_TxD)
     normed_TxD = x_TxD / np.sqrt((x_TxD**2).mean(-1, keepdims=True))
-    cos, sin = rope_angles(jnp.arange(T)[None], CONFIG.head_dim, CONFIG.rope_theta, 1.0)
+    cos, sin = rope_angles(jnp.arange(T)[None], rope_frequencies(CONFIG))
     turn_TxK2 = np.asarray(cos[0]) + 1j * np.asarray(sin[0])
     q_TxK = normed_TxD @ attention["q_DxHxK"][layer, :, head]
     k_TxK = normed_TxD @ attention["k_DxGxK"][layer, :, head]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from flax import nnx
 from jax.sharding import PartitionSpec as P
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from semcoder_jax.checkpoints import abstract_model
@@ -33,13 +33,20 @@ CONFIG = DecoderConfig(
     head_dim=10,
     max_positions=64,
 )
-CONFIGS = [CONFIG, dataclasses.replace(CONFIG, tie_embeddings=True)]
-either = pytest.mark.parametrize("config", CONFIGS, ids=["untied", "tied"])
+CONFIGS = [
+    CONFIG,
+    dataclasses.replace(CONFIG, tie_embeddings=True),
+    dataclasses.replace(CONFIG, qkv_bias=True),
+]
+either = pytest.mark.parametrize("config", CONFIGS, ids=["untied", "tied", "bias"])
 
 
-def llama(config: DecoderConfig) -> LlamaForCausalLM:
-    return LlamaForCausalLM(
-        LlamaConfig(
+def llama(config: DecoderConfig) -> LlamaForCausalLM | Qwen2ForCausalLM:
+    model, fields = LlamaForCausalLM, LlamaConfig
+    if config.qkv_bias:
+        model, fields = Qwen2ForCausalLM, Qwen2Config
+    return model(
+        fields(
             vocab_size=config.vocab_size,
             hidden_size=config.hidden_size,
             intermediate_size=config.intermediate_size,
@@ -63,8 +70,8 @@ def test_the_table_is_the_tree_of_a_decoder(config):
 
 def test_a_name_shows_the_axes_of_its_array():
     for parameter in PARAMETERS:
-        stem, _, axes = parameter.path[-1].partition("_")
-        expected = "D" if stem == "scale" else axes.replace("x", "")
+        _, _, axes = parameter.path[-1].rpartition("_")
+        expected = "D" if axes == "scale" else axes.replace("x", "")
         assert parameter.axes == ("L" if parameter.path[0] == "layers" else "") + expected
 
 

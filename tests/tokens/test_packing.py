@@ -94,10 +94,19 @@ def test_a_record_cut_in_the_layout_is_the_record_encoded_cut(tokenizer):
             assert np.array_equal(later[name], expected) and later[name].dtype == expected.dtype
 
 
-def test_a_tokenizer_without_bos_or_eos_is_refused():
-    for name in ("bos_token", "eos_token"):
-        with pytest.raises(PackingError, match=f"{name}_id is not set"):
-            encode("a", "b", byte_tokenizer(**{name: None}), 10)
+def test_a_tokenizer_without_bos_has_none_in_its_records():
+    """As Qwen's; the first token is never a target, because nothing stands before it."""
+    tokenizer = byte_tokenizer(bos_token=None)
+    a, b, eos = (tokenizer.get_vocab()[token] for token in ("a", "b", "</s>"))
+    example = encode("aa", "b", tokenizer)
+    assert example.tokens.tolist() == [a, a, b, eos]
+    assert example.loss_mask.tolist() == [False, False, True, True]
+    assert encode("", "b", tokenizer).loss_mask.tolist() == [False, True]
+
+
+def test_a_tokenizer_without_eos_is_refused():
+    with pytest.raises(PackingError, match="eos_token_id is not set"):
+        encode("a", "b", byte_tokenizer(eos_token=None), 10)
     with pytest.raises(PackingError, match="max_length: expected at least 2"):
         encode("a", "b", byte_tokenizer(), 1)
 

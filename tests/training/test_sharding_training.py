@@ -132,6 +132,7 @@ def setting(accumulation_steps: int):
 
     config = tiny_config(Path("unused"), train__accumulation_steps=accumulation_steps)
     config["model"] |= {"hidden_size": 64, "intermediate_size": 128, "num_kv_heads": 4}
+    config["model"]["qkv_bias"] = True
     config["data"]["global_batch_size"] = 32
     config["optimizer"]["name"] = "muon"
     run = parse_run(config)
