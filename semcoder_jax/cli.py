@@ -21,7 +21,7 @@ from data_pipeline.terminal.command_line import (
     run_command,
 )
 from data_pipeline.terminal.installation import DISTRIBUTION
-from data_pipeline.terminal.missing_packages import run_module
+from data_pipeline.terminal.missing_packages import requires_extra, run_module
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,8 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         if command.extra:
             return run_module(command.module, command.extra, docstring_is_help=True)
-        runpy.run_module(command.module, run_name="__main__", alter_sys=True)
+        with requires_extra("train"):  # a package is imported before its __main__ runs
+            runpy.run_module(command.module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         return _status(end.code)
     finally:
