@@ -30,6 +30,13 @@ def requires_extra(extra: str) -> Iterator[None]:
         raise MissingPackage(f"{package} is missing: {install_command(extra)}") from error
 
 
+def check_packages(extra: str, *packages: str) -> None:
+    """Raises MissingPackage unless all packages of `extra` are there; imports none of them."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackage(f"{package} is missing: {install_command(extra)}")
+
+
 def run_module(
     module: str, extra: str, argv: Sequence[str] | None = None, *, docstring_is_help: bool = False
 ) -> int:
