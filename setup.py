@@ -1,4 +1,4 @@
-"""Package metadata. Ranges were run together on Python 3.11 (see README, Requirements)."""
+"""Package metadata. Ranges were run together on Python 3.11 and 3.13 (docs/install.md)."""
 
 import re
 from pathlib import Path

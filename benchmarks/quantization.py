@@ -5,7 +5,7 @@
 At every position of some texts, compares the checkpoint's next-token distribution in float32 with
 that of its quantized versions: the share of equal most probable tokens, the Kullback-Leibler
 divergence (nats, mean and 99th percentile), and the perplexity. The texts are Python programs of
-this repository and prose of its README, or the files you name. All runs use the cache, as sampling
+this repository and prose of its docs, or the files you name. All runs use the cache, as sampling
 does. "nf4 base" is the base that a QLoRA run trains its adapters over (and merges them into).
 """
 
@@ -35,7 +35,7 @@ REPOSITORY = Path(__file__).parents[1]
 TEXTS = (
     "data_pipeline/pyx/prompts.py",
     "semcoder_jax/model/rope.py",
-    "README.md",
+    "docs/performance.md",
     "data_pipeline/pyx/records.py",
 )
 SETTINGS = {

@@ -53,7 +53,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "launch": ("semcoder_jax", "data_pipeline"),
     "benchmarks": ("launch", "semcoder_jax", "data_pipeline"),
 }
-# Modules that only start a command at the spelling that README documents.
+# Modules that only start a command at the spelling that docs show.
 SPELLINGS: Mapping[str, frozenset[str]] = {
     "data_pipeline": frozenset({"build", "decontaminate", "prepare", "records"}),
     "semcoder_jax": frozenset({"evaluate", "sample", "serve", "train"}),

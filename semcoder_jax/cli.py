@@ -21,7 +21,7 @@ from data_pipeline.terminal.command_line import (
     run_command,
 )
 from data_pipeline.terminal.installation import DISTRIBUTION
-from data_pipeline.terminal.missing_packages import requires_extra
+from data_pipeline.terminal.missing_packages import requires_extra, run_module
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Command:
     summary: what the command does, for the help page
     arguments: put before the user's arguments (the module's own subcommand)
     spelling: how the command's help spells it; by default "python -m MODULE ARGUMENTS"
+    extra: extra that the module needs, if its main is called here, because no module of that
+        spelling is in a wheel
     """
 
     group: str
@@ -40,6 +42,7 @@ class Command:
     summary: str
     arguments: tuple[str, ...] = ()
     spelling: str | None = None
+    extra: str | None = None
 
     def documented(self) -> str:
         """Returns the spelling that the command's own help uses."""
@@ -60,12 +63,19 @@ COMMANDS: Mapping[str, Command] = {
     "sample": Command("models", "semcoder_jax.sample", "complete the prompts in a file"),
     "serve": Command("models", "semcoder_jax.serve", "serve a model with OpenAI's API"),
     "evaluate": Command("scores", _EVALUATE, "score a model, an endpoint or generations"),
-    "compare": Command("scores", _EVALUATE, "compare two results, paired", ("compare",)),
+    "compare": Command(
+        "scores",
+        "semcoder_jax.commands.compare",
+        "compare two results, paired",
+        spelling=f"python -m {_EVALUATE} compare",
+        extra="train",
+    ),
     "plan": Command(
         "TPUs",
         "semcoder_jax.commands.plan",
         "memory and time of a training step, without a TPU",
         spelling="python -m launch.plan",
+        extra="train",
     ),
     "launch": Command(
         "TPUs",
@@ -132,7 +142,9 @@ def _run(arguments: Sequence[str]) -> int:
     spellings = {each.documented(): f"semcoder {own}" for own, each in COMMANDS.items()}
     token = help_spellings.set(dict(sorted(spellings.items(), key=lambda pair: -len(pair[0]))))
     try:
-        with requires_extra("train"):
+        if command.extra:
+            return run_module(command.module, command.extra, docstring_is_help=True)
+        with requires_extra("train"):  # a package is imported before its __main__ runs
             runpy.run_module(command.module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         return _status(end.code)

@@ -22,6 +22,7 @@ from data_pipeline.terminal.command_line import (
     CommandParser,
     run_command,
 )
+from data_pipeline.terminal.missing_packages import check_packages
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> None:
     options, output = parse_arguments(arguments)
+    # Needed at the end: missed before the work begins.
+    check_packages("data", "tensorflow_datasets", "array_record", "tokenizers")
     report = build(options, output)
     print(f"\n{summary(report)}")
     print(f"report      {Path(output) / 'report.html'}")

@@ -23,21 +23,19 @@ there, and judges again without the model if all are present. WORKDIR/result.jso
 WORKDIR/report.html a page to read. Each benchmark of a suite has its own folder.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from data_pipeline.execution.service import Sandbox
-from data_pipeline.files import check_replaceable, write_json
+from data_pipeline.files import check_replaceable
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
+from semcoder_jax.commands.compare import compare_files
 from semcoder_jax.commands.config_flags import parse_arguments
 from semcoder_jax.config_files import find_config
 from semcoder_jax.evaluation.benchmarks.heldout import format_worked_example
 from semcoder_jax.evaluation.benchmarks.registry import benchmark_name
-from semcoder_jax.evaluation.comparison import compare_runs
 from semcoder_jax.evaluation.reference_check import (
     CHECKED,
     check_benchmark,
@@ -45,8 +43,8 @@ from semcoder_jax.evaluation.reference_check import (
     list_unexpected,
     load_checked,
 )
-from semcoder_jax.evaluation.report import comparison_table, score_table
-from semcoder_jax.evaluation.results import EvaluationRun, is_result, read_runs, write_runs
+from semcoder_jax.evaluation.report import score_table
+from semcoder_jax.evaluation.results import EvaluationRun, is_result, write_runs
 from semcoder_jax.evaluation.run import REPORT_FILE, Subject, evaluate_configs
 
 FLAGS = {
@@ -70,7 +68,7 @@ def _run(arguments: Sequence[str]) -> int | None:
     if arguments[:1] == ["check"]:
         return _check_benchmarks(arguments[1:])
     if arguments[:1] == ["compare"]:
-        _compare_files(arguments[1:])
+        compare_files(arguments[1:])
     else:
         _evaluate(arguments)
     return None
@@ -164,31 +162,6 @@ def _check_flags(values: Mapping[str, str | None]) -> None:
         raise CommandLineError("command line: --workdir=… is missing")
     if values["json"] is not None and not Path(values["json"]).absolute().parent.is_dir():
         raise CommandLineError(f"--json={values['json']}: no such directory")
-
-
-# ==== Two runs
-
-_COMPARISON = b'{\n "a": '  # as write_json begins it
-
-
-def _compare_files(arguments: Sequence[str]) -> None:
-    paths = [argument for argument in arguments if not argument.startswith("-")]
-    flags = [argument for argument in arguments if argument.startswith("-")]
-    if unknown := [flag for flag in flags if not flag.startswith("--json=")]:
-        raise CommandLineError(f"command line: unknown flag {unknown[0]!r}, expected --json=FILE")
-    if len(paths) != 2:
-        raise CommandLineError(f"command line: compare takes two result files, got {len(paths)}")
-    output = flags[-1].removeprefix("--json=") if flags else None
-    check_replaceable("--json", output, lambda begin: begin.startswith(_COMPARISON))
-    found = compare_runs(read_runs(paths[0]), read_runs(paths[1]))
-    print(f"A  {paths[0]}\nB  {paths[1]}\n\n{comparison_table(found)}")
-    if output is not None:
-        rows = [
-            {"benchmark": key[0], "variant": key[1], "mode": key[2], **dataclasses.asdict(result)}
-            for key, result in found
-        ]
-        content: dict[str, Any] = {"a": paths[0], "b": paths[1], "comparisons": rows}
-        write_json(output, content, indent=1)
 
 
 # ==== Benchmarks without a model

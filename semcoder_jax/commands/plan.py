@@ -18,7 +18,6 @@ Exit status: 0 fits everywhere, 1 does not fit everywhere, 2 user error.
 
 import json
 import os
-import sys
 from collections.abc import Sequence
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # planning uses no accelerator
@@ -89,7 +88,3 @@ def _count(name: str, text: str | None) -> int | None:
             f"command line: --{name} is {text!r}, expected a whole number of at least 1"
         )
     return int(text)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,9 +20,8 @@ completely at the end.
 from collections.abc import Sequence
 
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
-from semcoder_jax.evaluation.prompt_file import sample_file
-from semcoder_jax.inference.engine import SPECULATION
-from semcoder_jax.inference.params import SamplingParams
+
+SPECULATION = ("auto", "always", "off")  # as inference.engine knows them, without loading JAX
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +36,9 @@ def _run(arguments: Sequence[str]) -> None:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise CommandLineError(f"--{name}={value}: expected at least 1")
+    from semcoder_jax.evaluation.prompt_file import sample_file  # JAX starts here, after the flags
+    from semcoder_jax.inference.params import SamplingParams
+
     params = SamplingParams(
         max_new_tokens=args.max_new_tokens,
         temperature=args.temperature,

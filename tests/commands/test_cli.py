@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,13 +60,16 @@ def test_help_fits_a_screen_and_names_every_command():
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_every_module_is_one_that_python_m_runs(command):
-    """The module, or its __main__, starts something when it is run."""
+    """The module, or its __main__, starts something when it is run, or has a main to call."""
     spec = importlib.util.find_spec(command.module)
     path = Path(spec.origin)
     if path.name == "__init__.py":
         path = path.with_name("__main__.py")
-    calls = [ast.unparse(node) for node in ast.walk(ast.parse(path.read_text()))]
-    assert any(text.startswith("sys.exit(") for text in calls)
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    if command.extra:
+        assert any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in nodes)
+    else:
+        assert any(ast.unparse(node).startswith("sys.exit(") for node in nodes)
 
 
 def test_help_starts_fast_and_loads_no_library():
@@ -89,11 +93,11 @@ def test_the_cpu_time_of_help_is_under_a_second():
     assert spent < 1
 
 
-@pytest.mark.parametrize("name", ["run", "trace", "launch"])
+@pytest.mark.parametrize("name", ["run", "trace", "launch", "train", "evaluate"])
 def test_help_of_a_command_spells_it_as_it_was_called(name):
     own, other = semcoder(name, "--help"), python_m(COMMANDS[name].module, "--help")
     assert own.returncode == other.returncode == 0
-    assert f"semcoder {name} " in own.stdout and "python -m data_pipeline" not in own.stdout
+    assert f"semcoder {name} " in own.stdout and f"-m {COMMANDS[name].module}" not in own.stdout
     # Both describe the same flags.
     flags = [{word for word in done.stdout.split() if word[:2] == "--"} for done in (own, other)]
     assert flags[0] == flags[1]
@@ -116,6 +120,27 @@ def test_output_and_exit_code_are_those_of_python_m(tmp_path, arguments, code):
     assert other.returncode == code
     if code == 2:
         assert own.stderr.count("\n") == 1 and own.stderr.startswith("error: ")
+
+
+def test_a_missing_package_is_one_line_that_names_its_extra(tmp_path):
+    """An interpreter that refuses to import JAX stands for an environment without it."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('absl', 'jax', 'ml_collections'):\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+    )
+    path = f"{tmp_path}{os.pathsep}{REPOSITORY}"
+    for arguments in (["train"], ["export"]):
+        done = semcoder(*arguments, PYTHONPATH=path)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+        assert re.fullmatch(
+            r"error: (absl|jax|ml_collections) is missing: pip install -e .*\[train\]'?\n",
+            done.stderr,
+        )
+    assert semcoder("train", "--help", PYTHONPATH=path).returncode == 0
 
 
 def test_an_unknown_command_is_one_line():

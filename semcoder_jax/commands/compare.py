@@ -1,0 +1,44 @@
+"""Compares two results of evaluations, task by task, and prints the differences with intervals.
+
+    python -m semcoder_jax.evaluate compare A.json B.json [--json=FILE]
+
+A and B are result.json of two workdirs, of one benchmark or of a suite. Only tasks, variants and
+modes that both have are compared. --json=FILE also writes the table there.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from data_pipeline.files import check_replaceable, write_json
+from data_pipeline.terminal.command_line import CommandLineError, run_command
+from semcoder_jax.evaluation.comparison import compare_runs
+from semcoder_jax.evaluation.report import comparison_table
+from semcoder_jax.evaluation.results import read_runs
+
+_COMPARISON = b'{\n "a": '  # as write_json begins it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 done, 2 user error, 130 interrupted."""
+    return run_command(compare_files, argv, help_text=__doc__)
+
+
+def compare_files(arguments: Sequence[str]) -> None:
+    paths = [argument for argument in arguments if not argument.startswith("-")]
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    if unknown := [flag for flag in flags if not flag.startswith("--json=")]:
+        raise CommandLineError(f"command line: unknown flag {unknown[0]!r}, expected --json=FILE")
+    if len(paths) != 2:
+        raise CommandLineError(f"command line: compare takes two result files, got {len(paths)}")
+    output = flags[-1].removeprefix("--json=") if flags else None
+    check_replaceable("--json", output, lambda begin: begin.startswith(_COMPARISON))
+    found = compare_runs(read_runs(paths[0]), read_runs(paths[1]))
+    print(f"A  {paths[0]}\nB  {paths[1]}\n\n{comparison_table(found)}")
+    if output is not None:
+        rows = [
+            {"benchmark": key[0], "variant": key[1], "mode": key[2], **dataclasses.asdict(result)}
+            for key, result in found
+        ]
+        content: dict[str, Any] = {"a": paths[0], "b": paths[1], "comparisons": rows}
+        write_json(output, content, indent=1)
