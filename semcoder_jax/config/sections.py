@@ -26,7 +26,9 @@ LORA_BASES = ("float32", "bfloat16", "int8", "nf4")
 QUANTIZED_BASES = ("int8", "nf4")
 MESH_AXES = ("data", "fsdp", "tensor")
 ATTENTION_BACKENDS = {
-    "auto": "splash on TPU, flash on GPU (Ampere or later) if the model suits it; otherwise xla",
+    "auto": "splash on TPU, flash on GPU (Ampere or later) if the model suits it, blocks on CPU if "
+    "rows have more than 128 positions; otherwise xla",
+    "blocks": "128 x 128 positions at a time, only where a record sees itself; for CPU",
     "splash": "JAX's Pallas kernel for TPU",
     "flash": "JAX's Pallas kernel for GPU",
     "cudnn": "NVIDIA's fused attention for GPU, given a mask; float16 and bfloat16 only",

@@ -19,32 +19,31 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from semcoder_jax.model import sharding
+from semcoder_jax.model.block_attention import BLOCK, HIDDEN_SCORE, attend_in_blocks
 from semcoder_jax.model.remat import ATTENTION_OUTPUT
-
-# Added to the scores of hidden keys; finite, so that a row without any visible key (padding)
-# gives a harmless average instead of NaN.
-HIDDEN_SCORE = -1e30
 
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 """(q [B, T, H, K], k and v [B, T, G, K]) -> [B, T, H, K]"""
 
-_KERNELS = {"tpu": "splash", "gpu": "flash", "cuda": "flash", "rocm": "flash"}
+_KERNELS = {"cpu": "blocks", "tpu": "splash", "gpu": "flash", "cuda": "flash", "rocm": "flash"}
 _KERNEL_HEAD = 64  # kernels take head sizes that are a multiple of this
-_KERNEL_BLOCK = 128  # rows are padded to a multiple of this many positions
+_KERNEL_BLOCK = BLOCK  # rows are padded to a multiple of this many positions
 _SPLASH_BLOCKS = (512, 256, 128)
 
 
-def resolve_backend(backend: str, head_dim: int, dtype, mesh: Mesh | None) -> str:
-    """Returns the backend for a name of config.ATTENTION_BACKENDS.
+def resolve_backend(backend: str, length: int, head_dim: int, dtype, mesh: Mesh | None) -> str:
+    """Returns the backend for a name of config.ATTENTION_BACKENDS and rows of `length` positions.
 
     "auto" becomes a kernel for the devices of `mesh` if it supports the shape and dtype, otherwise
-    "xla". Looks at this process's devices only without a mesh, since a process may compile for
-    devices it does not have.
+    "xla"; on CPU blocks if a row has several. Looks at this process's devices only without a mesh,
+    since a process may compile for devices it does not have.
     """
     if backend != "auto":
         return backend
     device = mesh.devices.flat[0] if mesh else jax.local_devices()[0]
     kernel = _KERNELS.get(device.platform)
+    if kernel == "blocks":
+        return kernel if length > BLOCK else "xla"
     if head_dim % _KERNEL_HEAD:
         return "xla"
     if kernel == "flash" and (jnp.dtype(dtype).itemsize != 2 or not _compiles_triton(device)):
@@ -82,7 +81,7 @@ def make_attend(
     def kernel(q, k, v, segments_BxT):
         if backend == "cudnn":
             return _cudnn(q, k, v, segments_BxT, "cudnn")
-        run = {"splash": _splash, "flash": _flash}[backend]
+        run = {"splash": _splash, "flash": _flash, "blocks": _blocks}[backend]
         return _run_padded(run, q, k, v, segments_BxT, interpret)
 
     def call(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK):
@@ -149,6 +148,10 @@ def _run_padded(run: Callable, q, k, v, segments_BxT, interpret: bool) -> jax.Ar
         q, k, v = (jnp.pad(x, [(0, 0), (0, more), (0, 0), (0, 0)]) for x in (q, k, v))
         segments_BxT = jnp.pad(segments_BxT, [(0, 0), (0, more)])
     return run(q, k, v, segments_BxT, interpret)[:, :T]
+
+
+def _blocks(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> jax.Array:
+    return attend_in_blocks(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT)
 
 
 def _splash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> jax.Array:

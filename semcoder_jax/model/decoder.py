@@ -164,7 +164,9 @@ class Decoder(nnx.Module):
         attend = None
         if cache is None:
             mesh = shards.mesh if shards else None
-            backend = resolve_backend(self.compute.attention, config.head_dim, dtype, mesh)
+            backend = resolve_backend(
+                self.compute.attention, tokens_BxT.shape[1], config.head_dim, dtype, mesh
+            )
             attend = make_attend(backend, positions_BxT, segment_ids_BxT, mesh)
         layer_graph, layer_params = nnx.split(self.layers)
 

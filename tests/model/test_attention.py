@@ -73,6 +73,8 @@ def _without_cudnn(real, *arguments, implementation, **options):
         ("flash", 2, 2, 128),
         ("flash", 4, 2, 64),
         ("cudnn", 4, 2, 64),
+        ("blocks", 4, 2, 64),
+        ("blocks", 3, 3, 10),
     ],
 )
 def test_backends_agree(backend, H, G, K, cudnn_stand_in):
@@ -136,7 +138,8 @@ class MeshOf:
 @pytest.mark.parametrize(
     ("mesh", "head_dim", "dtype", "expected"),
     [
-        (None, 128, "bfloat16", "xla"),  # this process's own: a CPU
+        (None, 128, "bfloat16", "blocks"),  # this process's own: a CPU
+        (MeshOf("cpu"), 10, "float32", "blocks"),
         (MeshOf("tpu"), 128, "bfloat16", "splash"),
         (MeshOf("tpu"), 64, "float32", "splash"),
         (MeshOf("tpu"), 48, "bfloat16", "xla"),
@@ -149,5 +152,10 @@ class MeshOf:
     ],
 )
 def test_auto_goes_by_the_devices_of_the_mesh_and_the_model(mesh, head_dim, dtype, expected):
-    assert attention.resolve_backend("auto", head_dim, dtype, mesh) == expected
-    assert attention.resolve_backend("cudnn", head_dim, dtype, mesh) == "cudnn"
+    assert attention.resolve_backend("auto", 512, head_dim, dtype, mesh) == expected
+    assert attention.resolve_backend("cudnn", 512, head_dim, dtype, mesh) == "cudnn"
+
+
+def test_auto_takes_no_blocks_where_a_row_is_one():
+    assert attention.resolve_backend("auto", 128, 32, "float32", None) == "xla"
+    assert attention.resolve_backend("auto", 129, 32, "float32", None) == "blocks"

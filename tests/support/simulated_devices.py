@@ -36,6 +36,15 @@ def batch_of(step: int) -> dict:
     }
 
 
+def long_batch_of(step: int) -> dict:
+    """Makes 8 packed rows of 256 tokens from the rows of two batches of `batch_of`."""
+    first, second = batch_of(step), batch_of(1000 + step)
+    batch = {name: np.concatenate([first[name], second[name]]) for name in first}
+    batch = {name: array.reshape(8, 256) for name, array in batch.items()}
+    begins = batch["positions"] == 0
+    return batch | {"segment_ids": np.cumsum(begins, axis=1, dtype=np.int32)}
+
+
 QUICK = "--xla_backend_optimization_level=1"  # compile fast: the steps are tiny
 
 

@@ -12,13 +12,20 @@ import numpy as np
 import pytest
 
 from semcoder_jax.model.remat import POLICIES
-from tests.support.simulated_devices import MESHES, QUICK, batch_of, measure_on_devices
+from tests.support.simulated_devices import (
+    MESHES,
+    QUICK,
+    batch_of,
+    long_batch_of,
+    measure_on_devices,
+)
 
 STEPS = 3
 
 
 MICROBATCHES = 4
 ACCUMULATED = ("mixed", "two slices")
+LONG = ("one", "fsdp", "mixed")  # rows whose attention goes by blocks
 ADAPTED = ("float32", "nf4")
 
 
@@ -41,6 +48,14 @@ def test_losses_and_gradients_do_not_depend_on_the_mesh(measured, mesh):
     np.testing.assert_allclose(many["loss"], one["loss"], rtol=1e-5)
     np.testing.assert_allclose(many["gradient_norm"], one["gradient_norm"], rtol=1e-4)
     assert many["target_tokens"] == one["target_tokens"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mesh", LONG[1:])
+def test_attention_in_blocks_does_not_depend_on_the_mesh(measured, mesh):
+    one, many = measured["long"]["one"], measured["long"][mesh]
+    np.testing.assert_allclose(many["loss"], one["loss"], rtol=1e-5)
+    np.testing.assert_allclose(many["gradient_norm"], one["gradient_norm"], rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -91,12 +106,14 @@ def measure() -> dict:
     from semcoder_jax.model import sharding
 
     devices = jax.devices()
-    runs = {}
+    runs, long = {}, {}
     # Two slices of four devices, which do not lie in the order of their numbers.
     order = {"one": devices[:1], "two slices": devices[::2] + devices[1::2]}
     for name, shape in MESHES.items():
         mesh = sharding.make_mesh(shape, order.get(name, devices))
         runs[name], state = run_steps(mesh, 1)
+        if name in LONG:
+            long[name], _ = run_steps(mesh, 1, long_batch_of)
         if name in ACCUMULATED:
             runs[f"{name}, {MICROBATCHES}"], _ = run_steps(mesh, MICROBATCHES)
         if name == "fsdp":
@@ -109,6 +126,7 @@ def measure() -> dict:
     query = restored.params["layers"]["attention"]["q_DxHxK"]
     return {
         "runs": runs,
+        "long": long,
         "adapters": {
             base: [
                 adapter_steps(MESHES["one"], devices[:1], base),
@@ -139,7 +157,7 @@ def setting(accumulation_steps: int):
     return run, run.decoder_config(256)
 
 
-def run_steps(mesh, accumulation_steps: int):
+def run_steps(mesh, accumulation_steps: int, batch_of=batch_of):
     import jax
 
     from semcoder_jax.model import sharding
