@@ -278,8 +278,6 @@ def _due(runs: TwoRuns, claim: Claim) -> bool:
     """
     events, failing = runs.needed.record.events, runs.failing.record.events
     at = int(claim.value)
-    if runs.next_event(int(claim.subject)) != at:
-        return False
     depth = failing[at].depth if at < len(failing) else 0
     for index in _coming(runs, claim):
         event = events[index]
