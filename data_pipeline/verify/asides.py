@@ -6,6 +6,7 @@ what stands around them reads as one clause.
 """
 
 import ast
+import functools
 import re
 from collections.abc import Sequence
 
@@ -68,6 +69,7 @@ def _claim(head: str, code: Atom, inside: Atom, atoms: Sequence[Atom]) -> Worded
     return WordedClaim("value", text, subject, value, others=tuple(others))
 
 
+@functools.lru_cache(maxsize=4096)
 def parse_code(code: str) -> ast.expr | None:
     """Returns the syntax of an expression, None if it is none."""
     try:

@@ -7,6 +7,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 
+from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.conditions import Condition, Joined, Source, Test, read_test
 from data_pipeline.verify.lexicon import Phrase
 from data_pipeline.verify.phrases import Code, phrase_fits
@@ -55,9 +56,8 @@ class Tests:
 
     def fits(self, phrase: Phrase, source: str) -> bool | None:
         """Tells whether a phrase of a condition speaks of a piece of the program's test."""
-        try:
-            node = ast.parse(source, mode="eval").body
-        except SyntaxError:
+        node = parse_code(source)
+        if node is None:
             return None
         if not phrase and source:
             return True

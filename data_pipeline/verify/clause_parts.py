@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import re
 from collections.abc import Sequence
 
@@ -226,7 +227,8 @@ def _spelling(code: str, value: str) -> str:
         return value
 
 
-def _equation_parts(text: str) -> list[str]:
+@functools.lru_cache(maxsize=4096)
+def _equation_parts(text: str) -> Sequence[str]:
     parts = [part.strip() for part in re.split(r"(?<![=!<>:+\-*/%&|^])=(?!=)", text)]
     if len(parts) < 2:
         return []

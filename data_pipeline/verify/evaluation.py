@@ -108,13 +108,21 @@ def _parse_expression(expression: str) -> ast.expr | None:
 def evaluate_node(node: ast.expr, state: State | None) -> Any:
     """Returns the value of a syntax node; raises Unknown if it cannot be evaluated."""
     try:
-        if sum(1 for _ in ast.walk(node)) > MAX_NODES:
+        if _size(node) > MAX_NODES:
             raise Unknown
         return _check_size(_value(node, state))
     except Unknown:
         raise
     except Exception:  # any exception that a builtin raises on these values
         raise Unknown from None
+
+
+def _size(node: ast.expr) -> int:
+    """Returns the number of nodes of an expression; counted once a node."""
+    size = getattr(node, "_size", None)
+    if size is None:
+        size = node._size = sum(1 for _ in ast.walk(node))  # type: ignore[attr-defined]
+    return size
 
 
 def _raise_unknown() -> Any:

@@ -71,6 +71,8 @@ class Matcher:
         if "named" in action.roles:
             return self._assigns(slots, action)
         if "while" in action.roles:
+            if clause.verb == "iterate" and {"over", "in"} & set(slots):
+                return None  # "each word in the text" is nothing that a `while` goes over
             return phrase_fits(self.code, one_phrase(*slots.values()), action.node) or None
         slots = _without_words(slots, str(action.roles.get("words", "")).split())
         if "over" in action.roles:

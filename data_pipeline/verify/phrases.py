@@ -364,11 +364,17 @@ def _names_method(atom: str, node: ast.AST) -> bool:
 
 
 def _statement_text(atom: str, node: ast.stmt) -> bool:
+    dumped = _dump_statement(atom)
+    return dumped is not None and dumped == ast.dump(node)
+
+
+@functools.lru_cache(maxsize=4096)
+def _dump_statement(code: str) -> str | None:
     try:
-        parsed = ast.parse(atom.strip()).body
+        parsed = ast.parse(code.strip()).body
     except (SyntaxError, ValueError):
-        return False
-    return len(parsed) == 1 and ast.dump(parsed[0]) == ast.dump(node)
+        return None
+    return ast.dump(parsed[0]) if len(parsed) == 1 else None
 
 
 def _unescaped(atom: str, node: ast.AST) -> bool:

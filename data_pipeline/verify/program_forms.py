@@ -262,7 +262,7 @@ _MAPS = re.compile(
 
 def read_table(code: Code, text: str) -> list[JudgedClaim]:
     """Judges "'a' -> 'b'", "replaces 'a' with 'b'" by the only translation table."""
-    table = _table(code)
+    table = _table(code) if _MAPS.search(text) else None
     return [] if table is None else [
         judged(m[0], table.get(m["one"], m["one"]) == m["two"],
                f"'{m['one']}' becomes '{table.get(m['one'], m['one'])}'")

@@ -132,10 +132,10 @@ def _holds_kind(match: re.Match[str], values: Values) -> bool | None:
 
 
 def _is_new(match: re.Match[str], values: Values) -> bool | None:
-    """Judges "containing the modified words": a result that is none of the arguments."""
-    held = isinstance(values.result, str | list | tuple | dict) and bool(values.result)
-    changed = all(not same_value(values.result, given) for given in values.given.values())
-    return True if held and changed else None
+    """Judges "containing the modified words": a list with an element that was not given."""
+    given = [item for value in values.given.values() for item in _flat(value)]
+    new = any(not any(same_value(item, one) for one in given) for item in _items(values.result))
+    return True if new and isinstance(values.result, list | tuple) else None
 
 
 def _keeps_order(match: re.Match[str], values: Values) -> bool | None:

@@ -179,8 +179,11 @@ _FOLDS = ("lower", "upper", "casefold", "swapcase", "title", "capitalize")
 def read_case(run: Replay, code: Code, text: str) -> Found | None:
     """Reads "the function is case-sensitive" of a program that never changes the case."""
     match = _CASE.search(text)
-    folds = any(isinstance(n, ast.Attribute) and n.attr in _FOLDS for n in ast.walk(code.tree))
-    return None if match is None or folds else (judged(match[0], True, ""), without(text, match))
+    if match is None or any(
+        isinstance(n, ast.Attribute) and n.attr in _FOLDS for n in ast.walk(code.tree)
+    ):
+        return None
+    return judged(match[0], True, ""), without(text, match)
 
 
 _ONE_BY_ONE = re.compile(
@@ -192,8 +195,11 @@ _ONE_BY_ONE = re.compile(
 def read_one_by_one(run: Replay, code: Code, text: str) -> Found | None:
     """Reads "processes the string character by character": there is a loop."""
     match = _ONE_BY_ONE.search(text)
-    loops = any(isinstance(n, ast.For | ast.comprehension) for n in ast.walk(code.tree))
-    return (judged(match[0].strip(), True, ""), without(text, match)) if match and loops else None
+    if match is None or not any(
+        isinstance(n, ast.For | ast.comprehension) for n in ast.walk(code.tree)
+    ):
+        return None
+    return judged(match[0].strip(), True, ""), without(text, match)
 
 
 RESULT_FORMS = (

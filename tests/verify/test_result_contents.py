@@ -128,7 +128,9 @@ def test_false_of_the_result(name, sentence):
     [
         ("pick", "It returns the `kept` list containing all digits from the input."),
         ("pick", "The function returns the modified string."),
+        ("pick", "The function returns a new list containing the modified characters."),
         ("drain", "It counts how many jars are lowercase."),
+        ("drain", "It iterates over each word in the string."),
         ("last", "The function will always return a list, regardless of the input."),
         ("pick", "It iterates over the characters of the dictionary."),
         ("tally", "If `wanted` is missing, the output starts with an uppercase letter."),
