@@ -29,6 +29,7 @@ _PATTERNS = {
     "built": rf"the loop over {_X} builds it up by (?P<y>{ATOM})",
     "updated": rf"(?P<z>{ATOM}) comes out of the loop over {_X}, which (?:updates it by|sets it to)"
     rf" (?P<y>{ATOM})",
+    "needed": rf"(?:for that|to get there),? {_X} (?:must|has to|needs to) be (?P<y>true|false)",
     "runs": rf"(?:so )?{_X} must (?:run {_TIMES}|(?P<never>never) run)",
     "holds": rf"(?:so )?(?:the condition )?{_X} must (?:hold {_TIMES}|(?P<never>never) hold)",
     "turns": rf"(?:so )?the loop over {_X} must make {_TIMES}",
@@ -125,6 +126,14 @@ class CodeLines:
             return None
         states = self._states(found[0].lineno)
         return sum(bool(evaluate(match["x"].strip("`"), state)) for state in states) == _told(match)
+
+    def _needed(self, match: re.Match[str]) -> bool | None:
+        """The last time that the test of an `if` is made, it decides the way to the output."""
+        found = [node for node in self._nodes(ast.If) if _is(node.test, match["x"])]
+        states = self._states(found[0].lineno) if len(found) == 1 else []
+        if not states:
+            return None
+        return bool(evaluate(match["x"].strip("`"), states[-1])) == (match["y"].lower() == "true")
 
     def _turns(self, match: re.Match[str]) -> bool | None:
         found = self._loops(match["x"])

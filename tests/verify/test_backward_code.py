@@ -33,6 +33,7 @@ def run():
 LINES = [  # true, false
     ("So the loop over `bees` must make exactly {} turns.", "4", "2"),
     ("So the condition `bee > least` must hold exactly {}.", "twice", "once"),
+    ("For that, `weight < 0` has to be {}.", "false", "true"),
     ("`wings += 4` must run exactly {} times.", "4", "3"),
     ("So the condition `weight < 0` must {}.", "never hold", "hold exactly once"),
     ("The values of `bee` that are appended must be {}, in this order.", "[5, 7]", "[7, 5]"),
