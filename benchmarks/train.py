@@ -34,6 +34,7 @@ import argparse
 import dataclasses
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -45,6 +46,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.models import deepseek_shaped, save_random_llama
+from benchmarks.rounds import describe_cpu
 from data_pipeline.tokens.packing import TokenTable, lay_out, plan_packs
 
 SIDES = {"jax": "semcoder_jax", "eager": "torch, eager", "compiled": "torch, compiled"}
@@ -298,6 +300,7 @@ def print_tables(
     tokens = work.rows * work.length
     names = list(results)
     print(f"\n{size}: updates of {work.rows} rows of {work.length:,} tokens")
+    print(f"{describe_cpu()}, load average {os.getloadavg()[0]:.1f} at the end")
     print(f"losses of the first {work.losses} updates")
     for name in names:
         losses = "  ".join(f"{loss:.5f}" for loss in results[name]["losses"])
