@@ -121,7 +121,7 @@ def _check_subject(subject: Subject, *, is_new: bool) -> None:
         _, line = next(lines, (0, b""))
         if line.lstrip()[:1] not in (b"{", b"["):
             raise EvaluateError(
-                f"--generations={subject.generations}: expected a file of JSON; "
+                f"{subject.generations}: not a store of generations, nor other JSON; "
                 f"it begins with {line[:20].decode(errors='replace')!r}"
             )
 

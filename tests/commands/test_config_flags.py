@@ -3,6 +3,7 @@
 import pytest
 
 from semcoder_jax.commands.config_flags import CommandLineError, parse_arguments
+from semcoder_jax.config_files import ConfigFileError
 
 CONFIG = """
 from ml_collections import ConfigDict
@@ -57,5 +58,5 @@ def test_missing_flags_are_named(config, tmp_path):
         parse_arguments([config], {"out": ""})
     with pytest.raises(CommandLineError, match="--config=… is missing"):
         parse_arguments(["--out=there"], {"out": ""})
-    with pytest.raises(CommandLineError, match=r"absent\.py"):
+    with pytest.raises(ConfigFileError, match=r"absent\.py: no such config file"):
         parse_arguments([f"--config={tmp_path}/absent.py", "--out=there"], {"out": ""})

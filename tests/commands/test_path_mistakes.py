@@ -47,9 +47,9 @@ MISTAKES = [
         for path, told in (
             ("missing", "missing: cannot read the file: No such file"),
             ("empty", "empty: cannot read the file: Is a directory"),
-            ("notes.txt", "notes.txt: expected a file of JSON; it begins with 'some notes"),
-            ("bytes.bin", "bytes.bin: expected a file of JSON"),
-            ("nothing.jsonl", "nothing.jsonl: expected a file of JSON"),
+            ("notes.txt", "notes.txt: not a store of generations, nor other JSON; it begins"),
+            ("bytes.bin", "bytes.bin: not a store of generations"),
+            ("nothing.jsonl", "nothing.jsonl: not a store of generations"),
         )
     ),
     ("evaluate", ["compare", "notes.txt", "missing"], "notes.txt: not JSON"),

@@ -170,7 +170,7 @@ def test_files_of_answers_and_of_whole_texts(tmp_path, sandbox):
     told = " ".join(notes)
     assert "1 ids are in the file more than once" in told
     assert "2 of 4 problems have no generation" in told
-    assert "1 ids of the file are no problem" in told
+    assert "1 ids of the file are not among the 4 tasks scored" in told
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,11 @@ def test_a_slow_body_ends(served):
 REQUEST = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.mark.parametrize("before", [b"", REQUEST], ids=["first", "second"])
-@pytest.mark.parametrize("sent", [b"", b"GET /health HT", REQUEST[:-2] + b"X-Header: "])
+@pytest.mark.parametrize(
+    ("before", "sent"),
+    [(b"", b""), (b"", REQUEST[:-2] + b"X-Header: "), (REQUEST, b"GET /health HT")],
+    ids=["idle", "first", "second"],
+)
 def test_a_connection_that_drips_its_headers_is_closed(served, before, sent):
     host, port = served[0].removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
