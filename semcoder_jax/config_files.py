@@ -47,8 +47,9 @@ def check_config(path: str | Path) -> None:
     except OSError as error:
         raise ConfigFileError(f"{path}: expected a config file: {error.strerror}") from None
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        line = f"line {error.lineno}: " if getattr(error, "lineno", None) else ""
-        told = f"{line}{getattr(error, 'msg', error)}"
+        told = str(error)
+        if isinstance(error, SyntaxError):
+            told = f"line {error.lineno}: {error.msg}" if error.lineno else error.msg
         raise ConfigFileError(
             f"{path}: expected a Python file with get_config() ({told})"
         ) from None
