@@ -104,6 +104,10 @@ class CodeVerdicts:
     def _find(self, code: str) -> frozenset[int]:
         wanted = _parse(code) or _parse(code_of(code))
         name = code.strip("().") if code.strip("().").isidentifier() else _method(wanted)
+        functions = (ast.FunctionDef, ast.ClassDef)
+        defined = {s.name for s in self.run.statements.values() if isinstance(s, functions)}
+        if name in defined:
+            wanted = None  # to name a function is not to call it
         found = set()
         for line, statement in self.run.statements.items():
             if isinstance(statement, ast.FunctionDef | ast.ClassDef):

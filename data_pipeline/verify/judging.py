@@ -169,7 +169,7 @@ class ClaimJudge:
             if wide[0] == CONTRADICTED:
                 return judged
             return NOT_CHECKABLE, judged[1]
-        if here.event.branch and self.values.binds(here, worded.subject or ""):
+        if self.values.binds(here.event, worded.subject or ""):
             return judged  # each turn has its own value
         if (body := self.body_of(here)) is not None and worded.when != "before":
             inside = self.values.within(worded, here.event.frame, body)

@@ -4,7 +4,7 @@ import ast
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.answer import (
@@ -24,7 +24,14 @@ from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
 from data_pipeline.verify.reading import Reading
-from data_pipeline.verify.residue import executions, false_sums, half_read, misread, turns_of_kind
+from data_pipeline.verify.residue import (
+    executions,
+    false_results,
+    false_sums,
+    half_read,
+    misread,
+    turns_of_kind,
+)
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.times import TimeVerdicts
 from data_pipeline.verify.told_code import ToldCode, claims_of
@@ -64,6 +71,7 @@ _KIND_OF = {
     "not returned": "return",
 }
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
+_SUPPOSED = re.compile(r"(?:\W|\d|\[L\d+\])*(?:if|when|had|were|suppose)\b", re.I)
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
 _LABEL = re.compile(r"\bL\d+\b")
 _NOW = re.compile(r"[Nn]ow\b")
@@ -221,6 +229,9 @@ class _MonologueJudge:
         if here is not None and not sentence.is_general:
             self.last = here
         start, missing = self._turn_start(sentence, here)
+        if missing and self._is_past_the_end(sentence):
+            self._tell_past_the_end(sentence)
+            return
         place = self._place(sentence, here, start)
         first = len(self.result)
         for worded in sentence.reading.claims:
@@ -232,12 +243,40 @@ class _MonologueJudge:
                     key = (max(sentence.around), worded.subject or "")
                     self.listed.setdefault(key, []).append((len(self.result) - 1, *ends))
         self._unread(sentence, place)
-        for text, truth in false_sums(sentence.plain):
+        for text, truth in self._false_arithmetic(sentence):
             said = Claim(sentence.number, "expression", text[:500], CONTRADICTED, truth)
             known = any(claim.verdict == CONTRADICTED for claim in self.result[first:])
             self.result += [] if known or sentence.is_general else [said]
         if self._is_loose(sentence, place):
             self.result += list(half_read(sentence.number, sentence.plain, self.result[first:]))
+
+    def _false_arithmetic(self, sentence: Sentence) -> Iterator[tuple[str, str]]:
+        """Yields what a sentence works out wrongly from values alone, with its truth."""
+        yield from false_sums(sentence.plain)
+        for code, text, truth in false_results(self.lines[sentence.number - 1]):
+            if code in sentence.plain:
+                yield text, truth
+
+    def _is_past_the_end(self, sentence: Sentence) -> bool:
+        """Returns whether a line in a loop's body is cited in a turn beyond all that are made."""
+        header = max(sentence.around)
+        first, last = self.run.loops[header]
+        inside = sentence.own and first <= (sentence.label or -1) <= last
+        inside = inside and not _SUPPOSED.match(self.lines[sentence.number - 1])
+        return inside and sentence.around[header] > self._most_turns(header)
+
+    def _most_turns(self, header: int) -> int:
+        made = (o.totals.get(header) for o in self.run.by_line.get(header, ()))
+        return max((total[0] for total in made if total), default=0)
+
+    def _tell_past_the_end(self, sentence: Sentence) -> None:
+        """Contradicts what is told of a line in a turn that no loop makes."""
+        truth = f"the loop makes {self._most_turns(max(sentence.around))} turns"
+        flow = self.result[-1] if self.result else None
+        if flow is not None and (flow.line, flow.kind) == (sentence.number, "flow"):
+            self.result.pop()
+        said = sentence.plain[:500]
+        self.result.append(Claim(sentence.number, "flow", said, CONTRADICTED, truth))
 
     def _is_loose(self, sentence: Sentence, place: Place) -> bool:
         """Returns whether nothing but the sentence's own words says when it holds."""
@@ -373,11 +412,8 @@ class _MonologueJudge:
     def _beyond(self, worded: WordedClaim, sentence: Sentence) -> tuple[str, str | None]:
         """Judges what is told of a turn that the loop does not make."""
         header = max(sentence.around)
-        totals = [
-            o.totals[header][0] for o in self.run.by_line.get(header, ()) if header in o.totals
-        ]
-        truth = f"the loop makes {max(totals, default=0)} turns"
-        turn, last = sentence.around[header], max(totals, default=0)
+        turn, last = sentence.around[header], self._most_turns(header)
+        truth = f"the loop makes {last} turns"
         exits = worded.when == "exit" or any(c.kind == "ended" for c in sentence.reading.claims)
         ends = any(o.turns.get(header) == 0 for o in self.run.by_line.get(header, ()))
         if isinstance(self.run.statements.get(header), ast.While):

@@ -11,6 +11,7 @@ from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
 from data_pipeline.verify.code_verdicts import CodeVerdicts
 from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.stated import NUMBERS
 from data_pipeline.verify.value_verdicts import Verdict
 
@@ -39,6 +40,13 @@ _RELATIONS = re.compile(
 _SUM = re.compile(
     rf"(?<![\w.)\]*/+-])(?<![\w)\]] [+*/%-] )(?P<l>{_NUMBER}(?: ?(?:[+*/%-]|//|\*\*) ?{_NUMBER})+)"
     rf" ?= ?(?P<r>{_NUMBER})(?!\w|\.\d| ?[+*/%-])"
+)
+_WORKED_OUT = re.compile(
+    r"`(?P<l>[^`]+)`,? ?\(?(?:which |that |and (?:it )?|this |so it |it )?(?:then |again |now )?"
+    r"(?:evaluates to|evaluated to|equals|is equal to|results in|resulting in|gives|yields|"
+    r"comes to|becomes|is|=)"
+    r":? `(?P<r>[^`]+)`",
+    re.I,
 )
 _KIND_OF_LOOP = re.compile(r"\bthe (?P<k>for|while) loop\b", re.I)
 _IN_TURN = re.compile(r"\b(?:in|during|at) (?:\w+ )+(?:iteration|turn|pass)\b", re.I)
@@ -92,6 +100,22 @@ def false_sums(plain: str) -> Iterator[tuple[str, str]]:
             continue
         if abs(left - right) > 0.01 * max(1, abs(left)):
             yield found[0], f"{found['l']} = {left}"
+
+
+def false_results(line: str) -> Iterator[tuple[str, str, str]]:
+    """Yields (code, text, truth) for each false result of code that holds values alone.
+
+    Example: "`'a' + 'b'`, which evaluates to `'ba'`". Code with names has another reader.
+    """
+    for found in _WORKED_OUT.finditer(line):
+        try:
+            made, told = evaluate(found["l"], None), evaluate(found["r"], None)
+        except (Unknown, ValueError, RecursionError):
+            continue
+        if is_literal(found["l"]) or not is_literal(found["r"]):
+            continue
+        if type(made) is type(told) and not isinstance(made, float) and made != told:
+            yield found["l"], found[0], f"{found['l']} = {made!r}"
 
 
 def executions(run: Replay, code: CodeVerdicts, plain: str) -> Verdict | None:

@@ -4,6 +4,7 @@ import ast
 import functools
 from collections.abc import Iterator
 
+from data_pipeline.tracing import Event
 from data_pipeline.tracing.rendering import render
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
@@ -57,9 +58,7 @@ class ValueVerdicts:
         end = run.value(frame, name, here.end - 1)
         if worded.when == "before":
             wanted = [before]
-        elif worded.when == "after" or (
-            worded.when == "any" and here.event.branch and self.binds(here, name)
-        ):
+        elif worded.when == "after" or (worded.when == "any" and self.binds(here.event, name)):
             wanted = [after, end]
         else:
             wanted = [before, after, end]
@@ -75,9 +74,9 @@ class ValueVerdicts:
         if not found and (constant := run.constants.get(name)) is not None:
             yield constant
 
-    def binds(self, here: Occurrence, name: str) -> bool:
-        """Returns whether a loop's header binds a name, so that each turn has its own value."""
-        statement = self.run.statement_of(here.event)
+    def binds(self, event: Event, name: str) -> bool:
+        """Returns whether an event begins a turn that has its own value of a name."""
+        statement = self.run.statement_of(event) if event.branch else None
         target = statement.target if isinstance(statement, ast.For) else None
         return target is not None and any(
             isinstance(node, ast.Name) and node.id == name for node in ast.walk(target)
@@ -89,7 +88,8 @@ class ValueVerdicts:
         if not is_name(name):
             return self._expression_at(worded, frame, self.points(frame, window))
         positions, texts = self.run.history(frame, name)
-        seen = [self.run.value(frame, name, window[0] - 1)]
+        first = self.run.events[window[0]]
+        seen = [] if self.binds(first, name) else [self.run.value(frame, name, window[0] - 1)]
         seen += [
             text for at, text in zip(positions, texts, strict=True) if window[0] <= at <= window[1]
         ]
