@@ -28,15 +28,13 @@ from tests.support.random_llama import FLOAT32_LOGITS
 each = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 
 
-def one_fast(quick: str):
-    """Each family; all but one in the slow set."""
-    return pytest.mark.parametrize(
-        "family",
-        [
-            pytest.param(family, id=name, marks=() if name == quick else pytest.mark.slow)
-            for name, family in FAMILIES.items()
-        ],
-    )
+one_fast = pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, id=name, marks=() if name == "llama-3" else pytest.mark.slow)
+        for name, family in FAMILIES.items()
+    ],
+)
 
 
 def forward_of(config):
@@ -44,7 +42,7 @@ def forward_of(config):
     return lambda params, *batch: nnx.merge(graphdef, params)(*batch)
 
 
-@one_fast("llama-3")
+@one_fast
 def test_logits_and_gradients_equal_transformers(tmp_path, family):
     """Two rows, the second far out; the loss is the mean over all next tokens."""
     model = random_model(tmp_path, family)
@@ -78,7 +76,8 @@ def test_logits_and_gradients_equal_transformers(tmp_path, family):
         assert np.abs(found[name] - gradient).max() / np.abs(gradient).max() <= 1e-4, name
 
 
-@one_fast("qwen2")
+@pytest.mark.slow
+@each
 def test_export_is_the_same_model_byte_for_byte(tmp_path, family):
     model = random_model(tmp_path / "source", family)
     config, params = hf.load(tmp_path / "source")
