@@ -4,7 +4,7 @@ import ast
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.answer import (
@@ -26,8 +26,7 @@ from data_pipeline.verify.placing import Placement, place_sentences
 from data_pipeline.verify.reading import Reading
 from data_pipeline.verify.residue import (
     executions,
-    false_results,
-    false_sums,
+    false_arithmetic,
     half_read,
     misread,
     turns_of_kind,
@@ -72,6 +71,7 @@ _KIND_OF = {
 }
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
 _SUPPOSED = re.compile(r"(?:\W|\d|\[L\d+\])*(?:if|when|had|were|suppose)\b", re.I)
+_NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\W{0,3}(?:number |no\. )?\W?\d", re.I)
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
 _LABEL = re.compile(r"\bL\d+\b")
 _NOW = re.compile(r"[Nn]ow\b")
@@ -140,6 +140,7 @@ class _MonologueJudge:
         self.result: list[Claim] = []
         # (header, variable) -> (number of a claim, holds before, holds during, truth)
         self.listed: dict[tuple[int, str], list[tuple[int, bool, bool, str | None]]] = {}
+        self.offsets: dict[int, int] = {}  # header -> 1 where the text counts its turns from 0
         self.last: Occurrence | None = None  # the last place that was told
         self.told = -1  # event at which the last turn that was told begins
 
@@ -243,19 +244,12 @@ class _MonologueJudge:
                     key = (max(sentence.around), worded.subject or "")
                     self.listed.setdefault(key, []).append((len(self.result) - 1, *ends))
         self._unread(sentence, place)
-        for text, truth in self._false_arithmetic(sentence):
+        for text, truth in false_arithmetic(self.lines[sentence.number - 1], sentence.plain):
             said = Claim(sentence.number, "expression", text[:500], CONTRADICTED, truth)
             known = any(claim.verdict == CONTRADICTED for claim in self.result[first:])
             self.result += [] if known or sentence.is_general else [said]
         if self._is_loose(sentence, place):
             self.result += list(half_read(sentence.number, sentence.plain, self.result[first:]))
-
-    def _false_arithmetic(self, sentence: Sentence) -> Iterator[tuple[str, str]]:
-        """Yields what a sentence works out wrongly from values alone, with its truth."""
-        yield from false_sums(sentence.plain)
-        for code, text, truth in false_results(self.lines[sentence.number - 1]):
-            if code in sentence.plain:
-                yield text, truth
 
     def _is_past_the_end(self, sentence: Sentence) -> bool:
         """Returns whether a line in a loop's body is cited in a turn beyond all that are made."""
@@ -326,7 +320,7 @@ class _MonologueJudge:
         if missing and not sentence.own:
             return self._beyond(worded, sentence)
         if worded.kind == "turn" and not sentence.own:
-            return (CONFIRMED if place.window is not None else NOT_CHECKABLE), None
+            return self._numbered(worded, sentence, place)
         if sentence.own and here is None and sentence.label is not None and worded.kind != "turns":
             return self._not_run(worded, sentence)
         verdict, truth = self.judge.judge(worded, place)
@@ -342,6 +336,18 @@ class _MonologueJudge:
         if verdict == CONTRADICTED and sentence.is_general:
             verdict = NOT_CHECKABLE  # about any call, or about an example
         return verdict, truth
+
+    def _numbered(self, worded: WordedClaim, sentence: Sentence, place: Place) -> Verdict:
+        """Judges the number of a turn's heading: a text counts as it began to, from 0 or from 1."""
+        if place.window is None:
+            return NOT_CHECKABLE, None
+        header = max(sentence.around)
+        turn, number = sentence.around[header], int(worded.value)
+        if min(turn, number) < 0 or not _NUMERAL.search(sentence.plain):
+            return CONFIRMED, None
+        offset = self.offsets.setdefault(header, turn - number)
+        fits = offset == turn - number
+        return (CONFIRMED, None) if fits else (CONTRADICTED, f"iteration {turn - offset}")
 
     def _timed(
         self, worded: WordedClaim, sentence: Sentence, place: Place, verdict: Verdict

@@ -102,6 +102,14 @@ def false_sums(plain: str) -> Iterator[tuple[str, str]]:
             yield found[0], f"{found['l']} = {left}"
 
 
+def false_arithmetic(line: str, plain: str) -> Iterator[tuple[str, str]]:
+    """Yields what a sentence of a line works out wrongly from values alone, with its truth."""
+    yield from false_sums(plain)
+    for code, text, truth in false_results(line):
+        if code in plain:
+            yield text, truth
+
+
 def false_results(line: str) -> Iterator[tuple[str, str, str]]:
     """Yields (code, text, truth) for each false result of code that holds values alone.
 

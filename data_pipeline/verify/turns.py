@@ -71,7 +71,6 @@ class TurnTracker:
         self.run, self.from_zero = run, from_zero
         self.stack: list[_Open] = []
         self.sibling: dict[int, int] = {}  # indent -> header of the last heading there
-        self.offsets: dict[int, int] = {}  # header -> 1 where the text counts its turns from 0
 
     def clear(self) -> None:
         self.stack.clear()
@@ -216,11 +215,10 @@ class TurnTracker:
             return by_value if by_value is not None else MISSING
         if number == -1:
             return -1
-        if not numeral:
-            return number
-        if by_value is not None and by_value - number in (0, 1):
-            self.offsets.setdefault(header, by_value - number)
-        return number + self.offsets.get(header, int(self.from_zero))
+        counted = number + 1 if numeral and self.from_zero else number
+        if by_value is not None and numeral and by_value in (number, number + 1):
+            return by_value
+        return counted
 
     def _find(self, header: int, name: str, value: str) -> Occurrence | None:
         """Returns the next turn of a loop in which its variable has a value."""

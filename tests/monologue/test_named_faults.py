@@ -353,7 +353,7 @@ def test_a_value_is_told_once_in_a_sentence():
 @pytest.mark.parametrize(
     ("program", "said"),
     [
-        ("def f(x):\n    return {x: 1}\n", "a dict with 1 key."),
+        ("def f(x):\n    return {x: 1}\n", "a dict with one key."),
         ("def f(x):\n    return {x: 1, x + 1: 1}\n", "a dict with 2 keys."),
         (
             "def f(x):\n    match x:\n        case 4:\n            return 1\n    return 2\n",

@@ -17,6 +17,7 @@ from semcoder_jax.commands.train import main
 from semcoder_jax.config import parse_run
 from semcoder_jax.training import data as train_data
 from semcoder_jax.training.loop import train
+from semcoder_jax.training.workdir import LOCK_FILE
 from tests.support.config_file import write_config_file
 from tests.support.sections import data_of
 from tests.support.tiny_run import tiny_config, write_data
@@ -181,4 +182,5 @@ def test_another_tokenizer_is_told_in_one_line(data, tmp_path, capsys):
     started["model"] = {"init_from": str(model)}
     assert f"is not that of model.init_from ({model}): token " in said(started)
     shutil.copytree(data / "another", tmp_path / "begun" / "model")
+    (tmp_path / "begun" / LOCK_FILE).touch()  # as a run leaves it
     assert "was begun with another tokenizer" in said(tokens_config(data), "begun")
