@@ -19,9 +19,8 @@ FILE = "<plain>"
 _OWN_FRAMES = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>")
 _HIDDEN = {"__module__", "__qualname__", "__class__", "__classdict__", "__firstlineno__",
            "__static_attributes__", "__annotations__", "__classcell__"}  # fmt: skip
-# While an exception leaves a `finally`, Python 3.11 visits its last line once more. It does so at
-# one of these instructions, with which no statement begins.
-_CLEANUP = (opcode.opmap["RERAISE"], opcode.opmap["COPY"])
+# While an exception leaves a `finally`, Python 3.11 visits its last line once more, for these.
+_CLEANUP = [opcode.opmap[name] for name in ("COPY", "POP_EXCEPT", "RERAISE")]
 # Statements without effect: compilers drop or keep their lines.
 _SILENT = ast.Pass | ast.Break | ast.Continue | ast.Try | ast.TryStar | ast.Global | ast.Nonlocal
 
@@ -53,7 +52,7 @@ def record_plainly(program: str, call: str) -> list[PlainFrame]:
             numbers[frame] = PlainFrame(code.co_name)
             frames.append(numbers[frame])
         seen = numbers[frame]
-        if kind == "line" and frame.f_code.co_code[frame.f_lasti] not in _CLEANUP:
+        if kind == "line" and not is_cleanup(frame):
             seen.steps.append((frame.f_lineno, state_of(frame)))
         elif kind == "exception" and was_raised_in(frame, *argument):
             seen.raised.append(argument[0].__name__)
@@ -73,6 +72,12 @@ def record_plainly(program: str, call: str) -> list[PlainFrame]:
             sys.settrace(None)
             del sys.modules["program"]
     return frames
+
+
+def is_cleanup(frame: types.FrameType) -> bool:
+    """Returns whether the next instruction raises the exception again, after a `finally`."""
+    operations = list(frame.f_code.co_code[frame.f_lasti :: 2][:3])
+    return operations[0] == _CLEANUP[-1] or operations == _CLEANUP
 
 
 def was_raised_in(
