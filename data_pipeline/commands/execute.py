@@ -6,7 +6,8 @@
 Rows of the JSONL file: {"id", "program", "call"}, where "program" is source text; "stdin" or
 "expression" may replace "call". Results have the order of the rows. With --out, the command keeps
 the results in the file that belong to the same program, call, limits and interpreter ("request" is
-a hash of them), and runs the other rows.
+a hash of them), and runs the other rows. It appends new results, and puts them in order and removes
+those they replace when all are there: after a kill, run it again.
 """
 
 import argparse
@@ -15,6 +16,8 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,10 +40,12 @@ from data_pipeline.files import (
     LockError,
     append_row,
     check_separate,
-    cut_rows,
     lock_file,
     mend_last_line,
+    open_atomically,
+    parse_row,
     read_rows,
+    remove_partials,
 )
 from data_pipeline.terminal.command_line import (
     CommandLineError,
@@ -112,20 +117,22 @@ def run_rows(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         sandbox = stack.enter_context(_sandbox(options, options.workers))
         out = stack.enter_context(_open_output(options.out)) if options.out else None
-        held = _resume(out, options) if out else _Held(0, {}, 0)
+        held = _resume(out, options) if out else _Held({}, 0, 0)
         rows, names = itertools.tee(
-            itertools.islice(enumerate(_rows(options.jsonl)), held.done, None)
+            row for row in _rows(options.jsonl) if _key_of_row(row, options) not in held.places
         )
-        jobs = (_job(row, options.twice) for number, row in rows if number not in held.later)
-        bar = stack.enter_context(tqdm(total=total, initial=held.done, unit="run", file=sys.stderr))
-        results = sandbox.map(jobs)
-        for number, row in names:
-            told = held.later.get(number) or _row(row, next(results), options)
+        results = sandbox.map(_job(row, options.twice) for row in rows)
+        bar = tqdm(total=total, initial=held.done, unit="run", file=sys.stderr)
+        stack.enter_context(bar)
+        for row, result in zip(names, results, strict=False):
+            told = _row(row, result, options)
             if out is None:
                 print(json.dumps(told))
             else:
-                append_row(out.fileno(), told, options.out)
+                held.places[_key(told)], _ = append_row(out.fileno(), told, options.out)
             bar.update()
+        if out is not None:
+            _put_in_order(out, held, options)
     if held.stale:
         logger.warning(
             "%s: %d results of other programs, calls or limits were replaced",
@@ -155,45 +162,85 @@ def _open_output(path: Path) -> BinaryIO:
         raise CommandLineError(f"--out: {path}: {error.strerror}") from None
     try:
         lock_file(out, path, wait=False)
+        if not os.path.samestat(os.fstat(out.fileno()), os.stat(path)):
+            raise LockError(path, "another process")  # which has just replaced the file
     except LockError:
         out.close()
         raise
     return out
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class _Held:
     """Results in --out that hold for their rows.
 
-    done: number of rows at the beginning with a result. later: row number -> its result, after the
-    first row without one. stale: number of results that hold no longer.
+    places: key of a result -> its first byte in the file; the last of a key counts. done: number
+    of rows with a result. stale: number of rows with none but those that hold no longer.
     """
 
+    places: dict[str, int]
     done: int
-    later: dict[int, dict[str, Any]]
     stale: int
 
 
 def _resume(out: BinaryIO, options: argparse.Namespace) -> _Held:
-    """Finds the results in --out that still hold, and cuts the file at the first that does not."""
+    """Finds the results in --out that still hold. Raises CommandLineError for unknown ids."""
     mend_last_line(out.fileno(), options.out, b'{"id": ')
-    rows = _rows(options.jsonl)
-    valid, count = {}, 0
-    for where, known in read_rows(options.out, raises=CommandLineError):
-        if "id" not in known:
-            raise CommandLineError(f"{where}: not a result row")
-        row = next(rows, None)
-        if row is None or known["id"] != row["id"]:
-            told = "no more rows" if row is None else repr(row["id"])
-            raise CommandLineError(f"{where}: holds id {known['id']!r}, --jsonl has {told}")
-        if known.get("request") == _request(row, options):
-            valid[count] = known
-        count += 1
-    done = next(number for number in itertools.count() if number not in valid)
-    if done < count:
-        cut_rows(out.fileno(), options.out, done)
-    later = {number: row for number, row in valid.items() if number > done}
-    return _Held(done, later, count - len(valid))
+    target = options.out.resolve()
+    remove_partials(target.parent, target.name)
+    wanted = {_key_of_row(row, options): json.dumps(row["id"]) for row in _rows(options.jsonl)}
+    ids = set(wanted.values())
+    held = _Held({}, 0, 0)
+    seen: set[str] = set()
+    for place, where, known in _read_results(options.out):
+        if json.dumps(known["id"]) not in ids:
+            raise CommandLineError(
+                f"{where}: holds id {known['id']!r}, which --jsonl does not have"
+            )
+        seen.add(json.dumps(known["id"]))
+        if _key(known) in wanted:
+            held.places[_key(known)] = place
+    for row in _rows(options.jsonl):
+        holds = _key_of_row(row, options) in held.places
+        held.done += holds
+        held.stale += not holds and json.dumps(row["id"]) in seen
+    return held
+
+
+def _read_results(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Yields (first byte, "FILE:LINE", result) for each row of --out."""
+    place = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            where = f"{path}:{number}"
+            if line.strip():
+                row = parse_row(line, where, raises=CommandLineError)
+                if "id" not in row:
+                    raise CommandLineError(f"{where}: not a result row")
+                yield place, where, row
+            place += len(line)
+
+
+def _key(result: dict[str, Any]) -> str:
+    return json.dumps([result["id"], result.get("request")])
+
+
+def _key_of_row(row: dict[str, Any], options: argparse.Namespace) -> str:
+    return _key({"id": row["id"], "request": _request(row, options)})
+
+
+def _put_in_order(out: BinaryIO, held: _Held, options: argparse.Namespace) -> None:
+    """Replaces --out atomically by the results of the rows, unless it holds just these in order."""
+    places = [held.places[_key_of_row(row, options)] for row in _rows(options.jsonl)]
+    if not stat.S_ISREG(os.fstat(out.fileno()).st_mode):
+        return
+    if places == [place for place, _, _ in _read_results(options.out)]:
+        return
+    # The target of a link is replaced, and the link stays.
+    with options.out.open("rb") as file, open_atomically(options.out.resolve()) as new:
+        for place in places:
+            file.seek(place)
+            new.write(file.readline())
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,6 @@ from data_pipeline.files.atomic import (
 from data_pipeline.files.json_lines import (
     RowError,
     append_row,
-    cut_rows,
     encode_row,
     mend_last_line,
     parse_json,
@@ -43,7 +42,6 @@ __all__ = [
     "check_outside",
     "check_replaceable",
     "check_separate",
-    "cut_rows",
     "encode_row",
     "has_fields",
     "hold_lock",

@@ -208,16 +208,6 @@ def mend_last_line(descriptor: int, path: str | os.PathLike, start: bytes) -> No
         raise FileError(error.errno, error.strerror, os.fspath(path)) from error
 
 
-def cut_rows(descriptor: int, path: str | os.PathLike, count: int) -> None:
-    """Removes all rows after the first `count`. The caller holds the lock, and wrote the rows."""
-    place = 0
-    with open(path, "rb") as file:
-        while count and (line := file.readline()):
-            place += len(line)
-            count -= bool(line.strip())
-    os.ftruncate(descriptor, place)
-
-
 def _last_line(descriptor: int) -> bytes:
     """Returns the bytes after the last newline of a file."""
     place = os.fstat(descriptor).st_size

@@ -53,9 +53,17 @@ class Recording:
 
 _SUSPENDS = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines: co_flags
 _RETURNS = {opmap[name] for name in ("RETURN_VALUE", "RETURN_CONST") if name in opmap}
-_CONSUMES_STOP = {opmap[name] for name in ("FOR_ITER", "SEND", "END_SEND") if name in opmap}
+# A StopIteration at one of these ends the loop or `yield from` and never leaves the instruction.
+# Python 3.13 raises it at END_FOR after the first run of a loop whose body always leaves it.
+_CONSUMES_STOP = {
+    opmap[name] for name in ("FOR_ITER", "END_FOR", "SEND", "END_SEND") if name in opmap
+}
+# Handlers that the compiler adds: of an exception thrown into `yield from`, and of `async for`.
+_CLEANUP_THROW = opmap.get("CLEANUP_THROW")
+_END_ASYNC_FOR = opmap["END_ASYNC_FOR"]
 # An except clause that does not match is a line of its own, after which the unwinding continues.
 _RERAISES = {opmap[name] for name in ("RERAISE",) if name in opmap}
+_STOPS = (StopIteration, StopAsyncIteration)
 _RESUME = opmap["RESUME"]
 _COMPILER_NAMES = frozenset(
     {
@@ -208,8 +216,8 @@ def record(
                     append((key, line, snapshot, YIELD, value_of(arg)))
             elif event == "exception":
                 kind, value, _ = arg
-                if kind is StopIteration and opcode_at(frame)[0] in _CONSUMES_STOP:
-                    return trace_line  # the end of an iterator, which the loop consumes
+                if issubclass(kind, _STOPS) and ends_iteration(frame, opcode_at(frame)[0], kind):
+                    return trace_line
                 unwinding = True
                 append((key, line, snapshot, EXCEPTION, describe_exception(value, limit)))
             return trace_line
@@ -283,6 +291,45 @@ def cannot_be_traced(code: types.CodeType) -> bool:
                 return True
         slot = 0
     return False
+
+
+def ends_iteration(frame: types.FrameType, operation: int, kind: type[BaseException]) -> bool:
+    """Returns whether a loop, `yield from` or `await` consumes this StopIteration.
+
+    It then shows only that the iterator ended; no code of the program sees it.
+    """
+    stops = issubclass(kind, StopIteration)
+    if stops and operation in _CONSUMES_STOP:
+        return True
+    # Python 3.13 names the RESUME behind the yield that a `throw` raises the exception at.
+    at = find_handler(frame.f_code, frame.f_lasti - 2 * (operation == _RESUME))
+    while at is not None:
+        handler = frame.f_code.co_code[at]
+        if handler == _END_ASYNC_FOR:
+            return issubclass(kind, StopAsyncIteration)
+        if handler != _CLEANUP_THROW or stops:
+            return handler == _CLEANUP_THROW
+        at = find_handler(frame.f_code, at)  # which raises the exception again
+    return False
+
+
+def find_handler(code: types.CodeType, at: int) -> int | None:
+    """Returns the offset of the instruction that handles an exception at offset `at`, or None.
+
+    The exception table is a list of (start, length, target, depth), in code units of 2 bytes. Each
+    number has 6 bits a byte, highest first; bit 6 is set in all its bytes but the last.
+    """
+    numbers = []
+    number = 0
+    for byte in code.co_exceptiontable:
+        number = number << 6 | byte & 0x3F
+        if not byte & 0x40:
+            numbers.append(number)
+            number = 0
+    for start, length, target in zip(numbers[::4], numbers[1::4], numbers[2::4], strict=True):
+        if start <= at // 2 < start + length:
+            return 2 * target
+    return None
 
 
 def shares_much(values: Mapping[str, Any]) -> bool:

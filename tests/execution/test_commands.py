@@ -1,8 +1,11 @@
 """Tests the sandbox's command: one call, and rows of calls."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -119,8 +122,85 @@ def test_only_results_of_the_same_program_call_and_limits_are_kept(best, tmp_pat
     assert [kept for _, kept in run("--threads")] == [False] * 4
     write_rows(file, ["x", "x"])
     assert main([f"--jsonl={file}", f"--out={out}"]) == 2  # results of more rows than there are
-    assert "no more rows" in capsys.readouterr().err
+    assert "which --jsonl does not have" in capsys.readouterr().err
     assert len(out.read_text().splitlines()) == 4
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def mark(out: Path) -> list[dict]:
+    """Marks every result in the file, which decides nothing; returns the results."""
+    rows = [{**json.loads(line), "mark": "kept"} for line in out.read_text().splitlines()]
+    out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return rows
+
+
+def test_a_kill_while_stale_results_are_replaced_loses_no_result(best, tmp_path):
+    file, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(out)
+    flags = [f"--jsonl={file}", f"--out={link}", "--workers=1"]
+    write_rows(file, [f"x + {k}" for k in range(8)])
+    assert main(flags) == 0
+    before = mark(out)
+
+    programs = [f"x + {k}" for k in range(8)]
+    programs[1], programs[3], programs[4] = "x + 100", "x + 300", "[x for _ in iter(int, 1)]"
+    write_rows(file, programs)  # the results 1, 3 and 4 are stale; 4 runs until its limit
+    process = subprocess.Popen(
+        [sys.executable, "-m", "data_pipeline.execution", *flags],
+        cwd=REPOSITORY,
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: out.read_bytes().count(b"\n") == 10)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert rows[:8] == before
+    assert [(row["id"], row["value"]) for row in rows[8:]] == [(1, 101), (3, 301)]
+
+    with out.open("a") as torn:
+        torn.write('{"id": 4, "requ')
+    (tmp_path / ".out.jsonl.1.abcd.semcoder-partial").write_text("of a killed writer")
+    programs[4] = "x + 400"
+    write_rows(file, programs)
+    assert main(flags) == 0
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["value"] for row in rows] == [1, 101, 3, 301, 401, 6, 7, 8]
+    assert [row["id"] for row in rows if "mark" in row] == [0, 2, 5, 6, 7]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "link.jsonl", "out.jsonl", "rows.jsonl",
+    ]  # fmt: skip
+    assert link.is_symlink()
+
+
+def test_a_kill_while_the_results_are_put_in_order_loses_none(best, tmp_path, monkeypatch):
+    file, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    flags = [f"--jsonl={file}", f"--out={out}", "--workers=1"]
+    write_rows(file, ["x", "x + 1", "x + 2"])
+    assert main(flags) == 0
+    write_rows(file, ["x + 10", "x + 1", "x + 20"])
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        assert main(flags) == 130
+    mark(out)  # the three old results and the two new ones
+    assert main(flags) == 0
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [(row["id"], row["value"], row["mark"]) for row in rows] == [
+        (0, 11, "kept"), (1, 2, "kept"), (2, 21, "kept"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("limit", ["cpu_seconds=nan", "wall_seconds=inf", "memory_mb=0"])
