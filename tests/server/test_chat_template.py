@@ -138,6 +138,7 @@ def test_a_template_of_a_file(tmp_path):
     ],
 )
 def test_a_mistaken_template_is_one_line_before_any_work(tmp_path, content, words, capsys):
+    pytest.importorskip("uvicorn", reason="needs the serve extra")
     path = tmp_path / "template.jinja"
     path.write_bytes(content)
     assert main(["--checkpoint=/nowhere", "--port=0", f"--chat_template={path}"]) == 2
