@@ -16,6 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh, NamedSharding
 from tqdm import tqdm
 
+from data_pipeline.pyx.chat_template import chat_template
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import (
     CHECKPOINTS,
@@ -134,7 +135,23 @@ def _load_workdir(
     else:
         pure = restore_step(directory, with_shardings(shapes, shardings, dtype), step).params
     nnx.replace_by_pure_dict(params, pure)
-    return _with_tokenizer(config, graphdef, params, directory / MODEL)
+    model = _with_tokenizer(config, graphdef, params, directory / MODEL)
+    if not model.tokenizer.chat_template and _knows_code_prompt(directory):
+        model.tokenizer.chat_template = chat_template()
+    return model
+
+
+def _knows_code_prompt(workdir: Path) -> bool:
+    """Returns whether a run trained on records that may ask for code.
+
+    All data but the synthetic corpus may; that one only asks for executions. An imported model has
+    no record of a run.
+    """
+    try:
+        fields = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
+        return fields["data"]["source"] != "synthetic"
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,10 +27,12 @@ AnswerMode = Literal["monologue", "direct"]
 FIRST_LABEL = 5
 """Label of a program's first line, [L5]: upstream counts from 1 and adds four."""
 
-_CODE_INSTRUCTION = (
+CODE_INSTRUCTION = (
     "You are an exceptionally intelligent coding assistant that consistently delivers "
-    "accurate and reliable <Code> according to <NL_Description>\n\n<NL_Description>\n"
+    "accurate and reliable <Code> according to <NL_Description>"
 )
+QUESTION_HEADING = "\n\n<NL_Description>\n"
+CODE_HEADING = "\n\n<Code>\n"
 _FORWARD_INSTRUCTION = (
     "Simulate the Execution: You are given a Python function and an assertion containing a "
     "function input. Complete the assertion containing the execution output corresponding to "
@@ -49,18 +51,18 @@ _REFINE_INSTRUCTION = (  # "a a problem" and the space after "failure." are what
     "Then, you should fix the bug and wrap the refined code in between [Refined] and [/Refined].\n"
 )
 _BEFORE_FIELD = {
-    "nl": _CODE_INSTRUCTION,
+    "nl": CODE_INSTRUCTION + QUESTION_HEADING,
     "fwd_mnl": _FORWARD_INSTRUCTION,
     "bwd_mnl": _BACKWARD_INSTRUCTION,
     "fault": _REFINE_INSTRUCTION,
-    "instruction": _CODE_INSTRUCTION,
+    "instruction": CODE_INSTRUCTION + QUESTION_HEADING,
 }
 _AFTER_FIELD = {
-    "nl": "\n\n<Code>\n",
+    "nl": CODE_HEADING,
     "fwd_mnl": "\n",
     "bwd_mnl": "\n",
     "fault": "\n",
-    "instruction": "\n\n<Code>\n",
+    "instruction": CODE_HEADING,
 }
 _ANSWER_OPENING = {"monologue": "[MONOLOGUE]", "direct": "[ANSWER]"}
 _FENCE = "```python"

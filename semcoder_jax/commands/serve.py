@@ -43,6 +43,7 @@ def _run(arguments: Sequence[str]) -> int:
         max_prompt_tokens=flags.max_prompt_tokens,
         grace_seconds=flags.grace,
         allowed_hosts=flags.allowed_host,
+        chat_template=flags.chat_template,
     )
     return 0 if sound else 1
 
@@ -54,6 +55,11 @@ def _flags(arguments: Sequence[str]) -> argparse.Namespace:
     add("--model_name", help="what clients call it (default: the directory's name)")
     add("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     add("--allowed_host", action="append", default=[], help="another name of this server")
+    add(
+        "--chat_template",
+        metavar="FILE|semcoder",
+        help="Jinja template of chats (default: the tokenizer's); semcoder: the release's prompt",
+    )
     add("--port", type=int, default=8000, help="0: any free one (default 8000)")
     add("--api_key_file", help=f"file with the API key (else the variable {API_KEY_VARIABLE})")
     add("--dtype", choices=["float32", "bfloat16"], help="default: float32 on CPU, else bfloat16")

@@ -9,12 +9,13 @@ from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import CONFIG_FILE, read_json, write_json
 
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+CHAT_TEMPLATE_FILE = "chat_template.jinja"
 TOKENIZER_FILES = (
     "tokenizer.json",
     TOKENIZER_CONFIG_FILE,
     "special_tokens_map.json",
     "added_tokens.json",
-    "chat_template.jinja",
+    CHAT_TEMPLATE_FILE,
     "tokenizer.model",
     "vocab.json",
     "merges.txt",
@@ -66,8 +67,9 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int, where: str) 
 def write_tokenizer(tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
     """Writes the tokenizer's files: byte-for-byte copies from its directory, else as saved anew.
 
-    One exception: transformers 5 saves the class name "TokenizersBackend", which transformers 4
-    does not know; it becomes "PreTrainedTokenizerFast", valid in both.
+    Two exceptions: transformers 5 saves the class name "TokenizersBackend", which transformers 4
+    does not know; it becomes "PreTrainedTokenizerFast", valid in both. A chat template that the
+    tokenizer was given after it was read is written as chat_template.jinja.
     """
     source = Path(str(tokenizer.name_or_path))
     if not (source / "tokenizer.json").is_file():
@@ -80,3 +82,7 @@ def write_tokenizer(tokenizer: PreTrainedTokenizerBase, directory: Path) -> None
     fields = read_json(path) if path.is_file() else {}
     if fields.get("tokenizer_class") == "TokenizersBackend":
         write_json(path, fields | {"tokenizer_class": "PreTrainedTokenizerFast"})
+    template = directory / CHAT_TEMPLATE_FILE
+    given = getattr(tokenizer, "chat_template", None)
+    if isinstance(given, str) and "chat_template" not in fields and not template.is_file():
+        template.write_text(given, encoding="utf-8")

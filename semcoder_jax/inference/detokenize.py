@@ -29,12 +29,12 @@ def encode_prompt(tokenizer, text: str) -> list[int]:
     """
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     try:
-        return bos + _encoder_of(tokenizer)([text])[0]
+        return bos + ordinary_encoder_of(tokenizer)([text])[0]
     except ControlTextError as error:
         raise SamplingError(f"prompt: {error}") from None
 
 
-def _encoder_of(tokenizer) -> Encoder:
+def ordinary_encoder_of(tokenizer) -> Encoder:
     """Returns the tokenizer's encoder; making one copies the tokenizer, so it is kept."""
     if tokenizer not in _ENCODERS:
         _ENCODERS[tokenizer] = ordinary_encoder(tokenizer)

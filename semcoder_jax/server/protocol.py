@@ -9,12 +9,11 @@ import secrets
 import sys
 from collections.abc import Mapping
 
-import jinja2
-
 from semcoder_jax.errors import UserError
 from semcoder_jax.inference.detokenize import encode_prompt
 from semcoder_jax.inference.engine import Request
 from semcoder_jax.inference.params import MAX_TOP_LOGPROBS, SamplingError, SamplingParams
+from semcoder_jax.server.chat_template import ChatTemplateError, encode_chat
 
 COMPLETION_TOKENS = 16  # OpenAI's default for completions
 MAX_STOP_STRINGS = 16
@@ -263,16 +262,15 @@ def _chat_tokens(tokenizer, messages, limits: RequestLimits) -> list[int]:
     messages = [_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
     if not getattr(tokenizer, "chat_template", None):
         raise BadRequestError(
-            "the tokenizer of this model has no chat template; ask /v1/completions"
+            "the tokenizer of this model has no chat template; ask /v1/completions, or serve with "
+            "--chat_template"
         )
     size = sum(len(message["content"].encode()) for message in messages)
     _check_size(size, "messages", limits)
     try:
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    except (jinja2.TemplateError, ValueError, TypeError) as error:
-        said = str(error).strip().splitlines() or ["?"]
-        raise BadRequestError(f"the chat template refuses: {said[0]}", "messages") from error
-    return tokenizer.encode(text, add_special_tokens=False)  # the template has written BOS
+        return encode_chat(tokenizer, messages)
+    except ChatTemplateError as error:
+        raise BadRequestError(str(error), "messages") from error
 
 
 def _message(message, where: str) -> dict:

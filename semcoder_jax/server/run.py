@@ -41,6 +41,7 @@ def serve(
     max_prompt_tokens: int | None = None,
     grace_seconds: int = 30,
     allowed_hosts: Sequence[str] = (),
+    chat_template: str | Path | None = None,
 ) -> bool:
     """Serves a model with OpenAI's API under http://HOST:PORT/v1; returns when the server ended.
 
@@ -63,9 +64,11 @@ def serve(
       grace_seconds: what answers under way may still take after SIGTERM.
       allowed_hosts: names, beside `host` and this machine's own, by which clients may address the
         server (a reverse proxy's, for instance).
+      chat_template: file with a Jinja template for /v1/chat/completions, or "semcoder" for the
+        release's own prompt; None: the tokenizer's template.
 
-    Returns whether the engine was sound to the end. Raises ServeError, CheckpointError, HFError,
-    MeshError or SamplingError before the first request is taken.
+    Returns whether the engine was sound to the end. Raises ServeError, ChatTemplateError,
+    CheckpointError, HFError, MeshError or SamplingError before the first request is taken.
     """
     try:
         import prometheus_client  # noqa: F401
@@ -74,6 +77,7 @@ def serve(
     except ImportError as error:
         message = f"{error.name} is missing: {install_command('serve')}"
         raise ServeError(message) from None
+    template = None if chat_template is None else _read_chat_template(chat_template)
     # Bind before loading the model, so that a port in use fails at once.
     with _bind_socket(host, port) as listener, _server_logs():
         engine = _make_engine(
@@ -86,6 +90,8 @@ def serve(
             cache_dtype=cache_dtype,
             speculation=speculation,
         )
+        if template is not None:
+            engine.model.tokenizer.chat_template = template
         return _run_server(
             engine,
             listener,
@@ -97,6 +103,12 @@ def serve(
             grace_seconds=grace_seconds,
             hosts=(host, *allowed_hosts),
         )
+
+
+def _read_chat_template(given: str | Path) -> str:
+    from semcoder_jax.server.chat_template import read_chat_template
+
+    return read_chat_template(given)
 
 
 def _make_engine(

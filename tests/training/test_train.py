@@ -22,6 +22,7 @@ from flax import nnx
 from tensorboardX.proto.event_pb2 import Event
 
 from data_pipeline.pyx import dataset as pyx
+from data_pipeline.pyx.chat_template import chat_template
 from data_pipeline.pyx.records import read_jsonl
 from data_pipeline.tokens.batches import tokenize_records
 from data_pipeline.tokens.packing import lay_out, plan_packs
@@ -183,6 +184,7 @@ def test_load_model_reads_an_exported_directory(unbroken, tmp_path):
     hf.export(tmp_path / "hf", ours.config, ours.params, ours.tokenizer, dtype="float32")
     exported = load_model(tmp_path / "hf")
     assert exported.config == ours.config
+    assert exported.tokenizer.chat_template == ours.tokenizer.chat_template == chat_template()
     for model in (ours, exported):
         assert model.tokenizer.encode("Add 1 and 2.") == ours.tokenizer.encode("Add 1 and 2.")
     jax.tree.map(np.testing.assert_array_equal, exported.params, ours.params)
