@@ -34,7 +34,7 @@ _STATE: Mapping[str, Form] = {
         ("sets", "after", "before*"),
         (
             "with {equal}, {0.n} becomes {0.p}, which is {1.v}",
-            "{0.n} gets the value of {0.p}; with {equal}, that is {1.v}",
+            "with {equal}, {0.n} gets the value of {0.p}, which is {1.v}",
         ),
     ),
     "sets all": (("after*",), ("{are}", "we start with {equal}")),
@@ -194,7 +194,8 @@ _CALLS: Mapping[str, Form] = {
         ("gives", "returns", "before*"),
         (
             "with {equal}, {0.n} is {1.v}, and the function returns it",
-            "the function returns {0.n}; with {equal}, that is {1.v}",
+            "with {equal}, the function returns {1.v}, the value of {0.n}",
+            "with {equal}, {0.n} comes to {1.v}, and that is returned",
         ),
     ),
     "gives": (("gives",), ("the function returns the value of {0.n}",)),

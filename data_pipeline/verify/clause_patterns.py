@@ -9,6 +9,7 @@ CITED = re.compile(
 OPENING = re.compile(
     r"^(?:in this case|in our case|here|"
     r"as with|with|where|now|then|next|finally|first|again|also|at this (?:point|stage)|"
+    r"after (?:all )?(?:these|those|the) (?:steps|operations|changes|turns|iterations)|"
     r"after (?:this|that|the) "
     r"[\w ]+?(?=,|$)|as a result|in the end|similarly|this time|initially|currently|and|or|but|so|"
     r"therefore|thus|hence|indeed|specifically|in other words|that is|i\.e\.?|as|if|since|"
@@ -101,8 +102,8 @@ RETURNS = re.compile(
     re.I,
 )
 RETURNERS = re.compile(
-    r"^(?:(?:the|this|our|and|main|whole) )*(?:(?:function|call|line|statement|program|code|it|we|"
-    r"this|execution|return statement|result|which|reaches.*|immediately|⟦\d+⟧)\s*)*$",
+    r"^(?:(?:the|this|our|and|main|whole) )*(?:(?:function|call(?: of)?|line|statement|program|"
+    r"code|it|we|this|execution|return statement|result|which|reaches.*|immediately|⟦\d+⟧)\s*)*$",
     re.I,
 )
 CHECKS = re.compile(

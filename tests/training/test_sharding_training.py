@@ -79,7 +79,8 @@ def test_no_device_ever_holds_the_whole_state(measured):
 def test_adapters_learn_the_same_over_a_split_base(measured, base):
     one, many = measured["adapters"][base]
     np.testing.assert_allclose(many["loss"], one["loss"], rtol=1e-5)
-    np.testing.assert_allclose(many["gradient_norm"], one["gradient_norm"], rtol=1e-4)
+    # Adapters' gradients are small sums of great parts: rounding is a greater part of them.
+    np.testing.assert_allclose(many["gradient_norm"], one["gradient_norm"], rtol=3e-4)
     assert min(one["gradient_norm"]) > 1e-3 and len(set(one["loss"])) == STEPS
 
 
