@@ -5,7 +5,8 @@
     model = sc.load("runs/quickstart/export")
     print(model.generate(["def f(x):\\n"])[0].text)
 
-Each name of `__all__` is imported on first use: `import semcoder_jax` does not load JAX.
+Each name of `__all__` is imported on first use: `import semcoder_jax` does not load JAX. A name
+whose packages are not installed raises a UserError that names the extra.
 The commands have the same names: `python -m semcoder_jax.train --help`.
 """
 
@@ -61,7 +62,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "data":
         return import_module("semcoder_jax.data")
-    value = getattr(import_module(_ELSEWHERE.get(name, "semcoder_jax.api")), name)
+    from data_pipeline.terminal.missing_packages import requires_extra
+
+    with requires_extra("train"):
+        value = getattr(import_module(_ELSEWHERE.get(name, "semcoder_jax.api")), name)
     globals()[name] = value
     return value
 

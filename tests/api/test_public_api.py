@@ -41,6 +41,16 @@ def fresh(program: str) -> str:
     return done.stdout.strip()
 
 
+def test_a_missing_package_is_told_with_its_extra():
+    told = fresh(
+        "import sys; sys.modules['jax'] = None\n"
+        "import semcoder_jax as sc\n"
+        "try: sc.load\n"
+        "except sc.UserError as error: print(error)"
+    )
+    assert "jax is missing" in told and "[train]" in told
+
+
 def test_importing_loads_nothing_heavy():
     program = (
         "import sys, json, semcoder_jax, semcoder_jax.data; dir(semcoder_jax); "
