@@ -42,12 +42,12 @@ def serve(name: str, directory: Path, work, accelerator: bool) -> None:
         print("answer", json.dumps(answer), flush=True)
 
 
-def _forget_host_peak() -> None:
+def forget_host_peak() -> None:
     """Resets the kernel's high-water mark to the current resident set (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def _host_peak() -> int:
+def host_peak() -> int:
     status = Path("/proc/self/status").read_text().splitlines()
     for line in status:
         if line.startswith("VmHWM:"):
@@ -118,11 +118,11 @@ class JaxSide:
     def forget_peak(self) -> None:
         """Resets the peak on CPU; a JAX device's peak cannot be reset."""
         if self._on_host:
-            _forget_host_peak()
+            forget_host_peak()
 
     def peak(self) -> int:
         if self._on_host:
-            return _host_peak()
+            return host_peak()
         return self._jax.devices()[0].memory_stats()["peak_bytes_in_use"]
 
     def sizes(self, work) -> dict:
@@ -188,12 +188,12 @@ class TorchSide:
         if self._device.type == "cuda":
             self._torch.cuda.reset_peak_memory_stats()
         else:
-            _forget_host_peak()
+            forget_host_peak()
 
     def peak(self) -> int:
         if self._device.type == "cuda":
             return self._torch.cuda.max_memory_allocated()
-        return _host_peak()
+        return host_peak()
 
     def sizes(self, work) -> dict:
         from semcoder_jax import hf
