@@ -68,14 +68,14 @@ def measure(flags: argparse.Namespace) -> dict[str, float]:
     import jax
 
     from benchmarks.train_sides import forget_host_peak, host_peak
-    from configs import pyx
     from semcoder_jax.config import parse_run
     from semcoder_jax.config.architecture import build_decoder_config
+    from semcoder_jax.config_files import read_config
     from semcoder_jax.model import sharding
     from semcoder_jax.training.state import TrainSetup, create_state
     from semcoder_jax.training.step import make_train_step
 
-    config = pyx.get_config()
+    config = read_config("configs/pyx.py")
     config.compute.attention = flags.side
     config.data.sequence_length = flags.rows
     config.data.global_batch_size = flags.batch
