@@ -9,7 +9,7 @@ checkable; it is never contradicted for that.
 - free wording, from a line to claims: `masking` (code becomes atoms), `layout` (sections, labels,
   sentences), `turns` (which turn of which loop is told), `asides` (values put in),
   `clause_cutting`, `nouns`, `predicates`, `told_forms`, `grammar` and `flow_wording` (clauses
-  become claims, `stated`), `plain_words` (what may go unread)
+  become claims, `stated`), `ordinals`, `plain_words` (what may go unread)
 - from claims to verdicts: `placing` (sentences to executions of lines), `times` (the time that a
   sentence itself states), `judging` with `value_verdicts`, `hints`, `loop_verdicts`,
   `taken_verdicts`, `code_verdicts`, `ends` and `labels`; `residue` holds what is left unread;

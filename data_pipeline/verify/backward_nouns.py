@@ -11,6 +11,7 @@ from typing import Any
 
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.ordinals import INDEXES
 from data_pipeline.verify.witness import Witness
 
 ATOM = r"`[^`]+`"
@@ -27,10 +28,7 @@ NUMBERS = {
     "thrice": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
     "eleven": 11, "twelve": 12,
 }  # fmt: skip
-_ORDINALS = {
-    "first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "sixth": 5, "seventh": 6,
-    "eighth": 7, "ninth": 8, "tenth": 9, "last": -1, "final": -1, "second last": -2,
-}  # fmt: skip
+_ORDINALS = INDEXES | {"second last": -2}
 ITEM = (
     r"(?:elements?|characters?|items?|letters?|digits?|numbers?|strings?|words?|keys?|values?"
     r"|pairs?|entr(?:y|ies)|tuples?|rows?|lists?|sublists?|integers?|symbols?|spaces?)"

@@ -9,24 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from data_pipeline.verify.clause_cutting import is_hypothetical
 from data_pipeline.verify.masking import Atom
+from data_pipeline.verify.ordinals import ORDINALS
 from data_pipeline.verify.stated import NUMBERS, WordedClaim
 
-_ORDINALS = """
-    first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth
-    fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth
-""".split()  # noqa: SIM905
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-ORDINALS = {
-    **{word: number for number, word in enumerate(_ORDINALS, 1)},
-    **{
-        f"{tens}-{word}": 10 * number + one
-        for number, tens in enumerate(_TENS, 2)
-        for one, word in enumerate(_ORDINALS[:9], 1)
-    },
-    **{f"{tens[:-1]}ieth": 10 * number for number, tens in enumerate(_TENS, 2)},
-    "last": -1,
-    "final": -1,
-}
 Found = tuple[WordedClaim, tuple[int, int]]
 
 _COUNT = r"(?:⟦(?P<n>\d+)⟧|(?P<w>" + "|".join(NUMBERS) + r"))"

@@ -10,11 +10,8 @@ import re
 from collections.abc import Sequence
 
 from data_pipeline.verify.masking import Atom
+from data_pipeline.verify.ordinals import INDEXES
 
-ORDINALS = {
-    "first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "sixth": 5, "seventh": 6,
-    "eighth": 7, "ninth": 8, "tenth": 9, "last": -1, "final": -1,
-}  # fmt: skip
 _DETERMINERS = re.compile(
     r"^(?:the|a|an|this|that|these|those|its|our|both|current|currently|now|new|old|original|"
     r"whole|entire|resulting|returned|modified|updated|final|initial|actual|given|input|empty|"
@@ -198,7 +195,7 @@ def _fill(template: str, match: re.Match[str], atoms: Sequence[Atom]) -> tuple[s
         key: code_of(atoms[int(groups[key][1:-1])].text) for key in ("a", "b") if groups.get(key)
     }
     if groups.get("k"):
-        values["k"] = str(ORDINALS[groups["k"].lower()])
+        values["k"] = str(INDEXES[groups["k"].lower()])
     if "x" not in groups:
         return (template.format(**values),)
     inner = read_noun(groups["x"], atoms)

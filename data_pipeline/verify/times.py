@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
-from data_pipeline.verify.flow_wording import ORDINALS
+from data_pipeline.verify.ordinals import ORDINALS
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import NUMBERS, WordedClaim
 from data_pipeline.verify.turns import turn_window

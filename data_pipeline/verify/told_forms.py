@@ -11,7 +11,8 @@ import re
 from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.clause_forms import FormRules
 from data_pipeline.verify.clause_patterns import CHECKS
-from data_pipeline.verify.nouns import ORDINALS, Noun, code_of
+from data_pipeline.verify.nouns import Noun, code_of
+from data_pipeline.verify.ordinals import INDEXES
 from data_pipeline.verify.plain_words import is_plain
 from data_pipeline.verify.predicates import read_possession, read_predicate
 from data_pipeline.verify.stated import WordedClaim
@@ -23,7 +24,7 @@ _ANSWER = re.compile(
     r"the case))*)",
     re.I,
 )
-_NTH = rf"(?P<o>{'|'.join(ORDINALS)}|next|only|current|following)"
+_NTH = rf"(?P<o>{'|'.join(INDEXES)}|next|only|current|following)"
 _LOOP_SETS = re.compile(
     r"\bloop\b[^⟦]*\b(?:with|to|for|as|where)\b[^⟦]*⟦(?P<x>\d+)⟧ "
     r"(?:(?:is |being )?(?:set to|set as|equal to|bound to|assigned to)|=|as|being|is) "
@@ -136,7 +137,7 @@ class ToldRules(FormRules):
         if value is None:
             return None
         which = (match["o"] or "").lower()
-        nth = ORDINALS[which] + 1 if which in ORDINALS else None
+        nth = INDEXES[which] + 1 if which in INDEXES else None
         nth = {None: "", 0: "-1"}.get(nth, str(nth))
         noun = Noun((), match["n"].lower())
         return [dataclasses.replace(self._claim("bound", nth, value), noun=noun), *told]

@@ -10,6 +10,7 @@ from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.conditions import Condition, Joined, Source, Test
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.lexicon import Phrase
+from data_pipeline.verify.ordinals import INDEXES
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.wordlists import word_set
@@ -23,19 +24,8 @@ _KINDS = {
     "tuple": tuple,
     "set": set,
 }
-_ORDINALS = {
-    "sixth": 5,
-    "seventh": 6,
-    "eighth": 7,
-    "ninth": 8,
-    "tenth": 9,
-    "first": 0,
-    "second": 1,
-    "third": 2,
-    "fourth": 3,
-    "fifth": 4,
-    "last": -1,
-}
+# "Final" is said of states, not of items.
+_ORDINALS = {word: index for word, index in INDEXES.items() if word != "final"}
 _METHODS = word_set(
     """
     isupper islower isalnum isalpha isdigit isnumeric isdecimal isspace istitle isidentifier

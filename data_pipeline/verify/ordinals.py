@@ -1,0 +1,22 @@
+"""Lists the ordinals: as numbers of turns, counted from 1, and as indexes of items."""
+
+_WORDS = """
+    first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth
+    fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth
+""".split()  # noqa: SIM905
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+
+# Word -> number from 1; -1 for the last.
+ORDINALS = {
+    **{word: number for number, word in enumerate(_WORDS, 1)},
+    **{
+        f"{tens}-{word}": 10 * number + one
+        for number, tens in enumerate(_TENS, 2)
+        for one, word in enumerate(_WORDS[:9], 1)
+    },
+    **{f"{tens[:-1]}ieth": 10 * number for number, tens in enumerate(_TENS, 2)},
+    "last": -1,
+    "final": -1,
+}
+# Word -> index, for the first ten items and the last.
+INDEXES = {word: index for index, word in enumerate(_WORDS[:10])} | {"last": -1, "final": -1}
