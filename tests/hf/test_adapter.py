@@ -14,13 +14,17 @@ from semcoder_jax import hf
 from semcoder_jax.checkpoints import abstract_model
 from semcoder_jax.commands.hf import main
 from semcoder_jax.config import Compute, LoRAConfig, parse_run
-from semcoder_jax.hf.adapter import adapter_tensors, export_adapter, read_adapter
+from semcoder_jax.hf.adapter import adapter_tensors, read_adapter
 from semcoder_jax.hf.adapter_config import adapter_config, check_adapter_config
 from semcoder_jax.loading import load_adapters
 from semcoder_jax.model.decoder import Decoder
-from semcoder_jax.model.lora import TARGETS, attach_adapters, initial_adapters
+from semcoder_jax.model.lora import TARGETS, attach_adapters
 from semcoder_jax.training import loop as training
-from tests.support.adapters import lora_config, randomize_adapters, read_losses
+from tests.support.adapters import (
+    export_random_adapters,
+    lora_config,
+    read_losses,
+)
 from tests.support.random_llama import DEEPSEEK, GROUPED, random_llama
 from tests.support.tiny_run import tiny_config, write_data
 
@@ -47,15 +51,7 @@ def test_peft_computes_the_same_logits(tmp_path, fields, lora):
     model = random_llama(tmp_path / "base", fields)
     config, state = hf.load(tmp_path / "base")
     params = nnx.to_pure_dict(state)
-    adapters = randomize_adapters(initial_adapters(lora, params, 0))
-    out = export_adapter(
-        tmp_path / "adapter",
-        config,
-        lora,
-        adapters,
-        base_model=str(tmp_path / "base"),
-        license_directory=tmp_path / "base",
-    )
+    adapters, out = export_random_adapters(tmp_path / "base", config, lora, params)
     back = read_adapter(out, config, lora)
     jax.tree.map(np.testing.assert_array_equal, back, adapters)
     tokens = np.random.default_rng(0).integers(0, 320, (2, 60))

@@ -13,14 +13,14 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import abstract_model
 from semcoder_jax.config import MODELS, Compute, LoRAConfig
-from semcoder_jax.hf.adapter import export_adapter, read_adapter
+from semcoder_jax.hf.adapter import read_adapter
 from semcoder_jax.hf.config import config_fields
 from semcoder_jax.hf.layout import tensor_shapes
 from semcoder_jax.hf.shards import ShardReader
 from semcoder_jax.hf.verification import verify
 from semcoder_jax.hf.weights import tensors
-from semcoder_jax.model.lora import attach_adapters, initial_adapters
-from tests.support.adapters import randomize_adapters
+from semcoder_jax.model.lora import attach_adapters
+from tests.support.adapters import export_random_adapters
 from tests.support.byte_tokenizer import byte_tokenizer
 from tests.support.model_families import FAMILIES, PAGE, random_model, random_tokens, with_table
 from tests.support.random_llama import FLOAT32_LOGITS
@@ -104,15 +104,7 @@ def test_adapters_of_all_targets_in_peft(tmp_path, name):
     model = random_model(tmp_path / "base", family)
     config, state = hf.load(tmp_path / "base")
     lora, params = LoRAConfig(rank=4, alpha=6.0), nnx.to_pure_dict(state)
-    adapters = randomize_adapters(initial_adapters(lora, params, 0))
-    out = export_adapter(
-        tmp_path / "adapter",
-        config,
-        lora,
-        adapters,
-        base_model=str(tmp_path / "base"),
-        license_directory=tmp_path / "base",
-    )
+    adapters, out = export_random_adapters(tmp_path / "base", config, lora, params)
     jax.tree.map(np.testing.assert_array_equal, read_adapter(out, config, lora), adapters)
     tokens = random_tokens(family, 2, 48)
     plain = model(torch.tensor(tokens)).logits.detach().numpy()

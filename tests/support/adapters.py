@@ -4,6 +4,8 @@ from pathlib import Path
 
 import jax
 
+from semcoder_jax.hf.adapter import export_adapter
+from semcoder_jax.model.lora import initial_adapters
 from semcoder_jax.training.metrics import read_metrics
 from tests.support.tiny_run import tiny_config
 
@@ -24,3 +26,17 @@ def lora_config(data: Path, base: Path, **changes) -> dict:
 
 def read_losses(workdir: Path) -> list[float]:
     return [row["loss"] for row in read_metrics(workdir / "metrics.jsonl") if "loss" in row]
+
+
+def export_random_adapters(base: Path, config, lora, params):
+    """Exports random adapters of a base beside it; returns (adapters, their directory)."""
+    adapters = randomize_adapters(initial_adapters(lora, params, 0))
+    out = export_adapter(
+        base.parent / "adapter",
+        config,
+        lora,
+        adapters,
+        base_model=str(base),
+        license_directory=base,
+    )
+    return adapters, out
