@@ -17,6 +17,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -56,6 +57,9 @@ from data_pipeline.terminal.command_line import (
 from data_pipeline.terminal.notices import logger
 
 _ASKED = ("call", "stdin", "expression")  # fields, one of which a row has
+_RESULT = ("id", "kind", "tier")  # fields that every result has, so that no other rows are taken
+# The beginning of an unfinished row of another program: its second field is not ours.
+_FOREIGN = re.compile(rb'\{"id": (?:"(?:[^"\\]|\\.)*"|[^",]+), "(?!(?:request|kind)")\w+"')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -185,6 +189,8 @@ class _Held:
 
 def _resume(out: BinaryIO, options: argparse.Namespace) -> _Held:
     """Finds the results in --out that still hold. Raises CommandLineError for unknown ids."""
+    for _ in _read_results(options.out, unfinished=True):
+        pass  # before anything in the file is changed
     mend_last_line(out.fileno(), options.out, b'{"id": ')
     target = options.out.resolve()
     remove_partials(target.parent, target.name)
@@ -207,16 +213,24 @@ def _resume(out: BinaryIO, options: argparse.Namespace) -> _Held:
     return held
 
 
-def _read_results(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """Yields (first byte, "FILE:LINE", result) for each row of --out."""
+def _read_results(
+    path: Path, *, unfinished: bool = False
+) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Yields (first byte, "FILE:LINE", result) for each row of --out.
+
+    unfinished: the last row may be cut. Raises CommandLineError for a row that is no result.
+    """
     place = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             where = f"{path}:{number}"
-            if line.strip():
+            if unfinished and not line.endswith(b"\n"):
+                if _FOREIGN.match(line):
+                    raise CommandLineError(f"{where}: not a result row; nothing was changed")
+            elif line.strip():
                 row = parse_row(line, where, raises=CommandLineError)
-                if "id" not in row:
-                    raise CommandLineError(f"{where}: not a result row")
+                if not set(_RESULT) <= set(row):
+                    raise CommandLineError(f"{where}: not a result row; nothing was changed")
                 yield place, where, row
             place += len(line)
 

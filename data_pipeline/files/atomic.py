@@ -165,11 +165,14 @@ def replace_folder(
 
 def check_separate(paths: Mapping[str, str | os.PathLike | None]) -> None:
     """Raises UserError if two flags name the same file; `paths` is such as {"--input": path}."""
-    seen: dict[str, str] = {}
+    seen: dict[str | tuple[int, int], str] = {}
     for flag, path in paths.items():
         if path is None or (os.path.exists(path) and not os.path.isfile(path)):
             continue  # folders have their own checks; a device may be given twice
-        first = seen.setdefault(os.path.realpath(path), flag)
+        place: str | tuple[int, int] = os.path.realpath(path)
+        if os.path.exists(place):  # a hard link is the same file
+            place = os.stat(place).st_dev, os.stat(place).st_ino
+        first = seen.setdefault(place, flag)
         if first != flag:
             raise UserError(f"{first} and {flag}: expected two files; both name {path}")
 

@@ -212,3 +212,21 @@ def test_a_limit_that_is_none_is_one_line(tmp_path, limit):
     assert (
         done.stderr.startswith(f"error: --{limit.split('=')[0]}=") and done.stderr.count("\n") == 1
     )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"id": 1, "program": "def f(): return 1", "call": "f()"}\n',
+        '{"id": 1, "note": "labels of my own"}\n',
+        '{"id": 1, "note": "labels of my own',
+        '{"id": "a\\"b", "note": "x"}\n{"id": 1, "kind": "value", "tier": "A"}\n',
+    ],
+)
+def test_rows_of_another_program_stay_as_they_are(tmp_path, capsys, content):
+    file, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    file.write_text('{"id": 1, "program": "def f(): return 1", "call": "f()"}\n')
+    out.write_text(content)
+    assert main([f"--jsonl={file}", f"--out={out}", "--workers=1"]) == 2
+    assert "not a result row; nothing was changed" in capsys.readouterr().err
+    assert out.read_text() == content

@@ -227,7 +227,10 @@ def test_one_file_for_two_flags_is_refused(tmp_path):
     (tmp_path / "link").symlink_to("a")
     check_separate({"--in": tmp_path / "a", "--out": tmp_path / "b", "--report": None})
     check_separate({"--out": "/dev/null", "--report": "/dev/null"})
-    for other in (tmp_path / "a", tmp_path / "x" / ".." / "a", tmp_path / "link"):
+    (tmp_path / "hard").hardlink_to(tmp_path / "a")
+    for other in (
+        tmp_path / "a", tmp_path / "x" / ".." / "a", tmp_path / "link", tmp_path / "hard"
+    ):  # fmt: skip
         with pytest.raises(UserError, match="--in and --out: expected two files"):
             check_separate({"--in": tmp_path / "a", "--out": other})
     with pytest.raises(UserError, match="--out and --report"):

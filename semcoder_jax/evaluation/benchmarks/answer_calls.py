@@ -113,6 +113,7 @@ class _Owned:
             return True
         # A lambda may change its own argument, which the function gives it.
         may_change = self.allows_lambda or not _names_anything(node.value)
+        may_change = may_change and not _gives_type(node.value)  # list.append(xs, 'x')
         return name in _METHODS and (may_change or name not in _CHANGING)
 
     def _allows_comprehension(self, node, local: frozenset[str]) -> bool:
@@ -163,6 +164,15 @@ def _target_names(target: ast.expr) -> frozenset[str] | None:
 def _names_anything(node: ast.expr) -> bool:
     """Whether the expression may give an object of the program: it names something."""
     return any(isinstance(part, ast.Name) and part.id not in BUILTINS for part in ast.walk(node))
+
+
+def _gives_type(node: ast.expr) -> bool:
+    """Whether the expression may give a built-in type itself: it names one and does not call it."""
+    called = {id(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)}
+    return any(
+        isinstance(part, ast.Name) and part.id in BUILTINS and id(part) not in called
+        for part in ast.walk(node)
+    )
 
 
 def _is_plain_template(node: ast.expr) -> bool:
