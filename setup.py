@@ -65,6 +65,8 @@ EXTRAS = {
         "starlette>=0.40",
         "uvicorn>=0.30",
     ],
+    # python -m semcoder_jax.demo without a model; with one it needs the serve extra.
+    "demo": ["starlette>=0.40", "uvicorn>=0.30"],
     # Resolved together with the data extra: pinned afterwards, Beam falls back to a broken source
     # build.
     "beam": ["semcoder-jax[data]", "apache-beam>=2.70,<3", "pyarrow<26"],
@@ -113,10 +115,11 @@ setup(
     package_dir=INSIDE,
     package_data={
         "data_pipeline": ["py.typed"],
-        "data_pipeline.builder": ["*.css", "*.html.j2"],
-        "data_pipeline.pages": ["*.css", "*.html.j2"],
+        "data_pipeline.builder": ["*.html.j2"],
+        "data_pipeline.pages": ["*.css", "*.html.j2", "*.js"],
         "semcoder_jax": ["py.typed"],
-        "semcoder_jax.evaluation": ["*.css", "*.html.j2", "*.js"],
+        "semcoder_jax.demo": ["*.html.j2", "*.js"],
+        "semcoder_jax.evaluation": ["*.html.j2", "*.js"],
     },
     packages=[*find_packages(include=["data_pipeline*", "semcoder_jax*"]), *INSIDE],
     install_requires=CORE,

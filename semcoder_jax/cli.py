@@ -62,6 +62,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "sample": Command("models", "semcoder_jax.sample", "complete the prompts in a file"),
     "serve": Command("models", "semcoder_jax.serve", "serve a model with OpenAI's API"),
+    "demo": Command("models", "semcoder_jax.demo", "a local page: runs beside words about them"),
     "evaluate": Command("scores", _EVALUATE, "score a model, an endpoint or generations"),
     "compare": Command(
         "scores",

@@ -1,6 +1,7 @@
 """Fills a page's template: escapes every value and puts styles and scripts inside the page.
 
-A page's folder contains `NAME.html.j2`, which extends `base.html.j2`, and `page.css`.
+A page is one file that loads no other: its template extends `base.html.j2`, which holds the style
+of all pages, and may inline scripts of its own folder or of this one.
 """
 
 import functools

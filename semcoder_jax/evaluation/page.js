@@ -1,23 +1,17 @@
-"use strict";
 // The browser of generations. Only rows that are seen are in the document, and only the block of
 // bodies that holds the chosen generation is unpacked. Text of a model enters by textContent alone.
 (() => {
   const ROW = 48;
-  const MARKS = { confirmed: "✓", contradicted: "✗", partly: "≈", runs: "→", unchecked: "·" };
   const STEPS = ["", "no wrong step", "wrong step", "nothing to check", "cut short"];
   const at = (id) => document.getElementById(id);
   const { fields, rows, block } = JSON.parse(at("index").textContent);
   const names = Object.keys(fields); // model, benchmark, variant, mode, outcome
   const TASK = names.length, SAMPLE = TASK + 1, STEP = TASK + 2, KIND = TASK + 3, ANSWER = TASK + 4;
   const chosen = Object.fromEntries([...names, "step", "kind"].map((name) => [name, new Set()]));
+  // Both modes judge the same tasks, so their generations are never counted together.
+  const perMode = fields.mode.length > 1;
   let shown = [], selected = -1, asked = 0;
-
-  const make = (tag, attributes = {}, text = "") => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    if (text) node.textContent = text;
-    return node;
-  };
+  if (perMode) chosen.mode.add(fields.mode.includes("fixed") ? "fixed" : fields.mode[0]);
 
   // ---- filters
 
@@ -49,14 +43,20 @@
       for (const row of rows) if (matches(row, name)) left.set(value(row, name), (left.get(value(row, name)) || 0) + 1);
       const chips = make("div");
       for (const [its] of [...all].sort((a, b) => b[1] - a[1])) {
+        const one = perMode && name === "mode";
         const chip = make("button", {
-          class: "chip", type: "button", "aria-pressed": picked.has(its), "data-chip": `${name}/${its}`,
+          class: "chip", type: "button", "data-chip": `${name}/${its}`,
+          ...(one ? { role: "radio", "aria-checked": picked.has(its) } : { "aria-pressed": picked.has(its) }),
         }, its);
         chip.append(make("small", {}, (left.get(its) || 0).toLocaleString("en")));
-        chip.onclick = () => { picked.has(its) ? picked.delete(its) : picked.add(its); filter(); };
+        chip.onclick = () => {
+          if (one) picked.clear();
+          picked.has(its) ? picked.delete(its) : picked.add(its);
+          filter();
+        };
         chips.append(chip);
       }
-      const group = make("div", { class: "group", role: "group" });
+      const group = make("div", { class: "group", role: perMode && name === "mode" ? "radiogroup" : "group" });
       group.append(make("span", {}, LABELS[name] || name[0].toUpperCase() + name.slice(1)), chips);
       groups.append(group);
     }
@@ -65,8 +65,10 @@
 
   function filter() {
     shown = rows.map((_, i) => i).filter((i) => matches(rows[i]));
-    const of = shown.length === rows.length ? "" : ` of ${rows.length.toLocaleString("en")}`;
-    at("count").textContent = `${shown.length.toLocaleString("en")}${of} generations`;
+    const [mode] = perMode ? chosen.mode : [];
+    const total = rows.filter((row) => !mode || value(row, "mode") === mode).length;
+    const of = shown.length === total ? "" : ` of ${total.toLocaleString("en")}`;
+    at("count").textContent = `${shown.length.toLocaleString("en")}${of} generations${mode ? `, ${mode}` : ""}`;
     at("list").scrollTop = 0;
     drawFilters();
     drawList();
@@ -85,7 +87,7 @@
       const line = make("div", {
         class: "row", role: "option", style: `top:${n * ROW}px`, "aria-selected": shown[n] === selected,
       });
-      line.append(make("i", { class: right ? "right" : "wrong", style: "font-style:normal" }, right ? "✓" : "✗"));
+      line.append(make("i", { class: right ? "right" : "wrong" }, right ? "✓" : "✗"));
       line.append(make("b", {}, row[SAMPLE] ? `${row[TASK]} · sample ${row[SAMPLE]}` : row[TASK]));
       const told = ["benchmark", "variant", "mode"].map((name) => value(row, name));
       line.append(make("em", {}, told.filter((text, i) => fields[["benchmark", "variant", "mode"][i]].length > 1).join(" · ") || row[ANSWER]));
@@ -161,18 +163,10 @@
     const box = make("pre", { class: "told" });
     const marks = new Map(told.marks), wrong = new Map();
     for (const [line, , text, verdict, truth] of told.claims) {
-      if (verdict === "contradicted") wrong.set(line, [...(wrong.get(line) || []), `${text} — in the run: ${truth}`]);
+      if (verdict === "contradicted") wrong.set(line, [...(wrong.get(line) || []), [text, truth]]);
     }
     told.text.split("\n").forEach((text, n) => {
-      const verdict = marks.get(n + 1);
-      const line = make("div", verdict ? { class: verdict } : {});
-      line.append(make("b", {}, verdict ? MARKS[verdict] : ""), make("span", {}, text));
-      box.append(line);
-      for (const truth of wrong.get(n + 1) || []) {
-        const note = make("div", { class: "truth" });
-        note.append(make("b"), make("span", {}, truth));
-        box.append(note);
-      }
+      box.append(...markedLine(text, marks.get(n + 1), wrong.get(n + 1)));
     });
     return box;
   }
@@ -188,6 +182,7 @@
   });
   const linked = Number.parseInt(location.hash.slice(1), 10);
   if (rows[linked]) selected = linked;
+  if (rows[linked] && perMode) chosen.mode = new Set([value(rows[linked], "mode")]);
   filter();
   if (rows.length) select(selected < 0 ? 0 : selected, true);
 })();

@@ -11,6 +11,7 @@ import base64
 import gzip
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def page(runs: Sequence[EvaluationRun], *, title: str = "Evaluation") -> str:
         models=list(dict.fromkeys(run.model for run in runs)),
         runs=runs,
         notes=list(_notes(runs)),
-        generations=len(answers),
+        generations=Counter(answer.mode for _, answer in answers),
         index=_index(answers),
         blocks=list(_blocks(answer for _, answer in answers)),
         answered_cell=answered_cell,

@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from semcoder_jax.inference.params import SamplingError
 from semcoder_jax.server.engine_thread import EngineStoppedError, EngineThread, QueueFullError
+from semcoder_jax.server.error_body import error_body
 from semcoder_jax.server.hosts import HostRule, RequestGuard
 from semcoder_jax.server.prometheus import ServerMetrics
 from semcoder_jax.server.protocol import (
@@ -31,7 +32,7 @@ from semcoder_jax.server.protocol import (
     most_prompt_bytes,
     parse_request,
 )
-from semcoder_jax.server.responses import ResponseBuilder, error_body
+from semcoder_jax.server.responses import ResponseBuilder
 
 logger = logging.getLogger("semcoder_jax.server")
 PATHS = {"/v1/completions": "completions", "/v1/chat/completions": "chat"}

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from semcoder_jax.server.responses import error_body
+from semcoder_jax.server.error_body import error_body
 
 
 @dataclasses.dataclass(frozen=True)

@@ -126,8 +126,3 @@ class ResponseBuilder:
 
     def _text(self, token: int) -> str:
         return self._tokenizer.decode([token])
-
-
-def error_body(message: str, kind: str, param: str | None = None, code: str | None = None) -> dict:
-    """Returns OpenAI's error object."""
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}

@@ -79,7 +79,7 @@ def serve(
         raise ServeError(message) from None
     template = None if chat_template is None else _read_chat_template(chat_template)
     # Bind before loading the model, so that a port in use fails at once.
-    with _bind_socket(host, port) as listener, _server_logs():
+    with bind_socket(host, port) as listener, server_logs():
         engine = _make_engine(
             checkpoint,
             dtype=dtype,
@@ -157,7 +157,7 @@ def _run_server(
 
     log = logging.getLogger("semcoder_jax.server")
     host, port = listener.getsockname()[:2]
-    if api_key is None and not _is_loopback(host):
+    if api_key is None and not is_loopback(host):
         log.warning("other machines can reach this server, and it asks for no API key")
     limits = RequestLimits(
         prompt_tokens=min(max_prompt_tokens or engine.context - 1, engine.context - 1),
@@ -178,12 +178,12 @@ def _run_server(
     )
     listener.listen(2048)  # accept connections before the log line below
     log.info("serving %s at http://%s:%d/v1", name, f"[{host}]" if ":" in host else host, port)
-    _make_server(uvicorn, config).run(sockets=[listener])
+    make_server(uvicorn, config).run(sockets=[listener])
     return thread.failure is None
 
 
 @contextlib.contextmanager
-def _server_logs() -> Iterator[None]:
+def server_logs() -> Iterator[None]:
     """Logs to stderr with times; restores the previous logging setup at the end."""
     handler = StderrHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -201,7 +201,9 @@ def _server_logs() -> Iterator[None]:
             loggers[name].setLevel(level)
 
 
-def _make_server(uvicorn, config):
+def make_server(uvicorn, config):
+    """Returns a uvicorn server that ends cleanly after SIGINT or SIGTERM."""
+
     class Server(uvicorn.Server):
         """uvicorn's own raises the signal again after a clean end, which then reads as a death."""
 
@@ -221,7 +223,8 @@ def _make_server(uvicorn, config):
     return Server(config)
 
 
-def _bind_socket(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int) -> socket.socket:
+    """Binds a TCP address; port 0 takes any free one. Raises ServeError."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -237,7 +240,8 @@ def _bind_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Returns whether an IP address is reached from this machine only."""
     return ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 

@@ -14,9 +14,9 @@ from semcoder_jax.cli import COMMANDS, help_page
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = "def f(x):\n    y = x + 1\n    return y\n"
-# Every command of the first release; `demo` follows when there is one.
+# Every command of the first release.
 NAMES = (
-    "run trace verify build train sample serve evaluate compare plan launch import export "
+    "run trace verify build train sample serve demo evaluate compare plan launch import export "
     "verify-export push doctor"
 )
 

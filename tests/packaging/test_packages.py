@@ -101,6 +101,7 @@ def test_wheel_and_sdist_hold_the_package_and_install_into_an_empty_environment(
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"semcoder_jax/configs/quickstart.py", "semcoder_jax/launch/plan.py"} <= names
     assert {"data_pipeline/py.typed", "semcoder_jax/evaluation/page.html.j2"} <= names
+    assert {"data_pipeline/pages/marks.js", "semcoder_jax/demo/page.js"} <= names
     assert not any(name.startswith(("tests/", "docs/", "launch/", "configs/")) for name in names)
 
     venv.create(tmp_path / "empty", with_pip=True)

@@ -10,16 +10,18 @@ from hypothesis import strategies as st
 from data_pipeline.pages.rendering import render_page
 
 TEMPLATE = """{% extends "base.html.j2" %}
-{% block body %}<p title="{{ text }}">{{ text }}</p>
+{% block body %}<style>{{ inline("own.css") }}</style><p title="{{ text }}">{{ text }}</p>
 <script>{{ [text] | tojson }}</script>{% endblock %}
 """
-ELEMENTS = ["html", "head", *["meta"] * 4, "title", "style", "body", "p", "script"]
+ELEMENTS = [
+    "html", "head", *["meta"] * 4, "title", "style", "body", "main", "style", "p", "script"
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    (folder / "page.css").write_text("a::before { content: '<{{x}}>'; }")
+    (folder / "own.css").write_text("a::before { content: '<{{x}}>'; }")
     (folder / "page.html.j2").write_text(TEMPLATE)
     return folder / "page.html.j2"
 

@@ -21,7 +21,7 @@ def serve_engine(engine) -> Iterator[tuple]:
     from semcoder_jax.server.engine_thread import EngineThread
     from semcoder_jax.server.hosts import HostRule
     from semcoder_jax.server.protocol import RequestLimits
-    from semcoder_jax.server.run import _bind_socket, _make_server
+    from semcoder_jax.server.run import bind_socket, make_server
 
     thread = EngineThread(engine, max_waiting=WAITING)
     limits = RequestLimits(prompt_tokens=CONTEXT - 1, samples=5, context=CONTEXT)
@@ -29,8 +29,8 @@ def serve_engine(engine) -> Iterator[tuple]:
     options = ServerOptions("tiny", limits, hosts, KEY, body_seconds=1.5)
     http = limit_headers(HEADER_SECONDS)
     config = uvicorn.Config(make_app(thread, options), http=http, log_config=None, lifespan="on")
-    server = _make_server(uvicorn, config)
-    with _bind_socket("127.0.0.1", 0) as listener:
+    server = make_server(uvicorn, config)
+    with bind_socket("127.0.0.1", 0) as listener:
         runner = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         runner.start()
         while not server.started and runner.is_alive():
