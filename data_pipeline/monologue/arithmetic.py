@@ -20,9 +20,10 @@ frozenset range
 _STRING_METHODS = """
 upper lower strip lstrip rstrip split rsplit startswith endswith find rfind index count isdigit
 isalpha isalnum isupper islower isspace title capitalize swapcase replace join partition rpartition
-splitlines removeprefix removesuffix
+splitlines removeprefix removesuffix ljust rjust center zfill isdecimal isnumeric istitle expandtabs
 """
 BUILTINS = frozenset(_BUILTIN_NAMES.split())
+_PADDING = frozenset(("ljust", "rjust", "center", "zfill", "expandtabs"))
 _METHODS = {
     str: frozenset(_STRING_METHODS.split()),
     list: frozenset(("index", "count", "copy")),
@@ -92,7 +93,10 @@ class Arithmetic:
                 receiver = self.value(owner)
                 if name not in _METHODS.get(type(receiver), ()):
                     raise Unknown
-                return getattr(receiver, name)(*[self.value(part) for part in args])
+                given = [self.value(part) for part in args]
+                if name in _PADDING and given and given[0] > _MOST_ITEMS:
+                    raise Unknown
+                return getattr(receiver, name)(*given)
             case ast.UnaryOp() | ast.BinOp() | ast.Subscript() | ast.List() | ast.Tuple():
                 return self._operate(node)
             case ast.Compare(ops=[_]) | ast.Slice() | ast.Set():
@@ -240,6 +244,7 @@ def told_parts(node: ast.expr, known: Arithmetic, most: int) -> list[ast.expr]:
                 found.append(operand)
 
     collect(node)
+    found = [part for part in found if known.text(part) is not None]
     texts = {ast.dump(part): part for part in found}  # each once, where it comes last
     return [part for part in found if texts[ast.dump(part)] is part][-most:]
 

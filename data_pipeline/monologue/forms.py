@@ -40,7 +40,7 @@ _STATE: Mapping[str, Form] = {
     "sets all": (("after*",), ("{are}", "we start with {equal}")),
     "assigns": (
         ("sets", "after*"),
-        ("{0.n} is set to {0.p}; {now}", "{0.n} gets the value of {0.p}, and {become}"),
+        ("{0.n} is set to {0.p}; {now}", "{0.n} is set to {0.p}, and {become}"),
     ),
     "assigns code": (("sets",), ("{0.n} is set to {0.p}",)),
     "assigns still": (
@@ -86,13 +86,21 @@ _EXPRESSIONS: Mapping[str, Form] = {
         ("{0.n} is {0.p}, which is {1.v}", "{0.n} is {0.p}, which gives {1.v}"),
     ),
     "items": (("bound", "item*"), ("for {0.n} = {0.v}, {are}",)),
+    "pair items": (
+        ("bound", "bound", "item*"),
+        ("for {0.n} = {0.v} and {1.n} = {1.v}, {are}",),
+    ),
+    "triple items": (
+        ("bound", "bound", "bound", "item*"),
+        ("for {0.n} = {0.v}, {1.n} = {1.v} and {2.n} = {2.v}, {are}",),
+    ),
     "waits": (
         ("waits",),
         ("{0.n} is {0.v}, but the `finally` block runs before the function can return it",),
     ),
 }
 _CONTROL: Mapping[str, Form] = {
-    "truth": (("branch",), ("the condition is {0.truth}", "the whole test is {0.truth}")),
+    "truth": (("branch",), ("the condition is {0.truth}",)),
     "truth with": (
         ("branch", "before*"),
         ("with {equal}, the condition {0.n} is {0.truth}",),
@@ -146,22 +154,28 @@ _CONTROL: Mapping[str, Form] = {
     "alike": (
         ("range", "alike"),
         (
-            "Iterations {0.span} take the same way as those above",
-            "Iterations {0.span} run the same lines as before",
+            "Iterations {0.span} run the same lines as the iterations above",
+            "Iterations {0.span} follow the same path as those above",
         ),
     ),
-    "alike once": (("range", "alike"), ("Iteration {0.span} runs the same lines as before",)),
+    "alike once": (
+        ("range", "alike"),
+        ("Iteration {0.span} runs the same lines as the ones above",),
+    ),
     "left out": (
         ("range",),
-        ("Iterations {0.span} are not told line by line",),
+        ("Iterations {0.span} are not shown line by line",),
     ),
-    "left out once": (("range",), ("Iteration {0.span} is not told line by line",)),
-    "series": (("series",), ("{0.n} takes the values {0.raw}", "{0.n} becomes {0.raw} in turn")),
+    "left out once": (("range",), ("Iteration {0.span} is not shown line by line",)),
+    "series": (
+        ("series",),
+        ("{0.n} takes the values {0.raw}", "{0.n} takes the values {0.raw} in turn"),
+    ),
     "after turns": (
         ("range", "after*"),
         ("after iteration {0.last}, {are}",),
     ),
-    "resumption": (("before*",), ("the steps up to here are left out; now {are}",)),
+    "resumption": (("before*",), ("some steps are left out here; at this point {are}",)),
     "handled": (("handler",), ("{0.n} matches the exception",)),
     "unhandled": (("handler",), ("{0.n} does not match the exception",)),
     "case": (("case",), ("{0.n} matches", "{0.n} fits")),
@@ -187,7 +201,7 @@ _CALLS: Mapping[str, Form] = {
     "returns": (("returns",), ("the function returns {0.v}",)),
     "returns name": (
         ("gives", "returns"),
-        ("the function returns {0.n}, which is {1.v}", "{0.n} is returned: {1.v}"),
+        ("the function returns {0.n}, which is {1.v}", "{0.n}, which is {1.v}, is returned"),
     ),
     "inner returns": (("returns",), ("this call of {0.n} returns {0.v}",)),
     "returns with": (
@@ -219,7 +233,7 @@ _CALLS: Mapping[str, Form] = {
     "result": (("result",), ("{0.n} returns {0.v}", "the call {0.n} returns {0.v}")),
     "defines": (("defines",), ("the inner function {0.n} is defined",)),
     "defines class": (("defines",), ("the class {0.n} is defined",)),
-    "imports": (("imports",), ("{0.n} makes the module available",)),
+    "imports": (("imports",), ("after {0.n}, we can use {0.each}",)),
     "outcome": (
         ("outcome",),
         (
@@ -262,40 +276,67 @@ _INTRODUCTION: Mapping[str, Form] = {
     ),
     "takes nothing": (("takes",), ("{0.n} takes no arguments",)),
     "quote": (("quote",), ('its docstring says: "{0.raw}"',)),
-    "intro loop": (("loop",), ("goes through {0.n}", "loops over {0.n}")),
-    "intro while": (("while",), ("repeats some lines while {0.n}", "loops while {0.n}")),
-    "intro test": (("test",), ("checks {0.n}", "tests {0.n}")),
-    "intro sets": (("sets",), ("computes {0.n} as {0.p}", "sets {0.n} to {0.p}")),
-    "intro starts": (("sets",), ("sets {0.n} to {0.p}", "starts with {0.n} as {0.p}")),
-    "intro changes": (("changes",), ("updates {0.n}",)),
-    "intro gives": (("gives",), ("returns {0.n}", "gives back {0.n}")),
+    "intro if": (("test", "block"), ("if {0.n}", "when {0.n}")),
+    "intro if true": (("test", "block"), ("if {0.n} is true", "when {0.n} is true")),
+    "otherwise": (("block",), ("otherwise",)),
+    "intro each": (
+        ("loop", "block"),
+        ("for each {0.p} in {0.n}", "for every {0.p} in {0.n}"),
+    ),
+    "intro while": (("while", "block"), ("while {0.n}", "as long as {0.n}")),
+    "intro while true": (
+        ("while", "block"),
+        ("while {0.n} is true", "as long as {0.n} is true"),
+    ),
+    "intro forever": (("while", "block"), ("in a `while {0.s}` loop",)),
+    "intro try": (("guards", "block"), ("inside a `try` block", "in a `try` block")),
+    "intro with": (("opens", "block"), ("inside the `with` block of {0.n}",)),
+    "intro sets": (("sets",), ("sets {0.n} to {0.p}",)),
+    "intro computes": (("sets",), ("computes {0.n} as {0.p}", "sets {0.n} to {0.p}")),
+    "intro adds": (("changes",), ("adds {0.right} to {0.n}",)),
+    "intro subtracts": (("changes",), ("subtracts {0.right} from {0.n}",)),
+    "intro multiplies": (("changes",), ("multiplies {0.n} by {0.right}",)),
+    "intro changes": (("changes",), ("updates {0.n} by {0.p}",)),
+    "intro puts": (("puts",), ("adds {0.p} to {0.n}", "puts {0.p} into {0.n}")),
+    "intro gives": (("gives",), ("returns {0.n}",)),
     "intro does": (("does",), ("calls {0.n}", "runs {0.n}")),
-    "intro defines": (("defines",), ("defines {0.n}",)),
-    "intro guards": (("guards",), ("runs lines inside a `try` block",)),
-    "intro opens": (("opens",), ("opens a `with` block on {0.n}",)),
+    "intro defines": (("defines",), ("defines the inner function {0.n}",)),
     "intro matches": (("matches",), ("matches {0.n} against {0.raw} pattern{0.es}",)),
     "intro throws": (("throws",), ("raises {0.n}",)),
     "intro hands": (("hands",), ("yields {0.n}",)),
+    "intro asserts": (("asserts",), ("asserts that {0.n}",)),
+    "intro deletes": (("deletes",), ("deletes {0.n}", "removes {0.n}")),
+    "intro leaves": (("bare",), ("leaves the loop",)),
+    "intro skips": (("bare",), ("goes on with the next iteration",)),
     "property loop": (
         ("loop",),
-        ("the loop at {0.at} goes over {0.n}", "at {0.at} a loop takes {0.p} from {0.n}"),
+        ("the loop at {0.at} goes through {0.n}", "at {0.at} a loop takes {0.p} from {0.n}"),
     ),
-    "property while": (("while",), ("the loop at {0.at} goes on as long as {0.n} holds",)),
+    "property while": (
+        ("while",),
+        ("the loop at {0.at} goes on as long as {0.n} is true",),
+    ),
     "property test": (
         ("test",),
-        ("{0.at} decides by {0.n}", "which way {0.at} goes depends on {0.n}"),
+        (
+            "the branch at {0.at} depends on {0.n}",
+            "the `if` at {0.at} enters its body only when {0.n} is true",
+        ),
     ),
-    "property throws": (("throws",), ("{0.at} can raise {0.n}",)),
+    "property throws": (("throws",), ("{0.at} raises {0.n} if it is reached",)),
     "property loop bare": (
         ("loop",),
-        ("a loop goes over {0.n}", "one loop takes {0.p} from {0.n}"),
+        ("a loop goes through {0.n}", "a loop takes {0.p} from {0.n}"),
     ),
-    "property while bare": (("while",), ("a loop goes on as long as {0.n} holds",)),
-    "property test bare": (("test",), ("the function tests {0.n}",)),
-    "property throws bare": (("throws",), ("{0.n} can be raised",)),
+    "property while bare": (("while",), ("a loop goes on as long as {0.n} is true",)),
+    "property test bare": (("test",), ("one of the branches depends on {0.n}",)),
+    "property throws bare": (("throws",), ("the function can raise {0.n}",)),
     "recursive": (("recursive",), ("{0.n} calls itself", "{0.n} is recursive")),
     "helper": (("helper*",), ("in this run the program also calls {names}",)),
-    "mutated": (("mutated",), ("the argument {0.n} is changed in place",)),
+    "mutated": (
+        ("mutated",),
+        ("the argument {0.n} is changed in place", "the call changes the argument {0.n} itself"),
+    ),
     "constants": (("constant*",), ("it reads the global {equal}",)),
     **_RESULTS,
 }
@@ -304,8 +345,8 @@ _DEDUCTION: Mapping[str, Form] = {
         ("goal",),
         (
             "we look for an input for which {0.n} returns {0.v}",
-            "the output {0.v} of {0.n} is given, and an input is wanted",
-            "{0.n} has to return {0.v}, and we look for arguments that make it so",
+            "we know that {0.n} returned {0.v}, and look for arguments that give this output",
+            "the output {0.v} of {0.n} is given, and we need an input that leads to it",
         ),
     ),
     "exit": (
@@ -360,10 +401,10 @@ _DEDUCTION: Mapping[str, Form] = {
             "this fixes the argument {0.n}: it must be {0.v}",
         ),
     ),
-    "needs length": (("length_needed",), ("this takes exactly {0.raw} items in {0.n}",)),
+    "needs length": (("length_needed",), ("so {0.n} must have exactly {0.raw} items",)),
     "needs no items": (("items_needed",), ("{0.n} must give no item",)),
-    "needs one item": (("length_needed",), ("this takes exactly one item in {0.n}",)),
-    "needs emptiness": (("length_needed",), ("this takes {0.n} to be empty",)),
+    "needs one item": (("length_needed",), ("so {0.n} must have exactly one item",)),
+    "needs emptiness": (("length_needed",), ("so {0.n} must be empty",)),
     "needs items": (("items_needed",), ("the items of {0.n} must be {0.v}, in this order",)),
     "needs turns": (
         ("turns_needed",),
@@ -386,7 +427,7 @@ _DEDUCTION: Mapping[str, Form] = {
     ),
     "needs text": (
         ("adds_needed",),
-        ("the values of {0.n} that are added must make {0.v} when put one after the other",),
+        ("joined in order, the values of {0.n} that are added must give {0.v}",),
     ),
     "needs appended": (
         ("adds_needed",),
@@ -394,11 +435,11 @@ _DEDUCTION: Mapping[str, Form] = {
     ),
     "built by changes": (
         ("loop", "changes"),
-        ("{1.n} comes out of the loop over {0.n}, which updates it by {1.p}",),
+        ("{1.n} is the result of the loop over {0.n}, which updates it by {1.p}",),
     ),
     "built by sets": (
         ("loop", "sets"),
-        ("{1.n} comes out of the loop over {0.n}, which sets it to {1.p}",),
+        ("{1.n} is the result of the loop over {0.n}, which sets it to {1.p}",),
     ),
     "built by does": (("loop", "does"), ("the loop over {0.n} builds it up by {1.n}",)),
     "choice": (
@@ -410,13 +451,13 @@ _DEDUCTION: Mapping[str, Form] = {
         ),
     ),
     "no choice": (("after*",), ("this leaves {equal}",)),
-    "check": (("outcome",), ("checking {0.n} forwards gives {0.v}",)),
+    "check": (("outcome",), ("to check, we run {0.n}: it returns {0.v}",)),
     "witness": (
         ("outcome",),
         (
             "one such input is {0.n}, which returns {0.v}",
             "{0.n} meets all this and returns {0.v}",
-            "so {0.n} is a witness: it returns {0.v}",
+            "so {0.n} is a possible input: it returns {0.v}",
         ),
     ),
     "bare continue": (("bare",), ("`continue` ends this iteration",)),

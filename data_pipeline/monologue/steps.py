@@ -78,8 +78,9 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
                 return [self.say("defines", self.text("defines", statement.lineno, name))]
             case ast.ClassDef(name=name):
                 return [self.say("defines class", self.text("defines", statement.lineno, name))]
-            case ast.Import() | ast.ImportFrom():
-                return [self.say("imports", self.code_claim("imports", here, statement))]
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                bound = ", ".join(one.asname or one.name.partition(".")[0] for one in names)
+                return [self.say("imports", self.code_claim("imports", here, statement, bound))]
             case ast.Match(subject=subject):
                 text = self.arithmetic(here, subject).text(subject)
                 claim = self.code_claim("evaluates", here, subject, text or "")
