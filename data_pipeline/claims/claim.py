@@ -79,6 +79,7 @@ class Claim:
     block       "body" or "else"    lines of statements in this block of the header, "8,9"; "after":
                                     below an `if` whose body leaves the function
     deletes     target of `del`     -
+    catches     type of `except`    -
     defines     function or class   -
     throws      exception           - (a `raise` statement)
     guards      -                   - (a `try` statement)

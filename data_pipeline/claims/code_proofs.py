@@ -116,6 +116,11 @@ def _deletes(record: Record, claim: Claim) -> bool:
     return any(same_code(claim.subject, target) for target in targets)
 
 
+def _catches(record: Record, claim: Claim) -> bool:
+    handlers = _nodes(record, claim, ast.ExceptHandler)
+    return any(same_code(claim.subject, node.type) for node in handlers if node.type is not None)
+
+
 def _puts(record: Record, claim: Claim) -> bool:
     """A statement of the line adds `value` to the list or set `subject` by `append` or `add`."""
     for node in _nodes(record, claim, ast.Expr):
@@ -133,7 +138,7 @@ def _block(record: Record, claim: Claim) -> bool:
     "after": they follow an `if` that always leaves the function when its test holds.
     """
     wanted = [int(line) for line in claim.value.split(",")]
-    for node in _nodes(record, claim, ast.stmt):
+    for node in _nodes(record, claim, (ast.stmt, ast.ExceptHandler)):
         if claim.subject == "after":
             block = _after(record, node)
         else:
@@ -280,7 +285,7 @@ CODE_PROOFS: Mapping[str, Proof] = {
     "changes": _changes, "gives": _value_of(ast.Return), "does": _value_of(ast.Expr),
     "hands": _value_of(ast.Yield, ast.YieldFrom), "defines": _defines, "throws": _throws,
     "guards": _exists(ast.Try), "opens": _opens, "matches": _matches, "imports": _imports,
-    "bare": _bare, "constant": _constant, "puts": _puts, "deletes": _deletes, "block": _block,
+    "bare": _bare, "constant": _constant, "puts": _puts, "deletes": _deletes, "catches": _catches, "block": _block,
 }  # fmt: skip
 RUN_PROOFS: Mapping[str, Proof] = {
     "recursive": _recursive, "helper": _helper, "mutated": _mutated, "type": _type,

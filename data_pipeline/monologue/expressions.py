@@ -9,6 +9,7 @@ from data_pipeline.monologue.arithmetic import (
     BUILTINS,
     Arithmetic,
     count_operations,
+    is_plain,
     operands,
     parts_of,
     told_parts,
@@ -145,7 +146,7 @@ class ExpressionNarrator:
         known = self.arithmetic(here, node)
         least = 0 if isinstance(node, ast.Tuple | ast.List | ast.Set) else 1
         told = told_parts(node, known, _MOST_PARTS) if count_operations(node) > least else []
-        if whole and count_operations(node) and known.text(node) is not None:
+        if whole and count_operations(node) and not is_plain(node) and known.text(node) is not None:
             told = [*told, node]
         told = [part for part in told if part not in self.spoken.get(here.at, ())]
         clauses: list[Part] = []

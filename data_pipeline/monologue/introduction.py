@@ -105,8 +105,9 @@ class _Introducer:
         parts: list[Part] = []
         if name in called and self._is_recursive(name):
             parts.append(self.say("recursive", Claim("recursive", place, name)))
-        helpers = [Claim("helper", place, other) for other in called if other != name][:4]
-        return [*parts, self.say("helper", *helpers) if helpers else None]
+        helpers = [Claim("helper", place, other) for other in called
+                   if other != name and not other.startswith("__")][:4]  # fmt: skip
+        return [*parts, self.say(f"helper{self.suffix}", *helpers) if helpers else None]
 
     def _is_recursive(self, name: str) -> bool:
         open_depths: list[tuple[int, int]] = []

@@ -5,19 +5,20 @@ of its own, with what stands in it ("For each `x` in `xs`, if `x > n`, it sets `
 """
 
 import ast
+import itertools
 from collections.abc import Iterator, Sequence
 
 from data_pipeline.claims import Claim, Place
 from data_pipeline.monologue.assignments import written_change
 from data_pipeline.monologue.speech import Join, Part, Speaker
-from data_pipeline.monologue.wording import Source
+from data_pipeline.monologue.wording import MOST_CODE, Source
 
 _MOST_SENTENCES = 5
 _MOST_ACTS = 4  # in a sentence
 _MOST_INSIDE = 2  # of a block
 _DEEPEST = 2
-_MOST_CODE = 50
-_LOOSE = ast.Name | ast.Attribute | ast.Call | ast.Subscript  # "if `found` is true"
+_MOST_CODE = 60
+_LOOSE = ast.Name | ast.Attribute | ast.Subscript  # "if `found` is truthy"
 
 
 class Purpose:
@@ -34,6 +35,8 @@ class Purpose:
         for statement in body:
             told = self._compound(statement, 0)
             act = self._act(statement) if told is None else None
+            if act is not None and isinstance(statement, ast.FunctionDef):
+                act = self._definitions(statement, body)
             simple += [(statement, act)] if act is not None else []
             if told is not None or len(simple) == _MOST_ACTS:
                 found += self._listed(simple, block, again=bool(found))
@@ -58,6 +61,16 @@ class Purpose:
             return [[Join.STOP, head, Join.COMMA_IT, *parts[1:]]]
         return [[Join.THEN_IT if again else Join.IT, *parts[1:]]] if parts else []
 
+    def _definitions(self, first: ast.FunctionDef, body: Sequence[ast.stmt]) -> Part:
+        """Tells neighbouring inner functions together, at the first of them."""
+        at = body.index(first)
+        if at and isinstance(body[at - 1], ast.FunctionDef):
+            return None
+        more = itertools.takewhile(lambda one: isinstance(one, ast.FunctionDef), body[at:])
+        claims = [self._claim("defines", one, one.name) for one in more]  # type: ignore[attr-defined]
+        form = "intro defines all" if len(claims) > 1 else "intro defines"
+        return self.say(form, *claims)
+
     # ---- blocks
 
     def _compound(self, statement: ast.stmt, depth: int) -> list[Part] | None:
@@ -65,6 +78,8 @@ class Purpose:
         body = getattr(statement, "body", None)
         if body is None or isinstance(statement, ast.FunctionDef | ast.ClassDef):
             return None
+        if isinstance(statement, ast.Try) and isinstance(body[0], ast.Try):
+            return self._compound(body[0], depth)
         lines, told = self._inside(body, depth + 1)
         head = self._head(statement, lines) if told else None
         if head is None:
@@ -77,11 +92,24 @@ class Purpose:
         ]
 
     def _other(self, statement: ast.stmt, depth: int) -> list[Part]:
-        """Tells what stands below `else` or `elif`."""
+        """Tells what stands below `else`, `elif` or `except`."""
+        if isinstance(statement, ast.Try):
+            return [part for one in statement.handlers[:_MOST_INSIDE]
+                    for part in self._handler(one, depth)]  # fmt: skip
         if not (isinstance(statement, ast.If) and statement.orelse):
             return []
         lines, told = self._inside(statement.orelse, depth + 1)
         head = self.say("otherwise", _block(statement, "else", lines)) if told else None
+        return [Join.SEMICOLON, head, *told] if head is not None else []
+
+    def _handler(self, handler: ast.ExceptHandler, depth: int) -> list[Part]:
+        """Tells what is done on an exception."""
+        lines, told = self._inside(handler.body, depth + 1)
+        code = self.source.code(handler.type, _MOST_CODE) if handler.type is not None else None
+        if not told or code is None:
+            return []
+        catches = Claim("catches", Place(handler.lineno), code)
+        head = self.say("intro except", catches, _block(handler, "body", lines))
         return [Join.SEMICOLON, head, *told] if head is not None else []
 
     def _inside(self, block: Sequence[ast.stmt], depth: int) -> tuple[list[int], list[Part]]:
@@ -105,7 +133,9 @@ class Purpose:
     def _head(self, statement: ast.stmt, lines: Sequence[int]) -> Part:
         """Words what a block depends on."""
         inside = _block(statement, "body", lines)
-        loose = " true" if isinstance(getattr(statement, "test", None), _LOOSE) else ""
+        test = getattr(statement, "test", None)
+        loose = " true" if isinstance(test, ast.Call) else ""
+        loose = " truthy" if isinstance(test, _LOOSE) else loose
         match statement:
             case ast.If(test=test):
                 return self.say(f"intro if{loose}", self._claim("test", statement, test), inside)
@@ -141,15 +171,17 @@ class Purpose:
     def _acts(self, node: ast.stmt) -> Iterator[tuple[str, Claim | None]]:
         match node:
             case ast.Assign(targets=[target], value=value):
-                right = self.source.code(value, _MOST_CODE)
+                right = self.source.code(value, MOST_CODE)
                 form = "computes" if isinstance(value, ast.BinOp | ast.Call) else "sets"
+                form = form if right and len(right) <= _MOST_CODE else "computes long"
                 yield form, self._claim("sets", node, target, right) if right else None
             case ast.AugAssign(target=target, op=op):
                 change = written_change(node, self.source)
                 form = _CHANGES.get(type(op), "changes")
                 yield form, self._claim("changes", node, target, change) if change else None
             case ast.Return(value=ast.expr() as value):
-                yield "gives", self._claim("gives", node, value)
+                code = self.source.code(value, MOST_CODE)
+                yield "gives", self._claim("gives", node, code) if code else None
             case ast.Expr(value=ast.Yield(value=ast.expr() as value)):
                 yield "hands", self._claim("hands", node, value)
             case ast.Expr(
@@ -180,7 +212,7 @@ class Purpose:
 _CHANGES = {ast.Add: "adds", ast.Sub: "subtracts", ast.Mult: "multiplies"}
 
 
-def _block(statement: ast.stmt, which: str, lines: Sequence[int]) -> Claim:
+def _block(statement: ast.stmt | ast.ExceptHandler, which: str, lines: Sequence[int]) -> Claim:
     return Claim("block", Place(statement.lineno), which, ",".join(map(str, lines)))
 
 
