@@ -109,9 +109,11 @@ def verify(
     A claim has a `verdict`: "confirmed", "contradicted" or "not checkable". The arguments and
     errors are those of `trace`; no monologue text raises an error.
     """
-    from data_pipeline.verify import verify_trace
+    from data_pipeline.verify import example_outcomes, verify_trace
 
-    return verify_trace(trace(program, call, sandbox=sandbox), monologue)
+    with nullcontext(sandbox) if sandbox is not None else _one_worker() as worker:
+        run = worker.trace(program, call)
+        return verify_trace(run, monologue, example_outcomes(run, monologue, worker.traces))
 
 
 def _one_worker() -> "Sandbox":

@@ -75,13 +75,18 @@ class Claim:
     gives       returned code       -
     hands       yielded code        -
     does        code of a call      -
+    puts        list or set         what `append` or `add` adds to it
+    block       "body" or "else"    lines of statements in this block of the header, "8,9"; "after":
+                                    below an `if` whose body leaves the function
+    deletes     target of `del`     -
+    catches     type of `except`    -
     defines     function or class   -
     throws      exception           - (a `raise` statement)
     guards      -                   - (a `try` statement)
     opens       context             - (a `with` statement)
     matches     subject             number of cases of the `match` statement
     asserts     test                -
-    imports     code                -
+    imports     code                names that it binds, joined
     bare        "pass", "break", "continue"
     constant    global              value that it has throughout the run
 

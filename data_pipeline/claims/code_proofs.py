@@ -1,7 +1,7 @@
 """Proves claims about the program's text, and about the run as a whole."""
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from data_pipeline.claims.claim import Claim
 from data_pipeline.claims.record import FUNCTIONS, Record
@@ -111,6 +111,57 @@ def _throws(record: Record, claim: Claim) -> bool:
     return False
 
 
+def _deletes(record: Record, claim: Claim) -> bool:
+    targets = (target for node in _nodes(record, claim, ast.Delete) for target in node.targets)
+    return any(same_code(claim.subject, target) for target in targets)
+
+
+def _catches(record: Record, claim: Claim) -> bool:
+    handlers = _nodes(record, claim, ast.ExceptHandler)
+    return any(same_code(claim.subject, node.type) for node in handlers if node.type is not None)
+
+
+def _puts(record: Record, claim: Claim) -> bool:
+    """A statement of the line adds `value` to the list or set `subject` by `append` or `add`."""
+    for node in _nodes(record, claim, ast.Expr):
+        match node.value:
+            case ast.Call(
+                func=ast.Attribute(value=owner, attr="append" | "add"), args=[item], keywords=[]
+            ) if same_code(claim.subject, owner) and same_code(claim.value, item):
+                return True
+    return False
+
+
+def _block(record: Record, claim: Claim) -> bool:
+    """A block of a header holds statements that begin on these lines, in this order.
+
+    "after": they follow an `if` that always leaves the function when its test holds.
+    """
+    wanted = [int(line) for line in claim.value.split(",")]
+    for node in _nodes(record, claim, (ast.stmt, ast.ExceptHandler)):
+        if claim.subject == "after":
+            block = _after(record, node)
+        else:
+            block = getattr(node, {"body": "body", "else": "orelse"}[claim.subject], ())
+        lines = [statement.lineno for statement in block]
+        if wanted == [line for line in lines if line in wanted]:
+            return True
+    return False
+
+
+def _after(record: Record, node: ast.stmt) -> Sequence[ast.stmt]:
+    """Returns what stands below an `if` without `else` whose body ends by leaving the function."""
+    if not isinstance(node, ast.If) or node.orelse:
+        return ()
+    if not isinstance(node.body[-1], ast.Return | ast.Raise):
+        return ()
+    for field in ("body", "orelse", "finalbody"):
+        block = getattr(record.parents[node], field, ())
+        if isinstance(block, list) and node in block:
+            return block[block.index(node) + 1 :]
+    return ()
+
+
 def _exists(*kinds: type) -> Proof:
     def proof(record: Record, claim: Claim) -> bool:
         return bool(_nodes(record, claim, kinds))
@@ -138,7 +189,13 @@ def _imports(record: Record, claim: Claim) -> bool:
     except SyntaxError:
         return False
     found = _nodes(record, claim, (ast.Import, ast.ImportFrom))
-    return any(ast.dump(node) == wanted for node in found)
+    return any(ast.dump(node) == wanted and _brings(node, claim.value) for node in found)
+
+
+def _brings(node: ast.Import | ast.ImportFrom, names: str) -> bool:
+    """Returns whether these are the names that an import binds."""
+    bound = [one.asname or one.name.partition(".")[0] for one in node.names]
+    return names == ", ".join(bound)
 
 
 def _bare(record: Record, claim: Claim) -> bool:
@@ -228,7 +285,7 @@ CODE_PROOFS: Mapping[str, Proof] = {
     "changes": _changes, "gives": _value_of(ast.Return), "does": _value_of(ast.Expr),
     "hands": _value_of(ast.Yield, ast.YieldFrom), "defines": _defines, "throws": _throws,
     "guards": _exists(ast.Try), "opens": _opens, "matches": _matches, "imports": _imports,
-    "bare": _bare, "constant": _constant,
+    "bare": _bare, "constant": _constant, "puts": _puts, "deletes": _deletes, "catches": _catches, "block": _block,
 }  # fmt: skip
 RUN_PROOFS: Mapping[str, Proof] = {
     "recursive": _recursive, "helper": _helper, "mutated": _mutated, "type": _type,

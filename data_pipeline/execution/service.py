@@ -141,6 +141,14 @@ class Sandbox:
             raise TraceError("the run left no trace")
         return result.trace
 
+    def traces(
+        self, program: str, calls: Iterable[str], limits: TraceLimits | None = None
+    ) -> list[Trace | None]:
+        """Traces calls of one program; None stands for a run that leaves no trace."""
+        limits = limits or TraceLimits()
+        jobs = (call_job(program, call, trace=limits) for call in calls)
+        return [result.trace for result in self.map(jobs)]
+
     def run(self, job: Job) -> Result:
         """Runs one job in a process of its own."""
         bad = _check_size(job)

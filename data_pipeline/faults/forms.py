@@ -16,14 +16,14 @@ _RUN: Mapping[str, Form] = {
         (
             "step {0.s} is the first to go wrong",
             "the run goes wrong in step {0.s}",
-            "up to step {0.s} all is as it must be; there it goes wrong",
+            "the run is right until step {0.s}, where it goes wrong",
         ),
     ),
     "last right": (
         ("right",),
         (
-            "step {0.s} is the last that is as it must be",
-            "up to and including step {0.s} all is as it must be",
+            "step {0.s} is the last that is right",
+            "the run is right up to and including step {0.s}",
         ),
     ),
     "leaves": (("code", "after*"), ("{0.at} leaves {equal}",)),

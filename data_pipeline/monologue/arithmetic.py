@@ -20,9 +20,10 @@ frozenset range
 _STRING_METHODS = """
 upper lower strip lstrip rstrip split rsplit startswith endswith find rfind index count isdigit
 isalpha isalnum isupper islower isspace title capitalize swapcase replace join partition rpartition
-splitlines removeprefix removesuffix
+splitlines removeprefix removesuffix ljust rjust center zfill isdecimal isnumeric istitle expandtabs
 """
 BUILTINS = frozenset(_BUILTIN_NAMES.split())
+_PADDING = frozenset(("ljust", "rjust", "center", "zfill", "expandtabs"))
 _METHODS = {
     str: frozenset(_STRING_METHODS.split()),
     list: frozenset(("index", "count", "copy")),
@@ -31,6 +32,8 @@ _METHODS = {
     set: frozenset(("union", "intersection", "difference", "issubset", "issuperset")),
 }
 ALL_METHODS = frozenset().union(*_METHODS.values()) | {"items", "keys", "values"}
+_TYPES = {one.__name__: one for one in (int, float, str, bytes, bool, list, tuple, dict, set,
+                                         frozenset, complex)}  # fmt: skip
 _OPERATIONS = (ast.BinOp, ast.Call, ast.Subscript, ast.Compare, ast.BoolOp, ast.IfExp)
 
 
@@ -92,7 +95,10 @@ class Arithmetic:
                 receiver = self.value(owner)
                 if name not in _METHODS.get(type(receiver), ()):
                     raise Unknown
-                return getattr(receiver, name)(*[self.value(part) for part in args])
+                given = [self.value(part) for part in args]
+                if name in _PADDING and given and given[0] > _MOST_ITEMS:
+                    raise Unknown
+                return getattr(receiver, name)(*given)
             case ast.UnaryOp() | ast.BinOp() | ast.Subscript() | ast.List() | ast.Tuple():
                 return self._operate(node)
             case ast.Compare(ops=[_]) | ast.Slice() | ast.Set():
@@ -100,6 +106,8 @@ class Arithmetic:
         raise Unknown
 
     def _call_function(self, name: str, args: list[ast.expr]) -> Any:
+        if name == "isinstance" and len(args) == 2 and self.look_up(name) is None:
+            return isinstance(self.value(args[0]), self._types(args[1]))
         values = [self.value(part) for part in args]
         made = self.call(name, [render(value) for value in values])
         if made is not None:
@@ -109,6 +117,15 @@ class Arithmetic:
         if name not in BUILTINS:
             raise Unknown
         return getattr(builtins, name)(*values)
+
+    def _types(self, node: ast.expr) -> tuple[type, ...]:
+        """Returns the builtin types that an expression names: `int`, or `(str, bytes)`."""
+        match node:
+            case ast.Name(id=name) if name in _TYPES and self.look_up(name) is None:
+                return (_TYPES[name],)
+            case ast.Tuple(elts=elts):
+                return tuple(one for part in elts for one in self._types(part))
+        raise Unknown
 
     def _operate(self, node: ast.expr) -> Any:
         """Lets Python itself compute an operation on values that are known."""
@@ -236,15 +253,20 @@ def told_parts(node: ast.expr, known: Arithmetic, most: int) -> list[ast.expr]:
     def collect(part: ast.expr) -> None:
         for operand in operands(part, known):
             collect(operand)
-            if isinstance(operand, _OPERATIONS) and not _is_range(operand):
+            if isinstance(operand, _OPERATIONS) and not is_plain(operand):
                 found.append(operand)
 
     collect(node)
+    found = [part for part in found if known.text(part) is not None]
     texts = {ast.dump(part): part for part in found}  # each once, where it comes last
     return [part for part in found if texts[ast.dump(part)] is part][-most:]
 
 
-def _is_range(node: ast.expr) -> bool:
-    return (
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
-    )
+def is_plain(node: ast.expr) -> bool:
+    """Returns whether a call needs no word: a range, or an empty value such as `set()`."""
+    match node:
+        case ast.Call(func=ast.Name(id="range")):
+            return True
+        case ast.Call(func=ast.Name(id=name), args=[], keywords=[]):
+            return name in _TYPES
+    return False

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Sequence
 
 from data_pipeline.claims import Claim
-from data_pipeline.monologue.arithmetic import count_operations
+from data_pipeline.monologue.arithmetic import count_operations, is_plain
 from data_pipeline.monologue.expressions import ExpressionNarrator, free_names, joined
 from data_pipeline.monologue.speech import Clause, Join, Part
 from data_pipeline.monologue.wording import Source
@@ -32,7 +32,7 @@ class AssignmentNarrator(ExpressionNarrator):
         if len(names) != len(targets):
             return self._stores(targets, value, here)
         after = [self.after(here, name) for name in names]
-        if _is_constant(value):
+        if is_constant(value):
             return joined([self.say("sets constant", claim) for claim in after], Join.AND)
         if len(names) > 1:
             return [*self.parts(here, value, whole=True), Join.SO, self.say("all now", *after)]
@@ -69,7 +69,7 @@ class AssignmentNarrator(ExpressionNarrator):
             changed = [self.after(here, name) for name in dict.fromkeys(names)]
             reads = self.reads(here, value)
             parts = self.parts(here, value)
-            if isinstance(value, ast.Tuple) and all(map(_is_constant, value.elts)):
+            if isinstance(value, ast.Tuple) and all(map(is_constant, value.elts)):
                 return [self.say("sets all", *changed)]
             if parts:
                 return [*parts, Join.SEMICOLON, self.say("all now", *changed)]
@@ -161,7 +161,9 @@ def _base(target: ast.expr) -> ast.expr:
     return target
 
 
-def _is_constant(node: ast.expr) -> bool:
-    """Returns whether an expression is a literal, or a display of literals."""
+def is_constant(node: ast.expr) -> bool:
+    """Returns whether an expression is a literal, a display of literals, or an empty value."""
+    if isinstance(node, ast.Call) and is_plain(node) and not node.args:
+        return True
     displays = ast.Constant | ast.List | ast.Dict | ast.Tuple | ast.UnaryOp
     return isinstance(node, displays) and not count_operations(node) and not free_names(node)

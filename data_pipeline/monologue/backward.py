@@ -24,8 +24,10 @@ from data_pipeline.tracing.replay import Replay
 
 _MOST_ARGUMENTS = 6
 _TARGET = 900  # tokens
+_LEAST_VALUES = 60
 _DETAILS = (
     Detail(head=2, calls=1, values=100, steps=24),
+    Detail(head=1, calls=1, values=80, steps=36),
     Detail(head=1, calls=1, values=80, steps=14),
     Detail(head=1, calls=0, values=60, steps=8),
 )
@@ -52,16 +54,21 @@ def narrate_backward(trace: Trace, witness_call: str, *, seed: int = 0) -> Narra
     except CallError:
         raise NarrationError("the call cannot be read") from None
     run = Replay(trace)
+    told = None
     for detail in _DETAILS:
-        told = _narrate(run, witness_call, detail, seed)
+        try:
+            told = _narrate(run, witness_call, detail, seed)
+        except Untold:
+            continue
         if tokens(told.text) <= _TARGET:
             break
-    return told
+    return told or _narrate(run, witness_call, None, seed)
 
 
-def _narrate(run: Replay, call: str, detail: Detail, seed: int) -> Narration:
+def _narrate(run: Replay, call: str, detail: Detail | None, seed: int) -> Narration:
+    """Tells the check of the witness in a level of detail, or by its result alone."""
     prover = Prover(run.trace)
-    words = Words(f"{seed}/{run.trace.program}/{call}", detail.values)
+    words = Words(f"{seed}/{run.trace.program}/{call}", detail.values if detail else _LEAST_VALUES)
     speaker, program = Speaker(prover, words), Program(run)
     function = program.definition(run.events[0]) if run.events else None
     if not isinstance(function, ast.FunctionDef):
@@ -111,13 +118,13 @@ def _choice(
     return [] if sentence is None else [sentence]
 
 
-def _check(run: Replay, program: Program, speaker: Speaker, detail: Detail) -> list[Sentence]:
+def _check(
+    run: Replay, program: Program, speaker: Speaker, detail: Detail | None
+) -> list[Sentence]:
     """Tells the run of the witness forwards, without labels, which backward questions lack."""
     outcome = Claim("outcome", Place(0), run.trace.call, run.trace.result or "")
     narrator = LineNarrator(run, program, speaker, labels=False)
-    try:
-        steps = Simulation(run, program, narrator, detail).steps()[1:]
-    except Untold:
-        return []
     opening = _sentences(speaker.say("check", outcome))
-    return [*opening, *steps]
+    if detail is None:
+        return opening
+    return [*opening, *Simulation(run, program, narrator, detail).steps()[1:]]

@@ -40,8 +40,9 @@ class ControlNarrator(ExpressionNarrator):
                 named = [o for o in operands(test, known) if not count_operations(o)]
             reads = self.reads(here, *named)
             opening = [self.say("with", *reads), Join.COMMA] if reads else []
-            return [*opening, *parts, Join.SO, self.say("truth", verdict)]
-        reads = self.reads(here, test)
+            named_test = self.say("test", value) if text is not None else None
+            return [*opening, *parts, Join.SO, named_test or self.say("truth", verdict)]
+        reads = [] if isinstance(test, ast.Name) else self.reads(here, test)
         if text is None:
             return [
                 self.say("truth with", verdict, *reads) if reads else self.say("truth", verdict)

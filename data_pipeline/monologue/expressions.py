@@ -9,6 +9,7 @@ from data_pipeline.monologue.arithmetic import (
     BUILTINS,
     Arithmetic,
     count_operations,
+    is_plain,
     operands,
     parts_of,
     told_parts,
@@ -20,8 +21,10 @@ from data_pipeline.tracing.replay import Occurrence, Replay
 
 _COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 _MOST_READ = 3
+_MOST_READ_VALUE = 60  # characters of a value that is told again
 _MOST_PARTS = 3
 _MOST_CHANGED = 4
+_ITEM_FORMS = ("items", "pair items", "triple items")  # by variables of the comprehension
 _MOST_PUT = 60
 _MUTABLE = (list, dict, set, bytearray)
 
@@ -75,7 +78,8 @@ class ExpressionNarrator:
         names = [n for node in nodes if node is not None for n in free_names(node)]
         for name in dict.fromkeys(names):
             claim = self.before(here, name)
-            if claim is not None and self.speaker.words.value(claim.value) is not None:
+            shown = None if claim is None else self.speaker.words.value(claim.value)
+            if claim is not None and shown is not None and len(shown) <= _MOST_READ_VALUE:
                 found.append(claim)
         return found[:_MOST_READ]
 
@@ -142,7 +146,7 @@ class ExpressionNarrator:
         known = self.arithmetic(here, node)
         least = 0 if isinstance(node, ast.Tuple | ast.List | ast.Set) else 1
         told = told_parts(node, known, _MOST_PARTS) if count_operations(node) > least else []
-        if whole and count_operations(node) and known.text(node) is not None:
+        if whole and count_operations(node) and not is_plain(node) and known.text(node) is not None:
             told = [*told, node]
         told = [part for part in told if part not in self.spoken.get(here.at, ())]
         clauses: list[Part] = []
@@ -225,13 +229,14 @@ class ExpressionNarrator:
             return []
         generator = found[0].generators[0]
         element = found[0].value if isinstance(found[0], ast.DictComp) else found[0].elt
-        if not isinstance(generator.target, ast.Name) or len(generator.ifs) > 1:
+        names = [n.id for n in ast.walk(generator.target) if isinstance(n, ast.Name)]
+        if not 0 < len(set(names)) == len(names) <= len(_ITEM_FORMS) or len(generator.ifs) > 1:
             return []
         told: list[Part] = []
         for at in range(here.at + 1, here.end):
             event = self.run.events[at]
             if event.kind == "step" and event.line == found[0].lineno:
-                if list(event.changed) != [generator.target.id] or event.iteration != len(told) + 1:
+                if set(event.changed) != set(names) or event.iteration != len(told) + 1:
                     break
                 item = self._item(here, at, generator.ifs, element)
                 if item is None:
@@ -248,9 +253,9 @@ class ExpressionNarrator:
         event = self.run.events[at]
         known = Arithmetic(lambda name: self._look_up_in_step(here, at, name),
                            lambda name, arguments: None)  # fmt: skip
-        (name, bound) = next(iter(event.changed.items()))
         place = Place(event.line, at, event.frame)
-        claims = [Claim("bound", place, name, bound)]
+        claims = [Claim("bound", place, name, bound) for name, bound in event.changed.items()]
+        bound = len(claims)
         shown = [*tests, *([element] if count_operations(element) else [])]
         for part in shown:
             text, code = known.text(part), self.program.source.code(part)
@@ -259,7 +264,7 @@ class ExpressionNarrator:
             claims.append(Claim("item", place, code, text))
             if part in tests and not known.value(part):
                 break
-        return self.say("items", *claims) if len(claims) > 1 else None
+        return self.say(_ITEM_FORMS[bound - 1], *claims) if len(claims) > bound else None
 
     def _look_up_in_step(self, here: Occurrence, at: int, name: str) -> str | None:
         event = self.run.events[at]

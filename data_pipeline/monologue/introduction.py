@@ -2,10 +2,10 @@
 
 import ast
 import re
-from collections.abc import Iterator
 
 from data_pipeline.claims import Claim, Place
 from data_pipeline.monologue.program import Program
+from data_pipeline.monologue.purpose import Purpose
 from data_pipeline.monologue.speech import Join, Part, Sentence, Speaker, join
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.source.scopes import all_arguments
@@ -13,8 +13,8 @@ from data_pipeline.tracing.replay import Replay
 
 _FEWEST_WORDS = 6
 _MOST_QUOTE = 160
-_MOST_ACTS = 5
-_MOST_PROPERTIES = 4
+_MOST_PROPERTIES = 3
+_MOST_CODE = 50
 _MARKUP = re.compile(
     r"https?://|www\.|``|:\w+:`|\.\. |\|>|>>>|@param|:param|:return|<[a-z/]|\*\*|\$|[⟦⟧\[\]`\"{}\\]"
 )
@@ -27,7 +27,9 @@ def introduction(
     """Returns the sentences on the function's purpose, and those on its properties."""
     function = program.definition(run.events[0]) if run.events else None
     introducer = _Introducer(run, program, speaker, "" if labels else " bare")
-    return introducer.purpose(function), introducer.properties(function)
+    purpose = introducer.purpose(function)
+    told = {(claim.kind, claim.subject) for sentence in purpose for claim in sentence.claims}
+    return purpose, introducer.properties(function, told)
 
 
 def quotable(docstring: str | None) -> str:
@@ -60,76 +62,40 @@ class _Introducer:
         if quote:
             told = self.say("quote", Claim("quote", place, function.name, quote))
             parts += [Join.STOP, told]
-        acts = [act for act in map(self.act, function.body) if act is not None]
-        if len(acts) > _MOST_ACTS:
-            acts = [*acts[: _MOST_ACTS - 1], acts[-1]]
-        if not quote or len(acts) <= 2:
-            for number, act in enumerate(acts):
-                first = Join.IT if number == 0 else Join.COMMA
-                last = Join.AND if len(acts) == 2 else Join.COMMA_AND
-                parts += [last if number and number == len(acts) - 1 else first, act]
+        sentences = Purpose(self.speaker, self.program.source).sentences(function.body)
+        if not quote or len(sentences) == 1:
+            parts += [part for sentence in sentences for part in sentence]
         sentence = join(parts)
         return [] if sentence is None else [sentence]
 
-    def act(self, statement: ast.stmt) -> Part:
-        """Words what a statement does, on its text alone."""
-        for form, claim in self._acts(statement):
-            return self.say(f"intro {form}", claim) if _is_quoted(claim) else None
-        return None
-
-    def _acts(self, node: ast.stmt) -> Iterator[tuple[str, Claim]]:
-        place = Place(node.lineno)
-
-        def claim(kind: str, part: ast.AST | None, value: str = "") -> Claim:
-            return Claim(
-                kind, place, (self.code(part, 50) if part is not None else "") or "", value
-            )
-
-        match node:
-            case ast.For(target=target, iter=iterated):
-                yield "loop", claim("loop", iterated, self.code(target) or "")
-            case ast.While(test=test) if not isinstance(test, ast.Constant):
-                yield "while", claim("while", test)
-            case ast.If(test=test):
-                yield "test", claim("test", test)
-            case ast.Assign(targets=[target], value=value):
-                constant = not any(isinstance(n, ast.Name | ast.Call) for n in ast.walk(value))
-                yield (
-                    "starts" if constant else "sets",
-                    claim("sets", target, self.code(value, 50) or ""),
-                )
-            case ast.AugAssign(target=ast.Name()):
-                pass
-            case ast.Return(value=ast.expr() as value):
-                yield "gives", claim("gives", value)
-            case ast.Expr(value=ast.Yield(value=ast.expr() as value)):
-                yield "hands", claim("hands", value)
-            case ast.Expr(value=ast.Call() as call):
-                yield "does", claim("does", call)
-            case ast.FunctionDef(name=name):
-                yield "defines", Claim("defines", place, name)
-            case ast.Try():
-                yield "guards", Claim("guards", place, "try")
-            case ast.With(items=items):
-                yield "opens", claim("opens", items[0].context_expr)
-            case ast.Match(subject=subject, cases=cases):
-                yield "matches", claim("matches", subject, str(len(cases)))
-            case ast.Raise(exc=ast.Call(func=kind)) | ast.Raise(exc=ast.Name() as kind):
-                yield "throws", claim("throws", kind)
-
-    def properties(self, function: _Function | None) -> list[Sentence]:
+    def properties(self, function: _Function | None, told: set[tuple[str, str]]) -> list[Sentence]:
+        """Tells the loops and branches that the purpose has not told, and facts of the run."""
         parts: list[Part] = []
-        seen = set()
+        seen = set(told)
         for node in ast.walk(function) if function is not None else ():
-            if isinstance(node, ast.For | ast.While | ast.If | ast.Raise):
-                for form, claim in self._acts(node):
-                    known = (claim.kind, claim.subject) in seen or not _is_quoted(claim)
-                    if not known and len(parts) < _MOST_PROPERTIES:
-                        seen.add((claim.kind, claim.subject))
-                        parts.append(self.say(f"property {form}{self.suffix}", claim))
+            claim = self._branching(node)
+            if claim is None or (claim.kind, claim.subject) in seen or not _is_quoted(claim):
+                continue
+            if len(parts) < _MOST_PROPERTIES:
+                seen.add((claim.kind, claim.subject))
+                parts.append(self.say(f"property {claim.kind}{self.suffix}", claim))
         parts += [*self._calls(function), self._globals(function), *self._mutations(function)]
         sentences = [join([part]) for part in [*parts, self._result()]]
         return [sentence for sentence in sentences if sentence is not None]
+
+    def _branching(self, node: ast.AST) -> Claim | None:
+        """Returns a claim about a statement that decides which line runs next."""
+        match node:
+            case ast.For(target=target, iter=iterated):
+                code, value = self.code(iterated, _MOST_CODE), self.code(target) or ""
+                return Claim("loop", Place(node.lineno), code or "", value)
+            case ast.If(test=test):
+                return Claim("test", Place(node.lineno), self.code(test, _MOST_CODE) or "")
+            case ast.While(test=test) if not isinstance(test, ast.Constant):
+                return Claim("while", Place(node.lineno), self.code(test, _MOST_CODE) or "")
+            case ast.Raise(exc=ast.Call(func=kind)) | ast.Raise(exc=ast.Name() as kind):
+                return Claim("throws", Place(node.lineno), self.code(kind, _MOST_CODE) or "")
+        return None
 
     def _calls(self, function: _Function | None) -> list[Part]:
         name = function.name if function is not None else ""
@@ -139,8 +105,9 @@ class _Introducer:
         parts: list[Part] = []
         if name in called and self._is_recursive(name):
             parts.append(self.say("recursive", Claim("recursive", place, name)))
-        helpers = [Claim("helper", place, other) for other in called if other != name][:4]
-        return [*parts, self.say("helper", *helpers) if helpers else None]
+        helpers = [Claim("helper", place, other) for other in called
+                   if other != name and not other.startswith("__")][:4]  # fmt: skip
+        return [*parts, self.say(f"helper{self.suffix}", *helpers) if helpers else None]
 
     def _is_recursive(self, name: str) -> bool:
         open_depths: list[tuple[int, int]] = []

@@ -35,6 +35,8 @@ class Join(enum.Enum):
     THEN = ", then "
     WHERE = ", where "
     IT = ". It "
+    THEN_IT = ". Then it "
+    COMMA_IT = ", it "
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def _with_one_so(parts: Iterable[Part]) -> list[Part]:
             kept.append(part)
     later = False
     for index in range(len(kept) - 1, -1, -1):
-        if kept[index] in (Join.STOP, Join.IT):
+        if kept[index] in (Join.STOP, Join.IT, Join.THEN_IT):
             later = False
         elif kept[index] is Join.SO:
             if later:
@@ -125,6 +127,7 @@ class _Words:
     s: str  # the subject, as it is
     v: str  # the value, shortened
     p: str  # the value, as code
+    right: str  # the "x" of "+= x", as code
     raw: str  # the value as it is
     to: str  # the value as a label
     at: str  # the label of the place
@@ -197,6 +200,7 @@ class Speaker:
             s=claim.subject,
             v=value,
             p=_code(claim.value),
+            right=_code(claim.value.partition(" ")[2]),
             raw=claim.value,
             to=self.cite(int(number)) if claim.kind == "next" else "",
             at=self.cite(claim.place.line) if claim.place.line else "",

@@ -4,10 +4,11 @@ import ast
 from collections.abc import Sequence
 
 from data_pipeline.claims import Claim, Place
-from data_pipeline.monologue.assignments import AssignmentNarrator
+from data_pipeline.monologue.assignments import AssignmentNarrator, is_constant
 from data_pipeline.monologue.control import ControlNarrator
 from data_pipeline.monologue.expressions import header_parts, joined
 from data_pipeline.monologue.speech import Clause, Join, Part, Sentence, join
+from data_pipeline.source.scopes import all_arguments
 from data_pipeline.tracing.replay import Occurrence
 
 _MOST_GIVEN = 6  # arguments told of a call
@@ -25,8 +26,9 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
             return None
         place = Place(function.lineno, first, frame)
         enters = Claim("enters", place, function.name)
+        parameters = {argument.arg for argument in all_arguments(function.args)}
         given = [Claim("after", place, name, text) for name, text in event.changed.items()
-                 if name.isidentifier()]  # fmt: skip
+                 if name in parameters]  # fmt: skip
         told = self.say("enters", enters, *given[:_MOST_GIVEN]) if given else None
         return join([told or self.say("enters bare", enters)], function.lineno)
 
@@ -78,8 +80,9 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
                 return [self.say("defines", self.text("defines", statement.lineno, name))]
             case ast.ClassDef(name=name):
                 return [self.say("defines class", self.text("defines", statement.lineno, name))]
-            case ast.Import() | ast.ImportFrom():
-                return [self.say("imports", self.code_claim("imports", here, statement))]
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                bound = ", ".join(one.asname or one.name.partition(".")[0] for one in names)
+                return [self.say("imports", self.code_claim("imports", here, statement, bound))]
             case ast.Match(subject=subject):
                 text = self.arithmetic(here, subject).text(subject)
                 claim = self.code_claim("evaluates", here, subject, text or "")
@@ -206,7 +209,7 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
             return [self.say("generator ends", returns)]
         inner = here.event.frame != 0
         told = self._inner_result(here, end.value) if inner else self.say("returns", returns)
-        if value is None or isinstance(value, ast.Constant):
+        if value is None or is_constant(value):
             return [told or self.say("inner returns" if inner else "returns", returns)]
         gives = self.text_of_code("gives", here, value)
         if isinstance(value, ast.Name) and not inner:

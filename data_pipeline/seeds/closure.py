@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from data_pipeline.seeds.local_imports import take_local_imports
 from data_pipeline.seeds.modules import Definition, Import, Library, Module, bound_names
 from data_pipeline.seeds.program_text import clean_text, dotted_path, rename
 from data_pipeline.seeds.pruning import mentioned_names, prune_class
@@ -44,12 +45,14 @@ class Taken:
     names:      the names in it
     refs:       name in the text -> what it stands for
     paths:      path such as ("module", "name") -> what it stands for
+    imports:    what its functions import themselves from modules of the source
     """
 
     module: Module
     statement: ast.stmt
     text: str
     names: "StatementNames"
+    imports: Mapping[str, Import]
     refs: dict[str, Key] = field(default_factory=dict)
     paths: dict[tuple[str, ...], Key] = field(default_factory=dict)
 
@@ -178,19 +181,35 @@ class Closure:
             text = module.cleaned[id(statement)] = clean_text(module.text(statement), statement)
         if self.mentions is not None and isinstance(statement, ast.ClassDef):
             text = prune_class(text, self.mentions)
+        text, imports = take_local_imports(text, lambda found: self._is_inside(module, found))
+        if any(self._clashes(module, name, found) for name, found in imports.items()):
+            raise ScreeningError("names clash", ", ".join(imports))
         self.size += sum(map(_is_code, text.split("\n")))
         if self.size > MAX_LINES:
             raise ScreeningError("program too long", f"more than {MAX_LINES} lines")
-        return Taken(module, statement, text, names_of(text))
+        return Taken(module, statement, text, names_of(text), imports)
+
+    def _is_inside(self, module: Module, found: Import) -> bool:
+        """Returns whether an import is of a module of this source, or of a thing in one."""
+        return bool(found.level or not is_allowed(found)) and (
+            self.library.resolve_import(module, found) is not None
+            or self._module_of(module, found) is not None
+        )
+
+    def _clashes(self, module: Module, name: str, found: Import) -> bool:
+        """Returns whether a name that a function imports is another thing at module level."""
+        return name in module.bindings or module.imports.get(name, found) != found
 
     def _add_needs(self, taken: Taken) -> None:
         module = taken.module
         for name in sorted(taken.names.run):
             if name == "hash" and _hashes_itself(taken.tree):
                 continue
-            target = self._whole_module(module, name)
+            local = taken.imports.get(name)
+            target = self._module_of(module, local) if local else self._whole_module(module, name)
             if target is None:
-                taken.refs[name] = self.add(module, name)
+                key = self._follow(module, name, local) if local else self.add(module, name)
+                taken.refs[name] = key
             else:
                 self._add_attributes(taken, name, target)
         for name in sorted(taken.names.told):
@@ -263,6 +282,10 @@ class Closure:
         found = module.imports.get(name)
         if found is None or name in module.bindings or (not found.level and is_allowed(found)):
             return None
+        return self._module_of(module, found)
+
+    def _module_of(self, module: Module, found: Import) -> Module | None:
+        """Returns the module of this source that an import gives; None for a thing in one."""
         target = self.library.resolve_import(module, found)
         if found.attribute is None:
             return target

@@ -121,7 +121,7 @@ def _ends_words(line: str) -> bool:
     stripped = line.strip()
     return (
         stripped.startswith(
-            (">>>", "```", ":param", ":return", ":rtype", ":raise", ".. ", "@param")
+            (">>>", "# ", "#>", "```", ":param", ":return", ":rtype", ":raise", ".. ", "@param")
         )
         or bool(_HEADING.match(line))
         or (len(stripped) > 2 and set(stripped) <= {"=", "-", "~"})

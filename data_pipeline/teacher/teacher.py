@@ -30,7 +30,7 @@ from data_pipeline.source.calls import Call, CallError, parse_call, parse_value
 from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.teacher.prompts import HEADINGS, TeacherPrompt, messages, text
 from data_pipeline.tracing import Trace
-from data_pipeline.verify import CONFIRMED, CONTRADICTED, Claim, verify_trace
+from data_pipeline.verify import CONFIRMED, CONTRADICTED, Claim, example_outcomes, verify_trace
 
 STOP = "[/ANSWER]"
 MAX_ASSERTION = 20_000  # characters
@@ -266,7 +266,7 @@ def judge(question: TeacherQuestion, reply: Reply, sandbox: Sandbox) -> Judgemen
         else:
             trace = _check_backward(question, call, call_text, output, sandbox)
         response = f"{monologue}\n[/MONOLOGUE]\n\n[ANSWER]\nassert {assertion}\n{STOP}"
-        return Judgement(response, claims=_check_claims(question.kind, trace, response))
+        return Judgement(response, claims=_check_claims(question.kind, trace, response, sandbox))
     except _Refusal as refused:
         return Judgement(None, str(refused))
 
@@ -357,12 +357,13 @@ def _check_backward(
     return result.trace
 
 
-def _check_claims(kind: str, trace: Trace, response: str) -> tuple[Claim, ...]:
+def _check_claims(kind: str, trace: Trace, response: str, sandbox: Sandbox) -> tuple[Claim, ...]:
     """Returns the verified claims of an answer.
 
     Raises _Refusal if a claim is contradicted, or if no step of a forward answer can be checked.
     """
-    claims = tuple(verify_trace(trace, response))
+    outcomes = example_outcomes(trace, response, sandbox.traces)
+    claims = tuple(verify_trace(trace, response, outcomes))
     wrong = next((claim for claim in claims if claim.verdict == CONTRADICTED), None)
     if wrong is not None:
         raise _Refusal(f"contradicted by the run: {wrong.kind}")

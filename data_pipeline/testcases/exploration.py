@@ -46,6 +46,9 @@ _IDLE_ROUNDS = 3  # rounds without anything new before the search ends
 _EDGES = 6  # runs with an edge case, at most
 _EDGES_KEPT = 2  # of these, those chosen before others of the same worth
 _MOST_EXAMPLES = 4  # examples chosen before generated runs of the same worth
+_MOST_REPEATED = 2  # runs with one output
+_MOST_REPEATED_TRUTH = 3  # runs with the output True, and with False
+_ALIKE = 0.5  # likeness of arguments below which a repeated output adds something
 _SPARE = 4  # extra runs to verify, to replace those that fail
 
 
@@ -284,9 +287,12 @@ class _Search:
         paths = Counter(run.reach.path for run in chosen)
         alike = {run.rank: _greatest_likeness(run, chosen) for run in waiting}
         while waiting and len(chosen) < count:
-            best = min(waiting, key=lambda run: self._dullness(run, chosen, outputs, paths, alike))
-            if outputs[best.case.output] and len(chosen) >= 2 and len(outputs) > 1:
-                break  # a repeated output adds little
+            among = waiting
+            if len(chosen) >= 2 and len(outputs) > 1:
+                among = [run for run in waiting if _is_worth_telling(run, outputs, paths, alike)]
+            if not among:
+                break
+            best = min(among, key=lambda run: self._dullness(run, chosen, outputs, paths, alike))
             chosen.append(best)
             waiting.remove(best)
             outputs[best.case.output] += 1
@@ -394,6 +400,24 @@ def _has_one_order(arguments: Arguments) -> bool:
 
 def _greatest_likeness(run: _CandidateRun, chosen: Sequence[_CandidateRun]) -> float:
     return max((likeness(run.arguments, one.arguments) for one in chosen), default=0.0)
+
+
+def _is_worth_telling(
+    run: _CandidateRun,
+    outputs: Mapping[str, int],
+    paths: Mapping[int, int],
+    alike: Mapping[int, float],
+) -> bool:
+    """Returns whether a run adds to the chosen ones, although its output may be one of theirs.
+
+    A function that says yes or no has two outputs, but more than two inputs worth telling.
+    """
+    times = outputs.get(run.case.output, 0)
+    if not times:
+        return True
+    most = _MOST_REPEATED_TRUTH if run.case.output in ("True", "False") else _MOST_REPEATED
+    is_new = not paths.get(run.reach.path, 0) or alike[run.rank] < _ALIKE
+    return times < most and is_new and not has_stray_blanks(run.arguments)
 
 
 def _same_trace(one: Trace, other: Trace) -> bool:

@@ -28,12 +28,12 @@ checkable; it is never contradicted for that.
 sandbox.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from data_pipeline.source.calls import CallError
 from data_pipeline.tracing import Trace, trace_call
 from data_pipeline.tracing.replay import Replay
-from data_pipeline.verify.answer import witness_call
+from data_pipeline.verify.answer import outcome, witness_call
 from data_pipeline.verify.claims import (
     CONFIRMED,
     CONTRADICTED,
@@ -71,6 +71,7 @@ __all__ = [
     "Claim",
     "VerifyError",
     "example_calls",
+    "example_outcomes",
     "line_verdicts",
     "mark_claims",
     "step_verdicts",
@@ -103,6 +104,18 @@ def example_calls(trace: Trace, monologue: str) -> list[str]:
     if "### Reverse Deduction" not in monologue:
         return []
     return told_calls(Replay(trace), monologue)[:_MOST_EXAMPLES]
+
+
+def example_outcomes(
+    trace: Trace, monologue: str, run: Callable[[str, Sequence[str]], Iterable[Trace | None]]
+) -> dict[str, str]:
+    """Runs the calls of `example_calls`; returns the `outcomes` that `verify_trace` takes.
+
+    run: traces calls of a program, such as `Sandbox.traces`
+    """
+    calls = example_calls(trace, monologue)
+    traces = zip(calls, run(trace.program, calls) if calls else (), strict=True)
+    return {call: outcome(one) for call, one in traces if one is not None and one.truncated is None}
 
 
 def verify_forward(program: str, call: str, monologue: str) -> list[Claim]:

@@ -132,11 +132,26 @@ class ValueVerdicts:
 
     def expression(self, worded: WordedClaim, here: Occurrence) -> Verdict:
         assert worded.subject is not None
+        if self._is_of_turns(worded.subject, here):
+            return UNKNOWN
         whole = self._whole(worded.subject, here)
         if whole is not None:
             return best_verdict(worded.value, [(whole, f"{worded.subject} = {whole}")])
         points = (here.at - 1, here.at, here.end - 1)
         return self._expression_at(worded, here.event.frame, points) or UNKNOWN
+
+    def _is_of_turns(self, expression: str, here: Occurrence) -> bool:
+        """Returns whether a comprehension of the line computes an expression in its turns.
+
+        Its variable may hide another one: `n * n` of `[n * n for n in range(n)]`.
+        """
+        statement, wanted = self.run.statement_of(here.event), dump_expression(expression)
+        return statement is not None and any(
+            dump_node(part) == wanted
+            for node in ast.walk(statement)
+            if isinstance(node, _COMPREHENSIONS) and _binds(node) & _names(expression)
+            for part in _parts_of_turns(node)
+        )
 
     def _expression_at(self, worded: WordedClaim, frame: int, points) -> Verdict | None:
         results = {}
@@ -298,3 +313,20 @@ def _names(expression: str) -> frozenset[str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return frozenset()
     return frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+
+
+_COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+
+def _binds(node: ast.AST) -> set[str]:
+    """Returns the variables of a comprehension."""
+    assert isinstance(node, _COMPREHENSIONS)
+    targets = (part for one in node.generators for part in ast.walk(one.target))
+    return {part.id for part in targets if isinstance(part, ast.Name)}
+
+
+def _parts_of_turns(node: ast.AST) -> Iterator[ast.AST]:
+    """Yields what a comprehension computes in each turn: all but its first iterable."""
+    assert isinstance(node, _COMPREHENSIONS)
+    outside = set(ast.walk(node.generators[0].iter))
+    yield from (part for part in ast.walk(node) if part is not node and part not in outside)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.tracing import Trace
-from data_pipeline.verify import verify_trace
+from data_pipeline.verify import example_outcomes, verify_trace
 from semcoder_jax.evaluation.results import Answer
 
 RunOf = tuple[str, str]  # program, call
@@ -33,7 +33,9 @@ def with_claims(
     """
     traces = trace_runs([run for run in runs if run is not None], sandbox, progress=progress)
     return [
-        answer if run is None else dataclasses.replace(answer, claims=_claims(answer, traces[run]))
+        answer
+        if run is None
+        else dataclasses.replace(answer, claims=_claims(answer, traces[run], sandbox))
         for answer, run in zip(answers, runs, strict=True)
     ]
 
@@ -53,5 +55,8 @@ def trace_runs(
     return traces
 
 
-def _claims(answer: Answer, trace: Trace | None):
-    return () if trace is None else tuple(verify_trace(trace, answer.text))
+def _claims(answer: Answer, trace: Trace | None, sandbox: Sandbox):
+    if trace is None:
+        return ()
+    outcomes = example_outcomes(trace, answer.text, sandbox.traces)
+    return tuple(verify_trace(trace, answer.text, outcomes))

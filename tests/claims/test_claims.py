@@ -119,7 +119,7 @@ def test_planted_errors_in_what_narrators_claim_are_refused():
         for claim in narrate_forward(trace).claims:
             assert prover.verdict(claim) == PROVEN
             false = changed(claim, rng)
-            if false is not None and claim.kind not in ("quote", "takes", "sets", "loop"):
+            if false is not None and claim.kind not in ("quote", "takes", "sets", "loop", "block"):
                 planted += 1
                 if prover.verdict(false) == PROVEN:
                     passed.append(false)
@@ -184,3 +184,51 @@ def test_what_another_input_does_as_well_is_not_necessary(body, call, line, subj
     code = program.rstrip().split("return ")[1]
     prover.verdict(Claim("exit", Place(last), code, ""))
     assert prover.verdict(Claim("must", Place(line), subject, value)) != PROVEN
+
+
+BLOCKS = """\
+def g(xs, seen):
+    import math as m
+    for x in xs:
+        if x in seen:
+            continue
+        elif x < 0:
+            raise ValueError(x)
+        seen.add(x)
+        xs[0] = x
+    else:
+        del seen, xs[0]
+    if not m.isfinite(x):
+        return None
+    x = 2
+    while x:
+        break
+    return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "subject", "value", "verdict"),
+    [
+        ("block", 3, "body", "4,8", PROVEN),
+        ("block", 3, "body", "8,4", REFUTED),  # in another order
+        ("block", 3, "body", "5", REFUTED),  # deeper
+        ("block", 3, "else", "11", PROVEN),
+        ("block", 3, "body", "11", REFUTED),
+        ("block", 4, "else", "6", PROVEN),
+        ("block", 4, "after", "8", REFUTED),  # `elif` follows, and the body stays in the function
+        ("block", 12, "after", "14,15", PROVEN),
+        ("block", 12, "after", "13", REFUTED),
+        ("block", 15, "after", "17", REFUTED),  # no `if`
+        ("puts", 8, "seen", "x", PROVEN),
+        ("puts", 8, "x", "seen", REFUTED),
+        ("puts", 9, "xs[0]", "x", REFUTED),
+        ("deletes", 11, "xs[0]", "", PROVEN),
+        ("deletes", 11, "xs", "", REFUTED),
+        ("imports", 2, "import math as m", "m", PROVEN),
+        ("imports", 2, "import math as m", "math", REFUTED),
+    ],
+)
+def test_what_stands_where_in_the_text(kind, line, subject, value, verdict):
+    prover = Prover(trace_call(BLOCKS, "g([1, 2], set())"))
+    assert prover.verdict(Claim(kind, Place(line), subject, value)) == verdict

@@ -413,3 +413,22 @@ def test_string_sets_keep_as_many_runs_as_other_values(sandbox):
         words = eval(case.call.removeprefix("total"))
         assert isinstance(words, set) and len(words) <= 1
         assert case.output == str(sum(map(len, words)))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def is_palindrome(text: str):\n    return text == text[::-1]\n",
+        "def is_prime(n: int):\n    if n < 2:\n        return False\n    for d in range(2, n):\n"
+        "        if n % d == 0:\n            return False\n    return True\n",
+        "def has_even(xs: list[int]):\n    return any(x % 2 == 0 for x in xs)\n",
+    ],
+)
+def test_a_function_that_says_yes_or_no_keeps_more_than_one_run_of_each(sandbox, code):
+    seed = seed_of(code)
+    kept = cases(seed, sandbox, limit=8).cases
+    calls = [case.call for case in kept]
+    outputs = [case.output for case in kept]
+    assert outputs == outputs_elsewhere(code, calls, 5)
+    assert {outputs.count("True"), outputs.count("False")} <= {2, 3}
+    assert len(set(calls)) == len(calls)
