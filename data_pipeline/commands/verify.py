@@ -26,8 +26,7 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +51,10 @@ from data_pipeline.terminal.tables import format_table
 from data_pipeline.tracing import Trace, trace_call
 from data_pipeline.verify import (
     CONTRADICTED,
-    MARKS,
     UNCHECKED,
-    UNREAD,
     Claim,
     VerifyError,
+    count_verdicts,
     example_calls,
     line_verdicts,
     mark_claims,
@@ -170,13 +168,9 @@ def _verify_one(options: argparse.Namespace) -> int:
         print(mark_claims(monologue, claims))
         for line in unknown_labels(program, monologue, numbering):
             print(f"\n{line}")
-        print("\n{} confirmed, {} contradicted, {} not checkable".format(*_counts(claims)))
+        counts = count_verdicts(asked, claims)
+        print("\nlines: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     return int(any(claim.verdict == CONTRADICTED for claim in claims))
-
-
-def _counts(claims: Iterable[Claim]) -> list[int]:
-    counts = Counter(claim.verdict for claim in claims if claim.kind != UNREAD)
-    return [counts[verdict] for verdict in MARKS]
 
 
 # ---- many

@@ -108,6 +108,16 @@ _BINARY: Mapping[type, str] = {
 }
 
 
+def verbs_of_call(name: str) -> frozenset[str]:
+    """Returns the verbs that say what a call of a method or builtin does."""
+    node = ast.Call(ast.Attribute(ast.Name("x"), name), [ast.Name("y"), ast.Name("z")], [])
+    plain = ast.Call(ast.Name(name), [ast.Name("y")], [])
+    made = [
+        verbs for call in (node, plain) for verbs, roles in _called(call) if "method" not in roles
+    ]
+    return frozenset(" ".join(made).split())
+
+
 def list_actions(tree: ast.Module) -> list[Action]:
     """Returns all actions of a program, in the order of its lines."""
     actions = []

@@ -24,10 +24,13 @@ def result_claim(trace: Trace, number: int, kind: str, text: str) -> Claim:
     return Claim(number, kind, text, compare(text, trace.result), trace.result)
 
 
-def answer_claim(trace: Trace, number: int, asserted: str, *, backward: bool = False) -> Claim:
+def answer_claim(
+    trace: Trace, number: int, asserted: str, *, other_is_false: bool = False
+) -> Claim:
     """Checks `f(...) == value` against the run of this call.
 
-    In a backward monologue, another call is another input, which this trace cannot check.
+    Another call than the run's is another input, which this trace cannot check; where that very
+    call was asked, it is no answer (other_is_false).
     """
     truth = f"{trace.call} == {outcome(trace)}"
     sides = assertion_sides(asserted)
@@ -37,7 +40,7 @@ def answer_claim(trace: Trace, number: int, asserted: str, *, backward: bool = F
     if same_call(left, trace.call):
         verdict = CONTRADICTED if trace.result is None else compare(right, trace.result)
     else:
-        verdict = NOT_CHECKABLE if backward else CONTRADICTED
+        verdict = CONTRADICTED if other_is_false else NOT_CHECKABLE
     return Claim(number, "answer", asserted, verdict, truth)
 
 

@@ -72,11 +72,23 @@ class Tests:
                     found.append((_nodes(yes), _nodes(no)))
                 case "opposite":
                     found.append((_nodes(no), _nodes(yes)))
+                case None if isinstance(real, Joined) and self._decides(said, real):
+                    found.append((_nodes(yes if real.operator == "or" else no), frozenset()))
         return found
+
+    def _decides(self, said: Condition, real: Joined) -> bool:
+        """Tells whether a condition alone decides a test joined by `or` or, denied, by `and`."""
+        wanted = "same" if real.operator == "or" else "opposite"
+        return any(compare_conditions(said, part, self.fits) == wanted for part in real.parts)
 
     def otherwise(self) -> list[tuple[Region, Region]]:
         """Returns the regions of an "otherwise" whose condition is not told."""
         return [(_nodes(no), _nodes(yes)) for _, _, yes, no in self.found]
+
+    def after_loops(self) -> list[tuple[Region, Region]]:
+        """Returns the regions of what runs after each loop, and in it."""
+        loops = [n for n in ast.walk(self.code.tree) if isinstance(n, ast.For | ast.While)]
+        return [(_nodes(self._following(loop)), _nodes(loop.body)) for loop in loops]
 
     def states(self, said: Condition, within: Region | None = None) -> bool:
         """Tells whether the program tests this condition or its opposite, or as an operand."""

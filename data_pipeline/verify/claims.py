@@ -89,8 +89,18 @@ def _line_verdict(claims: Sequence[Claim]) -> str:
     return RUNS if CONFIRMED in verdicts else UNCHECKED
 
 
+def count_verdicts(monologue: str, claims: Sequence[Claim]) -> dict[str, int]:
+    """Returns verdict -> number of lines with text that have it."""
+    verdicts = line_verdicts(claims)
+    counts = dict.fromkeys(LINE_MARKS, 0)
+    for number, line in enumerate(monologue.split("\n"), 1):
+        if line.strip():
+            counts[verdicts.get(number, UNCHECKED)] += 1
+    return counts
+
+
 def mark_claims(monologue: str, claims: Sequence[Claim]) -> str:
-    """Marks each line that makes claims: ✓ confirmed, ✗ contradicted, ≈ half read, → only runs, ·.
+    """Marks lines with text: ✓ confirmed, ✗ contradicted, ≈ half read, → only runs, · unchecked.
 
     Adds the truth after contradicted ones.
     """
@@ -101,7 +111,7 @@ def mark_claims(monologue: str, claims: Sequence[Claim]) -> str:
             wrong.setdefault(claim.line, []).append(f"{claim.text}: {claim.truth}")
     lines = []
     for number, line in enumerate(monologue.split("\n"), 1):
-        mark = LINE_MARKS[verdicts[number]] if number in verdicts else " "
+        mark = LINE_MARKS[verdicts.get(number, UNCHECKED)] if line.strip() else " "
         truth = "   ← " + "; ".join(wrong[number]) if number in wrong else ""
         lines.append(f"{mark} {line}{truth}".rstrip())
     return "\n".join(lines)

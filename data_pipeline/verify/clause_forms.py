@@ -33,7 +33,9 @@ class FormRules(ClauseParts):
         assert match is not None
         self.memory.checked = True
         behind = re.search(r"⟦(\d+)⟧", self.text[match.end() :])
-        if behind is not None:
+        if (about := re.search(r"⟦(\d+)⟧[^⟦]*\bagainst\b", self.text)) is not None:
+            self.memory.noun = Noun((code_of(self.atoms[int(about[1])].text),))
+        elif behind is not None:
             self.memory.noun = Noun((code_of(self.atoms[int(behind[1])].text),))
         codes = [self.atoms[int(n)] for n in re.findall(r"⟦(\d+)⟧", self.text[: match.start()])]
         return [self._claim("code", atom.text, "") for atom in codes[:1] if not _is_word(atom)]
@@ -88,6 +90,8 @@ class FormRules(ClauseParts):
         template = "len({s}.split())" if unit.startswith("word") else "len({s})"
         self.memory.noun, self.memory.fresh = Noun((value,)), True
         nouns = [noun, Noun((self.memory.names[-2],))] if both else [noun]
+        self.memory.sized = None if both or unit.startswith("word") else noun
+        self.memory.size = value
         return [self._test(one, f"{template} == {value}", True, "any") for one in nouns]
 
     def _range(self) -> list[WordedClaim] | None:
@@ -113,6 +117,8 @@ class FormRules(ClauseParts):
                 return claims
         numbers = list(map(int, re.findall(r"⟦(\d+)⟧", self.text)))
         claims = [claim for number in numbers for claim in self._equations(number, "after")]
+        if claims:
+            self.memory.noun = Noun((claims[-1].subject or "",))
         words = re.sub(r"→|->|=>|⟦\d+⟧", " ", self.text)
         return claims if claims and is_plain(words) else None
 

@@ -11,6 +11,7 @@ from data_pipeline.verify.clause_patterns import (
     CALLED,
     CITED,
     EMPTY,
+    IN_TURN,
     OPENING,
     PROCESSED,
     PRONOUNS,
@@ -19,6 +20,7 @@ from data_pipeline.verify.clause_patterns import (
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.masking import Atom, is_literal
 from data_pipeline.verify.nouns import Noun, read_noun
+from data_pipeline.verify.ordinals import INDEXES
 from data_pipeline.verify.plain_words import is_plain
 from data_pipeline.verify.stated import WordedClaim
 
@@ -34,9 +36,22 @@ class Memory:
     asked: "WordedClaim | None" = None  # what that test asks, as if it held
     carried: bool = False  # whether that was told in the line before
     compared: tuple[str, str] | None = None  # what was compared
+    sized: Noun | None = None  # what the clause before counts the elements of
+    beside: bool = False  # whether the clause before is "before insertion", "after sorting"
+    changed: Noun | None = None  # the variable that the clause before sets to code
+    named: Noun | None = None  # what the clause before says is computed
+    size: str = ""  # how many elements it says there are
     colon: bool = False  # whether the clause stands behind a colon
     made: bool = False  # whether the clause before that colon tells that something is made
     fresh: bool = False  # whether the clause just read has set what "which" means
+
+
+_GLOSS = re.compile(
+    r"(?!.*\b(?:no|not|n't|only|all|every|each|first|last|"
+    r"same|unchanged|always|never|more|less|greater|smaller|true|false|empty)\b)"
+    r"[a-z ,'-]+",
+    re.I,
+)
 
 
 class ClauseParts:
@@ -47,7 +62,7 @@ class ClauseParts:
         text = CITED.sub("", clause.text) or clause.text
         while (shorter := OPENING.sub("", text, count=1).strip()) != text and shorter:
             text = shorter
-        self.text = text
+        self.text = IN_TURN.sub("", text) or text
         self.used: set[int] = set()
         self.rest = ""
 
@@ -68,6 +83,11 @@ class ClauseParts:
         )):  # fmt: skip
             index = self._literal(pointed[1]) or self.atoms[int(pointed[1][1:-1])].text
             return Noun((), f"at {index}")
+        if noun is None and (nth := re.fullmatch(
+            rf"(?:the )?(?P<o>{'|'.join(INDEXES)}) "
+            r"(?:element|item|character|word|part|value|letter)", text, re.I,
+        )):  # fmt: skip
+            return Noun((), f"at {INDEXES[nth['o'].lower()]}")
         if noun is None and (under := re.fullmatch(
             r"(?:the )?(?:corresponding )?value (?:associated with|stored under|for|under)(?: the)?"
             r"(?: key)? (⟦\d+⟧)", text, re.I,
@@ -164,7 +184,11 @@ class ClauseParts:
     def is_harmless(self) -> bool:
         if PROCESSED.fullmatch(self.text) or PROCESSED.fullmatch(self.clause.text):
             return True
-        return not self.clause.hypothetical and is_plain(self.text)
+        return (not self.clause.hypothetical and is_plain(self.text)) or self._is_gloss()
+
+    def _is_gloss(self) -> bool:
+        """Returns whether brackets hold words that only explain: "(the part before the space)"."""
+        return self.clause.aside and bool(_GLOSS.fullmatch(self.text))
 
     def left(self, claims: list[WordedClaim] | None) -> list[str]:
         """Returns the values in the clause that no claim took up."""

@@ -15,11 +15,15 @@ OPENING = re.compile(
     r"therefore|thus|hence|indeed|specifically|in other words|that is|i\.e\.?|as|if|since|"
     r"after (?:insertion|removal|deletion|sorting)|before (?:insertion|removal|deletion|sorting)|"
     r"finally|meaning|note that|we (?:have|get|see|know|find)(?: that)?|we can see that|"
+    r"means(?: that)?(?= (?:it|the|we|that|⟦))|"
     r"(?:this|which) (?:means|indicates|implies|shows)(?: that)?|because|overall|eventually|"
     r"(?:in|on|during|for|at) (?:the |this )?(?:\w+ )?(?:iteration|turn|pass)"
     r"(?: ⟦\d+⟧(?=\s*(?:[,:]|⟦|$)))?|"
     r"for ⟦\d+⟧|yes)(?!\w)[:,]?\s*",
     re.I,
+)
+IN_TURN = re.compile(
+    r" (?:in|during|on) (?:the |this )?(?:\w+ )?(?:iteration|turn|pass)(?: ⟦\d+⟧)?$", re.I
 )
 TO = r"(?: to be| to| as| with| at| into)"
 SET = (
@@ -36,7 +40,7 @@ BE = (
 BECOME = (
     r"(?:becomes?|becoming|turns into|changes (?:from ⟦\d+⟧ )?to|changing to|gets?|grows? to|"
     r"(?:increases|decreases|drops|falls|rises|goes|moves)(?: by ⟦\d+⟧)?(?: from ⟦\d+⟧)? to|"
-    r"(?:starts?|begins?)(?: out)? as|takes(?: on)?|"
+    r"(?:now )?(?:looks like|reads)|(?:starts?|begins?)(?: out)? as|takes(?: on)?|"
     r"ends up(?: as| being)?|will (?:now )?(?:become|contain|hold)|will now be)"
 )
 REMAIN = r"(?:remains?|stays?|is still|are still|continues to be|is left(?: as| at)?|remaining)"
@@ -147,7 +151,7 @@ MADE_EMPTY = re.compile(
     re.I,
 )
 SIZE = re.compile(
-    r"^(?P<s>.+?) (?:now |only |still |then )*(?:has|have|contains|consists of|is left with) "
+    r"^(?P<s>.+?) (?:now |only |still |then )*(?:has|have|holds|contains|consists of|is left with) "
     r"(?:exactly |only )?(?:(?:a |the )?(?:length|size) of (?P<n>⟦\d+⟧)|"
     r"(?P<m>⟦\d+⟧|one|two|three|four|five|six|seven|eight|nine|ten|no) "
     r"(?P<u>entry|entries|elements?|items?|keys?|characters?|letters?|words?|key-value pairs?))$",
@@ -172,6 +176,32 @@ EXECUTED = re.compile(
     r"\breturn statement\b.*⟦\d+⟧",
     re.I,
 )
+FROM_TO = re.compile(
+    r"^(?:[^⟦]*\b)?(?:chang|convert|turn|transform|revers|modif|updat|increas|decreas|mov)\w*\b[^⟦]*"
+    r"(?:⟦(?P<x>\d+)⟧ )?from ⟦(?P<a>\d+)⟧ (?:back )?to ⟦(?P<b>\d+)⟧$",
+    re.I,
+)
+COMPUTED = re.compile(
+    r"^(?P<x>.*⟦\d+⟧.*?) (?:is|gets|was) (?:then |now |first )*"
+    r"(?:calculated|computed|evaluated|determined|found|obtained)$",
+    re.I,
+)
+COMPUTES = re.compile(
+    r"^(?:the )?(?:function|code|program|line|it|we)? ?(?:then |first |now )*"
+    r"(?:calculates?|computes?|initializes?|defines?|sets?|assigns?|updates?|creates?) "
+    r"(?:the (?:variable|value(?: of)?|list|string|dictionary|set) )?⟦(?P<x>\d+)⟧$",
+    re.I,
+)
+GIVEN_BACK = re.compile(  # "returns the original string unchanged", "returns `s` as it is"
+    r"^(?:the )?(?:(?:original|unmodified|unchanged|same|input) )+(?:(?:input|original) )?"
+    r"(?:string|list|text|value|array|dictionary|tuple|input|number)(?: (?P<x>⟦\d+⟧))?"
+    r"(?: (?:unchanged|as it is|as is|itself|without (?:any )?(?:changes?|modifications?)))*$",
+    re.I,
+)
+MAKES_EMPTY = re.compile(
+    r"^(?:the )?(?:\w+ )?(?P<x>⟦\d+⟧) (?:now )?(?:an )?empty (?P<t>list|string|dictionary|set)$",
+    re.I,
+)
 TIMES = re.compile(r"\b(?:times?|iterations?|once)\b", re.I)
 AFTER = re.compile(
     r"^(?:\W|\bL\d+\b)*after (?:the |this |that |its )?(?!loop|whole|entire)"
@@ -181,7 +211,7 @@ AFTER = re.compile(
 CHAIN = re.compile(r"⟦\d+⟧(?:\s*=\s*⟦\d+⟧){2,}")
 ITERATES = re.compile(
     r"\b(?:iterat(?:es?|ing)|loops?|looping|goes|going|runs) (?:over|through|on)\b[^⟦]*"
-    r"⟦(?P<x>\d+)⟧\W*$",
+    r"(?:⟦\d+⟧ (?:in|of|from) [^⟦]*)?⟦(?P<x>\d+)⟧\W*$",
     re.I,
 )
 PURPOSE = re.compile(

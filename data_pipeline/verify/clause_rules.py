@@ -7,12 +7,16 @@ what is claimed: a value, or a predicate (see `predicates`).
 import re
 
 from data_pipeline.verify.asides import parse_code
+from data_pipeline.verify.clause_parts import constant_of
 from data_pipeline.verify.clause_patterns import (
     ARROW,
     CALLED,
     CHECKS,
+    EMPTY,
     FILLER,
+    GIVEN_BACK,
     JOINING,
+    MAKES_EMPTY,
     NO_CHANGE,
     PARTICIPLE,
     PRONOUNS,
@@ -43,6 +47,7 @@ class ClauseReader(ToldRules):
             claims = rule()
             if claims is not None:
                 return claims
+        self._note_check()
         if CHECKS.search(self.text) and not re.match(r"(?:if|when)\b", self.clause.text, re.I):
             self._note_question()
             return self._checks()
@@ -53,7 +58,12 @@ class ClauseReader(ToldRules):
             self._loop_takes,
             self._compares,
             self._equal,
+            self._there,
+            self._from_to,
+            self._computes,
+            self._call_does,
             self._takes_end,
+            self._grows,
             self._found_at,
             self._call_alone,
             self._slice,
@@ -73,6 +83,8 @@ class ClauseReader(ToldRules):
             self._arrow,
             self._verb,
             self._possession,
+            self._elliptical,
+            self._kept,
             self._calls,
             self._bare,
         ):
@@ -94,10 +106,18 @@ class ClauseReader(ToldRules):
         if match is None:
             return None
         noun = read_noun(match["x"] if match["y"] is None else match["y"], self.atoms)
+        if noun is None and self.clause.link == "which" and match["x"] == "":
+            noun = self.memory.noun
         if noun is None:
             return None
         noun = self._resolve(noun)
-        return [self._claim("same", (noun.expressions or (None,))[0], "")]
+        same = [self._claim("same", (noun.expressions or (None,))[0], "")]
+        if told := re.match(r"^(?: as| at|:|,)? ⟦\d+⟧$", match["rest"] or ""):
+            value = self._literal(told[0].rpartition(" ")[2])
+            if value is not None and self.memory.returning:
+                return [self._claim("return", None, value)]
+            same += [] if value is None else [self._about(noun, value, "any")]
+        return same
 
     def _returns(self) -> list[WordedClaim] | None:
         match = RETURNS.match(self.text)
@@ -142,6 +162,11 @@ class ClauseReader(ToldRules):
         return None if noun is None else []
 
     def _returned_noun(self, complement: str, call: str | None) -> list[WordedClaim] | None:
+        if back := GIVEN_BACK.match(complement):
+            self._use_all(complement)
+            name = None if back["x"] is None else self.atoms[int(back["x"][1:-1])].text
+            self.memory.noun = Noun((), "result")
+            return [self._claim("given back", name, "")]
         noun = read_noun(complement, self.atoms)
         if noun is not None or is_plain(complement):
             found = noun if noun is not None else read_last_noun(complement, self.atoms)
@@ -308,6 +333,8 @@ class ClauseReader(ToldRules):
         if other is None:
             return self._equal_noun(noun, complement, when)
         code = code_of(self.atoms[int(other["v"][1:-1])].text)
+        if when == "after" and noun.expressions[0].isidentifier():
+            self.memory.changed = noun
         return [self._claim("equal", noun.expressions[0], code, when=when)]
 
     def _equal_noun(self, noun: Noun, complement: str, when: str) -> list[WordedClaim] | None:
@@ -326,6 +353,9 @@ class ClauseReader(ToldRules):
         ):
             value = self._literal(final[1])
             return None if value is None else [self._claim("return", None, value)]
+        if empty := MAKES_EMPTY.match(text):
+            noun = read_noun(empty["x"], self.atoms)
+            return None if noun is None else [self._about(noun, EMPTY[empty["t"].lower()], "after")]
         match = VERB.match(text)
         noun = None if match is None else self._subject(match["s"])
         found = None if match is None or noun is None else self._value(match["c"])
@@ -340,7 +370,9 @@ class ClauseReader(ToldRules):
         if found is None:
             return None
         self._rest(found[1])
-        self.memory.noun = Noun((found[0],))
+        changed, self.memory.noun = self.memory.changed, Noun((found[0],))
+        if self.clause.link in ("resulting", "giving", "making", "leading") and changed is not None:
+            return [self._about(changed, found[0], "after")]
         if self.clause.link == "returning":
             return [self._claim("return", None, found[0])]
         return [self._claim("outcome", None, found[0])]
@@ -394,10 +426,25 @@ class ClauseReader(ToldRules):
                 return [self._claim("code", self.atoms[numbers[0]].text, "")]
             return claims
         alone = re.fullmatch(rf"{FILLER}(?P<v>⟦\d+⟧)", self.text)
+        if self.memory.colon and self.memory.named is not None and len(numbers) == 1:
+            named, self.memory.named = self.memory.named, None
+            value = constant_of(self.atoms[numbers[0]])  # "the sum is calculated: 1 + 2 = 3"
+            if value is not None:
+                self.used.add(numbers[0])
+                return [*claims, self._about(named, value, "any")]
+        if alone is not None and self.memory.colon and (sized := self.memory.sized) is not None:
+            value = self._literal(alone["v"])  # "has two elements: [1, 2]"
+            if value is not None and value[:1] in tuple("[{('\""):
+                self.memory.sized = None
+                size = self._claim("test", f"len({value}) == {self.memory.size}", "True")
+                return [self._about(sized, value, "any"), size]
         if alone is not None and (self.clause.link == "which" or self.memory.colon):
             value = self._literal(alone["v"])
             if value is not None and self.memory.returning:
                 return [self._claim("return", None, value)]
+            if value is not None and self.memory.colon and self.memory.beside:
+                return [self._claim("refer", None, value, noun=Noun((), "value"))]
             if value is not None and self.memory.colon and self.memory.made:
                 return [self._claim("outcome", None, value, when="hint")]
+            self.used.discard(int(alone["v"][1:-1]))
         return claims or None

@@ -2,7 +2,7 @@
 
 import ast
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from data_pipeline.verify.actions import Action
 from data_pipeline.verify.branches import Region, Tests, compare_conditions
@@ -15,11 +15,12 @@ from data_pipeline.verify.conditions import (
     read_condition,
     read_test,
 )
-from data_pipeline.verify.lexicon import Phrase
+from data_pipeline.verify.lexicon import Phrase, Token
 from data_pipeline.verify.matching import TALK_WORDS, Matcher
 from data_pipeline.verify.phrases import Code, atom_in, one_phrase, phrase_fits
 from data_pipeline.verify.wordlists import word_set
 
+Focus = ast.stmt | frozenset[ast.AST] | None  # a statement, the code that ran there, or all code
 _GENERIC = word_set(
     """
     try attempt perform process handle ensure operate work execute contain include catch output
@@ -54,9 +55,9 @@ def _focused(focus: ast.stmt) -> frozenset[ast.AST]:
 class ClauseJudge:
     """Judges the clauses of one sentence in order; remembers their condition."""
 
-    def __init__(self, code: Code, tests: Tests, matcher: Matcher, focus: ast.stmt | None):
+    def __init__(self, code: Code, tests: Tests, matcher: Matcher, focus: Focus):
         self.code, self.tests, self.matcher = code, tests, matcher
-        self.focus = None if focus is None else _focused(focus)
+        self.focus = _focused(focus) if isinstance(focus, ast.stmt) else focus
         self.condition: Condition | None = None
         self.asked: Condition | None = None  # by the latest "checks if"
         self.truth: str | None = None
@@ -70,6 +71,8 @@ class ClauseJudge:
         if clause.verb in _CHECKS and clause.marker in ("if", "whether", ""):
             return self._judge_check(clause)
         regions: list[tuple[Region, Region]] | None = None
+        if found := self._judge_going(clause):
+            return found
         if clause.verb in _GENERIC and clause.marker == "whether" and self._is_based_on(clause):
             return ""
         if clause.verb in _LOOPING and clause.marker in ("while", "until"):
@@ -82,6 +85,8 @@ class ClauseJudge:
             said = self._said(clause)
             if said is None and clause.marker == "otherwise":
                 return self._judge_action(clause, self.tests.otherwise())
+            if said is None and clause.marker == "if" and _finds_nothing(clause.condition):
+                return self._judge_action(clause, self.tests.after_loops())
             if said is None:
                 return self._judge_result(clause, None)
             regions = self.tests.regions(said)
@@ -96,6 +101,12 @@ class ClauseJudge:
         if self.created and self._is_talk(clause):
             return ""
         return self._judge_action(clause, regions)
+
+    def _judge_going(self, clause: Clause) -> str | None:
+        """Judges "processes each character of `s`": a loop goes over them."""
+        if clause.verb not in _GOING or clause.marker or not _EACH & set(_all_words(clause)):
+            return None
+        return self._judge_action(_as_iterating(clause), None)
 
     def _judge_loop(self, clause: Clause) -> str | None:
         """Judges "continues as long as `n` is positive" by the tests of the program's loops."""
@@ -179,12 +190,10 @@ class ClauseJudge:
                 return None
             self.condition = self.condition.negated()
             return self.condition
-        if (
-            words[:1] in (["it"], ["they"], ["so"], ["not"], ["this"], ["that"])
-            and set(words) <= _REFERRING
-        ):
-            denied = bool({"not", "doesn't", "isn't", "no"} & set(words))
-            self.condition = self.asked.negated() if self.asked and denied else self.asked
+        if _refers(clause.condition):
+            denied = bool(_DENIALS & set(words)) != (clause.marker in ("unless", "until"))
+            asked = self.asked or self._only_test()
+            self.condition = asked.negated() if asked and denied else asked
             return self.condition
         said = read_condition(clause.condition)
         if said is not None:
@@ -192,6 +201,14 @@ class ClauseJudge:
             self.condition = said.negated() if clause.marker in ("unless", "until") else said
             return self.condition
         return None
+
+    def _only_test(self) -> Condition | None:
+        """Returns the test of a program that makes only one, "the condition" of its description."""
+        found = [real for real, node, *_ in self.tests.found if not self._heads_loop(node)]
+        return found[0] if len(found) == 1 else None
+
+    def _heads_loop(self, node: ast.AST) -> bool:
+        return isinstance(self.code.parents.get(node), ast.While)
 
     def _resolved(self, said: Condition) -> Condition:
         """Takes the subject of "it is not found" from the condition before it."""
@@ -353,10 +370,50 @@ class ClauseJudge:
         return None
 
 
+_GOING = word_set("process examine")
+_EACH = word_set("each every")
+
+
+def _all_words(clause: Clause) -> tuple[str, ...]:
+    return one_phrase(*clause.slots.values()).words
+
+
+def _as_iterating(clause: Clause) -> Clause:
+    """Returns "processes each character of `s`" as "iterates over each character of `s`"."""
+    slots = {"over" if role == "object" else role: told for role, told in clause.slots.items()}
+    return dataclasses.replace(clause, verb="iterate", slots=slots)
+
+
+def _finds_nothing(condition: Sequence[Token]) -> bool:
+    """Tells whether a condition is that a loop ends by itself: "no empty line is found"."""
+    words = [token.lower for token in condition]
+    if len(words) > 7 or {"that", "which"} & set(words):
+        return False
+    ends = words[:2] in (["the", "loop"], ["no", "such"]) or words[:1] in (["no"], ["none"])
+    return ends and bool(_ENDED & set(words)) and not any(t.kind == "code" for t in condition)
+
+
+_ENDED = word_set("found completes ends finishes met exists matched satisfies match matches")
+_DENIALS = word_set("not doesn't isn't aren't don't no false fails unmet")
+_POINTING = word_set("it they so not this that both such these")
+
+
+def _refers(condition: Sequence[Token]) -> bool:
+    """Tells whether a condition is only pointed at: "it does not", "the condition is met"."""
+    words = [token.lower for token in condition]
+    if any(token.kind in ("code", "text") and token.text != "True" for token in condition):
+        return False
+    if words[:1] == ["such"]:
+        return words[-1] in ("found", "met", "exists", "true", "satisfied")
+    named = " ".join(words[:2]) in ("the condition", "this condition", "the check", "the test")
+    return (named or words[:1] in [[word] for word in _POINTING]) and set(words) <= _REFERRING
+
+
 _REFERRING = word_set(
     """
     it they so not this that is are does do doesn't isn't was the case condition true found
-    match one no met holds exists if
+    match one no met holds exists if false the satisfied fails check test both equal these matches
+    don't aren't same
     """
 )
 

@@ -12,6 +12,8 @@ from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.value_verdicts import UNKNOWN, ValueVerdicts, Verdict
 
+_MOST_CALLS = 200
+
 
 class CodeVerdicts:
     """Judges claims about the code that runs at a place."""
@@ -62,17 +64,26 @@ class CodeVerdicts:
     def _called_with(self, code: str, here: Occurrence | None, place: Place) -> Verdict:
         """Judges "`text.find('a', 3)` is called" of `text.find(c, at)`: its arguments' values."""
         told = _parse(code)
-        if not isinstance(told, ast.Call) or here is None or place.window is not None:
+        if not isinstance(told, ast.Call):
             return UNKNOWN
+        if here is None or place.window is not None:
+            first, last = place.window or (0, len(self.run.events))
+            near = [o for o in self.run.occurrences[:_MOST_CALLS] if first <= o.at <= last]
+            called = any(self._calls_so(told, o) for o in near)
+            return (CONFIRMED, "it is called so") if called else UNKNOWN
+        if self._calls_so(told, here):
+            return CONFIRMED, "it is called so"
+        return UNKNOWN
+
+    def _calls_so(self, told: ast.Call, here: Occurrence) -> bool:
+        """Tells whether a line makes a call with these values."""
         statement = self.run.statement_of(here.event)
         calls = [
-            node for node in (_own_nodes(statement) if statement is not None else ())
+            node for node in (own_nodes(statement) if statement is not None else ())
             if isinstance(node, ast.Call) and _name_of(node) == _name_of(told)
             and len(node.args) == len(told.args) and not node.keywords and not told.keywords
         ]  # fmt: skip
-        if any(self._same_parts(told, call, here) for call in calls):
-            return CONFIRMED, "it is called so"
-        return UNKNOWN
+        return any(self._same_parts(told, call, here) for call in calls)
 
     def _same_parts(self, told: ast.Call, call: ast.Call, here: Occurrence) -> bool:
         """Tells whether receiver and arguments have the same values in the state of a line."""
@@ -112,7 +123,7 @@ class CodeVerdicts:
         for line, statement in self.run.statements.items():
             if isinstance(statement, ast.FunctionDef | ast.ClassDef):
                 continue
-            for node in _own_nodes(statement):
+            for node in own_nodes(statement):
                 if (wanted is not None and ast.dump(node) == ast.dump(wanted)) or (
                     name is not None and _calls_name(node, name)
                 ):
@@ -157,7 +168,7 @@ def _is_test(run: Replay, here: Occurrence) -> bool:
     return isinstance(run.statement_of(here.event), ast.If | ast.While)
 
 
-def _own_nodes(statement: ast.stmt):
+def own_nodes(statement: ast.stmt):
     """Yields the nodes of a statement without those of its body."""
     yield statement
     for field, value in ast.iter_fields(statement):

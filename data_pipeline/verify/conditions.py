@@ -317,7 +317,7 @@ def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) 
     if codes and len(codes) == 1 and (not content or content == ["set", "to"]):
         return _read_is(subject, codes[0])
     names = {w for w in content if w in METHOD_WORDS}
-    if names and not codes and set(content) <= names | {"of", "string", "digits", "to"}:
+    if names and not codes and set(content) <= names | {"of", "string", "digits", "to", "valid"}:
         return Test(METHOD_WORDS[sorted(names)[0]], subject)
     if len(content) == 1 and content[0] in _TYPES and not codes:
         return Test("type", subject, _code(_TYPES[content[0]]))

@@ -6,14 +6,13 @@ says, in the part of the program that its condition names; contradicted only if 
 it must speak of does something else; and unread otherwise.
 """
 
-import ast
 import re
 import weakref
 from collections.abc import Iterator
 
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.branches import Tests
-from data_pipeline.verify.clause_verdicts import ClauseJudge
+from data_pipeline.verify.clause_verdicts import ClauseJudge, Focus
 from data_pipeline.verify.clauses import split_clauses
 from data_pipeline.verify.matching import Matcher
 from data_pipeline.verify.phrases import (
@@ -43,6 +42,8 @@ _EMPTY_TALK = re.compile(
     r"^(?:here(?:'s| is) .*|let(?:'s| us) .*|the function works as follows|.*\bas follows"
     r"|.*performs? the"
     r" following \w+|it works as follows|.*the following (?:steps|operations|actions|tasks)|"
+    r".*performs? (?:a series of |several |different )?(?:operations|actions)"
+    r"(?: on [^`.]*)? based on [^`.]*|"
     r".*perform(?:s|ing) (?:a|an|some|several|various|a series of|different|specific)\b[^`]*"
     r"(?:operations?|actions?|steps|transformations?|task)\b(?: on (?:it|the list|the string|this"
     r" list))?|"
@@ -62,10 +63,11 @@ _GLOSS = re.compile(  # "(like punctuation, …)", "(digit)", "(0-9)": explains 
 _SHOWN_AS = re.compile(r" \((?:i\.e\.|that is),? (`[^`]+`)\)")
 
 
-def read_description(run: Replay, sentence: str, focus: ast.stmt | None = None) -> Reading:
+def read_description(run: Replay, sentence: str, focus: Focus = None) -> Reading:
     """Judges a sentence that describes the program's code.
 
-    `focus` is the statement that the sentence is said of, if it stands in a labelled step.
+    `focus` is the statement that the sentence is said of, if it stands in a labelled step, or the
+    code that runs in the turn that it tells.
     """
     text = _MARKUP.sub("", sentence.replace("**", ""), count=1).strip()
     text = _SHOWN_AS.sub(r" \1", text).replace("which is another", "which is a")
@@ -92,7 +94,7 @@ class _Reader:
         self.run, self.code = run, code
         self.tests, self.matcher = Tests(code), Matcher(code)
 
-    def read(self, text: str, focus: ast.stmt | None) -> Reading:
+    def read(self, text: str, focus: Focus) -> Reading:
         claims: list[JudgedClaim] = []
         unread: list[str] = []
         if found := read_key(self.run, self.code, text):
@@ -115,7 +117,7 @@ class _Reader:
             unread += found.unread
         return Reading(tuple(claims), tuple(unread))
 
-    def _read_sentence(self, text: str, focus: ast.stmt | None) -> Reading:
+    def _read_sentence(self, text: str, focus: Focus) -> Reading:
         if _EMPTY_TALK.match(text):
             return Reading()
         claims: list[JudgedClaim] = read_table(self.code, text)

@@ -44,6 +44,19 @@ class EndVerdicts:
         verdict = compare(worded.value, self.run.trace.result)
         return verdict, self.run.trace.result
 
+    def given_back(self, worded: WordedClaim, here: Occurrence | None, sure: bool) -> Verdict:
+        """Judges "returns the original string unchanged": what the call was given is returned."""
+        end = self.run.line_end(here) if here is not None and sure else None
+        real = end.value if end is not None else self.run.trace.result
+        frame = here.event.frame if end is not None and here is not None else 0
+        given = self.run.events[self.run.frames[frame][0]].changed if self.run.frames else {}
+        if real is None or not given or self.run.trace.truncated:
+            return UNKNOWN
+        texts = [given[worded.subject]] if worded.subject in given else list(given.values())
+        if any(compare(text, real) == CONFIRMED for text in texts):
+            return CONFIRMED, real
+        return CONTRADICTED, real
+
     def _called(self, worded: WordedClaim, here: Occurrence | None, sure: bool) -> Verdict:
         """Judges the result of a function of the program that is named."""
         run = self.run
@@ -148,6 +161,17 @@ class EndVerdicts:
         if any(_is_a(raised, worded.value) for raised in types):
             return CONFIRMED, truth
         return (CONTRADICTED if not run.trace.truncated else NOT_CHECKABLE), truth
+
+    def goes_somewhere(self, worded: WordedClaim) -> Verdict:
+        """Judges "proceeds to [L9]" of no known line: it is a line that runs, or none."""
+        line = self.run.starts.get(int(worded.value) - FIRST_LABEL + 1)
+        if line is None or self.run.trace.truncated:
+            return UNKNOWN
+        if self.run.by_line.get(line):
+            return CONFIRMED, "the line runs"
+        first = self.run.statements.get(line)
+        silent = isinstance(first, ast.Try | ast.FunctionDef | ast.With | None)
+        return UNKNOWN if silent else (CONTRADICTED, "the line does not run")
 
     def goto(self, worded: WordedClaim, here: Occurrence) -> Verdict:
         line = self.run.starts.get(int(worded.value) - FIRST_LABEL + 1)

@@ -200,7 +200,7 @@ def _value(node: ast.expr, state: State | None) -> Any:
     raise Unknown
 
 
-class _Bound:
+class Bound:
     """Holds a state with the variables of a comprehension's turn."""
 
     def __init__(self, state: State | None, names: Mapping[str, str]):
@@ -230,19 +230,20 @@ def _turns(loops: list[ast.comprehension], state: Any) -> Iterator[Any]:
     if not isinstance(values, _ORDERED) or len(values) > MAX_TURNS:
         raise Unknown
     for value in values:
-        inner = _Bound(state, _bind(first.target, value))
+        inner = Bound(state, bind(first.target, value))
         if all(_value(test, inner) for test in first.ifs):
             yield from _turns(rest, inner)
 
 
-def _bind(target: ast.expr, value: Any) -> dict[str, str]:
+def bind(target: ast.expr, value: Any) -> dict[str, str]:
+    """Returns name -> text for what a loop's target binds; raises Unknown for other targets."""
     match target:
         case ast.Name(id=name):
             return {name: repr(value)}
         case ast.Tuple(elts=items):
             bound: dict[str, str] = {}
             for item, one in zip(items, value, strict=True):
-                bound |= _bind(item, one)
+                bound |= bind(item, one)
             return bound
     raise Unknown
 

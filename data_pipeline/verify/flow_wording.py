@@ -66,7 +66,8 @@ _NEGATIVE = (
     r"fulfilled|hold|pass|succeed)|(?:isn't|wasn't) (?:met|satisfied|true|fulfilled)"
 )
 _POSITIVE = (
-    r"holds?|(?:has to|must|needs to) (?:hold|be [Tt]rue)|succeeds|passes|"
+    r"holds?(?! (?:⟦|the|an?|its|all|only|exactly|now|each|every|no|just|\w+ \w+s:?\b))|"
+    r"(?:has to|must|needs to) (?:hold|be [Tt]rue)|succeeds|passes|"
     rf"{_COMES} {_ADVERBS}(?:[Tt]rue|satisfied|met|fulfilled)"
 )
 _TRUTH = re.compile(
@@ -91,7 +92,8 @@ _BLOCK = (
 _NOT_ENTERED = (
     rf"skip(?:s|ped|ping)? {_BLOCK}|bypass(?:es|ed|ing)? {_BLOCK}|"
     r"(?:(?:do|does|did|will)(?: not|n't)|without|not) (?:enter(?:ing)?|execut(?:e|ing)|"
-    rf"tak(?:e|ing)|run(?:ning)?|go(?:ing)? into|proceed(?:ing)? to) {_BLOCK}|"
+    rf"tak(?:e|ing)|run(?:ning)?|go(?:ing)? into|proceed(?:ing)? to) {_BLOCK}"
+    r"(?: ⟦(?P<code2>\d+)⟧)?|"
     r"(?:body|block|if branch|branch|statement|line|code|part)(?: ⟦(?P<code>\d+)⟧)?"
     r"(?: \w+ the \w+(?: \w+)?)? (?:is|are|will be) (?:therefore |thus |also )?"
     r"(?:skipped|bypassed|not (?:executed|taken|entered|run|reached))"
@@ -104,7 +106,7 @@ _ELSE_ENTERED = (
 _ENTERED = (
     r"(?:enter(?:s|ing)?|execut(?:es?|ing)|tak(?:es?|ing)) the (?:(?:⟦\d+⟧|if|loop|then|while|for) "
     r"?(?:body|block|branch|loop)?|body|block)|"
-    r"(?:if|then|loop) (?:branch|block|body) (?:runs|is (?:taken|executed|entered|run))|"
+    r"(?:the|if|then|loop) (?:branch|block|body) (?:runs|is (?:taken|executed|entered|run))|"
     r"its body (?:runs|is (?:executed|entered))|the loop (?:starts|continues|is entered)(?=\W*$)"
 )
 _TAKEN = re.compile(
@@ -253,7 +255,8 @@ def _branch_claims(sentence: str, atoms: Sequence[Atom]) -> Iterator[Found]:
     for match in () if counted else _TAKEN.finditer(sentence):
         negated = match["yes"] and _NOT.search(sentence[: match.start()])
         value = "False" if match["no"] or negated else "True"
-        code = None if match["code"] is None else atoms[int(match["code"])].text
+        number = match["code"] or match["code2"]
+        code = None if number is None else atoms[int(number)].text
         yield WordedClaim("entered", _spell(match, atoms), code, value), match.span()
 
 

@@ -10,32 +10,47 @@ from collections.abc import Sequence
 
 from data_pipeline.verify.asides import take_asides
 from data_pipeline.verify.clause_cutting import Clause, split_clauses
-from data_pipeline.verify.clause_parts import Memory
+from data_pipeline.verify.clause_parts import Memory, equations
 from data_pipeline.verify.clause_patterns import AFTER
 from data_pipeline.verify.clause_rules import ClauseReader
+from data_pipeline.verify.consequences import consequences
 from data_pipeline.verify.flow_wording import flow_claims
+from data_pipeline.verify.givens import select, take_givens
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
+from data_pipeline.verify.ordinals import ORDINALS
 from data_pipeline.verify.stated import SentenceReading, WordedClaim
 from data_pipeline.verify.turns import turns_range
 
 _APPOSED = re.compile(  # "the first word, 'a'"
-    r"\b((?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|next) "
+    rf"\b((?:{'|'.join(ORDINALS)}|next) "
     r"(?!call|iteration|turn|step|pass|case|time|test|check)[a-z]+)"
-    r"(?:, (?=⟦\d+⟧(?:\W*$|, ))|: (?=⟦\d+⟧\W*$))",
+    r"(?:, (?=⟦\d+⟧(?:\W*$|, ))|: (?=⟦\d+⟧(?: \([a-z ]+\))?\W*$))",
     re.I,
 )
+_BESIDE = re.compile(
+    r"(?:before|after|now|then|result|initially|originally)(?: (?:the )?\w+)?", re.I
+)
+_INCLUSIVE = re.compile(r"\binclusive(?:ly)?\b", re.I)
 _THIS = re.compile(r"(?:this|that|it|which) (?:is|evaluates|returns)\b", re.I)
 _MAKES = re.compile(
-    r"\b(?:joined|concatenated|converted|stripped|replaced|split|sorted|reversed|updated|becomes|"
+    r"\b(?:join(?:s|ing)|concatenat(?:es|ing)|converts?|strips?|replaces|splits?|sorts|reverses|"
+    r"combines|removes|slices|joined|concatenated|converted|stripped|replaced|split|sorted|reversed|updated|becomes|"
     r"results?|formatted|combined|padded|turned)\b",
     re.I,
 )
 
 
-def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> SentenceReading:
-    """Returns the claims of one masked sentence, and what of it was not read."""
+def read_sentence(
+    sentence: str, atoms: Sequence[Atom], memory: Memory, *, selects: bool = False
+) -> SentenceReading:
+    """Returns the claims of one masked sentence, and what of it was not read.
+
+    selects: whether "for `n` = 1" means a state of the run, as where steps of it are told
+    """
     reading = SentenceReading()
+    sentence, givens = take_givens(sentence, atoms) if selects else (sentence, ())
+    sentence = re.sub(r"⟦(\d+)⟧", lambda m: _keyword(atoms[int(m[1])]) or m[0], sentence)
     sentence = _APPOSED.sub(r"\1 ", sentence)
     sentence, asides = take_asides(sentence, atoms)
     reading.claims += asides
@@ -44,6 +59,7 @@ def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> Sente
         sentence = sentence[: told.start()] + sentence[told.end() :]
     flows = flow_claims(sentence, atoms)
     reading.claims += [claim for claim, _ in flows]
+    reading.claims += consequences(sentence, atoms)
     previous: Clause | None = None
     sentence = re.sub(r"\((?:and|the) only\)\s*", "", sentence)
     before = bool(re.match(r"\W*before\b", sentence, re.I))
@@ -53,12 +69,15 @@ def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> Sente
             if clause.link == "which":
                 memory.noun = _antecedent(previous, clause, atoms, memory)
             elif clause.aside and (last := re.search(r"⟦(\d+)⟧$", previous.text)):
-                memory.noun = Noun((code_of(atoms[int(last[1])].text),))
+                memory.noun = _noun_of(atoms[int(last[1])])
         memory.colon = False
         if previous is not None:
             memory.colon = ":" in sentence[previous.end : clause.start]
             memory.made = bool(_MAKES.search(previous.text))
+            memory.beside = bool(_BESIDE.fullmatch(previous.text))
         previous, memory.fresh = clause, False
+        if clause.link not in ("resulting", "giving", "making", "leading"):
+            memory.changed = None
         reader = ClauseReader(clause, atoms, memory)
         claims = reader.read()
         flow = any(start < clause.end and end > clause.start for _, (start, end) in flows)
@@ -73,8 +92,26 @@ def read_sentence(sentence: str, atoms: Sequence[Atom], memory: Memory) -> Sente
             reading.unread.append(reader.spell(reader.rest))
         memory.names += reader.variables()
         reading.mentions += [text for text in reader.left(claims) if text not in taken]
-    reading.claims = list(dict.fromkeys(_answers(claim, memory) for claim in reading.claims))
+    if _INCLUSIVE.search(sentence):
+        reading.claims = [_inclusive(claim) for claim in reading.claims]
+    claims = list(dict.fromkeys(_answers(claim, memory) for claim in reading.claims))
+    reading.claims = select(claims, givens)
     return reading
+
+
+def _inclusive(claim: WordedClaim) -> WordedClaim:
+    return dataclasses.replace(claim, when="inclusive") if claim.kind == "range" else claim
+
+
+def _keyword(atom: Atom) -> str | None:
+    """Returns "else" for an atom that is only this keyword: it names a block."""
+    return "else" if atom.text.strip(" :") == "else" else None
+
+
+def _noun_of(atom: Atom) -> Noun:
+    """Returns what code in front of brackets means; of an equation its value."""
+    told = equations(atom)
+    return Noun((told[-1].value if told else code_of(atom.text),))
 
 
 def _only_value(clause: Clause, atoms: Sequence[Atom]) -> Noun | None:
@@ -116,7 +153,8 @@ def _antecedent(
     if re.search(r"\b(?:by|using|via|with)\b[^⟦]*⟦\d+⟧$", previous.text) and not clause.aside:
         return Noun((), "value")
     if last is not None and clause.aside and not previous.aside:
-        return read_noun(last[1], atoms)
+        whole = read_last_noun(previous.text, atoms)
+        return whole if whole is not None and whole.expressions else read_noun(last[1], atoms)
     noun = read_last_noun(previous.text, atoms)
     if noun is not None and (noun.expressions or not memory.returning):
         return noun

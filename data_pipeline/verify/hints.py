@@ -153,7 +153,12 @@ class HintVerdicts:
             near is not None and place.occurrence is not None and not prefix
         ):
             near = self._with_locals(near, place.occurrence)
-        return self._look_up(value, near, wide, place)
+        judged = self._look_up(value, near, wide, place)
+        if judged[0] == CONFIRMED and near is None and word in _RESULTS and not prefix:
+            final = self.run.trace.result  # "the result" of no known line
+            same = final is not None and compare(value, final) == CONFIRMED
+            return judged if same else UNKNOWN
+        return judged
 
     def _with_locals(self, pool: Pool, here: Occurrence) -> Pool:
         wider = Pool(dict(pool.texts), pool.complete)
@@ -206,6 +211,8 @@ class HintVerdicts:
         assert worded.noun is not None
         word = worded.noun.word
         wanted = _TYPES.get(word)
+        if _INPUT.search(worded.noun.prefix):
+            return self._input_test(worded, word)
         frame, points = self._points(place)
         outcomes: set[bool] = set()
         at_index = f"[{word.removeprefix('at ')}]" if word.startswith("at ") else ""
@@ -223,6 +230,20 @@ class HintVerdicts:
         if outcomes == {True}:
             return CONFIRMED, worded.value
         return UNKNOWN
+
+    def _input_test(self, worded: WordedClaim, word: str) -> Verdict:
+        """Judges "the input string starts with 'a'" if one argument alone can be meant."""
+        given = self.run.events[0].changed if self.run.events else {}
+        meant = [
+            text
+            for text in given.values()
+            if self._fits_type(word, text) and text not in (worded.subject or "")
+        ]
+        if len(meant) != 1:
+            return UNKNOWN
+        test = (worded.subject or "").replace("{s}", meant[0])
+        judged = self.values.test(test, worded.value == "True", 0, [0])
+        return UNKNOWN if judged is None else judged
 
     def _turn_variables(self, place: Place) -> set[str]:
         """Returns what the loop of a turn binds: "it" and "the character" of that turn."""
@@ -314,8 +335,7 @@ class HintVerdicts:
         """Judges "appends V": V is an element, or a part, of what the place changes."""
         span = self._span(place)
         if span is None:
-            wide = self.pools.everything
-            return UNKNOWN if wide.has(worded.value) or not wide.complete else (CONTRADICTED, None)
+            return self._put_anywhere(worded.value)
         frame, first, last = span
         grown = False
         for name in sorted(self.run.names):
@@ -329,6 +349,18 @@ class HintVerdicts:
         if not wide.has(worded.value) and wide.complete:
             return CONTRADICTED, self._truth(place) if grown else "nothing is added here"
         return UNKNOWN
+
+    def _put_anywhere(self, value: str) -> Verdict:
+        """Judges "inserts V" of no known line: some line of the run adds it to something."""
+        for here in self.run.occurrences[:200]:
+            frame = here.event.frame
+            for name, after in here.event.changed.items():
+                before = self.run.value(frame, name, here.at - 1)
+                was = before is None or self._is_inside(value, before)
+                if not was and self._is_inside(value, after):
+                    return CONFIRMED, f"{name}={after}"
+        wide = self.pools.everything
+        return UNKNOWN if wide.has(value) or not wide.complete else (CONTRADICTED, None)
 
     def _taken(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges "removes V": V is no longer in what the place changes."""

@@ -61,7 +61,7 @@ def inline_claims(trace: Trace, monologue: str) -> list[Claim]:
                 last_step = None
             claims.append(result_claim(trace, number, "return", returned[1]))
         elif in_answer and (answer := _ANSWER.match(line.strip())):
-            claims.append(answer_claim(trace, number, answer[1]))
+            claims.append(answer_claim(trace, number, answer[1], other_is_false=True))
     return claims
 
 

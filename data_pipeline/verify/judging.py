@@ -2,19 +2,23 @@
 
 import ast
 import dataclasses
+import re
 
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.code_verdicts import CodeVerdicts
+from data_pipeline.verify.comprehensions import ComprehensionTurns
 from data_pipeline.verify.ends import EndVerdicts
 from data_pipeline.verify.evaluation import Unknown, evaluate_node
+from data_pipeline.verify.given_verdicts import GivenVerdicts
 from data_pipeline.verify.hints import HintVerdicts
 from data_pipeline.verify.loop_verdicts import LoopVerdicts
 from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.nouns import Noun
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.step_verdicts import StepVerdicts
 from data_pipeline.verify.taken_verdicts import TakenVerdicts
 from data_pipeline.verify.value_verdicts import (
     MOST_STATES,
@@ -25,6 +29,7 @@ from data_pipeline.verify.value_verdicts import (
     dump_node,
 )
 
+_BRANCH = re.compile(r"\b(?:if|branch|block|body)\b(?! of the (?:loop|function))", re.I)
 _COMPOUND = (ast.If, ast.For, ast.While, ast.Try, ast.With, ast.AsyncFor, ast.Match)
 
 
@@ -39,6 +44,9 @@ class ClaimJudge:
         self.code = CodeVerdicts(run, self.values)
         self.hints = HintVerdicts(run, self.values)
         self.taken = TakenVerdicts(run, self.values)
+        self.comprehensions = ComprehensionTurns(run)
+        self.given = GivenVerdicts(run, self.values)
+        self.steps = StepVerdicts(run, self.values, self.body_of)
         self._cache: dict[tuple, Verdict] = {}
         loops = [n.target for n in ast.walk(run.tree) if isinstance(n, ast.comprehension)]
         self.comprehended = {
@@ -55,7 +63,19 @@ class ClaimJudge:
 
     def _judge(self, worded: WordedClaim, place: Place) -> Verdict:
         here = place.occurrence
+        if worded.given and (judged := self.given.judge(worded, place)) is not None:
+            return judged
         match worded.kind:
+            case "sets":
+                return self.steps.sets(worded, place)
+            case "given back":
+                return self.ends.given_back(worded, here, place.sure)
+            case "gives":
+                return self._moved(dataclasses.replace(worded, kind="put"), place)
+            case "kept":
+                return self.steps.kept(worded, place)
+            case "grows":
+                return self.steps.grows(worded, place)
             case "value" if (worded.subject or "").startswith("return "):
                 return self._return_value(worded, here, place.sure)
             case "value":
@@ -112,7 +132,9 @@ class ClaimJudge:
                 return self.ends.yielded(worded, here)
             case "raise":
                 return self.ends.raised(worded, here if place.sure else None)
-            case "goto" if here is not None and place.sure:
+            case "goto" if here is None or not place.sure:
+                return self.ends.goes_somewhere(worded)
+            case "goto" if here is not None:
                 return self.ends.goto(worded, here)
         return UNKNOWN
 
@@ -171,7 +193,7 @@ class ClaimJudge:
             return NOT_CHECKABLE, judged[1]
         if self.values.binds(here.event, worded.subject or ""):
             return judged  # each turn has its own value
-        if (body := self.body_of(here)) is not None and worded.when != "before":
+        if (body := self.body_of(here)) is not None and worded.when not in ("before", "here"):
             inside = self.values.within(worded, here.event.frame, body)
             if inside is not None and inside[0] == CONFIRMED:
                 return inside
@@ -331,14 +353,7 @@ class ClaimJudge:
 
     def _tests_within(self, claimed: bool, window: tuple[int, int], frame: int) -> Verdict:
         """Judges "the condition holds" for the tests of one turn."""
-        tests = [
-            here
-            for here in self.run.occurrences
-            if window[0] <= here.at <= window[1]
-            and here.event.frame == frame
-            and here.event.branch is not None
-            and isinstance(self.run.statement_of(here.event), ast.If | ast.While)
-        ]
+        tests = self._tests_in(window, frame, ast.If | ast.While)
         if not tests:
             return UNKNOWN
         if any(here.event.branch == claimed for here in tests):
@@ -347,13 +362,35 @@ class ClaimJudge:
             return UNKNOWN
         return CONTRADICTED, f"the condition is {not claimed}"
 
+    def _tests_in(self, window: tuple[int, int], frame: int, kinds) -> list[Occurrence]:
+        return [
+            here
+            for here in self.run.occurrences
+            if window[0] <= here.at <= window[1]
+            and here.event.frame == frame
+            and here.event.branch is not None
+            and isinstance(self.run.statement_of(here.event), kinds)
+        ]
+
+    def _entered_within(self, worded: WordedClaim, window: tuple[int, int], frame: int) -> Verdict:
+        """Judges "the branch is taken" of one turn: by its `if`s, where no loop is spoken of."""
+        of_loop = re.search(r"\b(?:loop|while|for)\b", worded.text)
+        spoken = ast.While | ast.For if of_loop else ast.If
+        found = {here.event.branch for here in self._tests_in(window, frame, spoken)}
+        truth = "the condition is " + " and ".join(sorted(map(str, found)))
+        if found == {worded.value == "True"}:
+            return CONFIRMED, truth
+        sure = len(found) == 1 and spoken is ast.If and _BRANCH.search(worded.text)
+        return (CONTRADICTED, truth) if sure else (NOT_CHECKABLE, truth if found else None)
+
     def _entered(self, worded: WordedClaim, place: Place) -> Verdict:
         here, claimed = place.occurrence, worded.value == "True"
         if worded.subject is not None:
-            return self.code.never_runs(worded.subject, claimed)
+            judged = self.code.never_runs(worded.subject, claimed)
+            if judged != UNKNOWN:
+                return judged
         if place.window is not None and not place.sure:
-            judged = self._tests_within(claimed, place.window, place.frame)
-            return judged if judged[0] == CONFIRMED else (NOT_CHECKABLE, judged[1])
+            return self._entered_within(worded, place.window, place.frame)
         if here is None:
             return UNKNOWN
         statement = self.run.statement_of(here.event)

@@ -7,6 +7,7 @@ from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
 from data_pipeline.verify.clause_cutting import is_hypothetical
 from data_pipeline.verify.layout import Sentence
+from data_pipeline.verify.stated import NUMBERS
 
 RUNS = "the line runs"
 _NEGATED = re.compile(
@@ -19,7 +20,59 @@ _AGAIN = re.compile(
     r"evaluated|tested|reached) again\b", re.I,
 )  # fmt: skip
 _LABEL = re.compile(r"\b(?:line )?[\[(]?\bL\d+\b[\])]?", re.I)
+_COUNTED = re.compile(
+    r"^\W*(?:(?:the )?(?:line|statement) )?[\[(]?\bL\d+\b[\])]?\W*"
+    r"(?:(?:this|the) (?:line|statement) )?(?:(?P<no>is never|never|is not|"
+    r"does not|doesn't|isn't|was not|was never) (?:executed|executes?|runs?|reached|evaluated)"
+    r"(?: at all)?|(?:is |gets |was )?(?:only )?(?:executed|executes|runs|run|reached|evaluated) "
+    rf"(?:only |exactly )?(?P<n>\d+|{'|'.join(NUMBERS)})(?: times?)?)"
+    r"(?:\W*$|,? (?:because|since|as) (?P<why>.*)$)",
+    re.I,
+)
+_ENTRY = re.compile(
+    r"\bfunction\b.* (?:is|was|gets) (?:called|invoked|entered)\b|\bfunction (?:starts|begins)\b",
+    re.I,
+)
+_HARMLESS = re.compile(  # of a line that never runs
+    r"^(?:the )?(?:function|loop|call|condition|test|if condition|program)(?: on \S+)? "
+    r"(?:has |have )?(?:was |is |were )?(?:already |not |never )*"
+    r"(?:returned?|returns|met|satisfied|entered|false|ended)\b",
+    re.I,
+)
 _SILENT = (ast.FunctionDef, ast.ClassDef, ast.Try, ast.With, ast.Global, ast.Nonlocal)
+
+
+def entry_claim(run: Replay, sentence: Sentence, here: Occurrence | None) -> Claim | None:
+    """Confirms "[L5]: The function is called" of the line at which a call begins."""
+    statement = run.statements.get(sentence.label or -1)
+    entered = here is not None and isinstance(statement, ast.FunctionDef)
+    if not entered or not _ENTRY.search(sentence.text) or is_hypothetical(sentence.text):
+        return None
+    said = sentence.plain.strip(" -*.")[:500]
+    return Claim(sentence.number, "code", said, CONFIRMED, "the function is called")
+
+
+def count_claim(run: Replay, sentence: Sentence) -> Claim | None:
+    """Judges "[L9] is executed 2 times", "[L9] never runs"; None for another sentence.
+
+    A loop's header may be said to run once for each turn.
+    """
+    found = _COUNTED.match(sentence.plain) if sentence.own else None
+    if found is None or sentence.label in (None, -1) or run.trace.truncated:
+        return None
+    runs = run.by_line.get(sentence.label or -1, ())
+    counts = {len(runs)}
+    if sentence.label in run.loops:
+        counts.add(sum(here.turns.get(sentence.label, 0) > 0 for here in runs))
+    word = (found["n"] or "0").lower()
+    wanted = int(word) if word.isdigit() else NUMBERS[word]
+    if wanted not in counts and found["no"] and "never" not in found["no"].lower():
+        return None  # "[L9] does not run": in this turn
+    if found["why"] and not _HARMLESS.search(found["why"]):
+        return None
+    verdict = CONFIRMED if wanted in counts else CONTRADICTED
+    said = sentence.plain.strip(" -*.")[:500]
+    return Claim(sentence.number, "iteration", said, verdict, f"it runs {len(runs)} times")
 
 
 def label_claim(

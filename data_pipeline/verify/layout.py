@@ -6,16 +6,19 @@ import re
 from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.clause_parts import Memory
+from data_pipeline.verify.elements import Element, read_element
 from data_pipeline.verify.flow_wording import goto_labels, turn_of
 from data_pipeline.verify.grammar import read_sentence
 from data_pipeline.verify.masking import Atom, is_literal, mask_code
 from data_pipeline.verify.nouns import Noun
-from data_pipeline.verify.stated import SentenceReading
+from data_pipeline.verify.stated import SentenceReading, WordedClaim
 from data_pipeline.verify.turns import TurnTracker, counts_from_zero, loops_around, turns_range
 
 _LABELS = re.compile(r"\bL(\d{1,6})\b")
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+|(?<=\.\))\s+|;\s*")
-_NUMBERING = re.compile(r"^\s*(?:#+\s*|[-*•]\s*|(?:\d+|⟦\d+⟧)[.)]\s*|Step ⟦\d+⟧:?\s*)*\**")
+_NUMBERING = re.compile(
+    r"^\s*(?:#+\s*|[-*•]\s*|(?:\d+|⟦(?P<n>\d+)⟧)[.)](?=\W*[\w⟦])\s*|Step ⟦\d+⟧:?\s*)*\**"
+)
 _LIST_NUMBER = re.compile(r"^(\s*(?:[-*•]\s*)?)(\d+)([.)]\s)")
 _IT_RETURNS = re.compile(r"[Ii]t (?:returns|gives|evaluates to|comes to)\b")
 _LEFT_OUT = re.compile(
@@ -55,6 +58,7 @@ class Sentence:
     turn:    the loop whose turn the sentence itself states
     section: title of the section, lower case
     opens:   whether it is the first sentence of its label
+    element: the element of a comprehension that its line, or the one above, may be about
     """
 
     number: int
@@ -67,6 +71,7 @@ class Sentence:
     turn: int | None
     section: str
     opens: bool
+    element: Element | None = None
 
     @property
     def is_general(self) -> bool:
@@ -75,10 +80,10 @@ class Sentence:
 
 @dataclasses.dataclass
 class Layout:
-    """Holds the sentences of a monologue and its assertions with their lines."""
+    """Holds the sentences of a monologue, and its assertions: line, text, whether the answer."""
 
     sentences: list[Sentence] = dataclasses.field(default_factory=list)
-    answers: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    answers: list[tuple[int, str, bool]] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -129,6 +134,7 @@ class _LayoutReader:
         self.memory = Memory()
         self.topic: Noun | None = None
         self.tracker = TurnTracker(run, False)
+        self.element: tuple[int, Element] | None = None  # indent of its line
 
     def read(self) -> Layout:
         lines = list(self._lines())
@@ -138,7 +144,7 @@ class _LayoutReader:
             if isinstance(line, _Line):
                 self._read_line(line)
             else:
-                self.section, self.label = line, None
+                self.section, self.label, self.element = line, None, None
                 self.tracker.clear()
                 self.memory = Memory()
         return self.layout
@@ -168,15 +174,20 @@ class _LayoutReader:
     def _answer(self, number: int, stripped: str, in_answer: bool) -> None:
         asserted = stripped.removeprefix("[ANSWER]").partition("[/ANSWER]")[0].strip()
         if asserted.startswith("assert "):
-            self.layout.answers.append((number, asserted.removeprefix("assert ").strip()))
+            asserted = asserted.removeprefix("assert ").strip()
+            self.layout.answers.append((number, asserted, in_answer))
         elif in_answer and "==" in asserted:
-            self.layout.answers.append((number, asserted))
+            self.layout.answers.append((number, asserted, True))
 
     def _mask(self, number: int, line: str) -> _Line:
         indent = len(line) - len(line.lstrip())
         body = _LIST_NUMBER.sub(r"\1", line)
         text, atoms = mask_code(self._quote_names(body), self.names)
-        text = _NUMBERING.sub("", " ".join(text.split())).replace("**", "").strip()
+        text = " ".join(text.split())
+        numbering = _NUMBERING.match(text)
+        if numbering and (numbering["n"] is None or atoms[int(numbering["n"])].text.isdigit()):
+            text = text[numbering.end() :]
+        text = text.lstrip(" -*•").replace("**", "").strip()
         return _Line(number, indent, line.strip(), text, atoms)
 
     def _quote_names(self, line: str) -> str:
@@ -194,6 +205,7 @@ class _LayoutReader:
         self.tracker.enter_line(line.indent, heads and not cited)
         if _AFTER_LOOP.match(line.text):
             self.tracker.clear()
+        self._follow_element(line)
         if first is not None:
             self.label = self._statement(first)
             self.tracker.leave_loop(self.label)
@@ -219,7 +231,11 @@ class _LayoutReader:
                 opens = opens or (found not in (None, heading.turn) and bool(cited))
                 found, around = heading.turn, self.tracker.around()
                 self._remember(sentence, line.atoms)
-            reading = read_sentence(sentence, line.atoms, self.memory)
+            reading = read_sentence(
+                sentence, line.atoms, self.memory, selects=_tells_steps(self.section)
+            )
+            if heading is not None and heading.taken and not reading.claims:
+                reading.claims.append(WordedClaim("bound", plain, "", heading.taken))
             self.layout.sentences.append(
                 Sentence(
                     line.number,
@@ -232,11 +248,19 @@ class _LayoutReader:
                     heading.header if heading else None,
                     self.section,
                     opens,
+                    self.element[1] if self.element else None,
                 )
             )
             opens = False
             if heading is None and _LEFT_OUT.search(sentence):  # the rest may be far from here
                 self.tracker.clear()
+
+    def _follow_element(self, line: _Line) -> None:
+        """Notes the element that a line opens with; it holds for lines indented more."""
+        if self.element is not None and line.indent <= self.element[0]:
+            self.element = None
+        if _tells_steps(self.section) and (found := read_element(line.text, line.atoms)):
+            self.element = (line.indent, found)
 
     def _remember(self, sentence: str, atoms: list[Atom]) -> None:
         """Lets "it" mean the element that a heading names."""
@@ -253,6 +277,10 @@ class _LayoutReader:
 
     def _statement(self, label: int) -> int:
         return self.run.starts.get(label - FIRST_LABEL + 1, -1)
+
+
+def _tells_steps(section: str) -> bool:
+    return not section.startswith(GENERAL) and "deduction" not in section
 
 
 def _code(atom: Atom) -> str:

@@ -2,9 +2,11 @@
 
 import ast
 import re
+from collections.abc import Iterator
 
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
+from data_pipeline.verify.code_verdicts import own_nodes
 from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
@@ -16,6 +18,12 @@ from data_pipeline.verify.value_verdicts import (
     dump_node,
 )
 from data_pipeline.verify.values import compare
+
+_NAMED = re.compile(
+    r"\b(?P<k>outer|inner|nested|inside|first|second|third|last)(?:most)? "
+    r"(?:`?(?:for|while)`? )?loop\b", re.I,
+)  # fmt: skip
+_IN_ALL = re.compile(r"\b(?:in total|altogether|in all|overall|total of)\b", re.I)
 
 
 class LoopVerdicts:
@@ -72,6 +80,8 @@ class LoopVerdicts:
         }
         if any(o.turns[line] == 0 for line, o in headers.items()):
             return CONFIRMED, "the loop ends"
+        if window is not None and self._is_left(window):
+            return CONFIRMED, "the loop is left"
         ends = [o for o in self.run.occurrences if o.turns.get(o.event.line) == 0]
         if ends and window is None and (here is None or here.turns == {}):
             return CONFIRMED, "the loop ends"
@@ -80,20 +90,29 @@ class LoopVerdicts:
             return CONTRADICTED, "the loop is left before it ends"
         return UNKNOWN
 
+    def _is_left(self, window: tuple[int, int]) -> bool:
+        """Returns whether the turn that a window holds is the last, ended by break or return."""
+        header = self.run.events[window[0]].line
+        own = [o for o in self.run.by_line.get(header, ()) if o.at == window[0]]
+        if not own or own[0].turns.get(header) != own[0].totals.get(header, [None])[0]:
+            return False
+        totals = own[0].totals[header]
+        runs = self.run.by_line[header]
+        return not self.run.trace.truncated and not any(
+            o.at > window[0] and o.totals.get(header) is totals for o in runs
+        )
+
     def iterates(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges "iterates over V": the iterable of some loop, as code or as its value."""
         code = dump_expression(worded.subject or "")
         known: list[str] = []
-        for line, statement in self.run.statements.items():
-            if not isinstance(statement, ast.For):
-                continue
-            nodes = [dump_node(node) for node in ast.walk(statement.iter)]
-            if code in nodes:
-                return CONFIRMED, ast.unparse(statement.iter)
+        for line, source in self._sources():
+            if code in [dump_node(node) for node in ast.walk(source)]:
+                return CONFIRMED, ast.unparse(source)
             starts = [o for o in self.run.by_line.get(line, ()) if o.turns.get(line, 0) <= 1]
             for here in starts[:100]:
                 frame, at = here.event.frame, here.at - 1
-                text = self.values.text_at(ast.unparse(statement.iter), frame, at)
+                text = self.values.text_at(ast.unparse(source), frame, at)
                 if text is not None:
                     known.append(text)
         value = worded.subject or ""
@@ -103,6 +122,15 @@ class LoopVerdicts:
         if any(compare(value, text) == CONFIRMED for text in known):
             return CONFIRMED, value
         return self._iterates_here(value, place) if is_literal(value) else UNKNOWN
+
+    def _sources(self) -> Iterator[tuple[int, ast.expr]]:
+        """Yields (line, what is gone over) for each `for` loop and comprehension."""
+        for line, statement in self.run.statements.items():
+            if isinstance(statement, ast.For):
+                yield line, statement.iter
+            for node in own_nodes(statement):
+                if isinstance(node, ast.comprehension):
+                    yield line, node.iter
 
     def _iterates_here(self, value: str, place: Place) -> Verdict:
         """Contradicts a value that the placed loop, over a variable or part, never goes over."""
@@ -132,6 +160,11 @@ class LoopVerdicts:
             return UNKNOWN
         first = here if here is not None and here.event.line == line else runs[0]
         frame, at = first.event.frame, first.at - 1
+        told = [dump_expression(x) for x in (worded.subject or "", worded.value)]
+        if isinstance(statement.iter, ast.Call) and not is_literal(worded.value):
+            given = [dump_node(item) for item in statement.iter.args[:2]]
+            if told == given or (len(given) == 1 and told == [dump_expression("0"), *given]):
+                return CONFIRMED, ast.unparse(statement.iter)
         made = self.values.text_at(f"list({ast.unparse(statement.iter)})", frame, at)
         ends = [self.values.text_at(x, frame, at) for x in (worded.subject or "", worded.value)]
         if made is None or None in ends or not re.match(r"range\(", ast.unparse(statement.iter)):
@@ -143,7 +176,7 @@ class LoopVerdicts:
         if ends == [values[0], values[-1]]:
             return CONFIRMED, truth
         beyond = str(int(values[-1]) + (1 if int(values[-1]) >= int(values[0]) else -1))
-        if ends == [values[0], beyond]:
+        if ends == [values[0], beyond] and worded.when != "inclusive":
             return NOT_CHECKABLE, truth  # the bound that is left out
         return CONTRADICTED, truth
 
@@ -166,6 +199,58 @@ class LoopVerdicts:
         if wanted in loops or wanted == sum(loops):
             return CONFIRMED, truth
         return (CONTRADICTED if len(set(loops)) == 1 else NOT_CHECKABLE), truth
+
+    def named_turns(self, worded: WordedClaim, plain: str, place: Place) -> Verdict | None:
+        """Judges "the inner loop runs twice", also of a turn around it; None if none is named."""
+        found = _NAMED.search(plain)
+        headers = self._named(found["k"].lower()) if found is not None else []
+        here = place.occurrence
+        if not headers or self.run.trace.truncated:
+            return None
+        if place.sure and here is not None and here.event.line in headers:
+            return None  # the label says which run of it
+        totals = [
+            first.totals[header][0]
+            for header in headers
+            for first in self._runs(header)
+            if self._is_meant(first, worded, place)
+        ]
+        truth = f"{', '.join(map(str, totals[:8]))} iterations"
+        wanted = int(worded.value)
+        if not totals:
+            return NOT_CHECKABLE, None
+        if set(totals) == {wanted} or (_IN_ALL.search(plain) and sum(totals) == wanted):
+            return CONFIRMED, truth
+        never = wanted not in totals and wanted != sum(totals) and worded.when != "planned"
+        return (CONTRADICTED if never else NOT_CHECKABLE), truth
+
+    def _named(self, name: str) -> list[int]:
+        """Returns the loops that "the outer loop", "the second loop" may mean."""
+        headers = sorted(self.run.loops)
+        inner = [h for h in headers if any(first <= h <= last for o, (first, last)
+                 in self.run.loops.items() if o != h)]  # fmt: skip
+        outer = [h for h in headers if h not in inner]
+        if name in ("inner", "nested", "inside"):
+            return inner
+        if name == "outer":
+            return outer if inner else []
+        nth = {"first": 0, "second": 1, "third": 2, "last": -1}[name]
+        return outer[nth:][:1] if len(outer) > 1 else []
+
+    def _runs(self, header: int) -> list[Occurrence]:
+        """Returns the first header execution of each run of a loop."""
+        firsts: dict[int, Occurrence] = {}
+        for here in self.run.by_line.get(header, ()):
+            firsts.setdefault(id(here.totals.get(header)), here)
+        return [here for here in firsts.values() if header in here.totals]
+
+    def _is_meant(self, first: Occurrence, worded: WordedClaim, place: Place) -> bool:
+        """Returns whether a run of a loop begins in the turn, and the state, that is told."""
+        span = place.window if not place.sure else None
+        if span is not None and not span[0] <= first.at <= span[1]:
+            return False
+        known = [(v, self.run.value(first.event.frame, n, first.at - 1)) for n, v in worded.given]
+        return all(text is not None and compare(v, text) == CONFIRMED for v, text in known)
 
     def _turns_at(self, wanted: int, when: str, here: Occurrence) -> Verdict:
         run, line, frame = self.run, here.event.line, here.event.frame

@@ -96,7 +96,10 @@ class Matcher:
         if clause.passive:
             return True
         function = self.code.function.name if self.code.function else ""
-        atoms = [a for a in clause.subject.atoms if a.removesuffix("()") != function]
+        atoms = [
+            atom for atom in clause.subject.atoms
+            if atom.removesuffix("()") != function and not _heads(atom, action.node)
+        ]  # fmt: skip
         words = [w for w in clause.subject.words if w not in TALK_WORDS]
         return all(self._in_statement(atom, action) for atom in atoms) and all(
             any(word in tags_of(part) for part in _shown(action)) for word in words
@@ -276,6 +279,12 @@ class Matcher:
                     if all(self._in_statement(atom, action) for atom in atoms):
                         return False
         return None
+
+
+def _heads(atom: str, node: ast.AST) -> bool:
+    """Tells whether "the `for` loop" is what the action belongs to."""
+    kinds = {"for": ast.For | ast.comprehension, "while": ast.While}
+    return atom in kinds and isinstance(node, kinds[atom])
 
 
 def _names_type(token: Token, behind: Token | None, target: str) -> bool:

@@ -9,6 +9,7 @@ import functools
 import re
 from collections.abc import Sequence
 
+from data_pipeline.verify.characters import character_of
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.ordinals import INDEXES
 
@@ -94,7 +95,13 @@ _PROPERTIES: tuple[tuple[re.Pattern[str], str], ...] = (
     (_each(r"type of (?P<x>.+)$"), "type({x})"),
     (_each(r"range of (?P<x>.+)$"), "{x}"),
     (_each(r"(?:contents?|value|state|elements) of (?P<x>.+)$"), "{x}"),
+    (_each(r"(?:results?|outcome|output) of (?P<x>⟦\d+⟧)$"), "{x}"),
 )  # fmt: skip
+_KIND_BEHIND = re.compile(
+    r"(⟦\d+⟧) (?:list|string|dictionary|variable|array|tuple|set|parameter|value|method call)$",
+    re.I,
+)
+_ASSIGNED = re.compile(r"([A-Za-z_]\w*) = ([^=].*)$", re.S)
 _POSSESSIVE = re.compile(r"^(?P<x>⟦\d+⟧)'s (?P<p>\w+)$")
 _KEYWORD = re.compile(r"^(?:if|elif|while|return|for \w+ in)\s+|:$")
 _REFERRING = re.compile(
@@ -118,8 +125,15 @@ _MODIFIERS = re.compile(
     r"(?:operation|replacement|iteration|step|loop|call|modification|insertion|removal|sort|"
     r"processing|conversion|slicing|swap)s?)|"
     r" (?:of|from) (?:this|the|that) (?:operation|replacement|expression|call|step|method|"
-    r"comparison|calculation|concatenation|slice|check|line|iteration|slicing|addition|function)|"
+    r"comparison|calculation|concatenation|slice|check|line|iteration|slicing|addition|"
+    r"function call|function)|"
     r" (?:here|in this case|at this point|in memory|so far))+$",
+    re.I,
+)
+
+
+_CHARACTERS_IN = re.compile(
+    r"^(?:the )?(?:number|count) of (?P<w>[a-z]+) (?:characters? )?(?:in|of|within) (?P<x>.+)$",
     re.I,
 )
 
@@ -134,12 +148,20 @@ def read_noun(phrase: str, atoms: Sequence[Atom]) -> Noun | None:
         if match is not None:
             made = _fill(template, match, atoms)
             return Noun(made) if made else None
+    if match := _CHARACTERS_IN.match(phrase):  # "the count of dots in `s`"
+        character, inner = character_of(match["w"]), read_noun(match["x"], atoms)
+        if character is None or inner is None or not inner.expressions:
+            return None
+        return Noun(tuple(f"{_bracket(x)}.count({character!r})" for x in inner.expressions))
     if match := _POSSESSIVE.match(_strip(phrase)):
         prop = read_noun(f"{match['p']} of {match['x']}", atoms)
         if prop is not None and prop.expressions:
             return prop
-    if (found := _ATOM.fullmatch(_strip(phrase))) is not None:
-        return Noun((code_of(atoms[int(found[1])].text),))
+    if (found := _ATOM.fullmatch(_strip(_KIND_BEHIND.sub(r"\1", phrase)))) is not None:
+        code = code_of(atoms[int(found[1])].text)
+        if assigned := _ASSIGNED.match(code):  # "`n = len(xs)`, which is 2"
+            return Noun((assigned[1], assigned[2]))
+        return Noun((code,))
     if match := _REFERRING.match(phrase):
         return Noun((), match["word"].lower(), match["prefix"].strip().lower())
     return None

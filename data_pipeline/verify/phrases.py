@@ -37,7 +37,8 @@ PLAIN_WORDS = word_set(
     initially part parts slice slicing portion character's digit's occurrences occurrence
     instance instances various range ranging ranges comprehension once nested outer inner
     for-loop while-loop non-inclusive exclusive inclusive certain separator delimiter placed
-    added joining
+    added joining comes come calculated computed chosen desired numbered consists
+    consisting comprising
     """
 ) - {"first"}  # fmt: skip
 _LOOSE = word_set(
@@ -277,6 +278,7 @@ def _words_fit(code: Code, phrase: Phrase, node: ast.AST, explained: list[ast.AS
             word in PLAIN_WORDS
             or word in names
             or word.removesuffix("s") in names
+            or _abbreviated(word, names)
             or word in STRICT
             or (word in _DONE and any(_DONE[word] in action.verbs for action in code.actions))
         ):
@@ -284,6 +286,11 @@ def _words_fit(code: Code, phrase: Phrase, node: ast.AST, explained: list[ast.AS
         elif not _is_explained(word, explained):
             return None
     return True
+
+
+def _abbreviated(word: str, names: set[str]) -> bool:
+    """Tells whether a variable's name is short for a word: `vec` for "vectors"."""
+    return any(len(name) > 2 and word.startswith(name.rstrip("s")) for name in names)
 
 
 def _is_explained(word: str, nodes: list[ast.AST]) -> bool:
@@ -310,9 +317,13 @@ def _is_changed(code: Code, node: ast.AST) -> bool:
 
 
 def _is_rebound(code: Code, node: ast.AST) -> bool:
-    if not isinstance(node, ast.Name) or node.id not in code.parameters:
-        return True
-    return any(line < node.lineno for line in code.writes.get(node.id, ()))
+    names = [
+        part for part in ast.walk(node)
+        if isinstance(part, ast.Name) and part.id in code.parameters
+    ]  # fmt: skip
+    return not names or any(
+        line < name.lineno for name in names for line in code.writes.get(name.id, ())
+    )
 
 
 @functools.lru_cache(maxsize=8192)

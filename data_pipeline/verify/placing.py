@@ -22,7 +22,7 @@ _AGAIN = 0.003  # breaks ties in favour of moving on
 _STEP = 1e-4
 _UNPLACED = 12.0
 _SCORED = ("value", "branch", "return", "raise", "test", "turns", "goto", "turn", "outcome",
-           "yield", "goes on", "entered", "ended")  # fmt: skip
+           "yield", "goes on", "entered", "ended", "grows")  # fmt: skip
 
 
 @dataclasses.dataclass

@@ -6,6 +6,7 @@
 import re
 from collections.abc import Sequence
 
+from data_pipeline.verify.characters import character_in
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.nouns import code_of, read_noun
 
@@ -60,11 +61,12 @@ _COMPARED: tuple[tuple[str, str], ...] = (
     (r"longer than", "len({s}) > {o}"),
     (r"shorter than", "len({s}) < {o}"),
     (r"different from|unequal to|!=", "{s} != {o}"),
-    (r"(?:equal to|the same as|==|identical to|equivalent to)", "{s} == {o}"),
+    (r"(?:equal to|(?:the )?same as|==|identical to|equivalent to)", "{s} == {o}"),
     (r"(?:evenly )?divisible by|a multiple of", "{s} % {o} == 0"),
     (r"in the (?:keys|dictionary|list|string) of", "{s} in {o}"),
     (r"(?:in|among|within|a substring of|part of|inside)", "{s} in {o}"),
 )  # fmt: skip
+_WORDED_NUMBERS = {"zero": "0", "one": "1", "two": "2", "three": "3"}
 _PLAIN_TESTS = tuple((re.compile(p, re.I), t) for p, t in _PLAIN)
 _COMPARISONS = tuple((re.compile(rf"^(?:{p})\s+(?P<o>.+)$", re.I), t) for p, t in _COMPARED)
 _ALTERNATIVES = re.compile(r"^(?:equal to )?⟦\d+⟧(?:,? (?:or|nor|and) ⟦\d+⟧)+$")
@@ -107,6 +109,12 @@ def read_predicate(complement: str, atoms: Sequence[Atom]) -> tuple[str, bool] |
         if " and " not in text and all(atom.literal for atom in values):
             return "{s} in (" + ", ".join(atom.text for atom in values) + ",)", holds
         return None
+    if text.lower() in _WORDED_NUMBERS:
+        return f"{{s}} == {_WORDED_NUMBERS[text.lower()]}", holds
+    if (character := character_in(text)) is not None:
+        return f"{{s}} == {character!r}", holds
+    if not holds and re.fullmatch(r"⟦\d+⟧", text) and atoms[int(text[1:-1])].literal:
+        return f"{{s}} == {atoms[int(text[1:-1])].text}", holds  # "is not -1"
     if counted := _COUNTED.match(text):
         where, number = (code_of(atoms[int(counted[k])].text) for k in ("x", "n"))
         return f"{where}[{{s}}] == {number}", holds
@@ -150,9 +158,10 @@ def _other(phrase: str, atoms: Sequence[Atom]) -> str | None:
     """Returns the expression of the other side of a comparison."""
     phrase = re.sub(r"^the (?:keys|characters|elements|values)(?= of)", "the value", phrase)
     phrase = re.sub(r" (?:dictionary|list|string|set|here|in this case|as well)$", "", phrase)
-    words = {"zero": "0", "one": "1", "two": "2", "three": "3"}
-    if phrase.lower() in words:
-        return words[phrase.lower()]
+    if phrase.lower() in _WORDED_NUMBERS:
+        return _WORDED_NUMBERS[phrase.lower()]
+    if (character := character_in(phrase)) is not None:
+        return repr(character)
     noun = read_noun(phrase, atoms)
     if noun is None or not noun.expressions:
         return None

@@ -5,6 +5,7 @@ Every reader returns a judged claim and the sentence without it, as those of `pr
 """
 
 import ast
+import builtins
 import re
 from collections.abc import Callable
 
@@ -43,7 +44,9 @@ _SYNONYM = re.compile(r" \((?:removes?|deletes?|returns?|pops?|adds?|i\.e\.)(?: 
 
 _ITERATES = {"iterating": "iterates", "looping": "loops", "processing": "processes",
              "checking": "checks"}  # fmt: skip
-_BEGINS = re.compile(rf"\b(?:begins|starts) (?:by |to be )?(?P<verb>{'|'.join(_ITERATES)})\b", re.I)
+_BEGINS = re.compile(
+    rf"\b(?:begins|starts),? (?:by |to be )?(?P<verb>{'|'.join(_ITERATES)})\b", re.I
+)
 _FURTHER = re.compile(r"(?<=\bit )(?:further|successfully|additionally|recursively) ", re.I)
 _CURRENT = re.compile(r"(?<=\bthe )(?:current )?value of (?:the )?(?=`)", re.I)
 _USED_FOR = re.compile(
@@ -60,8 +63,17 @@ _RETURNS = re.compile(r"\b(?:returns?|output is)\b", re.I)
 _ANYHOW = re.compile(r",? (?:regardless of|no matter) [^`.;,]*(?=[.;,]|$)", re.I)
 
 
+_AFTERWARDS = re.compile(
+    r"(?:^|(?<=[.;] ))(?:after|once|upon) (?:\w+ing (?:all|each|every|the|these|those|this|that|it|"
+    r"through)\b[^,`\"'.;]*|(?:all|the) [^,`\"'.;]*(?:processed|completed|finished|done)|"
+    r"(?:sorting|reversing|splitting|stripping|joining|replacing|converting|processing)), ",
+    re.I,
+)
+
+
 def simplify(text: str) -> str:
     """Returns the sentence in the wording that the grammar knows, without its purposes."""
+    text = _AFTERWARDS.sub("", text)
     text = _SYNONYM.sub("", text)
     text = _ATTEMPTS.sub(lambda m: _third_person(m["verb"]), text)
     text = _CALLED.sub(r"\g<verb> \g<x> as ", text)
@@ -296,9 +308,23 @@ def _table(code: Code) -> dict[str, str] | None:
 
 _USING = re.compile(
     r"(?P<pre>[,(]? ?(?:checked |done |computed |this is done )?(?:using|via|by calling|with)"
-    r" )`(?P<code>[^`]*[^\w`][^`]*)`\)?(?=[.,;]|$)",
+    r" )`(?P<code>[^`]*[^\w`][^`]*)`\)?(?=[.,;]|$| and\b)",
     re.I,
 )
+
+
+_USING_SLICE = re.compile(
+    r",? (?:using|with|via|by) (?:(?:the |a )?slic(?:e|ing) )(?:notation |with )?"
+    r"`(?P<code>\[[^`\]]*\])`(?=[.,;]|$| and\b)", re.I,
+)  # fmt: skip
+
+
+def _using_slice(run: Replay, code: Code, text: str) -> Found | None:
+    """Reads "using slicing `[::-1]`" at the end of a clause: the program has this slice."""
+    match = _USING_SLICE.search(text)
+    if match is None or match["code"].replace(" ", "") not in ast.unparse(code.tree):
+        return None
+    return judged(match[0].strip(" ,"), True, ""), without(text, match)
 
 
 def _using(run: Replay, code: Code, text: str) -> Found | None:
@@ -309,6 +335,25 @@ def _using(run: Replay, code: Code, text: str) -> Found | None:
     if not any(
         atom_in(match["code"], node) for node in ast.walk(code.tree) if isinstance(node, ast.expr)
     ):
+        return None
+    return judged(match[0].strip(" ,("), True, ""), without(text, match)
+
+
+_USING_METHOD = re.compile(
+    r",? \(?(?:using|with|via|by (?:calling|using)) (?:the |its )?(?:\w+ )?(?:string |list )?`\.?"
+    r"(?P<name>\w+)(?:\(\))?`(?: (?:method|function|operator))?(?: of \w+)?\)?"
+    r"(?=[.,;]|$| and\b)", re.I,
+)  # fmt: skip
+
+
+def _using_method(run: Replay, code: Code, text: str) -> Found | None:
+    """Reads "using the `isdigit()` method" at the end of a clause: the program calls it."""
+    match = _USING_METHOD.search(text)
+    if match is None or (match["name"] in code.names and match["name"] not in dir(builtins)):
+        return None
+    called = {ast.unparse(n.func).rpartition(".")[2] for n in ast.walk(code.tree)
+              if isinstance(n, ast.Call)}  # fmt: skip
+    if match["name"] not in called:
         return None
     return judged(match[0].strip(" ,("), True, ""), without(text, match)
 
@@ -431,6 +476,6 @@ def _holds_only(run: Replay, name: str, kind: str) -> bool:
 
 
 _FORMS: tuple[Form, ...] = (
-    _recursion, _endless, _nested, _reads_only, _same_length, _keys, _sorted, _using, _starts_at,
-    _backwards, _unchanged, _converted, *RESULT_FORMS,
+    _recursion, _endless, _nested, _reads_only, _same_length, _keys, _sorted, _using_slice, _using,
+    _using_method, _starts_at, _backwards, _unchanged, _converted, *RESULT_FORMS,
 )  # fmt: skip

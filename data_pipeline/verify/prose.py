@@ -1,6 +1,5 @@
 """Reads free wording: places each sentence of a monologue in the run and judges its claims."""
 
-import ast
 import dataclasses
 import itertools
 import re
@@ -15,10 +14,11 @@ from data_pipeline.verify.answer import (
 )
 from data_pipeline.verify.backward import read_backward, read_general
 from data_pipeline.verify.backward_wording import restated_goal
+from data_pipeline.verify.beyond import BeyondVerdicts
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
 from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.judging import ClaimJudge
-from data_pipeline.verify.labels import label_claim
+from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
 from data_pipeline.verify.layout import Sentence, read_layout
 from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.places import Place
@@ -43,6 +43,11 @@ _MOST_CLAIMS = 20_000
 _KIND_OF = {
     "turn": "iteration",
     "turns": "iteration",
+    "grows": "value",
+    "kept": "branch",
+    "given back": "return",
+    "sets": "code",
+    "gives": "value",
     "ended": "iteration",
     "goes on": "iteration",
     "raise": "exception",
@@ -70,14 +75,11 @@ _KIND_OF = {
     "not returned": "return",
 }
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
-_SUPPOSED = re.compile(r"(?:\W|\d|\[L\d+\])*(?:if|when|had|were|suppose)\b", re.I)
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\W{0,3}(?:number |no\. )?\W?\d", re.I)
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
 _LABEL = re.compile(r"\bL\d+\b")
 _NOW = re.compile(r"[Nn]ow\b")
 _PLACED = re.compile(r"conclusion|execution|reverse")
-_NEVER = ("value", "outcome", "return", "refer")  # false if the run has it nowhere
-_TIMELESS = ("refer", "value", "test", "return", "outcome", "called", "branch")
 
 
 def free_claims(
@@ -92,15 +94,16 @@ def free_claims(
     judge = ClaimJudge(run)
     placement = place_sentences(run, judge, layout.sentences)
     lines = monologue[:MAX_CHARACTERS].split("\n")
-    goal = _goal(layout.answers, lines) if backward else None
+    goal = _goal([text for _, text, _ in layout.answers], lines) if backward else None
     judged = _MonologueJudge(run, judge, layout.sentences, placement, lines, goal, run_call)
     claims = judged.claims()
     witness = witness_call(monologue[:MAX_CHARACTERS]) if backward else None
     if witness is not None and not same_call(witness, run.trace.call):
         # About the run of another input, which this trace cannot check.
         claims = [dataclasses.replace(c, verdict=NOT_CHECKABLE, truth=None) for c in claims]
-    for number, asserted in layout.answers:
-        claims.append(answer_claim(run.trace, number, asserted, backward=backward))
+    for number, asserted, is_answer in layout.answers:
+        other = is_answer and not backward
+        claims.append(answer_claim(run.trace, number, asserted, other_is_false=other))
     return sorted(claims, key=lambda claim: claim.line)
 
 
@@ -109,7 +112,7 @@ def told_calls(run: Replay, monologue: str) -> list[str]:
     calls: dict[str, None] = {}
     lines = monologue[:MAX_CHARACTERS].split("\n")
     asserted = [line.strip() for line in lines if line.strip().startswith("assert ")]
-    goal = _goal([(0, line.removeprefix("assert ")) for line in asserted], lines)
+    goal = _goal([line.removeprefix("assert ") for line in asserted], lines)
     section = ""
     for line in lines if goal is not None else ():
         if line.startswith("#"):
@@ -136,6 +139,7 @@ class _MonologueJudge:
         self.run, self.judge = run, judge
         self.times = TimeVerdicts(run, judge.values)
         self.told_code = ToldCode(run, judge)
+        self.beyond = BeyondVerdicts(run, judge)
         self.sentences, self.placement = sentences, placement
         self.result: list[Claim] = []
         # (header, variable) -> (number of a claim, holds before, holds during, truth)
@@ -223,14 +227,19 @@ class _MonologueJudge:
             self.result[first:] = kept + claims_of(told, number)
 
     def _sentence(self, index: int, sentence: Sentence, here: Occurrence | None) -> None:
+        if not sentence.is_general and (counted := count_claim(self.run, sentence)) is not None:
+            self.result.append(counted)
+            return
         if sentence.opens and sentence.own and sentence.label is not None:
             flow = label_claim(self.run, sentence, here, index in self.placement.missing)
             if flow is not None:
                 self.result.append(flow)
+            if (entry := entry_claim(self.run, sentence, here)) is not None:
+                self.result.append(entry)
         if here is not None and not sentence.is_general:
             self.last = here
         start, missing = self._turn_start(sentence, here)
-        if missing and self._is_past_the_end(sentence):
+        if missing and self.beyond.is_past_the_end(sentence, self.lines[sentence.number - 1]):
             self._tell_past_the_end(sentence)
             return
         place = self._place(sentence, here, start)
@@ -251,21 +260,9 @@ class _MonologueJudge:
         if self._is_loose(sentence, place):
             self.result += list(half_read(sentence.number, sentence.plain, self.result[first:]))
 
-    def _is_past_the_end(self, sentence: Sentence) -> bool:
-        """Returns whether a line in a loop's body is cited in a turn beyond all that are made."""
-        header = max(sentence.around)
-        first, last = self.run.loops[header]
-        inside = sentence.own and first <= (sentence.label or -1) <= last
-        inside = inside and not _SUPPOSED.match(self.lines[sentence.number - 1])
-        return inside and sentence.around[header] > self._most_turns(header)
-
-    def _most_turns(self, header: int) -> int:
-        made = (o.totals.get(header) for o in self.run.by_line.get(header, ()))
-        return max((total[0] for total in made if total), default=0)
-
     def _tell_past_the_end(self, sentence: Sentence) -> None:
         """Contradicts what is told of a line in a turn that no loop makes."""
-        truth = f"the loop makes {self._most_turns(max(sentence.around))} turns"
+        truth = f"the loop makes {self.beyond.most_turns(max(sentence.around))} turns"
         flow = self.result[-1] if self.result else None
         if flow is not None and (flow.line, flow.kind) == (sentence.number, "flow"):
             self.result.pop()
@@ -318,12 +315,17 @@ class _MonologueJudge:
         missing: bool,
     ) -> tuple[str, str | None]:
         if missing and not sentence.own:
-            return self._beyond(worded, sentence)
+            return self.beyond.judged(worded, sentence, self.told)
         if worded.kind == "turn" and not sentence.own:
             return self._numbered(worded, sentence, place)
         if sentence.own and here is None and sentence.label is not None and worded.kind != "turns":
             return self._not_run(worded, sentence)
         verdict, truth = self.judge.judge(worded, place)
+        if verdict != CONFIRMED and sentence.element is not None:
+            line = here.event.line if here is not None and sentence.own else None
+            told = self.judge.comprehensions.judge(worded, sentence.element, line)
+            if told is not None:
+                return told
         if verdict == CONFIRMED and worded.kind == "value" and place == Place(None, False):
             verdict = self._at_the_end(worded, sentence)
         verdict, truth = self._timed(worded, sentence, place, (verdict, truth))
@@ -358,6 +360,10 @@ class _MonologueJudge:
             if place.occurrence is None and self.times.reached(plain):
                 return CONFIRMED, verdict[1]
             counted = executions(self.run, self.judge.code, plain)
+            if counted is None:
+                counted = self.judge.loops.named_turns(worded, plain, place)
+            if counted is None and worded.given and loose:
+                counted = NOT_CHECKABLE, verdict[1]
             if counted is None and loose:
                 counted = turns_of_kind(self.run, worded.value, plain)
             return counted or verdict
@@ -415,45 +421,6 @@ class _MonologueJudge:
                 return verdict, truth
         return NOT_CHECKABLE, None
 
-    def _beyond(self, worded: WordedClaim, sentence: Sentence) -> tuple[str, str | None]:
-        """Judges what is told of a turn that the loop does not make."""
-        header = max(sentence.around)
-        turn, last = sentence.around[header], self._most_turns(header)
-        truth = f"the loop makes {last} turns"
-        exits = worded.when == "exit" or any(c.kind == "ended" for c in sentence.reading.claims)
-        ends = any(o.turns.get(header) == 0 for o in self.run.by_line.get(header, ()))
-        if isinstance(self.run.statements.get(header), ast.While):
-            exits = True  # a heading may be for the test that ends the loop
-        if turn == last + 1 and ends and (exits or worded.kind != "turn"):
-            return self._at_exit(worded, sentence, truth)
-        own_test = worded.kind == "branch" and worded.subject is None
-        if own_test or worded.kind in ("turn", "put", "entered", "tested"):
-            return CONTRADICTED, truth
-        if worded.kind in _TIMELESS:
-            verdict, found = self.judge.judge(worded, Place(None, False))
-            return verdict, found or truth
-        return NOT_CHECKABLE, truth
-
-    def _at_exit(
-        self, worded: WordedClaim, sentence: Sentence, truth: str
-    ) -> tuple[str, str | None]:
-        """Judges what may be told of the test that ends a loop, in a turn that does not start.
-
-        Such a test has values as they are there; a value that the run never has is no part of it.
-        """
-        header = max(sentence.around)
-        around = {h: t for h, t in sentence.around.items() if h != header}
-        ends = find_turn(self.run, around | {header: 0}, header, self.told)
-        if ends is not None and worded.kind not in ("turn", "put", "taken"):
-            judged = self.judge.judge(worded, Place(ends, False))
-            if judged[0] == CONFIRMED:
-                return judged
-        if worded.kind in _NEVER:
-            judged = self.judge.judge(worded, Place(None, False))
-            if judged[0] == CONTRADICTED:
-                return judged
-        return NOT_CHECKABLE, truth
-
     def _unread(self, sentence: Sentence, place: Place) -> None:
         """Adds what was not read, and values that the run does not have."""
         if sentence.is_general:
@@ -481,7 +448,7 @@ class _MonologueJudge:
                     )
 
 
-def _goal(answers: list[tuple[int, str]], lines: list[str]) -> str | None:
+def _goal(answers: list[str], lines: list[str]) -> str | None:
     """Returns the output that a backward monologue looks an input for.
 
     The monologue restates it before it reasons; its answer may end with another.
@@ -489,7 +456,7 @@ def _goal(answers: list[tuple[int, str]], lines: list[str]) -> str | None:
     restated = next((goal for line in lines if (goal := restated_goal(line))), None)
     if restated is not None and is_literal(restated):
         return restated
-    sides = assertion_sides(answers[-1][1]) if answers else None
+    sides = assertion_sides(answers[-1]) if answers else None
     return sides[1] if sides else None
 
 

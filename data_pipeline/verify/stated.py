@@ -25,11 +25,16 @@ class WordedClaim:
       with the values of its parts is value), "call made" (the run makes the call value),
       "endless" (the run never ends), "absent" (no string
       here has value in it),
-      "goes on" (the loop makes another turn), "called" (an argument of the call is value).
-    when: "before", "after", "any", "around" (any, also before a turn), "call" (in the function
+      "grows" (what `value`, such as "+ 2", does to the subject is what happens to it), "kept" (the
+      element of this turn is taken into the result, or is left out), "gives" (the turn gives
+      `value` to the whole), "sets" (the line sets subject), "given back" (what the call was given,
+      or what subject names of it, is returned), "goes on" (the loop makes another turn), "called"
+      (an argument of the call is value).
+    when: "before", "after", "any", "around" (any, also before a turn), "here"
+      (at the line, not in its body), "call" (in the function
       called), "so far" (of turns: the loop may go on), "exit" (of a turn: it may be the one that
       does not start), "start" or "end" (of the run).
-    given: (name, value) pairs that the claim says hold with it, "as with `x` = 3".
+    given: (name, value) pairs that the claim says hold with it, "as with `x` = 3", "for `n` = 1".
     others: further expressions that the subject may mean.
     noun: of "refer": the words that mean it.
     """

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, NOT_CHECKABLE, UNREAD, Claim
+from data_pipeline.verify.clause_verdicts import Focus
+from data_pipeline.verify.code_verdicts import own_nodes
 from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.layout import Sentence
@@ -28,6 +30,12 @@ class ToldCode:
     def __init__(self, run: Replay, judge: ClaimJudge):
         self.run, self.judge = run, judge
 
+    def _ran(self, window: tuple[int, int]) -> frozenset[ast.AST]:
+        """Returns the code that runs in a turn."""
+        lines = {o.event.line for o in self.run.occurrences if window[0] <= o.at <= window[1]}
+        ran = [self.run.statements[line] for line in lines if line in self.run.statements]
+        return frozenset(node for statement in ran for node in own_nodes(statement))
+
     def focus(self, sentence: Sentence) -> ast.stmt | None:
         """Returns the statement that the sentence's own line cites."""
         return self.run.statements.get(sentence.label or -1) if sentence.own else None
@@ -37,6 +45,8 @@ class ToldCode:
         focus = self.focus(sentence)
         if focus is None and place.window is None and place.occurrence is not None:
             focus = self.run.statements.get(place.occurrence.event.line)
+        if focus is None and place.window is not None:
+            focus = self._ran(place.window)
         unread = list(sentence.reading.unread)
         if not unread:
             yield from self._plainly_told(sentence, focus)
@@ -58,7 +68,7 @@ class ToldCode:
             else:
                 yield _unread(sentence, text)
 
-    def _whole(self, sentence: Sentence, place: Place, focus: ast.stmt | None) -> Reading | None:
+    def _whole(self, sentence: Sentence, place: Place, focus: Focus) -> Reading | None:
         """Reads the sentence as a whole, also with code in place of the values that it tells."""
         told = read_description(self.run, sentence.plain, focus)
         if told.unread or not told.claims:
@@ -67,7 +77,7 @@ class ToldCode:
             told = read_description(self.run, code, focus) if code != sentence.plain else told
         return told if told.claims and not told.unread else None
 
-    def _plainly_told(self, sentence: Sentence, focus: ast.stmt | None) -> Iterator[Claim]:
+    def _plainly_told(self, sentence: Sentence, focus: Focus) -> Iterator[Claim]:
         """Yields what a sentence in words of narration alone says of the code, if it is true."""
         if sentence.reading.claims or _MORE_TOLD.search(sentence.plain):
             return

@@ -8,14 +8,17 @@ import ast
 import dataclasses
 import re
 
+from data_pipeline.verify.actions import verbs_of_call
 from data_pipeline.verify.asides import parse_code
+from data_pipeline.verify.characters import character_of
 from data_pipeline.verify.clause_forms import FormRules
-from data_pipeline.verify.clause_patterns import CHECKS
+from data_pipeline.verify.clause_patterns import CHECKS, COMPUTED, COMPUTES, FROM_TO
+from data_pipeline.verify.lexicon import lemma_of
 from data_pipeline.verify.nouns import Noun, code_of
 from data_pipeline.verify.ordinals import INDEXES
 from data_pipeline.verify.plain_words import is_plain
 from data_pipeline.verify.predicates import read_possession, read_predicate
-from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.stated import NUMBERS, WordedClaim
 from data_pipeline.verify.wordlists import word_set
 
 _ANSWER = re.compile(
@@ -65,8 +68,60 @@ _FOUND_AT = re.compile(
     r"at (?:index|position) ⟦(?P<i>\d+)⟧(?P<rest>(?: and (?:is )?removed(?: from ⟦\d+⟧)?)?)$",
     re.I,
 )
-
-
+_AMOUNT = re.compile(
+    r"^(?:.*?\b(?:we|it|which|that|code|line|loop|function|statement) )??"
+    r"(?:(?P<x>(?:the )?(?:\w+ )??⟦\d+⟧|it) (?:is|gets|was) (?:then |also |again |now |further )*"
+    r"(?P<p>increment|increas|decrement|decreas|reduc|multipli|divid|doubl|halv)ed"
+    r"|(?P<q>increment|increas|decrement|decreas|reduc|multipl|divid|doubl|halv)"
+    r"(?:s|es|ies|ing|e|y|ying)? "
+    r"(?P<y>(?:the )?(?:\w+ )??⟦\d+⟧|it))"
+    r"(?: by ⟦(?P<v>\d+)⟧)?$",
+    re.I,
+)
+_GIVES = re.compile(
+    r"^(?:it|this|which|the \w+) (?:contributes|adds|counts as|yields) "
+    r"(?:a (?:value|count) of )?⟦(?P<v>\d+)⟧(?: to (?:the|its) (?:sum|total|count|result)\w*)?$",
+    re.I,
+)
+_THIS_ONE = (
+    r"(?:it|this|that|which|(?:this |the )?(?:character|char|element|item|word|number|key|value|"
+    r"letter|digit|entry|pair|string|name)(?: ⟦\d+⟧)?)"
+)
+_INTO = r"(?: (?:to|in|into|from|by) (?:the |our )?(?:\w+ ){0,2}?(?:\w+|⟦\d+⟧))?"
+_LOOKS_AT = re.compile(
+    r"(?:it|we|this|the code|the function|the line) (?:checks?|tests?|evaluates?) "
+    r"(?:the (?:condition|expression|test) )?⟦(?P<x>\d+)⟧",
+    re.I,
+)
+_ELLIPTICAL = re.compile(
+    r"^(?:not |also |both )?(?:equal to|(?:greater|less|larger|smaller|longer|shorter) than|in|"
+    r"even|odd|divisible|the same as|same as|different from|at (?:least|most)|empty|a|an)\b",
+    re.I,
+)
+_REPLACED = re.compile(
+    r"^(?:it|we|this|which|the \w+) (?:(?:keeps|retains|uses|takes|yields|produces|gives|leaves) "
+    r"(?:the (?:character|element|value|letter|digit|word) )?⟦(?P<v>\d+)⟧"
+    r"|(?:replaces|converts|changes|maps|turns|transforms) (?:it|the \w+|⟦\d+⟧|the \w+ ⟦\d+⟧) "
+    r"(?:with|by|to|into) (?:an? (?:\w+ )?)?⟦(?P<w>\d+)⟧"
+    r"|(?:is|gets) (?:replaced|converted|changed|mapped|turned|transformed) (?:with|by|to|into) "
+    r"(?:an? (?:\w+ )?)?⟦(?P<y>\d+)⟧)"
+    r"(?: (?:unchanged|as it is|as is|in the (?:new )?\w+))?$",
+    re.I,
+)
+_LEFT_OUT = re.compile(
+    rf"^(?:{_THIS_ONE} )?(?:(?:is|was|gets|will be|are) (?:therefore |thus )?(?:skipped|ignored|"
+    r"excluded|discarded|omitted|filtered out|left out|not (?:included|added|counted|kept|appended|"
+    rf"selected|taken|collected)){_INTO}|(?:does not|doesn't) (?:pass(?: the filter)?|count)|"
+    r"(?:skip|ignore|exclude)s? it)$",
+    re.I,
+)
+_TAKEN_IN = re.compile(
+    rf"^{_THIS_ONE} (?:(?:is|was|gets|will be|are) (?:therefore |thus |also )?(?:included|added|"
+    rf"counted|kept|appended|selected|collected|retained){_INTO}|passes(?: the filter)?)$",
+    re.I,
+)
+_OPERATION = {"incr": "+", "decr": "-", "redu": "-", "mult": "*", "divi": "/", "doub": "* 2",
+              "halv": "/ 2"}  # fmt: skip
 _SLICE = re.compile(
     r"^⟦(?P<x>\d+)⟧ (?:gives|is|takes|returns|represents|refers to|extracts|yields|means|gets|"
     r"selects)(?: us)? (?:the )?(?:substring|part|slice|portion|sublist|characters|elements|items|"
@@ -82,6 +137,27 @@ _ABSENT = re.compile(
     r"(?: in (?:⟦(?P<x>\d+)⟧|the (?:input |original |given |whole )?(?:string|text|input)))?$",
     re.I,
 )
+
+
+_CALL_DOES = re.compile(r"^(?:the (?:call |expression )?)?⟦(?P<x>\d+)⟧ (?P<v>\w+) (?P<r>.*)$", re.I)
+_THERE = re.compile(
+    r"^there (?:is|are|was|were) (?P<n>no|an?|at least one|(?:only |exactly )?"
+    rf"(?:{'|'.join(NUMBERS)}|⟦\d+⟧)) (?:occurrences? of |instances? of )?"
+    r"(?:(?P<w>[a-z-]+)(?: characters?| letters?)?|(?:the \w+ )?(?P<v>⟦\d+⟧)) (?:in|of) (?P<x>.+)$",
+    re.I,
+)
+
+
+def _count_of(word: str) -> str | None:
+    """Returns how to count what a noun means: "dots", "digits", "vowels", "elements"."""
+    if (character := character_of(word)) is not None:
+        return f"{{s}}.count({character!r})"
+    if word.lower() in ("elements", "items", "characters", "entries", "element", "item"):
+        return "len({s})"
+    one = read_predicate("a " + word.lower().removesuffix("s"), ())
+    if one is None or not one[1] or "isinstance" in one[0]:
+        return None
+    return f"len([c for c in {{s}} if {one[0].replace('{s}', 'c')}])"
 
 
 class ToldRules(FormRules):
@@ -163,6 +239,121 @@ class ToldRules(FormRules):
         holds = match["w"].lower() in ("equal", "the same", "identical")
         holds = holds if match["no"] is None else not holds
         return [self._claim("test", f"({one}) == ({two})", str(holds))]
+
+    def _grows(self) -> list[WordedClaim] | None:
+        """Reads "`x` is incremented by 2", "doubles `x`"."""
+        match = _AMOUNT.match(self.text)
+        if match is None:
+            return None
+        operation = _OPERATION[(match["p"] or match["q"]).lower()[:4]]
+        if (match["v"] is None) == (len(operation) == 1):
+            return None
+        noun = self._subject(match["x"] or match["y"])
+        if noun is None or not noun.expressions:
+            return None
+        if match["v"] is not None:
+            operation += f" ({code_of(self.atoms[int(match['v'])].text)})"
+        self._use_all(self.text)
+        self.memory.noun = noun
+        return [self._claim("grows", noun.expressions[0], operation)]
+
+    def _there(self) -> list[WordedClaim] | None:
+        """Reads "there are no dots in `s`", "there are three digits in the string 'a123'"."""
+        match = _THERE.match(self.text)
+        noun = self._subject(match["x"]) if match else None
+        if match is None or noun is None or not noun.expressions:
+            return None
+        if match["v"] is not None:
+            value = self._literal(match["v"])
+            counted = None if value is None else f"{{s}}.count({value})"
+        else:
+            counted = _count_of(match["w"] or "")
+        word = match["n"].lower().removeprefix("only ").removeprefix("exactly ")
+        if counted is None:
+            return None
+        if word in ("a", "an", "at least one"):
+            return [self._test(noun, f"{counted} > 0", True, "any")]
+        if word.startswith("⟦"):
+            word = self._literal(word) or ""
+        number = word if word.isdigit() else NUMBERS.get(word)
+        return None if number is None else [self._test(noun, f"{counted} == {number}", True, "any")]
+
+    def _call_does(self) -> list[WordedClaim] | None:
+        """Reads "`s.count('a')` counts the occurrences of 'a' in the string"."""
+        match = _CALL_DOES.match(self.text)
+        code = parse_code(self.atoms[int(match["x"])].text) if match else None
+        if match is None or not isinstance(code, ast.Call) or not is_plain(match["r"]):
+            return None
+        name = code.func.attr if isinstance(code.func, ast.Attribute) else ast.unparse(code.func)
+        if lemma_of(match["v"].lower()) not in verbs_of_call(name) or self._value(match["r"]):
+            return None
+        self.used.add(int(match["x"]))
+        self.memory.noun, self.memory.fresh = Noun((ast.unparse(code),)), True
+        return [self._claim("code", ast.unparse(code), "")]
+
+    def _from_to(self) -> list[WordedClaim] | None:
+        """Reads "changing it from [1, 2] to [2, 1]"."""
+        match = FROM_TO.match(self.text)
+        if match is None:
+            return None
+        first, last = (self._literal(f"⟦{match[key]}⟧") for key in ("a", "b"))
+        if first is None or last is None:
+            return None
+        self._use_all(self.text)
+        if match["x"] is not None:
+            noun = Noun((code_of(self.atoms[int(match["x"])].text),))
+            return [self._about(noun, first, "before"), self._about(noun, last, "after")]
+        return [self._claim("refer", None, first, noun=Noun((), "value")),
+                self._claim("outcome", None, last)]  # fmt: skip
+
+    def _computes(self) -> list[WordedClaim] | None:
+        """Reads "the sum of `xs` is computed: 6", "the function calculates `base`"."""
+        if match := COMPUTES.match(self.text):
+            name = self.atoms[int(match["x"])].text
+            self.used.add(int(match["x"]))
+            return [self._claim("sets", name, "")] if name.isidentifier() else None
+        match = COMPUTED.match(self.text)
+        noun = self._subject(match["x"]) if match else None
+        if match is None or noun is None or not noun.expressions:
+            return None
+        self.memory.named = self.memory.noun = noun
+        code = noun.expressions[0]
+        return [self._claim("code", code, "")] if "(" in code else []
+
+    def _note_check(self) -> None:
+        """Remembers the code of "it checks `c.isdigit()`" for "which is `True`" behind it."""
+        match = _LOOKS_AT.fullmatch(self.text)
+        code = code_of(self.atoms[int(match["x"])].text) if match else ""
+        if isinstance(parse_code(code), ast.Compare | ast.BoolOp | ast.Call | ast.UnaryOp):
+            self.memory.asked, self.memory.carried = self._claim("branch", code, "True"), False
+            self.memory.noun, self.memory.checked = Noun((code,)), True
+
+    def _elliptical(self) -> list[WordedClaim] | None:
+        """Reads "`xs[0]` = 7, not equal to `x`": a predicate alone, of what was told before."""
+        noun = self.memory.noun
+        if noun is None or not noun.expressions or not _ELLIPTICAL.match(self.text):
+            return None
+        predicate = read_predicate(self.text, self.atoms)
+        if predicate is None:
+            return None
+        self._use_all(self.text)
+        return [self._test(noun, *predicate, "any")]
+
+    def _kept(self) -> list[WordedClaim] | None:
+        """Reads "it is not included", "so it contributes 0"."""
+        if match := _GIVES.match(self.text):
+            value = self._literal(f"⟦{match['v']}⟧")
+            return None if value is None else [self._claim("gives", None, value)]
+        if match := _REPLACED.match(self.text):
+            number = match["v"] or match["w"] or match["y"]
+            value = self._literal(f"⟦{number}⟧")
+            self._use_all(self.text)
+            return None if value is None else [self._claim("gives", None, value)]
+        for pattern, value in ((_LEFT_OUT, "False"), (_TAKEN_IN, "True")):
+            if pattern.match(self.text):
+                self._use_all(self.text)
+                return [self._claim("kept", None, value)]
+        return None
 
     def _takes_end(self) -> list[WordedClaim] | None:
         """Reads "removing the last character 'y' from 'cy'"."""

@@ -15,15 +15,17 @@ from data_pipeline.verify.claims import CONFIRMED
 from data_pipeline.verify.clause_parts import equations
 from data_pipeline.verify.flow_wording import turn_of
 from data_pipeline.verify.masking import Atom
+from data_pipeline.verify.ordinals import ORDINALS
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.wordlists import word_set
 
 _FROM_ZERO = re.compile(r"\b(?:iteration|turn|pass)(?: (?:number|no\.))? ?#?⟦(\d+)⟧", re.I)
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\b[^⟦]{0,12}⟦\d+⟧", re.I)
 _ELEMENT = re.compile(
-    r"^(?:(?:for|when|processing|next|the|first|second|third|fourth|fifth|only|last) )*"
-    r"(?:\w+ )??(?P<n>\w+) ⟦(?P<v>\d+)⟧"
-    r"(?: \([^)]*\))?\s*(?::|$)",
+    rf"^(?:(?:for|when|processing|next|the|only|{'|'.join(ORDINALS)}) )*"
+    r"(?:\w+ )??(?P<n>\w+):? ⟦(?P<v>\d+)⟧"
+    r"(?: \([^)]*\))?\s*(?::|$|(?= is (?:checked|processed|examined|considered|visited|encountered|"
+    r"evaluated|tested)\b))",
     re.I,
 )
 _BOUND = re.compile(r"^(?:(?:for|when|with|at|now|then|next|if) )*(?:the )?(?P<x>⟦\d+⟧)"
@@ -51,10 +53,12 @@ class TurnHeading:
 
     header: the loop's first line
     turn:   its turn from 1, -1 for the last one, MISSING for one that it does not make
+    taken:  the value of the loop's variable by which it is named, "" for none
     """
 
     header: int
     turn: int
+    taken: str = ""
 
 
 @dataclasses.dataclass
@@ -115,7 +119,7 @@ class TurnTracker:
         turn = self._turn(header, number, bound, bool(_NUMERAL.search(text)))
         if turn is None:
             return None
-        heading = TurnHeading(header, turn)
+        heading = TurnHeading(header, turn, bound[2] if bound else "")
         self.stack.append(_Open(indent, heading, self._occurrence(heading)))
         self.sibling[indent] = header
         return heading
@@ -143,8 +147,10 @@ class TurnTracker:
                 pairs.append((atom.text, atoms[int(match["v"][1:-1])].text))
         elif match := _LOOP_WITH.match(text):
             pairs += [(c.subject or "", c.value) for c in equations(atoms[int(match["x"])])]
-        elif (
-            (match := _ELEMENT.match(text))
+        if (
+            not pairs
+            and not numbered
+            and (match := _ELEMENT.match(text))
             and atoms[int(match["v"])].literal
             and self._is_element(match["n"].lower())
         ):

@@ -58,6 +58,8 @@ class ValueVerdicts:
         end = run.value(frame, name, here.end - 1)
         if worded.when == "before":
             wanted = [before]
+        elif worded.when == "here":
+            wanted = [before, after]
         elif worded.when == "after" or (worded.when == "any" and self.binds(here.event, name)):
             wanted = [after, end]
         else:
