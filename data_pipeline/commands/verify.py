@@ -293,6 +293,8 @@ def _rows(path: Path) -> list[_Row]:
 # ---- runs
 
 _BATCH = 500  # rows whose traces are held at once
+_STOPPED = "the run was stopped"
+_ENDS: dict[str, Any] = {"max_lines": 2_000, "max_bytes": 4 << 20, "ends_run": True}
 
 
 def _judged(
@@ -301,11 +303,22 @@ def _judged(
     """Yields each row with its claims, or with the reason why it cannot be run."""
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
-        traces = list(_traces(batch, options))
+        traces = _retried(batch, list(_traces(batch, options)), options)
         outcomes = _example_outcomes(batch, traces, options)
         for row, trace, known in zip(batch, traces, outcomes, strict=True):
             is_run = not isinstance(trace, str)
             yield row, verify_trace(trace, row.monologue, known) if is_run else trace
+
+
+def _retried(
+    rows: Sequence[_Row], traces: list[Trace | str], options: argparse.Namespace
+) -> list[Trace | str]:
+    """Runs what a limit stopped once more, for the trace of its first steps."""
+    stopped = [i for i, trace in enumerate(traces) if isinstance(trace, str) and _STOPPED in trace]
+    again = _traces([rows[i] for i in stopped], options, ends_run=True) if stopped else ()
+    for i, trace in zip(stopped, again, strict=True):
+        traces[i] = traces[i] if isinstance(trace, str) else trace
+    return traces
 
 
 def _example_outcomes(
@@ -321,18 +334,23 @@ def _example_outcomes(
     calls = [dataclasses.replace(rows[number], call=call) for number, call in asked]
     if not calls:
         return outcomes
-    for (number, call), trace in zip(asked, _traces(calls, options), strict=True):
+    for (number, call), trace in zip(asked, _traces(calls, options, ends_run=True), strict=True):
         if not isinstance(trace, str):
             outcomes[number][call] = outcome(trace)
     return outcomes
 
 
-def _traces(rows: Sequence[_Row], options: argparse.Namespace) -> Iterator[Trace | str]:
-    """Yields the trace of each row, or one line of text with the reason for its absence."""
+def _traces(
+    rows: Sequence[_Row], options: argparse.Namespace, *, ends_run: bool = False
+) -> Iterator[Trace | str]:
+    """Yields the trace of each row, or one line of text with the reason for its absence.
+
+    ends_run: end a long run, with the trace of its first steps.
+    """
     if options.trusted:
         for row in rows:
             try:
-                yield trace_call(row.program, literal_call(row.call))
+                yield trace_call(row.program, literal_call(row.call), **(_ENDS if ends_run else {}))
             except CallError as error:
                 yield str(error).splitlines()[0]
         return
@@ -340,18 +358,19 @@ def _traces(rows: Sequence[_Row], options: argparse.Namespace) -> Iterator[Trace
     from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job
 
     try:
+        limits = TraceLimits(**_ENDS, tells_ended=True) if ends_run else TraceLimits()
         with Sandbox(tier=options.tier, workers=min(options.workers, len(rows) or 1)) as sandbox:
-            jobs = (
-                call_job(row.program, literal_call(row.call), trace=TraceLimits()) for row in rows
-            )
+            jobs = (call_job(row.program, literal_call(row.call), trace=limits) for row in rows)
             traced = False
             for result in sandbox.map(jobs):
                 traced = traced or result.trace is not None
                 match result.outcome:
                     case BadInput(message=message):
                         yield message.splitlines()[0]
+                    case Limit() if ends_run and result.trace is not None:
+                        yield result.trace
                     case Limit(kind=kind):
-                        yield f"the run was stopped: {kind} limit"
+                        yield f"{_STOPPED}: {kind} limit"
                     case Died(reason=reason):
                         yield f"the run died: {reason}"
                     case _ if result.trace is None:

@@ -18,7 +18,10 @@ checkable; it is never contradicted for that.
   holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose` puts
   it all together
 - `backward`, with `backward_properties`, `backward_nouns`, `adjectives`, `backward_examples`,
-  `backward_code`, `backward_run` and `witness`: lines that reason from the output to an input
+  `backward_choices`, `backward_code`, `backward_run`, `backward_goal` and `witness`: lines that
+  reason from the output to an input; `backward_general`, with `backward_behaviour` and
+  `backward_trials`: what the function is said to do with any input, tried on some;
+  `backward_faults`: what a sentence presupposes falsely
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
 - `numbering`: line labels as prompts or as files count; `scoring`: scores against labels
@@ -56,7 +59,7 @@ from data_pipeline.verify.inline import inline_claims, is_inline
 from data_pipeline.verify.numbering import label_quoted_lines
 from data_pipeline.verify.prose import free_claims, told_calls
 
-_MOST_EXAMPLES = 12
+_MOST_EXAMPLES = 40
 
 __all__ = [
     "CONFIRMED",
@@ -102,7 +105,7 @@ def verify_trace(
 
 
 def example_calls(trace: Trace, monologue: str) -> list[str]:
-    """Returns the other calls that a backward monologue tells, each once, a dozen at most."""
+    """Returns the other calls that a backward monologue tells, each once, 40 at most."""
     if "### Reverse Deduction" not in monologue:
         return []
     return told_calls(Replay(trace), monologue)[:_MOST_EXAMPLES]

@@ -12,7 +12,9 @@ MAX_ASSERTION = 40_000
 
 
 def outcome(trace: Trace) -> str:
-    """Returns the text of the result, or "raises …"."""
+    """Returns the text of the result, "raises …", or "does not end" for a run that was ended."""
+    if trace.result is None and trace.raised is None:
+        return "does not end"
     return trace.result if trace.result is not None else f"raises {trace.raised}"
 
 

@@ -10,10 +10,13 @@ import re
 
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.answer import literal_of
-from data_pipeline.verify.backward_code import CodeLines
+from data_pipeline.verify.backward_behaviour import Behaviour, sentences_of
+from data_pipeline.verify.backward_choices import Choices
 from data_pipeline.verify.backward_examples import Examples, RunCall
+from data_pipeline.verify.backward_faults import Faults
 from data_pipeline.verify.backward_properties import Properties
 from data_pipeline.verify.backward_run import RunLines
+from data_pipeline.verify.backward_trials import Trials
 from data_pipeline.verify.backward_wording import (
     ASIDE,
     ASSIGNED,
@@ -85,10 +88,17 @@ def read_backward(
     text = ASIDE.sub("", COMMENT.sub(r"\1", text))
     witness = Witness(run, goal)
     reader, told = _Lines(witness, run_call), RunLines(run, witness)
+    behaviour, choices = Behaviour(witness, run_call), Choices(witness)
+    faults = Faults(run, witness)
     claims: list[JudgedClaim] = []
     unread: list[str] = []
-    for sentence in re.split(r"(?<=[\w`)\"'\]}])[.]\s+(?=[A-Z`(])", text):
-        if whole := told.read(sentence):
+    for number, sentence in enumerate(sentences_of(text)):
+        restated = number == 0 and "output constraint" in line.lower()
+        claims += faults.find(_MEANING.split(sentence, maxsplit=1)[-1] if restated else sentence)
+        if whole := told.read(sentence) or choices.read(sentence):
+            claims += whole
+            continue
+        if not restated and (whole := behaviour.read(sentence)):
             claims += whole
             continue
         reader.begin(sentence)
@@ -100,6 +110,7 @@ def read_backward(
                 unread.append(piece)
             else:
                 claims += found
+        claims += reader.examples.offered(sentence)
         if promise := reader.examples.promised(sentence, reader.named):
             claims += promise
             whole = mark_code(sentence, values=False)
@@ -107,30 +118,10 @@ def read_backward(
     return Reading(tuple(claims), tuple(unread))
 
 
-def read_general(run: Replay, line: str, goal: str) -> Reading | None:
-    """Reads a line about the program or the output that an input is looked for.
-
-    None unless every sentence is read: about inputs in general, a run can prove nothing false.
-    """
-    text = MARKUP.sub("", line, count=1).replace("**", "").strip().removesuffix(":").strip()
-    witness = Witness(run, goal)
-    code, properties = CodeLines(run), Properties(witness)
-    claims: list[JudgedClaim] = []
-    for sentence in re.split(r"(?<=[\w`)\"'\]}])[.]\s+(?=[A-Z`(])", text):
-        holds = code.read(mark_code(sentence.strip(" .:")))
-        if holds is not None:
-            verdict = CONFIRMED if holds else CONTRADICTED
-            claims.append(JudgedClaim("code", sentence[:80], verdict, None))
-            continue
-        if re.match(
-            r"(?:the )?(?:final |expected )?(?:output|result)\b(?!.*\balways\b)", sentence, re.I
-        ):
-            told = properties.read(sentence, choice=True)
-            if told and all(claim.verdict == CONFIRMED for claim in told):
-                claims += told
-                continue
-        return None
-    return Reading(tuple(claims), ())
+_MEANING = re.compile(
+    r"^.*?,? (?:which|this) (?:means|indicates|implies|suggests)(?: that)? |^.*?, (?:meaning"
+    r"|indicating|implying)(?: that)? |^.*$", re.I,
+)  # fmt: skip
 
 
 def _at_its_time(
@@ -170,6 +161,7 @@ class _Lines:
     def __post_init__(self) -> None:
         self.properties = Properties(self.witness)
         self.examples = Examples(self.witness, self.run_call)
+        self.trials = Trials(self.witness, self.run_call)
 
     def begin(self, sentence: str) -> None:
         """Forgets what holds for one sentence only."""
@@ -216,9 +208,16 @@ class _Lines:
         ):
             return claims
         given = ASSIGNED.search(piece) if len(self.witness.arguments) == 1 else None
+        wrong = all(claim.verdict == CONTRADICTED for claim in claims)
+        if wrong and _AT_PLACE.search(piece):
+            return claims  # a value at one place, which the answer does not have there
         whole = given and (given["name"] or given["name2"]) in self.witness.arguments
         if whole and all(claim.verdict == CONFIRMED for claim in claims):
             truth = f"it returns {self.witness.result}"
+            return [_claim(claim.text, CONTRADICTED, truth) for claim in claims]
+        name = _required(piece) if all(c.verdict == CONFIRMED for c in claims) else ""
+        if other := self.trials.reaching(name) if name in self.witness.arguments else None:
+            truth = f"{other.call_of(other.arguments)} returns it too"
             return [_claim(claim.text, CONTRADICTED, truth) for claim in claims]
         return None
 
@@ -446,6 +445,18 @@ class _Lines:
             return None
         subject = Phrase(tuple(read_tokens("output"))) if of_output else Phrase()
         return [self._held(piece, holds, subject)]
+
+
+_AT_PLACE = re.compile(
+    r"\b(?:element|character|word|item|letter|digit|key|value)\b[^`]*(?:`\w+`[^`]*)?\bmust (?:have"
+    r" been|be) (?:`|\"|'|-?\d)", re.I,
+)  # fmt: skip
+
+
+def _required(piece: str) -> str:
+    """Returns `n` of "`n` must be 2"."""
+    match = re.match(r"^`(\w+)` must be (?:`[^`]+`|\"[^\"]*\"|-?\d+)(?: to\b|$)", piece)
+    return match[1] if match else ""
 
 
 def _claim(text: str, verdict: str, truth: str | None) -> JudgedClaim:

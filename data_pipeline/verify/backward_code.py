@@ -12,16 +12,26 @@ from typing import Any
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.backward_nouns import ATOM, number
+from data_pipeline.verify.conditions import read_condition
 from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.lexicon import read_tokens
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.properties import is_mutated
+from data_pipeline.verify.witness import Witness
 
 _TIMES = r"(?:exactly )?(?P<n>once|twice|one|`?\d+`?|never|no)(?: times?| turns?| iterations?)?"
 _X = rf"(?P<x>{ATOM})"
 _PATTERNS = {
     "tested": rf"the (?:function|program|code) (?:tests|checks) {_X}",
     "looped": rf"(?:a|one|the) loop (?:goes over|goes through|takes (?P<y>{ATOM}) from) {_X}",
+    "counted": rf"(?:the |it )?(?:outer |inner |first |second )?(?:for )?(?:loop )?(?:iterates|runs"
+    rf"|goes|ranges|loops)(?: over indices)? from {_X} (?:up )?to (?P<y>{ATOM})"
+    r"(?: \((?:exclusive|inclusive)\))?",
     "repeated": rf"(?:a|one|the) loop goes on as long as {_X} holds",
+    "goes_on": r"(?:(?:it|the function) (?:will )?(?:keeps?|continues?|repeatedly) \w+[^`]*? "
+    r"(?=until|while|as long)|(?:it )?(?:(?:enters?|uses?|starts?|has) )?(?:an? |the )?(?:`while` "
+    r"|while )?loop (?:that )?(?:will )?(?:continues?|runs?|goes on|repeats?|iterates?"
+    r"|keeps running) )(?P<how>as long as|while|until) (?P<when>.+)",
     "changed": rf"the argument {_X} is changed in place",
     "raised": rf"{_X} can be raised",
     "returned": rf"(?:one way to get the output is|we choose the way that ends with) the"
@@ -40,6 +50,8 @@ _PATTERNS = {
     rf"|be) (?P<y>{ATOM})(?: together| when put one after the other|, in this order)?",
 }
 _READ = {name: re.compile(pattern, re.I) for name, pattern in _PATTERNS.items()}
+_ASIDE = re.compile(r" \([^()`]*\)")
+_NO_LONGER = re.compile(r"\bno longer (\w+?)s\b(?= with| in|$)")
 
 
 class CodeLines:
@@ -53,11 +65,12 @@ class CodeLines:
 
         marked: the sentence, its code and literals in backticks.
         """
+        marked = _ASIDE.sub("", marked)
         for name, pattern in _READ.items():
             if match := pattern.fullmatch(marked):
                 try:
                     return getattr(self, f"_{name}")(match)
-                except (Unknown, LiteralError, TypeError, ValueError):
+                except (Unknown, LiteralError, TypeError, ValueError, SyntaxError):
                     return None
         return None
 
@@ -77,6 +90,37 @@ class CodeLines:
 
     def _repeated(self, match: re.Match[str]) -> bool:
         return any(_is(loop.test, match["x"]) for loop in self._nodes(ast.While))
+
+    def _counted(self, match: re.Match[str]) -> bool | None:
+        """A loop over `range(a, b)` goes from `a` to `b`, or to `b - 1`."""
+        wanted = [_plain_code(match[key]) for key in ("x", "y")]
+        found = []
+        for loop in self._nodes(ast.For):
+            match loop.iter:
+                case ast.Call(func=ast.Name(id="range"), args=[start, stop]):
+                    found.append((ast.unparse(start), ast.unparse(stop)))
+                case ast.Call(func=ast.Name(id="range"), args=[stop]):
+                    found.append(("0", ast.unparse(stop)))
+        ends = [(start, end) for start, stop in found for end in (stop, f"{stop} - 1")]
+        return True if tuple(wanted) in ends else None
+
+    def _goes_on(self, match: re.Match[str]) -> bool | None:
+        """The test of the only `while` is what a sentence says it is, whenever it is made."""
+        found = list(self._nodes(ast.While))
+        if len(found) != 1 or self.run.trace.truncated:
+            return None
+        when = _ASIDE.sub("", _NO_LONGER.sub(r"does not \1", match["when"]))
+        condition = read_condition(read_tokens(when.replace("is still valid", "is not empty")))
+        if condition is None:
+            return None
+        held = []
+        for one in self._runs_at(found[0].lineno):
+            moment = Moment(Witness(self.run, None), self.run.state(0, one.at - 1))
+            held.append((moment.satisfies(condition), one.event.branch))
+        if not held or any(None in pair for pair in held) or len({b for _, b in held}) < 2:
+            return None
+        until = match["how"].lower() == "until"
+        return all((says != until) == entered for says, entered in held) or None
 
     def _changed(self, match: re.Match[str]) -> bool | None:
         name = match["x"].strip("`")
@@ -185,6 +229,22 @@ class CodeLines:
     def _states(self, line: int) -> list[Any]:
         """Returns the states just before each run of a line in the function's own frame."""
         return [self.run.state(0, one.at - 1) for one in self._runs_at(line)]
+
+
+class Moment(Witness):
+    """Holds the variables of the function at one moment of the run."""
+
+    def __init__(self, witness: Witness, state: Any):
+        self.run, self.code, self.state = witness.run, witness.code, state
+        self.goal, self.result, self.function = "None", None, witness.function
+        self.arguments = {
+            name: text for name in witness.arguments if (text := state.get(name)) is not None
+        }
+        self.changing = set()
+
+
+def _plain_code(atom: str) -> str:
+    return ast.unparse(ast.parse(atom.strip("`"), mode="eval"))
 
 
 def _is(node: ast.AST | None, code: str) -> bool:

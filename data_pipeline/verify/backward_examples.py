@@ -64,6 +64,37 @@ _OFFER = re.compile(
     r"|(?:thus|therefore|so|hence),? (?:an?|the|one) (?:valid|possible|correct|suitable) input\b)",
     re.I,
 )
+_OFFERED = re.compile(  # says of an input that it is one that is looked for
+    r"\bsatisf|\b(?:valid|suitable|possible|simple|simplest|correct)(?: \w+)? (?:input|example"
+    r"|assertion|argument|choice|call|list|string|dictionary|solution)|\b(?:input|argument)s?\b"
+    r"|\bmust\b|\bshould\b|\bwe (?:can|could|may|will) (?:use|choose|take|set|construct|create"
+    r"|provide|consider|try|deduce|conclude|have|let)|\bto (?:achieve|get|obtain|produce|meet"
+    r"|ensure)\b|\b(?:leads?|leading) to|\bresult(?:s|ing) in|\bwill return\b|\bdeduce\b",
+    re.I,
+)
+_NOT_OFFERED = re.compile(
+    r"^(?:if|when|suppose|alternatively|since|because)\b|\bnot\b|n't\b|\binstead\b", re.I
+)
+_AS_OUTPUT = re.compile(  # stands before a value that is the output, not an input
+    r"\b(?:outputs?|results?|returns?|returned|yields?|gives?|produces?|achieve|get|gets|becomes?"
+    r"|leaves?|to)(?: (?:in|of|is|be|to|the|an?|string|list|dictionary|must|should|will|would|value"
+    r"|us|back|as|exactly|final|output|result))*:?\s*$", re.I,
+)  # fmt: skip
+_TAKEN = re.compile(  # "if we take …, it returns the desired output"
+    r"^(?:for example, )?if we (?:take|use|choose|set|consider|let)\b.*\b(?:desired|expected"
+    r"|required|given|correct) (?:output|result)", re.I,
+)  # fmt: skip
+_COULD_BE = re.compile(
+    r"\b(?:the|an?|valid|possible) (?:input|example)s?(?: string| list)? (?:could|can|might|may)"
+    rf"(?: also)? be (?:something )?(?:like )?(?:the \w+ )?({ATOM})", re.I,
+)  # fmt: skip
+_CHOICE = re.compile(
+    r"\bwe (?:can|could|need to|should|must) (?:use|choose|take|construct|create|build|provide|set"
+    r"|perform|consider)\b", re.I,
+)  # fmt: skip
+_AS_INPUT = re.compile(
+    r"\b(?:inputs?|arguments?|use|choose|try|take|example)\b[^`.]*(?:`\w+`[^`.]*)?$", re.I
+)
 
 
 class Examples:
@@ -151,7 +182,12 @@ class Examples:
         """
         text = mark_code(sentence).strip(" .")
         match = _PROMISE.fullmatch(text)
-        if self.witness.misses_goal and self._leads_to_goal(text):
+        if self.witness.misses_goal and (
+            (_TAKEN.search(text) and self._names_witness(text))
+            or self._leads_to_goal(text)
+            or self._offers(text)
+            or self._describes(text)
+        ):
             return [_claim(text[:80], CONTRADICTED, f"it returns {self.witness.result}")]
         if match and re.fullmatch(ATOM, match["what"]):
             told = literal_of(match["what"])
@@ -167,6 +203,72 @@ class Examples:
         verdict = CONTRADICTED if self.witness.misses_goal else CONFIRMED
         return [_claim(text[:80], verdict, f"it returns {self.witness.result}")]
 
+    def offered(self, sentence: str) -> list[JudgedClaim]:
+        """Contradicts an input that "could be `[1]`" and does not give the output by its run."""
+        text, found = mark_code(sentence), []
+        whole = text.strip(" .-*")
+        bare = re.fullmatch(rf"({ATOM})(?: \([a-z ]+\))?", whole)
+        for match in [*_COULD_BE.finditer(text), *([bare] if bare else [])]:
+            value = literal_of(match[1])
+            if value is None or len(self.witness.arguments) != 1 or self.witness.is_input(value):
+                continue
+            if self._is_alternative(value, bare is not None):
+                found += self.judge(match[0], value, None) or []
+        return [claim for claim in found if claim.verdict == CONTRADICTED]
+
+    def _is_alternative(self, value: str, bare: bool) -> bool:
+        """Tells whether a literal is another input, not a part of the witness or of the output."""
+        [own] = self.witness.arguments.values()
+        alike = bool(self.witness.sole_like(value, set()))
+        inner = value[1:-1]
+        return alike and (not bare or (len(inner) > 3 and inner not in own + self.witness.goal))
+
+    def _offers(self, text: str) -> bool:
+        """Tells whether a sentence offers the witness, all its arguments, as a good input."""
+        if not _OFFERED.search(re.sub(ATOM, "", text)) or _NOT_OFFERED.search(text):
+            return False
+        return self._names_witness(text)
+
+    def _names_witness(self, text: str) -> bool:
+        """Tells whether all arguments of the witness stand in a sentence, not as its output."""
+        first = next(iter(self.witness.arguments.values()), "")
+        echoes = compare(self.witness.goal, first) == CONFIRMED  # restated, it looks like an input
+        told = [
+            value for match in re.finditer(ATOM, text)
+            if not _AS_OUTPUT.search(text[: match.start()])
+            for value in (_assigned(match[0]),) if value is not None
+            and (not echoes or compare(value, first) != CONFIRMED
+                 or _AS_INPUT.search(text[: match.start()]))
+        ]  # fmt: skip
+        result = self.witness.result
+        if result not in self.witness.arguments.values() and any(
+            _gives(value, result or "raises ") == CONFIRMED for value in told
+        ):
+            return False  # says what it really gives
+        if any(self.witness.is_input(value) for value in told):
+            return True
+        for real in self.witness.arguments.values():
+            same = next((value for value in told if compare(value, real) == CONFIRMED), None)
+            if same is None:
+                return False
+            told.remove(same)
+        return bool(self.witness.arguments)
+
+    def _describes(self, text: str) -> bool:
+        """Tells whether "to satisfy the output …, we can use the letters "a" and "b"" is said.
+
+        All that it names must be in the witness.
+        """
+        if not _OFFER.search(text) or not _CHOICE.search(text) or _NOT_OFFERED.search(text):
+            return False
+        told = [
+            value for atom in re.findall(ATOM, text)
+            if (value := _assigned(atom)) and compare(value, self.witness.goal) != CONFIRMED
+        ]  # fmt: skip
+        own = " ".join(self.witness.arguments.values())
+        parts = {value.strip("'\"") for value in told}
+        return len(parts) > 1 and all(part and part in own for part in parts)
+
     def _leads_to_goal(self, text: str) -> bool:
         """Tells whether "…, leading to a total of `4`" is said of the witness."""
         match = _LEADS.search(text)
@@ -174,6 +276,11 @@ class Examples:
             return False
         told = literal_of(match["told"])
         return told is not None and compare(told, self.witness.goal) == CONFIRMED
+
+
+def _assigned(atom: str) -> str | None:
+    """Returns the literal of `[1]` or of `xs = [1]`, None for other code."""
+    return literal_of(re.sub(r"^`\w+ ?= ?(?!=)", "`", atom))
 
 
 def _gives(told: str, real: str) -> str:

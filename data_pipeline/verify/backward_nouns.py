@@ -35,7 +35,8 @@ ITEM = (
 )
 _OF = r"(?: (?:of|in|from|inside|within) (?P<rest>.+))?"
 _EACH = re.compile(
-    rf"(?:each|every|all)(?: of)?(?: the| its)?(?: individual)? (?P<item>{ITEM}){_OF}"
+    rf"(?:each|every|all)(?: of)?(?: the| its)?(?: (?:individual|unique|distinct|integer))*"
+    rf" (?P<item>{ITEM}){_OF}"
 )
 _ORDINAL = re.compile(
     rf"(?P<which>{'|'.join(sorted(_ORDINALS, key=len, reverse=True))}|\d+(?:st|nd|rd|th))"
@@ -63,6 +64,15 @@ _MADE = re.compile(
     r"(?P<how>reverse|reversed version|reversal|uppercase|uppercase version|lowercase|lowercase"
     r" version|swapped case)(?: (?:of|in|from|inside|within) (?P<rest>.+))"
 )
+_TURNED = re.compile(
+    rf"(?P<how>reversed) (?:(?:version of )?(?:the )?(?:original |input )*)"
+    rf"(?P<rest>string|list|text|array|word|{ATOM})"
+)
+_WITHOUT = re.compile(r"(?P<rest>.+) that (?:is|are) not (?:an? )?(?P<mark>\w+|`[^`]+`)")
+_MARKS = {
+    "dot": ".", "space": " ", "comma": ",", "hyphen": "-", "dash": "-", "underscore": "_",
+    "colon": ":", "semicolon": ";",
+}  # fmt: skip
 _CHANGED = re.compile(
     rf"(?:modified|updated|resulting|changed|new|final|merged)(?: \w+)? (?P<code>{ATOM})"
 )
@@ -147,13 +157,23 @@ class Nouns:
         for pattern, pick in (
             (_EACH, self._each), (_ORDINAL, self._ordinal), (_SEVERAL, self._several),
             (_AT, self._at), (_COUNT, self._count), (_SIZE, self._size), (_FOLD, self._fold),
-            (_VALUE_OF, self._value_of), (_MADE, self._made),
+            (_VALUE_OF, self._value_of), (_MADE, self._made), (_TURNED, self._made),
         ):  # fmt: skip
             if match := pattern.fullmatch(text):
                 rest = match["rest"]
+                if pattern is _TURNED and "`" not in rest:
+                    rest = f"input {rest}"
                 for whole in self.meanings(rest) if rest else self.everything():
                     yield from self._picked(whole, match, pick)
                 return
+        if match := _WITHOUT.fullmatch(text):
+            mark = match["mark"].strip("`")
+            gone = _MARKS.get(mark.rstrip("s"), mark)
+            yield from (
+                one for one in self.meanings(match["rest"])
+                if not any(gone in value for value in one.values)
+            )  # fmt: skip
+            return
         if match := _LIST.fullmatch(text):
             yield Meaning(tuple(map(self.literal, re.findall(ATOM, match["all"]))))
             return

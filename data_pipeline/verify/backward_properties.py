@@ -54,6 +54,10 @@ class Properties:
             one, two = (self.read(both[part], choice) for part in ("one", "two"))
             if one is not None and two is not None:
                 return one + two
+        if origin := _ORIGIN.fullmatch(text):
+            one = self._sentence(f"{origin['one']} of the output is {origin['v']}")
+            two = self._sentence(f"{origin['two']} is {origin['w']}")
+            return None if one is None or two is None else one + two
         if same := _CORRESPONDING.fullmatch(text):
             one = self.read(same["one"], choice)
             two = self.read(f"{same['noun']} is {same['other']}", choice)
@@ -138,13 +142,14 @@ class Properties:
         if atom := re.match(ATOM, what):
             told = self.nouns.literal(atom[0])
             return lambda value: fits(_count(value, told))
-        *words, item = what.split()
+        middle = what.endswith(" in the middle")
+        *words, item = what.removesuffix(" in the middle").split()
         kept = ADJECTIVES.get(" ".join(words)) if words else lambda _: True
         if kept is None:
             return None
 
         def holds(value: Any) -> bool:
-            items = items_of(value, item)
+            items = items_of(value[1:-1] if middle else value, item)
             if items is None:
                 raise Unknown
             return fits(sum(map(kept, items)))
@@ -195,12 +200,13 @@ class Properties:
         meanings = self.nouns.meanings(match["subject"])
         if not meanings:
             return None
-        holds = self._predicate(verb, rest.strip())
+        holds = self.predicate(verb, rest.strip())
         if holds is None:
             return None
         return self._claim(text, meanings, (lambda value: not holds(value)) if denied else holds)
 
-    def _predicate(self, verb: str, rest: str) -> Predicate | None:
+    def predicate(self, verb: str, rest: str) -> Predicate | None:
+        """Returns the test of a value that a verb and the words after it state."""
         match verb:
             case "is" | "remain":
                 return self._being(rest)
@@ -238,10 +244,23 @@ class Properties:
             return None if holds is None else lambda value: kind(value) and holds(value)
         if match := _INSIDE.fullmatch(rest):
             return self._inside(match["where"])
-        same = self._single(
-            re.sub(r"^(?:exactly|equal to|identical to|the same as|simply) ", "", rest)
-        )
+        if (match := _ONLY_ITEM.fullmatch(rest)) and (whole := self._single(match["where"])):
+            return lambda value: list(whole[0]) == [value]
+        if match := _SEQUENCE.fullmatch(rest):
+            return self._in_order(match["all"])
+        same = self._single(_SAME_AS.sub("", rest))
         return None if same is None else lambda value: same_value(value, same[0])
+
+    def _in_order(self, atoms: str) -> Predicate:
+        """Returns the test that a text or list is made of the values told, in their order."""
+        told = [self.nouns.literal(atom) for atom in re.findall(ATOM, atoms)]
+
+        def holds(value: Any) -> bool:
+            if not isinstance(value, str | list | tuple) or len(value) != len(told):
+                raise Unknown
+            return same_value(list(value), told)
+
+        return holds
 
     def _single(self, phrase: str) -> list[Any] | None:
         """Returns the only value that a phrase may mean, in a list."""
@@ -311,6 +330,13 @@ class Properties:
         )
 
     def _ending(self, verb: str, rest: str) -> Predicate | None:
+        at = -1 if verb == "end" else 0
+        if (match := _OF_KIND.fullmatch(rest)) and (kept := ADJECTIVES.get(match["kind"])):
+            return lambda value: kept(value[at])
+        if match := re.fullmatch(rf"with (?P<all>{ATOM}(?:,| and|, and) {ATOM})(?: in .*)?", rest):
+            parts = [self.nouns.literal(atom) for atom in re.findall(ATOM, match["all"])]
+            size = len(parts)
+            return lambda value: list(value[-size:] if at else value[:size]) == parts
         match = re.fullmatch(rf"(?:with|in)(?: the| an?)?(?: [a-z]+)*? ?(?P<told>{ATOM})", rest)
         if match is None:
             return None
@@ -319,7 +345,7 @@ class Properties:
         def holds(value: Any) -> bool:
             if isinstance(value, str):
                 return value.endswith(told) if verb == "end" else value.startswith(told)
-            return same_value(value[-1 if verb == "end" else 0], told)
+            return same_value(value[at], told)
 
         return holds
 
@@ -370,7 +396,16 @@ _ATOMS = re.compile(
 )
 _NUMBERED = re.compile(
     rf"(?P<how>exactly |at least |at most |only )?(?P<count>`\d+`|\w+)"
-    rf" (?P<what>(?:[a-z-]+ )*?{ITEM}|(?:occurrences? of |times )?{ATOM})(?: in it)?"
+    rf" (?P<what>(?:[a-z-]+ )*?{ITEM}(?: in the middle)?|(?:occurrences? of |times )?{ATOM})"
+    r"(?: in it)?"
+)
+_SAME_AS = re.compile(
+    r"^(?:exactly|equal to|identical to|the same as|simply|the entirety of|the entire|the whole) "
+)
+_ONLY_ITEM = re.compile(rf"the only {ITEM} (?:in|of) (?P<where>.+)")
+_SEQUENCE = re.compile(rf"(?P<all>{ATOM}(?:, {ATOM})*,? and {ATOM})(?:,? in (?:that|this) order)?")
+_OF_KIND = re.compile(
+    r"with (?P<kind>an? [a-z]+ letter|an? vowel|an? digit|an? letter)(?: character)?"
 )
 _TIMES = re.compile(
     r"(?P<how>exactly |at least |at most |only )?(?P<count>once|twice|(?:`\d+`|\w+)(?= times?))"
@@ -413,8 +448,9 @@ _LEAD = re.compile(
     r"|specifically|note that|it follows that|this means that|only),? )+"
 )
 _TAIL = re.compile(
-    r"(?: at all| provided in the assertion| \(index `?\d+`?\)| as well| respectively| in total"
-    r"| exactly| too)+$"
+    r"(?: \((?:with )?(?:value|index|key) `[^`]*`\)| (?:to avoid|in order to|for the"
+    r" function to|to ensure)\b[^`]*| at all| provided in the assertion| \(index `?\d+`?\)"
+    r"| as well| respectively| in total| exactly| too)+$"
 )
 _ADVERBS = re.compile(
     r"\b(is|are|be|must|has|have|contains?) (?:also|again|already|therefore|now) "
@@ -427,6 +463,11 @@ _CORRESPONDING = re.compile(
     rf"(?P<one>(?P<noun>[^`]+(?:{ATOM})?) (?:must be|is) {ATOM}),? (?:and|which)(?: it)? (?:must"
     r" be|is|corresponds to|comes from|equals|matches)(?: also)? (?P<other>the [^`]+(?:`[^`]+`)?)"
 )
+_ORIGIN = re.compile(
+    rf"(?P<one>the [^`]+?) (?P<v>{ATOM})(?: (?:of|in) the output)? (?:corresponds to|comes from|is"
+    rf" derived from) (?P<two>the [^`]+?(?:`\w+`)?),? which (?:must be|is|was) (?P<w>{ATOM})"
+    r"(?: \((?:since|because|as)\b.*\))?"
+)
 _VALUES = re.compile(
     rf"(?:the )?(?:corresponding )?values (?:associated with|for|of|at)(?: the)? keys"
     rf" (?P<keys>{ATOM}(?:(?:,| and|, and) {ATOM})*) (?:must be|are|should be) "
@@ -438,6 +479,9 @@ def _plain(piece: str) -> str:
     """Returns a statement in lower case outside code, without what leads in and out of it."""
     text = lowered(mark_code(piece)).strip(" .,:;")
     text = _TAIL.sub("", _LEAD.sub("", text)).strip(" ,")
+    text = re.sub(r"\b(an empty \w+) `(?:''|\"\"|\[\]|\{\})`", r"\1", text)
+    text = re.sub(r"^whatever (`\w+`) is, it ", r"\1 ", text)
+    text = re.sub(rf"^({ATOM}) appearing\b", r"\1 appears", text)
     return _ADVERBS.sub(r"\1 ", text).replace("have been ", "be ").replace("have had ", "have ")
 
 

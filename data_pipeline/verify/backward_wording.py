@@ -113,7 +113,8 @@ TOLD = (
     r"|True|False|None)(?: \([^)`]*`[^`]*`\))?"
 )
 LINK = (
-    r"(?: (?:must|should|has to|have to|needs to|would|will|can|could))?(?: (?:also|then|simply))?"
+    r"(?: (?:must|should|has to|have to|(?:would )?needs? to|would|will|can|could))?"
+    r"(?: (?:also|then|simply))?"
     r"\s*(?:=|:|\bbe\b|\bis\b|\bto\b|\bas\b|\bhave been\b|\bequals?\b|\bbe set to\b|\bto be\b)"
     r"(?: (?:equal to|exactly|the|an?|string|list|number|integer|value|dictionary|array|character"
     r"|substring|be|set to))*\s*"
@@ -146,7 +147,7 @@ INPUT = re.compile(
     r"(?: that (?:satisfies|meets|produces|would|gives|yields|leads)[^`\"']*?"
     r"(?:(?:`[^`]*`|\"[^\"]*\")[^`\"']*?)?)?"
     r"(?: (?:for|to)\b[^`\"']*?)?(?:,? (?:is|be|could be|can be|must be|should be|would be|must"
-    r" have been|will be|has to be))?"
+    r" have been|will be|has to be|would need to be|would have to be))?"
     r"(?: (?:exactly|simply|just|the (?:list|string|dictionary|number|input)|equal to|as"
     r" follows))*:?\s*"
     r"(?P<told>`(?!\w+`)[^`]+`|\"[^\"]*\"|'[^']*'|[\[{(].*[\]})]|-?\d+(?:\.\d+)?)"
@@ -190,11 +191,6 @@ PREPARED = re.compile(  # "we can use", "one choice is" before assignments
     r"(?:(?:choose|set|take|use the input|use|let|have|pick|select|try)\b)?\s*", re.I
 )  # fmt: skip
 SOUGHT = re.compile(r"^we (?:need|have|want) to find .* (?:such that|so that|for which) ", re.I)
-RESTATED = re.compile(
-    r"output constraint[*: ]+(?:the )?(?:final )?(?:function (?:returns|is expected to return|must"
-    r" return|should return)|output (?:is|must be|should be)) (?P<goal>`[^`]+`)(?=[.,]|$| which)",
-    re.I,
-)
 THIS = re.compile(r"\bth(?:is|at) ((?:key-value )?pair|element|item|key|value)\b", re.I)
 VALUES_ALONE = re.compile(r"`[^`]*\W[^`]*`|`\d+`|\"[^\"]*\"")
 BOUNDS = re.compile(r" \((?:an? |the )?(?:valid(?: index)?|in bounds|out of (?:bounds|range))\)$")
@@ -244,9 +240,3 @@ def _spell(atom: Atom, text: str, values: bool) -> str:
     if marked or ("`" not in atom.text and (values or atom.text[:1] in "[{(") and atom.literal):
         return f"`{atom.text}`"
     return atom.text
-
-
-def restated_goal(line: str) -> str | None:
-    """Returns the output that "final output constraint: the function returns …" restates."""
-    match = RESTATED.search(mark_code(line.replace("**", "")))
-    return match["goal"].strip("`") if match else None

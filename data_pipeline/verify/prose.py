@@ -8,19 +8,18 @@ from collections.abc import Callable
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.answer import (
     answer_claim,
-    assertion_sides,
     same_call,
     witness_call,
 )
-from data_pipeline.verify.backward import read_backward, read_general
-from data_pipeline.verify.backward_wording import restated_goal
+from data_pipeline.verify.backward import read_backward
+from data_pipeline.verify.backward_general import read_general
+from data_pipeline.verify.backward_goal import goal_of
 from data_pipeline.verify.beyond import BeyondVerdicts
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
 from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
-from data_pipeline.verify.layout import Sentence, read_layout
-from data_pipeline.verify.masking import is_literal
+from data_pipeline.verify.layout import GENERAL, Sentence, read_layout
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
 from data_pipeline.verify.reading import Reading
@@ -94,7 +93,7 @@ def free_claims(
     judge = ClaimJudge(run)
     placement = place_sentences(run, judge, layout.sentences)
     lines = monologue[:MAX_CHARACTERS].split("\n")
-    goal = _goal([text for _, text, _ in layout.answers], lines) if backward else None
+    goal = goal_of(layout.answers, lines) if backward else None
     judged = _MonologueJudge(run, judge, layout.sentences, placement, lines, goal, run_call)
     claims = judged.claims()
     witness = witness_call(monologue[:MAX_CHARACTERS]) if backward else None
@@ -112,13 +111,15 @@ def told_calls(run: Replay, monologue: str) -> list[str]:
     calls: dict[str, None] = {}
     lines = monologue[:MAX_CHARACTERS].split("\n")
     asserted = [line.strip() for line in lines if line.strip().startswith("assert ")]
-    goal = _goal([line.removeprefix("assert ") for line in asserted], lines)
+    goal = goal_of([(0, line.removeprefix("assert ")) for line in asserted], lines)
     section = ""
     for line in lines if goal is not None else ():
         if line.startswith("#"):
             section = line.strip("# :*").lower()
-        elif line.strip():
+        elif line.strip() and goal is not None:
             read_backward(run, section, line, run_call=calls.setdefault, goal=goal)
+            if section.startswith(GENERAL):
+                read_general(run, line, goal, calls.setdefault)
     return list(calls)
 
 
@@ -218,8 +219,12 @@ class _MonologueJudge:
         own = self.result[first:]
         focus = self.told_code.focus(sentences[0][1])
         told = read_description(self.run, self.lines[number - 1], focus)
-        if self.goal is not None and (told.unread or not told.claims):
-            told = read_general(self.run, self.lines[number - 1], self.goal) or told
+        if self.goal is not None:
+            tried = read_general(self.run, self.lines[number - 1], self.goal, self.run_call)
+            wrong = any(c.verdict == CONTRADICTED for c in tried.claims) if tried else False
+            told = tried if tried and (wrong or told.unread or not told.claims) else told
+            if wrong:
+                own = []
         if (told.claims and not told.unread) or not any(c.verdict == CONFIRMED for c in own):
             self.result[first:] = claims_of(told, number)
         elif any(c.verdict == NOT_CHECKABLE for c in own):
@@ -446,18 +451,6 @@ class _MonologueJudge:
                     self.result[at] = dataclasses.replace(
                         self.result[at], verdict=CONTRADICTED, truth=truth
                     )
-
-
-def _goal(answers: list[str], lines: list[str]) -> str | None:
-    """Returns the output that a backward monologue looks an input for.
-
-    The monologue restates it before it reasons; its answer may end with another.
-    """
-    restated = next((goal for line in lines if (goal := restated_goal(line))), None)
-    if restated is not None and is_literal(restated):
-        return restated
-    sides = assertion_sides(answers[-1]) if answers else None
-    return sides[1] if sides else None
 
 
 def _kind(worded: WordedClaim) -> str:

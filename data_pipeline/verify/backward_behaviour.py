@@ -1,0 +1,411 @@
+"""Reads what a backward monologue says the function does with any input, and tries it.
+
+"If `sep` is empty, it returns the text unchanged", "the output has the same length as the input",
+"it removes all occurrences of "a"": each is tried on the witness's run and on inputs made for it.
+The witness's own run decides; made-up inputs decide where the statement is about them.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from data_pipeline.source.literals import LiteralError, same_value
+from data_pipeline.verify.adjectives import Predicate
+from data_pipeline.verify.backward_examples import RunCall
+from data_pipeline.verify.backward_nouns import ATOM
+from data_pipeline.verify.backward_properties import Properties, lowered
+from data_pipeline.verify.backward_trials import Trial, Trials
+from data_pipeline.verify.backward_wording import mark_code
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
+from data_pipeline.verify.conditions import read_condition
+from data_pipeline.verify.evaluation import Unknown
+from data_pipeline.verify.lexicon import read_tokens
+from data_pipeline.verify.reading import JudgedClaim
+from data_pipeline.verify.witness import Witness
+
+_WILL = r"(?:(?:will|would|should|must|can) )?(?:(?:simply|just|always|also|still|then|directly) )*"
+_RETURNS = (
+    rf"(?:(?:the )?function(?: `\w+`)?|it|`\w+\(\)`) {_WILL}(?:return|output|give|produce"
+    rf"|yield)s? (?P<{{}}>.+?)"
+)
+_OUTPUT_IS = (
+    r"the (?:final )?(?:output|result|return value|function's output|returned \w+)"
+    rf"(?: of the function)? (?:{_WILL}be|is(?: always| simply)?) (?P<{{}}>.+?)"
+)
+_SAYS = (
+    rf"(?:{_RETURNS.format('a')}|{_OUTPUT_IS.format('b')}"
+    r"|returns? (?P<c>.+?)|(?P<d>.+?) (?:is|will be|gets) returned"
+    r"(?: (?P<e>unchanged|as is|as it is|directly|itself))?)"
+)
+_FORWARD = re.compile(rf"(?:if|when|for|in case|whenever) (?P<when>.+?), (?:then )?{_SAYS}")
+_BACKWARD = re.compile(rf"{_SAYS},? (?P<only>only )?(?:if|when|whenever) (?P<when>.+)")
+_OTHERWISE = re.compile(rf"(?:otherwise|else|if (?:it is |it's |they are |it does )?not),? {_SAYS}")
+_PLAIN = re.compile(rf"{_RETURNS.format('a')}|{_OUTPUT_IS.format('b')}")
+_OF_OUTPUT = re.compile(
+    r"the (?:final )?(?:output|result|returned)(?: (?:string|list|dictionary|tuple|number|value))?"
+    r"(?: of the function)? .+"
+)
+_ASIDE = re.compile(r"^\((?:i\.e\.|which|meaning|e\.g\.)[^`\"']*\)|\s\((?:i\.e\.|meaning)[^)]*\)")
+_REASON = re.compile(
+    r",? (?:because|since|as (?=the|it|there|no)|so that|due to|which means|meaning|regardless"
+    r"|for the function)\b.*"
+)
+_UNCHANGED = re.compile(
+    r",? (?:unchanged|as is|as it is|as they are|directly|itself|immediately|without (?:any )?"
+    r"(?:changes?|modifications?|modifying it|changing it|any \w+)|unmodified|unaltered|as-is)$"
+)
+_GIVEN_BACK = re.compile(
+    r"(?:the |an? )?(?:(?:original|input|given|same|entire|whole|unchanged|unmodified|initial) )+"
+    r"(?:(?P<kind>string|list|text|dictionary|array|number|integer|value|input|tuple)\b ?)?"
+    rf"(?P<name>{ATOM})?"
+)
+_ON_THE_WAY = re.compile(
+    r"\b(?:output|result|resulting|modified|remaining|returned|loop|iteration|index|after|new"
+    r"|current|each|any|every|error|exception|function)\b"
+)
+_UNSAID = re.compile(
+    r"\b(?:or|modified|resulting|updated|final|desired|expected|required|correct|specified)\b"
+)
+_WHICH_WILL = re.compile(
+    rf"an? (?P<adjective>[\w-]+) (?P<x>{ATOM}), which (?:will|would) (?:also )?return (?P<told>.+)"
+)
+_ALWAYS = re.compile(r"\b(?:will|always|would)\b|^(?:the function|it)\b")
+_CONDITIONAL = re.compile(r"\b(?:if|when|whenever|unless|otherwise|(?<!except )for)\b")
+_SET_TO = re.compile(r"is (?:specified as|set to|given as|passed as|provided as) ")
+_AT_START = re.compile(
+    rf"(?P<part>(?:the )?{ATOM}) (?:is|does) (?P<no>not )?(?:found |present |exist |appear )?at the"
+    rf" (?:start|beginning) of (?P<whole>(?:the )?(?:\w+ )?{ATOM})"
+)
+_WHERE = re.compile(
+    r"the (?:final )?(?:output|result) (?:will (?:always )?be|is(?: always)?) an? (?:new )?"
+    r"(?:string|list|dictionary|tuple|text)(?: of \w+)?,? (?:where|in which) (?P<what>the .+?)"
+    r" (?P<verb>is|are|has|have|starts|ends) (?P<rest>.+)"
+)
+_SAME_SIZE = re.compile(
+    r"(?:the )?(?:final )?(?:output|result|returned)(?: (?:string|list|dictionary))? (?:will"
+    r" |must |should )?(?:always |also )*(?:has|have) (?:exactly )?the same (?P<what>length|number"
+    r" of \w+|size|keys|type)(?: \([^)]*\))?"
+    r" as (?P<other>.+)"
+)
+_REMOVES = re.compile(
+    r"(?:the function |it )?(?:removes?|eliminates?|deletes?|strips?(?: out)?) (?:all|every|any)"
+    r"(?: of)?(?: the)? (?:(?:occurrences?|instances?)(?: of)? )?(?:the )?(?:(?:character"
+    rf"|substring|string|value|element)s? )?(?P<what>{ATOM})(?: characters?| elements?)?(?: from"
+    r" (?P<whole>.+))?"
+)
+_REPLACES = re.compile(
+    r"(?:the function |it )?(?:replaces?|substitutes?) (?:all|every|each)(?: of)?(?: the)?"
+    r" (?:(?:occurrences?|instances?)(?: of)? )?(?:the )?(?:(?:character|substring|string)s? )?"
+    rf"(?P<what>{ATOM})(?: characters?)? (?:in (?P<whole>.+?) )?(?:with|by) (?:the |an? )?"
+    rf"(?:(?:character|substring|string) )?(?P<by>{ATOM}|empty string)(?: in (?P<whole2>.+))?"
+)
+_EXCEPT = re.compile(
+    r"the (?:final )?(?:output|result)(?: (?:is|will be) an? \w+ that)? (?:contains|includes"
+    r"|consists of|is) all(?: of)?(?: the)? (?:characters?|elements?|items?|letters?)"
+    r"(?: (?:from|of|in) (?:the )?(?:original |input )*(?:\w+|`\w+`))? (?:except|without|excluding"
+    rf"|but)(?: for)? (?:the |all |any )*(?:(?:character|element)s? )?(?P<what>{ATOM})"
+    r"(?: characters?| elements?)?"
+)
+
+
+class Behaviour:
+    """Judges statements on what the function does, by trials."""
+
+    def __init__(self, witness: Witness, run_call: RunCall | None):
+        self.trials = Trials(witness, run_call)
+        self.names = set(witness.arguments)
+
+    def read(self, sentence: str) -> list[JudgedClaim] | None:
+        """Returns the claims of a sentence, None if it is not of a known form or untried."""
+        try:
+            return self._read(sentence)
+        except (Unknown, LiteralError, TypeError, ValueError, KeyError, IndexError):
+            return None
+        except (AttributeError, RecursionError):
+            return None
+
+    def _read(self, sentence: str) -> list[JudgedClaim] | None:
+        text = lowered(mark_code(_ASIDE.sub("", sentence))).strip(" .:;-*")
+        head, _, rest = text.partition("; ")
+        if not rest:
+            head, _, rest = text.partition(", otherwise")
+            rest = rest and f"otherwise{rest}"
+        if rest and (other := _OTHERWISE.fullmatch(rest.strip(" ."))):
+            return self._both(head.strip(" ,"), other)
+        if match := _WHICH_WILL.fullmatch(text):
+            text = f"if {match['x']} is {match['adjective']}, it returns {match['told']}"
+        if _CONDITIONAL.search(re.sub(ATOM, "", text)):
+            return self._conditional(text)
+        return self._general(text)
+
+    def _both(self, head: str, other: re.Match[str]) -> list[JudgedClaim] | None:
+        """Reads "if …, it returns …; otherwise, it returns …"."""
+        one = self._cases(head)
+        if one is None:
+            return None
+        fits, told, claim = one
+        first = self._judge(head, fits, told, claim)
+        second = self._judge(
+            other[0], lambda trial: _negated(fits(trial)), told, self._claimed(_told(other))
+        )
+        return None if first is None or second is None else first + second
+
+    def _conditional(self, text: str) -> list[JudgedClaim] | None:
+        match = _BACKWARD.fullmatch(text)
+        if match is not None and match["only"]:
+            return self._only_if(text, match)
+        cases = self._cases(text)
+        return None if cases is None else self._judge(text, *cases)
+
+    def _cases(self, text: str):
+        """Returns (test of an input, values named, test of a trial) of "if …, it returns …"."""
+        match = _FORWARD.fullmatch(text) or _BACKWARD.fullmatch(text)
+        if match is None or _ON_THE_WAY.search(re.sub(ATOM, "", match["when"])):
+            return None
+        when = _REASON.sub("", match["when"]).strip(" ,")
+        names = re.findall(ATOM, when)
+        claimed = self._claimed(_told(match))
+        if claimed is None or any(self._is_unknown(name.strip("`")) for name in names):
+            return None
+        told = [value for name in names if (value := self._literal(name)) is not None]
+        return (lambda trial: self._fits(trial, when)), told, claimed
+
+    def _is_unknown(self, name: str) -> bool:
+        """Tells whether a name is a variable of the function's, of which no trial knows."""
+        return name in self.trials.witness.run.names and name not in self.names
+
+    def _literal(self, atom: str) -> Any:
+        try:
+            value = Properties(self.trials.own).nouns.literal(atom)
+        except (Unknown, LiteralError):
+            return None
+        return None if atom.strip("`") in self.names else value
+
+    def _fits(self, trial: Trial, when: str) -> bool | None:
+        """Tells whether a trial's arguments fit a condition; None if that is unknown."""
+        when = _SET_TO.sub("is ", when)
+        when = _AT_START.sub(
+            lambda m: f"{m['whole']} {'does not start' if m['no'] else 'starts'} with {m['part']}",
+            when,
+        )
+        if told := Properties(trial).read(when, choice=False):
+            return told[0].verdict == CONFIRMED
+        condition = read_condition(read_tokens(when))
+        return None if condition is None else trial.satisfies(condition)
+
+    def _claimed(self, told: str) -> Callable[[Trial], bool | None] | None:
+        """Returns the test of a trial that "the original text unchanged", "`-1`" states."""
+        text = _REASON.sub("", told).strip(" ,")
+        plain = _UNCHANGED.sub("", text).strip(" ,")
+        if plain != text and re.fullmatch(r"the (?:string|list|array|text|dictionary)", plain):
+            plain = f"the input {plain[4:]}"
+        if not plain or _UNSAID.search(plain):
+            return None
+
+        def holds(trial: Trial) -> bool | None:
+            if not trial.ended:
+                return False
+            return _holds(self._expected(trial, plain), _result(trial))
+
+        return holds
+
+    def _expected(self, trial: Trial, plain: str) -> Predicate | None:
+        properties = Properties(trial)
+        given = _GIVEN_BACK.fullmatch(plain)
+        if plain == "it" or (given and not given["name"]):
+            phrase = f"the {given['kind'] or 'input'}" if given else "it"
+            found = [one for one in properties.nouns.meanings(phrase) if not one.of_output]
+            if len(found) != 1:
+                return None
+            value = found[0].values[0]
+            return lambda real: same_value(real, value)
+        if given:
+            plain = given["name"]
+        return properties.predicate("is", plain)
+
+    def _judge(
+        self,
+        text: str,
+        fits: Callable[[Trial], bool | None],
+        told: list[Any],
+        claimed: Callable[[Trial], bool | None] | None,
+    ) -> list[JudgedClaim] | None:
+        """Judges a statement on all inputs that fit: it must hold for each that is tried."""
+        if claimed is None:
+            return None
+        tried = [(claimed(trial), trial) for trial in self.trials.fitting(told, fits)]
+        known = [(held, trial) for held, trial in tried if held is not None]
+        if not known or len(known) < len(tried):
+            return None
+        held = {value for value, _ in known}
+        own = known[0][1].arguments == self.trials.witness.arguments
+        if own and not known[0][0]:
+            held = {False}
+        if len(held) != 1:
+            return None
+        return [_claim(text, held.pop(), known[0][1])]
+
+    def _only_if(self, text: str, match: re.Match[str]) -> list[JudgedClaim] | None:
+        """Judges "it returns `-1` only if …" by the inputs for which it does."""
+        claimed, when = self._claimed(_told(match)), match["when"].strip(" ,")
+        if claimed is None or _ON_THE_WAY.search(re.sub(ATOM, "", when)):
+            return None
+        tried = self.trials.fitting([], lambda trial: True, most=8)
+        found = [
+            (self._fits(trial, when), trial) for trial in tried if trial.ended and claimed(trial)
+        ]
+        if not found or any(held is None for held, _ in found):
+            return None
+        wrong = [trial for held, trial in found if not held]
+        return [_claim(text, not wrong, (wrong or [found[0][1]])[0])]
+
+    # ---- statements on every input
+
+    def _general(self, text: str) -> list[JudgedClaim] | None:
+        for pattern, read in (
+            (_SAME_SIZE, self._same_size),
+            (_REMOVES, self._removed),
+            (_REPLACES, self._replaced),
+            (_EXCEPT, self._removed),
+        ):
+            if match := pattern.fullmatch(text):
+                return read(text, match)
+        return self._plainly(text)
+
+    def _same_size(self, text: str, match: re.Match[str]) -> list[JudgedClaim] | None:
+        what, other = match["what"], match["other"]
+
+        def holds(trial: Trial) -> bool | None:
+            found = [one for one in Properties(trial).nouns.meanings(other) if not one.of_output]
+            if not trial.ended or len(found) != 1:
+                return None
+            one, two = found[0].values[0], _result(trial)
+            if what == "type":
+                return type(one) is type(two)
+            return set(one) == set(two) if what == "keys" else len(one) == len(two)
+
+        return self._everywhere(text, holds, [])
+
+    def _removed(self, text: str, match: re.Match[str]) -> list[JudgedClaim] | None:
+        """Judges "removes all occurrences of X": false if X is left, true if all but X is."""
+        return self._exchanged(text, match, match["what"], match.groupdict().get("whole"), None)
+
+    def _replaced(self, text: str, match: re.Match[str]) -> list[JudgedClaim] | None:
+        whole = match["whole"] or match["whole2"]
+        return self._exchanged(text, match, match["what"], whole, match["by"])
+
+    def _exchanged(
+        self, text: str, match: re.Match[str], what: str, whole: str | None, by: str | None
+    ) -> list[JudgedClaim] | None:
+        def holds(trial: Trial) -> bool | None:
+            if not trial.ended:
+                return None
+            nouns, after = Properties(trial).nouns, _result(trial)
+            gone = nouns.literal(what)
+            new = "" if by in (None, "empty string") else nouns.literal(by)
+            found = [one for one in nouns.meanings(whole) if not one.of_output]
+            befores = [one.values[0] for one in found if type(one.values[0]) is type(after)]
+            if len(befores) != 1 or gone in ("", []) or gone not in befores[0]:
+                return None
+            if _exchange(befores[0], gone, new) == after:
+                return True
+            return None if gone not in after or (by and gone in new) else False
+
+        return self._everywhere(text, holds, [self._literal(what)])
+
+    def _plainly(self, text: str) -> list[JudgedClaim] | None:
+        """Judges "the output is always a list", "it returns the reversed text".
+
+        "The output is …" may be said of the output that is given, which is not the witness's.
+        """
+        own = self.trials.own
+        if own.ended and self.trials.witness.misses_goal and not _ALWAYS.search(text):
+            return None
+        if match := _WHERE.fullmatch(text):
+            text = f"{match['what']} of the output {match['verb']} {match['rest']}"
+            return self._everywhere(text, lambda trial: self._says(trial, text), [])
+        if match := _PLAIN.fullmatch(text):
+            told = _told(match)
+            if re.fullmatch(rf"(?:the \w+ )?{ATOM}", told) and "always" not in text:
+                return None  # the goal restated, or a variable
+            claimed = self._claimed(told)
+            tried = None if claimed is None else self._everywhere(text, claimed, [])
+            return tried or self._on_the_way(text, told)
+        if not _OF_OUTPUT.fullmatch(text) or re.search(ATOM, text):
+            return None
+        return self._everywhere(text, lambda trial: self._says(trial, text), [])
+
+    def _says(self, trial: Trial, text: str) -> bool | None:
+        """Tells whether a statement on the output holds for a trial; None if that is unknown."""
+        told = Properties(trial).read(text, choice=False) if trial.ended else None
+        return told[0].verdict == CONFIRMED if told and len(told) == 1 else None
+
+    def _on_the_way(self, text: str, told: str) -> list[JudgedClaim] | None:
+        """Confirms "the output is the sum of `parts`" of a variable that the run holds."""
+        own = self.trials.own
+        plain = re.sub(r",? which .*", "", _UNCHANGED.sub("", told))
+        found = Properties(self.trials.witness).nouns.meanings(plain) if own.ended else []
+        values = [value for one in found if one.passing for value in one.values]
+        same = any(same_value(value, _result(own)) for value in values)
+        return [_claim(text, True, own)] if same else None
+
+    def _everywhere(
+        self, text: str, holds: Callable[[Trial], bool | None], told: list[Any]
+    ) -> list[JudgedClaim] | None:
+        """Judges a statement on all inputs: the witness's run decides, others must agree."""
+        own = self.trials.own
+        if own.outcome is None:
+            return None
+        others = self.trials.fitting(told, lambda trial: True, most=7)
+        first = holds(own)
+        if first is False:
+            return [_claim(text, False, own)]
+        rest = [held for one in others if one.ended and (held := holds(one)) is not None]
+        if False in rest or not (first or (own.ended and rest)):
+            return None
+        return [_claim(text, True, own)]
+
+
+def _told(match: re.Match[str]) -> str:
+    groups = match.groupdict()
+    told = next(groups[name] for name in "abcd" if groups.get(name))
+    return f"{told} {groups['e']}" if groups.get("e") else told
+
+
+def _negated(value: bool | None) -> bool | None:
+    return None if value is None else not value
+
+
+def _holds(test: Predicate | None, value: Any) -> bool | None:
+    try:
+        return None if test is None else bool(test(value))
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, Unknown):
+        return False
+
+
+def _result(trial: Trial) -> Any:
+    return Properties(trial).nouns.meanings("output")[0].values[0]
+
+
+def _exchange(before: Any, gone: Any, new: Any) -> Any:
+    """Returns a text with all of a part replaced, or a list without an item."""
+    if isinstance(before, str):
+        return before.replace(str(gone), str(new))
+    return [one for one in before if one != gone]
+
+
+def _claim(text: str, held: bool, trial: Trial) -> JudgedClaim:
+    shown = f"{trial.call_of(trial.arguments)} gives {trial.outcome}"
+    return JudgedClaim("code", text[:80], CONFIRMED if held else CONTRADICTED, shown)
+
+
+def sentences_of(text: str) -> Iterator[str]:
+    """Yields the sentences of a line, an "otherwise" with the condition before it."""
+    parts = [one for one in re.split(r"(?<=[\w`)\"'\]}])[.]\s+(?=[A-Z`(])", text) if one.strip()]
+    joined: list[str] = []
+    for part in parts:
+        if joined and re.match(r"otherwise\b|if not\b", part, re.I):
+            joined[-1] += "; " + part
+        else:
+            joined.append(part)
+    yield from joined

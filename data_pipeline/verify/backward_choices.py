@@ -1,0 +1,91 @@
+"""Reads how a backward monologue describes an input that it chooses, or an item of one.
+
+"A string that starts with a digit and has two letters (e.g., "1ab")" is held against that value,
+"we can use a list that contains 3" against the witness, "the first word is "ab", so it must have
+been "a"" against the same place of the output and of the input.
+"""
+
+import re
+
+from data_pipeline.source.literals import LiteralError
+from data_pipeline.verify.answer import literal_of
+from data_pipeline.verify.backward_nouns import ATOM, ITEM
+from data_pipeline.verify.backward_properties import Properties, lowered
+from data_pipeline.verify.backward_wording import mark_code
+from data_pipeline.verify.claims import CONTRADICTED
+from data_pipeline.verify.evaluation import Unknown
+from data_pipeline.verify.reading import JudgedClaim
+from data_pipeline.verify.witness import Witness
+
+_KIND = r"(?P<kind>string|list|dictionary|text|tuple|sentence|word|array)"
+_WITH_EXAMPLE = re.compile(
+    rf"(?:use |using )?(?:a|an|any) (?:simple |single |input )?{_KIND} (?:that|which) (?P<said>.+?)"
+    rf",? \((?:e\.g\.|such as|for example|like|i\.e\.),? (?P<value>{ATOM})[^()]*\)"
+)
+_CHOSEN = re.compile(
+    rf"(?:to (?:satisfy|achieve|get|meet|ensure|obtain)\b[^,]*, )?we (?:can|could) (?:use|choose"
+    rf"|construct|create|take|provide|consider) (?:a|an) (?:simple |single |input )*{_KIND}"
+    r" (?:that|which) (?P<said>[^`]+|.*?)"
+)
+_ORIGINALLY = re.compile(
+    rf"the (?P<which>\w+) (?P<item>{ITEM})(?: (?:of|in) the output)? (?:is )?(?P<now>{ATOM}),? "
+    r"(?:which means|meaning|so|indicating|which indicates|which suggests|which implies)(?: that)?"
+    rf" (?:it|the (?:original|corresponding) (?:input )?{ITEM}) (?:must have|must|should|was"
+    rf"|has to have)(?: (?:originally|have|been|be))* (?P<was>{ATOM})(?: \(.*\))?"
+)
+_JOINT = re.compile(r",? and (?=(?:has|have|contains?|starts?|ends?|begins?|is|does|includes?)\b)")
+
+
+class Choices:
+    """Judges descriptions of chosen inputs on one witness."""
+
+    def __init__(self, witness: Witness):
+        self.witness, self.properties = witness, Properties(witness)
+
+    def read(self, sentence: str) -> list[JudgedClaim] | None:
+        """Returns the claims of a sentence of a known form, None for any other."""
+        text = lowered(mark_code(sentence)).strip(" .:;-*")
+        try:
+            if match := _WITH_EXAMPLE.fullmatch(text):
+                return self._described(match["value"], match["said"])
+            if match := _CHOSEN.fullmatch(text):
+                name = self._chosen(match["kind"])
+                return self._described(f"`{name}`", match["said"]) if name else None
+            if match := _ORIGINALLY.fullmatch(text):
+                return self._originally(match)
+        except (LiteralError, Unknown, TypeError, ValueError, IndexError, KeyError):
+            return None
+        return None
+
+    def _chosen(self, kind: str) -> str:
+        """Returns the only argument of a kind, "" if there is none or several."""
+        value = {"list": "[]", "array": "[]", "dictionary": "{}", "tuple": "()"}.get(kind, "''")
+        return self.witness.sole_like(value, set())
+
+    def _described(self, subject: str, said: str) -> list[JudgedClaim] | None:
+        claims: list[JudgedClaim] = []
+        for part in _JOINT.split(said):
+            found = self.properties.read(f"{subject} {part}", choice=False)
+            if not found:
+                return None
+            claims += found
+        return claims
+
+    def _originally(self, match: re.Match[str]) -> list[JudgedClaim] | None:
+        """Judges an item of the output and the item of the input at the same place."""
+        now = self.properties.read(
+            f"the {match['which']} {match['item']} of the output is {match['now']}", choice=False
+        )
+        own = [
+            self.properties.read(
+                f"the {match['which']} {match['item']} of `{name}` is {match['was']}", choice=False
+            )
+            for name in self.witness.arguments
+        ]
+        found = [claims for claims in own if claims]
+        if not now or len(found) != 1 or literal_of(match["was"]) is None:
+            return None
+        reason = "(" in match[0][match.end("was") :]
+        claims = [*now, *found[0]]
+        wrong = any(claim.verdict == CONTRADICTED for claim in claims)
+        return claims if wrong or not reason else None

@@ -1,0 +1,68 @@
+"""Reads lines of a backward monologue about the program, any input of it, or the output."""
+
+import re
+
+from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify.backward_behaviour import Behaviour, sentences_of
+from data_pipeline.verify.backward_code import CodeLines
+from data_pipeline.verify.backward_examples import RunCall
+from data_pipeline.verify.backward_faults import Faults
+from data_pipeline.verify.backward_properties import Properties
+from data_pipeline.verify.backward_wording import MARKUP, mark_code
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
+from data_pipeline.verify.descriptions import read_description
+from data_pipeline.verify.reading import JudgedClaim, Reading
+from data_pipeline.verify.witness import Witness
+
+_OF_OUTPUT = re.compile(r"(?:the )?(?:final |expected )?(?:output|result)\b(?!.*\balways\b)", re.I)
+
+_OF_INPUT = re.compile(
+    r"(?:the )?(?:input|original) \w+ (?:`\w+` )?(?:must|should|needs to|has to) (?:have|contain)\b"
+    r"|each (?:unique |distinct )?[a-z ]*\b(?:input|output)\b", re.I,
+)  # fmt: skip
+
+
+def read_general(
+    run: Replay, line: str, goal: str, run_call: RunCall | None = None
+) -> Reading | None:
+    """Reads a line about the program or the output that an input is looked for.
+
+    None unless every sentence is read, or one that can be tried on inputs is false.
+    """
+    text = MARKUP.sub("", line, count=1).replace("**", "").strip().removesuffix(":").strip()
+    reader = _GeneralLines(run, goal, run_call)
+    claims: list[JudgedClaim] = []
+    unread: list[str] = []
+    for sentence in sentences_of(text):
+        found = reader.read(sentence)
+        if found is None:
+            unread.append(sentence)
+        claims += found or []
+    wrong = any(claim.verdict == CONTRADICTED for claim in claims)
+    return Reading(tuple(claims), tuple(unread)) if claims and (wrong or not unread) else None
+
+
+class _GeneralLines:
+    """Judges sentences on the program, on what it does with any input, and on the output."""
+
+    def __init__(self, run: Replay, goal: str, run_call: RunCall | None):
+        witness = Witness(run, goal)
+        self.run, self.code, self.properties = run, CodeLines(run), Properties(witness)
+        self.behaviour, self.faults = Behaviour(witness, run_call), Faults(run, witness)
+
+    def read(self, sentence: str) -> list[JudgedClaim] | None:
+        """Returns the claims of one sentence, None if it is unread."""
+        if false := self.faults.find(sentence, general=True):
+            return false
+        holds = self.code.read(mark_code(sentence.strip(" .:")))
+        if holds is not None:
+            verdict = CONFIRMED if holds else CONTRADICTED
+            return [JudgedClaim("code", sentence[:80], verdict, None)]
+        if tried := self.behaviour.read(sentence):
+            return tried
+        if _OF_OUTPUT.match(sentence) or _OF_INPUT.match(sentence):
+            told = self.properties.read(sentence, choice=True)
+            if told and all(claim.verdict == CONFIRMED for claim in told):
+                return told
+        told = read_description(self.run, sentence)
+        return list(told.claims) if told.claims and not told.unread else None

@@ -1,0 +1,50 @@
+"""Finds the output that a backward monologue looks an input for."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from data_pipeline.verify.answer import assertion_sides
+from data_pipeline.verify.backward_wording import mark_code
+from data_pipeline.verify.masking import is_literal
+
+_VALUE = (
+    r"(?: (?:the|an?|exactly|single|new|string|list|dictionary|tuple|integer|number|value|boolean"
+    r"|byte|bytes|empty|float|set|of))* (?P<goal>`[^`]+`)(?!\s*[\w(=])"
+)
+_CONSTRAINT = re.compile(
+    r"output constraint[*: ]+(?:since |the |this )*(?:final |expected |desired )?"
+    r"(?:function|output|result|return value|assertion)(?: `\w+`)?"
+    r"(?: (?:is|must|should|will|to|be|return|returns|returned|equal|equals|expected|states that"
+    r"|the function|the output))+" + _VALUE, re.I,
+)  # fmt: skip
+_ASSERTED = re.compile(r"`assert \w+\(\?+\) == (?P<goal>[^`]+)`")
+_SATISFIED = re.compile(
+    r"^to (?:satisfy|achieve|get|obtain|produce) the (?:desired |expected |final )?"
+    r"(?:output|result)(?: of)?" + _VALUE, re.I,
+)  # fmt: skip
+
+
+def goal_of(answers: Sequence[tuple[int, str]], lines: Sequence[str]) -> str | None:
+    """Returns the output that the monologue restates before it reasons, else that of its answer.
+
+    answers: (line, assertion); the last may end with another output than that asked for.
+    """
+    if (goal := next(_restated(lines), None)) is not None:
+        return goal
+    sides = assertion_sides(answers[-1][1]) if answers else None
+    return sides[1] if sides else None
+
+
+def restated_goal(line: str) -> str | None:
+    """Returns the output that "final output constraint: the function returns …" restates."""
+    return next(_restated([line]), None)
+
+
+def _restated(lines: Sequence[str]) -> Iterator[str]:
+    for pattern in (_CONSTRAINT, _ASSERTED, _SATISFIED):
+        for line in lines:
+            text = line.replace("**", "").strip()
+            match = pattern.search(text if pattern is _ASSERTED else mark_code(text))
+            goal = match["goal"].strip("`") if match else ""
+            if is_literal(goal):
+                yield goal

@@ -1,0 +1,166 @@
+"""Runs the witness's function on other inputs, so that statements on any input can be tried.
+
+"If `sep` is empty, it returns the text unchanged" is no statement on the witness alone: inputs that
+fit the condition are made from the witness's arguments, and the caller's `run_call` runs them.
+"""
+
+import ast
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.verify.backward_examples import RunCall
+from data_pipeline.verify.claims import CONFIRMED
+from data_pipeline.verify.values import compare
+from data_pipeline.verify.witness import Witness
+
+_MOST_TRIALS = 4  # for one statement
+_MOST_TEXT = 60  # longer arguments are not grown
+
+
+class _NoRun:
+    """Stands for the run of another input, of which only the outcome is known."""
+
+    names: frozenset[str] = frozenset()
+    functions: Mapping[str, Any] = {}
+
+
+_NO_RUN: Any = _NoRun()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Given:
+    """Gives arguments by their names, as a state of a run does."""
+
+    texts: Mapping[str, str]
+    run: Any = _NO_RUN
+
+    def get(self, name: str) -> str | None:
+        return self.texts.get(name)
+
+
+class Trial(Witness):
+    """Holds arguments of the witness's function and what their run returns.
+
+    `ended` is False if the run raises or does not end: `result` is None then.
+    """
+
+    def __init__(self, witness: Witness, arguments: Mapping[str, str], outcome: str | None):
+        self.run, self.code, self.function = _NO_RUN, witness.code, witness.function
+        self.arguments, self.changing = dict(arguments), set()
+        self.ended = outcome is not None and _is_literal(outcome)
+        self.result = outcome if self.ended else None
+        self.goal = self.result or "None"
+        self.state: Any = _Given(self.arguments)
+        self.outcome = outcome
+
+
+class Trials:
+    """Makes inputs from a witness and runs them by `run_call`."""
+
+    def __init__(self, witness: Witness, run_call: RunCall | None):
+        self.witness, self.run_call = witness, run_call
+
+    @property
+    def own(self) -> Trial:
+        """The witness's own call, with what it really returns."""
+        trace = self.witness.run.trace
+        raised = None if trace.raised is None else f"raises {trace.raised}"
+        outcome = trace.result or raised or ("does not end" if trace.truncated else None)
+        return Trial(self.witness, self.witness.arguments, outcome)
+
+    def fitting(
+        self, told: list[Any], fits: Callable[[Trial], bool | None], most: int = _MOST_TRIALS
+    ) -> list[Trial]:
+        """Returns trials whose arguments fit, the witness's own first; unknown outcomes left out.
+
+        told: values that the statement names; some inputs are made with them.
+        """
+        asked = []
+        for given in [self.witness.arguments, *self._variations(told)]:
+            if fits(Trial(self.witness, given, None)):
+                asked.append(given)
+            if len(asked) == most:
+                break
+        found = [self.run(given) for given in asked]
+        return [one for one in found if one.outcome is not None]
+
+    def run(self, given: Mapping[str, str]) -> Trial:
+        """Returns the trial of one input; its outcome is None if it is unknown."""
+        if given == self.witness.arguments:
+            return self.own
+        call = self.witness.call_of(dict(given))
+        return Trial(self.witness, given, self.run_call(call) if self.run_call else None)
+
+    def reaching(self, name: str) -> Trial | None:
+        """Returns an input that differs in one argument only and gives the output asked for."""
+        own = self.witness.arguments
+        found = [
+            self.run(given) for given in self._variations([])
+            if given[name] != own[name]
+        ]  # fmt: skip
+        goal = self.witness.goal
+        return next((one for one in found if one.ended and _is_same(one.goal, goal)), None)
+
+    def _variations(self, told: list[Any]) -> Iterator[dict[str, str]]:
+        """Yields inputs that differ from the witness's in one argument, each once."""
+        own = self.witness.arguments
+        values = {name: _parsed(text) for name, text in own.items()}
+        seen = {tuple(own.values())}
+        for name, value in values.items():
+            others = [other for key, other in values.items() if key != name]
+            for one in _alternatives(value, others, told):
+                given = {**own, name: repr(one)}
+                if tuple(given.values()) not in seen:
+                    seen.add(tuple(given.values()))
+                    yield given
+
+
+def _alternatives(value: Any, others: list[Any], told: list[Any]) -> Iterator[Any]:
+    """Yields other values of a type: empty, grown, turned, and made with values that are named."""
+    named = [one for one in (*told, *others) if one is not None]
+    yield from (one for one in named if type(one) is type(value))
+    match value:
+        case bool():
+            yield not value
+        case int() | float():
+            yield from (0, 1, -value, value + 1, 2 * value + 3)
+            yield from (len(one) for one in others if isinstance(one, str | list | dict))
+            yield from (len(one) + 2 for one in others if isinstance(one, str | list | dict))
+        case str() if len(value) <= _MOST_TEXT:
+            texts = [one for one in named if isinstance(one, str)]
+            yield from ("", value[:1], value * 2, value[::-1], value.swapcase(), value.upper())
+            yield from (one + value for one in texts)
+            yield from (value + one for one in texts)
+            yield from (one + value + one for one in texts)
+            yield from (value.replace(one, "") for one in texts if one)
+            yield from ("Qx 7", "word", "7")
+        case list() if len(value) <= _MOST_TEXT:
+            items = [one for one in named if not isinstance(one, list)]
+            yield from ([], value[:1], value * 2, value[::-1], value[1:])
+            yield from ([*value, one] for one in items)
+            yield from ([one for one in value if one != item] for item in items)
+        case dict() if len(value) <= _MOST_TEXT:
+            yield {}
+            yield dict(list(value.items())[:1])
+            yield dict(list(value.items())[1:])
+
+
+def _is_same(one: str, other: str) -> bool:
+    return compare(one, other) == CONFIRMED
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return parse_literal(text)
+    except LiteralError:
+        return None
+
+
+def _is_literal(text: str) -> bool:
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return False
+    return True
