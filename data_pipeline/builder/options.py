@@ -36,8 +36,8 @@ class TeacherOptions:
       model: the model's name on the server.
       attempts: most answers requested per monologue before the narrator's is used.
       temperature: sampling temperature.
-      chat: True sends rules and an example as a chat; False sends the checkpoints' bare prompt,
-        for models trained on it.
+      chat: True sends rules and an example as a chat, or as text if the server has no chat; False
+        sends the checkpoints' bare prompt, for models trained on it.
       faults: faulty variants requested per function, in addition to the mutation operators.
       concurrency: most requests in flight per worker process.
       prices: per million prompt and completion tokens, in any currency.

@@ -12,7 +12,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +102,10 @@ def check_teacher(teacher: TeacherOptions | None) -> None:
         return
     try:
         with Client(teacher.endpoint) as client:
-            prompt = ({"role": "user", "content": "Say yes."},) if teacher.chat else "1 + 1 ="
-            client.ask(CompletionRequest(prompt, max_new_tokens=1))
+            # Models that reason refuse limits of a few tokens.
+            text = CompletionRequest("1 + 1 =", max_new_tokens=16)
+            chat = replace(text, prompt=({"role": "user", "content": "Say yes."},), fallback=text)
+            client.ask(chat if teacher.chat else text)
     except EndpointError as error:
         raise BuildError(f"--teacher: {error}") from None
 

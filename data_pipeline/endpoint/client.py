@@ -9,7 +9,8 @@
 Transient failures (no connection, timeout, status 408, 409, 429 or 5xx, a truncated or invalid JSON
 body) are retried with exponential backoff. A server's Retry-After overrides the backoff and delays
 all requests of the client. Permanent failures (wrong key, unknown model, prompt too long) are
-raised at once. The key is read from the environment and appears in no message.
+raised at once. The key is read from the environment and appears in no message. What a server
+refuses in principle (see `dialect`) is sent otherwise, also for the requests that follow.
 
 Uses httpx2 because the openai package retries each request separately, so a Retry-After for one
 request would not delay the others.
@@ -24,15 +25,25 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 
+from data_pipeline.endpoint.dialect import Dialect, Refusal
+from data_pipeline.endpoint.request import CompletionRequest, Messages
 from data_pipeline.errors import UserError
 
-Messages = tuple[Mapping[str, str], ...]
+__all__ = [
+    "Client",
+    "CompletionRequest",
+    "Endpoint",
+    "EndpointError",
+    "Messages",
+    "Reply",
+    "Usage",
+]
 
 MAX_BODY_BYTES = 64 << 20  # per reply, so that no server can exhaust the memory
 MAX_WAIT_SECONDS = 300.0  # longer Retry-After values are cut to this
@@ -46,13 +57,18 @@ class EndpointError(UserError, RuntimeError):
 
     Args:
       final: whether all other requests would fail too (wrong key, address or model).
-      refused: whether the server rejects this particular request, e.g. a prompt too long.
+      refusal: the server's refusal of this request, if it sent one.
     """
 
-    def __init__(self, message: str, *, final: bool = False, refused: bool = False):
+    def __init__(self, message: str, *, final: bool = False, refusal: Refusal | None = None):
         super().__init__(message)
         self.final = final
-        self.refused = refused
+        self.refusal = refusal
+
+    @property
+    def refused(self) -> bool:
+        """Whether the server rejects this particular request, e.g. a prompt too long."""
+        return self.refusal is not None and not self.final
 
 
 @dataclass(frozen=True)
@@ -113,45 +129,6 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class CompletionRequest:
-    """Describes one request. Fields that are None take the server's default.
-
-    Args:
-      prompt: text for /completions, or messages {"role", "content"} for /chat/completions.
-      extra: further fields of the body (top_k, ...).
-    """
-
-    prompt: str | Messages
-    max_new_tokens: int = 1024
-    temperature: float | None = 0.0
-    top_p: float | None = None
-    n: int = 1
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def path(self) -> str:
-        return "completions" if isinstance(self.prompt, str) else "chat/completions"
-
-    def body(self, model: str) -> dict[str, Any]:
-        """Returns the JSON body of the request."""
-        body: dict[str, Any] = {"model": model, "max_tokens": self.max_new_tokens}
-        if isinstance(self.prompt, str):
-            body["prompt"] = self.prompt
-        else:
-            body["messages"] = [dict(message) for message in self.prompt]
-        for name in ("temperature", "top_p", "seed"):
-            if getattr(self, name) is not None:
-                body[name] = getattr(self, name)
-        if self.n != 1:
-            body["n"] = self.n
-        if self.stop:
-            body["stop"] = list(self.stop)
-        return body | dict(self.extra)
-
-
-@dataclass(frozen=True)
 class Usage:
     """Holds token counts reported by the server; 0 if it reports none."""
 
@@ -192,15 +169,20 @@ class _TransientError(Exception):
 
 
 class Client:
-    """Sends requests to one endpoint; thread-safe. `close` wakes waiting threads at once."""
+    """Sends requests to one endpoint; thread-safe. `close` wakes waiting threads at once.
+
+    `learnt` tells, a line each, how requests are sent otherwise than asked for.
+    """
 
     def __init__(self, endpoint: Endpoint, *, on_retry: Callable[[str], None] | None = None):
-        """`on_retry` is called with one line of text for each failure that is retried."""
+        """`on_retry` is called with one line for each failure that is retried, or learnt from."""
         self.endpoint = endpoint
         self._on_retry = on_retry
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._not_before = 0.0  # monotonic seconds; set by a server's Retry-After
+        self._dialect = Dialect()
+        self.learnt: list[str] = []
         self._pool: ThreadPoolExecutor | None = None
         key = self._key = os.environ.get(endpoint.key_variable, "").strip()
         if not key.isascii() or not key.isprintable():
@@ -237,7 +219,7 @@ class Client:
         for number in itertools.count(1):
             self._wait_for_turn()
             try:
-                texts, reasons, usage = self._try_once(request)
+                texts, reasons, usage = self._try_dialects(request)
             except _TransientError as failure:
                 failed += failure.after is None  # a Retry-After is not a failed try
                 patient = time.monotonic() - started < self.endpoint.patience_seconds
@@ -303,14 +285,42 @@ class Client:
 
     # ---- one try
 
-    def _try_once(
+    def _try_dialects(
         self, request: CompletionRequest
+    ) -> tuple[tuple[str, ...], tuple[str, ...], Usage]:
+        """Sends a request as the server wants it; remembers what it learns from refusals."""
+        dialect, missing_route = self._dialect, None
+        while True:
+            form = dialect.form(request)
+            try:
+                texts, reasons, usage = self._try_once(form, dialect)
+            except EndpointError as error:
+                changed = dialect.after(request, error.refusal) if error.refusal else None
+                if changed is None:
+                    raise _both(missing_route, error) from None
+                if changed.uses_fallback != dialect.uses_fallback:
+                    missing_route = error
+                dialect = changed
+            else:
+                self._remember(dialect)
+                return dialect.texts(form, texts), reasons, usage
+
+    def _remember(self, dialect: Dialect) -> None:
+        with self._lock:
+            before = self._dialect
+            self._dialect = before.joined(replace(dialect, is_settled=True))
+            new = [f"{self.endpoint.url}: asked {how}" for how in self._dialect.differences(before)]
+            self.learnt += new
+        for line in new if self._on_retry is not None else ():
+            self._on_retry(line)
+
+    def _try_once(
+        self, request: CompletionRequest, dialect: Dialect
     ) -> tuple[tuple[str, ...], tuple[str, ...], Usage]:
         where = f"{self.endpoint.url.rstrip('/')}/{request.path}"
         try:
-            with self._http.stream(
-                "POST", where, json=request.body(self.endpoint.model)
-            ) as response:
+            body_sent = dialect.body(request, self.endpoint.model)
+            with self._http.stream("POST", where, json=body_sent) as response:
                 status, headers = response.status_code, response.headers
                 body = self._read(response, request)
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
@@ -321,15 +331,15 @@ class Client:
             raise EndpointError(f"{where}: the client was closed") from None
         if status == 200:
             return _choices(body, chat=request.path != "completions", n=request.n)
-        detail, code = _complaint(body)
-        if self._key:
-            detail = detail.replace(self._key, "…")  # some servers quote a key that they refuse
-        reason = f"status {status}{f': {detail}' if detail else ''}"
-        final = status in (401, 402, 403, 404) or code == _QUOTA
+        refusal = _refusal(status, body)
+        if self._key:  # some servers quote a key that they refuse
+            refusal = replace(refusal, message=refusal.message.replace(self._key, "…"))
+        reason = f"status {status}{f': {refusal.message}' if refusal.message else ''}"
+        final = status in (401, 402, 403, 404) or refusal.code == _QUOTA
         if final or not (
             status in _RETRIED or (500 <= status <= 599 and status not in _NOT_RETRIED)
         ):
-            raise EndpointError(f"{where}: {reason}", final=final, refused=not final)
+            raise EndpointError(f"{where}: {reason}", final=final, refusal=refusal)
         raise _TransientError(reason, _retry_after(headers))
 
     def _read(self, response: Any, request: CompletionRequest) -> bytes:
@@ -408,16 +418,29 @@ def _choices(body: bytes, *, chat: bool, n: int) -> tuple[tuple[str, ...], tuple
     return tuple(texts), tuple(reasons), Usage(*counts)
 
 
-def _complaint(body: bytes) -> tuple[str, str]:
-    """Returns (message in one line, error code) of an error body; empty strings if unknown."""
+def _refusal(status: int, body: bytes) -> Refusal:
+    """Reads an error body: OpenAI's, a bare text, or FastAPI's `detail`."""
     try:
         told = json.loads(body)
-        error = told.get("error", told)
-        message = error if isinstance(error, str) else error.get("message") or ""
-        code = "" if isinstance(error, str) else str(error.get("code") or "")
-    except (ValueError, AttributeError, RecursionError):
-        return "", ""
-    return " ".join(str(message).split())[:300], code
+        error = told.get("error", told.get("detail", told))
+        if isinstance(error, list):  # FastAPI: one entry per wrong field
+            error = {
+                "message": "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error),
+                "param": str(error[0]["loc"][-1]),
+            }
+        if isinstance(error, str):
+            error = {"message": error}
+        message, code, param = (str(error.get(k) or "") for k in ("message", "code", "param"))
+    except (ValueError, AttributeError, RecursionError, LookupError, TypeError):
+        return Refusal(status)
+    return Refusal(status, " ".join(message.split())[:300], code, param)
+
+
+def _both(first: EndpointError | None, error: EndpointError) -> EndpointError:
+    """Returns the error to raise if a server refuses a request in both forms."""
+    if first is None:
+        return error
+    return EndpointError(f"{first}; {error}", final=error.final, refusal=error.refusal)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from data_pipeline.endpoint.client import CompletionRequest, EndpointError, Messages
 from data_pipeline.endpoint.reply_cache import CachedClient
@@ -64,15 +65,16 @@ def sample_faults(
 ) -> Faults:
     """Returns at most `limit` faults from `samples` answers; the same answers give the same faults.
 
-    chat: use /chat/completions, else /completions. Raises EndpointError if the endpoint is
-    unusable.
+    chat: use /chat/completions if the server has it, else /completions. Raises EndpointError if
+    the endpoint is unusable.
     """
     asks = [
-        CompletionRequest(
-            question(seed, number) if chat else completion(seed, number),
+        _request(
+            seed,
+            number,
+            chat,
             max_new_tokens=max_new_tokens,
             temperature=temperature,
-            stop=() if chat else ("```",),
             seed=random_seed + number,
         )
         for number in range(samples)
@@ -100,6 +102,14 @@ def sample_faults(
         max_characters=max_characters,
     )  # fmt: skip
     return replace(found, refused=found.refused + refused)
+
+
+def _request(function: Seed, number: int, chat: bool, **sampling: Any) -> CompletionRequest:
+    """Returns the request for sample `number` of a function."""
+    text = CompletionRequest(completion(function, number), stop=("```",), **sampling)
+    if not chat:
+        return text
+    return CompletionRequest(question(function, number), fallback=text, **sampling)
 
 
 def question(seed: Seed, number: int) -> Messages:

@@ -17,7 +17,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tqdm import tqdm
 
@@ -131,7 +131,8 @@ class Teacher:
       attempts: most answers requested per question; stops at the first accepted one.
       temperature: sampling temperature; each attempt uses its own seed.
       max_new_tokens: longest answer; one cut at this length is rejected.
-      chat: True sends rules and an example to /chat/completions; False uses /completions.
+      chat: True sends rules and an example to /chat/completions, or to /completions if the server
+        has no chat; False uses /completions.
       examples: with /completions, whether rules and an example precede the question (a model
         trained on the format needs none).
     """
@@ -207,14 +208,14 @@ class Teacher:
         return Lesson(question, response, reason, attempts, claims)
 
     def _request(self, shown: TeacherPrompt, attempt: int) -> CompletionRequest:
-        prompt = messages(shown) if self.chat else text(shown, examples=self.examples)
-        return CompletionRequest(
-            prompt,
+        request = CompletionRequest(
+            text(shown, examples=self.examples),
             max_new_tokens=self.max_new_tokens,
             temperature=self.temperature,
             stop=(STOP,),
             seed=attempt,
         )
+        return replace(request, prompt=messages(shown), fallback=request) if self.chat else request
 
     def _next(self, waiting: "deque[Future[Lesson]]", bar: tqdm) -> Lesson:
         lesson = waiting.popleft().result()

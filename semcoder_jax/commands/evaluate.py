@@ -7,6 +7,7 @@
 
 Instead of --checkpoint (an HF directory or a training workdir):
     --endpoint=URL --model=NAME   any OpenAI-compatible server; reads its key from OPENAI_API_KEY
+    --chat[=yes|no]               asks it by chat, or never; default: if it has no completions
     --generations=FILE            existing generations; no model is used
 Other flags:
     --mode=compat|fixed   compat reproduces upstream's scores to the digit; fixed asks and scores
@@ -51,6 +52,7 @@ FLAGS = {
     "checkpoint": "HF directory or training workdir.",
     "endpoint": "Base address of an OpenAI-compatible server.",
     "model": "Model of the endpoint.",
+    "chat": "yes: ask the endpoint by chat; no: by completions.",
     "generations": "File of generations made elsewhere.",
     "workdir": "Directory of generations, result and report.",
     "mode": "compat, fixed or both.",
@@ -78,12 +80,17 @@ def _run(arguments: Sequence[str]) -> int | None:
 
 
 def _evaluate(arguments: Sequence[str]) -> None:
-    members, values = _members(arguments)
+    # A flag without a value would take the next argument for its own.
+    members, values = _members(["--chat=yes" if a == "--chat" else a for a in arguments])
     _check_flags(values)
     check_replaceable("--json", values["json"], is_result)
     workdir = None if values["workdir"] is None else Path(values["workdir"])
     subject = Subject(
-        values["checkpoint"], values["endpoint"], values["generations"], values["model"]
+        values["checkpoint"],
+        values["endpoint"],
+        values["generations"],
+        values["model"],
+        chat=None if values["chat"] is None else values["chat"] == "yes",
     )
     runs = evaluate_configs(dict(members), subject, workdir=workdir, mode=values["mode"])
     if values["json"] is not None:
@@ -158,6 +165,10 @@ def _check_flags(values: Mapping[str, str | None]) -> None:
         )
     if (values["endpoint"] is None) != (values["model"] is None):
         raise CommandLineError("command line: --endpoint=URL and --model=NAME need each other")
+    if values["chat"] not in (None, "yes", "no"):
+        raise CommandLineError(f"--chat={values['chat']}: expected yes or no")
+    if values["chat"] is not None and values["endpoint"] is None:
+        raise CommandLineError("command line: --chat needs --endpoint=URL")
     if values["workdir"] is None and values["generations"] is None:
         raise CommandLineError("command line: --workdir=… is missing")
     if values["json"] is not None and not Path(values["json"]).absolute().parent.is_dir():

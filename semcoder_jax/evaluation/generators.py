@@ -31,11 +31,12 @@ class GenerationSource(Protocol):
     """Generates texts for prompts and yields each one as it ends.
 
     name: label for people. identity: JSON-like value that distinguishes its generations from
-    those of other sources.
+    those of other sources. notes: lines on how its last generations were made otherwise than asked.
     """
 
     name: str
     identity: Mapping[str, Any]
+    notes: Sequence[str]
 
     def stream(
         self,
@@ -51,10 +52,17 @@ class ModelSource:
     """Samples from a loaded model with the engine of this package."""
 
     def __init__(
-        self, model: LoadedModel, identity: Mapping[str, Any], *, name: str, batch_size: int = 64
+        self,
+        model: LoadedModel,
+        identity: Mapping[str, Any],
+        *,
+        name: str,
+        batch_size: int = 64,
+        speculation: str = "auto",
     ):
         self._model, self.identity = model, identity
-        self.name, self.batch_size = name, batch_size
+        self.name, self.batch_size, self.speculation = name, batch_size, speculation
+        self.notes: Sequence[str] = ()
 
     def model(self) -> LoadedModel:
         return self._model
@@ -72,6 +80,7 @@ class ModelSource:
             params,
             batch_size=self.batch_size,
             row_seeds=[row_seeds[i] for i in fits],
+            speculation=self.speculation,
             progress=progress,
         ):
             yield fits[j], generation
@@ -98,12 +107,16 @@ class CheckpointSource(ModelSource):
 
 
 class EndpointSource:
-    """Asks a server; `chat` sends each prompt as a user's message, not as text to continue."""
+    """Asks a server; `chat` sends each prompt as a user's message, not as text to continue.
 
-    def __init__(self, endpoint: Endpoint, *, chat: bool = False):
+    `chat` None: as text, or as a message if the server has no completions.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, chat: bool | None = None):
         self.endpoint, self.chat = endpoint, chat
         self.name = f"{endpoint.model} ({endpoint.url})"
         self.identity = {"endpoint": endpoint.url, "model": endpoint.model, "chat": chat}
+        self.notes: Sequence[str] = ()
 
     def stream(self, prompts, params, *, row_seeds, progress):
         """Yields (index, generation).
@@ -112,19 +125,13 @@ class EndpointSource:
         requests got no answer; the same command repeats those.
         """
         asks = (
-            CompletionRequest(
-                ({"role": "user", "content": prompt},) if self.chat else prompt,
-                max_new_tokens=params.max_new_tokens,
-                temperature=params.temperature,
-                top_p=params.top_p,
-                stop=params.stop,
-                seed=(params.seed + 1_000_003 * row_seed) % 2**31,
-            )
+            self._request(prompt, params, row_seed)
             for prompt, row_seed in zip(prompts, row_seeds, strict=True)
         )
         failures: list[EndpointError] = []
         bar = tqdm(total=len(prompts), desc=progress, unit="prompt", disable=progress is None)
         with bar, Client(self.endpoint, on_retry=bar.write if progress else None) as client:
+            self.notes = client.learnt
             for i, reply in client.ask_all(asks):
                 bar.update()
                 if not isinstance(reply, EndpointError):
@@ -140,6 +147,31 @@ class EndpointSource:
                 f"{len(failures)} of {len(prompts)} requests got no answer ({failures[0]}); the "
                 "same command asks them again"
             )
+
+    def _request(self, prompt: str, params: SamplingParams, row_seed: int) -> CompletionRequest:
+        text = CompletionRequest(
+            prompt,
+            max_new_tokens=params.max_new_tokens,
+            temperature=params.temperature,
+            top_p=params.top_p,
+            stop=params.stop,
+            seed=(params.seed + 1_000_003 * row_seed) % 2**31,
+        )
+        message = dataclasses.replace(
+            text, prompt=({"role": "user", "content": prompt},), stop=chat_stops(params.stop)
+        )
+        if self.chat is None:
+            return dataclasses.replace(text, fallback=message)
+        return message if self.chat else text
+
+
+def chat_stops(stop: Sequence[str]) -> tuple[str, ...]:
+    """Returns the stop strings that suit a chat, whose answer may hold a program in a fence.
+
+    Text to continue is inside a fence that the prompt has opened, so a fence ends it; in a chat's
+    answer, it begins the program.
+    """
+    return tuple(string for string in stop if "```" not in string)
 
 
 # ==== Questions and their stored answers

@@ -52,18 +52,20 @@ class Subject:
       endpoint: base URL of an OpenAI-compatible server, with `model`, the name there; its key
         is read from OPENAI_API_KEY.
       generations: file of generations made elsewhere; no model is asked.
+      chat: whether the endpoint is asked by chat; None: only if it has no completions.
     """
 
     checkpoint: str | None = None
     endpoint: str | None = None
     generations: str | None = None
     model: str | None = None
+    chat: bool | None = None
 
     def source(self, batch_size: int) -> GenerationSource:
         """Returns the source of answers; a checkpoint decodes `batch_size` prompts together."""
         if self.checkpoint is not None:
             return CheckpointSource(self.checkpoint, batch_size=batch_size)
-        return EndpointSource(Endpoint(self.endpoint, self.model))
+        return EndpointSource(Endpoint(self.endpoint, self.model), chat=self.chat)
 
 
 RESULT_FILE, REPORT_FILE = "result.json", "report.html"
@@ -232,6 +234,7 @@ def _run(
                 model=source.name,
                 identity=identity,
                 ks=_ks(plan.ks, plan.samples),
+                notes=source.notes,
                 tokens_per_second=generated.tokens_per_second,
                 judging=judging,
             )

@@ -22,12 +22,19 @@ KEY = "sk-this-is-secret"
 
 @contextlib.contextmanager
 def served(
-    answer=lambda body: "ok", *, on_retry=None, silence=1.0, pause=0.0, faults=(), **options
+    answer=lambda body: "ok",
+    *,
+    on_retry=None,
+    silence=1.0,
+    pause=0.0,
+    faults=(),
+    refusal=lambda path, body: None,
+    **options,
 ):
     """(server, client of it) with `options` of the endpoint."""
     options = {"first_wait_seconds": 0.001, "timeout_seconds": 30.0, **options}
     with (
-        StandIn(answer, faults, silence, pause) as stand_in,
+        StandIn(answer, faults, silence, pause, refusal) as stand_in,
         Client(Endpoint(stand_in.url, MODEL, **options), on_retry=on_retry) as asker,
     ):
         yield stand_in, asker

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from data_pipeline.endpoint.client import Endpoint
 from data_pipeline.pyx.prompts import forward_prompt
 from semcoder_jax.commands.evaluate import main
 from semcoder_jax.evaluation import generators as sources
@@ -143,6 +144,60 @@ def test_an_endpoint_stands_in_for_the_model(problems_file, tmp_path):
         assert main(line) == 0 and len(server.requests) == requests  # nothing is asked twice
 
 
+def right_answers(problems_file):
+    """What a server answers that knows them, asked by text or by chat."""
+    problems = {
+        forward_prompt(p.program, p.call, answer_mode="direct"): p
+        for p in read_problems(problems_file)
+    }
+
+    def answer(body):
+        problem = problems[body["prompt"] if "prompt" in body else body["messages"][0]["content"]]
+        return f"assert {problem.call} == {problem.output}\n[/ANSWER] and more"
+
+    return answer
+
+
+def a_reasoning_model(path, body):
+    """Chats only, and takes neither max_tokens nor a temperature nor stop strings."""
+    if not path.endswith("/chat/completions"):
+        return 404, {"error": {"message": "This is not supported in the v1/completions endpoint."}}
+    for field in ("max_tokens", "temperature", "stop"):
+        if field in body:
+            return 400, {"error": {"message": f"'{field}' is not supported", "param": field}}
+    return None
+
+
+def test_an_endpoint_is_asked_as_it_wants(problems_file, tmp_path, capsys):
+    answer = right_answers(problems_file)
+    with StandIn(answer, refusal=a_reasoning_model) as server:
+        assert main(ask_directly(server, problems_file, tmp_path)) == 0
+    (run,) = read_runs(tmp_path / "result.json")
+    assert run.scores[0].outcomes == {"right": 6}
+    assert server.requests[-1][2]["max_completion_tokens"] == 512
+    assert f"{server.url}: asked without temperature, which it refuses" in run.notes
+    assert "asked without temperature" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("flag", "path"), [("--chat", "/v1/chat/completions"),
+    ("--chat=yes", "/v1/chat/completions"), ("--chat=no", "/v1/completions")])  # fmt: skip
+def test_chat_is_chosen_by_a_flag(flag, path, problems_file, tmp_path):
+    with StandIn(right_answers(problems_file)) as server:
+        assert main([flag, *ask_directly(server, problems_file, tmp_path)]) == 0
+    assert {asked for asked, _, _ in server.requests} == {path}
+    (run,) = read_runs(tmp_path / "result.json")
+    assert run.scores[0].outcomes == {"right": 6} and run.notes == ()
+
+
+@pytest.mark.parametrize(("chat", "stop"), [(False, ["\n```", "END"]), (True, ["END"])])
+def test_a_chat_may_give_its_program_in_a_fence(chat, stop):
+    with StandIn(lambda body: "Here it is:\n```python\nx = 1\n```") as server:
+        source = sources.EndpointSource(Endpoint(server.url, MODEL), chat=chat)
+        params = SamplingParams(stop=("\n```", "END"))
+        list(source.stream(["Write x."], params, row_seeds=[0], progress=None))
+    assert server.requests[0][2]["stop"] == stop
+
+
 def test_an_endpoint_that_fails_keeps_what_it_gave(problems_file, tmp_path, capsys, monkeypatch):
     real = sources.Client
 
@@ -230,6 +285,8 @@ def test_a_suite_is_one_command(checkpoint, problems_file, tmp_path, capsys):
         ("--endpoint=http://127.0.0.1:9/v1", "exactly one of"),
         ("--generations=x.jsonl", "exactly one of"),
         ("--model=m", "need each other"),
+        ("--chat", "--chat needs --endpoint=URL"),
+        ("--chat=maybe", "--chat=maybe: expected yes or no"),
     ],
 )
 def test_a_mistake_is_one_clear_line(change, message, checkpoint, problems_file, tmp_path, capsys):

@@ -45,9 +45,9 @@ def explored(sandbox):
     return Seed("0" * 12, "pages", CODE, "Cut into pages.", tuple(CALLS), (), "x:1"), cases
 
 
-def sampled(explored, sandbox, answers, path=None, **options):
+def sampled(explored, sandbox, answers, path=None, refusal=lambda path, body: None, **options):
     """(faults, server) of answers given by the request's seed."""
-    with StandIn(lambda body: answers[body["seed"]]) as stand_in:
+    with StandIn(lambda body: answers[body["seed"]], refusal=refusal) as stand_in:
         client = Client(Endpoint(stand_in.url, MODEL, max_tries=1, first_wait_seconds=0.001))
         cached = CachedClient(client, ReplyCache(path) if path else None)
         found = sample_faults(*explored, sandbox, cached, samples=len(answers), **options)
@@ -75,6 +75,17 @@ def test_wrong_samples_are_kept_with_their_diagnosis(explored, sandbox):
         "`if size < 1:`, `raise ValueError(size)` and `count = math.ceil(len(items) / size)` must "
         "be put in. With that, pages([], 3) returns []."
     )
+
+
+def test_a_server_without_chats_completes_the_fence(explored, sandbox):
+    def no_chat(path, body):
+        return (404, {"detail": "Not Found"}) if "chat" in path else None
+
+    found, stand_in = sampled(explored, sandbox, [FLOOR], refusal=no_chat)
+    assert [fault.operator for fault in found.kept] == ["model"]
+    (_, _, chat), (path, _, text) = stand_in.requests
+    assert path == "/v1/completions" and text["stop"] == ["```"] and "stop" not in chat
+    assert text["prompt"].endswith("```python\n")
 
 
 def test_the_reference_is_shown_to_the_model_only(explored, sandbox):

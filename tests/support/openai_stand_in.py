@@ -24,11 +24,19 @@ class StandIn:
       "silent"                  nothing for `silence` seconds, then the answer
       "hang up"                 the connection is closed without a byte
       None                      an answer as usual
+    `refusal(path, body)` returns None, or (status, body) of the refusal of a request.
     `requests`: (path, headers, body) of each request, in order of arrival; `most_at_once`.
     """
 
-    def __init__(self, answer=lambda body: "ok", faults=(), silence=1.0, pause=0.0):
-        self.answer, self.faults = answer, deque(faults)
+    def __init__(
+        self,
+        answer=lambda body: "ok",
+        faults=(),
+        silence=1.0,
+        pause=0.0,
+        refusal=lambda path, body: None,
+    ):
+        self.answer, self.faults, self.refusal = answer, deque(faults), refusal
         self.silence, self.pause = silence, pause
         self.requests, self.arrivals = [], []
         self.at_once = self.most_at_once = 0
@@ -71,7 +79,10 @@ def _handler(stand_in: StandIn):
             with stand_in.lock:
                 stand_in.requests.append((self.path, dict(self.headers), body))
                 stand_in.arrivals.append(time.monotonic())
+                refusal = stand_in.refusal(self.path, body)
                 fault = stand_in.faults.popleft() if stand_in.faults else None
+                if refusal is not None:
+                    fault = (refusal[0], {}, refusal[1])
                 stand_in.at_once += 1
                 stand_in.most_at_once = max(stand_in.most_at_once, stand_in.at_once)
             try:

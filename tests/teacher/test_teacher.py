@@ -208,6 +208,21 @@ def test_completions(sandbox, examples):
     assert lesson.response == FORWARD
 
 
+def test_a_server_without_chats_is_asked_for_completions(sandbox):
+    def no_chat(path, body):
+        return (404, {"detail": "Not Found"}) if "chat" in path else None
+
+    with StandIn(lambda body: FORWARD, refusal=no_chat) as stand_in:
+        teacher = teaching(stand_in, sandbox, concurrency=1)
+        lessons = list(teacher.teach([ask_forward(), ask_forward(call="f(['ab', 'cde'], 2)")]))
+    assert [path for path, _, _ in stand_in.requests] == [
+        "/v1/chat/completions", "/v1/completions", "/v1/completions",
+    ]  # fmt: skip
+    assert stand_in.requests[1][2]["prompt"].endswith("[MONOLOGUE]\n")
+    assert stand_in.requests[1][2]["prompt"].count("[/MONOLOGUE]") == 2  # rules and example
+    assert all(lesson.response == FORWARD for lesson in lessons)
+
+
 def test_wrong_answers_are_asked_again_and_counted(sandbox):
     wrong = FORWARD.replace("== 3", "== 4")
     with StandIn(answering(wrong, FORWARD)) as stand_in:
