@@ -110,7 +110,7 @@ def test_marks_do_not_depend_on_the_portions(trace, data):
 
         return [event async for event in marker.follow(given_portions())]
 
-    marker = Marker(lambda text: verify_trace(trace, text))
+    marker = Marker(lambda text: verify_trace(trace, text), PROGRAM)
     events = asyncio.run(follow(marker))
     assert "".join(event.get("text", "") for event in events) == WORDS
     assert {n - 1: v for n, v in VERDICTS.items()} == {
