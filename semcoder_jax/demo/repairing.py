@@ -49,7 +49,8 @@ async def write_code(request: CodeRequest, author: Author, sandbox: Sandbox) -> 
     text, opening = "", FENCE
     async with contextlib.aclosing(author.code(request)) as portions:
         async for portion in portions:
-            yield {"event": "text", "text": opening + portion.text}
+            if opening or portion.text:
+                yield {"event": "text", "text": opening + portion.text}
             text, opening = text + portion.text, ""
     program = extract_program(text, function)
     if program is None:

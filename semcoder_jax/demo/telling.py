@@ -139,8 +139,8 @@ async def _words(request: TellRequest, trace: Trace) -> AsyncIterator[Portion]:
 
 
 async def _written(request: TellRequest, author: Author, trace: Trace) -> AsyncIterator[Portion]:
-    if trace.raised is not None and request.direction == "backward":
-        raise DemoError("the call raises, so there is no output to reason back from")
+    if request.direction == "backward" and not _is_literal(trace.result):
+        raise DemoError("the call returns no literal, so there is no output to reason back from")
     yield Portion(OPENING)
     async with contextlib.aclosing(author.monologue(trace, request.direction)) as portions:
         async for portion in portions:
@@ -229,6 +229,14 @@ def _answer(text: str) -> tuple[str, str] | None:
     _, opened, answer = text.rpartition("[ANSWER]")
     stated = answer.partition("[/ANSWER]")[0].strip().removeprefix("assert ")
     return assertion_sides(stated) if opened else None
+
+
+def _is_literal(text: str | None) -> bool:
+    try:
+        parse_value(text or "")
+    except LiteralError:
+        return False
+    return True
 
 
 def _same_calls(one: str, other: str) -> bool:

@@ -18,7 +18,7 @@ HOSTILE = (
 
 def js_text(text: str) -> str:
     """A string of JavaScript that may stand in a page's script."""
-    return json.dumps(text).replace("</", "<\/")
+    return json.dumps(text).replace("</", "<\\/")
 
 
 @pytest.fixture(scope="module")

@@ -140,6 +140,14 @@ def test_the_narrator_says_in_a_line_what_it_cannot_tell(sandbox):
         events_of(Narrator(sandbox), sandbox, program="def f(x): return 1 / 0")
 
 
+@pytest.mark.parametrize("body", ["1 / 0", "object()"])
+def test_backward_needs_an_output(sandbox, body):
+    with pytest.raises(DemoError, match="no output to reason back from"):
+        events_of(
+            ScriptedAuthor(), sandbox, program=f"def f(x): return {body}", direction="backward"
+        )
+
+
 SQUARE = "def f(x):\n    return x * x\n"
 
 
