@@ -20,6 +20,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.pages.rendering import render_page
@@ -93,7 +94,7 @@ class Demo:
             if len(content) > LARGEST_BODY:
                 return JSONResponse({"error": f"more than {LARGEST_BODY} bytes"}, 413)
         lines = self._lines(request.url.path.rpartition("/")[2], bytes(content))
-        return StreamingResponse(lines, media_type="application/x-ndjson", headers=HEADERS)
+        return _ClosingResponse(lines, media_type="application/x-ndjson", headers=HEADERS)
 
     async def _lines(self, kind: str, content: bytes) -> AsyncIterator[str]:
         try:
@@ -105,6 +106,14 @@ class Demo:
         except Exception:
             logger.exception("an answer failed")
             yield _error("an error of the demo: its log says more")
+
+
+class _ClosingResponse(StreamingResponse):
+    """Closes its iterator also when a client leaves, which starlette leaves to the collector."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with contextlib.aclosing(self.body_iterator):  # type: ignore[type-var]
+            await super().__call__(scope, receive, send)
 
 
 def _error(message: str) -> str:

@@ -1,6 +1,8 @@
 // The demo: asks the server, and draws its events as they come. Foreign text enters by textContent.
 (() => {
-  const FIRST_LABEL = 5; // monologues count a program's lines from L5
+  const FIRST_LABEL = 5; // monologues count a program's lines from L5, diagnoses from 1
+  const asLabel = (label) => `L${label}`;
+  const asLine = (label) => `${label - FIRST_LABEL + 1}`;
   const WORST = ["contradicted", "partly", "unchecked", "runs", "confirmed"];
   const at = (id) => document.getElementById(id);
   const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
@@ -53,8 +55,9 @@
   // ---- programs, with the marks of the lines that a monologue cites
 
   class Editor {
-    constructor(area) {
+    constructor(area, shown = asLabel) {
       this.area = area;
+      this.shown = shown;
       this.gutter = area.previousElementSibling;
       this.marks = new Map(); // label -> { verdict, title }
       area.addEventListener("input", () => { this.marks.clear(); this.draw(); });
@@ -75,12 +78,12 @@
       this.draw();
     }
     draw() {
-      const count = Math.max(this.text.split("\n").length, 4);
-      this.area.rows = count;
+      const count = this.text.split("\n").length;
+      this.area.rows = Math.max(count, 4);
       this.gutter.replaceChildren(...Array.from({ length: count }, (_, n) => {
         const label = `${n + FIRST_LABEL}`, mark = this.marks.get(label);
         const line = make("div", mark ? { class: mark.verdict, title: mark.title } : {});
-        line.append(make("b", {}, mark ? MARKS[mark.verdict] : ""), make("span", {}, `L${label}`));
+        line.append(make("b", {}, mark ? MARKS[mark.verdict] : ""), make("span", {}, this.shown(label)));
         return line;
       }));
     }
@@ -146,12 +149,12 @@
     return [step.code, [taken, changed].filter(Boolean).join("  ")];
   }
 
-  function drawRun(run, steps, outcome, printed) {
+  function drawRun(run, steps, outcome, { printed, shown = asLabel }) {
     const rows = run.steps.map((step) => {
       const [code, effect] = stepText(step);
       const row = make("div", { class: `step ${step.kind}`, "data-label": step.label });
       const left = make("code", { style: `margin-left:${Math.min(step.depth, 12)}em` }, code);
-      row.append(make("i", {}, `L${step.label}`), left, make("code", { class: "effect" }, effect));
+      row.append(make("i", {}, shown(step.label)), left, make("code", { class: "effect" }, effect));
       return row;
     });
     if (run.omitted) rows.splice(run.omitted.after, 0, make("p", { class: "empty" }, `${plural(run.omitted.count, "step")} left out`));
@@ -219,7 +222,7 @@
     at("told").hidden = false;
     at("stop").hidden = false;
     await ask("tell", "tell", { program: program.text, call: at("call").value, direction: choice.direction, ...(words ? { words } : {}) }, {
-      run: (event) => drawRun(event, at("steps"), at("outcome"), at("printed")),
+      run: (event) => drawRun(event, at("steps"), at("outcome"), { printed: at("printed") }),
       text: (event) => told.add(event.text),
       marks: (event) => { told.mark(event.marks); program.mark([...told.marks.values()]); },
       end: drawEnd,
@@ -232,7 +235,7 @@
     const said = answer === null ? "The words end in no answer" : `The answer ${answer} is ${right ? "right" : "wrong"}`;
     const of = [...WORST].reverse().filter((verdict) => counts[verdict]).map((verdict) => `${MARKS[verdict]} ${counts[verdict]}`);
     at("verdict").className = `outcome ${right ? "right" : "wrong"}`;
-    at("verdict").textContent = `${said}${right ? "" : ` (${run})`}. Lines: ${of.join("  ") || "none checked"}`;
+    at("verdict").textContent = `${said}${right ? "" : ` (${run})`}. Lines: ${of.join(", ") || "none checked"}`;
   }
 
   at("run").onclick = () => tell("");
@@ -247,7 +250,7 @@
   at("check").onclick = () => tell(at("words").value);
   const examples = JSON.parse(at("examples-data").textContent);
   [...at("examples").children].forEach((chip, n) => (chip.onclick = () => {
-    program.text = examples[n].program;
+    program.text = examples[n].program.trimEnd();
     at("call").value = examples[n].call;
   }));
   at("call").onkeydown = (event) => { if (event.key === "Enter") tell(""); };
@@ -257,7 +260,7 @@
 
   // ---- writing code
 
-  const written = new Editor(at("written"));
+  const written = new Editor(at("written"), asLine);
   at("write").onclick = () => {
     at("answer").textContent = "";
     at("code-after").replaceChildren();
@@ -273,7 +276,7 @@
 
   // ---- repairing
 
-  const buggy = new Editor(at("buggy"));
+  const buggy = new Editor(at("buggy"), asLine);
   const diagnosis = new Told(at("diagnosis"), at("repair-steps"));
   let patch = "";
   at("mend").onclick = () => {
@@ -284,7 +287,7 @@
     at("repair-outcome").textContent = "";
     ask("repair", "repair", { program: buggy.text, tests: at("repair-tests").value, task: at("repair-task").value }, {
       tests: (event) => drawTests(at(`repair-${event.when}`), event.results),
-      run: (event) => drawRun(event, at("repair-steps"), at("repair-outcome")),
+      run: (event) => drawRun(event, at("repair-steps"), at("repair-outcome"), { shown: asLine }),
       text: (event) => diagnosis.add(event.text),
       marks: (event) => { diagnosis.mark(event.marks); buggy.mark([...diagnosis.marks.values()]); },
       code: drawPatch,

@@ -6,6 +6,7 @@ Yields events for the page, beside those of `telling`:
 """
 
 import asyncio
+import contextlib
 import difflib
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -46,9 +47,11 @@ async def write_code(request: CodeRequest, author: Author, sandbox: Sandbox) -> 
     tests = read_tests(request.tests)
     function = tested_function(tests)
     text, opening = "", FENCE
-    async for portion in author.code(request):
-        yield {"event": "text", "text": opening + portion.text}
-        text, opening = text + portion.text, ""
+    async with contextlib.aclosing(author.code(request)) as portions:
+        async for portion in portions:
+            if opening or portion.text:
+                yield {"event": "text", "text": opening + portion.text}
+            text, opening = text + portion.text, ""
     program = extract_program(text, function)
     if program is None:
         raise DemoError("the answer holds no program")
@@ -69,9 +72,13 @@ async def repair(request: RepairRequest, author: Author, sandbox: Sandbox) -> Ev
         yield run_event(Run(failure.trace, "", None))
     trace = failure.trace
     # Cause and repair compare this run with the one that is needed, which no run confirms.
-    marker = Marker(lambda text: () if trace is None else verify_trace(trace, _simulation(text)))
-    async for event in marker.follow(author.repair(request, failure)):
-        yield event
+    marker = Marker(
+        lambda text: () if trace is None else verify_trace(trace, _simulation(text)),
+        request.program,
+    )
+    async with contextlib.aclosing(marker.follow(author.repair(request, failure))) as events:
+        async for event in events:
+            yield event
     program = extract_refined_code(marker.text, finished=not marker.cut)
     if program is None:
         raise DemoError("the answer holds no repaired program between [Refined] and [/Refined]")

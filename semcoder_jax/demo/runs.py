@@ -7,6 +7,7 @@ from data_pipeline.execution.outcomes import BadInput, Died, Limit, Result
 from data_pipeline.execution.service import Limits, Sandbox, TraceLimits, call_job
 from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing import Event, Trace
+from data_pipeline.tracing.events import Raised
 from semcoder_jax.demo.requests import DemoError
 
 LIMITS = Limits(cpu_seconds=1.0, wall_seconds=5.0, memory_bytes=256 << 20, output_bytes=64 << 10)
@@ -36,7 +37,8 @@ def trace_call(sandbox: Sandbox, program: str, call: str) -> Run:
     result = sandbox.run(call_job(program.rstrip("\n"), call.strip(), trace=TRACE, limits=LIMITS))
     problem = describe_problem(result)
     if result.trace is None:
-        raise DemoError(problem or "the run left no trace")
+        raised = f"the run raises {result.outcome}" if isinstance(result.outcome, Raised) else ""
+        raise DemoError(problem or _cut(raised, MAX_VALUE) or "the run left no trace")
     return Run(result.trace, result.stdout, problem)
 
 

@@ -8,6 +8,7 @@ Yields events for the page, JSON objects with an "event":
 """
 
 import asyncio
+import contextlib
 import re
 import time
 from collections import Counter
@@ -27,7 +28,12 @@ from data_pipeline.verify import (
     witness_call,
 )
 from data_pipeline.verify.answer import assertion_sides, literal_call, outcome
-from data_pipeline.verify.numbering import FILE, choose_numbering, to_prompt_numbering
+from data_pipeline.verify.numbering import (
+    FILE,
+    choose_numbering,
+    label_quoted_lines,
+    to_prompt_numbering,
+)
 from semcoder_jax.demo.authors import Author, Portion
 from semcoder_jax.demo.requests import DemoError, TellRequest
 from semcoder_jax.demo.runs import Run, run_event, trace_call
@@ -48,7 +54,8 @@ class Marker:
     `cut` is whether the text reached its greatest length before its end.
     """
 
-    def __init__(self, judge: Judge, text: str = ""):
+    def __init__(self, judge: Judge, program: str, text: str = ""):
+        self.program = program
         self.text = text
         self.cut = False
         self.marks: dict[int, dict[str, Any]] = {}
@@ -58,7 +65,7 @@ class Marker:
     def look(self, text: str) -> dict[str, Any] | None:
         """Judges `text` and returns the event with the new marks; None if all are as they were."""
         began = time.monotonic()
-        before, self.marks = self.marks, mark_lines(text, self._judge(text))
+        before, self.marks = self.marks, mark_lines(text, self._judge(text), self.program)
         self._next_look = time.monotonic() + REST * (time.monotonic() - began)
         new = {line: mark for line, mark in self.marks.items() if before.get(line) != mark}
         new |= {line: None for line in before if line not in self.marks}
@@ -66,17 +73,18 @@ class Marker:
 
     async def follow(self, portions: AsyncIterator[Portion]) -> AsyncIterator[dict[str, Any]]:
         """Yields text as it comes, and marks when lines are complete."""
-        async for portion in portions:
-            self.cut = self.cut or portion.cut
-            if not portion.text:
-                continue
-            self.text += portion.text
-            yield {"event": "text", "text": portion.text}
-            if "\n" not in portion.text or time.monotonic() < self._next_look:
-                continue
-            whole = self.text.rpartition("\n")[0]
-            if marks := await asyncio.to_thread(self.look, whole):
-                yield marks
+        async with contextlib.aclosing(portions):
+            async for portion in portions:
+                self.cut = self.cut or portion.cut
+                if not portion.text:
+                    continue
+                self.text += portion.text
+                yield {"event": "text", "text": portion.text}
+                if "\n" not in portion.text or time.monotonic() < self._next_look:
+                    continue
+                whole = self.text.rpartition("\n")[0]
+                if marks := await asyncio.to_thread(self.look, whole):
+                    yield marks
         if marks := await asyncio.to_thread(self.look, self.text):
             yield marks
 
@@ -85,12 +93,12 @@ class Marker:
         return dict(Counter(mark["verdict"] for mark in self.marks.values()))
 
 
-def mark_lines(text: str, claims: Sequence[Claim]) -> dict[int, dict[str, Any]]:
+def mark_lines(text: str, claims: Sequence[Claim], program: str) -> dict[int, dict[str, Any]]:
     """Returns the mark of each line that makes claims: verdict, wrong claims, lines it cites.
 
     Tags such as [/MONOLOGUE] say nothing that could be checked.
     """
-    lines = text.split("\n")
+    lines = label_quoted_lines(program, text).split("\n")
     marks = {
         line: {"verdict": verdict, "wrong": [], "labels": _LABEL.findall(lines[line - 1])}
         for line, verdict in line_verdicts(claims).items()
@@ -113,9 +121,10 @@ async def tell(
     portions = _words(request, run.trace) if request.words else _written(request, author, run.trace)
     backward = request.direction == "backward"
     known = not backward or (author.witness_is_known and not request.words)
-    marker = Marker(_judge_of(run.trace) if known else lambda text: ())
-    async for event in marker.follow(portions):
-        yield event
+    marker = Marker(_judge_of(run.trace) if known else lambda text: (), run.trace.program)
+    async with contextlib.aclosing(marker.follow(portions)) as events:
+        async for event in events:
+            yield event
     if not backward:
         yield _ending(marker, run, run)
         return
@@ -130,11 +139,12 @@ async def _words(request: TellRequest, trace: Trace) -> AsyncIterator[Portion]:
 
 
 async def _written(request: TellRequest, author: Author, trace: Trace) -> AsyncIterator[Portion]:
-    if trace.raised is not None and request.direction == "backward":
-        raise DemoError("the call raises, so there is no output to reason back from")
+    if request.direction == "backward" and not _is_literal(trace.result):
+        raise DemoError("the call returns no literal, so there is no output to reason back from")
     yield Portion(OPENING)
-    async for portion in author.monologue(trace, request.direction):
-        yield portion
+    async with contextlib.aclosing(author.monologue(trace, request.direction)) as portions:
+        async for portion in portions:
+            yield portion
 
 
 def _judge_of(trace: Trace, outcomes: dict[str, str] | None = None) -> Judge:
@@ -154,7 +164,7 @@ async def _check_witness(
     if witness.trace.call != run.trace.call:
         yield run_event(witness)
     judge = await asyncio.to_thread(_judge_backward, witness.trace, marker.text, sandbox)
-    last = Marker(judge, marker.text)
+    last = Marker(judge, program, marker.text)
     last.marks = marker.marks
     if marks := await asyncio.to_thread(last.look, last.text):
         yield marks
@@ -219,6 +229,14 @@ def _answer(text: str) -> tuple[str, str] | None:
     _, opened, answer = text.rpartition("[ANSWER]")
     stated = answer.partition("[/ANSWER]")[0].strip().removeprefix("assert ")
     return assertion_sides(stated) if opened else None
+
+
+def _is_literal(text: str | None) -> bool:
+    try:
+        parse_value(text or "")
+    except LiteralError:
+        return False
+    return True
 
 
 def _same_calls(one: str, other: str) -> bool:

@@ -25,6 +25,7 @@ from semcoder_jax.evaluation.report import answered_cell, interval, reasoning_ce
 from semcoder_jax.evaluation.results import Answer, EvaluationRun, read_runs
 
 BLOCK = 100  # generations packed together
+_NAME = 40  # characters of a model in the table of scores
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
@@ -44,7 +45,13 @@ def page(runs: Sequence[EvaluationRun], *, title: str = "Evaluation") -> str:
         interval=interval,
         percent=format_percent,
         reasoning_cells=reasoning_cells,
+        tail=_tail,
     )
+
+
+def _tail(text: str) -> str:
+    """Returns the end of a long path, which tells models apart; the heading has it whole."""
+    return text if len(text) <= _NAME else f"…{text[1 - _NAME :]}"
 
 
 def _notes(runs: Sequence[EvaluationRun]) -> Iterable[str]:

@@ -110,7 +110,7 @@ def test_marks_do_not_depend_on_the_portions(trace, data):
 
         return [event async for event in marker.follow(given_portions())]
 
-    marker = Marker(lambda text: verify_trace(trace, text))
+    marker = Marker(lambda text: verify_trace(trace, text), PROGRAM)
     events = asyncio.run(follow(marker))
     assert "".join(event.get("text", "") for event in events) == WORDS
     assert {n - 1: v for n, v in VERDICTS.items()} == {
@@ -138,6 +138,14 @@ def test_the_narrator_is_confirmed_by_the_verifier(sandbox, direction):
 def test_the_narrator_says_in_a_line_what_it_cannot_tell(sandbox):
     with pytest.raises(DemoError, match="the narrator cannot tell this run: the call raised"):
         events_of(Narrator(sandbox), sandbox, program="def f(x): return 1 / 0")
+
+
+@pytest.mark.parametrize("body", ["1 / 0", "object()"])
+def test_backward_needs_an_output(sandbox, body):
+    with pytest.raises(DemoError, match="no output to reason back from"):
+        events_of(
+            ScriptedAuthor(), sandbox, program=f"def f(x): return {body}", direction="backward"
+        )
 
 
 SQUARE = "def f(x):\n    return x * x\n"
