@@ -169,7 +169,7 @@ _CONTROL: Mapping[str, Form] = {
     "left out once": (("range",), ("Iteration {0.span} is not shown line by line",)),
     "series": (
         ("series",),
-        ("{0.n} goes through the values {0.raw}",),
+        ("the values of {0.n} are {0.raw}",),
     ),
     "after turns": (
         ("range", "after*"),
