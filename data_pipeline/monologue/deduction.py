@@ -256,7 +256,7 @@ class Deduction:
             self._add(self.say("argument", claim))
 
     def _runs_once(self, statement: ast.stmt) -> bool:
-        """Returns whether a statement stands in no loop, where an earlier turn may change things."""
+        """Returns whether a statement stands in no loop: an earlier turn may change things."""
         node: ast.AST = statement
         while node is not self.function:
             node = self.parents[node]
