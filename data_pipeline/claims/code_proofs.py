@@ -285,7 +285,8 @@ CODE_PROOFS: Mapping[str, Proof] = {
     "changes": _changes, "gives": _value_of(ast.Return), "does": _value_of(ast.Expr),
     "hands": _value_of(ast.Yield, ast.YieldFrom), "defines": _defines, "throws": _throws,
     "guards": _exists(ast.Try), "opens": _opens, "matches": _matches, "imports": _imports,
-    "bare": _bare, "constant": _constant, "puts": _puts, "deletes": _deletes, "catches": _catches, "block": _block,
+    "bare": _bare, "constant": _constant, "puts": _puts, "deletes": _deletes,
+    "catches": _catches, "block": _block,
 }  # fmt: skip
 RUN_PROOFS: Mapping[str, Proof] = {
     "recursive": _recursive, "helper": _helper, "mutated": _mutated, "type": _type,

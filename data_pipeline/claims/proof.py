@@ -90,16 +90,21 @@ def _gone(record: Record, claim: Claim) -> bool:
     return is_line(record, claim) and claim.subject in here.gone
 
 
-def _quiet(record: Record, claim: Claim) -> bool:
+def _quiet(record: Record, claim: Claim) -> bool | None:
     event = record.events[claim.place.at]
     node = record.statement(claim.place.at)
-    return (
-        is_line(record, claim)
-        and not event.changed
-        and not event.gone
-        and isinstance(node, ast.Expr)
-        and same_code(claim.subject, node.value)
-    )
+    if not isinstance(node, ast.Expr) or not same_code(claim.subject, node.value):
+        return False
+    if not is_line(record, claim) or event.changed or event.gone:
+        return False
+    return None if _hides_state(record, claim, node) else True
+
+
+def _hides_state(record: Record, claim: Claim, node: ast.Expr) -> bool:
+    """Returns whether a variable of a line is shown without all that a call may change in it."""
+    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    texts = (record.value(claim.place.frame, name, claim.place.at - 1) for name in names)
+    return any(text is not None and ("<" in text or "…" in text) for text in texts)
 
 
 def _appends(record: Record, claim: Claim) -> bool | None:

@@ -22,7 +22,7 @@ _RUN: Mapping[str, Form] = {
     "last right": (
         ("right",),
         (
-            "step {0.s} is the last that is right",
+            "step {0.s} is the last correct one",
             "the run is right up to and including step {0.s}",
         ),
     ),
@@ -102,9 +102,9 @@ _ENDING: Mapping[str, Form] = {
         ("code", "indent", "indented"),
         ("{0.at} must be indented by {1.raw} spaces, not {2.raw}",),
     ),
-    "drop": (("code", "drop"), ("{0.at} must go",)),
-    "insert": (("code", "insert*"), ("after {0.at}, {names} must be put in",)),
-    "insert first": (("insert*",), ("before line 1, {names} must be put in",)),
+    "drop": (("code", "drop"), ("{0.at} must be removed",)),
+    "insert": (("code", "insert*"), ("after {0.at}, {names} must be inserted",)),
+    "insert first": (("insert*",), ("before line 1, {names} must be inserted",)),
     "repaired": (("repaired", "needed outcome"), ("with that, {1.s} returns {1.v}",)),
 }
 FAULT_FORMS: Mapping[str, Form] = {**FORMS, **_RUN, **_NEEDED, **_ENDING}

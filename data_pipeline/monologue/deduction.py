@@ -248,9 +248,21 @@ class Deduction:
         parameters = {a.arg for a in (*self.function.args.posonlyargs, *self.function.args.args,
                                       *self.function.args.kwonlyargs)}  # fmt: skip
         claim = Claim("must", Place(statement.lineno), name, render(value))
+        given = self.run.events[0].changed.get(name)
+        if given != claim.value or not self._runs_once(statement):
+            return
         if name in parameters and self._proven(claim) and name not in self.fixed:
             self.fixed.add(name)
             self._add(self.say("argument", claim))
+
+    def _runs_once(self, statement: ast.stmt) -> bool:
+        """Returns whether a statement stands in no loop: an earlier turn may change things."""
+        node: ast.AST = statement
+        while node is not self.function:
+            node = self.parents[node]
+            if not isinstance(node, ast.If | ast.With | ast.FunctionDef):
+                return False
+        return True
 
     def _set_by(self, statement: ast.Assign, right: ast.expr, value: Any) -> None:
         must = self._must(right, statement.lineno, value)

@@ -1,7 +1,7 @@
 """Claims about a line's variables and expressions, and clauses for the parts of an expression."""
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from data_pipeline.claims import Claim, Place
 from data_pipeline.monologue.arithmetic import (
@@ -256,6 +256,7 @@ class ExpressionNarrator:
         place = Place(event.line, at, event.frame)
         claims = [Claim("bound", place, name, bound) for name, bound in event.changed.items()]
         bound = len(claims)
+        tests = [test for test in tests if not _is_true_of(test, event.changed)]
         shown = [*tests, *([element] if count_operations(element) else [])]
         for part in shown:
             text, code = known.text(part), self.program.source.code(part)
@@ -280,6 +281,15 @@ def joined(parts: Sequence[Part], connective: Join) -> list[Part]:
     for part in parts:
         out += [connective, part]
     return out[1:]
+
+
+def _is_true_of(test: ast.expr, bound: Mapping[str, str]) -> bool:
+    """Returns whether a test is a variable of the turn alone, and is true: it needs no word."""
+    text = bound.get(test.id) if isinstance(test, ast.Name) else None
+    try:
+        return text is not None and bool(parse_literal(text))
+    except LiteralError:
+        return False
 
 
 def _is_mutable(text: str | None) -> bool:

@@ -100,7 +100,7 @@ _EXPRESSIONS: Mapping[str, Form] = {
     ),
 }
 _CONTROL: Mapping[str, Form] = {
-    "truth": (("branch",), ("the condition is {0.truth}",)),
+    "truth": (("branch",), ("the condition {0.n} is {0.truth}",)),
     "truth with": (
         ("branch", "before*"),
         ("with {equal}, the condition {0.n} is {0.truth}",),
@@ -169,11 +169,11 @@ _CONTROL: Mapping[str, Form] = {
     "left out once": (("range",), ("Iteration {0.span} is not shown line by line",)),
     "series": (
         ("series",),
-        ("{0.n} takes the values {0.raw}", "{0.n} takes the values {0.raw} in turn"),
+        ("the values of {0.n} are {0.raw}",),
     ),
     "after turns": (
         ("range", "after*"),
-        ("after iteration {0.last}, {are}",),
+        ("at the end of iteration {0.last}, {are}",),
     ),
     "resumption": (("before*",), ("some steps are left out here; at this point {are}",)),
     "handled": (("handler",), ("{0.n} matches the exception",)),
@@ -342,6 +342,8 @@ _INTRODUCTION: Mapping[str, Form] = {
     "property while bare": (("while",), ("a loop goes on as long as {0.n} is true",)),
     "property test bare": (("test",), ("one of the branches depends on {0.n}",)),
     "property throws bare": (("throws",), ("the function can raise {0.n}",)),
+    "object": (("type",), ("the result of this call is an object of the class {0.p}",)),
+    "object bare": (("type",), ("the output is an object of the class {0.p}",)),
     "recursive": (("recursive",), ("{0.n} calls itself", "{0.n} is recursive")),
     "helper": (("helper*",), ("this run also calls {names}", "this call also runs {names}")),
     "helper bare": (("helper*",), ("the program can also call {names}",)),
@@ -463,7 +465,10 @@ _DEDUCTION: Mapping[str, Form] = {
         ),
     ),
     "no choice": (("after*",), ("this leaves {equal}",)),
-    "check": (("outcome",), ("to check, we run {0.n}: it returns {0.v}",)),
+    "check": (
+        ("outcome",),
+        ("running {0.n} gives {0.v}", "checking {0.n} forwards gives {0.v}"),
+    ),
     "witness": (
         ("outcome",),
         (

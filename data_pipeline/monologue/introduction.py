@@ -149,7 +149,8 @@ class _Introducer:
         except LiteralError:
             name = text.partition("(")[0]
             shown = name.isidentifier() and text.endswith(")")
-            return self.say("object", Claim("type", Place(0), "", name)) if shown else None
+            kind = Claim("type", Place(0), "", name)
+            return self.say(f"object{self.suffix}", kind) if shown else None
         kind = Claim("type", Place(0), "", type(value).__name__)
         if isinstance(value, list | tuple | str | dict | set):
             size = {0: " empty", 1: " one"}.get(len(value), "")

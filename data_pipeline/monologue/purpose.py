@@ -55,7 +55,7 @@ class Purpose:
         for number, (_, act) in enumerate(acts):
             last = Join.AND if len(acts) == 2 else Join.COMMA_AND
             parts += [last if number == len(acts) - 1 else Join.COMMA, act]
-        if block is not None and _leaves(block) and parts:
+        if block is not None and _leaves(block) and len(acts) == 1:
             claim = _block(block, "after", [statement.lineno for statement, _ in acts])
             head = self.say("otherwise", claim)
             return [[Join.STOP, head, Join.COMMA_IT, *parts[1:]]]

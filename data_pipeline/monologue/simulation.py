@@ -278,12 +278,13 @@ class Simulation:
                 parts += [Join.SEMICOLON, self.say("series", series)]
             else:
                 rest.append(self.narrator.after(final, name))
-        shown = [c for c in rest if c and self.narrator.speaker.words.value(c.value) is not None]
+        wide = self.narrator.speaker.wider()
+        shown = [c for c in rest if c and wide.words.value(c.value) is not None]
         if shown:
             ranged = self.narrator.claim("range", here, "", span)
             parts += [
                 Join.STOP if parts else Join.SEMICOLON,
-                self.say("after turns", ranged, *shown),
+                wide.say("after turns", ranged, *shown),
             ]
         return parts[1:]
 

@@ -57,6 +57,7 @@ class Sentence:
 
 
 Part = Clause | Join | None
+_WIDER = 3
 _QUOTED_ENDS = ('."', '!"', '?"')  # a quoted sentence needs no full stop of ours
 
 
@@ -162,6 +163,11 @@ class Speaker:
         cite: Callable[[int], str] = label,
     ):
         self.prover, self.words, self.forms, self.cite = prover, words, forms, cite
+
+    def wider(self) -> "Speaker":
+        """Returns a speaker that shows longer values, for those that nothing else tells."""
+        words = self.words.with_room(_WIDER * self.words.values)
+        return Speaker(self.prover, words, self.forms, self.cite)
 
     def holds(self, claim: Claim) -> bool:
         verdict = self.prover.verdict(claim)

@@ -208,12 +208,13 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
         if self.program.is_generator(here.event.frame):
             return [self.say("generator ends", returns)]
         inner = here.event.frame != 0
-        told = self._inner_result(here, end.value) if inner else self.say("returns", returns)
+        say = self.say if inner else self.speaker.wider().say
+        told = self._inner_result(here, end.value) if inner else say("returns", returns)
         if value is None or is_constant(value):
             return [told or self.say("inner returns" if inner else "returns", returns)]
         gives = self.text_of_code("gives", here, value)
         if isinstance(value, ast.Name) and not inner:
-            return [self.say("returns name", gives, returns) or told or self.say("gives", gives)]
+            return [say("returns name", gives, returns) or told or self.say("gives", gives)]
         items = self.items(here, value)
         parts = [*items, Join.SEMICOLON, *self.put_or_parts(here, value)]
         parts = parts if any(isinstance(part, Clause) for part in parts) else []
@@ -231,8 +232,8 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
                 Join.COMMA,
                 self.say("result of", gives, result) or told,
             ]
-        by_code = self.say("returns with", gives, returns, *reads) if reads else None
-        return [by_code or self.say("returns name", gives, returns) or told]
+        by_code = say("returns with", gives, returns, *reads) if reads else None
+        return [by_code or say("returns name", gives, returns) or told]
 
     def _inner_result(self, here: Occurrence, value: str | None) -> Part:
         """Tells which call returns here: "`fact(n=3)` returns 6"."""

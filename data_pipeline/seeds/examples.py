@@ -80,6 +80,7 @@ _HEADING = re.compile(
 )
 _ROLE = re.compile(r":\w+(?::\w+)?:`~?\.?([^`<]+?)(?:\s*<[^>]*>)?`")
 _POINT = re.compile(r"(?:[*+-]|\d{1,2}[.)])\s+\S")
+_SHOWN_CALL = re.compile(r"[\w.]+\(.*\)\s*(?:->|=>|==)")  # f(3) -> 4
 _MAX_WORDS = 150
 
 
@@ -120,7 +121,8 @@ def _flow(lines: Sequence[str]) -> str:
 def _ends_words(line: str) -> bool:
     stripped = line.strip()
     return (
-        stripped.startswith(
+        bool(_SHOWN_CALL.match(stripped))
+        or stripped.startswith(
             (">>>", "# ", "#>", "```", ":param", ":return", ":rtype", ":raise", ".. ", "@param")
         )
         or bool(_HEADING.match(line))

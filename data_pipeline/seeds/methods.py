@@ -271,8 +271,12 @@ class _MethodWrapper:
             told = f"`{self.name}` makes a `{name}` and returns its `{self.method.name}`"
         else:
             told = f"`{self.name}` makes a `{name}` and calls its `{self.method.name}`"
-        ending = {"list": " and lists the items", "state": " and returns the state after it"}
-        return f"{told}{ending.get(shows, '')}."
+        endings = {"list": "lists the items", "state": "returns the state after it"}
+        if shows not in endings:
+            return f"{told}."
+        listed = told.replace(" and calls", ", calls")
+        comma = "" if listed == told else ","
+        return f"{listed}{comma} and {endings[shows]}."
 
     def _calls(self, ordered: Sequence[tuple[tuple[str, str], str | None]]) -> tuple[str, ...]:
         required = [place for place, default in ordered if default is None]

@@ -15,6 +15,8 @@ from data_pipeline.seeds.examples import extract_description
         ("Do this:\n1. look\n2) see\n", "Do this:\n1. look\n2) see"),
         ("Join the lines\n- not a\n  list - of words\n", "Join the lines\n- not a list - of words"),
         ("Read the text.\n\n# >>> read('x')\n# 'x'\n\n# XXX: later", "Read the text."),
+        ("unquote('abc%20def') -> 'abc def'.", ""),
+        ("Take it.\n\nf(3) -> 4\nMore.", "Take it."),
         ("Take the line\n# TODO: more", "Take the line"),
         ("Count the #s\nof a text", "Count the #s of a text"),
         ("Take\n* a\nstar", "Take\n* a star"),

@@ -268,7 +268,7 @@ def test_examples_are_rewritten_as_calls_of_the_wrapper(found):
         "color_darker('GREEN')",
     }
     assert seed_of(found, "stack_push").nl == (
-        "Push an item.\n\n`stack_push` makes a `Stack` and calls its `push` and returns the state "
+        "Push an item.\n\n`stack_push` makes a `Stack`, calls its `push`, and returns the state "
         "after it."
     )
 
