@@ -160,6 +160,7 @@ SIZE = re.compile(
 PROCESSED = re.compile(
     r"(?:after|once) (?:processing|iterating (?:over|through)|going through|checking|looping "
     r"(?:over|through)|examining|visiting) (?:all|each|every)(?: of)?(?: the)? \w+(?: \w+)?|"
+    r"(?:does not|doesn't) (?:change|affect|alter) the (?:flow|execution)(?: of the \w+)?|"
     r"(?:the )?correct assertion (?:would be|is|will be)",
     re.I,
 )

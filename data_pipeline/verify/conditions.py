@@ -277,6 +277,8 @@ def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) 
     codes = [token for token in after if token.kind in ("code", "text")]
     if comparison := _read_comparison(subject, rest, words):
         return comparison
+    if words[:1] == ["in"] and words[-1:] == ["case"] and words[1] in METHOD_WORDS:
+        return Test(METHOD_WORDS[words[1]], subject)
     match content:
         case ["empty", *_] if set(content[1:]) <= {"string", "list", "dictionary", "i", "e"}:
             return Test("empty", subject)

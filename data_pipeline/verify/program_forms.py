@@ -361,7 +361,7 @@ def _using_method(run: Replay, code: Code, text: str) -> Found | None:
 _START = re.compile(
     r",? (?:starting|beginning) (?:from|at|with) (?:the (?P<which>first|second|third|fourth)"
     r" (?:element|item|character)(?: \(index `?(?P<at>\d+)`?\))?|index"
-    r" `?(?P<index>\d+)`?)(?=[.,;]|$)", re.I,
+    r" `?(?P<index>\d+)`?)(?=[.,;]|$| and\b)", re.I,
 )  # fmt: skip
 _WHICH = {"first": 0, "second": 1, "third": 2, "fourth": 3}
 

@@ -37,6 +37,7 @@ from data_pipeline.verify.told_code import ToldCode, claims_of
 from data_pipeline.verify.turns import find_turn, turn_window
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
+from data_pipeline.verify.variations import Variations, read_rules, rule_calls
 
 MAX_CHARACTERS = 200_000
 _MOST_CLAIMS = 20_000
@@ -108,9 +109,11 @@ def free_claims(
 
 
 def told_calls(run: Replay, monologue: str) -> list[str]:
-    """Returns the other calls that lines of a backward monologue tell, each once."""
+    """Returns the other calls that lines tell, each once: of rules, and of a backward monologue."""
     calls: dict[str, None] = {}
     lines = monologue[:MAX_CHARACTERS].split("\n")
+    if "### Reverse Deduction" not in monologue:
+        return rule_calls(run, lines)
     asserted = [line.strip() for line in lines if line.strip().startswith("assert ")]
     goal = _goal([line.removeprefix("assert ") for line in asserted], lines)
     section = ""
@@ -140,6 +143,7 @@ class _MonologueJudge:
         self.times = TimeVerdicts(run, judge.values)
         self.told_code = ToldCode(run, judge)
         self.beyond = BeyondVerdicts(run, judge)
+        self.variations = Variations(run, run_call)
         self.sentences, self.placement = sentences, placement
         self.result: list[Claim] = []
         # (header, variable) -> (number of a claim, holds before, holds during, truth)
@@ -217,7 +221,9 @@ class _MonologueJudge:
             self._sentence(index, sentence, self.placement.places[index])
         own = self.result[first:]
         focus = self.told_code.focus(sentences[0][1])
-        told = read_description(self.run, self.lines[number - 1], focus)
+        rules, line = read_rules(self.variations, self.lines[number - 1])
+        told = read_description(self.run, line, focus)
+        told = Reading((*rules, *told.claims), told.unread)
         if self.goal is not None and (told.unread or not told.claims):
             told = read_general(self.run, self.lines[number - 1], self.goal) or told
         if (told.claims and not told.unread) or not any(c.verdict == CONFIRMED for c in own):
