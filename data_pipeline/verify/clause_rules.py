@@ -62,6 +62,7 @@ class ClauseReader(ToldRules):
             self._compares,
             self._equal,
             self._there,
+            self._all_are,
             self._from_to,
             self._computes,
             self._call_does,
@@ -213,7 +214,11 @@ class ClauseReader(ToldRules):
             if not re.search(r"\b(?:is|are|was|were|gets)(?: \w+)?$", what):
                 return None
             what = re.sub(r"\b(?:is|are|was|were|gets)(?: \w+)?$", "", what)
-        what = re.sub(r"^another ", "", what)
+        what = re.sub(
+            r"^another |^(?:the )?(?:first |last |only |next )?(?:occurrence|instance)s? of ",
+            "",
+            what,
+        )
         found = self._value(what) or self._code_at(what)
         if found is None or not is_plain(found[1]):
             return None

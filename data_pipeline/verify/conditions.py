@@ -82,6 +82,9 @@ def _read_compare(left: ast.expr, op: ast.cmpop, right: ast.expr) -> Condition:
     if isinstance(op, ast.LtE):  # a <= b: not b < a
         return _read_compare(right, ast.Lt(), left).negated()
     one, two = ast.unparse(left), ast.unparse(right)
+    truth = isinstance(op, ast.Is | ast.Eq) and two in ("True", "False")
+    if truth and isinstance(left, ast.Call | ast.Compare):  # `s.isascii() is False`
+        return read_test(left) if two == "True" else read_test(left).negated()
     if isinstance(op, ast.In):
         return Test("in", one, two)
     if isinstance(op, ast.Is) or two == "None":

@@ -143,6 +143,11 @@ _POSSESSES = re.compile(
     r"^(?P<s>.+?) (?P<c>(?:(?:does|do) not |doesn't |don't )?(?:starts?|ends?|contains?|includes?|"
     r"has|have|appears?|occurs?|exists?|match(?:es)?|equals?|consists?) .+)$"
 )
+_ALL_ARE = re.compile(
+    r"^all (?:of )?(?:the )?characters(?: in (?:the |this )?(?:input )?string)? (?:are|were) "
+    r"(?P<w>(?:not )?[a-z]+)$",
+    re.I,
+)
 _CALL_DOES = re.compile(r"^(?:the (?:call |expression )?)?⟦(?P<x>\d+)⟧ (?P<v>\w+) (?P<r>.*)$", re.I)
 _THERE = re.compile(
     r"^there (?:is|are|was|were) (?P<n>no|an?|at least one|(?:only |exactly )?"
@@ -298,6 +303,17 @@ class ToldRules(FormRules):
         self.memory.noun, self.memory.fresh = Noun((ast.unparse(code),)), True
         return [self._claim("code", ast.unparse(code), "")]
 
+    def _all_are(self) -> list[WordedClaim] | None:
+        """Reads "all characters are ASCII" of the only string that is given."""
+        match = _ALL_ARE.match(self.text)
+        found = read_predicate(match["w"], self.atoms) if match else None
+        if match is None or found is None:
+            return None
+        each = f"all(({found[0].replace('{s}', 'each')}) for each in {{s}})"
+        if not found[1]:
+            each = f"not any(({found[0].replace('{s}', 'each')}) for each in {{s}})"
+        return [self._test(Noun((), "string", "input"), each, True, "any")]
+
     def _from_to(self) -> list[WordedClaim] | None:
         """Reads "changing it from [1, 2] to [2, 1]"."""
         match = FROM_TO.match(self.text)
@@ -320,12 +336,16 @@ class ToldRules(FormRules):
             self.used.add(int(match["x"]))
             return [self._claim("sets", name, "")] if name.isidentifier() else None
         match = COMPUTED.match(self.text)
+        if match is not None and match["u"] is not None:
+            code = code_of(self.atoms[int(match["u"])].text)
+            self._use_all(self.text)
+            self.memory.noun, self.memory.fresh = Noun((code,)), True
+            return [self._claim("code", code, "")]
         noun = self._subject(match["x"]) if match else None
         if match is None or noun is None or not noun.expressions:
             return None
         self.memory.named = self.memory.noun = noun
-        code = noun.expressions[0]
-        return [self._claim("code", code, "")] if "(" in code else []
+        return []
 
     def _note_check(self) -> None:
         """Remembers the code of "it checks `c.isdigit()`" for "which is `True`" behind it."""

@@ -34,7 +34,9 @@ _KINDS = {"string": str, "text": str, "list": list, "array": list, "dictionary":
           "tuple": tuple, "number": int, "integer": int, "input": object}  # fmt: skip
 _NOUN = "|".join(_KINDS)
 _NAMED = re.compile(
-    rf"\bthe (?:(?:input|given|original) )*(?P<noun>{_NOUN})(?! ?`| (?:of|at)\b)(?: is\b)?", re.I
+    r"\bthe (?:(?:input|given|original|provided|specified) )*(?P<noun>[a-z]+)"
+    r"(?! ?`| (?:of|at|[a-z]+ `)\b)(?: is\b)?",
+    re.I,
 )
 _RULE = re.compile(r"^(?:if|when) (?P<c>[^,]+(?:, (?=or |and )[^,]+)?), (?:then )?(?P<r>.+)$", re.I)
 _TURNED = re.compile(r"^(?P<r>(?:it|the function) .+?) (?:if|when) (?P<c>[^,]+)$", re.I)
@@ -171,12 +173,20 @@ class Variations:
 
     def _named(self, match: re.Match[str]) -> str:
         """Puts the only parameter that a noun may mean in its place."""
-        name = self._parameter(match["noun"])
+        name = self._called(match["noun"].lower()) or self._parameter(match["noun"])
         tail = " is" if match[0].endswith(" is") else ""
         return match[0] if name is None else f"`{name}`{tail}"
 
+    def _called(self, noun: str) -> str | None:
+        """Returns the parameter whose name is the noun, or is short for it."""
+        named = [n for n in self.given if n == noun or (len(n) > 2 and noun.startswith(n))]
+        return named[0] if len(named) == 1 else None
+
     def _parameter(self, noun: str) -> str | None:
-        kind = _KINDS.get(noun.lower(), object)
+        """Returns the only parameter that a noun such as "string" may mean."""
+        kind = _KINDS.get(noun.lower())
+        if kind is None:
+            return None
         fitting = [
             name for name, value in self.given.items()
             if isinstance(value, kind) and not isinstance(value, bool)
