@@ -277,6 +277,8 @@ class Variations:
             case int():
                 sizes = [len(v) for v in self.given.values() if isinstance(v, str | list | dict)]
                 return [0, -1, value + 1, 1, *sizes, *(n + 1 for n in sizes), -3, 7, *same]
+            case str() if len(value) == 1:  # a character, and no longer text
+                return [*"aB7 .é", value.swapcase(), *(v[:1] for v in same if v)]
             case str():
                 held = [v for v in self.given.values() if isinstance(v, str)]
                 return ["", *self._constants(), value[::-1], value.upper(), value.lower(), "b7 c",
