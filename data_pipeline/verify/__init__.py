@@ -96,7 +96,7 @@ def verify_trace(
     the run of its witness: trace the call of its answer, `witness_call(monologue)`.
 
     outcomes: call -> result as text, or "raises …", for calls of `example_calls`; without its
-      outcome, another input that a backward monologue tells is not checkable.
+      outcome, what a monologue tells of another input is not checkable.
     """
     if is_inline(monologue):
         return inline_claims(trace, monologue)
@@ -105,9 +105,11 @@ def verify_trace(
 
 
 def example_calls(trace: Trace, monologue: str) -> list[str]:
-    """Returns the other calls that a backward monologue tells, each once, 40 at most."""
-    if "### Reverse Deduction" not in monologue:
-        return []
+    """Returns the other calls that a monologue needs, each once, 40 at most.
+
+    These are the inputs that a backward monologue names, and variations of the run's own arguments
+    for rules such as "if `n` is 0, it returns the list".
+    """
     return told_calls(Replay(trace), monologue)[:_MOST_EXAMPLES]
 
 

@@ -24,7 +24,8 @@ _CUT = re.compile(
     r"\s*[;:](?=\s|$)\s*|\s+[—–-]{1,2}\s+|\s*(?P<open>\()\s*|\s*(?P<close>\))\s*|"
     r",\s*(?:(?:and|or|but)\s+)?(?=\S)|"
     rf"\s+(?=(?:{_LINKS})\b)|"
-    r"\s+(?:after|by)\s+(?=(?:insert|add|append|remov|delet|pop)ing\b)|"
+    r"\s+(?:after|by)\s+(?=(?:insert|add|append|remov|delet|pop)ing\b"
+    r"(?![^,.;()]* (?:is|are|was|becomes|equals|gives)\b))|"
     rf"\s+and\s+(?=(?:{_STARTS}|{_VERBS})\b|⟦\d+⟧\s+(?:{_VERBS}|=)(?![\w]))|"
     rf"\s+then\s+(?=(?:{_VERBS})\b)",
     re.I,

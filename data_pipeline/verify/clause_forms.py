@@ -118,6 +118,9 @@ class FormRules(ClauseParts):
         numbers = list(map(int, re.findall(r"⟦(\d+)⟧", self.text)))
         claims = [claim for number in numbers for claim in self._equations(number, "after")]
         if claims:
+            named, self.memory.named = self.memory.named, None
+            if named is not None and self.memory.colon:  # "the sum is computed: 1 + 2 = 3"
+                claims.append(self._about(named, claims[-1].value, "any"))
             self.memory.noun = Noun((claims[-1].subject or "",))
         words = re.sub(r"→|->|=>|⟦\d+⟧", " ", self.text)
         return claims if claims and is_plain(words) else None

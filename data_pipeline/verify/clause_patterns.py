@@ -107,7 +107,8 @@ RETURNS = re.compile(
 )
 RETURNERS = re.compile(
     r"^(?:(?:the|this|our|and|main|whole) )*(?:(?:function|call(?: of)?|line|statement|program|"
-    r"code|it|we|this|execution|return statement|result|which|reaches.*|immediately|⟦\d+⟧)\s*)*$",
+    r"code|it|we|this|execution|return statement|result|method|which|reaches.*|"
+    r"immediately|⟦\d+⟧)\s*)*$",
     re.I,
 )
 CHECKS = re.compile(
@@ -160,6 +161,7 @@ SIZE = re.compile(
 PROCESSED = re.compile(
     r"(?:after|once) (?:processing|iterating (?:over|through)|going through|checking|looping "
     r"(?:over|through)|examining|visiting) (?:all|each|every)(?: of)?(?: the)? \w+(?: \w+)?|"
+    r"(?:does not|doesn't) (?:change|affect|alter) the (?:flow|execution)(?: of the \w+)?|"
     r"(?:the )?correct assertion (?:would be|is|will be)",
     re.I,
 )
@@ -183,7 +185,8 @@ FROM_TO = re.compile(
 )
 COMPUTED = re.compile(
     r"^(?P<x>.*⟦\d+⟧.*?) (?:is|gets|was) (?:then |now |first )*"
-    r"(?:calculated|computed|evaluated|determined|found|obtained)$",
+    r"(?:calculated|computed|evaluated|determined|found|obtained)"
+    r"(?: (?:using|by|with|via) (?:the (?:method|expression|formula) )?⟦(?P<u>\d+)⟧)?$",
     re.I,
 )
 COMPUTES = re.compile(

@@ -5,9 +5,11 @@ what is claimed: a value, or a predicate (see `predicates`).
 """
 
 import re
+from collections.abc import Sequence
 
 from data_pipeline.verify.asides import parse_code
-from data_pipeline.verify.clause_parts import constant_of
+from data_pipeline.verify.clause_cutting import Clause
+from data_pipeline.verify.clause_parts import Memory, constant_of
 from data_pipeline.verify.clause_patterns import (
     ARROW,
     CALLED,
@@ -30,6 +32,7 @@ from data_pipeline.verify.clause_patterns import (
     UNCHANGED,
     VERB,
 )
+from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
 from data_pipeline.verify.plain_words import is_plain
 from data_pipeline.verify.predicates import read_possession, read_predicate
@@ -59,6 +62,7 @@ class ClauseReader(ToldRules):
             self._compares,
             self._equal,
             self._there,
+            self._all_are,
             self._from_to,
             self._computes,
             self._call_does,
@@ -210,7 +214,11 @@ class ClauseReader(ToldRules):
             if not re.search(r"\b(?:is|are|was|were|gets)(?: \w+)?$", what):
                 return None
             what = re.sub(r"\b(?:is|are|was|were|gets)(?: \w+)?$", "", what)
-        what = re.sub(r"^another ", "", what)
+        what = re.sub(
+            r"^another |^(?:the )?(?:first |last |only |next )?(?:occurrence|instance)s? of ",
+            "",
+            what,
+        )
         found = self._value(what) or self._code_at(what)
         if found is None or not is_plain(found[1]):
             return None
@@ -448,3 +456,12 @@ class ClauseReader(ToldRules):
                 return [self._claim("outcome", None, value, when="hint")]
             self.used.discard(int(alone["v"][1:-1]))
         return claims or None
+
+
+def read_question(asked: str, atoms: Sequence[Atom]) -> tuple[str, bool] | None:
+    """Returns the test that a masked condition states, and whether it is to hold."""
+    clause = Clause(asked, "", False, False, 0, len(asked))
+    told = ClauseReader(clause, atoms, Memory()).question(asked.strip())
+    if told is None or told.kind not in ("test", "branch") or told.subject is None:
+        return None
+    return told.subject, told.value == "True"

@@ -29,6 +29,8 @@ class CodeVerdicts:
         if here is not None and name is not None and self._starts(here, name[0]):
             return CONFIRMED, f"`{name[0]}` is called"
         lines = self.lines_with(code)
+        if name is not None and here is None and self.run.calls_of(code.strip("()")):
+            return CONFIRMED, f"`{name[0]}` is called"
         if not lines:
             return self._called_with(code, here, place)
         truth = "it is on " + ", ".join(

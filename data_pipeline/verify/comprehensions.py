@@ -95,7 +95,7 @@ class ComprehensionTurns:
                 case "kept":
                     kept = _passes(turn)
                     return str(kept) == worded.value, "it is taken" if kept else "it is left out"
-                case "gives" | "put":
+                case "gives" | "put" | "refer" if _is_the_turn(worded):
                     return _same(worded.value, _given(turn))
                 case "branch" if worded.subject is None:
                     return str(_decision(turn)) == worded.value, str(_decision(turn))
@@ -114,6 +114,11 @@ class ComprehensionTurns:
     def _test(self, code: str, worded: WordedClaim, turn: Turn) -> tuple[bool, str]:
         holds = bool(evaluate(code, turn.state))  # type: ignore[arg-type]
         return str(holds) == worded.value, f"{code} is {holds}"
+
+
+def _is_the_turn(worded: WordedClaim) -> bool:
+    """Returns whether a claim is about what the turn gives: "it becomes 'A'"."""
+    return worded.noun is None or worded.noun.word in ("it", "this", "which", "result", "character")
 
 
 def _comprehensions(statement: ast.stmt | None) -> Iterator[tuple[ast.AST, str]]:

@@ -28,11 +28,11 @@ _METHODS = {
     "copy": "copy shallow", "upper": "uppercase upper upper-case capital", "lower": "lowercase"
         " lower lower-case",
     "strip": "stripped leading trailing whitespace beginning end surrounding both sides ends",
-    "lstrip": "stripped leading beginning start left whitespace", "index": "index position",
+    "lstrip": "stripped leading beginning start left whitespace", "index": "index position first",
     "rstrip": "stripped trailing end right whitespace", "title": "title titlecase capitalized",
     "split": "split words parts substrings", "splitlines": "lines split",
     "join": "joined concatenated",
-    "replace": "replaced", "find": "index position", "rfind": "index position last",
+    "replace": "replaced", "find": "index position first", "rfind": "index position last",
     "rindex": "index position last", "count": "count occurrences number times many",
     "capitalize": "capitalized uppercase first", "swapcase": "swapped case",
     "isalpha": "alphabetic letters letter", "isalnum": "alphanumeric", "isdigit": "digits digit"

@@ -82,6 +82,9 @@ def _read_compare(left: ast.expr, op: ast.cmpop, right: ast.expr) -> Condition:
     if isinstance(op, ast.LtE):  # a <= b: not b < a
         return _read_compare(right, ast.Lt(), left).negated()
     one, two = ast.unparse(left), ast.unparse(right)
+    truth = isinstance(op, ast.Is | ast.Eq) and two in ("True", "False")
+    if truth and isinstance(left, ast.Call | ast.Compare):  # `s.isascii() is False`
+        return read_test(left) if two == "True" else read_test(left).negated()
     if isinstance(op, ast.In):
         return Test("in", one, two)
     if isinstance(op, ast.Is) or two == "None":
@@ -277,6 +280,8 @@ def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) 
     codes = [token for token in after if token.kind in ("code", "text")]
     if comparison := _read_comparison(subject, rest, words):
         return comparison
+    if words[:1] == ["in"] and words[-1:] == ["case"] and words[1] in METHOD_WORDS:
+        return Test(METHOD_WORDS[words[1]], subject)
     match content:
         case ["empty", *_] if set(content[1:]) <= {"string", "list", "dictionary", "i", "e"}:
             return Test("empty", subject)

@@ -35,6 +35,7 @@ from data_pipeline.verify.purposes import judge_purpose
 from data_pipeline.verify.reading import JudgedClaim, Reading
 from data_pipeline.verify.result_contents import read_contents
 from data_pipeline.verify.result_forms import read_key
+from data_pipeline.verify.selections import read_selection
 from data_pipeline.verify.signature import read_signature
 
 _MARKUP = re.compile(r"^\s*(?:[-*•]|\d+[.)])?\s*(?:\*\*[^*]+\*\*:?\s*)?(?:\[L\d+\]:?\s*)?")
@@ -126,6 +127,9 @@ class _Reader:
             text = without_table(text)
         told, text = read_forms(self.run, self.code, text)
         claims += told
+        if found := read_selection(self.run, self.code, text):
+            claims.append(found[0])
+            text = found[1]
         while found := read_contents(self.run, self.code, text):
             claims.append(found[0])
             text = found[1]

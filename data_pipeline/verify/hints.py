@@ -19,6 +19,7 @@ from data_pipeline.verify.values import compare
 _FINAL = re.compile(r"\b(?:final|returned|returning|output)\b")
 _REMAINS = re.compile(r"\b(?:remains?|stays?|still)\b", re.I)
 _INPUT = re.compile(r"\b(?:input|given)\b")
+_OF_INPUT = re.compile(r"\b(?:original|input) (?:list|dictionary|array|set)\b", re.I)
 _TYPES = {
     "list": list, "array": list, "string": str, "text": str, "substring": str, "dictionary": dict,
     "dict": dict, "tuple": tuple, "set": set, "number": (int, float), "integer": int,
@@ -90,7 +91,8 @@ class HintVerdicts:
     def _outcome(self, worded: WordedClaim, place: Place) -> Verdict:
         if place.occurrence is not None and (place.sure or place.window is None):
             judged = self.values.outcome(worded, place.occurrence, place.sure)
-            if judged[0] == CONTRADICTED and worded.when == "hint":
+            held = worded.when == "hint" and self.pools.everything.has(worded.value)
+            if judged[0] == CONTRADICTED and held:
                 return NOT_CHECKABLE, judged[1]
             if judged[0] != NOT_CHECKABLE or place.sure:
                 return judged
@@ -299,10 +301,25 @@ class HintVerdicts:
 
     def _same_in_run(self, worded: WordedClaim) -> Verdict:
         """Confirms "no characters are removed" of a whole run that returns what it was given."""
+        if _OF_INPUT.search(worded.text):
+            return self._input_kept()
         final = self.run.trace.result
         if worded.subject is None and final is not None and final in self.pools.arguments.texts:
             return CONFIRMED, final
         return UNKNOWN
+
+    def _input_kept(self) -> Verdict:
+        """Judges "does not modify the original list" by the arguments at the end of the call."""
+        first = self.run.events[0] if self.run.events else None
+        given = {n: t for n, t in (first.changed if first else {}).items() if t[:1] in ("[", "{")}
+        last = self.run.frames[0][1] if self.run.frames else 0
+        texts = self.run.history
+        if not given or self.run.trace.truncated or any(len(texts(0, n)[0]) > 2 for n in given):
+            return UNKNOWN
+        changed = [n for n, text in given.items() if self.run.value(0, n, last) != text]
+        if changed:
+            return CONTRADICTED, f"{changed[0]}={self.run.value(0, changed[0], last)}"
+        return CONFIRMED, "it is not modified"
 
     def _span(self, place: Place) -> tuple[int, int, int] | None:
         """Returns (frame, event before, last event) of the part of the run that is meant."""
@@ -366,15 +383,34 @@ class HintVerdicts:
         """Judges "removes V": V is no longer in what the place changes."""
         span = self._span(place)
         if span is None:
-            return UNKNOWN
+            return self._taken_anywhere(worded.value)
         frame, first, last = span
         for name in sorted(self.run.names):
             before, after = self.run.value(frame, name, first), self.run.value(frame, name, last)
             if before is None or after is None or before == after:
                 continue
-            if self._is_inside(worded.value, before):
-                return CONFIRMED, f"{name}={after}"
+            if (left := self._is_fewer(worded.value, before, after)) is not None:
+                return (CONFIRMED if left else CONTRADICTED), f"{name}={after}"
         return UNKNOWN
+
+    def _taken_anywhere(self, value: str) -> Verdict:
+        """Judges "removes V" of no known line: an argument has more of it than the result."""
+        final = self.run.trace.result
+        for given in self.pools.arguments.texts:
+            if final is not None and self._is_fewer(value, given, final):
+                return CONFIRMED, final
+        return UNKNOWN
+
+    def _is_fewer(self, value: str, before: str, after: str) -> bool | None:
+        """Returns whether a container has fewer of a value than before; None if it had none."""
+        try:
+            part, old, new = parse_literal(value), parse_literal(before), parse_literal(after)
+            if isinstance(old, str | list | tuple) and type(old) is type(new):
+                had = old.count(part)  # type: ignore[arg-type]
+                return None if not had else new.count(part) < had  # type: ignore[union-attr, arg-type]
+            return part not in new if part in old else None  # type: ignore[operator]
+        except (LiteralError, ValueError, TypeError):
+            return None
 
     def _is_inside(self, value: str, container: str) -> bool:
         try:

@@ -96,7 +96,9 @@ class ClaimJudge:
             case "absent":
                 return self.taken.absent(worded, place)
             case "call made":
-                return self.taken.call_made(worded)
+                judged = self.taken.call_made(worded)
+                code = dataclasses.replace(worded, kind="code", subject=worded.value)
+                return judged if judged != UNKNOWN else self.code.contains(code, place)
             case "put" | "taken":
                 return self._moved(worded, place)
             case "refer" | "refer test" | "outcome" | "same" | "called":
@@ -173,7 +175,9 @@ class ClaimJudge:
     def _value_of(self, worded: WordedClaim, place: Place) -> Verdict:
         here = place.occurrence
         if worded.when == "start":
-            return self._at_start(worded)
+            judged = self._at_start(worded)
+            if judged != UNKNOWN or here is None:
+                return judged  # else a variable that an argument is told by
         if place.window is not None and not place.sure:
             judged = self.values.within(worded, place.frame, place.window)
             if judged is not None:

@@ -34,6 +34,7 @@ _AFTER_LOOP = re.compile(
     r"^(?:return statement|final|exit|conclusion|end of)\b",
     re.I,
 )
+_HEADS = re.compile(r"(?:[\w-]+ ){0,3}[\w-]+:? \(?⟦\d+⟧\)?(?: \([a-z ]+\))?\s*:?")
 GENERAL = ("understanding", "key properties")
 # Variable names to treat as words unless in backticks.
 _COMMON = """
@@ -234,6 +235,8 @@ class _LayoutReader:
             reading = read_sentence(
                 sentence, line.atoms, self.memory, selects=_tells_steps(self.section)
             )
+            if heading is not None and heading.taken and _HEADS.fullmatch(sentence):
+                reading.unread.clear()
             if heading is not None and heading.taken and not reading.claims:
                 reading.claims.append(WordedClaim("bound", plain, "", heading.taken))
             self.layout.sentences.append(

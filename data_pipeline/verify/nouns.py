@@ -20,7 +20,7 @@ _DETERMINERS = re.compile(
     r"array|tuple|set|number|char|character|letter|digit|key|element|item|word|substring|text|"
     r"name|line|object|float|boolean|flag|counter|method|call|index|loop|operation|condition|"
     r"if|while|elif|returns?|result|sublist|slice|is|says|:|string's|statement|code|"
-    r"formatted|sorted|reversed|joined|combined|copied|sum|processed|then|here)\b\s*",
+    r"formatted|sorted|reversed|joined|combined|copied|sum|processed|then|here|slicing|indexing)\b\s*",
     re.I,
 )
 _ATOM = re.compile(r"⟦(\d+)⟧$")

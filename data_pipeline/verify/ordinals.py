@@ -18,5 +18,5 @@ ORDINALS = {
     "last": -1,
     "final": -1,
 }
-# Word -> index, for the first ten items and the last.
-INDEXES = {word: index for index, word in enumerate(_WORDS[:10])} | {"last": -1, "final": -1}
+# Word -> index, for the first items and the last.
+INDEXES = {word: index for index, word in enumerate(_WORDS)} | {"last": -1, "final": -1}

@@ -317,13 +317,9 @@ def _is_changed(code: Code, node: ast.AST) -> bool:
 
 
 def _is_rebound(code: Code, node: ast.AST) -> bool:
-    names = [
-        part for part in ast.walk(node)
-        if isinstance(part, ast.Name) and part.id in code.parameters
-    ]  # fmt: skip
-    return not names or any(
-        line < name.lineno for name in names for line in code.writes.get(name.id, ())
-    )
+    if not isinstance(node, ast.Name) or node.id not in code.parameters:
+        return True
+    return any(line < node.lineno for line in code.writes.get(node.id, ()))
 
 
 @functools.lru_cache(maxsize=8192)

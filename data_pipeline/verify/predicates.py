@@ -48,6 +48,8 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     (r"(?:a )?(?:dictionary|dict)", "isinstance({s}, dict)"),
     (r"(?:a )?tuple", "isinstance({s}, tuple)"),
     (r"falsy", "not {s}"),
+    (r"(?:an )?ascii(?: character)?", "{s}.isascii()"),
+    (r"in title ?case|title ?cased", "{s}.istitle()"),
     (r"sorted|(?:sorted )?in (?:ascending|non-?decreasing) order", "list({s}) == sorted({s})"),
     (r"(?:sorted )?in (?:descending|non-?increasing) order",
      "list({s}) == sorted({s}, reverse=True)"),
@@ -79,8 +81,18 @@ _APPEARS = re.compile(
     r"three times) (?:in|within) (?P<o>.+)$",
     re.I,
 )
+_IS_INSIDE = re.compile(
+    r"^(?P<not>does not |doesn't |do not )?(?:appears?|occurs?|exists?) (?:in|within) (?P<o>.+)$",
+    re.I,
+)
+_HAS_EITHER = re.compile(
+    r"^(?P<not>does not |doesn't |do not )?(?:contains?|has|have|includes?) (?:any |either )?"
+    r"(?:of )?(?:the \w+ )?(?P<o>⟦\d+⟧(?:, ⟦\d+⟧)*,? or ⟦\d+⟧)$",
+    re.I,
+)
 _MADE_OF = re.compile(
-    r"^(?P<no>does not |doesn't )?consists? (?:entirely |only |solely |purely )*of (?:only |all )?"
+    r"^(?P<no>does not |doesn't )?"
+    r"(?:contains? only|consists? (?:entirely |only |solely |purely )*of) (?:only |all )?"
     r"(?P<w>[a-z-]+?)(?: characters?| letters?|s)?$", re.I,
 )  # fmt: skip
 _HAS = re.compile(r"^(?P<not>does not |doesn't |do not )?"
@@ -140,6 +152,12 @@ def read_possession(clause: str, atoms: Sequence[Atom]) -> tuple[str, bool] | No
     if made_of := _MADE_OF.match(clause):
         inner = read_predicate(made_of["w"], atoms)
         return None if inner is None else (inner[0], inner[1] and made_of["no"] is None)
+    if inside := _IS_INSIDE.match(clause):
+        other = _other(inside["o"], atoms)
+        return None if other is None else (f"{{s}} in {other}", inside["not"] is None)
+    if either := _HAS_EITHER.match(clause):
+        values = ", ".join(atoms[int(n)].text for n in re.findall(r"⟦(\d+)⟧", either["o"]))
+        return f"any(each in {{s}} for each in ({values},))", either["not"] is None
     match = _HAS.match(re.sub(r"^does (?:indeed )?(?!not)", "", clause))
     if match is None:
         return None

@@ -63,6 +63,17 @@ _RETURNS = re.compile(r"\b(?:returns?|output is)\b", re.I)
 _ANYHOW = re.compile(r",? (?:regardless of|no matter) [^`.;,]*(?=[.;,]|$)", re.I)
 
 
+_IN_PLACE = re.compile(r"\bin[ -]place\b", re.I)
+_THEN_CHANGED = re.compile(  # what "in place" means
+    r",? (?:meaning|which means|so)(?: that)? (?:it (?:will )?(?:changes?|modif(?:y|ies)|affects?|"
+    r"alters?) the (?:original|input) \w+|the (?:original|input) \w+ (?:will be|is|itself is) "
+    r"(?:changed|modified|altered|affected))(?: (?:after|by) the (?:operations?|function))?"
+    r"(?: directly)?(?=[.;]|$)", re.I,
+)  # fmt: skip
+_BASED = re.compile(
+    r",? (?:based on|depending on|according to) (?:the )?(?:(?!whether|if|how|which)[a-z]+ ){0,6}?"
+    r"(?:[a-z]+|`\w+`)(?=[.,;]|$)", re.I,
+)  # fmt: skip
 _AFTERWARDS = re.compile(
     r"(?:^|(?<=[.;] ))(?:after|once|upon) (?:\w+ing (?:all|each|every|the|these|those|this|that|it|"
     r"through)\b[^,`\"'.;]*|(?:all|the) [^,`\"'.;]*(?:processed|completed|finished|done)|"
@@ -73,7 +84,9 @@ _AFTERWARDS = re.compile(
 
 def simplify(text: str) -> str:
     """Returns the sentence in the wording that the grammar knows, without its purposes."""
-    text = _AFTERWARDS.sub("", text)
+    text = _BASED.sub("", _AFTERWARDS.sub("", text))
+    if _IN_PLACE.search(text):
+        text = _THEN_CHANGED.sub("", text)
     text = _SYNONYM.sub("", text)
     text = _ATTEMPTS.sub(lambda m: _third_person(m["verb"]), text)
     text = _CALLED.sub(r"\g<verb> \g<x> as ", text)
@@ -308,14 +321,14 @@ def _table(code: Code) -> dict[str, str] | None:
 
 _USING = re.compile(
     r"(?P<pre>[,(]? ?(?:checked |done |computed |this is done )?(?:using|via|by calling|with)"
-    r" )`(?P<code>[^`]*[^\w`][^`]*)`\)?(?=[.,;]|$| and\b)",
+    r" )`(?P<code>[^`]*[^\w`][^`]*)`\)?(?=[.,;:]|$| and\b)",
     re.I,
 )
 
 
 _USING_SLICE = re.compile(
     r",? (?:using|with|via|by) (?:(?:the |a )?slic(?:e|ing) )(?:notation |with )?"
-    r"`(?P<code>\[[^`\]]*\])`(?=[.,;]|$| and\b)", re.I,
+    r"`(?P<code>\[[^`\]]*\])`(?=[.,;:]|$| and\b)", re.I,
 )  # fmt: skip
 
 
@@ -330,6 +343,10 @@ def _using_slice(run: Replay, code: Code, text: str) -> Found | None:
 def _using(run: Replay, code: Code, text: str) -> Found | None:
     """Reads "using `len(xs)`" at the end of a clause: this code stands in the program."""
     match = _USING.search(text)
+    if match is not None and (elided := re.fullmatch(r".*\.(\w+)\((?:\.\.\.|…)\)", match["code"])):
+        called = any(isinstance(n, ast.Attribute) and n.attr == elided[1]
+                     for n in ast.walk(code.tree))  # fmt: skip
+        return (judged(match[0].strip(" ,("), True, ""), without(text, match)) if called else None
     if match is None or match["code"][0] in "\"'[{(" or "(" not in match["code"]:
         return None
     if not any(
@@ -342,7 +359,7 @@ def _using(run: Replay, code: Code, text: str) -> Found | None:
 _USING_METHOD = re.compile(
     r",? \(?(?:using|with|via|by (?:calling|using)) (?:the |its )?(?:\w+ )?(?:string |list )?`\.?"
     r"(?P<name>\w+)(?:\(\))?`(?: (?:method|function|operator))?(?: of \w+)?\)?"
-    r"(?=[.,;]|$| and\b)", re.I,
+    r"(?=[.,;:]|$| and\b)", re.I,
 )  # fmt: skip
 
 
@@ -361,7 +378,7 @@ def _using_method(run: Replay, code: Code, text: str) -> Found | None:
 _START = re.compile(
     r",? (?:starting|beginning) (?:from|at|with) (?:the (?P<which>first|second|third|fourth)"
     r" (?:element|item|character)(?: \(index `?(?P<at>\d+)`?\))?|index"
-    r" `?(?P<index>\d+)`?)(?=[.,;]|$)", re.I,
+    r" `?(?P<index>\d+)`?)(?=[.,;:]|$| and\b)", re.I,
 )  # fmt: skip
 _WHICH = {"first": 0, "second": 1, "third": 2, "fourth": 3}
 
@@ -427,6 +444,22 @@ def _is_backwards(source: ast.expr) -> bool:
     return False
 
 
+_NOT_NEW = re.compile(
+    r"\b(?:the function|it) (?:does not|doesn't) (?:return|create) (?:a|any) new "
+    r"(?:list|dictionary|array)(?=[.,;]|$)", re.I,
+)  # fmt: skip
+
+
+def _not_new(run: Replay, code: Code, text: str) -> Found | None:
+    """Reads "the function does not return a new list": an argument is changed and returned."""
+    match = _NOT_NEW.search(text)
+    returned = [n.value for n in ast.walk(code.tree) if isinstance(n, ast.Return) and n.value]
+    own = returned and all(isinstance(v, ast.Name) and v.id in code.parameters for v in returned)
+    if match is None or not own or not any(is_mutated(run, code, n) for n in code.parameters):
+        return None
+    return judged(match[0], True, ""), without(text, match)
+
+
 _UNCHANGED = re.compile(r"(?<=`)(?P<how> unchanged| as it is| without changes)(?=[.,;]|$)", re.I)
 
 
@@ -477,5 +510,5 @@ def _holds_only(run: Replay, name: str, kind: str) -> bool:
 
 _FORMS: tuple[Form, ...] = (
     _recursion, _endless, _nested, _reads_only, _same_length, _keys, _sorted, _using_slice, _using,
-    _using_method, _starts_at, _backwards, _unchanged, _converted, *RESULT_FORMS,
+    _using_method, _not_new, _starts_at, _backwards, _unchanged, _converted, *RESULT_FORMS,
 )  # fmt: skip

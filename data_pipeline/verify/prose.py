@@ -36,6 +36,7 @@ from data_pipeline.verify.told_code import ToldCode, claims_of
 from data_pipeline.verify.turns import find_turn, turn_window
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
+from data_pipeline.verify.variations import Variations, read_rules, rule_calls
 
 MAX_CHARACTERS = 200_000
 _MOST_CLAIMS = 20_000
@@ -107,9 +108,11 @@ def free_claims(
 
 
 def told_calls(run: Replay, monologue: str) -> list[str]:
-    """Returns the other calls that lines of a backward monologue tell, each once."""
+    """Returns the other calls that lines tell, each once: of rules, and of a backward monologue."""
     calls: dict[str, None] = {}
     lines = monologue[:MAX_CHARACTERS].split("\n")
+    if "### Reverse Deduction" not in monologue:
+        return rule_calls(run, lines)
     asserted = [line.strip() for line in lines if line.strip().startswith("assert ")]
     goal = goal_of([(0, line.removeprefix("assert ")) for line in asserted], lines)
     section = ""
@@ -141,6 +144,7 @@ class _MonologueJudge:
         self.times = TimeVerdicts(run, judge.values)
         self.told_code = ToldCode(run, judge)
         self.beyond = BeyondVerdicts(run, judge)
+        self.variations = Variations(run, run_call)
         self.sentences, self.placement = sentences, placement
         self.result: list[Claim] = []
         # (header, variable) -> (number of a claim, holds before, holds during, truth)
@@ -218,7 +222,9 @@ class _MonologueJudge:
             self._sentence(index, sentence, self.placement.places[index])
         own = self.result[first:]
         focus = self.told_code.focus(sentences[0][1])
-        told = read_description(self.run, self.lines[number - 1], focus)
+        rules, line = read_rules(self.variations, self.lines[number - 1])
+        told = read_description(self.run, line, focus)
+        told = Reading((*rules, *told.claims), told.unread)
         if self.goal is not None:
             tried = read_general(self.run, self.lines[number - 1], self.goal, self.run_call)
             wrong = any(c.verdict == CONTRADICTED for c in tried.claims) if tried else False

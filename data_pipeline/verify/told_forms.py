@@ -139,6 +139,15 @@ _ABSENT = re.compile(
 )
 
 
+_POSSESSES = re.compile(
+    r"^(?P<s>.+?) (?P<c>(?:(?:does|do) not |doesn't |don't )?(?:starts?|ends?|contains?|includes?|"
+    r"has|have|appears?|occurs?|exists?|match(?:es)?|equals?|consists?) .+)$"
+)
+_ALL_ARE = re.compile(
+    r"^all (?:of )?(?:the )?characters(?: in (?:the |this )?(?:input )?string)? (?:are|were) "
+    r"(?P<w>(?:not )?[a-z]+)$",
+    re.I,
+)
 _CALL_DOES = re.compile(r"^(?:the (?:call |expression )?)?⟦(?P<x>\d+)⟧ (?P<v>\w+) (?P<r>.*)$", re.I)
 _THERE = re.compile(
     r"^there (?:is|are|was|were) (?P<n>no|an?|at least one|(?:only |exactly )?"
@@ -168,16 +177,19 @@ class ToldRules(FormRules):
         match = CHECKS.search(self.text)
         assert match is not None
         asked = re.sub(r"^(?:if|whether|that) ", "", self.text[match.end() :].strip(), flags=re.I)
-        self.memory.asked, self.memory.carried = self._question(asked), False
+        self.memory.asked, self.memory.carried = self.question(asked), False
 
-    def _question(self, asked: str) -> WordedClaim | None:
+    def question(self, asked: str) -> WordedClaim | None:
+        """Returns what "if …" asks as a claim, as if it held; None if it is not understood."""
         if alone := re.fullmatch(r"(?:the condition )?⟦(\d+)⟧", asked):
             if self.atoms[int(alone[1])].literal:
                 return None
             return self._claim("branch", code_of(self.atoms[int(alone[1])].text), "True")
+        if asked.lower().startswith("there "):
+            return next(iter(self._there(asked) or ()), None)
         if match := re.match(r"^(?P<s>.+?) (?:is|are|was) (?P<c>.+)$", asked, re.I):
             noun, found = self._subject(match["s"]), read_predicate(match["c"], self.atoms)
-        elif match := re.match(r"^(?P<s>.+?) (?P<c>(?:starts?|ends?|contains?|has) .+)$", asked):
+        elif match := _POSSESSES.match(asked):
             noun, found = self._subject(match["s"]), read_possession(match["c"], self.atoms)
         else:
             return None
@@ -257,9 +269,9 @@ class ToldRules(FormRules):
         self.memory.noun = noun
         return [self._claim("grows", noun.expressions[0], operation)]
 
-    def _there(self) -> list[WordedClaim] | None:
+    def _there(self, text: str | None = None) -> list[WordedClaim] | None:
         """Reads "there are no dots in `s`", "there are three digits in the string 'a123'"."""
-        match = _THERE.match(self.text)
+        match = _THERE.match(self.text if text is None else text)
         noun = self._subject(match["x"]) if match else None
         if match is None or noun is None or not noun.expressions:
             return None
@@ -291,6 +303,17 @@ class ToldRules(FormRules):
         self.memory.noun, self.memory.fresh = Noun((ast.unparse(code),)), True
         return [self._claim("code", ast.unparse(code), "")]
 
+    def _all_are(self) -> list[WordedClaim] | None:
+        """Reads "all characters are ASCII" of the only string that is given."""
+        match = _ALL_ARE.match(self.text)
+        found = read_predicate(match["w"], self.atoms) if match else None
+        if match is None or found is None:
+            return None
+        each = f"all(({found[0].replace('{s}', 'each')}) for each in {{s}})"
+        if not found[1]:
+            each = f"not any(({found[0].replace('{s}', 'each')}) for each in {{s}})"
+        return [self._test(Noun((), "string", "input"), each, True, "any")]
+
     def _from_to(self) -> list[WordedClaim] | None:
         """Reads "changing it from [1, 2] to [2, 1]"."""
         match = FROM_TO.match(self.text)
@@ -313,12 +336,16 @@ class ToldRules(FormRules):
             self.used.add(int(match["x"]))
             return [self._claim("sets", name, "")] if name.isidentifier() else None
         match = COMPUTED.match(self.text)
+        if match is not None and match["u"] is not None:
+            code = code_of(self.atoms[int(match["u"])].text)
+            self._use_all(self.text)
+            self.memory.noun, self.memory.fresh = Noun((code,)), True
+            return [self._claim("code", code, "")]
         noun = self._subject(match["x"]) if match else None
         if match is None or noun is None or not noun.expressions:
             return None
         self.memory.named = self.memory.noun = noun
-        code = noun.expressions[0]
-        return [self._claim("code", code, "")] if "(" in code else []
+        return []
 
     def _note_check(self) -> None:
         """Remembers the code of "it checks `c.isdigit()`" for "which is `True`" behind it."""

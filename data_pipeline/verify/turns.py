@@ -23,7 +23,7 @@ _FROM_ZERO = re.compile(r"\b(?:iteration|turn|pass)(?: (?:number|no\.))? ?#?⟦(
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\b[^⟦]{0,12}⟦\d+⟧", re.I)
 _ELEMENT = re.compile(
     rf"^(?:(?:for|when|processing|next|the|only|{'|'.join(ORDINALS)}) )*"
-    r"(?:\w+ )??(?P<n>\w+):? ⟦(?P<v>\d+)⟧"
+    r"(?:\w+ )??(?P<n>\w+):? \(?⟦(?P<v>\d+)⟧\)?"
     r"(?: \([^)]*\))?\s*(?::|$|(?= is (?:checked|processed|examined|considered|visited|encountered|"
     r"evaluated|tested)\b))",
     re.I,

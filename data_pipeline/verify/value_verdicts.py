@@ -246,7 +246,8 @@ class ValueVerdicts:
             return NOT_CHECKABLE, truth
         if isinstance(self.run.statement_of(here.event), ast.For | ast.While | ast.If):
             return NOT_CHECKABLE, truth
-        known = pool.complete and not self.pools.computed.has(worded.value)
+        whole = pool.complete or isinstance(self.run.statement_of(here.event), ast.Expr)
+        known = whole and not self.pools.everything.has(worded.value)
         return (CONTRADICTED if known else NOT_CHECKABLE), truth
 
     def is_part(self, value: str, here: Occurrence) -> bool:
