@@ -251,7 +251,9 @@ class _Lines:
             return None
         left = ASSIGNED.sub(" ", text)
         for match in found:  # "an empty string `""`" tells one value twice
-            left = left.replace(f"`{literal_of(match['told'])}`", " ", 1)
+            told = literal_of(match["told"]) or ""
+            for same in {told, told.replace("'", '"')}:
+                left = left.replace(f"`{same}`", " ", 1)
         claims = []
         if (bare := VALUES_ALONE.findall(left)) and len(bare) == 1:
             claims = self._unnamed(bare[0], {match["name"] or "" for match in found})

@@ -230,20 +230,23 @@ class Behaviour:
         told: list[Any],
         claimed: Callable[[Trial], bool | None] | None,
     ) -> list[JudgedClaim] | None:
-        """Judges a statement on all inputs that fit: it must hold for each that is tried."""
+        """Judges a statement on all inputs that fit.
+
+        It must hold for each that is tried; a single odd one of several decides nothing.
+        """
         if claimed is None:
             return None
         tried = [(claimed(trial), trial) for trial in self.trials.fitting(told, fits)]
         known = [(held, trial) for held, trial in tried if held is not None]
         if not known or len(known) < len(tried):
             return None
-        held = {value for value, _ in known}
+        wrong = [trial for held, trial in known if not held]
         own = known[0][1].arguments == self.trials.witness.arguments
-        if own and not known[0][0]:
-            held = {False}
-        if len(held) != 1:
-            return None
-        return [_claim(text, held.pop(), known[0][1])]
+        if not wrong:
+            return [_claim(text, True, known[0][1])]
+        if (own and not known[0][0]) or 2 * len(wrong) > len(known):
+            return [_claim(text, False, wrong[0])]
+        return None
 
     def _only_if(self, text: str, match: re.Match[str]) -> list[JudgedClaim] | None:
         """Judges "it returns `-1` only if …" by the inputs for which it does."""

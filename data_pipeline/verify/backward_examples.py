@@ -66,7 +66,8 @@ _OFFER = re.compile(
 )
 _OFFERED = re.compile(  # says of an input that it is one that is looked for
     r"\bsatisf|\b(?:valid|suitable|possible|simple|simplest|correct)(?: \w+)? (?:input|example"
-    r"|assertion|argument|choice|call|list|string|dictionary|solution)|\b(?:input|argument)s?\b"
+    r"|assertion|argument|choice|call|list|string|dictionary|solution)"
+    r"|\b(?:input|argument)s?\b(?=.*\b(?:is|are|be|been|as|can|would|that)\b)"
     r"|\bmust\b|\bshould\b|\bwe (?:can|could|may|will) (?:use|choose|take|set|construct|create"
     r"|provide|consider|try|deduce|conclude|have|let)|\bto (?:achieve|get|obtain|produce|meet"
     r"|ensure)\b|\b(?:leads?|leading) to|\bresult(?:s|ing) in|\bwill return\b|\bdeduce\b",

@@ -74,7 +74,8 @@ _MARKS = {
     "colon": ":", "semicolon": ";",
 }  # fmt: skip
 _CHANGED = re.compile(
-    rf"(?:modified|updated|resulting|changed|new|final|merged)(?: \w+)? (?P<code>{ATOM})"
+    r"(?:modified|updated|resulting|changed|new|final|merged)(?: (?!to\b|into\b|by\b)\w+)?"
+    rf" (?P<code>{ATOM})"
 )
 _LIST = re.compile(
     rf"(?:(?:specific|following|two|three|four|required|individual) )*(?:{ITEM} )?"

@@ -203,7 +203,9 @@ class Properties:
         holds = self.predicate(verb, rest.strip())
         if holds is None:
             return None
-        return self._claim(text, meanings, (lambda value: not holds(value)) if denied else holds)
+        claims = self._claim(text, meanings, (lambda v: not holds(v)) if denied else holds)
+        wrong = any(claim.verdict == CONTRADICTED for claim in claims or ())
+        return None if wrong and match["subject"] == "it" else claims
 
     def predicate(self, verb: str, rest: str) -> Predicate | None:
         """Returns the test of a value that a verb and the words after it state."""

@@ -127,7 +127,8 @@ def _alternatives(value: Any, others: list[Any], told: list[Any]) -> Iterator[An
         case int() | float():
             yield from (0, 1, -value, value + 1, 2 * value + 3)
             yield from (len(one) for one in others if isinstance(one, str | list | dict))
-            yield from (len(one) + 2 for one in others if isinstance(one, str | list | dict))
+            yield from (len(one) + 1 for one in others if isinstance(one, str | list | dict))
+            yield from (len(one) + 4 for one in others if isinstance(one, str | list | dict))
         case str() if len(value) <= _MOST_TEXT:
             texts = [one for one in named if isinstance(one, str)]
             yield from ("", value[:1], value * 2, value[::-1], value.swapcase(), value.upper())
