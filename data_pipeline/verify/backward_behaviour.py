@@ -12,8 +12,9 @@ from typing import Any
 from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.verify.adjectives import Predicate
 from data_pipeline.verify.backward_examples import RunCall
-from data_pipeline.verify.backward_nouns import ATOM
-from data_pipeline.verify.backward_properties import Properties, lowered
+from data_pipeline.verify.backward_nouns import ATOM, ITEM, MARKS, Nouns
+from data_pipeline.verify.backward_plain import lowered
+from data_pipeline.verify.backward_properties import Properties
 from data_pipeline.verify.backward_trials import Trial, Trials
 from data_pipeline.verify.backward_wording import mark_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
@@ -26,7 +27,7 @@ from data_pipeline.verify.witness import Witness
 _WILL = r"(?:(?:will|would|should|must|can) )?(?:(?:simply|just|always|also|still|then|directly) )*"
 _RETURNS = (
     rf"(?:(?:the )?function(?: `\w+`)?|it|`\w+\(\)`) {_WILL}(?:return|output|give|produce"
-    rf"|yield)s? (?P<{{}}>.+?)"
+    rf"|yield|trigger the return of|result in)s? (?P<{{}}>.+?)"
 )
 _OUTPUT_IS = (
     r"the (?:final )?(?:output|result|return value|function's output|returned \w+)"
@@ -61,7 +62,7 @@ _GIVEN_BACK = re.compile(
 )
 _ON_THE_WAY = re.compile(
     r"\b(?:output|result|resulting|modified|remaining|returned|loop|iteration|index|after|new"
-    r"|current|each|any|every|error|exception|function)\b"
+    r"|current|error|exception|function)\b"
 )
 _UNSAID = re.compile(
     r"\b(?:or|modified|resulting|updated|final|desired|expected|required|correct|specified)\b"
@@ -71,6 +72,10 @@ _WHICH_WILL = re.compile(
 )
 _ALWAYS = re.compile(r"\b(?:will|always|would)\b|^(?:the function|it)\b")
 _CONDITIONAL = re.compile(r"\b(?:if|when|whenever|unless|otherwise|(?<!except )for)\b")
+_ANY = re.compile(
+    rf"(?:any|an?|at least one) (?P<item>{ITEM})(?: (?:in|of)"
+    r" (?P<owner>(?:the )?[^`]*?(?:`\w+`)?))? is (?P<no>not )?(?P<said>.+)"
+)
 _SET_TO = re.compile(r"is (?:specified as|set to|given as|passed as|provided as) ")
 _AT_START = re.compile(
     rf"(?P<part>(?:the )?{ATOM}) (?:is|does) (?P<no>not )?(?:found |present |exist |appear )?at the"
@@ -105,6 +110,13 @@ _EXCEPT = re.compile(
     r"(?: (?:from|of|in) (?:the )?(?:original |input )*(?:\w+|`\w+`))? (?:except|without|excluding"
     rf"|but)(?: for)? (?:the |all |any )*(?:(?:character|element)s? )?(?P<what>{ATOM})"
     r"(?: characters?| elements?)?"
+)
+
+
+_PASSIVE = re.compile(
+    r".*?\b(?:all|every|each)(?: of)?(?: the)?(?: occurrences? of)? (?P<what>"
+    rf"{ATOM}|{'|'.join(MARKS)})(?: characters?)? (?:will be|are|is|gets) replaced (?:with|by)"
+    rf" (?:an? |the )?(?P<by>{ATOM}|{'|'.join(MARKS)}|empty string)(?: characters?)?"
 )
 
 
@@ -188,6 +200,9 @@ class Behaviour:
             lambda m: f"{m['whole']} {'does not start' if m['no'] else 'starts'} with {m['part']}",
             when,
         )
+        if (some := _ANY.fullmatch(when)) is not None:
+            none = self._fits(trial, _each(some, denied=not some["no"]))
+            return _negated(none)
         if told := Properties(trial).read(when, choice=False):
             return told[0].verdict == CONFIRMED
         condition = read_condition(read_tokens(when))
@@ -270,6 +285,7 @@ class Behaviour:
             (_REMOVES, self._removed),
             (_REPLACES, self._replaced),
             (_EXCEPT, self._removed),
+            (_PASSIVE, self._replaced),
         ):
             if match := pattern.fullmatch(text):
                 return read(text, match)
@@ -294,7 +310,8 @@ class Behaviour:
         return self._exchanged(text, match, match["what"], match.groupdict().get("whole"), None)
 
     def _replaced(self, text: str, match: re.Match[str]) -> list[JudgedClaim] | None:
-        whole = match["whole"] or match["whole2"]
+        groups = match.groupdict()
+        whole = groups.get("whole") or groups.get("whole2")
         return self._exchanged(text, match, match["what"], whole, match["by"])
 
     def _exchanged(
@@ -304,8 +321,8 @@ class Behaviour:
             if not trial.ended:
                 return None
             nouns, after = Properties(trial).nouns, _result(trial)
-            gone = nouns.literal(what)
-            new = "" if by in (None, "empty string") else nouns.literal(by)
+            gone = _part(nouns, what)
+            new = "" if by in (None, "empty string") else _part(nouns, by)
             found = [one for one in nouns.meanings(whole) if not one.of_output]
             befores = [one.values[0] for one in found if type(one.values[0]) is type(after)]
             if len(befores) != 1 or gone in ("", []) or gone not in befores[0]:
@@ -314,7 +331,7 @@ class Behaviour:
                 return True
             return None if gone not in after or (by and gone in new) else False
 
-        return self._everywhere(text, holds, [self._literal(what)])
+        return self._everywhere(text, holds, [_part(Properties(self.trials.own).nouns, what)])
 
     def _plainly(self, text: str) -> list[JudgedClaim] | None:
         """Judges "the output is always a list", "it returns the reversed text".
@@ -367,6 +384,19 @@ class Behaviour:
         if False in rest or not (first or (own.ended and rest)):
             return None
         return [_claim(text, True, own)]
+
+
+def _part(nouns: Nouns, told: str) -> Any:
+    """Returns the value of code or of "newline"."""
+    mark = MARKS.get(told.rstrip("s"))
+    return nouns.literal(told) if mark is None else mark
+
+
+def _each(some: re.Match[str], *, denied: bool) -> str:
+    """Returns "each character of the text is not a digit", whose denial "any … is a digit" is."""
+    owner = some["owner"] or ""
+    word = "not " if denied else ""
+    return f"each {some['item']}{' of ' + owner if owner else ''} is {word}{some['said']}"
 
 
 def _told(match: re.Match[str]) -> str:

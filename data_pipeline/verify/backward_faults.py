@@ -14,8 +14,9 @@ from typing import Any
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.answer import literal_of
-from data_pipeline.verify.backward_nouns import ATOM, ITEM, Nouns, items_of
-from data_pipeline.verify.backward_properties import Properties, lowered
+from data_pipeline.verify.backward_nouns import ATOM, ITEM, MARKS, Nouns, items_of
+from data_pipeline.verify.backward_plain import lowered
+from data_pipeline.verify.backward_properties import Properties
 from data_pipeline.verify.backward_wording import mark_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.ordinals import INDEXES
@@ -76,7 +77,6 @@ _VARIABLE = re.compile(
     r" (?:must|has to|needs to|should|will|is|was)(?: (?:have been|be|also|then|equal|equal to"
     rf"|initially|exactly))* {_LITERAL}(?!\w| ?[+*/%]|\()"
 )
-MARKS = {"dot": ".", "space": " ", "comma": ",", "hyphen": "-", "dash": "-", "underscore": "_"}
 _SPLIT = re.compile(
     r"\b(?P<side>before|after) the (?P<which>first|last) (?:occurrence of )?(?P<mark>`[^`]+`"
     rf"|{'|'.join(MARKS)})\)? (?:is|must be) {_LITERAL}"

@@ -123,7 +123,7 @@ FILLERS = re.compile(
     r"[\s,.;()]|\b(?:and|as|the|input|inputs|list|string|value|values|of|with|respectively|is|are"
     r"|parameter|index|original|for|simplest|case|element|then|both|here|thus|will|e\.g\.?|we|can"
     r"|choose|to|position|number|prefix|suffix|text|dictionary|array|separator|delimiter|character"
-    r"|integer|substring|a|an|simple|single)\b",
+    r"|integer|substring|a|an|simple|single|space|let)\b",
     re.I,
 )
 LISTED = re.compile(r"(?P<name>\w+) = (?P<told>[\[{(].*[\]})])")
