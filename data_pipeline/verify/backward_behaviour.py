@@ -15,11 +15,11 @@ from data_pipeline.verify.backward_examples import RunCall
 from data_pipeline.verify.backward_nouns import ATOM, ITEM, MARKS, Nouns
 from data_pipeline.verify.backward_plain import lowered
 from data_pipeline.verify.backward_properties import Properties
-from data_pipeline.verify.backward_trials import Trial, Trials
+from data_pipeline.verify.backward_trials import Trial, Trials, definition_of
 from data_pipeline.verify.backward_wording import mark_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.conditions import read_condition
-from data_pipeline.verify.evaluation import Unknown
+from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.lexicon import read_tokens
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.witness import Witness
@@ -46,7 +46,9 @@ _OF_OUTPUT = re.compile(
     r"the (?:final )?(?:output|result|returned)(?: (?:string|list|dictionary|tuple|number|value))?"
     r"(?: of the function)? .+"
 )
-_ASIDE = re.compile(r"^\((?:i\.e\.|which|meaning|e\.g\.)[^`\"']*\)|\s\((?:i\.e\.|meaning)[^)]*\)")
+_ASIDE = re.compile(
+    r"^\((?:i\.e\.|which|meaning|e\.g\.)[^`\"']*\)|\s\((?:i\.e\.|meaning|e\.g\.)[^)]*\)"
+)
 _REASON = re.compile(
     r",? (?:because|since|as (?=the|it|there|no)|so that|due to|which means|meaning|regardless"
     r"|for the function)\b.*"
@@ -69,6 +71,11 @@ _UNSAID = re.compile(
 )
 _WHICH_WILL = re.compile(
     rf"an? (?P<adjective>[\w-]+) (?P<x>{ATOM}), which (?:will|would) (?:also )?return (?P<told>.+)"
+)
+_OF_LOCAL = re.compile(r"(?:if|when) (?P<when>.+?), (?:then )?(?P<rest>.+)")
+_LOCAL = re.compile(
+    r"`(?P<x>\w+)` (?:will (?:also )?be|is|becomes|would be) (?:also )?(?P<what>[^,;.]+?)"
+    r"(?=,|;| and |$)"
 )
 _ALWAYS = re.compile(r"\b(?:will|always|would)\b|^(?:the function|it)\b")
 _CONDITIONAL = re.compile(r"\b(?:if|when|whenever|unless|otherwise|(?<!except )for)\b")
@@ -166,8 +173,43 @@ class Behaviour:
         match = _BACKWARD.fullmatch(text)
         if match is not None and match["only"]:
             return self._only_if(text, match)
+        if locals_told := self._locals(text):
+            return locals_told
         cases = self._cases(text)
         return None if cases is None else self._judge(text, *cases)
+
+    def _locals(self, text: str) -> list[JudgedClaim] | None:
+        """Contradicts "if …, `left` will be empty" by what `left` is first set to.
+
+        Only variables are judged that are made of the arguments alone.
+        """
+        match = _OF_LOCAL.fullmatch(text)
+        if match is None or _ON_THE_WAY.search(re.sub(ATOM, "", match["when"])):
+            return None
+        found = []
+        for one in _LOCAL.finditer(match["rest"]):
+            code = definition_of(self.trials.witness, one["x"])
+            trials = self.trials.fitting(
+                self._named(match["when"]), lambda t: self._fits(t, match["when"]), ran=False
+            )
+            held = [
+                holds for trial in trials
+                if code and (holds := self._is(trial, code, one["what"])) is not None
+            ]  # fmt: skip
+            if held and not any(held):
+                found.append(_claim(one[0], False, trials[0]))
+        return found or None
+
+    def _is(self, trial: Trial, code: str, what: str) -> bool | None:
+        try:
+            value = evaluate(code, trial.state)
+            return _holds(Properties(trial).predicate("is", what.strip()), value)
+        except (Unknown, LiteralError):
+            return None
+
+    def _named(self, when: str) -> list[Any]:
+        found = [self._literal(name) for name in re.findall(ATOM, when)]
+        return [value for value in found if value is not None]
 
     def _cases(self, text: str):
         """Returns (test of an input, values named, test of a trial) of "if …, it returns …"."""
@@ -179,8 +221,7 @@ class Behaviour:
         claimed = self._claimed(_told(match))
         if claimed is None or any(self._is_unknown(name.strip("`")) for name in names):
             return None
-        told = [value for name in names if (value := self._literal(name)) is not None]
-        return (lambda trial: self._fits(trial, when)), told, claimed
+        return (lambda trial: self._fits(trial, when)), self._named(when), claimed
 
     def _is_unknown(self, name: str) -> bool:
         """Tells whether a name is a variable of the function's, of which no trial knows."""
@@ -272,7 +313,8 @@ class Behaviour:
         found = [
             (self._fits(trial, when), trial) for trial in tried if trial.ended and claimed(trial)
         ]
-        if not found or any(held is None for held, _ in found):
+        found = [(held, trial) for held, trial in found if held is not None]
+        if len(found) < 2:
             return None
         wrong = [trial for held, trial in found if not held]
         return [_claim(text, not wrong, (wrong or [found[0][1]])[0])]

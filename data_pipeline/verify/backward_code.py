@@ -11,7 +11,7 @@ from typing import Any
 
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.tracing.replay import Occurrence, Replay
-from data_pipeline.verify.backward_nouns import ATOM, number
+from data_pipeline.verify.backward_nouns import ATOM, Nouns, number
 from data_pipeline.verify.conditions import read_condition
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.lexicon import read_tokens
@@ -33,6 +33,9 @@ _PATTERNS = {
     r"|while )?loop (?:that )?(?:will )?(?:continues?|runs?|goes on|repeats?|iterates?"
     r"|keeps running) )(?P<how>as long as|while|until) (?P<when>.+)",
     "maps": rf"(?:the )?(?:key |character )?{_X} (?:maps to|is mapped to|->|→) (?P<y>{ATOM})",
+    "part": rf"{_X}:? (?:is |which is )?(?:the )?(?:part|portion|substring) of (?:the (?:\w+ )?"
+    rf"string|(?:the )?(?P<z>{ATOM})) (?P<side>before|after) the (?P<nth>first|last) (?:occurrence of )?"
+    rf"(?:the )?(?P<y>{ATOM})",
     "breaks": r"(?:the )?loop (?:will )?(?:breaks?|stops?|ends?|terminates?|exits?) (?:when|if"
     r"|once) (?P<when>.+)",
     "changed": rf"the argument {_X} is changed in place",
@@ -146,6 +149,23 @@ class CodeLines:
             if own is not None and ast.dump(own) == key
         ]  # fmt: skip
         return value in found if found else None
+
+    def _part(self, match: re.Match[str]) -> bool | None:
+        """ "`left`: the part of the string before the first `sep`", by the values of the run."""
+        name, witness = match["x"].strip("`"), Witness(self.run, None)
+        texts = [one for one in self.run.history(0, name)[1] if one is not None]
+        owners = {
+            key: value for key, text in witness.arguments.items()
+            if isinstance(value := parse_literal(text), str)
+            and key != match["y"].strip("`") and key == (match["z"] or key).strip("`")
+        }  # fmt: skip
+        if len(owners) != 1 or not texts:
+            return None
+        [whole] = owners.values()
+        mark = Nouns(witness).literal(match["y"])
+        parts = whole.partition(mark) if match["nth"] == "first" else whole.rpartition(mark)
+        real = parts[0 if match["side"] == "before" else 2]
+        return same_value(parse_literal(texts[-1]), real) if parts[1] else None
 
     def _breaks(self, match: re.Match[str]) -> bool | None:
         """The test before the only `break` is what a sentence says, whenever it is made."""

@@ -78,8 +78,8 @@ _NOT_OFFERED = re.compile(
 )
 _AS_OUTPUT = re.compile(  # stands before a value that is the output, not an input
     r"\b(?:outputs?|results?|returns?|returned|yields?|gives?|produces?|achieve|get|gets|becomes?"
-    r"|leaves?|to)(?: (?:in|of|is|be|to|the|an?|string|list|dictionary|must|should|will|would|value"
-    r"|us|back|as|exactly|final|output|result))*:?\s*$", re.I,
+    r"|leaves?|(?<!set )to)(?: (?:in|of|is|be|to|the|an?|string|list|dictionary|must|should|will"
+    r"|would|value|us|back|as|exactly|final|output|result))*:?\s*$", re.I,
 )  # fmt: skip
 _OFFER_WORDS = re.compile(
     r"\b(?:to|satisfy|achieve|get|produce|obtain|the|assertion|output|result|condition|of|as|we|can"

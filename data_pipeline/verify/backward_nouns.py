@@ -201,7 +201,10 @@ class Nouns:
     def _picked(self, whole: Meaning, match: re.Match[str], pick) -> Iterator[Meaning]:
         found = []
         for value in whole.values:
-            picked = pick(value, match)
+            try:
+                picked = pick(value, match)
+            except (AttributeError, TypeError):  # a part that such a value has not
+                return
             if picked is None:
                 return
             found += picked

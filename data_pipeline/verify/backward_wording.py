@@ -39,7 +39,7 @@ OPEN = re.compile(
     r"^(?:(?:this|it|which|that) (?:means|implies|indicates|suggests) (?:that )?|therefore,? "
     r"|thus,? |hence,? |so,? |here,? |then,? "
     r"|since |because |as |we (?:can )?(?:deduce|infer|know|see|conclude) (?:that )?|from this,? "
-    r"|(?:for example|for instance),? (?=we can )|the simplest (?:case|way) is to (?=assume)"
+    r"|(?:for example|for instance),? (?=we can |if )|the simplest (?:case|way) is to (?=assume)"
     r"|in other words,? |this |and |finally,? |we have:? )+",
     re.I,
 )
