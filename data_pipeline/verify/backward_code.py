@@ -34,8 +34,8 @@ _PATTERNS = {
     r"|keeps running) )(?P<how>as long as|while|until) (?P<when>.+)",
     "maps": rf"(?:the )?(?:key |character )?{_X} (?:maps to|is mapped to|->|→) (?P<y>{ATOM})",
     "part": rf"{_X}:? (?:is |which is )?(?:the )?(?:part|portion|substring) of (?:the (?:\w+ )?"
-    rf"string|(?:the )?(?P<z>{ATOM})) (?P<side>before|after) the (?P<nth>first|last) (?:occurrence of )?"
-    rf"(?:the )?(?P<y>{ATOM})",
+    rf"string|(?:the )?(?P<z>{ATOM})) (?P<side>before|after) the (?P<nth>first|last)"
+    rf" (?:occurrence of )?(?:the )?(?P<y>{ATOM})",
     "breaks": r"(?:the )?loop (?:will )?(?:breaks?|stops?|ends?|terminates?|exits?) (?:when|if"
     r"|once) (?P<when>.+)",
     "changed": rf"the argument {_X} is changed in place",
