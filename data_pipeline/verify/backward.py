@@ -209,6 +209,8 @@ class _Lines:
             return claims
         given = ASSIGNED.search(piece) if len(self.witness.arguments) == 1 else None
         wrong = all(claim.verdict == CONTRADICTED for claim in claims)
+        if len(claims) > 1 and "corresponds to" in piece:
+            return claims  # one place of the output and one of the answer
         if wrong and _AT_PLACE.search(piece):
             return claims  # a value at one place, which the answer does not have there
         whole = given and (given["name"] or given["name2"]) in self.witness.arguments
@@ -251,7 +253,9 @@ class _Lines:
             return None
         left = ASSIGNED.sub(" ", text)
         for match in found:  # "an empty string `""`" tells one value twice
-            left = left.replace(f"`{literal_of(match['told'])}`", " ", 1)
+            told = literal_of(match["told"]) or ""
+            for same in {told, told.replace("'", '"')}:
+                left = left.replace(f"`{same}`", " ", 1)
         claims = []
         if (bare := VALUES_ALONE.findall(left)) and len(bare) == 1:
             claims = self._unnamed(bare[0], {match["name"] or "" for match in found})

@@ -12,13 +12,14 @@ from typing import Any
 from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.verify.adjectives import Predicate
 from data_pipeline.verify.backward_examples import RunCall
-from data_pipeline.verify.backward_nouns import ATOM
-from data_pipeline.verify.backward_properties import Properties, lowered
-from data_pipeline.verify.backward_trials import Trial, Trials
+from data_pipeline.verify.backward_nouns import ATOM, ITEM, MARKS, Nouns
+from data_pipeline.verify.backward_plain import lowered
+from data_pipeline.verify.backward_properties import Properties
+from data_pipeline.verify.backward_trials import Trial, Trials, definition_of
 from data_pipeline.verify.backward_wording import mark_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.conditions import read_condition
-from data_pipeline.verify.evaluation import Unknown
+from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.lexicon import read_tokens
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.witness import Witness
@@ -26,7 +27,7 @@ from data_pipeline.verify.witness import Witness
 _WILL = r"(?:(?:will|would|should|must|can) )?(?:(?:simply|just|always|also|still|then|directly) )*"
 _RETURNS = (
     rf"(?:(?:the )?function(?: `\w+`)?|it|`\w+\(\)`) {_WILL}(?:return|output|give|produce"
-    rf"|yield)s? (?P<{{}}>.+?)"
+    rf"|yield|trigger the return of|result in)s? (?P<{{}}>.+?)"
 )
 _OUTPUT_IS = (
     r"the (?:final )?(?:output|result|return value|function's output|returned \w+)"
@@ -45,7 +46,9 @@ _OF_OUTPUT = re.compile(
     r"the (?:final )?(?:output|result|returned)(?: (?:string|list|dictionary|tuple|number|value))?"
     r"(?: of the function)? .+"
 )
-_ASIDE = re.compile(r"^\((?:i\.e\.|which|meaning|e\.g\.)[^`\"']*\)|\s\((?:i\.e\.|meaning)[^)]*\)")
+_ASIDE = re.compile(
+    r"^\((?:i\.e\.|which|meaning|e\.g\.)[^`\"']*\)|\s\((?:i\.e\.|meaning|e\.g\.)[^)]*\)"
+)
 _REASON = re.compile(
     r",? (?:because|since|as (?=the|it|there|no)|so that|due to|which means|meaning|regardless"
     r"|for the function)\b.*"
@@ -61,7 +64,7 @@ _GIVEN_BACK = re.compile(
 )
 _ON_THE_WAY = re.compile(
     r"\b(?:output|result|resulting|modified|remaining|returned|loop|iteration|index|after|new"
-    r"|current|each|any|every|error|exception|function)\b"
+    r"|current|error|exception|function)\b"
 )
 _UNSAID = re.compile(
     r"\b(?:or|modified|resulting|updated|final|desired|expected|required|correct|specified)\b"
@@ -69,8 +72,17 @@ _UNSAID = re.compile(
 _WHICH_WILL = re.compile(
     rf"an? (?P<adjective>[\w-]+) (?P<x>{ATOM}), which (?:will|would) (?:also )?return (?P<told>.+)"
 )
+_OF_LOCAL = re.compile(r"(?:if|when) (?P<when>.+?), (?:then )?(?P<rest>.+)")
+_LOCAL = re.compile(
+    r"`(?P<x>\w+)` (?:will (?:also )?be|is|becomes|would be) (?:also )?(?P<what>[^,;.]+?)"
+    r"(?=,|;| and |$)"
+)
 _ALWAYS = re.compile(r"\b(?:will|always|would)\b|^(?:the function|it)\b")
 _CONDITIONAL = re.compile(r"\b(?:if|when|whenever|unless|otherwise|(?<!except )for)\b")
+_ANY = re.compile(
+    rf"(?:any|an?|at least one) (?P<item>{ITEM})(?: (?:in|of)"
+    r" (?P<owner>(?:the )?[^`]*?(?:`\w+`)?))? is (?P<no>not )?(?P<said>.+)"
+)
 _SET_TO = re.compile(r"is (?:specified as|set to|given as|passed as|provided as) ")
 _AT_START = re.compile(
     rf"(?P<part>(?:the )?{ATOM}) (?:is|does) (?P<no>not )?(?:found |present |exist |appear )?at the"
@@ -105,6 +117,13 @@ _EXCEPT = re.compile(
     r"(?: (?:from|of|in) (?:the )?(?:original |input )*(?:\w+|`\w+`))? (?:except|without|excluding"
     rf"|but)(?: for)? (?:the |all |any )*(?:(?:character|element)s? )?(?P<what>{ATOM})"
     r"(?: characters?| elements?)?"
+)
+
+
+_PASSIVE = re.compile(
+    r".*?\b(?:all|every|each)(?: of)?(?: the)?(?: occurrences? of)? (?P<what>"
+    rf"{ATOM}|{'|'.join(MARKS)})(?: characters?)? (?:will be|are|is|gets) replaced (?:with|by)"
+    rf" (?:an? |the )?(?P<by>{ATOM}|{'|'.join(MARKS)}|empty string)(?: characters?)?"
 )
 
 
@@ -154,8 +173,43 @@ class Behaviour:
         match = _BACKWARD.fullmatch(text)
         if match is not None and match["only"]:
             return self._only_if(text, match)
+        if locals_told := self._locals(text):
+            return locals_told
         cases = self._cases(text)
         return None if cases is None else self._judge(text, *cases)
+
+    def _locals(self, text: str) -> list[JudgedClaim] | None:
+        """Contradicts "if …, `left` will be empty" by what `left` is first set to.
+
+        Only variables are judged that are made of the arguments alone.
+        """
+        match = _OF_LOCAL.fullmatch(text)
+        if match is None or _ON_THE_WAY.search(re.sub(ATOM, "", match["when"])):
+            return None
+        found = []
+        for one in _LOCAL.finditer(match["rest"]):
+            code = definition_of(self.trials.witness, one["x"])
+            trials = self.trials.fitting(
+                self._named(match["when"]), lambda t: self._fits(t, match["when"]), ran=False
+            )
+            held = [
+                holds for trial in trials
+                if code and (holds := self._is(trial, code, one["what"])) is not None
+            ]  # fmt: skip
+            if held and not any(held):
+                found.append(_claim(one[0], False, trials[0]))
+        return found or None
+
+    def _is(self, trial: Trial, code: str, what: str) -> bool | None:
+        try:
+            value = evaluate(code, trial.state)
+            return _holds(Properties(trial).predicate("is", what.strip()), value)
+        except (Unknown, LiteralError):
+            return None
+
+    def _named(self, when: str) -> list[Any]:
+        found = [self._literal(name) for name in re.findall(ATOM, when)]
+        return [value for value in found if value is not None]
 
     def _cases(self, text: str):
         """Returns (test of an input, values named, test of a trial) of "if …, it returns …"."""
@@ -167,8 +221,7 @@ class Behaviour:
         claimed = self._claimed(_told(match))
         if claimed is None or any(self._is_unknown(name.strip("`")) for name in names):
             return None
-        told = [value for name in names if (value := self._literal(name)) is not None]
-        return (lambda trial: self._fits(trial, when)), told, claimed
+        return (lambda trial: self._fits(trial, when)), self._named(when), claimed
 
     def _is_unknown(self, name: str) -> bool:
         """Tells whether a name is a variable of the function's, of which no trial knows."""
@@ -188,6 +241,9 @@ class Behaviour:
             lambda m: f"{m['whole']} {'does not start' if m['no'] else 'starts'} with {m['part']}",
             when,
         )
+        if (some := _ANY.fullmatch(when)) is not None:
+            none = self._fits(trial, _each(some, denied=not some["no"]))
+            return _negated(none)
         if told := Properties(trial).read(when, choice=False):
             return told[0].verdict == CONFIRMED
         condition = read_condition(read_tokens(when))
@@ -230,20 +286,23 @@ class Behaviour:
         told: list[Any],
         claimed: Callable[[Trial], bool | None] | None,
     ) -> list[JudgedClaim] | None:
-        """Judges a statement on all inputs that fit: it must hold for each that is tried."""
+        """Judges a statement on all inputs that fit.
+
+        It must hold for each that is tried; a single odd one of several decides nothing.
+        """
         if claimed is None:
             return None
         tried = [(claimed(trial), trial) for trial in self.trials.fitting(told, fits)]
         known = [(held, trial) for held, trial in tried if held is not None]
         if not known or len(known) < len(tried):
             return None
-        held = {value for value, _ in known}
+        wrong = [trial for held, trial in known if not held]
         own = known[0][1].arguments == self.trials.witness.arguments
-        if own and not known[0][0]:
-            held = {False}
-        if len(held) != 1:
-            return None
-        return [_claim(text, held.pop(), known[0][1])]
+        if not wrong:
+            return [_claim(text, True, known[0][1])]
+        if (own and not known[0][0]) or 2 * len(wrong) > len(known):
+            return [_claim(text, False, wrong[0])]
+        return None
 
     def _only_if(self, text: str, match: re.Match[str]) -> list[JudgedClaim] | None:
         """Judges "it returns `-1` only if …" by the inputs for which it does."""
@@ -254,7 +313,8 @@ class Behaviour:
         found = [
             (self._fits(trial, when), trial) for trial in tried if trial.ended and claimed(trial)
         ]
-        if not found or any(held is None for held, _ in found):
+        found = [(held, trial) for held, trial in found if held is not None]
+        if len(found) < 2:
             return None
         wrong = [trial for held, trial in found if not held]
         return [_claim(text, not wrong, (wrong or [found[0][1]])[0])]
@@ -267,6 +327,7 @@ class Behaviour:
             (_REMOVES, self._removed),
             (_REPLACES, self._replaced),
             (_EXCEPT, self._removed),
+            (_PASSIVE, self._replaced),
         ):
             if match := pattern.fullmatch(text):
                 return read(text, match)
@@ -291,7 +352,8 @@ class Behaviour:
         return self._exchanged(text, match, match["what"], match.groupdict().get("whole"), None)
 
     def _replaced(self, text: str, match: re.Match[str]) -> list[JudgedClaim] | None:
-        whole = match["whole"] or match["whole2"]
+        groups = match.groupdict()
+        whole = groups.get("whole") or groups.get("whole2")
         return self._exchanged(text, match, match["what"], whole, match["by"])
 
     def _exchanged(
@@ -301,8 +363,8 @@ class Behaviour:
             if not trial.ended:
                 return None
             nouns, after = Properties(trial).nouns, _result(trial)
-            gone = nouns.literal(what)
-            new = "" if by in (None, "empty string") else nouns.literal(by)
+            gone = _part(nouns, what)
+            new = "" if by in (None, "empty string") else _part(nouns, by)
             found = [one for one in nouns.meanings(whole) if not one.of_output]
             befores = [one.values[0] for one in found if type(one.values[0]) is type(after)]
             if len(befores) != 1 or gone in ("", []) or gone not in befores[0]:
@@ -311,7 +373,7 @@ class Behaviour:
                 return True
             return None if gone not in after or (by and gone in new) else False
 
-        return self._everywhere(text, holds, [self._literal(what)])
+        return self._everywhere(text, holds, [_part(Properties(self.trials.own).nouns, what)])
 
     def _plainly(self, text: str) -> list[JudgedClaim] | None:
         """Judges "the output is always a list", "it returns the reversed text".
@@ -364,6 +426,19 @@ class Behaviour:
         if False in rest or not (first or (own.ended and rest)):
             return None
         return [_claim(text, True, own)]
+
+
+def _part(nouns: Nouns, told: str) -> Any:
+    """Returns the value of code or of "newline"."""
+    mark = MARKS.get(told.rstrip("s"))
+    return nouns.literal(told) if mark is None else mark
+
+
+def _each(some: re.Match[str], *, denied: bool) -> str:
+    """Returns "each character of the text is not a digit", whose denial "any … is a digit" is."""
+    owner = some["owner"] or ""
+    word = "not " if denied else ""
+    return f"each {some['item']}{' of ' + owner if owner else ''} is {word}{some['said']}"
 
 
 def _told(match: re.Match[str]) -> str:

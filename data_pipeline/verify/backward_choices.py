@@ -10,7 +10,8 @@ import re
 from data_pipeline.source.literals import LiteralError
 from data_pipeline.verify.answer import literal_of
 from data_pipeline.verify.backward_nouns import ATOM, ITEM
-from data_pipeline.verify.backward_properties import Properties, lowered
+from data_pipeline.verify.backward_plain import lowered
+from data_pipeline.verify.backward_properties import Properties
 from data_pipeline.verify.backward_wording import mark_code
 from data_pipeline.verify.claims import CONTRADICTED
 from data_pipeline.verify.evaluation import Unknown

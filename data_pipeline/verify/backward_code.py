@@ -11,7 +11,7 @@ from typing import Any
 
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.tracing.replay import Occurrence, Replay
-from data_pipeline.verify.backward_nouns import ATOM, number
+from data_pipeline.verify.backward_nouns import ATOM, Nouns, number
 from data_pipeline.verify.conditions import read_condition
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.lexicon import read_tokens
@@ -32,6 +32,12 @@ _PATTERNS = {
     r"(?=until|while|as long)|(?:it )?(?:(?:enters?|uses?|starts?|has) )?(?:an? |the )?(?:`while` "
     r"|while )?loop (?:that )?(?:will )?(?:continues?|runs?|goes on|repeats?|iterates?"
     r"|keeps running) )(?P<how>as long as|while|until) (?P<when>.+)",
+    "maps": rf"(?:the )?(?:key |character )?{_X} (?:maps to|is mapped to|->|→) (?P<y>{ATOM})",
+    "part": rf"{_X}:? (?:is |which is )?(?:the )?(?:part|portion|substring) of (?:the (?:\w+ )?"
+    rf"string|(?:the )?(?P<z>{ATOM})) (?P<side>before|after) the (?P<nth>first|last)"
+    rf" (?:occurrence of )?(?:the )?(?P<y>{ATOM})",
+    "breaks": r"(?:the )?loop (?:will )?(?:breaks?|stops?|ends?|terminates?|exits?) (?:when|if"
+    r"|once) (?P<when>.+)",
     "changed": rf"the argument {_X} is changed in place",
     "raised": rf"{_X} can be raised",
     "returned": rf"(?:one way to get the output is|we choose the way that ends with) the"
@@ -107,20 +113,69 @@ class CodeLines:
     def _goes_on(self, match: re.Match[str]) -> bool | None:
         """The test of the only `while` is what a sentence says it is, whenever it is made."""
         found = list(self._nodes(ast.While))
-        if len(found) != 1 or self.run.trace.truncated:
+        until = match["how"].lower() == "until"
+        if len(found) == 1 and isinstance(found[0].test, ast.Constant) and until:
+            return self._breaks(match)
+        if len(found) != 1:
             return None
-        when = _ASIDE.sub("", _NO_LONGER.sub(r"does not \1", match["when"]))
+        return self._holds_at(found[0].lineno, match["when"], denied=until, least=2)
+
+    def _holds_at(self, line: int, said: str, *, denied: bool, least: int) -> bool | None:
+        """Confirms that a condition is the test of a line, by all its runs.
+
+        least: how many of the two ways must be taken.
+        """
+        if self.run.trace.truncated:
+            return None
+        said = said.replace("becomes equal to", "is equal to")
+        when = _ASIDE.sub("", _NO_LONGER.sub(r"does not \1", said))
         condition = read_condition(read_tokens(when.replace("is still valid", "is not empty")))
         if condition is None:
             return None
         held = []
-        for one in self._runs_at(found[0].lineno):
+        for one in self._runs_at(line):
             moment = Moment(Witness(self.run, None), self.run.state(0, one.at - 1))
             held.append((moment.satisfies(condition), one.event.branch))
-        if not held or any(None in pair for pair in held) or len({b for _, b in held}) < 2:
+        if any(None in pair for pair in held) or len({branch for _, branch in held}) < least:
             return None
-        until = match["how"].lower() == "until"
-        return all((says != until) == entered for says, entered in held) or None
+        return all((says != denied) == entered for says, entered in held) or None
+
+    def _maps(self, match: re.Match[str]) -> bool | None:
+        """A dictionary that the program writes out holds a key with this value."""
+        key, value = (ast.dump(ast.parse(match[n].strip("`"), mode="eval").body) for n in "xy")
+        found = [
+            ast.dump(one.values[i])
+            for one in self._nodes(ast.Dict) for i, own in enumerate(one.keys)
+            if own is not None and ast.dump(own) == key
+        ]  # fmt: skip
+        return value in found if found else None
+
+    def _part(self, match: re.Match[str]) -> bool | None:
+        """ "`left`: the part of the string before the first `sep`", by the values of the run."""
+        name, witness = match["x"].strip("`"), Witness(self.run, None)
+        texts = [one for one in self.run.history(0, name)[1] if one is not None]
+        owners = {
+            key: value for key, text in witness.arguments.items()
+            if isinstance(value := parse_literal(text), str)
+            and key != match["y"].strip("`") and key == (match["z"] or key).strip("`")
+        }  # fmt: skip
+        if len(owners) != 1 or not texts:
+            return None
+        [whole] = owners.values()
+        mark = Nouns(witness).literal(match["y"])
+        parts = whole.partition(mark) if match["nth"] == "first" else whole.rpartition(mark)
+        real = parts[0 if match["side"] == "before" else 2]
+        return same_value(parse_literal(texts[-1]), real) if parts[1] else None
+
+    def _breaks(self, match: re.Match[str]) -> bool | None:
+        """The test before the only `break` is what a sentence says, whenever it is made."""
+        found = [
+            node for node in self._nodes(ast.If)
+            if any(isinstance(one, ast.Break) for one in node.body)
+        ]  # fmt: skip
+        if len(found) != 1 or len(list(self._nodes(ast.While | ast.For))) != 1:
+            return None
+        return self._holds_at(found[0].lineno, match["when"], denied=False, least=1)
 
     def _changed(self, match: re.Match[str]) -> bool | None:
         name = match["x"].strip("`")

@@ -66,7 +66,8 @@ _OFFER = re.compile(
 )
 _OFFERED = re.compile(  # says of an input that it is one that is looked for
     r"\bsatisf|\b(?:valid|suitable|possible|simple|simplest|correct)(?: \w+)? (?:input|example"
-    r"|assertion|argument|choice|call|list|string|dictionary|solution)|\b(?:input|argument)s?\b"
+    r"|assertion|argument|choice|call|list|string|dictionary|solution)"
+    r"|\b(?:input|argument)s?\b(?=.*\b(?:is|are|be|been|as|can|would|that)\b)"
     r"|\bmust\b|\bshould\b|\bwe (?:can|could|may|will) (?:use|choose|take|set|construct|create"
     r"|provide|consider|try|deduce|conclude|have|let)|\bto (?:achieve|get|obtain|produce|meet"
     r"|ensure)\b|\b(?:leads?|leading) to|\bresult(?:s|ing) in|\bwill return\b|\bdeduce\b",
@@ -77,8 +78,15 @@ _NOT_OFFERED = re.compile(
 )
 _AS_OUTPUT = re.compile(  # stands before a value that is the output, not an input
     r"\b(?:outputs?|results?|returns?|returned|yields?|gives?|produces?|achieve|get|gets|becomes?"
-    r"|leaves?|to)(?: (?:in|of|is|be|to|the|an?|string|list|dictionary|must|should|will|would|value"
-    r"|us|back|as|exactly|final|output|result))*:?\s*$", re.I,
+    r"|leaves?|(?<!set )to)(?: (?:in|of|is|be|to|the|an?|string|list|dictionary|must|should|will"
+    r"|would|value|us|back|as|exactly|final|output|result))*:?\s*$", re.I,
+)  # fmt: skip
+_OFFER_WORDS = re.compile(
+    r"\b(?:to|satisfy|achieve|get|produce|obtain|the|assertion|output|result|condition|of|as|we|can"
+    r"|could|use|choose|set|take|construct|create|provide|input|an?|string|list|array|dictionary"
+    r"|text|value|values|with|and|is|be|for|thus|so|therefore|one|valid|possible|simple|example"
+    r"|that|would|where|parameter|character|characters|number|integer|numbers|function|satisfies"
+    r"|only|this|suitable|tuple|argument|arguments|inputs|from|deduce)\b", re.I,
 )  # fmt: skip
 _TAKEN = re.compile(  # "if we take …, it returns the desired output"
     r"^(?:for example, )?if we (?:take|use|choose|set|consider|let)\b.*\b(?:desired|expected"
@@ -189,6 +197,8 @@ class Examples:
             or self._describes(text)
         ):
             return [_claim(text[:80], CONTRADICTED, f"it returns {self.witness.result}")]
+        if not self.witness.misses_goal and self._only_offers(text):
+            return [_claim(text[:80], CONFIRMED, f"it returns {self.witness.result}")]
         if match and re.fullmatch(ATOM, match["what"]):
             told = literal_of(match["what"])
             same = told is not None and compare(told, self.witness.goal) == CONFIRMED
@@ -228,6 +238,12 @@ class Examples:
         if not _OFFERED.search(re.sub(ATOM, "", text)) or _NOT_OFFERED.search(text):
             return False
         return self._names_witness(text)
+
+    def _only_offers(self, text: str) -> bool:
+        """Tells whether a sentence offers the witness and says nothing else."""
+        words = re.sub(r"`assert [^`]*`|" + ATOM, " ", text)
+        plain = _OFFER_WORDS.sub("", words)
+        return not re.search(r"\w", plain) and self._offers(text)
 
     def _names_witness(self, text: str) -> bool:
         """Tells whether all arguments of the witness stand in a sentence, not as its output."""

@@ -14,8 +14,9 @@ from typing import Any
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.answer import literal_of
-from data_pipeline.verify.backward_nouns import ATOM, ITEM, Nouns, items_of
-from data_pipeline.verify.backward_properties import Properties, lowered
+from data_pipeline.verify.backward_nouns import ATOM, ITEM, MARKS, Nouns, items_of
+from data_pipeline.verify.backward_plain import lowered
+from data_pipeline.verify.backward_properties import Properties
 from data_pipeline.verify.backward_wording import mark_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.ordinals import INDEXES
@@ -28,7 +29,8 @@ from data_pipeline.verify.witness import Witness
 _WHICH = "|".join(sorted(INDEXES, key=len, reverse=True)) + "|second last|third last"
 _BESIDE = re.compile(
     rf"\bthe (?P<phrase>(?:{_WHICH}|(?:(?:second|third) )?(?:largest|smallest|maximum|minimum))"
-    rf" (?P<item>{ITEM}))(?: \(|,? )(?P<told>{ATOM})(?! (?:of|in|is|must)\b)"
+    rf" (?P<item>{ITEM}))(?: \(|,? )(?P<told>{ATOM})"
+    rf"(?! is\b| must\b)(?: (?:of|in) (?:the )?(?:\w+ )?(?P<owner>`\w+`))?(?! of\b| in\b)"
 )
 _EXTREME = re.compile(r"\b(?:largest|smallest|maximum|minimum)\b")
 _OF_OUTPUT = re.compile(r"\b(?:output|result|returned|remaining)\b")
@@ -37,7 +39,7 @@ _NTH = re.compile(
 )
 _TURNED = re.compile(
     rf"(?P<x>{ATOM}) (?:(?:will|would|is|was|gets|must|to|be) )*(?:transformed|converted|changed"
-    rf"|turned|translated|modified)(?: in)?to (?P<y>{ATOM})"
+    rf"|turned|translated|modified) (?:in)?to (?P<y>{ATOM})"
 )
 _ENDS_AS = re.compile(
     rf"\b(?:resulting in|leaving us with|leaves us with|leaving|which (?:gives|results in|yields"
@@ -61,8 +63,7 @@ _OTHER_INPUT = re.compile(
 )
 _GIVES_BACK = re.compile(
     r"\b(?:(?:it|function|slic\w+|operation|method|expression|call)"
-    r"(?: operation| method)? (?:will |must |would |should )?(?:return|yield|give|produce)s?"
-    r"|results? in)\b"
+    r"(?: operation| method)? (?:will |must |would |should )?(?:return|yield|give|produce)s?)\b"
 )
 _DENIED = re.compile(r"\bnot\b|n't\b|\berror\b|\bexception\b|\brais|\bunless\b")
 _MODIFIES = re.compile(
@@ -76,7 +77,6 @@ _VARIABLE = re.compile(
     r" (?:must|has to|needs to|should|will|is|was)(?: (?:have been|be|also|then|equal|equal to"
     rf"|initially|exactly))* {_LITERAL}(?!\w| ?[+*/%]|\()"
 )
-MARKS = {"dot": ".", "space": " ", "comma": ",", "hyphen": "-", "dash": "-", "underscore": "_"}
 _SPLIT = re.compile(
     r"\b(?P<side>before|after) the (?P<which>first|last) (?:occurrence of )?(?P<mark>`[^`]+`"
     rf"|{'|'.join(MARKS)})\)? (?:is|must be) {_LITERAL}"
@@ -94,7 +94,7 @@ _TWO_COUNTS = re.compile(
 )
 _REVERSES = re.compile(
     r"\breverses\b|\breversed (?:version|copy|list|string|input|array|text|order)\b"
-    r"|\bneed to reverse"
+    r"|\bneed to reverse `"
 )
 _POOLS: "weakref.WeakKeyDictionary[Replay, Pool]" = weakref.WeakKeyDictionary()
 
@@ -136,7 +136,10 @@ class Faults:
         for match in _BESIDE.finditer(text):
             told = Nouns(self.witness).literal(match["told"])
             owners = list(self._owners())
-            if _EXTREME.search(match["phrase"]) and not _OF_OUTPUT.search(text):
+            if match["owner"]:
+                meant = Nouns(self.witness).meanings(match["owner"])
+                owners = [value for one in meant for value in one.values]
+            elif _EXTREME.search(match["phrase"]) and not _OF_OUTPUT.search(text):
                 owners = [_parsed(one) for one in self.witness.arguments.values()]
             values = [
                 item for owner in owners for item in _named(owner, match["phrase"], match["item"])
@@ -303,8 +306,13 @@ class Faults:
         match statement:
             case ast.Assign(targets=[ast.Subscript()]) if _CHANGES.search(text):
                 yield _false(text, f"it raises {raised}")
-            case ast.Return() if _GIVES_BACK.search(text):
+            case ast.Return() if _GIVES_BACK.search(text) and self._is_its_way(text):
                 yield _false(text, f"it raises {raised}")
+
+    def _is_its_way(self, text: str) -> bool:
+        """Tells whether what is returned in some case can only be what this run was to return."""
+        returns = [node for node in ast.walk(self.run.tree) if isinstance(node, ast.Return)]
+        return len(returns) == 1 or not re.search(r"\b(?:if|when|otherwise|else)\b", text)
 
     def _unmodified(self, text: str) -> Iterator[JudgedClaim]:
         """ "It modifies the input list" where the run leaves it as it was, or the reverse."""

@@ -1,6 +1,8 @@
 """Reads lines of a backward monologue about the program, any input of it, or the output."""
 
+import ast
 import re
+from collections.abc import Iterator
 
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.backward_behaviour import Behaviour, sentences_of
@@ -16,6 +18,9 @@ from data_pipeline.verify.witness import Witness
 
 _OF_OUTPUT = re.compile(r"(?:the )?(?:final |expected )?(?:output|result)\b(?!.*\balways\b)", re.I)
 
+_SLICING = re.compile(r" using (?:string |list )?slicing(?: \(`[^`]*`\))?")
+_BOTH_INTO = re.compile(r"\b(converts) both `(\w+)` and `(\w+)` into (list)s\b")
+_BOTH_ARE = re.compile(r"\bboth `(\w+)` and `(\w+)` are ([a-z]+)\b")
 _OF_INPUT = re.compile(
     r"(?:the )?(?:input|original) \w+ (?:`\w+` )?(?:must|should|needs to|has to) (?:have|contain)\b"
     r"|each (?:unique |distinct )?[a-z ]*\b(?:input|output)\b", re.I,
@@ -64,5 +69,17 @@ class _GeneralLines:
             told = self.properties.read(sentence, choice=True)
             if told and all(claim.verdict == CONFIRMED for claim in told):
                 return told
-        told = read_description(self.run, sentence)
-        return list(told.claims) if told.claims and not told.unread else None
+        for said in (sentence, *self._simpler(sentence)):
+            told = read_description(self.run, said)
+            if told.claims and not told.unread:
+                return list(told.claims)
+        return None
+
+    def _simpler(self, sentence: str) -> Iterator[str]:
+        """Yields a sentence without "using slicing", and with "both `a` and `b`" told apart."""
+        slices = any(isinstance(node, ast.Slice) for node in ast.walk(self.run.tree))
+        plain = _SLICING.sub("", sentence) if slices else sentence
+        plain = _BOTH_INTO.sub(r"\1 `\2` into a \4 and \1 `\3` into a \4", plain)
+        plain = _BOTH_ARE.sub(r"`\1` is \3 and `\2` is \3", plain)
+        if plain != sentence:
+            yield plain

@@ -28,7 +28,7 @@ NUMBERS = {
     "thrice": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
     "eleven": 11, "twelve": 12,
 }  # fmt: skip
-_ORDINALS = INDEXES | {"second last": -2}
+_ORDINALS = INDEXES | {"second last": -2, "third last": -3}
 ITEM = (
     r"(?:elements?|characters?|items?|letters?|digits?|numbers?|strings?|words?|keys?|values?"
     r"|pairs?|entr(?:y|ies)|tuples?|rows?|lists?|sublists?|integers?|symbols?|spaces?)"
@@ -52,6 +52,10 @@ _COUNT = re.compile(
     rf"(?:total )?(?:number|count) of (?:occurrences of |times )?(?P<what>{ATOM})(?: characters?)?"
     r"(?: appears)? in (?P<rest>.+)"
 )
+_SUM_OF_COUNTS = re.compile(
+    r"sum of (?:the |their )?(?:counts?|occurrences|numbers? of occurrences) of (?:the )?"
+    rf"(?:characters? )?(?P<a>{ATOM}) and (?P<b>{ATOM})(?: in (?P<rest>.+))?"
+)
 _FOLD = re.compile(
     r"(?P<how>sum|maximum|minimum|largest|smallest)(?: (?:value|element|number|key))?"
     r"(?: (?:of|in)(?: all)?(?: the)?(?: (?:elements|numbers|values|items) (?:of|in))?"
@@ -69,12 +73,13 @@ _TURNED = re.compile(
     rf"(?P<rest>string|list|text|array|word|{ATOM})"
 )
 _WITHOUT = re.compile(r"(?P<rest>.+) that (?:is|are) not (?:an? )?(?P<mark>\w+|`[^`]+`)")
-_MARKS = {
+MARKS = {
     "dot": ".", "space": " ", "comma": ",", "hyphen": "-", "dash": "-", "underscore": "_",
-    "colon": ":", "semicolon": ";",
+    "colon": ":", "semicolon": ";", "newline": "\n", "tab": "\t", "period": ".",
 }  # fmt: skip
 _CHANGED = re.compile(
-    rf"(?:modified|updated|resulting|changed|new|final|merged)(?: \w+)? (?P<code>{ATOM})"
+    r"(?:modified|updated|resulting|changed|new|final|merged)(?: (?!to\b|into\b|by\b)\w+)?"
+    rf" (?P<code>{ATOM})"
 )
 _LIST = re.compile(
     rf"(?:(?:specific|following|two|three|four|required|individual) )*(?:{ITEM} )?"
@@ -156,7 +161,8 @@ class Nouns:
     def _meanings(self, text: str) -> Iterator[Meaning]:
         for pattern, pick in (
             (_EACH, self._each), (_ORDINAL, self._ordinal), (_SEVERAL, self._several),
-            (_AT, self._at), (_COUNT, self._count), (_SIZE, self._size), (_FOLD, self._fold),
+            (_AT, self._at), (_COUNT, self._count), (_SUM_OF_COUNTS, self._counts),
+            (_SIZE, self._size), (_FOLD, self._fold),
             (_VALUE_OF, self._value_of), (_MADE, self._made), (_TURNED, self._made),
         ):  # fmt: skip
             if match := pattern.fullmatch(text):
@@ -168,7 +174,7 @@ class Nouns:
                 return
         if match := _WITHOUT.fullmatch(text):
             mark = match["mark"].strip("`")
-            gone = _MARKS.get(mark.rstrip("s"), mark)
+            gone = MARKS.get(mark.rstrip("s"), mark)
             yield from (
                 one for one in self.meanings(match["rest"])
                 if not any(gone in value for value in one.values)
@@ -195,7 +201,10 @@ class Nouns:
     def _picked(self, whole: Meaning, match: re.Match[str], pick) -> Iterator[Meaning]:
         found = []
         for value in whole.values:
-            picked = pick(value, match)
+            try:
+                picked = pick(value, match)
+            except (AttributeError, TypeError):  # a part that such a value has not
+                return
             if picked is None:
                 return
             found += picked
@@ -222,6 +231,9 @@ class Nouns:
         plain = [word for word in words if word not in ("input", "original", "initial", "given")]
         kinds = _KINDS.get(plain[0] if plain else "input")
         if len(plain) > 1 or kinds is None:
+            return
+        if plain and plain[0] in self.witness.arguments:  # "the string" of a parameter `string`
+            yield Meaning((parse_literal(self.witness.arguments[plain[0]]),))
             return
         owned = [parse_literal(text) for text in self.witness.arguments.values()]
         found = [value for value in owned if not kinds or isinstance(value, kinds)]
@@ -269,6 +281,9 @@ class Nouns:
 
     def _count(self, value: Any, match: re.Match[str]) -> list[Any] | None:
         return [value.count(self.literal(match["what"]))]
+
+    def _counts(self, value: Any, match: re.Match[str]) -> list[Any] | None:
+        return [sum(value.count(self.literal(match[name])) for name in ("a", "b"))]
 
     def _fold(self, value: Any, match: re.Match[str]) -> list[Any] | None:
         return [_FOLDS[match["how"]](value)]

@@ -11,8 +11,16 @@ from typing import Any
 
 from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.verify.adjectives import ADJECTIVES, Predicate
-from data_pipeline.verify.backward_nouns import ATOM, ITEM, Meaning, Nouns, items_of, number
-from data_pipeline.verify.backward_wording import mark_code
+from data_pipeline.verify.backward_nouns import (
+    ATOM,
+    ITEM,
+    MARKS,
+    Meaning,
+    Nouns,
+    items_of,
+    number,
+)
+from data_pipeline.verify.backward_plain import plain_statement
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.evaluation import Unknown
 from data_pipeline.verify.reading import JudgedClaim
@@ -49,7 +57,7 @@ class Properties:
 
     def read(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
         """Returns the claim of a statement of a known form; None for any other."""
-        text = _plain(piece)
+        text = plain_statement(piece)
         if both := _TWO.fullmatch(text):
             one, two = (self.read(both[part], choice) for part in ("one", "two"))
             if one is not None and two is not None:
@@ -203,7 +211,9 @@ class Properties:
         holds = self.predicate(verb, rest.strip())
         if holds is None:
             return None
-        return self._claim(text, meanings, (lambda value: not holds(value)) if denied else holds)
+        claims = self._claim(text, meanings, (lambda v: not holds(v)) if denied else holds)
+        wrong = any(claim.verdict == CONTRADICTED for claim in claims or ())
+        return None if wrong and match["subject"] == "it" else claims
 
     def predicate(self, verb: str, rest: str) -> Predicate | None:
         """Returns the test of a value that a verb and the words after it state."""
@@ -303,6 +313,8 @@ class Properties:
             if only or match["only"]:
                 return lambda value: set(value) == {one for one in told}
             return lambda value: all(_is_inside(one, value) for one in told)
+        if match := _ANY_ITEM.fullmatch(rest):
+            return self._any_item(match["item"], match["verb"], match["said"])
         if match := _NUMBERED.fullmatch(rest):
             count = number(match["count"])
             if count is None:
@@ -314,6 +326,13 @@ class Properties:
             kept = ADJECTIVES.get(match["what"])
             return None if kept is None else lambda value: all(map(kept, value))
         return None
+
+    def _any_item(self, item: str, verb: str, said: str) -> Predicate | None:
+        """Reads "a word that ends with 'a'"."""
+        holds = self.predicate(_VERBS.get(verb, verb.rstrip("s") if verb != "is" else verb), said)
+        if holds is None:
+            return None
+        return lambda value: any(map(holds, items_of(value, item) or ()))
 
     def _keyed(self, rest: str, only: bool) -> Predicate | None:
         """Reads "the key `'a'` with the value 3 and the key `'b'` with the value 4"."""
@@ -331,6 +350,8 @@ class Properties:
 
     def _ending(self, verb: str, rest: str) -> Predicate | None:
         at = -1 if verb == "end" else 0
+        if (match := re.fullmatch(r"with an? (?P<mark>[a-z]+)", rest)) and match["mark"] in MARKS:
+            rest = f"with `{MARKS[match['mark']]!r}`"
         if (match := _OF_KIND.fullmatch(rest)) and (kept := ADJECTIVES.get(match["kind"])):
             return lambda value: kept(value[at])
         if match := re.fullmatch(rf"with (?P<all>{ATOM}(?:,| and|, and) {ATOM})(?: in .*)?", rest):
@@ -402,6 +423,9 @@ _NUMBERED = re.compile(
 _SAME_AS = re.compile(
     r"^(?:exactly|equal to|identical to|the same as|simply|the entirety of|the entire|the whole) "
 )
+_ANY_ITEM = re.compile(
+    rf"an? (?P<item>{ITEM}) that (?P<verb>starts|ends|begins|is|contains) (?P<said>.+)"
+)
 _ONLY_ITEM = re.compile(rf"the only {ITEM} (?:in|of) (?P<where>.+)")
 _SEQUENCE = re.compile(rf"(?P<all>{ATOM}(?:, {ATOM})*,? and {ATOM})(?:,? in (?:that|this) order)?")
 _OF_KIND = re.compile(
@@ -439,22 +463,6 @@ def _is_inside(told: Any, container: Any) -> bool:
     return told in container
 
 
-_LEAD = re.compile(
-    rf"^(?:for (?:the (?:output|function|result|condition)|this)[^,`]*(?:{ATOM})?[^,`]*, "
-    rf"|(?:from|given|based on|after) (?:this|that|these|the deductions?|the above|processing|all"
-    rf" operations)[^,`]*, |to (?:achieve|get|satisfy|obtain|produce)[^,`]*(?:{ATOM})?[^,`]*, "
-    r"|we (?:can|may|could|need to) (?:also )?(?:deduce|conclude|infer|see|ensure|know) that "
-    r"|for (?:example|instance),? |in this case,? |(?:so|thus|hence|therefore|then|since|also"
-    r"|specifically|note that|it follows that|this means that|only),? )+"
-)
-_TAIL = re.compile(
-    r"(?: \((?:with )?(?:value|index|key) `[^`]*`\)| (?:to avoid|in order to|for the"
-    r" function to|to ensure)\b[^`]*| at all| provided in the assertion| \(index `?\d+`?\)"
-    r"| as well| respectively| in total| exactly| too)+$"
-)
-_ADVERBS = re.compile(
-    r"\b(is|are|be|must|has|have|contains?) (?:also|again|already|therefore|now) "
-)
 _TWO = re.compile(
     rf"(?P<one>.*{ATOM}.*?),? (?:and|but|while) (?P<two>(?:the|its|their) [a-z ]+ (?:{_MODAL} be|is"
     rf"|are) .*|{ATOM} (?:{_MODAL} be|is|are) .*)"
@@ -473,20 +481,3 @@ _VALUES = re.compile(
     rf" (?P<keys>{ATOM}(?:(?:,| and|, and) {ATOM})*) (?:must be|are|should be) "
     rf"(?P<told>{ATOM}(?:(?:,| and|, and) {ATOM})*),?"
 )
-
-
-def _plain(piece: str) -> str:
-    """Returns a statement in lower case outside code, without what leads in and out of it."""
-    text = lowered(mark_code(piece)).strip(" .,:;")
-    text = _TAIL.sub("", _LEAD.sub("", text)).strip(" ,")
-    text = re.sub(r"\b(an empty \w+) `(?:''|\"\"|\[\]|\{\})`", r"\1", text)
-    text = re.sub(r"^whatever (`\w+`) is, it ", r"\1 ", text)
-    text = re.sub(rf"^({ATOM}) appearing\b", r"\1 appears", text)
-    return _ADVERBS.sub(r"\1 ", text).replace("have been ", "be ").replace("have had ", "have ")
-
-
-def lowered(text: str) -> str:
-    """Returns the text in lower case outside code."""
-    parts = text.split("`")
-    parts[::2] = [part.lower() for part in parts[::2]]
-    return "`".join(parts)

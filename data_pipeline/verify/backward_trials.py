@@ -71,11 +71,17 @@ class Trials:
         return Trial(self.witness, self.witness.arguments, outcome)
 
     def fitting(
-        self, told: list[Any], fits: Callable[[Trial], bool | None], most: int = _MOST_TRIALS
+        self,
+        told: list[Any],
+        fits: Callable[[Trial], bool | None],
+        most: int = _MOST_TRIALS,
+        *,
+        ran: bool = True,
     ) -> list[Trial]:
         """Returns trials whose arguments fit, the witness's own first; unknown outcomes left out.
 
         told: values that the statement names; some inputs are made with them.
+        ran: False for inputs that need no run.
         """
         asked = []
         for given in [self.witness.arguments, *self._variations(told)]:
@@ -83,6 +89,8 @@ class Trials:
                 asked.append(given)
             if len(asked) == most:
                 break
+        if not ran:
+            return [Trial(self.witness, given, None) for given in asked]
         found = [self.run(given) for given in asked]
         return [one for one in found if one.outcome is not None]
 
@@ -127,7 +135,8 @@ def _alternatives(value: Any, others: list[Any], told: list[Any]) -> Iterator[An
         case int() | float():
             yield from (0, 1, -value, value + 1, 2 * value + 3)
             yield from (len(one) for one in others if isinstance(one, str | list | dict))
-            yield from (len(one) + 2 for one in others if isinstance(one, str | list | dict))
+            yield from (len(one) + 1 for one in others if isinstance(one, str | list | dict))
+            yield from (len(one) + 4 for one in others if isinstance(one, str | list | dict))
         case str() if len(value) <= _MOST_TEXT:
             texts = [one for one in named if isinstance(one, str)]
             yield from ("", value[:1], value * 2, value[::-1], value.swapcase(), value.upper())
@@ -135,7 +144,7 @@ def _alternatives(value: Any, others: list[Any], told: list[Any]) -> Iterator[An
             yield from (value + one for one in texts)
             yield from (one + value + one for one in texts)
             yield from (value.replace(one, "") for one in texts if one)
-            yield from ("Qx 7", "word", "7")
+            yield from ("Qx 7", "word", "7", "é7")
         case list() if len(value) <= _MOST_TEXT:
             items = [one for one in named if not isinstance(one, list)]
             yield from ([], value[:1], value * 2, value[::-1], value[1:])
@@ -164,3 +173,24 @@ def _is_literal(text: str) -> bool:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return False
     return True
+
+
+def definition_of(witness: Witness, name: str) -> str | None:
+    """Returns the code of a local variable's only assignment, if it reads arguments alone."""
+    found = []
+    for node in ast.walk(witness.run.tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=own)], value=value) if own == name:
+                found.append((value, ast.unparse(value)))
+            case ast.Assign(targets=[ast.Tuple(elts=items)], value=value):
+                found += [
+                    (value, f"({ast.unparse(value)})[{i}]") for i, item in enumerate(items)
+                    if isinstance(item, ast.Name) and item.id == name
+                ]  # fmt: skip
+            case ast.AugAssign(target=ast.Name(id=own)) if own == name:
+                return None
+    if len(found) != 1 or name in witness.arguments:
+        return None
+    [(value, code)] = found
+    read = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+    return code if read & set(witness.arguments) else None

@@ -39,7 +39,7 @@ OPEN = re.compile(
     r"^(?:(?:this|it|which|that) (?:means|implies|indicates|suggests) (?:that )?|therefore,? "
     r"|thus,? |hence,? |so,? |here,? |then,? "
     r"|since |because |as |we (?:can )?(?:deduce|infer|know|see|conclude) (?:that )?|from this,? "
-    r"|(?:for example|for instance),? (?=we can )|the simplest (?:case|way) is to (?=assume)"
+    r"|(?:for example|for instance),? (?=we can |if )|the simplest (?:case|way) is to (?=assume)"
     r"|in other words,? |this |and |finally,? |we have:? )+",
     re.I,
 )
@@ -123,7 +123,7 @@ FILLERS = re.compile(
     r"[\s,.;()]|\b(?:and|as|the|input|inputs|list|string|value|values|of|with|respectively|is|are"
     r"|parameter|index|original|for|simplest|case|element|then|both|here|thus|will|e\.g\.?|we|can"
     r"|choose|to|position|number|prefix|suffix|text|dictionary|array|separator|delimiter|character"
-    r"|integer|substring|a|an|simple|single)\b",
+    r"|integer|substring|a|an|simple|single|space|let)\b",
     re.I,
 )
 LISTED = re.compile(r"(?P<name>\w+) = (?P<told>[\[{(].*[\]})])")
