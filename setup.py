@@ -72,6 +72,9 @@ EXTRAS = {
     "beam": ["semcoder-jax[data]", "apache-beam>=2.70,<3", "pyarrow<26"],
     # train.wandb_project: numbers of training at Weights & Biases.
     "wandb": ["semcoder-jax[train]", "wandb>=0.19"],
+    # Other evaluation harnesses: inspect eval semcoder_jax/humaneval; a model of lm_eval.
+    "inspect": ["semcoder-jax[train]", "anyio>=4.4", "inspect-ai>=0.3.100"],
+    "lm-eval": ["semcoder-jax[train]", "lm-eval>=0.4.9"],
     # The site of the documentation: mkdocs build --strict.
     "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27,<2"],
     "dev": [
@@ -123,6 +126,9 @@ setup(
     },
     packages=[*find_packages(include=["data_pipeline*", "semcoder_jax*"]), *INSIDE],
     install_requires=CORE,
-    entry_points={"console_scripts": ["semcoder = semcoder_jax.cli:main"]},
+    entry_points={
+        "console_scripts": ["semcoder = semcoder_jax.cli:main"],
+        "inspect_ai": ["semcoder_jax = semcoder_jax.integrations.inspect_tasks"],
+    },
     extras_require=EXTRAS,
 )

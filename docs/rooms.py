@@ -41,7 +41,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("loading",),
         ("training", "inference", "conversion"),
         ("evaluation", "server", "planner", "doctor"),
-        ("api", "demo"),
+        ("api", "demo", "integrations"),
         ("commands",),
         ("cli",),
     ),

@@ -78,8 +78,8 @@ def load(
       mesh: mesh to shard the parameters over; None: the first device.
       dtype: "float32" or "bfloat16", for parameters and computation.
       quantize: whether to store weights as int8 with one scale per column.
-      step: of a workdir, the step of the checkpoint, or "best", the one with the least held-out
-        loss; None: the latest.
+      step: of a workdir, the step of the checkpoint, or "best" (by the run's `train.best_by`);
+        None: the latest.
 
     Raises CheckpointError or HFError if the directory holds no readable model.
     """
@@ -124,13 +124,17 @@ def train(
       workdir: directory of the run: checkpoints/, model/, metrics.jsonl and more.
       profile_steps: number of steps to trace into WORKDIR/profile after warm-up.
 
-    Returns the last step, the held-out loss (nats per token) and non-padding tokens per second.
+    Returns the last step, the held-out loss (nats per token), the accuracy (0 to 1, None without
+    the section `accuracy`) and non-padding tokens per second.
     Raises a UserError, before compilation, if the config or the workdir is wrong; NotFiniteError,
     after saving, if `train.max_skipped_steps` steps in a row have no finite gradient.
     """
+    from semcoder_jax.evaluation.accuracy import open_accuracy
     from semcoder_jax.training.loop import train as train_run
 
-    return train_run(_config(config), workdir, profile_steps=profile_steps)
+    return train_run(
+        _config(config), workdir, profile_steps=profile_steps, open_accuracy=open_accuracy
+    )
 
 
 def evaluate(
@@ -139,6 +143,7 @@ def evaluate(
     checkpoint: str | Path | None = None,
     endpoint: str | None = None,
     model: str | None = None,
+    chat: bool | None = None,
     generations: str | Path | None = None,
     workdir: str | Path | None = None,
     mode: str | None = None,
@@ -151,6 +156,7 @@ def evaluate(
       checkpoint: HF directory or training workdir of the model to evaluate.
       endpoint: instead of `checkpoint`, base URL of an OpenAI-compatible server that serves
         `model`; reads the API key from OPENAI_API_KEY.
+      chat: whether to ask the endpoint by chat; None: only if it has no completions.
       generations: instead of both, a file of existing generations; needs no `workdir`.
       workdir: directory for generations, result.json and report.html; a second call resumes.
       mode: "compat" (reproduces upstream exactly) or "fixed" (asks and scores the same question
@@ -170,6 +176,7 @@ def evaluate(
         endpoint=endpoint,
         generations=None if generations is None else str(generations),
         model=model,
+        chat=chat,
     )
     folder = None if workdir is None else Path(workdir)
     [run] = evaluate_configs({benchmark_name(record): record}, subject, workdir=folder, mode=mode)

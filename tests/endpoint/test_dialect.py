@@ -1,6 +1,6 @@
 """Tests what a client learns from servers that refuse fields or one form of asking.
 
-Messages are those that servers send: OpenAI, vLLM, Anthropic, Mistral, Groq and FastAPI.
+Refusals are worded like those of OpenAI, vLLM and FastAPI servers.
 """
 
 import pytest

@@ -20,6 +20,8 @@ DISTRIBUTIONS = {
     "absl": "absl-py",
     "apache_beam": "apache-beam",
     "array_record": "array-record",
+    "inspect_ai": "inspect-ai",
+    "lm_eval": "lm-eval",
     "ml_collections": "ml-collections",
     "ml_dtypes": "ml-dtypes",
     "orbax": "orbax-checkpoint",
@@ -57,7 +59,7 @@ def names_of(metadata: list[Requirement], *extras: str) -> set[str]:
 
 
 def test_every_import_is_declared(metadata):
-    declared = names_of(metadata, "data", "train", "serve", "beam", "wandb")
+    declared = names_of(metadata, "data", "train", "serve", "beam", "wandb", "inspect", "lm-eval")
     files = [
         *(REPOSITORY / "semcoder_jax").rglob("*.py"),
         *(REPOSITORY / "data_pipeline").rglob("*.py"),

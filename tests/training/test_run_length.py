@@ -82,6 +82,17 @@ def test_history_of_held_out_losses(losses, best, ends_after):
     assert not history.is_over(TrainConfig(num_steps=1, eval_every=1))
 
 
+def test_history_of_accuracies():
+    """The best is the highest; equal ones count as no progress; losses beside them do not count."""
+    history = HeldOutHistory([])
+    for step, accuracy in enumerate([0.25, 0.5, 0.5, 0.375], 1):
+        history.record_figures(step, {"eval_loss": 9.0 - step, "accuracy": accuracy}, "accuracy")
+    history.record_figures(5, {"eval_loss": 0.1}, "accuracy")
+    assert history.best_step == 2 and len(history.losses) == 4
+    stops = [history.is_over(TrainConfig(num_steps=1, early_stopping=n)) for n in (1, 2, 3)]
+    assert stops == [True, True, False]
+
+
 class Position:
     def get_state(self):
         return {}
@@ -121,9 +132,33 @@ def test_the_best_checkpoint_stays_and_is_found(tmp_path):
         weight(tmp_path / "none", "best")
 
 
+def test_the_best_checkpoint_may_be_that_of_the_highest_accuracy(tmp_path):
+    """By the newest checkpoint's `best_by`, though another has the least loss."""
+    checkpoints = Checkpoints(tmp_path, keep=9)
+    figures = {1: (1.0, 0.5), 2: (3.0, 0.75), 3: (2.0, 0.75), 4: (0.5, None), 5: (0.6, 0.1)}
+    for step, (loss, accuracy) in figures.items():
+        params = {"w": jnp.full(2, float(step))}
+        checkpoints.save(
+            step, params, {"count": jnp.zeros(1)}, Position(),
+            eval_loss=loss, accuracy=accuracy, best_by="accuracy" if step < 5 else "loss",
+        )  # fmt: skip
+        checkpoints.wait()
+        if step == 4:
+            assert weight(tmp_path, "best") == 2.0
+    checkpoints.close()
+    assert weight(tmp_path, "best") == 4.0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"train__best_by": "accuracy"}, "accuracy.every is missing: train.best_by 'accuracy'"),
+        ({"train__best_by": "acuracy"}, "train.best_by 'acuracy': did you mean accuracy"),
+        ({"accuracy__max_tasks": 3}, "accuracy.every is missing"),
+        ({"accuracy__every": 0}, "accuracy.every is 0, expected at least 1"),
+        ({"accuracy__every": 5, "accuracy__benchmarks": ()}, "accuracy.benchmarks is "),
+        ({"accuracy__every": 5, "accuracy__data": {"mbpp": "x"}}, "accuracy.data.mbpp: not among"),
+        ({"accuracy__every": 5, "accuracy__max_task": 1}, "accuracy.max_task; did you mean"),
         ({"train__keep_best": True}, "train.eval_every is missing"),
         ({"train__early_stopping": 2}, "train.eval_every is missing"),
         ({"train__early_stopping": -1, "train__eval_every": 2}, "early_stopping is -1"),

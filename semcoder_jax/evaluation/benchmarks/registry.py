@@ -17,6 +17,9 @@ from semcoder_jax.evaluation.benchmarks import (
 from semcoder_jax.evaluation.benchmarks.heldout import Heldout, read_problems
 from semcoder_jax.evaluation.harness import Benchmark
 
+HELD_OUT = ("heldout", "heldout_backward", "reval")
+"""Benchmarks whose tasks are the held-out problems of some training data."""
+
 
 class BenchmarkConfigError(UserError):
     """Raised if a config names no benchmark, or lacks a field that its benchmark needs."""
@@ -42,6 +45,18 @@ def load_benchmark(config: ConfigDict, checkpoint: str | None) -> Benchmark:
             f"config.benchmark={config.benchmark!r}: expected one of {', '.join(LOADERS)}"
         )
     return LOADERS[config.benchmark](config, checkpoint)
+
+
+def load_by_name(name: str, data: str | Path | None, max_tasks: int | None) -> Benchmark:
+    """Loads a benchmark whose config has the usual fields. Raises a UserError.
+
+    `data` is its file; None: its public home.
+    """
+    path = None if data is None else str(data)
+    dates = {"release": 1, "start_date": None, "end_date": None}
+    return load_benchmark(
+        ConfigDict({"benchmark": name, "data": path, "max_tasks": max_tasks, **dates}), None
+    )
 
 
 def _heldout_data(config: ConfigDict, checkpoint: str | None) -> str | Path:
