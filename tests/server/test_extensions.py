@@ -66,14 +66,12 @@ def model(base):
 
 @pytest.fixture(scope="module")
 def byte_engine(model, adapters):
-    return Engine(
-        model,
-        num_slots=2,
-        cache_tokens=192,
-        speculation="always",
-        num_drafts=2,
-        adapters=load_adapted(model, adapters),
-    )
+    return make_engine(model, adapters=load_adapted(model, adapters))
+
+
+def make_engine(model, **options):
+    """All engines of this file that are alike share their programs."""
+    return Engine(model, **({"num_slots": 2, "cache_tokens": 192, "speculation": "off"} | options))
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +129,7 @@ EXTENSIONS = {
 def test_extensions_reach_the_engine(client, model, asked, params):
     found = complete(client, **asked, temperature=1.5, seed=3, max_tokens=100).choices[0]
     params = SamplingParams(max_new_tokens=100, temperature=1.5, seed=3, **params)
-    engine = Engine(model, num_slots=2, speculation="off")
-    ((expected,),) = engine.generate([Request("def f(a):", params)])
+    ((expected,),) = make_engine(model).generate([Request("def f(a):", params)])
     assert (found.text, found.finish_reason) == (expected.text, expected.finish_reason)
 
 
@@ -274,7 +271,7 @@ def test_each_adapter_is_a_model_of_its_own(client, base, adapters, tmp_path):
 
 
 def greedy_text(directory) -> str:
-    engine = Engine(load_model(directory), num_slots=2, speculation="off")
+    engine = make_engine(load_model(directory))
     ((row,),) = engine.generate([Request("def f(a):", SamplingParams(max_new_tokens=24))])
     return row.text
 
@@ -381,7 +378,7 @@ def test_rows_beside_a_grammar_are_what_they_are_alone(model):
     requests = [Request("x = x = x = ", params, n=2) for params in (plain, strict, plain)]
     rows = {}
     for speculation in ("off", "always"):
-        engine = Engine(model, num_slots=3, cache_tokens=512, speculation=speculation, num_drafts=2)
+        engine = make_engine(model, speculation=speculation, num_drafts=2)
         rows[speculation] = engine.generate(requests)
         assert engine.generate(requests[:1]) == rows[speculation][:1]
         assert engine.pages.num_used == 0
