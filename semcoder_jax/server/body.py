@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse
 from semcoder_jax.server.responses import error_body
 
 LARGEST_BODY = 16 << 20
-# Parsed in a few hundredths of a second. As token ids: 64 prompts of 8,192 tokens.
-MOST_VALUES = 1 << 19
+# Parsed in a few hundredths of a second. As token ids: 64 prompts of 4,096 tokens.
+MOST_VALUES = 1 << 18
 _PIECE = 1 << 16  # bytes counted at a time, in about a millisecond
 
 

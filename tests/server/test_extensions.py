@@ -370,6 +370,7 @@ def test_a_mistaken_grammar_is_a_400(client, asked, words):
     assert words in raised.value.message and "\n" not in raised.value.message
 
 
+@pytest.mark.slow
 def test_rows_beside_a_grammar_are_what_they_are_alone(model):
     """With and without drafts; and a constrained row is the same in both."""
     pytest.importorskip("llguidance", reason="needs the grammar extra")
