@@ -67,6 +67,8 @@ EXTRAS = {
     ],
     # python -m semcoder_jax.demo without a model; with one it needs the serve extra.
     "demo": ["starlette>=0.40", "uvicorn>=0.30"],
+    # Texts that follow a JSON schema or a regular expression, in serve.
+    "grammar": ["semcoder-jax[serve]", "llguidance>=1.0,<2"],
     # Resolved together with the data extra: pinned afterwards, Beam falls back to a broken source
     # build.
     "beam": ["semcoder-jax[data]", "apache-beam>=2.70,<3", "pyarrow<26"],
@@ -88,6 +90,7 @@ EXTRAS = {
         "gguf>=0.17,<1",  # reads the pretrained weights that a slow test compares on
         "hypothesis>=6.100",  # draws what properties are tested on
         "ipykernel>=6",
+        "llguidance>=1.0,<2",  # as in the grammar extra
         "mypy>=1.15",
         "nbclient>=0.10",
         "nbformat>=5",

@@ -91,6 +91,10 @@ def peaks(case: MemorySetting, model: str = "6.7b") -> dict[str, float | str]:
         temperature_B=whole((B,), jnp.float32),
         top_k_B=whole((B,)),
         top_p_B=whole((B,), jnp.float32),
+        min_p_B=whole((B,), jnp.float32),
+        penalty_B=whole((B,), jnp.float32),
+        ignore_eos_B=whole((B,), bool),
+        constrained_B=whole((B,), bool),
         logprobs_B=whole((B,)),
     )
 
@@ -101,6 +105,7 @@ def peaks(case: MemorySetting, model: str = "6.7b") -> dict[str, float | str]:
             cache,
             whole((B, M)),
             rows,
+            whole((B, -(-config.vocab_size // 32)), jnp.uint32),
             whole(()),
             whole(()),
             vocabulary=VOCABULARY,

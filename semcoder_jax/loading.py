@@ -5,6 +5,7 @@ Quantizes the weights to int8 on request.
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ from semcoder_jax.checkpoints import (
     with_shardings,
 )
 from semcoder_jax.config import QUANTIZED_BASES, Compute, DecoderConfig, LoRAConfig, parse_run
+from semcoder_jax.hf.adapter import read_adapter, read_adapter_lora
 from semcoder_jax.model import sharding
 from semcoder_jax.model.lora import (
+    TARGETS,
     attach_adapters,
     freeze_leaf,
     initial_adapters,
@@ -199,6 +202,54 @@ def load_adapters(
     wanted = with_shardings(shapes, shardings)
     read = restore_step(workdir, wanted, step, meta=ocp.args.JsonRestore())
     return Adapters(lora, read.params, Path(run.model["init_from"]), read.meta["base"])
+
+
+def check_adapters(directories: Mapping[str, str | Path]) -> None:
+    """Raises HFError unless adapters may lie in each directory; reads their configs alone."""
+    for directory in directories.values():
+        read_adapter_lora(directory)
+
+
+def load_adapted(model: LoadedModel, directories: Mapping[str, str | Path]) -> dict[str, dict]:
+    """Returns the parameters of `model` with each adapter attached, by name; they share the base.
+
+    `directories` have adapters in peft's format. Ranks and targets are padded with zeros to those
+    of all adapters together, so that one compiled program serves them all.
+
+    Raises HFError for an adapter that cannot be read or does not fit the model.
+    """
+    loras = {name: read_adapter_lora(path) for name, path in directories.items()}
+    if not loras:
+        return {}
+    rank = max(lora.rank for lora in loras.values())
+    targets = tuple(t for t in TARGETS if any(t in lora.targets for lora in loras.values()))
+    shared = LoRAConfig(rank, float(rank), targets)  # scaling 1: each is scaled by its own here
+    base = nnx.to_pure_dict(model.params)
+    shapes = jax.eval_shape(
+        lambda: initial_adapters(
+            shared, nnx.to_pure_dict(nnx.state(abstract_model(model.config, Compute()))), 0
+        )
+    )
+    place = jax.tree.leaves(model.params)[0].sharding
+    mesh = place.mesh if isinstance(place, NamedSharding) else None
+    placed = sharding.parameter_shardings(shapes, mesh) if mesh else place
+    adapted = {}
+    for name, lora in loras.items():
+        arrays = read_adapter(directories[name], model.config, lora)
+        arrays = jax.device_put(_pad_adapters(arrays, lora.scaling, shapes), placed)
+        adapted[name] = attach_adapters(shared, arrays, base)
+    return adapted
+
+
+def _pad_adapters(arrays: dict, scaling: float, shapes: dict) -> dict:
+    """Returns adapters of the larger `shapes` that compute what `arrays` do with `scaling`."""
+    flat, padded = flatten_dict(arrays), {}
+    for path, shape in flatten_dict(shapes).items():
+        padded[path] = np.zeros(shape.shape, np.float32)
+        if path in flat:
+            factor = scaling if path[-1].startswith("b_") else 1.0
+            padded[path][tuple(map(slice, flat[path].shape))] = flat[path] * factor
+    return unflatten_dict(padded)
 
 
 def load_base(lora: LoRAConfig, directory: str | Path, mesh: Mesh) -> dict:

@@ -44,6 +44,7 @@ def _run(arguments: Sequence[str]) -> int:
         grace_seconds=flags.grace,
         allowed_hosts=flags.allowed_host,
         chat_template=flags.chat_template,
+        adapters=_adapters(flags.adapter),
     )
     return 0 if sound else 1
 
@@ -53,6 +54,13 @@ def _flags(arguments: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--checkpoint", required=True, help="HF directory or training workdir")
     add("--model_name", help="what clients call it (default: the directory's name)")
+    add(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="adapters in peft's format over the model, under a name of their own; may be repeated",
+    )
     add("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     add("--allowed_host", action="append", default=[], help="another name of this server")
     add(
@@ -90,6 +98,19 @@ def _flags(arguments: Sequence[str]) -> argparse.Namespace:
     if flags.port > 65_535:
         raise CommandLineError(f"--port={flags.port}: expected at most 65535")
     return flags
+
+
+def _adapters(given: Sequence[str]) -> dict[str, str]:
+    """Returns directories by name."""
+    found: dict[str, str] = {}
+    for each in given:
+        name, _, directory = each.partition("=")
+        if not name or not directory:
+            raise CommandLineError(f"--adapter={each}: expected NAME=DIR")
+        if name in found:
+            raise CommandLineError(f"--adapter={each}: {name!r} names {found[name]} already")
+        found[name] = directory
+    return found
 
 
 def _api_key(path: str | None) -> str | None:

@@ -22,6 +22,7 @@ from semcoder_jax.hf.adapter_config import (
     ADAPTER_CONFIG_FILE,
     adapter_config,
     check_adapter_config,
+    lora_of_adapter,
 )
 from semcoder_jax.hf.config import read_json, write_json
 from semcoder_jax.hf.directory import CARD_FILE, copy_license, rename_when_complete
@@ -57,6 +58,12 @@ def export_adapter(
                 (partial / CARD_FILE).write_text(card, encoding="utf-8")
             write_json(partial / ADAPTER_CONFIG_FILE, adapter_config(lora, base_model))
     return directory
+
+
+def read_adapter_lora(directory: str | Path) -> LoRAConfig:
+    """Returns the `lora` section of adapters in peft's format. Raises HFError."""
+    path = Path(directory) / ADAPTER_CONFIG_FILE
+    return lora_of_adapter(read_json(path), str(path))
 
 
 def read_adapter(directory: str | Path, config: DecoderConfig, lora: LoRAConfig) -> dict:

@@ -63,6 +63,30 @@ def check_adapter_config(fields: Mapping, lora: LoRAConfig, where: str) -> None:
             _refuse(where, name, fields[name], "none")
 
 
+def lora_of_adapter(fields: Mapping, where: str) -> LoRAConfig:
+    """Returns the `lora` section of the adapters that `fields` describe.
+
+    Raises HFError, which begins with `where`, for adapters that no such section describes.
+    """
+    targets = _read_targets(fields.get("target_modules"), where)
+    for target in targets:
+        if target not in LORA_TARGETS:
+            _refuse(where, "target_modules", targets, f"a list of {', '.join(LORA_TARGETS)}")
+    rank, alpha = (fields.get(name, _HONOURED[name]) for name in ("r", "lora_alpha"))
+    if type(rank) is not int or type(alpha) not in (int, float):
+        raise HFError(
+            f"{where}: r is {rank!r:.100} and lora_alpha {alpha!r:.100}, expected numbers"
+        )
+    try:
+        lora = LoRAConfig(
+            rank, float(alpha), tuple(targets), rank_stabilized=fields.get("use_rslora") is True
+        )
+    except ValueError as error:
+        raise HFError(f"{where}: {error}") from None
+    check_adapter_config(fields, lora, where)
+    return lora
+
+
 def _read_targets(targets, where: str) -> list[str]:
     """Returns names of modules; peft also takes a pattern, or all linear ones."""
     if targets == "all-linear":

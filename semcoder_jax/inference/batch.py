@@ -5,7 +5,8 @@ The engine decides when to act.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +25,12 @@ from semcoder_jax.inference.decoding import (
     decode,
     pieces_of,
     read_piece,
+    score_piece,
     set_history,
 )
 from semcoder_jax.inference.page_pool import PagePool
-from semcoder_jax.inference.params import SamplingError
-from semcoder_jax.inference.request import OpenRequest, OpenSample
+from semcoder_jax.inference.params import SamplingError, TokenLogprobs
+from semcoder_jax.inference.request import OpenRequest, OpenSample, logprobs_of_arrays
 from semcoder_jax.model import sharding
 from semcoder_jax.model.kv_cache import KVCache
 
@@ -39,13 +41,23 @@ CACHE_SHARE = 0.8  # of the free memory of an accelerator
 class Slots:
     """Holds `num_slots` rows over a KV cache of `cache_tokens` positions; see Engine for both.
 
+    `adapters` are the model's parameters with each adapter attached, by name.
+
     Attributes:
       samples: sample in each slot, or None.
       pool: owners of the pages.
       num_read: prompt tokens prefilled so far.
     """
 
-    def __init__(self, model, num_slots: int, cache_tokens: int | None, cache_dtype, page_size):
+    def __init__(
+        self,
+        model,
+        num_slots: int,
+        cache_tokens: int | None,
+        cache_dtype,
+        page_size: int,
+        adapters: Mapping[str, Any],
+    ):
         config = model.config
         cache_dtype = jnp.dtype(cache_dtype or compute_dtype(model))
         if cache_tokens is None:
@@ -55,12 +67,16 @@ class Slots:
         self.samples: list[OpenSample | None] = [None] * num_slots
         self.num_read = 0
         self._model = model
+        self._params = {None: model.params, **adapters}
         self._context = config.max_positions
         self.vocabulary = Vocabulary(hf.tokenizer_size(model.tokenizer), _end_tokens(model))
         self._cache = _make_cache(model, 1 + self.pool.capacity, cache_dtype, page_size)
         history_BxM = jnp.zeros((num_slots, self._context), jnp.int32)
         self._history_BxM = jax.device_put(history_BxM, _replicated_sharding(model))
         self._rows = _empty_rows(num_slots, self.pages_for(self._context))
+        allowed_BxW = jnp.zeros((num_slots, -(-config.vocab_size // 32)), jnp.uint32)
+        # Stays on the device: no chunk without a constrained row sends a mask.
+        self._no_mask_BxW = jax.device_put(allowed_BxW, _replicated_sharding(model))
 
     @property
     def num_active(self) -> int:
@@ -85,7 +101,7 @@ class Slots:
         spare = self.pool.num_free - self.num_active
         request = sample.request
         if alone or sample.begun or (request.num_to_begin == 1 and request.pages is None):
-            pages = self._read(request.tokens, spare)
+            pages = self._read(request, spare)
         elif request.num_to_begin == 1:
             pages, request.pages = request.pages, None
         else:
@@ -133,7 +149,7 @@ class Slots:
         if spare < 1:
             return None
         if request.pages is None:
-            request.pages = self._read(request.tokens, spare - 1)
+            request.pages = self._read(request, spare - 1)
             if request.pages is None:
                 return None
         *shared, last = request.pages
@@ -143,29 +159,57 @@ class Slots:
             self._cache = copy_page(self._cache, np.int32(last), np.int32(own))
         return [*shared, own]
 
-    def _read(self, tokens: Sequence[int], spare: int) -> list[int] | None:
+    def _read(self, request: OpenRequest, spare: int) -> list[int] | None:
         """Prefills all tokens but the last into new pages; decoding begins with the last one."""
+        tokens = request.tokens
         count = self.pages_for(len(tokens))
         if spare < count:
             return None
         pages = self.pool.take(count)
         pages_1xN = np.zeros((1, self._rows.pages_BxN.shape[1]), np.int32)
         pages_1xN[0, :count] = pages
-        start, end = 0, len(tokens) - 1
+        start, end, entries = 0, len(tokens) - 1, []
         for size in pieces_of(end):
-            piece = tokens[start : min(start + size, end)]
-            tokens_1xT = np.zeros((1, size), np.int32)
-            tokens_1xT[0, : len(piece)] = piece
-            self._read_piece(pages_1xN, tokens_1xT, start)
+            length = min(size, end - start)
+            tokens_T = np.zeros(size + 1, np.int32)
+            tokens_T[: length + 1] = tokens[start : start + length + 1]
+            if request.request.params.prompt_logprobs:
+                entries += self._score_piece(request, pages_1xN, tokens_T, start)[:length]
+            else:
+                self._read_piece(pages_1xN, tokens_T[None, :-1], start, request.request.adapter)
             start += size
         self.num_read += end
+        if request.request.params.prompt_logprobs:
+            request.prompt_logprobs = tuple(entries)
         return pages
 
-    def _read_piece(self, pages_1xN, tokens_1xT, start: int) -> None:
-        model = self._model
+    def _read_piece(self, pages_1xN, tokens_1xT, start: int, adapter: str | None) -> None:
         self._cache = read_piece(
-            model.graphdef, model.params, self._cache, pages_1xN, tokens_1xT, np.int32(start)
+            self._model.graphdef,
+            self._params[adapter],
+            self._cache,
+            pages_1xN,
+            tokens_1xT,
+            np.int32(start),
         )
+
+    def _score_piece(
+        self, request: OpenRequest, pages_1xN, tokens_T: np.ndarray, start: int
+    ) -> list[TokenLogprobs]:
+        """Prefills all of `tokens_T` but the last; returns the entries of all but the first."""
+        self._cache, scores = score_piece(
+            self._model.graphdef,
+            self._params[request.request.adapter],
+            self._cache,
+            pages_1xN,
+            tokens_T[None, :-1],
+            tokens_T[1:],
+            np.int32(start),
+            vocabulary=self.vocabulary,
+        )
+        logprob_T, top_logprob_TxA, top_TxA = jax.device_get(scores)
+        num_top = request.request.params.logprobs
+        return logprobs_of_arrays(logprob_T, top_TxA, top_logprob_TxA, num_top)
 
     def _describe(self, sample: OpenSample, slot: int) -> None:
         """Writes the inputs of a new sample to its slot."""
@@ -179,12 +223,26 @@ class Slots:
         rows.temperature_B[slot] = params.temperature
         rows.top_k_B[slot] = params.top_k
         rows.top_p_B[slot] = params.top_p
+        rows.min_p_B[slot] = params.min_p
+        rows.penalty_B[slot] = params.repetition_penalty
+        rows.ignore_eos_B[slot] = params.ignore_eos
         rows.logprobs_B[slot] = -1 if params.logprobs is None else params.logprobs
 
     # ---- chunks
 
-    def decode(self, active: Iterable[int], max_steps: int, min_going: int, drafts: int) -> Chunk:
-        """Starts a chunk for the slots `active`; see `decoding.decode`."""
+    def constrained(self, active: Iterable[int]) -> list[int]:
+        """Returns those of the slots whose text must follow a grammar."""
+        return [slot for slot in active if self.samples[slot].matcher is not None]
+
+    def decode(
+        self,
+        active: Iterable[int],
+        max_steps: int,
+        min_going: int,
+        drafts: int,
+        adapter: str | None,
+    ) -> Chunk:
+        """Starts a chunk for the slots `active`, which all use `adapter`; see `decoding.decode`."""
         rows = self._rows
         rows.active_B[:] = False
         rows.length_B[:] = 1
@@ -194,16 +252,38 @@ class Slots:
                 rows.length_B[slot] = sample.length
                 rows.pages_BxN[slot, : len(sample.pages)] = sample.pages
         rows.active_B[list(active)] = True
-        return self._decode(rows, max_steps, min_going, drafts)
+        allowed_BxW = self._allowed(active)
+        return self._decode(rows, allowed_BxW, max_steps, min_going, drafts, adapter)
 
-    def _decode(self, rows: Rows, max_steps: int, min_going: int, drafts: int) -> Chunk:
+    def _allowed(self, active: Iterable[int]) -> jax.Array | np.ndarray:
+        """Returns the masks of the constrained slots, and marks these."""
+        self._rows.constrained_B[:] = False
+        constrained = self.constrained(active)
+        if not constrained:
+            return self._no_mask_BxW
+        self._rows.constrained_B[constrained] = True
+        allowed_BxW = np.zeros(self._no_mask_BxW.shape, np.uint32)
+        for slot in constrained:
+            self.samples[slot].matcher.write_allowed(allowed_BxW[slot])
+        return jax.device_put(allowed_BxW, self._no_mask_BxW.sharding)
+
+    def _decode(
+        self,
+        rows: Rows,
+        allowed_BxW: jax.Array,
+        max_steps: int,
+        min_going: int,
+        drafts: int,
+        adapter: str | None,
+    ) -> Chunk:
         self._cache, self._history_BxM, chunk = decode(
             self._model.graphdef,
-            self._model.params,
+            self._params[adapter],
             self._cache,
             self._history_BxM,
             # Copy: on CPU the device may read the host's arrays while the host changes them.
             Rows(*(array.copy() for array in rows)),
+            allowed_BxW,
             np.int32(max_steps),
             np.int32(min_going),
             vocabulary=self.vocabulary,
@@ -213,23 +293,31 @@ class Slots:
 
     # ---- before the first request
 
-    def compile_reading(self) -> None:
+    def compile_reading(self, adapter: str | None) -> None:
         """Compiles every program except the chunks, on page 0; all slots must be free."""
         pages_1xN = np.zeros((1, self._rows.pages_BxN.shape[1]), np.int32)
         for size in PIECES:
-            self._read_piece(pages_1xN, np.zeros((1, size), np.int32), 0)
+            self._read_piece(pages_1xN, np.zeros((1, size), np.int32), 0, adapter)
             if size >= self._context:
                 break
         self._cache = copy_page(self._cache, np.int32(0), np.int32(0))
         tokens_M = np.zeros(self._context, np.int32)
         self._history_BxM = set_history(self._history_BxM, np.int32(0), tokens_M)
 
-    def trial_chunk(self, drafts: int) -> int:
+    def trial_chunk(self, drafts: int, adapter: str | None = None) -> int:
         """Decodes a few steps on page 0; returns the number of steps, at least 1."""
         rows = _empty_rows(len(self.samples), self._rows.pages_BxN.shape[1])
         rows.active_B[:] = True
         rows.limit_B[:] = self._context
-        return int(self._decode(rows, 4, 1, drafts).num_steps)
+        return int(self._decode(rows, self._no_mask_BxW, 4, 1, drafts, adapter).num_steps)
+
+
+def chunk_logprobs(chunk: Chunk, slot: int, count: int, num_top: int | None) -> list[TokenLogprobs]:
+    """Returns the entries of a slot's first `count` tokens; none if they were not requested."""
+    if num_top is None:
+        return []
+    arrays = chunk.logprob_BxC, chunk.top_BxCxA, chunk.top_logprob_BxCxA
+    return logprobs_of_arrays(*(array[slot, :count] for array in arrays), num_top)
 
 
 def _end_tokens(model) -> tuple[int, ...]:
@@ -252,6 +340,10 @@ def _empty_rows(B: int, N: int) -> Rows:
         temperature_B=np.zeros(B, np.float32),
         top_k_B=np.zeros(B, np.int32),
         top_p_B=np.ones(B, np.float32),
+        min_p_B=np.zeros(B, np.float32),
+        penalty_B=np.ones(B, np.float32),
+        ignore_eos_B=np.zeros(B, bool),
+        constrained_B=np.zeros(B, bool),
         logprobs_B=np.full(B, -1, np.int32),
     )
 

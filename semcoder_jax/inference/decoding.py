@@ -22,7 +22,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from semcoder_jax.inference.logits import choose
+from semcoder_jax.inference.logits import (
+    allow_only,
+    choose,
+    penalize_repetition,
+    token_logprobs,
+)
 from semcoder_jax.inference.params import MAX_TOP_LOGPROBS
 from semcoder_jax.inference.speculation import draft
 from semcoder_jax.model.kv_cache import KVCache
@@ -40,8 +45,10 @@ class Rows(NamedTuple):
       limit_B: int32, length at which the row must end.
       pages_BxN: int32, see kv_cache.
       seed_B, stream_B: uint32, the random stream of the row.
-      temperature_B, top_p_B: float32.
+      temperature_B, top_p_B, min_p_B, penalty_B: float32.
       top_k_B: int32.
+      ignore_eos_B: bool, rows that end tokens do not end.
+      constrained_B: bool, rows whose next token must be allowed (see `decode`).
       logprobs_B: int32, -1 for none, else the number of alternatives.
     """
 
@@ -54,6 +61,10 @@ class Rows(NamedTuple):
     temperature_B: jax.Array
     top_k_B: jax.Array
     top_p_B: jax.Array
+    min_p_B: jax.Array
+    penalty_B: jax.Array
+    ignore_eos_B: jax.Array
+    constrained_B: jax.Array
     logprobs_B: jax.Array
 
 
@@ -115,6 +126,42 @@ def read_piece(graphdef, params, cache: KVCache, pages_1xN, tokens_1xT, start) -
     return cache
 
 
+@functools.partial(jax.jit, static_argnames=("graphdef", "vocabulary"), donate_argnames=("cache",))
+def score_piece(
+    graphdef,
+    params,
+    cache: KVCache,
+    pages_1xN,
+    tokens_1xT,
+    targets_T,
+    start,
+    *,
+    vocabulary: Vocabulary,
+) -> tuple[KVCache, tuple[jax.Array, jax.Array, jax.Array]]:
+    """Prefills as `read_piece` does; returns `token_logprobs` of the targets, the next tokens."""
+    model = nnx.merge(graphdef, params)
+    positions_1xT = start + jnp.arange(tokens_1xT.shape[1])[None]
+    hidden_1xTxD, cache = model.hidden(tokens_1xT, positions_1xT, cache=cache, pages_BxN=pages_1xN)
+
+    def score(block):
+        hidden_NxD, targets_N = block
+        logits_NxV = _real_logits(model, hidden_NxD, vocabulary)
+        return token_logprobs(logits_NxV, targets_N, MAX_TOP_LOGPROBS)
+
+    # By blocks: logits of a whole piece would take more memory than a chunk of decoding.
+    N = PIECES[0]
+    blocks = hidden_1xTxD.reshape(-1, N, hidden_1xTxD.shape[-1]), targets_T.reshape(-1, N)
+    scores = jax.lax.map(score, blocks)
+    return cache, jax.tree.map(lambda each: each.reshape(-1, *each.shape[2:]), scores)
+
+
+def _real_logits(model, hidden_NxD, vocabulary: Vocabulary) -> jax.Array:
+    """Returns logits, -inf for ids that are padding."""
+    logits_NxV = model.logits(hidden_NxD)
+    real_V = jnp.arange(logits_NxV.shape[1]) < vocabulary.num_real_tokens
+    return jnp.where(real_V, logits_NxV, -jnp.inf)
+
+
 @functools.partial(jax.jit, donate_argnames=("history_BxM",))
 def set_history(history_BxM, slot, tokens_M) -> jax.Array:
     """Writes the tokens of a new row into its slot."""
@@ -137,6 +184,7 @@ def decode(
     cache: KVCache,
     history_BxM,
     rows: Rows,
+    allowed_BxW,
     max_steps,
     min_going,
     *,
@@ -147,7 +195,8 @@ def decode(
 
     Ends after `max_steps` steps, when fewer than `min_going` (at least 1) rows are active, or
     when a row's chunk may overflow. Each step drafts and checks `num_drafts` tokens per row
-    (0: none).
+    (0: none). A constrained row takes its next token from `allowed_BxW` (see logits.allow_only),
+    which holds for one token: then `max_steps` must be 1 and `num_drafts` 0.
     """
     model = nnx.merge(graphdef, params)
     B, C, A, T = rows.active_B.shape[0], CHUNK_TOKENS, MAX_TOP_LOGPROBS, 1 + num_drafts
@@ -173,17 +222,32 @@ def decode(
         hidden_BxTxD, cache = model.hidden(
             tokens_BxT, position_BxT, cache=cache, pages_BxN=rows.pages_BxN
         )
-        logits_XxV = model.logits(hidden_BxTxD.reshape(B * T, -1))
-        real_V = jnp.arange(logits_XxV.shape[1]) < vocabulary.num_real_tokens
-        logits_XxV = jnp.where(real_V, logits_XxV, -jnp.inf)
+        logits_XxV = _real_logits(model, hidden_BxTxD.reshape(B * T, -1), vocabulary)
+        likely_XxV = jax.lax.cond(
+            (rows.penalty_B != 1).any(),
+            lambda: penalize_repetition(
+                logits_XxV,
+                _seen(history_BxM, length_B, tokens_BxT, logits_XxV.shape[1]),
+                of_each_token(rows.penalty_B),
+            ),
+            lambda: logits_XxV,
+        )
+        likely_XxV = jax.lax.cond(
+            rows.constrained_B.any(),
+            lambda: allow_only(
+                likely_XxV, of_each_token(allowed_BxW), of_each_token(rows.constrained_B)
+            ),
+            lambda: likely_XxV,
+        )
         # A token's random number depends only on its row's stream and its position.
         key_X = jax.vmap(jax.random.fold_in)(of_each_token(keys_B), position_BxT.reshape(-1) + 1)
         chosen_X = choose(
-            logits_XxV,
+            likely_XxV,
             key_X,
             of_each_token(rows.temperature_B),
             of_each_token(rows.top_k_B),
             of_each_token(rows.top_p_B),
+            of_each_token(rows.min_p_B),
         )
         chosen_BxT = chosen_X.reshape(B, T)
         # A token counts if all drafts before it were right and none of them ended the row.
@@ -192,7 +256,7 @@ def decode(
         )
         final_BxT = position_BxT + 2 >= rows.limit_B[:, None]
         for eos in vocabulary.eos_ids:
-            final_BxT |= chosen_BxT == eos
+            final_BxT |= (chosen_BxT == eos) & ~rows.ignore_eos_B[:, None]
         open_BxT = jnp.pad(~final_BxT[:, :-1], ((0, 0), (1, 0)), constant_values=True)
         taken_BxT = jnp.cumprod(right_BxT & open_BxT, axis=1).astype(bool) & going_B[:, None]
         num_taken_B = taken_BxT.sum(axis=1)
@@ -230,11 +294,27 @@ def decode(
     return cache, history_BxM, chunk
 
 
+def _seen(history_BxM, length_B, tokens_BxT, V: int) -> jax.Array:
+    """Returns which tokens stand before each choice, bool [B·T, V]: the row's, then its drafts."""
+    (B, M), T = history_BxM.shape, tokens_BxT.shape[1]
+    known_BxM = jnp.arange(M) < length_B[:, None]
+    row_B = jnp.arange(B)
+    seen_BxV = jnp.zeros((B, V), bool)
+    seen_BxV = seen_BxV.at[row_B[:, None], jnp.where(known_BxM, history_BxM, V)].set(
+        True, mode="drop"
+    )
+    earlier_TxT = jnp.tril(jnp.ones((T, T), bool))
+    drafts_BxTxT = jnp.where(earlier_TxT, tokens_BxT[:, None, :], V)
+    seen_BxTxV = jnp.broadcast_to(seen_BxV[:, None], (B, T, V))
+    seen_BxTxV = seen_BxTxV.at[
+        row_B[:, None, None], jnp.arange(T)[None, :, None], drafts_BxTxT
+    ].set(True, mode="drop")
+    return seen_BxTxV.reshape(B * T, V)
+
+
 def _with_logprobs(chunk: Chunk, logits_XxV, chosen_X, row_Bx1, place_BxT) -> Chunk:
-    logprob_XxV = jax.nn.log_softmax(logits_XxV, axis=-1)
-    A = min(MAX_TOP_LOGPROBS, logprob_XxV.shape[1])
-    top_logprob_XxA, top_XxA = jax.lax.top_k(logprob_XxV, A)
-    chosen_X = jnp.take_along_axis(logprob_XxV, chosen_X[:, None], axis=1)[:, 0]
+    chosen_X, top_logprob_XxA, top_XxA = token_logprobs(logits_XxV, chosen_X, MAX_TOP_LOGPROBS)
+    A = top_XxA.shape[1]
 
     def put(array, new):
         return array.at[row_Bx1, place_BxT].set(new.reshape(place_BxT.shape), mode="drop")

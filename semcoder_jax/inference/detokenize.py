@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from data_pipeline.pyx.control_tokens import ControlTextError, Encoder, ordinary_encoder
-from semcoder_jax.inference.params import Generation, SamplingError
+from semcoder_jax.inference.params import Generation, SamplingError, SamplingParams
 
 # Tokens of the prompt decoded together with the generation: a sentencepiece decoder drops the
 # space before a text's first word, which must not be the first word generated.
@@ -22,16 +22,24 @@ _ENCODERS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # by tokeniz
 
 
 def encode_prompt(tokenizer, text: str) -> list[int]:
-    """Returns BOS (if the tokenizer has one) and the tokens of `text`.
+    """Returns BOS (if the tokenizer has one) and the tokens of `text`; see encode_text."""
+    return bos_of(tokenizer) + encode_text(tokenizer, text, "prompt")
+
+
+def bos_of(tokenizer) -> list[int]:
+    return [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+
+
+def encode_text(tokenizer, text: str, name: str) -> list[int]:
+    """Returns the tokens of `text`.
 
     Text spelled as a control token is text: it gets the ids of its characters, as in training.
-    Raises SamplingError if the tokenizer cannot spell it.
+    Raises SamplingError, which calls the text `name`, if the tokenizer cannot spell it.
     """
-    bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     try:
-        return bos + ordinary_encoder_of(tokenizer)([text])[0]
+        return list(ordinary_encoder_of(tokenizer)([text])[0])
     except ControlTextError as error:
-        raise SamplingError(f"prompt: {error}") from None
+        raise SamplingError(f"{name}: {error}") from None
 
 
 def ordinary_encoder_of(tokenizer) -> Encoder:
@@ -51,20 +59,22 @@ def hidden_tokens(tokenizer) -> dict[str, int]:
     }
 
 
-def stop_tokens(stop: Sequence[str], hidden: Mapping[str, int]) -> frozenset[int]:
-    """Returns the ids that end a row because a stop string is their spelling.
+def stop_tokens(params: SamplingParams, hidden: Mapping[str, int]) -> frozenset[int]:
+    """Returns the ids that end a row: the asked ones, and those whose spelling is a stop string.
 
     `hidden` is from hidden_tokens. Raises SamplingError for a stop string that has a special
-    token's spelling beside other text: no text would ever hold it.
+    token's spelling beside other text, if the text leaves out special tokens: it would never hold
+    that string.
     """
-    for string in stop:
+    stop = params.stop
+    for string in stop if params.skip_special_tokens else ():
         inside = [spelling for spelling in hidden if spelling in string]
         if inside and string not in hidden:
             raise SamplingError(
                 f"stop={string!r}, which has the special token {inside[0]!r} beside other text; "
                 f"expected one or the other"
             )
-    return frozenset(hidden[string] for string in stop if string in hidden)
+    return frozenset(params.stop_token_ids).union(hidden[s] for s in stop if s in hidden)
 
 
 class RowText:
@@ -74,6 +84,7 @@ class RowText:
       prompt: ids before the generation; the last few are decoded with it.
       stop: strings that end the row.
       stop_tokens: ids that end it, though the device decodes on.
+      skip_special_tokens, include_stop: see SamplingParams.
     """
 
     def __init__(
@@ -82,8 +93,13 @@ class RowText:
         prompt: Sequence[int],
         stop: Sequence[str],
         stop_tokens: Collection[int] = (),
+        *,
+        skip_special_tokens: bool = True,
+        include_stop: bool = False,
     ):
         self._tokenizer = tokenizer
+        self._skip_special_tokens = skip_special_tokens
+        self._include_stop = include_stop
         self._context = list(prompt[-DECODE_CONTEXT:])
         self._context_text = self._decode(self._context)
         self._stop = stop
@@ -101,13 +117,14 @@ class RowText:
             end = self._first_stop_token(spoken)
             if end is not None:
                 text = self.text(tokens[:end])
-                cut = min(i for i in (text.find(stop) for stop in self._stop) if i >= 0)
+                cut, length = min((text.find(s), len(s)) for s in self._stop if s in text)
+                cut += length * self._include_stop
                 return Generation(text[:cut], tuple(tokens[:end]), "stop")
         self._num_clean = len(tokens)
         if not done:
             return None
         return Generation(
-            self.text(spoken),
+            self.text(tokens if self._include_stop else spoken),
             tuple(tokens),
             "stop" if ended else "length",
             end_token=tokens[-1] if ended else None,
@@ -169,5 +186,7 @@ class RowText:
 
     def _decode(self, tokens: list[int]) -> str:
         return self._tokenizer.decode(
-            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            tokens,
+            skip_special_tokens=self._skip_special_tokens,
+            clean_up_tokenization_spaces=False,
         )

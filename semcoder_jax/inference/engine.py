@@ -10,6 +10,9 @@ for all n, in pieces of a few fixed sizes. Then all slots decode together, a chu
 time (decoding.py). A chunk ends early when a slot has ended and others wait. While the device
 computes a chunk, the host decodes the tokens of the previous one into text.
 
+Requests may use adapters over the one model: the slots of one adapter decode together, in turn. A
+row under a grammar is decoded one token a chunk, without drafts: its mask comes from the host.
+
 A sample's tokens depend only on its prompt, its parameters and its index among the samples of its
 seed: every program has fixed shapes, a row's random numbers come from its own stream and position,
 and attention sees only the row's own pages, in order (kv_cache.py). The page pool is sized for
@@ -23,17 +26,19 @@ import dataclasses
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import jax
 from tqdm import tqdm
 
-from semcoder_jax.inference.batch import Slots
+from semcoder_jax.inference.batch import Slots, chunk_logprobs
 from semcoder_jax.inference.decoding import CHUNK_TOKENS, Chunk
 from semcoder_jax.inference.detokenize import encode_prompt, hidden_tokens, stop_tokens
 from semcoder_jax.inference.engine_stats import EngineStats
+from semcoder_jax.inference.grammar import check_grammar
 from semcoder_jax.inference.page_pool import PagePool
-from semcoder_jax.inference.params import Generation, SamplingError, TokenLogprobs
+from semcoder_jax.inference.params import Generation, SamplingError
 from semcoder_jax.inference.request import OpenRequest, OpenSample, Request, Update
 from semcoder_jax.inference.speculation import Lookup, SpeculationPolicy
 from semcoder_jax.model.kv_cache import PAGE_SIZE
@@ -71,6 +76,8 @@ class Engine:
       speculation: "auto" checks drafts if that pays, "always", or "off".
       num_drafts: tokens per draft (None: as many as are nearly free, at most 7,
         on CPU 3).
+      adapters: the model's parameters with each adapter attached, by name (loading.load_adapted);
+        they share the base's arrays.
 
     Raises SamplingError if the model has no tokenizer or an argument is out of range.
     """
@@ -85,6 +92,7 @@ class Engine:
         page_size: int = PAGE_SIZE,
         speculation: str = "auto",
         num_drafts: int | None = None,
+        adapters: Mapping[str, Any] | None = None,
     ):
         if getattr(model, "tokenizer", None) is None:
             raise SamplingError("the model has no tokenizer: text cannot be read or written")
@@ -111,7 +119,8 @@ class Engine:
         self.speculation = speculation if self.num_drafts else "off"
         self.context = model.config.max_positions
         self.stats = EngineStats(num_slots)
-        self._slots = Slots(model, num_slots, cache_tokens, cache_dtype, page_size)
+        self.adapters = tuple(adapters or ())
+        self._slots = Slots(model, num_slots, cache_tokens, cache_dtype, page_size, adapters or {})
         self._hidden_tokens = hidden_tokens(model.tokenizer)
         self._waiting: collections.deque[OpenSample] = collections.deque()
         self._requests: dict[int, OpenRequest] = {}
@@ -119,7 +128,9 @@ class Engine:
         self._undecoded: list[tuple[OpenSample, bool]] = []
         self._policy = SpeculationPolicy()
         self._drafted = False  # whether the last chunk checked drafts
-        self._compiled: set[int] = set()  # numbers of drafts whose chunk has run
+        self._turn: str | None = None  # adapter of the last chunk
+        # (number of drafts, whether with an adapter) of chunks that have run
+        self._compiled: set[tuple[int, bool]] = set()
         self._lock = threading.Lock()  # guards the next two, which other threads fill
         self._incoming: list[OpenRequest] = []
         self._cancelled: set[int] = set()
@@ -139,7 +150,7 @@ class Engine:
             dataclasses.replace(request, id=i) if request.id is None else request
             for i, request in enumerate(requests)
         ]
-        opened = [self._open(request, f"prompt {i}") for i, request in enumerate(requests)]
+        opened = [self.open(request, f"prompt {i}") for i, request in enumerate(requests)]
         left = {request.ticket: request.request.n for request in opened}
         with self._lock:
             self._incoming += opened
@@ -203,15 +214,62 @@ class Engine:
         """The page pool, for reading only."""
         return self._slots.pool
 
-    def submit(self, request: Request) -> int:
+    @property
+    def cache_tokens(self) -> int:
+        """Positions that the cache holds in all."""
+        return self.pages.capacity * self._slots.page_size
+
+    def submit(self, request: Request | OpenRequest) -> int:
         """Queues the request and returns the ticket of its updates. Any thread may call this.
 
-        Raises SamplingError if the request can never be served.
+        Raises SamplingError if the request can never be served; never for one that `open` returned,
+        which takes no time.
         """
-        opened = self._open(request, "prompt")
+        opened = request if isinstance(request, OpenRequest) else self.open(request)
         with self._lock:
             self._incoming.append(opened)
         return opened.ticket
+
+    def open(self, request: Request, name: str = "prompt") -> OpenRequest:
+        """Checks a request and prepares it for `submit`. Any thread may call this.
+
+        Raises SamplingError, which calls the prompt `name`, if the request can never be served.
+        """
+        tokenizer, prompt = self.model.tokenizer, request.prompt
+        tokens = encode_prompt(tokenizer, prompt) if isinstance(prompt, str) else prompt
+        tokens = [int(token) for token in tokens]
+        if not tokens or prompt == "":
+            raise SamplingError(f"{name} is empty, expected at least one token")
+        self._check_tokens(tokens, name)
+        self._check_tokens(request.params.stop_token_ids, "stop_token_ids")
+        if len(tokens) >= self.context:
+            raise SamplingError(
+                f"{name} has {len(tokens)} tokens, the model's context holds {self.context}"
+            )
+        longest = min(len(tokens) + request.params.max_new_tokens, self.context)
+        if self._slots.pages_for(longest) > self.pages.capacity:
+            raise SamplingError(
+                f"{name} has {len(tokens)} tokens and may get {longest - len(tokens)} more, "
+                f"the cache holds {self.cache_tokens}"
+            )
+        if request.adapter is not None and request.adapter not in self.adapters:
+            raise SamplingError(f"adapter={request.adapter!r}, expected one of {self.adapters}")
+        grammar, eos_ids = request.params.grammar, self._slots.vocabulary.eos_ids
+        return OpenRequest(
+            request,
+            tokens,
+            next(self._tickets),
+            tokenizer,
+            stop_tokens=stop_tokens(request.params, self._hidden_tokens),
+            eos_ids=() if request.params.ignore_eos else eos_ids,
+            grammar=grammar and check_grammar(tokenizer, grammar, eos_ids),
+        )
+
+    def _check_tokens(self, tokens: Iterable[int], name: str) -> None:
+        vocab_size = self.model.config.vocab_size
+        for token in tokens:
+            if not 0 <= token < vocab_size:
+                raise SamplingError(f"{name}: token {token}, expected 0 to {vocab_size - 1}")
 
     def cancel(self, ticket: int) -> None:
         """Ends a request at the next step, with finish_reason "cancelled".
@@ -226,19 +284,21 @@ class Engine:
         started, num_read = time.monotonic(), self._slots.num_read
         updates = self._accept_incoming()
         self._admit()
-        active = self._slots_with_pages()
-        drafts = self._choose_num_drafts(active)
-        chunk = self._decode(active, drafts) if active else None
+        active = self._take_turn(self._slots_with_pages())
+        constrained = bool(self._slots.constrained(active))
+        drafts = 0 if constrained else self._choose_num_drafts(active)
+        chunk = self._decode(active, drafts, 1 if constrained else CHUNK_TOKENS) if active else None
         self._drafted = drafts > 0
         # Decode the previous chunk's tokens while the device computes this one.
         updates += self._decode_updates()
         if chunk is not None:
             self._collect(active, chunk, drafts)
-            # A step that compiled or prefilled does not measure decoding.
-            if drafts in self._compiled and num_read == self._slots.num_read:
+            # A step that compiled, prefilled or computed masks does not measure decoding.
+            program = drafts, self._turn is not None
+            if program in self._compiled and num_read == self._slots.num_read and not constrained:
                 seconds = time.monotonic() - started
                 self._policy.record_time(drafts > 0, seconds / int(chunk.num_steps))
-            self._compiled.add(drafts)
+            self._compiled.add(program)
         if not self.num_active:
             updates += self._decode_updates()
         self.stats.prompt_tokens = self._slots.num_read
@@ -248,16 +308,19 @@ class Engine:
     def warm_up(self) -> None:
         """Compiles every program that requests can need, and times both ways of decoding.
 
+        Those that score prompts are compiled at the first request that asks for it.
+
         The engine must be idle. Uses JAX's compilation cache if it is on.
         """
         if self.busy:
             raise SamplingError("warm_up: the engine is at work")
-        self._slots.compile_reading()
         ways = sorted({0, self.num_drafts})
         seconds = {drafts: [] for drafts in ways}
-        for drafts in ways:
-            self._slots.trial_chunk(drafts)
-            self._compiled.add(drafts)
+        for adapter in (None, *self.adapters[:1]):  # all adapters have one program
+            self._slots.compile_reading(adapter)
+            for drafts in ways:
+                self._slots.trial_chunk(drafts, adapter)
+                self._compiled.add((drafts, adapter is not None))
         if self.speculation == "auto":
             for drafts in ways * TRIALS:
                 started = time.monotonic()
@@ -266,29 +329,6 @@ class Engine:
             self._policy.record_trial(seconds[0], seconds[self.num_drafts])
 
     # ==== The parts of a step
-
-    def _open(self, request: Request, name: str) -> OpenRequest:
-        tokenizer, prompt = self.model.tokenizer, request.prompt
-        tokens = encode_prompt(tokenizer, prompt) if isinstance(prompt, str) else prompt
-        tokens = [int(token) for token in tokens]
-        if not tokens or prompt == "":
-            raise SamplingError(f"{name} is empty, expected at least one token")
-        vocab_size = self.model.config.vocab_size
-        for token in tokens:
-            if not 0 <= token < vocab_size:
-                raise SamplingError(f"{name}: token {token}, expected 0 to {vocab_size - 1}")
-        if len(tokens) >= self.context:
-            raise SamplingError(
-                f"{name} has {len(tokens)} tokens, the model's context holds {self.context}"
-            )
-        longest = min(len(tokens) + request.params.max_new_tokens, self.context)
-        if self._slots.pages_for(longest) > self.pages.capacity:
-            raise SamplingError(
-                f"{name} has {len(tokens)} tokens and may get {longest - len(tokens)} more, "
-                f"the cache holds {self.pages.capacity * self._slots.page_size}"
-            )
-        stops = stop_tokens(request.params.stop, self._hidden_tokens)
-        return OpenRequest(request, tokens, next(self._tickets), tokenizer, stops)
 
     def _accept_incoming(self) -> list[Update]:
         """Accepts the requests and cancellations of other threads since the last step."""
@@ -320,7 +360,7 @@ class Engine:
             if not self._slots.seat(self._waiting[0], slot):
                 if self.num_active:
                     return
-                # A sample alone, sharing nothing, always fits: `_open` checked that.
+                # A sample alone, sharing nothing, always fits: `open` checked that.
                 for request in self._requests.values():
                     self._slots.release_prompt(request)
                 self._slots.seat(self._waiting[0], slot, alone=True)
@@ -347,6 +387,14 @@ class Engine:
         self._waiting.appendleft(sample)
         self.stats.restarts += 1
 
+    def _take_turn(self, active: list[int]) -> list[int]:
+        """Returns the slots of the adapter whose turn it is: a chunk has one set of weights."""
+        adapter_of = {slot: self._slots.samples[slot].request.request.adapter for slot in active}
+        names = sorted(set(adapter_of.values()), key=lambda name: name or "")
+        later = [name for name in names if (name or "") > (self._turn or "")]
+        self._turn = next(iter([*later, *names]), None)
+        return [slot for slot in active if adapter_of[slot] == self._turn]
+
     def _choose_num_drafts(self, active: list[int]) -> int:
         if self.speculation != "auto":
             return self.num_drafts
@@ -354,8 +402,7 @@ class Engine:
         known = [gain for gain in gains if gain is not None]
         return self.num_drafts if self._policy.pays(known) else 0
 
-    def _decode(self, active: list[int], drafts: int) -> Chunk:
-        max_steps = CHUNK_TOKENS
+    def _decode(self, active: list[int], drafts: int, max_steps: int) -> Chunk:
         for slot in active:
             sample = self._slots.samples[slot]
             if sample.request.request.streaming:
@@ -370,7 +417,7 @@ class Engine:
         # While samples wait, a chunk ends as soon as a few rows have ended.
         few = max(self.num_slots // 16, 1)
         min_going = max(len(active) - few + 1, 1) if self._waiting else 1
-        return self._slots.decode(active, max_steps, min_going, drafts)
+        return self._slots.decode(active, max_steps, min_going, drafts, self._turn)
 
     def _collect(self, active: list[int], chunk: Chunk, drafts: int) -> None:
         """Waits for the chunk and records its tokens; they are decoded to text later."""
@@ -382,29 +429,17 @@ class Engine:
             chunk = chunk._replace(logprob_BxC=None, top_BxCxA=None, top_logprob_BxCxA=None)
         chunk = jax.device_get(chunk)
         num_steps, num_tokens = int(chunk.num_steps), int(chunk.count_B.sum())
-        self._count(num_steps, int(chunk.row_steps), num_tokens, drafts)
+        self.stats.count_chunk(num_steps, int(chunk.row_steps), num_tokens, drafts)
         self._policy.record_gain(drafts > 0, num_steps, num_tokens / max(int(chunk.row_steps), 1))
         for slot, sample in samples.items():
             count = int(chunk.count_B[slot])
             new = chunk.tokens_BxC[slot, :count].tolist()
-            sample.tokens += new
-            if sample.params.logprobs is not None:
-                sample.logprobs += _token_logprobs(chunk, slot, count, sample.params.logprobs)
+            sample.note(new, chunk_logprobs(chunk, slot, count, sample.params.logprobs))
             self._undecoded.append((sample, bool(chunk.ended_B[slot])))
             if chunk.ended_B[slot]:
                 self._slots.vacate(slot)
             elif sample.lookup is not None:
                 self._note_gain(sample, new, num_steps if drafts else None)
-
-    def _count(self, num_steps: int, row_steps: int, num_tokens: int, drafts: int) -> None:
-        stats = self.stats
-        stats.steps += num_steps
-        stats.row_steps += row_steps
-        stats.generated_tokens += num_tokens
-        if drafts:
-            stats.drafted_steps += num_steps
-            stats.drafted_row_steps += row_steps
-            stats.drafted_tokens += num_tokens
 
     def _note_gain(self, sample: OpenSample, new: list[int], passes: int | None) -> None:
         """Records the gain of drafts for this row in `passes` (None: the predicted gain)."""
@@ -423,7 +458,7 @@ class Engine:
         updates, undecoded, self._undecoded = [], self._undecoded, []
         for sample, done in undecoded:
             generation = sample.row_text.finish(
-                sample.tokens, done=done, eos_ids=self._slots.vocabulary.eos_ids
+                sample.tokens, done=done, eos_ids=sample.request.eos_ids
             )
             if generation is not None:
                 updates.append(self._finish(sample, generation))
@@ -445,21 +480,10 @@ class Engine:
         if not request.samples:
             del self._requests[request.ticket]
         self.stats.finished += 1
-        logprobs = sample.logprobs_of(len(generation.text_tokens))
-        generation = dataclasses.replace(generation, logprobs=logprobs)
+        generation = sample.with_logprobs(generation)
         return sample.update(generation.text, generation.tokens, generation)
 
 
 def default_slots() -> int:
     """Returns the default number of rows decoded together on this device."""
     return DEFAULT_SLOTS.get(jax.default_backend(), 64)
-
-
-def _token_logprobs(chunk: Chunk, slot: int, count: int, num_top: int) -> list[TokenLogprobs]:
-    chosen = chunk.logprob_BxC[slot, :count].tolist()
-    top = chunk.top_BxCxA[slot, :count, :num_top].tolist()
-    top_logprob = chunk.top_logprob_BxCxA[slot, :count, :num_top].tolist()
-    return [
-        TokenLogprobs(chosen[i], tuple(zip(top[i], top_logprob[i], strict=True)))
-        for i in range(count)
-    ]

@@ -29,6 +29,16 @@ class EngineStats:
     finished: int = 0
     cancelled: int = 0
 
+    def count_chunk(self, num_steps: int, row_steps: int, num_tokens: int, drafts: int) -> None:
+        """Adds a chunk of decoding, which checked `drafts` tokens a step."""
+        self.steps += num_steps
+        self.row_steps += row_steps
+        self.generated_tokens += num_tokens
+        if drafts:
+            self.drafted_steps += num_steps
+            self.drafted_row_steps += row_steps
+            self.drafted_tokens += num_tokens
+
     @property
     def occupancy(self) -> float:
         """Share of the slots' steps in which a row was active."""

@@ -1,4 +1,4 @@
-"""Chooses a token from logits, on the device: greedily, or at random after top-k and top-p.
+"""Chooses a token from logits, on the device: greedily, or at random after top-k, top-p and min-p.
 
 A row's token depends only on its logits, its parameters and its key, not on its neighbours, the
 step or the batch width. Thresholds are found by bisection over the bits of a float, without a
@@ -18,15 +18,16 @@ def choose(
     temperature_B: jax.Array,
     top_k_B: jax.Array,
     top_p_B: jax.Array,
+    min_p_B: jax.Array,
 ) -> jax.Array:
     """Chooses one token per row, int32 [B], from float32 logits [B, V] (-inf: never chosen).
 
-    Temperature 0 is greedy. top_k 0 and top_p 1 exclude nothing. With both, top-p applies to the
-    mass that top-k leaves, as in transformers.
+    Temperature 0 is greedy. top_k 0, top_p 1 and min_p 0 exclude nothing. With both, top-p applies
+    to the mass that top-k leaves, as in transformers; min-p comes last.
     """
     greedy_B = jnp.argmax(logits_BxV, axis=-1).astype(jnp.int32)
     random_B = temperature_B > 0
-    cut_B = random_B & ((top_k_B > 0) | (top_p_B < 1))
+    cut_B = random_B & ((top_k_B > 0) | (top_p_B < 1) | (min_p_B > 0))
 
     def draw_tokens():
         # Subtract the maximum, so that no temperature makes a logit infinite.
@@ -35,7 +36,7 @@ def choose(
         weights_BxV = jnp.exp(scaled_BxV)
         weights_BxV = jax.lax.cond(
             cut_B.any(),
-            lambda: _filter_weights(scaled_BxV, weights_BxV, top_k_B, top_p_B),
+            lambda: _filter_weights(scaled_BxV, weights_BxV, top_k_B, top_p_B, min_p_B),
             lambda: weights_BxV,
         )
         return jnp.where(random_B, _draw(weights_BxV, key_B), greedy_B)
@@ -66,8 +67,8 @@ def _draw(weights_BxV: jax.Array, key_B: jax.Array) -> jax.Array:
     return (block_Bx1[:, 0] * BLOCK + inside_B).astype(jnp.int32)
 
 
-def _filter_weights(scores_BxV, weights_BxV, top_k_B, top_p_B) -> jax.Array:
-    """Sets to 0 the weights that top-k, then top-p exclude (Holtzman et al., 2020)."""
+def _filter_weights(scores_BxV, weights_BxV, top_k_B, top_p_B, min_p_B) -> jax.Array:
+    """Sets to 0 the weights that top-k, then top-p (Holtzman et al., 2020), then min-p exclude."""
     V = scores_BxV.shape[1]
     order_BxV = _order(scores_BxV)
     shape = top_k_B.shape
@@ -91,7 +92,36 @@ def _filter_weights(scores_BxV, weights_BxV, top_k_B, top_p_B) -> jax.Array:
     lacking_B = jnp.where(each_B > 0, jnp.ceil((wanted_B - mass(above_BxV)) / each_B), V)
     kept_BxV = tied_BxV & (jnp.cumsum(tied_BxV, axis=-1) <= jnp.maximum(lacking_B, 1)[:, None])
     kept_BxV = above_BxV | kept_BxV | (top_p_B >= 1)[:, None]
-    return jnp.where(kept_BxV, weights_BxV, 0.0)
+    # The most probable token's weight is 1.
+    return jnp.where(kept_BxV & (weights_BxV >= min_p_B[:, None]), weights_BxV, 0.0)
+
+
+def penalize_repetition(
+    logits_BxV: jax.Array, seen_BxV: jax.Array, penalty_B: jax.Array
+) -> jax.Array:
+    """Makes seen tokens less likely (Keskar et al., CTRL, 2019, as in transformers); 1: as is."""
+    penalty_Bx1 = penalty_B[:, None]
+    penalized_BxV = jnp.where(logits_BxV < 0, logits_BxV * penalty_Bx1, logits_BxV / penalty_Bx1)
+    return jnp.where(seen_BxV & (penalty_Bx1 != 1), penalized_BxV, logits_BxV)
+
+
+def allow_only(
+    logits_BxV: jax.Array, allowed_BxW: jax.Array, constrained_B: jax.Array
+) -> jax.Array:
+    """Excludes tokens from constrained rows; bit i of word w (uint32) allows token 32·w + i."""
+    token_V = jnp.arange(logits_BxV.shape[1])
+    word_BxV = allowed_BxW[:, token_V // 32]
+    allowed_BxV = (word_BxV >> (token_V % 32).astype(jnp.uint32)) & 1 == 1
+    return jnp.where(allowed_BxV | ~constrained_B[:, None], logits_BxV, -jnp.inf)
+
+
+def token_logprobs(
+    logits_BxV: jax.Array, token_B: jax.Array, num_top: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns the log-probabilities of tokens [B], of the best ones [B, A], and their ids."""
+    logprob_BxV = jax.nn.log_softmax(logits_BxV, axis=-1)
+    top_logprob_BxA, top_BxA = jax.lax.top_k(logprob_BxV, min(num_top, logprob_BxV.shape[1]))
+    return jnp.take_along_axis(logprob_BxV, token_B[:, None], 1)[:, 0], top_logprob_BxA, top_BxA
 
 
 def _order(scores: jax.Array) -> jax.Array:

@@ -6,10 +6,24 @@ from semcoder_jax.errors import UserError
 
 # Most alternatives that a token's log-probability may come with (the limit of OpenAI's chat API).
 MAX_TOP_LOGPROBS = 20
+LARGEST_PENALTY = 1e3  # of repetitions; no logit overflows
 
 
 class SamplingError(UserError):
     """Raised for parameters or prompts that cannot be sampled from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Grammar:
+    """Language that a generated text must belong to.
+
+    Attributes:
+      kind: "json_schema", "regex" or "choice" (one of several texts).
+      text: the JSON schema, the regular expression, or a JSON list of texts.
+    """
+
+    kind: str
+    text: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +40,17 @@ class SamplingParams:
       seed: random seed; each row has its own stream.
       top_k: samples from the k most probable tokens and ties with the last; 0: all.
       logprobs: number of most probable alternatives (0 to 20) whose log-probabilities each
-        token reports, before temperature, top_k and top_p; None: no log-probabilities.
+        token reports, before penalties, temperature and any choice; None: no log-probabilities.
+      min_p: excludes tokens less probable than this share of the most probable one, after
+        temperature, top_k and top_p; 0: none.
+      repetition_penalty: divides the positive logits of tokens that the prompt or the row already
+        has, and multiplies the negative ones; 1: none. Temperature comes after it.
+      stop_token_ids: ids that end a row, beside the model's end tokens.
+      ignore_eos: end tokens do not end the row.
+      skip_special_tokens: whether the text leaves out special tokens.
+      include_stop: whether the text has the stop string or the token that ended the row.
+      grammar: the text's language; None: any text.
+      prompt_logprobs: whether the prompt's tokens report log-probabilities, too.
     """
 
     max_new_tokens: int = 256
@@ -36,6 +60,14 @@ class SamplingParams:
     seed: int = 0
     top_k: int = 0
     logprobs: int | None = None
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    skip_special_tokens: bool = True
+    include_stop: bool = False
+    grammar: Grammar | None = None
+    prompt_logprobs: bool = False
 
     def __post_init__(self):
         if self.max_new_tokens < 1:
@@ -52,6 +84,17 @@ class SamplingParams:
             raise SamplingError(f"top_k={self.top_k}, expected 0 (all tokens) or more")
         if self.logprobs is not None and not 0 <= self.logprobs <= MAX_TOP_LOGPROBS:
             raise SamplingError(f"logprobs={self.logprobs}, expected 0 to {MAX_TOP_LOGPROBS}")
+        if not 0 <= self.min_p <= 1:
+            raise SamplingError(f"min_p={self.min_p}, expected 0 <= min_p <= 1")
+        if not 0 < self.repetition_penalty <= LARGEST_PENALTY:
+            raise SamplingError(
+                f"repetition_penalty={self.repetition_penalty}, expected more than 0 (1: none) to "
+                f"{LARGEST_PENALTY:g}"
+            )
+        if self.prompt_logprobs and self.logprobs is None:
+            raise SamplingError("prompt_logprobs=True, expected logprobs beside it")
+        if self.grammar is not None and self.ignore_eos:
+            raise SamplingError("ignore_eos=True, expected False beside a grammar: its text ends")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +115,15 @@ class Generation:
     """Generated continuation of a prompt.
 
     Attributes:
-      text: decoded tokens without special tokens, cut before the first stop string.
+      text: decoded tokens, cut before the first stop string.
       tokens: generated ids, up to and including the end token or the token that completed the
         stop string.
       finish_reason: "stop" (an end token or a stop string), "length" (max_new_tokens or the
         context) or "cancelled".
       logprobs: one entry per token of `text_tokens`, or None if not requested.
       end_token: the id that ended the row, the last of `tokens`; None if none did.
+      end_logprobs: entry of `end_token`, if requested.
+      prompt_logprobs: one entry per token of the prompt but the first, if requested.
     """
 
     text: str
@@ -86,6 +131,8 @@ class Generation:
     finish_reason: str
     logprobs: tuple[TokenLogprobs, ...] | None = None
     end_token: int | None = None
+    end_logprobs: TokenLogprobs | None = None
+    prompt_logprobs: tuple[TokenLogprobs, ...] | None = None
 
     @property
     def text_tokens(self) -> tuple[int, ...]:

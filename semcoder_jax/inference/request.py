@@ -2,8 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from semcoder_jax.inference.detokenize import RowText
+from semcoder_jax.inference.grammar import RowMatcher
 from semcoder_jax.inference.params import Generation, SamplingError, SamplingParams, TokenLogprobs
 from semcoder_jax.inference.speculation import Lookup
 
@@ -20,6 +24,7 @@ class Request:
       first_sample: sample i uses stream `first_sample + i` of the seed, so that one sample can
         be repeated alone, and requests with equal seeds can differ.
       streaming: whether `step` reports new text before the end (smaller chunks).
+      adapter: name of the engine's adapter to use; None: the model alone.
     """
 
     prompt: str | Sequence[int]
@@ -28,6 +33,7 @@ class Request:
     id: str | int | None = None
     first_sample: int = 0
     streaming: bool = False
+    adapter: str | None = None
 
     def __post_init__(self):
         if self.n < 1:
@@ -46,6 +52,7 @@ class Update:
       tokens: ids added since the last update (may extend beyond `text`).
       logprobs: entries of `tokens`, if requested.
       generation: complete generation in the last update of a sample; None before.
+      prompt_logprobs: entries of the prompt's tokens but the first, if requested.
     """
 
     ticket: int
@@ -55,16 +62,20 @@ class Update:
     tokens: tuple[int, ...]
     logprobs: tuple[TokenLogprobs, ...] | None
     generation: Generation | None
+    prompt_logprobs: tuple[TokenLogprobs, ...] | None = None
 
 
 class OpenRequest:
     """An accepted request: its tokens, and the pages that its samples share.
 
     Attributes:
-      stop_tokens: ids that end a row, because stop strings are their spelling.
+      stop_tokens: ids that end a row, beside the end tokens.
+      eos_ids: end tokens, which the device looks for.
+      grammar: compiled grammar (grammar.check_grammar), or None.
       samples: samples that have not ended.
       num_to_begin: number of samples that never had a slot.
       pages: pages of the prompt, held from prefill until the last sample has begun.
+      prompt_logprobs: entries of its tokens but the first, after prefill, if requested.
     """
 
     def __init__(
@@ -73,11 +84,17 @@ class OpenRequest:
         tokens: list[int],
         ticket: int,
         tokenizer,
+        *,
         stop_tokens: frozenset[int] = frozenset(),
+        eos_ids: tuple[int, ...] = (),
+        grammar: Any = None,
     ):
         self.request = request
         self.tokens = tokens
         self.stop_tokens = stop_tokens
+        self.eos_ids = eos_ids
+        self.grammar = grammar
+        self.prompt_logprobs: tuple[TokenLogprobs, ...] | None = None
         self.ticket = ticket
         self.samples = [OpenSample(self, i, tokenizer) for i in range(request.n)]
         self.num_to_begin = request.n
@@ -93,6 +110,7 @@ class OpenSample:
       tokens, logprobs: results so far.
       pages: cache pages in order of positions, own or shared.
       row_text: detokenizer of the row.
+      matcher: follows the row's grammar; None: any text.
       sent_text, num_sent: text and number of tokens already sent in updates.
       lookup, tokens_per_pass: measured or predicted gain of drafts (None: unknown); see
         speculation.
@@ -116,8 +134,22 @@ class OpenSample:
         self.pages: list[int] = []
         self.lookup: Lookup | None = None
         self.row_text = RowText(
-            tokenizer, self.request.tokens, self.params.stop, self.request.stop_tokens
+            tokenizer,
+            self.request.tokens,
+            self.params.stop,
+            self.request.stop_tokens,
+            skip_special_tokens=self.params.skip_special_tokens,
+            include_stop=self.params.include_stop,
         )
+        compiled = self.request.grammar
+        self.matcher = compiled and RowMatcher(compiled, self.request.eos_ids)
+
+    def note(self, tokens: list[int], logprobs: list[TokenLogprobs]) -> None:
+        """Notes new tokens and their entries, if requested."""
+        self.tokens += tokens
+        self.logprobs += logprobs
+        if self.matcher is not None:
+            self.matcher.accept(tokens)
 
     @property
     def order(self) -> tuple[int, int]:
@@ -149,7 +181,31 @@ class OpenSample:
             tokens=new_tokens,
             logprobs=None if logprobs is None else logprobs[self.num_sent :],
             generation=generation,
+            prompt_logprobs=self.request.prompt_logprobs,
         )
         self.sent_text += new_text
         self.num_sent += len(new_tokens)
         return update
+
+    def with_logprobs(self, generation: Generation) -> Generation:
+        """Adds the requested log-probabilities to a generation of this sample."""
+        num_tokens, logprobs = len(generation.text_tokens), self.logprobs
+        ended = self.params.logprobs is not None and generation.end_token is not None
+        return dataclasses.replace(
+            generation,
+            logprobs=self.logprobs_of(num_tokens),
+            end_logprobs=logprobs[num_tokens] if ended else None,
+            prompt_logprobs=self.request.prompt_logprobs,
+        )
+
+
+def logprobs_of_arrays(
+    logprob_T: np.ndarray, top_TxA: np.ndarray, top_logprob_TxA: np.ndarray, num_top: int
+) -> list[TokenLogprobs]:
+    """Returns one entry per position, with `num_top` alternatives."""
+    top = top_TxA[:, :num_top].tolist()
+    top_logprob = top_logprob_TxA[:, :num_top].tolist()
+    return [
+        TokenLogprobs(chosen, tuple(zip(top[i], top_logprob[i], strict=True)))
+        for i, chosen in enumerate(logprob_T.tolist())
+    ]

@@ -20,12 +20,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from semcoder_jax.inference.params import SamplingError
+from semcoder_jax.server.body import Refusal, parse_json, read_body
 from semcoder_jax.server.engine_thread import EngineStoppedError, EngineThread, QueueFullError
 from semcoder_jax.server.error_body import error_body
 from semcoder_jax.server.hosts import HostRule, RequestGuard
 from semcoder_jax.server.prometheus import ServerMetrics
 from semcoder_jax.server.protocol import (
-    BadRequestError,
     CompletionRequest,
     RequestLimits,
     UnknownModelError,
@@ -33,11 +33,11 @@ from semcoder_jax.server.protocol import (
     parse_request,
 )
 from semcoder_jax.server.responses import ResponseBuilder
+from semcoder_jax.server.sampling_fields import BadRequestError
 
 logger = logging.getLogger("semcoder_jax.server")
 PATHS = {"/v1/completions": "completions", "/v1/chat/completions": "chat"}
 CLIENT_GONE = 499  # nginx's number; nobody receives it
-LARGEST_BODY = 16 << 20
 UNKNOWN_MODEL = "model_not_found"  # OpenAI's code
 
 
@@ -84,18 +84,12 @@ def make_app(thread: EngineThread, options: ServerOptions) -> Starlette:
     )
 
 
-class _Refusal(Exception):
-    """Carries an error response, ready to send."""
-
-    def __init__(self, status: int, body: dict, headers: dict | None = None):
-        self.response = JSONResponse(body, status, headers)
-
-
 class _Server:
     def __init__(self, thread: EngineThread, options: ServerOptions):
         self._thread = thread
         self._options = options
         self._tokenizer = thread.engine.model.tokenizer
+        self._adapters = thread.engine.adapters
         tokens = options.limits.prompt_tokens
         self._limits = dataclasses.replace(
             options.limits, prompt_bytes=most_prompt_bytes(self._tokenizer, tokens)
@@ -113,7 +107,7 @@ class _Server:
     async def metrics_text(self, request: Request) -> Response:
         try:
             self._check_key(request)
-        except _Refusal as refusal:
+        except Refusal as refusal:
             return refusal.response
         body, content_type = self._metrics.exposition(request.headers.get("accept", ""))
         return Response(body, headers={"Content-Type": content_type})
@@ -121,28 +115,32 @@ class _Server:
     async def models(self, request: Request) -> Response:
         try:
             self._check_key(request)
-        except _Refusal as refusal:
+        except Refusal as refusal:
             return refusal.response
-        return JSONResponse({"object": "list", "data": [self._model()]})
+        names = (self._options.model_name, *self._adapters)
+        return JSONResponse({"object": "list", "data": [self._model(name) for name in names]})
 
     async def model(self, request: Request) -> Response:
         try:
             self._check_key(request)
-        except _Refusal as refusal:
+        except Refusal as refusal:
             return refusal.response
         name = request.path_params["name"]
-        if name != self._options.model_name:
+        if name not in (self._options.model_name, *self._adapters):
             body = error_body(f"no model {name!r}", "invalid_request_error", code=UNKNOWN_MODEL)
             return JSONResponse(body, 404)
-        return JSONResponse(self._model())
+        return JSONResponse(self._model(name))
 
-    def _model(self) -> dict:
+    def _model(self, name: str) -> dict:
+        base = self._options.model_name
         return {
-            "id": self._options.model_name,
+            "id": name,
             "object": "model",
             "created": self._started,
             "owned_by": "semcoder-jax",
             "max_model_len": self._options.limits.context,
+            "root": base,
+            "parent": None if name == base else base,
         }
 
     # ---- completions and chat
@@ -151,10 +149,10 @@ class _Server:
         path, started = request.url.path, time.monotonic()
         try:
             self._check_key(request)
-            content = await _read_body(request, self._options.body_seconds)
+            content = await read_body(request, self._options.body_seconds)
             # In a thread: parsing and tokenizing megabytes would stop every stream meanwhile.
             asked = await asyncio.to_thread(self._understand, PATHS[path], content)
-            answer = ResponseBuilder(asked, self._options.model_name, self._tokenizer)
+            answer = ResponseBuilder(asked, self._tokenizer)
             updates = self._thread.updates(asked.requests)
             # Wait for the first update before sending the status: a full queue must answer 429.
             first = await _cancel_on_disconnect(request, anext(updates))
@@ -164,7 +162,7 @@ class _Server:
             body = await _cancel_on_disconnect(request, self._whole(asked, answer, first, updates))
             self._count(path, 200, asked, answer, started)
             return JSONResponse(body)
-        except _Refusal as refusal:
+        except Refusal as refusal:
             response = refusal.response
         except SamplingError as error:
             response = _bad_request(str(error), None)
@@ -186,10 +184,10 @@ class _Server:
         right = hmac.compare_digest(given.strip().encode(), key.encode())
         if scheme.lower() != "bearer" or not right:
             body = error_body("a wrong API key, or none", "invalid_request_error")
-            raise _Refusal(401, body, {"WWW-Authenticate": "Bearer"})
+            raise Refusal(401, body, {"WWW-Authenticate": "Bearer"})
 
     def _understand(self, kind: str, content: bytes) -> CompletionRequest:
-        body = _parse_json(content)
+        body = parse_json(content)
         try:
             return parse_request(
                 kind,
@@ -197,14 +195,15 @@ class _Server:
                 model_name=self._options.model_name,
                 tokenizer=self._tokenizer,
                 limits=self._limits,
+                adapters=self._adapters,
             )
         except UnknownModelError as error:
             answer = error_body(
                 str(error), "invalid_request_error", error.param, code=UNKNOWN_MODEL
             )
-            raise _Refusal(404, answer) from None
+            raise Refusal(404, answer) from None
         except BadRequestError as error:
-            raise _Refusal(
+            raise Refusal(
                 400, error_body(str(error), "invalid_request_error", error.param)
             ) from None
 
@@ -221,13 +220,17 @@ class _Server:
     async def _lines(self, asked, answer, first, updates, started) -> AsyncIterator[str]:
         """Yields server-sent events; closing the iterator cancels the request."""
         status, seen_text = CLIENT_GONE, False
+        unechoed = set(range(len(asked.requests) * asked.n)) if asked.echo else set()
         try:
             async with contextlib.aclosing(_and_then(first, updates)) as news:
                 for chunk in answer.opening():
                     yield _event(chunk)
                 async for index, update in news:
                     choice = index * asked.n + update.sample
-                    if update.text or update.tokens:
+                    if choice in unechoed:
+                        unechoed.remove(choice)
+                        yield _event(answer.echo_chunk(choice, update))
+                    if (update.text or update.tokens) and not asked.prompt_only:
                         if not seen_text:
                             seen_text = True
                             self._metrics.first_text_seconds.observe(time.monotonic() - started)
@@ -237,7 +240,7 @@ class _Server:
                         if update.text or update.logprobs:
                             yield _event(portion)
                     if update.generation is not None:
-                        yield _event(answer.ending(choice, update.generation.finish_reason))
+                        yield _event(answer.ending(choice, update.generation))
             if (closing := answer.closing()) is not None:
                 yield _event(closing)
             yield "data: [DONE]\n\n"
@@ -261,39 +264,6 @@ class _Server:
         self._metrics.prompt_tokens.inc(asked.prompt_tokens)
         self._metrics.completion_tokens.inc(answer.completion_tokens)
         self._metrics.request_seconds.observe(time.monotonic() - started)
-
-
-async def _read_body(request: Request, seconds: float) -> bytes:
-    """Returns the body of a request; refuses other types, large bodies and slow ones."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        message = f"content type {kind or 'missing'}, expected application/json"
-        raise _Refusal(415, error_body(message, "invalid_request_error"))
-    body = bytearray()
-    try:
-        async with asyncio.timeout(seconds):
-            async for part in request.stream():
-                body += part
-                if len(body) > LARGEST_BODY:
-                    message = f"the body has more than {LARGEST_BODY} bytes"
-                    raise _Refusal(413, error_body(message, "invalid_request_error"))
-    except TimeoutError:
-        message = f"the body did not arrive within {seconds:g} seconds"
-        answer = error_body(message, "invalid_request_error")
-        raise _Refusal(408, answer, {"Connection": "close"}) from None
-    return bytes(body)
-
-
-def _parse_json(content: bytes):
-    try:
-        return json.loads(content, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        message = f"the body is not JSON ({error})"
-        raise _Refusal(400, error_body(message, "invalid_request_error")) from None
-
-
-def _no_constant(name: str):
-    raise ValueError(f"{name} is no number of JSON")
 
 
 async def _cancel_on_disconnect(request: Request, work):

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from semcoder_jax.inference.engine import Engine, Request, Update
+from semcoder_jax.inference.request import OpenRequest
 
 logger = logging.getLogger("semcoder_jax.server")
 IDLE_SECONDS = 1.0  # between looks at whether to stop; work wakes the thread at once
@@ -82,8 +83,11 @@ class EngineThread:
         inbox: asyncio.Queue = asyncio.Queue()
         index_of: dict[int, int] = {}
         left = sum(request.n for request in requests)
+        self._check_room(left)
+        # In a thread: a grammar is compiled, and all tokens are looked at.
+        opened = await asyncio.to_thread(lambda: [self.engine.open(each) for each in requests])
         try:
-            self._submit(requests, inbox, index_of)
+            self._submit(opened, left, inbox, index_of)
             while left:
                 update = await inbox.get()
                 if isinstance(update, EngineStoppedError):
@@ -93,25 +97,30 @@ class EngineThread:
         finally:
             self._cancel_open(index_of)
 
-    def _submit(self, requests: Sequence[Request], inbox, index_of: dict[int, int]) -> None:
-        count = sum(request.n for request in requests)
+    def _submit(
+        self, requests: Sequence[OpenRequest], count: int, inbox, index_of: dict[int, int]
+    ) -> None:
         with self._lock:  # also held by `_dispatch`: no update precedes its ticket
-            if not self.alive or self._stopping:
-                raise EngineStoppedError("the engine is not running")
-            num_open = self.num_open
-            if num_open + count > self.capacity:
-                waiting = max(num_open - self.engine.num_slots, 0) + count
-                rounds = -(-waiting // self.engine.num_slots)
-                raise QueueFullError(
-                    f"{num_open} samples are in hand, the server takes {self.capacity}: "
-                    "try again later",
-                    max(1, min(round(rounds * self._sample_seconds), 600)),
-                )
+            self._check_room(count)
             for index, request in enumerate(requests):
                 ticket = self.engine.submit(request)
                 index_of[ticket] = index
-                self._tickets[ticket] = _Ticket(inbox, request.n)
+                self._tickets[ticket] = _Ticket(inbox, request.request.n)
         self._wake.set()
+
+    def _check_room(self, count: int) -> None:
+        """Raises QueueFullError or EngineStoppedError if `count` more samples cannot be taken."""
+        if not self.alive or self._stopping:
+            raise EngineStoppedError("the engine is not running")
+        num_open = self.num_open
+        if num_open + count > self.capacity:
+            waiting = max(num_open - self.engine.num_slots, 0) + count
+            rounds = -(-waiting // self.engine.num_slots)
+            raise QueueFullError(
+                f"{num_open} samples are in hand, the server takes {self.capacity}: "
+                "try again later",
+                max(1, min(round(rounds * self._sample_seconds), 600)),
+            )
 
     def _cancel_open(self, tickets: dict[int, int]) -> None:
         """Cancels the tickets that are still open."""

@@ -6,6 +6,7 @@ our answers as its own. Its requests carry that name in their Host header and ar
 
 import dataclasses
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 
@@ -13,6 +14,11 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from semcoder_jax.server.error_body import error_body
+
+# "name", "IPv4 address" or "[IPv6 address]", each with a port or without (RFC 9110, 7.2; RFC 3986,
+# 3.2.2). All else is malformed and no browser's.
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w-]+(?:\.[\w-]+)*\.?))(?::(\d{0,5}))?", re.ASCII)
+_LARGEST_PORT = 65_535
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +47,12 @@ class HostRule:
     def accepts(self, header: str) -> bool:
         """Returns whether a Host header, such as "localhost:8000" or "[::1]", is accepted."""
         host = _host_of(header)
+        if host is None:
+            return False
         try:
             found = _ip(host)
         except ValueError:
-            return host.lower().rstrip(".") in self.names
+            return host.lower().removesuffix(".") in self.names
         bound = _ip(self.address)
         if bound.is_unspecified:
             return True
@@ -81,12 +89,22 @@ def _refuse(status: int, message: str) -> JSONResponse:
     return JSONResponse(body, status, {"Connection": "close"})
 
 
-def _host_of(header: str) -> str:
-    """Returns the host of "host", "host:port" or "[address]:port"."""
-    header = header.strip()
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header if header.count(":") > 1 else header.partition(":")[0]
+def _host_of(header: str) -> str | None:
+    """Returns the host of "host", "host:port" or "[address]:port"; None if it is malformed."""
+    found = _HOST.fullmatch(header.strip())
+    if found is None or int(found[3] or 0) > _LARGEST_PORT:
+        return None
+    address, name, _ = found.groups()
+    if address is None:
+        return name
+    return address if _is_ipv6(address) else None
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return bool(ipaddress.IPv6Address(text))
+    except ValueError:
+        return False
 
 
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -1,66 +1,72 @@
 """Parses requests of OpenAI's completions and chat API into engine requests.
 
-Source: the API reference of OpenAI (completions, chat completions). `top_k` is an extension, as in
-other servers. An unsupported parameter that would change the answer is an error.
+Source: the API reference of OpenAI (completions, chat completions); extensions are those of other
+servers (see sampling_fields). An unsupported parameter that would change the answer is an error.
 """
 
 import dataclasses
-import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from semcoder_jax.errors import UserError
 from semcoder_jax.inference.detokenize import encode_prompt
 from semcoder_jax.inference.engine import Request
-from semcoder_jax.inference.params import MAX_TOP_LOGPROBS, SamplingError, SamplingParams
+from semcoder_jax.server import sampling_fields
 from semcoder_jax.server.chat_template import ChatTemplateError, encode_chat
-
-COMPLETION_TOKENS = 16  # OpenAI's default for completions
-MAX_STOP_STRINGS = 16
-MAX_TEMPERATURE = 2.0  # OpenAI's range is 0 to 2
+from semcoder_jax.server.fill_in_middle import middle_ends, middle_format, middle_prompt
+from semcoder_jax.server.sampling_fields import (
+    BadRequestError,
+    max_tokens,
+    quote,
+    read_flag,
+    read_number,
+    sampling_params,
+)
 
 # Ignored fields, and fields supported only with these values.
-WITHOUT_EFFECT = ("user", "metadata", "store", "service_tier", "safety_identifier")
+WITHOUT_EFFECT = (
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "safety_identifier",
+    "guided_decoding_backend",
+    "prompt_cache_key",
+)
 ONLY = {
     "frequency_penalty": (0, None),
     "presence_penalty": (0, None),
+    "length_penalty": (1, None),
+    "min_tokens": (0, None),
+    "use_beam_search": (False, None),
+    "early_stopping": (False, None),
+    "spaces_between_special_tokens": (True, None),
     "logit_bias": ({}, None),
-    "echo": (False, None),
-    "suffix": ("", None),
+    "guided_grammar": (None,),
     "tools": ([], None),
     "tool_choice": ("none", "auto", None),
     "functions": ([], None),
     "parallel_tool_calls": (True, False, None),
     "modalities": (["text"], None),
-    "response_format": ({"type": "text"}, None),
+    "chat_template_kwargs": ({}, None),
+    "add_generation_prompt": (True, None),
+    "continue_final_message": (False, None),
 }
+ONLY_IN_CHAT = {"echo": (False, None), "suffix": ("", None)}
 COMMON = (
     "model",
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "top_k",
     "n",
-    "stop",
-    "seed",
     "stream",
     "stream_options",
-    "logprobs",
+    *sampling_fields.FIELDS,
     *WITHOUT_EFFECT,
     *ONLY,
 )
 FIELDS = {
-    "completions": (*COMMON, "prompt", "best_of"),
-    "chat": (*COMMON, "messages", "top_logprobs", "max_completion_tokens"),
+    "completions": frozenset({*COMMON, "prompt", "best_of", "echo", "suffix"}),
+    "chat": frozenset(
+        {*COMMON, *ONLY_IN_CHAT, "messages", "top_logprobs", "max_completion_tokens"}
+    ),
 }
-
-
-class BadRequestError(UserError):
-    """Raised for a request that cannot be served; `param` is the field at fault."""
-
-    def __init__(self, message: str, param: str | None = None):
-        super().__init__(f"{param}: {message}" if param else message)
-        self.param = param
 
 
 class UnknownModelError(BadRequestError):
@@ -74,7 +80,7 @@ class RequestLimits:
     Attributes:
       prompt_tokens: maximum number of tokens of a prompt.
       samples: maximum number of samples of a request, n times its prompts.
-      context: positions of the model.
+      context: positions of the model; cache_tokens: those of the cache.
       prompt_bytes: maximum size of a prompt's text; longer ones are refused before they are
         tokenized.
     """
@@ -82,7 +88,12 @@ class RequestLimits:
     prompt_tokens: int
     samples: int
     context: int
+    cache_tokens: int = sys.maxsize
     prompt_bytes: int = sys.maxsize
+
+    def room(self, prompt_tokens: int) -> int:
+        """Returns the number of tokens that fit after a prompt."""
+        return min(self.context, self.cache_tokens) - prompt_tokens
 
 
 def most_prompt_bytes(tokenizer, tokens: int) -> int:
@@ -100,13 +111,19 @@ class CompletionRequest:
     Attributes:
       kind: "completions" or "chat".
       requests: one per prompt, prompts as token ids, n samples each.
+      model: name of the model that is asked.
       stream, include_usage: values of the fields in the body.
+      echo: the prompts as they were given, if answers begin with them, else none.
+      prompt_only: whether answers have no generated token.
     """
 
     kind: str
     requests: tuple[Request, ...]
+    model: str
     stream: bool
     include_usage: bool
+    echo: tuple[str | list[int], ...] = ()
+    prompt_only: bool = False
 
     @property
     def n(self) -> int:
@@ -118,112 +135,116 @@ class CompletionRequest:
 
 
 def parse_request(
-    kind: str, body, *, model_name: str, tokenizer, limits: RequestLimits
+    kind: str,
+    body,
+    *,
+    model_name: str,
+    tokenizer,
+    limits: RequestLimits,
+    adapters: Sequence[str] = (),
 ) -> CompletionRequest:
     """Parses a body into engine requests. Raises BadRequestError with one line."""
     if not isinstance(body, dict):
         raise BadRequestError("the body must be a JSON object")
-    for name in body:
-        if name not in FIELDS[kind]:
-            raise BadRequestError("unknown field", name)
-    for name, allowed in ONLY.items():
-        if name in body and not any(_same(body[name], value) for value in allowed):
-            raise BadRequestError(f"{body[name]!r} is not supported", name)
-    if body.get("model") not in (None, model_name):
-        raise UnknownModelError(f"{body['model']!r} is not served here, {model_name!r} is", "model")
+    _check_fields(kind, body)
+    model = model_name if body.get("model") is None else body["model"]
+    if not isinstance(model, str) or model not in (model_name, *adapters):
+        served = ", ".join(map(repr, (model_name, *adapters)))
+        raise UnknownModelError(f"{quote(model)} is not served here, {served} is", "model")
+    n = read_number(body, "n", int, 1)
+    echo: tuple[str | list[int], ...] = ()
+    ends: tuple[int, ...] = ()
     if kind == "chat":
+        _check_count(n, 1, limits)
         prompts = [_chat_tokens(tokenizer, body.get("messages"), limits)]
     else:
         texts = _prompts(body.get("prompt"))
-        if len(texts) > limits.samples:
-            raise BadRequestError(
-                f"{len(texts)} prompts, this server gives at most {limits.samples} samples",
-                "prompt",
-            )
-        prompts = [_prompt_tokens(tokenizer, prompt, limits) for prompt in texts]
-    n = _number(body, "n", int, 1)
-    if n < 1:
-        raise BadRequestError(f"{n}, expected at least 1", "n")
+        _check_count(n, len(texts), limits)
+        _check_lengths([text for text in texts if isinstance(text, list)], limits)
+        prompts, ends = _completion_prompts(tokenizer, texts, body, limits)
+        if read_flag(body, "echo"):
+            echo = tuple(texts)
     if body.get("best_of") not in (None, n):
         raise BadRequestError("only the value of n is supported", "best_of")
-    if n * len(prompts) > limits.samples:
-        many = f"{n} for each of {len(prompts)} prompts" if len(prompts) > 1 else f"{n}"
-        raise BadRequestError(f"{many}, this server gives at most {limits.samples} samples", "n")
-    what = "messages" if kind == "chat" else "prompt"
-    for tokens in prompts:
-        if not tokens:
-            raise BadRequestError("empty, expected at least one token", what)
-        if len(tokens) > limits.prompt_tokens:
-            raise BadRequestError(
-                f"{len(tokens)} tokens, this server takes at most {limits.prompt_tokens}", what
-            )
-    params = _params(kind, body, limits.context)
-    stream = _flag(body, "stream")
+    _check_lengths(prompts, limits, "messages" if kind == "chat" else "prompt")
+    room = limits.room(len(prompts[0]))
+    params = sampling_params(kind, body, room, ends)
+    stream = read_flag(body, "stream")
     options = body.get("stream_options")
     if options is not None and not (stream and isinstance(options, dict)):
         raise BadRequestError("expected an object, and stream: true", "stream_options")
+    adapter = None if model == model_name else model
     requests = tuple(
         # Equal prompts of a request get streams of their own.
-        Request(tokens, params, n=n, first_sample=i * n, streaming=stream)
+        Request(tokens, params, n=n, first_sample=i * n, streaming=stream, adapter=adapter)
         for i, tokens in enumerate(prompts)
     )
-    return CompletionRequest(kind, requests, stream, bool(options and options.get("include_usage")))
+    return CompletionRequest(
+        kind,
+        requests,
+        model,
+        stream,
+        include_usage=bool(options and options.get("include_usage")),
+        echo=echo,
+        prompt_only=bool(echo) and max_tokens(kind, body, room) == 0,
+    )
 
 
-def _params(kind: str, body: Mapping, context: int) -> SamplingParams:
-    default = COMPLETION_TOKENS if kind == "completions" else context
-    max_tokens = _number(body, "max_tokens", int, default)
-    max_tokens = _number(body, "max_completion_tokens", int, max_tokens)
-    temperature = _number(body, "temperature", float, 1.0)
-    if not 0 <= temperature <= MAX_TEMPERATURE:
-        raise BadRequestError(
-            f"{temperature!r}, expected 0 (greedy) to {MAX_TEMPERATURE:g}", "temperature"
-        )
-    seed = body.get("seed")
-    seed = secrets.randbits(32) if seed is None else _number(body, "seed", int, 0)
-    names = {"max_new_tokens": "max_tokens"}
-    try:
-        return SamplingParams(
-            max_new_tokens=min(max_tokens, context),
-            temperature=temperature,
-            top_p=_number(body, "top_p", float, 1.0),
-            top_k=max(_number(body, "top_k", int, 0), 0),  # -1: all, as elsewhere
-            stop=_stop(body.get("stop")),
-            seed=seed,
-            logprobs=_logprobs(kind, body),
-        )
-    except SamplingError as error:
-        field, _, rest = str(error).partition("=")
-        raise BadRequestError(rest, names.get(field, field)) from None
+def _check_fields(kind: str, body: Mapping) -> None:
+    for name in body:
+        if name not in FIELDS[kind]:
+            raise BadRequestError("unknown field", name[:100])
+    for name, allowed in (ONLY | (ONLY_IN_CHAT if kind == "chat" else {})).items():
+        if name in body and not any(_same(body[name], value) for value in allowed):
+            raise BadRequestError(f"{quote(body[name])} is not supported", name)
 
 
-def _logprobs(kind: str, body: Mapping) -> int | None:
-    if kind == "completions":
-        asked = body.get("logprobs")
-        # `false` and `true` come from clients that mean the chat API's flag.
-        count = None if asked in (None, False) else _number(body, "logprobs", int, 0)
-        name = "logprobs"
-    else:
-        name = "top_logprobs"
-        count = _number(body, name, int, 0)
-        if not _flag(body, "logprobs"):
-            if count:
-                raise BadRequestError("needs logprobs: true", name)
-            return None
-    if count is not None and not 0 <= count <= MAX_TOP_LOGPROBS:
-        raise BadRequestError(f"{count}, expected 0 to {MAX_TOP_LOGPROBS}", name)
-    return count
+def _check_count(n: int, prompts: int, limits: RequestLimits) -> None:
+    most = f"this server gives at most {limits.samples} samples"
+    if prompts > limits.samples:
+        raise BadRequestError(f"{prompts} prompts, {most}", "prompt")
+    if n < 1:
+        raise BadRequestError(f"{quote(n)}, expected at least 1", "n")
+    if n * prompts > limits.samples:
+        many = f"{quote(n)} for each of {prompts} prompts" if prompts > 1 else quote(n)
+        raise BadRequestError(f"{many}, {most}", "n")
 
 
-def _stop(stop) -> tuple[str, ...]:
-    if stop is None:
-        return ()
-    strings = [stop] if isinstance(stop, str) else stop
-    if not isinstance(strings, list) or not all(isinstance(text, str) for text in strings):
-        raise BadRequestError("expected a string or a list of strings", "stop")
-    if len(strings) > MAX_STOP_STRINGS or not all(strings):
-        raise BadRequestError(f"expected at most {MAX_STOP_STRINGS} non-empty strings", "stop")
-    return tuple(strings)
+def _check_lengths(
+    prompts: Sequence[list[int]], limits: RequestLimits, name: str = "prompt"
+) -> None:
+    for tokens in prompts:
+        if not tokens:
+            raise BadRequestError("empty, expected at least one token", name)
+        if len(tokens) > limits.prompt_tokens:
+            raise BadRequestError(
+                f"{len(tokens)} tokens, this server takes at most {limits.prompt_tokens}", name
+            )
+
+
+def _completion_prompts(
+    tokenizer, texts: Sequence[str | list[int]], body: Mapping, limits: RequestLimits
+) -> tuple[list[list[int]], tuple[int, ...]]:
+    """Returns the prompts as tokens, and ids that end the rows beside the usual ones."""
+    suffix = body.get("suffix") or ""
+    if not isinstance(suffix, str):
+        raise BadRequestError("expected a string", "suffix")
+    if not suffix:
+        return [_prompt_tokens(tokenizer, prompt, limits) for prompt in texts], ()
+    found = middle_format(tokenizer)
+    if found is None:
+        message = "this model's tokenizer has no tokens for filling in the middle"
+        raise BadRequestError(message, "suffix")
+    if read_flag(body, "echo"):
+        raise BadRequestError("not supported beside suffix", "echo")
+    if not all(isinstance(text, str) for text in texts):
+        raise BadRequestError("expected prompts as text beside it, not tokens", "suffix")
+    _check_text(suffix, "suffix")
+    for text in texts:
+        _check_text(text, "prompt")
+        _check_size(len(text.encode()) + len(suffix.encode()), "prompt", limits)
+    prompts = [middle_prompt(tokenizer, found, text, suffix) for text in texts]
+    return prompts, middle_ends(tokenizer, found)
 
 
 def _prompts(prompt) -> list[str | list[int]]:
@@ -309,27 +330,6 @@ def _check_size(size: int, name: str, limits: RequestLimits) -> None:
             f"{size} bytes, more than the {limits.prompt_tokens} tokens that this server takes",
             name,
         )
-
-
-def _number(body: Mapping, name: str, kind: type, default):
-    value = body.get(name)
-    if value is None:
-        return default
-    allowed = (int, float) if kind is float else (int,)
-    if not isinstance(value, allowed) or isinstance(value, bool):
-        expected = "a number" if kind is float else "an integer"
-        raise BadRequestError(f"{value!r}, expected {expected}", name)
-    try:
-        return kind(value)
-    except OverflowError:
-        raise BadRequestError("too large a number", name) from None
-
-
-def _flag(body: Mapping, name: str) -> bool:
-    value = body.get(name)
-    if value not in (None, True, False):
-        raise BadRequestError(f"{value!r}, expected true or false", name)
-    return bool(value)
 
 
 def _same(value, allowed) -> bool:

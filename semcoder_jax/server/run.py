@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ def serve(
     grace_seconds: int = 30,
     allowed_hosts: Sequence[str] = (),
     chat_template: str | Path | None = None,
+    adapters: Mapping[str, str | Path] | None = None,
 ) -> bool:
     """Serves a model with OpenAI's API under http://HOST:PORT/v1; returns when the server ended.
 
@@ -66,6 +67,7 @@ def serve(
         server (a reverse proxy's, for instance).
       chat_template: file with a Jinja template for /v1/chat/completions, or "semcoder" for the
         release's own prompt; None: the tokenizer's template.
+      adapters: directories of adapters in peft's format, by the model name that clients give.
 
     Returns whether the engine was sound to the end. Raises ServeError, ChatTemplateError,
     CheckpointError, HFError, MeshError or SamplingError before the first request is taken.
@@ -77,6 +79,9 @@ def serve(
     except ImportError as error:
         message = f"{error.name} is missing: {install_command('serve')}"
         raise ServeError(message) from None
+    name = model_name or Path(checkpoint).resolve().name
+    if name in (adapters or {}):
+        raise ServeError(f"--adapter={name}: the model itself has that name (--model_name)")
     template = None if chat_template is None else _read_chat_template(chat_template)
     # Bind before loading the model, so that a port in use fails at once.
     with bind_socket(host, port) as listener, server_logs():
@@ -89,13 +94,14 @@ def serve(
             cache_tokens=cache_tokens,
             cache_dtype=cache_dtype,
             speculation=speculation,
+            adapters=adapters or {},
         )
         if template is not None:
             engine.model.tokenizer.chat_template = template
         return _run_server(
             engine,
             listener,
-            name=model_name or Path(checkpoint).resolve().name,
+            name=name,
             api_key=api_key,
             max_waiting=max_waiting,
             max_samples=max_samples,
@@ -117,21 +123,23 @@ def _make_engine(
     dtype: str | None,
     quantize: bool,
     tensor_parallel: int,
+    adapters: Mapping[str, str | Path],
     **engine_options: Any,
 ) -> Any:
-    """Loads the model and creates its engine, without compiling."""
+    """Loads the model and its adapters and creates the engine, without compiling."""
     import jax
 
     from semcoder_jax.inference.engine import Engine
-    from semcoder_jax.loading import load_model
+    from semcoder_jax.loading import check_adapters, load_adapted, load_model
     from semcoder_jax.model import sharding
 
+    check_adapters(adapters)  # before the model is loaded
     mesh = None
     if tensor_parallel > 1:
         mesh = sharding.make_mesh({"tensor": -1}, _devices(tensor_parallel))
     dtype = dtype or ("float32" if jax.default_backend() == "cpu" else "bfloat16")
     model = load_model(checkpoint, mesh=mesh, dtype=dtype, quantize=quantize)
-    return Engine(model, **engine_options)
+    return Engine(model, adapters=load_adapted(model, adapters), **engine_options)
 
 
 def _run_server(
@@ -163,6 +171,7 @@ def _run_server(
         prompt_tokens=min(max_prompt_tokens or engine.context - 1, engine.context - 1),
         samples=max_samples,
         context=engine.context,
+        cache_tokens=engine.cache_tokens,
     )
     log.info("compiling (%d slots, a cache of %d pages)", engine.num_slots, engine.pages.capacity)
     engine.warm_up()

@@ -56,6 +56,9 @@ def workload(rng, count):
             seed=int(rng.integers(0, 3)),
             stop=(chr(0x100 + rng.integers(96)),) if i % 3 == 0 else (),
             logprobs=None if i % 4 else 2,
+            min_p=0.1 if i % 5 == 1 else 0.0,
+            repetition_penalty=1.2 if i % 5 == 2 else 1.0,
+            ignore_eos=i % 5 == 3,
         )
         requests.append(Request(prompt, params, n=int(rng.choice([1, 1, 3]))))
     return requests
@@ -139,6 +142,40 @@ def test_greedy_equals_transformers(model_and_oracle):
     )
     for prompt, (generation,) in zip(prompts, results, strict=True):
         assert list(generation.tokens) == generate_greedily(oracle, prompt, 40, eos_token_id=7)
+
+
+@pytest.mark.parametrize("speculation", ["off", "always"])
+def test_a_repetition_penalty_equals_that_of_transformers(model_and_oracle, speculation):
+    model, oracle = model_and_oracle
+    engine = engine_of(model, speculation=speculation, num_drafts=3)
+    rng = np.random.default_rng(5)
+    prompts = [rng.integers(8, 96, n).tolist() for n in (1, 30, 90)]
+    cases = [(prompt, penalty) for prompt in prompts for penalty in (1.0, 1.1, 1.5)]
+    results = engine.generate(
+        Request(prompt, SamplingParams(max_new_tokens=40, repetition_penalty=penalty))
+        for prompt, penalty in cases
+    )
+    for (prompt, penalty), (generation,) in zip(cases, results, strict=True):
+        options = {"repetition_penalty": penalty, "eos_token_id": 7}
+        assert list(generation.tokens) == generate_greedily(oracle, prompt, 40, **options)
+
+
+def test_prompts_have_the_log_probabilities_of_transformers(model_and_oracle):
+    model, oracle = model_and_oracle
+    rng = np.random.default_rng(7)
+    for length in (1, 2, 33, 150, 200):
+        prompt = rng.integers(8, 96, length).tolist()
+        params = SamplingParams(max_new_tokens=1, logprobs=3, prompt_logprobs=True)
+        ((generation, same),) = engine_of(model).generate([Request(prompt, params, n=2)])
+        assert generation.prompt_logprobs == same.prompt_logprobs
+        with torch.no_grad():
+            logprobs = oracle(torch.tensor([prompt])).logits[0].log_softmax(-1).numpy()
+        assert len(generation.prompt_logprobs) == length - 1
+        for i, entry in enumerate(generation.prompt_logprobs):
+            assert entry.chosen == pytest.approx(logprobs[i][prompt[i + 1]], abs=1e-3)
+            best = np.argsort(-logprobs[i])[:3]
+            assert [token for token, _ in entry.top] == best.tolist()
+            assert [value for _, value in entry.top] == pytest.approx(logprobs[i][best], abs=1e-3)
 
 
 def test_samples_of_a_prompt_share_one_reading(model):
@@ -228,7 +265,8 @@ def test_a_chunk_rearranges_no_cache(model):
     B, context = 4, 256
     cache = KVCache.zeros(model.config, 400, page_size=64)
     history = np.zeros((B, context), np.int32)
-    args = (model.graphdef, model.params, cache, history, _empty_rows(B, 4), 32, 1)
+    args = (model.graphdef, model.params, cache, history, _empty_rows(B, 4))
+    args += (np.zeros((B, 3), np.uint32), 32, 1)
     vocabulary = decoding.Vocabulary(96, ())
     lowered = decoding.decode.lower(*args, vocabulary=vocabulary, num_drafts=0)
     memory = lowered.compile().memory_analysis()

@@ -162,6 +162,53 @@ def test_a_stop_string_with_a_special_token_inside_is_refused(engine):
         rows_of(engine, SamplingParams(1, stop=(stop,)))
 
 
+def test_stop_token_ids_end_a_row_and_are_no_text(engine, model):
+    params = SamplingParams(LENGTH, temperature=3.0, seed=4)
+    for whole, place in zip(rows_of(engine, params), (0, 7, LENGTH - 1), strict=True):
+        ids = (whole.tokens[place], 3)
+        end = next(i for i, token in enumerate(whole.tokens) if token in ids)
+        for included in (False, True):
+            asked = dataclasses.replace(params, stop_token_ids=ids, include_stop=included)
+            rows = rows_of(engine, asked)
+            row = next(row for row in rows if row.tokens[: end + 1] == whole.tokens[: end + 1])
+            assert row.tokens == whole.tokens[: end + 1] and row.finish_reason == "stop"
+            text_tokens = whole.tokens[: end + included]
+            assert row.text == model.tokenizer.decode(text_tokens, skip_special_tokens=True)
+    with pytest.raises(SamplingError, match="stop_token_ids: token 999, expected 0 to"):
+        rows_of(engine, SamplingParams(1, stop_token_ids=(999,)))
+
+
+def test_ignored_end_tokens_end_no_row(directory, free, write_ids):
+    ends = [free[0].tokens[20], free[1].tokens[9], free[2].tokens[5]]
+    write_ids(ends, 7)
+    ending = Engine(load_model(directory), num_slots=3, speculation="off")
+    assert all(row.end_token in ends for row in rows_of(ending, SamplingParams(LENGTH)))
+    ignored = rows_of(ending, SamplingParams(LENGTH, ignore_eos=True))
+    assert [row.tokens for row in ignored] == [row.tokens for row in free]
+    assert {(row.finish_reason, row.end_token) for row in ignored} == {("length", None)}
+
+
+def test_special_tokens_are_shown_on_request(engine, model):
+    params = SamplingParams(240, temperature=3.0, seed=1, skip_special_tokens=False)
+    rows = rows_of(engine, params)
+    assert any("<|endoftext|>" in row.text for row in rows)
+    for row in rows:
+        assert row.text == model.tokenizer.decode(row.tokens, skip_special_tokens=False)
+    asked = dataclasses.replace(params, stop=("\x00<|endoftext|>",))  # such a text may come now
+    assert [row.tokens for row in rows_of(engine, asked)] == [row.tokens for row in rows]
+
+
+def test_the_stop_string_is_shown_on_request(engine, free):
+    text = free[0].text
+    stop = text[len(text) // 2 :][:3]
+    (cut, *_), (shown, *_) = (
+        rows_of(engine, SamplingParams(LENGTH, stop=(stop, "never"), include_stop=included))
+        for included in (False, True)
+    )
+    assert cut.text == text[: text.index(stop)]
+    assert shown.text == cut.text + stop and shown.tokens == cut.tokens
+
+
 TOKENIZER = byte_tokenizer()
 
 

@@ -59,7 +59,9 @@ def names_of(metadata: list[Requirement], *extras: str) -> set[str]:
 
 
 def test_every_import_is_declared(metadata):
-    declared = names_of(metadata, "data", "train", "serve", "beam", "wandb", "inspect", "lm-eval")
+    declared = names_of(
+        metadata, "data", "train", "serve", "grammar", "beam", "wandb", "inspect", "lm-eval"
+    )
     files = [
         *(REPOSITORY / "semcoder_jax").rglob("*.py"),
         *(REPOSITORY / "data_pipeline").rglob("*.py"),

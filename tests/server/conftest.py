@@ -46,7 +46,7 @@ def post(served):
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
     with httpx.Client(base_url=served[0], headers=headers) as http:
 
-        def post(path="/v1/completions", **body):
-            return http.post(path, content=json.dumps(body), timeout=60)
+        def post(path="/v1/completions", content=None, **body):
+            return http.post(path, content=content or json.dumps(body), timeout=60)
 
         yield post

@@ -31,3 +31,31 @@ def test_hosts_by_binding(binding):
     accepted, refused = CASES[binding]
     assert [host for host in accepted if not rule.accepts(host)] == []
     assert [host for host in refused if rule.accepts(host)] == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "[127.0.0.1]evil.example",
+        "[127.0.0.1]",
+        "[::1]evil.example",
+        "[::1]:80:80",
+        "[::1",
+        "::1",
+        "127.0.0.1:80.evil.example",
+        "127.0.0.1%evil.example",
+        "[::1%evil.example]",
+        "localhost:port",
+        "localhost:70000",
+        "localhost..",
+        "localhost evil.example",
+        "user@localhost",
+        "localhost/evil.example",
+        "127.0.0.1\u00b9",
+        "\u0661\u0662\u0667.0.0.1",
+        "localhost,evil.example",
+    ],
+)
+def test_malformed_hosts_are_refused(address, host):
+    assert not HostRule.of_binding(address, ("localhost",)).accepts(host)

@@ -24,7 +24,9 @@ def serve_engine(engine) -> Iterator[tuple]:
     from semcoder_jax.server.run import bind_socket, make_server
 
     thread = EngineThread(engine, max_waiting=WAITING)
-    limits = RequestLimits(prompt_tokens=CONTEXT - 1, samples=5, context=CONTEXT)
+    limits = RequestLimits(
+        prompt_tokens=CONTEXT - 1, samples=5, context=CONTEXT, cache_tokens=engine.cache_tokens
+    )
     hosts = HostRule.of_binding("127.0.0.1", [PROXY])
     options = ServerOptions("tiny", limits, hosts, KEY, body_seconds=1.5)
     http = limit_headers(HEADER_SECONDS)
