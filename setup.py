@@ -70,6 +70,8 @@ EXTRAS = {
     "beam": ["semcoder-jax[data]", "apache-beam>=2.70,<3", "pyarrow<26"],
     # train.wandb_project: numbers of training at Weights & Biases.
     "wandb": ["semcoder-jax[train]", "wandb>=0.19"],
+    # colab/: plots, and the source that one of them learns from; who opens it has Jupyter.
+    "notebook": ["semcoder-jax[train]", "matplotlib>=3.8,<4", "more-itertools>=10"],
     # The site of the documentation: mkdocs build --strict.
     "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27,<2"],
     "dev": [
@@ -83,6 +85,7 @@ EXTRAS = {
         "gguf>=0.17,<1",  # reads the pretrained weights that a slow test compares on
         "hypothesis>=6.100",  # draws what properties are tested on
         "ipykernel>=6",
+        "matplotlib>=3.8,<4",  # as in the notebook extra
         "mypy>=1.15",
         "nbclient>=0.10",
         "nbformat>=5",
