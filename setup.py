@@ -77,6 +77,8 @@ EXTRAS = {
     # Other evaluation harnesses: inspect eval semcoder_jax/humaneval; a model of lm_eval.
     "inspect": ["semcoder-jax[train]", "anyio>=4.4", "inspect-ai>=0.3.100"],
     "lm-eval": ["semcoder-jax[train]", "lm-eval>=0.4.9"],
+    # colab/: plots, and the source that one of them learns from; who opens it has Jupyter.
+    "notebook": ["semcoder-jax[train]", "matplotlib>=3.8,<4", "more-itertools>=10"],
     # The site of the documentation: mkdocs build --strict.
     "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27,<2"],
     "dev": [
@@ -91,6 +93,7 @@ EXTRAS = {
         "hypothesis>=6.100",  # draws what properties are tested on
         "ipykernel>=6",
         "llguidance>=1.0,<2",  # as in the grammar extra
+        "matplotlib>=3.8,<4",  # as in the notebook extra
         "mypy>=1.15",
         "nbclient>=0.10",
         "nbformat>=5",

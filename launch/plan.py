@@ -5,4 +5,4 @@ import sys
 from data_pipeline.terminal.missing_packages import run_module
 
 if __name__ == "__main__":
-    sys.exit(run_module("semcoder_jax.commands.plan", extra="train", docstring_is_help=True))
+    sys.exit(run_module("semcoder_jax.commands.plan", extra="train"))

@@ -33,8 +33,8 @@ class Command:
     summary: what the command does, for the help page
     arguments: put before the user's arguments (the module's own subcommand)
     spelling: how the command's help spells it; by default "python -m MODULE ARGUMENTS"
-    extra: extra that the module needs, if its main is called here, because no module of that
-        spelling is in a wheel
+    extra: extra that the module needs, if its main is called here: no module of that spelling is
+        in a wheel, or one loads JAX before it reads its flags
     """
 
     group: str
@@ -49,8 +49,18 @@ class Command:
         return self.spelling or " ".join(["python -m", self.module, *self.arguments])
 
 
+def _exchange(subcommand: str, summary: str) -> Command:
+    return Command(
+        "exchange",
+        "semcoder_jax.commands.hf",  # semcoder_jax.hf is a package that loads JAX
+        summary,
+        (subcommand,),
+        spelling=f"python -m semcoder_jax.hf {subcommand}",
+        extra="train",
+    )
+
+
 _EVALUATE = "semcoder_jax.evaluate"
-_HF = "semcoder_jax.hf"
 
 COMMANDS: Mapping[str, Command] = {
     "run": Command("programs", "data_pipeline.execution", "run a program in the sandbox"),
@@ -84,10 +94,10 @@ COMMANDS: Mapping[str, Command] = {
         "start training on every worker of a TPU slice",
         spelling="bash launch/pod.sh",
     ),
-    "import": Command("exchange", _HF, "read a Hugging Face model", ("import",)),
-    "export": Command("exchange", _HF, "write a Hugging Face model", ("export",)),
-    "verify-export": Command("exchange", _HF, "compare both copies of a model", ("verify",)),
-    "push": Command("exchange", _HF, "upload a model to the Hugging Face Hub", ("push",)),
+    "import": _exchange("import", "read a Hugging Face model"),
+    "export": _exchange("export", "write a Hugging Face model"),
+    "verify-export": _exchange("verify", "compare both copies of a model"),
+    "push": _exchange("push", "upload a model to the Hugging Face Hub"),
     "doctor": Command("machine", "semcoder_jax.doctor", "say what this machine can do"),
 }
 
@@ -144,7 +154,7 @@ def _run(arguments: Sequence[str]) -> int:
     token = help_spellings.set(dict(sorted(spellings.items(), key=lambda pair: -len(pair[0]))))
     try:
         if command.extra:
-            return run_module(command.module, command.extra, docstring_is_help=True)
+            return run_module(command.module, command.extra)
         with requires_extra("train"):  # a package is imported before its __main__ runs
             runpy.run_module(command.module, run_name="__main__", alter_sys=True)
     except SystemExit as end:

@@ -11,4 +11,4 @@ if __name__ == "semcoder_jax.train":
 from data_pipeline.terminal.missing_packages import run_module
 
 if __name__ == "__main__":
-    sys.exit(run_module("semcoder_jax.commands.train", extra="train", docstring_is_help=True))
+    sys.exit(run_module("semcoder_jax.commands.train", extra="train"))

@@ -21,6 +21,7 @@ from data_pipeline.terminal.command_line import (
     CommandLineError,
     CommandParser,
     read_text,
+    refuse_flags,
     run_command,
 )
 
@@ -31,7 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    return _ask(_parser().parse_args(arguments))
+    options = _parser().parse_args(arguments)
+    if not options.completions:
+        refuse_flags(arguments, ("--no_examples",), "with --completions only")
+    return _ask(options)
 
 
 def _parser() -> CommandParser:

@@ -20,9 +20,15 @@ from data_pipeline.terminal.command_line import (
     GOES_ON,
     INTERRUPTED,
     CommandParser,
+    refuse_flags,
     run_command,
 )
 from data_pipeline.terminal.missing_packages import check_packages
+
+_OF_A_TEACHER = tuple(
+    f"--teacher_{name}"
+    for name in ("attempts", "temperature", "completions", "faults", "concurrency", "prices")
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,6 +51,11 @@ def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
     passed = [a.removeprefix("--pipeline.") for a in argv if a.startswith("--pipeline.")]
     given = [a for a in argv if not a.startswith("--pipeline.")]
     args = _parser().parse_args(given)
+    if args.runner == DIRECT_RUNNER and passed:
+        name = passed[0].partition("=")[0]
+        raise BuildError(f"--pipeline.{name}: expected with another --runner only")
+    if args.runner != DIRECT_RUNNER:
+        refuse_flags(given, ("--workers",), f"with --runner={DIRECT_RUNNER} only")
     sources = tuple(part for text in args.source for part in text.split(",") if part)
     teacher = None
     if args.teacher or args.teacher_model:
@@ -60,6 +71,8 @@ def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
             concurrency=args.teacher_concurrency,
             prices=tuple(args.teacher_prices),
         )
+    else:
+        refuse_flags(given, _OF_A_TEACHER, "with --teacher only")
     options = BuildOptions(
         sources=sources,
         seed=args.seed,

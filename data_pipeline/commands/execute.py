@@ -52,6 +52,7 @@ from data_pipeline.terminal.command_line import (
     CommandLineError,
     CommandParser,
     read_text,
+    refuse_flags,
     run_command,
 )
 from data_pipeline.terminal.notices import logger
@@ -69,7 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-    return run_rows(options) if options.jsonl else run_one(options)
+    if options.jsonl is None:
+        refuse_flags(arguments, ("--out", "--workers"), "with --jsonl only")
+        return run_one(options)
+    return run_rows(options)
 
 
 def _parser() -> CommandParser:
@@ -84,7 +88,7 @@ def _parser() -> CommandParser:
     add("--tier", help="A or B (default: strongest available); C with --allow_weak")
     add("--allow_weak", action="store_true", help="allow tier C, for building data only")
     add("--twice", action="store_true", help="run everything twice and report nondeterminism")
-    add("--workers", type=int, help="worker processes (default: one per core)")
+    add("--workers", type=int, help="with --jsonl: worker processes (default: one per core)")
     add("--threads", action="store_true", help="let programs start threads")
     add("--python", help="Python interpreter for programs (default: this one)")
     add("--cpu_seconds", type=float, default=limits.cpu_seconds, help="CPU time limit per run")
@@ -114,7 +118,7 @@ def run_one(options: argparse.Namespace) -> int:
 
 def run_rows(options: argparse.Namespace) -> int:
     """Runs all rows of --jsonl and writes the results to --out or stdout."""
-    if options.program is not None or options.call is not None:
+    if any(flag is not None for flag in (options.program, options.call, options.stdin)):
         raise CommandLineError("--jsonl takes its programs and calls from its rows, not from flags")
     check_separate({"--jsonl": options.jsonl, "--out": options.out})
     total = sum(1 for _ in _rows(options.jsonl))  # checks every row before any is run

@@ -15,6 +15,7 @@ from data_pipeline.terminal.command_line import (
     CommandLineError,
     CommandParser,
     read_text,
+    refuse_flags,
     run_command,
 )
 from data_pipeline.tracing import Trace, trace_call
@@ -31,6 +32,10 @@ def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.steps < 1:
         raise CommandLineError(f"--steps={options.steps}: expected at least 1")
+    if options.view != "terminal":
+        refuse_flags(arguments, ("--steps", "--colour"), "with --view=terminal only")
+    if options.trusted:
+        refuse_flags(arguments, ("--tier",), "without --trusted")
     trace = record_trace(options)
     print(_view(trace, options))
     return 1 if trace.raised is not None else 0

@@ -45,6 +45,7 @@ from data_pipeline.terminal.command_line import (
     CommandLineError,
     CommandParser,
     read_text,
+    refuse_flags,
     run_command,
 )
 from data_pipeline.terminal.tables import format_table
@@ -133,17 +134,18 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
             raise CommandLineError(
                 f"--jsonl and {(given or ['--call'])[0]}: expected one or the other"
             )
-        if options.numbering is not None:
-            raise CommandLineError("--numbering: expected with --program only")
+        refuse_flags(arguments, ("--numbering", "--json"), "with --program only")
+        if options.labels is not None:
+            refuse_flags(arguments, ("--output",), "without --labels")
         if options.workers < 1:
             raise CommandLineError(f"--workers={options.workers}: expected at least 1")
     else:
         missing = [flag for flag, value in one.items() if value is None]
         if missing:
             raise CommandLineError(f"{missing[0]} is missing; expected it and --call, or --jsonl")
-        for flag in ("output", "labels"):
-            if getattr(options, flag) is not None:
-                raise CommandLineError(f"--{flag}: expected with --jsonl only")
+        refuse_flags(arguments, ("--output", "--labels", "--workers"), "with --jsonl only")
+    if options.trusted:
+        refuse_flags(arguments, ("--tier", "--workers"), "without --trusted")
     return options
 
 

@@ -9,10 +9,11 @@
 import argparse
 import contextlib
 import functools
+import itertools
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import NoReturn
@@ -94,6 +95,17 @@ def run_command(
             raise  # a library's error, or a fault of ours: its traceback says more
         return _report_mistake(message)
     return code or 0
+
+
+def refuse_flags(arguments: Sequence[str], flags: Collection[str], expected: str) -> None:
+    """Raises CommandLineError for the first of `flags` that is given, because it would do nothing.
+
+    expected: when it would do something, such as "with --jsonl only".
+    """
+    for argument in itertools.takewhile(lambda word: word != "--", arguments):
+        flag = argument.partition("=")[0]
+        if flag in flags:
+            raise CommandLineError(f"{flag}: expected {expected}")
 
 
 def read_text(path: Path, flag: str | None = None) -> str:

@@ -11,10 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_pipeline.files import check_replaceable, write_json
-from data_pipeline.terminal.command_line import CommandLineError, run_command
-from semcoder_jax.evaluation.comparison import compare_runs
-from semcoder_jax.evaluation.report import comparison_table
-from semcoder_jax.evaluation.results import read_runs
+from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 
 _COMPARISON = b'{\n "a": '  # as write_json begins it
 
@@ -24,14 +21,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(compare_files, argv, help_text=__doc__)
 
 
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m semcoder_jax.evaluate compare", description=__doc__)
+    parser.add_argument("results", nargs="*", metavar="RESULT.json", help="two results")
+    parser.add_argument("--json", metavar="FILE", help="file for the table")
+    return parser
+
+
 def compare_files(arguments: Sequence[str]) -> None:
-    paths = [argument for argument in arguments if not argument.startswith("-")]
-    flags = [argument for argument in arguments if argument.startswith("-")]
-    if unknown := [flag for flag in flags if not flag.startswith("--json=")]:
-        raise CommandLineError(f"command line: unknown flag {unknown[0]!r}, expected --json=FILE")
+    options = make_parser().parse_args(arguments)
+    paths, output = options.results, options.json
     if len(paths) != 2:
         raise CommandLineError(f"command line: compare takes two result files, got {len(paths)}")
-    output = flags[-1].removeprefix("--json=") if flags else None
+    from semcoder_jax.evaluation.comparison import compare_runs  # JAX starts here
+    from semcoder_jax.evaluation.report import comparison_table
+    from semcoder_jax.evaluation.results import read_runs
+
     check_replaceable("--json", output, lambda begin: begin.startswith(_COMPARISON))
     found = compare_runs(read_runs(paths[0]), read_runs(paths[1]))
     print(f"A  {paths[0]}\nB  {paths[1]}\n\n{comparison_table(found)}")

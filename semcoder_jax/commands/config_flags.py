@@ -5,12 +5,13 @@ Every mistake is reported in one line.
 
 import re
 from collections.abc import Mapping, Sequence
-
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from typing import TYPE_CHECKING
 
 from data_pipeline.terminal.command_line import CommandLineError
 from semcoder_jax.config_files import check_config, find_config
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 
 def parse_arguments(
@@ -19,7 +20,7 @@ def parse_arguments(
     optional: Mapping[str, str] | None = None,
     *,
     new_fields: bool = False,
-) -> tuple[ConfigDict, dict[str, str | None]]:
+) -> "tuple[ConfigDict, dict[str, str | None]]":
     """Returns the config with its overrides, and the other flags by name.
 
     Args:
@@ -32,6 +33,9 @@ def parse_arguments(
     Raises ConfigFileError if the file is no config, and CommandLineError for an unknown or missing
     flag or field, or a config that fails.
     """
+    from absl import flags
+    from ml_collections import config_flags
+
     optional = optional or {}
     # absl accepts overrides only after --config itself.
     for argument in argv:

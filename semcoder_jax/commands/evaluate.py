@@ -26,27 +26,19 @@ WORKDIR/report.html a page to read. Each benchmark of a suite has its own folder
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from ml_collections import ConfigDict
+from typing import TYPE_CHECKING
 
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.files import check_replaceable
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
-from semcoder_jax.commands.compare import compare_files
+from semcoder_jax.commands import compare, completion
 from semcoder_jax.commands.config_flags import parse_arguments
 from semcoder_jax.config_files import find_config
-from semcoder_jax.evaluation.benchmarks.heldout import format_worked_example
-from semcoder_jax.evaluation.benchmarks.registry import benchmark_name
-from semcoder_jax.evaluation.reference_check import (
-    CHECKED,
-    check_benchmark,
-    format_checks,
-    list_unexpected,
-    load_checked,
-)
-from semcoder_jax.evaluation.report import score_table
-from semcoder_jax.evaluation.results import EvaluationRun, is_result, write_runs
-from semcoder_jax.evaluation.run import REPORT_FILE, Subject, evaluate_configs
+
+if TYPE_CHECKING:  # JAX is imported after the flags are checked
+    from ml_collections import ConfigDict
+
+    from semcoder_jax.evaluation.results import EvaluationRun
 
 FLAGS = {
     "checkpoint": "HF directory or training workdir.",
@@ -67,10 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int | None:
+    completion.offer(
+        (),
+        {"suite": "Config of several benchmarks.", **FLAGS, **completion.benchmark_fields()},
+        {"check": _check_parser, "compare": compare.make_parser},
+    )
     if arguments[:1] == ["check"]:
         return _check_benchmarks(arguments[1:])
     if arguments[:1] == ["compare"]:
-        compare_files(arguments[1:])
+        compare.compare_files(arguments[1:])
     else:
         _evaluate(arguments)
     return None
@@ -83,6 +80,9 @@ def _evaluate(arguments: Sequence[str]) -> None:
     # A flag without a value would take the next argument for its own.
     members, values = _members(["--chat=yes" if a == "--chat" else a for a in arguments])
     _check_flags(values)
+    from semcoder_jax.evaluation.results import is_result, write_runs
+    from semcoder_jax.evaluation.run import Subject, evaluate_configs
+
     check_replaceable("--json", values["json"], is_result)
     workdir = None if values["workdir"] is None else Path(values["workdir"])
     subject = Subject(
@@ -98,7 +98,11 @@ def _evaluate(arguments: Sequence[str]) -> None:
     _print(runs, workdir)
 
 
-def _print(runs: Sequence[EvaluationRun], workdir: Path | None) -> None:
+def _print(runs: "Sequence[EvaluationRun]", workdir: Path | None) -> None:
+    from semcoder_jax.evaluation.benchmarks.heldout import format_worked_example
+    from semcoder_jax.evaluation.report import score_table
+    from semcoder_jax.evaluation.run import REPORT_FILE
+
     told = [answer for answer in runs[0].answers if answer.variant == "monologue"]
     if told and [run.name for run in runs] == ["heldout"]:
         # Always the first problem, right or wrong, so that the example is not selected.
@@ -115,7 +119,7 @@ def _print(runs: Sequence[EvaluationRun], workdir: Path | None) -> None:
 
 def _members(
     arguments: Sequence[str],
-) -> tuple[list[tuple[str, ConfigDict]], dict[str, str | None]]:
+) -> "tuple[list[tuple[str, ConfigDict]], dict[str, str | None]]":
     """Returns (name, config) of the config or of each config of the suite, and the other flags.
 
     A suite's `configs` name config files relative to the suite, without ".py". They are a tuple, or
@@ -124,6 +128,8 @@ def _members(
     suites = [argument for argument in arguments if argument.startswith("--suite=")]
     if not suites:
         config, values = parse_arguments(arguments, {}, FLAGS)
+        from semcoder_jax.evaluation.benchmarks.registry import benchmark_name
+
         return [(benchmark_name(config), config)], values
     suite = find_config(suites[-1].removeprefix("--suite="))
     rest = [argument for argument in arguments if not argument.startswith("--suite=")]
@@ -133,7 +139,7 @@ def _members(
     if "configs" not in content:
         raise CommandLineError(f"--suite={suite}: has no `configs`, the names of other configs")
     common = _as_flags(content.get("overrides", {}), "--config")
-    own = content.configs if isinstance(content.configs, ConfigDict) else {}
+    own = content.configs if hasattr(content.configs, "items") else {}
     found = []
     for member in content.configs:
         special = _as_flags(own.get(member, {}), "--config")
@@ -146,10 +152,10 @@ def _members(
     return found, values
 
 
-def _as_flags(overrides: ConfigDict, prefix: str) -> list[str]:
+def _as_flags(overrides: "ConfigDict", prefix: str) -> list[str]:
     flags = []
     for name, value in overrides.items():
-        if isinstance(value, ConfigDict):
+        if hasattr(value, "items"):
             flags += _as_flags(value, f"{prefix}.{name}")
         else:
             flags.append(f"{prefix}.{name}={value if isinstance(value, str) else repr(value)}")
@@ -180,12 +186,16 @@ def _check_flags(values: Mapping[str, str | None]) -> None:
 
 def _check_benchmarks(arguments: Sequence[str]) -> int:
     """Returns 1 if a reference does not score or a wrong answer does, else 0."""
-    parser = CommandParser(prog="python -m semcoder_jax.evaluate check", description=__doc__)
-    parser.add_argument("data", nargs="*", metavar="NAME=FILE", help="Data of a benchmark.")
-    parser.add_argument("--max_tasks", type=int, help="Only the first tasks of each benchmark.")
-    options = parser.parse_args(arguments)
+    options = _check_parser().parse_args(arguments)
     if options.max_tasks is not None and options.max_tasks < 1:
         raise CommandLineError(f"--max_tasks={options.max_tasks}: expected at least 1")
+    from semcoder_jax.evaluation.reference_check import (
+        check_benchmark,
+        format_checks,
+        list_unexpected,
+        load_checked,
+    )
+
     sources = [_source(text) for text in options.data]
     benchmarks, absent = load_checked(sources, max_tasks=options.max_tasks)
     with Sandbox() as sandbox:
@@ -200,7 +210,16 @@ def _check_benchmarks(arguments: Sequence[str]) -> int:
     return int(not all(row.is_trusted for row in rows))
 
 
+def _check_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m semcoder_jax.evaluate check", description=__doc__)
+    parser.add_argument("data", nargs="*", metavar="NAME=FILE", help="Data of a benchmark.")
+    parser.add_argument("--max_tasks", type=int, help="Only the first tasks of each benchmark.")
+    return parser
+
+
 def _source(text: str) -> tuple[str, str]:
+    from semcoder_jax.evaluation.reference_check import CHECKED
+
     name, given, path = text.partition("=")
     if not given or name not in CHECKED:
         raise CommandLineError(

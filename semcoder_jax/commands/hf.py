@@ -11,19 +11,15 @@ DIR is a training workdir, an output of import (the same layout), or an HF direc
 import argparse
 import contextlib
 import ctypes
+import os
 from collections.abc import Sequence
 
-import jax
-from absl import logging
+from data_pipeline.terminal.command_line import CommandParser, refuse_flags, run_command
 
-from data_pipeline.terminal.command_line import CommandParser, run_command
-from semcoder_jax import conversion
-from semcoder_jax.conversion import ConvertedModel, Description
-from semcoder_jax.hf import hub
-from semcoder_jax.hf.card import LICENSES
-from semcoder_jax.hf.config import DTYPES
-from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES
-
+# As semcoder_jax.hf has them; importing it loads JAX, which --help does not need.
+DTYPES = ("float32", "bfloat16", "float16")
+LICENSES = ("apache-2.0", "deepseek", "mit", "unknown")
+SHARD_GIGABYTES = 5.0
 M_MMAP_THRESHOLD = -3  # glibc, malloc.h
 
 
@@ -34,6 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int | None:
     flags = _parser().parse_args(arguments)
+    if getattr(flags, "adapter", False):
+        refuse_flags(arguments, ("--dtype", "--shard_gigabytes", "--tensor"), "without --adapter")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    import jax  # here and below, after the flags
+    from absl import logging
+
     logging.set_verbosity(logging.ERROR)  # Orbax warns about its own defaults
     _return_freed_memory()
     if getattr(flags, "distributed", False):
@@ -43,6 +45,8 @@ def _run(arguments: Sequence[str]) -> int | None:
 
 def _import(flags: argparse.Namespace) -> None:
     """Converts an HF directory or id to a workdir with model/ and checkpoints/ (Orbax)."""
+    from semcoder_jax import conversion
+
     written = conversion.import_hf(
         flags.source,
         flags.output,
@@ -54,10 +58,12 @@ def _import(flags: argparse.Namespace) -> None:
 
 
 def _export(flags: argparse.Namespace) -> None:
-    description = Description(
+    from semcoder_jax import conversion
+
+    description = conversion.Description(
         flags.name, flags.base_model, flags.data, flags.scores or None, flags.license
     )
-    written: ConvertedModel
+    written: conversion.ConvertedModel
     if flags.adapter:
         written, base = conversion.export_adapter(
             flags.checkpoint,
@@ -82,6 +88,8 @@ def _export(flags: argparse.Namespace) -> None:
 
 
 def _verify(flags: argparse.Namespace) -> int:
+    from semcoder_jax import conversion
+
     report = conversion.verify_export(
         flags.source,
         flags.checkpoint,
@@ -95,6 +103,8 @@ def _verify(flags: argparse.Namespace) -> int:
 
 
 def _push(flags: argparse.Namespace) -> None:
+    from semcoder_jax.hf import hub
+
     plan = hub.plan_push(
         flags.directory, flags.repo_id, private=not flags.public, revision=flags.revision
     )
@@ -106,6 +116,8 @@ def _push(flags: argparse.Namespace) -> None:
 
 
 def _tell(line: str) -> None:
+    import jax
+
     if jax.process_index() == 0:
         print(line)
 
@@ -150,9 +162,7 @@ def _add_export(command: CommandParser) -> None:
     command.add_argument("--output", required=True, help="new HF directory")
     command.add_argument("--dtype", choices=DTYPES, help="default: as in model/config.json")
     command.add_argument("--overwrite", action="store_true", help="replace an existing directory")
-    command.add_argument(
-        "--shard_gigabytes", type=_positive, default=DEFAULT_SHARD_BYTES / 1e9, metavar="GB"
-    )
+    command.add_argument("--shard_gigabytes", type=_positive, default=SHARD_GIGABYTES, metavar="GB")
     command.add_argument(
         "--adapter", action="store_true", help="of a LoRA run: its adapters for peft, not merged"
     )
@@ -160,7 +170,7 @@ def _add_export(command: CommandParser) -> None:
     command.add_argument("--base_model", help="in the card, and for peft; default: as imported")
     command.add_argument("--data", action="append", default=[], help="a data source; repeatable")
     command.add_argument("--scores", help='JSON file {"HumanEval pass@1": 0.5, …}, measured')
-    command.add_argument("--license", choices=sorted(LICENSES))
+    command.add_argument("--license", choices=LICENSES)
     _add_device_flags(command)
     command.set_defaults(run=_export)
 

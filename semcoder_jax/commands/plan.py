@@ -20,20 +20,13 @@ import json
 import os
 from collections.abc import Sequence
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")  # planning uses no accelerator
-
 from data_pipeline.terminal.command_line import CommandLineError, run_command
-from semcoder_jax.commands import config_flags
+from semcoder_jax.commands import completion, config_flags
 from semcoder_jax.config import RunConfig, parse_run
 from semcoder_jax.planner import topologies
-from semcoder_jax.planner.compiled_step import architecture
-from semcoder_jax.planner.plans import make_plans, without_data
-from semcoder_jax.planner.report import (
-    plan_lines,
-    setting_lines,
-    table_lines,
-)
 
+_REQUIRED = {"topology": "Names like v5e:4x4, separated by commas."}
+_OPTIONAL = {"slices": "Slices of each topology.", "steps": "Steps of the recipe."}
 _SWITCHES = ("json", "search")
 
 
@@ -44,7 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    completion.offer(_SWITCHES, {**_REQUIRED, **_OPTIONAL, **completion.run_fields()})
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # planning uses no accelerator
     run, places, options = parse_arguments(arguments)
+    from semcoder_jax.planner.plans import make_plans
+    from semcoder_jax.planner.report import plan_lines, setting_lines, table_lines
+
     plans = make_plans(run, places, num_steps=options["steps"], find_fastest=options["search"])
     if options["json"]:
         print(json.dumps([plan.to_record() for plan in plans], indent=1))
@@ -64,17 +62,15 @@ def parse_arguments(
     """Returns (checked config, topologies, options). Raises a UserError."""
     switches = {name: f"--{name}" in argv for name in _SWITCHES}
     rest = [argument for argument in argv if argument not in {f"--{name}" for name in _SWITCHES}]
-    config, values = config_flags.parse_arguments(
-        rest,
-        {"topology": "Names like v5e:4x4, separated by commas."},
-        {"slices": "Slices of each topology.", "steps": "Steps of the recipe."},
-        new_fields=True,
-    )
+    config, values = config_flags.parse_arguments(rest, _REQUIRED, _OPTIONAL, new_fields=True)
     counts = {name: _count(name, values[name]) for name in ("slices", "steps")}
     names = [name for name in values["topology"].split(",") if name.strip()]
     places = [topologies.parse(name, counts["slices"]) for name in names]
     if not places:
         raise CommandLineError("command line: --topology is empty")
+    from semcoder_jax.planner.compiled_step import architecture
+    from semcoder_jax.planner.plans import without_data
+
     run = parse_run(without_data(config.to_dict()))
     architecture(run)  # raises if the config does not define it
     return run, list(dict.fromkeys(places)), switches | {"steps": counts["steps"]}

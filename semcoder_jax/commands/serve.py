@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
-from semcoder_jax.server.run import serve
 
 API_KEY_VARIABLE = "SEMCODER_API_KEY"
 
@@ -25,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     flags = _flags(arguments)
+    from semcoder_jax.server.run import serve  # JAX starts here, after the flags
+
     sound = serve(
         flags.checkpoint,
         host=flags.host,

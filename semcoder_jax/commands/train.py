@@ -17,14 +17,15 @@ WORKDIR: config.json (the checked config), model/ (an HF directory without weigh
 
 import re
 from collections.abc import Sequence
-
-from ml_collections import ConfigDict
+from typing import TYPE_CHECKING
 
 from data_pipeline.terminal.command_line import CommandLineError, run_command
-from semcoder_jax.commands import config_flags
-from semcoder_jax.evaluation.accuracy import open_accuracy
-from semcoder_jax.training.compilation_cache import enable_compilation_cache
-from semcoder_jax.training.loop import train
+from semcoder_jax.commands import completion, config_flags
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+FLAGS = {"workdir": "Directory of the run."}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,8 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> None:
+    completion.offer(("profile",), {**FLAGS, **completion.run_fields()})
     arguments, profile_steps = split_profile(arguments)
     config, workdir = parse_arguments(arguments)
+    from semcoder_jax.evaluation.accuracy import open_accuracy
+    from semcoder_jax.training.compilation_cache import enable_compilation_cache
+    from semcoder_jax.training.loop import train  # JAX starts here, after the flags
+
     enable_compilation_cache(workdir)
     result = train(config, workdir, profile_steps=profile_steps, open_accuracy=open_accuracy)
     rate = f", {result.tokens_per_second:,.0f} tokens/s" if result.tokens_per_second else ""
@@ -64,10 +70,8 @@ def split_profile(argv: Sequence[str]) -> tuple[list[str], int]:
     return rest, steps
 
 
-def parse_arguments(argv: Sequence[str]) -> tuple[ConfigDict, str]:
+def parse_arguments(argv: Sequence[str]) -> "tuple[ConfigDict, str]":
     """Returns (config with its overrides, workdir). Raises CommandLineError."""
     # new_fields: parse_run checks the names of fields left at their defaults.
-    config, values = config_flags.parse_arguments(
-        argv, {"workdir": "Directory of the run."}, new_fields=True
-    )
+    config, values = config_flags.parse_arguments(argv, FLAGS, new_fields=True)
     return config, values["workdir"]

@@ -1,10 +1,8 @@
 """Runs `python -m semcoder_jax.hf` (semcoder_jax.commands.hf)."""
 
-import os
 import sys
 
 from data_pipeline.terminal.missing_packages import run_module
 
 if __name__ == "__main__":
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     sys.exit(run_module("semcoder_jax.commands.hf", extra="train"))

@@ -31,6 +31,8 @@ def find_source(source: str, *, revision: str | None = None) -> Path:
     Downloads safetensors, or .bin files if the repository has no safetensors. Raises HFError.
     """
     if Path(source).is_dir():
+        if revision is not None:
+            raise HFError(f"{source}: a directory has no revision {revision!r}, only a hub id has")
         return Path(source)
     if not is_hub_id(source) or Path(source).exists():
         raise HFError(f"{source}: no such directory, nor a hub id (owner/name)")

@@ -66,6 +66,11 @@ def make_plans(
     `num_steps` is the number of training steps if the config counts epochs. Raises ConfigError,
     MeshError or CompileError.
     """
+    if num_steps is not None and run.train.num_steps is not None:
+        raise ConfigError(
+            f"steps={num_steps}: the config has train.num_steps {run.train.num_steps}; change that "
+            f"(steps are for configs that count epochs)"
+        )
     progress = CompileProgress()
     for place in places:  # all are checked before the first is compiled
         if not find_fastest:

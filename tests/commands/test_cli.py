@@ -13,6 +13,34 @@ import pytest
 from semcoder_jax.cli import COMMANDS, help_page
 
 REPOSITORY = Path(__file__).parents[2]
+# What the extras install, as it is imported.
+EXTRAS = {
+    "absl",
+    "apache_beam",
+    "array_record",
+    "etils",
+    "flax",
+    "grain",
+    "huggingface_hub",
+    "jax",
+    "jaxlib",
+    "ml_collections",
+    "ml_dtypes",
+    "optax",
+    "orbax",
+    "prometheus_client",
+    "safetensors",
+    "scipy",
+    "starlette",
+    "tensorboardX",
+    "tensorflow",
+    "tensorflow_datasets",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "uvicorn",
+    "wandb",
+}
 PROGRAM = "def f(x):\n    y = x + 1\n    return y\n"
 # Every command of the first release.
 NAMES = (
@@ -133,14 +161,39 @@ def test_a_missing_package_is_one_line_that_names_its_extra(tmp_path):
         "sys.meta_path.insert(0, Refuse())\n"
     )
     path = f"{tmp_path}{os.pathsep}{REPOSITORY}"
-    for arguments in (["train"], ["export"]):
+    for arguments in (["train"], ["export", "--checkpoint=D", "--output=E"]):
         done = semcoder(*arguments, PYTHONPATH=path)
         assert done.returncode == 2 and done.stderr.count("\n") == 1
         assert re.fullmatch(
             r"error: (absl|jax|ml_collections) is missing: pip install -e .*\[train\]'?\n",
             done.stderr,
         )
-    assert semcoder("train", "--help", PYTHONPATH=path).returncode == 0
+
+
+def test_help_of_every_command_needs_the_core_alone(tmp_path):
+    """One process without what the extras install; their packages are listed by hand."""
+    program = (
+        "import sys\n"
+        f"extras = {EXTRAS}\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in extras:\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from semcoder_jax.cli import COMMANDS, main\n"
+        "for name in COMMANDS:\n"
+        "    print('####', name, flush=True)\n"
+        "    assert main([name, '--help']) == 0\n"
+        "assert 'jax' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    pages = done.stdout.split("#### ")[1:]
+    assert len(pages) == len(COMMANDS) and all(
+        f"semcoder {page.split()[0]}" in page for page in pages
+    )
 
 
 def test_an_unknown_command_is_one_line():
@@ -153,3 +206,23 @@ def test_names_and_flags_are_completed(tmp_path):
     assert complete("semcoder ver", tmp_path) == {"verify", "verify-export"}
     assert complete("semcoder trace --vi", tmp_path) == {"--view"}
     assert {"table", "cwm"} < complete("semcoder trace --view ", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "plan", "compare", "launch", "export"])
+def test_every_flag_of_the_help_page_is_completed(name, tmp_path):
+    """The help page is written by hand for most of these commands, apart from their parsers."""
+    page = semcoder(name, "--help").stdout
+    told = set(re.findall(r"--[a-z_-]+(?![a-z_.-])", page.partition(" -- ")[0]))
+    told -= {"--help", "--max_tasks"}  # the latter is of a subcommand
+    offered = complete(f"semcoder {name} --", tmp_path)
+    assert told and told <= {word.rstrip("=") for word in offered}
+
+
+def test_fields_of_a_config_and_flags_of_a_subcommand_are_completed(tmp_path):
+    fields = complete("semcoder train --config.train.", tmp_path)
+    assert {"--config.train.num_steps", "--config.train.wandb_project"} < fields
+    assert complete("semcoder plan --config.mesh.f", tmp_path) == {"--config.mesh.fsdp"}
+    sampling = complete("semcoder evaluate --config.sampling.t", tmp_path)
+    assert sampling == {"--config.sampling.temperature", "--config.sampling.top_p"}
+    assert complete("semcoder evaluate ch", tmp_path) == {"check"}
+    assert complete("semcoder evaluate check --m", tmp_path) == {"--max_tasks"}

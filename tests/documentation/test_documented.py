@@ -1,5 +1,6 @@
 """Tests what README and docs show: commands exist, Python runs, messages and links are real."""
 
+import ast
 import os
 import re
 import subprocess
@@ -8,34 +9,29 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_parsers import mistake
 from tests.support.documented_commands import (
     COMMANDS,
     PAGES,
     REPOSITORY,
-    flags_of,
+    block_lines,
+    blocks,
     module_of,
-    python_blocks,
     shown_commands,
-    source_of,
+    words_of,
 )
 
-# Programs that are not ours, or come with Python.
-FOREIGN = {"venv", "pip", "pytest", "MODULE", "…"}
-OUTPUT_FLAG = re.compile(r"--(?:config|pipeline)\.")
-
-
-def known(word: str, flags: frozenset[str]) -> bool:
-    flag = word.partition("=")[0]
-    return (
-        not flag.startswith("--") or flag == "--" or flag in flags or bool(OUTPUT_FLAG.match(flag))
-    )
+# Programs that are not ours, or come with Python, or read no flags with a parser.
+FOREIGN = {"venv", "pip", "pytest", "MODULE", "…", "docs.rooms"}
 
 
 def test_there_are_commands_to_check():
     assert len(shown_commands()) > 100
 
 
-def test_every_command_shown_exists_with_its_flags():
+def test_every_command_shown_is_read_by_its_own_parser():
+    """Commands of blocks must be whole; a text may mention a flag without the others."""
+    whole = {words_of(line) for _, line in block_lines()}
     wrong = []
     for shown in shown_commands():
         if shown.words[0] == "semcoder" and shown.words[1] not in {*COMMANDS, "COMMAND", "--help"}:
@@ -44,27 +40,38 @@ def test_every_command_shown_exists_with_its_flags():
         if target is None or target[0] in FOREIGN:
             continue
         module, words = target
-        flags = flags_of(module) | {"--help"}
-        # What follows -- is read by another command.
-        words = words[: words.index("--")] if "--" in words else words
-        wrong += [f"{shown}: unknown {word}" for word in words if not known(word, flags)]
+        words = [word for word in words if word not in ("…", "...")]
+        said = mistake(module, words, complete=shown.words in whole)
+        wrong += [f"{shown}: {said}"] if said else []
     assert wrong == []
 
 
 @pytest.mark.parametrize(
-    ("line", "fine"),
+    ("line", "complete", "said"),
     [
-        ("semcoder verify --jsonl=F", True),
-        ("semcoder verify --jsnl=F", False),
-        ("semcoder export --checkpoint=D --adapter", True),
-        ("python -m semcoder_jax.train --config=c --workdir=d --config.a.b=1", True),
-        ("python -m semcoder_jax.train --confg=c", False),
-        ("semcoder plan --topolgy=v5e:1x1", False),
+        ("semcoder verify --jsonl=F", True, None),
+        ("semcoder verify --jsnl=F", True, "--jsnl"),
+        ("semcoder run --program=F.py --cpu_seconds=N", False, None),
+        ("semcoder trace F.py --cpu_seconds=1", False, "--cpu_seconds"),  # a flag of `run`
+        ("semcoder export --checkpoint=D --output=E --adapter", True, None),
+        ("semcoder export --checkpoint=D --adapter", True, "--output"),
+        ("semcoder import --source=D --adapter", False, "--adapter"),  # a flag of `export`
+        ("semcoder export --dtype=int3", False, "int3"),
+        ("semcoder train --config=C.py --workdir=d --config.train.num_steps=900", True, None),
+        ("semcoder train --config=C.py --workdir=d --config.train.steps=1", True, "steps"),
+        ("python -m semcoder_jax.train --confg=c", False, "confg"),
+        ("semcoder train --config=C.py", True, "workdir"),
+        ("semcoder plan --topolgy=v5e:1x1", False, "topolgy"),
+        ("semcoder evaluate check --max_tasks=3", True, None),
+        ("semcoder evaluate --max_tasks=3", False, "max_tasks"),
+        ("semcoder launch --zone=Z --tpu=T -- --config=C --workdir=W", True, None),
+        ("semcoder launch --zone=Z -- --config=C --workdir=W", True, "--tpu"),
     ],
 )
-def test_the_check_of_flags_sees_a_misspelling(line, fine):
-    module, words = module_of(tuple(line.split()))
-    assert all(known(word, flags_of(module)) for word in words) == fine
+def test_a_parser_reads_its_own_flags_and_no_others(line, complete, said):
+    module, words = module_of(words_of(line))
+    found = mistake(module, words, complete=complete)
+    assert said in found if said else found is None
 
 
 def test_every_script_shown_exists():
@@ -78,17 +85,19 @@ def test_every_script_shown_exists():
     assert missing == set()
 
 
-@pytest.mark.parametrize(("place", "source"), python_blocks(), ids=lambda text: text[:30])
-def test_every_python_block_runs(place, source, tmp_path):
+@pytest.mark.parametrize(
+    "block", [block for block in blocks("python") if not block.needs_model], ids=str
+)
+def test_every_python_block_runs(block, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", source],
+        [sys.executable, "-c", block.text],
         cwd=tmp_path,
         env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert done.returncode == 0 and done.stdout.strip(), f"{place}: {done.stderr}"
+    assert done.returncode == 0 and done.stdout.strip(), f"{block}: {done.stderr}"
 
 
 def code_texts() -> list[str]:
@@ -141,11 +150,24 @@ def test_every_link_leads_somewhere(page):
     assert broken == []
 
 
-def test_the_flags_read_are_those_of_the_source():
-    """An oracle by hand: three flags of the tracer, read from its own file."""
-    text = source_of("data_pipeline.commands.trace").read_text(encoding="utf-8")
-    flags = flags_of("data_pipeline.tracing")
-    assert {"--view", "--steps", "--tier"} <= flags and '"--view"' in text
+def test_the_reference_lists_the_public_api():
+    page = (REPOSITORY / "docs" / "reference.md").read_text(encoding="utf-8")
+    members = re.findall(r"members: \[(.+)\]", page)
+    listed = {name.strip() for group in members for name in group.split(",")}
+    listed |= {path.rpartition(".")[2] for path in re.findall(r"^::: (\S+)$", page, re.M)}
+    public = {*public_names("__init__"), *public_names("api"), *public_names("data")}
+    assert len(public) > 15 and public <= listed
+
+
+def public_names(module: str) -> list[str]:
+    """`__all__` of a module of semcoder_jax, from its source."""
+    tree = ast.parse((REPOSITORY / "semcoder_jax" / f"{module}.py").read_text(encoding="utf-8"))
+    [names] = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    return ast.literal_eval(names)
 
 
 @pytest.mark.slow

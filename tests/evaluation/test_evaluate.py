@@ -230,7 +230,7 @@ def test_two_runs_are_compared(checkpoint, problems_file, tmp_path, capsys):
     for mistake, message in [
         ([a], "takes two result files, got 1"),
         ([a, str(tmp_path / "absent.json")], "absent.json: No such file"),
-        ([a, a, "--wat"], "unknown flag '--wat'"),
+        ([a, a, "--wat"], "unrecognized arguments: --wat"),
     ]:
         assert main(["compare", *mistake]) == 2
         error = capsys.readouterr().err

@@ -73,6 +73,8 @@ def test_the_recipe_of_epochs_needs_its_steps(config_file, fake_compiler, capsys
     assert "give --steps=N" in capsys.readouterr().out
     assert plan.main([*arguments, "--steps=3600"]) == 0
     assert "3,600 steps" in capsys.readouterr().out
+    assert plan.main([config_file(record()), "--topology=v5e:4x4", "--steps=3600"]) == 2
+    assert "the config has train.num_steps" in capsys.readouterr().err
 
 
 SEARCHED = f"""
