@@ -29,7 +29,8 @@ def get_config() -> ConfigDict:
     config.compute.one_hot_embedding = True
     config.compute.unroll = 4
 
-    config.mesh.data = 1
+    config.mesh.data = -1  # a device for each core of a CPU
+    config.mesh.fsdp = 1
     config.mesh.tensor = 1
 
     config.data.source = "synthetic"

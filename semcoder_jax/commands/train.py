@@ -22,6 +22,8 @@ from ml_collections import ConfigDict
 
 from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands import config_flags
+from semcoder_jax.commands.cpu import prepare_cpu
+from semcoder_jax.config import parse_run
 from semcoder_jax.training.compilation_cache import enable_compilation_cache
 from semcoder_jax.training.loop import train
 
@@ -35,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> None:
     arguments, profile_steps = split_profile(arguments)
     config, workdir = parse_arguments(arguments)
+    prepare_cpu(parse_run(config))
     enable_compilation_cache(workdir)
     result = train(config, workdir, profile_steps=profile_steps)
     rate = f", {result.tokens_per_second:,.0f} tokens/s" if result.tokens_per_second else ""
