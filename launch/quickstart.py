@@ -25,6 +25,7 @@ from semcoder_jax import hf
 from semcoder_jax.api import Description, export, load
 from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.commands import train as train_command
+from semcoder_jax.commands.cpu import prepare_cpu
 from semcoder_jax.config import ConfigError, RunConfig, parse_run
 from semcoder_jax.evaluation import report
 from semcoder_jax.evaluation import store as generations
@@ -45,6 +46,7 @@ from semcoder_jax.training.compilation_cache import enable_compilation_cache
 from semcoder_jax.training.loop import TrainResult, train
 
 PROBLEMS = 400
+UNTRAINED_PROBLEMS = 100  # an untrained model never ends an answer: each costs most
 SAMPLING = SamplingParams(max_new_tokens=192)  # greedy; the longest true response has 170
 
 
@@ -73,11 +75,14 @@ def quickstart(config, workdir: Path) -> Outcome:
         raise KeyboardInterrupt  # stopped gracefully after saving
     # We generated these programs, so they need no sandbox.
     path = workdir / "corpus" / "problems.jsonl"
-    problems = Heldout(read_problems(path, limit=PROBLEMS, trusted=True))
+    problems, first_problems = (
+        Heldout(read_problems(path, limit=limit, trusted=True))
+        for limit in (PROBLEMS, UNTRAINED_PROBLEMS)
+    )
 
     _stage(2, "evaluate the untrained model on held-out functions")
     before = make_untrained_model(run, workdir)
-    untrained = _ask(before, problems, workdir / "untrained", variants=("monologue",))
+    untrained = _ask(before, first_problems, workdir / "untrained", variants=("monologue",))
 
     _stage(3, "export to Hugging Face format and load the export")
     exported = export_checkpoint(workdir)
@@ -187,6 +192,7 @@ def _run(arguments: Sequence[str]) -> None:
     given = {argument.partition("=")[0] for argument in arguments}
     missing = [f"{flag}={value}" for flag, value in defaults.items() if flag not in given]
     config, workdir = train_command.parse_arguments([*missing, *arguments])
+    prepare_cpu(parse_run(config))
     enable_compilation_cache(workdir)
     outcome = quickstart(config, Path(workdir))
     # Always the first problem, right or wrong, so that the example is not selected.

@@ -52,6 +52,14 @@ def shared_data() -> Path:
     return Path(path)
 
 
+@pytest.fixture
+def one_device() -> None:
+    """Keeps this process at one CPU device: `train` run in it would make one of each core."""
+    import jax
+
+    jax.devices()
+
+
 @pytest.fixture(scope="session")
 def tpu_compiler() -> None:
     """Skips where neither this Python nor SEMCODER_LIBTPU has libtpu."""

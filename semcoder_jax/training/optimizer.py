@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from optax.contrib import MuonDimensionNumbers
 
 from semcoder_jax.config import ConfigError, OptimizerConfig
@@ -40,9 +41,16 @@ def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> optax.Sch
     return lambda count: schedule(count + 1)
 
 
-def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTransformation:
-    """Returns the gradient transformation of a run of `num_steps` updates."""
+def make_optimizer(
+    config: OptimizerConfig, num_steps: int, mesh: Mesh | None = None
+) -> optax.GradientTransformation:
+    """Returns the gradient transformation of a run of `num_steps` updates.
+
+    With a mesh, each device along `data` does a part of Muon's work.
+    """
     optimizer = _make_updates(config, num_steps)
+    if config.name == "muon" and mesh is not None and mesh.shape["data"] > 1:
+        optimizer = _with_shared_layers(optimizer, mesh)
     return with_average(optimizer, config.ema_decay) if config.ema_decay else optimizer
 
 
@@ -70,6 +78,32 @@ def _make_updates(config: OptimizerConfig, num_steps: int) -> optax.GradientTran
     )
     # optax's muon brings an AdamW of its own that cannot spare the norms from decay.
     return optax.chain(clip, optax.partition({"muon": muon, "adam": adam}, muon_labels))
+
+
+def _with_shared_layers(
+    optimizer: optax.GradientTransformation, mesh: Mesh
+) -> optax.GradientTransformation:
+    """Returns `optimizer`, of which each device along `data` computes the updates of some layers.
+
+    Every device there has the whole gradient, and would orthogonalize the matrices of all layers.
+    The compiler gathers the updates, because all devices need the parameters whole. Matrices of a
+    number of layers that the devices do not divide stay as they are.
+    """
+    devices = mesh.shape["data"]
+
+    def share(path, gradient, place: NamedSharding):
+        is_matrix = parameter_at(sharding.path_keys(path)).is_layer_matrix
+        if not is_matrix or gradient.shape[0] % devices:
+            return gradient
+        part = NamedSharding(mesh, P("data", *place.spec[1:]))
+        return jax.lax.with_sharding_constraint(gradient, part)
+
+    def update(gradients, state, params=None):
+        places = sharding.parameter_shardings(gradients, mesh)
+        shared = jax.tree_util.tree_map_with_path(share, gradients, places)
+        return optimizer.update(shared, state, params)
+
+    return optax.GradientTransformation(optimizer.init, update)
 
 
 def is_decayed(params):

@@ -92,7 +92,7 @@ class TrainSetup:
         graphdef, _ = nnx.split(abstract_model(config, run.compute))
         trainable = make_trainable(config, run.seed, run.model, run.initialization, run.lora)
         learning_rate = learning_rate_schedule(run.optimizer, num_steps)
-        optimizer = make_optimizer(run.optimizer, num_steps)
+        optimizer = make_optimizer(run.optimizer, num_steps, mesh)
         shapes = jax.eval_shape(functools.partial(initial_state, trainable, optimizer))
         shardings = state_shardings(shapes, mesh)
         return cls(config, graphdef, trainable, optimizer, learning_rate, mesh, shapes, shardings)

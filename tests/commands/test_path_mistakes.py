@@ -122,6 +122,7 @@ def folder(tmp_path, monkeypatch):
     MISTAKES,
     ids=[f"{n}-{command}" for n, (command, _, _) in enumerate(MISTAKES)],
 )
+@pytest.mark.usefixtures("one_device")
 def test_a_wrong_path_is_one_line(folder, capsys, command, arguments, told):
     package = "semcoder_jax" if command in MODEL_COMMANDS else "data_pipeline"
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}

@@ -74,6 +74,7 @@ def test_every_stage_runs_and_a_second_run_keeps_it(tmp_path):
         ("--nonsense", "nonsense"),
     ],
 )
+@pytest.mark.usefixtures("one_device")
 def test_a_mistake_ends_in_one_line(tmp_path, argument, said, capsys):
     assert main([f"--workdir={tmp_path}", argument]) == 2
     error = capsys.readouterr().err

@@ -93,6 +93,14 @@ def test_weights_are_gathered_twice_and_gradients_reduced_once_whatever_is_kept(
 
 
 @pytest.mark.slow
+def test_each_device_along_data_orthogonalizes_its_own_layers(measured):
+    """The updates are those of one device, for half the work each."""
+    alone, shared = measured["muon"]
+    assert 0.45 * alone["flops"] < shared["flops"] < 0.55 * alone["flops"]
+    np.testing.assert_allclose(shared["updates"], alone["updates"], rtol=1e-5)
+
+
+@pytest.mark.slow
 def test_a_checkpoint_of_one_mesh_is_restored_onto_another(measured):
     assert measured["restored_equal"]
     assert measured["restored_spec"] == "P(None, 'fsdp', 'tensor', None)"
@@ -140,6 +148,9 @@ def measure() -> dict:
             for name in ("fsdp", "tensor")
             for policy in POLICIES
         },
+        "muon": [
+            orthogonalize(mesh) for mesh in (None, sharding.make_mesh({"data": 2}, devices[:2]))
+        ],
         "restored_equal": bool(jax.tree.all(equal)),
         "restored_spec": str(query.sharding.spec).replace("PartitionSpec", "P"),
     }
@@ -195,6 +206,29 @@ def run_steps(mesh, accumulation_steps: int, batch_of=batch_of):
     for name in ("loss", "gradient_norm", "target_tokens"):
         record[name] = [float(row[name]) for row in rows]
     return record, state
+
+
+def orthogonalize(mesh) -> dict:
+    """The work of each of two devices for an update by Muon, and the update's sums."""
+    import jax
+
+    from semcoder_jax.config import OptimizerConfig
+    from semcoder_jax.model import sharding
+    from semcoder_jax.training.optimizer import make_optimizer
+
+    random = np.random.default_rng(0)
+    shapes = {"q_DxHxK": (4, 32, 4, 8), "o_HxKxD": (4, 4, 8, 32)}
+    gradients = {
+        "layers": {"attention": {name: random.normal(size=shape) for name, shape in shapes.items()}}
+    }
+    optimizer = make_optimizer(OptimizerConfig(name="muon"), 10, mesh)
+    arguments = (gradients, optimizer.init(gradients), gradients)
+    two = sharding.make_mesh({"data": 2}, jax.devices()[:2])
+    arguments = jax.device_put(arguments, sharding.replicated_sharding(two))
+    compiled = jax.jit(optimizer.update).lower(*arguments).compile()
+    updates, _ = compiled(*arguments)
+    sums = [float(np.abs(np.asarray(x)).sum()) for x in jax.tree.leaves(updates)]
+    return {"flops": compiled.cost_analysis()["flops"], "updates": sums}
 
 
 def exchanges_written(mesh, policy: str) -> str:
