@@ -1,5 +1,6 @@
 """Splits lines that reason backward into statements, and holds the patterns of these."""
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -191,6 +192,7 @@ PREPARED = re.compile(  # "we can use", "one choice is" before assignments
     r"(?:(?:choose|set|take|use the input|use|let|have|pick|select|try)\b)?\s*", re.I
 )  # fmt: skip
 SOUGHT = re.compile(r"^we (?:need|have|want) to find .* (?:such that|so that|for which) ", re.I)
+_BOLD = re.compile(r"(?P<kept>`[^`]*`|\"[^\"]*\"|(?<!\w)'[^'\n]*'(?!\w))|\*\*")
 THIS = re.compile(r"\bth(?:is|at) ((?:key-value )?pair|element|item|key|value)\b", re.I)
 VALUES_ALONE = re.compile(r"`[^`]*\W[^`]*`|`\d+`|\"[^\"]*\"")
 BOUNDS = re.compile(r" \((?:an? |the )?(?:valid(?: index)?|in bounds|out of (?:bounds|range))\)$")
@@ -229,6 +231,12 @@ def _split_outside_code(text: str) -> list[str]:
     return [text[edges[i] : edges[i + 1]] for i in range(0, len(edges), 2)]
 
 
+def without_bold(line: str) -> str:
+    """Returns a line without the `**` of bold words; those in code and in quotes stay."""
+    return _BOLD.sub(lambda match: match["kept"] or "", line)
+
+
+@functools.lru_cache(maxsize=2048)
 def mark_code(text: str, *, values: bool = True) -> str:
     """Returns the text with backticks around lists and dictionaries, with `values` around all."""
     masked, atoms = mask_code(text, frozenset())

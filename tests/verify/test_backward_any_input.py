@@ -4,10 +4,12 @@ A false one is never confirmed and a true one never contradicted; of those below
 """
 
 import itertools
+import json
 import sys
 
 import pytest
 
+from data_pipeline.commands.verify import main
 from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.backward import read_backward
@@ -61,6 +63,16 @@ def letters(word):
     word[9] = "x"
     return "".join(word)
 """,
+    "halves": """\
+def halves(text, mark):
+    codes = {"a": "b", "b": "c"}
+    left, _, right = text.partition(mark)
+    for one in right:
+        if one == "!":
+            break
+        left += codes.get(one, one)
+    return left
+""",
     "echo": """\
 def echo(word):
     letters = list(word)
@@ -75,6 +87,7 @@ CALLS = {
     "drain": "drain({3: 'c', 8: 'h', 5: 'e'})",  # ['h', 'e', 'c']
     "spin": "spin('ababc', 'ab')",  # 'c'
     "letters": "letters('abc')",  # IndexError
+    "halves": "halves('x-ab!a', '-')",  # 'xbc'
     "echo": "echo('ab')",  # 'ab!'
 }
 
@@ -162,6 +175,12 @@ def test_what_holds_for_any_input_is_tried(runs, name, line, right, wrong):
     ("name", "line", "verdict"),
     [
         ("clip", "The function removes all occurrences of `sep` from `text`.", CONFIRMED),
+        ("once", "The function does not modify the string if `text` does not contain `'+'`.",
+         CONFIRMED),
+        ("shout", "The function does not change the string if `word` is lowercase.", CONTRADICTED),
+        ("tail", "The output contains all elements of the input list except the last one.",
+         CONTRADICTED),
+        ("tail", "`6` comes from the fourth element of the input list.", CONTRADICTED),
         ("once", "The function removes all occurrences of the character `+`.", CONTRADICTED),
         ("once", "The output contains all characters from the input except the `+` characters.",
          CONTRADICTED),
@@ -174,6 +193,17 @@ def test_what_holds_for_any_input_is_tried(runs, name, line, right, wrong):
         ("drain", "The loop continues until `stock` is empty.", CONFIRMED),
         ("spin", "The loop continues until `word` no longer starts with `mark`.", CONFIRMED),
         ("spin", "The loop continues until `word` starts with `mark`.", None),
+        ("halves", "`'a'` maps to `'b'`.", CONFIRMED),
+        ("halves", "`'b'` maps to `'d'`.", CONTRADICTED),
+        ("halves", "`right`: the part of the string after the first occurrence of `mark`.",
+         CONFIRMED),
+        ("halves", "`right`: the part of `text` before the first occurrence of `mark`.",
+         CONTRADICTED),
+        ("halves", "The loop breaks when `one` is equal to `'!'`.", CONFIRMED),
+        ("halves", "The loop breaks when `one` is equal to `'a'`.", None),
+        ("halves", "If `mark` is not found in `text`, `right` will be `text`.", CONTRADICTED),
+        ("echo", "If any character in the string is a digit, it returns an empty string.",
+         CONTRADICTED),
     ],
 )  # fmt: skip
 def test_statements_on_the_program_are_held_against_its_runs(runs, name, line, verdict):
@@ -229,3 +259,45 @@ def test_descriptions_of_the_chosen_input(runs, line, right, wrong):
     line = line.replace("characters must", "characters of `word` must")
     assert read(runs, "shout", line.format(right)) == {CONFIRMED}
     assert read(runs, "shout", line.format(wrong)) >= {CONTRADICTED}
+
+
+def test_stars_of_values_are_no_bold_words():
+    run = Replay(trace_call("def stars(n):\n    return '*' * n\n", "stars(5)"))
+    line = "- **Check**: `stars(5)` returns {}."
+    for told, verdict in (("'*****'", CONFIRMED), ("'***'", CONTRADICTED)):
+        reading = read_backward(run, "reverse deduction", line.format(told), goal="'*****'")
+        assert verdicts(reading) == {verdict}
+
+
+ENDLESS = """\
+### Understanding the Function
+
+### Key Properties and Constraints
+- If `mark` is an empty string, the function will return the original `word`.
+- If `mark` is not at the start of `word`, the function returns `word` unchanged.
+
+### Reverse Deduction
+- **Final output constraint**: The function returns `'ab'`.
+
+### Conclusion
+Thus, we can use `word = 'ab'` and `mark = ''`.
+[/MONOLOGUE]
+
+[ANSWER]
+assert spin('ab', '') == 'ab'
+[/ANSWER]
+"""
+
+
+@pytest.mark.slow
+def test_a_call_that_does_not_end_is_verified_by_its_first_steps(tmp_path, capsys):
+    path = tmp_path / "rows.jsonl"
+    row = {"id": "1", "program": PROGRAMS["spin"], "monologue": ENDLESS}
+    path.write_text(json.dumps(row))
+    assert main([f"--jsonl={path}"]) == 1
+    [told] = map(json.loads, capsys.readouterr().out.splitlines())
+    lines = ENDLESS.split("\n")
+    found = {lines[one["line"]][:40]: one["verdict"] for one in told["lines"]}
+    assert found["- If `mark` is an empty string, the func"] == CONTRADICTED
+    assert found["- If `mark` is not at the start of `word"] == CONFIRMED
+    assert found["Thus, we can use `word = 'ab'` and `mark"] == CONTRADICTED
