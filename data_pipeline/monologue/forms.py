@@ -282,6 +282,8 @@ _INTRODUCTION: Mapping[str, Form] = {
     "intro if": (("test", "block"), ("if {0.n}", "when {0.n}")),
     "intro if true": (("test", "block"), ("if {0.n} is true", "when {0.n} is true")),
     "intro if truthy": (("test", "block"), ("if {0.n} is truthy", "when {0.n} is truthy")),
+    "intro unless": (("test", "block"), ("if {0.n} is false", "when {0.n} is false")),
+    "intro unless truthy": (("test", "block"), ("if {0.n} is falsy", "when {0.n} is falsy")),
     "intro except": (("catches", "block"), ("on {0.n}",)),
     "otherwise": (("block",), ("otherwise",)),
     "intro each": (
