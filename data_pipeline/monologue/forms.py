@@ -57,7 +57,7 @@ _STATE: Mapping[str, Form] = {
         ("changes", "before", "after"),
         ("{0.n} is updated by {0.p}, and {2.n} stays {2.v}",),
     ),
-    "size": (("size",), ("{0.n} now has {0.raw} item{0.es}", "now {0.n} holds {0.raw} item{0.es}")),
+    "size": (("size",), ("{0.n} now has {0.raw} item{0.es}",)),
     "gone": (("gone",), ("{0.n} is deleted", "the variable {0.n} is gone")),
     "quiet": (("quiet",), ("{0.n} is run and changes no variable",)),
     "quiet with": (
