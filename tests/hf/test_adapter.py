@@ -15,7 +15,7 @@ from semcoder_jax.checkpoints import abstract_model
 from semcoder_jax.commands.hf import main
 from semcoder_jax.config import Compute, LoRAConfig, parse_run
 from semcoder_jax.hf.adapter import adapter_tensors, read_adapter
-from semcoder_jax.hf.adapter_config import adapter_config, check_adapter_config
+from semcoder_jax.hf.adapter_config import adapter_config, check_adapter_config, lora_of_adapter
 from semcoder_jax.loading import load_adapters
 from semcoder_jax.model.decoder import Decoder
 from semcoder_jax.model.lora import TARGETS, attach_adapters
@@ -63,6 +63,26 @@ def test_peft_computes_the_same_logits(tmp_path, fields, lora):
     ours = forward(attach_adapters(lora, adapters, params), tokens, positions, np.ones_like(tokens))
     np.testing.assert_allclose(ours, with_adapters, atol=1e-4)
     assert np.abs(with_adapters - plain).max() > 0.1
+
+
+def test_the_config_of_an_adapter_says_what_it_is(tmp_path):
+    lora = LoRAConfig(rank=9, alpha=6.0, targets=("q_proj", "up_proj"), rank_stabilized=True)
+    fields = adapter_config(lora, "somewhere")
+    found = lora_of_adapter(fields, "x")
+    assert (found.rank, found.scaling) == (9, 6.0 / 3) and set(found.targets) == set(lora.targets)
+    assert lora_of_adapter(fields | {"use_rslora": False}, "x").scaling == 6 / 9
+    for changes, words in [
+        ({"target_modules": ["q_proj", "lm_head"]}, "target_modules is .*lm_head"),
+        ({"target_modules": []}, "targets is empty"),
+        ({"r": "9"}, "r is '9' and lora_alpha 6.0, expected numbers"),
+        ({"r": 0}, "rank is 0"),
+        ({"lora_alpha": True}, "lora_alpha True, expected numbers"),
+        ({"use_dora": True}, "use_dora is True, which is not supported"),
+        ({"alpha_pattern": {"q_proj": 4}}, "alpha_pattern is .* not supported"),
+        ({"peft_type": "IA3"}, "peft_type is 'IA3'"),
+    ]:
+        with pytest.raises(hf.HFError, match=words):
+            lora_of_adapter(fields | changes, "x")
 
 
 @pytest.fixture(scope="module")

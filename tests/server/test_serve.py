@@ -11,10 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from flax import nnx
 
 from data_pipeline.endpoint import client as endpoint
+from semcoder_jax import hf
+from semcoder_jax.config import LoRAConfig
 from semcoder_jax.inference.engine import Engine, Request
 from semcoder_jax.inference.params import SamplingParams
+from tests.support.adapters import export_random_adapters
 
 uvicorn = pytest.importorskip("uvicorn", reason="needs the serve extra")
 openai = pytest.importorskip("openai", reason="needs the dev extra")
@@ -348,6 +352,13 @@ def test_applications_in_one_process_count_apart(served):
         (["--checkpoint=/nowhere", "--max_n=0"], "--max_n=0: expected at least 1"),
         (["--checkpoint=/nowhere", "--api_key_file=/nowhere"], "--api_key_file=/nowhere: No such"),
         (["--checkpoint=/nowhere", "--host=256.1.1.1"], "--host=256.1.1.1 --port=8000"),
+        (["--checkpoint=/nowhere", "--adapter=a"], "--adapter=a: expected NAME=DIR"),
+        (["--checkpoint=/nowhere", "--adapter=a=x", "--adapter=a=y"], "'a' names x already"),
+        (["--checkpoint=/nowhere", "--adapter=nowhere=x"], "the model itself has that name"),
+        (
+            ["--checkpoint=/nowhere", "--port=0", "--adapter=a=/missing"],
+            "/missing/adapter_config.json",
+        ),
     ],
 )
 def test_a_mistaken_command_is_told_in_one_line(arguments, words, capsys):
@@ -365,12 +376,19 @@ def test_a_taken_port_is_told(served, capsys):
 @pytest.mark.slow
 def test_the_command_serves_and_drains_at_sigterm(checkpoint, tmp_path):
     """What is under way when SIGTERM comes is answered; then the process ends with status 0."""
+    config, state = hf.load(checkpoint)
+    lora = LoRAConfig(rank=2, alpha=8.0, targets=("q_proj",))
+    params = nnx.to_pure_dict(state)
+    _, adapter = export_random_adapters(
+        tmp_path / checkpoint.name, config, lora, params, checkpoint
+    )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = tmp_path / "log"
     command = [sys.executable, "-m", "semcoder_jax.serve", f"--checkpoint={checkpoint}"]
     command += [f"--port={port}", "--num_slots=2", "--weights=int8", "--cache_dtype=int8"]
+    command += [f"--adapter=tuned={adapter}"]
     with log.open("w") as errors:
         process = subprocess.Popen(
             command, cwd=REPOSITORY, stderr=errors, env=os.environ | {"JAX_PLATFORMS": "cpu"}
@@ -381,6 +399,12 @@ def test_the_command_serves_and_drains_at_sigterm(checkpoint, tmp_path):
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         with openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none") as client:
+            asked = {"prompt": "a", "max_tokens": 8, "temperature": 0, "logprobs": 0}
+            base, tuned = (
+                client.completions.create(model=model, **asked).choices[0].logprobs
+                for model in (checkpoint.name, "tuned")
+            )
+            assert base.token_logprobs[0] != tuned.token_logprobs[0]
             stream = client.completions.create(
                 model=checkpoint.name, prompt="a", max_tokens=200, temperature=2.0, stream=True
             )

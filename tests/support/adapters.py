@@ -28,8 +28,8 @@ def read_losses(workdir: Path) -> list[float]:
     return [row["loss"] for row in read_metrics(workdir / "metrics.jsonl") if "loss" in row]
 
 
-def export_random_adapters(base: Path, config, lora, params):
-    """Exports random adapters of a base beside it; returns (adapters, their directory)."""
+def export_random_adapters(base: Path, config, lora, params, licenses: Path | None = None):
+    """Exports random adapters beside `base`; returns (adapters, their directory)."""
     adapters = randomize_adapters(initial_adapters(lora, params, 0))
     out = export_adapter(
         base.parent / "adapter",
@@ -37,6 +37,6 @@ def export_random_adapters(base: Path, config, lora, params):
         lora,
         adapters,
         base_model=str(base),
-        license_directory=base,
+        license_directory=licenses or base,
     )
     return adapters, out
