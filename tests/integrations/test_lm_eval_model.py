@@ -28,7 +28,7 @@ metric_list: [{metric: exact_match}]
 """
 ROWS = [
     {"text": "def f(a):\n    b = a + 1", "choices": [" return b", " return a + 1"], "label": 0},
-    {"text": "assert f(3) == ", "choices": ["4", "[1, 2]", "None"], "label": 1},
+    {"text": "assert f(3)", "choices": [" == 4", " == [1, 2]", " == None"], "label": 1},
     {"text": "x = 1", "choices": ["\nreturn x", "\ny = 2\nz = 3"], "label": 0},
 ]
 
