@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 
 from semcoder_jax import hf
@@ -386,13 +387,15 @@ def default_cache_tokens(model, num_slots: int, cache_dtype=None) -> int:
     wanted = num_slots * config.max_positions
     head_bytes = config.head_dim * dtype.itemsize + (4 if dtype == jnp.int8 else 0)  # and a scale
     token_bytes = 2 * config.num_layers * config.num_kv_heads * head_bytes
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     memory = None if device.platform == "cpu" else device.memory_stats()
     if memory and "bytes_limit" in memory:
         allowed = int(CACHE_SHARE * (memory["bytes_limit"] - memory["bytes_in_use"]))
     else:
         physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         allowed = min(CPU_CACHE_BYTES, physical // 4)
+    if jax.process_count() > 1:  # all run one program, so all need the same cache
+        allowed = int(multihost_utils.process_allgather(np.float32(allowed)).min())
     return max(min(wanted, allowed // token_bytes), 1)
 
 

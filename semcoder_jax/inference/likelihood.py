@@ -1,4 +1,8 @@
-"""Computes how probable given tokens are after others: log-probabilities without sampling."""
+"""Computes how probable given tokens are after others: log-probabilities without sampling.
+
+Over the model's whole vocabulary, padding included, as transformers and other servers have it. The
+engine never samples padding.
+"""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -10,7 +14,6 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from semcoder_jax import hf
 from semcoder_jax.inference.params import SamplingError
 
 CHUNK = 128  # positions whose logits exist at one time
@@ -34,7 +37,7 @@ def score_rows(
     """Returns the likelihood of the last `counts[i]` tokens of `rows[i]`, given those before them.
 
     Args:
-      model: has `config`, `graphdef`, `params` and `tokenizer` (loading.load_model).
+      model: has `config`, `graphdef` and `params` (loading.load_model).
       rows: token ids.
       counts: how many of a row's tokens to score; the first token cannot be scored.
       batch_size: rows computed together.
@@ -88,14 +91,11 @@ def _score(model, rows: Sequence[Sequence[int]], counts: Sequence[int]):
         targets_BxT,
         segments_BxT,
         wanted_BxT,
-        num_real_tokens=hf.tokenizer_size(model.tokenizer),
     )
 
 
-@functools.partial(jax.jit, static_argnames=("graphdef", "num_real_tokens"))
-def _score_batch(
-    graphdef, params, tokens_BxT, targets_BxT, segments_BxT, wanted_BxT, *, num_real_tokens: int
-):
+@functools.partial(jax.jit, static_argnames=("graphdef",))
+def _score_batch(graphdef, params, tokens_BxT, targets_BxT, segments_BxT, wanted_BxT):
     """Returns the summed log-probability of the wanted targets and whether all are greedy, [B]."""
     model = nnx.merge(graphdef, params)
     B, T = tokens_BxT.shape
@@ -105,8 +105,6 @@ def _score_batch(
     def score_chunk(part):
         hidden_BxCxD, targets_BxC = part
         logits_BxCxV = model.logits(hidden_BxCxD)
-        real_V = jnp.arange(logits_BxCxV.shape[-1]) < num_real_tokens
-        logits_BxCxV = jnp.where(real_V, logits_BxCxV, -jnp.inf)
         chosen_BxC = jnp.take_along_axis(logits_BxCxV, targets_BxC[..., None], axis=-1)[..., 0]
         logprob_BxC = chosen_BxC - jax.nn.logsumexp(logits_BxCxV, axis=-1)
         return logprob_BxC, logits_BxCxV.argmax(axis=-1) == targets_BxC

@@ -106,13 +106,17 @@ class SemCoderLM(LM):
         return [(one.logprob, one.is_greedy) for one in found]
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
-        """Encodes both as one text; spaces at the end of the context begin the continuation."""
+        """Encodes both as one text and splits it where the continuation begins to matter.
+
+        Spaces at the end of the context belong to the continuation, as the harness has it. So does
+        a token in which the two meet; most tokenizers have none.
+        """
         if not context:
             return [self._prefix], self._encode_continuation(continuation)
-        kept = context.rstrip()
-        whole = self._encode(context + continuation)
-        before = self._encode(kept)
-        return before, whole[len(before) :]
+        whole, before = self._encode(context + continuation), self._encode(context.rstrip())
+        pairs = enumerate(zip(whole, before, strict=False))
+        first = next((i for i, (one, other) in pairs if one != other), min(len(whole), len(before)))
+        return whole[:first] or [self._prefix], whole[first:]
 
     def _encode(self, text: str) -> list[int]:
         if self._is_chat:  # the template has written the control tokens

@@ -165,8 +165,8 @@ def test_two_processes_measure_what_one_device_does(learnable, tmp_path, compile
     """On a mesh that splits all parameters, over both processes."""
     config = learnable_config(
         learnable,
-        train__num_steps=32,
-        accuracy__every=32,
+        train__num_steps=64,
+        accuracy__every=64,
         accuracy__benchmarks=("heldout",),
     )
     config["mesh"] = {"data": 1, "fsdp": 2, "tensor": 2}

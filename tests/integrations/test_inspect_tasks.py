@@ -142,7 +142,7 @@ def run_inspect(python, answers: Answers, logs: Path) -> dict:
         }
         done = subprocess.run(
             [python, "tests/support/inspect_run.py"], input=json.dumps(asked), env=environment,
-            cwd=REPOSITORY, capture_output=True, text=True, timeout=300,
+            cwd=REPOSITORY, capture_output=True, text=True, timeout=900,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

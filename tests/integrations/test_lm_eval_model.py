@@ -28,7 +28,7 @@ metric_list: [{metric: exact_match}]
 """
 ROWS = [
     {"text": "def f(a):\n    b = a + 1", "choices": [" return b", " return a + 1"], "label": 0},
-    {"text": "assert f(3) == ", "choices": ["4", "[1, 2]", "None"], "label": 1},
+    {"text": "assert f(3)", "choices": [" == 4", " == [1, 2]", " == None"], "label": 1},
     {"text": "x = 1", "choices": ["\nreturn x", "\ny = 2\nz = 3"], "label": 0},
 ]
 
@@ -66,12 +66,14 @@ def test_the_harness_gets_what_transformers_gives(harnesses_python, tmp_path):
     script = "tests/support/lm_eval_run.py"
     done = subprocess.run(
         [harnesses_python, script, tmp_path / "checkpoint", tmp_path / "tasks"],
-        env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=300,
+        env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     ours, theirs = found["semcoder"], found["hf"]
-    for task in ("choice", "rolling"):
-        assert numbers(ours[task]) == pytest.approx(numbers(theirs[task]), abs=1e-3)
-        assert all(number < 0 for number in numbers(ours[task]) if number not in (0.0, 1.0))
-    assert ours["generated"] == theirs["generated"] and any(str(ours["generated"]))
+    assert numbers(ours["choice"]) == pytest.approx(numbers(theirs["choice"]), abs=2e-3)
+    assert sum(number < -1 for number in numbers(ours["choice"])) == 7
+    assert numbers(ours["rolling"]) == pytest.approx(numbers(theirs["rolling"]), abs=5e-3)
+    assert len(numbers(ours["rolling"])) == len(ROWS)
+    assert ours["generated"] == theirs["generated"]
+    assert len({str(answer) for answer in ours["generated"]}) == len(ROWS)

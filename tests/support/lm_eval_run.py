@@ -18,25 +18,30 @@ import semcoder_jax.integrations.lm_eval_model  # noqa: F401 - registers the mod
 def main() -> None:
     checkpoint, folder = sys.argv[1:]
     manager = TaskManager(include_path=folder, include_defaults=False)
-    found = {}
-    for model, arguments in (
-        ("semcoder", f"checkpoint={checkpoint}"),
-        ("hf", f"pretrained={checkpoint},dtype=float32,add_bos_token=True,device=cpu"),
+    found: dict = {}
+    theirs = f"pretrained={checkpoint},dtype=float32,device=cpu"
+    for model, arguments, tasks in (
+        ("semcoder", f"checkpoint={checkpoint}", ["choice", "rolling", "generated"]),
+        ("hf", f"{theirs},add_bos_token=True", ["choice", "generated"]),
+        # Rolling puts BOS before a text by itself: with this option, a second one.
+        ("hf", f"{theirs},add_bos_token=False", ["rolling"]),
     ):
         results = lm_eval.simple_evaluate(
             model=model,
             model_args=arguments,
-            tasks=["choice", "rolling", "generated"],
+            tasks=tasks,
             task_manager=manager,
             batch_size=2,
             log_samples=True,
             bootstrap_iters=0,
             cache_requests=False,
         )
-        found[model] = {
-            name: [sample["resps"] for sample in samples]
-            for name, samples in results["samples"].items()
-        } | {"results": results["results"]}
+        found.setdefault(model, {}).update(
+            {
+                name: [sample["resps"] for sample in samples]
+                for name, samples in results["samples"].items()
+            }
+        )
     print(json.dumps(found, default=str))
 
 
