@@ -63,11 +63,14 @@ class JaxSide:
         from flax import nnx
 
         from semcoder_jax import hf
+        from semcoder_jax.commands.cpu import keep_freed_memory
         from semcoder_jax.config import parse_run
         from semcoder_jax.model import sharding
         from semcoder_jax.training.state import TrainSetup, TrainState
         from semcoder_jax.training.step import make_train_step
 
+        if not accelerator:
+            keep_freed_memory()  # as `semcoder train` does
         self._jax, self._sharding = jax, sharding
         device = jax.devices()[0]
         self._on_host = device.platform == "cpu"
