@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
     # Heads born copying (see initialization.py). Measured at 1.9M tokens on nearly the same data:
     # 76 % with both kinds, 59 % with offset heads alone.
     config.initialization = ConfigDict()
-    # `x % 2 == 0 is` and `xs.append(0) gives xs=` have their operands up to five tokens back. Loss at
+    # `x % 2 == 0 is` and `xs.append(0) gives xs=` have operands up to five tokens back. Loss at
     # step 450 of 1,500: 0.192 with (1, 2, 3, 5), 0.201 with (1, 2, 3, 4).
     config.initialization.offset_heads = (1, 2, 3, 5)
     config.initialization.matching_heads = 1
