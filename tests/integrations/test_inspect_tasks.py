@@ -21,6 +21,10 @@ CALLS = [
     ("def f(x):\n    return x * 2\n", "f(3)", "6"),
     ("def f(xs):\n    return sorted(xs)[0]\n", "f(['b', 'a'])", "'a'"),
 ]
+STATEMENTS = {
+    "id": "double", "call": "f(3)", "output": "6",
+    "program": "def f(x):\n    y = x * 2\n    if y > 9:\n        y = 9\n    return y\n",
+}  # fmt: skip
 SUM = {
     "question_title": "sums", "question_content": "Print the sum of two integers.",
     "platform": "atcoder", "question_id": "sums", "contest_id": "c",
@@ -84,8 +88,9 @@ class Answers:
         path = write_rows(self._folder / "problems.jsonl", rows)
         self._add("heldout", path)
         self._add("heldout_backward", path)
-        self._add("reval", path)
-        self.questions = reval.load(path)
+        statements = write_rows(self._folder / "statements.jsonl", [STATEMENTS])
+        self._add("reval", statements)
+        self.questions = reval.load(statements)
         for id, problem in self.questions.problems.items():
             right = f"{problem.question.answers[0]}\n[/ANSWER]"
             prompt = self.questions.prompt(id, "direct", "fixed")
