@@ -53,6 +53,7 @@ from data_pipeline.verify.backward_wording import (
     VALUES_ALONE,
     mark_code,
     split_statements,
+    without_bold,
 )
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.conditions import read_condition
@@ -84,7 +85,7 @@ def read_backward(
     """
     if not SECTION.search(section) or "function" in section:
         return None
-    text = MARKUP.sub("", line, count=1).replace("**", "").strip().removesuffix(":").strip()
+    text = without_bold(MARKUP.sub("", line, count=1)).strip().removesuffix(":").strip()
     text = ASIDE.sub("", COMMENT.sub(r"\1", text))
     witness = Witness(run, goal)
     reader, told = _Lines(witness, run_call), RunLines(run, witness)

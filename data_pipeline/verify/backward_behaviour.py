@@ -196,7 +196,7 @@ class Behaviour:
                 holds for trial in trials
                 if code and (holds := self._is(trial, code, one["what"])) is not None
             ]  # fmt: skip
-            if held and not any(held):
+            if 2 * held.count(False) > len(held):
                 found.append(_claim(one[0], False, trials[0]))
         return found or None
 

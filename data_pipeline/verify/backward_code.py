@@ -71,7 +71,9 @@ class CodeLines:
 
         marked: the sentence, its code and literals in backticks.
         """
-        marked = _ASIDE.sub("", marked)
+        parts = marked.split("`")
+        parts[::2] = [_ASIDE.sub("", part) for part in parts[::2]]
+        marked = "`".join(parts)
         for name, pattern in _READ.items():
             if match := pattern.fullmatch(marked):
                 try:

@@ -10,7 +10,7 @@ from data_pipeline.verify.backward_code import CodeLines
 from data_pipeline.verify.backward_examples import RunCall
 from data_pipeline.verify.backward_faults import Faults
 from data_pipeline.verify.backward_properties import Properties
-from data_pipeline.verify.backward_wording import MARKUP, mark_code
+from data_pipeline.verify.backward_wording import MARKUP, mark_code, without_bold
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.reading import JudgedClaim, Reading
@@ -34,7 +34,7 @@ def read_general(
 
     None unless every sentence is read, or one that can be tried on inputs is false.
     """
-    text = MARKUP.sub("", line, count=1).replace("**", "").strip().removesuffix(":").strip()
+    text = without_bold(MARKUP.sub("", line, count=1)).strip().removesuffix(":").strip()
     reader = _GeneralLines(run, goal, run_call)
     claims: list[JudgedClaim] = []
     unread: list[str] = []

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from data_pipeline.verify.answer import assertion_sides
-from data_pipeline.verify.backward_wording import mark_code
+from data_pipeline.verify.backward_wording import mark_code, without_bold
 from data_pipeline.verify.masking import is_literal
 
 _VALUE = (
@@ -43,7 +43,7 @@ def restated_goal(line: str) -> str | None:
 def _restated(lines: Sequence[str]) -> Iterator[str]:
     for pattern in (_CONSTRAINT, _ASSERTED, _SATISFIED):
         for line in lines:
-            text = line.replace("**", "").strip()
+            text = without_bold(line).strip()
             match = pattern.search(text if pattern is _ASSERTED else mark_code(text))
             goal = match["goal"].strip("`") if match else ""
             if is_literal(goal):

@@ -191,6 +191,7 @@ PREPARED = re.compile(  # "we can use", "one choice is" before assignments
     r"(?:(?:choose|set|take|use the input|use|let|have|pick|select|try)\b)?\s*", re.I
 )  # fmt: skip
 SOUGHT = re.compile(r"^we (?:need|have|want) to find .* (?:such that|so that|for which) ", re.I)
+_BOLD = re.compile(r"(?P<kept>`[^`]*`|\"[^\"]*\"|(?<!\w)'[^'\n]*'(?!\w))|\*\*")
 THIS = re.compile(r"\bth(?:is|at) ((?:key-value )?pair|element|item|key|value)\b", re.I)
 VALUES_ALONE = re.compile(r"`[^`]*\W[^`]*`|`\d+`|\"[^\"]*\"")
 BOUNDS = re.compile(r" \((?:an? |the )?(?:valid(?: index)?|in bounds|out of (?:bounds|range))\)$")
@@ -227,6 +228,11 @@ def _split_outside_code(text: str) -> list[str]:
     ]  # fmt: skip
     edges = [0, *[place for span in places for place in span], len(text)]
     return [text[edges[i] : edges[i + 1]] for i in range(0, len(edges), 2)]
+
+
+def without_bold(line: str) -> str:
+    """Returns a line without the `**` of bold words; those in code and in quotes stay."""
+    return _BOLD.sub(lambda match: match["kept"] or "", line)
 
 
 def mark_code(text: str, *, values: bool = True) -> str:

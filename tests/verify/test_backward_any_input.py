@@ -61,6 +61,16 @@ def letters(word):
     word[9] = "x"
     return "".join(word)
 """,
+    "halves": """\
+def halves(text, mark):
+    codes = {"a": "b", "b": "c"}
+    left, _, right = text.partition(mark)
+    for one in right:
+        if one == "!":
+            break
+        left += codes.get(one, one)
+    return left
+""",
     "echo": """\
 def echo(word):
     letters = list(word)
@@ -75,6 +85,7 @@ CALLS = {
     "drain": "drain({3: 'c', 8: 'h', 5: 'e'})",  # ['h', 'e', 'c']
     "spin": "spin('ababc', 'ab')",  # 'c'
     "letters": "letters('abc')",  # IndexError
+    "halves": "halves('x-ab!a', '-')",  # 'xbc'
     "echo": "echo('ab')",  # 'ab!'
 }
 
@@ -174,6 +185,17 @@ def test_what_holds_for_any_input_is_tried(runs, name, line, right, wrong):
         ("drain", "The loop continues until `stock` is empty.", CONFIRMED),
         ("spin", "The loop continues until `word` no longer starts with `mark`.", CONFIRMED),
         ("spin", "The loop continues until `word` starts with `mark`.", None),
+        ("halves", "`'a'` maps to `'b'`.", CONFIRMED),
+        ("halves", "`'b'` maps to `'d'`.", CONTRADICTED),
+        ("halves", "`right`: the part of the string after the first occurrence of `mark`.",
+         CONFIRMED),
+        ("halves", "`right`: the part of `text` before the first occurrence of `mark`.",
+         CONTRADICTED),
+        ("halves", "The loop breaks when `one` is equal to `'!'`.", CONFIRMED),
+        ("halves", "The loop breaks when `one` is equal to `'a'`.", None),
+        ("halves", "If `mark` is not found in `text`, `right` will be `text`.", CONTRADICTED),
+        ("echo", "If any character in the string is a digit, it returns an empty string.",
+         CONTRADICTED),
     ],
 )  # fmt: skip
 def test_statements_on_the_program_are_held_against_its_runs(runs, name, line, verdict):
@@ -229,3 +251,11 @@ def test_descriptions_of_the_chosen_input(runs, line, right, wrong):
     line = line.replace("characters must", "characters of `word` must")
     assert read(runs, "shout", line.format(right)) == {CONFIRMED}
     assert read(runs, "shout", line.format(wrong)) >= {CONTRADICTED}
+
+
+def test_stars_of_values_are_no_bold_words():
+    run = Replay(trace_call("def stars(n):\n    return '*' * n\n", "stars(5)"))
+    line = "- **Check**: `stars(5)` returns {}."
+    for told, verdict in (("'*****'", CONFIRMED), ("'***'", CONTRADICTED)):
+        reading = read_backward(run, "reverse deduction", line.format(told), goal="'*****'")
+        assert verdicts(reading) == {verdict}
