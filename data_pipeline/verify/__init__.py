@@ -18,10 +18,10 @@ checkable; it is never contradicted for that.
   holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose` puts
   it all together
 - `backward`, with `backward_properties`, `backward_nouns`, `adjectives`, `backward_examples`,
-  `backward_choices`, `backward_code`, `backward_run`, `backward_goal` and `witness`: lines that
-  reason from the output to an input; `backward_general`, with `backward_behaviour` and
-  `backward_trials`: what the function is said to do with any input, tried on some;
-  `backward_faults`: what a sentence presupposes falsely
+  `backward_choices`, `backward_code`, `backward_run`, `backward_goal`, `backward_plain` and
+  `witness`: lines that reason from the output to an input; `backward_general`, with
+  `backward_behaviour`, `backward_invariants` and `backward_trials`: what the function is said to
+  do with any input, tried on some; `backward_faults`: what a sentence presupposes falsely
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
 - `numbering`: line labels as prompts or as files count; `scoring`: scores against labels

@@ -12,12 +12,13 @@ from typing import Any
 from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.verify.adjectives import Predicate
 from data_pipeline.verify.backward_examples import RunCall
-from data_pipeline.verify.backward_nouns import ATOM, ITEM, MARKS, Nouns
+from data_pipeline.verify.backward_invariants import Invariants
+from data_pipeline.verify.backward_nouns import ATOM, ITEM
 from data_pipeline.verify.backward_plain import lowered
 from data_pipeline.verify.backward_properties import Properties
 from data_pipeline.verify.backward_trials import Trial, Trials, definition_of
 from data_pipeline.verify.backward_wording import mark_code
-from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
+from data_pipeline.verify.claims import CONFIRMED
 from data_pipeline.verify.conditions import read_condition
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.lexicon import read_tokens
@@ -77,6 +78,12 @@ _LOCAL = re.compile(
     r"`(?P<x>\w+)` (?:will (?:also )?be|is|becomes|would be) (?:also )?(?P<what>[^,;.]+?)"
     r"(?=,|;| and |$)"
 )
+_KEEPS = re.compile(
+    r"(?:the function|it) (?:does not|will not|doesn't|won't) (?:modify|change|alter) (?:the"
+    r" (?:case of the )?)?(?:original |input )*(?:string|text|input)(?: at all)? (?:if|when)"
+    r" (?P<when>.+)|(?:if|when) (?P<when2>.+), the (?:original |input |output )*(?:string|text)"
+    r" (?:remains|stays|is left|will remain) (?:unchanged|the same|as it is)"
+)
 _ALWAYS = re.compile(r"\b(?:will|always|would)\b|^(?:the function|it)\b")
 _CONDITIONAL = re.compile(r"\b(?:if|when|whenever|unless|otherwise|(?<!except )for)\b")
 _ANY = re.compile(
@@ -92,38 +99,6 @@ _WHERE = re.compile(
     r"the (?:final )?(?:output|result) (?:will (?:always )?be|is(?: always)?) an? (?:new )?"
     r"(?:string|list|dictionary|tuple|text)(?: of \w+)?,? (?:where|in which) (?P<what>the .+?)"
     r" (?P<verb>is|are|has|have|starts|ends) (?P<rest>.+)"
-)
-_SAME_SIZE = re.compile(
-    r"(?:the )?(?:final )?(?:output|result|returned)(?: (?:string|list|dictionary))? (?:will"
-    r" |must |should )?(?:always |also )*(?:has|have) (?:exactly )?the same (?P<what>length|number"
-    r" of \w+|size|keys|type)(?: \([^)]*\))?"
-    r" as (?P<other>.+)"
-)
-_REMOVES = re.compile(
-    r"(?:the function |it )?(?:removes?|eliminates?|deletes?|strips?(?: out)?) (?:all|every|any)"
-    r"(?: of)?(?: the)? (?:(?:occurrences?|instances?)(?: of)? )?(?:the )?(?:(?:character"
-    rf"|substring|string|value|element)s? )?(?P<what>{ATOM})(?: characters?| elements?)?(?: from"
-    r" (?P<whole>.+))?"
-)
-_REPLACES = re.compile(
-    r"(?:the function |it )?(?:replaces?|substitutes?) (?:all|every|each)(?: of)?(?: the)?"
-    r" (?:(?:occurrences?|instances?)(?: of)? )?(?:the )?(?:(?:character|substring|string)s? )?"
-    rf"(?P<what>{ATOM})(?: characters?)? (?:in (?P<whole>.+?) )?(?:with|by) (?:the |an? )?"
-    rf"(?:(?:character|substring|string) )?(?P<by>{ATOM}|empty string)(?: in (?P<whole2>.+))?"
-)
-_EXCEPT = re.compile(
-    r"the (?:final )?(?:output|result)(?: (?:is|will be) an? \w+ that)? (?:contains|includes"
-    r"|consists of|is) all(?: of)?(?: the)? (?:characters?|elements?|items?|letters?)"
-    r"(?: (?:from|of|in) (?:the )?(?:original |input )*(?:\w+|`\w+`))? (?:except|without|excluding"
-    rf"|but)(?: for)? (?:the |all |any )*(?:(?:character|element)s? )?(?P<what>{ATOM})"
-    r"(?: characters?| elements?)?"
-)
-
-
-_PASSIVE = re.compile(
-    r".*?\b(?:all|every|each)(?: of)?(?: the)?(?: occurrences? of)? (?P<what>"
-    rf"{ATOM}|{'|'.join(MARKS)})(?: characters?)? (?:will be|are|is|gets) replaced (?:with|by)"
-    rf" (?:an? |the )?(?P<by>{ATOM}|{'|'.join(MARKS)}|empty string)(?: characters?)?"
 )
 
 
@@ -153,6 +128,8 @@ class Behaviour:
             return self._both(head.strip(" ,"), other)
         if match := _WHICH_WILL.fullmatch(text):
             text = f"if {match['x']} is {match['adjective']}, it returns {match['told']}"
+        if match := _KEEPS.fullmatch(text):
+            text = f"if {match['when'] or match['when2']}, it returns the input string"
         if _CONDITIONAL.search(re.sub(ATOM, "", text)):
             return self._conditional(text)
         return self._general(text)
@@ -197,7 +174,7 @@ class Behaviour:
                 if code and (holds := self._is(trial, code, one["what"])) is not None
             ]  # fmt: skip
             if 2 * held.count(False) > len(held):
-                found.append(_claim(one[0], False, trials[0]))
+                found.append(trials[0].claim(one[0], held=False))
         return found or None
 
     def _is(self, trial: Trial, code: str, what: str) -> bool | None:
@@ -261,7 +238,7 @@ class Behaviour:
         def holds(trial: Trial) -> bool | None:
             if not trial.ended:
                 return False
-            return _holds(self._expected(trial, plain), _result(trial))
+            return _holds(self._expected(trial, plain), trial.value)
 
         return holds
 
@@ -299,9 +276,9 @@ class Behaviour:
         wrong = [trial for held, trial in known if not held]
         own = known[0][1].arguments == self.trials.witness.arguments
         if not wrong:
-            return [_claim(text, True, known[0][1])]
+            return [known[0][1].claim(text, held=True)]
         if (own and not known[0][0]) or 2 * len(wrong) > len(known):
-            return [_claim(text, False, wrong[0])]
+            return [wrong[0].claim(text, held=False)]
         return None
 
     def _only_if(self, text: str, match: re.Match[str]) -> list[JudgedClaim] | None:
@@ -317,63 +294,13 @@ class Behaviour:
         if len(found) < 2:
             return None
         wrong = [trial for held, trial in found if not held]
-        return [_claim(text, not wrong, (wrong or [found[0][1]])[0])]
+        return [(wrong or [found[0][1]])[0].claim(text, held=not wrong)]
 
     # ---- statements on every input
 
     def _general(self, text: str) -> list[JudgedClaim] | None:
-        for pattern, read in (
-            (_SAME_SIZE, self._same_size),
-            (_REMOVES, self._removed),
-            (_REPLACES, self._replaced),
-            (_EXCEPT, self._removed),
-            (_PASSIVE, self._replaced),
-        ):
-            if match := pattern.fullmatch(text):
-                return read(text, match)
-        return self._plainly(text)
-
-    def _same_size(self, text: str, match: re.Match[str]) -> list[JudgedClaim] | None:
-        what, other = match["what"], match["other"]
-
-        def holds(trial: Trial) -> bool | None:
-            found = [one for one in Properties(trial).nouns.meanings(other) if not one.of_output]
-            if not trial.ended or len(found) != 1:
-                return None
-            one, two = found[0].values[0], _result(trial)
-            if what == "type":
-                return type(one) is type(two)
-            return set(one) == set(two) if what == "keys" else len(one) == len(two)
-
-        return self._everywhere(text, holds, [])
-
-    def _removed(self, text: str, match: re.Match[str]) -> list[JudgedClaim] | None:
-        """Judges "removes all occurrences of X": false if X is left, true if all but X is."""
-        return self._exchanged(text, match, match["what"], match.groupdict().get("whole"), None)
-
-    def _replaced(self, text: str, match: re.Match[str]) -> list[JudgedClaim] | None:
-        groups = match.groupdict()
-        whole = groups.get("whole") or groups.get("whole2")
-        return self._exchanged(text, match, match["what"], whole, match["by"])
-
-    def _exchanged(
-        self, text: str, match: re.Match[str], what: str, whole: str | None, by: str | None
-    ) -> list[JudgedClaim] | None:
-        def holds(trial: Trial) -> bool | None:
-            if not trial.ended:
-                return None
-            nouns, after = Properties(trial).nouns, _result(trial)
-            gone = _part(nouns, what)
-            new = "" if by in (None, "empty string") else _part(nouns, by)
-            found = [one for one in nouns.meanings(whole) if not one.of_output]
-            befores = [one.values[0] for one in found if type(one.values[0]) is type(after)]
-            if len(befores) != 1 or gone in ("", []) or gone not in befores[0]:
-                return None
-            if _exchange(befores[0], gone, new) == after:
-                return True
-            return None if gone not in after or (by and gone in new) else False
-
-        return self._everywhere(text, holds, [_part(Properties(self.trials.own).nouns, what)])
+        known, claims = Invariants(self.trials).read(text)
+        return claims if known else self._plainly(text)
 
     def _plainly(self, text: str) -> list[JudgedClaim] | None:
         """Judges "the output is always a list", "it returns the reversed text".
@@ -385,17 +312,17 @@ class Behaviour:
             return None
         if match := _WHERE.fullmatch(text):
             text = f"{match['what']} of the output {match['verb']} {match['rest']}"
-            return self._everywhere(text, lambda trial: self._says(trial, text), [])
+            return self.trials.everywhere(text, lambda trial: self._says(trial, text), [])
         if match := _PLAIN.fullmatch(text):
             told = _told(match)
             if re.fullmatch(rf"(?:the \w+ )?{ATOM}", told) and "always" not in text:
                 return None  # the goal restated, or a variable
             claimed = self._claimed(told)
-            tried = None if claimed is None else self._everywhere(text, claimed, [])
+            tried = None if claimed is None else self.trials.everywhere(text, claimed, [])
             return tried or self._on_the_way(text, told)
         if not _OF_OUTPUT.fullmatch(text) or re.search(ATOM, text):
             return None
-        return self._everywhere(text, lambda trial: self._says(trial, text), [])
+        return self.trials.everywhere(text, lambda trial: self._says(trial, text), [])
 
     def _says(self, trial: Trial, text: str) -> bool | None:
         """Tells whether a statement on the output holds for a trial; None if that is unknown."""
@@ -408,30 +335,8 @@ class Behaviour:
         plain = re.sub(r",? which .*", "", _UNCHANGED.sub("", told))
         found = Properties(self.trials.witness).nouns.meanings(plain) if own.ended else []
         values = [value for one in found if one.passing for value in one.values]
-        same = any(same_value(value, _result(own)) for value in values)
-        return [_claim(text, True, own)] if same else None
-
-    def _everywhere(
-        self, text: str, holds: Callable[[Trial], bool | None], told: list[Any]
-    ) -> list[JudgedClaim] | None:
-        """Judges a statement on all inputs: the witness's run decides, others must agree."""
-        own = self.trials.own
-        if own.outcome is None:
-            return None
-        others = self.trials.fitting(told, lambda trial: True, most=7)
-        first = holds(own)
-        if first is False:
-            return [_claim(text, False, own)]
-        rest = [held for one in others if one.ended and (held := holds(one)) is not None]
-        if False in rest or not (first or (own.ended and rest)):
-            return None
-        return [_claim(text, True, own)]
-
-
-def _part(nouns: Nouns, told: str) -> Any:
-    """Returns the value of code or of "newline"."""
-    mark = MARKS.get(told.rstrip("s"))
-    return nouns.literal(told) if mark is None else mark
+        same = any(same_value(value, own.value) for value in values)
+        return [own.claim(text, held=True)] if same else None
 
 
 def _each(some: re.Match[str], *, denied: bool) -> str:
@@ -456,22 +361,6 @@ def _holds(test: Predicate | None, value: Any) -> bool | None:
         return None if test is None else bool(test(value))
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, Unknown):
         return False
-
-
-def _result(trial: Trial) -> Any:
-    return Properties(trial).nouns.meanings("output")[0].values[0]
-
-
-def _exchange(before: Any, gone: Any, new: Any) -> Any:
-    """Returns a text with all of a part replaced, or a list without an item."""
-    if isinstance(before, str):
-        return before.replace(str(gone), str(new))
-    return [one for one in before if one != gone]
-
-
-def _claim(text: str, held: bool, trial: Trial) -> JudgedClaim:
-    shown = f"{trial.call_of(trial.arguments)} gives {trial.outcome}"
-    return JudgedClaim("code", text[:80], CONFIRMED if held else CONTRADICTED, shown)
 
 
 def sentences_of(text: str) -> Iterator[str]:

@@ -37,6 +37,10 @@ _OF_OUTPUT = re.compile(r"\b(?:output|result|returned|remaining)\b")
 _NTH = re.compile(
     rf"\b(?P<which>{_WHICH}) {ITEM} (?:of|in) (?:the )?(?:list |string )?`(?P<x>\w+)`"
 )
+_NTH_OF_INPUT = re.compile(
+    rf"\bthe (?P<which>{_WHICH}) (?P<item>{ITEM}) (?:of|in|from) the (?:input|original)"
+    r" (?:list|string|array|tuple)"
+)
 _TURNED = re.compile(
     rf"(?P<x>{ATOM}) (?:(?:will|would|is|was|gets|must|to|be) )*(?:transformed|converted|changed"
     rf"|turned|translated|modified) (?:in)?to (?P<y>{ATOM})"
@@ -114,7 +118,7 @@ class Faults:
         finders = [self._missing, self._raising, self._unmodified]
         words = re.sub(ATOM, "", text)
         if not general and not _OTHER_INPUT.search(words):
-            finders.append(self._beside)
+            finders += [self._beside, self._missing_in_input]
         if not general and not _SUPPOSED.search(words):
             finders += [self._turned, self._popped, self._never, self._split]
         if not general:
@@ -168,6 +172,18 @@ class Faults:
             known = len(sizes) == len([one for one in values if one is not None])
             if known and sizes and at is not None and 0 < at >= max(sizes):
                 yield _false(match[0], f"`{match['x']}` never has more than {max(sizes)}")
+
+    def _missing_in_input(self, text: str) -> Iterator[JudgedClaim]:
+        """ "The sixth element of the input list" of five elements."""
+        for match in _NTH_OF_INPUT.finditer(text):
+            owners = [
+                value for one in self.witness.arguments.values()
+                if isinstance(value := _parsed(one), list | str | tuple)
+            ]  # fmt: skip
+            at = INDEXES.get(match["which"])
+            items = items_of(owners[0], match["item"]) if len(owners) == 1 else None
+            if items is not None and at is not None and 0 < at >= len(items):
+                yield _false(match[0], f"it has {len(items)}")
 
     # ---- what the run is said to make
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.verify.backward_examples import RunCall
-from data_pipeline.verify.claims import CONFIRMED
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
+from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.witness import Witness
 
@@ -54,6 +55,16 @@ class Trial(Witness):
         self.goal = self.result or "None"
         self.state: Any = _Given(self.arguments)
         self.outcome = outcome
+
+    @property
+    def value(self) -> Any:
+        """The value that is returned."""
+        return _parsed(self.result)
+
+    def claim(self, text: str, *, held: bool) -> JudgedClaim:
+        """Returns the claim of a statement that this trial decides."""
+        shown = f"{self.call_of(self.arguments)} gives {self.outcome}"
+        return JudgedClaim("code", text[:80], CONFIRMED if held else CONTRADICTED, shown)
 
 
 class Trials:
@@ -100,6 +111,22 @@ class Trials:
             return self.own
         call = self.witness.call_of(dict(given))
         return Trial(self.witness, given, self.run_call(call) if self.run_call else None)
+
+    def everywhere(
+        self, text: str, holds: Callable[[Trial], bool | None], told: list[Any]
+    ) -> list[JudgedClaim] | None:
+        """Judges a statement on all inputs: the witness's run decides, others must agree."""
+        own = self.own
+        if own.outcome is None:
+            return None
+        others = self.fitting(told, lambda trial: True, most=7)
+        first = holds(own)
+        if first is False:
+            return [own.claim(text, held=False)]
+        rest = [held for one in others if one.ended and (held := holds(one)) is not None]
+        if False in rest or not (first or (own.ended and rest)):
+            return None
+        return [own.claim(text, held=True)]
 
     def reaching(self, name: str) -> Trial | None:
         """Returns an input that differs in one argument only and gives the output asked for."""
@@ -160,9 +187,9 @@ def _is_same(one: str, other: str) -> bool:
     return compare(one, other) == CONFIRMED
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str | None) -> Any:
     try:
-        return parse_literal(text)
+        return None if text is None else parse_literal(text)
     except LiteralError:
         return None
 

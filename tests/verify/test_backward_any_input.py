@@ -173,6 +173,12 @@ def test_what_holds_for_any_input_is_tried(runs, name, line, right, wrong):
     ("name", "line", "verdict"),
     [
         ("clip", "The function removes all occurrences of `sep` from `text`.", CONFIRMED),
+        ("once", "The function does not modify the string if `text` does not contain `'+'`.",
+         CONFIRMED),
+        ("shout", "The function does not change the string if `word` is lowercase.", CONTRADICTED),
+        ("tail", "The output contains all elements of the input list except the last one.",
+         CONTRADICTED),
+        ("tail", "`6` comes from the fourth element of the input list.", CONTRADICTED),
         ("once", "The function removes all occurrences of the character `+`.", CONTRADICTED),
         ("once", "The output contains all characters from the input except the `+` characters.",
          CONTRADICTED),
