@@ -22,6 +22,7 @@ from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
 from data_pipeline.verify.layout import GENERAL, Sentence, read_layout
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
+from data_pipeline.verify.program_claims import read_rules, rule_calls
 from data_pipeline.verify.reading import Reading
 from data_pipeline.verify.residue import (
     executions,
@@ -36,7 +37,7 @@ from data_pipeline.verify.told_code import ToldCode, claims_of
 from data_pipeline.verify.turns import find_turn, turn_window
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.variations import Variations, read_rules, rule_calls
+from data_pipeline.verify.variations import Variations
 
 MAX_CHARACTERS = 200_000
 _MOST_CLAIMS = 20_000
