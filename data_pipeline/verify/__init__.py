@@ -17,6 +17,8 @@ checkable; it is never contradicted for that.
   (`result_contents`), `told_code` and `told_values` what a step says of its line; `pools`
   holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose` puts
   it all together
+- rules about other inputs: `variations` makes inputs and runs them, `rule_values` and
+  `rule_wording` word conditions and results as code, `program_claims` judges them
 - `backward`, with `backward_properties`, `backward_nouns`, `adjectives`, `backward_examples`,
   `backward_choices`, `backward_code`, `backward_run`, `backward_goal`, `backward_plain` and
   `witness`: lines that reason from the output to an input; `backward_general`, with

@@ -32,13 +32,33 @@ _MOST_TRIED = 160
 _LEAST = 3  # inputs that confirm a statement without a condition
 _RULE = re.compile(r"^(?:if|when) (?P<c>[^,]+), (?:then )?(?P<r>.+)$", re.I)
 _TURNED = re.compile(r"^(?P<r>(?:it|the function) [^,]+?) (?:if|when) (?P<c>[^,]+)$", re.I)
+_OTHERWISE = re.compile(r"^(?:otherwise|else|in all other cases),? (?P<r>.+)$", re.I)
+_EITHER = re.compile(r"\b(?:if|when) .*\b(?:otherwise|else|if not)\b", re.I)
+_CHECKS = re.compile(
+    r"\b(?:checks?|determines?|tests?) (?:if|whether) (?P<c>[^,;]+?)"
+    r"(?: (?:using|with|by|before) .*)?$",
+    re.I,
+)
+_MEANT = re.compile(
+    r"so|(?P<no>not)|(?:it|this|they) (?:is|does|do|are)(?P<no2>n't| not)?(?: true| the case"
+    r"| equal| match| the same)?|they match|(?:this|the) (?:condition|check) is "
+    r"(?P<no3>not |false)?"
+    r"(?:met|true|satisfied)?|both match",
+    re.I,
+)
+_REFERS = re.compile(
+    r"(?:otherwise|else|in all|(?:if|when) (?:so|not|it|this|they|the condition|the check"
+    r"|both match))\b", re.I,
+)  # fmt: skip
 _NEVER_HELD = re.compile(r"\b(?:if|when|unless|otherwise|until|except|depending|or)\b", re.I)
 _LEAD = re.compile(
     r"^(?:(?:finally|then|lastly|in the end|overall|in summary),? )+",
     re.I,
 )
 _ON_THE_WAY = re.compile(  # such a value need not be the result
-    r".*\b(?:counts?|computes?|calculates?|finds?|determines?) (?!and return)", re.I
+    r".*\b(?:(?:counts?|computes?|calculates?|finds?|determines?) (?!and return)|converts? "
+    r"|(?:will be|is|gets) (?:appended|added|inserted) )",
+    re.I,
 )
 _WILL = r"(?:(?:will|should|would|simply|also|just|immediately|always|then|is expected to) )*"
 _RETURNS = re.compile(
@@ -71,6 +91,8 @@ class ProgramClaims:
 
     def __init__(self, variations: Variations):
         self.variations, self.run = variations, variations.run
+        self.checked: str | None = None  # the condition that was last said to be checked
+        self.cases: list[str] | None = []  # those of the rules before; None if one is not read
 
     @functools.cached_property
     def _witness(self) -> Witness:
@@ -84,33 +106,59 @@ class ProgramClaims:
         found = {name: definition_of(self._witness, name) for name in sorted(names)}
         definitions = {n: c for n, c in found.items() if c and not _names(c) & changing
                        and _names(c) - set(given) <= _BUILT_IN}  # fmt: skip
-        return Wording(given, definitions, _branch_tests(self.run.tree, given))
+        tests = _branch_tests(self.run.tree, given)
+        return Wording(given, definitions, tests, self.variations.ask)
+
+    def note(self, sentence: str) -> None:
+        """Takes note of what a sentence says is checked: "if it is" of the next one means that."""
+        if (match := _CHECKS.search(_plain(sentence))) and self.variations.given:
+            told = self.wording.condition(match["c"])
+            self.checked, self.cases = told, []
+            if told is None:
+                self.cases = None
 
     def read(self, sentence: str) -> list[JudgedClaim] | None:
         """Returns the claims of a sentence that is read whole, None of any other."""
-        text = without_bold(MARKUP.sub("", sentence, count=1)).strip(" .;")
+        text = _plain(sentence)
         if not self.variations.given or len(text) > 400:
             return None
         statement = self.statement(_LEAD.sub("", text))
         claim = self._judge(statement) if statement else None
-        if claim is not None and (claim.verdict == CONFIRMED or not _ON_THE_WAY.match(text)):
+        unsure = _ON_THE_WAY.match(text) or _REFERS.match(text)
+        if claim is not None and (claim.verdict == CONFIRMED or not unsure):
             return [claim]
         tried = Behaviour(self._witness, self.variations.run_call).read(text)
         return tried if tried and all(one.verdict == CONFIRMED for one in tried) else None
 
     def statement(self, text: str) -> Statement | None:
-        match = _RULE.match(text) or _TURNED.match(text)
+        if match := _OTHERWISE.match(text):
+            cases, self.cases = self.cases, []
+            promise = self._promise(match["r"], " ")
+            code = " and ".join(f"not ({one})" for one in cases or ())
+            return Statement(text, code, True, promise) if code and promise else None
+        match = _RULE.match(text) or (None if _EITHER.search(text) else _TURNED.match(text))
         if match is None:
-            promise = None if _NEVER_HELD.search(text) else self._promise(text, None)
+            rule = _NEVER_HELD.search(text) and not _EITHER.search(text)
+            promise = None if rule else self._promise(text, None)
             return Statement(text, "True", True, promise) if promise else None
-        worded = self.wording.condition(match["c"])
-        asked = (worded, True) if worded else self.variations.question(match["c"])
-        if asked is None:
-            return None
-        promise = self._promise(match["r"].strip(" .;"), asked[0])
-        return Statement(text, *asked, promise) if promise else None
+        code = self._condition(match["c"])
+        if self.cases is not None:
+            self.cases = [*self.cases, code] if code else None
+        promise = self._promise(match["r"].strip(" .;"), code) if code else None
+        return Statement(text, code, True, promise) if code and promise else None
+
+    def _condition(self, text: str) -> str | None:
+        if match := _MEANT.fullmatch(text):
+            if self.checked is None:
+                return None
+            negated = match["no"] or match["no2"] or match["no3"]
+            return f"not ({self.checked})" if negated else self.checked
+        return self.wording.condition(text)
 
     def _promise(self, text: str, condition: str | None) -> str | None:
+        if condition and text.endswith(" of the first occurrence"):
+            counted = re.search(r"\.count\(\((.+?)\)\)", condition)
+            text += f" of `{counted[1]}`" if counted else ""
         told = self.variations.result(text, condition) if condition else None
         if told is not None:
             return told if told.startswith("raises") else f"{RESULT} == ({told})"
@@ -123,24 +171,38 @@ class ProgramClaims:
     # ---- trying
 
     def _judge(self, statement: Statement) -> JudgedClaim | None:
-        fits, own, truth = [], None, ""
-        for arguments in self._inputs(statement):
-            held, real = self._holds(statement, arguments)
-            if held is None:
-                continue
-            fits.append(held)
-            own = held if arguments == self.variations.given else own
-            truth = truth if held or truth else f"{self.variations.call(arguments)} == {real}"
-        if all(fits):
-            enough = len(fits) >= (_LEAST if statement.condition == "True" else 1)
-            return JudgedClaim("code", statement.text, CONFIRMED) if enough and fits else None
-        wrong = own is False or not any(fits)
+        tried = [
+            (arguments, *self._holds(statement, arguments)) for arguments in self._inputs(statement)
+        ]
+        known = [one for one in tried if one[1] is not None]
+        if not known:
+            return None
+        if all(held for _, held, _ in known):
+            enough = len(known) >= (_LEAST if statement.condition == "True" else 1)
+            return JudgedClaim("code", statement.text, CONFIRMED) if enough else None
+        usual = [one for one in known if self._is_usual(*one)] or known
+        wrong = [one for one in usual if not one[1]]
+        shown, _, real = (wrong or [one for one in known if not one[1]])[0]
+        false = bool(wrong) and (
+            wrong[0][0] == self.variations.given or len(wrong) == len(usual)
+            or (len(wrong) > 1 and 2 * len(wrong) >= len(usual))
+        )  # fmt: skip
+        verdict = CONTRADICTED if false else NOT_CHECKABLE
         return JudgedClaim(
-            "code", statement.text, CONTRADICTED if wrong else NOT_CHECKABLE, truth
+            "code", statement.text, verdict, f"{self.variations.call(shown)} == {real}"
         )
 
+    def _is_usual(self, arguments: Mapping[str, Any], held: bool, real: str | None) -> bool:
+        """Returns whether an input may refute: one with new empty values or an error is odd."""
+        given = self.variations.given
+        emptied = any(
+            isinstance(value, str | list | dict | tuple) and not value and given[name]
+            for name, value in arguments.items()
+        )
+        return arguments == given or not (emptied or (real or "").startswith("raises"))
+
     def _inputs(self, statement: Statement) -> list[dict[str, Any]]:
-        """Returns arguments that fit the condition: the run's own, and some spread over the rest."""
+        """Returns arguments that fit the condition: the run's own, and some of the rest."""
         found: list[dict[str, Any]] = []
         for number, (arguments, changed) in enumerate(self.variations.tried()):
             if number > _MOST_TRIED or len(found) > _MOST_FITTING or (changed > 1 and found):
@@ -176,6 +238,10 @@ _BUILT_IN = frozenset(
 )
 
 
+def _plain(sentence: str) -> str:
+    return without_bold(MARKUP.sub("", sentence, count=1)).strip(" .;")
+
+
 def _names(code: str) -> set[str]:
     return {n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name)}
 
@@ -209,16 +275,18 @@ def _branch_tests(tree: ast.AST, given: Mapping[str, Any]) -> list[str]:
     return codes if all(_names(code) <= set(given) | _BUILT_IN for code in codes) else []
 
 
-def read_rules(variations: Variations, line: str) -> tuple[list[JudgedClaim], str]:
+def read_rules(general: ProgramClaims, line: str) -> tuple[list[JudgedClaim], str]:
     """Returns the claims of the rules in a line that are decided, and the line without them."""
-    claims, rest, general = [], [], ProgramClaims(variations)
+    claims, rest = [], []
     for sentence in SENTENCE.split(line):
-        if (claim := variations.judge(sentence)) is not None:
+        found = general.read(sentence)
+        if (claim := general.variations.judge(sentence)) is not None:
             claims.append(claim)
-        elif (found := general.read(sentence)) is not None:
+        elif found is not None:
             claims += found
         else:
             rest.append(sentence)
+        general.note(sentence)
     return claims, " ".join(rest)
 
 
@@ -226,15 +294,12 @@ def rule_calls(run: Replay, lines: Sequence[str]) -> list[str]:
     """Returns the calls that the rules of a monologue need, each once."""
     calls: dict[str, Any] = {}
     run_call: RunCall = calls.setdefault
-    variations = Variations(run, run_call)
-    general, section = ProgramClaims(variations), ""
+    general, section = ProgramClaims(Variations(run, run_call)), ""
     for line in lines:
         if line.startswith("#"):
             section = line.strip("# :*").lower()
         elif section.startswith(GENERAL):
             for sentence in SENTENCE.split(line):
-                found = dict.fromkeys(variations.calls(sentence))
-                calls |= found
-                if not found:
-                    general.read(sentence)
+                calls |= dict.fromkeys(general.variations.calls(sentence))
+            read_rules(general, line)
     return list(calls)

@@ -22,7 +22,7 @@ from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
 from data_pipeline.verify.layout import GENERAL, Sentence, read_layout
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
-from data_pipeline.verify.program_claims import read_rules, rule_calls
+from data_pipeline.verify.program_claims import ProgramClaims, read_rules, rule_calls
 from data_pipeline.verify.reading import Reading
 from data_pipeline.verify.residue import (
     executions,
@@ -145,7 +145,7 @@ class _MonologueJudge:
         self.times = TimeVerdicts(run, judge.values)
         self.told_code = ToldCode(run, judge)
         self.beyond = BeyondVerdicts(run, judge)
-        self.variations = Variations(run, run_call)
+        self.program = ProgramClaims(Variations(run, run_call))
         self.sentences, self.placement = sentences, placement
         self.result: list[Claim] = []
         # (header, variable) -> (number of a claim, holds before, holds during, truth)
@@ -223,7 +223,7 @@ class _MonologueJudge:
             self._sentence(index, sentence, self.placement.places[index])
         own = self.result[first:]
         focus = self.told_code.focus(sentences[0][1])
-        rules, line = read_rules(self.variations, self.lines[number - 1])
+        rules, line = read_rules(self.program, self.lines[number - 1])
         told = read_description(self.run, line, focus)
         told = Reading((*rules, *told.claims), told.unread)
         if self.goal is not None:

@@ -20,7 +20,7 @@ from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.clause_rules import read_question
 from data_pipeline.verify.evaluation import Bound, Unknown, evaluate
-from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.masking import mask_code
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.values import compare
 
@@ -150,8 +150,13 @@ class Variations:
 
     def question(self, condition: str) -> tuple[str, bool] | None:
         """Returns the code of a condition on the parameters, and whether it is to hold."""
-        asked = read_question(*self._masked(self._completed(condition)))
+        asked = self.ask(condition, frozenset(self.given))
         return asked if asked is not None and self._is_about_parameters(asked[0]) else None
+
+    def ask(self, condition: str, names: frozenset[str]) -> tuple[str, bool] | None:
+        """Returns the code of a condition on some names, and whether it is to hold."""
+        text = _NAMED.sub(self._named, self._completed(condition))
+        return read_question(*mask_code(text, names))
 
     def _completed(self, condition: str) -> str:
         """Returns a condition with its subject: "`b` is not found" is told of the other string."""
@@ -168,9 +173,6 @@ class Variations:
             name = some["x"] or self._parameter("string")
             return f"`{name}` is not {some['w']}" if name else condition
         return condition
-
-    def _masked(self, text: str) -> tuple[str, list[Atom]]:
-        return mask_code(_NAMED.sub(self._named, text), frozenset(self.given))
 
     def _named(self, match: re.Match[str]) -> str:
         """Puts the only parameter that a noun may mean in its place."""
