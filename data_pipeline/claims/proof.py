@@ -104,7 +104,15 @@ def _hides_state(record: Record, claim: Claim, node: ast.Expr) -> bool:
     """Returns whether a variable of a line is shown without all that a call may change in it."""
     names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
     texts = (record.value(claim.place.frame, name, claim.place.at - 1) for name in names)
-    return any(text is not None and ("<" in text or "…" in text) for text in texts)
+    return any(text is not None and not _is_literal(text) for text in texts)
+
+
+def _is_literal(text: str) -> bool:
+    try:
+        parse_literal(text)
+    except LiteralError:
+        return False
+    return True
 
 
 def _appends(record: Record, claim: Claim) -> bool | None:

@@ -57,7 +57,7 @@ _STATE: Mapping[str, Form] = {
         ("changes", "before", "after"),
         ("{0.n} is updated by {0.p}, and {2.n} stays {2.v}",),
     ),
-    "size": (("size",), ("{0.n} now has {0.raw} item{0.es}", "now {0.n} holds {0.raw} item{0.es}")),
+    "size": (("size",), ("{0.n} now has {0.raw} item{0.es}",)),
     "gone": (("gone",), ("{0.n} is deleted", "the variable {0.n} is gone")),
     "quiet": (("quiet",), ("{0.n} is run and changes no variable",)),
     "quiet with": (
@@ -282,6 +282,8 @@ _INTRODUCTION: Mapping[str, Form] = {
     "intro if": (("test", "block"), ("if {0.n}", "when {0.n}")),
     "intro if true": (("test", "block"), ("if {0.n} is true", "when {0.n} is true")),
     "intro if truthy": (("test", "block"), ("if {0.n} is truthy", "when {0.n} is truthy")),
+    "intro unless": (("test", "block"), ("if {0.n} is false", "when {0.n} is false")),
+    "intro unless truthy": (("test", "block"), ("if {0.n} is falsy", "when {0.n} is falsy")),
     "intro except": (("catches", "block"), ("on {0.n}",)),
     "otherwise": (("block",), ("otherwise",)),
     "intro each": (

@@ -99,8 +99,17 @@ class Purpose:
         if not (isinstance(statement, ast.If) and statement.orelse):
             return []
         lines, told = self._inside(statement.orelse, depth + 1)
-        head = self.say("otherwise", _block(statement, "else", lines)) if told else None
-        return [Join.SEMICOLON, head, *told] if head is not None else []
+        inside = _block(statement, "else", lines)
+        if not told:
+            return []
+        if any(map(_has_block, statement.body)):  # "otherwise" could be of a test in the body
+            loose = " truthy" if isinstance(statement.test, _LOOSE) else ""
+            test = self._claim("test", statement, statement.test)
+            head = self.say(f"intro unless{loose}", test, inside)
+            opening = Join.STOP if depth == 0 else Join.SEMICOLON
+        else:
+            head, opening = self.say("otherwise", inside), Join.SEMICOLON
+        return [opening, head, *told] if head is not None else []
 
     def _handler(self, handler: ast.ExceptHandler, depth: int) -> list[Part]:
         """Tells what is done on an exception."""
@@ -222,4 +231,9 @@ def _leaves(statement: ast.stmt | None) -> bool:
         isinstance(statement, ast.If)
         and not statement.orelse
         and isinstance(statement.body[-1], ast.Return | ast.Raise)
+        and not any(map(_has_block, statement.body))
     )
+
+
+def _has_block(statement: ast.stmt) -> bool:
+    return isinstance(getattr(statement, "body", None), list)

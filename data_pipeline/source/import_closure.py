@@ -35,8 +35,12 @@ def import_closure(
     packages = {module.split(".")[0] for module in modules}
     files: set[Path] = set()
     waiting = list(modules)
+    seen: set[str] = set()
     while waiting:
         module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
         if module.split(".")[0] not in packages or _is_in(module, without):
             continue
         path = _file_of(module, root)
@@ -60,15 +64,19 @@ def imported_modules(tree: ast.Module) -> Iterator[str]:
 
 
 def _executed_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """Walks a tree, but not the bodies of `if TYPE_CHECKING`."""
+    """Walks the statements of a tree, but not the bodies of `if TYPE_CHECKING`."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
         yield node
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        if isinstance(node, ast.If) and _is_for_type_checkers(node.test):
             waiting += node.orelse
         else:
-            waiting += ast.iter_child_nodes(node)
+            waiting += (n for n in ast.iter_child_nodes(node) if not isinstance(n, ast.expr))
+
+
+def _is_for_type_checkers(test: ast.expr) -> bool:
+    return "TYPE_CHECKING" in (getattr(test, "id", None), getattr(test, "attr", None))
 
 
 def _is_in(module: str, packages: Collection[str]) -> bool:

@@ -9,16 +9,17 @@ checkable; it is never contradicted for that.
 - free wording, from a line to claims: `masking` (code becomes atoms), `layout` (sections, labels,
   sentences), `turns` (which turn of which loop is told), `asides` (values put in),
   `clause_cutting`, `nouns`, `predicates`, `told_forms`, `grammar` and `flow_wording` (clauses
-  become claims, `stated`), `ordinals`, `plain_words` (what may go unread)
+  become claims, `stated`), `givens` and `elements` (the state, or element, that a line selects),
+  `consequences`, `ordinals`, `characters`, `plain_words` (what may go unread)
 - from claims to verdicts: `placing` (sentences to executions of lines), `times` (the time that a
   sentence itself states), `judging` with `value_verdicts`, `hints`, `loop_verdicts`,
-  `taken_verdicts`, `code_verdicts`, `ends` and `labels`; `residue` holds what is left unread;
+  `taken_verdicts`, `step_verdicts`, `given_verdicts`, `comprehensions`, `code_verdicts`, `ends`,
+  `beyond` (turns that no loop makes), `operands` (sums of plain values) and `labels`; `residue`
+  holds what is left unread; `variations` judges rules about inputs by other runs, and
+  `program_claims` those that `rule_wording` and `rule_values` put into code;
   `descriptions` reads what is told of the code (`clauses`, `matching`) and of the result
-  (`result_contents`), `told_code` and `told_values` what a step says of its line; `pools`
-  holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose` puts
-  it all together
-- rules about other inputs: `variations` makes inputs and runs them, `rule_values` and
-  `rule_wording` word conditions and results as code, `program_claims` judges them
+  (`result_contents`, `selections`), `told_code` and `told_values` what a step says of its line; `pools` holds what a run computes, `evaluation`
+  evaluates code safely, `values` compares; `prose` puts it all together
 - `backward`, with `backward_properties`, `backward_nouns`, `adjectives`, `backward_examples`,
   `backward_choices`, `backward_code`, `backward_run`, `backward_goal`, `backward_plain` and
   `witness`: lines that reason from the output to an input; `backward_general`, with

@@ -11,6 +11,7 @@ _VALUE = (
     r"(?: (?:the|an?|exactly|single|new|string|list|dictionary|tuple|integer|number|value|boolean"
     r"|byte|bytes|empty|float|set|of))* (?P<goal>`[^`]+`)(?!\s*[\w(=])"
 )
+_MAY_RESTATE = re.compile(r"output|result|assert", re.I)
 _CONSTRAINT = re.compile(
     r"output constraint[*: ]+(?:since |the |this )*(?:final |expected |desired )?"
     r"(?:function|output|result|return value|assertion)(?: `\w+`)?"
@@ -43,6 +44,8 @@ def restated_goal(line: str) -> str | None:
 def _restated(lines: Sequence[str]) -> Iterator[str]:
     for pattern in (_CONSTRAINT, _ASSERTED, _SATISFIED):
         for line in lines:
+            if not _MAY_RESTATE.search(line):
+                continue
             text = without_bold(line).strip()
             match = pattern.search(text if pattern is _ASSERTED else mark_code(text))
             goal = match["goal"].strip("`") if match else ""

@@ -1,5 +1,6 @@
 """Splits lines that reason backward into statements, and holds the patterns of these."""
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -235,6 +236,7 @@ def without_bold(line: str) -> str:
     return _BOLD.sub(lambda match: match["kept"] or "", line)
 
 
+@functools.lru_cache(maxsize=2048)
 def mark_code(text: str, *, values: bool = True) -> str:
     """Returns the text with backticks around lists and dictionaries, with `values` around all."""
     masked, atoms = mask_code(text, frozenset())

@@ -125,6 +125,10 @@ def _size(node: ast.expr) -> int:
     return size
 
 
+_PLAIN_STARTS = frozenset("'\"-0123456789TFN")  # of values that nothing can change
+_parse_plain = functools.lru_cache(maxsize=4096)(parse_literal)
+
+
 def _raise_unknown() -> Any:
     raise Unknown
 
@@ -146,7 +150,7 @@ def _value(node: ast.expr, state: State | None) -> Any:
             if text is None:
                 raise Unknown
             try:
-                return parse_literal(text)
+                return _parse_plain(text) if text[:1] in _PLAIN_STARTS else parse_literal(text)
             except LiteralError:
                 raise Unknown from None
         case ast.List(elts=items):

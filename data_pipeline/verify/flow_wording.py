@@ -52,6 +52,12 @@ _TURN = re.compile(
     r"(?:(?:and|or) \w+ )?(?:iteration|turn|pass)\b",
     re.I,
 )  # fmt: skip
+_COUNT_WORD = re.compile(  # what every pattern of `_count_claims` has one of
+    r"time|iteration|turn|pass|round|once|twice|thrice|loop|body|never|indefinitely|forever|endless|"
+    r"infinite|exit|no (?:more|remaining|further)",
+    re.I,
+)
+_TURN_WORD = re.compile(r"iteration|turn|pass", re.I)
 _TEST = (
     r"(?:(?:if|while|loop|for|elif|first|second|outer|inner|whole) )*"
     r"(?:conditions?|tests?|checks?|comparisons?|if statement|expression)"
@@ -156,6 +162,8 @@ def goto_labels(text: str) -> Iterator[tuple[int, int]]:
 
 def turn_of(text: str, atoms: Sequence[Atom]) -> int | None:
     """Returns the loop turn that a text mentions, -1 for the last; None for none or several."""
+    if not _TURN_WORD.search(text):
+        return None
     turns = set()
     for match in _TURN.finditer(text):
         ahead = text[: match.start()].lower().rstrip()
@@ -203,7 +211,7 @@ def _spell(match: re.Match[str], atoms: Sequence[Atom]) -> str:
 
 
 def _count_claims(sentence: str, atoms: Sequence[Atom], hypothetical: bool) -> Iterator[Found]:
-    if _NO_COUNT.search(sentence):
+    if not _COUNT_WORD.search(sentence) or _NO_COUNT.search(sentence):
         return
     named = _OVER.search(sentence)
     over = atoms[int(named[1])].text if named else None

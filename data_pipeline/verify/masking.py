@@ -68,7 +68,7 @@ def mask_code(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
                 put(line[at + 1 : end], at)
                 at = end + 1
                 continue
-        if label := _LABEL.match(line, at):
+        if character in "[(L" and (label := _LABEL.match(line, at)):
             parts.append(label[0])
             at = label.end()
             continue

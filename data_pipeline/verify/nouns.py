@@ -141,7 +141,7 @@ _CHARACTERS_IN = re.compile(
 def read_noun(phrase: str, atoms: Sequence[Atom]) -> Noun | None:
     """Returns the meaning of a noun phrase that fills `phrase`; None if it is not understood."""
     phrase = _MODIFIERS.sub("", phrase.strip(" ,.;:`*\"'"))
-    for pattern, template in _PROPERTIES:
+    for pattern, template in _PROPERTIES if " " in phrase and "⟦" in phrase else ():
         match = pattern.search(phrase)
         if match is not None and not _is_known_end(phrase[: match.start()]):
             continue

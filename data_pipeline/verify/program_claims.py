@@ -50,6 +50,7 @@ _REFERS = re.compile(
     r"(?:otherwise|else|in all|(?:if|when) (?:so|not|it|this|they|the condition|the check"
     r"|both match))\b", re.I,
 )  # fmt: skip
+_OF_EMPTY = re.compile(r"\b(?:empty|length|no (?:elements|items|characters)|zero|0|len)\b", re.I)
 _NEVER_HELD = re.compile(r"\b(?:if|when|unless|otherwise|until|except|depending|or)\b", re.I)
 _LEAD = re.compile(
     r"^(?:(?:finally|then|lastly|in the end|overall|in summary),? )+",
@@ -179,6 +180,8 @@ class ProgramClaims:
             return None
         if all(held for _, held, _ in known):
             enough = len(known) >= (_LEAST if statement.condition == "True" else 1)
+            if not _OF_EMPTY.search(statement.text):  # which meet most conditions idly
+                enough = enough and not all(self._is_emptied(one[0]) for one in known)
             return JudgedClaim("code", statement.text, CONFIRMED) if enough else None
         usual = [one for one in known if self._is_usual(*one)] or known
         wrong = [one for one in usual if not one[1]]
@@ -192,14 +195,17 @@ class ProgramClaims:
             "code", statement.text, verdict, f"{self.variations.call(shown)} == {real}"
         )
 
-    def _is_usual(self, arguments: Mapping[str, Any], held: bool, real: str | None) -> bool:
+    def _is_usual(self, arguments: Mapping[str, Any], _: bool | None, real: str | None) -> bool:
         """Returns whether an input may refute: one with new empty values or an error is odd."""
+        odd = self._is_emptied(arguments) or (real or "").startswith("raises")
+        return arguments == self.variations.given or not odd
+
+    def _is_emptied(self, arguments: Mapping[str, Any]) -> bool:
         given = self.variations.given
-        emptied = any(
+        return any(
             isinstance(value, str | list | dict | tuple) and not value and given[name]
             for name, value in arguments.items()
         )
-        return arguments == given or not (emptied or (real or "").startswith("raises"))
 
     def _inputs(self, statement: Statement) -> list[dict[str, Any]]:
         """Returns arguments that fit the condition: the run's own, and some of the rest."""

@@ -453,9 +453,11 @@ _NOT_NEW = re.compile(
 def _not_new(run: Replay, code: Code, text: str) -> Found | None:
     """Reads "the function does not return a new list": an argument is changed and returned."""
     match = _NOT_NEW.search(text)
+    if match is None:
+        return None
     returned = [n.value for n in ast.walk(code.tree) if isinstance(n, ast.Return) and n.value]
     own = returned and all(isinstance(v, ast.Name) and v.id in code.parameters for v in returned)
-    if match is None or not own or not any(is_mutated(run, code, n) for n in code.parameters):
+    if not own or not any(is_mutated(run, code, n) for n in code.parameters):
         return None
     return judged(match[0], True, ""), without(text, match)
 

@@ -404,7 +404,7 @@ class _MonologueJudge:
         after = [o.at for o in self.placement.places if o is not None and o.at > here.at]
         if not after or worded.when == "before":
             return False
-        judged = self.judge.values.within(worded, here.event.frame, (here.at, min(after) - 1))
+        judged = self.judge.values.within(worded, here.event.frame, (here.at + 1, min(after) - 1))
         return judged is not None and judged[0] == CONFIRMED
 
     def _moved_soon(self, worded: WordedClaim, place: Place, truth) -> tuple[str, str | None]:

@@ -287,7 +287,7 @@ class Variations:
                 held = [v for v in self.given.values() if isinstance(v, str)]
                 return ["", *self._constants(), value[::-1], value.upper(), value.lower(), "b7 c",
                         *(v + value for v in held), *(value.replace(v, "") for v in same if v),
-                        *(value + v for v in same), "zq", "42", "é", *same]  # fmt: skip
+                        *(value + v for v in same), "zq", "42", "é", "   ", *same]  # fmt: skip
             case list():
                 others = [v for n, v in self.given.items() if n != name and type(v) in (int, str)]
                 kept = [[item for item in value if item != v] for v in others]
@@ -339,7 +339,7 @@ def _pairs(others: Mapping[str, Sequence[Any]]) -> Iterator[tuple[Any, Any]]:
 def _sized_alike(value: list[Any]) -> list[list[Any]]:
     """Returns lists of the same kind of items, with a zero and with three items."""
     if all(type(item) is int for item in value):
-        return [[*value, 0], [4, -1, 9], [3, 3]]
+        return [[*value, 0], [4, -1, 9], [3, 3], [2, 8], [5, 9, 7], [-3, -8]]
     return [["b", "Ab", "7"]] if all(type(item) is str for item in value) else []
 
 

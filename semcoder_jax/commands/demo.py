@@ -12,7 +12,6 @@ import argparse
 from collections.abc import Sequence
 
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
-from semcoder_jax.demo.run import serve_demo
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     flags = _flags(arguments)
+    from semcoder_jax.demo.run import serve_demo  # Starlette is loaded here, after the flags
+
     sound = serve_demo(
         flags.checkpoint,
         no_model=flags.no_model,

@@ -16,6 +16,7 @@ def purpose(program, call):
     """Returns the purpose in one of its wordings."""
     text = narrated(program, call).split("\n")[1]
     for other, word in (("When ", "If "), (" when ", " if "), ("For every ", "For each "),
+                        ("for every ", "for each "),
                         ("As long as ", "While "), ("puts", "adds"), ("computes", "sets"),
                         ("removes", "deletes"), ("In a `try`", "Inside a `try`")):  # fmt: skip
         text = text.replace(other, word)
@@ -43,6 +44,19 @@ def purpose(program, call):
             "f([1])",
             "It sets `out` to `[]`. While `xs` is truthy, it adds `xs.pop()` to `out`; if"
             " `len(out) > 5`, it leaves the loop. Then it returns `out`.",
+        ),
+        (
+            "    if xs:\n        for x in xs:\n            if x:\n                return x\n"
+            "    else:\n        return 0\n    return 1\n",
+            "f([1])",
+            "If `xs` is truthy, for each `x` in `xs`, if `x` is truthy, it returns `x`. "
+            "If `xs` is falsy, it returns `0`. Then it returns `1`.",
+        ),
+        (
+            "    if xs:\n        if xs == 'a':\n            return 1\n        return 2\n"
+            "    return 3\n",
+            "f('a')",
+            "If `xs` is truthy, if `xs == 'a'`, it returns `1`. Then it returns `3`.",
         ),
         (
             "    try:\n        return int(xs)\n    except ValueError:\n        return -1\n",

@@ -29,7 +29,7 @@ from data_pipeline.endpoint.reply_cache import (
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import make_record
-from data_pipeline.teacher.teacher import Teacher, judge
+from data_pipeline.teacher.teacher import Teacher, TeacherQuestion, judge
 from data_pipeline.tracing import trace_call
 from data_pipeline.verify import CONTRADICTED, verify_trace
 from tests.support.openai_stand_in import MODEL, StandIn
@@ -148,6 +148,23 @@ def test_backward_answers_are_refused_by_reason(sandbox, edit, reason):
 def test_any_input_that_gives_the_output_is_right(sandbox):
     other = BACKWARD.replace("f(['abcdefg'], 3)", "f(['abc', 'defg', 'x'], 1)")
     assert judged(ask_backward(), other, sandbox).response == other
+
+
+def test_other_inputs_that_an_answer_names_are_run(sandbox):
+    program = "def f(text):\n    return text[:1].upper() + text[1:]"
+    question = TeacherQuestion(
+        "bwd_mnl", program, "f", "f('abBa')", "'AbBa'", sandbox.trace(program, "f('abBa')")
+    )
+    answer = (
+        "### Understanding the Function\n`f` makes the first letter a capital.\n\n"
+        "### Key Properties and Constraints\n- The input is a string.\n\n"
+        "### Reverse Deduction\n- Another possible input is `{}`.\n\n"
+        "### Conclusion\nWe choose `text` = 'abBa'.\n[/MONOLOGUE]\n\n"
+        "[ANSWER]\nassert f('abBa') == 'AbBa'\n[/ANSWER]"
+    )
+    assert judged(question, answer.format("'AbBa'"), sandbox).response is not None
+    wrong = judged(question, answer.format("'b'"), sandbox)
+    assert wrong.response is None and wrong.reason.startswith("contradicted by the run")
 
 
 # ---- asking --------------------------------------------------------------------------------------

@@ -4,10 +4,12 @@ A false one is never confirmed and a true one never contradicted; of those below
 """
 
 import itertools
+import json
 import sys
 
 import pytest
 
+from data_pipeline.commands.verify import main
 from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.backward import read_backward
@@ -265,3 +267,37 @@ def test_stars_of_values_are_no_bold_words():
     for told, verdict in (("'*****'", CONFIRMED), ("'***'", CONTRADICTED)):
         reading = read_backward(run, "reverse deduction", line.format(told), goal="'*****'")
         assert verdicts(reading) == {verdict}
+
+
+ENDLESS = """\
+### Understanding the Function
+
+### Key Properties and Constraints
+- If `mark` is an empty string, the function will return the original `word`.
+- If `mark` is not at the start of `word`, the function returns `word` unchanged.
+
+### Reverse Deduction
+- **Final output constraint**: The function returns `'ab'`.
+
+### Conclusion
+Thus, we can use `word = 'ab'` and `mark = ''`.
+[/MONOLOGUE]
+
+[ANSWER]
+assert spin('ab', '') == 'ab'
+[/ANSWER]
+"""
+
+
+@pytest.mark.slow
+def test_a_call_that_does_not_end_is_verified_by_its_first_steps(tmp_path, capsys):
+    path = tmp_path / "rows.jsonl"
+    row = {"id": "1", "program": PROGRAMS["spin"], "monologue": ENDLESS}
+    path.write_text(json.dumps(row))
+    assert main([f"--jsonl={path}"]) == 1
+    [told] = map(json.loads, capsys.readouterr().out.splitlines())
+    lines = ENDLESS.split("\n")
+    found = {lines[one["line"]][:40]: one["verdict"] for one in told["lines"]}
+    assert found["- If `mark` is an empty string, the func"] == CONTRADICTED
+    assert found["- If `mark` is not at the start of `word"] == CONFIRMED
+    assert found["Thus, we can use `word = 'ab'` and `mark"] == CONTRADICTED

@@ -70,6 +70,16 @@ def both(x, y):
         return x + y
     return x
 """, "both('4', '17')"),
+    "evens": ("""\
+def evens(nums):
+    return [n for n in nums if n % 2 == 0]
+""", "evens([1, 2, 3, 4])"),
+    "words": ("""\
+def words(line):
+    if not line:
+        return None
+    return len([w for w in line.split() if w.isupper()])
+""", "words('AB cd EF')"),
     "cut": ("""\
 def cut(text, mark):
     if mark not in text:
@@ -101,6 +111,10 @@ TRUE = [
     ("both", "If either `x` or `y` is not numeric, it returns `x`."),
     ("cut", "If `mark` is found, it returns the part of `text` before the last occurrence of "
      "`mark`."),
+    ("evens", "If there are no even numbers in the list, it returns an empty list."),
+    ("evens", "If the list contains only odd numbers, the output will be an empty list."),
+    ("evens", "The output is a list that contains only even numbers."),
+    ("words", "The function returns the number of words that are in uppercase."),
 ]  # fmt: skip
 FALSE = [
     ("rank", "If the list contains any zeros, it returns `0`."),
@@ -120,6 +134,9 @@ FALSE = [
     ("both", "If either `x` or `y` is not numeric, it returns `y`."),
     ("cut", "If `mark` is found, it returns the part of `text` before the first occurrence of "
      "`mark`."),
+    ("evens", "If there are no odd numbers in the list, it returns an empty list."),
+    ("words", "The function returns the number of words in the string."),
+    ("words", "The function returns the number of lowercase words in the string."),
 ]  # fmt: skip
 # What stays open: unknown words, steps on the way, and rules that odd inputs alone break.
 OPEN = [
