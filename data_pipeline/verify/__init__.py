@@ -18,8 +18,9 @@ checkable; it is never contradicted for that.
   holds what is left unread; `variations` judges rules about inputs by other runs, and
   `program_claims` those that `rule_wording` and `rule_values` put into code;
   `descriptions` reads what is told of the code (`clauses`, `matching`) and of the result
-  (`result_contents`, `selections`), `told_code` and `told_values` what a step says of its line; `pools` holds what a run computes, `evaluation`
-  evaluates code safely, `values` compares; `prose` puts it all together
+  (`result_contents`, `selections`), `told_code` and `told_values` what a step says of its line;
+  `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`
+  puts it all together
 - `backward`, with `backward_properties`, `backward_nouns`, `adjectives`, `backward_examples`,
   `backward_choices`, `backward_code`, `backward_run`, `backward_goal`, `backward_plain` and
   `witness`: lines that reason from the output to an input; `backward_general`, with

@@ -93,6 +93,7 @@ class ProgramClaims:
     def __init__(self, variations: Variations):
         self.variations, self.run = variations, variations.run
         self.checked: str | None = None  # the condition that was last said to be checked
+        self.told: list[str] = []  # the conditions of the rules before
         self.cases: list[str] | None = []  # those of the rules before; None if one is not read
 
     @functools.cached_property
@@ -146,6 +147,8 @@ class ProgramClaims:
         if self.cases is not None:
             self.cases = [*self.cases, code] if code else None
         promise = self._promise(match["r"].strip(" .;"), code) if code else None
+        if code and promise and code not in self.told:
+            self.told.append(code)
         return Statement(text, code, True, promise) if code and promise else None
 
     def _condition(self, text: str) -> str | None:
@@ -176,6 +179,8 @@ class ProgramClaims:
             (arguments, *self._holds(statement, arguments)) for arguments in self._inputs(statement)
         ]
         known = [one for one in tried if one[1] is not None]
+        left = [one for one in known if one[1] or not self._is_of_another(statement, one[0])]
+        known = left if len(left) > 1 else known
         if not known:
             return None
         if all(held for _, held, _ in known):
@@ -199,6 +204,16 @@ class ProgramClaims:
         """Returns whether an input may refute: one with new empty values or an error is odd."""
         odd = self._is_emptied(arguments) or (real or "").startswith("raises")
         return arguments == self.variations.given or not odd
+
+    def _is_of_another(self, statement: Statement, arguments: Mapping[str, Any]) -> bool:
+        """Returns whether an input meets the condition of a rule told before, which comes first."""
+        if statement.condition == "True" or arguments == self.variations.given:
+            return False
+        earlier = (one for one in self.told if one != statement.condition)
+        return any(
+            self._fits(dataclasses.replace(statement, condition=one, holds=True), arguments)
+            for one in earlier
+        )
 
     def _is_emptied(self, arguments: Mapping[str, Any]) -> bool:
         given = self.variations.given
