@@ -223,7 +223,7 @@ PURPOSE = re.compile(
     re.I,
 )
 RANGE = re.compile(r"\b(?:(?:ranging|values|goes|going|runs|take values|range) )*from "
-                    r"⟦(?P<a>\d+)⟧ (?:up )?to ⟦(?P<b>\d+)⟧(?: inclusive)?", re.I)  # fmt: skip
+                    r"⟦(?P<a>\d+)⟧ (?:up |down )?to ⟦(?P<b>\d+)⟧(?: inclusive)?", re.I)  # fmt: skip
 ARROW = re.compile(r"^(?P<s>⟦\d+⟧|[^⟦]{1,30}⟦\d+⟧)\s*(?:→|->|=>)\s*(?P<c>.+)$")
 JOINING = re.compile(  # "Concatenating these gives …"
     r"^(?:concatenating|joining|combining|adding|merging|multiplying)"

@@ -16,6 +16,7 @@ from data_pipeline.verify.hints import HintVerdicts
 from data_pipeline.verify.loop_verdicts import LoopVerdicts
 from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.nouns import Noun
+from data_pipeline.verify.operands import OperandVerdicts
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.step_verdicts import StepVerdicts
@@ -46,6 +47,7 @@ class ClaimJudge:
         self.taken = TakenVerdicts(run, self.values)
         self.comprehensions = ComprehensionTurns(run)
         self.given = GivenVerdicts(run, self.values)
+        self.operands = OperandVerdicts(run, self.values.pools)
         self.steps = StepVerdicts(run, self.values, self.body_of)
         self._cache: dict[tuple, Verdict] = {}
         loops = [n.target for n in ast.walk(run.tree) if isinstance(n, ast.comprehension)]
@@ -161,6 +163,8 @@ class ClaimJudge:
     def _value(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges a value of the first subject that the run knows."""
         judged = self._value_of(worded, place)
+        if judged[0] == CONFIRMED and not self.operands.fit(worded.subject or "", place):
+            return NOT_CHECKABLE, judged[1]
         if judged[0] != CONFIRMED and worded.subject in self.comprehended:
             inside = self.taken.in_comprehension(worded, place)
             return inside if inside[0] == CONFIRMED else (NOT_CHECKABLE, judged[1])

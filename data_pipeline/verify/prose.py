@@ -22,6 +22,7 @@ from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
 from data_pipeline.verify.layout import GENERAL, Sentence, read_layout
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
+from data_pipeline.verify.program_claims import ProgramClaims, read_rules, rule_calls
 from data_pipeline.verify.reading import Reading
 from data_pipeline.verify.residue import (
     executions,
@@ -36,7 +37,7 @@ from data_pipeline.verify.told_code import ToldCode, claims_of
 from data_pipeline.verify.turns import find_turn, turn_window
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.variations import Variations, read_rules, rule_calls
+from data_pipeline.verify.variations import Variations
 
 MAX_CHARACTERS = 200_000
 _MOST_CLAIMS = 20_000
@@ -144,7 +145,7 @@ class _MonologueJudge:
         self.times = TimeVerdicts(run, judge.values)
         self.told_code = ToldCode(run, judge)
         self.beyond = BeyondVerdicts(run, judge)
-        self.variations = Variations(run, run_call)
+        self.program = ProgramClaims(Variations(run, run_call))
         self.sentences, self.placement = sentences, placement
         self.result: list[Claim] = []
         # (header, variable) -> (number of a claim, holds before, holds during, truth)
@@ -222,7 +223,7 @@ class _MonologueJudge:
             self._sentence(index, sentence, self.placement.places[index])
         own = self.result[first:]
         focus = self.told_code.focus(sentences[0][1])
-        rules, line = read_rules(self.variations, self.lines[number - 1])
+        rules, line = read_rules(self.program, self.lines[number - 1])
         told = read_description(self.run, line, focus)
         told = Reading((*rules, *told.claims), told.unread)
         if self.goal is not None:
@@ -403,7 +404,7 @@ class _MonologueJudge:
         after = [o.at for o in self.placement.places if o is not None and o.at > here.at]
         if not after or worded.when == "before":
             return False
-        judged = self.judge.values.within(worded, here.event.frame, (here.at, min(after) - 1))
+        judged = self.judge.values.within(worded, here.event.frame, (here.at + 1, min(after) - 1))
         return judged is not None and judged[0] == CONFIRMED
 
     def _moved_soon(self, worded: WordedClaim, place: Place, truth) -> tuple[str, str | None]:

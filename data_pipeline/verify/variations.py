@@ -20,14 +20,13 @@ from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.clause_rules import read_question
 from data_pipeline.verify.evaluation import Bound, Unknown, evaluate
-from data_pipeline.verify.layout import GENERAL
-from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.masking import mask_code
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.values import compare
 
 RunCall = Callable[[str], str | None]
 
-_SENTENCE = re.compile(r"(?<=[\w`)\"'][.;])\s+(?=[A-Z(])|(?<=;)\s+")
+SENTENCE = re.compile(r"(?<=[\w`)\"'][.;])\s+(?=[A-Z(])|(?<=;)\s+")
 _MOST_INPUTS = 4  # that satisfy one condition
 _MOST_TRIED = 120
 _KINDS = {"string": str, "text": str, "list": list, "array": list, "dictionary": dict,
@@ -116,7 +115,7 @@ class Variations:
             return None
         fits, truth = [], ""
         for arguments in self.inputs(rule):
-            real = self._outcome(arguments)
+            real = self.outcome(arguments)
             told = self._expected(rule, arguments)
             if real is None or told is None:
                 continue
@@ -145,12 +144,19 @@ class Variations:
         match = _RULE.match(text) or _TURNED.match(text)
         if match is None or not self.given:
             return None
-        asked = read_question(*self._masked(self._completed(match["c"])))
-        about = _owner(asked[0]) if asked else None
-        expected = self._result(_REASON.sub("", match["r"].strip(" .;")), about)
-        if asked is None or expected is None or not self._is_about_parameters(asked[0]):
-            return None
-        return Rule(text, *asked, expected)
+        asked = self.question(match["c"])
+        expected = self.result(match["r"], asked[0]) if asked else None
+        return None if asked is None or expected is None else Rule(text, *asked, expected)
+
+    def question(self, condition: str) -> tuple[str, bool] | None:
+        """Returns the code of a condition on the parameters, and whether it is to hold."""
+        asked = self.ask(condition, frozenset(self.given))
+        return asked if asked is not None and self._is_about_parameters(asked[0]) else None
+
+    def ask(self, condition: str, names: frozenset[str]) -> tuple[str, bool] | None:
+        """Returns the code of a condition on some names, and whether it is to hold."""
+        text = _NAMED.sub(self._named, self._completed(condition))
+        return read_question(*mask_code(text, names))
 
     def _completed(self, condition: str) -> str:
         """Returns a condition with its subject: "`b` is not found" is told of the other string."""
@@ -167,9 +173,6 @@ class Variations:
             name = some["x"] or self._parameter("string")
             return f"`{name}` is not {some['w']}" if name else condition
         return condition
-
-    def _masked(self, text: str) -> tuple[str, list[Atom]]:
-        return mask_code(_NAMED.sub(self._named, text), frozenset(self.given))
 
     def _named(self, match: re.Match[str]) -> str:
         """Puts the only parameter that a noun may mean in its place."""
@@ -207,11 +210,12 @@ class Variations:
         names -= calls | bound | ({"int", "str", "list", "dict", "tuple"} - set(self.given))
         return bool(names) and names <= set(self.given)
 
-    def _result(self, text: str, about: str | None) -> str | None:
+    def result(self, text: str, condition: str) -> str | None:
         """Returns the code of the result that the second half of a rule promises.
 
-        about: the parameter that the condition is about, "the original string" of several
+        The parameter that the condition is about is "the original string" of several.
         """
+        text, about = _REASON.sub("", text.strip(" .;")), _owner(condition)
         if raising := _RAISES.match(text):
             name = raising["e"]
             return "raises " + (name if name.endswith("Error") else "")
@@ -241,7 +245,7 @@ class Variations:
     def inputs(self, rule: Rule) -> list[dict[str, Any]]:
         """Returns arguments that satisfy the condition of a rule, the run's own first."""
         found: list[dict[str, Any]] = []
-        for number, (arguments, changed) in enumerate(self._tried()):
+        for number, (arguments, changed) in enumerate(self.tried()):
             enough = len(found) == _MOST_INPUTS or (changed > 1 and found)
             if number > _MOST_TRIED or enough:
                 break
@@ -253,7 +257,7 @@ class Variations:
                 found.append(arguments)
         return found
 
-    def _tried(self) -> Iterator[tuple[dict[str, Any], int]]:
+    def tried(self) -> Iterator[tuple[dict[str, Any], int]]:
         """Yields the arguments with none, one or two of them replaced, and how many are.
 
         Two are replaced only where no one will do: the other could have a rule of its own.
@@ -283,11 +287,16 @@ class Variations:
                 held = [v for v in self.given.values() if isinstance(v, str)]
                 return ["", *self._constants(), value[::-1], value.upper(), value.lower(), "b7 c",
                         *(v + value for v in held), *(value.replace(v, "") for v in same if v),
-                        *(value + v for v in same), "zq", "42", "é", *same]  # fmt: skip
+                        *(value + v for v in same), "zq", "42", "é", "   ", *same]  # fmt: skip
             case list():
-                return [[], value[::-1], value[:1], value + value, value[1:]]
+                others = [v for n, v in self.given.items() if n != name and type(v) in (int, str)]
+                kept = [[item for item in value if item != v] for v in others]
+                return [[], value[::-1], value[:1], value + value, value[1:], *kept,
+                        *([*value, v, v, v] for v in others), *([v] for v in others),
+                        *_sized_alike(value), *same]  # fmt: skip
             case dict():
-                return [{}, dict(list(value.items())[:1])]
+                shared = [{**value, **dict.fromkeys(other, 7)} for other in same]
+                return [{}, dict(list(value.items())[:1]), *shared, *same]
             case tuple():
                 return [(), value[::-1], value[:1]]
         return []
@@ -306,7 +315,7 @@ class Variations:
         name = self.run.trace.call.partition("(")[0]
         return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
 
-    def _outcome(self, arguments: Mapping[str, Any]) -> str | None:
+    def outcome(self, arguments: Mapping[str, Any]) -> str | None:
         if arguments == self.given:
             return outcome(self.run.trace)
         return self.run_call(self.call(arguments)) if self.run_call else None
@@ -327,6 +336,13 @@ def _pairs(others: Mapping[str, Sequence[Any]]) -> Iterator[tuple[Any, Any]]:
             yield one, two
 
 
+def _sized_alike(value: list[Any]) -> list[list[Any]]:
+    """Returns lists of the same kind of items, with a zero and with three items."""
+    if all(type(item) is int for item in value):
+        return [[*value, 0], [4, -1, 9], [3, 3], [2, 8], [5, 9, 7], [-3, -8]]
+    return [["b", "Ab", "7"]] if all(type(item) is str for item in value) else []
+
+
 def _owner(condition: str) -> str | None:
     """Returns the variable that a test looks at: `s` of `x in s` and of `s.startswith(x)`."""
     match parse_code(condition):
@@ -341,27 +357,3 @@ def _agree(told: str, real: str) -> bool:
     if told.startswith("raises"):
         return real.startswith(told)
     return not real.startswith("raises") and compare(told, real) == CONFIRMED
-
-
-def read_rules(variations: Variations, line: str) -> tuple[list[JudgedClaim], str]:
-    """Returns the claims of the rules in a line that are decided, and the line without them."""
-    claims, rest = [], []
-    for sentence in _SENTENCE.split(line):
-        if (claim := variations.judge(sentence)) is not None:
-            claims.append(claim)
-        else:
-            rest.append(sentence)
-    return claims, " ".join(rest)
-
-
-def rule_calls(run: Replay, lines: Sequence[str]) -> list[str]:
-    """Returns the calls that the rules of a monologue need, each once."""
-    variations, calls = Variations(run, None), {}
-    section = ""
-    for line in lines:
-        if line.startswith("#"):
-            section = line.strip("# :*").lower()
-        elif section.startswith(GENERAL):
-            for sentence in _SENTENCE.split(line):
-                calls |= dict.fromkeys(variations.calls(sentence))
-    return list(calls)
