@@ -14,8 +14,8 @@ checkable; it is never contradicted for that.
 - from claims to verdicts: `placing` (sentences to executions of lines), `times` (the time that a
   sentence itself states), `judging` with `value_verdicts`, `hints`, `loop_verdicts`,
   `taken_verdicts`, `step_verdicts`, `given_verdicts`, `comprehensions`, `code_verdicts`, `ends`,
-  `beyond` (turns that no loop makes), `operands` (sums of plain values) and `labels`; `residue` holds what is left unread;
-  `variations` judges rules about inputs by other runs; `descriptions` reads what is told of the
+  `beyond` (turns that no loop makes), `operands` (sums of plain values) and `labels`;
+  `residue` holds what is left unread; `variations` judges rules about inputs by other runs; `descriptions` reads what is told of the
   code (`clauses`, `matching`) and of the result (`result_contents`, `selections`), `told_code` and
   `told_values` what a step says of its line; `pools` holds what a run computes, `evaluation`
   evaluates code safely, `values` compares; `prose` puts it all together
