@@ -15,10 +15,11 @@ checkable; it is never contradicted for that.
   sentence itself states), `judging` with `value_verdicts`, `hints`, `loop_verdicts`,
   `taken_verdicts`, `step_verdicts`, `given_verdicts`, `comprehensions`, `code_verdicts`, `ends`,
   `beyond` (turns that no loop makes), `operands` (sums of plain values) and `labels`;
-  `residue` holds what is left unread; `variations` judges rules about inputs by other runs; `descriptions` reads what is told of the
-  code (`clauses`, `matching`) and of the result (`result_contents`, `selections`), `told_code` and
-  `told_values` what a step says of its line; `pools` holds what a run computes, `evaluation`
-  evaluates code safely, `values` compares; `prose` puts it all together
+  `residue` holds what is left unread; `variations` judges rules about inputs by other runs;
+  `descriptions` reads what is told of the code (`clauses`, `matching`) and of the result
+  (`result_contents`, `selections`), `told_code` and `told_values` what a step says of its line;
+  `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`
+  puts it all together
 - `backward`, with `backward_properties`, `backward_nouns`, `adjectives`, `backward_examples`,
   `backward_choices`, `backward_code`, `backward_run`, `backward_goal`, `backward_plain` and
   `witness`: lines that reason from the output to an input; `backward_general`, with
