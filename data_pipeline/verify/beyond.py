@@ -7,6 +7,7 @@ from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.layout import Sentence
+from data_pipeline.verify.operands import is_sum
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.turns import find_turn
@@ -43,6 +44,9 @@ class BeyondVerdicts:
         truth = f"the loop makes {last} turns"
         exits = worded.when == "exit" or any(c.kind == "ended" for c in sentence.reading.claims)
         ends = any(o.turns.get(header) == 0 for o in self.run.by_line.get(header, ()))
+        known = isinstance(self.run.statements.get(header), ast.For) and not exits
+        if worded.kind == "value" and is_sum(worded.subject or ""):
+            return (CONTRADICTED if known else NOT_CHECKABLE), truth
         if isinstance(self.run.statements.get(header), ast.While):
             exits = True  # a heading may be for the test that ends the loop
         if turn == last + 1 and ends and (exits or worded.kind != "turn"):
@@ -52,8 +56,16 @@ class BeyondVerdicts:
             return CONTRADICTED, truth
         if worded.kind in _TIMELESS:
             verdict, found = self.judge.judge(worded, Place(None, False))
+            if verdict == CONFIRMED and self._changes(worded):
+                return CONTRADICTED, truth
             return verdict, found or truth
         return NOT_CHECKABLE, truth
+
+    def _changes(self, worded: WordedClaim) -> bool:
+        """Returns whether what is told of a turn holds in some states of the run and not in all."""
+        code = worded.subject or ""
+        names = [name for name in self.run.names if re.search(rf"\b{re.escape(name)}\b", code)]
+        return any(len(set(self.run.history(0, name)[1])) > 1 for name in names)
 
     def _at_exit(self, worded: WordedClaim, sentence: Sentence, truth: str, told: int) -> Verdict:
         """Judges what may be told of the test that ends a loop, in a turn that does not start.

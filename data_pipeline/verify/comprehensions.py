@@ -97,6 +97,8 @@ class ComprehensionTurns:
                     return str(kept) == worded.value, "it is taken" if kept else "it is left out"
                 case "gives" | "put" | "refer" if _is_the_turn(worded):
                     return _same(worded.value, _given(turn))
+                case "outcome":
+                    return _made(worded.value, turn)
                 case "branch" if worded.subject is None:
                     return str(_decision(turn)) == worded.value, str(_decision(turn))
                 case "refer test":
@@ -181,6 +183,19 @@ def _given(turn: Turn) -> Any:
             return 0
         raise Unknown
     return evaluate_node(turn.node.elt, turn.state)  # type: ignore[arg-type]
+
+
+def _made(told: str, turn: Turn) -> tuple[bool, str]:
+    """Tells whether a turn, or an operation in it, results in a value."""
+    real = _given(turn)
+    for node in ast.walk(turn.node.elt):  # type: ignore[attr-defined]
+        if isinstance(node, ast.Call | ast.BinOp | ast.Subscript | ast.Compare):
+            try:
+                if _same(told, evaluate_node(node, turn.state))[0]:  # type: ignore[arg-type]
+                    return True, told
+            except Unknown:
+                continue
+    return _same(told, real)
 
 
 def _same(told: str, real: Any) -> tuple[bool, str]:

@@ -163,7 +163,7 @@ class ClaimJudge:
     def _value(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges a value of the first subject that the run knows."""
         judged = self._value_of(worded, place)
-        if judged[0] == CONFIRMED and not self.operands.fit(worded.subject or "", place):
+        if judged[0] == CONFIRMED and self._is_of_another_place(worded, place):
             return NOT_CHECKABLE, judged[1]
         if judged[0] != CONFIRMED and worded.subject in self.comprehended:
             inside = self.taken.in_comprehension(worded, place)
@@ -175,6 +175,12 @@ class ClaimJudge:
             if one[0] == CONFIRMED or judged == UNKNOWN:
                 judged = one
         return judged
+
+    def _is_of_another_place(self, worded: WordedClaim, place: Place) -> bool:
+        """Returns whether a true value stands under the wrong label or has other operands there."""
+        if self.operands.is_elsewhere(worded, place):
+            return True
+        return not self.operands.fit(worded.subject or "", place)
 
     def _value_of(self, worded: WordedClaim, place: Place) -> Verdict:
         here = place.occurrence
@@ -271,6 +277,8 @@ class ClaimJudge:
 
     def _equal(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges "x is `y`": never contradicted, since it may mean another kind of being."""
+        if self.operands.is_elsewhere(worded, place):
+            return UNKNOWN
         frame, points = self._points(place)
         first = self.values.text_at(worded.value, frame, points[0])
         if first is not None and any(

@@ -23,6 +23,7 @@ _NAMED = re.compile(
     r"\b(?P<k>outer|inner|nested|inside|first|second|third|last)(?:most)? "
     r"(?:`?(?:for|while)`? )?loop\b", re.I,
 )  # fmt: skip
+_AS_CODE = re.compile(r"\brang(?:e|es|ing)\b|\bexclusive\b|\bexcluding\b|\bnot includ", re.I)
 _IN_ALL = re.compile(r"\b(?:in total|altogether|in all|overall|total of)\b", re.I)
 
 
@@ -164,7 +165,8 @@ class LoopVerdicts:
         if isinstance(statement.iter, ast.Call) and not is_literal(worded.value):
             given = [dump_node(item) for item in statement.iter.args[:2]]
             if told == given or (len(given) == 1 and told == [dump_expression("0"), *given]):
-                return CONFIRMED, ast.unparse(statement.iter)
+                meant = _AS_CODE.search(worded.text) and len(statement.iter.args) < 3
+                return (CONFIRMED if meant else NOT_CHECKABLE), ast.unparse(statement.iter)
         made = self.values.text_at(f"list({ast.unparse(statement.iter)})", frame, at)
         ends = [self.values.text_at(x, frame, at) for x in (worded.subject or "", worded.value)]
         if made is None or None in ends or not re.match(r"range\(", ast.unparse(statement.iter)):

@@ -158,6 +158,8 @@ class Matcher:
         """Judges "iterates over each `x` in `xs`"."""
         target, source = action.roles["object"], action.roles["over"]
         assert isinstance(target, ast.expr) and isinstance(source, ast.expr)
+        if _ends_at_the_bound(slots.get("to"), source):
+            return None
         slots = dict(slots)
         turning = one_phrase(
             slots.pop("object", None), slots.get("over") if "in" in slots else None
@@ -379,3 +381,11 @@ def _after_word(phrase: Phrase, word: str) -> str:
 def _says_enough(words: Phrase) -> bool:
     """Tells whether words alone are enough to know an assignment by."""
     return any(word not in PLAIN_WORDS for word in words.words)
+
+
+def _ends_at_the_bound(told: Phrase | None, source: ast.expr) -> bool:
+    """Tells whether "to `n`" names the bound that a range leaves out as its last number."""
+    if told is None or not isinstance(source, ast.Call) or ast.unparse(source.func) != "range":
+        return False
+    stop = source.args[:2][-1:]
+    return any(atom == ast.unparse(part) for part in stop for atom in told.atoms)

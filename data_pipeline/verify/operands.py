@@ -5,6 +5,7 @@ the run's if an expression that the place computes gives it when names and parts
 """
 
 import ast
+import re
 from collections.abc import Iterator
 
 from data_pipeline.tracing.rendering import render
@@ -13,8 +14,10 @@ from data_pipeline.verify.code_verdicts import own_nodes
 from data_pipeline.verify.evaluation import Unknown, evaluate_node
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.pools import Pools
+from data_pipeline.verify.stated import WordedClaim
 
 _MOST_PLACES = 400
+_SETS = re.compile(r"\b(?:is|are|gets?) (?:then |now |re)?(?:set|assigned|initiali[sz]ed)\b")
 _OPERATIONS = (ast.BinOp, ast.Compare, ast.Call, ast.Subscript, ast.UnaryOp, ast.BoolOp)
 
 
@@ -27,15 +30,31 @@ class OperandVerdicts:
     def fit(self, told: str, place: Place) -> bool:
         """Returns whether the place computes what is told, as far as that is known."""
         code = _parse(told)
-        if not isinstance(code, ast.BinOp) or _has_names(code):
+        if code is None or not is_sum(told):
             return True
         steps = _flat(code)
         for here in self._places(place):
-            for state in self._states(here):
-                for node in _parts(self.run.statement_of(here.event)):
-                    if self._unify(code, node, state) or self._is_total(steps, node, state):
-                        return True
+            state = self.run.state(here.event.frame, here.at - 1)
+            for node in _parts(self.run.statement_of(here.event)):
+                if self._unify(code, node, state) or self._is_total(steps, node, state):
+                    return True
         return False
+
+    def is_elsewhere(self, worded: WordedClaim, place: Place) -> bool:
+        """Returns whether code, or a variable that is set, is on other lines than the one cited."""
+        here = place.occurrence
+        statement = self.run.statement_of(here.event) if here is not None and place.sure else None
+        code = _parse(worded.subject or "")
+        if statement is None or isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            return False
+        if isinstance(code, ast.Name):
+            known = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+            calls = self.run.functions.keys() & known
+            return bool(_SETS.search(worded.text)) and not calls and code.id not in known
+        if not isinstance(code, ast.BinOp) or not _has_names(code):
+            return False
+        wanted, own = ast.dump(code), _operations(statement)
+        return wanted not in own and wanted in _operations(self.run.tree)
 
     def _places(self, place: Place) -> list[Occurrence]:
         here = place.occurrence
@@ -48,10 +67,6 @@ class OperandVerdicts:
         last = getattr(statement, "end_lineno", here.event.line) or here.event.line
         body = [o for o in self.run.occurrences if here.event.line < o.event.line <= last]
         return [here, *body[:_MOST_PLACES]]
-
-    def _states(self, here: Occurrence):
-        frame = here.event.frame
-        return [self.run.state(frame, at) for at in dict.fromkeys((here.at - 1, here.at))]
 
     def _unify(self, told: ast.expr, code: ast.expr, state) -> bool:
         """Returns whether code becomes what is told when some of its parts become values."""
@@ -83,6 +98,12 @@ class OperandVerdicts:
             return False
 
 
+def is_sum(told: str) -> bool:
+    """Returns whether a text is arithmetic on plain values, such as `3 + 1 // 1`."""
+    code = _parse(told)
+    return isinstance(code, ast.BinOp) and not _has_names(code)
+
+
 def _parts(statement: ast.stmt | None) -> Iterator[ast.expr]:
     """Yields the operations of a statement's own code; `x += y` computes `x + y`."""
     if statement is None:
@@ -93,6 +114,13 @@ def _parts(statement: ast.stmt | None) -> Iterator[ast.expr]:
     for node in own_nodes(statement):
         if isinstance(node, _OPERATIONS):
             yield node
+
+
+def _operations(tree: ast.AST) -> set[str]:
+    """Returns the sums of some code, as dumps; `x += y` computes `x + y`."""
+    found = {ast.dump(node) for node in ast.walk(tree) if isinstance(node, ast.BinOp)}
+    steps = (node for node in ast.walk(tree) if isinstance(node, ast.AugAssign))
+    return found | {ast.dump(next(_parts(node))) for node in steps}
 
 
 def _flat(code: ast.expr) -> list[ast.expr]:

@@ -91,10 +91,12 @@ class ValueVerdicts:
             return self._expression_at(worded, frame, self.points(frame, window))
         positions, texts = self.run.history(frame, name)
         first = self.run.events[window[0]]
-        seen = [] if self.binds(first, name) else [self.run.value(frame, name, window[0] - 1)]
-        seen += [
+        inside = [
             text for at, text in zip(positions, texts, strict=True) if window[0] <= at <= window[1]
         ]
+        later = worded.when == "after" and inside  # "becomes": not what it was before
+        known = self.binds(first, name) or later
+        seen = inside if known else [self.run.value(frame, name, window[0] - 1), *inside]
         real = [(text, f"{name}={text}") for text in seen if text is not None]
         return best_verdict(worded.value, real) if real else None
 
