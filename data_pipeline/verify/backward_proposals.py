@@ -31,11 +31,13 @@ _TRIES = re.compile(
     r"|(?:we )?(?:can |could |now )?(?:try|test|consider)(?:ing)?(?: with)?|testing|trying|suppose"
     r"|we (?:can|could|may) (?:use|choose|take)|we find that"
     r"|(?:an?|the|one|another) (?:(?:suitable|valid|possible|simple|good) )?(?:input|example"
-    r"|candidate)(?: (?:list|string|text|number|dictionary))? (?:could|can|might|may|would) be)\b",
+    r"|candidate|possibility|option|choice)"
+    r"(?: (?:list|string|text|number|dictionary))? (?:could|can|might|may|would) be)\b",
     re.I,
 )
 _CALLED = re.compile(r"^`(?P<name>\w+)` is (?:then )?called (?:again )?(?:with|on) ", re.I)
 _BACK = re.compile(r"^(?:back in|with|after) ", re.I)
+_OTHER = re.compile(rf"^(?:\w+, |or |and )?{ATOM} (?:would|could|might|can)\b", re.I)
 _LABELLED = re.compile(r"^\s*(?:[-*•+]|\d+[.)])?\s*\*\*")
 _VALUE = r"(?:returns?|gives?|is|equals|=|==|evaluates to|becomes|yields|produces|results in)"
 _TOLD = re.compile(rf"`(?P<code>[^`]+)` (?:\w+ly )?{_VALUE} (?:equal to )?(?P<told>{ATOM})", re.I)
@@ -93,6 +95,7 @@ class Proposals:
         self.below: _Below | None = None
         self.turn: dict[str, str] = {}
         self.section, self.opens = "", False
+        self.level, self.deeper = 0, False
 
     def read(self, section: str, line: str) -> Reading | None:
         """Judges a line on the proposal that it makes or stands below; None if it is unread."""
@@ -102,8 +105,11 @@ class Proposals:
             return None
         text = mark_code(without_bold(_BULLET.sub("", line, count=1))).strip(" .:*")
         self.opens = opened = self._open(text)
-        if not opened and (_LABELLED.match(line) or self._is_back(text)):
+        if not opened and (_LABELLED.match(line) or _OTHER.match(text) or self._is_back(text)):
             self.below = None
+        level = _level(line)
+        self.level = level if opened else self.level
+        self.deeper = level > self.level
         if self.below is None:
             return None
         claims = [] if opened and self.below.inner else self._claims(text, opened)
@@ -112,19 +118,15 @@ class Proposals:
     @property
     def elsewhere(self) -> bool:
         """Tells whether the line read last is about another call than the witness's."""
-        return self.below is not None and not self.below.own and not self.opens
+        if self.below is None or self.below.own or self.opens:
+            return False
+        return self.below.inner or self.deeper
 
     def keeps(self, reading: Reading | None) -> Reading | None:
-        """Takes back what the witness's run says of a line that is about another call.
-
-        What it denies stays below a proposal, which often tells of the output as well.
-        """
-        if reading is None or self.below is None or not self.elsewhere:
+        """Takes back what the witness's run says of a line that is about another call."""
+        if reading is None or not self.elsewhere:
             return reading
-        stays = () if self.below.inner else (CONTRADICTED,)
-        kept = tuple(claim for claim in reading.claims if claim.verdict in stays)
-        taken = tuple(claim.text for claim in reading.claims if claim.verdict not in stays)
-        return Reading(kept, reading.unread + taken)
+        return Reading((), (*reading.unread, *(claim.text for claim in reading.claims)))
 
     # ---- proposals
 
@@ -316,6 +318,12 @@ def _named(parameters: tuple[str, ...]) -> re.Pattern[str]:
         rf"`(?P<inner>{names}) ?= ?(?P<value>[^=`][^`]*)`|(?P<tick>`?)\b(?P<name>{names})(?P=tick)"
         rf"(?: ?= ?| (?:to be|be|as|to|is|with the value|of) | )(?P<atom>{ATOM})"
     )
+
+
+def _level(line: str) -> int:
+    """Returns how deep a line stands: by its indent, and a bullet below a plain line."""
+    text = line.lstrip()
+    return 2 * (len(line) - len(text)) + bool(text[:1] in "-*•+" or text[:1].isdigit())
 
 
 def _same(told: str, real: str) -> bool:

@@ -89,6 +89,11 @@ DECIDED = [  # program, the line before, true, false
 NEVER_WRONG = [  # true, false: what may stay undecided
     ("until", CUT, "For `k = 0` (item `4`):", "For `k = 2` (item `7`):"),
     ("until", CUT, "For `item = 4`:", "For `item = 7`:"),
+    ("ahead", SAME, "`s` is `8`.", "`s` is `3`."),
+    ("ahead", SAME, "The length of the string is `4`.", "The length of the string is `3`."),
+    ("until", CUT, "`kept` is `[4]`.", "`kept` is `[1, 2]`."),
+    ("until", CUT, "`items[1]` is equal to `stop`.", "`items[2]` is equal to `stop`."),
+    ("until", CUT, "The list has `3` elements.", "The list has `4` elements."),
     ("ahead", SAME, "Total: `0 + 3 + 2 + 3 = 8`", "Total: `0 + 3 + 3 + 3 = 9`"),
     ("trim", '- If we try `text = "-x-"`:', "`text.upper()` is `\"X\"`.",
      "`text.upper()` is `\"Y\"`."),
