@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import re
 
+from data_pipeline.source.literals import parse_literal
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.answer import literal_of
 from data_pipeline.verify.backward_examples import RunCall
@@ -63,6 +64,14 @@ _WORKS = re.compile(rf"(?:and |or |the (?:string|list|input|number|dictionary) )
                     r" (?P<no>(?:does|would|will) not |doesn't |won't )?(?:would |will )?"
                     r"(?:works?|satisf(?:y|ies) the (?:condition|requirement)s?)(?![\w ]*\bif\b)",
                     re.I)  # fmt: skip
+_ALL_WORK = re.compile(
+    rf"(?P<all>{ATOM}(?:(?:, or|, and|,| or| and) {ATOM})*) (?:would|will)(?: both| all| also)?"
+    r" work(?=$|[.,;])", re.I,
+)  # fmt: skip
+_LONG = re.compile(
+    rf"(?P<text>{ATOM})(?:,? \(?which| itself)? (?:is|has)(?: already| exactly| a length of)*"
+    r" `?(?P<count>\d+)`? characters?(?: long|(?=$|[.,;)]))", re.I,
+)  # fmt: skip
 _RESULT = re.compile(
     r"(?:the |this )?(?:function|call|final result|result|output)(?: (?:will|would|then|also))*"
     r" (?:returns?|is|gives?|be|produces?)(?: then)?(?: (?:`[^`]*`,? )?which (?:results in|gives|is"
@@ -110,6 +119,8 @@ class Proposals:
         level = _level(line)
         self.level = level if opened else self.level
         self.deeper = level > self.level
+        if wrong := self._misses(text) or self._wrong_length(text):
+            return Reading(tuple(wrong))
         if self.below is None:
             return None
         claims = [] if opened and self.below.inner else self._claims(text, opened)
@@ -127,6 +138,31 @@ class Proposals:
         if reading is None or not self.elsewhere:
             return reading
         return Reading((), (*reading.unread, *(claim.text for claim in reading.claims)))
+
+    # ---- lines that need no proposal above them
+
+    def _misses(self, text: str) -> list[JudgedClaim]:
+        """Contradicts "`[1]` or `[2]` would work" if one of them misses the output."""
+        match = _ALL_WORK.search(text)
+        if match is None or len(self.witness.arguments) != 1:
+            return []
+        [name] = self.witness.arguments
+        given = filter(None, map(literal_of, re.findall(ATOM, match["all"])))
+        for trial in [self._trial({name: value}) for value in given]:
+            if trial.ended and not _same(self.witness.goal, str(trial.result)):
+                return [trial.claim(text, held=False)]
+        return []
+
+    def _wrong_length(self, text: str) -> list[JudgedClaim]:
+        """Contradicts "`"abc"` (which is already 4 characters long)"."""
+        for match in _LONG.finditer(text):
+            value = literal_of(match["text"])
+            if value and _kind(value) is str:
+                count = len(parse_literal(value))
+                if count != int(match["count"]):
+                    truth = f"{value} has {count} characters"
+                    return [JudgedClaim("answer", match[0][:80], CONTRADICTED, truth)]
+        return []
 
     # ---- proposals
 

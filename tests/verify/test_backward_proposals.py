@@ -89,6 +89,9 @@ DECIDED = [  # program, the line before, true, false
 NEVER_WRONG = [  # true, false: what may stay undecided
     ("until", CUT, "For `k = 0` (item `4`):", "For `k = 2` (item `7`):"),
     ("until", CUT, "For `item = 4`:", "For `item = 7`:"),
+    ("ahead", "", '`"aab"` or `"bac"` would work.', '`"aab"` or `"aaab"` would both work.'),
+    ("ahead", "", '`text` to be `"aab"` (which is already 3 characters long).',
+     '`text` to be `"aab"` (which is already 4 characters long).'),
     ("ahead", SAME, "`s` is `8`.", "`s` is `3`."),
     ("ahead", SAME, "The length of the string is `4`.", "The length of the string is `3`."),
     ("until", CUT, "`kept` is `[4]`.", "`kept` is `[1, 2]`."),
@@ -131,6 +134,18 @@ def test_what_is_told_of_a_proposal_is_decided(name, before, true, false):
 def test_what_is_unsure_is_never_judged_wrongly(name, before, true, false):
     assert CONTRADICTED not in judge(name, before, true)
     assert judge(name, before, false) != {CONFIRMED}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '`"aab"` or `"aaab"` would work.',
+        '`"aab"` (which is already 4 characters long) is the text.',
+        'The string `"abab"` itself has 5 characters.',
+    ],
+)
+def test_what_is_false_without_a_proposal_is_found(line):
+    assert CONTRADICTED in judge("ahead", "", line)
 
 
 @pytest.mark.parametrize("between", ["### Conclusion", "- **The real input**:"])
