@@ -25,7 +25,8 @@ checkable; it is never contradicted for that.
   `backward_choices`, `backward_code`, `backward_run`, `backward_goal`, `backward_plain` and
   `witness`: lines that reason from the output to an input; `backward_general`, with
   `backward_behaviour`, `backward_invariants` and `backward_trials`: what the function is said to
-  do with any input, tried on some; `backward_faults`: what a sentence presupposes falsely
+  do with any input, tried on some; `backward_proposals` with `backward_turns`: inputs that it tries
+  out and what it tells of their runs; `backward_faults`: what a sentence presupposes falsely
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
 - `numbering`: line labels as prompts or as files count; `scoring`: scores against labels

@@ -61,6 +61,11 @@ class Trial(Witness):
         """The value that is returned."""
         return _parsed(self.result)
 
+    def with_value(self, name: str, value: object) -> "Trial":
+        """Returns this trial with one more name known, such as that of a loop's variable."""
+        given = {**self.arguments, name: repr(value)}
+        return Trial(self, given, self.outcome)
+
     def claim(self, text: str, *, held: bool) -> JudgedClaim:
         """Returns the claim of a statement that this trial decides."""
         shown = f"{self.call_of(self.arguments)} gives {self.outcome}"

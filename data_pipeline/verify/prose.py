@@ -14,6 +14,7 @@ from data_pipeline.verify.answer import (
 from data_pipeline.verify.backward import read_backward
 from data_pipeline.verify.backward_general import read_general
 from data_pipeline.verify.backward_goal import goal_of
+from data_pipeline.verify.backward_proposals import Proposals
 from data_pipeline.verify.beyond import BeyondVerdicts
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
 from data_pipeline.verify.descriptions import read_description
@@ -117,11 +118,14 @@ def told_calls(run: Replay, monologue: str) -> list[str]:
     asserted = [line.strip() for line in lines if line.strip().startswith("assert ")]
     goal = goal_of([(0, line.removeprefix("assert ")) for line in asserted], lines)
     section = ""
+    proposals = Proposals(run, goal, calls.setdefault) if goal is not None else None
     for line in lines if goal is not None else ():
         if line.startswith("#"):
             section = line.strip("# :*").lower()
         elif line.strip() and goal is not None:
             read_backward(run, section, line, run_call=calls.setdefault, goal=goal)
+            if proposals is not None:
+                proposals.read(section, line)
             if section.startswith(GENERAL):
                 read_general(run, line, goal, calls.setdefault)
     return list(calls)
@@ -146,6 +150,7 @@ class _MonologueJudge:
         self.told_code = ToldCode(run, judge)
         self.beyond = BeyondVerdicts(run, judge)
         self.program = ProgramClaims(Variations(run, run_call))
+        self.proposals = Proposals(run, goal, run_call) if goal is not None else None
         self.sentences, self.placement = sentences, placement
         self.result: list[Claim] = []
         # (header, variable) -> (number of a claim, holds before, holds during, truth)
@@ -167,6 +172,9 @@ class _MonologueJudge:
                 backward = read_backward(
                     self.run, section, line, run_call=self.run_call, goal=self.goal
                 )
+                if self.proposals is not None:
+                    tried = self.proposals.read(section, line)
+                    backward = tried or self.proposals.keeps(backward)
             if backward is not None:
                 self._backward_line(number, backward, sentences)
             elif sentences[0][1].is_general:
@@ -184,6 +192,8 @@ class _MonologueJudge:
         first = len(self.result)
         self.result += claims_of(backward, number)
         half_read = backward.unread and all(c.verdict == CONFIRMED for c in backward.claims)
+        if self.proposals is not None and self.proposals.elsewhere:
+            return
         if half_read and (checked := self._witness_run(sentences)):
             self.result[first:] = checked
             return
