@@ -51,9 +51,6 @@ def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
     passed = [a.removeprefix("--pipeline.") for a in argv if a.startswith("--pipeline.")]
     given = [a for a in argv if not a.startswith("--pipeline.")]
     args = _parser().parse_args(given)
-    if args.runner == DIRECT_RUNNER and passed:
-        name = passed[0].partition("=")[0]
-        raise BuildError(f"--pipeline.{name}: expected with another --runner only")
     if args.runner != DIRECT_RUNNER:
         refuse_flags(given, ("--workers",), f"with --runner={DIRECT_RUNNER} only")
     sources = tuple(part for text in args.source for part in text.split(",") if part)

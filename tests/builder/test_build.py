@@ -308,12 +308,12 @@ def test_what_a_runner_fails_of_is_told_in_one_line(sources, tmp_path, capsys):
 
 
 def test_options_are_read_as_written():
-    line = "--source=a,b --source=c --output=o --runner=FlinkRunner --workers=3"
+    line = "--source=a,b --source=c --output=o --runner=FlinkRunner"
     passed = "--pipeline.flink_master=host:8081 --pipeline.parallelism=4"
     options, output = parse_arguments([*line.split(), *passed.split()])
     assert options.sources == ("a", "b", "c")
     assert options.pipeline == ("--flink_master=host:8081", "--parallelism=4")
-    assert (options.runner, options.workers, output) == ("FlinkRunner", 3, "o")
+    assert (options.runner, output) == ("FlinkRunner", "o")
 
 
 @pytest.mark.slow

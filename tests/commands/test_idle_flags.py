@@ -39,7 +39,7 @@ OF_A_TEACHER = (
         (verify.main, ["--jsonl=R.jsonl", "--labels=L", "--output=O"], "--output"),
         (verify.main, ["--jsonl=R.jsonl", "--trusted", "--workers=2"], "--workers"),
         (ask.main, [*ONE, "--url=http://h/v1", "--model=M", "--no_examples"], "--no_examples"),
-        (build.main, [*BUILD, "--pipeline.region=r"], "--pipeline.region"),
+        (build.main, [*BUILD, "--pipeline.region=r"], "--region"),
         (build.main, [*BUILD, "--runner=FlinkRunner", "--workers=3"], "--workers"),
         (hf.main, [*EXPORT, "--dtype=float32"], "--dtype"),
         (hf.main, [*EXPORT, "--shard_gigabytes=1"], "--shard_gigabytes"),

@@ -21,8 +21,9 @@ from tests.support.documented_commands import (
     words_of,
 )
 
-# Programs that are not ours, or come with Python, or read no flags with a parser.
+# Programs that are not ours, or come with Python, or read no flags with a parser of ours.
 FOREIGN = {"venv", "pip", "pytest", "MODULE", "…", "docs.rooms"}
+FOREIGN |= {"semcoder_jax.integrations.lm_eval_model"}  # lm-evaluation-harness reads its flags
 
 
 def test_there_are_commands_to_check():
