@@ -168,9 +168,26 @@ class ProgramClaims:
             return told if told.startswith("raises") else f"{RESULT} == ({told})"
         if match := _RETURNS.match(text):
             value = next(match[name] for name in "vwxu" if match[name])
+            if self._is_returned_code(value, condition):
+                return None
             counts = "the number of " if (match["on"] or "").lower().startswith("count") else ""
             return self.wording.result(counts + re.sub(r"^(?:have|has) ", "", value))
         return self.wording.event(text) if condition else None
+
+    def _is_returned_code(self, value: str, condition: str | None) -> bool:
+        """Returns whether a text quotes what a `return` says: code, whose names change on the way.
+
+        `return array` after `array.append(1)` does not give the argument `array` as it came. Under
+        a condition a literal is no code alone: "if `n` is 0, it returns `-1`".
+        """
+        if condition is not None and _is_literal(value.strip(" `.")):
+            return False
+        try:
+            told = ast.dump(ast.parse(value.strip(" `."), mode="eval").body)
+        except (SyntaxError, ValueError):
+            return False
+        returns = (node for node in ast.walk(self.run.tree) if isinstance(node, ast.Return))
+        return told in {ast.dump(node.value) for node in returns if node.value is not None}
 
     # ---- trying
 

@@ -18,6 +18,7 @@ from data_pipeline.verify.backward_proposals import Proposals
 from data_pipeline.verify.beyond import BeyondVerdicts
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
 from data_pipeline.verify.descriptions import read_description
+from data_pipeline.verify.elements import Element
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
 from data_pipeline.verify.layout import GENERAL, Sentence, read_layout
@@ -269,6 +270,7 @@ class _MonologueJudge:
         for worded in sentence.reading.claims:
             verdict, truth = self._verdict(worded, sentence, here, place, missing)
             self._add(sentence, worded, verdict, truth)
+            sentence = self._next_element(sentence, worded)
             if place.window is not None and worded.when == "any":
                 ends = self.judge.values.ends_of(worded, place.frame, place.window)
                 if ends is not None:
@@ -281,6 +283,16 @@ class _MonologueJudge:
             self.result += [] if known or sentence.is_general else [said]
         if self._is_loose(sentence, place):
             self.result += list(half_read(sentence.number, sentence.plain, self.result[first:]))
+
+    def _next_element(self, sentence: Sentence, worded: WordedClaim) -> Sentence:
+        """Lets a sentence go on to another turn: "for `k` = 0, …; for `k` = 1, …"."""
+        if sentence.element is None or worded.kind != "value" or worded.subject is None:
+            return sentence
+        told = Element(worded.subject, str(worded.value), None)
+        if sentence.element.name not in (None, told.name):
+            return sentence
+        taken = self.judge.comprehensions.taken(told, None)
+        return dataclasses.replace(sentence, element=told) if taken else sentence
 
     def _tell_past_the_end(self, sentence: Sentence) -> None:
         """Contradicts what is told of a line in a turn that no loop makes."""

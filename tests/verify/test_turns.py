@@ -93,3 +93,12 @@ def test_a_function_starts_where_it_is_called_whatever_its_name_there():
     assert verdicts(program, call, simulation("1. [L8] This line calls `twice`.")) == ["confirmed"]
     elsewhere = simulation("1. [L7] This line calls `twice`.")
     assert verdicts(program, call, elsewhere) != ["confirmed"]
+
+
+@pytest.mark.parametrize(
+    ("second", "verdict"), [("1", "confirmed"), ("0", "contradicted"), ("4", "contradicted")]
+)
+def test_a_sentence_goes_from_one_turn_of_a_comprehension_to_the_next(second, verdict):
+    program = "def f(n):\n    rows = [k * k for k in range(n)]\n    return rows\n"
+    told = f"1. [L6] For `k` = 0, `k * k` is 0; for `k` = 1, `k * k` is {second}."
+    assert verdicts(program, "f(2)", simulation(told)) == [verdict]
