@@ -73,7 +73,7 @@ def test_wrong_samples_are_kept_with_their_diagnosis(explored, sandbox):
     assert "leaves `count` = 1, where `count` = 0 is needed." in second.diagnosis
     assert second.diagnosis.endswith(
         "`if size < 1:`, `raise ValueError(size)` and `count = math.ceil(len(items) / size)` must "
-        "be put in. With that, pages([], 3) returns []."
+        "be inserted. With that, pages([], 3) returns []."
     )
 
 
