@@ -102,7 +102,7 @@ def recorded(key: str) -> list[tuple[int, dict]]:
     def watch(frame, event, _):
         if frame.f_code.co_filename == "<told>" and frame.f_code.co_name == key_name(key):
             if event == "line":
-                steps.append((frame.f_lineno, copy.deepcopy(frame.f_locals)))
+                steps.append((frame.f_lineno, copy.deepcopy(dict(frame.f_locals))))
             return watch
         return None
 

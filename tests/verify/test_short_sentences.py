@@ -189,7 +189,7 @@ class Record:
         if frame.f_code.co_filename != "<program>" or frame.f_code.co_name.startswith("<"):
             return None
         if event == "line":
-            self.steps.append((frame.f_lineno + 4, copy.deepcopy(frame.f_locals)))
+            self.steps.append((frame.f_lineno + 4, copy.deepcopy(dict(frame.f_locals))))
         return self._trace
 
     def at(self, line: int, code: str, **state) -> list:
