@@ -93,12 +93,16 @@ def narrate(
     NarrationError if the run cannot be narrated, and the errors of `trace`.
     """
     from data_pipeline.monologue.backward import backward_monologue
-    from data_pipeline.monologue.forward import forward_monologue
+    from data_pipeline.monologue.forward import NarrationError, forward_monologue
+    from data_pipeline.monologue.speech import RefutedClaim
 
     run = trace(program, call, sandbox=sandbox)
-    if backward:
-        return backward_monologue(run, call, seed=seed)
-    return forward_monologue(run, seed=seed)
+    try:
+        if backward:
+            return backward_monologue(run, call, seed=seed)
+        return forward_monologue(run, seed=seed)
+    except RefutedClaim as error:
+        raise NarrationError(f"the narrator has no true words for this run: {error}") from error
 
 
 def verify(

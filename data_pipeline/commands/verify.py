@@ -122,7 +122,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=int, default=2, help="with --jsonl: parallel runs (default: 2)"
     )
-    parser.add_argument("--tier", help="sandbox tier, A or B (default: strongest available)")
+    parser.add_argument("--tier", help="sandbox tier, A, B or C (default: strongest available)")
     parser.add_argument(
         "--trusted", action="store_true", help="run in this process, without a sandbox"
     )

@@ -220,8 +220,9 @@ def compile_program(source: str, filename: str = "<program>") -> ast.Module:
         return ast.parse(source, filename)
     except SyntaxError as error:
         line = error.lineno
+        where = "" if line is None else f" at line {line}"  # null bytes have no line
         raise CallError(
-            "syntax", f"the program has a syntax error at line {line}: {error.msg}", line
+            "syntax", f"the program has a syntax error{where}: {error.msg}", line
         ) from error
     except (ValueError, MemoryError, RecursionError) as error:  # null bytes, absurd nesting
         raise CallError("syntax", f"the program cannot be parsed: {error}") from error

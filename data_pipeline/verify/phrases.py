@@ -339,9 +339,13 @@ def _dump(text: str) -> str | None:
 def _dumps(node: ast.AST) -> frozenset[str]:
     found = getattr(node, "_dumps", None)
     if found is None:
+        signed = {
+            part.operand for part in ast.walk(node)
+            if isinstance(part, ast.UnaryOp) and isinstance(part.operand, ast.Constant)
+        }  # the 1 of -1 is no piece of the code  # fmt: skip
         found = frozenset(
             ast.dump(part).replace("Store()", "Load()").replace("Del()", "Load()")
-            for part in ast.walk(node) if isinstance(part, ast.expr)
+            for part in ast.walk(node) if isinstance(part, ast.expr) and part not in signed
         )  # fmt: skip
         node._dumps = found  # type: ignore[attr-defined]
     return found

@@ -27,9 +27,11 @@ from data_pipeline.verify.placing import Placement, place_sentences
 from data_pipeline.verify.program_claims import ProgramClaims, read_rules, rule_calls
 from data_pipeline.verify.reading import Reading
 from data_pipeline.verify.residue import (
+    beside_turn,
     executions,
     false_arithmetic,
     half_read,
+    is_denied,
     misread,
     turns_of_kind,
 )
@@ -43,6 +45,8 @@ from data_pipeline.verify.variations import Variations
 
 MAX_CHARACTERS = 200_000
 _MOST_CLAIMS = 20_000
+_OF_VALUES = frozenset(("return", "value", "put", "taken", "gives", "outcome", "given back"))
+_TURN_ALONE = re.compile(r"\b(?:iteration|turn|pass|round)\b", re.I)
 _KIND_OF = {
     "turn": "iteration",
     "turns": "iteration",
@@ -277,6 +281,13 @@ class _MonologueJudge:
                     key = (max(sentence.around), worded.subject or "")
                     self.listed.setdefault(key, []).append((len(self.result) - 1, *ends))
         self._unread(sentence, place)
+        told = self.result[first:]
+        if told and all((c.kind, c.verdict) == ("iteration", CONFIRMED) for c in told):
+            beside = beside_turn(sentence.plain) if _TURN_ALONE.search(sentence.plain) else None
+            if beside:
+                self.result.append(
+                    Claim(sentence.number, UNREAD, beside[:500], NOT_CHECKABLE, None)
+                )
         for text, truth in false_arithmetic(self.lines[sentence.number - 1], sentence.plain):
             said = Claim(sentence.number, "expression", text[:500], CONTRADICTED, truth)
             known = any(claim.verdict == CONTRADICTED for claim in self.result[first:])
@@ -310,6 +321,8 @@ class _MonologueJudge:
         return place == Place(None, False) or sentence.turn is not None
 
     def _add(self, sentence: Sentence, worded: WordedClaim, verdict: str, truth: str | None):
+        if worded.kind in _OF_VALUES and is_denied(worded.text):
+            verdict, truth = NOT_CHECKABLE, None  # read as what it denies
         claim = Claim(sentence.number, _kind(worded), worded.text[:500], verdict, truth)
         self.result.append(claim)
 

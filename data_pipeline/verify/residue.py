@@ -14,6 +14,7 @@ from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.stated import NUMBERS
 from data_pipeline.verify.value_verdicts import Verdict
+from data_pipeline.verify.wordlists import word_set
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _REASONS = re.compile(
@@ -48,6 +49,19 @@ _WORKED_OUT = re.compile(
     r":? `(?P<r>[^`]+)`",
     re.I,
 )
+_QUOTED = re.compile(r"`[^`]*`|'[^']*'|\"[^\"]*\"")
+_DENIES = re.compile(
+    r"\b(?:is|are|was|were|does|do|did|will|would|has|have|had|can|could|should) ?"
+    r"(?:not|never|no longer)\b",
+    re.I,
+)
+_LABELS = re.compile(r"\[?\bL\d+\]?|\([^)]*\)")
+_OF_TURNS = word_set("""
+    a the this of for in on at to and now then next we it iteration iterations turn pass round
+    loop while first second third fourth fifth sixth seventh eighth ninth tenth last final inner
+    outer one two three four five six seven eight nine ten line step number begins starts begin
+    start enters enter again key value index item element character char with is
+""")
 _KIND_OF_LOOP = re.compile(r"\bthe (?P<k>for|while) loop\b", re.I)
 _IN_TURN = re.compile(r"\b(?:in|during|at) (?:\w+ )+(?:iteration|turn|pass)\b", re.I)
 _STATED = re.compile(r"\b(?:is|are|becomes|=) (?:[\[({'\"]|-?\d)")
@@ -162,6 +176,18 @@ def half_read(number: int, plain: str, claims: Sequence[Claim]) -> Iterator[Clai
     if any(claim.verdict == CONFIRMED for claim in claims):
         for text in unread_parts(plain, claims):
             yield Claim(number, UNREAD, text[:500], NOT_CHECKABLE, None)
+
+
+def is_denied(text: str) -> bool:
+    """Returns whether a claim's words deny it: "5 is not appended to out"."""
+    plain = _QUOTED.sub("~", text.replace("n't", " not"))
+    return _DENIES.search(plain) is not None
+
+
+def beside_turn(plain: str) -> str | None:
+    """Returns what a sentence says beside the number of a turn, None if that is all it says."""
+    words = re.findall(r"[a-z]+", _QUOTED.sub("~", _LABELS.sub("", plain)).lower())
+    return plain if any(word not in _OF_TURNS for word in words) else None
 
 
 def misread(subject: str, value: str, plain: str) -> bool:

@@ -20,6 +20,7 @@ from data_pipeline.monologue.backward import backward_monologue
 from data_pipeline.monologue.forward import forward_monologue
 from data_pipeline.monologue.inline import NarrationError
 from data_pipeline.monologue.speech import RefutedClaim
+from data_pipeline.monologue.speech import RefutedClaim
 from data_pipeline.pyx.prompts import (
     backward_prompt,
     code_field,
@@ -103,7 +104,7 @@ class Narrator:
     async def monologue(self, trace: Trace, direction: str) -> AsyncIterator[Portion]:
         try:
             text = await asyncio.to_thread(_narrate, trace, direction)
-        except NarrationError as error:
+        except (NarrationError, RefutedClaim) as error:
             raise DemoError(f"the narrator cannot tell this run: {error}") from None
         async for portion in _slowly(text):
             yield portion

@@ -79,7 +79,7 @@ class RequestGuard:
         if len(hosts) != 1:
             return _refuse(400, f"{len(hosts)} Host headers, expected one")
         if not self._rule.accepts(hosts[0]):
-            message = f"Host {hosts[0][:100]!r} is not this server (serve --allowed_host adds it)"
+            message = f"Host {hosts[0][:100]!r} is not this server (--allowed_host adds it)"
             return _refuse(421, message)
         return None
 
