@@ -20,7 +20,6 @@ from data_pipeline.monologue.backward import backward_monologue
 from data_pipeline.monologue.forward import forward_monologue
 from data_pipeline.monologue.inline import NarrationError
 from data_pipeline.monologue.speech import RefutedClaim
-from data_pipeline.monologue.speech import RefutedClaim
 from data_pipeline.pyx.prompts import (
     backward_prompt,
     code_field,
