@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Sequence
 
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
+from semcoder_jax.server.host_names import host_name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +43,13 @@ def _flags(arguments: Sequence[str]) -> argparse.Namespace:
     add("--no_model", action="store_true", help="let the narrator write, whatever there is")
     add("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     add("--port", type=int, default=7860, help="0: any free one (default 7860)")
-    add("--allowed_host", action="append", default=[], help="another name of this server")
+    add(
+        "--allowed_host",
+        action="append",
+        default=[],
+        type=host_name,
+        help="another name of this server",
+    )
     add("--dtype", choices=["float32", "bfloat16"], help="default: float32 on CPU, else bfloat16")
     add("--weights", default="as_computed", choices=["as_computed", "int8"])
     flags = parser.parse_args(arguments)

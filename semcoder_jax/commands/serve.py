@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
+from semcoder_jax.server.host_names import host_name
 
 API_KEY_VARIABLE = "SEMCODER_API_KEY"
 
@@ -63,7 +64,13 @@ def _flags(arguments: Sequence[str]) -> argparse.Namespace:
         help="adapters in peft's format over the model, under a name of their own; may be repeated",
     )
     add("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
-    add("--allowed_host", action="append", default=[], help="another name of this server")
+    add(
+        "--allowed_host",
+        action="append",
+        default=[],
+        type=host_name,
+        help="another name of this server",
+    )
     add(
         "--chat_template",
         metavar="FILE|semcoder",

@@ -40,11 +40,14 @@ def _run(arguments: Sequence[str]) -> None:
     config, workdir = parse_arguments(arguments)
     from semcoder_jax.commands.cpu import prepare_cpu  # JAX is loaded here, after the flags
     from semcoder_jax.config import parse_run
-    from semcoder_jax.evaluation.accuracy import open_accuracy
+    from semcoder_jax.evaluation.accuracy import check_benchmarks, open_accuracy
     from semcoder_jax.training.compilation_cache import enable_compilation_cache
     from semcoder_jax.training.loop import train
 
-    prepare_cpu(parse_run(config))
+    run = parse_run(config)
+    if run.accuracy is not None:
+        check_benchmarks(run.accuracy)
+    prepare_cpu(run)
     enable_compilation_cache(workdir)
     result = train(config, workdir, profile_steps=profile_steps, open_accuracy=open_accuracy)
     rate = f", {result.tokens_per_second:,.0f} tokens/s" if result.tokens_per_second else ""

@@ -35,15 +35,21 @@ def open_accuracy(
     A task counts if all its verdicts are right (HumanEval's and HumanEval+'s). Raises a UserError
     if a benchmark is unknown or its tasks cannot be read.
     """
+    check_benchmarks(config)
     benchmarks = {name: _load(config, name, data, workdir) for name in config.benchmarks}
     return functools.partial(_measure, config, benchmarks)
 
 
+def check_benchmarks(config: AccuracyConfig) -> None:
+    """Raises ConfigError if a benchmark is unknown; asked before any data is made."""
+    for name in config.benchmarks:
+        if name not in LOADERS:
+            raise ConfigError(
+                f"config: accuracy.benchmarks: {name!r}: expected some of {', '.join(LOADERS)}"
+            )
+
+
 def _load(config: AccuracyConfig, name: str, data: DataConfig, workdir: Path) -> Benchmark:
-    if name not in LOADERS:
-        raise ConfigError(
-            f"config: accuracy.benchmarks: {name!r}: expected some of {', '.join(LOADERS)}"
-        )
     path = config.data.get(name)
     if path is None and name in HELD_OUT:
         path = _held_out_problems(name, data, workdir)

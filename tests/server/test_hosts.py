@@ -1,11 +1,13 @@
 """Tests which Host headers a server accepts, by the address that it is bound to."""
 
+import argparse
 import socket
 
 import pytest
 
 pytest.importorskip("starlette", reason="needs the serve extra")
 
+from semcoder_jax.server.host_names import host_name
 from semcoder_jax.server.hosts import HostRule
 
 CASES = {
@@ -59,3 +61,14 @@ def test_hosts_by_binding(binding):
 )
 def test_malformed_hosts_are_refused(address, host):
     assert not HostRule.of_binding(address, ("localhost",)).accepts(host)
+
+
+@pytest.mark.parametrize("name", ["box", "my.name", "my.name.", "10.0.0.2", "::1", "[fe80::1]"])
+def test_a_flag_names_a_host(name):
+    assert host_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["my.name:9", "ab:9", "http://x/y", "", "a b", "x/y"])
+def test_a_port_or_a_url_is_no_host(name):
+    with pytest.raises(argparse.ArgumentTypeError, match="without port or URL"):
+        host_name(name)
