@@ -33,6 +33,7 @@ from data_pipeline.verify.residue import (
     half_read,
     is_denied,
     misread,
+    says_the_call_raises,
     turns_of_kind,
 )
 from data_pipeline.verify.stated import WordedClaim
@@ -323,6 +324,10 @@ class _MonologueJudge:
     def _add(self, sentence: Sentence, worded: WordedClaim, verdict: str, truth: str | None):
         if worded.kind in _OF_VALUES and is_denied(worded.text):
             verdict, truth = NOT_CHECKABLE, None  # read as what it denies
+        if worded.kind == "raise" and verdict == CONFIRMED and not sentence.own:
+            caught = worded.value and self.run.trace.raised is None
+            if caught and says_the_call_raises(sentence.plain):
+                verdict = NOT_CHECKABLE  # a line raises it, and it is caught: the call returns
         claim = Claim(sentence.number, _kind(worded), worded.text[:500], verdict, truth)
         self.result.append(claim)
 

@@ -55,6 +55,11 @@ _DENIES = re.compile(
     r"(?:not|never|no longer)\b",
     re.I,
 )
+_CALL_RAISES = re.compile(
+    r"(?:^\W*|\b(?:so|thus|then|and|finally),? )"
+    r"(?:it|this|the (?:function|program|call)(?: `?\w+`?)?|`\w+(?:\([^`]*\))?`) (?:will |would |then |finally )?raises? ",
+    re.I,
+)
 _LABELS = re.compile(r"\[?\bL\d+\]?|\([^)]*\)")
 _OF_TURNS = word_set("""
     a the this of for in on at to and now then next we it iteration iterations turn pass round
@@ -182,6 +187,11 @@ def is_denied(text: str) -> bool:
     """Returns whether a claim's words deny it: "5 is not appended to out"."""
     plain = _QUOTED.sub("~", text.replace("n't", " not"))
     return _DENIES.search(plain) is not None
+
+
+def says_the_call_raises(plain: str) -> bool:
+    """Returns whether a sentence says that the whole call ends with an exception."""
+    return _CALL_RAISES.search(plain) is not None
 
 
 def beside_turn(plain: str) -> str | None:

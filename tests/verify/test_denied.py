@@ -51,3 +51,22 @@ def test_a_heading_of_a_turn_stays_whole():
     told = "### Execution Simulation\n1. [L7] Iteration 1: `x` is 1.\n2. **Second iteration:**"
     found = line_verdicts(verify_trace(trace_of(KEEP, "f([1, 5, 2, 7])"), told))
     assert (found[2], found[3]) == ("confirmed", "confirmed")
+
+
+CAUGHT = """def f(s):
+    try:
+        return int(s)
+    except ValueError:
+        return -1
+"""
+
+
+@pytest.mark.parametrize("who", ["The function", "It", "`f`", "The call"])
+def test_what_is_caught_does_not_end_the_call(who):
+    assert verdict(CAUGHT, "f('x')", f"{who} raises a ValueError.") != "confirmed"
+    told = "def f(s):\n    return int(s)\n"
+    assert verdict(told, "f('x')", f"{who} raises a ValueError.") == "confirmed"
+
+
+def test_a_line_raises_what_is_caught():
+    assert verdict(CAUGHT, "f('x')", "[L7] `int(s)` raises a ValueError.") == "confirmed"
