@@ -57,7 +57,8 @@ _DENIES = re.compile(
 )
 _CALL_RAISES = re.compile(
     r"(?:^\W*|\b(?:so|thus|then|and|finally),? )"
-    r"(?:it|this|the (?:function|program|call)(?: `?\w+`?)?|`\w+(?:\([^`]*\))?`) (?:will |would |then |finally )?raises? ",
+    r"(?:it|this|the (?:function|program|call)(?: `?\w+`?)?|`\w+(?:\([^`]*\))?`)"
+    r" (?:will |would |then |finally )?raises? ",
     re.I,
 )
 _LABELS = re.compile(r"\[?\bL\d+\]?|\([^)]*\)")
