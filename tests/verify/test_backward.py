@@ -30,6 +30,7 @@ _TRUTHS = {
     for verb in ("has", "needs")
     for truth, other in (("true", "false"), ("false", "true"))
 }
+_CHECK = re.compile(r"- (?:Checking|Running) `.*` (?:forwards )?gives ")
 _TRUTHS |= {"must be true": "must be false", "must be false": "must be true"}
 
 
@@ -52,7 +53,7 @@ def planted_backward(told, trace, rng):
     """
     lines = told.split("\n")
     start, end = lines.index("### Reverse Deduction"), lines.index("### Conclusion")
-    check = next((n for n, line in enumerate(lines) if " forwards gives " in line), end)
+    check = next((n for n, line in enumerate(lines) if _CHECK.match(line)), end)
     places = {}
     for number, line in enumerate(lines):
         is_answer = line.startswith("assert ")
