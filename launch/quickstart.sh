@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets up .venv and runs launch/quickstart.py: trains a small model and evaluates it (six to
-# seven minutes on two quiet cores). The same command continues a stopped run.
+# Sets up .venv and runs launch/quickstart.py: trains a small model and evaluates it (seven
+# minutes on two quiet cores). The same command continues a stopped run.
 #   bash launch/quickstart.sh [--workdir=DIR] [--config.a.b=VALUE ...]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

@@ -20,7 +20,7 @@ from data_pipeline.claims.expression_proofs import (
 )
 from data_pipeline.claims.necessity import Necessity
 from data_pipeline.claims.record import LOOPS, Record
-from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.literals import LiteralError, is_literal, parse_literal, same_value
 from data_pipeline.tracing import Trace
 
 PROVEN, REFUTED, UNDECIDED = "proven", "refuted", "undecided"
@@ -104,15 +104,7 @@ def _hides_state(record: Record, claim: Claim, node: ast.Expr) -> bool:
     """Returns whether a variable of a line is shown without all that a call may change in it."""
     names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
     texts = (record.value(claim.place.frame, name, claim.place.at - 1) for name in names)
-    return any(text is not None and not _is_literal(text) for text in texts)
-
-
-def _is_literal(text: str) -> bool:
-    try:
-        parse_literal(text)
-    except LiteralError:
-        return False
-    return True
+    return any(text is not None and not is_literal(text) for text in texts)
 
 
 def _appends(record: Record, claim: Claim) -> bool | None:

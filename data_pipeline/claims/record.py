@@ -8,7 +8,7 @@ import bisect
 import functools
 from collections.abc import Iterator, Sequence
 
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.literals import is_literal, parse_literal
 from data_pipeline.tracing import Event, Trace
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -201,7 +201,7 @@ class Record:
         for name, values in bound.items():
             if len(values) == 1 and values[0] is not None:
                 text = ast.unparse(values[0])
-                if _is_literal(text) and self._is_only_read(name, text):
+                if is_literal(text) and self._is_only_read(name, text):
                     found[name] = text
         return found
 
@@ -288,11 +288,3 @@ def _bindings(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
                     yield node.id, None
                 elif isinstance(node, ast.alias):
                     yield (node.asname or node.name).split(".")[0], None
-
-
-def _is_literal(text: str) -> bool:
-    try:
-        parse_literal(text)
-    except LiteralError:
-        return False
-    return True

@@ -17,16 +17,12 @@ checkable; it is never contradicted for that.
   `beyond` (turns that no loop makes), `operands` (sums of plain values) and `labels`; `residue`
   holds what is left unread; `variations` judges rules about inputs by other runs, and
   `program_claims` those that `rule_wording` and `rule_values` put into code;
-  `descriptions` reads what is told of the code (`clauses`, `matching`) and of the result
-  (`result_contents`, `selections`), `told_code` and `told_values` what a step says of its line;
+  `descriptions` reads what is told of the code (`simplifying`, `clauses`, `matching`) and of the
+  result (`result_contents`, `selections`), `told_code` and `told_values` what a step says of its
+  line;
   `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`
   puts it all together
-- `backward`, with `backward_properties`, `backward_nouns`, `adjectives`, `backward_examples`,
-  `backward_choices`, `backward_code`, `backward_run`, `backward_goal`, `backward_plain` and
-  `witness`: lines that reason from the output to an input; `backward_general`, with
-  `backward_behaviour`, `backward_invariants` and `backward_trials`: what the function is said to
-  do with any input, tried on some; `backward_proposals` with `backward_turns`: inputs that it tries
-  out and what it tells of their runs; `backward_faults`: what a sentence presupposes falsely
+- `backward`: lines that reason from the output to an input
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion
 - `numbering`: line labels as prompts or as files count; `scoring`: scores against labels

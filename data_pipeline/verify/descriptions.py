@@ -22,7 +22,6 @@ from data_pipeline.verify.phrases import (
 from data_pipeline.verify.program_forms import (
     read_forms,
     read_table,
-    simplify,
     without_table,
 )
 from data_pipeline.verify.properties import (
@@ -37,6 +36,7 @@ from data_pipeline.verify.result_contents import read_contents
 from data_pipeline.verify.result_forms import read_key
 from data_pipeline.verify.selections import read_selection
 from data_pipeline.verify.signature import read_signature
+from data_pipeline.verify.simplifying import simplify
 
 _MARKUP = re.compile(r"^\s*(?:[-*•]|\d+[.)])?\s*(?:\*\*[^*]+\*\*:?\s*)?(?:\[L\d+\]:?\s*)?")
 _EMPTY_TALK = re.compile(

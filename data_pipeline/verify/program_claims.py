@@ -13,18 +13,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.literals import is_literal
 from data_pipeline.tracing.replay import Replay
-from data_pipeline.verify.backward_behaviour import Behaviour
-from data_pipeline.verify.backward_trials import definition_of
-from data_pipeline.verify.backward_wording import MARKUP, without_bold
+from data_pipeline.verify.backward.behaviour import Behaviour
+from data_pipeline.verify.backward.trials import definition_of
+from data_pipeline.verify.backward.witness import Witness
+from data_pipeline.verify.backward.wording import MARKUP, without_bold
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Bound, Unknown, evaluate
 from data_pipeline.verify.layout import GENERAL
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.rule_wording import RESULT, Wording
 from data_pipeline.verify.variations import SENTENCE, RunCall, Variations
-from data_pipeline.verify.witness import Witness
 
 _MOST_INPUTS = 6  # for one statement
 _MOST_FITTING = 40  # from which these are chosen
@@ -180,7 +180,7 @@ class ProgramClaims:
         `return array` after `array.append(1)` does not give the argument `array` as it came. Under
         a condition a literal is no code alone: "if `n` is 0, it returns `-1`".
         """
-        if condition is not None and _is_literal(value.strip(" `.")):
+        if condition is not None and is_literal(value.strip(" `.")):
             return False
         try:
             told = ast.dump(ast.parse(value.strip(" `."), mode="eval").body)
@@ -263,7 +263,7 @@ class ProgramClaims:
         real = self.variations.outcome(arguments)
         if real is None or statement.promise.startswith("raises"):
             return (None if real is None else real.startswith(statement.promise)), real
-        if not _is_literal(real):
+        if not is_literal(real):
             return (None if statement.condition == "True" else False), real
         try:
             return bool(evaluate(statement.promise, _state(arguments, real))), real
@@ -287,14 +287,6 @@ def _names(code: str) -> set[str]:
 def _state(arguments: Mapping[str, Any], result: str | None = None) -> Any:
     known = {name: repr(value) for name, value in arguments.items()}
     return Bound(None, known if result is None else {**known, RESULT: result})
-
-
-def _is_literal(text: str) -> bool:
-    try:
-        parse_literal(text)
-    except LiteralError:
-        return False
-    return True
 
 
 def _branch_tests(tree: ast.AST, given: Mapping[str, Any]) -> list[str]:

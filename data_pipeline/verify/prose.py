@@ -11,10 +11,10 @@ from data_pipeline.verify.answer import (
     same_call,
     witness_call,
 )
-from data_pipeline.verify.backward import read_backward
-from data_pipeline.verify.backward_general import read_general
-from data_pipeline.verify.backward_goal import goal_of
-from data_pipeline.verify.backward_proposals import Proposals
+from data_pipeline.verify.backward.deduction import read_backward
+from data_pipeline.verify.backward.general import read_general
+from data_pipeline.verify.backward.goal import goal_of
+from data_pipeline.verify.backward.proposals import Proposals
 from data_pipeline.verify.beyond import BeyondVerdicts
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
 from data_pipeline.verify.descriptions import read_description
@@ -36,7 +36,7 @@ from data_pipeline.verify.residue import (
     says_the_call_raises,
     turns_of_kind,
 )
-from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.stated import WordedClaim, claim_kind
 from data_pipeline.verify.times import TimeVerdicts
 from data_pipeline.verify.told_code import ToldCode, claims_of
 from data_pipeline.verify.turns import find_turn, turn_window
@@ -48,40 +48,6 @@ MAX_CHARACTERS = 200_000
 _MOST_CLAIMS = 20_000
 _OF_VALUES = frozenset(("return", "value", "put", "taken", "gives", "outcome", "given back"))
 _TURN_ALONE = re.compile(r"\b(?:iteration|turn|pass|round)\b", re.I)
-_KIND_OF = {
-    "turn": "iteration",
-    "turns": "iteration",
-    "grows": "value",
-    "kept": "branch",
-    "given back": "return",
-    "sets": "code",
-    "gives": "value",
-    "ended": "iteration",
-    "goes on": "iteration",
-    "raise": "exception",
-    "goto": "flow",
-    "yield": "return",
-    "test": "branch",
-    "entered": "branch",
-    "refer test": "branch",
-    "refer": "value",
-    "outcome": "value",
-    "put": "value",
-    "taken": "value",
-    "same": "value",
-    "called": "value",
-    "equal": "expression",
-    "range": "iteration",
-    "tested": "code",
-    "iterates": "code",
-    "bound": "value",
-    "filled": "expression",
-    "call made": "expression",
-    "endless": "iteration",
-    "absent": "expression",
-    "missing": "expression",
-    "not returned": "return",
-}
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\W{0,3}(?:number |no\. )?\W?\d", re.I)
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
@@ -228,7 +194,9 @@ class _MonologueJudge:
                 if worded.kind in ("value", "branch", "turns"):
                     verdict, truth = self.judge.judge(worded, Place(None, False))
                     claims.append(
-                        Claim(sentence.number, _kind(worded), worded.text[:500], verdict, truth)
+                        Claim(
+                            sentence.number, claim_kind(worded), worded.text[:500], verdict, truth
+                        )
                     )
         return claims
 
@@ -328,7 +296,7 @@ class _MonologueJudge:
             caught = worded.value and self.run.trace.raised is None
             if caught and says_the_call_raises(sentence.plain):
                 verdict = NOT_CHECKABLE  # a line raises it, and it is caught: the call returns
-        claim = Claim(sentence.number, _kind(worded), worded.text[:500], verdict, truth)
+        claim = Claim(sentence.number, claim_kind(worded), worded.text[:500], verdict, truth)
         self.result.append(claim)
 
     def _turn_start(
@@ -498,9 +466,3 @@ class _MonologueJudge:
                     self.result[at] = dataclasses.replace(
                         self.result[at], verdict=CONTRADICTED, truth=truth
                     )
-
-
-def _kind(worded: WordedClaim) -> str:
-    if worded.kind == "value" and worded.subject is not None and not worded.subject.isidentifier():
-        return "branch" if worded.value in ("True", "False") else "expression"
-    return _KIND_OF.get(worded.kind, worded.kind)

@@ -10,6 +10,41 @@ NUMBERS = {
     "twelve": 12,
 }  # fmt: skip
 
+_KIND_OF = {
+    "turn": "iteration",
+    "turns": "iteration",
+    "grows": "value",
+    "kept": "branch",
+    "given back": "return",
+    "sets": "code",
+    "gives": "value",
+    "ended": "iteration",
+    "goes on": "iteration",
+    "raise": "exception",
+    "goto": "flow",
+    "yield": "return",
+    "test": "branch",
+    "entered": "branch",
+    "refer test": "branch",
+    "refer": "value",
+    "outcome": "value",
+    "put": "value",
+    "taken": "value",
+    "same": "value",
+    "called": "value",
+    "equal": "expression",
+    "range": "iteration",
+    "tested": "code",
+    "iterates": "code",
+    "bound": "value",
+    "filled": "expression",
+    "call made": "expression",
+    "endless": "iteration",
+    "absent": "expression",
+    "missing": "expression",
+    "not returned": "return",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class WordedClaim:
@@ -61,3 +96,10 @@ class SentenceReading:
     claims: list[WordedClaim] = dataclasses.field(default_factory=list)
     unread: list[str] = dataclasses.field(default_factory=list)
     mentions: list[str] = dataclasses.field(default_factory=list)
+
+
+def claim_kind(worded: WordedClaim) -> str:
+    """Returns the kind of a claim as the verifier shows it: several kinds of wording are one."""
+    if worded.kind == "value" and worded.subject is not None and not worded.subject.isidentifier():
+        return "branch" if worded.value in ("True", "False") else "expression"
+    return _KIND_OF.get(worded.kind, worded.kind)

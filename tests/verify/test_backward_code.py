@@ -5,8 +5,8 @@ import pytest
 from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify import CONFIRMED, CONTRADICTED
-from data_pipeline.verify.backward import read_backward
-from data_pipeline.verify.backward_general import read_general
+from data_pipeline.verify.backward.deduction import read_backward
+from data_pipeline.verify.backward.general import read_general
 
 HIVE = """\
 def hive(bees, least):

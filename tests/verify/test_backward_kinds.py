@@ -8,8 +8,8 @@ import pytest
 from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, line_verdicts, verify_trace
-from data_pipeline.verify.backward import read_backward
-from data_pipeline.verify.backward_goal import restated_goal
+from data_pipeline.verify.backward.deduction import read_backward
+from data_pipeline.verify.backward.goal import restated_goal
 
 DOUBLED = """\
 def weigh(marks, least):

@@ -8,7 +8,7 @@ from data_pipeline.commands.verify import main
 from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, example_calls, line_verdicts, verify_trace
-from data_pipeline.verify.backward import read_backward
+from data_pipeline.verify.backward.deduction import read_backward
 
 TITLE = "def title(text):\n    return text[0].upper() + text[1:]\n"
 WEED = "def weed(beds, weeds):\n    return {k: v for k, v in beds.items() if k not in weeds}\n"

@@ -4,7 +4,7 @@ import pytest
 
 from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Replay
-from data_pipeline.verify.backward import read_backward
+from data_pipeline.verify.backward.deduction import read_backward
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 
 GROW = "def grow(xs, n, tag):\n    xs.append(n)\n    return [tag] + xs\n"

@@ -5,14 +5,13 @@ value that the run has elsewhere, or nowhere. No false one may be confirmed, no 
 contradicted.
 """
 
-import copy
 import functools
-import sys
 
 import pytest
 
 from data_pipeline.tracing import trace_call
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, line_verdicts, verify_trace
+from tests.support.line_recorder import record_plainly
 
 ADD = """\
 def f(xs, k):
@@ -95,30 +94,8 @@ HEAD = "### Execution Simulation\n"
 
 @functools.cache
 def recorded(key: str) -> list[tuple[int, dict]]:
-    """Returns (line, state before it) of each execution; the last is the state at the end."""
-    program, call = RUNS[key]
-    code, steps = compile(program, "<told>", "exec"), []
-
-    def watch(frame, event, _):
-        if frame.f_code.co_filename == "<told>" and frame.f_code.co_name == key_name(key):
-            if event == "line":
-                steps.append((frame.f_lineno, copy.deepcopy(dict(frame.f_locals))))
-            return watch
-        return None
-
-    names: dict = {}
-    exec(code, names)
-    before = sys.gettrace()
-    sys.settrace(watch)
-    try:
-        eval(call, names)
-    finally:
-        sys.settrace(before)
-    return steps
-
-
-def key_name(key: str) -> str:
-    return RUNS[key][1].partition("(")[0]
+    """Returns (line, state before it) of each execution."""
+    return [(run.line, run.before) for run in record_plainly(*RUNS[key]).orders[0]]
 
 
 def right_values(key: str, oracle: str) -> tuple:

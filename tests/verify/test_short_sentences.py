@@ -3,13 +3,11 @@
 Whether a sentence is true is computed beside it from a record that `sys.settrace` makes here.
 """
 
-import copy
-import sys
-
 import pytest
 
 from data_pipeline.tracing import trace_call
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, line_verdicts, verify_trace
+from tests.support.line_recorder import record_plainly
 
 COUNT = """\
 def f(n, s):
@@ -172,25 +170,13 @@ ROWS = [(name, text, code) for name, rows in SENTENCES.items() for text, code in
 
 
 class Record:
-    """Records (line, variables before it) of each step of a call."""
+    """Holds (line, variables before it) of each step of a call."""
 
     def __init__(self, program: str, call: str):
-        self.steps: list[tuple[int, dict]] = []
-        space: dict = {}
-        exec(compile(program, "<program>", "exec"), space)
-        sys.settrace(self._trace)
-        try:
-            returned = eval(call, space)
-        finally:
-            sys.settrace(None)
-        self.space = {**space, "returned": returned}
-
-    def _trace(self, frame, event, argument):
-        if frame.f_code.co_filename != "<program>" or frame.f_code.co_name.startswith("<"):
-            return None
-        if event == "line":
-            self.steps.append((frame.f_lineno + 4, copy.deepcopy(dict(frame.f_locals))))
-        return self._trace
+        recording = record_plainly(program, call)
+        runs = [run for frame in recording.orders.values() for run in frame]
+        self.steps = [(run.line + 4, run.before) for run in runs]
+        self.space = {**runs[0].scope, "returned": recording.result}
 
     def at(self, line: int, code: str, **state) -> list:
         return [

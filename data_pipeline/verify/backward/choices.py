@@ -9,14 +9,14 @@ import re
 
 from data_pipeline.source.literals import LiteralError
 from data_pipeline.verify.answer import literal_of
-from data_pipeline.verify.backward_nouns import ATOM, ITEM
-from data_pipeline.verify.backward_plain import lowered
-from data_pipeline.verify.backward_properties import Properties
-from data_pipeline.verify.backward_wording import mark_code
+from data_pipeline.verify.backward.nouns import ATOM, ITEM
+from data_pipeline.verify.backward.plain import lowered
+from data_pipeline.verify.backward.properties import Properties
+from data_pipeline.verify.backward.witness import Witness
+from data_pipeline.verify.backward.wording import mark_code
 from data_pipeline.verify.claims import CONTRADICTED
 from data_pipeline.verify.evaluation import Unknown
 from data_pipeline.verify.reading import JudgedClaim
-from data_pipeline.verify.witness import Witness
 
 _KIND = r"(?P<kind>string|list|dictionary|text|tuple|sentence|word|array)"
 _WITH_EXAMPLE = re.compile(

@@ -10,14 +10,15 @@ import re
 
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.answer import literal_of
-from data_pipeline.verify.backward_behaviour import Behaviour, sentences_of
-from data_pipeline.verify.backward_choices import Choices
-from data_pipeline.verify.backward_examples import Examples, RunCall
-from data_pipeline.verify.backward_faults import Faults
-from data_pipeline.verify.backward_properties import Properties
-from data_pipeline.verify.backward_run import RunLines
-from data_pipeline.verify.backward_trials import Trials
-from data_pipeline.verify.backward_wording import (
+from data_pipeline.verify.backward.behaviour import Behaviour, sentences_of
+from data_pipeline.verify.backward.choices import Choices
+from data_pipeline.verify.backward.examples import Examples, RunCall
+from data_pipeline.verify.backward.faults import Faults
+from data_pipeline.verify.backward.properties import Properties
+from data_pipeline.verify.backward.run import RunLines
+from data_pipeline.verify.backward.trials import Trials
+from data_pipeline.verify.backward.witness import Witness
+from data_pipeline.verify.backward.wording import (
     ASIDE,
     ASSIGNED,
     ASSUME,
@@ -62,7 +63,6 @@ from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.lexicon import Phrase, read_tokens
 from data_pipeline.verify.reading import JudgedClaim, Reading
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.witness import Witness
 
 
 def read_backward(

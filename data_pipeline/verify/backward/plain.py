@@ -2,8 +2,8 @@
 
 import re
 
-from data_pipeline.verify.backward_nouns import ATOM
-from data_pipeline.verify.backward_wording import mark_code
+from data_pipeline.verify.backward.nouns import ATOM
+from data_pipeline.verify.backward.wording import mark_code
 
 _LEAD = re.compile(
     rf"^(?:for (?:the (?:output|function|result|condition)|this)[^,`]*(?:{ATOM})?[^,`]*, "

@@ -1,7 +1,7 @@
 """Reads properties that a line of a backward monologue demands of the input or sees in the output.
 
 "`letter` must appear exactly twice in `text`", "the third element of the output is 0, which is the
-third element of the input": a subject, found by `backward_nouns`, and a predicate on its value. A
+third element of the input": a subject, found by `nouns`, and a predicate on its value. A
 demand holds for the witness or is none; where a subject has two meanings, both must agree.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.verify.adjectives import ADJECTIVES, Predicate
-from data_pipeline.verify.backward_nouns import (
+from data_pipeline.verify.backward.nouns import (
     ATOM,
     ITEM,
     MARKS,
@@ -20,11 +20,11 @@ from data_pipeline.verify.backward_nouns import (
     items_of,
     number,
 )
-from data_pipeline.verify.backward_plain import plain_statement
+from data_pipeline.verify.backward.plain import plain_statement
+from data_pipeline.verify.backward.witness import Witness
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.evaluation import Unknown
 from data_pipeline.verify.reading import JudgedClaim
-from data_pipeline.verify.witness import Witness
 
 _MODAL = r"(?:must|should|has to|have to|needs? to|will|would|can|could)"
 _SENTENCE = re.compile(

@@ -8,9 +8,9 @@ import re
 from typing import Any
 
 from data_pipeline.source.literals import same_value
-from data_pipeline.verify.backward_nouns import ATOM, MARKS, Nouns
-from data_pipeline.verify.backward_properties import Properties
-from data_pipeline.verify.backward_trials import Trial, Trials
+from data_pipeline.verify.backward.nouns import ATOM, MARKS, Nouns
+from data_pipeline.verify.backward.properties import Properties
+from data_pipeline.verify.backward.trials import Trial, Trials
 from data_pipeline.verify.reading import JudgedClaim
 
 _SAME_SIZE = re.compile(

@@ -11,13 +11,13 @@ from typing import Any
 
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.tracing.replay import Occurrence, Replay
-from data_pipeline.verify.backward_nouns import ATOM, Nouns, number
+from data_pipeline.verify.backward.nouns import ATOM, Nouns, number
+from data_pipeline.verify.backward.witness import Witness
 from data_pipeline.verify.conditions import read_condition
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.lexicon import read_tokens
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.properties import is_mutated
-from data_pipeline.verify.witness import Witness
 
 _TIMES = r"(?:exactly )?(?P<n>once|twice|one|`?\d+`?|never|no)(?: times?| turns?| iterations?)?"
 _X = rf"(?P<x>{ATOM})"

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from data_pipeline.source.literals import LiteralError, parse_literal
-from data_pipeline.verify.backward_examples import RunCall
+from data_pipeline.verify.backward.examples import RunCall
+from data_pipeline.verify.backward.witness import Witness
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.witness import Witness
 
 _MOST_TRIALS = 4  # for one statement
 _MOST_TEXT = 60  # longer arguments are not grown

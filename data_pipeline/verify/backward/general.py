@@ -5,16 +5,16 @@ import re
 from collections.abc import Iterator
 
 from data_pipeline.tracing.replay import Replay
-from data_pipeline.verify.backward_behaviour import Behaviour, sentences_of
-from data_pipeline.verify.backward_code import CodeLines
-from data_pipeline.verify.backward_examples import RunCall
-from data_pipeline.verify.backward_faults import Faults
-from data_pipeline.verify.backward_properties import Properties
-from data_pipeline.verify.backward_wording import MARKUP, mark_code, without_bold
+from data_pipeline.verify.backward.behaviour import Behaviour, sentences_of
+from data_pipeline.verify.backward.code import CodeLines
+from data_pipeline.verify.backward.examples import RunCall
+from data_pipeline.verify.backward.faults import Faults
+from data_pipeline.verify.backward.properties import Properties
+from data_pipeline.verify.backward.witness import Witness
+from data_pipeline.verify.backward.wording import MARKUP, mark_code, without_bold
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.reading import JudgedClaim, Reading
-from data_pipeline.verify.witness import Witness
 
 _OF_OUTPUT = re.compile(r"(?:the )?(?:final |expected )?(?:output|result)\b(?!.*\balways\b)", re.I)
 

@@ -14,16 +14,16 @@ import re
 from data_pipeline.source.literals import parse_literal
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.answer import literal_of
-from data_pipeline.verify.backward_examples import RunCall
-from data_pipeline.verify.backward_nouns import ATOM
-from data_pipeline.verify.backward_trials import Trial
-from data_pipeline.verify.backward_turns import TurnValues
-from data_pipeline.verify.backward_wording import SECTION, mark_code, without_bold
+from data_pipeline.verify.backward.examples import RunCall
+from data_pipeline.verify.backward.nouns import ATOM
+from data_pipeline.verify.backward.trials import Trial
+from data_pipeline.verify.backward.turns import TurnValues
+from data_pipeline.verify.backward.witness import Witness
+from data_pipeline.verify.backward.wording import SECTION, mark_code, without_bold
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.reading import JudgedClaim, Reading
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.witness import Witness
 
 _BULLET = re.compile(r"^\s*(?:[-*•+]\s+|\d+[.)]\s+)?")
 _TRIES = re.compile(

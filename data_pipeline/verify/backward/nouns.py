@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.verify.backward.witness import Witness
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.ordinals import INDEXES
-from data_pipeline.verify.witness import Witness
 
 ATOM = r"`[^`]+`"
 _KINDS: dict[str, tuple[type, ...]] = {

@@ -14,17 +14,17 @@ from typing import Any
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.answer import literal_of
-from data_pipeline.verify.backward_nouns import ATOM, ITEM, MARKS, Nouns, items_of
-from data_pipeline.verify.backward_plain import lowered
-from data_pipeline.verify.backward_properties import Properties
-from data_pipeline.verify.backward_wording import mark_code
+from data_pipeline.verify.backward.nouns import ATOM, ITEM, MARKS, Nouns, items_of
+from data_pipeline.verify.backward.plain import lowered
+from data_pipeline.verify.backward.properties import Properties
+from data_pipeline.verify.backward.witness import Witness
+from data_pipeline.verify.backward.wording import mark_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.ordinals import INDEXES
 from data_pipeline.verify.pools import Pool, Pools
 from data_pipeline.verify.properties import is_mutated
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.witness import Witness
 
 _WHICH = "|".join(sorted(INDEXES, key=len, reverse=True)) + "|second last|third last"
 _BESIDE = re.compile(

@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable
 
 from data_pipeline.verify.answer import literal_of
-from data_pipeline.verify.backward_nouns import ATOM
-from data_pipeline.verify.backward_wording import (
+from data_pipeline.verify.backward.nouns import ATOM
+from data_pipeline.verify.backward.witness import Witness
+from data_pipeline.verify.backward.wording import (
     ASSIGNED,
     CONSEQUENCE,
     EXAMPLE,
@@ -20,7 +21,6 @@ from data_pipeline.verify.backward_wording import (
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.witness import Witness
 
 RunCall = Callable[[str], str | None]
 

@@ -11,19 +11,19 @@ from typing import Any
 
 from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.verify.adjectives import Predicate
-from data_pipeline.verify.backward_examples import RunCall
-from data_pipeline.verify.backward_invariants import Invariants
-from data_pipeline.verify.backward_nouns import ATOM, ITEM
-from data_pipeline.verify.backward_plain import lowered
-from data_pipeline.verify.backward_properties import Properties
-from data_pipeline.verify.backward_trials import Trial, Trials, definition_of
-from data_pipeline.verify.backward_wording import mark_code
+from data_pipeline.verify.backward.examples import RunCall
+from data_pipeline.verify.backward.invariants import Invariants
+from data_pipeline.verify.backward.nouns import ATOM, ITEM
+from data_pipeline.verify.backward.plain import lowered
+from data_pipeline.verify.backward.properties import Properties
+from data_pipeline.verify.backward.trials import Trial, Trials, definition_of
+from data_pipeline.verify.backward.witness import Witness
+from data_pipeline.verify.backward.wording import mark_code
 from data_pipeline.verify.claims import CONFIRMED
 from data_pipeline.verify.conditions import read_condition
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.lexicon import read_tokens
 from data_pipeline.verify.reading import JudgedClaim
-from data_pipeline.verify.witness import Witness
 
 _WILL = r"(?:(?:will|would|should|must|can) )?(?:(?:simply|just|always|also|still|then|directly) )*"
 _RETURNS = (

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from data_pipeline.verify.answer import assertion_sides
-from data_pipeline.verify.backward_wording import mark_code, without_bold
+from data_pipeline.verify.backward.wording import mark_code, without_bold
 from data_pipeline.verify.masking import is_literal
 
 _VALUE = (

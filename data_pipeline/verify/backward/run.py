@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from data_pipeline.source.literals import same_value
 from data_pipeline.tracing.replay import Occurrence, Replay, State
 from data_pipeline.verify.answer import same_call
-from data_pipeline.verify.backward_code import CodeLines
-from data_pipeline.verify.backward_wording import mark_code
+from data_pipeline.verify.backward.code import CodeLines
+from data_pipeline.verify.backward.witness import Witness
+from data_pipeline.verify.backward.wording import mark_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.values import compare
-from data_pipeline.verify.witness import Witness
 
 _MOST_STATES = 600
 _CODE = r"`(?P<{}>[^`]+)`"

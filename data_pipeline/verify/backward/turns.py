@@ -8,7 +8,7 @@ import functools
 import itertools
 from typing import Any
 
-from data_pipeline.verify.backward_trials import Trial
+from data_pipeline.verify.backward.trials import Trial
 from data_pipeline.verify.evaluation import MAX_TURNS, Unknown, evaluate_node
 from data_pipeline.verify.phrases import Code
 
