@@ -15,9 +15,12 @@ def choose_numbering(program: str, monologue: str) -> str:
     if not cited:
         return PROMPT
     last = len(program.splitlines())
-    in_prompt = all(FIRST_LABEL <= label < FIRST_LABEL + last for label in cited)
-    in_file = all(1 <= label <= last for label in cited)
-    return FILE if in_file and not in_prompt else PROMPT
+    in_prompt = {label for label in cited if FIRST_LABEL <= label < FIRST_LABEL + last}
+    in_file = {label for label in cited if 1 <= label <= last}
+    if in_prompt == cited:
+        return PROMPT
+    # A label that is no line of either does not hide what the others mean.
+    return FILE if in_file == cited or (in_file and not in_prompt) else PROMPT
 
 
 def to_prompt_numbering(monologue: str) -> str:
