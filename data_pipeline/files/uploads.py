@@ -1,6 +1,7 @@
 """Uploads files and folders to an object store: an object appears complete or not at all."""
 
 import contextlib
+import errno
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from data_pipeline.files.cache import cache_folder
+from data_pipeline.files.file_error import FileError
 from data_pipeline.files.listings import list_objects
-from data_pipeline.files.object_path import ObjectPath, object_errors
+from data_pipeline.files.object_path import NO_BUCKET, ObjectPath, object_errors
 from data_pipeline.files.unfinished import UNFINISHED, mark_finished, mark_unfinished
 
 _AT_ONCE = 8
@@ -30,8 +32,11 @@ def upload_when_complete(path: ObjectPath) -> Iterator[BinaryIO]:
 
 def upload_file(source: Path, path: ObjectPath) -> None:
     """Uploads a file in one request, or in parts that become visible together. Raises FileError."""
-    with object_errors(path):
-        path.fs.put_file(str(source), str(path))
+    try:
+        with object_errors(path):
+            path.fs.put_file(str(source), str(path))
+    except FileNotFoundError as error:
+        raise FileError(errno.ENOENT, NO_BUCKET, str(path)) from error
 
 
 def upload_folder(source: Path, folder: ObjectPath, marker: str | None = None) -> None:
