@@ -62,7 +62,9 @@ def parse_arguments(
     """Returns (checked config, topologies, options). Raises a UserError."""
     switches = {name: f"--{name}" in argv for name in _SWITCHES}
     rest = [argument for argument in argv if argument not in {f"--{name}" for name in _SWITCHES}]
-    config, values = config_flags.parse_arguments(rest, _REQUIRED, _OPTIONAL, new_fields=True)
+    config, values = config_flags.parse_arguments(
+        rest, _REQUIRED, _OPTIONAL, path_fields=("model.init_from",), new_fields=True
+    )
     counts = {name: _count(name, values[name]) for name in ("slices", "steps")}
     names = [name for name in values["topology"].split(",") if name.strip()]
     places = [topologies.parse(name, counts["slices"]) for name in names]
