@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from data_pipeline.files import AnyPath, as_path, hold_lock, is_remote, local_copy
+from data_pipeline.files import AnyPath, as_path, hold_lock, is_remote
 from data_pipeline.pyx import dataset as pyx
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.tokens import store as prepared
@@ -117,7 +117,7 @@ def _open_tokens(config: DataConfig):
     return tokenizer, train, held_out, train.ids
 
 
-def _open_records(data_dir: Path, tokenizer_path: Path):
+def _open_records(data_dir: AnyPath, tokenizer_path: AnyPath):
     """Returns the same as `_open_tokens`, for a dataset that is tokenized on the fly."""
     train = pyx.load(data_dir, "train")
     held_out = pyx.load(data_dir, "eval") if "eval" in pyx.splits(data_dir) else None
@@ -128,8 +128,8 @@ def _open_records(data_dir: Path, tokenizer_path: Path):
     return hf.read_tokenizer(tokenizer_path), train, held_out, ids
 
 
-def _prepare_records(config: DataConfig, workdir: Path, is_shared: bool) -> tuple[Path, Path]:
-    """Prepares the dataset; returns (its folder, tokenizer directory), both local.
+def _prepare_records(config: DataConfig, workdir: Path, is_shared: bool) -> tuple[AnyPath, AnyPath]:
+    """Prepares the dataset; returns (its folder, tokenizer directory).
 
     is_shared: whether all processes see the folder `workdir`, or each machine has its own.
     """
@@ -140,7 +140,7 @@ def _prepare_records(config: DataConfig, workdir: Path, is_shared: bool) -> tupl
     return workdir / "data", tokenizer_path
 
 
-def _make_tokenizer(config: DataConfig, workdir: Path, is_shared: bool) -> Path:
+def _make_tokenizer(config: DataConfig, workdir: Path, is_shared: bool) -> AnyPath:
     """Returns the tokenizer directory in `config`, or trains a tokenizer on the dataset."""
     if config.tokenizer:
         return as_path(config.tokenizer)
@@ -157,7 +157,9 @@ def _make_tokenizer(config: DataConfig, workdir: Path, is_shared: bool) -> Path:
     return folder
 
 
-def _data_paths(config: DataConfig, workdir: Path, is_shared: bool) -> tuple[dict[str, Path], Path]:
+def _data_paths(
+    config: DataConfig, workdir: Path, is_shared: bool
+) -> tuple[dict[str, AnyPath], AnyPath]:
     """Returns (JSONL file by split, tokenizer directory); the split "eval" is optional."""
     if config.source == "jsonl":
         paths = {"train": config.train, "eval": config.eval}
@@ -165,8 +167,7 @@ def _data_paths(config: DataConfig, workdir: Path, is_shared: bool) -> tuple[dic
         for split, path in paths.items():
             if not path.is_file():
                 raise ConfigError(f"config: data.{split}: {path}: no such file")
-        local = {split: local_copy(path) for split, path in paths.items()}
-        return local, as_path(config.tokenizer)
+        return paths, as_path(config.tokenizer)
 
     check_arguments(synthetic.build, config.synthetic, "data.synthetic")
 

@@ -1,12 +1,11 @@
 """Traces a few steps with JAX's profiler, for TensorBoard's profile plugin, xprof or Perfetto."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 
 import jax
 
-from data_pipeline.files import AnyPath, copy_folder, is_remote
+from data_pipeline.files import AnyPath, built_folder
 
 PROFILE = "profile"
 _WARM_UP = 2  # steps before the trace: the one that compiles, and one more
@@ -27,7 +26,7 @@ class StepTrace:
     def step(self, step: int) -> Iterator[None]:
         """Wraps the call of a step; starts the trace at the first traced step."""
         if step == self._begin:
-            jax.profiler.start_trace(self._writable())
+            jax.profiler.start_trace(self._upload.enter_context(built_folder(self.directory)))
             self.is_tracing = True
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             yield
@@ -48,11 +47,3 @@ class StepTrace:
             jax.profiler.stop_trace()
             self.is_tracing = False
             self._upload.close()
-
-    def _writable(self) -> AnyPath | str:
-        """Returns the directory, or a local one that is uploaded at the end."""
-        if not is_remote(self.directory):
-            return self.directory
-        local = self._upload.enter_context(tempfile.TemporaryDirectory())
-        self._upload.callback(copy_folder, local, self.directory)
-        return local
