@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
+from data_pipeline.files import buckets
 from data_pipeline.terminal.command_line import CommandParser
 from semcoder_jax.commands import config_flags, evaluate
 from semcoder_jax.config import parse_run
@@ -123,6 +124,7 @@ def _stopped_after_reading(command: str, complete: bool) -> Iterator[None]:
         mock.patch.object(CommandParser, "_check_value", check_value, create=True),
         mock.patch.object(config_flags, "parse_arguments", parse_config),
         mock.patch.object(evaluate, "parse_arguments", parse_config),
+        mock.patch.object(buckets, "check_bucket", lambda path: None),  # of the reader
     ):
         yield
 
