@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 
 from data_pipeline.files import write_text
 from data_pipeline.terminal.command_line import CommandParser, run_command
-from semcoder_jax.errors import UserError
+from launch.errors import LaunchError
 
 REPOSITORY = Path(__file__).parents[1]
 PINS = REPOSITORY / "launch" / "pins.txt"
@@ -30,10 +30,6 @@ PYTHONS = ("3.11", "3.12", "3.13")
 # An editable installation needs it, and --no-build-isolation takes it from the environment.
 BUILD = ("setuptools>=68",)
 _DISTRIBUTION = "semcoder-jax"
-
-
-class PinsError(UserError):
-    """Reports that the versions could not be resolved."""
 
 
 def read_requirements(setup: Path = REPOSITORY / "setup.py", extra: str = EXTRA) -> list[str]:
@@ -115,7 +111,7 @@ def _resolve(requirements: Sequence[str], kept: str) -> str:
     """Returns uv's lines "name==version"; takes the versions of `kept` where they still fit."""
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv is None:
-        raise PinsError("uv is not installed; it resolves the versions: pip install uv")
+        raise LaunchError("uv is not installed; it resolves the versions: pip install uv")
     options = ["--universal", f"--python-version={PYTHONS[0]}", "--no-header", "--no-annotate"]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "pins.txt"
@@ -128,7 +124,7 @@ def _resolve(requirements: Sequence[str], kept: str) -> str:
         )
         if done.returncode:
             reason = " ".join(done.stderr.split()) or "no reason given"
-            raise PinsError(f"uv cannot resolve the requirements of setup.py: {reason}")
+            raise LaunchError(f"uv cannot resolve the requirements of setup.py: {reason}")
         return output.read_text(encoding="utf-8")
 
 
