@@ -12,6 +12,8 @@ from launch.pod_config import Pod
 from launch.ways import Training
 
 PYTHON = ".venv/bin/python"
+STOPPED = 75  # exit status of training that saved before its last step
+WORKER = ("-m", "launch.worker", f"--stopped_status={STOPPED}")
 SCRIPT = Path(__file__).with_name("environment.sh")
 
 
@@ -38,7 +40,12 @@ def install_command(pod: Pod) -> str:
 
 def worker_command(training: Training) -> Sequence[str]:
     """Returns the command of one worker; exit status 75 says that it stopped before the end."""
-    return (PYTHON, "-m", "launch.worker", "--stopped_status=75", *training.arguments)
+    return (PYTHON, *WORKER, *training.arguments)
+
+
+def worker_line(training: Training) -> str:
+    """Returns the command of one worker as a line of a shell script."""
+    return shlex.join(worker_command(training))
 
 
 def variables(pod: Pod) -> str:

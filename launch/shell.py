@@ -57,7 +57,8 @@ class Shell:
             raise
         output, errors = (part.decode("utf-8", "replace") for part in (stdout, stderr))
         if process.returncode:
-            raise CommandFailed(_failure(argv, errors), argv, process.returncode, errors)
+            message = _failure(argv, errors or output)
+            raise CommandFailed(message, argv, process.returncode, errors, output)
         return output
 
     def follow(self, argv: Sequence[str], take_line: Callable[[bytes], None]) -> "Following":
