@@ -77,6 +77,11 @@ def _run(arguments: Sequence[str]) -> int:
     steps = _count(flags.steps)
     for line in [*way.announce(), *cost_lines(pod.place(), training_arguments, steps)]:
         shell.say(line)
+    shell.say(
+        "--keep: what is created stays at the end, and costs until it is deleted"
+        if flags.keep
+        else "what is created is deleted at the end, also after Ctrl-C, SIGTERM and failures"
+    )
     options = Options(flags.keep, flags.reuse, _log_folder(pod))
     training = Training(training_arguments, f"{pod.name}-{_fingerprint(training_arguments)}")
     supervisor = Supervisor(pod, way, shell, options)

@@ -81,10 +81,16 @@ class Gcloud:
 def explain(error: CommandFailed, action: str, name: str) -> CloudError:
     """Returns the failure with its meaning and gcloud's own words."""
     said = last_lines(_reason(error.stderr)) or f"exit status {error.status}"
-    for cause, pattern, meaning in _MEANINGS:
-        if re.search(pattern, error.stderr):
-            return CloudError(f"{action} {name}: {meaning} ({said})", cause)
-    return CloudError(f"{action} {name} failed: {said}", "other")
+    cause = find_cause(error.stderr)
+    if cause == "other":
+        return CloudError(f"{action} {name} failed: {said}", cause)
+    meaning = next(meaning for word, _, meaning in _MEANINGS if word == cause)
+    return CloudError(f"{action} {name}: {meaning} ({said})", cause)
+
+
+def find_cause(text: str) -> str:
+    """Returns the cause that a text of Google Cloud means: "quota", "missing", …, or "other"."""
+    return next((cause for cause, pattern, _ in _MEANINGS if re.search(pattern, text)), "other")
 
 
 def _reason(stderr: str) -> str:

@@ -42,7 +42,8 @@ class Pod:
       setup: shell commands that every worker runs once before the installation, e.g. a mount.
       variables: environment variables of training.
       logs: local folder that gets a folder for each launch.
-      max_restarts: how often training is started again after preemption, maintenance or a stop.
+      max_restarts: how often training is started again after preemption, maintenance or a stop;
+        before the Nth time it waits N x poll_seconds.
       max_crashes: how often training is started again after it failed on a healthy machine.
       poll_seconds: time between two questions about the state of the machine.
       wait_hours: how long to wait for the machine.
@@ -100,7 +101,6 @@ class QueuedResource(Pod):
       runtime_version: TPU software version; by default the one for the TPU version.
       spot: cheaper, may be preempted at any time.
       reserved: from the project's reservation.
-      reservation: projects/…/reservations/…, if it is another's.
       network, subnetwork: of the nodes; by default "default".
       internal_ips: nodes without external addresses.
       service_account: of the nodes; it reads and writes the workdir's bucket.

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ TERMINATED = 143  # 128 + SIGTERM
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM to the launcher; handled as Ctrl-C."""
+    """SIGTERM or SIGHUP to the launcher; handled as Ctrl-C."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Supervisor:
             fresh = outcome.end is End.LOST
             if fresh:
                 self._way.delete()
+                time.sleep(self._restarts * self._pod.poll_seconds)  # capacity may come back
 
     def _get_machines(self, archive: Path) -> None:
         self._way.create(reuse=self._options.reuse and self._sessions == 0)
@@ -168,7 +170,7 @@ class Supervisor:
 
 @contextlib.contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """Raises Terminated at SIGTERM inside, so that it cleans up as after Ctrl-C."""
+    """Raises Terminated inside at SIGTERM and SIGHUP, so that both clean up as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -176,11 +178,13 @@ def terminate_as_interrupt() -> Iterator[None]:
     def terminate(number, frame):
         raise Terminated
 
-    previous = signal.signal(signal.SIGTERM, terminate)
+    numbers = (signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal is closed
+    previous = {number: signal.signal(number, terminate) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 __all__ = ["FAILED", "TERMINATED", "USER_MISTAKE", "Options", "Supervisor"]
