@@ -13,12 +13,14 @@ class CommandFailed(LaunchError):
     Attributes:
       argv: the command.
       status: its exit status.
-      stderr: what it printed on stderr.
+      stderr, output: what it printed on stderr and stdout.
     """
 
-    def __init__(self, message: str, argv: tuple[str, ...], status: int, stderr: str):
+    def __init__(
+        self, message: str, argv: tuple[str, ...], status: int, stderr: str, output: str = ""
+    ):
         super().__init__(message)
-        self.argv, self.status, self.stderr = argv, status, stderr
+        self.argv, self.status, self.stderr, self.output = argv, status, stderr, output
 
 
 class MachineLost(LaunchError):

@@ -1,97 +1,147 @@
-"""Writes launch/pins.txt: the versions of all packages that the extra `tpu` installs.
+"""Writes launch/pins.txt: the version of every package on a pod, resolved by uv.
 
-    python -m launch.pins            # from the packages of this environment
-    python -m launch.pins --check    # exits with 1 if a requirement has no pin in its range
+    python -m launch.pins [--upgrade]
 
-Pods and images install at these versions, so that a machine that replaces a lost one has the same
-environment. Packages that this environment lacks (libtpu, where JAX has no TPU) keep their pin.
+The pod's virtual environment (launch/environment.sh) and the container image (launch/Dockerfile)
+install exactly these versions, which lie within the ranges of setup.py. Run the command after a
+change of those ranges: it keeps every version that still fits, and with --upgrade takes the newest.
 """
 
 import ast
-import importlib.metadata
+import hashlib
 import re
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
-from data_pipeline.terminal.installation import DISTRIBUTION
+from data_pipeline.files import write_text
+from data_pipeline.terminal.command_line import CommandParser, run_command
+from launch.errors import LaunchError
 
-PINS = Path(__file__).with_name("pins.txt")
+REPOSITORY = Path(__file__).parents[1]
+PINS = REPOSITORY / "launch" / "pins.txt"
 EXTRA = "tpu"
-_LISTS = ("CORE", "DATA", "TRAIN", "EXTRAS")  # of setup.py
-_HEAD = "# Versions that were run together; python -m launch.pins writes them.\n"
+PYTHONS = ("3.11", "3.12", "3.13")
+# An editable installation needs it, and --no-build-isolation takes it from the environment.
+BUILD = ("setuptools>=68",)
+_DISTRIBUTION = "semcoder-jax"
+
+
+def read_requirements(setup: Path = REPOSITORY / "setup.py", extra: str = EXTRA) -> list[str]:
+    """Returns what setup.py requires with an extra, without the extras that it names of itself."""
+    tree = ast.parse(setup.read_text(encoding="utf-8"))
+    lists = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.List | ast.Dict)
+    ]
+    names: dict = {}
+    exec(compile(ast.Module(lists, []), str(setup), "exec"), names)
+    found = [*names["CORE"], *_expand(names["EXTRAS"], extra), *BUILD]
+    return sorted(set(found), key=str.lower)
+
+
+def digest(requirements: Sequence[str]) -> str:
+    """Returns the text by which the pins name the requirements that they were resolved from."""
+    return hashlib.sha256("\n".join(requirements).encode()).hexdigest()[:16]
+
+
+def holds_on_a_pod(requirement: Requirement) -> bool:
+    """Whether a requirement concerns Linux on x86-64 with any supported Python."""
+    return requirement.marker is None or any(
+        requirement.marker.evaluate(pod_environment(python)) for python in PYTHONS
+    )
+
+
+def pod_environment(python: str) -> dict[str, str]:
+    """Returns the variables of requirement markers on a pod."""
+    return {
+        "python_version": python,
+        "python_full_version": f"{python}.1",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "os_name": "posix",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+        "extra": "",
+    }
+
+
+def parse_pins(text: str) -> list[Requirement]:
+    """Returns the versions of the file, each with the Pythons that it is for."""
+    return [Requirement(line) for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def format_pins(requirements: Sequence[str], resolved: str) -> str:
+    """Returns the text of the file: the resolver's lines that concern a pod."""
+    pins = filter(holds_on_a_pod, parse_pins(resolved))
+    return "\n".join(
+        [
+            "# Packages of a pod, for launch/environment.sh and launch/Dockerfile.",
+            "# Written by `python -m launch.pins`; do not edit.",
+            f"# Requirements of setup.py: {digest(requirements)}",
+            *(str(_without_idle_marker(pin)) for pin in pins),
+            "",
+        ]
+    )
+
+
+def _expand(extras: dict[str, list[str]], extra: str) -> list[str]:
+    found = []
+    for line in extras[extra]:
+        own = re.fullmatch(rf"{_DISTRIBUTION}\[(\w+)\]", line)
+        found += _expand(extras, own[1]) if own else [line]
+    return found
+
+
+def _without_idle_marker(pin: Requirement) -> Requirement:
+    """Leaves out a marker that is true on every pod."""
+    if pin.marker and all(pin.marker.evaluate(pod_environment(python)) for python in PYTHONS):
+        pin.marker = None
+    return pin
+
+
+def _resolve(requirements: Sequence[str], kept: str) -> str:
+    """Returns uv's lines "name==version"; takes the versions of `kept` where they still fit."""
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if uv is None:
+        raise LaunchError("uv is not installed; it resolves the versions: pip install uv")
+    options = ["--universal", f"--python-version={PYTHONS[0]}", "--no-header", "--no-annotate"]
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "pins.txt"
+        output.write_text(kept, encoding="utf-8")  # uv prefers the versions that it finds there
+        done = subprocess.run(
+            [uv, "pip", "compile", "-", *options, "--quiet", f"--output-file={output}"],
+            input="\n".join(requirements),
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            reason = " ".join(done.stderr.split()) or "no reason given"
+            raise LaunchError(f"uv cannot resolve the requirements of setup.py: {reason}")
+        return output.read_text(encoding="utf-8")
+
+
+def _run(arguments: Sequence[str]) -> None:
+    parser = CommandParser(prog="python -m launch.pins", description=__doc__)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
+    upgrade = parser.parse_args(arguments).upgrade
+    kept = "" if upgrade or not PINS.exists() else PINS.read_text(encoding="utf-8")
+    requirements = read_requirements()
+    text = format_pins(requirements, _resolve(requirements, kept))
+    write_text(PINS, text)
+    print(f"{PINS.relative_to(REPOSITORY)}: {len(parse_pins(text))} versions")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = sys.argv[1:] if argv is None else argv
-    wrong = list(find_wrong(read_pins()))
-    if "--check" in arguments:
-        print("\n".join(wrong), end="\n" if wrong else "")
-        return int(bool(wrong))
-    pins = read_pins() | _installed_versions()
-    PINS.write_text(_HEAD + "".join(f"{name}=={pins[name]}\n" for name in sorted(pins)))
-    return 0
-
-
-def read_pins() -> dict[str, str]:
-    """Returns versions by canonical name."""
-    text = PINS.read_text(encoding="utf-8") if PINS.is_file() else ""
-    return dict(re.findall(r"^([\w.-]+)==(\S+)$", text, re.M))
-
-
-def find_wrong(pins: dict[str, str]) -> Iterator[str]:
-    """Yields a line for each requirement of ours without a pin, or with one outside its range."""
-    for requirement in own_requirements():
-        version = pins.get(canonicalize_name(requirement.name))
-        if version is None:
-            yield f"{requirement.name} has no pin: python -m launch.pins"
-        elif not requirement.specifier.contains(version, prereleases=True):
-            yield f"{requirement.name}=={version} is pinned, {requirement} is required"
-
-
-def own_requirements() -> list[Requirement]:
-    """Returns the requirements of setup.py for the extra, with the extras that it includes."""
-    source = (Path(__file__).parents[1] / "setup.py").read_text(encoding="utf-8")
-    lists = [
-        node
-        for node in ast.parse(source).body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in _LISTS
-    ]
-    names: dict = {}
-    exec(compile(ast.Module(lists, []), "setup.py", "exec"), names)
-    found, waiting = [], [*names["CORE"], *names["EXTRAS"][EXTRA]]
-    while waiting:
-        requirement = Requirement(waiting.pop())
-        if requirement.name == DISTRIBUTION:
-            waiting += [line for extra in requirement.extras for line in names["EXTRAS"][extra]]
-        else:
-            found.append(requirement)
-    return found
-
-
-def _installed_versions() -> dict[str, str]:
-    """Returns the versions of our requirements and of all that they require, as installed."""
-    found: dict[str, str] = {}
-    waiting = own_requirements()
-    while waiting:
-        requirement = waiting.pop()
-        name = canonicalize_name(requirement.name)
-        try:
-            distribution = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        if name in found and not requirement.extras:
-            continue
-        found[name] = distribution.version
-        for line in distribution.requires or ():
-            needed = Requirement(line)
-            extras = [{"extra": extra} for extra in ("", *requirement.extras)]
-            if needed.marker is None or any(map(needed.marker.evaluate, extras)):
-                waiting.append(needed)
-    return found
+    """Returns the exit status: 0 written, 2 user error."""
+    return run_command(_run, argv)
 
 
 if __name__ == "__main__":

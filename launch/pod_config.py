@@ -20,6 +20,8 @@ from semcoder_jax.planner.topologies import parse as parse_topology
 _TWO_CORES = ("v2", "v3", "v4", "v5p")
 _ACCELERATORS = {"v5e": "v5litepod"}
 _RUNTIMES = {"v5e": "v2-alpha-tpuv5-lite", "v5p": "v2-alpha-tpuv5", "v6e": "v2-alpha-tpuv6e"}
+PRIORITIES = ("very-low", "low", "medium", "high", "very-high")  # of xpk
+_LONGEST_WORKLOAD = 40  # of xpk
 _OLD_RUNTIME = "tpu-ubuntu2204-base"  # v4 and older
 _REMOTE = re.compile(r"(gs|s3)://[^/]+")
 
@@ -130,9 +132,96 @@ class QueuedResource(Pod):
             raise LaunchError("pod.runtime_version is missing; it follows from pod.topology only")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GkeXpk(Pod):
+    """Slices of a GKE cluster, by a workload of xpk, which is deleted at the end.
+
+    The cluster restarts the workload by itself: at most max_restarts times, whatever the reason.
+
+    Attributes:
+      cluster: its name in the project.
+      zone, project: where; without a project, gcloud's own.
+      image: container image with the environment (launch/Dockerfile); xpk adds the working tree.
+      create_cluster: create the cluster before, and delete it at the end.
+      spot: node pools of a cluster that is created here: cheaper, may be preempted at any time.
+      reservation: of such node pools.
+      priority: in the cluster's queue; a higher one evicts lower ones.
+      namespace: of Kubernetes.
+      storages: names of xpk storages to mount; `mounts` states their folders.
+    """
+
+    cluster: str
+    zone: str
+    image: str
+    project: str | None = None
+    create_cluster: bool = False
+    spot: bool = False
+    reservation: str | None = None
+    priority: str = "medium"
+    namespace: str = "default"
+    storages: tuple[str, ...] = ()
+    max_crashes: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_new_name(self.name)
+        if len(self.name) > _LONGEST_WORKLOAD:
+            raise LaunchError(f"pod.name is {self.name!r}, xpk takes {_LONGEST_WORKLOAD} letters")
+        if self.topology is None:
+            raise LaunchError("pod.topology is missing, like v5e:4x4")
+        if self.priority not in PRIORITIES:
+            expected = ", ".join(PRIORITIES)
+            raise LaunchError(f"pod.priority is {self.priority!r}, expected one of {expected}")
+        if self.spot and self.reservation:
+            raise LaunchError("pod.spot and pod.reservation exclude each other")
+        if (self.spot or self.reservation) and not self.create_cluster:
+            field = "spot" if self.spot else "reservation"
+            raise LaunchError(
+                f"pod.{field} goes with pod.create_cluster=True: an existing cluster's node pools "
+                "have it or not"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SkyPilot(Pod):
+    """One Cloud TPU slice, by a managed job of SkyPilot, which finds it and replaces it.
+
+    Attributes:
+      zones: where to look, like "us-central2-b"; by default SkyPilot looks everywhere.
+      spot: cheaper, may be preempted at any time.
+      on_demand_too: with spot, takes an ordinary slice where there is no cheaper one.
+      runtime_version: TPU software version; by default the one for the TPU version.
+      labels: of the nodes.
+    """
+
+    zones: tuple[str, ...] = ()
+    spot: bool = False
+    on_demand_too: bool = False
+    runtime_version: str | None = None
+    labels: Mapping = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_new_name(self.name)
+        if self.topology is None:
+            raise LaunchError("pod.topology is missing, like v5e:4x4")
+        if self.slices > 1 or self.place().num_slices > 1:
+            raise LaunchError(
+                "SkyPilot joins no slices of a TPU; expected pod.slices=1, or "
+                "launch/pods/queued_resource.py or gke_xpk.py"
+            )
+        if self.on_demand_too and not self.spot:
+            raise LaunchError("pod.on_demand_too goes with pod.spot=True")
+        wrong = [zone for zone in self.zones if not re.fullmatch(r"[a-z]+-[a-z]+\d+-[a-z]", zone)]
+        if wrong:
+            raise LaunchError(f"pod.zones has {wrong[0]!r}, expected zones like us-central2-b")
+
+
 CONFIGS: Mapping[str, type[Pod]] = {
     "existing_slice": ExistingSlice,
     "queued_resource": QueuedResource,
+    "gke_xpk": GkeXpk,
+    "skypilot": SkyPilot,
 }
 
 
@@ -161,6 +250,13 @@ def accelerator_type(topology: Topology) -> str:
     version, chips = topology.chip.name, topology.num_chips // topology.num_slices
     count = chips * 2 if version in _TWO_CORES else chips
     return f"{_ACCELERATORS.get(version, version)}-{count}"
+
+
+def xpk_type(topology: Topology) -> str:
+    """Returns xpk's name of one slice: v5litepod-16 for v5e:4x4, v5p-2x2x2 for v5p:2x2x2."""
+    if topology.chip.dimensions == 2:
+        return accelerator_type(topology)
+    return topology.slice_name.replace(":", "-")  # a number would leave the shape to xpk
 
 
 def runtime_version(topology: Topology) -> str:
@@ -202,8 +298,10 @@ def _check_least(pod: Pod, **least: float) -> None:
 __all__ = [
     "CONFIGS",
     "ExistingSlice",
+    "GkeXpk",
     "Pod",
     "QueuedResource",
+    "SkyPilot",
     "UserError",
     "accelerator_type",
     "check_training",

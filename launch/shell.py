@@ -44,7 +44,7 @@ class Shell:
 
         Prints the command. Raises CommandFailed with the last lines of its stderr.
         """
-        self.say(f"+ {shlex.join(argv)}")
+        self.say(f"+ {shlex.join(map(_in_one_line, argv))}")
         return "" if self.dry_run else self.ask(*argv)
 
     def ask(self, *argv: str) -> str:
@@ -57,7 +57,8 @@ class Shell:
             raise
         output, errors = (part.decode("utf-8", "replace") for part in (stdout, stderr))
         if process.returncode:
-            raise CommandFailed(_failure(argv, errors), argv, process.returncode, errors)
+            message = _failure(argv, errors or output)
+            raise CommandFailed(message, argv, process.returncode, errors, output)
         return output
 
     def follow(self, argv: Sequence[str], take_line: Callable[[bytes], None]) -> "Following":
@@ -135,6 +136,12 @@ def last_lines(text: str) -> str:
     """Returns the last lines of a program's complaints, joined to one."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[-_SHOWN_ERRORS:])
+
+
+def _in_one_line(word: str) -> str:
+    """Leaves out the middle of a script that is a word of a command."""
+    lines = word.splitlines()
+    return f"{lines[0]} … {lines[-1]}" if len(lines) > 1 else word
 
 
 def print_bytes(text: bytes) -> None:

@@ -29,6 +29,10 @@ class WorkerLog:
         """Returns the bytes that the copy has."""
         return self._size
 
+    def start_over(self) -> None:
+        """Says that the next connection brings the log from its first byte."""
+        self._position = 0
+
     def take_line(self, line: bytes) -> None:
         """Takes one line of what `launch.detached follow` prints."""
         if line.startswith(MARK):

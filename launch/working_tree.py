@@ -58,6 +58,15 @@ def pack(archive: Path, repository: Path = REPOSITORY, *, most_megabytes: float 
     return len(paths)
 
 
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpacks an archive into a new folder, for programs that send a folder themselves."""
+    folder.mkdir()
+    # Earlier patch versions of 3.11 know no filter.
+    options = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, **options)
+
+
 def _git(repository: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(

@@ -109,7 +109,12 @@ class Way(Protocol):
         ...
 
 
-_CLASSES = {"existing_slice": "ExistingSliceWay", "queued_resource": "QueuedResourceWay"}
+_CLASSES = {
+    "existing_slice": "ExistingSliceWay",
+    "queued_resource": "QueuedResourceWay",
+    "gke_xpk": "GkeXpkWay",
+    "skypilot": "SkyPilotWay",
+}
 
 
 def open_way(pod: Pod, shell: Shell) -> Way:

@@ -21,7 +21,6 @@ from launch.ways import End, Outcome, Training, describe_statuses
 from launch.worker_log import WorkerLog
 
 ARCHIVE = "semcoder-jax.tar.gz"
-STOPPED = 75  # exit status of launch.worker for training that saved before its last step
 REFUSED = 2
 _TICK = 0.2  # seconds
 _MOST_RECONNECTIONS = 10  # in a row, without a byte of the log between
@@ -170,9 +169,11 @@ class TpuVms:
             return Outcome(End.FINISHED, "all workers have finished")
         if loss := self._find_loss():
             return Outcome(End.LOST, loss)
-        if ends <= {0, STOPPED}:
+        if ends <= {0, environment.STOPPED}:
             return Outcome(End.STOPPED, "training saved and stopped")
-        failed = next(worker for worker in workers if worker.log.status not in (0, STOPPED))
+        failed = next(
+            worker for worker in workers if worker.log.status not in (0, environment.STOPPED)
+        )
         last = failed.log.last_error()
         return Outcome(End.CRASHED, describe_statuses(statuses) + (f": {last}" if last else ""))
 

@@ -36,7 +36,9 @@ def test_dry_run_prints_what_every_worker_would_run():
         for line in process.stdout.splitlines()
         if line.startswith("+ ")
     ]
-    assert [command[3:5] for command in commands] == [["tpu-vm", "scp"]] + 4 * [["tpu-vm", "ssh"]]
+    assert [command[3:5] for command in commands] == [
+        ["tpu-vm", verb] for verb in ("ssh", "scp", "ssh", "ssh", "ssh", "ssh")
+    ]
     for command in commands:
         assert {"--zone=z", "--project=p", "--quiet"} <= set(command)
     assert all("--worker=all" in command for command in commands[:-1])
