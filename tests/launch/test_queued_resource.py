@@ -2,6 +2,8 @@
 
 import re
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +23,7 @@ def calls(launch, verb):
 def test_the_whole_way_in_the_commands_of_google_clouds_reference(launch):
     done = launch(*QUEUED, "--pod.project=p", "--pod.spot=True")
     assert done.status == 0, done.text
-    assert launch.actions() == ["create", "scp", "ssh", "ssh", "ssh", "ssh", "delete"]
+    assert launch.actions() == ["create", "ssh", "scp", "ssh", "ssh", "ssh", "ssh", "delete"]
     [create] = calls(launch, "create")
     assert create[:6] == ["gcloud", "compute", "tpus", "queued-resources", "create", "semcoder"]
     assert set(create[6:]) == {
@@ -35,6 +37,7 @@ def test_the_whole_way_in_the_commands_of_google_clouds_reference(launch):
     assert launch.cloud.resources() == {}
 
 
+@pytest.mark.slow
 def test_logs_of_all_workers_are_kept_and_that_of_the_first_is_shown(launch):
     launch.cloud.tell(workers=3)
     done = launch(*QUEUED)
@@ -49,6 +52,7 @@ def test_logs_of_all_workers_are_kept_and_that_of_the_first_is_shown(launch):
         )
 
 
+@pytest.mark.slow
 def test_states_are_waited_for_and_told_once(launch):
     launch.cloud.tell(states=["CREATING", "ACCEPTED", "ACCEPTED", "PROVISIONING", "ACTIVE"])
     done = launch(*QUEUED, POLLING)
@@ -56,6 +60,7 @@ def test_states_are_waited_for_and_told_once(launch):
     assert told == ["CREATING", "ACCEPTED", "PROVISIONING", "ACTIVE"]
 
 
+@pytest.mark.slow
 def test_several_slices_are_one_request_with_a_node_each(launch):
     launch.cloud.tell(workers=2)
     done = launch(*QUEUED, "--pod.slices=2")
@@ -99,6 +104,7 @@ def test_without_gcloud_nothing_is_begun(launch, monkeypatch):
     assert done.status == 2 and "gcloud is not installed" in done.error
 
 
+@pytest.mark.slow
 def test_a_resource_of_that_name_is_neither_used_nor_deleted(launch):
     assert launch(*QUEUED, "--keep").status == 0
     before = len(launch.actions())
@@ -111,6 +117,7 @@ def test_a_resource_of_that_name_is_neither_used_nor_deleted(launch):
     assert launch.cloud.resources() == {}
 
 
+@pytest.mark.slow
 def test_keep_says_what_costs_and_how_to_delete_it(launch):
     done = launch(*QUEUED, "--keep")
     assert done.output.endswith(
@@ -120,6 +127,7 @@ def test_keep_says_what_costs_and_how_to_delete_it(launch):
     assert "--keep: what is created stays at the end" in done.output
 
 
+@pytest.mark.slow
 def test_a_failed_deletion_is_repeated_then_told_with_its_command(launch):
     launch.cloud.refuse("queued-resources delete", "broken", times=2)
     assert launch(*QUEUED, POLLING).status == 0 and launch.cloud.resources() == {}
@@ -142,6 +150,7 @@ def test_a_request_that_does_not_come_is_deleted(launch, states, flag, told):
     assert done.status == 2 and told in done.error and launch.cloud.resources() == {}
 
 
+@pytest.mark.slow
 def test_no_capacity_is_asked_for_again(launch):
     launch.cloud.tell(
         states=["FAILED"], failure='There is no more capacity in the zone "z"; try another zone'
@@ -160,6 +169,9 @@ def preempted(launch):
         def preempt():
             for number in range(1, times + 1):
                 launch.cloud.wait_for_session(number, "semcoder")
+                while not list(Path("launches").glob(f"*/session{number}/worker0.log")):
+                    time.sleep(0.02)
+                time.sleep(0.3)  # its first lines come
                 launch.cloud.preempt("semcoder", **how)
 
         thread = threading.Thread(target=preempt, daemon=True)
@@ -179,12 +191,11 @@ def test_a_preempted_slice_is_replaced_and_training_goes_on(launch, preempted):
     assert verbs.count("create") == verbs.count("delete") == verbs.count("scp") == 2
     assert re.search(r"lost its machine: semcoder is SUSPEND(ING|ED); starting again", done.output)
     assert "step 1\n" in done.log(1, "worker0") and done.log(2, "worker0").endswith("step 2\n")
-    starts = [
-        words for words in calls(launch, "ssh") if "detached start" in str(words)
-    ]
+    starts = [words for words in calls(launch, "ssh") if "detached start" in str(words)]
     assert len(starts) == 2 and starts[0] == starts[1]
 
 
+@pytest.mark.slow
 def test_preemptions_are_bounded(launch, preempted):
     launch.cloud.train(Session(("step 1",), (None,)))
     thread = preempted(times=2)
@@ -194,6 +205,7 @@ def test_preemptions_are_bounded(launch, preempted):
     assert launch.cloud.resources() == {}
 
 
+@pytest.mark.slow
 def test_what_a_user_suspends_is_not_requested_again(launch, preempted):
     launch.cloud.train(Session((), (None,)))
     thread = preempted(initiator="USER")
@@ -203,6 +215,7 @@ def test_what_a_user_suspends_is_not_requested_again(launch, preempted):
     assert launch.actions().count("create") == 1 and launch.cloud.resources() == {}
 
 
+@pytest.mark.slow
 def test_a_node_in_maintenance_is_replaced(launch):
     launch.cloud.train(Session((), (None,)), Session())
 
@@ -218,6 +231,7 @@ def test_a_node_in_maintenance_is_replaced(launch):
     assert launch.actions().count("create") == 2
 
 
+@pytest.mark.slow
 def test_training_that_stopped_after_saving_goes_on_where_it_was(launch):
     launch.cloud.train(Session((), (75,)), Session((), (0,)))
     done = launch(*QUEUED)
@@ -233,6 +247,7 @@ def test_a_mistake_of_the_user_is_not_repeated(launch):
     assert launch.actions().count("create") == 1 and launch.cloud.resources() == {}
 
 
+@pytest.mark.slow
 def test_a_failed_worker_ends_the_others_and_training_is_started_once_more(launch):
     launch.cloud.tell(workers=2)
     launch.cloud.train(Session(("out of memory",), (None, 137)), Session((), (None, 1)))
@@ -245,6 +260,7 @@ def test_a_failed_worker_ends_the_others_and_training_is_started_once_more(launc
     assert launch.cloud.resources() == {}
 
 
+@pytest.mark.slow
 def test_a_lost_connection_loses_nothing(launch):
     lines = tuple(f"step {number}" for number in range(2000))
     launch.cloud.tell(workers=2)
@@ -276,8 +292,8 @@ def test_a_dry_run_names_all_commands_and_runs_none(launch):
     assert done.status == 0 and launch.cloud.calls() == []
     shown = re.findall(r"^\+ gcloud compute tpus (\S+ \S+)", done.output, re.M)
     assert shown == [
-        "queued-resources create", "queued-resources describe", "tpu-vm scp", *["tpu-vm ssh"] * 4,
-        "queued-resources delete",
+        "queued-resources create", "queued-resources describe", "tpu-vm ssh", "tpu-vm scp",
+        *["tpu-vm ssh"] * 4, "queued-resources delete",
     ]  # fmt: skip
 
 
@@ -290,7 +306,7 @@ def test_a_dry_run_names_all_commands_and_runs_none(launch):
         ((*QUEUED, "--pod.spot=True", "--pod.reserved=True"), "exclude each other"),
         ((*QUEUED, "--pod.name=My_Pod"), "lower-case letters"),
         ((*QUEUED, "--pod.slices=0"), "expected at least 1"),
-        ((*QUEUED, "--pod.way=queue"), "expected one of existing_slice, queued_resource"),
+        ((*QUEUED, "--pod.way=queue"), "expected one of existing_slice"),
         ((*QUEUED, "--tpu=x"), "--tpu goes with"),
         ((*QUEUED, "--", "--config=c", "--workdir=/data/run"), "--workdir=/data/run"),
         ((*QUEUED, "--", "--config=c", "--workdir=s4://b/run"), "--workdir=s4://b/run"),

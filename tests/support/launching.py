@@ -10,7 +10,7 @@ from launch import command, working_tree
 from tests.support.fake_cloud import FakeCloud, Session
 
 TRAINING = ("--", "--config=configs/quickstart.py", "--workdir=gs://bucket/run")
-QUEUED = ("--pod=launch/pods/queued_resource.py", "--pod.zone=z", "--pod.poll_seconds=5")
+QUEUED = ("--pod=launch/pods/queued_resource.py", "--pod.zone=z", "--pod.poll_seconds=5.0")
 POLLING = "--pod.poll_seconds=0.05"
 
 

@@ -1,13 +1,14 @@
 """A stand-in for `gcloud compute tpus queued-resources` and `… tpu-vm`.
 
 Flags, states, outputs and errors follow Google Cloud's reference. Commands for workers really run,
-in bash, in a home folder for each worker; only `pip install` is replaced, by the Python that runs
-the tests.
+in bash, in a home folder for each worker; only the installation is replaced, by the Python that
+runs the tests.
 """
 
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -182,11 +183,16 @@ def _workers(name: str, flags: dict, state: State) -> list[int]:
 
 def _run_on(state: State, node: str, worker: int, command: str) -> int:
     home = _make_home(state, node, worker)
-    if "-m pip install" in command:
-        _make_environment(home)
+    if command.endswith("launch/environment.sh install"):
+        _make_environment(home / shlex.split(command)[1])  # cd DIRECTORY && …
         return 0
+    python = state.folder / "python" / "python3"  # of the worker's image
+    if not python.exists():
+        python.parent.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            python.symlink_to(sys.executable)
     environment = {
-        "HOME": str(home), "PATH": os.defpath, "LANG": "C.UTF-8",
+        "HOME": str(home), "PATH": f"{python.parent}{os.pathsep}{os.defpath}", "LANG": "C.UTF-8",
         "FAKE_WORKER": f"{node}/{worker}", "FAKE_CLOUD": str(state.folder),
     }  # fmt: skip
     process = subprocess.Popen(["bash", "-c", command], cwd=home, env=environment)
@@ -206,20 +212,20 @@ def _make_home(state: State, node: str, worker: int) -> Path:
     return home
 
 
-def _make_environment(home: Path) -> None:
+def _make_environment(directory: Path) -> None:
     """Makes `.venv/bin/python`; `launch.worker` is the test's stand-in where there is one."""
-    for archive in home.glob("*.tar.gz"):
-        directory = home / archive.name.removesuffix(".tar.gz")
-        python = directory / ".venv" / "bin" / "python"
-        python.parent.mkdir(parents=True, exist_ok=True)
-        python.write_text(
-            "#!/bin/sh\n"
-            'if [ "$2" = launch.worker ] && [ -f "$FAKE_CLOUD/worker.py" ]; then\n'
-            f'  shift 2; exec {sys.executable} -S "$FAKE_CLOUD/worker.py" "$@"\n'
-            "fi\n"
-            f'exec {sys.executable} -S -B "$@"\n'
-        )
-        python.chmod(0o755)
+    python = directory / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True, exist_ok=True)
+    python.write_text(
+        "#!/bin/sh\n"
+        'if [ "$2" = launch.worker ] && [ -f "$FAKE_CLOUD/worker.py" ]; then\n'
+        f'  shift 2; exec {sys.executable} -S "$FAKE_CLOUD/worker.py" "$@"\n'
+        'elif [ "$2" = launch.worker ]; then\n'
+        f'  exec {sys.executable} "$@"\n'
+        "fi\n"
+        f'exec {sys.executable} -S -B "$@"\n'
+    )
+    python.chmod(0o755)
 
 
 _ACTIONS = {
