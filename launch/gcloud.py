@@ -15,7 +15,7 @@ from launch.shell import Shell, last_lines
 _INSTALL = "https://cloud.google.com/sdk/docs/install has it"
 # What an error of gcloud means, by a pattern of its text; the first that matches.
 _MEANINGS = (
-    ("login", r"not have an active account|[Rr]eauthentication|invalid_grant|UNAUTHENTICATED",
+    ("login", r"active account|[Rr]eauthentication|invalid_grant|UNAUTHENTICATED",
      "gcloud is not logged in: gcloud auth login"),
     ("permission", r"PERMISSION_DENIED|does not have permission|[Pp]ermission .* denied|"
      r"forbidden|SERVICE_DISABLED|has not been used in project",
