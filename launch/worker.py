@@ -4,7 +4,8 @@
 
 On a TPU pod JAX finds the other workers itself. Elsewhere pass --coordinator=HOST:PORT (of
 process 0), --num_processes=N and --process_id=I to each process. The workdir must be on storage
-shared by all processes. After SIGTERM to any process, all save the same step and exit.
+shared by all processes. After SIGTERM to any process, all save the same step and exit, with status
+0 or the one that --stopped_status=N gives.
 """
 
 import argparse
@@ -31,14 +32,16 @@ def _run(arguments: Sequence[str]) -> int:
     parser.add_argument("--coordinator")
     parser.add_argument("--num_processes")
     parser.add_argument("--process_id")
+    parser.add_argument("--stopped_status", type=int, default=0)
     group, rest = parser.parse_known_args(arguments)
+    stopped_status = vars(group).pop("stopped_status")
     try:
         jax.distributed.initialize(**_group(group))
     except (RuntimeError, ValueError) as error:
         raise LaunchError(str(error).strip().splitlines()[0]) from None
     from semcoder_jax.commands import train  # must follow initialize: it may use devices
 
-    return train.main(rest)
+    return train.main(rest, stopped_status=stopped_status)
 
 
 def _group(arguments: argparse.Namespace) -> dict:
