@@ -29,6 +29,9 @@ def _run(arguments: Sequence[str]) -> int:
             "semcoder launch copies a git checkout to the workers, and this package is installed "
             "without one: clone the repository and pip install -e '.[train]' there"
         )
+    if arguments[:1] == ["local"]:
+        os.environ["PYTHONPATH"] = f"{SCRIPT.parents[1]}:{os.getenv('PYTHONPATH', '')}".rstrip(":")
+        os.execv(sys.executable, [sys.executable, "-m", "launch.local", *arguments[1:]])
     if COMPLETION_VARIABLE in os.environ:
         _make_parser().parse_args()  # prints completions and exits
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
