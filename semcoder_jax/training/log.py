@@ -94,7 +94,7 @@ class RunLog:
 
     def time_dispatch(self) -> contextlib.AbstractContextManager[None]:
         """Times the call that starts a step; on some devices it waits for the other processes."""
-        return self._hosts.waiting(self._hosts.dispatch_waits)
+        return self._hosts.starting_step()
 
     def record_step(self, step: int, metrics: dict[str, jax.Array]) -> None:
         """Records a step's metrics, which the device may still be computing."""
@@ -176,7 +176,7 @@ class RunLog:
         if speed:
             self._tokens, self._seconds = self._tokens + speed.tokens, self._seconds + speed.seconds
             scalars |= speed.scalars(self._run.machine)
-        scalars |= self._compare_hosts(seconds, len(steps))
+        scalars |= self._compare_hosts(seconds)
         self._writer.write(last, scalars)
         self._writer.flush()
         rate = (
@@ -186,16 +186,18 @@ class RunLog:
         loss = _format_loss(*_mean_loss([metrics for metrics in steps if not metrics["skipped"]]))
         self._progress.update(last, f"loss {loss}  {rate}  {memory_text}")
 
-    def _compare_hosts(self, seconds: dict[str, float], num_steps: int) -> dict[str, float]:
+    def _compare_hosts(self, seconds: dict[str, float]) -> dict[str, float]:
         """Returns the host times of the interval before, and names a process that is slow."""
         if COMPILE in seconds:
             self._hosts.forget()
             return {}
-        times = self._hosts.end_interval(seconds, num_steps)
+        times = self._hosts.end_interval(seconds)
+        if times is None:
+            return {}
         if news := self._hosts.news(times):
             self.say(news)
-        hosts = sorted(time.host for time in times)
-        return {"host_seconds/most": hosts[-1], "host_seconds/least": hosts[0]} if hosts else {}
+        hosts = [time.host for time in times]
+        return {"host_seconds/most": max(hosts), "host_seconds/least": min(hosts)}
 
     def _describe_compilation(self, seconds: dict[str, float]) -> str:
         """Returns the text that replaces the rate in the interval of the first step."""

@@ -85,37 +85,47 @@ class HostTimes:
 
     def __init__(self, devices: Sequence[jax.Device]):
         self._processes = [device.process_index for device in devices]
-        self._waited = 0.0
+        self._own = self._input = self._waited = 0.0  # seconds since the last row
+        self._starts = 0  # of steps, since the last row
         self._gathered: jax.Array | None = None
         self._named: int | None = None  # the process that the last line named
         # On CPU the call of a step returns when its collectives have met.
-        self.dispatch_waits = devices[0].platform == "cpu"
+        self._start_waits = devices[0].platform == "cpu"
         mesh = Mesh(np.array(devices), ("devices",))
         self._rows = NamedSharding(mesh, PartitionSpec("devices"))
         whole = NamedSharding(mesh, PartitionSpec())
         self._gather = jax.jit(lambda times: times, out_shardings=whole)
 
     @contextlib.contextmanager
-    def waiting(self, counts: bool = True) -> Iterator[None]:
-        """Counts the time inside as waiting, if `counts`."""
+    def waiting(self) -> Iterator[None]:
+        """Counts the time inside as waiting."""
         began = time.monotonic()
         try:
             yield
         finally:
-            if counts:
-                self._waited += time.monotonic() - began
+            self._waited += time.monotonic() - began
 
-    def end_interval(self, seconds: Mapping[str, float], num_steps: int) -> list[HostTime]:
-        """Returns the times of all processes in the interval before; [] if nothing is known.
+    @contextlib.contextmanager
+    def starting_step(self) -> Iterator[None]:
+        """Wraps the call that starts a step."""
+        self._starts += 1
+        with self.waiting() if self._start_waits else contextlib.nullcontext():
+            yield
 
-        `seconds` are those of this interval by phase (see goodput), `num_steps` its steps. Every
-        process must call it after the same steps.
+    def end_interval(self, seconds: Mapping[str, float]) -> list[HostTime] | None:
+        """Returns the times of all processes in the interval before; None if they are not known.
+
+        `seconds` are those of this interval by phase (see goodput). Every process must call it
+        after the same steps.
         """
-        own = seconds[STEPS] + seconds.get(INPUT, 0.0) - self._waited
-        row = np.array([own, seconds.get(INPUT, 0.0), self._waited], np.float32) / num_steps
-        before, self._waited = self._gathered, 0.0
-        if len(set(self._processes)) < 2:
-            return []
+        # The host's part of a step is before its start, which may lie in another interval.
+        self._own += seconds[STEPS] + seconds.get(INPUT, 0.0)
+        self._input += seconds.get(INPUT, 0.0)
+        if len(set(self._processes)) < 2 or not self._starts:
+            return None
+        row = np.array([self._own - self._waited, self._input, self._waited], np.float32)
+        row, before = row / self._starts, self._gathered
+        self.forget()
         local = self._processes.count(jax.process_index())
         with self.waiting(), jax.transfer_guard("allow"):
             rows = np.tile(row, (local, 1))
@@ -123,14 +133,15 @@ class HostTimes:
             self._gathered = self._gather(
                 jax.make_array_from_process_local_data(self._rows, rows, shape)
             )
-        return [] if before is None else self._by_process(jax.device_get(before))
+        return None if before is None else self._by_process(jax.device_get(before))
 
     def forget(self) -> None:
-        """Drops the times of an interval that compiles."""
-        self._waited = 0.0
+        """Drops the times so far, such as those of an interval that compiles."""
+        self._own = self._input = self._waited = 0.0
+        self._starts = 0
 
     def news(self, times: Sequence[HostTime]) -> str | None:
-        """Returns a line if a straggler is new or gone."""
+        """Returns a line if a straggler is new or gone; `times` are those of all processes."""
         found = find_straggler(times)
         before, self._named = self._named, found and found.process
         if found and found.process != before:
