@@ -15,8 +15,8 @@ _MEANINGS = {
     LAUNCH: "processes start and find each other",
     START: "data is opened, the state made",
     RESTORE: "the last checkpoint is read",
-    REPEATED: "steps after it are made again",
-    DEAD: "from the last log line to the next attempt, or to the end",
+    REPEATED: "made again after a checkpoint",
+    DEAD: "from the last log line to the next attempt or the end",
 }
 
 
@@ -56,7 +56,7 @@ def table_lines(goodput: Goodput) -> list[str]:
             continue
         meaning = _MEANINGS.get(name, "")
         if name == REPEATED:
-            meaning = f"{goodput.repeated_steps} steps; {meaning}"
+            meaning = f"{goodput.repeated_steps} steps, {meaning}"
         lines.append(f"  {name:<10} {seconds:8.1f} s {seconds / total:7.1%}  {meaning}".rstrip())
     return lines
 

@@ -30,8 +30,9 @@ _LINGER = 5.0  # seconds, beyond a step's, in which the other processes print th
 class HangDetector:
     """Counts the seconds since the last sign of life; knows no clock, thread or process.
 
-    step_seconds: bound of a step, its input included. phase_seconds: bound of any other phase:
-    start, compilation, a save, an evaluation. 0 sets no bound.
+    step_seconds: bound of a step, its input included. phase_seconds: bound of any other phase
+    (start, compilation, a save, an evaluation) and of the step after it, which waits for processes
+    that are still in theirs. 0 sets no bound.
     """
 
     def __init__(self, step_seconds: float, phase_seconds: float):
@@ -43,9 +44,9 @@ class HangDetector:
         self.longest_step = 0.0
 
     def enter_phase(self, name: str | None) -> None:
-        """Begins a phase, or with None goes on with the steps."""
+        """Begins a phase, or with None ends it: the step after it begins."""
         if name != INPUT:  # waiting for a batch belongs to the step
-            self._phase, self._quiet = name, 0.0
+            self._phase, self._quiet = name or self._phase, 0.0
 
     def finish_step(self, step: int) -> None:
         if self._last_step is not None:
@@ -69,7 +70,10 @@ class HangDetector:
         if self._phase is None:
             after = "" if self._last_step is None else f" after step {self._last_step}"
             return f"no step has finished for {bound:g} s{after} (train.hang_timeout)"
-        return f"the phase {self._phase!r} has taken more than {bound:g} s (train.phase_timeout)"
+        return (
+            f"no sign of life for {bound:g} s in or after the phase {self._phase!r} "
+            f"(train.phase_timeout)"
+        )
 
 
 class HangWatch:
