@@ -8,7 +8,8 @@ tokenizer. Reports whether the step fits, peak memory per device, model FLOPs, c
 devices, and the time of a step and of the run, which the roofline model ESTIMATES
 (semcoder_jax/planner/roofline.py). Several topologies give a table. --slices=N joins N slices of
 each. --steps=N is the length of the run if the config counts epochs. --search finds the fastest
-setting that fits each topology: mesh, microbatches, rematerialization, offload.
+setting that fits each topology: mesh, microbatches, rematerialization, offload. With one topology,
+--write=FILE.py writes it as a config file that imports the planned one, overrides included.
 
 Needs libtpu: pip install "jax[tpu]", or a folder that contains it in SEMCODER_LIBTPU. Compiling
 takes one or two minutes, or seconds for a program far too large. Results are cached in
@@ -18,7 +19,9 @@ Exit status: 0 fits everywhere, 1 does not fit everywhere, 2 user error.
 
 import json
 import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands import completion, config_flags
@@ -26,7 +29,11 @@ from semcoder_jax.config import RunConfig, parse_run
 from semcoder_jax.planner import topologies
 
 _REQUIRED = {"topology": "Names like v5e:4x4, separated by commas."}
-_OPTIONAL = {"slices": "Slices of each topology.", "steps": "Steps of the recipe."}
+_OPTIONAL = {
+    "slices": "Slices of each topology.",
+    "steps": "Steps of the recipe.",
+    "write": "Config file to write with --search.",
+}
 _SWITCHES = ("json", "search")
 
 
@@ -40,6 +47,7 @@ def _run(arguments: Sequence[str]) -> int:
     completion.offer(_SWITCHES, {**_REQUIRED, **_OPTIONAL, **completion.run_fields()})
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # planning uses no accelerator
     run, places, options = parse_arguments(arguments)
+    from semcoder_jax.planner import written_config
     from semcoder_jax.planner.plans import make_plans
     from semcoder_jax.planner.report import plan_lines, setting_lines, table_lines
 
@@ -53,6 +61,9 @@ def _run(arguments: Sequence[str]) -> int:
         if options["search"]:
             lines += ["", *setting_lines(plans)]
         print("\n".join(lines))
+    if options["write"]:
+        written_config.write_config(*options["write"], plan=plans[0])
+        print(f"written: {options['write'][0]}", file=sys.stderr)
     return 0 if all(plan.step.fits for plan in plans) else 1
 
 
@@ -73,7 +84,30 @@ def parse_arguments(
 
     run = parse_run(without_data(config.to_dict()))
     architecture(run)  # raises if the config does not define it
-    return run, list(dict.fromkeys(places)), switches | {"steps": counts["steps"]}
+    write = _written(argv, config, values["write"], switches["search"], len(places))
+    options = switches | {"steps": counts["steps"], "write": write}
+    return run, list(dict.fromkeys(places)), options
+
+
+def _written(argv: Sequence[str], config, path: str | None, searches: bool, num_places: int):
+    """Returns (file, the config's name, overrides by dotted name) of --write, or None."""
+    if path is None:
+        return None
+    if not searches or num_places != 1:
+        raise CommandLineError("command line: --write: expected with --search and one --topology")
+    from semcoder_jax.planner.written_config import check_target
+
+    check_target(Path(path))
+    words = [word.lstrip("-").partition("=") for word in argv if word.startswith("-")]
+    base = next(value for name, _, value in words if name == "config")
+    overrides = {}
+    for name, _, _ in words:
+        if name.startswith("config."):
+            value = config
+            for part in name.split(".")[1:]:
+                value = value[part]
+            overrides[name.removeprefix("config.")] = value
+    return Path(path), base, overrides
 
 
 def _count(name: str, text: str | None) -> int | None:

@@ -37,11 +37,12 @@ from semcoder_jax.training.architecture import resolve_architecture
 from semcoder_jax.training.average import averaged, exchange
 from semcoder_jax.training.data import Data, open_data
 from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION, INPUT, PROFILE, WallTime
+from semcoder_jax.training.hang import HangWatch, end_without_peers
 from semcoder_jax.training.held_out import ACCURACY, EVAL_LOSS, HeldOutHistory
 from semcoder_jax.training.log import SKIPPED_FILE, LoggedRun, NotFiniteError, RunLog
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
-from semcoder_jax.training.preemption import StopSignal
-from semcoder_jax.training.profile import StepTrace
+from semcoder_jax.training.preemption import GracePeriod, StopSignal
+from semcoder_jax.training.profile import ProfileRequests, StepTrace
 from semcoder_jax.training.state import TrainSetup, TrainState, create_state, restore_state
 from semcoder_jax.training.step import HeldOutLoss, make_evaluation, make_train_step
 from semcoder_jax.training.throughput import Machine, describe_rates, step_flops
@@ -101,8 +102,8 @@ def train(
     check_wandb(run.train.wandb_project)
     check_workdir(run, workdir)
     multihost_utils.sync_global_devices("workdir")  # by every process, before one prepares data
-    with lock_workdir(workdir):
-        return _train(run, mesh, workdir, profile_steps, open_accuracy)
+    with lock_workdir(workdir), HangWatch(run.train) as watch, ProfileRequests(workdir) as requests:
+        return _train(run, mesh, workdir, profile_steps, open_accuracy, watch, requests)
 
 
 def _train(
@@ -111,6 +112,8 @@ def _train(
     workdir: Path,
     profile_steps: int,
     open_accuracy: OpenAccuracy | None,
+    watch: HangWatch,
+    requests: ProfileRequests,
 ) -> TrainResult:
     started = time.monotonic()
     data = open_data(
@@ -133,12 +136,21 @@ def _train(
     if saved >= last or HeldOutHistory.read(workdir, saved, run.train.best_by).is_over(run.train):
         checkpoints.close()
         return _result(workdir, saved, data.num_steps)
+    loading = time.monotonic()
     first, state, frozen = _load_state(setup, checkpoints, data)
+    restoring = time.monotonic() - loading if first else 0.0
     train_step = make_train_step(setup, run.train)
     evaluate = make_evaluation(setup.graphdef, data.eval, run.train.eval_batches, mesh)
-    wall = WallTime(workdir, first, started, write=jax.process_index() == 0)
+    wall = WallTime(
+        workdir,
+        first,
+        started,
+        restoring=restoring,
+        on_phase=watch.enter_phase,
+        write=jax.process_index() == 0,
+    )
     log = _open_log(run, workdir, first, data, setup, wall)
-    trace = StepTrace(workdir, first, profile_steps)
+    trace = StepTrace(workdir, first, profile_steps, requests, log.say_here)
     session = _Session(
         run,
         setup,
@@ -149,6 +161,7 @@ def _train(
         wall,
         log,
         trace,
+        watch,
         state,
         frozen,
         HeldOutHistory.read(workdir, first, run.train.best_by),
@@ -262,6 +275,7 @@ class _Session:
     wall: WallTime
     log: RunLog
     trace: StepTrace
+    watch: HangWatch
     state: TrainState
     frozen: dict
     history: HeldOutHistory
@@ -279,8 +293,14 @@ def _run_steps(session: _Session, first: int, last: int) -> int:
         stack.enter_context(session.stop)
         for part in (checkpoints, session.wall, log, session.trace):
             stack.enter_context(contextlib.closing(part))
+        stack.enter_context(end_without_peers())
+        grace = GracePeriod(config.grace_seconds)
         for step in range(first + 1, last + 1):
+            began = time.monotonic()
             _update(session, step, compiles=step == first + 1)
+            session.watch.finish_step(step)
+            if told := grace.finish_step(time.monotonic() - began, checkpoints.is_saving()):
+                log.say(told)
             stop_requested = session.stop.is_requested(step, checkpoints)
             _evaluate(session, step, stop_requested)
             session.failed = log.skipped > config.max_skipped_steps
@@ -288,6 +308,7 @@ def _run_steps(session: _Session, first: int, last: int) -> int:
             stopping = stop_requested or session.failed or is_over or step == last
             is_best = config.keep_best and session.history.best_step == step
             if stopping or is_best or _is_due(step, config.checkpoint_every):
+                grace.begin_save()
                 _save(session, step)
             if stopping:
                 break
@@ -305,13 +326,13 @@ def _update(session: _Session, step: int, *, compiles: bool) -> None:
     batch = sharding.put_batch(batch, session.setup.mesh)
     # No other transfer is meant: a hidden one is an error, not a slowdown.
     with jax.transfer_guard("disallow"), trace.step(step):
-        with log.time_compilation() if compiles else contextlib.nullcontext():
+        with log.time_compilation() if compiles else log.time_dispatch():
             session.state, metrics = session.train_step(session.state, session.frozen, batch)
         log.record_step(step, metrics)
     if trace.is_last(step):
         with wall.phase(PROFILE):
             trace.stop(metrics)
-        log.say(f"traced up to step {step}: {trace.directory}")
+        log.say_here(f"traced up to step {step}: {trace.directory}")
 
 
 def _evaluate(session: _Session, step: int, stop_requested: bool) -> None:
