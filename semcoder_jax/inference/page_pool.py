@@ -70,6 +70,11 @@ class PagePool:
         self.most_used = max(self.most_used, self.num_used)
         return pages
 
+    def forget(self) -> None:
+        """Forgets what all pages hold."""
+        self._pages_of.clear()
+        self._content_of.clear()
+
     def _forget(self, content: bytes) -> None:
         for page in self._pages_of.pop(content):
             del self._content_of[page]
