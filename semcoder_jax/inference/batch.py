@@ -79,6 +79,10 @@ class Slots:
         # Stays on the device: no chunk without a constrained row sends a mask.
         self._no_mask_BxW = jax.device_put(allowed_BxW, _replicated_sharding(model))
 
+    def replace_parameters(self, params) -> None:
+        """Decodes with `params` from now on; all slots must be free."""
+        self._params[None] = params
+
     @property
     def num_active(self) -> int:
         return sum(sample is not None for sample in self.samples)
