@@ -28,7 +28,7 @@ def get_config() -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.source = "synthetic"
-    config.data.sequence_length = 384  # one answer a row, with its prompt
+    config.data.sequence_length = 256  # one answer a row, with its prompt
     config.data.global_batch_size = 64  # answers a step
     config.data.synthetic = ConfigDict()
     config.data.synthetic.functions = 4000
@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
 
     config.rollouts = ConfigDict()
     config.rollouts.group_size = 8
-    config.rollouts.max_new_tokens = 224
+    config.rollouts.max_new_tokens = 144
     config.rollouts.max_drift = 1e-3
 
     config.objective = ConfigDict()
@@ -61,6 +61,7 @@ def get_config() -> ConfigDict:
 
     config.train = ConfigDict()
     config.train.num_steps = 100
+    config.train.accumulation_steps = 4  # holds 16 answers in memory
     config.train.log_every = 1
     config.train.checkpoint_every = 25
 
@@ -68,6 +69,6 @@ def get_config() -> ConfigDict:
     config.accuracy.every = 25
     config.accuracy.benchmarks = ("heldout",)
     config.accuracy.max_tasks = 100
-    config.accuracy.max_new_tokens = 224
+    config.accuracy.max_new_tokens = 144
     config.accuracy.batch_size = 32
     return config

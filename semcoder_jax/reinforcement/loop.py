@@ -30,7 +30,7 @@ from semcoder_jax.reinforcement.advantages import group_advantages, group_statis
 from semcoder_jax.reinforcement.judging import Judge, Judgement, SandboxJudge
 from semcoder_jax.reinforcement.objective import make_logprobs, make_policy_sums
 from semcoder_jax.reinforcement.prompts import Position, Prompts
-from semcoder_jax.reinforcement.questions import tests_by_seed
+from semcoder_jax.reinforcement.questions import hidden_tests
 from semcoder_jax.reinforcement.rollout_store import RolloutStore
 from semcoder_jax.reinforcement.rollouts import (
     Credit,
@@ -203,7 +203,7 @@ def _open(
 
 
 def _open_judge(run: RunConfig, records) -> SandboxJudge:
-    tests = tests_by_seed(iter(records)) if run.rewards.get("tests") else None
+    tests = hidden_tests(iter(records)) if run.rewards.get("tests") else None
     return SandboxJudge(run.rewards, run.rollouts.max_new_tokens, tests)
 
 

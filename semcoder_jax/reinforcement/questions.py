@@ -45,7 +45,7 @@ class Question:
 
 
 def read_question(record: Record, tests: Mapping[str, tuple[Test, ...]] | None = None) -> Question:
-    """Returns what `record` asks; `tests` by seed are those of `tests_by_seed`.
+    """Returns what `record` asks; `tests` by seed are those of `hidden_tests`.
 
     Raises RefutedRecordError if its prompt is not in the expected form.
     """
@@ -72,7 +72,7 @@ def read_question(record: Record, tests: Mapping[str, tuple[Test, ...]] | None =
     return Question("other")
 
 
-def tests_by_seed(records: Iterable[Record]) -> dict[str, tuple[Test, ...]]:
+def hidden_tests(records: Iterable[Record]) -> dict[str, tuple[Test, ...]]:
     """Returns the runs that forward records tell of each seed: hidden tests of its program."""
     found: dict[str, dict[Test, None]] = {}
     for record in records:

@@ -28,6 +28,8 @@ _CLOSED = re.compile(
     r"\[ANSWER\]\s*assert (?P<answer>.+?)\s*\[/ANSWER\]\s*",
     re.DOTALL,
 )
+_RIGHT = (CONFIRMED, PARTLY, RUNS)
+_NUMBER = re.compile(r"^\s*\d+[.)]\s*")
 _FULL_LENGTH = 0.75  # of the token budget; beyond it an answer loses
 
 
@@ -62,12 +64,21 @@ class Evidence:
         return min((n for n, verdict in verdicts.items() if verdict == CONTRADICTED), default=None)
 
     def step_verdicts(self) -> list[str]:
-        """Returns the verdicts on the checked lines of the monologue, in order."""
-        monologue = self.text.partition(ANSWER)[0]
-        last = monologue.count("\n") + 1
-        checked = (CONFIRMED, PARTLY, RUNS, CONTRADICTED)
-        verdicts = sorted(line_verdicts(self.claims or ()).items())
-        return [verdict for line, verdict in verdicts if line <= last and verdict in checked]
+        """Returns the verdicts on the checked lines of the monologue, in order.
+
+        A line that was told before counts only if it is wrong now: repeating a true one earns
+        nothing.
+        """
+        monologue = self.text.partition(ANSWER)[0].split("\n")
+        verdicts = line_verdicts(self.claims or ())
+        told: set[str] = set()
+        found = []
+        for number, line in enumerate(monologue, 1):
+            verdict, line = verdicts.get(number), _NUMBER.sub("", line).strip()
+            if verdict == CONTRADICTED or (verdict in _RIGHT and line not in told):
+                found.append(verdict)
+            told.add(line)
+        return found
 
 
 def score_answer(evidence: Evidence) -> float | None:
