@@ -85,6 +85,11 @@ class Slots:
         self._inputs = _empty_rows(num_slots, self.pages_for(self._context))  # a row for each slot
         self._no_masks: dict[int, jax.Array] = {}  # by number of rows
 
+    def replace_parameters(self, params) -> None:
+        """Decodes with `params` from now on; all slots must be free."""
+        self._params[None] = params
+        self.pool.forget()  # keys and values of the former parameters
+
     @property
     def num_active(self) -> int:
         return sum(sample is not None for sample in self.samples)

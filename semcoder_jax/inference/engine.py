@@ -318,6 +318,17 @@ class Engine:
         self.stats.seconds += time.monotonic() - started
         return updates
 
+    def replace_parameters(self, params) -> None:
+        """Uses other parameters of the same shapes and shardings from the next request on.
+
+        Shares their arrays. Raises SamplingError unless the engine is idle: what the cache holds
+        was computed with the former ones.
+        """
+        if self.busy:
+            raise SamplingError("replace_parameters: the engine is at work")
+        self.model = dataclasses.replace(self.model, params=params)
+        self._slots.replace_parameters(params)
+
     def warm_up(self) -> None:
         """Compiles every program that requests can need, and times both ways of decoding.
 

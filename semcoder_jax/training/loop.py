@@ -97,6 +97,8 @@ def train(
     mesh = sharding.make_mesh(run.mesh)
     check_batch(run.data, run.train, mesh)
     check_precision(run.compute)
+    if run.rollouts:
+        raise ConfigError("config: rollouts: learning from rewards is `semcoder reinforce`")
     if run.accuracy and open_accuracy is None:
         raise ConfigError("config: accuracy: this caller of train passes no open_accuracy")
     check_wandb(run.train.wandb_project)
@@ -129,7 +131,7 @@ def _train(
     if data.eval is None and compares_losses:
         raise ConfigError("config: train.keep_best and train.early_stopping need held-out records")
     measure = open_accuracy(run.accuracy, run.data, workdir) if run.accuracy else None
-    setup = _make_setup(run, mesh, workdir, data)
+    setup = make_setup(run, mesh, workdir, data.tokenizer, data.num_steps)
     checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
     last = min(data.num_steps, run.train.stop_after_step or data.num_steps)
     saved = checkpoints.latest_step() or 0
@@ -137,7 +139,8 @@ def _train(
         checkpoints.close()
         return _result(workdir, saved, data.num_steps)
     loading = time.monotonic()
-    first, state, frozen = _load_state(setup, checkpoints, data)
+    frozen = setup.trainable.load_frozen(setup.mesh)
+    first, state = load_state(setup, checkpoints, data.train, frozen)
     restoring = time.monotonic() - loading if first else 0.0
     train_step = make_train_step(setup, run.train)
     evaluate = make_evaluation(setup.graphdef, data.eval, run.train.eval_batches, mesh)
@@ -165,7 +168,7 @@ def _train(
         state,
         frozen,
         HeldOutHistory.read(workdir, first, run.train.best_by),
-        measure and _of_parameters(measure, setup, data, run.compute),
+        measure and of_parameters(measure, setup, data.tokenizer, run.compute),
     )
     step = _run_steps(session, first, last)
     data.train.close()
@@ -175,10 +178,12 @@ def _train(
 # ==== Before the first step
 
 
-def _make_setup(run: RunConfig, mesh: Mesh, workdir: Path, data: Data) -> TrainSetup:
+def make_setup(
+    run: RunConfig, mesh: Mesh, workdir: Path, tokenizer, num_updates: int
+) -> TrainSetup:
     """Checks the sections against the architecture, then records config and model in WORKDIR."""
-    decoder_config = resolve_architecture(run.model, run.data.sequence_length, data.tokenizer)
-    setup = TrainSetup.of(run, decoder_config, data.num_steps, mesh)
+    decoder_config = resolve_architecture(run.model, run.data.sequence_length, tokenizer)
+    setup = TrainSetup.of(run, decoder_config, num_updates, mesh)
     if not (workdir / CHECKPOINTS).exists():
         setup.trainable.check_load()
     multihost_utils.sync_global_devices("checked")  # by every process, before one writes
@@ -187,30 +192,29 @@ def _make_setup(run: RunConfig, mesh: Mesh, workdir: Path, data: Data) -> TrainS
         hf.write_model_directory(
             workdir / MODEL,
             decoder_config,
-            data.tokenizer,
-            end_token=data.tokenizer.eos_token_id,
+            tokenizer,
+            end_token=tokenizer.eos_token_id,
         )
     return setup
 
 
-def _load_state(
-    setup: TrainSetup, checkpoints: Checkpoints, data: Data
-) -> tuple[int, TrainState, dict]:
-    """Returns (step, state, frozen parameters), the state from the last checkpoint or new."""
-    frozen = setup.trainable.load_frozen(setup.mesh)
+def load_state(
+    setup: TrainSetup, checkpoints: Checkpoints, data_iterator, frozen: dict
+) -> tuple[int, TrainState]:
+    """Returns (step, state) from the last checkpoint, or new; `frozen` must be its own."""
     checkpoints.base = setup.trainable.frozen_identity(frozen)
-    restored = restore_state(checkpoints, setup.shapes, setup.shardings, data.train)
+    restored = restore_state(checkpoints, setup.shapes, setup.shardings, data_iterator)
     if restored is None:
-        return 0, create_state(setup), frozen
-    return int(restored.step), restored, frozen
+        return 0, create_state(setup)
+    return int(restored.step), restored
 
 
-def _of_parameters(
-    measure: MeasureAccuracy, setup: TrainSetup, data: Data, compute: Compute
+def of_parameters(
+    measure: MeasureAccuracy, setup: TrainSetup, tokenizer, compute: Compute
 ) -> Callable[[dict], Mapping[str, float]]:
     """Returns `measure` as a function of all parameters, in the run's dtype of computation."""
     graphdef, _ = nnx.split(abstract_model(setup.config, Compute(dtype=compute.dtype)))
-    return lambda params: measure(LoadedModel(setup.config, graphdef, params, data.tokenizer))
+    return lambda params: measure(LoadedModel(setup.config, graphdef, params, tokenizer))
 
 
 def check_batch(data: DataConfig, config: TrainConfig, mesh: Mesh) -> None:
