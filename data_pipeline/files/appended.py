@@ -29,7 +29,8 @@ class AppendedFile:
 
     Attributes:
       path: the file or object.
-      file: the open local file, unbuffered; for an object, a copy of it that is uploaded.
+      file: the open local file, unbuffered; for an object, a copy of it that is uploaded. What
+        other programs write to its name is uploaded too.
     """
 
     def __init__(self, path: AnyPath, file: IO[bytes]):
@@ -71,7 +72,7 @@ class _AppendedObject(AppendedFile):
         from data_pipeline.files.objects import read_object
 
         found = read_object(path)
-        file = tempfile.TemporaryFile("a+b", buffering=0, prefix="semcoder-rows-")  # noqa: SIM115
+        file = tempfile.NamedTemporaryFile("a+b", buffering=0, prefix="semcoder-rows-")  # noqa: SIM115
         if found is not None:
             file.write(found.content)
         super().__init__(path, file)

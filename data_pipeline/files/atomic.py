@@ -185,6 +185,20 @@ def replace_folder(
     shutil.rmtree(replaced, ignore_errors=True)
 
 
+def copy_folder(source: str | os.PathLike, folder: str | os.PathLike) -> None:
+    """Copies the files of a local folder into `folder`, whose other files stay. Raises FileError.
+
+    In an object store each file is replaced whole.
+    """
+    if is_remote(folder):
+        from data_pipeline.files.uploads import upload_files
+
+        upload_files(Path(source), as_path(folder))
+        return
+    with _raise_file_errors(Path(folder)):
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+
+
 def check_separate(paths: Mapping[str, str | os.PathLike | None]) -> None:
     """Raises UserError if two flags name the same file; `paths` is such as {"--input": path}."""
     seen: dict[str | tuple[int, int], str] = {}

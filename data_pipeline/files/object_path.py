@@ -30,6 +30,7 @@ if logging.getLogger("gcsfs").level == logging.NOTSET:
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
 
 _LIBRARIES = {"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs"}
+NO_BUCKET = "the bucket does not exist"
 _BUFFER = 1 << 20
 
 

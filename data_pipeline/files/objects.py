@@ -19,7 +19,7 @@ from typing import Any
 import fsspec.asyn
 
 from data_pipeline.files.file_error import FileError
-from data_pipeline.files.object_path import ObjectPath, object_errors
+from data_pipeline.files.object_path import NO_BUCKET, ObjectPath, object_errors
 from data_pipeline.files.paths import store_url
 
 _PRECONDITION_FAILED = (409, 412)  # S3 answers 409 while another conditional write is running
@@ -59,7 +59,7 @@ def write_object(path: ObjectPath, content: bytes, *, replaces: str | None) -> s
             return write(path, content, replaces)
     except FileNotFoundError as error:
         if replaces is None:
-            raise FileError(errno.ENOENT, "the bucket does not exist", str(path)) from error
+            raise FileError(errno.ENOENT, NO_BUCKET, str(path)) from error
         raise ChangedError(str(path)) from error
     except ChangedError:
         now = read_object(path)

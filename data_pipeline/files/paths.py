@@ -20,7 +20,7 @@ import functools
 import importlib.util
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TypeAlias
 
 from data_pipeline.errors import UserError
@@ -29,7 +29,9 @@ from data_pipeline.terminal.installation import install_command
 if TYPE_CHECKING:
     from data_pipeline.files.object_path import ObjectPath
 
-AnyPath: TypeAlias = "Path | ObjectPath"
+    AnyPath: TypeAlias = Path | ObjectPath
+else:
+    AnyPath = PurePath  # the class of both; the name of ObjectPath needs an extra
 
 # The extra that serves a scheme, and the package by which fsspec reaches it.
 SCHEMES = {"gs": ("gcs", "gcsfs"), "s3": ("s3", "s3fs")}

@@ -1,6 +1,7 @@
 """Uploads files and folders to an object store: an object appears complete or not at all."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import tempfile
@@ -8,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from data_pipeline.files.object_path import ObjectPath, object_errors
+from data_pipeline.files.file_error import FileError
+from data_pipeline.files.object_path import NO_BUCKET, ObjectPath, object_errors
 
 
 @contextlib.contextmanager
@@ -25,8 +27,11 @@ def upload_when_complete(path: ObjectPath) -> Iterator[BinaryIO]:
 
 def upload_file(source: Path, path: ObjectPath) -> None:
     """Uploads a file in one request, or in parts that become visible together. Raises FileError."""
-    with object_errors(path):
-        path.fs.put_file(str(source), str(path))
+    try:
+        with object_errors(path):
+            path.fs.put_file(str(source), str(path))
+    except FileNotFoundError as error:
+        raise FileError(errno.ENOENT, NO_BUCKET, str(path)) from error
 
 
 def upload_folder(source: Path, folder: ObjectPath, marker: str | None = None) -> None:
@@ -45,6 +50,13 @@ def upload_folder(source: Path, folder: ObjectPath, marker: str | None = None) -
         upload_file(source / name, folder / name)
     if marker not in names:
         _remove(folder, stale)
+
+
+def upload_files(source: Path, folder: ObjectPath) -> None:
+    """Uploads the files of a local folder; other files of `folder` stay. Raises FileError."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            upload_file(path, folder / str(path.relative_to(source)))
 
 
 def list_files(folder: ObjectPath) -> dict[str, str]:

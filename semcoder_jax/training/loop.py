@@ -9,9 +9,10 @@ epoch), corpus/ and data/ (files that the data source prepares).
 import contextlib
 import dataclasses
 import math
+import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from data_pipeline.files import AnyPath, HeldLock, copy_folder, is_remote
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import CHECKPOINTS, MODEL, Checkpoints, abstract_model
 from semcoder_jax.config import (
@@ -27,6 +29,7 @@ from semcoder_jax.config import (
     Compute,
     ConfigError,
     DataConfig,
+    DecoderConfig,
     RunConfig,
     TrainConfig,
     parse_run,
@@ -46,11 +49,11 @@ from semcoder_jax.training.state import TrainSetup, TrainState, create_state, re
 from semcoder_jax.training.step import HeldOutLoss, make_evaluation, make_train_step
 from semcoder_jax.training.throughput import Machine, describe_rates, step_flops
 from semcoder_jax.training.wandb_sink import WandbSink, check_wandb
-from semcoder_jax.training.workdir import check_workdir, lock_workdir, write_config
+from semcoder_jax.training.workdir import as_workdir, check_workdir, lock_workdir, write_config
 
 MeasureAccuracy = Callable[[LoadedModel], Mapping[str, float]]
 """Returns the share of right answers of each benchmark, the same in every process."""
-OpenAccuracy = Callable[[AccuracyConfig, DataConfig, Path], MeasureAccuracy]
+OpenAccuracy = Callable[[AccuracyConfig, DataConfig, AnyPath], MeasureAccuracy]
 """Opens the benchmarks of the section `accuracy`, given the data section and WORKDIR."""
 
 
@@ -77,7 +80,7 @@ class TrainResult:
 
 def train(
     config: ConfigDict | dict,
-    workdir: str | Path,
+    workdir: str | os.PathLike,
     *,
     profile_steps: int = 0,
     open_accuracy: OpenAccuracy | None = None,
@@ -90,7 +93,7 @@ def train(
     Raises a UserError, before anything is compiled, if the config or the workdir is wrong. Raises
     NotFiniteError, after saving the state, if more than `train.max_skipped_steps` steps were bad.
     """
-    run, workdir = parse_run(config), Path(workdir)
+    run, workdir = parse_run(config), as_workdir(workdir)
     mesh = sharding.make_mesh(run.mesh)
     check_batch(run.data, run.train, mesh)
     check_precision(run.compute)
@@ -99,14 +102,15 @@ def train(
     check_wandb(run.train.wandb_project)
     check_workdir(run, workdir)
     multihost_utils.sync_global_devices("workdir")  # by every process, before one prepares data
-    with lock_workdir(workdir):
-        return _train(run, mesh, workdir, profile_steps, open_accuracy)
+    with lock_workdir(workdir) as lock:
+        return _train(run, mesh, workdir, lock, profile_steps, open_accuracy)
 
 
 def _train(
     run: RunConfig,
     mesh: Mesh,
-    workdir: Path,
+    workdir: AnyPath,
+    lock: HeldLock,
     profile_steps: int,
     open_accuracy: OpenAccuracy | None,
 ) -> TrainResult:
@@ -151,6 +155,7 @@ def _train(
         frozen,
         HeldOutHistory.read(workdir, first, run.train.best_by),
         measure and _of_parameters(measure, setup, data, run.compute),
+        lock,
     )
     step = _run_steps(session, first, last)
     data.train.close()
@@ -160,7 +165,7 @@ def _train(
 # ==== Before the first step
 
 
-def _make_setup(run: RunConfig, mesh: Mesh, workdir: Path, data: Data) -> TrainSetup:
+def _make_setup(run: RunConfig, mesh: Mesh, workdir: AnyPath, data: Data) -> TrainSetup:
     """Checks the sections against the architecture, then records config and model in WORKDIR."""
     decoder_config = resolve_architecture(run.model, run.data.sequence_length, data.tokenizer)
     setup = TrainSetup.of(run, decoder_config, data.num_steps, mesh)
@@ -169,13 +174,18 @@ def _make_setup(run: RunConfig, mesh: Mesh, workdir: Path, data: Data) -> TrainS
     multihost_utils.sync_global_devices("checked")  # by every process, before one writes
     if jax.process_index() == 0:  # the workdir is this config's from here on
         write_config(run, workdir)
-        hf.write_model_directory(
-            workdir / MODEL,
-            decoder_config,
-            data.tokenizer,
-            end_token=data.tokenizer.eos_token_id,
-        )
+        _write_model_directory(workdir / MODEL, decoder_config, data.tokenizer)
     return setup
+
+
+def _write_model_directory(folder: AnyPath, config: DecoderConfig, tokenizer: Any) -> None:
+    end_token = tokenizer.eos_token_id
+    if not is_remote(folder):
+        hf.write_model_directory(folder, config, tokenizer, end_token=end_token)
+        return
+    with tempfile.TemporaryDirectory() as local:
+        hf.write_model_directory(local, config, tokenizer, end_token=end_token)
+        copy_folder(local, folder)
 
 
 def _load_state(
@@ -221,7 +231,7 @@ def check_precision(compute: Compute) -> None:
 
 
 def _open_log(
-    run: RunConfig, workdir: Path, first: int, data: Data, setup: TrainSetup, wall: WallTime
+    run: RunConfig, workdir: AnyPath, first: int, data: Data, setup: TrainSetup, wall: WallTime
 ) -> RunLog:
     """Opens the log of a session from step `first` on and prints what is trained on what."""
     trainable, trained = setup.trainable, setup.shapes.params
@@ -264,6 +274,7 @@ class _Session:
     frozen: dict
     history: HeldOutHistory
     measure_accuracy: Callable[[dict], Mapping[str, float]] | None = None
+    lock: HeldLock = dataclasses.field(default_factory=HeldLock)
     stop: StopSignal = dataclasses.field(default_factory=StopSignal)
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
     last_figures: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -343,10 +354,13 @@ def _of_present_model(session: _Session, function: Callable[[dict], Any]) -> Any
 
 
 def _save(session: _Session, step: int) -> None:
-    """Starts saving a checkpoint."""
+    """Starts saving a checkpoint, unless another run has taken the workdir."""
+    session.lock.check()
     session.log.flush()
     state, config = session.state, session.run.train
     with session.wall.phase(CHECKPOINT):
+        for rows in (session.log, session.wall):  # never behind the checkpoint that is resumed
+            rows.save()
         session.checkpoints.save(
             step,
             *exchange(state.params, state.optimizer),
@@ -361,7 +375,7 @@ def _save(session: _Session, step: int) -> None:
 # ==== After the last step
 
 
-def _finish(session: _Session, step: int, workdir: Path, started: float) -> TrainResult:
+def _finish(session: _Session, step: int, workdir: AnyPath, started: float) -> TrainResult:
     """Returns the result of a session. Raises NotFiniteError if too many steps were skipped."""
     log, num_steps = session.log, session.data.num_steps
     if session.failed:
@@ -382,7 +396,7 @@ def _finish(session: _Session, step: int, workdir: Path, started: float) -> Trai
 
 
 def _result(
-    workdir: Path, step: int, num_steps: int, figures: Mapping[str, float] | None = None
+    workdir: AnyPath, step: int, num_steps: int, figures: Mapping[str, float] | None = None
 ) -> TrainResult:
     """Returns the result of a session without steps; figures that are missing are read."""
     last: dict[str, float] = {}
