@@ -106,7 +106,7 @@ def _read_finished_report(output: AnyPath, fingerprint: str) -> Report | None:
         report = Report.from_json((output / "report.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    whole = pyx.fingerprint_of(pyx.folder_of(output)) == fingerprint
+    whole = pyx.fingerprint_of(output / pyx.NAME / pyx.VERSION) == fingerprint
     return report if whole and report.fingerprint == fingerprint else None
 
 
