@@ -112,6 +112,13 @@ class ObjectPath(PosixGPath):
             if not missing_ok:
                 raise
 
+    def rename(self, target: os.PathLike) -> "ObjectPath":
+        """Copies all objects to `target`, then removes them here: a kill may leave both."""
+        with object_errors(self):
+            self.fs.copy(str(self), os.fspath(target), recursive=True)
+            self.fs.rm(str(self), recursive=True)
+        return self._new(target)
+
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         """Does nothing: folders of an object store exist while something is in them."""
 
