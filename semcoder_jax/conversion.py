@@ -3,9 +3,11 @@
 Import, export and verification read weights in pieces, so no model is in memory twice.
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import jax
@@ -14,7 +16,7 @@ import orbax.checkpoint as ocp
 from flax import nnx
 from jax.sharding import Mesh
 
-from data_pipeline.files import AnyPath, as_path, is_remote, local_copy
+from data_pipeline.files import AnyPath, as_path, built_folder, is_remote, local_copy
 from semcoder_jax import checkpoints, hf
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.hf import card, hub, verification
@@ -336,12 +338,25 @@ def _save(workdir: AnyPath, params: nnx.State) -> None:
         save_args=jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=FILE_BYTES), pure),
         ocdbt_target_data_file_size=FILE_BYTES,
     )
-    directory = (workdir / checkpoints.CHECKPOINTS).absolute()
     with (
+        _checkpoint_folder(workdir) as directory,
         checkpoints.quiet_logs(),
         ocp.CheckpointManager(directory, options=options, handler_registry=registry) as manager,
     ):
         manager.save(IMPORTED_STEP, args=ocp.args.Composite(params=saved))
+
+
+def _checkpoint_folder(workdir: AnyPath) -> AbstractContextManager[AnyPath]:
+    """Returns the folder that Orbax writes to; for s3://, which it does not know, a local one.
+
+    Raises HFError if several processes would each upload theirs.
+    """
+    folder = (workdir / checkpoints.CHECKPOINTS).absolute()
+    if not str(folder).startswith("s3://"):
+        return contextlib.nullcontext(folder)
+    if jax.process_count() > 1:
+        raise hf.HFError(f"{workdir}: several processes write checkpoints to gs:// or a disk only")
+    return built_folder(folder)
 
 
 def _make_mesh(tensor: int) -> Mesh:

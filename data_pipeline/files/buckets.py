@@ -4,7 +4,7 @@ import errno
 import functools
 
 from data_pipeline.files.file_error import FileError
-from data_pipeline.files.object_path import ObjectPath, object_errors
+from data_pipeline.files.object_path import NO_BUCKET, ObjectPath, object_errors
 from data_pipeline.files.paths import store_url
 
 
@@ -25,4 +25,4 @@ def _ask(scheme: str, bucket: str) -> None:
             else:
                 path.fs.call_s3("list_objects_v2", Bucket=bucket, MaxKeys=1)
     except FileNotFoundError:
-        raise FileError(errno.ENOENT, "no such bucket", str(path)) from None
+        raise FileError(errno.ENOENT, NO_BUCKET, str(path)) from None
