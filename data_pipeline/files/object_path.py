@@ -126,14 +126,16 @@ class ObjectPath(PosixGPath):
         """Does nothing, see `mkdir`."""
 
     def stat(self) -> Any:
-        """Returns st_size, st_mtime and st_mode."""
+        """Returns st_size, st_mtime, st_mtime_ns and st_mode."""
         with object_errors(self):
             info = self.fs.info(str(self))
         changed = info.get("mtime") or info.get("LastModified")
         kind = stat.S_IFDIR if info["type"] == "directory" else stat.S_IFREG
+        seconds = changed.timestamp() if changed else 0.0
         return types.SimpleNamespace(
             st_size=info.get("size") or 0,
-            st_mtime=changed.timestamp() if changed else 0.0,
+            st_mtime=seconds,
+            st_mtime_ns=round(seconds * 1e3) * 10**6,
             st_mode=kind | 0o644,
         )
 

@@ -14,7 +14,7 @@ from flax import nnx
 from tensorboardX.proto.event_pb2 import Event
 
 from data_pipeline.errors import UserError
-from data_pipeline.files import LockError, as_path, hold_lock, local_copy
+from data_pipeline.files import FileError, LockError, as_path, hold_lock, local_copy
 from semcoder_jax.config import ConfigError
 from semcoder_jax.loading import load_model
 from semcoder_jax.training import loop as training
@@ -126,6 +126,21 @@ def test_a_run_that_lost_its_lock_saves_no_more(data, object_store, tmp_path, mo
         training.train(tiny_config(data), workdir)
     assert (workdir / "checkpoints" / "5").exists()
     assert not (workdir / "checkpoints" / "10").exists()
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_the_store_refuses_is_one_line(data, object_store, tmp_path, capfd):
+    workdir = as_path(object_store.path(tmp_path.name, "run"))
+    part = "checkpoints%2F10%2Fparams"
+    with (
+        object_store.failing(403, part=part, method="POST"),
+        pytest.raises(FileError, match="the checkpoint cannot be saved") as raised,
+    ):
+        training.train(tiny_config(data), workdir)
+    assert str(raised.value).startswith(f"{workdir}/checkpoints: ")
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 500
+    assert training.train(tiny_config(data), workdir).step == 12
+    assert "from step 5" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
