@@ -30,6 +30,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_pipeline.files import as_path
 from data_pipeline.terminal.command_line import (
     INTERRUPTED,
     USER_MISTAKE,
@@ -288,7 +289,7 @@ def _report(rehearsal: Rehearsal, attempts: Sequence[Attempt]) -> None:
     from semcoder_jax.training.goodput import GOODPUT_FILE
     from semcoder_jax.training.metrics import read_metrics
 
-    rows = read_metrics(Path(rehearsal.workdir) / GOODPUT_FILE)
+    rows = read_metrics(as_path(rehearsal.workdir) / GOODPUT_FILE)
     for line in table_lines(account(attempts, rows)):
         _say(line)
     _say(f"logs: {rehearsal.logs}/process_N.log")
