@@ -11,6 +11,7 @@ from typing import Any
 from data_pipeline.decontamination.benchmark_tasks import visible_files
 from data_pipeline.endpoint.client import Endpoint, EndpointError
 from data_pipeline.errors import UserError
+from data_pipeline.files import AnyPath, as_path, local_copy
 from data_pipeline.source.import_closure import source_digest
 
 DIRECT_RUNNER = "DirectRunner"
@@ -126,11 +127,11 @@ class BuildOptions:
         _check(bounds)
 
     @property
-    def tokenizer_file(self) -> Path | None:
+    def tokenizer_file(self) -> AnyPath | None:
         """Returns the tokenizer.json for lengths, or None. Raises BuildError if it is missing."""
         if self.tokenizer is None:
             return None
-        path = Path(self.tokenizer)
+        path = as_path(self.tokenizer)
         path = path / "tokenizer.json" if path.is_dir() else path
         if not path.is_file():
             raise BuildError(f"--tokenizer: {path}: no such file; expected a tokenizer.json")
@@ -139,7 +140,7 @@ class BuildOptions:
     def benchmark_files(self) -> list[Path]:
         """Lists the files that `benchmarks` names, sorted."""
         found: set[Path] = set()
-        for path in map(Path, self.benchmarks):
+        for path in map(local_copy, self.benchmarks):
             found.update(_json_files(path) if path.is_dir() else [path])
         return sorted(found)
 

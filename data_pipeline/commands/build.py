@@ -9,14 +9,13 @@ import argparse
 import os
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import NoReturn
 
 from data_pipeline.builder import runners
 from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions, TeacherOptions
 from data_pipeline.builder.pipeline import build
 from data_pipeline.builder.report import summary
-from data_pipeline.files import path_text, path_texts
+from data_pipeline.files import as_path, path_text, path_texts
 from data_pipeline.terminal.command_line import (
     GOES_ON,
     INTERRUPTED,
@@ -43,7 +42,7 @@ def _run(arguments: Sequence[str]) -> None:
     check_packages("data", "tensorflow_datasets", "array_record", "tokenizers")
     report = build(options, output)
     print(f"\n{summary(report)}")
-    print(f"report      {Path(output) / 'report.html'}")
+    print(f"report      {as_path(output) / 'report.html'}")
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
