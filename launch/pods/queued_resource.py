@@ -20,6 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.slices = 1
     config.spot = False
     config.reserved = False
+    config.mounts = ()  # folders of shared storage on every worker
     config.max_restarts = 10
     config.wait_hours = 24.0
     return config

@@ -200,7 +200,9 @@ def _run_on(state: State, node: str, worker: int, command: str) -> int:
         "HOME": str(home), "PATH": f"{python.parent}{os.pathsep}{os.defpath}", "LANG": "C.UTF-8",
         "FAKE_WORKER": f"{node}/{worker}", "FAKE_CLOUD": str(state.folder),
     }  # fmt: skip
-    process = subprocess.Popen(["bash", "-c", command], cwd=home, env=environment)
+    process = subprocess.Popen(
+        ["bash", "-c", command], cwd=home, env=environment | _cluster(state, node, worker)
+    )
     fault = state.take_fault("lose ssh") if "launch.detached follow" in command else None
     if fault is None:
         return process.wait()
@@ -209,6 +211,24 @@ def _run_on(state: State, node: str, worker: int, command: str) -> int:
         process.terminate()
     process.wait()
     raise Refusal(_LOST, 255)
+
+
+def _cluster(state: State, node: str, worker: int) -> dict[str, str]:
+    """Returns variables by which JAX finds the other workers of the node, as it does on a TPU.
+
+    They are Open MPI's, which JAX knows; the port follows from the first number.
+    """
+    with state.open() as cloud:
+        workers = cloud["nodes"][node]["workers"]
+        number = cloud["faults"].get("cluster")
+    if number is None:
+        return {}
+    return {
+        "OMPI_MCA_orte_hnp_uri": f"{number * 2**12}.0;tcp://127.0.0.1:1",
+        "OMPI_COMM_WORLD_SIZE": str(workers),
+        "OMPI_COMM_WORLD_RANK": str(worker),
+        "OMPI_COMM_WORLD_LOCAL_RANK": str(worker),
+    }
 
 
 def _make_home(state: State, node: str, worker: int) -> Path:
