@@ -93,6 +93,13 @@ class Sky:
         jobs = [parse_job(record) for record in records if record.get("job_name") == name]
         return sorted(jobs, key=lambda job: job.job)
 
+    def read_job(self, name: str, number: int) -> JobState:
+        """Returns one job. Raises LaunchError if SkyPilot does not list it."""
+        for job in self.read_jobs(name):
+            if job.job == number:
+                return job
+        raise LaunchError(f"SkyPilot does not list managed job {number} any more")
+
     def cancel(self, job: int) -> None:
         """Ends a job; --graceful sends its processes SIGTERM before the slice goes."""
         self._run("cancel", "--yes", "--graceful", str(job))
