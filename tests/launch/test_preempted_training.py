@@ -21,7 +21,7 @@ from tests.support.launching import make_launcher
 from tests.support.tiny_run import tiny_config, write_data
 
 REPOSITORY = Path(__file__).parents[2]
-STEPS = 40
+STEPS = 60
 QUICK = "--xla_backend_optimization_level=1"
 
 pytestmark = [pytest.mark.slow, pytest.mark.exclusive]  # processes wait for each other
@@ -47,7 +47,7 @@ def test_training_goes_on_after_its_slice_was_preempted(tmp_path, monkeypatch, c
     pod = write_pod(folder)
 
     def preempt():
-        while not (workdir / "metrics.jsonl").is_file():
+        while len(losses_of(workdir)) < 5:
             time.sleep(0.1)
         launch.cloud.preempt("tiny", grace=60.0)
 
@@ -61,8 +61,8 @@ def test_training_goes_on_after_its_slice_was_preempted(tmp_path, monkeypatch, c
     first = done.log(1, "worker0")
     saved = int(re.search(r"step (\d+) is saved; the same command goes on", first)[1])
     assert 0 < saved < STEPS
+    assert f"from step {saved}" in done.log(2, "worker0")
     for worker in ("worker0", "worker1"):
-        assert f"from step {saved}" in done.log(2, worker) or worker == "worker1"
         assert f"step {STEPS} of {STEPS}" in done.log(2, worker)
     losses = losses_of(workdir)
     assert list(losses) == list(range(1, STEPS + 1))
@@ -116,4 +116,5 @@ def train_alone(folder: Path, config: Path) -> Path:
 
 
 def losses_of(workdir: Path) -> dict[int, float]:
-    return {row["step"]: row["loss"] for row in read_metrics(workdir / "metrics.jsonl")}
+    rows = read_metrics(workdir / "metrics.jsonl") if workdir.is_dir() else []
+    return {row["step"]: row["loss"] for row in rows if "loss" in row}
