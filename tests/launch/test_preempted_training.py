@@ -59,7 +59,9 @@ def test_training_goes_on_after_its_slice_was_preempted(tmp_path, monkeypatch, c
     assert "training lost its machine: tiny is SUSPEND" in done.output
     assert launch.actions().count("create") == launch.actions().count("delete") == 2
     first = done.log(1, "worker0")
-    saved = int(re.search(r"step (\d+) is saved; the same command goes on", first)[1])
+    told = re.search(r"step (\d+) is saved; the same command goes on", first)
+    assert told, first
+    saved = int(told[1])
     assert 0 < saved < STEPS
     assert f"from step {saved}" in done.log(2, "worker0")
     for worker in ("worker0", "worker1"):
