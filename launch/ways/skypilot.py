@@ -8,10 +8,8 @@ switched off meanwhile.
 import time
 from pathlib import Path
 
-import yaml
-
 from launch.errors import LaunchError
-from launch.managed_job import FAILURES, JobState, Sky, make_task
+from launch.managed_job import FAILURES, JobState, Sky, format_task, make_task
 from launch.pod_config import SkyPilot, accelerator_type
 from launch.shell import Following, Shell
 from launch.ways import End, Leftover, Outcome, Training
@@ -76,9 +74,7 @@ class SkyPilotWay:
         if self._job is not None and not self._read().has_ended:
             self._shell.say(f"managed job {self._pod.name} ({self._job}) is there")
             return
-        text = yaml.safe_dump(
-            make_task(self._pod, training, self._folder), sort_keys=False, width=1000
-        )
+        text = format_task(make_task(self._pod, training, self._folder))
         task = self._folder.parent / "task.yaml"
         task.write_text(text)
         self._shell.say(f"{task.name}:\n{text}")
@@ -117,14 +113,12 @@ class SkyPilotWay:
                 connection.end()
 
     def stop(self, training: Training) -> None:
-        """Cancels the job so that its processes get SIGTERM before the slice goes."""
-        self._shell.say("SkyPilot gives training some seconds to save, and no longer")
-        if self._job is not None:
-            self._sky.cancel(self._job, "--graceful")
+        """Says what happens: cancelling the job is what asks training to save."""
+        self._shell.say("a managed job stops when it is cancelled, and has some seconds to save")
 
     def delete(self) -> None:
         if self._shell.dry_run:
-            self._shell.say("+ sky jobs cancel --yes ID")
+            self._shell.say("+ sky jobs cancel --yes --graceful ID")
             return
         if not self._launched:
             return
