@@ -9,7 +9,10 @@ from tests.support.documented_commands import REPOSITORY, block_lines
 from tests.support.launching import make_launcher
 
 SPELLINGS = ("semcoder launch ", "bash launch/pod.sh ")
-VALUES = {"NAME": "name1", "ZONE": "us-west4-a"}
+VALUES = {
+    "NAME": "name1", "ZONE": "us-west4-a", "CLUSTER": "cluster1",
+    "IMAGE": "us-docker.pkg.dev/project/images/pod",
+}  # fmt: skip
 SHOWN = [
     (page, line)
     for page, line in block_lines()
@@ -20,13 +23,7 @@ SHOWN = [
 def words_of_launch(line):
     for spelling in SPELLINGS:
         line = line.removeprefix(spelling)
-    return [
-        VALUES.get(word, word) for word in shlex.split(re.sub(r"\b(NAME|ZONE)\b", _value, line))
-    ]
-
-
-def _value(match):
-    return VALUES[match[0]]
+    return shlex.split(re.sub("|".join(VALUES), lambda match: VALUES[match[0]], line))
 
 
 @pytest.mark.parametrize(("page", "line"), SHOWN, ids=[f"{page}: {line}" for page, line in SHOWN])
