@@ -64,10 +64,15 @@ class FakeCloud:
         """Takes the slices of a queued resource away; their disks are lost."""
         with self.state.open() as cloud:
             resource = cloud["resources"][name]
-            resource |= {"state": "SUSPENDING", "initiator": initiator, "coming": ["SUSPENDED"]}
+            resource |= {"state": "SUSPENDING", "initiator": initiator, "coming": []}
             nodes = resource["nodes"]
         for node in nodes:
             self.state.end_machine(node, grace)
+        with self.state.open() as cloud:
+            if cloud["resources"].get(name, {}).get("state") == "SUSPENDING":
+                cloud["resources"][name]["state"] = "SUSPENDED"
+                for node in nodes:
+                    cloud["nodes"].pop(node, None)
 
     def add_cluster(self, name: str, location: str = "us-east5") -> None:
         """Adds a GKE cluster that exists before a launch."""
