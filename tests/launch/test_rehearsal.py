@@ -151,15 +151,14 @@ def test_a_killed_process_then_sigterm_then_a_smaller_slice(rehearse, tmp_path):
     workdir = tmp_path / "run"
     status, said = rehearse(
         workdir, "--processes=2", "--kill=1@8", "--slow=0@400", "--attempts=2",
+        "--heartbeat_timeout=10",
         training=["--config.train.stop_after_step=11"],
     )  # fmt: skip
     assert status == 0, said[-4000:]
     assert "attempt 1: process 1: killed by SIGKILL" in said
-    survivor = re.search(
-        r"attempt 1: process 0: (?:exit status (\d+)|killed by SIGABRT)(?:, ([\d.]+) s after)?",
-        said,
-    )
-    assert survivor[1] in (None, "75") and float(survivor[2] or 0) < 20  # of JAX's 100
+    survivor = re.search(r"attempt 1: process 0: (.+?)(?:, ([\d.]+) s after .*)?$", said, re.M)
+    assert survivor[1] in ("exit status 75", "killed by SIGABRT")
+    assert float(survivor[2] or 0) < 30  # JAX alone takes 100
     assert "from step 6" in said  # the last checkpoint
     slow = re.search(r"process (\d) holds the others up: its host takes ([\d,]+) ms", said)
     assert slow[1] == "0" and 400 <= int(slow[2].replace(",", "")) < 4000
