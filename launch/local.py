@@ -37,15 +37,15 @@ from data_pipeline.terminal.command_line import (
     CommandParser,
     run_command,
 )
+from launch.faults import Faults
 from launch.process_group import (
+    Attempt,
     LoggedProcess,
     ProcessGroup,
     describe_status,
     find_free_port,
     simulated_environment,
 )
-from launch.rehearsed_worker import Faults
-from launch.wall_time import Attempt, account, table_lines
 
 REPOSITORY = Path(__file__).parents[1]
 _NUMBERS = {"processes": None, "devices": None, "attempts": 3, "heartbeat_timeout": 20}
@@ -285,6 +285,7 @@ def _interrupted(group: ProcessGroup) -> None:
 
 
 def _report(rehearsal: Rehearsal, attempts: Sequence[Attempt]) -> None:
+    from launch.wall_time import account, table_lines
     from semcoder_jax.training.goodput import GOODPUT_FILE
     from semcoder_jax.training.metrics import read_metrics
 

@@ -64,6 +64,7 @@ class TrainResult:
 
     The first `step` of `num_steps` updates are made and saved; `eval_loss` is the held-out loss
     of the last evaluation, None without one, and `accuracy` the mean share of right answers;
+    `stopped` says that a signal ended the session before the run's end;
     `tokens_per_second` counts tokens that are not padding, after compilation; `seconds` is this
     session's wall time.
     """
@@ -74,6 +75,7 @@ class TrainResult:
     tokens_per_second: float
     seconds: float
     accuracy: float | None = None
+    stopped: bool = False
 
 
 def train(
@@ -385,12 +387,13 @@ def _save(session: _Session, step: int) -> None:
 def _finish(session: _Session, step: int, workdir: Path, started: float) -> TrainResult:
     """Returns the result of a session. Raises NotFiniteError if too many steps were skipped."""
     log, num_steps = session.log, session.data.num_steps
+    over = session.history.is_over(session.run.train)
     if session.failed:
         raise NotFiniteError(
             f"{workdir}: {log.skipped} steps were skipped, more than train.max_skipped_steps "
             f"({session.run.train.max_skipped_steps}); step {step} is saved, see {SKIPPED_FILE}"
         )
-    if session.history.is_over(session.run.train):
+    if over:
         log.say(
             f"ended early at step {step}: the {_NAMES[session.run.train.best_by]} has been best at "
             f"step {session.history.best_step}"
@@ -398,8 +401,12 @@ def _finish(session: _Session, step: int, workdir: Path, started: float) -> Trai
     elif step < num_steps:
         log.say(f"{session.stop.reason}: step {step} is saved; the same command goes on from there")
     result = _result(workdir, step, num_steps, session.last_figures)
-    seconds = time.monotonic() - started
-    return dataclasses.replace(result, tokens_per_second=log.tokens_per_second, seconds=seconds)
+    return dataclasses.replace(
+        result,
+        tokens_per_second=log.tokens_per_second,
+        seconds=time.monotonic() - started,
+        stopped=step < num_steps and not over,
+    )
 
 
 def _result(
