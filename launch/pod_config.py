@@ -22,6 +22,7 @@ _ACCELERATORS = {"v5e": "v5litepod"}
 _RUNTIMES = {"v5e": "v2-alpha-tpuv5-lite", "v5p": "v2-alpha-tpuv5", "v6e": "v2-alpha-tpuv6e"}
 PRIORITIES = ("very-low", "low", "medium", "high", "very-high")  # of xpk
 _LONGEST_WORKLOAD = 40  # of xpk
+_LEAST_XPK = {"v5e": 8}  # chips of xpk's smallest slice
 _OLD_RUNTIME = "tpu-ubuntu2204-base"  # v4 and older
 _REMOTE = re.compile(r"(gs|s3)://[^/]+")
 
@@ -169,6 +170,11 @@ class GkeXpk(Pod):
             raise LaunchError(f"pod.name is {self.name!r}, xpk takes {_LONGEST_WORKLOAD} letters")
         if self.topology is None:
             raise LaunchError("pod.topology is missing, like v5e:4x4")
+        place = self.place()
+        if place.chip.name in ("v2", "v3") or place.num_chips // place.num_slices < _LEAST_XPK.get(
+            place.chip.name, 1
+        ):
+            raise LaunchError(f"pod.topology is {self.topology}, a slice that xpk does not know")
         if self.priority not in PRIORITIES:
             expected = ", ".join(PRIORITIES)
             raise LaunchError(f"pod.priority is {self.priority!r}, expected one of {expected}")

@@ -5,8 +5,8 @@ Quantizes the weights to int8 on request.
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh, NamedSharding
 from tqdm import tqdm
 
+from data_pipeline.files import AnyPath, as_path, local_copy
 from data_pipeline.pyx.chat_template import chat_template
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import (
@@ -57,7 +58,7 @@ class LoadedModel:
 
 
 def load_model(
-    directory: str | Path,
+    directory: str | os.PathLike,
     *,
     mesh: Mesh | None = None,
     dtype: str = "float32",
@@ -80,11 +81,12 @@ def load_model(
 
     Raises CheckpointError or HFError.
     """
-    directory = Path(directory)
+    directory = as_path(directory)
     compute = compute or Compute(dtype=dtype)
     if quantize:
         return _load_quantized(directory, mesh, dtype, compute, step)
     check_model_directory(directory)
+    directory = _readable(directory)
     if (directory / CHECKPOINTS).is_dir():
         return _load_workdir(directory, mesh, dtype, compute, step)
     if step is not None:
@@ -94,9 +96,18 @@ def load_model(
     return _with_tokenizer(config, graphdef, params, directory)
 
 
-def check_model_directory(directory: str | Path) -> None:
+def _readable(directory: AnyPath) -> AnyPath:
+    """Returns the directory itself, or a local copy where weights cannot be read from it.
+
+    Orbax reads checkpoints from gs://, and nothing else does.
+    """
+    is_run = (directory / CHECKPOINTS).is_dir()
+    return directory if is_run and not str(directory).startswith("s3://") else local_copy(directory)
+
+
+def check_model_directory(directory: str | os.PathLike) -> None:
     """Raises CheckpointError if no model can lie there; reads nothing."""
-    directory = Path(directory)
+    directory = as_path(directory)
     if not directory.exists():
         raise CheckpointError(f"{directory}: no such directory")
     if not directory.is_dir():
@@ -108,14 +119,14 @@ def check_model_directory(directory: str | Path) -> None:
         )
 
 
-def _with_tokenizer(config, graphdef, params, directory: Path) -> LoadedModel:
+def _with_tokenizer(config, graphdef, params, directory: AnyPath) -> LoadedModel:
     tokenizer = hf.read_tokenizer(directory)
     end_tokens = hf.read_end_tokens(directory, tokenizer)
     return LoadedModel(config, graphdef, params, tokenizer, end_tokens)
 
 
 def _load_quantized(
-    directory: Path, mesh: Mesh | None, dtype: str, compute: Compute, step: int | str | None
+    directory: AnyPath, mesh: Mesh | None, dtype: str, compute: Compute, step: int | str | None
 ) -> LoadedModel:
     host = sharding.make_mesh({}, jax.local_devices(backend="cpu")[:1])
     model = load_model(directory, mesh=host, dtype=dtype, compute=compute, step=step)
@@ -126,9 +137,9 @@ def _load_quantized(
 
 
 def _load_workdir(
-    directory: Path, mesh: Mesh | None, dtype: str, compute: Compute, step: int | str | None
+    directory: AnyPath, mesh: Mesh | None, dtype: str, compute: Compute, step: int | str | None
 ) -> LoadedModel:
-    config = hf.read_config(directory / MODEL)
+    config = hf.read_config(local_copy(directory / MODEL))
     mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
     graphdef, params = nnx.split(abstract_model(config, compute))
     shapes = nnx.to_pure_dict(params)
@@ -138,13 +149,13 @@ def _load_workdir(
     else:
         pure = restore_step(directory, with_shardings(shapes, shardings, dtype), step).params
     nnx.replace_by_pure_dict(params, pure)
-    model = _with_tokenizer(config, graphdef, params, directory / MODEL)
+    model = _with_tokenizer(config, graphdef, params, local_copy(directory / MODEL))
     if not model.tokenizer.chat_template and _knows_code_prompt(directory):
         model.tokenizer.chat_template = chat_template()
     return model
 
 
-def _knows_code_prompt(workdir: Path) -> bool:
+def _knows_code_prompt(workdir: AnyPath) -> bool:
     """Returns whether a run trained on records that may ask for code.
 
     All data but the synthetic corpus may; that one only asks for executions. An imported model has
@@ -167,12 +178,12 @@ class Adapters:
 
     lora: LoRAConfig
     params: dict
-    base: Path
+    base: AnyPath
     base_checksum: str
 
 
 def load_adapters(
-    workdir: str | Path, *, mesh: Mesh | None = None, step: int | str | None = None
+    workdir: str | os.PathLike, *, mesh: Mesh | None = None, step: int | str | None = None
 ) -> Adapters | None:
     """Returns the adapters of a training workdir, or None if the workdir holds a full model.
 
@@ -180,7 +191,7 @@ def load_adapters(
 
     Raises CheckpointError if the workdir's config cannot be read or it has no checkpoint.
     """
-    workdir = Path(workdir)
+    workdir = as_path(workdir)
     record = workdir / "config.json"
     if not record.is_file():  # an imported model
         return None
@@ -195,22 +206,24 @@ def load_adapters(
     if lora is None:  # excluded above; states it for the type checker
         return None
     mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
-    model = abstract_model(hf.read_config(workdir / MODEL), run.compute)
+    model = abstract_model(hf.read_config(local_copy(workdir / MODEL)), run.compute)
     base = nnx.to_pure_dict(nnx.state(model))
     shapes = jax.eval_shape(lambda: initial_adapters(lora, base, run.seed))
     shardings = sharding.parameter_shardings(shapes, mesh)
     wanted = with_shardings(shapes, shardings)
     read = restore_step(workdir, wanted, step, meta=ocp.args.JsonRestore())
-    return Adapters(lora, read.params, Path(run.model["init_from"]), read.meta["base"])
+    return Adapters(lora, read.params, as_path(run.model["init_from"]), read.meta["base"])
 
 
-def check_adapters(directories: Mapping[str, str | Path]) -> None:
+def check_adapters(directories: Mapping[str, str | os.PathLike]) -> None:
     """Raises HFError unless adapters may lie in each directory; reads their configs alone."""
     for directory in directories.values():
         read_adapter_lora(directory)
 
 
-def load_adapted(model: LoadedModel, directories: Mapping[str, str | Path]) -> dict[str, dict]:
+def load_adapted(
+    model: LoadedModel, directories: Mapping[str, str | os.PathLike]
+) -> dict[str, dict]:
     """Returns the parameters of `model` with each adapter attached, by name; they share the base.
 
     `directories` have adapters in peft's format. Ranks and targets are padded with zeros to those
@@ -252,7 +265,7 @@ def _pad_adapters(arrays: dict, scaling: float, shapes: dict) -> dict:
     return unflatten_dict(padded)
 
 
-def load_base(lora: LoRAConfig, directory: str | Path, mesh: Mesh) -> dict:
+def load_base(lora: LoRAConfig, directory: str | os.PathLike, mesh: Mesh) -> dict:
     """Loads the frozen parameters (plain dicts) of an HF directory or a workdir onto `mesh`.
 
     Reads weights that `lora.base` quantizes as bfloat16 and quantizes them in the host's memory,

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from data_pipeline.builder.marked_errors import marked_line
 from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions
 from data_pipeline.terminal.installation import install_command
 
@@ -84,22 +85,18 @@ def run(build_pipeline: Callable[[Any], None], options: BuildOptions) -> None:
 
 @contextlib.contextmanager
 def user_errors(options: BuildOptions) -> Iterator[None]:
-    """Converts errors of the runner and of the teacher's endpoint to BuildError."""
+    """Converts errors of the runner and of its workers to BuildError."""
     try:
         yield
     except Exception as error:
+        if isinstance(error, BuildError):
+            raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         # An error in a worker arrives only as text.
-        endpoint = next((line for line in lines if "EndpointError: " in line), None)
-        if endpoint is not None:
-            reason = endpoint.partition("EndpointError: ")[2]
-            raise BuildError(
-                f"--teacher: {reason}; run the same command again to continue"
-            ) from error
-        if not isinstance(error, BuildError):
-            reason = lines[-1] if lines else type(error).__name__
-            raise BuildError(f"--runner={options.runner}: {reason}") from error
-        raise
+        reason = marked_line(str(error)) or (lines[-1] if lines else type(error).__name__)
+        raise BuildError(
+            f"--runner={options.runner}: {reason}; run the same command again to continue"
+        ) from error
 
 
 @contextlib.contextmanager

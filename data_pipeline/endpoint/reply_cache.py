@@ -11,6 +11,7 @@ import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from data_pipeline.endpoint.client import Client, CompletionRequest, Reply, Usage
 from data_pipeline.errors import UserError
@@ -75,20 +76,14 @@ class ReplyCache:
                 return None
             line = os.pread(self._file, place[1], place[0])
         try:
-            found, reply = _read(line)
+            found, reply = decode_reply(line)
         except ValueError:  # the file was truncated meanwhile
             return None
         return reply if found == key else None
 
     def put(self, key: str, reply: Reply) -> None:
         """Writes a reply and flushes it to disk. Raises ReplyCacheError."""
-        row = {
-            "key": key,
-            "texts": reply.texts,
-            "finish_reasons": reply.finish_reasons,
-            "prompt_tokens": reply.usage.prompt_tokens,
-            "completion_tokens": reply.usage.completion_tokens,
-        }
+        row = reply_row(key, reply)
         with self._lock:
             lock_file(self._file, self.path, wait=True)
             try:
@@ -103,14 +98,25 @@ class ReplyCache:
         with open(self.path, "rb") as file:
             for line in file:
                 try:
-                    key, _ = _read(line)
+                    key, _ = decode_reply(line)
                     self._places[key] = start, len(line)
                 except ValueError:
                     self.torn += bool(line.strip())
                 start += len(line)
 
 
-def _read(line: bytes) -> tuple[str, Reply]:
+def reply_row(key: str, reply: Reply) -> dict[str, Any]:
+    """Returns the row that `decode_reply` reads."""
+    return {
+        "key": key,
+        "texts": reply.texts,
+        "finish_reasons": reply.finish_reasons,
+        "prompt_tokens": reply.usage.prompt_tokens,
+        "completion_tokens": reply.usage.completion_tokens,
+    }
+
+
+def decode_reply(line: bytes) -> tuple[str, Reply]:
     """Parses a line into key and reply; raises ValueError."""
     try:
         row = parse_row(line, "reply")
@@ -121,6 +127,13 @@ def _read(line: bytes) -> tuple[str, Reply]:
     if len(texts) != len(reasons) or not all(isinstance(text, str) for text in texts):
         raise ValueError("no reply")
     return key, Reply(texts, reasons, usage, tries=0)
+
+
+class ReplyStore(Protocol):
+    """Stores replies by key."""
+
+    def get(self, key: str) -> Reply | None: ...
+    def put(self, key: str, reply: Reply) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -178,7 +191,7 @@ class CachedClient:
     The caller closes the cache. Without a cache every request goes to the server.
     """
 
-    def __init__(self, client: Client, cache: ReplyCache | None = None, prices: Prices = Prices()):
+    def __init__(self, client: Client, cache: ReplyStore | None = None, prices: Prices = Prices()):
         self.client = client
         self.cache = cache
         self.spending = Spending(prices)

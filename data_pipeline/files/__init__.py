@@ -1,9 +1,14 @@
-"""Writes files atomically, locks them and reads them line by line."""
+"""Writes files atomically, locks them and reads them line by line; see `paths` for object stores.
 
+Where a user names a path, take it with `as_path`. The functions here then do what they say on a
+local disk and in an object store alike.
+"""
+
+from data_pipeline.files.appended import AppendedFile, open_appended
 from data_pipeline.files.atomic import (
-    FileError,
     check_outside,
     check_separate,
+    copy_folder,
     make_folder,
     open_atomically,
     partial_folder,
@@ -13,6 +18,7 @@ from data_pipeline.files.atomic import (
     write_json,
     write_text,
 )
+from data_pipeline.files.file_error import FileError
 from data_pipeline.files.json_lines import (
     RowError,
     append_row,
@@ -25,30 +31,41 @@ from data_pipeline.files.json_lines import (
     read_rows,
     write_rows,
 )
-from data_pipeline.files.locks import LockError, hold_lock, lock_file, unlock_file
+from data_pipeline.files.local_copies import local_copy
+from data_pipeline.files.lock_error import LockError
+from data_pipeline.files.locks import HeldLock, hold_lock, lock_file, unlock_file
 from data_pipeline.files.ownership import (
     check_folder_ours,
     check_replaceable,
     has_fields,
     is_page,
 )
+from data_pipeline.files.paths import AnyPath, as_path, is_remote
 
 __all__ = [
+    "AnyPath",
+    "AppendedFile",
     "FileError",
+    "HeldLock",
     "LockError",
     "RowError",
     "append_row",
+    "as_path",
     "check_folder_ours",
     "check_outside",
     "check_replaceable",
     "check_separate",
+    "copy_folder",
     "encode_row",
     "has_fields",
     "hold_lock",
     "is_page",
+    "is_remote",
+    "local_copy",
     "lock_file",
     "make_folder",
     "mend_last_line",
+    "open_appended",
     "open_atomically",
     "parse_json",
     "parse_row",

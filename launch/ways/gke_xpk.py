@@ -24,7 +24,7 @@ CONTAINER = "jax-tpu"  # xpk's name of the container that trains
 # xpk restarts a workload for 42 and 127 to 255. 75: stopped after saving. 1: a worker whose peer
 # was lost ends with an error; a real error is repeated too, within pod.max_restarts.
 RESTARTED_STATUSES = "1,75"
-_MEANINGS = (
+MEANINGS = (
     (r"do(?:es)? not have an active account|[Rr]eauthentication|invalid_grant|"
      r"could not find default credentials|DefaultCredentialsError",
      "no credentials: gcloud auth login, and gcloud auth application-default login"),
@@ -72,7 +72,7 @@ class GkeXpkWay:
             return [*lines, f"cluster {pod.cluster} exists, stays, and goes on costing as it does"]
         paid = "spot" if pod.spot else f"reservation {pod.reservation}" if pod.reservation else ""
         how = f"{paid or 'on demand'}; created before and deleted at the end"
-        return [*lines, f"cluster {pod.cluster} with {slices}, {how}"]
+        return [*lines, f"cluster {pod.cluster} with {slices} and xpk's CPU machines, {how}"]
 
     def create(self, *, reuse: bool = False) -> None:
         """Creates the cluster if asked to, and connects kubectl with it."""
@@ -110,8 +110,9 @@ class GkeXpkWay:
             return
         if self._has_workload:  # of an earlier session, and ended
             self._delete_workload()
+        words = self._workload_words(training)
         self._has_workload = not self._shell.dry_run
-        self._xpk("workload", "create", *self._workload_words(training))
+        self._xpk("workload", "create", *words)
 
     def follow(self, training: Training, logs: Path) -> Outcome:
         log = JobSetLog(self._pod, self._jobset, self._shell, logs)
@@ -123,10 +124,13 @@ class GkeXpkWay:
         self._shell.say(f"a workload stops when it is deleted, and then has {seconds} to save")
 
     def delete(self) -> None:
-        if self._has_workload or self._shell.dry_run:
+        if self._shell.dry_run:
+            self._xpk(*self._deletion()[1:])
+        elif self._has_workload:
             self._delete_workload()
-        if self._pod.create_cluster and (self._has_cluster or self._shell.dry_run):
-            self._xpk("cluster", "delete", *self._place(), "--force")
+        if (self._shell.dry_run and self._pod.create_cluster) or self._has_cluster:
+            if self._shell.dry_run or self._list_locations():
+                self._xpk("cluster", "delete", *self._place(), "--force")
             self._has_cluster = False
 
     def leftover(self) -> Leftover | None:
@@ -138,9 +142,11 @@ class GkeXpkWay:
         return None
 
     def _delete_workload(self) -> None:
-        self._xpk(*self._deletion()[1:])
+        """Deletes the workload if it is there, and waits until it is gone."""
         deadline = time.monotonic() + self._pod.stop_seconds + 60
-        while not self._shell.dry_run and self._jobset.read_state() is not None:
+        if self._jobset.read_state() is not None:
+            self._xpk(*self._deletion()[1:])
+        while self._jobset.read_state() is not None:
             if time.monotonic() > deadline:
                 raise LaunchError(f"workload {self._pod.name} was deleted, and is still there")
             time.sleep(min(self._pod.poll_seconds, 2.0))
@@ -194,7 +200,7 @@ class GkeXpkWay:
             self._shell.run("xpk", *words)
         except CommandFailed as error:
             name = self._pod.cluster if words[0] == "cluster" else self._pod.name
-            raise explain(error, _MEANINGS, f"xpk {words[0]} {words[1]} {name}") from None
+            raise explain(error, MEANINGS, f"xpk {words[0]} {words[1]} {name}") from None
 
     def _gcloud(self, *words: str) -> None:
         try:
@@ -207,14 +213,7 @@ class GkeXpkWay:
         region = self._pod.zone.rpartition("-")[0]
         if self._shell.dry_run:
             return region
-        name = f"--filter=name={self._pod.cluster}"
-        try:
-            listed = self._shell.ask(
-                "gcloud", "container", "clusters", "list", name, "--format=value(location)",
-                *self._project(),
-            ).split()  # fmt: skip
-        except CommandFailed as error:
-            raise self._explain_gcloud(error) from None
+        listed = self._list_locations()
         for location in (self._pod.zone, region):
             if location in listed:
                 return location
@@ -223,8 +222,17 @@ class GkeXpkWay:
             f"--pod.create_cluster=True creates it, and deletes it at the end"
         )
 
+    def _list_locations(self) -> list[str]:
+        """Returns regions and zones that have a cluster of the name."""
+        name = f"--filter=name={self._pod.cluster}"
+        words = ("list", name, "--format=value(location)", *self._project())
+        try:
+            return self._shell.ask("gcloud", "container", "clusters", *words).split()
+        except CommandFailed as error:
+            raise self._explain_gcloud(error) from None
+
     def _explain_gcloud(self, error: CommandFailed) -> LaunchError:
-        return explain(error, _MEANINGS, f"cluster {self._pod.cluster}")
+        return explain(error, MEANINGS, f"cluster {self._pod.cluster}")
 
     def _place(self) -> list[str]:
         return [f"--cluster={self._pod.cluster}", f"--zone={self._pod.zone}", *self._project()]

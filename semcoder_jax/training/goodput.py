@@ -10,11 +10,10 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipeline.files import append_row
+from data_pipeline.files import AnyPath, append_row, open_appended
 from semcoder_jax.training.metrics import keep_rows, read_metrics
 
 GOODPUT_FILE = "goodput.jsonl"
@@ -77,7 +76,7 @@ class WallTime:
 
     def __init__(
         self,
-        workdir: Path,
+        workdir: AnyPath,
         first: int,
         began: float,
         *,
@@ -88,7 +87,7 @@ class WallTime:
         self._file, self._on_phase = None, on_phase
         if write:
             keep_rows(workdir / GOODPUT_FILE, lambda row: True)  # drops a row that a kill truncated
-            self._file = open(workdir / GOODPUT_FILE, "a+b")  # noqa: SIM115 - closed below
+            self._file = open_appended(workdir / GOODPUT_FILE)
         self._since, self._step = began, first
         self._seconds = {START: time.monotonic() - began - restoring}
         if restoring:
@@ -118,16 +117,21 @@ class WallTime:
         self._since, self._step, self._seconds = now, step, {}
         return seconds
 
+    def save(self) -> None:
+        """Returns once the rows so far survive a kill, also in an object store."""
+        if self._file is not None:
+            self._file.save()
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
 
     def _write(self, row: dict) -> None:
         if self._file is not None:
-            append_row(self._file.fileno(), row, self._file.name)
+            append_row(self._file.fileno(), row, self._file.path)
 
 
-def read_goodput(workdir: Path) -> Goodput:
+def read_goodput(workdir: AnyPath) -> Goodput:
     """Returns the goodput of all sessions of a workdir so far."""
     return summarize(read_metrics(workdir / GOODPUT_FILE))
 

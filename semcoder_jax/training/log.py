@@ -6,13 +6,12 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
-from data_pipeline.files import append_row
+from data_pipeline.files import AnyPath, append_row, open_appended
 from data_pipeline.pyx.records import TRAINING_KINDS
 from semcoder_jax.errors import UserError
 from semcoder_jax.training.compilation_cache import CacheHits
@@ -65,7 +64,9 @@ class RunLog:
     up.
     """
 
-    def __init__(self, workdir: Path, run: LoggedRun, wall: WallTime, sinks: Sequence[Sink] = ()):
+    def __init__(
+        self, workdir: AnyPath, run: LoggedRun, wall: WallTime, sinks: Sequence[Sink] = ()
+    ):
         leads = jax.process_index() == 0
         self.skipped = 0
         self._run, self._wall, self._workdir = run, wall, workdir
@@ -150,6 +151,10 @@ class RunLog:
         else:
             print(line, file=sys.stderr, flush=True)
 
+    def save(self) -> None:
+        """Returns once all that was published survives a kill; see MetricWriter.save."""
+        self._writer.save()
+
     def close(self) -> None:
         self._writer.close()
         self._progress.close()
@@ -210,7 +215,7 @@ class RunLog:
             return
         ids = list(self._run.record_ids(step))
         row = {"step": step, "loss": loss, "gradient_norm": gradient_norm, "records": ids}
-        with self._skipped_file.open("a+b") as file:
+        with open_appended(self._skipped_file) as file:
             append_row(file.fileno(), row, self._skipped_file)
         shown = ", ".join(ids[:_IDS_SHOWN]) + (", …" if len(ids) > _IDS_SHOWN else "")
         self.say(

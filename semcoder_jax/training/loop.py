@@ -9,9 +9,10 @@ epoch), corpus/ and data/ (files that the data source prepares).
 import contextlib
 import dataclasses
 import math
+import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from data_pipeline.files import AnyPath, HeldLock, copy_folder, is_remote
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import CHECKPOINTS, MODEL, Checkpoints, abstract_model
 from semcoder_jax.config import (
@@ -27,6 +29,7 @@ from semcoder_jax.config import (
     Compute,
     ConfigError,
     DataConfig,
+    DecoderConfig,
     RunConfig,
     TrainConfig,
     parse_run,
@@ -47,11 +50,11 @@ from semcoder_jax.training.state import TrainSetup, TrainState, create_state, re
 from semcoder_jax.training.step import HeldOutLoss, make_evaluation, make_train_step
 from semcoder_jax.training.throughput import Machine, describe_rates, step_flops
 from semcoder_jax.training.wandb_sink import WandbSink, check_wandb
-from semcoder_jax.training.workdir import check_workdir, lock_workdir, write_config
+from semcoder_jax.training.workdir import as_workdir, check_workdir, lock_workdir, write_config
 
 MeasureAccuracy = Callable[[LoadedModel], Mapping[str, float]]
 """Returns the share of right answers of each benchmark, the same in every process."""
-OpenAccuracy = Callable[[AccuracyConfig, DataConfig, Path], MeasureAccuracy]
+OpenAccuracy = Callable[[AccuracyConfig, DataConfig, AnyPath], MeasureAccuracy]
 """Opens the benchmarks of the section `accuracy`, given the data section and WORKDIR."""
 
 
@@ -80,7 +83,7 @@ class TrainResult:
 
 def train(
     config: ConfigDict | dict,
-    workdir: str | Path,
+    workdir: str | os.PathLike,
     *,
     profile_steps: int = 0,
     open_accuracy: OpenAccuracy | None = None,
@@ -93,23 +96,30 @@ def train(
     Raises a UserError, before anything is compiled, if the config or the workdir is wrong. Raises
     NotFiniteError, after saving the state, if more than `train.max_skipped_steps` steps were bad.
     """
-    run, workdir = parse_run(config), Path(workdir)
+    run, workdir = parse_run(config), as_workdir(workdir)
     mesh = sharding.make_mesh(run.mesh)
     check_batch(run.data, run.train, mesh)
     check_precision(run.compute)
+    if run.rollouts:
+        raise ConfigError("config: rollouts: learning from rewards is `semcoder reinforce`")
     if run.accuracy and open_accuracy is None:
         raise ConfigError("config: accuracy: this caller of train passes no open_accuracy")
     check_wandb(run.train.wandb_project)
     check_workdir(run, workdir)
     multihost_utils.sync_global_devices("workdir")  # by every process, before one prepares data
-    with lock_workdir(workdir), HangWatch(run.train) as watch, ProfileRequests(workdir) as requests:
-        return _train(run, mesh, workdir, profile_steps, open_accuracy, watch, requests)
+    with (
+        lock_workdir(workdir) as lock,
+        HangWatch(run.train) as watch,
+        ProfileRequests(workdir) as requests,
+    ):
+        return _train(run, mesh, workdir, lock, profile_steps, open_accuracy, watch, requests)
 
 
 def _train(
     run: RunConfig,
     mesh: Mesh,
-    workdir: Path,
+    workdir: AnyPath,
+    lock: HeldLock,
     profile_steps: int,
     open_accuracy: OpenAccuracy | None,
     watch: HangWatch,
@@ -129,7 +139,7 @@ def _train(
     if data.eval is None and compares_losses:
         raise ConfigError("config: train.keep_best and train.early_stopping need held-out records")
     measure = open_accuracy(run.accuracy, run.data, workdir) if run.accuracy else None
-    setup = _make_setup(run, mesh, workdir, data)
+    setup = make_setup(run, mesh, workdir, data.tokenizer, data.num_steps)
     checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
     last = min(data.num_steps, run.train.stop_after_step or data.num_steps)
     saved = checkpoints.latest_step() or 0
@@ -137,7 +147,8 @@ def _train(
         checkpoints.close()
         return _result(workdir, saved, data.num_steps)
     loading = time.monotonic()
-    first, state, frozen = _load_state(setup, checkpoints, data)
+    frozen = setup.trainable.load_frozen(setup.mesh)
+    first, state = load_state(setup, checkpoints, data.train, frozen)
     restoring = time.monotonic() - loading if first else 0.0
     train_step = make_train_step(setup, run.train)
     evaluate = make_evaluation(setup.graphdef, data.eval, run.train.eval_batches, mesh)
@@ -165,7 +176,8 @@ def _train(
         state,
         frozen,
         HeldOutHistory.read(workdir, first, run.train.best_by),
-        measure and _of_parameters(measure, setup, data, run.compute),
+        measure and of_parameters(measure, setup, data.tokenizer, run.compute),
+        lock,
     )
     step = _run_steps(session, first, last)
     data.train.close()
@@ -175,42 +187,48 @@ def _train(
 # ==== Before the first step
 
 
-def _make_setup(run: RunConfig, mesh: Mesh, workdir: Path, data: Data) -> TrainSetup:
+def make_setup(
+    run: RunConfig, mesh: Mesh, workdir: AnyPath, tokenizer, num_updates: int
+) -> TrainSetup:
     """Checks the sections against the architecture, then records config and model in WORKDIR."""
-    decoder_config = resolve_architecture(run.model, run.data.sequence_length, data.tokenizer)
-    setup = TrainSetup.of(run, decoder_config, data.num_steps, mesh)
+    decoder_config = resolve_architecture(run.model, run.data.sequence_length, tokenizer)
+    setup = TrainSetup.of(run, decoder_config, num_updates, mesh)
     if not (workdir / CHECKPOINTS).exists():
         setup.trainable.check_load()
     multihost_utils.sync_global_devices("checked")  # by every process, before one writes
     if jax.process_index() == 0:  # the workdir is this config's from here on
         write_config(run, workdir)
-        hf.write_model_directory(
-            workdir / MODEL,
-            decoder_config,
-            data.tokenizer,
-            end_token=data.tokenizer.eos_token_id,
-        )
+        _write_model_directory(workdir / MODEL, decoder_config, tokenizer)
     return setup
 
 
-def _load_state(
-    setup: TrainSetup, checkpoints: Checkpoints, data: Data
-) -> tuple[int, TrainState, dict]:
-    """Returns (step, state, frozen parameters), the state from the last checkpoint or new."""
-    frozen = setup.trainable.load_frozen(setup.mesh)
+def _write_model_directory(folder: AnyPath, config: DecoderConfig, tokenizer: Any) -> None:
+    end_token = tokenizer.eos_token_id
+    if not is_remote(folder):
+        hf.write_model_directory(folder, config, tokenizer, end_token=end_token)
+        return
+    with tempfile.TemporaryDirectory() as local:
+        hf.write_model_directory(local, config, tokenizer, end_token=end_token)
+        copy_folder(local, folder)
+
+
+def load_state(
+    setup: TrainSetup, checkpoints: Checkpoints, data_iterator, frozen: dict
+) -> tuple[int, TrainState]:
+    """Returns (step, state) from the last checkpoint, or new; `frozen` must be its own."""
     checkpoints.base = setup.trainable.frozen_identity(frozen)
-    restored = restore_state(checkpoints, setup.shapes, setup.shardings, data.train)
+    restored = restore_state(checkpoints, setup.shapes, setup.shardings, data_iterator)
     if restored is None:
-        return 0, create_state(setup), frozen
-    return int(restored.step), restored, frozen
+        return 0, create_state(setup)
+    return int(restored.step), restored
 
 
-def _of_parameters(
-    measure: MeasureAccuracy, setup: TrainSetup, data: Data, compute: Compute
+def of_parameters(
+    measure: MeasureAccuracy, setup: TrainSetup, tokenizer, compute: Compute
 ) -> Callable[[dict], Mapping[str, float]]:
     """Returns `measure` as a function of all parameters, in the run's dtype of computation."""
     graphdef, _ = nnx.split(abstract_model(setup.config, Compute(dtype=compute.dtype)))
-    return lambda params: measure(LoadedModel(setup.config, graphdef, params, data.tokenizer))
+    return lambda params: measure(LoadedModel(setup.config, graphdef, params, tokenizer))
 
 
 def check_batch(data: DataConfig, config: TrainConfig, mesh: Mesh) -> None:
@@ -236,7 +254,7 @@ def check_precision(compute: Compute) -> None:
 
 
 def _open_log(
-    run: RunConfig, workdir: Path, first: int, data: Data, setup: TrainSetup, wall: WallTime
+    run: RunConfig, workdir: AnyPath, first: int, data: Data, setup: TrainSetup, wall: WallTime
 ) -> RunLog:
     """Opens the log of a session from step `first` on and prints what is trained on what."""
     trainable, trained = setup.trainable, setup.shapes.params
@@ -280,6 +298,7 @@ class _Session:
     frozen: dict
     history: HeldOutHistory
     measure_accuracy: Callable[[dict], Mapping[str, float]] | None = None
+    lock: HeldLock = dataclasses.field(default_factory=HeldLock)
     stop: StopSignal = dataclasses.field(default_factory=StopSignal)
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
     last_figures: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -366,10 +385,13 @@ def _of_present_model(session: _Session, function: Callable[[dict], Any]) -> Any
 
 
 def _save(session: _Session, step: int) -> None:
-    """Starts saving a checkpoint."""
+    """Starts saving a checkpoint, unless another run has taken the workdir."""
+    session.lock.check()
     session.log.flush()
     state, config = session.state, session.run.train
     with session.wall.phase(CHECKPOINT):
+        for rows in (session.log, session.wall):  # never behind the checkpoint that is resumed
+            rows.save()
         session.checkpoints.save(
             step,
             *exchange(state.params, state.optimizer),
@@ -384,7 +406,7 @@ def _save(session: _Session, step: int) -> None:
 # ==== After the last step
 
 
-def _finish(session: _Session, step: int, workdir: Path, started: float) -> TrainResult:
+def _finish(session: _Session, step: int, workdir: AnyPath, started: float) -> TrainResult:
     """Returns the result of a session. Raises NotFiniteError if too many steps were skipped."""
     log, num_steps = session.log, session.data.num_steps
     over = session.history.is_over(session.run.train)
@@ -410,7 +432,7 @@ def _finish(session: _Session, step: int, workdir: Path, started: float) -> Trai
 
 
 def _result(
-    workdir: Path, step: int, num_steps: int, figures: Mapping[str, float] | None = None
+    workdir: AnyPath, step: int, num_steps: int, figures: Mapping[str, float] | None = None
 ) -> TrainResult:
     """Returns the result of a session without steps; figures that are missing are read."""
     last: dict[str, float] = {}

@@ -12,13 +12,15 @@ A request is a change of the file since the session began; the file stays.
 import contextlib
 import re
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
+
+from data_pipeline.files import AnyPath, copy_folder, is_remote
 
 PROFILE = "profile"
 REQUEST_FILE = "profile.request"
@@ -30,7 +32,7 @@ _LOOK_EVERY = 5.0  # seconds between two looks at the file
 class ProfileRequests:
     """Takes the requests to trace that concern this process."""
 
-    def __init__(self, workdir: Path, *, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, workdir: AnyPath, *, clock: Callable[[], float] = time.monotonic):
         self._path, self._clock = workdir / REQUEST_FILE, clock
         self._known = self._stamp()
         self._next_look = 0.0
@@ -76,7 +78,7 @@ class ProfileRequests:
         self._signalled = True
 
 
-def _read_request(path: Path, process: int) -> int:
+def _read_request(path: AnyPath, process: int) -> int:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -96,7 +98,7 @@ class StepTrace:
 
     def __init__(
         self,
-        workdir: Path,
+        workdir: AnyPath,
         first: int,
         count: int,
         requests: ProfileRequests | None = None,
@@ -111,6 +113,7 @@ class StepTrace:
         self._end = first + _WARM_UP + count
         self._requests, self._say = requests, say
         self.is_tracing = False
+        self._upload = contextlib.ExitStack()  # nothing to do for a local directory
 
     @contextlib.contextmanager
     def step(self, step: int) -> Iterator[None]:
@@ -119,7 +122,7 @@ class StepTrace:
             self._begin, self._end = step, step + count - 1
         if step == self._begin and not self.is_tracing:
             self._say(f"tracing steps {step} to {self._end}")
-            jax.profiler.start_trace(self.directory)
+            jax.profiler.start_trace(self._writable())
             self.is_tracing = True
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             yield
@@ -139,6 +142,15 @@ class StepTrace:
         if self.is_tracing:
             jax.profiler.stop_trace()
             self.is_tracing = False
+            self._upload.close()
+
+    def _writable(self) -> AnyPath | str:
+        """Returns the directory, or a local one that is uploaded at the end."""
+        if not is_remote(self.directory):
+            return self.directory
+        local = self._upload.enter_context(tempfile.TemporaryDirectory())
+        self._upload.callback(copy_folder, local, self.directory)
+        return local
 
     def _requested(self) -> int:
         """Returns the number of steps to trace from now on; 0 while a trace runs."""

@@ -1,22 +1,34 @@
-"""Ensures that a workdir belongs to one config and to one run at a time."""
+"""Ensures that a workdir belongs to one config and to one run at a time.
+
+A workdir may be in Google Cloud Storage. What every machine can make again then lies on its own
+disk, in `machine_folder`.
+"""
 
 import contextlib
+import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
 
 from data_pipeline.files import (
+    AnyPath,
     FileError,
+    HeldLock,
     LockError,
+    as_path,
     check_folder_ours,
     hold_lock,
+    is_remote,
+    local_copy,
     remove_partials,
     write_json,
 )
 from data_pipeline.tokens.tokenizer_identity import tokenizer_difference
 from semcoder_jax import hf
+from semcoder_jax.cache import cache_folder
 from semcoder_jax.checkpoints import CHECKPOINTS, MODEL
 from semcoder_jax.config import ConfigError, RunConfig, differing_fields, parse_run
 from semcoder_jax.errors import UserError
@@ -35,7 +47,26 @@ class WorkdirError(UserError):
     """Raised if another run is using the workdir."""
 
 
-def check_workdir(run: RunConfig, workdir: Path) -> None:
+def as_workdir(workdir: str | os.PathLike) -> AnyPath:
+    """Returns the path of a workdir. Raises ConfigError if no run can be there."""
+    path = as_path(workdir)
+    if str(path).startswith("s3://"):
+        raise ConfigError(
+            f"--workdir={path}: checkpoints are written to local folders and gs:// only (Orbax); "
+            "train there and copy the exported model"
+        )
+    return path
+
+
+def machine_folder(workdir: AnyPath) -> Path:
+    """Returns the folder of a run on this machine's disk: WORKDIR itself, if it is local."""
+    if not is_remote(workdir):
+        return Path(workdir)
+    key = hashlib.sha256(str(workdir).encode()).hexdigest()[:16]
+    return cache_folder() / "workdirs" / key / workdir.name
+
+
+def check_workdir(run: RunConfig, workdir: AnyPath) -> None:
     """Raises ConfigError if WORKDIR holds a run of another config (ignoring harmless fields).
 
     A run may become longer if its learning rate does not depend on its length.
@@ -73,7 +104,7 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
         )
 
 
-def _check_no_foreign_files(workdir: Path) -> None:
+def _check_no_foreign_files(workdir: AnyPath) -> None:
     """Raises ConfigError if the workdir holds visible files and no run has ever begun there."""
     if not workdir.is_dir() or (workdir / LOCK_FILE).exists():
         return
@@ -94,22 +125,22 @@ def _asks_for_more_steps(fields: Mapping[str, tuple]) -> bool:
     return ours is not None and theirs is not None and ours > theirs
 
 
-def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
+def check_tokenizer(tokenizer, workdir: AnyPath, init_from: str | None) -> None:
     """Raises ConfigError if the data's tokenizer differs from that of WORKDIR's run.
 
     Raises it, too, if tokens of the model in `init_from` have other ids.
     """
     here = f"the data's tokenizer ({tokenizer.name_or_path})"
     if (workdir / MODEL / "tokenizer.json").is_file():
-        difference = tokenizer_difference(tokenizer, hf.read_tokenizer(workdir / MODEL))
+        difference = tokenizer_difference(tokenizer, hf.read_tokenizer(local_copy(workdir / MODEL)))
         if difference:
             raise ConfigError(
                 f"{workdir / MODEL}: this workdir was begun with another tokenizer than {here}: "
                 f"{difference}; choose another --workdir or restore data.tokenizer"
             )
     if init_from is not None:
-        source = Path(init_from)
-        folder = source / MODEL if (source / MODEL).is_dir() else source
+        source = as_path(init_from)
+        folder = local_copy(source / MODEL if (source / MODEL).is_dir() else source)
         difference = tokenizer_difference(tokenizer, hf.read_tokenizer(folder), may_add_tokens=True)
         if difference:
             raise ConfigError(
@@ -117,7 +148,7 @@ def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
             )
 
 
-def write_config(run: RunConfig, workdir: Path) -> None:
+def write_config(run: RunConfig, workdir: AnyPath) -> None:
     """Records the run's config in WORKDIR. Raises ConfigError if it cannot be written."""
     try:
         write_json(workdir / CONFIG_FILE, run.to_record(), indent=2)
@@ -126,19 +157,19 @@ def write_config(run: RunConfig, workdir: Path) -> None:
 
 
 @contextlib.contextmanager
-def lock_workdir(workdir: Path) -> Iterator[None]:
-    """Locks WORKDIR for this run; the first process locks it for all.
+def lock_workdir(workdir: AnyPath) -> Iterator[HeldLock]:
+    """Locks WORKDIR for this run; the first process locks it for all, and yields its lock.
 
     Removes half-written files of a killed run and, at the end, a workdir that this run created but
     left empty. Raises WorkdirError if another run holds the lock.
     """
     if jax.process_index() != 0:
-        yield
+        yield HeldLock()
         return
-    is_new = not workdir.exists()
+    is_new = not is_remote(workdir) and not workdir.exists()
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(hold_lock(workdir / LOCK_FILE, wait=False))
+            lock = stack.enter_context(hold_lock(workdir / LOCK_FILE, wait=False))
         except FileError as error:
             raise WorkdirError(str(error)) from None
         except LockError as error:
@@ -149,10 +180,10 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
         if is_new:
             stack.callback(_remove_unused, workdir)
         remove_partials(workdir)
-        yield
+        yield lock
 
 
-def _remove_unused(workdir: Path) -> None:
+def _remove_unused(workdir: AnyPath) -> None:
     if [path.name for path in workdir.glob("*")] == [LOCK_FILE]:
         (workdir / LOCK_FILE).unlink()
         workdir.rmdir()

@@ -21,7 +21,11 @@ from semcoder_jax.config_files import find_config
 # What a page writes for a value of the reader's: FILE.py, N, a/b/…, v5e:…
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_\d]*(?:\.\w+)?|.*…")
 _PLACEHOLDER_FIELD = re.compile(r"--config\.(?:(?:a\.b|NAME)=|.*…)")
-_CONFIGS = {"train": "configs/quickstart.py", "plan": "configs/quickstart.py"}
+_CONFIGS = {
+    "train": "configs/quickstart.py",
+    "plan": "configs/quickstart.py",
+    "reinforce": "configs/grpo_quickstart.py",
+}
 _SAME_FLAGS = {"launch.quickstart": "semcoder_jax.commands.train"}
 
 
