@@ -30,6 +30,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_pipeline.files import as_path
 from data_pipeline.terminal.command_line import (
     INTERRUPTED,
     USER_MISTAKE,
@@ -148,10 +149,16 @@ def parse_arguments(arguments: Sequence[str]) -> Rehearsal:
     workdir = found["workdir"][-1].partition("=")[2]
     at = {name: _pair(name, flags[name], numbers["processes"]) for name in _AT}
     sigterm = None if flags["sigterm"] is None else _number("sigterm", flags["sigterm"], None)
-    logs = Path(flags["logs"] or f"{workdir.rstrip('/').removeprefix('gs://')}-logs")
+    logs = Path(flags["logs"] or _log_folder(workdir))
     return Rehearsal(
         **numbers, training=training, workdir=workdir, logs=logs, sigterm=sigterm, **at
     )
+
+
+def _log_folder(workdir: str) -> str:
+    """Returns WORKDIR-logs, in this folder for a workdir in an object store."""
+    name = workdir.rstrip("/")
+    return f"{name.rpartition('/')[2] if '://' in name else name}-logs"
 
 
 def make_parser() -> CommandParser:
@@ -289,7 +296,7 @@ def _report(rehearsal: Rehearsal, attempts: Sequence[Attempt]) -> None:
     from semcoder_jax.training.goodput import GOODPUT_FILE
     from semcoder_jax.training.metrics import read_metrics
 
-    rows = read_metrics(Path(rehearsal.workdir) / GOODPUT_FILE)
+    rows = read_metrics(as_path(rehearsal.workdir) / GOODPUT_FILE)
     for line in table_lines(account(attempts, rows)):
         _say(line)
     _say(f"logs: {rehearsal.logs}/process_N.log")

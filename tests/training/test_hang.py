@@ -104,6 +104,7 @@ def test_a_process_that_was_stopped_does_not_hang(quick_ticks):
     assert watched(Clock(3600.0), bound=1.0, reads=50) == []
 
 
+@pytest.mark.slow
 def test_the_process_prints_its_stacks_and_ends():
     program = """
         import time
