@@ -138,7 +138,11 @@ class HostTimes:
             self._gathered = self._gather(
                 jax.make_array_from_process_local_data(self._rows, rows, shape)
             )
-        return None if before is None else self._by_process(jax.device_get(before))
+        if before is None:
+            return None
+        with self.waiting():
+            rows = jax.device_get(before)
+        return self._by_process(rows)
 
     def forget(self) -> None:
         """Drops the times so far, such as those of an interval that compiles."""
