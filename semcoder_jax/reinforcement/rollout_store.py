@@ -39,7 +39,7 @@ class RolloutStore:
             parts = zip(group, judgements, advantages, strict=True)
             for sample, (rollout, judgement, advantage) in enumerate(parts):
                 row = _row(step, sample, rollout, judgement, float(advantage))
-                self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 
     def close(self) -> None:
