@@ -51,12 +51,8 @@ NOT_RUN = {
     "bash launch/quickstart.sh": "minutes; tests/launch/test_quickstart.py runs it small",
     "bash launch/test.sh": "runs this test",
     "grep -rl ": "changes the checkout; the test below runs it on a copy",
-<<<<<<< HEAD
     "docker build": "needs Docker; tests/launch/test_environment.py reads the file",
-||||||| merged common ancestors
-=======
     "echo ": "asks a run that trains; tests/training/test_profile.py",
->>>>>>> rehearse
     "eval ": "for a shell of the reader's; tests/commands/test_cli.py completes as it does",
     "inspect ": "needs the inspect extra and an endpoint; tests/integrations runs every task",
     "lm_eval ": "needs lm-evaluation-harness; tests/server runs it against a server",
