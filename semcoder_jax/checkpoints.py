@@ -187,6 +187,10 @@ class Checkpoints:
         """Returns whether all processes of a run agree that this step is the last."""
         return self._manager.reached_preemption(step)
 
+    def is_saving(self) -> bool:
+        """Returns whether a save that was started is not on disk yet."""
+        return self._manager.is_saving_in_progress()
+
     def wait(self) -> None:
         """Waits until every save that was started is on disk."""
         self._manager.wait_until_finished()

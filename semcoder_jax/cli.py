@@ -70,6 +70,9 @@ COMMANDS: Mapping[str, Command] = {
     "train": Command(
         "models", "semcoder_jax.train", "train from a config; the same command resumes"
     ),
+    "reinforce": Command(
+        "models", "semcoder_jax.reinforce", "learn from rewards that real runs decide"
+    ),
     "sample": Command("models", "semcoder_jax.sample", "complete the prompts in a file"),
     "serve": Command("models", "semcoder_jax.serve", "serve a model with OpenAI's API"),
     "demo": Command("models", "semcoder_jax.demo", "a local page: runs beside words about them"),

@@ -20,6 +20,7 @@ def parse_arguments(
     optional: Mapping[str, str] | None = None,
     *,
     new_fields: bool = False,
+    name: str = "config",
 ) -> "tuple[ConfigDict, dict[str, str | None]]":
     """Returns the config with its overrides, and the other flags by name.
 
@@ -29,6 +30,7 @@ def parse_arguments(
       optional: help text by flag.
       new_fields: whether overrides may set fields that the config file leaves at their defaults;
         the caller must then check their names.
+      name: of the flag with the config file.
 
     Raises ConfigFileError if the file is no config, and CommandLineError for an unknown or missing
     flag or field, or a config that fails.
@@ -39,15 +41,13 @@ def parse_arguments(
     optional = optional or {}
     # absl accepts overrides only after --config itself.
     for argument in argv:
-        if _names_config(argument):
+        if _names_config(argument, name):
             check_config(find_config(argument.partition("=")[2]))
-    line = [
-        "",
-        *map(_resolve_config_path, sorted(argv, key=lambda argument: not _names_config(argument))),
-    ]
+    first = sorted(argv, key=lambda argument: not _names_config(argument, name))
+    line = ["", *(_resolve_config_path(argument, name) for argument in first)]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
-        "config",
+        name,
         None,
         "Config file (.py with get_config()).",
         flag_values=values,
@@ -55,29 +55,29 @@ def parse_arguments(
         lock_config=not new_fields,
         accept_new_attributes=new_fields,
     )
-    for name, text in {**required, **optional}.items():
-        flags.DEFINE_string(name, None, text, flag_values=values)
+    for flag, text in {**required, **optional}.items():
+        flags.DEFINE_string(flag, None, text, flag_values=values)
     try:
         left = values(line)[1:]
-        for name in ("config", *required):
-            if values[name].value is None:
-                raise flags.Error(f"--{name}=… is missing")
-        config = values.config.copy_and_resolve_references()
+        for flag in (name, *required):
+            if values[flag].value is None:
+                raise flags.Error(f"--{flag}=… is missing")
+        config = values[name].value.copy_and_resolve_references()
     except Exception as error:  # absl and ml_collections raise many types, config files any
         raise CommandLineError(f"command line: {_last_line(error)}") from error
     if left:
         raise CommandLineError(f"command line: unexpected argument {left[0]!r}")
-    return config, {name: values[name].value for name in (*required, *optional)}
+    return config, {flag: values[flag].value for flag in (*required, *optional)}
 
 
-def _names_config(argument: str) -> bool:
-    return re.match(r"--?config=", argument) is not None
+def _names_config(argument: str, name: str) -> bool:
+    return re.match(rf"--?{name}=", argument) is not None
 
 
-def _resolve_config_path(argument: str) -> str:
+def _resolve_config_path(argument: str, name: str) -> str:
     """Replaces the path in --config=configs/… with the path of the file found."""
     flag, _, path = argument.partition("=")
-    return f"{flag}={find_config(path)}" if _names_config(argument) else argument
+    return f"{flag}={find_config(path)}" if _names_config(argument, name) else argument
 
 
 def _last_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ WORKDIR: config.json (the checked config), model/ (an HF directory without weigh
 (prepared data).
 """
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -28,13 +29,17 @@ if TYPE_CHECKING:
 FLAGS = {"workdir": "Directory of the run."}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 trained or stopped after saving, 2 user error, 130 interrupted."""
+def main(argv: Sequence[str] | None = None, *, stopped_status: int = 0) -> int:
+    """Returns the exit status: 0 trained, 2 user error, 130 interrupted.
+
+    `stopped_status` is returned if training stopped after saving, before its last step.
+    """
     stopped = "interrupted; the same command goes on from the last checkpoint"
-    return run_command(_run, argv, help_text=__doc__, stopped=stopped)
+    run = functools.partial(_run, stopped_status=stopped_status)
+    return run_command(run, argv, help_text=__doc__, stopped=stopped)
 
 
-def _run(arguments: Sequence[str]) -> None:
+def _run(arguments: Sequence[str], stopped_status: int = 0) -> int:
     completion.offer(("profile",), {**FLAGS, **completion.run_fields()})
     arguments, profile_steps = split_profile(arguments)
     config, workdir = parse_arguments(arguments)
@@ -55,6 +60,7 @@ def _run(arguments: Sequence[str]) -> None:
     if result.accuracy is not None:
         held_out += f", accuracy {result.accuracy:.1%}"
     print(f"{workdir}: step {result.step} of {result.num_steps}{held_out}{rate}")
+    return stopped_status if result.stopped else 0
 
 
 def split_profile(argv: Sequence[str]) -> tuple[list[str], int]:

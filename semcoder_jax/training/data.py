@@ -18,6 +18,7 @@ from data_pipeline.tokens.batches import BatchIterator, InputConfig, TrainInput
 from data_pipeline.toy import corpus as synthetic
 from data_pipeline.toy import vocabulary
 from semcoder_jax import hf
+from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.config import ConfigError, DataConfig, check_arguments
 from semcoder_jax.training.workdir import check_tokenizer, machine_folder
 
@@ -89,6 +90,27 @@ def open_data(
         record_ids=record_ids,
         mixture=train.mixture_table(),
     )
+
+
+def open_records(
+    config: DataConfig, workdir: Path, init_from: str | None
+) -> tuple[Any, pyx.RecordSource]:
+    """Returns (tokenizer, training records as text), after making the toy corpus if needed.
+
+    The tokenizer is that of the model in `init_from`, if there is one. Raises a UserError if the
+    records cannot be read.
+    """
+    if config.source == "tokens":
+        raise ConfigError(
+            "config: data.source 'tokens': expected records as text: 'jsonl', 'pyx' or 'synthetic'"
+        )
+    folder, tokenizer_path = _prepare_records(config, workdir)
+    if init_from is not None:
+        model = Path(init_from)
+        tokenizer_path = model / MODEL if (model / MODEL).is_dir() else model
+    tokenizer = hf.read_tokenizer(tokenizer_path)
+    check_tokenizer(tokenizer, workdir, None)
+    return tokenizer, pyx.load(folder, "train")
 
 
 def _shared_options(config: DataConfig) -> InputConfig:

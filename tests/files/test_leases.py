@@ -1,4 +1,4 @@
-"""Tests that one process at a time holds a lock in an object store, and who gets it after a kill."""
+"""Tests that one process at a time holds a lock in an object store, and who has it next."""
 
 import dataclasses
 import json
@@ -43,9 +43,9 @@ def try_lock(path) -> None:
 
 
 def test_it_is_held_and_released(path):
-    with hold_lock(path, wait=False):
-        with pytest.raises(LockError, match=f"in use by process .* on {socket.gethostname()}"):
-            try_lock(path)
+    told = f"in use by process .* on {socket.gethostname()}"
+    with hold_lock(path, wait=False), pytest.raises(LockError, match=told):
+        try_lock(path)
     try_lock(path)
     try_lock(path)
 
@@ -107,24 +107,28 @@ def test_it_is_renewed_while_it_is_held(path, monkeypatch):
 
 def test_a_holder_learns_that_it_lost_it(path, monkeypatch):
     monkeypatch.setattr(leases, "SECONDS", 0.2)
-    with pytest.raises(LockError, match="in use by process 7 on far"):
-        with hold_lock(path, wait=False) as lock:
-            path.unlink()
-            held_elsewhere(path, 60)
-            with pytest.raises(LockError, match="in use by process 7 on far"):
-                while True:
-                    lock.check()
-                    time.sleep(0.01)
+    with (
+        pytest.raises(LockError, match="in use by process 7 on far"),
+        hold_lock(path, wait=False) as lock,
+    ):
+        path.unlink()
+        held_elsewhere(path, 60)
+        while True:
+            lock.check()
+            time.sleep(0.01)
     assert json.loads(read_object(path).content)["host"] == "far"  # and does not release it
 
 
 def test_a_holder_that_cannot_renew_may_have_lost_it(tmp_path, object_store, monkeypatch):
     monkeypatch.setattr(leases, "SECONDS", 0.3)
     path = object_store.path(tmp_path.name, "lock")
-    with pytest.raises(LockError, match="could not be renewed in time"):
-        with hold_lock(path, wait=False) as lock, object_store.failing(403):
-            time.sleep(0.35)
-            lock.check()
+    with (
+        pytest.raises(LockError, match="could not be renewed in time"),
+        hold_lock(path, wait=False) as lock,
+        object_store.failing(403),
+    ):
+        time.sleep(0.35)
+        lock.check()
 
 
 def test_a_foreign_object_is_no_lock(path):

@@ -57,9 +57,8 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch, scheme, package)
         importlib.util, "find_spec", lambda name: None if name == package else found(name)
     )
     paths_module._check_installed.cache_clear()
-    with pytest.raises(
-        UserError, match=rf"needs {package}: pip install .*\[{'gcs' if scheme == 'gs' else 's3'}\]"
-    ):
+    extra = {"gs": "gcs", "s3": "s3"}[scheme]
+    with pytest.raises(UserError, match=rf"needs {package}: pip install .*\[{extra}\]"):
         as_path(f"{scheme}://bucket/a")
     paths_module._check_installed.cache_clear()
 

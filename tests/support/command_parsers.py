@@ -6,21 +6,25 @@ import importlib
 import importlib.util
 import io
 import re
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
+import launch.command
 from data_pipeline.terminal.command_line import CommandParser
+from launch.supervision import Supervisor
 from semcoder_jax.commands import config_flags, evaluate
 from semcoder_jax.config import parse_run
 from semcoder_jax.config_files import find_config
 
-SCRIPT = Path(__file__).parents[2] / "launch" / "pod.sh"
 # What a page writes for a value of the reader's: FILE.py, N, a/b/…, v5e:…
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_\d]*(?:\.\w+)?|.*…")
 _PLACEHOLDER_FIELD = re.compile(r"--config\.(?:(?:a\.b|NAME)=|.*…)")
-_CONFIGS = {"train": "configs/quickstart.py", "plan": "configs/quickstart.py"}
+_CONFIGS = {
+    "train": "configs/quickstart.py",
+    "plan": "configs/quickstart.py",
+    "reinforce": "configs/grpo_quickstart.py",
+}
 _SAME_FLAGS = {"launch.quickstart": "semcoder_jax.commands.train"}
 
 
@@ -75,15 +79,39 @@ def _mistake_of_launch(words: Sequence[str], complete: bool) -> str | None:
     own, training = list(words[:split]), list(words[split + 1 :])
     if {"-h", "--help"} & set(own):
         return None
+    own = [_with_pod(word) for word in own if not word.startswith("--pod.FIELD=")]
+    if not complete and any(word.startswith("--pod") for word in own):
+        has_file = any(word.startswith("--pod=") for word in own)
+        own = [*([] if has_file else [_with_pod("--pod=NAME.py")]), *own]
+        own += ["--pod.name=n", "--pod.zone=z"]
+    elif not complete:
+        own = [*own, "--tpu=t", "--zone=z"]
     if not complete:
-        own = [*own, "--tpu=T", "--zone=Z"]
-        training = training or ["--config=C", "--workdir=W"]
-    done = subprocess.run(
-        ["bash", SCRIPT, "--dry-run", *own, "--", *training], capture_output=True, text=True
-    )
-    if done.returncode:
-        return done.stderr
+        training = training or ["--config=C", "--workdir=gs://B/W"]
+    printed = io.StringIO()
+    with (
+        mock.patch.object(Supervisor, "run", lambda *_: 0),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(printed),
+    ):
+        shared = [_with_shared_workdir(word) for word in training]
+        if launch.command.main(["--dry_run", *own, "--", *shared]):
+            return printed.getvalue()
     return mistake("semcoder_jax.commands.train", training, complete=complete)
+
+
+def _with_pod(word: str) -> str:
+    """Returns --pod=…/NAME.py with a real file."""
+    flag, _, path = word.partition("=")
+    is_placeholder = flag == "--pod" and PLACEHOLDER.fullmatch(path.rpartition("/")[2])
+    return f"{flag}=launch/pods/existing_slice.py" if is_placeholder else word
+
+
+def _with_shared_workdir(word: str) -> str:
+    """Returns --workdir=DIR, as pages write it, with a place that workers could share."""
+    flag, _, value = word.partition("=")
+    is_placeholder = flag == "--workdir" and PLACEHOLDER.fullmatch(value)
+    return f"{flag}=gs://B/{value}" if is_placeholder else word
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ import urllib.parse
 import uuid
 from typing import Any
 
+import google_crc32c
 from werkzeug.wrappers import Request, Response
 
 _OBJECT = re.compile(r"/(?:download/)?storage/v1/b/([^/]+)/o/([^/]+)")
@@ -60,9 +61,6 @@ class GcsStandIn:
             response = _json({"error": error}, refused.status)
             if refused.status == 304:
                 response = Response(status=304)
-        response.headers["Date"] = datetime.datetime.now(datetime.UTC).strftime(
-            "%a, %d %b %Y %H:%M:%S GMT"
-        )
         return response(environ, start_response)
 
     def _answer(self, request: Request, path: str) -> Response:
@@ -195,6 +193,7 @@ class GcsStandIn:
         objects[name] = {
             "bucket": bucket,
             "name": name,
+            "address": request.host_url,
             "content": content,
             "generation": str(next(self._generations)),
             "updated": now.replace("+00:00", "Z"),
@@ -221,7 +220,7 @@ def _media(request: Request, found: dict[str, Any]) -> Response:
     headers = {
         "X-Goog-Generation": found["generation"],
         "X-Goog-Metageneration": "1",
-        "X-Goog-Hash": f"md5={_md5(content)}",
+        "X-Goog-Hash": f"crc32c={_crc32c(content)},md5={_md5(content)}",
         "X-Goog-Stored-Content-Length": str(len(content)),
         "Content-Type": found["contentType"],
     }
@@ -251,11 +250,12 @@ def _resource(found: dict[str, Any]) -> dict[str, Any]:
         "storageClass": "STANDARD",
         "size": str(len(found["content"])),
         "md5Hash": _md5(found["content"]),
+        "crc32c": _crc32c(found["content"]),
         "etag": found["generation"],
         "timeCreated": found["updated"],
         "updated": found["updated"],
-        "selfLink": f"/storage/v1/{place}",
-        "mediaLink": f"/download/storage/v1/{place}?alt=media",
+        "selfLink": f"{found['address']}storage/v1/{place}",
+        "mediaLink": f"{found['address']}download/storage/v1/{place}?alt=media",
         "metadata": found["metadata"],
     }
 
@@ -277,6 +277,10 @@ def _after_headers(part: bytes) -> bytes:
 
 def _md5(content: bytes) -> str:
     return base64.b64encode(hashlib.md5(content).digest()).decode()
+
+
+def _crc32c(content: bytes) -> str:
+    return base64.b64encode(google_crc32c.Checksum(content).digest()).decode()
 
 
 def _json(value: Any, status: int = 200) -> Response:
