@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from data_pipeline.builder import runners
+from data_pipeline.builder.config_files import add_config
 from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions, TeacherOptions
 from data_pipeline.builder.pipeline import build
 from data_pipeline.builder.report import summary
@@ -47,6 +48,7 @@ def _run(arguments: Sequence[str]) -> None:
 
 def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
     """Returns (options, output). Raises CommandLineError or BuildError."""
+    argv = _with_config(argv)
     # `--pipeline.OPTION=VALUE` accepts any option of Beam.
     passed = [a.removeprefix("--pipeline.") for a in argv if a.startswith("--pipeline.")]
     given = [a for a in argv if not a.startswith("--pipeline.")]
@@ -87,6 +89,14 @@ def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
         tier=args.tier,
     )
     return options, args.output
+
+
+def _with_config(argv: Sequence[str]) -> Sequence[str]:
+    """Returns the arguments with the flags of the config that they name."""
+    finder = CommandParser(add_help=False)
+    finder.add_argument("--config")
+    path = finder.parse_known_args(list(argv))[0].config
+    return argv if path is None else add_config(path, argv)
 
 
 def _parser() -> CommandParser:
@@ -164,6 +174,7 @@ def _parser() -> CommandParser:
         metavar=("IN", "OUT"),
         help="prices per million tokens",
     )
+    add("--config", metavar="FILE", help="flags for a runner, such as configs/build/flink.py")
     add(
         "--runner",
         default=DIRECT_RUNNER,
