@@ -86,23 +86,15 @@ def load_model(
     if quantize:
         return _load_quantized(directory, mesh, dtype, compute, step)
     check_model_directory(directory)
-    directory = _readable(directory)
     if (directory / CHECKPOINTS).is_dir():
+        if str(directory).startswith("s3://"):
+            directory = local_copy(directory)  # Orbax reads local folders and gs:// only
         return _load_workdir(directory, mesh, dtype, compute, step)
     if step is not None:
         raise CheckpointError(f"{directory}: step {step} of what is not the workdir of a run")
     config, params = hf.load(directory, mesh=mesh, dtype=dtype)
     graphdef, _ = nnx.split(abstract_model(config, compute))
     return _with_tokenizer(config, graphdef, params, directory)
-
-
-def _readable(directory: AnyPath) -> AnyPath:
-    """Returns the directory itself, or a local copy where weights cannot be read from it.
-
-    Orbax reads checkpoints from gs://, and nothing else does.
-    """
-    is_run = (directory / CHECKPOINTS).is_dir()
-    return directory if is_run and not str(directory).startswith("s3://") else local_copy(directory)
 
 
 def check_model_directory(directory: str | os.PathLike) -> None:
@@ -139,7 +131,7 @@ def _load_quantized(
 def _load_workdir(
     directory: AnyPath, mesh: Mesh | None, dtype: str, compute: Compute, step: int | str | None
 ) -> LoadedModel:
-    config = hf.read_config(local_copy(directory / MODEL))
+    config = hf.read_config(directory / MODEL)
     mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
     graphdef, params = nnx.split(abstract_model(config, compute))
     shapes = nnx.to_pure_dict(params)
@@ -149,7 +141,7 @@ def _load_workdir(
     else:
         pure = restore_step(directory, with_shardings(shapes, shardings, dtype), step).params
     nnx.replace_by_pure_dict(params, pure)
-    model = _with_tokenizer(config, graphdef, params, local_copy(directory / MODEL))
+    model = _with_tokenizer(config, graphdef, params, directory / MODEL)
     if not model.tokenizer.chat_template and _knows_code_prompt(directory):
         model.tokenizer.chat_template = chat_template()
     return model
@@ -206,7 +198,7 @@ def load_adapters(
     if lora is None:  # excluded above; states it for the type checker
         return None
     mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
-    model = abstract_model(hf.read_config(local_copy(workdir / MODEL)), run.compute)
+    model = abstract_model(hf.read_config(workdir / MODEL), run.compute)
     base = nnx.to_pure_dict(nnx.state(model))
     shapes = jax.eval_shape(lambda: initial_adapters(lora, base, run.seed))
     shardings = sharding.parameter_shardings(shapes, mesh)

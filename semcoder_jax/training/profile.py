@@ -12,7 +12,6 @@ A request is a change of the file since the session began; the file stays.
 import contextlib
 import re
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from typing import Any
 
 import jax
 
-from data_pipeline.files import AnyPath, copy_folder, is_remote
+from data_pipeline.files import AnyPath, built_folder
 
 PROFILE = "profile"
 REQUEST_FILE = "profile.request"
@@ -122,7 +121,7 @@ class StepTrace:
             self._begin, self._end = step, step + count - 1
         if step == self._begin and not self.is_tracing:
             self._say(f"tracing steps {step} to {self._end}")
-            jax.profiler.start_trace(self._writable())
+            jax.profiler.start_trace(self._upload.enter_context(built_folder(self.directory)))
             self.is_tracing = True
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             yield
@@ -143,14 +142,6 @@ class StepTrace:
             jax.profiler.stop_trace()
             self.is_tracing = False
             self._upload.close()
-
-    def _writable(self) -> AnyPath | str:
-        """Returns the directory, or a local one that is uploaded at the end."""
-        if not is_remote(self.directory):
-            return self.directory
-        local = self._upload.enter_context(tempfile.TemporaryDirectory())
-        self._upload.callback(copy_folder, local, self.directory)
-        return local
 
     def _requested(self) -> int:
         """Returns the number of steps to trace from now on; 0 while a trace runs."""
