@@ -12,6 +12,7 @@ from unittest import mock
 
 import launch.command
 from data_pipeline.terminal.command_line import CommandParser
+from launch import working_tree
 from launch.supervision import Supervisor
 from semcoder_jax.commands import config_flags, evaluate
 from semcoder_jax.config import parse_run
@@ -93,6 +94,7 @@ def _mistake_of_launch(words: Sequence[str], complete: bool) -> str | None:
     printed = io.StringIO()
     with (
         mock.patch.object(Supervisor, "run", lambda *_: 0),
+        mock.patch.object(working_tree, "list_files", lambda *_: []),  # nothing is packed
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(printed),
     ):
