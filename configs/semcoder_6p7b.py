@@ -32,6 +32,7 @@ from semcoder_jax.recipes import full_fine_tuning_recipe
 def get_config() -> ConfigDict:
     config = full_fine_tuning_recipe("6.7b")
     config.data.global_batch_size = 512  # packed rows
+    config.train.accumulation_steps = 4  # 8 rows on each of 16 chips, as many as 16 GB allow
     config.optimizer.peak_learning_rate = 5e-5
     config.optimizer.warmup_steps = 22
     return config

@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from data_pipeline.builder.workers import Worker, check_same_runtime, describe_w
 from data_pipeline.errors import UserError
 from data_pipeline.pyx import folders as pyx
 from data_pipeline.seeds import Seed
+from tests.support.object_stores import BUCKET
 from tests.support.portable_cluster import portable_cluster, worker_processes
 from tests.support.tiny_sources import FILES
 
@@ -221,11 +223,12 @@ def test_two_worker_processes_one_killed_write_the_local_bytes_to_a_store(tmp_pa
     most: list[int] = []
 
     def kill_one_when_a_group_is_written() -> None:
-        put = "upload/storage" if object_store.scheme == "gs" else "PUT"
-        while not stop.wait(0.05):
+        listing = f"{object_store.url}/storage/v1/b/{BUCKET}/o?prefix=pyx/.work/rows/"
+        while not stop.wait(0.1):
             workers = worker_processes()
             most.append(len(workers))
-            written = [one for one in object_store.requests if put in one and "rows" in one]
+            with urllib.request.urlopen(listing) as answer:
+                written = json.load(answer).get("items", [])
             if written and workers:
                 os.kill(workers[0], signal.SIGKILL)
                 return
