@@ -78,8 +78,6 @@ def command_module(module: str) -> str:
 
 
 def _mistake_of_launch(words: Sequence[str], complete: bool) -> str | None:
-    if words and words[0] in launch.command.SUBCOMMANDS:
-        return mistake(launch.command.SUBCOMMANDS[words[0]], words[1:], complete=complete)
     split = list(words).index("--") if "--" in words else len(words)
     own, training = list(words[:split]), list(words[split + 1 :])
     if {"-h", "--help"} & set(own):
