@@ -124,6 +124,7 @@ class LocalBuild(Steps):
     def write_dataset(self, splits: tuple[str, ...]) -> None:
         from data_pipeline.builder import dataset  # slow to import
 
+        self.write_dead_letters()
         dataset.write_dataset(
             self._files, splits, self.fingerprint, self.output, without=self._dropped
         )
