@@ -49,6 +49,7 @@ TRAIN = [
     "ml-dtypes>=0.5",
     "optax>=0.2.6,<0.4",
     "orbax-checkpoint>=0.11.30,<0.13",
+    "pyyaml>=6",  # launch/managed_job.py
     "safetensors>=0.6",
     "scipy>=1.15",
     "tensorboardX>=2.6,<3",

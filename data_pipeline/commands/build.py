@@ -17,6 +17,7 @@ from data_pipeline.builder.config_files import add_config
 from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions, TeacherOptions
 from data_pipeline.builder.pipeline import build
 from data_pipeline.builder.report import summary
+from data_pipeline.files import path_text, path_texts
 from data_pipeline.terminal.command_line import (
     GOES_ON,
     INTERRUPTED,
@@ -116,10 +117,17 @@ def _parser() -> CommandParser:
         action="append",
         required=True,
         metavar="SOURCE",
+        type=path_texts,
         help="folder, .jsonl[.gz] of {code, nl, tests}, pattern of these, or installed package; "
         "several with commas",
     )
-    add("--output", required=True, metavar="DIR", help="folder for the dataset and the report")
+    add(
+        "--output",
+        required=True,
+        type=path_text,
+        metavar="DIR",
+        help="folder for the dataset and the report",
+    )
     add("--seed", type=int, default=default["seed"], help="random seed (default: 0)")
     add("--limit", type=int, metavar="N", help="most functions, sampled by hash")
     add(
@@ -147,10 +155,16 @@ def _parser() -> CommandParser:
         "--benchmarks",
         action="append",
         default=[],
+        type=path_texts,
         metavar="DIR",
         help="benchmarks whose tasks are left out; may be repeated",
     )
-    add("--tokenizer", metavar="DIR", help="measure lengths in its tokens, not in characters")
+    add(
+        "--tokenizer",
+        type=path_text,
+        metavar="DIR",
+        help="measure lengths in its tokens, not in characters",
+    )
     add(
         "--max_length", type=int, metavar="N", help="leave out longer records (prompt and response)"
     )

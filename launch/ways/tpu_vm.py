@@ -43,6 +43,25 @@ class _Worker:
     def name(self) -> str:
         return f"{self.node} worker {self.index}"
 
+    def is_heard(self) -> bool:
+        """Whether its connection may still bring something."""
+        return self.connection is not None and self.connection.status() is None
+
+
+class _Since:
+    """Measures how long a condition has held."""
+
+    def __init__(self):
+        self._began: float | None = None
+
+    def lasts(self, holds: bool, seconds: float) -> bool:
+        """Whether it has held for `seconds`, asked again and again."""
+        if not holds:
+            self._began = None
+            return False
+        self._began = self._began or time.monotonic()
+        return time.monotonic() - self._began >= seconds
+
 
 class TpuVms:
     """The workers of one or more nodes.
@@ -116,48 +135,51 @@ class TpuVms:
                 yield _Worker(node, index, WorkerLog(logs / f"{prefix}worker{index}.log", show))
 
     def _watch(self, training: Training, workers: list[_Worker]) -> Outcome:
-        asked, failed_since = time.monotonic(), None
+        asked = time.monotonic()
+        loss, failed, lost = None, _Since(), _Since()
         while True:
-            for worker in workers:
-                self._keep_connected(training, worker)
-            statuses = [(worker.name, worker.log.status) for worker in workers]
-            if all(status is not None for _, status in statuses):
-                return self._judge(workers)
             now = time.monotonic()
-            if any(status not in (None, 0) for _, status in statuses):
-                failed_since = failed_since or now
-                if now - failed_since > self._pod.stop_seconds:
-                    self.stop(training)  # the others wait for the one that failed
-                    failed_since = now
-            if now - asked > self._pod.poll_seconds:
-                asked = now
-                if loss := self._find_loss():
-                    return Outcome(End.LOST, loss)
+            for worker in workers:
+                loss = loss or self._keep_connected(training, worker)
+            if all(worker.log.status is not None for worker in workers):
+                return self._judge(workers)
+            if failed.lasts(any(worker.log.status for worker in workers), self._pod.stop_seconds):
+                self.stop(training)  # the others wait for the one that failed
+                failed = _Since()
+            if loss is None and now - asked > self._pod.poll_seconds:
+                asked, loss = now, self._find_loss()
+            ended = not any(worker.is_heard() for worker in workers)
+            # Deleting the machines now would cut short the time that training has to save.
+            if lost.lasts(loss is not None, 0 if ended else self._pod.stop_seconds):
+                return Outcome(End.LOST, loss)
             time.sleep(_TICK)
 
-    def _keep_connected(self, training: Training, worker: _Worker) -> None:
-        """Connects a worker that has no connection; its command may go on without one."""
-        if worker.log.status is not None:
-            return
-        if worker.connection is not None:
-            if worker.connection.status() is None or worker.log.status is not None:
-                return
-            self._after_disconnection(worker)
+    def _keep_connected(self, training: Training, worker: _Worker) -> str | None:
+        """Connects a worker that has no connection; its command may go on without one.
+
+        Returns why its machine is lost, or None.
+        """
+        if worker.is_heard() or worker.log.status is not None:  # in this order: it comes last
+            return None
+        if worker.connection is not None and (loss := self._after_disconnection(worker)):
+            return loss
         worker.size_before = worker.log.size
         argv = self._follow_argv(training, worker.node, worker.index, worker.log.size)
         worker.connection = self._shell.follow(argv, worker.log.take_line)
+        return None
 
-    def _after_disconnection(self, worker: _Worker) -> None:
-        """Raises MachineLost if the machine is gone or cannot be reached any more."""
+    def _after_disconnection(self, worker: _Worker) -> str | None:
+        """Returns why the machine is lost, or None after a pause if it is there."""
         said = worker.connection.errors()
         if loss := self._find_loss():
-            raise MachineLost(loss)
+            return loss
         moved = worker.log.size > worker.size_before
         worker.reconnections = 1 if moved else worker.reconnections + 1
         if worker.reconnections > _MOST_RECONNECTIONS:
-            raise MachineLost(f"{worker.name} cannot be reached any more ({said})")
+            return f"{worker.name} cannot be reached any more ({said})"
         self._shell.say(f"{worker.name}: connection lost ({said or 'no reason'}); connecting again")
         time.sleep(min(self._pod.poll_seconds, 2.0 ** (worker.reconnections - 1)))
+        return None
 
     def _judge(self, workers: list[_Worker]) -> Outcome:
         statuses = [(worker.name, worker.log.status) for worker in workers]

@@ -100,7 +100,9 @@ def parse_arguments(
     """Returns (checked config, topologies, options). Raises a UserError."""
     switches = {name: f"--{name}" in argv for name in _SWITCHES}
     rest = [argument for argument in argv if argument not in {f"--{name}" for name in _SWITCHES}]
-    config, values = config_flags.parse_arguments(rest, {}, _FLAGS, new_fields=True)
+    config, values = config_flags.parse_arguments(
+        rest, {}, _FLAGS, path_fields=("model.init_from",), new_fields=True
+    )
     options = switches | {name: _count(name, values[name]) for name in ("slices", "steps")}
     options |= {"within": _hours(values["within"]), "price": _prices(values["price"])}
     names = [name for name in (values["topology"] or "").split(",") if name.strip()]

@@ -12,7 +12,6 @@ A request is a change of the file since the session began; the file stays.
 import contextlib
 import re
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from typing import Any
 
 import jax
 
-from data_pipeline.files import AnyPath, copy_folder, is_remote
+from data_pipeline.files import AnyPath, built_folder
 
 PROFILE = "profile"
 REQUEST_FILE = "profile.request"
@@ -66,11 +65,13 @@ class ProfileRequests:
         return _read_request(self._path, jax.process_index())
 
     def _stamp(self) -> tuple | None:
+        """Returns what changes with the file; None without one."""
         try:
             found = self._path.stat()
-        except OSError:
+        except Exception:  # an object store has errors of its own; a run must not end by them
             return None
-        return tuple(getattr(found, name, None) for name in ("st_mtime_ns", "mtime", "st_size"))
+        names = ("st_mtime_ns", "st_size", "mtime", "length")  # the last two of epath
+        return tuple(getattr(found, name, None) for name in names)
 
     def _on_signal(self, *_) -> None:
         self._signalled = True
@@ -120,7 +121,7 @@ class StepTrace:
             self._begin, self._end = step, step + count - 1
         if step == self._begin and not self.is_tracing:
             self._say(f"tracing steps {step} to {self._end}")
-            jax.profiler.start_trace(self._writable())
+            jax.profiler.start_trace(self._upload.enter_context(built_folder(self.directory)))
             self.is_tracing = True
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             yield
@@ -141,14 +142,6 @@ class StepTrace:
             jax.profiler.stop_trace()
             self.is_tracing = False
             self._upload.close()
-
-    def _writable(self) -> AnyPath | str:
-        """Returns the directory, or a local one that is uploaded at the end."""
-        if not is_remote(self.directory):
-            return self.directory
-        local = self._upload.enter_context(tempfile.TemporaryDirectory())
-        self._upload.callback(copy_folder, local, self.directory)
-        return local
 
     def _requested(self) -> int:
         """Returns the number of steps to trace from now on; 0 while a trace runs."""

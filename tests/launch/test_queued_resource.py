@@ -169,9 +169,9 @@ def preempted(launch):
         def preempt():
             for number in range(1, times + 1):
                 launch.cloud.wait_for_session(number, "semcoder")
-                while not list(Path("launches").glob(f"*/session{number}/worker0.log")):
+                logs = f"*/session{number}/worker0.log"
+                while not any(log.stat().st_size for log in Path("launches").glob(logs)):
                     time.sleep(0.02)
-                time.sleep(0.3)  # its first lines come
                 launch.cloud.preempt("semcoder", **how)
 
         thread = threading.Thread(target=preempt, daemon=True)

@@ -11,7 +11,9 @@ from pathlib import Path
 from unittest import mock
 
 import launch.command
-from data_pipeline.terminal.command_line import CommandParser
+import launch.local
+from data_pipeline.files import buckets
+from data_pipeline.terminal.command_line import CommandLineError, CommandParser
 from launch.supervision import Supervisor
 from semcoder_jax.commands import config_flags, evaluate
 from semcoder_jax.config import parse_run
@@ -75,10 +77,14 @@ def command_module(module: str) -> str:
 
 
 def _mistake_of_launch(words: Sequence[str], complete: bool) -> str | None:
+    if words and words[0] in launch.command.SUBCOMMANDS:
+        return mistake(launch.command.SUBCOMMANDS[words[0]], words[1:], complete=complete)
     split = list(words).index("--") if "--" in words else len(words)
     own, training = list(words[:split]), list(words[split + 1 :])
     if {"-h", "--help"} & set(own):
         return None
+    if own[:1] == ["local"]:
+        return _mistake_of_rehearsal(own[1:], training, complete)
     own = [_with_pod(word) for word in own if not word.startswith("--pod.FIELD=")]
     if not complete and any(word.startswith("--pod") for word in own):
         has_file = any(word.startswith("--pod=") for word in own)
@@ -97,6 +103,17 @@ def _mistake_of_launch(words: Sequence[str], complete: bool) -> str | None:
         shared = [_with_shared_workdir(word) for word in training]
         if launch.command.main(["--dry_run", *own, "--", *shared]):
             return printed.getvalue()
+    return mistake("semcoder_jax.commands.train", training, complete=complete)
+
+
+def _mistake_of_rehearsal(own: list[str], training: list[str], complete: bool) -> str | None:
+    if not complete:
+        own = [*own, "--processes=1", "--devices=1"]
+        training = training or ["--config=C", "--workdir=W"]
+    try:
+        launch.local.parse_arguments([*own, "--", *training])
+    except CommandLineError as error:
+        return str(error)
     return mistake("semcoder_jax.commands.train", training, complete=complete)
 
 
@@ -133,13 +150,13 @@ def _stopped_after_reading(command: str, complete: bool) -> Iterator[None]:
         if not (isinstance(value, str) and PLACEHOLDER.fullmatch(value)):
             argparse.ArgumentParser._check_value(self, action, value)
 
-    def parse_config(argv, required, optional=None, *, new_fields=False):
+    def parse_config(argv, required, optional=None, **options):
         argv = [word for word in argv if not _PLACEHOLDER_FIELD.match(word)]
         argv = _with_config(argv, _CONFIGS.get(command, "configs/eval/heldout.py"), complete)
         if not complete:
             argv = [*(f"--{name}={name}" for name in required), *argv]
-        config, values = read_config(argv, required, optional, new_fields=new_fields)
-        if new_fields:
+        config, values = read_config(argv, required, optional, **options)
+        if options.get("new_fields"):
             parse_run(config.to_dict())  # names of fields
         if required or optional:  # not the list of a suite's configs
             raise Read
@@ -151,6 +168,7 @@ def _stopped_after_reading(command: str, complete: bool) -> Iterator[None]:
         mock.patch.object(CommandParser, "_check_value", check_value, create=True),
         mock.patch.object(config_flags, "parse_arguments", parse_config),
         mock.patch.object(evaluate, "parse_arguments", parse_config),
+        mock.patch.object(buckets, "check_bucket", lambda path: None),  # of the reader
     ):
         yield
 

@@ -40,11 +40,17 @@ def test_nobody_is_named_who_does_not_hold_the_others_up(measured):
     assert find_straggler(measured) is None
 
 
+def test_where_nothing_overlaps_a_slow_host_is_never_hidden():
+    measured = times((5, 995), (300, 700))
+    assert find_straggler(measured, overlaps=False).process == 1
+
+
 def test_the_line_tells_how_much_slower():
     found = find_straggler([HostTime(0.01, 0.002, 0.3), HostTime(0.31, 0.3, 0.0)])
     assert str(found) == (
         "process 1 holds the others up: its host takes 310 ms a step before its devices can start "
-        "(input 300 ms), the others' 10 ms (31.0 times); they wait 300 ms of a step of 310 ms"
+        "(input 300 ms), the others' 10 ms (31.0 times); they wait 300 ms longer for the devices, "
+        "in a step of 310 ms"
     )
 
 
