@@ -153,7 +153,7 @@ def test_the_command_goes_on_with_a_trained_model_and_adapters_too(tmp_path, cap
     from tests.support.config_file import write_config_file
 
     learnable = write_learnable(tmp_path / "learnable")
-    before = learnable_config(learnable, train__num_steps=16)
+    before = learnable_config(learnable)
     del before["accuracy"]
     training.train(before, tmp_path / "trained")
     config = learnable_config(
@@ -161,7 +161,8 @@ def test_the_command_goes_on_with_a_trained_model_and_adapters_too(tmp_path, cap
         model__init_from=str(tmp_path / "trained"),
         train__num_steps=2,
         train__eval_every=0,
-        accuracy__every=1,
+        accuracy__every=2,
+        accuracy__max_tasks=2,
         accuracy__benchmarks=["heldout"],
         rollouts__max_new_tokens=24,
         rollouts__group_size=4,
