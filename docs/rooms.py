@@ -22,7 +22,8 @@ PAGE = REPOSITORY / "docs" / "architecture.md"
 FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "data_pipeline": (
         ("errors",),
-        ("files", "pages", "source", "terminal"),
+        ("pages", "source", "terminal"),
+        ("files",),
         ("tracing", "pyx", "endpoint", "seeds"),
         ("execution", "tokens", "verify", "questions"),
         ("claims",),

@@ -16,7 +16,6 @@ import math
 import os
 import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -27,7 +26,7 @@ from absl import logging
 from flax import nnx
 from jax.experimental import multihost_utils
 
-from data_pipeline.files import FileError
+from data_pipeline.files import AnyPath, FileError, as_path, is_remote
 from semcoder_jax.config import Compute, DecoderConfig
 from semcoder_jax.errors import UserError
 from semcoder_jax.model.decoder import Decoder
@@ -63,15 +62,15 @@ class Checkpoints:
       base: (directory, checksum) of the frozen parameters that the saved adapters belong to.
     """
 
-    def __init__(self, workdir: str | Path, *, keep: int = 2):
+    def __init__(self, workdir: str | os.PathLike, *, keep: int = 2):
         """Creates WORKDIR/checkpoints, which holds the newest `keep` and the best checkpoint."""
         self._kept = _KeptSteps(keep)
         options = ocp.CheckpointManagerOptions(
             preservation_policy=self._kept, enable_async_checkpointing=True
         )
         self.base: tuple[str | None, str | None] = (None, None)
-        self._directory = Path(workdir).absolute() / CHECKPOINTS
-        self._manager = ocp.CheckpointManager(self._directory, options=options)
+        self._directory = as_path(workdir).absolute() / CHECKPOINTS
+        self._manager = ocp.CheckpointManager(str(self._directory), options=options)
 
     def latest_step(self) -> int | None:
         return self._manager.latest_step()
@@ -121,6 +120,8 @@ class Checkpoints:
 
     def _check_space(self, arrays) -> None:
         """Raises FileError if the disk has less room than this process's shards need."""
+        if is_remote(self._directory):
+            return
         shards = (shard for leaf in jax.tree.leaves(arrays) for shard in leaf.addressable_shards)
         needed = sum(shard.data.nbytes for shard in shards if shard.replica_id == 0)
         free = shutil.disk_usage(self._directory).free
@@ -177,8 +178,7 @@ class Checkpoints:
                 f"to {damaged.name}, restoring the checkpoint before it",
                 file=sys.stderr,
             )
-            shutil.rmtree(damaged, ignore_errors=True)
-            (self._directory / str(step)).rename(damaged)
+            _rename(self._directory / str(step), damaged)
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices(f"damaged {step}")
         self._manager.reload()
@@ -186,6 +186,10 @@ class Checkpoints:
     def reached_preemption(self, step: int) -> bool:
         """Returns whether all processes of a run agree that this step is the last."""
         return self._manager.reached_preemption(step)
+
+    def is_saving(self) -> bool:
+        """Returns whether a save that was started is not on disk yet."""
+        return self._manager.is_saving_in_progress()
 
     def wait(self) -> None:
         """Waits until every save that was started is on disk."""
@@ -207,7 +211,16 @@ class _KeptSteps:
         return [i >= first or one.step == self.best_step for i, one in enumerate(checkpoints)]
 
 
-def check_base(base: str | Path | None, found: str | None, saved: str | None) -> None:
+def _rename(folder: AnyPath, new: AnyPath) -> None:
+    """Renames a folder over another one; in an object store, copies and removes its files."""
+    if is_remote(folder):
+        new.rmtree(missing_ok=True)
+    else:
+        shutil.rmtree(new, ignore_errors=True)
+    folder.rename(new)
+
+
+def check_base(base: str | os.PathLike | None, found: str | None, saved: str | None) -> None:
     if found != saved:
         raise BaseError(
             f"{base}: not the weights that the saved adapters were trained over (checksum {found}, "
@@ -229,7 +242,7 @@ def with_shardings(tree, shardings, dtype: str | None = None):
     )
 
 
-def restore_step(workdir: Path, wanted, which: int | str | None = None, **others):
+def restore_step(workdir: AnyPath, wanted, which: int | str | None = None, **others):
     """Restores the parameters of a checkpoint, and the items in `others`.
 
     `wanted` is a tree of ShapeDtypeStructs with shardings; `which` is a step, "best" (by the
@@ -238,7 +251,7 @@ def restore_step(workdir: Path, wanted, which: int | str | None = None, **others
     options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
     with quiet_logs():  # Orbax warns that a read-only manager cannot write
         manager = ocp.CheckpointManager(
-            (workdir / CHECKPOINTS).absolute(),
+            str((workdir / CHECKPOINTS).absolute()),
             options=options,
             handler_registry=_one_at_a_time_handlers(wanted),
         )
@@ -256,7 +269,7 @@ def restore_step(workdir: Path, wanted, which: int | str | None = None, **others
         manager.close()
 
 
-def _find_step(workdir: Path, manager: ocp.CheckpointManager, which: int | str | None) -> int:
+def _find_step(workdir: AnyPath, manager: ocp.CheckpointManager, which: int | str | None) -> int:
     steps = manager.all_steps()
     if not steps:
         raise CheckpointError(f"{workdir}: no checkpoint yet in {CHECKPOINTS}/")

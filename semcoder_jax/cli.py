@@ -97,7 +97,7 @@ COMMANDS: Mapping[str, Command] = {
     "launch": Command(
         "TPUs",
         "semcoder_jax.commands.launch",
-        "start training on every worker of a TPU slice",
+        "get TPUs, train on them, delete them",
         spelling="bash launch/pod.sh",
     ),
     "import": _exchange("import", "read a Hugging Face model"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.files import RowError, parse_row, read_numbered_lines
+from data_pipeline.files import RowError, local_copy, parse_row, read_numbered_lines
 from data_pipeline.seeds.examples import (
     CallExample,
     Target,
@@ -62,9 +62,9 @@ def units(source: str) -> Sequence[Unit]:
 
     source: a folder, a .py file, a .jsonl or .jsonl.gz file (rows {"code", "nl", "tests",
     "entry_point"}, all but the first optional), or a package or module that is installed here,
-    such as "toolz" or "sympy.ntheory". Imports nothing.
+    such as "toolz" or "sympy.ntheory". Imports nothing. Source in a store is copied here.
     """
-    path = Path(source)
+    path = local_copy(source)
     if path.is_dir():
         name = _source_name(path)
         found = [Unit(str(path), relative, name=name) for relative in _python_files(path)]

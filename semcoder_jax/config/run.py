@@ -54,6 +54,9 @@ HARMLESS_FIELDS = (
     "train.keep_checkpoints",
     "train.max_skipped_steps",
     "train.stop_after_step",
+    "train.hang_timeout",
+    "train.phase_timeout",
+    "train.grace_seconds",
     "train.wandb_project",
     "train.keep_best",
     "train.early_stopping",
@@ -71,7 +74,14 @@ _FIELDS_OF_SOURCE = {
     "pyx": ("directory",),
     "tokens": ("datasets",),
 }
-_NOT_NEGATIVE_FIELDS = ("eval_every", "eval_batches", "max_skipped_steps")  # of train
+_NOT_NEGATIVE_FIELDS = (  # of train
+    "eval_every",
+    "eval_batches",
+    "max_skipped_steps",
+    "hang_timeout",
+    "phase_timeout",
+    "grace_seconds",
+)
 _POSITIVE_FIELDS = (
     "data.sequence_length",
     "data.global_batch_size",

@@ -24,7 +24,7 @@ from semcoder_jax.planner.cache import REPOSITORY, PlanCache, plan_key
 from semcoder_jax.planner.compiled_step import CompiledStep
 from semcoder_jax.planner.settings import Setting
 from semcoder_jax.planner.step_bounds import StepBounds
-from semcoder_jax.planner.topologies import Topology
+from semcoder_jax.planner.topologies import Topology, TopologyError
 
 FOLDER_VARIABLE = "SEMCODER_LIBTPU"
 _TICK = 1.0  # seconds between two calls of `progress`
@@ -83,7 +83,7 @@ class Compiler:
     def compile(
         self, run: RunConfig, topology: Topology, progress: Callable[[float], None] = _silently
     ) -> CompiledStep:
-        """Returns the cached result, or compiles the step. Raises CompileError."""
+        """Returns the cached result, or compiles the step. Raises CompileError or TopologyError."""
         known = self.read_cached(run, topology)
         if known is not None:
             return known
@@ -97,16 +97,20 @@ class Compiler:
         topology: Topology,
         settings: Sequence[Setting],
         progress: Callable[[float], None] = _silently,
-    ) -> list[StepBounds]:
-        """Returns the bounds of each setting, without compiling. Raises CompileError."""
+    ) -> list[StepBounds | None]:
+        """Returns the bounds of each setting, without compiling.
+
+        Raises CompileError, or TopologyError if the compiler does not know the slice.
+        None stands for a setting whose mesh cannot be laid over the chips.
+        """
         question = [dataclasses.asdict(setting) for setting in settings]
         key = plan_key(run, topology.name, self._version, question)
         with contextlib.suppress(KeyError, TypeError):
             if kept := self._cache.get(key):
-                return [StepBounds(**record) for record in kept["bounds"]]
+                return _read_bounds(kept["bounds"])
         records = self._ask(run, topology, {"settings": question}, progress)
         self._cache.put(key, {"bounds": records})
-        return [StepBounds(**record) for record in records]
+        return _read_bounds(records)
 
     def close(self) -> None:
         if self._process is not None:
@@ -133,6 +137,8 @@ class Compiler:
             if not line:
                 raise self._process_error()
             said = json.loads(line)
+            if said.get("kind") == TopologyError.__name__:
+                raise TopologyError(said["error"])
             if "error" in said:
                 raise CompileError(f"{topology.name}: {said['kind']}: {said['error']}")
             return said["answer"]
@@ -168,6 +174,10 @@ class Compiler:
         threading.Thread(
             target=_keep_last, args=(self._process.stderr, self._complaints), daemon=True
         ).start()
+
+
+def _read_bounds(records: Sequence[dict | None]) -> list[StepBounds | None]:
+    return [record and StepBounds(**record) for record in records]
 
 
 def _read(process: subprocess.Popen, answers: queue.Queue) -> None:

@@ -21,14 +21,14 @@ from semcoder_jax.planner.settings import Setting
 from semcoder_jax.planner.step_bounds import step_bounds
 
 
-def answer(question: dict) -> dict:
+def answer(question: dict, known_flops: dict[str, float]) -> dict:
     """Returns `{"answer": …}`, or `{"error": LINE, "kind": NAME}`."""
     try:
         run, topology = parse_run(question["run"]), topologies.parse(question["topology"])
         if "settings" in question:
             settings = [Setting.from_record(record) for record in question["settings"]]
-            bounds = step_bounds(run, topology, settings)
-            return {"answer": [dataclasses.asdict(one) for one in bounds]}
+            bounds = step_bounds(run, topology, settings, known_flops)
+            return {"answer": [one and dataclasses.asdict(one) for one in bounds]}
         return {"answer": compile_step(run, topology).to_record()}
     except (ValueError, TypeError, NotImplementedError, jax.errors.JaxRuntimeError) as error:
         lines = str(error).strip().splitlines() or [repr(error)]
@@ -41,8 +41,10 @@ def main() -> None:
     os.dup2(2, 1)  # other output must not mix with the answers
     questions: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read, args=(questions,), daemon=True).start()
+    known_flops: dict[str, float] = {}
     while True:
-        print(json.dumps(answer(json.loads(questions.get()))), file=answers, flush=True)
+        found = answer(json.loads(questions.get()), known_flops)
+        print(json.dumps(found), file=answers, flush=True)
 
 
 def _read(questions: queue.Queue) -> None:

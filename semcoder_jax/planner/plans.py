@@ -1,5 +1,7 @@
 """Plans a config on TPU topologies: with its own setting, or with the fastest that fits."""
 
+import dataclasses
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ from semcoder_jax.planner.report import (
 )
 from semcoder_jax.planner.search import Candidate, search
 from semcoder_jax.planner.settings import Setting, candidates
+from semcoder_jax.planner.step_bounds import StepBounds
 
 _SIGN_OF_LIFE = 30.0  # seconds between two lines if the stream is not a terminal
 
@@ -103,17 +106,59 @@ def _plan_as_given(
 def _plan_fastest(
     run, place, compiler: Compiler, progress: CompileProgress, number: str, num_steps
 ) -> Plan:
+    considered = bounded_candidates(run, place, compiler, progress, number)
+    return fastest_plan(run, place, considered, compiler, progress, number, num_steps)
+
+
+@dataclasses.dataclass(frozen=True)
+class BoundedCandidates:
+    """Every setting whose mesh the chips allow; `bounds` are in the order of `candidates`."""
+
+    candidates: tuple[Candidate, ...]
+    bounds: tuple[StepBounds, ...]
+
+
+def bounded_candidates(
+    run: RunConfig,
+    place: topologies.Topology,
+    compiler: Compiler,
+    progress: CompileProgress,
+    label: str,
+) -> BoundedCandidates:
+    """Returns every setting of a topology with its bounds. Raises CompileError or ConfigError."""
     settings = list(candidates(run.data.global_batch_size, architecture(run), place))
     any_run = settings[0].apply_to(run)  # the bounds depend on the settings only
-    progress.begin(number, f"bounds of {len(settings)} settings on {place.name}")
-    bounds = compiler.bounds(any_run, place, settings, progress.tick)
+    progress.begin(label, f"bounds of {len(settings)} settings on {place.name}")
+    found = compiler.bounds(any_run, place, settings, progress.tick)
     progress.end("known")
+    pairs = [pair for pair in zip(settings, found, strict=True) if pair[1] is not None]
+    if not pairs:
+        raise ConfigError(
+            f"config: no mesh of its batch can be laid over the chips of {place.name}"
+        )
     considered = [
         Candidate(
             setting, bound.memory_bytes, roofline_at_best(setting.apply_to(run), place, bound)
         )
-        for setting, bound in zip(settings, bounds, strict=True)
+        for setting, bound in pairs
     ]
+    return BoundedCandidates(tuple(considered), tuple(bound for _, bound in pairs))
+
+
+def fastest_plan(
+    run: RunConfig,
+    place: topologies.Topology,
+    considered: BoundedCandidates,
+    compiler: Compiler,
+    progress: CompileProgress,
+    label: str,
+    num_steps: int | None,
+    most_seconds: float = math.inf,
+) -> Plan:
+    """Returns the plan of the fastest setting that fits, compiling as few as that takes.
+
+    Settings that cannot take less than `most_seconds` a step are left out.
+    """
 
     def compile_setting(setting: Setting, tried: int, most: int):
         chosen = setting.apply_to(run)
@@ -121,34 +166,38 @@ def _plan_fastest(
         if known is None:
             mesh = "x".join(map(str, setting.mesh))
             what = f"mesh {mesh}, {setting.rows(run.data.global_batch_size)} rows, {setting.remat}"
-            progress.begin(f"{number} {place.name}, {tried} of at most {most}", what)
+            progress.begin(f"{label} {place.name}, {tried} of at most {most}", what)
             known = compiler.compile(chosen, place, progress.tick)
             progress.end(verdict(known))
         return known
 
     found = search(
-        considered,
+        considered.candidates,
         place.chip.usable_bytes,
         compile_setting,
         lambda setting, step: step_roofline(setting.apply_to(run), place, step),
+        most_seconds=most_seconds,
     )
-    step = found.step or too_large(considered, found.setting, bounds, place)
+    step = found.step or too_large(considered, found.setting, place)
     return make_plan(found.setting.apply_to(run), place, step, num_steps)
 
 
-def too_large(considered, setting: Setting, bounds, place: topologies.Topology) -> CompiledStep:
+def too_large(
+    considered: BoundedCandidates, setting: Setting, place: topologies.Topology
+) -> CompiledStep:
     """Returns the result of a setting whose least memory is too large, without compiling."""
-    number = [candidate.setting for candidate in considered].index(setting)
+    number = [candidate.setting for candidate in considered.candidates].index(setting)
+    bounds = considered.bounds[number]
     return CompiledStep(
         fits=False,
         peak_bytes=None,
-        needed_bytes=bounds[number].memory_bytes,
+        needed_bytes=bounds.memory_bytes,
         usable_bytes=int(place.chip.usable_bytes),
-        argument_bytes=bounds[number].memory_bytes,
-        trained_parameters=bounds[number].trained_parameters,
-        executed_flops=bounds[number].executed_flops,
+        argument_bytes=bounds.memory_bytes,
+        trained_parameters=bounds.trained_parameters,
+        executed_flops=bounds.executed_flops,
         collectives=(),
-        least_exchanged_bytes=bounds[number].exchanged_bytes,
+        least_exchanged_bytes=bounds.exchanged_bytes,
         seconds=0.0,
     )
 

@@ -5,10 +5,11 @@ aligned lines, several as a table with one row each, and any plan as JSON.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from semcoder_jax.config import RunConfig
 from semcoder_jax.model import flops
+from semcoder_jax.planner.calibration import calibration
 from semcoder_jax.planner.compiled_step import CompiledStep, architecture
 from semcoder_jax.planner.roofline import Exchange, Roofline, memory_bytes, roofline
 from semcoder_jax.planner.settings import Setting
@@ -74,6 +75,9 @@ class Plan:
                 "limit": self.roofline.limit,
                 "tokens_per_second": self.tokens / seconds,
                 "mfu": self.mfu,
+                "calibrated_step_seconds": list(
+                    calibration(self.topology.chip.name).seconds(seconds)
+                ),
                 "hours": self.hours,
                 "chip_hours": self.hours and self.hours * self.topology.num_chips,
             }
@@ -186,6 +190,8 @@ def plan_lines(plan: Plan) -> list[str]:
                 f"{plan.tokens / found.step_seconds:,.0f} tokens/s, at most {plan.mfu:.0%} MFU",
             ),
             (f"recipe, {ESTIMATE}", recipe_text(plan)),
+            (f"calibrated, {ESTIMATE}", calibrated_text(plan)),
+            *(("", line) for line in calibration_lines(chip.name)),
         ]  # fmt: skip
     rows.append(("compiled in", f"{step.seconds:.0f} s"))
     width = max(len(name) for name, _ in rows)
@@ -219,6 +225,28 @@ def collective_lines(plan: Plan) -> list[str]:
         f"  in all {total / 1e9:,.3f} GB a step{share} the least that fully sharded data "
         f"parallelism can do with ({least / 1e9:,.3f} GB)"
     )
+    return lines + sent_lines(plan)
+
+
+def sent_lines(plan: Plan) -> list[str]:
+    """Tells what a device sends in the compiled program, which may differ from the program's text.
+
+    The compiler may run a reduce-scatter as an all-reduce, or gather a weight again for want of
+    memory.
+    """
+    sent, topology = plan.step.sent_bytes, plan.topology
+    if not sent:
+        return []
+    total = sum(sent.values())
+    kinds = ", ".join(f"{kind} {size / 1e9:,.3f}" for kind, size in sent.items())
+    lines = [f"  sent as compiled: {total / 1e9:,.3f} GB a step ({kinds})"]
+    if topology.num_slices == 1 and topology.links:
+        seconds = topology.chip.devices * total / (topology.links * topology.chip.link_bandwidth)
+        serial = plan.roofline.total_seconds - plan.roofline.ici + seconds
+        lines.append(
+            f"  {ESTIMATE}: ICI {seconds:.3g} s with these bytes; {serial:.3g} s a step if nothing "
+            f"overlapped"
+        )
     return lines
 
 
@@ -263,15 +291,7 @@ def table_lines(plans: Sequence[Plan]) -> list[str]:
                 f"{hours * plan.topology.num_chips:,.0f}" if hours else "-",
             )
         )
-    numeric = {1, 3, 4, 6, 7, 9, 10, 12, 13, 14}
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    lines = [
-        "  ".join(
-            text.rjust(width) if i in numeric else text.ljust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    lines = aligned(rows, numeric={1, 3, 4, 6, 7, 9, 10, 12, 13, 14})
     notes = [
         f"step s, tokens/s, hours, chip-hours: {ESTIMATE} by the roofline "
         f"(semcoder_jax/planner/roofline.py), a lower bound of the time;",
@@ -279,6 +299,18 @@ def table_lines(plans: Sequence[Plan]) -> list[str]:
         "mesh: data x fsdp x tensor; micro: accumulation_steps; rows: of a microbatch on a device",
     ]
     return [*lines, *notes]
+
+
+def aligned(rows: Sequence[Sequence[str]], numeric: Collection[int]) -> list[str]:
+    """Formats rows of cells as lines of aligned columns; those in `numeric` to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            text.rjust(width) if i in numeric else text.ljust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def setting_lines(plans: Sequence[Plan]) -> list[str]:
@@ -309,6 +341,33 @@ def recipe_text(plan: Plan) -> str:
     return (
         f"{plan.hours:,.2f} hours = {plan.num_steps:,} steps, {plan.hours * chips:,.1f} chip-hours"
     )
+
+
+def calibrated_text(plan: Plan) -> str:
+    """Tells the time of a step and of the run if it reaches what published runs reach."""
+    found = calibration(plan.topology.chip.name)
+    text = f"{span(found.seconds(plan.roofline.step_seconds), '.3g')} s a step"
+    if plan.hours is not None:
+        text += f", {span(found.seconds(plan.hours), ',.2f')} hours"
+    return text
+
+
+def calibration_lines(version: str) -> list[str]:
+    """Tells which share of the roofline published runs on a TPU version reach, with sources."""
+    found = calibration(version)
+    shares = span((found.low, found.high), ".0%")
+    none = "" if found.own else f"; none of them is on {version}"
+    lines = [f"published runs reach {shares} of this roofline{none}:"]
+    for run in found.runs:
+        speed = f"{run.tokens_per_second:,.0f} tokens/s a chip, {run.share:.0%}"
+        lines += [f"{run.name}: {speed}", f"  {run.source}"]
+    return lines
+
+
+def span(values: tuple[float, float], form: str) -> str:
+    """Formats a range, or one value if both look alike."""
+    low, high = (format(value, form) for value in values)
+    return low if low == high else f"{low} to {high}"
 
 
 def verdict(step: CompiledStep) -> str:

@@ -11,6 +11,7 @@ far: for time that of the same tensor parallelism, for memory that of the same p
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable
 
 from semcoder_jax.planner.compiled_step import CompiledStep
@@ -49,8 +50,11 @@ def search(
     compile_setting: Callable[[Setting, int, int], CompiledStep],
     estimate: Callable[[Setting, CompiledStep], Roofline],
     tolerance: float = TOLERANCE,
+    most_seconds: float = math.inf,
 ) -> SearchResult:
     """Finds the setting that `estimate` rates fastest among those that fit, up to `tolerance`.
+
+    Settings that cannot take less than `most_seconds` a step are not compiled.
 
     `compile_setting(setting, number, most)` returns the compiler's result; this is the `number`-th
     compilation (from 1) of at most `most`. Ties in the least time are broken by the least sum of
@@ -58,7 +62,12 @@ def search(
     """
     everything = list(candidates)
     waiting = sorted(
-        (candidate for candidate in everything if candidate.memory_bytes <= usable_bytes),
+        (
+            candidate
+            for candidate in everything
+            if candidate.memory_bytes <= usable_bytes
+            and candidate.at_best.step_seconds < most_seconds
+        ),
         key=lambda one: (one.at_best.step_seconds, one.at_best.total_seconds, one.memory_bytes),
     )
     best: tuple[float, Setting, CompiledStep] | None = None
@@ -87,9 +96,8 @@ def search(
             slower[candidate.setting.mesh[2]] = seconds / candidate.at_best.step_seconds
             if best is None or seconds < best[0]:
                 best = (seconds, candidate.setting, step)
-            waiting = [
-                one for one in waiting if one.at_best.step_seconds < best[0] * (1 - tolerance)
-            ]
+            limit = min(best[0] * (1 - tolerance), most_seconds)
+            waiting = [one for one in waiting if one.at_best.step_seconds < limit]
         elif step.refusal is None:
             needed = step.needed_bytes or float("inf")
             if smallest is None or needed < smallest[0]:

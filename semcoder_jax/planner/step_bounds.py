@@ -10,6 +10,7 @@ plus, for tensor parallelism, four sums of a layer's activations, two forward an
 """
 
 import dataclasses
+import json
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -39,26 +40,33 @@ class StepBounds:
 
 
 def step_bounds(
-    run: RunConfig, topology: topologies.Topology, settings: Sequence[Setting]
-) -> list[StepBounds]:
-    """Returns the bounds of each setting. Needs libtpu for the devices.
+    run: RunConfig,
+    topology: topologies.Topology,
+    settings: Sequence[Setting],
+    known_flops: dict[str, float] | None = None,
+) -> list[StepBounds | None]:
+    """Returns the bounds of each setting; None if its mesh cannot be laid over the chips.
 
-    Traces the step once per policy: mesh and microbatches change where products are computed, not
-    how many.
+    Needs libtpu for the devices. Traces the step once per policy: mesh, microbatches and topology
+    change where products are computed, not how many. `known_flops` keeps the results between calls.
     """
     devices = topologies.describe(topology)
     config = architecture(run)
-    by_mesh: dict[tuple, StepShapes] = {}
-    flops: dict[str, float] = {}
-    found = []
+    by_mesh: dict[tuple, StepShapes | None] = {}
+    flops = {} if known_flops is None else known_flops
+    found: list[StepBounds | None] = []
     for setting in settings:
         chosen = setting.apply_to(run)
         if setting.mesh not in by_mesh:
-            by_mesh[setting.mesh] = StepShapes.of(chosen, devices)
-        if setting.remat not in flops:
-            shapes = StepShapes.of(chosen, devices)
-            flops[setting.remat] = executed_flops(shapes.step.trace(*shapes.arguments).jaxpr)
+            by_mesh[setting.mesh] = _shapes(chosen, devices)
         shapes = by_mesh[setting.mesh]
+        if shapes is None:
+            found.append(None)
+            continue
+        program = _program_key(chosen)
+        if program not in flops:
+            traced = StepShapes.of(chosen, devices)
+            flops[program] = executed_flops(traced.step.trace(*traced.arguments).jaxpr)
         minimum = shapes.least_exchange(setting.accumulation_steps)
         tensor = tensor_bytes(config, run.data, run.compute, setting)
         found.append(
@@ -66,13 +74,28 @@ def step_bounds(
                 memory_bytes=shapes.argument_bytes
                 + shapes.gradient_bytes
                 + activation_bytes(config, run.data, run.compute, setting),
-                executed_flops=flops[setting.remat],
+                executed_flops=flops[program],
                 exchanged_bytes=minimum.total + tensor,
                 slice_bytes=minimum.gather + tensor,
                 trained_parameters=shapes.trained_parameters,
             )
         )
     return found
+
+
+def _shapes(run: RunConfig, devices: list) -> StepShapes | None:
+    try:
+        return StepShapes.of(run, devices)
+    except NotImplementedError:  # jax.make_mesh: an axis would need a part of a physical one
+        return None
+
+
+def _program_key(run: RunConfig) -> str:
+    """Returns a text that is equal for runs of as many FLOPs."""
+    record = run.to_record()
+    record["train"] = None
+    del record["mesh"]
+    return json.dumps(record, sort_keys=True)
 
 
 def activation_bytes(

@@ -9,9 +9,9 @@ engine and trainer before the update), and those of the objective.
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from data_pipeline.files import AnyPath, HeldLock
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import Checkpoints, checksum
 from semcoder_jax.config import ConfigError, RunConfig, parse_run
@@ -57,7 +58,7 @@ from semcoder_jax.training.preemption import StopSignal
 from semcoder_jax.training.state import TrainSetup, TrainState, create_state
 from semcoder_jax.training.step import make_train_step
 from semcoder_jax.training.throughput import Machine, step_flops
-from semcoder_jax.training.workdir import check_workdir, lock_workdir
+from semcoder_jax.training.workdir import as_workdir, check_workdir, lock_workdir
 
 SAMPLING, JUDGING, REFERENCE = "sampling", "judging", "reference"  # phases of wall time
 
@@ -82,14 +83,14 @@ class ReinforceResult:
 
 
 def reinforce(
-    config: ConfigDict | dict, workdir: str | Path, *, judge: Judge | None = None
+    config: ConfigDict | dict, workdir: str | os.PathLike, *, judge: Judge | None = None
 ) -> ReinforceResult:
     """Learns to `train.num_steps`, or until stopped, from WORKDIR's last checkpoint if it has one.
 
     `judge` replaces the sandbox's judgements (None: by the sections `rewards`). Raises a UserError,
     before anything is compiled, if the config or the workdir is wrong, and DriftError.
     """
-    run, workdir = parse_run(config), Path(workdir)
+    run, workdir = parse_run(config), as_workdir(workdir)
     check_reinforcement(run)
     mesh = sharding.make_mesh(run.mesh)
     check_batch(run.data, run.train, mesh)
@@ -97,8 +98,8 @@ def reinforce(
     check_workdir(run, workdir)
     multihost_utils.sync_global_devices("workdir")
     started = time.monotonic()
-    with lock_workdir(workdir), contextlib.ExitStack() as stack:
-        session = _open(run, mesh, workdir, judge, started, stack)
+    with lock_workdir(workdir) as lock, contextlib.ExitStack() as stack:
+        session = _open(run, mesh, workdir, lock, judge, started, stack)
         if session is None:
             return _result(workdir, run, started)
         step = _run_steps(session)
@@ -140,6 +141,7 @@ class _Session:
     frozen: dict
     num_steps: int
     last: int
+    lock: HeldLock
     reference: Callable[[dict], np.ndarray] | None = None
     measure_accuracy: Callable[[dict], Mapping[str, float]] | None = None
     stop: StopSignal = dataclasses.field(default_factory=StopSignal)
@@ -148,7 +150,8 @@ class _Session:
 def _open(
     run: RunConfig,
     mesh: Mesh,
-    workdir: Path,
+    workdir: AnyPath,
+    lock: HeldLock,
     judge: Judge | None,
     started: float,
     stack: contextlib.ExitStack,
@@ -197,6 +200,7 @@ def _open(
         frozen,
         num_steps,
         last,
+        lock,
         reference,
         measure and of_parameters(measure, setup, tokenizer, run.compute),
     )
@@ -222,7 +226,7 @@ def _open_reference(run: RunConfig, setup: TrainSetup, frozen: dict, num_real_to
 
 def _open_log(
     run: RunConfig,
-    workdir: Path,
+    workdir: AnyPath,
     first: int,
     num_steps: int,
     prompts: Prompts,
@@ -398,8 +402,11 @@ def _measure_accuracy(session: _Session, step: int, stop_requested: bool) -> flo
 
 
 def _save(session: _Session, step: int, accuracy: float | None) -> None:
+    session.lock.check()
     session.log.flush()
     with session.wall.phase(CHECKPOINT):
+        for rows in (session.log, session.wall, session.store):  # never behind the checkpoint
+            rows.save()
         session.checkpoints.save(
             step,
             *exchange(session.state.params, session.state.optimizer),
@@ -446,7 +453,7 @@ def describe_step(step: int, metrics: Mapping[str, Any]) -> str:
 
 
 def _result(
-    workdir: Path,
+    workdir: AnyPath,
     run: RunConfig,
     started: float,
     step: int | None = None,

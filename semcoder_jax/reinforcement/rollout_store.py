@@ -4,10 +4,9 @@ A row: step, record (id), kind, sample, text, answer, finished, tokens (their nu
 reward, advantage, and first_wrong, {"token", "finding"} of the first contradicted line, or null.
 """
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
+from data_pipeline.files import AnyPath, AppendedFile, append_row, open_appended
 from data_pipeline.pyx.records import TRAINING_KINDS
 from semcoder_jax.reinforcement.judging import Judgement
 from semcoder_jax.reinforcement.rollouts import Rollout
@@ -19,12 +18,12 @@ ROLLOUTS_FILE = "rollouts.jsonl"
 class RolloutStore:
     """Appends the answers of each step; first drops those of steps that will be made again."""
 
-    def __init__(self, workdir: Path, first: int, *, write: bool):
-        self._file = None
+    def __init__(self, workdir: AnyPath, first: int, *, write: bool):
+        self._file: AppendedFile | None = None
         if write:
             path = workdir / ROLLOUTS_FILE
             keep_rows(path, lambda row: row["step"] <= first)
-            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+            self._file = open_appended(path)
 
     def append(
         self,
@@ -39,8 +38,12 @@ class RolloutStore:
             parts = zip(group, judgements, advantages, strict=True)
             for sample, (rollout, judgement, advantage) in enumerate(parts):
                 row = _row(step, sample, rollout, judgement, float(advantage))
-                self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+                append_row(self._file.fileno(), row, self._file.path)
+
+    def save(self) -> None:
+        """Returns once all rows survive a kill, also in an object store."""
+        if self._file is not None:
+            self._file.save()
 
     def close(self) -> None:
         if self._file is not None:
