@@ -38,15 +38,15 @@ from data_pipeline.terminal.command_line import (
     CommandParser,
     run_command,
 )
+from launch.faults import Faults
 from launch.process_group import (
+    Attempt,
     LoggedProcess,
     ProcessGroup,
     describe_status,
     find_free_port,
     simulated_environment,
 )
-from launch.rehearsed_worker import Faults
-from launch.wall_time import Attempt, account, table_lines
 
 REPOSITORY = Path(__file__).parents[1]
 _NUMBERS = {"processes": None, "devices": None, "attempts": 3, "heartbeat_timeout": 20}
@@ -149,10 +149,16 @@ def parse_arguments(arguments: Sequence[str]) -> Rehearsal:
     workdir = found["workdir"][-1].partition("=")[2]
     at = {name: _pair(name, flags[name], numbers["processes"]) for name in _AT}
     sigterm = None if flags["sigterm"] is None else _number("sigterm", flags["sigterm"], None)
-    logs = Path(flags["logs"] or f"{workdir.rstrip('/').removeprefix('gs://')}-logs")
+    logs = Path(flags["logs"] or _log_folder(workdir))
     return Rehearsal(
         **numbers, training=training, workdir=workdir, logs=logs, sigterm=sigterm, **at
     )
+
+
+def _log_folder(workdir: str) -> str:
+    """Returns WORKDIR-logs, in this folder for a workdir in an object store."""
+    name = workdir.rstrip("/")
+    return f"{name.rpartition('/')[2] if '://' in name else name}-logs"
 
 
 def make_parser() -> CommandParser:
@@ -286,6 +292,7 @@ def _interrupted(group: ProcessGroup) -> None:
 
 
 def _report(rehearsal: Rehearsal, attempts: Sequence[Attempt]) -> None:
+    from launch.wall_time import account, table_lines
     from semcoder_jax.training.goodput import GOODPUT_FILE
     from semcoder_jax.training.metrics import read_metrics
 

@@ -1,6 +1,7 @@
 """Runs the processes of a group on this machine and keeps what each of them says."""
 
 import collections
+import dataclasses
 import os
 import re
 import signal
@@ -15,6 +16,14 @@ from typing import TextIO
 
 _DEVICES_FLAG = "--xla_force_host_platform_device_count"
 _LINES_KEPT = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """One start of all processes: when it began and when the last one ended, in Unix seconds."""
+
+    began: float
+    ended: float
 
 
 class LoggedProcess:

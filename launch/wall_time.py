@@ -4,9 +4,9 @@ WORKDIR/goodput.jsonl knows what a session did from its start to its last line. 
 starts processes before that, and after its last line it dies or ends.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
+from launch.process_group import Attempt
 from semcoder_jax.training.goodput import REPEATED, RESTORE, START, STEPS, Goodput, summarize
 
 LAUNCH = "launch"  # starting processes, importing, finding each other
@@ -18,14 +18,6 @@ _MEANINGS = {
     REPEATED: "made again after a checkpoint",
     DEAD: "from the last log line to the next attempt or the end",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Attempt:
-    """One start of all processes: when it began and when the last one ended, in Unix seconds."""
-
-    began: float
-    ended: float
 
 
 def account(attempts: Sequence[Attempt], rows: Sequence[Mapping]) -> Goodput:

@@ -8,8 +8,8 @@ shared by all processes. After SIGTERM to any process, all save the same step an
 0 or the one that --stopped_status=N gives.
 
 --heartbeat_timeout=SECONDS (60): a process that has sent no sign of life for so long is taken for
-dead, and all others end. Exit status: 0 trained or stopped after saving, 2 user error; any other is
-worth repeating: the same command goes on from the last checkpoint.
+dead, and all others end. Exit status: 0 trained, 2 user error, 1 a failure: a process that hangs or
+whose peer is gone ends with it, too, and the same command goes on from the last checkpoint.
 """
 
 import argparse
@@ -44,11 +44,11 @@ def _run(arguments: Sequence[str]) -> int:
     parser.add_argument("--coordinator")
     parser.add_argument("--num_processes")
     parser.add_argument("--process_id")
-    parser.add_argument("--stopped_status", type=int, default=0)
     parser.add_argument("--heartbeat_timeout", default=str(HEARTBEAT_TIMEOUT))
+    parser.add_argument("--stopped_status", type=int, default=0)
     group, rest = parser.parse_known_args(arguments)
-    stopped_status = vars(group).pop("stopped_status")
     timeout = _seconds(vars(group).pop("heartbeat_timeout"))
+    stopped_status = vars(group).pop("stopped_status")
     try:
         jax.distributed.initialize(**_group(group), heartbeat_timeout_seconds=timeout)
     except (RuntimeError, ValueError) as error:
@@ -60,7 +60,7 @@ def _run(arguments: Sequence[str]) -> int:
     except BaseException:
         traceback.print_exc()
         status = 1
-    if status:
+    if status not in (0, stopped_status):
         _leave_group(status)
     return status
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import NoReturn
 
 from data_pipeline.builder import runners
+from data_pipeline.builder.config_files import add_config
 from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions, TeacherOptions
 from data_pipeline.builder.pipeline import build
 from data_pipeline.builder.report import summary
@@ -47,6 +48,7 @@ def _run(arguments: Sequence[str]) -> None:
 
 def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
     """Returns (options, output). Raises CommandLineError or BuildError."""
+    argv = _with_config(argv)
     # `--pipeline.OPTION=VALUE` accepts any option of Beam.
     passed = [a.removeprefix("--pipeline.") for a in argv if a.startswith("--pipeline.")]
     given = [a for a in argv if not a.startswith("--pipeline.")]
@@ -89,6 +91,16 @@ def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
     return options, args.output
 
 
+def _with_config(argv: Sequence[str]) -> Sequence[str]:
+    """Returns the arguments with the flags of the config that they name."""
+    for word, following in zip(argv, [*argv[1:], None], strict=True):
+        name, equals, value = word.partition("=")
+        path = value if equals else following
+        if name == "--config" and path is not None:
+            return add_config(path, argv)
+    return argv
+
+
 def _parser() -> CommandParser:
     default = {name: field.default for name, field in BuildOptions.__dataclass_fields__.items()}
     parser = CommandParser(
@@ -105,7 +117,8 @@ def _parser() -> CommandParser:
         required=True,
         metavar="SOURCE",
         type=path_texts,
-        help="folder, .jsonl[.gz] of {code, nl, tests}, or installed package; several with commas",
+        help="folder, .jsonl[.gz] of {code, nl, tests}, pattern of these, or installed package; "
+        "several with commas",
     )
     add(
         "--output",
@@ -177,6 +190,7 @@ def _parser() -> CommandParser:
         metavar=("IN", "OUT"),
         help="prices per million tokens",
     )
+    add("--config", metavar="FILE", help="flags for a runner, such as configs/build/flink.py")
     add(
         "--runner",
         default=DIRECT_RUNNER,

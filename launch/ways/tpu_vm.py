@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from launch import environment
-from launch.errors import LaunchError, MachineLost
+from launch.errors import MachineLost
 from launch.gcloud import CloudError, Gcloud
 from launch.pod_config import Pod
 from launch.shell import Following, Shell, print_bytes
@@ -23,6 +23,7 @@ from launch.worker_log import WorkerLog
 ARCHIVE = "semcoder-jax.tar.gz"
 REFUSED = 2
 _TICK = 0.2  # seconds
+_MOST_ATTEMPTS = 3  # of a command that ssh does not bring to a worker
 _MOST_RECONNECTIONS = 10  # in a row, without a byte of the log between
 # A dead host sends nothing; without this ssh waits for hours.
 _ALIVE = ("--ssh-flag=-oServerAliveInterval=30", "--ssh-flag=-oServerAliveCountMax=4")
@@ -43,12 +44,31 @@ class _Worker:
     def name(self) -> str:
         return f"{self.node} worker {self.index}"
 
+    def is_heard(self) -> bool:
+        """Whether its connection may still bring something."""
+        return self.connection is not None and self.connection.status() is None
+
+
+class _Since:
+    """Measures how long a condition has held."""
+
+    def __init__(self):
+        self._began: float | None = None
+
+    def lasts(self, holds: bool, seconds: float) -> bool:
+        """Whether it has held for `seconds`, asked again and again."""
+        if not holds:
+            self._began = None
+            return False
+        self._began = self._began or time.monotonic()
+        return time.monotonic() - self._began >= seconds
+
 
 class TpuVms:
     """The workers of one or more nodes.
 
     `find_loss` says why the machines are gone, or None; it is asked every poll_seconds and after
-    every connection that ends early.
+    every connection that ends early. That it cannot be asked for a while is no loss.
     """
 
     def __init__(
@@ -60,7 +80,7 @@ class TpuVms:
         find_loss: Callable[[], str | None],
     ):
         self._pod, self._shell, self._gcloud = pod, shell, gcloud
-        self._nodes, self._find_loss = nodes, find_loss
+        self._nodes, self._ask_for_loss = nodes, find_loss
 
     def install(self, archive: Path) -> None:
         """Copies the archive to all workers, unpacks and installs it."""
@@ -116,48 +136,51 @@ class TpuVms:
                 yield _Worker(node, index, WorkerLog(logs / f"{prefix}worker{index}.log", show))
 
     def _watch(self, training: Training, workers: list[_Worker]) -> Outcome:
-        asked, failed_since = time.monotonic(), None
+        asked = time.monotonic()
+        loss, failed, lost = None, _Since(), _Since()
         while True:
-            for worker in workers:
-                self._keep_connected(training, worker)
-            statuses = [(worker.name, worker.log.status) for worker in workers]
-            if all(status is not None for _, status in statuses):
-                return self._judge(workers)
             now = time.monotonic()
-            if any(status not in (None, 0) for _, status in statuses):
-                failed_since = failed_since or now
-                if now - failed_since > self._pod.stop_seconds:
-                    self.stop(training)  # the others wait for the one that failed
-                    failed_since = now
-            if now - asked > self._pod.poll_seconds:
-                asked = now
-                if loss := self._find_loss():
-                    return Outcome(End.LOST, loss)
+            for worker in workers:
+                loss = loss or self._keep_connected(training, worker)
+            if all(worker.log.status is not None for worker in workers):
+                return self._judge(workers)
+            if failed.lasts(any(worker.log.status for worker in workers), self._pod.stop_seconds):
+                self.stop(training)  # the others wait for the one that failed
+                failed = _Since()
+            if loss is None and now - asked > self._pod.poll_seconds:
+                asked, loss = now, self._find_loss()
+            ended = not any(worker.is_heard() for worker in workers)
+            # Deleting the machines now would cut short the time that training has to save.
+            if lost.lasts(loss is not None, 0 if ended else self._pod.stop_seconds):
+                return Outcome(End.LOST, loss)
             time.sleep(_TICK)
 
-    def _keep_connected(self, training: Training, worker: _Worker) -> None:
-        """Connects a worker that has no connection; its command may go on without one."""
-        if worker.log.status is not None:
-            return
-        if worker.connection is not None:
-            if worker.connection.status() is None or worker.log.status is not None:
-                return
-            self._after_disconnection(worker)
+    def _keep_connected(self, training: Training, worker: _Worker) -> str | None:
+        """Connects a worker that has no connection; its command may go on without one.
+
+        Returns why its machine is lost, or None.
+        """
+        if worker.is_heard() or worker.log.status is not None:  # in this order: it comes last
+            return None
+        if worker.connection is not None and (loss := self._after_disconnection(worker)):
+            return loss
         worker.size_before = worker.log.size
         argv = self._follow_argv(training, worker.node, worker.index, worker.log.size)
         worker.connection = self._shell.follow(argv, worker.log.take_line)
+        return None
 
-    def _after_disconnection(self, worker: _Worker) -> None:
-        """Raises MachineLost if the machine is gone or cannot be reached any more."""
+    def _after_disconnection(self, worker: _Worker) -> str | None:
+        """Returns why the machine is lost, or None after a pause if it is there."""
         said = worker.connection.errors()
         if loss := self._find_loss():
-            raise MachineLost(loss)
+            return loss
         moved = worker.log.size > worker.size_before
         worker.reconnections = 1 if moved else worker.reconnections + 1
         if worker.reconnections > _MOST_RECONNECTIONS:
-            raise MachineLost(f"{worker.name} cannot be reached any more ({said})")
+            return f"{worker.name} cannot be reached any more ({said})"
         self._shell.say(f"{worker.name}: connection lost ({said or 'no reason'}); connecting again")
         time.sleep(min(self._pod.poll_seconds, 2.0 ** (worker.reconnections - 1)))
+        return None
 
     def _judge(self, workers: list[_Worker]) -> Outcome:
         statuses = [(worker.name, worker.log.status) for worker in workers]
@@ -197,16 +220,34 @@ class TpuVms:
         variables = environment.variables(self._pod) if command else ""
         return f"cd {shlex.quote(self._pod.directory)} && {variables}{shlex.join(words)}"
 
-    def _on_nodes(self, act: Callable[[str], object]) -> None:
-        """Acts on all nodes at once; a failure of a lost machine is told as the loss."""
+    def _find_loss(self) -> str | None:
         try:
-            if self._shell.dry_run or len(self._nodes) == 1:
-                for node in self._nodes:
-                    act(node)
-                return
-            with ThreadPoolExecutor(len(self._nodes)) as pool:
-                list(pool.map(act, self._nodes))
+            return self._ask_for_loss()
         except CloudError as error:
-            if loss := self._find_loss():
-                raise MachineLost(loss) from None
-            raise LaunchError(str(error)) from None
+            self._shell.say(f"the state of the machines is not known now: {error}")
+            return None
+
+    def _on_nodes(self, act: Callable[[str], object]) -> None:
+        """Acts on all nodes at once, again if ssh does not reach one: new machines take a while.
+
+        A failure of a lost machine is told as the loss.
+        """
+        for attempt in range(1, _MOST_ATTEMPTS + 1):
+            try:
+                self._on_nodes_once(act)
+                return
+            except CloudError as error:
+                if loss := self._find_loss():
+                    raise MachineLost(loss) from None
+                if error.cause != "ssh" or attempt == _MOST_ATTEMPTS:
+                    raise
+                self._shell.say(f"{error}; trying again")
+                time.sleep(self._pod.poll_seconds)
+
+    def _on_nodes_once(self, act: Callable[[str], object]) -> None:
+        if self._shell.dry_run or len(self._nodes) == 1:
+            for node in self._nodes:
+                act(node)
+            return
+        with ThreadPoolExecutor(len(self._nodes)) as pool:
+            list(pool.map(act, self._nodes))

@@ -9,7 +9,7 @@ import dataclasses
 import math
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -26,6 +26,7 @@ from semcoder_jax.planner.collectives import (
     Minimum,
     compile_with_collectives,
     fsdp_minimum,
+    sent_bytes_by_kind,
 )
 from semcoder_jax.planner.executed_flops import executed_flops
 from semcoder_jax.planner.roofline import Exchange
@@ -53,6 +54,8 @@ class CompiledStep:
         parallelism (see semcoder_jax.planner.collectives).
       seconds: time to trace, lower and compile.
       refusal: the compiler's error, if it fails for another reason than memory.
+      sent_bytes: bytes that a device sends in a step by kind of collective, as the compiler chose
+        to run them; None if unknown.
     """
 
     fits: bool
@@ -66,6 +69,7 @@ class CompiledStep:
     least_exchanged_bytes: float
     seconds: float
     refusal: str | None = None
+    sent_bytes: Mapping[str, float] | None = None
 
     def to_record(self) -> dict:
         """Returns JSON-like fields."""
@@ -189,6 +193,7 @@ def compile_step(run: RunConfig, topology: topologies.Topology) -> CompiledStep:
     else:
         fields["peak_bytes"] = int(compiled.memory_analysis().peak_memory_in_bytes)
         fields["collectives"] = _merge_alike(exchanges, topology.num_slices)
+        fields["sent_bytes"] = sent_bytes_by_kind(compiled.as_text())
     return CompiledStep(
         argument_bytes=shapes.argument_bytes,
         trained_parameters=shapes.trained_parameters,

@@ -92,7 +92,7 @@ def open_data(
 
 
 def open_records(
-    config: DataConfig, workdir: Path, init_from: str | None
+    config: DataConfig, workdir: AnyPath, init_from: str | None
 ) -> tuple[Any, pyx.RecordSource]:
     """Returns (tokenizer, training records as text), after making the toy corpus if needed.
 
@@ -103,7 +103,8 @@ def open_records(
         raise ConfigError(
             "config: data.source 'tokens': expected records as text: 'jsonl', 'pyx' or 'synthetic'"
         )
-    folder, tokenizer_path = _prepare_records(config, workdir)
+    is_shared = not is_remote(workdir)
+    folder, tokenizer_path = _prepare_records(config, machine_folder(workdir), is_shared)
     if init_from is not None:
         model = as_path(init_from)
         tokenizer_path = model / MODEL if (model / MODEL).is_dir() else model

@@ -1,4 +1,4 @@
-"""Ends a process that would wait for ever, with a status at which a launcher repeats the run.
+"""Ends a process that would wait for ever, so that its launcher can start the run again.
 
 If an input, a device or another process hangs, all processes wait: in a collective nothing fails.
 So each process watches its own steps and phases, and prints the stack of every thread before it
@@ -20,8 +20,8 @@ import jax
 from semcoder_jax.config import TrainConfig
 from semcoder_jax.training.goodput import INPUT, START
 
-RETRY_STATUS = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed if repeated
-# Errors that a program would meet again; all others may come from another process or a machine.
+FAILED = 1  # exit status, as of a crash: launchers start the run again, a few times
+# Errors that the program itself makes; all others may come from another process or a machine.
 _FAULTS_OF_THE_PROGRAM = ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "UNIMPLEMENTED")
 _TICK = 1.0  # seconds between two looks at the clock
 _LINGER = 5.0  # seconds, beyond a step's, in which the other processes print their stacks
@@ -80,7 +80,7 @@ class HangWatch:
     """Watches this process from a thread of its own, from __enter__ to __exit__.
 
     A process that hangs prints its stacks, waits until the others can have printed theirs, and
-    exits with RETRY_STATUS.
+    exits with FAILED.
     """
 
     def __init__(
@@ -139,14 +139,14 @@ class HangWatch:
 def leave_hanging(what: str, linger: float) -> None:
     """Prints what hangs and the stacks of all threads, and ends this process after `linger` s."""
     print(
-        f"error: process {jax.process_index()} hangs: {what}; exit status {RETRY_STATUS}, the same "
-        f"command goes on from the last checkpoint. Its threads:",
+        f"error: process {jax.process_index()} hangs: {what}; the same command goes on from the "
+        f"last checkpoint. Its threads:",
         file=sys.stderr,
         flush=True,
     )
     faulthandler.dump_traceback(sys.__stderr__, all_threads=True)
     time.sleep(linger)
-    os._exit(RETRY_STATUS)
+    os._exit(FAILED)
 
 
 @contextlib.contextmanager
@@ -161,13 +161,11 @@ def end_without_peers() -> Iterator[None]:
         if jax.process_count() == 1:
             raise
         traceback.print_exc()
-        if str(error).startswith(_FAULTS_OF_THE_PROGRAM):
-            os._exit(1)
-        print(
-            f"error: process {jax.process_index()}: a collective failed: another process ended, or "
-            f"a device failed; exit status {RETRY_STATUS}, the same command goes on from the last "
-            f"checkpoint",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(RETRY_STATUS)
+        if not str(error).startswith(_FAULTS_OF_THE_PROGRAM):
+            print(
+                f"error: process {jax.process_index()}: a collective failed: another process "
+                f"ended, or a device failed; the same command goes on from the last checkpoint",
+                file=sys.stderr,
+                flush=True,
+            )
+        os._exit(FAILED)

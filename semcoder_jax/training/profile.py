@@ -67,11 +67,13 @@ class ProfileRequests:
         return _read_request(self._path, jax.process_index())
 
     def _stamp(self) -> tuple | None:
+        """Returns what changes with the file; None without one."""
         try:
             found = self._path.stat()
-        except OSError:
+        except Exception:  # an object store has errors of its own; a run must not end by them
             return None
-        return tuple(getattr(found, name, None) for name in ("st_mtime_ns", "mtime", "st_size"))
+        names = ("st_mtime_ns", "st_size", "mtime", "length")  # the last two of epath
+        return tuple(getattr(found, name, None) for name in names)
 
     def _on_signal(self, *_) -> None:
         self._signalled = True

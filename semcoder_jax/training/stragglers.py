@@ -55,16 +55,21 @@ class Straggler:
 
     def __str__(self) -> str:
         own, times = self.time, self.time.host / max(self.others_host, 1e-9)
+        longer = self.others_waiting - own.waiting
         return (
             f"process {self.process} holds the others up: its host takes {_ms(own.host)} a step "
             f"before its devices can start (input {_ms(own.input)}), the others' "
-            f"{_ms(self.others_host)} ({times:.1f} times); they wait {_ms(self.others_waiting)} of "
-            f"a step of {_ms(own.step)}"
+            f"{_ms(self.others_host)} ({times:.1f} times); they wait {_ms(longer)} longer for the "
+            f"devices, in a step of {_ms(own.step)}"
         )
 
 
-def find_straggler(times: Sequence[HostTime]) -> Straggler | None:
-    """Returns the process that prolongs the steps, if one does. `times` go by process number."""
+def find_straggler(times: Sequence[HostTime], *, overlaps: bool = True) -> Straggler | None:
+    """Returns the process that prolongs the steps, if one does. `times` go by process number.
+
+    overlaps: whether hosts prepare a step while their devices compute the one before. Then a slow
+    host whose devices are busy all the time holds nobody up.
+    """
     if len(times) < 2:
         return None
     slowest = max(range(len(times)), key=lambda process: times[process].host)
@@ -75,7 +80,7 @@ def find_straggler(times: Sequence[HostTime]) -> Straggler | None:
     holds_up = (
         own.host - host >= _LEAST_EXCESS * own.step
         and own.host >= _LEAST_RATIO * host
-        and own.waiting <= _MOST_WAIT * own.step
+        and (own.waiting <= _MOST_WAIT * own.step or not overlaps)
     )
     return Straggler(slowest, own, host, waiting) if holds_up else None
 
@@ -89,7 +94,7 @@ class HostTimes:
         self._starts = 0  # of steps, since the last row
         self._gathered: jax.Array | None = None
         self._named: int | None = None  # the process that the last line named
-        # On CPU the call of a step returns when its collectives have met.
+        # On CPU the call of a step returns when its collectives have met: nothing overlaps.
         self._start_waits = devices[0].platform == "cpu"
         mesh = Mesh(np.array(devices), ("devices",))
         self._rows = NamedSharding(mesh, PartitionSpec("devices"))
@@ -133,7 +138,11 @@ class HostTimes:
             self._gathered = self._gather(
                 jax.make_array_from_process_local_data(self._rows, rows, shape)
             )
-        return None if before is None else self._by_process(jax.device_get(before))
+        if before is None:
+            return None
+        with self.waiting():
+            rows = jax.device_get(before)
+        return self._by_process(rows)
 
     def forget(self) -> None:
         """Drops the times so far, such as those of an interval that compiles."""
@@ -142,7 +151,7 @@ class HostTimes:
 
     def news(self, times: Sequence[HostTime]) -> str | None:
         """Returns a line if a straggler is new or gone; `times` are those of all processes."""
-        found = find_straggler(times)
+        found = find_straggler(times, overlaps=not self._start_waits)
         before, self._named = self._named, found and found.process
         if found and found.process != before:
             return str(found)

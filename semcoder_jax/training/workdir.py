@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -37,6 +38,8 @@ from semcoder_jax.training.metrics import METRICS_FILE
 
 CONFIG_FILE = "config.json"
 LOCK_FILE = "running.lock"
+_LEASE_SECONDS = 75.0  # a lease of data_pipeline.files.leases, and some more
+_LOCK_PAUSE = 2.0
 _BEFORE = ("compiled", "lost+found")  # what may lie in WORKDIR before a run's first step
 _LENGTHS = ("train.num_steps", "data.num_epochs")
 _WRITTEN = (METRICS_FILE, GOODPUT_FILE, SKIPPED_FILE)  # after CONFIG_FILE
@@ -168,7 +171,7 @@ def lock_workdir(workdir: AnyPath) -> Iterator[HeldLock]:
     is_new = not is_remote(workdir) and not workdir.exists()
     with contextlib.ExitStack() as stack:
         try:
-            lock = stack.enter_context(hold_lock(workdir / LOCK_FILE, wait=False))
+            lock = _take_lock(stack, workdir / LOCK_FILE)
         except FileError as error:
             raise WorkdirError(str(error)) from None
         except LockError as error:
@@ -180,6 +183,23 @@ def lock_workdir(workdir: AnyPath) -> Iterator[HeldLock]:
             stack.callback(_remove_unused, workdir)
         remove_partials(workdir)
         yield lock
+
+
+def _take_lock(stack: contextlib.ExitStack, path: AnyPath) -> HeldLock:
+    """Takes the lock; in an object store, where a killed process's lock lasts a while, waits.
+
+    Only a run of several processes waits: its launcher may start it again on other machines before
+    the lease of the former has ended.
+    """
+    waits = is_remote(path) and jax.process_count() > 1
+    last = time.monotonic() + (_LEASE_SECONDS if waits else 0.0)
+    while True:
+        try:
+            return stack.enter_context(hold_lock(path, wait=False))
+        except LockError:
+            if time.monotonic() >= last:
+                raise
+        time.sleep(_LOCK_PAUSE)
 
 
 def _remove_unused(workdir: AnyPath) -> None:

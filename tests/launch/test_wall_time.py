@@ -2,7 +2,8 @@
 
 import pytest
 
-from launch.wall_time import Attempt, account, table_lines
+from launch.process_group import Attempt
+from launch.wall_time import account, table_lines
 
 
 def interval(since, step, seconds, skipped=0):

@@ -11,8 +11,10 @@ from pathlib import Path
 from unittest import mock
 
 import launch.command
+import launch.local
 from data_pipeline.files import buckets
-from data_pipeline.terminal.command_line import CommandParser
+from data_pipeline.terminal.command_line import CommandLineError, CommandParser
+from launch import working_tree
 from launch.supervision import Supervisor
 from semcoder_jax.commands import config_flags, evaluate
 from semcoder_jax.config import parse_run
@@ -80,6 +82,8 @@ def _mistake_of_launch(words: Sequence[str], complete: bool) -> str | None:
     own, training = list(words[:split]), list(words[split + 1 :])
     if {"-h", "--help"} & set(own):
         return None
+    if own[:1] == ["local"]:
+        return _mistake_of_rehearsal(own[1:], training, complete)
     own = [_with_pod(word) for word in own if not word.startswith("--pod.FIELD=")]
     if not complete and any(word.startswith("--pod") for word in own):
         has_file = any(word.startswith("--pod=") for word in own)
@@ -92,12 +96,24 @@ def _mistake_of_launch(words: Sequence[str], complete: bool) -> str | None:
     printed = io.StringIO()
     with (
         mock.patch.object(Supervisor, "run", lambda *_: 0),
+        mock.patch.object(working_tree, "list_files", lambda *_: []),  # nothing is packed
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(printed),
     ):
         shared = [_with_shared_workdir(word) for word in training]
         if launch.command.main(["--dry_run", *own, "--", *shared]):
             return printed.getvalue()
+    return mistake("semcoder_jax.commands.train", training, complete=complete)
+
+
+def _mistake_of_rehearsal(own: list[str], training: list[str], complete: bool) -> str | None:
+    if not complete:
+        own = [*own, "--processes=1", "--devices=1"]
+        training = training or ["--config=C", "--workdir=W"]
+    try:
+        launch.local.parse_arguments([*own, "--", *training])
+    except CommandLineError as error:
+        return str(error)
     return mistake("semcoder_jax.commands.train", training, complete=complete)
 
 
