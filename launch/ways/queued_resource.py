@@ -168,8 +168,7 @@ class QueuedResourceWay:
 
     def _describe(self) -> Mapping[str, Any]:
         described = self._gcloud.describe(_GROUP, self._pod.name)
-        if described is None:
-            self._requested = False
+        if described is None:  # it is deleted again all the same: the answer may be too early
             raise LaunchError(f"{self._pod.name} was deleted by somebody else")
         return described
 
