@@ -11,6 +11,7 @@ VERSION = re.search(r'^__version__ = "(.+)"$', Path("semcoder_jax/__init__.py").
 # Folders of the checkout that are installed inside semcoder_jax, where they collide with nothing.
 INSIDE = {
     "semcoder_jax.configs": "configs",
+    "semcoder_jax.configs.build": "configs/build",
     "semcoder_jax.configs.eval": "configs/eval",
     "semcoder_jax.launch": "launch",
 }
@@ -48,6 +49,7 @@ TRAIN = [
     "ml-dtypes>=0.5",
     "optax>=0.2.6,<0.4",
     "orbax-checkpoint>=0.11.30,<0.13",
+    "pyyaml>=6",  # launch/managed_job.py
     "safetensors>=0.6",
     "scipy>=1.15",
     "tensorboardX>=2.6,<3",
@@ -72,6 +74,7 @@ EXTRAS = {
     # Resolved together with the data extra: pinned afterwards, Beam falls back to a broken source
     # build.
     "beam": ["semcoder-jax[data]", "apache-beam>=2.70,<3", "pyarrow<26"],
+    "dataflow": ["semcoder-jax[beam,gcs]", "apache-beam[gcp]>=2.70,<3"],
     # Paths in object stores, docs/storage.md: gs:// and s3://.
     "gcs": ["etils[epath]>=1.12", "gcsfs>=2025.3"],
     "s3": ["etils[epath]>=1.12", "s3fs>=2025.3"],

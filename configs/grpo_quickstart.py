@@ -10,23 +10,21 @@ Hardware: 2 cores (x86-64 virtual machine), float32.
 
 from ml_collections import ConfigDict
 
+from semcoder_jax.recipes import small_model_recipe
+
 
 def get_config() -> ConfigDict:
-    config = ConfigDict()
-    config.seed = 0
-
-    config.model = ConfigDict()
+    config = small_model_recipe()
     config.model.init_from = "runs/quickstart"
+    config.model.max_positions = 512
+    config.model.rope_theta = 500.0
 
-    config.compute = ConfigDict()
-    config.compute.dtype = "float32"
     config.compute.one_hot_embedding = True
     config.compute.unroll = 4
 
-    config.mesh = ConfigDict()
-    config.mesh.data = -1
+    config.mesh.data = -1  # a device for each core of a CPU
+    config.mesh.fsdp = 1
 
-    config.data = ConfigDict()
     config.data.source = "synthetic"
     config.data.sequence_length = 256  # one answer a row, with its prompt
     config.data.global_batch_size = 64  # answers a step
@@ -52,14 +50,11 @@ def get_config() -> ConfigDict:
     config.rewards.first_wrong_step = 0.5
     config.rewards.format = 0.1
 
-    config.optimizer = ConfigDict()
     config.optimizer.name = "adamw"
     config.optimizer.peak_learning_rate = 1e-4
     config.optimizer.min_learning_rate = 1e-4
     config.optimizer.b2 = 0.98
-    config.optimizer.clip_norm = 1.0
 
-    config.train = ConfigDict()
     config.train.num_steps = 100
     config.train.accumulation_steps = 4  # holds 16 answers in memory
     config.train.log_every = 1

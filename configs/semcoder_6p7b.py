@@ -8,7 +8,8 @@ Commands:
     python -m data_pipeline.prepare --data=data/pyx --tokenizer=models/6.7b/model \
         --output=data/tokens
     python -m launch.plan --config=configs/semcoder_6p7b.py --topology=v5e:4x4 --steps=375
-    bash launch/pod.sh --tpu=NAME --zone=ZONE -- --config=configs/semcoder_6p7b.py --workdir=DIR
+    semcoder launch --tpu=NAME --zone=ZONE \
+        -- --config=configs/semcoder_6p7b.py --workdir=gs://BUCKET/RUN
 Hardware: 16 chips of 16 GB, or what launch.plan says; never run here, for want of a TPU.
 
 Upstream's known values (released training log of SemCoder-S, and scripts): AdamW, peak learning
@@ -31,6 +32,7 @@ from semcoder_jax.recipes import full_fine_tuning_recipe
 def get_config() -> ConfigDict:
     config = full_fine_tuning_recipe("6.7b")
     config.data.global_batch_size = 512  # packed rows
+    config.train.accumulation_steps = 4  # 8 rows on each of 16 chips, as many as 16 GB allow
     config.optimizer.peak_learning_rate = 5e-5
     config.optimizer.warmup_steps = 22
     return config

@@ -16,7 +16,6 @@ from launch.shell import Shell
 _LABEL = "jobset.sigs.k8s.io/"
 # Reasons by which a container waits that no waiting mends.
 _HOPELESS = (
-    "ErrImagePull",
     "ImagePullBackOff",
     "InvalidImageName",
     "CreateContainerConfigError",

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from launch import environment
 from launch.errors import CommandFailed, LaunchError
 from launch.failures import explain
@@ -27,7 +29,7 @@ FAILURES = (
 )
 _ENDS = ("SUCCEEDED", "CANCELLED", *FAILURES)
 _NO_JOBS = r"No in-progress managed jobs|No managed jobs|ClusterNotUp|controller .*not (?:up|exist)"
-_MEANINGS = (
+MEANINGS = (
     (r"sky check|not enabled|No cloud|credentials|invalid_grant|[Rr]eauthentication",
      "no credentials for Google Cloud: gcloud auth application-default login, then sky check gcp"),
     (r"[Pp]ermission .*denied|PERMISSION_DENIED|does not have permission",
@@ -86,13 +88,21 @@ class Sky:
         except CommandFailed as error:
             if re.search(_NO_JOBS, error.output + error.stderr):
                 return []
-            raise explain(error, _MEANINGS, "sky jobs queue") from None
+            raise explain(error, MEANINGS, "sky jobs queue") from None
         records = _read_list(said)
         jobs = [parse_job(record) for record in records if record.get("job_name") == name]
         return sorted(jobs, key=lambda job: job.job)
 
-    def cancel(self, job: int, *flags: str) -> None:
-        self._run("cancel", "--yes", *flags, str(job))
+    def read_job(self, name: str, number: int) -> JobState:
+        """Returns one job. Raises LaunchError if SkyPilot does not list it."""
+        for job in self.read_jobs(name):
+            if job.job == number:
+                return job
+        raise LaunchError(f"SkyPilot does not list managed job {number} any more")
+
+    def cancel(self, job: int) -> None:
+        """Ends a job; --graceful sends its processes SIGTERM before the slice goes."""
+        self._run("cancel", "--yes", "--graceful", str(job))
 
     def log_argv(self, job: int | str) -> tuple[str, ...]:
         """Returns the command that prints a job's whole log and follows it."""
@@ -102,7 +112,7 @@ class Sky:
         try:
             return self._shell.run("sky", "jobs", verb, *words)
         except CommandFailed as error:
-            raise explain(error, _MEANINGS, f"sky jobs {verb}") from None
+            raise explain(error, MEANINGS, f"sky jobs {verb}") from None
 
 
 def make_task(pod: SkyPilot, training: Training, folder: Path) -> dict[str, Any]:
@@ -125,12 +135,29 @@ def make_task(pod: SkyPilot, training: Training, folder: Path) -> dict[str, Any]
         "num_nodes": 1,
         "workdir": str(folder),
         "resources": resources,
-        "setup": "\n".join([*pod.setup, environment.install_command(pod)]),
+        "setup": "\n".join(["set -e", *pod.setup, environment.install_command(pod)]),
         "run": f"exec {environment.worker_line(training)}",
     }
     if pod.variables:
         task["envs"] = {name: str(value) for name, value in sorted(pod.variables.items())}
     return task
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks."""
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def format_task(task: Mapping[str, Any]) -> str:
+    """Returns the task as the text of its file."""
+    return yaml.dump(task, Dumper=_Dumper, sort_keys=False, width=1000)
 
 
 def parse_job(record: Mapping[str, Any]) -> JobState:

@@ -25,15 +25,17 @@ from launch.errors import LaunchError
 
 REPOSITORY = Path(__file__).parents[1]
 PINS = REPOSITORY / "launch" / "pins.txt"
-EXTRA = "tpu"
+EXTRAS = ("tpu", "gcs", "s3")  # workdirs of pods lie in object stores
 PYTHONS = ("3.11", "3.12", "3.13")
 # An editable installation needs it, and --no-build-isolation takes it from the environment.
 BUILD = ("setuptools>=68",)
 _DISTRIBUTION = "semcoder-jax"
 
 
-def read_requirements(setup: Path = REPOSITORY / "setup.py", extra: str = EXTRA) -> list[str]:
-    """Returns what setup.py requires with an extra, without the extras that it names of itself."""
+def read_requirements(
+    setup: Path = REPOSITORY / "setup.py", extras: Sequence[str] = EXTRAS
+) -> list[str]:
+    """Returns what setup.py requires with extras, without the extras that it names of itself."""
     tree = ast.parse(setup.read_text(encoding="utf-8"))
     lists = [
         node
@@ -42,7 +44,9 @@ def read_requirements(setup: Path = REPOSITORY / "setup.py", extra: str = EXTRA)
     ]
     names: dict = {}
     exec(compile(ast.Module(lists, []), str(setup), "exec"), names)
-    found = [*names["CORE"], *_expand(names["EXTRAS"], extra), *BUILD]
+    found = [*names["CORE"], *BUILD]
+    for extra in extras:
+        found += _expand(names["EXTRAS"], extra)
     return sorted(set(found), key=str.lower)
 
 

@@ -4,6 +4,7 @@ All tracked files travel with their edits, and untracked files that git does not
 pod runs the code on this machine. With `committed` the tree must be as committed.
 """
 
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -59,7 +60,8 @@ def pack(archive: Path, repository: Path = REPOSITORY, *, most_megabytes: float 
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpacks an archive into a new folder, for programs that send a folder themselves."""
+    """Unpacks an archive into a folder that only it fills, for programs that send folders."""
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     # Earlier patch versions of 3.11 know no filter.
     options = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}

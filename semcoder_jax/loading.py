@@ -81,40 +81,32 @@ def load_model(
 
     Raises CheckpointError or HFError.
     """
-    directory = as_path(directory)
+    place = as_path(directory)
     compute = compute or Compute(dtype=dtype)
     if quantize:
-        return _load_quantized(directory, mesh, dtype, compute, step)
-    check_model_directory(directory)
-    directory = _readable(directory)
-    if (directory / CHECKPOINTS).is_dir():
-        return _load_workdir(directory, mesh, dtype, compute, step)
+        return _load_quantized(place, mesh, dtype, compute, step)
+    check_model_directory(place)
+    if (place / CHECKPOINTS).is_dir():
+        if str(place).startswith("s3://"):
+            place = local_copy(place)  # Orbax reads local folders and gs:// only
+        return _load_workdir(place, mesh, dtype, compute, step)
     if step is not None:
-        raise CheckpointError(f"{directory}: step {step} of what is not the workdir of a run")
-    config, params = hf.load(directory, mesh=mesh, dtype=dtype)
+        raise CheckpointError(f"{place}: step {step} of what is not the workdir of a run")
+    config, params = hf.load(place, mesh=mesh, dtype=dtype)
     graphdef, _ = nnx.split(abstract_model(config, compute))
-    return _with_tokenizer(config, graphdef, params, directory)
-
-
-def _readable(directory: AnyPath) -> AnyPath:
-    """Returns the directory itself, or a local copy where weights cannot be read from it.
-
-    Orbax reads checkpoints from gs://, and nothing else does.
-    """
-    is_run = (directory / CHECKPOINTS).is_dir()
-    return directory if is_run and not str(directory).startswith("s3://") else local_copy(directory)
+    return _with_tokenizer(config, graphdef, params, place)
 
 
 def check_model_directory(directory: str | os.PathLike) -> None:
     """Raises CheckpointError if no model can lie there; reads nothing."""
-    directory = as_path(directory)
-    if not directory.exists():
-        raise CheckpointError(f"{directory}: no such directory")
-    if not directory.is_dir():
-        raise CheckpointError(f"{directory}: expected a directory; it is a file")
-    if not (directory / CHECKPOINTS).is_dir() and not (directory / "config.json").is_file():
+    place = as_path(directory)
+    if not place.exists():
+        raise CheckpointError(f"{place}: no such directory")
+    if not place.is_dir():
+        raise CheckpointError(f"{place}: expected a directory; it is a file")
+    if not (place / CHECKPOINTS).is_dir() and not (place / "config.json").is_file():
         raise CheckpointError(
-            f"{directory}: neither an HF directory (config.json) nor a training workdir "
+            f"{place}: neither an HF directory (config.json) nor a training workdir "
             f"({CHECKPOINTS}/)"
         )
 
@@ -139,7 +131,7 @@ def _load_quantized(
 def _load_workdir(
     directory: AnyPath, mesh: Mesh | None, dtype: str, compute: Compute, step: int | str | None
 ) -> LoadedModel:
-    config = hf.read_config(local_copy(directory / MODEL))
+    config = hf.read_config(directory / MODEL)
     mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
     graphdef, params = nnx.split(abstract_model(config, compute))
     shapes = nnx.to_pure_dict(params)
@@ -149,7 +141,7 @@ def _load_workdir(
     else:
         pure = restore_step(directory, with_shardings(shapes, shardings, dtype), step).params
     nnx.replace_by_pure_dict(params, pure)
-    model = _with_tokenizer(config, graphdef, params, local_copy(directory / MODEL))
+    model = _with_tokenizer(config, graphdef, params, directory / MODEL)
     if not model.tokenizer.chat_template and _knows_code_prompt(directory):
         model.tokenizer.chat_template = chat_template()
     return model
@@ -191,8 +183,8 @@ def load_adapters(
 
     Raises CheckpointError if the workdir's config cannot be read or it has no checkpoint.
     """
-    workdir = as_path(workdir)
-    record = workdir / "config.json"
+    place = as_path(workdir)
+    record = place / "config.json"
     if not record.is_file():  # an imported model
         return None
     try:
@@ -206,12 +198,12 @@ def load_adapters(
     if lora is None:  # excluded above; states it for the type checker
         return None
     mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
-    model = abstract_model(hf.read_config(local_copy(workdir / MODEL)), run.compute)
+    model = abstract_model(hf.read_config(place / MODEL), run.compute)
     base = nnx.to_pure_dict(nnx.state(model))
     shapes = jax.eval_shape(lambda: initial_adapters(lora, base, run.seed))
     shardings = sharding.parameter_shardings(shapes, mesh)
     wanted = with_shardings(shapes, shardings)
-    read = restore_step(workdir, wanted, step, meta=ocp.args.JsonRestore())
+    read = restore_step(place, wanted, step, meta=ocp.args.JsonRestore())
     return Adapters(lora, read.params, as_path(run.model["init_from"]), read.meta["base"])
 
 

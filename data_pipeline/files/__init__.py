@@ -6,9 +6,9 @@ local disk and in an object store alike.
 
 from data_pipeline.files.appended import AppendedFile, open_appended
 from data_pipeline.files.atomic import (
+    built_folder,
     check_outside,
     check_separate,
-    copy_folder,
     make_folder,
     open_atomically,
     partial_folder,
@@ -18,6 +18,8 @@ from data_pipeline.files.atomic import (
     write_json,
     write_text,
 )
+from data_pipeline.files.cache import CACHE_VARIABLE, cache_folder
+from data_pipeline.files.exclusive import open_exclusively
 from data_pipeline.files.file_error import FileError
 from data_pipeline.files.json_lines import (
     RowError,
@@ -31,7 +33,7 @@ from data_pipeline.files.json_lines import (
     read_rows,
     write_rows,
 )
-from data_pipeline.files.local_copies import local_copy
+from data_pipeline.files.local_copies import local_copy, place_of_copy
 from data_pipeline.files.lock_error import LockError
 from data_pipeline.files.locks import HeldLock, hold_lock, lock_file, unlock_file
 from data_pipeline.files.ownership import (
@@ -40,9 +42,20 @@ from data_pipeline.files.ownership import (
     has_fields,
     is_page,
 )
+from data_pipeline.files.path_flags import (
+    check_path,
+    local_path_flag,
+    named_path,
+    path_flag,
+    path_text,
+    path_texts,
+)
 from data_pipeline.files.paths import AnyPath, as_path, is_remote
+from data_pipeline.files.unfinished import is_unfinished, mark_finished, mark_unfinished
+from data_pipeline.files.versions import file_versions
 
 __all__ = [
+    "CACHE_VARIABLE",
     "AnyPath",
     "AppendedFile",
     "FileError",
@@ -51,25 +64,38 @@ __all__ = [
     "RowError",
     "append_row",
     "as_path",
+    "built_folder",
+    "cache_folder",
     "check_folder_ours",
     "check_outside",
+    "check_path",
     "check_replaceable",
     "check_separate",
-    "copy_folder",
     "encode_row",
+    "file_versions",
     "has_fields",
     "hold_lock",
     "is_page",
     "is_remote",
+    "is_unfinished",
     "local_copy",
+    "local_path_flag",
     "lock_file",
     "make_folder",
+    "mark_finished",
+    "mark_unfinished",
     "mend_last_line",
+    "named_path",
     "open_appended",
     "open_atomically",
+    "open_exclusively",
     "parse_json",
     "parse_row",
     "partial_folder",
+    "path_flag",
+    "path_text",
+    "path_texts",
+    "place_of_copy",
     "read_decompressed",
     "read_numbered_lines",
     "read_rows",

@@ -14,7 +14,7 @@ import os
 import tempfile
 import threading
 import time
-from typing import IO
+from typing import IO, BinaryIO
 
 from data_pipeline.files.atomic import make_folder
 from data_pipeline.files.file_error import FileError
@@ -38,6 +38,13 @@ class AppendedFile:
 
     def fileno(self) -> int:
         return self.file.fileno()
+
+    def reader(self) -> BinaryIO:
+        """Opens the rows, also those that are not saved yet, for reading from the first one."""
+        file = os.fdopen(os.dup(self.fileno()), "rb")
+        if file.seekable():
+            file.seek(0)
+        return file
 
     def save(self) -> None:
         """Returns once all rows are where other processes see them. Raises FileError."""

@@ -17,6 +17,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +25,7 @@ from typing import Any, BinaryIO
 from data_pipeline.errors import UserError
 from data_pipeline.files.file_error import FileError
 from data_pipeline.files.paths import AnyPath, as_path, is_remote
+from data_pipeline.files.unfinished import is_unfinished
 
 PARTIAL = ".semcoder-partial"
 REPLACED = ".semcoder-replaced"
@@ -163,7 +165,12 @@ def replace_folder(
     marker: the file in `new` by which readers recognize a complete folder.
     """
     new, folder = Path(new), as_path(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not is_ours(folder):
+    if (
+        folder.is_dir()
+        and any(folder.iterdir())
+        and not is_ours(folder)
+        and not is_unfinished(folder)
+    ):
         raise FileError(
             errno.EEXIST,
             _NOT_REPLACED,
@@ -185,18 +192,21 @@ def replace_folder(
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def copy_folder(source: str | os.PathLike, folder: str | os.PathLike) -> None:
-    """Copies the files of a local folder into `folder`, whose other files stay. Raises FileError.
+@contextlib.contextmanager
+def built_folder(folder: str | os.PathLike, *, last: str | None = None) -> Iterator[Path]:
+    """Yields a local folder for files of `folder`: itself, made, if it is local.
 
-    In an object store each file is replaced whole.
+    Else uploads the files, `last` as the last one, when the block ends without an error.
     """
-    if is_remote(folder):
-        from data_pipeline.files.uploads import upload_files
-
-        upload_files(Path(source), as_path(folder))
+    if not is_remote(folder):
+        make_folder(folder)
+        yield Path(folder)
         return
-    with _raise_file_errors(Path(folder)):
-        shutil.copytree(source, folder, dirs_exist_ok=True)
+    from data_pipeline.files.uploads import upload_files
+
+    with tempfile.TemporaryDirectory(prefix="semcoder-folder-") as here:
+        yield Path(here)
+        upload_files(Path(here), as_path(folder), last)
 
 
 def check_separate(paths: Mapping[str, str | os.PathLike | None]) -> None:

@@ -37,6 +37,7 @@ else:
 SCHEMES = {"gs": ("gcs", "gcsfs"), "s3": ("s3", "s3fs")}
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_ONE_SLASH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)")  # file:/a; not C:/a
 _MANGLED = re.compile(rf"({'|'.join(SCHEMES)}):/(?!/)")  # what pathlib makes of gs://
 
 
@@ -57,7 +58,9 @@ def is_remote(path: str | os.PathLike) -> bool:
     text = os.fspath(path)
     if _MANGLED.match(text):
         raise UserError(f"{text}: expected {text.partition(':')[0]}://BUCKET/NAME (two slashes)")
-    found = _SCHEME.match(text)
+    found = _SCHEME.match(text) or _ONE_SLASH.match(text)
+    if found and _ONE_SLASH.match(text) and os.path.lexists(f"{found[1]}:"):
+        return False  # a local folder whose name ends in a colon
     if found and found[1] not in SCHEMES:
         known = " and ".join(f"{scheme}://" for scheme in SCHEMES)
         raise UserError(f"{text}: no storage {found[1]}://; expected a local path, {known}")

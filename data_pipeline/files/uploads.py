@@ -3,14 +3,19 @@
 import contextlib
 import errno
 import hashlib
-import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+from data_pipeline.files.cache import cache_folder
 from data_pipeline.files.file_error import FileError
+from data_pipeline.files.listings import list_objects
 from data_pipeline.files.object_path import NO_BUCKET, ObjectPath, object_errors
+from data_pipeline.files.unfinished import UNFINISHED, mark_finished, mark_unfinished
+
+_AT_ONCE = 8
 
 
 @contextlib.contextmanager
@@ -38,46 +43,39 @@ def upload_folder(source: Path, folder: ObjectPath, marker: str | None = None) -
     """Replaces `folder` by the files of the local folder `source`. Raises FileError.
 
     Removes the old `marker` first and uploads the new one last: whoever finds it finds the rest.
+    Until then an object named UNFINISHED marks the folder as ours.
     """
-    names = sorted(str(path.relative_to(source)) for path in source.rglob("*") if path.is_file())
+    mark_unfinished(folder)
     if marker is not None:
         (folder / marker).unlink(missing_ok=True)
-        names.sort(key=lambda name: name == marker)
-    stale = set(list_files(folder)) - set(names)
-    for name in names:
-        if name == marker:
-            _remove(folder, stale)
-        upload_file(source / name, folder / name)
-    if marker not in names:
-        _remove(folder, stale)
+    names = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
+    stale = {each.name for each in list_objects(folder)} - names - {UNFINISHED}
+    _at_once(lambda name: upload_file(source / name, folder / name), names - {marker})
+    _at_once(lambda name: (folder / name).unlink(missing_ok=True), stale - {marker})
+    if marker in names:
+        upload_file(source / marker, folder / marker)
+    mark_finished(folder)
 
 
-def upload_files(source: Path, folder: ObjectPath) -> None:
-    """Uploads the files of a local folder; other files of `folder` stay. Raises FileError."""
-    for path in sorted(source.rglob("*")):
-        if path.is_file():
-            upload_file(path, folder / str(path.relative_to(source)))
+def upload_files(source: Path, folder: ObjectPath, last: str | None = None) -> None:
+    """Uploads the files of the local folder `source` to `folder`, `last` as the last one.
 
-
-def list_files(folder: ObjectPath) -> dict[str, str]:
-    """Returns the version of every object in the folder by its name relative to the folder."""
-    with object_errors(folder):
-        found = folder.fs.find(str(folder), detail=True)
-    start = len(str(folder).partition("://")[2].rstrip("/")) + 1
-    return {
-        name[start:]: str(info.get("generation") or info.get("ETag"))
-        for name, info in found.items()
-        if name[start:]
-    }
+    Other objects in the folder stay. Raises FileError.
+    """
+    names = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
+    _at_once(lambda name: upload_file(source / name, folder / name), names - {last})
+    if last in names:
+        upload_file(source / last, folder / last)
 
 
 def staging_folder(folder: ObjectPath) -> Path:
     """Returns the local folder in which to build the content of `folder`, always the same one."""
     key = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-    name = f"semcoder-{os.getuid()}-{key}"
-    return Path(tempfile.gettempdir()) / name / folder.name
+    return cache_folder() / "staging" / key / folder.name
 
 
-def _remove(folder: ObjectPath, names: set[str]) -> None:
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
+def _at_once(act: Callable[[str], None], names: Iterable[str]) -> None:
+    """Calls `act` with each name, several at a time; raises the first error."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for _ in pool.map(act, sorted(names)):
+            pass

@@ -102,6 +102,7 @@ class GkeXpkWay:
         """Unpacks the working tree for the image; the cluster's machines have the rest."""
         self._folder = archive.parent / "working_tree"
         unpack(archive, self._folder)
+        self._shell.say("xpk adds the working tree to the image and pushes it, which takes minutes")
 
     def start(self, training: Training) -> None:
         if self._found:

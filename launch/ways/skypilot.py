@@ -8,19 +8,14 @@ switched off meanwhile.
 import time
 from pathlib import Path
 
-import yaml
-
 from launch.errors import LaunchError
-from launch.managed_job import FAILURES, JobState, Sky, make_task
+from launch.managed_job import Sky, format_task, make_task
 from launch.pod_config import SkyPilot, accelerator_type
-from launch.shell import Following, Shell
+from launch.shell import Shell
 from launch.ways import End, Leftover, Outcome, Training
-from launch.ways.job_log import JobLog
+from launch.ways.job_follower import JobFollower
 from launch.working_tree import unpack
 
-REFUSED = 2
-_TICK = 0.2  # seconds
-_PAUSE = 2.0  # between two connections
 _CANCEL_SECONDS = 900.0
 
 
@@ -73,58 +68,31 @@ class SkyPilotWay:
         (self._folder / ".skyignore").write_text("# All of this folder travels.\n")
 
     def start(self, training: Training) -> None:
-        if self._job is not None and not self._read().has_ended:
+        if self._job is not None and not self._sky.read_job(self._pod.name, self._job).has_ended:
             self._shell.say(f"managed job {self._pod.name} ({self._job}) is there")
             return
-        text = yaml.safe_dump(
-            make_task(self._pod, training, self._folder), sort_keys=False, width=1000
-        )
+        text = format_task(make_task(self._pod, training, self._folder))
         task = self._folder.parent / "task.yaml"
         task.write_text(text)
         self._shell.say(f"{task.name}:\n{text}")
         self._launched = not self._shell.dry_run
         self._job = self._sky.launch(self._pod.name, task)
         if self._job is None and not self._shell.dry_run:
-            self._job = self._find_running()
+            self._job = self._find_newest()
 
     def follow(self, training: Training, logs: Path) -> Outcome:
         if self._shell.dry_run:
             self._shell.say(f"+ {' '.join(self._sky.log_argv('ID'))}")
             return Outcome(End.FINISHED, "a dry run")
-        log = JobLog(logs, self._shell)
-        connection, connected, asked, recoveries = None, float("-inf"), float("-inf"), 0
-        try:
-            while True:
-                if time.monotonic() - asked >= self._pod.poll_seconds:
-                    state, asked = self._read(), time.monotonic()
-                    if state.recoveries > recoveries:
-                        recoveries = state.recoveries
-                        self._tell_recovery(state)
-                        log.begin_attempt()
-                    if state.has_ended:
-                        _wait_for(connection)
-                        return self._judge(state, log)
-                if connection is not None and connection.status() is not None:
-                    connection = None
-                if connection is None and time.monotonic() - connected >= self._pause():
-                    connected = time.monotonic()
-                    log.start_over()
-                    argv = self._sky.log_argv(self._job)
-                    connection = self._shell.follow(argv, log.take_line)
-                time.sleep(_TICK)
-        finally:
-            if connection is not None:
-                connection.end()
+        return JobFollower(self._pod, self._shell, self._sky, self._job, logs).follow()
 
     def stop(self, training: Training) -> None:
-        """Cancels the job so that its processes get SIGTERM before the slice goes."""
-        self._shell.say("SkyPilot gives training some seconds to save, and no longer")
-        if self._job is not None:
-            self._sky.cancel(self._job, "--graceful")
+        """Says what happens: cancelling the job is what asks training to save."""
+        self._shell.say("a managed job stops when it is cancelled, and has some seconds to save")
 
     def delete(self) -> None:
         if self._shell.dry_run:
-            self._shell.say("+ sky jobs cancel --yes ID")
+            self._shell.say("+ sky jobs cancel --yes --graceful ID")
             return
         if not self._launched:
             return
@@ -143,17 +111,11 @@ class SkyPilotWay:
     def _cancellation(self, job: int | None) -> str:
         return f"sky jobs cancel --yes {f'--name={self._pod.name}' if job is None else job}"
 
-    def _find_running(self) -> int:
-        running = [job for job in self._sky.read_jobs(self._pod.name) if not job.has_ended]
-        if not running:
+    def _find_newest(self) -> int:
+        jobs = self._sky.read_jobs(self._pod.name)
+        if not jobs:
             raise LaunchError(f"SkyPilot took job {self._pod.name}, and does not list it")
-        return running[-1].job
-
-    def _read(self) -> JobState:
-        for job in self._sky.read_jobs(self._pod.name):
-            if job.job == self._job:
-                return job
-        raise LaunchError(f"SkyPilot knows managed job {self._job} no longer")
+        return jobs[-1].job
 
     def _wait_for_end(self) -> None:
         """Waits until SkyPilot has deleted the slice."""
@@ -161,43 +123,4 @@ class SkyPilotWay:
         while any(not job.has_ended for job in self._sky.read_jobs(self._pod.name)):
             if time.monotonic() > deadline:
                 raise LaunchError(f"managed job {self._pod.name} is not cancelled yet")
-            time.sleep(self._pause())
-
-    def _tell_recovery(self, state: JobState) -> None:
-        """Raises LaunchError if the slice was replaced more often than allowed."""
-        bound = self._pod.max_restarts
-        if state.recoveries > bound:
-            raise LaunchError(
-                f"SkyPilot has replaced the slice {state.recoveries} times; pod.max_restarts is "
-                f"{bound}"
-            )
-        self._shell.say(
-            f"SkyPilot has replaced the slice ({state.recoveries} of at most {bound}); training "
-            "goes on from its last checkpoint"
-        )
-
-    def _judge(self, state: JobState, log: JobLog) -> Outcome:
-        if state.status == "SUCCEEDED":
-            return Outcome(End.FINISHED, "all workers have finished")
-        if state.status == "CANCELLED":
-            raise LaunchError(f"managed job {state.job} was cancelled by someone else")
-        assert state.status in FAILURES
-        reason = log.last_error() or state.reason or f"sky jobs logs --controller {state.job}"
-        if state.status == "FAILED":
-            end = End.REFUSED if REFUSED in state.exit_statuses() else End.CRASHED
-            return Outcome(end, reason)
-        if state.status == "FAILED_CONTROLLER":
-            return Outcome(End.LOST, state.reason or "SkyPilot's jobs controller failed")
-        if state.status == "FAILED_SETUP":
-            raise LaunchError(f"the environment could not be installed: {reason}")
-        raise LaunchError(f"SkyPilot found no slice ({state.status}): {state.reason or reason}")
-
-    def _pause(self) -> float:
-        return min(self._pod.poll_seconds, _PAUSE)
-
-
-def _wait_for(connection: Following | None, seconds: float = 20.0) -> None:
-    """Waits until the rest of the log has come."""
-    until = time.monotonic() + seconds
-    while connection and connection.status() is None and time.monotonic() < until:
-        time.sleep(_TICK)
+            time.sleep(min(self._pod.poll_seconds, 2.0))

@@ -4,10 +4,13 @@ Every mistake is reported in one line.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from data_pipeline.errors import UserError
+from data_pipeline.files import check_path
 from data_pipeline.terminal.command_line import CommandLineError
+from semcoder_jax.config.paths import check_paths
 from semcoder_jax.config_files import check_config, find_config
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ def parse_arguments(
     required: Mapping[str, str],
     optional: Mapping[str, str] | None = None,
     *,
+    paths: Collection[str] = (),
+    path_fields: Sequence[str] = (),
     new_fields: bool = False,
     name: str = "config",
 ) -> "tuple[ConfigDict, dict[str, str | None]]":
@@ -28,6 +33,8 @@ def parse_arguments(
       argv: arguments without the program's name.
       required: help text by flag.
       optional: help text by flag.
+      paths: the flags that name paths.
+      path_fields: the fields of the config that hold paths, as config.paths names them.
       new_fields: whether overrides may set fields that the config file leaves at their defaults;
         the caller must then check their names.
       name: of the flag with the config file.
@@ -67,7 +74,19 @@ def parse_arguments(
         raise CommandLineError(f"command line: {_last_line(error)}") from error
     if left:
         raise CommandLineError(f"command line: unexpected argument {left[0]!r}")
-    return config, {flag: values[flag].value for flag in (*required, *optional)}
+    found = {flag: values[flag].value for flag in (*required, *optional)}
+    for flag in paths:
+        _check_path(flag, found[flag])
+    check_paths(config, path_fields)
+    return config, found
+
+
+def _check_path(name: str, value: str | None) -> None:
+    """Raises CommandLineError if a flag names a path that no storage holds."""
+    try:
+        check_path(value or "")
+    except UserError as error:
+        raise CommandLineError(f"--{name}: {error}") from None
 
 
 def _names_config(argument: str, name: str) -> bool:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands import completion, config_flags
+from semcoder_jax.config.paths import RUN_PATHS
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -85,5 +86,7 @@ def split_profile(argv: Sequence[str]) -> tuple[list[str], int]:
 def parse_arguments(argv: Sequence[str]) -> "tuple[ConfigDict, str]":
     """Returns (config with its overrides, workdir). Raises CommandLineError."""
     # new_fields: parse_run checks the names of fields left at their defaults.
-    config, values = config_flags.parse_arguments(argv, FLAGS, new_fields=True)
+    config, values = config_flags.parse_arguments(
+        argv, FLAGS, paths=FLAGS, path_fields=RUN_PATHS, new_fields=True
+    )
     return config, values["workdir"]

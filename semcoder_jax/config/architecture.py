@@ -168,7 +168,7 @@ def build_decoder_config(model: Mapping, *, vocab_size: int, sequence_length: in
     """
     fields = {name: value for name, value in model.items() if name != "init_from"}
     if name := fields.pop("architecture", None):
-        fields = dataclasses.asdict(MODELS[name]) | fields
+        fields = vars(MODELS[name]) | fields
     fields.setdefault("vocab_size", vocab_size)
     if fields["vocab_size"] < vocab_size:
         raise ConfigError(

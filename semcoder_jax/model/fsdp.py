@@ -7,6 +7,7 @@ devices is written out, so that none happens but these:
   dtype before, once for the forward and once for the backward pass (what was gathered is never
   saved between them); embeddings and the output matrix once a microbatch;
 - a weight's gradient leaves by the transpose of its gather, a reduce-scatter in the same dtype;
+  where the TPU compiler would make an all-reduce of that, by a ring (semcoder_jax.model.ring);
 - sums over `data`, and over all devices what none of them holds a part of (norms), are taken
   once a step, after the last microbatch.
 
@@ -16,6 +17,7 @@ Sources: Rajbhandari et al., ZeRO (2020); Zhao et al., PyTorch FSDP (2023).
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 
 import jax
@@ -24,6 +26,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from semcoder_jax.model import sharding
+from semcoder_jax.model.ring import ring_order, ring_reduce_scatter
 from semcoder_jax.model.sharding import BATCH_AXES, BATCH_SPEC
 
 # Parts of quantized weights that stay float32.
@@ -61,8 +64,11 @@ class Shards:
         if not self.split:
             return parts
 
+        order = ring_order(self.mesh, "fsdp")
+
         def whole(part, spec):
-            return jax.lax.all_gather(part, "fsdp", axis=tuple(spec).index("fsdp"), tiled=True)
+            axis = tuple(spec).index("fsdp")
+            return _gather(part, axis) if order is None else _gather_by_ring(part, axis, order)
 
         leaves, structure = jax.tree_util.tree_flatten_with_path(parts)
         places, specs = [], []
@@ -91,6 +97,22 @@ class Shards:
         ):
             leaves[place] = leaf
         return jax.tree.unflatten(structure, leaves)
+
+
+def _gather(part: jax.Array, axis: int) -> jax.Array:
+    return jax.lax.all_gather(part, "fsdp", axis=axis, tiled=True)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _gather_by_ring(part: jax.Array, axis: int, order: tuple[int, ...]) -> jax.Array:
+    """Gathers as `_gather` does; the gradient goes by a ring in this order."""
+    return _gather(part, axis)
+
+
+_gather_by_ring.defvjp(
+    lambda part, axis, order: (_gather(part, axis), None),
+    lambda axis, order, _, gradient: (ring_reduce_scatter(gradient, "fsdp", axis, order),),
+)
 
 
 def gathered_dtype(path: tuple[str, ...], held, compute):

@@ -113,6 +113,8 @@ def collectives(text: str, slices: Sequence[int] = ()) -> tuple[Collective, ...]
     found: dict[tuple, Collective] = {}
 
     def visit(name: str, loops: tuple[int, ...], fused: bool) -> None:
+        # The compiler writes its own reduce-scatter as a fusion of an all-reduce and a slice.
+        scatters = name.startswith("all-reduce-scatter")
         for line in computations.get(name, ()):
             instruction = _INSTRUCTION.match(line)
             if not instruction:
@@ -127,6 +129,8 @@ def collectives(text: str, slices: Sequence[int] = ()) -> tuple[Collective, ...]
                 for place, collective in enumerate(_read(kind, instruction, line, loops, slices)):
                     # Copies of one exchange in the stages of a fusion share a channel.
                     key = (_channel(line), loops, kind, place) if fused else (len(found),)
+                    if scatters and kind == "all-reduce":
+                        collective = dataclasses.replace(collective, kind="reduce-scatter")
                     found[key] = collective
             elif operation != "all-reduce-done":
                 for called in _callees(line, "calls", "to_apply", "branch_computations"):
@@ -139,6 +143,19 @@ def collectives(text: str, slices: Sequence[int] = ()) -> tuple[Collective, ...]
 def moved_bytes(exchanges: Iterable[Collective]) -> float:
     """Sums the bytes that each device sends in a step."""
     return sum(exchange.moved_bytes for exchange in exchanges)
+
+
+def sent_bytes_by_kind(text: str) -> dict[str, float] | None:
+    """Returns the bytes that each device sends in a step by kind, from an optimized program.
+
+    None if the text has a loop whose number of turns is not plain.
+    """
+    try:
+        found = collectives(text)
+    except ValueError:
+        return None
+    kinds = sorted({one.kind for one in found})
+    return {kind: moved_bytes(one for one in found if one.kind == kind) for kind in kinds}
 
 
 def fsdp_minimum(
@@ -252,7 +269,9 @@ def _read(kind, instruction, line, loops, slices) -> list[Collective]:
         (_dtype(dtype), tuple(int(size) for size in sizes.split(",") if size))
         for dtype, sizes in _ARRAY.findall(instruction["type"])
     ]
-    if instruction["operation"].endswith("-start") and kind != "all-reduce":
+    if instruction["operation"] == "collective-permute-start":
+        arrays = arrays[1:2]  # (operand, result, two numbers)
+    elif instruction["operation"].endswith("-start") and kind != "all-reduce":
         arrays = arrays[len(arrays) // 2 :]  # (operands, results)
     source = re.search(r'op_name="([^"]*)"', line)
     across = any(len({slices[i] for i in group}) > 1 for group in groups) if slices else False

@@ -9,14 +9,14 @@ import dataclasses
 import math
 import re
 import time
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from data_pipeline.files import as_path
 from data_pipeline.tokens.packing import TokenTable, lay_out
 from semcoder_jax.config import MODELS, ConfigError, DataConfig, DecoderConfig, RunConfig
 from semcoder_jax.model import sharding
@@ -26,6 +26,7 @@ from semcoder_jax.planner.collectives import (
     Minimum,
     compile_with_collectives,
     fsdp_minimum,
+    sent_bytes_by_kind,
 )
 from semcoder_jax.planner.executed_flops import executed_flops
 from semcoder_jax.planner.roofline import Exchange
@@ -53,6 +54,8 @@ class CompiledStep:
         parallelism (see semcoder_jax.planner.collectives).
       seconds: time to trace, lower and compile.
       refusal: the compiler's error, if it fails for another reason than memory.
+      sent_bytes: bytes that a device sends in a step by kind of collective, as the compiler chose
+        to run them; None if unknown.
     """
 
     fits: bool
@@ -66,6 +69,7 @@ class CompiledStep:
     least_exchanged_bytes: float
     seconds: float
     refusal: str | None = None
+    sent_bytes: Mapping[str, float] | None = None
 
     def to_record(self) -> dict:
         """Returns JSON-like fields."""
@@ -92,7 +96,7 @@ def architecture(run: RunConfig) -> DecoderConfig:
     """
     fields = {name for name in run.model if name != "init_from"}
     if fields <= SCALING and "init_from" in run.model:
-        source = Path(run.model["init_from"])
+        source = as_path(run.model["init_from"])
         if not source.is_dir():
             raise ConfigError(
                 f"config: model.init_from {source}: no such directory; a plan needs only the "
@@ -189,6 +193,7 @@ def compile_step(run: RunConfig, topology: topologies.Topology) -> CompiledStep:
     else:
         fields["peak_bytes"] = int(compiled.memory_analysis().peak_memory_in_bytes)
         fields["collectives"] = _merge_alike(exchanges, topology.num_slices)
+        fields["sent_bytes"] = sent_bytes_by_kind(compiled.as_text())
     return CompiledStep(
         argument_bytes=shapes.argument_bytes,
         trained_parameters=shapes.trained_parameters,

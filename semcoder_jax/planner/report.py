@@ -225,6 +225,28 @@ def collective_lines(plan: Plan) -> list[str]:
         f"  in all {total / 1e9:,.3f} GB a step{share} the least that fully sharded data "
         f"parallelism can do with ({least / 1e9:,.3f} GB)"
     )
+    return lines + sent_lines(plan)
+
+
+def sent_lines(plan: Plan) -> list[str]:
+    """Tells what a device sends in the compiled program, which may differ from the program's text.
+
+    The compiler may run a reduce-scatter as an all-reduce, or gather a weight again for want of
+    memory.
+    """
+    sent, topology = plan.step.sent_bytes, plan.topology
+    if not sent:
+        return []
+    total = sum(sent.values())
+    kinds = ", ".join(f"{kind} {size / 1e9:,.3f}" for kind, size in sent.items())
+    lines = [f"  sent as compiled: {total / 1e9:,.3f} GB a step ({kinds})"]
+    if topology.num_slices == 1 and topology.links:
+        seconds = topology.chip.devices * total / (topology.links * topology.chip.link_bandwidth)
+        serial = plan.roofline.total_seconds - plan.roofline.ici + seconds
+        lines.append(
+            f"  {ESTIMATE}: ICI {seconds:.3g} s with these bytes; {serial:.3g} s a step if nothing "
+            f"overlapped"
+        )
     return lines
 
 

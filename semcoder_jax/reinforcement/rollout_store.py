@@ -38,7 +38,7 @@ class RolloutStore:
             parts = zip(group, judgements, advantages, strict=True)
             for sample, (rollout, judgement, advantage) in enumerate(parts):
                 row = _row(step, sample, rollout, judgement, float(advantage))
-                append_row(self._file.fileno(), row, self._file.path, ensure_ascii=False)
+                append_row(self._file.fileno(), row, self._file.path)
 
     def save(self) -> None:
         """Returns once all rows survive a kill, also in an object store."""

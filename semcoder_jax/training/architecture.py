@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-from data_pipeline.files import AnyPath, as_path, local_copy
+from data_pipeline.files import AnyPath, as_path
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.config import MODELS, ConfigError, DecoderConfig, build_decoder_config
@@ -32,7 +32,7 @@ def resolve_architecture(model: Mapping, sequence_length: int, tokenizer) -> Dec
             model, vocab_size=hf.tokenizer_size(tokenizer), sequence_length=sequence_length
         )
     source = as_path(model["init_from"])
-    found = hf.read_config(local_copy(source / MODEL if (source / MODEL).is_dir() else source))
+    found = hf.read_config(source / MODEL if (source / MODEL).is_dir() else source)
     own = {name: model[name] for name in model if name not in ("init_from", "architecture")}
     named = dataclasses.asdict(MODELS[model["architecture"]]) if "architecture" in model else {}
     rescaled = {name: own[name] for name in own if name in SCALING}

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from data_pipeline.files import AnyPath, as_path, hold_lock, is_remote, local_copy
+from data_pipeline.files import AnyPath, as_path, hold_lock, is_remote
 from data_pipeline.pyx import dataset as pyx
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.tokens import store as prepared
@@ -93,7 +93,7 @@ def open_data(
 
 
 def open_records(
-    config: DataConfig, workdir: Path, init_from: str | None
+    config: DataConfig, workdir: AnyPath, init_from: str | None
 ) -> tuple[Any, pyx.RecordSource]:
     """Returns (tokenizer, training records as text), after making the toy corpus if needed.
 
@@ -104,9 +104,10 @@ def open_records(
         raise ConfigError(
             "config: data.source 'tokens': expected records as text: 'jsonl', 'pyx' or 'synthetic'"
         )
-    folder, tokenizer_path = _prepare_records(config, workdir)
+    is_shared = not is_remote(workdir)
+    folder, tokenizer_path = _prepare_records(config, machine_folder(workdir), is_shared)
     if init_from is not None:
-        model = Path(init_from)
+        model = as_path(init_from)
         tokenizer_path = model / MODEL if (model / MODEL).is_dir() else model
     tokenizer = hf.read_tokenizer(tokenizer_path)
     check_tokenizer(tokenizer, workdir, None)
@@ -130,7 +131,7 @@ def _open_tokens(config: DataConfig):
     folders = {name: as_path(path) for name, path in config.datasets.items()}
     first = folders[min(folders)]
     prepared.read_manifest(first)  # a clearer message than one about its tokenizer
-    tokenizer = hf.read_tokenizer(local_copy(config.tokenizer or first / prepared.TOKENIZER))
+    tokenizer = hf.read_tokenizer(config.tokenizer or first / prepared.TOKENIZER)
     expected = tokenizer if config.tokenizer else None  # None: only compared with each other
     train = prepared.open_tokens(folders, "train", expected)
     held_out = None
@@ -139,7 +140,7 @@ def _open_tokens(config: DataConfig):
     return tokenizer, train, held_out, train.ids
 
 
-def _open_records(data_dir: Path, tokenizer_path: Path):
+def _open_records(data_dir: AnyPath, tokenizer_path: AnyPath):
     """Returns the same as `_open_tokens`, for a dataset that is tokenized on the fly."""
     train = pyx.load(data_dir, "train")
     held_out = pyx.load(data_dir, "eval") if "eval" in pyx.splits(data_dir) else None
@@ -150,24 +151,24 @@ def _open_records(data_dir: Path, tokenizer_path: Path):
     return hf.read_tokenizer(tokenizer_path), train, held_out, ids
 
 
-def _prepare_records(config: DataConfig, workdir: Path, is_shared: bool) -> tuple[Path, Path]:
-    """Prepares the dataset; returns (its folder, tokenizer directory), both local.
+def _prepare_records(config: DataConfig, workdir: Path, is_shared: bool) -> tuple[AnyPath, AnyPath]:
+    """Prepares the dataset; returns (its folder, tokenizer directory).
 
     is_shared: whether all processes see the folder `workdir`, or each machine has its own.
     """
     if config.source == "pyx":
-        return local_copy(config.directory), _make_tokenizer(config, workdir, is_shared)
+        return as_path(config.directory), _make_tokenizer(config, workdir, is_shared)
     jsonl_by_split, tokenizer_path = _data_paths(config, workdir, is_shared)
     pyx.prepare(jsonl_by_split, workdir / "data")
     return workdir / "data", tokenizer_path
 
 
-def _make_tokenizer(config: DataConfig, workdir: Path, is_shared: bool) -> Path:
+def _make_tokenizer(config: DataConfig, workdir: Path, is_shared: bool) -> AnyPath:
     """Returns the tokenizer directory in `config`, or trains a tokenizer on the dataset."""
     if config.tokenizer:
-        return local_copy(config.tokenizer)
+        return as_path(config.tokenizer)
     folder = workdir / "tokenizer"
-    records = pyx.load(local_copy(config.directory), "train")
+    records = pyx.load(config.directory, "train")
 
     def make() -> None:
         texts = itertools.chain.from_iterable(
@@ -179,7 +180,9 @@ def _make_tokenizer(config: DataConfig, workdir: Path, is_shared: bool) -> Path:
     return folder
 
 
-def _data_paths(config: DataConfig, workdir: Path, is_shared: bool) -> tuple[dict[str, Path], Path]:
+def _data_paths(
+    config: DataConfig, workdir: Path, is_shared: bool
+) -> tuple[dict[str, AnyPath], AnyPath]:
     """Returns (JSONL file by split, tokenizer directory); the split "eval" is optional."""
     if config.source == "jsonl":
         paths = {"train": config.train, "eval": config.eval}
@@ -187,8 +190,7 @@ def _data_paths(config: DataConfig, workdir: Path, is_shared: bool) -> tuple[dic
         for split, path in paths.items():
             if not path.is_file():
                 raise ConfigError(f"config: data.{split}: {path}: no such file")
-        local = {split: local_copy(path) for split, path in paths.items()}
-        return local, local_copy(config.tokenizer)
+        return paths, as_path(config.tokenizer)
 
     check_arguments(synthetic.build, config.synthetic, "data.synthetic")
 

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import math
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +20,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from data_pipeline.files import AnyPath, HeldLock, copy_folder, is_remote
+from data_pipeline.files import AnyPath, HeldLock
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import CHECKPOINTS, MODEL, Checkpoints, abstract_model
 from semcoder_jax.config import (
@@ -29,7 +28,6 @@ from semcoder_jax.config import (
     Compute,
     ConfigError,
     DataConfig,
-    DecoderConfig,
     RunConfig,
     TrainConfig,
     parse_run,
@@ -198,18 +196,13 @@ def make_setup(
     multihost_utils.sync_global_devices("checked")  # by every process, before one writes
     if jax.process_index() == 0:  # the workdir is this config's from here on
         write_config(run, workdir)
-        _write_model_directory(workdir / MODEL, decoder_config, tokenizer)
+        hf.write_model_directory(
+            workdir / MODEL,
+            decoder_config,
+            tokenizer,
+            end_token=tokenizer.eos_token_id,
+        )
     return setup
-
-
-def _write_model_directory(folder: AnyPath, config: DecoderConfig, tokenizer: Any) -> None:
-    end_token = tokenizer.eos_token_id
-    if not is_remote(folder):
-        hf.write_model_directory(folder, config, tokenizer, end_token=end_token)
-        return
-    with tempfile.TemporaryDirectory() as local:
-        hf.write_model_directory(local, config, tokenizer, end_token=end_token)
-        copy_folder(local, folder)
 
 
 def load_state(

@@ -12,7 +12,6 @@ A request is a change of the file since the session began; the file stays.
 import contextlib
 import re
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,13 +19,14 @@ from typing import Any
 
 import jax
 
-from data_pipeline.files import AnyPath, copy_folder, is_remote
+from data_pipeline.files import AnyPath, built_folder, is_remote
 
 PROFILE = "profile"
 REQUEST_FILE = "profile.request"
 _WARM_UP = 2  # steps before the trace: the one that compiles, and one more
 _BY_SIGNAL = 5  # steps
 _LOOK_EVERY = 5.0  # seconds between two looks at the file
+_LOOK_REMOTELY_EVERY = 60.0  # for each look at an object the steps wait for two requests
 
 
 class ProfileRequests:
@@ -34,6 +34,7 @@ class ProfileRequests:
 
     def __init__(self, workdir: AnyPath, *, clock: Callable[[], float] = time.monotonic):
         self._path, self._clock = workdir / REQUEST_FILE, clock
+        self._every = _LOOK_REMOTELY_EVERY if is_remote(workdir) else _LOOK_EVERY
         self._known = self._stamp()
         self._next_look = 0.0
         self._signalled = False
@@ -58,7 +59,7 @@ class ProfileRequests:
             return _BY_SIGNAL
         if self._clock() < self._next_look:
             return 0
-        self._next_look = self._clock() + _LOOK_EVERY
+        self._next_look = self._clock() + self._every
         stamp = self._stamp()
         if stamp in (None, self._known):
             return 0
@@ -122,7 +123,7 @@ class StepTrace:
             self._begin, self._end = step, step + count - 1
         if step == self._begin and not self.is_tracing:
             self._say(f"tracing steps {step} to {self._end}")
-            jax.profiler.start_trace(self._writable())
+            jax.profiler.start_trace(self._upload.enter_context(built_folder(self.directory)))
             self.is_tracing = True
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             yield
@@ -143,14 +144,6 @@ class StepTrace:
             jax.profiler.stop_trace()
             self.is_tracing = False
             self._upload.close()
-
-    def _writable(self) -> AnyPath | str:
-        """Returns the directory, or a local one that is uploaded at the end."""
-        if not is_remote(self.directory):
-            return self.directory
-        local = self._upload.enter_context(tempfile.TemporaryDirectory())
-        self._upload.callback(copy_folder, local, self.directory)
-        return local
 
     def _requested(self) -> int:
         """Returns the number of steps to trace from now on; 0 while a trace runs."""

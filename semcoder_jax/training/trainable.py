@@ -14,7 +14,6 @@ import jax
 from flax import nnx
 from jax.sharding import Mesh
 
-from data_pipeline.files import local_copy
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import abstract_model, checksum
 from semcoder_jax.config import (
@@ -100,13 +99,11 @@ class AdapterParameters:
     def load(self, shardings: dict, mesh: Mesh) -> dict | None:
         if not self.lora.init_from:
             return None
-        return jax.device_put(
-            read_adapter(local_copy(self.lora.init_from), self.config, self.lora), shardings
-        )
+        return jax.device_put(read_adapter(self.lora.init_from, self.config, self.lora), shardings)
 
     def check_load(self) -> None:
         if self.lora.init_from:
-            read_adapter(local_copy(self.lora.init_from), self.config, self.lora)
+            read_adapter(self.lora.init_from, self.config, self.lora)
 
     def frozen_shapes(self) -> dict:
         """Returns the frozen parameters as ShapeDtypeStructs.

@@ -23,7 +23,6 @@ from data_pipeline.files import (
     check_folder_ours,
     hold_lock,
     is_remote,
-    local_copy,
     remove_partials,
     write_json,
 )
@@ -135,7 +134,7 @@ def check_tokenizer(tokenizer, workdir: AnyPath, init_from: str | None) -> None:
     """
     here = f"the data's tokenizer ({tokenizer.name_or_path})"
     if (workdir / MODEL / "tokenizer.json").is_file():
-        difference = tokenizer_difference(tokenizer, hf.read_tokenizer(local_copy(workdir / MODEL)))
+        difference = tokenizer_difference(tokenizer, hf.read_tokenizer(workdir / MODEL))
         if difference:
             raise ConfigError(
                 f"{workdir / MODEL}: this workdir was begun with another tokenizer than {here}: "
@@ -143,7 +142,7 @@ def check_tokenizer(tokenizer, workdir: AnyPath, init_from: str | None) -> None:
             )
     if init_from is not None:
         source = as_path(init_from)
-        folder = local_copy(source / MODEL if (source / MODEL).is_dir() else source)
+        folder = source / MODEL if (source / MODEL).is_dir() else source
         difference = tokenizer_difference(tokenizer, hf.read_tokenizer(folder), may_add_tokens=True)
         if difference:
             raise ConfigError(

@@ -22,9 +22,9 @@ from data_pipeline.files import (
     RowError,
     append_row,
     as_path,
+    built_folder,
     check_folder_ours,
     check_replaceable,
-    copy_folder,
     has_fields,
     local_copy,
     make_folder,
@@ -232,12 +232,17 @@ def test_a_folder_whose_upload_fails_is_not_taken_for_complete(remote, short_pau
     assert {remote.content("out", name) for name in names} == {b"new"}
 
 
-def test_files_are_copied_into_a_folder(place, tmp_path):
-    (tmp_path / "new" / "sub").mkdir(parents=True)
-    (tmp_path / "new" / "sub" / "b").write_text("b")
+def test_files_are_built_for_a_folder(place):
     write_text(place.path("into", "a"), "a")
-    copy_folder(tmp_path / "new", place.path("into"))
-    assert place.content("into", "a") == b"a" and place.content("into", "sub", "b") == b"b"
+    with built_folder(place.path("into"), last="b") as local:
+        (local / "sub").mkdir()
+        (local / "sub" / "c").write_text("c")
+        (local / "b").write_text("b")
+    assert [place.content("into", *name) for name in (["a"], ["b"], ["sub", "c"])] == [
+        b"a",
+        b"b",
+        b"c",
+    ]
 
 
 def test_what_others_wrote_is_not_replaced(place):

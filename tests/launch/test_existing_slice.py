@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_cloud import Session
-from tests.support.launching import TRAINING, make_launcher
+from tests.support.launching import QUEUED, TRAINING, make_launcher
 
 REPOSITORY = Path(__file__).parents[2]
 SLICE = ("--tpu=pod1", "--zone=z")
@@ -64,8 +64,7 @@ def test_training_that_stopped_is_started_again_and_a_user_error_is_not(launch):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 143)])
 def test_a_signal_lets_training_save_and_deletes_what_was_created(launch, number, status):
     launch.cloud.train(Session(("step 1",), (None,)))
-    words = ["--pod=launch/pods/queued_resource.py", "--pod.zone=z", "--pod.poll_seconds=5.0"]
-    process = launch_process(words)
+    process = launch_process(QUEUED)
     launch.cloud.wait_for_session(1, "semcoder")
     wait_for_log("worker0", "step 1")
     process.send_signal(number)
@@ -74,6 +73,18 @@ def test_a_signal_lets_training_save_and_deletes_what_was_created(launch, number
     assert launch.cloud.resources() == {} and "nothing of this launch is left running" in output
     [stop] = [words for words in launch.cloud.calls() if "launch.detached stop" in str(words)]
     assert stop.index("ssh") == 4 and "--worker=all" in stop
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_waiting_gives_the_request_up(launch):
+    launch.cloud.tell(states=["ACCEPTED"] * 1000)
+    process = launch_process(QUEUED)
+    while "semcoder" not in launch.cloud.resources():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130 and launch.cloud.resources() == {}, output
+    assert "stopped; nothing of this launch is left running" in output
 
 
 @pytest.mark.slow

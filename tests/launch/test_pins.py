@@ -64,7 +64,7 @@ def test_requirements_of_an_extra_include_those_of_the_extras_it_names(tmp_path)
         'CORE = ["b>=1"]\nTRAIN = [*CORE, "c>=2"]\n'
         'EXTRAS = {"train": TRAIN, "tpu": ["semcoder-jax[train]", "a[x]>=3"]}\nsetup()\n'
     )
-    assert pins.read_requirements(setup) == ["a[x]>=3", "b>=1", "c>=2", *pins.BUILD]
+    assert pins.read_requirements(setup, ["tpu"]) == ["a[x]>=3", "b>=1", "c>=2", *pins.BUILD]
 
 
 def test_only_what_concerns_a_pod_is_written():

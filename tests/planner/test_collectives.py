@@ -17,7 +17,13 @@ import pytest
 from jax.sharding import AbstractMesh
 
 from semcoder_jax.model import sharding
-from semcoder_jax.planner.collectives import Collective, collectives, fsdp_minimum, moved_bytes
+from semcoder_jax.planner.collectives import (
+    Collective,
+    collectives,
+    fsdp_minimum,
+    moved_bytes,
+    sent_bytes_by_kind,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = os.environ.get("SEMCODER_LIBTPU", "")
@@ -92,6 +98,36 @@ def test_a_module_by_hand():
     assert len(found) == 6
     by_hand = 5 * 2048 * 3 / 4 + 15 * 2048 * 3 / 4 + (64 + 24) + 96 / 2 + 20
     assert moved_bytes(found) == by_hand
+
+
+OPTIMIZED = """
+%all-reduce-scatter.1 (input: bf16[1000,64]) -> bf16[260,64] {
+  %input = bf16[1000,64]{1,0} parameter(0)
+  %pad = bf16[1040,64]{1,0} pad(%input, %zero), padding=0_40x0_0
+  %all-reduce.2 = bf16[1040,64]{1,0:T(8,128)(2,1)} all-reduce(%pad), channel_id=2, replica_groups={{0,1,2,3}}, use_global_device_ids=true, to_apply=%add
+  ROOT %slice = bf16[260,64]{1,0} dynamic-slice(%all-reduce.2, %i, %z), dynamic_slice_sizes={260,64}
+}
+
+ENTRY %main (x: bf16[1000,64]) -> bf16[260,64] {
+  %sent = (bf16[16,64]{1,0:T(8,128)(2,1)}, bf16[16,64]{1,0}, u32[]{:S(2)}, u32[]{:S(2)}) collective-permute-start(%x), channel_id=1, source_target_pairs={{0,1},{1,2},{2,3},{3,0}}
+  %got = bf16[16,64]{1,0} collective-permute-done(%sent)
+  ROOT %fusion = bf16[260,64]{1,0} fusion(%x), kind=kCustom, calls=%all-reduce-scatter.1
+}
+"""  # noqa: E501
+
+
+def test_bytes_of_an_optimized_program_by_hand():
+    """A fusion of an all-reduce and a slice sends as a reduce-scatter of the padded array does."""
+    assert sent_bytes_by_kind(OPTIMIZED) == {
+        "collective-permute": 16 * 64 * 2,
+        "reduce-scatter": 1040 * 64 * 2 * 3 / 4,
+    }
+
+
+def test_a_loop_without_a_plain_count_leaves_the_bytes_unknown():
+    limit = "  %limit = s32[]{:T(128)} constant(5)\n"
+    assert sent_bytes_by_kind(MODULE) is not None
+    assert sent_bytes_by_kind(MODULE.replace(limit, "")) is None
 
 
 def test_a_minimum_by_hand():

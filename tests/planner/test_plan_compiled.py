@@ -61,7 +61,9 @@ def test_full_fine_tuning_of_6_7b_fits_16_chips_of_16_gb(capsys):
     # Parameters and two moments in float32 at least; at most what a chip has.
     assert 12 * 6_740_512_768 / 16 < found["peak_bytes"] < 15.75 * GIBIBYTE
     layer = [one for one in found["collectives"] if 32 in one["loops"]]
-    assert {one["kind"] for one in layer} == {"all-gather", "reduce-scatter"}
+    # Gradients leave by a ring (semcoder_jax.model.ring), for want of a reduce-scatter.
+    assert {one["kind"] for one in layer} == {"all-gather", "collective-permute"}
+    assert found["sent_bytes"]["all-reduce"] < 1e-3 * found["least_exchanged_bytes"]
     assert {one["dtype"] for one in layer} == {"bfloat16"}
     sent = sum(sum(_exchange(one).received_bytes()) for one in found["collectives"])
     assert sent == pytest.approx(found["least_exchanged_bytes"], rel=0.05)

@@ -8,8 +8,8 @@ from pathlib import Path
 from semcoder_jax.reinforcement.judging import Judgement
 from tests.support.tiny_run import tiny_config
 
-BEST, SECOND = 7, 8
-REWARD_OF = {BEST: 1.0, SECOND: 0.5}
+BEST = 7
+REWARD_OF = dict.fromkeys(range(8, 30), 0.2) | {BEST: 1.0, BEST + 1: 0.5}
 
 
 def pull(records, groups) -> list[list[Judgement]]:
@@ -35,9 +35,9 @@ def _judgement(token: int) -> Judgement:
     return Judgement({"tests": reward}, reward, first_wrong=None if reward else 0)
 
 
-def bandit_config(data: Path, *, steps: int, tokens: int = 1, **sections) -> dict:
+def bandit_config(folder: Path, *, steps: int, tokens: int = 1, **sections) -> dict:
     """Makes a config of a new tiny model that answers in `tokens` tokens; merges `sections`."""
-    config = tiny_config(data, data__global_batch_size=32, train__num_steps=steps)
+    config = tiny_config(folder, data__global_batch_size=32, train__num_steps=steps)
     config["optimizer"] = {"peak_learning_rate": 0.01, "min_learning_rate": 0.01}
     config["train"] |= {"log_every": 1, "checkpoint_every": 100}
     config["data"]["sequence_length"] = 48

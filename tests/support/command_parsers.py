@@ -12,7 +12,9 @@ from unittest import mock
 
 import launch.command
 import launch.local
+from data_pipeline.files import buckets
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser
+from launch import working_tree
 from launch.supervision import Supervisor
 from semcoder_jax.commands import config_flags, evaluate
 from semcoder_jax.config import parse_run
@@ -94,6 +96,7 @@ def _mistake_of_launch(words: Sequence[str], complete: bool) -> str | None:
     printed = io.StringIO()
     with (
         mock.patch.object(Supervisor, "run", lambda *_: 0),
+        mock.patch.object(working_tree, "list_files", lambda *_: []),  # nothing is packed
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(printed),
     ):
@@ -147,13 +150,13 @@ def _stopped_after_reading(command: str, complete: bool) -> Iterator[None]:
         if not (isinstance(value, str) and PLACEHOLDER.fullmatch(value)):
             argparse.ArgumentParser._check_value(self, action, value)
 
-    def parse_config(argv, required, optional=None, *, new_fields=False):
+    def parse_config(argv, required, optional=None, **options):
         argv = [word for word in argv if not _PLACEHOLDER_FIELD.match(word)]
         argv = _with_config(argv, _CONFIGS.get(command, "configs/eval/heldout.py"), complete)
         if not complete:
             argv = [*(f"--{name}={name}" for name in required), *argv]
-        config, values = read_config(argv, required, optional, new_fields=new_fields)
-        if new_fields:
+        config, values = read_config(argv, required, optional, **options)
+        if options.get("new_fields"):
             parse_run(config.to_dict())  # names of fields
         if required or optional:  # not the list of a suite's configs
             raise Read
@@ -165,6 +168,7 @@ def _stopped_after_reading(command: str, complete: bool) -> Iterator[None]:
         mock.patch.object(CommandParser, "_check_value", check_value, create=True),
         mock.patch.object(config_flags, "parse_arguments", parse_config),
         mock.patch.object(evaluate, "parse_arguments", parse_config),
+        mock.patch.object(buckets, "check_bucket", lambda path: None),  # of the reader
     ):
         yield
 

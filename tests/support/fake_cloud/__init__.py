@@ -11,9 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+from tests.support.fake_cloud import containers, gke, sky
 from tests.support.fake_cloud.state import State
 
-PROGRAMS = ("gcloud",)
+PROGRAMS = ("gcloud", "kubectl", "sky", "xpk")
 
 
 class FakeCloud:
@@ -63,10 +64,35 @@ class FakeCloud:
         """Takes the slices of a queued resource away; their disks are lost."""
         with self.state.open() as cloud:
             resource = cloud["resources"][name]
-            resource |= {"state": "SUSPENDING", "initiator": initiator, "coming": ["SUSPENDED"]}
+            resource |= {"state": "SUSPENDING", "initiator": initiator, "coming": []}
             nodes = resource["nodes"]
         for node in nodes:
             self.state.end_machine(node, grace)
+        with self.state.open() as cloud:
+            if cloud["resources"].get(name, {}).get("state") == "SUSPENDING":
+                cloud["resources"][name]["state"] = "SUSPENDED"
+                for node in nodes:
+                    cloud["nodes"].pop(node, None)
+
+    def add_cluster(self, name: str, location: str = "us-east5") -> None:
+        """Adds a GKE cluster that exists before a launch."""
+        with self.state.open() as cloud:
+            cloud.setdefault("clusters", {})[name] = {"location": location, "ours": False}
+
+    def fail_pod(self, workload: str, worker: int = 0) -> None:
+        gke.fail_worker(self.state, workload, worker)
+
+    def preempt_job(self, number: int, grace: float = 0.0) -> None:
+        sky.preempt(self.state, number, grace)
+
+    def containers(self) -> list[str]:
+        """Returns the pods and hosts of jobs on which training runs."""
+        return containers.running(self.state)
+
+    def read(self, part: str):
+        """Returns a part of the state: "workloads", "clusters", "jobs"."""
+        with self.state.open() as cloud:
+            return cloud.get(part, {})
 
     def calls(self) -> list[list[str]]:
         """Returns the commands that were called, without the flags that all have."""
@@ -94,11 +120,28 @@ class FakeCloud:
     def unannounced(self, output: str) -> list[str]:
         """Returns what costs and is not named, with the command that deletes it, in `output`."""
         last = output[-2000:]
-        return [
-            name
+        commands = {
+            name: rf"gcloud compute tpus queued-resources delete {name} .*--force"
             for name in self.resources()
-            if not re.search(rf"gcloud compute tpus queued-resources delete {name} .*--force", last)
-        ]
+        }
+        with self.state.open() as cloud:
+            commands |= {
+                f"workload {name}": rf"xpk (workload delete --workload={name}|cluster delete) "
+                for name in cloud.get("workloads", {})
+            }
+            commands |= {
+                f"cluster {name}": rf"xpk cluster delete --cluster={name} .*--force"
+                for name, cluster in cloud.get("clusters", {}).items()
+                if cluster.get("ours")
+            }
+            commands |= {
+                f"job {job['job_id']}": (
+                    rf"sky jobs cancel --yes ({job['job_id']}\b|--name={job['job_name']}\b)"
+                )
+                for job in cloud.get("jobs", [])
+                if job["status"] not in sky.ENDS
+            }
+        return [name for name, command in commands.items() if not re.search(command, last)]
 
     def train(self, *sessions: "Session") -> None:
         """Replaces training: the first session that each worker starts, the next, …, the last."""

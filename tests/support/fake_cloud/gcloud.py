@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.support.fake_cloud import gke
 from tests.support.fake_cloud.state import Refusal, State
 
 _WIDE = {"zone", "project", "quiet", "format"}
@@ -28,8 +29,8 @@ _FLAGS = {
     "queued-resources describe": _WIDE,
     "queued-resources delete": _WIDE | {"force", "async"},
     "tpu-vm describe": _WIDE,
-    "tpu-vm ssh": _WIDE | {"worker", "command", "ssh-flag"},
-    "tpu-vm scp": _WIDE | {"worker"},
+    "tpu-vm ssh": _WIDE | {"worker", "command", "ssh-flag", "internal-ip"},
+    "tpu-vm scp": _WIDE | {"worker", "internal-ip"},
 }  # fmt: skip
 _REFUSALS = {
     "quota": "RESOURCE_EXHAUSTED: Quota limit 'TPUV5sPreemptibleLitepodPerProjectPerZoneForTPUAPI' "
@@ -40,6 +41,7 @@ _REFUSALS = {
     "capacity": "There is no more capacity in the zone \"us-west4-a\"; you can try in another zone "
     "where Cloud TPU Nodes are offered",
     "argument": "INVALID_ARGUMENT: Cloud TPU received an invalid argument.",
+    "ssh": "[/usr/bin/ssh] exited with return code [255].",
     "broken": "INTERNAL: an internal error has occurred",
 }  # fmt: skip
 _LOST = "ERROR: (gcloud.compute.tpus.tpu-vm.ssh) [/usr/bin/ssh] exited with return code [255]."
@@ -47,6 +49,8 @@ _LOST = "ERROR: (gcloud.compute.tpus.tpu-vm.ssh) [/usr/bin/ssh] exited with retu
 
 def main(words: list[str], state: State) -> int:
     """Runs `gcloud WORDS…`. Raises Refusal."""
+    if words[:2] == ["container", "clusters"]:
+        return gke.gcloud(words[2:], state)
     if words[:2] != ["compute", "tpus"]:
         raise Refusal(f"ERROR: (gcloud) Invalid choice: {words[:2]}", 2)
     action, rest = " ".join(words[2:4]), words[4:]
@@ -183,6 +187,8 @@ def _workers(name: str, flags: dict, state: State) -> list[int]:
 
 def _run_on(state: State, node: str, worker: int, command: str) -> int:
     home = _make_home(state, node, worker)
+    if command.endswith("environment.sh find"):
+        return 0  # tests/launch/test_environment.py runs it; here it might install one
     if command.endswith("launch/environment.sh install"):
         _make_environment(home / shlex.split(command)[1])  # cd DIRECTORY && …
         return 0

@@ -5,6 +5,7 @@ read, as SkyPilot's controller moves it.
 """
 
 import json
+import shlex
 import shutil
 import site
 import sys
@@ -25,7 +26,7 @@ _TASK = {"name", "num_nodes", "workdir", "resources", "setup", "run", "envs"}
 _RESOURCES = {
     "accelerators", "accelerator_args", "job_recovery", "infra", "use_spot", "any_of", "labels",
 }  # fmt: skip
-_REFUSALS = {
+REFUSALS = {
     "login": "sky.exceptions.NoCloudAccessError: No cloud access is set up. Run: sky check",
     "permission": "Permission 'tpu.nodes.create' denied on 'projects/p/locations/z'",
     "quota": "Quota limit 'TPUV5sPreemptibleLitepod' has been exceeded. Limit: 0",
@@ -50,7 +51,7 @@ def main(words: list[str], state: State) -> int:
     if fault := state.take_fault(f"sky {verb}"):
         if fault.get("after"):
             _ACTIONS[verb](names, flags, state)
-        raise Refusal(_REFUSALS[fault["refuse"]])
+        raise Refusal(REFUSALS[fault["refuse"]])
     return _ACTIONS[verb](names, flags, state)
 
 
@@ -190,7 +191,7 @@ def _start_hosts(state: State, job: dict) -> None:
     for host in range(job["hosts"]):
         script = (
             f'cp -r "{_bucket(state, job["job_id"])}" work && cd work || exit 1\n'
-            f"(set -e; {setup}\n) || {{ touch ../setup-failed; exit 1; }}\n{task['run']}\n"
+            f"bash -c {shlex.quote(setup)} || {{ touch ../setup-failed; exit 1; }}\n{task['run']}\n"
         )
         containers.start(
             state, _host(job, host), script, worker=f"{job['job_name']}/{host}",

@@ -71,7 +71,7 @@ class State:
             for group in groups:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(group, number)
-            while any(map(_is_alive, groups)) and time.monotonic() < until:
+            while any(map(is_alive, groups)) and time.monotonic() < until:
                 time.sleep(0.02)
         shutil.rmtree(self.folder / "machines" / node, ignore_errors=True)
 
@@ -79,10 +79,10 @@ class State:
         """Returns the process groups of runs on a node that are alive."""
         files = (self.folder / "machines" / node).glob("*/.semcoder-jax/runs/*/process")
         groups = [int(path.read_text()) for path in files]
-        return [group for group in groups if _is_alive(group)]
+        return [group for group in groups if is_alive(group)]
 
 
-def _is_alive(group: int) -> bool:
+def is_alive(group: int) -> bool:
     """Whether a process of the group lives; zombies do not."""
     try:
         os.killpg(group, 0)
