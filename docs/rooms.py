@@ -58,7 +58,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 # Modules that only start a command at the spelling that docs show.
 SPELLINGS: Mapping[str, frozenset[str]] = {
     "data_pipeline": frozenset({"build", "decontaminate", "prepare", "records"}),
-    "semcoder_jax": frozenset({"evaluate", "reinforce", "sample", "serve", "train"}),
+    "semcoder_jax": frozenset({"evaluate", "improve", "reinforce", "sample", "serve", "train"}),
 }
 SPELLED_INSIDE = frozenset({"data_pipeline.monologue.ask"})
 

@@ -73,6 +73,9 @@ COMMANDS: Mapping[str, Command] = {
     "reinforce": Command(
         "models", "semcoder_jax.reinforce", "learn from rewards that real runs decide"
     ),
+    "improve": Command(
+        "models", "semcoder_jax.improve", "make records of answers that runs confirm"
+    ),
     "sample": Command("models", "semcoder_jax.sample", "complete the prompts in a file"),
     "serve": Command("models", "semcoder_jax.serve", "serve a model with OpenAI's API"),
     "demo": Command("models", "semcoder_jax.demo", "a local page: runs beside words about them"),
@@ -108,8 +111,7 @@ _HEAD = """\
 usage: semcoder COMMAND [ARGUMENTS]      semcoder COMMAND --help shows its flags
 """
 _TAIL = """\
-Example: what a call does, line by line, and how its sandbox is isolated
-  semcoder trace program.py 'f(3)'
+Example, a call line by line in the sandbox: semcoder trace program.py 'f(3)'
 Completion in bash and zsh: eval "$(register-python-argcomplete semcoder)"
 """
 
