@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from semcoder_jax.config import RunConfig, parse_run
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class PublishedRun:
     """A published training run.
 
