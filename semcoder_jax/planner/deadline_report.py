@@ -124,8 +124,8 @@ def _notes(versions: list[str], deadline: Deadline) -> list[str]:
     price = ", price" if deadline.prices else ""
     notes = [
         f"step s, bound h: {ESTIMATE} by the roofline, planner/roofline.py: a lower bound",
-        f"hours, chip-hours{price}: calibrated {ESTIMATE}, the bound divided by the share of it that "
-        f"published runs reach;",
+        f"hours, chip-hours{price}: calibrated {ESTIMATE}, the bound divided by the share of it "
+        f"that published runs reach;",
         "the slowest of these hours must do; slices out were judged by bounds that favour them",
     ]
     notes += [f"{version}: {share_text(version)}" for version in versions]
