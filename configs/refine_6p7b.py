@@ -4,7 +4,8 @@ Reproduces: upstream's refinement model (Ding et al., 2024, section 6).
 Commands:
     python -m data_pipeline.prepare --data=data/pyx --tokenizer=models/6.7b/model \
         --output=data/tokens
-    bash launch/pod.sh --tpu=NAME --zone=ZONE -- --config=configs/refine_6p7b.py --workdir=DIR
+    semcoder launch --tpu=NAME --zone=ZONE \
+        -- --config=configs/refine_6p7b.py --workdir=gs://BUCKET/RUN
 Hardware: 16 chips of 16 GB, or what launch.plan says; never run here, for want of a TPU.
 
 Upstream's script: peak learning rate 1e-5, cosine to 0, 5 warm-up steps, 2 epochs, 512 records a

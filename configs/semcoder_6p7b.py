@@ -8,7 +8,8 @@ Commands:
     python -m data_pipeline.prepare --data=data/pyx --tokenizer=models/6.7b/model \
         --output=data/tokens
     python -m launch.plan --config=configs/semcoder_6p7b.py --topology=v5e:4x4 --steps=375
-    bash launch/pod.sh --tpu=NAME --zone=ZONE -- --config=configs/semcoder_6p7b.py --workdir=DIR
+    semcoder launch --tpu=NAME --zone=ZONE \
+        -- --config=configs/semcoder_6p7b.py --workdir=gs://BUCKET/RUN
 Hardware: 16 chips of 16 GB, or what launch.plan says; never run here, for want of a TPU.
 
 Upstream's known values (released training log of SemCoder-S, and scripts): AdamW, peak learning

@@ -6,7 +6,8 @@ Commands: as in configs/semcoder_6p7b.py, and for the instruction data (JSONL ro
 or problem and its solution, such as Magicoder's sets)
     python -m data_pipeline.prepare --data=FILE.jsonl --tokenizer=models/6.7b/model \
         --output=data/instructions
-    bash launch/pod.sh --tpu=NAME --zone=ZONE -- --config=configs/semcoder_s_6p7b.py --workdir=DIR
+    semcoder launch --tpu=NAME --zone=ZONE \
+        -- --config=configs/semcoder_s_6p7b.py --workdir=gs://BUCKET/RUN
 Hardware: 16 chips of 16 GB, or what launch.plan says; never run here, for want of a TPU.
 
 PyX has 93.5k of the 186.5k records of upstream's epoch; weights of 1 use both sets completely.

@@ -22,7 +22,8 @@ PAGE = REPOSITORY / "docs" / "architecture.md"
 FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "data_pipeline": (
         ("errors",),
-        ("files", "pages", "source", "terminal"),
+        ("pages", "source", "terminal"),
+        ("files",),
         ("tracing", "pyx", "endpoint", "seeds"),
         ("execution", "tokens", "verify", "questions"),
         ("claims",),
@@ -41,6 +42,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("loading",),
         ("training", "inference", "conversion"),
         ("evaluation", "server", "planner", "doctor"),
+        ("reinforcement",),
         ("api", "demo", "integrations"),
         ("commands",),
         ("cli",),
@@ -56,7 +58,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 # Modules that only start a command at the spelling that docs show.
 SPELLINGS: Mapping[str, frozenset[str]] = {
     "data_pipeline": frozenset({"build", "decontaminate", "prepare", "records"}),
-    "semcoder_jax": frozenset({"evaluate", "sample", "serve", "train"}),
+    "semcoder_jax": frozenset({"evaluate", "improve", "reinforce", "sample", "serve", "train"}),
 }
 SPELLED_INSIDE = frozenset({"data_pipeline.monologue.ask"})
 

@@ -5,20 +5,7 @@
 
 repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 environment="${VENV:-.venv}"
-
-# Runs each candidate, because a program on the PATH may not work (pyenv has shims of every version).
-find_python() {
-  local candidate
-  for candidate in "${PYTHON:-}" python3.13 python3.12 python3.11 python3 python; do
-    [ -n "$candidate" ] || continue
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
-      echo "$candidate"
-      return
-    fi
-  done
-  echo "error: no Python found; expected 3.11 or newer on the PATH; or set PYTHON=PROGRAM" >&2
-  return 1
-}
+source "$repository/launch/environment.sh" # find_python
 
 setup_environment() {
   local extra="$1" python stamp recipe duration
@@ -29,7 +16,10 @@ setup_environment() {
     return 0
   fi
   if [ ! -x "$environment/bin/pip" ]; then
-    python="$(find_python)" || return 1
+    if ! python="$(find_python)"; then
+      echo "error: no Python found; expected 3.11 or newer on the PATH; or set PYTHON=PROGRAM" >&2
+      return 1
+    fi
     echo "Creating $environment with $("$python" --version)"
     if ! "$python" -m venv "$environment"; then
       rm -rf "$environment"

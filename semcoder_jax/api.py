@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_pipeline.files import as_path
 from semcoder_jax.config import parse_run
 from semcoder_jax.config_files import read_config
 from semcoder_jax.conversion import Description, export, import_hf, verify_export
@@ -178,7 +179,7 @@ def evaluate(
         model=model,
         chat=chat,
     )
-    folder = None if workdir is None else Path(workdir)
+    folder = None if workdir is None else as_path(workdir)
     [run] = evaluate_configs({benchmark_name(record): record}, subject, workdir=folder, mode=mode)
     return run
 

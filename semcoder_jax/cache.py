@@ -1,11 +1,5 @@
-"""Locates the cache folder: files that this package can make or download again."""
+"""Locates the cache folder, which data_pipeline shares."""
 
-import os
-from pathlib import Path
+from data_pipeline.files.cache import CACHE_VARIABLE, cache_folder
 
-CACHE_VARIABLE = "SEMCODER_CACHE"
-
-
-def cache_folder(cache: str | Path | None = None) -> Path:
-    """Returns `cache`, else $SEMCODER_CACHE, else ~/.cache/semcoder-jax; it need not exist."""
-    return Path(cache or os.environ.get(CACHE_VARIABLE) or "~/.cache/semcoder-jax").expanduser()
+__all__ = ["CACHE_VARIABLE", "cache_folder"]

@@ -16,7 +16,7 @@ import math
 import os
 import shutil
 import sys
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -27,7 +27,7 @@ from absl import logging
 from flax import nnx
 from jax.experimental import multihost_utils
 
-from data_pipeline.files import FileError
+from data_pipeline.files import AnyPath, FileError, as_path, is_remote
 from semcoder_jax.config import Compute, DecoderConfig
 from semcoder_jax.errors import UserError
 from semcoder_jax.model.decoder import Decoder
@@ -63,15 +63,15 @@ class Checkpoints:
       base: (directory, checksum) of the frozen parameters that the saved adapters belong to.
     """
 
-    def __init__(self, workdir: str | Path, *, keep: int = 2):
+    def __init__(self, workdir: str | os.PathLike, *, keep: int = 2):
         """Creates WORKDIR/checkpoints, which holds the newest `keep` and the best checkpoint."""
         self._kept = _KeptSteps(keep)
         options = ocp.CheckpointManagerOptions(
             preservation_policy=self._kept, enable_async_checkpointing=True
         )
         self.base: tuple[str | None, str | None] = (None, None)
-        self._directory = Path(workdir).absolute() / CHECKPOINTS
-        self._manager = ocp.CheckpointManager(self._directory, options=options)
+        self._directory = as_path(workdir).absolute() / CHECKPOINTS
+        self._manager = ocp.CheckpointManager(str(self._directory), options=options)
 
     def latest_step(self) -> int | None:
         return self._manager.latest_step()
@@ -98,29 +98,45 @@ class Checkpoints:
             return
         self._kept.best_step = best_step
         self._check_space((params, optimizer_state))
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardSave(params),
-                optimizer=ocp.args.StandardSave(optimizer_state),
-                # One state for all processes, so that their number may change.
-                data=ocp.args.JsonSave(data_iterator.get_state()),
-                meta=ocp.args.JsonSave(
-                    {
-                        "step": step,
-                        "checksum": checksum((params, optimizer_state)),
-                        "base": self.base[1],
-                        "eval_loss": eval_loss,
-                        "accuracy": accuracy,
-                        "best_by": best_by,
-                    }
+        with self._store_errors():
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    params=ocp.args.StandardSave(params),
+                    optimizer=ocp.args.StandardSave(optimizer_state),
+                    # One state for all processes, so that their number may change.
+                    data=ocp.args.JsonSave(data_iterator.get_state()),
+                    meta=ocp.args.JsonSave(
+                        {
+                            "step": step,
+                            "checksum": checksum((params, optimizer_state)),
+                            "base": self.base[1],
+                            "eval_loss": eval_loss,
+                            "accuracy": accuracy,
+                            "best_by": best_by,
+                        }
+                    ),
                 ),
-            ),
-            force=True,
-        )
+                force=True,
+            )
+
+    @contextlib.contextmanager
+    def _store_errors(self) -> Iterator[None]:
+        """Raises what an object store refuses as a FileError."""
+        try:
+            yield
+        except (UserError, *_OUT_OF_MEMORY):
+            raise
+        except Exception as error:
+            if not is_remote(self._directory):
+                raise
+            reason = f"the checkpoint cannot be saved: {_first_line(error)}"
+            raise FileError(errno.EIO, reason, str(self._directory)) from error
 
     def _check_space(self, arrays) -> None:
         """Raises FileError if the disk has less room than this process's shards need."""
+        if is_remote(self._directory):
+            return
         shards = (shard for leaf in jax.tree.leaves(arrays) for shard in leaf.addressable_shards)
         needed = sum(shard.data.nbytes for shard in shards if shard.replica_id == 0)
         free = shutil.disk_usage(self._directory).free
@@ -177,8 +193,7 @@ class Checkpoints:
                 f"to {damaged.name}, restoring the checkpoint before it",
                 file=sys.stderr,
             )
-            shutil.rmtree(damaged, ignore_errors=True)
-            (self._directory / str(step)).rename(damaged)
+            _rename(self._directory / str(step), damaged)
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices(f"damaged {step}")
         self._manager.reload()
@@ -187,9 +202,14 @@ class Checkpoints:
         """Returns whether all processes of a run agree that this step is the last."""
         return self._manager.reached_preemption(step)
 
+    def is_saving(self) -> bool:
+        """Returns whether a save that was started is not on disk yet."""
+        return self._manager.is_saving_in_progress()
+
     def wait(self) -> None:
-        """Waits until every save that was started is on disk."""
-        self._manager.wait_until_finished()
+        """Waits until every save that was started is on disk. Raises FileError."""
+        with self._store_errors():
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
         self._manager.close()
@@ -207,7 +227,16 @@ class _KeptSteps:
         return [i >= first or one.step == self.best_step for i, one in enumerate(checkpoints)]
 
 
-def check_base(base: str | Path | None, found: str | None, saved: str | None) -> None:
+def _rename(folder: AnyPath, new: AnyPath) -> None:
+    """Renames a folder over another one; in an object store, copies and removes its files."""
+    if is_remote(folder):
+        new.rmtree(missing_ok=True)
+    else:
+        shutil.rmtree(new, ignore_errors=True)
+    folder.rename(new)
+
+
+def check_base(base: str | os.PathLike | None, found: str | None, saved: str | None) -> None:
     if found != saved:
         raise BaseError(
             f"{base}: not the weights that the saved adapters were trained over (checksum {found}, "
@@ -229,7 +258,7 @@ def with_shardings(tree, shardings, dtype: str | None = None):
     )
 
 
-def restore_step(workdir: Path, wanted, which: int | str | None = None, **others):
+def restore_step(workdir: AnyPath, wanted, which: int | str | None = None, **others):
     """Restores the parameters of a checkpoint, and the items in `others`.
 
     `wanted` is a tree of ShapeDtypeStructs with shardings; `which` is a step, "best" (by the
@@ -238,7 +267,7 @@ def restore_step(workdir: Path, wanted, which: int | str | None = None, **others
     options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
     with quiet_logs():  # Orbax warns that a read-only manager cannot write
         manager = ocp.CheckpointManager(
-            (workdir / CHECKPOINTS).absolute(),
+            str((workdir / CHECKPOINTS).absolute()),
             options=options,
             handler_registry=_one_at_a_time_handlers(wanted),
         )
@@ -256,7 +285,7 @@ def restore_step(workdir: Path, wanted, which: int | str | None = None, **others
         manager.close()
 
 
-def _find_step(workdir: Path, manager: ocp.CheckpointManager, which: int | str | None) -> int:
+def _find_step(workdir: AnyPath, manager: ocp.CheckpointManager, which: int | str | None) -> int:
     steps = manager.all_steps()
     if not steps:
         raise CheckpointError(f"{workdir}: no checkpoint yet in {CHECKPOINTS}/")
@@ -346,4 +375,6 @@ def quiet_logs():
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].split(" See full TensorStore")[0]
+    """Returns the first line, without TensorStore's description of what it opened."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return line.split(" See full TensorStore")[0].split(" [tensorstore_spec")[0]

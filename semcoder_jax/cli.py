@@ -70,6 +70,12 @@ COMMANDS: Mapping[str, Command] = {
     "train": Command(
         "models", "semcoder_jax.train", "train from a config; the same command resumes"
     ),
+    "reinforce": Command(
+        "models", "semcoder_jax.reinforce", "learn from rewards that real runs decide"
+    ),
+    "improve": Command(
+        "models", "semcoder_jax.improve", "make records of answers that runs confirm"
+    ),
     "sample": Command("models", "semcoder_jax.sample", "complete the prompts in a file"),
     "serve": Command("models", "semcoder_jax.serve", "serve a model with OpenAI's API"),
     "demo": Command("models", "semcoder_jax.demo", "a local page: runs beside words about them"),
@@ -91,7 +97,7 @@ COMMANDS: Mapping[str, Command] = {
     "launch": Command(
         "TPUs",
         "semcoder_jax.commands.launch",
-        "start training on every worker of a TPU slice",
+        "get TPUs, train on them, delete them",
         spelling="bash launch/pod.sh",
     ),
     "import": _exchange("import", "read a Hugging Face model"),
@@ -105,8 +111,7 @@ _HEAD = """\
 usage: semcoder COMMAND [ARGUMENTS]      semcoder COMMAND --help shows its flags
 """
 _TAIL = """\
-Example: what a call does, line by line, and how its sandbox is isolated
-  semcoder trace program.py 'f(3)'
+Example, a call line by line in the sandbox: semcoder trace program.py 'f(3)'
 Completion in bash and zsh: eval "$(register-python-argcomplete semcoder)"
 """
 

@@ -5,6 +5,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.files import is_remote
 from semcoder_jax.errors import UserError
 
 PREFIX = "configs/"
@@ -19,8 +20,12 @@ def find_config(path: str | Path) -> Path:
 
     Thus `configs/quickstart.py` names the same config in a checkout and with an installed
     package. A variant (`configs/lora_6p7b.py:1.3b`) stays behind the path. Returns `path` unchanged
-    if neither exists.
+    if neither exists. Raises ConfigFileError for a path in an object store.
     """
+    if is_remote(path):
+        raise ConfigFileError(
+            f"{path}: expected a local file: a config is a program that this machine runs"
+        )
     name, colon, variant = str(path).partition(".py:")
     name += ".py" if colon else ""
     if Path(name).is_file() or not name.startswith(PREFIX):

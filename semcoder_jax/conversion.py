@@ -3,9 +3,11 @@
 Import, export and verification read weights in pieces, so no model is in memory twice.
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import jax
@@ -14,12 +16,13 @@ import orbax.checkpoint as ocp
 from flax import nnx
 from jax.sharding import Mesh
 
+from data_pipeline.files import AnyPath, as_path, built_folder, is_remote, local_copy
 from semcoder_jax import checkpoints, hf
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.hf import card, hub, verification
 from semcoder_jax.hf.adapter import export_adapter as write_adapter
 from semcoder_jax.hf.config import CONFIG_FILE, read_json
-from semcoder_jax.hf.directory import rename_when_complete
+from semcoder_jax.hf.directory import check_writable, rename_when_complete
 from semcoder_jax.hf.layout import parameter_count, tensor_shapes
 from semcoder_jax.hf.rope import describe_rope, rope_fields
 from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardReader, check_space, stored_dtype
@@ -35,7 +38,7 @@ FILE_BYTES = 1 << 26  # size of an imported checkpoint's files and of the chunks
 class ConvertedModel:
     """A written model directory, its number of parameters, and their dtype."""
 
-    directory: Path
+    directory: AnyPath
     parameters: int
     dtype: str
 
@@ -80,20 +83,20 @@ def import_hf(
     Raises HFError if the source cannot be read or the output is not empty, MeshError if the
     devices do not divide.
     """
-    source, output = str(source), Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise hf.HFError(f"{output}: already exists and is not empty")
+    source, output = str(source), as_path(output)
+    check_writable(output)
     directory = hub.find_source(source, revision=revision)
     config, tokenizer = hf.read_config(directory), hf.read_tokenizer(directory)
     dtype = dtype or stored_dtype(directory)
     with rename_when_complete(output, overwrite=False) as partial:
         if jax.process_index() == 0:
             check_space(partial, parameter_count(config) * np.dtype(dtype).itemsize)
-            model = partial / checkpoints.MODEL
-            origin = None if Path(source).is_dir() else source
-            hf.write_model_directory(model, config, tokenizer, dtype=dtype, origin=origin)
         _, params = hf.load(directory, mesh=_make_mesh(tensor), dtype=dtype, progress=progress)
         _save(partial, params)
+        if jax.process_index() == 0:  # last: without it no directory can be taken for a model
+            model = partial / checkpoints.MODEL
+            origin = None if as_path(source).is_dir() else source
+            hf.write_model_directory(model, config, tokenizer, dtype=dtype, origin=origin)
     return ConvertedModel(output, parameter_count(config), dtype)
 
 
@@ -127,7 +130,7 @@ def export(
     Raises HFError or CheckpointError if the checkpoint cannot be read, HFError if the output is
     there already, MeshError if the devices do not divide.
     """
-    checkpoint, output = Path(checkpoint), Path(output)
+    checkpoint, output = as_path(checkpoint), as_path(output)
     model_directory = find_model_directory(checkpoint)
     dtype = dtype or stored_dtype(model_directory)
     content = _card_content(description or Description(), output, checkpoint, model_directory)
@@ -160,7 +163,7 @@ def export_adapter(
     `checkpoint` is the workdir of the run, `output` a new directory; `step` and `description` are
     as in `export`. Raises HFError or CheckpointError.
     """
-    checkpoint, output = Path(checkpoint), Path(output)
+    checkpoint, output = as_path(checkpoint), as_path(output)
     description = description or Description()
     model_directory = find_model_directory(checkpoint)
     adapters = _read_adapters(checkpoint, model_directory, step)
@@ -185,14 +188,16 @@ def export_adapter(
     return ConvertedModel(output, count, "float32"), base_model
 
 
-def _read_adapters(checkpoint: Path, model_directory: Path, step: int | str | None) -> Adapters:
+def _read_adapters(
+    checkpoint: AnyPath, model_directory: AnyPath, step: int | str | None
+) -> Adapters:
     adapters = load_adapters(checkpoint, step=step) if model_directory != checkpoint else None
     if adapters is None:
         raise hf.HFError(f"{checkpoint}: --adapter expects the workdir of a run with lora")
     return adapters
 
 
-def _check_same_rope(config: DecoderConfig, base: Path) -> None:
+def _check_same_rope(config: DecoderConfig, base: AnyPath) -> None:
     """Raises HFError if peft would load the base with another RoPE than the run trained with."""
     theirs = hf.read_config(find_model_directory(base))
     if rope_fields(config) != rope_fields(theirs):
@@ -202,9 +207,14 @@ def _check_same_rope(config: DecoderConfig, base: Path) -> None:
         )
 
 
-def _find_peft_base(base: Path) -> str:
+def _find_peft_base(base: AnyPath) -> str:
     """Returns the base for `peft`: an HF directory, or the hub id that a workdir came from."""
     directory = find_model_directory(base)
+    if directory == base and is_remote(base):
+        raise hf.HFError(
+            f"{base}: the adapters' base is in a store, which peft does not read; pass its hub id "
+            "or a local directory as --base_model"
+        )
     if directory == base:
         return str(base.absolute())
     origin = read_json(directory / CONFIG_FILE).get("_name_or_path")
@@ -240,8 +250,8 @@ def verify_export(
     Returns a report: `report.passed` is True if the copies are equal, `str(report)` is a table.
     Raises HFError or CheckpointError if a copy cannot be read or the architectures differ.
     """
-    checkpoint = Path(checkpoint)
-    directory = hub.find_source(str(source), revision=revision)
+    checkpoint = as_path(checkpoint)
+    directory = local_copy(hub.find_source(str(source), revision=revision))
     config = hf.read_config(directory)
     model_directory = find_model_directory(checkpoint)
     if config != hf.read_config(model_directory):
@@ -268,7 +278,7 @@ def _sample_tokens(directory: Path, rows: int, length: int) -> np.ndarray:
     return np.resize(np.array(ids), (rows, length))
 
 
-def find_model_directory(checkpoint: Path) -> Path:
+def find_model_directory(checkpoint: AnyPath) -> AnyPath:
     """Returns the directory of a checkpoint's config.json and tokenizer. Raises HFError."""
     if (checkpoint / checkpoints.CHECKPOINTS).is_dir():
         return checkpoint / checkpoints.MODEL
@@ -281,7 +291,7 @@ def find_model_directory(checkpoint: Path) -> Path:
 
 
 def _card_content(
-    description: Description, output: Path, checkpoint: Path, model_directory: Path
+    description: Description, output: AnyPath, checkpoint: AnyPath, model_directory: AnyPath
 ) -> card.CardContent:
     stored_name = read_json(model_directory / CONFIG_FILE).get("_name_or_path")
     origin = description.base_model or stored_name
@@ -303,7 +313,7 @@ def _card_content(
 
 
 def _read_scores(given: Mapping[str, float] | str | Path | None) -> Mapping[str, float]:
-    scores = read_json(Path(given)) if isinstance(given, str | Path) else dict(given or {})
+    scores = read_json(as_path(given)) if isinstance(given, str | Path) else dict(given or {})
     place = given if isinstance(given, str | Path) else "scores"
     for name, value in scores.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -311,7 +321,7 @@ def _read_scores(given: Mapping[str, float] | str | Path | None) -> Mapping[str,
     return scores
 
 
-def _save(workdir: Path, params: nnx.State) -> None:
+def _save(workdir: AnyPath, params: nnx.State) -> None:
     """Writes an Orbax checkpoint without holding the model twice.
 
     Orbax copies no more bytes at once than the largest array has, and buffers one file of them.
@@ -328,12 +338,25 @@ def _save(workdir: Path, params: nnx.State) -> None:
         save_args=jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=FILE_BYTES), pure),
         ocdbt_target_data_file_size=FILE_BYTES,
     )
-    directory = (workdir / checkpoints.CHECKPOINTS).absolute()
     with (
+        _checkpoint_folder(workdir) as directory,
         checkpoints.quiet_logs(),
         ocp.CheckpointManager(directory, options=options, handler_registry=registry) as manager,
     ):
         manager.save(IMPORTED_STEP, args=ocp.args.Composite(params=saved))
+
+
+def _checkpoint_folder(workdir: AnyPath) -> AbstractContextManager[AnyPath]:
+    """Returns the folder that Orbax writes to; for s3://, which it does not know, a local one.
+
+    Raises HFError if several processes would each upload theirs.
+    """
+    folder = (workdir / checkpoints.CHECKPOINTS).absolute()
+    if not str(folder).startswith("s3://"):
+        return contextlib.nullcontext(folder)
+    if jax.process_count() > 1:
+        raise hf.HFError(f"{workdir}: several processes write checkpoints to gs:// or a disk only")
+    return built_folder(folder)
 
 
 def _make_mesh(tensor: int) -> Mesh:

@@ -5,8 +5,8 @@ Quantizes the weights to int8 on request.
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh, NamedSharding
 from tqdm import tqdm
 
+from data_pipeline.files import AnyPath, as_path, local_copy
 from data_pipeline.pyx.chat_template import chat_template
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import (
@@ -57,7 +58,7 @@ class LoadedModel:
 
 
 def load_model(
-    directory: str | Path,
+    directory: str | os.PathLike,
     *,
     mesh: Mesh | None = None,
     dtype: str = "float32",
@@ -80,42 +81,44 @@ def load_model(
 
     Raises CheckpointError or HFError.
     """
-    directory = Path(directory)
+    place = as_path(directory)
     compute = compute or Compute(dtype=dtype)
     if quantize:
-        return _load_quantized(directory, mesh, dtype, compute, step)
-    check_model_directory(directory)
-    if (directory / CHECKPOINTS).is_dir():
-        return _load_workdir(directory, mesh, dtype, compute, step)
+        return _load_quantized(place, mesh, dtype, compute, step)
+    check_model_directory(place)
+    if (place / CHECKPOINTS).is_dir():
+        if str(place).startswith("s3://"):
+            place = local_copy(place)  # Orbax reads local folders and gs:// only
+        return _load_workdir(place, mesh, dtype, compute, step)
     if step is not None:
-        raise CheckpointError(f"{directory}: step {step} of what is not the workdir of a run")
-    config, params = hf.load(directory, mesh=mesh, dtype=dtype)
+        raise CheckpointError(f"{place}: step {step} of what is not the workdir of a run")
+    config, params = hf.load(place, mesh=mesh, dtype=dtype)
     graphdef, _ = nnx.split(abstract_model(config, compute))
-    return _with_tokenizer(config, graphdef, params, directory)
+    return _with_tokenizer(config, graphdef, params, place)
 
 
-def check_model_directory(directory: str | Path) -> None:
+def check_model_directory(directory: str | os.PathLike) -> None:
     """Raises CheckpointError if no model can lie there; reads nothing."""
-    directory = Path(directory)
-    if not directory.exists():
-        raise CheckpointError(f"{directory}: no such directory")
-    if not directory.is_dir():
-        raise CheckpointError(f"{directory}: expected a directory; it is a file")
-    if not (directory / CHECKPOINTS).is_dir() and not (directory / "config.json").is_file():
+    place = as_path(directory)
+    if not place.exists():
+        raise CheckpointError(f"{place}: no such directory")
+    if not place.is_dir():
+        raise CheckpointError(f"{place}: expected a directory; it is a file")
+    if not (place / CHECKPOINTS).is_dir() and not (place / "config.json").is_file():
         raise CheckpointError(
-            f"{directory}: neither an HF directory (config.json) nor a training workdir "
+            f"{place}: neither an HF directory (config.json) nor a training workdir "
             f"({CHECKPOINTS}/)"
         )
 
 
-def _with_tokenizer(config, graphdef, params, directory: Path) -> LoadedModel:
+def _with_tokenizer(config, graphdef, params, directory: AnyPath) -> LoadedModel:
     tokenizer = hf.read_tokenizer(directory)
     end_tokens = hf.read_end_tokens(directory, tokenizer)
     return LoadedModel(config, graphdef, params, tokenizer, end_tokens)
 
 
 def _load_quantized(
-    directory: Path, mesh: Mesh | None, dtype: str, compute: Compute, step: int | str | None
+    directory: AnyPath, mesh: Mesh | None, dtype: str, compute: Compute, step: int | str | None
 ) -> LoadedModel:
     host = sharding.make_mesh({}, jax.local_devices(backend="cpu")[:1])
     model = load_model(directory, mesh=host, dtype=dtype, compute=compute, step=step)
@@ -126,7 +129,7 @@ def _load_quantized(
 
 
 def _load_workdir(
-    directory: Path, mesh: Mesh | None, dtype: str, compute: Compute, step: int | str | None
+    directory: AnyPath, mesh: Mesh | None, dtype: str, compute: Compute, step: int | str | None
 ) -> LoadedModel:
     config = hf.read_config(directory / MODEL)
     mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
@@ -144,7 +147,7 @@ def _load_workdir(
     return model
 
 
-def _knows_code_prompt(workdir: Path) -> bool:
+def _knows_code_prompt(workdir: AnyPath) -> bool:
     """Returns whether a run trained on records that may ask for code.
 
     All data but the synthetic corpus may; that one only asks for executions. An imported model has
@@ -167,12 +170,12 @@ class Adapters:
 
     lora: LoRAConfig
     params: dict
-    base: Path
+    base: AnyPath
     base_checksum: str
 
 
 def load_adapters(
-    workdir: str | Path, *, mesh: Mesh | None = None, step: int | str | None = None
+    workdir: str | os.PathLike, *, mesh: Mesh | None = None, step: int | str | None = None
 ) -> Adapters | None:
     """Returns the adapters of a training workdir, or None if the workdir holds a full model.
 
@@ -180,8 +183,8 @@ def load_adapters(
 
     Raises CheckpointError if the workdir's config cannot be read or it has no checkpoint.
     """
-    workdir = Path(workdir)
-    record = workdir / "config.json"
+    place = as_path(workdir)
+    record = place / "config.json"
     if not record.is_file():  # an imported model
         return None
     try:
@@ -195,22 +198,24 @@ def load_adapters(
     if lora is None:  # excluded above; states it for the type checker
         return None
     mesh = mesh or sharding.make_mesh({}, jax.local_devices()[:1])
-    model = abstract_model(hf.read_config(workdir / MODEL), run.compute)
+    model = abstract_model(hf.read_config(place / MODEL), run.compute)
     base = nnx.to_pure_dict(nnx.state(model))
     shapes = jax.eval_shape(lambda: initial_adapters(lora, base, run.seed))
     shardings = sharding.parameter_shardings(shapes, mesh)
     wanted = with_shardings(shapes, shardings)
-    read = restore_step(workdir, wanted, step, meta=ocp.args.JsonRestore())
-    return Adapters(lora, read.params, Path(run.model["init_from"]), read.meta["base"])
+    read = restore_step(place, wanted, step, meta=ocp.args.JsonRestore())
+    return Adapters(lora, read.params, as_path(run.model["init_from"]), read.meta["base"])
 
 
-def check_adapters(directories: Mapping[str, str | Path]) -> None:
+def check_adapters(directories: Mapping[str, str | os.PathLike]) -> None:
     """Raises HFError unless adapters may lie in each directory; reads their configs alone."""
     for directory in directories.values():
         read_adapter_lora(directory)
 
 
-def load_adapted(model: LoadedModel, directories: Mapping[str, str | Path]) -> dict[str, dict]:
+def load_adapted(
+    model: LoadedModel, directories: Mapping[str, str | os.PathLike]
+) -> dict[str, dict]:
     """Returns the parameters of `model` with each adapter attached, by name; they share the base.
 
     `directories` have adapters in peft's format. Ranks and targets are padded with zeros to those
@@ -252,7 +257,7 @@ def _pad_adapters(arrays: dict, scaling: float, shapes: dict) -> dict:
     return unflatten_dict(padded)
 
 
-def load_base(lora: LoRAConfig, directory: str | Path, mesh: Mesh) -> dict:
+def load_base(lora: LoRAConfig, directory: str | os.PathLike, mesh: Mesh) -> dict:
     """Loads the frozen parameters (plain dicts) of an HF directory or a workdir onto `mesh`.
 
     Reads weights that `lora.base` quantizes as bfloat16 and quantizes them in the host's memory,

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -108,6 +109,27 @@ def smollm2_directory(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def object_stores() -> Iterator[dict]:
+    """Stores that speak HTTP on this machine, by scheme (see tests/support/object_stores.py).
+
+    Sets the environment in which this process and those it starts find them.
+    """
+    for package in ("gcsfs", "s3fs", "moto", "flask_cors"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"needs {package}: pip install {package}")
+    from tests.support.object_stores import serve_stores
+
+    with serve_stores() as stores:
+        yield stores
+
+
+@pytest.fixture(scope="session")
+def object_store(object_stores):
+    """The stand-in for Google Cloud Storage."""
+    return object_stores["gs"]
+
+
+@pytest.fixture(scope="session")
 def data(tmp_path_factory) -> Path:
     """The records of tiny_run and their tokenizer, for tests that only read them."""
     from tests.support.tiny_run import write_data
@@ -145,6 +167,8 @@ def compiled_once(compiled_programs):
 
 def pytest_configure(config):
     """Compiles fast in the default set, before JAX is imported; slow tests run larger programs."""
+    # Read when gcsfs is imported: it would ask Google's own servers what kind a bucket is of.
+    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
     if config.option.markexpr == "not slow":
         os.environ.setdefault("XLA_FLAGS", QUICK)
 

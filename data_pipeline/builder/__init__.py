@@ -9,9 +9,11 @@
 `options`   validates the options; `full_disk` reports a full disk
 `selection` chooses the functions; `held_out` splits them
 `rows`      makes the records of one function; `expectations` runs each record again
-`local`     runs both on this machine, with the processes of `row_maker`
-`stages`    defines the Beam pipelines that do the same; `runners` creates the Beam runner
-`groups`    stores rows between the stages; `dataset` writes TFDS
+`steps`     defines what a build does; `local_build` and `local` do it on this machine, with the
+            processes of `row_maker`
+`cluster`   does it as Beam pipelines; `runners` creates the Beam runner
+`workers`   describes the machines that run programs
+`groups`    stores rows between the stages; `dataset` and `shards` write TFDS
 `recheck`   runs a sample of a built dataset again; it is a separate command
 `tally`, `progress`, `report`, `page`, `charts`: counts, progress bar and report
 """

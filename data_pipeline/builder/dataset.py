@@ -4,15 +4,17 @@ The order of a split depends only on the ids of its records. `data_pipeline.pyx.
 the dataset.
 """
 
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 
 from data_pipeline.builder.groups import read_group
+from data_pipeline.files import AnyPath, as_path, is_remote, replace_folder
 from data_pipeline.pyx import dataset as pyx
 from data_pipeline.source.fingerprints import FINGERPRINT
 
@@ -27,7 +29,7 @@ class PyxOfGroups(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def __init__(
         self,
         *,
-        files: Sequence[Path],
+        files: Sequence[AnyPath],
         splits: Sequence[str],
         fingerprint: str,
         without: Collection[str],
@@ -54,7 +56,7 @@ class PyxOfGroups(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     yield name, example
 
 
-def examples_of(path: Path, split: str) -> Iterator[tuple[str, dict[str, str]]]:
+def examples_of(path: AnyPath, split: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Yields (id, example) for each row of a split in a group file."""
     group = read_group(path)
     if group is None:
@@ -66,32 +68,37 @@ def examples_of(path: Path, split: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def write_dataset(
-    files: Sequence[Path],
+    files: Sequence[AnyPath],
     splits: Sequence[str],
     fingerprint: str,
-    data_dir: Path,
+    data_dir: AnyPath,
     *,
     without: Collection[str] = (),
-) -> Path:
+) -> AnyPath:
     """Writes data_dir/pyx/VERSION, replacing an older dataset, and returns that folder.
 
     without: ids of records to leave out of the split "train".
     """
-    folder = pyx.folder_of(data_dir)
+    builder = partial(
+        PyxOfGroups, files=files, splits=splits, fingerprint=fingerprint, without=without
+    )
+    folder = as_path(data_dir) / pyx.NAME / pyx.VERSION
+    if is_remote(data_dir):
+        with tempfile.TemporaryDirectory(prefix="semcoder-dataset-") as into:
+            _prepare(builder(data_dir=into))
+            replace_folder(pyx.folder_of(into), folder, marker="metadata.json")
+        return folder
     with pyx.staging_folder(data_dir) as into:
-        builder = PyxOfGroups(
-            files=files,
-            splits=splits,
-            fingerprint=fingerprint,
-            without=without,
-            data_dir=str(into),
-        )
-        tfds.disable_progress_bar()
-        settings = tfds.download.DownloadConfig(
-            ignore_duplicates=True,  # two functions may share a faulty variant
-            try_download_gcs=False,
-        )
-        with redirect_stdout(StringIO()), pyx.repeatable_bytes():
-            builder.download_and_prepare(file_format="array_record", download_config=settings)
+        _prepare(builder(data_dir=str(into)))
         pyx.move_into_place(into, folder)
     return folder
+
+
+def _prepare(builder: PyxOfGroups) -> None:
+    tfds.disable_progress_bar()
+    settings = tfds.download.DownloadConfig(
+        ignore_duplicates=True,  # two functions may share a faulty variant
+        try_download_gcs=False,
+    )
+    with redirect_stdout(StringIO()), pyx.repeatable_bytes():
+        builder.download_and_prepare(file_format="array_record", download_config=settings)

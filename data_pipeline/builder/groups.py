@@ -7,24 +7,35 @@ it affects.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from data_pipeline.builder.held_out import EVAL, TRAIN
 from data_pipeline.builder.rows import DeadLetter, SeedRows
 from data_pipeline.builder.tally import Tally
-from data_pipeline.files import write_json
+from data_pipeline.files import AnyPath, write_json
 from data_pipeline.pyx.records import Record, parse_record, record_to_row
 from data_pipeline.seeds import Seed
 
-GROUPS = 1024  # a killed build repeats one function of a thousand, a thousand of a million
+GROUPS = 1024  # fewest groups, so that small builds are shared out and killed ones repeat little
+GROUP_SECONDS = 60.0  # work of one core that a group holds at most, and a killed build repeats
+_INPUT_SECONDS = 0.1  # of one core for each input of a function (measured on toolz and boltons)
 
 
-def group_of(seed: Seed) -> str:
-    """Returns the number of a seed's group, four digits."""
-    return f"{int(seed.id[:8], 16) % GROUPS:04d}"
+def count_groups(functions: int, inputs: int) -> int:
+    """Returns the number of groups, a power of two, for groups of about GROUP_SECONDS of work.
+
+    More functions double it now and then; until then their groups stay as they are.
+    """
+    wanted = functions * inputs * _INPUT_SECONDS / GROUP_SECONDS
+    return max(GROUPS, 1 << math.ceil(math.log2(max(wanted, 1))))
+
+
+def group_of(seed: Seed, groups: int = GROUPS) -> str:
+    """Returns the number of a seed's group, at least four digits."""
+    return f"{int(seed.id[:8], 16) % groups:04d}"
 
 
 def seed_to_row(seed: Seed) -> dict[str, Any]:
@@ -36,12 +47,15 @@ def seed_to_json(seed: Seed) -> str:
 
 
 def seed_from_json(line: str) -> Seed:
-    row = json.loads(line)
+    return seed_from_row(json.loads(line))
+
+
+def seed_from_row(row: dict[str, Any]) -> Seed:
     return Seed(**row | {name: tuple(row[name]) for name in ("calls", "tests")})
 
 
 def group_name(
-    group: str, seeds: Sequence[Seed], recipe: str, held_out: frozenset[str] = frozenset()
+    group: str, seeds: Sequence[Seed], recipe: str, held_out: Container[str] = ()
 ) -> str:
     """Returns a group's file name, a hash of `recipe` and of its sorted seeds with their splits."""
     digest = hashlib.sha256(recipe.encode())
@@ -72,7 +86,7 @@ class RowGroup:
             yield parse_record(row, "a group of this build")
 
 
-def write_group(path: Path, parts: Iterable[SeedRows]) -> RowGroup:
+def write_group(path: AnyPath, parts: Iterable[SeedRows]) -> RowGroup:
     """Merges the rows of the group's seeds and writes them to `path`."""
     rows: dict[str, list[dict[str, str]]] = {TRAIN: [], EVAL: []}
     problems: list[dict[str, str]] = []
@@ -99,7 +113,7 @@ def write_group(path: Path, parts: Iterable[SeedRows]) -> RowGroup:
     return RowGroup(**content | {"tally": tally})
 
 
-def read_group(path: Path) -> RowGroup | None:
+def read_group(path: AnyPath) -> RowGroup | None:
     """Reads a group file; None if there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from data_pipeline.builder.deadline import BoundedWorker
-from data_pipeline.builder.groups import group_of, seed_from_json, seed_to_row
+from data_pipeline.builder.groups import count_groups, group_of, seed_from_json, seed_to_row
 from data_pipeline.builder.options import BuildOptions
 from data_pipeline.builder.progress import Heartbeat
 from data_pipeline.builder.row_maker import GroupMaker, RowWork
@@ -39,7 +38,7 @@ from data_pipeline.decontamination.behaviour import differ
 from data_pipeline.decontamination.overlap import BenchmarkIndex, Item, item_of
 from data_pipeline.decontamination.repeats import Likeness, block_keys, find_alike, settle
 from data_pipeline.execution.service import Sandbox
-from data_pipeline.files import write_rows
+from data_pipeline.files import AnyPath, write_rows
 from data_pipeline.seeds import Refusal, Seed, Unit
 from data_pipeline.testcases import EXPLORATION_LIMITS
 
@@ -55,7 +54,10 @@ _Helper = TypeVar("_Helper")
 
 
 def find_seeds(
-    units: Sequence[Unit], benchmarks: BenchmarkIndex | None, options: BuildOptions, folder: Path
+    units: Sequence[Unit],
+    benchmarks: BenchmarkIndex | None,
+    options: BuildOptions,
+    folder: AnyPath,
 ) -> None:
     """Writes JSON lines to the files seeds*, refused*, removed*, ... in `folder`."""
     found = _read_all(units, options.workers, Heartbeat(folder / "progress"))
@@ -201,18 +203,23 @@ def _judge(
 # ==== From seeds to rows
 
 
-def make_rows(seeds: Path, work: RowWork, listing: Path) -> None:
-    """Writes a file per group of seeds, and JSON lines about them to the file `listing`*."""
+def make_rows(folder: AnyPath, work: RowWork, held_out: frozenset[str]) -> list[dict[str, Any]]:
+    """Writes a file per group of the seeds in `folder`; returns a row about each, by file name."""
+    seeds = [seed_from_json(line) for line in read_lines(folder, SEEDS)]
+    number = count_groups(len(seeds), work.options.inputs)
     groups: dict[str, list[Seed]] = defaultdict(list)
-    for line in read_lines(seeds, SEEDS):
-        seed = seed_from_json(line)
-        groups[group_of(seed)].append(seed)
+    for seed in seeds:
+        groups[group_of(seed, number)].append(seed)
     heartbeat = Heartbeat(work.progress)
     makers = [GroupMaker(work, heartbeat) for _ in range(min(work.options.workers, len(groups)))]
     with contextlib.ExitStack() as stack:
         for maker in makers:
             stack.callback(maker.close)
         rows = list(
-            _share_out(sorted(groups), makers, lambda maker, name: maker.write(name, groups[name]))
+            _share_out(
+                sorted(groups),
+                makers,
+                lambda maker, name: maker.write(name, groups[name], held_out),
+            )
         )
-    write_rows(listing.with_name(f"{listing.name}-00000-of-00001.jsonl"), rows)
+    return sorted(rows, key=lambda row: row["file"])

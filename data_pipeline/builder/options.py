@@ -143,15 +143,19 @@ class BuildOptions:
             found.update(_json_files(path) if path.is_dir() else [path])
         return sorted(found)
 
-    def seeds_recipe(self, source_digest: str) -> str:
-        """Returns a SHA-256 of everything that decides the set of functions."""
+    def seeds_recipe(self, source_digest: str, tiers: str) -> str:
+        """Returns a SHA-256 of everything that decides the set of functions.
+
+        tiers: sandbox tiers in use, see `workers.join_tiers`.
+        """
         return _hash(
             sources=source_digest,
+            tiers=tiers,
             limit=self.limit,
             benchmarks=[_digest(path) for path in self.benchmark_files()],
         )
 
-    def rows_recipe(self) -> str:
+    def rows_recipe(self, tiers: str) -> str:
         """Returns a SHA-256 of everything that decides the records of a given function."""
         elsewhere = {"sources", "limit", "benchmarks", "runner", "workers", "pipeline", "tier"}
         decisive = {name: value for name, value in asdict(self).items() if name not in elsewhere}
@@ -159,7 +163,7 @@ class BuildOptions:
             for name in ("concurrency", "prices"):
                 del decisive["teacher"][name]
         decisive["tokenizer"] = self.tokenizer_file and _digest(self.tokenizer_file)
-        return _hash(**decisive)
+        return _hash(**decisive, tiers=tiers)
 
 
 @lru_cache(maxsize=1)

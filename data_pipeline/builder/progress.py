@@ -12,20 +12,21 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipeline.files import write_json
+from data_pipeline.files import AnyPath, as_path, is_remote, write_json
 
 SECONDS = 0.5  # interval between writes of a process, and between reads of all files
+REMOTE_SECONDS = 10.0  # the same in an object store, where each is a request
 
 
 class Heartbeat:
     """Writes one process's counts to its own file. Thread-safe."""
 
     def __init__(self, folder: str | os.PathLike):
-        self._path = Path(folder) / f"{socket.gethostname()}-{os.getpid()}.json"
+        self._seconds = _interval(folder)
+        self._path = as_path(folder) / f"{socket.gethostname()}-{os.getpid()}.json"
         self._lock = threading.Lock()
         self._done = self._records = 0
         self._written = 0.0
@@ -34,7 +35,7 @@ class Heartbeat:
         with self._lock:
             self._done += done
             self._records += records
-            if time.monotonic() - self._written >= SECONDS:
+            if time.monotonic() - self._written >= self._seconds:
                 self._write()
 
     def flush(self) -> None:
@@ -45,16 +46,20 @@ class Heartbeat:
         # A failed write must not fail the build: the disk may be full, or a stopped build may
         # have removed the folder.
         with contextlib.suppress(OSError):
-            if self._path.parent.is_dir():
+            if is_remote(self._path) or self._path.parent.is_dir():
                 write_json(self._path, [self._done, self._records])
         self._written = time.monotonic()
 
 
+def _interval(folder: str | os.PathLike) -> float:
+    return REMOTE_SECONDS if is_remote(folder) else SECONDS
+
+
 @contextlib.contextmanager
-def progress_bar(folder: Path, description: str, total: int, unit: str, shown: bool) -> Iterator:
+def progress_bar(folder: AnyPath, description: str, total: int, unit: str, shown: bool) -> Iterator:
     """Shows a bar with rate and remaining time for the sum of the heartbeats in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
+    for old in folder.glob("*.json"):
         old.unlink(missing_ok=True)
     ended = threading.Event()
     bar = tqdm(
@@ -66,7 +71,7 @@ def progress_bar(folder: Path, description: str, total: int, unit: str, shown: b
     )
 
     def follow() -> None:
-        while not ended.wait(SECONDS):
+        while not ended.wait(_interval(folder)):
             _show(bar, folder)
 
     watcher = threading.Thread(target=follow, daemon=True)
@@ -80,7 +85,7 @@ def progress_bar(folder: Path, description: str, total: int, unit: str, shown: b
         bar.close()
 
 
-def _show(bar: tqdm, folder: Path) -> None:
+def _show(bar: tqdm, folder: AnyPath) -> None:
     done = records = 0
     for path in folder.glob("*.json"):
         with contextlib.suppress(OSError, ValueError):

@@ -7,6 +7,7 @@ from typing import Any
 
 from data_pipeline.builder.held_out import EVAL, TRAIN
 from data_pipeline.builder.tally import Tally, quantile
+from data_pipeline.builder.workers import Worker, describe_workers
 from data_pipeline.pyx.records import KINDS
 from data_pipeline.terminal.tables import format_percent, format_table
 
@@ -41,6 +42,7 @@ class Report:
       reused: functions whose rows an earlier session made.
       removed, dead: the first rows of removed.jsonl and dead_letters.jsonl.
       function_fingerprint: name of the fingerprint that identifies functions.
+      workers: machines that ran programs: {"host", "tier", "weakness"}, see `workers.Worker`.
     """
 
     output: str
@@ -52,6 +54,7 @@ class Report:
     removed: list[dict[str, Any]] = field(default_factory=list)
     dead: list[dict[str, Any]] = field(default_factory=list)
     function_fingerprint: str | None = None
+    workers: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def records(self) -> int:
@@ -148,6 +151,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
             f"held-out functions that share a whole function with training: "
             f"{tally.get('held out')['shared with training']:,}",
         ),
+        ("sandbox", describe_workers([Worker(**row) for row in report.workers]) or "–"),
         ("wall time", f"{seconds:,.0f} s"),
     ]
     if (made := functions["found"] - report.reused) and (spent := report.seconds.get("rows")):
@@ -197,7 +201,7 @@ def lawful_inputs(tally: Tally) -> str:
 
 def distinct_paths(tally: Tally) -> str:
     """Returns the mean number of paths and of runs of the functions that have runs."""
-    functions = len(tally.get("kept runs by function"))
+    functions = tally.get("tries")["functions with kept runs"]
     if not functions:
         return "–"
     paths, runs = tally.get("inputs")["paths"], tally.get("runs")["kept"]
@@ -206,10 +210,9 @@ def distinct_paths(tally: Tally) -> str:
 
 def discarded_tries(tally: Tally) -> str:
     """Returns the number of runs thrown away, and the functions with most of them."""
-    tries = tally.get("discarded tries by function")
-    if not tries:
+    tries = tally.get("tries")
+    if not tries["discarded"]:
         return "–"
-    kept = tally.get("kept runs by function")
-    most = sorted(tries.items(), key=lambda pair: (-pair[1], pair[0]))[:3]
-    told = ", ".join(f"{name} {number:,} (kept {kept[name]:,})" for name, number in most)
-    return f"{tries.total():,} in {len(tries):,} functions; most: {told}"
+    most = ", ".join(f"{name} {number:,} (kept {kept:,})" for number, name, kept in tally.hardest)
+    functions = tries["functions with discarded runs"]
+    return f"{tries['discarded']:,} in {functions:,} functions; most: {most}"

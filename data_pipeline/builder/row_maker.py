@@ -3,10 +3,9 @@
 Does not depend on Beam, so that its processes start fast.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from data_pipeline.builder.deadline import BoundedWorker, TookTooLong
@@ -15,8 +14,10 @@ from data_pipeline.builder.options import BuildOptions
 from data_pipeline.builder.progress import Heartbeat
 from data_pipeline.builder.rows import SeedRows, seed_rows, timeout_rows
 from data_pipeline.endpoint.client import Client
-from data_pipeline.endpoint.reply_cache import CachedClient, ReplyCache
+from data_pipeline.endpoint.reply_cache import CachedClient
+from data_pipeline.endpoint.reply_folder import open_replies
 from data_pipeline.execution.service import Sandbox
+from data_pipeline.files import AnyPath, local_copy
 from data_pipeline.pyx.control_tokens import OrdinaryEncoder
 from data_pipeline.seeds import Seed
 from data_pipeline.testcases import EXPLORATION_LIMITS
@@ -31,16 +32,16 @@ class RowWork:
       recipe: digest of the options that decide the rows.
       folder: folder of group files.
       progress: folder of heartbeats.
-      replies: file of the teacher's cached replies.
-      held_out: ids of the seeds for the split "eval".
+      replies: file of the teacher's cached replies; in an object store, a folder of them.
+      tokenizer: tokenizer.json for lengths; None for lengths in characters.
     """
 
     options: BuildOptions
     recipe: str
-    folder: Path
-    progress: Path
-    replies: Path
-    held_out: frozenset[str]
+    folder: AnyPath
+    progress: AnyPath
+    replies: AnyPath
+    tokenizer: "AnyPath | None"
 
 
 class RowMaker:
@@ -48,17 +49,18 @@ class RowMaker:
 
     def __init__(self, work: RowWork):
         options = self._options = work.options
-        self._held_out = work.held_out
         self._sandbox = Sandbox(
             tier=options.tier, allow_weak=options.tier == "C", workers=1, limits=EXPLORATION_LIMITS
         )
-        self._length_of: Callable[[str], int] = token_counter(options.tokenizer_file)
+        self._length_of: Callable[[str], int] = token_counter(work.tokenizer)
         self._client = self._replies = None
         if options.teacher is not None:
             self._client = Client(options.teacher.endpoint)
-            self._replies = ReplyCache(work.replies)
+            self._replies = open_replies(work.replies)
 
-    def __call__(self, seed: Seed) -> SeedRows:
+    def __call__(self, given: tuple[Seed, bool]) -> SeedRows:
+        """Makes the rows of (seed, whether it is held out)."""
+        seed, held_out = given
         new_client = None if self._client is None else self._new_client
         return seed_rows(
             seed,
@@ -66,7 +68,7 @@ class RowMaker:
             self._options,
             self._length_of,
             new_client,
-            held_out=seed.id in self._held_out,
+            held_out=held_out,
         )
 
     def _new_client(self) -> CachedClient:
@@ -88,26 +90,31 @@ class GroupMaker:
         self._work = work
         self._make_rows = BoundedWorker(partial(RowMaker, work))
 
-    def write(self, number: str, seeds: Iterable[Seed]) -> dict[str, Any]:
+    def write(
+        self, number: str, seeds: Iterable[Seed], held_out: Container[str] = ()
+    ) -> dict[str, Any]:
         """Writes the file of a group unless it exists.
 
         Returns {"file", "functions", "kept"}; "kept" is true if the file existed before.
+        held_out: ids of the seeds for the split "eval".
         """
         work = self._work
         seeds = sorted(seeds, key=lambda seed: seed.id)
-        name = group_name(number, seeds, work.recipe, work.held_out)
+        name = group_name(number, seeds, work.recipe, held_out)
         made = read_group(work.folder / name)
         if made is not None:
             self.heartbeat.add(len(seeds), sum(map(len, made.rows.values())))
         else:
-            write_group(work.folder / name, map(self._rows, seeds))
+            write_group(
+                work.folder / name, (self._rows(seed, seed.id in held_out) for seed in seeds)
+            )
         return {"file": name, "functions": len(seeds), "kept": made is not None}
 
-    def _rows(self, seed: Seed) -> SeedRows:
+    def _rows(self, seed: Seed, held_out: bool) -> SeedRows:
         try:
-            made = self._make_rows(seed)
+            made = self._make_rows((seed, held_out))
         except TookTooLong as error:
-            made = timeout_rows(seed, error, held_out=seed.id in self._work.held_out)
+            made = timeout_rows(seed, error, held_out=held_out)
         self.heartbeat.add(1, len(made.records))
         return made
 
@@ -116,11 +123,11 @@ class GroupMaker:
         self.heartbeat.flush()
 
 
-def token_counter(tokenizer_file: Path | None) -> Callable[[str], int]:
+def token_counter(tokenizer_file: "AnyPath | None") -> Callable[[str], int]:
     """Returns a function that counts tokens without special ones, or characters for None."""
     if tokenizer_file is None:
         return len
     from tokenizers import Tokenizer
 
-    encoder = OrdinaryEncoder(Tokenizer.from_file(str(tokenizer_file)))
+    encoder = OrdinaryEncoder(Tokenizer.from_file(str(local_copy(tokenizer_file))))
     return lambda text: len(encoder([text])[0])

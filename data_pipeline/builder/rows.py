@@ -195,8 +195,7 @@ class _RowWriter:
         tally.count("inputs", "that keep to annotations", explored.lawful)
         tally.count("inputs", "paths", explored.paths)
         name = f"{self.seed.origin} {self.seed.name}"
-        tally.count("kept runs by function", name, len(explored.cases))
-        tally.count("discarded tries by function", name, explored.refused.total())
+        tally.tries(name, len(explored.cases), explored.refused.total())
         for name, number in asdict(explored.coverage).items():
             tally.count("coverage", name, number)
         return explored.cases

@@ -1,20 +1,20 @@
 """Runners: DirectRunner runs on this machine, with `--workers` processes and without Beam.
 
 Beam's runners are given by name; `--pipeline.OPTION=VALUE` becomes Beam's `--OPTION=VALUE`. Their
-workers need the sources and the output folder under the same paths (a shared file system), this
-package (`--pipeline.setup_file=./setup.py` or a container image), and a working sandbox:
+workers need the sources and the output under the same paths (gs://, s3:// or a shared file system),
+this package, and a working sandbox. There is a config for each:
 
-    --runner=DataflowRunner --pipeline.project=P --pipeline.region=R --pipeline.temp_location=gs://…
-    --runner=FlinkRunner --pipeline.flink_master=HOST:8081 --pipeline.environment_type=LOOPBACK
-    --runner=SparkRunner --pipeline.spark_master_url=spark://HOST:7077
+    --config=configs/build/dataflow.py   direct.py   flink.py   portable.py   spark.py
 """
 
 import contextlib
 import difflib
+import io
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from data_pipeline.builder.marked_errors import marked_line
 from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions
 from data_pipeline.terminal.installation import install_command
 
@@ -42,8 +42,22 @@ def beam_options(options: BuildOptions) -> Any:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise BuildError(f"--pipeline.{name}: not an option of Beam{hint}")
-    with silent_beam():
-        return PipelineOptions(arguments)
+    with silent_beam(), _option_errors():
+        parsed = PipelineOptions(arguments)
+        parsed.get_all_options()  # parses the values
+        return parsed
+
+
+@contextlib.contextmanager
+def _option_errors() -> Iterator[None]:
+    """Raises BuildError where Beam's parser prints its usage and exits."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            yield
+    except SystemExit:
+        reason = said.getvalue().strip().splitlines()[-1].partition("error: ")[2]
+        raise BuildError(f"--pipeline: {reason}") from None
 
 
 def make_runner(options: BuildOptions) -> Any:
@@ -62,7 +76,7 @@ def make_runner(options: BuildOptions) -> Any:
 def check_runner(options: BuildOptions) -> None:
     """Raises BuildError if Beam is needed and missing, or does not know the runner or an option."""
     if options.runner != DIRECT_RUNNER:
-        beam_options(options)
+        _check_required(options, beam_options(options).get_all_options())
         make_runner(options)
     elif options.pipeline:
         beam_options(options)
@@ -70,6 +84,21 @@ def check_runner(options: BuildOptions) -> None:
             f"{options.pipeline[0]}: an option of Beam, which {DIRECT_RUNNER} does not use; "
             "expected another --runner with it"
         )
+
+
+def _check_required(options: BuildOptions, given: Mapping[str, Any]) -> None:
+    """Raises BuildError for what Dataflow needs; Beam asks the cloud to find that out."""
+    if options.runner.rpartition(".")[2].lower() not in ("dataflow", "dataflowrunner"):
+        return
+    for name in ("project", "region", "temp_location"):
+        if not given.get(name):
+            raise BuildError(f"--pipeline.{name}: missing; DataflowRunner needs it")
+    try:
+        from apache_beam.runners.dataflow.internal import apiclient  # noqa: F401
+    except ImportError:
+        raise BuildError(
+            f"DataflowRunner needs more packages: {install_command('dataflow')}"
+        ) from None
 
 
 def run(build_pipeline: Callable[[Any], None], options: BuildOptions) -> None:
@@ -84,22 +113,18 @@ def run(build_pipeline: Callable[[Any], None], options: BuildOptions) -> None:
 
 @contextlib.contextmanager
 def user_errors(options: BuildOptions) -> Iterator[None]:
-    """Converts errors of the runner and of the teacher's endpoint to BuildError."""
+    """Converts errors of the runner and of its workers to BuildError."""
     try:
         yield
     except Exception as error:
+        if isinstance(error, BuildError):
+            raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         # An error in a worker arrives only as text.
-        endpoint = next((line for line in lines if "EndpointError: " in line), None)
-        if endpoint is not None:
-            reason = endpoint.partition("EndpointError: ")[2]
-            raise BuildError(
-                f"--teacher: {reason}; run the same command again to continue"
-            ) from error
-        if not isinstance(error, BuildError):
-            reason = lines[-1] if lines else type(error).__name__
-            raise BuildError(f"--runner={options.runner}: {reason}") from error
-        raise
+        reason = marked_line(str(error)) or (lines[-1] if lines else type(error).__name__)
+        raise BuildError(
+            f"--runner={options.runner}: {reason}; run the same command again to continue"
+        ) from error
 
 
 @contextlib.contextmanager

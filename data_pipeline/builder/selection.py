@@ -6,13 +6,13 @@ a Beam pipeline. Rows are JSON objects of removed.jsonl and of a build's own fil
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from data_pipeline.builder.held_out import function_digests
 from data_pipeline.builder.rows import DeadLetter
 from data_pipeline.decontamination.overlap import BenchmarkIndex, Removal, item_of
 from data_pipeline.decontamination.repeats import Likeness
+from data_pipeline.files import AnyPath
 from data_pipeline.seeds import Refusal, Seed, Unit, read_unit
 
 SEEDS, REFUSED, REMOVED, DEAD = "seeds", "refused", "removed", "dead"
@@ -50,6 +50,12 @@ def removal_row(seed: Seed, removal: Removal, where: str) -> dict[str, Any]:
     return {"origin": seed.origin, "name": seed.name, "in": where, **asdict(removal)}
 
 
+def removal_count(row: dict[str, Any]) -> tuple[str, str]:
+    """Returns the group and name under which a tally counts a removal row."""
+    where = row["matched"].partition("/")[0] if row["in"] == "benchmark" else row["in"]
+    return "functions removed", f"{where}: {row['reason']}"
+
+
 def functions_row(seed: Seed) -> dict[str, Any]:
     """Returns the digests of a seed's functions and classes, for the held-out split."""
     return {"id": seed.id, "functions": sorted(function_digests(seed.code))}
@@ -65,7 +71,7 @@ def smallest(seeds: Iterable[Seed], limit: int | None) -> Iterator[Seed]:
     yield from sorted(seeds, key=lambda seed: seed.id)[:limit]
 
 
-def read_lines(folder: Path, name: str) -> Iterator[str]:
+def read_lines(folder: AnyPath, name: str) -> Iterator[str]:
     """Yields the lines of the files that a stage wrote under `name`; their order is arbitrary."""
     for path in sorted(folder.glob(f"{name}-*.jsonl")):
         with path.open(encoding="utf-8") as file:

@@ -5,14 +5,15 @@
 """
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from data_pipeline.endpoint.client import Client, Endpoint
 from data_pipeline.endpoint.reply_cache import CachedClient, Prices, ReplyCache
 from data_pipeline.execution.outcomes import BadInput
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
+from data_pipeline.files import path_flag
 from data_pipeline.source.calls import CallError, parse_call, parse_value
 from data_pipeline.source.literals import LiteralError
 from data_pipeline.teacher.teacher import Teacher, TeacherQuestion
@@ -43,7 +44,7 @@ def _parser() -> CommandParser:
     add = parser.add_argument
     add("--url", required=True, help="address of an OpenAI-compatible server, ending in /v1")
     add("--model", required=True, help="the model's name on the server")
-    add("--program", required=True, type=Path, help="Python file to run")
+    add("--program", required=True, type=path_flag, help="Python file to run")
     add("--call", required=True, help="call with literal arguments, such as 'f(3)'")
     add("--backward", action="store_true", help="ask for an input that gives the output of --call")
     add("--completions", action="store_true", help="use /completions instead of /chat/completions")
@@ -56,7 +57,7 @@ def _parser() -> CommandParser:
     )
     add("--temperature", type=float, default=0.7, help="sampling temperature (default: 0.7)")
     add("--key_variable", default="OPENAI_API_KEY", help="environment variable with the key")
-    add("--cache", type=Path, help="JSONL file that caches the replies")
+    add("--cache", type=path_flag, help="JSONL file that caches the replies")
     add("--prompt_price", type=float, default=0.0, help="price per million prompt tokens")
     add("--completion_price", type=float, default=0.0, help="price per million output tokens")
     return parser
@@ -66,9 +67,16 @@ def _ask(options: argparse.Namespace) -> int:
     if options.attempts < 1:
         raise CommandLineError(f"--attempts: expected at least 1; got {options.attempts}")
     endpoint = Endpoint(options.url, options.model, key_variable=options.key_variable)
-    cache = ReplyCache(options.cache) if options.cache is not None else None
     prices = Prices(options.prompt_price, options.completion_price)
-    with Sandbox() as sandbox, Client(endpoint, on_retry=_print_retry) as client:
+    with (
+        contextlib.ExitStack() as stack,
+        Sandbox() as sandbox,
+        Client(endpoint, on_retry=_print_retry) as client,
+    ):
+        cache = None
+        if options.cache is not None:
+            cache = ReplyCache(options.cache)
+            stack.callback(cache.close)
         question = _question(options, sandbox)
         teacher = Teacher(
             CachedClient(client, cache, prices), sandbox,

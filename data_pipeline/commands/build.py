@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from data_pipeline.builder import runners
+from data_pipeline.builder.config_files import add_config
 from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions, TeacherOptions
 from data_pipeline.builder.pipeline import build
 from data_pipeline.builder.report import summary
+from data_pipeline.files import path_text, path_texts
 from data_pipeline.terminal.command_line import (
     GOES_ON,
     INTERRUPTED,
@@ -47,6 +49,7 @@ def _run(arguments: Sequence[str]) -> None:
 
 def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
     """Returns (options, output). Raises CommandLineError or BuildError."""
+    argv = _with_config(argv)
     # `--pipeline.OPTION=VALUE` accepts any option of Beam.
     passed = [a.removeprefix("--pipeline.") for a in argv if a.startswith("--pipeline.")]
     given = [a for a in argv if not a.startswith("--pipeline.")]
@@ -89,6 +92,16 @@ def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
     return options, args.output
 
 
+def _with_config(argv: Sequence[str]) -> Sequence[str]:
+    """Returns the arguments with the flags of the config that they name."""
+    for word, following in zip(argv, [*argv[1:], None], strict=True):
+        name, equals, value = word.partition("=")
+        path = value if equals else following
+        if name == "--config" and path is not None:
+            return add_config(path, argv)
+    return argv
+
+
 def _parser() -> CommandParser:
     default = {name: field.default for name, field in BuildOptions.__dataclass_fields__.items()}
     parser = CommandParser(
@@ -104,9 +117,17 @@ def _parser() -> CommandParser:
         action="append",
         required=True,
         metavar="SOURCE",
-        help="folder, .jsonl[.gz] of {code, nl, tests}, or installed package; several with commas",
+        type=path_texts,
+        help="folder, .jsonl[.gz] of {code, nl, tests}, pattern of these, or installed package; "
+        "several with commas",
     )
-    add("--output", required=True, metavar="DIR", help="folder for the dataset and the report")
+    add(
+        "--output",
+        required=True,
+        type=path_text,
+        metavar="DIR",
+        help="folder for the dataset and the report",
+    )
     add("--seed", type=int, default=default["seed"], help="random seed (default: 0)")
     add("--limit", type=int, metavar="N", help="most functions, sampled by hash")
     add(
@@ -134,10 +155,16 @@ def _parser() -> CommandParser:
         "--benchmarks",
         action="append",
         default=[],
+        type=path_texts,
         metavar="DIR",
         help="benchmarks whose tasks are left out; may be repeated",
     )
-    add("--tokenizer", metavar="DIR", help="measure lengths in its tokens, not in characters")
+    add(
+        "--tokenizer",
+        type=path_text,
+        metavar="DIR",
+        help="measure lengths in its tokens, not in characters",
+    )
     add(
         "--max_length", type=int, metavar="N", help="leave out longer records (prompt and response)"
     )
@@ -164,6 +191,7 @@ def _parser() -> CommandParser:
         metavar=("IN", "OUT"),
         help="prices per million tokens",
     )
+    add("--config", metavar="FILE", help="flags for a runner, such as configs/build/flink.py")
     add(
         "--runner",
         default=DIRECT_RUNNER,

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -29,6 +28,7 @@ from data_pipeline.files import (
     check_separate,
     has_fields,
     parse_row,
+    path_flag,
     read_numbered_lines,
     write_bytes,
     write_rows,
@@ -45,11 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m data_pipeline.decontaminate", description=__doc__)
-    parser.add_argument("--input", required=True, type=Path, help="JSONL of seeds or PyX records")
-    parser.add_argument("--output", required=True, type=Path, help="JSONL for the remaining rows")
-    parser.add_argument("--report", type=Path, help="JSONL for removed rows with reasons")
     parser.add_argument(
-        "--benchmarks", type=Path, nargs="*", default=[], help="files or folders of benchmark tasks"
+        "--input", required=True, type=path_flag, help="JSONL of seeds or PyX records"
+    )
+    parser.add_argument(
+        "--output", required=True, type=path_flag, help="JSONL for the remaining rows"
+    )
+    parser.add_argument("--report", type=path_flag, help="JSONL for removed rows with reasons")
+    parser.add_argument(
+        "--benchmarks",
+        type=path_flag,
+        nargs="*",
+        default=[],
+        help="files or folders of benchmark tasks",
     )
     parser.add_argument(
         "--repeats",

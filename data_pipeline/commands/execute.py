@@ -21,8 +21,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tqdm import tqdm
 
@@ -38,13 +37,17 @@ from data_pipeline.execution.service import (
 )
 from data_pipeline.execution.tiers import find_interpreter
 from data_pipeline.files import (
-    LockError,
+    AnyPath,
+    AppendedFile,
+    FileError,
     append_row,
     check_separate,
-    lock_file,
+    local_path_flag,
     mend_last_line,
     open_atomically,
+    open_exclusively,
     parse_row,
+    path_flag,
     read_rows,
     remove_partials,
 )
@@ -59,6 +62,7 @@ from data_pipeline.terminal.notices import logger
 
 _ASKED = ("call", "stdin", "expression")  # fields, one of which a row has
 _RESULT = ("id", "kind", "tier")  # fields that every result has, so that no other rows are taken
+_interpreter = local_path_flag("programs run with an interpreter of this machine")
 # The beginning of an unfinished row of another program: its second field is not ours.
 _FOREIGN = re.compile(rb'\{"id": (?:"(?:[^"\\]|\\.)*"|[^",]+), "(?!(?:request|kind)")\w+"')
 
@@ -80,17 +84,17 @@ def _parser() -> CommandParser:
     limits = Limits()
     parser = CommandParser(prog="python -m data_pipeline.execution", description=__doc__)
     add = parser.add_argument
-    add("--program", type=Path, help="Python file to run")
+    add("--program", type=path_flag, help="Python file to run")
     add("--call", help="call with literal arguments, such as 'f(3)'")
-    add("--stdin", type=Path, help="run --program as a script with this file as stdin")
-    add("--jsonl", type=Path, help="run every row of this file")
-    add("--out", type=Path, help="with --jsonl: file for the results; continues it")
+    add("--stdin", type=path_flag, help="run --program as a script with this file as stdin")
+    add("--jsonl", type=path_flag, help="run every row of this file")
+    add("--out", type=path_flag, help="with --jsonl: file for the results; continues it")
     add("--tier", help="A or B (default: strongest available); C with --allow_weak")
     add("--allow_weak", action="store_true", help="allow tier C, for building data only")
     add("--twice", action="store_true", help="run everything twice and report nondeterminism")
     add("--workers", type=int, help="with --jsonl: worker processes (default: one per core)")
     add("--threads", action="store_true", help="let programs start threads")
-    add("--python", help="Python interpreter for programs (default: this one)")
+    add("--python", type=_interpreter, help="Python interpreter for programs (default: this one)")
     add("--cpu_seconds", type=float, default=limits.cpu_seconds, help="CPU time limit per run")
     add("--wall_seconds", type=float, default=limits.wall_seconds, help="wall time limit per run")
     add("--memory_mb", type=int, default=limits.memory_bytes >> 20, help="memory limit in MiB")
@@ -124,7 +128,9 @@ def run_rows(options: argparse.Namespace) -> int:
     total = sum(1 for _ in _rows(options.jsonl))  # checks every row before any is run
     with contextlib.ExitStack() as stack:
         sandbox = stack.enter_context(_sandbox(options, options.workers))
-        out = stack.enter_context(_open_output(options.out)) if options.out else None
+        out = None
+        if options.out:
+            out = _open_output(stack, options.out)
         held = _resume(out, options) if out else _Held({}, 0, 0)
         rows, names = itertools.tee(
             row for row in _rows(options.jsonl) if _key_of_row(row, options) not in held.places
@@ -137,7 +143,7 @@ def run_rows(options: argparse.Namespace) -> int:
             if out is None:
                 print(json.dumps(told))
             else:
-                held.places[_key(told)], _ = append_row(out.fileno(), told, options.out)
+                held.places[_key(told)], _ = append_row(out.fileno(), told, out.path)
             bar.update()
         if out is not None:
             _put_in_order(out, held, options)
@@ -162,20 +168,12 @@ def _request(row: dict[str, Any], options: argparse.Namespace) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _open_output(path: Path) -> BinaryIO:
-    """Opens the output file and locks it until it is closed."""
+def _open_output(stack: contextlib.ExitStack, path: AnyPath) -> AppendedFile:
+    """Opens the output file and locks it until the stack is closed."""
     try:
-        out = path.open("a+b")
-    except OSError as error:
-        raise CommandLineError(f"--out: {path}: {error.strerror}") from None
-    try:
-        lock_file(out, path, wait=False)
-        if not os.path.samestat(os.fstat(out.fileno()), os.stat(path)):
-            raise LockError(path, "another process")  # which has just replaced the file
-    except LockError:
-        out.close()
-        raise
-    return out
+        return stack.enter_context(open_exclusively(path))
+    except FileError as error:
+        raise CommandLineError(f"--out: {error}") from None
 
 
 @dataclasses.dataclass
@@ -191,18 +189,18 @@ class _Held:
     stale: int
 
 
-def _resume(out: BinaryIO, options: argparse.Namespace) -> _Held:
+def _resume(out: AppendedFile, options: argparse.Namespace) -> _Held:
     """Finds the results in --out that still hold. Raises CommandLineError for unknown ids."""
-    for _ in _read_results(options.out, unfinished=True):
+    for _ in _read_results(out, unfinished=True):
         pass  # before anything in the file is changed
-    mend_last_line(out.fileno(), options.out, b'{"id": ')
-    target = options.out.resolve()
+    mend_last_line(out.fileno(), out.path, b'{"id": ')
+    target = out.path.resolve()
     remove_partials(target.parent, target.name)
     wanted = {_key_of_row(row, options): json.dumps(row["id"]) for row in _rows(options.jsonl)}
     ids = set(wanted.values())
     held = _Held({}, 0, 0)
     seen: set[str] = set()
-    for place, where, known in _read_results(options.out):
+    for place, where, known in _read_results(out):
         if json.dumps(known["id"]) not in ids:
             raise CommandLineError(
                 f"{where}: holds id {known['id']!r}, which --jsonl does not have"
@@ -218,16 +216,16 @@ def _resume(out: BinaryIO, options: argparse.Namespace) -> _Held:
 
 
 def _read_results(
-    path: Path, *, unfinished: bool = False
+    out: AppendedFile, *, unfinished: bool = False
 ) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """Yields (first byte, "FILE:LINE", result) for each row of --out.
 
     unfinished: the last row may be cut. Raises CommandLineError for a row that is no result.
     """
     place = 0
-    with path.open("rb") as file:
+    with out.reader() as file:
         for number, line in enumerate(file, start=1):
-            where = f"{path}:{number}"
+            where = f"{out.path}:{number}"
             if unfinished and not line.endswith(b"\n"):
                 if _FOREIGN.match(line):
                     raise CommandLineError(f"{where}: not a result row; nothing was changed")
@@ -247,21 +245,22 @@ def _key_of_row(row: dict[str, Any], options: argparse.Namespace) -> str:
     return _key({"id": row["id"], "request": _request(row, options)})
 
 
-def _put_in_order(out: BinaryIO, held: _Held, options: argparse.Namespace) -> None:
+def _put_in_order(out: AppendedFile, held: _Held, options: argparse.Namespace) -> None:
     """Replaces --out atomically by the results of the rows, unless it holds just these in order."""
     places = [held.places[_key_of_row(row, options)] for row in _rows(options.jsonl)]
     if not stat.S_ISREG(os.fstat(out.fileno()).st_mode):
         return
-    if places == [place for place, _, _ in _read_results(options.out)]:
+    if places == [place for place, _, _ in _read_results(out)]:
         return
+    out.save()  # nothing is left to write when it is closed
     # The target of a link is replaced, and the link stays.
-    with options.out.open("rb") as file, open_atomically(options.out.resolve()) as new:
+    with out.reader() as file, open_atomically(out.path.resolve()) as new:
         for place in places:
             file.seek(place)
             new.write(file.readline())
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows(path: AnyPath) -> Iterator[dict[str, Any]]:
     """Reads the rows of the file. Raises CommandLineError with the line number."""
     for where, row in read_rows(path, raises=CommandLineError):
         yield _check_row(row, where)

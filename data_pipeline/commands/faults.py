@@ -6,12 +6,11 @@ python -m data_pipeline.faults --program=FILE.py --call='f(3)' [--call=...] [--j
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from data_pipeline.execution.outcomes import BadInput
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.faults import faults
-from data_pipeline.files import check_replaceable, check_separate, has_fields
+from data_pipeline.files import check_replaceable, check_separate, has_fields, path_flag
 from data_pipeline.pyx.records import write_jsonl
 from data_pipeline.seeds import Seed
 from data_pipeline.source.calls import CallError, parse_call
@@ -41,14 +40,14 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m data_pipeline.faults", description=__doc__)
-    parser.add_argument("--program", required=True, type=Path, help="correct Python program")
+    parser.add_argument("--program", required=True, type=path_flag, help="correct Python program")
     parser.add_argument(
         "--call", required=True, action="append", help="test call, such as 'f(3)'; may be repeated"
     )
     parser.add_argument("--problem", default="", help="description of the function, in words")
     parser.add_argument("--limit", type=int, default=3, help="most faults (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    parser.add_argument("--jsonl", type=Path, help="write PyX-R rows to this file instead")
+    parser.add_argument("--jsonl", type=path_flag, help="write PyX-R rows to this file instead")
     return parser
 
 

@@ -10,6 +10,7 @@ held-out rows. Repeated flags concatenate the rows. The same command continues a
 
 from collections.abc import Sequence
 
+from data_pipeline.files import path_flag
 from data_pipeline.terminal.command_line import GOES_ON, CommandParser, run_command
 from data_pipeline.tokens.tokenize import SHARD_RECORDS, prepare
 
@@ -22,10 +23,36 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> None:
     parser = CommandParser(prog="python -m data_pipeline.prepare", description=__doc__)
     add = parser.add_argument
-    add("--data", action="append", required=True, metavar="DIR_OR_JSONL", help="training records")
-    add("--eval", action="append", default=[], metavar="JSONL", help="held-out records")
-    add("--tokenizer", required=True, metavar="DIR", help="Hugging Face tokenizer folder")
-    add("--output", required=True, metavar="DIR", help="folder for tokens; new or prepared before")
+    add(
+        "--data",
+        action="append",
+        required=True,
+        type=path_flag,
+        metavar="DIR_OR_JSONL",
+        help="training records",
+    )
+    add(
+        "--eval",
+        action="append",
+        default=[],
+        type=path_flag,
+        metavar="JSONL",
+        help="held-out records",
+    )
+    add(
+        "--tokenizer",
+        required=True,
+        type=path_flag,
+        metavar="DIR",
+        help="Hugging Face tokenizer folder",
+    )
+    add(
+        "--output",
+        required=True,
+        type=path_flag,
+        metavar="DIR",
+        help="folder for tokens; new or prepared before",
+    )
     add("--shard_records", type=int, default=SHARD_RECORDS, metavar="N", help="records per shard")
     args = parser.parse_args(arguments)
     manifest = prepare(

@@ -12,7 +12,6 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -22,6 +21,7 @@ from data_pipeline.files import (
     check_separate,
     encode_row,
     has_fields,
+    path_flag,
     read_rows,
     write_rows,
 )
@@ -42,12 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m data_pipeline.questions", description=__doc__)
     add = parser.add_argument
-    add("--jsonl", type=Path, help='file of rows {"program", "call"}')
-    add("--program", type=Path, help="Python file, with --call instead of --jsonl")
+    add("--jsonl", type=path_flag, help='file of rows {"program", "call"}')
+    add("--program", type=path_flag, help="Python file, with --call instead of --jsonl")
     add("--call", help="call with literal arguments, such as 'f(3)'")
     add("--kinds", default=",".join(KINDS), help=f"some of {','.join(KINDS)} (default: all)")
     add("--statements", type=int, default=4, help="most statements asked about per run")
-    add("--output", type=Path, help="JSONL file (default: stdout)")
+    add("--output", type=path_flag, help="JSONL file (default: stdout)")
     return parser
 
 

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Sequence
 
 from data_pipeline.builder.recheck import recheck, summary
+from data_pipeline.files import path_flag
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 
 
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     parser = CommandParser(prog="python -m data_pipeline.build.recheck", description=__doc__)
-    parser.add_argument("directory", metavar="DIR", help="the --output of a build")
+    parser.add_argument("directory", type=path_flag, metavar="DIR", help="the --output of a build")
     parser.add_argument(
         "--sample", type=int, default=1000, help="most records to run (default: 1000)"
     )

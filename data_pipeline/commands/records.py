@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipeline.files import read_numbered_lines
+from data_pipeline.files import path_flag, read_numbered_lines
 from data_pipeline.pyx.records import KINDS, RecordError, decode_line, parse_record
 from data_pipeline.terminal.command_line import CommandParser, run_command
 
@@ -22,12 +22,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     parser = CommandParser(prog="python -m data_pipeline.records", description=__doc__)
-    parser.add_argument("files", nargs="+", metavar="FILE", help=".jsonl or .jsonl.gz")
+    parser.add_argument(
+        "files", nargs="+", type=path_flag, metavar="FILE", help=".jsonl or .jsonl.gz"
+    )
     parser.add_argument(
         "--max_errors", type=int, default=20, help="most errors shown per file (default: 20)"
     )
     args = parser.parse_args(arguments)
-    sound = [_check_file(Path(file), args.max_errors) for file in args.files]
+    sound = [_check_file(file, args.max_errors) for file in args.files]
     return 0 if all(sound) else 2
 
 

@@ -6,11 +6,17 @@ python -m data_pipeline.seeds --source=more_itertools --output=SEEDS.jsonl
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipeline.files import check_replaceable, check_separate, has_fields, write_rows
+from data_pipeline.files import (
+    check_replaceable,
+    check_separate,
+    has_fields,
+    path_flag,
+    path_text,
+    write_rows,
+)
 from data_pipeline.seeds import Refusal, Seed, read_unit, units
 from data_pipeline.terminal.command_line import CommandParser, run_command
 
@@ -23,11 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m data_pipeline.seeds", description=__doc__)
     parser.add_argument(
-        "--source", required=True, help="folder, .py, .jsonl[.gz], or name of an installed package"
+        "--source",
+        required=True,
+        type=path_text,
+        help="folder, .py, .jsonl[.gz], or name of an installed package",
     )
-    parser.add_argument("--output", required=True, type=Path, help="JSONL, one row per seed")
+    parser.add_argument("--output", required=True, type=path_flag, help="JSONL, one row per seed")
     parser.add_argument(
-        "--refusals", type=Path, help="JSONL, one row per refused function with the reason"
+        "--refusals", type=path_flag, help="JSONL, one row per refused function with the reason"
     )
     return parser
 

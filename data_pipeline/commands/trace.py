@@ -9,8 +9,8 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from data_pipeline.files import path_flag
 from data_pipeline.terminal.command_line import (
     CommandLineError,
     CommandParser,
@@ -43,7 +43,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m data_pipeline.tracing", description=__doc__)
-    parser.add_argument("file", type=Path, help="Python program")
+    parser.add_argument("file", type=path_flag, help="Python program")
     parser.add_argument("call", help="call with literal arguments, such as 'f(3)'")
     parser.add_argument(
         "--view",

@@ -38,6 +38,7 @@ from data_pipeline.files import (
     encode_row,
     has_fields,
     open_atomically,
+    path_flag,
     read_rows,
 )
 from data_pipeline.source.calls import CallError
@@ -105,16 +106,18 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = CommandParser(prog="python -m data_pipeline.verify", description=__doc__)
-    parser.add_argument("--program", type=Path, help="Python file to run")
+    parser.add_argument("--program", type=path_flag, help="Python file to run")
     parser.add_argument("--call", help="such as 'f(3)' (default: the call in the answer)")
-    parser.add_argument("--monologue", type=Path, help="text file with the monologue")
+    parser.add_argument("--monologue", type=path_flag, help="text file with the monologue")
     parser.add_argument("--json", action="store_true", help="print one JSON object per claim")
-    parser.add_argument("--jsonl", type=Path, help="file of rows {id, program, call, monologue}")
     parser.add_argument(
-        "--output", type=Path, help="with --jsonl: file for the rows (default: stdout)"
+        "--jsonl", type=path_flag, help="file of rows {id, program, call, monologue}"
     )
     parser.add_argument(
-        "--labels", type=Path, help="with --jsonl: file of labelled lines, to print scores"
+        "--output", type=path_flag, help="with --jsonl: file for the rows (default: stdout)"
+    )
+    parser.add_argument(
+        "--labels", type=path_flag, help="with --jsonl: file of labelled lines, to print scores"
     )
     parser.add_argument(
         "--numbering", choices=(PROMPT, FILE), help="how labels count the lines of --program"

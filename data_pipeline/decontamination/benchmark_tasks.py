@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.errors import UserError
-from data_pipeline.files import parse_json, read_decompressed, read_numbered_lines
+from data_pipeline.files import local_copy, parse_json, read_decompressed, read_numbered_lines
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json")
 
@@ -44,7 +44,7 @@ def read_tasks(paths: Iterable[str | Path]) -> Sequence[BenchmarkTask]:
     a file that `paths` names is not a benchmark, or a folder holds none.
     """
     tasks: list[BenchmarkTask] = []
-    for path in map(Path, paths):
+    for path in map(local_copy, paths):
         if path.is_dir():
             files = sorted(f for f in visible_files(path) if f.name.endswith(_SUFFIXES))
             found = [task for file in files for task in _tasks(file, lenient=True)]

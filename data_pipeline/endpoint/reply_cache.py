@@ -5,21 +5,26 @@ loses at most the reply being written. Several processes may append to one file.
 lines are skipped and requested again. API keys and headers are not stored.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any, Protocol
 
 from data_pipeline.endpoint.client import Client, CompletionRequest, Reply, Usage
 from data_pipeline.errors import UserError
 from data_pipeline.files import (
     FileError,
     append_row,
+    as_path,
     check_replaceable,
     has_fields,
+    is_remote,
     lock_file,
+    open_appended,
+    open_exclusively,
     parse_row,
     unlock_file,
 )
@@ -38,21 +43,24 @@ def request_key(request: CompletionRequest, url: str, model: str) -> str:
 class ReplyCache:
     """Stores replies in one file, created if missing. Safe for threads and processes.
 
-    Only the positions of replies are held in memory. `torn` counts unreadable lines.
+    Only the positions of replies are held in memory. `torn` counts unreadable lines. A file in an
+    object store belongs to one process until it is closed.
     Raises ReplyCacheError.
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
+        self.path = as_path(path)
+        self._open = contextlib.ExitStack()
         self.torn = 0
         self._lock = threading.Lock()
         self._places: dict[str, tuple[int, int]] = {}  # key -> first byte and length of its line
         try:
             check_replaceable("cache", self.path, has_fields("key", "texts", "finish_reasons"))
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            opener = open_exclusively if is_remote(self.path) else open_appended
+            self._file = self._open.enter_context(opener(self.path))
             self._load()
         except OSError as error:
+            self._open.close()
             raise ReplyCacheError(f"{self.path}: {error.strerror or error}") from None
         except UserError as error:
             raise ReplyCacheError(str(error)) from None
@@ -63,9 +71,7 @@ class ReplyCache:
     def close(self) -> None:
         """Closes the file. Safe to call twice."""
         with self._lock:
-            if self._file >= 0:
-                os.close(self._file)
-                self._file = -1
+            self._open.close()
 
     def get(self, key: str) -> Reply | None:
         """Returns the cached reply, or None."""
@@ -73,44 +79,50 @@ class ReplyCache:
             place = self._places.get(key)
             if place is None:
                 return None
-            line = os.pread(self._file, place[1], place[0])
+            line = os.pread(self._file.fileno(), place[1], place[0])
         try:
-            found, reply = _read(line)
+            found, reply = decode_reply(line)
         except ValueError:  # the file was truncated meanwhile
             return None
         return reply if found == key else None
 
     def put(self, key: str, reply: Reply) -> None:
         """Writes a reply and flushes it to disk. Raises ReplyCacheError."""
-        row = {
-            "key": key,
-            "texts": reply.texts,
-            "finish_reasons": reply.finish_reasons,
-            "prompt_tokens": reply.usage.prompt_tokens,
-            "completion_tokens": reply.usage.completion_tokens,
-        }
+        row = reply_row(key, reply)
         with self._lock:
-            lock_file(self._file, self.path, wait=True)
+            file = self._file.fileno()
+            lock_file(file, self.path, wait=True)
             try:
-                self._places[key] = append_row(self._file, row, self.path, durable=True)
+                self._places[key] = append_row(file, row, self.path, durable=True)
             except FileError as error:
                 raise ReplyCacheError(str(error)) from error
             finally:
-                unlock_file(self._file)
+                unlock_file(file)
 
     def _load(self) -> None:
         start = 0
-        with open(self.path, "rb") as file:
+        with self._file.reader() as file:
             for line in file:
                 try:
-                    key, _ = _read(line)
+                    key, _ = decode_reply(line)
                     self._places[key] = start, len(line)
                 except ValueError:
                     self.torn += bool(line.strip())
                 start += len(line)
 
 
-def _read(line: bytes) -> tuple[str, Reply]:
+def reply_row(key: str, reply: Reply) -> dict[str, Any]:
+    """Returns the row that `decode_reply` reads."""
+    return {
+        "key": key,
+        "texts": reply.texts,
+        "finish_reasons": reply.finish_reasons,
+        "prompt_tokens": reply.usage.prompt_tokens,
+        "completion_tokens": reply.usage.completion_tokens,
+    }
+
+
+def decode_reply(line: bytes) -> tuple[str, Reply]:
     """Parses a line into key and reply; raises ValueError."""
     try:
         row = parse_row(line, "reply")
@@ -121,6 +133,13 @@ def _read(line: bytes) -> tuple[str, Reply]:
     if len(texts) != len(reasons) or not all(isinstance(text, str) for text in texts):
         raise ValueError("no reply")
     return key, Reply(texts, reasons, usage, tries=0)
+
+
+class ReplyStore(Protocol):
+    """Stores replies by key."""
+
+    def get(self, key: str) -> Reply | None: ...
+    def put(self, key: str, reply: Reply) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -178,7 +197,7 @@ class CachedClient:
     The caller closes the cache. Without a cache every request goes to the server.
     """
 
-    def __init__(self, client: Client, cache: ReplyCache | None = None, prices: Prices = Prices()):
+    def __init__(self, client: Client, cache: ReplyStore | None = None, prices: Prices = Prices()):
         self.client = client
         self.cache = cache
         self.spending = Spending(prices)

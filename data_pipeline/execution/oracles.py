@@ -9,7 +9,9 @@ from typing import Any
 
 from data_pipeline.execution.guest.values import Malformed, encode, has_opaque
 from data_pipeline.execution.outcomes import Result, Value
+from data_pipeline.source.calls import parse_value
 from data_pipeline.source.constructed import with_collections
+from data_pipeline.source.literals import LiteralError, same_value
 
 
 def is_exact(result: Result, expected: Any) -> bool:
@@ -40,6 +42,16 @@ def is_close(
     """
     found, value = _decode_value(result)
     return found and _is_close(value, expected, absolute, relative)
+
+
+def returns_literal(result: Result, output: str) -> bool:
+    """Tells whether a run returned the value of the literal `output`, type included."""
+    if not isinstance(result.outcome, Value) or not result.outcome.exact:
+        return False
+    try:
+        return same_value(result.outcome.python(), parse_value(output))
+    except (Malformed, LiteralError):
+        return False
 
 
 def _decode_value(result: Result) -> tuple[bool, Any]:

@@ -4,7 +4,10 @@ New content goes into a hidden file beside the target, `.NAME.PID.RANDOM.semcode
 rename gives it the target's name. Readers and kills at any moment therefore find the old content
 or the new one. A killed writer leaves its hidden file; `remove_partials` deletes such files.
 
-Every rename and removal of the user's files is in this module.
+In an object store there is no rename and none is needed: one upload replaces an object whole or
+not at all (`uploads`).
+
+Every rename and removal of the user's files is in this module and in `uploads`.
 """
 
 import contextlib
@@ -14,11 +17,15 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from data_pipeline.errors import UserError
+from data_pipeline.files.file_error import FileError
+from data_pipeline.files.paths import AnyPath, as_path, is_remote
+from data_pipeline.files.unfinished import is_unfinished
 
 PARTIAL = ".semcoder-partial"
 REPLACED = ".semcoder-replaced"
@@ -26,16 +33,6 @@ REPLACED = ".semcoder-replaced"
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_REPLACED = "this program did not write the existing folder; remove it or name another one"
 _LONGEST_NAME = 255  # bytes, on every common file system
-
-
-class FileError(OSError, UserError):
-    """A file that cannot be read or written: FileError(errno, reason, path).
-
-    The message is one line, "PATH: reason"; `filename` and `strerror` are those two parts.
-    """
-
-    def __str__(self) -> str:
-        return f"{os.fspath(self.filename)}: {self.strerror}"
 
 
 def write_text(
@@ -72,7 +69,9 @@ def write_bytes(path: str | os.PathLike, content: bytes, *, durable: bool = Fals
 
 
 def make_folder(folder: str | os.PathLike) -> None:
-    """Makes the folder and its missing parents. Raises FileError."""
+    """Makes the folder and its missing parents; an object store needs none. Raises FileError."""
+    if is_remote(folder):
+        return
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
@@ -84,8 +83,13 @@ def make_folder(folder: str | os.PathLike) -> None:
 def partial_folder(folder: str | os.PathLike) -> Path:
     """Returns the hidden folder beside `folder` in which to build it.
 
-    It is always the same one, so that a new attempt can remove what a killed one left there.
+    It is always the same one, so that a new attempt can remove what a killed one left there. For a
+    folder in an object store it is a local folder for temporary files.
     """
+    if is_remote(folder):
+        from data_pipeline.files.uploads import staging_folder
+
+        return staging_folder(as_path(folder))
     folder = Path(folder)
     return folder.with_name(f".{folder.name}{PARTIAL}")
 
@@ -100,6 +104,12 @@ def open_atomically(
     block on unchanged.
     size: bytes that the block will write, if known, for the message about a full disk.
     """
+    if is_remote(path):
+        from data_pipeline.files.uploads import upload_when_complete
+
+        with upload_when_complete(as_path(path)) as file:
+            yield file
+        return
     path = Path(path)
     if path.is_dir():
         raise FileError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -126,8 +136,11 @@ def open_atomically(
 def remove_partials(folder: str | os.PathLike, name: str | None = None) -> None:
     """Deletes the hidden files that killed writers left in `folder`, for the file `name` or all.
 
-    Use it only while no other process writes to the folder, for instance under a lock.
+    Use it only while no other process writes to the folder, for instance under a lock. In an object
+    store there are none.
     """
+    if is_remote(folder):
+        return
     for path in Path(folder).glob(f".*{PARTIAL}"):
         is_other = name is not None and not path.name.startswith(f".{name}.")
         if not is_other and path.is_file():
@@ -138,21 +151,37 @@ def replace_folder(
     new: str | os.PathLike,
     folder: str | os.PathLike,
     *,
-    is_ours: Callable[[Path], bool] = lambda _: True,
+    is_ours: Callable[[AnyPath], bool] = lambda _: True,
+    marker: str | None = None,
 ) -> None:
     """Renames the complete folder `new` to `folder`, then deletes the one it replaces.
 
     A kill between the two renames leaves the old folder beside it as `.NAME.semcoder-replaced`.
     Raises FileError.
+
+    A folder in an object store is replaced by removing its `marker`, uploading the local folder
+    `new` with the marker as its last file, and removing `new`. Killed in between, it has no marker.
     is_ours: returns whether an existing, non-empty `folder` may be deleted.
+    marker: the file in `new` by which readers recognize a complete folder.
     """
-    new, folder = Path(new), Path(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not is_ours(folder):
+    new, folder = Path(new), as_path(folder)
+    if (
+        folder.is_dir()
+        and any(folder.iterdir())
+        and not is_ours(folder)
+        and not is_unfinished(folder)
+    ):
         raise FileError(
             errno.EEXIST,
             _NOT_REPLACED,
             folder,
         )
+    if is_remote(folder):
+        from data_pipeline.files.uploads import upload_folder
+
+        upload_folder(new, folder, marker)
+        shutil.rmtree(new)
+        return
     replaced = folder.with_name(f".{folder.name}{REPLACED}")
     make_folder(folder.parent)
     with _raise_file_errors(folder):
@@ -163,31 +192,63 @@ def replace_folder(
     shutil.rmtree(replaced, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def built_folder(folder: str | os.PathLike, *, last: str | None = None) -> Iterator[Path]:
+    """Yields a local folder for files of `folder`: itself, made, if it is local.
+
+    Else uploads the files, `last` as the last one, when the block ends without an error.
+    """
+    if not is_remote(folder):
+        make_folder(folder)
+        yield Path(folder)
+        return
+    from data_pipeline.files.uploads import upload_files
+
+    with tempfile.TemporaryDirectory(prefix="semcoder-folder-") as here:
+        yield Path(here)
+        upload_files(Path(here), as_path(folder), last)
+
+
 def check_separate(paths: Mapping[str, str | os.PathLike | None]) -> None:
     """Raises UserError if two flags name the same file; `paths` is such as {"--input": path}."""
     seen: dict[str | tuple[int, int], str] = {}
     for flag, path in paths.items():
-        if path is None or (os.path.exists(path) and not os.path.isfile(path)):
+        if path is None or _is_special(path):
             continue  # folders have their own checks; a device may be given twice
-        place: str | tuple[int, int] = os.path.realpath(path)
-        if os.path.exists(place):  # a hard link is the same file
-            place = os.stat(place).st_dev, os.stat(place).st_ino
-        first = seen.setdefault(place, flag)
+        first = seen.setdefault(_identity(path), flag)
         if first != flag:
             raise UserError(f"{first} and {flag}: expected two files; both name {path}")
+
+
+def _is_special(path: str | os.PathLike) -> bool:
+    return not is_remote(path) and os.path.exists(path) and not os.path.isfile(path)
+
+
+def _identity(path: str | os.PathLike) -> str | tuple[int, int]:
+    """Returns what all names of one file share."""
+    if is_remote(path):
+        return str(as_path(path))
+    place = os.path.realpath(path)
+    if os.path.exists(place):  # a hard link is the same file
+        return os.stat(place).st_dev, os.stat(place).st_ino
+    return place
 
 
 def check_outside(
     flag: str, folders: Iterable[str | os.PathLike], output_flag: str, output: str | os.PathLike
 ) -> None:
     """Raises UserError if `output` is in one of the folders, which a later run would then read."""
-    place = Path(os.path.realpath(output))
+    place = _real(output)
     for folder in folders:
-        if os.path.isdir(folder) and place.is_relative_to(os.path.realpath(folder)):
+        if as_path(folder).is_dir() and place.is_relative_to(_real(folder)):
             raise UserError(
                 f"{output_flag}={os.fspath(output)}: lies in {flag}={os.fspath(folder)}, which "
                 "would then be read with what is written there; name a folder outside"
             )
+
+
+def _real(path: str | os.PathLike) -> AnyPath:
+    return as_path(path if is_remote(path) else os.path.realpath(path))
 
 
 def _partial_of(path: Path) -> Path:

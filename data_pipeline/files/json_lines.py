@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from data_pipeline.errors import UserError
-from data_pipeline.files.atomic import FileError, open_atomically
+from data_pipeline.files.atomic import open_atomically
+from data_pipeline.files.file_error import FileError
+from data_pipeline.files.paths import AnyPath, as_path
 
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
@@ -63,7 +65,7 @@ def read_numbered_lines(
 
     on_read: called at each line with the number of bytes read from the file on disk.
     """
-    with _open_decompressed(Path(path), raises) as (file, lines):
+    with _open_decompressed(as_path(path), raises) as (file, lines):
         for number, line in enumerate(lines, start=1):
             if on_read is not None:
                 on_read(file.tell())
@@ -73,12 +75,14 @@ def read_numbered_lines(
 
 def read_decompressed(path: str | os.PathLike, *, raises: type[Exception] = RowError) -> bytes:
     """Returns a file's content, decompressed according to its suffix. Raises `raises`."""
-    with _open_decompressed(Path(path), raises) as (_, content):
+    with _open_decompressed(as_path(path), raises) as (_, content):
         return content.read()
 
 
 @contextlib.contextmanager
-def _open_decompressed(path: Path, raises: type[Exception]) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+def _open_decompressed(
+    path: AnyPath, raises: type[Exception]
+) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """Yields the open file on disk and its decompressed content. Raises `raises`."""
     try:
         with path.open("rb") as file:

@@ -1,7 +1,7 @@
 """Provides exclusive locks between processes.
 
 Uses flock, which the kernel releases when the process exits for any reason. On a file system
-without locks, the block runs unlocked.
+without locks, the block runs unlocked. In an object store a lock is a lease, see `leases`.
 """
 
 import contextlib
@@ -12,25 +12,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from data_pipeline.errors import UserError
-from data_pipeline.files.atomic import FileError, make_folder
+from data_pipeline.files.atomic import make_folder
+from data_pipeline.files.file_error import FileError
+from data_pipeline.files.lock_error import LockError
+from data_pipeline.files.paths import as_path, is_remote
 
 
-class LockError(UserError):
-    """Another process holds the lock. `holder` describes it: "process 12 on host"."""
+class HeldLock:
+    """A lock that is held; that of the kernel cannot be lost."""
 
-    def __init__(self, path: str | os.PathLike, holder: str):
-        super().__init__(f"{os.fspath(path)}: in use by {holder}")
-        self.holder = holder
+    def check(self) -> None:
+        """Raises LockError if another process has taken the lock in the meantime."""
 
 
 @contextlib.contextmanager
-def hold_lock(path: str | os.PathLike, *, wait: bool) -> Iterator[None]:
+def hold_lock(path: str | os.PathLike, *, wait: bool) -> Iterator[HeldLock]:
     """Holds the lock file `path` for the block; makes the file if needed and does not remove it.
 
     The file describes the process that holds the lock. Raises LockError if another process holds
-    it and `wait` is false; FileError if the file cannot be opened.
+    it and `wait` is false, or takes it meanwhile (possible in an object store only); FileError if
+    the file cannot be opened.
     """
+    if is_remote(path):
+        from data_pipeline.files.leases import hold_lease
+
+        with hold_lease(as_path(path), wait=wait) as lease:
+            yield lease
+        return
     path = Path(path)
     make_folder(path.parent)
     try:
@@ -46,7 +54,7 @@ def hold_lock(path: str | os.PathLike, *, wait: bool) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
-        yield
+        yield HeldLock()
 
 
 def lock_file(file: IO | int, path: str | os.PathLike, *, wait: bool) -> None:

@@ -9,10 +9,10 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from data_pipeline.errors import UserError
-from data_pipeline.files.atomic import FileError
+from data_pipeline.files.file_error import FileError
+from data_pipeline.files.paths import as_path
 
 GENERATOR = "semcoder-jax"
 PAGE_MARK = f'<meta name="generator" content="{GENERATOR}">'.encode()
@@ -32,8 +32,9 @@ def check_replaceable(
     """
     if path is None:
         return
+    path = as_path(path)
     try:
-        status = os.stat(path)
+        status = path.stat()
     except FileNotFoundError:
         return
     except OSError as error:
@@ -43,7 +44,7 @@ def check_replaceable(
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
         return
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             begin = file.readline(_MOST) + file.read(4096)
     except OSError as error:
         raise FileError(error.errno, error.strerror, os.fspath(path)) from None
@@ -78,7 +79,7 @@ def check_folder_ours(
 
     A folder that holds `mark` is ours; in any other one, none of the names may exist.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     if (folder / mark).exists():
         return
     for name in names:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -20,7 +20,7 @@ from tensorflow_datasets.core.example_serializer import ExampleSerializer
 from tqdm import tqdm
 
 from data_pipeline.errors import UserError
-from data_pipeline.files import hold_lock
+from data_pipeline.files import as_path, hold_lock, local_copy
 from data_pipeline.pyx.folders import NAME, VERSION, fingerprint_of, folder_of, metadata_of
 from data_pipeline.pyx.records import KINDS, Record, RecordError, make_record, read_jsonl
 from data_pipeline.source.fingerprints import explain_mismatch
@@ -160,7 +160,7 @@ def prepare(
         raise PyxError('jsonl_by_split: expected at least one split, e.g. {"train": "train.jsonl"}')
     for split in jsonl_by_split:
         _check_name("split", split)
-    paths = {split: Path(path) for split, path in jsonl_by_split.items()}
+    paths = {split: as_path(path) for split, path in jsonl_by_split.items()}
     fingerprint = _fingerprint(paths)
     folder = folder_of(data_dir, name)
     if fingerprint_of(folder) == fingerprint:
@@ -188,8 +188,8 @@ def splits(data_dir: str | os.PathLike, name: str = NAME) -> tuple[str, ...]:
 
 def load(data_dir: str | os.PathLike, split: str, name: str = NAME) -> RecordSource:
     """Opens the records of a prepared split. Raises PyxError if dataset or split is missing."""
-    builder = _builder(data_dir, name)
     folder = folder_of(data_dir, name)
+    builder = _builder(data_dir, name, split)
     if split not in builder.info.splits:
         raise PyxError(
             f"{folder}: split {split!r}: expected one of {', '.join(builder.info.splits)}"
@@ -197,7 +197,10 @@ def load(data_dir: str | os.PathLike, split: str, name: str = NAME) -> RecordSou
     return RecordSource(builder.as_data_source(split))
 
 
-def _builder(data_dir: str | os.PathLike, name: str) -> tfds.core.DatasetBuilder:
+def _builder(
+    data_dir: str | os.PathLike, name: str, split: str | None = None
+) -> tfds.core.DatasetBuilder:
+    """Opens a dataset; of one in a store, copies the records of `split` alone to this machine."""
     folder = folder_of(data_dir, name)
     if fingerprint_of(folder) is None:
         raise PyxError(
@@ -206,7 +209,13 @@ def _builder(data_dir: str | os.PathLike, name: str) -> tfds.core.DatasetBuilder
         )
     if mismatch := explain_mismatch(metadata_of(folder).get(_SPLIT_BY), folder):
         raise PyxError(mismatch)
-    return tfds.builder_from_directory(folder)
+    return tfds.builder_from_directory(local_copy(folder, wanted=_without_other_splits(split)))
+
+
+def _without_other_splits(split: str | None) -> Callable[[str], bool]:
+    """Returns whether a file of a dataset is needed to read `split` (None: the metadata alone)."""
+    mark = ".array_record-"  # pyx-train.array_record-00000-of-00001
+    return lambda name: mark not in name or f"-{split}{mark}" in name
 
 
 def _build(

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.files import as_path
+
 VERSION = "1.0.0"
 """Version of the features; it stays the same if only the records change."""
 
@@ -13,7 +15,7 @@ NAME = "pyx"
 
 def folder_of(data_dir: str | os.PathLike, name: str = NAME) -> Path:
     """Returns the folder of a dataset."""
-    return Path(data_dir) / name / VERSION
+    return as_path(data_dir) / name / VERSION
 
 
 def fingerprint_of(folder: Path) -> str | None:

@@ -11,9 +11,9 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from data_pipeline.files import as_path
 from data_pipeline.pyx.records import RecordError, abbreviate, check_text, json_lines
 
 REQUEST_FIELDS = ("instruction", "problem")
@@ -67,7 +67,7 @@ def parse_instruction(row: Any, where: str) -> InstructionRecord:
 
 def read_instructions(path: str | os.PathLike) -> Iterator[InstructionRecord]:
     """Reads the records of a .jsonl or .jsonl.gz file. Raises RecordError at a bad line."""
-    for where, row in json_lines(Path(path)):
+    for where, row in json_lines(as_path(path)):
         yield parse_instruction(row, where)
 
 

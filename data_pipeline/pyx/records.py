@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.errors import UserError
-from data_pipeline.files import parse_json, read_numbered_lines, write_rows
+from data_pipeline.files import as_path, parse_json, read_numbered_lines, write_rows
 
 PYX_KINDS = ("nl", "fwd_mnl", "bwd_mnl")
 KINDS = (*PYX_KINDS, "fault")
@@ -142,7 +142,7 @@ def read_jsonl(path: str | os.PathLike) -> Iterator[Record]:
 
     Raises RecordError at the first bad line, or if the file cannot be read.
     """
-    for where, row in json_lines(Path(path)):
+    for where, row in json_lines(as_path(path)):
         yield parse_record(row, where)
 
 

@@ -13,7 +13,6 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import grain
@@ -21,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipeline.errors import UserError
+from data_pipeline.files import AnyPath
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import Record, kind_number
 from data_pipeline.terminal.notices import logger
@@ -118,7 +118,7 @@ class InputConfig:
     overlong: Overlong = "truncate"
     mixture: Mapping[str, float] = field(default_factory=dict)
     window: int = WINDOW
-    plan_directory: Path | None = None
+    plan_directory: AnyPath | None = None
     pad_id: int = 0
 
     def __post_init__(self):

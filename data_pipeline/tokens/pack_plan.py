@@ -10,11 +10,10 @@ import hashlib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from data_pipeline.files import open_atomically
+from data_pipeline.files import AnyPath, open_atomically
 from data_pipeline.terminal.notices import logger
 from data_pipeline.tokens.mixture import MixtureGroup, RandomOrders, epoch_records
 from data_pipeline.tokens.packing import Packs, plan_packs
@@ -44,7 +43,7 @@ class Schedule:
     seed: int
     shuffle: bool = True
     window: int = WINDOW
-    directory: Path | None = None
+    directory: AnyPath | None = None
     writes: bool = True
 
     def packs(self, epoch: int) -> Packs:
@@ -80,9 +79,9 @@ class Schedule:
         packs = plan_packs(self.input_lengths_R[records], self.capacity, self.window)
         return Packs(records[packs.records], packs.starts).reorder(random.order(len(packs)))
 
-    def _read(self, path: Path) -> Packs | None:
+    def _read(self, path: AnyPath) -> Packs | None:
         try:
-            with np.load(path) as file:
+            with path.open("rb") as content, np.load(content) as file:
                 if str(file["identity"]) != self.identity:
                     logger.info("%s: made for other records or options; planning it again", path)
                     return None
@@ -93,7 +92,7 @@ class Schedule:
             logger.warning("%s: cannot be read (%s); planning it again", path, error)
             return None
 
-    def _write(self, path: Path, packs: Packs) -> None:
+    def _write(self, path: AnyPath, packs: Packs) -> None:
         with open_atomically(path, durable=True) as file:
             np.savez(
                 file,

@@ -19,6 +19,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -28,7 +29,7 @@ import numpy as np
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 
 from data_pipeline.errors import UserError
-from data_pipeline.files import write_bytes
+from data_pipeline.files import as_path, is_remote, local_copy, place_of_copy, write_bytes
 from data_pipeline.tokens.packing import Tokenizer
 from data_pipeline.tokens.tokenizer_identity import tokenizer_digest
 
@@ -134,10 +135,15 @@ class PreparedTokens:
         self.dataset_names = tuple(datasets)
         self._dtype = dtype
         self._shards: list[_Shard] = []
+        self._absent: dict[int, str] = {}  # shards in a store that are not copied here yet
         indexes = []
         for directory, split in datasets.values():
             indexes.append(_read_split_index(directory, split))
-            self._shards += [_check_shard(directory, shard) for shard in split["shards"]]
+            for shard in split["shards"]:
+                if is_remote(directory):
+                    self._absent[len(self._shards)] = str(directory / shard["file"])
+                self._shards.append(_check_shard(directory, shard))
+        self._ends = np.cumsum([shard.take for shard in self._shards])
         sizes = [len(index["lengths"]) for index in indexes]
         lengths, prompt_lengths, kinds = (
             np.concatenate([index[name] for index in indexes])
@@ -172,6 +178,7 @@ class PreparedTokens:
         numbers = np.asarray(records).tolist()
         if not numbers:
             return []
+        self._copy_shards(numbers)
         try:
             entries = [
                 unpack_entry(entry, self._dtype) for entry in self._source.__getitems__(numbers)
@@ -197,9 +204,24 @@ class PreparedTokens:
                 return f"{shard}: damaged ({reason}); prepare the tokens anew"
         return f"prepared tokens cannot be read: {' '.join(str(error).split())}"
 
+    def _copy_shards(self, numbers: Sequence[int]) -> None:
+        """Copies the shards that hold these records to this machine, unless they are here.
+
+        So a host reads those shards alone that its own records are in.
+        """
+        if not self._absent:
+            return
+        wanted = set(np.searchsorted(self._ends, numbers, side="right").tolist())
+        urls = {shard: self._absent.get(shard) for shard in wanted}
+        absent = {shard: url for shard, url in urls.items() if url is not None}
+        if absent:
+            with ThreadPoolExecutor(len(absent)) as pool:
+                list(pool.map(local_copy, absent.values()))
+        for shard in absent:  # another thread may have copied it too
+            self._absent.pop(shard, None)
+
     def _shard_of(self, number: int) -> str:
-        ends = np.cumsum([shard.take for shard in self._shards])
-        return self._shards[int(np.searchsorted(ends, number, side="right"))].filename
+        return self._shards[int(np.searchsorted(self._ends, number, side="right"))].filename
 
 
 def open_tokens(
@@ -211,7 +233,7 @@ def open_tokens(
     is not prepared data, is damaged, or was made with another tokenizer than `tokenizer` (or, if
     that is None, than the first folder).
     """
-    manifests = {name: read_manifest(Path(datasets[name])) for name in sorted(datasets)}
+    manifests = {name: read_manifest(as_path(datasets[name])) for name in sorted(datasets)}
     if not manifests:
         raise PreparedError("expected at least one folder of prepared tokens; got none")
     first = next(iter(manifests))
@@ -225,7 +247,7 @@ def open_tokens(
                 "--tokenizer=DIR of the model"
             )
     having = {
-        name: (Path(datasets[name]), manifest["splits"][split])
+        name: (as_path(datasets[name]), manifest["splits"][split])
         for name, manifest in manifests.items()
         if split in manifest["splits"]
     }
@@ -239,7 +261,7 @@ def open_tokens(
 
 def splits(datasets: Mapping[str, Path]) -> set[str]:
     """Returns the names of all splits of the folders. Raises PreparedError."""
-    return {split for path in datasets.values() for split in read_manifest(Path(path))["splits"]}
+    return {split for path in datasets.values() for split in read_manifest(as_path(path))["splits"]}
 
 
 def _read_split_index(directory: Path, split: Mapping) -> dict[str, np.ndarray]:
@@ -260,4 +282,4 @@ def _check_shard(directory: Path, shard: Mapping) -> _Shard:
             f"{path}: expected {shard['bytes']:,} bytes, as {MANIFEST} says; got {got}: prepare "
             "the tokens anew"
         )
-    return _Shard(str(path), shard["records"], shard["records"])
+    return _Shard(str(place_of_copy(path)), shard["records"], shard["records"])

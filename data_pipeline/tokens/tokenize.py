@@ -19,7 +19,16 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
 from tqdm import tqdm
 
-from data_pipeline.files import hold_lock, remove_partials, replace_folder, write_json
+from data_pipeline.files import (
+    as_path,
+    hold_lock,
+    is_remote,
+    local_copy,
+    partial_folder,
+    remove_partials,
+    replace_folder,
+    write_json,
+)
 from data_pipeline.pyx.instructions import InstructionRecord, is_instruction_row, read_instructions
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import (
@@ -77,8 +86,9 @@ def prepare(
     """
     if shard_records < 1:
         raise PreparedError(f"shard_records: expected at least 1; got {shard_records}")
-    tokenizer = _read_tokenizer(Path(tokenizer_directory))
-    given = [(Path(path), "train") for path in data] + [(Path(path), "eval") for path in held_out]
+    tokenizer = _read_tokenizer(as_path(tokenizer_directory))
+    given = [(as_path(path), "train") for path in data]
+    given += [(as_path(path), "eval") for path in held_out]
     sources = [source for path, split in given for source in _sources(path, split)]
     if not any(source.split == "train" for source in sources):
         raise PreparedError("--data: expected at least one file or dataset; got none")
@@ -93,7 +103,7 @@ def prepare(
             for source in sources
         ],
     }
-    output = Path(output)
+    output = as_path(output)
     if output.exists() and not (output / MANIFEST).is_file() and any(output.iterdir()):
         raise PreparedError(
             f"{output}: expected a new folder or prepared tokens; got another folder"
@@ -103,6 +113,8 @@ def prepare(
         if found == _without_paths(identity):
             return json.loads((output / MANIFEST).read_text())
         into = output.with_name(f".{output.name}.preparing")
+        if is_remote(output):
+            into = partial_folder(output)
         if _identity_of(into / MANIFEST) != _without_paths(identity):
             if _identity_of(into / _PROGRESS) != _without_paths(identity):
                 shutil.rmtree(into, ignore_errors=True)
@@ -124,7 +136,7 @@ def _read_tokenizer(directory: Path) -> Any:
     if not directory.is_dir():
         raise PreparedError(f"--tokenizer: {directory}: no such folder")
     try:
-        return AutoTokenizer.from_pretrained(directory)
+        return AutoTokenizer.from_pretrained(local_copy(directory))
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise PreparedError(f"--tokenizer: {directory}: cannot be read: {reason}") from None
@@ -280,7 +292,9 @@ def _move_into_place(into: Path, output: Path) -> None:
     for path in (into / _PROGRESS, *into.glob("*-of-*.npz")):
         path.unlink(missing_ok=True)
     remove_partials(into)
-    replace_folder(into, output, is_ours=lambda folder: (folder / MANIFEST).is_file())
+    replace_folder(
+        into, output, is_ours=lambda folder: (folder / MANIFEST).is_file(), marker=MANIFEST
+    )
 
 
 def _identity_of(path: Path) -> dict | None:

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from data_pipeline.files import check_replaceable, write_json
+from data_pipeline.files import check_replaceable, path_text, write_json
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 
 _COMPARISON = b'{\n "a": '  # as write_json begins it
@@ -23,8 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m semcoder_jax.evaluate compare", description=__doc__)
-    parser.add_argument("results", nargs="*", metavar="RESULT.json", help="two results")
-    parser.add_argument("--json", metavar="FILE", help="file for the table")
+    parser.add_argument(
+        "results", nargs="*", type=path_text, metavar="RESULT.json", help="two results"
+    )
+    parser.add_argument("--json", type=path_text, metavar="FILE", help="file for the table")
     return parser
 
 

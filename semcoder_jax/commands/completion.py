@@ -64,6 +64,15 @@ def run_fields() -> dict[str, str]:
     return {f"config.{name}": name.partition(".")[0] for name in names}
 
 
+def reinforcement_fields() -> dict[str, str]:
+    """Returns the fields of a config for learning from rewards as flags."""
+    sections = {"rollouts": config.RolloutsConfig, "objective": config.ObjectiveConfig}
+    names = [f"rewards.{name}" for name in config.REWARD_TERMS]
+    for section, kind in sections.items():
+        names += [f"{section}.{field.name}" for field in dataclasses.fields(kind)]
+    return run_fields() | {f"config.{name}": name.partition(".")[0] for name in names}
+
+
 def benchmark_fields() -> dict[str, str]:
     """Returns the fields of a benchmark's config as flags."""
     from semcoder_jax.recipes import code_recipe, limit_dates

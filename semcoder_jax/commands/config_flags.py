@@ -4,10 +4,13 @@ Every mistake is reported in one line.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from data_pipeline.errors import UserError
+from data_pipeline.files import check_path
 from data_pipeline.terminal.command_line import CommandLineError
+from semcoder_jax.config.paths import check_paths
 from semcoder_jax.config_files import check_config, find_config
 
 if TYPE_CHECKING:
@@ -19,7 +22,10 @@ def parse_arguments(
     required: Mapping[str, str],
     optional: Mapping[str, str] | None = None,
     *,
+    paths: Collection[str] = (),
+    path_fields: Sequence[str] = (),
     new_fields: bool = False,
+    name: str = "config",
 ) -> "tuple[ConfigDict, dict[str, str | None]]":
     """Returns the config with its overrides, and the other flags by name.
 
@@ -27,8 +33,11 @@ def parse_arguments(
       argv: arguments without the program's name.
       required: help text by flag.
       optional: help text by flag.
+      paths: the flags that name paths.
+      path_fields: the fields of the config that hold paths, as config.paths names them.
       new_fields: whether overrides may set fields that the config file leaves at their defaults;
         the caller must then check their names.
+      name: of the flag with the config file.
 
     Raises ConfigFileError if the file is no config, and CommandLineError for an unknown or missing
     flag or field, or a config that fails.
@@ -39,15 +48,13 @@ def parse_arguments(
     optional = optional or {}
     # absl accepts overrides only after --config itself.
     for argument in argv:
-        if _names_config(argument):
+        if _names_config(argument, name):
             check_config(find_config(argument.partition("=")[2]))
-    line = [
-        "",
-        *map(_resolve_config_path, sorted(argv, key=lambda argument: not _names_config(argument))),
-    ]
+    first = sorted(argv, key=lambda argument: not _names_config(argument, name))
+    line = ["", *(_resolve_config_path(argument, name) for argument in first)]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
-        "config",
+        name,
         None,
         "Config file (.py with get_config()).",
         flag_values=values,
@@ -55,29 +62,41 @@ def parse_arguments(
         lock_config=not new_fields,
         accept_new_attributes=new_fields,
     )
-    for name, text in {**required, **optional}.items():
-        flags.DEFINE_string(name, None, text, flag_values=values)
+    for flag, text in {**required, **optional}.items():
+        flags.DEFINE_string(flag, None, text, flag_values=values)
     try:
         left = values(line)[1:]
-        for name in ("config", *required):
-            if values[name].value is None:
-                raise flags.Error(f"--{name}=… is missing")
-        config = values.config.copy_and_resolve_references()
+        for flag in (name, *required):
+            if values[flag].value is None:
+                raise flags.Error(f"--{flag}=… is missing")
+        config = values[name].value.copy_and_resolve_references()
     except Exception as error:  # absl and ml_collections raise many types, config files any
         raise CommandLineError(f"command line: {_last_line(error)}") from error
     if left:
         raise CommandLineError(f"command line: unexpected argument {left[0]!r}")
-    return config, {name: values[name].value for name in (*required, *optional)}
+    found = {flag: values[flag].value for flag in (*required, *optional)}
+    for flag in paths:
+        _check_path(flag, found[flag])
+    check_paths(config, path_fields)
+    return config, found
 
 
-def _names_config(argument: str) -> bool:
-    return re.match(r"--?config=", argument) is not None
+def _check_path(name: str, value: str | None) -> None:
+    """Raises CommandLineError if a flag names a path that no storage holds."""
+    try:
+        check_path(value or "")
+    except UserError as error:
+        raise CommandLineError(f"--{name}: {error}") from None
 
 
-def _resolve_config_path(argument: str) -> str:
+def _names_config(argument: str, name: str) -> bool:
+    return re.match(rf"--?{name}=", argument) is not None
+
+
+def _resolve_config_path(argument: str, name: str) -> str:
     """Replaces the path in --config=configs/… with the path of the file found."""
     flag, _, path = argument.partition("=")
-    return f"{flag}={find_config(path)}" if _names_config(argument) else argument
+    return f"{flag}={find_config(path)}" if _names_config(argument, name) else argument
 
 
 def _last_line(error: Exception) -> str:

@@ -11,6 +11,7 @@ runs/quickstart is here, else the narrator, which needs no model.
 import argparse
 from collections.abc import Sequence
 
+from data_pipeline.files import path_text
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 from semcoder_jax.server.host_names import host_name
 
@@ -39,7 +40,11 @@ def _run(arguments: Sequence[str]) -> int:
 def _flags(arguments: Sequence[str]) -> argparse.Namespace:
     parser = CommandParser(prog="python -m semcoder_jax.demo", description=__doc__)
     add = parser.add_argument
-    add("--checkpoint", help="HF directory or training workdir (default: the quickstart's)")
+    add(
+        "--checkpoint",
+        type=path_text,
+        help="HF directory or training workdir (default: the quickstart's)",
+    )
     add("--no_model", action="store_true", help="let the narrator write, whatever there is")
     add("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     add("--port", type=int, default=7860, help="0: any free one (default 7860)")

@@ -29,10 +29,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipeline.execution.service import Sandbox
-from data_pipeline.files import check_replaceable
+from data_pipeline.files import AnyPath, as_path, check_replaceable, is_remote, named_path
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 from semcoder_jax.commands import compare, completion
 from semcoder_jax.commands.config_flags import parse_arguments
+from semcoder_jax.config.paths import BENCHMARK_PATHS
 from semcoder_jax.config_files import find_config
 
 if TYPE_CHECKING:  # JAX is imported after the flags are checked
@@ -50,6 +51,7 @@ FLAGS = {
     "mode": "compat, fixed or both.",
     "json": "File for the result.",
 }
+PATHS = ("checkpoint", "generations", "workdir", "json")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,7 +86,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     from semcoder_jax.evaluation.run import Subject, evaluate_configs
 
     check_replaceable("--json", values["json"], is_result)
-    workdir = None if values["workdir"] is None else Path(values["workdir"])
+    workdir = None if values["workdir"] is None else as_path(values["workdir"])
     subject = Subject(
         values["checkpoint"],
         values["endpoint"],
@@ -98,7 +100,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     _print(runs, workdir)
 
 
-def _print(runs: "Sequence[EvaluationRun]", workdir: Path | None) -> None:
+def _print(runs: "Sequence[EvaluationRun]", workdir: AnyPath | None) -> None:
     from semcoder_jax.evaluation.benchmarks.heldout import format_worked_example
     from semcoder_jax.evaluation.report import score_table
     from semcoder_jax.evaluation.run import REPORT_FILE
@@ -127,7 +129,7 @@ def _members(
     """
     suites = [argument for argument in arguments if argument.startswith("--suite=")]
     if not suites:
-        config, values = parse_arguments(arguments, {}, FLAGS)
+        config, values = _parse(arguments)
         from semcoder_jax.evaluation.benchmarks.registry import benchmark_name
 
         return [(benchmark_name(config), config)], values
@@ -145,11 +147,15 @@ def _members(
         special = _as_flags(own.get(member, {}), "--config")
         path = suite.parent / f"{member}.py"
         line = [f"--config={path}", *common, *special, *rest]
-        config, values = parse_arguments(line, {}, FLAGS)
+        config, values = _parse(line)
         found.append((path.stem, config))
     if not found:
         raise CommandLineError(f"{suite}: configs: expected at least one name")
     return found, values
+
+
+def _parse(arguments: Sequence[str]) -> "tuple[ConfigDict, dict[str, str | None]]":
+    return parse_arguments(arguments, {}, FLAGS, paths=PATHS, path_fields=BENCHMARK_PATHS)
 
 
 def _as_flags(overrides: "ConfigDict", prefix: str) -> list[str]:
@@ -177,8 +183,9 @@ def _check_flags(values: Mapping[str, str | None]) -> None:
         raise CommandLineError("command line: --chat needs --endpoint=URL")
     if values["workdir"] is None and values["generations"] is None:
         raise CommandLineError("command line: --workdir=… is missing")
-    if values["json"] is not None and not Path(values["json"]).absolute().parent.is_dir():
-        raise CommandLineError(f"--json={values['json']}: no such directory")
+    result = values["json"]
+    if result is not None and not (is_remote(result) or Path(result).absolute().parent.is_dir()):
+        raise CommandLineError(f"--json={result}: no such directory")
 
 
 # ==== Benchmarks without a model
@@ -212,7 +219,9 @@ def _check_benchmarks(arguments: Sequence[str]) -> int:
 
 def _check_parser() -> CommandParser:
     parser = CommandParser(prog="python -m semcoder_jax.evaluate check", description=__doc__)
-    parser.add_argument("data", nargs="*", metavar="NAME=FILE", help="Data of a benchmark.")
+    parser.add_argument(
+        "data", nargs="*", type=named_path, metavar="NAME=FILE", help="Data of a benchmark."
+    )
     parser.add_argument("--max_tasks", type=int, help="Only the first tasks of each benchmark.")
     return parser
 

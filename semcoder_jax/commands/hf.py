@@ -13,7 +13,9 @@ import contextlib
 import ctypes
 import os
 from collections.abc import Sequence
+from typing import Any
 
+from data_pipeline.files import path_text
 from data_pipeline.terminal.command_line import CommandParser, refuse_flags, run_command
 
 # As semcoder_jax.hf has them; importing it loads JAX, which --help does not need.
@@ -144,8 +146,10 @@ def _parser() -> CommandParser:
 
 
 def _add_import(command: CommandParser) -> None:
-    command.add_argument("--source", required=True, help="directory, or hub id owner/name")
-    command.add_argument("--output", required=True, help="new workdir")
+    command.add_argument(
+        "--source", required=True, type=path_text, help="directory, or hub id owner/name"
+    )
+    command.add_argument("--output", required=True, type=path_text, help="new workdir")
     command.add_argument("--dtype", choices=DTYPES, help="default: as stored")
     command.add_argument("--revision", help="of a hub id")
     _add_device_flags(command)
@@ -153,13 +157,14 @@ def _add_import(command: CommandParser) -> None:
 
 
 def _add_export(command: CommandParser) -> None:
-    command.add_argument("--checkpoint", required=True, help="workdir of a run, or HF directory")
+    path: dict[str, Any] = {"required": True, "type": path_text}
+    command.add_argument("--checkpoint", **path, help="workdir of a run, or HF directory")
     command.add_argument(
         "--step",
         type=_step,
         help="N, or best by train.best_by; default: the latest",
     )
-    command.add_argument("--output", required=True, help="new HF directory")
+    command.add_argument("--output", **path, help="new HF directory")
     command.add_argument("--dtype", choices=DTYPES, help="default: as in model/config.json")
     command.add_argument("--overwrite", action="store_true", help="replace an existing directory")
     command.add_argument("--shard_gigabytes", type=_positive, default=SHARD_GIGABYTES, metavar="GB")
@@ -169,15 +174,18 @@ def _add_export(command: CommandParser) -> None:
     command.add_argument("--name", help="of the model, in its card; default: the directory's")
     command.add_argument("--base_model", help="in the card, and for peft; default: as imported")
     command.add_argument("--data", action="append", default=[], help="a data source; repeatable")
-    command.add_argument("--scores", help='JSON file {"HumanEval pass@1": 0.5, …}, measured')
+    command.add_argument(
+        "--scores", type=path_text, help='JSON file {"HumanEval pass@1": 0.5, …}, measured'
+    )
     command.add_argument("--license", choices=LICENSES)
     _add_device_flags(command)
     command.set_defaults(run=_export)
 
 
 def _add_verify(command: CommandParser) -> None:
-    command.add_argument("--source", required=True, help="HF directory or id, by transformers")
-    command.add_argument("--checkpoint", required=True, help="workdir or HF directory, by JAX")
+    path: dict[str, Any] = {"required": True, "type": path_text}
+    command.add_argument("--source", **path, help="HF directory or id, by transformers")
+    command.add_argument("--checkpoint", **path, help="workdir or HF directory, by JAX")
     command.add_argument("--revision", help="of a hub id")
     command.add_argument("--rows", type=int, default=2, help="prompts, at spread positions")
     command.add_argument("--tokens", type=int, default=256, help="of each prompt")
@@ -186,7 +194,7 @@ def _add_verify(command: CommandParser) -> None:
 
 
 def _add_push(command: CommandParser) -> None:
-    command.add_argument("--directory", required=True, help="exported HF directory")
+    command.add_argument("--directory", required=True, type=path_text, help="exported HF directory")
     command.add_argument("--repo_id", required=True, help="owner/name")
     command.add_argument("--revision", default="main", help="branch; created if missing")
     command.add_argument("--public", action="store_true", help="default: private")

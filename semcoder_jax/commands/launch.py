@@ -1,50 +1,34 @@
-"""Runs launch/pod.sh, which starts the same training on every worker of a Cloud TPU slice."""
+"""Runs launch/command.py, which starts training on TPU machines; it is in the checkout alone."""
 
-import os
-import re
-import subprocess
+import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_pipeline.terminal.command_line import (
-    COMPLETION_VARIABLE,
-    CommandLineError,
-    CommandParser,
-    respell,
-    run_command,
-)
+from data_pipeline.terminal.command_line import CommandLineError, run_command
 
-SCRIPT = Path(__file__).parents[2] / "launch" / "pod.sh"
+REPOSITORY = Path(__file__).parents[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status of the script: 0 done, 2 user error."""
+    """Returns the exit status of the command in the checkout."""
     return run_command(_run, argv)
 
 
 def _run(arguments: Sequence[str]) -> int:
-    if not SCRIPT.is_file():
+    if not (REPOSITORY / "launch" / "command.py").is_file():
         raise CommandLineError(
             "semcoder launch copies a git checkout to the workers, and this package is installed "
             "without one: clone the repository and pip install -e '.[train]' there"
         )
-    if COMPLETION_VARIABLE in os.environ:
-        _make_parser().parse_args()  # prints completions and exits
-    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if {"-h", "--help"} & set(own):
-        shown = subprocess.run(["bash", SCRIPT, "--help"], capture_output=True, text=True)
-        print(respell(shown.stdout), end="")
-        return shown.returncode
-    return subprocess.run(["bash", SCRIPT, *arguments]).returncode
-
-
-def _make_parser() -> CommandParser:
-    """Returns a parser of the flags that the script reads."""
-    parser = CommandParser(prog="semcoder launch")
-    for flag in re.findall(r"^ +(--[\w-]+)(?:=\*)?\) ", SCRIPT.read_text(encoding="utf-8"), re.M):
-        parser.add_argument(flag)
-    return parser
+    if str(REPOSITORY) not in sys.path:
+        sys.path.insert(0, str(REPOSITORY))
+    sys.argv = ["semcoder launch", *arguments]
+    try:
+        runpy.run_module("launch.command", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ tokenizer. Reports whether the step fits, peak memory per device, model FLOPs, c
 devices, and the time of a step and of the run, which the roofline model ESTIMATES
 (semcoder_jax/planner/roofline.py). Several topologies give a table. --slices=N joins N slices of
 each. --steps=N is the length of the run if the config counts epochs. --search finds the fastest
-setting that fits each topology: mesh, microbatches, rematerialization, offload.
+setting that fits each topology: mesh, microbatches, rematerialization, offload. With one topology,
+--write=FILE.py writes it as a config file that imports the planned one, overrides included.
 
 --within=HOURS names the cheapest slice that finishes in that time, of v4, v5e, v5p, v6e and tpu7x
 or of --topology (versions or slices): the one of least price where --price gives that of a
@@ -26,8 +27,11 @@ Exit status: 0 fits everywhere, 1 does not fit everywhere, 2 user error.
 import json
 import math
 import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from data_pipeline.files import is_remote
 from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands import completion, config_flags
 from semcoder_jax.config import RunConfig, parse_run
@@ -37,6 +41,7 @@ _FLAGS = {
     "topology": "Names like v5e:4x4, separated by commas.",
     "slices": "Slices of each topology.",
     "steps": "Steps of the recipe.",
+    "write": "Config file to write with --search.",
     "tokens": "Tokens of the recipe, in place of its steps.",
     "within": "Hours: names the cheapest slice that finishes in them.",
     "price": "Prices of a chip-hour by version, like v5e:1.2,v6e:2.7.",
@@ -56,6 +61,7 @@ def _run(arguments: Sequence[str]) -> int:
     run, places, options = parse_arguments(arguments)
     if options["within"] is not None:
         return _plan_within(run, places, options)
+    from semcoder_jax.planner import written_config
     from semcoder_jax.planner.plans import make_plans
     from semcoder_jax.planner.report import plan_lines, setting_lines, table_lines
 
@@ -69,6 +75,9 @@ def _run(arguments: Sequence[str]) -> int:
         if options["search"]:
             lines += ["", *setting_lines(plans)]
         print("\n".join(lines))
+    if options["write"]:
+        written_config.write_config(*options["write"], plan=plans[0])
+        print(f"written: {options['write'][0]}", file=sys.stderr)
     return 0 if all(plan.step.fits for plan in plans) else 1
 
 
@@ -92,7 +101,14 @@ def parse_arguments(
     """Returns (checked config, topologies, options). Raises a UserError."""
     switches = {name: f"--{name}" in argv for name in _SWITCHES}
     rest = [argument for argument in argv if argument not in {f"--{name}" for name in _SWITCHES}]
-    config, values = config_flags.parse_arguments(rest, {}, _FLAGS, new_fields=True)
+    config, values = config_flags.parse_arguments(
+        rest, {}, _FLAGS, path_fields=("model.init_from",), new_fields=True
+    )
+    if values["write"] is not None and is_remote(values["write"]):
+        raise CommandLineError(
+            f"--write={values['write']}: expected a local path: a config is a program that this "
+            "machine runs"
+        )
     options = switches | {name: _count(name, values[name]) for name in ("slices", "steps")}
     options |= {"within": _hours(values["within"]), "price": _prices(values["price"])}
     names = [name for name in (values["topology"] or "").split(",") if name.strip()]
@@ -122,6 +138,7 @@ def parse_arguments(
             raise CommandLineError(
                 "command line: --within: the config counts epochs; give --steps=N or --tokens=N"
             )
+    options["write"] = _written(argv, config, values["write"], switches["search"], len(places))
     return run, list(dict.fromkeys(places)), options
 
 
@@ -184,6 +201,27 @@ def _positive(text: str, flag: str, expected: str) -> float:
     if not 0 < value < math.inf:
         raise CommandLineError(f"command line: {flag} is {text!r}, expected {expected}")
     return value
+
+
+def _written(argv: Sequence[str], config, path: str | None, searches: bool, num_places: int):
+    """Returns (file, the config's name, overrides by dotted name) of --write, or None."""
+    if path is None:
+        return None
+    if not searches or num_places != 1:
+        raise CommandLineError("command line: --write: expected with --search and one --topology")
+    from semcoder_jax.planner.written_config import check_target
+
+    check_target(Path(path))
+    words = [word.lstrip("-").partition("=") for word in argv if word.startswith("-")]
+    base = next(value for name, _, value in words if name == "config")
+    overrides = {}
+    for name, _, _ in words:
+        if name.startswith("config."):
+            value = config
+            for part in name.split(".")[1:]:
+                value = value[part]
+            overrides[name.removeprefix("config.")] = value
+    return Path(path), base, overrides
 
 
 def _count(name: str, text: str | None) -> int | None:

@@ -19,6 +19,7 @@ completely at the end.
 
 from collections.abc import Sequence
 
+from data_pipeline.files import path_text
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 
 SPECULATION = ("auto", "always", "off")  # as inference.engine knows them, without loading JAX
@@ -62,9 +63,9 @@ def _run(arguments: Sequence[str]) -> None:
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m semcoder_jax.sample", description=__doc__)
     add = parser.add_argument
-    add("--checkpoint", required=True, help="HF directory or training workdir")
-    add("--prompts", required=True, help='JSON lines {"id", "prompt", …}')
-    add("--output", required=True, help='JSON lines {"id", "text", …}')
+    add("--checkpoint", required=True, type=path_text, help="HF directory or training workdir")
+    add("--prompts", required=True, type=path_text, help='JSON lines {"id", "prompt", …}')
+    add("--output", required=True, type=path_text, help='JSON lines {"id", "text", …}')
     add("--temperature", type=float, default=0.0, help="0: greedy (default)")
     add("--top_p", type=float, default=1.0, help="smallest set of that mass; 1: all (default)")
     add("--top_k", type=int, default=0, help="most probable tokens only; 0: all (default)")

@@ -10,8 +10,8 @@ After SIGTERM the server rejects new requests and gives running ones --grace sec
 import argparse
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
+from data_pipeline.files import as_path, named_path, path_text
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 from semcoder_jax.server.host_names import host_name
 
@@ -54,13 +54,14 @@ def _run(arguments: Sequence[str]) -> int:
 def _flags(arguments: Sequence[str]) -> argparse.Namespace:
     parser = CommandParser(prog="python -m semcoder_jax.serve", description=__doc__)
     add = parser.add_argument
-    add("--checkpoint", required=True, help="HF directory or training workdir")
+    add("--checkpoint", required=True, type=path_text, help="HF directory or training workdir")
     add("--model_name", help="what clients call it (default: the directory's name)")
     add(
         "--adapter",
         action="append",
         default=[],
         metavar="NAME=DIR",
+        type=named_path,
         help="adapters in peft's format over the model, under a name of their own; may be repeated",
     )
     add("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
@@ -74,10 +75,15 @@ def _flags(arguments: Sequence[str]) -> argparse.Namespace:
     add(
         "--chat_template",
         metavar="FILE|semcoder",
+        type=path_text,
         help="Jinja template of chats (default: the tokenizer's); semcoder: the release's prompt",
     )
     add("--port", type=int, default=8000, help="0: any free one (default 8000)")
-    add("--api_key_file", help=f"file with the API key (else the variable {API_KEY_VARIABLE})")
+    add(
+        "--api_key_file",
+        type=path_text,
+        help=f"file with the API key (else the variable {API_KEY_VARIABLE})",
+    )
     add("--dtype", choices=["float32", "bfloat16"], help="default: float32 on CPU, else bfloat16")
     add("--weights", default="as_computed", choices=["as_computed", "int8"])
     add("--cache_dtype", choices=["float32", "bfloat16", "int8"], help="default: --dtype")
@@ -125,7 +131,7 @@ def _api_key(path: str | None) -> str | None:
     if path is None:
         return os.environ.get(API_KEY_VARIABLE, "").strip() or None
     try:
-        key = Path(path).read_text(encoding="utf-8").strip()
+        key = as_path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         said = getattr(error, "strerror", None) or "not UTF-8"
         raise CommandLineError(f"--api_key_file={path}: {said}") from None

@@ -15,12 +15,14 @@ WORKDIR: config.json (the checked config), model/ (an HF directory without weigh
 (prepared data).
 """
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands import completion, config_flags
+from semcoder_jax.config.paths import RUN_PATHS
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -28,13 +30,17 @@ if TYPE_CHECKING:
 FLAGS = {"workdir": "Directory of the run."}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 trained or stopped after saving, 2 user error, 130 interrupted."""
+def main(argv: Sequence[str] | None = None, *, stopped_status: int = 0) -> int:
+    """Returns the exit status: 0 trained, 2 user error, 130 interrupted.
+
+    `stopped_status` is returned if training stopped after saving, before its last step.
+    """
     stopped = "interrupted; the same command goes on from the last checkpoint"
-    return run_command(_run, argv, help_text=__doc__, stopped=stopped)
+    run = functools.partial(_run, stopped_status=stopped_status)
+    return run_command(run, argv, help_text=__doc__, stopped=stopped)
 
 
-def _run(arguments: Sequence[str]) -> None:
+def _run(arguments: Sequence[str], stopped_status: int = 0) -> int:
     completion.offer(("profile",), {**FLAGS, **completion.run_fields()})
     arguments, profile_steps = split_profile(arguments)
     config, workdir = parse_arguments(arguments)
@@ -55,6 +61,7 @@ def _run(arguments: Sequence[str]) -> None:
     if result.accuracy is not None:
         held_out += f", accuracy {result.accuracy:.1%}"
     print(f"{workdir}: step {result.step} of {result.num_steps}{held_out}{rate}")
+    return stopped_status if result.stopped else 0
 
 
 def split_profile(argv: Sequence[str]) -> tuple[list[str], int]:
@@ -79,5 +86,7 @@ def split_profile(argv: Sequence[str]) -> tuple[list[str], int]:
 def parse_arguments(argv: Sequence[str]) -> "tuple[ConfigDict, str]":
     """Returns (config with its overrides, workdir). Raises CommandLineError."""
     # new_fields: parse_run checks the names of fields left at their defaults.
-    config, values = config_flags.parse_arguments(argv, FLAGS, new_fields=True)
+    config, values = config_flags.parse_arguments(
+        argv, FLAGS, paths=FLAGS, path_fields=RUN_PATHS, new_fields=True
+    )
     return config, values["workdir"]

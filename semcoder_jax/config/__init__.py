@@ -2,6 +2,7 @@
 
 from semcoder_jax.config.architecture import MODELS, DecoderConfig, build_decoder_config
 from semcoder_jax.config.fields import check_arguments
+from semcoder_jax.config.reinforcement import REWARD_TERMS, ObjectiveConfig, RolloutsConfig
 from semcoder_jax.config.run import RunConfig, differing_fields, parse_run
 from semcoder_jax.config.sections import (
     ATTENTION_BACKENDS,
@@ -28,6 +29,7 @@ __all__ = [
     "MODELS",
     "QUANTIZED_BASES",
     "REMAT_POLICIES",
+    "REWARD_TERMS",
     "AccuracyConfig",
     "Compute",
     "ConfigError",
@@ -35,7 +37,9 @@ __all__ = [
     "DecoderConfig",
     "InitializationConfig",
     "LoRAConfig",
+    "ObjectiveConfig",
     "OptimizerConfig",
+    "RolloutsConfig",
     "RunConfig",
     "TrainConfig",
     "build_decoder_config",

@@ -18,6 +18,7 @@ from semcoder_jax.config.fields import (
     plain_record,
     suggest_name,
 )
+from semcoder_jax.config.reinforcement import ObjectiveConfig, RolloutsConfig, check_rewards
 from semcoder_jax.config.sections import (
     ATTENTION_BACKENDS,
     BEST_BY,
@@ -53,12 +54,19 @@ HARMLESS_FIELDS = (
     "train.keep_checkpoints",
     "train.max_skipped_steps",
     "train.stop_after_step",
+    "train.hang_timeout",
+    "train.phase_timeout",
+    "train.grace_seconds",
     "train.wandb_project",
     "train.keep_best",
     "train.early_stopping",
     "train.best_by",
     "accuracy",
+    "rollouts.slots",
+    "rollouts.max_drift",
 )
+# Sections that a config may leave out.
+_OPTIONAL_SECTIONS = ("lora", "accuracy", "rollouts", "objective", "rewards")
 # Fields that each data.source needs.
 _FIELDS_OF_SOURCE = {
     "synthetic": (),
@@ -66,7 +74,14 @@ _FIELDS_OF_SOURCE = {
     "pyx": ("directory",),
     "tokens": ("datasets",),
 }
-_NOT_NEGATIVE_FIELDS = ("eval_every", "eval_batches", "max_skipped_steps")  # of train
+_NOT_NEGATIVE_FIELDS = (  # of train
+    "eval_every",
+    "eval_batches",
+    "max_skipped_steps",
+    "hang_timeout",
+    "phase_timeout",
+    "grace_seconds",
+)
 _POSITIVE_FIELDS = (
     "data.sequence_length",
     "data.global_batch_size",
@@ -95,6 +110,8 @@ class RunConfig:
     `lora` None trains all parameters; otherwise the run trains adapters over `init_from`.
     `accuracy` None measures only the held-out loss.
     `initialization` shapes new parameters. `mesh` is the argument of sharding.make_mesh.
+    `rollouts`, `objective` and `rewards` (weights by name) are there if the run learns from
+    rewards, and None otherwise.
     """
 
     seed: int
@@ -107,6 +124,9 @@ class RunConfig:
     train: TrainConfig
     lora: LoRAConfig | None = None
     accuracy: AccuracyConfig | None = None
+    rollouts: RolloutsConfig | None = None
+    objective: ObjectiveConfig | None = None
+    rewards: Mapping[str, float] | None = None
 
     def to_record(self) -> dict:
         """Returns every field, defaults included, as JSON would read it back, for parse_run."""
@@ -124,6 +144,8 @@ def parse_run(record: Mapping) -> RunConfig:
     record = plain_record(record)
     _check_sections(record)
     lora, accuracy = record.get("lora"), record.get("accuracy")
+    rollouts, rewards = record.get("rollouts"), record.get("rewards")
+    objective = record.get("objective", None if rollouts is None else {})
     run = RunConfig(
         seed=record.get("seed", 0),
         model=_parse_model(record["model"]),
@@ -137,6 +159,11 @@ def parse_run(record: Mapping) -> RunConfig:
         train=parse_section(TrainConfig, record["train"], "train"),
         lora=None if lora is None else parse_section(LoRAConfig, lora, "lora"),
         accuracy=None if accuracy is None else parse_section(AccuracyConfig, accuracy, "accuracy"),
+        rollouts=None if rollouts is None else parse_section(RolloutsConfig, rollouts, "rollouts"),
+        objective=None
+        if objective is None
+        else parse_section(ObjectiveConfig, objective, "objective"),
+        rewards=rewards,
     )
     _check_model(run)
     _check_choices(run)
@@ -144,6 +171,7 @@ def parse_run(record: Mapping) -> RunConfig:
     _check_numbers(run)
     if run.lora:
         _check_lora(run)
+    _check_rewards(run)
     return run
 
 
@@ -165,7 +193,7 @@ def _check_sections(record: Mapping) -> None:
         if name not in record:
             raise ConfigError(f"config: section {name} is missing")
     for name in known:
-        absent = name in ("lora", "accuracy") and record.get(name) is None
+        absent = name in _OPTIONAL_SECTIONS and record.get(name) is None
         if name != "seed" and not absent and not isinstance(record.get(name, {}), dict):
             raise ConfigError(f"config: {name} must be a section of fields")
     check_type(record.get("seed", 0), int, "seed")
@@ -291,4 +319,25 @@ def _check_lora(run: RunConfig) -> None:
     if run.optimizer.name != "adamw":
         raise ConfigError(
             f"config: optimizer.name {run.optimizer.name!r}: lora trains adapters by adamw"
+        )
+
+
+def _check_rewards(run: RunConfig) -> None:
+    """Raises ConfigError unless the sections for learning from rewards are all there or none."""
+    sections = {"rollouts": run.rollouts, "objective": run.objective, "rewards": run.rewards}
+    missing = [name for name, section in sections.items() if section is None]
+    if len(missing) == len(sections):
+        return
+    if missing:
+        raise ConfigError(f"config: section {missing[0]} is missing: the run learns from rewards")
+    check_rewards(run.rewards)
+    rows, group = run.data.global_batch_size, run.rollouts.group_size
+    if rows % group:
+        raise ConfigError(
+            f"config: data.global_batch_size {rows} is not divisible by rollouts.group_size {group}"
+        )
+    if run.rollouts.max_new_tokens > run.data.sequence_length:
+        raise ConfigError(
+            f"config: rollouts.max_new_tokens {run.rollouts.max_new_tokens} is above "
+            f"data.sequence_length {run.data.sequence_length}, which also holds the prompt"
         )

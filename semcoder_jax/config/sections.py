@@ -227,6 +227,11 @@ class TrainConfig:
     `keep_best` also keeps the best checkpoint, saved after the evaluation that found it.
     `early_stopping` ends the run after so many evaluations in a row without a better one (0:
     never). `best_by` compares "loss", the held-out loss, or "accuracy", see AccuracyConfig.
+    A process ends with its stacks printed if no step has finished for `hang_timeout` seconds, or
+    if its start, a compilation, a save or an evaluation, or the step after it, takes more than
+    `phase_timeout` seconds (0: never). `grace_seconds` is the time between SIGTERM and the end of
+    the machine, 30 for spot VMs of Google Cloud: the log tells if two steps and a save take longer
+    (0: do not tell).
     """
 
     num_steps: int | None = None
@@ -243,6 +248,9 @@ class TrainConfig:
     keep_best: bool = False
     early_stopping: int = 0
     best_by: str = "loss"
+    hang_timeout: float = 1800.0
+    phase_timeout: float = 14400.0
+    grace_seconds: float = 30.0
 
 
 @dataclasses.dataclass(frozen=True)

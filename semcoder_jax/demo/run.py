@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.execution.service import Sandbox
+from data_pipeline.files import as_path
 from data_pipeline.terminal.missing_packages import requires_extra
 from semcoder_jax.demo.app import Demo, Lifespan, make_app
 from semcoder_jax.demo.authors import Author, ModelAuthor, Narrator
@@ -61,7 +62,7 @@ def serve_demo(
 def _find_model(checkpoint: str | Path | None, dtype: str | None, quantize: bool) -> Author | None:
     """Returns the model's author; None if none was named and the quickstart has left none."""
     if checkpoint is not None:
-        name = Path(checkpoint).resolve().name
+        name = as_path(checkpoint).resolve().name
         return _load(checkpoint, dtype, quantize, name, "")
     if not QUICKSTART.is_dir():
         return None

@@ -15,6 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from data_pipeline.execution.service import Sandbox
+from data_pipeline.files import as_path
 from semcoder_jax.config import AccuracyConfig, ConfigError, DataConfig
 from semcoder_jax.evaluation.benchmarks.registry import HELD_OUT, LOADERS, load_by_name
 from semcoder_jax.evaluation.generators import ModelSource
@@ -66,8 +67,8 @@ def _held_out_problems(name: str, data: DataConfig, workdir: Path) -> Path:
     """Returns the problems of a run's own held-out split. Raises ConfigError if it has none."""
     folders = {
         "synthetic": workdir / "corpus",
-        "pyx": data.directory and Path(data.directory),
-        "jsonl": data.eval and Path(data.eval).parent,
+        "pyx": data.directory and as_path(data.directory),
+        "jsonl": data.eval and as_path(data.eval).parent,
     }
     folder = folders.get(data.source)
     if not folder or not (folder / PROBLEMS_FILE).is_file():

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from data_pipeline.endpoint.client import Client, CompletionRequest, Endpoint, EndpointError
+from data_pipeline.files import as_path
 from semcoder_jax.checkpoints import CheckpointError
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.store import GenerationStore, checkpoint_identity
@@ -94,7 +95,7 @@ class CheckpointSource(ModelSource):
     """
 
     def __init__(self, directory: str | Path, *, batch_size: int = 64):
-        if not Path(directory).is_dir():
+        if not as_path(directory).is_dir():
             raise CheckpointError(f"{directory}: no such directory")
         identity = {"checkpoint": checkpoint_identity(directory)}
         super().__init__(None, identity, name=str(directory), batch_size=batch_size)

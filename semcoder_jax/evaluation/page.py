@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.files import check_replaceable, is_page, write_text
+from data_pipeline.files import check_replaceable, is_page, path_text, write_text
 from data_pipeline.pages.rendering import render_page
 from data_pipeline.terminal.command_line import CommandParser, run_command
 from data_pipeline.terminal.tables import format_percent
@@ -138,8 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> None:
     parser = CommandParser(prog="python -m semcoder_jax.evaluation.page", description=__doc__)
-    parser.add_argument("results", nargs="+", help="JSON files of evaluate")
-    parser.add_argument("--output", required=True, help="HTML file")
+    parser.add_argument("results", nargs="+", type=path_text, help="JSON files of evaluate")
+    parser.add_argument("--output", required=True, type=path_text, help="HTML file")
     parser.add_argument("--title", default="Evaluation")
     args = parser.parse_args(arguments)
     check_replaceable("--output", args.output, is_page)

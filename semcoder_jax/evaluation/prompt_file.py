@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.files import (
+    as_path,
     check_replaceable,
     check_separate,
     has_fields,
+    is_remote,
     parse_row,
     read_numbered_lines,
     write_rows,
@@ -95,11 +97,11 @@ def sample_file(
     of samples per prompt, `num_slots` the number of rows decoded together (None: the default of
     the device). Raises a UserError before sampling.
     """
-    output = Path(output)
+    output = as_path(output)
     check_separate({"--prompts": prompts_path, "--output": output})
     check_replaceable("--output", output, has_fields("id", "text", "finish_reason"))
     prompts = read_prompts(prompts_path)
-    if output.is_dir() or not output.parent.is_dir():
+    if output.is_dir() or not (is_remote(output) or output.parent.is_dir()):
         kind = "is a directory" if output.is_dir() else f"there is no directory {output.parent}"
         raise PromptFileError(f"--output={output}: {kind}")
     model = load_model(checkpoint)
@@ -108,7 +110,7 @@ def sample_file(
     requests = _requests(model, prompts, prompts_path, params, n)
     run = {
         "checkpoint": checkpoint_identity(checkpoint),
-        "prompts": hashlib.sha256(Path(prompts_path).read_bytes()).hexdigest(),
+        "prompts": hashlib.sha256(as_path(prompts_path).read_bytes()).hexdigest(),
         "sampling": dataclasses.asdict(params) | {"n": n},
     }
     partial = output.with_name(output.name + ".partial")
@@ -127,7 +129,7 @@ def sample_file(
             for sample in range(request.n)
         )
         write_rows(output, rows, ensure_ascii=False)
-        partial.unlink()
+    partial.unlink()
 
 
 def _requests(

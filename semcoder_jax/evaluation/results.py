@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.files import write_json
+from data_pipeline.files import as_path, write_json
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, Claim
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.statistics import Estimate, estimate, pass_at_k
@@ -272,7 +272,7 @@ def is_result(begin: bytes) -> bool:
 def read_runs(path: str | Path) -> list[EvaluationRun]:
     """Reads the file that `write_runs` wrote. Raises ResultError."""
     try:
-        content = json.loads(Path(path).read_bytes())
+        content = json.loads(as_path(path).read_bytes())
     except OSError as error:
         raise ResultError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

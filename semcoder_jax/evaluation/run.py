@@ -9,13 +9,20 @@ import dataclasses
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from data_pipeline.endpoint.client import Endpoint
 from data_pipeline.execution.service import Sandbox
-from data_pipeline.files import check_replaceable, is_page, read_numbered_lines, write_text
+from data_pipeline.files import (
+    AnyPath,
+    as_path,
+    check_replaceable,
+    is_page,
+    make_folder,
+    read_numbered_lines,
+    write_text,
+)
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.benchmarks.registry import load_benchmark
 from semcoder_jax.evaluation.generators import CheckpointSource, EndpointSource, GenerationSource
@@ -75,7 +82,7 @@ def evaluate_configs(
     configs: Mapping[str, ConfigDict],
     subject: Subject,
     *,
-    workdir: Path | None,
+    workdir: AnyPath | None,
     mode: str | None = None,
 ) -> list[EvaluationRun]:
     """Returns one scored run per config, named by its key; checks all configs before any run.
@@ -89,7 +96,7 @@ def evaluate_configs(
     plans = [_plan(name, config, subject, mode) for name, config in configs.items()]
     runs: list[EvaluationRun] = []
     if workdir is not None and subject.generations is not None:
-        _make_folder(workdir)  # in the other cases, the store makes it
+        make_folder(workdir)  # in the other cases, the store makes it
     with Sandbox() as sandbox:
         for plan in plans:
             folder = workdir / plan.name if workdir and len(plans) > 1 else workdir
@@ -105,7 +112,7 @@ def evaluate_configs(
     return runs
 
 
-def _has_generations(workdir: Path | None) -> bool:
+def _has_generations(workdir: AnyPath | None) -> bool:
     """Whether the workdir or, for a suite, a folder in it holds generations."""
     names = ("generations.jsonl", "*/generations.jsonl")
     return workdir is not None and any(any(workdir.glob(name)) for name in names)
@@ -116,7 +123,7 @@ def _check_subject(subject: Subject, *, is_new: bool) -> None:
 
     is_new: whether the workdir holds no generations, which may make the model superfluous
     """
-    if subject.checkpoint is not None and (is_new or not Path(subject.checkpoint).is_dir()):
+    if subject.checkpoint is not None and (is_new or not as_path(subject.checkpoint).is_dir()):
         check_model_directory(subject.checkpoint)
     if subject.generations is not None:
         lines = read_numbered_lines(subject.generations, raises=EvaluateError)
@@ -128,19 +135,12 @@ def _check_subject(subject: Subject, *, is_new: bool) -> None:
             )
 
 
-def _check_workdir(workdir: Path) -> None:
+def _check_workdir(workdir: AnyPath) -> None:
     """Raises UserError if the workdir's result or report was not written by an evaluation."""
     if workdir.exists() and not workdir.is_dir():
         raise EvaluateError(f"--workdir={workdir}: expected a folder; it is a file")
     check_replaceable("--workdir", workdir / RESULT_FILE, is_result)
     check_replaceable("--workdir", workdir / REPORT_FILE, is_page)
-
-
-def _make_folder(workdir: Path) -> None:
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EvaluateError(f"--workdir={workdir}: {error.strerror}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _modes(asked: str | None, benchmark: Benchmark) -> tuple[str, ...]:
 
 
 def _run(
-    plan: EvaluationPlan, subject: Subject, folder: Path | None, sandbox: Sandbox
+    plan: EvaluationPlan, subject: Subject, folder: AnyPath | None, sandbox: Sandbox
 ) -> EvaluationRun:
     if subject.generations is not None:
         return _run_of_file(plan, subject.generations, sandbox)
@@ -278,7 +278,7 @@ def _run_of_file(plan: EvaluationPlan, path: str, sandbox: Sandbox) -> Evaluatio
         )
     else:
         responses, notes = read(path, variants=plan.variants, modes=plan.modes)
-        identity = {"sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+        identity = {"sha256": hashlib.sha256(as_path(path).read_bytes()).hexdigest()}
     samples = 1 + max(response.sample for response in responses)
     if too_many := [k for k in plan.ks if k > samples]:
         raise EvaluateError(

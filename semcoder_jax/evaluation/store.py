@@ -16,8 +16,10 @@ from data_pipeline.files import (
     LockError,
     RowError,
     append_row,
-    lock_file,
+    as_path,
+    file_versions,
     mend_last_line,
+    open_exclusively,
     read_rows,
 )
 from semcoder_jax.errors import UserError
@@ -48,18 +50,14 @@ class GenerationStore(contextlib.AbstractContextManager):
         *,
         fields: Mapping[str, type] = GENERATION,
     ):
-        self.path = Path(path)
+        self.path = as_path(path)
         self._fields = fields
+        self._open = contextlib.ExitStack()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("a+b")
-        except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror}") from error
-        try:
-            lock_file(self._file, self.path, wait=False)
+            self._file = self._open.enter_context(open_exclusively(self.path))
             self.rows = self._read(json.loads(json.dumps(run)))
-        except (LockError, RowError, StoreError) as error:
-            self._file.close()
+        except (FileError, LockError, RowError, StoreError) as error:
+            self._open.close()
             raise StoreError(str(error)) from error
 
     def append(self, row: Mapping[str, Any]) -> None:
@@ -70,13 +68,13 @@ class GenerationStore(contextlib.AbstractContextManager):
         self.rows[row["id"]] = dict(row)
 
     def close(self) -> None:
-        self._file.close()
+        self._open.close()
 
     def __exit__(self, *_) -> None:
         self.close()
 
     def _read(self, run: Mapping[str, Any]) -> dict[str, dict]:
-        lines = _read_lines(self.path, self._fields)
+        lines = _read_lines(self.path, self._fields) if self.path.exists() else []
         if not lines:
             mend_last_line(self._file.fileno(), self.path, b'{"run": ')
             self._write({"run": run})
@@ -140,16 +138,12 @@ def _read_lines(path: str | Path, fields: Mapping[str, type]) -> list[dict]:
 
 
 def checkpoint_identity(directory: str | Path) -> dict[str, Any]:
-    """Returns path, file sizes and times of a checkpoint, which change when it is replaced.
+    """Returns path, sizes and versions of a checkpoint's files, which change with the checkpoint.
 
     For a training workdir, these are of the latest step.
     """
-    directory = Path(directory).resolve()
+    directory = as_path(directory).resolve()
     steps = [path for path in (directory / "checkpoints").glob("*") if path.name.isdigit()]
     where = max(steps, key=lambda path: int(path.name)) if steps else directory
-    files = {
-        path.name: [path.stat().st_size, path.stat().st_mtime_ns]
-        for path in sorted(where.iterdir())
-        if path.is_file()
-    }
+    files = {name: list(version) for name, version in file_versions(where).items()}
     return {"path": str(where), "files": files}

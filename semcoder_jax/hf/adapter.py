@@ -14,8 +14,9 @@ import numpy as np
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
+from data_pipeline.files import as_path, local_copy, write_bytes, write_text
 from semcoder_jax.config import DecoderConfig, LoRAConfig
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.adapter_config import (
@@ -49,20 +50,21 @@ def export_adapter(
     file from `license_directory`. The directory appears under its name only when complete. The
     first process writes. Raises HFError if the directory exists (without `overwrite`).
     """
-    directory = Path(directory)
+    directory = as_path(directory)
     with rename_when_complete(directory, overwrite=overwrite) as partial:
         if jax.process_index() == 0:
-            save_file(adapter_tensors(config, params), partial / ADAPTER_FILE, {"format": "pt"})
+            tensors = save(adapter_tensors(config, params), {"format": "pt"})
+            write_bytes(partial / ADAPTER_FILE, tensors)
             copy_license(license_directory, partial)
             if card is not None:
-                (partial / CARD_FILE).write_text(card, encoding="utf-8")
+                write_text(partial / CARD_FILE, card)
             write_json(partial / ADAPTER_CONFIG_FILE, adapter_config(lora, base_model))
     return directory
 
 
 def read_adapter_lora(directory: str | Path) -> LoRAConfig:
     """Returns the `lora` section of adapters in peft's format. Raises HFError."""
-    path = Path(directory) / ADAPTER_CONFIG_FILE
+    path = as_path(directory) / ADAPTER_CONFIG_FILE
     return lora_of_adapter(read_json(path), str(path))
 
 
@@ -72,11 +74,11 @@ def read_adapter(directory: str | Path, config: DecoderConfig, lora: LoRAConfig)
     Raises HFError if their config describes other adapters than `lora` does, or if files or tensors
     are missing, misshapen or unexpected.
     """
-    directory = Path(directory)
+    directory = as_path(directory)
     path = directory / ADAPTER_CONFIG_FILE
     check_adapter_config(read_json(path), lora, str(path))
     try:
-        tensors = load_file(directory / ADAPTER_FILE)
+        tensors = load_file(local_copy(directory / ADAPTER_FILE))
     except (OSError, SafetensorError) as error:
         raise HFError(f"{directory / ADAPTER_FILE}: cannot be read ({error})") from None
     base = nnx.to_pure_dict(abstract_params(config))

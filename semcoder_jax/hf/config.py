@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from data_pipeline.files import parse_json
+from data_pipeline.files import as_path, parse_json
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.numbers import flag, positive_int, positive_number
@@ -49,13 +49,13 @@ def read_config(directory: str | Path) -> DecoderConfig:
     Raises HFError for a missing or malformed file, an architecture that is none of ARCHITECTURES,
     a RoPE type that is none of rope.TYPES, or a feature the decoder lacks.
     """
-    path = Path(directory) / CONFIG_FILE
+    path = as_path(directory) / CONFIG_FILE
     return decoder_config(read_json(path), str(path))
 
 
 def configured_dtype(directory: str | Path) -> str | None:
     """Returns the dtype of the stored weights that config.json names, or None."""
-    path = Path(directory) / CONFIG_FILE
+    path = as_path(directory) / CONFIG_FILE
     fields = read_json(path)
     dtype = fields.get("dtype") or fields.get("torch_dtype")
     if dtype is not None and dtype not in DTYPES:

@@ -12,7 +12,19 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from transformers import PreTrainedTokenizerBase
 
-from data_pipeline.files import partial_folder, replace_folder
+from data_pipeline.files import (
+    AnyPath,
+    as_path,
+    built_folder,
+    is_remote,
+    is_unfinished,
+    mark_finished,
+    mark_unfinished,
+    partial_folder,
+    replace_folder,
+    write_bytes,
+    write_text,
+)
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.adapter_config import ADAPTER_CONFIG_FILE
@@ -47,7 +59,7 @@ def load(
     unsharded on this process's first device). Raises HFError if a file or tensor is missing or does
     not fit.
     """
-    directory = Path(directory)
+    directory = as_path(directory)
     config = read_config(directory)
     return config, read_params(directory, config, mesh=mesh, dtype=dtype, progress=progress)
 
@@ -69,9 +81,22 @@ def write_model_directory(
     puts after every record, ends generations beside those of the files. Copies a licence file that
     lies beside the tokenizer.
     """
-    directory, source = Path(directory), Path(str(tokenizer.name_or_path))
     check_vocabulary(tokenizer, config.vocab_size, str(directory))
-    directory.mkdir(parents=True, exist_ok=True)
+    source = Path(str(tokenizer.name_or_path))
+    with built_folder(directory, last=CONFIG_FILE) as here:
+        _write_small_files(here, source, config, tokenizer, dtype, origin, end_token)
+
+
+def _write_small_files(
+    directory: Path,
+    source: Path,
+    config: DecoderConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    dtype: str,
+    origin: str | None,
+    end_token: int | None,
+) -> None:
+    """Writes what `write_model_directory` says to a local directory."""
     ids = {name: getattr(tokenizer, name) for name in TOKEN_ID_FIELDS}
     if (source / CONFIG_FILE).is_file():
         fields = read_json(source / CONFIG_FILE)
@@ -98,15 +123,16 @@ def export(
     card: str | None = None,
     overwrite: bool = False,
     progress: bool = False,
-) -> Path:
+) -> AnyPath:
     """Writes the full model to `directory`: weights in `dtype`, config, tokenizer, `card`.
 
     The directory appears only when complete: files are written to a hidden directory beside it,
-    which is then renamed. Parameters may lie on any mesh; all processes must call, the first
+    which is then renamed. In an object store they are uploaded one by one, config.json last.
+    Parameters may lie on any mesh; all processes must call, the first
     writes. Raises HFError if the directory exists (without `overwrite`; with it, if it holds no
     model) or the disk is full.
     """
-    directory = Path(directory)
+    directory = as_path(directory)
     if dtype not in DTYPES:
         raise HFError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
     check_vocabulary(tokenizer, config.vocab_size, str(directory))
@@ -121,26 +147,27 @@ def export(
         if writer is not None:
             writer.close()
             if card is not None:
-                (partial / CARD_FILE).write_text(card, encoding="utf-8")
+                write_text(partial / CARD_FILE, card)
             # The config last: without it not even the partial directory can be taken for a model.
             write_model_directory(partial, config, tokenizer, dtype=dtype)
     return directory
 
 
 @contextlib.contextmanager
-def rename_when_complete(directory: Path, *, overwrite: bool) -> Iterator[Path]:
+def rename_when_complete(directory: AnyPath, *, overwrite: bool) -> Iterator[AnyPath]:
     """Yields an empty hidden directory, renames it to `directory` on success, else removes it.
 
-    All processes of a run must enter; the first one creates, renames and removes. With `overwrite`
-    it replaces a model or an adapter, never another directory. Raises HFError.
+    In an object store it is `directory` itself. All processes of a run must enter; the first one
+    creates, renames and removes. With `overwrite` it replaces a model or an adapter, never another
+    directory. Raises HFError.
     """
+    check_writable(directory, overwrite=overwrite)
+    if is_remote(directory):
+        with _write_in_place(directory):
+            yield directory
+        return
     partial = partial_folder(directory)
     first = jax.process_index() == 0
-    if directory.exists():
-        if not directory.is_dir() or (not overwrite and any(directory.iterdir())):
-            raise HFError(f"{directory}: already exists and is not empty")
-        if any(directory.iterdir()) and not _is_model(directory):
-            raise HFError(f"{directory}: holds no model and is therefore not overwritten")
     try:
         if first:
             shutil.rmtree(partial, ignore_errors=True)  # left by a killed export
@@ -157,11 +184,44 @@ def rename_when_complete(directory: Path, *, overwrite: bool) -> Iterator[Path]:
     _sync(f"renamed {directory}")
 
 
-def copy_license(source: Path, directory: Path) -> None:
+def check_writable(directory: AnyPath, *, overwrite: bool = False) -> None:
+    """Raises HFError if there is something that a model may not replace."""
+    if not directory.exists() or is_unfinished(directory):
+        return
+    if not directory.is_dir() or (not overwrite and any(directory.iterdir())):
+        raise HFError(f"{directory}: already exists and is not empty")
+    if any(directory.iterdir()) and not _is_model(directory):
+        raise HFError(f"{directory}: holds no model and is therefore not overwritten")
+
+
+@contextlib.contextmanager
+def _write_in_place(directory: AnyPath) -> Iterator[None]:
+    """Empties a directory in an object store, which renames nothing, for the block to write to.
+
+    An object marks it until it is complete, so that after a kill the next attempt may replace it.
+    """
+    first = jax.process_index() == 0
+    try:
+        if first:
+            directory.rmtree(missing_ok=True)
+            mark_unfinished(directory)
+        _sync(f"begun {directory}")
+        yield
+        _sync(f"written {directory}")
+        if first:
+            mark_finished(directory)
+    except BaseException:
+        if first:
+            directory.rmtree(missing_ok=True)
+        raise
+    _sync(f"complete {directory}")
+
+
+def copy_license(source: AnyPath, directory: AnyPath) -> None:
     """Copies LICENSE files: DeepSeek's license must accompany every derivative of its weights."""
     for path in source.glob("LICENSE*"):
         if source.resolve() != directory.resolve():
-            shutil.copyfile(path, directory / path.name)
+            write_bytes(directory / path.name, path.read_bytes())
 
 
 def _make(partial: Path) -> None:
@@ -176,7 +236,7 @@ def _sync(name: str) -> None:
         multihost_utils.sync_global_devices(name)
 
 
-def _is_model(directory: Path) -> bool:
+def _is_model(directory: AnyPath) -> bool:
     """Returns whether it holds a config and weights; a training workdir holds only a config."""
     configs = (directory / name for name in (CONFIG_FILE, ADAPTER_CONFIG_FILE))
     weights = (path for pattern in ("*.safetensors", "*.bin") for path in directory.glob(pattern))

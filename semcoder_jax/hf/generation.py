@@ -5,6 +5,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
+from data_pipeline.files import as_path
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import CONFIG_FILE, read_json
 
@@ -21,7 +22,7 @@ def read_end_tokens(
     `tokenizer` by its EOS. Raises HFError if a file names anything but ids.
     """
     for name in (GENERATION_CONFIG_FILE, CONFIG_FILE):
-        path = Path(directory) / name
+        path = as_path(directory) / name
         if path.is_file() and (ids := end_tokens_of(read_json(path), str(path))):
             return ids
     eos = None if tokenizer is None else tokenizer.eos_token_id

@@ -12,35 +12,36 @@ from typing import TypeGuard
 import huggingface_hub
 from huggingface_hub import errors
 
+from data_pipeline.files import AnyPath, as_path, local_copy
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import CONFIG_FILE, read_json
 from semcoder_jax.hf.shards import ShardReader
-from semcoder_jax.hf.tokenizer import TOKENIZER_FILES
+from semcoder_jax.hf.tokenizer import SMALL_FILES
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_SMALL_FILES = (*TOKENIZER_FILES, CONFIG_FILE, "generation_config.json", "README.md", "LICENSE*")
 _WEIGHTS = (
     ("model*.safetensors", "model.safetensors.index.json"),
     ("pytorch_model*.bin", "pytorch_model.bin.index.json"),
 )
 
 
-def find_source(source: str, *, revision: str | None = None) -> Path:
-    """Returns the local directory of `source`: itself, or the cached download of a hub id.
+def find_source(source: str, *, revision: str | None = None) -> AnyPath:
+    """Returns the directory of `source`: itself, or the cached download of a hub id.
 
     Downloads safetensors, or .bin files if the repository has no safetensors. Raises HFError.
     """
-    if Path(source).is_dir():
+    given = as_path(source)
+    if given.is_dir():
         if revision is not None:
             raise HFError(f"{source}: a directory has no revision {revision!r}, only a hub id has")
-        return Path(source)
-    if not is_hub_id(source) or Path(source).exists():
+        return given
+    if not is_hub_id(source) or given.exists():
         raise HFError(f"{source}: no such directory, nor a hub id (owner/name)")
     try:
         for weights in _WEIGHTS:
             directory = Path(
                 huggingface_hub.snapshot_download(
-                    source, revision=revision, allow_patterns=[*_SMALL_FILES, *weights]
+                    source, revision=revision, allow_patterns=[*SMALL_FILES, *weights]
                 )
             )
             if any(directory.glob(weights[0])):
@@ -78,7 +79,7 @@ def plan_push(
     directory: str | Path, repo_id: str, *, private: bool = True, revision: str = "main"
 ) -> PushPlan:
     """Checks that config and weights are complete and returns the plan of a push."""
-    directory = Path(directory)
+    directory = as_path(directory)
     if not is_hub_id(repo_id):
         raise HFError(f"repo_id {repo_id!r}: expected owner/name")
     read_json(directory / CONFIG_FILE)
@@ -102,7 +103,7 @@ def push(directory: str | Path, plan: PushPlan) -> str:
             api.create_branch(plan.repo_id, branch=plan.revision, exist_ok=True)
         commit = api.upload_folder(
             repo_id=plan.repo_id,
-            folder_path=directory,
+            folder_path=local_copy(directory),
             revision=plan.revision,
             allow_patterns=[name for name, _ in plan.files],
             commit_message="Upload model exported by semcoder-jax",

@@ -5,19 +5,21 @@ of names, dtypes, shapes and byte ranges, the data. A model is one `model.safete
 files beside `model.safetensors.index.json`. `pytorch_model.bin` likewise, through torch.
 """
 
+import contextlib
 import errno
 import json
 import math
-import os
 import shutil
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from data_pipeline.files import AnyPath, as_path, is_remote, local_copy, open_atomically
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import configured_dtype, read_json, write_json
 
@@ -35,13 +37,16 @@ DEFAULT_SHARD_BYTES = 5_000_000_000
 class ShardReader:
     """Reads the tensors of a model directory by name.
 
-    Opening reads headers only. Each read opens its file anew, so that the memory map of a file
-    (which counts as this process's memory) lives no longer than one tensor's copy.
+    Opening reads headers only, after copying files in an object store to this machine. Each read
+    opens its file anew, so that the memory map of a file (which counts as this process's memory)
+    lives no longer than one tensor's copy.
     """
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: AnyPath):
         self.directory = directory
-        self.files = _weight_files(directory)
+        names = _weight_files(directory)
+        here = local_copy(directory, wanted=set(names).__contains__)
+        self.files = [here / name for name in names]
         self._tensors: dict[str, tuple[Path, tuple[int, ...]]] = {}
         self._pickled: dict[Path, dict] = {}
         for path in self.files:
@@ -140,7 +145,7 @@ def stored_dtype(directory: str | Path) -> str:
     dtype = configured_dtype(directory)
     if dtype is not None:
         return dtype
-    found = ShardReader(Path(directory)).dtypes()
+    found = ShardReader(as_path(directory)).dtypes()
     return found.pop() if len(found) == 1 else "float32"
 
 
@@ -152,7 +157,7 @@ class ShardWriter:
 
     def __init__(
         self,
-        directory: Path,
+        directory: AnyPath,
         shapes: Mapping[str, tuple[int, ...]],
         dtype: str,
         shard_bytes: int = DEFAULT_SHARD_BYTES,
@@ -162,7 +167,9 @@ class ShardWriter:
         self._shapes = dict(shapes)
         self._shards = plan_shards(self._shapes, self._dtype.itemsize, shard_bytes)
         self._waiting = [(file, name) for file, names in self._shards.items() for name in names]
-        self._file = None
+        self._open = contextlib.ExitStack()
+        self._name = ""  # of the shard that is open
+        self._file: BinaryIO | None = None
 
     def write(self, name: str, tensor: np.ndarray) -> None:
         """Writes the next tensor of the list."""
@@ -170,15 +177,15 @@ class ShardWriter:
         if (name, tensor.shape, tensor.dtype) != (expected, self._shapes[name], self._dtype):
             raise AssertionError(f"{name} {tensor.shape} {tensor.dtype} where {expected} was due")
         with _translate_disk_errors(self._directory):
-            if self._file is None or Path(self._file.name).name != file:
-                self._open_shard(file)
+            if self._file is None or self._name != file:
+                self._name, self._file = file, self._open_shard(file)
             self._file.write(np.ascontiguousarray(tensor).view(np.uint8).data)
 
     def close(self) -> None:
         if self._waiting:
             raise AssertionError(f"{len(self._waiting)} tensors were not written")
         with _translate_disk_errors(self._directory):
-            self._close_shard()
+            self._open.close()
             if len(self._shards) > 1:
                 write_json(self._directory / f"{SAFETENSORS}.index.json", self._index())
 
@@ -187,9 +194,9 @@ class ShardWriter:
         total = sum(math.prod(shape) for shape in self._shapes.values()) * self._dtype.itemsize
         return {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
 
-    def _open_shard(self, name: str) -> None:
-        self._close_shard()
-        self._file = open(self._directory / name, "wb")  # noqa: SIM115 (closed by _close_shard)
+    def _open_shard(self, name: str) -> BinaryIO:
+        self._open.close()  # the shard before is complete
+        file = self._open.enter_context(open_atomically(self._directory / name, durable=True))
         header, offset = {"__metadata__": {"format": "pt"}}, 0
         for tensor in self._shards[name]:
             end = offset + math.prod(self._shapes[tensor]) * self._dtype.itemsize
@@ -201,13 +208,8 @@ class ShardWriter:
             offset = end
         encoded = json.dumps(header, separators=(",", ":")).encode()
         encoded += b" " * (-len(encoded) % 8)  # the data begins aligned
-        self._file.write(struct.pack("<Q", len(encoded)) + encoded)
-
-    def _close_shard(self) -> None:
-        if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+        file.write(struct.pack("<Q", len(encoded)) + encoded)
+        return file
 
 
 def plan_shards(
@@ -231,14 +233,20 @@ def plan_shards(
     return {f"model-{i:05d}-of-{count:05d}.safetensors": g for i, g in enumerate(groups, 1)}
 
 
-def check_space(directory: Path, needed: int) -> None:
-    """Raises HFError if the disk of `directory` has fewer than `needed` bytes free."""
+def check_space(directory: AnyPath, needed: int) -> None:
+    """Raises HFError if the disk of `directory` has fewer than `needed` bytes free.
+
+    An object store always has room.
+    """
+    if is_remote(directory):
+        return
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise HFError(f"{directory}: needs {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB")
 
 
-def _weight_files(directory: Path) -> list[Path]:
+def _weight_files(directory: AnyPath) -> list[str]:
+    """Returns the names of the files that hold the weights."""
     index = _index_path(directory)
     if index is not None:
         names = sorted(set(_weight_map(index).values()))
@@ -248,16 +256,16 @@ def _weight_files(directory: Path) -> list[Path]:
                 f"{directory}: {len(missing)} of {len(names)} shards named in {index.name} are "
                 f"missing: {', '.join(missing)}"
             )
-        return [directory / name for name in names]
+        return names
     for name in (SAFETENSORS, PICKLED):
         if (directory / name).is_file():
-            return [directory / name]
+            return [name]
     raise HFError(
         f"{directory}: no weights, expected {SAFETENSORS}, {SAFETENSORS}.index.json or {PICKLED}"
     )
 
 
-def _index_path(directory: Path) -> Path | None:
+def _index_path(directory: AnyPath) -> AnyPath | None:
     """Returns the index file, preferring safetensors; None if one file holds all weights."""
     for name in (SAFETENSORS, PICKLED):
         if (directory / f"{name}.index.json").is_file():
@@ -267,7 +275,7 @@ def _index_path(directory: Path) -> Path | None:
     return None
 
 
-def _weight_map(index: Path) -> dict[str, str]:
+def _weight_map(index: AnyPath) -> dict[str, str]:
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise HFError(f"{index}: weight_map is missing or empty")

@@ -1,10 +1,12 @@
 """Reads the tokenizer of a model directory, and copies its files instead of rewriting them."""
 
+import fnmatch
 import shutil
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from data_pipeline.files import as_path, local_copy
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.config import CONFIG_FILE, read_json, write_json
 
@@ -20,6 +22,12 @@ TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
 )
+SMALL_FILES = (*TOKENIZER_FILES, CONFIG_FILE, "generation_config.json", "README.md", "LICENSE*")
+
+
+def is_small_file(name: str) -> bool:
+    """Returns whether a name in a model directory is a file that goes with the weights."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in SMALL_FILES)
 
 
 def read_tokenizer(directory: str | Path) -> PreTrainedTokenizerBase:
@@ -30,12 +38,13 @@ def read_tokenizer(directory: str | Path) -> PreTrainedTokenizerBase:
     Raises HFError if the file is missing or malformed, or if config.json beside it has fewer
     vocabulary rows than the tokenizer has tokens.
     """
-    directory = Path(directory)
+    directory = as_path(directory)
     if not (directory / "tokenizer.json").is_file():
         raise HFError(f"{directory}/tokenizer.json: no such file")
+    here = local_copy(directory, wanted=is_small_file)
     try:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(
-            directory, clean_up_tokenization_spaces=False, local_files_only=True
+            here, clean_up_tokenization_spaces=False, local_files_only=True
         )
     except Exception as error:  # the tokenizers library raises bare Exception
         raise HFError(f"{directory}/tokenizer.json: not a readable tokenizer ({error})") from error

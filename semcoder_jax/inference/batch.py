@@ -1,11 +1,14 @@
 """Holds the slots of the batch: the sample and pages of each slot, and the arrays behind them.
 
 Owns the device state (KV cache, token history) and the inputs of each chunk (`decoding.Rows`).
-The engine decides when to act.
+The engine decides when to act. A prompt's whole blocks of 64 tokens that are still in the cache,
+because an earlier prompt began with the same tokens, are not computed again.
 """
 
+import hashlib
+import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,6 +20,7 @@ from jax.sharding import Mesh, NamedSharding
 
 from semcoder_jax import hf
 from semcoder_jax.inference.decoding import (
+    BLOCK,
     CHUNK_TOKENS,
     PIECES,
     Chunk,
@@ -48,6 +52,7 @@ class Slots:
       samples: sample in each slot, or None.
       pool: owners of the pages.
       num_read: prompt tokens prefilled so far.
+      num_known: prompt tokens that were in the cache already.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Slots:
         cache_dtype,
         page_size: int,
         adapters: Mapping[str, Any],
+        prefix_cache: bool,
     ):
         config = model.config
         cache_dtype = jnp.dtype(cache_dtype or compute_dtype(model))
@@ -67,17 +73,22 @@ class Slots:
         self.pool = PagePool(1 + max(-(-cache_tokens // page_size), 1))
         self.samples: list[OpenSample | None] = [None] * num_slots
         self.num_read = 0
+        self.num_known = 0
+        self._prefix_cache = prefix_cache
         self._model = model
         self._params = {None: model.params, **adapters}
         self._context = config.max_positions
         self.vocabulary = Vocabulary(hf.tokenizer_size(model.tokenizer), _end_tokens(model))
         self._cache = _make_cache(model, 1 + self.pool.capacity, cache_dtype, page_size)
-        history_BxM = jnp.zeros((num_slots, self._context), jnp.int32)
-        self._history_BxM = jax.device_put(history_BxM, _replicated_sharding(model))
-        self._rows = _empty_rows(num_slots, self.pages_for(self._context))
-        allowed_BxW = jnp.zeros((num_slots, -(-config.vocab_size // 32)), jnp.uint32)
-        # Stays on the device: no chunk without a constrained row sends a mask.
-        self._no_mask_BxW = jax.device_put(allowed_BxW, _replicated_sharding(model))
+        history_SxM = jnp.zeros((num_slots, self._context), jnp.int32)
+        self._history_SxM = jax.device_put(history_SxM, _replicated_sharding(model))
+        self._inputs = _empty_rows(num_slots, self.pages_for(self._context))  # a row for each slot
+        self._no_masks: dict[int, jax.Array] = {}  # by number of rows
+
+    def replace_parameters(self, params) -> None:
+        """Decodes with `params` from now on; all slots must be free."""
+        self._params[None] = params
+        self.pool.forget()  # keys and values of the former parameters
 
     @property
     def num_active(self) -> int:
@@ -99,14 +110,14 @@ class Slots:
         Samples of one request share the prefilled prompt, unless `alone`.
         """
         # Active samples will need pages soon: reserve one for each.
-        spare = self.pool.num_free - self.num_active
+        reserved = self.num_active
         request = sample.request
         if alone or sample.begun or (request.num_to_begin == 1 and request.pages is None):
-            pages = self._read(request, spare)
+            pages = self._read(request, reserved)
         elif request.num_to_begin == 1:
             pages, request.pages = request.pages, None
         else:
-            pages = self._fork(request, spare)
+            pages = self._fork(request, reserved)
         if pages is None:
             return False
         sample.pages = pages
@@ -135,22 +146,22 @@ class Slots:
     def cover_chunk(self, slot: int) -> bool:
         """Gives a slot the pages that a chunk may need; returns False if too few are free."""
         sample = self.samples[slot]
-        last = min(sample.length + CHUNK_TOKENS, int(self._rows.limit_B[slot]))
+        last = min(sample.length + CHUNK_TOKENS, int(self._inputs.limit_B[slot]))
         more = self.pool.take(max(self.pages_for(last) - len(sample.pages), 0))
         if more is None:
             return False
         sample.pages += more
         return True
 
-    def _fork(self, request: OpenRequest, spare: int) -> list[int] | None:
+    def _fork(self, request: OpenRequest, reserved: int) -> list[int] | None:
         """Returns the prompt's pages for one of several samples; None if pages are lacking.
 
         Shares full pages and copies the last one, which the sample extends.
         """
-        if spare < 1:
+        if self.pool.num_free <= reserved:
             return None
         if request.pages is None:
-            request.pages = self._read(request, spare - 1)
+            request.pages = self._read(request, reserved + 1)
             if request.pages is None:
                 return None
         *shared, last = request.pages
@@ -160,17 +171,25 @@ class Slots:
             self._cache = copy_page(self._cache, np.int32(last), np.int32(own))
         return [*shared, own]
 
-    def _read(self, request: OpenRequest, spare: int) -> list[int] | None:
-        """Prefills all tokens but the last into new pages; decoding begins with the last one."""
-        tokens = request.tokens
-        count = self.pages_for(len(tokens))
-        if spare < count:
+    def _read(self, request: OpenRequest, reserved: int) -> list[int] | None:
+        """Prefills all tokens but the last into pages; decoding begins with the last one.
+
+        Returns None if that would leave fewer than `reserved` pages free.
+        """
+        tokens, end = request.tokens, len(request.tokens) - 1
+        contents = self._contents(request)
+        known = self._recall(contents)
+        count = self.pages_for(len(tokens)) - len(known)
+        if self.pool.num_free - reserved < count:
+            self.pool.release(known)
             return None
-        pages = self.pool.take(count)
-        pages_1xN = np.zeros((1, self._rows.pages_BxN.shape[1]), np.int32)
-        pages_1xN[0, :count] = pages
-        start, end, entries = 0, len(tokens) - 1, []
-        for size in pieces_of(end):
+        pages = [*known, *self.pool.take(count)]
+        pages_1xN = np.zeros((1, self._inputs.pages_BxN.shape[1]), np.int32)
+        pages_1xN[0, : len(pages)] = pages
+        start, entries = len(known) * self.page_size, []
+        self.num_known += start
+        self.num_read += end - start
+        for size in pieces_of(end - start):
             length = min(size, end - start)
             tokens_T = np.zeros(size + 1, np.int32)
             tokens_T[: length + 1] = tokens[start : start + length + 1]
@@ -179,10 +198,36 @@ class Slots:
             else:
                 self._read_piece(pages_1xN, tokens_T[None, :-1], start, request.request.adapter)
             start += size
-        self.num_read += end
         if request.request.params.prompt_logprobs:
             request.prompt_logprobs = tuple(entries)
+        num_pages = BLOCK // self.page_size
+        for number, content in enumerate(contents):
+            self.pool.remember(content, pages[number * num_pages : (number + 1) * num_pages])
         return pages
+
+    def _contents(self, request: OpenRequest) -> list[bytes]:
+        """Returns a digest for each whole block of the prompt, of it and all before it.
+
+        Returns none where every token has to be computed, for its log-probabilities.
+        """
+        if not self._prefix_cache or request.request.params.prompt_logprobs:
+            return []
+        digest = hashlib.blake2b(repr(request.request.adapter).encode())
+        tokens, contents = np.array(request.tokens[:-1], np.int32), []
+        for start in range(0, len(tokens) - BLOCK + 1, BLOCK):
+            digest.update(tokens[start : start + BLOCK].tobytes())
+            contents.append(digest.digest())
+        return contents
+
+    def _recall(self, contents: Iterable[bytes]) -> list[int]:
+        """Returns the pages of the first blocks that the cache still holds, one owner added."""
+        known: list[int] = []
+        for content in contents:
+            pages = self.pool.recall(content)
+            if not pages:
+                break
+            known += pages
+        return known
 
     def _read_piece(self, pages_1xN, tokens_1xT, start: int, adapter: str | None) -> None:
         self._cache = read_piece(
@@ -214,10 +259,10 @@ class Slots:
 
     def _describe(self, sample: OpenSample, slot: int) -> None:
         """Writes the inputs of a new sample to its slot."""
-        tokens, params, rows = sample.request.tokens, sample.params, self._rows
+        tokens, params, rows = sample.request.tokens, sample.params, self._inputs
         tokens_M = np.zeros(self._context, np.int32)
         tokens_M[: len(tokens)] = tokens
-        self._history_BxM = set_history(self._history_BxM, np.int32(slot), tokens_M)
+        self._history_SxM = set_history(self._history_SxM, np.int32(slot), tokens_M)
         rows.limit_B[slot] = min(len(tokens) + params.max_new_tokens, self._context)
         rows.seed_B[slot] = params.seed & 0xFFFFFFFF
         rows.stream_B[slot] = sample.stream & 0xFFFFFFFF
@@ -237,39 +282,55 @@ class Slots:
 
     def decode(
         self,
-        active: Iterable[int],
+        active: Sequence[int],
+        num_rows: int,
         max_steps: int,
         min_going: int,
         drafts: int,
         adapter: str | None,
     ) -> Chunk:
-        """Starts a chunk for the slots `active`, which all use `adapter`; see `decoding.decode`."""
-        rows = self._rows
-        rows.active_B[:] = False
+        """Starts a chunk of `num_rows` rows; row i is that of the slot active[i], later ones idle.
+
+        All slots of `active` use `adapter`; see `decoding.decode`.
+        """
+        idle = (slot for slot in range(len(self.samples)) if slot not in active)
+        slots = [*active, *itertools.islice(idle, num_rows - len(active))]
+        rows = Rows(*(array[slots] for array in self._inputs))
+        rows.active_B[:] = np.arange(num_rows) < len(active)
         rows.length_B[:] = 1
         rows.pages_BxN[:] = 0
-        for slot, sample in enumerate(self.samples):
-            if sample is not None:
-                rows.length_B[slot] = sample.length
-                rows.pages_BxN[slot, : len(sample.pages)] = sample.pages
-        rows.active_B[list(active)] = True
-        allowed_BxW = self._allowed(active)
-        return self._decode(rows, allowed_BxW, max_steps, min_going, drafts, adapter)
+        for row, slot in enumerate(active):
+            sample = self.samples[slot]
+            rows.length_B[row] = sample.length
+            rows.pages_BxN[row, : len(sample.pages)] = sample.pages
+        allowed_BxW = self._allowed(active, rows)
+        return self._decode(slots, rows, allowed_BxW, max_steps, min_going, drafts, adapter)
 
-    def _allowed(self, active: Iterable[int]) -> jax.Array | np.ndarray:
-        """Returns the masks of the constrained slots, and marks these."""
-        self._rows.constrained_B[:] = False
+    def _allowed(self, active: Sequence[int], rows: Rows) -> jax.Array:
+        """Returns the masks of the constrained rows, and marks these."""
+        no_mask_BxW = self._no_mask(len(rows.active_B))
         constrained = self.constrained(active)
         if not constrained:
-            return self._no_mask_BxW
-        self._rows.constrained_B[constrained] = True
-        allowed_BxW = np.zeros(self._no_mask_BxW.shape, np.uint32)
+            return no_mask_BxW
+        allowed_BxW = np.zeros(no_mask_BxW.shape, np.uint32)
         for slot in constrained:
-            self.samples[slot].matcher.write_allowed(allowed_BxW[slot])
-        return jax.device_put(allowed_BxW, self._no_mask_BxW.sharding)
+            row = active.index(slot)
+            rows.constrained_B[row] = True
+            self.samples[slot].matcher.write_allowed(allowed_BxW[row])
+        return jax.device_put(allowed_BxW, no_mask_BxW.sharding)
+
+    def _no_mask(self, num_rows: int) -> jax.Array:
+        """Returns what a chunk without a constrained row takes; it stays on the device."""
+        if num_rows not in self._no_masks:
+            allowed_BxW = jnp.zeros((num_rows, -(-self._model.config.vocab_size // 32)), jnp.uint32)
+            self._no_masks[num_rows] = jax.device_put(
+                allowed_BxW, _replicated_sharding(self._model)
+            )
+        return self._no_masks[num_rows]
 
     def _decode(
         self,
+        slots: Sequence[int],
         rows: Rows,
         allowed_BxW: jax.Array,
         max_steps: int,
@@ -277,13 +338,13 @@ class Slots:
         drafts: int,
         adapter: str | None,
     ) -> Chunk:
-        self._cache, self._history_BxM, chunk = decode(
+        self._cache, self._history_SxM, chunk = decode(
             self._model.graphdef,
             self._params[adapter],
             self._cache,
-            self._history_BxM,
-            # Copy: on CPU the device may read the host's arrays while the host changes them.
-            Rows(*(array.copy() for array in rows)),
+            self._history_SxM,
+            np.array(slots, np.int32),
+            rows,
             allowed_BxW,
             np.int32(max_steps),
             np.int32(min_going),
@@ -296,29 +357,31 @@ class Slots:
 
     def compile_reading(self, adapter: str | None) -> None:
         """Compiles every program except the chunks, on page 0; all slots must be free."""
-        pages_1xN = np.zeros((1, self._rows.pages_BxN.shape[1]), np.int32)
+        pages_1xN = np.zeros((1, self._inputs.pages_BxN.shape[1]), np.int32)
         for size in PIECES:
             self._read_piece(pages_1xN, np.zeros((1, size), np.int32), 0, adapter)
             if size >= self._context:
                 break
         self._cache = copy_page(self._cache, np.int32(0), np.int32(0))
         tokens_M = np.zeros(self._context, np.int32)
-        self._history_BxM = set_history(self._history_BxM, np.int32(0), tokens_M)
+        self._history_SxM = set_history(self._history_SxM, np.int32(0), tokens_M)
 
-    def trial_chunk(self, drafts: int, adapter: str | None = None) -> int:
+    def trial_chunk(self, num_rows: int, drafts: int, adapter: str | None = None) -> int:
         """Decodes a few steps on page 0; returns the number of steps, at least 1."""
-        rows = _empty_rows(len(self.samples), self._rows.pages_BxN.shape[1])
+        rows = _empty_rows(num_rows, self._inputs.pages_BxN.shape[1])
         rows.active_B[:] = True
         rows.limit_B[:] = self._context
-        return int(self._decode(rows, self._no_mask_BxW, 4, 1, drafts, adapter).num_steps)
+        no_mask_BxW = self._no_mask(num_rows)
+        chunk = self._decode(range(num_rows), rows, no_mask_BxW, 4, 1, drafts, adapter)
+        return int(chunk.num_steps)
 
 
-def chunk_logprobs(chunk: Chunk, slot: int, count: int, num_top: int | None) -> list[TokenLogprobs]:
-    """Returns the entries of a slot's first `count` tokens; none if they were not requested."""
+def chunk_logprobs(chunk: Chunk, row: int, count: int, num_top: int | None) -> list[TokenLogprobs]:
+    """Returns the entries of a row's first `count` tokens; none if they were not requested."""
     if num_top is None:
         return []
     arrays = chunk.logprob_BxC, chunk.top_BxCxA, chunk.top_logprob_BxCxA
-    return logprobs_of_arrays(*(array[slot, :count] for array in arrays), num_top)
+    return logprobs_of_arrays(*(array[row, :count] for array in arrays), num_top)
 
 
 def _end_tokens(model) -> tuple[int, ...]:

@@ -1,17 +1,19 @@
 """Device programs of the engine: prefill of a prompt, and a chunk of decoding.
 
-A slot is a row of the batch. Before each chunk the host (engine.py) sends the inputs of every
-slot. The device keeps the cache and the tokens, both donated, and runs the steps of a chunk in a
-`lax.while_loop`, which ends early if slots have ended and other samples wait.
+A chunk decodes some of the slots, each a row of the batch. Before each chunk the host (engine.py)
+sends the inputs of every row. The device keeps the cache and the tokens of all slots, both donated,
+and runs the steps of a chunk in a `lax.while_loop`, which ends early if rows have ended and other
+samples wait.
 
 Prefill leaves out the last token of a prompt: it is the first input of decoding, so that one
 place chooses every token, and the samples of a prompt share the prefill.
 
-The engine's size fixes all shapes. There is one program per size of a prompt piece, and one each
-for: a chunk, a chunk with drafts, a new row's tokens, the copy of a page.
+The engine's size fixes all shapes. There is one program per size of a prompt piece, one each for a
+new slot's tokens and the copy of a page, and two per number of rows of a chunk: with and without
+drafts.
 
-Axes beside those of model.py: M positions of the context, N pages of a row, C tokens of a chunk,
-A most probable alternatives.
+Axes beside those of model.py: S slots, M positions of the context, N pages of a row, C tokens of a
+chunk, A most probable alternatives.
 """
 
 import dataclasses
@@ -34,10 +36,11 @@ from semcoder_jax.model.kv_cache import KVCache
 
 CHUNK_TOKENS = 32
 PIECES = (32, 64, 128, 256, 512)
+BLOCK = 64  # tokens of a prompt that are found in the cache together
 
 
 class Rows(NamedTuple):
-    """Inputs of each slot, from the host; an empty slot is inactive with length 1.
+    """Inputs of each row, from the host; a row without a sample is inactive with length 1.
 
     Attributes:
       active_B: bool.
@@ -103,17 +106,31 @@ class Vocabulary:
 def pieces_of(length: int) -> list[int]:
     """Returns the piece sizes of the prefill of `length` tokens; the last piece may be padded.
 
-    They depend only on the length. Whole pages come first: every piece but the smallest is a
-    multiple of a page, and begins at the start of one.
+    They depend only on the length. All but the last are whole blocks, and so begin at the start of
+    a page. 32 tokens or fewer after the last whole block are a piece of their own: on a CPU,
+    products with up to 32 rows give other bits than larger ones do, so that a token's bits depend
+    only on its place, not on where the prefill began.
     """
+    rest = length % BLOCK
+    if 0 < rest <= PIECES[0]:
+        return [*_whole_pieces(length - rest), PIECES[0]]
     pieces, left = [], length
     while left > 0:
-        covering = next((size for size in PIECES if size >= left), PIECES[-1])
-        if left > 0.75 * covering or covering <= PIECES[1]:
+        covering = next((size for size in PIECES[1:] if size >= left), PIECES[-1])
+        if left > 0.75 * covering or covering == PIECES[1]:
             pieces.append(covering)
         else:  # a quarter or more of the covering piece would be padding
             pieces.append(max(size for size in PIECES if size <= left))
         left -= pieces[-1]
+    return pieces
+
+
+def _whole_pieces(length: int) -> list[int]:
+    """Returns sizes that add up to `length`, a multiple of BLOCK, the largest first."""
+    pieces = []
+    for size in reversed(PIECES[1:]):
+        pieces += [size] * (length // size)
+        length %= size
     return pieces
 
 
@@ -162,10 +179,10 @@ def _real_logits(model, hidden_NxD, vocabulary: Vocabulary) -> jax.Array:
     return jnp.where(real_V, logits_NxV, -jnp.inf)
 
 
-@functools.partial(jax.jit, donate_argnames=("history_BxM",))
-def set_history(history_BxM, slot, tokens_M) -> jax.Array:
-    """Writes the tokens of a new row into its slot."""
-    return jax.lax.dynamic_update_index_in_dim(history_BxM, tokens_M, slot, 0)
+@functools.partial(jax.jit, donate_argnames=("history_SxM",))
+def set_history(history_SxM, slot, tokens_M) -> jax.Array:
+    """Writes the tokens of a new sample into its slot."""
+    return jax.lax.dynamic_update_index_in_dim(history_SxM, tokens_M, slot, 0)
 
 
 @functools.partial(jax.jit, donate_argnames=("cache",))
@@ -176,13 +193,14 @@ def copy_page(cache: KVCache, source, target) -> KVCache:
 @functools.partial(
     jax.jit,
     static_argnames=("graphdef", "vocabulary", "num_drafts"),
-    donate_argnames=("cache", "history_BxM"),
+    donate_argnames=("cache", "history_SxM"),
 )
 def decode(
     graphdef,
     params,
     cache: KVCache,
-    history_BxM,
+    history_SxM,
+    slot_B,
     rows: Rows,
     allowed_BxW,
     max_steps,
@@ -193,6 +211,7 @@ def decode(
 ) -> tuple[KVCache, jax.Array, Chunk]:
     """Decodes up to CHUNK_TOKENS tokens for each active row; the row must have the pages.
 
+    `history_SxM` has the tokens of every slot; `slot_B` names the slot of each row, no slot twice.
     Ends after `max_steps` steps, when fewer than `min_going` (at least 1) rows are active, or
     when a row's chunk may overflow. Each step drafts and checks `num_drafts` tokens per row
     (0: none). A constrained row takes its next token from `allowed_BxW` (see logits.allow_only),
@@ -289,9 +308,9 @@ def decode(
         num_steps=jnp.int32(0),
         row_steps=jnp.int32(0),
     )
-    state = (cache, history_BxM, rows.length_B, rows.active_B, chunk)
+    state = (cache, history_SxM[slot_B], rows.length_B, rows.active_B, chunk)
     cache, history_BxM, _, _, chunk = jax.lax.while_loop(going, one_step, state)
-    return cache, history_BxM, chunk
+    return cache, history_SxM.at[slot_B].set(history_BxM), chunk
 
 
 def _seen(history_BxM, length_B, tokens_BxT, V: int) -> jax.Array:

@@ -40,6 +40,7 @@ from semcoder_jax.inference.grammar import check_grammar
 from semcoder_jax.inference.page_pool import PagePool
 from semcoder_jax.inference.params import Generation, SamplingError
 from semcoder_jax.inference.request import OpenRequest, OpenSample, Request, Update
+from semcoder_jax.inference.row_count import Program, RowCountPolicy, row_counts
 from semcoder_jax.inference.speculation import Lookup, SpeculationPolicy
 from semcoder_jax.model.kv_cache import PAGE_SIZE
 
@@ -78,6 +79,8 @@ class Engine:
         on CPU 3).
       adapters: the model's parameters with each adapter attached, by name (loading.load_adapted);
         they share the base's arrays.
+      prefix_cache: whether a prompt's first blocks of 64 tokens are taken from the cache where an
+        earlier prompt left them. On CPU the tokens of a sample stay the same to the bit.
 
     Raises SamplingError if the model has no tokenizer or an argument is out of range.
     """
@@ -93,6 +96,7 @@ class Engine:
         speculation: str = "auto",
         num_drafts: int | None = None,
         adapters: Mapping[str, Any] | None = None,
+        prefix_cache: bool = True,
     ):
         if getattr(model, "tokenizer", None) is None:
             raise SamplingError("the model has no tokenizer: text cannot be read or written")
@@ -120,7 +124,9 @@ class Engine:
         self.context = model.config.max_positions
         self.stats = EngineStats(num_slots)
         self.adapters = tuple(adapters or ())
-        self._slots = Slots(model, num_slots, cache_tokens, cache_dtype, page_size, adapters or {})
+        self._slots = Slots(
+            model, num_slots, cache_tokens, cache_dtype, page_size, adapters or {}, prefix_cache
+        )
         self._hidden_tokens = hidden_tokens(model.tokenizer)
         self._waiting: collections.deque[OpenSample] = collections.deque()
         self._requests: dict[int, OpenRequest] = {}
@@ -129,8 +135,10 @@ class Engine:
         self._policy = SpeculationPolicy()
         self._drafted = False  # whether the last chunk checked drafts
         self._turn: str | None = None  # adapter of the last chunk
-        # (number of drafts, whether with an adapter) of chunks that have run
-        self._compiled: set[tuple[int, bool]] = set()
+        # Several processes must choose alike, and each measures its own time.
+        alone = jax.process_count() == 1
+        counts = row_counts(num_slots, backend) if alone else (num_slots,)
+        self._row_counts = RowCountPolicy(counts)
         self._lock = threading.Lock()  # guards the next two, which other threads fill
         self._incoming: list[OpenRequest] = []
         self._cancelled: set[int] = set()
@@ -151,6 +159,8 @@ class Engine:
             for i, request in enumerate(requests)
         ]
         opened = [self.open(request, f"prompt {i}") for i, request in enumerate(requests)]
+        # Longest first: the last rows then end at nearly the same time.
+        opened.sort(key=lambda each: -each.request.params.max_new_tokens)
         left = {request.ticket: request.request.n for request in opened}
         with self._lock:
             self._incoming += opened
@@ -287,23 +297,37 @@ class Engine:
         active = self._take_turn(self._slots_with_pages())
         constrained = bool(self._slots.constrained(active))
         drafts = 0 if constrained else self._choose_num_drafts(active)
-        chunk = self._decode(active, drafts, 1 if constrained else CHUNK_TOKENS) if active else None
+        program = Program(self._choose_num_rows(active, drafts), drafts, self._turn is not None)
+        is_compiled = program in self._row_counts.compiled
+        max_steps = 1 if constrained else CHUNK_TOKENS
+        chunk = self._decode(active, program, max_steps) if active else None
         self._drafted = drafts > 0
         # Decode the previous chunk's tokens while the device computes this one.
         updates += self._decode_updates()
         if chunk is not None:
             self._collect(active, chunk, drafts)
             # A step that compiled, prefilled or computed masks does not measure decoding.
-            program = drafts, self._turn is not None
-            if program in self._compiled and num_read == self._slots.num_read and not constrained:
-                seconds = time.monotonic() - started
-                self._policy.record_time(drafts > 0, seconds / int(chunk.num_steps))
-            self._compiled.add(program)
+            if is_compiled and num_read == self._slots.num_read and not constrained:
+                seconds = (time.monotonic() - started) / int(chunk.num_steps)
+                self._policy.record_time(drafts > 0, seconds, program.num_rows)
+                self._row_counts.record_steps(program, seconds)
         if not self.num_active:
             updates += self._decode_updates()
         self.stats.prompt_tokens = self._slots.num_read
+        self.stats.cached_tokens = self._slots.num_known
         self.stats.seconds += time.monotonic() - started
         return updates
+
+    def replace_parameters(self, params) -> None:
+        """Uses other parameters of the same shapes and shardings from the next request on.
+
+        Shares their arrays. Raises SamplingError unless the engine is idle: what the cache holds
+        was computed with the former ones.
+        """
+        if self.busy:
+            raise SamplingError("replace_parameters: the engine is at work")
+        self.model = dataclasses.replace(self.model, params=params)
+        self._slots.replace_parameters(params)
 
     def warm_up(self) -> None:
         """Compiles every program that requests can need, and times both ways of decoding.
@@ -318,13 +342,13 @@ class Engine:
         seconds = {drafts: [] for drafts in ways}
         for adapter in (None, *self.adapters[:1]):  # all adapters have one program
             self._slots.compile_reading(adapter)
-            for drafts in ways:
-                self._slots.trial_chunk(drafts, adapter)
-                self._compiled.add((drafts, adapter is not None))
+            for num_rows, drafts in itertools.product(self._row_counts.counts, ways):
+                self._slots.trial_chunk(num_rows, drafts, adapter)
+                self._row_counts.compiled.add(Program(num_rows, drafts, adapter is not None))
         if self.speculation == "auto":
             for drafts in ways * TRIALS:
                 started = time.monotonic()
-                steps = self._slots.trial_chunk(drafts)
+                steps = self._slots.trial_chunk(self.num_slots, drafts)
                 seconds[drafts].append((time.monotonic() - started) / steps)
             self._policy.record_trial(seconds[0], seconds[self.num_drafts])
 
@@ -402,7 +426,14 @@ class Engine:
         known = [gain for gain in gains if gain is not None]
         return self.num_drafts if self._policy.pays(known) else 0
 
-    def _decode(self, active: list[int], drafts: int, max_steps: int) -> Chunk:
+    def _choose_num_rows(self, active: list[int], drafts: int) -> int:
+        """Returns the number of rows of a chunk for these slots."""
+        samples = (self._slots.samples[slot] for slot in active)
+        left = (sample.params.max_new_tokens - len(sample.tokens) for sample in samples)
+        steps_left = 0 if self._waiting else max(left, default=0)
+        return self._row_counts.choose(len(active), drafts, self._turn is not None, steps_left)
+
+    def _decode(self, active: list[int], program: Program, max_steps: int) -> Chunk:
         for slot in active:
             sample = self._slots.samples[slot]
             if sample.request.request.streaming:
@@ -412,31 +443,37 @@ class Engine:
         if self.speculation == "auto":
             samples = [self._slots.samples[slot] for slot in active]
             unknown = all(sample.tokens_per_pass is None for sample in samples)
-            if unknown or (drafts and not self._drafted):
+            if unknown or (program.drafts and not self._drafted):
                 max_steps = min(max_steps, PROBING_STEPS)
         # While samples wait, a chunk ends as soon as a few rows have ended.
         few = max(self.num_slots // 16, 1)
         min_going = max(len(active) - few + 1, 1) if self._waiting else 1
-        return self._slots.decode(active, max_steps, min_going, drafts, self._turn)
+        started = time.monotonic()
+        chunk = self._slots.decode(
+            active, program.num_rows, max_steps, min_going, program.drafts, self._turn
+        )
+        if program not in self._row_counts.compiled:  # the call returns once it has compiled
+            self._row_counts.record_compiling(program, time.monotonic() - started)
+        return chunk
 
     def _collect(self, active: list[int], chunk: Chunk, drafts: int) -> None:
         """Waits for the chunk and records its tokens; they are decoded to text later."""
-        samples = {slot: self._slots.samples[slot] for slot in active}
-        # Drop samples that ended at a stop string in the meantime.
-        samples = {slot: sample for slot, sample in samples.items() if sample is not None}
-        if all(sample.params.logprobs is None for sample in samples.values()):
+        # Row i is that of the slot active[i]; some have ended at a stop string in the meantime.
+        rows = [(row, slot, self._slots.samples[slot]) for row, slot in enumerate(active)]
+        rows = [(row, slot, sample) for row, slot, sample in rows if sample is not None]
+        if all(sample.params.logprobs is None for _, _, sample in rows):
             # These arrays are large: do not copy them from the device if nobody asked.
             chunk = chunk._replace(logprob_BxC=None, top_BxCxA=None, top_logprob_BxCxA=None)
         chunk = jax.device_get(chunk)
         num_steps, num_tokens = int(chunk.num_steps), int(chunk.count_B.sum())
         self.stats.count_chunk(num_steps, int(chunk.row_steps), num_tokens, drafts)
         self._policy.record_gain(drafts > 0, num_steps, num_tokens / max(int(chunk.row_steps), 1))
-        for slot, sample in samples.items():
-            count = int(chunk.count_B[slot])
-            new = chunk.tokens_BxC[slot, :count].tolist()
-            sample.note(new, chunk_logprobs(chunk, slot, count, sample.params.logprobs))
-            self._undecoded.append((sample, bool(chunk.ended_B[slot])))
-            if chunk.ended_B[slot]:
+        for row, slot, sample in rows:
+            count = int(chunk.count_B[row])
+            new = chunk.tokens_BxC[row, :count].tolist()
+            sample.note(new, chunk_logprobs(chunk, row, count, sample.params.logprobs))
+            self._undecoded.append((sample, bool(chunk.ended_B[row])))
+            if chunk.ended_B[row]:
                 self._slots.vacate(slot)
             elif sample.lookup is not None:
                 self._note_gain(sample, new, num_steps if drafts else None)

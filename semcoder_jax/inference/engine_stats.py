@@ -8,7 +8,8 @@ class EngineStats:
     """Counters since the engine was created (`seconds`: time with work to do).
 
     Attributes:
-      prompt_tokens: prefilled, without padding; generated_tokens: including discarded ones.
+      prompt_tokens: prefilled, without padding; cached_tokens: those of prompts that were in the
+        cache already; generated_tokens: including discarded ones.
       steps: passes of decoding; row_steps: active rows summed over them.
       drafted_steps, drafted_row_steps, drafted_tokens: the same for passes with drafts, and
         the tokens they gave.
@@ -19,6 +20,7 @@ class EngineStats:
     num_slots: int
     seconds: float = 0.0
     prompt_tokens: int = 0
+    cached_tokens: int = 0
     generated_tokens: int = 0
     steps: int = 0
     row_steps: int = 0

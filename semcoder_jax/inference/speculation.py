@@ -121,7 +121,8 @@ class SpeculationPolicy:
 
     cost: float = ASSUMED_COST
     account: float = FIRST
-    _last: tuple[bool, float] | None = None  # of the last timed chunk: (drafted, seconds per pass)
+    # Of the last timed chunk: (drafted, seconds per pass, number of rows).
+    _last: tuple[bool, float, int] | None = None
 
     def record_trial(
         self, plain_seconds: Sequence[float], drafted_seconds: Sequence[float]
@@ -129,18 +130,19 @@ class SpeculationPolicy:
         """Sets the cost from alternating timed passes; uses the minimum, as load only adds time."""
         self.cost = max(min(drafted_seconds) / min(plain_seconds), 1.0)
 
-    def record_time(self, drafted: bool, seconds_per_pass: float) -> None:
+    def record_time(self, drafted: bool, seconds_per_pass: float, num_rows: int) -> None:
         """Updates the cost from the time of a chunk.
 
-        Compares only neighbouring chunks, which have nearly the same load and row lengths.
+        Compares only neighbouring chunks of as many rows, which have nearly the same load and row
+        lengths.
         """
-        if self._last is not None and self._last[0] != drafted:
+        if self._last is not None and self._last[::2] == (not drafted, num_rows):
             ratio = seconds_per_pass / self._last[1]
             ratio = ratio if drafted else 1 / ratio
             # One slow chunk must not decide for long.
             ratio = min(max(ratio, self.cost / 2), 2 * self.cost)
             self.cost = max(self.MEMORY * self.cost + (1 - self.MEMORY) * ratio, 1.0)
-        self._last = drafted, seconds_per_pass
+        self._last = drafted, seconds_per_pass, num_rows
 
     def record_gain(self, drafted: bool, passes: int, tokens_per_pass: float) -> None:
         """Updates the account from the passes and tokens per row and pass of a chunk."""

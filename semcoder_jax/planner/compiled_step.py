@@ -10,13 +10,13 @@ import math
 import re
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from data_pipeline.files import as_path
 from data_pipeline.tokens.packing import TokenTable, lay_out
 from semcoder_jax.config import MODELS, ConfigError, DataConfig, DecoderConfig, RunConfig
 from semcoder_jax.model import sharding
@@ -96,7 +96,7 @@ def architecture(run: RunConfig) -> DecoderConfig:
     """
     fields = {name for name in run.model if name != "init_from"}
     if fields <= SCALING and "init_from" in run.model:
-        source = Path(run.model["init_from"])
+        source = as_path(run.model["init_from"])
         if not source.is_dir():
             raise ConfigError(
                 f"config: model.init_from {source}: no such directory; a plan needs only the "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jinja2
 
+from data_pipeline.files import as_path
 from data_pipeline.pyx.chat_template import chat_template
 from data_pipeline.pyx.control_tokens import ControlTextError, control_tokens
 from semcoder_jax.errors import UserError
@@ -33,7 +34,7 @@ def read_chat_template(given: str | Path) -> str:
     if str(given) == SEMCODER:
         return chat_template()
     try:
-        template = Path(given).read_text(encoding="utf-8")
+        template = as_path(given).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "not a text in UTF-8"
         raise ChatTemplateError(f"--chat_template={given}: {said}") from None

@@ -49,6 +49,7 @@ class _EngineCollector:
                 "Tokens the engine generated, kept or not.",
                 stats.generated_tokens,
             ),
+            ("cached_tokens", "Tokens of prompts found in the cache.", stats.cached_tokens),
             ("busy_seconds", "Time the engine had work.", stats.seconds),
             ("decoding_steps", "Passes of decoding.", stats.steps),
             ("decoding_row_steps", "Rows going in them.", stats.row_steps),

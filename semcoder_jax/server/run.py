@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.files import as_path
 from data_pipeline.terminal.installation import install_command
 from data_pipeline.terminal.notices import StderrHandler
 from semcoder_jax.errors import UserError
@@ -79,7 +80,7 @@ def serve(
     except ImportError as error:
         message = f"{error.name} is missing: {install_command('serve')}"
         raise ServeError(message) from None
-    name = model_name or Path(checkpoint).resolve().name
+    name = model_name or as_path(checkpoint).resolve().name
     if name in (adapters or {}):
         raise ServeError(f"--adapter={name}: the model itself has that name (--model_name)")
     template = None if chat_template is None else _read_chat_template(chat_template)

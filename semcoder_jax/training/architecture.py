@@ -3,8 +3,8 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
+from data_pipeline.files import AnyPath, as_path
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.config import MODELS, ConfigError, DecoderConfig, build_decoder_config
@@ -31,7 +31,7 @@ def resolve_architecture(model: Mapping, sequence_length: int, tokenizer) -> Dec
         return build_decoder_config(
             model, vocab_size=hf.tokenizer_size(tokenizer), sequence_length=sequence_length
         )
-    source = Path(model["init_from"])
+    source = as_path(model["init_from"])
     found = hf.read_config(source / MODEL if (source / MODEL).is_dir() else source)
     own = {name: model[name] for name in model if name not in ("init_from", "architecture")}
     named = dataclasses.asdict(MODELS[model["architecture"]]) if "architecture" in model else {}
@@ -40,7 +40,7 @@ def resolve_architecture(model: Mapping, sequence_length: int, tokenizer) -> Dec
     return _rescale(found, rescaled, source)
 
 
-def _check_equal(given: Mapping, found: DecoderConfig, source: Path, ignored: set[str]) -> None:
+def _check_equal(given: Mapping, found: DecoderConfig, source: AnyPath, ignored: set[str]) -> None:
     for name, value in given.items():
         # initializer_range applies to new parameters only.
         if name not in ignored and not math.isclose(value, getattr(found, name), rel_tol=1e-6):
@@ -50,7 +50,7 @@ def _check_equal(given: Mapping, found: DecoderConfig, source: Path, ignored: se
             )
 
 
-def _rescale(found: DecoderConfig, fields: Mapping, source: Path) -> DecoderConfig:
+def _rescale(found: DecoderConfig, fields: Mapping, source: AnyPath) -> DecoderConfig:
     """Returns `found` with another scaling of RoPE. Raises ConfigError."""
     try:
         scaled = dataclasses.replace(found, **fields)

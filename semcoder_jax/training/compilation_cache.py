@@ -1,15 +1,16 @@
 """Keeps compiled programs on disk, so that a restarted run does not compile again."""
 
-from pathlib import Path
+import os
 
 import jax
 
+from data_pipeline.files import as_path
 from semcoder_jax.cache import cache_folder
 
 _HIT_EVENT = "/jax/compilation_cache/cache_hits"
 
 
-def enable_compilation_cache(workdir: str | Path) -> None:
+def enable_compilation_cache(workdir: str | os.PathLike) -> None:
     """Turns JAX's compilation cache on, in the user's cache folder.
 
     Runs of several processes use WORKDIR instead: every process reads it, the first one writes.
@@ -17,7 +18,7 @@ def enable_compilation_cache(workdir: str | Path) -> None:
     cache off.
     """
     if jax.config.jax_compilation_cache_dir is None:
-        folder = cache_folder() if jax.process_count() == 1 else Path(workdir).absolute()
+        folder = cache_folder() if jax.process_count() == 1 else as_path(workdir).absolute()
         jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
 
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from data_pipeline.files import AnyPath, as_path, hold_lock, is_remote
 from data_pipeline.pyx import dataset as pyx
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.tokens import store as prepared
@@ -17,8 +18,9 @@ from data_pipeline.tokens.batches import BatchIterator, InputConfig, TrainInput
 from data_pipeline.toy import corpus as synthetic
 from data_pipeline.toy import vocabulary
 from semcoder_jax import hf
+from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.config import ConfigError, DataConfig, check_arguments
-from semcoder_jax.training.workdir import check_tokenizer
+from semcoder_jax.training.workdir import check_tokenizer, machine_folder
 
 PLANS_KEPT_FROM = 10_000  # records: fewer are planned in milliseconds, and have many epochs
 
@@ -41,7 +43,7 @@ class Data:
 
 def open_data(
     config: DataConfig,
-    workdir: Path,
+    workdir: AnyPath,
     *,
     seed: int,
     num_steps: int | None,
@@ -55,7 +57,8 @@ def open_data(
     if config.source == "tokens":
         opened = _open_tokens(config)
     else:
-        opened = _open_records(*_prepare_records(config, workdir))
+        is_shared = not is_remote(workdir)
+        opened = _open_records(*_prepare_records(config, machine_folder(workdir), is_shared))
     tokenizer, train_source, held_out_source, ids = opened
     check_tokenizer(tokenizer, workdir, init_from)
     shared = _shared_options(config)
@@ -89,6 +92,28 @@ def open_data(
     )
 
 
+def open_records(
+    config: DataConfig, workdir: AnyPath, init_from: str | None
+) -> tuple[Any, pyx.RecordSource]:
+    """Returns (tokenizer, training records as text), after making the toy corpus if needed.
+
+    The tokenizer is that of the model in `init_from`, if there is one. Raises a UserError if the
+    records cannot be read.
+    """
+    if config.source == "tokens":
+        raise ConfigError(
+            "config: data.source 'tokens': expected records as text: 'jsonl', 'pyx' or 'synthetic'"
+        )
+    is_shared = not is_remote(workdir)
+    folder, tokenizer_path = _prepare_records(config, machine_folder(workdir), is_shared)
+    if init_from is not None:
+        model = as_path(init_from)
+        tokenizer_path = model / MODEL if (model / MODEL).is_dir() else model
+    tokenizer = hf.read_tokenizer(tokenizer_path)
+    check_tokenizer(tokenizer, workdir, None)
+    return tokenizer, pyx.load(folder, "train")
+
+
 def _shared_options(config: DataConfig) -> InputConfig:
     """Returns the options that training and held-out batches share."""
     return InputConfig(
@@ -103,7 +128,7 @@ def _shared_options(config: DataConfig) -> InputConfig:
 
 def _open_tokens(config: DataConfig):
     """Returns (tokenizer, training source, held-out source or None, function to record ids)."""
-    folders = {name: Path(path) for name, path in config.datasets.items()}
+    folders = {name: as_path(path) for name, path in config.datasets.items()}
     first = folders[min(folders)]
     prepared.read_manifest(first)  # a clearer message than one about its tokenizer
     tokenizer = hf.read_tokenizer(config.tokenizer or first / prepared.TOKENIZER)
@@ -115,7 +140,7 @@ def _open_tokens(config: DataConfig):
     return tokenizer, train, held_out, train.ids
 
 
-def _open_records(data_dir: Path, tokenizer_path: Path):
+def _open_records(data_dir: AnyPath, tokenizer_path: AnyPath):
     """Returns the same as `_open_tokens`, for a dataset that is tokenized on the fly."""
     train = pyx.load(data_dir, "train")
     held_out = pyx.load(data_dir, "eval") if "eval" in pyx.splits(data_dir) else None
@@ -126,48 +151,65 @@ def _open_records(data_dir: Path, tokenizer_path: Path):
     return hf.read_tokenizer(tokenizer_path), train, held_out, ids
 
 
-def _prepare_records(config: DataConfig, workdir: Path) -> tuple[Path, Path]:
-    """Prepares the dataset; returns (its folder, tokenizer directory)."""
+def _prepare_records(config: DataConfig, workdir: Path, is_shared: bool) -> tuple[AnyPath, AnyPath]:
+    """Prepares the dataset; returns (its folder, tokenizer directory).
+
+    is_shared: whether all processes see the folder `workdir`, or each machine has its own.
+    """
     if config.source == "pyx":
-        return Path(config.directory), _make_tokenizer(config, workdir)
-    jsonl_by_split, tokenizer_path = _data_paths(config, workdir)
+        return as_path(config.directory), _make_tokenizer(config, workdir, is_shared)
+    jsonl_by_split, tokenizer_path = _data_paths(config, workdir, is_shared)
     pyx.prepare(jsonl_by_split, workdir / "data")
     return workdir / "data", tokenizer_path
 
 
-def _make_tokenizer(config: DataConfig, workdir: Path) -> Path:
+def _make_tokenizer(config: DataConfig, workdir: Path, is_shared: bool) -> AnyPath:
     """Returns the tokenizer directory in `config`, or trains a tokenizer on the dataset."""
     if config.tokenizer:
-        return Path(config.tokenizer)
+        return as_path(config.tokenizer)
     folder = workdir / "tokenizer"
     records = pyx.load(config.directory, "train")
-    if jax.process_index() == 0:
+
+    def make() -> None:
         texts = itertools.chain.from_iterable(
             (training_prompt(record), record.response) for record in records
         )
         vocabulary.train_tokenizer(texts, config.vocabulary_words).save_pretrained(folder)
-    _barrier("tokenizer")
+
+    _make_once("tokenizer", workdir, is_shared, make)
     return folder
 
 
-def _data_paths(config: DataConfig, workdir: Path) -> tuple[dict[str, Path], Path]:
+def _data_paths(
+    config: DataConfig, workdir: Path, is_shared: bool
+) -> tuple[dict[str, AnyPath], AnyPath]:
     """Returns (JSONL file by split, tokenizer directory); the split "eval" is optional."""
     if config.source == "jsonl":
         paths = {"train": config.train, "eval": config.eval}
-        paths = {split: Path(path) for split, path in paths.items() if path}
+        paths = {split: as_path(path) for split, path in paths.items() if path}
         for split, path in paths.items():
             if not path.is_file():
                 raise ConfigError(f"config: data.{split}: {path}: no such file")
-        return paths, Path(config.tokenizer)
+        return paths, as_path(config.tokenizer)
 
     check_arguments(synthetic.build, config.synthetic, "data.synthetic")
-    if jax.process_index() == 0:
-        synthetic.build(workdir / "corpus", **config.synthetic)
-    _barrier("corpus")
-    corpus = synthetic.build(
-        workdir / "corpus", **config.synthetic
-    )  # exists by now: returns its paths
+
+    def build() -> synthetic.Corpus:
+        return synthetic.build(workdir / "corpus", **config.synthetic)
+
+    _make_once("corpus", workdir, is_shared, build)
+    corpus = build()  # exists by now: returns its paths
     return {"train": Path(corpus.train), "eval": Path(corpus.heldout)}, Path(corpus.tokenizer)
+
+
+def _make_once(name: str, folder: Path, is_shared: bool, make: Callable[[], object]) -> None:
+    """Lets the first process make files in `folder`; one on each machine if it is not shared."""
+    if is_shared and jax.process_index() == 0:
+        make()
+    elif not is_shared:
+        with hold_lock(folder / f".{name}.lock", wait=True):
+            make()
+    _barrier(name)
 
 
 def _barrier(name: str) -> None:

@@ -9,17 +9,17 @@ ignored: between sessions, and in a killed session after its last row.
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tqdm import tqdm
 
-from data_pipeline.files import append_row
+from data_pipeline.files import AnyPath, append_row, open_appended
 from semcoder_jax.training.metrics import keep_rows, read_metrics
 
 GOODPUT_FILE = "goodput.jsonl"
 
-START = "start"  # reading data, making or restoring the state
+START = "start"  # reading data, making the state
+RESTORE = "restore"  # reading the state of the last checkpoint
 COMPILE = "compile"
 INPUT = "input"  # waiting for the next batch
 CHECKPOINT = "checkpoint"  # waiting for a save, not the writing behind the steps
@@ -69,26 +69,40 @@ class Goodput:
 class WallTime:
     """Measures this session's wall time by phase and writes it to WORKDIR/goodput.jsonl.
 
-    `began` is the session's start by time.monotonic; the time until now counts as START.
-    Writes nothing if `write` is False (every process but one).
+    `began` is the session's start by time.monotonic; the time until now counts as START, but for
+    `restoring` seconds of RESTORE. `on_phase` is called with the name of a phase that begins, and
+    with None when it ends. Writes nothing if `write` is False (every process but one).
     """
 
-    def __init__(self, workdir: Path, first: int, began: float, *, write: bool = True):
-        self._file = None
+    def __init__(
+        self,
+        workdir: AnyPath,
+        first: int,
+        began: float,
+        *,
+        restoring: float = 0.0,
+        on_phase: Callable[[str | None], None] = lambda name: None,
+        write: bool = True,
+    ):
+        self._file, self._on_phase = None, on_phase
         if write:
             keep_rows(workdir / GOODPUT_FILE, lambda row: True)  # drops a row that a kill truncated
-            self._file = open(workdir / GOODPUT_FILE, "a+b")  # noqa: SIM115 - closed below
+            self._file = open_appended(workdir / GOODPUT_FILE)
         self._since, self._step = began, first
-        self._seconds = {START: time.monotonic() - began}
+        self._seconds = {START: time.monotonic() - began - restoring}
+        if restoring:
+            self._seconds[RESTORE] = restoring
         self._write({"session": first, "time": time.time()})
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Counts the time inside as `name`; phases do not nest."""
         began = time.monotonic()
+        self._on_phase(name)
         try:
             yield
         finally:
+            self._on_phase(None)
             self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - began
 
     def end_interval(self, step: int, skipped: int = 0) -> dict[str, float]:
@@ -103,16 +117,21 @@ class WallTime:
         self._since, self._step, self._seconds = now, step, {}
         return seconds
 
+    def save(self) -> None:
+        """Returns once the rows so far survive a kill, also in an object store."""
+        if self._file is not None:
+            self._file.save()
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
 
     def _write(self, row: dict) -> None:
         if self._file is not None:
-            append_row(self._file.fileno(), row, self._file.name)
+            append_row(self._file.fileno(), row, self._file.path)
 
 
-def read_goodput(workdir: Path) -> Goodput:
+def read_goodput(workdir: AnyPath) -> Goodput:
     """Returns the goodput of all sessions of a workdir so far."""
     return summarize(read_metrics(workdir / GOODPUT_FILE))
 

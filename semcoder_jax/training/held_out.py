@@ -2,8 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 
+from data_pipeline.files import AnyPath
 from semcoder_jax.config import TrainConfig
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
 
@@ -20,7 +20,7 @@ class HeldOutHistory:
     losses: list[tuple[int, float]]
 
     @classmethod
-    def read(cls, workdir: Path, last_step: int, best_by: str) -> "HeldOutHistory":
+    def read(cls, workdir: AnyPath, last_step: int, best_by: str) -> "HeldOutHistory":
         """Returns the history of WORKDIR's run up to `last_step`; later steps are made again."""
         history = cls([])
         for row in read_metrics(workdir / METRICS_FILE):

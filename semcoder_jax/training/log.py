@@ -6,13 +6,12 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
-from data_pipeline.files import append_row
+from data_pipeline.files import AnyPath, append_row, open_appended
 from data_pipeline.pyx.records import TRAINING_KINDS
 from semcoder_jax.errors import UserError
 from semcoder_jax.training.compilation_cache import CacheHits
@@ -20,6 +19,7 @@ from semcoder_jax.training.goodput import COMPILE, WallTime, read_goodput
 from semcoder_jax.training.held_out import ACCURACY, EVAL_LOSS
 from semcoder_jax.training.metrics import MetricWriter, Sink, keep_rows
 from semcoder_jax.training.step import HeldOutLoss, mean_by_kind
+from semcoder_jax.training.stragglers import HostTimes
 from semcoder_jax.training.throughput import (
     Machine,
     Speed,
@@ -60,10 +60,13 @@ class RunLog:
     compilation do not count in tokens/s.
 
     The log reports a skipped step with the ids of its records, also in WORKDIR/skipped.jsonl;
-    `skipped` counts the published ones of this session.
+    `skipped` counts the published ones of this session. It names a process that holds the others
+    up.
     """
 
-    def __init__(self, workdir: Path, run: LoggedRun, wall: WallTime, sinks: Sequence[Sink] = ()):
+    def __init__(
+        self, workdir: AnyPath, run: LoggedRun, wall: WallTime, sinks: Sequence[Sink] = ()
+    ):
         leads = jax.process_index() == 0
         self.skipped = 0
         self._run, self._wall, self._workdir = run, wall, workdir
@@ -72,6 +75,7 @@ class RunLog:
             keep_rows(self._skipped_file, lambda row: row["step"] <= run.first)
         self._writer = MetricWriter(workdir, resumed_step=run.first, write=leads, sinks=sinks)
         self._progress = TrainingProgress(run.first, run.num_steps, show=leads)
+        self._hosts = HostTimes(jax.devices())
         self._was_cached = False
         self._gathered: list[tuple[int, dict]] = []
         self._tokens, self._seconds = 0.0, 0.0
@@ -89,11 +93,16 @@ class RunLog:
             yield
         self._was_cached = hits.count > 0
 
+    def time_dispatch(self) -> contextlib.AbstractContextManager[None]:
+        """Times the call that starts a step; on some devices it waits for the other processes."""
+        return self._hosts.starting_step()
+
     def record_step(self, step: int, metrics: dict[str, jax.Array]) -> None:
         """Records a step's metrics, which the device may still be computing."""
         if self._gathered:
             last, values = self._gathered[-1]
-            jax.block_until_ready(values)
+            with self._hosts.waiting():
+                jax.block_until_ready(values)
             if last % self._run.every == 0:
                 self._publish()
         self._gathered.append((step, metrics))
@@ -132,14 +141,27 @@ class RunLog:
         self.say(str(goodput))
 
     def say(self, line: str) -> None:
+        """Prints a line, in the first process alone."""
         self._progress.say(line)
+
+    def say_here(self, line: str) -> None:
+        """Prints a line in this process, whichever it is."""
+        if jax.process_index() == 0:
+            self.say(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def save(self) -> None:
+        """Returns once all that was published survives a kill; see MetricWriter.save."""
+        self._writer.save()
 
     def close(self) -> None:
         self._writer.close()
         self._progress.close()
 
     def _publish(self) -> None:
-        fetched = [(step, jax.device_get(metrics)) for step, metrics in self._gathered]
+        with self._hosts.waiting():
+            fetched = [(step, jax.device_get(metrics)) for step, metrics in self._gathered]
         self._gathered = []
         for step, metrics in fetched:
             self._writer.write(step, _scalars(metrics))
@@ -159,6 +181,7 @@ class RunLog:
         if speed:
             self._tokens, self._seconds = self._tokens + speed.tokens, self._seconds + speed.seconds
             scalars |= speed.scalars(self._run.machine)
+        scalars |= self._compare_hosts(seconds)
         self._writer.write(last, scalars)
         self._writer.flush()
         rate = (
@@ -167,6 +190,19 @@ class RunLog:
         memory_text = f"{where} memory {memory / 2**30:.1f} GiB"
         loss = _format_loss(*_mean_loss([metrics for metrics in steps if not metrics["skipped"]]))
         self._progress.update(last, f"loss {loss}  {rate}  {memory_text}")
+
+    def _compare_hosts(self, seconds: dict[str, float]) -> dict[str, float]:
+        """Returns the host times of the interval before, and names a process that is slow."""
+        if COMPILE in seconds:
+            self._hosts.forget()
+            return {}
+        times = self._hosts.end_interval(seconds)
+        if times is None:
+            return {}
+        if news := self._hosts.news(times):
+            self.say(news)
+        hosts = [time.host for time in times]
+        return {"host_seconds/most": max(hosts), "host_seconds/least": min(hosts)}
 
     def _describe_compilation(self, seconds: dict[str, float]) -> str:
         """Returns the text that replaces the rate in the interval of the first step."""
@@ -179,7 +215,7 @@ class RunLog:
             return
         ids = list(self._run.record_ids(step))
         row = {"step": step, "loss": loss, "gradient_norm": gradient_norm, "records": ids}
-        with self._skipped_file.open("a+b") as file:
+        with open_appended(self._skipped_file) as file:
             append_row(file.fileno(), row, self._skipped_file)
         shown = ", ".join(ids[:_IDS_SHOWN]) + (", …" if len(ids) > _IDS_SHOWN else "")
         self.say(

@@ -9,9 +9,9 @@ epoch), corpus/ and data/ (files that the data source prepares).
 import contextlib
 import dataclasses
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from data_pipeline.files import AnyPath, HeldLock
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import CHECKPOINTS, MODEL, Checkpoints, abstract_model
 from semcoder_jax.config import (
@@ -37,20 +38,21 @@ from semcoder_jax.training.architecture import resolve_architecture
 from semcoder_jax.training.average import averaged, exchange
 from semcoder_jax.training.data import Data, open_data
 from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION, INPUT, PROFILE, WallTime
+from semcoder_jax.training.hang import HangWatch, end_without_peers
 from semcoder_jax.training.held_out import ACCURACY, EVAL_LOSS, HeldOutHistory
 from semcoder_jax.training.log import SKIPPED_FILE, LoggedRun, NotFiniteError, RunLog
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
-from semcoder_jax.training.preemption import StopSignal
-from semcoder_jax.training.profile import StepTrace
+from semcoder_jax.training.preemption import GracePeriod, StopSignal
+from semcoder_jax.training.profile import ProfileRequests, StepTrace
 from semcoder_jax.training.state import TrainSetup, TrainState, create_state, restore_state
 from semcoder_jax.training.step import HeldOutLoss, make_evaluation, make_train_step
 from semcoder_jax.training.throughput import Machine, describe_rates, step_flops
 from semcoder_jax.training.wandb_sink import WandbSink, check_wandb
-from semcoder_jax.training.workdir import check_workdir, lock_workdir, write_config
+from semcoder_jax.training.workdir import as_workdir, check_workdir, lock_workdir, write_config
 
 MeasureAccuracy = Callable[[LoadedModel], Mapping[str, float]]
 """Returns the share of right answers of each benchmark, the same in every process."""
-OpenAccuracy = Callable[[AccuracyConfig, DataConfig, Path], MeasureAccuracy]
+OpenAccuracy = Callable[[AccuracyConfig, DataConfig, AnyPath], MeasureAccuracy]
 """Opens the benchmarks of the section `accuracy`, given the data section and WORKDIR."""
 
 
@@ -63,6 +65,7 @@ class TrainResult:
 
     The first `step` of `num_steps` updates are made and saved; `eval_loss` is the held-out loss
     of the last evaluation, None without one, and `accuracy` the mean share of right answers;
+    `stopped` says that a signal ended the session before the run's end;
     `tokens_per_second` counts tokens that are not padding, after compilation; `seconds` is this
     session's wall time.
     """
@@ -73,11 +76,12 @@ class TrainResult:
     tokens_per_second: float
     seconds: float
     accuracy: float | None = None
+    stopped: bool = False
 
 
 def train(
     config: ConfigDict | dict,
-    workdir: str | Path,
+    workdir: str | os.PathLike,
     *,
     profile_steps: int = 0,
     open_accuracy: OpenAccuracy | None = None,
@@ -90,25 +94,34 @@ def train(
     Raises a UserError, before anything is compiled, if the config or the workdir is wrong. Raises
     NotFiniteError, after saving the state, if more than `train.max_skipped_steps` steps were bad.
     """
-    run, workdir = parse_run(config), Path(workdir)
+    run, workdir = parse_run(config), as_workdir(workdir)
     mesh = sharding.make_mesh(run.mesh)
     check_batch(run.data, run.train, mesh)
     check_precision(run.compute)
+    if run.rollouts:
+        raise ConfigError("config: rollouts: learning from rewards is `semcoder reinforce`")
     if run.accuracy and open_accuracy is None:
         raise ConfigError("config: accuracy: this caller of train passes no open_accuracy")
     check_wandb(run.train.wandb_project)
     check_workdir(run, workdir)
     multihost_utils.sync_global_devices("workdir")  # by every process, before one prepares data
-    with lock_workdir(workdir):
-        return _train(run, mesh, workdir, profile_steps, open_accuracy)
+    with (
+        lock_workdir(workdir) as lock,
+        HangWatch(run.train) as watch,
+        ProfileRequests(workdir) as requests,
+    ):
+        return _train(run, mesh, workdir, lock, profile_steps, open_accuracy, watch, requests)
 
 
 def _train(
     run: RunConfig,
     mesh: Mesh,
-    workdir: Path,
+    workdir: AnyPath,
+    lock: HeldLock,
     profile_steps: int,
     open_accuracy: OpenAccuracy | None,
+    watch: HangWatch,
+    requests: ProfileRequests,
 ) -> TrainResult:
     started = time.monotonic()
     data = open_data(
@@ -124,19 +137,29 @@ def _train(
     if data.eval is None and compares_losses:
         raise ConfigError("config: train.keep_best and train.early_stopping need held-out records")
     measure = open_accuracy(run.accuracy, run.data, workdir) if run.accuracy else None
-    setup = _make_setup(run, mesh, workdir, data)
+    setup = make_setup(run, mesh, workdir, data.tokenizer, data.num_steps)
     checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
     last = min(data.num_steps, run.train.stop_after_step or data.num_steps)
     saved = checkpoints.latest_step() or 0
     if saved >= last or HeldOutHistory.read(workdir, saved, run.train.best_by).is_over(run.train):
         checkpoints.close()
         return _result(workdir, saved, data.num_steps)
-    first, state, frozen = _load_state(setup, checkpoints, data)
+    loading = time.monotonic()
+    frozen = setup.trainable.load_frozen(setup.mesh)
+    first, state = load_state(setup, checkpoints, data.train, frozen)
+    restoring = time.monotonic() - loading if first else 0.0
     train_step = make_train_step(setup, run.train)
     evaluate = make_evaluation(setup.graphdef, data.eval, run.train.eval_batches, mesh)
-    wall = WallTime(workdir, first, started, write=jax.process_index() == 0)
+    wall = WallTime(
+        workdir,
+        first,
+        started,
+        restoring=restoring,
+        on_phase=watch.enter_phase,
+        write=jax.process_index() == 0,
+    )
     log = _open_log(run, workdir, first, data, setup, wall)
-    trace = StepTrace(workdir, first, profile_steps)
+    trace = StepTrace(workdir, first, profile_steps, requests, log.say_here)
     session = _Session(
         run,
         setup,
@@ -147,10 +170,12 @@ def _train(
         wall,
         log,
         trace,
+        watch,
         state,
         frozen,
         HeldOutHistory.read(workdir, first, run.train.best_by),
-        measure and _of_parameters(measure, setup, data, run.compute),
+        measure and of_parameters(measure, setup, data.tokenizer, run.compute),
+        lock,
     )
     step = _run_steps(session, first, last)
     data.train.close()
@@ -160,10 +185,12 @@ def _train(
 # ==== Before the first step
 
 
-def _make_setup(run: RunConfig, mesh: Mesh, workdir: Path, data: Data) -> TrainSetup:
+def make_setup(
+    run: RunConfig, mesh: Mesh, workdir: AnyPath, tokenizer, num_updates: int
+) -> TrainSetup:
     """Checks the sections against the architecture, then records config and model in WORKDIR."""
-    decoder_config = resolve_architecture(run.model, run.data.sequence_length, data.tokenizer)
-    setup = TrainSetup.of(run, decoder_config, data.num_steps, mesh)
+    decoder_config = resolve_architecture(run.model, run.data.sequence_length, tokenizer)
+    setup = TrainSetup.of(run, decoder_config, num_updates, mesh)
     if not (workdir / CHECKPOINTS).exists():
         setup.trainable.check_load()
     multihost_utils.sync_global_devices("checked")  # by every process, before one writes
@@ -172,30 +199,29 @@ def _make_setup(run: RunConfig, mesh: Mesh, workdir: Path, data: Data) -> TrainS
         hf.write_model_directory(
             workdir / MODEL,
             decoder_config,
-            data.tokenizer,
-            end_token=data.tokenizer.eos_token_id,
+            tokenizer,
+            end_token=tokenizer.eos_token_id,
         )
     return setup
 
 
-def _load_state(
-    setup: TrainSetup, checkpoints: Checkpoints, data: Data
-) -> tuple[int, TrainState, dict]:
-    """Returns (step, state, frozen parameters), the state from the last checkpoint or new."""
-    frozen = setup.trainable.load_frozen(setup.mesh)
+def load_state(
+    setup: TrainSetup, checkpoints: Checkpoints, data_iterator, frozen: dict
+) -> tuple[int, TrainState]:
+    """Returns (step, state) from the last checkpoint, or new; `frozen` must be its own."""
     checkpoints.base = setup.trainable.frozen_identity(frozen)
-    restored = restore_state(checkpoints, setup.shapes, setup.shardings, data.train)
+    restored = restore_state(checkpoints, setup.shapes, setup.shardings, data_iterator)
     if restored is None:
-        return 0, create_state(setup), frozen
-    return int(restored.step), restored, frozen
+        return 0, create_state(setup)
+    return int(restored.step), restored
 
 
-def _of_parameters(
-    measure: MeasureAccuracy, setup: TrainSetup, data: Data, compute: Compute
+def of_parameters(
+    measure: MeasureAccuracy, setup: TrainSetup, tokenizer, compute: Compute
 ) -> Callable[[dict], Mapping[str, float]]:
     """Returns `measure` as a function of all parameters, in the run's dtype of computation."""
     graphdef, _ = nnx.split(abstract_model(setup.config, Compute(dtype=compute.dtype)))
-    return lambda params: measure(LoadedModel(setup.config, graphdef, params, data.tokenizer))
+    return lambda params: measure(LoadedModel(setup.config, graphdef, params, tokenizer))
 
 
 def check_batch(data: DataConfig, config: TrainConfig, mesh: Mesh) -> None:
@@ -221,7 +247,7 @@ def check_precision(compute: Compute) -> None:
 
 
 def _open_log(
-    run: RunConfig, workdir: Path, first: int, data: Data, setup: TrainSetup, wall: WallTime
+    run: RunConfig, workdir: AnyPath, first: int, data: Data, setup: TrainSetup, wall: WallTime
 ) -> RunLog:
     """Opens the log of a session from step `first` on and prints what is trained on what."""
     trainable, trained = setup.trainable, setup.shapes.params
@@ -260,10 +286,12 @@ class _Session:
     wall: WallTime
     log: RunLog
     trace: StepTrace
+    watch: HangWatch
     state: TrainState
     frozen: dict
     history: HeldOutHistory
     measure_accuracy: Callable[[dict], Mapping[str, float]] | None = None
+    lock: HeldLock = dataclasses.field(default_factory=HeldLock)
     stop: StopSignal = dataclasses.field(default_factory=StopSignal)
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
     last_figures: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -277,8 +305,14 @@ def _run_steps(session: _Session, first: int, last: int) -> int:
         stack.enter_context(session.stop)
         for part in (checkpoints, session.wall, log, session.trace):
             stack.enter_context(contextlib.closing(part))
+        stack.enter_context(end_without_peers())
+        grace = GracePeriod(config.grace_seconds)
         for step in range(first + 1, last + 1):
+            began = time.monotonic()
             _update(session, step, compiles=step == first + 1)
+            session.watch.finish_step(step)
+            if told := grace.finish_step(time.monotonic() - began, checkpoints.is_saving()):
+                log.say(told)
             stop_requested = session.stop.is_requested(step, checkpoints)
             _evaluate(session, step, stop_requested)
             session.failed = log.skipped > config.max_skipped_steps
@@ -286,6 +320,7 @@ def _run_steps(session: _Session, first: int, last: int) -> int:
             stopping = stop_requested or session.failed or is_over or step == last
             is_best = config.keep_best and session.history.best_step == step
             if stopping or is_best or _is_due(step, config.checkpoint_every):
+                grace.begin_save()
                 _save(session, step)
             if stopping:
                 break
@@ -303,13 +338,13 @@ def _update(session: _Session, step: int, *, compiles: bool) -> None:
     batch = sharding.put_batch(batch, session.setup.mesh)
     # No other transfer is meant: a hidden one is an error, not a slowdown.
     with jax.transfer_guard("disallow"), trace.step(step):
-        with log.time_compilation() if compiles else contextlib.nullcontext():
+        with log.time_compilation() if compiles else log.time_dispatch():
             session.state, metrics = session.train_step(session.state, session.frozen, batch)
         log.record_step(step, metrics)
     if trace.is_last(step):
         with wall.phase(PROFILE):
             trace.stop(metrics)
-        log.say(f"traced up to step {step}: {trace.directory}")
+        log.say_here(f"traced up to step {step}: {trace.directory}")
 
 
 def _evaluate(session: _Session, step: int, stop_requested: bool) -> None:
@@ -343,10 +378,13 @@ def _of_present_model(session: _Session, function: Callable[[dict], Any]) -> Any
 
 
 def _save(session: _Session, step: int) -> None:
-    """Starts saving a checkpoint."""
+    """Starts saving a checkpoint, unless another run has taken the workdir."""
+    session.lock.check()
     session.log.flush()
     state, config = session.state, session.run.train
     with session.wall.phase(CHECKPOINT):
+        for rows in (session.log, session.wall):  # never behind the checkpoint that is resumed
+            rows.save()
         session.checkpoints.save(
             step,
             *exchange(state.params, state.optimizer),
@@ -361,15 +399,16 @@ def _save(session: _Session, step: int) -> None:
 # ==== After the last step
 
 
-def _finish(session: _Session, step: int, workdir: Path, started: float) -> TrainResult:
+def _finish(session: _Session, step: int, workdir: AnyPath, started: float) -> TrainResult:
     """Returns the result of a session. Raises NotFiniteError if too many steps were skipped."""
     log, num_steps = session.log, session.data.num_steps
+    over = session.history.is_over(session.run.train)
     if session.failed:
         raise NotFiniteError(
             f"{workdir}: {log.skipped} steps were skipped, more than train.max_skipped_steps "
             f"({session.run.train.max_skipped_steps}); step {step} is saved, see {SKIPPED_FILE}"
         )
-    if session.history.is_over(session.run.train):
+    if over:
         log.say(
             f"ended early at step {step}: the {_NAMES[session.run.train.best_by]} has been best at "
             f"step {session.history.best_step}"
@@ -377,12 +416,16 @@ def _finish(session: _Session, step: int, workdir: Path, started: float) -> Trai
     elif step < num_steps:
         log.say(f"{session.stop.reason}: step {step} is saved; the same command goes on from there")
     result = _result(workdir, step, num_steps, session.last_figures)
-    seconds = time.monotonic() - started
-    return dataclasses.replace(result, tokens_per_second=log.tokens_per_second, seconds=seconds)
+    return dataclasses.replace(
+        result,
+        tokens_per_second=log.tokens_per_second,
+        seconds=time.monotonic() - started,
+        stopped=step < num_steps and not over,
+    )
 
 
 def _result(
-    workdir: Path, step: int, num_steps: int, figures: Mapping[str, float] | None = None
+    workdir: AnyPath, step: int, num_steps: int, figures: Mapping[str, float] | None = None
 ) -> TrainResult:
     """Returns the result of a session without steps; figures that are missing are read."""
     last: dict[str, float] = {}

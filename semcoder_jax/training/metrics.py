@@ -4,12 +4,18 @@ WORKDIR/metrics.jsonl holds one row per step, per interval (speed) and per evalu
 drops the rows of steps that it will repeat, so the file always reads as one unbroken run.
 """
 
-import json
+import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
-from data_pipeline.files import read_rows, write_rows
+from data_pipeline.files import (
+    AnyPath,
+    append_row,
+    as_path,
+    open_appended,
+    read_rows,
+    write_rows,
+)
 from semcoder_jax.training.tensorboard import ScalarWriter
 
 METRICS_FILE = "metrics.jsonl"
@@ -31,54 +37,58 @@ class MetricWriter:
 
     def __init__(
         self,
-        workdir: str | Path,
+        workdir: str | os.PathLike,
         *,
         resumed_step: int,
         write: bool = True,
         sinks: Sequence[Sink] = (),
     ):
-        self._file = self._tensorboard = None
+        self._rows = self._tensorboard = None
         self._sinks = sinks if write else ()
         if not write:
             return
-        path = Path(workdir) / METRICS_FILE
-        keep_rows(path, lambda row: row["step"] <= resumed_step)
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
-        self._tensorboard = ScalarWriter(Path(workdir) / TENSORBOARD, first_step=resumed_step + 1)
+        workdir = as_path(workdir)
+        keep_rows(workdir / METRICS_FILE, lambda row: row["step"] <= resumed_step)
+        self._rows = open_appended(workdir / METRICS_FILE)
+        self._tensorboard = ScalarWriter(workdir / TENSORBOARD, first_step=resumed_step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        if self._file is None:
+        if self._rows is None:
             return
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        append_row(self._rows.fileno(), {"step": step, **values}, self._rows.path)
         for name, value in values.items():
             self._tensorboard.add(name, value, step)
         for sink in self._sinks:
             sink.write(step, values)
 
     def flush(self) -> None:
-        if self._file is not None:
-            self._file.flush()
+        if self._tensorboard is not None:
             self._tensorboard.flush()
 
+    def save(self) -> None:
+        """Returns once the rows so far survive a kill, also in an object store."""
+        if self._rows is not None:
+            self._rows.save()
+
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._rows is not None:
+            self._rows.close()
             self._tensorboard.close()
         for sink in self._sinks:
             sink.close()
 
 
-def read_metrics(path: str | Path) -> list[dict]:
+def read_metrics(path: str | os.PathLike) -> list[dict]:
     """Returns the rows of a metrics.jsonl, or [] without a file.
 
     Leaves out a last row that a kill truncated.
     """
-    if not Path(path).is_file():
+    if not as_path(path).is_file():
         return []
     return [row for _, row in read_rows(path, allow_cut_end=True)]
 
 
-def keep_rows(path: Path, is_kept: Callable[[dict], bool]) -> None:
+def keep_rows(path: AnyPath, is_kept: Callable[[dict], bool]) -> None:
     """Drops all other rows, and a row that a kill truncated; creates the file if missing."""
     kept = [row for row in read_metrics(path) if is_kept(row)]
     write_rows(path, kept)

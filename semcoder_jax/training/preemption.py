@@ -1,9 +1,10 @@
-"""Turns SIGINT and SIGTERM into a request to stop after the current step."""
+"""Turns SIGINT and SIGTERM into a request to stop after the current step, within a time."""
 
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -56,3 +57,35 @@ class StopSignal:
         self._seen = signal.Signals(number).name, time.monotonic()
         if not self._alone:
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+class GracePeriod:
+    """Measures whether a run can save between SIGTERM and the end of its machine.
+
+    At most two steps are under way when the signal comes, and a save of the state follows. What was
+    measured is told once, if it takes longer than `seconds` (0: never).
+    """
+
+    def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic):
+        self._seconds, self._clock = seconds, clock
+        self._saving_since: float | None = None
+
+    def begin_save(self) -> None:
+        self._saving_since = self._clock() if self._seconds else None
+
+    def finish_step(self, step_seconds: float, is_saving: bool) -> str | None:
+        """Returns the line to tell after a step that took `step_seconds`, if there is one."""
+        if self._saving_since is None or is_saving:
+            return None
+        save, self._saving_since = self._clock() - self._saving_since, None
+        needed = 2 * step_seconds + save
+        if needed <= self._seconds:
+            return None
+        line = (
+            f"a save after SIGTERM takes up to {needed:.0f} s (two steps of {step_seconds:.1f} s, "
+            f"{save:.1f} s until all is written), train.grace_seconds is {self._seconds:g}: a run "
+            f"that loses its machine goes back to its last checkpoint, up to "
+            f"train.checkpoint_every steps"
+        )
+        self._seconds = 0.0
+        return line

@@ -33,8 +33,15 @@ class LossSums(NamedTuple):
     loss_by_kind_N: jax.Array
     weight_by_kind_N: jax.Array
 
+    def metrics(self) -> dict[str, jax.Array]:
+        return {
+            "target_tokens": self.weight,
+            "loss_by_kind": self.loss_by_kind_N,
+            "targets_by_kind": self.weight_by_kind_N,
+        }
 
-def make_train_step(setup: TrainSetup, config: TrainConfig):
+
+def make_train_step(setup: TrainSetup, config: TrainConfig, batch_sums: Callable | None = None):
     """Returns the jitted (state, frozen, batch) -> (state, metrics); it donates the old state.
 
     `frozen` holds the parameters that no step changes.
@@ -45,7 +52,11 @@ def make_train_step(setup: TrainSetup, config: TrainConfig):
     or gradient is not finite, or the gradient's norm is above `train.skip_gradient_norm`. Such a
     step leaves parameters and moments unchanged; only the counters, and with them the learning
     rate, advance. `loss_by_kind` and `targets_by_kind` are sums, [kinds], of LossSums.
+
+    `batch_sums` replaces batch_loss_sums for another loss: it takes the same arguments and returns
+    (sum of losses, sums), a NamedTuple with `weight` first and with a method `metrics`.
     """
+    batch_sums = batch_sums or batch_loss_sums
     trainable, mesh, shardings = setup.trainable, setup.mesh, setup.shardings
     frozen_shardings = sharding.parameter_shardings(trainable.frozen_shapes(), mesh)
     shards = fsdp.Shards.of(trainable.model_parameters(shardings.params, frozen_shardings), mesh)
@@ -55,7 +66,7 @@ def make_train_step(setup: TrainSetup, config: TrainConfig):
 
         def loss_sums(params, microbatch):
             whole = trainable.model_parameters(params, frozen)
-            return batch_loss_sums(setup.graphdef, whole, microbatch, shards)
+            return batch_sums(setup.graphdef, whole, microbatch, shards)
 
         *sums, gradients = gradient_sums(loss_sums, params, batch, config.accumulation_steps)
         return tuple(sums), gradients
@@ -86,13 +97,11 @@ def make_train_step(setup: TrainSetup, config: TrainConfig):
             "loss": loss,
             "gradient_norm": gradient_norm,
             "learning_rate": setup.learning_rate(state.step),
-            "target_tokens": sums.weight,
             "tokens": jnp.sum(is_token_BxT),
             # Positions restart in each record: the query at position p sees p + 1 keys.
             "attention_pairs": jnp.sum((batch["positions"] + 1.0) * is_token_BxT),
             "skipped": 1 - sound.astype(jnp.int32),
-            "loss_by_kind": sums.loss_by_kind_N,
-            "targets_by_kind": sums.weight_by_kind_N,
+            **sums.metrics(),
         }
         return TrainState(state.step + 1, params, moments), metrics
 

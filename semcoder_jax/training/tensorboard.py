@@ -7,11 +7,12 @@ thread dies, and the next writes wait for ever. Its record format and protocol a
 import os
 import socket
 import time
-from pathlib import Path
 
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar
+
+from data_pipeline.files import AnyPath, open_appended
 
 FLUSH_SECONDS = 10.0
 
@@ -19,15 +20,17 @@ FLUSH_SECONDS = 10.0
 class ScalarWriter:
     """Appends scalars to a new event file in `folder`. Raises OSError if the disk is full.
 
+    In an object store the file is uploaded while it grows, see files.open_appended.
+
     first_step: TensorBoard drops what earlier files of the folder hold from this step on.
     """
 
-    def __init__(self, folder: Path, *, first_step: int):
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: AnyPath, *, first_step: int):
         started = time.time()
         self._next_flush = 0.0
         name = f"events.out.tfevents.{started:.6f}.{socket.gethostname()}.{os.getpid()}"
-        self._records = RecordWriter(str(folder / name))
+        self._appended = open_appended(folder / name)
+        self._records = RecordWriter(self._appended.file.name)
         self._write(Event(file_version="brain.Event:2"))
         self._write(Event(step=first_step, session_log=SessionLog(status=SessionLog.START)))
 
@@ -42,6 +45,7 @@ class ScalarWriter:
 
     def close(self) -> None:
         self._records.close()
+        self._appended.close()
 
     def _write(self, event: Event) -> None:
         event.wall_time = time.time()

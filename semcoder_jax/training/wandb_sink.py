@@ -3,11 +3,11 @@
 import importlib.util
 import uuid
 from collections.abc import Mapping
-from pathlib import Path
 
-from data_pipeline.files import write_text
+from data_pipeline.files import AnyPath, make_folder, write_text
 from data_pipeline.terminal.installation import install_command
 from semcoder_jax.config import ConfigError
+from semcoder_jax.training.workdir import machine_folder
 
 RUN_ID_FILE = "wandb_run_id"
 
@@ -28,19 +28,21 @@ class WandbSink:
     cannot go back. Raises ConfigError if W&B refuses, for example because nobody is logged in.
     """
 
-    def __init__(self, project: str, workdir: Path, config: Mapping):
+    def __init__(self, project: str, workdir: AnyPath, config: Mapping):
         import wandb
 
         path = workdir / RUN_ID_FILE
         if not path.is_file():
             write_text(path, uuid.uuid4().hex[:12] + "\n")
+        folder = machine_folder(workdir)
+        make_folder(folder)
         try:
             self._run = wandb.init(
                 project=project,
                 name=workdir.resolve().name,
                 id=path.read_text(encoding="utf-8").strip(),
                 resume="allow",
-                dir=str(workdir),
+                dir=str(folder),
                 config=dict(config),
             )
         except Exception as error:  # its own kinds, requests' and the file system's

@@ -1,22 +1,34 @@
-"""Ensures that a workdir belongs to one config and to one run at a time."""
+"""Ensures that a workdir belongs to one config and to one run at a time.
+
+A workdir may be in Google Cloud Storage. What every machine can make again then lies on its own
+disk, in `machine_folder`.
+"""
 
 import contextlib
+import hashlib
 import json
+import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
 
 from data_pipeline.files import (
+    AnyPath,
     FileError,
+    HeldLock,
     LockError,
+    as_path,
     check_folder_ours,
     hold_lock,
+    is_remote,
     remove_partials,
     write_json,
 )
 from data_pipeline.tokens.tokenizer_identity import tokenizer_difference
 from semcoder_jax import hf
+from semcoder_jax.cache import cache_folder
 from semcoder_jax.checkpoints import CHECKPOINTS, MODEL
 from semcoder_jax.config import ConfigError, RunConfig, differing_fields, parse_run
 from semcoder_jax.errors import UserError
@@ -26,6 +38,8 @@ from semcoder_jax.training.metrics import METRICS_FILE
 
 CONFIG_FILE = "config.json"
 LOCK_FILE = "running.lock"
+_LEASE_SECONDS = 75.0  # a lease of data_pipeline.files.leases, and some more
+_LOCK_PAUSE = 2.0
 _BEFORE = ("compiled", "lost+found")  # what may lie in WORKDIR before a run's first step
 _LENGTHS = ("train.num_steps", "data.num_epochs")
 _WRITTEN = (METRICS_FILE, GOODPUT_FILE, SKIPPED_FILE)  # after CONFIG_FILE
@@ -35,7 +49,26 @@ class WorkdirError(UserError):
     """Raised if another run is using the workdir."""
 
 
-def check_workdir(run: RunConfig, workdir: Path) -> None:
+def as_workdir(workdir: str | os.PathLike) -> AnyPath:
+    """Returns the path of a workdir. Raises ConfigError if no run can be there."""
+    path = as_path(workdir)
+    if str(path).startswith("s3://"):
+        raise ConfigError(
+            f"--workdir={path}: checkpoints are written to local folders and gs:// only (Orbax); "
+            "train there and copy the exported model"
+        )
+    return path
+
+
+def machine_folder(workdir: AnyPath) -> Path:
+    """Returns the folder of a run on this machine's disk: WORKDIR itself, if it is local."""
+    if not is_remote(workdir):
+        return Path(workdir)
+    key = hashlib.sha256(str(workdir).encode()).hexdigest()[:16]
+    return cache_folder() / "workdirs" / key / workdir.name
+
+
+def check_workdir(run: RunConfig, workdir: AnyPath) -> None:
     """Raises ConfigError if WORKDIR holds a run of another config (ignoring harmless fields).
 
     A run may become longer if its learning rate does not depend on its length.
@@ -73,7 +106,7 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
         )
 
 
-def _check_no_foreign_files(workdir: Path) -> None:
+def _check_no_foreign_files(workdir: AnyPath) -> None:
     """Raises ConfigError if the workdir holds visible files and no run has ever begun there."""
     if not workdir.is_dir() or (workdir / LOCK_FILE).exists():
         return
@@ -94,7 +127,7 @@ def _asks_for_more_steps(fields: Mapping[str, tuple]) -> bool:
     return ours is not None and theirs is not None and ours > theirs
 
 
-def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
+def check_tokenizer(tokenizer, workdir: AnyPath, init_from: str | None) -> None:
     """Raises ConfigError if the data's tokenizer differs from that of WORKDIR's run.
 
     Raises it, too, if tokens of the model in `init_from` have other ids.
@@ -108,7 +141,7 @@ def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
                 f"{difference}; choose another --workdir or restore data.tokenizer"
             )
     if init_from is not None:
-        source = Path(init_from)
+        source = as_path(init_from)
         folder = source / MODEL if (source / MODEL).is_dir() else source
         difference = tokenizer_difference(tokenizer, hf.read_tokenizer(folder), may_add_tokens=True)
         if difference:
@@ -117,7 +150,7 @@ def check_tokenizer(tokenizer, workdir: Path, init_from: str | None) -> None:
             )
 
 
-def write_config(run: RunConfig, workdir: Path) -> None:
+def write_config(run: RunConfig, workdir: AnyPath) -> None:
     """Records the run's config in WORKDIR. Raises ConfigError if it cannot be written."""
     try:
         write_json(workdir / CONFIG_FILE, run.to_record(), indent=2)
@@ -126,19 +159,19 @@ def write_config(run: RunConfig, workdir: Path) -> None:
 
 
 @contextlib.contextmanager
-def lock_workdir(workdir: Path) -> Iterator[None]:
-    """Locks WORKDIR for this run; the first process locks it for all.
+def lock_workdir(workdir: AnyPath) -> Iterator[HeldLock]:
+    """Locks WORKDIR for this run; the first process locks it for all, and yields its lock.
 
     Removes half-written files of a killed run and, at the end, a workdir that this run created but
     left empty. Raises WorkdirError if another run holds the lock.
     """
     if jax.process_index() != 0:
-        yield
+        yield HeldLock()
         return
-    is_new = not workdir.exists()
+    is_new = not is_remote(workdir) and not workdir.exists()
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(hold_lock(workdir / LOCK_FILE, wait=False))
+            lock = _take_lock(stack, workdir / LOCK_FILE)
         except FileError as error:
             raise WorkdirError(str(error)) from None
         except LockError as error:
@@ -149,10 +182,27 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
         if is_new:
             stack.callback(_remove_unused, workdir)
         remove_partials(workdir)
-        yield
+        yield lock
 
 
-def _remove_unused(workdir: Path) -> None:
+def _take_lock(stack: contextlib.ExitStack, path: AnyPath) -> HeldLock:
+    """Takes the lock; in an object store, where a killed process's lock lasts a while, waits.
+
+    Only a run of several processes waits: its launcher may start it again on other machines before
+    the lease of the former has ended.
+    """
+    waits = is_remote(path) and jax.process_count() > 1
+    last = time.monotonic() + (_LEASE_SECONDS if waits else 0.0)
+    while True:
+        try:
+            return stack.enter_context(hold_lock(path, wait=False))
+        except LockError:
+            if time.monotonic() >= last:
+                raise
+        time.sleep(_LOCK_PAUSE)
+
+
+def _remove_unused(workdir: AnyPath) -> None:
     if [path.name for path in workdir.glob("*")] == [LOCK_FILE]:
         (workdir / LOCK_FILE).unlink()
         workdir.rmdir()

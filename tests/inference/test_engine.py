@@ -97,6 +97,87 @@ def test_tokens_depend_on_the_request_alone(model):
     assert drafting.stats.drafted_steps == drafting.stats.steps
 
 
+# Wide enough that products of few and of many rows differ in their last bits on CPU.
+WIDE = 512
+
+
+@pytest.mark.parametrize("width", [64, pytest.param(WIDE, marks=pytest.mark.slow)])
+def test_a_prompt_that_begins_like_an_earlier_one_computes_the_rest_alone(width, tmp_path):
+    """Of all lengths of both parts, with samples that share it, and in a pool that runs out."""
+    model = build(tmp_path, eos_token_id=7, width=width)[0]
+    rng = np.random.default_rng(11)
+    text = rng.integers(8, 96, 240).tolist()
+    requests = [
+        Request(
+            [*text[:shared], *rng.integers(8, 96, rest).tolist()],
+            SamplingParams(max_new_tokens=12, temperature=1.0, seed=3, logprobs=1),
+            n=n,
+        )
+        for shared, rest, n in [
+            (195, 1, 1),
+            (0, 50, 1),
+            (63, 33, 1),
+            (64, 1, 2),
+            (130, 32, 1),
+            (130, 33, 2),
+            (195, 40, 1),
+        ]
+    ]
+    apart = engine_of(model, prefix_cache=False)
+    expected = apart.generate(requests)
+    assert apart.stats.cached_tokens == 0
+    for cache_tokens in (1200, 320):
+        engine = engine_of(model, cache_tokens=cache_tokens)
+        # Equal log-probabilities: every bit of what the model computed is the same.
+        assert engine.generate(requests) == expected
+        assert engine.stats.cached_tokens % 64 == 0 and engine.pages.num_used == 0
+        if cache_tokens == 1200:
+            assert engine.stats.cached_tokens == 64 + 2 * 128 + 192
+    again = engine_of(model)
+    again.generate(requests[-1:])
+    again.generate(requests[-1:])
+    whole = (len(requests[-1].prompt) - 1) // 64 * 64
+    assert again.stats.cached_tokens == whole
+
+
+def test_prompts_share_no_blocks_across_adapters_or_after_other_tokens(model):
+    """Equal tokens at other places, or below another adapter, are other keys and values."""
+    rng = np.random.default_rng(12)
+    block, other = rng.integers(8, 96, (2, 64)).tolist()
+    engine = engine_of(model, adapters={"a": model.params})
+    params = SamplingParams(max_new_tokens=1)
+    engine.generate([Request([*block, 9], params)])
+    for prompt, adapter in (([*other, *block, 9], None), ([*block, 9], "a"), ([9, *block], None)):
+        engine.generate([Request(prompt, params, adapter=adapter)])
+    assert engine.stats.cached_tokens == 0
+    engine.generate([Request([*block, 8], params, adapter="a")])
+    assert engine.stats.cached_tokens == 64
+
+
+@pytest.mark.slow
+def test_chunks_of_any_number_of_rows_give_the_same_bits(tmp_path):
+    wide_model = build(tmp_path, eos_token_id=7, width=WIDE)[0]
+    rng = np.random.default_rng(13)
+    requests = [
+        Request(
+            rng.integers(8, 96, rng.integers(1, 60)).tolist(),
+            SamplingParams(max_new_tokens=length, temperature=1.0, logprobs=1, ignore_eos=True),
+        )
+        for length in (3, 40, 9, 60, 12, 5, 50, 44, 33, 30, 20, 24, 8, 48, 10, 36, 7, 15)
+    ]
+    expected = None
+    for num_slots in (16, 8):
+        engine = engine_of(wide_model, num_slots=num_slots, cache_tokens=4000)
+        if num_slots == 16:
+            engine.warm_up()
+        rows = engine.generate(requests)
+        expected = expected or rows
+        assert rows == expected
+        if num_slots == 16:
+            counts = {program.num_rows for program in engine._row_counts.compiled}
+            assert counts == {8, 12, 16}
+
+
 def test_requests_that_arrive_and_leave_at_any_time_change_no_other(model):
     """Submitted between steps in random orders, streaming or not, some cancelled on the way."""
     requests = workload(np.random.default_rng(20), 10)
@@ -265,7 +346,7 @@ def test_a_chunk_rearranges_no_cache(model):
     B, context = 4, 256
     cache = KVCache.zeros(model.config, 400, page_size=64)
     history = np.zeros((B, context), np.int32)
-    args = (model.graphdef, model.params, cache, history, _empty_rows(B, 4))
+    args = (model.graphdef, model.params, cache, history, np.arange(B), _empty_rows(B, 4))
     args += (np.zeros((B, 3), np.uint32), 32, 1)
     vocabulary = decoding.Vocabulary(96, ())
     lowered = decoding.decode.lower(*args, vocabulary=vocabulary, num_drafts=0)
@@ -330,7 +411,7 @@ def test_what_has_ended_is_there_before_an_interruption(model):
         seen.append(update.id)
         if len(seen) == 3:
             break
-    assert sorted(seen) == ["r1", "r2", "r3"]
+    assert seen == ["r5", "r6", "r7"]  # four slots take the four longest first
     assert not engine.busy and engine.pages.num_used == 0
     (rows,) = engine.generate([requests[4]])  # and it can be used again
     assert len(rows[0].tokens) == 50

@@ -70,16 +70,16 @@ def test_the_cost_of_drafts_is_that_of_neighbouring_chunks():
     policy.record_trial([0.010], [0.013])
     for busy in (1.0, 2.0, 4.0, 8.0):  # the whole machine slows: the ratio does not
         for _ in range(5):
-            policy.record_time(False, 0.010 * busy)
-            policy.record_time(True, 0.013 * busy)
-            policy.record_time(True, 0.013 * busy)
+            policy.record_time(False, 0.010 * busy, 4)
+            policy.record_time(True, 0.013 * busy, 4)
+            policy.record_time(True, 0.013 * busy, 4)
     assert policy.cost == pytest.approx(1.3, rel=0.15)
     for _ in range(40):
-        policy.record_time(False, 0.010)
-        policy.record_time(True, 0.030)
+        policy.record_time(False, 0.010, 4)
+        policy.record_time(True, 0.030, 4)
     assert policy.cost == pytest.approx(3.0, rel=0.05)
-    policy.record_time(False, 0.010)
-    policy.record_time(True, 1000.0)  # a moment of a busy machine
+    policy.record_time(False, 0.010, 4)
+    policy.record_time(True, 1000.0, 4)  # a moment of a busy machine
     assert policy.cost < 4
 
 

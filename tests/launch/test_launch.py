@@ -3,8 +3,10 @@
 tests/training/test_elastic.py starts real processes.
 """
 
+import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,13 @@ POD = REPOSITORY / "launch" / "pod.sh"
 
 
 def pod(*arguments):
-    return subprocess.run(["bash", POD, *arguments], capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        ["bash", POD, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHON": sys.executable},
+    )
 
 
 def test_dry_run_prints_what_every_worker_would_run():
@@ -23,13 +31,22 @@ def test_dry_run_prints_what_every_worker_would_run():
         "--", "--config=c.py", "--workdir=/mnt/w", "--config.data.train=a b.jsonl",
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
-    commands = [shlex.split(line.removeprefix("+ ")) for line in process.stdout.splitlines()]
-    assert [command[0] for command in commands] == ["git", "gcloud", "gcloud", "gcloud", "gcloud"]
-    for command in commands[1:]:
-        assert {"--worker=all", "--zone=z", "--project=p"} <= set(command)
-    remote = shlex.split(commands[-1][-1].removeprefix("--command="))
-    assert remote[-5:] == [
-        "-m", "launch.worker", "--config=c.py", "--workdir=/mnt/w", "--config.data.train=a b.jsonl"
+    commands = [
+        shlex.split(line.removeprefix("+ "))
+        for line in process.stdout.splitlines()
+        if line.startswith("+ ")
+    ]
+    assert [command[3:5] for command in commands] == [
+        ["tpu-vm", verb] for verb in ("ssh", "scp", "ssh", "ssh", "ssh", "ssh")
+    ]
+    for command in commands:
+        assert {"--zone=z", "--project=p", "--quiet"} <= set(command)
+    assert all("--worker=all" in command for command in commands[:-1])
+    [remote] = [word for word in commands[-2] if word.startswith("--command=")]
+    words = shlex.split(remote.removeprefix("--command="))
+    assert words[words.index("--") + 1 :] == [
+        ".venv/bin/python", "-m", "launch.worker", "--stopped_status=75",
+        "--config=c.py", "--workdir=/mnt/w", "--config.data.train=a b.jsonl",
     ]  # fmt: skip
 
 
@@ -38,9 +55,10 @@ def test_dry_run_prints_what_every_worker_would_run():
     [
         (["--zone=z"], "--tpu=NAME is missing"),
         (["--tpu=t"], "--zone=ZONE is missing"),
-        (["--tpu=t", "--zone=z", "--workdir=w"], "unknown argument '--workdir=w'"),
+        (["--tpu=t", "--zone=z", "--workdir=w"], "--workdir=w"),
         (["--tpu=t", "--zone=z", "--", "--workdir=w"], "--config=FILE is missing"),
-        (["--tpu=t", "--zone=z", "--", "--config=c"], "--workdir=DIR is missing"),
+        (["--tpu=t", "--zone=z", "--", "--config=c"], "--workdir=gs://BUCKET/RUN is missing"),
+        (["--tpu=t", "--zone=z", "--", "--config=c", "--workdir=w"], "each worker by itself"),
     ],
 )
 def test_mistakes_of_the_pod_command(arguments, message):

@@ -3,11 +3,15 @@
 import io
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from semcoder_jax.commands import plan
+from semcoder_jax.config_files import read_config
 from semcoder_jax.planner import plans
+from semcoder_jax.planner.settings import Setting
+from semcoder_jax.planner.written_config import write_config
 from tests.support.config_file import write_config_file
 from tests.support.planner_stand_in import ECHO, FITS, Answers, record
 
@@ -35,6 +39,11 @@ def fake_compiler(monkeypatch, tmp_path):
         (["--topology=v5e:8x8"], "which the 64 batch shards (data x fsdp) of v5e:8x8 do not"),
         (["--topology=v5e:4x4", "--config.train.num_step=9"], "did you mean num_steps?"),
         (["--topology=v5e:4x4", "--serach"], "serach"),
+        (["--topology=v5e:4x4", "--write=new.py"], "--write: expected with --search and one"),
+        (["--topology=v5e:4x4,v5e:2x2", "--search", "--write=new.py"], "and one --topology"),
+        (["--topology=v5e:4x4", "--search", "--write=new.txt"], "a Python file (.py)"),
+        (["--topology=v5e:4x4", "--search", f"--write={__file__}"], "exists; delete it"),
+        (["--topology=v5e:4x4", "--search", "--write=none/new.py"], "no such folder: none"),
         (
             ["--topology=v5e:2x2,v5e:16x16", "--search"],
             "no mesh of v5e:16x16 (256 dev",
@@ -130,6 +139,53 @@ def test_a_search_shows_the_setting_and_how_to_ask_for_it(
     flags = lines[-1].split()[1:]
     assert plan.main([config_file(config), "--topology=v5e:1x1", *flags]) == 0
     assert (tmp_path / "asked.jsonl").read_text().count("\n") == asked
+
+
+def test_a_search_is_written_as_a_config(config_file, monkeypatch, tmp_path, capsys):
+    """The same config, but for the setting that the search shows and the override."""
+    monkeypatch.setattr(
+        plans, "Compiler", lambda: Answers(tmp_path, SEARCHED.replace("MEMORY", "3"))
+    )
+    monkeypatch.chdir(tmp_path)
+    target = tmp_path / "made" / "fastest.py"
+    target.parent.mkdir()
+    arguments = ["--topology=v5e:2x2", "--search", "--config.train.num_steps=7", "--json"]
+    planned = record(mesh__fsdp=-1)
+    assert plan.main([config_file(planned), *arguments, f"--write={target}"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    setting = row["setting"]
+    monkeypatch.chdir("/")  # the file finds its base from anywhere
+    expected = record(
+        mesh__fsdp=-1, train__num_steps=7, compute__remat="offload",
+        train__accumulation_steps=setting["accumulation_steps"],
+    )  # fmt: skip
+    expected["mesh"] = dict(zip(("data", "fsdp", "tensor"), setting["mesh"], strict=True))
+    assert read_config(target).to_dict() == expected
+    lines = target.read_text().splitlines()
+    assert lines[0].endswith("`semcoder plan --search` found for v5e:2x2.")
+    assert f"    semcoder train --config={target} --workdir=DIR" in lines
+
+
+def test_a_config_of_ours_stays_by_its_name_with_its_variant(tmp_path):
+    target = tmp_path / "fastest.py"
+    setting = Setting((2, 4, 1), 2, "none")
+    made = SimpleNamespace(
+        step=FITS, setting=setting, roofline=None, topology=SimpleNamespace(name="v5e:2x4")
+    )
+    write_config(target, "configs/lora_6p7b.py:1.3b", {"seed": 3}, plan=made)
+    found, base = read_config(target), read_config("configs/lora_6p7b.py:1.3b")
+    assert dict(found.mesh) == {"data": 2, "fsdp": 4, "tensor": 1} and found.seed == 3
+    assert found.model == base.model and found.lora == base.lora
+
+
+def test_nothing_is_written_if_nothing_fits(config_file, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    program = SEARCHED.replace("MEMORY", "50")
+    monkeypatch.setattr(plans, "Compiler", lambda: Answers(tmp_path, program))
+    arguments = ["--topology=v5e:2x2", "--search", "--write=fastest.py"]
+    assert plan.main([config_file(record()), *arguments]) == 2
+    assert "no setting fits v5e:2x2; nothing is written" in capsys.readouterr().err
+    assert not (tmp_path / "fastest.py").exists()
 
 
 def test_a_search_where_even_the_least_is_too_much_compiles_nothing(

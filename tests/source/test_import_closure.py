@@ -68,7 +68,7 @@ def test_a_build_hangs_on_what_makes_rows_alone(monkeypatch):
         "seeds/sources", "testcases/generation", "tracing/recorder", "execution/guest/jobs",
         "execution/guest/worker", "execution/tiers", "monologue/forward", "monologue/backward",
         "verify/judging", "faults/search", "faults/proof", "teacher/teacher", "pyx/prompts",
-        "pyx/dataset", "builder/rows", "builder/stages", "decontamination/overlap",
+        "pyx/dataset", "builder/rows", "builder/cluster/rows", "decontamination/overlap",
     }  # fmt: skip
     assert makes_rows <= files
     rooms = {name.split("/")[0] for name in files}

@@ -6,21 +6,28 @@ import importlib
 import importlib.util
 import io
 import re
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
-from data_pipeline.terminal.command_line import CommandParser
+import launch.command
+import launch.local
+from data_pipeline.files import buckets
+from data_pipeline.terminal.command_line import CommandLineError, CommandParser
+from launch import working_tree
+from launch.supervision import Supervisor
 from semcoder_jax.commands import config_flags, evaluate
 from semcoder_jax.config import parse_run
 from semcoder_jax.config_files import find_config
 
-SCRIPT = Path(__file__).parents[2] / "launch" / "pod.sh"
 # What a page writes for a value of the reader's: FILE.py, N, a/b/…, v5e:…
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_\d]*(?:\.\w+)?|.*…")
 _PLACEHOLDER_FIELD = re.compile(r"--config\.(?:(?:a\.b|NAME)=|.*…)")
-_CONFIGS = {"train": "configs/quickstart.py", "plan": "configs/quickstart.py"}
+_CONFIGS = {
+    "train": "configs/quickstart.py",
+    "plan": "configs/quickstart.py",
+    "reinforce": "configs/grpo_quickstart.py",
+}
 _SAME_FLAGS = {"launch.quickstart": "semcoder_jax.commands.train"}
 
 
@@ -75,15 +82,53 @@ def _mistake_of_launch(words: Sequence[str], complete: bool) -> str | None:
     own, training = list(words[:split]), list(words[split + 1 :])
     if {"-h", "--help"} & set(own):
         return None
+    if own[:1] == ["local"]:
+        return _mistake_of_rehearsal(own[1:], training, complete)
+    own = [_with_pod(word) for word in own if not word.startswith("--pod.FIELD=")]
+    if not complete and any(word.startswith("--pod") for word in own):
+        has_file = any(word.startswith("--pod=") for word in own)
+        own = [*([] if has_file else [_with_pod("--pod=NAME.py")]), *own]
+        own += ["--pod.name=n", "--pod.zone=z"]
+    elif not complete:
+        own = [*own, "--tpu=t", "--zone=z"]
     if not complete:
-        own = [*own, "--tpu=T", "--zone=Z"]
-        training = training or ["--config=C", "--workdir=W"]
-    done = subprocess.run(
-        ["bash", SCRIPT, "--dry-run", *own, "--", *training], capture_output=True, text=True
-    )
-    if done.returncode:
-        return done.stderr
+        training = training or ["--config=C", "--workdir=gs://B/W"]
+    printed = io.StringIO()
+    with (
+        mock.patch.object(Supervisor, "run", lambda *_: 0),
+        mock.patch.object(working_tree, "list_files", lambda *_: []),  # nothing is packed
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(printed),
+    ):
+        shared = [_with_shared_workdir(word) for word in training]
+        if launch.command.main(["--dry_run", *own, "--", *shared]):
+            return printed.getvalue()
     return mistake("semcoder_jax.commands.train", training, complete=complete)
+
+
+def _mistake_of_rehearsal(own: list[str], training: list[str], complete: bool) -> str | None:
+    if not complete:
+        own = [*own, "--processes=1", "--devices=1"]
+        training = training or ["--config=C", "--workdir=W"]
+    try:
+        launch.local.parse_arguments([*own, "--", *training])
+    except CommandLineError as error:
+        return str(error)
+    return mistake("semcoder_jax.commands.train", training, complete=complete)
+
+
+def _with_pod(word: str) -> str:
+    """Returns --pod=…/NAME.py with a real file."""
+    flag, _, path = word.partition("=")
+    is_placeholder = flag == "--pod" and PLACEHOLDER.fullmatch(path.rpartition("/")[2])
+    return f"{flag}=launch/pods/existing_slice.py" if is_placeholder else word
+
+
+def _with_shared_workdir(word: str) -> str:
+    """Returns --workdir=DIR, as pages write it, with a place that workers could share."""
+    flag, _, value = word.partition("=")
+    is_placeholder = flag == "--workdir" and PLACEHOLDER.fullmatch(value)
+    return f"{flag}=gs://B/{value}" if is_placeholder else word
 
 
 @contextlib.contextmanager
@@ -105,13 +150,13 @@ def _stopped_after_reading(command: str, complete: bool) -> Iterator[None]:
         if not (isinstance(value, str) and PLACEHOLDER.fullmatch(value)):
             argparse.ArgumentParser._check_value(self, action, value)
 
-    def parse_config(argv, required, optional=None, *, new_fields=False):
+    def parse_config(argv, required, optional=None, **options):
         argv = [word for word in argv if not _PLACEHOLDER_FIELD.match(word)]
         argv = _with_config(argv, _CONFIGS.get(command, "configs/eval/heldout.py"), complete)
         if not complete:
             argv = [*(f"--{name}={name}" for name in required), *argv]
-        config, values = read_config(argv, required, optional, new_fields=new_fields)
-        if new_fields:
+        config, values = read_config(argv, required, optional, **options)
+        if options.get("new_fields"):
             parse_run(config.to_dict())  # names of fields
         if required or optional:  # not the list of a suite's configs
             raise Read
@@ -123,6 +168,7 @@ def _stopped_after_reading(command: str, complete: bool) -> Iterator[None]:
         mock.patch.object(CommandParser, "_check_value", check_value, create=True),
         mock.patch.object(config_flags, "parse_arguments", parse_config),
         mock.patch.object(evaluate, "parse_arguments", parse_config),
+        mock.patch.object(buckets, "check_bucket", lambda path: None),  # of the reader
     ):
         yield
 

@@ -38,7 +38,7 @@ class Letters:
 
 
 def build(
-    directory: Path, vocab_size: int = 96, eos_token_id: int | None = None
+    directory: Path, vocab_size: int = 96, eos_token_id: int | None = None, width: int = 64
 ) -> tuple[LoadedModel, LlamaForCausalLM]:
     """Makes a model with grouped queries, linear RoPE scaling and a context of 256.
 
@@ -48,8 +48,8 @@ def build(
     oracle = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=vocab_size,
-            hidden_size=64,
-            intermediate_size=96,
+            hidden_size=width,
+            intermediate_size=width * 3 // 2,
             num_hidden_layers=3,
             num_attention_heads=4,
             num_key_value_heads=2,
@@ -57,7 +57,7 @@ def build(
             rms_norm_eps=1e-6,
             rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 100_000.0},
             tie_word_embeddings=False,
-            initializer_range=0.2,
+            initializer_range=0.2 * (64 / width) ** 0.5,
             bos_token_id=0,
             eos_token_id=None,
         )

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from data_pipeline.execution.outcomes import Result, Value
 from data_pipeline.execution.service import Job, call_job, expression_job
+from data_pipeline.files import as_path
 from data_pipeline.pyx.prompts import backward_prompt, forward_prompt
 from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
@@ -199,7 +200,7 @@ class CruxEval(JudgingMixin, ProblemSet):
         self, path: str | Path, *, variants: Sequence[str], modes: Sequence[str]
     ) -> tuple[Sequence[Response], Sequence[str]]:
         """Returns (one response per sample, problem and mode; notes). Raises DataError."""
-        texts, repeated = _read_texts(Path(path))
+        texts, repeated = _read_texts(as_path(path))
         if not texts.keys() & self.problems.keys():
             raise DataError(
                 f"{path}: none of its {len(texts):,} ids is a problem of this data; expected "

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from data_pipeline.files import (
     FileError,
+    as_path,
     open_atomically,
     parse_json,
     parse_row,
@@ -61,7 +62,7 @@ def read_rows(source: str | Path | Home, *, cache: str | Path | None = None) -> 
     Raises DataError if the file or connection is missing, the checksum differs, or a line is not
     an object.
     """
-    path = fetch(source, cache=cache) if isinstance(source, Home) else Path(source)
+    path = fetch(source, cache=cache) if isinstance(source, Home) else as_path(source)
     lines = list(read_numbered_lines(path, raises=DataError))
     if not lines:
         raise DataError(f"{path}: no rows")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
-from data_pipeline.files import read_rows
+from data_pipeline.files import as_path, read_rows
 from data_pipeline.pyx.prompts import forward_prompt
 from data_pipeline.source.calls import parse_value
 from data_pipeline.source.fingerprints import explain_mismatch
@@ -136,7 +136,7 @@ def read_problems(
     output, or the folder's data was split by another function fingerprint; raises
     SandboxUnavailable if there is no sandbox.
     """
-    _check_split(Path(path).parent)
+    _check_split(as_path(path).parent)
     rows: dict[str, tuple[str, dict]] = {}
     for where, row in islice(read_rows(path, raises=HeldoutError), limit):
         _check_row(row, where)

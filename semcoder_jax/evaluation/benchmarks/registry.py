@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from data_pipeline.files import as_path
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.benchmarks import (
     cruxeval,
@@ -64,7 +65,7 @@ def _heldout_data(config: ConfigDict, checkpoint: str | None) -> str | Path:
         raise BenchmarkConfigError(
             "config.data: needed where no training workdir is given to find it in"
         )
-    return config.data or Path(checkpoint) / "corpus" / "problems.jsonl"
+    return config.data or as_path(checkpoint) / "corpus" / "problems.jsonl"
 
 
 def _heldout(config: ConfigDict, checkpoint: str | None) -> Benchmark:

@@ -1,0 +1,67 @@
+"""Checks the paths of a command line while its flags are read, before any work starts.
+
+These functions are the `type` of a flag: `parser.add_argument("--output", type=path_flag)`. They
+raise argparse's own error, so that the message names the flag.
+"""
+
+import argparse
+import os
+from collections.abc import Callable
+
+from data_pipeline.errors import UserError
+from data_pipeline.files.paths import AnyPath, as_path, is_remote
+
+
+def path_flag(text: str) -> AnyPath:
+    """Returns the path that a flag names: a local one, or one in a store that answers."""
+    try:
+        return check_path(text)
+    except (UserError, OSError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def path_text(text: str) -> str:
+    """Returns `text`, which may be a path or the name of something else, such as a hub id."""
+    path_flag(text)
+    return text
+
+
+def path_texts(text: str) -> str:
+    """Returns `text`: paths or other names, with commas between them."""
+    for part in text.split(","):
+        path_text(part)
+    return text
+
+
+def named_path(text: str) -> str:
+    """Returns `text` of the form NAME=PATH, or `text` itself where a command refuses it later."""
+    path_text(text.partition("=")[2])
+    return text
+
+
+def local_path_flag(reason: str) -> Callable[[str], str]:
+    """Returns the type of a flag whose text names a file of this machine; `reason` says why."""
+
+    def local_path(text: str) -> str:
+        try:
+            if not is_remote(text):
+                return text
+        except UserError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(f"{text}: expected a local path: {reason}")
+
+    return local_path
+
+
+def check_path(text: str | os.PathLike) -> AnyPath:
+    """Returns the path that `text` names, once its store has answered.
+
+    Raises UserError for a scheme without a store and an extra that is missing, and FileError for a
+    bucket that does not exist, that this account may not list, or that cannot be reached.
+    """
+    path = as_path(text)
+    if is_remote(path):
+        from data_pipeline.files.buckets import check_bucket
+
+        check_bucket(path)
+    return path

@@ -1,0 +1,28 @@
+"""Checks before anything is created that training's mesh and batch fit the slices."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from data_pipeline.errors import UserError
+from semcoder_jax.planner.topologies import Topology
+
+
+def check_mesh(place: Topology | None, arguments: Sequence[str]) -> None:
+    """Raises MeshError or ConfigError, as training on these slices would.
+
+    Only the mesh axis `data` crosses the network between slices: its size must be a multiple of
+    their number. Says nothing of configs that cannot be read here; training reads them.
+    """
+    if place is None:
+        return
+    try:
+        from semcoder_jax.commands.plan import parse_arguments
+        from semcoder_jax.planner.settings import Setting
+
+        own = [word for word in arguments if word.lstrip("-").startswith("config")]
+        run, [topology], _ = parse_arguments([*own, f"--topology={place.name}"])
+    except (ModuleNotFoundError, UserError):
+        return
+    mesh = {"data": place.num_slices} | dict(run.mesh)  # as sharding.make_mesh
+    setting = Setting.of(dataclasses.replace(run, mesh=mesh), topology.num_devices)
+    setting.check(run.data.global_batch_size, topology)

@@ -1,0 +1,190 @@
+"""Samples the answers of a step with the engine, and lays them out as a batch of the step."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from flax import nnx
+
+from semcoder_jax.checkpoints import abstract_model
+from semcoder_jax.config import (
+    Compute,
+    DecoderConfig,
+    ObjectiveConfig,
+    RolloutsConfig,
+    RunConfig,
+)
+from semcoder_jax.inference.detokenize import RowText
+from semcoder_jax.inference.engine import Engine, default_slots
+from semcoder_jax.inference.params import Generation, SamplingParams
+from semcoder_jax.inference.request import Request
+from semcoder_jax.loading import LoadedModel
+from semcoder_jax.model.kv_cache import PAGE_SIZE
+from semcoder_jax.reinforcement.advantages import row_weight, token_advantages, token_weight
+from semcoder_jax.reinforcement.prompts import Prompt
+
+
+@dataclasses.dataclass(frozen=True)
+class Rollout:
+    """Holds one sampled answer.
+
+    Attributes:
+      prompt: the prompt and its tokens.
+      tokens: sampled ids, an end token included.
+      logprobs: the engine's log-probability of each.
+      text: the answer without the end token.
+      finished: whether an end token ended it.
+    """
+
+    prompt: Prompt
+    tokens: np.ndarray
+    logprobs: np.ndarray
+    text: str
+    finished: bool
+    tokenizer: object = dataclasses.field(repr=False, compare=False)
+
+    def token_at(self, place: int) -> int:
+        """Returns the number of the token whose text covers the character `place`."""
+        decoder = RowText(self.tokenizer, self.prompt.tokens.tolist(), ())
+        tokens = self.tokens.tolist()
+        low, high = 0, len(tokens)  # the text of tokens[:low] ends at or before `place`
+        while high - low > 1:
+            middle = (low + high) // 2
+            if len(decoder.text(tokens[:middle])) > place:
+                high = middle
+            else:
+                low = middle
+        return low
+
+
+class Sampler:
+    """Samples with the weights it is given, by one engine for the whole session.
+
+    The engine holds no copy of them. It checks no drafts: which drafts pay is found by timing, and
+    a resumed run must sample as an unbroken one does.
+    """
+
+    def __init__(self, run: RunConfig, config: DecoderConfig, tokenizer):
+        graphdef, _ = nnx.split(abstract_model(config, Compute(dtype=run.compute.dtype)))
+        self._model = LoadedModel(config, graphdef, None, tokenizer)
+        self._rollouts, self._seed = run.rollouts, run.seed
+        self._longest = min(run.data.sequence_length + 1, config.max_positions)
+        self._engine: Engine | None = None
+
+    def sample(self, params, prompts: Sequence[Prompt], step: int) -> list[list[Rollout]]:
+        """Returns a group of answers to each prompt.
+
+        The random stream of an answer follows from the run's seed, the step and its row.
+        """
+        size = self._rollouts.group_size
+        sampling = SamplingParams(
+            max_new_tokens=self._rollouts.max_new_tokens,
+            temperature=1.0,
+            seed=_seed_of_step(self._seed, step),
+            logprobs=0,
+        )
+        requests = [
+            Request(prompt.tokens.tolist(), sampling, n=size, first_sample=place * size)
+            for place, prompt in enumerate(prompts)
+        ]
+        groups = self._engine_with(params, len(prompts) * size).generate(requests)
+        tokenizer = self._model.tokenizer
+        return [
+            [_rollout(prompt, generation, tokenizer) for generation in group]
+            for prompt, group in zip(prompts, groups, strict=True)
+        ]
+
+    def _engine_with(self, params, num_rows: int) -> Engine:
+        if self._engine is None:
+            slots = self._rollouts.slots or min(default_slots(), num_rows)
+            model = dataclasses.replace(self._model, params=params)
+            pages = 1 + -(-self._longest // PAGE_SIZE)  # no more: the step needs the memory
+            self._engine = Engine(
+                model, num_slots=slots, cache_tokens=slots * pages * PAGE_SIZE, speculation="off"
+            )
+        else:
+            self._engine.replace_parameters(params)
+        return self._engine
+
+
+def _seed_of_step(seed: int, step: int) -> int:
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+
+
+def _rollout(prompt: Prompt, generation: Generation, tokenizer) -> Rollout:
+    entries = [*generation.logprobs]
+    if generation.end_logprobs is not None:
+        entries.append(generation.end_logprobs)
+    return Rollout(
+        prompt,
+        np.array(generation.tokens, np.int32),
+        np.array([entry.chosen for entry in entries], np.float32),
+        generation.text,
+        generation.end_token is not None,
+        tokenizer,
+    )
+
+
+# ==== The batch of a step
+
+
+@dataclasses.dataclass(frozen=True)
+class Credit:
+    """Holds the advantage of an answer, and the token of its first wrong step, if it has one."""
+
+    advantage: float
+    first_wrong: int | None = None
+
+
+def lay_out(
+    rollouts: Sequence[Rollout],
+    credits: Sequence[Credit],
+    objective: ObjectiveConfig,
+    config: RolloutsConfig,
+    length: int,
+) -> dict[str, np.ndarray]:
+    """Returns the batch of the objective [R, length], one answer a row.
+
+    A row's inputs are its prompt and answer without the last token; a target has weight if it is a
+    sampled token.
+    """
+    R = len(rollouts)
+    batch = {
+        name: np.zeros((R, length), np.int32)
+        for name in ("tokens", "targets", "positions", "segment_ids", "kinds")
+    }
+    batch |= {
+        name: np.zeros((R, length), np.float32)
+        for name in ("loss_mask", "advantages", "sampled_logprobs")
+    }
+    batch["row_numbers"] = np.arange(R, dtype=np.int32)[:, None]
+    batch["row_weights"] = np.zeros((R, 1), np.float32)
+    for row, (rollout, credit) in enumerate(zip(rollouts, credits, strict=True)):
+        ids = np.concatenate([rollout.prompt.tokens, rollout.tokens])
+        end, count = len(ids) - 1, len(rollout.tokens)
+        sampled = slice(end - count, end)
+        batch["tokens"][row, :end], batch["targets"][row, :end] = ids[:-1], ids[1:]
+        batch["positions"][row, :end] = np.arange(end)
+        batch["segment_ids"][row, :end] = 1
+        batch["kinds"][row, :end] = rollout.prompt.kind
+        batch["loss_mask"][row, sampled] = token_weight(count, objective, config.max_new_tokens)
+        batch["advantages"][row, sampled] = token_advantages(
+            credit.advantage, count, credit.first_wrong, objective.credit
+        )
+        batch["sampled_logprobs"][row, sampled] = rollout.logprobs
+        batch["row_weights"][row] = row_weight(count, objective)
+    return batch
+
+
+def without_rows(batch: dict[str, np.ndarray], dropped_R: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the batch in which the rows `dropped_R` (bool) have no loss and no weight."""
+    kept_Rx1 = ~dropped_R[:, None]
+    return batch | {name: batch[name] * kept_Rx1 for name in ("loss_mask", "row_weights")}
+
+
+def rows_of_process(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns this process's equal share of the rows."""
+    rows = len(batch["tokens"]) // jax.process_count()
+    first = jax.process_index() * rows
+    return {name: array[first : first + rows] for name, array in batch.items()}

@@ -1,0 +1,95 @@
+"""Tests what is told of the time to save after SIGTERM, and a save that fails then."""
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+import pytest
+
+from semcoder_jax.checkpoints import Checkpoints
+from semcoder_jax.training.preemption import GracePeriod
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_two_steps_and_a_save_are_measured_and_told_once():
+    clock = Clock()
+    grace = GracePeriod(30, clock=clock)
+    assert grace.finish_step(9.0, is_saving=False) is None  # nothing was saved yet
+    grace.begin_save()
+    clock.now = 10.0
+    assert grace.finish_step(9.0, is_saving=True) is None
+    clock.now = 20.0
+    told = grace.finish_step(9.0, is_saving=False)
+    assert told.startswith(
+        "a save after SIGTERM takes up to 38 s (two steps of 9.0 s, 20.0 s until all is written), "
+        "train.grace_seconds is 30: "
+    )
+    grace.begin_save()
+    clock.now = 60.0
+    assert grace.finish_step(9.0, is_saving=False) is None
+
+
+@pytest.mark.parametrize(("seconds", "save"), [(30, 11.9), (0, 1000.0)])
+def test_nothing_is_told_if_it_fits_or_nobody_asks(seconds, save):
+    clock = Clock()
+    grace = GracePeriod(seconds, clock=clock)
+    grace.begin_save()
+    clock.now = save
+    assert grace.finish_step(9.0, is_saving=False) is None
+
+
+class Data:
+    """The position of an input."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def get_state(self):
+        return {"step": self.step}
+
+    def set_state(self, state):
+        self.step = state["step"]
+
+
+def arrays(value):
+    return {"w": jnp.full((4, 4), value, jnp.float32)}
+
+
+def restored(workdir):
+    """(step, first number, position) of the checkpoint that a new session finds."""
+    checkpoints, data = Checkpoints(workdir), Data(0)
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    shapes = {"w": jax.ShapeDtypeStruct((4, 4), jnp.float32, sharding=place)}
+    found = checkpoints.restore_last(shapes, shapes, data)
+    checkpoints.close()
+    return found.step, float(found.params["w"][0, 0]), data.step
+
+
+def test_a_save_in_flight_is_finished_before_the_emergency_save(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (5, 6):  # the second does not wait for the first
+        checkpoints.save(step, arrays(step), arrays(0), Data(step))
+    checkpoints.close()
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["5", "6"]
+    assert restored(tmp_path) == (6, 6.0, 6)
+
+
+def test_an_emergency_save_that_fails_leaves_the_former_whole(tmp_path, monkeypatch):
+    """The disk refuses the last file, after the arrays are written."""
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(5, arrays(5), arrays(0), Data(5))
+    checkpoints.wait()
+
+    def refuse(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ocp.handlers.JsonCheckpointHandler, "async_save", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save(6, arrays(6), arrays(0), Data(6))
+    monkeypatch.undo()
+    assert restored(tmp_path) == (5, 5.0, 5)
