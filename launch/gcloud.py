@@ -6,7 +6,7 @@ Commands and their outputs follow Google Cloud's reference of `gcloud compute tp
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launch.errors import CommandFailed, LaunchError
@@ -45,8 +45,8 @@ class CloudError(LaunchError):
 class Gcloud:
     """`gcloud compute tpus …` in one zone of a project."""
 
-    def __init__(self, shell: Shell, zone: str, project: str | None):
-        self._shell = shell
+    def __init__(self, shell: Shell, zone: str, project: str | None, ssh_flags: Sequence[str] = ()):
+        self._shell, self._ssh_flags = shell, tuple(ssh_flags)
         self._place = [f"--zone={zone}", *([f"--project={project}"] if project else [])]
 
     def check(self) -> None:
@@ -55,7 +55,9 @@ class Gcloud:
     def argv(self, group: str, verb: str, *words: str) -> tuple[str, ...]:
         """Returns a command: ("tpu-vm", "ssh", NAME, …)."""
         name, rest = words[0], words[1:]
-        return ("gcloud", "compute", "tpus", group, verb, name, *self._place, *rest, "--quiet")
+        own = self._ssh_flags if verb in ("ssh", "scp") else ()
+        start = ("gcloud", "compute", "tpus", group, verb, name)
+        return (*start, *self._place, *rest, *own, "--quiet")
 
     def run(self, group: str, verb: str, *words: str) -> str:
         """Runs a command that changes something. Raises CloudError."""

@@ -86,10 +86,16 @@ class Pod:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExistingSlice(Pod):
-    """A Cloud TPU slice that exists and stays: `name` is that of its node (TPU VM)."""
+    """A Cloud TPU slice that exists and stays: `name` is that of its node (TPU VM).
+
+    Attributes:
+      zone, project: where; without a project, gcloud's own.
+      ssh_flags: of `gcloud … ssh` and `scp`, like "--internal-ip" or "--tunnel-through-iap".
+    """
 
     zone: str
     project: str | None = None
+    ssh_flags: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,7 +109,8 @@ class QueuedResource(Pod):
       spot: cheaper, may be preempted at any time.
       reserved: from the project's reservation.
       network, subnetwork: of the nodes; by default "default".
-      internal_ips: nodes without external addresses.
+      internal_ips: nodes without external addresses; see ssh_flags.
+      ssh_flags: of `gcloud … ssh` and `scp`, like "--internal-ip" or "--tunnel-through-iap".
       service_account: of the nodes; it reads and writes the workdir's bucket.
       valid_until_duration: gives the request up after this time, like "6h".
       labels: of the nodes.
@@ -118,6 +125,7 @@ class QueuedResource(Pod):
     network: str | None = None
     subnetwork: str | None = None
     internal_ips: bool = False
+    ssh_flags: tuple[str, ...] = ()
     service_account: str | None = None
     valid_until_duration: str | None = None
     labels: Mapping = dataclasses.field(default_factory=dict)

@@ -16,6 +16,7 @@ import math
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -97,26 +98,40 @@ class Checkpoints:
             return
         self._kept.best_step = best_step
         self._check_space((params, optimizer_state))
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardSave(params),
-                optimizer=ocp.args.StandardSave(optimizer_state),
-                # One state for all processes, so that their number may change.
-                data=ocp.args.JsonSave(data_iterator.get_state()),
-                meta=ocp.args.JsonSave(
-                    {
-                        "step": step,
-                        "checksum": checksum((params, optimizer_state)),
-                        "base": self.base[1],
-                        "eval_loss": eval_loss,
-                        "accuracy": accuracy,
-                        "best_by": best_by,
-                    }
+        with self._store_errors():
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    params=ocp.args.StandardSave(params),
+                    optimizer=ocp.args.StandardSave(optimizer_state),
+                    # One state for all processes, so that their number may change.
+                    data=ocp.args.JsonSave(data_iterator.get_state()),
+                    meta=ocp.args.JsonSave(
+                        {
+                            "step": step,
+                            "checksum": checksum((params, optimizer_state)),
+                            "base": self.base[1],
+                            "eval_loss": eval_loss,
+                            "accuracy": accuracy,
+                            "best_by": best_by,
+                        }
+                    ),
                 ),
-            ),
-            force=True,
-        )
+                force=True,
+            )
+
+    @contextlib.contextmanager
+    def _store_errors(self) -> Iterator[None]:
+        """Raises what an object store refuses as a FileError."""
+        try:
+            yield
+        except (UserError, *_OUT_OF_MEMORY):
+            raise
+        except Exception as error:
+            if not is_remote(self._directory):
+                raise
+            reason = f"the checkpoint cannot be saved: {_first_line(error)}"
+            raise FileError(errno.EIO, reason, str(self._directory)) from error
 
     def _check_space(self, arrays) -> None:
         """Raises FileError if the disk has less room than this process's shards need."""
@@ -192,8 +207,9 @@ class Checkpoints:
         return self._manager.is_saving_in_progress()
 
     def wait(self) -> None:
-        """Waits until every save that was started is on disk."""
-        self._manager.wait_until_finished()
+        """Waits until every save that was started is on disk. Raises FileError."""
+        with self._store_errors():
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
         self._manager.close()
@@ -359,4 +375,6 @@ def quiet_logs():
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].split(" See full TensorStore")[0]
+    """Returns the first line, without TensorStore's description of what it opened."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return line.split(" See full TensorStore")[0].split(" [tensorstore_spec")[0]

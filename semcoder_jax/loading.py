@@ -106,7 +106,8 @@ def check_model_directory(directory: str | os.PathLike) -> None:
         raise CheckpointError(f"{place}: expected a directory; it is a file")
     if not (place / CHECKPOINTS).is_dir() and not (place / "config.json").is_file():
         raise CheckpointError(
-            f"{place}: neither an HF directory (config.json) nor a training workdir ({CHECKPOINTS}/)"
+            f"{place}: neither an HF directory (config.json) nor a training workdir "
+            f"({CHECKPOINTS}/)"
         )
 
 

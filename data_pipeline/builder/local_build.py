@@ -12,6 +12,7 @@ from data_pipeline.builder.options import BuildError
 from data_pipeline.builder.progress import progress_bar
 from data_pipeline.builder.row_maker import RowWork
 from data_pipeline.builder.source_digest import digest_units
+from data_pipeline.builder.source_patterns import expand_source
 from data_pipeline.builder.steps import (
     SHOWN,
     Steps,
@@ -32,7 +33,8 @@ class LocalBuild(Steps):
 
     def check(self) -> None:
         self._worker = Worker.here(self.options.tier)
-        self._units = [unit for source in self.options.sources for unit in units(source)]
+        sources = [one for source in self.options.sources for one in expand_source(source)]
+        self._units = [unit for source in sources for unit in units(source)]
         tasks = read_benchmarks(self.options)
         self._benchmarks = None if tasks is None else BenchmarkIndex(tasks)
         self._tokenizer = self.options.tokenizer_file
@@ -122,6 +124,7 @@ class LocalBuild(Steps):
     def write_dataset(self, splits: tuple[str, ...]) -> None:
         from data_pipeline.builder import dataset  # slow to import
 
+        self.write_dead_letters()
         dataset.write_dataset(
             self._files, splits, self.fingerprint, self.output, without=self._dropped
         )

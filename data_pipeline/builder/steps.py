@@ -60,11 +60,12 @@ class Steps(ABC):
         """Writes a file per group of seeds, reuses existing ones, and counts their rows."""
 
     @abstractmethod
-    def write_dead_letters(self) -> None: ...
+    def write_dead_letters(self) -> None:
+        """Writes dead_letters.jsonl alone, where no record was made."""
 
     @abstractmethod
     def write_dataset(self, splits: tuple[str, ...]) -> None:
-        """Writes the dataset and the JSON lines."""
+        """Writes the dataset and all JSON lines."""
 
     @abstractmethod
     def forget_older(self) -> None:
@@ -81,13 +82,13 @@ class Steps(ABC):
         self.fingerprint = hashlib.sha256(recipes.encode()).hexdigest()
 
     def finish_dataset(self) -> None:
-        """Writes dead letters, dataset and JSON lines. Raises BuildError for no record."""
-        self.write_dead_letters()
+        """Writes the dataset and the JSON lines. Raises BuildError if training has no record."""
         numbers = Counter()
         for name, number in self.tally.get("records").items():
             numbers[name.rpartition("/")[2]] += number
         splits = tuple(split for split in (TRAIN, EVAL) if numbers[split])
         if TRAIN not in splits:
+            self.write_dead_letters()
             functions = self.tally.get("functions")["found"]
             raise BuildError(
                 f"--source={','.join(self.options.sources)}: expected a training record; "

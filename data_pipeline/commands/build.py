@@ -94,10 +94,12 @@ def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
 
 def _with_config(argv: Sequence[str]) -> Sequence[str]:
     """Returns the arguments with the flags of the config that they name."""
-    finder = CommandParser(add_help=False)
-    finder.add_argument("--config")
-    path = finder.parse_known_args(list(argv))[0].config
-    return argv if path is None else add_config(path, argv)
+    for word, following in zip(argv, [*argv[1:], None], strict=True):
+        name, equals, value = word.partition("=")
+        path = value if equals else following
+        if name == "--config" and path is not None:
+            return add_config(path, argv)
+    return argv
 
 
 def _parser() -> CommandParser:
@@ -116,7 +118,8 @@ def _parser() -> CommandParser:
         required=True,
         metavar="SOURCE",
         type=path_texts,
-        help="folder, .jsonl[.gz] of {code, nl, tests}, or installed package; several with commas",
+        help="folder, .jsonl[.gz] of {code, nl, tests}, pattern of these, or installed package; "
+        "several with commas",
     )
     add(
         "--output",

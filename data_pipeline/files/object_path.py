@@ -112,6 +112,13 @@ class ObjectPath(PosixGPath):
             if not missing_ok:
                 raise
 
+    def rename(self, target: os.PathLike) -> "ObjectPath":
+        """Copies all objects to `target`, then removes them here: a kill may leave both."""
+        with object_errors(self):
+            self.fs.copy(str(self), os.fspath(target), recursive=True)
+            self.fs.rm(str(self), recursive=True)
+        return self._new(target)
+
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         """Does nothing: folders of an object store exist while something is in them."""
 
@@ -119,14 +126,16 @@ class ObjectPath(PosixGPath):
         """Does nothing, see `mkdir`."""
 
     def stat(self) -> Any:
-        """Returns st_size, st_mtime and st_mode."""
+        """Returns st_size, st_mtime, st_mtime_ns and st_mode."""
         with object_errors(self):
             info = self.fs.info(str(self))
         changed = info.get("mtime") or info.get("LastModified")
         kind = stat.S_IFDIR if info["type"] == "directory" else stat.S_IFREG
+        seconds = changed.timestamp() if changed else 0.0
         return types.SimpleNamespace(
             st_size=info.get("size") or 0,
-            st_mtime=changed.timestamp() if changed else 0.0,
+            st_mtime=seconds,
+            st_mtime_ns=round(seconds * 1e3) * 10**6,
             st_mode=kind | 0o644,
         )
 

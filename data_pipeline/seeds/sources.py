@@ -3,10 +3,11 @@
 import ast
 import functools
 import importlib.machinery
+import itertools
 import sys
 import sysconfig
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Unit:
     within:      relative path that imports may be followed into, "" for the whole root
     first, last: lines of a JSONL file, 1-based, `last` included; 0, 0 for a Python file
     name:        the source's name, which begins the origins; "" if `path` begins with it
+    offset:      byte at which line `first` begins; 0 if it must be counted from the start
     """
 
     root: str
@@ -55,6 +57,7 @@ class Unit:
     first: int = 0
     last: int = 0
     name: str = ""
+    offset: int = 0
 
 
 def units(source: str) -> Sequence[Unit]:
@@ -144,16 +147,31 @@ def _locate_package(name: str) -> tuple[Path, str]:
 
 
 def _row_units(path: Path) -> Sequence[Unit]:
-    count = max((number for number, _ in read_numbered_lines(path, raises=SeedError)), default=0)
+    """Returns units of _ROWS lines; they begin at a known byte unless the file is compressed."""
+    ends = [0]  # of the lines that a unit ends with
+    lines = read_numbered_lines(path, raises=SeedError, on_read=_every(_ROWS, ends))
+    count = max((number for number, _ in lines), default=0)
     if not count:
         raise SeedError(f"{path}: expected at least one row; the file is empty")
+    is_plain = path.name.endswith(".jsonl")
     return [
         Unit(
             str(path.parent), path.name, "", first, min(first + _ROWS - 1, count),
-            _source_name(path.parent),
+            _source_name(path.parent), ends[number] if is_plain else 0,
         )
-        for first in range(1, count + 1, _ROWS)
+        for number, first in enumerate(range(1, count + 1, _ROWS))
     ]  # fmt: skip
+
+
+def _every(step: int, places: list[int]) -> Callable[[int], None]:
+    """Returns a function that appends each `step`-th number that it gets to `places`."""
+    counter = itertools.count(1)
+
+    def note(place: int) -> None:
+        if next(counter) % step == 0:
+            places.append(place)
+
+    return note
 
 
 # ---- one unit -------------------------------------------------------------------------------
@@ -332,12 +350,24 @@ def _tests_of(root: str, path: str) -> dict[str, list[tuple[str, str | None]]]:
 
 
 def _row_seeds(unit: Unit) -> Iterator[Seed | Refusal]:
-    path = Path(unit.root) / unit.path
-    for number, line in read_numbered_lines(path, raises=SeedError):
+    for number, line in _numbered_lines(unit, Path(unit.root) / unit.path):
         if number > unit.last:
             break
         if number >= unit.first:
             yield _row_seed(line, unit.path, f"{unit.name}/{unit.path}:{number}")
+
+
+def _numbered_lines(unit: Unit, path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yields (number, line) of a unit's file, from the unit's first line if its byte is known."""
+    if not unit.offset:
+        yield from read_numbered_lines(path, raises=SeedError)
+        return
+    try:
+        with path.open("rb") as file:
+            file.seek(unit.offset)
+            yield from ((n, line) for n, line in enumerate(file, unit.first) if line.strip())
+    except OSError as error:
+        raise SeedError(f"{path}: cannot read the file: {error.strerror}") from None
 
 
 def _row_seed(line: bytes, path: str, origin: str) -> Seed | Refusal:

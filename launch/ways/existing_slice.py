@@ -20,7 +20,7 @@ class ExistingSliceWay:
 
     def __init__(self, pod: ExistingSlice, shell: Shell):
         self._pod = pod
-        self._gcloud = Gcloud(shell, pod.zone, pod.project)
+        self._gcloud = Gcloud(shell, pod.zone, pod.project, pod.ssh_flags)
         self._machines = TpuVms(pod, shell, self._gcloud, [pod.name], self._find_loss)
         self._dry_run = shell.dry_run
 

@@ -23,6 +23,7 @@ _ACTIVE = "ACTIVE"
 _COMING = ("STATE_UNSPECIFIED", "CREATING", "ACCEPTED", "WAITING_FOR_RESOURCES", "PROVISIONING")
 _GONE = ("SUSPENDING", "SUSPENDED", "DELETING")
 _DELETIONS = 3  # attempts
+_QUESTIONS = 10  # in a row that may fail
 _DELETION_SECONDS = 600.0
 
 
@@ -31,7 +32,7 @@ class QueuedResourceWay:
 
     def __init__(self, pod: QueuedResource, shell: Shell):
         self._pod, self._shell = pod, shell
-        self._gcloud = Gcloud(shell, pod.zone, pod.project)
+        self._gcloud = Gcloud(shell, pod.zone, pod.project, pod.ssh_flags)
         self._nodes = node_names(pod)
         self._machines = TpuVms(pod, shell, self._gcloud, self._nodes, self._find_loss)
         self._requested = False  # it may exist and is ours to delete
@@ -71,7 +72,7 @@ class QueuedResourceWay:
             return
         until, shown = time.monotonic() + self._pod.wait_hours * 3600, None
         while True:
-            described = self._describe()
+            described = self._describe_patiently()
             state = _state(described)
             if state != shown:
                 self._shell.say(f"{time.strftime('%H:%M:%S')} {self._pod.name}: {state}")
@@ -172,6 +173,18 @@ class QueuedResourceWay:
             raise LaunchError(f"{self._pod.name} was deleted by somebody else")
         return described
 
+    def _describe_patiently(self) -> Mapping[str, Any]:
+        """Describes the resource; asks again, some times, where gcloud cannot tell."""
+        for attempt in range(1, _QUESTIONS + 1):
+            try:
+                return self._describe()
+            except CloudError as error:
+                if attempt == _QUESTIONS:
+                    raise
+                self._shell.say(f"{error}; asking again")
+                time.sleep(self._pod.poll_seconds)
+        raise AssertionError("the loop returns or raises")
+
     def _may_exist(self) -> bool:
         """Whether a creation that failed left something; True if that cannot be found out."""
         try:
@@ -208,7 +221,7 @@ class QueuedResourceWay:
 
     def _wait_until_gone(self) -> None:
         until = time.monotonic() + _DELETION_SECONDS
-        while self._gcloud.describe(_GROUP, self._pod.name) is not None:
+        while self._may_exist():
             if time.monotonic() > until:
                 raise LaunchError(f"{self._pod.name} is still being deleted")
             time.sleep(self._pod.poll_seconds)

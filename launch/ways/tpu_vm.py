@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from launch import environment
-from launch.errors import LaunchError, MachineLost
+from launch.errors import MachineLost
 from launch.gcloud import CloudError, Gcloud
 from launch.pod_config import Pod
 from launch.shell import Following, Shell, print_bytes
@@ -23,6 +23,7 @@ from launch.worker_log import WorkerLog
 ARCHIVE = "semcoder-jax.tar.gz"
 REFUSED = 2
 _TICK = 0.2  # seconds
+_MOST_ATTEMPTS = 3  # of a command that ssh does not bring to a worker
 _MOST_RECONNECTIONS = 10  # in a row, without a byte of the log between
 # A dead host sends nothing; without this ssh waits for hours.
 _ALIVE = ("--ssh-flag=-oServerAliveInterval=30", "--ssh-flag=-oServerAliveCountMax=4")
@@ -67,7 +68,7 @@ class TpuVms:
     """The workers of one or more nodes.
 
     `find_loss` says why the machines are gone, or None; it is asked every poll_seconds and after
-    every connection that ends early.
+    every connection that ends early. That it cannot be asked for a while is no loss.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class TpuVms:
         find_loss: Callable[[], str | None],
     ):
         self._pod, self._shell, self._gcloud = pod, shell, gcloud
-        self._nodes, self._find_loss = nodes, find_loss
+        self._nodes, self._ask_for_loss = nodes, find_loss
 
     def install(self, archive: Path) -> None:
         """Copies the archive to all workers, unpacks and installs it."""
@@ -219,16 +220,34 @@ class TpuVms:
         variables = environment.variables(self._pod) if command else ""
         return f"cd {shlex.quote(self._pod.directory)} && {variables}{shlex.join(words)}"
 
-    def _on_nodes(self, act: Callable[[str], object]) -> None:
-        """Acts on all nodes at once; a failure of a lost machine is told as the loss."""
+    def _find_loss(self) -> str | None:
         try:
-            if self._shell.dry_run or len(self._nodes) == 1:
-                for node in self._nodes:
-                    act(node)
-                return
-            with ThreadPoolExecutor(len(self._nodes)) as pool:
-                list(pool.map(act, self._nodes))
+            return self._ask_for_loss()
         except CloudError as error:
-            if loss := self._find_loss():
-                raise MachineLost(loss) from None
-            raise LaunchError(str(error)) from None
+            self._shell.say(f"the state of the machines is not known now: {error}")
+            return None
+
+    def _on_nodes(self, act: Callable[[str], object]) -> None:
+        """Acts on all nodes at once, again if ssh does not reach one: new machines take a while.
+
+        A failure of a lost machine is told as the loss.
+        """
+        for attempt in range(1, _MOST_ATTEMPTS + 1):
+            try:
+                self._on_nodes_once(act)
+                return
+            except CloudError as error:
+                if loss := self._find_loss():
+                    raise MachineLost(loss) from None
+                if error.cause != "ssh" or attempt == _MOST_ATTEMPTS:
+                    raise
+                self._shell.say(f"{error}; trying again")
+                time.sleep(self._pod.poll_seconds)
+
+    def _on_nodes_once(self, act: Callable[[str], object]) -> None:
+        if self._shell.dry_run or len(self._nodes) == 1:
+            for node in self._nodes:
+                act(node)
+            return
+        with ThreadPoolExecutor(len(self._nodes)) as pool:
+            list(pool.map(act, self._nodes))

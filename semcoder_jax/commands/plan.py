@@ -31,6 +31,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_pipeline.files import is_remote
 from data_pipeline.terminal.command_line import CommandLineError, run_command
 from semcoder_jax.commands import completion, config_flags
 from semcoder_jax.config import RunConfig, parse_run
@@ -103,6 +104,11 @@ def parse_arguments(
     config, values = config_flags.parse_arguments(
         rest, {}, _FLAGS, path_fields=("model.init_from",), new_fields=True
     )
+    if values["write"] is not None and is_remote(values["write"]):
+        raise CommandLineError(
+            f"--write={values['write']}: expected a local path: a config is a program that this "
+            "machine runs"
+        )
     options = switches | {name: _count(name, values[name]) for name in ("slices", "steps")}
     options |= {"within": _hours(values["within"]), "price": _prices(values["price"])}
     names = [name for name in (values["topology"] or "").split(",") if name.strip()]

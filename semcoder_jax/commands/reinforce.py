@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from data_pipeline.terminal.command_line import run_command
 from semcoder_jax.commands import completion, config_flags
+from semcoder_jax.config.paths import RUN_PATHS
 
 FLAGS = {"workdir": "Directory of the run."}
 
@@ -28,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> None:
     completion.offer((), {**FLAGS, **completion.reinforcement_fields()})
     # new_fields: parse_run checks the names of fields left at their defaults.
-    config, values = config_flags.parse_arguments(arguments, FLAGS, new_fields=True)
+    config, values = config_flags.parse_arguments(
+        arguments, FLAGS, paths=FLAGS, path_fields=RUN_PATHS, new_fields=True
+    )
     workdir = values["workdir"]
     from semcoder_jax.commands.cpu import prepare_cpu  # JAX is loaded here, after the flags
     from semcoder_jax.config import parse_run

@@ -19,13 +19,14 @@ from typing import Any
 
 import jax
 
-from data_pipeline.files import AnyPath, built_folder
+from data_pipeline.files import AnyPath, built_folder, is_remote
 
 PROFILE = "profile"
 REQUEST_FILE = "profile.request"
 _WARM_UP = 2  # steps before the trace: the one that compiles, and one more
 _BY_SIGNAL = 5  # steps
 _LOOK_EVERY = 5.0  # seconds between two looks at the file
+_LOOK_REMOTELY_EVERY = 60.0  # for each look at an object the steps wait for two requests
 
 
 class ProfileRequests:
@@ -33,6 +34,7 @@ class ProfileRequests:
 
     def __init__(self, workdir: AnyPath, *, clock: Callable[[], float] = time.monotonic):
         self._path, self._clock = workdir / REQUEST_FILE, clock
+        self._every = _LOOK_REMOTELY_EVERY if is_remote(workdir) else _LOOK_EVERY
         self._known = self._stamp()
         self._next_look = 0.0
         self._signalled = False
@@ -57,7 +59,7 @@ class ProfileRequests:
             return _BY_SIGNAL
         if self._clock() < self._next_look:
             return 0
-        self._next_look = self._clock() + _LOOK_EVERY
+        self._next_look = self._clock() + self._every
         stamp = self._stamp()
         if stamp in (None, self._known):
             return 0

@@ -28,10 +28,11 @@ from data_pipeline.builder.held_out import function_digests, held_out_seeds
 from data_pipeline.builder.marked_errors import WorkerError, marked_errors, marked_line
 from data_pipeline.builder.row_maker import RowWork
 from data_pipeline.builder.runners import user_errors
+from data_pipeline.builder.source_patterns import expand_source
 from data_pipeline.builder.workers import Worker, check_same_runtime, describe_workers, runtime
 from data_pipeline.errors import UserError
 from data_pipeline.pyx import folders as pyx
-from data_pipeline.seeds import Seed
+from data_pipeline.seeds import Seed, SeedError
 from tests.support.object_stores import BUCKET
 from tests.support.portable_cluster import portable_cluster, worker_processes
 from tests.support.tiny_sources import FILES
@@ -119,6 +120,19 @@ def test_groups_hold_a_minute_of_work_and_small_builds_are_shared_out():
     assert many & (many - 1) == 0
     assert 30 <= 10_000_000 * 8 * 0.1 / many <= 60  # seconds
     assert count_groups(10_000_000, 16) == 2 * many
+
+
+def test_a_pattern_stands_for_what_it_matches(tmp_path):
+    for name in ("b.jsonl", "a.jsonl", "c.txt", "deep/d.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    found = [str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]
+    assert expand_source(f"{tmp_path}/*.jsonl") == found
+    assert expand_source(f"{tmp_path}/*/*.jsonl") == [str(tmp_path / "deep" / "d.jsonl")]
+    assert expand_source(found[0]) == found[:1]
+    assert expand_source("toolz") == ["toolz"]
+    with pytest.raises(SeedError, match="none matches the pattern"):
+        expand_source(f"{tmp_path}/*.py")
 
 
 # ---- the graph

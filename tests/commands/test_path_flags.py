@@ -19,7 +19,7 @@ from data_pipeline.files import paths as file_paths
 from data_pipeline.files.path_flags import path_texts
 from data_pipeline.terminal.command_line import CommandParser
 from semcoder_jax import config
-from semcoder_jax.commands import completion, evaluate, train
+from semcoder_jax.commands import completion, evaluate, plan, reinforce, train
 from semcoder_jax.config.paths import BENCHMARK_PATHS, RUN_PATHS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -46,6 +46,8 @@ NO_PATH_FIELDS = {
     "compute.remat", "data.overlong", "data.source", "lora.base", "lora.targets", "mixture",
     "optimizer.name", "train.best_by", "train.wandb_project",
 }  # fmt: skip
+# Commands whose flags stand beside a config, and launch, which passes flags on to the others.
+WITH_A_CONFIG = {"evaluate", "launch", "plan", "reinforce", "train"}
 NOWHERE = ("hdfs://a/b", "gcs://a/b", "s4://a/b", "file:/a", "gs:/a", "gs://")
 
 
@@ -97,10 +99,8 @@ def listed() -> list[tuple[str, list[str], argparse.Action]]:
     calls = [(module, []) for module in command_modules()]
     calls.append(("semcoder_jax.commands.evaluate", ["check"]))
     for module, words in calls:
-        if module.endswith((".commands.launch", ".commands.plan", ".commands.train")):
-            continue  # plan and train: below; launch starts others
-        if module.endswith(".evaluate") and not words:
-            continue
+        if module.rpartition(".")[2] in WITH_A_CONFIG and not words:
+            continue  # below
         parser = parser_of(module, words)
         assert parser is not None, f"{module}: no parser was found"
         found += [(module, [*words, *more], action) for more, action in actions(parser)]
@@ -189,19 +189,24 @@ def test_every_field_is_a_path_or_known_not_to_be_one():
 
 def test_every_flag_beside_a_config_is_a_path_or_known_not_to_be_one():
     assert set(evaluate.FLAGS) - {"endpoint", "model", "chat", "mode"} == set(evaluate.PATHS)
-    assert set(train.FLAGS) == {"workdir"}
+    assert set(train.FLAGS) == set(reinforce.FLAGS) == {"workdir"}
+    no_paths = {"topology", "slices", "steps", "tokens", "within", "price"}
+    assert set(plan._FLAGS) - no_paths == {"write"}
 
 
 @pytest.mark.parametrize("text", [*NOWHERE, "gs://absent/a", "s3://absent/a"])
 def test_a_path_of_a_config_that_nothing_holds_ends_a_command(text, object_stores, capsys):
     quickstart = f"--config={REPOSITORY}/configs/quickstart.py"
     heldout = f"--config={REPOSITORY}/configs/eval/heldout.py"
-    calls = [(train.main, [quickstart, f"--workdir={text}"], "--workdir: ")]
-    for pattern in RUN_PATHS:
-        name = pattern.replace("*", "some")
-        if not name.startswith(("lora.", "accuracy.", "data.datasets")):
-            line = [quickstart, "--workdir=new", f"--config.{name}={text}"]
-            calls.append((train.main, line, f"config: {name}: "))
+    calls = []
+    for command in (train, reinforce):
+        calls.append((command.main, [quickstart, f"--workdir={text}"], "--workdir: "))
+        for name in RUN_PATHS:
+            if "*" not in name and not name.startswith("lora."):  # a section of its own
+                line = [quickstart, "--workdir=new", f"--config.{name}={text}"]
+                calls.append((command.main, line, f"config: {name}: "))
+    line = [quickstart, "--topology=v5e:1x1", f"--config.model.init_from={text}"]
+    calls.append((plan.main, line, "config: model.init_from: "))
     for name in evaluate.PATHS:
         calls.append((evaluate.main, [heldout, f"--{name}={text}"], f"--{name}: "))
     for name in BENCHMARK_PATHS:
@@ -222,6 +227,11 @@ def test_a_mapping_of_paths_is_checked(object_stores):
 
 
 def test_a_config_is_a_program_of_this_machine(capsys):
+    line = [f"--config={REPOSITORY}/configs/quickstart.py", "--topology=v5e:1x1", "--search"]
+    for text in ("gs://bucket/a.py", "hdfs://a/b.py"):
+        assert plan.main([*line, f"--write={text}"]) == 2
+        shown = capsys.readouterr().err
+        assert text in shown and "expected a local path" in shown and shown.count("\n") == 1
     assert train.main(["--config=gs://bucket/a.py", "--workdir=new"]) == 2
     assert "a config is a program that this machine runs" in capsys.readouterr().err
 

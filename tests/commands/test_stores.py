@@ -186,6 +186,8 @@ def test_models_go_in_and_out(scheme, object_stores, tmp_path):
     assert hf.main(["export", f"--checkpoint={tmp_path}/back", f"--output={tmp_path}/out"]) == 0
     assert (tmp_path / "out" / weights).read_bytes() == (model / weights).read_bytes()
 
+    if scheme == "s3":  # reading a model from it is the same
+        return
     put(folder, "prompts.jsonl", [{"id": "a", "prompt": "def f"}, {"id": "b", "prompt": "return"}])
     for checkpoint, output in ((workdir, folder / "s.jsonl"), (model, tmp_path / "s.jsonl")):
         line = [f"--checkpoint={checkpoint}", f"--prompts={folder}/prompts.jsonl"]
@@ -195,9 +197,8 @@ def test_models_go_in_and_out(scheme, object_stores, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_unfinished_export_is_begun_again(store, tmp_path, monkeypatch):
+def test_an_unfinished_export_is_begun_again(store, tmp_path):
     from semcoder_jax.commands import hf
-    from semcoder_jax.hf import shards
     from tests.support.tiny_checkpoint import write_checkpoint
 
     model = write_checkpoint(tmp_path / "model")
@@ -213,7 +214,6 @@ def test_an_unfinished_export_is_begun_again(store, tmp_path, monkeypatch):
     done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True)
     assert done.returncode == 9, done.stderr.decode()
     assert list(output.glob("*.safetensors")) and not (output / "config.json").exists()
-    monkeypatch.setattr(shards, "DEFAULT_SHARD_BYTES", shards.DEFAULT_SHARD_BYTES)
     assert hf.main(line) == 0
     names = {path.name for path in output.iterdir()}
     assert not [name for name in names if name.startswith(("model-", "."))]

@@ -48,6 +48,7 @@ NOT_RUN = {
     ".venv/bin/ruff": "the first step of .ci/run",
     "bash .ci/run": "runs this test",
     "bash launch/pod.sh": "needs a cloud; tests/launch/test_documented_launches.py, in a dry run",
+    "python -m launch.pins": "asks a registry; tests/launch/test_pins.py",
     "bash launch/quickstart.sh": "minutes; tests/launch/test_quickstart.py runs it small",
     "bash launch/test.sh": "runs this test",
     "grep -rl ": "changes the checkout; the test below runs it on a copy",

@@ -189,7 +189,9 @@ def test_a_preempted_slice_is_replaced_and_training_goes_on(launch, preempted):
     assert done.status == 0, done.text
     verbs = launch.actions()
     assert verbs.count("create") == verbs.count("delete") == verbs.count("scp") == 2
-    assert re.search(r"lost its machine: semcoder is SUSPEND(ING|ED); starting again", done.output)
+    assert re.search(
+        r"lost its machine: semcoder is (SUSPEND(ING|ED)|gone); starting again", done.output
+    )
     assert "step 1\n" in done.log(1, "worker0") and done.log(2, "worker0").endswith("step 2\n")
     starts = [words for words in calls(launch, "ssh") if "detached start" in str(words)]
     assert len(starts) == 2 and starts[0] == starts[1]
@@ -273,6 +275,42 @@ def test_a_lost_connection_loses_nothing(launch):
     shown = [line for line in done.output.splitlines() if line.startswith("step ")]
     assert shown == list(lines)
     assert launch.actions().count("create") == 1
+
+
+@pytest.mark.slow
+def test_a_cloud_that_does_not_answer_for_a_while_costs_nothing(launch):
+    launch.cloud.tell(states=["ACCEPTED", "ACTIVE"])
+    launch.cloud.train(Session(("step 1",), (0,), seconds=2.0))
+
+    def break_questions():
+        while "semcoder" not in launch.cloud.resources():
+            time.sleep(0.02)
+        launch.cloud.refuse("queued-resources describe", "broken", times=2)
+        launch.cloud.wait_for_session(1, "semcoder")
+        launch.cloud.refuse("queued-resources describe", "login", times=3)
+
+    thread = threading.Thread(target=break_questions, daemon=True)
+    thread.start()
+    done = launch(*QUEUED, "--pod.poll_seconds=0.3")
+    thread.join()
+    assert done.status == 0, done.text
+    assert "an internal error has occurred; asking again" in done.output
+    assert "the state of the machines is not known now" in done.output
+    assert launch.actions().count("create") == 1 and launch.cloud.resources() == {}
+
+
+@pytest.mark.slow
+def test_a_new_machine_that_ssh_does_not_reach_yet_is_tried_again(launch):
+    launch.cloud.refuse("tpu-vm scp", "ssh", times=2)
+    done = launch(*QUEUED, POLLING, "--pod.ssh_flags=('--internal-ip',)")
+    assert done.status == 0, done.text
+    assert launch.actions().count("scp") == 3 and done.output.count("trying again") == 2
+    reached = [words for words in launch.cloud.calls() if words[4] in ("ssh", "scp")]
+    assert all("--internal-ip" in words for words in reached)
+    launch.cloud.refuse("tpu-vm scp", "ssh", times=3)
+    done = launch(*QUEUED, POLLING)
+    assert done.status == 2 and "ssh does not reach the worker" in done.error
+    assert launch.cloud.resources() == {}
 
 
 def test_the_working_tree_must_be_as_committed_if_asked(launch, monkeypatch):

@@ -14,6 +14,7 @@ import launch.command
 import launch.local
 from data_pipeline.files import buckets
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser
+from launch import working_tree
 from launch.supervision import Supervisor
 from semcoder_jax.commands import config_flags, evaluate
 from semcoder_jax.config import parse_run
@@ -77,8 +78,6 @@ def command_module(module: str) -> str:
 
 
 def _mistake_of_launch(words: Sequence[str], complete: bool) -> str | None:
-    if words and words[0] in launch.command.SUBCOMMANDS:
-        return mistake(launch.command.SUBCOMMANDS[words[0]], words[1:], complete=complete)
     split = list(words).index("--") if "--" in words else len(words)
     own, training = list(words[:split]), list(words[split + 1 :])
     if {"-h", "--help"} & set(own):
@@ -97,6 +96,7 @@ def _mistake_of_launch(words: Sequence[str], complete: bool) -> str | None:
     printed = io.StringIO()
     with (
         mock.patch.object(Supervisor, "run", lambda *_: 0),
+        mock.patch.object(working_tree, "list_files", lambda *_: []),  # nothing is packed
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(printed),
     ):

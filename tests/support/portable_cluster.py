@@ -68,8 +68,20 @@ def _descends(process: int, ancestor: int) -> bool:
 
 def main() -> None:
     from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+    from apache_beam.runners.portability.fn_api_runner.worker_handlers import ControlConnection
     from apache_beam.runners.portability.local_job_service import BeamJob, LocalJobServicer
     from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+
+    read = ControlConnection._read
+
+    def read_until_lost(self):
+        """Fails what a lost worker was asked; Beam's test server would wait for ever."""
+        try:
+            read(self)
+        finally:
+            self.abort(RuntimeError("a worker was lost"))
+
+    ControlConnection._read = read_until_lost
 
     class JobOfTwo(BeamJob):
         def _invoke_runner(self):

@@ -1,8 +1,8 @@
-"""Tests when a process is taken for hung: by hand, with a clock of ours, and in a real process."""
+"""Tests when a process is taken for hung: by hand and with a clock of ours.
 
-import subprocess
-import sys
-import textwrap
+tests/launch/test_rehearsal.py has real processes.
+"""
+
 import threading
 
 import jax
@@ -102,29 +102,6 @@ def test_the_watch_finds_it_alone(quick_ticks):
 def test_a_process_that_was_stopped_does_not_hang(quick_ticks):
     """A clock that leaps an hour a look: each counts as two ticks."""
     assert watched(Clock(3600.0), bound=1.0, reads=50) == []
-
-
-@pytest.mark.slow
-def test_the_process_prints_its_stacks_and_ends():
-    program = """
-        import time
-        import jax
-        from semcoder_jax.training import hang
-        from semcoder_jax.config import TrainConfig
-        jax.process_index()
-        hang._TICK = 0.01
-        def waits_for_a_peer():
-            time.sleep(60)
-        with hang.HangWatch(TrainConfig(hang_timeout=0.1)) as watch:
-            watch.finish_step(7)
-            waits_for_a_peer()
-    """
-    process = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=50
-    )
-    assert process.returncode == 1
-    assert "error: process 0 hangs: no step has finished for 0.1 s after step 7" in process.stderr
-    assert "in waits_for_a_peer" in process.stderr
 
 
 def test_an_error_in_a_run_of_one_process_is_raised():

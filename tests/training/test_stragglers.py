@@ -1,10 +1,9 @@
 """Tests which process is named for holding the others up, on times by hand, and the measurement."""
 
-import time
-
 import jax
 import pytest
 
+from semcoder_jax.training import stragglers
 from semcoder_jax.training.stragglers import HostTime, HostTimes, find_straggler
 
 
@@ -66,36 +65,46 @@ def test_a_straggler_is_told_when_it_comes_and_when_it_goes():
     ]  # fmt: skip
 
 
-def test_time_in_waits_is_not_the_hosts(monkeypatch):
-    """One process, so nothing is gathered: the row that would be is caught."""
-    hosts, rows = HostTimes(jax.devices()), []
+class Clock:
+    """A clock that goes on when it is told."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """(this process's HostTimes, its clock, the rows that it would gather with another process)."""
+    clock, rows = Clock(), []
+    hosts = HostTimes(jax.devices())
     hosts._processes = [jax.process_index(), jax.process_index() + 1]
+    monkeypatch.setattr(stragglers, "time", clock)
     monkeypatch.setattr(jax, "make_array_from_process_local_data", lambda *given: given[1])
-    monkeypatch.setattr(hosts, "_gather", lambda local: rows.append(local[0]))
+    monkeypatch.setattr(hosts, "_gather", lambda local: rows.append(local[0].tolist()))
+    return hosts, clock, rows
+
+
+def test_time_in_waits_is_not_the_hosts(measured):
+    hosts, clock, rows = measured
     with hosts.waiting():
-        time.sleep(0.02)
+        clock.now += 0.25
     with hosts.starting_step():  # on CPU, where this call waits for the others
-        time.sleep(0.02)
+        clock.now += 0.5
     with hosts.starting_step():
-        pass
+        clock.now += 0.125
     assert hosts.end_interval({"steps": 1.0, "input": 0.5, "checkpoint": 7.0}) is None
-    host, waited_for_input, waiting = rows[0]
-    assert waiting == pytest.approx(0.02, abs=0.005)
-    assert host == pytest.approx((1.5 - 2 * waiting) / 2)
-    assert waited_for_input == 0.25
+    assert rows == [[(1.5 - 0.875) / 2, 0.5 / 2, 0.875 / 2]]  # host, input, waiting
 
 
-def test_an_interval_in_which_no_step_starts_counts_to_the_next(monkeypatch):
+def test_an_interval_in_which_no_step_starts_counts_to_the_next(measured):
     """As when a step is published at its save: its host's part was in the interval before."""
-    hosts, rows = HostTimes(jax.devices()), []
-    hosts._processes = [jax.process_index(), jax.process_index() + 1]
-    monkeypatch.setattr(jax, "make_array_from_process_local_data", lambda *given: given[1])
-    monkeypatch.setattr(hosts, "_gather", lambda local: rows.append(local[0]))
+    hosts, clock, rows = measured
     hosts.end_interval({"steps": 1.0})
     assert rows == []
     with hosts.starting_step():
-        pass
+        clock.now += 0.25
     hosts.end_interval({"steps": 2.0, "input": 1.5})
-    ((host, waited_for_input, waiting),) = rows
-    assert waiting < 0.001 and waited_for_input == 1.5
-    assert host == pytest.approx(4.5, abs=0.001)
+    assert rows == [[4.25, 1.5, 0.25]]

@@ -60,12 +60,7 @@ class DatasetWork:
 
 def write_dataset(root: Any, work: DatasetWork) -> None:
     """Adds the last job to `root`."""
-    files = (
-        root
-        | "Groups" >> ReadLines(work.listing, GROUP_FILES)
-        | "File" >> beam.Map(lambda line: json.loads(line)["file"])
-        | "ShareOut" >> beam.Reshuffle()
-    )
+    files = _group_files(root, work)
     dropped = (
         root
         | "Dropped" >> ReadLines(work.listing, DROPPED)
@@ -87,18 +82,28 @@ def write_dataset(root: Any, work: DatasetWork) -> None:
         lines | f"Write_{name}" >> _sorted_file(work, name)
     problems = files | "Problems" >> beam.FlatMap(_lines_of, groups, "problems")
     problems | "WriteProblems" >> _sorted_file(work, "problems")
+    _write_dead_letters(root, files, work)
 
 
 def write_dead_letters(root: Any, work: DatasetWork) -> None:
-    """Adds a pipeline to `root` that writes dead_letters.jsonl, also where no record was made."""
-    later = (
+    """Adds to `root` what writes dead_letters.jsonl; a job of its own where no record was made."""
+    _write_dead_letters(root, _group_files(root, work), work)
+
+
+def _write_dead_letters(root: Any, files: Any, work: DatasetWork) -> None:
+    later = files | "LaterDead" >> beam.FlatMap(_lines_of, str(work.groups), "dead")
+    earlier = root | "EarlierDead" >> ReadLines(work.seeds, DEAD)
+    dead = (earlier, later) | "AllDead" >> beam.Flatten()
+    dead | "WriteDead" >> _sorted_file(work, "dead_letters")
+
+
+def _group_files(root: Any, work: DatasetWork) -> Any:
+    return (
         root
         | "Groups" >> ReadLines(work.listing, GROUP_FILES)
         | "File" >> beam.Map(lambda line: json.loads(line)["file"])
-        | "Dead" >> beam.FlatMap(_lines_of, str(work.groups), "dead")
+        | "ShareOut" >> beam.Reshuffle()
     )
-    earlier = root | "Earlier" >> ReadLines(work.seeds, DEAD)
-    (earlier, later) | beam.Flatten() | "Write" >> _sorted_file(work, "dead_letters")
 
 
 def _sorted_file(work: DatasetWork, name: str) -> WriteSortedFile:

@@ -12,6 +12,7 @@ from apache_beam.pvalue import AsList, AsSingleton
 from data_pipeline.builder.marked_errors import marked_errors
 from data_pipeline.builder.options import BuildOptions
 from data_pipeline.builder.source_digest import digest_file, files_within, join_digests
+from data_pipeline.builder.source_patterns import expand_source
 from data_pipeline.builder.workers import Worker, runtime
 from data_pipeline.files import AnyPath, as_path, is_remote, local_copy, write_json
 from data_pipeline.seeds import Unit, units
@@ -51,10 +52,17 @@ class ListUnits(beam.PTransform):
     def expand(self, root: Any) -> Any:
         return (
             root
-            | "Sources" >> beam.Create(self._sources, reshuffle=True)
+            | "Patterns" >> beam.Create(self._sources, reshuffle=True)
+            | "Match" >> beam.FlatMap(_expand)
+            | "Sources" >> beam.Reshuffle()
             | "List" >> beam.FlatMap(_units)
             | "ShareOut" >> beam.Reshuffle()
         )
+
+
+def _expand(source: str) -> list[str]:
+    with marked_errors():
+        return expand_source(source)
 
 
 def _units(source: str) -> Iterator[PlacedUnit]:

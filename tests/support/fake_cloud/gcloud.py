@@ -29,8 +29,8 @@ _FLAGS = {
     "queued-resources describe": _WIDE,
     "queued-resources delete": _WIDE | {"force", "async"},
     "tpu-vm describe": _WIDE,
-    "tpu-vm ssh": _WIDE | {"worker", "command", "ssh-flag"},
-    "tpu-vm scp": _WIDE | {"worker"},
+    "tpu-vm ssh": _WIDE | {"worker", "command", "ssh-flag", "internal-ip"},
+    "tpu-vm scp": _WIDE | {"worker", "internal-ip"},
 }  # fmt: skip
 _REFUSALS = {
     "quota": "RESOURCE_EXHAUSTED: Quota limit 'TPUV5sPreemptibleLitepodPerProjectPerZoneForTPUAPI' "
@@ -41,6 +41,7 @@ _REFUSALS = {
     "capacity": "There is no more capacity in the zone \"us-west4-a\"; you can try in another zone "
     "where Cloud TPU Nodes are offered",
     "argument": "INVALID_ARGUMENT: Cloud TPU received an invalid argument.",
+    "ssh": "[/usr/bin/ssh] exited with return code [255].",
     "broken": "INTERNAL: an internal error has occurred",
 }  # fmt: skip
 _LOST = "ERROR: (gcloud.compute.tpus.tpu-vm.ssh) [/usr/bin/ssh] exited with return code [255]."
