@@ -16,7 +16,8 @@ from data_pipeline.builder.config_files import add_config
 from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions, TeacherOptions
 from data_pipeline.builder.pipeline import build
 from data_pipeline.builder.report import summary
-from data_pipeline.files import as_path, path_text, path_texts
+from data_pipeline.errors import UserError
+from data_pipeline.files import as_path, is_remote, local_path_flag, path_text, path_texts
 from data_pipeline.terminal.command_line import (
     GOES_ON,
     INTERRUPTED,
@@ -93,12 +94,19 @@ def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
 
 def _with_config(argv: Sequence[str]) -> Sequence[str]:
     """Returns the arguments with the flags of the config that they name."""
-    for word, following in zip(argv, [*argv[1:], None], strict=True):
+    for word, following in zip(argv, [*argv, None][1:], strict=True):
         name, equals, value = word.partition("=")
         path = value if equals else following
         if name == "--config" and path is not None:
-            return add_config(path, argv)
+            return add_config(path, argv) if _is_local(path) else argv
     return argv
+
+
+def _is_local(path: str) -> bool:
+    try:
+        return not is_remote(path)
+    except UserError:
+        return False  # the parser says what is wrong with it
 
 
 def _parser() -> CommandParser:
@@ -190,7 +198,12 @@ def _parser() -> CommandParser:
         metavar=("IN", "OUT"),
         help="prices per million tokens",
     )
-    add("--config", metavar="FILE", help="flags for a runner, such as configs/build/flink.py")
+    add(
+        "--config",
+        type=local_path_flag("a config is a program that this machine runs"),
+        metavar="FILE",
+        help="flags for a runner, such as configs/build/flink.py",
+    )
     add(
         "--runner",
         default=DIRECT_RUNNER,
