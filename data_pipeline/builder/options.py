@@ -5,7 +5,6 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from data_pipeline.decontamination.benchmark_tasks import visible_files
@@ -137,9 +136,9 @@ class BuildOptions:
             raise BuildError(f"--tokenizer: {path}: no such file; expected a tokenizer.json")
         return path
 
-    def benchmark_files(self) -> list[Path]:
+    def benchmark_files(self) -> list[AnyPath]:
         """Lists the files that `benchmarks` names, sorted."""
-        found: set[Path] = set()
+        found: set[AnyPath] = set()
         for path in map(local_copy, self.benchmarks):
             found.update(_json_files(path) if path.is_dir() else [path])
         return sorted(found)
@@ -183,11 +182,11 @@ def _check(bounds: dict[str, tuple[bool, str, Any]]) -> None:
             raise BuildError(f"{flag}: expected {expected}; got {value!r}")
 
 
-def _json_files(folder: Path) -> list[Path]:
+def _json_files(folder: AnyPath) -> list[AnyPath]:
     return [path for path in visible_files(folder) if ".json" in path.name]
 
 
-def _digest(path: Path) -> str:
+def _digest(path: AnyPath) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

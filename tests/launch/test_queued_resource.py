@@ -218,6 +218,25 @@ def test_what_a_user_suspends_is_not_requested_again(launch, preempted):
 
 
 @pytest.mark.slow
+def test_what_a_user_deletes_is_not_requested_again(launch):
+    launch.cloud.train(Session((), (None,)))
+
+    def delete():
+        launch.cloud.wait_for_session(1, "semcoder")
+        with launch.cloud.state.open() as cloud:
+            cloud["resources"].clear()
+            cloud["nodes"].clear()
+        launch.cloud.state.end_machine("semcoder")
+
+    thread = threading.Thread(target=delete, daemon=True)
+    thread.start()
+    done = launch(*QUEUED, POLLING)
+    thread.join()
+    assert done.status == 2 and "deleted by somebody else; nothing of this launch" in done.error
+    assert launch.actions().count("create") == 1
+
+
+@pytest.mark.slow
 def test_a_node_in_maintenance_is_replaced(launch):
     launch.cloud.train(Session((), (None,)), Session())
 
