@@ -16,14 +16,7 @@ from data_pipeline.builder.config_files import add_config
 from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions, TeacherOptions
 from data_pipeline.builder.pipeline import build
 from data_pipeline.builder.report import summary
-<<<<<<< HEAD
-from data_pipeline.errors import UserError
-from data_pipeline.files import as_path, is_remote, local_path_flag, path_text, path_texts
-||||||| 3f9c67e
-from data_pipeline.files import as_path, path_text, path_texts
-=======
 from data_pipeline.files import as_path, local_path_flag, path_text, path_texts
->>>>>>> integ
 from data_pipeline.terminal.command_line import (
     GOES_ON,
     INTERRUPTED,
@@ -100,21 +93,6 @@ def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
 
 def _with_config(argv: Sequence[str]) -> Sequence[str]:
     """Returns the arguments with the flags of the config that they name."""
-<<<<<<< HEAD
-    for word, following in zip(argv, [*argv, None][1:], strict=True):
-        name, equals, value = word.partition("=")
-        path = value if equals else following
-        if name == "--config" and path is not None:
-            return add_config(path, argv) if _is_local(path) else argv
-    return argv
-||||||| 3f9c67e
-    for word, following in zip(argv, [*argv[1:], None], strict=True):
-        name, equals, value = word.partition("=")
-        path = value if equals else following
-        if name == "--config" and path is not None:
-            return add_config(path, argv)
-    return argv
-=======
     parser = CommandParser(add_help=False)
     _add_config_flag(parser)
     path = parser.parse_known_args(list(argv))[0].config
@@ -128,14 +106,6 @@ def _add_config_flag(parser: CommandParser) -> None:
         metavar="FILE",
         help="flags for a runner, such as configs/build/flink.py",
     )
->>>>>>> integ
-
-
-def _is_local(path: str) -> bool:
-    try:
-        return not is_remote(path)
-    except UserError:
-        return False  # the parser says what is wrong with it
 
 
 def _parser() -> CommandParser:
@@ -227,18 +197,7 @@ def _parser() -> CommandParser:
         metavar=("IN", "OUT"),
         help="prices per million tokens",
     )
-<<<<<<< HEAD
-    add(
-        "--config",
-        type=local_path_flag("a config is a program that this machine runs"),
-        metavar="FILE",
-        help="flags for a runner, such as configs/build/flink.py",
-    )
-||||||| 3f9c67e
-    add("--config", metavar="FILE", help="flags for a runner, such as configs/build/flink.py")
-=======
     _add_config_flag(parser)
->>>>>>> integ
     add(
         "--runner",
         default=DIRECT_RUNNER,
