@@ -126,7 +126,7 @@ class BuildOptions:
         _check(bounds)
 
     @property
-    def tokenizer_file(self) -> "AnyPath | None":
+    def tokenizer_file(self) -> AnyPath | None:
         """Returns the tokenizer.json for lengths, or None. Raises BuildError if it is missing."""
         if self.tokenizer is None:
             return None

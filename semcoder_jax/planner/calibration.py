@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from semcoder_jax.config import RunConfig, parse_run
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class PublishedRun:
     """A published training run.
 
@@ -79,6 +79,16 @@ _LLAMA_2_70B = {
     "num_heads": 64,
     "num_kv_heads": 8,
 }
+# MaxText's default decoder at global_parameter_scale 16 and 32.
+_MAXTEXT_16B = {
+    "vocab_size": 32_000,
+    "hidden_size": 4_096,
+    "intermediate_size": 28_672,
+    "num_layers": 32,
+    "num_heads": 64,
+    "head_dim": 128,
+}
+_MAXTEXT_32B = _MAXTEXT_16B | {"hidden_size": 8_192}
 _RECIPES = "AI-Hypercomputer/tpu-recipes: training/trillium"
 _MAXTEXT = "AI-Hypercomputer/maxtext"
 PUBLISHED = (
@@ -98,6 +108,18 @@ PUBLISHED = (
         "Llama 2 70B on 512 v5p", "v5p:8x8x8", _LLAMA_2_70B, 4_096, 4, "save_attention",
         692.0, 0.813,
         f"{_MAXTEXT}: docs/reference/models/tiering.md, benchmarks/maxtext_v5p_model_configs.py",
+    ),
+    PublishedRun(
+        "MaxText 32B on 256 v5e", "v5e:16x16", _MAXTEXT_32B, 2_048, 4, "nothing_saveable",
+        672.0, 0.831,
+        f"{_MAXTEXT}: MaxText/configs/v5e/README.md, benchmarks/maxtext_v5e_model_configs.py",
+        "132 TFLOP/s a chip, at 6 x 31.66e9 + 12 x 32 x 8,192 x 2,048 FLOPs a token",
+    ),
+    PublishedRun(
+        "MaxText 16B on 256 v5e", "v5e:16x16", _MAXTEXT_16B, 2_048, 6, "nothing_saveable",
+        1_183.0, 0.753,
+        f"{_MAXTEXT}: MaxText/configs/v5e/README.md, MaxText/configs/v5e/16b.sh",
+        "120 TFLOP/s a chip, at 6 x 15.83e9 + 12 x 32 x 8,192 x 2,048 FLOPs a token",
     ),
     PublishedRun(
         "Llama 2 70B on 256 v5e", "v5e:16x16", _LLAMA_2_70B, 2_048, 2, "save_attention",

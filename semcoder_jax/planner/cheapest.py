@@ -22,7 +22,7 @@ from semcoder_jax.planner.topologies import Topology
 
 TOO_SLOW, TOO_SMALL, DEARER, FITS = "too slow", "too small", "cannot be cheaper", "finishes in time"
 UNKNOWN = "unknown to the compiler"
-NO_FASTER_SETTING = "no setting is both small and fast enough"
+NO_FASTER_SETTING = "no setting that fits is fast or cheap enough"
 
 
 @dataclasses.dataclass(frozen=True)

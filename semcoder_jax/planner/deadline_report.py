@@ -3,9 +3,10 @@
 import collections
 from collections.abc import Mapping
 
+from semcoder_jax.planner.calibration import calibration
 from semcoder_jax.planner.cheapest import FITS, CheapestResult, Considered
 from semcoder_jax.planner.deadline import Deadline
-from semcoder_jax.planner.report import ESTIMATE, aligned, calibration_lines
+from semcoder_jax.planner.report import ESTIMATE, aligned, published_lines, share_text, span
 
 _NUMERIC = {1, 3, 4, 6, 7, 8, 9, 10, 11}
 
@@ -84,8 +85,8 @@ def _header(deadline: Deadline) -> tuple[str, ...]:
 def _row(result: CheapestResult, one: Considered, deadline: Deadline) -> tuple[str, ...]:
     plan, place = one.plan, one.topology
     hours = deadline.estimated_hours(place, one.seconds)
-    chip_hours = [deadline.chip_hours(place, each) for each in hours]
-    price = [deadline.cost(place, each) for each in hours]
+    chip_hours = tuple(deadline.chip_hours(place, each) for each in hours)
+    price = tuple(deadline.cost(place, each) for each in hours)
     return (
         place.name,
         f"{place.num_chips}",
@@ -97,23 +98,21 @@ def _row(result: CheapestResult, one: Considered, deadline: Deadline) -> tuple[s
         f"{plan.step.usable_bytes / 2**30:.2f}",
         f"{one.seconds:.3g}",
         f"{one.seconds * deadline.num_steps / 3600:,.2f}",
-        "{:,.2f}-{:,.2f}".format(*hours),
-        "{:,.0f}-{:,.0f}".format(*chip_hours),
-        *(["{:,.2f}-{:,.2f}".format(*price)] if deadline.prices else []),
+        span(hours, ",.2f"),
+        span(chip_hours, ",.1f"),
+        *([span(price, ",.2f")] if deadline.prices else []),
         "*" if plan is result.best else "" if one.verdict == FITS else one.verdict,
     )
 
 
 def _out_lines(name: str, result: CheapestResult, deadline: Deadline) -> list[str]:
-    """Tells which slices were not compiled, by reason."""
+    """Tells which slices are out, by reason."""
     reasons = collections.defaultdict(list)
     for one in result.considered:
         if one.plan is None:
             reasons[one.verdict].append(one.topology.name)
     lines = [] if result.best else [f"{name}: no slice finishes in {deadline.hours:g} hours"]
-    return lines + [
-        f"{name}: not compiled, {reason}: {_some(places)}" for reason, places in reasons.items()
-    ]
+    return lines + [f"{name}: out, {reason}: {_some(places)}" for reason, places in reasons.items()]
 
 
 def _some(names: list[str], most: int = 6) -> str:
@@ -122,13 +121,13 @@ def _some(names: list[str], most: int = 6) -> str:
 
 
 def _notes(versions: list[str], deadline: Deadline) -> list[str]:
+    price = ", price" if deadline.prices else ""
     notes = [
-        f"step s, bound h: {ESTIMATE} by the roofline (semcoder_jax/planner/roofline.py), a lower "
-        f"bound of the time; slices that were not compiled were judged by bounds below it",
-        f"hours, chip-hours{', price' if deadline.prices else ''}: calibrated {ESTIMATE}, the "
-        f"roofline's divided by the share of it that published runs reach; the last must do",
+        f"step s, bound h: {ESTIMATE} by the roofline, planner/roofline.py: a lower bound",
+        f"hours, chip-hours{price}: calibrated {ESTIMATE}, the bound divided by the share of it "
+        f"that published runs reach;",
+        "the slowest of these hours must do; slices out were judged by bounds that favour them",
     ]
-    for version in versions:
-        first, *rest = calibration_lines(version)
-        notes += [f"{version}: {first}", *(f"  {line}" for line in rest)]
-    return notes
+    notes += [f"{version}: {share_text(version)}" for version in versions]
+    runs = [run for version in versions for run in calibration(version).runs]
+    return notes + published_lines(list(dict.fromkeys(runs)))

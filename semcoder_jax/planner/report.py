@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 from semcoder_jax.config import RunConfig
 from semcoder_jax.model import flops
-from semcoder_jax.planner.calibration import calibration
+from semcoder_jax.planner.calibration import PublishedRun, calibration
 from semcoder_jax.planner.compiled_step import CompiledStep, architecture
 from semcoder_jax.planner.roofline import Exchange, Roofline, memory_bytes, roofline
 from semcoder_jax.planner.settings import Setting
@@ -191,7 +191,8 @@ def plan_lines(plan: Plan) -> list[str]:
             ),
             (f"recipe, {ESTIMATE}", recipe_text(plan)),
             (f"calibrated, {ESTIMATE}", calibrated_text(plan)),
-            *(("", line) for line in calibration_lines(chip.name)),
+            ("", share_text(chip.name)),
+            *(("", line) for line in published_lines(calibration(chip.name).runs)),
         ]  # fmt: skip
     rows.append(("compiled in", f"{step.seconds:.0f} s"))
     width = max(len(name) for name, _ in rows)
@@ -352,13 +353,17 @@ def calibrated_text(plan: Plan) -> str:
     return text
 
 
-def calibration_lines(version: str) -> list[str]:
-    """Tells which share of the roofline published runs on a TPU version reach, with sources."""
+def share_text(version: str) -> str:
+    """Tells which share of the roofline published runs on a TPU version reach."""
     found = calibration(version)
-    shares = span((found.low, found.high), ".0%")
     none = "" if found.own else f"; none of them is on {version}"
-    lines = [f"published runs reach {shares} of this roofline{none}:"]
-    for run in found.runs:
+    return f"published runs reach {span((found.low, found.high), '.0%')} of this roofline{none}"
+
+
+def published_lines(runs: Sequence[PublishedRun]) -> list[str]:
+    """Lists published runs with their sources."""
+    lines = []
+    for run in runs:
         speed = f"{run.tokens_per_second:,.0f} tokens/s a chip, {run.share:.0%}"
         lines += [f"{run.name}: {speed}", f"  {run.source}"]
     return lines
