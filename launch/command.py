@@ -6,10 +6,11 @@
         [FLAGS] -- --config=FILE --workdir=gs://BUCKET/RUN     # a slice that exists
 
 launch/pods/queued_resource.py requests Cloud TPU slices and deletes them at the end, also after
-Ctrl-C and SIGTERM; existing_slice.py uses a slice that exists. Before anything is created the
-command says what, for how many chip-hours by the planner, and what will be left running. The
-working tree travels with its edits. Each worker's log is kept in a local folder. After a preemption
-or maintenance the machines are replaced and training goes on from its last checkpoint.
+Ctrl-C and SIGTERM; existing_slice.py uses a slice that exists, gke_xpk.py a GKE cluster, and
+skypilot.py lets SkyPilot find a slice. Before anything is created the command says what, for how
+many chip-hours by the planner, and what will be left running. The working tree travels with its
+edits. Each worker's log is kept in a local folder. After a preemption or maintenance the machines
+are replaced and training goes on from its last checkpoint.
 
 Flags:
   --dry_run     print the commands and run none

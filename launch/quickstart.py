@@ -18,7 +18,7 @@ from pathlib import Path
 import jax
 from flax import nnx
 
-from data_pipeline.files import write_json
+from data_pipeline.files import as_path, write_json
 from data_pipeline.terminal.command_line import GOES_ON, run_command
 from data_pipeline.terminal.tables import format_percent, format_table
 from semcoder_jax import hf
@@ -194,13 +194,13 @@ def _run(arguments: Sequence[str]) -> None:
     config, workdir = train_command.parse_arguments([*missing, *arguments])
     prepare_cpu(parse_run(config))
     enable_compilation_cache(workdir)
-    outcome = quickstart(config, Path(workdir))
+    outcome = quickstart(config, as_path(workdir))
     # Always the first problem, right or wrong, so that the example is not selected.
     example = next(a for a in outcome.trained.answers if a.variant == "monologue")
     print(f"\n{format_worked_example(example)}\n")
     print(summary(outcome, time.monotonic() - started))
     rows = {run.model: to_json(run) for run in (outcome.untrained, outcome.trained)}
-    write_json(Path(workdir) / "result.json", rows, indent=1)
+    write_json(as_path(workdir) / "result.json", rows, indent=1)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from data_pipeline.decontamination.benchmark_tasks import visible_files
 from data_pipeline.endpoint.client import Endpoint, EndpointError
 from data_pipeline.errors import UserError
+from data_pipeline.files import AnyPath, as_path, local_copy
 from data_pipeline.source.import_closure import source_digest
 
 DIRECT_RUNNER = "DirectRunner"
@@ -126,20 +126,20 @@ class BuildOptions:
         _check(bounds)
 
     @property
-    def tokenizer_file(self) -> Path | None:
+    def tokenizer_file(self) -> AnyPath | None:
         """Returns the tokenizer.json for lengths, or None. Raises BuildError if it is missing."""
         if self.tokenizer is None:
             return None
-        path = Path(self.tokenizer)
+        path = as_path(self.tokenizer)
         path = path / "tokenizer.json" if path.is_dir() else path
         if not path.is_file():
             raise BuildError(f"--tokenizer: {path}: no such file; expected a tokenizer.json")
         return path
 
-    def benchmark_files(self) -> list[Path]:
+    def benchmark_files(self) -> list[AnyPath]:
         """Lists the files that `benchmarks` names, sorted."""
-        found: set[Path] = set()
-        for path in map(Path, self.benchmarks):
+        found: set[AnyPath] = set()
+        for path in map(local_copy, self.benchmarks):
             found.update(_json_files(path) if path.is_dir() else [path])
         return sorted(found)
 
@@ -182,11 +182,11 @@ def _check(bounds: dict[str, tuple[bool, str, Any]]) -> None:
             raise BuildError(f"{flag}: expected {expected}; got {value!r}")
 
 
-def _json_files(folder: Path) -> list[Path]:
+def _json_files(folder: AnyPath) -> list[AnyPath]:
     return [path for path in visible_files(folder) if ".json" in path.name]
 
 
-def _digest(path: Path) -> str:
+def _digest(path: AnyPath) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

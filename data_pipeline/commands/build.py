@@ -9,7 +9,6 @@ import argparse
 import os
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import NoReturn
 
 from data_pipeline.builder import runners
@@ -17,7 +16,7 @@ from data_pipeline.builder.config_files import add_config
 from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions, TeacherOptions
 from data_pipeline.builder.pipeline import build
 from data_pipeline.builder.report import summary
-from data_pipeline.files import path_text, path_texts
+from data_pipeline.files import as_path, local_path_flag, path_text, path_texts
 from data_pipeline.terminal.command_line import (
     GOES_ON,
     INTERRUPTED,
@@ -44,7 +43,7 @@ def _run(arguments: Sequence[str]) -> None:
     check_packages("data", "tensorflow_datasets", "array_record", "tokenizers")
     report = build(options, output)
     print(f"\n{summary(report)}")
-    print(f"report      {Path(output) / 'report.html'}")
+    print(f"report      {as_path(output) / 'report.html'}")
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
@@ -94,12 +93,19 @@ def parse_arguments(argv: Sequence[str]) -> tuple[BuildOptions, str]:
 
 def _with_config(argv: Sequence[str]) -> Sequence[str]:
     """Returns the arguments with the flags of the config that they name."""
-    for word, following in zip(argv, [*argv[1:], None], strict=True):
-        name, equals, value = word.partition("=")
-        path = value if equals else following
-        if name == "--config" and path is not None:
-            return add_config(path, argv)
-    return argv
+    parser = CommandParser(add_help=False)
+    _add_config_flag(parser)
+    path = parser.parse_known_args(list(argv))[0].config
+    return argv if path is None else add_config(path, argv)
+
+
+def _add_config_flag(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=local_path_flag("it is a program that runs here"),
+        metavar="FILE",
+        help="flags for a runner, such as configs/build/flink.py",
+    )
 
 
 def _parser() -> CommandParser:
@@ -191,7 +197,7 @@ def _parser() -> CommandParser:
         metavar=("IN", "OUT"),
         help="prices per million tokens",
     )
-    add("--config", metavar="FILE", help="flags for a runner, such as configs/build/flink.py")
+    _add_config_flag(parser)
     add(
         "--runner",
         default=DIRECT_RUNNER,

@@ -14,6 +14,7 @@ from launch.environment import WORKER
 from launch.errors import CommandFailed, LaunchError
 from launch.failures import explain
 from launch.jobset import JobSet
+from launch.patience import DELETIONS, ask_patiently
 from launch.pod_config import GkeXpk, xpk_type
 from launch.shell import Shell
 from launch.ways import Leftover, Outcome, Training
@@ -145,13 +146,18 @@ class GkeXpkWay:
     def _delete_workload(self) -> None:
         """Deletes the workload if it is there, and waits until it is gone."""
         deadline = time.monotonic() + self._pod.stop_seconds + 60
-        if self._jobset.read_state() is not None:
-            self._xpk(*self._deletion()[1:])
+        ask_patiently(
+            self._ask_for_deletion, self._shell, attempts=DELETIONS, seconds=self._pod.poll_seconds
+        )
         while self._jobset.read_state() is not None:
             if time.monotonic() > deadline:
                 raise LaunchError(f"workload {self._pod.name} was deleted, and is still there")
             time.sleep(min(self._pod.poll_seconds, 2.0))
         self._has_workload = False
+
+    def _ask_for_deletion(self) -> None:
+        if self._jobset.read_state() is not None:
+            self._xpk(*self._deletion()[1:])
 
     def _deletion(self) -> list[str]:
         return [

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from launch.errors import LaunchError
 from launch.managed_job import FAILURES, JobState, Sky
+from launch.patience import ask_patiently
 from launch.pod_config import SkyPilot
 from launch.shell import Following, Shell
 from launch.ways import End, Outcome
@@ -44,7 +45,11 @@ class JobFollower:
 
     def _read(self) -> JobState:
         """Reads the state, and says when the slice was replaced."""
-        state = self._sky.read_job(self._pod.name, self._job)
+        state = ask_patiently(
+            lambda: self._sky.read_job(self._pod.name, self._job),
+            self._shell,
+            seconds=self._pod.poll_seconds,
+        )
         if state.recoveries > self._recoveries:
             self._recoveries = state.recoveries
             self._tell_recovery()

@@ -3,16 +3,20 @@
 import dataclasses
 import shlex
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from launch.environment import STOPPED
 from launch.errors import LaunchError
 from launch.jobset import JobSet, JobSetState, WorkerPod
+from launch.patience import ask_patiently
 from launch.pod_config import Pod
 from launch.shell import Following, Shell, print_bytes
 from launch.ways import End, Outcome, describe_statuses
 from launch.worker_log import WorkerLog
 
+T = TypeVar("T")
 REFUSED = 2
 _TICK = 0.2  # seconds
 _PAUSE = 2.0  # between two connections to a pod
@@ -72,10 +76,10 @@ class JobSetLog:
 
     def _read(self) -> JobSetState:
         """Reads the state and the pods. Raises LaunchError where there is nothing to wait for."""
-        state = self._jobset.read_state()
+        state = self._ask(self._jobset.read_state)
         if state is None:
             raise LaunchError(f"workload {self._pod.name} was deleted by someone else")
-        pods = self._jobset.read_pods()
+        pods = self._ask(self._jobset.read_pods)
         for pod in pods:
             if pod.hopeless:
                 raise LaunchError(f"{pod.title} cannot start: {pod.hopeless}")
@@ -88,6 +92,9 @@ class JobSetLog:
             bound = self._pod.max_restarts
             self._say_once(f"the cluster has restarted training ({state.restarts} of {bound})")
         return state
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        return ask_patiently(question, self._shell, seconds=self._pod.poll_seconds)
 
     def _take(self, pod: WorkerPod) -> None:
         """Remembers a pod, and its exit status once it has one."""

@@ -168,8 +168,7 @@ class QueuedResourceWay:
 
     def _describe(self) -> Mapping[str, Any]:
         described = self._gcloud.describe(_GROUP, self._pod.name)
-        if described is None:
-            self._requested = False
+        if described is None:  # it is deleted again all the same: the answer may be too early
             raise LaunchError(f"{self._pod.name} was deleted by somebody else")
         return described
 
@@ -193,13 +192,20 @@ class QueuedResourceWay:
             return True
 
     def _find_loss(self) -> str | None:
-        """Returns why the slices are gone, or None while all of them can be used."""
+        """Returns why the slices are gone, or None while all of them can be used.
+
+        Asks for the resource last: where nodes vanish, it says on whose request.
+        """
+        node_loss = self._find_node_loss()
         described = self._describe()
         state = _state(described)
-        if state != _ACTIVE:
-            if _initiator(described) == "USER":
-                self._raise_end(described)
-            return f"{self._pod.name} is {state}"
+        if state == _ACTIVE:
+            return node_loss
+        if _initiator(described) == "USER":
+            self._raise_end(described)
+        return f"{self._pod.name} is {state}"
+
+    def _find_node_loss(self) -> str | None:
         for node in self._nodes:
             found = self._gcloud.describe("tpu-vm", node)
             if found is None or found.get("state") != "READY":

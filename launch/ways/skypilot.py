@@ -10,6 +10,7 @@ from pathlib import Path
 
 from launch.errors import LaunchError
 from launch.managed_job import Sky, format_task, make_task
+from launch.patience import DELETIONS, ask_patiently
 from launch.pod_config import SkyPilot, accelerator_type
 from launch.shell import Shell
 from launch.ways import End, Leftover, Outcome, Training
@@ -96,9 +97,9 @@ class SkyPilotWay:
             return
         if not self._launched:
             return
-        for job in self._sky.read_jobs(self._pod.name):
-            if not job.has_ended and job.status != "CANCELLING":
-                self._sky.cancel(job.job)
+        ask_patiently(
+            self._cancel_jobs, self._shell, attempts=DELETIONS, seconds=self._pod.poll_seconds
+        )
         self._wait_for_end()
         self._launched = False
 
@@ -110,6 +111,11 @@ class SkyPilotWay:
 
     def _cancellation(self, job: int | None) -> str:
         return f"sky jobs cancel --yes {f'--name={self._pod.name}' if job is None else job}"
+
+    def _cancel_jobs(self) -> None:
+        for job in self._sky.read_jobs(self._pod.name):
+            if not job.has_ended and job.status != "CANCELLING":
+                self._sky.cancel(job.job)
 
     def _find_newest(self) -> int:
         jobs = self._sky.read_jobs(self._pod.name)

@@ -129,7 +129,7 @@ class TpuVms:
         for number, node in enumerate(self._nodes):
             described = self._gcloud.describe("tpu-vm", node)
             if described is None:
-                raise MachineLost(f"{node} does not exist any more")
+                raise MachineLost(self._find_loss() or f"{node} does not exist any more")
             prefix = f"{node}-" if len(self._nodes) > 1 else ""
             for index in range(max(1, len(described.get("networkEndpoints", ())))):
                 show = print_bytes if number == index == 0 else None

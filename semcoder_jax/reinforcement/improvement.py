@@ -6,8 +6,9 @@ forward monologue tells as many different steps as its run executed lines. It be
 the same kind and prompt, whose id is that of its origin and "_own" with a number.
 
 OUTPUT holds asked.jsonl (the options, then a row for each record asked, with the kept answers) and,
-in the end, train.jsonl: the source's records and the new ones. An interrupted run goes on behind
-the last row; an answer depends only on the options and its record, never on the others.
+in the end, train.jsonl: the source's records and the new ones (answers of equal text once, none
+that the source has). An interrupted run goes on behind the last row; an answer depends only on the
+options and its record, never on the others.
 
 Sources: Zelikman et al., STaR, arXiv 2203.14465; Yuan et al., Scaling Relationship on Learning
 Mathematical Reasoning (rejection sampling), arXiv 2308.01825.
@@ -64,20 +65,22 @@ class Improvement:
     """Counts a run's results so far, over all its sessions."""
 
     asked: int = 0
-    answered: int = 0  # prompts with an answer that was kept
+    answered: int = 0  # prompts with a confirmed answer
+    confirmed: int = 0  # samples, those of equal text and the source's own answer included
     kept: int = 0
     sampled: int = 0
 
     def add(self, row: dict) -> None:
         self.asked += 1
-        self.answered += bool(row["kept"])
+        self.answered += row["confirmed"] > 0
+        self.confirmed += row["confirmed"]
         self.kept += len(row["kept"])
         self.sampled += row["samples"]
 
     def __str__(self) -> str:
         return (
             f"{self.asked:,} prompts asked, {self.answered:,} with a confirmed answer; "
-            f"{self.kept:,} new records from {self.sampled:,} samples"
+            f"{self.confirmed:,} of {self.sampled:,} samples confirmed, {self.kept:,} of them new"
         )
 
 
@@ -179,10 +182,12 @@ def _ask_all(
             groups = _sample(model, part, options)
             asked = [record for _, record in part]
             for record, group, judged in zip(asked, groups, judge(asked, groups), strict=True):
+                texts = _confirmed_texts(group, judged)
                 yield {
                     "record": record.id,
                     "samples": len(group),
-                    "kept": _kept_texts(record, group, judged),
+                    "confirmed": len(texts),
+                    "kept": [text for text in dict.fromkeys(texts) if text != record.response],
                 }
             bar.update(len(part))
 
@@ -219,11 +224,9 @@ def _rollout(prompt: Prompt, generation: Generation, tokenizer) -> Rollout:
     return Rollout(prompt, tokens, unknown, generation.text, finished, tokenizer)
 
 
-def _kept_texts(record: Record, group: Sequence[Rollout], judged: Sequence[Judgement]) -> list[str]:
-    """Returns the confirmed answers, each once, without the record's own."""
-    texts = [
+def _confirmed_texts(group: Sequence[Rollout], judged: Sequence[Judgement]) -> list[str]:
+    return [
         rollout.text
         for rollout, one in zip(group, judged, strict=True)
         if one.reward == 1.0 and one.first_wrong is None
     ]
-    return [text for text in dict.fromkeys(texts) if text != record.response]

@@ -11,13 +11,12 @@ from data_pipeline.pyx.record_text import (
     split_block,
     text_after,
 )
-from data_pipeline.pyx.records import Record
+from data_pipeline.pyx.records import KINDS, Record
 
 Test = tuple[str, str]
 """A call and the literal that it returns."""
 MONOLOGUE, ANSWER = "[MONOLOGUE]", "[ANSWER]"
 _MOST_TESTS = 8  # of a program that is asked for in words
-_TAGS = {"fwd_mnl": "forward", "bwd_mnl": "backward", "nl": "code", "fault": "refine"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +106,6 @@ def _entry(call: str) -> str:
 
 def _seed_of(record_id: str) -> str:
     """Returns "108213" for "fwd_mnl_108213_ipt9" and "nl_108213_ipt0"."""
-    for kind in _TAGS:
+    for kind in KINDS:
         record_id = record_id.removeprefix(f"{kind}_")
     return record_id.rpartition("_ipt")[0] or record_id

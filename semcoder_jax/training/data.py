@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from data_pipeline.files import AnyPath, as_path, hold_lock, is_remote
+from data_pipeline.files import AnyPath, as_path, hold_lock, is_remote, write_bytes
 from data_pipeline.pyx import dataset as pyx
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.tokens import store as prepared
@@ -57,8 +57,7 @@ def open_data(
     if config.source == "tokens":
         opened = _open_tokens(config)
     else:
-        is_shared = not is_remote(workdir)
-        opened = _open_records(*_prepare_records(config, machine_folder(workdir), is_shared))
+        opened = _open_records(*_prepare_records(config, workdir))
     tokenizer, train_source, held_out_source, ids = opened
     check_tokenizer(tokenizer, workdir, init_from)
     shared = _shared_options(config)
@@ -114,6 +113,12 @@ def open_records(
     return tokenizer, pyx.load(folder, "train")
 
 
+def _publish_problems(corpus: Path, target: AnyPath) -> None:
+    """Copies the held-out problems to the workdir, where evaluations look for them."""
+    for name in ("problems.jsonl", "corpus.json"):
+        write_bytes(target / name, (corpus / name).read_bytes())
+
+
 def _shared_options(config: DataConfig) -> InputConfig:
     """Returns the options that training and held-out batches share."""
     return InputConfig(
@@ -151,16 +156,19 @@ def _open_records(data_dir: AnyPath, tokenizer_path: AnyPath):
     return hf.read_tokenizer(tokenizer_path), train, held_out, ids
 
 
-def _prepare_records(config: DataConfig, workdir: Path, is_shared: bool) -> tuple[AnyPath, AnyPath]:
+def _prepare_records(config: DataConfig, workdir: AnyPath) -> tuple[AnyPath, AnyPath]:
     """Prepares the dataset; returns (its folder, tokenizer directory).
 
-    is_shared: whether all processes see the folder `workdir`, or each machine has its own.
+    What it makes for a workdir in an object store lies on each machine's disk.
     """
+    here, is_shared = machine_folder(workdir), not is_remote(workdir)
     if config.source == "pyx":
-        return as_path(config.directory), _make_tokenizer(config, workdir, is_shared)
-    jsonl_by_split, tokenizer_path = _data_paths(config, workdir, is_shared)
-    pyx.prepare(jsonl_by_split, workdir / "data")
-    return workdir / "data", tokenizer_path
+        return as_path(config.directory), _make_tokenizer(config, here, is_shared)
+    jsonl_by_split, tokenizer_path = _data_paths(config, here, is_shared)
+    pyx.prepare(jsonl_by_split, here / "data")
+    if config.source == "synthetic" and not is_shared and jax.process_index() == 0:
+        _publish_problems(here / "corpus", workdir / "corpus")
+    return here / "data", tokenizer_path
 
 
 def _make_tokenizer(config: DataConfig, workdir: Path, is_shared: bool) -> AnyPath:

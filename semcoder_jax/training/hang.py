@@ -92,6 +92,7 @@ class HangWatch:
     ):
         self._detector = HangDetector(config.hang_timeout, config.phase_timeout)
         self._clock, self._leave = clock, leave or leave_hanging
+        self._is_one_of_several = jax.process_count() > 1
         self._lock, self._over = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._watch, name="hang watch", daemon=True)
 
@@ -102,7 +103,8 @@ class HangWatch:
     def __exit__(self, *_) -> None:
         self._over.set()
         self._thread.join()
-        faulthandler.cancel_dump_traceback_later()
+        if self._is_one_of_several:
+            faulthandler.cancel_dump_traceback_later()
 
     def enter_phase(self, name: str | None) -> None:
         with self._lock:
@@ -120,20 +122,14 @@ class HangWatch:
                 # A longer gap means that this process did not run.
                 found = self._detector.tick(min(now - before, 2 * _TICK))
                 linger, bound = self._detector.longest_step + _LINGER, self._detector.bound
-            self._guard_interpreter(bound)
             if found is not None:
-                self._leave(found, linger if jax.process_count() > 1 else 0.0)
+                self._leave(found, linger if self._is_one_of_several else 0.0)
                 return
+            if bound and self._is_one_of_several:
+                # For a process that hangs holding the interpreter's lock, which this timer does
+                # not need. It also counts while a process is stopped, so it is not for one alone.
+                faulthandler.dump_traceback_later(bound + _LINGER, exit=True, file=sys.__stderr__)
             before = now
-
-    @staticmethod
-    def _guard_interpreter(bound: float) -> None:
-        """Sets a timer that needs no interpreter lock, for a process that hangs holding it.
-
-        Only beside other processes: the timer also counts while this process is stopped.
-        """
-        if bound and jax.process_count() > 1:
-            faulthandler.dump_traceback_later(bound + _LINGER, exit=True, file=sys.__stderr__)
 
 
 def leave_hanging(what: str, linger: float) -> None:

@@ -41,7 +41,6 @@ from semcoder_jax.training.loop import train
 from tests.support.poisoned_rows import PoisonedRowMaker
 
 IN_MEMORY = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-LOOPBACK = "--environment_type=LOOPBACK"
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -122,11 +121,6 @@ def test_what_is_not_taken_is_told(built):
         {"workers": 1},
         pytest.param({"workers": 3, "tier": "B"}, marks=pytest.mark.slow),
         pytest.param({"runner": IN_MEMORY}, marks=pytest.mark.slow),
-        pytest.param(
-            # The protocol that Flink's and Spark's runners speak, over a job server in here.
-            {"runner": "PortableRunner", "pipeline": ("--job_endpoint=embed", LOOPBACK)},
-            marks=pytest.mark.slow,
-        ),
     ],
 )
 def test_any_runner_and_number_of_workers_makes_the_same_files(built, sources, changes, tmp_path):

@@ -239,6 +239,17 @@ def test_a_deletion_that_fails_says_what_is_left(launch):
 
 
 @pytest.mark.slow
+def test_a_cluster_that_does_not_answer_for_a_while_costs_nothing(launch):
+    launch.cloud.train(Session(("step 1",), seconds=1.0))
+    silent = {"refuse": "Unable to connect to the server: dial tcp: i/o timeout", "times": 3}
+    when(lambda: training(launch), lambda: launch.cloud.tell(kubectl_get=silent))
+    done = launch(*GKE)
+    assert done.status == 0, done.text
+    assert done.output.count("the cluster cannot be reached") == 3
+    assert [words[1] for words in calls(launch)] == ["create", "delete"]
+
+
+@pytest.mark.slow
 def test_an_absent_cluster_is_one_line(launch):
     done = launch(*GKE, "--pod.cluster=d")
     assert done.status == 2 and "there is no cluster d in us-east5-b or us-east5" in done.error

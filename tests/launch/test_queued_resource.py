@@ -181,6 +181,7 @@ def preempted(launch):
     return start
 
 
+@pytest.mark.slow
 def test_a_preempted_slice_is_replaced_and_training_goes_on(launch, preempted):
     launch.cloud.train(Session(("step 1",), (None,)), Session(("step 2",)))
     thread = preempted(grace=1.0)
@@ -218,6 +219,25 @@ def test_what_a_user_suspends_is_not_requested_again(launch, preempted):
 
 
 @pytest.mark.slow
+def test_what_a_user_deletes_is_not_requested_again(launch):
+    launch.cloud.train(Session((), (None,)))
+
+    def delete():
+        launch.cloud.wait_for_session(1, "semcoder")
+        with launch.cloud.state.open() as cloud:
+            cloud["resources"].clear()
+            cloud["nodes"].clear()
+        launch.cloud.state.end_machine("semcoder")
+
+    thread = threading.Thread(target=delete, daemon=True)
+    thread.start()
+    done = launch(*QUEUED, POLLING)
+    thread.join()
+    assert done.status == 2 and "deleted by somebody else; nothing of this launch" in done.error
+    assert launch.actions().count("create") == 1
+
+
+@pytest.mark.slow
 def test_a_node_in_maintenance_is_replaced(launch):
     launch.cloud.train(Session((), (None,)), Session())
 
@@ -241,6 +261,7 @@ def test_training_that_stopped_after_saving_goes_on_where_it_was(launch):
     assert launch.actions().count("create") == launch.actions().count("scp") == 1
 
 
+@pytest.mark.slow
 def test_a_mistake_of_the_user_is_not_repeated(launch):
     launch.cloud.train(Session(("error: config: unknown field train.stpes",), (2,)))
     done = launch(*QUEUED)

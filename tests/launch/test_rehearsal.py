@@ -22,6 +22,8 @@ from tests.support.tiny_run import tiny_config
 
 REPOSITORY = Path(__file__).parents[2]
 TRAINING = ["--", "--config=c.py", "--workdir=w"]
+# Compile fast: the steps are tiny.
+QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def rehearse(data, tmp_path_factory, compiled_programs):
             "--", f"--config={config}", f"--workdir={workdir}", *training,
         ]  # fmt: skip
         environment = os.environ | {
-            "XLA_FLAGS": "--xla_backend_optimization_level=1",
+            "XLA_FLAGS": QUICK,
             "JAX_COMPILATION_CACHE_DIR": str(compiled_programs),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "PYTHONPATH": str(REPOSITORY),

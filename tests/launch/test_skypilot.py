@@ -233,6 +233,16 @@ def test_a_cancellation_that_fails_says_what_is_left(launch):
     assert "left running, and costs until it is deleted: managed job semcoder" in done.output
 
 
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_for_a_while_costs_nothing(launch):
+    launch.cloud.train(Session(("step 1",), seconds=1.0))
+    when(lambda: training(launch), lambda: launch.cloud.refuse("sky queue", "server", times=3))
+    done = launch(*SKY)
+    assert done.status == 0, done.text
+    assert done.output.count("SkyPilot's server does not answer") == 3
+    assert verbs(launch) == ["launch"] and statuses(launch) == ["SUCCEEDED"]
+
+
 def test_without_sky_nothing_is_begun(launch, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     done = launch(*SKY)

@@ -81,7 +81,8 @@ def asked(monkeypatch):
 def test_confirmed_answers_become_records_of_their_kind_and_origin(source, asked, tmp_path):
     path, records = source
     found = improve(ImproveOptions("model", str(path)), tmp_path / "out")
-    assert (found.asked, found.answered, found.kept) == (4, 4, 4)
+    assert (found.asked, found.answered, found.confirmed, found.kept) == (4, 4, 12, 4)
+    assert found.sampled == 3 * 6 + 4
     made = list(read_jsonl(tmp_path / "out" / "train.jsonl"))
     assert made[: len(records)] == records
     for record, new in zip(records, made[len(records) :], strict=False):

@@ -82,6 +82,20 @@ def batch_of(answers, objective):
     return batch, logprobs, lengths
 
 
+def test_targets_with_weight_are_the_sampled_tokens():
+    batch, _, lengths = batch_of(answers_of(True), ObjectiveConfig())
+    for row, (length, count) in enumerate(
+        zip(lengths, (n for group in LENGTHS for n in group), strict=True)
+    ):
+        ids = [*range(1, length + 1), *range(20, 20 + count)]
+        end = len(ids) - 1
+        assert batch["tokens"][row].tolist() == ids[:-1] + [0] * (LENGTH - end)
+        assert batch["segment_ids"][row].tolist() == [1] * end + [0] * (LENGTH - end)
+        assert batch["positions"][row, :end].tolist() == list(range(end))
+        weighted = batch["loss_mask"][row] > 0
+        assert batch["targets"][row][weighted].tolist() == ids[length:]
+
+
 def our_loss(batch, logprobs, objective):
     def loss_sums(logprobs):
         return sum_tokens(logprobs, batch, objective, 6)

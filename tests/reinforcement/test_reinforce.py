@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from data_pipeline.pyx.prompts import training_prompt
+from data_pipeline.pyx.records import read_jsonl
+from semcoder_jax import hf
 from semcoder_jax.checkpoints import CheckpointError
-from semcoder_jax.config import ConfigError
+from semcoder_jax.config import ConfigError, parse_run
 from semcoder_jax.loading import load_adapters, load_model
 from semcoder_jax.reinforcement.loop import DriftError, reinforce, stale_rows
-from semcoder_jax.reinforcement.prompts import PositionError
+from semcoder_jax.reinforcement.prompts import PositionError, Prompts
 from semcoder_jax.training import loop as training
 from tests.support.bandit import BEST, bandit_config, pull, pull_and_stop_at, steps_of
 from tests.support.learnable_calls import learnable_config, write_learnable
@@ -24,7 +27,13 @@ from tests.support.simulated_devices import QUICK, measure_on_devices
 
 slow = pytest.mark.slow
 pytestmark = pytest.mark.usefixtures("compiled_once", "one_device")
-ALL = {"objective": {"kl_weight": 0.05, "passes": 2, "ratio_bound": 1.5}}
+# A vocabulary with padding, chunks that do not divide a row, and two microbatches.
+ALL = {
+    "objective": {"kl_weight": 0.05, "passes": 2, "ratio_bound": 1.5},
+    "model": {"vocab_size": 300},
+    "compute": {"loss_chunk": 20},
+    "train": {"accumulation_steps": 2},
+}
 MESHES = {"one": {"data": 1}, "mixed": {"data": 2, "fsdp": 2, "tensor": 2}}
 
 
@@ -73,7 +82,7 @@ def test_stopped_and_resumed_it_is_the_same_run(data, unbroken, tmp_path):
     assert reinforce(config, tmp_path, judge=pull_and_stop_at(2)).step == 2
     with open(tmp_path / "rollouts.jsonl", "a") as file:
         file.write('{"step": 3, "record": "nl_0"}\n{"step": 3, "rec')
-    config["train"]["stop_after_step"] = 4
+    config["train"] |= {"stop_after_step": 4}
     assert reinforce(config, tmp_path, judge=pull).step == 4
     config["train"]["stop_after_step"] = None
     assert reinforce(config, tmp_path, judge=pull).step == 5
@@ -136,6 +145,24 @@ def test_mistakes_are_found_before_anything_is_compiled(data, tmp_path, changes,
     with pytest.raises(ConfigError) as caught:
         reinforce(config, tmp_path / "run", judge=pull)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_pass_asks_every_prompt_once_and_any_step_is_found_by_its_number(data):
+    records = list(read_jsonl(data / "train.jsonl"))
+    tokenizer = hf.read_tokenizer(data / "tokenizer")
+    run = parse_run(bandit_config(data, steps=5))
+    prompts = Prompts(records, tokenizer, run)
+    assert (len(prompts), prompts.num_steps(2)) == (100, 50)
+    passes = [
+        [prompt.record.id for step in steps for prompt in prompts.of_step(step)]
+        for steps in (range(1, 26), range(26, 51))
+    ]
+    assert sorted(passes[0]) == sorted(passes[1]) == sorted(record.id for record in records)
+    assert passes[0] != passes[1] != sorted(passes[1])
+    [*_, last] = Prompts(records, tokenizer, run).of_step(50)
+    assert last.record.id == passes[1][-1]
+    expected = tokenizer(training_prompt(last.record), add_special_tokens=False)["input_ids"]
+    assert last.tokens.tolist()[-len(expected) :] == expected
 
 
 def test_a_group_is_stale_if_one_of_its_answers_is():

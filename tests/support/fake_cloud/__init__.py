@@ -116,6 +116,8 @@ class FakeCloud:
         counter = self.folder / f"sessions-{node}-{worker}"
         while not (counter.is_file() and counter.read_text() >= str(number)):
             time.sleep(0.02)
+        while not self.state.processes(node):  # its keeper writes the process down after its start
+            time.sleep(0.02)
 
     def unannounced(self, output: str) -> list[str]:
         """Returns what costs and is not named, with the command that deletes it, in `output`."""
