@@ -44,6 +44,7 @@ from semcoder_jax.reinforcement.rollouts import (
 from semcoder_jax.training.average import exchange
 from semcoder_jax.training.data import open_records
 from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION, WallTime
+from semcoder_jax.training.hang import HangWatch, end_without_peers
 from semcoder_jax.training.held_out import ACCURACY
 from semcoder_jax.training.log import LoggedRun, RunLog
 from semcoder_jax.training.loop import (
@@ -54,7 +55,7 @@ from semcoder_jax.training.loop import (
     of_parameters,
 )
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
-from semcoder_jax.training.preemption import StopSignal
+from semcoder_jax.training.preemption import GracePeriod, StopSignal
 from semcoder_jax.training.state import TrainSetup, TrainState, create_state
 from semcoder_jax.training.step import make_train_step
 from semcoder_jax.training.throughput import Machine, step_flops
@@ -98,8 +99,12 @@ def reinforce(
     check_workdir(run, workdir)
     multihost_utils.sync_global_devices("workdir")
     started = time.monotonic()
-    with lock_workdir(workdir) as lock, contextlib.ExitStack() as stack:
-        session = _open(run, mesh, workdir, lock, judge, started, stack)
+    with (
+        lock_workdir(workdir) as lock,
+        HangWatch(run.train) as watch,
+        contextlib.ExitStack() as stack,
+    ):
+        session = _open(run, mesh, workdir, lock, watch, judge, started, stack)
         if session is None:
             return _result(workdir, run, started)
         step = _run_steps(session)
@@ -142,6 +147,7 @@ class _Session:
     num_steps: int
     last: int
     lock: HeldLock
+    watch: HangWatch
     reference: Callable[[dict], np.ndarray] | None = None
     measure_accuracy: Callable[[dict], Mapping[str, float]] | None = None
     stop: StopSignal = dataclasses.field(default_factory=StopSignal)
@@ -152,6 +158,7 @@ def _open(
     mesh: Mesh,
     workdir: AnyPath,
     lock: HeldLock,
+    watch: HangWatch,
     judge: Judge | None,
     started: float,
     stack: contextlib.ExitStack,
@@ -177,7 +184,7 @@ def _open(
     # A checkpoint counts steps, the optimizer updates.
     state = state._replace(step=jax.device_put(np.int32(first * passes), setup.shardings.step))
     leads = jax.process_index() == 0
-    wall = WallTime(workdir, first, started, write=leads)
+    wall = WallTime(workdir, first, started, on_phase=watch.enter_phase, write=leads)
     log = _open_log(run, workdir, first, num_steps, prompts, setup, wall)
     store = RolloutStore(workdir, first, write=leads)
     for part in (wall, log, store):
@@ -201,6 +208,7 @@ def _open(
         num_steps,
         last,
         lock,
+        watch,
         reference,
         measure and of_parameters(measure, setup, tokenizer, run.compute),
     )
@@ -256,16 +264,21 @@ def _open_log(
 def _run_steps(session: _Session) -> int:
     """Makes the steps that are left, or until stopped; returns the last one made."""
     step, train = session.position.step, session.run.train
-    first = step
-    with session.stop:
+    first, grace = step, GracePeriod(train.grace_seconds)
+    with session.stop, end_without_peers():
         while step < session.last:
-            step += 1
+            step, began = step + 1, time.monotonic()
             _step(session, step, compiles=step == first + 1)
             session.position.step = step
+            session.watch.finish_step(step)
+            seconds = time.monotonic() - began
+            if told := grace.finish_step(seconds, session.checkpoints.is_saving()):
+                session.log.say(told)
             stop_requested = session.stop.is_requested(step, session.checkpoints)
             stopping = stop_requested or step == session.last
             accuracy = _measure_accuracy(session, step, stop_requested)
             if stopping or step % train.checkpoint_every == 0:
+                grace.begin_save()
                 _save(session, step, accuracy)
             if stopping:
                 break
