@@ -29,6 +29,7 @@ from data_pipeline.files.object_path import ObjectPath
 from data_pipeline.files.objects import ChangedError, Stored, read_object, write_object
 
 SECONDS = 60.0
+RENEWALS = 4  # in that time
 _LONGEST_PAUSE = 2.0  # seconds between two looks at a lock that is held
 
 
@@ -80,7 +81,7 @@ class Lease:
                 write_object(self._path, _content(0.0), replaces=self._version)
 
     def _renew(self) -> None:
-        while not self._end.wait(self._seconds / 4):
+        while not self._end.wait(self._seconds / RENEWALS):
             began = time.monotonic()
             try:
                 self._version = write_object(

@@ -13,7 +13,9 @@ If interrupted, the same command goes on and gives the same result.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+from data_pipeline.files import path_text
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 
 
@@ -46,9 +48,10 @@ def _run(arguments: Sequence[str]) -> None:
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m semcoder_jax.improve", description=__doc__)
     add = parser.add_argument
-    add("--checkpoint", required=True, help="HF directory or training workdir")
-    add("--source", required=True, help="JSONL file of PyX records, or a built dataset")
-    add("--output", required=True, help="folder of the new records")
+    path: dict[str, Any] = {"required": True, "type": path_text}
+    add("--checkpoint", **path, help="HF directory or training workdir")
+    add("--source", **path, help="JSONL file of PyX records, or a built dataset")
+    add("--output", **path, help="folder of the new records")
     add("--samples", type=int, default=4, help="answers to each prompt; default 4")
     add("--max_new_tokens", type=int, default=512, help="default 512")
     add("--temperature", type=float, default=1.0, help="default 1")

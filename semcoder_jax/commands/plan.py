@@ -101,9 +101,9 @@ def parse_arguments(
     """Returns (checked config, topologies, options). Raises a UserError."""
     switches = {name: f"--{name}" in argv for name in _SWITCHES}
     rest = [argument for argument in argv if argument not in {f"--{name}" for name in _SWITCHES}]
-    config, values = config_flags.parse_arguments(
-        rest, {}, _FLAGS, path_fields=("model.init_from",), new_fields=True
-    )
+    # The config's paths are not asked for: a plan reads none but that of an architecture, and runs
+    # where a pod is launched, which need not reach them.
+    config, values = config_flags.parse_arguments(rest, {}, _FLAGS, new_fields=True)
     if values["write"] is not None and is_remote(values["write"]):
         raise CommandLineError(
             f"--write={values['write']}: expected a local path: a config is a program that this "

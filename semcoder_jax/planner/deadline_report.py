@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from semcoder_jax.planner.calibration import calibration
 from semcoder_jax.planner.cheapest import FITS, CheapestResult, Considered
 from semcoder_jax.planner.deadline import Deadline
-from semcoder_jax.planner.report import ESTIMATE, aligned, published_lines, share_text, span
+from semcoder_jax.planner.report import ESTIMATE, aligned, published_lines, share_text
 
 _NUMERIC = {1, 3, 4, 6, 7, 8, 9, 10, 11}
 
@@ -97,12 +97,21 @@ def _row(result: CheapestResult, one: Considered, deadline: Deadline) -> tuple[s
         f"{plan.step.peak_bytes / 2**30:.2f}",
         f"{plan.step.usable_bytes / 2**30:.2f}",
         f"{one.seconds:.3g}",
-        f"{one.seconds * deadline.num_steps / 3600:,.2f}",
-        span(hours, ",.2f"),
-        span(chip_hours, ",.1f"),
-        *([span(price, ",.2f")] if deadline.prices else []),
+        _number(one.seconds * deadline.num_steps / 3600),
+        _numbers(hours),
+        _numbers(chip_hours),
+        *([_numbers(price)] if deadline.prices else []),
         "*" if plan is result.best else "" if one.verdict == FITS else one.verdict,
     )
+
+
+def _numbers(values: tuple[float, float]) -> str:
+    low, high = map(_number, values)
+    return low if low == high else f"{low} to {high}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _out_lines(name: str, result: CheapestResult, deadline: Deadline) -> list[str]:

@@ -22,7 +22,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data_pipeline.files import append_row, hold_lock, read_rows, write_rows
+from data_pipeline.files import (
+    AnyPath,
+    append_row,
+    as_path,
+    hold_lock,
+    make_folder,
+    open_appended,
+    read_rows,
+    write_rows,
+)
 from data_pipeline.pyx import dataset as pyx
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.record_text import RefutedRecordError
@@ -89,22 +98,25 @@ def improve(options: ImproveOptions, output: str | Path) -> Improvement:
 
     Raises ImproveError, or another UserError if model or source cannot be read.
     """
-    folder = Path(output)
+    folder = as_path(output)
     records = read_source(options.source)
     tests = hidden_tests(records)
     wanted = [record for record in records if _is_asked(record, tests)][: options.max_records]
     if not wanted:
         raise ImproveError(f"{options.source}: no record asks for a monologue or a tested program")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with hold_lock(folder / LOCK, wait=False):
         found, done = _read_asked(folder / ASKED, options)
         left = [(number, one) for number, one in enumerate(wanted) if one.id not in done]
         if left:
             model = load_model(options.checkpoint)
             weights = dict.fromkeys(_TERMS, 1.0)
-            with SandboxJudge(weights, options.max_new_tokens, tests) as judge:
+            with (
+                SandboxJudge(weights, options.max_new_tokens, tests) as judge,
+                open_appended(folder / ASKED) as asked,
+            ):
                 for row in _ask_all(model, judge, left, options):
-                    append(folder / ASKED, row)
+                    append_row(asked.fileno(), row, asked.path)
                     found.add(row)
         write_jsonl(folder / TRAIN, [*records, *_new_records(folder / ASKED, wanted)])
     return found
@@ -112,20 +124,15 @@ def improve(options: ImproveOptions, output: str | Path) -> Improvement:
 
 def read_source(source: str) -> list[Record]:
     """Returns the records of a JSONL file, or of the training split of a built dataset."""
-    if Path(source).is_dir():
+    if as_path(source).is_dir():
         return list(iter(pyx.load(source, "train")))
     return list(read_jsonl(source))
-
-
-def append(path: Path, row: dict) -> None:
-    with open(path, "a+b") as file:
-        append_row(file.fileno(), row, str(path))
 
 
 # ==== What was asked before
 
 
-def _read_asked(path: Path, options: ImproveOptions) -> tuple[Improvement, set[str]]:
+def _read_asked(path: AnyPath, options: ImproveOptions) -> tuple[Improvement, set[str]]:
     """Returns the counts and the ids of the records that were asked; begins a new file if needed.
 
     Raises ImproveError if the file was made with other options.
@@ -150,7 +157,7 @@ def _read_asked(path: Path, options: ImproveOptions) -> tuple[Improvement, set[s
     return found, {row["record"] for row in rows[1:]}
 
 
-def _new_records(path: Path, wanted: Sequence[Record]) -> Iterator[Record]:
+def _new_records(path: AnyPath, wanted: Sequence[Record]) -> Iterator[Record]:
     kept = {row["record"]: row["kept"] for _, row in read_rows(path) if "record" in row}
     for record in wanted:
         for number, text in enumerate(kept[record.id]):

@@ -103,8 +103,7 @@ def open_records(
         raise ConfigError(
             "config: data.source 'tokens': expected records as text: 'jsonl', 'pyx' or 'synthetic'"
         )
-    is_shared = not is_remote(workdir)
-    folder, tokenizer_path = _prepare_records(config, machine_folder(workdir), is_shared)
+    folder, tokenizer_path = _prepare_records(config, workdir)
     if init_from is not None:
         model = as_path(init_from)
         tokenizer_path = model / MODEL if (model / MODEL).is_dir() else model

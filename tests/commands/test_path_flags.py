@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from data_pipeline.errors import UserError
 from data_pipeline.files import check_path, local_path_flag, named_path, path_flag, path_text
 from data_pipeline.files import paths as file_paths
 from data_pipeline.files.path_flags import path_texts
@@ -205,8 +206,6 @@ def test_a_path_of_a_config_that_nothing_holds_ends_a_command(text, object_store
             if "*" not in name and not name.startswith("lora."):  # a section of its own
                 line = [quickstart, "--workdir=new", f"--config.{name}={text}"]
                 calls.append((command.main, line, f"config: {name}: "))
-    line = [quickstart, "--topology=v5e:1x1", f"--config.model.init_from={text}"]
-    calls.append((plan.main, line, "config: model.init_from: "))
     for name in evaluate.PATHS:
         calls.append((evaluate.main, [heldout, f"--{name}={text}"], f"--{name}: "))
     for name in BENCHMARK_PATHS:
@@ -224,6 +223,16 @@ def test_a_mapping_of_paths_is_checked(object_stores):
     for name, part in (("data.datasets.mine", "data"), ("lora.init_from", "lora")):
         with pytest.raises(config.ConfigError, match=f"config: {name}: "):
             check_paths({part: record[part]}, RUN_PATHS)
+
+
+def test_a_plan_reads_an_architecture_where_it_lies(object_stores):
+    from semcoder_jax.planner.compiled_step import architecture
+    from tests.support.tiny_run import tiny_config
+
+    for text in ("hdfs://a/b", "gs:/a", "gs://absent/a", "s3://bucket/none"):
+        record = tiny_config(Path("data")) | {"model": {"init_from": text}}
+        with pytest.raises(UserError, match=text):
+            architecture(config.parse_run(record))
 
 
 def test_a_config_is_a_program_of_this_machine(capsys):

@@ -97,7 +97,7 @@ def test_a_killed_process_of_this_machine_frees_it_at_once(tmp_path, object_stor
 
 
 def test_it_is_renewed_while_it_is_held(path, monkeypatch):
-    monkeypatch.setattr(leases, "SECONDS", 0.4)
+    monkeypatch.setattr(leases, "RENEWALS", 1000)
     with hold_lock(path, wait=False) as lock:
         versions = set()
         while len(versions) < 4:
@@ -106,7 +106,7 @@ def test_it_is_renewed_while_it_is_held(path, monkeypatch):
 
 
 def test_a_holder_learns_that_it_lost_it(path, monkeypatch):
-    monkeypatch.setattr(leases, "SECONDS", 0.2)
+    monkeypatch.setattr(leases, "RENEWALS", 1000)
     with (
         pytest.raises(LockError, match="in use by process 7 on far"),
         hold_lock(path, wait=False) as lock,

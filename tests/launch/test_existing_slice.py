@@ -32,6 +32,7 @@ def test_training_runs_on_the_slice_which_stays(launch):
     assert all("--project=p" in words for words in launch.cloud.calls())
 
 
+@pytest.mark.slow
 def test_the_copied_code_runs_in_the_folder_of_the_flag(launch):
     assert launch(*SLICE, "--directory=a folder", "--python=python3").status == 0
     assert (launch.cloud.state.home("pod1", 0) / "a folder" / "launch" / "detached.py").is_file()

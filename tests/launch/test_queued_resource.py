@@ -181,6 +181,7 @@ def preempted(launch):
     return start
 
 
+@pytest.mark.slow
 def test_a_preempted_slice_is_replaced_and_training_goes_on(launch, preempted):
     launch.cloud.train(Session(("step 1",), (None,)), Session(("step 2",)))
     thread = preempted(grace=1.0)
@@ -260,6 +261,7 @@ def test_training_that_stopped_after_saving_goes_on_where_it_was(launch):
     assert launch.actions().count("create") == launch.actions().count("scp") == 1
 
 
+@pytest.mark.slow
 def test_a_mistake_of_the_user_is_not_repeated(launch):
     launch.cloud.train(Session(("error: config: unknown field train.stpes",), (2,)))
     done = launch(*QUEUED)

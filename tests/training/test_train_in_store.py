@@ -113,6 +113,7 @@ def test_one_run_at_a_time(data, object_store, tmp_path):
     assert not (workdir / "config.json").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_lost_its_lock_saves_no_more(data, object_store, tmp_path, monkeypatch):
     workdir = as_path(object_store.path(tmp_path.name, "run"))
     first = iter([None])
