@@ -140,7 +140,7 @@ def test_hangs_are_watched_and_a_save_too_long_for_sigterm_is_told(
     ]
     assert all("sampling" in each and "judging" in each for each in phases)
     assert "checkpoint" in phases[2]  # after step 2
-    assert capsys.readouterr().out.count("a save after SIGTERM takes up to") == 1
+    assert capsys.readouterr().err.count("a save after SIGTERM takes up to") == 1
 
 
 @slow
