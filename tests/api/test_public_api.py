@@ -20,10 +20,12 @@ from semcoder_jax.errors import UserError
 REPOSITORY = Path(__file__).parents[2]
 # Outcomes of our own work, caught where they arise: no user's mistake is reported by them.
 SIGNALS = {
-    "data_pipeline.builder.expectations.RefutedRecordError",
+    "data_pipeline.builder.marked_errors.WorkerError",
     "data_pipeline.faults.alignment.AlignmentError",
     "data_pipeline.faults.diagnosis.DiagnosisError",
+    "data_pipeline.files.objects.ChangedError",
     "data_pipeline.pyx.control_tokens.ControlTextError",
+    "data_pipeline.pyx.record_text.RefutedRecordError",
     "data_pipeline.seeds.screening.ScreeningError",
     "data_pipeline.source.constructed.ConstructionError",
     "data_pipeline.source.literals.LiteralError",
