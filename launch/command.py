@@ -36,7 +36,9 @@ from data_pipeline.terminal.command_line import (
     COMPLETION_VARIABLE,
     CommandLineError,
     CommandParser,
+    parse_count,
     run_command,
+    split_passed_on,
 )
 from data_pipeline.terminal.missing_packages import requires_extra, run_module
 from launch import working_tree
@@ -59,14 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] and arguments[0] in SUBCOMMANDS:
         return run_module(SUBCOMMANDS[arguments[0]], "train", arguments[1:])
-    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    asked = {"-h", "--help"} & set(own)
-    return run_command(_run, ["--help"] if asked else arguments, help_text=__doc__)
+    asks_help = {"-h", "--help"} & set(split_passed_on(arguments)[0])
+    return run_command(_run, ["--help"] if asks_help else arguments, help_text=__doc__)
 
 
 def _run(arguments: Sequence[str]) -> int:
-    split = arguments.index("--") if "--" in arguments else len(arguments)
-    own, training_arguments = arguments[:split], tuple(arguments[split + 1 :])
+    own, training_arguments = split_passed_on(arguments)
     pod_words = [word for word in own if re.match(r"--?pod\b", word)]
     flags = make_parser().parse_args([_underscored(word) for word in own if word not in pod_words])
     pod = _read_pod(flags, pod_words)
@@ -77,7 +77,7 @@ def _run(arguments: Sequence[str]) -> int:
     way.check()
     if flags.committed:
         working_tree.check_committed()
-    steps = _count(flags.steps)
+    steps = None if flags.steps is None else parse_count("--steps", flags.steps)
     for line in [*way.announce(), *cost_lines(pod.place(), training_arguments, steps)]:
         shell.say(line)
     shell.say(
@@ -86,7 +86,7 @@ def _run(arguments: Sequence[str]) -> int:
         else "what is created is deleted at the end, also after Ctrl-C, SIGTERM and failures"
     )
     options = Options(flags.keep, flags.reuse, _log_folder(pod))
-    training = Training(training_arguments, f"{pod.name}-{_fingerprint(training_arguments)}")
+    training = Training(tuple(training_arguments), f"{pod.name}-{_fingerprint(training_arguments)}")
     supervisor = Supervisor(pod, way, shell, options)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "working_tree.tar.gz"
@@ -147,12 +147,6 @@ def _underscored(word: str) -> str:
     """Returns --dry-run as --dry_run; both spellings are documented."""
     flag, equals, value = word.partition("=")
     return f"--{flag[2:].replace('-', '_')}{equals}{value}" if flag.startswith("--") else word
-
-
-def _count(text: str | None) -> int | None:
-    if text is not None and (not text.isdigit() or int(text) < 1):
-        raise CommandLineError(f"--steps is {text!r}, expected a whole number of at least 1")
-    return None if text is None else int(text)
 
 
 def _log_folder(pod: Pod) -> Path:

@@ -37,13 +37,12 @@ def _plan_hours(
     config = next((word for word in arguments if word.lstrip("-").startswith("config=")), "")
     command = f"semcoder plan {config} --topology={place.name}"
     try:
-        from semcoder_jax.commands.plan import parse_arguments
+        from launch.planned_run import read_run
         from semcoder_jax.planner.compiler import Compiler
         from semcoder_jax.planner.report import make_plan
         from semcoder_jax.planner.settings import Setting
 
-        own = [word for word in arguments if word.lstrip("-").startswith("config")]
-        run, [topology], _ = parse_arguments([*own, f"--topology={place.name}"])
+        run, topology = read_run(arguments, place)
         chosen = Setting.of(run, topology.num_devices).apply_to(run)
         with Compiler() as compiler:
             step = compiler.read_cached(chosen, topology)

@@ -31,10 +31,8 @@ _PAUSE = 0.2  # seconds
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0; for `follow`, the exit status of the command."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    own, command = arguments, []
-    if "--" in arguments:
-        split = arguments.index("--")
-        own, command = arguments[:split], arguments[split + 1 :]
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    own, command = arguments[:split], arguments[split + 1 :]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("action", choices=("start", "follow", "stop"))
     parser.add_argument("run")

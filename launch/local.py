@@ -5,7 +5,7 @@
 
 Starts N processes of launch.worker with M simulated devices each, and starts them again from the
 last checkpoint whenever they end before the run does. The same command goes on with a workdir of
-any number of processes and devices. At the end stands what became of the wall time.
+any number of processes and devices. The last lines say where the wall time went.
 
 Faults, in the first attempt (--slow: in all); processes count from 0:
   --kill=PROCESS@STEP          the process is killed (SIGKILL) once the step is finished
@@ -36,7 +36,9 @@ from data_pipeline.terminal.command_line import (
     USER_MISTAKE,
     CommandLineError,
     CommandParser,
+    parse_count,
     run_command,
+    split_passed_on,
 )
 from launch.faults import Faults
 from launch.process_group import (
@@ -86,7 +88,8 @@ class Rehearsal:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The end of an attempt: statuses by process, and the last saved steps that they told."""
+    """The end of an attempt: exit statuses by process, and the last steps that they say to have
+    saved."""
 
     statuses: tuple[int, ...]
     told: tuple[tuple[int, int] | None, ...]  # (step, of how many)
@@ -109,9 +112,8 @@ class Outcome:
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status; see above."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    asked = {"-h", "--help"} & set(own)
-    return run_command(_run, ["--help"] if asked else arguments, help_text=__doc__)
+    asks_help = {"-h", "--help"} & set(split_passed_on(arguments)[0])
+    return run_command(_run, ["--help"] if asks_help else arguments, help_text=__doc__)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -137,9 +139,8 @@ def _run(arguments: Sequence[str]) -> int:
 
 def parse_arguments(arguments: Sequence[str]) -> Rehearsal:
     """Returns the checked command line. Raises CommandLineError."""
-    split = arguments.index("--") if "--" in arguments else len(arguments)
-    training = tuple(arguments[split + 1 :])
-    flags = vars(make_parser().parse_args(arguments[:split]))
+    own, training = split_passed_on(arguments)
+    flags = vars(make_parser().parse_args(own))
     numbers = {name: _number(name, flags[name], least) for name, least in _NUMBERS.items()}
     found = {name: [word for word in training if re.match(rf"--?{name}=", word)]
              for name in ("config", "workdir")}  # fmt: skip
@@ -151,7 +152,7 @@ def parse_arguments(arguments: Sequence[str]) -> Rehearsal:
     sigterm = None if flags["sigterm"] is None else _number("sigterm", flags["sigterm"], None)
     logs = Path(flags["logs"] or _log_folder(workdir))
     return Rehearsal(
-        **numbers, training=training, workdir=workdir, logs=logs, sigterm=sigterm, **at
+        **numbers, training=tuple(training), workdir=workdir, logs=logs, sigterm=sigterm, **at
     )
 
 
@@ -173,9 +174,7 @@ def _number(name: str, text: str | None, default: int | None) -> int:
         return default
     if text is None:
         raise CommandLineError(f"--{name}=N is missing")
-    if not re.fullmatch(r"[1-9]\d{0,5}", text):
-        raise CommandLineError(f"--{name} is {text!r}, expected a whole number of at least 1")
-    return int(text)
+    return parse_count(f"--{name}", text)
 
 
 def _pair(name: str, text: str | None, processes: int) -> tuple[int, int] | None:

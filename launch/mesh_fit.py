@@ -16,11 +16,10 @@ def check_mesh(place: Topology | None, arguments: Sequence[str]) -> None:
     if place is None:
         return
     try:
-        from semcoder_jax.commands.plan import parse_arguments
+        from launch.planned_run import read_run
         from semcoder_jax.planner.settings import Setting
 
-        own = [word for word in arguments if word.lstrip("-").startswith("config")]
-        run, [topology], _ = parse_arguments([*own, f"--topology={place.name}"])
+        run, topology = read_run(arguments, place)
     except (ModuleNotFoundError, UserError):
         return
     mesh = {"data": place.num_slices} | dict(run.mesh)  # as sharding.make_mesh

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from launch.errors import LaunchError
 from semcoder_jax.config import ConfigError
 from semcoder_jax.config.fields import parse_section, plain_record
-from semcoder_jax.errors import UserError
 from semcoder_jax.planner.topologies import Topology
 from semcoder_jax.planner.topologies import parse as parse_topology
 
@@ -307,18 +306,3 @@ def _check_least(pod: Pod, **least: float) -> None:
     for field, bound in least.items():
         if getattr(pod, field) < bound:
             raise LaunchError(f"pod.{field} is {getattr(pod, field)}, expected at least {bound}")
-
-
-__all__ = [
-    "CONFIGS",
-    "ExistingSlice",
-    "GkeXpk",
-    "Pod",
-    "QueuedResource",
-    "SkyPilot",
-    "UserError",
-    "accelerator_type",
-    "check_training",
-    "parse_pod",
-    "runtime_version",
-]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_pipeline.terminal.command_line import INTERRUPTED, USER_MISTAKE
+from data_pipeline.terminal.command_line import INTERRUPTED
 from launch.errors import LaunchError, MachineLost
 from launch.pod_config import Pod
 from launch.shell import Shell
@@ -185,6 +185,3 @@ def terminate_as_interrupt() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-__all__ = ["FAILED", "TERMINATED", "USER_MISTAKE", "Options", "Supervisor"]

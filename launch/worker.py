@@ -24,14 +24,10 @@ from typing import NoReturn
 import jax
 
 from data_pipeline.terminal.command_line import CommandParser, run_command
-from semcoder_jax.errors import UserError
+from launch.errors import LaunchError
 
 HEARTBEAT_TIMEOUT = 60  # seconds
 _LEAVE_TOGETHER = 20.0  # seconds
-
-
-class LaunchError(UserError):
-    """Reports flags that do not describe a process of a group."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

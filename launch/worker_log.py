@@ -4,10 +4,12 @@ The copy is the remote log byte by byte. `launch.detached follow` says at which 
 text that a second connection brings again is not written twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from launch.detached import MARK
+
+_END_BYTES = 20_000
 
 
 class WorkerLog:
@@ -56,9 +58,18 @@ class WorkerLog:
                 self.status = int(status)
 
     def last_error(self) -> str | None:
-        """Returns the last line that reports an error, without "error: "."""
-        lines = self.path.read_bytes()[-20000:].decode("utf-8", "replace").splitlines()
-        errors = [line for line in lines if line.startswith("error: ")]
-        if errors:
-            return errors[-1].removeprefix("error: ").strip()
-        return next((line.strip() for line in reversed(lines) if line.strip()), None)
+        """Returns the last line that reports an error, or the last line of all."""
+        lines = last_lines(self.path)
+        return find_error(lines) or next((line.strip() for line in reversed(lines) if line), None)
+
+
+def last_lines(log: Path) -> list[str]:
+    """Returns the last lines of a log, some hundreds."""
+    text = log.read_bytes()[-_END_BYTES:].decode("utf-8", "replace")
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def find_error(lines: Sequence[str]) -> str | None:
+    """Returns the last line that reports an error, without "error: "."""
+    errors = [line for line in lines if line.startswith("error: ")]
+    return errors[-1].removeprefix("error: ") if errors else None

@@ -1,14 +1,12 @@
 """Finds and reads config files: Python modules with `get_config()`, on disk or installed."""
 
 import ast
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 from data_pipeline.files import is_remote
+from data_pipeline.terminal.config_modules import find_module, load_module
 from semcoder_jax.errors import UserError
-
-PREFIX = "configs/"
 
 
 class ConfigFileError(UserError):
@@ -27,15 +25,8 @@ def find_config(path: str | Path) -> Path:
             f"{path}: expected a local file: a config is a program that this machine runs"
         )
     name, colon, variant = str(path).partition(".py:")
-    name += ".py" if colon else ""
-    if Path(name).is_file() or not name.startswith(PREFIX):
-        return Path(path)
-    package = Path(__file__).parent
-    for folder in (package / "configs", package.parent / "configs"):  # installed, a checkout
-        installed = folder / name.removeprefix(PREFIX)
-        if installed.is_file():
-            return Path(f"{installed}:{variant}") if colon else installed
-    return Path(path)
+    found = find_module(f"{name}.py" if colon else name)
+    return Path(f"{found}:{variant}") if colon else found
 
 
 def check_config(path: str | Path) -> None:
@@ -83,12 +74,10 @@ def read_config(path: str | Path) -> Any:
     found = Path(f"{name}.py" if colon else name)
     if not found.is_file():
         raise ConfigFileError(f"{path}: no such config file")
-    spec = importlib.util.spec_from_file_location(found.stem, found)
-    if spec is None or spec.loader is None:
+    if found.suffix != ".py":
         raise ConfigFileError(f"{path}: expected a Python file with get_config()")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        module = load_module(found)
         return module.get_config(variant) if colon else module.get_config()
     except Exception as error:  # a config file is a program of the user
         raise ConfigFileError(f"{path}: {type(error).__name__}: {error}") from error

@@ -5,14 +5,12 @@
 `pipeline` holds options of Beam; None stands for one that the command line must give.
 """
 
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from data_pipeline.builder.options import BuildError
+from data_pipeline.terminal.config_modules import find_module, load_module
 
-_PREFIX = "configs/"
 _PIPELINE = "--pipeline."
 
 
@@ -40,29 +38,16 @@ def _pipeline_flags(pipeline: Mapping[str, Any], given: set[str]) -> Iterator[st
 
 
 def _read_config(path: str) -> dict[str, Any]:
-    found = _find_config(path)
+    found = find_module(path)
     if not found.is_file():
         raise BuildError(f"--config={path}: no such file")
-    spec = importlib.util.spec_from_file_location(found.stem, found)
-    if spec is None or spec.loader is None:
+    if found.suffix != ".py":
         raise BuildError(f"--config={path}: expected a Python file with get_config()")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-        config = module.get_config()
+        config = load_module(found).get_config()
     except Exception as error:  # a config file is a program of the user
         reason = " ".join(str(error).split())
         raise BuildError(f"--config={path}: {type(error).__name__}: {reason}") from error
     if not isinstance(config, dict):
         raise BuildError(f"--config={path}: get_config(): expected a dict of flags")
     return dict(config)
-
-
-def _find_config(path: str) -> Path:
-    """Returns `path`, or its copy in the checkout or the installed package."""
-    packages = Path(__file__).parents[2]
-    if path.startswith(_PREFIX) and not Path(path).is_file():
-        for folder in (packages / "configs", packages / "semcoder_jax" / "configs"):
-            if (folder / path.removeprefix(_PREFIX)).is_file():
-                return folder / path.removeprefix(_PREFIX)
-    return Path(path)

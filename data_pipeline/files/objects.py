@@ -26,7 +26,7 @@ _PRECONDITION_FAILED = (409, 412)  # S3 answers 409 while another conditional wr
 
 
 class ChangedError(Exception):
-    """The object is not, or no longer, of the version that a write was to replace."""
+    """Raised if an object does not have the version that a write was to replace."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -97,6 +97,19 @@ def run_command(
     return code or 0
 
 
+def split_passed_on(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Returns (words before "--", words after it, which another command takes)."""
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    return list(arguments[:split]), list(arguments[split + 1 :])
+
+
+def parse_count(flag: str, text: str) -> int:
+    """Returns a whole number of at least 1. Raises CommandLineError."""
+    if not re.fullmatch(r"0*[1-9]\d{0,17}", text, re.ASCII):
+        raise CommandLineError(f"{flag} is {text!r}, expected a whole number of at least 1")
+    return int(text)
+
+
 def refuse_flags(arguments: Sequence[str], flags: Collection[str], expected: str) -> None:
     """Raises CommandLineError for the first of `flags` that is given, because it would do nothing.
 

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from launch.errors import LaunchError
 from launch.pod_config import CONFIGS, Pod
 from launch.shell import Shell
 
@@ -128,15 +127,3 @@ def describe_statuses(statuses: Sequence[tuple[str, int]]) -> str:
     """Returns "worker 1 exited with 137, worker 3 with 1"."""
     failed = [f"{worker} exited with {status}" for worker, status in statuses if status]
     return ", ".join(failed[:4]) + (f" and {len(failed) - 4} more" if len(failed) > 4 else "")
-
-
-__all__ = [
-    "End",
-    "LaunchError",
-    "Leftover",
-    "Outcome",
-    "Training",
-    "Way",
-    "describe_statuses",
-    "open_way",
-]

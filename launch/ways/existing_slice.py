@@ -1,31 +1,23 @@
 """Runs training on a Cloud TPU slice that exists; neither creates nor deletes it."""
 
 import time
-from pathlib import Path
 
 from launch.errors import LaunchError
-from launch.gcloud import Gcloud
 from launch.pod_config import ExistingSlice
 from launch.shell import Shell
-from launch.ways import Leftover, Outcome, Training
-from launch.ways.tpu_vm import TpuVms
+from launch.ways import Leftover
+from launch.ways.tpu_vm import TpuVmWay
 
 READY = "READY"
 # States of a node that end by themselves, e.g. after maintenance.
 _PASSING = ("CREATING", "STARTING", "RESTARTING", "REIMAGING", "REPAIRING", "UNKNOWN")
 
 
-class ExistingSliceWay:
+class ExistingSliceWay(TpuVmWay):
     """A slice by the name of its node (TPU VM)."""
 
     def __init__(self, pod: ExistingSlice, shell: Shell):
-        self._pod = pod
-        self._gcloud = Gcloud(shell, pod.zone, pod.project, pod.ssh_flags)
-        self._machines = TpuVms(pod, shell, self._gcloud, [pod.name], self._find_loss)
-        self._dry_run = shell.dry_run
-
-    def check(self) -> None:
-        self._gcloud.check()
+        super().__init__(pod, shell, [pod.name])
 
     def announce(self) -> list[str]:
         where = f"{self._pod.name} in {self._pod.zone}"
@@ -36,7 +28,7 @@ class ExistingSliceWay:
 
     def wait(self) -> None:
         """Waits while the slice comes back by itself. Raises LaunchError if it will not."""
-        if self._dry_run:
+        if self._shell.dry_run:
             return
         until = time.monotonic() + self._pod.wait_hours * 3600
         while (state := self._state()) in _PASSING and time.monotonic() < until:
@@ -51,18 +43,6 @@ class ExistingSliceWay:
                 f"{self._pod.name} is {state}, expected {READY}; launch never recreates a slice "
                 "that it did not create"
             )
-
-    def install(self, archive: Path) -> None:
-        self._machines.install(archive)
-
-    def start(self, training: Training) -> None:
-        self._machines.start(training)
-
-    def follow(self, training: Training, logs: Path) -> Outcome:
-        return self._machines.follow(training, logs)
-
-    def stop(self, training: Training) -> None:
-        self._machines.stop(training)
 
     def delete(self) -> None:
         """Does nothing: the slice stays."""

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from data_pipeline.terminal.command_line import USER_MISTAKE
 from launch.errors import LaunchError
 from launch.managed_job import FAILURES, JobState, Sky
 from launch.patience import ask_patiently
@@ -11,7 +12,6 @@ from launch.shell import Following, Shell
 from launch.ways import End, Outcome
 from launch.ways.job_log import JobLog
 
-REFUSED = 2
 _TICK = 0.2  # seconds
 _PAUSE = 2.0  # between two connections
 _LAST_SECONDS = 20.0  # for the rest of the log after the end
@@ -92,7 +92,7 @@ class JobFollower:
         controller = f"sky jobs logs --controller {state.job}"
         reason = self._log.last_error() or state.reason or controller
         if state.status == "FAILED":
-            end = End.REFUSED if REFUSED in state.exit_statuses() else End.CRASHED
+            end = End.REFUSED if USER_MISTAKE in state.exit_statuses() else End.CRASHED
             return Outcome(end, reason)
         if state.status == "FAILED_CONTROLLER":
             return Outcome(End.LOST, state.reason or "SkyPilot's jobs controller failed")

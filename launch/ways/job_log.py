@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from launch.shell import Shell
+from launch.worker_log import find_error, last_lines
 
 _COLORS = re.compile(rb"\x1b\[[0-9;]*m")
 _PREFIX = re.compile(rb"\((?P<who>[^()]*\bpid=\d+[^()]*)\) ?")
@@ -49,12 +50,9 @@ class JobLog:
 
     def last_error(self) -> str | None:
         """Returns the last line of any host that reports an error, without "error: "."""
-        for path in sorted(self._folder.glob("*.log"), reverse=True):
-            lines = path.read_bytes()[-20000:].decode("utf-8", "replace").splitlines()
-            errors = [line for line in lines if line.startswith("error: ")]
-            if errors:
-                return errors[-1].removeprefix("error: ").strip()
-        return None
+        paths = sorted(self._folder.glob("*.log"), reverse=True)
+        errors = (find_error(last_lines(path)) for path in paths)
+        return next((error for error in errors if error), None)
 
 
 def _file_name(who: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from data_pipeline.terminal.command_line import USER_MISTAKE
 from launch.environment import STOPPED
 from launch.errors import LaunchError
 from launch.jobset import JobSet, JobSetState, WorkerPod
@@ -17,7 +18,6 @@ from launch.ways import End, Outcome, describe_statuses
 from launch.worker_log import WorkerLog
 
 T = TypeVar("T")
-REFUSED = 2
 _TICK = 0.2  # seconds
 _PAUSE = 2.0  # between two connections to a pod
 _LAST_SECONDS = 20.0  # for the rest of the logs after the end
@@ -145,7 +145,7 @@ class JobSetLog:
     def _judge(self, state: JobSetState) -> Outcome:
         last = [one for one in self._followed.values() if one.pod.attempt == state.restarts]
         failed = [one for one in last if one.pod.status]
-        refused = next((one for one in failed if one.pod.status == REFUSED), None)
+        refused = next((one for one in failed if one.pod.status == USER_MISTAKE), None)
         if refused:
             return Outcome(End.REFUSED, refused.log.last_error() or "see its log")
         statuses = [(one.pod.title, one.pod.status) for one in failed]

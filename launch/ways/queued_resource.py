@@ -7,38 +7,30 @@ and the reference of `gcloud compute tpus queued-resources`.
 import shlex
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from launch.errors import LaunchError, MachineLost
-from launch.gcloud import CloudError, Gcloud, find_cause
+from launch.gcloud import CloudError, find_cause
+from launch.patience import DELETIONS, ask_patiently
 from launch.pod_config import QueuedResource, accelerator_type, runtime_version
 from launch.shell import Shell
-from launch.ways import Leftover, Outcome, Training
-from launch.ways.tpu_vm import TpuVms
+from launch.ways import Leftover
+from launch.ways.tpu_vm import TpuVmWay
 
 _GROUP = "queued-resources"
 _ACTIVE = "ACTIVE"
 # ACCEPTED is what WAITING_FOR_RESOURCES was called before.
 _COMING = ("STATE_UNSPECIFIED", "CREATING", "ACCEPTED", "WAITING_FOR_RESOURCES", "PROVISIONING")
 _GONE = ("SUSPENDING", "SUSPENDED", "DELETING")
-_DELETIONS = 3  # attempts
-_QUESTIONS = 10  # in a row that may fail
 _DELETION_SECONDS = 600.0
 
 
-class QueuedResourceWay:
+class QueuedResourceWay(TpuVmWay):
     """One slice, or several joined by the data-center network, as one request."""
 
     def __init__(self, pod: QueuedResource, shell: Shell):
-        self._pod, self._shell = pod, shell
-        self._gcloud = Gcloud(shell, pod.zone, pod.project, pod.ssh_flags)
-        self._nodes = node_names(pod)
-        self._machines = TpuVms(pod, shell, self._gcloud, self._nodes, self._find_loss)
+        super().__init__(pod, shell, node_names(pod))
         self._requested = False  # it may exist and is ours to delete
-
-    def check(self) -> None:
-        self._gcloud.check()
 
     def announce(self) -> list[str]:
         pod, place = self._pod, self._pod.place()
@@ -88,32 +80,13 @@ class QueuedResourceWay:
                 )
             time.sleep(self._pod.poll_seconds)
 
-    def install(self, archive: Path) -> None:
-        self._machines.install(archive)
-
-    def start(self, training: Training) -> None:
-        self._machines.start(training)
-
-    def follow(self, training: Training, logs: Path) -> Outcome:
-        return self._machines.follow(training, logs)
-
-    def stop(self, training: Training) -> None:
-        self._machines.stop(training)
-
     def delete(self) -> None:
         """Deletes the resource with its nodes and waits until it is gone."""
         if not self._requested:
             return
-        for attempt in range(1, _DELETIONS + 1):
-            try:
-                self._gcloud.run(_GROUP, "delete", self._pod.name, "--force")
-                break
-            except CloudError as error:
-                if error.cause == "missing":
-                    break
-                if attempt == _DELETIONS:
-                    raise
-                time.sleep(self._pod.poll_seconds)
+        ask_patiently(
+            self._ask_for_deletion, self._shell, attempts=DELETIONS, seconds=self._pod.poll_seconds
+        )
         if not self._shell.dry_run:
             self._wait_until_gone()
         self._requested = False
@@ -166,23 +139,29 @@ class QueuedResourceWay:
     def _runtime(self) -> str:
         return self._pod.runtime_version or runtime_version(self._pod.place())
 
+    def _ask_for_deletion(self) -> None:
+        try:
+            self._gcloud.run(_GROUP, "delete", self._pod.name, "--force")
+        except CloudError as error:
+            if error.cause != "missing":
+                raise
+
     def _describe(self) -> Mapping[str, Any]:
-        described = self._gcloud.describe(_GROUP, self._pod.name)
-        if described is None:  # it is deleted again all the same: the answer may be too early
-            raise LaunchError(f"{self._pod.name} was deleted by somebody else")
-        return described
+        return self._check_described(self._gcloud.describe(_GROUP, self._pod.name))
 
     def _describe_patiently(self) -> Mapping[str, Any]:
         """Describes the resource; asks again, some times, where gcloud cannot tell."""
-        for attempt in range(1, _QUESTIONS + 1):
-            try:
-                return self._describe()
-            except CloudError as error:
-                if attempt == _QUESTIONS:
-                    raise
-                self._shell.say(f"{error}; asking again")
-                time.sleep(self._pod.poll_seconds)
-        raise AssertionError("the loop returns or raises")
+        described = ask_patiently(
+            lambda: self._gcloud.describe(_GROUP, self._pod.name),
+            self._shell,
+            seconds=self._pod.poll_seconds,
+        )
+        return self._check_described(described)
+
+    def _check_described(self, described: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        if described is None:  # it is deleted again all the same: the answer may be too early
+            raise LaunchError(f"{self._pod.name} was deleted by somebody else")
+        return described
 
     def _may_exist(self) -> bool:
         """Whether a creation that failed left something; True if that cannot be found out."""

@@ -5,6 +5,7 @@ node at once (`--worker=all`). Training runs detached on each worker, and one co
 brings its log.
 """
 
+import abc
 import dataclasses
 import shlex
 import time
@@ -12,16 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from data_pipeline.terminal.command_line import USER_MISTAKE
 from launch import environment
 from launch.errors import MachineLost
 from launch.gcloud import CloudError, Gcloud
-from launch.pod_config import Pod
+from launch.pod_config import ExistingSlice, Pod, QueuedResource
 from launch.shell import Following, Shell, print_bytes
 from launch.ways import End, Outcome, Training, describe_statuses
 from launch.worker_log import WorkerLog
 
 ARCHIVE = "semcoder-jax.tar.gz"
-REFUSED = 2
 _TICK = 0.2  # seconds
 _MOST_ATTEMPTS = 3  # of a command that ssh does not bring to a worker
 _MOST_RECONNECTIONS = 10  # in a row, without a byte of the log between
@@ -185,8 +186,8 @@ class TpuVms:
     def _judge(self, workers: list[_Worker]) -> Outcome:
         statuses = [(worker.name, worker.log.status) for worker in workers]
         ends = {status for _, status in statuses}
-        if REFUSED in ends:
-            refused = next(worker for worker in workers if worker.log.status == REFUSED)
+        if USER_MISTAKE in ends:
+            refused = next(worker for worker in workers if worker.log.status == USER_MISTAKE)
             return Outcome(End.REFUSED, refused.log.last_error() or "see its log")
         if ends == {0}:
             return Outcome(End.FINISHED, "all workers have finished")
@@ -251,3 +252,31 @@ class TpuVms:
             return
         with ThreadPoolExecutor(len(self._nodes)) as pool:
             list(pool.map(act, self._nodes))
+
+
+class TpuVmWay(abc.ABC):
+    """A way whose machines are TPU VMs: all of `launch.ways.Way` but how to get and delete them."""
+
+    def __init__(self, pod: ExistingSlice | QueuedResource, shell: Shell, nodes: Sequence[str]):
+        self._pod, self._shell, self._nodes = pod, shell, nodes
+        self._gcloud = Gcloud(shell, pod.zone, pod.project, pod.ssh_flags)
+        self._machines = TpuVms(pod, shell, self._gcloud, nodes, self._find_loss)
+
+    @abc.abstractmethod
+    def _find_loss(self) -> str | None:
+        """Returns why the machines are gone, or None."""
+
+    def check(self) -> None:
+        self._gcloud.check()
+
+    def install(self, archive: Path) -> None:
+        self._machines.install(archive)
+
+    def start(self, training: Training) -> None:
+        self._machines.start(training)
+
+    def follow(self, training: Training, logs: Path) -> Outcome:
+        return self._machines.follow(training, logs)
+
+    def stop(self, training: Training) -> None:
+        self._machines.stop(training)

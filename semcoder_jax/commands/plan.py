@@ -32,7 +32,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_pipeline.files import is_remote
-from data_pipeline.terminal.command_line import CommandLineError, run_command
+from data_pipeline.terminal.command_line import CommandLineError, parse_count, run_command
 from semcoder_jax.commands import completion, config_flags
 from semcoder_jax.config import RunConfig, parse_run
 from semcoder_jax.planner import topologies
@@ -225,10 +225,4 @@ def _written(argv: Sequence[str], config, path: str | None, searches: bool, num_
 
 
 def _count(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdigit() or int(text) < 1:
-        raise CommandLineError(
-            f"command line: --{name} is {text!r}, expected a whole number of at least 1"
-        )
-    return int(text)
+    return None if text is None else parse_count(f"command line: --{name}", text)

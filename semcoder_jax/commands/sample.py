@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from data_pipeline.files import path_text
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 
-SPECULATION = ("auto", "always", "off")  # as inference.engine knows them, without loading JAX
+SPECULATION = ("auto", "always", "off")  # as inference.capacity knows them, without loading JAX
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -52,7 +52,7 @@ class Slots:
       samples: sample in each slot, or None.
       pool: owners of the pages.
       num_read: prompt tokens prefilled so far.
-      num_known: prompt tokens that were in the cache already.
+      num_cached: prompt tokens that were in the cache already.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Slots:
         self.pool = PagePool(1 + max(-(-cache_tokens // page_size), 1))
         self.samples: list[OpenSample | None] = [None] * num_slots
         self.num_read = 0
-        self.num_known = 0
+        self.num_cached = 0
         self._prefix_cache = prefix_cache
         self._model = model
         self._params = {None: model.params, **adapters}
@@ -178,16 +178,16 @@ class Slots:
         """
         tokens, end = request.tokens, len(request.tokens) - 1
         contents = self._contents(request)
-        known = self._recall(contents)
-        count = self.pages_for(len(tokens)) - len(known)
+        cached = self._recall(contents)
+        count = self.pages_for(len(tokens)) - len(cached)
         if self.pool.num_free - reserved < count:
-            self.pool.release(known)
+            self.pool.release(cached)
             return None
-        pages = [*known, *self.pool.take(count)]
+        pages = [*cached, *self.pool.take(count)]
         pages_1xN = np.zeros((1, self._inputs.pages_BxN.shape[1]), np.int32)
         pages_1xN[0, : len(pages)] = pages
-        start, entries = len(known) * self.page_size, []
-        self.num_known += start
+        start, entries = len(cached) * self.page_size, []
+        self.num_cached += start
         self.num_read += end - start
         for size in pieces_of(end - start):
             length = min(size, end - start)

@@ -33,6 +33,7 @@ import jax
 from tqdm import tqdm
 
 from semcoder_jax.inference.batch import Slots, chunk_logprobs
+from semcoder_jax.inference.capacity import check_capacity, choose_drafts, default_slots
 from semcoder_jax.inference.decoding import CHUNK_TOKENS, Chunk
 from semcoder_jax.inference.detokenize import encode_prompt, hidden_tokens, stop_tokens
 from semcoder_jax.inference.engine_stats import EngineStats
@@ -44,7 +45,6 @@ from semcoder_jax.inference.row_count import Program, RowCountPolicy, row_counts
 from semcoder_jax.inference.speculation import Lookup, SpeculationPolicy
 from semcoder_jax.model.kv_cache import PAGE_SIZE
 
-SPECULATION = ("auto", "always", "off")
 # Steps of a chunk while a client streams: text then comes in small portions, and a row's first
 # token at once.
 STREAMING_STEPS = 8
@@ -53,14 +53,6 @@ FIRST_STEPS = 1
 # have just begun.
 PROBING_STEPS = 8
 TRIALS = 5  # short chunks that warm-up times, each plain and with drafts
-# Rows of a matrix product up to which further rows are (nearly) free. Beyond that, arithmetic is
-# the bottleneck, and checking drafts costs what it gains.
-FREE_ROWS = {"cpu": 32, "tpu": 256, "gpu": 256}
-# On CPU, a row's fifth and later tokens cost time; they would add 4 % to the gain of three drafts
-# on the narrator's monologues.
-USUAL_DRAFTS = {"cpu": 3}
-DEFAULT_SLOTS = {"cpu": 16, "tpu": 64, "gpu": 64}
-MOST_DRAFTS = 7
 
 
 class Engine:
@@ -100,26 +92,11 @@ class Engine:
     ):
         if getattr(model, "tokenizer", None) is None:
             raise SamplingError("the model has no tokenizer: text cannot be read or written")
-        backend = jax.default_backend()
-        if num_slots is None:
-            num_slots = default_slots()
-        if num_slots < 1:
-            raise SamplingError(f"num_slots={num_slots}, expected at least 1")
-        if cache_tokens is not None and cache_tokens < 1:
-            raise SamplingError(f"cache_tokens={cache_tokens}, expected at least 1")
-        if page_size not in (16, 32, 64):
-            raise SamplingError(f"page_size={page_size}, expected 16, 32 or 64")
-        if speculation not in SPECULATION:
-            raise SamplingError(f"speculation={speculation!r}, expected one of {SPECULATION}")
-        if num_drafts is None:
-            usual = USUAL_DRAFTS.get(backend, MOST_DRAFTS)
-            num_drafts = min(FREE_ROWS.get(backend, 256) // num_slots - 1, usual)
-            num_drafts = max(num_drafts, 1 if speculation == "always" else 0)
-        elif not 0 <= num_drafts <= MOST_DRAFTS:
-            raise SamplingError(f"num_drafts={num_drafts}, expected 0 to {MOST_DRAFTS}")
+        num_slots = default_slots() if num_slots is None else num_slots
+        check_capacity(num_slots, cache_tokens, page_size)
         self.model = model
         self.num_slots = num_slots
-        self.num_drafts = 0 if speculation == "off" else num_drafts
+        self.num_drafts = choose_drafts(speculation, num_drafts, num_slots)
         self.speculation = speculation if self.num_drafts else "off"
         self.context = model.config.max_positions
         self.stats = EngineStats(num_slots)
@@ -137,7 +114,7 @@ class Engine:
         self._turn: str | None = None  # adapter of the last chunk
         # Several processes must choose alike, and each measures its own time.
         alone = jax.process_count() == 1
-        counts = row_counts(num_slots, backend) if alone else (num_slots,)
+        counts = row_counts(num_slots, jax.default_backend()) if alone else (num_slots,)
         self._row_counts = RowCountPolicy(counts)
         self._lock = threading.Lock()  # guards the next two, which other threads fill
         self._incoming: list[OpenRequest] = []
@@ -159,7 +136,7 @@ class Engine:
             for i, request in enumerate(requests)
         ]
         opened = [self.open(request, f"prompt {i}") for i, request in enumerate(requests)]
-        # Longest first: the last rows then end at nearly the same time.
+        # Longest first, so that the last rows end at nearly the same time.
         opened.sort(key=lambda each: -each.request.params.max_new_tokens)
         left = {request.ticket: request.request.n for request in opened}
         with self._lock:
@@ -314,15 +291,14 @@ class Engine:
         if not self.num_active:
             updates += self._decode_updates()
         self.stats.prompt_tokens = self._slots.num_read
-        self.stats.cached_tokens = self._slots.num_known
+        self.stats.cached_tokens = self._slots.num_cached
         self.stats.seconds += time.monotonic() - started
         return updates
 
     def replace_parameters(self, params) -> None:
         """Uses other parameters of the same shapes and shardings from the next request on.
 
-        Shares their arrays. Raises SamplingError unless the engine is idle: what the cache holds
-        was computed with the former ones.
+        Shares their arrays and empties the cache. Raises SamplingError unless the engine is idle.
         """
         if self.busy:
             raise SamplingError("replace_parameters: the engine is at work")
@@ -519,8 +495,3 @@ class Engine:
         self.stats.finished += 1
         generation = sample.with_logprobs(generation)
         return sample.update(generation.text, generation.tokens, generation)
-
-
-def default_slots() -> int:
-    """Returns the default number of rows decoded together on this device."""
-    return DEFAULT_SLOTS.get(jax.default_backend(), 64)

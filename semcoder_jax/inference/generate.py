@@ -7,8 +7,9 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from semcoder_jax.inference.batch import default_cache_tokens
+from semcoder_jax.inference.capacity import default_slots
 from semcoder_jax.inference.detokenize import RowText, encode_prompt
-from semcoder_jax.inference.engine import Engine, default_slots
+from semcoder_jax.inference.engine import Engine
 from semcoder_jax.inference.params import Generation, SamplingError, SamplingParams, TokenLogprobs
 from semcoder_jax.inference.request import Request, Update
 from semcoder_jax.model.kv_cache import PAGE_SIZE

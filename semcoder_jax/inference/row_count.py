@@ -1,9 +1,9 @@
-"""Chooses the number of rows of a chunk: with fewer a step costs less, but each is a program more.
+"""Chooses the number of rows of a chunk: fewer take less time, but each number is one more program.
 
-On a CPU a row of a step costs time of its own, so that rows without a sample are not free. There,
-8 to 16 rows give the same bits in every operation of the model, which keeps what a sample's tokens
-are independent of the number; fewer and more give others (sums over a row are split otherwise). On
-accelerators all chunks have a row for every slot: up to `FREE_ROWS` (engine.py) they cost nothing.
+On a CPU each row of a step takes time, so rows without a sample are not free. There, 8 to 16 rows
+give the same bits in every operation of the model, so that a sample's tokens do not depend on their
+number; fewer or more rows split sums differently. On accelerators every chunk has a row for each
+slot: up to `FREE_ROWS` of them (capacity.py) cost nothing.
 """
 
 from typing import NamedTuple

@@ -7,8 +7,8 @@ from typing import Any
 
 from data_pipeline.errors import UserError
 from data_pipeline.files import write_text
+from data_pipeline.terminal.config_modules import PREFIX
 from semcoder_jax.config import MESH_AXES
-from semcoder_jax.config_files import PREFIX
 from semcoder_jax.planner.report import ESTIMATE, Plan
 from semcoder_jax.planner.settings import Setting
 

@@ -20,7 +20,9 @@ the same mesh, for full and LoRA runs alike.
 - `advantages`: group statistics, advantages of tokens, weights of tokens
 - `objective`: GRPO's loss and its variants, on the device, in pieces of `compute.loss_chunk`
 - `rollout_store`: WORKDIR/rollouts.jsonl, every answer with its verdicts
-- `loop`: puts it together, from a config to checkpoints
+- `session`: opens all that the steps of a session use, from a config and a workdir
+- `loop`: the steps of a session: sample, judge, update, save, log
+- `improvement`: rejection sampling: answers that real runs confirm become records
 
 What makes a resumed run equal to an unbroken one, bit for bit: parameters, moments and the position
 among the prompts are in the checkpoint; the random stream of an answer follows from the run's seed,

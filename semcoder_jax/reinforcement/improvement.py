@@ -45,7 +45,7 @@ from semcoder_jax.loading import LoadedModel, load_model
 from semcoder_jax.reinforcement.judging import Judgement, SandboxJudge
 from semcoder_jax.reinforcement.prompts import Prompt
 from semcoder_jax.reinforcement.questions import hidden_tests, read_question
-from semcoder_jax.reinforcement.rollouts import Rollout
+from semcoder_jax.reinforcement.rollouts import Rollout, make_rollout
 
 ASKED, TRAIN, LOCK = "asked.jsonl", "train.jsonl", "running.lock"
 _AT_ONCE = 64  # records between two writes
@@ -219,16 +219,9 @@ def _sample(
     for update in stream_requests(model, requests, speculation="off", progress=None):
         found[update.id][update.sample] = update.generation
     return [
-        [_rollout(prompt, group[sample], model.tokenizer) for sample in sorted(group)]
+        [make_rollout(prompt, group[sample], model.tokenizer) for sample in sorted(group)]
         for prompt, group in zip(prompts, found, strict=True)
     ]
-
-
-def _rollout(prompt: Prompt, generation: Generation, tokenizer) -> Rollout:
-    tokens = np.array(generation.tokens, np.int32)
-    unknown = np.zeros(len(tokens), np.float32)
-    finished = generation.end_token is not None
-    return Rollout(prompt, tokens, unknown, generation.text, finished, tokenizer)
 
 
 def _confirmed_texts(group: Sequence[Rollout], judged: Sequence[Judgement]) -> list[str]:

@@ -11,53 +11,39 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from data_pipeline.files import AnyPath, HeldLock
-from semcoder_jax import hf
-from semcoder_jax.checkpoints import Checkpoints, checksum
+from data_pipeline.files import AnyPath
 from semcoder_jax.config import ConfigError, RunConfig, parse_run
 from semcoder_jax.errors import UserError
-from semcoder_jax.evaluation.accuracy import check_benchmarks, open_accuracy
+from semcoder_jax.evaluation.accuracy import check_benchmarks
 from semcoder_jax.model import sharding
 from semcoder_jax.reinforcement.advantages import group_advantages, group_statistics
-from semcoder_jax.reinforcement.judging import Judge, Judgement, SandboxJudge
-from semcoder_jax.reinforcement.objective import make_logprobs, make_policy_sums
-from semcoder_jax.reinforcement.prompts import Position, Prompts
-from semcoder_jax.reinforcement.questions import hidden_tests
-from semcoder_jax.reinforcement.rollout_store import RolloutStore
+from semcoder_jax.reinforcement.judging import Judge, Judgement
 from semcoder_jax.reinforcement.rollouts import (
     Credit,
     Rollout,
-    Sampler,
     lay_out,
     rows_of_process,
     without_rows,
 )
+from semcoder_jax.reinforcement.session import Session, open_session
 from semcoder_jax.training.average import exchange
-from semcoder_jax.training.data import open_records
-from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION, WallTime
+from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION
+from semcoder_jax.training.hang import HangWatch, end_without_peers
 from semcoder_jax.training.held_out import ACCURACY
-from semcoder_jax.training.log import LoggedRun, RunLog
 from semcoder_jax.training.loop import (
     check_batch,
     check_precision,
-    load_state,
-    make_setup,
-    of_parameters,
 )
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
-from semcoder_jax.training.preemption import StopSignal
-from semcoder_jax.training.state import TrainSetup, TrainState, create_state
-from semcoder_jax.training.step import make_train_step
-from semcoder_jax.training.throughput import Machine, step_flops
+from semcoder_jax.training.preemption import GracePeriod
 from semcoder_jax.training.workdir import as_workdir, check_workdir, lock_workdir
 
 SAMPLING, JUDGING, REFERENCE = "sampling", "judging", "reference"  # phases of wall time
@@ -98,8 +84,12 @@ def reinforce(
     check_workdir(run, workdir)
     multihost_utils.sync_global_devices("workdir")
     started = time.monotonic()
-    with lock_workdir(workdir) as lock, contextlib.ExitStack() as stack:
-        session = _open(run, mesh, workdir, lock, judge, started, stack)
+    with (
+        lock_workdir(workdir) as lock,
+        HangWatch(run.train) as watch,
+        contextlib.ExitStack() as stack,
+    ):
+        session = open_session(run, mesh, workdir, lock, watch, judge, started, stack)
         if session is None:
             return _result(workdir, run, started)
         step = _run_steps(session)
@@ -118,154 +108,27 @@ def check_reinforcement(run: RunConfig) -> None:
         check_benchmarks(run.accuracy)
 
 
-# ==== Before the first step
-
-
-@dataclasses.dataclass
-class _Session:
-    """Holds everything that the steps of one session use; a step replaces `state`."""
-
-    run: RunConfig
-    setup: TrainSetup
-    tokenizer: Any
-    prompts: Prompts
-    position: Position
-    judge: Judge | None
-    sampler: Sampler
-    checkpoints: Checkpoints
-    train_step: Callable
-    wall: WallTime
-    log: RunLog
-    store: RolloutStore
-    state: TrainState
-    frozen: dict
-    num_steps: int
-    last: int
-    lock: HeldLock
-    reference: Callable[[dict], np.ndarray] | None = None
-    measure_accuracy: Callable[[dict], Mapping[str, float]] | None = None
-    stop: StopSignal = dataclasses.field(default_factory=StopSignal)
-
-
-def _open(
-    run: RunConfig,
-    mesh: Mesh,
-    workdir: AnyPath,
-    lock: HeldLock,
-    judge: Judge | None,
-    started: float,
-    stack: contextlib.ExitStack,
-) -> _Session | None:
-    """Opens a session, whose parts `stack` closes; returns None if the run is finished."""
-    tokenizer, records = open_records(run.data, workdir, run.model.get("init_from"))
-    prompts = Prompts(records, tokenizer, run)
-    num_steps = run.train.num_steps or prompts.num_steps(run.data.num_epochs)
-    passes = run.objective.passes
-    setup = make_setup(run, mesh, workdir, tokenizer, num_steps * passes)
-    checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
-    stack.enter_context(contextlib.closing(checkpoints))
-    last = min(num_steps, run.train.stop_after_step or num_steps)
-    if (checkpoints.latest_step() or 0) >= last:
-        return None
-    measure = open_accuracy(run.accuracy, run.data, workdir) if run.accuracy else None
-    if judge is None and jax.process_index() == 0:
-        judge = stack.enter_context(_open_judge(run, records))
-    frozen = setup.trainable.load_frozen(setup.mesh)
-    reference, identity = _open_reference(run, setup, frozen, hf.tokenizer_size(tokenizer))
-    position = Position(prompts, identity)
-    first, state = load_state(setup, checkpoints, position, frozen)
-    # A checkpoint counts steps, the optimizer updates.
-    state = state._replace(step=jax.device_put(np.int32(first * passes), setup.shardings.step))
-    leads = jax.process_index() == 0
-    wall = WallTime(workdir, first, started, write=leads)
-    log = _open_log(run, workdir, first, num_steps, prompts, setup, wall)
-    store = RolloutStore(workdir, first, write=leads)
-    for part in (wall, log, store):
-        stack.enter_context(contextlib.closing(part))
-    sums = make_policy_sums(run.objective, run.data.global_batch_size, hf.tokenizer_size(tokenizer))
-    return _Session(
-        run,
-        setup,
-        tokenizer,
-        prompts,
-        position,
-        judge,
-        Sampler(run, setup.config, tokenizer),
-        checkpoints,
-        make_train_step(setup, run.train, sums),
-        wall,
-        log,
-        store,
-        state,
-        frozen,
-        num_steps,
-        last,
-        lock,
-        reference,
-        measure and of_parameters(measure, setup, tokenizer, run.compute),
-    )
-
-
-def _open_judge(run: RunConfig, records) -> SandboxJudge:
-    tests = hidden_tests(iter(records)) if run.rewards.get("tests") else None
-    return SandboxJudge(run.rewards, run.rollouts.max_new_tokens, tests)
-
-
-def _open_reference(run: RunConfig, setup: TrainSetup, frozen: dict, num_real_tokens: int):
-    """Returns (function from a batch to the initial model's log-probabilities, its checksum).
-
-    Both are None without a KL term.
-    """
-    if not run.objective.kl_weight:
-        return None, None
-    trained = create_state(setup).params
-    initial = setup.trainable.model_parameters(trained, frozen)
-    logprobs = make_logprobs(setup, run.data.global_batch_size, num_real_tokens)
-    return lambda batch: np.asarray(logprobs(initial, batch)), checksum(trained)
-
-
-def _open_log(
-    run: RunConfig,
-    workdir: AnyPath,
-    first: int,
-    num_steps: int,
-    prompts: Prompts,
-    setup: TrainSetup,
-    wall: WallTime,
-) -> RunLog:
-    trainable, trained = setup.trainable, setup.shapes.params
-    machine = Machine.of(setup.mesh.devices.flat)
-    flops = step_flops(setup.config, trainable.adapter_count(trained))
-
-    def record_ids(step: int) -> list[str]:
-        return [prompt.record.id for prompt in prompts.of_step(step)]
-
-    log = RunLog(
-        workdir,
-        LoggedRun(first, num_steps, run.train.log_every, record_ids, flops, machine),
-        wall,
-    )
-    log.say(prompts.notes)
-    log.say(f"{trainable.describe(trained)} on {setup.mesh.size} device(s), from step {first}")
-    return log
-
-
 # ==== The steps
 
 
-def _run_steps(session: _Session) -> int:
+def _run_steps(session: Session) -> int:
     """Makes the steps that are left, or until stopped; returns the last one made."""
     step, train = session.position.step, session.run.train
-    first = step
-    with session.stop:
+    first, grace = step, GracePeriod(train.grace_seconds)
+    with session.stop, end_without_peers():
         while step < session.last:
-            step += 1
+            step, began = step + 1, time.monotonic()
             _step(session, step, compiles=step == first + 1)
             session.position.step = step
+            session.watch.finish_step(step)
+            seconds = time.monotonic() - began
+            if told := grace.finish_step(seconds, session.checkpoints.is_saving()):
+                session.log.say(told)
             stop_requested = session.stop.is_requested(step, session.checkpoints)
             stopping = stop_requested or step == session.last
             accuracy = _measure_accuracy(session, step, stop_requested)
             if stopping or step % train.checkpoint_every == 0:
+                grace.begin_save()
                 _save(session, step, accuracy)
             if stopping:
                 break
@@ -279,7 +142,7 @@ def _run_steps(session: _Session) -> int:
     return step
 
 
-def _step(session: _Session, step: int, *, compiles: bool) -> None:
+def _step(session: Session, step: int, *, compiles: bool) -> None:
     """Samples and judges answers to the prompts of a step, and learns from them."""
     run = session.run
     prompts = session.prompts.of_step(step)
@@ -309,11 +172,11 @@ def _step(session: _Session, step: int, *, compiles: bool) -> None:
         session.log.say(describe_step(step, metrics))
 
 
-def _all_parameters(session: _Session) -> dict:
+def _all_parameters(session: Session) -> dict:
     return session.setup.trainable.model_parameters(session.state.params, session.frozen)
 
 
-def _judge(session: _Session, groups: Sequence[Sequence[Rollout]]) -> list[list[Judgement]]:
+def _judge(session: Session, groups: Sequence[Sequence[Rollout]]) -> list[list[Judgement]]:
     """Returns the judgements of all answers; one process judges for all."""
     records = [group[0].prompt.record for group in groups]
     if jax.process_count() == 1:
@@ -340,7 +203,7 @@ def _judge(session: _Session, groups: Sequence[Sequence[Rollout]]) -> list[list[
 
 
 def _learn(
-    session: _Session, batch: dict[str, np.ndarray], step: int, compiles: bool
+    session: Session, batch: dict[str, np.ndarray], step: int, compiles: bool
 ) -> dict[str, Any]:
     """Makes the updates of a step; returns its metrics, of the last update but for the drift.
 
@@ -387,7 +250,7 @@ def _check_drift(drift: float, most: float | None, step: int) -> None:
         )
 
 
-def _measure_accuracy(session: _Session, step: int, stop_requested: bool) -> float | None:
+def _measure_accuracy(session: Session, step: int, stop_requested: bool) -> float | None:
     """Measures the accuracy if it is due; a session that must stop has no time for it."""
     accuracy = session.run.accuracy
     is_last = step == session.num_steps
@@ -401,7 +264,7 @@ def _measure_accuracy(session: _Session, step: int, stop_requested: bool) -> flo
     return mean
 
 
-def _save(session: _Session, step: int, accuracy: float | None) -> None:
+def _save(session: Session, step: int, accuracy: float | None) -> None:
     session.lock.check()
     session.log.flush()
     with session.wall.phase(CHECKPOINT):

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from data_pipeline.pyx.records import TRAINING_KINDS
 from semcoder_jax.config import ObjectiveConfig
 from semcoder_jax.model import fsdp, sharding
 from semcoder_jax.training.loss import sums_by_kind, token_cross_entropy
+from semcoder_jax.training.step import final_states
 
 
 class TokenLoss(NamedTuple):
@@ -156,15 +156,7 @@ def target_logprobs(
     graphdef, params, batch, num_real_tokens: int, shards: fsdp.Shards | None = None
 ) -> jax.Array:
     """Returns the log-probability of each target, float32 [B, T]; arguments as batch_loss_sums."""
-    if shards:
-        dtype = nnx.merge(graphdef, params).compute.dtype
-        params = params | shards.gather(
-            {name: part for name, part in params.items() if name != "layers"}, dtype
-        )
-    model = nnx.merge(graphdef, params)
-    hidden_BxTxD, _ = model.hidden(
-        batch["tokens"], batch["positions"], batch["segment_ids"], shards=shards
-    )
+    model, hidden_BxTxD = final_states(graphdef, params, batch, shards)
 
     def logits_of(hidden_BxCxD):
         logits_BxCxV = model.logits(hidden_BxCxD)

@@ -6,11 +6,11 @@ reward, advantage, and first_wrong, {"token", "finding"} of the first contradict
 
 from collections.abc import Sequence
 
-from data_pipeline.files import AnyPath, AppendedFile, append_row, open_appended
+from data_pipeline.files import AnyPath
 from data_pipeline.pyx.records import TRAINING_KINDS
 from semcoder_jax.reinforcement.judging import Judgement
 from semcoder_jax.reinforcement.rollouts import Rollout
-from semcoder_jax.training.metrics import keep_rows
+from semcoder_jax.training.row_file import RowFile
 
 ROLLOUTS_FILE = "rollouts.jsonl"
 
@@ -19,11 +19,9 @@ class RolloutStore:
     """Appends the answers of each step; first drops those of steps that will be made again."""
 
     def __init__(self, workdir: AnyPath, first: int, *, write: bool):
-        self._file: AppendedFile | None = None
-        if write:
-            path = workdir / ROLLOUTS_FILE
-            keep_rows(path, lambda row: row["step"] <= first)
-            self._file = open_appended(path)
+        self._rows = RowFile(
+            workdir / ROLLOUTS_FILE, write=write, is_kept=lambda row: row["step"] <= first
+        )
 
     def append(
         self,
@@ -32,22 +30,17 @@ class RolloutStore:
         judged: Sequence[Sequence[Judgement]],
         advantages_PxG: Sequence[Sequence[float]],
     ) -> None:
-        if self._file is None:
-            return
         for group, judgements, advantages in zip(groups, judged, advantages_PxG, strict=True):
             parts = zip(group, judgements, advantages, strict=True)
             for sample, (rollout, judgement, advantage) in enumerate(parts):
-                row = _row(step, sample, rollout, judgement, float(advantage))
-                append_row(self._file.fileno(), row, self._file.path)
+                self._rows.append(_row(step, sample, rollout, judgement, float(advantage)))
 
     def save(self) -> None:
         """Returns once all rows survive a kill, also in an object store."""
-        if self._file is not None:
-            self._file.save()
+        self._rows.save()
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._rows.close()
 
 
 def _row(

@@ -15,8 +15,9 @@ from semcoder_jax.config import (
     RolloutsConfig,
     RunConfig,
 )
+from semcoder_jax.inference.capacity import default_slots
 from semcoder_jax.inference.detokenize import RowText
-from semcoder_jax.inference.engine import Engine, default_slots
+from semcoder_jax.inference.engine import Engine
 from semcoder_jax.inference.params import Generation, SamplingParams
 from semcoder_jax.inference.request import Request
 from semcoder_jax.loading import LoadedModel
@@ -32,7 +33,7 @@ class Rollout:
     Attributes:
       prompt: the prompt and its tokens.
       tokens: sampled ids, an end token included.
-      logprobs: the engine's log-probability of each.
+      logprobs: the engine's log-probability of each; empty if not requested.
       text: the answer without the end token.
       finished: whether an end token ended it.
     """
@@ -91,7 +92,7 @@ class Sampler:
         groups = self._engine_with(params, len(prompts) * size).generate(requests)
         tokenizer = self._model.tokenizer
         return [
-            [_rollout(prompt, generation, tokenizer) for generation in group]
+            [make_rollout(prompt, generation, tokenizer) for generation in group]
             for prompt, group in zip(prompts, groups, strict=True)
         ]
 
@@ -112,8 +113,9 @@ def _seed_of_step(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
 
 
-def _rollout(prompt: Prompt, generation: Generation, tokenizer) -> Rollout:
-    entries = [*generation.logprobs]
+def make_rollout(prompt: Prompt, generation: Generation, tokenizer) -> Rollout:
+    """Returns a generation as an answer to its prompt."""
+    entries = [*(generation.logprobs or ())]
     if generation.end_logprobs is not None:
         entries.append(generation.end_logprobs)
     return Rollout(

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tqdm import tqdm
 
-from data_pipeline.files import AnyPath, append_row, open_appended
-from semcoder_jax.training.metrics import keep_rows, read_metrics
+from data_pipeline.files import AnyPath
+from semcoder_jax.training.row_file import RowFile, read_whole_rows
 
 GOODPUT_FILE = "goodput.jsonl"
 
@@ -84,15 +84,13 @@ class WallTime:
         on_phase: Callable[[str | None], None] = lambda name: None,
         write: bool = True,
     ):
-        self._file, self._on_phase = None, on_phase
-        if write:
-            keep_rows(workdir / GOODPUT_FILE, lambda row: True)  # drops a row that a kill truncated
-            self._file = open_appended(workdir / GOODPUT_FILE)
+        self._on_phase = on_phase
+        self._rows = RowFile(workdir / GOODPUT_FILE, write=write)
         self._since, self._step = began, first
         self._seconds = {START: time.monotonic() - began - restoring}
         if restoring:
             self._seconds[RESTORE] = restoring
-        self._write({"session": first, "time": time.time()})
+        self._rows.append({"session": first, "time": time.time()})
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -113,27 +111,23 @@ class WallTime:
         now = time.monotonic()
         spent = now - self._since
         seconds = self._seconds | {STEPS: spent - sum(self._seconds.values())}
-        self._write({"from": self._step, "step": step, "skipped": skipped, "seconds": seconds})
+        self._rows.append(
+            {"from": self._step, "step": step, "skipped": skipped, "seconds": seconds}
+        )
         self._since, self._step, self._seconds = now, step, {}
         return seconds
 
     def save(self) -> None:
         """Returns once the rows so far survive a kill, also in an object store."""
-        if self._file is not None:
-            self._file.save()
+        self._rows.save()
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def _write(self, row: dict) -> None:
-        if self._file is not None:
-            append_row(self._file.fileno(), row, self._file.path)
+        self._rows.close()
 
 
 def read_goodput(workdir: AnyPath) -> Goodput:
     """Returns the goodput of all sessions of a workdir so far."""
-    return summarize(read_metrics(workdir / GOODPUT_FILE))
+    return summarize(read_whole_rows(workdir / GOODPUT_FILE))
 
 
 def summarize(rows: Sequence[Mapping]) -> Goodput:

@@ -17,7 +17,8 @@ from semcoder_jax.errors import UserError
 from semcoder_jax.training.compilation_cache import CacheHits
 from semcoder_jax.training.goodput import COMPILE, WallTime, read_goodput
 from semcoder_jax.training.held_out import ACCURACY, EVAL_LOSS
-from semcoder_jax.training.metrics import MetricWriter, Sink, keep_rows
+from semcoder_jax.training.metrics import MetricWriter, Sink
+from semcoder_jax.training.row_file import keep_rows
 from semcoder_jax.training.step import HeldOutLoss, mean_by_kind
 from semcoder_jax.training.stragglers import HostTimes
 from semcoder_jax.training.throughput import (

@@ -5,17 +5,11 @@ drops the rows of steps that it will repeat, so the file always reads as one unb
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from data_pipeline.files import (
-    AnyPath,
-    append_row,
-    as_path,
-    open_appended,
-    read_rows,
-    write_rows,
-)
+from data_pipeline.files import as_path
+from semcoder_jax.training.row_file import RowFile, read_whole_rows
 from semcoder_jax.training.tensorboard import ScalarWriter
 
 METRICS_FILE = "metrics.jsonl"
@@ -43,19 +37,18 @@ class MetricWriter:
         write: bool = True,
         sinks: Sequence[Sink] = (),
     ):
-        self._rows = self._tensorboard = None
+        workdir, self._tensorboard = as_path(workdir), None
         self._sinks = sinks if write else ()
-        if not write:
-            return
-        workdir = as_path(workdir)
-        keep_rows(workdir / METRICS_FILE, lambda row: row["step"] <= resumed_step)
-        self._rows = open_appended(workdir / METRICS_FILE)
-        self._tensorboard = ScalarWriter(workdir / TENSORBOARD, first_step=resumed_step + 1)
+        self._rows = RowFile(
+            workdir / METRICS_FILE, write=write, is_kept=lambda row: row["step"] <= resumed_step
+        )
+        if write:
+            self._tensorboard = ScalarWriter(workdir / TENSORBOARD, first_step=resumed_step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        if self._rows is None:
+        if self._tensorboard is None:
             return
-        append_row(self._rows.fileno(), {"step": step, **values}, self._rows.path)
+        self._rows.append({"step": step, **values})
         for name, value in values.items():
             self._tensorboard.add(name, value, step)
         for sink in self._sinks:
@@ -67,12 +60,11 @@ class MetricWriter:
 
     def save(self) -> None:
         """Returns once the rows so far survive a kill, also in an object store."""
-        if self._rows is not None:
-            self._rows.save()
+        self._rows.save()
 
     def close(self) -> None:
-        if self._rows is not None:
-            self._rows.close()
+        self._rows.close()
+        if self._tensorboard is not None:
             self._tensorboard.close()
         for sink in self._sinks:
             sink.close()
@@ -83,12 +75,4 @@ def read_metrics(path: str | os.PathLike) -> list[dict]:
 
     Leaves out a last row that a kill truncated.
     """
-    if not as_path(path).is_file():
-        return []
-    return [row for _, row in read_rows(path, allow_cut_end=True)]
-
-
-def keep_rows(path: AnyPath, is_kept: Callable[[dict], bool]) -> None:
-    """Drops all other rows, and a row that a kill truncated; creates the file if missing."""
-    kept = [row for row in read_metrics(path) if is_kept(row)]
-    write_rows(path, kept)
+    return read_whole_rows(as_path(path))

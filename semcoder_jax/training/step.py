@@ -159,14 +159,8 @@ def mean_by_kind(losses_N: np.ndarray, weights_N: np.ndarray) -> dict[str, float
     return {name: float(loss / weight) for name, loss, weight in sums if weight}
 
 
-def batch_loss_sums(
-    graphdef, params, batch, shards: fsdp.Shards | None = None
-) -> tuple[jax.Array, LossSums]:
-    """Returns (sum of losses, further sums) of packed rows; see data_pipeline.tokens.packing.
-
-    `params` are all parameters of the decoder; with `shards`, this device's shards of them, and
-    `batch` holds its rows.
-    """
+def final_states(graphdef, params, batch, shards: fsdp.Shards | None) -> tuple[Any, jax.Array]:
+    """Returns (model with whole embeddings and head, its last hidden states [B, T, D])."""
     if shards:
         dtype = nnx.merge(graphdef, params).compute.dtype
         params = params | shards.gather(
@@ -176,6 +170,18 @@ def batch_loss_sums(
     hidden_BxTxD, _ = model.hidden(
         batch["tokens"], batch["positions"], batch["segment_ids"], shards=shards
     )
+    return model, hidden_BxTxD
+
+
+def batch_loss_sums(
+    graphdef, params, batch, shards: fsdp.Shards | None = None
+) -> tuple[jax.Array, LossSums]:
+    """Returns (sum of losses, further sums) of packed rows; see data_pipeline.tokens.packing.
+
+    `params` are all parameters of the decoder; with `shards`, this device's shards of them, and
+    `batch` holds its rows.
+    """
+    model, hidden_BxTxD = final_states(graphdef, params, batch, shards)
     weights_BxT = batch["loss_mask"]
     loss_sum, weight, losses_BxT = chunked_cross_entropy(
         model.logits, hidden_BxTxD, batch["targets"], weights_BxT, model.compute.loss_chunk

@@ -70,6 +70,7 @@ NOT_RUN = {
     "semcoder doctor": "says what this machine lacks; tests/doctor",
     "semcoder evaluate": "benchmarks from the network; tests/evaluation",
     "semcoder export": "on this page, of a run with LoRA; tests/hf",
+    "semcoder improve": "needs a trained model; tests/reinforcement",
     "semcoder import --source=deepseek-ai": "13 GB from the network",
     "semcoder launch": "needs a cloud; tests/launch/test_documented_launches.py, in a dry run",
     "semcoder improve": "needs a trained model; tests/reinforcement",

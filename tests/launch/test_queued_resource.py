@@ -315,7 +315,7 @@ def test_a_cloud_that_does_not_answer_for_a_while_costs_nothing(launch):
     done = launch(*QUEUED, "--pod.poll_seconds=0.3")
     thread.join()
     assert done.status == 0, done.text
-    assert "an internal error has occurred; asking again" in done.output
+    assert "an internal error has occurred; trying again" in done.output
     assert "the state of the machines is not known now" in done.output
     assert launch.actions().count("create") == 1 and launch.cloud.resources() == {}
 

@@ -3,8 +3,10 @@
 `python FILE` measures on simulated devices, for JAX fixes their number when it starts.
 """
 
+import itertools
 import json
 import shutil
+import time
 from pathlib import Path
 
 import jax
@@ -18,6 +20,7 @@ from semcoder_jax import hf
 from semcoder_jax.checkpoints import CheckpointError
 from semcoder_jax.config import ConfigError, parse_run
 from semcoder_jax.loading import load_adapters, load_model
+from semcoder_jax.reinforcement import loop
 from semcoder_jax.reinforcement.loop import DriftError, reinforce, stale_rows
 from semcoder_jax.reinforcement.prompts import PositionError, Prompts
 from semcoder_jax.training import loop as training
@@ -91,6 +94,53 @@ def test_stopped_and_resumed_it_is_the_same_run(data, unbroken, tmp_path):
     assert files[0].read_bytes() == files[1].read_bytes()
     ours, theirs = (nnx.to_pure_dict(load_model(w).params) for w in (tmp_path, unbroken))
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+class Watch:
+    """Notes what a run tells its watch against hangs."""
+
+    def __init__(self, config):
+        self.told = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def enter_phase(self, name):
+        self.told.append(name)
+
+    def finish_step(self, step):
+        self.told.append(step)
+
+
+@slow
+def test_hangs_are_watched_and_a_save_too_long_for_sigterm_is_told(
+    data, tmp_path, monkeypatch, capsys
+):
+    watches = []
+    monkeypatch.setattr(
+        loop, "HangWatch", lambda config: watches.append(Watch(config)) or watches[0]
+    )
+    calls = itertools.count(1)
+
+    def judge(records, groups):
+        call, until = next(calls), time.monotonic() + 60
+        while call > 2 and not (tmp_path / "checkpoints" / "2").exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        return pull(records, groups)
+
+    train = {"checkpoint_every": 2, "grace_seconds": 1e-9}
+    reinforce(bandit_config(data, steps=5, train=train), tmp_path, judge=judge)
+    told = watches[0].told
+    phases = [told[: told.index(1)]] + [
+        told[told.index(n) : told.index(n + 1)] for n in range(1, 5)
+    ]
+    assert all("sampling" in each and "judging" in each for each in phases)
+    assert "checkpoint" in phases[2]  # after step 2
+    assert capsys.readouterr().err.count("a save after SIGTERM takes up to") == 1
 
 
 @slow
