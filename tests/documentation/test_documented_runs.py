@@ -73,7 +73,6 @@ NOT_RUN = {
     "semcoder improve": "needs a trained model; tests/reinforcement",
     "semcoder import --source=deepseek-ai": "13 GB from the network",
     "semcoder launch": "needs a cloud; tests/launch/test_documented_launches.py, in a dry run",
-    "semcoder improve": "needs a trained model; tests/reinforcement",
     "semcoder plan": "needs the TPU compiler; tests/planner",
     "semcoder reinforce": "minutes, from a trained model; tests/reinforcement learns small",
     "semcoder serve": "serves until it is stopped; tests/server",
