@@ -76,8 +76,8 @@ EXTRAS = {
     "beam": ["semcoder-jax[data]", "apache-beam>=2.70,<3", "pyarrow<26"],
     "dataflow": ["semcoder-jax[beam,gcs]", "apache-beam[gcp]>=2.70,<3"],
     # Paths in object stores, docs/storage.md: gs:// and s3://.
-    "gcs": ["etils[epath]>=1.12", "gcsfs>=2025.3"],
-    "s3": ["etils[epath]>=1.12", "s3fs>=2025.3"],
+    "gcs": ["etils[epath]>=1.12", "fsspec>=2025.3", "gcsfs>=2025.3"],
+    "s3": ["etils[epath]>=1.12", "fsspec>=2025.3", "s3fs>=2025.3"],
     # train.wandb_project: numbers of training at Weights & Biases.
     "wandb": ["semcoder-jax[train]", "wandb>=0.19"],
     # Other evaluation harnesses: inspect eval semcoder_jax/humaneval; a model of lm_eval.

@@ -23,7 +23,7 @@ PRIORITIES = ("very-low", "low", "medium", "high", "very-high")  # of xpk
 _LONGEST_WORKLOAD = 40  # of xpk
 _LEAST_XPK = {"v5e": 8}  # chips of xpk's smallest slice
 _OLD_RUNTIME = "tpu-ubuntu2204-base"  # v4 and older
-_REMOTE = re.compile(r"(gs|s3)://[^/]+")
+_REMOTE = re.compile(r"gs://[^/]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Pod:
       topology: a slice by the planner's name, like "v5e:4x4"; None if the way finds it itself.
       slices: number of such slices, joined by the data-center network.
       mounts: folders of shared storage that every worker has mounted; a workdir that is not
-        gs://… or s3://… must lie in one of them.
+        gs://… must lie in one of them.
       directory: folder of the code on a worker, relative to the home folder.
       python: Python 3.11 or later on a worker, to make the environment with.
       setup: shell commands that every worker runs once before the installation, e.g. a mount.
@@ -278,12 +278,25 @@ def runtime_version(topology: Topology) -> str:
 
 
 def check_training(arguments: Sequence[str], mounts: Sequence[str]) -> None:
-    """Raises LaunchError unless training has a config and a workdir that all workers share."""
+    """Raises LaunchError unless training has a config and a workdir that all workers share.
+
+    Nor may there be arguments that training does not take.
+    """
+    for argument in arguments:
+        if not re.match(r"--?(config(\.[\w.-]+)?|workdir|profile)(=|$)", argument):
+            raise LaunchError(
+                f"after --: unexpected argument {argument!r}; training takes --config, "
+                "--config.FIELD, --workdir and --profile, each with its value after ="
+            )
     values = dict(argument.lstrip("-").partition("=")[::2] for argument in arguments)
     for flag, value in (("config", "FILE"), ("workdir", "gs://BUCKET/RUN")):
         if not values.get(flag):
             raise LaunchError(f"after --, --{flag}={value} is missing")
     workdir = values["workdir"]
+    if workdir.startswith("s3://"):
+        raise LaunchError(
+            f"--workdir={workdir}: expected gs://BUCKET/RUN; checkpoints go there only"
+        )
     if _REMOTE.match(workdir) or any(_lies_in(workdir, mount) for mount in mounts):
         return
     stated = (

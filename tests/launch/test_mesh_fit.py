@@ -21,7 +21,8 @@ CONFIG = "--config=configs/semcoder_6p7b.py"  # data 1, fsdp -1, tensor 1; 512 r
         ("v5e:4x4x3slices", ["--config.mesh.data=4"], "expected a multiple of the 3 slices|needs"),
         ("v5e:4x4", ["--config.mesh.fsdp=8"], "needs 8 devices, v5e:4x4 has 16"),
         ("v5e:4x4", ["--config.data.global_batch_size=24"], "24 .* do not divide"),
-        ("v5e:4x4", ["--config.no.such=1"], None),  # training says what is wrong
+        ("v5e:4x4", ["--config.no.such=1"], "no"),
+        ("v5e:4x4", ["--config.train.nmu_steps=3"], "nmu_steps.* did you mean num_steps"),
     ],
 )
 def test_meshes_and_batches_on_slices(place, overrides, told):
@@ -33,9 +34,11 @@ def test_meshes_and_batches_on_slices(place, overrides, told):
             check_mesh(parse(place), arguments)
 
 
-def test_without_known_slices_or_a_config_that_can_be_read_nothing_is_said():
+def test_without_known_slices_the_config_alone_is_checked():
     check_mesh(None, [CONFIG, "--config.mesh.fsdp=7"])
-    check_mesh(parse("v5e:4x4"), ["--config=nowhere.py"])
+    for place in (None, parse("v5e:4x4")):
+        with pytest.raises(UserError, match=r"nowhere\.py"):
+            check_mesh(place, ["--config=nowhere.py"])
 
 
 def test_nothing_is_asked_of_the_cloud(tmp_path, monkeypatch, capfd):

@@ -38,7 +38,7 @@ def test_names_of_slices_are_google_clouds(topology, accelerator, runtime):
 
 
 @pytest.mark.parametrize(
-    "workdir", ["gs://b/run", "gs://b", "s3://b/run", "/mnt/disk/run", "/mnt/disk", "/mnt/disk/a b"]
+    "workdir", ["gs://b/run", "gs://b", "/mnt/disk/run", "/mnt/disk", "/mnt/disk/a b"]
 )
 def test_workdirs_that_all_workers_share(workdir):
     check_training([f"--workdir={workdir}", "--config=c.py"], ["/mnt/disk/"])
@@ -47,11 +47,17 @@ def test_workdirs_that_all_workers_share(workdir):
 @pytest.mark.parametrize(
     "workdir",
     ["run", "./run", "/tmp/run", "/mnt/disk2/run", "/mnt/disk/../run", "gs:/b/run", "gs://", "~/r",
-     "mnt/disk/run", "ftp://b/r"],
+     "mnt/disk/run", "ftp://b/r", "s3://b/r"],
 )  # fmt: skip
 def test_workdirs_of_one_worker_are_refused(workdir):
     with pytest.raises(LaunchError, match=r"--workdir=.* expected gs://BUCKET/RUN"):
         check_training([f"--workdir={workdir}", "--config=c.py"], ["/mnt/disk"])
+
+
+@pytest.mark.parametrize("argument", ["--steps=3", "--confg.a=1", "a", "--config.a b", "-x"])
+def test_arguments_that_training_does_not_take_are_refused(argument):
+    with pytest.raises(LaunchError, match="unexpected argument"):
+        check_training(["--config=c.py", "--workdir=gs://b/r", argument], [])
 
 
 @pytest.mark.parametrize(

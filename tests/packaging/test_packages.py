@@ -60,7 +60,17 @@ def names_of(metadata: list[Requirement], *extras: str) -> set[str]:
 
 def test_every_import_is_declared(metadata):
     declared = names_of(
-        metadata, "data", "train", "serve", "grammar", "beam", "wandb", "inspect", "lm-eval"
+        metadata,
+        "data",
+        "train",
+        "serve",
+        "grammar",
+        "beam",
+        "wandb",
+        "inspect",
+        "lm-eval",
+        "gcs",
+        "s3",
     )
     files = [
         *(REPOSITORY / "semcoder_jax").rglob("*.py"),
