@@ -58,11 +58,14 @@ def _on_disk(folder: Path, *names: str) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-@pytest.fixture(params=["local", "gs", "s3"])
+@pytest.fixture(params=["local", "gs", "s3", "emulator"])
 def place(request, tmp_path) -> Place:
     if request.param == "local":
         return Place(str(tmp_path), lambda *names: _on_disk(tmp_path, *names))
-    store = request.getfixturevalue("object_stores")[request.param]
+    if request.param == "emulator":
+        store = request.getfixturevalue("gcs_emulator")
+    else:
+        store = request.getfixturevalue("object_stores")[request.param]
     name = uuid.uuid4().hex
     return Place(store.path(name), lambda *names: store.content(name, *names), store)
 
