@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -180,6 +181,7 @@ def test_a_killed_process_loses_the_last_rows_only(object_store, tmp_path):
     content = b""
     while content.count(b"\n") < 20 and process.poll() is None:
         content = object_store.content(tmp_path.name, "log.jsonl")
+        time.sleep(0.02)
     process.kill()
     process.wait()
     rows = [row["n"] for _, row in read_rows(path)]
