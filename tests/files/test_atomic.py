@@ -60,8 +60,15 @@ count()
 """
 
 
-@pytest.mark.parametrize("durable", ["durable", "quick"])
-@pytest.mark.parametrize("old", [None, "the old content"])
+@pytest.mark.parametrize(
+    ("durable", "old"),
+    [
+        ("durable", "the old content"),
+        pytest.param("quick", "the old content", marks=pytest.mark.slow),
+        pytest.param("durable", None, marks=pytest.mark.slow),
+        pytest.param("quick", None, marks=pytest.mark.slow),
+    ],
+)
 def test_a_kill_at_any_step_leaves_old_or_new(tmp_path, durable, old):
     path = tmp_path / "file.txt"
     found = set()

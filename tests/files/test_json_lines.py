@@ -40,7 +40,7 @@ def values(path, **options):
     return [row for _, row in read_rows(path, **options)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows=ROWS, ascii_only=st.booleans(), packed=st.booleans())
 def test_rows_there_and_back(tmp_path_factory, rows, ascii_only, packed):
     path = tmp_path_factory.mktemp("rows") / ("rows.jsonl.gz" if packed else "rows.jsonl")
@@ -106,7 +106,7 @@ def test_errors_are_of_the_class_that_the_caller_names(tmp_path):
         parse_row(b"{", "here")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(rows=ROWS, cut=st.data())
 def test_a_file_cut_anywhere_gives_its_whole_rows(tmp_path_factory, rows, cut):
     path = tmp_path_factory.mktemp("cut") / "rows.jsonl"

@@ -114,17 +114,20 @@ def test_a_full_disk_is_told_before_anything_is_copied(folder, store, cache, mon
     assert len(downloads(store)) == begin
 
 
-def test_many_copies_at_once_are_whole(folder, store):
+@pytest.mark.parametrize("store", ["gs"], indirect=True)  # the locks are local
+@pytest.mark.parametrize("processes", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_many_copies_at_once_are_whole(folder, store, processes):
     """Threads and processes of this machine share one download of each object."""
     begin = len(downloads(store))
     program = f"from data_pipeline.files import local_copy; local_copy({str(folder)!r})"
-    others = [subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY) for _ in range(2)]
+    command = [sys.executable, "-c", program]
+    others = [subprocess.Popen(command, cwd=REPOSITORY) for _ in range(processes)]
     threads = [threading.Thread(target=local_copy, args=(folder,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [other.wait(60) for other in others] == [0, 0]
+    assert [other.wait(60) for other in others] == [0] * processes
     assert names(place_of_copy(folder)) == {"a.txt", "sub/b.txt", "sub/c.bin"}
     assert len(downloads(store)) - begin == 3
 

@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -58,11 +59,14 @@ def _on_disk(folder: Path, *names: str) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-@pytest.fixture(params=["local", "gs", "s3"])
+@pytest.fixture(params=["local", "gs", "s3", "emulator"])
 def place(request, tmp_path) -> Place:
     if request.param == "local":
         return Place(str(tmp_path), lambda *names: _on_disk(tmp_path, *names))
-    store = request.getfixturevalue("object_stores")[request.param]
+    if request.param == "emulator":
+        store = request.getfixturevalue("gcs_emulator")
+    else:
+        store = request.getfixturevalue("object_stores")[request.param]
     name = uuid.uuid4().hex
     return Place(store.path(name), lambda *names: store.content(name, *names), store)
 
@@ -177,6 +181,7 @@ def test_a_killed_process_loses_the_last_rows_only(object_store, tmp_path):
     content = b""
     while content.count(b"\n") < 20 and process.poll() is None:
         content = object_store.content(tmp_path.name, "log.jsonl")
+        time.sleep(0.02)
     process.kill()
     process.wait()
     rows = [row["n"] for _, row in read_rows(path)]

@@ -11,7 +11,7 @@ from tests.support.launching import make_launcher
 SPELLINGS = ("semcoder launch ", "bash launch/pod.sh ")
 VALUES = {
     "NAME": "name1", "ZONE": "us-west4-a", "CLUSTER": "cluster1",
-    "IMAGE": "us-docker.pkg.dev/project/images/pod",
+    "IMAGE": "us-docker.pkg.dev/project/images/pod", "FILE.py": "configs/semcoder_6p7b.py",
 }  # fmt: skip
 SHOWN = [
     (page, line)

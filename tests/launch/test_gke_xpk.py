@@ -356,7 +356,15 @@ def test_setup_precedes_training_and_signals_reach_training_itself(launch):
         (["--pod.topology=v3:4x4"], "a slice that xpk does not know"),
         (["--pod.name=" + "a" * 41], "xpk takes 40"),
         (["--pod.name=Semcoder"], "lower-case letters"),
-        (["--", "--config=c", "--workdir=gs://b/r", "--config.a=b\nc"], "several lines"),
+        (
+            [
+                "--",
+                "--config=configs/quickstart.py",
+                "--workdir=gs://b/r",
+                "--config.data.train=b\nc",
+            ],
+            "several lines",
+        ),
     ],
 )
 def test_mistakes_are_one_line(launch, words, told):

@@ -39,34 +39,28 @@ class Fault:
         return self.skip < 0 and self.times >= 0
 
 
-class ObjectStore:
+@dataclasses.dataclass
+class ServedStore:
     """A store served over HTTP.
 
     Attributes:
       scheme: "gs" or "s3".
       url: the address of its server.
-      requests: "METHOD address" of every request.
     """
 
-    def __init__(self, scheme: str, application):
-        self.scheme = scheme
-        self.requests: list[str] = []
-        self._application, self._faults = application, []
-        self._server = make_server(
-            "127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet
-        )
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+    scheme: str
+    url: str
+    bucket: str = BUCKET
 
     def path(self, *names: str) -> str:
         """Returns the address of an object as a user writes it."""
-        return "/".join([f"{self.scheme}://{BUCKET}", *names])
+        return "/".join([f"{self.scheme}://{self.bucket}", *names])
 
     def content(self, *names: str) -> bytes | None:
         """Returns an object's content by plain HTTP, without any client; None without an object."""
         name = "/".join(names)
-        place = f"storage/v1/b/{BUCKET}/o/{name.replace('/', '%2F')}?alt=media"
-        place = place if self.scheme == "gs" else f"{BUCKET}/{name}"
+        place = f"storage/v1/b/{self.bucket}/o/{name.replace('/', '%2F')}?alt=media"
+        place = place if self.scheme == "gs" else f"{self.bucket}/{name}"
         signed = {"Authorization": "AWS test:unchecked"}  # moto looks for a signature only
         request = urllib.request.Request(f"{self.url}/{place}", headers=signed)
         try:
@@ -76,6 +70,23 @@ class ObjectStore:
             if error.code != 404:
                 raise
             return None
+
+
+class ObjectStore(ServedStore):
+    """A store of this process, which can be told to fail.
+
+    Attributes:
+      requests: "METHOD address" of every request.
+    """
+
+    def __init__(self, scheme: str, application):
+        self.requests: list[str] = []
+        self._application, self._faults = application, []
+        self._server = make_server(
+            "127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet
+        )
+        super().__init__(scheme, f"http://127.0.0.1:{self._server.server_port}")
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @contextlib.contextmanager
     def failing(self, status: int, times: int = 1 << 30, **which) -> Iterator[Fault]:

@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -15,12 +17,13 @@ from tensorboardX.proto.event_pb2 import Event
 
 from data_pipeline.errors import UserError
 from data_pipeline.files import FileError, LockError, as_path, hold_lock, local_copy
+from semcoder_jax.checkpoints import Checkpoints
 from semcoder_jax.config import ConfigError
 from semcoder_jax.loading import load_model
 from semcoder_jax.training import loop as training
 from semcoder_jax.training.goodput import read_goodput
-from semcoder_jax.training.metrics import read_metrics
-from semcoder_jax.training.workdir import LOCK_FILE, WorkdirError
+from semcoder_jax.training.metrics import MetricWriter, read_metrics
+from semcoder_jax.training.workdir import LOCK_FILE, WorkdirError, lock_workdir
 from tests.support.config_file import write_config_file
 from tests.support.tiny_run import tiny_config
 
@@ -66,6 +69,56 @@ def scalars(content: bytes) -> list[int]:
     return steps
 
 
+class Position:
+    """The place of a data iterator, as a checkpoint keeps it."""
+
+    def __init__(self, place: int):
+        self.place = place
+
+    def get_state(self) -> dict[str, int]:
+        return {"place": self.place}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        self.place = state["place"]
+
+
+@pytest.mark.parametrize("name", ["object_store", "gcs_emulator"])
+def test_a_workdir_in_a_store_is_written_and_read(name, request, tmp_path):
+    """What a run writes, without the run: metrics and a checkpoint, under its lock."""
+    store = request.getfixturevalue(name)
+    workdir = as_path(store.path(tmp_path.name, "run"))
+    content = partial(store.content, tmp_path.name, "run")
+    params, momenta = {"w": np.arange(6.0, dtype=np.float32)}, {"m": np.full((2, 3), 7, np.int32)}
+    with lock_workdir(workdir):
+        assert content(LOCK_FILE) is not None
+        log, checkpoints = MetricWriter(workdir, resumed_step=0), Checkpoints(workdir)
+        log.write(3, {"loss": 2.5})
+        log.save()
+        assert json.loads(content("metrics.jsonl")) == {"step": 3, "loss": 2.5}
+        checkpoints.save(3, *jax.tree.map(jnp.asarray, (params, momenta)), Position(5))
+        checkpoints.close()
+        log.close()
+    assert losses(workdir) == [(3, 2.5)]
+    assert content("checkpoints", "3", "commit_success.txt") is not None
+    [events] = (workdir / "tensorboard").iterdir()
+    assert scalars(content("tensorboard", events.name)) == [3]
+
+    device, checkpoints, position = jax.devices()[0], Checkpoints(workdir), Position(0)
+    wanted = jax.tree.map(
+        lambda array: jax.ShapeDtypeStruct(
+            array.shape, array.dtype, sharding=jax.sharding.SingleDeviceSharding(device)
+        ),
+        (params, momenta),
+    )
+    restored = checkpoints.restore_last(*wanted, position)
+    checkpoints.close()
+    assert (restored.step, position.place) == (3, 5)
+    np.testing.assert_array_equal(restored.params["w"], params["w"])
+    np.testing.assert_array_equal(restored.optimizer["m"], momenta["m"])
+    assert not (Path.cwd() / "gs:").exists()
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_bit_for_bit_and_starts_others(data, unbroken, object_store, tmp_path):
     workdir = as_path(object_store.path(tmp_path.name, "run"))
     stopping = tiny_config(data, train__log_every=1, train__stop_after_step=7)
