@@ -47,9 +47,9 @@ def runtime() -> str:
     return f"Python {version} and code {code_digest()[:12]}"
 
 
-def check_same_runtime(told: Iterable[tuple[str, str]]) -> None:
+def check_same_runtime(runtimes: Iterable[tuple[str, str]]) -> None:
     """Raises BuildError if a worker, of (host, `runtime`), runs other code than this process."""
-    for host, found in sorted(set(told)):
+    for host, found in sorted(set(runtimes)):
         if found != runtime():
             raise BuildError(
                 f"--runner: worker {host} has {found}; expected {runtime()}, as here: give the "
